@@ -1,0 +1,36 @@
+"""The whole error policy: an error's class names the next move.
+
+Adapters translate foreign errors into these at their edge. Anything else that surfaces is a bug and restarts the actor.
+"""
+
+
+class SyncdError(Exception):
+    """Base of every error syncd raises on purpose; the message is one line and says what to do next."""
+
+
+class ConfigError(SyncdError):
+    """The configuration is wrong: the message names the key, its value and what is allowed. Exit status 78."""
+
+
+class RetryableError(SyncdError):
+    """The same call may succeed later: back off and try again. `retry_after_s` is the other side's wish, if it had one."""
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class PermanentError(SyncdError):
+    """Trying again changes nothing: record it on the document (or invocation) and go on with the rest."""
+
+
+class Skipped(PermanentError):
+    """The document is left out on purpose (binary, too large, not UTF-8); counted and listed with this reason."""
+
+
+class NotFoundError(PermanentError):
+    """A named thing (database, collection, source, ref) does not exist."""
+
+
+class ConflictError(PermanentError):
+    """The request contradicts what exists already."""
