@@ -1,0 +1,90 @@
+"""Rows to model dataclasses and back; JSON columns are compact and key-sorted, so equal values have equal text."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from syncd.model import (
+    Chunking,
+    Counts,
+    Embedding,
+    EmbeddingTask,
+    Invocation,
+    Origin,
+    SourceRecord,
+    SourceType,
+    State,
+    Target,
+)
+
+SOURCE_COLUMNS = "id, type, database, settings, embedding, chunking, created_at, name"
+INVOCATION_COLUMNS = (
+    "id, source_id, database, collection, origin, request, state, created_at, started_at, finished_at, error, counts, attempts"
+)
+
+
+def dumps(value: Any) -> str:
+    """Return canonical JSON."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
+def moment(seconds: float | None) -> datetime | None:
+    """Return a stored time as an aware datetime."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def embedding_to_json(embedding: Embedding) -> str:
+    """Return the JSON column of an embedding configuration."""
+    return dumps(asdict(embedding))
+
+
+def embedding_from_json(text: str) -> Embedding:
+    """Invert `embedding_to_json`."""
+    values: dict[str, Any] = json.loads(text)
+    task = values.pop("task", None)
+    return Embedding(**values, task=EmbeddingTask(**task) if task else None)
+
+
+def source_from_row(row: sqlite3.Row | tuple[Any, ...]) -> SourceRecord:
+    """Build a SourceRecord from SOURCE_COLUMNS."""
+    source_id, kind, database, settings, embedding, chunking, created_at, name = row
+    return SourceRecord(
+        id=source_id,
+        type=SourceType(kind),
+        database=database,
+        settings=json.loads(settings),
+        embedding=embedding_from_json(embedding),
+        chunking=Chunking(**json.loads(chunking)),
+        created_at=datetime.fromtimestamp(created_at, UTC),
+        name=name,
+    )
+
+
+def invocation_from_row(row: sqlite3.Row | tuple[Any, ...]) -> Invocation:
+    """Build an Invocation from INVOCATION_COLUMNS."""
+    (ident, source_id, database, collection, origin, request, state, created, started, finished, error, counts, attempts) = row
+    return Invocation(
+        id=ident,
+        source_id=source_id,
+        target=Target(database, collection),
+        origin=Origin(origin),
+        request=json.loads(request),
+        state=State(state),
+        created_at=datetime.fromtimestamp(created, UTC),
+        started_at=moment(started),
+        finished_at=moment(finished),
+        error=error,
+        counts=counts_from_json(counts),
+        attempts=attempts,
+    )
+
+
+def counts_from_json(text: str) -> Counts:
+    """Read a counts column; unknown fields of another version are ignored."""
+    values: Mapping[str, int] = json.loads(text)
+    return Counts(**{name: value for name, value in values.items() if name in Counts.__dataclass_fields__})

@@ -1,0 +1,138 @@
+"""One SQLite file, one writer, one reader: every transaction is a plain function that runs in one thread hop.
+
+A function handed to `write` runs whole even when its caller is cancelled meanwhile, so a cancelled task can never leave
+half a transaction for the next one to commit (https://github.com/omnilib/aiosqlite has one connection, hence one
+transaction, per thread).
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import TypeVar
+
+import aiosqlite
+
+from syncd.errors import ConfigError, RetryableError
+
+T = TypeVar("T")
+
+WRITER_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    # FULL: what is committed here allows others to forget (an SQS message, an uploaded file), so it must survive power loss.
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA busy_timeout = 5000",
+    "PRAGMA wal_autocheckpoint = 2000",
+    "PRAGMA cache_size = -16000",
+)
+READER_PRAGMAS = ("PRAGMA query_only = ON", "PRAGMA busy_timeout = 5000", "PRAGMA cache_size = -8000")
+
+
+class Database:
+    """The open database. `write` and `read` wait for their connection's thread; both are safe to call concurrently."""
+
+    def __init__(self, writer: aiosqlite.Connection, reader: aiosqlite.Connection) -> None:
+        self._writer = writer
+        self._reader = reader
+
+    @classmethod
+    async def open(cls, path: Path) -> Database:
+        """Open `path`, creating and migrating it as needed.
+
+        Raises ConfigError when the file belongs to a newer syncd or is not a database.
+        """
+        try:
+            writer = await aiosqlite.connect(path, isolation_level=None)
+            try:
+                for pragma in WRITER_PRAGMAS:
+                    await writer.execute(pragma)
+                await run(writer, lambda connection: migrate(connection, path))
+                reader = await aiosqlite.connect(path, isolation_level=None)
+            except BaseException:
+                await writer.close()
+                raise
+        except sqlite3.DatabaseError as error:
+            raise ConfigError(f"{path} cannot be used as syncd's database ({error}); move it away or restore it") from error
+        for pragma in READER_PRAGMAS:
+            await reader.execute(pragma)
+        return cls(writer, reader)
+
+    async def close(self) -> None:
+        """Close both connections; the write-ahead log is folded in first. Twice is an error."""
+        await self._reader.close()
+        await self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        await self._writer.close()
+
+    async def write(self, transaction: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `transaction` between BEGIN IMMEDIATE and COMMIT; durable when this returns, rolled back when it raises.
+
+        Raises RetryableError when the disk is full or the file is busy.
+        """
+        try:
+            return await run(self._writer, lambda connection: committed(connection, transaction))
+        except sqlite3.OperationalError as error:
+            raise RetryableError(f"the state database refused a write ({error}); check the disk's free space") from error
+
+    async def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `query` on the reader; it sees everything committed before it starts."""
+        return await run(self._reader, query)
+
+
+async def run(connection: aiosqlite.Connection, function: Callable[[sqlite3.Connection], T]) -> T:
+    """Run `function` with the raw connection in the connection's own thread."""
+    # aiosqlite has no public call for "this whole function in one hop"; statement-wise calls could be cancelled in between.
+    execute = connection._execute  # pyright: ignore[reportPrivateUsage, reportUnknownMemberType, reportUnknownVariableType]
+    return await execute(function, connection._conn)  # pyright: ignore[reportPrivateUsage, reportUnknownVariableType]
+
+
+def committed(connection: sqlite3.Connection, transaction: Callable[[sqlite3.Connection], T]) -> T:
+    """Run `transaction` and commit, or roll back and raise."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        result = transaction(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return result
+
+
+def migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Apply the numbered SQL files that this database has not seen, each in a transaction of its own."""
+    connection.execute("CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, name TEXT NOT NULL)")
+    done = {number for (number,) in connection.execute("SELECT number FROM migrations")}
+    known = numbered_migrations()
+    if newer := done - known.keys():
+        raise ConfigError(f"{path} was written by a newer syncd (migration {max(newer)}); upgrade syncd or use another state folder")
+    for number in sorted(known.keys() - done):
+        name, script = known[number]
+        apply_migration(connection, number, name, script)
+
+
+def apply_migration(connection: sqlite3.Connection, number: int, name: str, script: str) -> None:
+    """Run one migration script and note it, in one transaction."""
+
+    def transaction(connection: sqlite3.Connection) -> None:
+        statement = ""
+        for line in script.splitlines(keepends=True):
+            statement += line
+            if sqlite3.complete_statement(statement):
+                connection.execute(statement)
+                statement = ""
+        connection.execute("INSERT INTO migrations VALUES (?, ?)", (number, name))
+
+    committed(connection, transaction)
+
+
+def numbered_migrations() -> dict[int, tuple[str, str]]:
+    """Return {number: (file name, SQL)} of the migrations in this package."""
+    found: dict[int, tuple[str, str]] = {}
+    for file in files("syncd.store").joinpath("migrations").iterdir():
+        if match := re.fullmatch(r"(\d{4})_\w+\.sql", file.name):
+            found[int(match[1])] = (file.name, file.read_text(encoding="utf-8"))
+    return found
