@@ -1,0 +1,1 @@
+"""Actors, mailboxes, supervision, retries and child processes; knows nothing about documents."""

@@ -1,0 +1,95 @@
+"""The child's half of `syncd.runtime.worker`: blocking, standard library only.
+
+channel = open_channel()      # first thing, before native libraries can print to stdout
+model = load()
+channel.serve(handle, {"dimensions": model.dimensions})
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, BinaryIO
+
+from syncd.errors import PermanentError, RetryableError, Skipped
+from syncd.runtime.frames import Frame, read, write
+from syncd.runtime.launch import die_with_parent
+
+Handler = Callable[[Frame], Frame | Iterable[Frame]]
+
+
+class Channel:
+    """The pipe to the parent."""
+
+    def __init__(self, requests: BinaryIO, replies: BinaryIO) -> None:
+        self._requests = requests
+        self._replies = replies
+
+    def serve(self, handle: Handler, hello: Mapping[str, Any] | None = None) -> None:
+        """Say hello, then answer requests one by one until the parent closes the pipe.
+
+        `handle` returns one frame, or an iterable of at least one that is sent as it is produced. Its errors
+        become the caller's: RetryableError, PermanentError and Skipped as they are, any other Exception as
+        RemoteError, with the traceback on stderr. MemoryError is among them: a handler that may leave memory
+        torn should end the process.
+        """
+        write(self._replies, Frame({**(hello or {}), "id": 0}))
+        while (request := read(self._requests)) is not None:
+            self._answer(handle, request)
+
+    def _answer(self, handle: Handler, request: Frame) -> None:
+        number = request.header["id"]
+        try:
+            result = handle(request)
+            if isinstance(result, Frame):
+                write(self._replies, Frame({**result.header, "id": number}, result.payload))
+            else:
+                self._answer_many(number, result)
+        except BrokenPipeError:
+            raise SystemExit(0) from None
+        except Exception as error:
+            if not isinstance(error, RetryableError | PermanentError):
+                traceback.print_exc(file=sys.stderr)
+            write(self._replies, Frame({"id": number, "error": _failure(error)}))
+
+    def _answer_many(self, number: int, frames: Iterable[Frame]) -> None:
+        held: Frame | None = None
+        for frame in frames:
+            if held is not None:
+                write(self._replies, Frame({**held.header, "id": number, "more": True}, held.payload))
+            held = frame
+        if held is None:
+            raise ValueError("the handler produced no frame")
+        write(self._replies, Frame({**held.header, "id": number}, held.payload))
+
+
+def open_channel(death_signal: signal.Signals = signal.SIGKILL) -> Channel:
+    """Take stdin and stdout for frames and tie this process to its parent's life by `death_signal`.
+
+    Afterwards stdin is /dev/null and stdout is stderr, for whatever prints; a fatal signal prints Python's
+    stack. Call once.
+    """
+    die_with_parent(death_signal)
+    faulthandler.enable()
+    requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return Channel(requests, replies)
+
+
+def _failure(error: Exception) -> dict[str, str]:
+    match error:
+        case Skipped():
+            return {"kind": "skipped", "message": str(error)}
+        case PermanentError():
+            return {"kind": "permanent", "message": str(error)}
+        case RetryableError():
+            return {"kind": "retryable", "message": str(error)}
+        case _:
+            return {"kind": "bug", "message": f"{type(error).__name__}: {error}"}
