@@ -1,0 +1,55 @@
+"""Everything durable, in one SQLite file: each public method is one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from syncd.store.database import Database
+from syncd.store.documents import Documents
+from syncd.store.invocations import Invocations
+from syncd.store.outbox import Outbox
+from syncd.store.progress import Progress
+from syncd.store.secrets import Credentials, Tokens, load_key
+from syncd.store.sources import Sources
+from syncd.store.vectors import Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The open store, by subject. All parts share one writer, so their transactions never interleave."""
+
+    database: Database
+    sources: Sources
+    invocations: Invocations
+    documents: Documents
+    outbox: Outbox
+    progress: Progress
+    vectors: Vectors
+    tokens: Tokens
+    credentials: Credentials
+
+    @classmethod
+    async def open(cls, folder: Path) -> Store:
+        """Open (or create) `folder/syncd.sqlite` and the key file beside it.
+
+        Raises ConfigError when the database is of a newer syncd, or the key file is not private.
+        """
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        key = load_key(folder / "syncd.key")
+        database = await Database.open(folder / "syncd.sqlite")
+        return cls(
+            database=database,
+            sources=Sources(database),
+            invocations=Invocations(database),
+            documents=Documents(database),
+            outbox=Outbox(database),
+            progress=Progress(database),
+            vectors=Vectors(database),
+            tokens=Tokens(database),
+            credentials=Credentials(database, key),
+        )
+
+    async def close(self) -> None:
+        """Fold the write-ahead log in and close."""
+        await self.database.close()

@@ -23,9 +23,7 @@ from syncd.model import (
 )
 
 SOURCE_COLUMNS = "id, type, database, settings, embedding, chunking, created_at, name"
-INVOCATION_COLUMNS = (
-    "id, source_id, database, collection, origin, request, state, created_at, started_at, finished_at, error, counts, attempts"
-)
+INVOCATION_COLUMNS = "id, source_id, database, collection, origin, request, state, created_at, started_at, finished_at, error, counts, attempts"
 
 
 def dumps(value: Any) -> str:
@@ -67,7 +65,21 @@ def source_from_row(row: sqlite3.Row | tuple[Any, ...]) -> SourceRecord:
 
 def invocation_from_row(row: sqlite3.Row | tuple[Any, ...]) -> Invocation:
     """Build an Invocation from INVOCATION_COLUMNS."""
-    (ident, source_id, database, collection, origin, request, state, created, started, finished, error, counts, attempts) = row
+    (
+        ident,
+        source_id,
+        database,
+        collection,
+        origin,
+        request,
+        state,
+        created,
+        started,
+        finished,
+        error,
+        counts,
+        attempts,
+    ) = row
     return Invocation(
         id=ident,
         source_id=source_id,

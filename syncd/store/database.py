@@ -56,7 +56,9 @@ class Database:
                 await writer.close()
                 raise
         except sqlite3.DatabaseError as error:
-            raise ConfigError(f"{path} cannot be used as syncd's database ({error}); move it away or restore it") from error
+            raise ConfigError(
+                f"{path} cannot be used as syncd's database ({error}); move it away or restore it"
+            ) from error
         for pragma in READER_PRAGMAS:
             await reader.execute(pragma)
         return cls(writer, reader)
@@ -75,7 +77,9 @@ class Database:
         try:
             return await run(self._writer, lambda connection: committed(connection, transaction))
         except sqlite3.OperationalError as error:
-            raise RetryableError(f"the state database refused a write ({error}); check the disk's free space") from error
+            raise RetryableError(
+                f"the state database refused a write ({error}); check the disk's free space"
+            ) from error
 
     async def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
         """Run `query` on the reader; it sees everything committed before it starts."""
@@ -108,7 +112,9 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
     done = {number for (number,) in connection.execute("SELECT number FROM migrations")}
     known = numbered_migrations()
     if newer := done - known.keys():
-        raise ConfigError(f"{path} was written by a newer syncd (migration {max(newer)}); upgrade syncd or use another state folder")
+        raise ConfigError(
+            f"{path} was written by a newer syncd (migration {max(newer)}); upgrade syncd or use another state folder"
+        )
     for number in sorted(known.keys() - done):
         name, script = known[number]
         apply_migration(connection, number, name, script)

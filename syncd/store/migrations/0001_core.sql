@@ -69,7 +69,6 @@ CREATE TABLE documents (
     fingerprint   TEXT NOT NULL,
     state         TEXT NOT NULL,
     reason        TEXT NOT NULL DEFAULT '',
-    attempts      INTEGER NOT NULL DEFAULT 0,
     content_hash  TEXT NOT NULL DEFAULT '',
     seen          INTEGER NOT NULL DEFAULT 0,
     changed_at    REAL,
@@ -137,3 +136,13 @@ CREATE TABLE credentials (
     ciphertext BLOB NOT NULL,
     created_at REAL NOT NULL
 );
+
+-- Attempts at a version that have begun and not come to an orderly end: a document that kills the daemon shows up here.
+CREATE TABLE attempts (
+    collection_id INTEGER NOT NULL REFERENCES collections (id) ON DELETE CASCADE,
+    source_id     TEXT NOT NULL,
+    key           TEXT NOT NULL,
+    version       TEXT NOT NULL,
+    attempts      INTEGER NOT NULL,
+    PRIMARY KEY (collection_id, source_id, key)
+) WITHOUT ROWID;

@@ -1,0 +1,246 @@
+"""Documents and their chunks: the truth that Chroma is a projection of.
+
+Changing a document is one transaction: its row, its chunks and, in `outbox`, the ids whose state in Chroma may now differ
+(the intent). Chroma is told afterwards, then the outbox rows go. Killed in between, the outbox says what to tell again.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from syncd.errors import ConflictError
+from syncd.model import Embedding, Target
+from syncd.store.codec import embedding_from_json, embedding_to_json
+from syncd.store.database import Database
+from syncd.store.staging import NewChunk, Removal, Replacement, Staged, stage
+
+PAGE_SIZE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionRecord:
+    """A collection that syncd writes. `chroma_id` is the id Chroma gave it; another id means somebody recreated it."""
+
+    id: int
+    target: Target
+    embedding: Embedding
+    chroma_id: str | None
+    rebuilding: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRecord:
+    """What is recorded of one document in one collection."""
+
+    id: int
+    version: str
+    fingerprint: str
+    state: str
+    reason: str
+    content_hash: str
+    chunk_count: int
+
+
+class Documents:
+    """Each method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def collection(self, target: Target, embedding: Embedding) -> CollectionRecord:
+        """Return the record of `target`, creating it with `embedding` on first use.
+
+        Raises ConflictError when it was made with other embeddings: their vectors can't be compared.
+        """
+
+        def transaction(connection: sqlite3.Connection) -> CollectionRecord:
+            connection.execute(
+                "INSERT OR IGNORE INTO collections (database, name, embedding) VALUES (?, ?, ?)",
+                (target.database, target.collection, embedding_to_json(embedding)),
+            )
+            return find_collection(connection, target)  # pyright: ignore[reportReturnType] - just inserted
+
+        record = await self._db.write(transaction)
+        if record.embedding != embedding:
+            raise ConflictError(
+                f"collection {target.collection!r} holds {record.embedding.model} vectors and this source is set to other "
+                "embeddings; choose another target collection"
+            )
+        return record
+
+    async def find(self, target: Target) -> CollectionRecord | None:
+        """Return the record of `target`, or None when syncd never wrote it."""
+        return await self._db.read(lambda c: find_collection(c, target))
+
+    async def collections(self) -> Sequence[CollectionRecord]:
+        """Return every collection that syncd writes, by database and name."""
+
+        def query(connection: sqlite3.Connection) -> list[CollectionRecord]:
+            rows = connection.execute("SELECT * FROM collections ORDER BY database, name")
+            return [collection_from_row(row) for row in rows]
+
+        return await self._db.read(query)
+
+    async def set_chroma_id(self, collection_id: int, chroma_id: str | None, rebuilding: bool = False) -> None:
+        """Note the id Chroma gave the collection, and whether it still has to be filled from here."""
+        await self._db.write(
+            lambda c: c.execute(
+                "UPDATE collections SET chroma_id = ?, rebuilding = ? WHERE id = ?",
+                (chroma_id, rebuilding, collection_id),
+            )
+        )
+
+    async def forget(self, collection_id: int) -> None:
+        """Forget what a collection held, because somebody deleted it; its vectors stay in the cache."""
+
+        def transaction(connection: sqlite3.Connection) -> None:
+            for table in ("outbox", "cursors", "documents"):
+                connection.execute(f"DELETE FROM {table} WHERE collection_id = ?", (collection_id,))
+            connection.execute("UPDATE collections SET chroma_id = NULL WHERE id = ?", (collection_id,))
+
+        await self._db.write(transaction)
+
+    async def get(self, collection_id: int, source_id: str, key: str) -> DocumentRecord | None:
+        """Return the record of one document, or None."""
+        statement = (
+            "SELECT id, version, fingerprint, state, reason, content_hash, "
+            "(SELECT count(*) FROM chunks WHERE document_id = documents.id) "
+            "FROM documents WHERE collection_id = ? AND source_id = ? AND key = ?"
+        )
+
+        def query(connection: sqlite3.Connection) -> DocumentRecord | None:
+            row = connection.execute(statement, (collection_id, source_id, key)).fetchone()
+            return DocumentRecord(*row) if row else None
+
+        return await self._db.read(query)
+
+    async def twin(self, source_id: str, key: str, version: str, fingerprint: str) -> Sequence[NewChunk] | None:
+        """Return the chunks of the same version of this document in any collection, or None: nothing to fetch or embed."""
+
+        def query(connection: sqlite3.Connection) -> list[NewChunk] | None:
+            row = connection.execute(
+                "SELECT id FROM documents WHERE source_id = ? AND key = ? AND version = ? AND fingerprint = ? "
+                "AND state = 'indexed' LIMIT 1",
+                (source_id, key, version, fingerprint),
+            ).fetchone()
+            return chunks_of(connection, row[0]) if row else None
+
+        return await self._db.read(query)
+
+    async def begin_attempt(self, collection_id: int, source_id: str, key: str, version: str) -> int:
+        """Count an attempt at this version before it is parsed, so that a document that kills the daemon is found out.
+
+        Returns how many attempts this version has had, this one included.
+        """
+
+        def transaction(connection: sqlite3.Connection) -> int:
+            connection.execute(
+                "INSERT INTO attempts VALUES (?1, ?2, ?3, ?4, 1) ON CONFLICT (collection_id, source_id, key) DO UPDATE "
+                "SET attempts = CASE WHEN version = ?4 THEN attempts + 1 ELSE 1 END, version = ?4",
+                (collection_id, source_id, key, version),
+            )
+            (attempts,) = connection.execute(
+                "SELECT attempts FROM attempts WHERE collection_id = ? AND source_id = ? AND key = ?",
+                (collection_id, source_id, key),
+            ).fetchone()
+            return attempts
+
+        return await self._db.write(transaction)
+
+    async def end_attempts(self, rows: Sequence[tuple[int, str, str]]) -> None:
+        """Forget the attempts at these (collection, source, key), because they came to an orderly end."""
+        await self._db.write(
+            lambda c: c.executemany("DELETE FROM attempts WHERE collection_id = ? AND source_id = ? AND key = ?", rows)
+        )
+
+    async def stage(self, changes: Sequence[Replacement | Removal]) -> Sequence[Staged]:
+        """Make `changes` true here and put what Chroma must be told into the outbox, all in one transaction."""
+        return await self._db.write(lambda c: [stage(c, change) for change in changes])
+
+    async def set_aside(
+        self,
+        collection_id: int,
+        source_id: str,
+        key: str,
+        version: str,
+        fingerprint: str,
+        state: str,
+        reason: str,
+        seen: int,
+    ) -> None:
+        """Record that this version is skipped or failed; chunks of an earlier version, if any, are not touched."""
+
+        def transaction(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "INSERT INTO documents (collection_id, source_id, key, prefix, version, fingerprint, state, reason, seen, "
+                "recorded_at) VALUES (?1, ?2, ?3, '', ?4, ?5, ?6, ?7, ?8, ?9) "
+                "ON CONFLICT (collection_id, source_id, key) DO UPDATE SET seen = ?8, reason = ?7, "
+                "state = iif(state = 'indexed', state, ?6), version = iif(state = 'indexed', version, ?4), "
+                "fingerprint = iif(state = 'indexed', fingerprint, ?5)",
+                (collection_id, source_id, key, version, fingerprint, state, reason, seen, time.time()),
+            )
+
+        await self._db.write(transaction)
+
+    async def touch(self, collection_id: int, source_id: str, key: str, version: str, seen: int) -> None:
+        """Record a new version whose content is the indexed one."""
+        await self._db.write(
+            lambda c: c.execute(
+                "UPDATE documents SET version = ?, seen = ? WHERE collection_id = ? AND source_id = ? AND key = ?",
+                (version, seen, collection_id, source_id, key),
+            )
+        )
+
+    async def keys(self, collection_id: int, source_id: str, after: str | None = None) -> AsyncIterator[str]:
+        """Yield the keys recorded for a source in a collection, in key order, a page at a time."""
+        statement = (
+            "SELECT key FROM documents WHERE collection_id = ? AND source_id = ? AND key > ? AND state = 'indexed' "
+            "ORDER BY key LIMIT ?"
+        )
+        last = after or ""
+        while True:
+            bound = last
+            page = await self._db.read(
+                lambda c, bound=bound: [
+                    k for (k,) in c.execute(statement, (collection_id, source_id, bound, PAGE_SIZE))
+                ]
+            )
+            for key in page:
+                yield key
+            if len(page) < PAGE_SIZE:
+                return
+            last = page[-1]
+
+    async def count(self, collection_id: int, source_id: str) -> int:
+        """Return how many documents of a source are indexed in a collection."""
+        statement = "SELECT count(*) FROM documents WHERE collection_id = ? AND source_id = ? AND state = 'indexed'"
+        return await self._db.read(lambda c: c.execute(statement, (collection_id, source_id)).fetchone()[0])
+
+
+def chunks_of(connection: sqlite3.Connection, document_id: int) -> list[NewChunk]:
+    """Return a document's chunks in the order of the text."""
+    rows = connection.execute(
+        "SELECT text, context, vector_key, metadata FROM chunks WHERE document_id = ? "
+        "ORDER BY json_extract(metadata, '$.chunk_index')",
+        (document_id,),
+    )
+    return [NewChunk(text, context, key, json.loads(metadata)) for text, context, key, metadata in rows]
+
+
+def find_collection(connection: sqlite3.Connection, target: Target) -> CollectionRecord | None:
+    """Return the record of `target`, or None."""
+    row = connection.execute(
+        "SELECT * FROM collections WHERE database = ? AND name = ?", (target.database, target.collection)
+    ).fetchone()
+    return collection_from_row(row) if row else None
+
+
+def collection_from_row(row: tuple[Any, ...]) -> CollectionRecord:
+    """Build a CollectionRecord from a whole row."""
+    ident, database, name, embedding, chroma_id, rebuilding = row
+    return CollectionRecord(ident, Target(database, name), embedding_from_json(embedding), chroma_id, bool(rebuilding))

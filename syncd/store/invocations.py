@@ -1,0 +1,253 @@
+"""Invocations: durable before anybody is told that they exist, settled only after their work is done."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from syncd.errors import ConflictError, NotFoundError
+from syncd.model import Counts, Invocation, Origin, SourceType, State, Target
+from syncd.store.codec import INVOCATION_COLUMNS, dumps, invocation_from_row
+from syncd.store.database import Database
+from syncd.store.sources import conditions
+
+PRIORITY = {Origin.EVENT: 0, Origin.WATCH: 0, Origin.API: 1, Origin.SCHEDULE: 2, Origin.BACKFILL: 3}
+"""Small, event-driven work overtakes long backfills."""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentOutcome:
+    """What became of one document in one invocation: indexed, deleted, skipped or failed (with the reason)."""
+
+    key: str
+    state: str
+    reason: str
+    version: str
+    chunks: int
+    at: datetime
+
+
+class Invocations:
+    """Each method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def create(
+        self, source_id: str, target: Target, origin: Origin, request: Mapping[str, Any] | None = None
+    ) -> Invocation:
+        """Store a pending invocation; durable when this returns. Raises NotFoundError when the source is gone."""
+
+        def transaction(connection: sqlite3.Connection) -> Invocation:
+            source = connection.execute("SELECT type FROM sources WHERE id = ?", (source_id,)).fetchone()
+            if source is None:
+                raise NotFoundError(f"source {source_id} does not exist; list sources to find its id")
+            return insert(connection, source_id, source[0], target, origin, request or {})
+
+        return await self._db.write(transaction)
+
+    async def create_unless_waiting(
+        self, source_id: str, target: Target, origin: Origin, request: Mapping[str, Any] | None = None
+    ) -> Invocation:
+        """Like `create`, but return a pending invocation that asks for exactly the same, where there is one."""
+
+        def transaction(connection: sqlite3.Connection) -> Invocation:
+            row = connection.execute(
+                f"SELECT {INVOCATION_COLUMNS} FROM invocations WHERE state = 'pending' AND source_id = ? AND database = ? "
+                "AND collection = ? AND request = ? ORDER BY seq LIMIT 1",
+                (source_id, target.database, target.collection, dumps(request or {})),
+            ).fetchone()
+            if row:
+                return invocation_from_row(row)
+            source = connection.execute("SELECT type FROM sources WHERE id = ?", (source_id,)).fetchone()
+            if source is None:
+                raise NotFoundError(f"source {source_id} does not exist; list sources to find its id")
+            return insert(connection, source_id, source[0], target, origin, request or {})
+
+        return await self._db.write(transaction)
+
+    async def get(self, invocation_id: str) -> Invocation | None:
+        """Return one invocation, or None."""
+
+        def query(connection: sqlite3.Connection) -> Invocation | None:
+            row = connection.execute(
+                f"SELECT {INVOCATION_COLUMNS} FROM invocations WHERE id = ?", (invocation_id,)
+            ).fetchone()
+            return invocation_from_row(row) if row else None
+
+        return await self._db.read(query)
+
+    async def list(
+        self,
+        source_id: str | None = None,
+        database: str | None = None,
+        databases: frozenset[str] | None = None,
+        type: SourceType | None = None,
+        state: State | None = None,
+        limit: int = 100,
+        offset: int = 0,
+        newest_first: bool = True,
+    ) -> list[Invocation]:
+        """Return invocations in order of creation. `databases` is the caller's scope; None is every database."""
+        where, values = conditions(
+            {"source_id": source_id, "database": database, "source_type": type, "state": state}, databases
+        )
+        order = "DESC" if newest_first else "ASC"
+        statement = f"SELECT {INVOCATION_COLUMNS} FROM invocations{where} ORDER BY seq {order} LIMIT ? OFFSET ?"
+        return await self._db.read(
+            lambda c: [invocation_from_row(row) for row in c.execute(statement, (*values, limit, offset))]
+        )
+
+    async def latest_by_keys(self, source_id: str, keys: Sequence[str]) -> dict[str, Invocation]:
+        """Return the newest invocation of each object key that has one."""
+
+        def query(connection: sqlite3.Connection) -> dict[str, Invocation]:
+            found: dict[str, Invocation] = {}
+            for key in keys:
+                row = connection.execute(
+                    f"SELECT {INVOCATION_COLUMNS} FROM invocations WHERE source_id = ? AND object_key = ? "
+                    "ORDER BY seq DESC LIMIT 1",
+                    (source_id, key),
+                ).fetchone()
+                if row:
+                    found[key] = invocation_from_row(row)
+            return found
+
+        return await self._db.read(query)
+
+    async def cancel(self, invocation_id: str) -> Invocation:
+        """Cancel a pending or running invocation; what it has indexed stays. Raises ConflictError when it is over."""
+
+        def transaction(connection: sqlite3.Connection) -> Invocation:
+            connection.execute(
+                "UPDATE invocations SET state = 'cancelled', finished_at = ? "
+                "WHERE id = ? AND state IN ('pending', 'processing')",
+                (time.time(), invocation_id),
+            )
+            changed = connection.execute("SELECT changes()").fetchone()[0]
+            row = connection.execute(
+                f"SELECT {INVOCATION_COLUMNS} FROM invocations WHERE id = ?", (invocation_id,)
+            ).fetchone()
+            if row is None:
+                raise NotFoundError(f"invocation {invocation_id} does not exist")
+            invocation = invocation_from_row(row)
+            if not changed:
+                raise ConflictError(
+                    f"invocation {invocation_id} is already {invocation.state}; only a running one can be cancelled"
+                )
+            return invocation
+
+        return await self._db.write(transaction)
+
+    async def due(self, limit: int) -> Sequence[Invocation]:
+        """Return unfinished invocations whose time has come, most urgent first."""
+        statement = (
+            f"SELECT {INVOCATION_COLUMNS} FROM invocations WHERE state IN ('pending', 'processing') AND not_before <= ? "
+            "ORDER BY priority, seq LIMIT ?"
+        )
+        return await self._db.read(
+            lambda c: [invocation_from_row(row) for row in c.execute(statement, (time.time(), limit))]
+        )
+
+    async def next_due_in_s(self) -> float | None:
+        """Return the seconds until the earliest waiting invocation comes due, or None when none waits."""
+
+        def query(connection: sqlite3.Connection) -> float | None:
+            (earliest,) = connection.execute(
+                "SELECT min(not_before) FROM invocations WHERE state IN ('pending', 'processing')"
+            ).fetchone()
+            return None if earliest is None else max(0.0, earliest - time.time())
+
+        return await self._db.read(query)
+
+    async def start(self, invocation_id: str) -> bool:
+        """Mark it processing and count the attempt. False when it was cancelled meanwhile."""
+        return await self._db.write(
+            lambda c: (
+                c.execute(
+                    "UPDATE invocations SET state = 'processing', attempts = attempts + 1, "
+                    "started_at = coalesce(started_at, ?) WHERE id = ? AND state IN ('pending', 'processing')",
+                    (time.time(), invocation_id),
+                ).rowcount
+                > 0
+            )
+        )
+
+    async def progress(self, invocation_id: str, counts: Counts) -> None:
+        """Save the counts of a running invocation."""
+        await self._db.write(
+            lambda c: c.execute(
+                "UPDATE invocations SET counts = ? WHERE id = ?", (dumps(asdict(counts)), invocation_id)
+            )
+        )
+
+    async def settle(self, invocation_id: str, state: State, counts: Counts, error: str | None = None) -> None:
+        """Record the end of an invocation; a cancelled one stays cancelled. Twice is safe."""
+        await self._db.write(
+            lambda c: c.execute(
+                "UPDATE invocations SET state = ?, error = ?, counts = ?, finished_at = ? "
+                "WHERE id = ? AND state IN ('pending', 'processing')",
+                (state, error, dumps(asdict(counts)), time.time(), invocation_id),
+            )
+        )
+
+    async def postpone(self, invocation_id: str, delay_s: float, error: str, counts: Counts) -> None:
+        """Leave it unfinished, to be taken up again after `delay_s`; `error` says why it waits."""
+        await self._db.write(
+            lambda c: c.execute(
+                "UPDATE invocations SET not_before = ?, error = ?, counts = ? WHERE id = ? AND state = 'processing'",
+                (time.time() + delay_s, error, dumps(asdict(counts)), invocation_id),
+            )
+        )
+
+    async def documents(
+        self, invocation_id: str, state: str | None = None, limit: int = 100, offset: int = 0
+    ) -> Sequence[DocumentOutcome]:
+        """Return what became of the invocation's documents, in key order."""
+        statement = (
+            "SELECT key, state, reason, version, chunks, at FROM outcomes WHERE invocation_id = ?1 "
+            "AND (?2 IS NULL OR state = ?2) ORDER BY key LIMIT ?3 OFFSET ?4"
+        )
+
+        def query(connection: sqlite3.Connection) -> list[DocumentOutcome]:
+            rows = connection.execute(statement, (invocation_id, state, limit, offset))
+            return [
+                DocumentOutcome(key, outcome, reason, version, chunks, datetime.fromtimestamp(at, UTC))
+                for key, outcome, reason, version, chunks, at in rows
+            ]
+
+        return await self._db.read(query)
+
+
+def insert(
+    connection: sqlite3.Connection,
+    source_id: str,
+    source_type: str,
+    target: Target,
+    origin: Origin,
+    request: Mapping[str, Any],
+) -> Invocation:
+    """Insert a pending invocation within the caller's transaction and read it back."""
+    invocation_id = str(uuid.uuid4())
+    connection.execute(
+        "INSERT INTO invocations (id, source_id, source_type, database, collection, origin, priority, request, state, "
+        "created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'pending', ?)",
+        (
+            invocation_id,
+            source_id,
+            source_type,
+            target.database,
+            target.collection,
+            origin,
+            PRIORITY[origin],
+            dumps(request),
+            time.time(),
+        ),
+    )
+    row = connection.execute(f"SELECT {INVOCATION_COLUMNS} FROM invocations WHERE id = ?", (invocation_id,)).fetchone()
+    return invocation_from_row(row)

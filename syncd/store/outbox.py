@@ -1,0 +1,107 @@
+"""The outbox: what Chroma still has to be told, read back together with the rows it needs."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from syncd.store.database import Database
+
+SELECT_ROWS = (
+    "SELECT d.prefix || '-' || c.number, c.text, c.metadata, v.vector FROM chunks c "
+    "JOIN documents d ON d.id = c.document_id JOIN vectors v ON v.key = c.vector_key "
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRow:
+    """A chunk as Chroma is to hold it."""
+
+    id: str
+    text: str
+    metadata: dict[str, Any]
+    vector: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One outbox entry; `row` is None for a delete and for a chunk that has vanished meanwhile."""
+
+    chunk_id: str
+    op: str
+    row: ChunkRow | None
+
+
+class Outbox:
+    """Each method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def waiting(self, collection_id: int, chunk_ids: Sequence[str]) -> Sequence[Waiting]:
+        """Return the entries of these ids with the rows they need; ids that do not wait are left out."""
+
+        def query(connection: sqlite3.Connection) -> list[Waiting]:
+            marks = ", ".join("?" * len(chunk_ids))
+            entries = connection.execute(
+                "SELECT o.chunk_id, o.op, c.text, c.metadata, v.vector FROM outbox o "
+                "LEFT JOIN chunks c ON c.document_id = o.document_id AND c.number = o.number "
+                f"LEFT JOIN vectors v ON v.key = c.vector_key WHERE o.collection_id = ? AND o.chunk_id IN ({marks})",
+                (collection_id, *chunk_ids),
+            )
+            return [
+                Waiting(chunk_id, op, None if text is None else chunk_row(chunk_id, text, metadata, vector))
+                for chunk_id, op, text, metadata, vector in entries
+            ]
+
+        return await self._db.read(query)
+
+    async def left_behind(self, limit: int) -> Sequence[tuple[int, str]]:
+        """Return (collection, chunk id) of entries a crash left behind, each now marked to be replaced whole."""
+
+        def transaction(connection: sqlite3.Connection) -> list[tuple[int, str]]:
+            connection.execute("UPDATE outbox SET op = 'replace' WHERE op IN ('add', 'update')")
+            return connection.execute("SELECT collection_id, chunk_id FROM outbox LIMIT ?", (limit,)).fetchall()
+
+        return await self._db.write(transaction)
+
+    async def clear(self, collection_id: int, chunk_ids: Sequence[str]) -> None:
+        """Forget entries, because Chroma now agrees."""
+        await self._db.write(
+            lambda c: c.executemany(
+                "DELETE FROM outbox WHERE collection_id = ? AND chunk_id = ?",
+                [(collection_id, i) for i in chunk_ids],
+            )
+        )
+
+    async def clear_collection(self, collection_id: int) -> None:
+        """Forget all entries of a collection, because it was filled anew."""
+        await self._db.write(lambda c: c.execute("DELETE FROM outbox WHERE collection_id = ?", (collection_id,)))
+
+    async def rows(self, collection_id: int, page_size: int = 300) -> AsyncIterator[Sequence[ChunkRow]]:
+        """Yield all chunks of a collection in pages, by document and number."""
+        statement = (
+            SELECT_ROWS + "WHERE d.collection_id = ? AND (c.document_id, c.number) > (?, ?) "
+            "ORDER BY c.document_id, c.number LIMIT ?"
+        ).replace("SELECT ", "SELECT c.document_id, c.number, ", 1)
+        after = (0, -1)
+        while True:
+            bound = after
+            page = await self._db.read(
+                lambda c, bound=bound: c.execute(statement, (collection_id, *bound, page_size)).fetchall()
+            )
+            if not page:
+                return
+            yield [chunk_row(*row[2:]) for row in page]
+            after = (page[-1][0], page[-1][1])
+
+
+def chunk_row(chunk_id: str, text: str, metadata: str, vector: bytes) -> ChunkRow:
+    """Build a ChunkRow from stored columns."""
+    return ChunkRow(chunk_id, text, json.loads(metadata), np.frombuffer(vector, dtype="<f4"))

@@ -1,0 +1,101 @@
+"""How far a source has come in a collection: cursors, what a run has seen, outcomes, held deletes."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from syncd.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one document of a run."""
+
+    key: str
+    state: str
+    reason: str = ""
+    version: str = ""
+    chunks: int = 0
+
+
+class Progress:
+    """Each method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def cursor(self, source_id: str, collection_id: int) -> str | None:
+        """Return the last saved checkpoint, or None."""
+
+        def query(connection: sqlite3.Connection) -> str | None:
+            row = connection.execute(
+                "SELECT cursor FROM cursors WHERE source_id = ? AND collection_id = ?",
+                (source_id, collection_id),
+            ).fetchone()
+            return row[0] if row else None
+
+        return await self._db.read(query)
+
+    async def save_cursor(self, source_id: str, collection_id: int, cursor: str) -> None:
+        """Move the cursor; only after everything before it is recorded."""
+        await self._db.write(
+            lambda c: c.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)", (source_id, collection_id, cursor))
+        )
+
+    async def run_number(self, invocation_id: str) -> int:
+        """Return the invocation's place in the order of all invocations."""
+        return await self._db.read(
+            lambda c: c.execute("SELECT seq FROM invocations WHERE id = ?", (invocation_id,)).fetchone()[0]
+        )
+
+    async def mark_seen(self, collection_id: int, source_id: str, keys: Sequence[str], run_number: int) -> None:
+        """Note that a run has met these documents."""
+        rows = [(run_number, collection_id, source_id, key) for key in keys]
+        await self._db.write(
+            lambda c: c.executemany(
+                "UPDATE documents SET seen = ? WHERE collection_id = ? AND source_id = ? AND key = ?", rows
+            )
+        )
+
+    async def unseen(self, collection_id: int, source_id: str, run_number: int) -> Sequence[str]:
+        """Return the keys recorded for a source that the run has not met."""
+        statement = "SELECT key FROM documents WHERE collection_id = ? AND source_id = ? AND seen != ? ORDER BY key"
+        return await self._db.read(
+            lambda c: [k for (k,) in c.execute(statement, (collection_id, source_id, run_number))]
+        )
+
+    async def note(self, invocation_id: str, outcomes: Sequence[Outcome]) -> None:
+        """Record what became of documents; the last word on a key wins, so twice is safe."""
+        now = time.time()
+        rows = [(invocation_id, o.key, o.state, o.reason, o.version, o.chunks, now) for o in outcomes]
+        await self._db.write(
+            lambda c: c.executemany("INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        )
+
+    async def hold_deletes(self, invocation_id: str, keys: Sequence[str]) -> None:
+        """Keep these deletes back until somebody confirms them. Twice is safe."""
+        await self._db.write(
+            lambda c: c.executemany(
+                "INSERT OR IGNORE INTO held_deletes VALUES (?, ?)", [(invocation_id, k) for k in keys]
+            )
+        )
+
+    async def held_deletes(self, invocation_id: str) -> Sequence[str]:
+        """Return the keys whose deletes an invocation keeps back."""
+        statement = "SELECT key FROM held_deletes WHERE invocation_id = ? ORDER BY key"
+        return await self._db.read(lambda c: [k for (k,) in c.execute(statement, (invocation_id,))])
+
+    async def release_deletes(self, invocation_id: str) -> None:
+        """Forget the held deletes of an invocation, because they are done."""
+        await self._db.write(lambda c: c.execute("DELETE FROM held_deletes WHERE invocation_id = ?", (invocation_id,)))
+
+    async def lag_s(self, source_id: str) -> Sequence[float]:
+        """Return the seconds from change to searchable of the source's documents, ascending."""
+        statement = (
+            "SELECT max(0, recorded_at - changed_at) AS lag FROM documents "
+            "WHERE source_id = ? AND changed_at IS NOT NULL AND state = 'indexed' ORDER BY lag"
+        )
+        return await self._db.read(lambda c: [lag for (lag,) in c.execute(statement, (source_id,))])

@@ -1,0 +1,157 @@
+"""Tokens (only their hashes are kept) and credentials (encrypted with a key that is not in the database)."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import os
+import secrets
+import sqlite3
+import stat
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from syncd.errors import ConfigError, NotFoundError
+from syncd.store.database import Database
+
+CREDENTIAL_NAME = "syncd-key"
+NONCE_SIZE_BYTES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An API token without its secret. `databases` None: every database, and administration."""
+
+    id: str
+    name: str
+    databases: frozenset[str] | None
+
+
+class Tokens:
+    """Each method is one transaction. Tokens read `sk_<id>_<256 random bits>`, so a plain hash is enough."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def create(self, name: str, databases: frozenset[str] | None = None) -> str:
+        """Store a new token and return it; it cannot be shown again."""
+        ident = secrets.token_hex(6)
+        token = f"sk_{ident}_{secrets.token_urlsafe(32)}"
+        scope = None if databases is None else json.dumps(sorted(databases))
+        digest = sha256(token.encode()).digest()
+        row = (ident, name, digest, scope, time.time())
+        await self._db.write(lambda c: c.execute("INSERT INTO tokens VALUES (?, ?, ?, ?, ?, NULL)", row))
+        return token
+
+    async def verify(self, token: str) -> Token | None:
+        """Return the token's record, or None when it is unknown or revoked. Takes the same time for every wrong secret."""
+        parts = token.split("_", 2)
+        ident = parts[1] if len(parts) == 3 else ""
+        row = await self._db.read(
+            lambda c: c.execute("SELECT id, name, databases, hash FROM tokens WHERE id = ?", (ident,)).fetchone()
+        )
+        expected = row[3] if row else bytes(32)
+        if not hmac.compare_digest(sha256(token.encode("utf-8", "surrogateescape")).digest(), expected):
+            return None
+        return token_from_row(row)
+
+    async def list(self) -> Sequence[Token]:
+        """Return all tokens, oldest first."""
+        return await self._db.read(
+            lambda c: [
+                token_from_row(r) for r in c.execute("SELECT id, name, databases FROM tokens ORDER BY created_at")
+            ]
+        )
+
+    async def revoke(self, ident: str) -> bool:
+        """Make a token useless at once. False: unknown."""
+        return await self._db.write(lambda c: c.execute("DELETE FROM tokens WHERE id = ?", (ident,)).rowcount > 0)
+
+
+class Credentials:
+    """Secrets of other services, AES-256-GCM encrypted; each method is one transaction."""
+
+    def __init__(self, database: Database, key: bytes) -> None:
+        self._db = database
+        self._cipher = AESGCM(key)
+
+    async def add(self, database: str, kind: str, secret: Mapping[str, Any]) -> int:
+        """Store a secret for a database and return its number."""
+        plaintext = json.dumps(dict(secret)).encode()
+
+        def transaction(connection: sqlite3.Connection) -> int:
+            nonce = os.urandom(NONCE_SIZE_BYTES)
+            # The database and kind are authenticated, so a row copied to another tenant's database does not decrypt.
+            ciphertext = nonce + self._cipher.encrypt(nonce, plaintext, f"{database}\0{kind}".encode())
+            row = connection.execute(
+                "INSERT INTO credentials (database, kind, ciphertext, created_at) VALUES (?, ?, ?, ?) RETURNING id",
+                (database, kind, ciphertext, time.time()),
+            ).fetchone()
+            return row[0]
+
+        return await self._db.write(transaction)
+
+    async def exists(self, ident: int, database: str) -> bool:
+        """Return whether `database` has this credential."""
+        statement = "SELECT 1 FROM credentials WHERE id = ? AND database = ?"
+        return await self._db.read(lambda c: c.execute(statement, (ident, database)).fetchone() is not None)
+
+    async def get(self, ident: int, database: str) -> Mapping[str, Any]:
+        """Return a secret in the clear. Raises NotFoundError, or ConfigError when the key file is not the one it was made with."""
+        statement = "SELECT kind, ciphertext FROM credentials WHERE id = ? AND database = ?"
+        row = await self._db.read(lambda c: c.execute(statement, (ident, database)).fetchone())
+        if row is None:
+            raise NotFoundError(
+                f"credential {ident} does not exist in database {database!r}; give the keys inline once"
+            )
+        kind, ciphertext = row
+        nonce, sealed = ciphertext[:NONCE_SIZE_BYTES], ciphertext[NONCE_SIZE_BYTES:]
+        try:
+            return json.loads(self._cipher.decrypt(nonce, sealed, f"{database}\0{kind}".encode()))
+        except InvalidTag as error:
+            raise ConfigError(
+                f"credential {ident} was encrypted with another key; restore the key file or add it again"
+            ) from error
+
+
+def load_key(key_file: Path) -> bytes:
+    """Return the 32-byte key from systemd's credential `syncd-key`, else from `key_file`, creating that with mode 0600.
+
+    Raises ConfigError when others may read the file or its size is wrong.
+    """
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    if folder and (credential := Path(folder, CREDENTIAL_NAME)).exists():
+        return checked_key(credential)
+    try:
+        descriptor = os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        if stat.S_IMODE(key_file.stat().st_mode) & 0o077:
+            raise ConfigError(f"{key_file} can be read by others; run: chmod 600 {key_file}") from None
+        return checked_key(key_file)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(os.urandom(32))
+        file.flush()
+        os.fsync(file.fileno())
+    return checked_key(key_file)
+
+
+def checked_key(file: Path) -> bytes:
+    """Read a key file."""
+    key = file.read_bytes()
+    if len(key) != 32:
+        raise ConfigError(
+            f"{file} must hold exactly 32 random bytes, not {len(key)}; make one with: head -c 32 /dev/urandom"
+        )
+    return key
+
+
+def token_from_row(row: tuple[Any, ...]) -> Token:
+    """Build a Token from its first three columns."""
+    return Token(row[0], row[1], None if row[2] is None else frozenset(json.loads(row[2])))

@@ -1,0 +1,168 @@
+"""Sources: what the daemon has been told to keep true."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from syncd.errors import ConflictError
+from syncd.model import Chunking, Embedding, SourceRecord, SourceType
+from syncd.store.codec import SOURCE_COLUMNS, dumps, embedding_to_json, source_from_row
+from syncd.store.database import Database
+
+
+class Sources:
+    """Each method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def create(
+        self,
+        type: SourceType,
+        database: str,
+        settings: Mapping[str, Any],
+        embedding: Embedding,
+        chunking: Chunking,
+        name: str | None = None,
+    ) -> SourceRecord:
+        """Store a new source and return it. Raises ConflictError when a source of this `name` exists."""
+
+        def transaction(connection: sqlite3.Connection) -> SourceRecord:
+            return insert(connection, type, database, settings, embedding, chunking, name)
+
+        try:
+            return await self._db.write(transaction)
+        except sqlite3.IntegrityError as error:
+            raise ConflictError(f"a source named {name!r} exists already; choose another name") from error
+
+    async def upload_source(self, database: str, embedding: Embedding, chunking: Chunking) -> SourceRecord:
+        """Return the `file_upload` source of `database`, creating it on first use; callers at once get the same one."""
+
+        def transaction(connection: sqlite3.Connection) -> SourceRecord:
+            row = connection.execute(
+                f"SELECT {SOURCE_COLUMNS} FROM sources WHERE type = ? AND database = ? AND name IS NULL",
+                (SourceType.UPLOAD, database),
+            ).fetchone()
+            if row:
+                return source_from_row(row)
+            return insert(connection, SourceType.UPLOAD, database, {}, embedding, chunking, None)
+
+        return await self._db.write(transaction)
+
+    async def replace(
+        self,
+        source_id: str,
+        database: str,
+        settings: Mapping[str, Any],
+        embedding: Embedding,
+        chunking: Chunking,
+    ) -> None:
+        """Give a declared source its new configuration; what it has indexed stays, its cursors stay."""
+
+        def transaction(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "UPDATE sources SET database = ?, settings = ?, embedding = ?, chunking = ? WHERE id = ?",
+                (database, dumps(settings), embedding_to_json(embedding), dumps(asdict(chunking)), source_id),
+            )
+
+        await self._db.write(transaction)
+
+    async def get(self, source_id: str) -> SourceRecord | None:
+        """Return one source, or None."""
+        return await self._db.read(
+            lambda c: first(c.execute(f"SELECT {SOURCE_COLUMNS} FROM sources WHERE id = ?", (source_id,)))
+        )
+
+    async def by_name(self, name: str) -> SourceRecord | None:
+        """Return the declared source of this name, or None."""
+        return await self._db.read(
+            lambda c: first(c.execute(f"SELECT {SOURCE_COLUMNS} FROM sources WHERE name = ?", (name,)))
+        )
+
+    async def declared(self) -> dict[str, SourceRecord]:
+        """Return the sources declared in the configuration file, by name."""
+
+        def query(connection: sqlite3.Connection) -> dict[str, SourceRecord]:
+            rows = connection.execute(f"SELECT {SOURCE_COLUMNS} FROM sources WHERE name IS NOT NULL")
+            return {str(source.name): source for source in map(source_from_row, rows)}
+
+        return await self._db.read(query)
+
+    async def list(
+        self,
+        database: str | None = None,
+        databases: frozenset[str] | None = None,
+        type: SourceType | None = None,
+        limit: int = 100,
+        offset: int = 0,
+        newest_first: bool = True,
+    ) -> list[SourceRecord]:
+        """Return sources in order of creation. `databases` is the caller's scope; None is every database."""
+        where, values = conditions({"database": database, "type": type}, databases)
+        order = "DESC" if newest_first else "ASC"
+        statement = f"SELECT {SOURCE_COLUMNS} FROM sources{where} ORDER BY seq {order} LIMIT ? OFFSET ?"
+        return await self._db.read(
+            lambda c: [source_from_row(row) for row in c.execute(statement, (*values, limit, offset))]
+        )
+
+    async def delete(self, source_id: str) -> bool:
+        """Forget a source, its cursors and its waiting invocations; the collection keeps what it holds. False: unknown."""
+
+        def transaction(connection: sqlite3.Connection) -> bool:
+            connection.execute("DELETE FROM cursors WHERE source_id = ?", (source_id,))
+            connection.execute(
+                "UPDATE invocations SET state = 'cancelled', finished_at = ? WHERE source_id = ? AND state = 'pending'",
+                (time.time(), source_id),
+            )
+            return connection.execute("DELETE FROM sources WHERE id = ?", (source_id,)).rowcount > 0
+
+        return await self._db.write(transaction)
+
+
+def insert(
+    connection: sqlite3.Connection,
+    type: SourceType,
+    database: str,
+    settings: Mapping[str, Any],
+    embedding: Embedding,
+    chunking: Chunking,
+    name: str | None,
+) -> SourceRecord:
+    """Insert a source within the caller's transaction and read it back."""
+    source_id = str(uuid.uuid4())
+    connection.execute(
+        f"INSERT INTO sources ({SOURCE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            source_id,
+            type,
+            database,
+            dumps(settings),
+            embedding_to_json(embedding),
+            dumps(asdict(chunking)),
+            time.time(),
+            name,
+        ),
+    )
+    row = connection.execute(f"SELECT {SOURCE_COLUMNS} FROM sources WHERE id = ?", (source_id,)).fetchone()
+    return source_from_row(row)
+
+
+def first(rows: sqlite3.Cursor) -> SourceRecord | None:
+    """Return the first row as a source, or None."""
+    row = rows.fetchone()
+    return source_from_row(row) if row else None
+
+
+def conditions(equal: Mapping[str, Any], databases: frozenset[str] | None) -> tuple[str, list[Any]]:
+    """Return a WHERE clause over the given (non-None) columns and the database scope, with its values."""
+    terms = [f"{column} = ?" for column, value in equal.items() if value is not None]
+    values = [value for value in equal.values() if value is not None]
+    if databases is not None:
+        terms.append(f"database IN ({', '.join('?' * len(databases))})")
+        values.extend(sorted(databases))
+    return (" WHERE " + " AND ".join(terms) if terms else ""), values

@@ -1,0 +1,57 @@
+"""The content-addressed vector cache: a text is embedded once per model and prompt, whatever document it comes from."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+
+import numpy as np
+from numpy.typing import NDArray
+
+from syncd.store.database import Database
+
+LOOKUP_SIZE = 500
+"""Keys per SELECT; SQLite's default limit is 32,766 bound values."""
+
+
+def vector_key(fingerprint: str, prompt: str | None, text: str) -> bytes:
+    """Return the cache key of `text` under a model's `fingerprint` and document prompt (None: the model's own)."""
+    prefix = f"{fingerprint}\0{'' if prompt is None else '=' + prompt}\0"
+    return sha256((prefix + text).encode("utf-8", "surrogatepass")).digest()
+
+
+class Vectors:
+    """Each method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def missing(self, keys: Sequence[bytes]) -> set[bytes]:
+        """Return those of `keys` that have no vector yet."""
+
+        def query(connection: sqlite3.Connection) -> set[bytes]:
+            absent = set(keys)
+            for start in range(0, len(keys), LOOKUP_SIZE):
+                some = keys[start : start + LOOKUP_SIZE]
+                marks = ", ".join("?" * len(some))
+                absent.difference_update(
+                    key for (key,) in connection.execute(f"SELECT key FROM vectors WHERE key IN ({marks})", some)
+                )
+            return absent
+
+        return await self._db.read(query)
+
+    async def put(self, vectors: Mapping[bytes, NDArray[np.float32]]) -> None:
+        """Keep vectors by key; a key that is there already keeps its vector, so the same text never changes vectors."""
+        now = time.time()
+        rows = [(key, vector.astype("<f4").tobytes(), now) for key, vector in vectors.items()]
+        await self._db.write(lambda c: c.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?, ?)", rows))
+
+    async def collect_garbage(self, unused_for_s: float) -> int:
+        """Delete vectors that no chunk uses and that were made longer ago than `unused_for_s`; return how many."""
+        statement = (
+            "DELETE FROM vectors WHERE used_at < ? AND NOT EXISTS (SELECT 1 FROM chunks WHERE vector_key = vectors.key)"
+        )
+        return await self._db.write(lambda c: c.execute(statement, (time.time() - unused_for_s,)).rowcount)
