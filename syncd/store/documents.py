@@ -24,13 +24,16 @@ PAGE_SIZE = 500
 
 @dataclass(frozen=True, slots=True)
 class CollectionRecord:
-    """A collection that syncd writes. `chroma_id` is the id Chroma gave it; another id means somebody recreated it."""
+    """A collection that syncd writes. `chroma_id` is the id Chroma gave it; another id means somebody recreated it.
+
+    `rebuilding` is the collection's own metadata as JSON while it is being filled anew, otherwise None.
+    """
 
     id: int
     target: Target
     embedding: Embedding
     chroma_id: str | None
-    rebuilding: bool
+    rebuilding: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +89,28 @@ class Documents:
 
         return await self._db.read(query)
 
-    async def set_chroma_id(self, collection_id: int, chroma_id: str | None, rebuilding: bool = False) -> None:
-        """Note the id Chroma gave the collection, and whether it still has to be filled from here."""
+    async def set_chroma_id(self, collection_id: int, chroma_id: str) -> None:
+        """Note the id that Chroma gave the collection."""
         await self._db.write(
-            lambda c: c.execute(
-                "UPDATE collections SET chroma_id = ?, rebuilding = ? WHERE id = ?",
-                (chroma_id, rebuilding, collection_id),
-            )
+            lambda c: c.execute("UPDATE collections SET chroma_id = ? WHERE id = ?", (chroma_id, collection_id))
         )
+
+    async def begin_rebuild(self, collection_id: int, metadata: str) -> None:
+        """Note that the collection is about to be filled anew, and its own metadata (JSON), which Chroma will forget."""
+        await self._db.write(
+            lambda c: c.execute("UPDATE collections SET rebuilding = ? WHERE id = ?", (metadata, collection_id))
+        )
+
+    async def end_rebuild(self, collection_id: int, chroma_id: str) -> None:
+        """Note that the collection holds everything again; nothing is left to tell."""
+
+        def transaction(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM outbox WHERE collection_id = ?", (collection_id,))
+            connection.execute(
+                "UPDATE collections SET chroma_id = ?, rebuilding = NULL WHERE id = ?", (chroma_id, collection_id)
+            )
+
+        await self._db.write(transaction)
 
     async def forget(self, collection_id: int) -> None:
         """Forget what a collection held, because somebody deleted it; its vectors stay in the cache."""
@@ -131,32 +148,6 @@ class Documents:
             return chunks_of(connection, row[0]) if row else None
 
         return await self._db.read(query)
-
-    async def begin_attempt(self, collection_id: int, source_id: str, key: str, version: str) -> int:
-        """Count an attempt at this version before it is parsed, so that a document that kills the daemon is found out.
-
-        Returns how many attempts this version has had, this one included.
-        """
-
-        def transaction(connection: sqlite3.Connection) -> int:
-            connection.execute(
-                "INSERT INTO attempts VALUES (?1, ?2, ?3, ?4, 1) ON CONFLICT (collection_id, source_id, key) DO UPDATE "
-                "SET attempts = CASE WHEN version = ?4 THEN attempts + 1 ELSE 1 END, version = ?4",
-                (collection_id, source_id, key, version),
-            )
-            (attempts,) = connection.execute(
-                "SELECT attempts FROM attempts WHERE collection_id = ? AND source_id = ? AND key = ?",
-                (collection_id, source_id, key),
-            ).fetchone()
-            return attempts
-
-        return await self._db.write(transaction)
-
-    async def end_attempts(self, rows: Sequence[tuple[int, str, str]]) -> None:
-        """Forget the attempts at these (collection, source, key), because they came to an orderly end."""
-        await self._db.write(
-            lambda c: c.executemany("DELETE FROM attempts WHERE collection_id = ? AND source_id = ? AND key = ?", rows)
-        )
 
     async def stage(self, changes: Sequence[Replacement | Removal]) -> Sequence[Staged]:
         """Make `changes` true here and put what Chroma must be told into the outbox, all in one transaction."""
@@ -243,4 +234,4 @@ def find_collection(connection: sqlite3.Connection, target: Target) -> Collectio
 def collection_from_row(row: tuple[Any, ...]) -> CollectionRecord:
     """Build a CollectionRecord from a whole row."""
     ident, database, name, embedding, chroma_id, rebuilding = row
-    return CollectionRecord(ident, Target(database, name), embedding_from_json(embedding), chroma_id, bool(rebuilding))
+    return CollectionRecord(ident, Target(database, name), embedding_from_json(embedding), chroma_id, rebuilding)

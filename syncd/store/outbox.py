@@ -62,12 +62,12 @@ class Outbox:
 
         return await self._db.read(query)
 
-    async def left_behind(self, limit: int) -> Sequence[tuple[int, str]]:
-        """Return (collection, chunk id) of entries a crash left behind, each now marked to be replaced whole."""
+    async def left_behind(self) -> Sequence[tuple[int, str]]:
+        """Return (collection, chunk id) of the entries a crash left behind, each now marked to be replaced whole."""
 
         def transaction(connection: sqlite3.Connection) -> list[tuple[int, str]]:
-            connection.execute("UPDATE outbox SET op = 'replace' WHERE op IN ('add', 'update')")
-            return connection.execute("SELECT collection_id, chunk_id FROM outbox LIMIT ?", (limit,)).fetchall()
+            connection.execute("UPDATE outbox SET op = 'replace' WHERE op = 'add'")
+            return connection.execute("SELECT collection_id, chunk_id FROM outbox").fetchall()
 
         return await self._db.write(transaction)
 
@@ -79,10 +79,6 @@ class Outbox:
                 [(collection_id, i) for i in chunk_ids],
             )
         )
-
-    async def clear_collection(self, collection_id: int) -> None:
-        """Forget all entries of a collection, because it was filled anew."""
-        await self._db.write(lambda c: c.execute("DELETE FROM outbox WHERE collection_id = ?", (collection_id,)))
 
     async def rows(self, collection_id: int, page_size: int = 300) -> AsyncIterator[Sequence[ChunkRow]]:
         """Yield all chunks of a collection in pages, by document and number."""

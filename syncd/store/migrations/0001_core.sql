@@ -55,7 +55,7 @@ CREATE TABLE collections (
     name       TEXT NOT NULL,
     embedding  TEXT NOT NULL,
     chroma_id  TEXT,
-    rebuilding INTEGER NOT NULL DEFAULT 0,
+    rebuilding TEXT,
     UNIQUE (database, name)
 );
 
@@ -136,13 +136,3 @@ CREATE TABLE credentials (
     ciphertext BLOB NOT NULL,
     created_at REAL NOT NULL
 );
-
--- Attempts at a version that have begun and not come to an orderly end: a document that kills the daemon shows up here.
-CREATE TABLE attempts (
-    collection_id INTEGER NOT NULL REFERENCES collections (id) ON DELETE CASCADE,
-    source_id     TEXT NOT NULL,
-    key           TEXT NOT NULL,
-    version       TEXT NOT NULL,
-    attempts      INTEGER NOT NULL,
-    PRIMARY KEY (collection_id, source_id, key)
-) WITHOUT ROWID;
