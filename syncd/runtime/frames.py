@@ -42,9 +42,7 @@ def encode(frame: Frame) -> bytes:
     """Return lengths and header of `frame` as bytes; its payload follows on the wire. Raises FrameError when
     too large.
     """
-    header = json.dumps(frame.header, ensure_ascii=False, separators=(",", ":")).encode(
-        "utf-8", "surrogatepass"
-    )
+    header = json.dumps(frame.header, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
     _check(len(header), len(frame.payload))
     return _LENGTHS.pack(len(header), len(frame.payload)) + header
 

@@ -63,9 +63,7 @@ class Child:
     the last 20 are kept in `tail`.
     """
 
-    def __init__(
-        self, name: str, process: asyncio.subprocess.Process, on_line: Callable[[str], None] | None
-    ) -> None:
+    def __init__(self, name: str, process: asyncio.subprocess.Process, on_line: Callable[[str], None] | None) -> None:
         self.name = name
         self.tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self._process = process

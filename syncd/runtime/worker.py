@@ -75,9 +75,7 @@ class Worker:
         self._broken = ""
 
     async def __aenter__(self) -> Self:
-        self._child = await Child.spawn(
-            self.name, self._command, env=self._env, framed=True, on_line=self._on_line
-        )
+        self._child = await Child.spawn(self.name, self._command, env=self._env, framed=True, on_line=self._on_line)
         greeting = self._expect(0)
         self._reader = asyncio.create_task(self._read_replies())
         try:
@@ -123,9 +121,7 @@ class Worker:
             self._check_alive()
             number = next(self._numbers)
             answers = self._expect(number)
-            async with aclosing(
-                self._answers(answers, timeout_s, Frame({**header, "id": number}, payload))
-            ) as frames:
+            async with aclosing(self._answers(answers, timeout_s, Frame({**header, "id": number}, payload))) as frames:
                 async for frame in frames:
                     yield frame
 
@@ -140,9 +136,7 @@ class Worker:
                 more = bool(frame.header.get("more"))
                 yield frame
 
-    async def _next(
-        self, answers: MemoryObjectReceiveStream[Frame], timeout_s: float, request: Frame | None
-    ) -> Frame:
+    async def _next(self, answers: MemoryObjectReceiveStream[Frame], timeout_s: float, request: Frame | None) -> Frame:
         try:
             with anyio.fail_after(timeout_s):
                 if request is not None:
@@ -164,9 +158,7 @@ class Worker:
         how = await self._child.end(self._gentle_s)
         self._broken = self._broken or how
         last = next((line for line in reversed(self._child.tail) if line.strip()), "")
-        return ChildDiedError(
-            f"{self.name} died: {self._broken}" + (f" (last output: {last})" if last else "")
-        )
+        return ChildDiedError(f"{self.name} died: {self._broken}" + (f" (last output: {last})" if last else ""))
 
     def _check_alive(self) -> None:
         if self._broken or not self._child.running or self._reader.done():

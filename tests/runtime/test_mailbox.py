@@ -1,0 +1,318 @@
+import asyncio
+from collections import Counter
+
+import anyio
+import pytest
+from anyio import wait_all_tasks_blocked as settled
+from anyio.lowlevel import checkpoint
+from hypothesis import given
+from hypothesis import strategies as st
+
+from syncd.errors import PermanentError
+from syncd.runtime.mailbox import Mailbox, StoppedError, settling
+
+
+async def double(number):
+    return number * 2
+
+
+class Group:
+    """Background tasks of one test; plain ones, as a fixture cannot hold a task group open."""
+
+    def __init__(self):
+        self.tasks = []
+
+    def start_soon(self, function, *arguments):
+        self.tasks.append(asyncio.create_task(function(*arguments)))
+
+
+@pytest.fixture
+async def group():
+    group = Group()
+    yield group
+    for task in group.tasks:
+        task.cancel()
+    for ended in await asyncio.gather(*group.tasks, return_exceptions=True):
+        if isinstance(ended, Exception):
+            raise ended
+
+
+async def test_awaiting_the_reply_returns_what_the_handler_returned(group):
+    box = Mailbox[int, int]("box", 1)
+    group.start_soon(box.serve, double)
+    reply = await box.put(21)
+    assert await reply == 42
+    assert await reply == 42
+    assert await box.ask(4) == 8
+
+
+async def test_a_message_is_not_acknowledged_before_its_handler_is_done(group):
+    box, gate = Mailbox[int, None]("box", 1), anyio.Event()
+
+    async def handle(_):
+        await gate.wait()
+
+    group.start_soon(box.serve, handle)
+    reply = await box.put(1)
+    await settled()
+    assert not reply.settled
+    gate.set()
+    await reply
+
+
+@pytest.mark.parametrize(("capacity", "workers"), [(1, 1), (3, 2), (8, 5)])
+async def test_a_sender_stops_at_exactly_capacity_plus_workers(group, capacity, workers):
+    box, sent = Mailbox[int, None]("box", capacity), Counter()
+
+    async def handle(_):
+        await anyio.sleep_forever()
+
+    async def send():
+        while True:
+            await box.put(0)
+            sent["messages"] += 1
+
+    for _ in range(workers):
+        group.start_soon(box.serve, handle)
+    group.start_soon(send)
+    await settled()
+    assert sent["messages"] == capacity + workers
+    assert box.stats().waiting == capacity
+    assert box.stats().served == workers
+
+
+async def test_urgent_messages_overtake_and_have_room_of_their_own(group):
+    box, order = Mailbox[str, None]("box", 2), []
+
+    async def handle(message):
+        order.append(message)
+
+    for message in "ab":
+        await box.put(message)
+    for message in "xy":
+        await box.put(message, urgent=True)
+    assert box.stats().urgent_waiting == 2
+    group.start_soon(box.serve, handle)
+    await settled()
+    assert order == ["x", "y", "a", "b"]
+
+
+async def test_a_bad_message_fails_its_sender_and_not_the_actor(group):
+    box = Mailbox[int, float]("box", 4)
+
+    async def handle(number):
+        if number < 0:
+            raise PermanentError("negative")
+        return 1 / number
+
+    group.start_soon(box.serve, handle)
+    with pytest.raises(PermanentError, match="negative"):
+        await box.ask(-1)
+    with pytest.raises(ZeroDivisionError):
+        await box.ask(0)
+    assert await box.ask(2) == 0.5
+
+
+async def test_a_fatal_error_fails_the_sender_and_the_actor():
+    box = Mailbox[int, None]("box", 4)
+
+    async def handle(_):
+        raise ConnectionError("the model is gone")
+
+    reply = await box.put(1)
+    with pytest.raises(ConnectionError):
+        await box.serve(handle, fatal=(ConnectionError,))
+    with pytest.raises(ConnectionError):
+        await reply
+
+
+async def test_a_stopped_actor_fails_the_reply_in_its_hand_and_leaves_the_others_waiting():
+    box, order = Mailbox[int, None]("box", 4), []
+
+    async def handle(number):
+        order.append(number)
+        await anyio.sleep_forever()
+
+    replies = [await box.put(n) for n in range(3)]
+    async with anyio.create_task_group() as group:
+        group.start_soon(box.serve, handle)
+        await settled()
+        group.cancel_scope.cancel()
+    with pytest.raises(StoppedError):
+        await replies[0]
+    assert not replies[1].settled
+    assert box.stats().waiting == 2
+    async with anyio.create_task_group() as group:
+        group.start_soon(box.serve, double)
+        assert await replies[1] == 2
+        assert await replies[2] == 4
+        group.cancel_scope.cancel()
+
+
+async def test_a_task_cancelled_by_asyncio_itself_fails_the_reply_too():
+    box = Mailbox[int, None]("box", 1)
+    reply = await box.put(1)
+    task = asyncio.create_task(box.serve(lambda _: anyio.sleep_forever()))
+    await settled()
+    task.cancel()
+    with pytest.raises(StoppedError):
+        await reply
+
+
+async def test_a_cancelled_sender_leaves_its_message_and_nothing_breaks(group):
+    box, handled = Mailbox[int, None]("box", 1), []
+
+    async def handle(number):
+        handled.append(number)
+        raise PermanentError("nobody will hear this")
+
+    sender = asyncio.create_task(box.ask(1))
+    await settled()
+    sender.cancel()
+    group.start_soon(box.serve, handle)
+    with pytest.raises(PermanentError):
+        await box.ask(2)
+    assert handled == [1, 2]
+
+
+async def test_a_sender_cancelled_while_waiting_for_room_has_put_nothing():
+    box = Mailbox[int, int]("box", 1)
+    await box.put(1)
+    async with anyio.create_task_group() as group:
+        group.start_soon(box.put, 2)
+        await settled()
+        group.cancel_scope.cancel()
+    assert [e.message for e in await box.take_many(9)] == [1]
+    await box.put(3)
+    assert [e.message for e in await box.take_many(9)] == [3]
+
+
+async def test_closing_fails_what_waits_and_everybody_after(group):
+    box, outcomes = Mailbox[int, int]("box", 1), []
+
+    async def expect_stopped(call):
+        with pytest.raises(StoppedError, match="box has stopped"):
+            await call()
+        outcomes.append(True)
+
+    reply = await box.put(1)
+    group.start_soon(expect_stopped, lambda: box.put(2))
+    await settled()
+    box.close()
+    box.close()
+    with pytest.raises(StoppedError):
+        await reply
+    await expect_stopped(lambda: box.put(3))
+    await expect_stopped(lambda: box.serve(double))
+    await settled()
+    assert len(outcomes) == 3
+
+
+async def test_closing_ends_an_idle_server(group):
+    box, ended = Mailbox[int, int]("box", 1), anyio.Event()
+
+    async def serve():
+        with pytest.raises(StoppedError):
+            await box.serve(double)
+        ended.set()
+
+    group.start_soon(serve)
+    await settled()
+    box.close()
+    await ended.wait()
+
+
+async def test_taking_many_takes_what_waits_up_to_the_limit_and_never_mixes_lanes():
+    box = Mailbox[str, None]("box", 9)
+    for text in ("aa", "bbb", "c", "d"):
+        await box.put(text)
+    await box.put("urgent", urgent=True)
+    batches = [await box.take_many(5, len) for _ in range(3)]
+    assert [[e.message for e in batch] for batch in batches] == [["urgent"], ["aa", "bbb"], ["c", "d"]]
+
+
+async def test_what_a_gatherer_leaves_unsettled_is_failed_with_the_reason():
+    box = Mailbox[int, int]("box", 9)
+    replies = [await box.put(n) for n in range(3)]
+    taken = await box.take_many(3)
+
+    def fail_half_way():
+        with settling(taken):
+            taken[0].reply.settle(7)
+            raise PermanentError("the batch failed")
+
+    with pytest.raises(PermanentError):
+        fail_half_way()
+    assert await replies[0] == 7
+    with pytest.raises(PermanentError, match="the batch failed"):
+        await replies[1]
+    reply = await box.put(1)
+    with settling(await box.take_many(1)):
+        pass
+    with pytest.raises(RuntimeError, match="never settled"):
+        await reply
+
+
+async def test_two_gatherers_never_take_what_the_other_was_promised(group):
+    box, seen = Mailbox[int, None]("box", 100), Counter()
+
+    async def gather():
+        while True:
+            batch = await box.take_many(7)
+            assert batch
+            for envelope in batch:
+                seen[envelope.message] += 1
+                envelope.reply.settle(None)
+
+    for _ in range(3):
+        group.start_soon(gather)
+    await settled()
+    for n in range(500):
+        await box.put(n)
+        if n % 13 == 0:
+            await checkpoint()
+    await settled()
+    assert seen == Counter(range(500))
+
+
+@given(st.lists(st.sampled_from(["put", "urgent", "take", "cancel", "crash"]), max_size=60))
+def test_whatever_happens_no_message_is_lost_doubled_or_left_hanging(steps):
+    asyncio.run(live(steps))
+
+
+async def live(steps):
+    box, replies, handled = Mailbox[int, int]("box", 3), {}, Counter()
+
+    async def send(number, urgent):
+        replies[number] = await box.put(number, urgent=urgent)
+
+    async def handle(number):
+        handled[number] += 1
+        await checkpoint()
+        if number % 5 == 0:
+            raise ConnectionError
+        return number
+
+    async def serve():
+        with pytest.raises((ConnectionError, asyncio.CancelledError)):
+            await box.serve(handle, fatal=(ConnectionError,))
+
+    tasks = []
+    for number, step in enumerate(steps):
+        if step in ("put", "urgent"):
+            tasks.append(asyncio.create_task(send(number, step == "urgent")))
+        elif step == "take":
+            tasks.append(asyncio.create_task(serve()))
+        elif step == "cancel" and tasks:
+            tasks.pop().cancel()
+        await checkpoint()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    box.close()
+    assert all(count == 1 for count in handled.values())
+    for number, reply in replies.items():
+        assert reply.settled
+        if number not in handled:
+            with pytest.raises(StoppedError):
+                await reply
