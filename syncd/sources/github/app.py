@@ -1,0 +1,169 @@
+"""Tokens for private repositories, from a GitHub App that the user owns.
+
+The App signs a short JWT, finds its installation on the repository and asks for a token that reads this one repository's
+contents and nothing else. Source: docs.github.com, "Authenticating as a GitHub App installation" and "Rate limits for
+the REST API". Tokens are opaque: their length and form may change.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import aiohttp
+import anyio
+import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from syncd.errors import ConfigError, NotFoundError, PermanentError, RetryableError
+
+CLOCK_SKEW = timedelta(seconds=60)
+JWT_LIFE = timedelta(minutes=9)
+"""GitHub refuses more than ten minutes, and times in its own future."""
+RENEW_BEFORE = timedelta(minutes=10)
+"""A fetch that starts with a token must be able to end with it; tokens live for an hour."""
+TIMEOUT_S = 30.0
+RATE_LIMIT_WAIT_S = 60.0
+"""What GitHub asks for where a refusal names no time."""
+MAX_ANSWER_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    value: str
+    expires_at: datetime
+
+
+class GithubApp:
+    """One App. Tokens are kept in memory only, and renewed before they expire."""
+
+    def __init__(
+        self,
+        app_id: str,
+        private_key_file: Path,
+        api_url: str = "https://api.github.com",
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """Read the key. Raises ConfigError where the file cannot be read or holds no RSA key."""
+        self._app_id = app_id
+        self._api_url = api_url.rstrip("/")
+        self._now = now
+        self._key = _read_key(private_key_file)
+        self._tokens: dict[str, _Token] = {}
+        self._asking = anyio.Lock()
+
+    async def token(self, repository: str) -> str:
+        """Return a token that is good for at least ten minutes; waits for the network where none is at hand.
+
+        Raises NotFoundError where the App is not installed on the repository, PermanentError where GitHub refuses it or
+        the repository was renamed, RetryableError (with GitHub's own wish for when) otherwise.
+        """
+        async with self._asking:
+            token = self._tokens.get(repository)
+            if token is None or token.expires_at - RENEW_BEFORE <= self._now():
+                token = self._tokens[repository] = await self._ask(repository)
+            return token.value
+
+    def forget(self, repository: str) -> None:
+        """Drop a token the server refused; the next call asks for a new one."""
+        self._tokens.pop(repository, None)
+
+    async def _ask(self, repository: str) -> _Token:
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+        try:
+            async with aiohttp.ClientSession(timeout=timeout, trust_env=True) as session:
+                found = await self._call(session, "GET", f"/repos/{repository}/installation", repository)
+                body = {
+                    "repositories": [repository.partition("/")[2]],
+                    "permissions": {"contents": "read", "metadata": "read"},
+                }
+                path = f"/app/installations/{int(found['id'])}/access_tokens"
+                granted = await self._call(session, "POST", path, repository, body)
+                return _Token(str(granted["token"]), datetime.fromisoformat(str(granted["expires_at"])))
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise RetryableError(f"cannot reach {self._api_url}: {type(error).__name__}") from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise RetryableError(
+                f"{self._api_url} gave an answer that is not GitHub's: {type(error).__name__}"
+            ) from error
+
+    async def _call(
+        self, session: aiohttp.ClientSession, method: str, path: str, repository: str, body: object = None
+    ) -> dict[str, Any]:
+        headers = {
+            "Authorization": f"Bearer {self._signed()}",
+            "Accept": "application/vnd.github+json",
+            "X-GitHub-Api-Version": "2022-11-28",
+            "User-Agent": "syncd",
+        }
+        url = self._api_url + path
+        async with session.request(method, url, headers=headers, json=body, allow_redirects=False) as answer:
+            if answer.status not in (200, 201):
+                raise self._refusal(answer, repository)
+            text = await answer.content.read(MAX_ANSWER_BYTES)
+            while more := await answer.content.read(MAX_ANSWER_BYTES - len(text)):
+                text += more
+            return cast("dict[str, Any]", json.loads(text))
+
+    def _signed(self) -> str:
+        now = self._now()
+        claims = {"iat": now - CLOCK_SKEW, "exp": now + JWT_LIFE, "iss": self._app_id}
+        return jwt.encode(claims, self._key, algorithm="RS256")
+
+    def _refusal(
+        self, answer: aiohttp.ClientResponse, repository: str
+    ) -> NotFoundError | PermanentError | RetryableError:
+        status = answer.status
+        if status in (301, 302, 307, 308):
+            return PermanentError(f"{repository} was renamed or moved: create a source with its new name")
+        if status == 401:
+            return PermanentError(
+                f"GitHub refused App {self._app_id}: check app_id, the private key and this machine's clock"
+            )
+        if status == 404:
+            return NotFoundError(
+                f"App {self._app_id} is not installed on {repository}: install it there, or check the name"
+            )
+        if status == 429 or (status == 403 and self._is_rate_limit(answer)):
+            return RetryableError("GitHub's rate limit is used up", retry_after_s=self._wait_s(answer))
+        if status >= 500:
+            return RetryableError(f"GitHub answered {status}", retry_after_s=_number(answer, "retry-after"))
+        return PermanentError(
+            f"GitHub answered {status} to App {self._app_id} for {repository}: "
+            "the App needs read-only permission for Contents and Metadata and must not be suspended"
+        )
+
+    def _is_rate_limit(self, answer: aiohttp.ClientResponse) -> bool:
+        return "retry-after" in answer.headers or answer.headers.get("x-ratelimit-remaining") == "0"
+
+    def _wait_s(self, answer: aiohttp.ClientResponse) -> float:
+        wait_s = _number(answer, "retry-after")
+        if wait_s is None and answer.headers.get("x-ratelimit-remaining") == "0":
+            reset = _number(answer, "x-ratelimit-reset")
+            wait_s = reset - self._now().timestamp() if reset is not None else None
+        return max(wait_s, 1.0) if wait_s is not None else RATE_LIMIT_WAIT_S
+
+
+def _number(answer: aiohttp.ClientResponse, header: str) -> float | None:
+    try:
+        return float(answer.headers[header])
+    except (KeyError, ValueError):
+        return None
+
+
+def _read_key(file: Path) -> RSAPrivateKey:
+    try:
+        key = load_pem_private_key(file.read_bytes(), password=None)
+    except OSError as error:
+        raise ConfigError(f"github.private_key_file {str(file)!r} cannot be read: {error.strerror}") from error
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise ConfigError(f"github.private_key_file {str(file)!r} is no unencrypted PEM key") from error
+    if not isinstance(key, RSAPrivateKey):
+        raise ConfigError(f"github.private_key_file {str(file)!r} is no RSA key; take the one GitHub gave for the App")
+    return key

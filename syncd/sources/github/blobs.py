@@ -1,0 +1,87 @@
+"""File contents out of one long-lived `git cat-file --batch`, one file at a time."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import AsyncGenerator
+from types import TracebackType
+from typing import Self
+
+import anyio
+from anyio.abc import ByteSendStream, Process
+from anyio.streams.buffered import BufferedByteReceiveStream
+
+from syncd.errors import RetryableError
+from syncd.sources.github.git import Git, end
+from syncd.sources.spool import PIECE_SIZE_BYTES
+
+_BROKEN = (anyio.EndOfStream, anyio.IncompleteRead, anyio.BrokenResourceError, anyio.ClosedResourceError)
+
+
+class Blobs:
+    """Starts git at the first read and ends it when the last user leaves; a user is whoever is in `async with`.
+
+    A run is a user for its whole length, so all its bodies share one process; a body opened later is a user itself.
+    """
+
+    def __init__(self, git: Git) -> None:
+        self._git = git
+        self._turn = anyio.Lock()
+        self._users = 0
+        self._process: Process | None = None
+        self._answers: BufferedByteReceiveStream | None = None
+
+    async def __aenter__(self) -> Self:
+        self._users += 1
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._users -= 1
+        if self._users == 0:
+            await self._stop()
+
+    async def read(self, oid: str) -> AsyncGenerator[bytes, None]:
+        """Yield a blob's bytes in pieces; waits for its turn. Raises RetryableError where it cannot be read."""
+        async with self, self._turn:
+            whole = False
+            try:
+                ask, answer = await self._started()
+                await ask.send(f"{oid}\n".encode())
+                left = _size(await answer.receive_until(b"\n", 256), oid)
+                while left:
+                    piece = await answer.receive(min(left, PIECE_SIZE_BYTES))
+                    left -= len(piece)
+                    yield piece
+                await answer.receive_exactly(1)
+                whole = True
+            except _BROKEN as error:
+                raise RetryableError(f"git stopped while reading {oid}; it is started again") from error
+            finally:
+                if not whole:
+                    await self._stop()
+
+    async def _started(self) -> tuple[ByteSendStream, BufferedByteReceiveStream]:
+        if self._process is None or self._process.returncode is not None:
+            pipe = subprocess.PIPE
+            self._process = await self._git.spawn(("cat-file", "--batch"), pipe, pipe, subprocess.DEVNULL)
+            assert self._process.stdout is not None
+            self._answers = BufferedByteReceiveStream(self._process.stdout)
+        assert self._process.stdin is not None
+        assert self._answers is not None
+        return self._process.stdin, self._answers
+
+    async def _stop(self) -> None:
+        """End the process: the rest of an answer would be taken for the next one."""
+        process, self._process, self._answers = self._process, None, None
+        if process is not None:
+            await end(process)
+
+
+def _size(header: bytes, oid: str) -> int:
+    """Read `<oid> blob <size>`. Raises RetryableError for any other answer."""
+    parts = header.split()
+    if len(parts) != 3 or parts[1] != b"blob":
+        raise RetryableError(f"file {oid} is not in the local copy of the repository; fetching again")
+    return int(parts[2])

@@ -1,0 +1,225 @@
+"""The `git` program, tamed: one environment, one way to start it, one way to end it, one way to read its complaints.
+
+Nothing of the user's or the machine's git configuration applies, and nothing a repository holds is ever executed:
+there is no work tree, so no hook, filter, symbolic link or submodule acts. The token lives in the child's environment
+only, as a header that is sent to one origin.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import signal
+import tempfile
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+from urllib.parse import urlsplit
+
+import anyio
+from anyio.abc import Process
+
+from syncd.errors import ConfigError, PermanentError, RetryableError
+from syncd.sources.github.complaints import translate
+
+LOCAL_TIMEOUT_S = 600.0
+NETWORK_TIMEOUT_S = 3600.0
+"""A fetch may be long; `http.lowSpeed*` is what ends one that stands still."""
+KILL_GRACE_S = 3.0
+
+_REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}")
+_PASSED_ON = ("PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "TMPDIR")
+_PROXIES = ("http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY")
+
+_CONFIG: tuple[tuple[str, str], ...] = (
+    ("core.hooksPath", "/dev/null"),
+    ("core.fsmonitor", "false"),
+    ("core.bigFileThreshold", "16m"),
+    ("credential.helper", ""),
+    ("core.askPass", ""),
+    ("fetch.unpackLimit", "1"),
+    ("fetch.writeCommitGraph", "false"),
+    ("fetch.fsckObjects", "true"),
+    # Old but harmless, found in well-known repositories; git itself only warns about them.
+    ("fetch.fsck.zeroPaddedFilemode", "ignore"),
+    ("fetch.fsck.badTimezone", "ignore"),
+    ("fetch.fsck.missingSpaceBeforeDate", "ignore"),
+    ("transfer.fsckObjects", "true"),
+    ("gc.auto", "0"),
+    ("maintenance.auto", "false"),
+    ("http.followRedirects", "false"),
+    ("http.lowSpeedLimit", "1000"),
+    ("http.lowSpeedTime", "60"),
+    ("protocol.ext.allow", "never"),
+    ("protocol.version", "2"),
+    ("submodule.recurse", "false"),
+    ("transfer.credentialsInUrl", "die"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A repository on a server. Raises ConfigError where the name or the address could not be one."""
+
+    repository: str
+    """`owner/name`."""
+    base_url: str = "https://github.com"
+
+    def __post_init__(self) -> None:
+        if not _REPOSITORY.fullmatch(self.repository):
+            raise ConfigError(f"repository {self.repository[:120]!r} is not owner/name, e.g. 'chroma-core/chroma'")
+        parts = urlsplit(self.base_url)
+        unwanted = parts.query or parts.fragment or parts.username
+        if parts.scheme not in ("https", "http") or not parts.hostname or unwanted:
+            raise ConfigError(f"github.base_url {self.base_url!r} is not like 'https://github.com'")
+
+    @property
+    def url(self) -> str:
+        """Return what git is given; the fixed suffix keeps the name from meaning anything else."""
+        return f"{self.base_url.rstrip('/')}/{self.repository.removesuffix('.git')}.git"
+
+    @property
+    def origin(self) -> str:
+        """Return scheme, host and port: how far a token may go."""
+        parts = urlsplit(self.base_url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    @property
+    def scheme(self) -> str:
+        """Return the only protocol git may use for it."""
+        return urlsplit(self.base_url).scheme
+
+    @property
+    def may_carry_token(self) -> bool:
+        """Tell whether a secret can be sent: over TLS, or within this machine."""
+        return self.scheme == "https" or urlsplit(self.base_url).hostname in ("localhost", "127.0.0.1", "::1")
+
+
+class Git:
+    """Runs git in one bare repository. Cancelling ends the program and every program it started."""
+
+    def __init__(self, folder: Path, remote: Remote) -> None:
+        self.folder = folder
+        self.remote = remote
+
+    async def call(
+        self,
+        *arguments: str,
+        stdin: bytes = b"",
+        token: str | None = None,
+        network: bool = False,
+        keep_open: Sequence[int] = (),
+    ) -> bytes:
+        """Run one command to its end and return what it printed.
+
+        `network` allows the remote's protocol (none otherwise: a missing object can never be fetched behind our
+        back). `keep_open` are file descriptors the program inherits. Raises the errors of `complaints.translate`.
+        """
+        timeout_s = NETWORK_TIMEOUT_S if network else LOCAL_TIMEOUT_S
+        with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as printed:
+            given.write(stdin)
+            given.seek(0)
+            try:
+                with anyio.fail_after(timeout_s):
+                    async with self.started(arguments, given, printed, token, network, keep_open):
+                        pass
+            except TimeoutError as error:
+                raise RetryableError(f"git {arguments[0]} took longer than {timeout_s:.0f} s") from error
+            printed.seek(0)
+            return printed.read()
+
+    @asynccontextmanager
+    async def started(
+        self,
+        arguments: Sequence[str],
+        stdin: IO[bytes] | int,
+        stdout: IO[bytes] | int,
+        token: str | None = None,
+        network: bool = False,
+        keep_open: Sequence[int] = (),
+    ) -> AsyncGenerator[Process]:
+        """Run a command for the length of the block, then wait for its end; leaving by an error kills it.
+
+        Raises the errors of `complaints.translate` when it ends badly.
+        """
+        with tempfile.TemporaryFile() as complaints:
+            process = await self.spawn(arguments, stdin, stdout, complaints, token, network, keep_open)
+            try:
+                yield process
+                await process.wait()
+            finally:
+                await end(process)
+            if process.returncode:
+                complaints.seek(0)
+                raise translate(complaints.read(65536).decode("utf-8", "replace"), self.remote.repository, arguments[0])
+
+    async def spawn(
+        self,
+        arguments: Sequence[str],
+        stdin: IO[bytes] | int,
+        stdout: IO[bytes] | int,
+        stderr: IO[bytes] | int,
+        token: str | None = None,
+        network: bool = False,
+        keep_open: Sequence[int] = (),
+    ) -> Process:
+        """Start a command in a process group of its own; the caller ends it with `end`."""
+        try:
+            return await anyio.open_process(
+                ["git", f"--git-dir={self.folder}", *arguments],
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                env=self._environment(token, network=network),
+                start_new_session=True,
+                pass_fds=keep_open,
+            )
+        except FileNotFoundError as error:
+            raise PermanentError("the git program is not installed: apt install git") from error
+
+    def _environment(self, token: str | None, *, network: bool) -> dict[str, str]:
+        """Return everything the program knows of the world."""
+        config = list(_CONFIG)
+        if token:
+            credentials = base64.b64encode(f"x-access-token:{token}".encode()).decode()
+            config.append((f"http.{self.remote.origin}/.extraHeader", f"Authorization: Basic {credentials}"))
+        passed_on = (*_PASSED_ON, *_PROXIES) if network else _PASSED_ON
+        environment = {name: os.environ[name] for name in passed_on if name in os.environ}
+        environment |= {
+            "GIT_ALLOW_PROTOCOL": self.remote.scheme if network else "none",
+            "GIT_CONFIG_COUNT": str(len(config)),
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_NO_LAZY_FETCH": "1",
+            "GIT_NO_REPLACE_OBJECTS": "1",
+            "GIT_TERMINAL_PROMPT": "0",
+            # Holds no .netrc and no .gitconfig: only git writes here, and never at the top level.
+            "HOME": str(self.folder),
+            "LC_ALL": "C",
+        }
+        for number, (key, value) in enumerate(config):
+            environment[f"GIT_CONFIG_KEY_{number}"] = key
+            environment[f"GIT_CONFIG_VALUE_{number}"] = value
+        return environment
+
+
+async def end(process: Process) -> None:
+    """End a program and all it started: politely, so that git removes its locks, then not. Twice is safe."""
+    with anyio.CancelScope(shield=True):
+        if process.returncode is None:
+            _signal(process.pid, signal.SIGTERM)
+            with anyio.move_on_after(KILL_GRACE_S):
+                await process.wait()
+        if process.returncode is None:
+            _signal(process.pid, signal.SIGKILL)
+        await process.aclose()
+
+
+def _signal(group: int, number: signal.Signals) -> None:
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return

@@ -1,0 +1,256 @@
+"""The bare, shallow copy of one repository: what a ref points at, what a commit holds, what differs between two.
+
+Commits are fetched one by one at depth 1 and kept under `refs/syncd/<sha>`, so that the server sends only what the last
+fetched ones lack. Nothing is checked out and nothing is fetched piecemeal.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import anyio
+from anyio import to_thread
+from anyio.abc import ByteReceiveStream
+
+from syncd.errors import NotFoundError, PermanentError, RetryableError
+from syncd.sources.github.complaints import Damaged
+from syncd.sources.github.git import Git, Remote
+
+MAX_PACKS = 50
+"""Every fetch adds a pack, and each one slows every read; beyond this many they become one again (git's own gc.autoPackLimit)."""
+KEPT_COMMITS = 16
+"""How many fetched commits stay, newest use first: as many collections of one source can be at different commits and
+still be brought up to date by a difference."""
+
+_SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_BRANCH_NEVER = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|^[-/.]|[/.]$|^@$")
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """What to sync: a branch's latest commit, one commit, or (neither) the default branch's latest commit."""
+
+    branch: str | None = None
+    sha: str | None = None
+
+    @classmethod
+    def read(cls, value: Mapping[str, object] | None) -> Ref:
+        """Read `{"branch": …}`, `{"sha": …}` or None. Raises PermanentError for what git would not take as either."""
+        if not value:
+            return cls()
+        branch, sha = value.get("branch"), value.get("sha")
+        if sha is not None:
+            if not isinstance(sha, str) or not _SHA.fullmatch(sha.lower()):
+                raise PermanentError(f"sha {str(sha)[:80]!r} is not a full commit id of 40 (or 64) hexadecimal digits")
+            return cls(sha=sha.lower())
+        if not isinstance(branch, str) or not branch or len(branch) > 255 or _BRANCH_NEVER.search(branch):
+            raise PermanentError(f"{str(branch)[:80]!r} is not a branch name")
+        return cls(branch=branch.removeprefix("refs/heads/"))
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One regular file of a commit; `path` as git has it, in bytes."""
+
+    path: bytes
+    oid: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A path that was a regular file and is none any more."""
+
+    path: bytes
+
+
+class Repository:
+    """One per folder and process: writers wait for each other here, and a lock file keeps other processes out."""
+
+    def __init__(self, folder: Path, remote: Remote, max_packs: int = MAX_PACKS) -> None:
+        self.git = Git(folder, remote)
+        self._folder = folder
+        self._max_packs = max_packs
+        self._one_writer = anyio.Lock()
+        self._one_maker = anyio.Lock()
+
+    async def head(self, ref: Ref, token: str | None) -> str:
+        """Ask the server which commit `ref` is, without fetching it. Raises NotFoundError for an unknown branch."""
+        if ref.sha:
+            return ref.sha
+        await self._prepare()
+        name = f"refs/heads/{ref.branch}" if ref.branch else "HEAD"
+        arguments = ("ls-remote", "--quiet", "--end-of-options", self.git.remote.url, name)
+        for line in (await self._call(*arguments, token=token, network=True)).decode().splitlines():
+            sha, _, found = line.partition("\t")
+            if found == name and _SHA.fullmatch(sha):
+                return sha
+        repository = self.git.remote.repository
+        if ref.branch:
+            raise NotFoundError(f"{repository} has no branch {ref.branch!r}: check the name")
+        raise NotFoundError(f"{repository} has no commits yet: push some, then sync again")
+
+    def has(self, sha: str) -> bool:
+        """Tell whether the commit was fetched, and mark it as used. Never waits for the network."""
+        kept = self._folder / "refs" / "syncd" / sha
+        if not _SHA.fullmatch(sha) or not kept.exists():
+            return False
+        os.utime(kept)
+        return True
+
+    async def fetch(self, sha: str, token: str | None) -> None:
+        """Have the commit here with all its files; does nothing where it is. Twice is safe.
+
+        Raises NotFoundError for an unknown commit, RetryableError (after discarding the copy where that is damaged).
+        """
+        async with self._writing() as lock:
+            if self.has(sha):
+                return
+            wanted = f"{sha}:refs/syncd/{sha}"
+            options = ("--quiet", "--depth=1", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
+            arguments = ("fetch", *options, "--refmap=", "--end-of-options", self.git.remote.url, wanted)
+            await self._call(*arguments, token=token, network=True, keep_open=(lock,))
+            await self._check_commit(sha)
+            if len(list(self._folder.glob("objects/pack/*.pack"))) > self._max_packs:
+                await self._repack(lock)
+
+    def files(self, sha: str) -> AsyncGenerator[File, None]:
+        """Yield the regular files of a commit in path order; symbolic links and submodules are no files."""
+        return self._files(("ls-tree", "-r", "-z", "-l", "--full-tree", "--end-of-options", sha))
+
+    async def _files(self, arguments: Sequence[str]) -> AsyncGenerator[File, None]:
+        async with aclosing(self._records(arguments)) as records:
+            async for record in records:
+                about, _, path = record.partition(b"\t")
+                mode, _, oid, size = about.split()
+                if mode.startswith(b"100"):
+                    yield File(path, oid.decode(), int(size))
+
+    async def differences(self, old: str, new: str) -> AsyncGenerator[File | Gone, None]:
+        """Yield what turns the files of one commit into those of the other, in path order; a rename is Gone and File."""
+        changes = self._changes(("diff-tree", "-r", "-z", "--raw", "--no-renames", "--end-of-options", old, new))
+        async with aclosing(_windows(changes, 500)) as windows:
+            async for window in windows:
+                sizes = await self._sizes([change.oid for change in window if isinstance(change, File)])
+                for change in window:
+                    yield replace(change, size_bytes=sizes[change.oid]) if isinstance(change, File) else change
+
+    async def _changes(self, arguments: Sequence[str]) -> AsyncGenerator[File | Gone, None]:
+        about = b""
+        async with aclosing(self._records(arguments)) as records:
+            async for record in records:
+                if not about:
+                    about = record
+                    continue
+                old_mode, new_mode, _, oid, _ = about.removeprefix(b":").split()
+                about = b""
+                if new_mode.startswith(b"100"):
+                    yield File(record, oid.decode(), 0)
+                elif old_mode.startswith(b"100"):
+                    yield Gone(record)
+
+    async def _sizes(self, oids: Sequence[str]) -> dict[str, int]:
+        asked = "".join(f"{oid}\n" for oid in oids).encode()
+        answer = await self._call("cat-file", "--batch-check=%(objectname) %(objectsize)", stdin=asked)
+        pairs = [line.split() for line in answer.decode().splitlines()]
+        if any(pair[1] == "missing" for pair in pairs):
+            raise RetryableError(f"a file of {self.git.remote.repository} is not in the local copy; fetching again")
+        return {oid: int(size) for oid, size in pairs}
+
+    async def _records(self, arguments: Sequence[str]) -> AsyncGenerator[bytes, None]:
+        """Yield what a local command prints, cut at NULs, as it comes."""
+        with self._discarded_if_damaged():
+            async with self.git.started(arguments, subprocess.DEVNULL, subprocess.PIPE) as process:
+                assert process.stdout is not None
+                async for record in _cut(process.stdout):
+                    yield record
+
+    async def _check_commit(self, sha: str) -> None:
+        kind = (await self._call("cat-file", "-t", "--end-of-options", sha)).strip()
+        if kind != b"commit":
+            await self._call("update-ref", "-d", "--end-of-options", f"refs/syncd/{sha}")
+            raise NotFoundError(f"{sha} of {self.git.remote.repository} is a {kind.decode()}, not a commit")
+
+    async def _repack(self, lock: int) -> None:
+        """Make one pack of the commits used last and drop the rest. Readers of dropped commits fetch them again."""
+        kept = sorted((self._folder / "refs" / "syncd").iterdir(), key=os.path.getmtime, reverse=True)
+        deletions = "".join(f"delete refs/syncd/{ref.name}\n" for ref in islice(kept, KEPT_COMMITS, None))
+        await self._call("update-ref", "--stdin", stdin=deletions.encode(), keep_open=(lock,))
+        await self._call("repack", "-a", "-d", "-q", keep_open=(lock,))
+        await self._call("prune", "--expire=now", keep_open=(lock,))
+
+    async def _prepare(self) -> None:
+        async with self._one_maker:
+            if not (self._folder / "HEAD").exists():
+                await to_thread.run_sync(lambda: self._folder.mkdir(mode=0o700, parents=True, exist_ok=True))
+                await self._call("init", "--bare", "--quiet", "--template=")
+
+    @asynccontextmanager
+    async def _writing(self) -> AsyncGenerator[int]:
+        """Hold the only right to write here, and clear away what a killed git left.
+
+        Every git started inside inherits the lock's descriptor, so one that outlives a killed daemon still holds it.
+        """
+        async with self._one_writer:
+            await self._prepare()
+            lock = os.open(self._folder / "syncd.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError as error:
+                    message = f"another git still works on the copy of {self.git.remote.repository}"
+                    raise RetryableError(message, retry_after_s=5) from error
+                for left_over in (*self._folder.rglob("*.lock"), *self._folder.glob("objects/pack/tmp_*")):
+                    if left_over.name != "syncd.lock":
+                        left_over.unlink(missing_ok=True)
+                yield lock
+            finally:
+                os.close(lock)
+
+    async def _call(
+        self,
+        *arguments: str,
+        stdin: bytes = b"",
+        token: str | None = None,
+        network: bool = False,
+        keep_open: Sequence[int] = (),
+    ) -> bytes:
+        with self._discarded_if_damaged():
+            return await self.git.call(*arguments, stdin=stdin, token=token, network=network, keep_open=keep_open)
+
+    @contextmanager
+    def _discarded_if_damaged(self) -> Generator[None]:
+        try:
+            yield
+        except Damaged:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
+
+
+async def _cut(stream: ByteReceiveStream) -> AsyncGenerator[bytes, None]:
+    left = b""
+    async for piece in stream:
+        *records, left = (left + piece).split(b"\0")
+        for record in records:
+            yield record
+
+
+async def _windows(changes: AsyncGenerator[File | Gone, None], size: int) -> AsyncGenerator[list[File | Gone], None]:
+    window: list[File | Gone] = []
+    async with aclosing(changes):
+        async for change in changes:
+            window.append(change)
+            if len(window) == size:
+                yield window
+                window = []
+    if window:
+        yield window

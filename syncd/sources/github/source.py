@@ -1,0 +1,198 @@
+r"""A GitHub repository as a source: the files of one commit, and the difference from the commit before.
+
+Keys are paths, versions are blob ids. A collection's cursor names the commit it holds; a run to another commit yields
+the difference, and everything where there is no usable cursor. A path that is not UTF-8 has its odd bytes written as
+`\xe9` in the key.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from syncd.errors import ConfigError
+from syncd.model import Body, Checkpoint, Document, Run, chunk_prefix
+from syncd.sources.github.app import GithubApp
+from syncd.sources.github.blobs import Blobs
+from syncd.sources.github.complaints import Unauthorized
+from syncd.sources.github.git import Remote
+from syncd.sources.github.repository import File, Gone, Ref, Repository
+from syncd.sources.globs import EVERYTHING, Globs
+from syncd.sources.spool import DEFAULT_MAX_TEXT_BYTES, SkippedBody, StreamBody, TextCheck, is_image, too_large
+
+Result = TypeVar("Result")
+Changes = AsyncGenerator[Document | Checkpoint, None]
+
+
+@dataclass(frozen=True, slots=True)
+class GithubSettings:
+    """What one GitHub source is configured to be."""
+
+    repository: str
+    """`owner/name`."""
+    include_globs: tuple[str, ...] = EVERYTHING
+    max_file_size_bytes: int = DEFAULT_MAX_TEXT_BYTES
+    base_url: str = "https://github.com"
+
+
+@dataclass(frozen=True, slots=True)
+class _Cursor:
+    """Which commit a collection holds, under which settings; `toward` while a run to another commit is under way."""
+
+    sha: str
+    settings: str
+    toward: str | None = None
+
+    @classmethod
+    def read(cls, text: str | None) -> _Cursor | None:
+        try:
+            value: Any = json.loads(text) if text else None
+            return cls(**value) if value else None
+        except (ValueError, TypeError):
+            return None
+
+    def __str__(self) -> str:
+        return json.dumps(asdict(self))
+
+
+class GithubSource:
+    """One repository. There must be one object per folder in a process; its runs may overlap."""
+
+    def __init__(
+        self,
+        settings: GithubSettings,
+        folder: Path,
+        app: GithubApp | None = None,
+        spool_folder: Path | None = None,
+    ) -> None:
+        """`folder` is this source's bare repository, made when missing. Raises ConfigError for impossible settings."""
+        remote = Remote(settings.repository, settings.base_url)
+        if app and not remote.may_carry_token:
+            raise ConfigError(f"github.base_url {settings.base_url!r} would carry a token in the clear; use https")
+        self.repository = settings.repository
+        self._settings = settings
+        self._globs = Globs(settings.include_globs, "include_globs")
+        self._copy = Repository(folder, remote)
+        self._app = app
+        self._spool_folder = spool_folder
+
+    async def head(self, ref: Ref) -> str:
+        """Return the commit that `ref` is on the server now. Raises NotFoundError, RetryableError, PermanentError."""
+        return await self._authorized(partial(self._copy.head, ref))
+
+    async def changes(self, run: Run) -> AsyncIterator[Document | Checkpoint]:
+        """Yield the difference between the collection's commit and the asked one (`request["ref"]`).
+
+        With `run.keys`, yields those paths as they are in the collection's own commit and leaves the cursor alone.
+        """
+        cursor = _Cursor.read(run.cursor)
+        if cursor and (cursor.settings != self._fingerprint() or not self._copy.has(cursor.sha)):
+            cursor = None
+        wanted = Ref(sha=cursor.sha) if cursor and run.keys is not None else _asked(run)
+        sha = await self._fetched(wanted)
+        async with Blobs(self._copy.git) as blobs, aclosing(self._steps(run, cursor, sha, blobs)) as steps:
+            async for step in steps:
+                yield step
+
+    def _steps(self, run: Run, cursor: _Cursor | None, sha: str, blobs: Blobs) -> Changes:
+        if run.keys is not None:
+            return self._chosen(run, run.keys, sha, blobs)
+        if cursor and cursor.toward in (None, sha):
+            return self._difference(cursor, sha, blobs)
+        return self._everything(run, sha, blobs)
+
+    async def _everything(self, run: Run, sha: str, blobs: Blobs) -> Changes:
+        if run.cursor:
+            # Until this run is through, the collection is between commits: a difference would miss what it holds.
+            yield Checkpoint("")
+        async with aclosing(self._copy.files(sha)) as files:
+            async for file in files:
+                if self._globs.match(_key(file.path)):
+                    yield self._document(file, blobs)
+        yield Checkpoint(str(_Cursor(sha, self._fingerprint())), absent_are_gone=True)
+
+    async def _difference(self, cursor: _Cursor, sha: str, blobs: Blobs) -> Changes:
+        if cursor.sha != sha:
+            if cursor.toward != sha:
+                # A crash after this leaves files of both commits; only the same difference, or everything, mends that.
+                yield Checkpoint(str(replace(cursor, toward=sha)))
+            async with aclosing(self._copy.differences(cursor.sha, sha)) as changes:
+                async for change in changes:
+                    if self._globs.match(_key(change.path)):
+                        yield (
+                            self._gone(_key(change.path)) if isinstance(change, Gone) else self._document(change, blobs)
+                        )
+        yield Checkpoint(str(_Cursor(sha, self._fingerprint())))
+
+    async def _chosen(self, run: Run, keys: frozenset[str], sha: str, blobs: Blobs) -> Changes:
+        missing = set(keys)
+        async with aclosing(self._copy.files(sha)) as files:
+            async for file in files:
+                key = _key(file.path)
+                if key in missing and self._globs.match(key):
+                    missing.remove(key)
+                    yield self._document(file, blobs)
+        for key in sorted(missing):
+            yield self._gone(key)
+        yield Checkpoint(run.cursor or "")
+
+    def _document(self, file: File, blobs: Blobs) -> Document:
+        key, limit = _key(file.path), self._settings.max_file_size_bytes
+        version, body = file.oid, self._text(file, blobs)
+        if is_image(key):
+            body = SkippedBody("image: only text is indexed from repositories")
+        elif file.size_bytes > limit:
+            # The limit is part of the version, so that raising it makes the file worth another look.
+            version, body = f"{file.oid}>{limit}", SkippedBody(too_large(file.size_bytes, limit))
+        return Document(key, version, body, self._prefix(key), metadata=self._metadata(key, file.oid))
+
+    def _text(self, file: File, blobs: Blobs) -> Body:
+        check = partial(TextCheck, self._settings.max_file_size_bytes)
+        return StreamBody(partial(blobs.read, file.oid), check, self._spool_folder)
+
+    def _metadata(self, key: str, oid: str) -> dict[str, str]:
+        """Return only what changes with the file itself: a commit id here would rewrite every chunk at every commit."""
+        return {"repository": self.repository, "path": key, "blob_sha": oid}
+
+    def _gone(self, key: str) -> Document:
+        return Document(key, "", None, self._prefix(key))
+
+    def _prefix(self, key: str) -> str:
+        """Return the prefix of a file's chunk ids: of the full name, so that repositories can share a collection."""
+        return chunk_prefix(f"{self.repository}/{key}")
+
+    def _fingerprint(self) -> str:
+        """Return what a difference depends on besides the two commits."""
+        settings = (self.repository, self._settings.include_globs, self._settings.max_file_size_bytes)
+        return sha256(json.dumps(settings).encode()).hexdigest()[:16]
+
+    async def _fetched(self, ref: Ref) -> str:
+        sha = await self.head(ref)
+        if not self._copy.has(sha):
+            await self._authorized(partial(self._copy.fetch, sha))
+        return sha
+
+    async def _authorized(self, work: Callable[[str | None], Awaitable[Result]]) -> Result:
+        """Do `work` with a token where there is an App, once more with a new one where the token was revoked."""
+        if not self._app:
+            return await work(None)
+        try:
+            return await work(await self._app.token(self.repository))
+        except Unauthorized:
+            self._app.forget(self.repository)
+            return await work(await self._app.token(self.repository))
+
+
+def _asked(run: Run) -> Ref:
+    value: Any = run.invocation.request.get("ref")
+    return Ref.read(cast("Mapping[str, object] | None", value))
+
+
+def _key(path: bytes) -> str:
+    return path.decode("utf-8", "backslashreplace")

@@ -1,0 +1,3 @@
+from tests.git_server import git_server
+
+__all__ = ["git_server"]

@@ -1,0 +1,371 @@
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from syncd.errors import ConfigError, NotFoundError, PermanentError, RetryableError
+from syncd.model import chunk_prefix
+from syncd.sources.github.source import GithubSettings, GithubSource
+from tests.git_server import EXECUTABLE, SUBMODULE, SYMLINK, Entry, GitServer
+from tests.sources.running import Index
+
+Open = Callable[..., GithubSource]
+
+
+@pytest.fixture
+def opened(git_server: GitServer, tmp_path: Path) -> Open:
+    def open_source(**settings: object) -> GithubSource:
+        known = {"repository": "owner/name", "base_url": git_server.url, **settings}
+        return GithubSource(GithubSettings(**known), tmp_path / "git" / "s1")  # type: ignore[arg-type]
+
+    return open_source
+
+
+async def test_a_first_run_yields_every_file_of_the_default_branch(git_server: GitServer, opened: Open) -> None:
+    git_server.create(
+        "owner/name", {"a.py": "a", "docs/b.md": "b", "bin/run": Entry(b"#!", EXECUTABLE)}, branch="trunk"
+    )
+    index = Index()
+    await index.sync(opened())
+    assert index.contents == {"a.py": b"a", "bin/run": b"#!", "docs/b.md": b"b"}
+
+
+async def test_a_second_run_touches_only_what_was_changed_renamed_and_deleted(
+    git_server: GitServer, opened: Open
+) -> None:
+    git_server.create("owner/name", {f"f{number}": f"{number}" for number in range(50)})
+    index, source = Index(), opened()
+    await index.sync(source)
+    git_server.commit("owner/name", {"f1": "changed", "f2": None, "moved/f2": "2", "f3": None, "new": "n"})
+    touched = await index.sync(source)
+    assert sorted(touched) == ["f1", "f2", "f3", "moved/f2", "new"]
+    assert [document.key for document in index.documents] == ["f1", "f2", "f3", "moved/f2", "new"]
+    assert index.contents["f1"] == b"changed"
+    assert "f2" not in index.contents
+
+
+async def test_an_unmoved_branch_yields_nothing(git_server: GitServer, opened: Open) -> None:
+    git_server.create("owner/name", {"a": "a"})
+    index, source = Index(), opened()
+    await index.sync(source)
+    assert await index.sync(source) == []
+    assert index.documents == []
+
+
+async def test_a_full_sync_costs_the_same_few_requests_whatever_the_number_of_files(
+    git_server: GitServer, opened: Open
+) -> None:
+    git_server.create("owner/name", {f"folder{number % 7}/f{number}": f"text {number}" for number in range(500)})
+    index = Index()
+    await index.sync(opened())
+    assert len(index.contents) == 500
+    assert len(git_server.requests) <= 5
+
+
+async def test_a_difference_costs_few_requests_and_not_the_unchanged_bytes(git_server: GitServer, opened: Open) -> None:
+    big = os.urandom(300_000).hex()
+    git_server.create("owner/name", {"big": big, "a": "a"})
+    index, source = Index(), opened()
+    await index.sync(source)
+    git_server.requests.clear()
+    git_server.commit("owner/name", {"a": "b"})
+    await index.sync(source)
+    assert len(git_server.requests) <= 5
+    packs = list(Path(source._copy.git.folder).glob("objects/pack/*.pack"))
+    assert min(pack.stat().st_size for pack in packs) < 5_000
+
+
+async def test_a_branch_and_a_sha_can_be_asked_for(git_server: GitServer, opened: Open) -> None:
+    first = git_server.create("owner/name", {"a": "one"})
+    git_server.commit("owner/name", {"a": "two"})
+    git_server.commit("owner/name", {"a": "three"}, branch="feature/x")
+    source = opened()
+    for ref, expected in (({"sha": first}, b"one"), ({"branch": "feature/x"}, b"three"), ({"branch": "main"}, b"two")):
+        index = Index()
+        await index.sync(source, {"ref": ref})
+        assert index.contents == {"a": expected}
+
+
+async def test_a_sha_that_is_already_here_needs_no_request(git_server: GitServer, opened: Open) -> None:
+    first = git_server.create("owner/name", {"a": "one"})
+    source = opened()
+    await Index().sync(source, {"ref": {"sha": first}})
+    git_server.requests.clear()
+    await Index().sync(source, {"ref": {"sha": first}})
+    assert git_server.requests == []
+
+
+async def test_one_collection_can_go_back_and_forth_between_commits(git_server: GitServer, opened: Open) -> None:
+    first = git_server.create("owner/name", {"a": "one", "gone": "x"})
+    second = git_server.commit("owner/name", {"a": "two", "gone": None})
+    index, source = Index(), opened()
+    for sha, expected in ((second, {"a": b"two"}), (first, {"a": b"one", "gone": b"x"}), (second, {"a": b"two"})):
+        await index.sync(source, {"ref": {"sha": sha}})
+        assert index.contents == expected
+
+
+async def test_what_is_no_text_is_skipped_with_its_reason(git_server: GitServer, opened: Open) -> None:
+    git_server.create(
+        "owner/name",
+        {
+            "binary.bin": b"abc\0def",
+            "scan.pdf": b"%PDF-1.7\n\0\0",
+            "picture.PNG": b"anything",
+            "latin.txt": "café".encode("latin-1"),
+            "half.txt": "é".encode()[:1],
+            "big.txt": b"x" * 2001,
+            "fits.txt": b"x" * 2000,
+            "late-nul.txt": b"y" * 1000 + b"\0",
+            "empty.txt": b"",
+        },
+    )
+    index = Index()
+    await index.sync(opened(max_file_size_bytes=2000))
+    assert index.contents["fits.txt"] == b"x" * 2000
+    assert index.contents["empty.txt"] == b""
+    reasons = {key: value[9:20] for key, value in index.contents.items() if isinstance(value, str)}
+    assert reasons == {
+        "binary.bin": "binary: a N",
+        "scan.pdf": "binary: a N",
+        "late-nul.txt": "binary: a N",
+        "picture.PNG": "image: only",
+        "latin.txt": "not UTF-8: ",
+        "half.txt": "not UTF-8: ",
+        "big.txt": "too large: ",
+    }
+
+
+async def test_a_raised_size_limit_makes_large_files_worth_another_look(git_server: GitServer, opened: Open) -> None:
+    git_server.create("owner/name", {"big": "x" * 3000, "small": "y"})
+    index = Index()
+    await index.sync(opened(max_file_size_bytes=2000))
+    touched = await index.sync(opened(max_file_size_bytes=4000))
+    assert touched == ["big"]
+    assert index.contents["big"] == b"x" * 3000
+
+
+async def test_globs_decide_and_changed_globs_bring_and_take_away(git_server: GitServer, opened: Open) -> None:
+    git_server.create("owner/name", {"a.py": "a", "b.md": "b", "docs/c.md": "c", "docs/d.py": "d"})
+    index = Index()
+    await index.sync(opened(include_globs=("*.md", "!docs/**")))
+    assert set(index.contents) == {"b.md"}
+    await index.sync(opened(include_globs=("docs/**",)))
+    assert set(index.contents) == {"docs/c.md", "docs/d.py"}
+
+
+async def test_symbolic_links_and_submodules_are_no_documents(git_server: GitServer, opened: Open) -> None:
+    sub = Entry(b"1" * 40, SUBMODULE)
+    git_server.create(
+        "owner/name",
+        {
+            "a": "a",
+            "link": Entry(b"/etc/passwd", SYMLINK),
+            "sub": sub,
+            ".gitmodules": '[submodule "sub"]\n\tpath = sub\n\turl = https://example.org/x.git\n',
+        },
+    )
+    index, source = Index(), opened()
+    await index.sync(source)
+    assert set(index.contents) == {".gitmodules", "a"}
+    git_server.commit("owner/name", {"a": Entry(b"/etc/passwd", SYMLINK), "sub": "now a file", "link": None})
+    assert sorted(await index.sync(source)) == ["a", "sub"]
+    assert set(index.contents) == {".gitmodules", "sub"}
+
+
+async def test_odd_names_survive(git_server: GitServer, opened: Open) -> None:
+    names = [
+        "-rf",
+        "--upload-pack=x",
+        "a b",
+        "tab\there",
+        "new\nline",
+        'quo"te',
+        "back\\slash",
+        "日本.txt",
+        "hooks/post-checkout",
+    ]
+    git_server.create("owner/name", {**dict.fromkeys(names, "x"), b"caf\xe9.txt": "latin"})
+    index, source = Index(), opened()
+    await index.sync(source)
+    assert set(index.contents) == {*names, "caf\\xe9.txt"}
+    git_server.commit("owner/name", {b"caf\xe9.txt": None, "-rf": "y"})
+    assert sorted(await index.sync(source)) == ["-rf", "caf\\xe9.txt"]
+
+
+async def test_a_retry_of_single_keys_reads_the_commit_the_collection_is_at(
+    git_server: GitServer, opened: Open
+) -> None:
+    git_server.create("owner/name", {"a": "one", "b": "one"})
+    index, source = Index(), opened()
+    await index.sync(source)
+    cursor = index.cursor
+    git_server.commit("owner/name", {"a": "two"})
+    assert await index.sync(source, keys=frozenset({"a", "never"})) == ["a"]
+    assert index.contents == {"a": b"one", "b": b"one"}
+    assert index.cursor == cursor
+
+
+async def test_a_forced_push_whose_old_commit_is_gone_everywhere_still_ends_in_the_new_state(
+    git_server: GitServer, opened: Open, tmp_path: Path
+) -> None:
+    git_server.create("owner/name", {"a": "one", "b": "b"})
+    index, source = Index(), opened()
+    await index.sync(source)
+    git_server.commit("owner/name", {"a": "forced", "c": "c"}, parent=None)
+    git_server.forget_unreachable("owner/name")
+    await index.sync(source)
+    assert index.contents == {"a": b"forced", "c": b"c"}
+
+
+async def test_a_lost_local_copy_is_fetched_anew(git_server: GitServer, opened: Open, tmp_path: Path) -> None:
+    git_server.create("owner/name", {"a": "one", "b": "b"})
+    index = Index()
+    await index.sync(opened())
+    (tmp_path / "git" / "s1").rename(tmp_path / "away")
+    git_server.commit("owner/name", {"b": None})
+    assert await index.sync(opened()) == ["b"]
+
+
+async def test_a_damaged_local_copy_is_discarded_and_fetched_anew(
+    git_server: GitServer, opened: Open, tmp_path: Path
+) -> None:
+    git_server.create("owner/name", {"a": "one"})
+    index, source = Index(), opened()
+    await index.sync(source)
+    for pack in (tmp_path / "git" / "s1").glob("objects/pack/*"):
+        pack.unlink()
+    git_server.commit("owner/name", {"a": "two"})
+    with pytest.raises(RetryableError):
+        await index.sync(source)
+    await index.sync(source)
+    assert index.contents == {"a": b"two"}
+
+
+async def test_locks_left_by_a_killed_git_do_not_stop_the_next_fetch(
+    git_server: GitServer, opened: Open, tmp_path: Path
+) -> None:
+    git_server.create("owner/name", {"a": "one"})
+    index, source = Index(), opened()
+    await index.sync(source)
+    folder = tmp_path / "git" / "s1"
+    for name in ("shallow.lock", "config.lock", "objects/pack/tmp_pack_x"):
+        (folder / name).touch()
+    git_server.commit("owner/name", {"a": "two"})
+    await index.sync(source)
+    assert index.contents == {"a": b"two"}
+    assert not list(folder.rglob("tmp_*"))
+
+
+async def test_many_fetches_are_packed_into_one_and_old_commits_go(git_server: GitServer, opened: Open) -> None:
+    git_server.create("owner/name", {"a": "0", "same": "s"})
+    index, source = Index(), opened()
+    source._copy._max_packs = 3
+    for number in range(22):
+        git_server.commit("owner/name", {"a": f"{number}"})
+        await index.sync(source)
+        assert index.contents == {"a": f"{number}".encode(), "same": b"s"}
+    assert len(list(source._copy.git.folder.glob("objects/pack/*.pack"))) <= 4
+    assert len(list((source._copy.git.folder / "refs/syncd").iterdir())) <= 19
+
+
+async def test_ids_of_chunks_tell_repositories_apart_and_metadata_holds_nothing_volatile(
+    git_server: GitServer, opened: Open
+) -> None:
+    git_server.create("owner/name", {"a": "one", "b": "b"})
+    index, source = Index(), opened()
+    await index.sync(source)
+    document = index.documents[0]
+    assert document.chunk_prefix == chunk_prefix("owner/name/a")
+    assert document.metadata == {"repository": "owner/name", "path": "a", "blob_sha": document.version}
+
+
+@pytest.mark.parametrize(
+    "branch",
+    [
+        "--upload-pack=touch hacked",
+        "-x",
+        "a..b",
+        "a b",
+        "a~1",
+        "a^",
+        "a:b",
+        "x*",
+        "a\nb",
+        "a\0b",
+        "@{u}",
+        "a.lock",
+        "/a",
+        "a//b",
+    ],
+)
+async def test_a_branch_name_that_git_would_read_as_something_else_is_refused(
+    git_server: GitServer, opened: Open, branch: str
+) -> None:
+    git_server.create("owner/name", {"a": "a"})
+    with pytest.raises(PermanentError, match="is not a branch name"):
+        await Index().sync(opened(), {"ref": {"branch": branch}})
+    assert git_server.requests == []
+
+
+@pytest.mark.parametrize("sha", ["main", "--help", "HEAD", "a" * 39, "g" * 40, 7])
+async def test_a_sha_that_is_none_is_refused(git_server: GitServer, opened: Open, sha: object) -> None:
+    with pytest.raises(PermanentError, match="is not a full commit id"):
+        await Index().sync(opened(), {"ref": {"sha": sha}})
+
+
+@pytest.mark.parametrize(
+    "repository",
+    ["name", "-o/name", "o/..", "o/n/x", "o/n;touch x", "--upload-pack=x/y", "o/n\n", "../../etc/passwd", "o/"],
+)
+def test_a_repository_name_that_is_none_is_refused(opened: Open, repository: str) -> None:
+    with pytest.raises(ConfigError, match="is not owner/name"):
+        opened(repository=repository)
+
+
+async def test_unknown_things_are_named(git_server: GitServer, opened: Open) -> None:
+    git_server.create("owner/name", {"a": "a"})
+    git_server.create("owner/empty", {})
+    with pytest.raises(NotFoundError, match="owner/name has no branch 'nope'"):
+        await Index().sync(opened(), {"ref": {"branch": "nope"}})
+    with pytest.raises(NotFoundError, match="owner/name has no such commit"):
+        await Index().sync(opened(), {"ref": {"sha": "0123456789" * 4}})
+    with pytest.raises(NotFoundError, match="owner/none does not exist"):
+        await Index().sync(opened(repository="owner/none"))
+    with pytest.raises(NotFoundError, match="owner/empty has no commits yet"):
+        await Index().sync(opened(repository="owner/empty"))
+
+
+async def test_a_sha_of_something_else_than_a_commit_is_refused(git_server: GitServer, opened: Open) -> None:
+    git_server.create("owner/name", {"a": "a"})
+    index = Index()
+    await index.sync(opened())
+    with pytest.raises(NotFoundError, match="not a commit"):
+        await Index().sync(opened(), {"ref": {"sha": index.versions["a"]}})
+
+
+async def test_a_renamed_repository_fails_clearly(git_server: GitServer, opened: Open) -> None:
+    git_server.create("owner/new", {"a": "a"})
+    git_server.renamed["owner/name"] = "owner/new"
+    with pytest.raises(PermanentError, match="owner/name was renamed or moved"):
+        await Index().sync(opened())
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+async def test_a_server_in_trouble_is_asked_again_later(git_server: GitServer, opened: Open, status: int) -> None:
+    git_server.create("owner/name", {"a": "a"})
+    git_server.failures.append(status)
+    with pytest.raises(RetryableError):
+        await Index().sync(opened())
+
+
+async def test_a_server_that_is_away_is_asked_again_later(opened: Open) -> None:
+    with pytest.raises(RetryableError, match="cannot reach the git server"):
+        await Index().sync(opened(base_url="http://127.0.0.1:9"))
+
+
+async def test_a_private_repository_without_an_app_says_what_to_do(git_server: GitServer, opened: Open) -> None:
+    git_server.create("owner/name", {"a": "a"})
+    git_server.require_token("owner/name", "secret")
+    with pytest.raises(PermanentError, match="app_id"):
+        await Index().sync(opened())
