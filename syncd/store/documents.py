@@ -49,6 +49,14 @@ class DocumentRecord:
     chunk_count: int
 
 
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """The content of a document, as another collection (or an earlier run) holds it."""
+
+    chunks: Sequence[NewChunk]
+    content_hash: str
+
+
 class Documents:
     """Each method is one transaction."""
 
@@ -136,16 +144,16 @@ class Documents:
 
         return await self._db.read(query)
 
-    async def twin(self, source_id: str, key: str, version: str, fingerprint: str) -> Sequence[NewChunk] | None:
-        """Return the chunks of the same version of this document in any collection, or None: nothing to fetch or embed."""
+    async def twin(self, source_id: str, key: str, version: str, fingerprint: str) -> Twin | None:
+        """Return what the same version of this document is in any collection, or None: nothing to fetch or embed."""
 
-        def query(connection: sqlite3.Connection) -> list[NewChunk] | None:
+        def query(connection: sqlite3.Connection) -> Twin | None:
             row = connection.execute(
-                "SELECT id FROM documents WHERE source_id = ? AND key = ? AND version = ? AND fingerprint = ? "
+                "SELECT id, content_hash FROM documents WHERE source_id = ? AND key = ? AND version = ? AND fingerprint = ? "
                 "AND state = 'indexed' LIMIT 1",
                 (source_id, key, version, fingerprint),
             ).fetchone()
-            return chunks_of(connection, row[0]) if row else None
+            return Twin(chunks_of(connection, row[0]), row[1]) if row else None
 
         return await self._db.read(query)
 

@@ -1,0 +1,175 @@
+"""`[[sources]]` of the configuration file: sources under version control, beside those made through the API."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from syncd.model import Chunking, Embedding, EmbeddingTask, SourceType
+
+ChunkSize = Annotated[int, Field(ge=64, le=16384)]
+
+
+class Table(BaseModel):
+    """A table of the file: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TaskTable(Table):
+    """Prompts for the source's texts and for queries against them."""
+
+    task_name: str
+    document_prompt: str | None = None
+    query_prompt: str | None = None
+
+
+class ChunkingTable(Table):
+    """How text is split."""
+
+    type: Literal["tree_sitter", "lines"] = "tree_sitter"
+    max_size_bytes: ChunkSize | None = None
+    target_size_bytes: ChunkSize = 1500
+    max_lines: Annotated[int, Field(ge=1, le=10000)] = 10
+    breadcrumb: bool = True
+
+    def to_model(self) -> Chunking:
+        """Return the chunking; the byte limit's default depends on the type, as documented."""
+        default = 8192 if self.type == "tree_sitter" else 4096
+        return Chunking(
+            type=self.type,
+            max_size_bytes=self.max_size_bytes or default,
+            target_size_bytes=self.target_size_bytes,
+            max_lines=self.max_lines,
+            breadcrumb=self.breadcrumb,
+        )
+
+
+class SourceTable(Table):
+    """What every declared source has."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    database: str = "default_database"
+    collection: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{1,510}[a-z0-9]$")]
+    model: str | None = None
+    task: TaskTable | None = None
+    chunking: ChunkingTable = ChunkingTable()
+
+    def embedding(self, default_model: str) -> Embedding:
+        """Return how the source's texts become vectors."""
+        task = self.task and EmbeddingTask(self.task.task_name, self.task.document_prompt, self.task.query_prompt)
+        return Embedding(model=self.model or default_model, task=task)
+
+
+class GithubTable(SourceTable):
+    """A repository; with `interval_s` its branch is watched, otherwise it is synced when asked."""
+
+    type: Literal["github"]
+    repository: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,39}/[A-Za-z0-9._-]{1,100}$")]
+    branch: str | None = None
+    app_id: str | None = None
+    include_globs: tuple[str, ...] = ("*",)
+    interval_s: Annotated[float, Field(ge=1)] | None = 300.0
+
+    def settings(self) -> dict[str, Any]:
+        """Return the source's settings as the store keeps them."""
+        settings: dict[str, Any] = {
+            "repository": self.repository,
+            "app_id": self.app_id,
+            "include_globs": list(self.include_globs),
+        }
+        if self.interval_s is not None:
+            settings["watch"] = {
+                "target_collection_name": self.collection,
+                "branch": self.branch,
+                "interval_s": self.interval_s,
+            }
+        return settings
+
+
+class FolderTable(SourceTable):
+    """A folder of this machine, watched live unless `watch` is false."""
+
+    type: Literal["folder"]
+    path: Path
+    include_globs: tuple[str, ...] = ("*",)
+    exclude_globs: tuple[str, ...] = ()
+    watch: bool = True
+
+    def settings(self) -> dict[str, Any]:
+        """Return the source's settings as the store keeps them."""
+        settings: dict[str, Any] = {
+            "path": str(self.path.expanduser().absolute()),
+            "include_globs": list(self.include_globs),
+            "exclude_globs": list(self.exclude_globs),
+        }
+        if self.watch:
+            settings["watch"] = {"target_collection_name": self.collection}
+        return settings
+
+
+class WebTable(SourceTable):
+    """A site; with `interval_s` it is crawled again that often."""
+
+    type: Literal["web_scrape"]
+    starting_url: str
+    page_limit: Annotated[int, Field(ge=1)] | None = None
+    max_depth: Annotated[int, Field(ge=0)] | None = None
+    include_path_regexes: tuple[str, ...] = ()
+    exclude_path_regexes: tuple[str, ...] = ()
+    interval_s: Annotated[float, Field(ge=60)] | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """Return the source's settings as the store keeps them."""
+        settings = self.model_dump(
+            mode="json",
+            include={"starting_url", "page_limit", "max_depth", "include_path_regexes", "exclude_path_regexes"},
+        )
+        if self.interval_s is not None:
+            settings["schedule"] = {"target_collection_name": self.collection, "interval_s": self.interval_s}
+        return settings
+
+
+class S3Table(SourceTable):
+    """A bucket or a part of it; without keys here, the ordinary AWS credential chain is used."""
+
+    type: Literal["s3"]
+    bucket_name: str
+    region: str
+    path_prefix: str | None = None
+    auto_sync: Literal["none", "direct", "metadata"] = "none"
+    queue_url: str | None = None
+    endpoint_url: str | None = None
+    path_style: bool = False
+    reconcile_interval_s: Annotated[float, Field(ge=60)] | None = 86400.0
+
+    @model_validator(mode="after")
+    def queue(self) -> S3Table:
+        """Check that auto-sync has its queue."""
+        if self.auto_sync != "none" and not self.queue_url:
+            raise ValueError("auto_sync needs queue_url; `syncd s3 setup` makes the queue and prints its URL")
+        return self
+
+    def settings(self) -> dict[str, Any]:
+        """Return the source's settings as the store keeps them."""
+        settings = self.model_dump(
+            mode="json",
+            include={"bucket_name", "region", "path_prefix", "auto_sync", "queue_url", "endpoint_url", "path_style"},
+        )
+        settings["collection_name"] = self.collection
+        if self.reconcile_interval_s is not None:
+            settings["schedule"] = {
+                "target_collection_name": self.collection,
+                "interval_s": self.reconcile_interval_s,
+            }
+        return settings
+
+
+DeclaredSource = Annotated[GithubTable | FolderTable | WebTable | S3Table, Field(discriminator="type")]
+
+
+def source_type(table: SourceTable) -> SourceType:
+    """Return the source type of a declared source."""
+    return SourceType(getattr(table, "type"))  # noqa: B009 - the discriminator stands on the subclasses only

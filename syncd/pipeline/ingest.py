@@ -1,0 +1,288 @@
+"""The whole way of one document, from what a source yielded to what Chroma holds."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import BinaryIO, Protocol
+
+import anyio
+
+from syncd.errors import PermanentError, RetryableError, Skipped
+from syncd.model import Chunk, Chunking, Document, Embedder, Parser, Part, SourceRecord, SourceType
+from syncd.pipeline.index import Index
+from syncd.pipeline.lineage import chunk_metadata
+from syncd.runtime.room import Room
+from syncd.store import Store
+from syncd.store.codec import dumps
+from syncd.store.documents import CollectionRecord, DocumentRecord
+from syncd.store.staging import NewChunk, Removal, Replacement
+from syncd.store.vectors import vector_key
+
+PIPELINE_VERSION = 1
+"""Raise it when parsers or chunkers change what they make of the same bytes: documents are then made anew when next met."""
+
+EMBED_SIZE = 64
+"""Texts per request to the embedder, which gathers requests of several documents into full batches."""
+
+
+class Splitter(Protocol):
+    """Splits parts into chunks, out of the event loop."""
+
+    async def split(self, parts: Sequence[Part], path: str, chunking: Chunking) -> Sequence[Chunk]:
+        """Return the chunks of a document's parts. Raises PermanentError when the text cannot be split."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One document to be made true in one collection."""
+
+    document: Document
+    source: SourceRecord
+    collection: CollectionRecord
+    run_number: int
+    force: bool = False
+    """Open the body even when this version is indexed already."""
+    last_chance: bool = False
+    """Record the document as failed when it cannot be had now, instead of trying the run again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of the document: indexed, unchanged, deleted, skipped or failed (with the reason)."""
+
+    key: str
+    state: str
+    reason: str = ""
+    version: str = ""
+    chunks: int = 0
+    written: int = 0
+    deleted: int = 0
+    embedded: int = 0
+    reused: int = 0
+    tokens: int = 0
+
+
+@dataclass(slots=True)
+class Tally:
+    """What embedding one document cost."""
+
+    embedded: int = 0
+    reused: int = 0
+    tokens: int = 0
+
+
+class Ingester:
+    """The pure steps and the effectful ones, put together. `ingest` may run many times at once, once per document key."""
+
+    def __init__(
+        self,
+        store: Store,
+        index: Index,
+        parser: Parser,
+        splitter: Splitter,
+        embedder: Callable[[str], Awaitable[Embedder]],
+        max_text_in_flight_bytes: int = 64 << 20,
+    ) -> None:
+        self._store = store
+        self._index = index
+        self._parser = parser
+        self._splitter = splitter
+        self._embedder = embedder
+        self._room = Room(max_text_in_flight_bytes)
+
+    async def ingest(self, job: Job) -> Result:
+        """Make one document true: parsed, split, embedded, indexed and recorded when this returns. Twice is safe.
+
+        Waits for room in the embedder and the index. PermanentError becomes a recorded result; RetryableError is raised.
+        """
+        document, collection = job.document, job.collection
+        if document.body is None:
+            return await self._delete(job)
+        embedder = await self._embedder(job.source.embedding.model)
+        fingerprint = pipeline_fingerprint(job, embedder)
+        known = await self._store.documents.get(collection.id, job.source.id, document.key)
+        if known and is_current(known, document.version, fingerprint) and not job.force:
+            return unchanged(job, known)
+        twin = await self._store.documents.twin(job.source.id, document.key, document.version, fingerprint)
+        if twin is not None and not job.force:
+            return await self._replace(job, fingerprint, twin.content_hash, twin.chunks, Tally(reused=len(twin.chunks)))
+        try:
+            return await self._make(job, fingerprint, known, embedder)
+        except Skipped as reason:
+            return await self._skip(job, fingerprint, str(reason))
+        except PermanentError as error:
+            return await self._fail(job, fingerprint, str(error))
+
+    async def give_up(self, job: Job, error: RetryableError) -> Result:
+        """Record that the document could not be had, however often it was tried."""
+        if job.document.body is None:
+            raise error
+        embedder = await self._embedder(job.source.embedding.model)
+        return await self._fail(job, pipeline_fingerprint(job, embedder), f"gave up for now: {error}")
+
+    async def _make(self, job: Job, fingerprint: str, known: DocumentRecord | None, embedder: Embedder) -> Result:
+        """Fetch, parse, split, embed and index the document's content."""
+        assert job.document.body is not None
+        async with job.document.body.open() as file:
+            content_hash, size_bytes = await anyio.to_thread.run_sync(digest, file)
+            async with self._room.taken(size_bytes):
+                if known and is_touched(job, known, fingerprint, content_hash):
+                    return await self._touch(job, known)
+                parts = [part async for part in self._parse(file, job.document)]
+                chunks = await self._splitter.split(parts, display_path(job.document), job.source.chunking)
+                if not chunks and size_bytes:
+                    raise Skipped("it holds no text")
+                new, tally = await self._embed(job, chunks, embedder, content_hash)
+                return await self._replace(job, fingerprint, content_hash, new, tally)
+
+    def _parse(self, file: BinaryIO, document: Document) -> AsyncIterator[Part]:
+        return self._parser.parse(file, document.name or document.key, document.media_type)
+
+    async def _embed(
+        self, job: Job, chunks: Sequence[Chunk], embedder: Embedder, content_hash: str
+    ) -> tuple[list[NewChunk], Tally]:
+        """Make sure the cache holds every chunk's vector, and return the chunks that refer to them."""
+        task = job.source.embedding.task
+        prompt = task.document_prompt if task else None
+        keys = [vector_key(embedder.fingerprint, prompt, chunk.embedded_text) for chunk in chunks]
+        missing = await self._store.vectors.missing(keys)
+        texts = {key: chunk.embedded_text for key, chunk in zip(keys, chunks, strict=True) if key in missing}
+        tally = Tally(embedded=len(texts), reused=len(keys) - len(texts))
+        wanted = list(texts)
+        for start in range(0, len(wanted), EMBED_SIZE):
+            some = wanted[start : start + EMBED_SIZE]
+            embedded = await embedder.embed([texts[key] for key in some], "document", task)
+            await self._store.vectors.put(dict(zip(some, embedded.vectors, strict=True)))
+            tally.tokens += embedded.tokens
+        version = job.document.version if job.source.type is not SourceType.FOLDER else content_hash
+        return [
+            NewChunk(
+                chunk.text, chunk.context, key, chunk_metadata(job.document, job.source, version, chunk, i, len(chunks))
+            )
+            for i, (key, chunk) in enumerate(zip(keys, chunks, strict=True))
+        ], tally
+
+    async def _replace(
+        self, job: Job, fingerprint: str, content_hash: str, chunks: Sequence[NewChunk], tally: Tally
+    ) -> Result:
+        document = job.document
+        staged = await self._index.apply(
+            Replacement(
+                collection_id=job.collection.id,
+                source_id=job.source.id,
+                key=document.key,
+                prefix=document.chunk_prefix,
+                version=document.version,
+                fingerprint=fingerprint,
+                content_hash=content_hash,
+                seen=job.run_number,
+                chunks=chunks,
+                changed_at=document.changed_at.timestamp() if document.changed_at else None,
+            )
+        )
+        return Result(
+            document.key,
+            "indexed",
+            version=document.version,
+            chunks=len(chunks),
+            written=staged.written,
+            deleted=staged.deleted,
+            embedded=tally.embedded,
+            reused=tally.reused,
+            tokens=tally.tokens,
+        )
+
+    async def _touch(self, job: Job, known: DocumentRecord) -> Result:
+        """Note a new version whose content is the indexed one."""
+        document = job.document
+        await self._store.documents.touch(
+            job.collection.id, job.source.id, document.key, document.version, job.run_number
+        )
+        return Result(document.key, "unchanged", version=document.version, chunks=known.chunk_count)
+
+    async def _delete(self, job: Job) -> Result:
+        staged = await self._index.apply(Removal(job.collection.id, job.source.id, job.document.key))
+        return Result(job.document.key, "deleted", deleted=staged.deleted)
+
+    async def _skip(self, job: Job, fingerprint: str, reason: str) -> Result:
+        """Leave the document out, its earlier chunks too: what they said is no longer what the source holds."""
+        document = job.document
+        removal = Removal(
+            job.collection.id,
+            job.source.id,
+            document.key,
+            document.version,
+            fingerprint,
+            "skipped",
+            reason,
+            job.run_number,
+        )
+        staged = await self._index.apply(removal)
+        return Result(document.key, "skipped", reason, document.version, deleted=staged.deleted)
+
+    async def _fail(self, job: Job, fingerprint: str, reason: str) -> Result:
+        """Record why this version could not be indexed; an earlier good version stays searchable until it can."""
+        document = job.document
+        await self._store.documents.set_aside(
+            job.collection.id,
+            job.source.id,
+            document.key,
+            document.version,
+            fingerprint,
+            "failed",
+            reason,
+            job.run_number,
+        )
+        return Result(document.key, "failed", reason, document.version)
+
+
+def pipeline_fingerprint(job: Job, embedder: Embedder) -> str:
+    """Return what, beside its bytes, decides a document's chunks; when it changes, the document is made anew."""
+    task = job.source.embedding.task
+    chunking = job.source.chunking
+    parts = [
+        PIPELINE_VERSION,
+        embedder.fingerprint,
+        task.document_prompt if task else None,
+        [chunking.type, chunking.max_size_bytes, chunking.target_size_bytes, chunking.max_lines, chunking.breadcrumb],
+        job.document.chunk_prefix,
+        job.document.name,
+        dict(job.document.metadata),
+    ]
+    return sha256(dumps(parts).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def is_current(known: DocumentRecord, version: str, fingerprint: str) -> bool:
+    """Return whether this version has come to its end already, in the index or left out of it; failures are tried again."""
+    return known.version == version and known.fingerprint == fingerprint and known.state in ("indexed", "skipped")
+
+
+def is_touched(job: Job, known: DocumentRecord, fingerprint: str, content_hash: str) -> bool:
+    """Return whether the document has a new time stamp but its indexed content; other versions stand in the metadata."""
+    if job.force or job.source.type is not SourceType.FOLDER:
+        return False
+    return known.state == "indexed" and known.fingerprint == fingerprint and known.content_hash == content_hash
+
+
+def unchanged(job: Job, known: DocumentRecord) -> Result:
+    """Return the result of a document that needed nothing."""
+    state = "unchanged" if known.state == "indexed" else "skipped"
+    return Result(job.document.key, state, known.reason, known.version, chunks=known.chunk_count)
+
+
+def display_path(document: Document) -> str:
+    """Return the name that breadcrumbs show and that tells the language."""
+    return document.name if document.name and "/" not in document.key else document.key
+
+
+def digest(file: BinaryIO) -> tuple[str, int]:
+    """Return a file's SHA-256 and size, and put it back to its start."""
+    hasher, size_bytes = sha256(), 0
+    while block := file.read(1 << 20):
+        hasher.update(block)
+        size_bytes += len(block)
+    file.seek(0)
+    return hasher.hexdigest(), size_bytes

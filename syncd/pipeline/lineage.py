@@ -1,0 +1,44 @@
+"""The standard metadata on every chunk: where its text comes from, down to bytes and lines. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from syncd.model import Chunk, Document, Scalar, SourceRecord
+
+Value = Scalar | Sequence[Scalar]
+
+
+def chunk_metadata(
+    document: Document, source: SourceRecord, version: str, chunk: Chunk, index: int, count: int
+) -> dict[str, Value]:
+    """Return a chunk's metadata: the document's own, then ours, which wins; empty values are left out.
+
+    Nothing in it depends on when or how often the document was indexed, so an unchanged chunk's metadata stays the same.
+    """
+    span = chunk.span
+    lineage: dict[str, Value] = {
+        "source_id": source.id,
+        "source_type": source.type.value,
+        "key": document.key,
+        "version": version,
+        "chunk_index": index,
+        "chunk_count": count,
+        "start_byte": span.start_byte,
+        "end_byte": span.end_byte,
+        "start_line": span.start_line,
+        "end_line": span.end_line,
+        "stage": chunk.stage,
+    }
+    heading = chunk.stage == "markdown"
+    optional: dict[str, Value | None] = {
+        "page": span.page,
+        "page_label": span.page_label,
+        "language": chunk.language,
+        "symbol": chunk.symbol,
+        "symbol_kind": chunk.symbol_kind,
+        "heading_path" if heading else "scope": " > ".join(chunk.scope),
+        "stage_note": chunk.note,
+    }
+    lineage.update({name: value for name, value in optional.items() if value not in (None, "")})
+    return {**document.metadata, **lineage}

@@ -1,0 +1,207 @@
+"""One run of one source into one collection: ask what changed, hand it on, and only then move the cursor."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+
+from syncd.errors import PermanentError
+from syncd.model import Checkpoint, Counts, Document, Invocation, Run, Source, SourceRecord
+from syncd.pipeline.ingest import Job, Result
+from syncd.runtime.mailbox import Mailbox
+from syncd.store import Store
+from syncd.store.documents import CollectionRecord
+from syncd.store.progress import Outcome
+
+log = structlog.get_logger()
+
+AHEAD = 64
+"""Documents handed on and not yet answered, per run: enough to fill batches, few enough to bound memory."""
+
+SAVE_EVERY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteGuard:
+    """A run that would delete more than `share` of a source's documents, and more than `minimum`, holds the deletes."""
+
+    share: float = 0.5
+    minimum: int = 20
+
+    def holds(self, deletes: int, documents: int) -> bool:
+        """Return whether so many deletes are suspicious."""
+        return deletes > self.minimum and deletes > self.share * documents
+
+
+@dataclass(frozen=True, slots=True)
+class KnownDocuments:
+    """What the store has of one source in one collection (the `Known` protocol)."""
+
+    store: Store
+    collection_id: int
+    source_id: str
+
+    async def version(self, key: str) -> str | None:
+        """Return the indexed version of `key`, or None."""
+        record = await self.store.documents.get(self.collection_id, self.source_id, key)
+        return record.version if record and record.state == "indexed" else None
+
+    def keys(self) -> AsyncIterator[str]:
+        """Yield every indexed key, in key order."""
+        return self.store.documents.keys(self.collection_id, self.source_id)
+
+
+class SourceRun:
+    """The work of one invocation. `counts` grows while it goes on; `execute` may be called once."""
+
+    def __init__(
+        self,
+        store: Store,
+        ingesters: Mailbox[Job, Result],
+        invocation: Invocation,
+        record: SourceRecord,
+        collection: CollectionRecord,
+        guard: DeleteGuard,
+        run_number: int,
+        last_chance: bool = False,
+    ) -> None:
+        self.counts = Counts()
+        self.failures: list[str] = []
+        self._store = store
+        self._ingesters = ingesters
+        self._invocation = invocation
+        self._record = record
+        self._collection = collection
+        self._guard = guard
+        self._run_number = run_number
+        self._last_chance = last_chance
+        self._replies: deque[Awaitable[Result]] = deque()
+        self._unsaved: list[Result] = []
+        self._seen: list[str] = []
+        self._gone: list[Document] = []
+        self._saved_at = time.monotonic()
+
+    async def execute(self, source: Source) -> None:
+        """Run to the end. Raises RetryableError (start again from the cursor) or PermanentError (the run has failed)."""
+        if confirmed := self._invocation.request.get("confirm_deletes"):
+            return await self._delete_confirmed(confirmed)
+        run = await self._describe()
+        checkpoint: Checkpoint | None = None
+        async for item in source.changes(run):
+            match item:
+                case Document(body=None):
+                    self._gone.append(item)
+                case Document():
+                    await self._hand_on(item)
+                case Checkpoint():
+                    checkpoint = item
+                    await self._reach(item, run)
+        if checkpoint is None:
+            raise PermanentError("the source ended without a checkpoint; this is a bug of its source type")
+        return None
+
+    async def _describe(self) -> Run:
+        """Return what the source needs to know."""
+        request = self._invocation.request
+        keys = request.get("keys") or ([request["object_key"]] if request.get("object_key") else None)
+        return Run(
+            invocation=self._invocation,
+            cursor=await self._store.progress.cursor(self._record.id, self._collection.id),
+            known=KnownDocuments(self._store, self._collection.id, self._record.id),
+            keys=frozenset(keys) if keys else None,
+        )
+
+    async def _hand_on(self, document: Document) -> None:
+        """Give a document to the ingesters; waits for room."""
+        self.counts = replace(self.counts, found=self.counts.found + 1)
+        job = Job(
+            document,
+            self._record,
+            self._collection,
+            self._run_number,
+            force=bool(self._invocation.request.get("force")),
+            last_chance=self._last_chance,
+        )
+        self._replies.append(await self._ingesters.put(job, urgent=bool(self._invocation.request.get("object_key"))))
+        while len(self._replies) >= AHEAD:
+            await self._settle_one()
+
+    async def _settle_one(self) -> None:
+        """Wait for the oldest answer and count it."""
+        self._count(await self._replies.popleft())
+        if time.monotonic() - self._saved_at > SAVE_EVERY_S:
+            await self.save()
+
+    def _count(self, result: Result) -> None:
+        counts = self.counts
+        self.counts = replace(
+            counts,
+            **{result.state: getattr(counts, result.state) + 1},
+            chunks_written=counts.chunks_written + result.written,
+            chunks_deleted=counts.chunks_deleted + result.deleted,
+            chunks_embedded=counts.chunks_embedded + result.embedded,
+            chunks_reused=counts.chunks_reused + result.reused,
+            tokens=counts.tokens + result.tokens,
+        )
+        if result.state == "failed":
+            self.failures.append(result.reason)
+        if result.state != "deleted":
+            self._seen.append(result.key)
+        if result.state != "unchanged":
+            self._unsaved.append(result)
+
+    async def save(self) -> None:
+        """Write progress, outcomes and what was seen; nothing depends on how often."""
+        outcomes = [Outcome(r.key, r.state, r.reason, r.version, r.chunks) for r in self._unsaved]
+        seen, self._seen, self._unsaved = self._seen, [], []
+        if outcomes:
+            await self._store.progress.note(self._invocation.id, outcomes)
+        if seen:
+            await self._store.progress.mark_seen(self._collection.id, self._record.id, seen, self._run_number)
+        await self._store.invocations.progress(self._invocation.id, self.counts)
+        self._saved_at = time.monotonic()
+
+    async def _reach(self, checkpoint: Checkpoint, run: Run) -> None:
+        """Let everything before the checkpoint be done, then the deletes, then save the cursor."""
+        while self._replies:
+            await self._settle_one()
+        await self.save()
+        gone = [document.key for document in self._gone]
+        self._gone.clear()
+        if checkpoint.absent_are_gone and run.keys is None:
+            unseen = await self._store.progress.unseen(self._collection.id, self._record.id, self._run_number)
+            gone = sorted({*gone, *unseen})
+        await self._delete(gone)
+        await self.save()
+        if run.keys is None:
+            await self._store.progress.save_cursor(self._record.id, self._collection.id, checkpoint.cursor)
+
+    async def _delete(self, keys: Sequence[str], guarded: bool = True) -> None:
+        """Delete these documents, unless they are suspiciously many: then keep them back and say so."""
+        documents = await self._store.documents.count(self._collection.id, self._record.id)
+        if guarded and self._guard.holds(len(keys), documents):
+            await self._store.progress.hold_deletes(self._invocation.id, keys)
+            self.counts = replace(self.counts, held_deletes=self.counts.held_deletes + len(keys))
+            log.warning("sync.deletes_held", invocation=self._invocation.id, deletes=len(keys), documents=documents)
+            return
+        for key in keys:
+            document = Document(key, version="", body=None, chunk_prefix="")
+            job = Job(document, self._record, self._collection, self._run_number)
+            self._replies.append(await self._ingesters.put(job))
+            while len(self._replies) >= AHEAD:
+                await self._settle_one()
+        while self._replies:
+            await self._settle_one()
+
+    async def _delete_confirmed(self, invocation_id: str) -> None:
+        """Do the deletes an earlier run kept back, except of documents that have come back since."""
+        held = await self._store.progress.held_deletes(invocation_id)
+        since = await self._store.progress.run_number(invocation_id)
+        still_gone = set(await self._store.progress.unseen_since(self._collection.id, self._record.id, since))
+        await self._delete([key for key in held if key in still_gone], guarded=False)
+        await self._store.progress.release_deletes(invocation_id)
+        await self.save()

@@ -1,0 +1,208 @@
+"""The Syncer takes up invocations, most urgent first, and settles each after its work is done."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import anyio
+import structlog
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskGroup, TaskStatus
+
+from syncd.chroma.client import Chroma
+from syncd.errors import NotFoundError, PermanentError, RetryableError
+from syncd.model import Counts, Invocation, Origin, Source, SourceRecord, SourceType, State
+from syncd.pipeline.index import Index
+from syncd.pipeline.ingest import Ingester, Job, Result
+from syncd.run import DeleteGuard, SourceRun
+from syncd.runtime.keylocks import KeyLocks
+from syncd.runtime.mailbox import Mailbox
+from syncd.runtime.retry import Backoff, retrying
+from syncd.store import Store
+
+log = structlog.get_logger()
+
+FINISHING_TYPES = frozenset({SourceType.GITHUB, SourceType.WEB})
+"""Types whose complete one-off runs close their collection (`finished_ingest`)."""
+
+IDLE_S = 30.0
+LOOK_AHEAD = 200
+
+
+@dataclass(frozen=True, slots=True)
+class SyncSettings:
+    """How much goes on at once, and when to give up."""
+
+    runs: int = 4
+    ingesters: int = 16
+    document_attempts: int = 4
+    run_attempts: int = 8
+    last_chance_attempt: int = 4
+    """From this attempt of a run on, a document that still cannot be had fails alone instead of postponing the run."""
+    guard: DeleteGuard = field(default_factory=DeleteGuard)
+    backoff: Backoff = field(default_factory=lambda: Backoff(base_s=1.0, cap_s=120.0))
+
+
+@dataclass(slots=True)
+class Running:
+    """A run under way."""
+
+    invocation: Invocation
+    scope: anyio.CancelScope
+    run: SourceRun | None = None
+
+
+class Syncer:
+    """The actor between invocations and ingesters. `open_source` turns a record into a Source; `done` hears of each end."""
+
+    name = "syncer"
+
+    def __init__(
+        self,
+        store: Store,
+        chroma: Chroma,
+        index: Index,
+        ingester: Ingester,
+        open_source: Callable[[SourceRecord], Awaitable[Source]],
+        settings: SyncSettings | None = None,
+        done: Callable[[Invocation], None] = lambda _: None,
+    ) -> None:
+        self.settings = settings or SyncSettings()
+        self.mailbox: Mailbox[Job, Result] = Mailbox("ingest", self.settings.ingesters)
+        self._store = store
+        self._chroma = chroma
+        self._index = index
+        self._ingester = ingester
+        self._open_source = open_source
+        self._done = done
+        self._woken = anyio.Event()
+        self._running: dict[str, Running] = {}
+        self._keys = KeyLocks()
+
+    def wake(self) -> None:
+        """Look for new and cancelled invocations now. Never waits, twice is safe."""
+        self._woken.set()
+
+    def progress(self, invocation_id: str) -> Counts | None:
+        """Return the counts of a running invocation as of now, or None when it is not running."""
+        running = self._running.get(invocation_id)
+        return running.run.counts if running and running.run else None
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Serve until cancelled. What is under way then is taken up again by the next run."""
+        self._running.clear()
+        async with anyio.create_task_group() as group:
+            for _ in range(self.settings.ingesters):
+                group.start_soon(self.mailbox.serve, self._ingest)
+            task_status.started()
+            while True:
+                self._woken = anyio.Event()
+                await self._cancel_cancelled()
+                await self._take_up(group)
+                delay_s = await self._store.invocations.next_due_in_s()
+                with anyio.move_on_after(IDLE_S if not delay_s else min(IDLE_S, delay_s)):
+                    await self._woken.wait()
+
+    async def _ingest(self, job: Job) -> Result:
+        """Ingest one document, trying again while that can help; one key at a time."""
+        async with self._keys.hold(f"{job.collection.id}\0{job.source.id}\0{job.document.key}"):
+            try:
+                return await retrying(lambda: self._ingester.ingest(job), attempts=self.settings.document_attempts)
+            except RetryableError as error:
+                if not job.last_chance:
+                    raise
+                return await self._ingester.give_up(job, error)
+
+    async def _cancel_cancelled(self) -> None:
+        for running in list(self._running.values()):
+            now = await self._store.invocations.get(running.invocation.id)
+            if now is None or now.state is State.CANCELLED:
+                running.scope.cancel()
+
+    async def _take_up(self, group: TaskGroup) -> None:
+        for invocation in await self._store.invocations.due(LOOK_AHEAD):
+            if len(self._running) >= self.settings.runs:
+                return
+            if invocation.id in self._running or self._is_busy(invocation):
+                continue
+            self._running[invocation.id] = Running(invocation, anyio.CancelScope())
+            group.start_soon(self._run, self._running[invocation.id], name=f"run-{invocation.id}")
+
+    def _is_busy(self, invocation: Invocation) -> bool:
+        """Return whether a run of the same source into the same collection must end first (whole runs exclude each other)."""
+        if invocation.request.get("object_key"):
+            return False
+        return any(
+            other.invocation.source_id == invocation.source_id
+            and other.invocation.target == invocation.target
+            and not other.invocation.request.get("object_key")
+            for other in self._running.values()
+        )
+
+    async def _run(self, running: Running) -> None:
+        try:
+            with running.scope:
+                await self._run_and_settle(running)
+        finally:
+            self._running.pop(running.invocation.id, None)
+            self._done(running.invocation)
+            self.wake()
+
+    async def _run_and_settle(self, running: Running) -> None:
+        invocation = running.invocation
+        if not await self._store.invocations.start(invocation.id):
+            return
+        log.info("sync.started", invocation=invocation.id, collection=invocation.target.collection)
+        try:
+            await self._execute(running)
+        except RetryableError as error:
+            await self._postpone(running, error)
+        except PermanentError as error:
+            await self._settle(running, State.FAILED, str(error))
+        else:
+            await self._complete(running)
+
+    async def _execute(self, running: Running) -> None:
+        invocation = running.invocation
+        record = await self._store.sources.get(invocation.source_id)
+        if record is None:
+            raise NotFoundError(
+                f"source {invocation.source_id} was deleted; create it again and start a new invocation"
+            )
+        source = await self._open_source(record)
+        collection = await self._index.open(invocation.target, record.embedding)
+        number = await self._store.progress.run_number(invocation.id)
+        running.run = SourceRun(self._store, self.mailbox, invocation, record, collection, self.settings.guard, number)
+        await running.run.execute(source)
+        if record.type in FINISHING_TYPES and invocation.origin is Origin.API and not invocation.request.get("keys"):
+            await self._chroma.set_metadata(invocation.target, {"finished_ingest": True})
+
+    async def _complete(self, running: Running) -> None:
+        run = running.run
+        if run and running.invocation.request.get("object_key") and run.failures:
+            return await self._settle(running, State.FAILED, run.failures[0])
+        return await self._settle(running, State.COMPLETE)
+
+    async def _postpone(self, running: Running, error: RetryableError) -> None:
+        """Take the run up again later, from its cursor; after too many attempts it has failed."""
+        attempts = running.invocation.attempts + 1
+        counts = running.run.counts if running.run else Counts()
+        if attempts >= self.settings.run_attempts:
+            await self._settle(running, State.FAILED, f"gave up after {attempts} attempts: {error}")
+            return
+        delay_s = max(self.settings.backoff.delay_s(attempts), error.retry_after_s or 0.0)
+        log.warning("sync.postponed", invocation=running.invocation.id, reason=str(error), delay_s=round(delay_s, 1))
+        await self._store.invocations.postpone(running.invocation.id, delay_s, str(error), counts)
+
+    async def _settle(self, running: Running, state: State, error: str | None = None) -> None:
+        counts = running.run.counts if running.run else Counts()
+        await self._store.invocations.settle(running.invocation.id, state, counts, error)
+        log.info(
+            "sync.settled",
+            invocation=running.invocation.id,
+            state=state.value,
+            reason=error,
+            indexed=counts.indexed,
+            failed=counts.failed,
+        )
