@@ -1,0 +1,269 @@
+"""The store keeps its promises across closing, crashing and opening again."""
+
+import sqlite3
+import stat
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import numpy as np
+import pytest
+
+from syncd.errors import ConfigError, ConflictError, NotFoundError
+from syncd.model import Chunking, Counts, Embedding, Origin, SourceRecord, SourceType, State, Target
+from syncd.store import Store
+from syncd.store.progress import Outcome
+from syncd.store.staging import NewChunk, Replacement
+from syncd.store.vectors import vector_key
+
+TARGET = Target("db", "docs")
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    opened = await Store.open(tmp_path)
+    yield opened
+    await opened.close()
+
+
+async def source(store: Store, name: str | None = None, database: str = "db") -> SourceRecord:
+    return await store.sources.create(SourceType.GITHUB, database, {"repository": "a/b"}, Embedding(), Chunking(), name)
+
+
+async def test_a_source_reads_back_as_it_was_created(store: Store) -> None:
+    created = await source(store, "name")
+    assert await store.sources.get(created.id) == created
+    assert await store.sources.by_name("name") == created
+    assert await store.sources.declared() == {"name": created}
+
+
+async def test_a_second_source_of_the_same_name_is_refused(store: Store) -> None:
+    await source(store, "name")
+    with pytest.raises(ConflictError, match="choose another name"):
+        await source(store, "name")
+
+
+async def test_listing_respects_the_callers_databases(store: Store) -> None:
+    mine, other = await source(store, database="mine"), await source(store, database="other")
+    assert await store.sources.list(databases=frozenset({"mine"})) == [mine]
+    assert await store.sources.list(databases=frozenset()) == []
+    assert await store.sources.list(newest_first=False) == [mine, other]
+
+
+async def test_the_upload_source_of_a_database_is_made_once(store: Store) -> None:
+    found: list[SourceRecord] = []
+
+    async def ask() -> None:
+        found.append(await store.sources.upload_source("db", Embedding(), Chunking()))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(10):
+            group.start_soon(ask)
+    assert len({record.id for record in found}) == 1
+
+
+async def test_an_accepted_invocation_survives_a_crash(store: Store, tmp_path: Path) -> None:
+    invocation = await store.invocations.create((await source(store)).id, TARGET, Origin.API, {"ref": {"sha": "1"}})
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for file in tmp_path.glob("syncd.*"):
+        (copy / file.name).write_bytes(file.read_bytes())
+        (copy / file.name).chmod(0o600)
+    again = await Store.open(copy)
+    assert await again.invocations.get(invocation.id) == invocation
+    assert [due.id for due in await again.invocations.due(10)] == [invocation.id]
+    await again.close()
+
+
+async def test_urgent_work_comes_before_older_backfills(store: Store) -> None:
+    record = await source(store)
+    backfill = await store.invocations.create(record.id, TARGET, Origin.BACKFILL)
+    event = await store.invocations.create(record.id, TARGET, Origin.EVENT, {"object_key": "k"})
+    assert [due.id for due in await store.invocations.due(10)] == [event.id, backfill.id]
+
+
+async def test_a_cancelled_invocation_stays_cancelled(store: Store) -> None:
+    invocation = await store.invocations.create((await source(store)).id, TARGET, Origin.API)
+    await store.invocations.start(invocation.id)
+    cancelled = await store.invocations.cancel(invocation.id)
+    assert cancelled.state is State.CANCELLED
+    await store.invocations.settle(invocation.id, State.COMPLETE, Counts())
+    assert not await store.invocations.start(invocation.id)
+    after = await store.invocations.get(invocation.id)
+    assert after is not None
+    assert after.state is State.CANCELLED
+    with pytest.raises(ConflictError):
+        await store.invocations.cancel(invocation.id)
+
+
+async def test_a_postponed_invocation_is_not_due_before_its_time(store: Store) -> None:
+    invocation = await store.invocations.create((await source(store)).id, TARGET, Origin.API)
+    await store.invocations.start(invocation.id)
+    await store.invocations.postpone(invocation.id, 3600, "away", Counts(found=3))
+    assert await store.invocations.due(10) == []
+    assert 3500 < (await store.invocations.next_due_in_s() or 0) <= 3600
+
+
+async def test_asking_twice_for_the_same_waiting_run_gives_one(store: Store) -> None:
+    record = await source(store)
+    first = await store.invocations.create_unless_waiting(record.id, TARGET, Origin.WATCH, {"a": 1})
+    second = await store.invocations.create_unless_waiting(record.id, TARGET, Origin.WATCH, {"a": 1})
+    assert first.id == second.id
+    await store.invocations.start(first.id)
+    assert (await store.invocations.create_unless_waiting(record.id, TARGET, Origin.WATCH, {"a": 1})).id != first.id
+
+
+async def test_an_invocation_of_an_unknown_source_is_refused(store: Store) -> None:
+    with pytest.raises(NotFoundError):
+        await store.invocations.create("nobody", TARGET, Origin.API)
+
+
+async def test_deleting_a_source_cancels_what_waits_and_keeps_the_record_of_what_ran(store: Store) -> None:
+    record = await source(store)
+    invocation = await store.invocations.create(record.id, TARGET, Origin.API)
+    assert await store.sources.delete(record.id)
+    after = await store.invocations.get(invocation.id)
+    assert after is not None
+    assert after.state is State.CANCELLED
+    assert not await store.sources.delete(record.id)
+
+
+async def test_the_newest_invocation_of_each_key_is_found(store: Store) -> None:
+    record = await source(store)
+    await store.invocations.create(record.id, TARGET, Origin.EVENT, {"object_key": "a"})
+    newest = await store.invocations.create(record.id, TARGET, Origin.EVENT, {"object_key": "a"})
+    found = await store.invocations.latest_by_keys(record.id, ["a", "b"])
+    assert {key: invocation.id for key, invocation in found.items()} == {"a": newest.id}
+
+
+async def test_outcomes_are_listed_by_key_and_state(store: Store) -> None:
+    invocation = await store.invocations.create((await source(store)).id, TARGET, Origin.API)
+    await store.progress.note(invocation.id, [Outcome("b", "failed", "broken"), Outcome("a", "indexed", chunks=2)])
+    assert [o.key for o in await store.invocations.documents(invocation.id)] == ["a", "b"]
+    assert [o.reason for o in await store.invocations.documents(invocation.id, state="failed")] == ["broken"]
+
+
+async def test_the_first_vector_of_a_text_stays(store: Store) -> None:
+    record, key = await source(store), vector_key("m", None, "text")
+    await store.vectors.put({key: np.ones(2, np.float32)})
+    await store.vectors.put({key: np.zeros(2, np.float32)})
+    assert await store.vectors.missing([key, b"other"]) == {b"other"}
+    collection = await store.documents.collection(TARGET, Embedding())
+    chunk = NewChunk("text", "", key, {"chunk_index": 0})
+    (staged,) = await store.documents.stage(
+        [Replacement(collection.id, record.id, "k", "p", "v", "f", "h", 1, [chunk])]
+    )
+    (waiting,) = await store.outbox.waiting(collection.id, staged.chunk_ids)
+    assert waiting.row is not None
+    assert waiting.row.vector.tolist() == [1, 1]
+
+
+async def test_garbage_collection_spares_vectors_that_chunks_use(store: Store) -> None:
+    record = await source(store)
+    used, unused = vector_key("m", None, "used"), vector_key("m", None, "unused")
+    await store.vectors.put({used: np.ones(2, np.float32), unused: np.ones(2, np.float32)})
+    collection = await store.documents.collection(TARGET, Embedding())
+    chunk = NewChunk("used", "", used, {"chunk_index": 0})
+    await store.documents.stage([Replacement(collection.id, record.id, "k", "p", "v", "f", "h", 1, [chunk])])
+    assert await store.vectors.collect_garbage(unused_for_s=-1) == 1
+    assert await store.vectors.missing([used, unused]) == {unused}
+
+
+async def test_a_collection_keeps_to_the_embedding_it_was_made_with(store: Store) -> None:
+    await store.documents.collection(TARGET, Embedding())
+    with pytest.raises(ConflictError, match="choose another target collection"):
+        await store.documents.collection(TARGET, Embedding(model="other"))
+
+
+async def test_a_token_is_shown_once_and_kept_as_a_hash(store: Store, tmp_path: Path) -> None:
+    token = await store.tokens.create("ci", frozenset({"db"}))
+    verified = await store.tokens.verify(token)
+    assert verified is not None
+    assert verified.databases == {"db"}
+    assert await store.tokens.verify(token[:-1] + ("a" if token[-1] != "a" else "b")) is None
+    assert await store.tokens.verify("sk_nobody_x") is None
+    assert await store.tokens.verify("\udcff") is None
+    assert token.encode() not in b"".join(file.read_bytes() for file in tmp_path.glob("syncd.sqlite*"))
+
+
+async def test_a_revoked_token_is_useless(store: Store) -> None:
+    token = await store.tokens.create("ci")
+    (record,) = await store.tokens.list()
+    assert await store.tokens.revoke(record.id)
+    assert await store.tokens.verify(token) is None
+
+
+async def test_credentials_are_unreadable_in_the_file_and_bound_to_their_database(store: Store, tmp_path: Path) -> None:
+    number = await store.credentials.add("db", "aws", {"secret": "hunter2-hunter2"})
+    assert await store.credentials.get(number, "db") == {"secret": "hunter2-hunter2"}
+    assert await store.credentials.exists(number, "db")
+    with pytest.raises(NotFoundError):
+        await store.credentials.get(number, "other")
+    assert b"hunter2" not in b"".join(file.read_bytes() for file in tmp_path.glob("syncd.sqlite*"))
+
+
+async def test_the_key_file_is_private_and_must_stay_so(tmp_path: Path) -> None:
+    await (await Store.open(tmp_path)).close()
+    key_file = tmp_path / "syncd.key"
+    assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
+    key_file.chmod(0o644)
+    with pytest.raises(ConfigError, match="chmod 600"):
+        await Store.open(tmp_path)
+
+
+async def test_the_key_of_a_systemd_credential_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    (credentials / "syncd-key").write_bytes(bytes(32))
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
+    await (await Store.open(tmp_path / "state")).close()
+    assert not (tmp_path / "state" / "syncd.key").exists()
+
+
+async def test_a_database_of_a_newer_syncd_is_refused(tmp_path: Path) -> None:
+    await (await Store.open(tmp_path)).close()
+    with sqlite3.connect(tmp_path / "syncd.sqlite") as connection:
+        connection.execute("INSERT INTO migrations VALUES (9999, 'x')")
+    with pytest.raises(ConfigError, match="newer syncd"):
+        await Store.open(tmp_path)
+
+
+async def test_a_file_that_is_no_database_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "syncd.sqlite").write_bytes(b"not a database" * 100)
+    with pytest.raises(ConfigError, match=r"syncd\.sqlite"):
+        await Store.open(tmp_path)
+
+
+async def test_a_cancelled_writer_leaves_no_half_transaction(store: Store) -> None:
+    async def write_and_cancel() -> None:
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await source(store, "half")
+
+    await write_and_cancel()
+    await source(store, "whole")
+    assert "whole" in await store.sources.declared()
+    assert await store.database.read(lambda c: c.in_transaction) is False
+
+
+async def test_a_failing_transaction_is_rolled_back_whole(store: Store) -> None:
+    def transaction(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO cursors VALUES ('s', 1, 'c')")
+
+    with pytest.raises(sqlite3.IntegrityError):
+        await store.database.write(transaction)
+    await source(store)
+    assert await store.progress.cursor("s", 1) is None
+
+
+async def test_forgetting_a_collection_keeps_the_vectors(store: Store) -> None:
+    record, key = await source(store), vector_key("m", None, "text")
+    await store.vectors.put({key: np.ones(2, np.float32)})
+    collection = await store.documents.collection(TARGET, Embedding())
+    chunk = NewChunk("text", "", key, {"chunk_index": 0})
+    await store.documents.stage([Replacement(collection.id, record.id, "k", "p", "v", "f", "h", 1, [chunk])])
+    await store.progress.save_cursor(record.id, collection.id, "c")
+    await store.documents.forget(collection.id)
+    assert await store.documents.get(collection.id, record.id, "k") is None
+    assert await store.progress.cursor(record.id, collection.id) is None
+    assert await store.vectors.missing([key]) == set()
