@@ -1,0 +1,137 @@
+"""Splits a document's text into chunks that tile it: code by its syntax, Markdown by its structure, the rest by lines."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+
+from syncd.errors import ConfigError
+from syncd.model import Chunk, Chunking, PageMark, Part, Span
+from syncd.pipeline.chunk.breadcrumb import breadcrumb
+from syncd.pipeline.chunk.lines import line_pieces
+from syncd.pipeline.chunk.markdown import Heading
+from syncd.pipeline.chunk.pieces import MAXIMUM_PARSE_BYTES, Piece, pieces
+from syncd.pipeline.chunk.solver import character_start
+
+MINIMUM_SIZE_BYTES = 4
+"""The longest UTF-8 character: below it no limit could be kept."""
+WINDOW_CHARACTERS = 1 << 20
+
+__all__ = ["MINIMUM_SIZE_BYTES", "chunk_document"]
+
+
+def chunk_document(parts: Iterable[Part], path: str, chunking: Chunking) -> Iterator[Chunk]:
+    """Yield the chunks of `parts` in order, while parts are still coming; their texts joined are the document's text.
+
+    Offsets are bytes of the whole document in UTF-8. No text is larger than `max_size_bytes` or cuts a character. A
+    document of nothing but white space has no chunks; elsewhere white space goes with a neighbour, except runs longer
+    than the limit, and blank lines that `type` lines counts like others. A part over 4 MB is taken in stretches of 1 MB.
+    Raises ConfigError for a `max_size_bytes` below 4 or a `max_lines` below 1.
+    """
+    if chunking.max_size_bytes < MINIMUM_SIZE_BYTES:
+        raise ConfigError(f"max_size_bytes is {chunking.max_size_bytes}: use at least {MINIMUM_SIZE_BYTES}")
+    if chunking.max_lines < 1:
+        raise ConfigError(f"max_lines is {chunking.max_lines}: use at least 1")
+    return _Document(path, chunking).chunks(parts)
+
+
+class _Document:
+    """What runs on from part to part: offsets, lines, pages and the heading path."""
+
+    def __init__(self, path: str, chunking: Chunking) -> None:
+        self._path = path
+        self._chunking = chunking
+        self._start_byte = 0
+        self._start_line = 1
+        self._received_bytes = 0
+        self._marks: list[PageMark] = []
+        self._headings: tuple[Heading, ...] = ()
+
+    def chunks(self, parts: Iterable[Part]) -> Iterator[Chunk]:
+        """Yield the chunks, the last one late: blank text may still follow and join it."""
+        blank = b""
+        last: tuple[Piece, bytes] | None = None
+        for part in parts:
+            self._mark(part)
+            for window in _windows(part.text):
+                data = blank + window.encode("utf-8", "surrogatepass")
+                self._received_bytes += len(data) - len(blank)
+                blank = b"" if window.strip() else data
+                for piece in self._pieces(data, part) if not blank else ():
+                    if last:
+                        yield self._chunk(*last)
+                    last = piece, data[piece.start : piece.end]
+        if last:
+            yield from self._end(*last, blank)
+
+    def _pieces(self, data: bytes, part: Part) -> list[Piece]:
+        found, headings = pieces(data, part.kind, self._path, self._chunking, self._headings)
+        self._headings = tuple(headings)
+        return found
+
+    def _mark(self, part: Part) -> None:
+        """Take over a part's page marks; of those already passed only the last one still matters."""
+        passed = bisect_right(self._marks, self._start_byte, key=lambda mark: mark.start_byte)
+        self._marks = self._marks[max(0, passed - 1) :]
+        base = self._received_bytes
+        self._marks += [PageMark(base + mark.start_byte, mark.page, mark.label) for mark in part.pages]
+
+    def _end(self, piece: Piece, text: bytes, blank: bytes) -> Iterator[Chunk]:
+        """Yield the last chunk with the blank text after it, as far as that fits."""
+        text += blank
+        start = 0
+        while start < len(text):
+            end = character_start(text, start, start + self._chunking.max_size_bytes)
+            if self._chunking.type == "lines":
+                end = line_pieces(text[start:end], self._chunking.max_lines, len(text))[0] + start
+            yield self._chunk(piece, text[start:end])
+            start = end
+
+    def _chunk(self, piece: Piece, data: bytes) -> Chunk:
+        """Return the next chunk; its place is where the one before it ended."""
+        start, line = self._start_byte, self._start_line
+        self._start_byte += len(data)
+        self._start_line += data.count(b"\n")
+        begin = start + len(data) - len(data.lstrip())
+        mark = bisect_right(self._marks, begin, key=lambda mark: mark.start_byte) - 1
+        page = self._marks[mark] if mark >= 0 else None
+        label = page.label if page else ""
+        ends_line = data.endswith(b"\n")
+        return Chunk(
+            text=data.decode("utf-8", "surrogatepass"),
+            span=Span(
+                start_byte=start,
+                end_byte=self._start_byte,
+                start_line=line,
+                end_line=self._start_line - ends_line,
+                page=page.page if page else None,
+                page_label=label,
+            ),
+            stage=piece.stage,
+            language=piece.language,
+            symbol=piece.symbol,
+            symbol_kind=piece.symbol_kind,
+            scope=piece.scope,
+            context=self._context(piece, label),
+            note=piece.note,
+        )
+
+    def _context(self, piece: Piece, label: str) -> str:
+        if not self._chunking.breadcrumb:
+            return ""
+        return breadcrumb(self._path, piece.scope, label, piece.table_head)
+
+
+def _windows(text: str) -> Iterator[str]:
+    """Yield `text` whole, or one over the parse limit in stretches that end with a line where there are lines."""
+    start = 0
+    while len(text) - start > MAXIMUM_PARSE_BYTES:
+        limit = start + WINDOW_CHARACTERS
+        end = text.rfind("\n\n", start, limit) + 2
+        if end < start + 2:
+            end = text.rfind("\n", start, limit) + 1
+        if end <= start:
+            end = limit
+        yield text[start:end]
+        start = end
+    yield text[start:] if start else text

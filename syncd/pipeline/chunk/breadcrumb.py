@@ -1,0 +1,62 @@
+"""The context in front of a chunk's text when it is embedded: where it stands, in few bytes, with nothing volatile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+BREADCRUMB_BYTES = 256
+"""Path, scope and page label together, newlines included."""
+TABLE_HEAD_BYTES = 1024
+"""The repeated header rows of a split table, in addition."""
+_PATH_BYTES = 120
+_GAP = "…"
+
+
+def breadcrumb(path: str, scope: Sequence[str], page_label: str = "", table_head: str = "") -> str:
+    """Return `path`, then `outer > inner`, the page's label and the table's header rows, a line each.
+
+    Too long paths lose their middle, too long scopes their outermost names. Ends with a newline unless empty.
+    """
+    lines = [middle_cut(_line(path), _PATH_BYTES)]
+    label = middle_cut(_line(page_label), _PATH_BYTES // 2)
+    room = BREADCRUMB_BYTES - sum(_size(line) + 1 for line in (*lines, label) if line) - 1
+    lines += [_innermost([_line(name) for name in scope], room), label]
+    head = "\n".join(start_cut(row.strip(), TABLE_HEAD_BYTES // 2 - 1) for row in table_head.splitlines()[:2])
+    return "".join(f"{line}\n" for line in (*lines, head) if line)
+
+
+def _innermost(names: Sequence[str], room_bytes: int) -> str:
+    """Return as many of the innermost names as fit, joined."""
+    kept = ""
+    for name in reversed([name for name in names if name]):
+        longer = f"{name} > {kept}" if kept else middle_cut(name, room_bytes)
+        if _size(longer) > room_bytes:
+            break
+        kept = longer
+    return kept
+
+
+def middle_cut(text: str, limit_bytes: int) -> str:
+    """Return `text` with its middle replaced by an ellipsis when it is longer than the limit."""
+    size = _size(text)
+    if size <= limit_bytes:
+        return text
+    half = (limit_bytes - _size(_GAP)) // 2
+    return start_cut(text, half) + _GAP + _bytes(text)[size - half :].decode("utf-8", "ignore")
+
+
+def start_cut(text: str, limit_bytes: int) -> str:
+    """Return the longest start of `text` within the limit."""
+    return _bytes(text)[:limit_bytes].decode("utf-8", "ignore") if _size(text) > limit_bytes else text
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "replace")
+
+
+def _size(text: str) -> int:
+    return len(_bytes(text))

@@ -1,0 +1,157 @@
+"""One stretch of text to pieces: chooses the stage, solves the cuts, and says what stands where."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from syncd.model import Chunking, Stage, TextKind
+from syncd.pipeline.chunk.code import Definition, syntax
+from syncd.pipeline.chunk.languages import MARKDOWN, grammar, language_of
+from syncd.pipeline.chunk.lines import line_pieces, text_cuts
+from syncd.pipeline.chunk.markdown import Heading, Table, outline
+from syncd.pipeline.chunk.solver import Limits, solve
+
+MAXIMUM_PARSE_BYTES = 4 << 20
+"""Larger sources are cut as text: a parse of them takes seconds, and nothing can interrupt it."""
+DENSE_BYTES = 20_000
+"""From this size on, more than `DENSE_LINE_BYTES` a line on average count as minified and are not parsed."""
+DENSE_LINE_BYTES = 1_000
+
+_BLANK = re.compile(rb"[ \t\r\n\f\v]*")
+_KIND = re.compile(r"_(?:definition|declaration|item|statement|specifier|spec|stmt|def|decl|expression)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A chunk before it knows its place in the document: data[start:end], and what it is."""
+
+    start: int
+    end: int
+    stage: Stage
+    language: str = ""
+    symbol: str = ""
+    symbol_kind: str = ""
+    scope: tuple[str, ...] = ()
+    table_head: str = ""
+    note: str = ""
+
+
+def pieces(
+    data: bytes, kind: TextKind, path: str, chunking: Chunking, open_headings: Sequence[Heading]
+) -> tuple[list[Piece], Sequence[Heading]]:
+    """Return the pieces that tile `data` (not blank), and the headings open at its end.
+
+    `open_headings` are those open where it begins.
+    """
+    maximum = chunking.max_size_bytes
+    if chunking.type == "lines":
+        ends = line_pieces(data, chunking.max_lines, maximum)
+        return [Piece(start, end, "lines") for start, end in _spans(ends)], open_headings
+    limits = Limits(max(1, min(chunking.target_size_bytes, maximum)), maximum)
+    language = language_of(path, data) if kind == "code" else MARKDOWN if kind == "markdown" else ""
+    if language == MARKDOWN:
+        return _markdown_pieces(data, limits, open_headings)
+    if kind == "code":
+        return _code_pieces(data, language, limits), open_headings
+    return _text_pieces(data, limits, language, ""), open_headings
+
+
+def _spans(ends: Iterable[int]) -> list[tuple[int, int]]:
+    spans: list[tuple[int, int]] = []
+    start = 0
+    for end in ends:
+        spans.append((start, end))
+        start = end
+    return spans
+
+
+def _text_pieces(data: bytes, limits: Limits, language: str, note: str) -> list[Piece]:
+    spans = _spans(solve(data, text_cuts(data, limits), limits))
+    stage: Stage = "lines" if len(spans) > 1 else "whole"
+    return [Piece(start, end, stage, language, note=note) for start, end in spans]
+
+
+def _code_pieces(data: bytes, name: str, limits: Limits) -> list[Piece]:
+    """Return pieces along the syntax tree, or along lines with a note where that cannot be."""
+    if not name:
+        return _text_pieces(data, limits, "", "no grammar")
+    if len(data) > MAXIMUM_PARSE_BYTES:
+        return _text_pieces(data, limits, name, "too large to parse")
+    if len(data) > DENSE_BYTES and len(data) > DENSE_LINE_BYTES * (data.count(b"\n") + 1):
+        return _text_pieces(data, limits, name, "minified")
+    language = grammar(name)
+    if language is None:
+        return _text_pieces(data, limits, name, "no grammar")
+    tree = syntax(data, name, language, limits)
+    spans = _spans(solve(data, tree.cuts, limits))
+    return _with_symbols(data, name, spans, tree.definitions)
+
+
+def _with_symbols(
+    data: bytes, language: str, spans: list[tuple[int, int]], definitions: list[Definition]
+) -> list[Piece]:
+    """Return code pieces with what they define and the names around them that they do not show."""
+    result: list[Piece] = []
+    around: list[Definition] = []
+    index = 0
+    for start, end in spans:
+        around = [definition for definition in around if definition.end > start]
+        largest: Definition | None = None
+        inside: list[Definition] = []
+        while index < len(definitions) and definitions[index].start < end:
+            definition = definitions[index]
+            index += 1
+            inside.append(definition)
+            size = min(definition.end, end) - definition.start
+            if largest is None or size > min(largest.end, end) - largest.start:
+                largest = definition
+        scope = tuple(name for definition in around if (name := definition.name(data)))
+        shown = largest or (around[-1] if around else None)
+        symbol = shown.name(data) if shown else ""
+        kind = _KIND.sub("", shown.kind) if shown and symbol else ""
+        result.append(Piece(start, end, "code", language, symbol, kind, scope))
+        around += [definition for definition in inside if definition.end > end]
+    return result
+
+
+def _markdown_pieces(
+    data: bytes, limits: Limits, open_headings: Sequence[Heading]
+) -> tuple[list[Piece], Sequence[Heading]]:
+    """Return pieces along headings and blocks; `scope` is the heading path above what a piece shows itself."""
+    found = outline(data, limits)
+    path = list(open_headings)
+    result: list[Piece] = []
+    index = 0
+    for start, end in _spans(solve(data, found.cuts, limits)):
+        first = _BLANK.match(data, start, end)
+        begin = first.end() if first else start
+        title = ""
+        while index < len(found.headings) and found.headings[index].start <= begin:
+            path = _opened(path, found.headings[index])
+            index += 1
+            title = path[-1].title if path[-1].start >= start else ""
+        shown = path and path[-1].start >= start and path[-1].start <= begin and index > 0
+        scope = tuple(heading.title for heading in (path[:-1] if shown else path))
+        while index < len(found.headings) and found.headings[index].start < end:
+            path = _opened(path, found.headings[index])
+            title = title or path[-1].title
+            index += 1
+        kind = "section" if title else ""
+        head = _table_head(data, found.tables, begin)
+        result.append(Piece(start, end, "markdown", MARKDOWN, title, kind, scope, head))
+    return result, [Heading(-1, heading.level, heading.title) for heading in path]
+
+
+def _opened(path: list[Heading], heading: Heading) -> list[Heading]:
+    return [*(above for above in path if above.level < heading.level), heading]
+
+
+def _table_head(data: bytes, tables: list[Table], begin: int) -> str:
+    """Return the header rows of the table that `begin` goes on with, '' when it stands in none."""
+    index = bisect_right(tables, begin, key=lambda table: table.start) - 1
+    if index < 0 or not tables[index].head_end <= begin < tables[index].end:
+        return ""
+    return data[tables[index].start : tables[index].head_end].decode("utf-8", "replace")

@@ -1,0 +1,181 @@
+"""The one cost model: which of the allowed cuts to make, solved exactly for code, Markdown and plain text alike.
+
+A stage proposes cuts (byte offset -> cost of cutting there); `solve` picks the subset with the smallest sum of cut costs and
+size costs under a hard limit. Costs compare like this: 1-10 between things, 20-60 between things that belong together.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from zlib import crc32
+
+Cuts = dict[int, float]
+"""Byte offset into the part -> cost of starting a chunk there. Offsets are character boundaries."""
+
+OVERSIZE_COST = 8.0
+"""Times (size / target - 1) squared above the target."""
+UNDERSIZE_COST = 6.0
+"""Times the missing share below a quarter of the target."""
+RESYNC_COST = 1.0
+"""Spread by a hash of what follows, so that among equal cuts content decides and an edit does not shift all later ones."""
+
+LINE_COST = 12.0
+BLANK_LINE_COST = 9.0
+SEPARATOR_COST = 30.0
+CHARACTER_COST = 60.0
+
+_Filler = Callable[[bytes, int, int, "Limits"], Iterator[tuple[int, float]]]
+
+_SEPARATOR = re.compile(rb"[\s,;.)}\]>]+|\xe3\x80[\x81\x82]|\xef\xbc[\x8c\x9b\x81\x9f]")
+_LINE = re.compile(rb"\n[ \t\r\f\n]*\n|\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes of chunk texts in UTF-8 bytes: `maximum_bytes` is hard (at least 4), `target_bytes` is at most that."""
+
+    target_bytes: int
+    maximum_bytes: int
+
+    @property
+    def spacing_bytes(self) -> int:
+        """Return how far apart cuts are kept at least, which bounds the work per byte."""
+        return max(1, min(max(24, self.target_bytes // 32), self.maximum_bytes // 4))
+
+
+def solve(data: bytes, cuts: Cuts, limits: Limits) -> list[int]:
+    """Return the ends of the chunks of `data`, ascending, the last one `len(data)`; [] for no data.
+
+    No chunk is larger than the limit, whatever `cuts` offers: where its cuts are too far apart, lines, then separators,
+    then characters are cut.
+    """
+    size = len(data)
+    if size <= min(limits.target_bytes, limits.maximum_bytes):
+        return [size] if size else []
+    offsets, costs = _candidates(data, cuts, limits)
+    return _cheapest(offsets, costs, limits)
+
+
+def _candidates(data: bytes, cuts: Cuts, limits: Limits) -> tuple[list[int], list[float]]:
+    """Return the offsets 0 … len(data) of all usable cuts, no two further apart than the limit, and their costs."""
+    offsets, costs = _thinned(cuts, len(data), limits.spacing_bytes)
+    every, price = [0], [0.0]
+    for offset, cost in zip([*offsets, len(data)], [*costs, 0.0], strict=True):
+        if offset - every[-1] > limits.maximum_bytes:
+            for extra, extra_cost in _filled(data, every[-1], offset, limits):
+                every.append(extra)
+                price.append(extra_cost)
+        every.append(offset)
+        price.append(cost + RESYNC_COST * (crc32(data[offset : offset + 48]) & 15) / 16)
+    return every, price
+
+
+def _thinned(cuts: Cuts, size: int, spacing_bytes: int) -> tuple[list[int], list[float]]:
+    """Return at most one cut per stretch of `spacing_bytes`: the cheapest, of equals the first."""
+    offsets: list[int] = []
+    costs: list[float] = []
+    stretch = -1
+    for offset in sorted(cuts):
+        if not 0 < offset < size:
+            continue
+        cost = cuts[offset]
+        if offset // spacing_bytes != stretch:
+            stretch = offset // spacing_bytes
+            offsets.append(offset)
+            costs.append(cost)
+        elif cost < costs[-1]:
+            offsets[-1], costs[-1] = offset, cost
+    return offsets, costs
+
+
+def _filled(data: bytes, start: int, end: int, limits: Limits) -> Iterator[tuple[int, float]]:
+    """Yield cuts inside a stretch without any: at lines, in lines over the limit at separators, else at characters."""
+    lines: Cuts = {}
+    for match in _LINE.finditer(data, start, end):
+        lines[match.end()] = LINE_COST if match.end() - match.start() == 1 else BLANK_LINE_COST
+    yield from _closed(data, start, end, lines, limits, limits.spacing_bytes, _separated)
+
+
+def _separated(data: bytes, start: int, end: int, limits: Limits) -> Iterator[tuple[int, float]]:
+    separators = {match.end(): SEPARATOR_COST for match in _SEPARATOR.finditer(data, start, end)}
+    spacing = max(limits.spacing_bytes, min(limits.target_bytes // 8, limits.maximum_bytes // 4))
+    yield from _closed(data, start, end, separators, limits, spacing, _characters)
+
+
+def _characters(data: bytes, start: int, end: int, limits: Limits) -> Iterator[tuple[int, float]]:
+    while end - start > limits.target_bytes:
+        start = character_start(data, start, start + limits.target_bytes)
+        yield start, CHARACTER_COST
+
+
+def _closed(
+    data: bytes, start: int, end: int, cuts: Cuts, limits: Limits, spacing_bytes: int, finer: _Filler
+) -> Iterator[tuple[int, float]]:
+    """Yield `cuts` between `start` and `end`, and those of `finer` where they are further apart than the limit."""
+    last = start
+    inside = {offset: cost for offset, cost in cuts.items() if start < offset < end}
+    offsets, costs = _thinned(inside, end, spacing_bytes)
+    for offset, cost in zip([*offsets, end], [*costs, 0.0], strict=True):
+        if offset - last > limits.maximum_bytes:
+            yield from finer(data, last, offset, limits)
+        if offset < end:
+            yield offset, cost
+        last = offset
+
+
+def character_start(data: bytes, start: int, offset: int) -> int:
+    """Return the last character boundary after `start` and not after `offset`; the next one when there is none."""
+    if offset >= len(data):
+        return len(data)
+    at = offset
+    while at > start and data[at] & 0xC0 == 0x80:
+        at -= 1
+    if at > start:
+        return at
+    at = offset
+    while at < len(data) and data[at] & 0xC0 == 0x80:
+        at += 1
+    return at
+
+
+def _cheapest(offsets: list[int], costs: list[float], limits: Limits) -> list[int]:
+    """Return the ends of the cheapest chunks over `offsets` (dynamic programming, exact)."""
+    target, maximum = limits.target_bytes, limits.maximum_bytes
+    small = target / 4
+    totals = [0.0]
+    previous = [0]
+    first = 0
+    lowest: deque[int] = deque([0])
+    for index in range(1, len(offsets)):
+        end = offsets[index]
+        first = bisect_left(offsets, end - maximum, first)
+        while lowest and lowest[0] < first:
+            lowest.popleft()
+        floor = totals[lowest[0]]
+        best, chosen = float("inf"), index - 1
+        for start in range(index - 1, first - 1, -1):
+            size = end - offsets[start]
+            if size > target:
+                excess = size / target - 1
+                penalty = OVERSIZE_COST * excess * excess
+                if penalty + floor >= best:
+                    break
+            else:
+                penalty = UNDERSIZE_COST * (1 - size / small) if size < small else 0.0
+            if totals[start] + penalty < best:
+                best, chosen = totals[start] + penalty, start
+        totals.append(best + costs[index])
+        previous.append(chosen)
+        while lowest and totals[lowest[-1]] >= totals[-1]:
+            lowest.pop()
+        lowest.append(index)
+    ends: list[int] = []
+    index = len(offsets) - 1
+    while index:
+        ends.append(offsets[index])
+        index = previous[index]
+    return ends[::-1]
