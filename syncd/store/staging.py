@@ -214,7 +214,8 @@ def number_chunks(old: Mapping[int, NewChunk], new: Sequence[NewChunk]) -> Numbe
         if stays is None:
             ops[number] = "replace" if number in old else "add"
         elif dict(old[number].metadata) != dict(chunk.metadata):
-            ops[number] = "update"
+            # Chroma merges metadata: a key that is no longer there would stay.
+            ops[number] = "update" if old[number].metadata.keys() <= chunk.metadata.keys() else "replace"
     ops.update({number: "delete" for number in old if number not in set(numbers)})
     return Numbering(numbers, ops)
 

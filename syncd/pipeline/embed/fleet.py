@@ -1,0 +1,74 @@
+"""The models in use: each is prepared and started when it is first needed, and kept running."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import structlog
+
+from syncd.errors import ConfigError, PermanentError
+from syncd.model import Embedder
+from syncd.pipeline.embed.catalog import Catalog
+from syncd.pipeline.embed.embedder import EngineOptions, LlamaEmbedder, prepare
+from syncd.runtime.keylocks import KeyLocks
+from syncd.runtime.supervisor import Supervisor
+
+log = structlog.get_logger()
+
+PROGRESS_STEP_BYTES = 64 << 20
+
+
+class Embedders:
+    """Finds or starts the embedder of a model. `options` says how a model runs here."""
+
+    def __init__(
+        self, catalog: Catalog, folder: Path, options: Callable[[str], EngineOptions], supervisor: Supervisor
+    ) -> None:
+        self._catalog = catalog
+        self._folder = folder
+        self._options = options
+        self._supervisor = supervisor
+        self._running: dict[str, LlamaEmbedder] = {}
+        self._starting = KeyLocks()
+
+    async def get(self, name: str) -> Embedder:
+        """Return the embedder of a model, started; the first call waits for its file and its process.
+
+        Raises PermanentError when the model cannot be had (the message says where to place its file), RetryableError when
+        its download was interrupted.
+        """
+        if name in self._running:
+            return self._running[name]
+        async with self._starting.hold(name):
+            if name not in self._running:
+                self._running[name] = await self._start(name)
+            return self._running[name]
+
+    def running(self) -> Mapping[str, int]:
+        """Return the models in use, with the length of their vectors."""
+        return {name: embedder.dimensions for name, embedder in self._running.items()}
+
+    async def _start(self, name: str) -> LlamaEmbedder:
+        try:
+            prepared = await prepare(self._catalog.find(name), self._folder, self._options(name), LoggedProgress(name))
+        except ConfigError as error:
+            raise PermanentError(str(error)) from error
+        embedder = LlamaEmbedder(prepared)
+        await self._supervisor.add(embedder)
+        log.info("model.ready", model=name, dimensions=embedder.dimensions)
+        return embedder
+
+
+class LoggedProgress:
+    """Tells the log about a download, now and then."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._next_bytes = 0
+
+    def __call__(self, done_bytes: int, total_bytes: int | None) -> None:
+        """Hear that `done_bytes` of `total_bytes` are here."""
+        if done_bytes >= self._next_bytes:
+            self._next_bytes = done_bytes + PROGRESS_STEP_BYTES
+            log.info("model.downloading", model=self._model, done_bytes=done_bytes, total_bytes=total_bytes)
