@@ -1,0 +1,209 @@
+"""The one client of Chroma, the same for our own server, somebody's server and Chroma Cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import anyio
+
+from syncd.chroma.connection import Connection
+from syncd.chroma.rows import WRITE_ROWS, ChromaSettings, CollectionCorrupt, Row, Rows, batches, checked, read_rows
+from syncd.errors import ConflictError, NotFoundError
+from syncd.model import Scalar, Target
+
+if TYPE_CHECKING:
+    from syncd.chroma.transport import Collection
+
+__all__ = ["Chroma", "ChromaSettings", "CollectionCorrupt", "Row", "Rows"]
+
+_GET_IDS = 1000  # a local server fails at some 32,766 ("too many SQL variables"), Cloud at less
+
+
+class Chroma(Connection):
+    """Chroma over HTTP, its databases, collections and rows; see Connection for its life and availability.
+
+    Every method may wait for the network, at most `timeout_s`, and raises RetryableError when Chroma is away or
+    overloaded, NotFoundError when the database or collection does not exist, CollectionCorrupt, and PermanentError when
+    Chroma refuses. Reads go side by side; writes one at a time, as a local server gets slower with more.
+    """
+
+    def __init__(self, settings: ChromaSettings) -> None:
+        super().__init__(settings)
+        self._writing = anyio.Semaphore(1)
+
+    # --- databases ------------------------------------------------------------------------------------------------
+
+    async def database_exists(self, name: str) -> bool:
+        """Return whether the tenant has a database of that name."""
+        try:
+            await self._call(f"database {name}", self._connected().get_database(name, self.settings.tenant))
+        except NotFoundError:
+            return False
+        return True
+
+    async def create_database(self, name: str) -> None:
+        """Make sure that the tenant has a database of that name. Twice is safe."""
+        try:
+            await self._call(f"database {name}", self._connected().create_database(name, self.settings.tenant))
+        except ConflictError:
+            return
+
+    # --- collections ----------------------------------------------------------------------------------------------
+
+    async def open_collection(self, target: Target, query_url: str | None = None) -> str:
+        """Make sure that the collection exists and return Chroma's id of it; a new one has cosine space. Twice is safe.
+
+        `query_url` is recorded as the embedding function of a new one: an ordinary client's `query(query_texts=…)` posts
+        them there. Raises NotFoundError when the database does not exist.
+        """
+        from syncd.chroma.transport import embedding_server, handle
+
+        api = self._connected()
+        configuration: Any = {"hnsw": {"space": "cosine"}}
+        if query_url is not None:
+            configuration["embedding_function"] = embedding_server(query_url)
+        async with self._writing:
+            model = await self._call(
+                target,
+                api.get_or_create_collection(
+                    target.collection,
+                    configuration=configuration,
+                    tenant=self.settings.tenant,
+                    database=target.database,
+                ),
+            )
+        self._handles[target] = handle(api, model)
+        return str(model.id)
+
+    async def collection_id(self, target: Target) -> str | None:
+        """Return Chroma's id of the collection, or None when it does not exist."""
+        try:
+            return str((await self._fresh(target)).id)
+        except NotFoundError:
+            return None
+
+    async def collection_exists(self, target: Target) -> bool:
+        """Return whether Chroma has the collection (and its database)."""
+        return await self.collection_id(target) is not None
+
+    async def metadata(self, target: Target) -> Mapping[str, Scalar]:
+        """Return the collection's own metadata."""
+        return dict((await self._fresh(target)).metadata or {})
+
+    async def set_metadata(self, target: Target, changes: Mapping[str, Scalar]) -> None:
+        """Merge `changes` into the collection's own metadata. Twice is safe; two at once on one collection are not."""
+        async with self._writing:
+            collection = await self._fresh(target)
+            merged: Any = {**(collection.metadata or {}), **changes}
+            await self._call(target, collection.modify(metadata=merged))
+
+    async def delete_collection(self, target: Target) -> None:
+        """Delete the collection and everything in it. Twice is safe."""
+        self._handles.pop(target, None)
+        async with self._writing:
+            try:
+                await self._call(
+                    target,
+                    self._connected().delete_collection(target.collection, self.settings.tenant, target.database),
+                )
+            except NotFoundError:
+                return
+
+    # --- rows -----------------------------------------------------------------------------------------------------
+
+    async def write(self, target: Target, delete_ids: Sequence[str], add: Rows, update_metadata: Rows) -> None:
+        """Delete, then add, then update metadata (merged into what is there); safe to repeat whole after any failure.
+
+        Waits for its turn. Chroma ignores ids to delete or update that it does not have, and ids to add that it has: to
+        change a row's text or vector, delete and add it in one call. Raises PermanentError, before anything is written,
+        when a row breaks `limits`. Rows go in batches; an error may come after some of them.
+        """
+        adds = checked(add, self.settings.limits)
+        updates = checked(update_metadata, self.settings.limits, update=True)
+        async with self._writing:
+            collection = await self._collection(target)
+            for start in range(0, len(delete_ids), WRITE_ROWS):
+                await self._call(target, collection.delete(ids=list(delete_ids[start : start + WRITE_ROWS])))
+            for part in batches(add.documents):
+                await self._call(
+                    target,
+                    collection.add(
+                        ids=list(add.ids[part]),
+                        embeddings=cast("Any", list(add.vectors[part])),
+                        metadatas=cast("Any", adds[part]),
+                        documents=list(add.documents[part]),
+                    ),
+                )
+            for start in range(0, len(updates), WRITE_ROWS):
+                part = slice(start, start + WRITE_ROWS)
+                await self._call(
+                    target,
+                    collection.update(ids=list(update_metadata.ids[part]), metadatas=cast("Any", updates[part])),
+                )
+
+    async def query(
+        self,
+        target: Target,
+        vector: Sequence[float],
+        limit: int,
+        where: Mapping[str, Any] | None = None,
+        where_document: Mapping[str, Any] | None = None,
+    ) -> list[Row]:
+        """Return the `limit` rows nearest to `vector` that pass the filters, nearest first, with document and distance."""
+        collection = await self._collection(target)
+        found = await self._call(
+            target,
+            collection.query(
+                query_embeddings=cast("Any", [list(vector)]),
+                n_results=limit,
+                where=cast("Any", where),
+                where_document=cast("Any", where_document),
+                include=["metadatas", "documents", "distances"],
+            ),
+        )
+        return read_rows({key: value[0] for key, value in found.items() if isinstance(value, list) and value})
+
+    async def get(
+        self,
+        target: Target,
+        ids: Sequence[str] | None = None,
+        where: Mapping[str, Any] | None = None,
+        *,
+        where_document: Mapping[str, Any] | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+        documents: bool = True,
+        vectors: bool = False,
+    ) -> list[Row]:
+        """Return the rows with these `ids`, or those that pass the filters, at most `limit` from `offset` on.
+
+        Ids that do not exist are left out. `limit` and `offset` do not go together with `ids`.
+        """
+        collection = await self._collection(target)
+        include: Any = ["metadatas", *["documents"] * documents, *["embeddings"] * vectors]
+        filters = {"where": cast("Any", where), "where_document": cast("Any", where_document), "include": include}
+        if ids is None:
+            found = await self._call(target, collection.get(limit=limit, offset=offset, **filters))
+            return read_rows(cast("dict[str, Any]", found))
+        rows: list[Row] = []
+        for start in range(0, len(ids), _GET_IDS):
+            call = collection.get(ids=list(ids[start : start + _GET_IDS]), **filters)
+            rows += read_rows(cast("dict[str, Any]", await self._call(target, call)))
+        return rows
+
+    async def count(self, target: Target) -> int:
+        """Return how many rows the collection holds."""
+        return await self._call(target, (await self._collection(target)).count())
+
+    async def _fresh(self, target: Target) -> Collection:
+        """Return a handle just made from what the server says."""
+        from syncd.chroma.transport import handle
+
+        api = self._connected()
+        model = await self._call(target, api.get_collection(target.collection, self.settings.tenant, target.database))
+        self._handles[target] = handle(api, model)
+        return self._handles[target]
+
+    async def _collection(self, target: Target) -> Collection:
+        return self._handles.get(target) or await self._fresh(target)

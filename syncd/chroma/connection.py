@@ -1,0 +1,123 @@
+"""One Chroma server: whether it answers, and every call to it with a time limit and errors in our words."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeVar
+
+import anyio
+import structlog
+
+from syncd.chroma.rows import ChromaSettings, CollectionCorrupt
+from syncd.errors import NotFoundError, PermanentError, RetryableError
+from syncd.model import Target
+
+if TYPE_CHECKING:
+    from syncd.chroma.transport import Api, Collection
+
+R = TypeVar("R")
+log = structlog.get_logger()
+
+_PROBE_EVERY_S = 1.0
+_LOOK_EVERY_S = 5.0
+
+
+class Connection:
+    """Chroma over HTTP; an async context manager, and an Actor that watches whether Chroma answers."""
+
+    name = "chroma-watch"
+
+    def __init__(self, settings: ChromaSettings) -> None:
+        self.settings = settings
+        self._away: str | None = "Chroma has not been asked yet"
+        self._api: Api | None = None
+        self._handles: dict[Target, Collection] = {}
+        self._probing = anyio.Semaphore(1)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._api is not None:
+            await self._api.aclose()
+
+    async def run(self) -> None:
+        """Ask every five seconds whether Chroma answers, for `status`; until cancelled."""
+        while True:
+            await self.look()
+            await anyio.sleep(_LOOK_EVERY_S)
+
+    async def heartbeat(self) -> None:
+        """Ask whether Chroma answers, for at most five seconds. Raises RetryableError."""
+        await self._call("the heartbeat", self._connected().heartbeat(), timeout_s=5.0)
+
+    async def look(self) -> str | None:
+        """Ask Chroma now and return why it is away, or None."""
+        try:
+            await self.heartbeat()
+        except (RetryableError, PermanentError) as error:
+            self._set_away(str(error))
+        return self._away
+
+    def status(self) -> str | None:
+        """Return why Chroma is away, by the last call made, or None while it answers."""
+        return self._away
+
+    async def available(self) -> None:
+        """Wait until Chroma answers; returns at once while it does. However many wait, it is asked once a second."""
+        while self.status() is not None:
+            async with self._probing:
+                if self.status() is not None and await self.look() is not None:
+                    await anyio.sleep(_PROBE_EVERY_S)
+
+    def _connected(self) -> Api:
+        if self._api is None:
+            # Here and not above: importing chromadb costs 31 MB and 0.6 s of CPU, which only the daemon should pay.
+            from syncd.chroma.transport import connect
+
+            settings = self.settings
+            self._api = connect(settings.host, settings.port, settings.ssl, settings.headers)
+        return self._api
+
+    async def _call(self, what: Target | str, call: Awaitable[R], timeout_s: float | None = None) -> R:
+        """Await `call` within the time limit, note whether Chroma answered, and translate its errors."""
+        from syncd.chroma.transport import CorruptError
+
+        limit_s = timeout_s or self.settings.timeout_s
+        name = what if isinstance(what, str) else f"collection {what.collection} in database {what.database}"
+        try:
+            with anyio.fail_after(limit_s):
+                result = await call
+        except TimeoutError as error:
+            raise self._gone(f"Chroma did not answer within {limit_s:g} s ({name})") from error
+        except RetryableError as error:
+            self._set_away(str(error))
+            raise
+        except CorruptError as error:
+            raise CollectionCorrupt(
+                f"{name} has damaged index files: run `syncd rebuild {what.collection}`"
+                if isinstance(what, Target)
+                else str(error)
+            ) from error
+        except NotFoundError as error:
+            if isinstance(what, Target):
+                self._handles.pop(what, None)
+            raise NotFoundError(f"{name} does not exist ({error})") from error
+        except (ValueError, TypeError) as error:
+            raise PermanentError(f"{name}: {error}") from error
+        self._set_away(None)
+        return result
+
+    def _gone(self, reason: str) -> RetryableError:
+        self._set_away(reason)
+        return RetryableError(reason)
+
+    def _set_away(self, reason: str | None) -> None:
+        if reason is not None and self._away is None:
+            log.warning("chroma.away", reason=reason)
+        elif reason is None and self._away is not None:
+            log.info("chroma.available")
+        self._away = reason

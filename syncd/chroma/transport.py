@@ -1,0 +1,121 @@
+"""Chroma's HTTP API through the chromadb package, with its errors in our words. Importing this imports chromadb."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, cast
+
+import httpx
+import orjson
+from chromadb.api.async_fastapi import AsyncFastAPI
+from chromadb.api.models.AsyncCollection import (  # pyright: ignore[reportMissingTypeStubs] - not a package
+    AsyncCollection as Collection,
+)
+from chromadb.api.types import EmbeddingFunction
+from chromadb.config import Settings, System
+from chromadb.utils.embedding_functions.huggingface_embedding_function import HuggingFaceEmbeddingServer
+from typing_extensions import override
+
+from syncd.errors import ConflictError, NotFoundError, PermanentError, RetryableError, SyncdError
+
+_CORRUPT = re.compile(r"hnsw (segment|index)|apply logs|pickle", re.IGNORECASE)
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class CorruptError(PermanentError):
+    """The server cannot read the collection's index files."""
+
+
+class Api(AsyncFastAPI):
+    """The chromadb package's own client, on an HTTP connection pool of ours.
+
+    Replaced is the one method through which every request goes: as it comes, it drops the status of answers it does not
+    know, and shares connections (and so credentials) between clients of different servers. Call `aclose` at the end.
+    """
+
+    @override
+    def _get_client(self) -> httpx.AsyncClient:
+        if "_http" not in self.__dict__:
+            self._http = httpx.AsyncClient(
+                timeout=None,  # noqa: S113 - limited by the caller, for whole operations
+                headers={**(self._settings.chroma_server_headers or {}), "Content-Type": "application/json"},
+                limits=self.http_limits,
+                trust_env=self._settings.chroma_server_host not in _LOOPBACK,
+            )
+        return self._http
+
+    @override
+    async def _make_request(self, method: str, path: str, **kwargs: Any) -> Any:
+        if "json" in kwargs:
+            kwargs["content"] = orjson.dumps(kwargs.pop("json"), option=orjson.OPT_SERIALIZE_NUMPY)
+        try:
+            url = httpx.URL(self._api_url)
+            response = await self._get_client().request(method, url.copy_with(path=url.path + path), **kwargs)
+        except httpx.TransportError as error:
+            raise RetryableError(
+                f"Chroma at {self._api_url} cannot be reached: {error or type(error).__name__}"
+            ) from error
+        if response.is_success:
+            return orjson.loads(response.content)
+        raise translated(response.status_code, response.text, response.headers)
+
+    async def aclose(self) -> None:
+        """Close the connections. Twice is safe."""
+        if "_http" in self.__dict__:
+            await self._http.aclose()
+
+
+def connect(host: str, port: int, ssl: bool, headers: Mapping[str, str]) -> Api:
+    """Return a client of the server at `host`; nothing is sent yet, and never any telemetry."""
+    settings = Settings(
+        anonymized_telemetry=False,
+        chroma_server_host=host,
+        chroma_server_http_port=port,
+        chroma_server_ssl_enabled=ssl,
+        chroma_server_headers=dict(headers),
+    )
+    return System(settings).instance(Api)
+
+
+def handle(api: Api, model: Any) -> Collection:
+    """Return the collection that `model` describes, without any embedding function: we bring our vectors."""
+    return Collection(client=api, model=model, embedding_function=None)
+
+
+def embedding_server(url: str) -> EmbeddingFunction[Any]:
+    """Return the embedding function to record in a collection so that its clients embed their queries at `url`."""
+    return HuggingFaceEmbeddingServer(url=url)
+
+
+def translated(status: int, text: str, headers: Mapping[str, str]) -> SyncdError:
+    """Return the error that says what to do about an HTTP answer that is not a success."""
+    message = _message(text) or f"HTTP {status}"
+    if status in (401, 403):
+        return RetryableError(f"Chroma refuses our credentials: check its api_key or headers ({message})")
+    if status == 404 or (status == 400 and message.endswith("does not exist")):
+        return NotFoundError(message)
+    if status == 409 or "already exists" in message:
+        return ConflictError(message)
+    if status >= 500 and _CORRUPT.search(message):
+        return CorruptError(message)
+    if status in (408, 429) or status >= 500:
+        return RetryableError(f"Chroma answers: {message}", _retry_after_s(headers))
+    return PermanentError(f"Chroma refuses: {message}")
+
+
+def _message(text: str) -> str:
+    try:
+        body: object = json.loads(text)
+    except ValueError:
+        body = text
+    if isinstance(body, dict):
+        fields = cast("dict[str, object]", body)
+        body = fields.get("message") or fields.get("error") or text
+    return " ".join(str(body).split())[:500]
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    value = headers.get("retry-after", "")
+    return float(value) if value.isdigit() else None

@@ -1,0 +1,121 @@
+"""What Chroma accepts of one record. Pure.
+
+A record that Chroma takes but cannot digest makes its whole collection unreadable, so every one is checked here first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from syncd.errors import PermanentError
+from syncd.model import Scalar
+
+Value = Scalar | Sequence[Scalar] | None
+Record = dict[str, Scalar | list[Scalar] | None]
+
+_RESERVED = ("#", "$")
+_DOCUMENT_KEY = "chroma:document"
+_MAX_INTEGER = 2**63
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large one record may be; sizes in UTF-8 bytes."""
+
+    id_size_bytes: int
+    document_size_bytes: int
+    key_size_bytes: int
+    value_size_bytes: int
+    keys: int
+    values: int = 5_000
+    """Over all keys. A local server never recovers a collection that once took 5,462 in one record (chromadb 1.5.9)."""
+
+
+LOCAL = Limits(
+    id_size_bytes=1024, document_size_bytes=16 << 20, key_size_bytes=1024, value_size_bytes=1 << 20, keys=1000
+)
+CLOUD = Limits(id_size_bytes=128, document_size_bytes=16_384, key_size_bytes=36, value_size_bytes=8_182, keys=32)
+"""Quotas that docs.trychroma.com/cloud/quotas-limits states."""
+
+
+def check_id(row_id: str, limits: Limits) -> None:
+    """Raise PermanentError when `row_id` cannot be an id."""
+    if not row_id:
+        raise PermanentError("a chunk id must not be empty")
+    _check_size(f"the chunk id {row_id[:40]!r}", row_id, limits.id_size_bytes)
+
+
+def check_document(row_id: str, text: str, limits: Limits) -> None:
+    """Raise PermanentError when `text` cannot be the document of `row_id`."""
+    _check_size(f"the text of chunk {row_id}", text, limits.document_size_bytes, "use a smaller max_size_bytes")
+
+
+def check_metadata(metadata: Mapping[str, Value], limits: Limits, *, keep_none: bool = False) -> Record:
+    """Return `metadata` as Chroma takes it: without keys whose value is None or empty, sequences as lists.
+
+    `keep_none`: None stays, which in an update removes the key. Raises PermanentError naming the key, what it holds and
+    what is allowed: strings, finite numbers, booleans below 2^63, or sequences of one of these types.
+    """
+    record: Record = {}
+    for key, value in metadata.items():
+        _check_key(key, limits)
+        if isinstance(value, str | int | float):
+            record[key] = _scalar(key, value, limits)
+        elif value is None:
+            if keep_none:
+                record[key] = None
+        elif values := list(value):
+            record[key] = _array(key, values, limits)
+    _check_count(record, limits)
+    return record
+
+
+def _check_key(key: str, limits: Limits) -> None:
+    if not key or key.startswith(_RESERVED) or key == _DOCUMENT_KEY:
+        raise PermanentError(f"metadata key {key!r} is reserved by Chroma: it must not be empty or start with # or $")
+    _check_size(f"the metadata key {key[:40]!r}", key, limits.key_size_bytes)
+
+
+def _scalar(key: str, value: Scalar, limits: Limits) -> Scalar:
+    if isinstance(value, str):
+        _check_size(f"metadata {key!r}", value, limits.value_size_bytes)
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise PermanentError(f"metadata {key!r} is {value}: numbers must be finite")
+    elif not -_MAX_INTEGER <= value < _MAX_INTEGER:
+        raise PermanentError(f"metadata {key!r} is {value}: integers must fit into 64 bits; use a string")
+    return value
+
+
+def _array(key: str, values: list[Scalar], limits: Limits) -> list[Scalar]:
+    kinds = {type(value) for value in values}
+    if len(kinds) > 1 or not kinds <= {str, int, float, bool}:
+        names = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise PermanentError(f"metadata {key!r} is a list of {names}: all values must be of one scalar type")
+    size = sum(len(_encoded(f"metadata {key!r}", value)) for value in values if isinstance(value, str))
+    if size > limits.value_size_bytes:
+        raise PermanentError(f"metadata {key!r} has {size} bytes; at most {limits.value_size_bytes} are allowed")
+    return [_scalar(key, value, limits) for value in values]
+
+
+def _check_count(record: Record, limits: Limits) -> None:
+    if len(record) > limits.keys:
+        raise PermanentError(f"the metadata has {len(record)} keys; at most {limits.keys} are allowed")
+    values = sum(len(value) if isinstance(value, list) else 1 for value in record.values())
+    if values > limits.values:
+        raise PermanentError(f"the metadata has {values} values; at most {limits.values} are allowed")
+
+
+def _check_size(what: str, text: str, limit_bytes: int, advice: str = "shorten it") -> None:
+    size = len(_encoded(what, text))
+    if size > limit_bytes:
+        raise PermanentError(f"{what} has {size} bytes; at most {limit_bytes} are allowed: {advice}")
+
+
+def _encoded(what: str, text: str) -> bytes:
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise PermanentError(f"{what} is not valid Unicode (a lone surrogate at {error.start})") from error

@@ -1,0 +1,174 @@
+import asyncio
+import socket
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from syncd.chroma.client import Chroma, ChromaSettings, Rows
+from syncd.chroma.rows import WRITE_ROWS
+from syncd.chroma.server import free_port
+from syncd.errors import NotFoundError, PermanentError, RetryableError
+from syncd.model import Target
+
+NOTHING = Rows([], [])
+
+
+def rows(first, last, **metadata):
+    numbers = range(first, last)
+    vectors = np.array([[np.cos(n / 1000), np.sin(n / 1000)] for n in numbers], np.float32)
+    return Rows(
+        [f"row-{n}" for n in numbers],
+        [{"n": n, **metadata} for n in numbers],
+        [f"text number {n}" for n in numbers],
+        vectors,
+    )
+
+
+@pytest.fixture
+async def chroma(chroma_server):
+    async with Chroma(ChromaSettings(chroma_server.host, chroma_server.port)) as chroma:
+        yield chroma
+
+
+@pytest.fixture
+async def target(chroma, fresh_name):
+    target = Target("default_database", fresh_name)
+    await chroma.open_collection(target)
+    return target
+
+
+async def test_it_says_whether_chroma_answers(chroma):
+    assert "not been asked" in chroma.status()
+    await chroma.heartbeat()
+    assert chroma.status() is None
+    await chroma.available()
+
+
+async def test_databases_are_made_once_and_found(chroma, fresh_name):
+    assert not await chroma.database_exists(fresh_name)
+    await chroma.create_database(fresh_name)
+    await chroma.create_database(fresh_name)
+    assert await chroma.database_exists(fresh_name)
+
+
+async def test_opening_twice_gives_the_same_collection_with_cosine_space(chroma, fresh_name):
+    target = Target("default_database", fresh_name)
+    assert not await chroma.collection_exists(target)
+    first = await chroma.open_collection(target)
+    assert await chroma.open_collection(target) == first == await chroma.collection_id(target)
+    await chroma.write(target, [], rows(0, 2), NOTHING)
+    hits = await chroma.query(target, [2.0, 0.0], 2)
+    assert [hit.id for hit in hits] == ["row-0", "row-1"]
+    assert hits[0].distance == pytest.approx(0, abs=1e-6)
+
+
+async def test_opening_in_an_unknown_database_is_refused(chroma, fresh_name):
+    with pytest.raises(NotFoundError):
+        await chroma.open_collection(Target(fresh_name, fresh_name))
+
+
+async def test_a_refused_name_is_a_permanent_error(chroma):
+    with pytest.raises(PermanentError):
+        await chroma.open_collection(Target("default_database", "a"))
+
+
+async def test_rows_are_added_updated_deleted_and_read_back(chroma, target):
+    count = WRITE_ROWS * 2 + 7
+    await chroma.write(target, [], rows(0, count, kind="code"), NOTHING)
+    assert await chroma.count(target) == count
+    changed = Rows(["row-3"], [{"kind": None, "tags": ["a", "b"]}])
+    replaced = replace(rows(5, 6), documents=["another text"])
+    await chroma.write(target, ["row-4", "row-5", "never-there"], replaced, changed)
+    assert await chroma.count(target) == count - 1
+    three, five = await chroma.get(target, ["row-3", "row-4", "row-5"], vectors=True)
+    assert (three.id, three.metadata, three.document) == (
+        "row-3",
+        {"n": 3, "tags": ["a", "b"]},
+        "text number 3",
+    )
+    assert (five.id, five.metadata, five.document) == ("row-5", {"n": 5}, "another text")
+    assert np.allclose(five.vector, rows(5, 6).vectors[0], rtol=0, atol=1e-6)
+
+
+async def test_rows_are_paged_and_filtered(chroma, target):
+    await chroma.write(target, [], rows(0, 20), NOTHING)
+    page = await chroma.get(target, limit=5, offset=15, documents=False)
+    assert len(page) == 5
+    assert page[0].document is None
+    assert {row.id for row in await chroma.get(target, where={"n": {"$lt": 3}})} == {"row-0", "row-1", "row-2"}
+    hits = await chroma.query(target, [1.0, 0.0], 3, {"n": {"$gte": 10}}, {"$contains": "number 1"})
+    assert [hit.id for hit in hits] == ["row-10", "row-11", "row-12"]
+    assert await chroma.get(target, []) == []
+
+
+async def test_many_ids_are_read_though_one_request_could_not(chroma, target):
+    await chroma.write(target, [], rows(0, 10), NOTHING)
+    found = await chroma.get(target, [f"row-{n}" for n in range(40_000)], documents=False)
+    assert len(found) == 10
+
+
+async def test_collection_metadata_is_merged(chroma, target):
+    assert await chroma.metadata(target) == {}
+    await chroma.set_metadata(target, {"source": "s1"})
+    await chroma.set_metadata(target, {"finished_ingest": True})
+    assert await chroma.metadata(target) == {"source": "s1", "finished_ingest": True}
+    await chroma.write(target, [], rows(0, 2), NOTHING)
+    assert [row.id for row in await chroma.query(target, [1.0, 0.0], 1)] == ["row-0"]
+
+
+async def test_a_collection_deleted_behind_our_back_is_not_found_and_can_be_opened_anew(chroma, target, chroma_server):
+    first = await chroma.collection_id(target)
+    async with Chroma(chroma.settings) as other:
+        await other.delete_collection(target)
+        await other.delete_collection(target)
+    with pytest.raises(NotFoundError, match=target.collection):
+        await chroma.write(target, [], rows(0, 1), NOTHING)
+    assert await chroma.open_collection(target) != first
+    await chroma.write(target, [], rows(0, 1), NOTHING)
+    assert await chroma.count(target) == 1
+
+
+async def test_a_bad_record_is_refused_before_anything_is_written(chroma, target):
+    bad = replace(rows(0, 2), metadatas=[{"n": 0}, {"n": float("nan")}])
+    with pytest.raises(PermanentError, match=r"row-1.*finite"):
+        await chroma.write(target, [], bad, NOTHING)
+    assert await chroma.count(target) == 0
+
+
+async def test_a_refused_write_says_why(chroma, target):
+    await chroma.write(target, [], rows(0, 1), NOTHING)
+    wrong = replace(rows(1, 2), vectors=np.zeros((1, 3), np.float32))
+    with pytest.raises(PermanentError, match="dimension"):
+        await chroma.write(target, [], wrong, NOTHING)
+
+
+async def test_writes_of_many_tasks_go_one_at_a_time_and_all_arrive(chroma, target):
+    await asyncio.gather(*(chroma.write(target, [], rows(n, n + 5), NOTHING) for n in range(0, 50, 5)))
+    assert await chroma.count(target) == 50
+
+
+async def test_away_means_retryable_and_a_reason():
+    async with Chroma(ChromaSettings(port=free_port())) as chroma:
+        with pytest.raises(RetryableError, match="cannot be reached"):
+            await chroma.count(Target("default_database", "any"))
+        assert "cannot be reached" in chroma.status()
+
+
+async def test_a_server_that_never_answers_is_given_up_after_the_time_limit():
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        settings = ChromaSettings(port=deaf.getsockname()[1], timeout_s=0.2)
+        async with Chroma(settings) as chroma:
+            with pytest.raises(RetryableError, match=r"did not answer within 0\.2 s"):
+                await chroma.database_exists("any")
+
+
+async def test_a_collection_can_record_where_its_queries_are_embedded(chroma, fresh_name):
+    target = Target("default_database", fresh_name)
+    await chroma.open_collection(target, "http://127.0.0.1:9/v1/embed-query")
+    import chromadb
+
+    client = await chromadb.AsyncHttpClient(chroma.settings.host, chroma.settings.port)
+    recorded = (await client.get_collection(fresh_name)).configuration_json["embedding_function"]
+    assert recorded["name"] == "huggingface_server"
+    assert recorded["config"]["url"] == "http://127.0.0.1:9/v1/embed-query"

@@ -1,0 +1,61 @@
+"""Real parts that several tests share."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+from dataclasses import dataclass
+
+import pytest
+
+from syncd.chroma.server import HOST, free_port
+
+
+@dataclass(frozen=True)
+class ChromaAddress:
+    """Where the real Chroma server of this test process listens."""
+
+    host: str
+    port: int
+
+
+@pytest.fixture(scope="session")
+def chroma_server(tmp_path_factory):
+    """One real `chroma run` for all tests of this process; keep apart by names: see `fresh_name`."""
+    folder, port = tmp_path_factory.mktemp("chroma"), free_port()
+    program = "import sys, chromadb_rust_bindings as chroma; chroma.cli(['chroma', *sys.argv[1:]])"
+    arguments = ["run", "--path", str(folder / "data"), "--host", HOST, "--port", str(port)]
+    with (folder / "output").open("wb") as output:
+        server = subprocess.Popen(
+            [sys.executable, "-P", "-c", program, *arguments],
+            stdout=output,
+            stderr=output,
+            env={**os.environ, "ANONYMIZED_TELEMETRY": "False"},
+        )
+    try:
+        wait_for_heartbeat(server, port, folder / "output")
+        yield ChromaAddress(HOST, port)
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(30)
+
+
+@pytest.fixture
+def fresh_name():
+    """A name for a database or collection that no other test uses."""
+    return f"test-{uuid.uuid4().hex[:12]}"
+
+
+def wait_for_heartbeat(server, port, output):
+    for _ in range(600):
+        try:
+            with urllib.request.urlopen(f"http://{HOST}:{port}/api/v2/heartbeat", timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            assert server.poll() is None, output.read_text()
+            time.sleep(0.1)
+    raise AssertionError(f"no heartbeat within a minute: {output.read_text()}")
