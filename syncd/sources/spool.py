@@ -49,12 +49,28 @@ class Check(Protocol):
         ...
 
 
-class TextCheck:
-    """Refuses what is not UTF-8 text, or larger than `max_size_bytes`, with the reason people see."""
+class SizeCheck:
+    """Refuses what is larger than `max_size_bytes`, whatever it is."""
 
     def __init__(self, max_size_bytes: int) -> None:
         self._max_size_bytes = max_size_bytes
         self._size_bytes = 0
+
+    def feed(self, piece: bytes) -> None:
+        """Take the next bytes. Raises Skipped as soon as there are too many."""
+        self._size_bytes += len(piece)
+        if self._size_bytes > self._max_size_bytes:
+            raise Skipped(too_large(self._size_bytes, self._max_size_bytes, at_least=True))
+
+    def finish(self) -> None:
+        """Accept."""
+
+
+class TextCheck(SizeCheck):
+    """Refuses what is not UTF-8 text, or larger than `max_size_bytes`, with the reason people see."""
+
+    def __init__(self, max_size_bytes: int) -> None:
+        super().__init__(max_size_bytes)
         self._probe = b""
         self._decoder = codecs.getincrementaldecoder("utf-8")()
 
@@ -64,9 +80,7 @@ class TextCheck:
             self._probe = (self._probe + piece)[:BINARY_PROBE_BYTES]
             if b"\0" in self._probe:
                 raise Skipped(f"binary: a NUL byte in its first {BINARY_PROBE_BYTES} bytes")
-        self._size_bytes += len(piece)
-        if self._size_bytes > self._max_size_bytes:
-            raise Skipped(too_large(self._size_bytes, self._max_size_bytes, at_least=True))
+        super().feed(piece)
         self._decode(piece, final=False)
 
     def finish(self) -> None:
@@ -139,6 +153,17 @@ class SkippedBody:
     def open(self) -> AbstractAsyncContextManager[BinaryIO]:
         """Raise Skipped with the reason."""
         raise Skipped(self.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedBody:
+    """A body that cannot be read, as its source knows already; it fails its document."""
+
+    reason: str
+
+    def open(self) -> AbstractAsyncContextManager[BinaryIO]:
+        """Raise PermanentError with the reason."""
+        raise PermanentError(self.reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,234 @@
+"""A folder of this machine as a source.
+
+Keys are paths below the folder; `folder_tree` says which files are taken. A version is `mtime-size-inode`, so a walk
+reads no file: a change that leaves all three as they were (same size, and the time set back or within one tick of the
+file system's clock) goes unseen until the next one. A touched or replaced file is read again, and its unchanged chunks
+cost nothing further.
+
+Nested mounts are walked like folders: where one goes away, its files are gone, and the mass-delete guard is what stands
+between. Where the whole folder goes away, nothing is removed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
+from pathlib import Path, PurePosixPath
+
+from anyio import CapacityLimiter, to_thread
+
+from syncd.errors import PermanentError, RetryableError
+from syncd.model import Body, Checkpoint, Document, Run, chunk_prefix
+from syncd.sources.folder_body import FileBody, stamp
+from syncd.sources.folder_tree import (
+    Found,
+    Step,
+    Tree,
+    Unreadable,
+    is_missing,
+    key_of,
+    names_of,
+    opened_root,
+    unescaped,
+)
+from syncd.sources.globs import EVERYTHING, Globs
+from syncd.sources.spool import (
+    DEFAULT_MAX_TEXT_BYTES,
+    RefusedBody,
+    SizeCheck,
+    SkippedBody,
+    TextCheck,
+    is_image,
+    too_large,
+)
+
+BATCH_SIZE = 256
+"""Files per hop into the thread: enough to make hops cheap, few enough to start soon and to stop soon."""
+MAX_DOCUMENT_SIZE_BYTES = 200 * 1024 * 1024
+"""The documented limit per file."""
+
+Changes = AsyncGenerator[Document | Checkpoint, None]
+
+
+@dataclass(frozen=True, slots=True)
+class FolderSettings:
+    """What one folder source is configured to be."""
+
+    name: str
+    """The source's name, the same on every machine: with the path below the folder it makes the ids of chunks."""
+    path: Path
+    include_globs: tuple[str, ...] = EVERYTHING
+    exclude_globs: tuple[str, ...] = ()
+    gitignore: bool = True
+    max_file_size_bytes: int = DEFAULT_MAX_TEXT_BYTES
+    document_suffixes: frozenset[str] = frozenset()
+    """Lower case, with the dot: files that a parser takes whole, whatever their bytes, up to the next limit."""
+    max_document_size_bytes: int = MAX_DOCUMENT_SIZE_BYTES
+
+
+@dataclass(slots=True)
+class _Walk:
+    """What a walk has seen so far."""
+
+    root_id: str
+    files: int = 0
+    unreadable: set[str] = field(default_factory=set[str])
+
+
+class FolderSource:
+    """One folder. Runs may overlap."""
+
+    def __init__(self, settings: FolderSettings, spool_folder: Path | None = None) -> None:
+        """Raises ConfigError for a glob that is none; the folder itself is looked at by each run."""
+        include, exclude = (
+            Globs(settings.include_globs, "include_globs"),
+            Globs(settings.exclude_globs, "exclude_globs"),
+        )
+        self.tree = Tree(settings.path, include, exclude, settings.gitignore)
+        self._settings = settings
+        self._spool_folder = spool_folder
+        self._threads = CapacityLimiter(2)
+
+    async def changes(self, run: Run) -> AsyncIterator[Document | Checkpoint]:
+        """Yield every file, in path order; with `run.keys`, what is at and below those paths, and what is not any more.
+
+        Raises NotFoundError or PermanentError where the folder is not to be had, RetryableError where it fails halfway;
+        neither removes anything.
+        """
+        with opened_root(self._settings.path) as root:
+            steps = self._everything(run, root) if run.keys is None else self._chosen(run, run.keys, root)
+            async with aclosing(steps):
+                async for step in steps:
+                    yield step
+
+    async def _everything(self, run: Run, root: int) -> Changes:
+        walk = _Walk(_identity(root))
+        async with aclosing(self._documents(run, self.tree.walk(root), walk)) as documents:
+            async for document in documents:
+                yield document
+        cursor = json.dumps({"root": walk.root_id})
+        self._check_root(walk, run.cursor, cursor)
+        if walk.unreadable:
+            async with aclosing(self._missing(run, root, walk)) as documents:
+                async for document in documents:
+                    yield document
+        yield Checkpoint(cursor, absent_are_gone=not walk.unreadable)
+
+    def _check_root(self, walk: _Walk, old: str | None, new: str) -> None:
+        """Refuse to conclude anything from a folder that was unmounted, before the walk or during it."""
+        path = self._settings.path
+        with opened_root(path) as root:
+            if _identity(root) != walk.root_id:
+                raise RetryableError(f"{path} was replaced during the walk; nothing was removed")
+        if not walk.files and old and old != new:
+            raise PermanentError(f"{path} is empty and not the folder it was (is it mounted?); nothing was removed")
+
+    async def _chosen(self, run: Run, keys: frozenset[str], root: int) -> Changes:
+        walk, seen = _Walk(_identity(root)), set[str]()
+        for key in sorted(keys):
+            async with aclosing(self._documents(run, self._at(root, key), walk)) as documents:
+                async for document in documents:
+                    if document.key not in seen:
+                        seen.add(document.key)
+                        yield document
+        async with aclosing(self._vanished(run, keys, seen, walk)) as documents:
+            async for document in documents:
+                yield document
+        yield Checkpoint(run.cursor or "")
+
+    async def _vanished(self, run: Run, keys: frozenset[str], seen: set[str], walk: _Walk) -> AsyncGenerator[Document]:
+        """Yield as gone what is known at or below `keys` and was not found there."""
+        blind = tuple(walk.unreadable)
+        lost = {key for key in keys - seen if not key.startswith(blind)}
+        files = {key for key in lost if await run.known.version(key) is not None}
+        for key in sorted(files):
+            yield self._gone(key)
+        folders = tuple(key.removesuffix("/") + "/" for key in lost - files)
+        if folders:
+            async for key in run.known.keys():
+                if key.startswith(folders) and key not in seen | files and not key.startswith(blind):
+                    yield self._gone(key)
+
+    def _at(self, root: int, key: str) -> Generator[Step, None, None]:
+        names = names_of(key)
+        found = False
+        for step in self.tree.walk(root, names):
+            found = True
+            yield step
+        if not found and unescaped(names) != names:
+            yield from self.tree.walk(root, unescaped(names))
+
+    async def _documents(
+        self, run: Run, steps: Generator[Step, None, None], walk: _Walk
+    ) -> AsyncGenerator[Document, None]:
+        async with aclosing(self._batches(steps)) as batches:
+            async for batch in batches:
+                for step in batch:
+                    if isinstance(step, Unreadable):
+                        walk.unreadable.add(key_of(step.path))
+                        yield Document(
+                            key_of(step.path), "unreadable", RefusedBody(step.reason), self._prefix(key_of(step.path))
+                        )
+                    else:
+                        walk.files += 1
+                        yield self._document(step, is_update=bool(run.cursor))
+
+    async def _batches(self, steps: Generator[Step, None, None]) -> AsyncGenerator[list[Step], None]:
+        try:
+            while batch := await to_thread.run_sync(lambda: list(islice(steps, BATCH_SIZE)), limiter=self._threads):
+                yield batch
+        finally:
+            steps.close()
+
+    async def _missing(self, run: Run, root: int, walk: _Walk) -> AsyncGenerator[Document, None]:
+        """Yield as gone what certainly is, after a walk that could not see everything."""
+        async for key in run.known.keys():
+            if key.endswith("/"):
+                gone = key not in walk.unreadable
+            else:
+                names = names_of(key)
+                gone = is_missing(root, names) and is_missing(root, unescaped(names))
+            if gone:
+                yield self._gone(key)
+
+    def _document(self, found: Found, *, is_update: bool) -> Document:
+        key, status = key_of(found.path), found.status
+        version, body = stamp(status), self._body(found)
+        limit = self._limit(key)
+        if is_image(key) and not self._is_document(key):
+            body = SkippedBody("image: not among the kinds of documents that are parsed")
+        elif status.st_size > limit:
+            # The limit is part of the version, so that raising it makes the file worth another look.
+            version, body = f"{version}>{limit}", SkippedBody(too_large(status.st_size, limit))
+        # A first run meets files of any age; their lag would say nothing.
+        changed_at = datetime.fromtimestamp(status.st_ctime, UTC) if is_update else None
+        return Document(key, version, body, self._prefix(key), metadata={"path": key}, changed_at=changed_at)
+
+    def _body(self, found: Found) -> Body:
+        key = key_of(found.path)
+        check = partial(SizeCheck if self._is_document(key) else TextCheck, self._limit(key))
+        return FileBody(self._settings.path, found.path, check, self._spool_folder)
+
+    def _limit(self, key: str) -> int:
+        settings = self._settings
+        return settings.max_document_size_bytes if self._is_document(key) else settings.max_file_size_bytes
+
+    def _is_document(self, key: str) -> bool:
+        return PurePosixPath(key).suffix.lower() in self._settings.document_suffixes
+
+    def _gone(self, key: str) -> Document:
+        return Document(key, "", None, self._prefix(key))
+
+    def _prefix(self, key: str) -> str:
+        return chunk_prefix(f"{self._settings.name}/{key}")
+
+
+def _identity(root: int) -> str:
+    status = os.fstat(root)
+    return f"{status.st_dev}:{status.st_ino}"
