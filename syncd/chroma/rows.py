@@ -54,7 +54,8 @@ class Rows:
 class Row:
     """What was read. `distance` is set by `query`; `document` and `vector` where they were asked for.
 
-    Chroma normalises vectors of a cosine space again: they come back within one unit in the last place."""
+    Chroma normalises vectors of a cosine space again: they come back within one unit in the last place.
+    """
 
     id: str
     metadata: Metadata
