@@ -1,0 +1,169 @@
+"""What syncd logs, and how: one table of event names, secrets kept out, JSON under systemd.
+
+An event is named `area.what_happened`: lower case, the area first, a state or a past participle after the dot. The name
+is public (people alert on it) and constant; everything that varies is a key beside it. Log with
+
+    log = structlog.get_logger()
+    log.info("document.indexed", key=key, chunks=12)
+
+and enter the name in `EVENTS`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any, TextIO, cast
+from urllib.parse import quote
+
+import structlog
+
+EVENTS: Mapping[str, str] = {
+    "actor.crashed": "an actor ended with an error; its supervisor decides what follows",
+    "actor.degraded": "a part that others do without keeps crashing; it is tried again from time to time",
+    "actor.escalated": "a supervisor gave up on a child that keeps crashing",
+    "actor.finished": "a temporary actor has done its work",
+    "actor.starting": "an actor is being run",
+    "actor.stuck": "an actor did not stop within its limit",
+    "api.failed": "a request ended in an error of ours (5xx)",
+    "api.listening": "the HTTP API accepts requests",
+    "chroma.available": "Chroma answers again",
+    "chroma.away": "Chroma stopped answering; work waits",
+    "chroma.leftover": "a server left from an earlier run still uses the folder; ours waits for it",
+    "chroma.started": "our own Chroma server answers",
+    "daemon.deadline_passed": "stopping took longer than allowed; the process ends now",
+    "daemon.reloading": "SIGHUP: the configuration is read again",
+    "daemon.stopped_at_once": "a second signal: the process ends now",
+    "daemon.stopping": "a first signal: the daemon drains",
+    "index.collection_replaced": "somebody deleted or recreated a collection in Chroma; it is filled again",
+    "index.corrupt": "Chroma cannot read a collection's index files; it is filled anew from the store",
+    "index.rebuilt": "a collection was recreated from the store",
+    "index.recovering": "an earlier run ended in the middle of writes; they are made again",
+    "index.recovery_refused": "Chroma refuses what an earlier run had begun to write",
+    "index.waiting": "a write failed for now and waits for Chroma",
+    "library.message": "a library logged a warning or an error",
+    "mailbox.handler_failed": "a bug: handling a message failed in a way nobody foresaw",
+    "model.died": "a model's process ended; it is started again when needed",
+    "model.downloading": "a model's file is on its way",
+    "model.probed": "the fastest sound way to run a model on this machine was found",
+    "model.ready": "a model embeds",
+    "model.variant_failed": "one way to run a model crashed or was wrong in the start-up probe; another is used",
+    "parser.died": "a parser's process ended with a document in its hand",
+    "parser.jail_incomplete": "this kernel lacks some of what confines parsers",
+    "process.killed": "a child process ignored SIGTERM for too long and was killed",
+    "process.output": "a line that a child process printed",
+    "process.started": "a child process was started",
+    "retry.waiting": "something failed and will be tried again",
+    "sync.deletes_held": "a run would delete too much; the deletes wait to be confirmed",
+    "sync.postponed": "an invocation failed for now and will be tried again",
+    "sync.settled": "an invocation is over",
+    "sync.started": "an invocation is being worked on",
+    "watch.asked": "a watcher asked for a run",
+    "watch.failed": "a watcher could not look at its source",
+    "watchdog.withheld": "systemd's watchdog is not fed, because something does not get on",
+    "web.crawl_delay_cut": "a site asks for longer pauses than configuration allows",
+    "web.crawled": "a crawl is over",
+    "web.robots_unreachable": "a site's robots.txt could not be read; nothing is fetched from it",
+    "web.sitemap_unreadable": "a sitemap could not be read; its pages are found by links only",
+}
+"""Every event name and what it means."""
+
+HIDDEN = "***"
+_SECRET_KEY = re.compile(
+    r"(^|[-_.])(token|secret|password|passphrase|api[-_]?key|private[-_]?key|access[-_]?key|authorization|cookie|jwt)$",
+    re.IGNORECASE,
+)
+_URL_USER = re.compile(r"(?<=://)[^/\s@'\"]+@")
+_URL_QUERY = re.compile(r"(\bhttps?://[^\s?#'\"]+)\?[^\s#'\"]+")
+_CONTROL = {code: f"\\x{code:02x}" for code in [*range(32), 127] if code != 9} | {10: "\\n", 13: "\\r"}
+_SHORTEST_SECRET = 6  # shorter ones would blank out ordinary words
+
+_secrets: set[str] = set()
+
+
+def configure(level: str = "info", *, as_json: bool | None = None, stream: TextIO | None = None) -> None:
+    """Set up logging of this process to `stream` (stderr). Twice is safe, the last call counts.
+
+    `as_json` None: JSON under systemd, readable text elsewhere. Warnings of libraries come out as `library.message`.
+    """
+    output = stream or sys.stderr
+    as_json = under_systemd() if as_json is None else as_json
+    renderer: Any = (
+        structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
+        if as_json
+        else structlog.dev.ConsoleRenderer(colors=output.isatty(), sort_keys=False)
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            clean,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(cast("Any", output)),
+        cache_logger_on_first_use=False,
+    )
+    logging.basicConfig(handlers=[_Forward()], level=logging.WARNING, force=True)
+
+
+def under_systemd() -> bool:
+    """Return whether systemd started this process."""
+    return "JOURNAL_STREAM" in os.environ or "INVOCATION_ID" in os.environ
+
+
+def register_secret(value: str) -> None:
+    """Keep `value` out of every log line from now on, wherever it occurs. Values under 6 characters are ignored."""
+    if len(value) >= _SHORTEST_SECRET:
+        _secrets.update({value, quote(value, safe="")})
+
+
+def clean(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Return `event` without secrets and with control characters escaped, so that one event stays one line.
+
+    Hidden are string values whose key names a secret, registered secrets anywhere, and user names and query strings of
+    URLs. A traceback keeps its line breaks.
+    """
+    for key, value in event.items():
+        event[key] = _clean_traceback(value) if key == "exception" else _clean_value(key, value)
+    return event
+
+
+def redacted(text: str) -> str:
+    """Return `text` without registered secrets and without what URLs carry beyond their path."""
+    for secret in _secrets:
+        text = text.replace(secret, HIDDEN)
+    text = _URL_USER.sub(f"{HIDDEN}@", text)
+    return _URL_QUERY.sub(rf"\1?{HIDDEN}", text)
+
+
+def _clean_value(key: str, value: Any) -> Any:
+    match value:
+        case bool() | int() | float() | None:
+            return value
+        case str():
+            return HIDDEN if value and _SECRET_KEY.search(key) else redacted(value).translate(_CONTROL)
+        case dict():
+            items = cast("dict[Any, Any]", value).items()
+            return {_clean_value("", str(name)): _clean_value(str(name), inner) for name, inner in items}
+        case list() | tuple() | set() | frozenset():
+            return [_clean_value(key, inner) for inner in cast("list[Any]", value)]
+        case _:
+            return _clean_value(key, str(value))
+
+
+def _clean_traceback(value: Any) -> str:
+    return "\n".join(redacted(line).translate(_CONTROL) for line in str(value).split("\n"))
+
+
+class _Forward(logging.Handler):
+    """Hands what libraries log to structlog, and so through `clean`."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log = structlog.get_logger().bind(library=record.name, message=record.getMessage())
+        log.log(record.levelno, "library.message", exc_info=record.exc_info)
