@@ -1,0 +1,159 @@
+"""The aiohttp application and the server that runs it, with limits on whatever a stranger may send."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+import structlog
+from aiohttp import web
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskStatus
+
+from syncd.api import health, invocations, reruns, search, sources, tokens, upload
+from syncd.api.auth import guarded
+from syncd.api.errors import error_response, shape_errors
+from syncd.api.openapi import document_route
+from syncd.api.route import Route
+from syncd.api.services import SERVICES, Services
+from syncd.errors import ConfigError
+
+log = structlog.get_logger()
+
+MAX_BODY_BYTES = 1 << 20
+"""For JSON bodies; uploads have their own limit."""
+RESOURCES = (sources, invocations, reruns, upload, search, tokens, health)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one connection may cost."""
+
+    first_request_s: float = 20.0
+    """A connection that has sent no complete request head by then is closed."""
+    keepalive_s: float = 75.0
+    linger_s: float = 10.0
+    """So long the rest of a refused upload is read and thrown away, so that its sender gets to read the answer."""
+    shutdown_s: float = 10.0
+    """Requests under way when the server stops get this long to finish."""
+
+
+def routes() -> Iterator[Route]:
+    """Yield every route."""
+    described = [route for resource in RESOURCES for route in resource.ROUTES]
+    yield from described
+    yield document_route(described)
+
+
+def create_app(services: Services) -> web.Application:
+    """Return the application: every route behind its access rule, every error in the published shape."""
+    app = web.Application(middlewares=[shape_errors], client_max_size=MAX_BODY_BYTES)
+    app[SERVICES] = services
+    app[upload.UPLOADS] = upload.Slots(services.max_uploads)
+    for route in routes():
+        app.router.add_route(route.method, route.path, guarded(route), expect_handler=_expect)
+    return app
+
+
+class ApiServer:
+    """The API as an actor. `port` 0 takes a free one; `address` says which."""
+
+    name = "api"
+
+    def __init__(self, app: web.Application, host: str, port: int, limits: Limits | None = None) -> None:
+        self._app = app
+        self._host = host
+        self._port = port
+        self._limits = limits or Limits()
+        self.address: tuple[str, int] = (host, port)
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Serve until cancelled, then let requests under way finish. Raises ConfigError when the address is taken."""
+        runner = _Runner(self._app, self._limits)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, self._host, self._port)
+            try:
+                await site.start()
+            except OSError as error:
+                raise ConfigError(
+                    f"cannot listen on {self._host}:{self._port} ({error}); choose another port"
+                ) from error
+            self.address = runner.addresses[0][:2]
+            log.info("api.listening", host=self.address[0], port=self.address[1])
+            task_status.started()
+            await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await runner.cleanup()
+
+
+class _Runner(web.AppRunner):
+    """aiohttp's runner with a protocol of our own, because only that one sees unexpected exceptions and broken HTTP."""
+
+    def __init__(self, app: web.Application, limits: Limits) -> None:
+        super().__init__(
+            app,
+            access_log=None,
+            keepalive_timeout=limits.keepalive_s,
+            lingering_time=limits.linger_s,
+            shutdown_timeout=limits.shutdown_s,
+        )
+        self._limits = limits
+
+    async def _make_server(self) -> web.Server:
+        plain = await super()._make_server()
+        return _Server(plain, self._limits, self._kwargs)
+
+
+class _Server(web.Server):
+    def __init__(self, plain: web.Server, limits: Limits, options: dict[str, Any]) -> None:
+        super().__init__(plain.request_handler, request_factory=plain.request_factory, **options)
+        self._limits = limits
+        self._options = options
+
+    def __call__(self) -> web.RequestHandler:
+        return _Protocol(self, self._limits, self._options)
+
+
+class _Protocol(web.RequestHandler):
+    def __init__(self, server: web.Server, limits: Limits, options: dict[str, Any]) -> None:
+        super().__init__(server, loop=asyncio.get_running_loop(), **options)
+        self._first_request_s = limits.first_request_s
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        asyncio.get_running_loop().call_later(self._first_request_s, self._close_if_silent)
+
+    def _close_if_silent(self) -> None:
+        if self._request_count == 0:
+            self.force_close()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what no handler answered: a bug (500, logged with its traceback) or bytes that are not HTTP (400)."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer was already under way")
+        if status >= 500:
+            log.error("api.failed", method=request.method, path=request.path, exc_info=exc)
+            message = "something went wrong inside syncd; its log says what"
+        answer = error_response(status if status >= 500 else 400, message or "the request is not valid HTTP")
+        answer.force_close()
+        return answer
+
+
+async def _expect(request: web.Request) -> web.StreamResponse | None:
+    if request.headers.get("expect", "").lower() != "100-continue":
+        return error_response(400, "only Expect: 100-continue is understood; leave the header out")
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    # aiohttp counts what was written to tell whether an answer has begun; an interim answer is not one.
+    request.writer.output_size = 0
+    return None

@@ -1,0 +1,73 @@
+"""Who is asking, and which databases they may touch."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from syncd.api.errors import RefusedError
+from syncd.api.route import Access, Handle, Route
+from syncd.api.services import SERVICES
+from syncd.model import SourceRecord
+from syncd.store.secrets import Token
+
+TOKEN_HEADER = "x-chroma-token"  # noqa: S105 - the header's name
+TOKEN = web.RequestKey("token", Token)
+MAX_TOKEN_LENGTH = 512
+BEARER = "Bearer "
+ANYBODY = Token(id="", name="loopback", databases=None)
+"""Stands in for whoever may call a route without a token."""
+
+
+def guarded(route: Route) -> Handle:
+    """Return the route's handler behind its access rule."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        request[TOKEN] = await _identify(request, route.access)
+        return await route.handle(request)
+
+    return handle
+
+
+def scope(request: web.Request) -> frozenset[str] | None:
+    """Return the databases that the caller may see; None is all."""
+    return request[TOKEN].databases
+
+
+def require_database(request: web.Request, database: str) -> None:
+    """Raise RefusedError (403) unless the caller's token covers `database`."""
+    databases = scope(request)
+    if databases is not None and database not in databases:
+        raise RefusedError(403, "the token does not cover this database; use one that does")
+
+
+async def own_source(request: web.Request, source_id: str) -> SourceRecord:
+    """Return a source that the caller may see. Raises RefusedError: 404 unknown, 403 another's."""
+    source = await request.app[SERVICES].store.sources.get(source_id)
+    if source is None:
+        raise RefusedError(404, f"source {source_id} does not exist; list sources to find its id")
+    require_database(request, source.database)
+    return source
+
+
+async def _identify(request: web.Request, access: Access) -> Token:
+    services = request.app[SERVICES]
+    if access is Access.OPEN or (access is Access.LOCAL and services.loopback):
+        return ANYBODY
+    secret = _secret(request, access)
+    # Header bytes that are not ASCII arrive as lone surrogates; no token of ours holds any.
+    if not secret or not secret.isascii() or len(secret) > MAX_TOKEN_LENGTH:
+        raise RefusedError(401, f"send a token in the header {TOKEN_HEADER}; make one with: syncd token create")
+    token = await services.store.tokens.verify(secret)
+    if token is None:
+        raise RefusedError(401, "the token is unknown or revoked; make one with: syncd token create")
+    if access is Access.ADMIN and token.databases is not None:
+        raise RefusedError(403, "this needs a token that is not limited to databases")
+    return token
+
+
+def _secret(request: web.Request, access: Access) -> str:
+    bearer = request.headers.get("authorization", "")
+    # Chroma's persisted embedding functions can send a bearer token, but no header of our choosing.
+    if access is Access.LOCAL and TOKEN_HEADER not in request.headers and bearer.startswith(BEARER):
+        return bearer.removeprefix(BEARER)
+    return request.headers.get(TOKEN_HEADER, "")

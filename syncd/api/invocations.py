@@ -1,0 +1,254 @@
+"""Invocations: ask for a run, list, show, cancel, and look up by object key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from aiohttp import web
+
+from syncd.api import rules
+from syncd.api.auth import own_source, require_database, scope
+from syncd.api.errors import RefusedError, bad_request
+from syncd.api.requests import loads, path_id, read_json, read_query, validated
+from syncd.api.route import Route, json_answer
+from syncd.api.schema import OrderBy, SourceTypeFilter
+from syncd.api.schema_base import Count, Model
+from syncd.api.schema_jobs import (
+    CancelJobResponse,
+    CreateJobPayload,
+    CreateJobResponse,
+    GitRefIdentifier,
+    Job,
+    LatestByKeysRequest,
+)
+from syncd.api.services import SERVICES, Services
+from syncd.api.sources import MAX_PAGE
+from syncd.api.views import job_view
+from syncd.errors import ConflictError, NotFoundError
+from syncd.model import Invocation, Origin, SourceRecord, SourceType, State, Target
+
+_SPREAD = re.compile(r"(complete|failed)(?:\[.*)?|status\[(complete|failed)\].*", re.DOTALL)
+S3_ONLY = ("object_key", "custom_id", "metadata")
+
+
+class InvocationsQuery(Model):
+    """Which invocations to list: of one source, of one database, or all that the token covers."""
+
+    source_id: str | None = None
+    database_name: str | None = None
+    source_type: SourceTypeFilter | None = None
+    status: str | None = None
+    """A state's name, or the JSON of a status object such as `{"failed": {"error": ""}}`, of which only the name counts."""
+    limit: Count = 100
+    offset: Count = 0
+    order_by: OrderBy = "DESC"
+
+
+class StateName(Model):
+    """A state by name."""
+
+    status: Literal["pending", "processing", "complete", "failed", "cancelled"]
+
+
+async def create(request: web.Request) -> web.Response:
+    """Ask for a run; it is durable when the 201 goes out, whatever happens to the daemon next."""
+    services = request.app[SERVICES]
+    source = await own_source(request, path_id(request, "source_id"))
+    payload = await read_json(request, CreateJobPayload)
+    asked = _asked(source, payload)
+    target = Target(source.database, _collection(source, payload))
+    await require_open(services, target)
+    invocation = await services.store.invocations.create(source.id, target, Origin.API, asked)
+    services.wake()
+    return json_answer({"invocation_id": invocation.id}, 201)
+
+
+async def index(request: web.Request) -> web.Response:
+    """List invocations that the caller may see."""
+    services = request.app[SERVICES]
+    query = read_query(request, InvocationsQuery)
+    if query.source_id is not None and query.database_name is not None:
+        raise bad_request("give source_id or database_name, not both")
+    source_id = await _own_source_id(request, query.source_id)
+    if query.database_name is not None:
+        require_database(request, query.database_name)
+    found = await services.store.invocations.list(
+        source_id=source_id,
+        database=query.database_name,
+        databases=scope(request),
+        type=SourceType(query.source_type) if query.source_type else None,
+        state=_state(request, query.status),
+        limit=min(query.limit, MAX_PAGE),
+        offset=query.offset,
+        newest_first=query.order_by == "DESC",
+    )
+    return json_answer(await views(services, found))
+
+
+async def show(request: web.Request) -> web.Response:
+    """Return one invocation."""
+    invocation = await own_invocation(request)
+    (view,) = await views(request.app[SERVICES], [invocation])
+    return json_answer(view)
+
+
+async def cancel(request: web.Request) -> web.Response:
+    """Cancel a pending or running invocation; what it has indexed stays. 412 once it is over."""
+    services = request.app[SERVICES]
+    invocation = await own_invocation(request)
+    try:
+        await services.store.invocations.cancel(invocation.id)
+    except ConflictError as error:
+        raise RefusedError(412, str(error)) from error
+    services.wake()
+    return json_answer({}, 202)
+
+
+async def latest_by_keys(request: web.Request) -> web.Response:
+    """Return the newest invocation of each object key that has one."""
+    services = request.app[SERVICES]
+    source = await own_source(request, path_id(request, "source_id"))
+    payload = await read_json(request, LatestByKeysRequest)
+    found = await services.store.invocations.latest_by_keys(source.id, payload.object_keys)
+    shown = await views(services, found.values())
+    return json_answer(dict(zip(found, shown, strict=True)))
+
+
+async def own_invocation(request: web.Request) -> Invocation:
+    """Return the path's invocation. Raises RefusedError: 400 no id, 404 unknown, 403 another database's."""
+    invocation_id = path_id(request, "invocation_id")
+    invocation = await request.app[SERVICES].store.invocations.get(invocation_id)
+    if invocation is None:
+        raise RefusedError(404, f"invocation {invocation_id} does not exist; list invocations to find its id")
+    require_database(request, invocation.target.database)
+    return invocation
+
+
+async def require_open(services: Services, target: Target) -> None:
+    """Raise RefusedError (409) when the collection says that it is finished. Waits for Chroma."""
+    try:
+        metadata = await services.chroma.metadata(target)
+    except NotFoundError:
+        return
+    if metadata.get("finished_ingest") is True:
+        raise RefusedError(
+            409, f"collection {rules.shown(target.collection)} is finished (finished_ingest); name a new collection"
+        )
+
+
+async def views(services: Services, found: Iterable[Invocation]) -> list[dict[str, Any]]:
+    """Return invocations as `Job`s, each source looked up once."""
+    listed = list(found)
+    ids = {invocation.source_id for invocation in listed}
+    sources = {source_id: await services.store.sources.get(source_id) for source_id in ids}
+    return [job_view(it, sources[it.source_id], services.progress(it.id)) for it in listed]
+
+
+def _asked(source: SourceRecord, payload: CreateJobPayload) -> dict[str, Any]:
+    if source.type is SourceType.UPLOAD:
+        raise bad_request("a file_upload source has no runs of its own; use POST /api/v1/add-file")
+    if source.type is not SourceType.GITHUB and payload.ref_identifier is not None:
+        raise bad_request("ref_identifier is for github sources only; leave it out")
+    if source.type is SourceType.S3:
+        return _asked_object(source, payload)
+    for name in S3_ONLY:
+        if getattr(payload, name) is not None:
+            raise bad_request(f"{name} is for s3 sources only; leave it out")
+    return {"ref": _ref(payload.ref_identifier)} if payload.ref_identifier else {}
+
+
+def _asked_object(source: SourceRecord, payload: CreateJobPayload) -> dict[str, Any]:
+    if payload.object_key is None:
+        raise bad_request("object_key is required for s3 sources; give the full key of the object")
+    asked: dict[str, Any] = {"object_key": rules.object_key(payload.object_key, source.settings.get("path_prefix"))}
+    if payload.custom_id is not None:
+        asked["custom_id"] = rules.custom_id(payload.custom_id)
+    if payload.metadata:
+        asked["metadata"] = rules.metadata(payload.metadata)
+    return asked
+
+
+def _ref(given: GitRefIdentifier) -> dict[str, str]:
+    return {"sha": rules.sha(given.sha)} if given.sha is not None else {"branch": rules.branch(given.branch or "")}
+
+
+def _collection(source: SourceRecord, payload: CreateJobPayload) -> str:
+    name = payload.target_collection_name
+    if name is None and source.type is SourceType.S3:
+        name = source.settings.get("collection_name")
+    if name is None:
+        raise bad_request(f"target_collection_name is required for {source.type.value} sources")
+    return rules.collection_name(name)
+
+
+async def _own_source_id(request: web.Request, given: str | None) -> str | None:
+    if given is None:
+        return None
+    return (await own_source(request, rules.uuid(given, "source_id"))).id
+
+
+def _state(request: web.Request, given: str | None) -> State | None:
+    """Read the status filter: a name, an object as JSON, or an object spread over the query in either usual style."""
+    names = {found[1] or found[2] for key in request.query if (found := _SPREAD.fullmatch(key))}
+    if given is not None:
+        names.add(_named(given))
+    if not names:
+        return None
+    if len(names) > 1:
+        raise bad_request("status asks for more than one state; give one")
+    return State(validated(StateName, {"status": names.pop()}).status)
+
+
+def _named(given: str) -> str:
+    if not given.startswith("{"):
+        return given
+    status: dict[str, Any] = loads(given.encode("utf-8", "replace"), "status")
+    return next(iter(status)) if len(status) == 1 and status.keys() <= {"complete", "failed"} else given
+
+
+ROUTES = (
+    Route(
+        "GET",
+        "/api/v1/invocations",
+        index,
+        "list_jobs",
+        "Invocation",
+        "List invocations",
+        {200: [Job]},
+        query=InvocationsQuery,
+    ),
+    Route(
+        "POST",
+        "/api/v1/sources/{source_id}/invocations",
+        create,
+        "create_job",
+        "Invocation",
+        "Create invocation",
+        {201: CreateJobResponse},
+        errors=(400, 401, 403, 404, 409, 500),
+        body=CreateJobPayload,
+    ),
+    Route(
+        "POST",
+        "/api/v1/sources/{source_id}/invocations/latest-by-keys",
+        latest_by_keys,
+        "latest_invocations_by_keys",
+        "Invocation",
+        "Get latest invocations by keys",
+        {200: {"*": Job}},
+        body=LatestByKeysRequest,
+    ),
+    Route("GET", "/api/v1/invocations/{invocation_id}", show, "get_job", "Invocation", "Get invocation", {200: Job}),
+    Route(
+        "PUT",
+        "/api/v1/invocations/{invocation_id}",
+        cancel,
+        "cancel_pending_job",
+        "Invocation",
+        "Cancel invocation",
+        {202: CancelJobResponse},
+        errors=(400, 401, 403, 404, 412, 500),
+    ),
+)

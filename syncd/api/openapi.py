@@ -1,0 +1,153 @@
+"""`/openapi.json`: made from the routes and the models that serve them, so it cannot say anything else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from aiohttp import web
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from syncd import __version__
+from syncd.api.auth import TOKEN_HEADER
+from syncd.api.errors import ErrorResponse
+from syncd.api.route import Access, Route, json_answer
+
+TEMPLATE = "#/components/schemas/{model}"
+ERRORS: Mapping[int, str] = {
+    400: "Bad request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not found",
+    409: "Conflict",
+    412: "Not in a state that allows this",
+    429: "Too many concurrent uploads",
+    500: "Server error",
+    503: "Service is unavailable",
+}
+Shape = type[BaseModel] | list[type[BaseModel]] | dict[str, type[BaseModel]] | None
+
+
+def document_route(routes: Iterable[Route]) -> Route:
+    """Return the route that serves the description of `routes`."""
+    description = describe(routes)
+
+    async def document(request: web.Request) -> web.Response:
+        """Return this description."""
+        return json_answer(description)
+
+    return Route(
+        "GET", "/openapi.json", document, "openapi", "System", "This document", {200: None}, (), access=Access.OPEN
+    )
+
+
+def describe(routes: Iterable[Route]) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of `routes`."""
+    listed = list(routes)
+    paths: dict[str, dict[str, Any]] = {}
+    for route in listed:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "syncd",
+            "description": "Keeps Chroma collections equal to their sources.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            "version": __version__,
+        },
+        "paths": paths,
+        "components": {
+            "schemas": _schemas(listed),
+            "securitySchemes": {"x-chroma-token": {"type": "apiKey", "in": "header", "name": TOKEN_HEADER}},
+        },
+    }
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": route.operation_id,
+        "tags": [route.tag],
+        "summary": route.summary,
+        "description": " ".join((route.handle.__doc__ or route.summary).split()),
+        "parameters": [*_path_parameters(route), *_query_parameters(route), *map(dict, route.headers)],
+        "responses": _responses(route),
+    }
+    if route.raw_body:
+        operation["requestBody"] = dict(route.raw_body)
+    elif route.body:
+        schema = {"$ref": TEMPLATE.format(model=route.body.__name__)}
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    if route.access is not Access.OPEN:
+        operation["security"] = [{"x-chroma-token": []}, *([{}] if route.access is Access.LOCAL else [])]
+    return operation
+
+
+def _path_parameters(route: Route) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string", "format": "uuid"}
+            if name in ("source_id", "invocation_id")
+            else {"type": "string"},
+        }
+        for name in re.findall(r"{(\w+)}", route.path)
+    ]
+
+
+def _query_parameters(route: Route) -> list[dict[str, Any]]:
+    if route.query is None:
+        return []
+    properties: dict[str, Any] = route.query.model_json_schema(ref_template=TEMPLATE)["properties"]
+    return [
+        {"name": name, "in": "query", "required": False, "schema": _without_null(schema)}
+        for name, schema in properties.items()
+    ]
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    options = [option for option in schema.get("anyOf", []) if option != {"type": "null"}]
+    return options[0] if len(options) == 1 else {name: it for name, it in schema.items() if name != "title"}
+
+
+def _responses(route: Route) -> dict[str, Any]:
+    answers = {
+        str(status): {"description": route.summary, **_content(shape)} for status, shape in route.answers.items()
+    }
+    errors = {str(status): {"description": ERRORS[status], **_content(ErrorResponse)} for status in route.errors}
+    return answers | errors
+
+
+def _content(shape: Shape) -> dict[str, Any]:
+    if shape is None:
+        return {}
+    (model,) = _models(shape)
+    schema: dict[str, Any] = {"$ref": TEMPLATE.format(model=model.__name__)}
+    if isinstance(shape, list):
+        schema = {"type": "array", "items": schema}
+    elif isinstance(shape, dict):
+        schema = {"type": "object", "additionalProperties": schema}
+    return {"content": {"application/json": {"schema": schema}}}
+
+
+def _models(shape: Shape) -> list[type[BaseModel]]:
+    if shape is None:
+        return []
+    if isinstance(shape, list):
+        return shape
+    return list(shape.values()) if isinstance(shape, dict) else [shape]
+
+
+def _schemas(routes: list[Route]) -> dict[str, Any]:
+    mode: Literal["validation"] = "validation"
+    models: set[type[BaseModel]] = {ErrorResponse}
+    for route in routes:
+        models.update(model for shape in route.answers.values() for model in _models(shape))
+        if route.body:
+            models.add(route.body)
+    ordered = sorted(models, key=lambda model: model.__name__)
+    _, schemas = models_json_schema([(model, mode) for model in ordered], ref_template=TEMPLATE)
+    return schemas["$defs"]

@@ -1,0 +1,105 @@
+"""Reading requests: strict JSON, query strings and ids. Whatever is malformed is a 400 with one line of reason."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any, NoReturn, TypeVar
+
+import anyio
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from pydantic import BaseModel, ValidationError
+
+from syncd.api import rules
+from syncd.api.errors import bad_request
+
+M = TypeVar("M", bound=BaseModel)
+
+BODY_TIMEOUT_S = 30.0
+"""A JSON body must have arrived within this time."""
+
+
+@asynccontextmanager
+async def malformed_is_400(what: str) -> AsyncGenerator[None]:
+    """Turn what aiohttp raises while reading a broken body into a 400. Only reads belong inside."""
+    try:
+        yield
+    except (ValueError, AssertionError, RuntimeError, HttpProcessingError, web.RequestPayloadError) as error:
+        detail = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise bad_request(f"{what} is malformed: {detail}") from error
+    except ConnectionError as error:
+        raise bad_request(f"{what} broke off; send it again") from error
+    except TimeoutError as error:
+        raise bad_request(f"{what} did not arrive in time; send it again") from error
+
+
+async def read_json(request: web.Request, model: type[M]) -> M:
+    """Return the body as `model`. Waits up to BODY_TIMEOUT_S for it."""
+    if request.content_type != "application/json":
+        raise bad_request(f"content-type {request.content_type} is not understood; send application/json")
+    async with malformed_is_400("the request body"):
+        with anyio.fail_after(BODY_TIMEOUT_S):
+            body = await request.read()
+    return validated(model, loads(body, "the request body"))
+
+
+def read_query(request: web.Request, model: type[M]) -> M:
+    """Return the query string as `model`; unknown parameters are ignored."""
+    values: dict[str, str] = {}
+    for name, value in request.query.items():
+        if name in values:
+            raise bad_request(f"{name} is given twice; give it once")
+        values[name] = value
+    return validated(model, values)
+
+
+def path_id(request: web.Request, name: str) -> str:
+    """Return the UUID in the path, in lower case."""
+    return rules.uuid(request.match_info[name], name)
+
+
+def loads(body: bytes, what: str) -> Any:
+    """Parse JSON: UTF-8 without byte order mark, no key twice, finite numbers, no lone surrogates."""
+    try:
+        text = body.decode("utf-8")
+        value = json.loads(text, object_pairs_hook=_object, parse_constant=_not_a_number, parse_float=_finite)
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeError as error:
+        raise bad_request(f"{what} is not valid UTF-8") from error
+    except RecursionError as error:
+        raise bad_request(f"{what} is nested too deeply") from error
+    except ValueError as error:
+        raise bad_request(f"{what} is not valid JSON: {error}") from error
+    return value
+
+
+def validated(model: type[M], value: Any) -> M:
+    """Return `value` as `model`; the message names the first field that is wrong, never its value."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join(str(step) for step in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        raise bad_request(f"{where}: {message}" if where else message) from error
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise ValueError("an object has the same key twice")
+    return values
+
+
+def _not_a_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not a JSON number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("a number is out of range")
+    return value

@@ -1,0 +1,115 @@
+"""What became of a run's documents, and running again what failed or was held back. All additions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from syncd.api.errors import RefusedError
+from syncd.api.invocations import own_invocation
+from syncd.api.requests import read_json, read_query
+from syncd.api.route import Route, json_answer
+from syncd.api.schema_base import Count, Model
+from syncd.api.schema_jobs import CreateJobResponse, DocumentView, OutcomeState, RetryPayload
+from syncd.api.services import SERVICES, Services
+from syncd.api.sources import MAX_PAGE
+from syncd.api.views import document_view
+from syncd.model import Invocation, Origin, State
+
+MAX_RETRIED_KEYS = 10_000
+"""A run that failed for more documents than this is better run again as a whole."""
+
+
+class DocumentsQuery(Model):
+    """Which documents of an invocation to list."""
+
+    state: OutcomeState | None = None
+    limit: Count = 100
+    offset: Count = 0
+
+
+async def documents(request: web.Request) -> web.Response:
+    """List what became of an invocation's documents, in key order; unchanged ones are not listed."""
+    invocation = await own_invocation(request)
+    query = read_query(request, DocumentsQuery)
+    outcomes = await request.app[SERVICES].store.invocations.documents(
+        invocation.id, query.state, min(query.limit, MAX_PAGE), query.offset
+    )
+    return json_answer([document_view(outcome) for outcome in outcomes])
+
+
+async def retry(request: web.Request) -> web.Response:
+    """Run an invocation again for the given keys or all that failed; as a whole where it failed as a whole."""
+    services = request.app[SERVICES]
+    invocation = await own_invocation(request)
+    payload = await read_json(request, RetryPayload) if request.body_exists else RetryPayload()
+    _require_over(invocation)
+    keys = sorted(set(payload.keys)) if payload.keys else await _failed_keys(services, invocation)
+    if not keys and invocation.state is State.COMPLETE:
+        raise RefusedError(412, f"invocation {invocation.id} has no failed documents; there is nothing to retry")
+    return await _again(services, invocation, {"keys": keys} if keys else {})
+
+
+async def confirm_deletes(request: web.Request) -> web.Response:
+    """Carry out the deletes that the mass-delete guard held back."""
+    services = request.app[SERVICES]
+    invocation = await own_invocation(request)
+    _require_over(invocation)
+    if not await services.store.progress.held_deletes(invocation.id):
+        raise RefusedError(412, f"invocation {invocation.id} holds no deletes back; there is nothing to confirm")
+    return await _again(services, invocation, {"confirm_deletes": invocation.id})
+
+
+def _require_over(invocation: Invocation) -> None:
+    if invocation.state in (State.PENDING, State.PROCESSING):
+        raise RefusedError(412, f"invocation {invocation.id} is still {invocation.state}; wait or cancel it first")
+
+
+async def _failed_keys(services: Services, invocation: Invocation) -> list[str]:
+    failed = await services.store.invocations.documents(invocation.id, "failed", MAX_RETRIED_KEYS)
+    return [outcome.key for outcome in failed]
+
+
+async def _again(services: Services, invocation: Invocation, more: dict[str, Any]) -> web.Response:
+    asked = {name: value for name, value in invocation.request.items() if name not in ("keys", "confirm_deletes")}
+    new = await services.store.invocations.create_unless_waiting(
+        invocation.source_id, invocation.target, Origin.API, {**asked, **more}
+    )
+    services.wake()
+    return json_answer({"invocation_id": new.id}, 201)
+
+
+ROUTES = (
+    Route(
+        "GET",
+        "/api/v1/invocations/{invocation_id}/documents",
+        documents,
+        "list_job_documents",
+        "Invocation",
+        "List what became of an invocation's documents",
+        {200: [DocumentView]},
+        query=DocumentsQuery,
+    ),
+    Route(
+        "POST",
+        "/api/v1/invocations/{invocation_id}/retry",
+        retry,
+        "retry_job",
+        "Invocation",
+        "Run failed documents again",
+        {201: CreateJobResponse},
+        errors=(400, 401, 403, 404, 412, 500),
+        body=RetryPayload,
+    ),
+    Route(
+        "POST",
+        "/api/v1/invocations/{invocation_id}/confirm-deletes",
+        confirm_deletes,
+        "confirm_job_deletes",
+        "Invocation",
+        "Carry out held deletes",
+        {201: CreateJobResponse},
+        errors=(400, 401, 403, 404, 412, 500),
+    ),
+)

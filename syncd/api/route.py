@@ -1,0 +1,50 @@
+"""Routes as data: the router and the OpenAPI document are made from the same table."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from aiohttp import web
+from pydantic import BaseModel
+
+Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Access(Enum):
+    """Who may call a route."""
+
+    OPEN = "anybody"
+    LOCAL = "anybody while the server is bound to loopback, else a token"
+    TOKEN = "a token"  # noqa: S105 - not a password
+    ADMIN = "a token that is not limited to databases"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation."""
+
+    method: str
+    path: str
+    handle: Handle
+    operation_id: str
+    tag: str
+    summary: str
+    answers: Mapping[int, type[BaseModel] | list[type[BaseModel]] | dict[str, type[BaseModel]] | None]
+    """Body by status: a model, `[model]` for an array, `{"*": model}` for a map, None for no documented body."""
+    errors: tuple[int, ...] = (400, 401, 403, 404, 500)
+    body: type[BaseModel] | None = None
+    raw_body: Mapping[str, Any] | None = None
+    """An OpenAPI request body, where it is not a JSON model."""
+    query: type[BaseModel] | None = None
+    headers: tuple[Mapping[str, Any], ...] = ()
+    """OpenAPI header parameters."""
+    access: Access = Access.TOKEN
+    description: str = ""
+
+
+def json_answer(value: Any, status: int = 200) -> web.Response:
+    """Return a JSON answer."""
+    return web.json_response(value, status=status)

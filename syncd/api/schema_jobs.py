@@ -1,0 +1,178 @@
+"""Invocations as the published API has them, and our additions (counts, pace, origin, outcomes, retries)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from syncd.api.schema import Source
+from syncd.api.schema_base import Model, Moment, Uuid
+
+OutcomeState = Literal["indexed", "deleted", "skipped", "failed"]
+
+
+class GitRefIdentifier(Model):
+    """A branch's latest commit, or one commit."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["sha"]}, {"required": ["branch"]}]})
+
+    sha: Annotated[str, Field(max_length=64)] | None = None
+    branch: Annotated[str, Field(max_length=255)] | None = None
+
+    @model_validator(mode="after")
+    def one_of_both(self) -> Self:
+        """Require a sha or a branch."""
+        if (self.sha is None) == (self.branch is None):
+            raise ValueError("give either sha or branch")
+        return self
+
+
+class CreateJobPayload(Model):
+    """A run to make. `object_key`, `custom_id`, `metadata` are for S3, `ref_identifier` for GitHub."""
+
+    target_collection_name: str | None = None
+    object_key: str | None = None
+    custom_id: Annotated[str, Field(max_length=120)] | None = None
+    metadata: dict[str, Any] | None = None
+    ref_identifier: GitRefIdentifier | None = None
+
+
+class CreateJobResponse(Model):
+    """The new invocation."""
+
+    invocation_id: Uuid
+
+
+class AddFileResponse(Model):
+    """The invocation that indexes the uploaded file."""
+
+    invocation_id: Uuid
+
+
+class CancelJobResponse(Model):
+    """Nothing to say."""
+
+
+class Complete(Model):
+    """When it finished and how long it took."""
+
+    finished_at: Moment
+    duration_ms: Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})]
+
+
+class CompleteStatus(Model):
+    """Done."""
+
+    complete: Complete
+
+
+class Failed(Model):
+    """Why."""
+
+    error: str
+
+
+class FailedStatus(Model):
+    """Given up."""
+
+    failed: Failed
+
+
+JobStatus = Literal["pending", "processing", "cancelled"] | CompleteStatus | FailedStatus
+
+
+class GithubKind(Model):
+    """Which commit a run was asked to sync."""
+
+    git_ref_identifier: GitRefIdentifier
+
+
+class ObjectKind(Model):
+    """Which object a run was asked to sync. For uploads, sites and folders `bucket_name` is the source type."""
+
+    bucket_name: str
+    object_key: str | None = None
+    custom_id: str | None = None
+    additional_metadata: dict[str, Any] | None = None
+
+
+class IndexJobMetadata(Model):
+    """What a run writes, and from what.
+
+    The published document offers `github`, `s3` and two strings that it also requires to be objects, and nothing for
+    uploads. So every other type is shown in the form of `s3`, with the type's name as `bucket_name`.
+    """
+
+    database_name: str
+    collection_name: str
+    github: GithubKind | None = None
+    s3: ObjectKind | None = None
+
+
+class JobCounts(Model):
+    """Documents and chunks so far."""
+
+    found: int
+    indexed: int
+    unchanged: int
+    deleted: int
+    skipped: int
+    failed: int
+    held_deletes: int
+    chunks_written: int
+    chunks_deleted: int
+    chunks_embedded: int
+    chunks_reused: int
+    tokens: int
+
+
+class Job(Model):
+    """An invocation."""
+
+    id: Uuid
+    source_id: Uuid | None
+    status: JobStatus
+    metadata: IndexJobMetadata
+    created_at: Moment
+    started_at: Moment | None = None
+    origin: Literal["api", "event", "watch", "schedule", "backfill"]
+    attempts: int
+    note: str | None = None
+    """Why an unfinished invocation waits."""
+    counts: JobCounts
+    eta_s: float | None = None
+    tokens_per_s: float | None = None
+
+
+class SourceListItem(Source):
+    """A source, with the `status` and `metadata` of its latest invocation (pending where there was none).
+
+    The published document describes the items of this list as invocations; they satisfy both descriptions.
+    """
+
+    status: JobStatus
+    metadata: IndexJobMetadata
+
+
+class LatestByKeysRequest(Model):
+    """Object keys to look up."""
+
+    object_keys: Annotated[list[str], Field(max_length=1000)]
+
+
+class RetryPayload(Model):
+    """Which documents to run again; null or left out: every failed one."""
+
+    keys: Annotated[list[str], Field(min_length=1, max_length=10_000)] | None = None
+
+
+class DocumentView(Model):
+    """What became of one document in an invocation."""
+
+    key: str
+    state: OutcomeState
+    reason: str
+    version: str
+    chunks: int
+    at: Moment

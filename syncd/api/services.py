@@ -1,0 +1,78 @@
+"""What the API needs from the rest of the daemon; the composition root fills it in."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from syncd.api.schema_search import SearchRequest, SearchResponse
+from syncd.model import Embedding, SourceType, Target, Vectors
+from syncd.store import Store
+
+
+class ChromaView(Protocol):
+    """The two questions the API asks Chroma. Both wait for it and raise RetryableError while it is away."""
+
+    async def database_exists(self, database: str) -> bool:
+        """Tell whether the target Chroma has this database."""
+        ...
+
+    async def metadata(self, target: Target) -> Mapping[str, Any]:
+        """Return the metadata of a collection. Raises NotFoundError when there is no such collection."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast a running invocation moves."""
+
+    eta_s: float | None = None
+    tokens_per_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything behind the API's handlers. Callables may be called concurrently."""
+
+    store: Store
+    chroma: ChromaView
+    upload_dir: Path
+    """Where uploaded files lie, under generated names; exists."""
+    wake: Callable[[], None]
+    """Told after an invocation became durable (or was cancelled)."""
+    health: Callable[[], Awaitable[str | None]]
+    """Why the daemon cannot do its work now, or None."""
+    status: Callable[[], Awaitable[Mapping[str, Any]]]
+    """The daemon's state as JSON values: version, chroma, models, mailboxes."""
+    progress: Callable[[str], Pace | None]
+    """The pace of a running invocation, by id."""
+    search: Callable[[SearchRequest], Awaitable[SearchResponse]]
+    """Raises NotFoundError, PermanentError, RetryableError."""
+    embed_query: Callable[[Target, Sequence[str]], Awaitable[Vectors]]
+    """Embed queries with the model of a collection. Raises NotFoundError, PermanentError, RetryableError."""
+    check_source: Callable[[SourceType, Mapping[str, Any]], None]
+    """Check a source's settings beyond their shape (patterns, addresses). Raises PermanentError or ConfigError."""
+    available_types: frozenset[SourceType]
+    """The source types this daemon can sync."""
+    models: frozenset[str]
+    """Names of the dense models that are configured."""
+    sparse_models: frozenset[str]
+    """Names of the sparse models that are configured."""
+    default_embedding: Embedding
+    """For sources that name no model."""
+    upload_embedding: Embedding
+    """For uploads that name none."""
+    folder_roots: tuple[Path, ...] = ()
+    """Folders below which `folder` sources may be made through the API; resolved, absolute."""
+    loopback: bool = False
+    """The server is bound to a loopback address only, so embedding queries needs no token."""
+    max_uploads: int = 4
+    """Simultaneous uploads; more are answered 429."""
+
+
+SERVICES = web.AppKey("services", Services)
+"""Where handlers find them: `request.app[SERVICES]`."""

@@ -1,0 +1,67 @@
+"""Tokens: make, list, revoke. Only for tokens that are not limited to databases."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from syncd.api.errors import RefusedError
+from syncd.api.requests import read_json
+from syncd.api.route import Access, Route, json_answer
+from syncd.api.rules import shown
+from syncd.api.schema_search import CreateTokenPayload, CreateTokenResponse, TokenView
+from syncd.api.services import SERVICES
+
+
+async def create(request: web.Request) -> web.Response:
+    """Make a token; this answer is the only place where it is ever shown."""
+    payload = await read_json(request, CreateTokenPayload)
+    databases = None if payload.databases is None else frozenset(payload.databases)
+    token = await request.app[SERVICES].store.tokens.create(payload.name, databases)
+    return json_answer({"token": token}, 201)
+
+
+async def index(request: web.Request) -> web.Response:
+    """List all tokens without their secrets, oldest first."""
+    tokens = await request.app[SERVICES].store.tokens.list()
+    return json_answer(
+        [
+            {"id": it.id, "name": it.name, "databases": None if it.databases is None else sorted(it.databases)}
+            for it in tokens
+        ]
+    )
+
+
+async def delete(request: web.Request) -> web.Response:
+    """Revoke a token; it is useless at once."""
+    token_id = request.match_info["token_id"]
+    if not await request.app[SERVICES].store.tokens.revoke(token_id):
+        raise RefusedError(404, f"token {shown(token_id)} does not exist; list tokens to find its id")
+    return web.Response(status=204)
+
+
+ROUTES = (
+    Route(
+        "POST",
+        "/api/v1/tokens",
+        create,
+        "create_token",
+        "Token",
+        "Create token",
+        {201: CreateTokenResponse},
+        body=CreateTokenPayload,
+        access=Access.ADMIN,
+    ),
+    Route(
+        "GET", "/api/v1/tokens", index, "list_tokens", "Token", "List tokens", {200: [TokenView]}, access=Access.ADMIN
+    ),
+    Route(
+        "DELETE",
+        "/api/v1/tokens/{token_id}",
+        delete,
+        "delete_token",
+        "Token",
+        "Revoke token",
+        {204: None},
+        access=Access.ADMIN,
+    ),
+)

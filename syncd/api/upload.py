@@ -1,0 +1,261 @@
+"""`POST /api/v1/add-file`: one file, streamed to disk, becomes one invocation.
+
+Crash rule: file durable → invocation durable → 201. A crash before the invocation leaves a file that `orphans` finds;
+a crash after it leaves an invocation that will run, whether or not the caller saw the 201.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+import re
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any, cast
+
+import anyio
+from aiohttp import BodyPartReader, MultipartReader, web
+
+from syncd.api import rules, settings
+from syncd.api.auth import require_database
+from syncd.api.errors import RefusedError, bad_request
+from syncd.api.invocations import require_open
+from syncd.api.requests import loads, malformed_is_400, validated
+from syncd.api.route import Route, json_answer
+from syncd.api.schema import SourceChunkingConfig, SourceEmbeddingConfig
+from syncd.api.schema_jobs import AddFileResponse
+from syncd.api.services import SERVICES, Services
+from syncd.api.sources import require_existing
+from syncd.api.upload_file import Receiver, StoredFile, TooLongError, receiving
+from syncd.api.upload_form import FORM, LENGTH_HEADER, LENGTH_PARAMETER, MAX_FILE_BYTES
+from syncd.model import Chunking, Origin, Target
+
+MAX_PARTS = 16
+MAX_FIELD_BYTES = 64 * 1024
+MAX_FILENAME_BYTES = 1024
+MAX_CONTENT_TYPE_BYTES = 512
+READ_SIZE_BYTES = 256 * 1024
+IDLE_TIMEOUT_S = 60.0
+"""A sender that is silent for this long is given up on."""
+FIELD_LIMITS: Mapping[str, int] = {
+    "metadata": rules.MAX_METADATA_BYTES,
+    "content_type": MAX_CONTENT_TYPE_BYTES,
+}
+
+
+class Slots:
+    """How many uploads may be under way at once."""
+
+    def __init__(self, capacity: int) -> None:
+        self._free = capacity
+
+    @contextmanager
+    def one(self) -> Generator[None]:
+        """Hold a slot. Raises RefusedError (429) when none is free; never waits."""
+        if not self._free:
+            raise RefusedError(429, "too many uploads at once; try again when one has finished", {"Retry-After": "5"})
+        self._free -= 1
+        try:
+            yield
+        finally:
+            self._free += 1
+
+
+UPLOADS = web.AppKey("uploads", Slots)
+
+
+@dataclass(slots=True)
+class Form:
+    """The parts read so far."""
+
+    fields: dict[str, str] = field(default_factory=dict[str, str])
+    filename: str = ""
+    part_type: str = ""
+    file: StoredFile | None = None
+
+
+async def add_file(request: web.Request) -> web.Response:
+    """Receive a file and create the invocation that indexes it."""
+    services = request.app[SERVICES]
+    declared_bytes = _declared(request)
+    with request.app[UPLOADS].one(), receiving(services.upload_dir, declared_bytes) as receiver:
+        form = await _read_form(request, receiver, declared_bytes)
+        invocation_id = await _create_invocation(services, form, receiver)
+    services.wake()
+    return json_answer({"invocation_id": invocation_id}, 201)
+
+
+def _declared(request: web.Request) -> int:
+    text = request.headers.get(LENGTH_HEADER, "")
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and 1 <= int(text) <= MAX_FILE_BYTES):
+        raise bad_request(f"{LENGTH_HEADER} must be the file's size in bytes, 1-{MAX_FILE_BYTES}")
+    return int(text)
+
+
+async def _read_form(request: web.Request, receiver: Receiver, declared_bytes: int) -> Form:
+    if request.content_type != "multipart/form-data":
+        raise bad_request(f"content-type {request.content_type} is not understood; send multipart/form-data")
+    form = Form()
+    async with malformed_is_400("the multipart body"):
+        parts = await request.multipart()
+    for _ in range(MAX_PARTS):
+        part = await _next(parts)
+        if part is None:
+            break
+        if part.name == "file":
+            await _take_file(request, form, part, receiver, declared_bytes)
+        else:
+            await _take_field(form, part)
+    else:
+        raise bad_request(f"the form has more than {MAX_PARTS} parts; send fewer")
+    return form
+
+
+async def _next(parts: MultipartReader) -> BodyPartReader | None:
+    async with malformed_is_400("the multipart body"):
+        with anyio.fail_after(IDLE_TIMEOUT_S):
+            part = await parts.next()
+    if isinstance(part, MultipartReader):
+        raise bad_request("the form has a part that is multipart itself; send plain parts")
+    if part is not None and not part.name:
+        raise bad_request("the form has a part without a name; name every part")
+    return part
+
+
+async def _chunk(part: BodyPartReader, size_bytes: int) -> bytes:
+    async with malformed_is_400("the multipart body"):
+        with anyio.fail_after(IDLE_TIMEOUT_S):
+            return await part.read_chunk(size_bytes)
+
+
+async def _take_field(form: Form, part: BodyPartReader) -> None:
+    name = part.name or ""
+    limit_bytes = FIELD_LIMITS.get(name, MAX_FIELD_BYTES)
+    value = bytearray()
+    while chunk := await _chunk(part, 8192):
+        value += chunk
+        if len(value) > limit_bytes:
+            raise bad_request(f"{rules.shown(name)} has more than {limit_bytes} bytes; send a shorter one")
+    if name in form.fields:
+        raise bad_request(f"{rules.shown(name)} is given twice; give it once")
+    try:
+        form.fields[name] = value.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise bad_request(f"{rules.shown(name)} is not valid UTF-8") from error
+
+
+async def _take_file(
+    request: web.Request, form: Form, part: BodyPartReader, receiver: Receiver, declared_bytes: int
+) -> None:
+    if form.file is not None:
+        raise bad_request("the form has two parts named file; send one file a request")
+    form.filename = _filename(part)
+    form.part_type = part.headers.get("content-type", "")
+    target = _target(form)
+    require_database(request, target.database)
+    # What is wrong already is said before 200 MiB have travelled.
+    _options(request.app[SERVICES], form.fields)
+    await require_existing(request.app[SERVICES], target.database)
+    try:
+        while chunk := await _chunk(part, READ_SIZE_BYTES):
+            await receiver.write(chunk)
+    except TooLongError as error:
+        raise bad_request(f"the file has more than the {declared_bytes} bytes that {LENGTH_HEADER} declares") from error
+    form.file = await receiver.finish()
+    if form.file.size_bytes != declared_bytes:
+        raise bad_request(
+            f"the file has {form.file.size_bytes} bytes, but {LENGTH_HEADER} declares {declared_bytes}; send all of it"
+        )
+
+
+def _target(form: Form) -> Target:
+    try:
+        database, collection = form.fields["database_name"], form.fields["collection_name"]
+    except KeyError as error:
+        raise bad_request("database_name and collection_name must come before file") from error
+    return Target(database, rules.collection_name(collection))
+
+
+def _filename(part: BodyPartReader) -> str:
+    name = part.filename or ""
+    # Header bytes that are not UTF-8 arrive as lone surrogates, which nothing after this could store.
+    size_bytes = len(name.encode("utf-8", "surrogatepass"))
+    if not 0 < size_bytes <= MAX_FILENAME_BYTES or re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", name):
+        raise bad_request(f"the file part needs a filename of 1-{MAX_FILENAME_BYTES} bytes in UTF-8")
+    return name
+
+
+async def _create_invocation(services: Services, form: Form, receiver: Receiver) -> str:
+    target = _target(form)
+    asked = _asked(services, form)
+    try:
+        await require_open(services, target)
+    except RefusedError as error:
+        # The published document has no 409 here.
+        raise bad_request(str(error)) from error
+    source = await services.store.sources.upload_source(target.database, services.upload_embedding, Chunking())
+    # Before, not after: a request cancelled while the invocation is committed must not take its file away.
+    receiver.keep()
+    return (await services.store.invocations.create(source.id, target, Origin.API, asked)).id
+
+
+def _asked(services: Services, form: Form) -> dict[str, Any]:
+    if form.file is None:
+        raise bad_request("the form has no part named file; add one")
+    return {
+        "file": form.file.name,
+        "object_key": form.filename,
+        "size_bytes": form.file.size_bytes,
+        "sha256": form.file.sha256,
+        "content_type": _content_type(form),
+        **_options(services, form.fields),
+    }
+
+
+def _options(services: Services, given: Mapping[str, str]) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    if "custom_id" in given:
+        options["custom_id"] = rules.custom_id(given["custom_id"])
+    if "metadata" in given:
+        options["metadata"] = _metadata(given["metadata"])
+    if "embedding" in given:
+        config = validated(SourceEmbeddingConfig, loads(given["embedding"].encode(), "embedding"))
+        options["embedding"] = asdict(settings.embedding(services, services.upload_embedding, config))
+    if "chunking" in given:
+        chunking = validated(SourceChunkingConfig, loads(given["chunking"].encode(), "chunking"))
+        options["chunking"] = asdict(settings.chunking(chunking))
+    return options
+
+
+def _metadata(text: str) -> dict[str, Any]:
+    values = loads(text.encode(), "metadata")
+    if not isinstance(values, dict):
+        raise bad_request("metadata must be a JSON object")
+    return rules.metadata(cast(dict[str, Any], values), reserved=True)
+
+
+def _content_type(form: Form) -> str:
+    given = form.fields.get("content_type")
+    if given is not None and not re.fullmatch(r"[!-~][ -~]*", given):
+        raise bad_request("content_type must be a MIME type in ASCII")
+    if given:
+        return given
+    if form.part_type and form.part_type.isascii() and not form.part_type.startswith("application/octet-stream"):
+        return form.part_type
+    return mimetypes.guess_type(form.filename, strict=False)[0] or "application/octet-stream"
+
+
+ROUTES = (
+    Route(
+        "POST",
+        "/api/v1/add-file",
+        add_file,
+        "add_file",
+        "File Upload",
+        "Upload and index a file",
+        {201: AddFileResponse},
+        errors=(400, 401, 403, 404, 429, 500),
+        raw_body=FORM,
+        headers=(LENGTH_PARAMETER,),
+    ),
+)

@@ -1,0 +1,100 @@
+"""Uploaded bytes on their way to disk: limited while they stream, durable before anybody is told."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Collection, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from anyio import to_thread
+
+WRITE_SIZE_BYTES = 1 << 20
+"""Bytes gathered in memory before one hop to a thread writes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file that survives power loss. `name` is its generated name in the upload folder."""
+
+    name: str
+    size_bytes: int
+    sha256: str
+
+
+class TooLongError(Exception):
+    """More bytes came than were declared."""
+
+
+class Receiver:
+    """One file being received. Nothing of it stays on disk unless `keep` was called."""
+
+    def __init__(self, folder: Path, limit_bytes: int) -> None:
+        self._path = folder / uuid.uuid4().hex
+        self._limit_bytes = limit_bytes
+        self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        self._digest = sha256()
+        self._waiting = bytearray()
+        self._size_bytes = 0
+        self._kept = False
+
+    async def write(self, chunk: bytes | bytearray) -> None:
+        """Take bytes, waiting for the disk now and then. Raises TooLongError at the first byte beyond the limit."""
+        self._size_bytes += len(chunk)
+        if self._size_bytes > self._limit_bytes:
+            raise TooLongError
+        self._waiting += chunk
+        if len(self._waiting) >= WRITE_SIZE_BYTES:
+            await to_thread.run_sync(self._flush)
+
+    async def finish(self) -> StoredFile:
+        """Make the bytes and the file's name durable; waits for the disk."""
+        await to_thread.run_sync(self._sync)
+        return StoredFile(self._path.name, self._size_bytes, self._digest.hexdigest())
+
+    def keep(self) -> None:
+        """Leave the file in place: an invocation owns it now."""
+        self._kept = True
+
+    def close(self) -> None:
+        """Close, and remove the file unless it is kept."""
+        os.close(self._file)
+        if not self._kept:
+            self._path.unlink(missing_ok=True)
+
+    def _flush(self) -> None:
+        view = memoryview(bytes(self._waiting))
+        self._waiting.clear()
+        self._digest.update(view)
+        while view:
+            view = view[os.write(self._file, view) :]
+
+    def _sync(self) -> None:
+        self._flush()
+        os.fsync(self._file)
+        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+@contextmanager
+def receiving(folder: Path, limit_bytes: int) -> Generator[Receiver]:
+    """Receive one file into `folder`; whatever goes wrong, an unkept file is gone afterwards."""
+    receiver = Receiver(folder, limit_bytes)
+    try:
+        yield receiver
+    finally:
+        receiver.close()
+
+
+def orphans(folder: Path, owned: Collection[str]) -> list[Path]:
+    """Return the files in `folder` that no invocation owns: left by a crash between fsync and the invocation.
+
+    Call at start-up, before uploads are accepted; `owned` are the names (`request["file"]`) still needed.
+    """
+    return sorted(path for path in folder.iterdir() if path.is_file() and path.name not in owned)

@@ -1,0 +1,50 @@
+"""The multipart form of `POST /api/v1/add-file`, as the published document describes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+LENGTH_HEADER = "x-upload-content-length"
+MAX_FILE_BYTES = 209_715_200
+"""200 MiB, the published limit."""
+
+
+def _text(description: str, **limits: int) -> dict[str, Any]:
+    return {"type": "string", "description": description, **limits}
+
+
+FORM: Mapping[str, Any] = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["database_name", "collection_name", "file"],
+                "properties": {
+                    "database_name": _text("Database in which to index the file. Must come before `file`."),
+                    "collection_name": _text("Target collection, created on first use. Must come before `file`."),
+                    "file": {
+                        "type": "string",
+                        "format": "binary",
+                        "description": "The file; the part's filename is the document's name.",
+                    },
+                    "custom_id": _text("Chunk ids begin with this instead of sha256(filename).", maxLength=120),
+                    "metadata": _text("JSON object merged into every chunk's metadata; no chroma_* keys; 16 KiB."),
+                    "embedding": _text("JSON `SourceEmbeddingConfig`."),
+                    "chunking": _text("JSON `SourceChunkingConfig`."),
+                    "content_type": _text("MIME type, instead of the part's own or the suffix's.", maxLength=512),
+                },
+            },
+            "encoding": {"file": {"contentType": "application/octet-stream"}},
+        }
+    },
+}
+
+LENGTH_PARAMETER: Mapping[str, Any] = {
+    "name": LENGTH_HEADER,
+    "in": "header",
+    "description": "The file's size in bytes; enforced while it streams.",
+    "required": True,
+    "schema": {"type": "integer", "format": "int64", "minimum": 1, "maximum": MAX_FILE_BYTES},
+}

@@ -1,0 +1,131 @@
+"""Records of the store as the JSON of the published document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from syncd.api.schema import FolderSource, GithubSource, S3Source, UploadSource, WebSource
+from syncd.api.schema_base import Model, seconds
+from syncd.api.services import Pace
+from syncd.model import Embedding, Invocation, SourceRecord, SourceType, State
+from syncd.store.invocations import DocumentOutcome
+
+SETTINGS: Mapping[SourceType, type[Model]] = {
+    SourceType.GITHUB: GithubSource,
+    SourceType.WEB: WebSource,
+    SourceType.S3: S3Source,
+    SourceType.UPLOAD: UploadSource,
+    SourceType.FOLDER: FolderSource,
+}
+SECRETS = frozenset({"aws_access_key_id", "aws_secret_access_key"})
+"""Settings that no answer may hold; the store keeps them as credentials, so this is the second lock."""
+
+
+def moment(value: datetime) -> str:
+    """Return RFC 3339 in UTC."""
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def source_view(source: SourceRecord) -> dict[str, Any]:
+    """Return a source in the shape of `Source`."""
+    shown = SETTINGS[source.type].model_fields.keys() - SECRETS
+    dense = _dense(source.embedding)
+    view: dict[str, Any] = {
+        "id": source.id,
+        "database_name": source.database,
+        source.type.value: {name: value for name, value in source.settings.items() if name in shown},
+        "embedding_model": dense,
+        "embedding": {"dense": dense, "sparse": _sparse(source.embedding)},
+        "chunking": _chunking(source),
+        "created_at": moment(source.created_at),
+    }
+    return view if source.name is None else {**view, "name": source.name}
+
+
+def source_item(source: SourceRecord, latest: Invocation | None) -> dict[str, Any]:
+    """Return a source in the shape of `SourceListItem`."""
+    if latest is None:
+        collection = source.settings.get("collection_name", "")
+        metadata = {"database_name": source.database, "collection_name": collection, **_kind(source, {})}
+        return {**source_view(source), "status": "pending", "metadata": metadata}
+    return {**source_view(source), "status": _status(latest), "metadata": _job_metadata(latest, source)}
+
+
+def job_view(invocation: Invocation, source: SourceRecord | None, pace: Pace | None = None) -> dict[str, Any]:
+    """Return an invocation in the shape of `Job`. `source` None: it was deleted."""
+    unfinished = invocation.state in (State.PENDING, State.PROCESSING)
+    pace = pace or Pace()
+    return {
+        "id": invocation.id,
+        "source_id": invocation.source_id,
+        "status": _status(invocation),
+        "metadata": _job_metadata(invocation, source),
+        "created_at": moment(invocation.created_at),
+        "started_at": moment(invocation.started_at) if invocation.started_at else None,
+        "origin": invocation.origin.value,
+        "attempts": invocation.attempts,
+        "note": invocation.error if unfinished else None,
+        "counts": asdict(invocation.counts),
+        "eta_s": seconds(pace.eta_s),
+        "tokens_per_s": seconds(pace.tokens_per_s),
+    }
+
+
+def document_view(outcome: DocumentOutcome) -> dict[str, Any]:
+    """Return an outcome in the shape of `DocumentView`."""
+    return {**asdict(outcome), "at": moment(outcome.at)}
+
+
+def _status(invocation: Invocation) -> str | dict[str, Any]:
+    if invocation.state is State.FAILED:
+        return {"failed": {"error": invocation.error or "unknown"}}
+    if invocation.state is State.COMPLETE:
+        finished = invocation.finished_at or invocation.created_at
+        took = finished - (invocation.started_at or invocation.created_at)
+        duration_ms = max(0, round(took.total_seconds() * 1000))
+        return {"complete": {"finished_at": moment(finished), "duration_ms": duration_ms}}
+    return invocation.state.value
+
+
+def _job_metadata(invocation: Invocation, source: SourceRecord | None) -> dict[str, Any]:
+    target = invocation.target
+    names = {"database_name": target.database, "collection_name": target.collection}
+    return {**names, **_kind(source, invocation.request)}
+
+
+def _kind(source: SourceRecord | None, request: Mapping[str, Any]) -> dict[str, Any]:
+    if source and source.type is SourceType.GITHUB:
+        return {"github": {"git_ref_identifier": request.get("ref") or {"branch": "HEAD"}}}
+    if source and source.type is SourceType.S3:
+        bucket = source.settings.get("bucket_name", "")
+    else:
+        bucket = source.type.value if source else "Unknown"
+    asked = {
+        "object_key": request.get("object_key"),
+        "custom_id": request.get("custom_id"),
+        "additional_metadata": request.get("metadata"),
+    }
+    return {"s3": {"bucket_name": bucket, **asked}}
+
+
+def _dense(embedding: Embedding) -> dict[str, Any]:
+    task = embedding.task
+    if task is None:
+        return {"model": embedding.model, "task": None}
+    prompts = {"document_prompt": task.document_prompt, "query_prompt": task.query_prompt}
+    return {"model": embedding.model, "task": {"task_name": task.name, **prompts}}
+
+
+def _sparse(embedding: Embedding) -> dict[str, Any] | None:
+    return {"model": embedding.sparse_model, "key": embedding.sparse_key} if embedding.sparse_model else None
+
+
+def _chunking(source: SourceRecord) -> dict[str, Any]:
+    chunking = source.chunking
+    size = {"type": chunking.type, "max_size_bytes": chunking.max_size_bytes}
+    if chunking.type == "lines":
+        return {**size, "max_lines": chunking.max_lines}
+    return {**size, "target_size_bytes": chunking.target_size_bytes, "breadcrumb": chunking.breadcrumb}

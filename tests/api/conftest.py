@@ -1,0 +1,181 @@
+"""The real server on a free port, the real store in a temporary folder, a real Chroma beside them."""
+
+import asyncio
+import dataclasses
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import aiohttp
+import anyio
+import numpy as np
+import pytest
+
+from syncd.api import ApiServer, Services, create_app
+from syncd.api.schema_search import Hit, SearchResponse
+from syncd.chroma.client import Chroma, ChromaSettings
+from syncd.errors import NotFoundError
+from syncd.model import Embedding, EmbeddingTask, SourceType
+from syncd.store import Store
+
+QWEN = "Qwen/Qwen3-Embedding-0.6B"
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+SPLADE = "prithivida/Splade_PP_en_v1"
+READY = frozenset({SourceType.GITHUB, SourceType.S3, SourceType.UPLOAD, SourceType.FOLDER})
+
+
+class Api:
+    """A running API and a client of it; `token` may do everything in the tests' database."""
+
+    def __init__(self, services, server, session, token, database):
+        self.services = services
+        self.server = server
+        self.store = services.store
+        self.database = database
+        self.token = token
+        self._session = session
+        self.woken = 0
+
+    @property
+    def url(self):
+        host, port = self.server.address
+        return f"http://{host}:{port}"
+
+    async def call(self, method, path, token="own", headers=None, **options):
+        """Return the status and the parsed body (None when empty)."""
+        token = self.token if token == "own" else token
+        headers = {**({"x-chroma-token": token} if token else {}), **(headers or {})}
+        async with self._session.request(method, self.url + path, headers=headers, **options) as answer:
+            body = await answer.json() if await answer.read() else None
+            return answer.status, body
+
+    async def get(self, path, **options):
+        return await self.call("GET", path, **options)
+
+    async def post(self, path, json=None, **options):
+        return await self.call("POST", path, **({} if json is None else {"json": json}), **options)
+
+    async def make_source(self, database=None, **settings):
+        body = {"database_name": database or self.database, **(settings or {"github": {"repository": "octo/cat"}})}
+        status, answer = await self.post("/api/v1/sources", body)
+        assert status == 201, answer
+        return answer["source_id"]
+
+    async def make_invocation(self, source_id=None, **body):
+        source_id = source_id or await self.make_source()
+        asked = {"target_collection_name": "docs", **body}
+        status, answer = await self.post(f"/api/v1/sources/{source_id}/invocations", asked)
+        assert status == 201, answer
+        return answer["invocation_id"]
+
+
+def services_for(store, chroma, folder: Path, wake):
+    async def healthy():
+        return None
+
+    async def status():
+        return {"version": "test", "mailboxes": {}}
+
+    async def search(wanted):
+        if wanted.collection_name == "missing":
+            raise NotFoundError("collection 'missing' does not exist; sync something into it first")
+        hit = Hit(id="a-0", score=0.5, text=wanted.query, metadata={"key": "a"})
+        return SearchResponse(hits=[hit][: wanted.limit], mode=wanted.mode)
+
+    async def embed_query(target, texts):
+        return np.eye(len(texts), 3, dtype=np.float32)
+
+    uploads = folder / "uploads"
+    uploads.mkdir()
+    return Services(
+        store=store,
+        chroma=chroma,
+        upload_dir=uploads,
+        wake=wake,
+        health=healthy,
+        status=status,
+        progress=lambda _: None,
+        search=search,
+        embed_query=embed_query,
+        check_source=lambda kind, settings: None,
+        available_types=READY,
+        models=frozenset({QWEN, MINILM}),
+        sparse_models=frozenset({"Chroma/BM25", SPLADE}),
+        default_embedding=Embedding(QWEN),
+        upload_embedding=Embedding(QWEN, EmbeddingTask("generic_retrieval"), SPLADE),
+        folder_roots=(folder / "allowed",),
+        max_uploads=2,
+    )
+
+
+class Started(asyncio.Event):
+    """The part of anyio's TaskStatus that an actor uses."""
+
+    def started(self, value=None):
+        self.set()
+
+
+@asynccontextmanager
+async def serving(services, limits=None):
+    """Run the API actor; yield it once it listens."""
+    server = ApiServer(create_app(services), "127.0.0.1", 0, limits)
+    status = Started()
+    task = asyncio.create_task(server.run(task_status=status))
+    await asyncio.wait({task, waiting := asyncio.create_task(status.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    if task.done():
+        waiting.cancel()
+        await task
+    try:
+        yield server
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+@pytest.fixture(scope="session")
+def database(chroma_server):
+    """A database that exists in Chroma."""
+
+    async def make():
+        async with Chroma(ChromaSettings(port=chroma_server.port)) as chroma:
+            await chroma.create_database("api-tests")
+
+    anyio.run(make)
+    return "api-tests"
+
+
+@pytest.fixture
+async def chroma(chroma_server):
+    async with Chroma(ChromaSettings(port=chroma_server.port)) as client:
+        yield client
+
+
+@pytest.fixture
+async def store(tmp_path):
+    store = await Store.open(tmp_path / "state")
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def api_with(store, chroma, tmp_path, database):
+    """Start the API with changed services: `async with api_with(max_uploads=1) as api`."""
+
+    @asynccontextmanager
+    async def start(limits=None, **changes):
+        def wake():
+            api.woken += 1
+
+        services = dataclasses.replace(services_for(store, chroma, tmp_path, wake), **changes)
+        token = await store.tokens.create("tests")
+        async with serving(services, limits) as server, aiohttp.ClientSession() as session:
+            api = Api(services, server, session, token, database)
+            yield api
+
+    return start
+
+
+@pytest.fixture
+async def api(api_with):
+    async with api_with() as api:
+        yield api

@@ -1,0 +1,222 @@
+import pytest
+
+from syncd.errors import PermanentError
+from syncd.model import SourceType
+from tests.api.conftest import MINILM, QWEN
+
+S3 = {"bucket_name": "bucket", "region": "eu-west-1", "collection_name": "docs"}
+KEYS = {"aws_access_key_id": "AKIA", "aws_secret_access_key": "very-secret"}
+
+
+async def test_a_created_source_can_be_shown_listed_and_deleted(api):
+    source_id = await api.make_source(github={"repository": "octo/cat", "include_globs": ["*.py"]})
+
+    status, shown = await api.get(f"/api/v1/sources/{source_id}")
+    assert status == 200
+    assert shown["github"] == {"repository": "octo/cat", "include_globs": ["*.py"]}
+    assert shown["embedding_model"] == {"model": QWEN, "task": None}
+    assert shown["chunking"]["max_size_bytes"] == 8192
+    _, listed = await api.get(f"/api/v1/sources?database_name={api.database}")
+    assert [source["id"] for source in listed] == [source_id]
+    assert await api.call("DELETE", f"/api/v1/sources/{source_id}") == (204, None)
+    assert (await api.get(f"/api/v1/sources/{source_id}"))[0] == 404
+    assert (await api.call("DELETE", f"/api/v1/sources/{source_id}"))[0] == 404
+
+
+async def test_creating_a_source_wakes_the_syncer(api):
+    await api.make_source()
+    assert api.woken == 1
+
+
+async def test_the_older_embedding_model_means_the_same_as_embedding_dense(api):
+    task = {"task_name": "code", "document_prompt": None, "query_prompt": "Q: "}
+    model = {"model": MINILM, "task": task}
+    for field in ({"embedding_model": model}, {"embedding": {"dense": model}}):
+        status, made = await api.post(
+            "/api/v1/sources", {"database_name": api.database, "github": {"repository": "a/b"}, **field}
+        )
+        assert status == 201
+        _, shown = await api.get(f"/api/v1/sources/{made['source_id']}")
+        assert shown["embedding_model"] == shown["embedding"]["dense"] == model
+
+
+async def test_lines_chunking_has_its_documented_defaults(api):
+    body = {"database_name": api.database, "github": {"repository": "a/b"}, "chunking": {"type": "lines"}}
+    _, made = await api.post("/api/v1/sources", body)
+    _, shown = await api.get(f"/api/v1/sources/{made['source_id']}")
+    assert shown["chunking"] == {"type": "lines", "max_lines": 10, "max_size_bytes": 4096}
+
+
+async def test_an_inline_key_is_stored_encrypted_and_never_shown(api, store):
+    source_id = await api.make_source(s3={**S3, **KEYS})
+
+    _, shown = await api.get(f"/api/v1/sources/{source_id}")
+    _, listed = await api.get("/api/v1/sources")
+    number = shown["s3"]["aws_credential_id"]
+    assert shown["s3"] == {**S3, "aws_credential_id": number}
+    assert "very-secret" not in str(listed)
+    assert "AKIA" not in str(listed)
+    assert "very-secret" not in str((await store.sources.get(source_id)).settings)
+    assert await store.credentials.get(number, api.database) == KEYS
+    other = await api.make_source(s3={**S3, "aws_credential_id": number})
+    assert (await api.get(f"/api/v1/sources/{other}"))[1]["s3"]["aws_credential_id"] == number
+
+
+async def test_a_secret_that_slipped_into_the_settings_is_not_shown(api, store):
+    source = await store.sources.create(SourceType.S3, api.database, {**S3, **KEYS}, *await parts(store, api))
+    _, shown = await api.get(f"/api/v1/sources/{source.id}")
+    assert shown["s3"] == S3
+
+
+async def parts(store, api):
+    example = await store.sources.get(await api.make_source())
+    return example.embedding, example.chunking
+
+
+@pytest.mark.parametrize(
+    ("credential", "status"),
+    [
+        ({}, 400),
+        ({"aws_access_key_id": "AKIA"}, 400),
+        ({"aws_secret_access_key": "s"}, 400),
+        ({**KEYS, "aws_credential_id": 1}, 400),
+        ({"aws_credential_id": 999}, 404),
+        ({"aws_credential_id": True}, 400),
+        ({"aws_credential_id": 2**31}, 400),
+    ],
+)
+async def test_s3_credentials_come_whole_and_one_way_only(api, credential, status):
+    body = {"database_name": api.database, "s3": {**S3, **credential}}
+    assert (await api.post("/api/v1/sources", body))[0] == status
+
+
+async def test_a_credential_belongs_to_its_database(api, store, chroma):
+    await chroma.create_database("api-tests-other")
+    number = await store.credentials.add("api-tests-other", "aws", KEYS)
+    body = {"database_name": api.database, "s3": {**S3, "aws_credential_id": number}}
+    assert (await api.post("/api/v1/sources", body))[0] == 404
+
+
+async def test_a_database_that_chroma_lacks_is_404(api):
+    for name in ("no-such-database", "", ".", "..", "a/b", "x" * 600, "nul\0"):
+        body = {"database_name": name, "github": {"repository": "a/b"}}
+        assert (await api.post("/api/v1/sources", body))[0] == 404, name
+
+
+async def test_types_that_are_not_ready_say_so(api):
+    body = {"database_name": api.database, "web_scrape": {"starting_url": "https://example.com"}}
+    status, answer = await api.post("/api/v1/sources", body)
+    assert status == 400
+    assert "not available yet" in answer["message"]
+
+
+async def test_upload_sources_cannot_be_made_by_hand(api):
+    status, answer = await api.post("/api/v1/sources", {"database_name": api.database, "file_upload": {}})
+    assert status == 400
+    assert "add-file" in answer["message"]
+
+
+async def test_a_folder_must_lie_below_an_allowed_one(api, tmp_path):
+    allowed = tmp_path / "allowed"
+    (allowed / "inside").mkdir(parents=True)
+    (allowed / "link").symlink_to(tmp_path)
+    for path in ("/etc", str(allowed / ".."), str(allowed / "link" / "state"), "relative", "\0"):
+        body = {"database_name": api.database, "folder": {"path": path}}
+        assert (await api.post("/api/v1/sources", body))[0] == 400, path
+    await api.make_source(folder={"path": str(allowed / "inside")})
+
+
+async def test_a_types_own_check_is_a_400_that_names_the_type(api_with):
+    def refuse(kind, settings):
+        raise PermanentError("include_globs are wrong")
+
+    async with api_with(check_source=refuse) as api:
+        status, answer = await api.post(
+            "/api/v1/sources", {"database_name": api.database, "github": {"repository": "a/b"}}
+        )
+    assert (status, answer["message"]) == (400, "github: include_globs are wrong")
+
+
+GITHUB = {"repository": "octo/cat"}
+WRONG = {
+    "no type": {},
+    "two types": {"github": GITHUB, "s3": {**S3, **KEYS}},
+    "type is null": {"github": None},
+    "type is a string": {"github": "octo/cat"},
+    "no repository": {"github": {}},
+    "odd repository": {"github": {"repository": "--upload-pack=x"}},
+    "parent repository": {"github": {"repository": "a/.."}},
+    "glob twice": {"github": {**GITHUB, "include_globs": ["*", "*"]}},
+    "globs of numbers": {"github": {**GITHUB, "include_globs": [1]}},
+    "odd watched branch": {"github": {**GITHUB, "watch": {"branch": "-x", "target_collection_name": "docs"}}},
+    "watch without target": {"github": {**GITHUB, "watch": {}}},
+    "unknown model": {"github": GITHUB, "embedding_model": {"model": "other"}},
+    "models differ": {
+        "github": GITHUB,
+        "embedding_model": {"model": QWEN},
+        "embedding": {"dense": {"model": MINILM}},
+    },
+    "dense without model": {"github": GITHUB, "embedding": {"dense": {}}},
+    "null embedding": {"github": GITHUB, "embedding": None},
+    "null chunking": {"github": GITHUB, "chunking": None},
+    "unknown chunking": {"github": GITHUB, "chunking": {"type": "pages"}},
+    "chunks of nothing": {"github": GITHUB, "chunking": {"type": "lines", "max_lines": 0}},
+    "size as text": {"github": GITHUB, "chunking": {"type": "lines", "max_size_bytes": "4096"}},
+    "lines of tree-sitter": {"github": GITHUB, "chunking": {"type": "tree_sitter", "max_lines": 5}},
+    "unknown sparse model": {"github": GITHUB, "embedding": {"sparse": {"model": "bm25"}}},
+    "upload with settings": {"file_upload": {"x": 1}},
+    "odd collection": {"s3": {**S3, **KEYS, "collection_name": "A"}},
+    "unknown auto_sync": {"s3": {**S3, **KEYS, "auto_sync": "always"}},
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())
+async def test_a_wrong_payload_is_400(api, wrong):
+    status, answer = await api.post("/api/v1/sources", {"database_name": api.database, **wrong})
+    assert status == 400
+    assert set(answer) == {"error", "message"}
+    assert await api.store.sources.list() == []
+
+
+async def test_an_answer_about_a_wrong_payload_does_not_repeat_secrets(api):
+    body = {"database_name": api.database, "s3": {**S3, **KEYS, "aws_secret_access_key": ["very-secret"]}}
+    status, answer = await api.post("/api/v1/sources", body)
+    assert status == 400
+    assert "very-secret" not in str(answer)
+
+
+async def test_lists_are_filtered_paged_and_ordered(api):
+    made = [await api.make_source() for _ in range(3)]
+    bucket = await api.make_source(s3={**S3, **KEYS})
+
+    async def ids(query):
+        status, listed = await api.get(f"/api/v1/sources?{query}")
+        assert status == 200
+        return [source["id"] for source in listed]
+
+    assert await ids("") == [bucket, *reversed(made)]
+    assert await ids("order_by=ASC&limit=2") == made[:2]
+    assert await ids("order_by=ASC&limit=2&offset=2") == [made[2], bucket]
+    assert await ids("source_type=s3") == [bucket]
+    assert await ids("limit=0") == []
+    assert await ids("database_name=other") == []
+    assert await ids(f"limit={10**40}&offset=0") == await ids("")
+    assert await ids(f"offset={10**40}") == []
+
+
+async def test_a_listed_source_carries_its_latest_invocations_status(api):
+    source_id = await api.make_source()
+    assert (await api.get("/api/v1/sources"))[1][0]["status"] == "pending"
+    invocation_id = await api.make_invocation(source_id)
+    await api.call("PUT", f"/api/v1/invocations/{invocation_id}")
+    (listed,) = (await api.get("/api/v1/sources"))[1]
+    assert listed["status"] == "cancelled"
+    assert listed["metadata"]["collection_name"] == "docs"
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["limit=-1", "limit=x", "limit=1.5", "limit=", "source_type=ftp", "order_by=up", "limit=1&limit=2", "limit=١"],
+)
+async def test_a_wrong_query_is_400(api, query):
+    assert (await api.get(f"/api/v1/sources?{query}"))[0] == 400
