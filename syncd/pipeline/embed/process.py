@@ -1,0 +1,147 @@
+"""The model's process as the daemon sees it: started when needed, replaced when it dies or hangs, poison isolated."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self, TypeVar
+
+import numpy as np
+import structlog
+
+from syncd.errors import PermanentError, RetryableError
+from syncd.model import Vectors
+from syncd.pipeline.embed.variant import RunSettings
+from syncd.pipeline.embed.windows import Tokens, join, split
+from syncd.runtime.frames import Frame
+from syncd.runtime.process import ChildDiedError, environment
+from syncd.runtime.worker import CallTimeoutError, Worker
+
+WORKER = "syncd.pipeline.embed.worker"
+log = structlog.get_logger()
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLimits:
+    """When a silent process counts as hung: a slow core under load computes some 5 tokens of a large model a second."""
+
+    start_s: float = 300.0
+    call_s: float = 60.0
+    token_s: float = 0.2
+
+
+class EngineDownError(RetryableError):
+    """The model's process cannot be started now."""
+
+
+class ModelProcess:
+    """Computes with one model file. Use it as an async context manager, and everything from that one task.
+
+    Entering starts the process. A call that finds it dead starts it again first.
+    """
+
+    def __init__(
+        self, name: str, settings: RunSettings, limits: TimeLimits | None = None, worker: str = WORKER
+    ) -> None:
+        self._name = name
+        self._settings = settings
+        self._limits = limits or TimeLimits()
+        self._module = worker
+        self._worker: Worker | None = None
+        self.dimensions = 0
+        self.batch_tokens = 0
+        self.starts = 0
+
+    @property
+    def pid(self) -> int | None:
+        """The process id while it runs."""
+        return self._worker.pid if self._worker else None
+
+    async def __aenter__(self) -> Self:
+        await self._started()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stop()
+
+    async def tokens(self, texts: Sequence[str]) -> list[list[Tokens]]:
+        """Return the windows of each text. Raises what `Worker.call` raises, and EngineDownError."""
+        limit_s = self._limits.call_s + self._limits.token_s * sum(map(len, texts)) / 4
+        reply = await self._call({"op": "tokens", "texts": list(texts)}, b"", limit_s)
+        lengths: list[list[int]] = reply.header["lengths"]
+        flat = iter(split(reply.payload, [length for of_text in lengths for length in of_text]))
+        return [[next(flat) for _ in of_text] for of_text in lengths]
+
+    async def vectors(self, windows: Sequence[Tokens]) -> Vectors:
+        """Return one row per window, of length 1, or NaN where the model gave no usable one. Raises as `tokens`."""
+        lengths = [len(window) for window in windows]
+        limit_s = self._limits.call_s + self._limits.token_s * sum(lengths)
+        reply = await self._call({"op": "vectors", "lengths": lengths}, join(windows), limit_s)
+        return np.frombuffer(reply.payload, dtype=np.float32).reshape(len(windows), self.dimensions)
+
+    async def probe(self, tap: bool) -> Vectors:
+        """Return the vectors of the probe's texts, computed with or without the tap. Raises as `tokens`."""
+        reply = await self._call({"op": "probe", "tap": tap}, b"", self._limits.start_s)
+        return np.frombuffer(reply.payload, dtype=np.float32).reshape(-1, self.dimensions)
+
+    async def _call(self, header: Mapping[str, Any], payload: bytes, limit_s: float) -> Frame:
+        worker = await self._started()
+        try:
+            return await worker.call(header, payload, timeout_s=limit_s)
+        except (ChildDiedError, CallTimeoutError) as error:
+            log.warning("model.died", model=self._name, error=str(error))
+            await self._stop()
+            raise
+
+    async def _started(self) -> Worker:
+        if self._worker is None:
+            env = environment(OMP_WAIT_POLICY="passive", GGML_NO_BACKTRACE="1", TOKENIZERS_PARALLELISM="false")
+            worker = Worker(
+                self._name, self._module, [self._settings.to_json()], env=env, start_limit_s=self._limits.start_s
+            )
+            try:
+                await worker.__aenter__()
+            except (ChildDiedError, CallTimeoutError) as error:
+                raise EngineDownError(f"model {self._name} does not start: {error}") from error
+            self._worker = worker
+            self.starts += 1
+            self.dimensions, self.batch_tokens = worker.hello["dimensions"], worker.hello["batch_tokens"]
+        return self._worker
+
+    async def _stop(self) -> None:
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            await worker.__aexit__()
+
+
+async def isolating(
+    items: Sequence[T], call: Callable[[Sequence[T]], Awaitable[Iterable[R]]]
+) -> list[R | PermanentError]:
+    """Return `call`'s result for each of `items`, or the error of those that cannot be computed.
+
+    A call during which the process died or hung is made once more; dead again, or refused, it is halved, so that only
+    what kills the process fails. A lone item gets two tries at every depth: a kill from outside is no fault of its.
+    Raises EngineDownError when the process cannot be started at all.
+    """
+    return await _isolating(items, call, tries=2)
+
+
+async def _isolating(
+    items: Sequence[T], call: Callable[[Sequence[T]], Awaitable[Iterable[R]]], tries: int
+) -> list[R | PermanentError]:
+    failure: Exception | None = None
+    for _ in range(max(tries, 2 if len(items) == 1 else 1)):
+        try:
+            return list(await call(items))
+        except PermanentError as error:
+            failure = error
+            break
+        except (ChildDiedError, CallTimeoutError) as error:
+            failure = error
+    if len(items) == 1:
+        return [PermanentError(f"the model cannot embed this text: {failure}")]
+    middle = len(items) // 2
+    halves = [await _isolating(half, call, tries=1) for half in (items[:middle], items[middle:])]
+    return halves[0] + halves[1]

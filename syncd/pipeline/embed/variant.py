@@ -1,0 +1,71 @@
+"""How a model file is run: what the parent decides and tells the worker process, as plain values."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, Self
+
+Pooling = Literal["mean", "cls", "last"]
+Device = Literal["auto", "cpu", "cuda", "metal", "vulkan"]
+
+_CPU_BATCH_TOKENS = 512
+_GPU_BATCH_TOKENS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What differs between builds and machines and never changes what a vector means; the start-up probe chooses it.
+
+    `tap`: stop before the vocabulary head. `extra_bufts`: let llama.cpp repack weights for AMX and the like, which
+    some compilers miscompile.
+    """
+
+    tap: bool = True
+    extra_bufts: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """One model file and how the worker process runs it. `max_tokens` counts the special tokens of a window.
+
+    `threads` 0: every core this process may use. `sequences` is how many texts one decode may hold; 0: one at a time
+    for bidirectional models on a CPU, where attention over the whole batch costs more than calls do, else 32.
+    """
+
+    path: Path
+    pooling: Pooling
+    max_tokens: int
+    variant: Variant = field(default_factory=Variant)
+    device: Device = "auto"
+    threads: int = 0
+    sequences: int = 0
+    niceness: int = 10
+
+    def with_variant(self, variant: Variant) -> Self:
+        """Return the same settings for another variant."""
+        return replace(self, variant=variant)
+
+    def to_json(self) -> str:
+        """Return them as one command-line argument."""
+        return json.dumps({**asdict(self), "path": str(self.path)})
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return what `to_json` wrote."""
+        values: dict[str, Any] = json.loads(text)
+        values["path"] = Path(values["path"])
+        values["variant"] = Variant(**values["variant"])
+        return cls(**values)
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def batch_tokens(max_tokens: int, offloaded: bool) -> int:
+    """Return how many tokens one decode should hold: on a CPU more gains nothing and makes queries wait longer."""
+    return max(max_tokens, _GPU_BATCH_TOKENS if offloaded else _CPU_BATCH_TOKENS)

@@ -1,0 +1,100 @@
+"""The model's own process: `python -m syncd.pipeline.embed.worker SETTINGS`, frames over stdin and stdout.
+
+Its hello holds dimensions and batch_tokens. Requests, each answered with one frame:
+
+    {"op": "tokens", "texts": [...]}       → {"lengths": [[7], [254, 31], ...]}, int32 tokens of all windows in order
+    {"op": "vectors", "lengths": [7, 254]} and int32 tokens → float32 rows of length 1, NaN where not finite
+    {"op": "probe", "tap": true}           → float32 rows of PROBE_TEXTS, computed in a context of their own
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+
+from syncd.errors import SyncdError
+from syncd.model import Vectors
+from syncd.pipeline.embed.llama import LlamaContext, LlamaModel, quieten
+from syncd.pipeline.embed.variant import RunSettings
+from syncd.pipeline.embed.windows import Tokens, batches, cut, join, normalised, split
+from syncd.runtime.child import open_channel
+from syncd.runtime.frames import Frame
+
+PROBE_TEXTS = (
+    "def parse(line: str) -> tuple[str, int]:\n    name, _, count = line.partition('=')\n    return name, int(count)\n",
+    "The quick brown fox jumps over the lazy dog.",
+    "Größe, 大きさ, размер",
+    "x",
+)
+
+
+class EmbedWorker:
+    """Answers the requests above for one model file."""
+
+    def __init__(self, settings: RunSettings) -> None:
+        self._settings = settings
+        self._model = LlamaModel(settings)
+        self._context = LlamaContext(self._model, settings.variant.tap)
+
+    def hello(self) -> dict[str, int]:
+        """Return what the parent needs to know of the model."""
+        return {"dimensions": self._model.dimensions, "batch_tokens": self._context.batch_tokens}
+
+    def handle(self, request: Frame) -> Frame:
+        """Answer one request."""
+        match request.header["op"]:
+            case "tokens":
+                return self._tokens(request.header["texts"])
+            case "vectors":
+                windows = split(request.payload, request.header["lengths"])
+                return Frame(payload=compute(self._context, windows).tobytes())
+            case "probe":
+                return self._probe(tap=request.header["tap"])
+            case unknown:
+                raise ValueError(f"unknown request {unknown!r}")
+
+    def _windows(self, text: str) -> list[Tokens]:
+        return cut(self._model.tokens(text), self._model.frame, self._settings.max_tokens)
+
+    def _tokens(self, texts: Sequence[str]) -> Frame:
+        windows = [self._windows(text) for text in texts]
+        lengths = [[len(window) for window in of_text] for of_text in windows]
+        return Frame({"lengths": lengths}, join(window for of_text in windows for window in of_text))
+
+    def _probe(self, tap: bool) -> Frame:
+        context = LlamaContext(self._model, tap)
+        windows = [window for text in PROBE_TEXTS for window in self._windows(text)]
+        return Frame(payload=compute(context, windows).tobytes())
+
+
+def compute(context: LlamaContext, windows: Sequence[Tokens]) -> Vectors:
+    """Return the unit vectors of `windows`, in their order, in as many decode calls as it takes."""
+    lengths = [len(window) for window in windows]
+    order = list(batches(lengths, context.batch_tokens, context.sequences))
+    rows = np.concatenate([context.vectors([windows[index] for index in batch]) for batch in order])
+    return normalised(rows[np.argsort(np.concatenate(order))])
+
+
+def main() -> None:
+    """Serve until the parent closes the pipe."""
+    channel = open_channel()
+    quieten()
+    settings = RunSettings.from_json(sys.argv[1])
+    os.nice(settings.niceness)
+    try:
+        worker = EmbedWorker(settings)
+    except SyncdError as error:
+        channel.serve(_refuse, {"error": {"kind": "permanent", "message": str(error)}})
+    else:
+        channel.serve(worker.handle, worker.hello())
+
+
+def _refuse(_: Frame) -> Frame:
+    raise SyncdError("the model is not loaded")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+"""Texts that differ in length, language, script and kind."""
+
+MIXED = (
+    "x",
+    " ",
+    "\n\n\t",
+    "The quick brown fox jumps over the lazy dog.",
+    "def getOrCreateCollection(client, name: str) -> Collection:\n    return client.get_or_create_collection(name)\n",
+    "SELECT id, count(*) FROM documents WHERE key LIKE 'a%' GROUP BY id HAVING count(*) > 3;",
+    "Größenordnungen übertreffen; die Straße nach Köln.",
+    "Свободное программное обеспечение уважает свободу пользователей.",
+    "自由なソフトウェアは利用者の自由を尊重する。",
+    "自由软件尊重用户的自由。",
+    "소프트웨어는 자유로워야 한다.",
+    "البرمجيات الحرة تحترم حرية المستخدم.",
+    "👩‍👩‍👧‍👦 🚀 emoji, a flag 🇪🇺 and ½ ∞",
+    '{"a": [1, 2.5e-3, null], "b": {"c": "\\u00e9"}}',
+    "https://example.com/a/b?c=d&e=%20f#g",
+    "0123456789abcdef" * 20,
+    "one two three four five six seven eight nine ten " * 4,
+    "[cls] (sep) [[x]] <mask> <|endoftext|>",
+    "a\u0000b\ufffdc\u200bd",
+    "é" * 40,
+    "हिन्दी में लिखा हुआ पाठ",
+    "Ελληνικά, İstanbul ıI ß ẞ, ไทยภาษา, עברית, ﬁ ①",
+    "if (a && b || !c) { return a[i] ? b->c : ~d; }\n" * 6,
+)
