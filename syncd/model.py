@@ -181,6 +181,8 @@ class Document:
     """Merged into every chunk's metadata (custom_id, commit, url, …)."""
     changed_at: datetime | None = None
     """When the source changed, where it says so; lag is counted from here."""
+    anchors: tuple[tuple[int, str], ...] = ()
+    """(start byte in the body, URL fragment) in order: a chunk belongs to the last one at or before its start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +195,13 @@ class Checkpoint:
 
     cursor: str
     absent_are_gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """The run will yield about so many documents: yielded early, where it is cheap to know, for progress only."""
+
+    documents: int
 
 
 class Known(Protocol):
@@ -222,7 +231,7 @@ class Run:
 class Source(Protocol):
     """One configured source, open for work."""
 
-    def changes(self, run: Run) -> AsyncIterator[Document | Checkpoint]:
+    def changes(self, run: Run) -> AsyncIterator[Document | Checkpoint | Total]:
         """Yield what differs from `run.cursor`, lazily, ending with a Checkpoint.
 
         Yielding an unchanged document is allowed and cheap: its body is not opened when the version is already indexed.

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from syncd.model import Target
 from syncd.store.database import Database
@@ -23,7 +23,7 @@ HISTORY_LENGTH = 10
 IN_LIMIT = 500
 ENTRY_COLUMNS = (
     "f.ord, p.id, p.url, f.depth, p.status, p.etag, p.modified, p.body_hash, p.version, p.title, p.alias_of, "
-    "p.links IS NOT NULL, p.rules, p.failures, p.read_at, f.chain, parent.url, before.chain"
+    "p.links IS NOT NULL, p.rules, p.failures, p.read_at, p.size_bytes, f.chain, parent.url, before.chain, f.outcome"
 )
 ENTRY_TABLES = (
     "frontier f JOIN pages p ON p.id = f.page_id LEFT JOIN pages parent ON parent.id = f.parent "
@@ -64,9 +64,11 @@ class Entry:
     rules: str = ""
     failures: int = 0
     read_at: float = 0.0
+    size_bytes: int = 0
     chain: int = 0
     parent_url: str | None = None
     parent_chain: int | None = None
+    outcome: Outcome | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,8 @@ class Visit:
     body_hash: str = ""
     version: str = ""
     title: str = ""
+    size_bytes: int = 0
+    """Of the text; 0 where there is none."""
     alias_of: str = ""
     links: Sequence[str] | None = None
     follow: bool = True
@@ -102,6 +106,8 @@ class Settled:
     visit: Visit
     outcome: Outcome | None
     duplicate_of: str = ""
+    was: str = ""
+    """The version this page had before as a document, or ''."""
 
 
 @dataclass(slots=True)
@@ -154,7 +160,9 @@ class CrawlState:
 
     async def finish(self, crawl_id: int) -> None:
         """Forget a crawl's queue; what its pages are stays known. Twice is safe."""
-        await self._database.write(lambda connection: connection.execute("DELETE FROM crawls WHERE id = ?", (crawl_id,)))
+        await self._database.write(
+            lambda connection: connection.execute("DELETE FROM crawls WHERE id = ?", (crawl_id,))
+        )
 
     async def set_phase(self, crawl_id: int, phase: Phase, incomplete: str = "") -> None:
         """Note that a crawl goes on to its next phase, and why it is not complete, if it is not."""
@@ -180,18 +188,16 @@ class CrawlState:
         """Return the next entries to visit whose order is beyond `after`."""
         return await self._entries("f.crawl_id = ? AND f.ord > ? AND f.outcome IS NULL", (crawl_id, after), limit)
 
-    async def documents(self, crawl_id: int, after: int, limit: int) -> list[Entry]:
-        """Return entries beyond `after` that were found to be documents, for a crawl that is taken up again."""
-        return await self._entries(
-            "f.crawl_id = ? AND f.ord > ? AND f.outcome IN ('document', 'unchanged')", (crawl_id, after), limit
-        )
+    async def settled(self, crawl_id: int, after: int, limit: int) -> list[Entry]:
+        """Return entries beyond `after` that were visited, for a crawl that is taken up again."""
+        return await self._entries("f.crawl_id = ? AND f.ord > ? AND f.outcome IS NOT NULL", (crawl_id, after), limit)
 
     async def page(self, url: str) -> Entry | None:
         """Return what is known of a page, in or outside a queue."""
 
         def query(connection: sqlite3.Connection) -> Entry | None:
             row = connection.execute(
-                f"SELECT {ENTRY_COLUMNS} FROM pages p LEFT JOIN frontier f ON 0 LEFT JOIN pages parent ON 0 "  # noqa: S608 - constants
+                f"SELECT {ENTRY_COLUMNS} FROM pages p LEFT JOIN frontier f ON 0 LEFT JOIN pages parent ON 0 "
                 "LEFT JOIN frontier before ON 0 WHERE p.source_id = ? AND p.url = ?",
                 (self._source_id, url),
             ).fetchone()
@@ -223,23 +229,25 @@ class CrawlState:
 
         return await self._database.read(query)
 
-    async def requeue(self, crawl_id: int, ords: Iterable[int]) -> None:
-        """Put entries back into the queue; a document among them no longer counts as indexed."""
-        numbers = list(ords)
+    async def requeue(self, crawl_id: int, ords: Sequence[int]) -> None:
+        """Put entries back into the queue; documents among them no longer count as indexed."""
 
         def transaction(connection: sqlite3.Connection) -> None:
-            for number in numbers:
-                (outcome, page_id) = connection.execute(
-                    "SELECT outcome, page_id FROM frontier WHERE crawl_id = ? AND ord = ?", (crawl_id, number)
-                ).fetchone()
-                if outcome in ("document", "unchanged"):
-                    connection.execute("UPDATE crawls SET indexed = indexed - 1 WHERE id = ?", (crawl_id,))
-                    connection.execute(
-                        "DELETE FROM crawl_contents WHERE crawl_id = ? AND page_id = ?", (crawl_id, page_id)
-                    )
-                connection.execute(
-                    "UPDATE frontier SET outcome = NULL WHERE crawl_id = ? AND ord = ?", (crawl_id, number)
-                )
+            for number in ords:
+                self._requeue(connection, crawl_id, number)
+
+        await self._database.write(transaction)
+
+    async def requeue_urls(self, crawl_id: int, urls: Sequence[str]) -> None:
+        """Do the same for pages by address."""
+
+        def transaction(connection: sqlite3.Connection) -> None:
+            for page_id in self._known_ids(connection, urls).values():
+                rows = connection.execute(
+                    "SELECT ord FROM frontier WHERE crawl_id = ? AND page_id = ?", (crawl_id, page_id)
+                ).fetchall()
+                for (number,) in rows:
+                    self._requeue(connection, crawl_id, number)
 
         await self._database.write(transaction)
 
@@ -279,10 +287,19 @@ class CrawlState:
 
         return await self._database.write(transaction)
 
+    def _requeue(self, connection: sqlite3.Connection, crawl_id: int, number: int) -> None:
+        outcome, page_id = connection.execute(
+            "SELECT outcome, page_id FROM frontier WHERE crawl_id = ? AND ord = ?", (crawl_id, number)
+        ).fetchone()
+        if outcome in ("document", "unchanged"):
+            connection.execute("UPDATE crawls SET indexed = indexed - 1 WHERE id = ?", (crawl_id,))
+            connection.execute("DELETE FROM crawl_contents WHERE crawl_id = ? AND page_id = ?", (crawl_id, page_id))
+        connection.execute("UPDATE frontier SET outcome = NULL WHERE crawl_id = ? AND ord = ?", (crawl_id, number))
+
     # --- inside a transaction ---------------------------------------------------------------------------------------
 
     def _settle(self, connection: sqlite3.Connection, crawl_id: int, visit: Visit, bounds: Bounds) -> Settled:
-        page_id, ord_, outcome = self._place(connection, crawl_id, visit)
+        page_id, ord_, outcome, was = self._place(connection, crawl_id, visit)
         if outcome is not None:
             return Settled(visit, None)
         verdict, duplicate_of = self._verdict(connection, crawl_id, page_id, visit, bounds)
@@ -294,7 +311,7 @@ class CrawlState:
         below = bounds.max_depth is None or visit.depth < bounds.max_depth
         if visit.follow and below and links and verdict != "bounded":
             bounds.queued += self._enqueue_ids(connection, crawl_id, links, page_id, visit.depth + 1)
-        return Settled(visit, verdict, duplicate_of)
+        return Settled(visit, verdict, duplicate_of, was)
 
     def _verdict(
         self, connection: sqlite3.Connection, crawl_id: int, page_id: int, visit: Visit, bounds: Bounds
@@ -317,11 +334,13 @@ class CrawlState:
         ).fetchone()
         return (visit.outcome, "") if first == page_id else ("duplicate", url)
 
-    def _place(self, connection: sqlite3.Connection, crawl_id: int, visit: Visit) -> tuple[int, int, Outcome | None]:
-        """Return page id, order and outcome of the visited page, which gets a place in the queue if it has none."""
+    def _place(
+        self, connection: sqlite3.Connection, crawl_id: int, visit: Visit
+    ) -> tuple[int, int, Outcome | None, str]:
+        """Return page id, order, outcome and version of the visited page, which gets a place in the queue if it has none."""
         self._enqueue(connection, crawl_id, [visit.url], None, visit.depth)
         return connection.execute(
-            "SELECT p.id, f.ord, f.outcome FROM pages p JOIN frontier f ON f.page_id = p.id AND f.crawl_id = ? "
+            "SELECT p.id, f.ord, f.outcome, p.version FROM pages p JOIN frontier f ON f.page_id = p.id AND f.crawl_id = ? "
             "WHERE p.source_id = ? AND p.url = ?",
             (crawl_id, self._source_id, visit.url),
         ).fetchone()
@@ -347,10 +366,12 @@ class CrawlState:
                 (visit.status, failures + 1, crawl_id, " ".join(past), page_id),
             )
             return json.loads(old_links or "[]")
-        links = old_links if visit.links is None else json.dumps(self._ids(connection, visit.links), separators=(",", ":"))
+        links = (
+            old_links if visit.links is None else json.dumps(self._ids(connection, visit.links), separators=(",", ":"))
+        )
         connection.execute(
-            "UPDATE pages SET status = ?, etag = ?, modified = ?, body_hash = ?, version = ?, title = ?, alias_of = ?, "
-            "links = ?, rules = ?, failures = 0, read_at = CASE WHEN ? THEN ? ELSE read_at END, crawl_id = ?, history = ? "
+            "UPDATE pages SET status = ?, etag = ?, modified = ?, body_hash = ?, version = ?, title = ?, size_bytes = ?, "
+            "alias_of = ?, links = ?, rules = ?, failures = 0, read_at = CASE WHEN ? THEN ? ELSE read_at END, crawl_id = ?, history = ? "
             "WHERE id = ?",
             (
                 visit.status,
@@ -359,6 +380,7 @@ class CrawlState:
                 visit.body_hash,
                 visit.version if verdict in ("document", "unchanged", "duplicate") else "",
                 visit.title,
+                visit.size_bytes,
                 duplicate_of or visit.alias_of,
                 links,
                 rules,
@@ -379,7 +401,9 @@ class CrawlState:
     def _enqueue_ids(
         self, connection: sqlite3.Connection, crawl_id: int, ids: Sequence[int], parent: int | None, depth: int
     ) -> int:
-        (last,) = connection.execute("SELECT COALESCE(MAX(ord), -1) FROM frontier WHERE crawl_id = ?", (crawl_id,)).fetchone()
+        (last,) = connection.execute(
+            "SELECT COALESCE(MAX(ord), -1) FROM frontier WHERE crawl_id = ?", (crawl_id,)
+        ).fetchone()
         before = connection.total_changes
         connection.executemany(
             "INSERT OR IGNORE INTO frontier (crawl_id, ord, page_id, parent, depth) VALUES (?, ?, ?, ?, ?)",
@@ -404,7 +428,7 @@ class CrawlState:
             some = urls[start : start + IN_LIMIT]
             marks = ",".join("?" * len(some))
             rows = connection.execute(
-                f"SELECT url, id FROM pages WHERE source_id = ? AND url IN ({marks})",  # noqa: S608 - question marks
+                f"SELECT url, id FROM pages WHERE source_id = ? AND url IN ({marks})",
                 (self._source_id, *some),
             )
             found.update(rows.fetchall())
@@ -413,7 +437,7 @@ class CrawlState:
     async def _entries(self, where: str, values: tuple[int, ...], limit: int) -> list[Entry]:
         def query(connection: sqlite3.Connection) -> list[Entry]:
             rows = connection.execute(
-                f"SELECT {ENTRY_COLUMNS} FROM {ENTRY_TABLES} WHERE {where} ORDER BY f.ord LIMIT ?",  # noqa: S608 - constants
+                f"SELECT {ENTRY_COLUMNS} FROM {ENTRY_TABLES} WHERE {where} ORDER BY f.ord LIMIT ?",
                 (*values, limit),
             )
             return [entry(row) for row in rows]
@@ -421,11 +445,8 @@ class CrawlState:
         return await self._database.read(query)
 
 
-def entry(row: tuple[object, ...]) -> Entry:
+def entry(row: Sequence[Any]) -> Entry:
     """Build an Entry from ENTRY_COLUMNS; a page outside any queue has order -1 and depth 0."""
-    values = list(row)
-    values[0] = -1 if values[0] is None else values[0]
-    values[3] = values[3] or 0
-    values[11] = bool(values[11])
-    values[15] = values[15] or 0
-    return Entry(*values)  # type: ignore[arg-type]
+    ord_, page_id, url, depth, *rest = row
+    made = Entry(-1 if ord_ is None else ord_, page_id, url, depth or 0, *rest)
+    return replace(made, has_links=bool(made.has_links), chain=made.chain or 0)

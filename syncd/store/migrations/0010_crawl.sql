@@ -10,6 +10,7 @@ CREATE TABLE pages (
     body_hash  TEXT NOT NULL DEFAULT '',
     version    TEXT NOT NULL DEFAULT '',
     title      TEXT NOT NULL DEFAULT '',
+    size_bytes INTEGER NOT NULL DEFAULT 0,
     alias_of   TEXT NOT NULL DEFAULT '',
     links      TEXT,
     rules      TEXT NOT NULL DEFAULT '',

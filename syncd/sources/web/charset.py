@@ -1,0 +1,57 @@
+"""Which encoding a page's bytes are in, when header, mark and content disagree.
+
+Order: byte-order mark, valid UTF-8 where the header says nothing or a Latin-1 default, the header, what the page itself
+declares, windows-1252.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+
+MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16le"),
+    (codecs.BOM_UTF16_BE, "utf-16be"),
+)
+DEFAULTS = frozenset({"", "iso-8859-1", "latin-1", "latin1", "windows-1252", "us-ascii", "ascii"})
+CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.:-]+)", re.IGNORECASE)
+
+
+def header_charset(content_type: str) -> str:
+    """Return the charset a Content-Type header names, in lower case, or ''."""
+    match = CHARSET.search(content_type)
+    return match[1].lower() if match else ""
+
+
+def encoding_of(data: bytes, content_type: str) -> str | None:
+    """Return the encoding to hand to the HTML parser, or None to let it look for a declaration in the page."""
+    for mark, name in MARKS:
+        if data.startswith(mark):
+            return name
+    named = header_charset(content_type)
+    if named in DEFAULTS:
+        if is_utf8(data):
+            return "utf-8"
+        return None
+    return named
+
+
+def decoded(data: bytes, content_type: str) -> str:
+    """Return plain text in the encoding `encoding_of` finds; windows-1252 where it finds none or an unknown one."""
+    name = encoding_of(data, content_type) or "windows-1252"
+    try:
+        return data.decode(name, "replace").removeprefix("\ufeff")
+    except LookupError:
+        return data.decode("windows-1252", "replace")
+
+
+def is_utf8(data: bytes) -> bool:
+    """Return whether `data` is valid UTF-8 with at least one character beyond ASCII."""
+    if data.isascii():
+        return False
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

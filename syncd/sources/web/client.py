@@ -1,0 +1,88 @@
+"""Asks one site's hosts for pages: in turn, as robots.txt allows, again where they fail, never past a redirect unseen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from syncd.sources.web.fetch import Fetcher, FetchError, Response, Room
+from syncd.sources.web.pace import Pace
+from syncd.sources.web.robots import Robots, Rules
+from syncd.sources.web.settings import WebLimits, WebSettings
+from syncd.sources.web.urls import Url
+
+RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504, 507, 509, 520, 521, 522, 523, 524})
+
+
+class DeferredError(Exception):
+    """The host asks for a longer pause than a crawl waits."""
+
+    def __init__(self, host: str, seconds: float) -> None:
+        super().__init__(f"{host} asks not to be visited for {seconds:g} s")
+        self.seconds = seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """No usable answer after all attempts. `lasting`: another attempt would change nothing."""
+
+    reason: str
+    status: int = 0
+    lasting: bool = False
+
+
+class Client:
+    """Politeness around a Fetcher; one per crawl."""
+
+    def __init__(self, fetcher: Fetcher, settings: WebSettings) -> None:
+        self._fetcher = fetcher
+        self._limits: WebLimits = settings.limits
+        self._concurrency = settings.concurrency
+        self._interval_s = 1 / settings.rate_per_s if settings.rate_per_s else 0.0
+        self._paces: dict[str, Pace] = {}
+        self._robots = Robots(fetcher, settings.limits, respected=settings.respect_robots)
+        self.requests = 0
+
+    def pace(self, url: Url) -> Pace:
+        """Return the turn-taking of `url`'s host."""
+        pace = self._paces.get(url.host)
+        if pace is None:
+            pace = self._paces[url.host] = Pace(self._concurrency, self._interval_s)
+        return pace
+
+    async def rules(self, url: Url) -> Rules:
+        """Return what robots.txt says at `url`'s origin."""
+        return await self._robots.rules(url, self.pace(url))
+
+    async def ask(self, url: Url, room: Room, headers: Mapping[str, str] | None = None) -> Response | Failed:
+        """Return the host's answer, or Failed after `limits.attempts` attempts. Waits for turns and as Retry-After says.
+
+        Raises DeferredError when Retry-After is longer than `limits.retry_after_s`.
+        """
+        pace = self.pace(url)
+        failed = Failed("not asked")
+        for _ in range(self._limits.attempts):
+            try:
+                async with pace.turn():
+                    self.requests += 1
+                    response = await self._fetcher.get(url, room, headers=headers)
+            except FetchError as error:
+                failed = Failed(str(error), lasting=error.lasting)
+                if error.lasting:
+                    return failed
+                pace.struggled()
+                continue
+            if response.status not in RETRIED:
+                pace.answered(response.elapsed_s)
+                return response
+            self._slow_down(url, pace, response)
+            failed = Failed(f"status {response.status}", response.status)
+        return failed
+
+    def _slow_down(self, url: Url, pace: Pace, response: Response) -> None:
+        wait_s = response.retry_after_s
+        if wait_s is not None and wait_s > self._limits.retry_after_s:
+            raise DeferredError(url.host, wait_s)
+        pace.struggled()
+        if wait_s is not None:
+            pace.hold(wait_s)

@@ -1,0 +1,39 @@
+"""The extraction process: `python -m syncd.sources.web.extract_child`, one page a request, memory and CPU limited.
+
+The parser is native code reading the internet, so a page may cost this process, never the daemon.
+"""
+
+from __future__ import annotations
+
+import resource
+
+from syncd.errors import PermanentError
+from syncd.runtime.child import open_channel
+from syncd.runtime.frames import Frame
+from syncd.sources.web.extract import extract
+
+MEMORY_BYTES = 3 << 30
+"""The largest of 19 hostile pages needed 2 GiB while it was parsed."""
+
+
+def handle(request: Frame) -> Frame:
+    """Answer `{url, content_type, max_links}` and the page's bytes with the fields of Page, Markdown as payload."""
+    header = request.header
+    try:
+        page = extract(request.payload, header["url"], header["content_type"], header["max_links"])
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise PermanentError(f"the page could not be read: {type(error).__name__}: {error}") from error
+    values = page.to_json()
+    markdown: str = values.pop("markdown")
+    return Frame(values, markdown.encode("utf-8", "replace"))
+
+
+def main() -> None:
+    """Serve until the parent closes the pipe."""
+    channel = open_channel()
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    channel.serve(handle)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""The parent's side of extraction: a few worker processes, replaced when a page kills one or takes too long."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Any, Self
+
+from syncd.errors import PermanentError
+from syncd.runtime.process import ChildDiedError
+from syncd.runtime.worker import CallTimeoutError, Worker
+from syncd.sources.web.extract import Page
+
+MODULE = "syncd.sources.web.extract_child"
+RECYCLE_AFTER_PAGES = 2000
+"""A fresh process now and then bounds what a native parser may leak."""
+
+
+class Extractor:
+    """Use it as an async context manager. Processes start when first needed."""
+
+    def __init__(self, processes: int = 1, limit_s: float = 5.0, max_links: int = 1000) -> None:
+        self._limit_s = limit_s
+        self._max_links = max_links
+        self._free: asyncio.LifoQueue[Seat] = asyncio.LifoQueue()
+        self._seats = [Seat(number) for number in range(processes)]
+        for seat in self._seats:
+            self._free.put_nowait(seat)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for seat in self._seats:
+            await seat.leave()
+
+    async def extract(self, data: bytes, url: str, content_type: str) -> Page:
+        """Read one page. Waits for a free process.
+
+        Raises PermanentError when the page cannot be read, kills the process or takes longer than the limit.
+        """
+        header = {"url": url, "content_type": content_type, "max_links": self._max_links}
+        seat = await self._free.get()
+        try:
+            worker = await seat.worker()
+            reply = await worker.call(header, data, timeout_s=self._limit_s)
+        except CallTimeoutError as error:
+            await seat.leave()
+            raise PermanentError(f"the page took longer than {self._limit_s:g} s to read") from error
+        except ChildDiedError as error:
+            await seat.leave()
+            raise PermanentError(f"reading the page ended its process ({error})") from error
+        finally:
+            self._free.put_nowait(seat)
+        values: dict[str, Any] = dict(reply.header)
+        values.pop("id", None)
+        values.pop("more", None)
+        return Page.from_json({**values, "markdown": reply.payload.decode("utf-8")})
+
+
+class Seat:
+    """A place for one worker process, which may change."""
+
+    def __init__(self, number: int) -> None:
+        self._name = f"page-reader-{number}"
+        self._worker: Worker | None = None
+        self._pages = 0
+
+    async def worker(self) -> Worker:
+        """Return this place's process, started or replaced as needed."""
+        if self._pages >= RECYCLE_AFTER_PAGES:
+            await self.leave()
+        if self._worker is None:
+            self._worker = await Worker(self._name, MODULE).__aenter__()
+            self._pages = 0
+        self._pages += 1
+        return self._worker
+
+    async def leave(self) -> None:
+        """End the process. Twice is safe."""
+        worker, self._worker, self._pages = self._worker, None, 0
+        if worker is not None:
+            await worker.__aexit__()

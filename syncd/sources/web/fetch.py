@@ -1,0 +1,200 @@
+"""One GET over the guarded connector: capped in bytes, time, headers and redirects, without cookies or credentials.
+
+Redirects are not followed here but reported, so that scope and robots are asked again for every hop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+from aiohttp.abc import AbstractResolver
+from multidict import CIMultiDictProxy
+
+from syncd.sources.web.addresses import AddressGuard, RefusedAddressError
+from syncd.sources.web.settings import WebSettings
+from syncd.sources.web.urls import Url
+
+CHUNK_BYTES = 64 << 10
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+ACCEPT = "text/html,application/xhtml+xml,text/markdown,text/plain;q=0.8,application/pdf;q=0.8,*/*;q=0.5"
+Room = int | Callable[[str, Url], int | str]
+
+
+class FetchError(Exception):
+    """A request did not give a whole response; the message says why. `lasting`: asking again changes nothing."""
+
+    def __init__(self, message: str, *, lasting: bool = False) -> None:
+        super().__init__(message)
+        self.lasting = lasting
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What came back. `body` is decompressed; it is empty for redirects, errors and bodies nobody wants."""
+
+    url: Url
+    status: int
+    headers: CIMultiDictProxy[str] = field(repr=False)
+    body: bytes = field(repr=False, default=b"")
+    unread: str = ""
+    """Why the body was left unread, where it was."""
+    elapsed_s: float = 0.0
+    """Until the headers came."""
+
+    @property
+    def media_type(self) -> str:
+        """Return the type without parameters, in lower case; '' where the server names none."""
+        return self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+    @property
+    def retry_after_s(self) -> float | None:
+        """Return the seconds the server asks to wait (RFC 9110 section 10.2.3: seconds or a date), or None."""
+        text = self.headers.get("Retry-After", "").strip()
+        if text.isdigit():
+            return float(text)
+        try:
+            moment = email.utils.parsedate_to_datetime(text)
+        except ValueError:
+            return None
+        return max(0.0, moment.timestamp() - time.time())
+
+
+class Fetcher:
+    """The one HTTP client of a crawl; use it as an async context manager."""
+
+    def __init__(
+        self,
+        settings: WebSettings,
+        guard: AddressGuard,
+        resolver: AbstractResolver | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._limits = settings.limits
+        self._user_agent = settings.user_agent
+        self._guard = guard
+        self._resolver = resolver
+        self._tls = tls
+
+    async def __aenter__(self) -> Self:
+        connector = aiohttp.TCPConnector(
+            limit=64,
+            ssl=self._tls or True,
+            resolver=self._resolver,
+            socket_factory=self._guard.socket_factory(),
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            # A proxy from the environment would dial for us, past the guard.
+            trust_env=False,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._limits.connect_s),
+            headers={
+                "User-Agent": self._user_agent,
+                "Accept": ACCEPT,
+                "Accept-Encoding": "gzip, deflate",
+                "Accept-Language": "en,*;q=0.5",
+            },
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def get(
+        self,
+        url: Url,
+        room: Room,
+        *,
+        truncate: bool = False,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        """Fetch one URL, at most `limits.request_s` long and `room` bytes large once decompressed.
+
+        A larger body raises FetchError, or ends there where `truncate`. `room` may be a function of media type and
+        URL: a number of bytes, or why a body of that type is to be left unread. Raises FetchError; twice is safe.
+        """
+        if reason := self._literal_refusal(url):
+            raise FetchError(reason, lasting=True)
+        try:
+            async with asyncio.timeout(self._limits.request_s):
+                return await self._get(url, room, truncate, headers)
+        except TimeoutError as error:
+            raise FetchError(f"no complete answer within {self._limits.request_s:g} s") from error
+        except aiohttp.ClientPayloadError as error:
+            raise FetchError("the answer ended before it was complete") from error
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise FetchError(f"its certificate is not valid ({error.certificate_error})", lasting=True) from error
+        except aiohttp.InvalidURL as error:
+            raise FetchError("not a URL that can be requested", lasting=True) from error
+        except aiohttp.ClientOSError as error:
+            refusal = refusal_in(error)
+            raise FetchError(refusal or one_line(error), lasting=refusal is not None) from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise FetchError(one_line(error)) from error
+
+    def _literal_refusal(self, url: Url) -> str | None:
+        """Say no to a literal address before any connection, for the clearest message; the factory decides the rest."""
+        host = url.hostname.strip("[]")
+        if ":" in host or host.replace(".", "").isdigit():
+            return self._guard.refusal(host, url.port)
+        return None
+
+    async def _get(
+        self,
+        url: Url,
+        room: Room,
+        truncate: bool,
+        headers: Mapping[str, str] | None,
+    ) -> Response:
+        started = time.monotonic()
+        async with self._session.get(url.text, headers=headers, allow_redirects=False) as response:
+            elapsed_s = time.monotonic() - started
+            if response.status != 200:
+                return Response(url, response.status, response.headers, elapsed_s=elapsed_s)
+            answer = Response(url, 200, response.headers, elapsed_s=elapsed_s)
+            size_bytes = room if isinstance(room, int) else room(answer.media_type, url)
+            if isinstance(size_bytes, str):
+                response.close()
+                return replace(answer, unread=size_bytes)
+            body = await self._read(response, size_bytes, truncate)
+            return replace(answer, body=body)
+
+    async def _read(self, response: aiohttp.ClientResponse, size_bytes: int, truncate: bool) -> bytes:
+        too_large = FetchError(f"larger than {size_bytes} bytes", lasting=True)
+        if (response.content_length or 0) > size_bytes and not truncate:
+            response.close()
+            raise too_large
+        parts: list[bytes] = []
+        total = 0
+        async for part in response.content.iter_chunked(CHUNK_BYTES):
+            total += len(part)
+            parts.append(part)
+            if total > size_bytes:
+                response.close()
+                if not truncate:
+                    raise too_large
+                return b"".join(parts)[:size_bytes]
+        return b"".join(parts)
+
+
+def refusal_in(error: BaseException) -> str | None:
+    """Return the guard's own words where it was the guard that refused, else None."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, RefusedAddressError):
+        cause = cause.__cause__
+    return None if cause is None else str(cause)
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error's type and text on one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]

@@ -1,0 +1,177 @@
+"""Renders a content element as Markdown and says at which byte which fragment of the page begins.
+
+Anchors ride through the renderer as pairs of Unicode noncharacters, which no page can mean, and are taken out again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from turbohtml import Document, Element, Markdown, Text
+
+OPTIONS = Markdown(
+    # Escapes would put backslashes into identifiers, which exact search and code terms stumble over.
+    escaping=Markdown.Escaping(mode="none", asterisks=False, underscores=False),
+    images=Markdown.Images(mode="alt"),
+    links=Markdown.Links(autolink=False),
+    tables=Markdown.Tables(cell_blocks="text", header="detect"),
+)
+MARK = re.compile("\ufdd0(\\d+)\ufdd1")
+STRAY = re.compile("[\ufdd0\ufdd1\x00]")
+LANGUAGE = re.compile(
+    r"(?:^|\s)(?:language|lang|highlight|highlight-source|sourceCode|brush:?)[-_ ]?([\w+#.-]+)", re.IGNORECASE
+)
+NO_LANGUAGE = frozenset(
+    {
+        "",
+        "default",
+        "none",
+        "notranslate",
+        "text",
+        "plaintext",
+        "plain",
+        "txt",
+        "source",
+        "syntax",
+        "highlight",
+        "nohighlight",
+    }
+)
+HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
+ANCHORED = "h1,h2,h3,h4,h5,h6,dt"
+BLANK_LINES = re.compile(r"\n{3,}")
+CLIMB = 6
+
+
+def to_markdown(root: Element, resolve: Callable[[str], str]) -> tuple[str, list[tuple[int, str]]]:
+    """Return `root` as Markdown and its anchors as (start byte, fragment), in order.
+
+    `resolve` makes one href absolute, or returns '' for a link to leave as its text. Changes `root`.
+    """
+    settle_code(root)
+    settle_links(root, resolve)
+    fragments = mark_anchors(root)
+    return unmarked(root.to_markdown(OPTIONS), fragments)
+
+
+def settle_code(root: Element) -> None:
+    """Give every code block one `pre` and one `code` that names its language."""
+    for pre in root.select("pre"):
+        if pre.parent is None:
+            continue
+        for inner in pre.select("pre"):
+            inner.unwrap()
+        language = code_language(pre)
+        text = pre.text
+        code = Element("code", {"class": f"language-{language}"} if language else None, [Text(text)])
+        pre.clear()
+        pre.append(code)
+
+
+def code_language(pre: Element) -> str:
+    """Return the language that `pre`, its code or up to three ancestors name, or ''."""
+    inner = pre.select_one("code")
+    above = [element for element, _ in zip(pre.ancestors, range(3), strict=False) if isinstance(element, Element)]
+    for element in [inner, pre, *above] if inner else [pre, *above]:
+        if declared := element.attr("data-lang") or element.attr("data-language"):
+            return declared[:30].lower()
+        match = LANGUAGE.search((element.attr("class") or "")[:300])
+        if match and (name := match[1].strip("-_").lower()) not in NO_LANGUAGE:
+            return name[:30]
+    return ""
+
+
+def settle_links(root: Element, resolve: Callable[[str], str]) -> None:
+    """Make links absolute; those that lead nowhere else (same page, empty, scripts) become their text."""
+    for link in root.select("a"):
+        href = (link.attr("href") or "").strip()
+        target = resolve(href) if href and not href.startswith("#") else ""
+        if target and link.text.strip():
+            link.attrs["href"] = target
+            if "title" in link.attrs:
+                del link.attrs["title"]
+        elif link.attr("id") is None and link.attr("name") is None:
+            link.unwrap()
+        elif "href" in link.attrs:
+            del link.attrs["href"]
+
+
+def mark_anchors(root: Element) -> list[str]:
+    """Put a mark in front of each heading and defined term that has a fragment; return the fragments."""
+    fragments: list[str] = []
+    for element in root.select(ANCHORED):
+        fragment = fragment_of(element, root)
+        if fragment:
+            element.insert(0, Text(f"\ufdd0{len(fragments)}\ufdd1"))
+            fragments.append(fragment)
+    return fragments
+
+
+def fragment_of(element: Element, root: Element) -> str:
+    """Return the id that leads to `element`: its own, one inside it, one just before it, or that of what it opens."""
+    own = element.attr("id")
+    if own:
+        return own
+    inner = element.select_one("a[id],a[name],span[id]")
+    if inner is not None:
+        return inner.attr("id") or inner.attr("name") or ""
+    before = previous_element(element)
+    if before is not None and before.tag in ("a", "span") and not before.text.strip():
+        return before.attr("id") or before.attr("name") or ""
+    return opened_section(element, root) if element.tag in HEADINGS else ""
+
+
+def opened_section(heading: Element, root: Element) -> str:
+    """Return the id of the closest ancestor that `heading` is the beginning of."""
+    child: Element = heading
+    for ancestor in heading.ancestors:
+        if not isinstance(ancestor, Element) or previous_element(child) is not None:
+            return ""
+        if ident := ancestor.attr("id"):
+            return ident
+        if ancestor == root:
+            return ""
+        child = ancestor
+    return ""
+
+
+def previous_element(element: Element) -> Element | None:
+    """Return the sibling element before `element`, skipping white space; None also where text stands before it."""
+    for sibling in element.previous_siblings:
+        if isinstance(sibling, Element):
+            return sibling
+    return None
+
+
+def unmarked(marked: str, fragments: list[str]) -> tuple[str, list[tuple[int, str]]]:
+    """Take the marks out of rendered Markdown; each becomes the byte its line starts at."""
+    text = BLANK_LINES.sub("\n\n", marked.replace("\r\n", "\n").replace("\r", "\n")).strip()
+    pieces: list[str] = []
+    anchors: list[tuple[int, str]] = []
+    size_bytes = line_start = 0
+    for piece, number in split_marks(text):
+        piece = STRAY.sub("", piece)
+        newline = piece.rfind("\n")
+        if newline >= 0:
+            line_start = size_bytes + len(piece[: newline + 1].encode("utf-8", "replace"))
+        pieces.append(piece)
+        size_bytes += len(piece.encode("utf-8", "replace"))
+        if number is not None and number < len(fragments):
+            anchors.append((line_start, fragments[number]))
+    body = "".join(pieces)
+    return (body + "\n" if body else "", anchors)
+
+
+def split_marks(text: str) -> Iterator[tuple[str, int | None]]:
+    """Yield the text before each mark with the mark's number, and the rest with None."""
+    end = 0
+    for match in MARK.finditer(text):
+        yield text[end : match.start()], int(match[1])
+        end = match.end()
+    yield text[end:], None
+
+
+def whole_text(document: Document) -> str:
+    """Return the page's text as a browser without styles would show it."""
+    return document.to_text()

@@ -1,0 +1,97 @@
+"""What a response really is, whatever its Content-Type says: a page, plain text, a document, or nothing to index."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from syncd.sources.web.settings import WebLimits
+from syncd.sources.web.urls import Url
+
+Kind = Literal["page", "document", "nothing"]
+
+PAGE_TYPES = frozenset({"text/html", "application/xhtml+xml"})
+DOCUMENT_SUFFIXES = {
+    "application/pdf": ".pdf",
+    "application/msword": ".doc",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": ".docx",
+    "application/vnd.oasis.opendocument.text": ".odt",
+    "application/vnd.ms-excel": ".xls",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": ".xlsx",
+    "application/vnd.oasis.opendocument.spreadsheet": ".ods",
+    "text/csv": ".csv",
+    "application/vnd.ms-powerpoint": ".ppt",
+    "application/vnd.openxmlformats-officedocument.presentationml.presentation": ".pptx",
+    "application/vnd.oasis.opendocument.presentation": ".odp",
+    "application/epub+zip": ".epub",
+    "text/plain": ".txt",
+    "text/markdown": ".md",
+    "text/x-rst": ".rst",
+}
+VAGUE_TYPES = frozenset({"", "application/octet-stream", "binary/octet-stream", "application/x-download"})
+SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}$")
+PAGE_SUFFIXES = frozenset({"", ".html", ".htm", ".xhtml", ".php", ".asp", ".aspx", ".jsp", ".cgi"})
+PAGE_START = re.compile(
+    rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)[\s>]", re.IGNORECASE | re.DOTALL
+)
+BINARY_STARTS = (
+    b"\x89PNG",
+    b"\xff\xd8\xff",
+    b"GIF8",
+    b"PK\x03\x04",
+    b"\x1f\x8b",
+    b"RIFF",
+    b"\x00\x00\x00",
+    b"\x7fELF",
+    b"Rar!",
+    b"7z\xbc\xaf",
+)
+SNIFF_BYTES = 2048
+
+
+def suffix_of(url: Url) -> str:
+    """Return the suffix of the URL's last path segment, in lower case, or ''."""
+    match = SUFFIX.search(url.path.rpartition("/")[2])
+    return match[0].lower() if match else ""
+
+
+def room_for(media_type: str, url: Url, limits: WebLimits) -> int | str:
+    """Return how many bytes of this type may be read, or why none."""
+    if media_type in PAGE_TYPES:
+        return limits.page_size_bytes
+    if media_type in DOCUMENT_SUFFIXES:
+        return limits.document_size_bytes
+    if media_type in VAGUE_TYPES:
+        suffix = suffix_of(url)
+        if suffix in PAGE_SUFFIXES:
+            return limits.page_size_bytes
+        if suffix in DOCUMENT_SUFFIXES.values():
+            return limits.document_size_bytes
+        return f"nothing says what {suffix} is"
+    return f"{media_type} is not indexed"
+
+
+def kind_of(media_type: str, url: Url, body: bytes) -> tuple[Kind, str]:
+    """Return what `body` is, and for a document its suffix, for nothing the reason."""
+    start = body[:SNIFF_BYTES]
+    if b"%PDF-" in start[:1024]:
+        return "document", ".pdf"
+    if media_type in PAGE_TYPES:
+        return ("nothing", "it is binary, not a page") if is_binary(start) else ("page", "")
+    suffix = DOCUMENT_SUFFIXES.get(media_type) or (suffix_of(url) if media_type in VAGUE_TYPES else "")
+    if suffix == ".pdf":
+        return "nothing", "it is no PDF"
+    if media_type in VAGUE_TYPES and suffix in PAGE_SUFFIXES:
+        return ("page", "") if PAGE_START.match(start) else ("nothing", "nothing says what it is")
+    if suffix in (".txt", ".md", ".rst", ".csv"):
+        own = suffix_of(url)
+        text_suffix = own if suffix == ".txt" and own in (".md", ".rst", ".csv") else suffix
+        return ("nothing", "it is binary, not text") if is_binary(start) else ("document", text_suffix)
+    return "document", suffix
+
+
+def is_binary(start: bytes) -> bool:
+    """Return whether bytes cannot be the beginning of a text; UTF-16 with its mark can."""
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return False
+    return start.startswith(BINARY_STARTS) or b"\x00" in start

@@ -1,0 +1,108 @@
+"""What a web source can be told: every option with its default, and its validation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from syncd import __version__
+from syncd.errors import PermanentError
+from syncd.sources.web.addresses import AddressRule
+from syncd.sources.web.patterns import PathPattern
+from syncd.sources.web.urls import UrlError, normal
+
+PRODUCT_TOKEN = "syncd"  # noqa: S105 - the name robots.txt groups are matched by, not a password
+
+Rendering = Literal["never", "auto", "always"]
+
+
+@dataclass(frozen=True, slots=True)
+class WebLimits:
+    """Bounds on what a single response or a whole site may cost; sizes after decompression."""
+
+    page_size_bytes: int = 5 << 20
+    document_size_bytes: int = 50 << 20
+    sitemap_size_bytes: int = 50 << 20
+    robots_size_bytes: int = 500 << 10
+    """RFC 9309 section 2.5 asks crawlers to read at least 500 KiB; what lies beyond is ignored."""
+    request_s: float = 30.0
+    """From the first byte sent to the last byte read, redirects not included."""
+    connect_s: float = 10.0
+    extract_s: float = 5.0
+    redirects: int = 10
+    attempts: int = 3
+    retry_after_s: float = 60.0
+    """A longer Retry-After puts the rest of the site off until the next run."""
+    crawl_delay_s: float = 30.0
+    """A longer Crawl-delay is cut to this."""
+    links_per_page: int = 1000
+    chain_links: int = 100
+    """So many pages in a row whose addresses differ in digits only (a calendar's 'next'), then no further."""
+    alike_pages: int = 10_000
+    """So many pages whose addresses differ in digits only, in one crawl."""
+    sitemaps: int = 100
+    fetches: int = 1_000_000
+    fetches_per_page: int = 5
+    """With a page limit the crawl may fetch so many times as much, and 50 more."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebSettings:
+    """One web source. Raises nothing itself: `validate_settings` says what is wrong."""
+
+    starting_url: str
+    page_limit: int | None = None
+    """Counts indexed documents, not requests."""
+    max_depth: int | None = None
+    """Links away from the starting page; 0 is that page alone. Sitemaps add pages only without it."""
+    include_path_regexes: tuple[str, ...] = ()
+    """RE2, searched in the URL's path; a page must match one of them, where there are any, to be fetched."""
+    exclude_path_regexes: tuple[str, ...] = ()
+    """RE2, searched in the URL's path; wins over include."""
+    allow_subdomains: bool = False
+    extra_hosts: tuple[str, ...] = ()
+    """Further hosts (`host` or `host:port`) that count as the same site."""
+    contact: str = ""
+    """URL or mail address of whoever runs this crawler, told to site owners in the user agent."""
+    respect_robots: bool = True
+    sitemaps: bool = True
+    concurrency: int = 4
+    """Requests in flight to one host."""
+    rate_per_s: float = 10.0
+    """Requests a second to one host; 0 means no limit of our own."""
+    allow_private_addresses: tuple[str, ...] = ()
+    """Networks (`10.0.0.0/8`, `127.0.0.1`, `127.0.0.1:8080`) that may be dialled although they are not public."""
+    ports: tuple[int, ...] = (80, 443)
+    """Besides these, the port of `starting_url` and of `extra_hosts`."""
+    render: Rendering = "never"
+    extract_processes: int = 1
+    limits: WebLimits = WebLimits()
+
+    @property
+    def user_agent(self) -> str:
+        """Return who is asking and, where configured, whom a site owner can turn to."""
+        return f"{PRODUCT_TOKEN}/{__version__} ({'+' + self.contact if self.contact else 'self-hosted indexer'})"
+
+
+def validate_settings(settings: WebSettings) -> None:
+    """Check everything that can be checked without a request.
+
+    Raises PermanentError naming the option, its value and what is allowed.
+    """
+    try:
+        normal(settings.starting_url)
+    except UrlError as error:
+        raise PermanentError(
+            f"starting_url {settings.starting_url!r} is not usable ({error}); give an http or https URL"
+        ) from error
+    for option in ("include_path_regexes", "exclude_path_regexes"):
+        for pattern in getattr(settings, option):
+            PathPattern(option, pattern)
+    for name, least in (("page_limit", 1), ("max_depth", 0), ("concurrency", 1), ("extract_processes", 1)):
+        value = getattr(settings, name)
+        if value is not None and value < least:
+            raise PermanentError(f"{name} {value} is out of range; the smallest value is {least}")
+    if settings.rate_per_s < 0:
+        raise PermanentError(f"rate_per_s {settings.rate_per_s} is out of range; 0 means no limit")
+    for text in settings.allow_private_addresses:
+        AddressRule.parse(text)

@@ -1,0 +1,118 @@
+"""Finds a page's content by its structure: page chrome out, the container picked, what is chrome inside it pruned.
+
+Word lists and thresholds were tuned on public pages with ground truth; tests/benchmarks/crawling.py scores them.
+"""
+
+from __future__ import annotations
+
+import re
+
+from turbohtml import Document, Element
+
+CHROME = (
+    "script,style,template,iframe,object,embed,svg,canvas,audio,video,dialog,link,meta,noscript,nav,footer[role],"
+    "[role=navigation],[role=search],[role=banner],[role=contentinfo],[role=menu],[role=menubar],[role=dialog],"
+    "[role=alertdialog],[role=tooltip],[hidden],[aria-modal=true],input,select,textarea,datalist,"
+    "a.headerlink,a.anchorjs-link,a.anchor-link,.sr-only,.visually-hidden,.screen-reader-text,.noprint,.no-print,"
+    ".skip-link,#toc,.toc,.table-of-contents,.mw-editsection,.reflist,.navheader,.navfooter,.nosearch,.srclink,"
+    ".sphinxsidebar,.related[role],div.related,#quickview,.bd-sidebar,.wy-nav-side,.rst-footer-buttons"
+)
+CONTAINERS = (
+    "[itemprop=articleBody]",
+    "main,[role=main]",
+    "article",
+    "#mw-content-text,#main-content,#maincontent,#content-main,#page-content,.markdown-body,.entry-content,"
+    ".post-content,.post-body,.article-content,.article-body,.articleBody,.story-body,.main-content,.page-content,"
+    "#article,#post,#bodyContent",
+    "#content,#main,.content,.document,.rst-content,div.body,body > .book,body > .chapter,body > .sect1,"
+    "body > .refentry,body > .article,body > .appendix,body > .preface,body > .part,body > .reference",
+)
+CHROME_WORDS = re.compile(
+    r"(?:^|[\s_-])(?:cookies?|consent|gdpr|newsletters?|subscribe|subscription|signup|sign-up|share|sharing|shares|"
+    r"sharedaddy|social|addtoany|breadcrumbs?|crumbs?|sidebar|side-bar|menu|navbar|navigation|nav|pagination|pager|"
+    r"paginator|related|recommend(?:ed|ations?)?|promo|promoted|advert(?:isement)?s?|ads?|sponsor(?:ed)?|popup|modal|"
+    r"overlay|banner|masthead|footer|copyright|disclaimer|tags?|tagcloud|byline|author-?(?:bio|box|info)?|"
+    r"outbrain|taboola|disqus|widget|toolbar|login|search-?(?:form|box)|skip|print|rss|trending|most-?(?:read|popular)|"
+    r"read-?(?:next|more)|up-?next|more-?(?:stories|articles|news|from)|cta|prev-?next|post-?nav|comment-?form|respond|"
+    r"edit-?(?:link|page|this)?|feedback|rating|wpcnt|jp-relatedposts|printfooter|catlinks|hatnote|navbox|infobox-?nav|"
+    r"rightside|topnav|bottomnav)(?:$|[\s_-])",
+    re.IGNORECASE,
+)
+KEEP_WORDS = re.compile(
+    r"(?:^|[\s_-])(?:content|main|body|article|post|entry|page|wrapper|container|layout)", re.IGNORECASE
+)
+BLOCKS = "div,section,aside,ul,ol,form,footer,header,p,table,figure,span,li"
+CLASS_CHARS = 300
+MIN_CONTAINER_CHARS = 140
+LINK_SHARE = 0.7
+
+
+def clean(document: Document) -> None:
+    """Remove what is page chrome wherever it stands."""
+    document.remove(CHROME)
+    for button in document.select("button,label"):
+        if button.closest("h1,h2,h3,h4,h5,h6,p,li,td,dt") is None:
+            button.decompose()
+
+
+def container(document: Document) -> Element | None:
+    """Return the element that holds the content, or None where the page's structure does not say."""
+    body = document.select_one("body")
+    if body is None:
+        return None
+    for selector in CONTAINERS:
+        found = [element for element in body.select(selector) if text_length(element) >= MIN_CONTAINER_CHARS]
+        if not found:
+            continue
+        if selector == "article" and len(found) > 1:
+            return common_parent(found)
+        best = max(found, key=text_length)
+        return narrowed(best) if selector.startswith("main") else best
+    return None
+
+
+def narrowed(main: Element) -> Element:
+    """Return the single article inside `main` where it holds most of its text."""
+    articles = [element for element in main.select("article") if element.parent is not None]
+    if len(articles) == 1 and text_length(articles[0]) >= 0.5 * text_length(main):
+        return articles[0]
+    return main
+
+
+def common_parent(elements: list[Element]) -> Element:
+    """Return the longest element where it dwarfs the others, else the closest ancestor of all."""
+    longest = max(elements, key=text_length)
+    rest = sum(
+        text_length(element) for element in elements if element is not longest and not is_inside(element, longest)
+    )
+    if text_length(longest) > 2 * rest:
+        return longest
+    for ancestor in longest.ancestors:
+        if isinstance(ancestor, Element) and all(is_inside(element, ancestor) for element in elements):
+            return ancestor
+    return longest
+
+
+def is_inside(element: Element, ancestor: Element) -> bool:
+    """Return whether `element` is `ancestor` or stands in it."""
+    return element is ancestor or element == ancestor or any(one == ancestor for one in element.ancestors)
+
+
+def prune(root: Element) -> None:
+    """Remove chrome inside the container: named so by class or id, page headers and footers, clouds of links."""
+    whole = text_length(root)
+    outer = root.select("aside,footer")
+    for element in outer:
+        if element.parent is not None and text_length(element) < 0.5 * whole:
+            element.decompose()
+    for element in root.select("[class],[id]"):
+        if element.parent is None or element.tag in ("pre", "code", "main", "article", "body", "h1"):
+            continue
+        names = f"{element.attr('class') or ''} {element.attr('id') or ''}"[:CLASS_CHARS]
+        if CHROME_WORDS.search(names) and not KEEP_WORDS.search(names) and text_length(element) < 0.4 * whole:
+            element.decompose()
+
+
+def text_length(element: Element) -> int:
+    """Return the number of characters of text that are no white space at the edges."""
+    return len(element.text.strip())

@@ -1,0 +1,99 @@
+"""Runs a WebSource the way the Syncer does, against an index that is a dictionary."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from syncd.model import Checkpoint, Document, Invocation, Origin, Run, State, Target
+from syncd.sources.web.settings import WebLimits, WebSettings
+from syncd.sources.web.source import WebSource
+from syncd.store.database import Database
+from tests.web_traps import TrapServer
+
+QUICK = WebLimits(request_s=5.0, extract_s=5.0, retry_after_s=3.0)
+
+
+@dataclass
+class Index:
+    """What a collection holds of one source: key to version and text."""
+
+    versions: dict[str, str] = field(default_factory=dict)
+    documents: dict[str, Document] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    writes: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    checkpoint: Checkpoint | None = None
+
+    async def version(self, key: str) -> str | None:
+        return self.versions.get(key)
+
+    async def keys(self) -> AsyncIterator[str]:
+        for key in sorted(self.versions):
+            yield key
+
+    async def take(self, document: Document) -> None:
+        if document.body is None:
+            self.removed.append(document.key)
+            self.forget(document.key)
+        elif self.versions.get(document.key) != document.version:
+            async with document.body.open() as file:
+                self.texts[document.key] = file.read().decode("utf-8", "replace")
+            self.versions[document.key] = document.version
+            self.documents[document.key] = document
+            self.writes.append(document.key)
+
+    def forget(self, key: str) -> None:
+        self.versions.pop(key, None)
+        self.documents.pop(key, None)
+        self.texts.pop(key, None)
+
+
+@dataclass
+class Crawler:
+    """One source and its index; `sync` may be called again and again."""
+
+    source: WebSource
+    index: Index = field(default_factory=Index)
+    cursor: str | None = None
+
+    async def sync(self, keys: frozenset[str] | None = None, stop_after: int | None = None) -> Index:
+        """Crawl once. `stop_after`: walk away after so many documents, as a crash would."""
+        seen: set[str] = set()
+        self.index.checkpoint = None
+        self.index.writes, self.index.removed = [], []
+        stream = self.source.changes(Run(invocation(), self.cursor, self.index, keys))
+        try:
+            async for item in stream:
+                if isinstance(item, Checkpoint):
+                    self.index.checkpoint = item
+                    self.cursor = item.cursor
+                    continue
+                await self.index.take(item)
+                seen.add(item.key)
+                if stop_after is not None and len(seen) >= stop_after:
+                    return self.index
+        finally:
+            await stream.aclose()
+        if self.index.checkpoint and self.index.checkpoint.absent_are_gone:
+            for key in [key for key in self.index.versions if key not in seen]:
+                self.index.removed.append(key)
+                self.index.forget(key)
+        return self.index
+
+    def paths(self, site: TrapServer) -> list[str]:
+        """The indexed pages of `site`, as paths, in the order they were first written."""
+        return [key.removeprefix(site.url) for key in self.index.versions]
+
+
+def invocation() -> Invocation:
+    return Invocation("i", "s", Target("db", "pages"), Origin.API, {}, State.PROCESSING, datetime.now(UTC))
+
+
+def settings_for(site: TrapServer, path: str = "/", **options: Any) -> WebSettings:
+    base = WebSettings(site.url + path, allow_private_addresses=(f"127.0.0.1:{site.port}",), rate_per_s=0, limits=QUICK)
+    return replace(base, **options)
+
+
+def crawler(site: TrapServer, database: Database, path: str = "/", source_id: str = "s", **options: Any) -> Crawler:
+    return Crawler(WebSource(settings_for(site, path, **options), database, source_id))
