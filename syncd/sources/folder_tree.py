@@ -70,6 +70,28 @@ class Tree:
         """
         yield from self._folder(root, b"", (), only)
 
+    def concerns(self, root: int, names: Sequence[bytes]) -> bool:
+        """Tell whether a change at this path may matter; False only where a rule leaves it out. Blocks."""
+        folder, base, ignores = os.dup(root), b"", Ignores()
+        try:
+            for name in names[:-1]:
+                ignores += self._own_ignores(folder, base)
+                base += name + b"/"
+                if name == b".git" or self._is_left_out(base, ignores):
+                    return False
+                below = os.open(name, _FOLDER, dir_fd=folder)
+                os.close(folder)
+                folder = below
+            ignores += self._own_ignores(folder, base)
+            path = base + names[-1]
+            if _is_folder(folder, names[-1]):
+                return names[-1] != b".git" and not self._is_left_out(path + b"/", ignores)
+            return names[-1] != b".git" and self.include.match(key_of(path)) and not self._is_left_out(path, ignores)
+        except OSError:
+            return True
+        finally:
+            os.close(folder)
+
     def _folder(self, folder: int, base: bytes, ignores: Ignores, only: Sequence[bytes]) -> Generator[Step, None, None]:
         try:
             names = [(only[0], _is_folder(folder, only[0]))] if only else _listed(folder)

@@ -1,0 +1,119 @@
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import anyio
+import pytest
+
+from syncd.sources.folder_tree import Tree
+from syncd.sources.folder_watch import MAX_PATHS, FolderWatcher, Hint
+from syncd.sources.globs import Globs
+
+Hints = AsyncIterator[Hint]
+
+
+def watcher(root: Path, **settings: float) -> FolderWatcher:
+    tree = Tree(root, Globs(("*",), "include_globs"), Globs(("*.tmp",), "exclude_globs"))
+    return FolderWatcher(tree, **settings)
+
+
+@pytest.fixture
+async def hints(tmp_path: Path) -> AsyncIterator[Hints]:
+    generator = watcher(tmp_path, retry_s=0.01).hints()
+    yield generator
+    await generator.aclose()
+
+
+async def until(hints: Hints, is_it: Callable[[set[str]], bool]) -> set[str]:
+    """Gather hints until they say what is expected; a burst may arrive in several."""
+    seen: set[str] = set()
+    with anyio.fail_after(60):
+        while not is_it(seen):
+            hint = await anext(hints)
+            seen |= {"*"} if hint is None else hint
+    return seen
+
+
+async def test_it_begins_with_a_full_walk_and_then_names_what_changes(hints: Hints, tmp_path: Path) -> None:
+    assert await anext(hints) is None
+    (tmp_path / "a").write_text("a")
+    assert await until(hints, lambda seen: "a" in seen) == {"a"}
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d/b").write_text("b")
+    (tmp_path / "a").unlink()
+    seen = await until(hints, lambda seen: "a" in seen and bool({"d", "d/b"} & seen))
+    assert seen <= {"a", "d", "d/b"}
+
+
+async def test_a_folder_that_is_moved_in_or_out_is_named(
+    hints: Hints, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "moved").mkdir()
+    (outside / "moved/x").write_text("x")
+    assert await anext(hints) is None
+    (outside / "moved").rename(tmp_path / "moved")
+    assert "moved" in await until(hints, bool)
+    (tmp_path / "moved").rename(outside / "back")
+    assert "moved" in await until(hints, bool)
+
+
+async def test_what_is_left_out_by_a_rule_gives_no_hint(hints: Hints, tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_text("build/\n*.log\n")
+    (tmp_path / "build").mkdir()
+    (tmp_path / ".git").mkdir()
+    assert await anext(hints) is None
+    for name in ("build/x", "a.log", ".git/index", "editor.tmp"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "last").write_text("x")
+    assert await until(hints, lambda seen: "last" in seen) == {"last"}
+
+
+async def test_a_changed_gitignore_asks_for_a_full_walk(hints: Hints, tmp_path: Path) -> None:
+    assert await anext(hints) is None
+    (tmp_path / ".gitignore").write_text("*.log")
+    assert await until(hints, bool) == {"*"}
+
+
+async def test_a_large_burst_asks_for_a_full_walk(hints: Hints, tmp_path: Path) -> None:
+    assert await anext(hints) is None
+    for number in range(MAX_PATHS + 500):
+        (tmp_path / f"f{number}").touch()
+    assert "*" in await until(hints, lambda seen: "*" in seen or len(seen) > MAX_PATHS + 499)
+
+
+async def test_a_folder_that_is_replaced_is_watched_again(hints: Hints, tmp_path: Path) -> None:
+    assert await anext(hints) is None
+    away = tmp_path.with_name(tmp_path.name + "-away")
+    tmp_path.rename(away)
+    tmp_path.mkdir()
+    assert "*" in await until(hints, lambda seen: "*" in seen)
+    (tmp_path / "a").write_text("a")
+    assert "a" in await until(hints, lambda seen: "a" in seen)
+
+
+async def test_where_nothing_can_be_watched_it_asks_for_walks_at_intervals(tmp_path: Path) -> None:
+    hints = watcher(tmp_path / "missing", walk_interval_s=0.01, retry_s=0.01).hints()
+    assert [await anext(hints) for _ in range(3)] == [None] * 3
+    await hints.aclose()
+
+
+async def test_a_quiet_folder_is_walked_at_intervals(tmp_path: Path) -> None:
+    hints = watcher(tmp_path, walk_interval_s=0.01, retry_s=0.01).hints()
+    assert [await anext(hints) for _ in range(2)] == [None] * 2
+    await hints.aclose()
+
+
+async def test_cancelling_stops_the_watch_and_frees_what_it_held(tmp_path: Path) -> None:
+    async def watch() -> None:
+        async for _ in watcher(tmp_path).hints():
+            started.set()
+
+    started = anyio.Event()
+    task: Callable[[], Awaitable[None]] = watch
+    before = len(os.listdir("/proc/self/fd"))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(task)
+        await started.wait()
+        tasks.cancel_scope.cancel()
+    assert len(os.listdir("/proc/self/fd")) <= before + 1
