@@ -85,7 +85,7 @@ def services_for(store, chroma, folder: Path, wake):
         return np.eye(len(texts), 3, dtype=np.float32)
 
     uploads = folder / "uploads"
-    uploads.mkdir()
+    uploads.mkdir(exist_ok=True)
     return Services(
         store=store,
         chroma=chroma,

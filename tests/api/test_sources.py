@@ -216,7 +216,7 @@ async def test_a_listed_source_carries_its_latest_invocations_status(api):
 
 @pytest.mark.parametrize(
     "query",
-    ["limit=-1", "limit=x", "limit=1.5", "limit=", "source_type=ftp", "order_by=up", "limit=1&limit=2", "limit=١"],
+    ["limit=-1", "limit=x", "limit=1.5", "limit=", "source_type=ftp", "order_by=up", "limit=1&limit=2", "limit=%D9%A1"],
 )
 async def test_a_wrong_query_is_400(api, query):
     assert (await api.get(f"/api/v1/sources?{query}"))[0] == 400

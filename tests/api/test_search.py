@@ -1,0 +1,57 @@
+import pytest
+
+from syncd.errors import RetryableError
+
+QUERY = {"query": "where is it", "database_name": "api-tests", "collection_name": "docs"}
+
+
+async def test_a_search_answers_hits_with_their_lineage(api):
+    status, answer = await api.post("/api/v1/search", {**QUERY, "mode": "hybrid", "where": {"key": "a"}})
+    assert status == 200
+    assert answer == {
+        "hits": [{"id": "a-0", "score": 0.5, "text": "where is it", "metadata": {"key": "a"}}],
+        "mode": "hybrid",
+    }
+
+
+async def test_searching_a_missing_collection_is_404(api):
+    status, answer = await api.post("/api/v1/search", {**QUERY, "collection_name": "missing"})
+    assert (status, answer["error"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"query": ""}, {"limit": 0}, {"limit": 10**9}, {"offset": -1}, {"mode": "exact"}, {"where": []}, {"query": None}]
+)
+async def test_a_wrong_search_is_400(api, wrong):
+    assert (await api.post("/api/v1/search", {**QUERY, **wrong}))[0] == 400
+
+
+async def test_what_is_away_answers_500_with_the_reason_and_when_to_come_back(api_with):
+    async def away(wanted):
+        raise RetryableError("the model is restarting", 7)
+
+    async with api_with(search=away) as api:
+        status, answer = await api.post("/api/v1/search", QUERY)
+    assert (status, answer["message"]) == (500, "the model is restarting")
+
+
+async def test_one_text_or_many_are_embedded(api_with):
+    async with api_with(loopback=True) as api:
+        path = "/embed/api-tests/docs/query"
+        assert await api.post(path, {"inputs": "a"}) == (200, [[1.0, 0.0, 0.0]])
+        assert await api.post(path, {"inputs": []}) == (200, [])
+        for wrong in ({"inputs": [""]}, {"inputs": ""}, {"inputs": [1]}, {"inputs": ["a"] * 257}, {}, []):
+            assert (await api.post(path, wrong))[0] == 400, wrong
+
+
+async def test_status_is_what_the_daemon_says(api):
+    assert await api.get("/api/v1/status") == (200, {"version": "test", "mailboxes": {}})
+
+
+async def test_health_says_why_it_is_not_well(api_with):
+    async def unwell():
+        return "Chroma does not answer"
+
+    async with api_with(health=unwell) as api:
+        status, answer = await api.get("/health", token=None)
+    assert (status, answer) == (503, {"error": "unavailable", "message": "Chroma does not answer"})
