@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 BREADCRUMB_BYTES = 256
 """Path, scope and page label together, newlines included."""
-TABLE_HEAD_BYTES = 1024
-"""The repeated header rows of a split table, in addition."""
+TABLE_HEAD_BYTES = 512
+"""The repeated header row of a split table, in addition."""
 _PATH_BYTES = 120
 _GAP = "…"
 
 
 def breadcrumb(path: str, scope: Sequence[str], page_label: str = "", table_head: str = "") -> str:
-    """Return `path`, then `outer > inner`, the page's label and the table's header rows, a line each.
+    """Return `path`, then `outer > inner`, the page's label and the table's header row, a line each.
 
     Too long paths lose their middle, too long scopes their outermost names. Ends with a newline unless empty.
     """
@@ -21,7 +21,7 @@ def breadcrumb(path: str, scope: Sequence[str], page_label: str = "", table_head
     label = middle_cut(_line(page_label), _PATH_BYTES // 2)
     room = BREADCRUMB_BYTES - sum(_size(line) + 1 for line in (*lines, label) if line) - 1
     lines += [_innermost([_line(name) for name in scope], room), label]
-    head = "\n".join(start_cut(row.strip(), TABLE_HEAD_BYTES // 2 - 1) for row in table_head.splitlines()[:2])
+    head = start_cut(table_head.strip(), TABLE_HEAD_BYTES - 1)
     return "".join(f"{line}\n" for line in (*lines, head) if line)
 
 

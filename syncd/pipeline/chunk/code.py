@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from enum import IntFlag
 
 from tree_sitter import Language, Node, Parser
 
@@ -46,7 +45,7 @@ _INNER = re.compile(
 )
 _STATEMENTS = re.compile(
     r"(?:^|_)(?:body|block|statements?|suite|program|module|source_file|unit|then|declarations?|members?|document"
-    r"|(?:declaration|variant|statement|member|item)_list|statement_block|stream|stylesheet|source|switch_block|do_block|ERROR)$"
+    r"|(?:declaration|variant|statement|member|item)_list|statement_block|stream|stylesheet|source|switch_block|do_block|ERROR)$|^preproc_(?:if|else|elif)"
 )
 _IDENTIFIER = re.compile(r"(?:identifier|name|word|constant|key|bare_key|string|scalar)$|^name|_name$")
 _WRAPPER = re.compile(
@@ -62,16 +61,21 @@ _SPOKEN_LANGUAGES = frozenset(("clojure", "commonlisp", "elisp", "elixir", "fenn
 _SPOKEN_TYPES = frozenset((b"defmodule", b"defprotocol", b"defimpl", b"defclass", b"defstruct", b"defrecord"))
 
 
-class _Is(IntFlag):
-    FUNCTION = 1
-    TYPE = 2
-    KEYED = 4
-    GLUE = 8
-    INNER = 16
-    STATEMENTS = 32
-    CALLBACK = 64
-    ARGUMENTS = 128
-    SPOKEN = 256
+_IS_FUNCTION, _IS_TYPE, _IS_KEYED, _IS_GLUE, _IS_INNER = 1, 2, 4, 8, 16
+_IS_STATEMENTS, _IS_CALLBACK, _IS_ARGUMENTS, _IS_SPOKEN = 32, 64, 128, 256
+_DEFINES = _IS_FUNCTION | _IS_TYPE | _IS_KEYED
+_KINDS = (
+    (_IS_FUNCTION, _FUNCTION),
+    (_IS_TYPE, _TYPE),
+    (_IS_KEYED, _KEYED),
+    (_IS_GLUE, _GLUE),
+    (_IS_INNER, _INNER),
+    (_IS_STATEMENTS, _STATEMENTS),
+    (_IS_CALLBACK, _CALLBACK),
+    (_IS_ARGUMENTS, _ARGUMENTS),
+    (_IS_SPOKEN, _SPOKEN),
+)
+"""Plain numbers, not an IntFlag: they are tested for every node, and an IntFlag costs a quarter of the walk."""
 
 
 @dataclass(slots=True)
@@ -112,24 +116,7 @@ _FLAGS: dict[str, dict[int, int]] = {}
 
 def _flags(kind: str) -> int:
     """Return what a node kind is, judged by its name."""
-    flags = 0
-    for flag, pattern in (
-        (_Is.FUNCTION, _FUNCTION),
-        (_Is.TYPE, _TYPE),
-        (_Is.KEYED, _KEYED),
-        (_Is.GLUE, _GLUE),
-        (_Is.INNER, _INNER),
-        (_Is.STATEMENTS, _STATEMENTS),
-        (_Is.CALLBACK, _CALLBACK),
-        (_Is.ARGUMENTS, _ARGUMENTS),
-        (_Is.SPOKEN, _SPOKEN),
-    ):
-        if pattern.search(kind):
-            flags |= flag
-    return int(flags)
-
-
-_DEFINES = int(_Is.FUNCTION | _Is.TYPE | _Is.KEYED)
+    return sum(flag for flag, pattern in _KINDS if pattern.search(kind))
 
 
 class _Walk:
@@ -149,7 +136,7 @@ class _Walk:
         """Take the children of `node`: note their cuts and names, enter those that are too large."""
         data, maximum = self._data, self._maximum
         parent = self._flags_of(node)
-        sequence = bool(parent & _Is.STATEMENTS) or level == 0
+        sequence = bool(parent & _IS_STATEMENTS) or level == 0
         cost = ITEM_COST + DEPTH_COST * depth + (0 if sequence else EXPRESSION_COST)
         if in_function:
             cost += IN_FUNCTION_COST
@@ -165,7 +152,7 @@ class _Walk:
             flags = self._child_flags(child, parent)
             start, end = child.start_byte, child.end_byte
             at = self._line_start(start)
-            if at >= 0 and not (field and level) and not (flags & _Is.INNER and not sequence):
+            if at >= 0 and not (field and level) and not (flags & _IS_INNER and not sequence):
                 if group >= 0 and data.count(b"\n", glued_end, start) <= 1:
                     if end - group > maximum:
                         self._cut(at, GLUE_COST)
@@ -173,13 +160,13 @@ class _Walk:
                     group = at
                     if not first or end - self._anchor > maximum:
                         self._cut(at, HEAD_COST if first else cost)
-                if flags & _Is.GLUE:
+                if flags & _IS_GLUE:
                     glued_end = end
                 else:
                     if maximum - 256 < end - group <= maximum:
                         self._after(end)
                     group, first = -1, False
-            function = bool(flags & _Is.FUNCTION)
+            function = bool(flags & _IS_FUNCTION)
             if flags & _DEFINES:
                 self.definitions.append(Definition(start, end, child.type, child))
             if end - start > self._target and level < MAXIMUM_LEVEL and not (function and end - start <= maximum):
@@ -188,14 +175,14 @@ class _Walk:
     def _child_flags(self, child: Node, parent: int) -> int:
         """Return what a child is; a callback in an argument list is no definition to keep whole."""
         flags = self._flags_of(child)
-        if flags & _Is.CALLBACK and parent & _Is.ARGUMENTS:
-            return flags & ~int(_Is.FUNCTION)
+        if flags & _IS_CALLBACK and parent & _IS_ARGUMENTS:
+            return flags & ~_IS_FUNCTION
         if self._spoken:
             start = child.start_byte
             if self._data[start] == 64:
-                return flags | _Is.GLUE
-            if flags & _Is.SPOKEN and (spoken := _SPOKEN_DEFINITION.match(self._data, start, child.end_byte)):
-                return flags | (_Is.TYPE if spoken.group(1) in _SPOKEN_TYPES else _Is.FUNCTION)
+                return flags | _IS_GLUE
+            if flags & _IS_SPOKEN and (spoken := _SPOKEN_DEFINITION.match(self._data, start, child.end_byte)):
+                return flags | (_IS_TYPE if spoken.group(1) in _SPOKEN_TYPES else _IS_FUNCTION)
         return flags
 
     def _cut(self, at: int, cost: float) -> None:

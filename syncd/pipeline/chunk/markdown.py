@@ -12,12 +12,12 @@ from typing import Literal
 from syncd.pipeline.chunk.lines import LONG_LINE_BYTES, add_sentences
 from syncd.pipeline.chunk.solver import Cuts, Limits
 
-HEADING_COST = 1.0
-HEADING_LEVEL_COST = 0.5
-BLOCK_COST = 5.0
+HEADING_COST = 0.75
+HEADING_LEVEL_COST = 0.25
+BLOCK_COST = 2.0
 ITEM_COST = 8.0
 WRAPPED_LINE_COST = 16.0
-SENTENCE_COST = 12.0
+SENTENCE_COST = 9.0
 ROW_COST = 12.0
 LEAD_IN_COST = 14.0
 """Between a line that ends with a colon and the list, table or fence it announces."""
@@ -132,8 +132,8 @@ class _Scan:
             self._fence, self._open = fence.group(1), None
         elif lead in b"-=" and self._underlined(line, start, end):
             return
-        elif self._open is not None and self._open.kind == "table" and b"|" in line and not self._blank:
-            self._grow(start, end)
+        elif self._in_table(line, start, end):
+            return
         elif (lead in b"-*+" or lead.isdigit()) and _ITEM.match(line) and not _RULE.match(line):
             self._item(line, start, end)
         elif self._open is not None and self._continues(line):
@@ -184,20 +184,24 @@ class _Scan:
     def _grow(self, start: int, end: int) -> None:
         block = self._open
         assert block is not None
-        if block.kind == "paragraph" and b"|" in self._before and _is_delimiter(self._data[start:end]):
-            self._table(block, start, end)
-            return
         block.lines.append(start)
         block.end = end
 
-    def _table(self, block: Block, start: int, end: int) -> None:
-        """Make the line before, and this delimiter row, a table."""
+    def _in_table(self, line: bytes, start: int, end: int) -> bool:
+        """Take a row of the open table, or the delimiter row that makes the line before a table's header."""
+        block = self._open
+        if self._blank or block is None or b"|" not in line:
+            return False
+        if block.kind == "table":
+            self._grow(start, end)
+            return True
+        if block.kind != "paragraph" or b"|" not in self._before or not _is_delimiter(line):
+            return False
         if block.lines:
-            head = block.lines.pop()
-            block.end = head
-            block = self._start("table", head, end)
+            block.end = block.lines.pop()
+            block = self._start("table", block.end, end)
         block.kind, block.end, block.head_end = "table", end, end
-        self._open = block
+        return True
 
     def _start(self, kind: BlockKind, start: int, end: int, level: int = 0, title: str = "") -> Block:
         block = Block(kind, start, end, level, title)
@@ -221,7 +225,7 @@ def _clean(line: bytes) -> str:
 def _cuts(data: bytes, blocks: list[Block], limits: Limits) -> Cuts:
     """Return the cuts between blocks, and inside those over the limit; sections that fit get none inside."""
     cuts: Cuts = {}
-    index = 0
+    index = chain = 0
     while index < len(blocks):
         after = index + 1
         while after < len(blocks) and blocks[after].kind != "heading":
@@ -232,7 +236,8 @@ def _cuts(data: bytes, blocks: list[Block], limits: Limits) -> Cuts:
         if first.kind == "heading":
             joined = index > 0 and blocks[index - 1].kind == "heading"
             cuts[first.start] = HEADING_BODY_COST if joined else HEADING_COST + HEADING_LEVEL_COST * first.level
-        if first.kind != "heading" or end - first.start > limits.maximum_bytes:
+            chain = chain if joined else first.start
+        if first.kind != "heading" or end - chain > limits.maximum_bytes:
             _open_section(cuts, data, section, limits)
         index = after
     return cuts
@@ -248,7 +253,8 @@ def _open_section(cuts: Cuts, data: bytes, section: list[Block], limits: Limits)
             cuts[block.start] = ITEM_COST + block.level / 2 if block.kind == "item" else BLOCK_COST
             if block.lead_in:
                 cuts[block.start] += LEAD_IN_COST
-        if block.end - block.start > limits.maximum_bytes:
+        size = block.end - block.start
+        if size > limits.maximum_bytes or (block.kind == "paragraph" and size > limits.target_bytes):
             _open_block(cuts, data, block)
         before = block.kind
 

@@ -150,8 +150,8 @@ def _opened(path: list[Heading], heading: Heading) -> list[Heading]:
 
 
 def _table_head(data: bytes, tables: list[Table], begin: int) -> str:
-    """Return the header rows of the table that `begin` goes on with, '' when it stands in none."""
+    """Return the header row of the table that `begin` goes on with, '' when it stands in none."""
     index = bisect_right(tables, begin, key=lambda table: table.start) - 1
     if index < 0 or not tables[index].head_end <= begin < tables[index].end:
         return ""
-    return data[tables[index].start : tables[index].head_end].decode("utf-8", "replace")
+    return data[tables[index].start : tables[index].head_end].partition(b"\n")[0].decode("utf-8", "replace")

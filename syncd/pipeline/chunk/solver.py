@@ -16,22 +16,23 @@ from zlib import crc32
 Cuts = dict[int, float]
 """Byte offset into the part -> cost of starting a chunk there. Offsets are character boundaries."""
 
-OVERSIZE_COST = 8.0
+OVERSIZE_COST = 10.0
 """Times (size / target - 1) squared above the target."""
 UNDERSIZE_COST = 6.0
 """Times the missing share below a quarter of the target."""
-RESYNC_COST = 1.0
+RESYNC_COST = 0.5
 """Spread by a hash of what follows, so that among equal cuts content decides and an edit does not shift all later ones."""
 
 LINE_COST = 12.0
 BLANK_LINE_COST = 9.0
+CLOSER_COST = 8.0
 SEPARATOR_COST = 30.0
 CHARACTER_COST = 60.0
 
 _Filler = Callable[[bytes, int, int, "Limits"], Iterator[tuple[int, float]]]
 
 _SEPARATOR = re.compile(rb"[\s,;.)}\]>]+|\xe3\x80[\x81\x82]|\xef\xbc[\x8c\x9b\x81\x9f]")
-_LINE = re.compile(rb"\n[ \t\r\f\n]*\n|\n")
+_LINE = re.compile(rb"(\n[ \t\r\f\n]*\n|\n)([ \t]*)([)\]}]?)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,9 @@ def _filled(data: bytes, start: int, end: int, limits: Limits) -> Iterator[tuple
     """Yield cuts inside a stretch without any: at lines, in lines over the limit at separators, else at characters."""
     lines: Cuts = {}
     for match in _LINE.finditer(data, start, end):
-        lines[match.end()] = LINE_COST if match.end() - match.start() == 1 else BLANK_LINE_COST
+        feed, indent, closer = match.groups()
+        cost = LINE_COST if len(feed) == 1 else BLANK_LINE_COST
+        lines[match.end(1)] = cost + min(len(indent), 24) / 4 + (CLOSER_COST if closer else 0)
     yield from _closed(data, start, end, lines, limits, limits.spacing_bytes, _separated)
 
 
