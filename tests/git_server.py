@@ -22,6 +22,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from tests.serving import serve
+
 REGULAR, EXECUTABLE, SYMLINK, SUBMODULE = "100644", "100755", "120000", "160000"
 
 
@@ -139,21 +141,6 @@ class GitServer:
         status = int(headers.pop("Status", "200").split()[0])
         return web.Response(status=status, headers=headers, body=content)
 
-    def serve(self, started: threading.Event, stop: threading.Event) -> None:
-        async def main() -> None:
-            application = web.Application(client_max_size=1 << 30)
-            application.router.add_route("*", "/{path:.*}", self.answer)
-            runner = web.AppRunner(application, access_log=None, shutdown_timeout=0)
-            await runner.setup()
-            site = web.TCPSite(runner, "127.0.0.1", 0)
-            await site.start()
-            self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-            started.set()
-            await asyncio.to_thread(stop.wait)
-            await runner.cleanup()
-
-        asyncio.run(main())
-
 
 @pytest.fixture
 def git_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitServer]:
@@ -161,14 +148,9 @@ def git_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitServer]:
         pytest.skip("git is not installed")
     server = GitServer(tmp_path_factory.mktemp("git_server"))
     server.held.set()
-    started, stop = threading.Event(), threading.Event()
-    thread = threading.Thread(target=server.serve, args=(started, stop), daemon=True)
-    thread.start()
-    assert started.wait(30)
-    yield server
-    server.held.set()
-    stop.set()
-    thread.join(30)
+    with serve(server.answer) as server.url:
+        yield server
+        server.held.set()
 
 
 _seconds = iter(range(1_700_000_000, 1_800_000_000))

@@ -1,7 +1,8 @@
 """Which paths a source takes: patterns in the language of `.gitignore` files, for including as for excluding.
 
 `*.py` matches at any depth, `/docs/*.md` and `docs/*.md` from the root, `src/` everything below any folder `src`, `**`
-any number of folders, and a later `!pattern` takes back what an earlier one took (of a folder: `!docs/**`). Matching is linear in the path's
+any number of folders, and a later `!pattern` takes back what an earlier one took (of a folder: `!docs/**`).
+Unlike in git, `?` and `[…]` stand for a character, not a byte. Matching is linear in the path's
 length whatever the pattern (RE2), so patterns may come from strangers.
 """
 

@@ -1,0 +1,181 @@
+"""What a hostile repository, server or caller must not be able to do, and where a token must not be found."""
+
+import base64
+import os
+import threading
+from pathlib import Path
+
+import anyio
+import psutil
+import pytest
+
+from syncd.errors import SyncdError
+from syncd.sources.github.git import Git, Remote
+from syncd.sources.github.repository import Ref, Repository
+from syncd.sources.github.source import GithubSettings, GithubSource
+from tests.git_server import SYMLINK, Entry, GitServer
+from tests.sources.running import Index
+
+TOKEN = "ghs_1_verysecrettoken"
+ENCODED = base64.b64encode(f"x-access-token:{TOKEN}".encode()).decode()
+
+
+class FixedToken:
+    """In place of an App."""
+
+    async def token(self, repository: str) -> str:
+        return TOKEN
+
+    def forget(self, repository: str) -> None:
+        pass
+
+
+def private_source(git_server: GitServer, folder: Path) -> GithubSource:
+    git_server.require_token("owner/name", TOKEN)
+    return GithubSource(GithubSettings("owner/name", base_url=git_server.url), folder, FixedToken())  # type: ignore[arg-type]
+
+
+def descendants() -> list[psutil.Process]:
+    return psutil.Process().children(recursive=True)
+
+
+async def test_the_token_is_in_no_argument_and_in_no_file(git_server: GitServer, tmp_path: Path) -> None:
+    git_server.create("owner/name", {"a": "a"})
+    source = private_source(git_server, tmp_path / "git")
+    seen: list[str] = []
+    done = threading.Event()
+
+    def scan() -> None:
+        while not done.is_set():
+            for process in Path("/proc").glob("[0-9]*/cmdline"):
+                try:
+                    seen.append(process.read_bytes().decode("utf-8", "replace"))
+                except OSError:
+                    continue
+
+    scanner = threading.Thread(target=scan)
+    scanner.start()
+    await Index().sync(source)
+    done.set()
+    scanner.join()
+    assert any("fetch" in line and "git" in line for line in seen)
+    assert not [line for line in seen if TOKEN in line or ENCODED in line]
+    for file in tmp_path.rglob("*"):
+        if file.is_file():
+            assert TOKEN.encode() not in file.read_bytes()
+            assert ENCODED.encode() not in file.read_bytes()
+
+
+async def test_the_token_goes_to_its_own_origin_only(git_server: GitServer, tmp_path: Path) -> None:
+    git_server.create("owner/name", {"a": "a"})
+    other = Git(tmp_path / "git", Remote("owner/name", "http://localhost:1"))
+    (tmp_path / "git").mkdir()
+    await other.call("init", "--bare", "--quiet")
+    await other.call("ls-remote", f"{git_server.url}/owner/name.git", token=TOKEN, network=True)
+    assert not [request for request in git_server.requests if "Authorization" in request.headers]
+
+
+async def test_the_token_is_in_no_error(git_server: GitServer, tmp_path: Path) -> None:
+    git_server.create("owner/name", {"a": "a"})
+    source = private_source(git_server, tmp_path / "git")
+    git_server.require_token("owner/name", "another")
+    with pytest.raises(SyncdError) as caught:
+        await Index().sync(source)
+    assert TOKEN not in repr(caught.value)
+    assert ENCODED not in repr(caught.value)
+
+
+async def test_an_argument_cannot_become_an_option(git_server: GitServer, tmp_path: Path) -> None:
+    """Even without the checks in front: whatever reaches git comes after --end-of-options."""
+    git_server.create("owner/name", {"a": "a"})
+    repository = Repository(tmp_path / "git", Remote("owner/name", git_server.url))
+    attack = f"--upload-pack=touch {tmp_path}/hacked"
+    for attempt in (repository.head(Ref(branch=attack), None), repository.fetch(attack, None)):
+        with pytest.raises(SyncdError):
+            await attempt
+    object.__setattr__(repository.git.remote, "base_url", attack)
+    for attempt in (repository.head(Ref(), None), repository.fetch("0" * 40, None)):
+        with pytest.raises(SyncdError):
+            await attempt
+    assert not (tmp_path / "hacked").exists()
+
+
+async def test_nothing_that_looks_like_a_hook_or_a_configuration_acts(git_server: GitServer, tmp_path: Path) -> None:
+    script = Entry(f"#!/bin/sh\ntouch {tmp_path}/hacked\n".encode(), "100755")
+    names = ["hooks/post-checkout", "hooks/reference-transaction", "config", ".gitconfig", "HEAD", ".gitattributes"]
+    git_server.create("owner/name", {**dict.fromkeys(names, script), ".gitattributes": "* filter=evil diff=evil\n"})
+    index = Index()
+    source = GithubSource(GithubSettings("owner/name", base_url=git_server.url), tmp_path / "git")
+    await index.sync(source)
+    git_server.commit("owner/name", {"config": "x", "link": Entry(b"../../../etc/passwd", SYMLINK)})
+    await index.sync(source)
+    assert set(index.contents) == set(names)
+    assert not (tmp_path / "hacked").exists()
+    assert not list((tmp_path / "git").glob("hooks/*"))
+
+
+async def test_a_reader_can_fetch_nothing(git_server: GitServer, tmp_path: Path) -> None:
+    git_server.create("owner/name", {"a": "a"})
+    repository = Repository(tmp_path / "git", Remote("owner/name", git_server.url))
+    await repository.head(Ref(), None)
+    git_server.requests.clear()
+    with pytest.raises(SyncdError):
+        await repository.git.call("ls-remote", repository.git.remote.url)
+    assert git_server.requests == []
+
+
+async def test_the_program_knows_nothing_of_our_environment(
+    git_server: GitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/.gitconfig").write_text(f'[url "http://127.0.0.1:9/"]\n\tinsteadOf = {git_server.url}\n')
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("GIT_DIR", "/nowhere")
+    monkeypatch.setenv("GIT_TRACE", str(tmp_path / "trace"))
+    monkeypatch.setenv("GIT_SSH_COMMAND", f"touch {tmp_path}/hacked")
+    git_server.create("owner/name", {"a": "a"})
+    index = Index()
+    await index.sync(GithubSource(GithubSettings("owner/name", base_url=git_server.url), tmp_path / "git"))
+    assert index.contents == {"a": b"a"}
+    assert not (tmp_path / "trace").exists()
+
+
+async def test_cancelling_a_fetch_ends_every_program_it_started(git_server: GitServer, tmp_path: Path) -> None:
+    git_server.create("owner/name", {"a": "a"})
+    source = GithubSource(GithubSettings("owner/name", base_url=git_server.url), tmp_path / "git")
+    git_server.held.clear()
+    before = {process.pid for process in descendants()}
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(Index().sync, source)
+        await anyio.to_thread.run_sync(git_server.reached.wait)
+        assert {process.pid for process in descendants()} - before
+        tasks.cancel_scope.cancel()
+    left = [process for process in descendants() if process.pid not in before]
+    assert [process for process in left if process.status() != psutil.STATUS_ZOMBIE] == []
+    git_server.held.set()
+    index = Index()
+    await index.sync(source)
+    assert index.contents == {"a": b"a"}
+
+
+async def test_no_program_is_left_when_a_run_is_broken_off(git_server: GitServer, tmp_path: Path) -> None:
+    git_server.create("owner/name", {f"f{number}": "x" for number in range(300)})
+    source = GithubSource(GithubSettings("owner/name", base_url=git_server.url), tmp_path / "git")
+    before, files = {process.pid for process in descendants()}, len(os.listdir("/proc/self/fd"))
+    await Index().sync(source, die_after=5)
+    assert {process.pid for process in descendants()} == before
+    assert len(os.listdir("/proc/self/fd")) <= files + 1
+
+
+async def test_another_process_that_still_writes_is_waited_for(git_server: GitServer, tmp_path: Path) -> None:
+    import fcntl
+
+    git_server.create("owner/name", {"a": "a"})
+    source = GithubSource(GithubSettings("owner/name", base_url=git_server.url), tmp_path / "git")
+    await source.head(Ref())
+    with (tmp_path / "git/syncd.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(SyncdError, match="another git still works") as caught:
+            await Index().sync(source)
+    assert caught.value.retry_after_s == 5  # type: ignore[attr-defined]
+    await Index().sync(source)
