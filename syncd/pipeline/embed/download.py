@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
@@ -84,6 +85,7 @@ def _check(part: Path, file: ModelFile) -> None:
         found = hashlib.file_digest(content, "sha256").hexdigest()
         content.seek(0)
         magic = content.read(4)
+        os.fsync(content.fileno())
     if magic != b"GGUF" or (file.sha256 is not None and found != file.sha256):
         part.unlink()
         raise PermanentError(f"{file.url} gave a file with sha256 {found}, expected {file.sha256 or 'a GGUF'}; deleted")

@@ -58,6 +58,8 @@ def convert(source: Path, target: Path) -> None:
     partial = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         _write(partial, weights, vocabulary.read_text("utf-8").rstrip("\n").split("\n"))
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)

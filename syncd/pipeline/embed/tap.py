@@ -2,8 +2,8 @@
 
 In embedding mode llama.cpp computes a row of logits for every token and copies all of them out. Instead the context
 runs in generation mode with one output per sequence (its last token), and the scheduler's evaluation callback reads
-those outputs' rows of the last normalisation and stops the graph there. One by one the vectors are bit-identical to
-those of embedding mode with last-token pooling. The tensor's name is internal to llama.cpp, so the start-up probe
+those outputs' rows of the last normalisation and stops the graph there. One by one the vectors equal those of embedding
+mode with last-token pooling, bit by bit where the kernels for one row and for many round alike. The tensor's name is internal to llama.cpp, so the start-up probe
 compares both ways before this one is used.
 """
 

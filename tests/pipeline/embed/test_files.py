@@ -1,0 +1,178 @@
+"""Models' files: found, converted, verified, downloaded from a real HTTP server on this machine."""
+
+import hashlib
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+
+from syncd.errors import ConfigError, PermanentError, RetryableError
+from syncd.pipeline.embed import files
+from syncd.pipeline.embed.catalog import MINILM, Catalog, Model, ModelFile
+from syncd.pipeline.embed.files import find_file, packaged_weights
+
+CONTENT = b"GGUF" + bytes(range(256)) * 9000
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+@asynccontextmanager
+async def hub(handler):
+    application = web.Application()
+
+    async def handle(request):
+        return await handler(request)
+
+    application.router.add_get("/model.gguf", handle)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/model.gguf"
+    finally:
+        await runner.cleanup()
+
+
+class Hub:
+    """Serves CONTENT with byte ranges; stops in the middle of the first `breaks` answers."""
+
+    def __init__(self, breaks=0):
+        self.breaks = breaks
+        self.ranges = []
+
+    async def __call__(self, request):
+        start = request.http_range.start or 0
+        self.ranges.append(start)
+        status = 206 if start else 200
+        response = web.StreamResponse(status=status, headers={"Content-Length": str(len(CONTENT) - start)})
+        await response.prepare(request)
+        if self.breaks:
+            self.breaks -= 1
+            await response.write(CONTENT[start : start + 1_000_000])
+            request.transport.close()
+            return response
+        await response.write(CONTENT[start:])
+        return response
+
+
+def model(url, sha256=SHA256):
+    return Model("m", (ModelFile("F16", "m.gguf", url, sha256),), pooling="mean", dimensions=8, max_tokens=9)
+
+
+async def find(found, folder, **options):
+    return await find_file(found, found.file(), folder, **options)
+
+
+async def test_a_download_is_put_in_place_whole_and_told_about(tmp_path):
+    seen = []
+    async with hub(Hub()) as url:
+        file = await find(model(url), tmp_path, progress=lambda here, whole: seen.append((here, whole)))
+    assert file.path.read_bytes() == CONTENT
+    assert file.digest == SHA256
+    assert seen[-1] == (len(CONTENT), len(CONTENT))
+
+
+async def test_a_broken_download_goes_on_where_it_stopped(tmp_path):
+    server = Hub(breaks=1)
+    async with hub(server) as url:
+        with pytest.raises(RetryableError):
+            await find(model(url), tmp_path)
+        assert not (tmp_path / "m.gguf").exists()
+        file = await find(model(url), tmp_path)
+    assert file.path.read_bytes() == CONTENT
+    assert server.ranges == [0, 1_000_000]
+
+
+async def test_a_server_that_knows_no_ranges_is_read_from_the_start(tmp_path):
+    (tmp_path / "m.gguf.part").write_bytes(b"old")
+
+    async def whole(_):
+        return web.Response(body=CONTENT)
+
+    async with hub(whole) as url:
+        assert (await find(model(url), tmp_path)).digest == SHA256
+
+
+async def test_bytes_that_are_not_the_pinned_ones_are_deleted(tmp_path):
+    async with hub(Hub()) as url:
+        with pytest.raises(PermanentError, match="sha256"):
+            await find(model(url, sha256="0" * 64), tmp_path)
+    assert not list(tmp_path.glob("m.gguf*"))
+
+
+async def test_a_page_that_is_no_model_is_refused_without_a_pin(tmp_path):
+    async def login(_):
+        return web.Response(text="<html>please log in</html>")
+
+    async with hub(login) as url:
+        with pytest.raises(PermanentError, match="expected a GGUF"):
+            await find(model(url, sha256=None), tmp_path)
+
+
+async def test_a_missing_file_on_the_hub_is_final(tmp_path):
+    async def missing(_):
+        raise web.HTTPNotFound
+
+    async with hub(missing) as url:
+        with pytest.raises(PermanentError, match="404"):
+            await find(model(url), tmp_path)
+
+
+async def test_a_hub_out_of_reach_says_what_to_do(tmp_path, unused_port):
+    url = f"http://127.0.0.1:{unused_port}/model.gguf"
+    with pytest.raises(RetryableError) as raised:
+        await find(model(url), tmp_path)
+    for part in (url, SHA256, str(tmp_path / "m.gguf"), MINILM):
+        assert part in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+async def test_a_file_placed_by_hand_is_taken_without_the_hub(tmp_path, unused_port):
+    (tmp_path / "m.gguf").write_bytes(CONTENT)
+    file = await find(model(f"http://127.0.0.1:{unused_port}/model.gguf"), tmp_path)
+    assert file.digest == SHA256
+
+
+async def test_a_placed_file_with_other_bytes_is_refused(tmp_path):
+    (tmp_path / "m.gguf").write_bytes(b"GGUF other")
+    with pytest.raises(PermanentError, match="expected " + SHA256):
+        await find(model("http://127.0.0.1/x"), tmp_path)
+
+
+async def test_a_configured_path_comes_first(tmp_path):
+    elsewhere = tmp_path / "elsewhere.gguf"
+    elsewhere.write_bytes(CONTENT)
+    assert (await find(model(None), tmp_path / "models", configured=elsewhere)).path == elsewhere
+
+
+async def test_a_configured_path_that_does_not_exist_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"nowhere\.gguf"):
+        await find(model(None), tmp_path, configured=tmp_path / "nowhere.gguf")
+
+
+async def test_a_file_is_hashed_once_and_again_when_it_changes(tmp_path, monkeypatch):
+    path = tmp_path / "m.gguf"
+    path.write_bytes(CONTENT)
+    await find(model(None), tmp_path)
+    monkeypatch.setattr(files.hashlib, "file_digest", None)
+    assert (await find(model(None), tmp_path)).digest == SHA256
+    monkeypatch.undo()
+    path.write_bytes(CONTENT + b"more")
+    with pytest.raises(PermanentError, match="expected"):
+        await find(model(None), tmp_path)
+
+
+async def test_minilm_comes_from_its_package_converted_once(tmp_path):
+    minilm = Catalog().find(MINILM)
+    first = await find(minilm, tmp_path)
+    written = first.path.stat().st_mtime_ns
+    again = await find(minilm, tmp_path)
+    assert again == first
+    assert again.path.stat().st_mtime_ns == written
+    assert packaged_weights() is not None
+
+
+async def test_minilm_without_its_package_says_where_the_file_goes(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_PACKAGES", ())
+    with pytest.raises(ConfigError, match=r"place its file at .*all-MiniLM-L6-v2-F16\.gguf"):
+        await find(Catalog().find(MINILM), tmp_path)
