@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -59,15 +60,21 @@ def create_app(services: Services) -> web.Application:
 
 
 class ApiServer:
-    """The API as an actor. `port` 0 takes a free one; `address` says which."""
+    """The API as an actor. `port` 0 takes a free one; `address` says which.
+
+    `socket`: a Unix socket for this user's own programs; what comes through it may name folders of this machine.
+    """
 
     name = "api"
 
-    def __init__(self, app: web.Application, host: str, port: int, limits: Limits | None = None) -> None:
+    def __init__(
+        self, app: web.Application, host: str, port: int, limits: Limits | None = None, socket: Path | None = None
+    ) -> None:
         self._app = app
         self._host = host
         self._port = port
         self._limits = limits or Limits()
+        self._socket = socket
         self.address: tuple[str, int] = (host, port)
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
@@ -83,12 +90,22 @@ class ApiServer:
                     f"cannot listen on {self._host}:{self._port} ({error}); choose another port"
                 ) from error
             self.address = runner.addresses[0][:2]
+            if self._socket is not None:
+                await listen_privately(runner, self._socket)
             log.info("api.listening", host=self.address[0], port=self.address[1])
             task_status.started()
             await anyio.sleep_forever()
         finally:
             with anyio.CancelScope(shield=True):
                 await runner.cleanup()
+
+
+async def listen_privately(runner: web.AppRunner, path: Path) -> None:
+    """Serve on a Unix socket that only this user may open; one left by a killed daemon is replaced."""
+    path.unlink(missing_ok=True)
+    # The folder is private (0700) as well, so nobody can connect in the moment before chmod.
+    await web.UnixSite(runner, str(path)).start()
+    path.chmod(0o600)
 
 
 class _Runner(web.AppRunner):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler
-from pydantic_core import CoreSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 T = TypeVar("T")
 INT64_MAX = 2**63 - 1
@@ -18,14 +17,11 @@ class Model(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
 
 
-class NotNull:
-    """Marks a field that may be left out but not be null, as the published document has it."""
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Leave `null` out of the published type."""
-        shown = handler(schema)
-        others = [option for option in shown.get("anyOf", []) if option != {"type": "null"}]
-        return others[0] if len(others) == 1 else shown
+def _without_null(schema: dict[str, Any]) -> None:
+    """Publish a field that may be left out but not be null."""
+    schema.pop("default", None)
+    kept = [option for option in schema.pop("anyOf", []) if option != {"type": "null"}]
+    schema.update(kept[0] if len(kept) == 1 else {"anyOf": kept})
 
 
 def _given(value: Any) -> Any:
@@ -48,7 +44,7 @@ def _count(value: Any) -> Any:
     return value
 
 
-Omittable = Annotated[T | None, BeforeValidator(_given), NotNull()]
+Omittable = Annotated[T | None, BeforeValidator(_given), Field(json_schema_extra=_without_null)]
 """May be absent (None), must not be null."""
 
 UniqueStrings = Annotated[list[str], AfterValidator(_unique), Field(json_schema_extra={"uniqueItems": True})]

@@ -151,6 +151,7 @@ class SourceListItem(Source):
     The published document describes the items of this list as invocations; they satisfy both descriptions.
     """
 
+    source_id: Uuid
     status: JobStatus
     metadata: IndexJobMetadata
 

@@ -17,7 +17,7 @@ from syncd.store import Store
 class ChromaView(Protocol):
     """The two questions the API asks Chroma. Both wait for it and raise RetryableError while it is away."""
 
-    async def database_exists(self, database: str) -> bool:
+    async def database_exists(self, name: str) -> bool:
         """Tell whether the target Chroma has this database."""
         ...
 

@@ -10,7 +10,7 @@ from typing import Any
 from syncd.api.schema import FolderSource, GithubSource, S3Source, UploadSource, WebSource
 from syncd.api.schema_base import Model, seconds
 from syncd.api.services import Pace
-from syncd.model import Embedding, Invocation, SourceRecord, SourceType, State
+from syncd.model import Embedding, Invocation, SourceRecord, SourceType, State, Target
 from syncd.store.invocations import DocumentOutcome
 
 SETTINGS: Mapping[SourceType, type[Model]] = {
@@ -49,9 +49,10 @@ def source_item(source: SourceRecord, latest: Invocation | None) -> dict[str, An
     """Return a source in the shape of `SourceListItem`."""
     if latest is None:
         collection = source.settings.get("collection_name", "")
-        metadata = {"database_name": source.database, "collection_name": collection, **_kind(source, {})}
-        return {**source_view(source), "status": "pending", "metadata": metadata}
-    return {**source_view(source), "status": _status(latest), "metadata": _job_metadata(latest, source)}
+        status, metadata = "pending", _job_metadata(Target(source.database, collection), {}, source)
+    else:
+        status, metadata = _status(latest), _job_metadata(latest.target, latest.request, source)
+    return {**source_view(source), "source_id": source.id, "status": status, "metadata": metadata}
 
 
 def job_view(invocation: Invocation, source: SourceRecord | None, pace: Pace | None = None) -> dict[str, Any]:
@@ -62,7 +63,7 @@ def job_view(invocation: Invocation, source: SourceRecord | None, pace: Pace | N
         "id": invocation.id,
         "source_id": invocation.source_id,
         "status": _status(invocation),
-        "metadata": _job_metadata(invocation, source),
+        "metadata": _job_metadata(invocation.target, invocation.request, source),
         "created_at": moment(invocation.created_at),
         "started_at": moment(invocation.started_at) if invocation.started_at else None,
         "origin": invocation.origin.value,
@@ -90,10 +91,9 @@ def _status(invocation: Invocation) -> str | dict[str, Any]:
     return invocation.state.value
 
 
-def _job_metadata(invocation: Invocation, source: SourceRecord | None) -> dict[str, Any]:
-    target = invocation.target
+def _job_metadata(target: Target, request: Mapping[str, Any], source: SourceRecord | None) -> dict[str, Any]:
     names = {"database_name": target.database, "collection_name": target.collection}
-    return {**names, **_kind(source, invocation.request)}
+    return {**names, **_kind(source, request)}
 
 
 def _kind(source: SourceRecord | None, request: Mapping[str, Any]) -> dict[str, Any]:

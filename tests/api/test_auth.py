@@ -62,7 +62,13 @@ async def test_a_scoped_token_sees_and_touches_its_databases_only(api, store, ch
     assert await status_of("GET", "/api/v1/sources?database_name=api-tests-other") == 403
     assert await status_of("GET", "/api/v1/invocations?database_name=api-tests-other") == 403
     assert await status_of("GET", f"/api/v1/invocations?source_id={theirs}") == 403
-    for method, suffix in (("GET", ""), ("PUT", ""), ("GET", "/documents"), ("POST", "/retry"), ("POST", "/confirm-deletes")):
+    for method, suffix in (
+        ("GET", ""),
+        ("PUT", ""),
+        ("GET", "/documents"),
+        ("POST", "/retry"),
+        ("POST", "/confirm-deletes"),
+    ):
         assert await status_of(method, f"/api/v1/invocations/{theirs_run}{suffix}") == 403, suffix
     search = {"query": "x", "database_name": "api-tests-other", "collection_name": "docs"}
     assert await status_of("POST", "/api/v1/search", search) == 403

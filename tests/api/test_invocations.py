@@ -115,9 +115,7 @@ async def test_a_finished_collection_answers_409(api, chroma, fresh_name):
     await api.make_invocation(source_id, target_collection_name=fresh_name)
     await chroma.set_metadata(target, {"finished_ingest": True})
 
-    status, answer = await api.post(
-        f"/api/v1/sources/{source_id}/invocations", {"target_collection_name": fresh_name}
-    )
+    status, answer = await api.post(f"/api/v1/sources/{source_id}/invocations", {"target_collection_name": fresh_name})
     assert status == 409
     assert answer["error"] == "conflict"
 
@@ -185,7 +183,9 @@ async def test_invocations_are_filtered_by_every_form_of_status(api):
     assert await ids({}) == [failed, complete, waiting]
     assert await ids({"status": "pending"}) == [waiting]
     assert await ids({"status": "complete"}) == [complete]
-    assert await ids({"status": '{"complete": {"finished_at": "2026-01-01T00:00:00Z", "duration_ms": 1}}'}) == [complete]
+    assert await ids({"status": '{"complete": {"finished_at": "2026-01-01T00:00:00Z", "duration_ms": 1}}'}) == [
+        complete
+    ]
     assert await ids({"status": '{"failed": {"error": ""}}'}) == [failed]
     assert await ids({"failed": ""}) == [failed]
     assert await ids({"status[complete][duration_ms]": "1"}) == [complete]
@@ -240,7 +240,11 @@ async def test_outcomes_of_documents_are_listed_by_state(api, store):
     invocation_id = await settled(api, State.COMPLETE)
     await store.progress.note(
         invocation_id,
-        [Outcome("a.py", "indexed", version="1", chunks=2), Outcome("b.bin", "skipped", "binary"), Outcome("c", "failed", "x")],
+        [
+            Outcome("a.py", "indexed", version="1", chunks=2),
+            Outcome("b.bin", "skipped", "binary"),
+            Outcome("c", "failed", "x"),
+        ],
     )
     status, listed = await api.get(f"/api/v1/invocations/{invocation_id}/documents")
     assert status == 200

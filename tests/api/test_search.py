@@ -20,7 +20,8 @@ async def test_searching_a_missing_collection_is_404(api):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"query": ""}, {"limit": 0}, {"limit": 10**9}, {"offset": -1}, {"mode": "exact"}, {"where": []}, {"query": None}]
+    "wrong",
+    [{"query": ""}, {"limit": 0}, {"limit": 10**9}, {"offset": -1}, {"mode": "exact"}, {"where": []}, {"query": None}],
 )
 async def test_a_wrong_search_is_400(api, wrong):
     assert (await api.post("/api/v1/search", {**QUERY, **wrong}))[0] == 400

@@ -206,7 +206,8 @@ def raw_headers(declared):
 
 def raw_form(api, filename, content=CONTENT, end=b"\r\n--XX--\r\n"):
     head = "".join(
-        f'--XX\r\ncontent-disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in fields(api).items()
+        f'--XX\r\ncontent-disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in fields(api).items()
     )
     file = b'--XX\r\ncontent-disposition: form-data; name="file"; filename="' + filename + b'"\r\n\r\n'
     return head.encode() + file + content + end
@@ -221,7 +222,10 @@ BROKEN = {
     "end at once": ("multipart/form-data; boundary=XX", b"--XX--\r\n"),
     "headers without end": ("multipart/form-data; boundary=XX", b"--XX\r\ncontent-disposition: form-data"),
     "headers of nonsense": ("multipart/form-data; boundary=XX", b"--XX\r\n:::\r\n\r\nx\r\n--XX--\r\n"),
-    "header too long": ("multipart/form-data; boundary=XX", b"--XX\r\na: " + b"x" * 20_000 + b"\r\n\r\nx\r\n--XX--\r\n"),
+    "header too long": (
+        "multipart/form-data; boundary=XX",
+        b"--XX\r\na: " + b"x" * 20_000 + b"\r\n\r\nx\r\n--XX--\r\n",
+    ),
     "part without a name": ("multipart/form-data; boundary=XX", b"--XX\r\na: b\r\n\r\nx\r\n--XX--\r\n"),
     "multipart in a part": (
         "multipart/form-data; boundary=XX",
@@ -278,9 +282,7 @@ async def test_a_connection_that_breaks_off_leaves_nothing_and_frees_its_place(a
             begun.set()
             await never.wait()
 
-        sender = asyncio.create_task(
-            api.post("/api/v1/add-file", data=stalling(), headers=raw_headers(200_000_000))
-        )
+        sender = asyncio.create_task(api.post("/api/v1/add-file", data=stalling(), headers=raw_headers(200_000_000)))
         await begun.wait()
         while (await upload(api))[0] == 201:
             await asyncio.gather(*(asyncio.to_thread(path.unlink) for path in files(api)))
