@@ -57,6 +57,10 @@ class SourceTable(Table):
     task: TaskTable | None = None
     chunking: ChunkingTable = ChunkingTable()
 
+    def settings(self) -> dict[str, Any]:
+        """Return the source's settings as the store keeps them."""
+        raise NotImplementedError
+
     def embedding(self, default_model: str) -> Embedding:
         """Return how the source's texts become vectors."""
         task = self.task and EmbeddingTask(self.task.task_name, self.task.document_prompt, self.task.query_prompt)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from syncd.errors import PermanentError
-from syncd.model import Checkpoint, Counts, Document, Invocation, Run, Source, SourceRecord
+from syncd.errors import PermanentError, RetryableError
+from syncd.model import Checkpoint, Counts, Document, Invocation, Run, Source, SourceRecord, Total
 from syncd.pipeline.ingest import Job, Result
 from syncd.runtime.mailbox import Mailbox
 from syncd.store import Store
@@ -25,6 +25,10 @@ AHEAD = 64
 SAVE_EVERY_S = 1.0
 
 
+class StoppedEarlyError(RetryableError):
+    """The daemon stops: what was handed on is done, the rest comes after the next start."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeleteGuard:
     """A run that would delete more than `share` of a source's documents, and more than `minimum`, holds the deletes."""
@@ -35,6 +39,14 @@ class DeleteGuard:
     def holds(self, deletes: int, documents: int) -> bool:
         """Return whether so many deletes are suspicious."""
         return deletes > self.minimum and deletes > self.share * documents
+
+
+@dataclass(frozen=True, slots=True)
+class RunPace:
+    """How fast a run moves. `eta_s` is known where the source said how many documents there are."""
+
+    tokens_per_s: float
+    eta_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +96,9 @@ class SourceRun:
         self._seen: list[str] = []
         self._gone: list[Document] = []
         self._saved_at = time.monotonic()
+        self._began_at = time.monotonic()
+        self._expected = 0
+        self._stopping = False
 
     async def execute(self, source: Source) -> None:
         """Run to the end. Raises RetryableError (start again from the cursor) or PermanentError (the run has failed)."""
@@ -92,17 +107,39 @@ class SourceRun:
         run = await self._describe()
         checkpoint: Checkpoint | None = None
         async for item in source.changes(run):
+            await self._stop_if_asked()
             match item:
                 case Document(body=None):
                     self._gone.append(item)
                 case Document():
                     await self._hand_on(item)
+                case Total():
+                    self._expected = item.documents
                 case Checkpoint():
                     checkpoint = item
                     await self._reach(item, run)
         if checkpoint is None:
             raise PermanentError("the source ended without a checkpoint; this is a bug of its source type")
         return None
+
+    def pace(self) -> RunPace:
+        """Return how fast it moves, averaged since it began."""
+        elapsed_s = max(1e-3, time.monotonic() - self._began_at)
+        done = self.counts.indexed + self.counts.unchanged + self.counts.skipped + self.counts.failed
+        left = max(0, self._expected - done)
+        eta_s = elapsed_s * left / done if self._expected and done else None
+        return RunPace(self.counts.tokens / elapsed_s, eta_s)
+
+    def stop_early(self) -> None:
+        """Hand on nothing more; `execute` raises StoppedEarlyError once what is in hand is done."""
+        self._stopping = True
+
+    async def _stop_if_asked(self) -> None:
+        if self._stopping:
+            while self._replies:
+                await self._settle_one()
+            await self.save()
+            raise StoppedEarlyError("the daemon is stopping")
 
     async def _describe(self) -> Run:
         """Return what the source needs to know."""

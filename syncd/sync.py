@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import anyio
 import structlog
@@ -12,14 +13,24 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from syncd.chroma.client import Chroma
 from syncd.errors import NotFoundError, PermanentError, RetryableError
-from syncd.model import Counts, Invocation, Origin, Source, SourceRecord, SourceType, State
+from syncd.model import (
+    Chunking,
+    Counts,
+    Invocation,
+    Origin,
+    Source,
+    SourceRecord,
+    SourceType,
+    State,
+)
 from syncd.pipeline.index import Index
 from syncd.pipeline.ingest import Ingester, Job, Result
-from syncd.run import DeleteGuard, SourceRun
+from syncd.run import DeleteGuard, RunPace, SourceRun, StoppedEarlyError
 from syncd.runtime.keylocks import KeyLocks
 from syncd.runtime.mailbox import Mailbox
 from syncd.runtime.retry import Backoff, retrying
 from syncd.store import Store
+from syncd.store.codec import dumps, embedding_from_json
 
 log = structlog.get_logger()
 
@@ -66,7 +77,7 @@ class Syncer:
         ingester: Ingester,
         open_source: Callable[[SourceRecord], Awaitable[Source]],
         settings: SyncSettings | None = None,
-        done: Callable[[Invocation], None] = lambda _: None,
+        done: Callable[[Invocation], Awaitable[None]] | None = None,
     ) -> None:
         self.settings = settings or SyncSettings()
         self.mailbox: Mailbox[Job, Result] = Mailbox("ingest", self.settings.ingesters)
@@ -76,6 +87,7 @@ class Syncer:
         self._ingester = ingester
         self._open_source = open_source
         self._done = done
+        self._draining = False
         self._woken = anyio.Event()
         self._running: dict[str, Running] = {}
         self._keys = KeyLocks()
@@ -84,10 +96,25 @@ class Syncer:
         """Look for new and cancelled invocations now. Never waits, twice is safe."""
         self._woken.set()
 
+    async def drain(self) -> None:
+        """Take up nothing new and wait until the documents in hand are done; the runs go on after the next start."""
+        self._draining = True
+        for running in self._running.values():
+            if running.run:
+                running.run.stop_early()
+        while self._running:
+            self._woken = anyio.Event()
+            await self._woken.wait()
+
     def progress(self, invocation_id: str) -> Counts | None:
         """Return the counts of a running invocation as of now, or None when it is not running."""
         running = self._running.get(invocation_id)
         return running.run.counts if running and running.run else None
+
+    def pace(self, invocation_id: str) -> RunPace | None:
+        """Return how fast a running invocation moves, or None when it is not running."""
+        running = self._running.get(invocation_id)
+        return running.run.pace() if running and running.run else None
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled. What is under way then is taken up again by the next run."""
@@ -121,6 +148,8 @@ class Syncer:
                 running.scope.cancel()
 
     async def _take_up(self, group: TaskGroup) -> None:
+        if self._draining:
+            return
         for invocation in await self._store.invocations.due(LOOK_AHEAD):
             if len(self._running) >= self.settings.runs:
                 return
@@ -144,9 +173,10 @@ class Syncer:
         try:
             with running.scope:
                 await self._run_and_settle(running)
+            if self._done is not None:
+                await self._done(running.invocation)
         finally:
             self._running.pop(running.invocation.id, None)
-            self._done(running.invocation)
             self.wake()
 
     async def _run_and_settle(self, running: Running) -> None:
@@ -156,6 +186,8 @@ class Syncer:
         log.info("sync.started", invocation=invocation.id, collection=invocation.target.collection)
         try:
             await self._execute(running)
+        except StoppedEarlyError:
+            log.info("sync.interrupted", invocation=invocation.id)
         except RetryableError as error:
             await self._postpone(running, error)
         except PermanentError as error:
@@ -170,6 +202,7 @@ class Syncer:
             raise NotFoundError(
                 f"source {invocation.source_id} was deleted; create it again and start a new invocation"
             )
+        record = with_overrides(record, invocation.request)
         source = await self._open_source(record)
         collection = await self._index.open(invocation.target, record.embedding)
         number = await self._store.progress.run_number(invocation.id)
@@ -206,3 +239,12 @@ class Syncer:
             indexed=counts.indexed,
             failed=counts.failed,
         )
+
+
+def with_overrides(record: SourceRecord, request: Mapping[str, Any]) -> SourceRecord:
+    """Return the source as this invocation wants it: an upload may bring its own embedding and chunking."""
+    if embedding := request.get("embedding"):
+        record = replace(record, embedding=embedding_from_json(dumps(embedding)))
+    if chunking := request.get("chunking"):
+        record = replace(record, chunking=Chunking(**chunking))
+    return record

@@ -6,7 +6,7 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -51,23 +51,29 @@ class Invocations:
 
         return await self._db.write(transaction)
 
-    async def create_unless_waiting(
+    async def create_or_join(
         self, source_id: str, target: Target, origin: Origin, request: Mapping[str, Any] | None = None
     ) -> Invocation:
-        """Like `create`, but return a pending invocation that asks for exactly the same, where there is one."""
+        """Like `create`, but join a pending invocation that can do the same: its keys become the union of both.
+
+        A pending run over everything, or over a superset, is joined as it is. Raises NotFoundError when the source is gone.
+        """
+        asked = dict(request or {})
 
         def transaction(connection: sqlite3.Connection) -> Invocation:
-            row = connection.execute(
-                f"SELECT {INVOCATION_COLUMNS} FROM invocations WHERE state = 'pending' AND source_id = ? AND database = ? "
-                "AND collection = ? AND request = ? ORDER BY seq LIMIT 1",
-                (source_id, target.database, target.collection, dumps(request or {})),
-            ).fetchone()
-            if row:
-                return invocation_from_row(row)
+            rows = connection.execute(
+                f"SELECT {INVOCATION_COLUMNS} FROM invocations WHERE state = 'pending' AND source_id = ? "
+                "AND database = ? AND collection = ? ORDER BY seq",
+                (source_id, target.database, target.collection),
+            )
+            for waiting in map(invocation_from_row, rows):
+                if (joined := join(waiting.request, asked)) is not None:
+                    connection.execute("UPDATE invocations SET request = ? WHERE id = ?", (dumps(joined), waiting.id))
+                    return replace(waiting, request=joined)
             source = connection.execute("SELECT type FROM sources WHERE id = ?", (source_id,)).fetchone()
             if source is None:
                 raise NotFoundError(f"source {source_id} does not exist; list sources to find its id")
-            return insert(connection, source_id, source[0], target, origin, request or {})
+            return insert(connection, source_id, source[0], target, origin, asked)
 
         return await self._db.write(transaction)
 
@@ -143,6 +149,14 @@ class Invocations:
             return invocation
 
         return await self._db.write(transaction)
+
+    async def files_needed(self) -> frozenset[str]:
+        """Return the uploaded files (`request["file"]`) of invocations that are not complete or cancelled."""
+        statement = (
+            "SELECT json_extract(request, '$.file') FROM invocations "
+            "WHERE source_type = 'file_upload' AND state IN ('pending', 'processing', 'failed')"
+        )
+        return await self._db.read(lambda c: frozenset(name for (name,) in c.execute(statement)))
 
     async def due(self, limit: int) -> Sequence[Invocation]:
         """Return unfinished invocations whose time has come, most urgent first."""
@@ -251,3 +265,13 @@ def insert(
     )
     row = connection.execute(f"SELECT {INVOCATION_COLUMNS} FROM invocations WHERE id = ?", (invocation_id,)).fetchone()
     return invocation_from_row(row)
+
+
+def join(waiting: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the one request that does both, or None when there is none."""
+    others = {name: value for name, value in waiting.items() if name != "keys"}
+    if others != {name: value for name, value in asked.items() if name != "keys"}:
+        return None
+    if "keys" not in waiting or "keys" not in asked:
+        return others
+    return {**others, "keys": sorted({*waiting["keys"], *asked["keys"]})}

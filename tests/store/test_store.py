@@ -104,13 +104,17 @@ async def test_a_postponed_invocation_is_not_due_before_its_time(store: Store) -
     assert 3500 < (await store.invocations.next_due_in_s() or 0) <= 3600
 
 
-async def test_asking_twice_for_the_same_waiting_run_gives_one(store: Store) -> None:
+async def test_asking_again_joins_a_waiting_run_and_never_one_that_has_begun(store: Store) -> None:
     record = await source(store)
-    first = await store.invocations.create_unless_waiting(record.id, TARGET, Origin.WATCH, {"a": 1})
-    second = await store.invocations.create_unless_waiting(record.id, TARGET, Origin.WATCH, {"a": 1})
-    assert first.id == second.id
+    first = await store.invocations.create_or_join(record.id, TARGET, Origin.WATCH, {"keys": ["a"]})
+    second = await store.invocations.create_or_join(record.id, TARGET, Origin.WATCH, {"keys": ["b"]})
+    assert (second.id, second.request) == (first.id, {"keys": ["a", "b"]})
+    whole = await store.invocations.create_or_join(record.id, TARGET, Origin.WATCH)
+    assert (whole.id, whole.request) == (first.id, {})
+    other = await store.invocations.create_or_join(record.id, TARGET, Origin.WATCH, {"ref": {"branch": "x"}})
+    assert other.id != first.id
     await store.invocations.start(first.id)
-    assert (await store.invocations.create_unless_waiting(record.id, TARGET, Origin.WATCH, {"a": 1})).id != first.id
+    assert (await store.invocations.create_or_join(record.id, TARGET, Origin.WATCH)).id not in (first.id, other.id)
 
 
 async def test_an_invocation_of_an_unknown_source_is_refused(store: Store) -> None:

@@ -1,0 +1,285 @@
+"""The composition root: configuration → parts → tree → exit status. Read this first, then sync.py, then pipeline/ingest.py."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import structlog
+
+from syncd import __version__
+from syncd.api import ApiServer, create_app, orphans
+from syncd.app_services import make_services
+from syncd.chroma.client import Chroma, ChromaSettings
+from syncd.chroma.server import ChromaServer
+from syncd.config import Config, ModelSection
+from syncd.declared import reconcile
+from syncd.errors import ConfigError
+from syncd.model import Invocation, State, Target
+from syncd.opening import Opening, OpeningSettings
+from syncd.pipeline.chunk.languages import SUFFIXES as CODE_SUFFIXES
+from syncd.pipeline.chunk.pool import ChunkerPool
+from syncd.pipeline.embed.catalog import BUILT_IN, Catalog, Model, ModelFile
+from syncd.pipeline.embed.embedder import EngineOptions
+from syncd.pipeline.embed.fleet import Embedders
+from syncd.pipeline.index import Index
+from syncd.pipeline.ingest import Ingester
+from syncd.pipeline.parse.formats import SUFFIXES as DOCUMENT_SUFFIXES
+from syncd.pipeline.parse.pool import ParserPool
+from syncd.run import DeleteGuard
+from syncd.runtime.actor import Actor
+from syncd.runtime.notify import Notifier, Watchdog
+from syncd.runtime.signals import watch_signals
+from syncd.runtime.state import state_folder
+from syncd.runtime.supervisor import EscalatedError, Supervisor
+from syncd.search import Search
+from syncd.store import Store
+from syncd.sync import Syncer, SyncSettings
+from syncd.triggers import Triggers
+
+log = structlog.get_logger()
+
+DAEMON_FILE = "daemon.json"
+SOCKET_FILE = "api.sock"
+TOKEN_FILE = "token"  # noqa: S105 - a file name
+DAY_S = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """The parts of a running daemon."""
+
+    store: Store
+    chroma: Chroma
+    index: Index
+    syncer: Syncer
+    triggers: Triggers
+    api: ApiServer
+    root: Supervisor
+
+
+async def serve(config: Config, reload: Callable[[], Config], ready: Callable[[Daemon], None] = lambda _: None) -> int:
+    """Run the daemon until it is told to stop and return its exit status. Raises ConfigError before anything runs."""
+    with state_folder(config.state_folder) as state:
+        notifier = Notifier()
+        async with assembled(config, state, notifier) as daemon, anyio.create_task_group() as group:
+            stop = anyio.Event()
+            group.start_soon(
+                partial(watch_signals, deadline_s=config.stop_deadline_s),
+                stop.set,
+                partial(refresh, daemon, reload, notifier),
+            )
+            group.start_soon(stop_politely, daemon, stop, group.cancel_scope, config.stop_deadline_s, notifier)
+            try:
+                with anyio.CancelScope():
+                    await group.start(daemon.root.run)
+                    announce(state, daemon)
+                    notifier.ready()
+                    log.info("daemon.ready", url=url_of(daemon), state=str(state), version=__version__)
+                    ready(daemon)
+                    await anyio.sleep_forever()
+            except EscalatedError as error:
+                log.critical("daemon.gave_up", reason=str(error.__cause__ or error))
+                return 1
+    return 0
+
+
+@asynccontextmanager
+async def assembled(config: Config, state: Path, notifier: Notifier) -> AsyncGenerator[Daemon]:
+    """Yield all parts, put together and not yet running."""
+    async with AsyncExitStack() as stack:
+        store = await Store.open(state)
+        stack.push_async_callback(store.close)
+        opening = Opening(opening_settings(config, state))
+        opening.prepare()
+        await drop_orphans(store, opening)
+        await reconcile(store, config.sources, config.embedding.default_model)
+        await make_admin_token(store, state)
+        server = ChromaServer(state / "chroma", config.chroma.port or None) if config.chroma.mode == "local" else None
+        chroma = await stack.enter_async_context(Chroma(chroma_settings(config, server)))
+        models = Supervisor("models", max_restarts=10)
+        catalog = catalog_of(config)
+        embedders = Embedders(
+            catalog, config.embedding.models_dir or state / "models", partial(engine_options, config), models
+        )
+        parsers = await stack.enter_async_context(ParserPool(frozenset(CODE_SUFFIXES)))
+        chunkers = ChunkerPool()
+        api_box: list[ApiServer] = []
+        index = Index(store, chroma, partial(query_url, config, api_box))
+        ingester = Ingester(store, index, parsers, chunkers, embedders.get, config.sync.max_text_in_flight_bytes)
+        syncer = Syncer(
+            store, chroma, index, ingester, opening.open, sync_settings(config), partial(clean_up, store, opening)
+        )
+        triggers = Triggers(store, opening, syncer.wake)
+        search = Search(store, chroma, embedders.get)
+        services = make_services(config, store, chroma, index, syncer, triggers, opening, search, embedders, catalog)
+        api = ApiServer(create_app(services), config.api.host, config.api.port, socket=state / SOCKET_FILE)
+        api_box.append(api)
+        parts: list[Actor] = [chroma, chunkers, models, api, index, syncer, triggers, Sweeper(store, config)]
+        root = Supervisor("daemon", [*([server] if server else []), *parts, Watchdog(notifier)], max_restarts=10)
+        yield Daemon(store, chroma, index, syncer, triggers, api, root)
+
+
+async def stop_politely(
+    daemon: Daemon, stop: anyio.Event, scope: anyio.CancelScope, deadline_s: float, notifier: Notifier
+) -> None:
+    """When asked to stop: take up nothing new, let documents in hand finish, then stop the actors in reverse order."""
+    await stop.wait()
+    notifier.stopping()
+    with anyio.move_on_after(deadline_s / 2):
+        await daemon.syncer.drain()
+    scope.cancel()
+
+
+async def refresh(daemon: Daemon, reload: Callable[[], Config], notifier: Notifier) -> None:
+    """Read the configuration again and reconcile the declared sources; with an error in it, keep the old one."""
+    notifier.reloading()
+    try:
+        config = await anyio.to_thread.run_sync(reload)
+    except ConfigError as error:
+        log.error("config.refused", reason=str(error))
+    else:
+        await reconcile(daemon.store, config.sources, config.embedding.default_model)
+        daemon.triggers.sources_changed()
+    notifier.ready()
+
+
+class Sweeper:
+    """Once a day, drops cached vectors that nothing has used for long."""
+
+    name = "sweeper"
+
+    def __init__(self, store: Store, config: Config) -> None:
+        self._store = store
+        self._unused_for_s = config.sync.cache_unused_days * DAY_S
+
+    async def run(self) -> None:
+        """Sweep daily until cancelled."""
+        while True:
+            await anyio.sleep(DAY_S)
+            dropped = await self._store.vectors.collect_garbage(self._unused_for_s)
+            log.info("cache.swept", dropped=dropped)
+
+
+async def clean_up(store: Store, opening: Opening, invocation: Invocation) -> None:
+    """Delete the uploaded file of an invocation that is complete or cancelled; a failed one keeps it for a retry."""
+    if (name := invocation.request.get("file")) is None:
+        return
+    now = await store.invocations.get(invocation.id)
+    if now is not None and now.state in (State.COMPLETE, State.CANCELLED):
+        with suppress(OSError):
+            (opening.upload_folder / name).unlink()
+
+
+async def drop_orphans(store: Store, opening: Opening) -> None:
+    """Delete uploaded files that no invocation needs: left by a crash before the invocation, or by one that is over."""
+    owned = await store.invocations.files_needed()
+    for file in orphans(opening.upload_folder, owned):
+        log.info("upload.orphan_removed", file=file.name)
+        file.unlink()
+
+
+async def make_admin_token(store: Store, state: Path) -> None:
+    """Make the token that the command line uses, once, in a file only this user can read."""
+    file = state / TOKEN_FILE
+    if file.exists() and await store.tokens.verify(file.read_text().strip()):
+        return
+    token = await store.tokens.create("command line")
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as out:
+        out.write(token + "\n")
+
+
+def announce(state: Path, daemon: Daemon) -> None:
+    """Write where the daemon listens, for the command line."""
+    chroma = daemon.chroma.settings
+    text = json.dumps({"url": url_of(daemon), "pid": os.getpid(), "chroma": {"host": chroma.host, "port": chroma.port}})
+    (state / DAEMON_FILE).write_text(text + "\n")
+
+
+def url_of(daemon: Daemon) -> str:
+    """Return the API's address."""
+    host, port = daemon.api.address
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def query_url(config: Config, api: list[ApiServer], target: Target) -> str | None:
+    """Return the address that embeds queries for a collection, for its recorded embedding function."""
+    if config.embedding.queries == "none" or not config.api.loopback:
+        return None
+    host, port = api[0].address
+    return f"http://{host}:{port}/embed/{target.database}/{target.collection}/query"
+
+
+def chroma_settings(config: Config, server: ChromaServer | None) -> ChromaSettings:
+    """Return how Chroma is reached."""
+    given = config.chroma
+    if given.mode == "cloud" and given.api_key:
+        return ChromaSettings.cloud(given.tenant, given.api_key.get_secret_value())
+    if server is not None:
+        return ChromaSettings(port=server.port, tenant=given.tenant)
+    headers = {name: value.get_secret_value() for name, value in given.headers.items()}
+    return ChromaSettings(given.host, given.port, given.ssl, headers, given.tenant)
+
+
+def opening_settings(config: Config, state: Path) -> OpeningSettings:
+    """Return what sources need to know."""
+    return OpeningSettings(
+        state=state,
+        github_base_url=config.github.base_url,
+        github_api_url=config.github.api_url,
+        github_apps={app.app_id: app.private_key_file for app in config.github.apps},
+        github_max_file_size_bytes=config.github.max_file_size_bytes,
+        folder_max_file_size_bytes=config.folder.max_file_size_bytes,
+        document_suffixes=frozenset(DOCUMENT_SUFFIXES),
+    )
+
+
+def sync_settings(config: Config) -> SyncSettings:
+    """Return how much goes on at once."""
+    given = config.sync
+    guard = DeleteGuard(given.delete_guard_share, given.delete_guard_minimum)
+    return SyncSettings(runs=given.runs, ingesters=given.ingesters, guard=guard)
+
+
+def engine_options(config: Config, name: str) -> EngineOptions:
+    """Return how a model runs on this machine."""
+    path = next((model.path for model in config.models if model.name == name), None)
+    return EngineOptions(path=path, device=config.embedding.device, threads=config.embedding.threads)
+
+
+def catalog_of(config: Config) -> Catalog:
+    """Return the built-in models and those of the configuration."""
+    return Catalog(map(catalog_entry, config.models))
+
+
+def catalog_entry(given: ModelSection) -> Model:
+    """Return the catalogue's entry of a configured model: a built-in one with changes, or one of its own."""
+    known = next((model for model in BUILT_IN if model.name == given.name), None)
+    if known is None and (given.pooling is None or given.dimensions is None or given.max_tokens is None):
+        raise ConfigError(
+            f"models: {given.name!r} is not a built-in model; give its pooling, dimensions and max_tokens"
+        )
+    name = (
+        given.path.name
+        if given.path
+        else (given.url or "").rsplit("/", 1)[-1] or f"{given.name.replace('/', '--')}.gguf"
+    )
+    own_file = (ModelFile("own", name, given.url, given.sha256),) if given.path or given.url else ()
+    base = known or Model(given.name, (), given.pooling or "mean", given.dimensions or 0, given.max_tokens or 0)
+    changes: dict[str, Any] = {
+        "files": (*own_file, *base.files),
+        "pooling": given.pooling,
+        "dimensions": given.dimensions,
+        "max_tokens": given.max_tokens,
+        "document_prompt": given.document_prompt,
+        "prompts": None if given.query_prompt is None else {**base.prompts, "": given.query_prompt},
+    }
+    return replace(base, **{name: value for name, value in changes.items() if value not in (None, ())})

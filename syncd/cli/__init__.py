@@ -1,0 +1,70 @@
+"""The command line. Everything but `run`, `config`, `model` and `quickstart` talks to the running daemon through its API.
+
+Exit status: 0 done; 1 what was asked for failed; 2 wrong usage; 69 the daemon cannot be reached; 77 not allowed;
+78 the configuration is wrong (sysexits.h's names for the last three: EX_UNAVAILABLE, EX_NOPERM, EX_CONFIG).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import anyio
+
+from syncd import __version__
+from syncd.cli import config, model, quickstart, rebuild, run, search, sources, status, sync, token, watch
+from syncd.cli.client import ApiError, UnreachableError
+from syncd.errors import ConfigError, SyncdError
+
+COMMANDS = (run, quickstart, sources, sync, status, watch, search, rebuild, token, config, model)
+
+EXIT_FAILED, EXIT_UNREACHABLE, EXIT_REFUSED, EXIT_CONFIG = 1, 69, 77, 78
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit with its status."""
+    sys.exit(execute(parser().parse_args(arguments)))
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Run the chosen command; expected errors become one line on stderr and a status."""
+    try:
+        return anyio.run(args.command, args)
+    except ConfigError as error:
+        return complain(error, EXIT_CONFIG)
+    except UnreachableError as error:
+        return complain(error, EXIT_UNREACHABLE)
+    except ApiError as error:
+        return complain(error, EXIT_REFUSED if error.status in (401, 403) else EXIT_FAILED)
+    except SyncdError as error:
+        return complain(error, EXIT_FAILED)
+    except KeyboardInterrupt:
+        return 130
+
+
+def complain(error: Exception, status: int) -> int:
+    """Print an error as one line and return `status`."""
+    print(f"syncd: {error}", file=sys.stderr)
+    return status
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the whole command line's parser."""
+    common = argparse.ArgumentParser(add_help=False)
+    given = os.environ.get("SYNCD_CONFIG")
+    common.add_argument(
+        "--config", type=Path, default=Path(given) if given else None, help="configuration file (SYNCD_CONFIG)"
+    )
+    common.add_argument(
+        "--url", help="address of the daemon's API; by default the one the configuration's daemon wrote down"
+    )
+    common.add_argument("--json", action="store_true", help="print JSON, one value or one object per line")
+    top = argparse.ArgumentParser(prog="syncd", description="Keeps Chroma collections equal to their sources.")
+    top.add_argument("--version", action="version", version=f"syncd {__version__}")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    for module in COMMANDS:
+        module.add_parser(commands, common)
+    return top

@@ -1,0 +1,110 @@
+"""Talks to the running daemon, over its socket in the state folder or, with --url, over the network."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from syncd.config import load_config
+from syncd.errors import SyncdError
+
+TIMEOUT_S = 120.0
+SOCKET_FILE = "api.sock"
+ANNOUNCEMENT_FILE = "daemon.json"
+"""Written by a daemon that serves: where, and which process it is."""
+TOKEN_FILE = "token"  # noqa: S105 - a file name
+
+
+class UnreachableError(SyncdError):
+    """The daemon does not answer."""
+
+
+class ApiError(SyncdError):
+    """The daemon refused the request; the message is its own."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Client:
+    """Requests to one daemon."""
+
+    def __init__(self, session: aiohttp.ClientSession, where: str) -> None:
+        self._session = session
+        self._where = where
+
+    async def get(self, path: str, **params: Any) -> Any:
+        """Return the JSON answer to a GET; parameters that are None are left out."""
+        return await self._request("GET", path, params={k: str(v) for k, v in params.items() if v is not None})
+
+    async def post(self, path: str, body: Any) -> Any:
+        """Return the JSON answer to a POST."""
+        return await self._request("POST", path, json=body)
+
+    async def put(self, path: str, body: Any = None) -> Any:
+        """Return the JSON answer to a PUT."""
+        return await self._request("PUT", path, json=body)
+
+    async def delete(self, path: str) -> Any:
+        """Return the JSON answer to a DELETE, None when it is empty."""
+        return await self._request("DELETE", path)
+
+    async def _request(self, method: str, path: str, **options: Any) -> Any:
+        try:
+            async with self._session.request(method, path, **options) as response:
+                text = await response.text()
+                if response.status >= 400:
+                    raise ApiError(response.status, message_of(text) or f"the daemon answered {response.status}")
+                return json.loads(text) if text else None
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            reason = str(error) or type(error).__name__
+            raise UnreachableError(
+                f"no daemon answers at {self._where} ({reason}); start one with: syncd run"
+            ) from error
+
+
+def message_of(text: str) -> str:
+    """Return the message of an error answer, '' when it is in no known form."""
+    try:
+        value: Any = json.loads(text)
+        return str(value["message"])
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+@asynccontextmanager
+async def connected(args: argparse.Namespace) -> AsyncGenerator[Client]:
+    """Yield a client of the daemon that `args` (--config, --url) name."""
+    state = load_config(args.config).state_folder
+    async with open_client(state, args.url) as client:
+        yield client
+
+
+@asynccontextmanager
+async def open_client(state: Path, url: str | None = None) -> AsyncGenerator[Client]:
+    """Yield a client of the daemon with this state folder, or of the one at `url`."""
+    socket = state / SOCKET_FILE
+    token = os.environ.get("SYNCD_TOKEN") or token_in(state)
+    headers: Mapping[str, str] = {"x-chroma-token": token} if token else {}
+    connector = None if url else aiohttp.UnixConnector(str(socket))
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+    async with aiohttp.ClientSession(
+        url or "http://syncd", connector=connector, headers=headers, timeout=timeout
+    ) as session:
+        yield Client(session, url or str(socket))
+
+
+def token_in(state: Path) -> str:
+    """Return the administrator's token from the state folder, '' when this user may not read it."""
+    try:
+        return (state / TOKEN_FILE).read_text().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,103 @@
+"""Tables, progress bars and JSON lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import anyio
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from syncd.cli.client import Client
+
+POLL_S = 0.5
+OVER = ("complete", "failed", "cancelled")
+
+out = Console(soft_wrap=True, highlight=False)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON value on one line."""
+    print(json.dumps(value, ensure_ascii=False))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Print rows under column heads."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row))
+    out.print(table)
+
+
+def state_of(invocation: Mapping[str, Any]) -> str:
+    """Return an invocation's state as one word, whatever the form of its status."""
+    status = invocation["status"]
+    return status if isinstance(status, str) else next(iter(status))
+
+
+def summary(invocation: Mapping[str, Any]) -> str:
+    """Return what an invocation did, in one line."""
+    counts: Mapping[str, int] = invocation.get("counts") or {}
+    words = [
+        f"{counts[name]} {name}"
+        for name in ("indexed", "unchanged", "deleted", "skipped", "failed")
+        if counts.get(name)
+    ]
+    chunks = f"{counts.get('chunks_written', 0)} chunks written, {counts.get('chunks_embedded', 0)} embedded"
+    held = (
+        f"; {counts['held_deletes']} deletes held, confirm with: syncd sync --confirm-deletes"
+        if counts.get("held_deletes")
+        else ""
+    )
+    return f"{state_of(invocation)}: {', '.join(words) or 'nothing to do'}; {chunks}{held}{reason(invocation)}"
+
+
+def reason(invocation: Mapping[str, Any]) -> str:
+    """Return why an invocation failed, '' when it did not."""
+    status = invocation["status"]
+    return f" — {status['failed']['error']}" if isinstance(status, dict) and "failed" in status else ""
+
+
+async def follow(client: Client, invocation_id: str, quiet: bool = False) -> Mapping[str, Any]:
+    """Wait until an invocation is over, with a progress bar unless `quiet`, and return it."""
+    columns = (
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[documents]}"),
+        TextColumn("{task.fields[speed]}"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[left]}"),
+    )
+    with Progress(*columns, console=out, disable=quiet) as bar:
+        task = bar.add_task("waiting", total=None, documents="", speed="", left="")
+        while True:
+            invocation: Mapping[str, Any] = await client.get(f"/api/v1/invocations/{invocation_id}")
+            show(bar, task, invocation)
+            if state_of(invocation) in OVER:
+                return invocation
+            await anyio.sleep(POLL_S)
+
+
+def show(bar: Progress, task: Any, invocation: Mapping[str, Any]) -> None:
+    """Bring a progress bar up to date."""
+    counts: Mapping[str, int] = invocation.get("counts") or {}
+    done = sum(counts.get(name, 0) for name in ("indexed", "unchanged", "skipped", "failed"))
+    eta_s, speed = invocation.get("eta_s"), invocation.get("tokens_per_s")
+    over = state_of(invocation) in OVER
+    known = eta_s is not None and done
+    elapsed_s = bar.tasks[0].elapsed or 0.0
+    total = done if over else round(done * (1 + eta_s / max(elapsed_s, 0.1))) if known and eta_s is not None else None
+    bar.update(
+        task,
+        description=state_of(invocation),
+        completed=done,
+        total=total,
+        documents=f"{done} documents, {counts.get('chunks_written', 0)} chunks",
+        speed=f"{speed:,.0f} tokens/s" if speed else "",
+        left=f"{eta_s:,.0f} s left" if eta_s is not None and not over else "",
+    )

@@ -1,0 +1,28 @@
+"""`syncd rebuild`: recreate a collection in Chroma from what syncd has stored."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from syncd.cli.client import connected
+from syncd.cli.output import out, print_json
+
+
+def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "rebuild", parents=[common], help="recreate a collection from the store, without fetching or embedding"
+    )
+    parser.add_argument("collection")
+    parser.add_argument("--database", default="default_database")
+    parser.set_defaults(command=rebuild)
+
+
+async def rebuild(args: argparse.Namespace) -> int:
+    """Wait until it is done and say how many chunks were written."""
+    body = {"database_name": args.database, "collection_name": args.collection}
+    async with connected(args) as client:
+        done = await client.post("/api/v1/rebuild", body)
+    print_json(done) if args.json else out.print(f"{args.collection}: {done['chunks']} chunks written")
+    return 0

@@ -1,0 +1,25 @@
+"""`syncd run`: the daemon itself, in the foreground."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from syncd.config import load_config
+from syncd.log import configure
+
+
+def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add the command."""
+    parser = commands.add_parser("run", parents=[common], help="run the daemon in the foreground")
+    parser.set_defaults(command=run)
+
+
+async def run(args: argparse.Namespace) -> int:
+    """Run until SIGTERM or SIGINT."""
+    # Importing the daemon takes a second that `syncd --help` need not wait for.
+    from syncd.app import serve
+
+    config = load_config(args.config)
+    configure(config.log.level, as_json=None if config.log.format == "auto" else config.log.format == "json")
+    return await serve(config, lambda: load_config(args.config))

@@ -1,0 +1,56 @@
+"""`syncd status`: the daemon and its latest invocations, or one invocation with its documents."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from syncd.cli.client import Client, connected
+from syncd.cli.output import out, print_json, print_table, state_of, summary
+
+
+def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "status", parents=[common], help="show the daemon, or one invocation with its documents"
+    )
+    parser.add_argument("invocation", nargs="?", help="its id")
+    parser.add_argument(
+        "--state", choices=("indexed", "deleted", "skipped", "failed"), help="only documents in this state"
+    )
+    parser.set_defaults(command=status)
+
+
+async def status(args: argparse.Namespace) -> int:
+    """Print it."""
+    async with connected(args) as client:
+        if args.invocation:
+            return await one(client, args)
+        daemon = await client.get("/api/v1/status")
+        latest = await client.get("/api/v1/invocations", limit=10)
+    if args.json:
+        print_json({"daemon": daemon, "invocations": latest})
+        return 0
+    chroma = daemon["chroma"]
+    out.print(
+        f"syncd {daemon['version']}; Chroma at {chroma['host']}:{chroma['port']}: {chroma['away'] or 'answering'}"
+    )
+    out.print(f"models: {', '.join(daemon['models']) or 'none in use yet'}")
+    rows = [(i["id"], state_of(i), i["metadata"]["collection_name"], i["created_at"]) for i in latest]
+    print_table(("invocation", "state", "collection", "created"), rows)
+    return 0
+
+
+async def one(client: Client, args: argparse.Namespace) -> int:
+    """Print one invocation and its documents."""
+    invocation = await client.get(f"/api/v1/invocations/{args.invocation}")
+    documents = await client.get(f"/api/v1/invocations/{args.invocation}/documents", state=args.state, limit=1000)
+    if args.json:
+        print_json({"invocation": invocation, "documents": documents})
+        return 0
+    out.print(summary(invocation))
+    rows = documents["documents"] if isinstance(documents, dict) else documents
+    print_table(
+        ("state", "chunks", "document", "reason"), [(d["state"], d["chunks"], d["key"], d["reason"]) for d in rows]
+    )
+    return 0

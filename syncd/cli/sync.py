@@ -1,0 +1,75 @@
+"""`syncd sync`: run a source now and wait for the end."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from syncd.cli.client import Client, connected
+from syncd.cli.output import follow, out, print_json, state_of, summary
+from syncd.cli.sources import source_id, type_of
+from syncd.errors import PermanentError
+
+
+def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add the command."""
+    parser = commands.add_parser("sync", parents=[common], help="run a source now and wait for the end")
+    parser.add_argument("source", help="its name or id")
+    parser.add_argument(
+        "--collection", help="target collection; by default the one the source watches or was declared with"
+    )
+    ref = parser.add_mutually_exclusive_group()
+    ref.add_argument("--branch", help="GitHub: sync this branch's latest commit")
+    ref.add_argument("--sha", help="GitHub: sync this commit")
+    parser.add_argument("--object-key", help="S3: sync this object")
+    parser.add_argument("--no-wait", action="store_true", help="print the invocation's id and leave")
+    parser.set_defaults(command=sync)
+
+
+async def sync(args: argparse.Namespace) -> int:
+    """Create an invocation and, unless told not to, follow it."""
+    async with connected(args) as client:
+        ident = await source_id(client, args.source)
+        body = await request_body(client, ident, args)
+        invocation_id = (await client.post(f"/api/v1/sources/{ident}/invocations", body))["invocation_id"]
+        if args.no_wait:
+            print_json({"invocation_id": invocation_id}) if args.json else out.print(invocation_id)
+            return 0
+        return await finish(client, invocation_id, args.json)
+
+
+async def finish(client: Client, invocation_id: str, as_json: bool) -> int:
+    """Follow an invocation to its end, print what it did, and return 0 if it is complete."""
+    invocation = await follow(client, invocation_id, quiet=as_json)
+    if as_json:
+        print_json(invocation)
+    else:
+        out.print(summary(invocation))
+        await print_failures(client, invocation_id)
+    return 0 if state_of(invocation) == "complete" else 1
+
+
+async def print_failures(client: Client, invocation_id: str) -> None:
+    """Print the first failed documents with their reasons."""
+    failed = await client.get(f"/api/v1/invocations/{invocation_id}/documents", state="failed", limit=10)
+    for document in failed.get("documents", failed) if isinstance(failed, dict) else failed:
+        out.print(f"  failed: {document['key']}: {document['reason']}")
+
+
+async def request_body(client: Client, ident: str, args: argparse.Namespace) -> dict[str, Any]:
+    """Return the invocation to create."""
+    source = await client.get(f"/api/v1/sources/{ident}")
+    kind = type_of(source)
+    settings = source[kind]
+    collection = args.collection or (settings.get("watch") or settings.get("schedule") or {}).get(
+        "target_collection_name"
+    )
+    collection = collection or settings.get("collection_name")
+    if not collection:
+        raise PermanentError("say which collection to write with --collection")
+    body: dict[str, Any] = {"target_collection_name": collection}
+    if args.object_key:
+        body["object_key"] = args.object_key
+    if ref := {key: value for key, value in (("branch", args.branch), ("sha", args.sha)) if value}:
+        body["ref_identifier"] = ref
+    return body

@@ -1,0 +1,52 @@
+"""`syncd token`: create, list and revoke API tokens."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from syncd.cli.client import connected
+from syncd.cli.output import out, print_json, print_table
+
+
+def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add the command."""
+    actions = commands.add_parser("token", help="create, list and revoke API tokens").add_subparsers(
+        required=True, metavar="ACTION"
+    )
+    creating = actions.add_parser("create", parents=[common], help="make a token and print it, this once")
+    creating.add_argument("name")
+    creating.add_argument("--database", action="append", help="allow only this database; may be repeated")
+    creating.set_defaults(command=create)
+    actions.add_parser("list", parents=[common], help="list tokens").set_defaults(command=list_tokens)
+    revoking = actions.add_parser("revoke", parents=[common], help="make a token useless at once")
+    revoking.add_argument("id")
+    revoking.set_defaults(command=revoke)
+
+
+async def create(args: argparse.Namespace) -> int:
+    """Create a token."""
+    async with connected(args) as client:
+        created = await client.post("/api/v1/tokens", {"name": args.name, "databases": args.database})
+    print_json(created) if args.json else out.print(created["token"])
+    return 0
+
+
+async def list_tokens(args: argparse.Namespace) -> int:
+    """Print all tokens."""
+    async with connected(args) as client:
+        tokens = (await client.get("/api/v1/tokens"))["tokens"]
+    if args.json:
+        for token in tokens:
+            print_json(token)
+    else:
+        rows = [(t["id"], t["name"], ", ".join(t["databases"]) if t["databases"] else "all") for t in tokens]
+        print_table(("id", "name", "databases"), rows)
+    return 0
+
+
+async def revoke(args: argparse.Namespace) -> int:
+    """Revoke a token."""
+    async with connected(args) as client:
+        await client.delete(f"/api/v1/tokens/{args.id}")
+    return 0

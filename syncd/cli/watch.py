@@ -1,0 +1,22 @@
+"""`syncd watch`: follow an invocation."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from syncd.cli.client import connected
+from syncd.cli.sync import finish
+
+
+def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add the command."""
+    parser = commands.add_parser("watch", parents=[common], help="follow an invocation until it is over")
+    parser.add_argument("invocation", help="its id")
+    parser.set_defaults(command=watch)
+
+
+async def watch(args: argparse.Namespace) -> int:
+    """Follow it; 0 when it is complete, 1 when it failed or was cancelled."""
+    async with connected(args) as client:
+        return await finish(client, args.invocation, args.json)

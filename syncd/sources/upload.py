@@ -1,0 +1,45 @@
+"""Uploaded files: each invocation carries one file, which lies in the upload folder until the invocation is complete."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from syncd.errors import PermanentError
+from syncd.model import Checkpoint, Document, Run, chunk_prefix
+from syncd.sources.spool import PathBody
+
+
+class UploadSource:
+    """The `file_upload` source of a database. What was uploaded before is never touched by a run."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    async def changes(self, run: Run) -> AsyncIterator[Document | Checkpoint]:
+        """Yield the file of this invocation. Raises PermanentError when it is gone from the upload folder."""
+        request = run.invocation.request
+        path = self._folder / request["file"]
+        if not path.exists():
+            raise PermanentError("the uploaded file is no longer here; upload it again")
+        filename, custom_id = request["object_key"], request.get("custom_id")
+        metadata: dict[str, Any] = {"filename": filename, **request.get("metadata", {})}
+        if custom_id:
+            metadata["custom_id"] = custom_id
+        yield Document(
+            key=custom_id or filename,
+            version=request["sha256"],
+            body=PathBody(path),
+            chunk_prefix=chunk_prefix(filename, custom_id),
+            name=filename,
+            media_type=request.get("content_type"),
+            metadata=metadata,
+            changed_at=run.invocation.created_at,
+        )
+        yield Checkpoint(run.cursor or "")
+
+
+def discard(folder: Path, name: str) -> None:
+    """Delete an uploaded file that is indexed. Twice is safe."""
+    (folder / name).unlink(missing_ok=True)

@@ -1,0 +1,218 @@
+"""What S3 sources remember: labels that metadata files and invocations gave to objects, and dead letters."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from syncd.model import Metadata, Scalar
+from syncd.store.codec import dumps
+from syncd.store.database import Database
+
+COLUMNS = "file_key, path, collection, custom_id, metadata, etag, said_at"
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What somebody said about the object at `path`."""
+
+    file_key: str
+    """The metadata file that says it; '' for an invocation."""
+    path: str
+    """'' means every object of the source."""
+    collection: str
+    """'' means the source's own."""
+    custom_id: str = ""
+    metadata: Metadata = field(default_factory=dict[str, Scalar])
+    etag: str = ""
+    """Of the metadata file."""
+    said_at: float = 0.0
+    """Seconds since the epoch: when the file was uploaded, or the invocation made."""
+
+
+@dataclass(frozen=True, slots=True)
+class PendingLook:
+    """A key of one collection whose label changed and which nobody has been asked yet to look at."""
+
+    number: int
+    path: str
+    collection: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that nothing could be made of."""
+
+    queue_url: str
+    message_id: str
+    reason: str
+    body: str
+    receives: int
+
+
+class Labels:
+    """Each method is one transaction, and repeating one changes nothing."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def note_file(self, source_id: str, file_key: str, label: Label | None, seen: str | None = None) -> None:
+        """Replace what the metadata file `file_key` says (None: nothing any more) and note the looks that this needs.
+
+        The collections where the object was and will be, and the source's own, which holds it while no file speaks.
+        """
+
+        def transaction(connection: sqlite3.Connection) -> None:
+            old = find_file(connection, source_id, file_key)
+            if old == label:
+                if seen is not None:
+                    mark_seen(connection, source_id, [file_key], seen)
+                return
+            connection.execute("DELETE FROM s3_labels WHERE source_id = ? AND file_key = ?", (source_id, file_key))
+            if label is not None:
+                insert_label(connection, source_id, label, seen or "")
+            places = {(said.path, c) for said in (old, label) if said is not None for c in (said.collection, "")}
+            connection.executemany(
+                "INSERT INTO s3_looks (source_id, path, collection) VALUES (?, ?, ?)",
+                [(source_id, path, collection) for path, collection in sorted(places)],
+            )
+
+        await self._db.write(transaction)
+
+    async def say(self, source_id: str, label: Label) -> None:
+        """Keep what an invocation said of a path (in one collection), unless a later one has spoken already."""
+
+        def transaction(connection: sqlite3.Connection) -> None:
+            row = connection.execute(
+                "SELECT said_at FROM s3_labels WHERE source_id = ? AND file_key = '' AND path = ? AND collection = ?",
+                (source_id, label.path, label.collection),
+            ).fetchone()
+            if row is None or row[0] <= label.said_at:
+                insert_label(connection, source_id, replace(label, file_key="", etag=""), "")
+
+        await self._db.write(transaction)
+
+    async def file(self, source_id: str, file_key: str) -> Label | None:
+        """Return what a metadata file said when it was last read, or None."""
+        return await self._db.read(lambda c: find_file(c, source_id, file_key))
+
+    async def of(self, source_id: str, path: str) -> Sequence[Label]:
+        """Return everything said of one object, labels of every object included."""
+        statement = f"SELECT {COLUMNS} FROM s3_labels WHERE source_id = ? AND path IN (?, '')"
+        return await self._db.read(lambda c: [label_from(row) for row in c.execute(statement, (source_id, path))])
+
+    async def between(self, source_id: str, first: str, last: str) -> Sequence[Label]:
+        """Return everything said of objects from `first` to `last`, and labels of every object."""
+        statement = (
+            f"SELECT {COLUMNS} FROM s3_labels WHERE source_id = ?1 AND path BETWEEN ?2 AND ?3 "
+            f"UNION SELECT {COLUMNS} FROM s3_labels WHERE source_id = ?1 AND path = ''"
+        )
+        return await self._db.read(
+            lambda c: [label_from(row) for row in c.execute(statement, (source_id, first, last))]
+        )
+
+    async def collections(self, source_id: str) -> Sequence[str]:
+        """Return the collections that labels name, without the source's own."""
+        statement = "SELECT DISTINCT collection FROM s3_labels WHERE source_id = ? AND collection != '' ORDER BY 1"
+        return await self._db.read(lambda c: [name for (name,) in c.execute(statement, (source_id,))])
+
+    async def etags(self, source_id: str, file_keys: Collection[str]) -> dict[str, str]:
+        """Return the ETags that these metadata files had when they were last read."""
+
+        def query(connection: sqlite3.Connection) -> dict[str, str]:
+            rows = connection.execute(
+                "SELECT file_key, etag FROM s3_labels WHERE source_id = ? AND file_key IN (SELECT value FROM json_each(?))",
+                (source_id, json.dumps(sorted(file_keys))),
+            )
+            return dict(rows)
+
+        return await self._db.read(query)
+
+    async def mark_seen(self, source_id: str, file_keys: Sequence[str], seen: str) -> None:
+        """Note that the listing `seen` has met these metadata files."""
+        await self._db.write(lambda c: mark_seen(c, source_id, file_keys, seen))
+
+    async def unseen(self, source_id: str, seen: str, after: str, limit: int) -> Sequence[str]:
+        """Return metadata files, in key order from `after` on, that the listing `seen` has not met."""
+        statement = "SELECT file_key FROM s3_labels WHERE source_id = ? AND file_key > ? AND seen != ? ORDER BY file_key LIMIT ?"
+        return await self._db.read(lambda c: [key for (key,) in c.execute(statement, (source_id, after, seen, limit))])
+
+    async def looks(self, source_id: str, limit: int = 1000) -> Sequence[PendingLook]:
+        """Return looks that nobody has been asked for yet, oldest first."""
+        statement = "SELECT number, path, collection FROM s3_looks WHERE source_id = ? ORDER BY number LIMIT ?"
+        return await self._db.read(lambda c: [PendingLook(*row) for row in c.execute(statement, (source_id, limit))])
+
+    async def looked(self, numbers: Sequence[int]) -> None:
+        """Forget looks that somebody has durably been asked for."""
+        await self._db.write(
+            lambda c: c.executemany("DELETE FROM s3_looks WHERE number = ?", [(number,) for number in numbers])
+        )
+
+
+class DeadLetters:
+    """Each method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def add(self, letter: DeadLetter) -> None:
+        """Keep a message with its reason; of a message met again the latest reason and count are kept."""
+        now = time.time()
+        await self._db.write(
+            lambda c: c.execute(
+                "INSERT INTO s3_dead_letters VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT (queue_url, message_id) "
+                "DO UPDATE SET reason = ?3, receives = max(receives, ?5), last_at = ?6",
+                (letter.queue_url, letter.message_id, letter.reason, letter.body, letter.receives, now),
+            )
+        )
+
+    async def list(self, queue_url: str | None = None, limit: int = 100) -> Sequence[DeadLetter]:
+        """Return dead letters, newest first."""
+        statement = (
+            "SELECT queue_url, message_id, reason, body, receives FROM s3_dead_letters "
+            "WHERE ?1 IS NULL OR queue_url = ?1 ORDER BY last_at DESC LIMIT ?2"
+        )
+        return await self._db.read(lambda c: [DeadLetter(*row) for row in c.execute(statement, (queue_url, limit))])
+
+
+def find_file(connection: sqlite3.Connection, source_id: str, file_key: str) -> Label | None:
+    """Return the label of one metadata file, or None."""
+    row = connection.execute(
+        f"SELECT {COLUMNS} FROM s3_labels WHERE source_id = ? AND file_key = ?", (source_id, file_key)
+    ).fetchone()
+    return label_from(row) if row else None
+
+
+def insert_label(connection: sqlite3.Connection, source_id: str, label: Label, seen: str) -> None:
+    """Insert or replace one label."""
+    connection.execute(
+        f"INSERT OR REPLACE INTO s3_labels (source_id, {COLUMNS}, seen) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            source_id,
+            label.file_key,
+            label.path,
+            label.collection,
+            label.custom_id,
+            dumps(dict(label.metadata)),
+            label.etag,
+            label.said_at,
+            seen,
+        ),
+    )
+
+
+def mark_seen(connection: sqlite3.Connection, source_id: str, file_keys: Sequence[str], seen: str) -> None:
+    """Note that the listing `seen` has met these metadata files."""
+    connection.executemany(
+        "UPDATE s3_labels SET seen = ? WHERE source_id = ? AND file_key = ?", [(seen, source_id, k) for k in file_keys]
+    )
+
+
+def label_from(row: tuple[Any, ...]) -> Label:
+    """Build a Label from COLUMNS."""
+    file_key, path, collection, custom_id, metadata, etag, said_at = row
+    return Label(file_key, path, collection, custom_id, json.loads(metadata), etag, said_at)

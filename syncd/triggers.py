@@ -1,0 +1,148 @@
+"""Asks for runs when a branch moves, a folder changes or a schedule says so; never runs anything itself."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import anyio
+import structlog
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskGroup, TaskStatus
+
+from syncd.errors import PermanentError, RetryableError
+from syncd.model import Origin, SourceRecord, SourceType, Target
+from syncd.runtime.retry import Backoff
+from syncd.store import Store
+
+log = structlog.get_logger()
+
+LOOK_EVERY_S = 60.0
+
+
+class Watchable(Protocol):
+    """What the triggers ask of the sources."""
+
+    async def head(self, record: SourceRecord, ref: Mapping[str, str] | None) -> str:
+        """Return what a watched branch is at now. Raises RetryableError, PermanentError."""
+        ...
+
+    def changes(self, record: SourceRecord) -> AsyncGenerator[frozenset[str] | None]:
+        """Yield the changed paths of a watched folder, or None when everything must be looked at. Raises RetryableError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Watching:
+    """One source under watch; another record under the same id means that its configuration changed."""
+
+    record: SourceRecord
+    scope: anyio.CancelScope
+
+
+class Triggers:
+    """The actor that watches. `wake` tells the Syncer about new invocations."""
+
+    name = "triggers"
+
+    def __init__(self, store: Store, watchable: Watchable, wake: Callable[[], None]) -> None:
+        self._store = store
+        self._watchable = watchable
+        self._wake = wake
+        self._watching: dict[str, Watching] = {}
+        self._changed = anyio.Event()
+
+    def sources_changed(self) -> None:
+        """Look at the sources again now. Never waits, twice is safe."""
+        self._changed.set()
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Watch every source that asks for it, until cancelled."""
+        self._watching.clear()
+        async with anyio.create_task_group() as group:
+            task_status.started()
+            while True:
+                self._changed = anyio.Event()
+                await self._look(group)
+                with anyio.move_on_after(LOOK_EVERY_S):
+                    await self._changed.wait()
+
+    async def _look(self, group: TaskGroup) -> None:
+        records = {
+            record.id: record
+            for record in await self._store.sources.list(limit=-1)
+            if record.settings.get("watch") or record.settings.get("schedule")
+        }
+        for source_id, watching in list(self._watching.items()):
+            if records.get(source_id) != watching.record:
+                watching.scope.cancel()
+                del self._watching[source_id]
+        for source_id, record in records.items():
+            if source_id not in self._watching:
+                self._watching[source_id] = Watching(record, anyio.CancelScope())
+                group.start_soon(self._watch, self._watching[source_id])
+
+    async def _watch(self, watching: Watching) -> None:
+        """Keep one source's trigger going; what fails is tried again, ever more slowly."""
+        record, backoff, failures = watching.record, Backoff(base_s=1.0, cap_s=300.0), 0
+        with watching.scope:
+            while True:
+                try:
+                    await self._trigger(record)
+                except (RetryableError, PermanentError) as error:
+                    failures += 1
+                    log.warning("watch.failed", source=record.name or record.id, reason=str(error), failures=failures)
+                    await anyio.sleep(max(1.0, backoff.delay_s(failures)))
+
+    def _trigger(self, record: SourceRecord) -> Awaitable[None]:
+        if record.settings.get("schedule"):
+            return self._by_schedule(record, record.settings["schedule"])
+        if record.type is SourceType.FOLDER:
+            return self._by_folder(record, record.settings["watch"])
+        return self._by_branch(record, record.settings["watch"])
+
+    async def _by_branch(self, record: SourceRecord, watch: Mapping[str, Any]) -> None:
+        """Ask for a run at the start, and whenever the branch has moved."""
+        ref = {"branch": watch["branch"]} if watch.get("branch") else None
+        target = Target(record.database, watch["target_collection_name"])
+        interval_s = float(watch.get("interval_s") or 300.0)
+        seen = ""
+        while True:
+            head = await self._watchable.head(record, ref)
+            if head != seen:
+                await self._ask(record, target, Origin.WATCH, {"ref": ref} if ref else {})
+                seen = head
+            # Jitter keeps many sources of one server from asking in step.
+            await anyio.sleep(interval_s * random.uniform(0.9, 1.1))  # noqa: S311 - jitter
+
+    async def _by_folder(self, record: SourceRecord, watch: Mapping[str, Any]) -> None:
+        """Ask for a whole run at the start, then for runs over what changed."""
+        target = Target(record.database, watch["target_collection_name"])
+        async with aclosing(self._watchable.changes(record)) as changes:
+            async for keys in changes:
+                await self._ask(record, target, Origin.WATCH, {"keys": sorted(keys)} if keys else {})
+
+    async def _by_schedule(self, record: SourceRecord, schedule: Mapping[str, Any]) -> None:
+        """Ask for a run `interval_s` after the last one was asked for, whoever asked."""
+        target = Target(record.database, schedule.get("target_collection_name") or record.settings["collection_name"])
+        while True:
+            whole = [
+                invocation
+                for invocation in await self._store.invocations.list(source_id=record.id, limit=50)
+                if not invocation.request.get("object_key")
+            ]
+            if whole:
+                age_s = (datetime.now(UTC) - whole[0].created_at).total_seconds()
+                await anyio.sleep(max(0.0, float(schedule["interval_s"]) - age_s))
+            await self._ask(record, target, Origin.SCHEDULE, {})
+
+    async def _ask(self, record: SourceRecord, target: Target, origin: Origin, request: Mapping[str, Any]) -> None:
+        invocation = await self._store.invocations.create_or_join(record.id, target, origin, request)
+        log.info(
+            "watch.asked", source=record.name or record.id, invocation=invocation.id, keys=len(request.get("keys", ()))
+        )
+        self._wake()
