@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from syncd.errors import ConfigError
 from syncd.model import Chunk, Chunking, PageMark, Part, Span
-from syncd.pipeline.chunk.breadcrumb import breadcrumb
+from syncd.pipeline.chunk.breadcrumb import breadcrumb, path_line
 from syncd.pipeline.chunk.lines import line_pieces
 from syncd.pipeline.chunk.markdown import Heading
 from syncd.pipeline.chunk.pieces import MAXIMUM_PARSE_BYTES, Piece, pieces
@@ -40,6 +40,7 @@ class _Document:
 
     def __init__(self, path: str, chunking: Chunking) -> None:
         self._path = path
+        self._path_line = path_line(path)
         self._chunking = chunking
         self._start_byte = 0
         self._start_line = 1
@@ -119,7 +120,7 @@ class _Document:
     def _context(self, piece: Piece, label: str) -> str:
         if not self._chunking.breadcrumb:
             return ""
-        return breadcrumb(self._path, piece.scope, label, piece.table_head)
+        return breadcrumb(self._path_line, piece.scope, label, piece.table_head)
 
 
 def _windows(text: str) -> Iterator[str]:

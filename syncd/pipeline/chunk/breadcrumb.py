@@ -12,17 +12,22 @@ _PATH_BYTES = 120
 _GAP = "…"
 
 
-def breadcrumb(path: str, scope: Sequence[str], page_label: str = "", table_head: str = "") -> str:
-    """Return `path`, then `outer > inner`, the page's label and the table's header row, a line each.
+def path_line(path: str) -> str:
+    """Return a document's path as the first line of its chunks' context; a long one loses its middle."""
+    return middle_cut(_line(path), _PATH_BYTES)
 
-    Too long paths lose their middle, too long scopes their outermost names. Ends with a newline unless empty.
+
+def breadcrumb(first_line: str, scope: Sequence[str], page_label: str = "", table_head: str = "") -> str:
+    """Return `path_line`, then `outer > inner`, the page's label and the table's header row, a line each.
+
+    Too long scopes lose their outermost names. Ends with a newline unless empty.
     """
-    lines = [middle_cut(_line(path), _PATH_BYTES)]
     label = middle_cut(_line(page_label), _PATH_BYTES // 2)
-    room = BREADCRUMB_BYTES - sum(_size(line) + 1 for line in (*lines, label) if line) - 1
-    lines += [_innermost([_line(name) for name in scope], room), label]
-    head = start_cut(table_head.strip(), TABLE_HEAD_BYTES - 1)
-    return "".join(f"{line}\n" for line in (*lines, head) if line)
+    lines = [first_line, "", label, start_cut(table_head.strip(), TABLE_HEAD_BYTES - 1)]
+    if scope:
+        room = BREADCRUMB_BYTES - _size(first_line) - _size(label) - 3
+        lines[1] = _innermost([_line(name) for name in scope], room)
+    return "".join([f"{line}\n" for line in lines if line])
 
 
 def _innermost(names: Sequence[str], room_bytes: int) -> str:
@@ -59,4 +64,4 @@ def _bytes(text: str) -> bytes:
 
 
 def _size(text: str) -> int:
-    return len(_bytes(text))
+    return len(text) if text.isascii() else len(_bytes(text))

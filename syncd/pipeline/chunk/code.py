@@ -7,6 +7,7 @@ any other. Nothing here is per language except how Elixir spells a definition.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tree_sitter import Language, Node, Parser
@@ -47,6 +48,7 @@ _STATEMENTS = re.compile(
     r"(?:^|_)(?:body|block|statements?|suite|program|module|source_file|unit|then|declarations?|members?|document"
     r"|(?:declaration|variant|statement|member|item)_list|statement_block|stream|stylesheet|source|switch_block|do_block|ERROR)$|^preproc_(?:if|else|elif)"
 )
+_LIST = re.compile(r"^(?:array|object|list|dictionary|tuple|table|element)$|argument|_list$|_mapping$|_sequence$")
 _IDENTIFIER = re.compile(r"(?:identifier|name|word|constant|key|bare_key|string|scalar)$|^name|_name$")
 _WRAPPER = re.compile(
     r"^(?:export_statement|decorated_definition|template_declaration|ambient_declaration|declaration)$"
@@ -62,7 +64,7 @@ _SPOKEN_TYPES = frozenset((b"defmodule", b"defprotocol", b"defimpl", b"defclass"
 
 
 _IS_FUNCTION, _IS_TYPE, _IS_KEYED, _IS_GLUE, _IS_INNER = 1, 2, 4, 8, 16
-_IS_STATEMENTS, _IS_CALLBACK, _IS_ARGUMENTS, _IS_SPOKEN = 32, 64, 128, 256
+_IS_STATEMENTS, _IS_CALLBACK, _IS_ARGUMENTS, _IS_SPOKEN, _IS_LIST = 32, 64, 128, 256, 512
 _DEFINES = _IS_FUNCTION | _IS_TYPE | _IS_KEYED
 _KINDS = (
     (_IS_FUNCTION, _FUNCTION),
@@ -74,6 +76,7 @@ _KINDS = (
     (_IS_CALLBACK, _CALLBACK),
     (_IS_ARGUMENTS, _ARGUMENTS),
     (_IS_SPOKEN, _SPOKEN),
+    (_IS_LIST, _LIST),
 )
 """Plain numbers, not an IntFlag: they are tested for every node, and an IntFlag costs a quarter of the walk."""
 
@@ -84,8 +87,12 @@ class Definition:
 
     start: int
     end: int
-    kind: str
     node: Node
+
+    @property
+    def kind(self) -> str:
+        """Return the kind of the node, e.g. 'function_definition'."""
+        return self.node.type
 
     def name(self, data: bytes) -> str:
         """Return the defined name, '' when there is none."""
@@ -119,6 +126,21 @@ def _flags(kind: str) -> int:
     return sum(flag for flag, pattern in _KINDS if pattern.search(kind))
 
 
+def _children(node: Node, sequence: bool) -> Iterator[tuple[Node, bool]]:
+    """Yield the named children, and whether each may start a chunk: those with a field are parts of one whole."""
+    if sequence:
+        for child in node.named_children:
+            yield child, True
+        return
+    cursor = node.walk()
+    more = cursor.goto_first_child()
+    while more:
+        child, field = cursor.node, cursor.field_id
+        more = cursor.goto_next_sibling()
+        if child is not None and child.is_named:
+            yield child, not field
+
+
 class _Walk:
     """One pass over the nodes worth entering, in document order."""
 
@@ -140,19 +162,12 @@ class _Walk:
         cost = ITEM_COST + DEPTH_COST * depth + (0 if sequence else EXPRESSION_COST)
         if in_function:
             cost += IN_FUNCTION_COST
-        cursor = node.walk()
         first, group, glued_end = level > 0, -1, -1
-        more = cursor.goto_first_child()
-        while more:
-            child = cursor.node
-            field = cursor.field_id
-            more = cursor.goto_next_sibling()
-            if child is None or not child.is_named:
-                continue
+        for child, cuttable in _children(node, sequence or bool(parent & _IS_LIST)):
             flags = self._child_flags(child, parent)
             start, end = child.start_byte, child.end_byte
-            at = self._line_start(start)
-            if at >= 0 and not (field and level) and not (flags & _IS_INNER and not sequence):
+            at = self._line_start(start) if cuttable and (sequence or not flags & _IS_INNER) else -1
+            if at >= 0:
                 if group >= 0 and data.count(b"\n", glued_end, start) <= 1:
                     if end - group > maximum:
                         self._cut(at, GLUE_COST)
@@ -168,7 +183,7 @@ class _Walk:
                     group, first = -1, False
             function = bool(flags & _IS_FUNCTION)
             if flags & _DEFINES:
-                self.definitions.append(Definition(start, end, child.type, child))
+                self.definitions.append(Definition(start, end, child))
             if end - start > self._target and level < MAXIMUM_LEVEL and not (function and end - start <= maximum):
                 self.enter(child, level + 1, depth + sequence, in_function or function)
 

@@ -130,9 +130,7 @@ class _Scan:
         elif lead in b"`~>" and (fence := _FENCE.match(line)):
             self._start("fence", start, end)
             self._fence, self._open = fence.group(1), None
-        elif lead in b"-=" and self._underlined(line, start, end):
-            return
-        elif self._in_table(line, start, end):
+        elif (lead in b"-=" and self._underlined(line, start, end)) or self._in_table(line, start, end):
             return
         elif (lead in b"-*+" or lead.isdigit()) and _ITEM.match(line) and not _RULE.match(line):
             self._item(line, start, end)

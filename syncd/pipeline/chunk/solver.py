@@ -7,10 +7,12 @@ size costs under a hard limit. Costs compare like this: 1-10 between things, 20-
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
+from array import array
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
 from zlib import crc32
 
 Cuts = dict[int, float]
@@ -45,7 +47,7 @@ class Limits:
     @property
     def spacing_bytes(self) -> int:
         """Return how far apart cuts are kept at least, which bounds the work per byte."""
-        return max(1, min(max(24, self.target_bytes // 32), self.maximum_bytes // 4))
+        return max(1, min(max(24, self.target_bytes // 24), self.maximum_bytes // 4))
 
 
 def solve(data: bytes, cuts: Cuts, limits: Limits) -> list[int]:
@@ -76,16 +78,17 @@ def _candidates(data: bytes, cuts: Cuts, limits: Limits) -> tuple[list[int], lis
 
 
 def _thinned(cuts: Cuts, size: int, spacing_bytes: int) -> tuple[list[int], list[float]]:
-    """Return at most one cut per stretch of `spacing_bytes`: the cheapest, of equals the first."""
+    """Return the cuts without those that follow a cheaper or equal one within `spacing_bytes`.
+
+    Counted from cut to cut, not on a grid: a grid would shift with every edit, and the chunks after it too.
+    """
     offsets: list[int] = []
     costs: list[float] = []
-    stretch = -1
     for offset in sorted(cuts):
         if not 0 < offset < size:
             continue
         cost = cuts[offset]
-        if offset // spacing_bytes != stretch:
-            stretch = offset // spacing_bytes
+        if not offsets or offset - offsets[-1] >= spacing_bytes:
             offsets.append(offset)
             costs.append(cost)
         elif cost < costs[-1]:
@@ -145,32 +148,36 @@ def character_start(data: bytes, start: int, offset: int) -> int:
     return at
 
 
+@lru_cache(maxsize=8)
+def _size_costs(limits: Limits) -> array[float]:
+    """Return the cost of a chunk by its size in bytes, 0 to the limit: computed once, not for every pair of cuts."""
+    target = limits.target_bytes
+    under = (UNDERSIZE_COST * max(0.0, 1 - 4 * size / target) for size in range(target + 1))
+    over = (OVERSIZE_COST * (size / target - 1) ** 2 for size in range(target + 1, limits.maximum_bytes + 1))
+    return array("d", chain(under, over))
+
+
 def _cheapest(offsets: list[int], costs: list[float], limits: Limits) -> list[int]:
     """Return the ends of the cheapest chunks over `offsets` (dynamic programming, exact)."""
-    target, maximum = limits.target_bytes, limits.maximum_bytes
-    small = target / 4
-    totals = [0.0]
-    previous = [0]
-    first = 0
+    size_costs, target, maximum = _size_costs(limits), limits.target_bytes, limits.maximum_bytes
+    totals, previous = [0.0], [0]
     lowest: deque[int] = deque([0])
+    first = 0
     for index in range(1, len(offsets)):
         end = offsets[index]
-        first = bisect_left(offsets, end - maximum, first)
-        while lowest and lowest[0] < first:
+        while offsets[first] < end - maximum:
+            first += 1
+        while lowest[0] < first:
             lowest.popleft()
         floor = totals[lowest[0]]
         best, chosen = float("inf"), index - 1
         for start in range(index - 1, first - 1, -1):
-            size = end - offsets[start]
-            if size > target:
-                excess = size / target - 1
-                penalty = OVERSIZE_COST * excess * excess
-                if penalty + floor >= best:
-                    break
-            else:
-                penalty = UNDERSIZE_COST * (1 - size / small) if size < small else 0.0
-            if totals[start] + penalty < best:
-                best, chosen = totals[start] + penalty, start
+            size_cost = size_costs[end - offsets[start]]
+            total = totals[start] + size_cost
+            if total < best:
+                best, chosen = total, start
+            elif size_cost + floor >= best and end - offsets[start] > target:
+                break
         totals.append(best + costs[index])
         previous.append(chosen)
         while lowest and totals[lowest[-1]] >= totals[-1]:
