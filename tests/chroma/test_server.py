@@ -1,0 +1,127 @@
+import fcntl
+import os
+import signal
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import anyio
+import pytest
+
+from syncd.chroma.client import Chroma, ChromaSettings
+from syncd.chroma.server import HOST, ChromaServer, free_port
+from syncd.errors import ConfigError, RetryableError
+from syncd.runtime.process import ChildDiedError
+from syncd.runtime.retry import Backoff
+from syncd.runtime.supervisor import Supervisor
+from tests.processes import gone, wait_until
+
+
+def pid_of(port):
+    """The process that listens on the server's port, by the kernel's tables."""
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[1].endswith(f":{port:04X}") and fields[3] == "0A":
+            inode = f"socket:[{fields[9]}]"
+            for pid in filter(str.isdigit, os.listdir("/proc")):
+                try:
+                    links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+                except OSError:
+                    continue
+                if inode in links:
+                    return int(pid)
+    return None
+
+
+async def test_it_is_started_when_it_answers_and_gone_after_it_was_stopped(tmp_path):
+    server = ChromaServer(tmp_path / "chroma")
+    async with anyio.create_task_group() as group:
+        await group.start(server.run)
+        async with Chroma(ChromaSettings(HOST, server.port)) as chroma:
+            await chroma.heartbeat()
+        pid = pid_of(server.port)
+        group.cancel_scope.cancel()
+    assert gone(pid)
+
+
+async def test_a_killed_server_is_started_again_on_the_same_port(tmp_path):
+    server = ChromaServer(tmp_path / "chroma")
+    supervisor = Supervisor("root", [server], backoff=Backoff(random=lambda: 0.0))
+    async with anyio.create_task_group() as group, Chroma(ChromaSettings(HOST, server.port)) as chroma:
+        await group.start(supervisor.run)
+        await chroma.create_database("kept")
+        os.kill(pid_of(server.port), signal.SIGKILL)
+        await wait_until(lambda: supervisor.status()[0].restarts == 1 and pid_of(server.port))
+        with suppress(RetryableError):
+            await chroma.heartbeat()  # on the connection that the dead one left
+        await chroma.available()
+        assert await chroma.database_exists("kept")
+        assert "signal SIGKILL" in supervisor.status()[0].error
+        group.cancel_scope.cancel()
+
+
+async def test_a_taken_port_is_named(tmp_path):
+    with socket.create_server((HOST, 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(ConfigError, match=rf"chroma\.port {port} is taken"):
+            await ChromaServer(tmp_path / "chroma", port).run()
+
+
+DAEMON = """
+import sys, anyio, pathlib
+from syncd.chroma.server import ChromaServer
+async def main():
+    server = ChromaServer(pathlib.Path(sys.argv[1]), int(sys.argv[2]))
+    async with anyio.create_task_group() as group:
+        await group.start(server.run)
+        print("serving", file=sys.stderr, flush=True)
+anyio.run(main)
+"""
+
+
+async def test_a_server_left_by_a_killed_daemon_stops_by_itself_and_the_next_one_waits_for_it(tmp_path):
+    folder, port = tmp_path / "chroma", free_port()
+    daemon = await anyio.open_process([sys.executable, "-c", DAEMON, str(folder), str(port)])
+    assert b"serving" in await daemon.stderr.receive()
+    first = pid_of(port)
+    daemon.kill()
+    async with anyio.create_task_group() as group:
+        await group.start(ChromaServer(folder, port).run)
+        assert gone(first)
+        assert pid_of(port) not in (None, first)
+        group.cancel_scope.cancel()
+    await daemon.aclose()
+
+
+async def test_a_leftover_that_does_not_go_is_reported_after_the_limit(tmp_path):
+    with (tmp_path / "chroma.lock").open("w") as leftover:
+        fcntl.flock(leftover, fcntl.LOCK_EX)
+        with pytest.raises(RetryableError, match="another Chroma server still uses"):
+            await ChromaServer(tmp_path / "chroma", leftover_limit_s=0.2).run()
+
+
+async def test_a_server_that_cannot_start_says_why(tmp_path):
+    (tmp_path / "chroma").mkdir()
+    (tmp_path / "chroma" / "chroma.sqlite3").write_bytes(b"this is not a database" * 1000)
+    with pytest.raises((ChildDiedError, RetryableError)):
+        await ChromaServer(tmp_path / "chroma", start_limit_s=20).run()
+
+
+async def test_waiting_writers_go_on_when_chroma_comes_back(tmp_path):
+    server, passed = ChromaServer(tmp_path / "chroma"), []
+
+    async def writer(chroma):
+        await chroma.available()
+        passed.append(True)
+
+    async with Chroma(ChromaSettings(HOST, server.port)) as chroma, anyio.create_task_group() as group:
+        assert "cannot be reached" in await chroma.look()
+        for _ in range(5):
+            group.start_soon(writer, chroma)
+        await anyio.wait_all_tasks_blocked()
+        assert not passed
+        async with anyio.create_task_group() as running:
+            await running.start(server.run)
+            await wait_until(lambda: len(passed) == 5)
+            running.cancel_scope.cancel()

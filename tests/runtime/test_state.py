@@ -1,0 +1,73 @@
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from syncd.errors import ConfigError
+from syncd.runtime.state import PID_FILE, state_folder
+
+HOLD = """
+import sys, time, pathlib
+from syncd.runtime.state import state_folder
+with state_folder(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def holder(folder):
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"held\n"
+    return process
+
+
+def test_the_folder_is_made_for_its_owner_only_and_names_the_process(tmp_path):
+    with state_folder(tmp_path / "a" / "state") as folder:
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert (folder / PID_FILE).read_text() == f"{os.getpid()}\n"
+
+
+def test_a_second_daemon_is_refused_with_the_process_and_the_folder(tmp_path):
+    first = holder(tmp_path)
+    said = rf"process {first.pid}\) uses the state folder {tmp_path}"
+    try:
+        with pytest.raises(ConfigError, match=said), state_folder(tmp_path):
+            pass
+    finally:
+        first.kill()
+        first.communicate()
+
+
+def test_the_folder_is_free_after_the_block_and_after_a_kill(tmp_path):
+    for _ in range(2):
+        with state_folder(tmp_path):
+            pass
+    first = holder(tmp_path)
+    first.kill()
+    first.communicate()
+    with state_folder(tmp_path):
+        assert (tmp_path / PID_FILE).read_text() == f"{os.getpid()}\n"
+
+
+def test_a_child_does_not_keep_the_folder_of_a_killed_daemon(tmp_path):
+    program = HOLD.replace(
+        'print("held"',
+        'import subprocess; child = subprocess.Popen(["sleep", "600"], stdout=subprocess.DEVNULL); print(child.pid',
+    )
+    daemon = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE)
+    orphan = int(daemon.stdout.readline())
+    daemon.kill()
+    daemon.communicate()
+    try:
+        with state_folder(tmp_path):
+            os.kill(orphan, 0)
+    finally:
+        os.kill(orphan, signal.SIGKILL)
+
+
+def test_a_folder_that_cannot_be_used_is_a_configuration_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot be used"), state_folder(tmp_path / "file"):
+        pass
