@@ -37,7 +37,7 @@ from syncd.sources.folder_tree import (
     opened_root,
     unescaped,
 )
-from syncd.sources.globs import EVERYTHING, Globs
+from syncd.sources.globs import EVERYTHING, Globs, WalkRules
 from syncd.sources.spool import (
     DEFAULT_MAX_TEXT_BYTES,
     RefusedBody,
@@ -88,7 +88,7 @@ class FolderSource:
         """Raises ConfigError for a glob that is none; the folder itself is looked at by each run."""
         include, exclude = (
             Globs(settings.include_globs, "include_globs"),
-            Globs(settings.exclude_globs, "exclude_globs"),
+            WalkRules(settings.exclude_globs, "exclude_globs"),
         )
         self.tree = Tree(settings.path, include, exclude, settings.gitignore)
         self._settings = settings

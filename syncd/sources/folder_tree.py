@@ -17,10 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pathspec import GitIgnoreSpec
-
 from syncd.errors import NotFoundError, PermanentError, RetryableError
-from syncd.sources.globs import Globs, compiled
+from syncd.sources.globs import Globs, WalkRules
 
 MAX_DEPTH = 200
 """Each level costs an open file while it is walked; the usual limit for a process is 1024."""
@@ -49,7 +47,7 @@ class Unreadable:
 
 
 Step = Found | Unreadable
-Ignores = tuple[tuple[bytes, GitIgnoreSpec], ...]
+Ignores = tuple[tuple[bytes, WalkRules], ...]
 """The `.gitignore` files from the root down, each with the path (ending with `/`, or empty) of its folder."""
 
 
@@ -59,7 +57,7 @@ class Tree:
 
     root: Path
     include: Globs
-    exclude: Globs
+    exclude: WalkRules
     gitignore: bool = True
 
     def walk(self, root: int, only: Sequence[bytes] = ()) -> Generator[Step, None, None]:
@@ -127,8 +125,8 @@ class Tree:
     def _is_left_out(self, path: bytes, ignores: Ignores) -> bool:
         if self.exclude.verdict(key_of(path)):
             return True
-        for base, spec in reversed(ignores):
-            verdict = spec.check_file(key_of(path[len(base) :])).include
+        for base, rules in reversed(ignores):
+            verdict = rules.verdict(key_of(path[len(base) :]))
             if verdict is not None:
                 return verdict
         return False
@@ -145,7 +143,7 @@ class Tree:
                 return ()
             text = opened.read(MAX_IGNORE_FILE_BYTES).decode("utf-8-sig", "replace")
         lines = [line.removesuffix("\r") for line in text.split("\n")]
-        return ((base, _lenient(lines)),)
+        return ((base, WalkRules(lines)),)
 
 
 def key_of(path: bytes) -> str:
@@ -239,19 +237,3 @@ def _unlisted(error: OSError, base: bytes) -> Generator[Unreadable, None, None]:
         yield Unreadable(base, "permission denied: this folder may not be read by this user")
     elif error.errno not in _VANISHED:
         raise RetryableError(f"folder {key_of(base) or '/'} cannot be listed: {error.strerror}") from error
-
-
-def _lenient(lines: Sequence[str]) -> GitIgnoreSpec:
-    """Compile what can be compiled; git too takes no notice of the rest."""
-    try:
-        return compiled(lines)
-    except ValueError:
-        return compiled([line for line in lines if _is_pattern(line)])
-
-
-def _is_pattern(line: str) -> bool:
-    try:
-        compiled([line])
-    except ValueError:
-        return False
-    return True

@@ -1,4 +1,7 @@
+import contextlib
 import os
+import random
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -320,3 +323,36 @@ async def test_walking_leaves_no_file_open(root: Path, opened: Open) -> None:
     await index.sync(source, die_after=10)
     assert len(os.listdir("/proc/self/fd")) <= before + 2
     assert threading.active_count() < 20
+
+
+def listed_by_git(root: Path) -> set[str]:
+    environment = {"PATH": os.environ["PATH"], "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    subprocess.run(["git", "init", "--quiet", str(root)], env=environment, check=True)
+    command = ["git", "-C", str(root), "ls-files", "-z", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout.decode()
+    return set(listed.split("\0")) - {""}
+
+
+NAMES = ["a", "b", "a.py", "c.log"]
+PATTERNS = ["a", "*.py", "b/", "/a", "!a", "!*.py", "a/b", "**/c.log", "b/*", "!b/", "#x", "*", "!*/", "a/**", ""]
+
+
+@pytest.mark.parametrize("seed", range(16))
+async def test_git_itself_takes_the_same_files(root: Path, opened: Open, seed: int) -> None:
+    chance = random.Random(seed)
+    for _ in range(25):
+        path = root / "/".join(chance.choice(NAMES) for _ in range(chance.randint(1, 4)))
+        with contextlib.suppress(OSError):
+            write(root, {str(path.relative_to(root)): "x"})
+    for folder in [root, *(path for path in root.rglob("*") if path.is_dir())]:
+        if folder == root or chance.random() < 0.4:
+            (folder / ".gitignore").write_text("\n".join(chance.sample(PATTERNS, 3)) + "\n")
+    listed = listed_by_git(root)
+    index = Index()
+    await index.sync(opened())
+    assert set(index.contents) == listed
+    assert [document.key for document in index.documents] == sorted(index.contents)
+    everything = frozenset(str(path.relative_to(root)) for path in root.rglob("*") if ".git" not in path.parts)
+    chosen = Index()
+    await chosen.sync(opened(), keys=everything)
+    assert chosen.contents == index.contents

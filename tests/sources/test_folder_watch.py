@@ -7,13 +7,13 @@ import pytest
 
 from syncd.sources.folder_tree import Tree
 from syncd.sources.folder_watch import MAX_PATHS, FolderWatcher, Hint
-from syncd.sources.globs import Globs
+from syncd.sources.globs import Globs, WalkRules
 
 Hints = AsyncIterator[Hint]
 
 
 def watcher(root: Path, **settings: float) -> FolderWatcher:
-    tree = Tree(root, Globs(("*",), "include_globs"), Globs(("*.tmp",), "exclude_globs"))
+    tree = Tree(root, Globs(("*",), "include_globs"), WalkRules(("*.tmp",)))
     return FolderWatcher(tree, **settings)
 
 

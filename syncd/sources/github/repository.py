@@ -76,10 +76,13 @@ class Gone:
 class Repository:
     """One per folder and process: writers wait for each other here, and a lock file keeps other processes out."""
 
-    def __init__(self, folder: Path, remote: Remote, max_packs: int = MAX_PACKS) -> None:
+    def __init__(
+        self, folder: Path, remote: Remote, max_packs: int = MAX_PACKS, kept_commits: int = KEPT_COMMITS
+    ) -> None:
         self.git = Git(folder, remote)
         self._folder = folder
         self._max_packs = max_packs
+        self._kept_commits = kept_commits
         self._one_writer = anyio.Lock()
         self._one_maker = anyio.Lock()
 
@@ -183,7 +186,7 @@ class Repository:
     async def _repack(self, lock: int) -> None:
         """Make one pack of the commits used last and drop the rest. Readers of dropped commits fetch them again."""
         kept = sorted((self._folder / "refs" / "syncd").iterdir(), key=os.path.getmtime, reverse=True)
-        deletions = "".join(f"delete refs/syncd/{ref.name}\n" for ref in islice(kept, KEPT_COMMITS, None))
+        deletions = "".join(f"delete refs/syncd/{ref.name}\n" for ref in islice(kept, self._kept_commits, None))
         await self._call("update-ref", "--stdin", stdin=deletions.encode(), keep_open=(lock,))
         await self._call("repack", "-a", "-d", "-q", keep_open=(lock,))
         await self._call("prune", "--expire=now", keep_open=(lock,))

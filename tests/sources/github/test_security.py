@@ -2,10 +2,12 @@
 
 import base64
 import os
+import shutil
 import threading
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import psutil
 import pytest
 
@@ -98,6 +100,56 @@ async def test_an_argument_cannot_become_an_option(git_server: GitServer, tmp_pa
         with pytest.raises(SyncdError):
             await attempt
     assert not (tmp_path / "hacked").exists()
+
+
+def put_in_front_of_git(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """Make `git` mean a script of ours; `$git` in it is the real one."""
+    (folder / "bin").mkdir()
+    (folder / "bin/git").write_text(f"#!/bin/sh\ngit={shutil.which('git')}\n{script}\n")
+    (folder / "bin/git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder / 'bin'}:{os.environ['PATH']}")
+
+
+async def test_whatever_comes_from_outside_stands_after_the_end_of_options(
+    git_server: GitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = git_server.create("owner/name", {"a": "a"})
+    git_server.commit("owner/name", {"a": "b"}, branch="other", parent=first)
+    put_in_front_of_git(tmp_path, monkeypatch, f'echo "$@" >> {tmp_path}/calls; exec "$git" "$@"')
+    index = Index()
+    source = GithubSource(GithubSettings("owner/name", base_url=git_server.url), tmp_path / "copy")
+    await index.sync(source)
+    await index.sync(source, {"ref": {"branch": "other"}})
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert {call.split()[1] for call in calls} >= {"ls-remote", "fetch", "ls-tree", "diff-tree", "cat-file"}
+    for call in calls:
+        own, _, given = call.partition(" --end-of-options ")
+        assert not [word for word in ("http:", first, "refs/heads", "owner/name") if word in own]
+        assert not [word for word in given.split() if word.startswith("-")]
+
+
+async def test_a_program_that_will_not_end_is_killed_with_all_it_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_in_front_of_git(tmp_path, monkeypatch, f"trap '' TERM; sleep 1000 & touch {tmp_path}/started; wait")
+    monkeypatch.setattr("syncd.sources.github.git.KILL_GRACE_S", 0.01)
+    (tmp_path / "copy").mkdir()
+    before = {process.pid for process in descendants()}
+    started: list[psutil.Process] = []
+
+    async def watch_start() -> None:
+        while not (tmp_path / "started").exists():
+            await anyio.lowlevel.checkpoint()
+        started.extend(process for process in descendants() if process.pid not in before)
+        tasks.cancel_scope.cancel()
+
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(watch_start)
+            await Git(tmp_path / "copy", Remote("owner/name")).call("version")
+    assert len(started) == 2
+    _, alive = psutil.wait_procs(started, timeout=30)
+    assert alive == []
 
 
 async def test_nothing_that_looks_like_a_hook_or_a_configuration_acts(git_server: GitServer, tmp_path: Path) -> None:

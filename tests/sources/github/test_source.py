@@ -6,6 +6,7 @@ import pytest
 
 from syncd.errors import ConfigError, NotFoundError, PermanentError, RetryableError
 from syncd.model import chunk_prefix
+from syncd.sources.github.repository import Repository
 from syncd.sources.github.source import GithubSettings, GithubSource
 from tests.git_server import EXECUTABLE, SUBMODULE, SYMLINK, Entry, GitServer
 from tests.sources.running import Index
@@ -257,16 +258,19 @@ async def test_locks_left_by_a_killed_git_do_not_stop_the_next_fetch(
     assert not list(folder.rglob("tmp_*"))
 
 
-async def test_many_fetches_are_packed_into_one_and_old_commits_go(git_server: GitServer, opened: Open) -> None:
+async def test_many_fetches_are_packed_into_one_and_old_commits_go(
+    git_server: GitServer, opened: Open, tmp_path: Path
+) -> None:
     git_server.create("owner/name", {"a": "0", "same": "s"})
     index, source = Index(), opened()
-    source._copy._max_packs = 3
-    for number in range(22):
+    copy = tmp_path / "git" / "s1"
+    source._copy = Repository(copy, source._copy.git.remote, max_packs=3, kept_commits=2)
+    for number in range(8):
         git_server.commit("owner/name", {"a": f"{number}"})
         await index.sync(source)
         assert index.contents == {"a": f"{number}".encode(), "same": b"s"}
-    assert len(list(source._copy.git.folder.glob("objects/pack/*.pack"))) <= 4
-    assert len(list((source._copy.git.folder / "refs/syncd").iterdir())) <= 19
+    assert len(list(copy.glob("objects/pack/*.pack"))) <= 3
+    assert len(list((copy / "refs/syncd").iterdir())) <= 2 + 3
 
 
 async def test_ids_of_chunks_tell_repositories_apart_and_metadata_holds_nothing_volatile(
