@@ -59,3 +59,6 @@ def wait_for_heartbeat(server, port, output):
             assert server.poll() is None, output.read_text()
             time.sleep(0.1)
     raise AssertionError(f"no heartbeat within a minute: {output.read_text()}")
+
+
+pytest_plugins = ["tests.git_server", "tests.models"]

@@ -1,0 +1,151 @@
+"""Death before and after every single effect, one after the other: the collection always equals the folder.
+
+The same check must refuse a protocol that acknowledges first, one that keeps no intent, and one with random ids.
+"""
+
+import uuid
+from pathlib import Path
+
+import pytest
+
+from syncd.model import Document, Target
+from syncd.sources.folder import FolderSource
+from syncd.store.outbox import Outbox
+from tests.daemon import held
+from tests.pipeline.parts import Parts, running, with_prefix, write
+
+BEFORE = {
+    "stays.py": "def stays():\n    return 1\n",
+    "changes.md": "# One\n\nfirst text of some length here\n\n# Two\n\nsecond text of some length here\n",
+    "goes.md": "# Gone\n\nsoon\n",
+}
+AFTER = {
+    "changes.md": "# Zero\n\nput in front, so that all moves down\n\n# Two\n\nsecond text of some length here\n",
+    "goes.md": None,
+    "comes.py": "def comes():\n    return 2\n",
+}
+
+
+class Death(BaseException):
+    """The process is gone."""
+
+
+class Mortal:
+    """Counts effects and dies at one of them."""
+
+    def __init__(self, dies_at: int) -> None:
+        self.dies_at = dies_at
+        self.effects = 0
+
+    def moment(self) -> None:
+        self.effects += 1
+        if self.effects == self.dies_at:
+            raise Death
+
+    def take(self, parts: Parts) -> None:
+        for owner, name in (
+            (parts.store.database, "write"),
+            (parts.chroma, "write"),
+            (parts.chroma, "open_collection"),
+        ):
+            setattr(owner, name, self.mortal(getattr(owner, name)))
+
+    def mortal(self, call):
+        async def effect(*args, **options):
+            self.moment()
+            result = await call(*args, **options)
+            self.moment()
+            return result
+
+        return effect
+
+
+def is_death(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return any(is_death(inner) for inner in error.exceptions)
+    return isinstance(error, Death)
+
+
+async def live_and_die(tmp_path: Path, server, dies_at: int) -> tuple[bool, dict, dict]:
+    """Sync a folder, change it, die at an effect of the second sync, start again; return (died, held, expected)."""
+    folder, name = tmp_path / f"folder-{dies_at}", f"test-{uuid.uuid4().hex[:12]}"
+    write(folder, BEFORE)
+    died = False
+    async with running(tmp_path / f"state-{dies_at}", server) as parts:
+        await parts.sync(folder, Target("default_database", name))
+    write(folder, AFTER)
+    mortal = Mortal(dies_at)
+    try:
+        async with running(tmp_path / f"state-{dies_at}", server, mortal.take) as parts:
+            await parts.sync(folder, Target("default_database", name))
+    except BaseException as error:
+        if not is_death(error):
+            raise
+        died = True
+    async with running(tmp_path / f"state-{dies_at}", server) as parts:
+        await parts.sync(folder, Target("default_database", name))
+    return died, held(server.host, server.port, name).rows, await expected(tmp_path, server, dies_at)
+
+
+async def expected(tmp_path: Path, server, dies_at: int) -> dict:
+    """Return what a collection holds after the same two syncs when nobody dies."""
+    folder, name = tmp_path / f"folder-{dies_at}", f"test-{uuid.uuid4().hex[:12]}"
+    async with running(tmp_path / f"calm-{dies_at}", server) as parts:
+        write(folder, {**BEFORE, "comes.py": None})
+        await parts.sync(folder, Target("default_database", name))
+        write(folder, AFTER)
+        await parts.sync(folder, Target("default_database", name))
+    return held(server.host, server.port, name).rows
+
+
+async def first_difference(tmp_path: Path, server) -> int | None:
+    """Die at effect 1, 2, 3 … until a run gets through; return the first effect after which the collection is wrong."""
+    for dies_at in range(1, 200):
+        died, found, wanted = await live_and_die(tmp_path, server, dies_at)
+        if found != wanted:
+            return dies_at
+        if not died:
+            assert dies_at > 15, "too few effects were seen to mean anything"
+            return None
+    raise AssertionError("it never got through")
+
+
+async def test_no_death_at_any_effect_loses_doubles_or_orphans_anything(tmp_path, chroma_server):
+    assert await first_difference(tmp_path, chroma_server) is None
+
+
+async def test_acknowledging_first_is_caught(tmp_path, chroma_server, monkeypatch):
+    from syncd.pipeline.index import Index
+
+    async def tell_after_clearing(self, collection_id, chunk_ids):
+        waiting = await self._store.outbox.waiting(collection_id, chunk_ids)
+        await self._store.outbox.clear(collection_id, chunk_ids)
+        if waiting:
+            await self._write(self._targets[collection_id], waiting)
+
+    monkeypatch.setattr(Index, "_tell", tell_after_clearing)
+    assert await first_difference(tmp_path, chroma_server) is not None
+
+
+async def test_keeping_no_intent_is_caught(tmp_path, chroma_server, monkeypatch):
+    async def nothing_left(self):
+        return []
+
+    monkeypatch.setattr(Outbox, "left_behind", nothing_left)
+    assert await first_difference(tmp_path, chroma_server) is not None
+
+
+async def test_random_ids_are_caught(tmp_path, chroma_server, monkeypatch):
+    changes = FolderSource.changes
+
+    async def with_random_ids(self, run):
+        async for item in changes(self, run):
+            yield with_prefix(item, uuid.uuid4().hex) if isinstance(item, Document) and item.body else item
+
+    monkeypatch.setattr(FolderSource, "changes", with_random_ids)
+    assert await first_difference(tmp_path, chroma_server) is not None
+
+
+@pytest.fixture(autouse=True)
+def _quiet(caplog):
+    caplog.set_level("CRITICAL")

@@ -1,0 +1,140 @@
+"""The real program in a process of its own, for tests and benchmarks."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+START_LIMIT_S = 120.0
+POLL_S = 0.05
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+
+
+@dataclass
+class Daemon:
+    """One state folder and the daemon that runs on it, if any. `program` is the module to run."""
+
+    folder: Path
+    config: str
+    program: tuple[str, ...] = ("syncd",)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    process: subprocess.Popen | None = None
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "state"
+
+    def start(self) -> "Daemon":
+        """Start it and wait until it serves."""
+        self.launch()
+        self.wait_ready()
+        return self
+
+    def launch(self) -> None:
+        """Start it; it need not get far."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        file = self.folder / "syncd.toml"
+        file.write_text(f'state_dir = "{self.state}"\n' + self.config)
+        (self.state / "daemon.json").unlink(missing_ok=True)
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", *self.program, "run", "--config", str(file)],
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **self.environment},
+            )
+
+    def wait_ready(self) -> None:
+        """Wait until it has written down where it listens."""
+        deadline = time.monotonic() + START_LIMIT_S
+        while not (self.state / "daemon.json").exists():
+            assert self.process is not None
+            assert self.process.poll() is None, self.log()
+            assert time.monotonic() < deadline, self.log()
+            time.sleep(POLL_S)
+
+    def wait_dead(self, limit_s: float = START_LIMIT_S) -> int:
+        """Wait until it has ended by itself and return how."""
+        assert self.process is not None
+        return self.process.wait(limit_s)
+
+    def kill(self) -> None:
+        """SIGKILL the daemon itself; its children follow by their own tie."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> int:
+        """Stop it gently and return its exit status."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+    def log(self) -> str:
+        return (self.folder / "log").read_text(errors="replace")[-6000:]
+
+    def announced(self) -> dict[str, Any]:
+        return json.loads((self.state / "daemon.json").read_text())
+
+    def token(self) -> str:
+        return (self.state / "token").read_text().strip()
+
+    def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Read the state database from beside the daemon."""
+        with sqlite3.connect(f"file:{self.state / 'syncd.sqlite'}?mode=ro", uri=True, timeout=10) as connection:
+            return connection.execute(statement, values).fetchall()
+
+    def unsettled(self) -> int:
+        return self.rows("SELECT count(*) FROM invocations WHERE state IN ('pending', 'processing')")[0][0]
+
+    def holds(self, commit: str) -> bool:
+        """Tell whether the collection's cursor is at `commit` and nothing is left to do."""
+        cursors = [json.loads(cursor) for (cursor,) in self.rows("SELECT cursor FROM cursors") if cursor]
+        return any(c.get("sha") == commit and not c.get("toward") for c in cursors) and self.unsettled() == 0
+
+    def wait_for(self, commit: str, limit_s: float = 120.0) -> None:
+        """Wait until the collection holds `commit`."""
+        deadline = time.monotonic() + limit_s
+        while not self.holds(commit):
+            assert self.process is not None
+            assert self.process.poll() is None, self.log()
+            assert time.monotonic() < deadline, self.log()
+            time.sleep(POLL_S)
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a collection holds, comparable: by id, document, metadata (source ids differ between daemons), vector."""
+
+    rows: dict[str, tuple[str, dict[str, Any]]]
+    vectors: dict[str, list[float]]
+
+    def assert_equals(self, other: "Held") -> None:
+        assert sorted(self.rows) == sorted(other.rows)
+        for chunk_id, row in self.rows.items():
+            assert row == other.rows[chunk_id], chunk_id
+        for chunk_id, vector in self.vectors.items():
+            assert float(np.dot(vector, other.vectors[chunk_id])) > 1 - 1e-4, chunk_id
+
+
+def held(host: str, port: int, name: str) -> Held:
+    """Read a whole collection with an ordinary Chroma client."""
+    import chromadb
+
+    collection = chromadb.HttpClient(host=host, port=port).get_collection(name)
+    found = collection.get(include=["documents", "metadatas", "embeddings"])
+    rows = {
+        chunk_id: (document, {key: value for key, value in metadata.items() if key != "source_id"})
+        for chunk_id, document, metadata in zip(found["ids"], found["documents"], found["metadatas"], strict=True)
+    }
+    vectors = {i: list(map(float, v)) for i, v in zip(found["ids"], found["embeddings"], strict=True)}
+    return Held(rows, vectors)

@@ -1,0 +1,131 @@
+"""The pipeline's parts in one process, for tests that need to look inside: everything is real but the vectors."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import anyio
+import numpy as np
+
+from syncd.chroma.client import Chroma, ChromaSettings
+from syncd.model import Chunk, Chunking, Embedded, Embedding, Invocation, Origin, Part, SourceRecord, SourceType, Target
+from syncd.pipeline.chunk import chunk_document
+from syncd.pipeline.index import Index
+from syncd.pipeline.ingest import Ingester
+from syncd.pipeline.parse.pool import ParserPool
+from syncd.run import DeleteGuard, SourceRun
+from syncd.runtime.mailbox import Mailbox
+from syncd.sources.folder import FolderSettings, FolderSource
+from syncd.store import Store
+
+MODEL = Embedding(model="hash")
+CHUNKING = Chunking(target_size_bytes=60, max_size_bytes=120)
+
+
+class HashEmbedder:
+    """Vectors from the text's hash: deterministic, and different for different texts."""
+
+    model = "hash"
+    fingerprint = "hash-1"
+    dimensions = 8
+    max_tokens = 10_000
+
+    def __init__(self) -> None:
+        self.embedded: list[str] = []
+
+    async def embed(self, texts: Sequence[str], role: str, task: Any = None) -> Embedded:
+        self.embedded.extend(texts)
+        rows = [np.frombuffer(sha256(text.encode()).digest(), np.uint8)[:8].astype(np.float32) + 1 for text in texts]
+        vectors = np.stack([row / np.linalg.norm(row) for row in rows]).astype(np.float32)
+        return Embedded(vectors, sum(len(text.split()) for text in texts))
+
+
+class InlineSplitter:
+    """The chunker without its process."""
+
+    async def split(self, parts: Sequence[Part], path: str, chunking: Chunking) -> Sequence[Chunk]:
+        return list(chunk_document(parts, path, chunking))
+
+
+@dataclass
+class Parts:
+    """A running index and its ingesters over one store."""
+
+    store: Store
+    chroma: Chroma
+    index: Index
+    embedder: HashEmbedder
+    mailbox: Mailbox
+
+    async def source(self, folder: Path) -> SourceRecord:
+        """Return the one folder source, made on first use."""
+        known = await self.store.sources.by_name("folder")
+        if known:
+            return known
+        settings = {"path": str(folder)}
+        return await self.store.sources.create(
+            SourceType.FOLDER, "default_database", settings, MODEL, CHUNKING, "folder"
+        )
+
+    async def invocation(self, record: SourceRecord, target: Target, **request: Any) -> Invocation:
+        """Return an invocation that is not over, or a new one."""
+        for invocation in await self.store.invocations.due(1):
+            return invocation
+        return await self.store.invocations.create(record.id, target, Origin.WATCH, request)
+
+    async def sync(self, folder: Path, target: Target, guard: DeleteGuard | None = None, **request: Any) -> SourceRun:
+        """Run the folder into the collection, to the end."""
+        record = await self.source(folder)
+        invocation = await self.invocation(record, target, **request)
+        await self.store.invocations.start(invocation.id)
+        collection = await self.index.open(target, record.embedding)
+        number = await self.store.progress.run_number(invocation.id)
+        run = SourceRun(self.store, self.mailbox, invocation, record, collection, guard or DeleteGuard(), number)
+        await run.execute(FolderSource(FolderSettings("folder", folder)))
+        await self.store.invocations.settle(invocation.id, "complete", run.counts)
+        return run
+
+
+@asynccontextmanager
+async def running(state: Path, server, prepare=lambda parts: None) -> AsyncIterator[Parts]:
+    """Yield parts over `state`, recovered and serving. `prepare` may tamper with them before they run."""
+    store = await Store.open(state)
+    try:
+        async with Chroma(ChromaSettings(server.host, server.port)) as chroma, ParserPool(frozenset({".py"})) as parser:
+            await chroma.look()
+            embedder = HashEmbedder()
+
+            async def get(_name: str) -> HashEmbedder:
+                return embedder
+
+            index = Index(store, chroma, lambda _target: None)
+            ingester = Ingester(store, index, parser, InlineSplitter(), get)
+            parts = Parts(store, chroma, index, embedder, Mailbox("ingest", 4))
+            prepare(parts)
+            async with anyio.create_task_group() as group:
+                await group.start(index.run)
+                for _ in range(4):
+                    group.start_soon(parts.mailbox.serve, ingester.ingest)
+                yield parts
+                group.cancel_scope.cancel()
+    finally:
+        await store.close()
+
+
+def write(folder: Path, files: dict[str, str | None]) -> None:
+    """Make the files of a folder so; None removes one."""
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if text is None:
+            path.unlink()
+        else:
+            path.write_text(text)
+
+
+def with_prefix(document, prefix: str):
+    """Return the document under another chunk prefix."""
+    return replace(document, chunk_prefix=prefix)
