@@ -66,6 +66,8 @@ def check_metadata(metadata: Mapping[str, Value], limits: Limits, *, keep_none: 
         elif value is None:
             if keep_none:
                 record[key] = None
+        elif not _is_array(value):
+            raise PermanentError(f"metadata {key!r} is a {type(value).__name__}: use a scalar or a list of scalars")
         elif values := list(value):
             record[key] = _array(key, values, limits)
     _check_count(record, limits)
@@ -87,6 +89,11 @@ def _scalar(key: str, value: Scalar, limits: Limits) -> Scalar:
     elif not -_MAX_INTEGER <= value < _MAX_INTEGER:
         raise PermanentError(f"metadata {key!r} is {value}: integers must fit into 64 bits; use a string")
     return value
+
+
+def _is_array(value: object) -> bool:
+    """Return whether it is one at run time: what people sent may be anything that JSON can say."""
+    return isinstance(value, Sequence) and not isinstance(value, bytes)
 
 
 def _array(key: str, values: list[Scalar], limits: Limits) -> list[Scalar]:

@@ -1,0 +1,28 @@
+import pytest
+
+from syncd.chroma.transport import CorruptError, translated
+from syncd.errors import ConflictError, NotFoundError, PermanentError, RetryableError
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error"),
+    [
+        (400, '{"error":"InvalidArgumentError","message":"Collection expecting embedding"}', PermanentError),
+        (400, '{"error":"ChromaError","message":"Database [x] does not exist"}', NotFoundError),
+        (404, '{"error":"NotFoundError","message":"Collection [x] does not exist"}', NotFoundError),
+        (409, '{"error":"UniqueConstraintError","message":"Database x already exists"}', ConflictError),
+        (413, "Payload too large", PermanentError),
+        (401, "{}", RetryableError),
+        (429, "slow down", RetryableError),
+        (500, '{"error":"InternalError","message":"database or disk is full"}', RetryableError),
+        (502, "<html>Bad Gateway</html>", RetryableError),
+        (500, '{"message":"Failed to apply logs to the hnsw segment writer"}', CorruptError),
+        (500, '{"message":"Error deserializing pickle file"}', CorruptError),
+    ],
+)
+def test_an_answer_becomes_the_error_that_says_what_to_do(status, body, error):
+    assert type(translated(status, body, {})) is error
+
+
+def test_the_servers_wish_to_wait_is_kept():
+    assert translated(429, "slow down", {"retry-after": "7"}).retry_after_s == 7
