@@ -1,8 +1,8 @@
 r"""A GitHub repository as a source: the files of one commit, and the difference from the commit before.
 
 Keys are paths, versions are blob ids. A collection's cursor names the commit it holds; a run to another commit yields
-the difference, and everything where there is no usable cursor. A path that is not UTF-8 has its odd bytes written as
-`\xe9` in the key.
+the difference, and everything where there is no usable cursor. A renamed file is one gone and one new; its chunks are
+known to the vector cache. A path that is not UTF-8 has its odd bytes written as `\xe9` in the key.
 """
 
 from __future__ import annotations

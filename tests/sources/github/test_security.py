@@ -1,8 +1,12 @@
 """What a hostile repository, server or caller must not be able to do, and where a token must not be found."""
 
 import base64
+import contextlib
+import fcntl
 import os
 import shutil
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -11,7 +15,7 @@ import anyio.lowlevel
 import psutil
 import pytest
 
-from syncd.errors import SyncdError
+from syncd.errors import RetryableError, SyncdError
 from syncd.sources.github.git import Git, Remote
 from syncd.sources.github.repository import Ref, Repository
 from syncd.sources.github.source import GithubSettings, GithubSource
@@ -220,8 +224,6 @@ async def test_no_program_is_left_when_a_run_is_broken_off(git_server: GitServer
 
 
 async def test_another_process_that_still_writes_is_waited_for(git_server: GitServer, tmp_path: Path) -> None:
-    import fcntl
-
     git_server.create("owner/name", {"a": "a"})
     source = GithubSource(GithubSettings("owner/name", base_url=git_server.url), tmp_path / "git")
     await source.head(Ref())
@@ -231,3 +233,33 @@ async def test_another_process_that_still_writes_is_waited_for(git_server: GitSe
             await Index().sync(source)
     assert caught.value.retry_after_s == 5  # type: ignore[attr-defined]
     await Index().sync(source)
+
+
+async def test_a_git_that_outlives_a_killed_daemon_keeps_its_right_to_write(
+    git_server: GitServer, tmp_path: Path
+) -> None:
+    git_server.create("owner/name", {"a": "a"})
+    source = GithubSource(GithubSettings("owner/name", base_url=git_server.url), tmp_path / "git")
+    sha = await source.head(Ref())
+    program = (
+        "import anyio, pathlib\n"
+        "from syncd.sources.github.git import Remote\n"
+        "from syncd.sources.github.repository import Repository\n"
+        f"repository = Repository(pathlib.Path({str(tmp_path / 'git')!r}), Remote('owner/name', {git_server.url!r}))\n"
+        f"anyio.run(repository.fetch, {sha!r}, None)\n"
+    )
+    git_server.reached.clear()
+    git_server.held.clear()
+    daemon = subprocess.Popen([sys.executable, "-c", program])  # noqa: ASYNC220
+    await anyio.to_thread.run_sync(git_server.reached.wait)
+    daemon.kill()
+    daemon.wait()
+    with pytest.raises(SyncdError, match="another git still works"):
+        await Index().sync(source, {"ref": {"sha": sha}})
+    git_server.held.set()
+    index = Index()
+    with anyio.fail_after(60):
+        while not index.contents:
+            with contextlib.suppress(RetryableError):
+                await index.sync(source)
+    assert index.contents == {"a": b"a"}

@@ -1,7 +1,9 @@
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import anyio
 import pytest
 
 from syncd.errors import ConfigError, NotFoundError, PermanentError, RetryableError
@@ -271,6 +273,33 @@ async def test_many_fetches_are_packed_into_one_and_old_commits_go(
         assert index.contents == {"a": f"{number}".encode(), "same": b"s"}
     assert len(list(copy.glob("objects/pack/*.pack"))) <= 3
     assert len(list((copy / "refs/syncd").iterdir())) <= 2 + 3
+
+
+async def test_runs_of_one_source_may_overlap(git_server: GitServer, opened: Open) -> None:
+    first = git_server.create("owner/name", {f"f{number}": "one" for number in range(40)})
+    second = git_server.commit("owner/name", {"f0": "two"})
+    source, indexes = opened(), [Index() for _ in range(6)]
+    async with anyio.create_task_group() as tasks:
+        for number, index in enumerate(indexes):
+            tasks.start_soon(index.sync, source, {"ref": {"sha": (first, second)[number % 2]}})
+    assert [index.contents["f0"] for index in indexes] == [b"one", b"two"] * 3
+    assert len(git_server.requests) <= 4
+
+
+async def test_old_harmless_faults_of_a_repository_do_not_stop_it(git_server: GitServer, opened: Open) -> None:
+    git_server.create("owner/name", {"d/a": "a"})
+    path = git_server.path("owner/name")
+
+    def git(*arguments: str, given: bytes = b"") -> str:
+        command = ["git", f"--git-dir={path}", "-c", "user.name=a", "-c", "user.email=a@example.org", *arguments]
+        return subprocess.run(command, input=given, capture_output=True, check=True).stdout.decode().strip()
+
+    below = bytes.fromhex(git("rev-parse", "main:d"))
+    tree = git("hash-object", "-t", "tree", "-w", "--literally", "--stdin", given=b"040000 d\0" + below)
+    git("update-ref", "refs/heads/main", git("commit-tree", "-m", "x", tree))
+    index = Index()
+    await index.sync(opened())
+    assert index.contents == {"d/a": b"a"}
 
 
 async def test_ids_of_chunks_tell_repositories_apart_and_metadata_holds_nothing_volatile(
