@@ -28,8 +28,8 @@ BINARY_PROBE_BYTES = 8192
 """A NUL in this many first bytes makes a file binary: the rule of `git diff`, rounded up from its 8,000."""
 
 DEFAULT_MAX_TEXT_BYTES = 1024 * 1024
-"""Larger text files are generated or data more often than they are written: 1 MiB, the limit GitHub's own code viewer
-has for showing a file in full."""
+"""Larger text files are generated, or data, more often than they are written. GitHub's own contents API serves files
+of up to 1 MB in full."""
 
 IMAGE_SUFFIXES = frozenset(
     {".apng", ".avif", ".bmp", ".gif", ".heic", ".heif", ".ico", ".icns", ".jpeg", ".jpg", ".jxl"}

@@ -14,7 +14,7 @@ import signal
 import tempfile
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
@@ -98,6 +98,20 @@ class Remote:
         return self.scheme == "https" or urlsplit(self.base_url).hostname in ("localhost", "127.0.0.1", "::1")
 
 
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far one command may reach: nowhere but the local copy, unless it is told."""
+
+    network: bool = False
+    """Allows the remote's protocol; without it a missing object can never be fetched behind our back."""
+    token: str | None = field(default=None, repr=False)
+    keep_open: tuple[int, ...] = ()
+    """File descriptors the program and all it starts inherit."""
+
+
+LOCAL = Reach()
+
+
 class Git:
     """Runs git in one bare repository. Cancelling ends the program and every program it started."""
 
@@ -105,26 +119,15 @@ class Git:
         self.folder = folder
         self.remote = remote
 
-    async def call(
-        self,
-        *arguments: str,
-        stdin: bytes = b"",
-        token: str | None = None,
-        network: bool = False,
-        keep_open: Sequence[int] = (),
-    ) -> bytes:
-        """Run one command to its end and return what it printed.
-
-        `network` allows the remote's protocol (none otherwise: a missing object can never be fetched behind our
-        back). `keep_open` are file descriptors the program inherits. Raises the errors of `complaints.translate`.
-        """
-        timeout_s = NETWORK_TIMEOUT_S if network else LOCAL_TIMEOUT_S
+    async def call(self, *arguments: str, stdin: bytes = b"", reach: Reach = LOCAL) -> bytes:
+        """Run one command to its end and return what it printed. Raises the errors of `complaints.translate`."""
+        timeout_s = NETWORK_TIMEOUT_S if reach.network else LOCAL_TIMEOUT_S
         with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as printed:
             given.write(stdin)
             given.seek(0)
             try:
                 with anyio.fail_after(timeout_s):
-                    async with self.started(arguments, given, printed, token, network, keep_open):
+                    async with self.started(arguments, given, printed, reach):
                         pass
             except TimeoutError as error:
                 raise RetryableError(f"git {arguments[0]} took longer than {timeout_s:.0f} s") from error
@@ -133,20 +136,14 @@ class Git:
 
     @asynccontextmanager
     async def started(
-        self,
-        arguments: Sequence[str],
-        stdin: IO[bytes] | int,
-        stdout: IO[bytes] | int,
-        token: str | None = None,
-        network: bool = False,
-        keep_open: Sequence[int] = (),
+        self, arguments: Sequence[str], stdin: IO[bytes] | int, stdout: IO[bytes] | int, reach: Reach = LOCAL
     ) -> AsyncGenerator[Process]:
         """Run a command for the length of the block, then wait for its end; leaving by an error kills it.
 
         Raises the errors of `complaints.translate` when it ends badly.
         """
         with tempfile.TemporaryFile() as complaints:
-            process = await self.spawn(arguments, stdin, stdout, complaints, token, network, keep_open)
+            process = await self.spawn(arguments, stdin, stdout, complaints, reach)
             try:
                 yield process
                 await process.wait()
@@ -162,9 +159,7 @@ class Git:
         stdin: IO[bytes] | int,
         stdout: IO[bytes] | int,
         stderr: IO[bytes] | int,
-        token: str | None = None,
-        network: bool = False,
-        keep_open: Sequence[int] = (),
+        reach: Reach = LOCAL,
     ) -> Process:
         """Start a command in a process group of its own; the caller ends it with `end`."""
         try:
@@ -173,23 +168,23 @@ class Git:
                 stdin=stdin,
                 stdout=stdout,
                 stderr=stderr,
-                env=self._environment(token, network=network),
+                env=self._environment(reach),
                 start_new_session=True,
-                pass_fds=keep_open,
+                pass_fds=reach.keep_open,
             )
         except FileNotFoundError as error:
             raise PermanentError("the git program is not installed: apt install git") from error
 
-    def _environment(self, token: str | None, *, network: bool) -> dict[str, str]:
+    def _environment(self, reach: Reach) -> dict[str, str]:
         """Return everything the program knows of the world."""
         config = list(_CONFIG)
-        if token:
-            credentials = base64.b64encode(f"x-access-token:{token}".encode()).decode()
+        if reach.token:
+            credentials = base64.b64encode(f"x-access-token:{reach.token}".encode()).decode()
             config.append((f"http.{self.remote.origin}/.extraHeader", f"Authorization: Basic {credentials}"))
-        passed_on = (*_PASSED_ON, *_PROXIES) if network else _PASSED_ON
+        passed_on = (*_PASSED_ON, *_PROXIES) if reach.network else _PASSED_ON
         environment = {name: os.environ[name] for name in passed_on if name in os.environ}
         environment |= {
-            "GIT_ALLOW_PROTOCOL": self.remote.scheme if network else "none",
+            "GIT_ALLOW_PROTOCOL": self.remote.scheme if reach.network else "none",
             "GIT_CONFIG_COUNT": str(len(config)),
             "GIT_CONFIG_GLOBAL": os.devnull,
             "GIT_CONFIG_NOSYSTEM": "1",

@@ -23,7 +23,7 @@ from anyio.abc import ByteReceiveStream
 
 from syncd.errors import NotFoundError, PermanentError, RetryableError
 from syncd.sources.github.complaints import Damaged
-from syncd.sources.github.git import Git, Remote
+from syncd.sources.github.git import LOCAL, Git, Reach, Remote
 
 MAX_PACKS = 50
 """Every fetch adds a pack, and each one slows every read; beyond this many they become one again (git's own gc.autoPackLimit)."""
@@ -93,7 +93,7 @@ class Repository:
         await self._prepare()
         name = f"refs/heads/{ref.branch}" if ref.branch else "HEAD"
         arguments = ("ls-remote", "--quiet", "--end-of-options", self.git.remote.url, name)
-        for line in (await self._call(*arguments, token=token, network=True)).decode().splitlines():
+        for line in (await self._call(*arguments, reach=Reach(network=True, token=token))).decode().splitlines():
             sha, _, found = line.partition("\t")
             if found == name and _SHA.fullmatch(sha):
                 return sha
@@ -121,7 +121,7 @@ class Repository:
             wanted = f"{sha}:refs/syncd/{sha}"
             options = ("--quiet", "--depth=1", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
             arguments = ("fetch", *options, "--refmap=", "--end-of-options", self.git.remote.url, wanted)
-            await self._call(*arguments, token=token, network=True, keep_open=(lock,))
+            await self._call(*arguments, reach=Reach(network=True, token=token, keep_open=(lock,)))
             await self._check_commit(sha)
             if len(list(self._folder.glob("objects/pack/*.pack"))) > self._max_packs:
                 await self._repack(lock)
@@ -187,9 +187,9 @@ class Repository:
         """Make one pack of the commits used last and drop the rest. Readers of dropped commits fetch them again."""
         kept = sorted((self._folder / "refs" / "syncd").iterdir(), key=os.path.getmtime, reverse=True)
         deletions = "".join(f"delete refs/syncd/{ref.name}\n" for ref in islice(kept, self._kept_commits, None))
-        await self._call("update-ref", "--stdin", stdin=deletions.encode(), keep_open=(lock,))
-        await self._call("repack", "-a", "-d", "-q", keep_open=(lock,))
-        await self._call("prune", "--expire=now", keep_open=(lock,))
+        await self._call("update-ref", "--stdin", stdin=deletions.encode(), reach=Reach(keep_open=(lock,)))
+        await self._call("repack", "-a", "-d", "-q", reach=Reach(keep_open=(lock,)))
+        await self._call("prune", "--expire=now", reach=Reach(keep_open=(lock,)))
 
     async def _prepare(self) -> None:
         async with self._one_maker:
@@ -219,16 +219,9 @@ class Repository:
             finally:
                 os.close(lock)
 
-    async def _call(
-        self,
-        *arguments: str,
-        stdin: bytes = b"",
-        token: str | None = None,
-        network: bool = False,
-        keep_open: Sequence[int] = (),
-    ) -> bytes:
+    async def _call(self, *arguments: str, stdin: bytes = b"", reach: Reach = LOCAL) -> bytes:
         with self._discarded_if_damaged():
-            return await self.git.call(*arguments, stdin=stdin, token=token, network=network, keep_open=keep_open)
+            return await self.git.call(*arguments, stdin=stdin, reach=reach)
 
     @contextmanager
     def _discarded_if_damaged(self) -> Generator[None]:

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from syncd.errors import RetryableError, SyncdError
-from syncd.sources.github.git import Git, Remote
+from syncd.sources.github.git import Git, Reach, Remote
 from syncd.sources.github.repository import Ref, Repository
 from syncd.sources.github.source import GithubSettings, GithubSource
 from tests.git_server import SYMLINK, Entry, GitServer
@@ -77,7 +77,7 @@ async def test_the_token_goes_to_its_own_origin_only(git_server: GitServer, tmp_
     other = Git(tmp_path / "git", Remote("owner/name", "http://localhost:1"))
     (tmp_path / "git").mkdir()
     await other.call("init", "--bare", "--quiet")
-    await other.call("ls-remote", f"{git_server.url}/owner/name.git", token=TOKEN, network=True)
+    await other.call("ls-remote", f"{git_server.url}/owner/name.git", reach=Reach(network=True, token=TOKEN))
     assert not [request for request in git_server.requests if "Authorization" in request.headers]
 
 
