@@ -10,38 +10,46 @@ from syncd.model import Chunk, Chunking, PageMark, Part, Span
 from syncd.pipeline.chunk.breadcrumb import breadcrumb, path_line
 from syncd.pipeline.chunk.lines import line_pieces
 from syncd.pipeline.chunk.markdown import Heading
-from syncd.pipeline.chunk.pieces import MAXIMUM_PARSE_BYTES, Piece, pieces
+from syncd.pipeline.chunk.pieces import Piece, pieces
 from syncd.pipeline.chunk.solver import character_start
 
 MINIMUM_SIZE_BYTES = 4
 """The longest UTF-8 character: below it no limit could be kept."""
+MAXIMUM_PARSE_CHARACTERS = 4 << 20
+"""Larger sources are cut as text: a parse of them takes seconds, and nothing can interrupt it."""
 WINDOW_CHARACTERS = 1 << 20
+"""A larger part is taken in stretches of this size, so that memory stays bounded."""
+_WINDOW_ENDS: dict[str, tuple[str, ...]] = {"markdown": ("\n# ", "\n## ", "\n### ", "\n#"), "code": (), "text": ()}
+"""What a stretch ends before, best first; then blank lines, then lines."""
 
 __all__ = ["MINIMUM_SIZE_BYTES", "chunk_document"]
 
 
-def chunk_document(parts: Iterable[Part], path: str, chunking: Chunking) -> Iterator[Chunk]:
+def chunk_document(parts: Iterable[Part], path: str, chunking: Chunking, parse: bool = True) -> Iterator[Chunk]:
     """Yield the chunks of `parts` in order, while parts are still coming; their texts joined are the document's text.
 
     Offsets are bytes of the whole document in UTF-8. No text is larger than `max_size_bytes` or cuts a character. A
     document of nothing but white space has no chunks; elsewhere white space goes with a neighbour, except runs longer
     than the limit, and blank lines that `type` lines counts like others. A part over 4 MB is taken in stretches of 1 MB.
+
+    Without `parse`, code is cut as text: for a document whose parse has hung or crashed its process (a few grammars can).
     Raises ConfigError for a `max_size_bytes` below 4 or a `max_lines` below 1.
     """
     if chunking.max_size_bytes < MINIMUM_SIZE_BYTES:
         raise ConfigError(f"max_size_bytes is {chunking.max_size_bytes}: use at least {MINIMUM_SIZE_BYTES}")
     if chunking.max_lines < 1:
         raise ConfigError(f"max_lines is {chunking.max_lines}: use at least 1")
-    return _Document(path, chunking).chunks(parts)
+    return _Document(path, chunking, parse).chunks(parts)
 
 
 class _Document:
     """What runs on from part to part: offsets, lines, pages and the heading path."""
 
-    def __init__(self, path: str, chunking: Chunking) -> None:
+    def __init__(self, path: str, chunking: Chunking, parse: bool) -> None:
         self._path = path
         self._path_line = path_line(path)
         self._chunking = chunking
+        self._parse = parse
         self._start_byte = 0
         self._start_line = 1
         self._received_bytes = 0
@@ -54,7 +62,7 @@ class _Document:
         last: tuple[Piece, bytes] | None = None
         for part in parts:
             self._mark(part)
-            for window in _windows(part.text):
+            for window in _windows(part):
                 data = blank + window.encode("utf-8", "surrogatepass")
                 self._received_bytes += len(data) - len(blank)
                 blank = b"" if window.strip() else data
@@ -66,7 +74,9 @@ class _Document:
             yield from self._end(*last, blank)
 
     def _pieces(self, data: bytes, part: Part) -> list[Piece]:
-        found, headings = pieces(data, part.kind, self._path, self._chunking, self._headings)
+        large = len(part.text) > MAXIMUM_PARSE_CHARACTERS
+        unparsed = "too large to parse" if large else "" if self._parse else "parser failed"
+        found, headings = pieces(data, part.kind, self._path, self._chunking, self._headings, unparsed)
         self._headings = tuple(headings)
         return found
 
@@ -123,16 +133,14 @@ class _Document:
         return breadcrumb(self._path_line, piece.scope, label, piece.table_head)
 
 
-def _windows(text: str) -> Iterator[str]:
-    """Yield `text` whole, or one over the parse limit in stretches that end with a line where there are lines."""
-    start = 0
-    while len(text) - start > MAXIMUM_PARSE_BYTES:
+def _windows(part: Part) -> Iterator[str]:
+    """Yield a part's text whole, or when it is very large in stretches that end where the text allows it."""
+    text, start = part.text, 0
+    while len(text) > MAXIMUM_PARSE_CHARACTERS and len(text) - start > WINDOW_CHARACTERS:
         limit = start + WINDOW_CHARACTERS
-        end = text.rfind("\n\n", start, limit) + 2
-        if end < start + 2:
-            end = text.rfind("\n", start, limit) + 1
-        if end <= start:
-            end = limit
+        ends = (text.rfind(mark, start + 1, limit) + 1 for mark in _WINDOW_ENDS[part.kind])
+        blank, line = text.rfind("\n\n", start, limit) + 2, text.rfind("\n", start, limit) + 1
+        end = next((end for end in (*ends, blank, line) if end > start + 1), limit)
         yield text[start:end]
         start = end
-    yield text[start:] if start else text
+    yield text[start:]

@@ -8,20 +8,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from syncd.model import Chunking, Stage, TextKind
-from syncd.pipeline.chunk.code import Definition, syntax
+from syncd.pipeline.chunk.code import syntax
 from syncd.pipeline.chunk.languages import MARKDOWN, grammar, language_of
 from syncd.pipeline.chunk.lines import line_pieces, text_cuts
 from syncd.pipeline.chunk.markdown import Heading, Table, outline
+from syncd.pipeline.chunk.names import Definition
 from syncd.pipeline.chunk.solver import Limits, solve
 
-MAXIMUM_PARSE_BYTES = 4 << 20
-"""Larger sources are cut as text: a parse of them takes seconds, and nothing can interrupt it."""
 DENSE_BYTES = 20_000
 """From this size on, more than `DENSE_LINE_BYTES` a line on average count as minified and are not parsed."""
 DENSE_LINE_BYTES = 1_000
 
 _BLANK = re.compile(rb"[ \t\r\n\f\v]*")
-_KIND = re.compile(r"_(?:definition|declaration|item|statement|specifier|spec|stmt|def|decl|expression)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +38,16 @@ class Piece:
 
 
 def pieces(
-    data: bytes, kind: TextKind, path: str, chunking: Chunking, open_headings: Sequence[Heading]
+    data: bytes,
+    kind: TextKind,
+    path: str,
+    chunking: Chunking,
+    open_headings: Sequence[Heading],
+    unparsed: str = "",
 ) -> tuple[list[Piece], Sequence[Heading]]:
     """Return the pieces that tile `data` (not blank), and the headings open at its end.
 
-    `open_headings` are those open where it begins.
+    `open_headings` are those open where it begins; `unparsed` says why code is not to be parsed, '' to parse it.
     """
     maximum = chunking.max_size_bytes
     if chunking.type == "lines":
@@ -55,7 +58,7 @@ def pieces(
     if language == MARKDOWN:
         return _markdown_pieces(data, limits, open_headings)
     if kind == "code":
-        return _code_pieces(data, language, limits), open_headings
+        return _code_pieces(data, language, limits, unparsed), open_headings
     return _text_pieces(data, limits, language, ""), open_headings
 
 
@@ -74,12 +77,12 @@ def _text_pieces(data: bytes, limits: Limits, language: str, note: str) -> list[
     return [Piece(start, end, stage, language, note=note) for start, end in spans]
 
 
-def _code_pieces(data: bytes, name: str, limits: Limits) -> list[Piece]:
+def _code_pieces(data: bytes, name: str, limits: Limits, unparsed: str) -> list[Piece]:
     """Return pieces along the syntax tree, or along lines with a note where that cannot be."""
     if not name:
         return _text_pieces(data, limits, "", "no grammar")
-    if len(data) > MAXIMUM_PARSE_BYTES:
-        return _text_pieces(data, limits, name, "too large to parse")
+    if unparsed:
+        return _text_pieces(data, limits, name, unparsed)
     if len(data) > DENSE_BYTES and len(data) > DENSE_LINE_BYTES * (data.count(b"\n") + 1):
         return _text_pieces(data, limits, name, "minified")
     language = grammar(name)
@@ -111,7 +114,7 @@ def _with_symbols(
         scope = tuple(name for definition in around if (name := definition.name(data)))
         shown = largest or (around[-1] if around else None)
         symbol = shown.name(data) if shown else ""
-        kind = _KIND.sub("", shown.kind) if shown and symbol else ""
+        kind = shown.kind(data) if shown and symbol else ""
         result.append(Piece(start, end, "code", language, symbol, kind, scope))
         around += [definition for definition in inside if definition.end > end]
     return result

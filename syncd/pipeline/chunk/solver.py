@@ -65,35 +65,36 @@ def solve(data: bytes, cuts: Cuts, limits: Limits) -> list[int]:
 
 def _candidates(data: bytes, cuts: Cuts, limits: Limits) -> tuple[list[int], list[float]]:
     """Return the offsets 0 … len(data) of all usable cuts, no two further apart than the limit, and their costs."""
-    offsets, costs = _thinned(cuts, len(data), limits.spacing_bytes)
-    every, price = [0], [0.0]
-    for offset, cost in zip([*offsets, len(data)], [*costs, 0.0], strict=True):
-        if offset - every[-1] > limits.maximum_bytes:
-            for extra, extra_cost in _filled(data, every[-1], offset, limits):
-                every.append(extra)
-                price.append(extra_cost)
-        every.append(offset)
-        price.append(cost + RESYNC_COST * (crc32(data[offset : offset + 48]) & 15) / 16)
-    return every, price
+    offsets, costs = [0], [0.0]
+    for offset, cost in (*_thinned(data, cuts, limits.spacing_bytes), (len(data), 0.0)):
+        if offset - offsets[-1] > limits.maximum_bytes:
+            for extra, extra_cost in _filled(data, offsets[-1], offset, limits):
+                offsets.append(extra)
+                costs.append(extra_cost)
+        offsets.append(offset)
+        costs.append(cost)
+    return offsets, costs
 
 
-def _thinned(cuts: Cuts, size: int, spacing_bytes: int) -> tuple[list[int], list[float]]:
-    """Return the cuts without those that follow a cheaper or equal one within `spacing_bytes`.
+def _thinned(data: bytes, cuts: Cuts, spacing_bytes: int) -> list[tuple[int, float]]:
+    """Return the cuts inside `data`, of those close together the cheapest, with the share that content decides.
 
-    Counted from cut to cut, not on a grid: a grid would shift with every edit, and the chunks after it too.
+    Closeness is counted from cut to cut, not on a grid: a grid would shift with every edit, and all later chunks too.
     """
-    offsets: list[int] = []
-    costs: list[float] = []
+    kept: list[tuple[int, float]] = []
+    last, last_cost, size = -spacing_bytes, 0.0, len(data)
     for offset in sorted(cuts):
         if not 0 < offset < size:
             continue
-        cost = cuts[offset]
-        if not offsets or offset - offsets[-1] >= spacing_bytes:
-            offsets.append(offset)
-            costs.append(cost)
-        elif cost < costs[-1]:
-            offsets[-1], costs[-1] = offset, cost
-    return offsets, costs
+        cost = cuts[offset] + RESYNC_COST * (crc32(data[offset : offset + 48]) & 15) / 16
+        if offset - last >= spacing_bytes:
+            kept.append((offset, cost))
+        elif cost < last_cost:
+            kept[-1] = offset, cost
+        else:
+            continue
+        last, last_cost = offset, cost
+    return kept
 
 
 def _filled(data: bytes, start: int, end: int, limits: Limits) -> Iterator[tuple[int, float]]:
@@ -124,8 +125,7 @@ def _closed(
     """Yield `cuts` between `start` and `end`, and those of `finer` where they are further apart than the limit."""
     last = start
     inside = {offset: cost for offset, cost in cuts.items() if start < offset < end}
-    offsets, costs = _thinned(inside, end, spacing_bytes)
-    for offset, cost in zip([*offsets, end], [*costs, 0.0], strict=True):
+    for offset, cost in (*_thinned(data, inside, spacing_bytes), (end, 0.0)):
         if offset - last > limits.maximum_bytes:
             yield from finer(data, last, offset, limits)
         if offset < end:
