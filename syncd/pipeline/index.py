@@ -81,12 +81,12 @@ class Index:
         """
         return await self.mailbox.ask(change)
 
-    async def rebuild(self, target: Target) -> None:
-        """Recreate a collection from the store, without fetching or embedding anything. Waits until it is done.
+    async def rebuild(self, target: Target) -> int:
+        """Recreate a collection from the store, without fetching or embedding anything; return its chunks. Waits for it.
 
         Raises NotFoundError when syncd never wrote that collection.
         """
-        await self.mailbox.ask(Rebuild(target))
+        return (await self.mailbox.ask(Rebuild(target))).written
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Recover, then serve the mailbox for ever."""
