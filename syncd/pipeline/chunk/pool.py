@@ -25,6 +25,7 @@ class _Request:
     parts: Sequence[Part]
     path: str
     chunking: Chunking
+    parse: bool = True
 
 
 class ChunkerPool:
@@ -43,12 +44,13 @@ class ChunkerPool:
     async def split(self, parts: Sequence[Part], path: str, chunking: Chunking) -> Sequence[Chunk]:
         """Return the chunks of a document. Waits for a free process.
 
-        A text that kills or hangs its process twice is refused with PermanentError.
+        A text that kills or hangs its process is tried again without parsing (a few grammars crash or hang on garbage), and
+        refused with PermanentError when that fails too.
         """
-        request, failure = _Request(parts, path, chunking), ""
-        for _ in range(2):
+        failure = ""
+        for parse in (True, False):
             try:
-                return await self._mailbox.ask(request)
+                return await self._mailbox.ask(_Request(parts, path, chunking, parse))
             except RemoteError as error:
                 failure = str(error)
                 break
@@ -82,7 +84,7 @@ class ChunkerPool:
                     envelope.reply.fail(error)
 
     async def _split(self, worker: Worker, request: _Request) -> list[Chunk]:
-        header = {"path": request.path, "chunking": asdict(request.chunking)}
+        header = {"path": request.path, "chunking": asdict(request.chunking), "parse": request.parse}
         payload = PARTS.dump_json(list(request.parts))
         reply = await worker.call(header, payload, timeout_s=self._time_limit_s)
         return CHUNKS.validate_json(reply.payload)

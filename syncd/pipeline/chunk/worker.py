@@ -14,9 +14,10 @@ CHUNKS: TypeAdapter[list[Chunk]] = TypeAdapter(list[Chunk])
 
 
 def split(request: Frame) -> Frame:
-    """Answer one request: parts as JSON in its payload, path and chunking in its header."""
-    chunking = Chunking(**request.header["chunking"])
-    chunks = chunk_document(PARTS.validate_json(request.payload), request.header["path"], chunking)
+    """Answer one request: parts as JSON in its payload, path, chunking and whether to parse in its header."""
+    header = request.header
+    chunking = Chunking(**header["chunking"])
+    chunks = chunk_document(PARTS.validate_json(request.payload), header["path"], chunking, header["parse"])
     return Frame({}, CHUNKS.dump_json(list(chunks)))
 
 
