@@ -1,0 +1,101 @@
+"""The configuration: every default documented, every mistake named."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from syncd.config import Config, load_config
+from syncd.errors import ConfigError
+
+EXAMPLE = Path(__file__).parents[1] / "config" / "syncd.toml"
+
+
+def load(tmp_path: Path, text: str = "", **environment: str) -> Config:
+    file = tmp_path / "syncd.toml"
+    file.write_text(text)
+    return load_config(file, environment)
+
+
+def test_the_example_shows_every_default():
+    assert load_config(EXAMPLE, {}) == Config()
+    shown = tomllib.loads(EXAMPLE.read_text())
+    for name, value in Config().model_dump(exclude={"models", "sources"}).items():
+        assert name in shown, name
+        if isinstance(value, dict):
+            commented = re.findall(r"^# (?:\[\[\w+\.)?(\w+)", EXAMPLE.read_text(), re.MULTILINE)
+            assert set(value) <= {*shown[name], *commented}, name
+
+
+def test_the_commented_examples_are_valid_too(tmp_path):
+    lines = EXAMPLE.read_text().splitlines()
+    start = lines.index("# [[sources]]")
+    examples = [line[2:] for line in lines[start:] if line.startswith("# ")]
+    text = re.sub(r"^chunking = .*lines.*$", "", "\n".join(examples), flags=re.MULTILINE)
+    config = load(tmp_path, text)
+    assert [source.name for source in config.sources] == ["handbook", "notes"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[api]\nprt = 1", "api.prt: unknown key"),
+        ("[api]\nport = 70000", "api.port = 70000"),
+        ("[api]\nport = 'x'", "api.port = 'x'"),
+        ("[chroma]\nmode = 'server'", "needs chroma.port"),
+        ("[chroma]\nmode = 'cloud'", "needs chroma.api_key"),
+        ("[chroma]\nmode = 'moon'", "chroma.mode = 'moon'"),
+        ("[[sources]]\nname = 'a'\ntype = 'zip'", "'zip'"),
+        ("[[sources]]\nname = 'a'\ntype = 'folder'\npath = '.'\ncollection = 'UPPER'", "collection = 'UPPER'"),
+        ("[[sources]]\nname = 'a'\ntype = 'github'\nrepository = '--x'\ncollection = 'abc'", "repository = '--x'"),
+        ("stop_deadline_s = 0", "stop_deadline_s = 0"),
+        ("not toml", "not valid TOML"),
+    ],
+)
+def test_a_mistake_is_named_with_key_value_and_file(tmp_path, text, said):
+    with pytest.raises(ConfigError) as error:
+        load(tmp_path, text)
+    assert said in str(error.value)
+    assert "syncd.toml" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_two_sources_of_one_name_are_refused(tmp_path):
+    one = "[[sources]]\nname = 'a'\ntype = 'folder'\npath = '.'\ncollection = 'abc'\n"
+    with pytest.raises(ConfigError, match="'a' is used twice"):
+        load(tmp_path, one * 2)
+
+
+def test_the_environment_overrides_the_file(tmp_path):
+    config = load(tmp_path, "[api]\nport = 1", SYNCD_API__PORT="9000", SYNCD_LOG__LEVEL="debug", SYNCD_TOKEN="x")
+    assert (config.api.port, config.log.level) == (9000, "debug")
+
+
+def test_an_unknown_variable_is_refused_by_its_key(tmp_path):
+    with pytest.raises(ConfigError, match=r"api\.prot: unknown key"):
+        load(tmp_path, SYNCD_API__PROT="1")
+
+
+def test_secrets_are_not_shown(tmp_path):
+    config = load(tmp_path, "[chroma]\nmode = 'cloud'\napi_key = 'hunter2'")
+    assert "hunter2" not in repr(config)
+    assert "hunter2" not in config.model_dump_json()
+
+
+def test_systemds_state_folder_wins_over_the_default_only(tmp_path, monkeypatch):
+    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/syncd")
+    assert Config().state_folder == Path("/var/lib/syncd")
+    assert load(tmp_path, "state_dir = '/elsewhere'").state_folder == Path("/elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False)]
+)
+def test_loopback_is_recognised(tmp_path, host, loopback):
+    assert load(tmp_path, f"[api]\nhost = '{host}'").api.loopback is loopback
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ConfigError, match="does not exist"):
+        load_config(tmp_path / "nowhere.toml", {})
