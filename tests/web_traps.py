@@ -60,7 +60,7 @@ class TrapServer:
         try:
             while request := await read_request(reader):
                 self.log.append(request)
-                if not await send(writer, self.answer(request)):
+                if not await send(writer, self.answer(request)) or request.headers.get("connection") == "close":
                     break
         except (ConnectionError, asyncio.IncompleteReadError):
             pass

@@ -16,7 +16,8 @@ from typing import Any, Literal
 from syncd.model import Target
 from syncd.store.database import Database
 
-Outcome = Literal["document", "unchanged", "alias", "duplicate", "gone", "failed", "skipped", "bounded"]
+Outcome = Literal["document", "unchanged", "alias", "duplicate", "gone", "failed", "unread", "skipped", "bounded"]
+"""`unread`: failed, and what it links to is not known, so the crawl cannot say what is gone."""
 Phase = Literal["links", "sitemaps", "done"]
 
 HISTORY_LENGTH = 10
@@ -93,8 +94,6 @@ class Visit:
     """Whether its links join the queue."""
     pattern: str | None = None
     chain: int = 0
-    spoils: str = ""
-    """Why the crawl cannot be complete after this visit, or ''."""
     whole_read: bool = False
     """The body was read in full, not vouched for by a 304."""
 
@@ -168,7 +167,7 @@ class CrawlState:
         """Note that a crawl goes on to its next phase, and why it is not complete, if it is not."""
         await self._database.write(
             lambda connection: connection.execute(
-                "UPDATE crawls SET phase = ?, incomplete = CASE incomplete WHEN '' THEN ? ELSE incomplete END WHERE id = ?",
+                "UPDATE crawls SET phase = ?, incomplete = ? WHERE id = ?",
                 (phase, incomplete, crawl_id),
             )
         )
@@ -229,25 +228,12 @@ class CrawlState:
 
         return await self._database.read(query)
 
-    async def requeue(self, crawl_id: int, ords: Sequence[int]) -> None:
-        """Put entries back into the queue; documents among them no longer count as indexed."""
-
-        def transaction(connection: sqlite3.Connection) -> None:
-            for number in ords:
-                self._requeue(connection, crawl_id, number)
-
-        await self._database.write(transaction)
-
-    async def requeue_urls(self, crawl_id: int, urls: Sequence[str]) -> None:
-        """Do the same for pages by address."""
+    async def requeue(self, crawl_id: int, urls: Sequence[str]) -> None:
+        """Put pages back into the queue; documents among them no longer count as indexed."""
 
         def transaction(connection: sqlite3.Connection) -> None:
             for page_id in self._known_ids(connection, urls).values():
-                rows = connection.execute(
-                    "SELECT ord FROM frontier WHERE crawl_id = ? AND page_id = ?", (crawl_id, page_id)
-                ).fetchall()
-                for (number,) in rows:
-                    self._requeue(connection, crawl_id, number)
+                self._requeue(connection, crawl_id, page_id)
 
         await self._database.write(transaction)
 
@@ -255,13 +241,16 @@ class CrawlState:
         """Add addresses from a sitemap to the end of the queue; return how many were new."""
         return await self._database.write(lambda connection: self._enqueue(connection, crawl_id, urls, None, depth))
 
-    async def waiting(self, crawl_id: int) -> int:
+    async def queued(self, crawl_id: int) -> int:
         """Return the length of the queue."""
-        return await self._database.read(
-            lambda connection: connection.execute(
-                "SELECT COUNT(*) FROM frontier WHERE crawl_id = ? AND outcome IS NULL", (crawl_id,)
-            ).fetchone()[0]
-        )
+        return await self._count("SELECT COUNT(*) FROM frontier WHERE crawl_id = ? AND outcome IS NULL", crawl_id)
+
+    async def unread(self, crawl_id: int) -> int:
+        """Return how many pages could not be read that nothing is known of."""
+        return await self._count("SELECT COUNT(*) FROM frontier WHERE crawl_id = ? AND outcome = 'unread'", crawl_id)
+
+    async def _count(self, query: str, crawl_id: int) -> int:
+        return await self._database.read(lambda connection: connection.execute(query, (crawl_id,)).fetchone()[0])
 
     async def settle(self, crawl_id: int, visits: Sequence[Visit], bounds: Bounds) -> list[Settled]:
         """Record `visits` in order, until `bounds.room` is used up; those after that stay as they were."""
@@ -277,26 +266,20 @@ class CrawlState:
                     room -= 1
                 done.append(settled)
             indexed = sum(settled.outcome in ("document", "unchanged") for settled in done)
-            spoils = next((settled.visit.spoils for settled in done if settled.outcome and settled.visit.spoils), "")
-            connection.execute(
-                "UPDATE crawls SET indexed = indexed + ?, incomplete = CASE incomplete WHEN '' THEN ? ELSE incomplete END "
-                "WHERE id = ?",
-                (indexed, spoils, crawl_id),
-            )
+            connection.execute("UPDATE crawls SET indexed = indexed + ? WHERE id = ?", (indexed, crawl_id))
             return done
 
         return await self._database.write(transaction)
 
-    def _requeue(self, connection: sqlite3.Connection, crawl_id: int, number: int) -> None:
-        outcome, page_id = connection.execute(
-            "SELECT outcome, page_id FROM frontier WHERE crawl_id = ? AND ord = ?", (crawl_id, number)
-        ).fetchone()
-        if outcome in ("document", "unchanged"):
-            connection.execute("UPDATE crawls SET indexed = indexed - 1 WHERE id = ?", (crawl_id,))
-            connection.execute("DELETE FROM crawl_contents WHERE crawl_id = ? AND page_id = ?", (crawl_id, page_id))
-        connection.execute("UPDATE frontier SET outcome = NULL WHERE crawl_id = ? AND ord = ?", (crawl_id, number))
-
     # --- inside a transaction ---------------------------------------------------------------------------------------
+
+    def _requeue(self, connection: sqlite3.Connection, crawl_id: int, page_id: int) -> None:
+        where = (crawl_id, page_id)
+        row = connection.execute("SELECT outcome FROM frontier WHERE crawl_id = ? AND page_id = ?", where).fetchone()
+        if row and row[0] in ("document", "unchanged"):
+            connection.execute("UPDATE crawls SET indexed = indexed - 1 WHERE id = ?", (crawl_id,))
+            connection.execute("DELETE FROM crawl_contents WHERE crawl_id = ? AND page_id = ?", where)
+        connection.execute("UPDATE frontier SET outcome = NULL WHERE crawl_id = ? AND page_id = ?", where)
 
     def _settle(self, connection: sqlite3.Connection, crawl_id: int, visit: Visit, bounds: Bounds) -> Settled:
         page_id, ord_, outcome, was = self._place(connection, crawl_id, visit)
@@ -317,7 +300,7 @@ class CrawlState:
         self, connection: sqlite3.Connection, crawl_id: int, page_id: int, visit: Visit, bounds: Bounds
     ) -> tuple[Outcome, str]:
         """Return the visit's outcome after counting its pattern and claiming its content, and whose copy it is."""
-        if visit.pattern is not None and visit.outcome not in ("failed", "skipped"):
+        if visit.pattern is not None and visit.outcome not in ("failed", "unread", "skipped"):
             (pages,) = connection.execute(
                 "INSERT INTO crawl_patterns VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET pages = pages + 1 RETURNING pages",
                 (crawl_id, visit.pattern),
@@ -360,7 +343,7 @@ class CrawlState:
             "SELECT links, history, failures FROM pages WHERE id = ?", (page_id,)
         ).fetchone()
         past = [*history.split(), f"{int(time.time())}:{visit.status}:{verdict}"][-HISTORY_LENGTH:]
-        if verdict in ("failed", "bounded"):
+        if verdict in ("failed", "unread", "bounded"):
             connection.execute(
                 "UPDATE pages SET status = ?, failures = ?, crawl_id = ?, history = ? WHERE id = ?",
                 (visit.status, failures + 1, crawl_id, " ".join(past), page_id),

@@ -47,7 +47,7 @@ class Client:
         """Return the turn-taking of `url`'s host."""
         pace = self._paces.get(url.host)
         if pace is None:
-            pace = self._paces[url.host] = Pace(self._concurrency, self._interval_s)
+            pace = self._paces[url.host] = Pace(self._concurrency, self._interval_s, self._limits.slowest_interval_s)
         return pace
 
     async def rules(self, url: Url) -> Rules:

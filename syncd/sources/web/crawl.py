@@ -7,23 +7,17 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from email.utils import parsedate_to_datetime
-
-import structlog
 
 from syncd.errors import PermanentError, RetryableError
-from syncd.model import Document, Known, Metadata, Scalar, chunk_prefix
-from syncd.sources.web.admission import Admission, plain_url
-from syncd.sources.web.body import HeldBody, LazyBody
+from syncd.model import Document, Known
+from syncd.sources.web import documents
+from syncd.sources.web.admission import plain_url
 from syncd.sources.web.client import Client, DeferredError
-from syncd.sources.web.extract import Page
+from syncd.sources.web.found import Found
 from syncd.sources.web.seeds import Seeds
 from syncd.sources.web.settings import WebSettings
-from syncd.sources.web.visitor import Found, Visitor
+from syncd.sources.web.visitor import Visitor
 from syncd.store.crawl import Bounds, Crawl, CrawlState, Entry, Settled
-
-log = structlog.get_logger()
 
 WINDOW_PER_TURN = 4
 MAX_WINDOW = 64
@@ -36,7 +30,7 @@ REPLAY_BATCH = 200
 
 @dataclass(slots=True)
 class Progress:
-    """Counts of one crawl, for people."""
+    """Counts of one crawl, for people. `indexed` counts documents, unchanged ones among them."""
 
     found: int = 0
     fetched: int = 0
@@ -61,19 +55,22 @@ class CrawlRun:
     def __init__(
         self,
         settings: WebSettings,
+        rules: str,
         client: Client,
-        admission: Admission,
         visitor: Visitor,
+        seeds: Seeds,
         state: CrawlState,
         known: Known,
         crawl: Crawl,
         progress: Progress,
     ) -> None:
         self.deferred = ""
+        """Why the rest of the site has to wait for another run, or ''."""
         self._settings = settings
+        self._rules = rules
         self._client = client
-        self._admission = admission
         self._visitor = visitor
+        self._seeds = seeds
         self._state = state
         self._known = known
         self._crawl = crawl
@@ -82,9 +79,8 @@ class CrawlRun:
         self._window = min(MAX_WINDOW, settings.concurrency * WINDOW_PER_TURN)
         self._last_taken = -1
         self._indexed = crawl.indexed
-        self._visits = 0
         self._failing: list[Settled] = []
-        self._started = time.monotonic()
+        self._started_at = time.monotonic()
 
     async def documents(self) -> AsyncIterator[Document]:
         """Yield documents until the queue is empty, a limit is reached or the host asks for a long pause.
@@ -94,15 +90,14 @@ class CrawlRun:
         if self._crawl.resumed:
             async for document in self._replay():
                 yield document
+        self._progress.queue = await self._state.queued(self._crawl.id)
         phase = self._crawl.phase
         while True:
             async for document in self._drain():
                 yield document
             if phase != "links" or not self._wants_sitemaps() or self._over():
                 return
-            problem = await Seeds(self._client, self._admission, self._state, self._settings.limits).plant(
-                self._crawl.id
-            )
+            problem = await self._plant()
             phase = "sitemaps"
             await self._state.set_phase(self._crawl.id, phase, problem)
 
@@ -110,17 +105,23 @@ class CrawlRun:
         """Yield what these pages are now; the queue stays as it is."""
         for key in keys:
             for found in await self._visitor.visit(Entry(-1, 0, key, 0)):
-                if found.visit.url == key:
-                    yield self._document_of(found, Settled(found.visit, found.visit.outcome, was="?"))
+                visit = found.visit
+                if visit.url != key:
+                    continue
+                if visit.outcome in ("failed", "unread"):
+                    yield documents.standing(key, "", visit.title, self._read_again)
+                else:
+                    yield documents.fetched(found) if visit.outcome == "document" else documents.gone(key)
 
     async def incompleteness(self) -> str:
         """Return why this crawl cannot say which pages are gone, or ''."""
         crawl = await self._state.crawl(self._crawl.id)
-        waiting = await self._state.waiting(self._crawl.id)
         if self.deferred:
             return self.deferred
-        if waiting or (crawl.phase == "links" and self._wants_sitemaps()):
+        if await self._state.queued(crawl.id) or (crawl.phase == "links" and self._wants_sitemaps()):
             return "a limit was reached"
+        if unread := await self._state.unread(crawl.id):
+            return f"{unread} pages could not be read"
         return crawl.incomplete
 
     async def stop(self) -> None:
@@ -131,7 +132,12 @@ class CrawlRun:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    # --- one round ---------------------------------------------------------------------------------------------------
+    async def _plant(self) -> str:
+        try:
+            return await self._seeds.plant(self._crawl.id)
+        except DeferredError as error:
+            self.deferred = str(error)
+            return self.deferred
 
     async def _drain(self) -> AsyncIterator[Document]:
         while not self._over():
@@ -167,8 +173,9 @@ class CrawlRun:
             if flight.entry.ord == 0:
                 check_start(visited)
             found += visited
-        settled = await self._state.settle(self._crawl.id, [one.visit for one in found], self._bounds())
-        self._count(settled)
+        bounds = self._bounds()
+        settled = await self._state.settle(self._crawl.id, [one.visit for one in found], bounds)
+        self._count(settled, bounds.queued - taken)
         await self._check_outage(found, settled)
         return list(zip(found, settled, strict=False))
 
@@ -178,7 +185,7 @@ class CrawlRun:
             room=None if limit is None else max(0, limit - self._indexed),
             max_depth=self._settings.max_depth,
             alike_pages=self._settings.limits.alike_pages,
-            rules=self._visitor.rules,
+            rules=self._rules,
         )
 
     async def _check_outage(self, found: Sequence[Found], settled: Sequence[Settled]) -> None:
@@ -190,7 +197,7 @@ class CrawlRun:
                 self._failing.clear()
         if len(self._failing) >= OUTAGE_FAILURES:
             last = self._failing[-1].visit
-            await self._state.requeue_urls(self._crawl.id, [one.visit.url for one in self._failing])
+            await self._state.requeue(self._crawl.id, [one.visit.url for one in self._failing])
             raise RetryableError(
                 f"{plain_url(last.url).host} stopped answering ({last.reason}); the crawl goes on from here later",
                 OUTAGE_RETRY_S,
@@ -206,83 +213,52 @@ class CrawlRun:
     def _wants_sitemaps(self) -> bool:
         return self._settings.sitemaps and self._settings.max_depth is None
 
-    def _count(self, settled: Sequence[Settled]) -> None:
+    def _count(self, settled: Sequence[Settled], queued: int) -> None:
         progress = self._progress
         for one in settled:
             progress.fetched += one.outcome is not None
             progress.unchanged += one.outcome == "unchanged"
-            progress.failed += one.outcome == "failed"
+            progress.failed += one.outcome in ("failed", "unread")
             self._indexed += one.outcome in ("document", "unchanged")
         progress.indexed = self._indexed
-        progress.pages_per_s = progress.fetched / max(1e-3, time.monotonic() - self._started)
-
-    # --- documents ---------------------------------------------------------------------------------------------------
+        progress.queue = max(0, progress.queue + queued)
+        progress.found = progress.fetched + progress.queue
+        progress.pages_per_s = progress.fetched / max(1e-3, time.monotonic() - self._started_at)
 
     async def _replay(self) -> AsyncIterator[Document]:
         """Name again what an interrupted run settled; what did not reach the index is put back into the queue."""
         after = -1
         while entries := await self._state.settled(self._crawl.id, after, REPLAY_BATCH):
             after = entries[-1].ord
-            lost: list[int] = []
+            lost: list[str] = []
             for entry in entries:
                 version = await self._known.version(entry.url)
-                if entry.outcome in ("document", "unchanged"):
-                    if version == entry.version:
-                        yield self._unchanged(entry.url, entry.version, entry.title)
-                    else:
-                        lost.append(entry.ord)
-                elif entry.outcome == "failed" and entry.version:
-                    yield self._unchanged(entry.url, entry.version, entry.title)
-                elif version is not None and entry.outcome != "failed":
-                    yield gone(entry.url)
-            if lost:
-                await self._state.requeue(self._crawl.id, lost)
-                self._indexed -= len(lost)
+                if entry.outcome in ("document", "unchanged") and version != entry.version:
+                    lost.append(entry.url)
+                elif entry.outcome in ("document", "unchanged", "failed", "unread"):
+                    if entry.version:
+                        yield documents.standing(entry.url, entry.version, entry.title, self._read_again)
+                elif version is not None:
+                    yield documents.gone(entry.url)
+            self._indexed -= len(lost)
+            await self._state.requeue(self._crawl.id, lost)
 
     async def _outcome(self, found: Found, settled: Settled) -> Document | None:
         """Return what a settled visit means for the index, or None for nothing."""
         visit = settled.visit
-        if settled.outcome in ("document", "unchanged"):
-            return self._document_of(found, settled)
-        if settled.outcome is None or not settled.was:
-            return None
-        if settled.outcome == "failed":
-            return self._unchanged(visit.url, settled.was, visit.title)
-        return gone(visit.url) if await self._known.version(visit.url) is not None else None
-
-    def _document_of(self, found: Found, settled: Settled) -> Document:
-        visit = found.visit
-        if settled.outcome == "unchanged":
-            return self._unchanged(visit.url, visit.version, visit.title)
-        if settled.outcome == "failed":
-            return self._unchanged(visit.url, visit.version, visit.title)
-        if settled.outcome != "document":
-            return gone(visit.url)
-        return Document(
-            key=visit.url,
-            version=visit.version,
-            body=HeldBody(found.data),
-            chunk_prefix=chunk_prefix(visit.url),
-            name=name_of(visit.url, found.suffix),
-            media_type="text/markdown" if found.page else None,
-            metadata=metadata_of(visit.url, found.page, visit.title),
-            changed_at=moment(visit.modified),
-            anchors=tuple(found.page.anchors) if found.page else (),
-        )
-
-    def _unchanged(self, url: str, version: str, title: str) -> Document:
-        async def read() -> bytes:
-            return await self._read_again(url)
-
-        return Document(
-            key=url,
-            version=version,
-            body=LazyBody(read),
-            chunk_prefix=chunk_prefix(url),
-            name=name_of(url, ".md"),
-            media_type="text/markdown",
-            metadata=metadata_of(url, None, title),
-        )
+        match settled.outcome:
+            case None:
+                return None
+            case "document":
+                return documents.fetched(found)
+            case "unchanged":
+                return documents.standing(visit.url, visit.version, visit.title, self._read_again)
+            case "failed" | "unread":
+                kept = settled.was
+                return documents.standing(visit.url, kept, visit.title, self._read_again) if kept else None
+            case _:
+                known = settled.was and await self._known.version(visit.url) is not None
+                return documents.gone(visit.url) if known else None
 
     async def _read_again(self, url: str) -> bytes:
         try:
@@ -292,47 +268,16 @@ class CrawlRun:
         for one in found:
             if one.visit.url == url and one.visit.outcome == "document":
                 return one.data
-        raise RetryableError(f"{url} could not be read again ({found[-1].visit.reason or found[-1].visit.outcome})")
+        last = found[-1].visit
+        raise RetryableError(f"{url} could not be read again: {last.reason or last.outcome}")
 
 
 def check_start(visited: Sequence[Found]) -> None:
     """Raise what a starting page that gave nothing means: nothing else can be said about the site."""
-    last = visited[-1] if len(visited) == 1 else visited[0]
-    visit = last.visit
-    if visit.outcome == "failed":
-        kind = RetryableError if last.transient or visit.spoils else PermanentError
+    first = visited[0]
+    visit = first.visit
+    if visit.outcome in ("failed", "unread"):
+        kind = RetryableError if first.transient else PermanentError
         raise kind(f"starting_url {visit.url} could not be fetched: {visit.reason}")
-    if visit.outcome in ("gone", "bounded") or (
-        visit.outcome == "skipped" and not visit.links and visit.status in (0, 301, 302, 303, 307, 308)
-    ):
+    if visit.outcome in ("gone", "bounded") or (visit.outcome == "skipped" and visit.status != 200):
         raise PermanentError(f"starting_url {visit.url} cannot be crawled: {visit.reason}")
-
-
-def gone(url: str) -> Document:
-    """Return the document that says that a page's chunks must go."""
-    return Document(key=url, version="", body=None, chunk_prefix=chunk_prefix(url))
-
-
-def name_of(url: str, suffix: str) -> str:
-    """Return a file name for people whose suffix decides the format."""
-    last = plain_url(url).path.rstrip("/").rpartition("/")[2] or "index"
-    if last.lower().endswith(suffix):
-        return last
-    stem = last.rpartition(".")[0] if "." in last[1:] else last
-    return stem + suffix
-
-
-def metadata_of(url: str, page: Page | None, title: str) -> Metadata:
-    """Return what every chunk of the page carries."""
-    values: dict[str, Scalar] = {"url": url, "title": title}
-    if page is not None:
-        values |= {"language": page.language, "published": page.published}
-    return {name: value for name, value in values.items() if value}
-
-
-def moment(text: str) -> datetime | None:
-    """Read a Last-Modified header; None where it is none."""
-    try:
-        return parsedate_to_datetime(text) if text else None
-    except ValueError:
-        return None

@@ -131,6 +131,8 @@ def links_of(document: Document, base: str, max_links: int) -> list[str]:
     """Return the first `max_links` different http(s) links, in document order, without nofollow ones."""
     found: dict[str, None] = {}
     seen: set[str] = set()
+    if max_links <= 0:
+        return []
     for element in document.select(LINK_SELECTOR):
         href = (element.attr("href") or "").strip().partition("#")[0]
         if not href or href in seen or IGNORED_SCHEMES.match(href):

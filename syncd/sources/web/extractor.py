@@ -17,11 +17,10 @@ RECYCLE_AFTER_PAGES = 2000
 
 
 class Extractor:
-    """Use it as an async context manager. Processes start when first needed."""
+    """One may serve all sources. Use it as an async context manager; processes start when first needed."""
 
-    def __init__(self, processes: int = 1, limit_s: float = 5.0, max_links: int = 1000) -> None:
+    def __init__(self, processes: int = 1, limit_s: float = 5.0) -> None:
         self._limit_s = limit_s
-        self._max_links = max_links
         self._free: asyncio.LifoQueue[Seat] = asyncio.LifoQueue()
         self._seats = [Seat(number) for number in range(processes)]
         for seat in self._seats:
@@ -36,12 +35,12 @@ class Extractor:
         for seat in self._seats:
             await seat.leave()
 
-    async def extract(self, data: bytes, url: str, content_type: str) -> Page:
+    async def extract(self, data: bytes, url: str, content_type: str, max_links: int) -> Page:
         """Read one page. Waits for a free process.
 
         Raises PermanentError when the page cannot be read, kills the process or takes longer than the limit.
         """
-        header = {"url": url, "content_type": content_type, "max_links": self._max_links}
+        header = {"url": url, "content_type": content_type, "max_links": max_links}
         seat = await self._free.get()
         try:
             worker = await seat.worker()

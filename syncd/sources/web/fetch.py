@@ -17,6 +17,7 @@ from typing import Self
 import aiohttp
 from aiohttp.abc import AbstractResolver
 from multidict import CIMultiDictProxy
+from yarl import URL
 
 from syncd.sources.web.addresses import AddressGuard, RefusedAddressError
 from syncd.sources.web.settings import WebSettings
@@ -157,7 +158,7 @@ class Fetcher:
         headers: Mapping[str, str] | None,
     ) -> Response:
         started = time.monotonic()
-        async with self._session.get(url.text, headers=headers, allow_redirects=False) as response:
+        async with self._session.get(URL(url.text, encoded=True), headers=headers, allow_redirects=False) as response:
             elapsed_s = time.monotonic() - started
             if response.status != 200:
                 return Response(url, response.status, response.headers, elapsed_s=elapsed_s)

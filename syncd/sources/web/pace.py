@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from time import monotonic
 
-SLOWEST_INTERVAL_S = 30.0
 FIRST_SLOWDOWN_S = 0.5
 RECOVERY = 0.9
 LATENCY_FACTOR = 3.0
@@ -18,10 +17,17 @@ SMOOTHING = 0.2
 class Pace:
     """The turn-taking of one host."""
 
-    def __init__(self, concurrency: int, interval_s: float, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self,
+        concurrency: int,
+        interval_s: float,
+        slowest_s: float = 10.0,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
         self._turns = asyncio.Semaphore(concurrency)
         self._order = asyncio.Lock()
         self._least_s = interval_s
+        self._slowest_s = slowest_s
         self._extra_s = 0.0
         self._next_at = 0.0
         self._latency_s: float | None = None
@@ -42,13 +48,13 @@ class Pace:
 
     def struggled(self) -> None:
         """Slow down: the host refused, failed or timed out."""
-        self._extra_s = min(SLOWEST_INTERVAL_S, max(FIRST_SLOWDOWN_S, self._extra_s * 2))
+        self._extra_s = min(self._slowest_s, max(FIRST_SLOWDOWN_S, self._extra_s * 2))
 
     def answered(self, elapsed_s: float) -> None:
         """Learn from an answer: recover step by step, but slow down where answers take ever longer."""
         usual = self._latency_s
         if usual is not None and elapsed_s > LATENCY_FLOOR_S and elapsed_s > LATENCY_FACTOR * usual:
-            self._extra_s = min(SLOWEST_INTERVAL_S, max(self._extra_s, elapsed_s))
+            self._extra_s = min(self._slowest_s, max(self._extra_s, elapsed_s))
         else:
             self._extra_s = self._extra_s * RECOVERY if self._extra_s > 0.01 else 0.0
         self._latency_s = elapsed_s if usual is None else usual + SMOOTHING * (elapsed_s - usual)

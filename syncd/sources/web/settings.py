@@ -28,13 +28,14 @@ class WebLimits:
     request_s: float = 30.0
     """From the first byte sent to the last byte read, redirects not included."""
     connect_s: float = 10.0
-    extract_s: float = 5.0
     redirects: int = 10
     attempts: int = 3
     retry_after_s: float = 60.0
     """A longer Retry-After puts the rest of the site off until the next run."""
     crawl_delay_s: float = 30.0
     """A longer Crawl-delay is cut to this."""
+    slowest_interval_s: float = 10.0
+    """How far a struggling host slows the crawl down, between two requests."""
     links_per_page: int = 1000
     chain_links: int = 100
     """So many pages in a row whose addresses differ in digits only (a calendar's 'next'), then no further."""
@@ -75,7 +76,6 @@ class WebSettings:
     ports: tuple[int, ...] = (80, 443)
     """Besides these, the port of `starting_url` and of `extra_hosts`."""
     render: Rendering = "never"
-    extract_processes: int = 1
     limits: WebLimits = WebLimits()
 
     @property
@@ -98,7 +98,7 @@ def validate_settings(settings: WebSettings) -> None:
     for option in ("include_path_regexes", "exclude_path_regexes"):
         for pattern in getattr(settings, option):
             PathPattern(option, pattern)
-    for name, least in (("page_limit", 1), ("max_depth", 0), ("concurrency", 1), ("extract_processes", 1)):
+    for name, least in (("page_limit", 1), ("max_depth", 0), ("concurrency", 1)):
         value = getattr(settings, name)
         if value is not None and value < least:
             raise PermanentError(f"{name} {value} is out of range; the smallest value is {least}")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from hashlib import sha256
-from typing import Protocol
 
 from syncd.errors import PermanentError
 from syncd.sources.web.client import Client, Failed
 from syncd.sources.web.extract import Page
+from syncd.sources.web.found import PageReader
 from syncd.sources.web.urls import Url, normal
 
 WORDS = re.compile(
@@ -22,20 +22,12 @@ DIGITS = re.compile(r"\d+")
 PROBE_BYTES = 1 << 20
 
 
-class Extract(Protocol):
-    """Reads one page in a process of its own."""
-
-    async def extract(self, data: bytes, url: str, content_type: str) -> Page:
-        """Raises PermanentError when it cannot be read."""
-        ...
-
-
 class SoftErrors:
     """One crawl's memory of how its hosts answer for pages that do not exist."""
 
-    def __init__(self, client: Client, extractor: Extract) -> None:
+    def __init__(self, client: Client, reader: PageReader) -> None:
         self._client = client
-        self._extractor = extractor
+        self._reader = reader
         self._titles: dict[str, str | None] = {}
 
     async def is_error(self, url: Url, page: Page) -> bool:
@@ -54,7 +46,7 @@ class SoftErrors:
         if isinstance(answer, Failed) or answer.status != 200 or not answer.body:
             return None
         try:
-            page = await self._extractor.extract(answer.body, probe.text, answer.headers.get("Content-Type", ""))
+            page = await self._reader.extract(answer.body, probe.text, answer.headers.get("Content-Type", ""), 0)
         except PermanentError:
             return None
         return shape(page)

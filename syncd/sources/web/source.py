@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from dataclasses import asdict
 from hashlib import sha256
@@ -16,29 +16,38 @@ from syncd.model import Checkpoint, Document, Run
 from syncd.sources.web import extract
 from syncd.sources.web.addresses import AddressGuard
 from syncd.sources.web.admission import Admission
+from syncd.sources.web.arrival import Arrivals
 from syncd.sources.web.client import Client
 from syncd.sources.web.crawl import CrawlRun, Progress
-from syncd.sources.web.extractor import Extractor
 from syncd.sources.web.fetch import Fetcher
+from syncd.sources.web.found import Browser, PageReader
+from syncd.sources.web.reading import Reading
+from syncd.sources.web.seeds import Seeds
 from syncd.sources.web.settings import WebSettings, validate_settings
+from syncd.sources.web.softerror import SoftErrors
 from syncd.sources.web.visitor import Visitor
-from syncd.store.crawl import CrawlState
+from syncd.store.crawl import Crawl, CrawlState
 from syncd.store.database import Database
 
 log = structlog.get_logger()
 
+CURSOR = "crawl:"
 MAX_CRAWL_AGE_S = 7 * 86400.0
 """An interrupted crawl older than this starts over: its first pages are too old to vouch for."""
 
 
 class WebSource:
-    """One configured site. `changes` may run for several collections, one after another."""
+    """One configured site. `changes` may run for several collections, one after another.
+
+    `reader` may serve many sources. `resolver` and `tls` replace the system's, for names and authorities of one's own.
+    """
 
     def __init__(
         self,
         settings: WebSettings,
         database: Database,
         source_id: str,
+        reader: PageReader,
         *,
         resolver: AbstractResolver | None = None,
         tls: ssl.SSLContext | None = None,
@@ -46,6 +55,7 @@ class WebSource:
         validate_settings(settings)
         self._settings = settings
         self._state = CrawlState(database, source_id)
+        self._reader = reader
         self._resolver = resolver
         self._tls = tls
         self._progress = Progress()
@@ -54,53 +64,65 @@ class WebSource:
         """Return the counts of the crawl in progress, or of the last one."""
         return self._progress
 
-    async def changes(self, run: Run) -> AsyncIterator[Document | Checkpoint]:
+    async def changes(self, run: Run) -> AsyncGenerator[Document | Checkpoint]:
         """Yield every page of the site that is a document, unchanged ones too, and what is gone; then a Checkpoint.
 
         Resumes an unfinished crawl of this collection without asking again for what is indexed. The Checkpoint says
         that absent pages are gone only after a complete crawl. Raises RetryableError when the site does not answer,
         PermanentError when its starting page cannot be a source.
         """
-        settings = self._settings
-        admission = Admission(settings)
-        rules = rules_of(settings)
+        target, start = run.invocation.target, Admission(self._settings).start.text
         crawl = await self._state.begin(
-            run.invocation.target, admission.start.text, rules, finished_crawl(run.cursor), MAX_CRAWL_AGE_S
+            target, start, rules_of(self._settings), finished_crawl(run.cursor), MAX_CRAWL_AGE_S
         )
-        self._progress = Progress()
         async with AsyncExitStack() as stack:
-            fetcher = await stack.enter_async_context(
-                Fetcher(settings, guard_for(settings, admission), self._resolver, self._tls)
-            )
-            client = Client(fetcher, settings)
-            limits = settings.limits
-            extractor = await stack.enter_async_context(
-                Extractor(settings.extract_processes, limits.extract_s, limits.links_per_page)
-            )
-            visitor = Visitor(settings, client, admission, extractor, self._state, run.known, rules, crawl.id)
-            crawling = CrawlRun(settings, client, admission, visitor, self._state, run.known, crawl, self._progress)
+            crawling = await self._open(run, crawl, stack)
             if run.keys is not None:
                 async for document in crawling.only(sorted(run.keys)):
                     yield document
                 yield Checkpoint(run.cursor or "")
                 return
-            try:
-                async for document in crawling.documents():
-                    yield document
-                reason = await crawling.incompleteness()
-                log.info("web.crawled", url=settings.starting_url, **asdict(self._progress), incomplete=reason)
-                if crawling.deferred:
-                    yield Checkpoint(run.cursor or "")
-                    return
-                yield Checkpoint(f"crawl:{crawl.id}", absent_are_gone=not reason)
-                await self._state.finish(crawl.id)
-            finally:
-                await crawling.stop()
+            async for document in crawling.documents():
+                yield document
+            reason = await crawling.incompleteness()
+            log.info("web.crawled", url=start, incomplete=reason, **asdict(self._progress))
+            if crawling.deferred:
+                yield Checkpoint(run.cursor or "")
+                return
+            yield Checkpoint(f"{CURSOR}{crawl.id}", absent_are_gone=not reason)
+            # Resumed only when the checkpoint was saved, which may now forget the queue.
+            await self._state.finish(crawl.id)
+
+    async def _open(self, run: Run, crawl: Crawl, stack: AsyncExitStack) -> CrawlRun:
+        """Put the parts of one crawl together."""
+        settings, limits, state, rules = self._settings, self._settings.limits, self._state, rules_of(self._settings)
+        self._progress = Progress()
+        admission = Admission(settings)
+        guard = guard_for(settings, admission)
+        fetcher = await stack.enter_async_context(Fetcher(settings, guard, self._resolver, self._tls))
+        client = Client(fetcher, settings)
+        browser = await self._browser(stack, guard, client)
+        soft_errors = SoftErrors(client, self._reader)
+        reading = Reading(admission, self._reader, soft_errors, limits.links_per_page, settings.render, browser)
+        arrivals = Arrivals(limits, client, admission, state, run.known, rules, crawl.id)
+        visitor = Visitor(limits, arrivals, reading, admission, state, crawl.id)
+        seeds = Seeds(client, admission, state, limits)
+        crawling = CrawlRun(settings, rules, client, visitor, seeds, state, run.known, crawl, self._progress)
+        stack.push_async_callback(crawling.stop)
+        return crawling
+
+    async def _browser(self, stack: AsyncExitStack, guard: AddressGuard, client: Client) -> Browser | None:
+        if self._settings.render == "never":
+            return None
+        # Playwright is an extra: imported only by sources that render.
+        from syncd.sources.web.render import Chromium
+
+        return await stack.enter_async_context(Chromium(self._settings, guard, client))
 
 
 def finished_crawl(cursor: str | None) -> int | None:
     """Return the crawl whose checkpoint was saved last."""
-    text = (cursor or "").removeprefix("crawl:")
+    text = (cursor or "").removeprefix(CURSOR)
     return int(text) if text.isdigit() else None
 
 

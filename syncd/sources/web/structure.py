@@ -61,7 +61,8 @@ def container(document: Document) -> Element | None:
     if body is None:
         return None
     for selector in CONTAINERS:
-        found = [element for element in body.select(selector) if text_length(element) >= MIN_CONTAINER_CHARS]
+        least = 1 if selector.startswith("main") else MIN_CONTAINER_CHARS
+        found = [element for element in body.select(selector) if text_length(element) >= least]
         if not found:
             continue
         if selector == "article" and len(found) > 1:

@@ -5,13 +5,16 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from syncd.errors import PermanentError
 from syncd.model import Checkpoint, Document, Invocation, Origin, Run, State, Target
+from syncd.sources.web.extract import Page, extract
+from syncd.sources.web.found import PageReader
 from syncd.sources.web.settings import WebLimits, WebSettings
 from syncd.sources.web.source import WebSource
 from syncd.store.database import Database
 from tests.web_traps import TrapServer
 
-QUICK = WebLimits(request_s=5.0, extract_s=5.0, retry_after_s=3.0)
+QUICK = WebLimits(request_s=5.0, retry_after_s=3.0, slowest_interval_s=0.05)
 
 
 @dataclass
@@ -95,5 +98,23 @@ def settings_for(site: TrapServer, path: str = "/", **options: Any) -> WebSettin
     return replace(base, **options)
 
 
-def crawler(site: TrapServer, database: Database, path: str = "/", source_id: str = "s", **options: Any) -> Crawler:
-    return Crawler(WebSource(settings_for(site, path, **options), database, source_id))
+class DirectReader:
+    """Reads pages in this process: what most tests are about is not the process."""
+
+    async def extract(self, data: bytes, url: str, content_type: str, max_links: int) -> Page:
+        try:
+            return extract(data, url, content_type, max_links)
+        except ValueError as error:
+            raise PermanentError(str(error)) from error
+
+
+def crawler(
+    site: TrapServer,
+    database: Database,
+    path: str = "/",
+    source_id: str = "s",
+    reader: PageReader | None = None,
+    **options: Any,
+) -> Crawler:
+    settings = settings_for(site, path, **options)
+    return Crawler(WebSource(settings, database, source_id, reader or DirectReader()))

@@ -115,7 +115,9 @@ async def test_a_starting_page_that_fails_for_now_is_tried_again(site: TrapServe
 async def test_private_addresses_are_refused_unless_allowed(site: TrapServer, database: Database):
     site.add("/")
 
-    with pytest.raises(PermanentError, match=r"127\.0\.0\.1 is not a public address; allow_private_addresses can allow it"):
+    with pytest.raises(
+        PermanentError, match=r"127\.0\.0\.1 is not a public address; allow_private_addresses can allow it"
+    ):
         await crawler(site, database, allow_private_addresses=()).sync()
 
     assert site.log == []

@@ -1,0 +1,103 @@
+"""Sitemaps as seeds: pages nobody links to are found, files that lie or explode are not trusted."""
+
+import gzip
+
+import pytest
+
+from syncd.sources.web.sitemap import SitemapError, read_sitemap
+from syncd.store.database import Database
+from tests.sources.web.crawling import crawler
+from tests.web_traps import Answer, TrapServer
+
+XML = {"Content-Type": "application/xml"}
+NAMESPACE = 'xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"'
+
+
+def urlset(*locations: str) -> bytes:
+    entries = "".join(f"<url><loc> {one} </loc><lastmod>2024-05-06</lastmod></url>" for one in locations)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n<urlset {NAMESPACE}>{entries}</urlset>'.encode()
+
+
+def index(*locations: str) -> bytes:
+    entries = "".join(f"<sitemap><loc>{one}</loc></sitemap>" for one in locations)
+    return f"<sitemapindex {NAMESPACE}>{entries}</sitemapindex>".encode()
+
+
+async def test_pages_only_a_sitemap_knows_are_found_after_those_with_links(site: TrapServer, database: Database):
+    site.pages["/robots.txt"] = Answer(f"Sitemap: {site.url}/maps.xml".encode(), headers={"Content-Type": "text/plain"})
+    site.pages["/maps.xml"] = Answer(
+        index(
+            f"{site.url}/maps.xml",
+            f"{site.url}/one.xml.gz",
+            "http://elsewhere.example/x.xml",
+            f"{site.url}/missing.xml",
+        ),
+        headers=XML,
+    )
+    packed = gzip.compress(
+        urlset(f"{site.url}/orphan?a=1&amp;b=2", "http://elsewhere.example/page", f"{site.url}/linked")
+    )
+    site.pages["/one.xml.gz"] = Answer(packed, headers={"Content-Type": "application/gzip"})
+    site.add("/", "", "/linked")
+    site.add("/linked")
+    site.add("/orphan", "", "/from-orphan")
+    site.add("/from-orphan")
+    crawl = crawler(site, database)
+
+    result = await crawl.sync()
+
+    assert crawl.paths(site) == ["/", "/linked", "/orphan?a=1&b=2", "/from-orphan"]
+    assert site.paths().count("/maps.xml") == 1
+    assert result.checkpoint is not None
+    assert result.checkpoint.absent_are_gone
+
+
+async def test_a_sitemap_on_an_internal_host_is_not_asked_for(
+    site: TrapServer, other_site: TrapServer, database: Database
+):
+    site.pages["/robots.txt"] = Answer(f"Sitemap: {other_site.url}/map.xml\nSitemap: http://[".encode())
+    site.add("/")
+    await crawler(site, database).sync()
+    assert other_site.log == []
+
+
+async def test_a_sitemap_that_fails_keeps_the_crawl_from_being_complete(site: TrapServer, database: Database):
+    site.add("/")
+    site.pages["/sitemap.xml"] = Answer(b"", 500)
+    result = await crawler(site, database).sync()
+    assert result.checkpoint is not None
+    assert not result.checkpoint.absent_are_gone
+
+
+def test_dates_and_kinds_are_read():
+    page = next(read_sitemap(urlset("http://h/a"), 1 << 20))
+    assert (page.location, page.is_sitemap) == ("http://h/a", False)
+    assert page.modified_at is not None
+    assert page.modified_at.year == 2024
+    assert next(read_sitemap(index("http://h/b"), 1 << 20)).is_sitemap
+    assert [one.location for one in read_sitemap(b"\xef\xbb\xbfhttp://h/a\nx\nhttp://h/b\n", 1 << 20)] == [
+        "http://h/a",
+        "http://h/b",
+    ]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;">]><urlset><url><loc>&b;</loc></url></urlset>',
+        b'<!DOCTYPE x [<!ENTITY f SYSTEM "file:///etc/passwd">]><urlset><url><loc>&f;</loc></url></urlset>',
+        b'<!DOCTYPE x [<!ENTITY % p SYSTEM "http://127.0.0.1/x.dtd"> %p;]><urlset></urlset>',
+        b"<urlset>" + b"<a>" * 100,
+        b"<urlset><url><loc>http://h/</loc>",
+        gzip.compress(b"<urlset>" + b" " * (8 << 20) + b"</urlset>"),
+        b"\x1f\x8bbroken",
+    ],
+)
+def test_hostile_sitemaps_are_refused(data: bytes):
+    with pytest.raises(SitemapError):
+        list(read_sitemap(data, 1 << 20))
+
+
+def test_a_sitemap_gives_at_most_50_000_pages():
+    many = urlset(*(f"http://h/{number}" for number in range(50_100)))
+    assert sum(1 for _ in read_sitemap(many, 50 << 20)) == 50_000
