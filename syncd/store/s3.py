@@ -1,10 +1,9 @@
-"""What S3 sources remember: labels that metadata files and invocations gave to objects, and dead letters."""
+"""What S3 sources remember: labels that metadata files and invocations gave to objects."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -41,17 +40,6 @@ class PendingLook:
     number: int
     path: str
     collection: str
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A message that nothing could be made of."""
-
-    queue_url: str
-    message_id: str
-    reason: str
-    body: str
-    receives: int
 
 
 class Labels:
@@ -151,32 +139,6 @@ class Labels:
         await self._db.write(
             lambda c: c.executemany("DELETE FROM s3_looks WHERE number = ?", [(number,) for number in numbers])
         )
-
-
-class DeadLetters:
-    """Each method is one transaction."""
-
-    def __init__(self, database: Database) -> None:
-        self._db = database
-
-    async def add(self, letter: DeadLetter) -> None:
-        """Keep a message with its reason; of a message met again the latest reason and count are kept."""
-        now = time.time()
-        await self._db.write(
-            lambda c: c.execute(
-                "INSERT INTO s3_dead_letters VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT (queue_url, message_id) "
-                "DO UPDATE SET reason = ?3, receives = max(receives, ?5), last_at = ?6",
-                (letter.queue_url, letter.message_id, letter.reason, letter.body, letter.receives, now),
-            )
-        )
-
-    async def list(self, queue_url: str | None = None, limit: int = 100) -> Sequence[DeadLetter]:
-        """Return dead letters, newest first."""
-        statement = (
-            "SELECT queue_url, message_id, reason, body, receives FROM s3_dead_letters "
-            "WHERE ?1 IS NULL OR queue_url = ?1 ORDER BY last_at DESC LIMIT ?2"
-        )
-        return await self._db.read(lambda c: [DeadLetter(*row) for row in c.execute(statement, (queue_url, limit))])
 
 
 def find_file(connection: sqlite3.Connection, source_id: str, file_key: str) -> Label | None:

@@ -1,0 +1,120 @@
+"""One bucket as it is now: what a key holds, what keys there are, and small objects whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from syncd.sources.s3.client import Client, Connection
+from syncd.sources.s3.complaints import ClientError, is_missing_key
+
+PAGE_SIZE = 1000
+"""What S3 gives at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectState:
+    """One object as the bucket showed it."""
+
+    key: str
+    etag: str
+    """With its quotes, as If-Match wants it."""
+    size_bytes: int
+    modified_at: datetime | None
+    media_type: str | None = None
+
+    @property
+    def version(self) -> str:
+        """Return what changes with the content. Without version ids: listings, which must agree, do not show them."""
+        return f"{self.etag.strip(chr(34))}:{self.size_bytes}"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A stretch of a listing, in the order of the keys' UTF-8 bytes. `last_key` is where the next one starts after."""
+
+    objects: Sequence[ObjectState]
+    last_key: str
+    is_last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Reads one bucket. Every call waits for the network, is safe to repeat and raises RetryableError or PermanentError."""
+
+    name: str
+    connection: Connection
+
+    def address(self, key: str = "") -> str:
+        """Return what people call an object of this bucket."""
+        return f"s3://{self.name}/{key}"
+
+    async def head(self, key: str) -> ObjectState | None:
+        """Return what `key` holds now, or None when there is no such object (or only a delete marker)."""
+
+        async def ask(client: Client) -> ObjectState | None:
+            try:
+                return object_state(key, await client.head_object(Bucket=self.name, Key=key))
+            except ClientError as error:
+                if not is_missing_key(error):
+                    raise
+                return None
+
+        state = await self.connection.call(ask, self.address(key))
+        if state is None:
+            # The answer to HEAD has no body, so a missing bucket looks like a missing object, which would be a delete.
+            await self.check_exists()
+        return state
+
+    async def check_exists(self) -> None:
+        """Raise NotFoundError when the bucket itself is missing."""
+        await self.connection.call(lambda client: client.head_bucket(Bucket=self.name), self.address())
+
+    async def page(self, prefix: str, after: str, size: int = PAGE_SIZE) -> Page:
+        """Return the objects below `prefix` whose keys come after `after`, up to `size` of them."""
+
+        async def ask(client: Client) -> Page:
+            answer = await client.list_objects_v2(Bucket=self.name, Prefix=prefix, StartAfter=after, MaxKeys=size)
+            objects = [listed(item) for item in answer.get("Contents", ())]
+            return Page(objects, objects[-1].key if objects else after, not answer.get("IsTruncated"))
+
+        return await self.connection.call(ask, self.address(prefix))
+
+    async def small(self, key: str, max_size_bytes: int) -> tuple[ObjectState, bytes] | None:
+        """Return an object with its first `max_size_bytes` + 1 bytes at most, or None when there is no such object."""
+
+        async def ask(client: Client) -> tuple[ObjectState, bytes] | None:
+            try:
+                answer = await client.get_object(Bucket=self.name, Key=key)
+            except ClientError as error:
+                if not is_missing_key(error):
+                    raise
+                return None
+            state = object_state(key, answer)
+            async with answer["Body"] as body:
+                content = bytearray()
+                while len(content) <= max_size_bytes and (piece := await body.read(max_size_bytes + 1 - len(content))):
+                    content += piece
+            if len(content) < min(state.size_bytes, max_size_bytes + 1):
+                raise ConnectionResetError(f"{len(content)} of {state.size_bytes} bytes arrived")
+            return state, bytes(content)
+
+        return await self.connection.call(ask, self.address(key))
+
+
+def object_state(key: str, answer: Mapping[str, Any]) -> ObjectState:
+    """Return the state that the answer to a HEAD or an unranged GET shows."""
+    return ObjectState(
+        key=key,
+        etag=answer["ETag"],
+        size_bytes=answer["ContentLength"],
+        modified_at=answer.get("LastModified"),
+        media_type=answer.get("ContentType"),
+    )
+
+
+def listed(item: Mapping[str, Any]) -> ObjectState:
+    """Return the state that an entry of a listing shows."""
+    return ObjectState(item["Key"], item["ETag"], item["Size"], item.get("LastModified"))

@@ -1,0 +1,149 @@
+"""Connections to AWS: one client per endpoint and service, shared by all sources, made anew when credentials run out."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal, TypeVar
+
+import anyio
+from aiobotocore.config import AioConfig  # pyright: ignore[reportMissingTypeStubs] - it has none
+from aiobotocore.session import AioSession  # pyright: ignore[reportMissingTypeStubs] - it has none
+
+from syncd.runtime.retry import Backoff, retrying
+from syncd.sources.s3.complaints import AWS_ERRORS, StaleCredentialsError, ThrottledError, translated
+from syncd.sources.s3.settings import Endpoint, Transport
+
+T = TypeVar("T")
+Service = Literal["s3", "sqs", "sts"]
+Client = Any
+"""An aiobotocore client: its methods are made at run time from the service's description."""
+
+
+class Connection:
+    """One service at one endpoint. `call` may be used by any number of tasks; `close` ends it for good."""
+
+    def __init__(self, service: Service, endpoint: Endpoint, transport: Transport, read_timeout_s: float) -> None:
+        self.transport = transport
+        self.downloads = anyio.Semaphore(transport.downloads, fast_acquire=True)
+        self.backoff = Backoff(transport.backoff_base_s, cap_s=transport.backoff_cap_s)
+        self._service: Service = service
+        self._endpoint = endpoint
+        self._read_timeout_s = read_timeout_s
+        self._opening = anyio.Lock()
+        self._client: Client = None
+        self._retired: list[Client] = []
+        self._quiet_until = 0.0
+
+    async def once(self, function: Callable[[Client], Awaitable[T]], what: str) -> T:
+        """Return `await function(client)`, its errors translated; one attempt, held back while the service is throttling.
+
+        ClientErrors that `function` wants to see it must catch itself.
+        """
+        client = await self.ready(what)
+        try:
+            return await function(client)
+        except AWS_ERRORS as error:
+            raise self.blame(error, what, client) from error
+
+    async def call(self, function: Callable[[Client], Awaitable[T]], what: str) -> T:
+        """Like `once`, tried again while that can help, within `call_timeout_s`. `function` must be safe to repeat."""
+        settings = self.transport
+        return await retrying(
+            lambda: self.once(function, what),
+            self.backoff,
+            attempts=settings.attempts,
+            deadline_s=settings.call_timeout_s,
+        )
+
+    def blame(self, error: Exception, what: str, client: Client) -> Exception:
+        """Return the error of ours; a throttled service is left alone for a while, stale credentials are read anew."""
+        ours = translated(error, what)
+        if isinstance(ours, ThrottledError):
+            # Everybody on this connection waits, so that one throttled call does not become as many as there are tasks.
+            quiet_s = ours.retry_after_s or self.backoff.base_s
+            self._quiet_until = max(self._quiet_until, anyio.current_time() + quiet_s)
+        if isinstance(ours, StaleCredentialsError) and self._client is client:
+            self._retired.append(client)
+            self._client = None
+        return ours
+
+    async def ready(self, what: str) -> Client:
+        """Return the client, once the service is not throttling. Raises PermanentError without credentials."""
+        if (wait_s := self._quiet_until - anyio.current_time()) > 0:
+            await anyio.sleep(wait_s)
+        async with self._opening:
+            if self._client is None:
+                # The last one retired may still be in use; the ones before it have been out of use for long.
+                for client in self._retired[:-1]:
+                    await client.__aexit__(None, None, None)
+                self._retired = self._retired[-1:]
+                try:
+                    self._client = await self._make().__aenter__()
+                except AWS_ERRORS as error:
+                    raise translated(error, what) from error
+            return self._client
+
+    async def close(self) -> None:
+        """Close all connections of this endpoint. Twice is safe."""
+        clients, self._retired = [*self._retired, self._client], []
+        self._client = None
+        for client in clients:
+            if client is not None:
+                await client.__aexit__(None, None, None)
+
+    def _make(self) -> Any:
+        endpoint, key = self._endpoint, self._endpoint.key
+        # A session of its own: a session caches credentials, and a client made from it would get the stale ones again.
+        session = AioSession(profile=endpoint.profile) if endpoint.profile and not key else AioSession()
+        return session.create_client(  # pyright: ignore[reportUnknownMemberType]
+            self._service,
+            region_name=endpoint.region,
+            endpoint_url=endpoint.url,
+            aws_access_key_id=key.access_key_id if key else None,
+            aws_secret_access_key=key.secret_access_key if key else None,
+            aws_session_token=key.session_token if key else None,
+            config=self._config(),
+        )
+
+    def _config(self) -> AioConfig:
+        return AioConfig(
+            connect_timeout=self.transport.connect_timeout_s,
+            read_timeout=self._read_timeout_s,
+            max_pool_connections=self.transport.connections,
+            # Retries are ours: botocore's would multiply them and know nothing of deadlines.
+            retries={"total_max_attempts": 1, "mode": "standard"},
+            s3={"addressing_style": "path" if self._endpoint.path_style else "auto"},
+            # Checksums that only AWS understands break other services; lengths and ETags are checked here.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        )
+
+
+class Connections:
+    """All connections of the daemon to AWS, by endpoint. Close it after everything that uses it."""
+
+    def __init__(self, transport: Transport | None = None) -> None:
+        self.transport = transport or Transport()
+        self._open: dict[tuple[str, Endpoint], Connection] = {}
+
+    def s3(self, endpoint: Endpoint) -> Connection:
+        """Return the shared connection to S3; never waits."""
+        return self._get("s3", endpoint, self.transport.stall_timeout_s)
+
+    def sqs(self, endpoint: Endpoint, wait_s: float = 20.0) -> Connection:
+        """Return the shared connection to SQS, patient enough for a long poll of `wait_s`; never waits."""
+        return self._get("sqs", endpoint, wait_s + self.transport.connect_timeout_s)
+
+    def sts(self, endpoint: Endpoint) -> Connection:
+        """Return the shared connection to STS; never waits."""
+        return self._get("sts", endpoint, self.transport.stall_timeout_s)
+
+    def _get(self, service: Service, endpoint: Endpoint, read_timeout_s: float) -> Connection:
+        if (service, endpoint) not in self._open:
+            self._open[service, endpoint] = Connection(service, endpoint, self.transport, read_timeout_s)
+        return self._open[service, endpoint]
+
+    async def close(self) -> None:
+        """Close every connection. Twice is safe."""
+        while self._open:
+            await self._open.popitem()[1].close()

@@ -1,0 +1,138 @@
+"""What AWS and the network say when they fail, and which error of ours that is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import aiohttp
+from botocore.exceptions import (  # pyright: ignore[reportMissingTypeStubs] - it has none
+    BotoCoreError,
+    ClientError,
+    ConnectionError,  # noqa: A004 - botocore's, which is not an OSError
+    HTTPClientError,
+    IncompleteReadError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    ReadTimeoutError,
+    ResponseStreamingError,
+)
+
+from syncd.errors import NotFoundError, PermanentError, RetryableError, SyncdError
+
+NETWORK_ERRORS = (HTTPClientError, ConnectionError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
+TRANSPORT_ERRORS = (*NETWORK_ERRORS, aiohttp.ClientError, TimeoutError, OSError)
+"""The line broke, on the way or in the middle of a body."""
+AWS_ERRORS = (ClientError, BotoCoreError, *TRANSPORT_ERRORS)
+
+_STALE_CREDENTIALS = frozenset(
+    {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired", "RequestTimeTooSkewed"}
+)
+_WRONG_CREDENTIALS = frozenset(
+    {
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "UnrecognizedClientException",
+        "SignatureDoesNotMatch",
+        "InvalidToken",
+    }
+)
+_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "AllAccessDisabled", "403"})
+_GONE_THINGS = frozenset(
+    {"NoSuchBucket", "AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "NonExistentQueue"}
+)
+_ARCHIVED = "InvalidObjectState"
+_THROTTLED = frozenset(
+    {"SlowDown", "Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestLimitExceeded"}
+    | {"TooManyRequestsException", "BandwidthLimitExceeded", "OverLimit", "429"}
+)
+_TRANSIENT = frozenset({"RequestTimeout", "InternalError", "ServiceUnavailable", "OperationAborted", "IncompleteBody"})
+
+
+class ThrottledError(RetryableError):
+    """The other side asks everybody to slow down."""
+
+
+class StaleCredentialsError(RetryableError):
+    """The credentials have run out: make a new client, which reads them afresh."""
+
+
+class ChangedError(RetryableError):
+    """The object is no longer the one that was looked at: look again."""
+
+
+def translated(error: Exception, what: str) -> SyncdError:
+    """Return the error of ours that `error` is; `what` names the thing that was asked for, such as 's3://b/key'."""
+    match error:
+        case ClientError():
+            return _from_answer(error, what)
+        case NoCredentialsError() | PartialCredentialsError() | ProfileNotFound():
+            return PermanentError(
+                f"no AWS credentials for {what}: give the source a key, or the daemon a profile or role"
+            )
+        case _ if isinstance(error, TRANSPORT_ERRORS):
+            return RetryableError(f"{what}: the connection failed ({_brief(error)})")
+        case _:
+            return PermanentError(f"{what}: {_brief(error)}")
+
+
+def error_code(error: ClientError) -> str:
+    """Return the code of an answer, such as 'NoSuchKey'; '' where it has none."""
+    return str(_part(error, "Error").get("Code", ""))
+
+
+def status_code(error: ClientError) -> int:
+    """Return the HTTP status of an answer; 0 where it is unknown."""
+    return int(_part(error, "ResponseMetadata").get("HTTPStatusCode", 0))
+
+
+def is_missing_key(error: ClientError) -> bool:
+    """Tell whether a bucket says that it has no such object."""
+    code = error_code(error)
+    return code in ("NoSuchKey", "NoSuchVersion") or (status_code(error) == 404 and code not in _GONE_THINGS)
+
+
+def _from_answer(error: ClientError, what: str) -> SyncdError:
+    code, status = error_code(error), status_code(error)
+    if code == "PreconditionFailed" or status == 412:
+        return ChangedError(f"{what} was changed while it was being read")
+    if code in _THROTTLED or (status in (429, 503) and code not in _TRANSIENT):
+        return ThrottledError(f"{what}: the service asks to slow down ({code or status})", _retry_after_s(error))
+    if code in _STALE_CREDENTIALS:
+        return StaleCredentialsError(
+            f"{what}: the AWS credentials have expired or the clock is wrong ({code}); renew them"
+        )
+    if code in _TRANSIENT or status >= 500:
+        return RetryableError(f"{what}: the service failed ({code or status})", _retry_after_s(error))
+    if code in _GONE_THINGS or status == 404:
+        return NotFoundError(f"{what} does not exist ({code}); check the name, the region and the account")
+    if code == _ARCHIVED:
+        return PermanentError(f"{what} is archived; restore it, then it can be read")
+    if code in _WRONG_CREDENTIALS or status == 401:
+        return PermanentError(f"{what}: AWS does not know these credentials ({code or status}); check the key")
+    if code in _DENIED or status == 403:
+        return PermanentError(
+            f"{what}: access denied; the key needs s3:GetObject and s3:ListBucket (see: syncd s3 setup), "
+            "without the latter a missing object looks forbidden"
+        )
+    return PermanentError(f"{what}: {code or status}: {_message(error)}")
+
+
+def _part(error: ClientError, name: str) -> Mapping[str, Any]:
+    response = cast("Mapping[str, Any]", error.response)  # pyright: ignore[reportUnknownMemberType] - botocore is untyped
+    return response.get(name, {})
+
+
+def _message(error: ClientError) -> str:
+    return str(_part(error, "Error").get("Message", ""))[:300]
+
+
+def _retry_after_s(error: ClientError) -> float | None:
+    headers = cast("Mapping[str, str]", _part(error, "ResponseMetadata").get("HTTPHeaders", {}))
+    value = headers.get("retry-after", "")
+    return min(float(value), 300.0) if value.isdecimal() else None
+
+
+def _brief(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -1,0 +1,179 @@
+"""SQS message bodies to events: the four shapes of S3 notifications. Pure, and never raises on any text.
+
+Shapes and names: Amazon S3 User Guide, "Event message structure" and "Using EventBridge"; an SNS topic in between wraps
+the S3 shape in its own. MinIO and others send the S3 shape with the event's name prefixed by "s3:".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, cast
+from urllib.parse import unquote_plus
+
+MAX_WRAPS = 2
+"""An SNS topic that feeds another queue wraps once; deeper nesting is not a notification."""
+
+
+class EventKind(StrEnum):
+    """What is said to have happened. All of them lead to the same look at the key; the kind is for people."""
+
+    CREATED = "created"
+    REMOVED = "removed"
+    DELETE_MARKER = "delete_marker"
+    EXPIRED = "expired"
+    RESTORED = "restored"
+    OTHER = "other"
+    """Tags, access lists, replication, storage class: what is indexed cannot have changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One key of one bucket, to be looked at."""
+
+    bucket: str
+    key: str
+    kind: EventKind
+    name: str
+    """As the sender spelt it."""
+    sequencer: str = ""
+    """Hexadecimal; orders events of one key. '' where the sender has none."""
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A message: its events, or the reason why it has none. `poison`: nothing can ever be made of it."""
+
+    events: tuple[Event, ...] = ()
+    note: str = ""
+    poison: bool = False
+
+
+def parse_message(body: str) -> Parsed:
+    """Return what a queue's message says; never raises."""
+    message = _json_object(body)
+    for _ in range(MAX_WRAPS):
+        if message is None or message.get("Type") != "Notification":
+            break
+        message = _json_object(message.get("Message"))
+    if message is None:
+        return Parsed(note="the message is not a JSON object", poison=True)
+    if message.get("Event") == "s3:TestEvent":
+        return Parsed(note="test event of a new notification configuration")
+    if message.get("Type") in ("SubscriptionConfirmation", "UnsubscribeConfirmation"):
+        # Its SubscribeURL comes from whoever may write to the queue: it is never fetched.
+        return Parsed(note="an SNS topic asks for its subscription to be confirmed; do that in the SNS console")
+    if isinstance(message.get("Records"), list):
+        return _from_records(cast("Sequence[Any]", message["Records"]))
+    if "detail-type" in message:
+        return _from_eventbridge(message)
+    return Parsed(note="the message has none of the shapes of an S3 notification", poison=True)
+
+
+def newer(sequencer: str, than: str) -> bool | None:
+    """Compare two sequencers of one key; None where they do not say.
+
+    As numbers, which is padding with zeros on the left, as the current documentation wants; older editions say right.
+    """
+    try:
+        return int(sequencer, 16) > int(than, 16)
+    except ValueError:
+        return None
+
+
+def _from_records(records: Sequence[Any]) -> Parsed:
+    if not records:
+        return Parsed(note="the notification lists no records")
+    events = [_from_record(_mapping(record)) for record in records]
+    good = tuple(event for event in events if event)
+    if len(good) < len(events):
+        return Parsed(good, "a record lacks its bucket, key or name, or has an unknown major version", poison=True)
+    return Parsed(good)
+
+
+def _from_record(record: Mapping[str, Any]) -> Event | None:
+    s3 = _mapping(record.get("s3"))
+    item = _mapping(s3.get("object"))
+    bucket, key = _text(_mapping(s3.get("bucket")).get("name")), _text(item.get("key"))
+    name = _text(record.get("eventName")).removeprefix("s3:")
+    version = str(record.get("eventVersion", "2.0"))
+    if not (bucket and key and name) or version.partition(".")[0] != "2":
+        return None
+    # The key is form-encoded here (a space is '+') and only here; EventBridge sends it plain.
+    plain_key = unquote_plus(key)
+    return Event(bucket, plain_key, _kind(name), name, _text(item.get("sequencer")), _moment(record.get("eventTime")))
+
+
+def _from_eventbridge(message: Mapping[str, Any]) -> Parsed:
+    detail = _mapping(message.get("detail"))
+    item = _mapping(detail.get("object"))
+    bucket, key = _text(_mapping(detail.get("bucket")).get("name")), _text(item.get("key"))
+    name = _text(message.get("detail-type"))
+    if message.get("source") != "aws.s3" or not (bucket and key and name):
+        return Parsed(note="an EventBridge event that is not of S3, or lacks its bucket or key", poison=True)
+    kind = _EVENTBRIDGE.get(name, EventKind.OTHER)
+    if kind is EventKind.REMOVED and detail.get("deletion-type") == "Delete Marker Created":
+        kind = EventKind.DELETE_MARKER
+    if kind is EventKind.REMOVED and detail.get("reason") == "Lifecycle Expiration":
+        kind = EventKind.EXPIRED
+    event = Event(bucket, key, kind, name, _text(item.get("sequencer")), _moment(message.get("time")))
+    return Parsed((event,))
+
+
+_EVENTBRIDGE = {
+    "Object Created": EventKind.CREATED,
+    "Object Deleted": EventKind.REMOVED,
+    "Object Restore Completed": EventKind.RESTORED,
+}
+
+
+def _kind(name: str) -> EventKind:
+    group, _, action = name.partition(":")
+    match group:
+        case "ObjectCreated":
+            return EventKind.CREATED
+        case "ObjectRemoved":
+            return EventKind.DELETE_MARKER if action == "DeleteMarkerCreated" else EventKind.REMOVED
+        case "LifecycleExpiration":
+            return EventKind.EXPIRED
+        case "ObjectRestore" if action == "Completed":
+            return EventKind.RESTORED
+        case _:
+            return EventKind.OTHER
+
+
+def _json_object(text: Any) -> Mapping[str, Any] | None:
+    if not isinstance(text, str):
+        return None
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else None
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _text(value: Any) -> str:
+    """Return `value` where it is text. JSON can spell half a surrogate pair, which no key holds and no database stores."""
+    if not isinstance(value, str):
+        return ""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return ""
+    return value
+
+
+def _moment(value: Any) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(_text(value))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None

@@ -1,0 +1,134 @@
+"""The messages of one queue that are in hand: kept hidden while they are worked on, then deleted or given back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+import structlog
+
+from syncd.errors import PermanentError, RetryableError
+from syncd.sources.s3.client import Client, Connection
+
+log = structlog.get_logger()
+
+BATCH_SIZE = 10
+"""What SQS takes in one call (Amazon SQS API Reference)."""
+LONGEST_VISIBILITY_S = 43200
+GIVE_BACK_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One delivery of one message."""
+
+    id: str
+    receipt: str
+    body: str
+    receives: int
+
+    @classmethod
+    def of(cls, answer: Mapping[str, Any]) -> Message:
+        """Build a Message from an entry of ReceiveMessage's answer."""
+        receives = int(answer.get("Attributes", {}).get("ApproximateReceiveCount", 1))
+        return cls(answer["MessageId"], answer["ReceiptHandle"], answer["Body"], receives)
+
+
+class Hand:
+    """Holds up to `capacity` messages. `keep_hidden` and `delete_done` run beside whoever takes and finishes them."""
+
+    def __init__(self, queue_url: str, connection: Connection, capacity: int, visibility_s: int) -> None:
+        self._queue_url = queue_url
+        self._connection = connection
+        self._capacity = capacity
+        self._visibility_s = visibility_s
+        self._held: dict[str, Message] = {}
+        self._done: list[Message] = []
+        self._changed = anyio.Event()
+        self._finished = anyio.Event()
+
+    @property
+    def count(self) -> int:
+        """How many messages are in hand, those that wait to be deleted included."""
+        return len(self._held)
+
+    async def room(self) -> int:
+        """Wait until another message can be taken, and return how many can."""
+        while len(self._held) >= self._capacity:
+            self._changed = anyio.Event()
+            await self._changed.wait()
+        return self._capacity - len(self._held)
+
+    def take(self, message: Message) -> None:
+        """Hold a message that was just received."""
+        self._held[message.receipt] = message
+
+    def finish(self, message: Message) -> None:
+        """Have a message deleted; only after everything that it caused is durable. Never waits."""
+        self._done.append(message)
+        self._finished.set()
+
+    async def give_back(self, message: Message, delay_s: float) -> None:
+        """Let a message be delivered again after `delay_s`."""
+        self._release(message)
+        await self._set_visibility([message], min(int(delay_s), LONGEST_VISIBILITY_S))
+
+    async def give_all_back(self) -> None:
+        """Let everything unfinished be delivered again at once; gives up after a few seconds, SQS does it anyway later."""
+        with anyio.move_on_after(GIVE_BACK_S, shield=True):
+            await self._delete(self._done)
+            messages = list(self._held.values())
+            self._held.clear()
+            await self._set_visibility(messages, 0)
+
+    async def keep_hidden(self) -> None:
+        """Extend the visibility timeout of everything in hand, three times per timeout, for ever."""
+        while True:
+            await anyio.sleep(self._visibility_s / 3)
+            await self._set_visibility(list(self._held.values()), self._visibility_s)
+
+    async def delete_done(self) -> None:
+        """Delete finished messages, in batches where they finish together, for ever."""
+        while True:
+            await self._finished.wait()
+            self._finished = anyio.Event()
+            while self._done:
+                batch, self._done = self._done[:BATCH_SIZE], self._done[BATCH_SIZE:]
+                await self._delete(batch)
+
+    def _release(self, message: Message) -> None:
+        self._held.pop(message.receipt, None)
+        self._changed.set()
+
+    async def _delete(self, messages: Sequence[Message]) -> None:
+        """Delete messages. One that cannot be deleted comes again and finds its work done: that is no error."""
+        for batch in batches(messages):
+            await self._in_batch("delete_message_batch", [{"ReceiptHandle": message.receipt} for message in batch])
+            for message in batch:
+                self._release(message)
+
+    async def _set_visibility(self, messages: Sequence[Message], timeout_s: int) -> None:
+        for batch in batches(messages):
+            entries = [{"ReceiptHandle": message.receipt, "VisibilityTimeout": timeout_s} for message in batch]
+            await self._in_batch("change_message_visibility_batch", entries)
+
+    async def _in_batch(self, method: str, entries: Sequence[Mapping[str, Any]]) -> None:
+        numbered = [{"Id": str(number), **entry} for number, entry in enumerate(entries)]
+
+        async def call(client: Client) -> Mapping[str, Any]:
+            return await getattr(client, method)(QueueUrl=self._queue_url, Entries=numbered)
+
+        try:
+            answer = await self._connection.call(call, self._queue_url)
+        except (RetryableError, PermanentError) as error:
+            log.warning("sqs.not_acknowledged", queue=self._queue_url, call=method, reason=str(error))
+            return
+        for failed in answer.get("Failed", ()):
+            log.info("sqs.not_acknowledged", queue=self._queue_url, call=method, reason=failed.get("Code"))
+
+
+def batches(messages: Sequence[Message]) -> Sequence[Sequence[Message]]:
+    """Cut messages into batches that SQS takes."""
+    return [messages[i : i + BATCH_SIZE] for i in range(0, len(messages), BATCH_SIZE)]

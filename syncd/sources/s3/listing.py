@@ -1,0 +1,183 @@
+"""A whole run: list the bucket page by page with bounded memory, resumable from the cursor of the last page.
+
+First the metadata files (where the source heeds them), because they decide what the objects are; then the objects. The
+cursor names the invocation that made it: another invocation begins anew.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import anyio
+
+from syncd.errors import PermanentError
+from syncd.model import Checkpoint, Document, Run
+from syncd.sources.s3.bucket import ObjectState, Page
+from syncd.sources.s3.placement import placements
+from syncd.sources.s3.rules import is_folder
+from syncd.sources.s3.settings import AutoSync
+from syncd.store.s3 import Label
+from syncd.store.s3_queue import FAN_OUT
+
+if TYPE_CHECKING:
+    from syncd.sources.s3.source import S3Source
+
+FILES_AT_ONCE = 8
+UNSEEN_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a listing has come."""
+
+    invocation: str
+    phase: str = "files"
+    after: str = ""
+
+    @classmethod
+    def of(cls, run: Run) -> Position:
+        """Return where the run's cursor stands, or the start where it is of another invocation."""
+        start = cls(run.invocation.id)
+        try:
+            position = cls(**json.loads(run.cursor or "{}"))
+        except (ValueError, TypeError):
+            return start
+        return position if position.invocation == run.invocation.id else start
+
+    def checkpoint(self, *, absent_are_gone: bool = False) -> Checkpoint:
+        """Return the checkpoint that leads back here."""
+        return Checkpoint(json.dumps(asdict(self)), absent_are_gone)
+
+
+class Listing:
+    """One run over everything that a source's bucket holds."""
+
+    def __init__(self, source: S3Source, run: Run) -> None:
+        self._source = source
+        self._settings = source.settings
+        self._bucket = source.bucket
+        self._labels = source.labels
+        self._labelling = source.labelling
+        self._run = run
+        self._collection = run.invocation.target.collection
+        self._is_part = bool(run.invocation.request.get(FAN_OUT))
+        self._position = Position.of(run)
+
+    async def items(self) -> AsyncGenerator[Document | Checkpoint]:
+        """Yield what belongs in the run's collection, a Checkpoint after each page, and one that ends the listing."""
+        if self._position.phase == "files":
+            if self._settings.auto_sync is not AutoSync.NONE and not self._is_part:
+                async for item in self._files():
+                    yield item
+            await self._spread()
+            self._position = Position(self._position.invocation, "objects")
+        async for item in self._objects():
+            yield item
+        yield self._position.checkpoint(absent_are_gone=True)
+
+    async def _pages(self) -> AsyncGenerator[Page]:
+        while True:
+            page = await self._bucket.page(self._settings.path_prefix, self._position.after)
+            self._position = replace(self._position, after=page.last_key)
+            yield page
+            if page.is_last:
+                return
+
+    async def _files(self) -> AsyncGenerator[Document | Checkpoint]:
+        """Make the labels equal to the metadata files; a file that is not a proper one is a document that failed."""
+        async for page in self._pages():
+            files = [state for state in page.objects if self._source.is_metadata_file(state.key)]
+            for state, error in await self._read_changed(files):
+                yield refused(state, error)
+            yield self._position.checkpoint()
+        await self._forget_removed_files()
+
+    async def _read_changed(self, files: Sequence[ObjectState]) -> Sequence[tuple[ObjectState, PermanentError]]:
+        known = await self._labels.etags(self._source.id, [state.key for state in files])
+        seen = self._run.invocation.id
+        same = [state.key for state in files if known.get(state.key) == state.etag]
+        await self._labels.mark_seen(self._source.id, same, seen)
+        refusals: list[tuple[ObjectState, PermanentError]] = []
+        limiter = anyio.Semaphore(FILES_AT_ONCE)
+
+        async def read(state: ObjectState) -> None:
+            async with limiter:
+                try:
+                    await self._labelling.read(state.key, seen)
+                except PermanentError as error:
+                    refusals.append((state, error))
+
+        async with anyio.create_task_group() as group:
+            for state in files:
+                if known.get(state.key) != state.etag:
+                    group.start_soon(read, state)
+        return refusals
+
+    async def _forget_removed_files(self) -> None:
+        """Read again every known file that the listing has not met: it is gone, or came when the listing had passed."""
+        after = ""
+        while keys := await self._labels.unseen(self._source.id, self._run.invocation.id, after, UNSEEN_AT_ONCE):
+            for key in keys:
+                try:
+                    await self._labelling.read(key)
+                except PermanentError:
+                    # Its own event, or the next listing, reports what is wrong with it.
+                    continue
+            after = keys[-1]
+
+    async def _spread(self) -> None:
+        """Have looked at what changed labels concern, and have the other collections that labels name listed too."""
+        await self._labelling.ask_for_looks()
+        invocation = self._run.invocation
+        if self._collection == self._settings.collection:
+            for collection in await self._labels.collections(self._source.id):
+                await self._labelling.journal.ask(self._source.id, collection, invocation.origin, None)
+        elif not self._is_part:
+            said_at = invocation.created_at.timestamp()
+            await self._labels.say(self._source.id, Label("", "", self._collection, said_at=said_at))
+
+    async def _objects(self) -> AsyncGenerator[Document | Checkpoint]:
+        async for page in self._pages():
+            for document in await self._placed(page):
+                yield document
+            if not page.is_last:
+                yield self._position.checkpoint()
+
+    async def _placed(self, page: Page) -> Sequence[Document]:
+        """Return the page's documents of the run's collection."""
+        if not page.objects:
+            return ()
+        labels = await self._labels.between(self._source.id, page.objects[0].key, page.objects[-1].key)
+        said: dict[str, list[Label]] = {}
+        for label in labels:
+            said.setdefault(label.path, []).append(label)
+        everywhere = said.get("", [])
+        documents: list[Document] = []
+        for state in page.objects:
+            if is_folder(state.key, state.size_bytes) or self._source.is_metadata_file(state.key):
+                continue
+            placing = placements([*said.get(state.key, ()), *everywhere], self._settings).get(self._collection)
+            if placing is not None:
+                documents.append(self._source.document(state, placing))
+        return documents
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedBody:
+    """The body of a metadata file that is not a proper one."""
+
+    reason: str
+
+    def open(self) -> AbstractAsyncContextManager[BinaryIO]:
+        """Raise PermanentError with the reason."""
+        raise PermanentError(self.reason)
+
+
+def refused(state: ObjectState, error: PermanentError) -> Document:
+    """Return a document that fails with `error`, so that it is counted and listed."""
+    metadata: dict[str, Any] = {"object_key": state.key}
+    return Document(state.key, state.version, RefusedBody(str(error)), state.key, metadata=metadata)

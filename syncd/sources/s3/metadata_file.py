@@ -1,0 +1,79 @@
+"""Metadata files: `{"version": "chroma-v1", "id", "path", "target_collection_name"?, "metadata"?}`. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from syncd.errors import PermanentError
+from syncd.model import Metadata, Scalar
+from syncd.sources.s3.rules import check_collection, check_custom_id, check_key, check_metadata, is_metadata_file, shown
+
+VERSION = "chroma-v1"
+MAX_SIZE_BYTES = 64 * 1024
+"""Four times the metadata that an upload may carry; a larger file is something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataFile:
+    """What a metadata file says of the object at `path`."""
+
+    id: str
+    path: str
+    collection: str = ""
+    """'' is the source's own."""
+    metadata: Metadata = field(default_factory=dict[str, Scalar])
+
+
+def parse_metadata_file(key: str, content: bytes, prefix: str) -> MetadataFile:
+    """Return what the metadata file at `key` says.
+
+    Raises PermanentError naming the file and what is wrong with it; among that a `path` outside the source's `prefix`.
+    """
+    try:
+        return _parsed(content, prefix)
+    except PermanentError as error:
+        raise PermanentError(f"metadata file {shown(key)}: {error}") from error
+
+
+def _parsed(content: bytes, prefix: str) -> MetadataFile:
+    if len(content) > MAX_SIZE_BYTES:
+        raise PermanentError(f"larger than {MAX_SIZE_BYTES} bytes")
+    values = _json_object(content)
+    if values.get("version") != VERSION:
+        raise PermanentError(f'"version" must be "{VERSION}"')
+    path = check_key(_text(values, "path"), prefix)
+    if is_metadata_file(path):
+        raise PermanentError(f'"path" names another metadata file, {shown(path)}')
+    collection = values.get("target_collection_name")
+    metadata = values.get("metadata")
+    if metadata is not None and not isinstance(metadata, dict):
+        raise PermanentError('"metadata" must be an object')
+    return MetadataFile(
+        id=check_custom_id(_text(values, "id")),
+        path=path,
+        collection="" if collection is None else check_collection(_text(values, "target_collection_name")),
+        metadata=check_metadata(cast("Mapping[str, Any]", metadata or {})),
+    )
+
+
+def _json_object(content: bytes) -> Mapping[str, Any]:
+    try:
+        # A byte order mark is what some editors put in front of UTF-8.
+        values = json.loads(content.decode("utf-8-sig"))
+        # Half a surrogate pair can be spelt in JSON but neither stored nor sent.
+        json.dumps(values, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise PermanentError("not a JSON document in UTF-8") from error
+    if not isinstance(values, dict):
+        raise PermanentError("not a JSON object")
+    return cast("Mapping[str, Any]", values)
+
+
+def _text(values: Mapping[str, Any], name: str) -> str:
+    value = values.get(name)
+    if not isinstance(value, str) or not value:
+        raise PermanentError(f'"{name}" is required and must be a string')
+    return value

@@ -1,0 +1,197 @@
+"""The actor of one SQS queue: receives events, has their keys looked at, and deletes a message when all of that is settled.
+
+    receive → note metadata files → submit invocations (durable) → wait until they are settled → delete
+
+A crash anywhere leaves the message in the queue, which delivers it again; looking at a key twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import anyio
+import structlog
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskGroup, TaskStatus
+
+from syncd.errors import PermanentError, RetryableError
+from syncd.runtime.retry import Backoff
+from syncd.sources.s3.client import Client, Connection
+from syncd.sources.s3.events import Event, EventKind, parse_message
+from syncd.sources.s3.hand import BATCH_SIZE, Hand, Message
+from syncd.sources.s3.journal import Journal
+from syncd.sources.s3.settings import AutoSync, PollerSettings
+from syncd.sources.s3.source import S3Source
+from syncd.store.s3_queue import DeadLetter, DeadLetters
+
+log = structlog.get_logger()
+
+REMEMBERED_EVENTS = 10_000
+POLL_MARGIN_S = 15.0
+"""A long poll that has not ended so long after its time never will."""
+
+
+@dataclass(slots=True)
+class PollerStats:
+    """What one poller has done since it was made. `problem` says why it receives nothing now, or is ''."""
+
+    received: int = 0
+    deleted: int = 0
+    duplicates: int = 0
+    ignored: int = 0
+    postponed: int = 0
+    dead: int = 0
+    problem: str = ""
+
+
+class QueuePoller:
+    """Serves every source whose events arrive in one queue; an Actor. A bucket that no source names is never read."""
+
+    def __init__(
+        self,
+        queue_url: str,
+        connection: Connection,
+        sources: Callable[[], Awaitable[Sequence[S3Source]]],
+        journal: Journal,
+        dead_letters: DeadLetters,
+        settings: PollerSettings | None = None,
+    ) -> None:
+        self.name = f"sqs:{queue_url.rsplit('/', 1)[-1]}"
+        self.queue_url = queue_url
+        self.stats = PollerStats()
+        self._connection = connection
+        self._sources = sources
+        self._journal = journal
+        self._dead_letters = dead_letters
+        self._settings = settings or PollerSettings()
+        self._settled_events: OrderedDict[tuple[str, Event], None] = OrderedDict()
+        self._backoff = Backoff(base_s=1.0, cap_s=60.0)
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Poll until cancelled; trouble with the queue is waited out. Unfinished messages are given back at the end."""
+        hand = Hand(self.queue_url, self._connection, self._settings.messages_in_hand, self._settings.visibility_s)
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(hand.keep_hidden)
+                group.start_soon(hand.delete_done)
+                task_status.started()
+                await self._poll(hand, group)
+        finally:
+            await hand.give_all_back()
+
+    async def _poll(self, hand: Hand, group: TaskGroup) -> None:
+        failures = 0
+        while True:
+            count = min(await hand.room(), BATCH_SIZE)
+            try:
+                messages = await self._receive(count)
+            except (RetryableError, PermanentError) as error:
+                failures += 1
+                self.stats.problem = str(error)
+                log.warning("sqs.poll_failed", queue=self.queue_url, reason=str(error), failures=failures)
+                await anyio.sleep(self._backoff.delay_s(failures))
+                continue
+            failures, self.stats.problem = 0, ""
+            for message in messages:
+                self.stats.received += 1
+                hand.take(message)
+                group.start_soon(self._handle, hand, message)
+
+    async def _receive(self, count: int) -> Sequence[Message]:
+        async def ask(client: Client) -> Sequence[Message]:
+            with anyio.fail_after(self._settings.wait_s + POLL_MARGIN_S):
+                answer = await client.receive_message(
+                    QueueUrl=self.queue_url,
+                    MaxNumberOfMessages=count,
+                    WaitTimeSeconds=self._settings.wait_s,
+                    VisibilityTimeout=self._settings.visibility_s,
+                    AttributeNames=["ApproximateReceiveCount"],
+                )
+            return [Message.of(message) for message in answer.get("Messages", ())]
+
+        return await self._connection.once(ask, self.queue_url)
+
+    async def _handle(self, hand: Hand, message: Message) -> None:
+        """See one message through."""
+        try:
+            await self._work_off(message)
+        except RetryableError as error:
+            self.stats.postponed += 1
+            log.info("sqs.postponed", queue=self.queue_url, message=message.id, reason=str(error))
+            await hand.give_back(message, self._retry_s(message))
+        except PermanentError as error:
+            await self._bury(hand, message, str(error))
+        else:
+            self.stats.deleted += 1
+            hand.finish(message)
+
+    async def _work_off(self, message: Message) -> None:
+        """Have everything looked at that the message names. Raises PermanentError when it is poison."""
+        parsed = parse_message(message.body)
+        if parsed.note and not parsed.poison:
+            log.info("sqs.note", queue=self.queue_url, message=message.id, note=parsed.note)
+        sources = [source for source in await self._sources() if self._is_served(source)]
+        events = [event for event in parsed.events if event.kind is not EventKind.OTHER]
+        asked = [(source, event) for event in events for source in self._concerned(event, sources)]
+        invocations = [i for source, event in asked for i in await source.look_at(event.key)]
+        with anyio.move_on_after(self._settings.hand_over_s):
+            for invocation in invocations:
+                await self._journal.settled(invocation)
+            for source, event in asked:
+                self._remember(source, event)
+        if parsed.poison:
+            raise PermanentError(parsed.note)
+
+    def _is_served(self, source: S3Source) -> bool:
+        return source.settings.auto_sync is not AutoSync.NONE and source.settings.queue_url == self.queue_url
+
+    def _concerned(self, event: Event, sources: Sequence[S3Source]) -> list[S3Source]:
+        """Return the sources that this event is news to."""
+        of_bucket = [source for source in sources if source.settings.bucket == event.bucket]
+        if not of_bucket:
+            self.stats.ignored += 1
+            log.warning("sqs.foreign_bucket", queue=self.queue_url, bucket=event.bucket)
+        concerned = [s for s in of_bucket if event.key.startswith(s.settings.path_prefix)]
+        news = [source for source in concerned if (source.id, event) not in self._settled_events]
+        self.stats.duplicates += len(concerned) - len(news)
+        return news
+
+    def _remember(self, source: S3Source, event: Event) -> None:
+        """Know a settled event again. The sequencer alone is not trusted: its time, name and key must be the same too."""
+        if event.sequencer and event.at:
+            self._settled_events[source.id, event] = None
+            if len(self._settled_events) > REMEMBERED_EVENTS:
+                self._settled_events.popitem(last=False)
+
+    async def _bury(self, hand: Hand, message: Message, reason: str) -> None:
+        """Keep the reason, and leave the message to the queue's dead-letter queue where it has one."""
+        self.stats.dead += 1
+        log.warning("sqs.poison", queue=self.queue_url, message=message.id, reason=reason, receives=message.receives)
+        letter = DeadLetter(self.queue_url, message.id, reason, message.body, message.receives)
+        try:
+            await self._dead_letters.add(letter)
+            is_last = message.receives >= self._settings.max_receives and not await self._has_dead_letter_queue()
+        except RetryableError:
+            is_last = False
+        if is_last:
+            hand.finish(message)
+        else:
+            await hand.give_back(message, self._retry_s(message))
+
+    async def _has_dead_letter_queue(self) -> bool:
+        async def ask(client: Client) -> bool:
+            answer = await client.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=["RedrivePolicy"])
+            policy = json.loads(answer.get("Attributes", {}).get("RedrivePolicy") or "{}")
+            return bool(policy.get("deadLetterTargetArn"))
+
+        try:
+            return await self._connection.call(ask, self.queue_url)
+        except PermanentError:
+            # Without the permission to know, nothing is deleted that somebody may want to look into.
+            return True
+
+    def _retry_s(self, message: Message) -> float:
+        return min(self._settings.retry_cap_s, 2.0 ** min(message.receives, 12))

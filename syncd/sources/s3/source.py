@@ -1,0 +1,158 @@
+"""The S3 source: looks at single keys, or lists the bucket; see `placement` for what belongs where."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from syncd.errors import PermanentError
+from syncd.model import Checkpoint, Document, Origin, Run, chunk_prefix
+from syncd.runtime.keylocks import KeyLocks
+from syncd.sources.s3.bucket import Bucket, ObjectState
+from syncd.sources.s3.client import Connections
+from syncd.sources.s3.download import ObjectBody
+from syncd.sources.s3.journal import Journal
+from syncd.sources.s3.labelling import Labelling
+from syncd.sources.s3.listing import Listing
+from syncd.sources.s3.placement import Placing, placements
+from syncd.sources.s3.rules import (
+    check_bucket,
+    check_custom_id,
+    check_key,
+    check_metadata,
+    check_prefix,
+    is_folder,
+    is_metadata_file,
+)
+from syncd.sources.s3.settings import AutoSync, S3Settings
+from syncd.store.s3 import Label, Labels
+
+
+@dataclass(frozen=True, slots=True)
+class S3Source:
+    """One configured bucket; a `syncd.model.Source`. Cheap to make: connections are shared and opened on first use."""
+
+    id: str
+    settings: S3Settings
+    bucket: Bucket
+    labels: Labels
+    labelling: Labelling
+
+    async def changes(self, run: Run) -> AsyncGenerator[Document | Checkpoint]:
+        """Yield the keys asked for as they are now, or, where none are asked for, everything that the bucket holds.
+
+        A listing yields a Checkpoint after each page and goes on from there when the same invocation is tried again;
+        an invocation of its own begins anew. Raises RetryableError, PermanentError.
+        """
+        if run.keys is None:
+            async with aclosing(Listing(self, run).items()) as items:
+                async for item in items:
+                    yield item
+            return
+        for key in sorted(run.keys):
+            if document := await self._look(run, check_key(key, self.settings.path_prefix)):
+                yield document
+        yield Checkpoint(run.cursor or "")
+
+    async def _look(self, run: Run, key: str) -> Document | None:
+        """Return what `key` is now in the run's collection; None for a metadata file, whose object is looked at instead."""
+        if self.is_metadata_file(key):
+            await self._look_at_file(key)
+            return None
+        collection = run.invocation.target.collection
+        if run.invocation.origin is Origin.API and run.invocation.request.get("object_key") == key:
+            await self.labels.say(self.id, self._said(run, key))
+        return await self.present(key, collection) or gone(key)
+
+    def _said(self, run: Run, key: str) -> Label:
+        request, collection = run.invocation.request, run.invocation.target.collection
+        custom_id = request.get("custom_id")
+        return Label(
+            file_key="",
+            path=key,
+            collection="" if collection == self.settings.collection else collection,
+            custom_id=check_custom_id(custom_id) if custom_id else "",
+            metadata=check_metadata(request.get("metadata") or {}),
+            said_at=run.invocation.created_at.timestamp(),
+        )
+
+    async def present(self, key: str, collection: str) -> Document | None:
+        """Return the document that `key` is in `collection` now, or None: it has no object, or belongs elsewhere."""
+        placing = placements(await self.labels.of(self.id, key), self.settings).get(collection)
+        if placing is None or not key.startswith(self.settings.path_prefix):
+            return None
+        state = await self.bucket.head(key)
+        return self.document(state, placing) if state and not is_folder(key, state.size_bytes) else None
+
+    def document(self, state: ObjectState, placing: Placing) -> Document:
+        """Return the document of an object in one collection."""
+        said = {"custom_id": placing.custom_id} if placing.custom_id else {}
+        return Document(
+            key=state.key,
+            version=state.version,
+            body=ObjectBody(self.bucket, state),
+            chunk_prefix=chunk_prefix(state.key, placing.custom_id),
+            metadata={**placing.metadata, **said, "bucket": self.settings.bucket, "object_key": state.key},
+            changed_at=state.modified_at,
+        )
+
+    async def is_gone(self, key: str, collection: str) -> bool:
+        """Tell whether `collection` should not hold `key` now. Asked before a delete that a listing led to, it protects
+        objects that came after the listing had passed them.
+        """
+        return await self.present(key, collection) is None
+
+    async def look_at(self, key: str) -> Sequence[str]:
+        """Ask for looks at a key in every collection that it concerns, and return the invocations, durable by then.
+
+        Of a metadata file the present content is read first. A key outside the prefix, or one that nothing places
+        anywhere, concerns nobody. Raises RetryableError.
+        """
+        if not key.startswith(self.settings.path_prefix):
+            return ()
+        if self.is_metadata_file(key):
+            try:
+                return await self._look_at_file(key)
+            except PermanentError:
+                # A run over the file itself fails with the reason, where people look for reasons.
+                return [await self.labelling.ask(key, self.settings.collection)]
+        where = placements(await self.labels.of(self.id, key), self.settings)
+        return [await self.labelling.ask(key, collection) for collection in sorted(where)]
+
+    async def _look_at_file(self, key: str) -> Sequence[str]:
+        """Read a metadata file and ask for looks at what it speaks, and has spoken, of. Raises what reading it raises."""
+        try:
+            label = await self.labelling.read(key)
+        finally:
+            asked = await self.labelling.ask_for_looks()
+        if label is None:
+            return asked
+        return [*asked, await self.labelling.ask(label.path, label.collection or self.settings.collection)]
+
+    def is_metadata_file(self, key: str) -> bool:
+        """Tell whether `key` is a metadata file to this source: without auto-sync there are none."""
+        return self.settings.auto_sync is not AutoSync.NONE and is_metadata_file(key)
+
+
+@dataclass(frozen=True, slots=True)
+class S3Sources:
+    """Makes S3 sources that share connections, labels and locks; one for the daemon."""
+
+    connections: Connections
+    labels: Labels
+    journal: Journal
+    locks: KeyLocks
+
+    def open(self, source_id: str, settings: S3Settings) -> S3Source:
+        """Return one source; never waits. Raises PermanentError when the settings cannot be right."""
+        check_bucket(settings.bucket)
+        check_prefix(settings.path_prefix)
+        bucket = Bucket(settings.bucket, self.connections.s3(settings.endpoint))
+        labelling = Labelling(source_id, settings, bucket, self.labels, self.journal, self.locks)
+        return S3Source(source_id, settings, bucket, self.labels, labelling)
+
+
+def gone(key: str) -> Document:
+    """Return the document that says that `key` is not, or no longer, there."""
+    return Document(key, version="", body=None, chunk_prefix="")

@@ -1,0 +1,89 @@
+"""What S3 event queues need of the journal: looks asked for in constant time, and messages that nothing could be made of."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from syncd.errors import NotFoundError
+from syncd.model import Origin, Target
+from syncd.store.codec import dumps
+from syncd.store.database import Database
+from syncd.store.invocations import insert
+
+FAN_OUT = "fan_out"
+"""In a request: the run is a part of another one, over a collection that labels name."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that nothing could be made of."""
+
+    queue_url: str
+    message_id: str
+    reason: str
+    body: str
+    receives: int
+
+
+class Looks:
+    """Invocations that events and labels lead to; every method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def ask(self, source_id: str, collection: str, origin: Origin, object_key: str | None) -> str:
+        """Return the id of an invocation that looks at the key (None: at all of the labelled ones); durable by then.
+
+        One that waits already is taken instead of a new one, whoever's event made it: its look is still to come. By
+        index, because there may be as many waiting as there are events. Raises NotFoundError when the source is gone.
+        """
+        request = {"object_key": object_key} if object_key is not None else {FAN_OUT: True}
+
+        def transaction(connection: sqlite3.Connection) -> str:
+            source = connection.execute("SELECT type, database FROM sources WHERE id = ?", (source_id,)).fetchone()
+            if source is None:
+                raise NotFoundError(f"source {source_id} does not exist any more; nothing is left to do")
+            row = connection.execute(
+                "SELECT id FROM invocations WHERE source_id = ? AND object_key IS ? AND state = 'pending' "
+                "AND collection = ? AND database = ? AND request = ? ORDER BY seq DESC LIMIT 1",
+                (source_id, object_key, collection, source[1], dumps(request)),
+            ).fetchone()
+            if row is not None:
+                return row[0]
+            return insert(connection, source_id, source[0], Target(source[1], collection), origin, request).id
+
+        return await self._db.write(transaction)
+
+    async def is_over(self, invocation_id: str) -> bool:
+        """Tell whether an invocation needs no more waiting for: it has ended, or is forgotten."""
+        statement = "SELECT 1 FROM invocations WHERE id = ? AND state IN ('pending', 'processing')"
+        return await self._db.read(lambda c: c.execute(statement, (invocation_id,)).fetchone() is None)
+
+
+class DeadLetters:
+    """Each method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def add(self, letter: DeadLetter) -> None:
+        """Keep a message with its reason; of a message met again the latest reason and count are kept."""
+        now = time.time()
+        await self._db.write(
+            lambda c: c.execute(
+                "INSERT INTO s3_dead_letters VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT (queue_url, message_id) "
+                "DO UPDATE SET reason = ?3, receives = max(receives, ?5), last_at = ?6",
+                (letter.queue_url, letter.message_id, letter.reason, letter.body, letter.receives, now),
+            )
+        )
+
+    async def list(self, queue_url: str | None = None, limit: int = 100) -> Sequence[DeadLetter]:
+        """Return dead letters, newest first."""
+        statement = (
+            "SELECT queue_url, message_id, reason, body, receives FROM s3_dead_letters "
+            "WHERE ?1 IS NULL OR queue_url = ?1 ORDER BY last_at DESC LIMIT ?2"
+        )
+        return await self._db.read(lambda c: [DeadLetter(*row) for row in c.execute(statement, (queue_url, limit))])

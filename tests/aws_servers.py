@@ -1,0 +1,182 @@
+"""Two independent imitations of AWS over HTTP, and a proxy that makes either of them fail."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import pytest
+from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
+from aiohttp import web
+from yarl import URL
+
+from syncd.sources.s3.settings import AwsKey, Endpoint
+
+REGION = "us-east-1"
+KEY = AwsKey("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+COMMANDS = {
+    "ministack": ([sys.executable, "-m", "ministack"], lambda port: {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": port}),
+    "moto": ([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p"], lambda _: {}),
+}
+
+
+@dataclass(frozen=True)
+class Aws:
+    """One running server."""
+
+    kind: str
+    url: str
+
+    def endpoint(self, url: str | None = None) -> Endpoint:
+        return Endpoint(REGION, KEY, url=url or self.url, path_style=True)
+
+    @asynccontextmanager
+    async def client(self, service: str) -> AsyncIterator[Any]:
+        config = AioConfig(s3={"addressing_style": "path"}, max_pool_connections=50)
+        async with AioSession().create_client(
+            service,
+            region_name=REGION,
+            endpoint_url=self.url,
+            aws_access_key_id=KEY.access_key_id,
+            aws_secret_access_key=KEY.secret_access_key,
+            config=config,
+        ) as client:
+            yield client
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def served(kind: str, folder: Any) -> Iterator[Aws]:
+    command, variables = COMMANDS[kind]
+    port = str(free_port())
+    command = [*command, port] if kind == "moto" else command
+    with open(folder / f"{kind}.log", "wb") as log:
+        process = subprocess.Popen(
+            command, env=os.environ | variables(port), cwd=folder, stdout=log, stderr=subprocess.STDOUT
+        )
+    try:
+        wait_until_it_answers(f"http://127.0.0.1:{port}/", process)
+        yield Aws(kind, f"http://127.0.0.1:{port}")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_until_it_answers(url: str, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(600):
+        assert process.poll() is None, "the server ended at its start"
+        try:
+            urllib.request.urlopen(url, timeout=5)
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise TimeoutError(url)
+
+
+@pytest.fixture(scope="session")
+def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
+    yield from served("ministack", tmp_path_factory.mktemp("ministack"))
+
+
+@pytest.fixture(scope="session")
+def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
+    yield from served("moto", tmp_path_factory.mktemp("moto"))
+
+
+@pytest.fixture(params=["ministack", "moto"])
+def aws(request: pytest.FixtureRequest) -> Aws:
+    return request.getfixturevalue(request.param)
+
+
+Fault = Callable[[web.Request], str | None]
+"""Names what goes wrong with a request, or None: see `FaultyProxy`."""
+
+HOP_HEADERS = frozenset({"transfer-encoding", "connection", "keep-alive", "content-length", "content-encoding"})
+
+
+@dataclass
+class FaultyProxy:
+    """Passes requests on to a server, except when `fault` says: a status and code ("503 SlowDown"), "reset", "truncate",
+    "stall" (until the proxy ends), "slow" or "cut" (the second half of the body comes after a pause, or never)."""
+
+    upstream: str
+    fault: Fault = lambda _: None
+    url: str = ""
+    requests: int = 0
+    faults: int = 0
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["FaultyProxy"]:
+        async with aiohttp.ClientSession(auto_decompress=False) as self.session:
+            self.ended = asyncio.Event()
+            app = web.Application(client_max_size=1 << 30)
+            app.router.add_route("*", "/{tail:.*}", self.handle)
+            runner = web.AppRunner(app, shutdown_timeout=0.1)
+            await runner.setup()
+            port = free_port()
+            await web.TCPSite(runner, "127.0.0.1", port).start()
+            self.url = f"http://127.0.0.1:{port}"
+            try:
+                yield self
+            finally:
+                self.ended.set()
+                await runner.cleanup()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.requests += 1
+        fault = self.fault(request)
+        self.faults += fault is not None
+        if fault and fault[0].isdigit():
+            status, code = fault.split()
+            body = (
+                f"<Error><Code>{code}</Code><Message>as asked for</Message></Error>" if request.method != "HEAD" else ""
+            )
+            return web.Response(status=int(status), text=body, content_type="application/xml")
+        if fault == "reset":
+            request.transport.abort()
+            return web.Response()
+        if fault == "stall":
+            await self.ended.wait()
+        return await self.passed_on(request, fault)
+
+    async def passed_on(self, request: web.Request, fault: str | None) -> web.StreamResponse:
+        headers = {name: value for name, value in request.headers.items() if name.lower() != "transfer-encoding"}
+        url = URL(self.upstream + request.raw_path, encoded=True)
+        async with self.session.request(
+            request.method, url, headers=headers, data=await request.read(), allow_redirects=False
+        ) as answer:
+            body = await answer.read()
+            kept = [(n, v) for n, v in answer.headers.items() if n.lower() not in HOP_HEADERS]
+            response = web.StreamResponse(status=answer.status, headers=kept)
+            length = answer.headers.get("content-length", str(len(body)))
+            response.headers["Content-Length"] = length
+            await response.prepare(request)
+            if request.method == "HEAD":
+                return response
+            half = len(body) // 2
+            await response.write(body[:half])
+            if fault in ("truncate", "cut") and body:
+                request.transport.abort()
+                return response
+            if fault == "slow":
+                await asyncio.sleep(0.02)
+            await response.write(body[half:])
+            await response.write_eof()
+            return response

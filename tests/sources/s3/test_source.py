@@ -1,0 +1,214 @@
+"""Invocations and listings against both servers."""
+
+import json
+from pathlib import Path
+
+from syncd.errors import RetryableError
+from syncd.model import State, chunk_prefix
+from syncd.sources.s3.settings import AutoSync
+from tests.aws_servers import Aws
+from tests.sources.s3.syncing import daemon_on, place, texts
+
+ODD_KEY = "a b+ü/ä%20&=?#~'\".txt"
+
+
+async def test_an_object_invocation_indexes_the_object(aws: Aws, tmp_path: Path):
+    async with place(aws) as p, daemon_on(tmp_path) as daemon:
+        source = await daemon.add(p.settings())
+        await p.put("a.txt", "alpha")
+        await p.put("b.txt", "beta")
+        assert (await daemon.invoke(source, "a.txt")).state is State.COMPLETE
+        assert texts(daemon.index["docs"]) == {"a.txt": b"alpha"}
+        document = daemon.index["docs"]["a.txt"]
+        assert document.prefix == chunk_prefix("a.txt")
+        assert document.metadata == {"bucket": p.bucket, "object_key": "a.txt"}
+
+
+async def test_custom_id_metadata_and_target_are_heeded_and_remembered(aws: Aws, tmp_path: Path):
+    async with place(aws) as p, daemon_on(tmp_path) as daemon:
+        source = await daemon.add(p.settings())
+        await p.put("a.txt", "alpha")
+        await daemon.invoke(source, "a.txt", "other", custom_id="doc-1", metadata={"n": 1})
+        assert daemon.index["other"]["a.txt"].prefix == "doc-1"
+        assert daemon.index["other"]["a.txt"].metadata["n"] == 1
+        await p.put("a.txt", "new")
+        await daemon.invoke(source, collection="other")
+        assert daemon.index["other"]["a.txt"].prefix == "doc-1"
+        assert daemon.index["other"]["a.txt"].content == b"new"
+        assert "a.txt" not in daemon.index.get("docs", {})
+
+
+async def test_an_object_that_is_gone_goes_from_the_index(aws: Aws, tmp_path: Path):
+    async with place(aws) as p, daemon_on(tmp_path) as daemon:
+        source = await daemon.add(p.settings())
+        await p.put("a.txt", "alpha")
+        await daemon.invoke(source, "a.txt")
+        await p.delete("a.txt")
+        await daemon.invoke(source, "a.txt")
+        assert daemon.index["docs"] == {}
+
+
+async def test_keys_outside_the_prefix_are_refused(aws: Aws, tmp_path: Path):
+    async with place(aws) as p, daemon_on(tmp_path) as daemon:
+        source = await daemon.add(p.settings(path_prefix="tenant-a/"))
+        await p.put("tenant-b/secret.txt", "no")
+        failed = await daemon.invoke(source, "tenant-b/secret.txt")
+        assert failed.state is State.FAILED
+        assert "path_prefix" in str(failed.error)
+        await daemon.invoke(source)
+        assert daemon.index["docs"] == {}
+
+
+async def test_a_backfill_indexes_everything_and_a_second_one_opens_nothing(aws: Aws, tmp_path: Path):
+    async with place(aws) as p, daemon_on(tmp_path) as daemon:
+        source = await daemon.add(p.settings())
+        for key in ("a.txt", "dir/b.txt", ODD_KEY, "zß.txt", "\U0001f600.txt", "empty"):
+            await p.put(key, f"content of {key}" if key != "empty" else "")
+        await p.put("folder/", "")
+        await daemon.invoke(source)
+        expected = await p.contents()
+        del expected["folder/"]
+        assert texts(daemon.index["docs"]) == expected
+        daemon.opened.clear()
+        await daemon.invoke(source)
+        assert daemon.opened == []
+
+
+async def test_a_backfill_finds_what_changed_and_what_went(aws: Aws, tmp_path: Path):
+    async with place(aws) as p, daemon_on(tmp_path) as daemon:
+        source = await daemon.add(p.settings())
+        for key in ("a", "b", "c"):
+            await p.put(key, key)
+        await daemon.invoke(source)
+        await p.put("b", "changed")
+        await p.delete("c")
+        daemon.opened.clear()
+        await daemon.invoke(source)
+        assert texts(daemon.index["docs"]) == {"a": b"a", "b": b"changed"}
+        assert daemon.opened == ["b"]
+
+
+async def test_a_backfill_goes_on_page_by_page_from_its_cursor(aws: Aws, tmp_path: Path, monkeypatch):
+    async with place(aws) as p, daemon_on(tmp_path) as daemon:
+        source = await daemon.add(p.settings())
+        for number in range(25):
+            await p.put(f"{number:02}", str(number))
+        starts: list[str] = []
+        page = type(source.bucket).page
+
+        async def small_page(bucket, prefix, after, size=10):
+            starts.append(after)
+            return await page(bucket, prefix, after, size)
+
+        monkeypatch.setattr(type(source.bucket), "page", small_page)
+        apply = daemon.apply
+
+        async def dies_once(collection, document):
+            if document.key == "13":
+                monkeypatch.setattr(daemon, "apply", apply)
+                raise RetryLater
+            await apply(collection, document)
+
+        monkeypatch.setattr(daemon, "apply", dies_once)
+        assert (await daemon.invoke(source)).state is State.COMPLETE
+        assert texts(daemon.index["docs"]) == await p.contents()
+        assert starts == ["", "09", "09", "19"]
+
+
+async def test_a_multipart_upload_is_one_object(aws: Aws, tmp_path: Path):
+    async with place(aws) as p, daemon_on(tmp_path) as daemon:
+        source = await daemon.add(p.settings())
+        upload = await p.s3.create_multipart_upload(Bucket=p.bucket, Key="big.txt")
+        parts, bodies = [], [b"x" * (5 << 20), b"the end"]
+        for number, body in enumerate(bodies, 1):
+            part = await p.s3.upload_part(
+                Bucket=p.bucket, Key="big.txt", UploadId=upload["UploadId"], PartNumber=number, Body=body
+            )
+            parts.append({"PartNumber": number, "ETag": part["ETag"]})
+        await p.s3.complete_multipart_upload(
+            Bucket=p.bucket, Key="big.txt", UploadId=upload["UploadId"], MultipartUpload={"Parts": parts}
+        )
+        await daemon.invoke(source)
+        assert daemon.index["docs"]["big.txt"].content == b"".join(bodies)
+
+
+async def test_a_delete_marker_hides_and_its_removal_brings_back(aws: Aws, tmp_path: Path):
+    async with place(aws) as p, daemon_on(tmp_path) as daemon:
+        await p.s3.put_bucket_versioning(Bucket=p.bucket, VersioningConfiguration={"Status": "Enabled"})
+        source = await daemon.add(p.settings())
+        await p.put("a.txt", "old")
+        await p.put("a.txt", "current")
+        await daemon.invoke(source, "a.txt")
+        marker = await p.s3.delete_object(Bucket=p.bucket, Key="a.txt")
+        await daemon.invoke(source, "a.txt")
+        assert daemon.index["docs"] == {}
+        await p.s3.delete_object(Bucket=p.bucket, Key="a.txt", VersionId=marker["VersionId"])
+        await daemon.invoke(source, "a.txt")
+        assert texts(daemon.index["docs"]) == {"a.txt": b"current"}
+
+
+async def test_a_missing_bucket_is_an_error_and_never_a_delete(aws: Aws, tmp_path: Path):
+    async with place(aws) as p, daemon_on(tmp_path) as daemon:
+        source = await daemon.add(p.settings())
+        await p.put("a.txt", "alpha")
+        await daemon.invoke(source)
+        await p.delete("a.txt")
+        await p.s3.delete_bucket(Bucket=p.bucket)
+        for key in ("a.txt", None):
+            failed = await daemon.invoke(source, key)
+            assert failed.state is State.FAILED
+            assert "does not exist" in str(failed.error)
+        assert texts(daemon.index["docs"]) == {"a.txt": b"alpha"}
+
+
+async def test_metadata_mode_indexes_what_metadata_files_name_where_they_say(aws: Aws, tmp_path: Path):
+    async with place(aws) as p, daemon_on(tmp_path) as daemon:
+        source = await daemon.add(p.settings(auto_sync=AutoSync.METADATA, path_prefix="in/"))
+        await p.put("in/a.txt", "alpha")
+        await p.put("in/b.txt", "beta")
+        await p.put("in/x.meta.json", meta("in/a.txt", "doc-a", target_collection_name="tenant", metadata={"n": 1}))
+        await p.put("in/y.meta.json", meta("in/b.txt", "doc-b"))
+        await p.put("in/z.meta.json", meta("in/missing.txt", "doc-c"))
+        await p.put("in/unspoken.txt", "nobody asked for it")
+        await daemon.invoke(source)
+        assert texts(daemon.index["docs"]) == {"in/b.txt": b"beta"}
+        assert texts(daemon.index["tenant"]) == {"in/a.txt": b"alpha"}
+        assert daemon.index["tenant"]["in/a.txt"].prefix == "doc-a"
+        assert daemon.index["tenant"]["in/a.txt"].metadata["n"] == 1
+        await p.delete("in/x.meta.json")
+        await p.delete("in/b.txt")
+        await p.put("in/missing.txt", "here now")
+        await daemon.invoke(source)
+        assert daemon.index["tenant"] == {}
+        assert texts(daemon.index["docs"]) == {"in/missing.txt": b"here now"}
+
+
+async def test_a_broken_metadata_file_is_a_failed_document_and_says_nothing(aws: Aws, tmp_path: Path):
+    async with place(aws) as p, daemon_on(tmp_path) as daemon:
+        source = await daemon.add(p.settings(auto_sync=AutoSync.DIRECT))
+        await p.put("a.txt", "alpha")
+        await p.put("x.meta.json", '{"version": "chroma-v1"}')
+        await daemon.invoke(source)
+        assert daemon.index["docs"]["a.txt"].content == b"alpha"
+        assert str(daemon.index["docs"]["x.meta.json"].content).startswith("failed: metadata file 'x.meta.json'")
+
+
+async def test_a_metadata_file_cannot_reach_outside_the_prefix(aws: Aws, tmp_path: Path):
+    async with place(aws) as p, daemon_on(tmp_path) as daemon:
+        source = await daemon.add(p.settings(auto_sync=AutoSync.METADATA, path_prefix="mine/"))
+        await p.put("theirs/secret.txt", "secret")
+        await p.put("mine/x.meta.json", meta("theirs/secret.txt", "stolen"))
+        failed = await daemon.invoke(source, "mine/x.meta.json")
+        assert failed.state is State.FAILED
+        assert "outside the source's path_prefix" in str(failed.error)
+        await daemon.invoke(source)
+        assert "theirs/secret.txt" not in daemon.index["docs"]
+
+
+class RetryLater(RetryableError):
+    def __init__(self):
+        super().__init__("not now")
+
+
+def meta(path: str, ident: str, **values) -> str:
+    return json.dumps({"version": "chroma-v1", "id": ident, "path": path, **values})
