@@ -6,8 +6,9 @@ any other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import repeat
 
 from tree_sitter import Language, Node, Parser
 
@@ -48,12 +49,14 @@ def syntax(data: bytes, name: str, language: Language, limits: Limits) -> Syntax
     return Syntax(walk.cuts, walk.definitions)
 
 
-def _children(node: Node, sequence: bool) -> Iterator[tuple[Node, bool]]:
-    """Yield the named children, and whether each may start a chunk: those with a field are parts of one whole."""
+def _children(node: Node, sequence: bool) -> Iterable[tuple[Node, bool]]:
+    """Return the named children, and whether each may start a chunk: those with a field are parts of one whole."""
     if sequence:
-        for child in node.named_children:
-            yield child, True
-        return
+        return zip(node.named_children, repeat(True))
+    return _fielded_children(node)
+
+
+def _fielded_children(node: Node) -> Iterator[tuple[Node, bool]]:
     cursor = node.walk()
     more = cursor.goto_first_child()
     while more:
@@ -87,8 +90,11 @@ class _Walk:
         if in_function:
             cost += IN_FUNCTION_COST
         first, group, glued_end = level > 0, -1, -1
+        known, refine = self._flags, self._elixir or parent & kinds.ARGUMENTS
         for child, cuttable in _children(node, sequence or bool(parent & kinds.LIST)):
-            flags = self._child_flags(child, parent)
+            flags = known.get(child.kind_id, -1)
+            if refine or flags < 0 or flags & kinds.SPOKEN:
+                flags = self._child_flags(child, parent)
             start, end = child.start_byte, child.end_byte
             at = self._line_start(start) if cuttable and (sequence or not flags & kinds.INNER) else -1
             if at >= 0:

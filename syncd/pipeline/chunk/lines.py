@@ -6,11 +6,11 @@ import re
 
 from syncd.pipeline.chunk.solver import Cuts, Limits, character_start
 
-PARAGRAPH_COST = 4.0
-LONG_LINE_COST = 5.0
+PARAGRAPH_COST = 2.0
+LONG_LINE_COST = 2.5
 SENTENCE_LINE_COST = 8.0
 LINE_COST = 10.0
-SENTENCE_COST = 14.0
+SENTENCE_COST = 9.0
 
 LONG_LINE_BYTES = 120
 """A newline after a longer line ends a paragraph; after a shorter one it is mere wrapping."""
@@ -63,13 +63,13 @@ def text_cuts(data: bytes, limits: Limits) -> Cuts:
         else:
             cuts[start] = LINE_COST + min(indent, 8) / 4
         if len(line) > limits.target_bytes:
-            add_sentences(cuts, data, start, match.end(), SENTENCE_COST)
+            add_sentences(cuts, data, start, match.end())
         before, blank = words, False
     return cuts
 
 
-def add_sentences(cuts: Cuts, data: bytes, start: int, end: int, cost: float) -> None:
+def add_sentences(cuts: Cuts, data: bytes, start: int, end: int) -> None:
     """Add cuts at the sentences inside data[start:end]."""
     for match in _SENTENCE.finditer(data, start, end):
         if start < match.end() < end:
-            cuts[match.end()] = cost
+            cuts[match.end()] = SENTENCE_COST

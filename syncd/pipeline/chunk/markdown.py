@@ -9,15 +9,13 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-from syncd.pipeline.chunk.lines import LONG_LINE_BYTES, add_sentences
+from syncd.pipeline.chunk.lines import LONG_LINE_BYTES, PARAGRAPH_COST, SENTENCE_COST, add_sentences
 from syncd.pipeline.chunk.solver import Cuts, Limits
 
 HEADING_COST = 0.75
 HEADING_LEVEL_COST = 0.25
-BLOCK_COST = 2.0
 ITEM_COST = 8.0
 WRAPPED_LINE_COST = 16.0
-SENTENCE_COST = 9.0
 ROW_COST = 12.0
 LEAD_IN_COST = 14.0
 """Between a line that ends with a colon and the list, table or fence it announces."""
@@ -248,7 +246,7 @@ def _open_section(cuts: Cuts, data: bytes, section: list[Block], limits: Limits)
         if before == "heading":
             cuts[block.start] = HEADING_BODY_COST
         elif block.kind != "heading":
-            cuts[block.start] = ITEM_COST + block.level / 2 if block.kind == "item" else BLOCK_COST
+            cuts[block.start] = ITEM_COST + block.level / 2 if block.kind == "item" else PARAGRAPH_COST
             if block.lead_in:
                 cuts[block.start] += LEAD_IN_COST
         size = block.end - block.start
@@ -264,8 +262,8 @@ def _open_block(cuts: Cuts, data: bytes, block: Block) -> None:
             if line > block.head_end:
                 cuts[line] = ROW_COST
         elif block.kind == "fence":
-            cuts[line] = ROW_COST if data[line - 2 : line] != b"\n\n" else BLOCK_COST
+            cuts[line] = ROW_COST if data[line - 2 : line] != b"\n\n" else PARAGRAPH_COST
         else:
             cuts[line] = ITEM_COST + 2 if _ITEM.match(data, line) else WRAPPED_LINE_COST
     if block.kind in ("paragraph", "item"):
-        add_sentences(cuts, data, block.start, block.end, SENTENCE_COST)
+        add_sentences(cuts, data, block.start, block.end)

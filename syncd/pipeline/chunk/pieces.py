@@ -98,25 +98,22 @@ def _with_symbols(
 ) -> list[Piece]:
     """Return code pieces with what they define and the names around them that they do not show."""
     result: list[Piece] = []
-    around: list[Definition] = []
+    around: list[tuple[Definition, str]] = []
     index = 0
     for start, end in spans:
-        around = [definition for definition in around if definition.end > start]
-        largest: Definition | None = None
-        inside: list[Definition] = []
+        around = [(definition, name) for definition, name in around if definition.end > start]
+        scope = tuple(name for _, name in around if name)
+        shown, shown_size = (around[-1][0] if around else None), 0
+        inside = index
         while index < len(definitions) and definitions[index].start < end:
-            definition = definitions[index]
+            size = min(definitions[index].end, end) - definitions[index].start
+            if size > shown_size:
+                shown, shown_size = definitions[index], size
             index += 1
-            inside.append(definition)
-            size = min(definition.end, end) - definition.start
-            if largest is None or size > min(largest.end, end) - largest.start:
-                largest = definition
-        scope = tuple(name for definition in around if (name := definition.name(data)))
-        shown = largest or (around[-1] if around else None)
         symbol = shown.name(data) if shown else ""
         kind = shown.kind(data) if shown and symbol else ""
         result.append(Piece(start, end, "code", language, symbol, kind, scope))
-        around += [definition for definition in inside if definition.end > end]
+        around += [(found, found.name(data)) for found in definitions[inside:index] if found.end > end]
     return result
 
 
