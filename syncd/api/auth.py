@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 from aiohttp import web
 
 from syncd.api.errors import RefusedError
@@ -71,3 +73,9 @@ def _secret(request: web.Request, access: Access) -> str:
     if access is Access.LOCAL and TOKEN_HEADER not in request.headers and bearer.startswith(BEARER):
         return bearer.removeprefix(BEARER)
     return request.headers.get(TOKEN_HEADER, "")
+
+
+def came_privately(request: web.Request) -> bool:
+    """Tell whether the request came through the Unix socket, which only the daemon's own user can open."""
+    connection = request.transport and request.transport.get_extra_info("socket")
+    return connection is not None and connection.family == socket.AF_UNIX

@@ -28,8 +28,8 @@ async def malformed_is_400(what: str) -> AsyncGenerator[None]:
     try:
         yield
     except (ValueError, AssertionError, RuntimeError, HttpProcessingError, web.RequestPayloadError) as error:
-        detail = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise bad_request(f"{what} is malformed: {detail}") from error
+        detail = error.message if isinstance(error, HttpProcessingError) else str(error)
+        raise bad_request(f"{what} is malformed: {detail[:200] or type(error).__name__}") from error
     except ConnectionError as error:
         raise bad_request(f"{what} broke off; send it again") from error
     except TimeoutError as error:
@@ -51,7 +51,7 @@ def read_query(request: web.Request, model: type[M]) -> M:
     values: dict[str, str] = {}
     for name, value in request.query.items():
         if name in values:
-            raise bad_request(f"{name} is given twice; give it once")
+            raise bad_request(f"{rules.shown(name)} is given twice; give it once")
         values[name] = value
     return validated(model, values)
 

@@ -73,7 +73,7 @@ async def _failed_keys(services: Services, invocation: Invocation) -> list[str]:
 
 async def _again(services: Services, invocation: Invocation, more: dict[str, Any]) -> web.Response:
     asked = {name: value for name, value in invocation.request.items() if name not in ("keys", "confirm_deletes")}
-    new = await services.store.invocations.create_unless_waiting(
+    new = await services.store.invocations.create_or_join(
         invocation.source_id, invocation.target, Origin.API, {**asked, **more}
     )
     services.wake()

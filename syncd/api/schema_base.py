@@ -14,7 +14,7 @@ INT64_MAX = 2**63 - 1
 class Model(BaseModel):
     """A JSON object of the API. Strict: no value is converted into another type."""
 
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True, use_attribute_docstrings=True)
 
 
 def _without_null(schema: dict[str, Any]) -> None:
@@ -49,7 +49,7 @@ Omittable = Annotated[T | None, BeforeValidator(_given), Field(json_schema_extra
 
 UniqueStrings = Annotated[list[str], AfterValidator(_unique), Field(json_schema_extra={"uniqueItems": True})]
 
-Count = Annotated[int, BeforeValidator(_count), Field(ge=0)]
+Count = Annotated[int, Field(ge=0), BeforeValidator(_count)]
 """A number in a query string; beyond 64 bits it means as many as there are."""
 
 Int32 = Annotated[int, Field(ge=0, le=2**31 - 1, json_schema_extra={"format": "int32"})]

@@ -52,6 +52,8 @@ class Services:
     """The pace of a running invocation, by id."""
     search: Callable[[SearchRequest], Awaitable[SearchResponse]]
     """Raises NotFoundError, PermanentError, RetryableError."""
+    rebuild: Callable[[Target], Awaitable[int]]
+    """Recreate a collection from the store and return its chunks. Raises NotFoundError, PermanentError, RetryableError."""
     embed_query: Callable[[Target, Sequence[str]], Awaitable[Vectors]]
     """Embed queries with the model of a collection. Raises NotFoundError, PermanentError, RetryableError."""
     check_source: Callable[[SourceType, Mapping[str, Any]], None]

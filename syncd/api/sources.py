@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
 from syncd.api import rules, settings
-from syncd.api.auth import own_source, require_database, scope
+from syncd.api.auth import came_privately, own_source, require_database, scope
 from syncd.api.errors import RefusedError
 from syncd.api.requests import path_id, read_json, read_query
 from syncd.api.route import Route, json_answer
@@ -46,7 +48,8 @@ async def create(request: web.Request) -> web.Response:
     require_database(request, payload.database_name)
     ((name, given),) = payload.types.items()
     kind = SourceType(name)
-    values = settings.source_settings(services, kind, given)
+    rights = replace(services, folder_roots=(Path("/"),)) if came_privately(request) else services
+    values = settings.source_settings(rights, kind, given)
     if kind not in services.available_types:
         raise RefusedError(400, f"{name} sources are not available yet; update syncd")
     embedding = settings.embedding(services, services.default_embedding, payload.embedding, payload.embedding_model)

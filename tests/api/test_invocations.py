@@ -270,6 +270,7 @@ async def test_a_retry_asks_for_the_failed_documents_of_the_same_request(api, st
     assert (again.source_id, again.target) == (first.source_id, first.target)
     assert again.request == {"keys": ["a"]}
     assert (await api.post(path, {"keys": None}))[1] == made, "asking twice while it waits is one run"
+    await store.invocations.start(again.id)
     _, chosen = await api.post(path, {"keys": ["b", "b"]})
     assert (await store.invocations.get(chosen["invocation_id"])).request == {"keys": ["b"]}
 
