@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-from syncd.pipeline.chunk.lines import LONG_LINE_BYTES, PARAGRAPH_COST, SENTENCE_COST, add_sentences
+from syncd.pipeline.chunk.lines import LONG_LINE_BYTES, PARAGRAPH_COST, add_sentences
 from syncd.pipeline.chunk.solver import Cuts, Limits
 
 HEADING_COST = 0.75
