@@ -22,6 +22,7 @@ from syncd.chroma.server import ChromaServer
 from syncd.config import Config, ModelSection
 from syncd.declared import reconcile
 from syncd.errors import ConfigError
+from syncd.log import register_secret
 from syncd.model import Invocation, State, Target
 from syncd.opening import Opening, OpeningSettings
 from syncd.pipeline.chunk.languages import SUFFIXES as CODE_SUFFIXES
@@ -67,6 +68,7 @@ class Daemon:
 
 async def serve(config: Config, reload: Callable[[], Config], ready: Callable[[Daemon], None] = lambda _: None) -> int:
     """Run the daemon until it is told to stop and return its exit status. Raises ConfigError before anything runs."""
+    register_secrets(config)
     with state_folder(config.state_folder) as state:
         notifier = Notifier()
         async with assembled(config, state, notifier) as daemon, anyio.create_task_group() as group:
@@ -102,7 +104,7 @@ async def assembled(config: Config, state: Path, notifier: Notifier) -> AsyncGen
         await drop_orphans(store, opening)
         await reconcile(store, config.sources, config.embedding.default_model)
         await make_admin_token(store, state)
-        server = ChromaServer(state / "chroma", config.chroma.port or None) if config.chroma.mode == "local" else None
+        server = own_chroma(config, state) if config.chroma.mode == "local" else None
         chroma = await stack.enter_async_context(Chroma(chroma_settings(config, server)))
         models = Supervisor("models", max_restarts=10)
         catalog = catalog_of(config)
@@ -192,6 +194,7 @@ async def make_admin_token(store: Store, state: Path) -> None:
     if file.exists() and await store.tokens.verify(file.read_text().strip()):
         return
     token = await store.tokens.create("command line")
+    register_secret(token)
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as out:
         out.write(token + "\n")
@@ -216,6 +219,18 @@ def query_url(config: Config, api: list[ApiServer], target: Target) -> str | Non
         return None
     host, port = api[0].address
     return f"http://{host}:{port}/embed/{target.database}/{target.collection}/query"
+
+
+def own_chroma(config: Config, state: Path) -> ChromaServer:
+    """Return our own Chroma server; it gets half of the deadline to stop, as draining gets the other half at most."""
+    return ChromaServer(state / "chroma", config.chroma.port or None, stop_limit_s=config.stop_deadline_s / 2)
+
+
+def register_secrets(config: Config) -> None:
+    """Keep what the configuration holds in confidence out of the log."""
+    for secret in (config.chroma.api_key, *config.chroma.headers.values()):
+        if secret is not None:
+            register_secret(secret.get_secret_value())
 
 
 def chroma_settings(config: Config, server: ChromaServer | None) -> ChromaSettings:

@@ -63,6 +63,7 @@ def make_services(
         status=status,
         progress=partial(pace, syncer),
         search=partial(answer, search),
+        rebuild=index.rebuild,
         embed_query=search.embed,
         check_source=check_source,
         available_types=AVAILABLE_TYPES,

@@ -7,14 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from syncd.errors import ConfigError, PermanentError
+import structlog
+
+from syncd.errors import ConfigError, PermanentError, SyncdError
 from syncd.model import Source, SourceRecord, SourceType
 from syncd.sources.folder import FolderSettings, FolderSource
 from syncd.sources.folder_watch import FolderWatcher
 from syncd.sources.github.app import GithubApp
 from syncd.sources.github.repository import Ref
 from syncd.sources.github.source import GithubSettings, GithubSource
+from syncd.sources.github.watch import GithubWatcher
 from syncd.sources.upload import UploadSource
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +71,13 @@ class Opening:
             case _:
                 raise PermanentError(f"sources of type {record.type} are not available yet")
 
-    async def head(self, record: SourceRecord, ref: Mapping[str, str] | None) -> str:
-        """Return the commit a watched branch is at. Raises RetryableError, PermanentError."""
-        return await self._open_github(record).head(Ref.read(ref))
+    def moves(self, record: SourceRecord, ref: Mapping[str, str] | None, interval_s: float) -> AsyncGenerator[str]:
+        """Yield the commits a watched branch is at."""
+
+        def failed(error: SyncdError) -> None:
+            log.warning("watch.failed", source=record.name or record.id, reason=str(error))
+
+        return GithubWatcher(self._open_github(record), Ref.read(ref), interval_s, failed).moves()
 
     def changes(self, record: SourceRecord) -> AsyncGenerator[frozenset[str] | None]:
         """Yield what changes in a watched folder."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
+from typing import cast
 
 import structlog
 
@@ -106,21 +108,26 @@ class SourceRun:
             return await self._delete_confirmed(confirmed)
         run = await self._describe()
         checkpoint: Checkpoint | None = None
-        async for item in source.changes(run):
-            await self._stop_if_asked()
-            match item:
-                case Document(body=None):
-                    self._gone.append(item)
-                case Document():
-                    await self._hand_on(item)
-                case Total():
-                    self._expected = item.documents
-                case Checkpoint():
+        async with aclosing(cast("AsyncGenerator[Document | Checkpoint | Total]", source.changes(run))) as items:
+            async for item in items:
+                await self._stop_if_asked()
+                if isinstance(item, Checkpoint):
                     checkpoint = item
-                    await self._reach(item, run)
+                await self._take(item, run)
         if checkpoint is None:
             raise PermanentError("the source ended without a checkpoint; this is a bug of its source type")
         return None
+
+    async def _take(self, item: Document | Checkpoint | Total, run: Run) -> None:
+        match item:
+            case Document(body=None):
+                self._gone.append(item)
+            case Document():
+                await self._hand_on(item)
+            case Total():
+                self._expected = item.documents
+            case Checkpoint():
+                await self._reach(item, run)
 
     def pace(self) -> RunPace:
         """Return how fast it moves, averaged since it began."""

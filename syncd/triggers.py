@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -27,8 +26,8 @@ LOOK_EVERY_S = 60.0
 class Watchable(Protocol):
     """What the triggers ask of the sources."""
 
-    async def head(self, record: SourceRecord, ref: Mapping[str, str] | None) -> str:
-        """Return what a watched branch is at now. Raises RetryableError, PermanentError."""
+    def moves(self, record: SourceRecord, ref: Mapping[str, str] | None, interval_s: float) -> AsyncGenerator[str]:
+        """Yield what a watched branch is at: at once, and whenever it has moved. Never ends by itself."""
         ...
 
     def changes(self, record: SourceRecord) -> AsyncGenerator[frozenset[str] | None]:
@@ -110,14 +109,9 @@ class Triggers:
         ref = {"branch": watch["branch"]} if watch.get("branch") else None
         target = Target(record.database, watch["target_collection_name"])
         interval_s = float(watch.get("interval_s") or 300.0)
-        seen = ""
-        while True:
-            head = await self._watchable.head(record, ref)
-            if head != seen:
+        async with aclosing(self._watchable.moves(record, ref, interval_s)) as moves:
+            async for _ in moves:
                 await self._ask(record, target, Origin.WATCH, {"ref": ref} if ref else {})
-                seen = head
-            # Jitter keeps many sources of one server from asking in step.
-            await anyio.sleep(interval_s * random.uniform(0.9, 1.1))  # noqa: S311 - jitter
 
     async def _by_folder(self, record: SourceRecord, watch: Mapping[str, Any]) -> None:
         """Ask for a whole run at the start, then for runs over what changed."""

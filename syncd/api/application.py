@@ -20,6 +20,7 @@ from syncd.api.errors import error_response, shape_errors
 from syncd.api.openapi import document_route
 from syncd.api.route import Route
 from syncd.api.services import SERVICES, Services
+from syncd.api.upload_file import Slots
 from syncd.errors import ConfigError
 
 log = structlog.get_logger()
@@ -53,7 +54,7 @@ def create_app(services: Services) -> web.Application:
     """Return the application: every route behind its access rule, every error in the published shape."""
     app = web.Application(middlewares=[shape_errors], client_max_size=MAX_BODY_BYTES)
     app[SERVICES] = services
-    app[upload.UPLOADS] = upload.Slots(services.max_uploads)
+    app[upload.UPLOADS] = Slots(services.max_uploads)
     for route in routes():
         app.router.add_route(route.method, route.path, guarded(route), expect_handler=_expect)
     return app

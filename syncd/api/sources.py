@@ -24,7 +24,8 @@ from syncd.api.schema_base import Count, Model
 from syncd.api.schema_jobs import SourceListItem
 from syncd.api.services import SERVICES, Services
 from syncd.api.views import source_item, source_view
-from syncd.model import SourceRecord, SourceType
+from syncd.errors import NotFoundError
+from syncd.model import SourceRecord, SourceType, Target
 
 MAX_PAGE = 1000
 """A larger `limit` means this."""
@@ -99,6 +100,18 @@ async def require_existing(services: Services, database: str) -> None:
     """Raise RefusedError (404) unless Chroma has `database`. Waits for Chroma; RetryableError while it is away."""
     if not rules.can_be_database(database) or not await services.chroma.database_exists(database):
         raise RefusedError(404, f"database {rules.shown(database)} does not exist in Chroma; create it there first")
+
+
+async def require_open(services: Services, target: Target) -> None:
+    """Raise RefusedError (409) when the collection says that it is finished. Waits for Chroma."""
+    try:
+        metadata = await services.chroma.metadata(target)
+    except NotFoundError:
+        return
+    if metadata.get("finished_ingest") is True:
+        raise RefusedError(
+            409, f"collection {rules.shown(target.collection)} is finished (finished_ingest); name a new collection"
+        )
 
 
 async def _item(services: Services, source: SourceRecord) -> dict[str, Any]:

@@ -44,13 +44,12 @@ async def status(args: argparse.Namespace) -> int:
 async def one(client: Client, args: argparse.Namespace) -> int:
     """Print one invocation and its documents."""
     invocation = await client.get(f"/api/v1/invocations/{args.invocation}")
-    documents = await client.get(f"/api/v1/invocations/{args.invocation}/documents", state=args.state, limit=1000)
+    path = f"/api/v1/invocations/{args.invocation}/documents"
+    documents: list[dict[str, Any]] = await client.get(path, state=args.state, limit=1000)
     if args.json:
         print_json({"invocation": invocation, "documents": documents})
         return 0
     out.print(summary(invocation))
-    rows = documents["documents"] if isinstance(documents, dict) else documents
-    print_table(
-        ("state", "chunks", "document", "reason"), [(d["state"], d["chunks"], d["key"], d["reason"]) for d in rows]
-    )
+    rows = [(d["state"], d["chunks"], d["key"], d["reason"]) for d in documents]
+    print_table(("state", "chunks", "document", "reason"), rows)
     return 0

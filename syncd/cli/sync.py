@@ -52,19 +52,16 @@ async def finish(client: Client, invocation_id: str, as_json: bool) -> int:
 async def print_failures(client: Client, invocation_id: str) -> None:
     """Print the first failed documents with their reasons."""
     failed = await client.get(f"/api/v1/invocations/{invocation_id}/documents", state="failed", limit=10)
-    for document in failed.get("documents", failed) if isinstance(failed, dict) else failed:
+    for document in failed:
         out.print(f"  failed: {document['key']}: {document['reason']}")
 
 
 async def request_body(client: Client, ident: str, args: argparse.Namespace) -> dict[str, Any]:
     """Return the invocation to create."""
     source = await client.get(f"/api/v1/sources/{ident}")
-    kind = type_of(source)
-    settings = source[kind]
-    collection = args.collection or (settings.get("watch") or settings.get("schedule") or {}).get(
-        "target_collection_name"
-    )
-    collection = collection or settings.get("collection_name")
+    settings: dict[str, Any] = source[type_of(source)]
+    kept: dict[str, Any] = settings.get("watch") or settings.get("schedule") or {}
+    collection = args.collection or kept.get("target_collection_name") or settings.get("collection_name")
     if not collection:
         raise PermanentError("say which collection to write with --collection")
     body: dict[str, Any] = {"target_collection_name": collection}

@@ -84,6 +84,11 @@ def services_for(store, chroma, folder: Path, wake):
     async def embed_query(target, texts):
         return np.eye(len(texts), 3, dtype=np.float32)
 
+    async def rebuild(target):
+        if target.collection == "missing":
+            raise NotFoundError("syncd never wrote a collection 'missing'")
+        return 7
+
     uploads = folder / "uploads"
     uploads.mkdir(exist_ok=True)
     return Services(
@@ -95,6 +100,7 @@ def services_for(store, chroma, folder: Path, wake):
         status=status,
         progress=lambda _: None,
         search=search,
+        rebuild=rebuild,
         embed_query=embed_query,
         check_source=lambda kind, settings: None,
         available_types=READY,
