@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from anyio import TASK_STATUS_IGNORED
@@ -11,23 +10,13 @@ from anyio.abc import TaskStatus
 from numpy.typing import NDArray
 
 from syncd.errors import PermanentError
+from syncd.pipeline.embed.front import Embedding, Work
 from syncd.pipeline.embed.process import EngineDownError, ModelProcess, isolating
 from syncd.pipeline.embed.windows import Tokens, batches, merge
-from syncd.runtime.mailbox import Envelope, Mailbox, settling
+from syncd.runtime.mailbox import Mailbox, settling
 
 _LOOK_AHEAD_BATCHES = 4
 _BYTES_PER_TOKEN = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Embedding:
-    """One text's unit vector and the tokens it cost."""
-
-    vector: NDArray[np.float32]
-    tokens: int
-
-
-Work = Envelope[str, Embedding]
 
 
 class Batcher:

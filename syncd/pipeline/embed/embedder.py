@@ -6,27 +6,26 @@ async with open_embedder(Catalog().find(MINILM), folder) as embedder:
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
-import numpy as np
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
-from syncd.errors import ConfigError, PermanentError
+from syncd.errors import ConfigError
 from syncd.model import Embedded, EmbeddingTask, Role
-from syncd.pipeline.embed.batcher import Batcher, Embedding
+from syncd.pipeline.embed.batcher import Batcher
 from syncd.pipeline.embed.catalog import Model
 from syncd.pipeline.embed.download import Progress
 from syncd.pipeline.embed.files import LocalFile, find_file
+from syncd.pipeline.embed.front import Embedding, embed_through
 from syncd.pipeline.embed.probe import choose
 from syncd.pipeline.embed.process import WORKER, ModelProcess, TimeLimits
 from syncd.pipeline.embed.variant import Device, RunSettings
-from syncd.runtime.mailbox import Mailbox, Reply
+from syncd.runtime.mailbox import Mailbox
 
 _WAITING_TEXTS = 512
 
@@ -89,7 +88,7 @@ async def prepare(
 class LlamaEmbedder:
     """An actor and an `Embedder`: run it under a supervisor, and embed from any task.
 
-    Texts are normalised to NFC. The process is started by `run` and again whenever it dies.
+    The process is started by `run` and again whenever it dies.
     """
 
     def __init__(self, prepared: Prepared) -> None:
@@ -112,13 +111,7 @@ class LlamaEmbedder:
         Waits for room and for its turn. Raises PermanentError naming the text that cannot be embedded,
         RetryableError while the model's process cannot be started.
         """
-        _refuse_empty(texts)
-        prompted = [unicodedata.normalize("NFC", self._model.prompted(text, role, task)) for text in texts]
-        replies = [await self._mailbox.put(text, urgent=role == "query") for text in prompted]
-        found = [await _named(reply, number) for number, reply in enumerate(replies)]
-        if not found:
-            return Embedded(np.empty((0, self.dimensions), dtype=np.float32), 0)
-        return Embedded(np.stack([each.vector for each in found]), sum(each.tokens for each in found))
+        return await embed_through(self._mailbox, self._model, texts, role, task)
 
 
 def fingerprint(prepared: Prepared) -> str:
@@ -139,16 +132,3 @@ async def open_embedder(
             yield embedder
         finally:
             tasks.cancel_scope.cancel()
-
-
-def _refuse_empty(texts: Sequence[str]) -> None:
-    for number, text in enumerate(texts):
-        if not text:
-            raise PermanentError(f"text {number + 1} of {len(texts)} is empty and has no vector")
-
-
-async def _named(reply: Reply[Embedding], number: int) -> Embedding:
-    try:
-        return await reply
-    except PermanentError as error:
-        raise PermanentError(f"text {number + 1}: {error}") from error

@@ -11,6 +11,14 @@ from typing import Any, Literal, Self
 Pooling = Literal["mean", "cls", "last"]
 Device = Literal["auto", "cpu", "cuda", "metal", "vulkan"]
 
+PROBE_TEXTS = (
+    "def parse(line: str) -> tuple[str, int]:\n    name, _, count = line.partition('=')\n    return name, int(count)\n",
+    "x",
+    "Größe, 大きさ, размер",
+    "The quick brown fox jumps over the lazy dog.",
+)
+"""Known texts by which two ways to compute one model are compared."""
+
 _CPU_BATCH_TOKENS = 512
 _GPU_BATCH_TOKENS = 4096
 

@@ -18,17 +18,10 @@ import numpy as np
 from syncd.errors import SyncdError
 from syncd.model import Vectors
 from syncd.pipeline.embed.llama import LlamaContext, LlamaModel, quieten
-from syncd.pipeline.embed.variant import RunSettings
+from syncd.pipeline.embed.variant import PROBE_TEXTS, RunSettings
 from syncd.pipeline.embed.windows import Tokens, batches, cut, join, normalised, split
 from syncd.runtime.child import open_channel
 from syncd.runtime.frames import Frame
-
-PROBE_TEXTS = (
-    "def parse(line: str) -> tuple[str, int]:\n    name, _, count = line.partition('=')\n    return name, int(count)\n",
-    "The quick brown fox jumps over the lazy dog.",
-    "Größe, 大きさ, размер",
-    "x",
-)
 
 
 class EmbedWorker:

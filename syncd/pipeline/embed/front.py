@@ -1,0 +1,51 @@
+"""The side of an embedder that callers see: texts get their prompt, wait in the mailbox, and come back as vectors."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from syncd.errors import PermanentError
+from syncd.model import Embedded, EmbeddingTask, Role
+from syncd.pipeline.embed.catalog import Model
+from syncd.runtime.mailbox import Envelope, Mailbox, Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """One text's unit vector and the tokens it cost."""
+
+    vector: NDArray[np.float32]
+    tokens: int
+
+
+Work = Envelope[str, Embedding]
+
+
+async def embed_through(
+    mailbox: Mailbox[str, Embedding], model: Model, texts: Sequence[str], role: Role, task: EmbeddingTask | None
+) -> Embedded:
+    """Embed `texts` as `Embedder.embed` promises, through the actor that serves `mailbox`.
+
+    Texts are prompted and normalised to NFC: llama.cpp does not, models were trained so. Waits for room and its turn.
+    """
+    for number, text in enumerate(texts):
+        if not text:
+            raise PermanentError(f"text {number + 1} of {len(texts)} is empty and has no vector")
+    prompted = [unicodedata.normalize("NFC", model.prompted(text, role, task)) for text in texts]
+    replies = [await mailbox.put(text, urgent=role == "query") for text in prompted]
+    found = [await _named(reply, number) for number, reply in enumerate(replies)]
+    if not found:
+        return Embedded(np.empty((0, model.dimensions), dtype=np.float32), 0)
+    return Embedded(np.stack([each.vector for each in found]), sum(each.tokens for each in found))
+
+
+async def _named(reply: Reply[Embedding], number: int) -> Embedding:
+    try:
+        return await reply
+    except PermanentError as error:
+        raise PermanentError(f"text {number + 1}: {error}") from error

@@ -1,0 +1,94 @@
+"""Embedding servers as they are spoken to: OpenAI's `/embeddings` and text-embeddings-inference's `/embed`."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Literal, cast
+
+import aiohttp
+import numpy as np
+
+from syncd.errors import PermanentError, RetryableError
+from syncd.model import Vectors
+from syncd.pipeline.embed.windows import normalised
+
+_BYTES_PER_TOKEN = 4
+_TEXT_REFUSED = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY)
+_REASON_CHARS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One server. `url` is what `/embeddings` (openai) or `/embed` (tei) is put behind; `headers` may hold a secret."""
+
+    url: str
+    protocol: Literal["openai", "tei"] = "openai"
+    model: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Unit vectors, NaN where the server's was zero or not finite, and the tokens it counted (or a guess)."""
+
+    vectors: Vectors
+    tokens: int
+
+
+async def ask(session: aiohttp.ClientSession, server: Server, texts: Sequence[str]) -> Answer:
+    """Return the vectors of `texts` from `server`. Servers are asked to refuse texts over their limit, not to cut them.
+
+    Raises PermanentError when it refuses these texts, RetryableError when it is out of reach, busy, misconfigured or
+    answers nonsense: that is no fault of the texts.
+    """
+    path, body = _request(server, texts)
+    try:
+        async with session.post(server.url.rstrip("/") + path, json=body, headers=dict(server.headers)) as response:
+            if response.status != HTTPStatus.OK:
+                raise _refusal(server, response, (await response.text("utf-8", "replace"))[:_REASON_CHARS])
+            return _answer(server, await response.json(content_type=None), texts)
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise RetryableError(f"{server.url} cannot be reached: {error or type(error).__name__}") from error
+    except (ValueError, TypeError, KeyError, binascii.Error) as error:
+        raise RetryableError(
+            f"{server.url} gives no embeddings: {error!r}; is it a {server.protocol} server?"
+        ) from error
+
+
+def _request(server: Server, texts: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    inputs = [text.encode("utf-8", "replace").decode() for text in texts]
+    if server.protocol == "tei":
+        return "/embed", {"inputs": inputs, "normalize": True, "truncate": False}
+    return "/embeddings", {"input": inputs, "model": server.model, "encoding_format": "base64"}
+
+
+def _answer(server: Server, body: Any, texts: Sequence[str]) -> Answer:
+    if server.protocol == "tei":
+        rows, tokens = cast("list[Any]", body), None
+    else:
+        entries = sorted(cast("list[dict[str, Any]]", body["data"]), key=lambda entry: entry["index"])
+        rows = [entry["embedding"] for entry in entries]
+        tokens = cast("dict[str, Any]", body.get("usage") or {}).get("total_tokens")
+    vectors = np.array([_vector(row) for row in rows], dtype=np.float32)
+    if vectors.ndim != 2 or len(vectors) != len(texts):
+        raise ValueError(f"vectors of shape {vectors.shape} for {len(texts)} texts")
+    guess = sum(len(text.encode("utf-8", "replace")) for text in texts) // _BYTES_PER_TOKEN
+    return Answer(normalised(vectors), int(tokens) if tokens is not None else guess)
+
+
+def _vector(row: object) -> Vectors:
+    if isinstance(row, str):
+        return np.frombuffer(base64.b64decode(row, validate=True), dtype="<f4")
+    return np.asarray(row, dtype=np.float32)
+
+
+def _refusal(server: Server, response: aiohttp.ClientResponse, reason: str) -> PermanentError | RetryableError:
+    reason = " ".join(reason.split())
+    if response.status in _TEXT_REFUSED:
+        return PermanentError(f"{server.url} refuses the text ({response.status}): {reason}")
+    wait = response.headers.get("Retry-After", "")
+    return RetryableError(f"{server.url} answers {response.status}: {reason}", float(wait) if wait.isdigit() else None)

@@ -1,0 +1,178 @@
+"""Embedding servers on this machine, over real HTTP: the protocols, several of them, outages, wrong models."""
+
+import base64
+import hashlib
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import anyio
+import numpy as np
+import pytest
+from aiohttp import web
+
+from syncd.errors import ConfigError, PermanentError, RetryableError
+from syncd.pipeline.embed.catalog import Model
+from syncd.pipeline.embed.remote import RemoteEmbedder, RemoteOptions, prepare_remote
+from syncd.pipeline.embed.servers import Server
+from syncd.runtime.retry import Backoff
+
+MODEL = Model("remote/model", (), pooling="last", dimensions=16, max_tokens=512)
+FAST = RemoteOptions(batch_bytes=200, attempts=3, patience_s=2, backoff=Backoff(base_s=0.001, cap_s=0.01))
+
+
+def vector(text, model="right"):
+    seed = int.from_bytes(hashlib.sha256(f"{model}{text}".encode()).digest()[:8], "big")
+    row = np.random.default_rng(seed).standard_normal(16).astype(np.float32)
+    return row / np.linalg.norm(row)
+
+
+class Machine:
+    """An embedding server whose health, model and limits a test sets."""
+
+    def __init__(self):
+        self.model = "right"
+        self.status = 200
+        self.seen = []
+
+    async def openai(self, request):
+        body = await request.json()
+        assert body["encoding_format"] == "base64"
+        if refused := self._look(body["input"]):
+            return refused
+        rows = [
+            {"index": number, "embedding": base64.b64encode(vector(text, self.model).tobytes()).decode()}
+            for number, text in enumerate(body["input"])
+        ]
+        return web.json_response({"data": rows[::-1], "usage": {"total_tokens": 100}})
+
+    async def tei(self, request):
+        body = await request.json()
+        assert body["truncate"] is False
+        if refused := self._look(body["inputs"]):
+            return refused
+        return web.json_response([(3 * vector(text, self.model)).tolist() for text in body["inputs"]])
+
+    def _look(self, texts):
+        self.seen.append(texts)
+        if self.status != 200:
+            return web.Response(status=self.status, text="overloaded")
+        if any("too long" in text for text in texts):
+            return web.Response(status=413, text="a text has more than 512 tokens")
+        return None
+
+
+@asynccontextmanager
+async def serving(machine):
+    application = web.Application()
+    application.router.add_post("/v1/embeddings", machine.openai)
+    application.router.add_post("/embed", machine.tei)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def fleet(folder, *machines, protocol="openai"):
+    async with AsyncExitStack() as stack:
+        urls = [await stack.enter_async_context(serving(machine)) for machine in machines]
+        servers = [Server(url + "/v1" if protocol == "openai" else url, protocol, "m") for url in urls]
+        embedder = RemoteEmbedder(await prepare_remote(MODEL, servers, folder, FAST))
+        tasks = await stack.enter_async_context(anyio.create_task_group())
+        await tasks.start(embedder.run)
+        yield embedder
+        tasks.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("protocol", ["openai", "tei"])
+async def test_texts_become_unit_vectors_in_their_order(tmp_path, protocol):
+    texts = [f"text {number} " * (number % 7 + 1) for number in range(40)]
+    async with fleet(tmp_path, Machine(), protocol=protocol) as embedder:
+        found = await embedder.embed(texts, "document")
+    assert np.allclose(found.vectors, [vector(text) for text in texts], atol=1e-6)
+    assert found.tokens > 0
+
+
+async def test_several_servers_share_the_work(tmp_path):
+    machines = [Machine(), Machine()]
+    async with fleet(tmp_path, *machines) as embedder:
+        await embedder.embed([f"text {number} " * 9 for number in range(60)], "document")
+    assert all(len(machine.seen) > 5 for machine in machines)
+
+
+async def test_a_server_that_fails_is_replaced_by_the_others_and_comes_back(tmp_path):
+    broken, healthy = Machine(), Machine()
+    async with fleet(tmp_path, broken, healthy) as embedder:
+        broken.status = 503
+        texts = [f"text {number} " * 9 for number in range(60)]
+        assert len((await embedder.embed(texts, "document")).vectors) == 60
+        broken.status = 200
+        broken.seen.clear()
+        while not any("text" in text for texts in broken.seen for text in texts):
+            await embedder.embed(texts, "document")
+
+
+async def test_a_server_of_another_model_never_gives_a_vector(tmp_path):
+    right, wrong = Machine(), Machine()
+    texts = [f"text {number} " * 9 for number in range(60)]
+    async with fleet(tmp_path, right, wrong) as embedder:
+        wrong.model = "wrong"
+        found = await embedder.embed(texts, "document")
+        assert np.allclose(found.vectors, [vector(text) for text in texts], atol=1e-6)
+
+
+async def test_a_server_that_changes_its_model_while_it_runs_is_found_out(tmp_path):
+    machine = Machine()
+    async with fleet(tmp_path, machine) as embedder:
+        await embedder.embed(["before"], "document")
+        machine.model = "wrong"
+        with pytest.raises(RetryableError, match="on record"):
+            await embedder.embed(["after"], "document")
+        machine.model = "right"
+        assert len((await embedder.embed(["after"], "document")).vectors) == 1
+
+
+async def test_the_record_outlives_the_daemon(tmp_path):
+    async with fleet(tmp_path, Machine()) as first:
+        pass
+    machine = Machine()
+    machine.model = "wrong"
+    async with fleet(tmp_path, machine) as second:
+        assert second.fingerprint == first.fingerprint
+        with pytest.raises(RetryableError):
+            await second.embed(["text"], "document")
+
+
+async def test_a_text_the_server_refuses_fails_alone(tmp_path):
+    async with fleet(tmp_path, Machine()) as embedder:
+        with pytest.raises(PermanentError, match=r"text 2: .*more than 512 tokens"):
+            await embedder.embed(["fine", "too long", "also fine"], "document")
+        assert len((await embedder.embed(["fine", "also fine"], "document")).vectors) == 2
+
+
+async def test_all_servers_down_is_retryable(tmp_path):
+    machine = Machine()
+    async with fleet(tmp_path, machine) as embedder:
+        machine.status = 503
+        with pytest.raises(RetryableError, match="answers 503"):
+            await embedder.embed(["text"], "document")
+
+
+async def test_servers_that_cannot_be_reached_are_retryable_and_leave_no_record(tmp_path, unused_port):
+    with pytest.raises(RetryableError, match="cannot be reached"):
+        await prepare_remote(MODEL, [Server(f"http://127.0.0.1:{unused_port}/v1")], tmp_path, FAST)
+    assert not list(tmp_path.iterdir())
+
+
+async def test_other_dimensions_than_the_models_are_refused(tmp_path):
+    async with serving(Machine()) as url:
+        other = Model("other", (), pooling="last", dimensions=17, max_tokens=512)
+        with pytest.raises(ConfigError, match="16 dimensions"):
+            await prepare_remote(other, [Server(url + "/v1")], tmp_path, FAST)
+
+
+def test_secrets_of_a_server_do_not_show():
+    assert "Bearer" not in repr(Server("http://x", headers={"Authorization": "Bearer s3cret"}))
