@@ -24,9 +24,9 @@ from syncd.api.schema_jobs import (
     LatestByKeysRequest,
 )
 from syncd.api.services import SERVICES, Services
-from syncd.api.sources import MAX_PAGE
+from syncd.api.sources import MAX_PAGE, require_open
 from syncd.api.views import job_view
-from syncd.errors import ConflictError, NotFoundError
+from syncd.errors import ConflictError
 from syncd.model import Invocation, Origin, SourceRecord, SourceType, State, Target
 
 _SPREAD = re.compile(r"(complete|failed)(?:\[.*)?|status\[(complete|failed)\].*", re.DOTALL)
@@ -124,18 +124,6 @@ async def own_invocation(request: web.Request) -> Invocation:
         raise RefusedError(404, f"invocation {invocation_id} does not exist; list invocations to find its id")
     require_database(request, invocation.target.database)
     return invocation
-
-
-async def require_open(services: Services, target: Target) -> None:
-    """Raise RefusedError (409) when the collection says that it is finished. Waits for Chroma."""
-    try:
-        metadata = await services.chroma.metadata(target)
-    except NotFoundError:
-        return
-    if metadata.get("finished_ingest") is True:
-        raise RefusedError(
-            409, f"collection {rules.shown(target.collection)} is finished (finished_ingest); name a new collection"
-        )
 
 
 async def views(services: Services, found: Iterable[Invocation]) -> list[dict[str, Any]]:

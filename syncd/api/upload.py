@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import mimetypes
 import re
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, cast
 
@@ -19,14 +18,13 @@ from aiohttp import BodyPartReader, MultipartReader, web
 from syncd.api import rules, settings
 from syncd.api.auth import require_database
 from syncd.api.errors import RefusedError, bad_request
-from syncd.api.invocations import require_open
 from syncd.api.requests import loads, malformed_is_400, validated
 from syncd.api.route import Route, json_answer
 from syncd.api.schema import SourceChunkingConfig, SourceEmbeddingConfig
 from syncd.api.schema_jobs import AddFileResponse
 from syncd.api.services import SERVICES, Services
-from syncd.api.sources import require_existing
-from syncd.api.upload_file import Receiver, StoredFile, TooLongError, receiving
+from syncd.api.sources import require_existing, require_open
+from syncd.api.upload_file import Receiver, Slots, StoredFile, TooLongError, receiving
 from syncd.api.upload_form import FORM, LENGTH_HEADER, LENGTH_PARAMETER, MAX_FILE_BYTES
 from syncd.model import Chunking, Origin, Target
 
@@ -41,24 +39,6 @@ FIELD_LIMITS: Mapping[str, int] = {
     "metadata": rules.MAX_METADATA_BYTES,
     "content_type": MAX_CONTENT_TYPE_BYTES,
 }
-
-
-class Slots:
-    """How many uploads may be under way at once."""
-
-    def __init__(self, capacity: int) -> None:
-        self._free = capacity
-
-    @contextmanager
-    def one(self) -> Generator[None]:
-        """Hold a slot. Raises RefusedError (429) when none is free; never waits."""
-        if not self._free:
-            raise RefusedError(429, "too many uploads at once; try again when one has finished", {"Retry-After": "5"})
-        self._free -= 1
-        try:
-            yield
-        finally:
-            self._free += 1
 
 
 UPLOADS = web.AppKey("uploads", Slots)

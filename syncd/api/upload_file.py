@@ -12,6 +12,8 @@ from pathlib import Path
 
 from anyio import to_thread
 
+from syncd.api.errors import RefusedError
+
 WRITE_SIZE_BYTES = 1 << 20
 """Bytes gathered in memory before one hop to a thread writes them."""
 
@@ -90,6 +92,24 @@ def receiving(folder: Path, limit_bytes: int) -> Generator[Receiver]:
         yield receiver
     finally:
         receiver.close()
+
+
+class Slots:
+    """How many uploads may be under way at once."""
+
+    def __init__(self, capacity: int) -> None:
+        self._free = capacity
+
+    @contextmanager
+    def one(self) -> Generator[None]:
+        """Hold a slot. Raises RefusedError (429) when none is free; never waits."""
+        if not self._free:
+            raise RefusedError(429, "too many uploads at once; try again when one has finished", {"Retry-After": "5"})
+        self._free -= 1
+        try:
+            yield
+        finally:
+            self._free += 1
 
 
 def orphans(folder: Path, owned: Collection[str]) -> list[Path]:
