@@ -35,7 +35,7 @@ async def create(args: argparse.Namespace) -> int:
 async def list_tokens(args: argparse.Namespace) -> int:
     """Print all tokens."""
     async with connected(args) as client:
-        tokens = (await client.get("/api/v1/tokens"))["tokens"]
+        tokens: list[dict[str, Any]] = await client.get("/api/v1/tokens")
     if args.json:
         for token in tokens:
             print_json(token)

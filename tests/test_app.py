@@ -1,0 +1,310 @@
+"""The real program: its own Chroma, a real repository, an ordinary Chroma client, signals and accidents."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.daemon import MINILM, Daemon
+from tests.git_server import GitServer
+from tests.serving import serve
+
+FILES = 300
+
+
+def configuration(models: Path, more: str = "") -> str:
+    return f"""
+[api]
+port = 0
+[embedding]
+default_model = "{MINILM}"
+models_dir = "{models}"
+{more}
+"""
+
+
+def source(git_server, repository: str, collection: str) -> str:
+    return f"""
+[github]
+base_url = "{git_server.url}"
+[[sources]]
+name = "code"
+type = "github"
+repository = "{repository}"
+collection = "{collection}"
+interval_s = 1
+"""
+
+
+def text_of(number: int) -> str:
+    return f'"""Module {number}."""\n\n\ndef function_{number}(value):\n    return value * {number}\n'
+
+
+@pytest.fixture(scope="module")
+def git_server(tmp_path_factory):
+    server = GitServer(tmp_path_factory.mktemp("git"))
+    server.held.set()
+    with serve(server.answer) as server.url:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def repository(git_server):
+    files = {f"package_{n % 10}/module_{n}.py": text_of(n) for n in range(FILES - 1)}
+    files["README.md"] = "# Lighthouse\n\nThe keeper of the lighthouse lights the lamp every evening at dusk.\n"
+    return git_server.create("owner/many", files)
+
+
+@pytest.fixture(scope="module")
+def daemon(git_server, repository, minilm_folder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("daemon")
+    running = Daemon(folder, configuration(minilm_folder, source(git_server, "owner/many", "many"))).start()
+    yield running
+    if running.process.poll() is None:
+        assert running.stop() == 0
+
+
+def request(daemon: Daemon, method: str, path: str, body=None, token=None):
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"x-chroma-token": daemon.token() if token is None else token, "content-type": "application/json"}
+    with urllib.request.urlopen(
+        urllib.request.Request(daemon.announced()["url"] + path, data, headers, method=method), timeout=60
+    ) as response:
+        text = response.read()
+        return json.loads(text) if text else None
+
+
+def syncd(daemon: Daemon, *arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "syncd", *arguments, "--config", str(daemon.folder / "syncd.toml")]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def until(condition, limit_s: float = 60.0):
+    """Poll the outside world, which has no other way to tell."""
+    deadline = time.monotonic() + limit_s
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.05)
+    return value
+
+
+def client_says(daemon: Daemon, script: str):
+    """Run an ordinary Chroma client in a process of its own and return the JSON it prints."""
+    chroma = daemon.announced()["chroma"]
+    prelude = f"import chromadb, json\nclient = chromadb.HttpClient(host={chroma['host']!r}, port={chroma['port']})\n"
+    done = subprocess.run([sys.executable, "-c", prelude + script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_repository_becomes_a_collection_and_a_commit_touches_only_what_it_changed(daemon, git_server, repository):
+    daemon.wait_for(repository)
+    written, embedded = daemon.rows(
+        "SELECT json_extract(counts, '$.chunks_written'), json_extract(counts, '$.chunks_embedded') "
+        "FROM invocations ORDER BY seq LIMIT 1"
+    )[0]
+    assert written == embedded >= FILES
+    before = {row[0] for row in daemon.rows("SELECT key FROM documents WHERE state = 'indexed'")}
+    assert len(before) == FILES
+    head = git_server.commit(
+        "owner/many",
+        {
+            "package_1/module_1.py": text_of(1).replace("value * 1", "value + 1"),
+            "package_2/module_2.py": None,
+            "package_2/renamed.py": text_of(2),
+            "package_3/module_3.py": None,
+        },
+    )
+    daemon.wait_for(head)
+    (outcomes, counts) = daemon.rows(
+        "SELECT (SELECT json_group_object(key, state) FROM outcomes WHERE invocation_id = i.id), counts "
+        "FROM invocations i ORDER BY seq DESC LIMIT 1"
+    )[0]
+    assert json.loads(outcomes) == {
+        "package_1/module_1.py": "indexed",
+        "package_2/module_2.py": "deleted",
+        "package_2/renamed.py": "indexed",
+        "package_3/module_3.py": "deleted",
+    }
+    counts = json.loads(counts)
+    assert (counts["found"], counts["unchanged"]) == (2, 0)
+    assert counts["chunks_embedded"] == counts["chunks_written"] == 2
+    assert counts["chunks_deleted"] == 2
+
+
+def test_an_ordinary_client_reads_queries_and_filters_it(daemon, repository, git_server):
+    until(lambda: daemon.unsettled() == 0)
+    answer = client_says(
+        daemon,
+        "c = client.get_collection('many')\n"
+        "by_text = c.query(query_texts=['Who lights the lamp?'], n_results=1)\n"
+        "some = c.get(where={'path': 'README.md'})\n"
+        "words = c.get(where_document={'$contains': 'function_17('})\n"
+        "print(json.dumps([c.count(), by_text['documents'][0][0], some['metadatas'][0], words['metadatas'][0]['path'],\n"
+        "                  c.configuration['hnsw']['space']]))",
+    )
+    count, nearest, lineage, path, space = answer
+    assert count >= FILES - 1
+    assert "lighthouse" in nearest
+    assert (lineage["repository"], lineage["language"], lineage["start_line"]) == ("owner/many", "markdown", 1)
+    assert path == "package_7/module_17.py"
+    assert space == "cosine"
+
+
+def test_search_answers_with_lineage(daemon):
+    body = {"query": "the keeper's lamp", "database_name": "default_database", "collection_name": "many", "limit": 1}
+    (hit,) = request(daemon, "POST", "/api/v1/search", body)["hits"]
+    assert hit["metadata"]["key"] == "README.md"
+    assert 0.3 < hit["score"] <= 1
+    done = syncd(daemon, "search", "the keeper's lamp", "--collection", "many", "--limit", "1", "--json")
+    assert json.loads(done.stdout)["id"] == hit["id"]
+
+
+def test_an_uploaded_file_is_found(daemon, tmp_path):
+    boundary, text = "frontier", "Walruses whistle underwater when they court.\n"
+    fields = {
+        "database_name": "default_database",
+        "collection_name": "uploads",
+        "embedding": json.dumps({"dense": {"model": MINILM}}),
+    }
+    body = "".join(
+        f'--{boundary}\r\ncontent-disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in fields.items()
+    )
+    body += f'--{boundary}\r\ncontent-disposition: form-data; name="file"; filename="walrus.md"\r\n\r\n{text}\r\n--{boundary}--\r\n'
+    headers = {
+        "x-chroma-token": daemon.token(),
+        "x-upload-content-length": str(len(text)),
+        "content-type": f"multipart/form-data; boundary={boundary}",
+    }
+    url = daemon.announced()["url"] + "/api/v1/add-file"
+    with urllib.request.urlopen(urllib.request.Request(url, body.encode(), headers), timeout=60) as response:
+        assert response.status == 201
+        invocation = json.loads(response.read())["invocation_id"]
+    assert syncd(daemon, "watch", invocation, "--json").returncode == 0
+    found = syncd(daemon, "search", "sounds of sea animals", "--collection", "uploads", "--json")
+    assert "whistle" in json.loads(found.stdout)["text"]
+    until(lambda: list((daemon.state / "uploads").iterdir()) == [])
+
+
+def test_a_folder_added_on_the_command_line_is_synced_live(daemon, tmp_path):
+    (tmp_path / "note.md").write_text("# Bees\n\nBees dance to tell where flowers are.\n")
+    added = syncd(
+        daemon, "sources", "add", "folder", str(tmp_path), "--watch", "live-notes", "--model", MINILM, "--json"
+    )
+    assert added.returncode == 0, added.stderr
+
+    def notes():
+        return daemon.rows(
+            "SELECT key FROM documents d JOIN collections c ON c.id = d.collection_id WHERE c.name = 'live-notes' ORDER BY 1"
+        )
+
+    until(lambda: notes() == [("note.md",)])
+    (tmp_path / "second.md").write_text("# Ants\n\nAnts follow scents.\n")
+    until(lambda: notes() == [("note.md",), ("second.md",)])
+    (tmp_path / "note.md").unlink()
+    until(lambda: notes() == [("second.md",)])
+
+
+def test_the_network_may_not_name_folders(daemon, tmp_path):
+    body = {"database_name": "default_database", "folder": {"path": str(tmp_path)}}
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        request(daemon, "POST", "/api/v1/sources", body)
+    assert refused.value.code == 400
+
+
+def test_a_rebuild_from_the_command_line(daemon):
+    until(lambda: daemon.unsettled() == 0)
+    done = syncd(daemon, "rebuild", "many", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["chunks"] >= FILES - 1
+
+
+def test_the_command_line_tells_what_went_wrong_and_how_to_go_on(daemon, tmp_path):
+    unknown = syncd(daemon, "search", "x", "--collection", "nothing-here")
+    assert unknown.returncode == 1
+    assert unknown.stderr.count("\n") == 1
+    elsewhere = subprocess.run(
+        [sys.executable, "-m", "syncd", "status"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "SYNCD_STATE_DIR": str(tmp_path)},
+    )
+    assert elsewhere.returncode == 69
+    assert "syncd run" in elsewhere.stderr
+    wrong = subprocess.run(
+        [sys.executable, "-m", "syncd", "run"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "SYNCD_API__PRT": "1"},
+    )
+    assert wrong.returncode == 78
+    assert "api.prt" in wrong.stderr
+
+
+def test_tokens_made_on_the_command_line_are_scoped(daemon):
+    token = json.loads(syncd(daemon, "token", "create", "ci", "--database", "other", "--json").stdout)["token"]
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        request(daemon, "GET", "/api/v1/sources?database_name=default_database", token=token)
+    assert refused.value.code == 403
+    listed = [json.loads(line) for line in syncd(daemon, "token", "list", "--json").stdout.splitlines()]
+    (ident,) = [row["id"] for row in listed if row["name"] == "ci"]
+    assert syncd(daemon, "token", "revoke", ident).returncode == 0
+    with pytest.raises(urllib.error.HTTPError) as revoked:
+        request(daemon, "GET", "/api/v1/sources", token=token)
+    assert revoked.value.code == 401
+
+
+def test_a_second_daemon_on_the_same_state_is_refused(daemon):
+    second = subprocess.run(
+        [sys.executable, "-m", "syncd", "run", "--config", str(daemon.folder / "syncd.toml")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert second.returncode == 78
+    assert str(daemon.process.pid) in second.stderr
+
+
+def test_a_reload_takes_new_sources_and_keeps_the_old_configuration_when_the_new_is_wrong(daemon, tmp_path):
+    file = daemon.folder / "syncd.toml"
+    before = file.read_text()
+    (tmp_path / "x.md").write_text("# Reloaded\n")
+    file.write_text(
+        before + f'\n[[sources]]\nname = "more"\ntype = "folder"\npath = "{tmp_path}"\ncollection = "more-notes"\n'
+    )
+    daemon.process.send_signal(signal.SIGHUP)
+    until(lambda: daemon.rows("SELECT 1 FROM sources WHERE name = 'more'"))
+    file.write_text("broken")
+    daemon.process.send_signal(signal.SIGHUP)
+    until(lambda: "config.refused" in daemon.log())
+    file.write_text(before)
+    daemon.process.send_signal(signal.SIGHUP)
+    until(lambda: not daemon.rows("SELECT 1 FROM sources WHERE name = 'more'"))
+
+
+def test_chroma_dies_and_comes_back_and_nothing_is_lost(daemon, git_server):
+    until(lambda: daemon.unsettled() == 0)
+    port = daemon.announced()["chroma"]["port"]
+    subprocess.run(["pkill", "-TERM", "-f", f"chroma.*--port {port}$"], check=True)
+    head = git_server.commit("owner/many", {"after.md": "# After\n\nWritten while Chroma was away.\n"})
+    daemon.wait_for(head)
+    until(lambda: request(daemon, "GET", "/health") is not None or True)
+    assert client_says(daemon, "print(len(client.get_collection('many').get(where={'path': 'after.md'})['ids']))") == 1
+
+
+def test_it_stops_politely_and_goes_on_where_it_was(daemon, git_server):
+    until(lambda: daemon.unsettled() == 0)
+    assert daemon.stop() == 0
+    head = git_server.commit("owner/many", {"later.md": "# Later\n\nCommitted while the daemon was away.\n"})
+    daemon.start()
+    daemon.wait_for(head)
+    (found,) = daemon.rows("SELECT json_extract(counts, '$.found') FROM invocations ORDER BY seq DESC LIMIT 1")
+    assert found == (1,)
