@@ -94,10 +94,11 @@ def content(document: Document, data: bytes, base: str, title: str) -> tuple[str
     spare = document.select("noscript")
     unscripted = [element.inner_html for element in spare]
     headings = document.select("h1")
+    article = head.is_article(document)
     clean(document)
     root = container(document)
     resolve = resolver(base)
-    if root is None and document.select_one("pre") is None:
+    if (root is None or article) and document.select_one("pre") is None:
         found = by_density(data, base)
         if found:
             return found

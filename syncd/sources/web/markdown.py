@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from turbohtml import Document, Element, Markdown, Text
+from turbohtml import Element, Markdown, Text
 
 OPTIONS = Markdown(
     # Escapes would put backslashes into identifiers, which exact search and code terms stumble over.
@@ -40,7 +40,6 @@ NO_LANGUAGE = frozenset(
 )
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 ANCHORED = "h1,h2,h3,h4,h5,h6,dt"
-BLANK_LINES = re.compile(r"\n{3,}")
 CLIMB = 6
 
 
@@ -146,7 +145,7 @@ def previous_element(element: Element) -> Element | None:
 
 def unmarked(marked: str, fragments: list[str]) -> tuple[str, list[tuple[int, str]]]:
     """Take the marks out of rendered Markdown; each becomes the byte its line starts at."""
-    text = BLANK_LINES.sub("\n\n", marked.replace("\r\n", "\n").replace("\r", "\n")).strip()
+    text = marked.replace("\r\n", "\n").replace("\r", "\n").strip("\n")
     pieces: list[str] = []
     anchors: list[tuple[int, str]] = []
     size_bytes = line_start = 0
@@ -170,8 +169,3 @@ def split_marks(text: str) -> Iterator[tuple[str, int | None]]:
         yield text[end : match.start()], int(match[1])
         end = match.end()
     yield text[end:], None
-
-
-def whole_text(document: Document) -> str:
-    """Return the page's text as a browser without styles would show it."""
-    return document.to_text()

@@ -14,8 +14,8 @@ CHROME = (
     "[role=navigation],[role=search],[role=banner],[role=contentinfo],[role=menu],[role=menubar],[role=dialog],"
     "[role=alertdialog],[role=tooltip],[hidden],[aria-modal=true],input,select,textarea,datalist,"
     "a.headerlink,a.anchorjs-link,a.anchor-link,.sr-only,.visually-hidden,.screen-reader-text,.noprint,.no-print,"
-    ".skip-link,#toc,.toc,.table-of-contents,.mw-editsection,.reflist,.navheader,.navfooter,.nosearch,.srclink,"
-    ".sphinxsidebar,.related[role],div.related,#quickview,.bd-sidebar,.wy-nav-side,.rst-footer-buttons"
+    ".skip-link,.mw-editsection,.reflist,.navheader,.navfooter,.nosearch,.srclink,"
+    ".sphinxsidebar,.related[role],div.related,#quickview,#hd,#ft,.viewcode-back,.bd-sidebar,.wy-nav-side,.rst-footer-buttons"
 )
 CONTAINERS = (
     "[itemprop=articleBody]",
@@ -31,8 +31,8 @@ CHROME_WORDS = re.compile(
     r"(?:^|[\s_-])(?:cookies?|consent|gdpr|newsletters?|subscribe|subscription|signup|sign-up|share|sharing|shares|"
     r"sharedaddy|social|addtoany|breadcrumbs?|crumbs?|sidebar|side-bar|menu|navbar|navigation|nav|pagination|pager|"
     r"paginator|related|recommend(?:ed|ations?)?|promo|promoted|advert(?:isement)?s?|ads?|sponsor(?:ed)?|popup|modal|"
-    r"overlay|banner|masthead|footer|copyright|disclaimer|tags?|tagcloud|byline|author-?(?:bio|box|info)?|"
-    r"outbrain|taboola|disqus|widget|toolbar|login|search-?(?:form|box)|skip|print|rss|trending|most-?(?:read|popular)|"
+    r"overlay|masthead|footer|copyright|disclaimer|tags?|tagcloud|byline|author-?(?:bio|box|info)?|"
+    r"outbrain|taboola|disqus|toolbar|login|search-?(?:form|box)|skip|print|rss|trending|most-?(?:read|popular)|"
     r"read-?(?:next|more)|up-?next|more-?(?:stories|articles|news|from)|cta|prev-?next|post-?nav|comment-?form|respond|"
     r"edit-?(?:link|page|this)?|feedback|rating|wpcnt|jp-relatedposts|printfooter|catlinks|hatnote|navbox|infobox-?nav|"
     r"rightside|topnav|bottomnav)(?:$|[\s_-])",
@@ -44,6 +44,9 @@ KEEP_WORDS = re.compile(
 BLOCKS = "div,section,aside,ul,ol,form,footer,header,p,table,figure,span,li"
 CLASS_CHARS = 300
 MIN_CONTAINER_CHARS = 140
+MIN_PROSE_CHARS = 400
+MIN_PROSE_SHARE = 0.3
+MAX_PRUNED_SHARE = 0.5
 LINK_SHARE = 0.7
 
 
@@ -60,16 +63,25 @@ def container(document: Document) -> Element | None:
     body = document.select_one("body")
     if body is None:
         return None
+    prose = prose_length(body)
     for selector in CONTAINERS:
         least = 1 if selector.startswith("main") else MIN_CONTAINER_CHARS
         found = [element for element in body.select(selector) if text_length(element) >= least]
         if not found:
             continue
         if selector == "article" and len(found) > 1:
-            return common_parent(found)
-        best = max(found, key=text_length)
-        return narrowed(best) if selector.startswith("main") else best
+            best = common_parent(found)
+        else:
+            best = max(found, key=text_length)
+            best = narrowed(best) if selector.startswith("main") else best
+        if prose < MIN_PROSE_CHARS or prose_length(best) >= MIN_PROSE_SHARE * prose:
+            return best
     return None
+
+
+def prose_length(element: Element) -> int:
+    """Return the number of characters in paragraphs."""
+    return sum(len(paragraph.text) for paragraph in element.select("p"))
 
 
 def narrowed(main: Element) -> Element:
@@ -102,16 +114,30 @@ def is_inside(element: Element, ancestor: Element) -> bool:
 def prune(root: Element) -> None:
     """Remove chrome inside the container: named so by class or id, page headers and footers, clouds of links."""
     whole = text_length(root)
-    outer = root.select("aside,footer")
+    outer = root.select("aside,footer,#toc,.toc,.table-of-contents")
     for element in outer:
         if element.parent is not None and text_length(element) < 0.5 * whole:
             element.decompose()
-    for element in root.select("[class],[id]"):
-        if element.parent is None or element.tag in ("pre", "code", "main", "article", "body", "h1"):
-            continue
-        names = f"{element.attr('class') or ''} {element.attr('id') or ''}"[:CLASS_CHARS]
-        if CHROME_WORDS.search(names) and not KEEP_WORDS.search(names) and text_length(element) < 0.4 * whole:
+    whole = text_length(root)
+    named = [element for element in root.select("[class],[id]") if is_chrome(element, whole)]
+    inside = set(named)
+    outermost = [element for element in named if inside.isdisjoint(element.ancestors)]
+    # Where that much seems to be chrome, the words mean something else on this site.
+    if sum(text_length(element) for element in outermost) <= MAX_PRUNED_SHARE * whole:
+        for element in outermost:
             element.decompose()
+
+
+def is_chrome(element: Element, whole: int) -> bool:
+    """Return whether the element's class or id calls it page chrome and it is not most of the text."""
+    if element.tag in ("pre", "code", "main", "article", "body", "h1"):
+        return False
+    names = f"{element.attr('class') or ''} {element.attr('id') or ''}"[:CLASS_CHARS]
+    return (
+        CHROME_WORDS.search(names) is not None
+        and KEEP_WORDS.search(names) is None
+        and text_length(element) < 0.4 * whole
+    )
 
 
 def text_length(element: Element) -> int:
