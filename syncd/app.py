@@ -25,6 +25,9 @@ from syncd.errors import ConfigError
 from syncd.log import register_secret
 from syncd.model import Invocation, State, Target
 from syncd.opening import Opening, OpeningSettings
+from syncd.opening.buckets import Queues
+from syncd.opening.repositories import GithubAccess
+from syncd.opening.sites import SiteRules
 from syncd.pipeline.chunk.languages import SUFFIXES as CODE_SUFFIXES
 from syncd.pipeline.chunk.pool import ChunkerPool
 from syncd.pipeline.embed.catalog import BUILT_IN, Catalog, Model, ModelFile
@@ -34,6 +37,8 @@ from syncd.pipeline.index import Index
 from syncd.pipeline.ingest import Ingester
 from syncd.pipeline.parse.formats import SUFFIXES as DOCUMENT_SUFFIXES
 from syncd.pipeline.parse.pool import ParserPool
+from syncd.pipeline.sparse.catalog import SparseModels
+from syncd.pipeline.sparse.posting import Poster
 from syncd.run import DeleteGuard
 from syncd.runtime.actor import Actor
 from syncd.runtime.notify import Notifier, Watchdog
@@ -62,6 +67,7 @@ class Daemon:
     index: Index
     syncer: Syncer
     triggers: Triggers
+    queues: Queues
     api: ApiServer
     root: Supervisor
 
@@ -99,8 +105,7 @@ async def assembled(config: Config, state: Path, notifier: Notifier) -> AsyncGen
     async with AsyncExitStack() as stack:
         store = await Store.open(state)
         stack.push_async_callback(store.close)
-        opening = Opening(opening_settings(config, state))
-        opening.prepare()
+        opening = await stack.enter_async_context(Opening(opening_settings(config, state), store))
         await drop_orphans(store, opening)
         await reconcile(store, config.sources, config.embedding.default_model)
         await make_admin_token(store, state)
@@ -114,19 +119,26 @@ async def assembled(config: Config, state: Path, notifier: Notifier) -> AsyncGen
         parsers = await stack.enter_async_context(ParserPool(frozenset(CODE_SUFFIXES)))
         chunkers = ChunkerPool()
         api_box: list[ApiServer] = []
+        sparse = SparseModels(config.search.sparse_default)
+        poster = Poster(store, sparse)
         index = Index(store, chroma, partial(query_url, config, api_box))
-        ingester = Ingester(store, index, parsers, chunkers, embedders.get, config.sync.max_text_in_flight_bytes)
+        ingester = Ingester(
+            store, index, parsers, chunkers, embedders.get, poster.posted, config.sync.max_text_in_flight_bytes
+        )
         syncer = Syncer(
             store, chroma, index, ingester, opening.open, sync_settings(config), partial(clean_up, store, opening)
         )
-        triggers = Triggers(store, opening, syncer.wake)
-        search = Search(store, chroma, embedders.get)
-        services = make_services(config, store, chroma, index, syncer, triggers, opening, search, embedders, catalog)
+        opening.buckets.wake = syncer.wake
+        triggers, queues = Triggers(store, opening, syncer.wake), Queues(opening.buckets)
+        search = Search(store, chroma, embedders.get, sparse.of)
+        services = make_services(
+            config, store, chroma, index, syncer, (triggers, queues), opening, search, embedders, catalog
+        )
         api = ApiServer(create_app(services), config.api.host, config.api.port, socket=state / SOCKET_FILE)
         api_box.append(api)
-        parts: list[Actor] = [chroma, chunkers, models, api, index, syncer, triggers, Sweeper(store, config)]
+        parts: list[Actor] = [chroma, chunkers, models, api, index, syncer, triggers, queues, Sweeper(store, config)]
         root = Supervisor("daemon", [*([server] if server else []), *parts, Watchdog(notifier)], max_restarts=10)
-        yield Daemon(store, chroma, index, syncer, triggers, api, root)
+        yield Daemon(store, chroma, index, syncer, triggers, queues, api, root)
 
 
 async def stop_politely(
@@ -150,6 +162,7 @@ async def refresh(daemon: Daemon, reload: Callable[[], Config], notifier: Notifi
     else:
         await reconcile(daemon.store, config.sources, config.embedding.default_model)
         daemon.triggers.sources_changed()
+        daemon.queues.sources_changed()
     notifier.ready()
 
 
@@ -171,7 +184,8 @@ class Sweeper:
 
 
 async def clean_up(store: Store, opening: Opening, invocation: Invocation) -> None:
-    """Delete the uploaded file of an invocation that is complete or cancelled; a failed one keeps it for a retry."""
+    """Tell who waits for an invocation; delete its uploaded file, but keep that of a failed one for a retry."""
+    await opening.buckets.journal.over(invocation)
     if (name := invocation.request.get("file")) is None:
         return
     now = await store.invocations.get(invocation.id)
@@ -246,12 +260,22 @@ def chroma_settings(config: Config, server: ChromaServer | None) -> ChromaSettin
 
 def opening_settings(config: Config, state: Path) -> OpeningSettings:
     """Return what sources need to know."""
+    github = GithubAccess(
+        base_url=config.github.base_url,
+        api_url=config.github.api_url,
+        apps={app.app_id: app.private_key_file for app in config.github.apps},
+        max_file_size_bytes=config.github.max_file_size_bytes,
+    )
+    sites = SiteRules(
+        contact=config.web.contact,
+        concurrency=config.web.concurrency,
+        rate_per_s=config.web.rate_per_s,
+        allow_private_addresses=config.web.allow_private_addresses,
+    )
     return OpeningSettings(
         state=state,
-        github_base_url=config.github.base_url,
-        github_api_url=config.github.api_url,
-        github_apps={app.app_id: app.private_key_file for app in config.github.apps},
-        github_max_file_size_bytes=config.github.max_file_size_bytes,
+        github=github,
+        sites=sites,
         folder_max_file_size_bytes=config.folder.max_file_size_bytes,
         document_suffixes=frozenset(DOCUMENT_SUFFIXES),
     )

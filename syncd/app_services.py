@@ -16,6 +16,7 @@ from syncd.config import Config
 from syncd.errors import PermanentError
 from syncd.model import Embedding, SourceType, Target
 from syncd.opening import Opening
+from syncd.opening.buckets import Queues
 from syncd.pipeline.embed.catalog import Catalog
 from syncd.pipeline.embed.fleet import Embedders
 from syncd.pipeline.index import Index
@@ -24,7 +25,7 @@ from syncd.store import Store
 from syncd.sync import Syncer
 from syncd.triggers import Triggers
 
-AVAILABLE_TYPES = frozenset({SourceType.GITHUB, SourceType.UPLOAD, SourceType.FOLDER})
+AVAILABLE_TYPES = frozenset(SourceType)
 
 
 def make_services(
@@ -33,7 +34,7 @@ def make_services(
     chroma: Chroma,
     index: Index,
     syncer: Syncer,
-    triggers: Triggers,
+    followers: tuple[Triggers, Queues],
     opening: Opening,
     search: Search,
     embedders: Embedders,
@@ -52,7 +53,8 @@ def make_services(
 
     def wake() -> None:
         syncer.wake()
-        triggers.sources_changed()
+        for follower in followers:
+            follower.sources_changed()
 
     return Services(
         store=store,
@@ -65,7 +67,7 @@ def make_services(
         search=partial(answer, search),
         rebuild=index.rebuild,
         embed_query=search.embed,
-        check_source=check_source,
+        check_source=opening.check,
         available_types=AVAILABLE_TYPES,
         models=frozenset(catalog.names()),
         sparse_models=frozenset(),
@@ -98,7 +100,3 @@ async def answer(search: Search, request: SearchRequest) -> SearchResponse:
     hits = await search.dense(query)
     views = [HitView(id=hit.id, score=hit.score, text=hit.text, metadata=dict(hit.metadata)) for hit in hits]
     return SearchResponse(hits=views, mode=request.mode)
-
-
-def check_source(_type: SourceType, _settings: Mapping[str, Any]) -> None:
-    """Check a source's settings beyond their shape; nothing is left to check for the types of today."""

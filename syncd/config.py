@@ -130,6 +130,19 @@ class FolderSection(Section):
     max_file_size_bytes: Annotated[int, Field(ge=1)] = 1 << 20
 
 
+class WebSection(Section):
+    """How sites are crawled."""
+
+    contact: str = ""
+    """A URL or mail address for site owners, told in the user agent."""
+    concurrency: Annotated[int, Field(ge=1, le=64)] = 4
+    """Requests in flight to one host."""
+    rate_per_s: Annotated[float, Field(ge=0)] = 10.0
+    """Requests a second to one host; 0: as fast as it answers."""
+    allow_private_addresses: tuple[str, ...] = ()
+    """Networks or addresses that may be crawled although they are not public: '10.0.0.0/8', '127.0.0.1:8000'."""
+
+
 class SyncSection(Section):
     """How much goes on at once, and when to hold back."""
 
@@ -154,6 +167,7 @@ class Config(Section):
     models: tuple[ModelSection, ...] = ()
     github: GithubSection = GithubSection()
     folder: FolderSection = FolderSection()
+    web: WebSection = WebSection()
     sync: SyncSection = SyncSection()
     sources: tuple[DeclaredSource, ...] = ()
 

@@ -123,14 +123,16 @@ class WebTable(SourceTable):
     max_depth: Annotated[int, Field(ge=0)] | None = None
     include_path_regexes: tuple[str, ...] = ()
     exclude_path_regexes: tuple[str, ...] = ()
+    allow_subdomains: bool = False
+    extra_hosts: tuple[str, ...] = ()
+    respect_robots: bool = True
+    render: Literal["never", "auto", "always"] = "never"
     interval_s: Annotated[float, Field(ge=60)] | None = None
 
     def settings(self) -> dict[str, Any]:
         """Return the source's settings as the store keeps them."""
-        settings = self.model_dump(
-            mode="json",
-            include={"starting_url", "page_limit", "max_depth", "include_path_regexes", "exclude_path_regexes"},
-        )
+        shared = {*SourceTable.model_fields, "type", "interval_s"}
+        settings = self.model_dump(mode="json", exclude=shared)
         if self.interval_s is not None:
             settings["schedule"] = {"target_collection_name": self.collection, "interval_s": self.interval_s}
         return settings
@@ -147,6 +149,8 @@ class S3Table(SourceTable):
     queue_url: str | None = None
     endpoint_url: str | None = None
     path_style: bool = False
+    profile: str | None = None
+    """A profile of the AWS configuration files, instead of the ordinary chain."""
     reconcile_interval_s: Annotated[float, Field(ge=60)] | None = 86400.0
 
     @model_validator(mode="after")
@@ -158,10 +162,7 @@ class S3Table(SourceTable):
 
     def settings(self) -> dict[str, Any]:
         """Return the source's settings as the store keeps them."""
-        settings = self.model_dump(
-            mode="json",
-            include={"bucket_name", "region", "path_prefix", "auto_sync", "queue_url", "endpoint_url", "path_style"},
-        )
+        settings = self.model_dump(mode="json", exclude={*SourceTable.model_fields, "type", "reconcile_interval_s"})
         settings["collection_name"] = self.collection
         if self.reconcile_interval_s is not None:
             settings["schedule"] = {

@@ -149,7 +149,9 @@ def _asked(source: SourceRecord, payload: CreateJobPayload) -> dict[str, Any]:
 
 def _asked_object(source: SourceRecord, payload: CreateJobPayload) -> dict[str, Any]:
     if payload.object_key is None:
-        raise bad_request("object_key is required for s3 sources; give the full key of the object")
+        if payload.custom_id is not None or payload.metadata:
+            raise bad_request("custom_id and metadata belong to one object; give its object_key")
+        return {}
     asked: dict[str, Any] = {"object_key": rules.object_key(payload.object_key, source.settings.get("path_prefix"))}
     if payload.custom_id is not None:
         asked["custom_id"] = rules.custom_id(payload.custom_id)
