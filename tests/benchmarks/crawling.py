@@ -124,6 +124,7 @@ def fidelity(data: bytes, markdown: str) -> dict[str, float]:
     links = [one for one in root.select("a[href]") if one.text.strip() and not (one.attr("href") or "").startswith("#")]
     fences = re.findall(r"^( *)```[^\n]*\n(.*?)^ *```", markdown, re.MULTILINE | re.DOTALL)
     fenced = {re.sub(f"^{indent}", "", block, flags=re.MULTILINE).strip() for indent, block in fences}
+    letters = "".join(words(plain(markdown)))
     found = {
         "headings": [one in lines for one in headings],
         "code exact": [block.strip() in fenced for block in blocks],
@@ -198,7 +199,7 @@ from scrapy.linkextractors import LinkExtractor
 class Pages(scrapy.Spider):
     name = "pages"
     start_urls = [{url!r}]
-    links = LinkExtractor(allow_domains=[{host!r}])
+    links = LinkExtractor(allow=[{prefix!r}])
     custom_settings = dict(ROBOTSTXT_OBEY=True, CONCURRENT_REQUESTS=16, CONCURRENT_REQUESTS_PER_DOMAIN=8, DOWNLOAD_DELAY=0,
         LOG_LEVEL="ERROR", DEPTH_PRIORITY=1, SCHEDULER_DISK_QUEUE="scrapy.squeues.PickleFifoDiskQueue",
         SCHEDULER_MEMORY_QUEUE="scrapy.squeues.FifoMemoryQueue", TELNETCONSOLE_ENABLED=False)
@@ -212,11 +213,11 @@ class Pages(scrapy.Spider):
 
 def scrapy(url: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        host = url.split("/")[2].split(":")[0]
-        Path(folder, "pages.py").write_text(SPIDER.format(url=url, host=host))
+        prefix = "^" + re.escape(url.rsplit("/", 1)[0])
+        Path(folder, "pages.py").write_text(SPIDER.format(url=url, prefix=prefix))
         command = [sys.executable, "-m", "scrapy", "runspider", "pages.py", "-o", "out.jl"]
         started, before = time.monotonic(), cpu_s()
-        subprocess.run(command, cwd=folder, check=True)
+        subprocess.run(command, cwd=folder, check=True, stderr=subprocess.DEVNULL)
         pages = len(Path(folder, "out.jl").read_text().splitlines())
         report("scrapy + html-to-markdown", pages, time.monotonic() - started, cpu_s() - before)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from syncd.errors import PermanentError
+from syncd.errors import PermanentError, RetryableError
+from syncd.runtime.frames import Frame
 from syncd.runtime.process import ChildDiedError
 from syncd.runtime.worker import CallTimeoutError, Worker
 from syncd.sources.web.extract import Page
@@ -38,25 +40,33 @@ class Extractor:
     async def extract(self, data: bytes, url: str, content_type: str, max_links: int) -> Page:
         """Read one page. Waits for a free process.
 
-        Raises PermanentError when the page cannot be read, kills the process or takes longer than the limit.
+        Raises PermanentError when the page cannot be read, or twice ended its process or took longer than the limit;
+        RetryableError when no process can be started.
         """
         header = {"url": url, "content_type": content_type, "max_links": max_links}
-        seat = await self._free.get()
         try:
-            worker = await seat.worker()
-            reply = await worker.call(header, data, timeout_s=self._limit_s)
-        except CallTimeoutError as error:
-            await seat.leave()
-            raise PermanentError(f"the page took longer than {self._limit_s:g} s to read") from error
-        except ChildDiedError as error:
-            await seat.leave()
-            raise PermanentError(f"reading the page ended its process ({error})") from error
-        finally:
-            self._free.put_nowait(seat)
+            reply = await self._call(header, data)
+        except (CallTimeoutError, ChildDiedError):
+            # A process may die of an earlier page's leftovers or of the machine; the second one is this page's doing.
+            try:
+                reply = await self._call(header, data)
+            except (CallTimeoutError, ChildDiedError) as error:
+                raise PermanentError(f"the page cannot be read: {error}") from error
         values: dict[str, Any] = dict(reply.header)
         values.pop("id", None)
         values.pop("more", None)
         return Page.from_json({**values, "markdown": reply.payload.decode("utf-8")})
+
+    async def _call(self, header: Mapping[str, Any], data: bytes) -> Frame:
+        seat = await self._free.get()
+        try:
+            worker = await seat.worker()
+            return await worker.call(header, data, timeout_s=self._limit_s)
+        except (CallTimeoutError, ChildDiedError):
+            await seat.leave()
+            raise
+        finally:
+            self._free.put_nowait(seat)
 
 
 class Seat:
@@ -68,11 +78,14 @@ class Seat:
         self._pages = 0
 
     async def worker(self) -> Worker:
-        """Return this place's process, started or replaced as needed."""
+        """Return this place's process, started or replaced as needed. Raises RetryableError."""
         if self._pages >= RECYCLE_AFTER_PAGES:
             await self.leave()
         if self._worker is None:
-            self._worker = await Worker(self._name, MODULE).__aenter__()
+            try:
+                self._worker = await Worker(self._name, MODULE).__aenter__()
+            except (CallTimeoutError, ChildDiedError) as error:
+                raise RetryableError(f"the process that reads pages does not start: {error}") from error
             self._pages = 0
         self._pages += 1
         return self._worker

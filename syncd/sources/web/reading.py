@@ -65,7 +65,8 @@ class Reading:
         try:
             page, visit = await self._page(url, visit, answer)
         except PermanentError as error:
-            return Found(replace(visit, reason=str(error))), ""
+            # The page is there; what it said last stays until it can be read again.
+            return Found(replace(visit, outcome="failed", reason=str(error), links=None)), ""
         found = await self._judged(url, visit, page, said)
         return found, page.canonical or resolved(header_canonical(answer.headers.getall("Link", [])), url.text)
 
