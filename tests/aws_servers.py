@@ -9,7 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from syncd.sources.s3.settings import AwsKey, Endpoint
 
 REGION = "us-east-1"
 KEY = AwsKey("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+SESSION = AioSession()
 COMMANDS = {
     "ministack": ([sys.executable, "-m", "ministack"], lambda port: {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": port}),
     "moto": ([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p"], lambda _: {}),
@@ -43,7 +44,7 @@ class Aws:
     @asynccontextmanager
     async def client(self, service: str) -> AsyncIterator[Any]:
         config = AioConfig(s3={"addressing_style": "path"}, max_pool_connections=50)
-        async with AioSession().create_client(
+        async with SESSION.create_client(
             service,
             region_name=REGION,
             endpoint_url=self.url,
@@ -113,8 +114,9 @@ HOP_HEADERS = frozenset({"transfer-encoding", "connection", "keep-alive", "conte
 
 @dataclass
 class FaultyProxy:
-    """Passes requests on to a server, except when `fault` says: a status and code ("503 SlowDown"), "reset", "truncate",
-    "stall" (until the proxy ends), "slow" or "cut" (the second half of the body comes after a pause, or never)."""
+    """Passes requests on to a server, except when `fault` says otherwise: a status and code ("503 SlowDown"), "reset" (no
+    answer), "cut" (half a body), "slow" (a pause within the body), "stall" (silence until the proxy ends), "rangeless"
+    (Range and If-Match are not heeded)."""
 
     upstream: str
     fault: Fault = lambda _: None
@@ -157,7 +159,8 @@ class FaultyProxy:
         return await self.passed_on(request, fault)
 
     async def passed_on(self, request: web.Request, fault: str | None) -> web.StreamResponse:
-        headers = {name: value for name, value in request.headers.items() if name.lower() != "transfer-encoding"}
+        dropped = {"range", "if-match"} if fault == "rangeless" else set[str]()
+        headers = {n: v for n, v in request.headers.items() if n.lower() not in dropped | {"transfer-encoding"}}
         url = URL(self.upstream + request.raw_path, encoded=True)
         async with self.session.request(
             request.method, url, headers=headers, data=await request.read(), allow_redirects=False
@@ -165,18 +168,21 @@ class FaultyProxy:
             body = await answer.read()
             kept = [(n, v) for n, v in answer.headers.items() if n.lower() not in HOP_HEADERS]
             response = web.StreamResponse(status=answer.status, headers=kept)
-            length = answer.headers.get("content-length", str(len(body)))
-            response.headers["Content-Length"] = length
-            await response.prepare(request)
-            if request.method == "HEAD":
-                return response
-            half = len(body) // 2
-            await response.write(body[:half])
-            if fault in ("truncate", "cut") and body:
-                request.transport.abort()
-                return response
-            if fault == "slow":
-                await asyncio.sleep(0.02)
-            await response.write(body[half:])
-            await response.write_eof()
+            response.headers["Content-Length"] = answer.headers.get("content-length", str(len(body)))
+            with suppress(ConnectionError):
+                await self.answer(request, response, body, fault)
             return response
+
+    async def answer(self, request: web.Request, response: web.StreamResponse, body: bytes, fault: str | None) -> None:
+        await response.prepare(request)
+        if request.method == "HEAD":
+            return
+        half = len(body) // 2
+        await response.write(body[:half])
+        if fault == "cut" and body:
+            request.transport.abort()
+            return
+        if fault == "slow":
+            await asyncio.sleep(0.02)
+        await response.write(body[half:])
+        await response.write_eof()

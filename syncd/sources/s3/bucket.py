@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from syncd.sources.s3.client import Client, Connection
-from syncd.sources.s3.complaints import ClientError, is_missing_key
+from syncd.sources.s3.complaints import ClientError, is_missing_key, status_code
 
 PAGE_SIZE = 1000
 """What S3 gives at most."""
@@ -58,15 +58,22 @@ class Bucket:
             try:
                 return object_state(key, await client.head_object(Bucket=self.name, Key=key))
             except ClientError as error:
-                if not is_missing_key(error):
-                    raise
-                return None
+                if is_missing_key(error):
+                    return None
+                if status_code(error) in (400, 403):
+                    # The answer to HEAD has no body that gives the reason (expired credentials, say); that to GET has.
+                    await self._hear_reason(client, key)
+                raise
 
         state = await self.connection.call(ask, self.address(key))
         if state is None:
             # The answer to HEAD has no body, so a missing bucket looks like a missing object, which would be a delete.
             await self.check_exists()
         return state
+
+    async def _hear_reason(self, client: Client, key: str) -> None:
+        async with (await client.get_object(Bucket=self.name, Key=key, Range="bytes=0-0"))["Body"]:
+            return
 
     async def check_exists(self) -> None:
         """Raise NotFoundError when the bucket itself is missing."""

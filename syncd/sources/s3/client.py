@@ -8,12 +8,16 @@ from typing import Any, Literal, TypeVar
 import anyio
 from aiobotocore.config import AioConfig  # pyright: ignore[reportMissingTypeStubs] - it has none
 from aiobotocore.session import AioSession  # pyright: ignore[reportMissingTypeStubs] - it has none
+from botocore.loaders import create_loader  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType] - likewise
 
 from syncd.runtime.retry import Backoff, retrying
 from syncd.sources.s3.complaints import AWS_ERRORS, StaleCredentialsError, ThrottledError, translated
 from syncd.sources.s3.settings import Endpoint, Transport
 
 T = TypeVar("T")
+_LOADER = create_loader()
+"""Holds the parsed descriptions of the services, which cost a quarter of a second each."""
+
 Service = Literal["s3", "sqs", "sts"]
 Client = Any
 """An aiobotocore client: its methods are made at run time from the service's description."""
@@ -95,6 +99,7 @@ class Connection:
         endpoint, key = self._endpoint, self._endpoint.key
         # A session of its own: a session caches credentials, and a client made from it would get the stale ones again.
         session = AioSession(profile=endpoint.profile) if endpoint.profile and not key else AioSession()
+        session.register_component("data_loader", _LOADER)  # pyright: ignore[reportUnknownMemberType]
         return session.create_client(  # pyright: ignore[reportUnknownMemberType]
             self._service,
             region_name=endpoint.region,

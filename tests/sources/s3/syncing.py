@@ -5,7 +5,7 @@ a complete listing did not yield is deleted, after another look; one key is work
 """
 
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -65,6 +65,7 @@ class Daemon:
     cursors: dict[tuple[str, str], str] = field(default_factory=dict)
     seen: dict[str, set[str]] = field(default_factory=dict)
     opened: list[str] = field(default_factory=list)
+    made: list[str] = field(default_factory=list)
     attempts: int = 12
 
     def __post_init__(self) -> None:
@@ -75,6 +76,7 @@ class Daemon:
         self.keys = KeyLocks()
         self.woken = anyio.Event()
         self.journal = Journal(Looks(self.database), lambda: self.woken.set())
+        self.journal.daemon = self  # type: ignore[attr-defined]  # for a poller that goes past the journal
         self.open = S3Sources(self.connections, self.labels, self.journal, KeyLocks())
 
     # --- sources and invocations
@@ -165,6 +167,7 @@ class Daemon:
         except PermanentError as error:
             content = f"failed: {error}"
         collection[document.key] = replace(now, content=content)
+        self.made.append(document.key)
 
 
 @dataclass(frozen=True)
@@ -181,15 +184,16 @@ class Known:
 
 @asynccontextmanager
 async def daemon_on(
-    folder: Path, index: dict[str, dict[str, Indexed]] | None = None, transport: Transport = FAST
+    folder: Path, index: dict[str, dict[str, Indexed]] | None = None, connections: Connections | None = None
 ) -> AsyncIterator[Daemon]:
-    """Open a daemon on its state folder."""
+    """Open a daemon on its state folder; given connections are left open."""
     database = await Database.open(folder / "syncd.sqlite")
-    connections = Connections(transport)
+    own = connections or Connections(FAST)
     try:
-        yield Daemon(database, connections, {} if index is None else index)
+        yield Daemon(database, own, {} if index is None else index)
     finally:
-        await connections.close()
+        if connections is None:
+            await own.close()
         await database.close()
 
 
@@ -228,11 +232,12 @@ class Place:
 
 
 @asynccontextmanager
-async def place(aws: Aws, *, events: bool = False, queue: Mapping[str, str] | None = None) -> AsyncIterator[Place]:
+async def place(
+    aws: Aws, *, events: bool = False, queue: Mapping[str, str] | None = None, clients: tuple[Any, Any] | None = None
+) -> AsyncIterator[Place]:
     """Make a bucket and, where its attributes are given, a queue; with `events`, one that the bucket tells everything."""
     async with AsyncExitStack() as stack:
-        s3 = await stack.enter_async_context(aws.client("s3"))
-        sqs = await stack.enter_async_context(aws.client("sqs"))
+        s3, sqs = clients or [await stack.enter_async_context(aws.client(service)) for service in ("s3", "sqs")]
         made = Place(aws, s3, sqs, f"bucket-{uuid.uuid4()}")
         await s3.create_bucket(Bucket=made.bucket)
         if events or queue is not None:
@@ -255,10 +260,10 @@ async def make_queue(place: Place, attributes: Mapping[str, str]) -> None:
     place.queue_arn = answer["Attributes"]["QueueArn"]
 
 
-def poller_of(daemon: Daemon, place: Place, **settings: Any) -> QueuePoller:
+def poller_of(daemon: Daemon, place: Place, kind: type[QueuePoller] = QueuePoller, **settings: Any) -> QueuePoller:
     """Return a poller of the place's queue, in a hurry."""
     quick = {"wait_s": 1, "visibility_s": 30, "retry_cap_s": 0.0}
-    return QueuePoller(
+    return kind(
         place.queue_url,
         daemon.connections.sqs(place.aws.endpoint(), 1.0),
         daemon.all_sources,
@@ -284,12 +289,14 @@ class Working:
 
 
 @asynccontextmanager
-async def working(daemon: Daemon, place: Place, **settings: Any) -> AsyncIterator[Working]:
+async def working(
+    daemon: Daemon, place: Place, make_poller: Callable[..., QueuePoller] | None = None, **settings: Any
+) -> AsyncIterator[Working]:
     """Poll the queue and serve invocations for the length of a block.
 
     Once per queue: a long poll that was given up may still take a message with it, on moto for its visibility timeout.
     """
-    poller = poller_of(daemon, place, **settings)
+    poller = (make_poller or poller_of)(daemon, place, **settings)
     async with anyio.create_task_group() as group:
         group.start_soon(daemon.serve)
         await group.start(poller.run)

@@ -1,0 +1,224 @@
+"""Random histories of a bucket, events that tell of them badly, and what the index should be in the end."""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import anyio
+from aiohttp import web
+
+from syncd.model import Origin, Target, chunk_prefix
+from syncd.sources.s3.client import Connections
+from syncd.sources.s3.poller import QueuePoller
+from syncd.sources.s3.settings import AutoSync, S3Settings
+from tests.aws_servers import Aws, FaultyProxy
+from tests.sources.s3.syncing import DB, FAST, Daemon, Indexed, Place, daemon_on, place, working
+from tests.sources.s3.test_events import eventbridge, record, sns
+
+PREFIX = "in/"
+ONCE = [f"in/once {n}.txt" for n in range(6)]
+HOT = [f"in/hot+{n}.txt" for n in range(5)] + ["out/side.txt"]
+FILES = ["in/x.meta.json", "in/deep/y.meta.json"]
+FAULTS = ["500 InternalError", "503 SlowDown", "400 ExpiredToken", "reset", "cut", "slow"]
+
+State = dict[str, dict[str, tuple[str, bytes]]]
+"""Collection → key → (chunk prefix, content)."""
+
+
+@dataclass
+class History:
+    """One bucket's life, told by events that are repeated, reordered, late or (with `drops`) missing."""
+
+    seed: int
+    drops: bool = False
+    auto_sync: AutoSync = AutoSync.DIRECT
+    kills: int = 1
+    fault_share: float = 0.1
+    backwards: bool = False
+    """Everything is told at the end, the last thing first."""
+    sent: list[str] = field(default_factory=list)
+    sequencer: int = 0x55AED6DCD9028000
+
+    def __post_init__(self) -> None:
+        self.random = Random(self.seed)
+
+    def fault(self, request: web.Request) -> str | None:
+        if request.method not in ("GET", "HEAD") or self.random.random() > self.fault_share:
+            return None
+        return self.random.choice(FAULTS)
+
+    async def happen(self, place: Place) -> None:
+        """Do everything to the bucket and tell of it."""
+        steps = [("put", key) for key in ONCE]
+        steps += [(self.random.choice(["put", "put", "delete", "rename"]), self.random.choice(HOT)) for _ in range(12)]
+        steps += [(self.random.choice(["put", "put", "delete"]), self.random.choice(FILES)) for _ in range(4)]
+        self.random.shuffle(steps)
+        messages: list[str] = []
+        for action, key in steps:
+            for told, kind in await self.step(place, action, key):
+                messages += self.told(place, told, kind)
+            if self.random.random() < 0.3 and not self.backwards:
+                await self.send(place, messages)
+        await self.send(place, messages, is_last=True)
+
+    async def step(self, place: Place, action: str, key: str) -> list[tuple[str, str]]:
+        """Do one thing and return the events that S3 would make of it."""
+        if action == "delete":
+            await place.delete(key)
+            return [(key, "ObjectRemoved:Delete")]
+        if action == "rename":
+            other = self.random.choice(HOT)
+            await place.put(other, self.body(other))
+            await place.delete(key)
+            return [(other, "ObjectCreated:Copy"), (key, "ObjectRemoved:Delete")]
+        await place.put(key, self.body(key))
+        return [(key, "ObjectCreated:Put")]
+
+    def body(self, key: str) -> bytes:
+        if key not in FILES:
+            return self.random.randbytes(self.random.choice([0, 10, 3000]))
+        path = self.random.choice([*ONCE[:2], *HOT])
+        target = self.random.choice([{}, {"target_collection_name": "tenant"}])
+        version = self.random.choice(["chroma-v1"] * 5 + ["broken"])
+        return json.dumps({"version": version, "id": f"id of {key}", "path": path, **target}).encode()
+
+    def told(self, place: Place, key: str, kind: str) -> list[str]:
+        """Return the messages about one event: none, one or several, of any shape."""
+        self.sequencer += 1
+        entry = record(kind, key.replace("+", "%2B").replace(" ", "+"))
+        entry["s3"]["bucket"]["name"] = place.bucket
+        entry["s3"]["object"]["sequencer"] = f"{self.sequencer:018X}" if self.random.random() < 0.9 else ""
+        created = kind.startswith("ObjectCreated")
+        bridged = eventbridge("Object Created" if created else "Object Deleted", bucket={"name": place.bucket})
+        bridged["detail"]["object"] = {"key": key}
+        body = self.random.choice([json.dumps({"Records": [entry]}), sns({"Records": [entry]}), json.dumps(bridged)])
+        share = self.random.random()
+        if share < 0.15:
+            return [body, body]
+        return [] if self.drops and share > 0.8 else [body]
+
+    async def send(self, place: Place, messages: list[str], *, is_last: bool = False) -> None:
+        """Send what there is so far out of order, some of it later."""
+        if self.backwards:
+            messages.reverse()
+        else:
+            self.random.shuffle(messages)
+        late = [] if is_last else [messages.pop() for _ in range(len(messages) // 3)]
+        self.sent += messages
+        for i in range(0, len(messages), 10):
+            entries = [{"Id": str(n), "MessageBody": body} for n, body in enumerate(messages[i : i + 10])]
+            await place.sqs.send_message_batch(QueueUrl=place.queue_url, Entries=entries)
+        messages[:] = late
+
+
+async def expected(place: Place, settings: S3Settings) -> State:
+    """Return f(bucket), reckoned from nothing but what the bucket holds in the end."""
+    state: State = {settings.collection: {}, "tenant": {}}
+    objects = await place.contents(PREFIX)
+    listed = (await place.s3.list_objects_v2(Bucket=place.bucket, Prefix=PREFIX)).get("Contents", [])
+    when = {item["Key"]: item["LastModified"] for item in listed}
+    files = {key: json.loads(objects.pop(key)) for key in FILES if key in objects}
+    spoken: set[str] = set()
+    for _, key in sorted((when[key].replace(microsecond=0), key) for key in files):
+        said = files[key]
+        if said["version"] == "chroma-v1" and said["path"].startswith(PREFIX):
+            spoken.add(said["path"])
+            if said["path"] in objects:
+                collection = said.get("target_collection_name", settings.collection)
+                state[collection][said["path"]] = (said["id"], objects[said["path"]])
+    if settings.auto_sync is AutoSync.DIRECT:
+        plain = {key: (chunk_prefix(key), body) for key, body in objects.items() if key not in spoken}
+        state[settings.collection] |= plain
+    return state
+
+
+def indexed(index: Mapping[str, Mapping[str, Indexed]]) -> Any:
+    """Return an index as `expected` writes it."""
+    return {
+        collection: {
+            key: (d.prefix, d.content)
+            for key, d in documents.items()
+            if not str(d.content).startswith("failed: metadata")
+        }
+        for collection, documents in ({"docs": {}, "tenant": {}} | dict(index)).items()
+    }
+
+
+@dataclass
+class Outcome:
+    """How a history ended."""
+
+    history: History
+    expected: State
+    indexed: State
+    after_reconcile: State
+    made: list[str]
+    dead: int
+    faults: int
+
+
+@dataclass(frozen=True)
+class World:
+    """What many histories can share."""
+
+    aws: Aws
+    clients: tuple[Any, Any]
+    connections: Connections
+
+
+@asynccontextmanager
+async def world(aws: Aws) -> AsyncIterator[World]:
+    connections = Connections(FAST)
+    async with aws.client("s3") as s3, aws.client("sqs") as sqs:
+        yield World(aws, (s3, sqs), connections)
+        await connections.close()
+
+
+async def live_through(
+    history: History, world: World, folder: Path, poller: type[QueuePoller] = QueuePoller, kill_at: float = 0.5
+) -> Outcome:
+    """Let a history happen to a daemon that is killed `kills` times, then reconcile once."""
+    index: dict[str, dict[str, Indexed]] = {}
+    source_ids: dict[str, S3Settings] = {}
+    proxied = FaultyProxy(world.aws.url, history.fault)
+    async with place(world.aws, queue={}, clients=world.clients) as p, proxied.running() as proxy:
+        settings = p.settings(proxy.url, auto_sync=history.auto_sync, path_prefix=PREFIX)
+        made: list[str] = []
+        for life in range(history.kills + 1):
+            async with daemon_on(folder, index, world.connections) as daemon:
+                daemon.made, daemon.s3 = made, source_ids
+                if not source_ids:
+                    await daemon.add(settings)
+                async with working(daemon, p, visibility_s=2, kind=poller) as work:
+                    if life == 0:
+                        await history.happen(p)
+                    if life < history.kills:
+                        await until_some_are_received(work.poller, int(len(history.sent) * kill_at))
+                    else:
+                        await work.until_quiet()
+                        return await reconciled(history, daemon, p, settings, proxy)
+    raise AssertionError
+
+
+async def until_some_are_received(poller: QueuePoller, count: int) -> None:
+    with anyio.move_on_after(5):
+        while poller.stats.received < count:  # noqa: ASYNC110 - a number, not an event
+            await anyio.sleep(0.01)
+
+
+async def reconciled(history: History, daemon: Daemon, p: Place, settings: S3Settings, proxy: FaultyProxy) -> Outcome:
+    goal = await expected(p, settings)
+    before = indexed(daemon.index)
+    source = (await daemon.all_sources())[0]
+    proxy.fault = lambda _: None
+    await daemon.invocations.create(source.id, Target(DB, settings.collection), Origin.SCHEDULE, {})
+    daemon.woken.set()
+    with anyio.fail_after(30):
+        while await daemon.invocations.due(1):  # noqa: ASYNC110 - it waits in a database
+            await anyio.sleep(0.02)
+    dead = len(await daemon.dead_letters.list())
+    return Outcome(history, goal, before, indexed(daemon.index), daemon.made, dead, proxy.faults)

@@ -1,0 +1,103 @@
+"""After any history, told badly over a bad line to a daemon that dies in between, the collections are f(bucket)."""
+
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from syncd.sources.s3.events import EventKind, parse_message
+from syncd.sources.s3.hand import Hand, Message
+from syncd.sources.s3.poller import QueuePoller
+from syncd.sources.s3.settings import AutoSync
+from tests.aws_servers import Aws
+from tests.sources.s3.histories import ONCE, History, Outcome, World, live_through, world
+
+SEEDS = range(50)
+AT_ONCE = 10
+
+
+def history(seed: int, **changes: Any) -> History:
+    mode = AutoSync.METADATA if seed % 5 == 4 else AutoSync.DIRECT
+    return History(seed, **{"drops": seed % 3 == 2, "auto_sync": mode, "kills": seed % 4 and 1} | changes)
+
+
+async def outcomes(
+    histories: list[History], aws: Aws, folder: Path, poller: type[QueuePoller] = QueuePoller
+) -> list[Outcome]:
+    found: list[Outcome] = []
+
+    async def one(history: History, shared: World) -> None:
+        found.append(await live_through(history, shared, folder / str(history.seed), poller))
+
+    async with world(aws) as shared, anyio.create_task_group() as group:
+        for each in histories:
+            (folder / str(each.seed)).mkdir()
+            group.start_soon(one, each, shared)
+    return found
+
+
+@pytest.mark.parametrize("first", range(0, len(SEEDS), AT_ONCE))
+async def test_the_collections_are_what_the_bucket_says(ministack: Aws, tmp_path: Path, first: int):
+    for outcome in await outcomes([history(seed) for seed in SEEDS[first : first + AT_ONCE]], ministack, tmp_path):
+        seed = outcome.history.seed
+        if not outcome.history.drops:
+            assert outcome.indexed == outcome.expected, f"seed {seed}, before any reconcile"
+        assert outcome.after_reconcile == outcome.expected, f"seed {seed}"
+        assert outcome.dead == 0
+        if not outcome.history.kills:
+            for key in ONCE:
+                deliveries = sum(key.split("/")[1][:6] in body.replace("+", " ") for body in outcome.history.sent)
+                assert outcome.made.count(key) <= max(deliveries, 1) + 4, f"seed {seed}: {key} made too often"
+
+
+async def test_the_order_of_events_does_not_matter(ministack: Aws, tmp_path: Path):
+    histories = [history(seed, drops=False, backwards=True) for seed in range(4)]
+    for outcome in await outcomes(histories, ministack, tmp_path):
+        assert outcome.indexed == outcome.expected, f"seed {outcome.history.seed}"
+
+
+async def test_the_same_holds_against_the_other_server(moto: Aws, tmp_path: Path):
+    for outcome in await outcomes([history(seed) for seed in range(4)], moto, tmp_path):
+        assert outcome.after_reconcile == outcome.expected, f"seed {outcome.history.seed}"
+
+
+class DeletesFirst(QueuePoller):
+    """A mistake: the message is deleted before its work is durable."""
+
+    async def _handle(self, hand: Hand, message: Message) -> None:
+        hand.finish(message)
+        await anyio.sleep(0.05)
+        await self._work_off(message)
+
+
+class TrustsEvents(QueuePoller):
+    """A mistake: what an event says is done, without a look."""
+
+    async def _work_off(self, message: Message) -> None:
+        for event in parse_message(message.body).events:
+            for source in self._concerned(event, await self._sources()):
+                if event.kind is EventKind.REMOVED:
+                    self._journal.daemon.index.setdefault("docs", {}).pop(event.key, None)
+                else:
+                    for invocation in await source.look_at(event.key):
+                        await self._journal.settled(invocation)
+
+
+@pytest.mark.parametrize("mistake", [DeletesFirst, TrustsEvents])
+async def test_the_check_notices_mistakes(ministack: Aws, tmp_path: Path, mistake: type[QueuePoller]):
+    backwards = mistake is TrustsEvents
+    histories = [
+        history(seed, drops=False, kills=1, auto_sync=AutoSync.DIRECT, backwards=backwards) for seed in range(8)
+    ]
+    wrong = [o for o in await outcomes(histories, ministack, tmp_path, mistake) if o.indexed != o.expected]
+    assert wrong
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("first", range(1000, 2000, AT_ONCE))
+async def test_a_thousand_more_histories(ministack: Aws, tmp_path: Path, first: int):
+    for outcome in await outcomes(
+        [history(seed, kills=2) for seed in range(first, first + AT_ONCE)], ministack, tmp_path
+    ):
+        assert outcome.after_reconcile == outcome.expected, f"seed {outcome.history.seed}"
