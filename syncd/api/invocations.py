@@ -60,7 +60,8 @@ async def create(request: web.Request) -> web.Response:
     asked = _asked(source, payload)
     target = Target(source.database, _collection(source, payload))
     await require_open(services, target)
-    invocation = await services.store.invocations.create(source.id, target, Origin.API, asked)
+    origin = Origin.BACKFILL if source.type is SourceType.S3 and not asked else Origin.API
+    invocation = await services.store.invocations.create(source.id, target, origin, asked)
     services.wake()
     return json_answer({"invocation_id": invocation.id}, 201)
 

@@ -195,3 +195,5 @@ class Source(Model):
     created_at: Moment
     name: str | None = None
     """Set for sources declared in the daemon's configuration file."""
+    collection_name: str | None = None
+    """The collection such a source was declared with."""

@@ -42,7 +42,9 @@ def source_view(source: SourceRecord) -> dict[str, Any]:
         "chunking": _chunking(source),
         "created_at": moment(source.created_at),
     }
-    return view if source.name is None else {**view, "name": source.name}
+    if source.name is None:
+        return view
+    return {**view, "name": source.name, "collection_name": source.settings.get("collection_name")}
 
 
 def source_item(source: SourceRecord, latest: Invocation | None) -> dict[str, Any]:

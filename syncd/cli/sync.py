@@ -61,7 +61,12 @@ async def request_body(client: Client, ident: str, args: argparse.Namespace) -> 
     source = await client.get(f"/api/v1/sources/{ident}")
     settings: dict[str, Any] = source[type_of(source)]
     kept: dict[str, Any] = settings.get("watch") or settings.get("schedule") or {}
-    collection = args.collection or kept.get("target_collection_name") or settings.get("collection_name")
+    collection = (
+        args.collection
+        or kept.get("target_collection_name")
+        or settings.get("collection_name")
+        or source.get("collection_name")
+    )
     if not collection:
         raise PermanentError("say which collection to write with --collection")
     body: dict[str, Any] = {"target_collection_name": collection}

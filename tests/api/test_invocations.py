@@ -71,8 +71,7 @@ async def test_a_wrong_github_invocation_is_400(api, wrong):
 
 
 S3_WRONG = {
-    "no key": {},
-    "null key": {"object_key": None},
+    "metadata without a key": {"metadata": {"a": 1}},
     "empty key": {"object_key": ""},
     "outside the prefix": {"object_key": "out/a"},
     "long key": {"object_key": "in/" + "a" * 1024},
@@ -95,6 +94,14 @@ S3_WRONG = {
 async def test_a_wrong_s3_invocation_is_400(api, wrong):
     source_id = await api.make_source(s3={**S3, **KEYS, "path_prefix": "in/"})
     assert (await api.post(f"/api/v1/sources/{source_id}/invocations", wrong))[0] == 400
+
+
+async def test_an_s3_invocation_without_a_key_is_a_backfill(api):
+    source_id = await api.make_source(s3={**S3, **KEYS})
+    status, answer = await api.post(f"/api/v1/sources/{source_id}/invocations", {})
+    assert status == 201, answer
+    (invocation,) = await api.store.invocations.list()
+    assert (invocation.origin, invocation.request) == ("backfill", {})
 
 
 async def test_an_upload_source_has_no_runs_of_its_own(api, store):

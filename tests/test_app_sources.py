@@ -1,0 +1,139 @@
+"""The real program on a bucket with its event queue, and on a website."""
+
+import asyncio
+import json
+
+import pytest
+from aiohttp import web
+
+from tests.aws_servers import KEY, REGION, Aws
+from tests.daemon import Daemon, held
+from tests.serving import serve
+from tests.test_app import configuration, syncd, until
+
+
+def documents(daemon: Daemon) -> dict[str, str]:
+    """Return the indexed documents: key to the text of their chunks."""
+    rows = daemon.rows(
+        "SELECT d.key, group_concat(c.text, '') FROM documents d JOIN chunks c ON c.document_id = d.id "
+        "WHERE d.state = 'indexed' GROUP BY d.key"
+    )
+    return dict(rows)
+
+
+async def prepared(aws: Aws, bucket: str) -> str:
+    """Make a bucket whose events arrive in a queue, and return the queue's URL."""
+    async with aws.client("s3") as s3, aws.client("sqs") as sqs:
+        queue_url = (await sqs.create_queue(QueueName=f"{bucket}-events"))["QueueUrl"]
+        attributes = await sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])
+        await s3.create_bucket(Bucket=bucket)
+        configuration = {
+            "QueueArn": attributes["Attributes"]["QueueArn"],
+            "Events": ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"],
+        }
+        await s3.put_bucket_notification_configuration(
+            Bucket=bucket, NotificationConfiguration={"QueueConfigurations": [configuration]}
+        )
+    return queue_url
+
+
+async def put(aws: Aws, bucket: str, **objects: str | None) -> None:
+    async with aws.client("s3") as s3:
+        for name, text in objects.items():
+            key = f"docs/{name}.md"
+            if text is None:
+                await s3.delete_object(Bucket=bucket, Key=key)
+            else:
+                await s3.put_object(Bucket=bucket, Key=key, Body=text.encode())
+
+
+def test_a_bucket_is_backfilled_and_followed_by_its_events(aws, minilm_folder, tmp_path, fresh_name):
+    bucket = fresh_name
+    queue_url = asyncio.run(prepared(aws, bucket))
+    asyncio.run(put(aws, bucket, before="# Before\n\nThis was here first.\n"))
+    source = f"""
+[[sources]]
+name = "bucket"
+type = "s3"
+bucket_name = "{bucket}"
+region = "{REGION}"
+collection = "{bucket}"
+path_prefix = "docs/"
+auto_sync = "direct"
+queue_url = "{queue_url}"
+endpoint_url = "{aws.url}"
+path_style = true
+"""
+    keys = {"AWS_ACCESS_KEY_ID": KEY.access_key_id, "AWS_SECRET_ACCESS_KEY": KEY.secret_access_key}
+    daemon = Daemon(tmp_path, configuration(minilm_folder, source), environment=keys).start()
+    try:
+        until(lambda: documents(daemon) == {"docs/before.md": "# Before\n\nThis was here first.\n"})
+        asyncio.run(
+            put(aws, bucket, after="# After\n\nAn event told of this.\n", before="# Before\n\nAnd now it changed.\n")
+        )
+        until(lambda: {k: v.splitlines()[-1] for k, v in documents(daemon).items()} == {
+            "docs/after.md": "An event told of this.",
+            "docs/before.md": "And now it changed.",
+        })  # fmt: skip
+        asyncio.run(put(aws, bucket, before=None))
+        until(lambda: list(documents(daemon)) == ["docs/after.md"])
+        until(lambda: daemon.unsettled() == 0)
+        chroma = daemon.announced()["chroma"]
+        rows = held(chroma["host"], chroma["port"], bucket).rows
+        assert [metadata["key"] for _, metadata in rows.values()] == ["docs/after.md"]
+    finally:
+        assert daemon.stop() == 0
+
+
+PAGES = {
+    "/": '<html><head><title>Home</title></head><body><main><h1>Home</h1><p>Welcome to the orchard.</p><a href="/pears">pears</a>'
+    '<a href="/plums">plums</a></main></body></html>',
+    "/pears": "<html><head><title>Pears</title></head><body><main><h1>Pears</h1><p>Pears ripen off the tree.</p></main></body></html>",
+    "/plums": "<html><head><title>Plums</title></head><body><main><h1>Plums</h1><p>Plums dry into prunes.</p></main></body></html>",
+}
+
+
+@pytest.fixture
+def site():
+    pages = dict(PAGES)
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.path not in pages:
+            return web.Response(status=404)
+        return web.Response(text=pages[request.path], content_type="text/html")
+
+    with serve(answer) as url:
+        yield url, pages
+
+
+def test_a_site_is_crawled_and_crawled_again(site, minilm_folder, tmp_path):
+    url, pages = site
+    host = url.removeprefix("http://")
+    source = f"""
+[web]
+rate_per_s = 0
+allow_private_addresses = ["{host}"]
+[[sources]]
+name = "orchard"
+type = "web_scrape"
+starting_url = "{url}/"
+collection = "orchard"
+"""
+    daemon = Daemon(tmp_path, configuration(minilm_folder, source)).start()
+    try:
+        first = syncd(daemon, "sync", "orchard", "--json")
+        assert first.returncode == 0, first.stderr + daemon.log()
+        assert json.loads(first.stdout)["counts"]["indexed"] == 3
+        found = syncd(daemon, "search", "how are prunes made?", "--collection", "orchard", "--limit", "1", "--json")
+        assert json.loads(found.stdout)["metadata"]["url"] == f"{url}/plums"
+        refused = syncd(daemon, "sync", "orchard")
+        assert refused.returncode == 1
+        assert "finished_ingest" in refused.stderr
+        del pages["/pears"]
+        pages["/"] = pages["/"].replace('<a href="/pears">pears</a>', "")
+        again = syncd(daemon, "sync", "orchard", "--collection", "orchard-2", "--json")
+        assert again.returncode == 0, again.stderr
+        counts = json.loads(again.stdout)["counts"]
+        assert (counts["indexed"], counts["chunks_reused"]) == (2, 1)
+    finally:
+        assert daemon.stop() == 0
