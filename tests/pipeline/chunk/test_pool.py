@@ -1,29 +1,47 @@
-"""Chunkers in processes of their own: what they give is what chunk_document gives, and a crash costs little."""
-
-from __future__ import annotations
+"""What a text does to its chunker's process stays there."""
 
 import anyio
+import pytest
 
-from syncd.model import Chunking, PageMark, Part
+from syncd.errors import PermanentError
+from syncd.model import Chunking, Part
 from syncd.pipeline.chunk import chunk_document
 from syncd.pipeline.chunk.pool import ChunkerPool
+from tests.models import in_its_own_task
+from tests.runtime.running import running
 
-PARTS = [Part("# A\n\nOne.\n", "markdown", (PageMark(0, 1, "Slide 1"),)), Part("def f():\n    return 1\n", "code")]
+
+@pytest.fixture
+async def pool():
+    made = ChunkerPool(2, "tests.pipeline.chunk.faulty_worker", time_limit_s=5.0)
+    async with in_its_own_task(running(made)):
+        yield made
 
 
-async def test_a_process_gives_what_the_function_gives():
-    pool = ChunkerPool()
+def parts(text: str) -> list[Part]:
+    return [Part(text, "markdown")]
+
+
+async def test_the_chunks_are_those_of_the_chunker_itself(pool):
+    text = "# One\n\nwords é\n\n# Two\n\nmore words\n" * 20
+    chunking = Chunking(target_size_bytes=100)
+    assert list(await pool.split(parts(text), "a.md", chunking)) == list(chunk_document(parts(text), "a.md", chunking))
+
+
+async def test_a_process_that_dies_once_is_replaced_and_the_text_tried_again(pool, tmp_path):
+    chunks = await pool.split(parts("die once"), str(tmp_path / "a.md"), Chunking())
+    assert [chunk.text for chunk in chunks] == ["die once"]
+
+
+@pytest.mark.parametrize("text", ["die always", "hang", "bug"])
+async def test_a_text_that_kills_or_hangs_its_process_is_refused_and_the_others_go_on(pool, text):
     async with anyio.create_task_group() as group:
-        await group.start(pool.run)
-        chunks = await pool.split(PARTS, "a.py", Chunking(target_size_bytes=100))
-        group.cancel_scope.cancel()
-    assert list(chunks) == list(chunk_document(PARTS, "a.py", Chunking(target_size_bytes=100)))
 
+        async def fine():
+            for _ in range(3):
+                assert await pool.split(parts("fine"), "a.md", Chunking())
 
-async def test_a_text_whose_parse_kills_the_process_is_cut_as_text_and_says_so():
-    pool = ChunkerPool(module="tests.pipeline.chunk.fragile_worker")
-    async with anyio.create_task_group() as group:
-        await group.start(pool.run)
-        chunks = await pool.split([PARTS[1]], "a.py", Chunking())
-        group.cancel_scope.cancel()
-    assert [(chunk.text, chunk.note) for chunk in chunks] == [(PARTS[1].text, "parser failed")]
+        group.start_soon(fine)
+        with pytest.raises(PermanentError, match="could not be split"):
+            await pool.split(parts(text), "a.md", Chunking())
+    assert await pool.split(parts("fine again"), "a.md", Chunking())
