@@ -1,0 +1,50 @@
+"""Markdown as written by our own readers: tables, headings, lists."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+_BREAK = re.compile(r"\s*\n\s*")
+_BLOCK_START = re.compile(r"^(\s*)([#>]|[-+*](?=\s)|\d{1,9}[.)](?=\s))")
+
+
+def cell(text: str) -> str:
+    """Return `text` fit for one table cell: bars escaped, line ends as <br>."""
+    return _BREAK.sub("<br>", text.strip()).replace("|", "\\|")
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Return a GFM table whose first row is the header; short rows are padded. '' for no cells."""
+    width = max((len(row) for row in rows), default=0)
+    if not width:
+        return ""
+    lines = ["| " + " | ".join([*map(cell, row), *[""] * (width - len(row))]) + " |" for row in rows]
+    lines.insert(1, "|" + " --- |" * width)
+    return "\n".join(lines)
+
+
+def heading(level: int, text: str) -> str:
+    """Return an ATX heading of level 1 to 6 on one line; '' for blank text."""
+    text = " ".join(text.split())
+    return f"{'#' * min(max(level, 1), 6)} {text}" if text else ""
+
+
+def paragraph(text: str) -> str:
+    """Return `text` as a paragraph that no Markdown reader takes for another block."""
+    text = text.strip()
+    return _BLOCK_START.sub(r"\1\\\2", text) if _BLOCK_START.match(text) else text
+
+
+def item(text: str, depth: int, number: int | None) -> str:
+    """Return one list item at `depth` (0 outermost); `number` None is a bullet. Its other lines are indented with it."""
+    marker = "-" if number is None else f"{number}."
+    indent = "    " * depth
+    body = text.strip().replace("\n", "\n" + indent + " " * (len(marker) + 1))
+    return f"{indent}{marker} {body}"
+
+
+def picture(alt: str) -> str:
+    """Return the placeholder of a picture: its words only, since the picture itself is not stored."""
+    alt = " ".join(alt.split()).replace("[", "(").replace("]", ")")
+    return f"![{alt}]()" if alt else ""

@@ -1,0 +1,97 @@
+"""Pictures: their words (alt text, what can be read in them) inside documents, and picture files as documents."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import warnings
+from collections.abc import Iterator
+
+from PIL import Image, UnidentifiedImageError
+
+from syncd.errors import PermanentError
+from syncd.pipeline.parse import gfm, ocr
+from syncd.pipeline.parse.task import Markdown, Piece, Task
+
+_MAX_PICTURES = 500
+_MAX_DESCRIBED_SIDE = 1024
+_GENERIC_ALT = ("image", "picture", "grafik", "bild", "photo", "logo", "graphic")
+_UNREADABLE = (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError, EOFError)
+
+
+def read(task: Task) -> Iterator[Piece]:
+    """Yield the text seen in a picture file, one page mark a frame. Raises PermanentError: damaged, too large, no text."""
+    out = Markdown(task.limits)
+    try:
+        with warnings.catch_warnings(), Image.open(task.path) as picture:
+            warnings.simplefilter("ignore")
+            frames = getattr(picture, "n_frames", 1) if picture.format == "TIFF" else 1
+            for frame in range(frames):
+                picture.seek(frame)
+                _check_size(picture, task)
+                out.page(frame + 1)
+                page = picture.convert("RGB")
+                if task.pictures:
+                    out.picture(_small(page))
+                out.blocks(ocr.page_blocks(page, task.ocr))
+                yield out.take()
+    except _UNREADABLE as error:
+        raise PermanentError(f"{task.name} is not a picture that can be opened: {error}") from error
+
+
+def _check_size(picture: Image.Image, task: Task) -> None:
+    if picture.width * picture.height > task.limits.pixels:
+        raise PermanentError(
+            f"{task.name} has {picture.width} x {picture.height} pixels, over {task.limits.pixels // 10**6} million"
+        )
+
+
+class Pictures:
+    """The words of the pictures in one document; each picture is looked at once."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._seen: dict[bytes, str] = {}
+        self._taken: list[bytes] = []
+
+    def words(self, data: bytes | None, alt: str) -> str:
+        """Return Markdown for a picture: alt text and what OCR reads in it; '' when it says nothing."""
+        alt = "" if alt.strip().lower().rstrip("0123456789 .") in _GENERIC_ALT else alt
+        read_text = self._read(data) if data else ""
+        if read_text and alt:
+            return gfm.picture(f"{alt}. Text in the picture: {read_text}")
+        return gfm.picture(alt or (f"Text in the picture: {read_text}" if read_text else ""))
+
+    def taken(self) -> list[bytes]:
+        """Return the pictures to be described since the last call."""
+        taken, self._taken = self._taken, []
+        return taken
+
+    def _read(self, data: bytes) -> str:
+        digest = hashlib.sha256(data).digest()
+        if digest not in self._seen and len(self._seen) < _MAX_PICTURES:
+            self._seen[digest] = self._look(data)
+        return self._seen.get(digest, "")
+
+    def _look(self, data: bytes) -> str:
+        settings = self._task.ocr
+        try:
+            with warnings.catch_warnings(), Image.open(io.BytesIO(data)) as picture:
+                warnings.simplefilter("ignore")
+                small = min(picture.size) < settings.min_side_pixels
+                if small or picture.width * picture.height > self._task.limits.pixels:
+                    return ""
+                page = picture.convert("RGB")
+        except _UNREADABLE:
+            return ""  # a broken picture is no reason to lose its document
+        if self._task.pictures:
+            self._taken.append(_small(page))
+        return ocr.picture_text(page, settings)
+
+
+def _small(picture: Image.Image) -> bytes:
+    picture = picture.copy()
+    picture.thumbnail((_MAX_DESCRIBED_SIDE, _MAX_DESCRIBED_SIDE))
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=85)
+    return out.getvalue()

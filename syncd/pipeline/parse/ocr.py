@@ -1,0 +1,152 @@
+"""Text in pictures: Tesseract (inside liteparse) where its language data is installed, else RapidOCR, whose wheel brings its own."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from syncd.pipeline.parse.task import Ocr
+
+_TESSDATA = (
+    "/usr/share/tesseract-ocr/5/tessdata",
+    "/usr/share/tesseract-ocr/4.00/tessdata",
+    "/usr/share/tessdata",
+    "/usr/local/share/tessdata",
+)
+_MAX_SIDE = 2200
+_MIN_SIDE = 1000
+_MIN_LETTERS = 4
+_MIN_WORDS = 2
+
+
+def tessdata(languages: Sequence[str]) -> str | None:
+    """Return the folder that holds the data of all `languages`; None when there is none."""
+    folders = [os.environ.get("TESSDATA_PREFIX", ""), *_TESSDATA]
+    for folder in filter(None, folders):
+        if all(Path(folder, f"{language}.traineddata").is_file() for language in languages):
+            return folder
+    return None
+
+
+@cache
+def liteparse(languages: tuple[str, ...], pages: str | None = None) -> Any:
+    """Return a liteparse parser with OCR by Tesseract for `languages`, or without any when they are ()."""
+    from liteparse.parser import LiteParse
+
+    reading: dict[str, Any] = {"ocr_enabled": False}
+    if languages:
+        # without the path it would fetch language data from the network
+        reading = {"ocr_enabled": True, "ocr_language": "+".join(languages), "tessdata_path": tessdata(languages)}
+        reading["ocr_failure_fatal"] = False
+    return LiteParse(**reading, output_format="markdown", target_pages=pages, num_workers=1, quiet=True)
+
+
+def page_blocks(page: Image.Image, settings: Ocr) -> Iterable[str]:
+    """Return the Markdown blocks of a scanned page; nothing when OCR is off or sees nothing."""
+    if not settings.enabled:
+        return
+    page = _scaled(page)
+    if tessdata(settings.languages):
+        result = liteparse(settings.languages).parse(_png(page))
+        yield from (found.markdown for found in result.pages)
+        return
+    yield from paragraphs(_rapid_boxes(page, settings.min_confidence))
+
+
+def picture_text(picture: Image.Image, settings: Ocr) -> str:
+    """Return what can be read in a picture on one line; '' when it is too little or too unsure to be writing."""
+    if not settings.enabled:
+        return ""
+    picture = _scaled(picture)
+    if tessdata(settings.languages):
+        result = liteparse(settings.languages).parse(_png(picture))
+        words = [
+            item.text
+            for page in result.pages
+            for item in page.text_items
+            if (item.confidence or 0) >= settings.min_confidence
+        ]
+    else:
+        words = [text for _, text in _rapid_boxes(picture, settings.min_confidence)]
+    return _plausible(" ".join(" ".join(words).split()))
+
+
+def _plausible(text: str) -> str:
+    """Return `text` when it looks like writing rather than shapes taken for letters."""
+    words = [word for word in text.split() if sum(character.isalnum() for character in word) >= 2]
+    letters = sum(character.isalnum() for character in text)
+    dense = letters >= 0.6 * len(text.replace(" ", ""))
+    return text if dense and letters >= _MIN_LETTERS and len(words) >= _MIN_WORDS else ""
+
+
+def _scaled(picture: Image.Image) -> Image.Image:
+    longest = max(picture.size)
+    if longest > _MAX_SIDE:
+        scale = _MAX_SIDE / longest
+    elif longest < _MIN_SIDE:
+        scale = min(3.0, _MIN_SIDE / longest)
+    else:
+        return picture
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    return picture.resize(size, Image.Resampling.LANCZOS)
+
+
+def _png(picture: Image.Image) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, "PNG", compress_level=1)
+    return out.getvalue()
+
+
+@cache
+def _rapid() -> Any:
+    from rapidocr import RapidOCR
+
+    parameters = {
+        "EngineConfig.onnxruntime.intra_op_num_threads": 1,
+        "EngineConfig.onnxruntime.inter_op_num_threads": 1,
+        "Global.log_level": "error",
+    }
+    return RapidOCR(params=parameters)
+
+
+Box = tuple[float, float, float, float]
+
+
+def _rapid_boxes(picture: Image.Image, min_confidence: float) -> list[tuple[Box, str]]:
+    """Return (left, top, right, bottom) and text of each line seen, in the engine's reading order."""
+    import numpy as np
+
+    seen = _rapid()(np.asarray(picture)[:, :, ::-1])
+    if seen.boxes is None or seen.txts is None:
+        return []
+    found: list[tuple[Box, str]] = []
+    for corners, text, score in zip(seen.boxes, seen.txts, seen.scores, strict=True):
+        if score >= min_confidence:
+            across, down = [float(x) for x, _ in corners], [float(y) for _, y in corners]
+            found.append(((min(across), min(down), max(across), max(down)), str(text)))
+    return found
+
+
+def paragraphs(lines: Sequence[tuple[Box, str]]) -> Iterable[str]:
+    """Join lines that stand close below each other into paragraphs, those beside each other into one line."""
+    held: list[str] = []
+    last: Box | None = None
+    for box, text in sorted(lines, key=lambda line: (round(line[0][1] / max(line[0][3] - line[0][1], 1)), line[0][0])):
+        height = box[3] - box[1]
+        if last is not None and box[1] - last[3] > 0.9 * height:
+            yield "\n".join(held)
+            held = []
+        beside = last is not None and min(box[3], last[3]) - max(box[1], last[1]) > 0.5 * height
+        if beside and held:
+            held[-1] += " " + text
+        else:
+            held.append(text)
+        last = box
+    if held:
+        yield "\n".join(held)

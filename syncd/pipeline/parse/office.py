@@ -1,0 +1,80 @@
+"""Word and PowerPoint 97-2003 files, through LibreOffice where it is installed: they become docx or pptx first."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+import anyio
+
+from syncd.errors import PermanentError
+from syncd.pipeline.parse.formats import Format
+from syncd.pipeline.parse.jail import Limits, confine, limit_cpu
+from syncd.pipeline.parse.seccomp import Allowance
+from syncd.runtime.launch import die_with_parent
+from syncd.runtime.process import Child, environment, python
+
+PACKAGES = "libreoffice-writer-nogui libreoffice-impress-nogui"
+_MEMORY_BYTES = 4 << 30
+_FILE_BYTES = 1 << 30
+_OPEN_FILES = 1024
+_PRESENTATION = "PowerPoint Document".encode("utf-16-le")
+
+
+async def convert_legacy(path: Path, name: str, scratch: Path, limit_s: float) -> tuple[Path, Format]:
+    """Return the file LibreOffice makes of `path` inside `scratch`, and its format. Waits at most `limit_s`.
+
+    Raises PermanentError when LibreOffice is missing, naming the packages, or cannot read the file.
+    """
+    program = shutil.which("soffice")
+    if program is None:
+        raise PermanentError(
+            f"{name} needs LibreOffice to be read, which is not installed: apt-get install "
+            f"--no-install-recommends {PACKAGES}, or save it as .docx or .pptx"
+        )
+    source, extension, found = await anyio.to_thread.run_sync(_kind, path)
+    out = scratch / "converted"
+    shutil.rmtree(out, ignore_errors=True)
+    command = python(
+        "syncd.pipeline.parse.office", str(scratch), str(limit_s), program, extension, str(source), str(out)
+    )
+    child = await Child.spawn("soffice", command, env=environment(HOME=str(scratch), TMPDIR=str(scratch)))
+    try:
+        with anyio.fail_after(limit_s):
+            await child.wait()
+    except TimeoutError as error:
+        raise PermanentError(f"{name} took LibreOffice longer than {limit_s:g} s: it was given up") from error
+    finally:
+        await child.end(0)
+    made = out / f"{source.stem}.{extension}"
+    if not made.exists():
+        raise PermanentError(f"{name} cannot be read by LibreOffice: it is damaged, encrypted or of another kind")
+    return made, found
+
+
+def _kind(path: Path) -> tuple[Path, str, Format]:
+    """Rename the file so that LibreOffice, which goes by names, takes the right filter."""
+    data = path.read_bytes()
+    if _PRESENTATION in data:
+        return path.rename(path.with_suffix(".ppt")), "pptx", Format.PPTX
+    suffix = ".rtf" if data.startswith(b"{\\rtf") else ".doc"
+    return path.rename(path.with_suffix(suffix)), "docx", Format.DOCX
+
+
+def main(arguments: list[str]) -> None:
+    """Put this process into the jail, with local sockets and programs left to it, and become LibreOffice."""
+    scratch, limit_s, program, extension, source, out = arguments
+    die_with_parent(signal.SIGKILL)
+    confine(Path(scratch), Limits(_MEMORY_BYTES, _FILE_BYTES, _OPEN_FILES), Allowance.OFFICE)
+    limit_cpu(float(limit_s))
+    profile = Path(scratch, "office-profile").as_uri()
+    command = [program, "--headless", "--norestore", "--nolockcheck", f"-env:UserInstallation={profile}"]
+    command += ["--convert-to", extension, "--outdir", out, source]
+    os.execv(program, command)  # noqa: S606 - becoming LibreOffice is this module's purpose
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

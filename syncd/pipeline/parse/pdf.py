@@ -1,0 +1,120 @@
+"""PDF: liteparse in windows of pages, held against PDFium's own text; pages without a text layer are read by OCR."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from typing import Any
+
+from syncd.errors import PermanentError
+from syncd.pipeline.parse import ocr
+from syncd.pipeline.parse.image import Pictures
+from syncd.pipeline.parse.task import PAGES_PER_PART, Markdown, Piece, Task
+
+_SCAN_PAGES_PER_PART = 10
+_pdfium: Any = import_module("pypdfium2")  # it carries no type information
+_FEW_CHARACTERS = 16
+_RENDER_SCALE = 200 / 72
+_MAX_RENDERED_PIXELS = 12_000_000
+
+
+def read(task: Task) -> Iterator[Piece]:
+    """Yield windows of pages, a page mark each. Raises PermanentError: damaged, encrypted, too many pages."""
+    document = _open(task)
+    try:
+        pages = len(document)
+        if pages > task.limits.pages:
+            raise PermanentError(f"{task.name} has {pages:,} pages, over the limit of {task.limits.pages:,}: split it")
+        out = Markdown(task.limits)
+        for first in range(1, pages + 1, PAGES_PER_PART):
+            yield from _window(task, document, range(first, min(first + PAGES_PER_PART, pages + 1)), out)
+    finally:
+        document.close()
+
+
+def _open(task: Task) -> Any:
+    try:
+        return _pdfium.PdfDocument(str(task.path))
+    except _pdfium.PdfiumError as error:
+        if "password" in str(error).lower():
+            raise PermanentError(f"{task.name} is encrypted: save it without a password") from error
+        raise PermanentError(f"{task.name} is a damaged PDF: it cannot be opened ({error})") from error
+
+
+def _window(task: Task, document: Any, numbers: range, out: Markdown) -> Iterator[Piece]:
+    parsed = _parse(task, numbers)
+    scanned = 0
+    for number in numbers:
+        page = parsed.get(number)
+        text = page.markdown if page is not None else ""
+        plain = _plain_text(document, number)
+        label = (page.page_label or "") if page is not None else ""
+        out.page(number, label)
+        if len(text.strip()) < _FEW_CHARACTERS and len(plain.strip()) < _FEW_CHARACTERS:
+            scanned += 1
+            out.blocks(_scan(task, document, number))
+        else:
+            out.block(text if covers(text, plain) else plain)
+        if scanned and scanned % _SCAN_PAGES_PER_PART == 0:
+            yield out.take()
+    yield out.take()
+
+
+def _parse(task: Task, numbers: range) -> dict[int, Any]:
+    from liteparse.parser import LiteParse
+    from liteparse.types import ParseError
+
+    parser = LiteParse(
+        ocr_enabled=False,
+        output_format="markdown",
+        target_pages=f"{numbers[0]}-{numbers[-1]}",
+        continue_on_page_error=True,
+        quiet=True,
+    )
+    try:
+        return {page.page_num: page for page in parser.parse(str(task.path)).pages}
+    except (ParseError, RuntimeError, ValueError):
+        return {}  # PDFium's plain text stands in for these pages
+
+
+def _plain_text(document: Any, number: int) -> str:
+    try:
+        page = document[number - 1]
+        text_page = page.get_textpage()
+        text: str = text_page.get_text_bounded()
+        text_page.close()
+        page.close()
+    except _pdfium.PdfiumError:
+        return ""
+    return text.replace("\r\n", "\n").replace("\ufffe", "")
+
+
+def covers(markdown: str, plain: str) -> bool:
+    """Say whether `markdown` holds at least two thirds of the words that `plain` has."""
+    words = Counter(_words(plain))
+    return sum((words & Counter(_words(markdown))).values()) * 3 >= sum(words.values()) * 2
+
+
+def _words(text: str) -> Sequence[str]:
+    return re.findall(r"\w+", text)
+
+
+def _scan(task: Task, document: Any, number: int) -> Iterator[str]:
+    if not task.ocr.enabled:
+        return
+    try:
+        page = document[number - 1]
+        width, height = page.get_size()
+        scale = min(_RENDER_SCALE, (_MAX_RENDERED_PIXELS / max(width * height, 1)) ** 0.5)
+        image = page.render(scale=scale).to_pil().convert("RGB")
+        page.close()
+    except _pdfium.PdfiumError:
+        return
+    if not image.getbbox() or image.getextrema() == ((255, 255),) * 3:
+        return
+    yield from ocr.page_blocks(image, task.ocr)
+
+
+__all__ = ["Pictures", "covers", "read"]

@@ -1,0 +1,137 @@
+"""PowerPoint presentations: slides in order with titles, bullets, tables, pictures, charts and speaker notes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from xml.etree.ElementTree import Element
+
+from syncd.errors import PermanentError
+from syncd.pipeline.parse import gfm
+from syncd.pipeline.parse.archive import Package, open_package
+from syncd.pipeline.parse.charts import chart_table
+from syncd.pipeline.parse.image import Pictures
+from syncd.pipeline.parse.pptx_text import A, Bullets, P, R, paragraphs, placeholder
+from syncd.pipeline.parse.task import Markdown, Piece, Task
+
+_SLIDES_PER_PART = 50
+_TITLES = ("title", "ctrTitle")
+_FURNITURE = ("dt", "ftr", "sldNum", "hdr")
+_CHART = "{http://schemas.openxmlformats.org/drawingml/2006/chart}chart"
+_MC = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
+
+
+def read(task: Task) -> Iterator[Piece]:
+    """Yield the slides, a page mark each, some dozens a part. Raises PermanentError when damaged or over its limits."""
+    with open_package(task.path, task.name, task.limits) as package:
+        main = next((target for kind, target in package.relations("").values() if kind == "officeDocument"), "")
+        root = package.xml(main)
+        if root is None:
+            raise PermanentError(f"{task.name} is damaged: it has no list of slides")
+        relations = package.relations(main)
+        out = Markdown(task.limits)
+        pictures = Pictures(task)
+        entries = [entry.get(R + "id", "") for entry in root.iter(P + "sldId")]
+        for number, identity in enumerate(entries, 1):
+            out.page(number)
+            slide = _Slide(package, relations.get(identity, ("", ""))[1], pictures)
+            for block in slide.blocks():
+                out.block(block)
+                for data in pictures.taken():
+                    out.picture(data)
+            if number % _SLIDES_PER_PART == 0:
+                yield out.take()
+        yield out.take()
+
+
+class _Slide:
+    def __init__(self, package: Package, member: str, pictures: Pictures) -> None:
+        self._package = package
+        self._pictures = pictures
+        self._root = package.xml(member)
+        self._relations = package.relations(member) if member else {}
+        layout = self._part("slideLayout")
+        master = self._related(layout, "slideMaster") if layout else ""
+        self._bullets = Bullets(package.xml(layout) if layout else None, package.xml(master) if master else None)
+
+    def _part(self, kind: str) -> str:
+        return next((target for found, target in self._relations.values() if found == kind), "")
+
+    def _related(self, member: str, kind: str) -> str:
+        return next((target for found, target in self._package.relations(member).values() if found == kind), "")
+
+    def blocks(self) -> Iterator[str]:
+        if self._root is None:
+            return
+        tree = self._root.find(f"{P}cSld/{P}spTree")
+        shapes = list(_flat(tree)) if tree is not None else []
+        # a title often lies on top of the others in drawing order
+        shapes.sort(key=lambda shape: (placeholder(shape)[0] or "") not in _TITLES)
+        for shape in shapes:
+            yield from self._shape(shape)
+        yield from self._notes()
+
+    def _shape(self, shape: Element) -> Iterator[str]:
+        kind = placeholder(shape)[0]
+        if kind in _FURNITURE:
+            return
+        if shape.tag == P + "pic":
+            yield self._picture(shape)
+        elif shape.tag == P + "graphicFrame":
+            yield from self._frame(shape)
+        elif (body := shape.find(P + "txBody")) is not None:
+            if kind in _TITLES:
+                yield gfm.heading(1, " ".join(text for _, text in self._bullets.lines(body, shape)))
+            else:
+                yield from paragraphs(self._bullets.lines(body, shape))
+
+    def _picture(self, shape: Element) -> str:
+        named = shape.find(f"{P}nvPicPr/{P}cNvPr")
+        blip = shape.find(f"{P}blipFill/{A}blip")
+        target = self._relations.get(blip.get(R + "embed", ""), ("", ""))[1] if blip is not None else ""
+        alt = named.get("descr", "") if named is not None else ""
+        return self._pictures.words(self._package.read(target) if target else None, alt)
+
+    def _frame(self, frame: Element) -> Iterator[str]:
+        for table in frame.iter(A + "tbl"):
+            yield gfm.table(list(self._rows(table)))
+        for chart in frame.iter(_CHART):
+            target = self._relations.get(chart.get(R + "id", ""), ("", ""))[1]
+            yield from chart_table(self._package.xml(target) if target else None)
+
+    def _rows(self, table: Element) -> Iterator[list[str]]:
+        """Yield a table's rows; merged cells repeat their text, so that every row can be understood alone."""
+        above: list[str] = []
+        for row in table.findall(A + "tr"):
+            out: list[str] = []
+            for cell in row.findall(A + "tc"):
+                body = cell.find(A + "txBody")
+                if cell.get("hMerge") in ("1", "true") and out:
+                    text = out[-1]
+                elif cell.get("vMerge") in ("1", "true") and len(out) < len(above):
+                    text = above[len(out)]
+                else:
+                    text = "\n".join(paragraphs(self._bullets.lines(body, None))) if body is not None else ""
+                out.append(text)
+            above = out
+            yield out
+
+    def _notes(self) -> Iterator[str]:
+        member = self._part("notesSlide")
+        root = self._package.xml(member) if member else None
+        tree = root.find(f"{P}cSld/{P}spTree") if root is not None else None
+        for shape in _flat(tree) if tree is not None else ():
+            body = shape.find(P + "txBody")
+            if placeholder(shape)[0] == "body" and body is not None:
+                text = "\n\n".join(paragraphs(self._bullets.lines(body, None)))
+                if text.strip():
+                    yield f"Notes: {text}"
+
+
+def _flat(tree: Element) -> Iterator[Element]:
+    """Yield shapes in drawing order, looking through groups and taking the newest form of what is kept in several."""
+    for child in tree:
+        if child.tag in (P + "sp", P + "pic", P + "graphicFrame"):
+            yield child
+        elif child.tag in (P + "grpSp", _MC + "AlternateContent"):
+            chosen = child.find(_MC + "Choice") if child.tag != P + "grpSp" else child
+            yield from _flat(chosen if chosen is not None else child)

@@ -1,0 +1,104 @@
+"""Text bodies of slides: which paragraphs are list items, said by the shape, its layout or the master."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from xml.etree.ElementTree import Element
+
+from syncd.pipeline.parse import gfm
+from syncd.pipeline.parse.omml import M, to_latex
+
+A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
+P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
+R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
+
+Line = tuple[tuple[int, bool] | None, str]
+"""(depth, numbered) of a list item or None, and its text."""
+
+
+def placeholder(shape: Element) -> tuple[str | None, str]:
+    """Return the kind of placeholder a shape is ('title', 'body', 'obj', … or None) and its number."""
+    found = next((node for node in shape.iter(P + "ph")), None) if shape.tag != A + "tc" else None
+    return (None, "") if found is None else (found.get("type", "obj"), found.get("idx", ""))
+
+
+class Bullets:
+    """Looks up where bullets come from, through the layout and the master of one slide."""
+
+    def __init__(self, layout: Element | None, master: Element | None) -> None:
+        self._layout = layout
+        self._master = master
+
+    def lines(self, body: Element, shape: Element | None) -> Iterator[Line]:
+        """Yield the paragraphs of a text body that hold text."""
+        for paragraph in body.findall(A + "p"):
+            text = paragraph_text(paragraph)
+            if not text.strip():
+                continue
+            properties = paragraph.find(A + "pPr")
+            depth = int(properties.get("lvl", "0")) if properties is not None else 0
+            numbered = self._kind(properties, body, shape, depth)
+            yield (None if numbered is None else (depth, numbered)), text.strip()
+
+    def _kind(self, properties: Element | None, body: Element, shape: Element | None, depth: int) -> bool | None:
+        """Return whether the paragraph is numbered (True), has a bullet (False) or neither (None)."""
+        for place in self._places(properties, body, shape, depth):
+            if place is None:
+                continue
+            if place.find(A + "buNone") is not None:
+                return None
+            if place.find(A + "buAutoNum") is not None:
+                return True
+            if place.find(A + "buChar") is not None or place.find(A + "buBlip") is not None:
+                return False
+        return None
+
+    def _places(
+        self, properties: Element | None, body: Element, shape: Element | None, depth: int
+    ) -> Iterator[Element | None]:
+        level = f"{A}lvl{min(depth, 8) + 1}pPr"
+        yield properties
+        yield body.find(f"{A}lstStyle/{level}")
+        kind, number = placeholder(shape) if shape is not None else (None, "")
+        if kind is None:
+            return
+        for part in (self._layout, self._master):
+            for other in part.iter(P + "sp") if part is not None else ():
+                other_kind, other_number = placeholder(other)
+                same = other_number == number if part is self._layout else other_kind == "body"
+                if same and other_kind is not None:
+                    yield other.find(f"{P}txBody/{A}lstStyle/{level}")
+        if self._master is not None and kind not in ("subTitle",):
+            yield self._master.find(f"{P}txStyles/{P}bodyStyle/{level}")
+
+
+def paragraph_text(paragraph: Element) -> str:
+    """Return a paragraph's inline Markdown: text, line breaks, equations."""
+    out: list[str] = []
+    for child in paragraph.iter():
+        if child.tag == A + "t":
+            out.append(child.text or "")
+        elif child.tag == A + "br":
+            out.append("\n")
+        elif child.tag == M + "oMath":
+            out.append(f"${to_latex(child)}$")
+    return "".join(out)
+
+
+def paragraphs(lines: Iterable[Line]) -> Iterator[str]:
+    """Yield blocks: paragraphs alone, runs of list items together."""
+    held: list[str] = []
+    counts: dict[int, int] = {}
+    for item, text in lines:
+        if item is None:
+            if held:
+                yield "\n".join(held)
+            held, counts = [], {}
+            yield gfm.paragraph(text)
+            continue
+        depth, numbered = item
+        counts = {level: count for level, count in counts.items() if level <= depth}
+        counts[depth] = counts.get(depth, 0) + 1 if numbered else 0
+        held.append(gfm.item(text, depth, counts[depth] if numbered else None))
+    if held:
+        yield "\n".join(held)

@@ -1,0 +1,183 @@
+"""What a parser process is asked to do and what it gives back: plain values that travel in frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from syncd.errors import PermanentError
+from syncd.model import PageMark, Part, TextKind
+from syncd.pipeline.parse.formats import Format
+from syncd.runtime.frames import Frame
+
+OUT_OF_MEMORY = 86
+"""Exit status of a parser process that hit its memory limit; what is left of such a process is not trusted."""
+
+PAGES_PER_PART = 100
+"""A PDF is parsed in windows of this many pages: liteparse 2.18 stops at 1,000 without a word, and memory stays flat."""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentLimits:
+    """What one document may be and become; over any of them it fails with that reason. Measured in bytes unless named."""
+
+    size_bytes: int = 200 << 20
+    pages: int = 7_000
+    expanded_bytes: int = 1 << 30
+    """Sum of an archive's members, unpacked."""
+    expansion: int = 200
+    """How many times its packed size a member over 32 MiB may grow."""
+    members: int = 50_000
+    text_bytes: int = 256 << 20
+    nesting: int = 256
+    pixels: int = 100_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Ocr:
+    """How scans and pictures are read. `languages` are Tesseract's names; RapidOCR reads Chinese and Latin script as is."""
+
+    enabled: bool = True
+    languages: tuple[str, ...] = ("eng",)
+    min_confidence: float = 0.6
+    min_side_pixels: int = 100
+    """Smaller pictures inside documents are ornaments and not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One document to read. `name` is for messages, `pictures` asks for picture bytes beside the text."""
+
+    path: Path
+    name: str
+    format: Format
+    limits: DocumentLimits = field(default_factory=DocumentLimits)
+    ocr: Ocr = field(default_factory=Ocr)
+    converter: str = "builtin"
+    pictures: bool = False
+
+    def header(self) -> dict[str, Any]:
+        """Return the task as JSON values."""
+        return {**asdict(self), "path": str(self.path)}
+
+    @classmethod
+    def from_header(cls, header: Mapping[str, Any]) -> Task:
+        """Return the task `header()` describes."""
+        ocr: dict[str, Any] = {**header["ocr"], "languages": tuple(header["ocr"]["languages"])}
+        return cls(
+            Path(header["path"]),
+            header["name"],
+            Format(header["format"]),
+            DocumentLimits(**header["limits"]),
+            Ocr(**ocr),
+            header["converter"],
+            header["pictures"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture met in a document, to be described where it stood; never stored."""
+
+    at_byte: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part and the pictures in it."""
+
+    part: Part
+    pictures: tuple[Picture, ...] = ()
+
+
+class Markdown:
+    """Grows the text of one part block by block, remembering where pages begin."""
+
+    def __init__(self, limits: DocumentLimits) -> None:
+        self._limits = limits
+        self._blocks: list[str] = []
+        self._marks: list[PageMark] = []
+        self._pictures: list[Picture] = []
+        self._size_bytes = 0
+        self._total_bytes = 0
+
+    @property
+    def size_bytes(self) -> int:
+        """How much text this part holds so far."""
+        return self._size_bytes
+
+    def block(self, text: str) -> None:
+        """Append one Markdown block, followed by a blank line; blank text is left out.
+
+        Raises PermanentError when the document's text grows over its limit.
+        """
+        if not text.strip():
+            return
+        text = clean(text).strip("\n") + "\n\n"
+        size_bytes = len(text.encode())
+        self._size_bytes += size_bytes
+        self._total_bytes += size_bytes
+        if self._total_bytes > self._limits.text_bytes:
+            raise PermanentError(f"the document holds over {self._limits.text_bytes >> 20} MiB of text: split it")
+        self._blocks.append(text)
+
+    def blocks(self, texts: Iterable[str]) -> None:
+        """Append several blocks."""
+        for text in texts:
+            self.block(text)
+
+    def page(self, number: int, label: str = "") -> None:
+        """Say that what follows stands on page `number`. Raises PermanentError beyond the page limit."""
+        if number > self._limits.pages:
+            raise PermanentError(f"the document has over {self._limits.pages:,} pages: split it")
+        self._marks.append(PageMark(self._size_bytes, number, label))
+
+    def picture(self, data: bytes) -> None:
+        """Ask for a description of `data` at this place."""
+        self._pictures.append(Picture(self._size_bytes, data))
+
+    def take(self, title: str = "", kind: TextKind = "markdown") -> Piece:
+        """Return what has grown since the last time and begin anew."""
+        piece = Piece(Part("".join(self._blocks), kind, tuple(self._marks), title), tuple(self._pictures))
+        self._blocks, self._marks, self._pictures, self._size_bytes = [], [], [], 0
+        return piece
+
+
+def clean(text: str) -> str:
+    """Return `text` without what no store can hold: NUL and lone surrogates."""
+    if "\0" in text:
+        text = text.replace("\0", "")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def to_frame(piece: Piece) -> Frame:
+    """Return `piece` as one frame: text, then pictures."""
+    part, text = piece.part, piece.part.text.encode()
+    header = {
+        "kind": part.kind,
+        "title": part.title,
+        "pages": [[mark.start_byte, mark.page, mark.label] for mark in part.pages],
+        "text_bytes": len(text),
+        "pictures": [[picture.at_byte, len(picture.data)] for picture in piece.pictures],
+    }
+    return Frame(header, b"".join([text, *(picture.data for picture in piece.pictures)]))
+
+
+def from_frame(frame: Frame) -> Piece:
+    """Return the piece that `to_frame` wrote."""
+    header, payload = frame.header, frame.payload
+    at = int(header["text_bytes"])
+    text = payload[:at].decode()
+    pictures: list[Picture] = []
+    for at_byte, size in header["pictures"]:
+        pictures.append(Picture(at_byte, payload[at : at + size]))
+        at += size
+    marks = tuple(PageMark(start, page, label) for start, page, label in header["pages"])
+    return Piece(Part(text, header["kind"], marks, header["title"]), tuple(pictures))

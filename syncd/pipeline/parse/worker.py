@@ -1,0 +1,53 @@
+"""The parser process: `python -m syncd.pipeline.parse.worker SCRATCH MEMORY_BYTES`, one document at a time, jailed.
+
+Request: a `Task` header. Replies: one frame a piece, then {"end": true, "memory_bytes": peak}.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from syncd.pipeline.parse.jail import Limits, confine, limit_cpu
+from syncd.pipeline.parse.seccomp import Allowance
+from syncd.runtime.child import open_channel
+from syncd.runtime.frames import Frame
+
+_FILE_BYTES = 1 << 30
+
+
+def main(arguments: list[str]) -> None:
+    """Serve until the daemon closes the pipe."""
+    channel = open_channel()
+    scratch, memory_bytes = Path(arguments[0]), int(arguments[1])
+    confinement = confine(scratch, Limits(memory_bytes, _FILE_BYTES), Allowance.PARSER)
+    hello = {
+        "landlock_abi": confinement.landlock_abi,
+        "seccomp": confinement.seccomp,
+        "missing": confinement.missing,
+    }
+    channel.serve(_answer, hello)
+
+
+def _answer(request: Frame) -> Iterator[Frame]:
+    # imported inside the jail: libraries start threads, which Landlock would not bind afterwards
+    from syncd.pipeline.parse.readers import read
+    from syncd.pipeline.parse.task import OUT_OF_MEMORY, Task, to_frame
+
+    step_cpu_s = float(request.header["step_cpu_s"])
+    try:
+        limit_cpu(step_cpu_s)
+        for piece in read(Task.from_header(request.header)):
+            limit_cpu(step_cpu_s)
+            yield to_frame(piece)
+    except MemoryError:
+        os._exit(OUT_OF_MEMORY)
+    peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    yield Frame({"end": True, "memory_bytes": peak_bytes})
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
