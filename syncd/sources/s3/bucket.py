@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from syncd.errors import RetryableError
 from syncd.sources.s3.client import Client, Connection
-from syncd.sources.s3.complaints import ClientError, is_missing_key, status_code
+from syncd.sources.s3.complaints import ChangedError, ClientError, is_missing_key, status_code
 
 PAGE_SIZE = 1000
 """What S3 gives at most."""
@@ -58,26 +59,29 @@ class Bucket:
             try:
                 return object_state(key, await client.head_object(Bucket=self.name, Key=key))
             except ClientError as error:
-                if is_missing_key(error):
-                    return None
-                if status_code(error) in (400, 403):
+                if is_missing_key(error) or status_code(error) == 403:
+                    return await self._head_missing(client, key, error)
+                if status_code(error) == 400:
                     # The answer to HEAD has no body that gives the reason (expired credentials, say); that to GET has.
-                    await self._hear_reason(client, key)
+                    async with (await client.get_object(Bucket=self.name, Key=key, Range="bytes=0-0"))["Body"]:
+                        raise RetryableError(
+                            f"{self.address(key)} was refused, and a moment later it was not"
+                        ) from error
                 raise
 
-        state = await self.connection.call(ask, self.address(key))
-        if state is None:
-            # The answer to HEAD has no body, so a missing bucket looks like a missing object, which would be a delete.
-            await self.check_exists()
-        return state
+        return await self.connection.call(ask, self.address(key))
 
-    async def _hear_reason(self, client: Client, key: str) -> None:
-        async with (await client.get_object(Bucket=self.name, Key=key, Range="bytes=0-0"))["Body"]:
-            return
+    async def _head_missing(self, client: Client, key: str, error: ClientError) -> None:
+        """Make sure by a listing that there is no such object, because a wrong answer would be a wrong delete.
 
-    async def check_exists(self) -> None:
-        """Raise NotFoundError when the bucket itself is missing."""
-        await self.connection.call(lambda client: client.head_bucket(Bucket=self.name), self.address())
+        The answer to HEAD has no body: a missing bucket looks like a missing object. And without the permission to list
+        the whole bucket a missing object looks like a forbidden one (Amazon S3 API Reference, HeadObject).
+        """
+        answer = await client.list_objects_v2(Bucket=self.name, Prefix=key, MaxKeys=1)
+        if any(item["Key"] == key for item in answer.get("Contents", ())):
+            if status_code(error) == 403:
+                raise error
+            raise ChangedError(f"{self.address(key)} came while it was looked for")
 
     async def page(self, prefix: str, after: str, size: int = PAGE_SIZE) -> Page:
         """Return the objects below `prefix` whose keys come after `after`, up to `size` of them."""

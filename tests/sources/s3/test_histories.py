@@ -75,10 +75,14 @@ class TrustsEvents(QueuePoller):
     """A mistake: what an event says is done, without a look."""
 
     async def _work_off(self, message: Message) -> None:
+        daemon = self._journal.daemon
         for event in parse_message(message.body).events:
             for source in self._concerned(event, await self._sources()):
                 if event.kind is EventKind.REMOVED:
-                    self._journal.daemon.index.setdefault("docs", {}).pop(event.key, None)
+                    # Whatever stands in front of it in the journal is done first.
+                    while await daemon.invocations.due(1):  # noqa: ASYNC110 - it waits in a database
+                        await anyio.sleep(0.01)
+                    daemon.index.setdefault("docs", {}).pop(event.key, None)
                 else:
                     for invocation in await source.look_at(event.key):
                         await self._journal.settled(invocation)

@@ -3,10 +3,12 @@
 import json
 from pathlib import Path
 
+from aiohttp import web
+
 from syncd.errors import RetryableError
 from syncd.model import State, chunk_prefix
 from syncd.sources.s3.settings import AutoSync
-from tests.aws_servers import Aws
+from tests.aws_servers import Aws, FaultyProxy
 from tests.sources.s3.syncing import daemon_on, place, texts
 
 ODD_KEY = "a b+ü/ä%20&=?#~'\".txt"
@@ -212,3 +214,33 @@ class RetryLater(RetryableError):
 
 def meta(path: str, ident: str, **values) -> str:
     return json.dumps({"version": "chroma-v1", "id": ident, "path": path, **values})
+
+
+async def test_a_missing_object_that_looks_forbidden_is_gone_and_a_forbidden_one_is_not(aws: Aws, tmp_path: Path):
+    def fault(request: web.Request) -> str | None:
+        return "403 AccessDenied" if request.method == "HEAD" else None
+
+    proxied = FaultyProxy(aws.url, fault)
+    async with place(aws) as p, daemon_on(tmp_path) as daemon, proxied.running() as proxy:
+        source = await daemon.add(p.settings(proxy.url))
+        await p.put("a.txt", "alpha")
+        await daemon.invoke(source)
+        failed = await daemon.invoke(source, "a.txt")
+        assert "access denied" in str(failed.error)
+        assert texts(daemon.index["docs"]) == {"a.txt": b"alpha"}
+        await p.delete("a.txt")
+        assert (await daemon.invoke(source, "a.txt")).state is State.COMPLETE
+        assert daemon.index["docs"] == {}
+
+
+async def test_the_reason_for_a_bodiless_refusal_is_asked_for(ministack: Aws, tmp_path: Path):
+    def fault(request: web.Request) -> str | None:
+        # The client itself asks for the bucket's region after a refusal; that makes three requests.
+        return "400 ExpiredToken" if proxied.requests <= 3 else None
+
+    proxied = FaultyProxy(ministack.url, fault)
+    async with place(ministack) as p, daemon_on(tmp_path) as daemon, proxied.running() as proxy:
+        source = await daemon.add(p.settings(proxy.url))
+        await p.put("a.txt", "alpha")
+        assert (await daemon.invoke(source, "a.txt")).state is State.COMPLETE
+        assert texts(daemon.index["docs"]) == {"a.txt": b"alpha"}

@@ -1,0 +1,82 @@
+"""Makes what `setup` describes, beside whatever else the account holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from syncd.sources.s3.client import Client, Connections
+from syncd.sources.s3.complaints import ClientError, error_code
+from syncd.sources.s3.settings import Endpoint
+from syncd.sources.s3.setup import Wanted, dead_letter_attributes, merged_notifications, queue_attributes
+
+
+async def discover(connections: Connections, endpoint: Endpoint, bucket: str, prefixes: Sequence[str] = ()) -> Wanted:
+    """Return the set-up for a bucket, with the account of the credentials and the bucket's own region.
+
+    Waits for STS and S3. Raises RetryableError, PermanentError.
+    """
+    identity = await connections.sts(endpoint).call(lambda client: client.get_caller_identity(), "the AWS account")
+    answer = await connections.s3(endpoint).call(
+        lambda client: client.get_bucket_location(Bucket=bucket), f"s3://{bucket}/"
+    )
+    # The oldest regions answer with nothing and with "EU" (Amazon S3 API Reference, GetBucketLocation).
+    region = {None: "us-east-1", "": "us-east-1", "EU": "eu-west-1"}.get(answer.get("LocationConstraint")) or str(
+        answer["LocationConstraint"]
+    )
+    partition = str(identity["Arn"]).split(":")[1]
+    return Wanted(bucket, region, str(identity["Account"]), tuple(prefixes), partition=partition)
+
+
+async def existing_notifications(connections: Connections, endpoint: Endpoint, bucket: str) -> Mapping[str, Any]:
+    """Return the bucket's notification configuration as it is. Waits for S3."""
+    answer = await connections.s3(endpoint).call(
+        lambda client: client.get_bucket_notification_configuration(Bucket=bucket), f"s3://{bucket}/"
+    )
+    return {name: value for name, value in cast("Mapping[str, Any]", answer).items() if name != "ResponseMetadata"}
+
+
+async def apply(connections: Connections, endpoint: Endpoint, wanted: Wanted) -> str:
+    """Make it so, and return the queue's URL. Twice is safe; nothing of anybody else's is changed.
+
+    Waits for SQS and S3. Raises ConflictError before anything is changed where the bucket's events go elsewhere already;
+    RetryableError, PermanentError.
+    """
+    configuration = merged_notifications(await existing_notifications(connections, endpoint, wanted.bucket), wanted)
+    await _ensure_queue(connections, endpoint, wanted.dead_letter_name, dead_letter_attributes(wanted))
+    queue_url = await _ensure_queue(connections, endpoint, wanted.name, queue_attributes(wanted))
+    await connections.s3(endpoint).call(
+        lambda client: client.put_bucket_notification_configuration(
+            Bucket=wanted.bucket, NotificationConfiguration=configuration
+        ),
+        f"s3://{wanted.bucket}/",
+    )
+    return queue_url
+
+
+async def find_queue(connections: Connections, endpoint: Endpoint, name: str) -> str | None:
+    """Return the URL of a queue, or None where there is none. Waits for SQS."""
+
+    async def ask(client: Client) -> str | None:
+        try:
+            return str((await client.get_queue_url(QueueName=name))["QueueUrl"])
+        except ClientError as error:
+            if "NonExistentQueue" in error_code(error) or error_code(error) == "QueueDoesNotExist":
+                return None
+            raise
+
+    return await connections.sqs(endpoint).call(ask, f"queue {name}")
+
+
+async def _ensure_queue(connections: Connections, endpoint: Endpoint, name: str, attributes: Mapping[str, str]) -> str:
+    connection = connections.sqs(endpoint)
+    url = await find_queue(connections, endpoint, name)
+    if url is None:
+        # Attributes come in a call of their own, so that a queue made by an earlier, interrupted attempt gets them too.
+        answer = await connection.call(lambda client: client.create_queue(QueueName=name), f"queue {name}")
+        url = str(answer["QueueUrl"])
+    where = url
+    await connection.call(
+        lambda client: client.set_queue_attributes(QueueUrl=where, Attributes=dict(attributes)), f"queue {name}"
+    )
+    return url
