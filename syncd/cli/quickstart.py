@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ async def quickstart(args: argparse.Namespace) -> int:
     config.write_text(configuration(state, folder))
     (state / ANNOUNCEMENT_FILE).unlink(missing_ok=True)
     out.print(f"Everything this makes is in [bold]{state}[/]; the daemon logs to {state / 'daemon.log'}")
+    since = datetime.now(UTC)
     with (state / "daemon.log").open("ab") as log:
         daemon = await anyio.open_process(
             [sys.executable, "-m", "syncd", "run", "--config", str(config)], stdout=log, stderr=log, stdin=None
@@ -52,7 +54,7 @@ async def quickstart(args: argparse.Namespace) -> int:
         try:
             await ready(daemon, state)
             async with open_client(state) as client:
-                status = await show(client)
+                status = await show(client, since)
             explain(state, config)
             if args.keep:
                 out.print("The daemon runs until you press Ctrl-C.")
@@ -98,9 +100,9 @@ async def ready(daemon: Process, state: Path) -> None:
     raise SyncdError(f"the daemon did not start; its last words are in {state / 'daemon.log'}")
 
 
-async def show(client: Client) -> int:
+async def show(client: Client, since: datetime) -> int:
     """Wait for the sync, then search."""
-    invocation = await follow(client, await first_invocation(client))
+    invocation = await follow(client, await first_invocation(client, since))
     out.print(summary(invocation))
     if state_of(invocation) != "complete":
         return 1
@@ -112,11 +114,12 @@ async def show(client: Client) -> int:
     return 0
 
 
-async def first_invocation(client: Client) -> str:
-    """Return the id of the newest run of the folder, once there is one."""
+async def first_invocation(client: Client, since: datetime) -> str:
+    """Return the id of the run that this start asked for, once it has."""
     while True:
-        if found := await client.get("/api/v1/invocations", limit=1):
-            return found[0]["id"]
+        for invocation in await client.get("/api/v1/invocations", limit=1):
+            if datetime.fromisoformat(invocation["created_at"]) >= since:
+                return invocation["id"]
         await anyio.sleep(0.2)
 
 
