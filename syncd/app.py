@@ -38,6 +38,7 @@ from syncd.pipeline.ingest import Ingester
 from syncd.pipeline.parse.formats import SUFFIXES as DOCUMENT_SUFFIXES
 from syncd.pipeline.parse.pool import ParserPool
 from syncd.pipeline.sparse.catalog import SparseModels
+from syncd.pipeline.sparse.filler import SparseFiller
 from syncd.pipeline.sparse.posting import Poster
 from syncd.run import DeleteGuard
 from syncd.runtime.actor import Actor
@@ -132,11 +133,12 @@ async def assembled(config: Config, state: Path, notifier: Notifier) -> AsyncGen
         triggers, queues = Triggers(store, opening, syncer.wake), Queues(opening.buckets)
         search = Search(store, chroma, embedders.get, sparse.of)
         services = make_services(
-            config, store, chroma, index, syncer, (triggers, queues), opening, search, embedders, catalog
+            config, store, chroma, index, syncer, (triggers, queues), opening, search, embedders, catalog, sparse
         )
         api = ApiServer(create_app(services), config.api.host, config.api.port, socket=state / SOCKET_FILE)
         api_box.append(api)
-        parts: list[Actor] = [chroma, chunkers, models, api, index, syncer, triggers, queues, Sweeper(store, config)]
+        parts: list[Actor] = [chroma, chunkers, models, api, index, syncer, triggers, queues]
+        parts += [SparseFiller(store, sparse), Sweeper(store, config)]
         root = Supervisor("daemon", [*([server] if server else []), *parts, Watchdog(notifier)], max_restarts=10)
         yield Daemon(store, chroma, index, syncer, triggers, queues, api, root)
 

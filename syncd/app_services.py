@@ -9,18 +9,17 @@ from typing import Any
 
 from syncd import __version__
 from syncd.api import Pace, Services
-from syncd.api.schema_search import Hit as HitView
-from syncd.api.schema_search import SearchRequest, SearchResponse
 from syncd.chroma.client import Chroma
 from syncd.config import Config
-from syncd.errors import PermanentError
-from syncd.model import Embedding, SourceType, Target
+from syncd.model import Embedding, SourceType
 from syncd.opening import Opening
 from syncd.opening.buckets import Queues
 from syncd.pipeline.embed.catalog import Catalog
 from syncd.pipeline.embed.fleet import Embedders
 from syncd.pipeline.index import Index
-from syncd.search import Query, Search
+from syncd.pipeline.sparse.catalog import SparseModels
+from syncd.search import Search
+from syncd.search_views import answer_search
 from syncd.store import Store
 from syncd.sync import Syncer
 from syncd.triggers import Triggers
@@ -39,6 +38,7 @@ def make_services(
     search: Search,
     embedders: Embedders,
     catalog: Catalog,
+    sparse: SparseModels,
 ) -> Services:
     """Return the API's services."""
     default = Embedding(model=config.embedding.default_model)
@@ -64,13 +64,13 @@ def make_services(
         health=health,
         status=status,
         progress=partial(pace, syncer),
-        search=partial(answer, search),
+        search=partial(answer_search, search),
         rebuild=index.rebuild,
         embed_query=search.embed,
         check_source=opening.check,
         available_types=AVAILABLE_TYPES,
         models=frozenset(catalog.names()),
-        sparse_models=frozenset(),
+        sparse_models=sparse.names(),
         default_embedding=default,
         upload_embedding=default,
         folder_roots=tuple(root.expanduser().resolve() for root in config.folder.allowed_roots),
@@ -83,20 +83,3 @@ def pace(syncer: Syncer, invocation_id: str) -> Pace | None:
     """Return how fast a running invocation moves."""
     moving = syncer.pace(invocation_id)
     return None if moving is None else Pace(eta_s=moving.eta_s, tokens_per_s=moving.tokens_per_s)
-
-
-async def answer(search: Search, request: SearchRequest) -> SearchResponse:
-    """Answer one search request. Raises PermanentError for a mode this collection has no index for."""
-    if request.mode != "dense":
-        raise PermanentError(f"mode {request.mode!r} is not available yet; use 'dense'")
-    query = Query(
-        target=Target(request.database_name, request.collection_name),
-        text=request.query,
-        limit=request.limit,
-        offset=request.offset,
-        where=request.where,
-        where_document=request.where_document,
-    )
-    hits = await search.dense(query)
-    views = [HitView(id=hit.id, score=hit.score, text=hit.text, metadata=dict(hit.metadata)) for hit in hits]
-    return SearchResponse(hits=views, mode=request.mode)

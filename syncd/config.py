@@ -143,6 +143,13 @@ class WebSection(Section):
     """Networks or addresses that may be crawled although they are not public: '10.0.0.0/8', '127.0.0.1:8000'."""
 
 
+class SearchSection(Section):
+    """Search by words."""
+
+    sparse_default: Literal["syncd/Code-BM25", "Chroma/BM25", "none"] = "syncd/Code-BM25"
+    """The sparse model of collections whose source names none; `none` keeps no sparse vectors for them."""
+
+
 class SyncSection(Section):
     """How much goes on at once, and when to hold back."""
 
@@ -168,6 +175,7 @@ class Config(Section):
     github: GithubSection = GithubSection()
     folder: FolderSection = FolderSection()
     web: WebSection = WebSection()
+    search: SearchSection = SearchSection()
     sync: SyncSection = SyncSection()
     sources: tuple[DeclaredSource, ...] = ()
 

@@ -322,6 +322,41 @@ Role = Literal["document", "query"]
 
 
 @dataclass(frozen=True, slots=True)
+class SparseVector:
+    """Term weights: ascending, distinct `indices` (uint32) and as many `values` (float64)."""
+
+    indices: NDArray[np.uint32]
+    values: NDArray[np.float64]
+
+
+class SparseEncoder(Protocol):
+    """One sparse model, ready."""
+
+    @property
+    def model(self) -> str:
+        """The name sources use, e.g. 'Chroma/BM25'."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever vectors may; what is stored under another one is made anew."""
+        ...
+
+    @property
+    def rarity(self) -> bool:
+        """Whether a search weighs terms by how rare they are (BM25), or the vectors say all (learned models)."""
+        ...
+
+    async def encode(self, texts: Sequence[str], role: Role) -> Sequence[SparseVector]:
+        """Return one vector per text, in their order. Raises PermanentError or RetryableError while the model is away."""
+        ...
+
+    def spans(self, text: str, query: SparseVector) -> Sequence[tuple[int, int]]:
+        """Return where `text` has words of the query: (start, end) in code points, in order, not overlapping."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Embedded:
     """Vectors of a batch, in the order of its texts, and the tokens it cost."""
 

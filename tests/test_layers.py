@@ -12,10 +12,18 @@ LAYERS = [
     {"syncd.cli"},
     {"syncd.app"},
     {"syncd.app_services"},
+    {"syncd.search_views"},
     {"syncd.api", "syncd.declared", "syncd.triggers", "syncd.opening", "syncd.sync"},
     {"syncd.run"},
     {"syncd.pipeline.ingest", "syncd.search", "syncd.sources"},
-    {"syncd.pipeline.index", "syncd.pipeline.lineage", "syncd.pipeline.parse", "syncd.pipeline.chunk", "syncd.pipeline.embed"},
+    {
+        "syncd.pipeline.index",
+        "syncd.pipeline.lineage",
+        "syncd.pipeline.parse",
+        "syncd.pipeline.chunk",
+        "syncd.pipeline.embed",
+        "syncd.pipeline.sparse",
+    },
     {"syncd.store", "syncd.chroma"},
     {"syncd.runtime"},
     {"syncd.log", "syncd.config"},
@@ -27,7 +35,14 @@ LAYERS = [
 """From the top: a module may import from lower lines only."""
 
 EDGES = {"syncd.config", "syncd.config_sources"}
-READS_CONFIG = {"syncd.app", "syncd.app_services", "syncd.declared", "syncd.cli", "syncd.config", "syncd.config_sources"}
+READS_CONFIG = {
+    "syncd.app",
+    "syncd.app_services",
+    "syncd.declared",
+    "syncd.cli",
+    "syncd.config",
+    "syncd.config_sources",
+}
 
 
 def module_of(path: Path) -> str:

@@ -6,9 +6,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, RootModel
 
-from syncd.api.schema_base import Model
+from syncd.api.schema_base import Model, Moment
 
 Mode = Literal["dense", "sparse", "hybrid"]
+
+
+class FusionWeights(Model):
+    """How the two rankings of `hybrid` are fused: score = the sum of weight / (k + rank)."""
+
+    dense_weight: Annotated[float, Field(ge=0, le=1000)] = 1.0
+    sparse_weight: Annotated[float, Field(ge=0, le=1000)] = 1.0
+    k: Annotated[int, Field(ge=1, le=10_000)] = 60
 
 
 class SearchRequest(Model):
@@ -20,10 +28,26 @@ class SearchRequest(Model):
     limit: Annotated[int, Field(ge=1, le=300)] = 10
     offset: Annotated[int, Field(ge=0, le=10_000)] = 0
     mode: Mode = "dense"
+    """By meaning, by words, or both fused."""
     where: dict[str, Any] | None = None
-    """A Chroma metadata filter."""
+    """A Chroma metadata filter. A ranking by words applies it to its best 10,000 candidates."""
     where_document: dict[str, Any] | None = None
-    """A Chroma document filter."""
+    """A Chroma document filter, applied like `where`."""
+    source_ids: Annotated[list[str], Field(max_length=1000)] | None = None
+    """Only hits from these sources."""
+    path: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    """Only hits whose key this matches: `*` any characters, slashes too, `?` one; without either, a leading part."""
+    group_by: Literal["document"] | None = None
+    """`document`: one hit per document, its best; `limit` and `offset` count documents."""
+    fusion: FusionWeights | None = None
+    """For `hybrid`; left out: both rankings count the same, k = 60."""
+
+
+class Span(Model):
+    """A stretch of a text, in code points, `end` excluded."""
+
+    start: int
+    end: int
 
 
 class Hit(Model):
@@ -34,6 +58,18 @@ class Hit(Model):
     """Higher is better; cosine similarity for `dense`, comparable within one answer only otherwise."""
     text: str
     metadata: dict[str, Any]
+    highlights: tuple[Span, ...] = ()
+    """Where words of the query stand in `text`."""
+    dense_rank: int | None = None
+    """Its place by meaning, from 1, where that was asked for and it has one."""
+    sparse_rank: int | None = None
+    """Its place by words, from 1, where that was asked for and it has one."""
+    indexed_at: Moment | None = None
+    """When this version of its document was indexed; null for what syncd did not write."""
+    lag_s: float | None = None
+    """How long after the change at the source that was, where the source says when it changed."""
+    also: tuple[str, ...] = ()
+    """Ids of the document's other hits, best first, where hits are grouped."""
 
 
 class SearchResponse(Model):

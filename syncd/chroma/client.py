@@ -149,8 +149,13 @@ class Chroma(Connection):
         limit: int,
         where: Mapping[str, Any] | None = None,
         where_document: Mapping[str, Any] | None = None,
+        *,
+        contents: bool = True,
     ) -> list[Row]:
-        """Return the `limit` rows nearest to `vector` that pass the filters, nearest first, with document and distance."""
+        """Return the `limit` rows nearest to `vector` that pass the filters, nearest first, with their distances.
+
+        Without `contents`, documents and metadata stay behind.
+        """
         collection = await self._collection(target)
         found = await self._call(
             target,
@@ -159,7 +164,7 @@ class Chroma(Connection):
                 n_results=limit,
                 where=cast("Any", where),
                 where_document=cast("Any", where_document),
-                include=["metadatas", "documents", "distances"],
+                include=cast("Any", ["distances", *["metadatas", "documents"] * contents]),
             ),
         )
         return read_rows({key: value[0] for key, value in found.items() if isinstance(value, list) and value})
@@ -173,6 +178,7 @@ class Chroma(Connection):
         where_document: Mapping[str, Any] | None = None,
         limit: int | None = None,
         offset: int = 0,
+        metadatas: bool = True,
         documents: bool = True,
         vectors: bool = False,
     ) -> list[Row]:
@@ -181,7 +187,7 @@ class Chroma(Connection):
         Ids that do not exist are left out. `limit` and `offset` do not go together with `ids`.
         """
         collection = await self._collection(target)
-        include: Any = ["metadatas", *["documents"] * documents, *["embeddings"] * vectors]
+        include: Any = [*["metadatas"] * metadatas, *["documents"] * documents, *["embeddings"] * vectors]
         filters = {"where": cast("Any", where), "where_document": cast("Any", where_document), "include": include}
         if ids is None:
             found = await self._call(target, collection.get(limit=limit, offset=offset, **filters))

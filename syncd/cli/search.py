@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from rich.markup import escape
+from rich.text import Text
 
 from syncd.cli.client import connected
 from syncd.cli.output import out, print_json
@@ -22,7 +24,15 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--collection", required=True)
     parser.add_argument("--database", default="default_database")
     parser.add_argument("--limit", type=int, default=5)
-    parser.add_argument("--mode", choices=("dense", "sparse", "hybrid"), default="dense")
+    parser.add_argument("--offset", type=int, default=0, help="leave out so many of the best hits")
+    parser.add_argument(
+        "--mode", choices=("dense", "sparse", "hybrid"), default="hybrid", help="by meaning, words, both"
+    )
+    parser.add_argument("--path", help="only documents whose key begins like this, or matches it where it has * or ?")
+    parser.add_argument("--source", action="append", metavar="ID", help="only this source; may be given several times")
+    parser.add_argument("--where", type=json.loads, metavar="JSON", help="a Chroma metadata filter")
+    parser.add_argument("--where-document", type=json.loads, metavar="JSON", help="a Chroma document filter")
+    parser.add_argument("--group", action="store_true", help="show each document once")
     parser.set_defaults(command=search)
 
 
@@ -33,7 +43,13 @@ async def search(args: argparse.Namespace) -> int:
         "database_name": args.database,
         "collection_name": args.collection,
         "limit": args.limit,
+        "offset": args.offset,
         "mode": args.mode,
+        "path": args.path,
+        "source_ids": args.source,
+        "where": args.where,
+        "where_document": args.where_document,
+        "group_by": "document" if args.group else None,
     }
     async with connected(args) as client:
         answer = await client.post("/api/v1/search", body)
@@ -43,11 +59,17 @@ async def search(args: argparse.Namespace) -> int:
 
 
 def print_hit(hit: Mapping[str, Any]) -> None:
-    """Print where a hit stands and how it begins."""
+    """Print where a hit stands and how it begins, the words of the query in bold."""
     metadata = hit["metadata"]
     name = metadata.get("symbol") or metadata.get("heading_path") or ""
-    place = f"{metadata['key']}:{metadata['start_line']}-{metadata['end_line']}"
-    out.print(f"[bold]{hit['score']:.3f}[/]  [cyan]{escape(place)}[/]  {escape(name)}")
-    lines = [line for line in hit["text"].splitlines() if line.strip()][:SNIPPET_LINES]
-    for line in lines:
-        out.print(f"       {escape(line[:SNIPPET_WIDTH])}", style="dim")
+    place = metadata.get("key", hit["id"])
+    if "start_line" in metadata:
+        place += f":{metadata['start_line']}-{metadata['end_line']}"
+    more = f"  [dim]and {len(hit['also'])} more[/]" if hit["also"] else ""
+    out.print(f"[bold]{hit['score']:.3f}[/]  [cyan]{escape(place)}[/]  {escape(name)}{more}")
+    text = Text(hit["text"], style="dim")
+    for span in hit["highlights"]:
+        text.stylize("bold not dim", span["start"], span["end"])
+    for line in [line for line in text.split("\n") if line.plain.strip()][:SNIPPET_LINES]:
+        line.truncate(SNIPPET_WIDTH)
+        out.print(Text("       ") + line)

@@ -10,7 +10,17 @@ from typing import BinaryIO, Protocol
 import anyio
 
 from syncd.errors import PermanentError, RetryableError, Skipped
-from syncd.model import Chunk, Chunking, Document, Embedder, Parser, Part, SourceRecord, SourceType
+from syncd.model import (
+    Chunk,
+    Chunking,
+    Document,
+    Embedder,
+    Embedding,
+    Parser,
+    Part,
+    SourceRecord,
+    SourceType,
+)
 from syncd.pipeline.index import Index
 from syncd.pipeline.lineage import chunk_metadata
 from syncd.runtime.room import Room
@@ -75,7 +85,10 @@ class Tally:
 
 
 class Ingester:
-    """The pure steps and the effectful ones, put together. `ingest` may run many times at once, once per document key."""
+    """The pure steps and the effectful ones, put together. `ingest` may run many times at once, once per document key.
+
+    `posted` gives chunks their sparse vectors.
+    """
 
     def __init__(
         self,
@@ -84,6 +97,7 @@ class Ingester:
         parser: Parser,
         splitter: Splitter,
         embedder: Callable[[str], Awaitable[Embedder]],
+        posted: Callable[[Embedding, Sequence[NewChunk]], Awaitable[Sequence[NewChunk]]],
         max_text_in_flight_bytes: int = 64 << 20,
     ) -> None:
         self._store = store
@@ -91,6 +105,7 @@ class Ingester:
         self._parser = parser
         self._splitter = splitter
         self._embedder = embedder
+        self._posted = posted
         self._room = Room(max_text_in_flight_bytes)
 
     async def ingest(self, job: Job) -> Result:
@@ -169,6 +184,7 @@ class Ingester:
         self, job: Job, fingerprint: str, content_hash: str, chunks: Sequence[NewChunk], tally: Tally
     ) -> Result:
         document = job.document
+        chunks = await self._posted(job.source.embedding, chunks)
         staged = await self._index.apply(
             Replacement(
                 collection_id=job.collection.id,

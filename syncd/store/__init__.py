@@ -7,8 +7,10 @@ from pathlib import Path
 
 from syncd.store.database import Database
 from syncd.store.documents import Documents
+from syncd.store.found import Found
 from syncd.store.invocations import Invocations
 from syncd.store.outbox import Outbox
+from syncd.store.postings import Postings
 from syncd.store.progress import Progress
 from syncd.store.secrets import Credentials, Tokens, load_key
 from syncd.store.sources import Sources
@@ -24,6 +26,8 @@ class Store:
     invocations: Invocations
     documents: Documents
     outbox: Outbox
+    postings: Postings
+    found: Found
     progress: Progress
     vectors: Vectors
     tokens: Tokens
@@ -38,12 +42,16 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         key = load_key(folder / "syncd.key")
         database = await Database.open(folder / "syncd.sqlite")
+        postings = Postings(database)
+        await postings.begin()
         return cls(
             database=database,
             sources=Sources(database),
             invocations=Invocations(database),
             documents=Documents(database),
             outbox=Outbox(database),
+            postings=postings,
+            found=Found(database),
             progress=Progress(database),
             vectors=Vectors(database),
             tokens=Tokens(database),

@@ -16,6 +16,7 @@ from typing import Any
 
 from syncd.errors import ConflictError
 from syncd.store.codec import dumps
+from syncd.store.postings import Posting
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class NewChunk:
     context: str
     vector_key: bytes
     metadata: Mapping[str, Any]
+    posting: Posting | None = None
+    """Its sparse vector, where the collection keeps any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,7 @@ def stage_replacement(connection: sqlite3.Connection, change: Replacement) -> St
     document_id = upsert_document(connection, change)
     numbering = number_chunks(stored_chunks(connection, document_id), change.chunks)
     rewrite_chunks(connection, document_id, change.chunks, numbering)
+    write_postings(connection, change.collection_id, document_id, change.chunks, numbering)
     ids = {f"{change.prefix}-{number}": (op, document_id, number) for number, op in numbering.ops.items()}
     put_in_outbox(connection, change.collection_id, ids)
     ops = list(numbering.ops.values())
@@ -224,16 +228,43 @@ def rewrite_chunks(
     connection: sqlite3.Connection, document_id: int, chunks: Sequence[NewChunk], numbering: Numbering
 ) -> None:
     """Make the stored chunks of a document equal to `chunks` under `numbering`."""
-    changed = set(numbering.ops)
+    changed = {number for number, op in numbering.ops.items() if op != "update"}
     connection.executemany(
         "DELETE FROM chunks WHERE document_id = ? AND number = ?", [(document_id, n) for n in changed]
     )
+    numbered = list(zip(numbering.numbers, chunks, strict=True))
     connection.executemany(
         "INSERT INTO chunks (document_id, number, text, context, vector_key, metadata) VALUES (?, ?, ?, ?, ?, ?)",
         [
             (document_id, number, chunk.text, chunk.context, chunk.vector_key, dumps(chunk.metadata))
-            for number, chunk in zip(numbering.numbers, chunks, strict=True)
+            for number, chunk in numbered
             if number in changed
+        ],
+    )
+    connection.executemany(
+        "UPDATE chunks SET context = ?, metadata = ? WHERE document_id = ? AND number = ?",
+        [
+            (chunk.context, dumps(chunk.metadata), document_id, number)
+            for number, chunk in numbered
+            if numbering.ops.get(number) == "update"
+        ],
+    )
+
+
+def write_postings(
+    connection: sqlite3.Connection,
+    collection_id: int,
+    document_id: int,
+    chunks: Sequence[NewChunk],
+    numbering: Numbering,
+) -> None:
+    """Add the postings of the chunks just written; those of the chunks they replace went with them (a trigger)."""
+    connection.executemany(
+        "INSERT INTO postings (collection_id, document_id, number, model, vector) VALUES (?, ?, ?, ?, ?)",
+        [
+            (collection_id, document_id, number, chunk.posting.model, chunk.posting.vector)
+            for number, chunk in zip(numbering.numbers, chunks, strict=True)
+            if chunk.posting is not None and numbering.ops.get(number) in ("add", "replace")
         ],
     )
 

@@ -8,10 +8,10 @@ QUERY = {"query": "where is it", "database_name": "api-tests", "collection_name"
 async def test_a_search_answers_hits_with_their_lineage(api):
     status, answer = await api.post("/api/v1/search", {**QUERY, "mode": "hybrid", "where": {"key": "a"}})
     assert status == 200
-    assert answer == {
-        "hits": [{"id": "a-0", "score": 0.5, "text": "where is it", "metadata": {"key": "a"}}],
-        "mode": "hybrid",
-    }
+    (hit,) = answer["hits"]
+    assert answer["mode"] == "hybrid"
+    assert (hit["id"], hit["score"], hit["text"], hit["metadata"]) == ("a-0", 0.5, "where is it", {"key": "a"})
+    assert (hit["highlights"], hit["also"], hit["indexed_at"]) == ([], [], None)
 
 
 async def test_searching_a_missing_collection_is_404(api):
@@ -21,7 +21,18 @@ async def test_searching_a_missing_collection_is_404(api):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"query": ""}, {"limit": 0}, {"limit": 10**9}, {"offset": -1}, {"mode": "exact"}, {"where": []}, {"query": None}],
+    [
+        {"query": ""},
+        {"limit": 0},
+        {"limit": 10**9},
+        {"offset": -1},
+        {"mode": "exact"},
+        {"where": []},
+        {"query": None},
+        {"path": ""},
+        {"group_by": "key"},
+        {"fusion": {"k": 0}},
+    ],
 )
 async def test_a_wrong_search_is_400(api, wrong):
     assert (await api.post("/api/v1/search", {**QUERY, **wrong}))[0] == 400

@@ -16,6 +16,8 @@ from syncd.pipeline.chunk import chunk_document
 from syncd.pipeline.index import Index
 from syncd.pipeline.ingest import Ingester
 from syncd.pipeline.parse.pool import ParserPool
+from syncd.pipeline.sparse.catalog import SparseModels
+from syncd.pipeline.sparse.posting import Poster
 from syncd.run import DeleteGuard, SourceRun
 from syncd.runtime.mailbox import Mailbox
 from syncd.sources.folder import FolderSettings, FolderSource
@@ -102,7 +104,7 @@ async def running(state: Path, server, prepare=lambda parts: None) -> AsyncItera
                 return embedder
 
             index = Index(store, chroma, lambda _target: None)
-            ingester = Ingester(store, index, parser, InlineSplitter(), get)
+            ingester = Ingester(store, index, parser, InlineSplitter(), get, Poster(store, SparseModels()).posted)
             parts = Parts(store, chroma, index, embedder, Mailbox("ingest", 4))
             prepare(parts)
             async with anyio.create_task_group() as group:

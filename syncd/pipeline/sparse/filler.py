@@ -1,0 +1,65 @@
+"""Gives chunks that were indexed without sparse vectors, or with those of another model, the ones they are to have."""
+
+from __future__ import annotations
+
+import math
+
+import anyio
+import structlog
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskStatus
+
+from syncd.errors import PermanentError, RetryableError
+from syncd.model import SparseEncoder
+from syncd.pipeline.sparse.catalog import SparseModels
+from syncd.store import Store
+from syncd.store.documents import CollectionRecord
+from syncd.store.postings import packed
+
+log = structlog.get_logger()
+
+PAGE_CHUNKS = 200
+RETRY_S = 60.0
+
+
+class SparseFiller:
+    """An actor: after a start, brings every collection's sparse vectors in line with its model, then rests."""
+
+    name = "sparse"
+
+    def __init__(self, store: Store, models: SparseModels) -> None:
+        self._store = store
+        self._models = models
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Fill all collections; what a model that is away leaves undone is tried again. Cut off anywhere, it goes on."""
+        task_status.started()
+        while True:
+            done = await self.fill_all()
+            await anyio.sleep(math.inf if done else RETRY_S)
+
+    async def fill_all(self) -> bool:
+        """Fill every collection once; return whether nothing is left for later."""
+        done = True
+        for record in await self._store.documents.collections():
+            try:
+                encoder = await self._models.of(record.embedding)
+                if encoder is not None:
+                    await self._fill(record, encoder)
+            except RetryableError as error:
+                log.warning("sparse.waiting", collection=record.target.collection, reason=str(error))
+                done = False
+            except PermanentError as error:
+                log.error("sparse.refused", collection=record.target.collection, reason=str(error))
+        return done
+
+    async def _fill(self, record: CollectionRecord, encoder: SparseEncoder) -> None:
+        postings = self._store.postings
+        dropped = await postings.drop_others(record.id, encoder.fingerprint)
+        filled = 0
+        while rows := await postings.unposted(record.id, PAGE_CHUNKS):
+            vectors = await encoder.encode([row.text for row in rows], "document")
+            await postings.fill(record.id, encoder.fingerprint, list(zip(rows, map(packed, vectors), strict=True)))
+            filled += len(rows)
+        if dropped or filled:
+            log.info("sparse.filled", collection=record.target.collection, model=encoder.model, chunks=filled)

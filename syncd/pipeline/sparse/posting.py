@@ -1,0 +1,34 @@
+"""Chunks get their sparse vectors on the way to the store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from syncd.model import Embedding
+from syncd.pipeline.sparse.catalog import SparseModels
+from syncd.store import Store
+from syncd.store.postings import Posting, packed
+from syncd.store.staging import NewChunk
+
+
+class Poster:
+    """Encodes what no stored chunk has been encoded for yet. Safe to use from many tasks at once."""
+
+    def __init__(self, store: Store, models: SparseModels) -> None:
+        self._store = store
+        self._models = models
+
+    async def posted(self, embedding: Embedding, chunks: Sequence[NewChunk]) -> Sequence[NewChunk]:
+        """Return the chunks with their postings, or as they are where the collection keeps none.
+
+        Raises PermanentError when the model cannot be had, RetryableError while it is away.
+        """
+        encoder = await self._models.of(embedding)
+        if encoder is None:
+            return chunks
+        known = await self._store.postings.known([chunk.vector_key for chunk in chunks], encoder.fingerprint)
+        texts = {c.vector_key: c.context + c.text for c in chunks if c.vector_key not in known}
+        vectors = await encoder.encode(list(texts.values()), "document")
+        packs = {**known, **dict(zip(texts, map(packed, vectors), strict=True))}
+        return [replace(c, posting=Posting(encoder.fingerprint, packs[c.vector_key])) for c in chunks]

@@ -1,0 +1,67 @@
+"""What is asked and what is answered: plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from syncd.model import Metadata, Target
+
+Mode = Literal["dense", "sparse", "hybrid"]
+
+RRF_K = 60
+"""From the paper that introduced reciprocal rank fusion (Cormack, Clarke, Büttcher, SIGIR 2009), and Chroma's default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fusion:
+    """How rankings are fused: a hit's score is the sum of weight / (k + rank), ranks counting from 1."""
+
+    dense: float = 1.0
+    sparse: float = 1.0
+    k: int = RRF_K
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is searched for, where, and which part of the ranking is wanted."""
+
+    target: Target
+    text: str
+    mode: Mode = "dense"
+    limit: int = 10
+    offset: int = 0
+    where: Mapping[str, Any] | None = None
+    where_document: Mapping[str, Any] | None = None
+    source_ids: Sequence[str] = ()
+    """Only hits from these sources; none: from all."""
+    path: str | None = None
+    """Only hits whose key this matches: `*` any characters, slashes too, `?` one; without either, a leading part."""
+    group: bool = False
+    """One hit per document, its best; `limit` and `offset` then count documents."""
+    fusion: Fusion = Fusion()
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One chunk that answers a query; a higher score is better.
+
+    `score`: cosine similarity (dense), BM25 or dot product (sparse), fused ranks (hybrid). Ranks count from 1, over all
+    that pass the filters; None where that ranking does not hold the chunk.
+    """
+
+    id: str
+    score: float
+    text: str
+    metadata: Metadata
+    highlights: Sequence[tuple[int, int]] = ()
+    """Where words of the query stand in `text`: (start, end) in code points."""
+    dense_rank: int | None = None
+    sparse_rank: int | None = None
+    recorded_at: float | None = None
+    """When syncd indexed this version of the document, seconds since 1970; None for rows syncd did not write."""
+    lag_s: float | None = None
+    """How long after its change at the source that was, where the source says when it changed."""
+    also: Sequence[str] = field(default_factory=tuple[str, ...])
+    """Ids of the document's other hits, best first, where hits are grouped."""

@@ -1,0 +1,112 @@
+"""One ranking by meaning, from Chroma, and one by words, from the inverted lists, under the same filters."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+import anyio
+import numpy as np
+
+from syncd.chroma.client import Chroma
+from syncd.model import SparseEncoder, SparseVector
+from syncd.search.lexical import best
+from syncd.search.lists import Lists, Scored
+from syncd.search.query import Query
+from syncd.store import Store
+from syncd.store.documents import CollectionRecord
+from syncd.store.found import Documents
+
+KEYS_IN_FILTER = 500
+"""Up to so many documents are named to Chroma; a path that more match is left to us, as most of its hits pass."""
+BATCH = 300
+MAX_EXAMINED = 10_000
+"""A ranking under filters that are applied to hits looks at so many, and ends there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a query is asked of: the collection and, where a source or path is asked for, its documents."""
+
+    record: CollectionRecord
+    documents: Documents | None
+
+
+async def scope_of(store: Store, record: CollectionRecord, query: Query) -> Scope:
+    """Return the documents that a query's sources and path mean."""
+    if not query.source_ids and query.path is None:
+        return Scope(record, None)
+    pattern = None if query.path is None else pattern_of(query.path)
+    return Scope(record, await store.found.matching(record.id, query.source_ids, pattern))
+
+
+def pattern_of(path: str) -> str:
+    """Return the SQLite GLOB pattern of a path filter: without wildcards it is a leading part; brackets mean themselves."""
+    escaped = path.replace("[", "[[]")
+    return escaped if "*" in path or "?" in path else escaped + "*"
+
+
+async def dense_ranking(
+    store: Store, chroma: Chroma, scope: Scope, query: Query, vector: Sequence[float], wanted: int
+) -> list[tuple[str, float]]:
+    """Return the `wanted` nearest chunks that pass the filters, as (id, cosine similarity), nearest first."""
+    documents = scope.documents
+    if documents is not None and not len(documents.ids):
+        return []
+    where, inside = query.where, None if documents is None else frozenset(documents.ids.tolist())
+    if documents is not None and len(documents.keys) <= KEYS_IN_FILTER:
+        only: dict[str, object] = {"key": {"$in": sorted(set(documents.keys))}}
+        where = {"$and": [only, where]} if where else only
+    count = wanted
+    while True:
+        rows = await chroma.query(query.target, vector, count, where, query.where_document, contents=False)
+        found = [(row.id, 1.0 - (row.distance or 0.0)) for row in rows]
+        if inside is not None:
+            owners = await store.found.documents_of(scope.record.id, [chunk_id for chunk_id, _ in found])
+            found = [(chunk_id, score) for chunk_id, score in found if owners.get(chunk_id) in inside]
+        if len(found) >= wanted or len(rows) < count or count >= MAX_EXAMINED:
+            return found[:wanted]
+        count = min(4 * count, MAX_EXAMINED)
+
+
+async def sparse_ranking(
+    store: Store, chroma: Chroma, lists: Lists, scope: Scope, query: Query, encoder: SparseEncoder,
+    vector: SparseVector, wanted: int,
+) -> list[tuple[str, float]]:  # fmt: skip
+    """Return the `wanted` chunks with the highest scores that pass the filters, as (id, score), best first."""
+    scored = await lists.scored(scope.record.id, encoder, vector)
+    found: list[tuple[str, float]] = []
+    async for candidates in _candidates(store, scored, scope, wanted):
+        if query.where or query.where_document:
+            rows = await chroma.get(
+                query.target,
+                [chunk_id for chunk_id, _ in candidates],
+                query.where,
+                where_document=query.where_document,
+                metadatas=False,
+                documents=False,
+            )
+            passing = {row.id for row in rows}
+            candidates = [(chunk_id, score) for chunk_id, score in candidates if chunk_id in passing]
+        found += candidates
+        if len(found) >= wanted:
+            break
+    return found[:wanted]
+
+
+async def _candidates(
+    store: Store, scored: Scored, scope: Scope, wanted: int
+) -> AsyncIterator[list[tuple[str, float]]]:
+    """Yield (id, score) in batches, best first, at most MAX_EXAMINED or `wanted` if that is more."""
+    scores = scored.scores
+    if scope.documents is not None:
+        scores = np.where(np.isin(scored.documents, scope.documents.ids), scores, 0.0)
+    rows = await anyio.to_thread.run_sync(best, scores, max(MAX_EXAMINED, wanted))
+    start, size = 0, max(BATCH, wanted)
+    while start < len(rows):
+        some = rows[start : start + size]
+        postings = scored.postings[some].tolist()
+        ids = await store.found.ids_of_postings(postings)
+        pairs = zip(postings, scores[some].tolist(), strict=True)
+        yield [(ids[posting], score) for posting, score in pairs if posting in ids]
+        start, size = start + size, 2 * size

@@ -1,0 +1,97 @@
+"""What a search shows of the chunks it found, and which documents its filters mean."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from syncd.store.database import Database
+
+COLUMNS = "d.prefix || '-' || c.number, c.text, c.metadata, d.id, d.recorded_at, d.changed_at"
+
+
+@dataclass(frozen=True, slots=True)
+class FoundChunk:
+    """A chunk with its lineage and when its document was indexed and changed (seconds since 1970)."""
+
+    id: str
+    text: str
+    metadata: Mapping[str, Any]
+    document_id: int
+    recorded_at: float
+    changed_at: float | None
+
+
+class Found:
+    """Each method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def ids_of_postings(self, posting_ids: Sequence[int]) -> Mapping[int, str]:
+        """Return the chunk ids of postings; those that went meanwhile are left out."""
+        statement = "SELECT p.id, d.prefix || '-' || p.number FROM postings p JOIN documents d ON d.id = p.document_id WHERE p.id = ?"
+
+        def query(connection: sqlite3.Connection) -> dict[int, str]:
+            found = (connection.execute(statement, (posting_id,)).fetchone() for posting_id in posting_ids)
+            return dict(row for row in found if row)
+
+        return await self._db.read(query)
+
+    async def documents_of(self, collection_id: int, chunk_ids: Sequence[str]) -> Mapping[str, int]:
+        """Return the document of each chunk id; ids that syncd did not write are left out."""
+        statement = "SELECT id FROM documents WHERE collection_id = ? AND prefix = ? AND state = 'indexed'"
+
+        def query(connection: sqlite3.Connection) -> dict[str, int]:
+            known: dict[str, int | None] = {}
+            for prefix in {chunk_id.rpartition("-")[0] for chunk_id in chunk_ids}:
+                row = connection.execute(statement, (collection_id, prefix)).fetchone()
+                known[prefix] = row[0] if row else None
+            owners = ((chunk_id, known[chunk_id.rpartition("-")[0]]) for chunk_id in chunk_ids)
+            return {chunk_id: owner for chunk_id, owner in owners if owner is not None}
+
+        return await self._db.read(query)
+
+    async def chunks(self, collection_id: int, chunk_ids: Sequence[str]) -> Mapping[str, FoundChunk]:
+        """Return chunks by id; ids that syncd did not write, or has deleted, are left out."""
+        statement = (
+            f"SELECT {COLUMNS} FROM documents d JOIN chunks c ON c.document_id = d.id "
+            "WHERE d.collection_id = ? AND d.prefix = ? AND d.state = 'indexed' AND c.number = ?"
+        )
+
+        def query(connection: sqlite3.Connection) -> dict[str, FoundChunk]:
+            found: dict[str, FoundChunk] = {}
+            for chunk_id in chunk_ids:
+                prefix, _, number = chunk_id.rpartition("-")
+                row = connection.execute(statement, (collection_id, prefix, number)).fetchone()
+                if row:
+                    found[chunk_id] = FoundChunk(row[0], row[1], json.loads(row[2]), *row[3:])
+            return found
+
+        return await self._db.read(query)
+
+    async def matching(self, collection_id: int, source_ids: Sequence[str], pattern: str | None) -> Documents:
+        """Return the indexed documents of these sources (none: of all) whose key matches a GLOB pattern, by id."""
+        conditions, values = ["collection_id = ?", "state = 'indexed'"], [collection_id]
+        if source_ids:
+            conditions.append(f"source_id IN ({', '.join('?' * len(source_ids))})")
+        if pattern is not None:
+            conditions.append("key GLOB ?")
+        given = (*values, *source_ids, *([pattern] if pattern is not None else []))
+        statement = f"SELECT id, key FROM documents WHERE {' AND '.join(conditions)} ORDER BY id"
+        rows = await self._db.read(lambda c: c.execute(statement, given).fetchall())
+        return Documents(np.array([row[0] for row in rows], np.int64), [row[1] for row in rows])
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """Documents by id, ascending, and their keys."""
+
+    ids: NDArray[np.int64]
+    keys: Sequence[str]

@@ -1,0 +1,149 @@
+"""Sparse vectors of chunks, kept in step with them: written with a chunk (staging), gone with it (a trigger).
+
+Readers keep inverted lists in memory and ask for what changed since they last looked.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from syncd.model import SparseVector
+from syncd.store.database import Database
+from syncd.store.vectors import LOOKUP_SIZE
+
+PAIR = np.dtype([("term", "<u4"), ("weight", "<f4")])
+PAGE_ROWS = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """A stored sparse vector and the fingerprint of the model that made it."""
+
+    model: str
+    vector: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How far a reader of one collection has read."""
+
+    posting: int = 0
+    gone: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PostingChanges:
+    """What changed since `Seen`. Row i has `lengths[i]` of the `pairs`, which stand one row after the other."""
+
+    ids: NDArray[np.int64]
+    documents: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    pairs: NDArray[np.void]
+    gone: NDArray[np.int64]
+    seen: Seen
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unposted:
+    """A chunk without a posting of the wanted model."""
+
+    document_id: int
+    number: int
+    text: str
+
+
+class Postings:
+    """Each method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def begin(self) -> None:
+        """Forget which postings went: called before anybody reads `changes`."""
+        await self._db.write(lambda c: c.execute("DELETE FROM postings_gone"))
+
+    async def known(self, vector_keys: Sequence[bytes], model: str) -> Mapping[bytes, bytes]:
+        """Return vectors that `model` made of the same texts (by dense cache key), wherever they stand."""
+        statement = (
+            "SELECT c.vector_key, p.vector FROM chunks c JOIN postings p ON p.document_id = c.document_id "
+            "AND p.number = c.number WHERE p.model = ? AND c.vector_key IN ({})"
+        )
+
+        def query(connection: sqlite3.Connection) -> dict[bytes, bytes]:
+            found: dict[bytes, bytes] = {}
+            for start in range(0, len(vector_keys), LOOKUP_SIZE):
+                some = vector_keys[start : start + LOOKUP_SIZE]
+                marks = ", ".join("?" * len(some))
+                found.update(connection.execute(statement.format(marks), (model, *some)).fetchall())
+            return found
+
+        return await self._db.read(query)
+
+    async def changes(self, collection_id: int, model: str, seen: Seen) -> PostingChanges:
+        """Return a page of what came and went in a collection after `seen`, as of one moment."""
+
+        def query(connection: sqlite3.Connection) -> PostingChanges:
+            connection.execute("BEGIN")
+            try:
+                return read_changes(connection, collection_id, model, seen)
+            finally:
+                connection.execute("COMMIT")
+
+        return await self._db.read(query)
+
+    async def drop_others(self, collection_id: int, model: str) -> int:
+        """Delete a collection's postings that another model made; return how many there were."""
+        statement = "DELETE FROM postings WHERE collection_id = ? AND model <> ?"
+        return await self._db.write(lambda c: c.execute(statement, (collection_id, model)).rowcount)
+
+    async def unposted(self, collection_id: int, limit: int) -> Sequence[Unposted]:
+        """Return some of a collection's chunks that have no posting, at most `limit`."""
+        statement = (
+            "SELECT c.document_id, c.number, c.context || c.text FROM documents d JOIN chunks c ON c.document_id = d.id "
+            "WHERE d.collection_id = ? AND NOT EXISTS "
+            "(SELECT 1 FROM postings p WHERE p.document_id = c.document_id AND p.number = c.number) LIMIT ?"
+        )
+        return await self._db.read(lambda c: [Unposted(*row) for row in c.execute(statement, (collection_id, limit))])
+
+    async def fill(self, collection_id: int, model: str, rows: Sequence[tuple[Unposted, bytes]]) -> None:
+        """Add postings of chunks that still have the text they were made from. Twice is safe."""
+        statement = (
+            "INSERT OR IGNORE INTO postings (collection_id, document_id, number, model, vector) "
+            "SELECT ?, document_id, number, ?, ? FROM chunks WHERE document_id = ? AND number = ? AND context || text = ?"
+        )
+        values = [(collection_id, model, vector, u.document_id, u.number, u.text) for u, vector in rows]
+        await self._db.write(lambda c: c.executemany(statement, values))
+
+
+def read_changes(connection: sqlite3.Connection, collection_id: int, model: str, seen: Seen) -> PostingChanges:
+    """Return a page of changes within the caller's transaction."""
+    rows = connection.execute(
+        "SELECT id, document_id, vector, model FROM postings WHERE collection_id = ? AND id > ? ORDER BY id LIMIT ?",
+        (collection_id, seen.posting, PAGE_ROWS),
+    ).fetchall()
+    gone = connection.execute(
+        "SELECT id, seq FROM postings_gone WHERE collection_id = ? AND seq > ? ORDER BY seq", (collection_id, seen.gone)
+    ).fetchall()
+    usable = [row for row in rows if row[3] == model]
+    return PostingChanges(
+        ids=np.array([row[0] for row in usable], np.int64),
+        documents=np.array([row[1] for row in usable], np.int64),
+        lengths=np.array([len(row[2]) // PAIR.itemsize for row in usable], np.int64),
+        pairs=np.frombuffer(b"".join(row[2] for row in usable), PAIR),
+        gone=np.array([row[0] for row in gone], np.int64),
+        seen=Seen(rows[-1][0] if rows else seen.posting, gone[-1][1] if gone else seen.gone),
+        more=len(rows) == PAGE_ROWS,
+    )
+
+
+def packed(vector: SparseVector) -> bytes:
+    """Return a vector as stored: (uint32 term, float32 weight) pairs, little-endian, by term; 8 bytes a term."""
+    pairs = np.empty(len(vector.indices), PAIR)
+    pairs["term"], pairs["weight"] = vector.indices, vector.values
+    return pairs.tobytes()

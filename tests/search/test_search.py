@@ -1,0 +1,237 @@
+"""Search over a collection that is really synced: words, meaning, both; filters, pages, groups, and changes in between."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from syncd.errors import NotFoundError, PermanentError
+from syncd.model import Embedding, Target
+from syncd.pipeline.sparse.catalog import SparseModels
+from syncd.pipeline.sparse.filler import SparseFiller
+from syncd.search import Fusion, Query, Search
+from tests.pipeline.parts import running, write
+
+FILES = {
+    "store/client.py": "def getOrCreateCollection(name):\n    return make(name)\n",
+    "store/server.py": "def listen(port):\n    return open_socket(port)\n",
+    "docs/lamp.md": "# Lamps\n\nThe keeper lights the lamp at dusk.\n\n## Oil\n\nEvery lamp needs oil, and the keeper fills it.\n",
+    "docs/animals.md": "# Foxes\n\nFoxes run at night.\n",
+}
+
+
+@pytest.fixture
+def target(fresh_name):
+    return Target("default_database", fresh_name)
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    write(tmp_path / "folder", FILES)
+    return tmp_path / "folder"
+
+
+@pytest.fixture
+async def parts(tmp_path, chroma_server):
+    from tests.models import in_its_own_task
+
+    async with in_its_own_task(running(tmp_path / "state", chroma_server)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def searching(parts, target):
+    """Search by words unless told otherwise, and answer with the hits' keys."""
+
+    async def embedder(_name):
+        return parts.embedder
+
+    engine = Search(parts.store, parts.chroma, embedder, SparseModels().of)
+
+    async def find(text, **options):
+        return await engine.search(Query(**{"target": target, "text": text, "mode": "sparse", **options}))
+
+    return find
+
+
+def keys(hits) -> list[str]:
+    return [hit.metadata["key"] for hit in hits]
+
+
+async def test_words_find_identifiers_with_lineage_highlights_and_freshness(parts, folder, target, searching):
+    await parts.sync(folder, target)
+    (hit,) = await searching("get or create collection")
+    assert hit.metadata["key"] == "store/client.py"
+    assert hit.metadata["start_line"] == 1
+    assert [hit.text[start:end] for start, end in hit.highlights] == ["getOrCreateCollection"]
+    assert hit.recorded_at > 0
+    assert (hit.sparse_rank, hit.dense_rank) == (1, None)
+
+
+async def test_what_changes_is_found_at_once_and_what_goes_is_not(parts, folder, target, searching):
+    await parts.sync(folder, target)
+    assert keys(await searching("foxes")) == ["docs/animals.md"]
+    write(
+        folder,
+        {"docs/animals.md": "# Wolves\n\nWolves howl.\n", "store/server.py": None, "new.md": "# Foxes\n\nAgain.\n"},
+    )
+    await parts.sync(folder, target)
+    assert keys(await searching("foxes")) == ["new.md"]
+    assert keys(await searching("wolves")) == ["docs/animals.md"]
+    assert await searching("listen socket") == []
+
+
+async def test_postings_are_as_many_as_chunks_whatever_happens(parts, folder, target, searching):
+    await parts.sync(folder, target)
+    write(folder, {"docs/lamp.md": "# New first\n\nLine.\n\n" + FILES["docs/lamp.md"]})
+    await parts.sync(folder, target)
+    assert await misfits(parts) == 0
+    record = await parts.store.documents.find(target)
+    await parts.store.documents.forget(record.id)
+    assert await parts.store.database.read(lambda c: c.execute("SELECT count(*) FROM postings").fetchone()) == (0,)
+    assert await searching("lamp") == []
+
+
+async def misfits(parts) -> int:
+    """Count chunks without posting and postings without chunk."""
+    statement = (
+        "SELECT (SELECT count(*) FROM chunks c LEFT JOIN postings p USING (document_id, number) WHERE p.id IS NULL) + "
+        "(SELECT count(*) FROM postings p LEFT JOIN chunks c USING (document_id, number) WHERE c.text IS NULL)"
+    )
+    return (await parts.store.database.read(lambda c: c.execute(statement).fetchone()))[0]
+
+
+async def test_shifted_lines_leave_postings_alone(parts, folder, target):
+    await parts.sync(folder, target)
+    before = await posting_ids(parts)
+    write(folder, {"store/client.py": "import make\n\n\n" + FILES["store/client.py"]})
+    await parts.sync(folder, target)
+    assert len(before - await posting_ids(parts)) <= 1
+
+
+async def posting_ids(parts) -> set[int]:
+    return {i for (i,) in await parts.store.database.read(lambda c: c.execute("SELECT id FROM postings").fetchall())}
+
+
+async def test_a_rebuilt_collection_keeps_its_postings(parts, folder, target, searching):
+    await parts.sync(folder, target)
+    before = await searching("lamp")
+    await parts.index.rebuild(target)
+    assert await searching("lamp") == before
+
+
+async def test_a_second_collection_of_the_same_documents_gets_its_own(parts, folder, target, searching):
+    await parts.sync(folder, target)
+    other = replace(target, collection=target.collection + "-two")
+    await parts.sync(folder, other)
+    assert [hit.id for hit in await searching("lamp", target=other)] == [hit.id for hit in await searching("lamp")]
+
+
+async def test_filters_narrow_every_mode(parts, folder, target, searching):
+    await parts.sync(folder, target)
+    record = await parts.source(folder)
+    for mode in ("dense", "sparse", "hybrid"):
+        text = "keeper of the lamp, foxes, port"
+        assert set(keys(await searching(text, mode=mode, path="docs/"))) == {"docs/lamp.md", "docs/animals.md"}
+        assert set(keys(await searching(text, mode=mode, path="*/server.p?"))) == {"store/server.py"}
+        assert set(keys(await searching(text, mode=mode, where={"key": "docs/animals.md"}))) == {"docs/animals.md"}
+        assert set(keys(await searching(text, mode=mode, where_document={"$contains": "oil"}))) == {"docs/lamp.md"}
+        assert await searching(text, mode=mode, path="nowhere/") == []
+        assert await searching(text, mode=mode, source_ids=["another"]) == []
+        assert await searching(text, mode=mode, source_ids=[record.id])
+        both = await searching(text, mode=mode, path="docs/", where={"key": {"$ne": "docs/animals.md"}})
+        assert set(keys(both)) == {"docs/lamp.md"}
+
+
+async def test_brackets_in_a_path_mean_themselves(parts, tmp_path, target, searching):
+    write(tmp_path / "other", {"app/[id]/page.md": "# Page\n\nA page.\n", "app/i/page.md": "# Page\n\nNo page.\n"})
+    await parts.sync(tmp_path / "other", target)
+    assert set(keys(await searching("page", path="app/[id]/"))) == {"app/[id]/page.md"}
+
+
+@pytest.mark.parametrize("mode", ["dense", "sparse", "hybrid"])
+async def test_pages_tile_the_ranking(parts, folder, target, searching, mode):
+    await parts.sync(folder, target)
+    text = "the keeper fills the lamp, foxes run, return port and name"
+    whole = [hit.id for hit in await searching(text, mode=mode, limit=50)]
+    assert len(whole) >= 4
+    paged = [hit.id for start in range(len(whole)) for hit in await searching(text, mode=mode, limit=1, offset=start)]
+    assert paged == whole
+    assert await searching(text, mode=mode, offset=len(whole)) == []
+
+
+@pytest.mark.parametrize("mode", ["dense", "sparse", "hybrid"])
+async def test_groups_show_each_document_once(parts, folder, target, searching, mode):
+    await parts.sync(folder, target)
+    text = "lamp keeper foxes oil"
+    single = await searching(text, mode=mode, limit=50)
+    groups = await searching(text, mode=mode, limit=50, group=True)
+    assert len(set(keys(groups))) == len(groups) < len(single)
+    assert sorted(hit.id for hit in single) == sorted([*(h.id for h in groups), *(i for h in groups for i in h.also)])
+
+
+async def test_hybrid_is_the_fusion_of_both(parts, folder, target, searching):
+    await parts.sync(folder, target)
+    dense, sparse = [await searching("lamp keeper", mode=mode, limit=50) for mode in ("dense", "sparse")]
+    hybrid = await searching("lamp keeper", mode="hybrid", limit=50, fusion=Fusion(dense=0.5, sparse=2.0, k=10))
+    places = [{hit.id: rank for rank, hit in enumerate(hits, 1)} for hits in (dense, sparse)]
+    for hit in hybrid:
+        assert (hit.dense_rank, hit.sparse_rank) == (places[0].get(hit.id), places[1].get(hit.id))
+        parts_of_score = [w / (10 + p[hit.id]) for w, p in zip((0.5, 2.0), places, strict=True) if hit.id in p]
+        assert hit.score == pytest.approx(sum(parts_of_score))
+    assert [hit.score for hit in hybrid] == sorted((hit.score for hit in hybrid), reverse=True)
+
+
+async def test_a_query_of_stop_words_finds_nothing_by_words_and_something_by_meaning(parts, folder, target, searching):
+    await parts.sync(folder, target)
+    assert await searching("what is the") == []
+    assert await searching("what is the", mode="hybrid")
+
+
+async def test_chunks_from_before_get_postings_and_other_models_replace_them(parts, folder, target, searching):
+    await parts.sync(folder, target)
+    await parts.store.database.write(lambda c: c.execute("DELETE FROM postings WHERE number = 0"))
+    assert await misfits(parts) > 0
+    assert await SparseFiller(parts.store, SparseModels()).fill_all()
+    assert await misfits(parts) == 0
+    assert keys(await searching("get or create collection")) == ["store/client.py"]
+    assert await SparseFiller(parts.store, SparseModels("Chroma/BM25")).fill_all()
+    models = await parts.store.database.read(lambda c: c.execute("SELECT DISTINCT model FROM postings").fetchall())
+    assert models == [("Chroma/BM25#1",)]
+    assert await misfits(parts) == 0
+    assert await searching("lamp") == []
+
+
+async def test_collections_without_sparse_vectors_say_so(parts, folder, target):
+    await parts.sync(folder, target)
+
+    async def embedder(_name):
+        return parts.embedder
+
+    without = Search(parts.store, parts.chroma, embedder, SparseModels("none").of)
+    with pytest.raises(PermanentError, match="sparse_default"):
+        await without.search(Query(target, "lamp", "hybrid"))
+    assert await without.search(Query(target, "lamp", "dense"))
+
+
+async def test_unknown_collections_models_and_filters_are_refused(parts, folder, target, searching):
+    with pytest.raises(NotFoundError):
+        await searching("lamp")
+    await parts.sync(folder, target)
+    with pytest.raises(PermanentError):
+        await searching("lamp", where={"key": {"$almost": "x"}})
+    with pytest.raises(PermanentError):
+        await searching("lamp", mode="hybrid", where={"key": {"$almost": "x"}})
+    with pytest.raises(PermanentError, match="unknown sparse model"):
+        await SparseModels().of(Embedding(sparse_model="other"))
+
+
+async def test_rows_that_syncd_did_not_write_are_found_too(parts, folder, target, searching):
+    await parts.sync(folder, target)
+    (vector,) = (await parts.embedder.embed(["my own words"], "query")).vectors
+    collection = await parts.chroma._collection(target)
+    await collection.add(
+        ids=["mine"], embeddings=[vector.tolist()], documents=["my own words"], metadatas=[{"by": "me"}]
+    )
+    (hit,) = await searching("my own words", mode="dense", limit=1)
+    assert (hit.id, hit.text, hit.metadata, hit.recorded_at) == ("mine", "my own words", {"by": "me"}, None)
