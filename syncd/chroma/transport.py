@@ -79,14 +79,34 @@ def connect(host: str, port: int, ssl: bool, headers: Mapping[str, str]) -> Api:
     return System(settings).instance(Api)
 
 
+class _Handle(Collection):
+    """A collection without its schema, which the package builds anew for every write just to look for an embedding
+    function in it; with one recorded that means two HTTP clients and a fifth of a second each time.
+    """
+
+    @property
+    @override
+    def schema(self) -> None:
+        """Nothing: we bring our vectors, dense and sparse."""
+        return
+
+
+class _Recorded(HuggingFaceEmbeddingServer):
+    """Only ever written down: it has no HTTP client, and no key of the environment gets into the collection."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.api_key_env_var = None
+
+
 def handle(api: Api, model: Any) -> Collection:
     """Return the collection that `model` describes, without any embedding function: we bring our vectors."""
-    return Collection(client=api, model=model, embedding_function=None)
+    return _Handle(client=api, model=model, embedding_function=None)
 
 
 def embedding_server(url: str) -> EmbeddingFunction[Any]:
     """Return the embedding function to record in a collection so that its clients embed their queries at `url`."""
-    return HuggingFaceEmbeddingServer(url=url)
+    return _Recorded(url)
 
 
 def translated(status: int, text: str, headers: Mapping[str, str]) -> SyncdError:
