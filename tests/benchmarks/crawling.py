@@ -119,7 +119,9 @@ def fidelity(data: bytes, markdown: str) -> dict[str, float]:
     headings = [squeeze(one.text) for one in root.select("h1,h2,h3,h4") if one.text.strip()]
     blocks = [one.text.strip("\n") for one in root.select("pre") if one.text.strip()]
     rows = [
-        [squeeze(cell.text) for cell in row.select("td,th")] for row in root.select("tr") if row.select("pre") == []
+        ["".join(words(cell.text)) for cell in row.select("td,th")]
+        for row in root.select("tr")
+        if row.select("pre") == []
     ]
     links = [one for one in root.select("a[href]") if one.text.strip() and not (one.attr("href") or "").startswith("#")]
     fences = re.findall(r"^( *)```[^\n]*\n(.*?)^ *```", markdown, re.MULTILINE | re.DOTALL)

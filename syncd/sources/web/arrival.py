@@ -14,7 +14,8 @@ from syncd.sources.web.media import room_for
 from syncd.sources.web.robots import location
 from syncd.sources.web.settings import WebLimits
 from syncd.sources.web.urls import Url, same_place
-from syncd.store.crawl import CrawlState, Entry
+from syncd.store.crawl import CrawlState
+from syncd.store.crawl_model import Entry
 
 FULL_READ_EVERY_S = 30 * 86400.0
 """A server that answers 304 for ever, rightly or not, is asked for the whole page once in so long."""

@@ -17,7 +17,8 @@ from syncd.sources.web.found import Found
 from syncd.sources.web.seeds import Seeds
 from syncd.sources.web.settings import WebSettings
 from syncd.sources.web.visitor import Visitor
-from syncd.store.crawl import Bounds, Crawl, CrawlState, Entry, Settled
+from syncd.store.crawl import CrawlState
+from syncd.store.crawl_model import Bounds, Crawl, Entry, Settled
 
 WINDOW_PER_TURN = 4
 MAX_WINDOW = 64

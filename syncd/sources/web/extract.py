@@ -24,6 +24,11 @@ IGNORED_SCHEMES = re.compile(r"(?!https?:)[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 NOFOLLOW = frozenset({"nofollow", "ugc", "sponsored"})
 REFRESH_S = 5.0
 THIN_CHARS = 200
+UNSCRIPTED_SHARE = 3
+"""A page whose noscript holds so many times its other text keeps its content there."""
+
+Content = tuple[str, list[tuple[int, str]]]
+"""Markdown, and its anchors as (start byte, fragment)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ def extract(data: bytes, url: str, content_type: str, max_links: int) -> Page:
     links = [] if "nofollow" in said else links_of(document, base, max_links)
     title, language, published = head.title_of(document), head.language_of(document), head.published_of(document)
     scripts = document.select_one("script") is not None
-    markdown, anchors = content(document, data, base, title)
+    markdown, anchors = content(document, data, base)
     return Page(
         markdown=markdown,
         anchors=anchors,
@@ -89,31 +94,34 @@ def parsed(data: bytes, content_type: str) -> Document:
         return turbohtml.parse(data, positions=False)
 
 
-def content(document: Document, data: bytes, base: str, title: str) -> tuple[str, list[tuple[int, str]]]:
+def content(document: Document, data: bytes, base: str) -> Content:
     """Return the page's content as Markdown with its anchors."""
-    spare = document.select("noscript")
-    unscripted = [element.inner_html for element in spare]
+    unscripted = "".join(element.inner_html for element in document.select("noscript"))
     headings = document.select("h1")
     article = head.is_article(document)
     clean(document)
+    found = main_content(document, data, base, headings, article=article)
+    if len(unscripted) > UNSCRIPTED_SHARE * len(found[0]):
+        instead = to_markdown(turbohtml.parse_fragment(unscripted), resolver(base))
+        if len(instead[0]) > UNSCRIPTED_SHARE * len(found[0]):
+            return instead
+    return found
+
+
+def main_content(document: Document, data: bytes, base: str, headings: list[Element], *, article: bool) -> Content:
+    """Return the content of a cleaned page: by its structure, by density where that says nothing or it is an article."""
     root = container(document)
-    resolve = resolver(base)
-    if (root is None or article) and document.select_one("pre") is None:
-        found = by_density(data, base)
-        if found:
-            return found
+    if (root is None or article) and document.select_one("pre") is None and (found := by_density(data, base)):
+        return found
     body = root or document.select_one("body")
     if body is None:
         return "", []
     prune(body)
     add_heading(body, headings)
-    markdown, anchors = to_markdown(body, resolve)
-    if not markdown and any(unscripted):
-        return to_markdown(turbohtml.parse_fragment("".join(unscripted)), resolve)
-    return markdown, anchors
+    return to_markdown(body, resolver(base))
 
 
-def by_density(data: bytes, base: str) -> tuple[str, list[tuple[int, str]]] | None:
+def by_density(data: bytes, base: str) -> Content | None:
     """Return what trafilatura finds on a page whose structure says nothing; None where that is nothing, too."""
     from syncd.sources.web.density import main_fragment
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from syncd.sources.web.extract import Page
 from syncd.sources.web.urls import Url
-from syncd.store.crawl import Visit
+from syncd.store.crawl_model import Visit
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from syncd.sources.web.media import kind_of
 from syncd.sources.web.settings import Rendering
 from syncd.sources.web.softerror import SoftErrors
 from syncd.sources.web.urls import Url
-from syncd.store.crawl import Entry, Visit
+from syncd.store.crawl_model import Entry, Visit
 
 MAX_VALIDATOR_CHARS = 200
 NOT_INCLUDED = "no include_path_regexes matches it"

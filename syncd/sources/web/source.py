@@ -26,7 +26,8 @@ from syncd.sources.web.seeds import Seeds
 from syncd.sources.web.settings import WebSettings, validate_settings
 from syncd.sources.web.softerror import SoftErrors
 from syncd.sources.web.visitor import Visitor
-from syncd.store.crawl import Crawl, CrawlState
+from syncd.store.crawl import CrawlState
+from syncd.store.crawl_model import Crawl
 from syncd.store.database import Database
 
 log = structlog.get_logger()

@@ -21,7 +21,7 @@ CONTAINERS = (
     "[itemprop=articleBody]",
     "main,[role=main]",
     "article",
-    "#mw-content-text,#main-content,#maincontent,#content-main,#page-content,.markdown-body,.entry-content,"
+    "#mw-content-text,#docContent,#main-content,#maincontent,#content-main,#page-content,.markdown-body,.entry-content,"
     ".post-content,.post-body,.article-content,.article-body,.articleBody,.story-body,.main-content,.page-content,"
     "#article,#post,#bodyContent",
     "#content,#main,.content,.document,.rst-content,div.body,body > .book,body > .chapter,body > .sect1,"

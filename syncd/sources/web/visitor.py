@@ -12,7 +12,8 @@ from syncd.sources.web.found import Found
 from syncd.sources.web.reading import Reading, unchanged
 from syncd.sources.web.settings import WebLimits
 from syncd.sources.web.urls import Url, pattern_of
-from syncd.store.crawl import CrawlState, Entry, Visit
+from syncd.store.crawl import CrawlState
+from syncd.store.crawl_model import Entry, Visit
 
 MAX_CANONICAL_HOPS = 3
 SIMILAR_LENGTH = 0.3

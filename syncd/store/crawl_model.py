@@ -1,0 +1,99 @@
+"""What the store and the web source tell each other about pages and crawls: plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+Outcome = Literal["document", "unchanged", "alias", "duplicate", "gone", "failed", "unread", "skipped", "bounded"]
+"""`unread`: failed, and what it links to is not known, so the crawl cannot say what is gone."""
+Phase = Literal["links", "sitemaps", "done"]
+
+
+@dataclass(frozen=True, slots=True)
+class Crawl:
+    """One crawl of a source into a collection, as far as it has come."""
+
+    id: int
+    phase: Phase
+    indexed: int
+    incomplete: str
+    """Why this crawl cannot say which pages are gone, or ''."""
+    rules: str
+    started_at: float
+    resumed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One page in a crawl's queue with what earlier visits learned about it."""
+
+    ord: int
+    page_id: int
+    url: str
+    depth: int
+    status: int = 0
+    etag: str = ""
+    modified: str = ""
+    body_hash: str = ""
+    version: str = ""
+    title: str = ""
+    alias_of: str = ""
+    has_links: bool = False
+    rules: str = ""
+    failures: int = 0
+    read_at: float = 0.0
+    size_bytes: int = 0
+    chain: int = 0
+    parent_url: str | None = None
+    parent_chain: int | None = None
+    outcome: Outcome | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What became of one page. `links` None keeps those of the last visit."""
+
+    url: str
+    outcome: Outcome
+    depth: int
+    status: int = 0
+    reason: str = ""
+    etag: str = ""
+    modified: str = ""
+    body_hash: str = ""
+    version: str = ""
+    title: str = ""
+    size_bytes: int = 0
+    """Of the text; 0 where there is none."""
+    alias_of: str = ""
+    links: Sequence[str] | None = None
+    pattern: str | None = None
+    chain: int = 0
+    whole_read: bool = False
+    """The body was read in full, not vouched for by a 304."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How a visit was recorded. `outcome` None: the page had been visited in this crawl before, nothing changed."""
+
+    visit: Visit
+    outcome: Outcome | None
+    duplicate_of: str = ""
+    was: str = ""
+    """The version this page had before as a document, or ''."""
+
+
+@dataclass(slots=True)
+class Bounds:
+    """What `settle` holds visits to."""
+
+    room: int | None = None
+    """Documents that may still be indexed."""
+    max_depth: int | None = None
+    alike_pages: int = 10_000
+    rules: str = ""
+    queued: int = field(default=0)
+    """Out: how many entries were added to the queue."""
