@@ -11,6 +11,10 @@ DEFINES = FUNCTION | TYPE | KEYED | WRAPPER | HEADED
 
 NAMED = r"(?:_(?:definition|declaration|item|statement|specifier|spec|stmt|def|decl|implementation|expression)){1,2}"
 
+WRAPPERS = frozenset(
+    ("export_statement", "decorated_definition", "template_declaration", "ambient_declaration", "statement")
+)
+
 _KINDS = (
     (
         FUNCTION,
@@ -44,7 +48,7 @@ _KINDS = (
     (ARGUMENTS, r"argument"),
     (SPOKEN, r"^(?:call|list|list_lit|list_literal|sexp|fun_def|par_tup_lit)$"),
     (LIST, r"^(?:array|object|list|dictionary|tuple|table|element)$|argument|_list$|_mapping$|_sequence$"),
-    (WRAPPER, r"^(?:export_statement|decorated_definition|template_declaration|ambient_declaration|statement)$"),
+    (WRAPPER, rf"^(?:{'|'.join(sorted(WRAPPERS))})$"),
 )
 """Flag and pattern: a function, a type, something with a key; glued to what follows; part of one whole; holding statements;
 perhaps only an argument; an argument list; perhaps a definition spoken as a call; a list of equals; around a definition."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tree_sitter import Node
 
-from syncd.pipeline.chunk.kinds import NAMED
+from syncd.pipeline.chunk.kinds import NAMED, WRAPPERS
 
 NAME_BYTES = 120
 _DEPTH = 8
@@ -63,14 +63,12 @@ def spoken_definition(data: bytes, start: int, end: int) -> re.Match[bytes] | No
 
 def _unwrapped(node: Node) -> Node:
     """Return the definition inside an export, decoration or template."""
+    if node.type not in WRAPPERS:
+        return node
     inner = node.child_by_field_name("declaration") or node.child_by_field_name("definition")
     if inner is not None:
         return inner
-    if node.type in ("template_declaration", "ambient_declaration", "statement"):
-        for child in reversed(node.named_children[:8]):
-            if _WRAPPED.search(child.type):
-                return child
-    return node
+    return next((child for child in reversed(node.named_children[:8]) if _WRAPPED.search(child.type)), node)
 
 
 def _name(node: Node, data: bytes) -> str:

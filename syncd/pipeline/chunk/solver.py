@@ -47,7 +47,7 @@ class Limits:
     @property
     def spacing_bytes(self) -> int:
         """Return how far apart cuts are kept at least, which bounds the work per byte."""
-        return max(1, min(max(24, self.target_bytes // 24), self.maximum_bytes // 4))
+        return max(1, min(max(24, self.target_bytes // 16), self.maximum_bytes // 4))
 
 
 def solve(data: bytes, cuts: Cuts, limits: Limits) -> list[int]:

@@ -53,6 +53,13 @@ def test_a_class_header_stays_with_its_first_member_and_names_the_others_scope()
     assert last.context == "w.py\nWidget\n"
 
 
+def test_a_long_class_header_is_not_cut_from_its_first_member():
+    bases = "".join(f"    InterfaceNumber{number},\n" for number in range(15))
+    methods = "".join(f"    void method{number}() {{\n" + "        work();\n" * 22 + "    }\n\n" for number in range(3))
+    chunks = chunks_of(f"class Widget implements\n{bases}    Last {{\n\n{methods}}}\n", "Widget.java")
+    assert "void method0" in holding(chunks, "class Widget").text
+
+
 def test_errors_in_the_source_do_not_stop_it_from_being_cut_at_functions():
     text = "def broken(:\n    ((( ]\n\n" + "".join(python_function(f"f{number}", 8) for number in range(8))
     chunks = chunks_of(text, "a.py")

@@ -62,6 +62,12 @@ def test_a_split_table_repeats_its_header_in_the_context_only():
     assert chunks[0].text.count("| id |") == 1
 
 
+def test_the_first_row_after_a_headers_limit_still_gets_the_header():
+    chunks = chunks_of("| id | name |\n|----|------|\n" + f"| 1 | {'long cell ' * 40}|\n" * 3, target=64, maximum=410)
+    assert chunks[1].text.startswith(("| 1", "long", "cell"))
+    assert "| id | name |" in chunks[1].context
+
+
 def test_tables_with_wide_headers_or_without_outer_bars_are_tables():
     wide = f"| {'column ' * 30}| b |\n|---|---|\n" + "| 1 | 2 |\n" * 300
     bare = "a | b\n--|--\n" + "1 | 2\n" * 400
