@@ -42,6 +42,7 @@ class _Walker:
         self._pictures = Pictures(task)
         self._out = Markdown(task.limits)
         self._notes: list[tuple[str, str]] = []
+        self._page = 1
         self._note_parts = {kind: package.xml(f"{folder}/{kind}s.xml") for kind in ("footnote", "endnote")}
         self._shift = self._has_title(body)
 
@@ -50,7 +51,12 @@ class _Walker:
         return int(any(self._styles.heading(properties) == 0 for properties in paragraphs))
 
     def pieces(self, body: Element) -> Iterator[Piece]:
+        paged = next(body.iter(W + "lastRenderedPageBreak"), None) is not None
+        marked = 0
         for block in self._blocks(body):
+            if paged and marked != self._page:
+                marked = self._page
+                self._out.page(marked)
             self._out.block(block)
             for data in self._pictures.taken():
                 self._out.picture(data)
@@ -97,6 +103,7 @@ class _Walker:
         code = self._styles.is_code(properties)
         inline = Inline(self._media(), plain=level is not None or code)
         text = inline.text(paragraph)
+        self._page += inline.breaks
         boxes = [block for box in inline.boxes for block in self._box(box)]
         boxes += [f"$${equation}$$" for equation in inline.equations]
         if code:

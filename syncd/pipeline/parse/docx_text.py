@@ -55,6 +55,8 @@ class Inline:
     plain: bool = False
     boxes: list[Element] = field(default_factory=list[Element])
     """Text boxes and charts found in it, whose blocks follow it."""
+    breaks: int = 0
+    """How many pages end inside it, where the writing program noted that."""
     equations: list[str] = field(default_factory=list[str])
     """Equations on lines of their own, LaTeX."""
     _fields: list[str] = field(default_factory=list[str])
@@ -120,6 +122,8 @@ class Inline:
             case "footnoteReference" | "endnoteReference" as name:
                 label = self.media.note(name.removesuffix("Reference"), child.get(W + "id", ""))
                 return f"[^{label}]" if label else ""
+            case "lastRenderedPageBreak":
+                self.breaks += 1
             case "fldChar":
                 self._field(child.get(W + "fldCharType", ""))
             case "instrText":
