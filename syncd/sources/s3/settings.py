@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+
+_AWS_QUEUE = re.compile(r"https://(sqs\.)?(?P<region>[a-z0-9-]+)(\.queue)?\.amazonaws\.com(\.cn)?/")
+"""The present and the older form of queue URLs (AWS General Reference, "Amazon SQS endpoints")."""
 
 
 class AutoSync(StrEnum):
@@ -118,3 +122,13 @@ def settings_from(values: Mapping[str, Any], key: AwsKey | None = None, queue_ur
         auto_sync=AutoSync(values.get("auto_sync") or "none"),
         queue_url=values.get("queue_url") or queue_url,
     )
+
+
+def queue_endpoint(queue_url: str, endpoint: Endpoint) -> Endpoint:
+    """Return where a queue is reached, given its bucket's endpoint: a queue of AWS in the region that its URL names.
+
+    The bucket may be of another service or region (SNS and EventBridge reach further than S3 itself).
+    """
+    if match := _AWS_QUEUE.match(queue_url):
+        return replace(endpoint, region=match["region"], url=None)
+    return endpoint
