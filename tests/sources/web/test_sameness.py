@@ -42,9 +42,25 @@ async def test_redirects_that_lead_nowhere_give_nothing(site: TrapServer, other_
     assert index.checkpoint.absent_are_gone
 
 
-async def test_a_starting_page_may_move_to_another_path_but_not_to_another_site(
+async def test_redirects_are_held_to_the_site_and_its_path_patterns(
     site: TrapServer, other_site: TrapServer, database: Database
 ):
+    both = (f"127.0.0.1:{site.port}", f"127.0.0.1:{other_site.port}")
+    site.add("/", "", "/far", "/inside")
+    site.pages["/far"] = redirect(other_site.url + "/")
+    site.pages["/inside"] = redirect("/secret/page")
+    site.add("/secret/page")
+    other_site.add("/")
+    crawl = crawler(site, database, allow_private_addresses=both, exclude_path_regexes=("^/secret",))
+
+    await crawl.sync()
+
+    assert crawl.paths(site) == ["/"]
+    assert other_site.log == []
+    assert "/secret/page" not in site.paths()
+
+
+async def test_a_starting_page_may_move_to_another_path(site: TrapServer, database: Database):
     site.pages["/"] = redirect("/docs/")
     site.add("/docs/", "", "a")
     site.add("/docs/a")
