@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -11,7 +11,7 @@ from syncd import __version__
 from syncd.api import Pace, Services
 from syncd.chroma.client import Chroma
 from syncd.config import Config
-from syncd.model import Embedding, SourceType
+from syncd.model import Embedded, Embedding, EmbeddingTask, Role, SourceType, SparseVector
 from syncd.opening import Opening
 from syncd.opening.buckets import Queues
 from syncd.pipeline.embed.catalog import Catalog
@@ -51,6 +51,12 @@ def make_services(
         where = {"host": chroma.settings.host, "port": chroma.settings.port, "away": chroma.status()}
         return {"version": __version__, "chroma": where, "models": dict(embedders.running()), "mailboxes": boxes}
 
+    async def embed_with(model: str, texts: Sequence[str], role: Role, task: EmbeddingTask | None) -> Embedded:
+        return await (await embedders.get(model)).embed(texts, role, task)
+
+    async def embed_sparse(model: str, texts: Sequence[str]) -> Sequence[SparseVector]:
+        return await (await sparse.get(model)).encode(texts, "document")
+
     def wake() -> None:
         syncer.wake()
         for follower in followers:
@@ -67,6 +73,8 @@ def make_services(
         search=partial(answer_search, search),
         rebuild=index.rebuild,
         embed_query=search.embed,
+        embed_with=embed_with,
+        embed_sparse=embed_sparse,
         check_source=opening.check,
         available_types=AVAILABLE_TYPES,
         models=frozenset(catalog.names()),

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from syncd.api.schema_search import SearchRequest, SearchResponse
-from syncd.model import Embedding, SourceType, Target, Vectors
+from syncd.model import Embedded, Embedding, EmbeddingTask, Role, SourceType, SparseVector, Target, Vectors
 from syncd.store import Store
 
 
@@ -56,6 +56,10 @@ class Services:
     """Recreate a collection from the store and return its chunks. Raises NotFoundError, PermanentError, RetryableError."""
     embed_query: Callable[[Target, Sequence[str]], Awaitable[Vectors]]
     """Embed queries with the model of a collection. Raises NotFoundError, PermanentError, RetryableError."""
+    embed_with: Callable[[str, Sequence[str], Role, EmbeddingTask | None], Awaitable[Embedded]]
+    """Embed texts with a model, by name. Raises NotFoundError, PermanentError, RetryableError."""
+    embed_sparse: Callable[[str, Sequence[str]], Awaitable[Sequence[SparseVector]]]
+    """Encode texts with a sparse model, by name. Raises NotFoundError, PermanentError, RetryableError."""
     check_source: Callable[[SourceType, Mapping[str, Any]], None]
     """Check a source's settings beyond their shape (patterns, addresses). Raises PermanentError or ConfigError."""
     available_types: frozenset[SourceType]

@@ -102,14 +102,16 @@ class Postings:
         statement = "DELETE FROM postings WHERE collection_id = ? AND model <> ?"
         return await self._db.write(lambda c: c.execute(statement, (collection_id, model)).rowcount)
 
-    async def unposted(self, collection_id: int, limit: int) -> Sequence[Unposted]:
-        """Return some of a collection's chunks that have no posting, at most `limit`."""
+    async def unposted(self, collection_id: int, after: tuple[int, int], limit: int) -> Sequence[Unposted]:
+        """Return a collection's chunks beyond `after` (document, number) that have no posting, at most `limit`."""
         statement = (
-            "SELECT c.document_id, c.number, c.context || c.text FROM documents d JOIN chunks c ON c.document_id = d.id "
-            "WHERE d.collection_id = ? AND NOT EXISTS "
-            "(SELECT 1 FROM postings p WHERE p.document_id = c.document_id AND p.number = c.number) LIMIT ?"
+            "SELECT c.document_id, c.number, c.context || c.text FROM chunks c CROSS JOIN documents d ON d.id = c.document_id "
+            "WHERE d.collection_id = ? AND (c.document_id, c.number) > (?, ?) AND NOT EXISTS "
+            "(SELECT 1 FROM postings p WHERE p.document_id = c.document_id AND p.number = c.number) "
+            "ORDER BY c.document_id, c.number LIMIT ?"
         )
-        return await self._db.read(lambda c: [Unposted(*row) for row in c.execute(statement, (collection_id, limit))])
+        values = (collection_id, *after, limit)
+        return await self._db.read(lambda c: [Unposted(*row) for row in c.execute(statement, values)])
 
     async def fill(self, collection_id: int, model: str, rows: Sequence[tuple[Unposted, bytes]]) -> None:
         """Add postings of chunks that still have the text they were made from. Twice is safe."""

@@ -14,7 +14,8 @@ from syncd.api import ApiServer, Services, create_app
 from syncd.api.schema_search import Hit, SearchResponse
 from syncd.chroma.client import Chroma, ChromaSettings
 from syncd.errors import NotFoundError
-from syncd.model import Embedding, EmbeddingTask, SourceType
+from syncd.model import Embedded, Embedding, EmbeddingTask, SourceType
+from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.store import Store
 
 QWEN = "Qwen/Qwen3-Embedding-0.6B"
@@ -89,6 +90,16 @@ def services_for(store, chroma, folder: Path, wake):
             raise NotFoundError("syncd never wrote a collection 'missing'")
         return 7
 
+    async def embed_with(model, texts, role, task):
+        if model not in (QWEN, MINILM):
+            raise NotFoundError(f"unknown model {model!r}")
+        prompt = task.query_prompt if task else ""
+        rows = [[len(text), role == "query", len(prompt)] for text in texts]
+        return Embedded(np.array(rows, np.float32), 3 * len(texts))
+
+    async def embed_sparse(model, texts):
+        return await (await SparseModels().get(model)).encode(texts, "document")
+
     uploads = folder / "uploads"
     uploads.mkdir(exist_ok=True)
     return Services(
@@ -102,6 +113,8 @@ def services_for(store, chroma, folder: Path, wake):
         search=search,
         rebuild=rebuild,
         embed_query=embed_query,
+        embed_with=embed_with,
+        embed_sparse=embed_sparse,
         check_source=lambda kind, settings: None,
         available_types=READY,
         models=frozenset({QWEN, MINILM}),

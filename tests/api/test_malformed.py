@@ -87,7 +87,6 @@ async def test_a_body_that_is_not_compressed_as_it_says_is_400(api, coding):
 
 async def test_unknown_routes_are_404_in_shape(api):
     for path in (
-        "/",
         "/api",
         "/api/v1/source",
         "/api/v1/sources/",

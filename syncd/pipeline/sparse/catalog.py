@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from syncd.errors import PermanentError
+from syncd.errors import NotFoundError
 from syncd.model import Embedding, SparseEncoder
 from syncd.pipeline.sparse.bm25 import CHROMA_BM25, CODE_BM25, chroma_bm25, code_bm25
 from syncd.runtime.keylocks import KeyLocks
@@ -38,11 +38,11 @@ class SparseModels:
     async def get(self, name: str) -> SparseEncoder:
         """Return the encoder called `name`; the first call may wait for its files.
 
-        Raises PermanentError for an unknown one or one whose files cannot be had, RetryableError when a download broke off.
+        Raises NotFoundError for an unknown one, PermanentError when its files cannot be had, RetryableError when a download broke off.
         """
         if name not in self._ready and name not in self._loaders:
             known = ", ".join(sorted(self.names()))
-            raise PermanentError(f"unknown sparse model {name!r}; known are {known}")
+            raise NotFoundError(f"unknown sparse model {name!r}; known are {known}")
         async with self._loading.hold(name):
             if name not in self._ready:
                 self._ready[name] = await self._loaders[name]()

@@ -56,10 +56,10 @@ class SparseFiller:
     async def _fill(self, record: CollectionRecord, encoder: SparseEncoder) -> None:
         postings = self._store.postings
         dropped = await postings.drop_others(record.id, encoder.fingerprint)
-        filled = 0
-        while rows := await postings.unposted(record.id, PAGE_CHUNKS):
+        filled, after = 0, (0, -1)
+        while rows := await postings.unposted(record.id, after, PAGE_CHUNKS):
             vectors = await encoder.encode([row.text for row in rows], "document")
             await postings.fill(record.id, encoder.fingerprint, list(zip(rows, map(packed, vectors), strict=True)))
-            filled += len(rows)
+            filled, after = filled + len(rows), (rows[-1].document_id, rows[-1].number)
         if dropped or filled:
             log.info("sparse.filled", collection=record.target.collection, model=encoder.model, chunks=filled)

@@ -1,0 +1,150 @@
+"""The embedding protocols that Chroma's clients speak, so that any of them can query a synced collection by text.
+
+Below `/embed/{database}/{collection}` texts are embedded as queries of that collection, whatever model a request names. At
+the root a request names the model; Ollama's and OpenAI's have no roles, so there too texts are embedded as queries, because
+documents are the daemon's to embed. All are open to this machine only, unless they come with a token.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+
+import numpy as np
+from aiohttp import web
+
+from syncd.api.auth import require_database
+from syncd.api.errors import RefusedError
+from syncd.api.requests import read_json
+from syncd.api.route import Access, Handle, Route
+from syncd.api.schema_embed import (
+    CloudRequest,
+    CloudResponse,
+    CloudSparseRequest,
+    CloudSparseResponse,
+    OllamaRequest,
+    OllamaResponse,
+    OpenAiRequest,
+    OpenAiResponse,
+    OpenAiUsage,
+    OpenAiVector,
+    SparseView,
+)
+from syncd.api.services import SERVICES
+from syncd.model import Embedded, EmbeddingTask, Target
+
+MODEL_HEADER = "x-chroma-embedding-model"
+
+
+async def ollama(request: web.Request) -> web.Response:
+    """Answer as Ollama's `/api/embed` does."""
+    wanted = await read_json(request, OllamaRequest)
+    embedded = await _queries(request, listed(wanted.input), wanted.model)
+    return _answer(
+        OllamaResponse(model=wanted.model, embeddings=embedded.vectors.tolist(), prompt_eval_count=embedded.tokens)
+    )
+
+
+async def openai(request: web.Request) -> web.Response:
+    """Answer as OpenAI's `/v1/embeddings` does."""
+    wanted = await read_json(request, OpenAiRequest)
+    embedded = await _queries(request, listed(wanted.input), wanted.model)
+    packed = wanted.encoding_format == "base64"
+    data = [
+        OpenAiVector(index=index, embedding=encoded(row) if packed else row.tolist())
+        for index, row in enumerate(embedded.vectors)
+    ]
+    usage = OpenAiUsage(prompt_tokens=embedded.tokens, total_tokens=embedded.tokens)
+    return _answer(OpenAiResponse(data=data, model=wanted.model, usage=usage))
+
+
+async def cloud(request: web.Request) -> web.Response:
+    """Answer as Chroma Cloud's embedding service does, where clients find it through CHROMA_EMBED_URL."""
+    wanted = await read_json(request, CloudRequest)
+    if not wanted.texts:
+        return _answer(CloudResponse(embeddings=[]))
+    task = EmbeddingTask("", query_prompt=wanted.instructions) if wanted.instructions else None
+    role = "query" if wanted.instructions else "document"
+    embedded = await request.app[SERVICES].embed_with(_named_model(request), wanted.texts, role, task)
+    return _answer(CloudResponse(embeddings=embedded.vectors.tolist()))
+
+
+async def cloud_sparse(request: web.Request) -> web.Response:
+    """Answer as Chroma Cloud's sparse embedding service does, with any sparse model of this daemon."""
+    wanted = await read_json(request, CloudSparseRequest)
+    vectors = await request.app[SERVICES].embed_sparse(_named_model(request), wanted.texts)
+    views = [SparseView(indices=vector.indices.tolist(), values=vector.values.tolist()) for vector in vectors]
+    return _answer(CloudSparseResponse(embeddings=views))
+
+
+async def _queries(request: web.Request, texts: Sequence[str], model: str) -> Embedded:
+    """Embed texts as queries, of the collection in the path or else with the named model."""
+    services = request.app[SERVICES]
+    if not texts:
+        return Embedded(np.empty((0, 0), np.float32), 0)
+    if "collection" not in request.match_info:
+        return await services.embed_with(model, texts, "query", None)
+    target = Target(request.match_info["database"], request.match_info["collection"])
+    require_database(request, target.database)
+    return Embedded(await services.embed_query(target, texts), 0)
+
+
+def _named_model(request: web.Request) -> str:
+    name = request.headers.get(MODEL_HEADER, "")
+    if not name:
+        raise RefusedError(400, f"name the model in the header {MODEL_HEADER}")
+    return name
+
+
+def listed(texts: str | list[str]) -> list[str]:
+    """Return one text or many as a list."""
+    return [texts] if isinstance(texts, str) else texts
+
+
+def encoded(vector: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> str:
+    """Return a vector as OpenAI's base64: little-endian float32."""
+    return base64.b64encode(vector.astype("<f4").tobytes()).decode("ascii")
+
+
+def _answer(
+    body: OllamaResponse | OpenAiResponse | CloudResponse | CloudSparseResponse,
+) -> web.Response:
+    return web.json_response(text=body.model_dump_json())
+
+
+def _routes(path: str, name: str, handle: Handle, body: type, answer: type, summary: str) -> tuple[Route, Route]:
+    """Return the route below a collection and the one at the root."""
+    return (
+        Route("POST", "/embed/{database}/{collection}" + path, handle, f"{name}_collection", "Embedding",
+              f"{summary}, with a collection's model", {200: answer}, body=body, access=Access.LOCAL),
+        Route("POST", path, handle, name, "Embedding", f"{summary}, with the model named",
+              {200: answer}, body=body, access=Access.LOCAL),
+    )  # fmt: skip
+
+
+ROUTES = (
+    *_routes("/api/embed", "embed_ollama", ollama, OllamaRequest, OllamaResponse, "Embed queries as Ollama does"),
+    *_routes("/v1/embeddings", "embed_openai", openai, OpenAiRequest, OpenAiResponse, "Embed queries as OpenAI does"),
+    Route(
+        "POST",
+        "/",
+        cloud,
+        "embed_cloud",
+        "Embedding",
+        "Embed texts as Chroma Cloud does (CHROMA_EMBED_URL)",
+        {200: CloudResponse},
+        body=CloudRequest,
+        access=Access.LOCAL,
+    ),
+    Route(
+        "POST",
+        "/embed_sparse",
+        cloud_sparse,
+        "embed_cloud_sparse",
+        "Embedding",
+        "Encode texts sparsely as Chroma Cloud does (CHROMA_EMBED_URL)",
+        {200: CloudSparseResponse},
+        body=CloudSparseRequest,
+        access=Access.LOCAL,
+    ),
+)

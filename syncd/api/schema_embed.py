@@ -1,0 +1,91 @@
+"""Bodies of the embedding protocols that other clients speak: Ollama's, OpenAI's and Chroma Cloud's."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from syncd.api.schema_base import Model
+
+Text = Annotated[str, Field(min_length=1, max_length=32_768)]
+Texts = Annotated[list[Text], Field(max_length=256)]
+
+
+class OllamaRequest(Model):
+    """`POST /api/embed` of Ollama; its other fields are ignored."""
+
+    input: Text | Texts
+    model: str
+
+
+class OllamaResponse(Model):
+    """Vectors in the order of the texts."""
+
+    model: str
+    embeddings: list[list[float]]
+    prompt_eval_count: int
+
+
+class OpenAiRequest(Model):
+    """`POST /v1/embeddings` of OpenAI, with texts, not tokens; `dimensions` is refused by what it would change."""
+
+    input: Text | Texts
+    model: str
+    encoding_format: Literal["float", "base64"] = "float"
+
+
+class OpenAiVector(Model):
+    """One text's vector: numbers, or their float32 bytes (little-endian) in base64."""
+
+    object: Literal["embedding"] = "embedding"
+    index: int
+    embedding: list[float] | str
+
+
+class OpenAiUsage(Model):
+    """What the texts cost."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class OpenAiResponse(Model):
+    """Vectors in the order of the texts."""
+
+    object: Literal["list"] = "list"
+    data: list[OpenAiVector]
+    model: str
+    usage: OpenAiUsage
+
+
+class CloudRequest(Model):
+    """What Chroma's `chroma-cloud-qwen` embedding function sends; empty `instructions` mean documents."""
+
+    texts: Texts
+    instructions: Annotated[str, Field(max_length=4096)] = ""
+
+
+class CloudResponse(Model):
+    """Vectors in the order of the texts."""
+
+    embeddings: list[list[float]]
+
+
+class CloudSparseRequest(Model):
+    """What Chroma's `chroma-cloud-splade` embedding function sends; its other fields are ignored."""
+
+    texts: Texts
+
+
+class SparseView(Model):
+    """One text's term weights, by ascending index."""
+
+    indices: list[int]
+    values: list[float]
+
+
+class CloudSparseResponse(Model):
+    """Vectors in the order of the texts."""
+
+    embeddings: list[SparseView]

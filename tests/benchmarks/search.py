@@ -1,0 +1,199 @@
+"""What search by words costs and how long searches take: `python -m tests.benchmarks.search [--chunks 100000]`.
+
+Chunks are pieces of the Python sources installed here, vectors are random (384 dimensions), Chroma is real. Printed: bytes
+and time per chunk of the sparse vectors, the first search (which reads them all), then p50 and p95 of each mode, idle and
+while documents keep arriving. Embedding the query is left out: it is the model's time, not the search's.
+"""
+
+import argparse
+import asyncio
+import itertools
+import json
+import random
+import re
+import statistics
+import sysconfig
+import tempfile
+import time
+from pathlib import Path
+
+import anyio
+import numpy as np
+
+from syncd.chroma.client import Chroma, ChromaSettings, Rows
+from syncd.chroma.server import ChromaServer
+from syncd.model import Embedded, Embedding, Target
+from syncd.pipeline.sparse.catalog import SparseModels
+from syncd.pipeline.sparse.filler import SparseFiller
+from syncd.pipeline.sparse.posting import Poster
+from syncd.runtime.supervisor import Supervisor
+from syncd.search import Query, Search
+from syncd.store import Store
+from syncd.store.staging import NewChunk, Replacement
+from syncd.store.vectors import vector_key
+
+DIMENSIONS = 384
+CHUNK_CHARACTERS = 1200
+CHUNKS_PER_DOCUMENT = 10
+TARGET = Target("default_database", "benchmark")
+MODEL = Embedding(model="random")
+
+
+class RandomEmbedder:
+    """A vector for any text, at no cost."""
+
+    model, fingerprint, dimensions = "random", "random", DIMENSIONS
+
+    async def embed(self, texts, role, task=None):
+        return Embedded(vectors_of(len(texts)), 0)
+
+
+def vectors_of(count):
+    vectors = np.random.default_rng(count).standard_normal((count, DIMENSIONS), np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def pieces():
+    """Yield pieces of installed sources, again and again, each time with another word in it."""
+    roots = [Path(sysconfig.get_path(name)) for name in ("purelib", "stdlib")]
+    for turn in itertools.count():
+        for file in (file for root in roots for file in sorted(root.rglob("*.py"))):
+            text = file.read_text("utf-8", "replace")
+            for start in range(0, len(text) - 200, CHUNK_CHARACTERS):
+                yield f"{text[start : start + CHUNK_CHARACTERS]}\nturn_{turn}_{start}"
+
+
+def replacement(collection_id, key, texts):
+    chunks = [
+        NewChunk(text, f"{key}\n", vector_key("random", None, text), {"key": key, "chunk_index": i, "start_line": 1})
+        for i, text in enumerate(texts)
+    ]
+    return Replacement(collection_id, "source", key, key, str(hash(tuple(texts))), "f", "h", 1, chunks)
+
+
+async def write(store, chroma, changes):
+    """Store documents and put their chunks into Chroma."""
+    chunks = [(f"{change.prefix}-{i}", c) for change in changes for i, c in enumerate(change.chunks)]
+    vectors = vectors_of(len(chunks))
+    await store.vectors.put({c.vector_key: v for (_, c), v in zip(chunks, vectors, strict=True)})
+    staged = await store.documents.stage(changes)
+    rows = Rows([i for i, _ in chunks], [c.metadata for _, c in chunks], [c.text for _, c in chunks], vectors)
+    await chroma.write(TARGET, [], rows, Rows([], []))
+    await store.outbox.clear(changes[0].collection_id, [i for done in staged for i in done.chunk_ids])
+
+
+async def fill(store, chroma, collection_id, texts):
+    documents = list(itertools.batched(texts, CHUNKS_PER_DOCUMENT)) if hasattr(itertools, "batched") else [
+        texts[i : i + CHUNKS_PER_DOCUMENT] for i in range(0, len(texts), CHUNKS_PER_DOCUMENT)
+    ]  # fmt: skip
+    changes = [replacement(collection_id, f"folder/{n:06}.py", some) for n, some in enumerate(documents)]
+    for start in range(0, len(changes), 30):
+        await write(store, chroma, changes[start : start + 30])
+
+
+async def size_of(store):
+    await store.database.write(lambda c: None)
+    return (await store.database.read(lambda c: c.execute("PRAGMA page_count").fetchone()))[0] * 4096
+
+
+async def postings_cost(store, texts, report):
+    """Add the sparse vectors of everything, and of single documents."""
+    before, start, cpu = await size_of(store), time.perf_counter(), time.process_time()
+    await SparseFiller(store, SparseModels()).fill_all()
+    count = len(texts)
+    report["sparse_fill_us_per_chunk"] = round((time.perf_counter() - start) / count * 1e6, 1)
+    report["sparse_fill_cpu_us_per_chunk"] = round((time.process_time() - cpu) / count * 1e6, 1)
+    report["sparse_bytes_per_chunk"] = round((await size_of(store) - before) / count)
+    report["text_bytes_per_chunk"] = round(statistics.mean(len(text.encode()) for text in texts))
+
+
+async def update_cost(store, collection_id, texts, report):
+    """Change documents with and without sparse vectors."""
+    poster = Poster(store, SparseModels())
+    for name, posted in (("without", False), ("with", True), ("without", False), ("with", True)):
+        spent = []
+        for n in range(30):
+            some = [f"{text}\nnew_{name}_{n}_{random.random()}" for text in random.sample(texts, CHUNKS_PER_DOCUMENT)]
+            change = replacement(collection_id, f"changing/{n}.py", some)
+            await store.vectors.put(
+                dict(zip([c.vector_key for c in change.chunks], vectors_of(len(some)), strict=True))
+            )
+            start = time.perf_counter()
+            chunks = await poster.posted(MODEL, change.chunks) if posted else change.chunks
+            await store.documents.stage(
+                [Replacement(**{f: getattr(change, f) for f in change.__slots__} | {"chunks": chunks})]
+            )
+            spent.append((time.perf_counter() - start) / len(some) * 1e6)
+        report[f"update_us_per_chunk_{name}_sparse"] = round(statistics.median(spent), 1)
+
+
+def questions(texts, count):
+    """Return queries of two to six words, of which texts have some."""
+    for _ in range(count):
+        words = re.findall(r"[A-Za-z_]{3,}", random.choice(texts))
+        yield " ".join(random.sample(words, min(len(words), random.randint(2, 6))))
+
+
+async def latency(search, texts, mode, count, **options):
+    spent = []
+    for question in questions(texts, count):
+        start = time.perf_counter()
+        await search.search(Query(TARGET, question, mode, **options))
+        spent.append((time.perf_counter() - start) * 1000)
+    cut = statistics.quantiles(spent, n=20)
+    return {"p50_ms": round(statistics.median(spent), 1), "p95_ms": round(cut[18], 1)}
+
+
+async def keep_arriving(store, chroma, collection_id, texts):
+    poster = Poster(store, SparseModels())
+    for n in itertools.count():
+        some = [f"{text}\narriving_{n}" for text in random.sample(texts, CHUNKS_PER_DOCUMENT)]
+        change = replacement(collection_id, f"arriving/{n}.py", some)
+        chunks = await poster.posted(MODEL, change.chunks)
+        await write(
+            store, chroma, [Replacement(**{f: getattr(change, f) for f in change.__slots__} | {"chunks": chunks})]
+        )
+
+
+async def measure(count, queries, folder):
+    random.seed(7)
+    report = {"chunks": count}
+    texts = list(itertools.islice(pieces(), count))
+    server = ChromaServer(folder / "chroma")
+    store = await Store.open(folder / "state")
+    async with anyio.create_task_group() as group, Chroma(ChromaSettings(port=server.port)) as chroma:
+        await group.start(Supervisor("benchmark", [server, chroma]).run)
+        await chroma.available()
+        await chroma.open_collection(TARGET)
+        collection = await store.documents.collection(TARGET, MODEL)
+        start = time.perf_counter()
+        await fill(store, chroma, collection.id, texts)
+        report["filled_s"] = round(time.perf_counter() - start)
+        await postings_cost(store, texts, report)
+        await update_cost(store, collection.id, texts, report)
+
+        async def embedder(_name):
+            return RandomEmbedder()
+
+        search = Search(store, chroma, embedder, SparseModels().of)
+        report["first_sparse_search_ms"] = (await latency(search, texts, "sparse", 2))["p95_ms"]
+        for mode in ("sparse", "dense", "hybrid"):
+            report[f"{mode}_idle"] = await latency(search, texts, mode, queries)
+        report["sparse_where"] = await latency(search, texts, "sparse", queries // 4, where={"chunk_index": 3})
+        report["hybrid_path"] = await latency(search, texts, "hybrid", queries // 4, path="folder/00*")
+        arriving = asyncio.create_task(keep_arriving(store, chroma, collection.id, texts))
+        for mode in ("sparse", "dense", "hybrid"):
+            report[f"{mode}_backfill"] = await latency(search, texts, mode, queries)
+        arriving.cancel()
+        group.cancel_scope.cancel()
+    await store.close()
+    return report
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--chunks", type=int, default=100_000)
+    parser.add_argument("--queries", type=int, default=200)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        print(json.dumps(asyncio.run(measure(arguments.chunks, arguments.queries, Path(temporary))), indent=1))
