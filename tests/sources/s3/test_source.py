@@ -244,3 +244,28 @@ async def test_the_reason_for_a_bodiless_refusal_is_asked_for(ministack: Aws, tm
         await p.put("a.txt", "alpha")
         assert (await daemon.invoke(source, "a.txt")).state is State.COMPLETE
         assert texts(daemon.index["docs"]) == {"a.txt": b"alpha"}
+
+
+async def test_what_comes_behind_a_listing_is_not_swept_away(ministack: Aws, tmp_path: Path, monkeypatch):
+    async with place(ministack) as p, daemon_on(tmp_path) as daemon:
+        source = await daemon.add(p.settings())
+        await p.put("b.txt", "beta")
+        await p.put("gone.txt", "gone")
+        await daemon.invoke(source)
+        page = type(source.bucket).page
+
+        async def then_another_object_comes(bucket, prefix, after, size=1000):
+            listed = await page(bucket, prefix, after, size)
+            monkeypatch.undo()
+            await p.put("a.txt", "behind the listing")
+            event = await source.look_at("a.txt")
+            invocation = await daemon.invocations.get(event[0])
+            assert invocation is not None
+            await daemon.run_one(invocation)
+            return listed
+
+        await p.delete("gone.txt")
+        monkeypatch.setattr(type(source.bucket), "page", then_another_object_comes)
+        await daemon.invoke(source)
+        assert texts(daemon.index["docs"]) == await p.contents()
+        assert [await source.is_gone(key, "docs") for key in ("a.txt", "gone.txt")] == [False, True]
