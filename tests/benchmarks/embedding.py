@@ -1,7 +1,7 @@
 """Compares embedding engines on the same texts in one run: llama.cpp's `Llama.embed` one by one, and syncd's engines.
 
     python -m tests.benchmarks.embedding FILE.gguf [--pooling last|mean] [--max-tokens N] [--texts N] [--rounds N]
-                                         [--source FOLDER] [--no-stock]
+                                         [--source FOLDER] [--no-stock] [--runtimes llama torch]
 
 The texts are chunks of the source files under FOLDER. The engines take turns, round by round. Printed per engine: tokens
 per second of wall time and of CPU time of the process that computes (what a busy machine cannot distort as much), the
@@ -91,13 +91,14 @@ async def compare(arguments, texts, folder):
         "benchmark", (ModelFile("file", arguments.file.name),), arguments.pooling, arguments.dimensions,
         arguments.max_tokens,
     )  # fmt: skip
-    options = EngineOptions(path=arguments.file)
     async with AsyncExitStack() as stack:
         engines = {}
         if not arguments.no_stock:
             engines["stock"] = Stock(arguments.file, arguments.pooling, arguments.max_tokens)
-        embedder = await stack.enter_async_context(open_embedder(model, folder, options))
-        engines["engine"] = Engine(embedder)
+        for runtime in arguments.runtimes:
+            options = EngineOptions(path=arguments.file, runtime=runtime)
+            embedder = await stack.enter_async_context(open_embedder(model, folder, options))
+            engines[runtime] = Engine(embedder)
         tokens = (await embedder.embed(texts, "document")).tokens
         figures = {name: Figures() for name in engines}
         for _ in range(arguments.rounds):
@@ -117,6 +118,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--source", type=Path, default=Path(__file__).parents[2] / "syncd")
     parser.add_argument("--no-stock", action="store_true")
+    parser.add_argument("--runtimes", nargs="+", default=["llama"], choices=["auto", "llama", "torch"])
     arguments = parser.parse_args()
     # Two bytes a token is dense text: stock cuts what is over the model's limit, and would compute something else.
     texts = chunks_of(arguments.source, arguments.texts, 2 * arguments.max_tokens)

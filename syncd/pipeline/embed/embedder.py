@@ -22,7 +22,7 @@ from syncd.pipeline.embed.catalog import Model
 from syncd.pipeline.embed.download import Progress
 from syncd.pipeline.embed.files import LocalFile, find_file
 from syncd.pipeline.embed.front import Embedding, embed_through
-from syncd.pipeline.embed.probe import choose
+from syncd.pipeline.embed.probe import Probe, RuntimeChoice
 from syncd.pipeline.embed.process import WORKER, ModelProcess, TimeLimits
 from syncd.pipeline.embed.variant import Device, RunSettings
 from syncd.runtime.mailbox import Mailbox
@@ -35,12 +35,13 @@ class EngineOptions:
     """How this machine runs a model; nothing here changes what its vectors mean.
 
     `quantisation` None: the model's default file. `path`: a file to use instead of the model folder's. `threads` 0: all
-    cores this process may use. `worker` is the module of the model's process.
+    cores this process may use. `runtime` auto: PyTorch where it is installed and faster. `worker` is the module of the model's process.
     """
 
     quantisation: str | None = None
     path: Path | None = None
     device: Device = "auto"
+    runtime: RuntimeChoice = "auto"
     threads: int = 0
     sequences: int = 0
     limits: TimeLimits = field(default_factory=TimeLimits)
@@ -63,7 +64,7 @@ async def prepare(
     """Find (convert, download) the file of `model`, check it and choose how to run it. `folder` is the model folder.
 
     Waits for all of that; twice is safe and quick. Raises ConfigError, PermanentError, RetryableError as `find_file`
-    and `choose` do.
+    and `Probe.choose` do.
     """
     options = options or EngineOptions()
     file = await find_file(model, model.file(options.quantisation), folder, options.path, progress)
@@ -75,9 +76,8 @@ async def prepare(
         threads=options.threads,
         sequences=options.sequences,
     )
-    variant, dimensions = await choose(
-        model.name, settings, file.digest, folder, limits=options.limits, worker=options.worker
-    )
+    probe = Probe(model.name, settings, options.limits, options.worker)
+    variant, dimensions = await probe.choose(file.digest, folder, options.runtime)
     if dimensions != model.dimensions:
         raise ConfigError(
             f"{file.path} gives vectors of {dimensions} dimensions, model {model.name} has {model.dimensions}"

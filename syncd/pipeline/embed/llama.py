@@ -28,6 +28,7 @@ from syncd.pipeline.embed.wordpiece import WordPieces
 _SPECIAL = llama_cpp.LLAMA_TOKEN_ATTR_UNKNOWN | llama_cpp.LLAMA_TOKEN_ATTR_CONTROL
 _CAUSAL_UBATCH = 512
 _SEQUENCES = 32
+_BIDIRECTIONAL = ("bert", "nomic-bert", "jina-bert-v2", "modern-bert")
 _POOLINGS = {
     "mean": llama_cpp.LLAMA_POOLING_TYPE_MEAN,
     "cls": llama_cpp.LLAMA_POOLING_TYPE_CLS,
@@ -58,20 +59,17 @@ class LlamaModel:
         parameters = llama_cpp.llama_model_default_params()
         parameters.n_gpu_layers = gpu_layers(settings.device)
         parameters.use_extra_bufts = settings.variant.extra_bufts
+        parameters.vocab_only = settings.variant.runtime != "llama"
         pointer = llama_cpp.llama_model_load_from_file(str(settings.path).encode(), parameters)
         if not pointer:
             raise PermanentError(f"llama.cpp cannot load {settings.path}: is it a whole GGUF of a supported model?")
         self.settings = settings
         self.offloaded = parameters.n_gpu_layers != 0
         self.pointer: Any = pointer
-        self.dimensions = llama_cpp.llama_model_n_embd(pointer)
-        self.trained_tokens = llama_cpp.llama_model_n_ctx_train(pointer)
-        self.causal = self._metadata("general.architecture") not in {
-            "bert",
-            "nomic-bert",
-            "jina-bert-v2",
-            "modern-bert",
-        }
+        architecture = self._metadata("general.architecture")
+        self.dimensions = int(self._metadata(f"{architecture}.embedding_length"))
+        self.trained_tokens = int(self._metadata(f"{architecture}.context_length"))
+        self.causal = architecture not in _BIDIRECTIONAL
         self._vocabulary: Any = llama_cpp.llama_model_get_vocab(pointer)
         self.frame = self._frame()
         self._pieces = self._word_pieces()

@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from dataclasses import dataclass
-from importlib.metadata import version
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import structlog
 
-from syncd.errors import PermanentError
+from syncd.errors import ConfigError, PermanentError
 from syncd.model import Vectors
 from syncd.pipeline.embed.files import read_json, update_json
 from syncd.pipeline.embed.process import WORKER, EngineDownError, ModelProcess, TimeLimits
-from syncd.pipeline.embed.variant import RunSettings, Variant
+from syncd.pipeline.embed.variant import RunSettings, Runtime, Variant
 from syncd.runtime.process import ChildDiedError
 from syncd.runtime.worker import CallTimeoutError
 
@@ -28,71 +31,105 @@ _TAP_COSINE = 0.9999
 """Tapped against stock: within 1e-6, where not bit-identical; another tensor's values are far below."""
 _BUFFERS_COSINE = 0.99
 """Repacked against plain kernels: they round differently (Q8_0: cosine 0.9995), garbage is far below."""
+_TORCH_COSINE = 0.995
+"""PyTorch against llama.cpp on one file: bfloat16 rounds weights, Q8_0 kernels round activations."""
+_WORTH_IT = 1.2
+"""How much faster PyTorch must be per CPU second: it takes more memory, and the measurement is one text on a busy core."""
 _RESULTS = "probe.json"
 log = structlog.get_logger()
+
+RuntimeChoice = Literal["auto"] | Runtime
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What one setting of `extra_bufts` did: its stock vectors (None: it died) and whether the tap equals them."""
+    """What one variant computed, and the CPU seconds of its speed text."""
 
-    stock: Vectors | None
-    tap: bool = False
-
-
-async def choose(
-    name: str,
-    settings: RunSettings,
-    digest: str,
-    folder: Path,
-    *,
-    limits: TimeLimits | None = None,
-    worker: str = WORKER,
-) -> tuple[Variant, int]:
-    """Return the fastest variant that computes what it should, and the model's dimensions.
-
-    Takes two loads of the model the first time; the outcome is kept in `folder` per file, library, processor and
-    device. Raises PermanentError when the file works in no variant.
-    """
-    model = (digest, settings.pooling, str(settings.max_tokens))
-    key = "/".join((*model, worker, version("llama-cpp-python"), settings.device, _processor()))
-    if known := read_json(folder / _RESULTS).get(key):
-        return Variant(known["tap"], known["extra_bufts"]), known["dimensions"]
-    plain = await _try(name, settings, extra_bufts=False, limits=limits, worker=worker)
-    extra = await _try(name, settings, extra_bufts=True, limits=limits, worker=worker)
-    variant, stock = _best(name, plain, extra)
-    log.info("model.probed", model=name, tap=variant.tap, extra_bufts=variant.extra_bufts)
-    outcome = {"tap": variant.tap, "extra_bufts": variant.extra_bufts, "dimensions": stock.shape[1]}
-    update_json(folder / _RESULTS, lambda values: {**values, key: outcome})
-    return variant, stock.shape[1]
+    variant: Variant
+    vectors: Vectors
+    cpu_s: float
 
 
-async def _try(name: str, settings: RunSettings, *, extra_bufts: bool, limits: TimeLimits | None, worker: str) -> Trial:
-    variant = Variant(tap=False, extra_bufts=extra_bufts)
-    stock: Vectors | None = None
-    try:
-        async with ModelProcess(f"{name} (probe)", settings.with_variant(variant), limits, worker) as process:
-            stock = await process.probe(tap=False)
-            if settings.pooling == "last":
-                return Trial(stock, tap=cosine(stock, await process.probe(tap=True)) >= _TAP_COSINE)
-    except (ChildDiedError, CallTimeoutError, EngineDownError) as error:
-        log.warning(
-            "model.variant_failed", model=name, extra_bufts=extra_bufts, tap=stock is not None, error=str(error)
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Tries the variants of one model file. `worker` is the module of the model's process."""
+
+    name: str
+    settings: RunSettings
+    limits: TimeLimits | None = None
+    worker: str = WORKER
+
+    async def choose(self, digest: str, folder: Path, runtime: RuntimeChoice = "auto") -> tuple[Variant, int]:
+        """Return the fastest variant that computes what it should, and the model's dimensions.
+
+        Takes two loads of the model the first time, three with PyTorch installed; the outcome is kept in `folder` per
+        file, libraries, processor and device. Raises PermanentError when the file works in no variant, ConfigError when
+        `runtime` asks for one that does not work here.
+        """
+        settings = self.settings
+        libraries = (version("llama-cpp-python"), _torch_version() if runtime != "llama" else "")
+        model = (digest, settings.pooling, str(settings.max_tokens), settings.device)
+        key = "/".join((*model, self.worker, *libraries, runtime, _processor()))
+        if known := read_json(folder / _RESULTS).get(key):
+            return Variant(**known["variant"]), known["dimensions"]
+        best = await self._best(runtime)
+        log.info("model.probed", model=self.name, **asdict(best.variant))
+        outcome = {"variant": asdict(best.variant), "dimensions": best.vectors.shape[1]}
+        update_json(folder / _RESULTS, lambda values: {**values, key: outcome})
+        return best.variant, best.vectors.shape[1]
+
+    async def _best(self, runtime: RuntimeChoice) -> Trial:
+        plain, extra = [await self._llama(extra_bufts=extra_bufts) for extra_bufts in (False, True)]
+        trusted = extra and (not plain or cosine(plain[0].vectors, extra[0].vectors) >= _BUFFERS_COSINE)
+        # The last of each is the tapped one, where the tap can be trusted, which counts for as much as repacking.
+        found = sorted(
+            (each[-1] for each in (extra if trusted else [], plain) if each), key=lambda t: not t.variant.tap
         )
-    return Trial(stock)
+        best = next((trial for trial in found if np.isfinite(trial.vectors).all()), None)
+        if best is None:
+            raise PermanentError(
+                f"model {self.name} cannot be run by this llama.cpp: see the log, check the file, or rebuild "
+                "llama-cpp-python with CMAKE_ARGS=-DCMAKE_CXX_FLAGS=-fno-dse"
+            )
+        return best if runtime == "llama" else await self._or_torch(best, demanded=runtime == "torch")
 
+    async def _llama(self, *, extra_bufts: bool) -> list[Trial]:
+        variants = [Variant(tap=tap, extra_bufts=extra_bufts) for tap in (False, True)]
+        trials: list[Trial] = []
+        with self._survived(variants[0]):
+            async with self._process(variants[0]) as process:
+                trials.append(Trial(variants[0], *await process.probe(tap=False)))
+                if self.settings.pooling == "last":
+                    trials.append(Trial(variants[1], *await process.probe(tap=True)))
+        same = len(trials) == len(variants) and cosine(trials[0].vectors, trials[1].vectors) >= _TAP_COSINE
+        return trials if same else trials[:1]
 
-def _best(name: str, plain: Trial, extra: Trial) -> tuple[Variant, Vectors]:
-    trusted = extra.stock is not None and (plain.stock is None or cosine(plain.stock, extra.stock) >= _BUFFERS_COSINE)
-    trials = [(extra, True)] if trusted else []
-    trials += [(plain, False)]
-    for trial, extra_bufts in sorted(trials, key=lambda each: not each[0].tap):
-        if trial.stock is not None and np.isfinite(trial.stock).all():
-            return Variant(trial.tap, extra_bufts), trial.stock
-    raise PermanentError(
-        f"model {name} cannot be run by this llama.cpp: see the log, check the file, or rebuild llama-cpp-python with "
-        "CMAKE_ARGS=-DCMAKE_CXX_FLAGS=-fno-dse"
-    )
+    async def _or_torch(self, llama: Trial, demanded: bool) -> Trial:
+        variant = Variant(tap=False, extra_bufts=llama.variant.extra_bufts, runtime="torch")
+        equal = cost_s = 0.0
+        if _torch_version() and self.settings.pooling == "last":
+            with self._survived(variant, PermanentError):
+                async with self._process(variant) as process:
+                    found, cost_s = await process.probe()
+                    equal = cosine(llama.vectors, found)
+                log.info("model.torch_probed", model=self.name, cosine=equal, cpu_s=cost_s, llama_cpu_s=llama.cpu_s)
+        if equal >= _TORCH_COSINE and (demanded or cost_s * _WORTH_IT < llama.cpu_s):
+            return replace(llama, variant=variant)
+        if demanded:
+            raise ConfigError(
+                f"model {self.name}: runtime = 'torch' does not work here; install syncd[torch], see the log"
+            )
+        return llama
+
+    def _process(self, variant: Variant) -> ModelProcess:
+        return ModelProcess(f"{self.name} (probe)", self.settings.with_variant(variant), self.limits, self.worker)
+
+    @contextmanager
+    def _survived(self, variant: Variant, *also: type[Exception]) -> Generator[None]:
+        try:
+            yield
+        except (ChildDiedError, CallTimeoutError, EngineDownError, *also) as error:
+            log.warning("model.variant_failed", model=self.name, error=str(error), **asdict(variant))
 
 
 def cosine(one: Vectors, other: Vectors) -> float:
@@ -107,3 +144,10 @@ def _processor() -> str:
         lines = [platform.processor()]
     about = "\n".join(sorted({line for line in lines if line.startswith(("flags", "model name", "Features"))}))
     return f"{platform.machine()}-{hashlib.sha256(about.encode()).hexdigest()[:16]}"
+
+
+def _torch_version() -> str:
+    try:
+        return version("torch")
+    except PackageNotFoundError:
+        return ""

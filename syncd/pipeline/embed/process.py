@@ -81,10 +81,12 @@ class ModelProcess:
         reply = await self._call({"op": "vectors", "lengths": lengths}, join(windows), limit_s)
         return np.frombuffer(reply.payload, dtype=np.float32).reshape(len(windows), self.dimensions)
 
-    async def probe(self, tap: bool) -> Vectors:
-        """Return the vectors of the probe's texts, computed with or without the tap. Raises as `tokens`."""
+    async def probe(self, tap: bool | None = None) -> tuple[Vectors, float]:
+        """Return the vectors of the probe's texts, computed with or without the tap (None: as `vectors` are), and the CPU
+        seconds of one more text. Raises as `tokens`.
+        """
         reply = await self._call({"op": "probe", "tap": tap}, b"", self._limits.start_s)
-        return np.frombuffer(reply.payload, dtype=np.float32).reshape(-1, self.dimensions)
+        return np.frombuffer(reply.payload, dtype=np.float32).reshape(-1, self.dimensions), reply.header["cpu_s"]
 
     async def _call(self, header: Mapping[str, Any], payload: bytes, limit_s: float) -> Frame:
         worker = await self._started()

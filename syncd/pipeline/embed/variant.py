@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 
 Pooling = Literal["mean", "cls", "last"]
 Device = Literal["auto", "cpu", "cuda", "metal", "vulkan"]
+Runtime = Literal["llama", "torch"]
 
 PROBE_TEXTS = (
     "def parse(line: str) -> tuple[str, int]:\n    name, _, count = line.partition('=')\n    return name, int(count)\n",
@@ -28,11 +29,12 @@ class Variant:
     """What differs between builds and machines and never changes what a vector means; the start-up probe chooses it.
 
     `tap`: stop before the vocabulary head. `extra_bufts`: let llama.cpp repack weights for AMX and the like, which
-    some compilers miscompile.
+    some compilers miscompile. `runtime`: what computes; llama.cpp tokenises either way.
     """
 
     tap: bool = True
     extra_bufts: bool = True
+    runtime: Runtime = "llama"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,17 @@ Its hello holds dimensions and batch_tokens. Requests, each answered with one fr
 
     {"op": "tokens", "texts": [...]}       → {"lengths": [[7], [254, 31], ...]}, int32 tokens of all windows in order
     {"op": "vectors", "lengths": [7, 254]} and int32 tokens → float32 rows of length 1, NaN where not finite
-    {"op": "probe", "tap": true}           → float32 rows of PROBE_TEXTS, computed in a context of their own
+    {"op": "probe", "tap": true}           → {"cpu_s"}, float32 rows of PROBE_TEXTS, computed in a llama.cpp context of
+                                             their own, or ("tap": null) the way "vectors" are
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -23,6 +26,19 @@ from syncd.pipeline.embed.windows import Tokens, batches, cut, join, normalised,
 from syncd.runtime.child import open_channel
 from syncd.runtime.frames import Frame
 
+_SPEED_TEXT = PROBE_TEXTS[0] * 6
+
+
+class Engine(Protocol):
+    """What computes raw vectors: windows up to both limits in one call."""
+
+    batch_tokens: int
+    sequences: int
+
+    def vectors(self, windows: Sequence[Tokens]) -> Vectors:
+        """Return one raw vector per window."""
+        ...
+
 
 class EmbedWorker:
     """Answers the requests above for one model file."""
@@ -30,7 +46,7 @@ class EmbedWorker:
     def __init__(self, settings: RunSettings) -> None:
         self._settings = settings
         self._model = LlamaModel(settings)
-        self._context = LlamaContext(self._model, settings.variant.tap)
+        self._context = self._made()
 
     def hello(self) -> dict[str, int]:
         """Return what the parent needs to know of the model."""
@@ -49,6 +65,13 @@ class EmbedWorker:
             case unknown:
                 raise ValueError(f"unknown request {unknown!r}")
 
+    def _made(self) -> Engine:
+        if self._settings.variant.runtime == "llama":
+            return LlamaContext(self._model, self._settings.variant.tap)
+        from syncd.pipeline.embed.torch_qwen3 import TorchQwen3  # the optional extra, and slow to import
+
+        return TorchQwen3(self._settings)
+
     def _windows(self, text: str) -> list[Tokens]:
         return cut(self._model.tokens(text), self._model.frame, self._settings.max_tokens)
 
@@ -57,17 +80,20 @@ class EmbedWorker:
         lengths = [[len(window) for window in of_text] for of_text in windows]
         return Frame({"lengths": lengths}, join(window for of_text in windows for window in of_text))
 
-    def _probe(self, tap: bool) -> Frame:
-        context = LlamaContext(self._model, tap)
+    def _probe(self, tap: bool | None) -> Frame:
+        engine = self._context if tap is None else LlamaContext(self._model, tap)
         windows = [window for text in PROBE_TEXTS for window in self._windows(text)]
-        return Frame(payload=compute(context, windows).tobytes())
+        rows = compute(engine, windows)
+        begin = time.process_time()
+        compute(engine, self._windows(_SPEED_TEXT)[:1])
+        return Frame({"cpu_s": time.process_time() - begin}, rows.tobytes())
 
 
-def compute(context: LlamaContext, windows: Sequence[Tokens]) -> Vectors:
-    """Return the unit vectors of `windows`, in their order, in as many decode calls as it takes."""
+def compute(engine: Engine, windows: Sequence[Tokens]) -> Vectors:
+    """Return the unit vectors of `windows`, in their order, in as many calls as it takes."""
     lengths = [len(window) for window in windows]
-    order = list(batches(lengths, context.batch_tokens, context.sequences))
-    rows = np.concatenate([context.vectors([windows[index] for index in batch]) for batch in order])
+    order = list(batches(lengths, engine.batch_tokens, engine.sequences))
+    rows = np.concatenate([engine.vectors([windows[index] for index in batch]) for batch in order])
     return normalised(rows[np.argsort(np.concatenate(order))])
 
 

@@ -41,7 +41,7 @@ class FaultyWorker(worker.EmbedWorker):
         reply = super().handle(request)
         if os.environ.get("LC_ALL") == WRONG_VARIANT:
             rows = np.frombuffer(reply.payload, dtype=np.float32).reshape(-1, self._model.dimensions)
-            return Frame(payload=np.roll(rows, 1, axis=1).tobytes())
+            return Frame(reply.header, np.roll(rows, 1, axis=1).tobytes())
         return reply
 
     def _any(self, word, windows):

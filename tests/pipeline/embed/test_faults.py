@@ -12,7 +12,7 @@ import pytest
 from syncd.errors import PermanentError, RetryableError
 from syncd.pipeline.embed.catalog import MINILM, Catalog
 from syncd.pipeline.embed.embedder import EngineOptions, open_embedder, prepare
-from syncd.pipeline.embed.probe import choose
+from syncd.pipeline.embed.probe import Probe
 from syncd.pipeline.embed.process import TimeLimits
 from syncd.pipeline.embed.variant import RunSettings, Variant
 from tests.models import in_its_own_task
@@ -141,19 +141,21 @@ async def test_the_probe_falls_back_from_a_variant_that_crashes_or_computes_nons
 ):
     settings = await settings_of(minilm_folder)
     monkeypatch.setenv("LC_ALL", fault)
-    assert (await choose("m", settings, "digest", tmp_path, worker=FAULTY))[0] == Variant(tap=False, extra_bufts=False)
+    assert (await Probe("m", settings, worker=FAULTY).choose("digest", tmp_path))[0] == Variant(
+        tap=False, extra_bufts=False
+    )
 
 
 async def test_the_probe_remembers_its_outcome_per_file(minilm_folder, tmp_path, monkeypatch):
     settings = await settings_of(minilm_folder)
-    assert (await choose("m", settings, "one", tmp_path, worker=FAULTY))[0].extra_bufts
+    assert (await Probe("m", settings, worker=FAULTY).choose("one", tmp_path))[0].extra_bufts
     monkeypatch.setenv("LC_ALL", faulty_worker.CRASHING_VARIANT)
-    assert (await choose("m", settings, "one", tmp_path, worker=FAULTY))[0].extra_bufts
-    assert not (await choose("m", settings, "two", tmp_path, worker=FAULTY))[0].extra_bufts
+    assert (await Probe("m", settings, worker=FAULTY).choose("one", tmp_path))[0].extra_bufts
+    assert not (await Probe("m", settings, worker=FAULTY).choose("two", tmp_path))[0].extra_bufts
 
 
 async def test_a_file_that_is_no_model_is_refused(tmp_path):
     path = tmp_path / "broken.gguf"
     path.write_bytes(b"GGUF" + b"\0" * 1000)
     with pytest.raises(PermanentError, match=r"cannot (be run|load)"):
-        await choose("m", RunSettings(path, "mean", 256), "digest", tmp_path)
+        await Probe("m", RunSettings(path, "mean", 256)).choose("digest", tmp_path)

@@ -5,7 +5,7 @@ import pytest
 
 from syncd.errors import ConfigError, PermanentError
 from syncd.pipeline.embed.catalog import Model, ModelFile
-from syncd.pipeline.embed.embedder import open_embedder, prepare
+from syncd.pipeline.embed.embedder import EngineOptions, open_embedder, prepare
 from syncd.pipeline.embed.llama import LlamaContext, LlamaModel
 from syncd.pipeline.embed.variant import RunSettings, Variant
 from syncd.pipeline.embed.windows import cut
@@ -93,7 +93,7 @@ def tiny(path, **changes):
 
 
 async def test_the_probe_finds_that_the_tap_can_be_trusted(path):
-    prepared = await prepare(tiny(path), path.parent)
+    prepared = await prepare(tiny(path), path.parent, EngineOptions(runtime="llama"))
     assert prepared.settings.variant == Variant(tap=True, extra_bufts=True)
 
 
@@ -112,3 +112,21 @@ async def test_a_model_that_promises_other_dimensions_is_refused(path):
 async def test_a_limit_over_the_models_own_is_refused(path):
     with pytest.raises(PermanentError, match="over the model's limit 1024"):
         await prepare(tiny(path, max_tokens=2000), path.parent)
+
+
+async def test_pytorch_computes_the_same_vectors_from_the_same_file(path):
+    pytest.importorskip("torch")
+    texts = [*TEXTS, "a" * 300]
+    vectors = {}
+    for runtime in ("llama", "torch"):
+        async with open_embedder(tiny(path), path.parent, EngineOptions(runtime=runtime)) as embedder:
+            assert embedder.process._settings.variant.runtime == runtime
+            vectors[runtime] = (await embedder.embed(texts, "document")).vectors
+            alone = [(await embedder.embed([text], "document")).vectors[0] for text in texts]
+        assert (1 - np.sum(vectors[runtime] * alone, axis=1)).max() < 1e-3
+    assert np.sum(vectors["llama"] * vectors["torch"], axis=1).min() > 0.995
+
+
+async def test_pytorch_that_cannot_run_a_model_is_refused_when_it_is_demanded(path):
+    with pytest.raises(ConfigError, match="does not work here"):
+        await prepare(tiny(path, pooling="mean"), path.parent, EngineOptions(runtime="torch"))
