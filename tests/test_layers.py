@@ -16,6 +16,7 @@ LAYERS = [
     {"syncd.api", "syncd.declared", "syncd.triggers", "syncd.opening", "syncd.sync"},
     {"syncd.run"},
     {"syncd.pipeline.ingest", "syncd.search", "syncd.sources"},
+    {"syncd.pipeline.drafts"},
     {
         "syncd.pipeline.index",
         "syncd.pipeline.lineage",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import BinaryIO, Protocol
@@ -10,17 +11,8 @@ from typing import BinaryIO, Protocol
 import anyio
 
 from syncd.errors import PermanentError, RetryableError, Skipped
-from syncd.model import (
-    Chunk,
-    Chunking,
-    Document,
-    Embedder,
-    Embedding,
-    Parser,
-    Part,
-    SourceRecord,
-    SourceType,
-)
+from syncd.model import Chunk, Chunking, Document, Embedder, Embedding, Parser, Part, SourceRecord, SourceType
+from syncd.pipeline.drafts import Drafts, stretches
 from syncd.pipeline.index import Index
 from syncd.pipeline.lineage import chunk_metadata
 from syncd.runtime.room import Room
@@ -123,7 +115,8 @@ class Ingester:
             return unchanged(job, known)
         twin = await self._store.documents.twin(job.source.id, document.key, document.version, fingerprint)
         if twin is not None and not job.force:
-            return await self._replace(job, fingerprint, twin.content_hash, twin.chunks, Tally(reused=len(twin.chunks)))
+            chunks = await self._posted(job.source.embedding, twin.chunks)
+            return await self._replace(job, fingerprint, twin.content_hash, chunks, Tally(reused=len(chunks)))
         try:
             return await self._make(job, fingerprint, known, embedder)
         except Skipped as reason:
@@ -146,26 +139,33 @@ class Ingester:
             async with self._room.taken(size_bytes):
                 if known and is_touched(job, known, fingerprint, content_hash):
                     return await self._touch(job, known)
-                parts = [part async for part in self._parse(file, job.document)]
-                chunks = await self._splitter.split(parts, display_path(job.document), job.source.chunking)
-                if not chunks and size_bytes:
+                drafts, tally = await self._draft(job, file, embedder, content_hash)
+                if not drafts and size_bytes:
                     raise Skipped("it holds no text")
-                new, tally = await self._embed(job, chunks, embedder, content_hash)
-                return await self._replace(job, fingerprint, content_hash, new, tally)
+                return await self._replace(job, fingerprint, content_hash, drafts, tally)
 
-    def _parse(self, file: BinaryIO, document: Document) -> AsyncIterator[Part]:
-        return self._parser.parse(file, document.name or document.key, document.media_type)
+    async def _draft(self, job: Job, file: BinaryIO, embedder: Embedder, content_hash: str) -> tuple[Drafts, Tally]:
+        """Parse, split and embed stretch by stretch, so that a document costs the same memory whatever its length."""
+        document, drafts, tally = job.document, Drafts(), Tally()
+        parts = self._parser.parse(file, document.name or document.key, document.media_type)
+        async with aclosing(stretches(parts)) as found:
+            async for stretch in found:
+                chunks = await self._splitter.split(stretch.parts, display_path(document), job.source.chunking)
+                new = await self._embed(job, stretch.placed(chunks), len(drafts), embedder, content_hash, tally)
+                await anyio.to_thread.run_sync(drafts.extend, await self._posted(job.source.embedding, new))
+        return drafts, tally
 
     async def _embed(
-        self, job: Job, chunks: Sequence[Chunk], embedder: Embedder, content_hash: str
-    ) -> tuple[list[NewChunk], Tally]:
-        """Make sure the cache holds every chunk's vector, and return the chunks that refer to them."""
+        self, job: Job, chunks: Sequence[Chunk], first: int, embedder: Embedder, content_hash: str, tally: Tally
+    ) -> list[NewChunk]:
+        """Make sure the cache holds every chunk's vector, and return the chunks that refer to them, from number `first`."""
         task = job.source.embedding.task
         prompt = task.document_prompt if task else None
         keys = [vector_key(embedder.fingerprint, prompt, chunk.embedded_text) for chunk in chunks]
         missing = await self._store.vectors.missing(keys)
         texts = {key: chunk.embedded_text for key, chunk in zip(keys, chunks, strict=True) if key in missing}
-        tally = Tally(embedded=len(texts), reused=len(keys) - len(texts))
+        tally.embedded += len(texts)
+        tally.reused += len(keys) - len(texts)
         wanted = list(texts)
         for start in range(0, len(wanted), EMBED_SIZE):
             some = wanted[start : start + EMBED_SIZE]
@@ -174,17 +174,14 @@ class Ingester:
             tally.tokens += embedded.tokens
         version = job.document.version if job.source.type is not SourceType.FOLDER else content_hash
         return [
-            NewChunk(
-                chunk.text, chunk.context, key, chunk_metadata(job.document, job.source, version, chunk, i, len(chunks))
-            )
-            for i, (key, chunk) in enumerate(zip(keys, chunks, strict=True))
-        ], tally
+            NewChunk(chunk.text, chunk.context, key, chunk_metadata(job.document, job.source, version, chunk, i, 0))
+            for i, (key, chunk) in enumerate(zip(keys, chunks, strict=True), first)
+        ]
 
     async def _replace(
         self, job: Job, fingerprint: str, content_hash: str, chunks: Sequence[NewChunk], tally: Tally
     ) -> Result:
         document = job.document
-        chunks = await self._posted(job.source.embedding, chunks)
         staged = await self._index.apply(
             Replacement(
                 collection_id=job.collection.id,
@@ -226,32 +223,16 @@ class Ingester:
     async def _skip(self, job: Job, fingerprint: str, reason: str) -> Result:
         """Leave the document out, its earlier chunks too: what they said is no longer what the source holds."""
         document = job.document
-        removal = Removal(
-            job.collection.id,
-            job.source.id,
-            document.key,
-            document.version,
-            fingerprint,
-            "skipped",
-            reason,
-            job.run_number,
-        )
+        owner = job.collection.id, job.source.id, document.key
+        removal = Removal(*owner, document.version, fingerprint, "skipped", reason, job.run_number)
         staged = await self._index.apply(removal)
         return Result(document.key, "skipped", reason, document.version, deleted=staged.deleted)
 
     async def _fail(self, job: Job, fingerprint: str, reason: str) -> Result:
         """Record why this version could not be indexed; an earlier good version stays searchable until it can."""
         document = job.document
-        await self._store.documents.set_aside(
-            job.collection.id,
-            job.source.id,
-            document.key,
-            document.version,
-            fingerprint,
-            "failed",
-            reason,
-            job.run_number,
-        )
+        owner = job.collection.id, job.source.id, document.key
+        await self._store.documents.set_aside(*owner, document.version, fingerprint, "failed", reason, job.run_number)
         return Result(document.key, "failed", reason, document.version)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from syncd.model import Chunk, Document, Scalar, SourceRecord
 
@@ -42,3 +43,8 @@ def chunk_metadata(
     }
     lineage.update({name: value for name, value in optional.items() if value not in (None, "")})
     return {**document.metadata, **lineage}
+
+
+def with_count(metadata: Mapping[str, Any], count: int) -> dict[str, Any]:
+    """Return a chunk's metadata with the number of chunks its document has, which is known last."""
+    return {**metadata, "chunk_count": count}

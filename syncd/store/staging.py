@@ -220,7 +220,8 @@ def number_chunks(old: Mapping[int, NewChunk], new: Sequence[NewChunk]) -> Numbe
         elif dict(old[number].metadata) != dict(chunk.metadata):
             # Chroma merges metadata: a key that is no longer there would stay.
             ops[number] = "update" if old[number].metadata.keys() <= chunk.metadata.keys() else "replace"
-    ops.update({number: "delete" for number in old if number not in set(numbers)})
+    used = set(numbers)
+    ops.update({number: "delete" for number in old if number not in used})
     return Numbering(numbers, ops)
 
 
@@ -232,22 +233,21 @@ def rewrite_chunks(
     connection.executemany(
         "DELETE FROM chunks WHERE document_id = ? AND number = ?", [(document_id, n) for n in changed]
     )
-    numbered = list(zip(numbering.numbers, chunks, strict=True))
     connection.executemany(
         "INSERT INTO chunks (document_id, number, text, context, vector_key, metadata) VALUES (?, ?, ?, ?, ?, ?)",
-        [
+        (
             (document_id, number, chunk.text, chunk.context, chunk.vector_key, dumps(chunk.metadata))
-            for number, chunk in numbered
+            for number, chunk in zip(numbering.numbers, chunks, strict=True)
             if number in changed
-        ],
+        ),
     )
     connection.executemany(
         "UPDATE chunks SET context = ?, metadata = ? WHERE document_id = ? AND number = ?",
-        [
+        (
             (chunk.context, dumps(chunk.metadata), document_id, number)
-            for number, chunk in numbered
+            for number, chunk in zip(numbering.numbers, chunks, strict=True)
             if numbering.ops.get(number) == "update"
-        ],
+        ),
     )
 
 
@@ -261,11 +261,11 @@ def write_postings(
     """Add the postings of the chunks just written; those of the chunks they replace went with them (a trigger)."""
     connection.executemany(
         "INSERT INTO postings (collection_id, document_id, number, model, vector) VALUES (?, ?, ?, ?, ?)",
-        [
+        (
             (collection_id, document_id, number, chunk.posting.model, chunk.posting.vector)
             for number, chunk in zip(numbering.numbers, chunks, strict=True)
             if chunk.posting is not None and numbering.ops.get(number) in ("add", "replace")
-        ],
+        ),
     )
 
 

@@ -3,7 +3,20 @@
 import random
 from collections.abc import Iterator
 
-WORDS = ["cursor", "mailbox", "journal", "bucket", "anchor", "ledger", "packet", "signal", "vector", "branch", "commit", "folder"]
+WORDS = [
+    "cursor",
+    "mailbox",
+    "journal",
+    "bucket",
+    "anchor",
+    "ledger",
+    "packet",
+    "signal",
+    "vector",
+    "branch",
+    "commit",
+    "folder",
+]
 
 
 def function(rng: random.Random) -> str:
