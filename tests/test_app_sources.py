@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 from aiohttp import web
@@ -83,6 +86,32 @@ path_style = true
         assert [metadata["key"] for _, metadata in rows.values()] == ["docs/after.md"]
     finally:
         assert daemon.stop() == 0
+
+
+def test_a_bucket_is_set_up_and_examined_from_the_command_line(aws, tmp_path, fresh_name):
+    async def make() -> None:
+        async with aws.client("s3") as s3:
+            await s3.create_bucket(Bucket=fresh_name)
+            await s3.put_object(Bucket=fresh_name, Key="docs/a.md", Body=b"# A\n")
+
+    asyncio.run(make())
+    environment = {**os.environ, "AWS_ACCESS_KEY_ID": KEY.access_key_id, "AWS_SECRET_ACCESS_KEY": KEY.secret_access_key}
+    common = ["--bucket", fresh_name, "--endpoint-url", aws.url, "--path-style", "--prefix", "docs/", "--json"]
+
+    def s3(*arguments: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "syncd", "s3", *arguments, *common]
+        return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
+
+    before = s3("doctor")
+    assert before.returncode == 1
+    assert "missing" in {json.loads(line)["state"] for line in before.stdout.splitlines()}
+    printed = json.loads(s3("setup").stdout)
+    assert fresh_name in json.dumps(printed)
+    applied = s3("setup", "--apply")
+    assert applied.returncode == 0, applied.stderr
+    assert json.loads(applied.stdout)["queue_url"] == json.loads(s3("setup", "--apply").stdout)["queue_url"]
+    after = s3("doctor")
+    assert after.returncode == 0, after.stdout
 
 
 PAGES = {

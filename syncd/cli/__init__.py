@@ -15,11 +15,11 @@ from pathlib import Path
 import anyio
 
 from syncd import __version__
-from syncd.cli import config, model, quickstart, rebuild, run, search, sources, status, sync, token, watch
+from syncd.cli import config, model, quickstart, rebuild, run, s3, search, sources, status, sync, token, watch
 from syncd.cli.client import ApiError, UnreachableError
 from syncd.errors import ConfigError, SyncdError
 
-COMMANDS = (run, quickstart, sources, sync, status, watch, search, rebuild, token, config, model)
+COMMANDS = (run, quickstart, sources, sync, status, watch, search, rebuild, token, config, model, s3)
 
 EXIT_FAILED, EXIT_UNREACHABLE, EXIT_REFUSED, EXIT_CONFIG = 1, 69, 77, 78
 

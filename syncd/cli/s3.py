@@ -1,0 +1,95 @@
+"""`syncd s3`: prepare a bucket for auto-sync, and say what is missing; needs no daemon, uses the ordinary AWS credentials."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from typing import Any
+
+from rich.markup import escape
+
+from syncd.cli.output import out, print_json
+from syncd.sources.s3.client import Connections
+from syncd.sources.s3.doctor import doctor as examine
+from syncd.sources.s3.provision import apply, discover, existing_notifications
+from syncd.sources.s3.settings import AutoSync, Endpoint, S3Settings
+from syncd.sources.s3.setup import Wanted, documents
+
+MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "missing": "[red]missing[/]"}
+
+
+def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add the command."""
+    actions = commands.add_parser("s3", help="prepare a bucket for auto-sync, and say what is missing").add_subparsers(
+        required=True, metavar="ACTION"
+    )
+    setting_up = actions.add_parser(
+        "setup",
+        parents=[common],
+        help="print the queue, its policy, the notifications and the IAM policy; or make them",
+    )
+    options(setting_up)
+    setting_up.add_argument("--apply", action="store_true", help="make queue, policy and notifications; twice is safe")
+    setting_up.set_defaults(command=setup)
+    examining = actions.add_parser("doctor", parents=[common], help="say what auto-sync of a bucket lacks")
+    options(examining)
+    examining.set_defaults(command=doctor)
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Add what both actions take."""
+    parser.add_argument("--bucket", required=True)
+    parser.add_argument(
+        "--region", default="us-east-1", help="where the credentials are used; the bucket's own is looked up"
+    )
+    parser.add_argument("--prefix", action="append", default=[], help="only keys below it; may be repeated")
+    parser.add_argument("--profile", help="of the AWS configuration files")
+    parser.add_argument("--endpoint-url", help="MinIO, Ceph and the like")
+    parser.add_argument("--path-style", action="store_true")
+
+
+@asynccontextmanager
+async def found(args: argparse.Namespace) -> AsyncGenerator[tuple[Connections, Endpoint, Wanted]]:
+    """Yield connections and what the bucket should have, in the bucket's own region."""
+    connections = Connections()
+    try:
+        asked = Endpoint(args.region, profile=args.profile, url=args.endpoint_url, path_style=args.path_style)
+        wanted = await discover(connections, asked, args.bucket, args.prefix)
+        endpoint = Endpoint(wanted.region, profile=args.profile, url=args.endpoint_url, path_style=args.path_style)
+        yield connections, endpoint, wanted
+    finally:
+        await connections.close()
+
+
+async def setup(args: argparse.Namespace) -> int:
+    """Print what is needed, or make it; the IAM policy is always for an administrator to attach."""
+    async with found(args) as (connections, endpoint, wanted):
+        if args.apply:
+            queue_url = await apply(connections, endpoint, wanted)
+            print_json({"queue_url": queue_url}) if args.json else out.print(f'queue_url = "{queue_url}"')
+            return 0
+        needed = documents(wanted, await existing_notifications(connections, endpoint, wanted.bucket))
+    if args.json:
+        print_json(needed)
+        return 0
+    for name, document in needed.items():
+        out.print(f"[bold]{name}[/]")
+        out.print_json(data=document)
+    return 0
+
+
+async def doctor(args: argparse.Namespace) -> int:
+    """Print what was found; 1 when something is missing."""
+    async with found(args) as (connections, endpoint, wanted):
+        prefix = args.prefix[0] if args.prefix else ""
+        settings = S3Settings(wanted.bucket, endpoint, "unused", prefix, AutoSync.DIRECT)
+        findings = await examine(connections, settings, wanted)
+    for finding in findings:
+        if args.json:
+            print_json(asdict(finding))
+        else:
+            fix = f" — {finding.fix}" if finding.fix else ""
+            out.print(f"{MARKS[finding.state]:<8} {finding.subject}: {escape(finding.detail + fix)}")
+    return 1 if any(finding.state == "missing" for finding in findings) else 0
