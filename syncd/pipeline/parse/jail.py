@@ -23,6 +23,7 @@ _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _CREATE_RULESET_VERSION, _RULE_PATH_BENEATH = 1, 1
 
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 2, 4, 8
+_REMOVE_FILE, _MAKE_SOCKET = 32, 512
 _ALL_BY_ABI = ((5, 0xFFFF), (3, 0x7FFF), (2, 0x3FFF), (1, 0x1FFF))
 _NET_TCP = 3
 _SCOPE_SOCKETS_AND_SIGNALS = 3
@@ -35,6 +36,7 @@ _SYSTEM_READABLE = (
     "/etc/ld.so.cache",
     "/etc/fonts",
     "/etc/libreoffice",
+    "/var/cache/fontconfig",
     "/dev/urandom",
     "/dev/zero",
     "/proc/cpuinfo",
@@ -108,6 +110,9 @@ def _landlock(libc: ctypes.CDLL, scratch: Path, *, execute: bool) -> tuple[int, 
     for path in _readable():
         _allow(libc, ruleset, path, look)
     _allow(libc, ruleset, "/dev/null", _READ_FILE | _WRITE_FILE)
+    if execute:
+        # LibreOffice binds its socket in /tmp, wherever TMPDIR points, and removes it when it starts itself anew
+        _allow(libc, ruleset, "/tmp", _MAKE_SOCKET | _REMOVE_FILE)  # noqa: S108 - the place is its choice
     _allow(libc, ruleset, str(scratch), handled & ~_IOCTL_AND_EXECUTE)
     failed = libc.syscall(_RESTRICT_SELF, ruleset, 0) != 0
     os.close(ruleset)
