@@ -95,6 +95,7 @@ class LlamaEmbedder:
         self.model = prepared.model.name
         self.name = f"embed {self.model}"
         self.dimensions = prepared.model.dimensions
+        self.max_tokens = prepared.model.max_tokens
         self.fingerprint = fingerprint(prepared)
         self._model = prepared.model
         self._mailbox = Mailbox[str, Embedding](self.name, _WAITING_TEXTS)

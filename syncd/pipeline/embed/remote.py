@@ -98,6 +98,7 @@ class RemoteEmbedder:
         self.model = prepared.model.name
         self.name = f"embed {self.model}"
         self.dimensions = prepared.model.dimensions
+        self.max_tokens = prepared.model.max_tokens
         self.fingerprint = prepared.fingerprint
         self._prepared = prepared
         self._options = prepared.options

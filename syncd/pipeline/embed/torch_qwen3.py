@@ -129,7 +129,8 @@ def _rotated(values: Any, turn: tuple[Any, Any]) -> Any:
 
 
 def _plain(data: NDArray[Any], kind: gguf.GGMLQuantizationType) -> NDArray[np.float32]:
-    return np.ascontiguousarray(gguf.quants.dequantize(data, kind), dtype=np.float32)
+    # A copy even of plain float32: the file is mapped read-only, which tensors must not be.
+    return np.array(gguf.quants.dequantize(data, kind), dtype=np.float32, order="C")
 
 
 def _value(reader: gguf.GGUFReader, key: str) -> Any:

@@ -1,9 +1,4 @@
-import os
 import socket
-
-# Before llama.cpp and numpy load: threads that spin while they wait slow everything else that runs on the machine.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 
