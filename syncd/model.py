@@ -382,6 +382,11 @@ class Embedder(Protocol):
         """Length of every vector."""
         ...
 
+    @property
+    def max_tokens(self) -> int:
+        """Longest text that is embedded in one piece; longer ones are averaged, and so blurred."""
+        ...
+
     async def embed(self, texts: Sequence[str], role: Role, task: EmbeddingTask | None = None) -> Embedded:
         """Embed `texts` (each non-empty) with the role's prompt in front.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import BinaryIO, Protocol
 
@@ -24,6 +24,9 @@ from syncd.store.vectors import vector_key
 
 PIPELINE_VERSION = 1
 """Raise it when parsers or chunkers change what they make of the same bytes: documents are then made anew when next met."""
+
+BYTES_PER_TOKEN = 3.4
+"""Of source code, in wordpiece and byte-pair vocabularies alike; prose has about 4."""
 
 EMBED_SIZE = 64
 """Texts per request to the embedder, which gathers requests of several documents into full batches."""
@@ -147,10 +150,11 @@ class Ingester:
     async def _draft(self, job: Job, file: BinaryIO, embedder: Embedder, content_hash: str) -> tuple[Drafts, Tally]:
         """Parse, split and embed stretch by stretch, so that a document costs the same memory whatever its length."""
         document, drafts, tally = job.document, Drafts(), Tally()
+        chunking = fitted(job.source.chunking, embedder)
         parts = self._parser.parse(file, document.name or document.key, document.media_type)
         async with aclosing(stretches(parts)) as found:
             async for stretch in found:
-                chunks = await self._splitter.split(stretch.parts, display_path(document), job.source.chunking)
+                chunks = await self._splitter.split(stretch.parts, display_path(document), chunking)
                 new = await self._embed(job, stretch.placed(chunks), len(drafts), embedder, content_hash, tally)
                 await anyio.to_thread.run_sync(drafts.extend, await self._posted(job.source.embedding, new))
         return drafts, tally
@@ -234,6 +238,12 @@ class Ingester:
         owner = job.collection.id, job.source.id, document.key
         await self._store.documents.set_aside(*owner, document.version, fingerprint, "failed", reason, job.run_number)
         return Result(document.key, "failed", reason, document.version)
+
+
+def fitted(chunking: Chunking, embedder: Embedder) -> Chunking:
+    """Return the chunking with its target within the model's window, so that chunks are not averaged out of windows."""
+    window_bytes = int(embedder.max_tokens * BYTES_PER_TOKEN)
+    return replace(chunking, target_size_bytes=min(chunking.target_size_bytes, window_bytes))
 
 
 def pipeline_fingerprint(job: Job, embedder: Embedder) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -42,9 +43,16 @@ def chunk_metadata(
         "stage_note": chunk.note,
     }
     lineage.update({name: value for name, value in optional.items() if value not in (None, "")})
-    return {**document.metadata, **lineage}
+    return {**document.metadata, **lineage, **anchored(document, span.start_byte)}
 
 
 def with_count(metadata: Mapping[str, Any], count: int) -> dict[str, Any]:
     """Return a chunk's metadata with the number of chunks its document has, which is known last."""
     return {**metadata, "chunk_count": count}
+
+
+def anchored(document: Document, start_byte: int) -> dict[str, Value]:
+    """Return the address of the nearest anchor at or before a chunk's start, where its page has anchors."""
+    number = bisect_right(document.anchors, start_byte, key=lambda anchor: anchor[0])
+    address = document.metadata.get("url")
+    return {"url": f"{address}#{document.anchors[number - 1][1]}"} if number and address else {}
