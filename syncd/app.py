@@ -37,9 +37,11 @@ from syncd.pipeline.index import Index
 from syncd.pipeline.ingest import Ingester
 from syncd.pipeline.parse.formats import SUFFIXES as DOCUMENT_SUFFIXES
 from syncd.pipeline.parse.pool import ParserPool
-from syncd.pipeline.sparse.catalog import SparseModels
+from syncd.pipeline.sparse.catalog import Loader, SparseModels
 from syncd.pipeline.sparse.filler import SparseFiller
 from syncd.pipeline.sparse.posting import Poster
+from syncd.pipeline.sparse.splade import FOLDER as SPLADE_FOLDER
+from syncd.pipeline.sparse.splade import SPLADE, load_splade, present
 from syncd.run import DeleteGuard
 from syncd.runtime.actor import Actor
 from syncd.runtime.notify import Notifier, Watchdog
@@ -120,7 +122,7 @@ async def assembled(config: Config, state: Path, notifier: Notifier) -> AsyncGen
         parsers = await stack.enter_async_context(ParserPool(frozenset(CODE_SUFFIXES)))
         chunkers = ChunkerPool()
         api_box: list[ApiServer] = []
-        sparse = SparseModels(config.search.sparse_default)
+        sparse = SparseModels(config.search.sparse_default, sparse_loaders(config, state))
         poster = Poster(store, sparse)
         index = Index(store, chroma, partial(query_url, config, api_box))
         ingester = Ingester(
@@ -294,6 +296,13 @@ def engine_options(config: Config, name: str) -> EngineOptions:
     """Return how a model runs on this machine."""
     path = next((model.path for model in config.models if model.name == name), None)
     return EngineOptions(path=path, device=config.embedding.device, threads=config.embedding.threads)
+
+
+def sparse_loaders(config: Config, state: Path) -> dict[str, Loader]:
+    """Return how sparse models are loaded whose files are on this machine."""
+    folder = config.search.splade_dir or (config.embedding.models_dir or state / "models") / SPLADE_FOLDER
+    wanted = config.search.splade_dir is not None or present(folder)
+    return {SPLADE: partial(load_splade, folder, config.embedding.threads)} if wanted else {}
 
 
 def catalog_of(config: Config) -> Catalog:

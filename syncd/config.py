@@ -148,6 +148,8 @@ class SearchSection(Section):
 
     sparse_default: Literal["syncd/Code-BM25", "Chroma/BM25", "none"] = "syncd/Code-BM25"
     """The sparse model of collections whose source names none; `none` keeps no sparse vectors for them."""
+    splade_dir: Path | None = None
+    """Where SPLADE's model.onnx and tokenizer.json are; by default looked for in the models folder."""
 
 
 class SyncSection(Section):
