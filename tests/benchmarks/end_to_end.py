@@ -8,7 +8,6 @@ Prints a Markdown table. The bare model is timed before and after the sync, on t
 
 import argparse
 import asyncio
-import http.client
 import json
 import random
 import signal
@@ -16,25 +15,24 @@ import site
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from syncd.model import Chunking, Part
 from syncd.pipeline.chunk import chunk_document
 from syncd.pipeline.embed.catalog import Catalog
 from syncd.pipeline.embed.embedder import EngineOptions, open_embedder
 from tests.benchmarks.processes import Cpu, Watched
+from tests.benchmarks.uploading import upload
 from tests.daemon import MINILM, Daemon
 from tests.git_server import GitServer
 from tests.serving import serve
 
 BYTES_PER_TOKEN = 3.0
-UPLOAD_MB, UPLOAD_INDEXING_S = 200, 30.0
+LEAST_BYTES, SPREAD = 60, 3
+"""Files are from this size to this many times the mean."""
+UPLOAD_MB, UPLOAD_INDEXING_S = 200, 120.0
 INDEXED_MB = 20
-LINE = b"The quick brown fox jumps over the lazy dog and runs into the wide green forest behind the river.\n"
-PIECE_LINES = 10_000
 LIMIT_S = 3600.0
 CONFIGURATION = """
 [api]
@@ -72,20 +70,15 @@ class Report:
 
 
 def real_files(count: int, tokens: int) -> dict[str, str]:
-    """Return Python files of this environment, of different contents, so small that all have some `tokens` tokens."""
-    most_bytes = int(tokens * BYTES_PER_TOKEN / count * 3)
+    """Return Python files of this environment, as large as they may be for all together to have some `tokens` tokens."""
     root = Path(site.getsitepackages()[0])
-    paths = sorted(path for path in root.rglob("*.py") if 60 <= path.stat().st_size <= most_bytes)
+    sizes = sorted((path.stat().st_size, path) for path in root.rglob("*.py") if path.stat().st_size >= LEAST_BYTES)
+    if len(sizes) < count:
+        raise SystemExit(f"only {len(sizes)} Python files are installed here; ask for fewer --files")
+    usual = [path for size, path in sizes if size <= tokens * BYTES_PER_TOKEN / count * SPREAD]
+    paths = sorted(usual if len(usual) >= count else [path for _, path in sizes[:count]])
     random.Random(7).shuffle(paths)
-    found: dict[str, str] = {}
-    for path in paths:
-        try:
-            text = path.read_text("utf-8")
-        except UnicodeDecodeError:
-            continue
-        if len(found) < count:
-            found[f"src/{path.relative_to(root)}"] = text
-    return found
+    return {f"src/{path.relative_to(root)}": path.read_text("utf-8", "replace") for path in paths[:count]}
 
 
 def chunked(files: dict[str, str]) -> list[str]:
@@ -159,38 +152,6 @@ def settled(daemon: Daemon, invocation: str) -> tuple[dict, float]:
         time.sleep(0.1)
 
 
-def upload(daemon: Daemon, size_mb: int) -> str:
-    """Send a text file of that size, a piece at a time, and return its invocation. Its lines are all alike: few vectors."""
-    total = size_mb * 1_000_000 // len(LINE) * len(LINE)
-    embedding = json.dumps({"dense": {"model": MINILM}})
-    fields = {"database_name": "default_database", "collection_name": f"upload-{size_mb}", "embedding": embedding}
-    head = "".join(
-        f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in fields.items()
-    )
-    head += f'--x\r\nContent-Disposition: form-data; name="file"; filename="long-{size_mb}.txt"\r\n\r\n'
-    tail = "\r\n--x--\r\n"
-    headers = {
-        "x-chroma-token": daemon.token(),
-        "x-upload-content-length": str(total),
-        "content-type": "multipart/form-data; boundary=x",
-        "content-length": str(len(head) + total + len(tail)),
-    }
-    connection = http.client.HTTPConnection(urlsplit(daemon.announced()["url"]).netloc, timeout=300)
-    connection.request("POST", "/api/v1/add-file", pieces(head, total, tail), headers)
-    answer = connection.getresponse()
-    text = answer.read()
-    assert answer.status == 201, text
-    return json.loads(text)["invocation_id"]
-
-
-def pieces(head: str, total_bytes: int, tail: str) -> Iterator[bytes]:
-    """Yield a form whose file is `total_bytes` of lines."""
-    yield head.encode()
-    for start in range(0, total_bytes, len(LINE) * PIECE_LINES):
-        yield (LINE * PIECE_LINES)[: total_bytes - start]
-    yield tail.encode()
-
-
 def reset(watched: Watched) -> float:
     """Begin a measurement of memory and return the least of what it is now: what idling costs."""
     watched.forget_peak()
@@ -236,18 +197,18 @@ def measure_change(report: Report, daemon: Daemon, watched: Watched, full_s: flo
 
 
 def measure_uploads(report: Report, daemon: Daemon, watched: Watched) -> None:
-    """Report the daemon's peak over receiving a large text, beginning to index it, and over a smaller one's whole way."""
-    idle_mib = reset(watched)
-    invocation = upload(daemon, UPLOAD_MB)
-    report.add(f"daemon's peak memory above idle, receiving {UPLOAD_MB} MB", f"{watched.peak_mib() - idle_mib:.0f} MiB")
-    time.sleep(UPLOAD_INDEXING_S)
-    if daemon.unsettled():
-        ask(daemon, "PUT", f"/api/v1/invocations/{invocation}", {"status": "cancelled"})
-    report.add(f"the same, and {UPLOAD_INDEXING_S:.0f} s of indexing it", f"{watched.peak_mib() - idle_mib:.0f} MiB")
-    watched.forget_peak()
-    counts, seconds = settled(daemon, upload(daemon, INDEXED_MB))
+    """Report the daemon's peak over the whole way of one text, and over the beginning of a larger one's."""
+    idle_mib, address = reset(watched), (daemon.announced()["url"], daemon.token(), MINILM)
+    counts, seconds = settled(daemon, upload(*address, INDEXED_MB))
     figure = f"{watched.peak_mib() - idle_mib:.0f} MiB ({counts['chunks_written']} chunks, {seconds:.0f} s)"
-    report.add(f"the same, {INDEXED_MB} MB of text received and indexed whole", figure)
+    report.add(f"daemon's peak memory above idle, {INDEXED_MB} MB of text received and indexed", figure)
+    watched.forget_peak()
+    invocation = upload(*address, UPLOAD_MB)
+    report.add(f"the same, {UPLOAD_MB} MB received", f"{watched.peak_mib() - idle_mib:.0f} MiB")
+    time.sleep(UPLOAD_INDEXING_S)
+    report.add(f"the same, and {UPLOAD_INDEXING_S:.0f} s of indexing them", f"{watched.peak_mib() - idle_mib:.0f} MiB")
+    if daemon.unsettled():
+        ask(daemon, "PUT", f"/api/v1/invocations/{invocation}")
 
 
 def main() -> None:
