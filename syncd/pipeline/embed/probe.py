@@ -112,7 +112,6 @@ class Probe:
                 async with self._process(variant) as process:
                     found, cost_s = await process.probe()
                     equal = cosine(llama.vectors, found)
-                log.info("model.torch_probed", model=self.name, cosine=equal, cpu_s=cost_s, llama_cpu_s=llama.cpu_s)
         if equal >= _TORCH_COSINE and (demanded or cost_s * _WORTH_IT < llama.cpu_s):
             return replace(llama, variant=variant)
         if demanded:
