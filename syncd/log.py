@@ -22,6 +22,10 @@ from urllib.parse import quote
 import structlog
 
 EVENTS: Mapping[str, str] = {
+    "sparse.refused": "a sparse model cannot be used; its reason",
+    "sparse.waiting": "sparse vectors cannot be made now; tried again",
+    "sparse.filled": "sparse vectors of a collection are complete",
+    "source.refused": "a source cannot be opened; its reason",
     "actor.crashed": "an actor ended with an error; its supervisor decides what follows",
     "actor.degraded": "a part that others do without keeps crashing; it is tried again from time to time",
     "actor.escalated": "a supervisor gave up on a child that keeps crashing",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
-from typing import Any, BinaryIO, Literal, Protocol
+from typing import Any, BinaryIO, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -237,6 +237,15 @@ class Source(Protocol):
         Yielding an unchanged document is allowed and cheap: its body is not opened when the version is already indexed.
         Raises RetryableError (the run is tried again from its cursor) or PermanentError (the run fails with that message).
         """
+        ...
+
+
+@runtime_checkable
+class Rechecking(Protocol):
+    """A source whose listing may be overtaken by events: it is asked again before an absent document is deleted."""
+
+    async def is_gone(self, key: str, collection: str) -> bool:
+        """Return whether the source still has no such document for that collection. Raises RetryableError."""
         ...
 
 

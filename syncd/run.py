@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import cast
 
 import structlog
 
 from syncd.errors import PermanentError, RetryableError
-from syncd.model import Checkpoint, Counts, Document, Invocation, Run, Source, SourceRecord, Total
+from syncd.model import Checkpoint, Counts, Document, Invocation, Rechecking, Run, Source, SourceRecord, Total
 from syncd.pipeline.ingest import Job, Result
 from syncd.runtime.mailbox import Mailbox
 from syncd.store import Store
@@ -101,9 +102,11 @@ class SourceRun:
         self._began_at = time.monotonic()
         self._expected = 0
         self._stopping = False
+        self._rechecking: Rechecking | None = None
 
     async def execute(self, source: Source) -> None:
         """Run to the end. Raises RetryableError (start again from the cursor) or PermanentError (the run has failed)."""
+        self._rechecking = source if isinstance(source, Rechecking) else None
         if confirmed := self._invocation.request.get("confirm_deletes"):
             return await self._delete_confirmed(confirmed)
         run = await self._describe()
@@ -234,18 +237,22 @@ class SourceRun:
             return
         for key in keys:
             document = Document(key, version="", body=None, chunk_prefix="")
-            job = Job(document, self._record, self._collection, self._run_number)
+            job = Job(document, self._record, self._collection, self._run_number, is_gone=self._recheck(key))
             self._replies.append(await self._ingesters.put(job))
             while len(self._replies) >= AHEAD:
                 await self._settle_one()
         while self._replies:
             await self._settle_one()
 
+    def _recheck(self, key: str) -> Callable[[], Awaitable[bool]] | None:
+        """Return how the source is asked again whether a document is gone, where it can be asked."""
+        return partial(self._rechecking.is_gone, key, self._invocation.target.collection) if self._rechecking else None
+
     async def _delete_confirmed(self, invocation_id: str) -> None:
         """Do the deletes an earlier run kept back, except of documents that have come back since."""
         held = await self._store.progress.held_deletes(invocation_id)
         since = await self._store.progress.run_number(invocation_id)
-        still_gone = set(await self._store.progress.unseen_since(self._collection.id, self._record.id, since))
+        still_gone = set(await self._store.progress.unseen(self._collection.id, self._record.id, since))
         await self._delete([key for key in held if key in still_gone], guarded=False)
         await self._store.progress.release_deletes(invocation_id)
         await self.save()

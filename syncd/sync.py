@@ -46,6 +46,8 @@ class SyncSettings:
     """How much goes on at once, and when to give up."""
 
     runs: int = 4
+    object_runs: int = 16
+    """Runs over one object each; they never wait for whole runs."""
     ingesters: int = 16
     document_attempts: int = 4
     run_attempts: int = 8
@@ -151,21 +153,22 @@ class Syncer:
         if self._draining:
             return
         for invocation in await self._store.invocations.due(LOOK_AHEAD):
-            if len(self._running) >= self.settings.runs:
-                return
-            if invocation.id in self._running or self._is_busy(invocation):
+            if invocation.id in self._running or self._is_full(invocation) or self._is_busy(invocation):
                 continue
             self._running[invocation.id] = Running(invocation, anyio.CancelScope())
             group.start_soon(self._run, self._running[invocation.id], name=f"run-{invocation.id}")
 
+    def _is_full(self, invocation: Invocation) -> bool:
+        """Return whether as many runs of the invocation's kind are under way as may be."""
+        kind = is_object_run(invocation)
+        limit = self.settings.object_runs if kind else self.settings.runs
+        return sum(is_object_run(other.invocation) is kind for other in self._running.values()) >= limit
+
     def _is_busy(self, invocation: Invocation) -> bool:
-        """Return whether a run of the same source into the same collection must end first (whole runs exclude each other)."""
-        if invocation.request.get("object_key"):
-            return False
+        """Return whether a run must end first that does the same: whole runs of a source, or runs over one object."""
         return any(
-            other.invocation.source_id == invocation.source_id
-            and other.invocation.target == invocation.target
-            and not other.invocation.request.get("object_key")
+            (other.invocation.source_id, other.invocation.target) == (invocation.source_id, invocation.target)
+            and other.invocation.request.get("object_key") == invocation.request.get("object_key")
             for other in self._running.values()
         )
 
@@ -239,6 +242,11 @@ class Syncer:
             indexed=counts.indexed,
             failed=counts.failed,
         )
+
+
+def is_object_run(invocation: Invocation) -> bool:
+    """Return whether an invocation is about one object only."""
+    return bool(invocation.request.get("object_key"))
 
 
 def with_overrides(record: SourceRecord, request: Mapping[str, Any]) -> SourceRecord:

@@ -27,6 +27,7 @@ class OpeningSettings:
     state: Path
     github: GithubAccess = field(default_factory=GithubAccess)
     sites: SiteRules = field(default_factory=SiteRules)
+    s3_queue_url: str | None = None
     folder_max_file_size_bytes: int = 1 << 20
     document_suffixes: frozenset[str] = frozenset()
 
@@ -41,7 +42,7 @@ class Opening:
         self.spool_folder = settings.state / "spool"
         self.repositories = Repositories(settings.github, settings.state / "git", self.spool_folder)
         self.sites = Sites(settings.sites, store.database)
-        self.buckets = Buckets(store, Transport(spool_dir=self.spool_folder))
+        self.buckets = Buckets(store, Transport(spool_dir=self.spool_folder), settings.s3_queue_url)
 
     async def __aenter__(self) -> Self:
         """Make the folders, and empty the one for temporary files of an earlier life."""

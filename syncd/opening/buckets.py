@@ -11,7 +11,7 @@ import structlog
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
-from syncd.errors import PermanentError
+from syncd.errors import PermanentError, RetryableError
 from syncd.model import SourceRecord, SourceType
 from syncd.runtime.keylocks import KeyLocks
 from syncd.runtime.supervisor import Supervisor
@@ -19,7 +19,7 @@ from syncd.sources.s3.client import Connections
 from syncd.sources.s3.journal import Journal
 from syncd.sources.s3.poller import QueuePoller
 from syncd.sources.s3.rules import check_bucket, check_prefix
-from syncd.sources.s3.settings import AutoSync, AwsKey, Endpoint, S3Settings, Transport, settings_from
+from syncd.sources.s3.settings import AutoSync, AwsKey, Endpoint, S3Settings, Transport, queue_endpoint, settings_from
 from syncd.sources.s3.source import S3Source, S3Sources
 from syncd.store import Store
 from syncd.store.s3 import Labels
@@ -28,14 +28,15 @@ from syncd.store.s3_queue import DeadLetters, Looks
 log = structlog.get_logger()
 
 LOOK_EVERY_S = 60.0
-Queue = tuple[str, Endpoint]
 
 
 class Buckets:
     """The S3 sources of the daemon. `wake` is set by whoever takes up invocations, before anything runs."""
 
-    def __init__(self, store: Store, transport: Transport) -> None:
+    def __init__(self, store: Store, transport: Transport, queue_url: str | None = None) -> None:
+        """`queue_url` serves sources that name no queue of their own."""
         self._store = store
+        self._queue_url = queue_url
         self.wake: Callable[[], None] = lambda: None
         self.connections = Connections(transport)
         self.journal = Journal(Looks(store.database), lambda: self.wake())
@@ -50,35 +51,32 @@ class Buckets:
         """Return a record's settings with its key, if it has one, in the clear."""
         number = record.settings.get("aws_credential_id")
         if number is None:
-            return settings_from(record.settings)
+            return settings_from(record.settings, None, self._queue_url)
         secret = await self._store.credentials.get(number, record.database)
-        return settings_from(record.settings, AwsKey(secret["aws_access_key_id"], secret["aws_secret_access_key"]))
+        key = AwsKey(secret["aws_access_key_id"], secret["aws_secret_access_key"])
+        return settings_from(record.settings, key, self._queue_url)
 
     def check(self, settings: Mapping[str, Any]) -> None:
         """Raise PermanentError where a bucket's settings cannot work."""
         check_bucket(settings["bucket_name"])
         check_prefix(settings.get("path_prefix") or "")
 
-    async def of_queue(self, queue: Queue) -> Sequence[S3Source]:
-        """Return the sources whose events arrive in a queue."""
-        found: list[S3Source] = []
-        for record, settings in await self.listening():
-            if (settings.queue_url, settings.endpoint) == queue:
-                found.append(self._sources.open(record.id, settings))
-        return found
+    async def of_queue(self, queue_url: str) -> Sequence[S3Source]:
+        """Return all sources whose events arrive in a queue. Raises RetryableError while one cannot be opened.
 
-    async def listening(self) -> Sequence[tuple[SourceRecord, S3Settings]]:
-        """Return the sources that follow a queue; one that cannot be opened is logged and left out."""
-        found: list[tuple[SourceRecord, S3Settings]] = []
-        for record in await self._store.sources.list(type=SourceType.S3, limit=-1):
-            try:
-                settings = await self.settings(record)
-            except PermanentError as error:
-                log.warning("source.refused", source=record.name or record.id, reason=str(error))
-                continue
-            if settings.auto_sync is not AutoSync.NONE and settings.queue_url:
-                found.append((record, settings))
-        return found
+        An event of a source that is not among them would count as nobody's, and be thrown away.
+        """
+        try:
+            return [self._sources.open(record.id, settings) for record, settings in await self.listening(queue_url)]
+        except PermanentError as error:
+            raise RetryableError(f"a source of queue {queue_url} cannot be opened: {error}") from error
+
+    async def listening(self, queue_url: str | None = None) -> Sequence[tuple[SourceRecord, S3Settings]]:
+        """Return the sources that follow a queue (this one, if given). Raises PermanentError."""
+        records = await self._store.sources.list(type=SourceType.S3, limit=-1)
+        known = [(record, await self.settings(record)) for record in records]
+        following = [(r, s) for r, s in known if s.auto_sync is not AutoSync.NONE and s.queue_url]
+        return [(r, s) for r, s in following if queue_url in (None, s.queue_url)]
 
     async def close(self) -> None:
         """Close the connections. Twice is safe."""
@@ -93,7 +91,7 @@ class Queues:
     def __init__(self, buckets: Buckets) -> None:
         self._buckets = buckets
         self._pollers = Supervisor("pollers")
-        self._running: dict[Queue, str] = {}
+        self._running: dict[str, str] = {}
         self._changed = anyio.Event()
 
     def sources_changed(self) -> None:
@@ -113,16 +111,23 @@ class Queues:
                     await self._changed.wait()
 
     async def _look(self) -> None:
-        wanted = {(settings.queue_url or "", settings.endpoint) for _, settings in await self._buckets.listening()}
-        for queue in self._running.keys() - wanted:
-            await self._pollers.remove(self._running.pop(queue))
-        for queue in wanted - self._running.keys():
-            poller = self._poller(queue)
-            self._running[queue] = poller.name
+        try:
+            listening = await self._buckets.listening()
+        except PermanentError as error:
+            log.warning("source.refused", reason=str(error))
+            return
+        wanted = {settings.queue_url: settings.endpoint for _, settings in listening if settings.queue_url}
+        for queue_url in self._running.keys() - wanted.keys():
+            await self._pollers.remove(self._running.pop(queue_url))
+        for queue_url in wanted.keys() - self._running.keys():
+            poller = self._poller(queue_url, wanted[queue_url])
+            self._running[queue_url] = poller.name
             await self._pollers.add(poller)
 
-    def _poller(self, queue: Queue) -> QueuePoller:
-        url, endpoint = queue
-        sources: Callable[[], Awaitable[Sequence[S3Source]]] = partial(self._buckets.of_queue, queue)
-        connection = self._buckets.connections.sqs(endpoint)
-        return QueuePoller(url, connection, sources, self._buckets.journal, self._buckets.dead_letters)
+    def _poller(self, queue_url: str, endpoint: Endpoint) -> QueuePoller:
+        sources: Callable[[], Awaitable[Sequence[S3Source]]] = partial(self._buckets.of_queue, queue_url)
+        connection = self._buckets.connections.sqs(queue_endpoint(queue_url, endpoint))
+        poller = QueuePoller(queue_url, connection, sources, self._buckets.journal, self._buckets.dead_letters)
+        # Queues of different accounts may share the last part of their URL, which is what a poller is called by.
+        poller.name = f"sqs:{queue_url}"
+        return poller

@@ -50,6 +50,8 @@ class Job:
     run_number: int
     force: bool = False
     """Open the body even when this version is indexed already."""
+    is_gone: Callable[[], Awaitable[bool]] | None = None
+    """Asked, with the document's key held, before a document that a listing lacked is deleted."""
     last_chance: bool = False
     """Record the document as failed when it cannot be had now, instead of trying the run again."""
 
@@ -221,6 +223,8 @@ class Ingester:
         return Result(document.key, "unchanged", version=document.version, chunks=known.chunk_count)
 
     async def _delete(self, job: Job) -> Result:
+        if job.is_gone is not None and not await job.is_gone():
+            return Result(job.document.key, "unchanged")
         staged = await self._index.apply(Removal(job.collection.id, job.source.id, job.document.key))
         return Result(job.document.key, "deleted", deleted=staged.deleted)
 

@@ -61,16 +61,11 @@ class Progress:
         )
 
     async def unseen(self, collection_id: int, source_id: str, run_number: int) -> Sequence[str]:
-        """Return the keys recorded for a source that the run has not met."""
-        statement = "SELECT key FROM documents WHERE collection_id = ? AND source_id = ? AND seen != ? ORDER BY key"
+        """Return the keys recorded for a source that neither this run nor a later one has met."""
+        statement = "SELECT key FROM documents WHERE collection_id = ? AND source_id = ? AND seen < ? ORDER BY key"
         return await self._db.read(
             lambda c: [k for (k,) in c.execute(statement, (collection_id, source_id, run_number))]
         )
-
-    async def unseen_since(self, collection_id: int, source_id: str, since: int) -> Sequence[str]:
-        """Return the keys recorded for a source that no run from number `since` on has met."""
-        statement = "SELECT key FROM documents WHERE collection_id = ? AND source_id = ? AND seen < ? ORDER BY key"
-        return await self._db.read(lambda c: [k for (k,) in c.execute(statement, (collection_id, source_id, since))])
 
     async def note(self, invocation_id: str, outcomes: Sequence[Outcome]) -> None:
         """Record what became of documents; the last word on a key wins, so twice is safe."""
