@@ -165,6 +165,24 @@ def test_search_answers_with_lineage(daemon):
     assert 0.3 < hit["score"] <= 1
     done = syncd(daemon, "search", "the keeper's lamp", "--collection", "many", "--limit", "1", "--json")
     assert json.loads(done.stdout)["id"] == hit["id"]
+    found = syncd(daemon, "search", "function 17", "--collection", "many", "--path", "package_7/", "--group")
+    assert "package_7/module_17.py" in found.stdout.splitlines()[0]
+    by_words = request(daemon, "POST", "/api/v1/search", {**body, "query": "function_17", "mode": "sparse"})["hits"]
+    assert by_words[0]["metadata"]["path"] == "package_7/module_17.py"
+    assert by_words[0]["indexed_at"]
+
+
+def test_other_protocols_embed_with_the_collections_model(daemon):
+    url = daemon.announced()["url"]
+    answer = client_says(
+        daemon,
+        "import httpx\n"
+        "body = {'model': 'any', 'input': 'Who lights the lamp?'}\n"
+        f"answer = httpx.post('{url}/embed/default_database/many/api/embed', json=body, timeout=60).json()\n"
+        "found = client.get_collection('many').query(query_embeddings=answer['embeddings'], n_results=1)\n"
+        "print(json.dumps(found['documents'][0][0]))",
+    )
+    assert "lighthouse" in answer
 
 
 def test_an_uploaded_file_is_found(daemon, tmp_path):

@@ -15,8 +15,8 @@ class FusionWeights(Model):
     """How the two rankings of `hybrid` are fused: score = the sum of weight / (k + rank)."""
 
     dense_weight: Annotated[float, Field(ge=0, le=1000)] = 1.0
-    sparse_weight: Annotated[float, Field(ge=0, le=1000)] = 1.0
-    k: Annotated[int, Field(ge=1, le=10_000)] = 60
+    sparse_weight: Annotated[float, Field(ge=0, le=1000)] = 3.0
+    k: Annotated[int, Field(ge=1, le=10_000)] = 10
 
 
 class SearchRequest(Model):
@@ -40,7 +40,7 @@ class SearchRequest(Model):
     group_by: Literal["document"] | None = None
     """`document`: one hit per document, its best; `limit` and `offset` count documents."""
     fusion: FusionWeights | None = None
-    """For `hybrid`; left out: both rankings count the same, k = 60."""
+    """For `hybrid`; left out: its defaults."""
 
 
 class Span(Model):

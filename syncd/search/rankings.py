@@ -13,6 +13,7 @@ from syncd.model import SparseEncoder, SparseVector
 from syncd.search.lexical import best
 from syncd.search.lists import Lists, Scored
 from syncd.search.query import Query
+from syncd.search.where import simple_filter
 from syncd.store import Store
 from syncd.store.documents import CollectionRecord
 from syncd.store.found import Documents
@@ -22,6 +23,10 @@ KEYS_IN_FILTER = 500
 BATCH = 300
 MAX_EXAMINED = 10_000
 """A ranking under filters that are applied to hits looks at so many, and ends there."""
+
+
+Ranking = list[tuple[str, float]]
+"""Chunk ids and scores, best first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ def pattern_of(path: str) -> str:
 
 async def dense_ranking(
     store: Store, chroma: Chroma, scope: Scope, query: Query, vector: Sequence[float], wanted: int
-) -> list[tuple[str, float]]:
+) -> Ranking:
     """Return the `wanted` nearest chunks that pass the filters, as (id, cosine similarity), nearest first."""
     documents = scope.documents
     if documents is not None and not len(documents.ids):
@@ -72,31 +77,41 @@ async def dense_ranking(
 async def sparse_ranking(
     store: Store, chroma: Chroma, lists: Lists, scope: Scope, query: Query, encoder: SparseEncoder,
     vector: SparseVector, wanted: int,
-) -> list[tuple[str, float]]:  # fmt: skip
+) -> Ranking:  # fmt: skip
     """Return the `wanted` chunks with the highest scores that pass the filters, as (id, score), best first."""
     scored = await lists.scored(scope.record.id, encoder, vector)
-    found: list[tuple[str, float]] = []
+    found: Ranking = []
     async for candidates in _candidates(store, scored, scope, wanted):
-        if query.where or query.where_document:
-            rows = await chroma.get(
-                query.target,
-                [chunk_id for chunk_id, _ in candidates],
-                query.where,
-                where_document=query.where_document,
-                metadatas=False,
-                documents=False,
-            )
-            passing = {row.id for row in rows}
-            candidates = [(chunk_id, score) for chunk_id, score in candidates if chunk_id in passing]
+        candidates = await _passing(store, chroma, scope, query, candidates)
         found += candidates
         if len(found) >= wanted:
             break
     return found[:wanted]
 
 
-async def _candidates(
-    store: Store, scored: Scored, scope: Scope, wanted: int
-) -> AsyncIterator[list[tuple[str, float]]]:
+async def _passing(store: Store, chroma: Chroma, scope: Scope, query: Query, candidates: Ranking) -> Ranking:
+    """Return those candidates that pass the query's filters."""
+    if not candidates or not (query.where or query.where_document):
+        return candidates
+    ids = [chunk_id for chunk_id, _ in candidates]
+    test = simple_filter(query.where) if query.where and not query.where_document else None
+    if test is not None:
+        chunks = await store.found.chunks(scope.record.id, ids)
+        passing = {chunk_id for chunk_id, chunk in chunks.items() if test(chunk.metadata)}
+    else:
+        rows = await chroma.get(
+            query.target,
+            ids,
+            query.where,
+            where_document=query.where_document,
+            metadatas=False,
+            documents=False,
+        )
+        passing = {row.id for row in rows}
+    return [(chunk_id, score) for chunk_id, score in candidates if chunk_id in passing]
+
+
+async def _candidates(store: Store, scored: Scored, scope: Scope, wanted: int) -> AsyncIterator[Ranking]:
     """Yield (id, score) in batches, best first, at most MAX_EXAMINED or `wanted` if that is more."""
     scores = scored.scores
     if scope.documents is not None:

@@ -15,15 +15,13 @@ from syncd.model import Embedder, Embedding, SparseEncoder, SparseVector, Target
 from syncd.search.fuse import Ranked, fuse, grouped
 from syncd.search.lists import Lists
 from syncd.search.query import Hit, Query
-from syncd.search.rankings import Scope, dense_ranking, scope_of, sparse_ranking
+from syncd.search.rankings import Ranking, Scope, dense_ranking, scope_of, sparse_ranking
 from syncd.store import Store
 from syncd.store.documents import CollectionRecord
 from syncd.store.found import FoundChunk
 
 POOL = 300
 """Hits of each ranking that are fused or grouped: pages up to there are cut from one and the same list."""
-
-Ranking = list[tuple[str, float]]
 
 
 class Search:

@@ -10,7 +10,7 @@ def test_ranks_are_fused_reciprocally():
 
 
 def test_equal_scores_keep_the_dense_order_first():
-    assert [hit.id for hit in fuse(["a", "b"], ["x", "y"], Fusion())] == ["a", "x", "b", "y"]
+    assert [hit.id for hit in fuse(["a", "b"], ["x", "y"], Fusion(1.0, 1.0, 60))] == ["a", "x", "b", "y"]
 
 
 def test_a_weight_of_nothing_leaves_one_ranking():

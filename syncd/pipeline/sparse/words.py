@@ -6,6 +6,7 @@ A term is the hash of a stem. Both analysers read one run of word characters at 
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Protocol, cast
@@ -21,6 +22,8 @@ RUNS_REMEMBERED = 1 << 17
 _RUN = re.compile(r"\w+")
 _PIECE = re.compile(r"[A-Z]+(?=[A-Z][^\WA-Z\d_])|[A-Z]?[^\WA-Z\d_]+|[A-Z]+|\d+")
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+")  # Japanese and Chinese scripts
+
+_own = threading.local()
 
 Terms = Callable[[str], tuple[int, ...]]
 """The terms of one run of word characters."""
@@ -47,7 +50,7 @@ def spans(text: str, terms: Terms, wanted: frozenset[int]) -> list[tuple[int, in
 @lru_cache(RUNS_REMEMBERED)
 def chroma_terms(run: str) -> tuple[int, ...]:
     """Return the term of a run as chromadb's `Bm25Tokenizer` makes it (1.5.9): a stop word or a long run has none."""
-    return tuple(stemmed(run.lower()))
+    return stemmed(run.lower())
 
 
 @lru_cache(RUNS_REMEMBERED)
@@ -72,11 +75,18 @@ def unspaced(piece: str) -> list[str]:
     return [piece[i : i + 2] for i in range(len(piece) - 1)]
 
 
-def stemmed(token: str) -> list[int]:
+@lru_cache(RUNS_REMEMBERED)
+def stemmed(token: str) -> tuple[int, ...]:
     """Return the term of one lower-case token, if it has one."""
     if token in STOPWORDS or len(token) > MAX_TOKEN_LENGTH:
-        return []
-    # A stemmer keeps state between calls, and texts are analysed in several threads.
-    stemmer = cast("Stemmer", snowballstemmer.stemmer("english"))  # pyright: ignore[reportUnknownMemberType]
-    stem = stemmer.stemWord(token).strip()
-    return [abs(mmh3.hash(stem, seed=0))] if stem else []
+        return ()
+    stem = _stemmer().stemWord(token).strip()
+    return (abs(mmh3.hash(stem, seed=0)),) if stem else ()
+
+
+def _stemmer() -> Stemmer:
+    """Return this thread's stemmer: it keeps state between calls, and texts are analysed in several threads."""
+    own = cast("dict[str, Stemmer]", vars(_own))
+    if "stemmer" not in own:
+        own["stemmer"] = cast("Stemmer", snowballstemmer.stemmer("english"))  # pyright: ignore[reportUnknownMemberType]
+    return own["stemmer"]
