@@ -130,7 +130,7 @@ def confirm(file: BinaryIO, suffix: str, name: str) -> Format:
         return found
     if claimed in (Format.CSV, Format.HTML) and b"\0" not in head.replace(b"\xff\xfe", b"")[:1] and _texty(head):
         return claimed
-    raise PermanentError(f"{name} is not a {claimed}: its content is damaged or of another kind")
+    raise PermanentError(f"{name} cannot be read as {claimed}: its content is damaged or of another kind")
 
 
 def _texty(head: bytes) -> bool:

@@ -47,7 +47,7 @@ def _check(file: BinaryIO, name: str) -> int:
     """Return the size in bytes and leave the file behind its byte order mark."""
     file.seek(0)
     decoder = codecs.getincrementaldecoder("utf-8")()
-    size_bytes = 0
+    size_bytes, block = 0, b""
     start = len(_BOM) if file.read(len(_BOM)) == _BOM else 0
     file.seek(start)
     try:
@@ -56,11 +56,13 @@ def _check(file: BinaryIO, name: str) -> int:
                 raise PermanentError(f"{name} is not valid UTF-8 text: a NUL byte at offset {start + size_bytes + at}")
             decoder.decode(block)
             size_bytes += len(block)
-        decoder.decode(b"", final=True)
+        block = b""
+        decoder.decode(block, final=True)
     except UnicodeDecodeError as error:
-        byte, at = error.object[error.start], start + size_bytes + error.start
+        held = len(error.object) - len(block)  # bytes of an unfinished character from the block before
+        byte, at = error.object[error.start], start + size_bytes - held + error.start
         raise PermanentError(
-            f"{name} is not valid UTF-8 text: byte 0x{byte:02x} near offset {at}; save it as UTF-8 or leave it out"
+            f"{name} is not valid UTF-8 text: byte 0x{byte:02x} at offset {at}; save it as UTF-8 or leave it out"
         ) from error
     file.seek(start)
     return size_bytes
