@@ -52,11 +52,11 @@ def _window(task: Task, document: Any, numbers: range, out: Markdown) -> Iterato
         plain = _plain_text(document, number)
         label = (page.page_label or "") if page is not None else ""
         out.page(number, label)
+        seen: list[str] = []
         if len(text.strip()) < _FEW_CHARACTERS and len(plain.strip()) < _FEW_CHARACTERS:
+            seen = [block for block in _scan(task, document, number) if block.strip()]
             scanned += 1
-            out.blocks(_scan(task, document, number))
-        else:
-            out.block(text if covers(text, plain) else plain)
+        out.blocks(seen or [text if covers(text, plain) else plain])
         if scanned and scanned % _SCAN_PAGES_PER_PART == 0:
             yield out.take()
     yield out.take()
