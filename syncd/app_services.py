@@ -49,7 +49,9 @@ def make_services(
     async def status() -> Mapping[str, Any]:
         boxes = [asdict(mailbox.stats()) for mailbox in (syncer.mailbox, index.mailbox)]
         where = {"host": chroma.settings.host, "port": chroma.settings.port, "away": chroma.status()}
-        return {"version": __version__, "chroma": where, "models": dict(embedders.running()), "mailboxes": boxes}
+        words = {"default": config.search.sparse_default, "kept": "in the daemon's store, beside the collections"}
+        models = dict(embedders.running())
+        return {"version": __version__, "chroma": where, "models": models, "sparse": words, "mailboxes": boxes}
 
     async def embed_with(model: str, texts: Sequence[str], role: Role, task: EmbeddingTask | None) -> Embedded:
         return await (await embedders.get(model)).embed(texts, role, task)
