@@ -280,6 +280,7 @@ def opening_settings(config: Config, state: Path) -> OpeningSettings:
         state=state,
         github=github,
         sites=sites,
+        s3_queue_url=config.s3.queue_url,
         folder_max_file_size_bytes=config.folder.max_file_size_bytes,
         document_suffixes=frozenset(DOCUMENT_SUFFIXES),
     )

@@ -152,6 +152,13 @@ class SearchSection(Section):
     """Where SPLADE's model.onnx and tokenizer.json are; by default looked for in the models folder."""
 
 
+class S3Section(Section):
+    """S3 sources."""
+
+    queue_url: str | None = None
+    """Where the events of sources arrive that name no queue of their own, such as those made through the API."""
+
+
 class SyncSection(Section):
     """How much goes on at once, and when to hold back."""
 
@@ -177,6 +184,7 @@ class Config(Section):
     github: GithubSection = GithubSection()
     folder: FolderSection = FolderSection()
     web: WebSection = WebSection()
+    s3: S3Section = S3Section()
     search: SearchSection = SearchSection()
     sync: SyncSection = SyncSection()
     sources: tuple[DeclaredSource, ...] = ()

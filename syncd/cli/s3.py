@@ -6,16 +6,16 @@ import argparse
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
 from syncd.cli.output import out, print_json
-from syncd.sources.s3.client import Connections
-from syncd.sources.s3.doctor import doctor as examine
-from syncd.sources.s3.provision import apply, discover, existing_notifications
-from syncd.sources.s3.settings import AutoSync, Endpoint, S3Settings
-from syncd.sources.s3.setup import Wanted, documents
+
+if TYPE_CHECKING:
+    from syncd.sources.s3.client import Connections
+    from syncd.sources.s3.settings import Endpoint
+    from syncd.sources.s3.setup import Wanted
 
 MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "missing": "[red]missing[/]"}
 
@@ -53,6 +53,11 @@ def options(parser: argparse.ArgumentParser) -> None:
 @asynccontextmanager
 async def found(args: argparse.Namespace) -> AsyncGenerator[tuple[Connections, Endpoint, Wanted]]:
     """Yield connections and what the bucket should have, in the bucket's own region."""
+    # The AWS libraries take a second to import, which other commands need not wait for.
+    from syncd.sources.s3.client import Connections
+    from syncd.sources.s3.provision import discover
+    from syncd.sources.s3.settings import Endpoint
+
     connections = Connections()
     try:
         asked = Endpoint(args.region, profile=args.profile, url=args.endpoint_url, path_style=args.path_style)
@@ -65,6 +70,9 @@ async def found(args: argparse.Namespace) -> AsyncGenerator[tuple[Connections, E
 
 async def setup(args: argparse.Namespace) -> int:
     """Print what is needed, or make it; the IAM policy is always for an administrator to attach."""
+    from syncd.sources.s3.provision import apply, existing_notifications
+    from syncd.sources.s3.setup import documents
+
     async with found(args) as (connections, endpoint, wanted):
         if args.apply:
             queue_url = await apply(connections, endpoint, wanted)
@@ -82,6 +90,9 @@ async def setup(args: argparse.Namespace) -> int:
 
 async def doctor(args: argparse.Namespace) -> int:
     """Print what was found; 1 when something is missing."""
+    from syncd.sources.s3.doctor import doctor as examine
+    from syncd.sources.s3.settings import AutoSync, S3Settings
+
     async with found(args) as (connections, endpoint, wanted):
         prefix = args.prefix[0] if args.prefix else ""
         settings = S3Settings(wanted.bucket, endpoint, "unused", prefix, AutoSync.DIRECT)
