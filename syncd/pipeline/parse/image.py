@@ -16,7 +16,8 @@ from syncd.pipeline.parse.task import Markdown, Piece, Task
 _MAX_PICTURES = 500
 _MAX_DESCRIBED_SIDE = 1024
 _GENERIC_ALT = ("image", "picture", "grafik", "bild", "photo", "logo", "graphic")
-_UNREADABLE = (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError, EOFError)
+_UNREADABLE = (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError)
+Image.MAX_IMAGE_PIXELS = None  # every size is checked here before a pixel is unpacked, in words for the owner
 
 
 def read(task: Task) -> Iterator[Piece]:

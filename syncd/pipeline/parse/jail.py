@@ -37,6 +37,7 @@ _SYSTEM_READABLE = (
     "/etc/fonts",
     "/etc/libreoffice",
     "/var/cache/fontconfig",
+    "/var/spool/libreoffice",
     "/dev/urandom",
     "/dev/zero",
     "/proc/cpuinfo",
@@ -101,8 +102,6 @@ def _landlock(libc: ctypes.CDLL, scratch: Path, *, execute: bool) -> tuple[int, 
     handled = next(rights for since, rights in _ALL_BY_ABI if abi >= since)
     attributes = struct.pack("=QQQ", handled, _NET_TCP, _SCOPE_SOCKETS_AND_SIGNALS)
     size = 24 if abi >= 6 else 16 if abi >= 4 else 8
-    if abi >= 6 and execute:
-        attributes = struct.pack("=QQQ", handled, _NET_TCP, 0)  # an office suite talks to its own children
     ruleset = libc.syscall(_CREATE_RULESET, attributes, size, 0)
     if ruleset < 0:
         return 0, f"Landlock was refused ({os.strerror(ctypes.get_errno())})"

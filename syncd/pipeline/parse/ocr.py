@@ -54,7 +54,7 @@ def page_blocks(page: Image.Image, settings: Ocr) -> Iterable[str]:
     page = _scaled(page)
     if tessdata(settings.languages):
         result = liteparse(settings.languages).parse(_png(page))
-        yield from (found.markdown for found in result.pages)
+        yield from (found.markdown for found in result.pages if any(map(str.isalnum, found.text)))
         return
     yield from paragraphs(_rapid_boxes(page, settings.min_confidence))
 
@@ -74,10 +74,10 @@ def picture_text(picture: Image.Image, settings: Ocr) -> str:
         ]
     else:
         words = [text for _, text in _rapid_boxes(picture, settings.min_confidence)]
-    return _plausible(" ".join(" ".join(words).split()))
+    return plausible(" ".join(" ".join(words).split()))
 
 
-def _plausible(text: str) -> str:
+def plausible(text: str) -> str:
     """Return `text` when it looks like writing rather than shapes taken for letters."""
     words = [word for word in text.split() if sum(character.isalnum() for character in word) >= 2]
     letters = sum(character.isalnum() for character in text)

@@ -142,19 +142,28 @@ def _cell(place: str, value: str | float) -> str:
 
 
 def odf(kind: str, body: str, styles: str = "") -> bytes:
-    names = " ".join(
-        f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{space}:1.0"'
-        for name, space in {
-            "office": "office", "text": "text", "table": "table", "style": "style", "draw": "drawing",
-            "presentation": "presentation", "svg": "svg-compatible", "fo": "xsl-fo-compatible",
-        }.items()
-    )  # fmt: skip
-    content = (
-        f'<office:document-content {names} xmlns:xlink="http://www.w3.org/1999/xlink">'
-        f"<office:automatic-styles>{styles}</office:automatic-styles>"
-        f"<office:body><office:{kind}>{body}</office:{kind}></office:body></office:document-content>"
-    )
+    content = f"<office:document-content {_ODF_NAMES}>{_odf_body(kind, body, styles)}</office:document-content>"
     return archive({"mimetype": f"application/vnd.oasis.opendocument.{kind}", "content.xml": content})
+
+
+def flat_presentation(body: str) -> bytes:
+    """An OpenDocument presentation in one XML file."""
+    kind = 'office:version="1.2" office:mimetype="application/vnd.oasis.opendocument.presentation"'
+    return f"<office:document {kind} {_ODF_NAMES}>{_odf_body('presentation', body, '')}</office:document>".encode()
+
+
+def _odf_body(kind: str, body: str, styles: str) -> str:
+    inner = f"<office:body><office:{kind}>{body}</office:{kind}></office:body>"
+    return f"<office:automatic-styles>{styles}</office:automatic-styles>{inner}"
+
+
+_ODF_NAMES = 'xmlns:xlink="http://www.w3.org/1999/xlink" ' + " ".join(
+    f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{space}:1.0"'
+    for name, space in {
+        "office": "office", "text": "text", "table": "table", "style": "style", "draw": "drawing",
+        "presentation": "presentation", "svg": "svg-compatible", "fo": "xsl-fo-compatible",
+    }.items()
+)  # fmt: skip
 
 
 def epub(chapters: Sequence[str], **parts: str) -> bytes:

@@ -1,0 +1,170 @@
+"""Files made to break parsers: each ends in a clean error within its limits, or is read harmlessly."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from collections.abc import AsyncIterator
+from zipfile import ZIP_DEFLATED, ZipFile
+
+import pytest
+import pytest_asyncio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from syncd.errors import PermanentError
+from syncd.pipeline.parse.formats import SUFFIXES
+from syncd.pipeline.parse.pool import ParserPool, ParserSettings
+from syncd.pipeline.parse.task import Ocr
+from tests.pipeline.parse.documents import archive, docx, encoded, odf, paragraph, pdf, pptx, shape, written, xlsx
+from tests.pipeline.parse.reading import text_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+_MEMORY_BYTES = 1 << 30
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def strict() -> AsyncIterator[ParserPool]:
+    settings = ParserSettings(workers=1, memory_bytes=_MEMORY_BYTES, step_limit_s=30, ocr=Ocr(enabled=False))
+    async with ParserPool(frozenset(), settings) as pool:
+        yield pool
+
+
+async def _fails(pool: ParserPool, data: bytes, name: str, words: str = ".") -> None:
+    with pytest.raises(PermanentError, match=words) as caught:
+        await text_of(pool, data, name)
+    assert name in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+async def test_an_empty_document_is_said_to_be_empty(strict: ParserPool, suffix: str) -> None:
+    await _fails(strict, b"", f"a{suffix}", "is empty")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+async def test_noise_is_refused(strict: ParserPool, suffix: str) -> None:
+    await _fails(strict, bytes(range(256)) * 40, f"a{suffix}", "cannot be read as")
+
+
+def _inflating(member: str, mebibytes: int) -> bytes:
+    out = io.BytesIO()
+    with ZipFile(out, "w", ZIP_DEFLATED) as package, package.open(member, "w", force_zip64=True) as stream:
+        for _ in range(mebibytes):
+            stream.write(bytes(1 << 20))
+    return out.getvalue()
+
+
+async def test_an_archive_that_unpacks_to_over_a_gigabyte_is_seen_in_its_directory(strict: ParserPool) -> None:
+    await _fails(strict, _inflating("word/document.xml", 1_100), "a.docx", "unpacks to 1,100 MiB, over 1,024 MiB")
+
+
+@pytest.mark.parametrize(
+    ("member", "name"),
+    [("word/document.xml", "a.docx"), ("xl/workbook.xml", "a.xlsx"), ("ppt/presentation.xml", "a.pptx")],
+)
+async def test_a_part_that_grows_two_hundredfold_is_a_bomb(strict: ParserPool, member: str, name: str) -> None:
+    await _fails(strict, _inflating(member, 40), name, "archive bomb")
+
+
+async def test_an_archive_that_lies_about_its_sizes_is_damaged(strict: ParserPool) -> None:
+    data = bytearray(docx(paragraph("x" * 5_000)))
+    at = data.index(b"word/document.xml") - 30
+    directory = data.rindex(b"word/document.xml") - 46
+    data[at + 22 : at + 26] = data[directory + 24 : directory + 28] = (10).to_bytes(4, "little")
+    await _fails(strict, bytes(data), "a.docx", "is damaged")
+
+
+async def test_a_page_that_inflates_to_half_a_gigabyte_ends_with_its_process(strict: ParserPool) -> None:
+    packer = zlib.compressobj(1)
+    drawn = b"".join(packer.compress(b"q Q " * (1 << 18)) for _ in range(512)) + packer.flush()
+    await _fails(strict, pdf(["x"], content=drawn), "a.pdf")
+
+
+async def test_entities_are_neither_fetched_nor_multiplied(strict: ParserPool) -> None:
+    outside = '<!DOCTYPE w [<!ENTITY e SYSTEM "file:///etc/hostname">]>'
+    laughs = '<!DOCTYPE w [<!ENTITY a "ha">' + "".join(
+        f'<!ENTITY {chr(98 + at)} "{f"&{chr(97 + at)};" * 10}">' for at in range(12)
+    )
+    for prolog, entity in ((outside, "&e;"), (laughs + "]>", "&m;")):
+        members = {"word/document.xml": f"{prolog}<w>{entity}</w>", "_rels/.rels": "<r/>"}
+        await _fails(strict, archive(members), "a.docx", "not well-formed")
+
+
+async def test_deep_nesting_is_refused(strict: ParserPool) -> None:
+    deep = "<w:tbl><w:tr><w:tc>" * 20_000 + paragraph("x") + "</w:tc></w:tr></w:tbl>" * 20_000
+    await _fails(strict, docx(deep), "a.docx", "nested too deeply")
+    await _fails(strict, b"<table><tr><td>" * 20_000, "a.html", "nested over")
+
+
+async def test_spans_of_a_hundred_million_cells_are_cut(strict: ParserPool) -> None:
+    page = b'<table><tr><td colspan="100000000" rowspan="100000000">x</td><td>y</td></tr></table>'
+    assert "x" in await text_of(strict, page, "a.html")
+    row = '<table:table-cell table:number-columns-repeated="99999999"><text:p>x</text:p></table:table-cell>'
+    text = await text_of(
+        strict, odf("text", f"<table:table><table:table-row>{row}</table:table-row></table:table>"), "a.odt"
+    )
+    assert len(text) < 10_000
+
+
+async def test_pages_that_hold_themselves_do_not_hang(strict: ParserPool) -> None:
+    data = pdf(["x"]).replace(b"/Kids[4 0 R]/Count 1", b"/Kids[2 0 R]/Count 1")
+    await _fails(strict, data, "a.pdf")
+
+
+async def test_a_picture_of_too_many_pixels_is_refused(strict: ParserPool) -> None:
+    data = encoded(written([], (1, 1)))
+    header = data.index(b"IHDR")
+    body = b"IHDR" + (60_000).to_bytes(4, "big") * 2 + data[header + 12 : header + 17]
+    huge = data[:header] + body + zlib.crc32(body).to_bytes(4, "big") + data[header + 21 :]
+    await _fails(strict, huge, "a.png", "60000 x 60000 pixels")
+
+
+async def test_what_a_file_is_counts_more_than_its_name(strict: ParserPool) -> None:
+    assert await text_of(strict, docx(paragraph("words")), "a.pdf") == "words\n\n"
+    assert "words" in await text_of(strict, pdf(["words"]), "a.docx")
+    assert "words" in await text_of(strict, b"<html><body><p>words", "a.xls")
+
+
+async def _read_or_refused(pool: ParserPool, data: bytes, name: str) -> bool:
+    """Whether little text came out, or an error that names the document."""
+    try:
+        return len(await text_of(pool, data, name)) < 100_000
+    except PermanentError as error:
+        return name in str(error)
+
+
+_SAMPLES = {
+    ".docx": docx(paragraph("a", "H1") + paragraph("b", number=(1, 0))),
+    ".pptx": pptx([shape("a", "title")]),
+    ".xlsx": xlsx({"S": {"A1": "a", "B2": 1.0}}),
+    ".odt": odf("text", "<text:p>a</text:p>"),
+    ".pdf": pdf(["a"]),
+    ".png": encoded(written(["a"], (50, 50))),
+    ".html": b"<h1>a</h1><table><tr><td>b</table>",
+    ".csv": b"a,b\n1,2\n",
+}
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    suffix=st.sampled_from(list(_SAMPLES)),
+    at=st.floats(0, 1),
+    noise=st.binary(min_size=1, max_size=40),
+    cut=st.booleans(),
+)
+async def test_damaged_documents_are_read_or_refused_in_words(
+    strict: ParserPool, suffix: str, at: float, noise: bytes, cut: bool
+) -> None:
+    data = _SAMPLES[suffix]
+    place = int(at * len(data))
+    damaged = data[:place] + noise + (b"" if cut else data[place + len(noise) :])
+    assert await _read_or_refused(strict, damaged, f"a{suffix}")
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(suffix=st.sampled_from([*SUFFIXES, ".py", ".md", ""]), data=st.binary(max_size=2_000))
+async def test_any_bytes_under_any_suffix_are_read_or_refused_in_words(
+    strict: ParserPool, suffix: str, data: bytes
+) -> None:
+    assert await _read_or_refused(strict, data, f"a{suffix}")
