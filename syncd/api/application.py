@@ -22,6 +22,7 @@ from syncd.api.route import Route
 from syncd.api.services import SERVICES, Services
 from syncd.api.upload_file import Slots
 from syncd.errors import ConfigError
+from syncd.runtime.sockets import reachable
 
 log = structlog.get_logger()
 
@@ -105,7 +106,8 @@ async def listen_privately(runner: web.AppRunner, path: Path) -> None:
     """Serve on a Unix socket that only this user may open; one left by a killed daemon is replaced."""
     path.unlink(missing_ok=True)
     # The folder is private (0700) as well, so nobody can connect in the moment before chmod.
-    await web.UnixSite(runner, str(path)).start()
+    with reachable(path) as short:
+        await web.UnixSite(runner, short).start()
     path.chmod(0o600)
 
 

@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import aiohttp
 
 from syncd.config import load_config
 from syncd.errors import SyncdError
+from syncd.runtime.sockets import reachable
 
 TIMEOUT_S = 120.0
 SOCKET_FILE = "api.sock"
@@ -90,16 +91,24 @@ async def connected(args: argparse.Namespace) -> AsyncGenerator[Client]:
 
 @asynccontextmanager
 async def open_client(state: Path, url: str | None = None) -> AsyncGenerator[Client]:
-    """Yield a client of the daemon with this state folder, or of the one at `url`."""
-    socket = state / SOCKET_FILE
+    """Yield a client of the daemon with this state folder, or of the one at `url`. Raises UnreachableError."""
     token = os.environ.get("SYNCD_TOKEN") or token_in(state)
     headers: Mapping[str, str] = {"x-chroma-token": token} if token else {}
-    connector = None if url else aiohttp.UnixConnector(str(socket))
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-    async with aiohttp.ClientSession(
-        url or "http://syncd", connector=connector, headers=headers, timeout=timeout
-    ) as session:
-        yield Client(session, url or str(socket))
+    with ExitStack() as stack:
+        connector = None if url else aiohttp.UnixConnector(socket_of(state, stack))
+        async with aiohttp.ClientSession(
+            url or "http://syncd", connector=connector, headers=headers, timeout=timeout
+        ) as session:
+            yield Client(session, url or str(state / SOCKET_FILE))
+
+
+def socket_of(state: Path, stack: ExitStack) -> str:
+    """Return a usable path of the daemon's socket, for as long as `stack` is open. Raises UnreachableError."""
+    try:
+        return stack.enter_context(reachable(state / SOCKET_FILE))
+    except OSError as error:
+        raise UnreachableError(f"no daemon has run on {state} ({error.strerror}); start one with: syncd run") from error
 
 
 def token_in(state: Path) -> str:
