@@ -6,20 +6,20 @@ import json
 import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import anyio
 import structlog
 
 from syncd import __version__
 from syncd.api import ApiServer, create_app, orphans
+from syncd.app_models import catalog_of, engine_options, sparse_loaders
 from syncd.app_services import make_services
 from syncd.chroma.client import Chroma, ChromaSettings
 from syncd.chroma.server import ChromaServer
-from syncd.config import Config, ModelSection
+from syncd.config import Config
 from syncd.declared import reconcile
 from syncd.errors import ConfigError
 from syncd.log import register_secret
@@ -30,18 +30,14 @@ from syncd.opening.repositories import GithubAccess
 from syncd.opening.sites import SiteRules
 from syncd.pipeline.chunk.languages import SUFFIXES as CODE_SUFFIXES
 from syncd.pipeline.chunk.pool import ChunkerPool
-from syncd.pipeline.embed.catalog import BUILT_IN, Catalog, Model, ModelFile
-from syncd.pipeline.embed.embedder import EngineOptions
 from syncd.pipeline.embed.fleet import Embedders
 from syncd.pipeline.index import Index
 from syncd.pipeline.ingest import Ingester
 from syncd.pipeline.parse.formats import SUFFIXES as DOCUMENT_SUFFIXES
 from syncd.pipeline.parse.pool import ParserPool
-from syncd.pipeline.sparse.catalog import Loader, SparseModels
+from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.pipeline.sparse.filler import SparseFiller
 from syncd.pipeline.sparse.posting import Poster
-from syncd.pipeline.sparse.splade import FOLDER as SPLADE_FOLDER
-from syncd.pipeline.sparse.splade import SPLADE, load_splade, present
 from syncd.run import DeleteGuard
 from syncd.runtime.actor import Actor
 from syncd.runtime.notify import Notifier, Watchdog
@@ -291,46 +287,3 @@ def sync_settings(config: Config) -> SyncSettings:
     given = config.sync
     guard = DeleteGuard(given.delete_guard_share, given.delete_guard_minimum)
     return SyncSettings(runs=given.runs, ingesters=given.ingesters, guard=guard)
-
-
-def engine_options(config: Config, name: str) -> EngineOptions:
-    """Return how a model runs on this machine."""
-    path = next((model.path for model in config.models if model.name == name), None)
-    return EngineOptions(path=path, device=config.embedding.device, threads=config.embedding.threads)
-
-
-def sparse_loaders(config: Config, state: Path) -> dict[str, Loader]:
-    """Return how sparse models are loaded whose files are on this machine."""
-    folder = config.search.splade_dir or (config.embedding.models_dir or state / "models") / SPLADE_FOLDER
-    wanted = config.search.splade_dir is not None or present(folder)
-    return {SPLADE: partial(load_splade, folder, config.embedding.threads)} if wanted else {}
-
-
-def catalog_of(config: Config) -> Catalog:
-    """Return the built-in models and those of the configuration."""
-    return Catalog(map(catalog_entry, config.models))
-
-
-def catalog_entry(given: ModelSection) -> Model:
-    """Return the catalogue's entry of a configured model: a built-in one with changes, or one of its own."""
-    known = next((model for model in BUILT_IN if model.name == given.name), None)
-    if known is None and (given.pooling is None or given.dimensions is None or given.max_tokens is None):
-        raise ConfigError(
-            f"models: {given.name!r} is not a built-in model; give its pooling, dimensions and max_tokens"
-        )
-    name = (
-        given.path.name
-        if given.path
-        else (given.url or "").rsplit("/", 1)[-1] or f"{given.name.replace('/', '--')}.gguf"
-    )
-    own_file = (ModelFile("own", name, given.url, given.sha256),) if given.path or given.url else ()
-    base = known or Model(given.name, (), given.pooling or "mean", given.dimensions or 0, given.max_tokens or 0)
-    changes: dict[str, Any] = {
-        "files": (*own_file, *base.files),
-        "pooling": given.pooling,
-        "dimensions": given.dimensions,
-        "max_tokens": given.max_tokens,
-        "document_prompt": given.document_prompt,
-        "prompts": None if given.query_prompt is None else {**base.prompts, "": given.query_prompt},
-    }
-    return replace(base, **{name: value for name, value in changes.items() if value not in (None, ())})

@@ -11,7 +11,7 @@ LAYERS = [
     {"syncd.__main__"},
     {"syncd.cli"},
     {"syncd.app"},
-    {"syncd.app_services"},
+    {"syncd.app_services", "syncd.app_models"},
     {"syncd.search_views"},
     {"syncd.api", "syncd.declared", "syncd.triggers", "syncd.opening", "syncd.sync"},
     {"syncd.run"},
@@ -39,6 +39,7 @@ EDGES = {"syncd.config", "syncd.config_sources"}
 READS_CONFIG = {
     "syncd.app",
     "syncd.app_services",
+    "syncd.app_models",
     "syncd.declared",
     "syncd.cli",
     "syncd.config",

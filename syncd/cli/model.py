@@ -30,7 +30,7 @@ def folder_of(config: Config) -> Path:
 
 async def list_models(args: argparse.Namespace) -> int:
     """Print the models and whether their file is here."""
-    from syncd.app import catalog_of
+    from syncd.app_models import catalog_of
 
     config = load_config(args.config)
     catalog, folder = catalog_of(config), folder_of(config)
@@ -50,7 +50,7 @@ async def list_models(args: argparse.Namespace) -> int:
 
 async def pull(args: argparse.Namespace) -> int:
     """Fetch a model's file with a progress bar and probe it."""
-    from syncd.app import catalog_of, engine_options
+    from syncd.app_models import catalog_of, engine_options
     from syncd.pipeline.embed.embedder import prepare
 
     config = load_config(args.config)

@@ -1,0 +1,59 @@
+"""Which models there are on this machine and how they run, by the configuration."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from syncd.config import Config, ModelSection
+from syncd.errors import ConfigError
+from syncd.pipeline.embed.catalog import BUILT_IN, Catalog, Model, ModelFile
+from syncd.pipeline.embed.embedder import EngineOptions
+from syncd.pipeline.sparse.catalog import Loader
+from syncd.pipeline.sparse.splade import FOLDER as SPLADE_FOLDER
+from syncd.pipeline.sparse.splade import SPLADE, load_splade, present
+
+
+def engine_options(config: Config, name: str) -> EngineOptions:
+    """Return how a model runs on this machine."""
+    path = next((model.path for model in config.models if model.name == name), None)
+    return EngineOptions(path=path, device=config.embedding.device, threads=config.embedding.threads)
+
+
+def sparse_loaders(config: Config, state: Path) -> dict[str, Loader]:
+    """Return how sparse models are loaded whose files are on this machine."""
+    folder = config.search.splade_dir or (config.embedding.models_dir or state / "models") / SPLADE_FOLDER
+    wanted = config.search.splade_dir is not None or present(folder)
+    return {SPLADE: partial(load_splade, folder, config.embedding.threads)} if wanted else {}
+
+
+def catalog_of(config: Config) -> Catalog:
+    """Return the built-in models and those of the configuration."""
+    return Catalog(map(catalog_entry, config.models))
+
+
+def catalog_entry(given: ModelSection) -> Model:
+    """Return the catalogue's entry of a configured model: a built-in one with changes, or one of its own."""
+    known = next((model for model in BUILT_IN if model.name == given.name), None)
+    if known is None and (given.pooling is None or given.dimensions is None or given.max_tokens is None):
+        raise ConfigError(
+            f"models: {given.name!r} is not a built-in model; give its pooling, dimensions and max_tokens"
+        )
+    name = (
+        given.path.name
+        if given.path
+        else (given.url or "").rsplit("/", 1)[-1] or f"{given.name.replace('/', '--')}.gguf"
+    )
+    own_file = (ModelFile("own", name, given.url, given.sha256),) if given.path or given.url else ()
+    base = known or Model(given.name, (), given.pooling or "mean", given.dimensions or 0, given.max_tokens or 0)
+    changes: dict[str, Any] = {
+        "files": (*own_file, *base.files),
+        "pooling": given.pooling,
+        "dimensions": given.dimensions,
+        "max_tokens": given.max_tokens,
+        "document_prompt": given.document_prompt,
+        "prompts": None if given.query_prompt is None else {**base.prompts, "": given.query_prompt},
+    }
+    return replace(base, **{name: value for name, value in changes.items() if value not in (None, ())})
