@@ -23,8 +23,12 @@ _NO_OCR = Ocr(enabled=False)
 
 
 def _parsers() -> list[psutil.Process]:
-    children = psutil.Process().children()
-    return [child for child in children if "syncd.pipeline.parse.worker" in " ".join(child.cmdline())]
+    found: list[psutil.Process] = []
+    for process in psutil.process_iter(["ppid", "cmdline"]):
+        # Not `children()`: that leaves out those whose start time a step of the clock has put before their parent's.
+        if process.info["ppid"] == os.getpid() and "syncd.pipeline.parse.worker" in (process.info["cmdline"] or ()):
+            found.append(process)
+    return found
 
 
 def _signal(number: signal.Signals) -> int:
