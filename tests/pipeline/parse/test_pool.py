@@ -23,12 +23,9 @@ _NO_OCR = Ocr(enabled=False)
 
 
 def _parsers() -> list[psutil.Process]:
-    found: list[psutil.Process] = []
-    for process in psutil.process_iter(["ppid", "cmdline"]):
-        # Not `children()`: that leaves out those whose start time a step of the clock has put before their parent's.
-        if process.info["ppid"] == os.getpid() and "syncd.pipeline.parse.worker" in (process.info["cmdline"] or ()):
-            found.append(process)
-    return found
+    # Not `children()`: that leaves out those whose start time a step of the clock has put before their parent's.
+    mine = (each for each in psutil.process_iter(["ppid", "cmdline"]) if each.info["ppid"] == os.getpid())
+    return [each for each in mine if "syncd.pipeline.parse.worker" in (each.info["cmdline"] or ())]
 
 
 def _signal(number: signal.Signals) -> int:
