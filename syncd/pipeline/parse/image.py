@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import warnings
 from collections.abc import Iterator
 
@@ -16,6 +17,7 @@ from syncd.pipeline.parse.task import Markdown, Piece, Task
 _MAX_PICTURES = 500
 _MAX_DESCRIBED_SIDE = 1024
 _GENERIC_ALT = ("image", "picture", "grafik", "bild", "photo", "logo", "graphic")
+_FILE_NAME = re.compile(r"\.(png|jpe?g|gif|bmp|tiff?|webp|[ew]mf|svg)\s*$", re.I)
 _UNREADABLE = (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError)
 Image.MAX_IMAGE_PIXELS = None  # every size is checked here before a pixel is unpacked, in words for the owner
 
@@ -57,7 +59,8 @@ class Pictures:
 
     def words(self, data: bytes | None, alt: str) -> str:
         """Return Markdown for a picture: alt text and what OCR reads in it; '' when it says nothing."""
-        alt = "" if alt.strip().lower().rstrip("0123456789 .") in _GENERIC_ALT else alt
+        generic = alt.strip().lower().rstrip("0123456789 .") in _GENERIC_ALT or _FILE_NAME.search(alt)
+        alt = "" if generic else alt
         read_text = self._read(data) if data else ""
         if read_text and alt:
             return gfm.picture(f"{alt}. Text in the picture: {read_text}")

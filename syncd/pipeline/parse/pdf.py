@@ -10,12 +10,14 @@ from typing import Any
 
 from syncd.errors import PermanentError
 from syncd.pipeline.parse import ocr
-from syncd.pipeline.parse.image import Pictures
+from syncd.pipeline.parse.pdf_choice import GOOD_ENOUGH, agreement, better
 from syncd.pipeline.parse.task import PAGES_PER_PART, Markdown, Piece, Task
 
 _SCAN_PAGES_PER_PART = 10
 _pdfium: Any = import_module("pypdfium2")  # it carries no type information
 _FEW_CHARACTERS = 16
+_SECOND_READING_PAGES = 300
+_SECOND_READING_BYTES = 32 << 20
 _RENDER_SCALE = 200 / 72
 _MAX_RENDERED_PIXELS = 12_000_000
 
@@ -45,6 +47,7 @@ def _open(task: Task) -> Any:
 
 def _window(task: Task, document: Any, numbers: range, out: Markdown) -> Iterator[Piece]:
     parsed = _parse(task, numbers)
+    others: dict[int, str] | None = None
     scanned = 0
     for number in numbers:
         page = parsed.get(number)
@@ -56,7 +59,9 @@ def _window(task: Task, document: Any, numbers: range, out: Markdown) -> Iterato
         if len(text.strip()) < _FEW_CHARACTERS and len(plain.strip()) < _FEW_CHARACTERS:
             seen = [block for block in _scan(task, document, number) if block.strip()]
             scanned += 1
-        out.blocks(seen or [text if covers(text, plain) else plain])
+        if not seen and others is None and agreement(text, plain) < GOOD_ENOUGH:
+            others = _second_reading(task, document, numbers)
+        out.blocks(seen or [_chosen(text, (others or {}).get(number, ""), plain)])
         if scanned and scanned % _SCAN_PAGES_PER_PART == 0:
             yield out.take()
     yield out.take()
@@ -77,6 +82,25 @@ def _parse(task: Task, numbers: range) -> dict[int, Any]:
         return {page.page_num: page for page in parser.parse(str(task.path)).pages}
     except (ParseError, RuntimeError, ValueError):
         return {}  # PDFium's plain text stands in for these pages
+
+
+def _second_reading(task: Task, document: Any, numbers: range) -> dict[int, str]:
+    """Return pdf-inspector's Markdown by page; nothing for large documents, which it loads whole for every window."""
+    if len(document) > _SECOND_READING_PAGES or task.path.stat().st_size > _SECOND_READING_BYTES:
+        return {}
+    from pdf_inspector import extract_pages_markdown
+
+    try:
+        result = extract_pages_markdown(str(task.path), [number - 1 for number in numbers])
+    except (RuntimeError, ValueError, OSError):
+        return {}
+    return {numbers[0] + at: page.markdown for at, page in enumerate(result.pages)}
+
+
+def _chosen(text: str, other: str, plain: str) -> str:
+    text = text if covers(text, plain) else ""
+    best = better(text, other, plain) if covers(other, plain) else text
+    return best or plain
 
 
 def _plain_text(document: Any, number: int) -> str:
@@ -115,6 +139,3 @@ def _scan(task: Task, document: Any, number: int) -> Iterator[str]:
     if not image.getbbox() or image.getextrema() == ((255, 255),) * 3:
         return
     yield from ocr.page_blocks(image, task.ocr)
-
-
-__all__ = ["Pictures", "covers", "read"]
