@@ -12,7 +12,7 @@ import os
 import resource
 import struct
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,10 +64,10 @@ class Confinement:
     missing: str
 
 
-def confine(scratch: Path, limits: Limits, allowance: Allowance) -> Confinement:
+def confine(scratch: Path, limits: Limits, allowance: Allowance, readable: Sequence[str] = ()) -> Confinement:
     """Put this process, and all it starts, into the jail for good. Call it before any other thread exists.
 
-    Only `scratch` stays writable; the interpreter, its libraries and fonts stay readable.
+    Only `scratch` stays writable; the interpreter, its libraries, fonts and `readable` stay readable.
     """
     resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
     resource.setrlimit(resource.RLIMIT_FSIZE, (limits.file_bytes, limits.file_bytes))
@@ -76,7 +76,7 @@ def confine(scratch: Path, limits: Limits, allowance: Allowance) -> Confinement:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         return Confinement(0, False, "the kernel refuses no_new_privs: only resource limits hold")
-    abi, landlock_error = _landlock(libc, scratch, execute=allowance is Allowance.OFFICE)
+    abi, landlock_error = _landlock(libc, scratch, readable, execute=allowance is Allowance.OFFICE)
     seccomp_error = _seccomp(libc, allowance)
     return Confinement(abi, not seccomp_error, "; ".join(filter(None, (landlock_error, seccomp_error))))
 
@@ -95,7 +95,7 @@ def _readable() -> Iterable[str]:
     return {*_SYSTEM_READABLE, *own, *libraries}
 
 
-def _landlock(libc: ctypes.CDLL, scratch: Path, *, execute: bool) -> tuple[int, str]:
+def _landlock(libc: ctypes.CDLL, scratch: Path, readable: Sequence[str], *, execute: bool) -> tuple[int, str]:
     abi = libc.syscall(_CREATE_RULESET, None, 0, _CREATE_RULESET_VERSION)
     if abi < 1:
         return 0, "the kernel has no Landlock: files of the daemon's user stay readable to parsers"
@@ -106,7 +106,7 @@ def _landlock(libc: ctypes.CDLL, scratch: Path, *, execute: bool) -> tuple[int, 
     if ruleset < 0:
         return 0, f"Landlock was refused ({os.strerror(ctypes.get_errno())})"
     look = _READ_FILE | _READ_DIR | (_EXECUTE if execute else 0)
-    for path in _readable():
+    for path in (*_readable(), *readable):
         _allow(libc, ruleset, path, look)
     _allow(libc, ruleset, "/dev/null", _READ_FILE | _WRITE_FILE)
     if execute:

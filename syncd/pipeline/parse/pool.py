@@ -41,7 +41,9 @@ class ParserSettings:
     limits: DocumentLimits = field(default_factory=DocumentLimits)
     ocr: Ocr = field(default_factory=Ocr)
     converter: str = "builtin"
-    """'builtin', or 'docling' where that extra is installed."""
+    """'builtin', or 'docling' where that extra is installed; its models want `memory_bytes` of 8 GiB and more."""
+    models: Path | None = None
+    """Folder of docling's models, readable to its processes."""
 
 
 class _Process:
@@ -53,7 +55,7 @@ class _Process:
         self.worker = Worker(
             f"parser-{number}",
             "syncd.pipeline.parse.worker",
-            (str(self.scratch), str(settings.memory_bytes)),
+            (str(self.scratch), str(settings.memory_bytes), *([str(settings.models)] if settings.models else [])),
             env=environment(**threads, MALLOC_ARENA_MAX="2", TMPDIR=str(self.scratch), HOME=str(self.scratch)),
         )
         self.served = 0
@@ -163,6 +165,7 @@ class ParserPool:
             self._settings.ocr,
             self._settings.converter,
             self._describer is not None,
+            self._settings.models,
         )
         header = {**task.header(), "step_cpu_s": self._settings.step_limit_s}
         try:

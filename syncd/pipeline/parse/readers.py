@@ -24,12 +24,14 @@ _MODULES: dict[Format, str] = {
 }
 
 
+_DOCLING = frozenset({Format.PDF, Format.DOCX, Format.PPTX, Format.HTML, Format.IMAGE})
+"""What the optional converter takes over; everything else goes the built-in way."""
+
+
 def read(task: Task) -> Iterator[Piece]:
     """Yield the document's text. Raises PermanentError in words its owner understands; MemoryError over the limit."""
-    if task.converter == "docling":
-        reader = import_module("syncd.pipeline.parse.docling").read
-    else:
-        reader = import_module(f"syncd.pipeline.parse.{_MODULES[task.format]}").read
+    name = "docling" if task.converter == "docling" and task.format in _DOCLING else _MODULES[task.format]
+    reader: Reader = import_module(f"syncd.pipeline.parse.{name}").read
     found = False
     try:
         for piece in reader(task):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import python_calamine as calamine
 
 from syncd.errors import PermanentError
 from syncd.pipeline.parse import gfm
+from syncd.pipeline.parse.archive import open_package
+from syncd.pipeline.parse.sheet_parts import SheetParts
 from syncd.pipeline.parse.task import Markdown, Piece, Task
 
 _MAX_SPLIT_CELLS = 200_000
@@ -24,7 +27,15 @@ _ERRORS = (calamine.CalamineError, calamine.XmlError, calamine.ZipError, OSError
 
 def read(task: Task) -> Iterator[Piece]:
     """Yield the visible sheets in order. Raises PermanentError: damaged, encrypted, over its limits."""
-    _check_archive(task)
+    with ExitStack() as stack:
+        parts = None
+        if _is_archive(task):
+            package = stack.enter_context(open_package(task.path, task.name, task.limits))
+            parts = SheetParts(package) if "xl/workbook.xml" in package.members else None
+        yield from _book(task, parts)
+
+
+def _book(task: Task, parts: SheetParts | None) -> Iterator[Piece]:
     try:
         book = _calamine.load_workbook(str(task.path))
         sheets = [meta for meta in book.sheets_metadata if meta.visible == calamine.SheetVisibleEnum.Visible]
@@ -34,6 +45,7 @@ def read(task: Task) -> Iterator[Piece]:
             out.block(gfm.heading(2, meta.name))
             if meta.typ == calamine.SheetTypeEnum.WorkSheet:
                 yield from _sheet(book.get_sheet_by_name(meta.name), out)
+            out.blocks(parts.blocks(meta.name) if parts is not None else ())
             yield out.take(title=meta.name)
     except calamine.PasswordError as error:
         raise PermanentError(f"{task.name} is encrypted: save it without a password") from error
@@ -41,14 +53,9 @@ def read(task: Task) -> Iterator[Piece]:
         raise PermanentError(f"{task.name} is damaged: its sheets cannot be read ({error})") from error
 
 
-def _check_archive(task: Task) -> None:
-    from syncd.pipeline.parse.archive import open_package
-
+def _is_archive(task: Task) -> bool:
     with task.path.open("rb") as file:
-        packed = file.read(2) == b"PK"
-    if packed:
-        with open_package(task.path, task.name, task.limits):
-            pass
+        return file.read(2) == b"PK"
 
 
 def _sheet(sheet: Any, out: Markdown) -> Iterator[Piece]:

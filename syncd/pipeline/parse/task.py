@@ -57,10 +57,12 @@ class Task:
     ocr: Ocr = field(default_factory=Ocr)
     converter: str = "builtin"
     pictures: bool = False
+    models: Path | None = None
+    """Where the docling converter finds its models."""
 
     def header(self) -> dict[str, Any]:
         """Return the task as JSON values."""
-        return {**asdict(self), "path": str(self.path)}
+        return {**asdict(self), "path": str(self.path), "models": self.models and str(self.models)}
 
     @classmethod
     def from_header(cls, header: Mapping[str, Any]) -> Task:
@@ -74,6 +76,7 @@ class Task:
             Ocr(**ocr),
             header["converter"],
             header["pictures"],
+            Path(header["models"]) if header["models"] else None,
         )
 
 

@@ -1,4 +1,4 @@
-"""The parser process: `python -m syncd.pipeline.parse.worker SCRATCH MEMORY_BYTES`, one document at a time, jailed.
+"""The parser process: `python -m syncd.pipeline.parse.worker SCRATCH MEMORY_BYTES [READABLE]`, one document at a time, jailed.
 
 Request: a `Task` header. Replies: one frame a piece, then {"end": true, "memory_bytes": peak}.
 """
@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> None:
     """Serve until the daemon closes the pipe."""
     channel = open_channel()
     scratch, memory_bytes = Path(arguments[0]), int(arguments[1])
-    confinement = confine(scratch, Limits(memory_bytes, _FILE_BYTES), Allowance.PARSER)
+    confinement = confine(scratch, Limits(memory_bytes, _FILE_BYTES), Allowance.PARSER, arguments[2:])
     hello = {
         "landlock_abi": confinement.landlock_abi,
         "seccomp": confinement.seccomp,

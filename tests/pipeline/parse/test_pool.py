@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import io
 import os
 import signal
@@ -169,3 +170,11 @@ async def test_documents_are_read_side_by_side() -> None:
         assert found == [f"number {at}\n\n" for at in range(6)]
         assert len(_parsers()) == 2
     assert await parts_of(pool, b"", "empty.txt") == []
+
+
+@pytest.mark.skipif(importlib.util.find_spec("docling") is not None, reason="docling is installed")
+async def test_without_the_extra_the_docling_converter_says_what_to_install() -> None:
+    async with ParserPool(frozenset(), ParserSettings(workers=1, converter="docling")) as pool:
+        with pytest.raises(PermanentError, match=r"pip install 'syncd\[docling\]'"):
+            await text_of(pool, _GOOD, "a.docx")
+        assert "| b |" in await text_of(pool, b"a,b\n1,2\n", "a.csv")

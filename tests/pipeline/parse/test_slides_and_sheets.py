@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import io
+from zipfile import ZipFile
+
 import pytest
 
 from syncd.errors import PermanentError
 from syncd.pipeline.parse.pool import ParserPool
-from tests.pipeline.parse.documents import compound, pptx, shape, xlsx
+from tests.pipeline.parse.documents import archive, compound, pptx, relations, shape, xlsx
 from tests.pipeline.parse.reading import labels, on_pages, parts_of, text_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -73,3 +76,30 @@ async def test_a_long_csv_file_repeats_its_header_in_every_part(pool: ParserPool
     assert len(parts) == 3
     assert all(part.text.startswith("| number | word |\n") for part in parts)
     assert "| 11999 | w11999 |" in parts[-1].text
+
+
+async def test_charts_and_comments_follow_their_sheet(pool: ParserPool) -> None:
+    chart = "http://schemas.openxmlformats.org/drawingml/2006/chart"
+    points = '<c:pt idx="0"><c:v>{}</c:v></c:pt><c:pt idx="1"><c:v>{}</c:v></c:pt>'
+    series = (
+        f"<c:ser><c:tx><c:v>Ducks</c:v></c:tx><c:cat>{points.format(2019, 2020)}</c:cat>"
+        f"<c:val>{points.format(5, 7)}</c:val></c:ser>"
+    )
+    extra = {
+        "xl/worksheets/_rels/sheet1.xml.rels": relations(
+            {"d": ("drawing", "../drawings/d.xml"), "c": ("comments", "../comments1.xml")}
+        ),
+        "xl/drawings/_rels/d.xml.rels": relations({"x": ("chart", "../charts/c.xml")}),
+        "xl/charts/c.xml": f'<c:chartSpace xmlns:c="{chart}"><c:chart>{series}</c:chart></c:chartSpace>',
+        "xl/comments1.xml": (
+            '<comments xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><authors><author>Ann</author>'
+            '</authors><commentList><comment ref="A1" authorId="0"><text><t>Ann:</t><t>why?</t></text></comment>'
+            "</commentList></comments>"
+        ),
+    }
+    with ZipFile(io.BytesIO(xlsx({"S": {"A1": "x"}}))) as package:
+        members = {name: package.read(name) for name in package.namelist()}
+    assert await text_of(pool, archive({**members, **extra}), "a.xlsx") == (
+        "## S\n\n| x |\n| --- |\n\n|  | Ducks |\n| --- | --- |\n| 2019 | 5 |\n| 2020 | 7 |\n\n"
+        "Comment on A1 by Ann: why?\n\n"
+    )

@@ -1,0 +1,55 @@
+"""The optional converter: docling with its layout and table models, for machines that have downloaded them.
+
+`pip install 'syncd[docling]'` and `docling-tools models download`; the models' folder is `ParserSettings.models`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
+
+from syncd.errors import PermanentError
+from syncd.pipeline.parse.formats import Format
+from syncd.pipeline.parse.task import Markdown, Piece, Task
+
+_SUFFIXES = {
+    Format.PDF: ".pdf",
+    Format.DOCX: ".docx",
+    Format.PPTX: ".pptx",
+    Format.HTML: ".html",
+    Format.IMAGE: ".png",
+}
+
+
+def read(task: Task) -> Iterator[Piece]:
+    """Yield the whole document, page by page where it has pages. Raises PermanentError: not installed, not readable."""
+    document = _convert(task)
+    out = Markdown(task.limits)
+    numbers = sorted(document.pages)
+    for number in numbers:
+        out.page(int(number))
+        out.block(document.export_to_markdown(page_no=number))
+    if not numbers:
+        out.block(document.export_to_markdown())
+    yield out.take()
+
+
+def _convert(task: Task) -> Any:
+    try:
+        converters: Any = import_module("docling.document_converter")
+        options: Any = import_module("docling.datamodel.pipeline_options")
+        models: Any = import_module("docling.datamodel.base_models")
+        exceptions: Any = import_module("docling.exceptions")
+    except ImportError as error:
+        raise PermanentError(
+            f"{task.name} is to be read by docling, which is not installed: pip install 'syncd[docling]' ({error})"
+        ) from error
+    settings = options.PdfPipelineOptions(artifacts_path=str(task.models) if task.models else None)
+    choice = {models.InputFormat.PDF: converters.PdfFormatOption(pipeline_options=settings)}
+    path = task.path.rename(task.path.with_suffix(_SUFFIXES[task.format]))
+    try:
+        converter = converters.DocumentConverter(format_options=choice)
+        return converter.convert(path, max_num_pages=task.limits.pages).document
+    except (exceptions.BaseError, OSError, RuntimeError, ValueError) as error:
+        raise PermanentError(f"{task.name} could not be read by docling: {' '.join(str(error).split())}") from error
