@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
@@ -90,7 +91,19 @@ async def run(connection: aiosqlite.Connection, function: Callable[[sqlite3.Conn
     """Run `function` with the raw connection in the connection's own thread."""
     # aiosqlite has no public call for "this whole function in one hop"; statement-wise calls could be cancelled in between.
     execute = connection._execute  # pyright: ignore[reportPrivateUsage, reportUnknownMemberType, reportUnknownVariableType]
-    return await execute(function, connection._conn)  # pyright: ignore[reportPrivateUsage, reportUnknownVariableType]
+    return await execute(partial(settled, function), connection._conn)  # pyright: ignore[reportPrivateUsage, reportUnknownVariableType]
+
+
+def settled(function: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection) -> T:
+    """Call `function`; a cursor that it returns is closed here, in the connection's thread.
+
+    An open one would reset its statement where it is dropped, in the caller's thread, while the connection's thread may be
+    running that same cached statement: SQLITE_MISUSE ("bad parameter or other API misuse") in the middle of a write.
+    """
+    result = function(connection)
+    if isinstance(result, sqlite3.Cursor):
+        result.close()
+    return result
 
 
 def committed(connection: sqlite3.Connection, transaction: Callable[[sqlite3.Connection], T]) -> T:
