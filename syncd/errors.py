@@ -20,6 +20,10 @@ class RetryableError(SyncdError):
         self.retry_after_s = retry_after_s
 
 
+class OvertakenError(RetryableError):
+    """The document is no longer the one that was looked at: look again, then try again."""
+
+
 class PermanentError(SyncdError):
     """Trying again changes nothing: record it on the document (or invocation) and go on with the rest."""
 

@@ -6,7 +6,7 @@ embedded and indexed; an Invocation asks for one such run.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -183,6 +183,8 @@ class Document:
     """When the source changed, where it says so; lag is counted from here."""
     anchors: tuple[tuple[int, str], ...] = ()
     """(start byte in the body, URL fragment) in order: a chunk belongs to the last one at or before its start."""
+    again: Callable[[], Awaitable[Document]] | None = field(default=None, compare=False, repr=False)
+    """Looks at it again, for a body that raised OvertakenError. Raises RetryableError, PermanentError."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,10 +13,11 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskGroup, TaskStatus
 
 from syncd.chroma.client import Chroma
-from syncd.errors import NotFoundError, PermanentError, RetryableError
+from syncd.errors import NotFoundError, OvertakenError, PermanentError, RetryableError
 from syncd.model import (
     Chunking,
     Counts,
+    Document,
     Invocation,
     Origin,
     Source,
@@ -127,17 +129,28 @@ class Syncer:
             task_status.started()
             while True:
                 self._woken = anyio.Event()
+                looked_at = time.time()
                 await self._cancel_cancelled()
                 await self._take_up(group)
-                delay_s = await self._store.invocations.next_due_in_s()
-                with anyio.move_on_after(IDLE_S if not delay_s else min(IDLE_S, delay_s)):
+                delay_s = await self._store.invocations.next_due_in_s(since=looked_at)
+                with anyio.move_on_after(IDLE_S if delay_s is None else min(IDLE_S, delay_s)):
                     await self._woken.wait()
 
     async def _ingest(self, job: Job) -> Result:
         """Ingest one document, trying again while that can help; one key at a time."""
         async with self._keys.hold(f"{job.collection.id}\0{job.source.id}\0{job.document.key}"):
+            current = job
+
+            async def attempt() -> Result:
+                nonlocal current
+                try:
+                    return await self._ingester.ingest(current)
+                except OvertakenError:
+                    current = replace(current, document=await look_again(current.document))
+                    raise
+
             try:
-                return await retrying(lambda: self._ingester.ingest(job), attempts=self.settings.document_attempts)
+                return await retrying(attempt, attempts=self.settings.document_attempts)
             except RetryableError as error:
                 if not job.last_chance:
                     raise
@@ -209,7 +222,10 @@ class Syncer:
         source = await self._open_source(record)
         collection = await self._index.open(invocation.target, record.embedding)
         number = await self._store.progress.run_number(invocation.id)
-        running.run = SourceRun(self._store, self.mailbox, invocation, record, collection, self.settings.guard, number)
+        last_chance = may_give_up(invocation) and invocation.attempts + 1 >= self.settings.last_chance_attempt
+        running.run = SourceRun(
+            self._store, self.mailbox, invocation, record, collection, self.settings.guard, number, last_chance
+        )
         await running.run.execute(source)
         if record.type in FINISHING_TYPES and invocation.origin is Origin.API and not invocation.request.get("keys"):
             await self._chroma.set_metadata(invocation.target, {"finished_ingest": True})
@@ -221,10 +237,10 @@ class Syncer:
         return await self._settle(running, State.COMPLETE)
 
     async def _postpone(self, running: Running, error: RetryableError) -> None:
-        """Take the run up again later, from its cursor; after too many attempts it has failed."""
+        """Take the run up again later, from its cursor; after too many attempts it has failed, if that may be."""
         attempts = running.invocation.attempts + 1
         counts = running.run.counts if running.run else Counts()
-        if attempts >= self.settings.run_attempts:
+        if attempts >= self.settings.run_attempts and may_give_up(running.invocation):
             await self._settle(running, State.FAILED, f"gave up after {attempts} attempts: {error}")
             return
         delay_s = max(self.settings.backoff.delay_s(attempts), error.retry_after_s or 0.0)
@@ -247,6 +263,16 @@ class Syncer:
 def is_object_run(invocation: Invocation) -> bool:
     """Return whether an invocation is about one object only."""
     return bool(invocation.request.get("object_key"))
+
+
+def may_give_up(invocation: Invocation) -> bool:
+    """Return whether a run may fail for trouble that may pass. Not one that an event led to: nobody else knows of its key."""
+    return invocation.origin is not Origin.EVENT
+
+
+async def look_again(document: Document) -> Document:
+    """Return the document as it is now, where its source can say so. Raises RetryableError, PermanentError."""
+    return await document.again() if document.again else document
 
 
 def with_overrides(record: SourceRecord, request: Mapping[str, Any]) -> SourceRecord:

@@ -168,12 +168,13 @@ class Invocations:
             lambda c: [invocation_from_row(row) for row in c.execute(statement, (time.time(), limit))]
         )
 
-    async def next_due_in_s(self) -> float | None:
-        """Return the seconds until the earliest waiting invocation comes due, or None when none waits."""
+    async def next_due_in_s(self, since: float) -> float | None:
+        """Return the seconds until the earliest one that was not due at `since` (a Unix time) comes due; None: there is none."""
 
         def query(connection: sqlite3.Connection) -> float | None:
             (earliest,) = connection.execute(
-                "SELECT min(not_before) FROM invocations WHERE state IN ('pending', 'processing')"
+                "SELECT min(not_before) FROM invocations WHERE state IN ('pending', 'processing') AND not_before > ?",
+                (since,),
             ).fetchone()
             return None if earliest is None else max(0.0, earliest - time.time())
 

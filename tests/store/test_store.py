@@ -2,6 +2,7 @@
 
 import sqlite3
 import stat
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -101,7 +102,8 @@ async def test_a_postponed_invocation_is_not_due_before_its_time(store: Store) -
     await store.invocations.start(invocation.id)
     await store.invocations.postpone(invocation.id, 3600, "away", Counts(found=3))
     assert await store.invocations.due(10) == []
-    assert 3500 < (await store.invocations.next_due_in_s() or 0) <= 3600
+    assert 3500 < (await store.invocations.next_due_in_s(since=time.time()) or 0) <= 3600
+    assert await store.invocations.next_due_in_s(since=time.time() + 3600) is None
 
 
 async def test_asking_again_joins_a_waiting_run_and_never_one_that_has_begun(store: Store) -> None:

@@ -19,7 +19,7 @@ from botocore.exceptions import (  # pyright: ignore[reportMissingTypeStubs] - i
     ResponseStreamingError,
 )
 
-from syncd.errors import NotFoundError, PermanentError, RetryableError, SyncdError
+from syncd.errors import NotFoundError, OvertakenError, PermanentError, RetryableError, SyncdError
 
 NETWORK_ERRORS = (HTTPClientError, ConnectionError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
 TRANSPORT_ERRORS = (*NETWORK_ERRORS, aiohttp.ClientError, TimeoutError, OSError)
@@ -58,7 +58,7 @@ class StaleCredentialsError(RetryableError):
     """The credentials have run out: make a new client, which reads them afresh."""
 
 
-class ChangedError(RetryableError):
+class ChangedError(OvertakenError):
     """The object is no longer the one that was looked at: look again."""
 
 

@@ -29,7 +29,7 @@ class ObjectBody:
 
         Waits for a place among the endpoint's downloads and for the network. Twice is safe and downloads twice. Raises
         Skipped when the object is above the size limit (nothing is downloaded), ChangedError (a RetryableError) when
-        it was replaced or removed since it was seen: only another look can help then.
+        it was replaced or removed since it was seen: only another look can help then (`Document.again`).
         """
         limit_bytes = self.bucket.connection.transport.max_object_size_bytes
         if self.state.size_bytes > limit_bytes:

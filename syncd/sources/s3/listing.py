@@ -162,7 +162,7 @@ class Listing:
                 continue
             placing = placements([*said.get(state.key, ()), *everywhere], self._settings).get(self._collection)
             if placing is not None:
-                documents.append(self._source.document(state, placing))
+                documents.append(self._source.document(state, placing, self._collection))
         return documents
 
 

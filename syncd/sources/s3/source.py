@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 
 from syncd.errors import PermanentError
 from syncd.model import Checkpoint, Document, Origin, Run, chunk_prefix
@@ -63,7 +64,7 @@ class S3Source:
         collection = run.invocation.target.collection
         if run.invocation.origin is Origin.API and run.invocation.request.get("object_key") == key:
             await self.labels.say(self.id, self._said(run, key))
-        return await self.present(key, collection) or gone(key)
+        return await self.again(key, collection)
 
     def _said(self, run: Run, key: str) -> Label:
         request, collection = run.invocation.request, run.invocation.target.collection
@@ -83,9 +84,13 @@ class S3Source:
         if placing is None or not key.startswith(self.settings.path_prefix):
             return None
         state = await self.bucket.head(key)
-        return self.document(state, placing) if state and not is_folder(key, state.size_bytes) else None
+        return self.document(state, placing, collection) if state and not is_folder(key, state.size_bytes) else None
 
-    def document(self, state: ObjectState, placing: Placing) -> Document:
+    async def again(self, key: str, collection: str) -> Document:
+        """Return what `key` is in `collection` now, gone included. Raises RetryableError, PermanentError."""
+        return await self.present(key, collection) or gone(key)
+
+    def document(self, state: ObjectState, placing: Placing, collection: str) -> Document:
         """Return the document of an object in one collection."""
         said = {"custom_id": placing.custom_id} if placing.custom_id else {}
         return Document(
@@ -95,6 +100,7 @@ class S3Source:
             chunk_prefix=chunk_prefix(state.key, placing.custom_id),
             metadata={**placing.metadata, **said, "bucket": self.settings.bucket, "object_key": state.key},
             changed_at=state.modified_at,
+            again=partial(self.again, state.key, collection),
         )
 
     async def is_gone(self, key: str, collection: str) -> bool:
