@@ -25,7 +25,7 @@ from syncd.errors import ConfigError
 from syncd.log import register_secret
 from syncd.model import Invocation, State, Target
 from syncd.opening import Opening, OpeningSettings
-from syncd.opening.buckets import Queues
+from syncd.opening.buckets import QueueRules, Queues
 from syncd.opening.repositories import GithubAccess
 from syncd.opening.sites import SiteRules
 from syncd.pipeline.chunk.languages import SUFFIXES as CODE_SUFFIXES
@@ -276,7 +276,7 @@ def opening_settings(config: Config, state: Path) -> OpeningSettings:
         state=state,
         github=github,
         sites=sites,
-        s3_queue_url=config.s3.queue_url,
+        queues=QueueRules(config.s3.queue_url, config.s3.visibility_s),
         folder_max_file_size_bytes=config.folder.max_file_size_bytes,
         document_suffixes=frozenset(DOCUMENT_SUFFIXES),
     )

@@ -131,6 +131,8 @@ class FolderSection(Section):
 
 
 class WebSection(Section):
+    visibility_s: Annotated[int, Field(ge=1, le=43_200)] = 120
+    """How long a message stays hidden after each heartbeat; those of a killed daemon come back after it."""
     """How sites are crawled."""
 
     contact: str = ""

@@ -75,7 +75,7 @@ EVENTS: Mapping[str, str] = {
     "sqs.note": "a message that asks for nothing, such as S3's test event",
     "sqs.poison": "a message that cannot be understood",
     "sqs.poll_failed": "a queue could not be read; it is tried again",
-    "sqs.postponed": "an event failed for now; its message will come again",
+    "sqs.postponed": "an event failed for now; its message is kept in hand and tried again",
     "sync.deletes_held": "a run would delete too much; the deletes wait to be confirmed",
     "sync.interrupted": "the daemon stops in the middle of an invocation; its next start resumes it",
     "sync.postponed": "an invocation failed for now and will be tried again",

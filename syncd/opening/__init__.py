@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from syncd.errors import ConfigError, PermanentError
 from syncd.model import Source, SourceRecord, SourceType
-from syncd.opening.buckets import Buckets
+from syncd.opening.buckets import Buckets, QueueRules
 from syncd.opening.repositories import GithubAccess, Repositories
 from syncd.opening.sites import SiteRules, Sites
 from syncd.sources.folder import FolderSettings, FolderSource
@@ -27,7 +27,7 @@ class OpeningSettings:
     state: Path
     github: GithubAccess = field(default_factory=GithubAccess)
     sites: SiteRules = field(default_factory=SiteRules)
-    s3_queue_url: str | None = None
+    queues: QueueRules = field(default_factory=QueueRules)
     folder_max_file_size_bytes: int = 1 << 20
     document_suffixes: frozenset[str] = frozenset()
 
@@ -42,7 +42,7 @@ class Opening:
         self.spool_folder = settings.state / "spool"
         self.repositories = Repositories(settings.github, settings.state / "git", self.spool_folder)
         self.sites = Sites(settings.sites, store.database)
-        self.buckets = Buckets(store, Transport(spool_dir=self.spool_folder), settings.s3_queue_url)
+        self.buckets = Buckets(store, Transport(spool_dir=self.spool_folder), settings.queues)
 
     async def __aenter__(self) -> Self:
         """Make the folders, and empty the one for temporary files of an earlier life."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -19,7 +20,16 @@ from syncd.sources.s3.client import Connections
 from syncd.sources.s3.journal import Journal
 from syncd.sources.s3.poller import QueuePoller
 from syncd.sources.s3.rules import check_bucket, check_prefix
-from syncd.sources.s3.settings import AutoSync, AwsKey, Endpoint, S3Settings, Transport, queue_endpoint, settings_from
+from syncd.sources.s3.settings import (
+    AutoSync,
+    AwsKey,
+    Endpoint,
+    PollerSettings,
+    S3Settings,
+    Transport,
+    queue_endpoint,
+    settings_from,
+)
 from syncd.sources.s3.source import S3Source, S3Sources
 from syncd.store import Store
 from syncd.store.s3 import Labels
@@ -30,13 +40,21 @@ log = structlog.get_logger()
 LOOK_EVERY_S = 60.0
 
 
+@dataclass(frozen=True, slots=True)
+class QueueRules:
+    """How event queues are read."""
+
+    queue_url: str | None = None
+    """Serves sources that name no queue of their own."""
+    visibility_s: int = 120
+
+
 class Buckets:
     """The S3 sources of the daemon. `wake` is set by whoever takes up invocations, before anything runs."""
 
-    def __init__(self, store: Store, transport: Transport, queue_url: str | None = None) -> None:
-        """`queue_url` serves sources that name no queue of their own."""
+    def __init__(self, store: Store, transport: Transport, rules: QueueRules) -> None:
+        self.rules = rules
         self._store = store
-        self._queue_url = queue_url
         self.wake: Callable[[], None] = lambda: None
         self.connections = Connections(transport)
         self.journal = Journal(Looks(store.database), lambda: self.wake())
@@ -51,10 +69,10 @@ class Buckets:
         """Return a record's settings with its key, if it has one, in the clear."""
         number = record.settings.get("aws_credential_id")
         if number is None:
-            return settings_from(record.settings, None, self._queue_url)
+            return settings_from(record.settings, None, self.rules.queue_url)
         secret = await self._store.credentials.get(number, record.database)
         key = AwsKey(secret["aws_access_key_id"], secret["aws_secret_access_key"])
-        return settings_from(record.settings, key, self._queue_url)
+        return settings_from(record.settings, key, self.rules.queue_url)
 
     def check(self, settings: Mapping[str, Any]) -> None:
         """Raise PermanentError where a bucket's settings cannot work."""
@@ -67,16 +85,31 @@ class Buckets:
         An event of a source that is not among them would count as nobody's, and be thrown away.
         """
         try:
-            return [self._sources.open(record.id, settings) for record, settings in await self.listening(queue_url)]
+            return [await self.open(record) for record in (await self.following()).get(queue_url, ())]
         except PermanentError as error:
             raise RetryableError(f"a source of queue {queue_url} cannot be opened: {error}") from error
 
-    async def listening(self, queue_url: str | None = None) -> Sequence[tuple[SourceRecord, S3Settings]]:
-        """Return the sources that follow a queue (this one, if given). Raises PermanentError."""
-        records = await self._store.sources.list(type=SourceType.S3, limit=-1)
-        known = [(record, await self.settings(record)) for record in records]
-        following = [(r, s) for r, s in known if s.auto_sync is not AutoSync.NONE and s.queue_url]
-        return [(r, s) for r, s in following if queue_url in (None, s.queue_url)]
+    async def following(self) -> Mapping[str, Sequence[SourceRecord]]:
+        """Return the sources that follow events, by queue, the oldest first."""
+        found: dict[str, list[SourceRecord]] = {}
+        for record in await self._store.sources.list(type=SourceType.S3, limit=-1, newest_first=False):
+            settings = settings_from(record.settings, None, self.rules.queue_url)
+            if settings.auto_sync is not AutoSync.NONE and settings.queue_url:
+                found.setdefault(settings.queue_url, []).append(record)
+        return found
+
+    async def readers(self) -> Mapping[str, Endpoint]:
+        """Return where, and with which key, each queue is read: as the oldest of its sources says.
+
+        So nobody who names a queue that is read already changes how it is read.
+        """
+        found: dict[str, Endpoint] = {}
+        for queue_url, records in (await self.following()).items():
+            try:
+                found[queue_url] = (await self.settings(records[0])).endpoint
+            except PermanentError as error:
+                log.warning("source.refused", source=records[0].name or records[0].id, reason=str(error))
+        return found
 
     async def close(self) -> None:
         """Close the connections. Twice is safe."""
@@ -91,7 +124,8 @@ class Queues:
     def __init__(self, buckets: Buckets) -> None:
         self._buckets = buckets
         self._pollers = Supervisor("pollers")
-        self._running: dict[str, str] = {}
+        self._running: dict[str, tuple[str, Endpoint]] = {}
+        """By queue: the poller's name, and where it reaches the queue."""
         self._changed = anyio.Event()
 
     def sources_changed(self) -> None:
@@ -111,23 +145,23 @@ class Queues:
                     await self._changed.wait()
 
     async def _look(self) -> None:
-        try:
-            listening = await self._buckets.listening()
-        except PermanentError as error:
-            log.warning("source.refused", reason=str(error))
-            return
-        wanted = {settings.queue_url: settings.endpoint for _, settings in listening if settings.queue_url}
-        for queue_url in self._running.keys() - wanted.keys():
-            await self._pollers.remove(self._running.pop(queue_url))
+        wanted = await self._buckets.readers()
+        for queue_url, (name, endpoint) in list(self._running.items()):
+            if wanted.get(queue_url) != endpoint:
+                await self._pollers.remove(name)
+                del self._running[queue_url]
         for queue_url in wanted.keys() - self._running.keys():
             poller = self._poller(queue_url, wanted[queue_url])
-            self._running[queue_url] = poller.name
+            self._running[queue_url] = poller.name, wanted[queue_url]
             await self._pollers.add(poller)
 
     def _poller(self, queue_url: str, endpoint: Endpoint) -> QueuePoller:
         sources: Callable[[], Awaitable[Sequence[S3Source]]] = partial(self._buckets.of_queue, queue_url)
         connection = self._buckets.connections.sqs(queue_endpoint(queue_url, endpoint))
-        poller = QueuePoller(queue_url, connection, sources, self._buckets.journal, self._buckets.dead_letters)
+        settings = PollerSettings(visibility_s=self._buckets.rules.visibility_s)
+        poller = QueuePoller(
+            queue_url, connection, sources, self._buckets.journal, self._buckets.dead_letters, settings
+        )
         # Queues of different accounts may share the last part of their URL, which is what a poller is called by.
         poller.name = f"sqs:{queue_url}"
         return poller

@@ -115,18 +115,26 @@ class QueuePoller:
         return await self._connection.once(ask, self.queue_url)
 
     async def _handle(self, hand: Hand, message: Message) -> None:
-        """See one message through."""
-        try:
-            await self._work_off(message)
-        except RetryableError as error:
-            self.stats.postponed += 1
-            log.info("sqs.postponed", queue=self.queue_url, message=message.id, reason=str(error))
-            await hand.give_back(message, self._retry_s(message))
-        except PermanentError as error:
-            await self._bury(hand, message, str(error))
-        else:
-            self.stats.deleted += 1
-            hand.finish(message)
+        """See one message through. What may work later is tried again here, with the message in hand: given back, it
+        would be taken for poison after a few deliveries, by a dead-letter queue that knows no reasons.
+        """
+        failures = 0
+        while True:
+            try:
+                await self._work_off(message)
+            except RetryableError as error:
+                failures += 1
+                self.stats.postponed += 1
+                log.info("sqs.postponed", queue=self.queue_url, message=message.id, reason=str(error))
+                delay_s = max(self._backoff.delay_s(failures), error.retry_after_s or 0.0)
+                await anyio.sleep(min(self._settings.retry_cap_s, delay_s))
+            except PermanentError as error:
+                await self._bury(hand, message, str(error))
+                return
+            else:
+                self.stats.deleted += 1
+                hand.finish(message)
+                return
 
     async def _work_off(self, message: Message) -> None:
         """Have everything looked at that the message names. Raises PermanentError when it is poison."""
