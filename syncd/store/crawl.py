@@ -13,13 +13,14 @@ from dataclasses import replace
 from typing import Any
 
 from syncd.model import Target
-from syncd.store.crawl_model import Bounds, Crawl, Entry, Outcome, Phase, Settled, Visit
+from syncd.store.crawl_model import Bounds, Crawl, Entry, Kept, Outcome, Phase, Settled, Visit
 from syncd.store.crawl_writes import CrawlWrites
 from syncd.store.database import Database
 
 ENTRY_COLUMNS = (
-    "f.ord, p.id, p.url, f.depth, p.status, p.etag, p.modified, p.body_hash, p.version, p.title, p.alias_of, "
-    "p.links IS NOT NULL, p.rules, p.failures, p.read_at, p.size_bytes, f.chain, parent.url, before.chain, f.outcome"
+    "p.version, p.title, p.suffix, p.facts, f.ord, p.id, p.url, f.depth, p.status, p.etag, p.modified, p.body_hash, "
+    "p.alias_of, p.links IS NOT NULL, p.rules, p.failures, p.read_at, p.size_bytes, f.chain, parent.url, before.chain, "
+    "f.outcome, p.reason"
 )
 ENTRY_TABLES = (
     "frontier f JOIN pages p ON p.id = f.page_id LEFT JOIN pages parent ON parent.id = f.parent "
@@ -38,7 +39,7 @@ class CrawlState:
         """Return the unfinished crawl into `target`, or begin one at `start_url`.
 
         `finished` is the crawl whose result has been saved already; that one, one older than `max_age_s` and one made
-        by other rules are given up.
+        by other rules are forgotten, but for what they learned of pages.
         """
 
         def transaction(connection: sqlite3.Connection) -> Crawl:
@@ -61,12 +62,6 @@ class CrawlState:
             return crawl
 
         return await self._database.write(transaction)
-
-    async def finish(self, crawl_id: int) -> None:
-        """Forget a crawl's queue; what its pages are stays known. Twice is safe."""
-        await self._database.write(
-            lambda connection: connection.execute("DELETE FROM crawls WHERE id = ?", (crawl_id,))
-        )
 
     async def set_phase(self, crawl_id: int, phase: Phase, incomplete: str = "") -> None:
         """Note that a crawl goes on to its next phase, and why it is not complete, if it is not."""
@@ -195,6 +190,7 @@ class CrawlState:
 
 def entry(row: Sequence[Any]) -> Entry:
     """Build an Entry from ENTRY_COLUMNS; a page outside any queue has order -1 and depth 0."""
-    ord_, page_id, url, depth, *rest = row
-    made = Entry(-1 if ord_ is None else ord_, page_id, url, depth or 0, *rest)
+    ord_, page_id, url, depth, status, etag, modified, body_hash, *rest = row[4:]
+    where = (-1 if ord_ is None else ord_, page_id, url, depth or 0)
+    made = Entry(*where, status, etag, modified, body_hash, Kept(*row[:4]), *rest)
     return replace(made, has_links=bool(made.has_links), chain=made.chain or 0)

@@ -26,6 +26,18 @@ class Crawl:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """A page's document as the last visit left it; `version` '' where the page was none."""
+
+    version: str = ""
+    title: str = ""
+    suffix: str = ""
+    """Of the document's file name: the format."""
+    facts: str = "{}"
+    """What else its metadata says (language, publication date, …), as a JSON object."""
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One page in a crawl's queue with what earlier visits learned about it."""
 
@@ -37,8 +49,7 @@ class Entry:
     etag: str = ""
     modified: str = ""
     body_hash: str = ""
-    version: str = ""
-    title: str = ""
+    kept: Kept = Kept()
     alias_of: str = ""
     has_links: bool = False
     rules: str = ""
@@ -49,6 +60,12 @@ class Entry:
     parent_url: str | None = None
     parent_chain: int | None = None
     outcome: Outcome | None = None
+    reason: str = ""
+
+    @property
+    def version(self) -> str:
+        """Return the version of the page's document, '' where it was none."""
+        return self.kept.version
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +82,8 @@ class Visit:
     body_hash: str = ""
     version: str = ""
     title: str = ""
+    suffix: str = ""
+    facts: str = "{}"
     size_bytes: int = 0
     """Of the text; 0 where there is none."""
     alias_of: str = ""
@@ -82,8 +101,8 @@ class Settled:
     visit: Visit
     outcome: Outcome | None
     duplicate_of: str = ""
-    was: str = ""
-    """The version this page had before as a document, or ''."""
+    was: Kept = Kept()
+    """What the page was before this visit."""
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ import sqlite3
 import time
 from collections.abc import Sequence
 
-from syncd.store.crawl_model import Bounds, Outcome, Settled, Visit
+from syncd.store.crawl_model import Bounds, Kept, Outcome, Settled, Visit
 
 HISTORY_LENGTH = 10
 IN_LIMIT = 500
@@ -68,14 +68,15 @@ class CrawlWrites:
         ).fetchone()
         return (visit.outcome, "") if first == page_id else ("duplicate", url)
 
-    def _place(self, crawl_id: int, visit: Visit) -> tuple[int, int, Outcome | None, str]:
-        """Return page id, order, outcome and version of the visited page, which gets a place in the queue if it has none."""
+    def _place(self, crawl_id: int, visit: Visit) -> tuple[int, int, Outcome | None, Kept]:
+        """Return page id, order, outcome and document of the visited page, which gets a place in the queue if it has none."""
         self.enqueue(crawl_id, [visit.url], None, visit.depth)
-        return self._connection.execute(
-            "SELECT p.id, f.ord, f.outcome, p.version FROM pages p JOIN frontier f ON f.page_id = p.id AND f.crawl_id = ? "
-            "WHERE p.source_id = ? AND p.url = ?",
+        page_id, ord_, outcome, *kept = self._connection.execute(
+            "SELECT p.id, f.ord, f.outcome, p.version, p.title, p.suffix, p.facts FROM pages p "
+            "JOIN frontier f ON f.page_id = p.id AND f.crawl_id = ? WHERE p.source_id = ? AND p.url = ?",
             (crawl_id, self._source_id, visit.url),
         ).fetchone()
+        return page_id, ord_, outcome, Kept(*kept)
 
     def _record(
         self,
@@ -93,22 +94,25 @@ class CrawlWrites:
         past = [*history.split(), f"{int(time.time())}:{visit.status}:{verdict}"][-HISTORY_LENGTH:]
         if verdict in ("failed", "unread", "bounded"):
             self._connection.execute(
-                "UPDATE pages SET status = ?, failures = ?, crawl_id = ?, history = ? WHERE id = ?",
-                (visit.status, failures + 1, crawl_id, " ".join(past), page_id),
+                "UPDATE pages SET status = ?, reason = ?, failures = ?, crawl_id = ?, history = ? WHERE id = ?",
+                (visit.status, visit.reason, failures + 1, crawl_id, " ".join(past), page_id),
             )
             return json.loads(old_links or "[]")
         links = old_links if visit.links is None else json.dumps(self._ids(visit.links), separators=(",", ":"))
         self._connection.execute(
-            "UPDATE pages SET status = ?, etag = ?, modified = ?, body_hash = ?, version = ?, title = ?, size_bytes = ?, "
-            "alias_of = ?, links = ?, rules = ?, failures = 0, read_at = CASE WHEN ? THEN ? ELSE read_at END, crawl_id = ?, history = ? "
-            "WHERE id = ?",
+            "UPDATE pages SET status = ?, reason = ?, etag = ?, modified = ?, body_hash = ?, version = ?, title = ?, "
+            "suffix = ?, facts = ?, size_bytes = ?, alias_of = ?, links = ?, rules = ?, failures = 0, "
+            "read_at = CASE WHEN ? THEN ? ELSE read_at END, crawl_id = ?, history = ? WHERE id = ?",
             (
                 visit.status,
+                visit.reason,
                 visit.etag,
                 visit.modified,
                 visit.body_hash,
                 visit.version if verdict in ("document", "unchanged", "duplicate") else "",
                 visit.title,
+                visit.suffix,
+                visit.facts,
                 visit.size_bytes,
                 duplicate_of or visit.alias_of,
                 links,

@@ -1,12 +1,14 @@
-"""The bodies of crawled documents: small ones in memory, larger ones in a temporary file, unchanged ones fetched anew."""
+"""The bodies of crawled documents: small ones in memory, larger ones in a temporary file, or none."""
 
 from __future__ import annotations
 
 import io
 import tempfile
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import IO, BinaryIO, cast
+
+from syncd.errors import SyncdError
 
 MEMORY_BYTES = 1 << 20
 
@@ -31,13 +33,14 @@ class HeldBody:
             yield io.BytesIO(self._data or b"")
 
 
-class LazyBody:
-    """Bytes that are read only when somebody opens them."""
+class NoBody:
+    """Bytes that cannot be had; opening says why."""
 
-    def __init__(self, read: Callable[[], Awaitable[bytes]]) -> None:
-        self._read = read
+    def __init__(self, error: SyncdError) -> None:
+        self._error = error
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[BinaryIO]:
-        """Fetch and yield the bytes. Raises RetryableError or PermanentError; twice fetches twice."""
-        yield io.BytesIO(await self._read())
+        """Raise the error."""
+        raise self._error
+        yield  # makes this a generator

@@ -110,7 +110,7 @@ class CrawlRun:
                 if visit.url != key:
                     continue
                 if visit.outcome in ("failed", "unread"):
-                    yield documents.standing(key, "", visit.title, self._read_again)
+                    yield documents.failed(key, visit.reason)
                 else:
                     yield documents.fetched(found) if visit.outcome == "document" else documents.gone(key)
 
@@ -236,9 +236,10 @@ class CrawlRun:
                 version = await self._known.version(entry.url)
                 if entry.outcome in ("document", "unchanged") and version != entry.version:
                     lost.append(entry.url)
-                elif entry.outcome in ("document", "unchanged", "failed", "unread"):
-                    if entry.version:
-                        yield documents.standing(entry.url, entry.version, entry.title, self._read_again)
+                elif entry.outcome in ("document", "unchanged"):
+                    yield documents.standing(entry.url, entry.kept, self._look_again)
+                elif entry.outcome in ("failed", "unread"):
+                    yield documents.failed(entry.url, entry.reason)
                 elif version is not None:
                     yield documents.gone(entry.url)
             self._indexed -= len(lost)
@@ -253,22 +254,22 @@ class CrawlRun:
             case "document":
                 return documents.fetched(found)
             case "unchanged":
-                return documents.standing(visit.url, visit.version, visit.title, self._read_again)
+                return documents.standing(visit.url, settled.was, self._look_again)
             case "failed" | "unread":
-                kept = settled.was
-                return documents.standing(visit.url, kept, visit.title, self._read_again) if kept else None
+                return documents.failed(visit.url, visit.reason)
             case _:
-                known = settled.was and await self._known.version(visit.url) is not None
+                known = settled.was.version and await self._known.version(visit.url) is not None
                 return documents.gone(visit.url) if known else None
 
-    async def _read_again(self, url: str) -> bytes:
+    async def _look_again(self, url: str) -> Document:
+        """Return what a page is now, whatever the last visit learned. Raises RetryableError."""
         try:
             found = await self._visitor.visit(Entry(-1, 0, url, 0))
         except DeferredError as error:
             raise RetryableError(str(error), error.seconds) from error
         for one in found:
             if one.visit.url == url and one.visit.outcome == "document":
-                return one.data
+                return documents.fetched(one)
         last = found[-1].visit
         raise RetryableError(f"{url} could not be read again: {last.reason or last.outcome}")
 

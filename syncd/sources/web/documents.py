@@ -1,16 +1,20 @@
-"""Documents of a crawl: pages and files as the pipeline takes them, unchanged ones without their bytes, gone ones."""
+"""Documents of a crawl: pages and files as the pipeline takes them, unchanged ones without their bytes, gone and failed ones."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
+from syncd.errors import OvertakenError, PermanentError
 from syncd.model import Document, Scalar, chunk_prefix
 from syncd.sources.web.admission import plain_url
-from syncd.sources.web.body import HeldBody, LazyBody
-from syncd.sources.web.extract import Page
+from syncd.sources.web.body import HeldBody, NoBody
 from syncd.sources.web.found import Found
+from syncd.store.crawl_model import Kept
+
+PAGE = ".md"
 
 
 def fetched(found: Found) -> Document:
@@ -21,30 +25,45 @@ def fetched(found: Found) -> Document:
         version=visit.version,
         body=HeldBody(found.data),
         chunk_prefix=chunk_prefix(visit.url),
-        name=name_of(visit.url, found.suffix),
+        name=name_of(visit.url, visit.suffix),
         media_type="text/markdown" if found.page else None,
-        metadata=metadata_of(visit.url, visit.title, found.page),
+        metadata=metadata_of(visit.url, visit.title, visit.facts),
         changed_at=moment(visit.modified),
         anchors=tuple(found.page.anchors) if found.page else (),
     )
 
 
-def standing(url: str, version: str, title: str, read: Callable[[str], Awaitable[bytes]]) -> Document:
-    """Return a document that is what it was; only who opens it has it fetched, by `read`."""
+def standing(url: str, kept: Kept, look_again: Callable[[str], Awaitable[Document]]) -> Document:
+    """Return a document that is what it was; who needs its bytes all the same has to look at the page again."""
+
+    async def again() -> Document:
+        return await look_again(url)
+
     return Document(
         key=url,
-        version=version,
-        body=LazyBody(lambda: read(url)),
+        version=kept.version,
+        body=NoBody(OvertakenError(f"{url} has not changed, so it was not read; it has to be read again")),
         chunk_prefix=chunk_prefix(url),
-        name=name_of(url, ".md"),
-        media_type="text/markdown",
-        metadata=metadata_of(url, title, None),
+        name=name_of(url, kept.suffix),
+        metadata=metadata_of(url, kept.title, kept.facts),
+        again=again,
     )
 
 
 def gone(url: str) -> Document:
     """Return the document that says that a page's chunks must go."""
     return Document(key=url, version="", body=None, chunk_prefix=chunk_prefix(url))
+
+
+def failed(url: str, reason: str) -> Document:
+    """Return the document that lists a page as failed; what it said when it was read last stays."""
+    return Document(
+        key=url,
+        version=f"failed: {reason}",
+        body=NoBody(PermanentError(reason)),
+        chunk_prefix=chunk_prefix(url),
+        name=name_of(url, PAGE),
+    )
 
 
 def name_of(url: str, suffix: str) -> str:
@@ -56,12 +75,10 @@ def name_of(url: str, suffix: str) -> str:
     return stem + suffix
 
 
-def metadata_of(url: str, title: str, page: Page | None) -> dict[str, Scalar]:
-    """Return what every chunk of the page carries; what the page does not state is left out."""
-    values: dict[str, Scalar] = {"url": url, "title": title}
-    if page is not None:
-        values |= {"language": page.language, "published": page.published}
-    return {name: value for name, value in values.items() if value}
+def metadata_of(url: str, title: str, facts: str) -> dict[str, Scalar]:
+    """Return what every chunk of the page carries."""
+    values: dict[str, Scalar] = {"url": url, **json.loads(facts)}
+    return {**values, "title": title} if title else values
 
 
 def moment(text: str) -> datetime | None:

@@ -17,7 +17,6 @@ class Found:
     visit: Visit
     page: Page | None = None
     data: bytes = b""
-    suffix: str = ".md"
     transient: bool = False
     """It failed in a way that may be the whole site's."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from hashlib import sha256
 
@@ -76,7 +77,7 @@ class Reading:
             return Found(replace(visit, reason="X-Robots-Tag says noindex"))
         if self._admission.path_refusal(url):
             return Found(replace(visit, reason=NOT_INCLUDED))
-        return Found(replace(visit, outcome="document", version=visit.body_hash), None, body, suffix)
+        return Found(replace(visit, outcome="document", version=visit.body_hash, suffix=suffix), None, body)
 
     async def _page(self, url: Url, visit: Visit, answer: Response) -> tuple[Page, Visit]:
         """Read a page, in a browser where the source asks for that."""
@@ -92,7 +93,7 @@ class Reading:
     async def _judged(self, url: Url, visit: Visit, page: Page, said: frozenset[str]) -> Found:
         """Return the page as a document, or why it is none."""
         links = [] if page.nofollow or "nofollow" in said else self._admission.admitted(page.links)
-        visit = replace(visit, links=links, title=page.title)
+        visit = replace(visit, links=links, title=page.title, suffix=".md", facts=facts_of(page))
         if page.refresh and page.refresh != url.text:
             target = self._admission.admitted([page.refresh])
             return Found(replace(visit, outcome="alias", alias_of=page.refresh, links=[*target, *links]))
@@ -109,6 +110,12 @@ class Reading:
         return Found(replace(visit, outcome="document", version=version, size_bytes=len(data)), page, data)
 
 
+def facts_of(page: Page) -> str:
+    """Return what the page states about itself for its chunks' metadata; what it does not state is left out."""
+    values = {"language": page.language, "published": page.published}
+    return json.dumps({name: value for name, value in values.items() if value})
+
+
 def unchanged(entry: Entry, visit: Visit) -> Visit:
     """Carry over what the last visit learned."""
     return replace(
@@ -117,8 +124,10 @@ def unchanged(entry: Entry, visit: Visit) -> Visit:
         etag=entry.etag,
         modified=entry.modified,
         body_hash=entry.body_hash,
-        version=entry.version,
-        title=entry.title,
+        version=entry.kept.version,
+        title=entry.kept.title,
+        suffix=entry.kept.suffix,
+        facts=entry.kept.facts,
         size_bytes=entry.size_bytes,
         links=None,
     )

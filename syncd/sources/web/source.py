@@ -73,9 +73,8 @@ class WebSource:
         PermanentError when its starting page cannot be a source.
         """
         target, start = run.invocation.target, Admission(self._settings).start.text
-        crawl = await self._state.begin(
-            target, start, rules_of(self._settings), finished_crawl(run.cursor), MAX_CRAWL_AGE_S
-        )
+        finished = finished_crawl(run.cursor, run.invocation.id)
+        crawl = await self._state.begin(target, start, rules_of(self._settings), finished, MAX_CRAWL_AGE_S)
         async with AsyncExitStack() as stack:
             crawling = await self._open(run, crawl, stack)
             if run.keys is not None:
@@ -90,9 +89,7 @@ class WebSource:
             if crawling.deferred:
                 yield Checkpoint(run.cursor or "")
                 return
-            yield Checkpoint(f"{CURSOR}{crawl.id}", absent_are_gone=not reason)
-            # Resumed only when the checkpoint was saved, which may now forget the queue.
-            await self._state.finish(crawl.id)
+            yield Checkpoint(f"{CURSOR}{crawl.id}:{run.invocation.id}", absent_are_gone=not reason)
 
     async def _open(self, run: Run, crawl: Crawl, stack: AsyncExitStack) -> CrawlRun:
         """Put the parts of one crawl together."""
@@ -121,10 +118,13 @@ class WebSource:
         return await stack.enter_async_context(Chromium(self._settings, guard, client))
 
 
-def finished_crawl(cursor: str | None) -> int | None:
-    """Return the crawl whose checkpoint was saved last."""
-    text = (cursor or "").removeprefix(CURSOR)
-    return int(text) if text.isdigit() else None
+def finished_crawl(cursor: str | None, invocation_id: str) -> int | None:
+    """Return the crawl whose checkpoint was saved last, unless it was this invocation's.
+
+    An invocation that died between its checkpoint and its end has only to name again what it found.
+    """
+    number, _, by = (cursor or "").removeprefix(CURSOR).partition(":")
+    return int(number) if number.isdigit() and by != invocation_id else None
 
 
 def guard_for(settings: WebSettings, admission: Admission) -> AddressGuard:

@@ -115,8 +115,9 @@ class Visitor:
             page = await self._state.page(page.alias_of)
         if page is None or not page.version:
             return None
+        kept = page.kept
         return Visit(
-            page.url, "unchanged", page.depth, version=page.version, title=page.title, size_bytes=page.size_bytes
+            page.url, "unchanged", page.depth, version=kept.version, title=kept.title, size_bytes=page.size_bytes
         )
 
 

@@ -1,11 +1,12 @@
 """Runs a WebSource the way the Syncer does, against an index that is a dictionary."""
 
+import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from syncd.errors import PermanentError
+from syncd.errors import OvertakenError, PermanentError
 from syncd.model import Checkpoint, Document, Invocation, Origin, Run, State, Target
 from syncd.sources.web.extract import Page, extract
 from syncd.sources.web.found import PageReader
@@ -26,6 +27,10 @@ class Index:
     texts: dict[str, str] = field(default_factory=dict)
     writes: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    """Why pages failed, by key."""
+    looked_again: list[str] = field(default_factory=list)
+    """Unchanged documents whose bytes were needed all the same."""
     checkpoint: Checkpoint | None = None
 
     async def version(self, key: str) -> str | None:
@@ -36,15 +41,31 @@ class Index:
             yield key
 
     async def take(self, document: Document) -> None:
+        """Do as the pipeline does: a version is read once, unless name or metadata are others."""
         if document.body is None:
             self.removed.append(document.key)
             self.forget(document.key)
-        elif self.versions.get(document.key) != document.version:
-            async with document.body.open() as file:
-                self.texts[document.key] = file.read().decode("utf-8", "replace")
+        elif not self.holds(document):
+            try:
+                async with document.body.open() as file:
+                    self.texts[document.key] = file.read().decode("utf-8", "replace")
+            except OvertakenError:
+                assert document.again is not None
+                self.looked_again.append(document.key)
+                return await self.take(await document.again())
+            except PermanentError as error:
+                self.failed[document.key] = str(error)
+                return None
             self.versions[document.key] = document.version
             self.documents[document.key] = document
             self.writes.append(document.key)
+        return None
+
+    def holds(self, document: Document) -> bool:
+        known = self.documents.get(document.key)
+        if known is None or self.versions[document.key] != document.version:
+            return False
+        return (known.name, known.metadata) == (document.name, document.metadata)
 
     def forget(self, key: str) -> None:
         self.versions.pop(key, None)
@@ -64,7 +85,7 @@ class Crawler:
         """Crawl once. `stop_after`: walk away after so many documents, as a crash would."""
         seen: set[str] = set()
         self.index.checkpoint = None
-        self.index.writes, self.index.removed = [], []
+        self.index.writes, self.index.removed, self.index.failed, self.index.looked_again = [], [], {}, []
         stream = self.source.changes(Run(invocation(), self.cursor, self.index, keys))
         try:
             async for item in stream:
@@ -90,7 +111,7 @@ class Crawler:
 
 
 def invocation() -> Invocation:
-    return Invocation("i", "s", Target("db", "pages"), Origin.API, {}, State.PROCESSING, datetime.now(UTC))
+    return Invocation(uuid.uuid4().hex, "s", Target("db", "pages"), Origin.API, {}, State.PROCESSING, datetime.now(UTC))
 
 
 def settings_for(site: TrapServer, path: str = "/", **options: Any) -> WebSettings:

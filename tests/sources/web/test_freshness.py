@@ -27,8 +27,9 @@ def tagged(title: str, *links: str, tag: str = "1") -> object:
 async def test_a_second_crawl_of_an_unchanged_site_writes_nothing(site: TrapServer, database: Database):
     site.pages["/"] = tagged("Home", "/dated", "/plain")  # type: ignore[assignment] # any handler
     site.add("/dated", Last_Modified="Mon, 06 May 2024 10:00:00 GMT")
-    site.add("/plain", "", "/deep")
+    site.add("/plain", "", "/deep", "/notes.txt", head='<meta name=date content="2024-05-06">')
     site.add("/deep")
+    site.pages["/notes.txt"] = Answer(b"Plain notes.", headers={"Content-Type": "text/plain", "ETag": '"n"'})
     crawl = crawler(site, database)
     await crawl.sync()
     site.log.clear()
@@ -36,12 +37,46 @@ async def test_a_second_crawl_of_an_unchanged_site_writes_nothing(site: TrapServ
     index = await crawl.sync()
 
     assert index.writes == []
+    assert index.looked_again == [], "they are named exactly as before"
     assert index.removed == []
     asked = {one.path: one.headers for one in site.log}
     assert asked["/"]["if-none-match"] == '"1"'
     assert asked["/dated"]["if-modified-since"] == "Mon, 06 May 2024 10:00:00 GMT"
     assert "/deep" in asked
-    assert crawl.source.progress().unchanged == 4
+    assert crawl.source.progress().unchanged == 5
+
+
+async def test_an_unchanged_page_that_is_wanted_all_the_same_is_read_whole_again(site: TrapServer, database: Database):
+    """As after an update that makes other chunks of the same text: links into the page must not get lost."""
+    site.pages["/"] = tagged("Home", "/a")  # type: ignore[assignment] # any handler
+    site.add("/a", "<h2 id=part>Part</h2>", ETag='"a"', Last_Modified="Mon, 06 May 2024 10:00:00 GMT")
+    crawl = crawler(site, database)
+    await crawl.sync()
+    before = crawl.index.documents[site.url + "/a"]
+    crawl.index.documents[site.url + "/a"] = replace(before, name="made by an earlier version")
+
+    index = await crawl.sync()
+
+    assert index.looked_again == index.writes == [site.url + "/a"]
+    again = index.documents[site.url + "/a"]
+    assert (again.anchors, again.metadata, again.version) == (before.anchors, before.metadata, before.version)
+    assert before.anchors[0][1] == "part"
+
+
+async def test_pages_that_fail_are_listed_with_their_reasons(site: TrapServer, database: Database):
+    site.add("/", "", "/broken", "/large", "/cut")
+    site.pages["/broken"] = Answer(b"", 500)
+    site.pages["/large"] = Answer(b"x" * 2000)
+    site.pages["/cut"] = Answer(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n<p>cut")
+    crawl = crawler(site, database, limits=replace(QUICK, attempts=1, page_size_bytes=1500))
+
+    index = await crawl.sync()
+
+    assert index.failed == {
+        site.url + "/broken": "status 500",
+        site.url + "/large": "larger than 1500 bytes",
+        site.url + "/cut": "the answer ended before it was complete",
+    }
 
 
 async def test_a_changed_page_is_written_and_its_new_links_followed(site: TrapServer, database: Database):
