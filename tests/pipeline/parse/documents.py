@@ -217,9 +217,9 @@ def written(lines: Sequence[str], size: tuple[int, int] = (1000, 400)) -> Image.
     return picture
 
 
-def encoded(picture: Image.Image, kind: str = "PNG") -> bytes:
+def encoded(picture: Image.Image, kind: str = "PNG", **settings: float) -> bytes:
     out = io.BytesIO()
-    picture.save(out, kind)
+    picture.save(out, kind, **settings)
     return out.getvalue()
 
 

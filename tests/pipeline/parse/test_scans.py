@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import aiohttp
 import pytest
@@ -24,6 +25,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 _LINES = ["The quick brown fox", "jumps over the dog"]
 needs_tesseract = pytest.mark.skipif(ocr.tessdata(["eng"]) is None, reason="tesseract-ocr is not installed")
 
+_WITHOUT_TESSERACT = ParserSettings(workers=1, ocr=Ocr(languages=("xyz",)))
+"""No installation has data for this language, so the engine that brings its own is used."""
+
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def seeing() -> AsyncIterator[ParserPool]:
@@ -33,8 +37,8 @@ async def seeing() -> AsyncIterator[ParserPool]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def without_tesseract() -> AsyncIterator[ParserPool]:
-    # no installation has data for this language, so the engine that brings its own is used
-    async with ParserPool(frozenset(), ParserSettings(workers=1, ocr=Ocr(languages=("xyz",)))) as pool:
+    # in less than the default limit, for machines whose libraries and threads take more of it
+    async with ParserPool(frozenset(), replace(_WITHOUT_TESSERACT, memory_bytes=1280 << 20)) as pool:
         yield pool
 
 
@@ -55,7 +59,14 @@ async def test_a_scanned_page_in_a_pdf_is_read(seeing: ParserPool) -> None:
 
 async def test_without_tesseract_the_bundled_engine_reads(without_tesseract: ParserPool) -> None:
     assert _sees(await text_of(without_tesseract, encoded(written(_LINES)), "a.png"))
-    assert _sees(await text_of(without_tesseract, encoded(written(_LINES), "PDF"), "scan.pdf"))
+    page = written(_LINES, (1650, 2200))
+    assert _sees(await text_of(without_tesseract, encoded(page, "PDF", resolution=200), "scan.pdf"))
+
+
+async def test_the_bundled_engine_says_when_its_memory_is_too_small() -> None:
+    async with ParserPool(frozenset(), replace(_WITHOUT_TESSERACT, memory_bytes=1 << 29)) as pool:
+        with pytest.raises(PermanentError, match=r"a\.png needs more than 0\.5 GiB of memory"):
+            await text_of(pool, encoded(written(_LINES).resize((2200, 2200))), "a.png")
 
 
 @needs_tesseract
