@@ -51,7 +51,8 @@ def make_services(
         where = {"host": chroma.settings.host, "port": chroma.settings.port, "away": chroma.status()}
         words = {"default": config.search.sparse_default, "kept": "in the daemon's store, beside the collections"}
         models = dict(embedders.running())
-        return {"version": __version__, "chroma": where, "models": models, "sparse": words, "mailboxes": boxes}
+        parts = {"models": models, "sparse": words, "mailboxes": boxes, "queues": followers[1].status()}
+        return {"version": __version__, "chroma": where, **parts}
 
     async def embed_with(model: str, texts: Sequence[str], role: Role, task: EmbeddingTask | None) -> Embedded:
         return await (await embedders.get(model)).embed(texts, role, task)
@@ -84,6 +85,7 @@ def make_services(
         default_embedding=default,
         upload_embedding=default,
         folder_roots=tuple(root.expanduser().resolve() for root in config.folder.allowed_roots),
+        s3_endpoints=frozenset(url.rstrip("/") for url in config.s3.allowed_endpoints),
         loopback=config.api.loopback,
         max_uploads=config.api.max_uploads,
     )

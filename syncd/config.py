@@ -133,6 +133,10 @@ class FolderSection(Section):
 class WebSection(Section):
     visibility_s: Annotated[int, Field(ge=1, le=43_200)] = 120
     """How long a message stays hidden after each heartbeat; those of a killed daemon come back after it."""
+    allowed_endpoints: tuple[Annotated[str, Field(pattern=r"^https?://[^/?#@]+/?$")], ...] = ()
+    """What sources made through the network API may name as `endpoint_url` beside AWS; none by default."""
+    visibility_s: Annotated[int, Field(ge=1, le=43_200)] = 120
+    """How long a message stays hidden after each heartbeat; those of a killed daemon come back after it."""
     """How sites are crawled."""
 
     contact: str = ""

@@ -110,6 +110,12 @@ class S3Source(Model):
     aws_credential_id: Int32 | None = None
     aws_access_key_id: Annotated[str, Field(min_length=1, max_length=128)] | None = None
     aws_secret_access_key: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    queue_url: Annotated[str, Field(max_length=2048)] | None = None
+    """Where the bucket's events arrive; the daemon's own `s3.queue_url` when null."""
+    endpoint_url: Annotated[str, Field(max_length=2048)] | None = None
+    """MinIO, R2, Ceph and the like, where the daemon's configuration allows it; AWS when null."""
+    path_style: bool | None = None
+    """`host/bucket/key` instead of `bucket.host/key`."""
     schedule: Schedule | None = None
 
     @model_validator(mode="after")

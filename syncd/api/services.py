@@ -74,6 +74,8 @@ class Services:
     """For uploads that name none."""
     folder_roots: tuple[Path, ...] = ()
     """Folders below which `folder` sources may be made through the API; resolved, absolute."""
+    s3_endpoints: frozenset[str] | None = frozenset()
+    """What S3 sources made through the API may name beside AWS, as scheme://host:port; None is everything."""
     loopback: bool = False
     """The server is bound to a loopback address only, so embedding queries needs no token."""
     max_uploads: int = 4

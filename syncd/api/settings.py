@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from syncd.api import rules
 from syncd.api.errors import bad_request
@@ -24,6 +25,8 @@ from syncd.model import Chunking, Embedding, EmbeddingTask, SourceType
 DEFAULT_CHUNKING = Chunking()
 LINES_MAX_SIZE_BYTES = 4096
 """The documented size of line chunks; syntax-aware ones have Chunking's own default."""
+
+AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn")
 
 
 def embedding(
@@ -81,6 +84,7 @@ def source_settings(services: Services, kind: SourceType, given: Model) -> dict[
             _check_github(given)
         case S3Source():
             rules.collection_name(given.collection_name)
+            _check_endpoints(services, given)
         case WebSource():
             if given.schedule and given.schedule.target_collection_name is None:
                 raise bad_request("web_scrape.schedule needs target_collection_name")
@@ -119,6 +123,22 @@ def _check_github(given: GithubSource) -> None:
     rules.repository(given.repository)
     if given.watch and given.watch.branch is not None:
         rules.branch(given.watch.branch)
+
+
+def _check_endpoints(services: Services, given: S3Source) -> None:
+    """Refuse addresses that the configuration does not name: whoever may make sources may not make the daemon call anybody."""
+    for name, url in (("endpoint_url", given.endpoint_url), ("queue_url", given.queue_url)):
+        if url is None:
+            continue
+        place = urlsplit(url)
+        if place.scheme not in ("http", "https") or not place.hostname or place.username or place.fragment:
+            raise bad_request(f"s3.{name} {rules.shown(url)} must be a URL: http or https, a host, no user")
+        if services.s3_endpoints is None or (name == "queue_url" and place.hostname.endswith(AWS_HOSTS)):
+            continue
+        if f"{place.scheme}://{place.netloc}" not in services.s3_endpoints:
+            raise bad_request(
+                f"s3.{name} {rules.shown(url)} is not allowed; name its host under s3.allowed_endpoints in the configuration"
+            )
 
 
 def _check_targets(given: Model) -> None:

@@ -49,7 +49,7 @@ async def create(request: web.Request) -> web.Response:
     require_database(request, payload.database_name)
     ((name, given),) = payload.types.items()
     kind = SourceType(name)
-    rights = replace(services, folder_roots=(Path("/"),)) if came_privately(request) else services
+    rights = replace(services, folder_roots=(Path("/"),), s3_endpoints=None) if came_privately(request) else services
     values = settings.source_settings(rights, kind, given)
     if kind not in services.available_types:
         raise RefusedError(400, f"{name} sources are not available yet; update syncd")

@@ -1,4 +1,7 @@
-"""`syncd s3`: prepare a bucket for auto-sync, and say what is missing; needs no daemon, uses the ordinary AWS credentials."""
+"""`syncd s3`: prepare a bucket for auto-sync, say what is missing, and list what nothing could be made of.
+
+Preparing and examining need no daemon and use the ordinary AWS credentials.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
-from syncd.cli.output import out, print_json
+from syncd.cli.client import connected
+from syncd.cli.output import out, print_json, print_table
 
 if TYPE_CHECKING:
     from syncd.sources.s3.client import Connections
@@ -36,6 +40,11 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     examining = actions.add_parser("doctor", parents=[common], help="say what auto-sync of a bucket lacks")
     options(examining)
     examining.set_defaults(command=doctor)
+    listing = actions.add_parser(
+        "dead-letters", parents=[common], help="list event messages that nothing could be made of, with their reasons"
+    )
+    listing.add_argument("--queue-url", help="only of this queue")
+    listing.set_defaults(command=dead_letters)
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -85,6 +94,19 @@ async def setup(args: argparse.Namespace) -> int:
     for name, document in needed.items():
         out.print(f"[bold]{name}[/]")
         out.print_json(data=document)
+    return 0
+
+
+async def dead_letters(args: argparse.Namespace) -> int:
+    """Print what ended in the dead-letter queues, newest first."""
+    async with connected(args) as client:
+        found = await client.get("/api/v1/s3/dead-letters", queue_url=args.queue_url, limit=1000)
+    if args.json:
+        for letter in found:
+            print_json(letter)
+    else:
+        rows = [(it["at"], it["queue_url"], it["message_id"], it["receives"], it["reason"]) for it in found]
+        print_table(("last met", "queue", "message", "receives", "reason"), rows)
     return 0
 
 

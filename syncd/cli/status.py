@@ -36,6 +36,9 @@ async def status(args: argparse.Namespace) -> int:
         f"syncd {daemon['version']}; Chroma at {chroma['host']}:{chroma['port']}: {chroma['away'] or 'answering'}"
     )
     out.print(f"models: {', '.join(daemon['models']) or 'none in use yet'}")
+    for queue in daemon["queues"]:
+        if queue["problem"]:
+            out.print(f"queue {queue['queue_url']} cannot be read: {queue['problem']}")
     rows = [(i["id"], state_of(i), i["metadata"]["collection_name"], i["created_at"]) for i in latest]
     print_table(("invocation", "state", "collection", "created"), rows)
     return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -124,13 +124,17 @@ class Queues:
     def __init__(self, buckets: Buckets) -> None:
         self._buckets = buckets
         self._pollers = Supervisor("pollers")
-        self._running: dict[str, tuple[str, Endpoint]] = {}
-        """By queue: the poller's name, and where it reaches the queue."""
+        self._running: dict[str, tuple[QueuePoller, Endpoint]] = {}
+        """By queue: its poller, and where that reaches the queue."""
         self._changed = anyio.Event()
 
     def sources_changed(self) -> None:
         """Look at the sources again now. Never waits, twice is safe."""
         self._changed.set()
+
+    def status(self) -> Sequence[Mapping[str, Any]]:
+        """Return what each queue's poller has done and, where it receives nothing now, why (JSON values)."""
+        return [{"queue_url": queue_url, **asdict(poller.stats)} for queue_url, (poller, _) in self._running.items()]
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Poll until cancelled."""
@@ -146,13 +150,13 @@ class Queues:
 
     async def _look(self) -> None:
         wanted = await self._buckets.readers()
-        for queue_url, (name, endpoint) in list(self._running.items()):
+        for queue_url, (poller, endpoint) in list(self._running.items()):
             if wanted.get(queue_url) != endpoint:
-                await self._pollers.remove(name)
+                await self._pollers.remove(poller.name)
                 del self._running[queue_url]
         for queue_url in wanted.keys() - self._running.keys():
             poller = self._poller(queue_url, wanted[queue_url])
-            self._running[queue_url] = poller.name, wanted[queue_url]
+            self._running[queue_url] = poller, wanted[queue_url]
             await self._pollers.add(poller)
 
     def _poller(self, queue_url: str, endpoint: Endpoint) -> QueuePoller:

@@ -16,6 +16,9 @@ from syncd.store.invocations import insert
 FAN_OUT = "fan_out"
 """In a request: the run is a part of another one, over a collection that labels name."""
 
+KEPT_S = 30 * 86_400.0
+"""Longer than any queue keeps a message."""
+
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
@@ -26,6 +29,8 @@ class DeadLetter:
     reason: str
     body: str
     receives: int
+    at: float = 0.0
+    """When it was last met, in seconds since 1970."""
 
 
 class Looks:
@@ -70,20 +75,26 @@ class DeadLetters:
         self._db = database
 
     async def add(self, letter: DeadLetter) -> None:
-        """Keep a message with its reason; of a message met again the latest reason and count are kept."""
+        """Keep a message with its reason; of a message met again the latest reason and count are kept.
+
+        Those not met for KEPT_S are dropped.
+        """
         now = time.time()
-        await self._db.write(
-            lambda c: c.execute(
+
+        def transaction(connection: sqlite3.Connection) -> None:
+            connection.execute(
                 "INSERT INTO s3_dead_letters VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT (queue_url, message_id) "
                 "DO UPDATE SET reason = ?3, receives = max(receives, ?5), last_at = ?6",
                 (letter.queue_url, letter.message_id, letter.reason, letter.body, letter.receives, now),
             )
-        )
+            connection.execute("DELETE FROM s3_dead_letters WHERE last_at < ?", (now - KEPT_S,))
+
+        await self._db.write(transaction)
 
     async def list(self, queue_url: str | None = None, limit: int = 100) -> Sequence[DeadLetter]:
         """Return dead letters, newest first."""
         statement = (
-            "SELECT queue_url, message_id, reason, body, receives FROM s3_dead_letters "
+            "SELECT queue_url, message_id, reason, body, receives, last_at FROM s3_dead_letters "
             "WHERE ?1 IS NULL OR queue_url = ?1 ORDER BY last_at DESC LIMIT ?2"
         )
         return await self._db.read(lambda c: [DeadLetter(*row) for row in c.execute(statement, (queue_url, limit))])

@@ -1,0 +1,58 @@
+"""Messages of event queues that nothing could be made of. Only for tokens that are not limited to databases."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from aiohttp import web
+
+from syncd.api.requests import read_query
+from syncd.api.route import Access, Route, json_answer
+from syncd.api.schema_base import Count, Model, Moment
+from syncd.api.services import SERVICES
+from syncd.api.sources import MAX_PAGE
+from syncd.api.views import moment
+from syncd.store.s3_queue import DeadLetters
+
+
+class DeadLettersQuery(Model):
+    """Which to list."""
+
+    queue_url: str | None = None
+    limit: Count = 100
+
+
+class DeadLetter(Model):
+    """One message, which the queue has moved to its dead-letter queue by now, if it has one."""
+
+    queue_url: str
+    message_id: str
+    reason: str
+    body: str
+    receives: int
+    at: Moment
+    """When it was last met."""
+
+
+async def index(request: web.Request) -> web.Response:
+    """List dead letters with their reasons, newest first."""
+    query = read_query(request, DeadLettersQuery)
+    letters = DeadLetters(request.app[SERVICES].store.database)
+    found = await letters.list(query.queue_url, min(query.limit, MAX_PAGE))
+    return json_answer([{**asdict(it), "at": moment(datetime.fromtimestamp(it.at, UTC))} for it in found])
+
+
+ROUTES = (
+    Route(
+        "GET",
+        "/api/v1/s3/dead-letters",
+        index,
+        "list_dead_letters",
+        "Source",
+        "List event messages that nothing could be made of",
+        {200: [DeadLetter]},
+        query=DeadLettersQuery,
+        access=Access.ADMIN,
+    ),
+)

@@ -1,0 +1,78 @@
+"""What the API adds for buckets: other endpoints, queues of their own, and what became of poison."""
+
+import anyio
+import pytest
+from aiohttp import ClientSession, UnixConnector
+
+from syncd.api import ApiServer, create_app
+from syncd.store.s3_queue import DeadLetter, DeadLetters
+from tests.api.test_sources import KEYS, S3
+
+MINIO = "https://minio.example.com"
+QUEUE = "https://sqs.eu-west-1.amazonaws.com/123456789012/syncd-bucket"
+
+
+@pytest.fixture
+async def allowing(api_with):
+    async with api_with(s3_endpoints=frozenset({MINIO})) as api:
+        yield api
+
+
+async def test_a_bucket_elsewhere_and_a_queue_of_its_own_are_kept_and_shown(allowing):
+    api = allowing
+    given = {"endpoint_url": MINIO, "path_style": True, "queue_url": f"{MINIO}/queue", "auto_sync": "direct"}
+    source_id = await api.make_source(s3={**S3, **KEYS, **given})
+    shown = (await api.get(f"/api/v1/sources/{source_id}"))[1]["s3"]
+    assert {name: shown[name] for name in given} == given
+    await api.make_source(s3={**S3, **KEYS, "queue_url": QUEUE})
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"endpoint_url": "http://169.254.169.254"},
+        {"endpoint_url": "https://minio.example.com.evil.example"},
+        {"endpoint_url": "https://minio.example.com@evil.example"},
+        {"endpoint_url": "file:///etc/passwd"},
+        {"endpoint_url": "http://minio.example.com"},
+        {"endpoint_url": ""},
+        {"endpoint_url": QUEUE},
+        {"queue_url": "https://amazonaws.com.evil.example/1/q"},
+        {"queue_url": "http://127.0.0.1:9000/q"},
+        {"queue_url": "queue"},
+    ],
+)
+async def test_nobody_makes_the_daemon_call_what_the_configuration_does_not_name(allowing, given):
+    api = allowing
+    status, answer = await api.post("/api/v1/sources", {"database_name": api.database, "s3": {**S3, **KEYS, **given}})
+    assert status == 400
+    assert next(iter(given)) in answer["message"]
+
+
+async def test_the_daemons_own_user_may_name_any_endpoint(api, tmp_path):
+    server = ApiServer(create_app(api.services), "127.0.0.1", 0, socket=tmp_path / "s")
+    body = {"database_name": api.database, "s3": {**S3, **KEYS, "endpoint_url": "http://127.0.0.1:9000"}}
+    async with anyio.create_task_group() as group:
+        await group.start(server.run)
+        async with ClientSession("http://syncd", connector=UnixConnector(str(tmp_path / "s"))) as session:
+            headers = {"x-chroma-token": api.token}
+            async with session.post("/api/v1/sources", json=body, headers=headers) as answer:
+                assert answer.status == 201, await answer.text()
+        group.cancel_scope.cancel()
+
+
+async def test_dead_letters_are_listed_with_their_reasons_newest_first(api, store):
+    letters = DeadLetters(store.database)
+    await letters.add(DeadLetter("q1", "m1", "not JSON", "{", 1))
+    await letters.add(DeadLetter("q2", "m2", "of no known shape", "{}", 1))
+    await letters.add(DeadLetter("q1", "m1", "still not JSON", "{", 2))
+    status, found = await api.get("/api/v1/s3/dead-letters")
+    assert status == 200
+    assert [(it["message_id"], it["reason"], it["receives"]) for it in found] == [
+        ("m1", "still not JSON", 2),
+        ("m2", "of no known shape", 1),
+    ]
+    assert [it["body"] for it in (await api.get("/api/v1/s3/dead-letters?queue_url=q2"))[1]] == ["{}"]
+    assert len((await api.get("/api/v1/s3/dead-letters?limit=1"))[1]) == 1
+    limited = await store.tokens.create("one database", frozenset({api.database}))
+    assert (await api.get("/api/v1/s3/dead-letters", token=limited))[0] == 403
