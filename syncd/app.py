@@ -16,14 +16,14 @@ import structlog
 from syncd import __version__
 from syncd.api import ApiServer, create_app, orphans
 from syncd.app_models import catalog_of, engine_options, sparse_loaders
-from syncd.app_services import make_services
+from syncd.app_services import make_services, queries_of, warn_unrecorded
 from syncd.chroma.client import Chroma, ChromaSettings
 from syncd.chroma.server import ChromaServer
 from syncd.config import Config
 from syncd.declared import reconcile
 from syncd.errors import ConfigError
 from syncd.log import register_secret
-from syncd.model import Invocation, State, Target
+from syncd.model import Invocation, State
 from syncd.opening import Opening, OpeningSettings
 from syncd.opening.buckets import QueueRules, Queues
 from syncd.opening.repositories import GithubAccess
@@ -35,6 +35,7 @@ from syncd.pipeline.index import Index
 from syncd.pipeline.ingest import Ingester
 from syncd.pipeline.parse.formats import SUFFIXES as DOCUMENT_SUFFIXES
 from syncd.pipeline.parse.pool import ParserPool
+from syncd.pipeline.recorder import QueryRecorder
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.pipeline.sparse.filler import SparseFiller
 from syncd.pipeline.sparse.posting import Poster
@@ -120,7 +121,9 @@ async def assembled(config: Config, state: Path, notifier: Notifier) -> AsyncGen
         api_box: list[ApiServer] = []
         sparse = SparseModels(config.search.sparse_default, sparse_loaders(config, state))
         poster = Poster(store, sparse)
-        index = Index(store, chroma, partial(query_url, config, api_box))
+        queries = partial(queries_of, config, api_box)
+        warn_unrecorded(config)
+        index = Index(store, chroma, queries)
         ingester = Ingester(
             store, index, parsers, chunkers, embedders.get, poster.posted, config.sync.max_text_in_flight_bytes
         )
@@ -136,7 +139,11 @@ async def assembled(config: Config, state: Path, notifier: Notifier) -> AsyncGen
         api = ApiServer(create_app(services), config.api.host, config.api.port, socket=state / SOCKET_FILE)
         api_box.append(api)
         parts: list[Actor] = [chroma, chunkers, models, api, index, syncer, triggers, queues]
-        parts += [SparseFiller(store, sparse), Sweeper(store, config)]
+        parts += [
+            SparseFiller(store, sparse, index.tell),
+            QueryRecorder(store, chroma, queries),
+            Sweeper(store, config),
+        ]
         root = Supervisor("daemon", [*([server] if server else []), *parts, Watchdog(notifier)], max_restarts=10)
         yield Daemon(store, chroma, index, syncer, triggers, queues, api, root)
 
@@ -225,14 +232,6 @@ def url_of(daemon: Daemon) -> str:
     """Return the API's address."""
     host, port = daemon.api.address
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
-
-
-def query_url(config: Config, api: list[ApiServer], target: Target) -> str | None:
-    """Return the address that embeds queries for a collection, for its recorded embedding function."""
-    if config.embedding.queries == "none" or not config.api.loopback:
-        return None
-    host, port = api[0].address
-    return f"http://{host}:{port}/embed/{target.database}/{target.collection}/query"
 
 
 def own_chroma(config: Config, state: Path) -> ChromaServer:

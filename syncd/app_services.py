@@ -7,9 +7,12 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
+import structlog
+
 from syncd import __version__
-from syncd.api import Pace, Services
+from syncd.api import ApiServer, Pace, Services
 from syncd.chroma.client import Chroma
+from syncd.chroma.shape import ANY_KEY, Queries, queries_path
 from syncd.config import Config
 from syncd.model import Embedded, Embedding, EmbeddingTask, Role, SourceType, SparseVector
 from syncd.opening import Opening
@@ -21,10 +24,14 @@ from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.search import Search
 from syncd.search_views import answer_search
 from syncd.store import Store
+from syncd.store.documents import CollectionRecord
 from syncd.sync import Syncer
 from syncd.triggers import Triggers
 
+log = structlog.get_logger()
+
 AVAILABLE_TYPES = frozenset(SourceType)
+EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - compared, not listened on
 
 
 def make_services(
@@ -49,7 +56,7 @@ def make_services(
     async def status() -> Mapping[str, Any]:
         boxes = [asdict(mailbox.stats()) for mailbox in (syncer.mailbox, index.mailbox)]
         where = {"host": chroma.settings.host, "port": chroma.settings.port, "away": chroma.status()}
-        words = {"default": config.search.sparse_default, "kept": "in the daemon's store, beside the collections"}
+        words = {"default": config.search.sparse_default, "kept": kept(chroma)}
         models = dict(embedders.running())
         parts = {"models": models, "sparse": words, "mailboxes": boxes, "queues": followers[1].status()}
         return {"version": __version__, "chroma": where, **parts}
@@ -89,6 +96,41 @@ def make_services(
         loopback=config.api.loopback,
         max_uploads=config.api.max_uploads,
     )
+
+
+def kept(chroma: Chroma) -> str:
+    """Return where sparse vectors are, for people."""
+    beside = "in the daemon's store, beside the collections"
+    if chroma.makes_sparse is None:
+        return f"{beside}; Chroma has not been asked for a sparse index yet, which sources that name a sparse model do"
+    if chroma.makes_sparse:
+        return f"{beside}, and in the collections of sources that name a sparse model, under its key"
+    return f"{beside}: this Chroma server has no sparse indexes"
+
+
+def queries_of(config: Config, api: Sequence[ApiServer], record: CollectionRecord) -> Queries | None:
+    """Return the embedding function a collection is to record, or None: none is wanted, or our address is not known."""
+    given = config.embedding
+    base = given.queries_url.rstrip("/") if given.queries_url else own_url(config, api)
+    if given.queries == "none" or base is None:
+        return None
+    key_variable = None if config.api.loopback else ANY_KEY
+    return Queries(given.queries, base + queries_path(record.target), record.embedding.model, key_variable)
+
+
+def warn_unrecorded(config: Config) -> None:
+    """Say so when collections cannot record an embedding function."""
+    given = config.embedding
+    if given.queries != "none" and given.queries_url is None and config.api.host in EVERYWHERE:
+        log.warning("queries.unrecorded", fix="set embedding.queries_url, or embedding.queries to none")
+
+
+def own_url(config: Config, api: Sequence[ApiServer]) -> str | None:
+    """Return the API's address for clients; None where it listens on all of the machine's."""
+    if config.api.host in EVERYWHERE:
+        return None
+    host, port = api[0].address
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def pace(syncer: Syncer, invocation_id: str) -> Pace | None:

@@ -88,8 +88,10 @@ class EmbeddingSection(Section):
     """0: every core this process may use."""
     models_dir: Path | None = None
     """Where GGUF files are looked for and downloaded to; by default `models` in the state folder."""
-    queries: Literal["huggingface", "none"] = "huggingface"
+    queries: Literal["huggingface", "ollama", "openai", "none"] = "huggingface"
     """The embedding function that collections record, so that any Chroma client can query them by text."""
+    queries_url: Annotated[str, Field(pattern=r"^https?://[^/@\s]+(/[^?#\s]*)?$")] | None = None
+    """Where clients reach this API, where that is not the address it listens on (a proxy, all addresses)."""
 
 
 class ModelSection(Section):
@@ -131,12 +133,6 @@ class FolderSection(Section):
 
 
 class WebSection(Section):
-    visibility_s: Annotated[int, Field(ge=1, le=43_200)] = 120
-    """How long a message stays hidden after each heartbeat; those of a killed daemon come back after it."""
-    allowed_endpoints: tuple[Annotated[str, Field(pattern=r"^https?://[^/?#@]+/?$")], ...] = ()
-    """What sources made through the network API may name as `endpoint_url` beside AWS; none by default."""
-    visibility_s: Annotated[int, Field(ge=1, le=43_200)] = 120
-    """How long a message stays hidden after each heartbeat; those of a killed daemon come back after it."""
     """How sites are crawled."""
 
     contact: str = ""
@@ -163,6 +159,10 @@ class S3Section(Section):
 
     queue_url: str | None = None
     """Where the events of sources arrive that name no queue of their own, such as those made through the API."""
+    visibility_s: Annotated[int, Field(ge=1, le=43_200)] = 120
+    """How long a message stays hidden after each heartbeat; those of a killed daemon come back after it."""
+    allowed_endpoints: tuple[Annotated[str, Field(pattern=r"^https?://[^/?#@]+/?$")], ...] = ()
+    """What sources made through the network API may name as `endpoint_url` beside AWS; none by default."""
 
 
 class SyncSection(Section):
@@ -201,6 +201,16 @@ class Config(Section):
         for kind, names in (("sources", [s.name for s in self.sources]), ("models", [m.name for m in self.models])):
             if twice := {name for name in names if names.count(name) > 1}:
                 raise ValueError(f"{kind}: the name {sorted(twice)[0]!r} is used twice; names must be unique")
+        return self
+
+    @model_validator(mode="after")
+    def reachable_queries(self) -> Config:
+        """Check that clients can show a token where one is needed: Ollama's cannot."""
+        if self.embedding.queries == "ollama" and not self.api.loopback and self.embedding.queries_url is None:
+            raise ValueError(
+                "embedding.queries 'ollama' cannot show a token, which api.host needs off loopback; use 'huggingface', or put "
+                "a proxy that adds it into embedding.queries_url"
+            )
         return self
 
     @property

@@ -23,6 +23,8 @@ import structlog
 
 EVENTS: Mapping[str, str] = {
     "sparse.refused": "a sparse model cannot be used; its reason",
+    "queries.refused": "a collection cannot record who embeds its queries; its reason",
+    "queries.unrecorded": "collections record no embedding function: it is not known where clients reach the API",
     "sparse.waiting": "sparse vectors cannot be made now; tried again",
     "sparse.filled": "sparse vectors of a collection are complete",
     "source.refused": "a source cannot be opened; its reason",
@@ -38,6 +40,7 @@ EVENTS: Mapping[str, str] = {
     "chroma.available": "Chroma answers again",
     "chroma.away": "Chroma stopped answering; work waits",
     "chroma.leftover": "a server left from an earlier run still uses the folder; ours waits for it",
+    "chroma.no_sparse": "the Chroma server has no sparse indexes; sparse vectors are kept beside its collections",
     "chroma.started": "our own Chroma server answers",
     "config.refused": "a changed configuration is wrong; the old one stays in force",
     "daemon.deadline_passed": "stopping took longer than allowed; the process ends now",

@@ -20,11 +20,13 @@ LAYERS = [
     {
         "syncd.pipeline.index",
         "syncd.pipeline.lineage",
+        "syncd.pipeline.recorder",
         "syncd.pipeline.parse",
         "syncd.pipeline.chunk",
         "syncd.pipeline.embed",
         "syncd.pipeline.sparse",
     },
+    {"syncd.pipeline.telling"},
     {"syncd.store", "syncd.chroma"},
     {"syncd.runtime"},
     {"syncd.log", "syncd.config"},

@@ -6,17 +6,23 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
+import structlog
 
 from syncd.chroma.connection import Connection
 from syncd.chroma.rows import WRITE_ROWS, ChromaSettings, CollectionCorrupt, Row, Rows, batches, checked, read_rows
-from syncd.errors import ConflictError, NotFoundError
+from syncd.chroma.shape import Queries, Shape, is_outdated, refuses_sparse
+from syncd.chroma.validate import Record
+from syncd.errors import ConflictError, NotFoundError, PermanentError
 from syncd.model import Scalar, Target
 
 if TYPE_CHECKING:
-    from syncd.chroma.transport import Collection
+    from syncd.chroma.transport import Collection, CollectionModel
 
 __all__ = ["Chroma", "ChromaSettings", "CollectionCorrupt", "Row", "Rows"]
 
+log = structlog.get_logger()
+
+PLAIN = Shape()
 _GET_IDS = 1000  # a local server fails at some 32,766 ("too many SQL variables"), Cloud at less
 
 
@@ -31,6 +37,8 @@ class Chroma(Connection):
     def __init__(self, settings: ChromaSettings) -> None:
         super().__init__(settings)
         self._writing = anyio.Semaphore(1)
+        self.makes_sparse: bool | None = None
+        """Whether the server makes sparse indexes; None until it was asked for one."""
 
     # --- databases ------------------------------------------------------------------------------------------------
 
@@ -51,30 +59,52 @@ class Chroma(Connection):
 
     # --- collections ----------------------------------------------------------------------------------------------
 
-    async def open_collection(self, target: Target, query_url: str | None = None) -> str:
-        """Make sure that the collection exists and return Chroma's id of it; a new one has cosine space. Twice is safe.
+    async def open_collection(self, target: Target, shape: Shape = PLAIN) -> str:
+        """Make sure that the collection exists and return Chroma's id of it; a new one has `shape`. Twice is safe.
 
-        `query_url` is recorded as the embedding function of a new one: an ordinary client's `query(query_texts=…)` posts
-        them there. Raises NotFoundError when the database does not exist.
+        One that is there keeps its schema; its recorded function follows `shape.queries`, see `record_queries`. Raises
+        NotFoundError when the database does not exist.
         """
-        from syncd.chroma.transport import embedding_server, handle
+        from syncd.chroma.transport import handle
 
+        async with self._writing:
+            model = await self._opened(target, shape)
+            self._handles[target] = handle(self._connected(), model)
+            await self._record(target, model, shape.queries)
+        return str(model.id)
+
+    async def record_queries(self, target: Target, queries: Queries) -> None:
+        """Let a collection that exists record `queries` as its embedding function. Twice is safe, and then costs a read.
+
+        A function of its owner's choice stays: only none, Chroma's default and ours at another address are replaced.
+        """
         api = self._connected()
-        configuration: Any = {"hnsw": {"space": "cosine"}}
-        if query_url is not None:
-            configuration["embedding_function"] = embedding_server(query_url)
         async with self._writing:
             model = await self._call(
-                target,
-                api.get_or_create_collection(
-                    target.collection,
-                    configuration=configuration,
-                    tenant=self.settings.tenant,
-                    database=target.database,
-                ),
+                target, api.get_collection(target.collection, self.settings.tenant, target.database)
             )
-        self._handles[target] = handle(api, model)
-        return str(model.id)
+            await self._record(target, model, queries)
+
+    async def _record(self, target: Target, model: CollectionModel, queries: Queries | None) -> None:
+        recorded = cast("Mapping[str, Any] | None", model.configuration_json.get("embedding_function"))
+        if queries is not None and is_outdated(recorded, queries, target):
+            await self._call(target, self._connected().record(target, self.settings.tenant, model.id, queries))
+
+    async def _opened(self, target: Target, shape: Shape) -> CollectionModel:
+        """Return the collection, with the sparse index it is to have where the server makes any."""
+        api, tenant = self._connected(), self.settings.tenant
+        if shape.sparse is not None and self.makes_sparse is not False:
+            try:
+                model = await self._call(target, api.open(target, tenant, shape, shape.sparse))
+            except PermanentError as error:
+                if not refuses_sparse(str(error)):
+                    raise
+                self.makes_sparse = False
+                log.info("chroma.no_sparse", reason=str(error))
+            else:
+                self.makes_sparse = True
+                return model
+        return await self._call(target, api.open(target, tenant, shape))
 
     async def collection_id(self, target: Target) -> str | None:
         """Return Chroma's id of the collection, or None when it does not exist."""
@@ -123,6 +153,8 @@ class Chroma(Connection):
         updates = checked(update_metadata, self.settings.limits, update=True)
         async with self._writing:
             collection = await self._collection(target)
+            with_sparse(collection, adds, add)
+            with_sparse(collection, updates, update_metadata)
             for start in range(0, len(delete_ids), WRITE_ROWS):
                 await self._call(target, collection.delete(ids=list(delete_ids[start : start + WRITE_ROWS])))
             for part in batches(add.documents):
@@ -213,3 +245,14 @@ class Chroma(Connection):
 
     async def _collection(self, target: Target) -> Collection:
         return self._handles.get(target) or await self._fresh(target)
+
+
+def with_sparse(collection: Collection, records: list[Record | None], rows: Rows) -> None:
+    """Put the sparse vectors of `rows` into their metadata, where the collection indexes them."""
+    from syncd.chroma.transport import sparse_value, takes_sparse
+
+    if not rows.sparse_key or not takes_sparse(collection, rows.sparse_key):
+        return
+    for number, vector in enumerate(rows.sparse):
+        if vector is not None and len(vector.indices):
+            records[number] = cast("Record", {**(records[number] or {}), rows.sparse_key: sparse_value(vector)})

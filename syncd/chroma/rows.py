@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from syncd.chroma.validate import CLOUD, LOCAL, Limits, Record, Value, check_document, check_id, check_metadata
 from syncd.errors import PermanentError
-from syncd.model import Metadata, Vectors
+from syncd.model import Metadata, SparseVector, Vectors
 
 WRITE_ROWS = 300
 """Chroma Cloud's limit; a local server is within 10 % of its best from here on."""
@@ -42,12 +42,17 @@ class ChromaSettings:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What to write, one entry per row. In an update, a metadata value of None removes the key."""
+    """What to write, one entry per row. In an update, a metadata value of None removes the key.
+
+    `sparse` vectors (None: it has none) go under `sparse_key` where the collection indexes them there, else nowhere.
+    """
 
     ids: Sequence[str]
     metadatas: Sequence[Mapping[str, Value]]
     documents: Sequence[str] = ()
     vectors: Vectors | Sequence[NDArray[np.float32]] = ()
+    sparse: Sequence[SparseVector | None] = ()
+    sparse_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,8 @@ class Row:
 def checked(rows: Rows, limits: Limits, *, update: bool = False) -> list[Record | None]:
     """Return the metadata of `rows` as Chroma takes it; None where nothing is left. Raises PermanentError, naming the row."""
     records: list[Record | None] = []
+    if rows.sparse_key:
+        limits = replace(limits, keys=limits.keys - 1)
     for row_id, metadata in zip(rows.ids, rows.metadatas, strict=True):
         check_id(row_id, limits)
         try:

@@ -13,12 +13,15 @@ from chromadb.api.async_fastapi import AsyncFastAPI
 from chromadb.api.models.AsyncCollection import (  # pyright: ignore[reportMissingTypeStubs] - not a package
     AsyncCollection as Collection,
 )
-from chromadb.api.types import EmbeddingFunction
+from chromadb.api.types import Schema
+from chromadb.base_types import SparseVector as ChromaSparse
 from chromadb.config import Settings, System
-from chromadb.utils.embedding_functions.huggingface_embedding_function import HuggingFaceEmbeddingServer
+from chromadb.types import Collection as CollectionModel
 from typing_extensions import override
 
+from syncd.chroma.shape import Queries, Shape, SparseIndex, configuration_of, function_of, has_sparse_index, schema_of
 from syncd.errors import ConflictError, NotFoundError, PermanentError, RetryableError, SyncdError
+from syncd.model import SparseVector, Target
 
 _CORRUPT = re.compile(r"hnsw (segment|index)|apply logs|pickle", re.IGNORECASE)
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -61,6 +64,27 @@ class Api(AsyncFastAPI):
             return orjson.loads(response.content)
         raise translated(response.status_code, response.text, response.headers)
 
+    async def open(
+        self, target: Target, tenant: str, shape: Shape, sparse: SparseIndex | None = None
+    ) -> CollectionModel:
+        """Return the collection, made with `shape` if it is not there; with `sparse`, by a schema that indexes it."""
+        body = {
+            "name": target.collection,
+            "metadata": None,
+            "configuration": None if sparse else configuration_of(shape),
+            "schema": schema_of(shape, sparse, Schema().serialize_to_json()) if sparse else None,
+            "get_or_create": True,
+        }
+        path = f"/tenants/{tenant}/databases/{target.database}/collections"
+        return CollectionModel.from_json(await self._make_request("post", path, json=body))
+
+    async def record(self, target: Target, tenant: str, collection_id: object, queries: Queries) -> None:
+        """Replace the function that a collection records for its queries."""
+        changes = {"hnsw": None, "spann": None, "embedding_function": function_of(queries)}
+        body = {"new_metadata": None, "new_name": None, "new_configuration": changes}
+        path = f"/tenants/{tenant}/databases/{target.database}/collections/{collection_id}"
+        await self._make_request("put", path, json=body)
+
     async def aclose(self) -> None:
         """Close the connections. Twice is safe."""
         if "_http" in self.__dict__:
@@ -91,22 +115,19 @@ class _Handle(Collection):
         return
 
 
-class _Recorded(HuggingFaceEmbeddingServer):
-    """Only ever written down: it has no HTTP client, and no key of the environment gets into the collection."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.api_key_env_var = None
-
-
 def handle(api: Api, model: Any) -> Collection:
     """Return the collection that `model` describes, without any embedding function: we bring our vectors."""
     return _Handle(client=api, model=model, embedding_function=None)
 
 
-def embedding_server(url: str) -> EmbeddingFunction[Any]:
-    """Return the embedding function to record in a collection so that its clients embed their queries at `url`."""
-    return _Recorded(url)
+def takes_sparse(collection: Collection, key: str) -> bool:
+    """Return whether the collection indexes sparse vectors under `key`."""
+    return has_sparse_index(collection._model.serialized_schema, key)  # pyright: ignore[reportPrivateUsage] - no other way
+
+
+def sparse_value(vector: SparseVector) -> ChromaSparse:
+    """Return a sparse vector as a metadata value."""
+    return ChromaSparse(indices=vector.indices.tolist(), values=vector.values.tolist())
 
 
 def translated(status: int, text: str, headers: Mapping[str, str]) -> SyncdError:

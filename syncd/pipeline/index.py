@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import anyio
 import structlog
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
-from syncd.chroma.client import Chroma, CollectionCorrupt, Rows
+from syncd.chroma.client import Chroma, CollectionCorrupt
+from syncd.chroma.shape import Queries
 from syncd.errors import NotFoundError, PermanentError, RetryableError
 from syncd.model import Embedding, Scalar, Target
+from syncd.pipeline.telling import Change, Rebuild, Tell, rows, shape_of, weight
 from syncd.runtime.mailbox import Envelope, Mailbox, settling
 from syncd.runtime.retry import Backoff
 from syncd.store import Store
 from syncd.store.documents import CollectionRecord
-from syncd.store.outbox import ChunkRow, Waiting
+from syncd.store.outbox import Waiting
 from syncd.store.staging import Removal, Replacement, Staged
 
 log = structlog.get_logger()
@@ -32,29 +33,19 @@ WRITE_SIZE = 300
 """Rows per write: Chroma Cloud's limit, and within the 100-300 that a local server takes fastest."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rebuild:
-    """Delete a collection and fill it again from the store."""
-
-    target: Target
-
-
-Change = Replacement | Removal | Rebuild
-
-
 class Index:
-    """The actor that owns all writes to Chroma. `query_url` gives the embedding URL a collection is to record, or None."""
+    """The actor that owns all writes to Chroma. `queries` gives the embedding function a collection is to record, or None."""
 
     name = "index"
 
     def __init__(
-        self, store: Store, chroma: Chroma, query_url: Callable[[Target], str | None], capacity: int = 64
+        self, store: Store, chroma: Chroma, queries: Callable[[CollectionRecord], Queries | None], capacity: int = 64
     ) -> None:
         self._store = store
         self._chroma = chroma
-        self._query_url = query_url
+        self._queries = queries
         self._opening = anyio.Lock()
-        self._targets: dict[int, Target] = {}
+        self._records: dict[int, CollectionRecord] = {}
         self.mailbox: Mailbox[Change, Staged] = Mailbox("index", capacity)
 
     async def open(self, target: Target, embedding: Embedding) -> CollectionRecord:
@@ -65,13 +56,13 @@ class Index:
         """
         async with self._opening:
             record = await self._store.documents.collection(target, embedding)
-            chroma_id = await self._chroma.open_collection(target, self._query_url(target))
+            chroma_id = await self._chroma.open_collection(target, shape_of(record, self._queries(record)))
             if record.chroma_id not in (None, chroma_id) and record.rebuilding is None:
                 log.warning("index.collection_replaced", collection=target.collection)
                 await self._store.documents.forget(record.id)
             if record.chroma_id != chroma_id:
                 await self._store.documents.set_chroma_id(record.id, chroma_id)
-            self._targets[record.id] = target
+            self._records[record.id] = record
             return record
 
     async def apply(self, change: Replacement | Removal) -> Staged:
@@ -80,6 +71,10 @@ class Index:
         Raises PermanentError when the change is refused (nothing happened), RetryableError when the collection vanished.
         """
         return await self.mailbox.ask(change)
+
+    async def tell(self, collection_id: int, chunk_ids: Sequence[str]) -> None:
+        """Make Chroma agree about ids that somebody else put into the outbox. Waits while Chroma is away; twice is safe."""
+        await self.mailbox.ask(Tell(collection_id, chunk_ids))
 
     async def rebuild(self, target: Target) -> int:
         """Recreate a collection from the store, without fetching or embedding anything; return its chunks. Waits for it.
@@ -95,13 +90,16 @@ class Index:
         while True:
             envelopes = await self.mailbox.take_many(WRITE_SIZE, weight=weight)
             with settling(envelopes):
-                await self._serve([e for e in envelopes if not isinstance(e.message, Rebuild)])
+                await self._serve([e for e in envelopes if not isinstance(e.message, Rebuild | Tell)])
                 for envelope in envelopes:
                     if isinstance(envelope.message, Rebuild):
                         await self._serve_rebuild(envelope)
+                    elif isinstance(envelope.message, Tell):
+                        staged = Staged(envelope.message.collection_id, chunk_ids=envelope.message.chunk_ids)
+                        await self._project([(envelope, staged)])
 
     async def _serve(self, envelopes: Sequence[Envelope[Change, Staged]]) -> None:
-        changes = [envelope.message for envelope in envelopes if not isinstance(envelope.message, Rebuild)]
+        changes = [envelope.message for envelope in envelopes if not isinstance(envelope.message, Rebuild | Tell)]
         if not changes:
             return
         try:
@@ -143,7 +141,7 @@ class Index:
 
     async def _mend(self, group: Sequence[tuple[Envelope[Change, Staged], Staged]], error: CollectionCorrupt) -> None:
         """Fill a collection anew whose index files Chroma cannot read any more; the store has everything that is in it."""
-        target = self._targets[group[0][1].collection_id]
+        target = self._records[group[0][1].collection_id].target
         log.error("index.corrupt", collection=target.collection, reason=str(error))
         record = await self._store.documents.find(target)
         assert record is not None
@@ -159,7 +157,9 @@ class Index:
     async def _withdraw(self, envelope: Envelope[Change, Staged], error: PermanentError) -> None:
         """Take back a document that Chroma refuses, so that it does not stand in everybody's way."""
         change = envelope.message
-        assert isinstance(change, Replacement | Removal)
+        if not isinstance(change, Replacement | Removal):
+            envelope.reply.fail(error)
+            return
         removal = Removal(
             change.collection_id, change.source_id, change.key, change.version, change.fingerprint, "failed", str(error)
         )
@@ -169,23 +169,23 @@ class Index:
 
     async def _tell(self, collection_id: int, chunk_ids: Sequence[str]) -> None:
         """Make Chroma agree with the store about these ids and clear them from the outbox; waits while Chroma is away."""
-        target = self._targets[collection_id]
+        record = self._records[collection_id]
         for start in range(0, len(chunk_ids), WRITE_SIZE):
             some = chunk_ids[start : start + WRITE_SIZE]
             waiting = await self._store.outbox.waiting(collection_id, some)
-            await self._write(target, waiting)
+            await self._write(record, waiting)
             await self._store.outbox.clear(collection_id, some)
 
-    async def _write(self, target: Target, waiting: Sequence[Waiting]) -> None:
+    async def _write(self, record: CollectionRecord, waiting: Sequence[Waiting]) -> None:
         deletes = [entry.chunk_id for entry in waiting if entry.op in ("delete", "replace")]
         adds = [entry.row for entry in waiting if entry.row and entry.op in ("add", "replace")]
         updates = [entry.row for entry in waiting if entry.row and entry.op == "update"]
         backoff, failures = Backoff(cap_s=15.0), 0
         while True:
             try:
-                return await self._chroma.write(target, deletes, rows(adds), rows(updates))
+                return await self._chroma.write(record.target, deletes, rows(record, adds), rows(record, updates))
             except RetryableError as error:
-                log.warning("index.waiting", collection=target.collection, reason=str(error))
+                log.warning("index.waiting", collection=record.target.collection, reason=str(error))
                 # The write may have been applied in part: what is to be added is replaced from now on.
                 deletes = [entry.chunk_id for entry in waiting if entry.op != "update"]
                 failures += 1
@@ -195,7 +195,7 @@ class Index:
     async def _recover(self) -> None:
         """Finish what a crash cut off: half-filled collections first, then every id left in the outbox."""
         records = await self._store.documents.collections()
-        self._targets.update({record.id: record.target for record in records})
+        self._records.update({record.id: record for record in records})
         for record in records:
             if record.rebuilding is not None:
                 await self._fill_anew(record)
@@ -246,30 +246,15 @@ class Index:
         await self._chroma.available()
         metadata = await self._begin_rebuild(record)
         await self._chroma.delete_collection(record.target)
-        chroma_id = await self._chroma.open_collection(record.target, self._query_url(record.target))
-        self._targets[record.id] = record.target
+        chroma_id = await self._chroma.open_collection(record.target, shape_of(record, self._queries(record)))
+        self._records[record.id] = record
         written = 0
         async for page in self._store.outbox.rows(record.id, WRITE_SIZE):
             entries = [Waiting(row.id, "add", row) for row in page]
-            await self._write(record.target, entries)
+            await self._write(record, entries)
             written += len(page)
         if metadata:
             await self._chroma.set_metadata(record.target, metadata)
         await self._store.documents.end_rebuild(record.id, chroma_id)
         log.info("index.rebuilt", collection=record.target.collection, chunks=written)
         return written
-
-
-def weight(change: Change) -> int:
-    """Return how many rows a change may write, so that a batch fills one write."""
-    return max(1, len(change.chunks)) if isinstance(change, Replacement) else 1
-
-
-def rows(chunks: Sequence[ChunkRow]) -> Rows:
-    """Return chunks as the client's columns."""
-    return Rows(
-        ids=[row.id for row in chunks],
-        documents=[row.text for row in chunks],
-        metadatas=[row.metadata for row in chunks],
-        vectors=[row.vector for row in chunks],
-    )

@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from syncd.model import SparseVector
 from syncd.store.database import Database
+from syncd.store.postings import unpacked
 
 SELECT_ROWS = (
-    "SELECT d.prefix || '-' || c.number, c.text, c.metadata, v.vector FROM chunks c "
+    "SELECT d.prefix || '-' || c.number, c.text, c.metadata, v.vector, p.vector FROM chunks c "
     "JOIN documents d ON d.id = c.document_id JOIN vectors v ON v.key = c.vector_key "
+    "LEFT JOIN postings p ON p.document_id = c.document_id AND p.number = c.number "
 )
 
 
@@ -27,6 +30,7 @@ class ChunkRow:
     text: str
     metadata: dict[str, Any]
     vector: NDArray[np.float32]
+    sparse: SparseVector | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +54,15 @@ class Outbox:
         def query(connection: sqlite3.Connection) -> list[Waiting]:
             marks = ", ".join("?" * len(chunk_ids))
             entries = connection.execute(
-                "SELECT o.chunk_id, o.op, c.text, c.metadata, v.vector FROM outbox o "
+                "SELECT o.chunk_id, o.op, c.text, c.metadata, v.vector, p.vector FROM outbox o "
                 "LEFT JOIN chunks c ON c.document_id = o.document_id AND c.number = o.number "
+                "LEFT JOIN postings p ON p.document_id = o.document_id AND p.number = o.number "
                 f"LEFT JOIN vectors v ON v.key = c.vector_key WHERE o.collection_id = ? AND o.chunk_id IN ({marks})",
                 (collection_id, *chunk_ids),
             )
             return [
-                Waiting(chunk_id, op, None if text is None else chunk_row(chunk_id, text, metadata, vector))
-                for chunk_id, op, text, metadata, vector in entries
+                Waiting(chunk_id, op, None if text is None else chunk_row(chunk_id, text, *values))
+                for chunk_id, op, text, *values in entries
             ]
 
         return await self._db.read(query)
@@ -98,6 +103,7 @@ class Outbox:
             after = (page[-1][0], page[-1][1])
 
 
-def chunk_row(chunk_id: str, text: str, metadata: str, vector: bytes) -> ChunkRow:
+def chunk_row(chunk_id: str, text: str, metadata: str, vector: bytes, sparse: bytes | None) -> ChunkRow:
     """Build a ChunkRow from stored columns."""
-    return ChunkRow(chunk_id, text, json.loads(metadata), np.frombuffer(vector, dtype="<f4"))
+    row_sparse = None if sparse is None else unpacked(sparse)
+    return ChunkRow(chunk_id, text, json.loads(metadata), np.frombuffer(vector, dtype="<f4"), row_sparse)

@@ -113,14 +113,38 @@ class Postings:
         values = (collection_id, *after, limit)
         return await self._db.read(lambda c: [Unposted(*row) for row in c.execute(statement, values)])
 
-    async def fill(self, collection_id: int, model: str, rows: Sequence[tuple[Unposted, bytes]]) -> None:
-        """Add postings of chunks that still have the text they were made from. Twice is safe."""
+    async def fill(
+        self, collection_id: int, model: str, rows: Sequence[tuple[Unposted, bytes]], *, tell: bool
+    ) -> Sequence[str]:
+        """Add postings of chunks that still have the text they were made from. Twice is safe.
+
+        `tell`: put the chunks into the outbox too, for Chroma to hear of; their ids are returned.
+        """
         statement = (
             "INSERT OR IGNORE INTO postings (collection_id, document_id, number, model, vector) "
             "SELECT ?, document_id, number, ?, ? FROM chunks WHERE document_id = ? AND number = ? AND context || text = ?"
         )
         values = [(collection_id, model, vector, u.document_id, u.number, u.text) for u, vector in rows]
-        await self._db.write(lambda c: c.executemany(statement, values))
+
+        def transaction(connection: sqlite3.Connection) -> list[str]:
+            connection.executemany(statement, values)
+            return [i for u, _ in rows for i in tell_of(connection, collection_id, u)] if tell else []
+
+        return await self._db.write(transaction)
+
+
+def tell_of(connection: sqlite3.Connection, collection_id: int, chunk: Unposted) -> list[str]:
+    """Put a chunk into the outbox within the caller's transaction, unless it waits there already; return its id, if any."""
+    found = connection.execute(
+        "SELECT d.prefix || '-' || c.number FROM chunks c JOIN documents d ON d.id = c.document_id "
+        "WHERE c.document_id = ? AND c.number = ?",
+        (chunk.document_id, chunk.number),
+    ).fetchall()
+    connection.executemany(
+        "INSERT OR IGNORE INTO outbox VALUES (?, ?, 'update', ?, ?)",
+        [(collection_id, chunk_id, chunk.document_id, chunk.number) for (chunk_id,) in found],
+    )
+    return [chunk_id for (chunk_id,) in found]
 
 
 def read_changes(connection: sqlite3.Connection, collection_id: int, model: str, seen: Seen) -> PostingChanges:
@@ -149,3 +173,9 @@ def packed(vector: SparseVector) -> bytes:
     pairs = np.empty(len(vector.indices), PAIR)
     pairs["term"], pairs["weight"] = vector.indices, vector.values
     return pairs.tobytes()
+
+
+def unpacked(vector: bytes) -> SparseVector:
+    """Return a stored vector."""
+    pairs = np.frombuffer(vector, PAIR)
+    return SparseVector(pairs["term"].astype(np.uint32), pairs["weight"].astype(np.float64))

@@ -8,6 +8,7 @@ import pytest
 from syncd.chroma.client import Chroma, ChromaSettings, Rows
 from syncd.chroma.rows import WRITE_ROWS
 from syncd.chroma.server import free_port
+from syncd.chroma.shape import Queries, Shape
 from syncd.errors import NotFoundError, PermanentError, RetryableError
 from syncd.model import Target
 
@@ -165,10 +166,10 @@ async def test_a_server_that_never_answers_is_given_up_after_the_time_limit():
 
 async def test_a_collection_can_record_where_its_queries_are_embedded(chroma, fresh_name):
     target = Target("default_database", fresh_name)
-    await chroma.open_collection(target, "http://127.0.0.1:9/v1/embed-query")
+    await chroma.open_collection(target, Shape(Queries("huggingface", "http://127.0.0.1:9/v1")))
     import chromadb
 
     client = await chromadb.AsyncHttpClient(chroma.settings.host, chroma.settings.port)
     recorded = (await client.get_collection(fresh_name)).configuration_json["embedding_function"]
     assert recorded["name"] == "huggingface_server"
-    assert recorded["config"]["url"] == "http://127.0.0.1:9/v1/embed-query"
+    assert recorded["config"]["url"] == "http://127.0.0.1:9/v1/query"

@@ -121,7 +121,7 @@ async def test_acknowledging_first_is_caught(tmp_path, chroma_server, monkeypatc
         waiting = await self._store.outbox.waiting(collection_id, chunk_ids)
         await self._store.outbox.clear(collection_id, chunk_ids)
         if waiting:
-            await self._write(self._targets[collection_id], waiting)
+            await self._write(self._records[collection_id], waiting)
 
     monkeypatch.setattr(Index, "_tell", tell_after_clearing)
     assert await first_difference(tmp_path, chroma_server) is not None

@@ -103,7 +103,7 @@ async def running(state: Path, server, prepare=lambda parts: None) -> AsyncItera
             async def get(_name: str) -> HashEmbedder:
                 return embedder
 
-            index = Index(store, chroma, lambda _target: None)
+            index = Index(store, chroma, lambda _record: None)
             ingester = Ingester(store, index, parser, InlineSplitter(), get, Poster(store, SparseModels()).posted)
             parts = Parts(store, chroma, index, embedder, Mailbox("ingest", 4))
             prepare(parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
 import structlog
@@ -23,13 +24,19 @@ RETRY_S = 60.0
 
 
 class SparseFiller:
-    """An actor: after a start, brings every collection's sparse vectors in line with its model, then rests."""
+    """An actor: after a start, brings every collection's sparse vectors in line with its model, then rests.
+
+    `tell` makes Chroma agree about chunks of a collection that may hold its sparse vectors: see Index.tell.
+    """
 
     name = "sparse"
 
-    def __init__(self, store: Store, models: SparseModels) -> None:
+    def __init__(
+        self, store: Store, models: SparseModels, tell: Callable[[int, Sequence[str]], Awaitable[None]]
+    ) -> None:
         self._store = store
         self._models = models
+        self._tell = tell
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Fill all collections; what a model that is away leaves undone is tried again. Cut off anywhere, it goes on."""
@@ -59,7 +66,11 @@ class SparseFiller:
         filled, after = 0, (0, -1)
         while rows := await postings.unposted(record.id, after, PAGE_CHUNKS):
             vectors = await encoder.encode([row.text for row in rows], "document")
-            await postings.fill(record.id, encoder.fingerprint, list(zip(rows, map(packed, vectors), strict=True)))
+            found = list(zip(rows, map(packed, vectors), strict=True))
+            # Only a model that the source names has a key in the collection.
+            tell = record.embedding.sparse_model is not None
+            if ids := await postings.fill(record.id, encoder.fingerprint, found, tell=tell):
+                await self._tell(record.id, ids)
             filled, after = filled + len(rows), (rows[-1].document_id, rows[-1].number)
         if dropped or filled:
             log.info("sparse.filled", collection=record.target.collection, model=encoder.model, chunks=filled)

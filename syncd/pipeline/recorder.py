@@ -1,0 +1,60 @@
+"""Keeps what collections record about their queries up to date: the daemon's address may differ after a start."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import anyio
+import structlog
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskStatus
+
+from syncd.chroma.client import Chroma
+from syncd.chroma.shape import Queries
+from syncd.errors import NotFoundError, PermanentError, RetryableError
+from syncd.store import Store
+from syncd.store.documents import CollectionRecord
+
+log = structlog.get_logger()
+
+RETRY_S = 60.0
+
+
+class QueryRecorder:
+    """An actor: after a start, lets every collection syncd writes record where its queries are embedded, then rests.
+
+    `queries` says what a collection is to record; None leaves it as it is.
+    """
+
+    name = "queries"
+
+    def __init__(self, store: Store, chroma: Chroma, queries: Callable[[CollectionRecord], Queries | None]) -> None:
+        self._store = store
+        self._chroma = chroma
+        self._queries = queries
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Record once Chroma answers; cut off anywhere, the next start does it."""
+        task_status.started()
+        while True:
+            await self._chroma.available()
+            done = await self.record_all()
+            await anyio.sleep(math.inf if done else RETRY_S)
+
+    async def record_all(self) -> bool:
+        """Look at every collection once; return whether nothing is left for later."""
+        done = True
+        for record in await self._store.documents.collections():
+            queries = self._queries(record)
+            if queries is None or record.rebuilding is not None:
+                continue
+            try:
+                await self._chroma.record_queries(record.target, queries)
+            except NotFoundError:
+                continue
+            except RetryableError:
+                done = False
+            except PermanentError as error:
+                log.warning("queries.refused", collection=record.target.collection, reason=str(error))
+        return done
