@@ -115,7 +115,7 @@ class _Walker:
             return "heading", gfm.heading(level + self._shift if level else 1, text), boxes
         if marker := self._styles.marker(properties):
             depth, sign = marker
-            return "list", _item(depth, sign, text), boxes
+            return "list", _item(depth, sign, gfm.ticked(text)), boxes
         if text.startswith(("[x] ", "[ ] ")):
             return "list", _item(0, "-", text), boxes
         if self._styles.is_quote(properties):
@@ -205,4 +205,4 @@ def _closed(mode: str, held: Iterable[str]) -> Iterator[str]:
     elif mode == "quote":
         yield "\n>\n".join("> " + line.replace("\n", "\n> ") for line in lines)
     else:
-        yield "\n".join(lines)
+        yield gfm.items(lines)

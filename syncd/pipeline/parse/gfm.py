@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from textwrap import dedent
 
 _BREAK = re.compile(r"\s*\n\s*")
-_BLOCK_START = re.compile(r"^(\s*)([#>]|[-+*](?=\s)|\d{1,9}[.)](?=\s))")
+_BLOCK_START = re.compile(r"^(\s*\d{0,9})([#>]|[-+*](?=\s)|(?<=\d)[.)](?=\s))")
+_BOXES = (("☐", "[ ]"), ("☑", "[x]"), ("☒", "[x]"))
 
 
 def cell(text: str) -> str:
@@ -32,16 +34,25 @@ def heading(level: int, text: str) -> str:
 
 def paragraph(text: str) -> str:
     """Return `text` as a paragraph that no Markdown reader takes for another block."""
-    text = text.strip()
-    return _BLOCK_START.sub(r"\1\\\2", text) if _BLOCK_START.match(text) else text
+    return _BLOCK_START.sub(r"\1\\\2", text.strip())
+
+
+def ticked(text: str) -> str:
+    """Return the text of a list item, a box drawn at its start as that of a task list."""
+    return next((tick + text[1:] for box, tick in _BOXES if text.startswith(box + " ")), text)
 
 
 def item(text: str, depth: int, number: int | None) -> str:
     """Return one list item at `depth` (0 outermost); `number` None is a bullet. Its other lines are indented with it."""
     marker = "-" if number is None else f"{number}."
     indent = "    " * depth
-    body = text.strip().replace("\n", "\n" + indent + " " * (len(marker) + 1))
+    body = ticked(text.strip()).replace("\n", "\n" + indent + " " * (len(marker) + 1))
     return f"{indent}{marker} {body}"
+
+
+def items(lines: Iterable[str]) -> str:
+    """Return list items as one block that begins at the margin: elsewhere Markdown takes them for code."""
+    return dedent("\n".join(lines)).lstrip(" ")
 
 
 def picture(alt: str) -> str:

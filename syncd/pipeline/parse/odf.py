@@ -142,7 +142,7 @@ class _Walker:
             yield "> " + text.replace("\n", "\n> ") if quoted and text.strip() else gfm.paragraph(text)
             yield from frames
         elif child.tag == TEXT + "list":
-            yield "\n".join(self._list(child, 0, child.get(TEXT + "style-name", "")))
+            yield gfm.items(self._list(child, 0, child.get(TEXT + "style-name", "")))
         elif child.tag == _TABLE + "table":
             yield self._table(child)
         elif child.tag in _CONTAINERS:

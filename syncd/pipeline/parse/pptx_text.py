@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
+from itertools import groupby
+from typing import Literal
 from xml.etree.ElementTree import Element
 
 from syncd.pipeline.parse import gfm
@@ -12,8 +15,10 @@ A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
 R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
 
-Line = tuple[tuple[int, bool] | None, str]
-"""(depth, numbered) of a list item or None, and its text."""
+Line = tuple[tuple[int, bool] | Literal["code"] | None, str]
+"""(depth, numbered) of a list item, 'code' where all of it is set in a typewriter's letters, or None; and its text."""
+
+_TYPEWRITER = re.compile(r"mono|courier|consolas|menlo|source code|lucida console|fira code", re.I)
 
 
 def placeholder(shape: Element) -> tuple[str | None, str]:
@@ -38,7 +43,10 @@ class Bullets:
             properties = paragraph.find(A + "pPr")
             depth = int(properties.get("lvl", "0")) if properties is not None else 0
             numbered = self._kind(properties, body, shape, depth)
-            yield (None if numbered is None else (depth, numbered)), text.strip()
+            if numbered is None and shape is not None and _is_typed(paragraph):
+                yield "code", text.rstrip()
+            else:
+                yield (None if numbered is None else (depth, numbered)), text.strip()
 
     def _kind(self, properties: Element | None, body: Element, shape: Element | None, depth: int) -> bool | None:
         """Return whether the paragraph is numbered (True), has a bullet (False) or neither (None)."""
@@ -72,6 +80,13 @@ class Bullets:
             yield self._master.find(f"{P}txStyles/{P}bodyStyle/{level}")
 
 
+def _is_typed(paragraph: Element) -> bool:
+    """Return whether all text of a paragraph is in a typeface whose letters are equally wide."""
+    runs = [run for run in paragraph.iter(A + "r") if (run.findtext(A + "t") or "").strip()]
+    faces = [run.find(f"{A}rPr/{A}latin") for run in runs]
+    return bool(runs) and all(face is not None and _TYPEWRITER.search(face.get("typeface", "")) for face in faces)
+
+
 def paragraph_text(paragraph: Element) -> str:
     """Return a paragraph's inline Markdown: text, line breaks, equations."""
     out: list[str] = []
@@ -86,19 +101,21 @@ def paragraph_text(paragraph: Element) -> str:
 
 
 def paragraphs(lines: Iterable[Line]) -> Iterator[str]:
-    """Yield blocks: paragraphs alone, runs of list items together."""
-    held: list[str] = []
+    """Yield blocks: paragraphs alone, runs of list items together, and so lines of code."""
+    for kind, run in groupby(lines, key=lambda line: line[0] if line[0] in (None, "code") else "list"):
+        if kind == "code":
+            yield "```\n" + "\n".join(text for _, text in run) + "\n```"
+        elif kind is None:
+            yield from (gfm.paragraph(text) for _, text in run)
+        else:
+            yield gfm.items(_items(run))
+
+
+def _items(lines: Iterable[Line]) -> Iterator[str]:
     counts: dict[int, int] = {}
     for item, text in lines:
-        if item is None:
-            if held:
-                yield "\n".join(held)
-            held, counts = [], {}
-            yield gfm.paragraph(text)
-            continue
-        depth, numbered = item
-        counts = {level: count for level, count in counts.items() if level <= depth}
-        counts[depth] = counts.get(depth, 0) + 1 if numbered else 0
-        held.append(gfm.item(text, depth, counts[depth] if numbered else None))
-    if held:
-        yield "\n".join(held)
+        if isinstance(item, tuple):
+            depth, numbered = item
+            counts = {level: count for level, count in counts.items() if level <= depth}
+            counts[depth] = counts.get(depth, 0) + 1 if numbered else 0
+            yield gfm.item(text, depth, counts[depth] if numbered else None)

@@ -22,6 +22,13 @@ async def test_a_slide_has_title_bullets_and_notes_on_its_page(pool: ParserPool)
     }
 
 
+async def test_lines_in_typewriter_letters_are_code(pool: ParserPool) -> None:
+    face = '<a:rPr><a:latin typeface="Courier New"/></a:rPr>'
+    runs = "".join(f"<a:p><a:r>{face}<a:t>{line}</a:t></a:r></a:p>" for line in ("if x:", "    # why"))
+    body = shape("before").replace("</p:txBody>", runs + "</p:txBody>")
+    assert await text_of(pool, pptx([body]), "a.pptx") == "before\n\n```\nif x:\n    # why\n```\n\n"
+
+
 async def test_tables_on_slides_repeat_merged_cells(pool: ParserPool) -> None:
     def cell(text: str, extra: str = "") -> str:
         return f"<a:tc {extra}><a:txBody><a:p><a:r><a:t>{text}</a:t></a:r></a:p></a:txBody></a:tc>"

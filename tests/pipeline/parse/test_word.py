@@ -34,6 +34,16 @@ async def test_lists_are_nested_and_numbered(pool: ParserPool) -> None:
     assert await text_of(pool, docx(body), "a.docx") == "- one\n    - in one\n\nThen:\n\n1. first\n2. second\n\n"
 
 
+async def test_a_list_that_begins_deeper_stands_at_the_margin_and_drawn_boxes_are_tasks(pool: ParserPool) -> None:
+    body = paragraph("☐ later", number=(1, 1)) + paragraph("☒ done", number=(1, 1))
+    assert await text_of(pool, docx(body), "a.docx") == "- [ ] later\n- [x] done\n\n"
+
+
+async def test_text_that_looks_like_another_block_stays_a_paragraph(pool: ParserPool) -> None:
+    body = paragraph("1. January") + paragraph("# 5") + paragraph("- minus") + paragraph("1.5 l")
+    assert await text_of(pool, docx(body), "a.docx") == "1\\. January\n\n\\# 5\n\n\\- minus\n\n1.5 l\n\n"
+
+
 async def test_runs_become_bold_italic_struck_and_linked(pool: ParserPool) -> None:
     inner = (
         "<w:r><w:rPr><w:b/></w:rPr><w:t>bo</w:t></w:r><w:r><w:rPr><w:b/></w:rPr><w:t>ld</w:t></w:r>"
