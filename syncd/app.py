@@ -15,7 +15,7 @@ import structlog
 
 from syncd import __version__
 from syncd.api import ApiServer, create_app, orphans
-from syncd.app_models import catalog_of, engine_options, sparse_loaders
+from syncd.app_models import catalog_of, engine_options, servers_by_model, sparse_loaders
 from syncd.app_services import make_services, queries_of, warn_unrecorded
 from syncd.chroma.client import Chroma, ChromaSettings
 from syncd.chroma.server import ChromaServer
@@ -73,7 +73,7 @@ class Daemon:
 
 
 async def serve(config: Config, reload: Callable[[], Config], ready: Callable[[Daemon], None] = lambda _: None) -> int:
-    """Run the daemon until it is told to stop and return its exit status. Raises ConfigError before anything runs."""
+    """Run the daemon until it is told to stop and return its exit status. Raises ConfigError when it cannot run like this."""
     register_secrets(config)
     with state_folder(config.state_folder) as state:
         notifier = Notifier()
@@ -94,6 +94,8 @@ async def serve(config: Config, reload: Callable[[], Config], ready: Callable[[D
                     ready(daemon)
                     await anyio.sleep_forever()
             except EscalatedError as error:
+                if isinstance(error.__cause__, ConfigError):
+                    raise error.__cause__ from None
                 log.critical("daemon.gave_up", reason=str(error.__cause__ or error))
                 return 1
     return 0
@@ -114,7 +116,11 @@ async def assembled(config: Config, state: Path, notifier: Notifier) -> AsyncGen
         models = Supervisor("models", max_restarts=10)
         catalog = catalog_of(config)
         embedders = Embedders(
-            catalog, config.embedding.models_dir or state / "models", partial(engine_options, config), models
+            catalog,
+            config.embedding.models_dir or state / "models",
+            partial(engine_options, config),
+            models,
+            servers_by_model(config, catalog),
         )
         parsers = await stack.enter_async_context(ParserPool(frozenset(CODE_SUFFIXES)))
         chunkers = ChunkerPool()

@@ -7,10 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from syncd.config import Config, ModelSection
+from syncd.config import Config
+from syncd.config_models import ModelSection, ServerTable
 from syncd.errors import ConfigError
+from syncd.log import register_secret
 from syncd.pipeline.embed.catalog import BUILT_IN, Catalog, Model, ModelFile
 from syncd.pipeline.embed.embedder import EngineOptions
+from syncd.pipeline.embed.servers import Server
 from syncd.pipeline.sparse.catalog import Loader
 from syncd.pipeline.sparse.splade import FOLDER as SPLADE_FOLDER
 from syncd.pipeline.sparse.splade import SPLADE, load_splade, present
@@ -18,8 +21,46 @@ from syncd.pipeline.sparse.splade import SPLADE, load_splade, present
 
 def engine_options(config: Config, name: str) -> EngineOptions:
     """Return how a model runs on this machine."""
-    path = next((model.path for model in config.models if model.name == name), None)
-    return EngineOptions(path=path, device=config.embedding.device, threads=config.embedding.threads)
+    given, own = config.embedding, next((model for model in config.models if model.name == name), None)
+    return EngineOptions(
+        quantisation=own.quantisation if own else None,
+        path=own.path if own else None,
+        device=given.device,
+        devices=given.devices,
+        runtime=given.runtime,
+        threads=given.threads,
+        batch_tokens=given.batch_tokens,
+    )
+
+
+def servers_by_model(config: Config, catalog: Catalog) -> dict[str, list[Server]]:
+    """Return the servers that compute models in place of this machine, by the models' names.
+
+    Raises ConfigError for a key that is missing, a model nobody knows and a server that is named twice.
+    """
+    found: dict[str, list[Server]] = {}
+    for given in config.embedding.servers:
+        name = given.model or config.embedding.default_model
+        if name not in catalog.names():
+            raise ConfigError(
+                f"embedding.servers: unknown model {name!r}; known are {', '.join(catalog.names())}, add yours to [[models]]"
+            )
+        servers = found.setdefault(name, [])
+        if any(server.url == given.url for server in servers):
+            raise ConfigError(
+                f"embedding.servers: {given.url} is named twice for {name}; raise its max_in_flight instead"
+            )
+        servers.append(server_of(given, name))
+    return found
+
+
+def server_of(given: ServerTable, name: str) -> Server:
+    """Return how one server is spoken to."""
+    key = given.key()
+    if key is not None:
+        register_secret(key)
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    return Server(given.url, given.kind, given.served_as or name, headers, given.max_in_flight)
 
 
 def sparse_loaders(config: Config, state: Path) -> dict[str, Loader]:

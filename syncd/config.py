@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
+from syncd.config_models import EmbeddingSection, ModelSection
 from syncd.config_sources import DeclaredSource
 from syncd.errors import ConfigError
 
@@ -79,35 +80,6 @@ class ChromaSection(Section):
         return self
 
 
-class EmbeddingSection(Section):
-    """How vectors are made on this machine."""
-
-    default_model: str = "Qwen/Qwen3-Embedding-0.6B"
-    device: Literal["auto", "cpu", "cuda", "metal", "vulkan"] = "auto"
-    threads: Annotated[int, Field(ge=0, le=1024)] = 0
-    """0: every core this process may use."""
-    models_dir: Path | None = None
-    """Where GGUF files are looked for and downloaded to; by default `models` in the state folder."""
-    queries: Literal["huggingface", "ollama", "openai", "none"] = "huggingface"
-    """The embedding function that collections record, so that any Chroma client can query them by text."""
-    queries_url: Annotated[str, Field(pattern=r"^https?://[^/@\s]+(/[^?#\s]*)?$")] | None = None
-    """Where clients reach this API, where that is not the address it listens on (a proxy, all addresses)."""
-
-
-class ModelSection(Section):
-    """A model of your own, or another file for a known one."""
-
-    name: str
-    path: Path | None = None
-    url: str | None = None
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
-    pooling: Literal["last", "mean", "cls"] | None = None
-    dimensions: Annotated[int, Field(ge=1, le=65536)] | None = None
-    max_tokens: Annotated[int, Field(ge=16, le=131072)] | None = None
-    document_prompt: str | None = None
-    query_prompt: str | None = None
-
-
 class GithubAppSection(Section):
     """A GitHub App that reads private repositories."""
 
@@ -169,7 +141,7 @@ class SyncSection(Section):
     """How much goes on at once, and when to hold back."""
 
     runs: Count = 4
-    ingesters: Count = 16
+    ingesters: Count = 64
     max_text_in_flight_bytes: Annotated[int, Field(ge=1 << 20)] = 64 << 20
     delete_guard_share: Annotated[float, Field(ge=0, le=1)] = 0.5
     delete_guard_minimum: Annotated[int, Field(ge=0)] = 20

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from syncd.app_models import catalog_of, servers_by_model
 from syncd.config import Config, load_config
 from syncd.errors import ConfigError
 
@@ -50,6 +51,9 @@ def test_the_commented_examples_are_valid_too(tmp_path):
         ("[[sources]]\nname = 'a'\ntype = 'folder'\npath = '.'\ncollection = 'UPPER'", "collection = 'UPPER'"),
         ("[[sources]]\nname = 'a'\ntype = 'github'\nrepository = '--x'\ncollection = 'abc'", "repository = '--x'"),
         ("stop_deadline_s = 0", "stop_deadline_s = 0"),
+        ("[[embedding.servers]]\nurl = 'gpu-1:8080'", "embedding.servers.0.url = 'gpu-1:8080'"),
+        ("[[embedding.servers]]\nurl = 'http://a'\napi_key = 'k'\napi_key_env = 'K'", "give one of api_key"),
+        ("[[embedding.servers]]\nurl = 'http://a'\napi_key_env = 'SYNCD_KEY'", "api_key_env = 'SYNCD_KEY'"),
         ("not toml", "not valid TOML"),
     ],
 )
@@ -59,6 +63,46 @@ def test_a_mistake_is_named_with_key_value_and_file(tmp_path, text, said):
     assert said in str(error.value)
     assert "syncd.toml" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_the_key_of_an_embedding_server_comes_from_the_environment_or_a_credential(tmp_path, monkeypatch):
+    text = "[[embedding.servers]]\nurl = 'http://a/v1'\n"
+    (tmp_path / "gpu").write_text("from-a-file\n")
+    monkeypatch.setenv("GPU_KEY", "from-the-environment")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    lines = ("", "api_key = 'given'", "api_key_env = 'GPU_KEY'", "api_key_file = 'gpu'")
+    found = [load(tmp_path, text + line).embedding.servers[0].key() for line in lines]
+    assert found == [None, "given", "from-the-environment", "from-a-file"]
+    for line in ("api_key_env = 'NO_SUCH_KEY'", "api_key_file = 'nowhere'"):
+        with pytest.raises(ConfigError, match=r"NO_SUCH_KEY|nowhere"):
+            load(tmp_path, text + line).embedding.servers[0].key()
+
+
+def test_servers_are_found_by_the_model_they_compute(tmp_path):
+    text = """
+        [[embedding.servers]]
+        url = "http://a/v1"
+        [[embedding.servers]]
+        url = "http://b"
+        kind = "tei"
+        model = "sentence-transformers/all-MiniLM-L6-v2"
+        served_as = "minilm"
+        api_key = "s3cret-key"
+        max_in_flight = 5
+    """
+    config = load(tmp_path, text)
+    found = servers_by_model(config, catalog_of(config))
+    assert {name: [server.url for server in servers] for name, servers in found.items()} == {
+        "Qwen/Qwen3-Embedding-0.6B": ["http://a/v1"],
+        "sentence-transformers/all-MiniLM-L6-v2": ["http://b"],
+    }
+    server = found["sentence-transformers/all-MiniLM-L6-v2"][0]
+    assert (server.protocol, server.model, server.in_flight) == ("tei", "minilm", 5)
+    assert server.headers == {"Authorization": "Bearer s3cret-key"}
+    for more, said in (("model = 'nobody/knows'", "unknown model"), ("", "named twice")):
+        wrong = load(tmp_path, text + f"\n[[embedding.servers]]\nurl = 'http://a/v1'\n{more}")
+        with pytest.raises(ConfigError, match=said):
+            servers_by_model(wrong, catalog_of(wrong))
 
 
 def test_two_sources_of_one_name_are_refused(tmp_path):

@@ -30,6 +30,7 @@ LAYERS = [
     {"syncd.store", "syncd.chroma"},
     {"syncd.runtime"},
     {"syncd.log", "syncd.config"},
+    {"syncd.config_models"},
     {"syncd.config_sources"},
     {"syncd.model"},
     {"syncd.errors"},
@@ -37,7 +38,7 @@ LAYERS = [
 ]
 """From the top: a module may import from lower lines only."""
 
-EDGES = {"syncd.config", "syncd.config_sources"}
+EDGES = {"syncd.config", "syncd.config_models", "syncd.config_sources"}
 READS_CONFIG = {
     "syncd.app",
     "syncd.app_services",
@@ -45,6 +46,7 @@ READS_CONFIG = {
     "syncd.declared",
     "syncd.cli",
     "syncd.config",
+    "syncd.config_models",
     "syncd.config_sources",
 }
 

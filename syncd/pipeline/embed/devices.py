@@ -1,23 +1,112 @@
-"""Which device llama.cpp computes on; runs in the worker process only."""
+"""Which devices llama.cpp can compute on, by ggml's own registry; runs in the worker process only."""
 
 from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from typing import Any
 
 import llama_cpp
 
 from syncd.errors import ConfigError
 from syncd.pipeline.embed.variant import Device
 
-_ALL_LAYERS = 999
+REBUILD = (
+    "CMAKE_ARGS='-DGGML_{}=on -DCMAKE_CXX_FLAGS=-fno-dse' "
+    "pip install --force-reinstall --no-deps --no-cache-dir llama-cpp-python==0.3.36"
+)
+"""The README says the same for CUDA."""
+
+_BACKENDS: dict[Device, tuple[str, ...]] = {"cuda": ("CUDA",), "metal": ("MTL", "Metal"), "vulkan": ("Vulkan",)}
+"""What ggml calls them."""
+_GPU, _INTEGRATED_GPU = 1, 2
+_POINTER, _TEXT = ctypes.c_void_p, ctypes.c_char_p
 
 
-def gpu_layers(device: Device) -> int:
-    """Return how many layers to offload: all or none. Raises ConfigError when this llama.cpp was built without it."""
-    can_offload = llama_cpp.llama_supports_gpu_offload()
-    if device == "cpu" or (device == "auto" and not can_offload):
-        return 0
-    if not can_offload:
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One device other than the CPU. `pointer` is ggml's."""
+
+    pointer: int
+    name: str
+    backend: str
+    kind: int
+    free_bytes: int
+
+
+def find_gpu(device: Device, number: int) -> tuple[Gpu | None, int]:
+    """Return the GPU to compute on, None for the CPU, and how many there are to choose from.
+
+    Raises ConfigError when this llama.cpp was built without `device`, none is found, or there is none of that `number`.
+    """
+    found = choose(device, Registry())
+    if found and number >= len(found):
         raise ConfigError(
-            f"device = {device!r}: llama.cpp was built for the CPU only; rebuild llama-cpp-python with "
-            f"CMAKE_ARGS=-DGGML_{device.upper()}=on, or set device = 'auto'"
+            f"embedding.devices names device {number}, there are {len(found)}, counted from 0: {', '.join(g.name for g in found)}"
         )
-    return _ALL_LAYERS
+    return (found[number] if found else None), len(found)
+
+
+def choose(device: Device, registry: Registry) -> list[Gpu]:
+    """Return the GPUs for `device`; `auto` takes those of the first backend that has one, cards before integrated ones."""
+    if device == "cpu":
+        return []
+    gpus = sorted(registry.gpus(), key=lambda gpu: gpu.kind)
+    if device == "auto":
+        return [gpu for gpu in gpus if (gpu.backend, gpu.kind) == (gpus[0].backend, gpus[0].kind)]
+    if not any(name.startswith(_BACKENDS[device]) for name in registry.backends()):
+        raise ConfigError(
+            f"embedding.device = {device!r}: this llama.cpp was built without it; rebuild it with: "
+            f"{REBUILD.format(device.upper())} (or set embedding.device = 'auto')"
+        )
+    if found := [gpu for gpu in gpus if gpu.backend.startswith(_BACKENDS[device])]:
+        return found
+    raise ConfigError(
+        f"embedding.device = {device!r}: llama.cpp finds no such device; check its driver, or set embedding.device = 'cpu'"
+    )
+
+
+class Registry:
+    """ggml's registry of backends and devices."""
+
+    def __init__(self) -> None:
+        self._ggml = ggml_library()
+
+    def backends(self) -> list[str]:
+        """Return what this build can compute with."""
+        count = self._call("ggml_backend_reg_count", ctypes.c_size_t)
+        pointers = [self._call("ggml_backend_reg_get", _POINTER, ctypes.c_size_t(n)) for n in range(count)]
+        return [self._backend_name(pointer) for pointer in pointers]
+
+    def gpus(self) -> list[Gpu]:
+        """Return the devices other than the CPU and its accelerators."""
+        count = self._call("ggml_backend_dev_count", ctypes.c_size_t)
+        pointers = [self._call("ggml_backend_dev_get", _POINTER, ctypes.c_size_t(n)) for n in range(count)]
+        return [gpu for gpu in map(self.device, pointers) if gpu.kind in (_GPU, _INTEGRATED_GPU)]
+
+    def device(self, pointer: int) -> Gpu:
+        """Return what there is to know of one device."""
+        free, total = ctypes.c_size_t(), ctypes.c_size_t()
+        device = _POINTER(pointer)
+        self._call("ggml_backend_dev_memory", None, device, ctypes.byref(free), ctypes.byref(total))
+        name: bytes = self._call("ggml_backend_dev_name", _TEXT, device)
+        kind: int = self._call("ggml_backend_dev_type", ctypes.c_int, device)
+        backend = self._backend_name(self._call("ggml_backend_dev_backend_reg", _POINTER, device))
+        return Gpu(pointer, name.decode(), backend, kind, free.value)
+
+    def _backend_name(self, pointer: int) -> str:
+        name: bytes = self._call("ggml_backend_reg_name", _TEXT, _POINTER(pointer))
+        return name.decode()
+
+    def _call(self, name: str, returns: Any, *arguments: Any) -> Any:
+        function = getattr(self._ggml, name)
+        function.restype = returns
+        return function(*arguments)
+
+
+def ggml_library() -> ctypes.CDLL:
+    """Return the ggml that llama.cpp itself uses, through llama.cpp's own handle: a wheel carries three copies of each
+    library, and one opened by its file name would be another instance with other devices.
+    """
+    library: Any = llama_cpp.llama_cpp
+    return ctypes.CDLL(library._lib._name)

@@ -20,10 +20,11 @@ from syncd.model import Embedded, EmbeddingTask, Role
 from syncd.pipeline.embed.batcher import Batcher
 from syncd.pipeline.embed.catalog import Model
 from syncd.pipeline.embed.download import Progress
-from syncd.pipeline.embed.files import LocalFile, find_file
+from syncd.pipeline.embed.files import LocalFile, find_file, is_here
 from syncd.pipeline.embed.front import Embedding, embed_through
 from syncd.pipeline.embed.probe import Probe, RuntimeChoice
 from syncd.pipeline.embed.process import WORKER, ModelProcess, TimeLimits
+from syncd.pipeline.embed.record import Record
 from syncd.pipeline.embed.variant import Device, RunSettings
 from syncd.runtime.mailbox import Mailbox
 
@@ -32,18 +33,21 @@ _WAITING_TEXTS = 512
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """How this machine runs a model; nothing here changes what its vectors mean.
+    """How this machine runs a model; nothing but the file changes what its vectors mean.
 
-    `quantisation` None: the model's default file. `path`: a file to use instead of the model folder's. `threads` 0: all
-    cores this process may use. `runtime` auto: PyTorch where it is installed and faster. `worker` is the module of the model's process.
+    `quantisation` None: the model's default file. `path`: a file to use instead of the model folder's. `devices`: which
+    of several, all of them when empty. `runtime` auto: PyTorch where it is installed and faster. `threads`, `sequences`
+    and `batch_tokens` 0: as RunSettings says. `worker` is the module of the model's process.
     """
 
     quantisation: str | None = None
     path: Path | None = None
     device: Device = "auto"
+    devices: tuple[int, ...] = ()
     runtime: RuntimeChoice = "auto"
     threads: int = 0
     sequences: int = 0
+    batch_tokens: int = 0
     limits: TimeLimits = field(default_factory=TimeLimits)
     worker: str = WORKER
 
@@ -73,8 +77,10 @@ async def prepare(
         model.pooling,
         model.max_tokens,
         device=options.device,
+        device_number=options.devices[0] if options.devices else 0,
         threads=options.threads,
         sequences=options.sequences,
+        batch_tokens=options.batch_tokens,
     )
     probe = Probe(model.name, settings, options.limits, options.worker)
     variant, dimensions = await probe.choose(file.digest, folder, options.runtime)
@@ -88,7 +94,8 @@ async def prepare(
 class LlamaEmbedder:
     """An actor and an `Embedder`: run it under a supervisor, and embed from any task.
 
-    The process is started by `run` and again whenever it dies.
+    Its process is started by `run` and again whenever it dies. Where there are several devices, each has a process of its
+    own, and all of them take work from one queue.
     """
 
     def __init__(self, prepared: Prepared) -> None:
@@ -98,13 +105,25 @@ class LlamaEmbedder:
         self.max_tokens = prepared.model.max_tokens
         self.fingerprint = fingerprint(prepared)
         self._model = prepared.model
+        self._prepared = prepared
         self._mailbox = Mailbox[str, Embedding](self.name, _WAITING_TEXTS)
-        self.process = ModelProcess(self.name, prepared.settings, prepared.options.limits, prepared.options.worker)
-        self._batcher = Batcher(self.name, self.process, self._mailbox)
+        self.process = self._process(prepared.settings.device_number)
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled. Started when the model is loaded; raises EngineDownError when it cannot be."""
-        await self._batcher.run(task_status=task_status)
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(Batcher(self.name, self.process, self._mailbox).run)
+            for number in self._other_devices():
+                tasks.start_soon(Batcher(self.name, self._process(number), self._mailbox).run)
+            task_status.started()
+
+    def _other_devices(self) -> list[int]:
+        wanted = self._prepared.options.devices or range(self.process.devices)
+        return [number for number in wanted if number != self._prepared.settings.device_number]
+
+    def _process(self, device_number: int) -> ModelProcess:
+        options = self._prepared.options
+        return ModelProcess(self.name, self._prepared.settings.on(device_number), options.limits, options.worker)
 
     async def embed(self, texts: Sequence[str], role: Role, task: EmbeddingTask | None = None) -> Embedded:
         """Embed `texts` (each non-empty) with the role's prompt in front; queries overtake documents.
@@ -119,6 +138,19 @@ def fingerprint(prepared: Prepared) -> str:
     """Return what tells the vectors of one model, file and rule from all others; not the machine or the variant."""
     model = prepared.model
     return f"{model.name}:{prepared.file.digest}:{model.pooling}:{model.max_tokens}:l2-nfc-1"
+
+
+async def local_record(model: Model, folder: Path, options: EngineOptions) -> Record | None:
+    """Return what servers of `model` must compute, computed by its file on this machine; None when that is not here.
+
+    Loads the model once. Raises as `prepare`, and EngineDownError.
+    """
+    if not is_here(model, model.file(options.quantisation), folder, options.path):
+        return None
+    prepared = await prepare(model, folder, options)
+    async with ModelProcess(f"{model.name} (record)", prepared.settings, options.limits, options.worker) as process:
+        vectors, _ = await process.probe()
+    return Record(fingerprint(prepared), vectors)
 
 
 @asynccontextmanager

@@ -62,6 +62,12 @@ async def find_file(
     return await verified(path, file.sha256, folder)
 
 
+def is_here(model: Model, file: ModelFile, folder: Path, configured: Path | None = None) -> bool:
+    """Return whether `find_file` has it without a download."""
+    packaged = model.name == MINILM and file.url is None and packaged_weights() is not None
+    return configured is not None or packaged or (folder / file.name).exists()
+
+
 def packaged_weights() -> Path | None:
     """Return the folder of an installed distribution that carries all-MiniLM-L6-v2's files, or None."""
     for package, inside in _PACKAGES:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -10,7 +11,9 @@ import structlog
 from syncd.errors import ConfigError, PermanentError
 from syncd.model import Embedder
 from syncd.pipeline.embed.catalog import Catalog
-from syncd.pipeline.embed.embedder import EngineOptions, LlamaEmbedder, prepare
+from syncd.pipeline.embed.embedder import EngineOptions, LlamaEmbedder, local_record, prepare
+from syncd.pipeline.embed.remote import RemoteEmbedder, prepare_remote
+from syncd.pipeline.embed.servers import Server
 from syncd.runtime.keylocks import KeyLocks
 from syncd.runtime.supervisor import Supervisor
 
@@ -20,23 +23,31 @@ PROGRESS_STEP_BYTES = 64 << 20
 
 
 class Embedders:
-    """Finds or starts the embedder of a model. `options` says how a model runs here."""
+    """Finds or starts the embedder of a model. `options` says how a model runs here, `servers` which servers
+    compute it instead, by its name.
+    """
 
     def __init__(
-        self, catalog: Catalog, folder: Path, options: Callable[[str], EngineOptions], supervisor: Supervisor
+        self,
+        catalog: Catalog,
+        folder: Path,
+        options: Callable[[str], EngineOptions],
+        supervisor: Supervisor,
+        servers: Mapping[str, Sequence[Server]] | None = None,
     ) -> None:
         self._catalog = catalog
         self._folder = folder
         self._options = options
         self._supervisor = supervisor
-        self._running: dict[str, LlamaEmbedder] = {}
+        self._servers = servers or {}
+        self._running: dict[str, LlamaEmbedder | RemoteEmbedder] = {}
         self._starting = KeyLocks()
 
     async def get(self, name: str) -> Embedder:
         """Return the embedder of a model, started; the first call waits for its file and its process.
 
         Raises PermanentError when the model cannot be had (the message says where to place its file), RetryableError when
-        its download was interrupted.
+        its download was interrupted or none of its servers has ever answered.
         """
         if name in self._running:
             return self._running[name]
@@ -49,15 +60,21 @@ class Embedders:
         """Return the models in use, with the length of their vectors."""
         return {name: embedder.dimensions for name, embedder in self._running.items()}
 
-    async def _start(self, name: str) -> LlamaEmbedder:
+    async def _start(self, name: str) -> LlamaEmbedder | RemoteEmbedder:
         try:
-            prepared = await prepare(self._catalog.find(name), self._folder, self._options(name), LoggedProgress(name))
+            embedder = await self._prepared(name)
         except ConfigError as error:
             raise PermanentError(str(error)) from error
-        embedder = LlamaEmbedder(prepared)
         await self._supervisor.add(embedder)
         log.info("model.ready", model=name, dimensions=embedder.dimensions)
         return embedder
+
+    async def _prepared(self, name: str) -> LlamaEmbedder | RemoteEmbedder:
+        model, options, servers = self._catalog.find(name), self._options(name), self._servers.get(name)
+        if not servers:
+            return LlamaEmbedder(await prepare(model, self._folder, options, LoggedProgress(name)))
+        local = partial(local_record, model, self._folder, options)
+        return RemoteEmbedder(await prepare_remote(model, servers, self._folder, local=local))
 
 
 class LoggedProgress:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from syncd.errors import ConfigError, PermanentError
 from syncd.model import Vectors
-from syncd.pipeline.embed.devices import gpu_layers
+from syncd.pipeline.embed.devices import Registry, find_gpu
 from syncd.pipeline.embed.tap import Tap
 from syncd.pipeline.embed.variant import RunSettings, batch_tokens, usable_cores
 from syncd.pipeline.embed.windows import Frame, Tokens
@@ -28,6 +28,11 @@ from syncd.pipeline.embed.wordpiece import WordPieces
 _SPECIAL = llama_cpp.LLAMA_TOKEN_ATTR_UNKNOWN | llama_cpp.LLAMA_TOKEN_ATTR_CONTROL
 _CAUSAL_UBATCH = 512
 _SEQUENCES = 32
+_GPU_SEQUENCES = 64
+_ALL_LAYERS = 999
+_SHARE_OF_MEMORY = 0.8
+_ACTIVATION_BYTES = 256 << 10
+"""Of one token, in compute buffers: some sixty thousand numbers for a model of 0.6 billion parameters."""
 _BIDIRECTIONAL = ("bert", "nomic-bert", "jina-bert-v2", "modern-bert")
 _POOLINGS = {
     "mean": llama_cpp.LLAMA_POOLING_TYPE_MEAN,
@@ -56,15 +61,20 @@ class LlamaModel:
 
     def __init__(self, settings: RunSettings) -> None:
         llama_cpp.llama_backend_init()
-        parameters = llama_cpp.llama_model_default_params()
-        parameters.n_gpu_layers = gpu_layers(settings.device)
+        vocabulary_only = settings.variant.runtime != "llama"
+        self.gpu, self.devices = find_gpu("cpu" if vocabulary_only else settings.device, settings.device_number)
+        parameters: Any = llama_cpp.llama_model_default_params()
+        parameters.vocab_only = vocabulary_only
         parameters.use_extra_bufts = settings.variant.extra_bufts
-        parameters.vocab_only = settings.variant.runtime != "llama"
+        # Named devices are the only ones llama.cpp touches: none at all for the CPU, one and no splitting otherwise.
+        named = (ctypes.c_void_p * 2)(self.gpu.pointer if self.gpu else None, None)
+        parameters.devices = ctypes.cast(named, ctypes.c_void_p)
+        parameters.split_mode = llama_cpp.LLAMA_SPLIT_MODE_NONE if self.gpu else llama_cpp.LLAMA_SPLIT_MODE_LAYER
+        parameters.n_gpu_layers = _ALL_LAYERS if self.gpu else 0
         pointer = llama_cpp.llama_model_load_from_file(str(settings.path).encode(), parameters)
         if not pointer:
             raise PermanentError(f"llama.cpp cannot load {settings.path}: is it a whole GGUF of a supported model?")
         self.settings = settings
-        self.offloaded = parameters.n_gpu_layers != 0
         self.pointer: Any = pointer
         architecture = self._metadata("general.architecture")
         self.dimensions = int(self._metadata(f"{architecture}.embedding_length"))
@@ -75,6 +85,18 @@ class LlamaModel:
         self._pieces = self._word_pieces()
         if settings.max_tokens > self.trained_tokens:
             raise ConfigError(f"max_tokens {settings.max_tokens} is over the model's limit {self.trained_tokens}")
+
+    def room_tokens(self, tap: bool) -> int | None:
+        """Return how many tokens one decode can hold in the GPU's free memory, the weights being loaded; None on a CPU."""
+        if self.gpu is None:
+            return None
+        free_bytes = Registry().device(self.gpu.pointer).free_bytes
+        layers: int = _llama.llama_model_n_layer(self.pointer)
+        heads: int = _llama.llama_model_n_head(self.pointer)
+        kv_heads: int = _llama.llama_model_n_head_kv(self.pointer)
+        kv_bytes = 2 * 2 * layers * max(self.dimensions, 128 * heads) * kv_heads // heads
+        logits_bytes = 0 if tap else 4 * _llama.llama_vocab_n_tokens(self._vocabulary)
+        return int(free_bytes * _SHARE_OF_MEMORY) // (kv_bytes + logits_bytes + _ACTIVATION_BYTES)
 
     def tokens(self, text: str) -> Tokens:
         """Return the tokens of `text` without any special token; markup of special tokens counts as plain text."""
@@ -118,9 +140,12 @@ class LlamaContext:
     def __init__(self, model: LlamaModel, tap: bool) -> None:
         settings = model.settings
         tap = tap and model.causal and settings.pooling == "last"
-        self.batch_tokens = batch_tokens(settings.max_tokens, model.offloaded)
-        one_by_one = not model.causal and not model.offloaded
-        self.sequences = settings.sequences or (1 if one_by_one else _SEQUENCES)
+        self.batch_tokens = batch_tokens(settings, model.gpu is not None, model.room_tokens(tap))
+        one_by_one = not model.causal and model.gpu is None
+        self.sequences = settings.sequences or (
+            1 if one_by_one else _SEQUENCES if model.gpu is None else _GPU_SEQUENCES
+        )
+        self.devices = model.devices
         self._model = model
         self._tap = Tap(model.dimensions) if tap else None
         self._pointer: Any = llama_cpp.llama_init_from_model(model.pointer, self._parameters())
@@ -134,7 +159,7 @@ class LlamaContext:
         threads = settings.threads or usable_cores()
         parameters: Any = llama_cpp.llama_context_default_params()
         parameters.n_ctx = parameters.n_batch = self.batch_tokens
-        whole = not causal or self._model.offloaded
+        whole = not causal or self._model.gpu is not None
         parameters.n_ubatch = self.batch_tokens if whole else min(_CAUSAL_UBATCH, self.batch_tokens)
         parameters.n_seq_max = self.sequences
         parameters.n_threads = parameters.n_threads_batch = threads

@@ -13,6 +13,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -43,11 +44,11 @@ RuntimeChoice = Literal["auto"] | Runtime
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What one variant computed, and the CPU seconds of its speed text."""
+    """What one variant computed, and what its speed text cost: CPU seconds, or seconds on a GPU."""
 
     variant: Variant
     vectors: Vectors
-    cpu_s: float
+    cost_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +64,13 @@ class Probe:
         """Return the fastest variant that computes what it should, and the model's dimensions.
 
         Takes two loads of the model the first time, three with PyTorch installed; the outcome is kept in `folder` per
-        file, libraries, processor and device. Raises PermanentError when the file works in no variant, ConfigError when
+        file, libraries and their build, processor and device. Raises PermanentError when the file works in no variant, ConfigError when
         `runtime` asks for one that does not work here.
         """
         settings = self.settings
-        libraries = (version("llama-cpp-python"), _torch_version() if runtime != "llama" else "")
+        libraries = (version("llama-cpp-python"), _build(), _torch_version() if runtime != "llama" else "")
         model = (digest, settings.pooling, str(settings.max_tokens), settings.device)
-        key = "/".join((*model, self.worker, *libraries, runtime, _processor()))
+        key = "/".join((*model, self.worker, *libraries, runtime, _machine()))
         if known := read_json(folder / _RESULTS).get(key):
             return Variant(**known["variant"]), known["dimensions"]
         best = await self._best(runtime)
@@ -79,7 +80,9 @@ class Probe:
         return best.variant, best.vectors.shape[1]
 
     async def _best(self, runtime: RuntimeChoice) -> Trial:
-        plain, extra = [await self._llama(extra_bufts=extra_bufts) for extra_bufts in (False, True)]
+        # Where PyTorch computes, llama.cpp only has to say what is right.
+        by_llama = replace(self.settings, device="cpu") if runtime == "torch" else self.settings
+        plain, extra = [await self._llama(by_llama, extra_bufts) for extra_bufts in (False, True)]
         trusted = extra and (not plain or cosine(plain[0].vectors, extra[0].vectors) >= _BUFFERS_COSINE)
         # The last of each is the tapped one, where the tap can be trusted, which counts for as much as repacking.
         found = sorted(
@@ -93,11 +96,11 @@ class Probe:
             )
         return best if runtime == "llama" else await self._or_torch(best, demanded=runtime == "torch")
 
-    async def _llama(self, *, extra_bufts: bool) -> list[Trial]:
+    async def _llama(self, settings: RunSettings, extra_bufts: bool) -> list[Trial]:
         variants = [Variant(tap=tap, extra_bufts=extra_bufts) for tap in (False, True)]
         trials: list[Trial] = []
         with self._survived(variants[0]):
-            async with self._process(variants[0]) as process:
+            async with self._process(settings.with_variant(variants[0])) as process:
                 trials.append(Trial(variants[0], *await process.probe(tap=False)))
                 if self.settings.pooling == "last":
                     trials.append(Trial(variants[1], *await process.probe(tap=True)))
@@ -109,10 +112,10 @@ class Probe:
         equal = cost_s = 0.0
         if _torch_version() and self.settings.pooling == "last":
             with self._survived(variant, PermanentError):
-                async with self._process(variant) as process:
+                async with self._process(self.settings.with_variant(variant)) as process:
                     found, cost_s = await process.probe()
                     equal = cosine(llama.vectors, found)
-        if equal >= _TORCH_COSINE and (demanded or cost_s * _WORTH_IT < llama.cpu_s):
+        if equal >= _TORCH_COSINE and (demanded or cost_s * _WORTH_IT < llama.cost_s):
             return replace(llama, variant=variant)
         if demanded:
             raise ConfigError(
@@ -120,8 +123,8 @@ class Probe:
             )
         return llama
 
-    def _process(self, variant: Variant) -> ModelProcess:
-        return ModelProcess(f"{self.name} (probe)", self.settings.with_variant(variant), self.limits, self.worker)
+    def _process(self, settings: RunSettings) -> ModelProcess:
+        return ModelProcess(f"{self.name} (probe)", settings, self.limits, self.worker)
 
     @contextmanager
     def _survived(self, variant: Variant, *also: type[Exception]) -> Generator[None]:
@@ -136,13 +139,22 @@ def cosine(one: Vectors, other: Vectors) -> float:
     return float(np.min(np.sum(one * other, axis=1)))
 
 
-def _processor() -> str:
+def _machine() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
     except OSError:
         lines = [platform.processor()]
-    about = "\n".join(sorted({line for line in lines if line.startswith(("flags", "model name", "Features"))}))
-    return f"{platform.machine()}-{hashlib.sha256(about.encode()).hexdigest()[:16]}"
+    about = sorted({line for line in lines if line.startswith(("flags", "model name", "Features"))})
+    cards = sorted(str(path) for folder in ("nvidia[0-9]*", "dri/render*") for path in Path("/dev").glob(folder))
+    return f"{platform.machine()}-{hashlib.sha256(chr(10).join(about + cards).encode()).hexdigest()[:16]}"
+
+
+def _build() -> str:
+    """Return what tells two builds of one version apart: a rebuilt llama.cpp is to be tried anew."""
+    spec = find_spec("llama_cpp")
+    folder = Path(spec.origin).parent / "lib" if spec and spec.origin else Path()
+    status = [path.stat() for path in sorted(folder.glob("*ggml*"))]
+    return hashlib.sha256(repr([(each.st_size, each.st_mtime_ns) for each in status]).encode()).hexdigest()[:16]
 
 
 def _torch_version() -> str:

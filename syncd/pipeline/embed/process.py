@@ -52,6 +52,8 @@ class ModelProcess:
         self._worker: Worker | None = None
         self.dimensions = 0
         self.batch_tokens = 0
+        self.devices = 0
+        """How many devices of the wanted kind there are beside the CPU."""
         self.starts = 0
 
     @property
@@ -83,10 +85,10 @@ class ModelProcess:
 
     async def probe(self, tap: bool | None = None) -> tuple[Vectors, float]:
         """Return the vectors of the probe's texts, computed with or without the tap (None: as `vectors` are), and the CPU
-        seconds of one more text. Raises as `tokens`.
+        seconds of one more text, or seconds where a GPU computes. Raises as `tokens`.
         """
         reply = await self._call({"op": "probe", "tap": tap}, b"", self._limits.start_s)
-        return np.frombuffer(reply.payload, dtype=np.float32).reshape(-1, self.dimensions), reply.header["cpu_s"]
+        return np.frombuffer(reply.payload, dtype=np.float32).reshape(-1, self.dimensions), reply.header["cost_s"]
 
     async def _call(self, header: Mapping[str, Any], payload: bytes, limit_s: float) -> Frame:
         worker = await self._started()
@@ -109,7 +111,12 @@ class ModelProcess:
                 raise EngineDownError(f"model {self._name} does not start: {error}") from error
             self._worker = worker
             self.starts += 1
-            self.dimensions, self.batch_tokens = worker.hello["dimensions"], worker.hello["batch_tokens"]
+            hello = worker.hello
+            self.dimensions, self.batch_tokens, self.devices = (
+                hello["dimensions"],
+                hello["batch_tokens"],
+                hello["devices"],
+            )
         return self._worker
 
     async def _stop(self) -> None:

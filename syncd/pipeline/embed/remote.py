@@ -1,17 +1,15 @@
 """A dense model on one or several embedding servers, behind the same `Embedder` protocol as the local one.
 
 Every request carries a known text beside the caller's, and its answer counts only when that text got the vector on
-record: a server that runs another model, from the start or suddenly, is set aside, its vectors never mix in. The record
-is made by the first server that answers, kept in the model folder, and is the model's fingerprint.
+record: a server that runs another model, from the start or suddenly, is set aside, its vectors never mix in.
 
-Texts over a server's limit are refused by it and fail by themselves; a server that cuts them silently cannot be told.
+A text over the servers' limit is embedded in halves, and theirs, and averaged as `windows` says. A server that cuts long
+texts without a word cannot be told from one that reads them; set up servers to refuse.
 """
 
 from __future__ import annotations
 
-import hashlib
-import math
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,34 +20,38 @@ import structlog
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
-from syncd.errors import ConfigError, PermanentError, RetryableError
+from syncd.errors import PermanentError, RetryableError
 from syncd.model import Embedded, EmbeddingTask, Role, Vectors
 from syncd.pipeline.embed.catalog import Model
-from syncd.pipeline.embed.files import read_json, update_json
 from syncd.pipeline.embed.front import Embedding, Work, embed_through
+from syncd.pipeline.embed.pool import Hand, ServerPool
 from syncd.pipeline.embed.process import isolating
-from syncd.pipeline.embed.servers import Server, ask
+from syncd.pipeline.embed.record import SAME_MODEL_COSINE, Record, find_record
+from syncd.pipeline.embed.servers import Answer, Server, ServerFailedError, ask
 from syncd.pipeline.embed.variant import PROBE_TEXTS
+from syncd.pipeline.embed.windows import merge
 from syncd.runtime.mailbox import Mailbox, settling
-from syncd.runtime.retry import Backoff, retrying
+from syncd.runtime.retry import Backoff
 
 _WAITING_TEXTS = 2048
-_SAME_MODEL_COSINE = 0.99
-"""Quantised to 8 bits and computed elsewhere a model's vectors stay above 0.998; another model's are far below."""
-_RECORDS = "remote.json"
+_CONNECT_LIMIT_S = 15.0
+_TEXTS_PER_REQUEST = 31
+"""With the known text, text-embeddings-inference's default limit of 32."""
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteOptions:
-    """`in_flight` requests per server at a time, of about `batch_bytes` of text each."""
+    """Requests hold about `batch_bytes` of text. A batch over which servers break down `attempts` times is halved.
 
-    in_flight: int = 2
+    Documents wait for servers as long as it takes, queries at most `patience_s`.
+    """
+
     batch_bytes: int = 64 << 10
     request_s: float = 120.0
-    attempts: int = 5
-    patience_s: float = 60.0
-    backoff: Backoff = field(default_factory=Backoff)
+    attempts: int = 3
+    patience_s: float = 30.0
+    backoff: Backoff = field(default_factory=lambda: Backoff(cap_s=15.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,36 +60,23 @@ class PreparedRemote:
 
     model: Model
     servers: tuple[Server, ...]
-    record: Vectors
+    record: Record
     options: RemoteOptions
-
-    @property
-    def fingerprint(self) -> str:
-        """What tells these vectors from those of any other model on record."""
-        return f"{self.model.name}:remote:{hashlib.sha256(self.record.tobytes()).hexdigest()}"
 
 
 async def prepare_remote(
-    model: Model, servers: Sequence[Server], folder: Path, options: RemoteOptions | None = None
+    model: Model,
+    servers: Sequence[Server],
+    folder: Path,
+    options: RemoteOptions | None = None,
+    local: Callable[[], Awaitable[Record | None]] | None = None,
 ) -> PreparedRemote:
-    """Return what a RemoteEmbedder needs; the first time this asks a server for the vectors to go on record.
-
-    Raises RetryableError when that is out of reach, ConfigError without servers or when its vectors have another length
-    than the model's.
+    """Return what a RemoteEmbedder needs; the first time this makes the record of what servers must compute, which
+    `local` computes where it can. Raises as `find_record`.
     """
-    if not servers:
-        raise ConfigError(f"model {model.name} has no servers; give it at least one url")
     options = options or RemoteOptions()
-    known = read_json(folder / _RECORDS).get(model.name)
-    if known is None:
-        async with _session(options) as session:
-            known = (await _first_answer(session, servers)).tolist()
-        update_json(folder / _RECORDS, lambda values: {**values, model.name: known})
-    record = np.array(known, dtype=np.float32)
-    if record.shape != (len(PROBE_TEXTS), model.dimensions):
-        raise ConfigError(
-            f"{servers[0].url} gives {record.shape[-1]} dimensions, model {model.name} has {model.dimensions}"
-        )
+    async with _session(options) as session:
+        record = await find_record(model, servers, folder, session, local)
     return PreparedRemote(model, tuple(servers), record, options)
 
 
@@ -99,7 +88,7 @@ class RemoteEmbedder:
         self.name = f"embed {self.model}"
         self.dimensions = prepared.model.dimensions
         self.max_tokens = prepared.model.max_tokens
-        self.fingerprint = prepared.fingerprint
+        self.fingerprint = prepared.record.fingerprint
         self._prepared = prepared
         self._options = prepared.options
         self._mailbox = Mailbox[str, Embedding](self.name, _WAITING_TEXTS)
@@ -107,99 +96,101 @@ class RemoteEmbedder:
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled. Started at once: servers join as they pass their check."""
-        slots = len(self._prepared.servers) * self._options.in_flight
-        self._free, self._ready = anyio.create_memory_object_stream[Server](math.inf)
-        async with _session(self._options) as self._http, anyio.create_task_group() as self._tasks:
-            for server in self._prepared.servers * self._options.in_flight:
-                self._tasks.start_soon(self._admit, server)
-            for _ in range(slots):
-                self._tasks.start_soon(self._serve)
+        async with _session(self._options) as self._http, anyio.create_task_group() as tasks:
+            self._pool = ServerPool(self._prepared.servers, self._check, self._options.backoff, tasks)
+            for _ in range(sum(server.in_flight for server in self._prepared.servers)):
+                tasks.start_soon(self._serve)
             task_status.started()
 
     async def embed(self, texts: Sequence[str], role: Role, task: EmbeddingTask | None = None) -> Embedded:
-        """Embed `texts` as `Embedder.embed` promises. Raises RetryableError when no server answers in time."""
-        return await embed_through(self._mailbox, self._prepared.model, texts, role, task)
+        """Embed `texts` as `Embedder.embed` promises. Documents wait until a server is ready; a query raises
+        RetryableError when none answers in time.
+        """
+        patience_s = self._options.patience_s if role == "query" else None
+        with anyio.move_on_after(patience_s):
+            return await embed_through(self._mailbox, self._prepared.model, texts, role, task)
+        raise RetryableError(f"no server of model {self.model} answers: {self._trouble}")
 
     async def _serve(self) -> None:
         while True:
-            work = await self._mailbox.take_many(self._options.batch_bytes, weight=len)
-            with settling(work):
-                await self._settle(work)
+            # A server first, then work: a batch in hand that waits for a server would keep a query waiting.
+            async with self._pool.hand() as hand:
+                work = await self._mailbox.take_many(self._options.batch_bytes, weight=self._weight)
+                with settling(work):
+                    await self._settle(work, hand)
 
-    async def _settle(self, work: Sequence[Work]) -> None:
-        try:
-            found = await isolating([each.message for each in work], self._ask)
-        except RetryableError as error:
-            found = [error] * len(work)
+    def _weight(self, text: str) -> float:
+        return max(len(text), self._options.batch_bytes / _TEXTS_PER_REQUEST)
+
+    async def _settle(self, work: Sequence[Work], hand: Hand) -> None:
+        async def call(texts: Sequence[str]) -> list[Embedding]:
+            return await self._embeddings(texts, hand)
+
+        found = await isolating([each.message for each in work], call)
         for each, result in zip(work, found, strict=True):
             if isinstance(result, Embedding):
                 each.reply.settle(result)
             else:
                 each.reply.fail(result)
 
-    async def _ask(self, texts: Sequence[str]) -> list[Embedding]:
-        for _ in range(self._options.attempts):
-            server = await self._next_server()
-            if server is None:
-                break
+    async def _embeddings(self, texts: Sequence[str], hand: Hand) -> list[Embedding]:
+        breakdowns = 0
+        while True:
             try:
-                found = await self._verified(server, texts)
-            except RetryableError as error:
-                log.warning("model.server_lost", model=self.model, server=server.url, error=str(error))
-                self._tasks.start_soon(self._admit, server)
+                return await hand.ask(lambda server: self._verified(server, texts))
+            except ServerFailedError as error:
+                breakdowns += 1
+                if breakdowns == self._options.attempts:
+                    raise PermanentError(f"servers break down over it: {error}") from error
+            except RetryableError:
                 continue
             except PermanentError:
-                self._free.send_nowait(server)
-                raise
-            self._free.send_nowait(server)
-            return found
-        raise RetryableError(f"no server of model {self.model} is ready: {self._trouble}")
+                if len(texts) > 1 or len(texts[0].encode("utf-8", "replace")) <= self.max_tokens:
+                    raise
+                return [await self._halved(texts[0], hand)]
 
-    async def _next_server(self) -> Server | None:
-        with anyio.move_on_after(self._options.patience_s):
-            return await self._ready.receive()
-        return None
+    async def _halved(self, text: str, hand: Hand) -> Embedding:
+        middle = len(text) // 2
+        cut = text.rfind(" ", middle // 2, middle) + 1 or middle
+        halves = [(await self._embeddings([half], hand))[0] for half in (text[:cut], text[cut:])]
+        tokens = [half.tokens for half in halves]
+        return Embedding(merge(np.stack([half.vector for half in halves]), tokens), sum(tokens))
 
-    async def _admit(self, server: Server) -> None:
-        await retrying(lambda: self._verified(server, PROBE_TEXTS[:1]), self._options.backoff)
-        self._free.send_nowait(server)
+    async def _check(self, server: Server) -> None:
+        try:
+            self._believe(server, (await self._answer(server, PROBE_TEXTS)).vectors)
+        except PermanentError as error:
+            self._trouble = str(error)
+            raise RetryableError(self._trouble) from error
 
     async def _verified(self, server: Server, texts: Sequence[str]) -> list[Embedding]:
         """Return the embeddings of `texts`, embedded in one request with a known text that gives a wrong model away."""
+        answer = await self._answer(server, [*texts, PROBE_TEXTS[-1]])
+        self._believe(server, answer.vectors[-1:])
+        return _embeddings(texts, answer.vectors[:-1], answer.tokens)
+
+    async def _answer(self, server: Server, texts: Sequence[str]) -> Answer:
         try:
-            answer = await ask(self._http, server, [*texts, PROBE_TEXTS[-1]])
+            return await ask(self._http, server, texts)
         except RetryableError as error:
             self._trouble = str(error)
             raise
-        same = answer.vectors.shape[1] == self.dimensions
-        cosine = float(answer.vectors[-1] @ self._prepared.record[-1]) if same else 0.0
-        if not cosine >= _SAME_MODEL_COSINE:
+
+    def _believe(self, server: Server, known: Vectors) -> None:
+        cosine = self._prepared.record.nearness(known)
+        if not cosine >= SAME_MODEL_COSINE:
             log.error("model.server_refused", model=self.model, server=server.url, cosine=round(cosine, 4))
             self._trouble = f"{server.url} does not compute the vectors on record; does it run another model?"
             raise RetryableError(self._trouble)
-        return _embeddings(texts, answer.vectors[:-1], answer.tokens)
 
 
 def _embeddings(texts: Sequence[str], vectors: Vectors, tokens: int) -> list[Embedding]:
     if not np.isfinite(vectors).all():
         raise PermanentError("the server gave a vector that is zero or not finite")
-    per_character = tokens / sum(map(len, texts))
-    return [Embedding(row, round(len(text) * per_character)) for text, row in zip(texts, vectors, strict=True)]
-
-
-async def _first_answer(session: aiohttp.ClientSession, servers: Sequence[Server]) -> Vectors:
-    failures: list[str] = []
-    for server in servers:
-        try:
-            vectors = (await ask(session, server, PROBE_TEXTS)).vectors
-        except (RetryableError, PermanentError) as error:
-            failures.append(str(error))
-            continue
-        if np.isfinite(vectors).all():
-            return vectors
-        failures.append(f"{server.url} gives vectors that are zero or not finite")
-    raise RetryableError("; ".join(failures))
+    per_character = tokens / sum(map(len, [*texts, PROBE_TEXTS[-1]]))
+    return [Embedding(row, max(1, round(len(text) * per_character))) for text, row in zip(texts, vectors, strict=True)]
 
 
 def _session(options: RemoteOptions) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=options.request_s))
+    limits = aiohttp.ClientTimeout(total=options.request_s, sock_connect=_CONNECT_LIMIT_S)
+    return aiohttp.ClientSession(timeout=limits)

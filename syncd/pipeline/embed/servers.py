@@ -21,14 +21,21 @@ _TEXT_REFUSED = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HT
 _REASON_CHARS = 200
 
 
+class ServerFailedError(RetryableError):
+    """The server broke down over a request that it had accepted: its fault, or that of a text in it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One server. `url` is what `/embeddings` (openai) or `/embed` (tei) is put behind; `headers` may hold a secret."""
+    """One server. `url` is what `/embeddings` (openai) or `/embed` (tei) is put behind; `headers` may hold a secret.
+    `in_flight` requests at a time.
+    """
 
     url: str
     protocol: Literal["openai", "tei"] = "openai"
     model: str = ""
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    in_flight: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +50,23 @@ async def ask(session: aiohttp.ClientSession, server: Server, texts: Sequence[st
     """Return the vectors of `texts` from `server`. Servers are asked to refuse texts over their limit, not to cut them.
 
     Raises PermanentError when it refuses these texts, RetryableError when it is out of reach, busy, misconfigured or
-    answers nonsense: that is no fault of the texts.
+    answers nonsense, which is no fault of the texts, and ServerFailedError when it broke down over them.
     """
     path, body = _request(server, texts)
     try:
-        async with session.post(server.url.rstrip("/") + path, json=body, headers=dict(server.headers)) as response:
+        async with session.post(
+            server.url.rstrip("/") + path, json=body, headers=dict(server.headers), allow_redirects=False
+        ) as response:
             if response.status != HTTPStatus.OK:
                 raise _refusal(server, response, (await response.text("utf-8", "replace"))[:_REASON_CHARS])
             return _answer(server, await response.json(content_type=None), texts)
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+    except aiohttp.ServerDisconnectedError as error:
+        raise ServerFailedError(f"{server.url} ended the connection before it answered") from error
+    except aiohttp.ServerTimeoutError as error:
+        raise RetryableError(f"{server.url} cannot be reached: {error}") from error
+    except TimeoutError as error:
+        raise ServerFailedError(f"{server.url} does not answer in time") from error
+    except (aiohttp.ClientError, OSError) as error:
         raise RetryableError(f"{server.url} cannot be reached: {error or type(error).__name__}") from error
     except (ValueError, TypeError, KeyError, binascii.Error) as error:
         raise RetryableError(
@@ -90,5 +105,7 @@ def _refusal(server: Server, response: aiohttp.ClientResponse, reason: str) -> P
     reason = " ".join(reason.split())
     if response.status in _TEXT_REFUSED:
         return PermanentError(f"{server.url} refuses the text ({response.status}): {reason}")
+    if response.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        return ServerFailedError(f"{server.url} answers 500: {reason}")
     wait = response.headers.get("Retry-After", "")
     return RetryableError(f"{server.url} answers {response.status}: {reason}", float(wait) if wait.isdigit() else None)

@@ -10,12 +10,13 @@ compares both ways before this one is used.
 from __future__ import annotations
 
 import ctypes
-from pathlib import Path
 from typing import Any
 
 import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
+
+from syncd.pipeline.embed.devices import ggml_library
 
 _TENSOR = b"result_norm"
 
@@ -47,9 +48,7 @@ class Tap:
 
 
 def _ggml() -> ctypes.CDLL:
-    folder = Path(llama_cpp.__file__).parent / "lib"
-    library = next(path for path in sorted(folder.iterdir()) if "ggml-base" in path.name)
-    ggml = ctypes.CDLL(str(library))
+    ggml = ggml_library()
     ggml.ggml_get_name.argtypes, ggml.ggml_get_name.restype = [ctypes.c_void_p], ctypes.c_char_p
     ggml.ggml_nbytes.argtypes, ggml.ggml_nbytes.restype = [ctypes.c_void_p], ctypes.c_size_t
     ggml.ggml_backend_tensor_get.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t]

@@ -24,6 +24,9 @@ from syncd.pipeline.embed.windows import Tokens
 
 _NATIVE_BF16 = ("amx_bf16", "avx512_bf16", "bf16")
 _SEQUENCES = 64
+_SHARE_OF_MEMORY = 0.8
+_ACTIVATION_BYTES = 256 << 10
+"""Of one token: some sixty thousand numbers at a time for a model of 0.6 billion parameters."""
 _torch: Any = import_module("torch")
 _functional: Any = import_module("torch.nn.functional")
 
@@ -39,10 +42,12 @@ class TorchQwen3:
         if _value(reader, "general.architecture") != "qwen3" or settings.pooling != "last":
             raise PermanentError(f"{settings.path} is no Qwen3 embedding model: PyTorch cannot run it")
         cuda = settings.device in ("auto", "cuda") and _torch.cuda.is_available()
-        self._device = _torch.device("cuda" if cuda else "cpu")
+        if settings.device not in ("auto", "cpu") and not cuda:
+            raise PermanentError(f"PyTorch computes on a CPU or with CUDA here, not on device = {settings.device!r}")
+        self.devices = _torch.cuda.device_count() if cuda else 0
+        self._device = _torch.device("cuda", settings.device_number) if cuda else _torch.device("cpu")
         self._type = _torch.bfloat16 if cuda or _native_bf16() else _torch.float32
         _torch.set_num_threads(settings.threads or usable_cores())
-        self.batch_tokens = batch_tokens(settings.max_tokens, offloaded=cuda)
         self.sequences = settings.sequences or _SEQUENCES
         self._tensors = {tensor.name: tensor for tensor in reader.tensors}
         self._width = int(_value(reader, "qwen3.embedding_length"))
@@ -52,6 +57,7 @@ class TorchQwen3:
         self._cosines, self._sines = self._rotations(settings.max_tokens, base)
         self._norm = self._vector("output_norm.weight")
         self._layers = [self._layer(f"blk.{n}.") for n in range(int(_value(reader, "qwen3.block_count")))]
+        self.batch_tokens = batch_tokens(settings, cuda, self._room_tokens() if cuda else None)
 
     def vectors(self, windows: Sequence[Tokens]) -> Vectors:
         """Return the raw vectors of `windows`, at most `sequences` of at most `batch_tokens` tokens together."""
@@ -64,6 +70,10 @@ class TorchQwen3:
                 hidden = self._through(layer, hidden, turn, lengths)
             last = hidden[_torch.from_numpy(np.cumsum(lengths) - 1).to(self._device)]
             return self._normed(last, self._norm).float().cpu().numpy()
+
+    def _room_tokens(self) -> int:
+        free_bytes, _ = _torch.cuda.mem_get_info(self._device)
+        return int(free_bytes * _SHARE_OF_MEMORY) // _ACTIVATION_BYTES
 
     def _through(self, layer: dict[str, Any], hidden: Any, turn: tuple[Any, Any], lengths: Sequence[int]) -> Any:
         queries, keys, values = self._projected(layer, hidden, turn)

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from syncd.errors import PermanentError
+
 Pooling = Literal["mean", "cls", "last"]
 Device = Literal["auto", "cpu", "cuda", "metal", "vulkan"]
 Runtime = Literal["llama", "torch"]
@@ -41,7 +43,8 @@ class Variant:
 class RunSettings:
     """One model file and how the worker process runs it. `max_tokens` counts the special tokens of a window.
 
-    `threads` 0: every core this process may use. `sequences` is how many texts one decode may hold; 0: one at a time
+    `device_number` counts the devices of that kind. `threads` 0: every core this process may use. `batch_tokens` 0: by the
+    device and its free memory. `sequences` is how many texts one decode may hold; 0: one at a time
     for bidirectional models on a CPU, where attention over the whole batch costs more than calls do, else 32.
     """
 
@@ -50,9 +53,15 @@ class RunSettings:
     max_tokens: int
     variant: Variant = field(default_factory=Variant)
     device: Device = "auto"
+    device_number: int = 0
     threads: int = 0
     sequences: int = 0
+    batch_tokens: int = 0
     niceness: int = 10
+
+    def on(self, device_number: int) -> Self:
+        """Return the same settings for another of several devices."""
+        return replace(self, device_number=device_number)
 
     def with_variant(self, variant: Variant) -> Self:
         """Return the same settings for another variant."""
@@ -76,6 +85,16 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def batch_tokens(max_tokens: int, offloaded: bool) -> int:
-    """Return how many tokens one decode should hold: on a CPU more gains nothing and makes queries wait longer."""
-    return max(max_tokens, _GPU_BATCH_TOKENS if offloaded else _CPU_BATCH_TOKENS)
+def batch_tokens(settings: RunSettings, offloaded: bool, room_tokens: int | None = None) -> int:
+    """Return how many tokens one decode should hold; `room_tokens` is what fits into the device's free memory.
+
+    On a CPU more than 512 gain nothing and make queries wait longer. Raises PermanentError when not even the longest
+    window fits.
+    """
+    if room_tokens is not None and room_tokens < settings.max_tokens:
+        raise PermanentError(
+            f"{settings.path.name}: the device's free memory holds {room_tokens} tokens, max_tokens is {settings.max_tokens}: "
+            "free some, lower the model's max_tokens, or set embedding.device = 'cpu'"
+        )
+    usual = settings.batch_tokens or (_GPU_BATCH_TOKENS if offloaded else _CPU_BATCH_TOKENS)
+    return max(settings.max_tokens, usual if room_tokens is None else min(usual, room_tokens))

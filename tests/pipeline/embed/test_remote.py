@@ -1,8 +1,10 @@
 """Embedding servers on this machine, over real HTTP: the protocols, several of them, outages, wrong models."""
 
+import asyncio
 import base64
 import hashlib
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import anyio
 import numpy as np
@@ -11,12 +13,15 @@ from aiohttp import web
 
 from syncd.errors import ConfigError, PermanentError, RetryableError
 from syncd.pipeline.embed.catalog import Model
+from syncd.pipeline.embed.record import Record, forget_record
 from syncd.pipeline.embed.remote import RemoteEmbedder, RemoteOptions, prepare_remote
 from syncd.pipeline.embed.servers import Server
+from syncd.pipeline.embed.variant import PROBE_TEXTS
 from syncd.runtime.retry import Backoff
 
 MODEL = Model("remote/model", (), pooling="last", dimensions=16, max_tokens=512)
-FAST = RemoteOptions(batch_bytes=200, attempts=3, patience_s=2, backoff=Backoff(base_s=0.001, cap_s=0.01))
+FAST = RemoteOptions(batch_bytes=200, attempts=2, patience_s=0.5, backoff=Backoff(base_s=0.001, cap_s=0.01))
+LIMIT_CHARACTERS = 900
 
 
 def vector(text, model="right"):
@@ -32,6 +37,17 @@ class Machine:
         self.model = "right"
         self.status = 200
         self.seen = []
+        self.busy = asyncio.Event()
+        self.at_once = self.most_at_once = 0
+
+    async def counted(self, request, answer):
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            await asyncio.sleep(0)
+            return await answer(request)
+        finally:
+            self.at_once -= 1
 
     async def openai(self, request):
         body = await request.json()
@@ -53,18 +69,22 @@ class Machine:
 
     def _look(self, texts):
         self.seen.append(texts)
+        if len(self.seen) == 10:
+            self.busy.set()
         if self.status != 200:
             return web.Response(status=self.status, text="overloaded")
-        if any("too long" in text for text in texts):
+        if any("refused" in text or len(text) > LIMIT_CHARACTERS for text in texts):
             return web.Response(status=413, text="a text has more than 512 tokens")
+        if any("poison" in text for text in texts):
+            return web.Response(status=500, text="assertion failed")
         return None
 
 
 @asynccontextmanager
 async def serving(machine):
     application = web.Application()
-    application.router.add_post("/v1/embeddings", machine.openai)
-    application.router.add_post("/embed", machine.tei)
+    application.router.add_post("/v1/embeddings", partial(machine.counted, answer=machine.openai))
+    application.router.add_post("/embed", partial(machine.counted, answer=machine.tei))
     runner = web.AppRunner(application)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -76,11 +96,11 @@ async def serving(machine):
 
 
 @asynccontextmanager
-async def fleet(folder, *machines, protocol="openai"):
+async def fleet(folder, *machines, protocol="openai", local=None):
     async with AsyncExitStack() as stack:
         urls = [await stack.enter_async_context(serving(machine)) for machine in machines]
         servers = [Server(url + "/v1" if protocol == "openai" else url, protocol, "m") for url in urls]
-        embedder = RemoteEmbedder(await prepare_remote(MODEL, servers, folder, FAST))
+        embedder = RemoteEmbedder(await prepare_remote(MODEL, servers, folder, FAST, local))
         tasks = await stack.enter_async_context(anyio.create_task_group())
         await tasks.start(embedder.run)
         yield embedder
@@ -130,7 +150,7 @@ async def test_a_server_that_changes_its_model_while_it_runs_is_found_out(tmp_pa
         await embedder.embed(["before"], "document")
         machine.model = "wrong"
         with pytest.raises(RetryableError, match="on record"):
-            await embedder.embed(["after"], "document")
+            await embedder.embed(["after"], "query")
         machine.model = "right"
         assert len((await embedder.embed(["after"], "document")).vectors) == 1
 
@@ -143,22 +163,101 @@ async def test_the_record_outlives_the_daemon(tmp_path):
     async with fleet(tmp_path, machine) as second:
         assert second.fingerprint == first.fingerprint
         with pytest.raises(RetryableError):
-            await second.embed(["text"], "document")
+            await second.embed(["text"], "query")
+    forget_record(MODEL.name, tmp_path)
+    async with fleet(tmp_path, machine) as third:
+        assert third.fingerprint != first.fingerprint
+        assert np.allclose((await third.embed(["text"], "query")).vectors[0], vector("text", "wrong"), atol=1e-6)
+
+
+async def test_servers_that_disagree_at_first_contact_are_both_refused(tmp_path):
+    right, wrong = Machine(), Machine()
+    wrong.model = "wrong"
+    with pytest.raises(PermanentError, match="compute different vectors"):
+        async with fleet(tmp_path, right, wrong):
+            pass
+    assert not list(tmp_path.iterdir())
+
+
+async def test_what_the_models_own_file_computes_here_is_what_servers_must_compute(tmp_path):
+    vectors = np.stack([vector(text) for text in PROBE_TEXTS])
+
+    async def local():
+        return Record("the file's own", vectors)
+
+    right, wrong = Machine(), Machine()
+    wrong.model = "wrong"
+    async with fleet(tmp_path, wrong, right, local=local) as embedder:
+        assert embedder.fingerprint == "the file's own"
+        texts = [f"text {number} " * 9 for number in range(20)]
+        assert np.allclose(
+            (await embedder.embed(texts, "document")).vectors, [vector(text) for text in texts], atol=1e-6
+        )
+    assert all(set(texts) <= set(PROBE_TEXTS) for texts in wrong.seen)
 
 
 async def test_a_text_the_server_refuses_fails_alone(tmp_path):
     async with fleet(tmp_path, Machine()) as embedder:
         with pytest.raises(PermanentError, match=r"text 2: .*more than 512 tokens"):
-            await embedder.embed(["fine", "too long", "also fine"], "document")
+            await embedder.embed(["fine", "refused", "also fine"], "document")
         assert len((await embedder.embed(["fine", "also fine"], "document")).vectors) == 2
 
 
-async def test_all_servers_down_is_retryable(tmp_path):
+async def test_a_text_over_the_servers_limit_is_embedded_in_pieces_and_averaged(tmp_path):
+    text = "word " * 300
+    async with fleet(tmp_path, Machine()) as embedder:
+        found = await embedder.embed([text], "document")
+    mean = vector(text[:750]) + vector(text[750:])
+    assert found.vectors[0] @ (mean / np.linalg.norm(mean)) > 0.9999
+
+
+async def test_a_text_that_servers_break_down_over_fails_alone(tmp_path):
+    machines = [Machine(), Machine()]
+    async with fleet(tmp_path, *machines) as embedder:
+        calls = (embedder.embed([text], "document") for text in ["fine", "poison", "also fine"])
+        first, guilty, last = await asyncio.gather(*calls, return_exceptions=True)
+    assert isinstance(guilty, PermanentError)
+    assert "break down over it" in str(guilty)
+    assert np.allclose([first.vectors[0], last.vectors[0]], [vector("fine"), vector("also fine")], atol=1e-6)
+
+
+async def test_documents_wait_for_servers_and_queries_are_told(tmp_path):
     machine = Machine()
     async with fleet(tmp_path, machine) as embedder:
         machine.status = 503
+        document = asyncio.create_task(embedder.embed(["a document"], "document"))
         with pytest.raises(RetryableError, match="answers 503"):
-            await embedder.embed(["text"], "document")
+            await embedder.embed(["a query"], "query")
+        assert not document.done()
+        machine.status = 200
+        assert np.allclose((await document).vectors[0], vector("a document"), atol=1e-6)
+
+
+async def test_a_query_waits_for_no_more_than_the_requests_under_way(tmp_path):
+    machine = Machine()
+    async with fleet(tmp_path, machine) as embedder:
+        backfill = asyncio.create_task(embedder.embed([f"text {number} " * 20 for number in range(80)], "document"))
+        await machine.busy.wait()
+        before = len(machine.seen)
+        await embedder.embed(["a query"], "query")
+        position = next(number for number, texts in enumerate(machine.seen) if "a query" in texts)
+        assert position <= before + 2
+        await backfill
+
+
+async def test_no_more_requests_are_under_way_than_allowed(tmp_path):
+    machine = Machine()
+    async with fleet(tmp_path, machine) as embedder:
+        await embedder.embed([f"text {number} " * 20 for number in range(80)], "document")
+    assert machine.most_at_once == 2
+
+
+async def test_a_server_that_does_not_know_the_model_does_not_stop_the_others(tmp_path):
+    lost, right = Machine(), Machine()
+    async with fleet(tmp_path, lost, right) as embedder:
+        lost.status = 404
+        texts = [f"text {number} " * 9 for number in range(30)]
+        assert len((await embedder.embed(texts, "document")).vectors) == 30
 
 
 async def test_servers_that_cannot_be_reached_are_retryable_and_leave_no_record(tmp_path, unused_port):
