@@ -15,6 +15,7 @@ import structlog
 
 from syncd import __version__
 from syncd.api import ApiServer, create_app, orphans
+from syncd.app_documents import open_parsers
 from syncd.app_models import catalog_of, engine_options, servers_by_model, sparse_loaders
 from syncd.app_services import make_services, queries_of, warn_unrecorded
 from syncd.chroma.client import Chroma, ChromaSettings
@@ -34,7 +35,6 @@ from syncd.pipeline.embed.fleet import Embedders
 from syncd.pipeline.index import Index
 from syncd.pipeline.ingest import Ingester
 from syncd.pipeline.parse.formats import SUFFIXES as DOCUMENT_SUFFIXES
-from syncd.pipeline.parse.pool import ParserPool
 from syncd.pipeline.recorder import QueryRecorder
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.pipeline.sparse.filler import SparseFiller
@@ -122,7 +122,7 @@ async def assembled(config: Config, state: Path, notifier: Notifier) -> AsyncGen
             models,
             servers_by_model(config, catalog),
         )
-        parsers = await stack.enter_async_context(ParserPool(frozenset(CODE_SUFFIXES)))
+        parsers = await stack.enter_async_context(open_parsers(config, frozenset(CODE_SUFFIXES)))
         chunkers = ChunkerPool()
         api_box: list[ApiServer] = []
         sparse = SparseModels(config.search.sparse_default, sparse_loaders(config, state))

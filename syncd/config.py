@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
+from syncd.config_documents import DocumentsSection
 from syncd.config_models import EmbeddingSection, ModelSection
 from syncd.config_sources import DeclaredSource
 from syncd.errors import ConfigError
@@ -159,6 +160,7 @@ class Config(Section):
     chroma: ChromaSection = ChromaSection()
     embedding: EmbeddingSection = EmbeddingSection()
     models: tuple[ModelSection, ...] = ()
+    documents: DocumentsSection = DocumentsSection()
     github: GithubSection = GithubSection()
     folder: FolderSection = FolderSection()
     web: WebSection = WebSection()

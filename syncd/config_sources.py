@@ -56,6 +56,8 @@ class SourceTable(Table):
     model: str | None = None
     task: TaskTable | None = None
     chunking: ChunkingTable = ChunkingTable()
+    converter: Literal["builtin", "docling"] = "builtin"
+    """What turns documents into text; docling wants its extra installed and its models downloaded."""
 
     def settings(self) -> dict[str, Any]:
         """Return the source's settings as the store keeps them."""

@@ -32,6 +32,8 @@ async def reconcile(store: Store, declared: Sequence[SourceTable], default_model
 async def create_or_replace(store: Store, table: SourceTable, record: SourceRecord | None, default_model: str) -> None:
     """Bring one declared source up to date."""
     settings = {**table.settings(), "collection_name": table.collection}
+    if table.converter != "builtin":
+        settings["converter"] = table.converter
     embedding, chunking = table.embedding(default_model), table.chunking.to_model()
     if record is None:
         await store.sources.create(source_type(table), table.database, settings, embedding, chunking, table.name)

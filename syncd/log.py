@@ -66,6 +66,7 @@ EVENTS: Mapping[str, str] = {
     "model.variant_failed": "one way to run a model crashed or was wrong in the start-up probe; another is used",
     "parser.died": "a parser's process ended with a document in its hand",
     "parser.jail_incomplete": "this kernel lacks some of what confines parsers",
+    "picture.undescribed": "the vision model could not describe a picture; its document goes on without",
     "process.killed": "a child process ignored SIGTERM for too long and was killed",
     "process.output": "a line that a child process printed",
     "process.started": "a child process was started",

@@ -324,6 +324,10 @@ class Chunker(Protocol):
 class Parser(Protocol):
     """Bytes to text, in processes of its own."""
 
+    def fingerprint(self, name: str, media_type: str | None) -> str:
+        """Return what, beside its bytes, decides the text of the document; '' by default."""
+        ...
+
     def parse(self, file: BinaryIO, name: str, media_type: str | None) -> AsyncIterator[Part]:
         """Yield the parts of one document. Raises PermanentError in words its owner understands."""
         ...

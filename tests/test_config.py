@@ -25,7 +25,7 @@ def test_the_example_shows_every_default():
     for name, value in Config().model_dump(exclude={"models", "sources"}).items():
         assert name in shown, name
         if isinstance(value, dict):
-            commented = re.findall(r"^# (?:\[\[\w+\.)?(\w+)", EXAMPLE.read_text(), re.MULTILINE)
+            commented = re.findall(r"^# (?:\[\[?\w+\.)?(\w+)", EXAMPLE.read_text(), re.MULTILINE)
             assert set(value) <= {*shown[name], *commented}, name
 
 
@@ -54,6 +54,11 @@ def test_the_commented_examples_are_valid_too(tmp_path):
         ("[[embedding.servers]]\nurl = 'gpu-1:8080'", "embedding.servers.0.url = 'gpu-1:8080'"),
         ("[[embedding.servers]]\nurl = 'http://a'\napi_key = 'k'\napi_key_env = 'K'", "give one of api_key"),
         ("[[embedding.servers]]\nurl = 'http://a'\napi_key_env = 'SYNCD_KEY'", "api_key_env = 'SYNCD_KEY'"),
+        ("[documents]\nocr_languages = []", "documents.ocr_languages"),
+        ("[documents]\nmax_pages = 8000", "documents.max_pages = 8000"),
+        ("[documents.vision]\nmodel = 'x'", "give url (an endpoint) or path"),
+        ("[documents.vision]\npath = 'x.gguf'", "path needs projector"),
+        ("[documents.vision]\nurl = 'http://a/v1'", "url needs model"),
         ("not toml", "not valid TOML"),
     ],
 )

@@ -11,7 +11,7 @@ LAYERS = [
     {"syncd.__main__"},
     {"syncd.cli"},
     {"syncd.app"},
-    {"syncd.app_services", "syncd.app_models"},
+    {"syncd.app_services", "syncd.app_models", "syncd.app_documents"},
     {"syncd.search_views"},
     {"syncd.api", "syncd.declared", "syncd.triggers", "syncd.opening", "syncd.sync"},
     {"syncd.run"},
@@ -30,7 +30,7 @@ LAYERS = [
     {"syncd.store", "syncd.chroma"},
     {"syncd.runtime"},
     {"syncd.log", "syncd.config"},
-    {"syncd.config_models"},
+    {"syncd.config_models", "syncd.config_documents"},
     {"syncd.config_sources"},
     {"syncd.model"},
     {"syncd.errors"},
@@ -38,14 +38,16 @@ LAYERS = [
 ]
 """From the top: a module may import from lower lines only."""
 
-EDGES = {"syncd.config", "syncd.config_models", "syncd.config_sources"}
+EDGES = {"syncd.config", "syncd.config_documents", "syncd.config_models", "syncd.config_sources"}
 READS_CONFIG = {
     "syncd.app",
     "syncd.app_services",
     "syncd.app_models",
+    "syncd.app_documents",
     "syncd.declared",
     "syncd.cli",
     "syncd.config",
+    "syncd.config_documents",
     "syncd.config_models",
     "syncd.config_sources",
 }

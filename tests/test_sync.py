@@ -72,7 +72,7 @@ async def ended(parts, source: Fixed, origin: Origin, name: str) -> Invocation:
 
     async with ParserPool(frozenset()) as parser, anyio.create_task_group() as group:
         posted = Poster(parts.store, SparseModels()).posted
-        ingester = Ingester(parts.store, parts.index, parser, InlineSplitter(), embedder, posted)
+        ingester = Ingester(parts.store, parts.index, lambda _source: parser, InlineSplitter(), embedder, posted)
         await group.start(Syncer(parts.store, parts.chroma, parts.index, ingester, opened, HASTY).run)
         with anyio.fail_after(30):
             while invocation.state not in (State.COMPLETE, State.FAILED):

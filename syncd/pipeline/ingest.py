@@ -14,7 +14,7 @@ from syncd.errors import PermanentError, RetryableError, Skipped
 from syncd.model import Chunk, Chunking, Document, Embedder, Embedding, Parser, Part, SourceRecord, SourceType
 from syncd.pipeline.drafts import Drafts, stretches
 from syncd.pipeline.index import Index
-from syncd.pipeline.lineage import chunk_metadata
+from syncd.pipeline.lineage import chunk_metadata, digest, display_path
 from syncd.runtime.room import Room
 from syncd.store import Store
 from syncd.store.codec import dumps
@@ -22,7 +22,7 @@ from syncd.store.documents import CollectionRecord, DocumentRecord
 from syncd.store.staging import NewChunk, Removal, Replacement
 from syncd.store.vectors import vector_key
 
-PIPELINE_VERSION = 1
+PIPELINE_VERSION = 2
 """Raise it when parsers or chunkers change what they make of the same bytes: documents are then made anew when next met."""
 
 BYTES_PER_TOKEN = 3.4
@@ -91,7 +91,7 @@ class Ingester:
         self,
         store: Store,
         index: Index,
-        parser: Parser,
+        parser: Callable[[SourceRecord], Parser],
         splitter: Splitter,
         embedder: Callable[[str], Awaitable[Embedder]],
         posted: Callable[[Embedding, Sequence[NewChunk]], Awaitable[Sequence[NewChunk]]],
@@ -114,7 +114,7 @@ class Ingester:
         if document.body is None:
             return await self._delete(job)
         embedder = await self._embedder(job.source.embedding.model)
-        fingerprint = pipeline_fingerprint(job, embedder)
+        fingerprint = self._fingerprint(job, embedder)
         known = await self._store.documents.get(collection.id, job.source.id, document.key)
         if known and is_current(known, document.version, fingerprint) and not job.force:
             return unchanged(job, known)
@@ -134,7 +134,12 @@ class Ingester:
         if job.document.body is None:
             raise error
         embedder = await self._embedder(job.source.embedding.model)
-        return await self._fail(job, pipeline_fingerprint(job, embedder), f"gave up for now: {error}")
+        return await self._fail(job, self._fingerprint(job, embedder), f"gave up for now: {error}")
+
+    def _fingerprint(self, job: Job, embedder: Embedder) -> str:
+        document = job.document
+        parsing = self._parser(job.source).fingerprint(document.name or document.key, document.media_type)
+        return pipeline_fingerprint(job, embedder, parsing)
 
     async def _make(self, job: Job, fingerprint: str, known: DocumentRecord | None, embedder: Embedder) -> Result:
         """Fetch, parse, split, embed and index the document's content."""
@@ -153,7 +158,7 @@ class Ingester:
         """Parse, split and embed stretch by stretch, so that a document costs the same memory whatever its length."""
         document, drafts, tally = job.document, Drafts(), Tally()
         chunking = fitted(job.source.chunking, embedder)
-        parts = self._parser.parse(file, document.name or document.key, document.media_type)
+        parts = self._parser(job.source).parse(file, document.name or document.key, document.media_type)
         async with aclosing(stretches(parts)) as found:
             async for stretch in found:
                 chunks = await self._splitter.split(stretch.parts, display_path(document), chunking)
@@ -250,8 +255,11 @@ def fitted(chunking: Chunking, embedder: Embedder) -> Chunking:
     return replace(chunking, target_size_bytes=min(chunking.target_size_bytes, window_bytes))
 
 
-def pipeline_fingerprint(job: Job, embedder: Embedder) -> str:
-    """Return what, beside its bytes, decides a document's chunks; when it changes, the document is made anew."""
+def pipeline_fingerprint(job: Job, embedder: Embedder, parsing: str = "") -> str:
+    """Return what, beside its bytes, decides a document's chunks; when it changes, the document is made anew.
+
+    `parsing` is what the parser says of itself.
+    """
     task = job.source.embedding.task
     chunking = job.source.chunking
     parts = [
@@ -262,6 +270,7 @@ def pipeline_fingerprint(job: Job, embedder: Embedder) -> str:
         job.document.chunk_prefix,
         job.document.name,
         dict(job.document.metadata),
+        *([parsing] if parsing else []),
     ]
     return sha256(dumps(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -282,18 +291,3 @@ def unchanged(job: Job, known: DocumentRecord) -> Result:
     """Return the result of a document that needed nothing."""
     state = "unchanged" if known.state == "indexed" else "skipped"
     return Result(job.document.key, state, known.reason, known.version, chunks=known.chunk_count)
-
-
-def display_path(document: Document) -> str:
-    """Return the name that breadcrumbs show and that tells the language."""
-    return document.name if document.name and "/" not in document.key else document.key
-
-
-def digest(file: BinaryIO) -> tuple[str, int]:
-    """Return a file's SHA-256 and size, and put it back to its start."""
-    hasher, size_bytes = sha256(), 0
-    while block := file.read(1 << 20):
-        hasher.update(block)
-        size_bytes += len(block)
-    file.seek(0)
-    return hasher.hexdigest(), size_bytes

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from typing import Any
+from hashlib import sha256
+from typing import Any, BinaryIO
 
 from syncd.model import Chunk, Document, Scalar, SourceRecord
 
@@ -56,3 +57,18 @@ def anchored(document: Document, start_byte: int) -> dict[str, Value]:
     number = bisect_right(document.anchors, start_byte, key=lambda anchor: anchor[0])
     address = document.metadata.get("url")
     return {"url": f"{address}#{document.anchors[number - 1][1]}"} if number and address else {}
+
+
+def display_path(document: Document) -> str:
+    """Return the name that breadcrumbs show and that tells the language."""
+    return document.name if document.name and "/" not in document.key else document.key
+
+
+def digest(file: BinaryIO) -> tuple[str, int]:
+    """Return a file's SHA-256 and size, and put it back to its start."""
+    hasher, size_bytes = sha256(), 0
+    while block := file.read(1 << 20):
+        hasher.update(block)
+        size_bytes += len(block)
+    file.seek(0)
+    return hasher.hexdigest(), size_bytes

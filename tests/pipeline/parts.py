@@ -104,7 +104,9 @@ async def running(state: Path, server, prepare=lambda parts: None) -> AsyncItera
                 return embedder
 
             index = Index(store, chroma, lambda _record: None)
-            ingester = Ingester(store, index, parser, InlineSplitter(), get, Poster(store, SparseModels()).posted)
+            ingester = Ingester(
+                store, index, lambda _source: parser, InlineSplitter(), get, Poster(store, SparseModels()).posted
+            )
             parts = Parts(store, chroma, index, embedder, Mailbox("ingest", 4))
             prepare(parts)
             async with anyio.create_task_group() as group:

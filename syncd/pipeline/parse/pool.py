@@ -102,6 +102,14 @@ class ParserPool:
         while self._idle:
             await self._idle.pop().end()
 
+    def fingerprint(self, name: str, media_type: str | None = None) -> str:
+        """Return what, beside its bytes, decides what becomes of a document: '' for text and for the default settings."""
+        if suffix_of(name, media_type) not in SUFFIXES:
+            return ""
+        settings, default = self._settings, ParserSettings()
+        choices = (settings.converter, settings.ocr, self._describer and self._describer.fingerprint)
+        return "" if choices == (default.converter, default.ocr, None) else repr(choices)
+
     async def parse(self, file: BinaryIO, name: str, media_type: str | None = None) -> AsyncGenerator[Part, None]:
         """Yield the parts of one document, in order; waits for a free process, then for each part.
 
@@ -134,7 +142,7 @@ class ParserPool:
                         async for piece in pieces:
                             number += 1
                             if number > yielded:
-                                part = await self._describe(piece)
+                                part = await self._describe(piece, name)
                                 yielded = number
                                 yield part
                     return
@@ -184,10 +192,15 @@ class ParserPool:
             process.spent = process.served >= self._settings.documents_per_worker
             raise
 
-    async def _describe(self, piece: Piece) -> Part:
+    async def _describe(self, piece: Piece, name: str) -> Part:
         if self._describer is None or not piece.pictures:
             return piece.part
-        words = [(picture.at_byte, await self._describer.describe(picture.data)) for picture in piece.pictures]
+        words: list[tuple[int, str]] = []
+        for picture in piece.pictures:
+            try:
+                words.append((picture.at_byte, await self._describer.describe(picture.data)))
+            except PermanentError as error:
+                log.warning("picture.undescribed", document=name, reason=str(error))
         return insert(piece.part, words)
 
     def _crash_words(self, name: str, how: str) -> str:

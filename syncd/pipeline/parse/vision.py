@@ -9,19 +9,29 @@ import aiohttp
 
 from syncd.errors import PermanentError, RetryableError
 
-_PROMPT = (
+PROMPT = (
     "Describe this picture from a document in one to three plain sentences for a search index. "
     "Give the kind of picture, what it shows, and the figures and names that can be read in it."
 )
 
 
+_NOT_THE_PICTURE = (401, 402, 403, 404, 408, 429)
+"""A wrong key or model, or too many requests: the picture is not at fault and can be described later."""
+
+
 class Describer(Protocol):
     """Turns a picture into a sentence or three."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever descriptions may."""
+        ...
 
     async def describe(self, picture: bytes) -> str:
         """Return a description of an encoded picture (PNG, JPEG, WebP, GIF); '' when there is nothing to say.
 
-        Waits for the model. Raises RetryableError while it is away, PermanentError when it refuses for good.
+        Waits for the model. Raises RetryableError while it is away or does not let us in, PermanentError when it cannot
+        describe this picture.
         """
         ...
 
@@ -43,12 +53,13 @@ class OpenAiDescriber:
         self._url = url.rstrip("/") + "/chat/completions"
         self._model = model
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self.fingerprint = f"{url} {model}"
 
     async def describe(self, picture: bytes) -> str:
         """See `Describer.describe`. Twice costs twice."""
         encoded = base64.b64encode(picture).decode()
         url = f"data:{media_type_of(picture)};base64,{encoded}"
-        content = [{"type": "text", "text": _PROMPT}, {"type": "image_url", "image_url": {"url": url}}]
+        content = [{"type": "text", "text": PROMPT}, {"type": "image_url", "image_url": {"url": url}}]
         request = {
             "model": self._model,
             "max_tokens": 300,
@@ -57,7 +68,7 @@ class OpenAiDescriber:
         }
         try:
             async with self._session.post(self._url, json=request, headers=self._headers) as response:
-                if response.status == 429 or response.status >= 500:
+                if response.status in _NOT_THE_PICTURE or response.status >= 500:
                     raise RetryableError(f"the vision endpoint {self._url} answered {response.status}")
                 if response.status >= 400:
                     raise PermanentError(f"the vision endpoint {self._url} refused a picture: {response.status}")
