@@ -5,41 +5,37 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import anyio
 import structlog
 
 from syncd import __version__
-from syncd.api import ApiServer, create_app, orphans
+from syncd.api import ApiServer, create_app
 from syncd.app_documents import open_parsers
 from syncd.app_models import catalog_of, engine_options, servers_by_model, sparse_loaders
 from syncd.app_services import make_services, queries_of, warn_unrecorded
-from syncd.chroma.client import Chroma, ChromaSettings
-from syncd.chroma.server import ChromaServer
+from syncd.app_settings import chroma_settings, opening_settings, own_chroma, register_secrets, sync_settings
+from syncd.app_upkeep import Sweeper, clean_up, drop_orphans, make_admin_token
+from syncd.chroma.client import Chroma
 from syncd.config import Config
 from syncd.declared import reconcile
 from syncd.errors import ConfigError
-from syncd.log import register_secret
-from syncd.model import Invocation, State
-from syncd.opening import Opening, OpeningSettings
-from syncd.opening.buckets import QueueRules, Queues
-from syncd.opening.repositories import GithubAccess
-from syncd.opening.sites import SiteRules
+from syncd.opening import Opening
+from syncd.opening.buckets import Queues
 from syncd.pipeline.chunk.languages import SUFFIXES as CODE_SUFFIXES
 from syncd.pipeline.chunk.pool import ChunkerPool
 from syncd.pipeline.embed.fleet import Embedders
 from syncd.pipeline.index import Index
 from syncd.pipeline.ingest import Ingester
-from syncd.pipeline.parse.formats import SUFFIXES as DOCUMENT_SUFFIXES
 from syncd.pipeline.recorder import QueryRecorder
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.pipeline.sparse.filler import SparseFiller
 from syncd.pipeline.sparse.posting import Poster
-from syncd.run import DeleteGuard
 from syncd.runtime.actor import Actor
 from syncd.runtime.notify import Notifier, Watchdog
 from syncd.runtime.signals import watch_signals
@@ -47,15 +43,13 @@ from syncd.runtime.state import state_folder
 from syncd.runtime.supervisor import EscalatedError, Supervisor
 from syncd.search import Search
 from syncd.store import Store
-from syncd.sync import Syncer, SyncSettings
+from syncd.sync import Syncer
 from syncd.triggers import Triggers
 
 log = structlog.get_logger()
 
 DAEMON_FILE = "daemon.json"
 SOCKET_FILE = "api.sock"
-TOKEN_FILE = "token"  # noqa: S105 - a file name
-DAY_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,30 +69,41 @@ class Daemon:
 async def serve(config: Config, reload: Callable[[], Config], ready: Callable[[Daemon], None] = lambda _: None) -> int:
     """Run the daemon until it is told to stop and return its exit status. Raises ConfigError when it cannot run like this."""
     register_secrets(config)
+    given_up: EscalatedError | None = None
     with state_folder(config.state_folder) as state:
         notifier = Notifier()
-        async with assembled(config, state, notifier) as daemon, anyio.create_task_group() as group:
-            stop = anyio.Event()
-            group.start_soon(
-                partial(watch_signals, deadline_s=config.stop_deadline_s),
-                stop.set,
-                partial(refresh, daemon, reload, notifier),
-            )
-            group.start_soon(stop_politely, daemon, stop, group.cancel_scope, config.stop_deadline_s, notifier)
+        async with assembled(config, state, notifier) as daemon:
             try:
-                with anyio.CancelScope():
-                    await group.start(daemon.root.run)
-                    announce(state, daemon)
-                    notifier.ready()
-                    log.info("daemon.ready", url=url_of(daemon), state=str(state), version=__version__)
-                    ready(daemon)
-                    await anyio.sleep_forever()
-            except EscalatedError as error:
-                if isinstance(error.__cause__, ConfigError):
-                    raise error.__cause__ from None
-                log.critical("daemon.gave_up", reason=str(error.__cause__ or error))
-                return 1
-    return 0
+                await run(daemon, config, state, notifier, reload, ready)
+            except* EscalatedError as errors:
+                given_up = cast("EscalatedError", errors.exceptions[0])
+    if given_up is None:
+        return 0
+    if isinstance(given_up.__cause__, ConfigError):
+        raise given_up.__cause__
+    log.critical("daemon.gave_up", reason=str(given_up.__cause__ or given_up))
+    return 1
+
+
+async def run(
+    daemon: Daemon,
+    config: Config,
+    state: Path,
+    notifier: Notifier,
+    reload: Callable[[], Config],
+    ready: Callable[[Daemon], None],
+) -> None:
+    """Start the actors, say so, and attend to signals until told to stop. Raises a group of one EscalatedError."""
+    async with anyio.create_task_group() as group:
+        stop = anyio.Event()
+        on_reload = partial(refresh, daemon, reload, notifier)
+        group.start_soon(partial(watch_signals, deadline_s=config.stop_deadline_s), stop.set, on_reload)
+        group.start_soon(stop_politely, daemon, stop, group.cancel_scope, config.stop_deadline_s, notifier)
+        await group.start(daemon.root.run)
+        announce(state, daemon)
+        notifier.ready()
+        log.info("daemon.ready", url=url_of(daemon), state=str(state), version=__version__)
+        ready(daemon)
 
 
 @asynccontextmanager
@@ -179,54 +184,6 @@ async def refresh(daemon: Daemon, reload: Callable[[], Config], notifier: Notifi
     notifier.ready()
 
 
-class Sweeper:
-    """Once a day, drops cached vectors that nothing has used for long."""
-
-    name = "sweeper"
-
-    def __init__(self, store: Store, config: Config) -> None:
-        self._store = store
-        self._unused_for_s = config.sync.cache_unused_days * DAY_S
-
-    async def run(self) -> None:
-        """Sweep daily until cancelled."""
-        while True:
-            await anyio.sleep(DAY_S)
-            dropped = await self._store.vectors.collect_garbage(self._unused_for_s)
-            log.info("cache.swept", dropped=dropped)
-
-
-async def clean_up(store: Store, opening: Opening, invocation: Invocation) -> None:
-    """Tell who waits for an invocation; delete its uploaded file, but keep that of a failed one for a retry."""
-    await opening.buckets.journal.over(invocation)
-    if (name := invocation.request.get("file")) is None:
-        return
-    now = await store.invocations.get(invocation.id)
-    if now is not None and now.state in (State.COMPLETE, State.CANCELLED):
-        with suppress(OSError):
-            (opening.upload_folder / name).unlink()
-
-
-async def drop_orphans(store: Store, opening: Opening) -> None:
-    """Delete uploaded files that no invocation needs: left by a crash before the invocation, or by one that is over."""
-    owned = await store.invocations.files_needed()
-    for file in orphans(opening.upload_folder, owned):
-        log.info("upload.orphan_removed", file=file.name)
-        file.unlink()
-
-
-async def make_admin_token(store: Store, state: Path) -> None:
-    """Make the token that the command line uses, once, in a file only this user can read."""
-    file = state / TOKEN_FILE
-    if file.exists() and await store.tokens.verify(file.read_text().strip()):
-        return
-    token = await store.tokens.create("command line")
-    register_secret(token)
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as out:
-        out.write(token + "\n")
-
-
 def announce(state: Path, daemon: Daemon) -> None:
     """Write where the daemon listens, for the command line."""
     chroma = daemon.chroma.settings
@@ -238,57 +195,3 @@ def url_of(daemon: Daemon) -> str:
     """Return the API's address."""
     host, port = daemon.api.address
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
-
-
-def own_chroma(config: Config, state: Path) -> ChromaServer:
-    """Return our own Chroma server; it gets half of the deadline to stop, as draining gets the other half at most."""
-    return ChromaServer(state / "chroma", config.chroma.port or None, stop_limit_s=config.stop_deadline_s / 2)
-
-
-def register_secrets(config: Config) -> None:
-    """Keep what the configuration holds in confidence out of the log."""
-    for secret in (config.chroma.api_key, *config.chroma.headers.values()):
-        if secret is not None:
-            register_secret(secret.get_secret_value())
-
-
-def chroma_settings(config: Config, server: ChromaServer | None) -> ChromaSettings:
-    """Return how Chroma is reached."""
-    given = config.chroma
-    if given.mode == "cloud" and given.api_key:
-        return ChromaSettings.cloud(given.tenant, given.api_key.get_secret_value())
-    if server is not None:
-        return ChromaSettings(port=server.port, tenant=given.tenant)
-    headers = {name: value.get_secret_value() for name, value in given.headers.items()}
-    return ChromaSettings(given.host, given.port, given.ssl, headers, given.tenant)
-
-
-def opening_settings(config: Config, state: Path) -> OpeningSettings:
-    """Return what sources need to know."""
-    github = GithubAccess(
-        base_url=config.github.base_url,
-        api_url=config.github.api_url,
-        apps={app.app_id: app.private_key_file for app in config.github.apps},
-        max_file_size_bytes=config.github.max_file_size_bytes,
-    )
-    sites = SiteRules(
-        contact=config.web.contact,
-        concurrency=config.web.concurrency,
-        rate_per_s=config.web.rate_per_s,
-        allow_private_addresses=config.web.allow_private_addresses,
-    )
-    return OpeningSettings(
-        state=state,
-        github=github,
-        sites=sites,
-        queues=QueueRules(config.s3.queue_url, config.s3.visibility_s),
-        folder_max_file_size_bytes=config.folder.max_file_size_bytes,
-        document_suffixes=frozenset(DOCUMENT_SUFFIXES),
-    )
-
-
-def sync_settings(config: Config) -> SyncSettings:
-    """Return how much goes on at once."""
-    given = config.sync
-    guard = DeleteGuard(given.delete_guard_share, given.delete_guard_minimum)
-    return SyncSettings(runs=given.runs, ingesters=given.ingesters, guard=guard)

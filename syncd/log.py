@@ -88,7 +88,6 @@ EVENTS: Mapping[str, str] = {
     "upload.orphan_removed": "a file whose upload never became an invocation was removed",
     "watch.asked": "a watcher asked for a run",
     "watch.failed": "a watcher could not look at its source",
-    "watchdog.withheld": "systemd's watchdog is not fed, because something does not get on",
     "web.crawl_delay_cut": "a site asks for longer pauses than configuration allows",
     "web.crawled": "a crawl is over",
     "web.proxy_closed": "the browser's proxy closed a connection",

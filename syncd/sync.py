@@ -50,7 +50,7 @@ class SyncSettings:
     runs: int = 4
     object_runs: int = 16
     """Runs over one object each; they never wait for whole runs."""
-    ingesters: int = 16
+    ingesters: int = 64
     document_attempts: int = 4
     run_attempts: int = 8
     last_chance_attempt: int = 4

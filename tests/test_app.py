@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -289,6 +290,25 @@ def test_a_second_daemon_on_the_same_state_is_refused(daemon):
     )
     assert second.returncode == 78
     assert str(daemon.process.pid) in second.stderr
+
+
+@pytest.mark.parametrize("key", ["SYNCD_CHROMA__PORT", "SYNCD_API__PORT"])
+def test_a_port_that_another_program_has_is_a_configuration_error(key, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        refused = subprocess.run(
+            [sys.executable, "-m", "syncd", "run"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env={
+                **os.environ,
+                "SYNCD_STATE_DIR": str(tmp_path),
+                "SYNCD_API__PORT": "0",
+                key: str(taken.getsockname()[1]),
+            },
+        )
+    assert refused.returncode == 78, refused.stderr
+    assert "choose another" in refused.stderr.splitlines()[-1]
 
 
 def test_a_reload_takes_new_sources_and_keeps_the_old_configuration_when_the_new_is_wrong(daemon, tmp_path):

@@ -5,13 +5,10 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 
 import anyio
-import structlog
-
-log = structlog.get_logger()
 
 
 class Notifier:
@@ -56,51 +53,17 @@ class Notifier:
                 self._socket.sendto(state.encode(), self._address)
 
 
-class Progress:
-    """Whether a part with work to do gets on: `begin` work, `moved` on every step, `rest` when there is none.
-
-    Waiting for somebody else (Chroma away, a rate limit) is rest.
-    """
-
-    def __init__(self, name: str, limit_s: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self.name = name
-        self._limit_s = limit_s
-        self._clock = clock
-        self._since: float | None = None
-
-    def begin(self) -> None:
-        """Note that there is work now. Twice is safe and restarts the limit."""
-        self._since = self._clock()
-
-    moved = begin
-
-    def rest(self) -> None:
-        """Note that there is nothing to do."""
-        self._since = None
-
-    def stuck(self) -> str | None:
-        """Return why it counts as stuck, or None: it had work and did not move within its limit."""
-        if self._since is None or self._clock() - self._since <= self._limit_s:
-            return None
-        return f"{self.name} has not moved for {self._clock() - self._since:.0f} s"
-
-
 class Watchdog:
-    """Actor that feeds systemd's watchdog three times per period while no check returns a reason not to.
+    """Actor that feeds systemd's watchdog three times per period, so that a daemon whose event loop hangs is restarted.
 
-    The period is what systemd names in the environment; without one it has nothing to do.
+    Whatever else may hang is a process or a server of its own, which has limits of its own. The period is what systemd
+    names in the environment; without one there is nothing to do.
     """
 
     name = "watchdog"
 
-    def __init__(
-        self,
-        notifier: Notifier,
-        checks: Sequence[Callable[[], str | None]] = (),
-        environ: Mapping[str, str] = os.environ,
-    ) -> None:
+    def __init__(self, notifier: Notifier, environ: Mapping[str, str] = os.environ) -> None:
         self._notifier = notifier
-        self._checks = checks
         mine = environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         self.interval_s = int(environ.get("WATCHDOG_USEC", "0")) / 3e6 if mine else 0.0
 
@@ -109,13 +72,5 @@ class Watchdog:
         if not self.interval_s:
             await anyio.sleep_forever()
         while True:
-            self.look()
-            await anyio.sleep(self.interval_s)
-
-    def look(self) -> None:
-        """Feed the watchdog unless a check says that something is stuck."""
-        reasons = [reason for check in self._checks if (reason := check())]
-        if reasons:
-            log.error("watchdog.withheld", reasons=reasons)
-        else:
             self._notifier.alive()
+            await anyio.sleep(self.interval_s)

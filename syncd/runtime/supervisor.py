@@ -14,6 +14,7 @@ import structlog
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskGroup, TaskStatus
 
+from syncd.errors import ConfigError
 from syncd.runtime.actor import Actor, says_when_started
 from syncd.runtime.retry import Backoff
 
@@ -65,7 +66,8 @@ class Supervisor:
     """An Actor that keeps `children` running, one for one: a crash concerns the crashed child only.
 
     Children start in order, each when the one before has said that it is started, and stop in reverse order.
-    A crashed child is run again after `backoff`. More than `max_restarts` crashes of all children together
+    A crashed child is run again after `backoff`, unless it crashed with a ConfigError, which no new run mends: that escalates
+    at once. More than `max_restarts` crashes of all children together
     within `within_s`: everything is stopped and EscalatedError raised, which is a crash of this supervisor to
     its own.
 
@@ -197,9 +199,13 @@ class Supervisor:
         child.failures += 1
         child.error = f"{type(error).__name__}: {error}"
         log.error("actor.crashed", actor=child.actor.name, failures=child.failures, exc_info=error)
+        if isinstance(error, ConfigError) and not child.temporary:
+            self._escalate(child, error, "the configuration is wrong")
+            return None
         if self._too_many(child.crashes if child.temporary else self._crashes):
             if not child.temporary:
-                self._escalate(child, error)
+                reason = f"more than {self._max_restarts} crashes within {self._within_s:g} s"
+                self._escalate(child, error, reason)
                 return None
             if not child.degraded:
                 log.error("actor.degraded", actor=child.actor.name, error=child.error)
@@ -210,11 +216,10 @@ class Supervisor:
             return self._backoff.cap_s
         return self._backoff.delay_s(child.failures)
 
-    def _escalate(self, child: _Child, error: Exception) -> None:
+    def _escalate(self, child: _Child, error: Exception, reason: str) -> None:
         log.error("actor.escalated", supervisor=self.name, actor=child.actor.name)
         self._escalation = EscalatedError(
-            f"{self.name} gave up: more than {self._max_restarts} crashes within {self._within_s:g} s, the last of"
-            f" {child.actor.name} ({child.error})"
+            f"{self.name} gave up: {reason}, the last crash was of {child.actor.name} ({child.error})"
         )
         self._escalation.__cause__ = error
         self._lifetime.cancel()

@@ -1,8 +1,9 @@
 """The whole daemon at work on a real repository: efficiency, the cost of a small change, idling, memory.
 
-    python -m tests.benchmarks.end_to_end [--files 3000] [--tokens 400000] [--threads 0]
+    python -m tests.benchmarks.end_to_end [--files 3000] [--tokens 400000] [--threads 0] [--qwen3 FILE.gguf]
 
-Everything is real: the program in a process of its own with its own Chroma server, git over smart HTTP, all-MiniLM-L6-v2.
+Everything is real: the program in a process of its own with its own Chroma server, git over smart HTTP, all-MiniLM-L6-v2 or,
+with `--qwen3`, the default model or its shape (make_qwen3_shape.py).
 Prints a Markdown table. The bare model is timed before and after the sync, on the very chunks that the daemon made.
 """
 
@@ -18,10 +19,13 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from syncd.app_models import catalog_of, engine_options
+from syncd.config import load_config
 from syncd.model import Chunking, Part
 from syncd.pipeline.chunk import chunk_document
-from syncd.pipeline.embed.catalog import Catalog
+from syncd.pipeline.embed.catalog import Model
 from syncd.pipeline.embed.embedder import EngineOptions, open_embedder
+from syncd.pipeline.ingest import BYTES_PER_TOKEN as WINDOW_BYTES_PER_TOKEN
 from tests.benchmarks.processes import Cpu, Watched
 from tests.benchmarks.uploading import upload
 from tests.daemon import MINILM, Daemon
@@ -50,6 +54,12 @@ name = "{name}"
 type = "github"
 repository = "owner/{name}"
 collection = "{name}"
+"""
+QWEN3 = "Qwen/Qwen3-Embedding-0.6B"
+MODEL = """
+[[models]]
+name = "{name}"
+path = "{path}"
 """
 
 
@@ -81,12 +91,14 @@ def real_files(count: int, tokens: int) -> dict[str, str]:
     return {f"src/{path.relative_to(root)}": path.read_text("utf-8", "replace") for path in paths[:count]}
 
 
-def chunked(files: dict[str, str]) -> list[str]:
+def chunked(files: dict[str, str], max_tokens: int) -> list[str]:
     """Return what the daemon will embed, each text once: its own chunker, in this process."""
+    target_size_bytes = min(Chunking().target_size_bytes, int(max_tokens * WINDOW_BYTES_PER_TOKEN))
+    chunking = Chunking(target_size_bytes=target_size_bytes)
     texts = {
         chunk.embedded_text: None
         for path, text in sorted(files.items())
-        for chunk in chunk_document([Part(text, "code")], path, Chunking())
+        for chunk in chunk_document([Part(text, "code")], path, chunking)
     }
     return list(texts)
 
@@ -100,9 +112,17 @@ class Bare:
     tokens: int
 
 
-async def bare(models: Path, threads: int, texts: list[str]) -> Bare:
-    """Embed with nothing but the model's process, all texts at hand from the start."""
-    async with open_embedder(Catalog().find(MINILM), models, EngineOptions(threads=threads)) as embedder:
+def model_of(folder: Path) -> tuple[Model, EngineOptions]:
+    """Return the model of the daemon in `folder` and how it runs."""
+    config = load_config(folder / "syncd.toml", {})
+    name = config.embedding.default_model
+    return catalog_of(config).find(name), engine_options(config, name)
+
+
+async def bare(folder: Path, texts: list[str]) -> Bare:
+    """Embed with nothing but the model's process as the daemon in `folder` has it, all texts at hand from the start."""
+    model, options = model_of(folder)
+    async with open_embedder(model, folder / "models", options) as embedder:
         await embedder.embed(texts[:32], "document")
         model = Watched(embedder.process.pid)
         before, began = model.cpu(), time.monotonic()
@@ -217,6 +237,7 @@ def main() -> None:
     options.add_argument("--tokens", type=int, default=400_000, help="of the whole repository, roughly")
     options.add_argument("--bare-share", type=float, default=0.25, help="of the chunks the bare model embeds, twice")
     options.add_argument("--threads", type=int, default=0, help="of the model; 0 is every core, the daemon's default")
+    options.add_argument("--qwen3", type=Path, metavar="FILE", help="a GGUF file of the default model to measure with")
     options.add_argument("--idle-s", type=float, default=30.0)
     options.add_argument("--no-uploads", action="store_true")
     given = options.parse_args()
@@ -227,18 +248,19 @@ def main() -> None:
 def measure(given: argparse.Namespace, folder: Path) -> None:
     """Take all measurements in `folder`."""
     files = real_files(given.files, given.tokens)
-    texts = chunked(files)
     server = GitServer(folder / "git")
     server.held.set()
     server.folder.mkdir()
     server.create("owner/small", {"a.md": "# A\n\nTo load the model.\n"})
     server.create("owner/code", dict(files))
     with serve(server.answer) as server.url:
-        text = CONFIGURATION.format(model=MINILM, models=folder / "models", threads=given.threads, url=server.url)
+        model = QWEN3 if given.qwen3 else MINILM
+        text = CONFIGURATION.format(model=model, models=folder / "models", threads=given.threads, url=server.url)
+        text += MODEL.format(name=QWEN3, path=given.qwen3.absolute()) if given.qwen3 else ""
         daemon = Daemon(folder, text)
         report = Report()
         try:
-            measure_daemon(given, report, daemon, server, files, texts)
+            measure_daemon(given, report, daemon, server, files)
         finally:
             daemon.stop()
     print(report.table())
@@ -250,11 +272,8 @@ def measure_daemon(
     daemon: Daemon,
     server: GitServer,
     files: dict[str, str],
-    texts: list[str],
 ) -> None:
     """Bare model, daemon, bare model; then what else it costs to run."""
-    models, sample = daemon.folder / "models", texts[:: max(1, round(1 / given.bare_share))]
-    bare_runs = [asyncio.run(bare(models, given.threads, sample))]
     began = time.monotonic()
     daemon.start()
     report.add("start until it serves", f"{time.monotonic() - began:.1f} s")
@@ -262,11 +281,16 @@ def measure_daemon(
     watched = Watched(daemon.process.pid)
     settled(daemon, declare(daemon, "small"))
     measure_idle(report, watched, given.idle_s)
+    texts = chunked(files, model_of(daemon.folder)[0].max_tokens)
+    sample = texts[:: max(1, round(1 / given.bare_share))]
+    bare_runs = [asyncio.run(bare(daemon.folder, sample))]
     counts, wall_s, used = measure_sync(report, daemon, watched)
     assert counts["indexed"] == len(files), counts
-    bare_runs.append(asyncio.run(bare(models, given.threads, sample)))
-    stored = daemon.rows("SELECT DISTINCT context || text FROM chunks")
-    assert set(texts) <= {text for (text,) in stored}, "the daemon made other chunks than the bare model embedded"
+    bare_runs.append(asyncio.run(bare(daemon.folder, sample)))
+    others = set(texts) - {text for (text,) in daemon.rows("SELECT DISTINCT context || text FROM chunks")}
+    assert not others, (
+        f"the bare model embedded {len(others)} texts that are no chunks of the daemon, such as {min(others)!r}"
+    )
     measure_efficiency(report, counts["tokens"], wall_s, used, bare_runs)
     path, text = next(iter(files.items()))
     server.commit("owner/code", {path: text + "\n\ndef added_later():\n    return 1\n"})

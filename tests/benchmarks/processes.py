@@ -1,5 +1,6 @@
 """What a running process and its children cost: CPU seconds, memory, peaks. Linux only."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,28 +8,44 @@ import psutil
 
 MIB = 1 << 20
 _RESET_PEAK = "5"
+DAEMON, MODEL, ENDED = "daemon", "syncd.pipeline.embed.worker", "ended children"
 
 
 @dataclass(frozen=True)
 class Cpu:
-    """CPU seconds: of the process itself, of the model's process, and of all its children."""
+    """CPU seconds, by process: the daemon itself, its children by what they are, and those that have ended."""
 
-    own_s: float
-    model_s: float
-    children_s: float
+    used_s: Mapping[str, float]
 
     @property
     def all_s(self) -> float:
-        return self.own_s + self.children_s
+        return sum(self.used_s.values())
+
+    @property
+    def own_s(self) -> float:
+        return self.used_s[DAEMON]
+
+    @property
+    def children_s(self) -> float:
+        return self.all_s - self.own_s
+
+    @property
+    def model_s(self) -> float:
+        return self.used_s.get(MODEL, 0.0)
 
     def __str__(self) -> str:
-        rest_s = self.children_s - self.model_s
-        return (
-            f"{self.all_s:.1f} s: model {self.model_s:.1f}, daemon alone {self.own_s:.1f}, other children {rest_s:.1f}"
-        )
+        most = sorted(self.used_s.items(), key=lambda item: -item[1])
+        return f"{self.all_s:.1f} s: " + ", ".join(f"{name} {used_s:.1f}" for name, used_s in most if used_s >= 0.05)
 
     def __sub__(self, earlier: "Cpu") -> "Cpu":
-        return Cpu(self.own_s - earlier.own_s, self.model_s - earlier.model_s, self.children_s - earlier.children_s)
+        return Cpu({name: used_s - earlier.used_s.get(name, 0.0) for name, used_s in self.used_s.items()})
+
+
+def name_of(process: psutil.Process) -> str:
+    """Return what a child of the daemon is, from its command line."""
+    words = process.cmdline() or [process.name()]
+    ours = next((word for word in words if word.startswith("syncd.")), None)
+    return ours or ("chroma" if "chroma" in str(words) else words[0])
 
 
 class Watched:
@@ -39,20 +56,18 @@ class Watched:
         self._process = psutil.Process(pid)
 
     def cpu(self) -> Cpu:
-        """Return what was used so far; children that have ended count as children."""
+        """Return what was used so far."""
         own = self._process.cpu_times()
-        model_s, children_s = 0.0, own.children_user + own.children_system
+        used_s = {DAEMON: own.user + own.system, ENDED: own.children_user + own.children_system}
         for child in self._process.children(recursive=True):
             try:
-                times, command = child.cpu_times(), child.cmdline()
+                times, name = child.cpu_times(), name_of(child)
             except psutil.NoSuchProcess:
                 continue
             # A child's children that have ended are in its own count.
-            used_s = times.user + times.system + times.children_user + times.children_system
-            children_s += used_s
-            if any("embed.worker" in word for word in command):
-                model_s += used_s
-        return Cpu(own.user + own.system, model_s, children_s)
+            child_s = times.user + times.system + times.children_user + times.children_system
+            used_s[name] = used_s.get(name, 0.0) + child_s
+        return Cpu(used_s)
 
     def memory_mib(self) -> float:
         """Return the resident memory of the process alone, as of now."""
@@ -63,12 +78,9 @@ class Watched:
         found: dict[str, float] = {}
         for child in self._process.children(recursive=True):
             try:
-                words, memory = child.cmdline(), child.memory_info().rss / MIB
+                name, memory = name_of(child), child.memory_info().rss / MIB
             except psutil.NoSuchProcess:
                 continue
-            name = next(
-                (word for word in words if word.startswith("syncd.")), "chroma" if "chroma" in str(words) else words[0]
-            )
             found[name] = found.get(name, 0.0) + memory
         return found
 

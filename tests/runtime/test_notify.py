@@ -4,7 +4,7 @@ import socket
 import anyio
 import pytest
 
-from syncd.runtime.notify import Notifier, Progress, Watchdog
+from syncd.runtime.notify import Notifier, Watchdog
 
 
 @pytest.fixture
@@ -59,36 +59,18 @@ def test_without_systemd_nothing_is_sent():
     Notifier({"NOTIFY_SOCKET": "/nowhere/to/be/found"}).ready()
 
 
-def test_a_part_is_stuck_only_when_it_had_work_and_did_not_move_within_its_limit():
-    now = [0.0]
-    progress = Progress("index", 30, clock=lambda: now[0])
-    now[0] = 100
-    assert progress.stuck() is None
-    progress.begin()
-    now[0] = 130
-    assert progress.stuck() is None
-    now[0] = 131
-    assert progress.stuck() == "index has not moved for 31 s"
-    progress.moved()
-    assert progress.stuck() is None
-    now[0] = 200
-    progress.rest()
-    assert progress.stuck() is None
-
-
-def test_the_watchdog_is_fed_while_nothing_is_stuck(systemd, notifier):
-    reasons = [None]
-    watchdog = Watchdog(notifier, [lambda: None, lambda: reasons[0]], {"WATCHDOG_USEC": "30000000"})
+async def test_the_watchdog_is_fed_three_times_a_period_while_the_loop_turns(systemd, notifier):
+    watchdog = Watchdog(notifier, {"WATCHDOG_USEC": "30000000"})
     assert watchdog.interval_s == 10
-    watchdog.look()
+    async with anyio.create_task_group() as group:
+        group.start_soon(watchdog.run)
+        await anyio.wait_all_tasks_blocked()
+        group.cancel_scope.cancel()
     assert heard(systemd) == ["WATCHDOG=1"]
-    reasons[0] = "index has not moved"
-    watchdog.look()
-    assert heard(systemd) == []
 
 
 async def test_the_watchdog_of_another_process_is_not_ours(systemd, notifier):
-    watchdog = Watchdog(notifier, [], {"WATCHDOG_USEC": "3", "WATCHDOG_PID": "1"})
+    watchdog = Watchdog(notifier, {"WATCHDOG_USEC": "3", "WATCHDOG_PID": "1"})
     async with anyio.create_task_group() as group:
         group.start_soon(watchdog.run)
         await anyio.wait_all_tasks_blocked()

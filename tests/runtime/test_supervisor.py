@@ -7,6 +7,7 @@ from anyio import TASK_STATUS_IGNORED
 from anyio import wait_all_tasks_blocked as settled
 from anyio.lowlevel import checkpoint
 
+from syncd.errors import ConfigError
 from syncd.runtime.retry import Backoff
 from syncd.runtime.supervisor import EscalatedError, Supervisor
 
@@ -130,6 +131,19 @@ async def test_a_child_that_crashes_while_starting_escalates_instead_of_holding_
 
     with pytest.raises(EscalatedError):
         await Supervisor("root", [NeverAble("a", [], crashes=99)], max_restarts=2, backoff=AT_ONCE).run()
+
+
+async def test_a_wrong_configuration_escalates_at_once():
+    class Wrong(Part):
+        async def run(self, *, task_status=TASK_STATUS_IGNORED):
+            self.runs += 1
+            raise ConfigError("the port is taken")
+
+    wrong = Wrong("a", [])
+    with pytest.raises(EscalatedError, match="the port is taken") as raised:
+        await Supervisor("root", [wrong], backoff=AT_ONCE).run()
+    assert isinstance(raised.value.__cause__, ConfigError)
+    assert wrong.runs == 1
 
 
 async def test_returning_is_a_crash():
