@@ -156,7 +156,13 @@ class FaultyProxy:
             return web.Response()
         if fault == "stall":
             await self.ended.wait()
-        return await self.passed_on(request, fault)
+        try:
+            return await self.passed_on(request, fault)
+        except aiohttp.ClientError:
+            # The server closed an idle connection as it was used again: to the client, one more bad line.
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response()
 
     async def passed_on(self, request: web.Request, fault: str | None) -> web.StreamResponse:
         dropped = {"range", "if-match"} if fault == "rangeless" else set[str]()

@@ -1,7 +1,8 @@
 """Random histories of a bucket, events that tell of them badly, and what the index should be in the end."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,7 +41,16 @@ class History:
     fault_share: float = 0.1
     backwards: bool = False
     """Everything is told at the end, the last thing first."""
+    tenant: str = "tenant"
+    """The collection that some metadata files name."""
+    once: Sequence[str] = tuple(ONCE)
+    """Half of all keys, written exactly once: nothing heals a loss there."""
+    hot: Sequence[str] = tuple(HOT)
+    hot_steps: int = 12
     sent: list[str] = field(default_factory=list)
+    untold: list[str] = field(default_factory=list)
+    suffered: Counter[str] = field(default_factory=Counter)
+    """Faults of the line, by kind."""
     sequencer: int = 0x55AED6DCD9028000
 
     def __post_init__(self) -> None:
@@ -49,21 +59,27 @@ class History:
     def fault(self, request: web.Request) -> str | None:
         if request.method not in ("GET", "HEAD") or self.random.random() > self.fault_share:
             return None
-        return self.random.choice(FAULTS)
+        fault = self.random.choice(FAULTS)
+        self.suffered[fault] += 1
+        return fault
 
-    async def happen(self, place: Place) -> None:
-        """Do everything to the bucket and tell of it."""
-        steps = [("put", key) for key in ONCE]
-        steps += [(self.random.choice(["put", "put", "delete", "rename"]), self.random.choice(HOT)) for _ in range(12)]
+    def steps(self) -> list[tuple[str, str]]:
+        """Return what will be done to which key."""
+        steps = [("put", key) for key in self.once]
+        actions = ["put", "put", "delete", "rename"]
+        steps += [(self.random.choice(actions), self.random.choice(self.hot)) for _ in range(self.hot_steps)]
         steps += [(self.random.choice(["put", "put", "delete"]), self.random.choice(FILES)) for _ in range(4)]
         self.random.shuffle(steps)
-        messages: list[str] = []
+        return steps
+
+    async def happen(self, place: Place, steps: Sequence[tuple[str, str]], *, is_last: bool = True) -> None:
+        """Do this to the bucket and tell of it; what is told late may be told by a later call."""
         for action, key in steps:
             for told, kind in await self.step(place, action, key):
-                messages += self.told(place, told, kind)
+                self.untold += self.told(place, told, kind)
             if self.random.random() < 0.3 and not self.backwards:
-                await self.send(place, messages)
-        await self.send(place, messages, is_last=True)
+                await self.send(place)
+        await self.send(place, is_last=is_last)
 
     async def step(self, place: Place, action: str, key: str) -> list[tuple[str, str]]:
         """Do one thing and return the events that S3 would make of it."""
@@ -71,7 +87,7 @@ class History:
             await place.delete(key)
             return [(key, "ObjectRemoved:Delete")]
         if action == "rename":
-            other = self.random.choice(HOT)
+            other = self.random.choice(self.hot)
             await place.put(other, self.body(other))
             await place.delete(key)
             return [(other, "ObjectCreated:Copy"), (key, "ObjectRemoved:Delete")]
@@ -81,8 +97,8 @@ class History:
     def body(self, key: str) -> bytes:
         if key not in FILES:
             return self.random.randbytes(self.random.choice([0, 10, 3000]))
-        path = self.random.choice([*ONCE[:2], *HOT])
-        target = self.random.choice([{}, {"target_collection_name": "tenant"}])
+        path = self.random.choice([*self.once[:2], *self.hot])
+        target = self.random.choice([{}, {"target_collection_name": self.tenant}])
         version = self.random.choice(["chroma-v1"] * 5 + ["broken"])
         return json.dumps({"version": version, "id": f"id of {key}", "path": path, **target}).encode()
 
@@ -101,23 +117,23 @@ class History:
             return [body, body]
         return [] if self.drops and share > 0.8 else [body]
 
-    async def send(self, place: Place, messages: list[str], *, is_last: bool = False) -> None:
+    async def send(self, place: Place, *, is_last: bool = False) -> None:
         """Send what there is so far out of order, some of it later."""
         if self.backwards:
-            messages.reverse()
+            self.untold.reverse()
         else:
-            self.random.shuffle(messages)
-        late = [] if is_last else [messages.pop() for _ in range(len(messages) // 3)]
+            self.random.shuffle(self.untold)
+        late = 0 if is_last else len(self.untold) // 3
+        messages, self.untold = self.untold[late:], self.untold[:late]
         self.sent += messages
         for i in range(0, len(messages), 10):
             entries = [{"Id": str(n), "MessageBody": body} for n, body in enumerate(messages[i : i + 10])]
             await place.sqs.send_message_batch(QueueUrl=place.queue_url, Entries=entries)
-        messages[:] = late
 
 
-async def expected(place: Place, settings: S3Settings) -> State:
+async def expected(place: Place, settings: S3Settings, tenant: str = "tenant") -> State:
     """Return f(bucket), reckoned from nothing but what the bucket holds in the end."""
-    state: State = {settings.collection: {}, "tenant": {}}
+    state: State = {settings.collection: {}, tenant: {}}
     objects = await place.contents(PREFIX)
     listed = (await place.s3.list_objects_v2(Bucket=place.bucket, Prefix=PREFIX)).get("Contents", [])
     when = {item["Key"]: item["LastModified"] for item in listed}
@@ -195,9 +211,10 @@ async def live_through(
                     await daemon.add(settings)
                 async with working(daemon, p, visibility_s=2, kind=poller) as work:
                     if life == 0:
-                        await history.happen(p)
+                        await history.happen(p, history.steps())
                     if life < history.kills:
                         await until_some_are_received(work.poller, int(len(history.sent) * kill_at))
+                        work.poller._connection.is_cut = True
                     else:
                         await work.until_quiet()
                         return await reconciled(history, daemon, p, settings, proxy)

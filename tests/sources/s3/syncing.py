@@ -28,7 +28,7 @@ from syncd.model import (
     Target,
 )
 from syncd.runtime.keylocks import KeyLocks
-from syncd.sources.s3.client import Connections
+from syncd.sources.s3.client import Connection, Connections
 from syncd.sources.s3.journal import Journal
 from syncd.sources.s3.poller import QueuePoller
 from syncd.sources.s3.settings import PollerSettings, S3Settings, Transport
@@ -260,12 +260,28 @@ async def make_queue(place: Place, attributes: Mapping[str, str]) -> None:
     place.queue_arn = answer["Attributes"]["QueueArn"]
 
 
+class Line:
+    """A connection that can be cut, as death cuts it: nothing is given back, nothing deleted any more."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.is_cut = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    async def call(self, *arguments: Any) -> Any:
+        if self.is_cut:
+            raise RetryableError("the line is cut")
+        return await self._connection.call(*arguments)
+
+
 def poller_of(daemon: Daemon, place: Place, kind: type[QueuePoller] = QueuePoller, **settings: Any) -> QueuePoller:
     """Return a poller of the place's queue, in a hurry."""
     quick = {"wait_s": 1, "visibility_s": 30, "retry_cap_s": 0.0}
     return kind(
         place.queue_url,
-        daemon.connections.sqs(place.aws.endpoint(), 1.0),
+        Line(daemon.connections.sqs(place.aws.endpoint(), 1.0)),
         daemon.all_sources,
         daemon.journal,
         daemon.dead_letters,

@@ -11,7 +11,7 @@ from syncd.sources.s3.hand import Hand, Message
 from syncd.sources.s3.poller import QueuePoller
 from syncd.sources.s3.settings import AutoSync
 from tests.aws_servers import Aws
-from tests.sources.s3.histories import ONCE, History, Outcome, World, live_through, world
+from tests.sources.s3.histories import FAULTS, ONCE, History, Outcome, World, live_through, world
 
 SEEDS = range(50)
 AT_ONCE = 10
@@ -39,8 +39,10 @@ async def outcomes(
 
 @pytest.mark.parametrize("first", range(0, len(SEEDS), AT_ONCE))
 async def test_the_collections_are_what_the_bucket_says(ministack: Aws, tmp_path: Path, first: int):
+    suffered: set[str] = set()
     for outcome in await outcomes([history(seed) for seed in SEEDS[first : first + AT_ONCE]], ministack, tmp_path):
         seed = outcome.history.seed
+        suffered |= outcome.history.suffered.keys()
         if not outcome.history.drops:
             assert outcome.indexed == outcome.expected, f"seed {seed}, before any reconcile"
         assert outcome.after_reconcile == outcome.expected, f"seed {seed}"
@@ -49,6 +51,7 @@ async def test_the_collections_are_what_the_bucket_says(ministack: Aws, tmp_path
             for key in ONCE:
                 deliveries = sum(key.split("/")[1][:6] in body.replace("+", " ") for body in outcome.history.sent)
                 assert outcome.made.count(key) <= max(deliveries, 1) + 4, f"seed {seed}: {key} made too often"
+    assert suffered == set(FAULTS), "the line was better than it should be"
 
 
 async def test_the_order_of_events_does_not_matter(ministack: Aws, tmp_path: Path):

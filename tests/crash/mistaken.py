@@ -1,0 +1,56 @@
+"""The program with a mistake in it that the tests must notice.
+
+python -m tests.crash.mistaken deletes-first|trusts-events run --config FILE
+"""
+
+import sys
+
+import anyio
+
+from syncd.cli import main
+from syncd.opening import buckets
+from syncd.sources.s3.events import EventKind, parse_message
+from syncd.sources.s3.poller import QueuePoller
+from syncd.sources.s3.source import S3Source, gone
+
+PAUSE_S = 1.0
+"""Time enough for the tests to see an empty queue."""
+
+
+class DeletesFirst(QueuePoller):
+    """Deletes a message before its work is durable."""
+
+    async def _handle(self, hand, message) -> None:
+        hand.finish(message)
+        await anyio.sleep(PAUSE_S)
+        await self._work_off(message)
+
+
+class TrustsEvents(QueuePoller):
+    """Believes that what an event says was removed is not there."""
+
+    async def _work_off(self, message) -> None:
+        for event in parse_message(message.body).events:
+            said[event.bucket, event.key] = event.kind
+        await super()._work_off(message)
+
+
+said: dict[tuple[str, str], EventKind] = {}
+"""What the last event said of a key."""
+present = S3Source.present
+
+
+async def believed(self: S3Source, key: str, collection: str):
+    """Return what the last event said that `key` is."""
+    if said.get((self.settings.bucket, key)) is EventKind.REMOVED:
+        return gone(key)
+    return await present(self, key, collection)
+
+
+if __name__ == "__main__":
+    mistake = sys.argv.pop(1)
+    if mistake == "deletes-first":
+        buckets.QueuePoller = DeletesFirst
+    else:
+        buckets.QueuePoller, S3Source.present = TrustsEvents, believed
+    main()
