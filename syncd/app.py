@@ -17,7 +17,7 @@ import structlog
 from syncd import __version__
 from syncd.api import ApiServer, create_app
 from syncd.app_documents import open_parsers
-from syncd.app_models import catalog_of, engine_options, servers_by_model, sparse_loaders
+from syncd.app_models import catalog_of, engine_options, servers_by_model, sparse_loaders, splade_folder
 from syncd.app_services import make_services, queries_of, warn_unrecorded
 from syncd.app_settings import chroma_settings, opening_settings, own_chroma, register_secrets, sync_settings
 from syncd.app_upkeep import Sweeper, clean_up, drop_orphans, make_admin_token
@@ -130,7 +130,7 @@ async def assembled(config: Config, state: Path, notifier: Notifier) -> AsyncGen
         parsers = await stack.enter_async_context(open_parsers(config, frozenset(CODE_SUFFIXES)))
         chunkers = ChunkerPool()
         api_box: list[ApiServer] = []
-        sparse = SparseModels(config.search.sparse_default, sparse_loaders(config, state))
+        sparse = SparseModels(config.search.sparse_default, sparse_loaders(config, state, models))
         poster = Poster(store, sparse)
         queries = partial(queries_of, config, api_box)
         warn_unrecorded(config)
@@ -144,9 +144,8 @@ async def assembled(config: Config, state: Path, notifier: Notifier) -> AsyncGen
         opening.buckets.wake = syncer.wake
         triggers, queues = Triggers(store, opening, syncer.wake), Queues(opening.buckets)
         search = Search(store, chroma, embedders.get, sparse.of)
-        services = make_services(
-            config, store, chroma, index, syncer, (triggers, queues), opening, search, embedders, catalog, sparse
-        )
+        parts_of_api = (store, chroma, index, syncer, (triggers, queues), opening, search, embedders, catalog, sparse)
+        services = make_services(config, *parts_of_api, splade_folder(config, state))
         api = ApiServer(create_app(services), config.api.host, config.api.port, socket=state / SOCKET_FILE)
         api_box.append(api)
         parts: list[Actor] = [chroma, chunkers, models, api, index, syncer, triggers, queues]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,16 @@ from syncd.config import Config
 from syncd.config_models import ModelSection, ServerTable
 from syncd.errors import ConfigError
 from syncd.log import register_secret
+from syncd.model import SparseEncoder
 from syncd.pipeline.embed.catalog import BUILT_IN, Catalog, Model, ModelFile
 from syncd.pipeline.embed.embedder import EngineOptions
+from syncd.pipeline.embed.fleet import LoggedProgress
 from syncd.pipeline.embed.servers import Server
 from syncd.pipeline.sparse.catalog import Loader
-from syncd.pipeline.sparse.splade import FOLDER as SPLADE_FOLDER
-from syncd.pipeline.sparse.splade import SPLADE, load_splade, present
+from syncd.pipeline.sparse.splade import Splade, check_loads
+from syncd.pipeline.sparse.splade_files import FOLDER as SPLADE_FOLDER
+from syncd.pipeline.sparse.splade_files import SPLADE, own_files, published_files
+from syncd.runtime.supervisor import Supervisor
 
 
 def engine_options(config: Config, name: str) -> EngineOptions:
@@ -63,11 +66,24 @@ def server_of(given: ServerTable, name: str) -> Server:
     return Server(given.url, given.kind, given.served_as or name, headers, given.max_in_flight)
 
 
-def sparse_loaders(config: Config, state: Path) -> dict[str, Loader]:
-    """Return how sparse models are loaded whose files are on this machine."""
-    folder = config.search.splade_dir or (config.embedding.models_dir or state / "models") / SPLADE_FOLDER
-    wanted = config.search.splade_dir is not None or present(folder)
-    return {SPLADE: partial(load_splade, folder, config.embedding.threads)} if wanted else {}
+def splade_folder(config: Config, state: Path) -> Path:
+    """Return where SPLADE's files are, or will be."""
+    return config.search.splade_dir or (config.embedding.models_dir or state / "models") / SPLADE_FOLDER
+
+
+def sparse_loaders(config: Config, state: Path, supervisor: Supervisor) -> dict[str, Loader]:
+    """Return how sparse models are loaded that need files: fetched or found when first asked for, in a process of their own."""
+
+    async def splade() -> SparseEncoder:
+        folder = splade_folder(config, state)
+        progress = LoggedProgress(SPLADE)
+        digest = await (own_files(folder) if config.search.splade_dir else published_files(folder, progress))
+        await check_loads(folder, config.embedding.threads)
+        encoder = Splade(folder, digest, config.embedding.threads)
+        await supervisor.add(encoder)
+        return encoder
+
+    return {SPLADE: splade}
 
 
 def catalog_of(config: Config) -> Catalog:

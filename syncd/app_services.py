@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -21,6 +22,7 @@ from syncd.pipeline.embed.catalog import Catalog
 from syncd.pipeline.embed.fleet import Embedders
 from syncd.pipeline.index import Index
 from syncd.pipeline.sparse.catalog import SparseModels
+from syncd.pipeline.sparse.splade_files import SPLADE, present
 from syncd.search import Search
 from syncd.search_views import answer_search
 from syncd.store import Store
@@ -46,6 +48,7 @@ def make_services(
     embedders: Embedders,
     catalog: Catalog,
     sparse: SparseModels,
+    splade: Path,
 ) -> Services:
     """Return the API's services."""
     default = Embedding(model=config.embedding.default_model)
@@ -56,7 +59,7 @@ def make_services(
     async def status() -> Mapping[str, Any]:
         boxes = [asdict(mailbox.stats()) for mailbox in (syncer.mailbox, index.mailbox)]
         where = {"host": chroma.settings.host, "port": chroma.settings.port, "away": chroma.status()}
-        words = {"default": config.search.sparse_default, "kept": kept(chroma)}
+        words = {"default": config.search.sparse_default, "kept": kept(chroma), SPLADE: splade_words(splade)}
         models = dict(embedders.running())
         parts = {"models": models, "sparse": words, "mailboxes": boxes, "queues": followers[1].status()}
         return {"version": __version__, "chroma": where, **parts}
@@ -90,12 +93,28 @@ def make_services(
         models=frozenset(catalog.names()),
         sparse_models=sparse.names(),
         default_embedding=default,
-        upload_embedding=default,
+        upload_embedding=upload_embedding(default, splade),
         folder_roots=tuple(root.expanduser().resolve() for root in config.folder.allowed_roots),
         s3_endpoints=frozenset(url.rstrip("/") for url in config.s3.allowed_endpoints),
         loopback=config.api.loopback,
         max_uploads=config.api.max_uploads,
     )
+
+
+def upload_embedding(default: Embedding, splade: Path) -> Embedding:
+    """Return how uploads that say nothing become vectors: as documented, but without SPLADE where its files are not here.
+
+    Half a gigabyte is not fetched, and no upload fails without a network, for what nobody asked for.
+    """
+    sparse_model = SPLADE if present(splade) else None
+    return replace(default, task=EmbeddingTask("generic_retrieval"), sparse_model=sparse_model)
+
+
+def splade_words(folder: Path) -> str:
+    """Return whether SPLADE can be used at once, for people."""
+    if present(folder):
+        return f"here, in {folder}; uploads that name no embedding use it"
+    return f"not here: fetched into {folder} when a source or upload names it; until then uploads go without"
 
 
 def kept(chroma: Chroma) -> str:

@@ -121,10 +121,10 @@ class WebSection(Section):
 class SearchSection(Section):
     """Search by words."""
 
-    sparse_default: Literal["syncd/Code-BM25", "Chroma/BM25", "none"] = "syncd/Code-BM25"
+    sparse_default: Literal["syncd/Code-BM25", "Chroma/BM25", "prithivida/Splade_PP_en_v1", "none"] = "syncd/Code-BM25"
     """The sparse model of collections whose source names none; `none` keeps no sparse vectors for them."""
     splade_dir: Path | None = None
-    """Where SPLADE's model.onnx and tokenizer.json are; by default looked for in the models folder."""
+    """Where SPLADE's model.onnx and tokenizer.json are; by default fetched into the models folder when first asked for."""
 
 
 class S3Section(Section):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,6 +25,13 @@ class TaskTable(Table):
     task_name: str
     document_prompt: str | None = None
     query_prompt: str | None = None
+
+
+class SparseTable(Table):
+    """Sparse vectors, and the metadata key they stand under where the Chroma server indexes them."""
+
+    model: Literal["Chroma/BM25", "syncd/Code-BM25", "prithivida/Splade_PP_en_v1"] = "Chroma/BM25"
+    key: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}$")] = "sparse_embedding"
 
 
 class ChunkingTable(Table):
@@ -55,6 +63,7 @@ class SourceTable(Table):
     collection: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{1,510}[a-z0-9]$")]
     model: str | None = None
     task: TaskTable | None = None
+    sparse: SparseTable | None = None
     chunking: ChunkingTable = ChunkingTable()
     converter: Literal["builtin", "docling"] = "builtin"
     """What turns documents into text; docling wants its extra installed and its models downloaded."""
@@ -66,7 +75,8 @@ class SourceTable(Table):
     def embedding(self, default_model: str) -> Embedding:
         """Return how the source's texts become vectors."""
         task = self.task and EmbeddingTask(self.task.task_name, self.task.document_prompt, self.task.query_prompt)
-        return Embedding(model=self.model or default_model, task=task)
+        dense = Embedding(model=self.model or default_model, task=task)
+        return replace(dense, sparse_model=self.sparse.model, sparse_key=self.sparse.key) if self.sparse else dense
 
 
 class GithubTable(SourceTable):

@@ -25,6 +25,7 @@ EVENTS: Mapping[str, str] = {
     "sparse.refused": "a sparse model cannot be used; its reason",
     "queries.refused": "a collection cannot record who embeds its queries; its reason",
     "queries.unrecorded": "collections record no embedding function: it is not known where clients reach the API",
+    "sparse.isolating": "a sparse model's process died over a batch; its texts are tried one by one",
     "sparse.waiting": "sparse vectors cannot be made now; tried again",
     "sparse.filled": "sparse vectors of a collection are complete",
     "source.refused": "a source cannot be opened; its reason",

@@ -219,6 +219,10 @@ class Syncer:
                 f"source {invocation.source_id} was deleted; create it again and start a new invocation"
             )
         record = with_overrides(record, invocation.request)
+        if record.type is SourceType.UPLOAD and "embedding" not in invocation.request:
+            # Who names no embedding gets the one the collection has; the default is for new ones.
+            known = await self._store.documents.find(invocation.target)
+            record = replace(record, embedding=known.embedding) if known else record
         source = await self._open_source(record)
         collection = await self._index.open(invocation.target, record.embedding)
         number = await self._store.progress.run_number(invocation.id)

@@ -31,7 +31,10 @@ FORM: Mapping[str, Any] = {
                     },
                     "custom_id": _text("Chunk ids begin with this instead of sha256(filename).", maxLength=120),
                     "metadata": _text("JSON object merged into every chunk's metadata; no chroma_* keys; 16 KiB."),
-                    "embedding": _text("JSON `SourceEmbeddingConfig`."),
+                    "embedding": _text(
+                        "JSON `SourceEmbeddingConfig`. Left out: the collection's own, or for a new one the default model with "
+                        "the task `generic_retrieval`, and SPLADE where its files are on the daemon's machine."
+                    ),
                     "chunking": _text("JSON `SourceChunkingConfig`."),
                     "content_type": _text("MIME type, instead of the part's own or the suffix's.", maxLength=512),
                 },

@@ -1,78 +1,74 @@
-"""SPLADE: a masked language model says which words a text is about; each word's weight is its strongest place in the text.
-
-Runs on ONNX Runtime in threads of this process, which it leaves free while it computes.
-"""
+"""SPLADE as the daemon sees it: an encoder in front of the model's own process, which is replaced when it dies or hangs."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterator, Sequence
-from functools import partial
-from importlib import import_module
+import itertools
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import anyio
 import numpy as np
-import tokenizers
-from numpy.typing import NDArray
+import structlog
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskStatus
 
-from syncd.errors import PermanentError
+from syncd.errors import PermanentError, RetryableError
 from syncd.model import Role, SparseVector
+from syncd.pipeline.sparse.splade_files import SPLADE
+from syncd.pipeline.sparse.splade_model import tokenizer_in
+from syncd.runtime.mailbox import Envelope, Mailbox, settling
+from syncd.runtime.process import ChildDiedError, environment
+from syncd.runtime.worker import CallTimeoutError, RemoteError, Worker
+from syncd.store.postings import PAIR, unpacked
 
-SPLADE = "prithivida/Splade_PP_en_v1"
-FOLDER = "prithivida--Splade_PP_en_v1"
-"""In the models folder."""
-MODEL_FILE = "model.onnx"
-TOKENIZER_FILE = "tokenizer.json"
-WINDOW_TOKENS = 512
-"""BERT's positions; longer texts are read in windows, and each word keeps its strongest place in any of them."""
-BATCH_TOKENS = 1024
-"""Tokens per call: the model gives a number per token and vocabulary word, 125 MB for so many."""
+log = structlog.get_logger()
+
+WORKER = "syncd.pipeline.sparse.splade_worker"
+START_LIMIT_S = 300.0
+CALL_LIMIT_S = 60.0
+CHARACTER_LIMIT_S = 0.05
+"""A slow core under load computes some tens of tokens a second."""
+BATCH_CHARACTERS = 8_000
+"""Texts handed to the process at once: a query waits for no more than that, some four seconds of one core."""
+WAITING_TEXTS = 256
+TRIES = 2
+
+Work = Envelope[str, SparseVector]
 
 
-def present(folder: Path) -> bool:
-    """Return whether the model's files lie in `folder`."""
-    return (folder / MODEL_FILE).is_file() and (folder / TOKENIZER_FILE).is_file()
-
-
-async def load_splade(folder: Path, threads: int = 0) -> Splade:
-    """Return the encoder of the model in `folder`; waits for loading. `threads` 0: as many as cores.
-
-    Raises PermanentError, which names the files to place, when it cannot be loaded.
-    """
-    if not present(folder):
-        raise PermanentError(
-            f"{SPLADE}: place its {MODEL_FILE} (an ONNX export) and {TOKENIZER_FILE} in {folder}, or set search.splade_dir"
-        )
-    return await anyio.to_thread.run_sync(partial(Splade, folder, threads))
+async def check_loads(folder: Path, threads: int = 0, worker: str = WORKER) -> None:
+    """Load the model once and encode a text with it. Raises PermanentError when it is none, RetryableError when killed."""
+    async with Worker(f"{SPLADE} (check)", worker, [str(folder), str(threads)], start_limit_s=START_LIMIT_S) as process:
+        await process.call({"texts": ["a lamp"]}, timeout_s=CALL_LIMIT_S)
 
 
 class Splade:
-    """One model in memory. Calls wait for one another."""
+    """An actor and a `SparseEncoder`: run it under a supervisor, and encode from any task. `digest` is the model's sha256."""
 
     model = SPLADE
     rarity = False
 
-    def __init__(self, folder: Path, threads: int = 0) -> None:
-        with (folder / MODEL_FILE).open("rb") as file:
-            self.fingerprint = f"{SPLADE}#{hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"
-        self._session = opened(folder / MODEL_FILE, threads)
-        try:
-            json.loads((folder / TOKENIZER_FILE).read_bytes())
-        except ValueError as error:
-            raise PermanentError(f"{folder / TOKENIZER_FILE} is not JSON ({error}); place it anew") from error
-        self._tokenizer = tokenizers.Tokenizer.from_file(str(folder / TOKENIZER_FILE))
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(WINDOW_TOKENS)  # pyright: ignore[reportUnknownMemberType] - half typed
-        self._inputs = {given.name for given in self._session.get_inputs()}
-        self._turn = anyio.Lock()
+    def __init__(self, folder: Path, digest: str, threads: int = 0, worker: str = WORKER) -> None:
+        self.name = f"sparse {SPLADE}"
+        self.fingerprint = f"{SPLADE}#{digest[:16]}"
+        self._tokenizer = tokenizer_in(folder)
+        self._arguments = [str(folder), str(threads)]
+        self._module = worker
+        self._process: Worker | None = None
+        self._mailbox: Mailbox[str, SparseVector] = Mailbox(self.name, WAITING_TEXTS)
+
+    @property
+    def pid(self) -> int | None:
+        """The process id while it runs."""
+        return self._process.pid if self._process else None
 
     async def encode(self, texts: Sequence[str], role: Role) -> Sequence[SparseVector]:
-        """Return one vector per text; indices are those of the vocabulary. Queries are encoded like documents."""
-        async with self._turn:
-            return [await anyio.to_thread.run_sync(self._vector, text) for text in texts]
+        """Return one vector per text; queries are encoded like documents, and overtake them.
+
+        Waits for room and its turn. Raises PermanentError for a text that kills the process, RetryableError while it cannot
+        be started.
+        """
+        replies = [await self._mailbox.put(text, urgent=role == "query") for text in texts]
+        return [await reply for reply in replies]
 
     def spans(self, text: str, query: SparseVector) -> Sequence[tuple[int, int]]:
         """Return the words of `text` with a piece that the query gives weight."""
@@ -86,50 +82,69 @@ class Splade:
                     hits |= {word} if token in wanted else set()
         return sorted(found[word] for word in hits)
 
-    def _vector(self, text: str) -> SparseVector:
-        """Return the vector of one text, from all its windows."""
-        encoding = self._tokenizer.encode(text)
-        weights: NDArray[np.float32] | None = None
-        for batch in batches([window.ids for window in (encoding, *encoding.overflowing)]):
-            strongest = self._strongest(batch)
-            weights = strongest if weights is None else np.maximum(weights, strongest)
-        assert weights is not None
-        indices = np.flatnonzero(weights > 0)
-        return SparseVector(indices.astype(np.uint32), weights[indices].astype(np.float64))
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Serve until cancelled. Started when the model is loaded; raises PermanentError when its files are no model."""
+        try:
+            await self._started()
+            task_status.started()
+            while True:
+                works = await self._mailbox.take_many(BATCH_CHARACTERS, weight=len)
+                with settling(works):
+                    results = await self._vectors([work.message for work in works])
+                    for work, result in zip(works, results, strict=True):
+                        settle(work, result)
+        finally:
+            await self._stop()
 
-    def _strongest(self, windows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        """Return log(1 + relu(logits)) per vocabulary word, at its strongest among all tokens of the windows."""
-        length = max(map(len, windows))
-        tokens = np.zeros((len(windows), length), np.int64)
-        mask = np.zeros_like(tokens)
-        for row, window in enumerate(windows):
-            tokens[row, : len(window)], mask[row, : len(window)] = window, 1
-        given = {"input_ids": tokens, "attention_mask": mask, "token_type_ids": np.zeros_like(tokens)}
-        (logits, *_) = self._session.run(None, {name: given[name] for name in self._inputs})
-        return np.log1p(np.maximum(logits, 0) * mask[:, :, None]).max(axis=(0, 1)).astype(np.float32)
+    async def _vectors(self, texts: Sequence[str]) -> list[SparseVector | PermanentError]:
+        """Encode a batch; when that kills the process, each text alone, so that only the one that does it fails."""
+        try:
+            return [*await self._call(texts)]
+        except (ChildDiedError, CallTimeoutError, RemoteError) as error:
+            if len(texts) > 1:
+                log.warning("sparse.isolating", model=SPLADE, texts=len(texts), error=str(error))
+        return [await self._alone(text) for text in texts]
+
+    async def _alone(self, text: str) -> SparseVector | PermanentError:
+        failure = ""
+        for _ in range(TRIES):
+            try:
+                return (await self._call([text]))[0]
+            except (ChildDiedError, CallTimeoutError, RemoteError) as error:
+                failure = str(error)
+        return PermanentError(f"{SPLADE} cannot encode this text: {failure}")
+
+    async def _call(self, texts: Sequence[str]) -> list[SparseVector]:
+        worker = await self._started()
+        limit_s = CALL_LIMIT_S + CHARACTER_LIMIT_S * sum(map(len, texts))
+        try:
+            reply = await worker.call({"texts": list(texts)}, timeout_s=limit_s)
+        except (ChildDiedError, CallTimeoutError):
+            await self._stop()
+            raise
+        ends = np.cumsum(reply.header["lengths"]) * PAIR.itemsize
+        return [unpacked(reply.payload[start:end]) for start, end in itertools.pairwise([0, *ends.tolist()])]
+
+    async def _started(self) -> Worker:
+        if self._process is None:
+            env = environment(OMP_WAIT_POLICY="passive", TOKENIZERS_PARALLELISM="false")
+            worker = Worker(self.name, self._module, self._arguments, env=env, start_limit_s=START_LIMIT_S)
+            try:
+                await worker.__aenter__()
+            except (ChildDiedError, CallTimeoutError) as error:
+                raise RetryableError(f"{SPLADE} does not start: {error}") from error
+            self._process = worker
+        return self._process
+
+    async def _stop(self) -> None:
+        worker, self._process = self._process, None
+        if worker is not None:
+            await worker.__aexit__()
 
 
-def opened(file: Path, threads: int) -> Any:
-    """Return an inference session of a model's file. Raises PermanentError when it is none."""
-    # Takes a third of a second and much memory, for those who use it; and it has no types.
-    runtime: Any = import_module("onnxruntime")
-    kinds: Any = import_module("onnxruntime.capi.onnxruntime_pybind11_state")
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = threads
-    try:
-        return runtime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-    except (
-        kinds.Fail,
-        kinds.InvalidProtobuf,
-        kinds.InvalidGraph,
-        kinds.InvalidArgument,
-        kinds.NotImplemented,
-    ) as error:
-        raise PermanentError(f"{file} cannot be loaded ({error}); place it anew") from error
-
-
-def batches(windows: Sequence[Sequence[int]]) -> Iterator[Sequence[Sequence[int]]]:
-    """Yield as many windows at once as BATCH_TOKENS allows."""
-    size = max(1, BATCH_TOKENS // max(map(len, windows)))
-    for start in range(0, len(windows), size):
-        yield windows[start : start + size]
+def settle(work: Work, result: SparseVector | PermanentError) -> None:
+    """Answer whoever waits for a text's vector."""
+    if isinstance(result, PermanentError):
+        work.reply.fail(result)
+    else:
+        work.reply.settle(result)

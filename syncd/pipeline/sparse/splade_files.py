@@ -1,0 +1,60 @@
+"""Where SPLADE's files come from: a configured folder, or the models folder, which a download fills once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import anyio
+
+from syncd.errors import PermanentError
+from syncd.runtime.download import Progress, RemoteFile, digest_of, fetch
+
+SPLADE = "prithivida/Splade_PP_en_v1"
+FOLDER = "prithivida--Splade_PP_en_v1"
+"""In the models folder."""
+MODEL_FILE = "model.onnx"
+TOKENIZER_FILE = "tokenizer.json"
+_REVISION = "https://huggingface.co/prithivida/Splade_PP_en_v1/resolve/762be6a7206e2f299182705972a65e5c46e62be2"
+
+PUBLISHED: Mapping[str, RemoteFile] = {
+    TOKENIZER_FILE: RemoteFile(
+        f"{_REVISION}/tokenizer.json", "2fc687b11de0bc1b3d8348f92e3b49ef1089a621506c7661fbf3248fcd54947e", 711_649
+    ),
+    MODEL_FILE: RemoteFile(
+        f"{_REVISION}/onnx/model.onnx", "0934583a27a031a66b2e847cbc260fbbef29689e969f500436460ef5146a43f2", 532_126_852
+    ),
+}
+"""The author's own ONNX export (Apache-2.0), as independent projects pin it."""
+
+
+def present(folder: Path) -> bool:
+    """Return whether the model's files lie in `folder`."""
+    return (folder / MODEL_FILE).is_file() and (folder / TOKENIZER_FILE).is_file()
+
+
+async def own_files(folder: Path) -> str:
+    """Return the model's sha256 where its owner placed the files, whatever export they are. Raises PermanentError."""
+    if not present(folder):
+        raise PermanentError(f"{SPLADE}: place its {MODEL_FILE} (an ONNX export) and {TOKENIZER_FILE} in {folder}")
+    return await anyio.to_thread.run_sync(digest_of, folder / MODEL_FILE)
+
+
+async def published_files(
+    folder: Path, progress: Progress | None = None, files: Mapping[str, RemoteFile] = PUBLISHED
+) -> str:
+    """Make sure that the published files lie in `folder` and return the model's sha256; waits for a download.
+
+    Raises RetryableError (no hub in reach; it says what to place where) and PermanentError (wrong bytes).
+    """
+    for name, file in files.items():
+        path = folder / name
+        if not path.is_file():
+            await fetch(file, path, progress)
+        found = await anyio.to_thread.run_sync(digest_of, path)
+        if found != file.sha256:
+            raise PermanentError(
+                f"{path} has sha256 {found}, expected {file.sha256}: delete it (it is fetched again), or let search.splade_dir "
+                "name the folder of an export of your own"
+            )
+    return files[MODEL_FILE].sha256

@@ -1,0 +1,95 @@
+"""Fetches a file once: resumable, with progress, checked by sha256, put in place whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+
+import aiohttp
+import anyio
+
+from syncd.errors import PermanentError, RetryableError
+
+Progress = Callable[[int, int | None], None]
+"""Called with the bytes that are here and the bytes there will be."""
+
+_READ_BYTES = 1 << 20
+_SILENCE_LIMIT_S = 60
+_CONNECT_LIMIT_S = 15
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """A file that anybody may fetch, and its one right content."""
+
+    url: str
+    sha256: str
+    size_bytes: int
+
+
+async def fetch(file: RemoteFile, path: Path, progress: Progress | None = None) -> None:
+    """Fetch `file` to `path`. What an interrupted call left in `path`.part is continued; twice is safe.
+
+    Raises RetryableError, which says how to place the file by hand, when the server cannot be reached or stops half-way,
+    and PermanentError when it refuses or the bytes are not the pinned ones (they are deleted).
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        await _fetch(file, part, progress)
+    except (TimeoutError, aiohttp.ClientError, OSError) as error:
+        raise RetryableError(
+            f"cannot download {file.url}: {error or type(error).__name__}; fetch that file (sha256 {file.sha256}) on another "
+            f"machine and place it at {path}"
+        ) from error
+    await anyio.to_thread.run_sync(_check, part, file)
+    part.replace(path)
+
+
+def digest_of(path: Path) -> str:
+    """Return a file's sha256. Reads all of it, in this thread."""
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+async def _fetch(file: RemoteFile, part: Path, progress: Progress | None) -> None:
+    here = part.stat().st_size if part.exists() else 0
+    limits = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_LIMIT_S, sock_read=_SILENCE_LIMIT_S)
+    # Compressed transfers would make byte ranges meaningless.
+    headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={here}-"} if here else {})}
+    async with (
+        aiohttp.ClientSession(timeout=limits, trust_env=True) as session,
+        session.get(file.url, headers=headers) as response,
+    ):
+        if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return  # all of it is here already; the check decides
+        _accept(response.status, file.url)
+        if response.status != HTTPStatus.PARTIAL_CONTENT:
+            here = 0
+        async with await anyio.open_file(part, "ab" if here else "wb") as output:
+            async for block in response.content.iter_chunked(_READ_BYTES):
+                await output.write(block)
+                here += len(block)
+                if progress:
+                    progress(here, file.size_bytes)
+
+
+def _accept(status: int, url: str) -> None:
+    passing = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT)
+    if status in passing or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise aiohttp.ClientError(f"the server answers {status}")
+    if status >= HTTPStatus.BAD_REQUEST:
+        raise PermanentError(f"{url} answers {status}; place the file by hand")
+
+
+def _check(part: Path, file: RemoteFile) -> None:
+    found = digest_of(part)
+    if found != file.sha256:
+        part.unlink()
+        raise PermanentError(f"{file.url} gave a file with sha256 {found}, expected {file.sha256}; deleted")
+    with part.open("rb") as content:
+        os.fsync(content.fileno())
