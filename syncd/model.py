@@ -285,6 +285,8 @@ class Span:
     end_line: int
     page: int | None = None
     page_label: str = ""
+    last_page: int | None = None
+    """Where the text ends, when that is another page than where it begins."""
 
 
 Stage = Literal["code", "markdown", "lines", "whole"]

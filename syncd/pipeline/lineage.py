@@ -37,6 +37,7 @@ def chunk_metadata(
     optional: dict[str, Value | None] = {
         "page": span.page,
         "page_label": span.page_label,
+        "last_page": span.last_page,
         "language": chunk.language,
         "symbol": chunk.symbol,
         "symbol_kind": chunk.symbol_kind,

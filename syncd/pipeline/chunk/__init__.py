@@ -104,8 +104,7 @@ class _Document:
         self._start_byte += len(data)
         self._start_line += data.count(b"\n")
         begin = start + len(data) - len(data.lstrip())
-        mark = bisect_right(self._marks, begin, key=lambda mark: mark.start_byte) - 1
-        page = self._marks[mark] if mark >= 0 else None
+        page, last = self._page_at(begin), self._page_at(start + len(data.rstrip()) - 1)
         label = page.label if page else ""
         ends_line = data.endswith(b"\n")
         return Chunk(
@@ -117,6 +116,7 @@ class _Document:
                 end_line=self._start_line - ends_line,
                 page=page.page if page else None,
                 page_label=label,
+                last_page=last.page if last and last != page else None,
             ),
             stage=piece.stage,
             language=piece.language,
@@ -126,6 +126,10 @@ class _Document:
             context=self._context(piece, label),
             note=piece.note,
         )
+
+    def _page_at(self, byte: int) -> PageMark | None:
+        mark = bisect_right(self._marks, byte, key=lambda mark: mark.start_byte) - 1
+        return self._marks[mark] if mark >= 0 else None
 
     def _context(self, piece: Piece, label: str) -> str:
         if not self._chunking.breadcrumb:

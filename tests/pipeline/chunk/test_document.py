@@ -44,6 +44,12 @@ def test_blank_parts_go_with_a_neighbour():
     assert [chunk.text for chunk in chunks_of(parts)] == ["\n \none", "\n\ntwo \n"]
 
 
+def test_a_chunk_over_a_page_break_knows_both_pages():
+    part = Part("first page\n\nsecond page\n", "markdown", (PageMark(0, 4), PageMark(12, 5, "v"), PageMark(24, 6)))
+    (chunk,) = chunk_document([part], "a.md", Chunking())
+    assert (chunk.span.page, chunk.span.last_page) == (4, 5)
+
+
 def test_a_chunk_knows_its_page_even_when_only_an_earlier_part_marks_it():
     parts = [
         Part(f"# A\n{WORDS}\n# B\n{WORDS}\n", "markdown", (PageMark(0, 1, "Slide 1"), PageMark(58, 2, "Slide 2"))),

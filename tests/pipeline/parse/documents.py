@@ -143,7 +143,10 @@ def _cell(place: str, value: str | float) -> str:
 
 def odf(kind: str, body: str, styles: str = "") -> bytes:
     content = f"<office:document-content {_ODF_NAMES}>{_odf_body(kind, body, styles)}</office:document-content>"
-    return archive({"mimetype": f"application/vnd.oasis.opendocument.{kind}", "content.xml": content})
+    mime = f"application/vnd.oasis.opendocument.{kind}"
+    entry = f'<manifest:file-entry manifest:full-path="/" manifest:media-type="{mime}"/>'
+    manifest = f'<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0">{entry}</manifest:manifest>'
+    return archive({"mimetype": mime, "content.xml": content, "META-INF/manifest.xml": manifest})
 
 
 def flat_presentation(body: str) -> bytes:
