@@ -135,7 +135,8 @@ class SourceRun:
     def pace(self) -> RunPace:
         """Return how fast it moves, averaged since it began."""
         elapsed_s = max(1e-3, time.monotonic() - self._began_at)
-        done = self.counts.indexed + self.counts.unchanged + self.counts.skipped + self.counts.failed
+        counts = self.counts
+        done = counts.indexed + counts.unchanged + counts.deleted + counts.skipped + counts.failed
         left = max(0, self._expected - done)
         eta_s = elapsed_s * left / done if self._expected and done else None
         return RunPace(self.counts.tokens / elapsed_s, eta_s)

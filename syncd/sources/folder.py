@@ -24,7 +24,7 @@ from pathlib import Path, PurePosixPath
 from anyio import CapacityLimiter, to_thread
 
 from syncd.errors import PermanentError, RetryableError
-from syncd.model import Body, Checkpoint, Document, Run, chunk_prefix
+from syncd.model import Body, Checkpoint, Document, Run, Total, chunk_prefix
 from syncd.sources.folder_body import FileBody, stamp
 from syncd.sources.folder_tree import (
     Found,
@@ -53,7 +53,7 @@ BATCH_SIZE = 256
 MAX_DOCUMENT_SIZE_BYTES = 200 * 1024 * 1024
 """The documented limit per file."""
 
-Changes = AsyncGenerator[Document | Checkpoint, None]
+Changes = AsyncGenerator[Document | Checkpoint | Total, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class FolderSource:
         self._spool_folder = spool_folder
         self._threads = CapacityLimiter(2)
 
-    async def changes(self, run: Run) -> AsyncIterator[Document | Checkpoint]:
+    async def changes(self, run: Run) -> AsyncIterator[Document | Checkpoint | Total]:
         """Yield every file, in path order; with `run.keys`, what is at and below those paths, and what is not any more.
 
         Raises NotFoundError or PermanentError where the folder is not to be had, RetryableError where it fails halfway;
@@ -109,6 +109,8 @@ class FolderSource:
 
     async def _everything(self, run: Run, root: int) -> Changes:
         walk = _Walk(_identity(root))
+        if not run.cursor:
+            yield Total(await self._count(root))
         async with aclosing(self._documents(run, self.tree.walk(root), walk)) as documents:
             async for document in documents:
                 yield document
@@ -119,6 +121,10 @@ class FolderSource:
                 async for document in documents:
                     yield document
         yield Checkpoint(cursor, absent_are_gone=not walk.unreadable)
+
+    async def _count(self, root: int) -> int:
+        async with aclosing(self._batches(self.tree.walk(root))) as batches:
+            return sum([len(batch) async for batch in batches])
 
     def _check_root(self, walk: _Walk, old: str | None, new: str) -> None:
         """Refuse to conclude anything from a folder that was unmounted, before the walk or during it."""

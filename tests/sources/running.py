@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from syncd.errors import PermanentError, Skipped
-from syncd.model import Checkpoint, Document, Invocation, Origin, Run, Source, State, Target
+from syncd.model import Checkpoint, Document, Invocation, Origin, Run, Source, State, Target, Total
 
 
 @dataclass
@@ -19,6 +19,8 @@ class Index:
     cursor: str | None = None
     opened: list[str] = field(default_factory=list)
     documents: list[Document] = field(default_factory=list)
+    expected: int = 0
+    """How many documents the last run that said so was to yield."""
 
     async def version(self, key: str) -> str | None:
         return self.versions.get(key)
@@ -40,6 +42,9 @@ class Index:
         steps = source.changes(run)
         try:
             async for step in steps:
+                if isinstance(step, Total):
+                    self.expected = step.documents
+                    continue
                 if isinstance(step, Checkpoint):
                     if step.absent_are_gone:
                         self.drop(set(self.versions) - seen)

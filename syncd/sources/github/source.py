@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from syncd.errors import ConfigError
-from syncd.model import Body, Checkpoint, Document, Run, chunk_prefix
+from syncd.model import Body, Checkpoint, Document, Run, Total, chunk_prefix
 from syncd.sources.github.app import GithubApp
 from syncd.sources.github.blobs import Blobs
 from syncd.sources.github.complaints import Unauthorized
@@ -27,7 +27,7 @@ from syncd.sources.globs import EVERYTHING, Globs
 from syncd.sources.spool import DEFAULT_MAX_TEXT_BYTES, SkippedBody, StreamBody, TextCheck, is_image, too_large
 
 Result = TypeVar("Result")
-Changes = AsyncGenerator[Document | Checkpoint, None]
+Changes = AsyncGenerator[Document | Checkpoint | Total, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class GithubSource:
         """Return the commit that `ref` is on the server now. Raises NotFoundError, RetryableError, PermanentError."""
         return await self._authorized(partial(self._copy.head, ref))
 
-    async def changes(self, run: Run) -> AsyncIterator[Document | Checkpoint]:
+    async def changes(self, run: Run) -> AsyncIterator[Document | Checkpoint | Total]:
         """Yield the difference between the collection's commit and the asked one (`request["ref"]`).
 
         With `run.keys`, yields those paths as they are in the collection's own commit and leaves the cursor alone.
@@ -111,6 +111,7 @@ class GithubSource:
         if run.cursor:
             # Until this run is through, the collection is between commits: a difference would miss what it holds.
             yield Checkpoint("")
+        yield Total(await self._count(self._copy.files(sha)))
         async with aclosing(self._copy.files(sha)) as files:
             async for file in files:
                 if self._globs.match(_key(file.path)):
@@ -122,6 +123,7 @@ class GithubSource:
             if cursor.toward != sha:
                 # A crash after this leaves files of both commits; only the same difference, or everything, mends that.
                 yield Checkpoint(str(replace(cursor, toward=sha)))
+            yield Total(await self._count(self._copy.differences(cursor.sha, sha)))
             async with aclosing(self._copy.differences(cursor.sha, sha)) as changes:
                 async for change in changes:
                     if self._globs.match(_key(change.path)):
@@ -129,6 +131,10 @@ class GithubSource:
                             self._gone(_key(change.path)) if isinstance(change, Gone) else self._document(change, blobs)
                         )
         yield Checkpoint(str(_Cursor(sha, self._fingerprint())))
+
+    async def _count(self, found: AsyncGenerator[File | Gone]) -> int:
+        async with aclosing(found):
+            return sum([1 async for each in found if self._globs.match(_key(each.path))])
 
     async def _chosen(self, run: Run, keys: frozenset[str], sha: str, blobs: Blobs) -> Changes:
         missing = set(keys)

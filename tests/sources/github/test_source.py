@@ -32,6 +32,7 @@ async def test_a_first_run_yields_every_file_of_the_default_branch(git_server: G
     index = Index()
     await index.sync(opened())
     assert index.contents == {"a.py": b"a", "bin/run": b"#!", "docs/b.md": b"b"}
+    assert index.expected == 3
 
 
 async def test_a_second_run_touches_only_what_was_changed_renamed_and_deleted(
@@ -44,6 +45,7 @@ async def test_a_second_run_touches_only_what_was_changed_renamed_and_deleted(
     touched = await index.sync(source)
     assert sorted(touched) == ["f1", "f2", "f3", "moved/f2", "new"]
     assert [document.key for document in index.documents] == ["f1", "f2", "f3", "moved/f2", "new"]
+    assert index.expected == 5
     assert index.contents["f1"] == b"changed"
     assert "f2" not in index.contents
 
