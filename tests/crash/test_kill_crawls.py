@@ -1,0 +1,47 @@
+"""SIGKILL at random moments of several crawls, and the collections still equal those of crawls nobody disturbed."""
+
+import random
+
+import pytest
+
+from tests.crash.killing_crawls import crawling
+from tests.crash.site import Sites
+from tests.serving import serve
+
+SITES = 3
+DEATHS = {1: 3, 2: 2}
+"""In the first crawls of the sites, and in those after their pages changed."""
+
+
+@pytest.fixture(scope="module")
+def sites():
+    sites = Sites(SITES)
+    with serve(sites.answer) as url:
+        yield sites, url
+
+
+@pytest.fixture(scope="module")
+def chroma(chroma_server):
+    return f'mode = "server"\nhost = "{chroma_server.host}"\nport = {chroma_server.port}'
+
+
+@pytest.fixture(scope="module")
+def undisturbed(sites, chroma, minilm_folder, tmp_path_factory):
+    calm = crawling(tmp_path_factory.mktemp("calm"), "calm-crawls", *sites, minilm_folder, chroma)
+    held = {edition: calm.crawl(edition) for edition in DEATHS}
+    assert all(len(one.rows) > 20 for both in held.values() for one in both)
+    assert all(one.rows != other.rows for one, other in zip(held[1], held[2], strict=True))
+    return held
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_killed_crawls_end_in_the_same_collections(
+    seed, sites, chroma, undisturbed, minilm_folder, tmp_path, fresh_name
+):
+    rng = random.Random(seed)
+    killed = crawling(tmp_path, fresh_name, *sites, minilm_folder, chroma)
+    for edition, deaths in DEATHS.items():
+        for one, other in zip(killed.crawl(edition, deaths, rng), undisturbed[edition], strict=True):
+            one.assert_equals(other)
+    assert killed.asked_again == []
+    assert killed.deaths_of_crawls >= sum(DEATHS.values())
