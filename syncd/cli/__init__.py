@@ -14,7 +14,7 @@ from pathlib import Path
 
 import anyio
 
-from syncd import __version__
+from syncd import __version__, log
 from syncd.cli import config, model, quickstart, rebuild, run, s3, search, sources, status, sync, token, watch
 from syncd.cli.client import ApiError, UnreachableError
 from syncd.errors import ConfigError, SyncdError
@@ -31,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Run the chosen command; expected errors become one line on stderr and a status."""
+    log.configure("warning")  # stdout is the command's own; `run` logs as it is configured
     try:
         return anyio.run(args.command, args)
     except ConfigError as error:

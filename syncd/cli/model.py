@@ -1,51 +1,92 @@
-"""`syncd model`: list models and fetch their files; needs no daemon."""
+"""`syncd model`: list models, fetch their files, add your own, measure them; needs no daemon."""
 
 from __future__ import annotations
 
 import argparse
+import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from syncd.cli import bench
+from syncd.cli.bench import folder_of
 from syncd.cli.output import out, print_json, print_table
-from syncd.config import Config, load_config
+from syncd.config import load_config
+from syncd.errors import ConfigError
+
+if TYPE_CHECKING:
+    from syncd.pipeline.embed.embedder import Prepared
+    from syncd.pipeline.embed.gguf_facts import GgufFacts
+
+RESTART = "Restart the daemon to use it."
 
 
 def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     """Add the command."""
-    actions = commands.add_parser("model", help="list models and fetch their files").add_subparsers(
+    actions = commands.add_parser("model", help="list, fetch, add and measure embedding models").add_subparsers(
         required=True, metavar="ACTION"
     )
-    actions.add_parser("list", parents=[common], help="list known models").set_defaults(command=list_models)
-    pulling = actions.add_parser("pull", parents=[common], help="fetch (or convert) a model's file and try it")
+    actions.add_parser("list", parents=[common], help="list known models and their files").set_defaults(
+        command=list_models
+    )
+    pulling = actions.add_parser("pull", parents=[common], help="fetch (or make) a model's file and try it")
     pulling.add_argument("name")
+    pulling.add_argument("--quantisation", help="which of its files: Q8_0, F16, Q4_K_M; see `syncd model list`")
     pulling.set_defaults(command=pull)
-
-
-def folder_of(config: Config) -> Path:
-    """Return where GGUF files lie."""
-    return config.embedding.models_dir or config.state_folder / "models"
+    adding = actions.add_parser("add", parents=[common], help="add a GGUF of your own to the configuration file")
+    adding.add_argument("name", help="what sources will call it")
+    adding.add_argument("file", type=Path)
+    adding.add_argument("--pooling", choices=["last", "mean", "cls"], help="where the file does not say")
+    adding.add_argument("--max-tokens", type=int, help="the window texts are embedded in (default: from the file)")
+    adding.add_argument("--query-prompt", help="put in front of queries")
+    adding.add_argument("--document-prompt", help="put in front of documents")
+    adding.set_defaults(command=add)
+    bench.add_action(actions, common)
+    trusting = actions.add_parser("trust", parents=[common], help="accept what a model's servers compute from now on")
+    trusting.add_argument("name")
+    trusting.set_defaults(command=trust)
 
 
 async def list_models(args: argparse.Namespace) -> int:
-    """Print the models and whether their file is here."""
-    from syncd.app_models import catalog_of
+    """Print the models, their files, which of them is used, and whether it is here."""
+    from syncd.app_models import catalog_of, engine_options, servers_by_model
+    from syncd.pipeline.embed.files import is_here
 
     config = load_config(args.config)
     catalog, folder = catalog_of(config), folder_of(config)
-    rows: list[tuple[Any, ...]] = []
+    servers = servers_by_model(config, catalog)
+    rows: list[dict[str, Any]] = []
     for name in catalog.names():
-        model = catalog.find(name)
-        file = model.file()
-        rows.append((name, file.quantisation, model.dimensions, model.max_tokens, (folder / file.name).exists()))
-    columns = ("model", "file", "dimensions", "max_tokens", "here")
+        model, options = catalog.find(name), engine_options(config, name)
+        used = model.file(options.quantisation)
+        for file in model.files:
+            configured = options.path if file == used else None
+            rows.append(
+                {
+                    "model": name,
+                    "file": file.quantisation,
+                    "dimensions": model.dimensions,
+                    "max_tokens": model.max_tokens,
+                    "here": is_here(model, file, folder, configured),
+                    "used": file == used,
+                    "servers": [server.url for server in servers.get(name, [])],
+                }
+            )
     if args.json:
         for row in rows:
-            print_json(dict(zip(columns, row, strict=True)))
+            print_json(row)
     else:
-        print_table(columns, [(*row[:-1], "yes" if row[-1] else "no") for row in rows])
+        print_table(list(rows[0]), [shown(row) for row in rows])
     return 0
+
+
+def shown(row: dict[str, Any]) -> list[str]:
+    """Return a row of the list for people."""
+    words = {True: "yes", False: "no"}
+    marks = {key: words[row[key]] for key in ("here", "used")}
+    return [str(value) for value in {**row, **marks, "servers": " ".join(row["servers"])}.values()]
 
 
 async def pull(args: argparse.Namespace) -> int:
@@ -67,7 +108,97 @@ async def pull(args: argparse.Namespace) -> int:
         def progress(done_bytes: int, total_bytes: int | None) -> None:
             bar.update(task, completed=done_bytes, total=total_bytes)
 
-        model = catalog_of(config).find(args.name)
-        prepared = await prepare(model, folder_of(config), engine_options(config, args.name), progress)
-    print_json({"path": str(prepared.file.path)}) if args.json else out.print(f"ready: {prepared.file.path}")
+        model, options = catalog_of(config).find(args.name), engine_options(config, args.name)
+        chosen = replace(options, quantisation=args.quantisation) if args.quantisation else options
+        prepared = await prepare(model, folder_of(config), chosen, progress)
+    report(args, prepared)
+    if chosen != options and not args.json:
+        out.print(f'To use it: quantisation = "{args.quantisation}" in a \\[\\[models]] table named "{args.name}".')
+    return 0
+
+
+def report(args: argparse.Namespace, prepared: Prepared) -> None:
+    """Say where a model's file is and that it works."""
+    if args.json:
+        print_json({"path": str(prepared.file.path), "sha256": prepared.file.digest})
+    else:
+        out.print(f"ready: {prepared.file.path}")
+
+
+async def add(args: argparse.Namespace) -> int:
+    """Try a file and write it into the configuration file, its sha256 pinned."""
+    from syncd.app_models import catalog_entry, engine_options
+    from syncd.config_models import ModelSection
+    from syncd.pipeline.embed.embedder import prepare
+    from syncd.pipeline.embed.files import verified
+    from syncd.pipeline.embed.gguf_facts import read_facts
+
+    config, path = load_config(args.config), args.file.expanduser().absolute()
+    if args.config is None:
+        raise ConfigError("the model is written to a configuration file: give --config FILE, or set SYNCD_CONFIG")
+    if any(model.name == args.name for model in config.models):
+        raise ConfigError(f"models: {args.name!r} is in {args.config} already; edit it there, or choose another name")
+    if not path.is_file():
+        raise ConfigError(f"{path} is no file; give the GGUF to add")
+    section = ModelSection.model_validate(values_of(args, path, read_facts(path)))
+    digest = (await verified(path, None, folder_of(config))).digest
+    section = section.model_copy(update={"sha256": digest})
+    options = replace(engine_options(config, args.name), path=path)
+    prepared = await prepare(catalog_entry(section), folder_of(config), options)
+    append(args.config, table_of(section))
+    report(args, prepared)
+    if not args.json:
+        out.print(f"{args.name} is in {args.config} now. {RESTART}")
+    return 0
+
+
+def values_of(args: argparse.Namespace, path: Path, facts: GgufFacts) -> dict[str, Any]:
+    """Return the configuration of the model: what the file says, unless the command line says otherwise."""
+    pooling = args.pooling or facts.pooling
+    if pooling is None:
+        raise ConfigError(f"{path} does not say how it pools; give --pooling, as the model's card says (Qwen3: last)")
+    prompts = {"query_prompt": args.query_prompt, "document_prompt": args.document_prompt}
+    return {
+        "name": args.name,
+        "path": path,
+        "pooling": pooling,
+        "dimensions": facts.dimensions,
+        "max_tokens": args.max_tokens or facts.max_tokens,
+        **{key: value for key, value in prompts.items() if value is not None},
+    }
+
+
+def table_of(section: Any) -> str:
+    """Return the TOML of a `[[models]]` table."""
+    values = cast("dict[str, Any]", section.model_dump(mode="json", exclude_none=True))
+    # A JSON string or number is a TOML one too.
+    return "\n[[models]]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
+
+
+def append(file: Path, table: str) -> None:
+    """Write a table to the end of a configuration file, unless that makes it a wrong one. Raises ConfigError."""
+    before = file.read_text("utf-8")
+    file.write_text(before.rstrip("\n") + "\n" + table, "utf-8")
+    try:
+        load_config(file)
+    except ConfigError:
+        file.write_text(before, "utf-8")
+        raise
+
+
+async def trust(args: argparse.Namespace) -> int:
+    """Forget what a model's servers had to compute."""
+    from syncd.app_models import catalog_of
+    from syncd.pipeline.embed.record import forget_record
+
+    config = load_config(args.config)
+    model = catalog_of(config).find(args.name)
+    forget_record(model.name, folder_of(config))
+    if args.json:
+        print_json({"forgotten": model.name})
+    else:
+        out.print(
+            f"What the servers of {model.name} compute when the daemon starts next is taken as right; "
+            f"if it differs from before, everything is embedded anew. {RESTART}"
+        )
     return 0

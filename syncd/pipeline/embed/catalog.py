@@ -18,7 +18,7 @@ _QWEN3_GGUF = "https://huggingface.co/Qwen/Qwen3-Embedding-0.6B-GGUF/resolve/370
 @dataclass(frozen=True, slots=True)
 class ModelFile:
     """One GGUF of a model. `url` None: not downloadable. `sha256` None: nobody vouches for the bytes, only the
-    file's structure is checked when it is loaded.
+    file's structure is checked when it is loaded. `made_from`: the quantisation of the file this one is made of here.
     """
 
     quantisation: str
@@ -26,6 +26,7 @@ class ModelFile:
     url: str | None = None
     sha256: str | None = None
     size_bytes: int | None = None
+    made_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,14 @@ BUILT_IN = (
                 "06507c7b42688469c4e7298b0a1e16deff06caf291cf0a5b278c308249c3e439",
                 639_150_592,
             ),
-            ModelFile("F16", "Qwen3-Embedding-0.6B-f16.gguf", _QWEN3_GGUF + "Qwen3-Embedding-0.6B-f16.gguf"),
+            ModelFile(
+                "F16",
+                "Qwen3-Embedding-0.6B-f16.gguf",
+                _QWEN3_GGUF + "Qwen3-Embedding-0.6B-f16.gguf",
+                "421a27e58d165478cc7acb984a688c2aa41404968b0203e7cd743ece44c54340",
+                1_197_629_632,
+            ),
+            ModelFile("Q4_K_M", "Qwen3-Embedding-0.6B-Q4_K_M.gguf", made_from="F16"),
         ),
         pooling="last",
         dimensions=1024,
@@ -105,7 +113,11 @@ BUILT_IN = (
     ),
     Model(
         name=MINILM,
-        files=(ModelFile("F16", "all-MiniLM-L6-v2-F16.gguf"),),
+        files=(
+            ModelFile("F16", "all-MiniLM-L6-v2-F16.gguf"),
+            ModelFile("Q8_0", "all-MiniLM-L6-v2-Q8_0.gguf", made_from="F16"),
+            ModelFile("Q4_K_M", "all-MiniLM-L6-v2-Q4_K_M.gguf", made_from="F16"),
+        ),
         pooling="mean",
         dimensions=384,
         max_tokens=256,

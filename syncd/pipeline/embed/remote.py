@@ -9,7 +9,8 @@ texts without a word cannot be told from one that reads them; set up servers to 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -182,6 +183,18 @@ class RemoteEmbedder:
             log.error("model.server_refused", model=self.model, server=server.url, cosine=round(cosine, 4))
             self._trouble = f"{server.url} does not compute the vectors on record; does it run another model?"
             raise RetryableError(self._trouble)
+
+
+@asynccontextmanager
+async def open_remote(model: Model, servers: Sequence[Server], folder: Path) -> AsyncGenerator[RemoteEmbedder]:
+    """Yield `model` on `servers`, ready to embed until the block ends. Raises as `prepare_remote`."""
+    embedder = RemoteEmbedder(await prepare_remote(model, servers, folder))
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(embedder.run)
+        try:
+            yield embedder
+        finally:
+            tasks.cancel_scope.cancel()
 
 
 def _embeddings(texts: Sequence[str], vectors: Vectors, tokens: int) -> list[Embedding]:

@@ -1,0 +1,141 @@
+"""`syncd model bench`: tokens a second of every engine that can run a model here, and what a million tokens take."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from importlib.util import find_spec
+from itertools import cycle, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from syncd.cli.output import out, print_json, print_table
+from syncd.config import Config, load_config
+from syncd.errors import SyncdError
+
+if TYPE_CHECKING:
+    from syncd.model import Embedder
+    from syncd.pipeline.embed.embedder import EngineOptions
+
+ENGINES = {"llama": "llama.cpp", "torch": "PyTorch"}
+TEXT_CHARACTERS = 1500
+MOST_TEXTS_AT_A_TIME = 512
+MILLION = 1_000_000
+
+
+def add_action(actions: Any, common: argparse.ArgumentParser) -> None:
+    """Add the command below `syncd model`."""
+    parser = actions.add_parser("bench", parents=[common], help="measure a model: tokens/s, time for a million tokens")
+    parser.add_argument("name", nargs="?", help="default: embedding.default_model")
+    parser.add_argument("--quantisation", help="which of its files: Q8_0, F16, Q4_K_M; default: the one in use")
+    parser.add_argument("--seconds", type=float, default=10.0, help="how long to measure each engine (default: 10)")
+    parser.set_defaults(command=bench)
+
+
+def folder_of(config: Config) -> Path:
+    """Return where GGUF files lie."""
+    return config.embedding.models_dir or config.state_folder / "models"
+
+
+async def bench(args: argparse.Namespace) -> int:
+    """Measure one engine after the other on syncd's own source text."""
+    from syncd.app_models import engine_options
+
+    config = load_config(args.config)
+    name = args.name or config.embedding.default_model
+    options = engine_options(config, name)
+    options = replace(options, quantisation=args.quantisation) if args.quantisation else options
+    rows = [await measured(config, name, engine, options, args.seconds) for engine in engines(config, name)]
+    show(args, rows)
+    return 0 if any("tokens_per_s" in row for row in rows) else 1
+
+
+async def measured(config: Config, name: str, engine: str, options: EngineOptions, seconds: float) -> dict[str, Any]:
+    """Return the figures of one engine, or why there are none."""
+    row: dict[str, Any] = {"model": name, "engine": engine}
+    try:
+        async with opened(config, name, engine, options) as embedder:
+            # Within, because a task group would wrap what is raised through it.
+            try:
+                tokens_per_s = await speed(embedder, seconds)
+            except SyncdError as error:
+                return {**row, "error": str(error)}
+    except SyncdError as error:
+        return {**row, "error": str(error)}
+    return {**row, "tokens_per_s": round(tokens_per_s, 1), "million_tokens_s": round(MILLION / tokens_per_s)}
+
+
+def engines(config: Config, name: str) -> list[str]:
+    """Return what can be measured: each runtime on this machine, or each of the model's servers."""
+    from syncd.app_models import catalog_of, servers_by_model
+
+    servers = servers_by_model(config, catalog_of(config)).get(name, [])
+    local = ["llama.cpp", *(["PyTorch"] if find_spec("torch") else [])]
+    return [*local, *(server.url for server in servers)]
+
+
+@asynccontextmanager
+async def opened(config: Config, name: str, engine: str, options: EngineOptions) -> AsyncGenerator[Embedder]:
+    """Yield the model on one engine. Raises what preparing it raises."""
+    from syncd.app_models import catalog_of, servers_by_model
+    from syncd.pipeline.embed.embedder import open_embedder
+    from syncd.pipeline.embed.remote import open_remote
+
+    catalog = catalog_of(config)
+    model = catalog.find(name)
+    for runtime, label in ENGINES.items():
+        if engine == label:
+            async with open_embedder(model, folder_of(config), replace(options, runtime=runtime)) as embedder:
+                yield embedder
+    for server in servers_by_model(config, catalog).get(name, []):
+        if engine == server.url:
+            async with open_remote(model, [server], folder_of(config)) as embedder:
+                yield embedder
+
+
+async def speed(embedder: Embedder, seconds: float) -> float:
+    """Return tokens a second, measured for about `seconds` after a first text that does not count."""
+    texts, at_a_time, tokens = cycle(sample()), 1, 0
+    await embedder.embed([next(texts)], "query")
+    began = now = time.perf_counter()
+    while now - began < seconds:
+        tokens += (await embedder.embed(list(islice(texts, at_a_time)), "document")).tokens
+        took_s = time.perf_counter() - now
+        now += took_s
+        at_a_time = min(at_a_time * 2, MOST_TEXTS_AT_A_TIME) if took_s < 1 else at_a_time
+    return tokens / (now - began)
+
+
+def sample() -> list[str]:
+    """Return pieces of syncd's own source, as long as chunks usually are."""
+    import syncd
+
+    files = sorted(Path(syncd.__file__).parent.rglob("*.py"))
+    text = "\n".join(file.read_text("utf-8") for file in files)
+    return [text[start : start + TEXT_CHARACTERS] for start in range(0, len(text), TEXT_CHARACTERS)]
+
+
+def show(args: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
+    """Print what was measured."""
+    if args.json:
+        for row in rows:
+            print_json(row)
+        return
+    lines = [
+        (row["engine"], f"{row['tokens_per_s']:,.0f}", duration(row["million_tokens_s"])) if "tokens_per_s" in row
+        else (row["engine"], "-", row["error"])
+        for row in rows
+    ]  # fmt: skip
+    out.print(f"{rows[0]['model']}, pieces of {TEXT_CHARACTERS} characters of source code")
+    print_table(("engine", "tokens/s", "a million tokens take"), lines)
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time in words."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

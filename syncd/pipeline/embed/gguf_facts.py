@@ -1,0 +1,59 @@
+"""What a GGUF says of the embedding model in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gguf
+
+from syncd.errors import PermanentError
+from syncd.pipeline.embed.variant import Pooling
+
+_POOLINGS: dict[int, Pooling] = {1: "mean", 2: "cls", 3: "last"}
+"""llama.cpp's numbers; 0 and 4 (rerankers) give no vector."""
+_BERT_TOKENS = 512
+_USUAL_TOKENS = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class GgufFacts:
+    """`pooling` None: the file does not say. `max_tokens` is the window to embed in, no longer than trained."""
+
+    architecture: str
+    quantisation: str
+    dimensions: int
+    pooling: Pooling | None
+    max_tokens: int
+
+
+def read_facts(path: Path) -> GgufFacts:
+    """Read the head of `path`. Raises PermanentError when it is no GGUF of a model with vectors."""
+    try:
+        reader = gguf.GGUFReader(path)
+    except (OSError, ValueError, IndexError) as error:
+        raise PermanentError(
+            f"{path} is no GGUF that can be read ({error}): convert the model, or fetch it again"
+        ) from error
+    architecture = str(_value(reader, "general.architecture") or "")
+    dimensions = _value(reader, f"{architecture}.embedding_length")
+    if not dimensions:
+        raise PermanentError(f"{path} does not say how long its vectors are: it is no embedding model")
+    pooling = _value(reader, f"{architecture}.pooling_type")
+    if pooling is not None and pooling not in _POOLINGS:
+        raise PermanentError(f"{path} pools no vector (pooling type {pooling}): it is no embedding model")
+    trained = int(_value(reader, f"{architecture}.context_length") or _BERT_TOKENS)
+    kind = _value(reader, "general.file_type")
+    return GgufFacts(
+        architecture,
+        gguf.LlamaFileType(kind).name.removeprefix("MOSTLY_").removeprefix("ALL_") if kind is not None else "own",
+        int(dimensions),
+        _POOLINGS.get(pooling) if pooling is not None else None,
+        min(trained, _USUAL_TOKENS),
+    )
+
+
+def _value(reader: gguf.GGUFReader, key: str) -> Any:
+    field = reader.get_field(key)
+    return None if field is None else field.contents()
