@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal, TypeVar
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeVar, cast
 
 import anyio
 from aiobotocore.config import AioConfig  # pyright: ignore[reportMissingTypeStubs] - it has none
 from aiobotocore.session import AioSession  # pyright: ignore[reportMissingTypeStubs] - it has none
 from botocore.loaders import create_loader  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType] - likewise
+from botocore.utils import parse_timestamp  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType] - likewise
 
 from syncd.runtime.retry import Backoff, retrying
 from syncd.sources.s3.complaints import AWS_ERRORS, StaleCredentialsError, ThrottledError, translated
@@ -100,6 +102,8 @@ class Connection:
         # A session of its own: a session caches credentials, and a client made from it would get the stale ones again.
         session = AioSession(profile=endpoint.profile) if endpoint.profile and not key else AioSession()
         session.register_component("data_loader", _LOADER)  # pyright: ignore[reportUnknownMemberType]
+        parsers = cast("Any", session.get_component("response_parser_factory"))  # pyright: ignore[reportUnknownMemberType]
+        parsers.set_parser_defaults(timestamp_parser=moment)
         return session.create_client(  # pyright: ignore[reportUnknownMemberType]
             self._service,
             region_name=endpoint.region,
@@ -152,3 +156,12 @@ class Connections:
         """Close every connection. Twice is safe."""
         while self._open:
             await self._open.popitem()[1].close()
+
+
+def moment(value: Any) -> datetime:
+    """Return a time stamp of an answer. Botocore's parser knows more forms, and takes half of all the time of a listing."""
+    try:
+        parsed = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        parsed = cast("datetime", parse_timestamp(value))
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)

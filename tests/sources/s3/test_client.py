@@ -1,0 +1,139 @@
+"""Whose credentials are used, when they are read again, and what throttling does to everybody."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+import syncd.sources.s3.client
+from syncd.errors import PermanentError
+from syncd.sources.s3.bucket import Bucket
+from syncd.sources.s3.client import Connections, moment
+from syncd.sources.s3.complaints import ClientError, ThrottledError
+from syncd.sources.s3.settings import AwsKey, Endpoint
+from tests.aws_servers import REGION, Aws, FaultyProxy
+from tests.serving import serve
+from tests.sources.s3.syncing import FAST, place
+
+CREDENTIALS = """
+[default]
+aws_access_key_id = AKIADEFAULT
+aws_secret_access_key = secret
+
+[syncd]
+aws_access_key_id = AKIAPROFILE
+aws_secret_access_key = secret
+"""
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine without any AWS credentials; return the file where profiles would be."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_ROLE_ARN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    return tmp_path / "credentials"
+
+
+class Witness:
+    """Notes which key signed each request."""
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+        self.expired: set[str] = set()
+
+    def __call__(self, request: web.Request) -> str | None:
+        found = re.search(r"Credential=(\w+)/", request.headers.get("Authorization", ""))
+        self.keys.append(found[1] if found else "")
+        return "400 ExpiredToken" if self.keys[-1] in self.expired else None
+
+
+async def keys_used(aws: Aws, witness: Witness | None = None, **endpoint) -> list[str]:
+    """Look at one object and return which keys were used."""
+    witness, connections = witness or Witness(), Connections(FAST)
+    async with place(aws) as p, FaultyProxy(aws.url, witness).running() as proxy:
+        await p.put("a.txt", "alpha")
+        there = Endpoint(REGION, url=proxy.url, path_style=True, **endpoint)
+        assert (await Bucket(p.bucket, connections.s3(there)).page("", "")).objects[0].key == "a.txt"
+    await connections.close()
+    return witness.keys
+
+
+async def test_a_sources_own_key_comes_first(ministack: Aws, nowhere: Path):
+    nowhere.write_text(CREDENTIALS)
+    assert await keys_used(ministack, key=AwsKey("AKIAOWN", "s"), profile="syncd") == ["AKIAOWN"]
+
+
+async def test_then_the_profile_it_names(ministack: Aws, nowhere: Path):
+    nowhere.write_text(CREDENTIALS)
+    assert await keys_used(ministack, profile="syncd") == ["AKIAPROFILE"]
+
+
+async def test_then_the_environment_and_then_the_default_profile(ministack: Aws, nowhere: Path, monkeypatch):
+    nowhere.write_text(CREDENTIALS)
+    assert await keys_used(ministack) == ["AKIADEFAULT"]
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAENVIRONMENT")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    assert await keys_used(ministack) == ["AKIAENVIRONMENT"]
+
+
+async def test_a_container_or_instance_gives_its_role(ministack: Aws, nowhere: Path, monkeypatch):
+    role = {"AccessKeyId": "ASIAROLE", "SecretAccessKey": "s", "Token": "t", "Expiration": "2099-01-01T00:00:00Z"}
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response(role)
+
+    with serve(answer) as url:
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{url}/role")
+        assert await keys_used(ministack) == ["ASIAROLE"]
+
+
+@pytest.mark.parametrize("profile", [None, "no-such-profile"])
+async def test_without_any_it_says_what_to_do(ministack: Aws, nowhere: Path, profile: str | None):
+    with pytest.raises(PermanentError, match="give the source a key, or the daemon a profile or role"):
+        await keys_used(ministack, profile=profile)
+
+
+async def test_expired_credentials_are_read_again(ministack: Aws, nowhere: Path):
+    nowhere.write_text(CREDENTIALS)
+
+    class Renewed(Witness):
+        def __call__(self, request: web.Request) -> str | None:
+            fault = super().__call__(request)
+            nowhere.write_text(CREDENTIALS.replace("AKIAPROFILE", "AKIARENEWED"))
+            return fault
+
+    witness = Renewed()
+    witness.expired = {"AKIAPROFILE"}
+    assert (await keys_used(ministack, witness, profile="syncd"))[-1] == "AKIARENEWED"
+
+
+async def test_everybody_waits_while_the_service_asks_to_slow_down(monkeypatch: pytest.MonkeyPatch):
+    waited: list[float] = []
+
+    async def sleep(delay_s: float) -> None:
+        waited.append(delay_s)
+
+    connection = Connections(FAST).s3(Endpoint(REGION, AwsKey("AKIA", "s")))
+    answer = {
+        "Error": {"Code": "SlowDown"},
+        "ResponseMetadata": {"HTTPStatusCode": 503, "HTTPHeaders": {"retry-after": "7"}},
+    }
+    ours = connection.blame(ClientError(answer, "GetObject"), "s3://b/a", None)
+    assert isinstance(ours, ThrottledError)
+    assert ours.retry_after_s == 7.0
+    monkeypatch.setattr(syncd.sources.s3.client.anyio, "sleep", sleep)
+    await connection.ready("s3://b/another")
+    assert [round(delay_s) for delay_s in waited] == [7]
+    await connection.close()
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-11-21T08:00:00.000Z", "2026-11-21T08:00:00Z", "Sat, 21 Nov 2026 08:00:00 GMT", "2026-11-21T08:00:00"]
+)
+def test_every_form_of_time_stamp_is_the_same_moment(text: str):
+    assert moment(text) == datetime(2026, 11, 21, 8, tzinfo=UTC)
