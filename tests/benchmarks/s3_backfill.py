@@ -198,7 +198,10 @@ async def main(aws: Aws, objects: int, concurrency: int, folder: Path) -> list[C
     print(
         f"backfill against the bare loop: {loop.wall_s / first.wall_s:.2f} of its pace, {first.cpu_s / loop.cpu_s:.2f} x its CPU"
     )
-    print(f"nothing changed: {second.wall_s / first.wall_s:.1%} of the first, {second.downloads} downloads")
+    print(
+        f"nothing changed: {second.wall_s / first.wall_s:.1%} of the first's time, {second.cpu_s / first.cpu_s:.1%} of its CPU, "
+        f"{second.downloads} downloads"
+    )
     await connections.close()
     await database.close()
     return costs

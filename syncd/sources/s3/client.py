@@ -163,5 +163,5 @@ def moment(value: Any) -> datetime:
     try:
         parsed = datetime.fromisoformat(value)
     except (TypeError, ValueError):
-        parsed = cast("datetime", parse_timestamp(value))
+        parsed = parse_timestamp(value)
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
