@@ -103,7 +103,9 @@ def catalog_entry(given: ModelSection) -> Model:
         if given.path
         else (given.url or "").rsplit("/", 1)[-1] or f"{given.name.replace('/', '--')}.gguf"
     )
-    own_file = (ModelFile(given.quantisation or "own", name, given.url, given.sha256),) if given.path or given.url else ()
+    own_file = (
+        (ModelFile(given.quantisation or "own", name, given.url, given.sha256),) if given.path or given.url else ()
+    )
     base = known or Model(given.name, (), given.pooling or "mean", given.dimensions or 0, given.max_tokens or 0)
     changes: dict[str, Any] = {
         "files": (*own_file, *base.files),

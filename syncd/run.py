@@ -84,6 +84,7 @@ class SourceRun:
         run_number: int,
         last_chance: bool = False,
     ) -> None:
+        self.number = run_number
         self.counts = Counts()
         self.failures: list[str] = []
         self._store = store
@@ -92,7 +93,6 @@ class SourceRun:
         self._record = record
         self._collection = collection
         self._guard = guard
-        self._run_number = run_number
         self._last_chance = last_chance
         self._replies: deque[Awaitable[Result]] = deque()
         self._unsaved: list[Result] = []
@@ -170,7 +170,7 @@ class SourceRun:
             document,
             self._record,
             self._collection,
-            self._run_number,
+            self.number,
             force=bool(self._invocation.request.get("force")),
             last_chance=self._last_chance,
         )
@@ -209,7 +209,7 @@ class SourceRun:
         if outcomes:
             await self._store.progress.note(self._invocation.id, outcomes)
         if seen:
-            await self._store.progress.mark_seen(self._collection.id, self._record.id, seen, self._run_number)
+            await self._store.progress.mark_seen(self._collection.id, self._record.id, seen, self.number)
         await self._store.invocations.progress(self._invocation.id, self.counts)
         self._saved_at = time.monotonic()
 
@@ -221,7 +221,7 @@ class SourceRun:
         gone = [document.key for document in self._gone]
         self._gone.clear()
         if checkpoint.absent_are_gone and run.keys is None:
-            unseen = await self._store.progress.unseen(self._collection.id, self._record.id, self._run_number)
+            unseen = await self._store.progress.unseen(self._collection.id, self._record.id, self.number)
             gone = sorted({*gone, *unseen})
         await self._delete(gone)
         await self.save()
@@ -238,7 +238,7 @@ class SourceRun:
             return
         for key in keys:
             document = Document(key, version="", body=None, chunk_prefix="")
-            job = Job(document, self._record, self._collection, self._run_number, is_gone=self._recheck(key))
+            job = Job(document, self._record, self._collection, self.number, is_gone=self._recheck(key))
             self._replies.append(await self._ingesters.put(job))
             while len(self._replies) >= AHEAD:
                 await self._settle_one()

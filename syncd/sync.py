@@ -13,11 +13,11 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskGroup, TaskStatus
 
 from syncd.chroma.client import Chroma
-from syncd.errors import NotFoundError, OvertakenError, PermanentError, RetryableError
+from syncd.errors import NotFoundError, PermanentError, RetryableError
+from syncd.ingesters import Ingesters
 from syncd.model import (
     Chunking,
     Counts,
-    Document,
     Invocation,
     Origin,
     Source,
@@ -28,9 +28,8 @@ from syncd.model import (
 from syncd.pipeline.index import Index
 from syncd.pipeline.ingest import Ingester, Job, Result
 from syncd.run import DeleteGuard, RunPace, SourceRun, StoppedEarlyError
-from syncd.runtime.keylocks import KeyLocks
 from syncd.runtime.mailbox import Mailbox
-from syncd.runtime.retry import Backoff, retrying
+from syncd.runtime.retry import Backoff
 from syncd.store import Store
 from syncd.store.codec import dumps, embedding_from_json
 
@@ -84,17 +83,20 @@ class Syncer:
         done: Callable[[Invocation], Awaitable[None]] | None = None,
     ) -> None:
         self.settings = settings or SyncSettings()
-        self.mailbox: Mailbox[Job, Result] = Mailbox("ingest", self.settings.ingesters)
         self._store = store
         self._chroma = chroma
         self._index = index
-        self._ingester = ingester
+        self._ingesters = Ingesters(ingester, self.settings.ingesters, self.settings.document_attempts)
         self._open_source = open_source
         self._done = done
         self._draining = False
         self._woken = anyio.Event()
         self._running: dict[str, Running] = {}
-        self._keys = KeyLocks()
+
+    @property
+    def mailbox(self) -> Mailbox[Job, Result]:
+        """Where documents wait for ingesters."""
+        return self._ingesters.mailbox
 
     def wake(self) -> None:
         """Look for new and cancelled invocations now. Never waits, twice is safe."""
@@ -124,8 +126,7 @@ class Syncer:
         """Serve until cancelled. What is under way then is taken up again by the next run."""
         self._running.clear()
         async with anyio.create_task_group() as group:
-            for _ in range(self.settings.ingesters):
-                group.start_soon(self.mailbox.serve, self._ingest)
+            self._ingesters.start(group)
             task_status.started()
             while True:
                 self._woken = anyio.Event()
@@ -136,31 +137,13 @@ class Syncer:
                 with anyio.move_on_after(IDLE_S if delay_s is None else min(IDLE_S, delay_s)):
                     await self._woken.wait()
 
-    async def _ingest(self, job: Job) -> Result:
-        """Ingest one document, trying again while that can help; one key at a time."""
-        async with self._keys.hold(f"{job.collection.id}\0{job.source.id}\0{job.document.key}"):
-            current = job
-
-            async def attempt() -> Result:
-                nonlocal current
-                try:
-                    return await self._ingester.ingest(current)
-                except OvertakenError:
-                    current = replace(current, document=await look_again(current.document))
-                    raise
-
-            try:
-                return await retrying(attempt, attempts=self.settings.document_attempts)
-            except RetryableError as error:
-                if not job.last_chance:
-                    raise
-                return await self._ingester.give_up(job, error)
-
     async def _cancel_cancelled(self) -> None:
         for running in list(self._running.values()):
             now = await self._store.invocations.get(running.invocation.id)
             if now is None or now.state is State.CANCELLED:
                 running.scope.cancel()
+                if running.run:
+                    self._ingesters.drop(running.run.number)
 
     async def _take_up(self, group: TaskGroup) -> None:
         if self._draining:
@@ -272,11 +255,6 @@ def is_object_run(invocation: Invocation) -> bool:
 def may_give_up(invocation: Invocation) -> bool:
     """Return whether a run may fail for trouble that may pass. Not one that an event led to: nobody else knows of its key."""
     return invocation.origin is not Origin.EVENT
-
-
-async def look_again(document: Document) -> Document:
-    """Return the document as it is now, where its source can say so. Raises RetryableError, PermanentError."""
-    return await document.again() if document.again else document
 
 
 def with_overrides(record: SourceRecord, request: Mapping[str, Any]) -> SourceRecord:

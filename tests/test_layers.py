@@ -14,7 +14,7 @@ LAYERS = [
     {"syncd.app_services", "syncd.app_models", "syncd.app_documents", "syncd.app_settings", "syncd.app_upkeep"},
     {"syncd.search_views"},
     {"syncd.api", "syncd.declared", "syncd.triggers", "syncd.opening", "syncd.sync"},
-    {"syncd.run"},
+    {"syncd.run", "syncd.ingesters"},
     {"syncd.pipeline.ingest", "syncd.search", "syncd.sources"},
     {"syncd.pipeline.drafts"},
     {

@@ -59,10 +59,9 @@ async def parts(tmp_path, chroma_server):
         yield opened
 
 
-async def ended(parts, source: Fixed, origin: Origin, name: str) -> Invocation:
-    """Serve the source's one invocation until it has settled, and return it."""
-    record = await parts.store.sources.create(SourceType.S3, "default_database", {}, MODEL, CHUNKING)
-    invocation = await parts.store.invocations.create(record.id, Target("default_database", name), origin, {})
+@asynccontextmanager
+async def syncing(parts, source) -> AsyncIterator[Syncer]:
+    """Yield a running syncer, whose sources are all `source`."""
 
     async def embedder(_: str):
         return parts.embedder
@@ -73,12 +72,26 @@ async def ended(parts, source: Fixed, origin: Origin, name: str) -> Invocation:
     async with ParserPool(frozenset()) as parser, anyio.create_task_group() as group:
         posted = Poster(parts.store, SparseModels()).posted
         ingester = Ingester(parts.store, parts.index, lambda _source: parser, InlineSplitter(), embedder, posted)
-        await group.start(Syncer(parts.store, parts.chroma, parts.index, ingester, opened, HASTY).run)
+        syncer = Syncer(parts.store, parts.chroma, parts.index, ingester, opened, HASTY)
+        await group.start(syncer.run)
+        yield syncer
+        group.cancel_scope.cancel()
+
+
+async def created(parts, origin: Origin, name: str) -> Invocation:
+    """Create a source and an invocation of it."""
+    record = await parts.store.sources.create(SourceType.S3, "default_database", {}, MODEL, CHUNKING)
+    return await parts.store.invocations.create(record.id, Target("default_database", name), origin, {})
+
+
+async def ended(parts, source: Fixed, origin: Origin, name: str) -> Invocation:
+    """Serve the source's one invocation until it has settled, and return it."""
+    invocation = await created(parts, origin, name)
+    async with syncing(parts, source):
         with anyio.fail_after(30):
             while invocation.state not in (State.COMPLETE, State.FAILED):
                 await anyio.sleep(0.01)
                 invocation = await parts.store.invocations.get(invocation.id)
-        group.cancel_scope.cancel()
     return invocation
 
 
@@ -122,3 +135,30 @@ async def test_one_that_went_meanwhile_is_a_delete(parts, fresh_name):
     source = Fixed(lambda _: document(OvertakenError("it went"), again=again))
     invocation = await ended(parts, source, Origin.SCHEDULE, fresh_name)
     assert (invocation.state, source.runs, invocation.counts.deleted) == (State.COMPLETE, 1, 1)
+
+
+async def test_a_cancelled_run_lets_go_of_the_document_in_hand(parts, fresh_name):
+    class Endless:
+        """A body that is being read for ever."""
+
+        def __init__(self) -> None:
+            self.begun, self.left = anyio.Event(), anyio.Event()
+
+        @asynccontextmanager
+        async def open(self):
+            self.begun.set()
+            try:
+                await anyio.sleep_forever()
+                yield BytesIO()
+            finally:
+                self.left.set()
+
+    body = Endless()
+    invocation = await created(parts, Origin.API, fresh_name)
+    async with syncing(parts, Fixed(lambda _: Document("a.txt", "1", body, "a"))) as syncer:
+        with anyio.fail_after(30):
+            await body.begun.wait()
+            await parts.store.invocations.cancel(invocation.id)
+            syncer.wake()
+            await body.left.wait()
+    assert (await parts.store.invocations.get(invocation.id)).state is State.CANCELLED

@@ -1,0 +1,81 @@
+"""The ingesters: so many documents in hand at once, each key one at a time, tried again while that can help."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import anyio
+from anyio.abc import TaskGroup
+
+from syncd.errors import OvertakenError, RetryableError
+from syncd.model import Document
+from syncd.pipeline.ingest import Ingester, Job, Result
+from syncd.runtime.keylocks import KeyLocks
+from syncd.runtime.mailbox import Mailbox
+from syncd.runtime.retry import retrying
+
+
+class Ingesters:
+    """Tasks that take documents from `mailbox` and reply when they are indexed and recorded.
+
+    A document that fails for now is tried `attempts` times; then its reply is that RetryableError, or, with the job's
+    `last_chance`, a recorded failure.
+    """
+
+    def __init__(self, ingester: Ingester, count: int, attempts: int) -> None:
+        self.mailbox: Mailbox[Job, Result] = Mailbox("ingest", count)
+        self._ingester = ingester
+        self._count = count
+        self._attempts = attempts
+        self._keys = KeyLocks()
+        self._in_hand: dict[int, set[anyio.CancelScope]] = {}
+        """What is being ingested, by run number."""
+        self._dropped: set[int] = set()
+
+    def start(self, group: TaskGroup) -> None:
+        """Run in `group` until it is cancelled."""
+        for _ in range(self._count):
+            group.start_soon(self.mailbox.serve, self._ingest)
+
+    def drop(self, run_number: int) -> None:
+        """Let go of a cancelled run's documents, those in hand too: each stays whole, in its old or its new version."""
+        self._dropped.add(run_number)
+        for scope in self._in_hand.get(run_number, ()):
+            scope.cancel()
+
+    async def _ingest(self, job: Job) -> Result:
+        scopes = self._in_hand.setdefault(job.run_number, set())
+        with anyio.CancelScope() as scope:
+            scopes.add(scope)
+            try:
+                if job.run_number not in self._dropped:
+                    return await self._ingest_in_turn(job)
+            finally:
+                scopes.discard(scope)
+                if not scopes:
+                    self._in_hand.pop(job.run_number, None)
+        raise RetryableError(f"{job.document.key}: its invocation was cancelled")
+
+    async def _ingest_in_turn(self, job: Job) -> Result:
+        async with self._keys.hold(f"{job.collection.id}\0{job.source.id}\0{job.document.key}"):
+            current = job
+
+            async def attempt() -> Result:
+                nonlocal current
+                try:
+                    return await self._ingester.ingest(current)
+                except OvertakenError:
+                    current = replace(current, document=await look_again(current.document))
+                    raise
+
+            try:
+                return await retrying(attempt, attempts=self._attempts)
+            except RetryableError as error:
+                if not job.last_chance:
+                    raise
+                return await self._ingester.give_up(job, error)
+
+
+async def look_again(document: Document) -> Document:
+    """Return the document as it is now, where its source can say so. Raises RetryableError, PermanentError."""
+    return await document.again() if document.again else document
