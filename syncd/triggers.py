@@ -124,13 +124,8 @@ class Triggers:
         """Ask for a run `interval_s` after the last one was asked for, whoever asked."""
         target = Target(record.database, schedule.get("target_collection_name") or record.settings["collection_name"])
         while True:
-            whole = [
-                invocation
-                for invocation in await self._store.invocations.list(source_id=record.id, limit=50)
-                if not invocation.request.get("object_key")
-            ]
-            if whole:
-                age_s = (datetime.now(UTC) - whole[0].created_at).total_seconds()
+            if last := await self._store.invocations.latest_whole(record.id):
+                age_s = (datetime.now(UTC) - last.created_at).total_seconds()
                 await anyio.sleep(max(0.0, float(schedule["interval_s"]) - age_s))
             await self._ask(record, target, Origin.SCHEDULE, {})
 

@@ -112,6 +112,8 @@ async def test_a_schedule_counts_from_the_last_run_whoever_asked_for_it(store, t
     settings = {"starting_url": "http://x/", "schedule": {"target_collection_name": "site", "interval_s": 3600}}
     record = await source(store, "site", SourceType.WEB, **settings)
     await store.invocations.create(record.id, Target("db", "site"), Origin.API)
+    for number in range(60):
+        await store.invocations.create(record.id, Target("db", "site"), Origin.EVENT, {"object_key": str(number)})
     overdue = await source(store, "overdue", SourceType.WEB, **settings)
     old = await store.invocations.create(overdue.id, Target("db", "site"), Origin.API)
     await store.database.write(
@@ -120,8 +122,8 @@ async def test_a_schedule_counts_from_the_last_run_whoever_asked_for_it(store, t
         )
     )
     triggers.sources_changed()
-    found = await asked(store, 3)
-    assert [(i.source_id, i.origin) for i in found[2:]] == [(overdue.id, Origin.SCHEDULE)]
+    found = await asked(store, 63)
+    assert [(i.source_id, i.origin) for i in found[62:]] == [(overdue.id, Origin.SCHEDULE)]
 
 
 async def test_a_source_that_is_gone_is_watched_no_longer_and_a_changed_one_anew(store, outside, triggers):

@@ -28,6 +28,7 @@ from syncd.api.sources import MAX_PAGE, require_open
 from syncd.api.views import job_view
 from syncd.errors import ConflictError
 from syncd.model import Invocation, Origin, SourceRecord, SourceType, State, Target
+from syncd.sources.s3.rules import STANDARD_KEYS
 
 _SPREAD = re.compile(r"(complete|failed)(?:\[.*)?|status\[(complete|failed)\].*", re.DOTALL)
 S3_ONLY = ("object_key", "custom_id", "metadata")
@@ -157,8 +158,14 @@ def _asked_object(source: SourceRecord, payload: CreateJobPayload) -> dict[str, 
     if payload.custom_id is not None:
         asked["custom_id"] = rules.custom_id(payload.custom_id)
     if payload.metadata:
-        asked["metadata"] = rules.metadata(payload.metadata)
+        asked["metadata"] = _object_metadata(payload.metadata)
     return asked
+
+
+def _object_metadata(given: dict[str, Any]) -> dict[str, Any]:
+    if reserved := sorted(STANDARD_KEYS & given.keys()):
+        raise bad_request(f"metadata key {reserved[0]!r} says where a chunk comes from; choose another")
+    return rules.metadata(given)
 
 
 def _ref(given: GitRefIdentifier) -> dict[str, str]:

@@ -80,12 +80,17 @@ async def found(args: argparse.Namespace) -> AsyncGenerator[tuple[Connections, E
 async def setup(args: argparse.Namespace) -> int:
     """Print what is needed, or make it; the IAM policy is always for an administrator to attach."""
     from syncd.sources.s3.provision import apply, existing_notifications
-    from syncd.sources.s3.setup import documents
+    from syncd.sources.s3.setup import documents, iam_policy
 
     async with found(args) as (connections, endpoint, wanted):
         if args.apply:
-            queue_url = await apply(connections, endpoint, wanted)
-            print_json({"queue_url": queue_url}) if args.json else out.print(f'queue_url = "{queue_url}"')
+            made = {"queue_url": await apply(connections, endpoint, wanted), "iam_policy": iam_policy(wanted)}
+            if args.json:
+                print_json(made)
+            else:
+                out.print("[bold]iam_policy[/], for an administrator to attach to the key or role")
+                out.print_json(data=made["iam_policy"])
+                out.print(f'queue_url = "{made["queue_url"]}"', soft_wrap=True)
             return 0
         needed = documents(wanted, await existing_notifications(connections, endpoint, wanted.bucket))
     if args.json:

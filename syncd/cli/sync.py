@@ -21,7 +21,11 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     ref = parser.add_mutually_exclusive_group()
     ref.add_argument("--branch", help="GitHub: sync this branch's latest commit")
     ref.add_argument("--sha", help="GitHub: sync this commit")
-    parser.add_argument("--object-key", help="S3: sync this object")
+    part = parser.add_mutually_exclusive_group()
+    part.add_argument("--object-key", help="S3: sync this object")
+    part.add_argument(
+        "--backfill", action="store_true", help="S3: sync all that is missing or changed, as without an object"
+    )
     parser.add_argument("--no-wait", action="store_true", help="print the invocation's id and leave")
     parser.set_defaults(command=sync)
 

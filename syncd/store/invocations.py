@@ -126,6 +126,19 @@ class Invocations:
 
         return await self._db.read(query)
 
+    async def latest_whole(self, source_id: str) -> Invocation | None:
+        """Return the newest invocation of a source that is not about single keys, or None."""
+        statement = (
+            f"SELECT {INVOCATION_COLUMNS} FROM invocations WHERE source_id = ? AND object_key IS NULL "
+            "AND json_extract(request, '$.keys') IS NULL ORDER BY seq DESC LIMIT 1"
+        )
+
+        def query(connection: sqlite3.Connection) -> Invocation | None:
+            row = connection.execute(statement, (source_id,)).fetchone()
+            return invocation_from_row(row) if row else None
+
+        return await self._db.read(query)
+
     async def cancel(self, invocation_id: str) -> Invocation:
         """Cancel a pending or running invocation; what it has indexed stays. Raises ConflictError when it is over."""
 

@@ -76,3 +76,12 @@ async def test_dead_letters_are_listed_with_their_reasons_newest_first(api, stor
     assert len((await api.get("/api/v1/s3/dead-letters?limit=1"))[1]) == 1
     limited = await store.tokens.create("one database", frozenset({api.database}))
     assert (await api.get("/api/v1/s3/dead-letters", token=limited))[0] == 403
+
+
+@pytest.mark.parametrize("key", ["bucket", "object_key", "custom_id"])
+async def test_metadata_that_says_where_a_chunk_comes_from_is_refused_at_once(api, key):
+    source_id = await api.make_source(s3={**S3, **KEYS})
+    body = {"object_key": "a.txt", "metadata": {key: "elsewhere"}}
+    status, answer = await api.post(f"/api/v1/sources/{source_id}/invocations", body)
+    assert status == 400
+    assert key in answer["message"]

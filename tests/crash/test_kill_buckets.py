@@ -3,6 +3,7 @@
 import pytest
 
 from syncd.sources.s3.settings import AutoSync
+from tests.aws_servers import KEY
 from tests.crash.killing_buckets import TextHistory, configuration, differences, storm
 from tests.daemon import Daemon
 
@@ -42,6 +43,8 @@ async def test_a_killed_daemon_loses_no_event(seed, ministack, calm, chroma, min
         if it.followed[0].history.drops:
             await it.reconcile()
         assert await differences(it, calm, ministack) == []
+        kept = [tmp_path / "log", *(tmp_path / "state").glob("syncd.*")]
+        assert not any(KEY.secret_access_key.encode() in file.read_bytes() for file in kept)
 
 
 async def test_deleting_the_message_first_is_caught(ministack, calm, chroma, minilm_folder, tmp_path):

@@ -74,17 +74,6 @@ def parse_message(body: str) -> Parsed:
     return Parsed(note="the message has none of the shapes of an S3 notification", poison=True)
 
 
-def newer(sequencer: str, than: str) -> bool | None:
-    """Compare two sequencers of one key; None where they do not say.
-
-    As numbers, which is padding with zeros on the left, as the current documentation wants; older editions say right.
-    """
-    try:
-        return int(sequencer, 16) > int(than, 16)
-    except ValueError:
-        return None
-
-
 def _from_records(records: Sequence[Any]) -> Parsed:
     if not records:
         return Parsed(note="the notification lists no records")

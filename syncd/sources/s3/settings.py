@@ -79,8 +79,8 @@ class Transport:
     connections: int = 32
     range_size_bytes: int = 64 << 20
     """Bodies above this are fetched in ranges of this size."""
-    max_object_size_bytes: int = 200 * 1_000_000
-    """The documented limit on one file."""
+    max_object_size_bytes: int = 200 << 20
+    """The documented limit on one file, as uploads count it."""
     spool_dir: Path | None = None
     """Where bodies above 1 MiB are spooled; None is the system's temporary folder."""
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncd.sources.s3.events import Event, EventKind, newer, parse_message
+from syncd.sources.s3.events import Event, EventKind, parse_message
 
 
 def record(name: str = "ObjectCreated:Put", key: str = "docs/a+b%2B%C3%BC.txt", **fields: Any) -> dict[str, Any]:
@@ -128,12 +128,6 @@ def test_the_good_records_beside_a_broken_one_still_count():
 def test_another_major_version_is_poison_and_another_minor_one_is_not():
     assert parse_message(json.dumps({"Records": [record(eventVersion="3.0")]})).poison
     assert not parse_message(json.dumps({"Records": [record(eventVersion="2.99")]})).poison
-
-
-def test_sequencers_compare_as_numbers_whatever_their_lengths():
-    assert newer("0055AED6DCD90281E6", "55AED6DCD90281E5")
-    assert newer("1", "0055AED6DCD90281E5") is False
-    assert newer("", "1") is None
 
 
 JSON = st.recursive(
