@@ -3,16 +3,21 @@
 import asyncio
 import json
 import os
+import shlex
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 
-from tests.aws_servers import KEY, REGION, Aws
+from tests.aws_servers import KEY, REGION, SESSION, Aws
 from tests.daemon import Daemon, held
 from tests.serving import serve
 from tests.test_app import configuration, syncd, until
+
+README = Path(__file__).parents[1] / "README.md"
 
 
 def documents(daemon: Daemon) -> dict[str, str]:
@@ -112,6 +117,60 @@ def test_a_bucket_is_set_up_and_examined_from_the_command_line(aws, tmp_path, fr
     assert json.loads(applied.stdout)["queue_url"] == json.loads(s3("setup", "--apply").stdout)["queue_url"]
     after = s3("doctor")
     assert after.returncode == 0, after.stdout
+
+
+async def told(aws: Aws, queue_url: str, message: str) -> None:
+    async with SESSION.create_client(
+        "sqs",
+        region_name="eu-central-1",
+        endpoint_url=aws.url,
+        aws_access_key_id=KEY.access_key_id,
+        aws_secret_access_key=KEY.secret_access_key,
+    ) as sqs:
+        await sqs.send_message(QueueUrl=queue_url, MessageBody=message)
+
+
+def test_the_bucket_of_the_readme_works_as_it_is_written(moto, minilm_folder, tmp_path):
+    section = README.read_text().partition("### An S3 bucket\n")[2].partition("\n### ")[0]
+    commands = [shlex.split(line, comments=True) for line in section.splitlines() if line.startswith("    syncd s3 ")]
+    source = section.partition("```toml\n")[2].partition("```")[0]
+    (table,) = tomllib.loads(source)["sources"]
+    bucket, prefix = table["bucket_name"], table["path_prefix"]
+
+    async def make() -> None:
+        async with moto.client("s3") as s3:
+            where = {"LocationConstraint": table["region"]}
+            await s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=where)
+            await s3.put_object(Bucket=bucket, Key=f"{prefix}before.md", Body=b"# Before\n")
+            await s3.put_object(Bucket=bucket, Key="unsigned/other.md", Body=b"# Other\n")
+
+    async def put_another() -> None:
+        async with moto.client("s3") as s3:
+            await s3.put_object(Bucket=bucket, Key=f"{prefix}after.md", Body=b"# After\n")
+
+    asyncio.run(make())
+    keys = {"AWS_ACCESS_KEY_ID": KEY.access_key_id, "AWS_SECRET_ACCESS_KEY": KEY.secret_access_key}
+    environment = {**keys, "AWS_ENDPOINT_URL": moto.url}
+    said = ""
+    for command in commands:
+        arguments = [sys.executable, "-m", *command]
+        done = subprocess.run(arguments, capture_output=True, text=True, env=os.environ | environment, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
+        said += done.stdout
+    assert "s3:GetObject" in said
+    assert len(commands) == 2
+    daemon = Daemon(tmp_path, configuration(minilm_folder, source), environment=environment).start()
+    try:
+        until(lambda: list(documents(daemon)) == [f"{prefix}before.md"])
+        asyncio.run(put_another())
+        until(lambda: sorted(documents(daemon)) == [f"{prefix}after.md", f"{prefix}before.md"])
+        for more in (["--backfill"], ["--object-key", f"{prefix}after.md"]):
+            assert syncd(daemon, "sync", table["name"], *more).returncode == 0
+        asyncio.run(told(moto, table["queue_url"], "not JSON"))
+        letter = until(lambda: syncd(daemon, "s3", "dead-letters", "--json").stdout)
+        assert json.loads(letter)["reason"] == "the message is not a JSON object"
+    finally:
+        assert daemon.stop() == 0
 
 
 PAGES = {
