@@ -95,6 +95,34 @@ async def test_nothing_is_lost_when_the_process_is_killed_again_and_again(minilm
     assert (np.sum(vectors * undisturbed.vectors, axis=1) > 1 - 1e-5).all()
 
 
+def faulty_texts(number, kind):
+    """Three texts of one round: what aborts or hangs the process is in the middle one."""
+    word = {"abort": "poison ", "hang": "freeze ", "kill": ""}[kind]
+    return [f"text {number} first", f"text {number} {word}second", f"text {number} third"]
+
+
+@pytest.mark.parametrize("faults", [6, pytest.param(50, marks=pytest.mark.soak)])
+async def test_nothing_is_lost_and_poison_is_isolated_however_the_process_ends(minilm_folder, minilm, faults):
+    """Aborted by an assertion, hung and killed from outside, in turn, each in the middle of a batch of three."""
+    options = EngineOptions(worker=FAULTY, limits=TimeLimits(call_s=2, token_s=0))
+    async with in_its_own_task(open_embedder(Catalog().find(MINILM), minilm_folder, options)) as faulty:
+        for number in range(faults):
+            kind = ("abort", "hang", "kill")[number % 3]
+            texts = faulty_texts(number, kind)
+            starts = faulty.process.starts
+            calls = [asyncio.create_task(faulty.embed([text], "document")) for text in texts]
+            if kind == "kill":
+                await asyncio.sleep(0)  # the texts are in the queue, and the first of them on its way
+                os.kill(faulty.process.pid, signal.SIGKILL)
+            found = await asyncio.gather(*calls, return_exceptions=True)
+            guilty = [] if kind == "kill" else [1]
+            assert [place for place, each in enumerate(found) if isinstance(each, PermanentError)] == guilty, found
+            innocent = [place for place in range(3) if place not in guilty]
+            expected = (await minilm.embed([texts[place] for place in innocent], "document")).vectors
+            assert np.allclose([found[place].vectors[0] for place in innocent], expected, atol=1e-5)
+            assert faulty.process.starts > starts
+
+
 async def test_queries_wait_for_one_batch_of_a_backfill(minilm):
     done: list[int] = []
     first = asyncio.Event()
