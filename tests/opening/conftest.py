@@ -1,0 +1,3 @@
+from tests.aws_servers import ministack
+
+__all__ = ["ministack"]
