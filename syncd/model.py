@@ -315,11 +315,25 @@ class Chunk:
         return self.context + self.text
 
 
-class Chunker(Protocol):
-    """Pure: splits parts into chunks that tile the text; see pipeline/chunk."""
+OpenHeadings = Sequence[tuple[int, str]]
+"""Level and text of the headings a place in a Markdown document stands under, outermost first."""
 
-    def __call__(self, parts: Iterable[Part], path: str, chunking: Chunking) -> Iterable[Chunk]:
-        """Yield the chunks of `parts` in order. `path` is the document's name for people and languages."""
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The chunks of a stretch of a document, and the headings open at its end, under which the next stretch begins."""
+
+    chunks: Sequence[Chunk]
+    open_headings: OpenHeadings = ()
+
+
+class Splitter(Protocol):
+    """Splits parts into chunks, out of the event loop."""
+
+    async def split(
+        self, parts: Sequence[Part], path: str, chunking: Chunking, open_headings: OpenHeadings = ()
+    ) -> Split:
+        """Return the chunks of a stretch of a document. Raises PermanentError when the text cannot be split."""
         ...
 
 

@@ -18,7 +18,7 @@ from syncd.pipeline.lineage import with_count
 from syncd.store.staging import NewChunk
 
 STRETCH_BYTES = 8 << 20
-"""Text up to this size is split as one; the chunks of a larger document do not know the headings of earlier stretches."""
+"""Text up to this size is split as one; headings and pages run on into the next stretch, chunks do not."""
 
 MEMORY_MAX_BYTES = 8 << 20
 """Finished chunks beyond this wait on disk."""

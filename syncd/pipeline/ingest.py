@@ -6,12 +6,23 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 import anyio
 
 from syncd.errors import PermanentError, RetryableError, Skipped
-from syncd.model import Chunk, Chunking, Document, Embedder, Embedding, Parser, Part, SourceRecord, SourceType
+from syncd.model import (
+    Chunk,
+    Chunking,
+    Document,
+    Embedder,
+    Embedding,
+    Parser,
+    SourceRecord,
+    SourceType,
+    Split,
+    Splitter,
+)
 from syncd.pipeline.drafts import Drafts, stretches
 from syncd.pipeline.index import Index
 from syncd.pipeline.lineage import chunk_metadata, digest, display_path
@@ -30,14 +41,6 @@ BYTES_PER_TOKEN = 3.4
 
 EMBED_SIZE = 64
 """Texts per request to the embedder, which gathers requests of several documents into full batches."""
-
-
-class Splitter(Protocol):
-    """Splits parts into chunks, out of the event loop."""
-
-    async def split(self, parts: Sequence[Part], path: str, chunking: Chunking) -> Sequence[Chunk]:
-        """Return the chunks of a document's parts. Raises PermanentError when the text cannot be split."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +162,12 @@ class Ingester:
         document, drafts, tally = job.document, Drafts(), Tally()
         chunking = fitted(job.source.chunking, embedder)
         parts = self._parser(job.source).parse(file, document.name or document.key, document.media_type)
+        split = Split(())
         async with aclosing(stretches(parts)) as found:
             async for stretch in found:
-                chunks = await self._splitter.split(stretch.parts, display_path(document), chunking)
-                new = await self._embed(job, stretch.placed(chunks), len(drafts), embedder, content_hash, tally)
+                above = split.open_headings
+                split = await self._splitter.split(stretch.parts, display_path(document), chunking, above)
+                new = await self._embed(job, stretch.placed(split.chunks), len(drafts), embedder, content_hash, tally)
                 await anyio.to_thread.run_sync(drafts.extend, await self._posted(job.source.embedding, new))
         return drafts, tally
 

@@ -15,6 +15,7 @@ import time
 
 from syncd.model import Chunking, Part, TextKind
 from syncd.pipeline.chunk import chunk_document
+from syncd.pipeline.chunk.worker import settle
 
 
 def main() -> None:
@@ -29,6 +30,7 @@ def main() -> None:
         target_size_bytes=min(given.target_bytes, given.max_bytes),
         breadcrumb=not given.no_breadcrumb,
     )
+    settle()
     seconds = size = 0
     for line in sys.stdin:
         document = json.loads(line)

@@ -11,8 +11,20 @@ import anyio
 import numpy as np
 
 from syncd.chroma.client import Chroma, ChromaSettings
-from syncd.model import Chunk, Chunking, Embedded, Embedding, Invocation, Origin, Part, SourceRecord, SourceType, Target
-from syncd.pipeline.chunk import chunk_document
+from syncd.model import (
+    Chunking,
+    Embedded,
+    Embedding,
+    Invocation,
+    OpenHeadings,
+    Origin,
+    Part,
+    SourceRecord,
+    SourceType,
+    Split,
+    Target,
+)
+from syncd.pipeline.chunk import split_stretch
 from syncd.pipeline.index import Index
 from syncd.pipeline.ingest import Ingester
 from syncd.pipeline.parse.pool import ParserPool
@@ -48,8 +60,10 @@ class HashEmbedder:
 class InlineSplitter:
     """The chunker without its process."""
 
-    async def split(self, parts: Sequence[Part], path: str, chunking: Chunking) -> Sequence[Chunk]:
-        return list(chunk_document(parts, path, chunking))
+    async def split(
+        self, parts: Sequence[Part], path: str, chunking: Chunking, open_headings: OpenHeadings = ()
+    ) -> Split:
+        return split_stretch(parts, path, chunking, open_headings=open_headings)
 
 
 @dataclass

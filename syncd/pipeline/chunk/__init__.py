@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 
 from syncd.errors import ConfigError
-from syncd.model import Chunk, Chunking, PageMark, Part, Span
+from syncd.model import Chunk, Chunking, OpenHeadings, PageMark, Part, Span, Split
 from syncd.pipeline.chunk.breadcrumb import breadcrumb, path_line
 from syncd.pipeline.chunk.lines import line_pieces
 from syncd.pipeline.chunk.markdown import Heading
@@ -22,7 +22,7 @@ WINDOW_CHARACTERS = 1 << 20
 _WINDOW_ENDS: dict[str, tuple[str, ...]] = {"markdown": ("\n# ", "\n## ", "\n### ", "\n#"), "code": (), "text": ()}
 """What a stretch ends before, best first; then blank lines, then lines."""
 
-__all__ = ["MINIMUM_SIZE_BYTES", "chunk_document"]
+__all__ = ["MINIMUM_SIZE_BYTES", "chunk_document", "split_stretch"]
 
 
 def chunk_document(parts: Iterable[Part], path: str, chunking: Chunking, parse: bool = True) -> Iterator[Chunk]:
@@ -35,17 +35,26 @@ def chunk_document(parts: Iterable[Part], path: str, chunking: Chunking, parse: 
     Without `parse`, code is cut as text: for a document whose parse has hung or crashed its process (a few grammars can).
     Raises ConfigError for a `max_size_bytes` below 4 or a `max_lines` below 1.
     """
-    if chunking.max_size_bytes < MINIMUM_SIZE_BYTES:
-        raise ConfigError(f"max_size_bytes is {chunking.max_size_bytes}: use at least {MINIMUM_SIZE_BYTES}")
-    if chunking.max_lines < 1:
-        raise ConfigError(f"max_lines is {chunking.max_lines}: use at least 1")
     return _Document(path, chunking, parse).chunks(parts)
+
+
+def split_stretch(
+    parts: Iterable[Part], path: str, chunking: Chunking, parse: bool = True, open_headings: OpenHeadings = ()
+) -> Split:
+    """Return the chunks of a stretch of a document that begins under `open_headings`; otherwise as `chunk_document`."""
+    document = _Document(path, chunking, parse, open_headings)
+    chunks = list(document.chunks(parts))
+    return Split(chunks, document.open_headings)
 
 
 class _Document:
     """What runs on from part to part: offsets, lines, pages and the heading path."""
 
-    def __init__(self, path: str, chunking: Chunking, parse: bool) -> None:
+    def __init__(self, path: str, chunking: Chunking, parse: bool, open_headings: OpenHeadings = ()) -> None:
+        if chunking.max_size_bytes < MINIMUM_SIZE_BYTES:
+            raise ConfigError(f"max_size_bytes is {chunking.max_size_bytes}: use at least {MINIMUM_SIZE_BYTES}")
+        if chunking.max_lines < 1:
+            raise ConfigError(f"max_lines is {chunking.max_lines}: use at least 1")
         self._path = path
         self._path_line = path_line(path)
         self._chunking = chunking
@@ -54,7 +63,15 @@ class _Document:
         self._start_line = 1
         self._received_bytes = 0
         self._marks: list[PageMark] = []
-        self._headings: tuple[Heading, ...] = ()
+        self._headings = tuple(Heading(-1, level, title) for level, title in open_headings)
+        self._place: tuple[tuple[str, ...], str, str] | None = None
+        self._crumb = ""
+        """The breadcrumb at `_place`: chunks that follow each other often stand in the same one."""
+
+    @property
+    def open_headings(self) -> OpenHeadings:
+        """The headings open at the end of what was chunked so far."""
+        return tuple((heading.level, heading.title) for heading in self._headings)
 
     def chunks(self, parts: Iterable[Part]) -> Iterator[Chunk]:
         """Yield the chunks, the last one late: blank text may still follow and join it."""
@@ -82,6 +99,8 @@ class _Document:
 
     def _mark(self, part: Part) -> None:
         """Take over a part's page marks; of those already passed only the last one still matters."""
+        if not (self._marks or part.pages):
+            return
         passed = bisect_right(self._marks, self._start_byte, key=lambda mark: mark.start_byte)
         self._marks = self._marks[max(0, passed - 1) :]
         base = self._received_bytes
@@ -103,8 +122,10 @@ class _Document:
         start, line = self._start_byte, self._start_line
         self._start_byte += len(data)
         self._start_line += data.count(b"\n")
-        begin = start + len(data) - len(data.lstrip())
-        page, last = self._page_at(begin), self._page_at(start + len(data.rstrip()) - 1)
+        page = last = None
+        if self._marks:
+            page = self._page_at(start + len(data) - len(data.lstrip()))
+            last = self._page_at(start + len(data.rstrip()) - 1)
         label = page.label if page else ""
         ends_line = data.endswith(b"\n")
         return Chunk(
@@ -134,7 +155,10 @@ class _Document:
     def _context(self, piece: Piece, label: str) -> str:
         if not self._chunking.breadcrumb:
             return ""
-        return breadcrumb(self._path_line, piece.scope, label, piece.table_head)
+        place = piece.scope, label, piece.table_head
+        if place != self._place:
+            self._place, self._crumb = place, breadcrumb(self._path_line, *place)
+        return self._crumb
 
 
 def _windows(part: Part) -> Iterator[str]:

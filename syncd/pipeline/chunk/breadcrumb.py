@@ -22,6 +22,8 @@ def breadcrumb(first_line: str, scope: Sequence[str], page_label: str = "", tabl
 
     Too long scopes lose their outermost names. Ends with a newline unless empty.
     """
+    if not (scope or page_label or table_head):
+        return first_line and f"{first_line}\n"
     label = middle_cut(_line(page_label), _PATH_BYTES // 2)
     lines = [first_line, "", label, start_cut(table_head.strip(), TABLE_HEAD_BYTES - 1)]
     if scope:

@@ -96,7 +96,9 @@ class _Walk:
             if refine or flags < 0 or flags & kinds.SPOKEN:
                 flags = self._child_flags(child, parent)
             start, end = child.start_byte, child.end_byte
-            at = self._line_start(start) if cuttable and (sequence or not flags & kinds.INNER) else -1
+            at = -1
+            if cuttable and (sequence or not flags & kinds.INNER):
+                at = start if start and data[start - 1] == 10 else self._line_start(start)
             if at >= 0:
                 if group >= 0 and data.count(b"\n", glued_end, start) <= 1:
                     if end - group > maximum:
@@ -148,12 +150,10 @@ class _Walk:
     def _line_start(self, start: int) -> int:
         """Return where the line of `start` begins if only blanks stand before it, else -1."""
         data = self._data
-        if start == 0 or data[start - 1] == 10:
-            return start
-        before = data[max(0, start - _INDENT_BYTES) : start].rstrip(b" \t")
-        if before and before[-1] != 10:
+        line = data.rfind(b"\n", max(0, start - _INDENT_BYTES), start) + 1
+        if line == 0 and start > _INDENT_BYTES:
             return -1
-        return start - (min(start, _INDENT_BYTES) - len(before))
+        return -1 if data[line:start].strip(b" \t") else line
 
     def _flags_of(self, node: Node) -> int:
         kind = node.kind_id

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from tree_sitter import Node
 
@@ -11,6 +13,7 @@ from syncd.pipeline.chunk.kinds import NAMED, WRAPPERS
 
 NAME_BYTES = 120
 _DEPTH = 8
+_LOOKED_AT = 4
 _FIELDS = ("name", "key")
 _INNER_FIELDS = ("declarator", "declaration", "definition", "type")
 _IDENTIFIER = re.compile(r"(?:identifier|name|word|constant|key|bare_key|string|scalar|object_reference)$|^name|_name$")
@@ -51,9 +54,14 @@ class Definition:
             return spoken.group(1)[:NAME_BYTES].decode("utf-8", "ignore") if spoken else ""
         node = _unwrapped(self.node)
         if node.type not in _VARIABLES:
-            return _KIND.sub("", node.type)
+            return _kind_of(node.type)
         value = node.named_children[0].child_by_field_name("value") if node.named_child_count else None
         return "function" if value is not None and "function" in value.type else "variable"
+
+
+@cache
+def _kind_of(node_type: str) -> str:
+    return _KIND.sub("", node_type)
 
 
 def spoken_definition(data: bytes, start: int, end: int) -> re.Match[bytes] | None:
@@ -83,7 +91,7 @@ def _name(node: Node, data: bytes) -> str:
                 return name
         inner = next((child for field in _INNER_FIELDS if (child := node.child_by_field_name(field))), None)
         if inner is None:
-            for child in node.named_children[:4]:
+            for child in _first_children(node):
                 if _IDENTIFIER.search(child.type):
                     return _clean(data[child.start_byte : child.end_byte])
                 if _WAY_IN.search(child.type):
@@ -95,6 +103,12 @@ def _name(node: Node, data: bytes) -> str:
             return _clean(data[inner.start_byte : inner.end_byte])
         node = inner
     return ""
+
+
+def _first_children(node: Node) -> Iterator[Node]:
+    """Yield the first few named children without making all of them."""
+    for number in range(min(node.named_child_count, _LOOKED_AT)):
+        yield node.named_child(number)
 
 
 def _clean(text: bytes) -> str:

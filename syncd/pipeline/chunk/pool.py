@@ -10,7 +10,7 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
 from syncd.errors import PermanentError, RetryableError
-from syncd.model import Chunk, Chunking, Part
+from syncd.model import Chunking, OpenHeadings, Part, Split
 from syncd.pipeline.chunk.worker import CHUNKS, PARTS
 from syncd.runtime.mailbox import Mailbox, settling
 from syncd.runtime.process import ChildDiedError
@@ -25,6 +25,7 @@ class _Request:
     parts: Sequence[Part]
     path: str
     chunking: Chunking
+    open_headings: OpenHeadings
     parse: bool = True
 
 
@@ -39,10 +40,14 @@ class ChunkerPool:
         self._processes = processes
         self._module = module
         self._time_limit_s = time_limit_s
-        self._mailbox: Mailbox[_Request, list[Chunk]] = Mailbox(self.name, processes)
+        self._mailbox: Mailbox[_Request, Split] = Mailbox(self.name, processes)
 
-    async def split(self, parts: Sequence[Part], path: str, chunking: Chunking) -> Sequence[Chunk]:
-        """Return the chunks of a document. Waits for a free process.
+    async def split(
+        self, parts: Sequence[Part], path: str, chunking: Chunking, open_headings: OpenHeadings = ()
+    ) -> Split:
+        """Return the chunks of a document, or of a stretch of it that begins under `open_headings`.
+
+        Waits for a free process.
 
         A text that kills or hangs its process is tried again without parsing (a few grammars crash or hang on garbage), and
         refused with PermanentError when that fails too.
@@ -50,7 +55,7 @@ class ChunkerPool:
         failure = ""
         for parse in (True, False):
             try:
-                return await self._mailbox.ask(_Request(parts, path, chunking, parse))
+                return await self._mailbox.ask(_Request(parts, path, chunking, open_headings, parse))
             except RemoteError as error:
                 failure = str(error)
                 break
@@ -83,8 +88,14 @@ class ChunkerPool:
                 except (PermanentError, RetryableError) as error:
                     envelope.reply.fail(error)
 
-    async def _split(self, worker: Worker, request: _Request) -> list[Chunk]:
-        header = {"path": request.path, "chunking": asdict(request.chunking), "parse": request.parse}
+    async def _split(self, worker: Worker, request: _Request) -> Split:
+        header = {
+            "path": request.path,
+            "chunking": asdict(request.chunking),
+            "parse": request.parse,
+            "headings": list(request.open_headings),
+        }
         payload = PARTS.dump_json(list(request.parts))
         reply = await worker.call(header, payload, timeout_s=self._time_limit_s)
-        return CHUNKS.validate_json(reply.payload)
+        open_headings = tuple((level, text) for level, text in reply.header["headings"])
+        return Split(CHUNKS.validate_json(reply.payload), open_headings)

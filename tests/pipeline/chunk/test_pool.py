@@ -25,12 +25,21 @@ def parts(text: str) -> list[Part]:
 async def test_the_chunks_are_those_of_the_chunker_itself(pool):
     text = "# One\n\nwords é\n\n# Two\n\nmore words\n" * 20
     chunking = Chunking(target_size_bytes=100)
-    assert list(await pool.split(parts(text), "a.md", chunking)) == list(chunk_document(parts(text), "a.md", chunking))
+    found = await pool.split(parts(text), "a.md", chunking)
+    assert found.chunks == list(chunk_document(parts(text), "a.md", chunking))
+
+
+async def test_headings_run_on_into_the_next_stretch(pool):
+    first = await pool.split(parts("# One\n\n## Inner `x`\n\nwords\n"), "a.md", Chunking())
+    second = await pool.split(parts("more words\n\n## Other\n"), "a.md", Chunking(), first.open_headings)
+    assert [chunk.scope for chunk in second.chunks] == [("One", "Inner `x`")]
+    assert second.chunks[0].context == "a.md\nOne > Inner `x`\n"
+    assert second.open_headings == ((1, "One"), (2, "Other"))
 
 
 async def test_a_process_that_dies_once_is_replaced_and_the_text_tried_again(pool, tmp_path):
-    chunks = await pool.split(parts("die once"), str(tmp_path / "a.md"), Chunking())
-    assert [chunk.text for chunk in chunks] == ["die once"]
+    found = await pool.split(parts("die once"), str(tmp_path / "a.md"), Chunking())
+    assert [chunk.text for chunk in found.chunks] == ["die once"]
 
 
 @pytest.mark.parametrize("text", ["die always", "hang", "bug"])
