@@ -16,7 +16,7 @@ from syncd.sources.web.markdown import to_markdown
 from syncd.sources.web.structure import clean, container, prune
 from syncd.sources.web.urls import UrlError, normal
 
-VERSION = 1
+VERSION = 2
 """Raise it when the same page yields other Markdown than before, so that unchanged pages are read once more."""
 
 LINK_SELECTOR = "a[href],area[href]"
@@ -24,6 +24,13 @@ IGNORED_SCHEMES = re.compile(r"(?!https?:)[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 NOFOLLOW = frozenset({"nofollow", "ugc", "sponsored"})
 REFRESH_S = 5.0
 THIN_CHARS = 200
+DOCUMENTATION = "pre,[class*=docsearch],[id*=docsearch],[class*=DocSearch],[class*=toctree]"
+PICTURES = "img,picture"
+"""On shops and news pages their alternative texts say what people see; in documentation they say what a figure shows."""
+FAR_MORE = 2.75
+"""A structure that holds so many times the words of the densest text is that of a list: a shop, an index, a set of cards."""
+LITTLE_LESS = (0.8, 0.95)
+WORD = re.compile(r"\w+")
 UNSCRIPTED_SHARE = 3
 """A page whose noscript holds so many times its other text keeps its content there."""
 
@@ -70,7 +77,7 @@ def extract(data: bytes, url: str, content_type: str, max_links: int) -> Page:
     links = [] if "nofollow" in said else links_of(document, base, max_links)
     title, language, published = head.title_of(document), head.language_of(document), head.published_of(document)
     scripts = document.select_one("script") is not None
-    markdown, anchors = content(document, data, base)
+    markdown, anchors = content(document, data, content_type, base)
     return Page(
         markdown=markdown,
         anchors=anchors,
@@ -94,13 +101,17 @@ def parsed(data: bytes, content_type: str) -> Document:
         return turbohtml.parse(data, positions=False)
 
 
-def content(document: Document, data: bytes, base: str) -> Content:
+def content(document: Document, data: bytes, content_type: str, base: str) -> Content:
     """Return the page's content as Markdown with its anchors."""
     unscripted = "".join(element.inner_html for element in document.select("noscript"))
+    doubtful = is_doubtful(document)
     headings = document.select("h1")
-    article = head.is_article(document)
     clean(document)
-    found = main_content(document, data, base, headings, article=article)
+    if doubtful:
+        document.remove(PICTURES)
+    found, words = by_structure(document, headings, base)
+    if doubtful and (other := by_density(data, content_type, base, words)):
+        return other
     if len(unscripted) > UNSCRIPTED_SHARE * len(found[0]):
         instead = to_markdown(turbohtml.parse_fragment(unscripted), resolver(base))
         if len(instead[0]) > UNSCRIPTED_SHARE * len(found[0]):
@@ -108,25 +119,55 @@ def content(document: Document, data: bytes, base: str) -> Content:
     return found
 
 
-def main_content(document: Document, data: bytes, base: str, headings: list[Element], *, article: bool) -> Content:
-    """Return the content of a cleaned page: by its structure, by density where that says nothing or it is an article."""
-    root = container(document)
-    if (root is None or article) and document.select_one("pre") is None and (found := by_density(data, base)):
-        return found
-    body = root or document.select_one("body")
+def is_doubtful(document: Document) -> bool:
+    """Return whether a second opinion on where the content is may be worth its time.
+
+    Pages without code that tell social networks about themselves are news, shops and forums, whose containers hold much
+    besides their content; generated documentation does neither and marks its content well.
+    """
+    if document.select_one(DOCUMENTATION) is not None or head.is_generated_documentation(document):
+        return False
+    return document.select_one('meta[property^="og:"]') is not None or container(document) is None
+
+
+def by_structure(document: Document, headings: list[Element], base: str) -> tuple[Content, int]:
+    """Return the content of a cleaned page by its structure, and its number of words."""
+    body = container(document) or document.select_one("body")
     if body is None:
-        return "", []
+        return ("", []), 0
     prune(body)
+    add_heading(body, headings)
+    words = words_in(body.text)
+    return to_markdown(body, resolver(base)), words
+
+
+def by_density(data: bytes, content_type: str, base: str, structured_words: int) -> Content | None:
+    """Return the content by its density of text, or None where that finds nothing, or far less than the structure did."""
+    from syncd.sources.web.density import main_fragment, narrow
+
+    chosen = main_fragment(data, base)
+    if chosen is None or structure_wins(structured_words, words_in(chosen.text)):
+        return None
+    document = parsed(data, content_type)
+    headings = document.select("h1")
+    clean(document)
+    document.remove(PICTURES)
+    body = document.select_one("body")
+    if body is None or not narrow(body, chosen):
+        return to_markdown(chosen, resolver(base))
     add_heading(body, headings)
     return to_markdown(body, resolver(base))
 
 
-def by_density(data: bytes, base: str) -> Content | None:
-    """Return what trafilatura finds on a page whose structure says nothing; None where that is nothing, too."""
-    from syncd.sources.web.density import main_fragment
+def structure_wins(structured_words: int, dense_words: int) -> bool:
+    """Return whether the structure is to be trusted more: it found far more, or a little less (which is then chrome)."""
+    share = structured_words / max(1, dense_words)
+    return share > FAR_MORE or LITTLE_LESS[0] <= share < LITTLE_LESS[1]
 
-    fragment = main_fragment(data, base)
-    return to_markdown(fragment, resolver(base)) if fragment is not None else None
+
+def words_in(text: str) -> int:
+    """Return the number of words."""
+    return len(WORD.findall(text))
 
 
 def add_heading(body: Element, headings: list[Element]) -> None:

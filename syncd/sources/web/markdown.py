@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from turbohtml import Element, Markdown, Text
 
@@ -17,6 +18,7 @@ OPTIONS = Markdown(
     links=Markdown.Links(autolink=False),
     tables=Markdown.Tables(cell_blocks="text", header="detect"),
 )
+PLAIN = replace(OPTIONS, inline=Markdown.Inline(ignore_emphasis=True))
 MARK = re.compile("\ufdd0(\\d+)\ufdd1")
 STRAY = re.compile("[\ufdd0\ufdd1\x00]")
 LANGUAGE = re.compile(
@@ -40,7 +42,8 @@ NO_LANGUAGE = frozenset(
 )
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 ANCHORED = "h1,h2,h3,h4,h5,h6,dt"
-CLIMB = 6
+CELLS = ("td", "th")
+MAX_COLUMNS = 100
 
 
 def to_markdown(root: Element, resolve: Callable[[str], str]) -> tuple[str, list[tuple[int, str]]]:
@@ -49,9 +52,21 @@ def to_markdown(root: Element, resolve: Callable[[str], str]) -> tuple[str, list
     `resolve` makes one href absolute, or returns '' for a link to leave as its text. Changes `root`.
     """
     settle_code(root)
+    settle_tables(root)
     settle_links(root, resolve)
     fragments = mark_anchors(root)
-    return unmarked(root.to_markdown(OPTIONS), fragments)
+    return unmarked(rendered(root), fragments)
+
+
+def rendered(root: Element) -> str:
+    """Return `root` as Markdown. Where one emphasis cannot be written with asterisks, none is: the renderer would write
+    all of them as HTML tags.
+    """
+    text = root.to_markdown(OPTIONS)
+    for tag in ("<em>", "<strong>"):
+        if tag in text and text.count(tag) > root.text.count(tag):
+            return root.to_markdown(PLAIN)
+    return text
 
 
 def settle_code(root: Element) -> None:
@@ -66,6 +81,52 @@ def settle_code(root: Element) -> None:
         code = Element("code", {"class": f"language-{language}"} if language else None, [Text(text)])
         pre.clear()
         pre.append(code)
+
+
+def settle_tables(root: Element) -> None:
+    """Give all rows of a table the same number of cells; a cell over several columns or rows is followed by empty ones.
+
+    Pipe tables know no spans and no ragged rows, and the renderer writes a table that has any as HTML.
+    """
+    for table in root.select("table"):
+        rows = [row for row in table.select("tr") if row.closest("table") == table]
+        below: dict[int, int] = {}
+        for row in rows:
+            below = settle_row(row, below)
+        widths = [sum(cell.tag in CELLS for cell in elements_in(row)) for row in rows]
+        for row, width in zip(rows, widths, strict=True):
+            for _ in range(max(widths) - width):
+                row.append(Element("td"))
+
+
+def settle_row(row: Element, above: dict[int, int]) -> dict[int, int]:
+    """Fill a row up where cells `above` reach into it; return which of its columns reach further down, and how far."""
+    below = {column: rows - 1 for column, rows in above.items() if rows > 1}
+    column = 0
+    for cell in [child for child in elements_in(row) if child.tag in CELLS]:
+        while column in above and column < MAX_COLUMNS:
+            cell.insert_before(Element("td"))
+            column += 1
+        width, height = span_of(cell, "colspan"), span_of(cell, "rowspan")
+        for _ in range(width - 1):
+            cell.insert_after(Element("td"))
+        if height > 1:
+            below.update(dict.fromkeys(range(column, column + width), height - 1))
+        column += width
+    return below
+
+
+def elements_in(parent: Element) -> list[Element]:
+    """Return the child elements."""
+    return [child for child in parent.children if isinstance(child, Element)]
+
+
+def span_of(cell: Element, name: str) -> int:
+    """Return how many columns or rows a cell covers, and take that from it."""
+    text = (cell.attr(name) or "").strip()
+    if name in cell.attrs:
+        del cell.attrs[name]
+    return min(max(1, int(text)), MAX_COLUMNS) if text.isdigit() and len(text) < 6 else 1
 
 
 def code_language(pre: Element) -> str:
