@@ -141,6 +141,7 @@ class LlamaContext:
         settings = model.settings
         tap = tap and model.causal and settings.pooling == "last"
         self.batch_tokens = batch_tokens(settings, model.gpu is not None, model.room_tokens(tap))
+        self._size = max(self.batch_tokens, settings.max_tokens)
         one_by_one = not model.causal and model.gpu is None
         self.sequences = settings.sequences or (
             1 if one_by_one else _SEQUENCES if model.gpu is None else _GPU_SEQUENCES
@@ -152,15 +153,15 @@ class LlamaContext:
         if not self._pointer:
             raise PermanentError("llama.cpp cannot make a context: is there enough memory for the model?")
         self._memory: Any = llama_cpp.llama_get_memory(self._pointer)
-        self._batch = _Batch(self.batch_tokens)
+        self._batch = _Batch(self._size)
 
     def _parameters(self) -> Any:
         settings, causal = self._model.settings, self._model.causal
         threads = settings.threads or usable_cores()
         parameters: Any = llama_cpp.llama_context_default_params()
-        parameters.n_ctx = parameters.n_batch = self.batch_tokens
+        parameters.n_ctx = parameters.n_batch = self._size
         whole = not causal or self._model.gpu is not None
-        parameters.n_ubatch = self.batch_tokens if whole else min(_CAUSAL_UBATCH, self.batch_tokens)
+        parameters.n_ubatch = self._size if whole else min(_CAUSAL_UBATCH, self._size)
         parameters.n_seq_max = self.sequences
         parameters.n_threads = parameters.n_threads_batch = threads
         parameters.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
@@ -175,8 +176,8 @@ class LlamaContext:
         return parameters
 
     def vectors(self, windows: Sequence[Tokens]) -> Vectors:
-        """Return the raw vectors of at most `sequences` framed windows of at most `batch_tokens` tokens together."""
-        if sum(map(len, windows)) > self.batch_tokens or len(windows) > self.sequences or not all(map(len, windows)):
+        """Return the raw vectors of at most `sequences` framed windows: one, or several of `batch_tokens` tokens together."""
+        if sum(map(len, windows)) > self._size or len(windows) > self.sequences or not all(map(len, windows)):
             raise ValueError("a batch is over its limits or holds an empty window")
         batch = self._batch.fill(windows, every_output=self._tap is None)
         if self._memory:

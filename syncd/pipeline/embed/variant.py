@@ -86,7 +86,8 @@ def usable_cores() -> int:
 
 
 def batch_tokens(settings: RunSettings, offloaded: bool, room_tokens: int | None = None) -> int:
-    """Return how many tokens one decode should hold; `room_tokens` is what fits into the device's free memory.
+    """Return how many tokens of several windows one decode should hold; `room_tokens` is what fits into the device's free
+    memory. A longer window is computed alone.
 
     On a CPU more than 512 gain nothing and make queries wait longer. Raises PermanentError when not even the longest
     window fits.
@@ -97,4 +98,4 @@ def batch_tokens(settings: RunSettings, offloaded: bool, room_tokens: int | None
             "free some, lower the model's max_tokens, or set embedding.device = 'cpu'"
         )
     usual = settings.batch_tokens or (_GPU_BATCH_TOKENS if offloaded else _CPU_BATCH_TOKENS)
-    return max(settings.max_tokens, usual if room_tokens is None else min(usual, room_tokens))
+    return usual if room_tokens is None else min(usual, room_tokens)

@@ -12,12 +12,14 @@ import pytest
 from aiohttp import web
 
 from syncd.errors import ConfigError, PermanentError, RetryableError
-from syncd.pipeline.embed.catalog import Model
+from syncd.pipeline.embed.catalog import MINILM, Catalog, Model
+from syncd.pipeline.embed.embedder import EngineOptions, local_record
 from syncd.pipeline.embed.record import Record, forget_record
 from syncd.pipeline.embed.remote import RemoteEmbedder, RemoteOptions, prepare_remote
 from syncd.pipeline.embed.servers import Server
 from syncd.pipeline.embed.variant import PROBE_TEXTS
 from syncd.runtime.retry import Backoff
+from tests.pipeline.embed.texts import MIXED
 
 MODEL = Model("remote/model", (), pooling="last", dimensions=16, max_tokens=512)
 FAST = RemoteOptions(batch_bytes=200, attempts=2, patience_s=0.5, backoff=Backoff(base_s=0.001, cap_s=0.01))
@@ -258,6 +260,42 @@ async def test_a_server_that_does_not_know_the_model_does_not_stop_the_others(tm
         lost.status = 404
         texts = [f"text {number} " * 9 for number in range(30)]
         assert len((await embedder.embed(texts, "document")).vectors) == 30
+
+
+class RealMachine(Machine):
+    """An embedding server over the real model in a process of its own."""
+
+    def __init__(self, embedder):
+        super().__init__()
+        self._embedder = embedder
+
+    async def openai(self, request):
+        rows = (await self._embedder.embed((await request.json())["input"], "document")).vectors
+        data = [{"index": n, "embedding": base64.b64encode(row.tobytes()).decode()} for n, row in enumerate(rows)]
+        return web.json_response({"data": data, "usage": {"total_tokens": 10}})
+
+    async def tei(self, request):
+        return web.json_response(
+            (await self._embedder.embed((await request.json())["inputs"], "document")).vectors.tolist()
+        )
+
+
+@pytest.mark.parametrize("protocol", ["openai", "tei"])
+async def test_the_real_model_on_a_server_gives_its_own_vectors_and_fingerprint(
+    minilm, minilm_folder, tmp_path, protocol
+):
+    model = Catalog().find(MINILM)
+    async with serving(RealMachine(minilm)) as url:
+        server = Server(url + "/v1" if protocol == "openai" else url, protocol, "m")
+        local = partial(local_record, model, minilm_folder, EngineOptions())
+        prepared = await prepare_remote(model, [server], tmp_path, local=local)
+        embedder = RemoteEmbedder(prepared)
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(embedder.run)
+            found = await embedder.embed(MIXED, "document")
+            tasks.cancel_scope.cancel()
+    assert embedder.fingerprint == minilm.fingerprint
+    assert np.allclose(found.vectors, (await minilm.embed(MIXED, "document")).vectors, atol=1e-6)
 
 
 async def test_servers_that_cannot_be_reached_are_retryable_and_leave_no_record(tmp_path, unused_port):
