@@ -1,6 +1,7 @@
 """A web server that misbehaves on request: every byte of an answer is the test's to choose, every request is on record."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -133,9 +134,9 @@ async def send(writer: asyncio.StreamWriter, answer: Answer) -> bool:
 
 
 @asynccontextmanager
-async def trap_server() -> AsyncIterator[TrapServer]:
+async def trap_server(tls: ssl.SSLContext | None = None) -> AsyncIterator[TrapServer]:
     traps = TrapServer()
-    server = await asyncio.start_server(traps.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(traps.serve, "127.0.0.1", 0, ssl=tls)
     traps.port = server.sockets[0].getsockname()[1]
     try:
         yield traps

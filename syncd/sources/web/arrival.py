@@ -94,8 +94,8 @@ class Arrivals:
         if not start and (reason := self._admission.refusal(url)):
             return Refused(reason if first else f"it redirects to {url.text}: {reason}")
         rules = await self._client.rules(url)
-        if not rules.reachable:
-            return Refused("robots.txt could not be read", for_now=True)
+        if rules.trouble:
+            return Refused(f"robots.txt could not be read: {rules.trouble}", for_now=True)
         return None if rules.allows(url) else Refused("robots.txt disallows it")
 
     async def ask(self, url: Url, headers: Mapping[str, str]) -> Response | Failed:

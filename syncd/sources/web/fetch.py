@@ -134,7 +134,7 @@ class Fetcher:
         except aiohttp.ClientPayloadError as error:
             raise FetchError("the answer ended before it was complete") from error
         except aiohttp.ClientConnectorCertificateError as error:
-            raise FetchError(f"its certificate is not valid ({error.certificate_error})", lasting=True) from error
+            raise FetchError(certificate_trouble(error.certificate_error), lasting=True) from error
         except aiohttp.InvalidURL as error:
             raise FetchError("not a URL that can be requested", lasting=True) from error
         except aiohttp.ClientOSError as error:
@@ -186,6 +186,21 @@ class Fetcher:
                     raise too_large
                 return b"".join(parts)[:size_bytes]
         return b"".join(parts)
+
+
+def certificate_trouble(error: Exception) -> str:
+    """Return in a site owner's words what is wrong with a certificate (codes: X509_V_ERR_* of OpenSSL)."""
+    if not isinstance(error, ssl.SSLCertVerificationError):
+        return f"its TLS certificate is not valid ({one_line(error)})"
+    match error.verify_code:
+        case 9 | 10:
+            return "its TLS certificate has expired or is not valid yet; its owner has to renew it"
+        case 18 | 19 | 20 | 21:
+            return "its TLS certificate was issued by nobody this machine trusts; SSL_CERT_FILE can name an authority"
+        case 62 | 64:
+            return f"its TLS certificate is for another host ({error.verify_message})"
+        case _:
+            return f"its TLS certificate is not valid ({one_line(error)})"
 
 
 def refusal_in(error: BaseException) -> str | None:

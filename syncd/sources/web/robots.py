@@ -23,15 +23,15 @@ SEEN_LIMIT = 100
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """One origin's answer. `reachable` False: it did not say, so nothing may be fetched now (RFC 9309 section 2.3.1.4)."""
+    """One origin's answer. `trouble`: why it did not say, so that nothing may be fetched now (RFC 9309 section 2.3.1.4)."""
 
     parsed: Protego | None
-    reachable: bool = True
+    trouble: str = ""
     sitemaps: tuple[str, ...] = field(default=())
 
     def allows(self, url: Url) -> bool:
         """Return whether `url` may be fetched."""
-        if not self.reachable:
+        if self.trouble:
             return False
         return self.parsed is None or self.parsed.can_fetch(url.text, PRODUCT_TOKEN)
 
@@ -68,7 +68,7 @@ class Robots:
             except FetchError as error:
                 log.warning("web.robots_unreachable", url=target.text, error=str(error))
                 # What never can be asked fails on the page itself, with the better message.
-                return Rules(None, reachable=error.lasting)
+                return Rules(None, trouble="" if error.lasting else str(error))
             if (moved := location(response)) is None:
                 return rules_from(response)
             target = moved
@@ -90,7 +90,7 @@ def rules_from(response: Response) -> Rules:
     """Read an answer: 2xx is rules, 4xx is none, 5xx and 429 mean come back later."""
     if response.status != 200:
         asked_to_wait = response.status == 429 or response.status >= 500
-        return Rules(None, reachable=not asked_to_wait)
+        return Rules(None, trouble=f"status {response.status}" if asked_to_wait else "")
     # Protego would not recognise a first group behind a byte-order mark.
     text = response.body.decode("utf-8-sig", "replace")
     lines = text.splitlines()[:MAX_RULE_LINES]
