@@ -24,8 +24,8 @@ def breadcrumb(first_line: str, scope: Sequence[str], page_label: str = "", tabl
     """
     if not (scope or page_label or table_head):
         return first_line and f"{first_line}\n"
-    label = middle_cut(_line(page_label), _PATH_BYTES // 2)
-    lines = [first_line, "", label, start_cut(table_head.strip(), TABLE_HEAD_BYTES - 1)]
+    label = page_label and middle_cut(_line(page_label), _PATH_BYTES // 2)
+    lines = [first_line, "", label, table_head and start_cut(table_head.strip(), TABLE_HEAD_BYTES - 1)]
     if scope:
         room = BREADCRUMB_BYTES - _size(first_line) - _size(label) - 3
         lines[1] = _innermost([_line(name) for name in scope], room)
@@ -34,6 +34,9 @@ def breadcrumb(first_line: str, scope: Sequence[str], page_label: str = "", tabl
 
 def _innermost(names: Sequence[str], room_bytes: int) -> str:
     """Return as many of the innermost names as fit, joined."""
+    whole = " > ".join(names)
+    if all(names) and _size(whole) <= room_bytes:
+        return whole
     kept = ""
     for name in reversed([name for name in names if name]):
         longer = f"{name} > {kept}" if kept else middle_cut(name, room_bytes)

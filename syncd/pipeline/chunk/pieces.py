@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from syncd.model import Chunking, Stage, TextKind
 from syncd.pipeline.chunk.code import syntax
@@ -22,8 +22,7 @@ DENSE_LINE_BYTES = 1_000
 _BLANK = re.compile(rb"[ \t\r\n\f\v]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """A chunk before it knows its place in the document: data[start:end], and what it is."""
 
     start: int
