@@ -29,7 +29,7 @@ LAYERS = [
     {"syncd.pipeline.telling"},
     {"syncd.store", "syncd.chroma"},
     {"syncd.runtime"},
-    {"syncd.log", "syncd.config"},
+    {"syncd.log", "syncd.config", "syncd.rules"},
     {"syncd.config_models", "syncd.config_documents"},
     {"syncd.config_sources"},
     {"syncd.model"},

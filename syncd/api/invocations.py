@@ -28,7 +28,8 @@ from syncd.api.sources import MAX_PAGE, require_open
 from syncd.api.views import job_view
 from syncd.errors import ConflictError
 from syncd.model import Invocation, Origin, SourceRecord, SourceType, State, Target
-from syncd.sources.s3.rules import STANDARD_KEYS
+from syncd.rules import check_collection, check_custom_id, check_metadata, check_object_key
+from syncd.sources.s3.rules import is_reserved
 
 _SPREAD = re.compile(r"(complete|failed)(?:\[.*)?|status\[(complete|failed)\].*", re.DOTALL)
 S3_ONLY = ("object_key", "custom_id", "metadata")
@@ -154,18 +155,14 @@ def _asked_object(source: SourceRecord, payload: CreateJobPayload) -> dict[str, 
         if payload.custom_id is not None or payload.metadata:
             raise bad_request("custom_id and metadata belong to one object; give its object_key")
         return {}
-    asked: dict[str, Any] = {"object_key": rules.object_key(payload.object_key, source.settings.get("path_prefix"))}
+    asked: dict[str, Any] = {
+        "object_key": check_object_key(payload.object_key, source.settings.get("path_prefix") or "")
+    }
     if payload.custom_id is not None:
-        asked["custom_id"] = rules.custom_id(payload.custom_id)
+        asked["custom_id"] = check_custom_id(payload.custom_id)
     if payload.metadata:
-        asked["metadata"] = _object_metadata(payload.metadata)
+        asked["metadata"] = check_metadata(payload.metadata, is_reserved)
     return asked
-
-
-def _object_metadata(given: dict[str, Any]) -> dict[str, Any]:
-    if reserved := sorted(STANDARD_KEYS & given.keys()):
-        raise bad_request(f"metadata key {reserved[0]!r} says where a chunk comes from; choose another")
-    return rules.metadata(given)
 
 
 def _ref(given: GitRefIdentifier) -> dict[str, str]:
@@ -178,7 +175,7 @@ def _collection(source: SourceRecord, payload: CreateJobPayload) -> str:
         name = source.settings.get("collection_name")
     if name is None:
         raise bad_request(f"target_collection_name is required for {source.type.value} sources")
-    return rules.collection_name(name)
+    return check_collection(name)
 
 
 async def _own_source_id(request: web.Request, given: str | None) -> str | None:

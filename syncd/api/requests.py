@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from syncd.api import rules
 from syncd.api.errors import bad_request
+from syncd.rules import shown
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -51,7 +52,7 @@ def read_query(request: web.Request, model: type[M]) -> M:
     values: dict[str, str] = {}
     for name, value in request.query.items():
         if name in values:
-            raise bad_request(f"{rules.shown(name)} is given twice; give it once")
+            raise bad_request(f"{shown(name)} is given twice; give it once")
         values[name] = value
     return validated(model, values)
 

@@ -21,6 +21,7 @@ from syncd.api.schema_base import Model
 from syncd.api.services import Services
 from syncd.errors import ConfigError, PermanentError
 from syncd.model import Chunking, Embedding, EmbeddingTask, SourceType
+from syncd.rules import check_collection, shown
 
 DEFAULT_CHUNKING = Chunking()
 LINES_MAX_SIZE_BYTES = 4096
@@ -83,7 +84,7 @@ def source_settings(services: Services, kind: SourceType, given: Model) -> dict[
         case GithubSource():
             _check_github(given)
         case S3Source():
-            rules.collection_name(given.collection_name)
+            check_collection(given.collection_name)
             _check_endpoints(services, given)
         case WebSource():
             if given.schedule and given.schedule.target_collection_name is None:
@@ -104,7 +105,7 @@ def source_settings(services: Services, kind: SourceType, given: Model) -> dict[
 def _known(model: str, configured: frozenset[str]) -> str:
     if model not in configured:
         choice = ", ".join(sorted(configured)) or "none"
-        raise bad_request(f"model {rules.shown(model)} is not configured on this daemon; available: {choice}")
+        raise bad_request(f"model {shown(model)} is not configured on this daemon; available: {choice}")
     return model
 
 
@@ -132,12 +133,12 @@ def _check_endpoints(services: Services, given: S3Source) -> None:
             continue
         place = urlsplit(url)
         if place.scheme not in ("http", "https") or not place.hostname or place.username or place.fragment:
-            raise bad_request(f"s3.{name} {rules.shown(url)} must be a URL: http or https, a host, no user")
+            raise bad_request(f"s3.{name} {shown(url)} must be a URL: http or https, a host, no user")
         if services.s3_endpoints is None or (name == "queue_url" and place.hostname.endswith(AWS_HOSTS)):
             continue
         if f"{place.scheme}://{place.netloc}" not in services.s3_endpoints:
             raise bad_request(
-                f"s3.{name} {rules.shown(url)} is not allowed; name its host under s3.allowed_endpoints in the configuration"
+                f"s3.{name} {shown(url)} is not allowed; name its host under s3.allowed_endpoints in the configuration"
             )
 
 
@@ -145,7 +146,7 @@ def _check_targets(given: Model) -> None:
     for name in ("watch", "schedule"):
         part = getattr(given, name, None)
         if part is not None and part.target_collection_name is not None:
-            rules.collection_name(part.target_collection_name)
+            check_collection(part.target_collection_name)
 
 
 def _below_root(services: Services, given: FolderSource) -> FolderSource:

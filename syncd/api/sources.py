@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from syncd.api import rules, settings
+from syncd.api import settings
 from syncd.api.auth import came_privately, own_source, require_database, scope
 from syncd.api.errors import RefusedError
 from syncd.api.requests import path_id, read_json, read_query
@@ -26,6 +26,7 @@ from syncd.api.services import SERVICES, Services
 from syncd.api.views import source_item, source_view
 from syncd.errors import NotFoundError
 from syncd.model import SourceRecord, SourceType, Target
+from syncd.rules import can_be_database, shown
 
 MAX_PAGE = 1000
 """A larger `limit` means this."""
@@ -98,8 +99,8 @@ async def delete(request: web.Request) -> web.Response:
 
 async def require_existing(services: Services, database: str) -> None:
     """Raise RefusedError (404) unless Chroma has `database`. Waits for Chroma; RetryableError while it is away."""
-    if not rules.can_be_database(database) or not await services.chroma.database_exists(database):
-        raise RefusedError(404, f"database {rules.shown(database)} does not exist in Chroma; create it there first")
+    if not can_be_database(database) or not await services.chroma.database_exists(database):
+        raise RefusedError(404, f"database {shown(database)} does not exist in Chroma; create it there first")
 
 
 async def require_open(services: Services, target: Target) -> None:
@@ -110,7 +111,7 @@ async def require_open(services: Services, target: Target) -> None:
         return
     if metadata.get("finished_ingest") is True:
         raise RefusedError(
-            409, f"collection {rules.shown(target.collection)} is finished (finished_ingest); name a new collection"
+            409, f"collection {shown(target.collection)} is finished (finished_ingest); name a new collection"
         )
 
 

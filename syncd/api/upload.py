@@ -15,7 +15,7 @@ from typing import Any, cast
 import anyio
 from aiohttp import BodyPartReader, MultipartReader, web
 
-from syncd.api import rules, settings
+from syncd.api import settings
 from syncd.api.auth import require_database
 from syncd.api.errors import RefusedError, bad_request
 from syncd.api.requests import loads, malformed_is_400, validated
@@ -27,6 +27,10 @@ from syncd.api.sources import require_existing, require_open
 from syncd.api.upload_file import Receiver, Slots, StoredFile, TooLongError, receiving
 from syncd.api.upload_form import FORM, LENGTH_HEADER, LENGTH_PARAMETER, MAX_FILE_BYTES
 from syncd.model import Chunking, Origin, Target
+from syncd.rules import MAX_METADATA_BYTES, check_collection, check_custom_id, check_metadata, shown
+
+RESERVED_PREFIX = "chroma_"
+"""Of metadata keys, as uploads document it."""
 
 MAX_PARTS = 16
 MAX_FIELD_BYTES = 64 * 1024
@@ -36,7 +40,7 @@ READ_SIZE_BYTES = 256 * 1024
 IDLE_TIMEOUT_S = 60.0
 """A sender that is silent for this long is given up on."""
 FIELD_LIMITS: Mapping[str, int] = {
-    "metadata": rules.MAX_METADATA_BYTES,
+    "metadata": MAX_METADATA_BYTES,
     "content_type": MAX_CONTENT_TYPE_BYTES,
 }
 
@@ -115,13 +119,13 @@ async def _take_field(form: Form, part: BodyPartReader) -> None:
     while chunk := await _chunk(part, 8192):
         value += chunk
         if len(value) > limit_bytes:
-            raise bad_request(f"{rules.shown(name)} has more than {limit_bytes} bytes; send a shorter one")
+            raise bad_request(f"{shown(name)} has more than {limit_bytes} bytes; send a shorter one")
     if name in form.fields:
-        raise bad_request(f"{rules.shown(name)} is given twice; give it once")
+        raise bad_request(f"{shown(name)} is given twice; give it once")
     try:
         form.fields[name] = value.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise bad_request(f"{rules.shown(name)} is not valid UTF-8") from error
+        raise bad_request(f"{shown(name)} is not valid UTF-8") from error
 
 
 async def _take_file(
@@ -153,7 +157,7 @@ def _target(form: Form) -> Target:
         database, collection = form.fields["database_name"], form.fields["collection_name"]
     except KeyError as error:
         raise bad_request("database_name and collection_name must come before file") from error
-    return Target(database, rules.collection_name(collection))
+    return Target(database, check_collection(collection))
 
 
 def _filename(part: BodyPartReader) -> str:
@@ -195,7 +199,7 @@ def _asked(services: Services, form: Form) -> dict[str, Any]:
 def _options(services: Services, given: Mapping[str, str]) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if "custom_id" in given:
-        options["custom_id"] = rules.custom_id(given["custom_id"])
+        options["custom_id"] = check_custom_id(given["custom_id"])
     if "metadata" in given:
         options["metadata"] = _metadata(given["metadata"])
     if "embedding" in given:
@@ -211,7 +215,7 @@ def _metadata(text: str) -> dict[str, Any]:
     values = loads(text.encode(), "metadata")
     if not isinstance(values, dict):
         raise bad_request("metadata must be a JSON object")
-    return rules.metadata(cast(dict[str, Any], values), reserved=True)
+    return dict(check_metadata(cast(dict[str, Any], values), lambda key: key.startswith(RESERVED_PREFIX)))
 
 
 def _content_type(form: Form) -> str:

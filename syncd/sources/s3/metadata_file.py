@@ -9,7 +9,8 @@ from typing import Any, cast
 
 from syncd.errors import PermanentError
 from syncd.model import Metadata, Scalar
-from syncd.sources.s3.rules import check_collection, check_custom_id, check_key, check_metadata, is_metadata_file, shown
+from syncd.rules import check_collection, check_custom_id, check_metadata, check_object_key, shown
+from syncd.sources.s3.rules import is_metadata_file, is_reserved
 
 VERSION = "chroma-v1"
 MAX_SIZE_BYTES = 64 * 1024
@@ -44,7 +45,7 @@ def _parsed(content: bytes, prefix: str) -> MetadataFile:
     values = _json_object(content)
     if values.get("version") != VERSION:
         raise PermanentError(f'"version" must be "{VERSION}"')
-    path = check_key(_text(values, "path"), prefix)
+    path = check_object_key(_text(values, "path"), prefix)
     if is_metadata_file(path):
         raise PermanentError(f'"path" names another metadata file, {shown(path)}')
     collection = values.get("target_collection_name")
@@ -55,7 +56,7 @@ def _parsed(content: bytes, prefix: str) -> MetadataFile:
         id=check_custom_id(_text(values, "id")),
         path=path,
         collection="" if collection is None else check_collection(_text(values, "target_collection_name")),
-        metadata=check_metadata(cast("Mapping[str, Any]", metadata or {})),
+        metadata=check_metadata(cast("Mapping[str, Any]", metadata or {}), is_reserved),
     )
 
 

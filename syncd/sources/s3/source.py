@@ -9,6 +9,7 @@ from functools import partial
 
 from syncd.errors import PermanentError
 from syncd.model import Checkpoint, Document, Origin, Run, chunk_prefix
+from syncd.rules import check_custom_id, check_metadata, check_object_key
 from syncd.runtime.keylocks import KeyLocks
 from syncd.sources.s3.bucket import Bucket, ObjectState
 from syncd.sources.s3.client import Connections
@@ -17,15 +18,7 @@ from syncd.sources.s3.journal import Journal
 from syncd.sources.s3.labelling import Labelling
 from syncd.sources.s3.listing import Listing
 from syncd.sources.s3.placement import Placing, placements
-from syncd.sources.s3.rules import (
-    check_bucket,
-    check_custom_id,
-    check_key,
-    check_metadata,
-    check_prefix,
-    is_folder,
-    is_metadata_file,
-)
+from syncd.sources.s3.rules import check_bucket, check_prefix, is_folder, is_metadata_file, is_reserved
 from syncd.sources.s3.settings import AutoSync, S3Settings
 from syncd.store.s3 import Label, Labels
 
@@ -52,7 +45,7 @@ class S3Source:
                     yield item
             return
         for key in sorted(run.keys):
-            if document := await self._look(run, check_key(key, self.settings.path_prefix)):
+            if document := await self._look(run, check_object_key(key, self.settings.path_prefix)):
                 yield document
         yield Checkpoint(run.cursor or "")
 
@@ -74,7 +67,7 @@ class S3Source:
             path=key,
             collection="" if collection == self.settings.collection else collection,
             custom_id=check_custom_id(custom_id) if custom_id else "",
-            metadata=check_metadata(request.get("metadata") or {}),
+            metadata=check_metadata(request.get("metadata") or {}, is_reserved),
             said_at=run.invocation.created_at.timestamp(),
         )
 

@@ -1,0 +1,122 @@
+"""The documented rules for names, ids and metadata, whoever gives them. Pure; each raises PermanentError saying what is allowed."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from syncd.errors import PermanentError
+from syncd.model import Metadata, Scalar
+
+MAX_CUSTOM_ID_BYTES = 120
+MAX_OBJECT_KEY_BYTES = 1024
+"""Amazon S3 User Guide, "Naming Amazon S3 objects"."""
+MAX_METADATA_BYTES = 16 * 1024
+MAX_METADATA_KEY_BYTES = 128
+MAX_METADATA_VALUES = 1024
+"""Chroma accepts a record of more than 5,461 values and can never read its collection again; far below is enough for people."""
+
+_COLLECTION = re.compile(r"[a-z0-9][A-Za-z0-9._-]{1,510}[a-z0-9]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+"""Lone surrogates too, which nothing could store."""
+
+
+def check_collection(name: str) -> str:
+    """Return `name` when Chroma takes it as a collection's."""
+    if not _COLLECTION.fullmatch(name) or ".." in name or is_address(name):
+        raise PermanentError(
+            f"{shown(name)} is not a collection name: 3-512 characters, first and last a lowercase letter or digit, "
+            "letters, digits, dots, dashes and underscores inside, no two dots in a row, not an IP address"
+        )
+    return name
+
+
+def can_be_database(name: str) -> bool:
+    """Tell whether a database could have this name; one that could not is unknown without asking Chroma."""
+    return 0 < size_bytes(name) <= 512 and not _CONTROL.search(name) and "/" not in name and name not in (".", "..")
+
+
+def check_custom_id(value: str) -> str:
+    """Return `value` when it can begin chunk ids."""
+    if not 0 < size_bytes(value) <= MAX_CUSTOM_ID_BYTES or _CONTROL.search(value):
+        raise PermanentError(f"custom_id must have 1-{MAX_CUSTOM_ID_BYTES} bytes and no control characters")
+    return value
+
+
+def check_object_key(key: str, prefix: str) -> str:
+    """Return `key` when it is the full key of an object below `prefix`."""
+    if not 0 < size_bytes(key) <= MAX_OBJECT_KEY_BYTES:
+        raise PermanentError(f"object_key must have 1-{MAX_OBJECT_KEY_BYTES} bytes")
+    if not key.startswith(prefix):
+        raise PermanentError(
+            f"object_key {shown(key)} lies outside the source's path_prefix {shown(prefix)}; give the full key"
+        )
+    return key
+
+
+def check_metadata(values: Mapping[str, Any], is_reserved: Callable[[str], bool] = lambda _: False) -> Metadata:
+    """Return metadata whose values are scalars or homogeneous, non-empty arrays of scalars.
+
+    Keys that Chroma keeps for itself are refused, and those that `is_reserved` names.
+    """
+    total = 0
+    for key, value in values.items():
+        _check_metadata_key(key, is_reserved)
+        items = _items(key, value)
+        if len({_kind(key, item) for item in items}) > 1:
+            raise PermanentError(f"metadata {shown(key)} mixes types; an array must hold values of one type")
+        total += len(items)
+    if total > MAX_METADATA_VALUES:
+        raise PermanentError(f"metadata holds more than {MAX_METADATA_VALUES} values; send fewer")
+    return cast("Metadata", dict(values))
+
+
+def shown(text: str) -> str:
+    """Return text quoted for a message, cut to a readable length."""
+    return repr(text if len(text) <= 80 else text[:77] + "…")
+
+
+def size_bytes(text: str) -> int:
+    """Return how many bytes `text` has in UTF-8, whatever characters it holds."""
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
+def is_address(name: str) -> bool:
+    """Tell whether `name` is an IP address."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _check_metadata_key(key: str, is_reserved: Callable[[str], bool]) -> None:
+    if not 0 < size_bytes(key) <= MAX_METADATA_KEY_BYTES or _CONTROL.search(key):
+        raise PermanentError(
+            f"metadata key {shown(key)} must have 1-{MAX_METADATA_KEY_BYTES} bytes and no control characters"
+        )
+    if key[0] in "#$" or key == "chroma:document" or is_reserved(key):
+        raise PermanentError(f"metadata key {shown(key)} is reserved; choose another")
+
+
+def _items(key: str, value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        return [value]
+    if not value:
+        raise PermanentError(f"metadata {shown(key)} is an empty array; leave it out")
+    return cast("list[Any]", value)
+
+
+def _kind(key: str, value: Any) -> type[Scalar]:
+    if isinstance(value, bool | str):
+        return type(value)
+    if isinstance(value, float) and math.isfinite(value):
+        return float
+    if isinstance(value, int):
+        if not -(2**63) <= value < 2**63:
+            raise PermanentError(f"metadata {shown(key)} does not fit in 64 bits; send it as a string")
+        return int
+    raise PermanentError(f"metadata {shown(key)} must be a string, finite number, boolean, or an array of one of these")
