@@ -60,8 +60,8 @@ def make_services(
         boxes = [asdict(mailbox.stats()) for mailbox in (syncer.mailbox, index.mailbox)]
         where = {"host": chroma.settings.host, "port": chroma.settings.port, "away": chroma.status()}
         words = {"default": config.search.sparse_default, "kept": kept(chroma), SPLADE: splade_words(splade)}
-        models = dict(embedders.running())
-        parts = {"models": models, "sparse": words, "mailboxes": boxes, "queues": followers[1].status()}
+        dense = {"models": dict(embedders.running()), "models_waiting": dict(embedders.waiting())}
+        parts = {**dense, "sparse": words, "mailboxes": boxes, "queues": followers[1].status()}
         return {"version": __version__, "chroma": where, **parts}
 
     async def embed_with(model: str, texts: Sequence[str], role: Role, task: EmbeddingTask | None) -> Embedded:

@@ -1,5 +1,7 @@
 """One daemon computes the model for another: the real program on both sides, real HTTP between them."""
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -54,6 +56,11 @@ def documents(daemon: Daemon) -> int:
     return daemon.rows("SELECT count(*) FROM documents WHERE state = 'indexed'")[0][0]
 
 
+def told(daemon: Daemon, *arguments: str) -> str:
+    command = [sys.executable, "-m", "syncd", *arguments, "--config", str(daemon.folder / "syncd.toml")]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
+
+
 def count(daemon: Daemon, table: str) -> int:
     return daemon.rows(f"SELECT count(*) FROM {table}")[0][0]
 
@@ -87,6 +94,7 @@ def test_servers_share_the_work_go_on_without_one_and_it_waits_without_any(runni
     notes(tmp_path / "notes", range(2 * FILES, 3 * FILES))
     until(lambda: daemon.unsettled() == 1 and "model.server_lost" in daemon.log())
     assert documents(daemon) == 2 * FILES
+    until(lambda: f"{MINILM} waits for its servers: http://127.0.0.1:" in told(daemon, "status"))
     first.start()
     until(lambda: documents(daemon) == 3 * FILES)
 

@@ -36,6 +36,8 @@ async def status(args: argparse.Namespace) -> int:
         f"syncd {daemon['version']}; Chroma at {chroma['host']}:{chroma['port']}: {chroma['away'] or 'answering'}"
     )
     out.print(f"models: {', '.join(daemon['models']) or 'none in use yet'}")
+    for name, reason in daemon["models_waiting"].items():
+        out.print(f"{name} waits for its servers: {reason}")
     for queue in daemon["queues"]:
         if queue["problem"]:
             out.print(f"queue {queue['queue_url']} cannot be read: {queue['problem']}")

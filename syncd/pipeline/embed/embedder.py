@@ -98,6 +98,9 @@ class LlamaEmbedder:
     own, and all of them take work from one queue.
     """
 
+    trouble = ""
+    """Why nothing can be computed now; a process that dies is started anew, so there is nothing to wait for."""
+
     def __init__(self, prepared: Prepared) -> None:
         self.model = prepared.model.name
         self.name = f"embed {self.model}"

@@ -60,6 +60,10 @@ class Embedders:
         """Return the models in use, with the length of their vectors."""
         return {name: embedder.dimensions for name, embedder in self._running.items()}
 
+    def waiting(self) -> Mapping[str, str]:
+        """Return the models none of whose servers answers now, with the last one's reason."""
+        return {name: embedder.trouble for name, embedder in self._running.items() if embedder.trouble}
+
     async def _start(self, name: str) -> LlamaEmbedder | RemoteEmbedder:
         try:
             embedder = await self._prepared(name)

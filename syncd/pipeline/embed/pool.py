@@ -32,6 +32,8 @@ class ServerPool:
         self._backoff = backoff
         self._tasks = tasks
         self._failures: Counter[str] = Counter()
+        self.usable = 0
+        """How many requests could be under way now."""
         self._put, self._ready = anyio.create_memory_object_stream[Server](math.inf)
         for server in servers:
             for _ in range(server.in_flight):
@@ -61,6 +63,7 @@ class ServerPool:
     def lost(self, server: Server, error: RetryableError) -> None:
         """Set a server aside that `take` returned, until it passes its check."""
         log.warning("model.server_lost", server=server.url, error=str(error))
+        self.usable -= 1
         self._failures[server.url] += 1
         # A check may pass where requests keep failing: this wait is what keeps such a server from being hammered.
         wait_s = max(self._backoff.delay_s(self._failures[server.url]), error.retry_after_s or 0.0)
@@ -69,6 +72,7 @@ class ServerPool:
     async def _admit(self, server: Server, wait_s: float) -> None:
         await anyio.sleep(wait_s)
         await retrying(lambda: self._check(server), self._backoff)
+        self.usable += 1
         self._put.send_nowait(server)
 
 

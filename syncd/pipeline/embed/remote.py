@@ -94,13 +94,19 @@ class RemoteEmbedder:
         self._options = prepared.options
         self._mailbox = Mailbox[str, Embedding](self.name, _WAITING_TEXTS)
         self._trouble = "none has answered yet"
+        self._pool: ServerPool | None = None
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be computed now: what the last server said, while all are set aside; else ''."""
+        return "" if self._pool is None or self._pool.usable else self._trouble
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled. Started at once: servers join as they pass their check."""
         async with _session(self._options) as self._http, anyio.create_task_group() as tasks:
-            self._pool = ServerPool(self._prepared.servers, self._check, self._options.backoff, tasks)
+            pool = self._pool = ServerPool(self._prepared.servers, self._check, self._options.backoff, tasks)
             for _ in range(sum(server.in_flight for server in self._prepared.servers)):
-                tasks.start_soon(self._serve)
+                tasks.start_soon(self._serve, pool)
             task_status.started()
 
     async def embed(self, texts: Sequence[str], role: Role, task: EmbeddingTask | None = None) -> Embedded:
@@ -112,10 +118,10 @@ class RemoteEmbedder:
             return await embed_through(self._mailbox, self._prepared.model, texts, role, task)
         raise RetryableError(f"no server of model {self.model} answers: {self._trouble}")
 
-    async def _serve(self) -> None:
+    async def _serve(self, pool: ServerPool) -> None:
         while True:
             # A server first, then work: a batch in hand that waits for a server would keep a query waiting.
-            async with self._pool.hand() as hand:
+            async with pool.hand() as hand:
                 work = await self._mailbox.take_many(self._options.batch_bytes, weight=self._weight)
                 with settling(work):
                     await self._settle(work, hand)
@@ -181,7 +187,10 @@ class RemoteEmbedder:
         cosine = self._prepared.record.nearness(known)
         if not cosine >= SAME_MODEL_COSINE:
             log.error("model.server_refused", model=self.model, server=server.url, cosine=round(cosine, 4))
-            self._trouble = f"{server.url} does not compute the vectors on record; does it run another model?"
+            self._trouble = (
+                f"{server.url} does not compute the vectors on record (cosine {cosine:.3f}): make it run {self.model}, or, "
+                f"if it is the model that should count from now on, run: syncd model trust {self.model}"
+            )
             raise RetryableError(self._trouble)
 
 

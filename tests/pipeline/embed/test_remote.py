@@ -231,8 +231,10 @@ async def test_documents_wait_for_servers_and_queries_are_told(tmp_path):
         with pytest.raises(RetryableError, match="answers 503"):
             await embedder.embed(["a query"], "query")
         assert not document.done()
+        assert "answers 503" in embedder.trouble
         machine.status = 200
         assert np.allclose((await document).vectors[0], vector("a document"), atol=1e-6)
+        assert embedder.trouble == ""
 
 
 async def test_a_query_waits_for_no_more_than_the_requests_under_way(tmp_path):
