@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from syncd.store.database import Database
 ENTRY_COLUMNS = (
     "p.version, p.title, p.suffix, p.facts, f.ord, p.id, p.url, f.depth, p.status, p.etag, p.modified, p.body_hash, "
     "p.alias_of, p.links IS NOT NULL, p.rules, p.failures, p.read_at, p.size_bytes, f.chain, parent.url, before.chain, "
-    "f.outcome, p.reason"
+    "f.outcome, p.reason, f.claimed_at"
 )
 ENTRY_TABLES = (
     "frontier f JOIN pages p ON p.id = f.page_id LEFT JOIN pages parent ON parent.id = f.parent "
@@ -138,11 +138,14 @@ class CrawlState:
 
         await self._database.write(transaction)
 
-    async def seed(self, crawl_id: int, urls: Sequence[str], depth: int) -> int:
-        """Add addresses from a sitemap to the end of the queue; return how many were new."""
-        return await self._database.write(
-            lambda connection: CrawlWrites(connection, self._source_id).enqueue(crawl_id, urls, None, depth)
-        )
+    async def seed(self, crawl_id: int, pages: Mapping[str, float], depth: int) -> int:
+        """Add addresses from a sitemap, and when it says that each changed, to the end of the queue; return how many were new."""
+
+        def transaction(connection: sqlite3.Connection) -> int:
+            writes = CrawlWrites(connection, self._source_id)
+            return writes.enqueue(crawl_id, list(pages), None, depth, list(pages.values()))
+
+        return await self._database.write(transaction)
 
     async def queued(self, crawl_id: int) -> int:
         """Return the length of the queue."""
@@ -193,4 +196,4 @@ def entry(row: Sequence[Any]) -> Entry:
     ord_, page_id, url, depth, status, etag, modified, body_hash, *rest = row[4:]
     where = (-1 if ord_ is None else ord_, page_id, url, depth or 0)
     made = Entry(*where, status, etag, modified, body_hash, Kept(*row[:4]), *rest)
-    return replace(made, has_links=bool(made.has_links), chain=made.chain or 0)
+    return replace(made, has_links=bool(made.has_links), chain=made.chain or 0, claimed_at=made.claimed_at or 0.0)

@@ -61,6 +61,8 @@ class Entry:
     parent_chain: int | None = None
     outcome: Outcome | None = None
     reason: str = ""
+    claimed_at: float = 0.0
+    """When a sitemap says that the page changed last; 0 where a link led to it, or no sitemap says so."""
 
     @property
     def version(self) -> str:

@@ -126,18 +126,25 @@ class CrawlWrites:
         )
         return json.loads(links or "[]")
 
-    def enqueue(self, crawl_id: int, urls: Sequence[str], parent: int | None, depth: int) -> int:
+    def enqueue(
+        self, crawl_id: int, urls: Sequence[str], parent: int | None, depth: int, claimed_at: Sequence[float] = ()
+    ) -> int:
         """Add pages to the end of the queue; return how many were new."""
-        return self._enqueue_ids(crawl_id, self._ids(urls), parent, depth)
+        return self._enqueue_ids(crawl_id, self._ids(urls), parent, depth, claimed_at)
 
-    def _enqueue_ids(self, crawl_id: int, ids: Sequence[int], parent: int | None, depth: int) -> int:
+    def _enqueue_ids(
+        self, crawl_id: int, ids: Sequence[int], parent: int | None, depth: int, claimed_at: Sequence[float] = ()
+    ) -> int:
         (last,) = self._connection.execute(
             "SELECT COALESCE(MAX(ord), -1) FROM frontier WHERE crawl_id = ?", (crawl_id,)
         ).fetchone()
         before = self._connection.total_changes
         self._connection.executemany(
-            "INSERT OR IGNORE INTO frontier (crawl_id, ord, page_id, parent, depth) VALUES (?, ?, ?, ?, ?)",
-            [(crawl_id, last + 1 + number, page_id, parent, depth) for number, page_id in enumerate(ids)],
+            "INSERT OR IGNORE INTO frontier (crawl_id, ord, page_id, parent, depth, claimed_at) VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                (crawl_id, last + 1 + number, page_id, parent, depth, claimed_at[number] if claimed_at else 0.0)
+                for number, page_id in enumerate(ids)
+            ],
         )
         return self._connection.total_changes - before
 

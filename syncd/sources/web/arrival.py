@@ -17,6 +17,8 @@ from syncd.sources.web.urls import Url, same_place
 from syncd.store.crawl import CrawlState
 from syncd.store.crawl_model import Entry
 
+DAY_S = 86400.0
+TRUST_SITEMAP_S = 7 * DAY_S
 FULL_READ_EVERY_S = 30 * 86400.0
 """A server that answers 304 for ever, rightly or not, is asked for the whole page once in so long."""
 
@@ -120,6 +122,16 @@ class Arrivals:
         if not entry.version or not entry.has_links or entry.rules != self._rules:
             return False
         return await self._known.version(entry.alias_of or entry.url) == entry.version
+
+    async def is_fresh(self, entry: Entry) -> bool:
+        """Return whether a page need not be asked for: its sitemap says it is older than our last reading, which is recent.
+
+        A sitemap orders work and proves nothing, so its word is taken for a few days only, and a day's margin is left for
+        dates without a time.
+        """
+        if not 0 < entry.claimed_at < entry.read_at - DAY_S or time.time() - entry.read_at > TRUST_SITEMAP_S:
+            return False
+        return await self.stands(entry)
 
     async def entry_at(self, url: Url, depth: int) -> Entry:
         """Return what is known of `url`, as an entry outside the queue."""

@@ -66,23 +66,21 @@ class Seeds:
         return b""
 
     async def _read(self, crawl_id: int, url: Url, data: bytes, waiting: deque[Url]) -> None:
-        pages: list[str] = []
+        """Queue what one file lists, what it says changed last first: a limit then leaves out the oldest pages."""
+        pages: dict[str, float] = {}
         try:
             for entry in entries(data, self._limits.sitemap_size_bytes):
                 if entry.is_sitemap:
                     waiting.extend(self._on_site([entry.location], url))
-                else:
-                    pages += [page.text for page in self._on_site([entry.location], url)]
-                if len(pages) >= BATCH:
-                    await self._plant(crawl_id, pages)
-                    pages = []
+                    continue
+                for page in self._on_site([entry.location], url):
+                    pages[page.text] = entry.modified_at.timestamp() if entry.modified_at else 0.0
         except SitemapError as error:
             log.warning("web.sitemap_unreadable", url=url.text, error=str(error))
-        await self._plant(crawl_id, pages)
-
-    async def _plant(self, crawl_id: int, pages: list[str]) -> None:
-        if admitted := self._admission.admitted(pages):
-            await self._state.seed(crawl_id, admitted, depth=1)
+        newest_first = sorted(self._admission.admitted(pages), key=lambda page: -pages[page])
+        for start in range(0, len(newest_first), BATCH):
+            some = newest_first[start : start + BATCH]
+            await self._state.seed(crawl_id, {page: pages[page] for page in some}, depth=1)
 
     def _on_site(self, locations: list[str], base: Url) -> Iterator[Url]:
         for text in locations:

@@ -50,6 +50,8 @@ class Visitor:
         blank = Visit(entry.url, "skipped", entry.depth, pattern=pattern_of(url), chain=chain_of(entry, url))
         if reason := await self._maze(blank):
             return [Found(replace(blank, outcome="bounded", reason=reason))]
+        if await self._arrivals.is_fresh(entry):
+            return [Found(unchanged(entry, replace(blank, status=entry.status)))]
         arrival = await self._arrivals.arrive(entry, url)
         if isinstance(arrival.answer, Seen):
             return aliases(blank, arrival)

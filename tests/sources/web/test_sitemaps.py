@@ -1,6 +1,8 @@
 """Sitemaps as seeds: pages nobody links to are found, files that lie or explode are not trusted."""
 
 import gzip
+import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -67,6 +69,52 @@ async def test_a_sitemap_that_fails_keeps_the_crawl_from_being_complete(site: Tr
     result = await crawler(site, database).sync()
     assert result.checkpoint is not None
     assert not result.checkpoint.absent_are_gone
+
+
+def dated(**pages: str) -> Answer:
+    entries = "".join(f"<url><loc>{url}</loc><lastmod>{date}</lastmod></url>" for url, date in pages.items())
+    return Answer(f"<urlset {NAMESPACE}>{entries}</urlset>".encode(), headers=XML)
+
+
+async def test_what_a_sitemap_says_changed_last_comes_first(site: TrapServer, database: Database):
+    site.add("/")
+    dates = {"/old": "2019-01-01", "/new": "2024-05-06T10:00:00Z", "/undated": "soon", "/middle": "2023-02-03"}
+    site.pages["/sitemap.xml"] = dated(**{site.url + path: date for path, date in dates.items()})
+    for path in dates:
+        site.add(path)
+    crawl = crawler(site, database, page_limit=4)
+
+    await crawl.sync()
+
+    assert crawl.paths(site) == ["/", "/new", "/middle", "/old"]
+
+
+async def test_a_page_older_than_its_last_reading_is_not_asked_for_again_for_some_days(
+    site: TrapServer, database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    now = time.time()
+    site.add("/")
+    date = datetime.fromtimestamp(now, UTC).date()
+    dates = {"/old": "2019-01-01", "/today": date.isoformat(), "/undated": ""}
+    site.pages["/sitemap.xml"] = dated(**{site.url + path: text for path, text in dates.items()})
+    for path in dates:
+        site.add(path)
+    crawl = crawler(site, database)
+    await crawl.sync()
+
+    asked: list[list[str]] = []
+    for days in (1, 6, 9):
+        monkeypatch.setattr("syncd.sources.web.arrival.time.time", lambda later=days: now + later * 86400)
+        site.log.clear()
+        index = await crawl.sync()
+        assert index.writes == index.removed == []
+        asked.append(sorted(site.paths()))
+    assert asked == [["/", "/today", "/undated"], ["/", "/undated"], ["/", "/old", "/today", "/undated"]]
+
+    site.pages["/sitemap.xml"] = dated(**{site.url + "/old": (date + timedelta(days=9)).isoformat()})
+    site.add("/old", "It says something else now. " * 9)
+    index = await crawl.sync()
+    assert site.url + "/old" in index.writes
 
 
 def test_dates_and_kinds_are_read():
