@@ -213,6 +213,10 @@ class Known(Protocol):
         """Return the indexed version of `key`, or None."""
         ...
 
+    async def owner(self, prefix: str) -> str | None:
+        """Return the key whose chunks are `{prefix}-…` in this collection, where it is of this source, or None."""
+        ...
+
     def keys(self) -> AsyncIterator[str]:
         """Yield every indexed key, in key order, with bounded memory."""
         ...

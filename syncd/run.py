@@ -65,6 +65,10 @@ class KnownDocuments:
         record = await self.store.documents.get(self.collection_id, self.source_id, key)
         return record.version if record and record.state == "indexed" else None
 
+    async def owner(self, prefix: str) -> str | None:
+        """Return the key whose chunks have this prefix, or None."""
+        return await self.store.documents.owner(self.collection_id, self.source_id, prefix)
+
     def keys(self) -> AsyncIterator[str]:
         """Yield every indexed key, in key order."""
         return self.store.documents.keys(self.collection_id, self.source_id)

@@ -195,6 +195,14 @@ class Documents:
             )
         )
 
+    async def owner(self, collection_id: int, source_id: str, prefix: str) -> str | None:
+        """Return the key of the source's indexed document whose chunk ids begin with `prefix`, or None."""
+        statement = (
+            "SELECT key FROM documents WHERE collection_id = ? AND prefix = ? AND state = 'indexed' AND source_id = ?"
+        )
+        row = await self._db.read(lambda c: c.execute(statement, (collection_id, prefix, source_id)).fetchone())
+        return row[0] if row else None
+
     async def keys(self, collection_id: int, source_id: str, after: str | None = None) -> AsyncIterator[str]:
         """Yield the keys recorded for a source in a collection, in key order, a page at a time."""
         statement = (

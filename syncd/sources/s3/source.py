@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from syncd.errors import PermanentError
@@ -46,7 +46,14 @@ class S3Source:
             return
         for key in sorted(run.keys):
             if document := await self._look(run, check_object_key(key, self.settings.path_prefix)):
+                former = await self._former_owner(run, document)
+                if former is not None:
+                    yield without_custom_id(former)
+                    yield Checkpoint(run.cursor or "")
                 yield document
+                if former is not None and "custom_id" in former.metadata:
+                    yield Checkpoint(run.cursor or "")
+                    yield former
         yield Checkpoint(run.cursor or "")
 
     async def _look(self, run: Run, key: str) -> Document | None:
@@ -58,6 +65,20 @@ class S3Source:
         if run.invocation.origin is Origin.API and run.invocation.request.get("object_key") == key:
             await self.labels.say(self.id, self._said(run, key))
         return await self.again(key, collection)
+
+    async def _former_owner(self, run: Run, document: Document) -> Document | None:
+        """Return the document that has this one's custom id and should not have it any more, as it is now, or None.
+
+        Chunk ids have one owner, and the look at the former one may come later than this one. It may even want this one's
+        former id, so it gets its own only when this one has changed.
+        """
+        if document.body is None or "custom_id" not in document.metadata:
+            return None
+        owner = await run.known.owner(document.chunk_prefix)
+        if owner is None or owner == document.key:
+            return None
+        now = await self.again(owner, run.invocation.target.collection)
+        return now if now.chunk_prefix != document.chunk_prefix else None
 
     def _said(self, run: Run, key: str) -> Label:
         request, collection = run.invocation.request, run.invocation.target.collection
@@ -155,3 +176,8 @@ class S3Sources:
 def gone(key: str) -> Document:
     """Return the document that says that `key` is not, or no longer, there."""
     return Document(key, version="", body=None, chunk_prefix="")
+
+
+def without_custom_id(document: Document) -> Document:
+    """Return the document with the chunk ids of its key, which nobody else wants."""
+    return replace(document, chunk_prefix=chunk_prefix(document.key)) if document.body else document

@@ -1,7 +1,8 @@
 """The rest of the daemon in miniature: the real journal, the real source and poller, and dictionaries for an index.
 
 It obeys the Syncer's rules: an invocation is settled after its work is done; a version that is indexed is not opened; what
-a complete listing did not yield is deleted, after another look; one key is worked on by one run at a time.
+a complete listing did not yield is deleted, after another look; one key is worked on by one run at a time; chunk ids have one
+owner.
 """
 
 import uuid
@@ -158,6 +159,9 @@ class Daemon:
         before = collection.get(document.key)
         if before and not isinstance(before.content, str) and replace(before, content=b"") == now:
             return
+        if any(key != document.key and d.prefix == document.chunk_prefix for key, d in collection.items()):
+            collection[document.key] = Indexed("", "failed: its chunk ids belong to another", {})
+            return
         self.opened.append(document.key)
         try:
             async with document.body.open() as file:
@@ -176,6 +180,9 @@ class Known:
 
     async def version(self, key: str) -> str | None:
         return self.collection[key].version if key in self.collection else None
+
+    async def owner(self, prefix: str) -> str | None:
+        return next((key for key, document in self.collection.items() if document.prefix == prefix), None)
 
     async def keys(self) -> AsyncIterator[str]:
         for key in sorted(self.collection):

@@ -6,10 +6,11 @@ from typing import Any
 
 import anyio
 import pytest
+from aiohttp import web
 
 from syncd.sources.s3.settings import AutoSync
-from tests.aws_servers import Aws
-from tests.sources.s3.syncing import Place, daemon_on, place, poller_of, texts, working
+from tests.aws_servers import Aws, FaultyProxy
+from tests.sources.s3.syncing import FAST, Place, daemon_on, place, poller_of, texts, working
 from tests.sources.s3.test_events import eventbridge, record, sns
 from tests.sources.s3.test_source import meta
 
@@ -149,6 +150,34 @@ async def test_a_poison_message_ends_in_the_dead_letter_queue_and_its_reason_is_
         letters = await daemon.dead_letters.list()
         assert [(letter.body, letter.receives) for letter in letters] == [("no JSON", 2)]
         assert texts(daemon.index["docs"]) == {"a.txt": b"alpha"}
+
+
+async def test_trouble_that_passes_makes_no_dead_letter_however_long_it_takes(ministack: Aws, tmp_path: Path):
+    asked = 0
+
+    def away_at_first(request: web.Request) -> str | None:
+        nonlocal asked
+        if not request.path.endswith(".meta.json"):
+            return None
+        asked += 1
+        return "500 InternalError" if asked <= 4 * FAST.attempts else None
+
+    proxied = FaultyProxy(ministack.url, away_at_first)
+    async with (
+        place(ministack, queue={}) as dead,
+        place(ministack, queue=redriving(dead)) as p,
+        daemon_on(tmp_path) as daemon,
+        proxied.running() as proxy,
+        working(daemon, p) as work,
+    ):
+        await daemon.add(p.settings(proxy.url, auto_sync=AutoSync.DIRECT))
+        await p.put("a.txt", "alpha")
+        await p.put("x.meta.json", meta("a.txt", "doc-1"))
+        await send(p, of_bucket(p.bucket, "x.meta.json"))
+        await work.until_quiet()
+        assert daemon.index["docs"]["a.txt"].prefix == "doc-1"
+        assert (work.poller.stats.received, work.poller.stats.postponed) == (1, 4)
+        assert (await dead.waiting(), await daemon.dead_letters.list()) == (0, [])
 
 
 async def test_without_a_dead_letter_queue_poison_is_deleted_at_last(ministack: Aws, tmp_path: Path):

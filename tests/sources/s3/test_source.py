@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from aiohttp import web
 
 from syncd.errors import RetryableError
@@ -183,6 +184,41 @@ async def test_metadata_mode_indexes_what_metadata_files_name_where_they_say(aws
         await daemon.invoke(source)
         assert daemon.index["tenant"] == {}
         assert texts(daemon.index["docs"]) == {"in/missing.txt": b"here now"}
+
+
+@pytest.mark.parametrize("by_event", [True, False])
+async def test_an_id_passes_from_one_object_to_another(aws: Aws, tmp_path: Path, by_event: bool):
+    async with place(aws) as p, daemon_on(tmp_path) as daemon:
+        source = await daemon.add(p.settings(auto_sync=AutoSync.DIRECT))
+        for key in ("a.txt", "z.txt"):
+            await p.put(key, key)
+        await daemon.invoke(source)
+        for owner in ("z.txt", "a.txt", "z.txt"):
+            await p.put("x.meta.json", meta(owner, "doc-1"))
+            if by_event:
+                await source.look_at("x.meta.json")
+                await daemon.run_due()
+            else:
+                await daemon.invoke(source)
+            assert texts(daemon.index["docs"]) == {"a.txt": b"a.txt", "z.txt": b"z.txt"}
+            assert [key for key, d in daemon.index["docs"].items() if d.prefix == "doc-1"] == [owner]
+
+
+async def test_two_objects_change_their_ids_with_each_other(ministack: Aws, tmp_path: Path):
+    async with place(ministack) as p, daemon_on(tmp_path) as daemon:
+        source = await daemon.add(p.settings(auto_sync=AutoSync.METADATA))
+        for key in ("a.txt", "z.txt"):
+            await p.put(key, key)
+        for first, second in (("a.txt", "z.txt"), ("z.txt", "a.txt")):
+            await p.put("x.meta.json", meta(first, "doc-1"))
+            await p.put("y.meta.json", meta(second, "doc-2"))
+            for file in ("x.meta.json", "y.meta.json"):
+                await source.look_at(file)
+            await daemon.run_due()
+            assert {d.prefix: d.content for d in daemon.index["docs"].values()} == {
+                "doc-1": first.encode(),
+                "doc-2": second.encode(),
+            }
 
 
 async def test_a_broken_metadata_file_is_a_failed_document_and_says_nothing(aws: Aws, tmp_path: Path):
