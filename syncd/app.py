@@ -143,7 +143,7 @@ async def assembled(config: Config, state: Path, notifier: Notifier) -> AsyncGen
         )
         opening.buckets.wake = syncer.wake
         triggers, queues = Triggers(store, opening, syncer.wake), Queues(opening.buckets)
-        search = Search(store, chroma, embedders.get, sparse.of)
+        search = Search(store, chroma, embedders.get, sparse)
         parts_of_api = (store, chroma, index, syncer, (triggers, queues), opening, search, embedders, catalog, sparse)
         services = make_services(config, *parts_of_api, splade_folder(config, state))
         api = ApiServer(create_app(services), config.api.host, config.api.port, socket=state / SOCKET_FILE)

@@ -171,6 +171,21 @@ def test_search_answers_with_lineage(daemon):
     by_words = request(daemon, "POST", "/api/v1/search", {**body, "query": "function_17", "mode": "sparse"})["hits"]
     assert by_words[0]["metadata"]["path"] == "package_7/module_17.py"
     assert by_words[0]["indexed_at"]
+    narrow = {"where": {"stage": "whole"}, "where_document": {"$contains": "function_17("}, "path": "package_7/"}
+    fusion = {"dense_weight": 0.5, "sparse_weight": 2, "k": 5}
+    asked = {**body, **narrow, "query": "function_17", "mode": "hybrid", "group_by": "document", "fusion": fusion}
+    ours = {"source_ids": [by_words[0]["metadata"]["source_id"]]}
+    (only,) = request(daemon, "POST", "/api/v1/search", {**asked, **ours})["hits"]
+    assert only["metadata"]["path"] == "package_7/module_17.py"
+    assert only["score"] == pytest.approx(0.5 / (5 + only["dense_rank"]) + 2 / (5 + only["sparse_rank"]))
+    assert {only["text"][s["start"] : s["end"]] for s in only["highlights"]} == {"function_17", "17"}
+    for nothing in ({"source_ids": ["another"]}, {"offset": 1}, {"where": {"stage": "other"}}):
+        assert request(daemon, "POST", "/api/v1/search", {**asked, **nothing})["hits"] == []
+    weighed = syncd(
+        daemon, "search", "function 17", "--collection", "many", "--sparse-weight", "9", "--k", "1", "--json"
+    )
+    best = json.loads(weighed.stdout.splitlines()[0])
+    assert best["score"] == pytest.approx(1 / (1 + best["dense_rank"]) + 9 / (1 + best["sparse_rank"]))
 
 
 def test_other_protocols_embed_with_the_collections_model(daemon):
@@ -186,13 +201,9 @@ def test_other_protocols_embed_with_the_collections_model(daemon):
     assert "lighthouse" in answer
 
 
-def test_an_uploaded_file_is_found(daemon, tmp_path):
-    boundary, text = "frontier", "Walruses whistle underwater when they court.\n"
-    fields = {
-        "database_name": "default_database",
-        "collection_name": "uploads",
-        "embedding": json.dumps({"dense": {"model": MINILM}}),
-    }
+def upload(daemon, collection, text):
+    """Upload a file that names nothing but where it goes, and return how watching it ends."""
+    boundary, fields = "frontier", {"database_name": "default_database", "collection_name": collection}
     body = "".join(
         f'--{boundary}\r\ncontent-disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
         for name, value in fields.items()
@@ -207,9 +218,14 @@ def test_an_uploaded_file_is_found(daemon, tmp_path):
     with urllib.request.urlopen(urllib.request.Request(url, body.encode(), headers), timeout=60) as response:
         assert response.status == 201
         invocation = json.loads(response.read())["invocation_id"]
-    assert syncd(daemon, "watch", invocation, "--json").returncode == 0
-    found = syncd(daemon, "search", "sounds of sea animals", "--collection", "uploads", "--json")
-    assert "whistle" in json.loads(found.stdout)["text"]
+    return syncd(daemon, "watch", invocation, "--json").returncode
+
+
+@pytest.mark.parametrize("collection", ["uploads", "many"])
+def test_an_uploaded_file_is_found_in_a_new_collection_and_in_one_that_others_write(daemon, collection):
+    assert upload(daemon, collection, "Walruses whistle underwater when they court.\n") == 0
+    found = syncd(daemon, "search", "sounds of sea animals", "--collection", collection, "--json")
+    assert "whistle" in json.loads(found.stdout.splitlines()[0])["text"]
     until(lambda: list((daemon.state / "uploads").iterdir()) == [])
 
 

@@ -15,8 +15,8 @@ class FusionWeights(Model):
     """How the two rankings of `hybrid` are fused: score = the sum of weight / (k + rank)."""
 
     dense_weight: Annotated[float, Field(ge=0, le=1000)] = 1.0
-    sparse_weight: Annotated[float, Field(ge=0, le=1000)] = 3.0
-    k: Annotated[int, Field(ge=1, le=10_000)] = 10
+    sparse_weight: Annotated[float, Field(ge=0, le=1000)] = 4.0
+    k: Annotated[int, Field(ge=1, le=10_000)] = 15
 
 
 class SearchRequest(Model):

@@ -32,6 +32,9 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--source", action="append", metavar="ID", help="only this source; may be given several times")
     parser.add_argument("--where", type=json.loads, metavar="JSON", help="a Chroma metadata filter")
     parser.add_argument("--where-document", type=json.loads, metavar="JSON", help="a Chroma document filter")
+    parser.add_argument("--dense-weight", type=float, help="hybrid: what a rank by meaning counts")
+    parser.add_argument("--sparse-weight", type=float, help="hybrid: what a rank by words counts")
+    parser.add_argument("--k", type=int, help="hybrid: added to ranks; the larger, the less the very first count")
     parser.add_argument("--group", action="store_true", help="show each document once")
     parser.set_defaults(command=search)
 
@@ -50,12 +53,19 @@ async def search(args: argparse.Namespace) -> int:
         "where": args.where,
         "where_document": args.where_document,
         "group_by": "document" if args.group else None,
+        "fusion": fusion_of(args),
     }
     async with connected(args) as client:
         answer = await client.post("/api/v1/search", body)
     for hit in answer["hits"]:
         print_json(hit) if args.json else print_hit(hit)
     return 0 if answer["hits"] else 1
+
+
+def fusion_of(args: argparse.Namespace) -> dict[str, float] | None:
+    """Return how the rankings are to be fused, as far as it was said."""
+    given = {"dense_weight": args.dense_weight, "sparse_weight": args.sparse_weight, "k": args.k}
+    return {name: value for name, value in given.items() if value is not None} or None
 
 
 def print_hit(hit: Mapping[str, Any]) -> None:
@@ -65,6 +75,8 @@ def print_hit(hit: Mapping[str, Any]) -> None:
     place = metadata.get("key", hit["id"])
     if "start_line" in metadata:
         place += f":{metadata['start_line']}-{metadata['end_line']}"
+    if hit["indexed_at"]:
+        name += f" (indexed {hit['indexed_at'][:16].replace('T', ' ')})"
     more = f"  [dim]and {len(hit['also'])} more[/]" if hit["also"] else ""
     out.print(f"[bold]{hit['score']:.3f}[/]  [cyan]{escape(place)}[/]  {escape(name)}{more}")
     text = Text(hit["text"], style="dim")

@@ -12,9 +12,10 @@ from anyio.abc import TaskGroup
 from syncd.chroma.client import Chroma, Row
 from syncd.errors import NotFoundError, PermanentError, RetryableError
 from syncd.model import Embedder, Embedding, SparseEncoder, SparseVector, Target, Vectors
+from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.search.fuse import Ranked, fuse, grouped
 from syncd.search.lists import Lists
-from syncd.search.query import Hit, Query
+from syncd.search.query import Hit, Mode, Query
 from syncd.search.rankings import Ranking, Scope, dense_ranking, scope_of, sparse_ranking
 from syncd.store import Store
 from syncd.store.documents import CollectionRecord
@@ -27,7 +28,7 @@ POOL = 300
 class Search:
     """Answers queries; all methods may run side by side with syncing.
 
-    `embedder` finds a dense model by name; `sparse` the sparse model of a collection, None where it keeps no postings.
+    `embedder` finds a dense model by name, `sparse` the sparse model of a collection.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class Search:
         store: Store,
         chroma: Chroma,
         embedder: Callable[[str], Awaitable[Embedder]],
-        sparse: Callable[[Embedding], Awaitable[SparseEncoder | None]],
+        sparse: SparseModels,
     ) -> None:
         self._store = store
         self._chroma = chroma
@@ -50,7 +51,7 @@ class Search:
         collection has no vectors for, RetryableError while Chroma or the model is away.
         """
         record = await self._record(query.target)
-        encoder = await self._sparse(record.embedding)
+        encoder = await self._encoder(record.embedding, query.mode)
         if encoder is None and query.mode != "dense":
             raise PermanentError(
                 f"collection {query.target.collection!r} has no sparse vectors; set search.sparse_default, or search by "
@@ -72,6 +73,10 @@ class Search:
         record = await self._record(target)
         embedder = await self._embedder(record.embedding.model)
         return (await embedder.embed(texts, "query", record.embedding.task)).vectors
+
+    async def _encoder(self, embedding: Embedding, mode: Mode) -> SparseEncoder | None:
+        """Return the collection's sparse model; a search by meaning, which only highlights with it, never waits for it."""
+        return self._sparse.at_hand(embedding) if mode == "dense" else await self._sparse.of(embedding)
 
     async def _record(self, target: Target) -> CollectionRecord:
         record = await self._store.documents.find(target)

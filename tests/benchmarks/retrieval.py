@@ -1,8 +1,10 @@
 """How well search finds what people looked for: recall@10 and nDCG@10 of dense (all-MiniLM-L6-v2), sparse and hybrid.
 
-`python -m tests.benchmarks.retrieval DOCUMENTS QUERIES` with JSON lines, gzipped or not: documents {path, text}, queries
-{query, path, start, end} or {query, path, ranges: [[start, end], …]}, in bytes of the text. A chunk that overlaps a range
-answers the query. Rankings are exact (no approximate index); `--k` and `--weights` vary the fusion.
+`python -m tests.benchmarks.retrieval DOCUMENTS QUERIES [DOCUMENTS QUERIES …]` with JSON lines, gzipped or not: documents {path,
+text}, queries {query, path, start, end} or {query, path, ranges: [[start, end], …]}, in bytes of the text. A chunk that overlaps
+a range answers the query. All documents make one collection. Every figure is given for the half of the queries on which the
+fusion was chosen, for the other half, and for all; `--k` and `--weights` vary the fusion. Rankings are exact (no approximate
+index), and fused as the search fuses them.
 """
 
 import argparse
@@ -97,44 +99,75 @@ def measures(ranking, good):
     return len(set(top) & good) / min(len(good), TOP), sum(gains) / ideal
 
 
-def mean(scores):
-    return " ".join(f"{value:.4f}" for value in np.mean(scores, axis=0))
+def halves(query):
+    """Return which figures a query counts for."""
+    return ("chosen on", "all") if hashlib.sha256(query.encode()).digest()[-1] % 2 == 0 else ("held out", "all")
+
+
+def show(name, sets, rankings):
+    """Print recall and nDCG of every set's rankings, by halves."""
+    cells = []
+    for (_, judged), ranked in zip(sets, rankings, strict=True):
+        scores = {"chosen on": [], "held out": [], "all": []}
+        for (query, good, _), ranking in zip(judged, ranked, strict=True):
+            for half in halves(query["query"]):
+                scores[half].append(measures(ranking, good))
+        cells.append(" ".join("{:.4f}/{:.4f}".format(*np.mean(found, axis=0)) for found in scores.values()))
+    print(f"{name:24}" + " | ".join(cells), flush=True)
+
+
+def without(order, out):
+    return [number for number in order if number not in out][:POOL]
+
+
+def read_sets(files):
+    """Return each set's (name, judged queries) and the texts of all documents."""
+    sets, texts = [], []
+    for documents, queries in zip(files[::2], files[1::2], strict=True):
+        chunks = chunks_of(read(documents))
+        found = [(query, *answers(query, chunks)) for query in read(queries)]
+        first = sum(map(len, texts))
+        judged = [(q, {first + n for n in good}, {first + n for n in out}) for q, good, out in found if good]
+        sets.append((documents.name.split(".")[0], judged))
+        texts.append([chunk.embedded_text for _, chunk in chunks])
+    return sets, texts
 
 
 async def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("documents", type=Path)
-    parser.add_argument("queries", type=Path)
-    parser.add_argument("--k", type=int, nargs="*", default=[60])
-    parser.add_argument("--weights", type=float, nargs="*", default=[1.0], help="of sparse, that of dense being 1")
+    parser.add_argument("files", type=Path, nargs="+", help="DOCUMENTS QUERIES, as often as there are sets")
+    parser.add_argument("--k", type=int, nargs="*", default=[Fusion().k])
+    parser.add_argument("--weights", type=float, nargs="*", default=[Fusion().sparse], help="of sparse, dense being 1")
     given = parser.parse_args()
-    chunks, queries = chunks_of(read(given.documents)), read(given.queries)
-    judged = [(query, *found) for query in queries if (found := answers(query, chunks))[0]]
-    texts = [chunk.embedded_text for _, chunk in chunks]
-    asked = [query["query"] for query, *_ in judged]
-    matrix, wanted = await vectors_of(texts, "document"), await vectors_of(asked, "query")
-    print(f"{len(chunks)} chunks, {len(judged)} queries; recall@{TOP} nDCG@{TOP}")
-    dense = [
-        [n for n in np.argsort(-(matrix @ vector), kind="stable").tolist() if n not in out][:POOL]
-        for vector, (_, _, out) in zip(wanted, judged, strict=True)
-    ]
-    print("dense                  ", mean([measures(r, good) for r, (_, good, _) in zip(dense, judged, strict=True)]))
+    sets, texts = read_sets(given.files)
+    matrix = np.concatenate([await vectors_of(some, "document") for some in texts])
+    texts = [text for some in texts for text in some]
+    print(f"{len(texts)} chunks; " + ", ".join(f"{name}: {len(judged)} queries" for name, judged in sets))
+    print(f"recall@{TOP}/nDCG@{TOP}; columns: half it was chosen on, half held out, all")
+    dense = []
+    for _, judged in sets:
+        asked = await vectors_of([query["query"] for query, *_ in judged], "query")
+        orders = [np.argsort(-(matrix @ vector), kind="stable").tolist() for vector in asked]
+        dense.append([without(order, out) for order, (_, _, out) in zip(orders, judged, strict=True)])
+    show("dense", sets, dense)
     for encoder in (chroma_bm25(), code_bm25()):
-        lexical = lists_of(encoder.vectors(texts))
-        sparse = [
-            [n for n in best(lexical.scores(vector, rarity=True), POOL * 2).tolist() if n not in out][:POOL]
-            for vector, (_, _, out) in zip(encoder.vectors(asked), judged, strict=True)
-        ]
-        print(f"{encoder.model:23}", mean([measures(r, good) for r, (_, good, _) in zip(sparse, judged, strict=True)]))
+        lexical, sparse = lists_of(encoder.vectors(texts)), []
+        for _, judged in sets:
+            asked = encoder.vectors([query["query"] for query, *_ in judged])
+            orders = [best(lexical.scores(vector, rarity=True), POOL * 2).tolist() for vector in asked]
+            sparse.append([without(order, out) for order, (_, _, out) in zip(orders, judged, strict=True)])
+        show(encoder.model, sets, sparse)
         for k in given.k:
             for weight in given.weights:
                 fused = [
-                    measures(
-                        [int(hit.id) for hit in fuse(list(map(str, d)), list(map(str, s)), Fusion(1.0, weight, k))], g
-                    )
-                    for d, s, (_, g, _) in zip(dense, sparse, judged, strict=True)
+                    [fused_of(d, s, Fusion(1.0, weight, k)) for d, s in zip(*both, strict=True)]
+                    for both in zip(dense, sparse, strict=True)
                 ]
-                print(f"  hybrid k={k:<3} w={weight:<4}   ", mean(fused))
+                show(f"  hybrid k={k} w={weight:g}", sets, fused)
+
+
+def fused_of(dense, sparse, fusion):
+    return [int(hit.id) for hit in fuse(list(map(str, dense)), list(map(str, sparse)), fusion)]
 
 
 if __name__ == "__main__":

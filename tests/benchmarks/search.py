@@ -180,7 +180,7 @@ async def measure(count, queries, folder):
         async def embedder(_name):
             return RandomEmbedder()
 
-        search = Search(store, chroma, embedder, SparseModels().of)
+        search = Search(store, chroma, embedder, SparseModels())
         report["first_sparse_search_ms"] = (await latency(search, texts, "sparse", 2))["max_ms"]
         for mode in ("sparse", "dense", "hybrid"):
             report[f"{mode}_idle"] = await latency(search, texts, mode, queries)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from syncd.errors import NotFoundError, PermanentError
+from syncd.errors import NotFoundError, PermanentError, RetryableError
 from syncd.model import Embedding, Target
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.pipeline.sparse.filler import SparseFiller
@@ -46,7 +46,7 @@ def searching(parts, target):
     async def embedder(_name):
         return parts.embedder
 
-    engine = Search(parts.store, parts.chroma, embedder, SparseModels().of)
+    engine = Search(parts.store, parts.chroma, embedder, SparseModels())
 
     async def find(text, **options):
         return await engine.search(Query(**{"target": target, "text": text, "mode": "sparse", **options}))
@@ -208,10 +208,26 @@ async def test_collections_without_sparse_vectors_say_so(parts, folder, target):
     async def embedder(_name):
         return parts.embedder
 
-    without = Search(parts.store, parts.chroma, embedder, SparseModels("none").of)
+    without = Search(parts.store, parts.chroma, embedder, SparseModels("none"))
     with pytest.raises(PermanentError, match="sparse_default"):
         await without.search(Query(target, "lamp", "hybrid"))
     assert await without.search(Query(target, "lamp", "dense"))
+
+
+async def test_a_search_by_meaning_never_waits_for_a_sparse_model_nor_fails_for_it(parts, folder, target):
+    await parts.sync(folder, target)
+
+    async def embedder(_name):
+        return parts.embedder
+
+    async def away():
+        raise RetryableError("cannot download it")
+
+    models = SparseModels("learned", {"learned": away})
+    search = Search(parts.store, parts.chroma, embedder, models)
+    assert await search.search(Query(target, "lamp", "dense"))
+    with pytest.raises(RetryableError):
+        await search.search(Query(target, "lamp", "hybrid"))
 
 
 async def test_unknown_collections_models_and_filters_are_refused(parts, folder, target, searching):

@@ -35,6 +35,10 @@ class SparseModels:
         name = embedding.sparse_model or self._default
         return None if name == NONE else await self.get(name)
 
+    def at_hand(self, embedding: Embedding) -> SparseEncoder | None:
+        """Return the encoder of a collection if it has one that is loaded; never waits."""
+        return self._ready.get(embedding.sparse_model or self._default)
+
     async def get(self, name: str) -> SparseEncoder:
         """Return the encoder called `name`; the first call may wait for its files.
 
