@@ -29,6 +29,8 @@ PICTURES = "img,picture"
 """On shops and news pages their alternative texts say what people see; in documentation they say what a figure shows."""
 FAR_MORE = 2.75
 """A structure that holds so many times the words of the densest text is that of a list: a shop, an index, a set of cards."""
+STORY_WORDS = 200
+"""So much dense text is a story of its own, whatever else the page lists."""
 LITTLE_LESS = (0.8, 0.95)
 WORD = re.compile(r"\w+")
 UNSCRIPTED_SHARE = 3
@@ -160,9 +162,9 @@ def by_density(data: bytes, content_type: str, base: str, structured_words: int)
 
 
 def structure_wins(structured_words: int, dense_words: int) -> bool:
-    """Return whether the structure is to be trusted more: it found far more, or a little less (which is then chrome)."""
+    """Return whether the structure is to be trusted more: it found far more than a few lines, or a little less (the rest is then chrome)."""
     share = structured_words / max(1, dense_words)
-    return share > FAR_MORE or LITTLE_LESS[0] <= share < LITTLE_LESS[1]
+    return (share > FAR_MORE and dense_words < STORY_WORDS) or LITTLE_LESS[0] <= share < LITTLE_LESS[1]
 
 
 def words_in(text: str) -> int:
