@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
@@ -54,6 +54,9 @@ def options(parser: argparse.ArgumentParser) -> None:
         "--region", default="us-east-1", help="where the credentials are used; the bucket's own is looked up"
     )
     parser.add_argument("--prefix", action="append", default=[], help="only keys below it; may be repeated")
+    parser.add_argument(
+        "--queue-name", default="", help="a queue that several buckets share; default: one for this bucket"
+    )
     parser.add_argument("--profile", help="of the AWS configuration files")
     parser.add_argument("--endpoint-url", help="MinIO, Ceph and the like")
     parser.add_argument("--path-style", action="store_true")
@@ -70,7 +73,7 @@ async def found(args: argparse.Namespace) -> AsyncGenerator[tuple[Connections, E
     connections = Connections()
     try:
         asked = Endpoint(args.region, profile=args.profile, url=args.endpoint_url, path_style=args.path_style)
-        wanted = await discover(connections, asked, args.bucket, args.prefix)
+        wanted = replace(await discover(connections, asked, args.bucket, args.prefix), queue_name=args.queue_name)
         endpoint = Endpoint(wanted.region, profile=args.profile, url=args.endpoint_url, path_style=args.path_style)
         yield connections, endpoint, wanted
     finally:
@@ -79,7 +82,7 @@ async def found(args: argparse.Namespace) -> AsyncGenerator[tuple[Connections, E
 
 async def setup(args: argparse.Namespace) -> int:
     """Print what is needed, or make it; the IAM policy is always for an administrator to attach."""
-    from syncd.sources.s3.provision import apply, existing_notifications
+    from syncd.sources.s3.provision import apply, existing_notifications, existing_policy
     from syncd.sources.s3.setup import documents, iam_policy
 
     async with found(args) as (connections, endpoint, wanted):
@@ -92,7 +95,8 @@ async def setup(args: argparse.Namespace) -> int:
                 out.print_json(data=made["iam_policy"])
                 out.print(f'queue_url = "{made["queue_url"]}"', soft_wrap=True)
             return 0
-        needed = documents(wanted, await existing_notifications(connections, endpoint, wanted.bucket))
+        policy = await existing_policy(connections, endpoint, wanted.name)
+        needed = documents(wanted, await existing_notifications(connections, endpoint, wanted.bucket), policy)
     if args.json:
         print_json(needed)
         return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -44,7 +45,8 @@ async def apply(connections: Connections, endpoint: Endpoint, wanted: Wanted) ->
     """
     configuration = merged_notifications(await existing_notifications(connections, endpoint, wanted.bucket), wanted)
     await _ensure_queue(connections, endpoint, wanted.dead_letter_name, dead_letter_attributes(wanted))
-    queue_url = await _ensure_queue(connections, endpoint, wanted.name, queue_attributes(wanted))
+    attributes = queue_attributes(wanted, await existing_policy(connections, endpoint, wanted.name))
+    queue_url = await _ensure_queue(connections, endpoint, wanted.name, attributes)
     await connections.s3(endpoint).call(
         lambda client: client.put_bucket_notification_configuration(
             Bucket=wanted.bucket, NotificationConfiguration=configuration
@@ -52,6 +54,17 @@ async def apply(connections: Connections, endpoint: Endpoint, wanted: Wanted) ->
         f"s3://{wanted.bucket}/",
     )
     return queue_url
+
+
+async def existing_policy(connections: Connections, endpoint: Endpoint, name: str) -> Mapping[str, Any]:
+    """Return the policy of a queue, empty where there is none. Waits for SQS."""
+    url = await find_queue(connections, endpoint, name)
+    if url is None:
+        return {}
+    answer = await connections.sqs(endpoint).call(
+        lambda client: client.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"]), f"queue {name}"
+    )
+    return cast("Mapping[str, Any]", json.loads(answer.get("Attributes", {}).get("Policy") or "{}"))
 
 
 async def find_queue(connections: Connections, endpoint: Endpoint, name: str) -> str | None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from hashlib import sha256
+from typing import Any, cast
 
 from syncd.errors import ConflictError
 from syncd.sources.s3.rules import check_bucket, check_prefix
@@ -61,13 +62,16 @@ class Wanted:
         return f"arn:{self.partition}:s3:::{self.bucket}"
 
 
-def queue_policy(wanted: Wanted) -> dict[str, Any]:
-    """Return the policy that lets the bucket, and only it, send to the queue."""
+def queue_policy(wanted: Wanted, existing: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the policy that lets the bucket send to the queue, and whoever else the `existing` one lets, but nobody more."""
+    ours = f"SyncdEvents{sha256(wanted.bucket.encode()).hexdigest()[:12]}"
+    given = cast("list[Mapping[str, Any]]", (existing or {}).get("Statement", []))
     return {
         "Version": "2012-10-17",
         "Statement": [
+            *(statement for statement in given if statement.get("Sid") != ours),
             {
-                "Sid": "SyncdBucketEvents",
+                "Sid": ours,
                 "Effect": "Allow",
                 "Principal": {"Service": "s3.amazonaws.com"},
                 "Action": "sqs:SendMessage",
@@ -76,13 +80,13 @@ def queue_policy(wanted: Wanted) -> dict[str, Any]:
                     "ArnEquals": {"aws:SourceArn": wanted.bucket_arn},
                     "StringEquals": {"aws:SourceAccount": wanted.account_id},
                 },
-            }
+            },
         ],
     }
 
 
-def queue_attributes(wanted: Wanted) -> dict[str, str]:
-    """Return the attributes of the event queue."""
+def queue_attributes(wanted: Wanted, existing_policy: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """Return the attributes of the event queue, whose other buckets' statements are kept."""
     redrive = {"deadLetterTargetArn": wanted.queue_arn(wanted.dead_letter_name), "maxReceiveCount": MAX_RECEIVES}
     return {
         "MessageRetentionPeriod": str(RETENTION_S),
@@ -90,7 +94,7 @@ def queue_attributes(wanted: Wanted) -> dict[str, str]:
         "ReceiveMessageWaitTimeSeconds": "20",
         "MaximumMessageSize": str(MAX_MESSAGE_BYTES),
         "RedrivePolicy": json.dumps(redrive),
-        "Policy": json.dumps(queue_policy(wanted)),
+        "Policy": json.dumps(queue_policy(wanted, existing_policy)),
     }
 
 
@@ -167,12 +171,14 @@ def iam_policy(wanted: Wanted) -> dict[str, Any]:
     }
 
 
-def documents(wanted: Wanted, existing: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def documents(
+    wanted: Wanted, existing: Mapping[str, Any] | None = None, existing_policy: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Return everything that `provision.apply` would set, by name, and the IAM policy that an administrator attaches."""
     return {
-        "queue": {"QueueName": wanted.name, "Attributes": queue_attributes(wanted)},
+        "queue": {"QueueName": wanted.name, "Attributes": queue_attributes(wanted, existing_policy)},
         "dead_letter_queue": {"QueueName": wanted.dead_letter_name, "Attributes": dead_letter_attributes(wanted)},
-        "queue_policy": queue_policy(wanted),
+        "queue_policy": queue_policy(wanted, existing_policy),
         "notification_configuration": merged_notifications(existing or {}, wanted),
         "iam_policy": iam_policy(wanted),
     }

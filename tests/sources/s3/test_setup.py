@@ -1,6 +1,7 @@
 """What auto-sync needs: the documents, doing it, and noticing what is missing."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from syncd.errors import ConflictError, PermanentError
 from syncd.sources.s3.client import Connections
 from syncd.sources.s3.doctor import doctor
-from syncd.sources.s3.provision import apply, discover, existing_notifications, find_queue
+from syncd.sources.s3.provision import apply, discover, existing_notifications, existing_policy, find_queue
 from syncd.sources.s3.settings import AutoSync
 from syncd.sources.s3.setup import Wanted, documents, iam_policy, merged_notifications, queue_policy
 from tests.aws_servers import Aws
@@ -83,6 +84,30 @@ async def test_set_up_the_bucket_keeps_the_collection_true(aws: Aws, tmp_path):
         async with working(daemon, p) as work:
             await work.until_quiet()
         assert texts(daemon.index["docs"]) == {"a.txt": b"alpha"}
+        await connections.close()
+
+
+async def test_one_queue_may_serve_several_buckets(aws: Aws, tmp_path):
+    connections = Connections(FAST)
+    async with place(aws) as one, place(aws) as other, daemon_on(tmp_path) as daemon:
+        for p in (one, other):
+            wanted = replace(
+                await discover(connections, aws.endpoint(), p.bucket), queue_name=f"shared-{one.bucket[:20]}"
+            )
+            p.queue_url = await apply(connections, aws.endpoint(), wanted)
+            await daemon.add(p.settings(auto_sync=AutoSync.DIRECT, collection=p.bucket))
+            await p.put("a.txt", p.bucket)
+        policy = await existing_policy(connections, aws.endpoint(), wanted.name)
+        sources = [statement["Condition"]["ArnEquals"]["aws:SourceArn"] for statement in policy["Statement"]]
+        assert sources == [f"arn:aws:s3:::{p.bucket}" for p in (one, other)]
+        async with working(daemon, one) as work:
+            await work.until_quiet()
+        for p in (one, other):
+            assert texts(daemon.index[p.bucket]) == {"a.txt": p.bucket.encode()}
+            findings = await doctor(
+                connections, p.settings(auto_sync=AutoSync.DIRECT), replace(wanted, bucket=p.bucket)
+            )
+            assert {finding.state for finding in findings} == {"ok"}, findings
         await connections.close()
 
 
