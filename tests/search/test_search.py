@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from syncd.errors import NotFoundError, PermanentError, RetryableError
-from syncd.model import Embedding, Target
+from syncd.model import Embedding, EmbeddingTask, Target
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.pipeline.sparse.filler import SparseFiller
 from syncd.search import Fusion, Query, Search
@@ -228,6 +228,25 @@ async def test_a_search_by_meaning_never_waits_for_a_sparse_model_nor_fails_for_
     assert await search.search(Query(target, "lamp", "dense"))
     with pytest.raises(RetryableError):
         await search.search(Query(target, "lamp", "hybrid"))
+
+
+async def test_queries_are_embedded_as_queries_with_the_collections_own_task(parts, target):
+    asked = []
+
+    class Listening:
+        async def embed(self, texts, role, task):
+            asked.append((list(texts), role, task))
+            return await parts.embedder.embed(texts, role, task)
+
+    async def embedder(name):
+        asked.append(name)
+        return Listening()
+
+    task = EmbeddingTask("docs", query_prompt="Find the page")
+    await parts.store.documents.collection(target, Embedding("a-model", task))
+    vectors = await Search(parts.store, parts.chroma, embedder, SparseModels()).embed(target, ["one", "two"])
+    assert vectors.shape == (2, 8)
+    assert asked == ["a-model", (["one", "two"], "query", task)]
 
 
 async def test_unknown_collections_models_and_filters_are_refused(parts, folder, target, searching):
