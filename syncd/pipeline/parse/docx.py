@@ -60,7 +60,7 @@ class _Walker:
             self._out.block(block)
             for data in self._pictures.taken():
                 self._out.picture(data)
-            if self._out.size_bytes > _PART_BYTES:
+            if self._out.size_bytes > _PART_BYTES or self._pictures.tiring():
                 yield self._out.take()
         # a note may hold notes, which are added while these are written
         for label, text in self._notes:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator
+from functools import partial
 from urllib.parse import unquote
 from xml.etree.ElementTree import Element
 
 from syncd.errors import PermanentError
 from syncd.pipeline.parse.archive import Package, open_package
-from syncd.pipeline.parse.html import decode, to_markdown
+from syncd.pipeline.parse.html import decode, to_markdown, with_pictures
+from syncd.pipeline.parse.image import Pictures
 from syncd.pipeline.parse.task import Markdown, Piece, Task
 
 _ENCRYPTION = "META-INF/encryption.xml"
@@ -27,7 +29,7 @@ def read(task: Task) -> Iterator[Piece]:
             raise PermanentError(f"{task.name} is damaged: it has no table of its chapters")
         folder = posixpath.dirname(start)
         hrefs = {node.get("id"): node.get("href", "") for node in _all(book, "item")}
-        out = Markdown(task.limits)
+        out, pictures = Markdown(task.limits), Pictures(task)
         number = 0
         for reference in _all(book, "itemref"):
             member = posixpath.normpath(posixpath.join(folder, unquote(hrefs.get(reference.get("idref"), ""))))
@@ -36,8 +38,13 @@ def read(task: Task) -> Iterator[Piece]:
                 continue
             number += 1
             out.page(number)
-            out.block(to_markdown(decode(data), f"{task.name} ({member})", task.limits))
+            markdown = to_markdown(decode(data), f"{task.name} ({member})", task.limits)
+            yield from with_pictures(markdown, out, pictures, partial(_picture, package, posixpath.dirname(member)))
             yield out.take()
+
+
+def _picture(package: Package, folder: str, address: str) -> bytes | None:
+    return package.read(posixpath.normpath(posixpath.join(folder, unquote(address.partition("#")[0]))))
 
 
 def _all(root: Element | None, name: str) -> Iterator[Element]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from base64 import b64decode
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
+from urllib.parse import unquote
 
 from html_to_markdown import ConversionOptions, convert
 
 from syncd.errors import PermanentError
+from syncd.pipeline.parse.image import Pictures
 from syncd.pipeline.parse.task import DocumentLimits, Markdown, Piece, Task
 
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}charset\s*=\s*["']?\s*([\w.:-]{2,40})""", re.I)
@@ -18,15 +21,53 @@ _TAG = re.compile(
 )
 _SPAN = re.compile(r"""\b(col|row)span\s*=\s*["']?\s*(\d{4,})""", re.I)
 _OPTIONS = ConversionOptions(extract_metadata=False, escape_misc=False, compact_tables=True)
-_DATA_URL = re.compile(r"!\[([^\]]*)\]\(data:[^)]*\)")
+_PICTURE = re.compile(r"!\[([^\]]{0,1000})\]\(<?([^()\s>]*)>?(?:\s[^)]{0,300})?\)")  # linear on any text
 
 
 def read(task: Task) -> Iterator[Piece]:
-    """Yield the page as one part. Raises PermanentError when nested too deeply or when nothing comes out."""
+    """Yield the page. Raises PermanentError when nested too deeply or when nothing comes out."""
     markdown = to_markdown(decode(task.path.read_bytes()), task.name, task.limits)
     out = Markdown(task.limits)
-    out.block(markdown)
+    yield from with_pictures(markdown, out, Pictures(task), _inline_picture)
     yield out.take()
+
+
+def with_pictures(
+    markdown: str, out: Markdown, pictures: Pictures, load: Callable[[str], bytes | None]
+) -> Iterator[Piece]:
+    """Add `markdown` to `out`, pictures replaced by their words; yield parts only where many pictures were looked at.
+
+    `load` returns a picture by its address, None when it is not in the document: then its alt text and address stay.
+    """
+
+    def words(found: re.Match[str]) -> str:
+        data = load(found[2])
+        if data is not None:
+            return pictures.words(data, found[1])
+        return f"![{found[1]}]()" if found[2].startswith("data:") else found[0]
+
+    at = 0
+    while (found := _PICTURE.search(markdown, at)) is not None:
+        end = markdown.find("\n\n", found.end())
+        end = len(markdown) if end < 0 else end
+        out.block(_PICTURE.sub(words, markdown[at:end]))
+        for taken in pictures.taken():
+            out.picture(taken)
+        if pictures.tiring():
+            yield out.take()
+        at = end
+    out.block(markdown[at:])
+
+
+def _inline_picture(address: str) -> bytes | None:
+    """Return a picture that stands in the page itself."""
+    head, _, data = address.partition(",")
+    if not head.startswith("data:image/") or not head.endswith(";base64"):
+        return None
+    try:
+        return b64decode(unquote(data))
+    except ValueError:
+        return None
 
 
 def decode(data: bytes) -> str:
@@ -53,7 +94,6 @@ def to_markdown(page: str, name: str, limits: DocumentLimits) -> str:
         text = convert(page, _OPTIONS).content or ""
     except (RuntimeError, ValueError) as error:
         raise PermanentError(f"{name} cannot be read as HTML: {error}") from error
-    text = _DATA_URL.sub(r"![\1]()", text)
     return text if text.strip() else _bare_text(page)
 
 

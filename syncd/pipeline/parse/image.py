@@ -15,6 +15,7 @@ from syncd.pipeline.parse import gfm, ocr
 from syncd.pipeline.parse.task import Markdown, Piece, Task
 
 _MAX_PICTURES = 500
+_PICTURES_PER_PART = 8
 _MAX_DESCRIBED_SIDE = 1024
 _GENERIC_ALT = ("image", "picture", "grafik", "bild", "photo", "logo", "graphic")
 _FILE_NAME = re.compile(r"\.(png|jpe?g|gif|bmp|tiff?|webp|[ew]mf|svg)\s*$", re.I)
@@ -56,12 +57,27 @@ class Pictures:
         self._task = task
         self._seen: dict[bytes, str] = {}
         self._taken: list[bytes] = []
+        self._looked = 0
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody looks at pictures at all."""
+        return self._task.ocr.enabled or self._task.pictures
+
+    def tiring(self) -> bool:
+        """Return whether several pictures were read since this was last true: time to hand over what there is, since the
+        time limit counts from one part to the next.
+        """
+        if self._looked < _PICTURES_PER_PART:
+            return False
+        self._looked = 0
+        return True
 
     def words(self, data: bytes | None, alt: str) -> str:
         """Return Markdown for a picture: alt text and what OCR reads in it; '' when it says nothing."""
         generic = alt.strip().lower().rstrip("0123456789 .") in _GENERIC_ALT or _FILE_NAME.search(alt)
         alt = "" if generic else alt
-        read_text = self._read(data) if data else ""
+        read_text = self._read(data) if data and self.wanted else ""
         if read_text and alt:
             return gfm.picture(f"{alt}. Text in the picture: {read_text}")
         return gfm.picture(alt or (f"Text in the picture: {read_text}" if read_text else ""))
@@ -75,6 +91,7 @@ class Pictures:
         digest = hashlib.sha256(data).digest()
         if digest not in self._seen and len(self._seen) < _MAX_PICTURES:
             self._seen[digest] = self._look(data)
+            self._looked += 1
         return self._seen.get(digest, "")
 
     def _look(self, data: bytes) -> str:

@@ -10,10 +10,14 @@ from typing import Any
 
 from syncd.errors import PermanentError
 from syncd.pipeline.parse import ocr
+from syncd.pipeline.parse.html import with_pictures
+from syncd.pipeline.parse.image import Pictures
 from syncd.pipeline.parse.pdf_choice import GOOD_ENOUGH, agreement, better
+from syncd.pipeline.parse.pdf_pictures import pictures_on
 from syncd.pipeline.parse.task import PAGES_PER_PART, Markdown, Piece, Task
 
 _SCAN_PAGES_PER_PART = 10
+_PLACEHOLDER = re.compile(r"img_p\d+_(\d+)\.\w+")
 _pdfium: Any = import_module("pypdfium2")  # it carries no type information
 _FEW_CHARACTERS = 16
 _SECOND_READING_PAGES = 300
@@ -29,9 +33,9 @@ def read(task: Task) -> Iterator[Piece]:
         pages = len(document)
         if pages > task.limits.pages:
             raise PermanentError(f"{task.name} has {pages:,} pages, over the limit of {task.limits.pages:,}: split it")
-        out = Markdown(task.limits)
+        out, pictures = Markdown(task.limits), Pictures(task)
         for first in range(1, pages + 1, PAGES_PER_PART):
-            yield from _window(task, document, range(first, min(first + PAGES_PER_PART, pages + 1)), out)
+            yield from _window(task, document, range(first, min(first + PAGES_PER_PART, pages + 1)), out, pictures)
     finally:
         document.close()
 
@@ -45,7 +49,7 @@ def _open(task: Task) -> Any:
         raise PermanentError(f"{task.name} is a damaged PDF: it cannot be opened ({error})") from error
 
 
-def _window(task: Task, document: Any, numbers: range, out: Markdown) -> Iterator[Piece]:
+def _window(task: Task, document: Any, numbers: range, out: Markdown, pictures: Pictures) -> Iterator[Piece]:
     parsed = _parse(task, numbers)
     others: dict[int, str] | None = None
     scanned = 0
@@ -61,10 +65,32 @@ def _window(task: Task, document: Any, numbers: range, out: Markdown) -> Iterato
             scanned += 1
         if not seen and others is None and agreement(text, plain) < GOOD_ENOUGH:
             others = _second_reading(task, document, numbers)
-        out.blocks(seen or [_chosen(text, (others or {}).get(number, ""), plain)])
-        if scanned and scanned % _SCAN_PAGES_PER_PART == 0:
+        if seen:
+            out.blocks(seen)
+        else:
+            chosen = _chosen(text, (others or {}).get(number, ""), plain)
+            yield from _with_pictures(task, document, number, chosen, out, pictures)
+        if (seen and scanned % _SCAN_PAGES_PER_PART == 0) or pictures.tiring():
             yield out.take()
     yield out.take()
+
+
+def _with_pictures(
+    task: Task, document: Any, number: int, text: str, out: Markdown, pictures: Pictures
+) -> Iterator[Piece]:
+    """Add a page's text with the words of its pictures where liteparse names them, below the text where it does not."""
+    wanted = pictures.wanted
+    found = dict(pictures_on(document, number, task.ocr.min_side_pixels, task.limits.pixels)) if wanted else {}
+
+    def load(address: str) -> bytes | None:
+        name = _PLACEHOLDER.fullmatch(address)
+        return found.pop(int(name[1]), b"") if name else None
+
+    yield from with_pictures(text, out, pictures, load)
+    for data in found.values():
+        out.block(pictures.words(data, ""))
+        for taken in pictures.taken():
+            out.picture(taken)
 
 
 def _parse(task: Task, numbers: range) -> dict[int, Any]:

@@ -38,7 +38,7 @@ def read(task: Task) -> Iterator[Piece]:
                 out.block(block)
                 for data in pictures.taken():
                     out.picture(data)
-            if number % _SLIDES_PER_PART == 0:
+            if number % _SLIDES_PER_PART == 0 or pictures.tiring():
                 yield out.take()
         yield out.take()
 

@@ -1,4 +1,4 @@
-"""What stands on the sheets of an Excel workbook besides cells: charts and comments."""
+"""What stands on the sheets of an Excel workbook besides cells: charts, pictures and comments."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ from xml.etree.ElementTree import Element
 
 from syncd.pipeline.parse.archive import Package
 from syncd.pipeline.parse.charts import chart_table
+from syncd.pipeline.parse.image import Pictures
 
 _S = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
+_A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
+_XDR = "{http://schemas.openxmlformats.org/drawingml/2006/spreadsheetDrawing}"
 _T = "{http://schemas.microsoft.com/office/spreadsheetml/2018/threadedcomments}"
 
 
 class SheetParts:
     """The sheets of one workbook by name."""
 
-    def __init__(self, package: Package) -> None:
+    def __init__(self, package: Package, pictures: Pictures) -> None:
         self._package = package
+        self._pictures = pictures
         relations = package.relations("xl/workbook.xml")
         book = package.xml("xl/workbook.xml")
         sheets = book.iter(_S + "sheet") if book is not None else ()
@@ -26,12 +30,13 @@ class SheetParts:
         }
 
     def blocks(self, sheet: str) -> Iterator[str]:
-        """Yield the charts of a sheet as titles and tables, then its comments with their authors."""
+        """Yield the charts of a sheet as titles and tables, its pictures' words, then its comments with their authors."""
         member = self._members.get(sheet, "")
         relations = list(self._package.relations(member).values()) if member else []
         for kind, target in relations:
             if kind == "drawing":
                 yield from self._charts(target)
+                yield from self._words(target)
         targets = dict(relations)
         if threaded := targets.get("threadedComment"):
             yield from _threaded(self._package.xml(threaded))
@@ -42,6 +47,15 @@ class SheetParts:
         for kind, target in self._package.relations(drawing).values():
             if kind == "chart":
                 yield from chart_table(self._package.xml(target))
+
+    def _words(self, drawing: str) -> Iterator[str]:
+        """Yield the words of a sheet's pictures."""
+        relations, root = self._package.relations(drawing), self._package.xml(drawing)
+        for picture in root.iter(_XDR + "pic") if root is not None else ():
+            named, blip = picture.find(f"{_XDR}nvPicPr/{_XDR}cNvPr"), next(picture.iter(_A + "blip"), None)
+            target = relations.get(blip.get(_R + "embed", ""), ("", ""))[1] if blip is not None else ""
+            alt = named.get("descr", "") if named is not None else ""
+            yield self._pictures.words(self._package.read(target) if target else None, alt)
 
 
 def _comments(root: Element | None) -> Iterator[str]:

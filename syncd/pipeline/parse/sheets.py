@@ -12,6 +12,7 @@ import python_calamine as calamine
 from syncd.errors import PermanentError
 from syncd.pipeline.parse import gfm
 from syncd.pipeline.parse.archive import open_package
+from syncd.pipeline.parse.image import Pictures
 from syncd.pipeline.parse.sheet_parts import SheetParts
 from syncd.pipeline.parse.task import Markdown, Piece, Task
 
@@ -28,14 +29,14 @@ _ERRORS = (calamine.CalamineError, calamine.XmlError, calamine.ZipError, OSError
 def read(task: Task) -> Iterator[Piece]:
     """Yield the visible sheets in order. Raises PermanentError: damaged, encrypted, over its limits."""
     with ExitStack() as stack:
-        parts = None
+        parts, pictures = None, Pictures(task)
         if _is_archive(task):
             package = stack.enter_context(open_package(task.path, task.name, task.limits))
-            parts = SheetParts(package) if "xl/workbook.xml" in package.members else None
-        yield from _book(task, parts)
+            parts = SheetParts(package, pictures) if "xl/workbook.xml" in package.members else None
+        yield from _book(task, parts, pictures)
 
 
-def _book(task: Task, parts: SheetParts | None) -> Iterator[Piece]:
+def _book(task: Task, parts: SheetParts | None, pictures: Pictures) -> Iterator[Piece]:
     try:
         book = _calamine.load_workbook(str(task.path))
         sheets = [meta for meta in book.sheets_metadata if meta.visible == calamine.SheetVisibleEnum.Visible]
@@ -45,7 +46,10 @@ def _book(task: Task, parts: SheetParts | None) -> Iterator[Piece]:
             out.block(gfm.heading(2, meta.name))
             if meta.typ == calamine.SheetTypeEnum.WorkSheet:
                 yield from _sheet(book.get_sheet_by_name(meta.name), out)
-            out.blocks(parts.blocks(meta.name) if parts is not None else ())
+            for block in parts.blocks(meta.name) if parts is not None else ():
+                out.block(block)
+                for data in pictures.taken():
+                    out.picture(data)
             yield out.take(title=meta.name)
     except calamine.PasswordError as error:
         raise PermanentError(f"{task.name} is encrypted: save it without a password") from error

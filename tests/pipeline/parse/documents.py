@@ -112,6 +112,10 @@ def _slide(root: str, names: str, body: str) -> str:
 
 
 def xlsx(sheets: Mapping[str, Mapping[str, str | float]], merged: Sequence[str] = ()) -> bytes:
+    return archive(xlsx_members(sheets, merged))
+
+
+def xlsx_members(sheets: Mapping[str, Mapping[str, str | float]], merged: Sequence[str] = ()) -> dict[str, bytes | str]:
     names = f'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main" xmlns:r="{R}"'
     entries = "".join(f'<sheet name="{name}" sheetId="{at}" r:id="r{at}"/>' for at, name in enumerate(sheets, 1))
     spans = "".join(f'<mergeCell ref="{span}"/>' for span in merged)
@@ -132,7 +136,7 @@ def xlsx(sheets: Mapping[str, Mapping[str, str | float]], merged: Sequence[str] 
         members[f"xl/worksheets/sheet{at}.xml"] = (
             f"<worksheet {names}><sheetData>{data}</sheetData><mergeCells>{spans}</mergeCells></worksheet>"
         )
-    return archive(members)
+    return members
 
 
 def _cell(place: str, value: str | float) -> str:
@@ -169,7 +173,7 @@ _ODF_NAMES = 'xmlns:xlink="http://www.w3.org/1999/xlink" ' + " ".join(
 )  # fmt: skip
 
 
-def epub(chapters: Sequence[str], **parts: str) -> bytes:
+def epub(chapters: Sequence[str], **parts: str | bytes) -> bytes:
     items = "".join(f'<item id="c{at}" href="c{at}.xhtml"/>' for at in range(len(chapters)))
     spine = "".join(f'<itemref idref="c{at}"/>' for at in range(len(chapters)))
     return archive(
@@ -183,7 +187,13 @@ def epub(chapters: Sequence[str], **parts: str) -> bytes:
     )
 
 
-def pdf(pages: Sequence[str], trailer: str = "", content: bytes | None = None) -> bytes:
+def pdf(
+    pages: Sequence[str],
+    trailer: str = "",
+    content: bytes | None = None,
+    resources: str = "",
+    more: Sequence[bytes] = (),
+) -> bytes:
     """A PDF with one line of text a page, or `content` (already deflated) as what page 1 draws."""
     count = len(pages)
     kids = " ".join(f"{4 + 2 * at} 0 R" for at in range(count))
@@ -195,10 +205,11 @@ def pdf(pages: Sequence[str], trailer: str = "", content: bytes | None = None) -
     for at, text in enumerate(pages):
         objects.append(
             f"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents {5 + 2 * at} 0 R"
-            "/Resources<</Font<</F1 3 0 R>>>>>>".encode()
+            f"/Resources<</Font<</F1 3 0 R>>{resources}>>>>".encode()
         )
         drawn = zlib.compress(f"BT /F1 12 Tf 72 720 Td ({text}) Tj ET".encode()) if content is None else content
         objects.append(f"<</Length {len(drawn)}/Filter/FlateDecode>>stream\n".encode() + drawn + b"\nendstream")
+    objects += more
     out = bytearray(b"%PDF-1.4\n")
     offsets: list[int] = []
     for number, data in enumerate(objects, 1):
@@ -209,6 +220,16 @@ def pdf(pages: Sequence[str], trailer: str = "", content: bytes | None = None) -
     out += b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
     out += f"trailer<</Size {len(objects) + 1}/Root 1 0 R{trailer}>>\nstartxref\n{table}\n%%EOF".encode()
     return bytes(out)
+
+
+def pdf_with_picture(text: str, size: tuple[int, int]) -> bytes:
+    """A page with a line of text above a picture of `size` points, which is 200 x 150 pixels of noise."""
+    pixels = Image.effect_noise((200, 150), 50).convert("RGB").tobytes()
+    picture = zlib.compress(pixels)
+    name = "/Type/XObject/Subtype/Image/Width 200/Height 150/ColorSpace/DeviceRGB/BitsPerComponent 8/Filter/FlateDecode"
+    drawn = f"BT /F1 12 Tf 72 720 Td ({text}) Tj ET q {size[0]} 0 0 {size[1]} 0 0 cm /Im1 Do Q"
+    stream = b"<<" + name.encode() + b"/Length %d>>stream\n" % len(picture) + picture + b"\nendstream"
+    return pdf([text], content=zlib.compress(drawn.encode()), resources="/XObject<</Im1 6 0 R>>", more=[stream])
 
 
 def written(lines: Sequence[str], size: tuple[int, int] = (1000, 400)) -> Image.Image:

@@ -1,0 +1,94 @@
+"""Pictures in documents of every kind are described where they stand."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from syncd.pipeline.parse.html import with_pictures
+from syncd.pipeline.parse.image import Pictures
+from syncd.pipeline.parse.pool import ParserPool, ParserSettings
+from syncd.pipeline.parse.task import DocumentLimits, Format, Markdown, Ocr, Task
+from tests.pipeline.parse.documents import R, archive, encoded, epub, pdf_with_picture, relations, written, xlsx_members
+from tests.pipeline.parse.reading import on_pages, parts_of, text_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+PICTURE = encoded(written(["x"], (200, 150)))
+
+
+class _Eyes:
+    fingerprint = "eyes"
+
+    async def describe(self, picture: bytes) -> str:
+        assert picture.startswith(b"\xff\xd8")
+        return "SEEN"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def seeing() -> AsyncIterator[ParserPool]:
+    async with ParserPool(frozenset(), ParserSettings(workers=1, ocr=Ocr(enabled=False)), _Eyes()) as pool:
+        yield pool
+
+
+async def test_in_a_page_that_carries_them(seeing: ParserPool) -> None:
+    inline = f"data:image/png;base64,{b64encode(PICTURE).decode()}"
+    page = f'<p>before <img src="{inline}" alt="A cat"> on</p><p>after <img src="away.png" alt="Away"></p>'
+    text = await text_of(seeing, page.encode(), "a.html")
+    assert text == "before ![A cat]() on\n\nSEEN\n\nafter ![Away](away.png)\n\n"
+
+
+async def test_in_a_chapter(seeing: ParserPool) -> None:
+    data = epub(
+        ['<p>one <img src="../pics/a%20b.png" alt="A map"/></p><p>two</p>', "<p>three</p>"],
+        **{"pics__a b.png": PICTURE},
+    )
+    pages = on_pages(await parts_of(seeing, data, "a.epub"))
+    assert pages == {1: "one ![A map]()\n\nSEEN\n\ntwo\n\n", 2: "three\n\n"}
+
+
+async def test_on_a_sheet(seeing: ParserPool) -> None:
+    spaces = (
+        'xmlns:xdr="http://schemas.openxmlformats.org/drawingml/2006/spreadsheetDrawing" '
+        f'xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main" xmlns:r="{R}"'
+    )
+    named = '<xdr:nvPicPr><xdr:cNvPr id="2" name="P" descr="A stamp"/></xdr:nvPicPr>'
+    drawing = f'<xdr:wsDr {spaces}><xdr:pic>{named}<a:blip r:embed="p"/></xdr:pic></xdr:wsDr>'
+    members = {
+        **xlsx_members({"S": {"A1": "cell"}}),
+        "xl/worksheets/_rels/sheet1.xml.rels": relations({"d": ("drawing", "../drawings/d.xml")}),
+        "xl/drawings/d.xml": drawing,
+        "xl/drawings/_rels/d.xml.rels": relations({"p": ("image", "../media/p.png")}),
+        "xl/media/p.png": PICTURE,
+    }
+    text = await text_of(seeing, archive(members), "a.xlsx")
+    assert text == "## S\n\n| cell |\n| --- |\n\n![A stamp]()\n\nSEEN\n\n"
+
+
+async def test_on_a_pdf_page_with_text_but_not_its_background(seeing: ParserPool) -> None:
+    small, background = (100, 80), (595, 842)
+    assert (await text_of(seeing, pdf_with_picture("A caption for it", small), "a.pdf")).split() == [
+        *["A", "caption", "for", "it"],
+        "SEEN",
+    ]
+    assert "SEEN" not in await text_of(seeing, pdf_with_picture("A caption for it", background), "a.pdf")
+
+
+async def test_many_pictures_come_in_several_parts_since_each_takes_time(seeing: ParserPool) -> None:
+    pictures = [encoded(written([], (100 + at, 100))) for at in range(20)]
+    page = "".join(
+        f'<p>{at} <img src="data:image/png;base64,{b64encode(p).decode()}"></p>' for at, p in enumerate(pictures)
+    )
+    parts = await parts_of(seeing, page.encode(), "a.html")
+    assert len(parts) == 3
+    assert "".join(part.text for part in parts).count("SEEN") == 20
+
+
+@pytest.mark.parametrize("text", ["![" * 500, "![](" * 500, "![](a " * 500, "![](data:" * 500])
+async def test_what_only_looks_like_pictures_stays(text: str, tmp_path) -> None:
+    task = Task(tmp_path / "a", "a.html", Format.HTML, ocr=Ocr(enabled=False))
+    out = Markdown(DocumentLimits())
+    assert list(with_pictures(text, out, Pictures(task), lambda _: None)) == []
+    assert out.take().part.text.strip() == text.strip()
