@@ -8,7 +8,7 @@ per second of wall time and of CPU time of the process that computes (what a bus
 ratio of the latter to stock, and the smallest cosine to stock's vectors; then the bars. `make_qwen3_shape` makes a file of
 the default model's shape.
 
-    stock          the bindings' own high-level call, one text at a time, with their defaults
+    stock          the bindings' own high-level call, one text at a time, with their defaults (OpenMP's waiting included)
     bare llama     a loop over llama.cpp's C API in this process, in syncd's best variant: no queue, no pipe, no second process
     bare torch32   Hugging Face's Qwen3 (where transformers is installed) on the file's weights, in float32; torch16: bfloat16
     llama, torch   syncd's engines
@@ -16,6 +16,7 @@ the default model's shape.
 
 import argparse
 import asyncio
+import multiprocessing
 import os
 import sys
 import time
@@ -50,20 +51,34 @@ class Figures:
 
 
 class Stock:
-    """The bindings' own high-level call, one text at a time, with their defaults."""
+    """The bindings' own high-level call, one text at a time, with their defaults and in a process that has everybody's."""
 
     def __init__(self, path, pooling, max_tokens):
-        kinds = {"last": llama_cpp.LLAMA_POOLING_TYPE_LAST, "mean": llama_cpp.LLAMA_POOLING_TYPE_MEAN}
-        self._llama = llama_cpp.Llama(
-            str(path), embedding=True, n_ctx=max_tokens, n_batch=max_tokens, n_ubatch=max_tokens,
-            pooling_type=kinds[pooling], verbose=False,
-        )  # fmt: skip
+        spawn = multiprocessing.get_context("spawn")
+        self._pipe, other = spawn.Pipe()
+        self._process = spawn.Process(target=serve_stock, args=(other, str(path), pooling, max_tokens), daemon=True)
+        policy = os.environ.pop("OMP_WAIT_POLICY")
+        self._process.start()
+        os.environ["OMP_WAIT_POLICY"] = policy
 
     async def embed(self, texts):
-        return normalised(np.array([self._llama.embed(text) for text in texts], dtype=np.float32))
+        self._pipe.send(texts)
+        return self._pipe.recv()
 
     def cpu_s(self):
-        return time.process_time()
+        used = psutil.Process(self._process.pid).cpu_times()
+        return used.user + used.system
+
+
+def serve_stock(pipe, path, pooling, max_tokens):
+    kinds = {"last": llama_cpp.LLAMA_POOLING_TYPE_LAST, "mean": llama_cpp.LLAMA_POOLING_TYPE_MEAN}
+    quieten()
+    llama = llama_cpp.Llama(
+        path, embedding=True, n_ctx=max_tokens, n_batch=max_tokens, n_ubatch=max_tokens, pooling_type=kinds[pooling],
+        verbose=False,
+    )  # fmt: skip
+    while texts := pipe.recv():
+        pipe.send(normalised(np.array([llama.embed(text) for text in texts], dtype=np.float32)))
 
 
 class Bare:

@@ -34,7 +34,7 @@ _BUFFERS_COSINE = 0.99
 """Repacked against plain kernels: they round differently (Q8_0: cosine 0.9995), garbage is far below."""
 _TORCH_COSINE = 0.995
 """PyTorch against llama.cpp on one file: bfloat16 rounds weights, Q8_0 kernels round activations."""
-_WORTH_IT = 1.2
+_WORTH_IT = 1.1
 """How much faster PyTorch must be per CPU second: it takes more memory, and the measurement is one text on a busy core."""
 _RESULTS = "probe.json"
 log = structlog.get_logger()

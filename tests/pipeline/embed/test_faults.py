@@ -101,7 +101,7 @@ def faulty_texts(number, kind):
     return [f"text {number} first", f"text {number} {word}second", f"text {number} third"]
 
 
-@pytest.mark.parametrize("faults", [6, pytest.param(50, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("faults", [3, pytest.param(50, marks=pytest.mark.soak)])
 async def test_nothing_is_lost_and_poison_is_isolated_however_the_process_ends(minilm_folder, minilm, faults):
     """Aborted by an assertion, hung and killed from outside, in turn, each in the middle of a batch of three."""
     options = EngineOptions(worker=FAULTY, limits=TimeLimits(call_s=2, token_s=0))
