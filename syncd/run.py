@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import cast
+from typing import Protocol, cast, runtime_checkable
 
 import structlog
 
@@ -50,6 +50,17 @@ class RunPace:
 
     tokens_per_s: float
     eta_s: float | None
+    source: Mapping[str, float] | None = None
+    """What the source itself counts, where it does (a crawl: pages found, fetched, queued, …)."""
+
+
+@runtime_checkable
+class Reporting(Protocol):
+    """A source that counts more than the documents it yields."""
+
+    def report(self) -> Mapping[str, float]:
+        """Return the counts of the run under way, for people."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +118,12 @@ class SourceRun:
         self._expected = 0
         self._stopping = False
         self._rechecking: Rechecking | None = None
+        self._reporting: Reporting | None = None
 
     async def execute(self, source: Source) -> None:
         """Run to the end. Raises RetryableError (start again from the cursor) or PermanentError (the run has failed)."""
         self._rechecking = source if isinstance(source, Rechecking) else None
+        self._reporting = source if isinstance(source, Reporting) else None
         if confirmed := self._invocation.request.get("confirm_deletes"):
             return await self._delete_confirmed(confirmed)
         run = await self._describe()
@@ -143,7 +156,7 @@ class SourceRun:
         done = counts.indexed + counts.unchanged + counts.deleted + counts.skipped + counts.failed
         left = max(0, self._expected - done)
         eta_s = elapsed_s * left / done if self._expected and done else None
-        return RunPace(self.counts.tokens / elapsed_s, eta_s)
+        return RunPace(self.counts.tokens / elapsed_s, eta_s, self._reporting.report() if self._reporting else None)
 
     def stop_early(self) -> None:
         """Hand on nothing more; `execute` raises StoppedEarlyError once what is in hand is done."""

@@ -143,6 +143,8 @@ class Job(Model):
     counts: JobCounts
     eta_s: float | None = None
     tokens_per_s: float | None = None
+    source_progress: dict[str, float] | None = None
+    """While a site is crawled: pages found, fetched, unchanged, indexed, failed, in the queue, and pages_per_s."""
 
 
 class SourceListItem(Source):

@@ -32,6 +32,8 @@ class Pace:
 
     eta_s: float | None = None
     tokens_per_s: float | None = None
+    source: Mapping[str, float] | None = None
+    """What the source itself counts: of a crawl, pages found, fetched, unchanged, indexed, failed, in the queue, a second."""
 
 
 @dataclass(frozen=True, slots=True)

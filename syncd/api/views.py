@@ -74,6 +74,7 @@ def job_view(invocation: Invocation, source: SourceRecord | None, pace: Pace | N
         "counts": asdict(invocation.counts),
         "eta_s": seconds(pace.eta_s),
         "tokens_per_s": seconds(pace.tokens_per_s),
+        "source_progress": pace.source,
     }
 
 

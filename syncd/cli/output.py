@@ -83,6 +83,17 @@ async def follow(client: Client, invocation_id: str, quiet: bool = False) -> Map
             await anyio.sleep(POLL_S)
 
 
+def crawled(invocation: Mapping[str, Any]) -> str:
+    """Return how far the crawl of a site is, '' for other sources."""
+    pages: Mapping[str, float] = invocation.get("source_progress") or {}
+    if not pages:
+        return ""
+    return (
+        f"; {pages['fetched']:.0f} of {pages['found']:.0f} pages ({pages['unchanged']:.0f} unchanged, "
+        f"{pages['failed']:.0f} failed), {pages['pages_per_s']:.1f}/s"
+    )
+
+
 def show(bar: Progress, task: Any, invocation: Mapping[str, Any]) -> None:
     """Bring a progress bar up to date."""
     counts: Mapping[str, int] = invocation.get("counts") or {}
@@ -97,7 +108,7 @@ def show(bar: Progress, task: Any, invocation: Mapping[str, Any]) -> None:
         description=state_of(invocation),
         completed=done,
         total=total,
-        documents=f"{done} documents, {counts.get('chunks_written', 0)} chunks",
+        documents=f"{done} documents, {counts.get('chunks_written', 0)} chunks{crawled(invocation)}",
         speed=f"{speed:,.0f} tokens/s" if speed else "",
         left=f"{eta_s:,.0f} s left" if eta_s is not None and not over else "",
     )

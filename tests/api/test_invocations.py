@@ -168,13 +168,14 @@ async def test_every_state_has_its_documented_form(api):
 
 
 async def test_a_running_invocation_shows_its_pace_and_why_it_waits(api_with):
-    async with api_with(progress=lambda _: Pace(eta_s=12.3456, tokens_per_s=float("inf"))) as api:
+    pages = {"found": 9.0, "pages_per_s": 2.5}
+    async with api_with(progress=lambda _: Pace(12.3456, float("inf"), pages)) as api:
         invocation_id = await api.make_invocation()
         await api.store.invocations.start(invocation_id)
         await api.store.invocations.postpone(invocation_id, 60, "Chroma is away", Counts(found=2))
         _, shown = await api.get(f"/api/v1/invocations/{invocation_id}")
     assert (shown["status"], shown["note"], shown["counts"]["found"]) == ("processing", "Chroma is away", 2)
-    assert (shown["eta_s"], shown["tokens_per_s"]) == (12.346, None)
+    assert (shown["eta_s"], shown["tokens_per_s"], shown["source_progress"]) == (12.346, None, pages)
 
 
 async def test_invocations_are_filtered_by_every_form_of_status(api):

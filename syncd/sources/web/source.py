@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import asdict
 from hashlib import sha256
@@ -64,6 +64,10 @@ class WebSource:
     def progress(self) -> Progress:
         """Return the counts of the crawl in progress, or of the last one."""
         return self._progress
+
+    def report(self) -> Mapping[str, float]:
+        """Return the same counts as plain numbers."""
+        return {name: round(value, 1) for name, value in asdict(self._progress).items()}
 
     async def changes(self, run: Run) -> AsyncGenerator[Document | Checkpoint]:
         """Yield every page of the site that is a document, unchanged ones too, and what is gone; then a Checkpoint.
