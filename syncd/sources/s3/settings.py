@@ -95,7 +95,7 @@ class PollerSettings:
     """How long a message stays hidden after each heartbeat; a killed daemon's messages come back after this."""
     messages_in_hand: int = 100
     """Messages taken and not yet deleted. When they are so many, no more are received: that is the backpressure."""
-    hand_over_s: float = 1800.0
+    hand_over_s: float = 300.0
     """A message whose work is durable but takes longer than this is deleted: the journal carries it alone."""
     max_receives: int = 5
     """On a queue without a dead-letter queue, a poison message is deleted after so many deliveries."""

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
 
-from syncd.errors import PermanentError
+from syncd.errors import PermanentError, RetryableError
 from syncd.model import Checkpoint, Document, Origin, Run, chunk_prefix
 from syncd.rules import check_custom_id, check_metadata, check_object_key
 from syncd.runtime.keylocks import KeyLocks
@@ -134,8 +134,9 @@ class S3Source:
         if self.is_metadata_file(key):
             try:
                 return await self._look_at_file(key)
-            except PermanentError:
-                # A run over the file itself fails with the reason, where people look for reasons.
+            except (PermanentError, RetryableError):
+                # A run over the file itself fails with the reason, where people look for reasons, or waits for better times
+                # without holding up the queue.
                 return [await self.labelling.ask(key, self.settings.collection)]
         where = placements(await self.labels.of(self.id, key), self.settings)
         return [await self.labelling.ask(key, collection) for collection in sorted(where)]

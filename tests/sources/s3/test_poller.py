@@ -8,6 +8,7 @@ import anyio
 import pytest
 from aiohttp import web
 
+from syncd.errors import RetryableError
 from syncd.sources.s3.settings import AutoSync
 from tests.aws_servers import Aws, FaultyProxy
 from tests.sources.s3.syncing import FAST, Place, daemon_on, place, poller_of, texts, working
@@ -176,8 +177,34 @@ async def test_trouble_that_passes_makes_no_dead_letter_however_long_it_takes(mi
         await send(p, of_bucket(p.bucket, "x.meta.json"))
         await work.until_quiet()
         assert daemon.index["docs"]["a.txt"].prefix == "doc-1"
-        assert (work.poller.stats.received, work.poller.stats.postponed) == (1, 4)
+        assert work.poller.stats.received == 1
         assert (await dead.waiting(), await daemon.dead_letters.list()) == (0, [])
+
+
+async def test_a_message_stays_in_hand_while_its_sources_cannot_be_opened(ministack: Aws, tmp_path: Path):
+    async with (
+        place(ministack, queue={}) as dead,
+        place(ministack, queue=redriving(dead)) as p,
+        daemon_on(tmp_path) as daemon,
+    ):
+        await daemon.add(p.settings(auto_sync=AutoSync.DIRECT))
+        await p.put("a.txt", "alpha")
+        await send(p, of_bucket(p.bucket, "a.txt"))
+        opened, left = daemon.all_sources, 5
+
+        async def at_last() -> Any:
+            nonlocal left
+            left -= 1
+            if left:
+                raise RetryableError("not yet")
+            return await opened()
+
+        daemon.all_sources = at_last
+        async with working(daemon, p) as work:
+            await work.until_quiet()
+        assert texts(daemon.index["docs"]) == {"a.txt": b"alpha"}
+        assert (work.poller.stats.received, work.poller.stats.postponed) == (1, 4)
+        assert await dead.waiting() == 0
 
 
 async def test_without_a_dead_letter_queue_poison_is_deleted_at_last(ministack: Aws, tmp_path: Path):
