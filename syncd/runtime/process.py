@@ -89,20 +89,24 @@ class Child:
         `framed`: stdin and stdout are pipes for frames; otherwise stdin is /dev/null. Call it from the main
         thread: the kernel ties the child to the thread that starts it.
         """
+        process: asyncio.subprocess.Process | None = None
         try:
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=asyncio.subprocess.PIPE if framed else asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                env=environment() if env is None else dict(env),
-                cwd=cwd,
-                limit=_LINE_LIMIT_BYTES,
-                process_group=0,
-                pass_fds=tuple(pass_fds),
-            )
+            # Shielded: asyncio kills what is cancelled while it starts, and that hard; the caller's `end` does it better.
+            with anyio.CancelScope(shield=True):
+                process = await asyncio.create_subprocess_exec(
+                    *command,
+                    stdin=asyncio.subprocess.PIPE if framed else asyncio.subprocess.DEVNULL,
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=asyncio.subprocess.PIPE,
+                    env=environment() if env is None else dict(env),
+                    cwd=cwd,
+                    limit=_LINE_LIMIT_BYTES,
+                    process_group=0,
+                    pass_fds=tuple(pass_fds),
+                )
         except OSError as error:
             raise ChildDiedError(f"{name} could not be started: {error}") from error
+        assert process is not None
         log.info("process.started", process=name, pid=process.pid)
         return cls(name, process, on_line)
 

@@ -162,18 +162,23 @@ class Git:
         reach: Reach = LOCAL,
     ) -> Process:
         """Start a command in a process group of its own; the caller ends it with `end`."""
+        process: Process | None = None
         try:
-            return await anyio.open_process(
-                ["git", f"--git-dir={self.folder}", *arguments],
-                stdin=stdin,
-                stdout=stdout,
-                stderr=stderr,
-                env=self._environment(reach),
-                start_new_session=True,
-                pass_fds=reach.keep_open,
-            )
+            # Shielded: asyncio kills what is cancelled while it starts, but not what that has started meanwhile.
+            with anyio.CancelScope(shield=True):
+                process = await anyio.open_process(
+                    ["git", f"--git-dir={self.folder}", *arguments],
+                    stdin=stdin,
+                    stdout=stdout,
+                    stderr=stderr,
+                    env=self._environment(reach),
+                    start_new_session=True,
+                    pass_fds=reach.keep_open,
+                )
         except FileNotFoundError as error:
             raise PermanentError("the git program is not installed: apt install git") from error
+        assert process is not None
+        return process
 
     def _environment(self, reach: Reach) -> dict[str, str]:
         """Return everything the program knows of the world."""

@@ -45,6 +45,13 @@ def descendants() -> list[psutil.Process]:
     return psutil.Process().children(recursive=True)
 
 
+def is_running(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 async def test_the_token_is_in_no_argument_and_in_no_file(git_server: GitServer, tmp_path: Path) -> None:
     git_server.create("owner/name", {"a": "a"})
     source = private_source(git_server, tmp_path / "git")
@@ -135,27 +142,24 @@ async def test_whatever_comes_from_outside_stands_after_the_end_of_options(
 async def test_a_program_that_will_not_end_is_killed_with_all_it_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put_in_front_of_git(tmp_path, monkeypatch, f"trap '' TERM; sleep 1000 & touch {tmp_path}/started; wait")
+    pids = tmp_path / "pids"
+    put_in_front_of_git(tmp_path, monkeypatch, f"trap '' TERM; sleep 1000 & echo $$ $! > {pids}; wait")
     monkeypatch.setattr("syncd.sources.github.git.KILL_GRACE_S", 0.01)
     (tmp_path / "copy").mkdir()
-    before = {process.pid for process in descendants()}
-    started: list[psutil.Process] = []
 
-    async def watch_start() -> None:
-        while not (tmp_path / "started").exists():
+    async def cancel_once_started() -> None:
+        while not (pids.exists() and pids.read_text().endswith("\n")):
             await anyio.lowlevel.checkpoint()
-        # The shell may not have collected `touch` yet.
-        left = [process for process in descendants() if process.pid not in before and process.name() != "touch"]
-        started.extend(left)
         tasks.cancel_scope.cancel()
 
     with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(watch_start)
+            tasks.start_soon(cancel_once_started)
             await Git(tmp_path / "copy", Remote("owner/name")).call("version")
-    assert len(started) == 2
-    _, alive = psutil.wait_procs(started, timeout=30)
-    assert alive == []
+    shell, sleep = map(int, pids.read_text().split())
+    with anyio.fail_after(30):
+        while is_running(shell) or is_running(sleep):
+            await anyio.lowlevel.checkpoint()
 
 
 async def test_nothing_that_looks_like_a_hook_or_a_configuration_acts(git_server: GitServer, tmp_path: Path) -> None:
