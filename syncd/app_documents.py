@@ -61,12 +61,11 @@ def parser_settings(given: DocumentsSection) -> ParserSettings:
 def docling_settings(given: DocumentsSection, settings: ParserSettings) -> ParserSettings:
     """Return how docling works: one document at a time, since its models are in each process."""
     own = given.docling
-    models = own.models_dir.expanduser().absolute() if own.models_dir else None
     return replace(
         settings,
         workers=1,
         converter=DOCLING,
-        models=models,
+        models=own.models_dir.expanduser().absolute(),
         memory_bytes=own.memory_bytes,
         step_limit_s=own.step_limit_s,
         recycle_over_bytes=own.memory_bytes * 3 // 4,

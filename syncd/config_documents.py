@@ -63,8 +63,8 @@ class VisionTable(Table):
 class DoclingTable(Table):
     """`[documents.docling]`: for sources with `converter = "docling"`."""
 
-    models_dir: Path | None = None
-    """Where `docling-tools models download` has put the models; its own cache when left out."""
+    models_dir: Path = Path("~/.cache/docling/models")
+    """Where `docling-tools models download` has put the models."""
     memory_bytes: Annotated[int, Field(ge=1 << 30)] = 8 << 30
     step_limit_s: Annotated[float, Field(gt=0)] = 600.0
 

@@ -145,8 +145,8 @@ def _cell(place: str, value: str | float) -> str:
     return f'<c r="{place}"><v>{value}</v></c>'
 
 
-def odf(kind: str, body: str, styles: str = "") -> bytes:
-    content = f"<office:document-content {_ODF_NAMES}>{_odf_body(kind, body, styles)}</office:document-content>"
+def odf(kind: str, body: str, styles: str = "", prolog: str = "") -> bytes:
+    content = f"{prolog}<office:document-content {_ODF_NAMES}>{_odf_body(kind, body, styles)}</office:document-content>"
     mime = f"application/vnd.oasis.opendocument.{kind}"
     entry = f'<manifest:file-entry manifest:full-path="/" manifest:media-type="{mime}"/>'
     manifest = f'<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0">{entry}</manifest:manifest>'
@@ -173,7 +173,7 @@ _ODF_NAMES = 'xmlns:xlink="http://www.w3.org/1999/xlink" ' + " ".join(
 )  # fmt: skip
 
 
-def epub(chapters: Sequence[str], **parts: str | bytes) -> bytes:
+def epub(chapters: Sequence[str], prolog: str = "", **parts: str | bytes) -> bytes:
     items = "".join(f'<item id="c{at}" href="c{at}.xhtml"/>' for at in range(len(chapters)))
     spine = "".join(f'<itemref idref="c{at}"/>' for at in range(len(chapters)))
     return archive(
@@ -181,7 +181,7 @@ def epub(chapters: Sequence[str], **parts: str | bytes) -> bytes:
             "mimetype": "application/epub+zip",
             "META-INF/container.xml": '<container><rootfile full-path="OPS/book.opf"/></container>',
             "OPS/book.opf": f"<package><manifest>{items}</manifest><spine>{spine}</spine></package>",
-            **{f"OPS/c{at}.xhtml": f"<html><body>{body}</body></html>" for at, body in enumerate(chapters)},
+            **{f"OPS/c{at}.xhtml": f"{prolog}<html><body>{body}</body></html>" for at, body in enumerate(chapters)},
             **{name.replace("__", "/"): data for name, data in parts.items()},
         }
     )

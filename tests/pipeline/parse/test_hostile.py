@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
@@ -16,7 +17,20 @@ from syncd.errors import PermanentError
 from syncd.pipeline.parse.formats import SUFFIXES
 from syncd.pipeline.parse.pool import ParserPool, ParserSettings
 from syncd.pipeline.parse.task import Ocr
-from tests.pipeline.parse.documents import archive, docx, encoded, odf, paragraph, pdf, pptx, shape, written, xlsx
+from tests.pipeline.parse.documents import (
+    archive,
+    docx,
+    encoded,
+    epub,
+    odf,
+    paragraph,
+    pdf,
+    pptx,
+    shape,
+    written,
+    xlsx,
+    xlsx_members,
+)
 from tests.pipeline.parse.reading import text_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -89,6 +103,25 @@ async def test_entities_are_neither_fetched_nor_multiplied(strict: ParserPool) -
     for prolog, entity in ((outside, "&e;"), (laughs + "]>", "&m;")):
         members = {"word/document.xml": f"{prolog}<w>{entity}</w>", "_rels/.rels": "<r/>"}
         await _fails(strict, archive(members), "a.docx", "not well-formed")
+
+
+async def test_no_format_fetches_what_an_entity_names(strict: ParserPool, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("SECRET")
+    entity = f'<!DOCTYPE x [<!ENTITY e SYSTEM "file://{tmp_path}/secret">]>'
+    sheet = xlsx_members({"S": {"A1": "a &e; b"}})
+    sheet = {name: entity + str(data) if "worksheets" in name else data for name, data in sheet.items()}
+    named = {
+        "a.xlsx": archive(sheet),
+        "a.odt": odf("text", "<text:p>a &e; b</text:p>", prolog=entity),
+        "a.epub": epub(["a &e; b"], prolog=entity),
+        "a.html": f"{entity}<p>a &e; b</p>".encode(),
+    }
+    for name, data in named.items():
+        try:
+            said = await text_of(strict, data, name)
+        except PermanentError as error:
+            said = str(error)
+        assert "SECRET" not in said
 
 
 async def test_deep_nesting_is_refused(strict: ParserPool) -> None:
