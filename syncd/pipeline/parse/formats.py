@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import BinaryIO
@@ -11,6 +12,8 @@ from zipfile import BadZipFile, ZipFile
 from syncd.errors import PermanentError
 
 _HEAD_BYTES = 4096
+_BLOCK_BYTES = 1 << 20
+_STREAMS = ("EncryptedPackage", "WordDocument", "PowerPoint Document", "Workbook", "Book")
 
 
 class Format(StrEnum):
@@ -165,23 +168,31 @@ def _sniff_archive(file: BinaryIO, name: str) -> Format | None:
                 for prefix, found in _MIME_ENTRIES:
                     if kind.startswith(prefix):
                         return found
-    except (BadZipFile, OSError, RuntimeError, NotImplementedError, ValueError, EOFError) as error:
+    except (BadZipFile, zlib.error, OSError, RuntimeError, NotImplementedError, ValueError, EOFError) as error:
         raise PermanentError(f"{name} is damaged: its archive cannot be opened ({error})") from error
     return next((found for part, found in _PACKAGE_PARTS if part in names), None)
 
 
 def _sniff_compound(file: BinaryIO, name: str) -> Format | None:
     """Tell the kinds of Office 97-2003 files apart by their stream names, which stand in the file as UTF-16."""
-    file.seek(0)
-    data = file.read()
-
-    def holds(stream: str) -> bool:
-        return stream.encode("utf-16-le") in data
-
-    if holds("EncryptedPackage"):
+    found = _streams(file)
+    if "EncryptedPackage" in found:
         raise PermanentError(f"{name} is encrypted: save it without a password")
-    if holds("WordDocument") or holds("PowerPoint Document"):
+    if "WordDocument" in found or "PowerPoint Document" in found:
         return Format.LEGACY
-    if holds("Workbook") or holds("Book"):
+    if "Workbook" in found or "Book" in found:
         return Format.SHEET
     return None
+
+
+def _streams(file: BinaryIO) -> set[str]:
+    """Return which of the telling stream names stand in the file; reads it block by block."""
+    wanted = {name: name.encode("utf-16-le") for name in _STREAMS}
+    found: set[str] = set()
+    kept = b""
+    file.seek(0)
+    while block := file.read(_BLOCK_BYTES):
+        kept += block
+        found |= {name for name, encoded in wanted.items() if encoded in kept}
+        kept = kept[-_HEAD_BYTES:]
+    return found

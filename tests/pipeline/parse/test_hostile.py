@@ -81,6 +81,13 @@ async def test_a_part_that_grows_two_hundredfold_is_a_bomb(strict: ParserPool, m
     await _fails(strict, _inflating(member, 40), name, "archive bomb")
 
 
+async def test_an_archive_whose_own_name_is_garbled_is_damaged(strict: ParserPool) -> None:
+    data = bytearray(archive({"mimetype": "application/epub+zip"}))
+    begin = 30 + len("mimetype")  # after the local header
+    data[begin : begin + 3] = b"\xff\xff\xff"
+    await _fails(strict, bytes(data), "a.epub", "is damaged")
+
+
 async def test_an_archive_that_lies_about_its_sizes_is_damaged(strict: ParserPool) -> None:
     data = bytearray(docx(paragraph("x" * 5_000)))
     at = data.index(b"word/document.xml") - 30
