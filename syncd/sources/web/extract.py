@@ -31,6 +31,8 @@ FAR_MORE = 2.75
 """A structure that holds so many times the words of the densest text is that of a list: a shop, an index, a set of cards."""
 STORY_WORDS = 200
 """So much dense text is a story of its own, whatever else the page lists."""
+ARTICLE_WORDS = 60
+"""The same on a page that says that it is an article."""
 LITTLE_LESS = (0.8, 0.95)
 WORD = re.compile(r"\w+")
 UNSCRIPTED_SHARE = 3
@@ -107,12 +109,13 @@ def content(document: Document, data: bytes, content_type: str, base: str) -> Co
     """Return the page's content as Markdown with its anchors."""
     unscripted = "".join(element.inner_html for element in document.select("noscript"))
     doubtful = is_doubtful(document)
+    story_words = ARTICLE_WORDS if head.is_article(document) else STORY_WORDS
     headings = document.select("h1")
     clean(document)
     if doubtful:
         document.remove(PICTURES)
-    found, words = by_structure(document, headings, base)
-    if doubtful and (other := by_density(data, content_type, base, words)):
+    found, text = by_structure(document, headings, base)
+    if doubtful and (other := by_density(data, content_type, base, text, story_words)):
         return other
     if len(unscripted) > UNSCRIPTED_SHARE * len(found[0]):
         instead = to_markdown(turbohtml.parse_fragment(unscripted), resolver(base))
@@ -132,23 +135,23 @@ def is_doubtful(document: Document) -> bool:
     return document.select_one('meta[property^="og:"]') is not None or container(document) is None
 
 
-def by_structure(document: Document, headings: list[Element], base: str) -> tuple[Content, int]:
-    """Return the content of a cleaned page by its structure, and its number of words."""
+def by_structure(document: Document, headings: list[Element], base: str) -> tuple[Content, str]:
+    """Return the content of a cleaned page by its structure, and its bare text."""
     body = container(document) or document.select_one("body")
     if body is None:
-        return ("", []), 0
+        return ("", []), ""
     prune(body)
     add_heading(body, headings)
-    words = words_in(body.text)
-    return to_markdown(body, resolver(base)), words
+    text = body.text
+    return to_markdown(body, resolver(base)), text
 
 
-def by_density(data: bytes, content_type: str, base: str, structured_words: int) -> Content | None:
+def by_density(data: bytes, content_type: str, base: str, structured: str, story_words: int) -> Content | None:
     """Return the content by its density of text, or None where that finds nothing, or far less than the structure did."""
     from syncd.sources.web.density import main_fragment, narrow
 
     chosen = main_fragment(data, base)
-    if chosen is None or structure_wins(structured_words, words_in(chosen.text)):
+    if chosen is None or structure_wins(structured, chosen.text, story_words):
         return None
     document = parsed(data, content_type)
     headings = document.select("h1")
@@ -161,15 +164,17 @@ def by_density(data: bytes, content_type: str, base: str, structured_words: int)
     return to_markdown(body, resolver(base))
 
 
-def structure_wins(structured_words: int, dense_words: int) -> bool:
-    """Return whether the structure is to be trusted more: it found far more than a few lines, or a little less (the rest is then chrome)."""
-    share = structured_words / max(1, dense_words)
-    return (share > FAR_MORE and dense_words < STORY_WORDS) or LITTLE_LESS[0] <= share < LITTLE_LESS[1]
+def structure_wins(structured: str, dense: str, story_words: int) -> bool:
+    """Return whether the structure is to be trusted more.
 
-
-def words_in(text: str) -> int:
-    """Return the number of words."""
-    return len(WORD.findall(text))
+    It is where it found far more than a few lines, and where it found the same but for a little, which is then chrome.
+    """
+    words, dense_words = WORD.findall(structured), WORD.findall(dense)
+    share = len(words) / max(1, len(dense_words))
+    if share > FAR_MORE:
+        return len(dense_words) < story_words
+    known = set(words)
+    return LITTLE_LESS[0] <= share < LITTLE_LESS[1] and 2 * sum(w in known for w in dense_words) > len(dense_words)
 
 
 def add_heading(body: Element, headings: list[Element]) -> None:

@@ -60,6 +60,12 @@ def published_of(document: Document) -> str:
     return ""
 
 
+def is_article(document: Document) -> bool:
+    """Return whether the page declares itself a news or blog article."""
+    kind = document.select_one('meta[property="og:type"]')
+    return kind is not None and (kind.attr("content") or "").strip().lower() == "article"
+
+
 def is_generated_documentation(document: Document) -> bool:
     """Return whether the page names a program as its maker that makes documentation."""
     maker = document.select_one('meta[name="generator"]')
