@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -150,11 +150,23 @@ def _rapid_boxes(picture: Image.Image, min_confidence: float) -> list[tuple[Box,
     return found
 
 
+def _in_rows(lines: Sequence[tuple[Box, str]]) -> Iterator[tuple[Box, str]]:
+    """Yield lines from top to bottom, those at one height from left to right."""
+    row: list[tuple[Box, str]] = []
+    for line in sorted(lines, key=lambda line: line[0][1]):
+        (_, top, _, bottom), (_, _, _, first_bottom) = line[0], (row or [line])[0][0]
+        if row and (top + bottom) / 2 > first_bottom:
+            yield from sorted(row)
+            row = []
+        row.append(line)
+    yield from sorted(row)
+
+
 def paragraphs(lines: Sequence[tuple[Box, str]]) -> Iterable[str]:
     """Join lines that stand close below each other into paragraphs, those beside each other into one line."""
     held: list[str] = []
     last: Box | None = None
-    for box, text in sorted(lines, key=lambda line: (round(line[0][1] / max(line[0][3] - line[0][1], 1)), line[0][0])):
+    for box, text in _in_rows(lines):
         height = box[3] - box[1]
         if last is not None and box[1] - last[3] > 0.9 * height:
             yield "\n".join(held)

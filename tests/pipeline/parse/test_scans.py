@@ -104,6 +104,11 @@ async def test_lines_become_paragraphs_where_there_is_a_gap() -> None:
     assert list(ocr.paragraphs(lines)) == ["a b\nc", "d"]
 
 
+async def test_a_tall_heading_stays_above_small_text() -> None:
+    lines = [((0, 100, 50, 150), "Heading"), ((0, 60, 50, 72), "above"), ((0, 160, 50, 172), "below")]
+    assert " ".join(ocr.paragraphs(lines)).split() == ["above", "Heading", "below"]
+
+
 @pytest_asyncio.fixture(loop_scope="module")
 async def endpoint() -> AsyncIterator[tuple[TestServer, list[dict[str, object]], list[int]]]:
     seen: list[dict[str, object]] = []
