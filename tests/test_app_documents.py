@@ -125,7 +125,7 @@ def daemon(minilm_folder, tmp_path_factory):
             configuration(minilm_folder, configured(folder, url)),
             environment={"PATH": path},
         ).start()
-        until(lambda: sum(states(running).values()) == len(SAID) + 2 and running.unsettled() == 0, 120)
+        until(lambda: sum(states(running).values()) == len(SAID) + 2 and running.unsettled() == 0, 300)
         yield running
         assert running.stop() == 0
 
