@@ -68,8 +68,9 @@ class Reading:
         except PermanentError as error:
             # The page is there; what it said last stays until it can be read again.
             return Found(replace(visit, outcome="failed", reason=str(error), links=None)), ""
-        found = await self._judged(url, visit, page, said)
-        return found, page.canonical or resolved(header_canonical(answer.headers.getall("Link", [])), url.text)
+        canonical = page.canonical or resolved(header_canonical(answer.headers.getall("Link", [])), url.text)
+        visit = replace(visit, title=page.title, suffix=".md", facts=facts_of(page, canonical))
+        return await self._judged(url, visit, page, said), canonical
 
     def _document(self, url: Url, visit: Visit, body: bytes, suffix: str, said: frozenset[str]) -> Found:
         """Return a body that the parse pipeline reads."""
@@ -93,7 +94,7 @@ class Reading:
     async def _judged(self, url: Url, visit: Visit, page: Page, said: frozenset[str]) -> Found:
         """Return the page as a document, or why it is none."""
         links = [] if page.nofollow or "nofollow" in said else self._admission.admitted(page.links)
-        visit = replace(visit, links=links, title=page.title, suffix=".md", facts=facts_of(page))
+        visit = replace(visit, links=links)
         if page.refresh and page.refresh != url.text:
             target = self._admission.admitted([page.refresh])
             return Found(replace(visit, outcome="alias", alias_of=page.refresh, links=[*target, *links]))
@@ -110,9 +111,9 @@ class Reading:
         return Found(replace(visit, outcome="document", version=version, size_bytes=len(data)), page, data)
 
 
-def facts_of(page: Page) -> str:
+def facts_of(page: Page, canonical: str) -> str:
     """Return what the page states about itself for its chunks' metadata; what it does not state is left out."""
-    values = {"language": page.language, "published": page.published}
+    values = {"language": page.language, "published": page.published, "canonical_url": canonical}
     return json.dumps({name: value for name, value in values.items() if value})
 
 

@@ -169,12 +169,13 @@ async def test_a_page_for_browsers_only_gives_its_noscript_text(site: TrapServer
 async def test_dates_and_modification_times_are_kept(site: TrapServer, database: Database):
     site.add(
         "/",
-        head='<meta property="article:published_time" content="2024-05-06T07:08:09Z">',
+        head='<meta property="article:published_time" content="2024-05-06T07:08:09Z"><link rel=canonical href="/#top">',
         Last_Modified="Mon, 06 May 2024 10:00:00 GMT",
     )
     index = await crawler(site, database).sync()
     document = index.documents[site.url + "/"]
     assert document.metadata["published"] == "2024-05-06T07:08:09Z"
+    assert document.metadata["canonical_url"] == site.url + "/"
     assert document.changed_at is not None
     assert document.changed_at.isoformat() == "2024-05-06T10:00:00+00:00"
 
