@@ -1,0 +1,185 @@
+"""What becomes of a document's text: parts, chunks, vectors, and the protocols that make them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from syncd.model.records import Chunking, EmbeddingTask
+from syncd.model.values import Vectors
+
+TextKind = Literal["code", "markdown", "text"]
+
+
+@dataclass(frozen=True, slots=True)
+class PageMark:
+    """From byte `start_byte` of its part on, the text stands on this page (slide, sheet); numbers count from 1."""
+
+    start_byte: int
+    page: int
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A stretch of a parsed document's text; a document is its parts in order, joined without separator."""
+
+    text: str
+    kind: TextKind
+    pages: tuple[PageMark, ...] = ()
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where a chunk's text stands in the document's text (UTF-8 bytes from 0, end excluded; lines from 1, end included)."""
+
+    start_byte: int
+    end_byte: int
+    start_line: int
+    end_line: int
+    page: int | None = None
+    page_label: str = ""
+    last_page: int | None = None
+    """Where the text ends, when that is another page than where it begins."""
+
+
+Stage = Literal["code", "markdown", "lines", "whole"]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a document's text. `text` is stored; `context` + `text` is what is embedded and sparse-indexed."""
+
+    text: str
+    span: Span
+    stage: Stage
+    language: str = ""
+    symbol: str = ""
+    symbol_kind: str = ""
+    scope: tuple[str, ...] = ()
+    """Enclosing names or heading path, outermost first."""
+    context: str = ""
+    """Breadcrumb (path, scope, table header), ends with a newline when not empty; nothing volatile in it."""
+    note: str = ""
+    """Why a lower stage was used, e.g. 'minified', 'no grammar'."""
+
+    @property
+    def embedded_text(self) -> str:
+        """Return what the model sees, before any prompt."""
+        return self.context + self.text
+
+
+OpenHeadings = Sequence[tuple[int, str]]
+"""Level and text of the headings a place in a Markdown document stands under, outermost first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The chunks of a stretch of a document, and the headings open at its end, under which the next stretch begins."""
+
+    chunks: Sequence[Chunk]
+    open_headings: OpenHeadings = ()
+
+
+class Splitter(Protocol):
+    """Splits parts into chunks, out of the event loop."""
+
+    async def split(
+        self, parts: Sequence[Part], path: str, chunking: Chunking, open_headings: OpenHeadings = ()
+    ) -> Split:
+        """Return the chunks of a stretch of a document. Raises PermanentError when the text cannot be split."""
+        ...
+
+
+class Parser(Protocol):
+    """Bytes to text, in processes of its own."""
+
+    def fingerprint(self, name: str, media_type: str | None) -> str:
+        """Return what, beside its bytes, decides the text of the document; '' by default."""
+        ...
+
+    def parse(self, file: BinaryIO, name: str, media_type: str | None) -> AsyncIterator[Part]:
+        """Yield the parts of one document. Raises PermanentError in words its owner understands."""
+        ...
+
+
+Role = Literal["document", "query"]
+
+
+@dataclass(frozen=True, slots=True)
+class SparseVector:
+    """Term weights: ascending, distinct `indices` (uint32) and as many `values` (float64)."""
+
+    indices: NDArray[np.uint32]
+    values: NDArray[np.float64]
+
+
+class SparseEncoder(Protocol):
+    """One sparse model, ready."""
+
+    @property
+    def model(self) -> str:
+        """The name sources use, e.g. 'Chroma/BM25'."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever vectors may; what is stored under another one is made anew."""
+        ...
+
+    @property
+    def rarity(self) -> bool:
+        """Whether a search weighs terms by how rare they are (BM25), or the vectors say all (learned models)."""
+        ...
+
+    async def encode(self, texts: Sequence[str], role: Role) -> Sequence[SparseVector]:
+        """Return one vector per text, in their order. Raises PermanentError or RetryableError while the model is away."""
+        ...
+
+    def spans(self, text: str, query: SparseVector) -> Sequence[tuple[int, int]]:
+        """Return where `text` has words of the query: (start, end) in code points, in order, not overlapping."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """Vectors of a batch, in the order of its texts, and the tokens it cost."""
+
+    vectors: Vectors
+    tokens: int
+
+
+class Embedder(Protocol):
+    """One model, ready. Waits for room; queries overtake documents between batches."""
+
+    @property
+    def model(self) -> str:
+        """The name sources use, e.g. 'Qwen/Qwen3-Embedding-0.6B'."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever vectors may: file hash, quantisation, pooling, length limit."""
+        ...
+
+    @property
+    def dimensions(self) -> int:
+        """Length of every vector."""
+        ...
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest text that is embedded in one piece; longer ones are averaged, and so blurred."""
+        ...
+
+    async def embed(self, texts: Sequence[str], role: Role, task: EmbeddingTask | None = None) -> Embedded:
+        """Embed `texts` (each non-empty) with the role's prompt in front.
+
+        Raises PermanentError naming the text that cannot be embedded, RetryableError while the model is restarting.
+        """
+        ...
