@@ -175,9 +175,9 @@ def test_the_bucket_of_the_readme_works_as_it_is_written(moto, minilm_folder, tm
 
 PAGES = {
     "/": '<html><head><title>Home</title></head><body><main><h1>Home</h1><p>Welcome to the orchard.</p><a href="/pears">pears</a>'
-    '<a href="/plums">plums</a></main></body></html>',
+    '<a href="/plums">plums</a><a href="/members">members</a></main></body></html>',
     "/pears": "<html><head><title>Pears</title></head><body><main><h1>Pears</h1><p>Pears ripen off the tree.</p></main></body></html>",
-    "/plums": "<html><head><title>Plums</title></head><body><main><h1>Plums</h1><p>Plums dry into prunes.</p></main></body></html>",
+    "/plums": "<html><head><title>Plums</title></head><body><main><h1 id=dry>Plums</h1><p>Plums dry into prunes.</p></main></body></html>",
 }
 
 
@@ -187,7 +187,7 @@ def site():
 
     async def answer(request: web.Request) -> web.Response:
         if request.path not in pages:
-            return web.Response(status=404)
+            return web.Response(status=403 if request.path == "/members" else 404)
         return web.Response(text=pages[request.path], content_type="text/html")
 
     with serve(answer) as url:
@@ -211,9 +211,12 @@ collection = "orchard"
     try:
         first = syncd(daemon, "sync", "orchard", "--json")
         assert first.returncode == 0, first.stderr + daemon.log()
-        assert json.loads(first.stdout)["counts"]["indexed"] == 3
+        done = json.loads(first.stdout)
+        assert (done["counts"]["indexed"], done["counts"]["failed"]) == (3, 1)
+        listed = json.loads(syncd(daemon, "status", done["id"], "--state", "failed", "--json").stdout)["documents"]
+        assert [(one["key"], one["reason"]) for one in listed] == [(f"{url}/members", "status 403")]
         found = syncd(daemon, "search", "how are prunes made?", "--collection", "orchard", "--limit", "1", "--json")
-        assert json.loads(found.stdout)["metadata"]["url"] == f"{url}/plums"
+        assert json.loads(found.stdout)["metadata"]["url"] == f"{url}/plums#dry"
         refused = syncd(daemon, "sync", "orchard")
         assert refused.returncode == 1
         assert "finished_ingest" in refused.stderr
