@@ -62,7 +62,8 @@ def make_services(
         words = {"default": config.search.sparse_default, "kept": kept(chroma), SPLADE: splade_words(splade)}
         dense = {"models": dict(embedders.running()), "models_waiting": dict(embedders.waiting())}
         parts = {**dense, "sparse": words, "mailboxes": boxes, "queues": followers[1].status()}
-        return {"version": __version__, "chroma": where, **parts}
+        lags = [asdict(lag) for lag in await store.progress.lags()]
+        return {"version": __version__, "chroma": where, **parts, "lags": lags}
 
     async def embed_with(model: str, texts: Sequence[str], role: Role, task: EmbeddingTask | None) -> Embedded:
         return await (await embedders.get(model)).embed(texts, role, task)

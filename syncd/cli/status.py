@@ -41,6 +41,9 @@ async def status(args: argparse.Namespace) -> int:
     for queue in daemon["queues"]:
         if queue["problem"]:
             out.print(f"queue {queue['queue_url']} cannot be read: {queue['problem']}")
+    for lag in daemon["lags"]:
+        name, figures = lag["name"] or lag["source_id"], f"p50 {lag['p50_s']:.1f} s, p99 {lag['p99_s']:.1f} s"
+        out.print(f"{name}: from change to searchable {figures}, over {lag['documents']} documents")
     rows = [(i["id"], state_of(i), i["metadata"]["collection_name"], i["created_at"]) for i in latest]
     print_table(("invocation", "state", "collection", "created"), rows)
     return 0

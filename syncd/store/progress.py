@@ -21,6 +21,32 @@ class Outcome:
     chunks: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """From change to searchable: the nearest-rank percentiles over a source's documents as they stand in collections."""
+
+    source_id: str
+    name: str | None
+    documents: int
+    p50_s: float
+    p99_s: float
+
+
+_LAGS = """
+WITH lags AS (
+    SELECT s.id, s.name, max(0, d.recorded_at - d.changed_at) AS lag_s,
+           row_number() OVER (PARTITION BY s.id ORDER BY d.recorded_at - d.changed_at) AS place,
+           count(*) OVER (PARTITION BY s.id) AS documents
+    FROM documents d JOIN sources s ON s.id = d.source_id
+    WHERE d.state = 'indexed' AND d.changed_at >= s.created_at
+)
+SELECT id, name, documents, max(lag_s) FILTER (WHERE place = (documents + 1) / 2),
+       max(lag_s) FILTER (WHERE place = (documents * 99 + 99) / 100)
+FROM lags GROUP BY id ORDER BY id
+"""
+"""What changed before its source was made came late whatever the daemon did; it does not count."""
+
+
 class Progress:
     """Each method is one transaction."""
 
@@ -92,10 +118,6 @@ class Progress:
         """Forget the held deletes of an invocation, because they are done."""
         await self._db.write(lambda c: c.execute("DELETE FROM held_deletes WHERE invocation_id = ?", (invocation_id,)))
 
-    async def lag_s(self, source_id: str) -> Sequence[float]:
-        """Return the seconds from change to searchable of the source's documents, ascending."""
-        statement = (
-            "SELECT max(0, recorded_at - changed_at) AS lag FROM documents "
-            "WHERE source_id = ? AND changed_at IS NOT NULL AND state = 'indexed' ORDER BY lag"
-        )
-        return await self._db.read(lambda c: [lag for (lag,) in c.execute(statement, (source_id,))])
+    async def lags(self) -> Sequence[Lag]:
+        """Return each source's lag, of the sources that say when documents changed."""
+        return await self._db.read(lambda c: [Lag(*row) for row in c.execute(_LAGS)])

@@ -2,7 +2,6 @@
 
 import sqlite3
 import stat
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -147,6 +146,21 @@ async def test_outcomes_are_listed_by_key_and_state(store: Store) -> None:
     await store.progress.note(invocation.id, [Outcome("b", "failed", "broken"), Outcome("a", "indexed", chunks=2)])
     assert [o.key for o in await store.invocations.documents(invocation.id)] == ["a", "b"]
     assert [o.reason for o in await store.invocations.documents(invocation.id, state="failed")] == ["broken"]
+
+
+async def test_the_lag_from_change_to_searchable_counts_what_changed_since_the_source_was_made(store: Store) -> None:
+    record = await source(store, "docs")
+    collection = await store.documents.collection(TARGET, Embedding())
+    made_at = record.created_at.timestamp()
+    for number, changed_at in enumerate([None, made_at - 1, *(made_at + n * 1e-5 for n in range(1, 101))]):
+        key = f"k{number}"
+        change = Replacement(collection.id, record.id, key, key, "v", "f", "h", 1, [], changed_at=changed_at)
+        await store.documents.stage([change])
+    statement = "SELECT recorded_at - changed_at FROM documents WHERE changed_at >= ? ORDER BY 1"
+    expected = [lag for (lag,) in await store.documents._db.read(lambda c: c.execute(statement, (made_at,)).fetchall())]
+    (lag,) = await store.progress.lags()
+    assert (lag.source_id, lag.name, lag.documents) == (record.id, "docs", 100)
+    assert (lag.p50_s, lag.p99_s) == (expected[49], expected[98])
 
 
 async def test_the_first_vector_of_a_text_stays(store: Store) -> None:
