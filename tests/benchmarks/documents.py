@@ -79,7 +79,7 @@ def parsers_cpu_s(process: psutil.Process) -> float:
 def sentences(text: str) -> list[str]:
     """Return the lines and sentences of prose in Markdown, without its marks."""
     text = re.sub(r"```.*?```|<[^>]*>|!?\[([^\]]*)\]\([^)]*\)", r" \1 ", text, flags=re.S)
-    pieces = re.split(r"\n|(?<=[.!?])\s|\|", re.sub(r"[*_`#>\\]|^\s*[-+\d.]+\s", " ", text, flags=re.M))
+    pieces = re.split(r"\n|(?<=[.!?])\s|\|", re.sub(r"[*`#>\\]|^\s*[-+\d.]+\s", " ", text, flags=re.M))
     return [" ".join(piece.split()[:MOST_WORDS]) for piece in pieces if len(piece.split()) >= FEWEST_WORDS]
 
 
