@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -51,8 +53,9 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
 
 async def list_models(args: argparse.Namespace) -> int:
     """Print the models, their files, which of them is used, and whether it is here."""
-    from syncd.app_models import catalog_of, engine_options, servers_by_model
+    from syncd.app_models import catalog_of, engine_options, servers_by_model, splade_folder
     from syncd.pipeline.embed.files import is_here
+    from syncd.pipeline.sparse.splade_files import SPLADE, VOCABULARY, WINDOW_TOKENS, present
 
     config = load_config(args.config)
     catalog, folder = catalog_of(config), folder_of(config)
@@ -74,6 +77,9 @@ async def list_models(args: argparse.Namespace) -> int:
                     "servers": [server.url for server in servers.get(name, [])],
                 }
             )
+    here = present(splade_folder(config, config.state_folder))
+    sparse = {"model": SPLADE, "file": "ONNX", "dimensions": VOCABULARY, "max_tokens": WINDOW_TOKENS}
+    rows.append({**sparse, "here": here, "used": here, "servers": []})
     if args.json:
         for row in rows:
             print_json(row)
@@ -93,8 +99,39 @@ async def pull(args: argparse.Namespace) -> int:
     """Fetch a model's file with a progress bar and probe it."""
     from syncd.app_models import catalog_of, engine_options
     from syncd.pipeline.embed.embedder import prepare
+    from syncd.pipeline.sparse.splade_files import SPLADE
+
+    if args.name == SPLADE:
+        return await pull_splade(args)
+    config = load_config(args.config)
+    with progress_bar(args) as progress:
+        model, options = catalog_of(config).find(args.name), engine_options(config, args.name)
+        chosen = replace(options, quantisation=args.quantisation) if args.quantisation else options
+        prepared = await prepare(model, folder_of(config), chosen, progress)
+    report(args, prepared)
+    if chosen != options and not args.json:
+        out.print(f'To use it: quantisation = "{args.quantisation}" in a \\[\\[models]] table named "{args.name}".')
+    return 0
+
+
+async def pull_splade(args: argparse.Namespace) -> int:
+    """Fetch the sparse model's files, unless they are here, and try them."""
+    from syncd.app_models import splade_folder
+    from syncd.pipeline.sparse.splade import check_loads
+    from syncd.pipeline.sparse.splade_files import own_files, published_files
 
     config = load_config(args.config)
+    folder = splade_folder(config, config.state_folder)
+    with progress_bar(args) as progress:
+        digest = await (own_files(folder) if config.search.splade_dir else published_files(folder, progress))
+    await check_loads(folder, config.embedding.threads)
+    say_ready(args, folder, digest)
+    return 0
+
+
+@contextmanager
+def progress_bar(args: argparse.Namespace) -> Generator[Callable[[int, int | None], None]]:
+    """Yield what shows how many bytes are here, of how many."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -108,21 +145,20 @@ async def pull(args: argparse.Namespace) -> int:
         def progress(done_bytes: int, total_bytes: int | None) -> None:
             bar.update(task, completed=done_bytes, total=total_bytes)
 
-        model, options = catalog_of(config).find(args.name), engine_options(config, args.name)
-        chosen = replace(options, quantisation=args.quantisation) if args.quantisation else options
-        prepared = await prepare(model, folder_of(config), chosen, progress)
-    report(args, prepared)
-    if chosen != options and not args.json:
-        out.print(f'To use it: quantisation = "{args.quantisation}" in a \\[\\[models]] table named "{args.name}".')
-    return 0
+        yield progress
 
 
 def report(args: argparse.Namespace, prepared: Prepared) -> None:
     """Say where a model's file is and that it works."""
+    say_ready(args, prepared.file.path, prepared.file.digest)
+
+
+def say_ready(args: argparse.Namespace, path: Path, digest: str) -> None:
+    """Say where a model is."""
     if args.json:
-        print_json({"path": str(prepared.file.path), "sha256": prepared.file.digest})
+        print_json({"path": str(path), "sha256": digest})
     else:
-        out.print(f"ready: {prepared.file.path}")
+        out.print(f"ready: {path}")
 
 
 async def add(args: argparse.Namespace) -> int:

@@ -20,7 +20,7 @@ import multiprocessing
 import os
 import sys
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -77,8 +77,9 @@ def serve_stock(pipe, path, pooling, max_tokens):
         path, embedding=True, n_ctx=max_tokens, n_batch=max_tokens, n_ubatch=max_tokens, pooling_type=kinds[pooling],
         verbose=False,
     )  # fmt: skip
-    while texts := pipe.recv():
-        pipe.send(normalised(np.array([llama.embed(text) for text in texts], dtype=np.float32)))
+    with suppress(EOFError):
+        while texts := pipe.recv():
+            pipe.send(normalised(np.array([llama.embed(text) for text in texts], dtype=np.float32)))
 
 
 class Bare:

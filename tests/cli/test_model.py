@@ -11,8 +11,10 @@ import structlog
 
 from syncd.cli import execute, parser
 from syncd.cli.bench import duration
+from syncd.pipeline.sparse.splade_files import SPLADE
 from tests.benchmarks.make_qwen3_shape import Shape, Vocabulary, write
 from tests.models import minilm_folder
+from tests.pipeline.sparse.test_splade import made as splade
 
 __all__ = ["minilm_folder"]
 
@@ -100,6 +102,17 @@ def test_pull_makes_another_quantisation_and_says_how_to_use_it(model, config, m
     (again,) = lines(model("pull", MINILM, "--quantisation", "Q4_K_M", "--json", config=config))
     assert again["path"] == str(made)
     assert len(again["sha256"]) == 64
+
+
+def test_the_sparse_model_is_listed_and_tried(model, config, tmp_path):
+    (tmp_path / "splade").mkdir()
+    config.write_text(config.read_text() + f'[search]\nsplade_dir = "{tmp_path / "splade"}"\n')
+    assert "place its model.onnx" in refused(model("pull", SPLADE, config=config))
+    splade(tmp_path / "splade")
+    (pulled,) = lines(model("pull", SPLADE, "--json", config=config))
+    assert len(pulled["sha256"]) == 64
+    (row,) = [row for row in lines(model("list", "--json", config=config)) if row["model"] == SPLADE]
+    assert row["here"]
 
 
 def test_standard_output_is_json_alone(config):

@@ -15,6 +15,10 @@ FOLDER = "prithivida--Splade_PP_en_v1"
 """In the models folder."""
 MODEL_FILE = "model.onnx"
 TOKENIZER_FILE = "tokenizer.json"
+VOCABULARY = 30_522
+"""BERT's: a dimension a word piece."""
+WINDOW_TOKENS = 512
+"""BERT's positions; longer texts are read in windows, and each word keeps its strongest place in any of them."""
 _REVISION = "https://huggingface.co/prithivida/Splade_PP_en_v1/resolve/762be6a7206e2f299182705972a65e5c46e62be2"
 
 PUBLISHED: Mapping[str, RemoteFile] = {

@@ -16,10 +16,8 @@ from numpy.typing import NDArray
 
 from syncd.errors import PermanentError
 from syncd.model import SparseVector
-from syncd.pipeline.sparse.splade_files import MODEL_FILE, TOKENIZER_FILE
+from syncd.pipeline.sparse.splade_files import MODEL_FILE, TOKENIZER_FILE, WINDOW_TOKENS
 
-WINDOW_TOKENS = 512
-"""BERT's positions; longer texts are read in windows, and each word keeps its strongest place in any of them."""
 BATCH_TOKENS = 1024
 """Tokens per call: the model gives a number per token and vocabulary word, 125 MB for so many."""
 _INPUTS = {
