@@ -6,9 +6,9 @@ Request: a `Task` header. Replies: one frame a piece, then {"end": true, "memory
 from __future__ import annotations
 
 import os
-import resource
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from syncd.pipeline.parse.jail import Limits, confine, limit_cpu
@@ -22,6 +22,8 @@ _FILE_BYTES = 1 << 30
 def main(arguments: list[str]) -> None:
     """Serve until the daemon closes the pipe."""
     channel = open_channel()
+    # Opened outside the jail, which has no /proc.
+    status = os.open("/proc/self/status", os.O_RDONLY)
     scratch, memory_bytes = Path(arguments[0]), int(arguments[1])
     confinement = confine(scratch, Limits(memory_bytes, _FILE_BYTES), Allowance.PARSER, arguments[2:])
     hello = {
@@ -29,10 +31,10 @@ def main(arguments: list[str]) -> None:
         "seccomp": confinement.seccomp,
         "missing": confinement.missing,
     }
-    channel.serve(_answer, hello)
+    channel.serve(partial(_answer, status), hello)
 
 
-def _answer(request: Frame) -> Iterator[Frame]:
+def _answer(status: int, request: Frame) -> Iterator[Frame]:
     # imported inside the jail: libraries start threads, which Landlock would not bind afterwards
     from syncd.pipeline.parse.readers import read
     from syncd.pipeline.parse.task import OUT_OF_MEMORY, Task, to_frame
@@ -45,8 +47,13 @@ def _answer(request: Frame) -> Iterator[Frame]:
             yield to_frame(piece)
     except MemoryError:
         os._exit(OUT_OF_MEMORY)
-    peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    yield Frame({"end": True, "memory_bytes": peak_bytes})
+    yield Frame({"end": True, "memory_bytes": _peak_bytes(status)})
+
+
+def _peak_bytes(status: int) -> int:
+    """Return the most memory this process has had (proc(5), VmHWM); getrusage's maximum starts at what its parent had."""
+    fields = dict(line.split(":", 1) for line in os.pread(status, 8192, 0).decode().splitlines())
+    return int(fields["VmHWM"].split()[0]) * 1024
 
 
 if __name__ == "__main__":

@@ -172,6 +172,15 @@ async def test_documents_are_read_side_by_side() -> None:
     assert await parts_of(pool, b"", "empty.txt") == []
 
 
+async def test_a_process_is_not_taken_for_grown_because_its_parent_is_large() -> None:
+    ballast = b"x" * (400 << 20)
+    settings = ParserSettings(workers=1, ocr=_NO_OCR, recycle_over_bytes=380 << 20)
+    async with ParserPool(frozenset(), settings) as pool:
+        assert await text_of(pool, _GOOD, "a.docx")
+        assert len(_parsers()) == 1
+    assert len(ballast) == 400 << 20
+
+
 @pytest.mark.skipif(importlib.util.find_spec("docling") is not None, reason="docling is installed")
 async def test_without_the_extra_the_docling_converter_says_what_to_install() -> None:
     async with ParserPool(frozenset(), ParserSettings(workers=1, converter="docling")) as pool:
