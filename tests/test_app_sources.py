@@ -14,6 +14,7 @@ from aiohttp import web
 
 from tests.aws_servers import KEY, REGION, SESSION, Aws
 from tests.daemon import Daemon, held
+from tests.pipeline.parse.documents import pdf
 from tests.serving import serve
 from tests.test_app import configuration, syncd, until
 
@@ -175,7 +176,7 @@ def test_the_bucket_of_the_readme_works_as_it_is_written(moto, minilm_folder, tm
 
 PAGES = {
     "/": '<html><head><title>Home</title></head><body><main><h1>Home</h1><p>Welcome to the orchard.</p><a href="/pears">pears</a>'
-    '<a href="/plums">plums</a><a href="/members">members</a></main></body></html>',
+    '<a href="/plums">plums</a><a href="/members">members</a><a href="/cider.pdf">cider</a></main></body></html>',
     "/pears": "<html><head><title>Pears</title></head><body><main><h1>Pears</h1><p>Pears ripen off the tree.</p></main></body></html>",
     "/plums": "<html><head><title>Plums</title></head><body><main><h1 id=dry>Plums</h1><p>Plums dry into prunes.</p></main></body></html>",
 }
@@ -186,6 +187,10 @@ def site():
     pages = dict(PAGES)
 
     async def answer(request: web.Request) -> web.Response:
+        if request.path == "/cider.pdf":
+            return web.Response(
+                body=pdf(["Apples are pressed.", "Cider ferments in oak."]), content_type="application/pdf"
+            )
         if request.path not in pages:
             return web.Response(status=403 if request.path == "/members" else 404)
         return web.Response(text=pages[request.path], content_type="text/html")
@@ -212,11 +217,14 @@ collection = "orchard"
         first = syncd(daemon, "sync", "orchard", "--json")
         assert first.returncode == 0, first.stderr + daemon.log()
         done = json.loads(first.stdout)
-        assert (done["counts"]["indexed"], done["counts"]["failed"]) == (3, 1)
+        assert (done["counts"]["indexed"], done["counts"]["failed"]) == (4, 1)
         listed = json.loads(syncd(daemon, "status", done["id"], "--state", "failed", "--json").stdout)["documents"]
         assert [(one["key"], one["reason"]) for one in listed] == [(f"{url}/members", "status 403")]
         found = syncd(daemon, "search", "how are prunes made?", "--collection", "orchard", "--limit", "1", "--json")
         assert json.loads(found.stdout)["metadata"]["url"] == f"{url}/plums#dry"
+        linked = syncd(daemon, "search", "what ferments in oak?", "--collection", "orchard", "--limit", "1", "--json")
+        metadata = json.loads(linked.stdout)["metadata"]
+        assert (metadata["url"], metadata["last_page"]) == (f"{url}/cider.pdf", 2)
         refused = syncd(daemon, "sync", "orchard")
         assert refused.returncode == 1
         assert "finished_ingest" in refused.stderr
@@ -225,6 +233,6 @@ collection = "orchard"
         again = syncd(daemon, "sync", "orchard", "--collection", "orchard-2", "--json")
         assert again.returncode == 0, again.stderr
         counts = json.loads(again.stdout)["counts"]
-        assert (counts["indexed"], counts["chunks_reused"]) == (2, 1)
+        assert (counts["indexed"], counts["chunks_reused"]) == (3, 2)
     finally:
         assert daemon.stop() == 0
