@@ -13,7 +13,7 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskGroup, TaskStatus
 
 from syncd.chroma.client import Chroma
-from syncd.errors import NotFoundError, PermanentError, RetryableError
+from syncd.errors import ConfigError, NotFoundError, PermanentError, RetryableError
 from syncd.ingesters import Ingesters
 from syncd.model import (
     Chunking,
@@ -189,7 +189,7 @@ class Syncer:
             log.info("sync.interrupted", invocation=invocation.id)
         except RetryableError as error:
             await self._postpone(running, error)
-        except PermanentError as error:
+        except (PermanentError, ConfigError) as error:
             await self._settle(running, State.FAILED, str(error))
         else:
             await self._complete(running)

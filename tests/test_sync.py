@@ -8,7 +8,7 @@ from io import BytesIO
 import anyio
 import pytest
 
-from syncd.errors import OvertakenError, RetryableError
+from syncd.errors import ConfigError, OvertakenError, RetryableError
 from syncd.model import Checkpoint, Document, Invocation, Origin, SourceType, State, Target
 from syncd.pipeline.ingest import Ingester
 from syncd.pipeline.parse.pool import ParserPool
@@ -103,6 +103,15 @@ async def test_a_run_that_cannot_be_had_fails_after_some_attempts(parts, fresh_n
     invocation = await ended(parts, source := Fixed(away), Origin.API, fresh_name)
     assert (invocation.state, source.runs) == (State.FAILED, HASTY.run_attempts)
     assert "the other side is away" in invocation.error
+
+
+async def test_a_source_that_is_configured_wrongly_fails_alone(parts, fresh_name):
+    def wrong(_: int) -> Document:
+        raise ConfigError("github.private_key_file 'key.pem' cannot be read")
+
+    invocation = await ended(parts, source := Fixed(wrong), Origin.API, fresh_name)
+    assert (invocation.state, source.runs) == (State.FAILED, 1)
+    assert "key.pem" in invocation.error
 
 
 async def test_a_run_that_an_event_asked_for_is_never_given_up(parts, fresh_name):

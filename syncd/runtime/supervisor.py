@@ -66,8 +66,8 @@ class Supervisor:
     """An Actor that keeps `children` running, one for one: a crash concerns the crashed child only.
 
     Children start in order, each when the one before has said that it is started, and stop in reverse order.
-    A crashed child is run again after `backoff`, unless it crashed with a ConfigError, which no new run mends: that escalates
-    at once. More than `max_restarts` crashes of all children together
+    A crashed child is run again after `backoff`, unless a ConfigError kept it from starting at all, which no new run mends:
+    that escalates at once. More than `max_restarts` crashes of all children together
     within `within_s`: everything is stopped and EscalatedError raised, which is a crash of this supervisor to
     its own.
 
@@ -199,7 +199,7 @@ class Supervisor:
         child.failures += 1
         child.error = f"{type(error).__name__}: {error}"
         log.error("actor.crashed", actor=child.actor.name, failures=child.failures, exc_info=error)
-        if isinstance(error, ConfigError) and not child.temporary:
+        if isinstance(error, ConfigError) and not child.temporary and not child.up.is_set():
             self._escalate(child, error, "the configuration is wrong")
             return None
         if self._too_many(child.crashes if child.temporary else self._crashes):

@@ -146,6 +146,19 @@ async def test_a_wrong_configuration_escalates_at_once():
     assert wrong.runs == 1
 
 
+async def test_a_configuration_found_wrong_later_is_a_crash_like_any_other():
+    class WrongLater(Part):
+        async def run(self, *, task_status=TASK_STATUS_IGNORED):
+            self.runs += 1
+            task_status.started()
+            raise ConfigError("the key went away")
+
+    wrong = WrongLater("a", [])
+    with pytest.raises(EscalatedError, match="more than 2 crashes"):
+        await Supervisor("root", [wrong], max_restarts=2, backoff=AT_ONCE).run()
+    assert wrong.runs == 3
+
+
 async def test_returning_is_a_crash():
     with pytest.raises(EscalatedError, match="returned, though it should run"):
         await Supervisor("root", [Part("a", [], returns=True)], max_restarts=1, backoff=AT_ONCE).run()
