@@ -59,7 +59,8 @@ class History:
     def fault(self, request: web.Request) -> str | None:
         if request.method not in ("GET", "HEAD") or self.random.random() > self.fault_share:
             return None
-        fault = self.random.choice(FAULTS)
+        # In turn, so that a few histories suffer them all however many requests each happens to make.
+        fault = FAULTS[(self.seed + self.suffered.total()) % len(FAULTS)]
         self.suffered[fault] += 1
         return fault
 
