@@ -27,7 +27,6 @@ from syncd.declared import reconcile
 from syncd.errors import ConfigError
 from syncd.opening import Opening
 from syncd.opening.buckets import Queues
-from syncd.pipeline.chunk.languages import SUFFIXES as CODE_SUFFIXES
 from syncd.pipeline.chunk.pool import ChunkerPool
 from syncd.pipeline.embed.fleet import Embedders
 from syncd.pipeline.index import Index
@@ -127,7 +126,7 @@ async def assembled(config: Config, state: Path, notifier: Notifier) -> AsyncGen
             models,
             servers_by_model(config, catalog),
         )
-        parsers = await stack.enter_async_context(open_parsers(config, frozenset(CODE_SUFFIXES)))
+        parsers = await stack.enter_async_context(open_parsers(config))
         chunkers = ChunkerPool()
         api_box: list[ApiServer] = []
         sparse = SparseModels(config.search.sparse_default, sparse_loaders(config, state, models))

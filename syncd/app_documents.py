@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Set
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from importlib.util import find_spec
@@ -23,7 +23,7 @@ DOCLING = "docling"
 
 
 @asynccontextmanager
-async def open_parsers(config: Config, code_suffixes: Set[str]) -> AsyncGenerator[Callable[[SourceRecord], Parser]]:
+async def open_parsers(config: Config) -> AsyncGenerator[Callable[[SourceRecord], Parser]]:
     """Yield what says which parser a source's documents get. Processes start when first needed.
 
     Raises ConfigError when a source wants docling and it is not installed, or a vision model's file is missing.
@@ -34,8 +34,8 @@ async def open_parsers(config: Config, code_suffixes: Set[str]) -> AsyncGenerato
     async with AsyncExitStack() as stack:
         describer = await stack.enter_async_context(open_describer(given.vision)) if given.vision else None
         settings = parser_settings(given)
-        builtin = ParserPool(code_suffixes, settings, describer)
-        rich = ParserPool(code_suffixes, docling_settings(given, settings), describer)
+        builtin = ParserPool(settings, describer)
+        rich = ParserPool(docling_settings(given, settings), describer)
         await stack.enter_async_context(builtin)
         await stack.enter_async_context(rich)
         yield lambda source: rich if source.settings.get("converter") == DOCLING else builtin

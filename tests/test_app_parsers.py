@@ -43,7 +43,7 @@ async def test_the_configuration_reaches_the_parsers() -> None:
 
 
 async def test_what_changes_a_documents_text_makes_it_anew_and_leaves_code_alone() -> None:
-    pools = [ParserPool(frozenset(), s) for s in (ParserSettings(), ParserSettings(ocr=Ocr(languages=("deu",))))]
+    pools = [ParserPool(s) for s in (ParserSettings(), ParserSettings(ocr=Ocr(languages=("deu",))))]
     assert [pool.fingerprint("a.pdf", None) == "" for pool in pools] == [True, False]
     assert [pool.fingerprint("a.py", None) for pool in pools] == ["", ""]
     assert pools[1].fingerprint("page", "application/pdf") == pools[1].fingerprint("a.pdf")
@@ -53,7 +53,7 @@ async def test_docling_is_chosen_by_the_source() -> None:
     now = datetime.now(UTC)
     given = ({}, {"converter": "docling"})
     sources = [SourceRecord("1", SourceType.FOLDER, "d", settings, Embedding(), Chunking(), now) for settings in given]
-    async with open_parsers(Config(), frozenset()) as parser_of:
+    async with open_parsers(Config()) as parser_of:
         assert [parser_of(source).fingerprint("a.pdf", None)[:10] for source in sources] == ["", "('docling'"]
 
 
@@ -61,5 +61,5 @@ async def test_docling_is_chosen_by_the_source() -> None:
 async def test_docling_is_asked_for_before_anything_runs() -> None:
     table = {"type": "folder", "name": "a", "path": "/x", "collection": "abc", "converter": "docling"}
     with pytest.raises(ConfigError, match=r"pip install 'syncd\[docling\]'"):
-        async with open_parsers(Config(sources=(FolderTable.model_validate(table),)), frozenset()):
+        async with open_parsers(Config(sources=(FolderTable.model_validate(table),))):
             pass

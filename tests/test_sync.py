@@ -69,7 +69,7 @@ async def syncing(parts, source) -> AsyncIterator[Syncer]:
     async def opened(_):
         return source
 
-    async with ParserPool(frozenset()) as parser, anyio.create_task_group() as group:
+    async with ParserPool() as parser, anyio.create_task_group() as group:
         posted = Poster(parts.store, SparseModels()).posted
         ingester = Ingester(parts.store, parts.index, lambda _source: parser, InlineSplitter(), embedder, posted)
         syncer = Syncer(parts.store, parts.chroma, parts.index, ingester, opened, HASTY)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from syncd.model.records import Chunking, EmbeddingTask
 from syncd.model.values import Vectors
 
-TextKind = Literal["code", "markdown", "text"]
+TextKind = Literal["markdown", "text"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import json
 import sys
 import time
 
-from syncd.model import Chunking, Part, TextKind
+from syncd.model import Chunking, Part
 from syncd.pipeline.chunk import chunk_document
 from syncd.pipeline.chunk.worker import settle
 
@@ -36,9 +36,8 @@ def main() -> None:
         document = json.loads(line)
         path, text = document["path"], document["text"]
         name = path.split("/", 1)[-1] if given.strip_first_folder else path
-        kind: TextKind = "markdown" if path.endswith((".md", ".mdx")) else "text" if path.endswith(".txt") else "code"
         started = time.process_time()
-        chunks = list(chunk_document([Part(text, kind)], name, chunking))
+        chunks = list(chunk_document([Part(text, "text")], name, chunking))
         seconds += time.process_time() - started
         size += len(text.encode())
         rows = [

@@ -182,7 +182,7 @@ def chunks_of(folder, count, max_bytes):
     """`count` chunks spread over the Python, Markdown and C files below `folder`, none longer than `max_bytes`."""
     texts = []
     for path in sorted(path for path in folder.rglob("*") if path.suffix in {".py", ".md", ".c", ".h", ".toml"}):
-        part = Part(path.read_text("utf-8", "replace"), "code")
+        part = Part(path.read_text("utf-8", "replace"), "text")
         texts += [chunk.embedded_text for chunk in chunk_document([part], path.name, Chunking())]
     texts = [text for text in texts if text.strip() and len(text.encode()) <= max_bytes]
     return texts[:: max(1, len(texts) // count)][:count]

@@ -42,14 +42,14 @@ async def convert(pool: ParserPool, path: Path) -> tuple[str, int]:
 
 
 async def convert_one(path: Path) -> str:
-    async with ParserPool(frozenset(), ParserSettings(workers=1)) as pool:
+    async with ParserPool(ParserSettings(workers=1)) as pool:
         return (await convert(pool, path))[0]
 
 
 async def convert_files(corpus: Path, items: Sequence[Mapping[str, str]], out: Path) -> tuple[int, int]:
     """Convert files by one worker, and return how many files and pages that were."""
     files = pages = 0
-    async with ParserPool(frozenset(), ParserSettings(workers=1)) as pool:
+    async with ParserPool(ParserSettings(workers=1)) as pool:
         for item in items:
             try:
                 text, count = await convert(pool, corpus / item["file"])

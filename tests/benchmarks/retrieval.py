@@ -19,7 +19,6 @@ import numpy as np
 
 from syncd.model import Chunking, Part
 from syncd.pipeline.chunk import chunk_document
-from syncd.pipeline.chunk.languages import SUFFIXES
 from syncd.pipeline.embed.catalog import MINILM, Catalog
 from syncd.pipeline.embed.embedder import open_embedder
 from syncd.pipeline.sparse.bm25 import chroma_bm25, code_bm25
@@ -41,9 +40,7 @@ def chunks_of(documents):
     """Return (path, chunk) of all documents."""
     found = []
     for document in documents:
-        suffix = Path(document["path"]).suffix
-        kind = "markdown" if suffix in (".md", ".mdx") else "code" if suffix in SUFFIXES else "text"
-        parts = [Part(document["text"], kind)]
+        parts = [Part(document["text"], "text")]
         found += [(document["path"], chunk) for chunk in chunk_document(parts, document["path"], Chunking())]
     return found
 

@@ -19,7 +19,7 @@ MAXIMUM_PARSE_CHARACTERS = 4 << 20
 """Larger sources are cut as text: a parse of them takes seconds, and nothing can interrupt it."""
 WINDOW_CHARACTERS = 1 << 20
 """A larger part is taken in stretches of this size, so that memory stays bounded."""
-_WINDOW_ENDS: dict[str, tuple[str, ...]] = {"markdown": ("\n# ", "\n## ", "\n### ", "\n#"), "code": (), "text": ()}
+_WINDOW_ENDS: dict[str, tuple[str, ...]] = {"markdown": ("\n# ", "\n## ", "\n### ", "\n#"), "text": ()}
 """What a stretch ends before, best first; then blank lines, then lines."""
 
 __all__ = ["MINIMUM_SIZE_BYTES", "chunk_document", "split_stretch"]

@@ -46,19 +46,20 @@ def pieces(
 ) -> tuple[list[Piece], Sequence[Heading]]:
     """Return the pieces that tile `data` (not blank), and the headings open at its end.
 
-    `open_headings` are those open where it begins; `unparsed` says why code is not to be parsed, '' to parse it.
+    `open_headings` are those open where it begins; `unparsed` says why code is not to be parsed, '' to parse it. Text is
+    code where its file's name or beginning names a language.
     """
     maximum = chunking.max_size_bytes
     if chunking.type == "lines":
         ends = line_pieces(data, chunking.max_lines, maximum)
         return [Piece(start, end, "lines") for start, end in _spans(ends)], open_headings
     limits = Limits(max(1, min(chunking.target_size_bytes, maximum)), maximum)
-    language = language_of(path, data) if kind == "code" else MARKDOWN if kind == "markdown" else ""
+    language = language_of(path, data) if kind == "text" else MARKDOWN
     if language == MARKDOWN:
         return _markdown_pieces(data, limits, open_headings)
-    if kind == "code":
-        return _code_pieces(data, language, limits, unparsed), open_headings
-    return _text_pieces(data, limits, language, ""), open_headings
+    if not language:
+        return _text_pieces(data, limits, "", ""), open_headings
+    return _code_pieces(data, language, limits, unparsed), open_headings
 
 
 def _spans(ends: Iterable[int]) -> list[tuple[int, int]]:
@@ -78,8 +79,6 @@ def _text_pieces(data: bytes, limits: Limits, language: str, note: str) -> list[
 
 def _code_pieces(data: bytes, name: str, limits: Limits, unparsed: str) -> list[Piece]:
     """Return pieces along the syntax tree, or along lines with a note where that cannot be."""
-    if not name:
-        return _text_pieces(data, limits, "", "no grammar")
     if unparsed:
         return _text_pieces(data, limits, name, unparsed)
     if len(data) > DENSE_BYTES and len(data) > DENSE_LINE_BYTES * (data.count(b"\n") + 1):

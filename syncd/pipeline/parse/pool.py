@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import AsyncGenerator, Set
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from syncd.model import PageMark, Part
 from syncd.pipeline.parse.formats import SUFFIXES, Format, confirm, suffix_of
 from syncd.pipeline.parse.office import convert_legacy
 from syncd.pipeline.parse.task import OUT_OF_MEMORY, DocumentLimits, Ocr, Piece, Task, from_frame
-from syncd.pipeline.parse.text import kind_of, read_text
+from syncd.pipeline.parse.text import read_text
 from syncd.pipeline.parse.vision import Describer
 from syncd.runtime.process import ChildDiedError, describe_exit, environment
 from syncd.runtime.worker import CallTimeoutError, RemoteError, Worker
@@ -77,17 +77,15 @@ class _Process:
 class ParserPool:
     """Implements `syncd.model.Parser`; use it as an async context manager around everything that parses.
 
-    `code_suffixes` are those with a grammar ('.py', …). Processes start when first needed; leaving ends them all.
+    Processes start when first needed; leaving ends them all.
     """
 
     def __init__(
         self,
-        code_suffixes: Set[str],
         settings: ParserSettings | None = None,
         describer: Describer | None = None,
     ) -> None:
         self._settings = settings or ParserSettings()
-        self._code_suffixes = code_suffixes
         self._describer = describer
         self._slots = anyio.Semaphore(self._settings.workers)
         self._idle: list[_Process] = []
@@ -123,7 +121,7 @@ class ParserPool:
             raise PermanentError(f"{name} is {size_bytes >> 20} MiB, over the limit of {limit} MiB: split it")
         suffix = suffix_of(name, media_type)
         if suffix not in SUFFIXES:
-            parts = read_text(file, name, kind_of(suffix, self._code_suffixes))
+            parts = read_text(file, name)
         else:
             found = await anyio.to_thread.run_sync(confirm, file, suffix, name)
             parts = self._parse_document(file, name, found)

@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import AsyncGenerator, Set
+from collections.abc import AsyncGenerator
 from typing import BinaryIO
 
 import anyio
 
 from syncd.errors import PermanentError
-from syncd.model import Part, TextKind
+from syncd.model import Part
 
-MARKDOWN_SUFFIXES = frozenset({".md", ".markdown", ".mdx"})
 WHOLE_BYTES = 8 << 20
 """Text up to this size is one part, so that structure is seen whole; longer text comes in pieces of half of it."""
 _PIECE_BYTES = WHOLE_BYTES // 2
 _BOM = codecs.BOM_UTF8
 
 
-def kind_of(suffix: str, code_suffixes: Set[str]) -> TextKind:
-    """Return how text under `suffix` is to be chunked."""
-    if suffix in MARKDOWN_SUFFIXES:
-        return "markdown"
-    return "code" if suffix in code_suffixes else "text"
-
-
-async def read_text(file: BinaryIO, name: str, kind: TextKind) -> AsyncGenerator[Part, None]:
+async def read_text(file: BinaryIO, name: str) -> AsyncGenerator[Part, None]:
     """Yield `file` as UTF-8 text without its byte order mark, cut at line ends where it is long; nothing when empty.
 
     The whole file is checked before the first part. Raises PermanentError when it is not UTF-8 text.
@@ -38,9 +30,9 @@ async def read_text(file: BinaryIO, name: str, kind: TextKind) -> AsyncGenerator
         cut = len(data) if len(block) < limit else _cut(data)
         left = data[cut:]
         if text := data[:cut].decode():
-            yield Part(text, kind)
+            yield Part(text, "text")
     if left:
-        yield Part(left.decode(), kind)
+        yield Part(left.decode(), "text")
 
 
 def _check(file: BinaryIO, name: str) -> int:

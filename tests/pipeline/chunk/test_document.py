@@ -79,7 +79,7 @@ def test_the_context_is_left_out_on_request_and_never_long():
 
 def test_lines_are_cut_as_documented():
     text = "".join(f"line {number}\n" for number in range(25)) + "é" * 5000 + "\nend"
-    chunks = chunks_of([Part(text, "code")], "a.py", type="lines", max_size_bytes=4096, max_lines=10)
+    chunks = chunks_of([Part(text, "text")], "a.py", type="lines", max_size_bytes=4096, max_lines=10)
     assert [chunk.span.end_line - chunk.span.start_line + 1 for chunk in chunks] == [10, 10, 5, 1, 1, 2]
     assert [len(chunk.text.encode()) for chunk in chunks[3:]] == [4096, 4096, 1812]
     assert "".join(chunk.text for chunk in chunks) == text

@@ -28,7 +28,7 @@ PARTS = st.lists(
     st.builds(
         Part,
         text=TEXTS,
-        kind=st.sampled_from(("code", "markdown", "text")),
+        kind=st.sampled_from(("markdown", "text")),
         pages=st.lists(st.builds(PageMark, st.integers(0, 500), st.integers(1, 9), st.just("s")), max_size=3).map(
             lambda marks: tuple(sorted(marks, key=lambda mark: mark.start_byte))
         ),
@@ -100,13 +100,13 @@ def test_chunks_tile_any_text_within_any_limit(parts: list[Part], path: str, chu
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=3000), PATHS)
 def test_decoded_garbage_is_chunked_too(data: bytes, path: str):
-    parts = [Part(data.decode("utf-8", "replace"), "code")]
+    parts = [Part(data.decode("utf-8", "replace"), "text")]
     chunking = Chunking(max_size_bytes=300, target_size_bytes=100)
     check(parts, list(chunk_document(parts, path, chunking)), chunking)
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\n\n", "\t \r\n", "\u3000\u00a0"])
-@pytest.mark.parametrize("kind", ["code", "markdown", "text"])
+@pytest.mark.parametrize("kind", ["markdown", "text"])
 def test_a_document_of_nothing_but_white_space_has_no_chunks(text: str, kind: str):
     assert list(chunk_document([Part(text, kind), Part(text, kind)], "a.py", Chunking())) == []
 

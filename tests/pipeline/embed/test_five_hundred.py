@@ -36,8 +36,8 @@ def files(*patterns):
 @pytest.fixture(scope="module")
 def chunks():
     languages = islice(chunks_of(files("justext/stoplists/*.txt"), "text", 96, 1), 100)
-    code = islice(chunks_of(files("aiohttp/*.py", "chromadb/api/*.py", "numpy/*/*.py"), "code", 64, 10), COUNT)
-    headers = islice(chunks_of(files("numpy/_core/include/**/*.h"), "code", 160, 20), 100)
+    code = islice(chunks_of(files("aiohttp/*.py", "chromadb/api/*.py", "numpy/*/*.py"), "text", 64, 10), COUNT)
+    headers = islice(chunks_of(files("numpy/_core/include/**/*.h"), "text", 160, 20), 100)
     prose = islice(chunks_of(files("*.dist-info/METADATA"), "markdown", 900, 2), 30)
     found = [*languages, *headers, *prose]
     found += islice(code, COUNT - len(found))

@@ -12,5 +12,5 @@ from syncd.pipeline.parse.task import Ocr
 async def pool() -> AsyncIterator[ParserPool]:
     """One pool for a module's tests, without OCR, so that its process starts once."""
     settings = ParserSettings(workers=1, ocr=Ocr(enabled=False), step_limit_s=60)
-    async with ParserPool(frozenset({".py"}), settings) as pool:
+    async with ParserPool(settings) as pool:
         yield pool

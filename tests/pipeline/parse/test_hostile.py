@@ -40,7 +40,7 @@ _MEMORY_BYTES = 1 << 30
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def strict() -> AsyncIterator[ParserPool]:
     settings = ParserSettings(workers=1, memory_bytes=_MEMORY_BYTES, step_limit_s=30, ocr=Ocr(enabled=False))
-    async with ParserPool(frozenset(), settings) as pool:
+    async with ParserPool(settings) as pool:
         yield pool
 
 

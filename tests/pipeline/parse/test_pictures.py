@@ -29,7 +29,7 @@ class _Eyes:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def seeing() -> AsyncIterator[ParserPool]:
-    async with ParserPool(frozenset(), ParserSettings(workers=1, ocr=Ocr(enabled=False)), _Eyes()) as pool:
+    async with ParserPool(ParserSettings(workers=1, ocr=Ocr(enabled=False)), _Eyes()) as pool:
         yield pool
 
 

@@ -37,7 +37,7 @@ def _signal(number: signal.Signals) -> int:
 
 
 async def test_a_hanging_document_is_given_up_and_the_next_one_is_read() -> None:
-    async with ParserPool(frozenset(), ParserSettings(workers=1, step_limit_s=2, ocr=_NO_OCR)) as pool:
+    async with ParserPool(ParserSettings(workers=1, step_limit_s=2, ocr=_NO_OCR)) as pool:
         assert await text_of(pool, _GOOD, "a.docx") == "fine\n\n"
         stopped = _signal(signal.SIGSTOP)
         with pytest.raises(PermanentError, match=r"b\.docx took longer than 2 s to read"):
@@ -47,7 +47,7 @@ async def test_a_hanging_document_is_given_up_and_the_next_one_is_read() -> None
 
 
 async def test_a_document_whose_process_dies_gets_one_more_chance_in_a_fresh_one() -> None:
-    async with ParserPool(frozenset(), ParserSettings(workers=1, ocr=_NO_OCR)) as pool:
+    async with ParserPool(ParserSettings(workers=1, ocr=_NO_OCR)) as pool:
         assert await text_of(pool, _GOOD, "a.docx") == "fine\n\n"
         killed = _signal(signal.SIGKILL)
         assert await text_of(pool, _GOOD, "b.docx") == "fine\n\n"
@@ -56,7 +56,7 @@ async def test_a_document_whose_process_dies_gets_one_more_chance_in_a_fresh_one
 
 async def test_parts_read_before_a_death_are_not_read_twice() -> None:
     data = pdf([f"page {at}" for at in range(1, 351)])
-    async with ParserPool(frozenset(), ParserSettings(workers=1, ocr=_NO_OCR)) as pool:
+    async with ParserPool(ParserSettings(workers=1, ocr=_NO_OCR)) as pool:
         await text_of(pool, _GOOD, "warm.docx")
         parts: list[Part] = []
         async with aclosing(pool.parse(io.BytesIO(data), "a.pdf")) as stream:
@@ -70,7 +70,7 @@ async def test_parts_read_before_a_death_are_not_read_twice() -> None:
 
 async def test_leaving_a_document_early_ends_its_process_and_frees_its_place() -> None:
     data = pdf([f"page {at}" for at in range(1, 351)])
-    async with ParserPool(frozenset(), ParserSettings(workers=1, ocr=_NO_OCR)) as pool:
+    async with ParserPool(ParserSettings(workers=1, ocr=_NO_OCR)) as pool:
         async with aclosing(pool.parse(io.BytesIO(data), "a.pdf")) as stream:
             await anext(stream)
         assert _parsers() == []
@@ -80,7 +80,7 @@ async def test_leaving_a_document_early_ends_its_process_and_frees_its_place() -
 async def test_processes_are_replaced_after_their_number_of_documents_and_gone_at_the_end() -> None:
     settings = ParserSettings(workers=1, documents_per_worker=2, ocr=_NO_OCR)
     seen: list[int] = []
-    async with ParserPool(frozenset(), settings) as pool:
+    async with ParserPool(settings) as pool:
         for _ in range(3):
             await text_of(pool, _GOOD, "a.docx")
             seen += [process.pid for process in _parsers()]
@@ -90,7 +90,7 @@ async def test_processes_are_replaced_after_their_number_of_documents_and_gone_a
 
 
 async def test_a_broken_document_costs_no_process() -> None:
-    async with ParserPool(frozenset(), ParserSettings(workers=1, ocr=_NO_OCR)) as pool:
+    async with ParserPool(ParserSettings(workers=1, ocr=_NO_OCR)) as pool:
         await text_of(pool, _GOOD, "a.docx")
         before = [process.pid for process in _parsers()]
         with pytest.raises(PermanentError, match=r"b\.docx is damaged"):
@@ -103,7 +103,7 @@ async def test_a_broken_document_costs_no_process() -> None:
 async def test_memory_stays_below_its_cap_and_going_over_is_said() -> None:
     body = paragraph("x") * 400_000
     settings = ParserSettings(workers=1, memory_bytes=300 << 20, ocr=_NO_OCR)
-    async with ParserPool(frozenset(), settings) as pool:
+    async with ParserPool(settings) as pool:
         with pytest.raises(PermanentError, match=r"a\.docx needs more than 0\.29\d* GiB of memory"):
             await text_of(pool, docx(body), "a.docx")
         assert await text_of(pool, _GOOD, "b.docx") == "fine\n\n"
@@ -112,7 +112,7 @@ async def test_memory_stays_below_its_cap_and_going_over_is_said() -> None:
 async def test_limits_of_size_text_and_pages_are_said() -> None:
     limits = DocumentLimits(size_bytes=20_000, text_bytes=50, pages=2)
     settings = ParserSettings(workers=1, limits=limits, ocr=_NO_OCR)
-    async with ParserPool(frozenset(), settings) as pool:
+    async with ParserPool(settings) as pool:
         with pytest.raises(PermanentError, match=r"a\.txt is 0 MiB, over the limit"):
             await text_of(pool, b"a" * 20_001, "a.txt")
         with pytest.raises(PermanentError, match="of text: split it"):
@@ -122,7 +122,7 @@ async def test_limits_of_size_text_and_pages_are_said() -> None:
 
 
 async def test_the_jail_is_whole_here_or_says_what_is_missing(pool: ParserPool) -> None:
-    async with ParserPool(frozenset(), ParserSettings(workers=1, ocr=_NO_OCR)) as own:
+    async with ParserPool(ParserSettings(workers=1, ocr=_NO_OCR)) as own:
         assert own.confinement is None
         await text_of(own, _GOOD, "a.docx")
         assert own.confinement is not None
@@ -146,7 +146,7 @@ async def test_a_vision_model_describes_pictures_at_their_place() -> None:
         **{"media__p.png": encoded(written([]))},
     )
     describer = _Describer()
-    async with ParserPool(frozenset(), ParserSettings(workers=1, ocr=_NO_OCR), describer) as pool:
+    async with ParserPool(ParserSettings(workers=1, ocr=_NO_OCR), describer) as pool:
         assert await text_of(pool, data, "a.docx") == "before\n\n![door]()\n\nA drawing of a door.\n\nafter\n\n"
     assert [picture[:3] for picture in describer.seen] == [b"\xff\xd8\xff"]
 
@@ -165,7 +165,7 @@ def test_inserted_descriptions_move_the_page_marks_behind_them() -> None:
 
 
 async def test_documents_are_read_side_by_side() -> None:
-    async with ParserPool(frozenset(), ParserSettings(workers=2, ocr=_NO_OCR)) as pool:
+    async with ParserPool(ParserSettings(workers=2, ocr=_NO_OCR)) as pool:
         found = await asyncio.gather(*(text_of(pool, docx(paragraph(f"number {at}")), "a.docx") for at in range(6)))
         assert found == [f"number {at}\n\n" for at in range(6)]
         assert len(_parsers()) == 2
@@ -175,7 +175,7 @@ async def test_documents_are_read_side_by_side() -> None:
 async def test_a_process_is_not_taken_for_grown_because_its_parent_is_large() -> None:
     ballast = b"x" * (400 << 20)
     settings = ParserSettings(workers=1, ocr=_NO_OCR, recycle_over_bytes=380 << 20)
-    async with ParserPool(frozenset(), settings) as pool:
+    async with ParserPool(settings) as pool:
         assert await text_of(pool, _GOOD, "a.docx")
         assert len(_parsers()) == 1
     assert len(ballast) == 400 << 20
@@ -183,7 +183,7 @@ async def test_a_process_is_not_taken_for_grown_because_its_parent_is_large() ->
 
 @pytest.mark.skipif(importlib.util.find_spec("docling") is not None, reason="docling is installed")
 async def test_without_the_extra_the_docling_converter_says_what_to_install() -> None:
-    async with ParserPool(frozenset(), ParserSettings(workers=1, converter="docling")) as pool:
+    async with ParserPool(ParserSettings(workers=1, converter="docling")) as pool:
         with pytest.raises(PermanentError, match=r"pip install 'syncd\[docling\]'"):
             await text_of(pool, _GOOD, "a.docx")
         assert "| b |" in await text_of(pool, b"a,b\n1,2\n", "a.csv")

@@ -31,14 +31,14 @@ _WITHOUT_TESSERACT = ParserSettings(workers=1, ocr=Ocr(languages=("xyz",)))
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def seeing() -> AsyncIterator[ParserPool]:
-    async with ParserPool(frozenset(), ParserSettings(workers=1)) as pool:
+    async with ParserPool(ParserSettings(workers=1)) as pool:
         yield pool
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def without_tesseract() -> AsyncIterator[ParserPool]:
     # in less than the default limit, for machines whose libraries and threads take more of it
-    async with ParserPool(frozenset(), replace(_WITHOUT_TESSERACT, memory_bytes=1280 << 20)) as pool:
+    async with ParserPool(replace(_WITHOUT_TESSERACT, memory_bytes=1280 << 20)) as pool:
         yield pool
 
 
@@ -64,7 +64,7 @@ async def test_without_tesseract_the_bundled_engine_reads(without_tesseract: Par
 
 
 async def test_the_bundled_engine_says_when_its_memory_is_too_small() -> None:
-    async with ParserPool(frozenset(), replace(_WITHOUT_TESSERACT, memory_bytes=1 << 29)) as pool:
+    async with ParserPool(replace(_WITHOUT_TESSERACT, memory_bytes=1 << 29)) as pool:
         with pytest.raises(PermanentError, match=r"a\.png needs more than 0\.5 GiB of memory"):
             await text_of(pool, encoded(written(_LINES).resize((2200, 2200))), "a.png")
 

@@ -14,13 +14,6 @@ from tests.pipeline.parse.reading import parts_of
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def test_the_suffix_decides_how_text_is_chunked(pool: ParserPool) -> None:
-    kinds = {
-        name: (await parts_of(pool, b"a\n", name))[0].kind for name in ("a.py", "b.md", "c.mdx", "d.log", "Makefile")
-    }
-    assert kinds == {"a.py": "code", "b.md": "markdown", "c.mdx": "markdown", "d.log": "text", "Makefile": "text"}
-
-
 async def test_text_is_handed_on_byte_for_byte_without_its_byte_order_mark(pool: ParserPool) -> None:
     data = "ä\r\nb\tc\n".encode()
     parts = await parts_of(pool, codecs.BOM_UTF8 + data, "a.txt")

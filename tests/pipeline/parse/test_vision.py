@@ -50,7 +50,7 @@ async def test_its_words_stand_where_the_picture_stood(describer: LlamaDescriber
     picture = paragraph(inner='<w:r><w:drawing><wp:docPr descr="A sign"/><a:blip r:embed="p"/></w:drawing></w:r>')
     body = paragraph("before") + picture + paragraph("after")
     data = docx(body, {"p": ("image", "media/p.png")}, **{"media__p.png": encoded(written([]))})
-    async with ParserPool(frozenset(), ParserSettings(workers=1, ocr=Ocr(enabled=False)), describer) as pool:
+    async with ParserPool(ParserSettings(workers=1, ocr=Ocr(enabled=False)), describer) as pool:
         before, sign, words, after, _ = (await text_of(pool, data, "a.docx")).split("\n\n")
     assert (before, sign, after) == ("before", "![A sign]()", "after")
     assert len(words) > 20
