@@ -1,4 +1,7 @@
-"""One run of one source into one collection: ask what changed, hand it on, and only then move the cursor."""
+"""One run of one source into one collection: ask what changed, hand it on, and only then move the cursor.
+
+A dry run goes the same way, with ingesters that only rehearse, and leaves cursor and held deletes as they are.
+"""
 
 from __future__ import annotations
 
@@ -109,6 +112,7 @@ class SourceRun:
         self._collection = collection
         self._guard = guard
         self._last_chance = last_chance
+        self._rehearsal = bool(invocation.request.get("dry_run"))
         self._replies: deque[Awaitable[Result]] = deque()
         self._unsaved: list[Result] = []
         self._seen: list[str] = []
@@ -190,6 +194,7 @@ class SourceRun:
             self.number,
             force=bool(self._invocation.request.get("force")),
             last_chance=self._last_chance,
+            rehearsal=self._rehearsal,
         )
         self._replies.append(await self._ingesters.put(job, urgent=bool(self._invocation.request.get("object_key"))))
         while len(self._replies) >= AHEAD:
@@ -242,20 +247,29 @@ class SourceRun:
             gone = sorted({*gone, *unseen})
         await self._delete(gone)
         await self.save()
-        if run.keys is None:
+        if run.keys is None and not self._rehearsal:
             await self._store.progress.save_cursor(self._record.id, self._collection.id, checkpoint.cursor)
 
     async def _delete(self, keys: Sequence[str], guarded: bool = True) -> None:
         """Delete these documents, unless they are suspiciously many: then keep them back and say so."""
         documents = await self._store.documents.count(self._collection.id, self._record.id)
         if guarded and self._guard.holds(len(keys), documents):
-            await self._store.progress.hold_deletes(self._invocation.id, keys)
             self.counts = replace(self.counts, held_deletes=self.counts.held_deletes + len(keys))
+            if self._rehearsal:
+                return
+            await self._store.progress.hold_deletes(self._invocation.id, keys)
             log.warning("sync.deletes_held", invocation=self._invocation.id, deletes=len(keys), documents=documents)
             return
         for key in keys:
             document = Document(key, version="", body=None, chunk_prefix="")
-            job = Job(document, self._record, self._collection, self.number, is_gone=self._recheck(key))
+            job = Job(
+                document,
+                self._record,
+                self._collection,
+                self.number,
+                is_gone=self._recheck(key),
+                rehearsal=self._rehearsal,
+            )
             self._replies.append(await self._ingesters.put(job))
             while len(self._replies) >= AHEAD:
                 await self._settle_one()

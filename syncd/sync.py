@@ -207,14 +207,16 @@ class Syncer:
             known = await self._store.documents.find(invocation.target)
             record = replace(record, embedding=known.embedding) if known else record
         source = await self._open_source(record)
-        collection = await self._index.open(invocation.target, record.embedding)
+        rehearsal = is_rehearsal(invocation)
+        opened = self._index.imagine if rehearsal else self._index.open
+        collection = await opened(invocation.target, record.embedding)
         number = await self._store.progress.run_number(invocation.id)
         last_chance = may_give_up(invocation) and invocation.attempts + 1 >= self.settings.last_chance_attempt
         running.run = SourceRun(
             self._store, self.mailbox, invocation, record, collection, self.settings.guard, number, last_chance
         )
         await running.run.execute(source)
-        if record.type in FINISHING_TYPES and invocation.origin is Origin.API and not invocation.request.get("keys"):
+        if record.type in FINISHING_TYPES and invocation.origin is Origin.API and not is_partial(invocation):
             await self._chroma.set_metadata(invocation.target, {"finished_ingest": True})
 
     async def _complete(self, running: Running) -> None:
@@ -250,6 +252,16 @@ class Syncer:
 def is_object_run(invocation: Invocation) -> bool:
     """Return whether an invocation is about one object only."""
     return bool(invocation.request.get("object_key"))
+
+
+def is_rehearsal(invocation: Invocation) -> bool:
+    """Return whether a run only finds out what a run would do."""
+    return bool(invocation.request.get("dry_run"))
+
+
+def is_partial(invocation: Invocation) -> bool:
+    """Return whether a run leaves its collection something to be done."""
+    return bool(invocation.request.get("keys")) or is_rehearsal(invocation)
 
 
 def may_give_up(invocation: Invocation) -> bool:

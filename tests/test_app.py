@@ -171,7 +171,7 @@ def test_search_answers_with_lineage(daemon):
     by_words = request(daemon, "POST", "/api/v1/search", {**body, "query": "function_17", "mode": "sparse"})["hits"]
     assert by_words[0]["metadata"]["path"] == "package_7/module_17.py"
     assert by_words[0]["indexed_at"]
-    narrow = {"where": {"stage": "whole"}, "where_document": {"$contains": "function_17("}, "path": "package_7/"}
+    narrow = {"where": {"stage": "code"}, "where_document": {"$contains": "function_17("}, "path": "package_7/"}
     fusion = {"dense_weight": 0.5, "sparse_weight": 2, "k": 5}
     asked = {**body, **narrow, "query": "function_17", "mode": "hybrid", "group_by": "document", "fusion": fusion}
     ours = {"source_ids": [by_words[0]["metadata"]["source_id"]]}
@@ -229,6 +229,16 @@ def test_an_uploaded_file_is_found_in_a_new_collection_and_in_one_that_others_wr
     until(lambda: list((daemon.state / "uploads").iterdir()) == [])
 
 
+def test_code_is_cut_at_its_definitions_and_says_what_they_are(daemon):
+    until(lambda: daemon.unsettled() == 0)
+    statement = (
+        "SELECT json_extract(c.metadata, '$.stage'), json_extract(c.metadata, '$.language'), "
+        "json_extract(c.metadata, '$.symbol') FROM chunks c JOIN documents d ON d.id = c.document_id WHERE d.key = ?"
+    )
+    assert daemon.rows(statement, "package_7/module_17.py") == [("code", "python", "function_17")]
+    assert daemon.rows(statement, "README.md") == [("markdown", "markdown", "Lighthouse")]
+
+
 def test_a_folder_added_on_the_command_line_is_synced_live(daemon, tmp_path):
     (tmp_path / "note.md").write_text("# Bees\n\nBees dance to tell where flowers are.\n")
     added = syncd(
@@ -246,6 +256,62 @@ def test_a_folder_added_on_the_command_line_is_synced_live(daemon, tmp_path):
     until(lambda: notes() == [("note.md",), ("second.md",)])
     (tmp_path / "note.md").unlink()
     until(lambda: notes() == [("second.md",)])
+
+
+@pytest.fixture
+def notes(daemon, tmp_path):
+    """A folder source that nothing watches: its id and its folder."""
+    (tmp_path / "note.md").write_text(f"# Moths\n\nA moth flies by night, {tmp_path.name} says.\n")
+    added = syncd(daemon, "sources", "add", "folder", str(tmp_path), "--model", MINILM, "--json")
+    assert added.returncode == 0, added.stderr
+    return json.loads(added.stdout)["source_id"], tmp_path
+
+
+def test_a_plan_says_what_a_sync_would_do_and_does_nothing(daemon, notes):
+    source_id, folder = notes
+
+    def plan() -> list[str]:
+        done = syncd(daemon, "plan", source_id, "--collection", "planned", "--list")
+        assert done.returncode == 0, done.stderr
+        return [line for line in done.stdout.splitlines() if " to " in line or line[:1] in "+~-!"]
+
+    first = plan()
+    assert first[0].startswith("+ note.md")
+    assert first[1] == "1 to add, 0 to change, 0 to delete, 0 unchanged, 0 left out"
+    assert first[2].startswith("1 chunks to write, 0 to delete, 1 to embed: about ")
+    assert not daemon.rows("SELECT 1 FROM collections WHERE name = 'planned'")
+    assert syncd(daemon, "sync", source_id, "--collection", "planned").returncode == 0
+    (folder / "note.md").write_text("# Bees\n\nBees sleep at night.\n")
+    (folder / "more.md").write_text("# Ants\n\nAnts follow scents.\n")
+    assert [line.split("  ")[0] for line in plan()[:2]] == ["+ more.md", "~ note.md"]
+    assert plan()[2] == "1 to add, 1 to change, 0 to delete, 0 unchanged, 0 left out"
+
+
+def test_failed_documents_are_tried_again_from_the_command_line(daemon, notes):
+    source_id, folder = notes
+    (folder / "table.csv").write_bytes(b"PK\x03\x04 not really")
+    synced = syncd(daemon, "sync", source_id, "--collection", "tried-again", "--json")
+    assert synced.returncode == 0, synced.stderr
+    assert json.loads(synced.stdout)["counts"]["failed"] == 1
+    (folder / "table.csv").write_text("name,legs\nbee,6\nspider,8\n")
+    retried = syncd(daemon, "retry", json.loads(synced.stdout)["id"], "--json")
+    assert retried.returncode == 0, retried.stderr
+    assert json.loads(retried.stdout)["counts"]["indexed"] == 1
+
+
+def test_held_deletes_are_confirmed_with_the_command_that_is_printed(daemon, notes):
+    source_id, folder = notes
+    for number in range(25):
+        (folder / f"{number}.txt").write_text(f"Note number {number}.\n")
+    assert syncd(daemon, "sync", source_id, "--collection", "guarded").returncode == 0
+    for number in range(25):
+        (folder / f"{number}.txt").unlink()
+    held = syncd(daemon, "sync", source_id, "--collection", "guarded")
+    hint = held.stdout.partition("confirm with: syncd ")[2].split()
+    assert hint[0] == "confirm-deletes"
+    confirmed = syncd(daemon, *hint[:2], "--json")
+    assert confirmed.returncode == 0, confirmed.stderr
+    assert json.loads(confirmed.stdout)["counts"]["deleted"] == 25
 
 
 def test_the_network_may_not_name_folders(daemon, tmp_path):

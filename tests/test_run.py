@@ -1,6 +1,7 @@
 """What a run does, and above all what it leaves alone."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,80 @@ async def test_suspiciously_many_deletes_are_held_until_confirmed(parts, folder,
     confirmed = await parts.sync(folder, target, confirm_deletes=held_by.id)
     assert confirmed.counts.deleted == 29
     assert {str(row.metadata["key"]) for row in await parts.chroma.get(target)} == {*FILES, "many/7.txt"}
+
+
+TABLES = {"collections": "*", "chunks": "*", "vectors": "key", "outbox": "*", "cursors": "*", "held_deletes": "*"}
+
+
+async def everything(parts, target) -> dict[str, object]:
+    """What is recorded and indexed, as far as a dry run could spoil it."""
+    documents = "id, collection_id, source_id, key, prefix, version, fingerprint, state, reason, content_hash"
+    stored = {
+        table: await parts.store.database.read(
+            lambda c, table=table, columns=columns: sorted(map(repr, c.execute(f"SELECT {columns} FROM {table}")))
+        )
+        for table, columns in {**TABLES, "documents": documents}.items()
+    }
+    exists = await parts.chroma.collection_exists(target)
+    rows = await parts.chroma.get(target) if exists else []
+    return {**stored, "chroma": {row.id: (row.document, row.metadata) for row in rows} if exists else None}
+
+
+async def test_a_dry_run_tells_what_the_run_then_does_and_does_nothing(parts, folder, target):
+    write(folder, {"long.md": "# Long\n\n" + "".join(f"## Part {i}\n\nWords of part {i}.\n\n" for i in range(9))})
+    await parts.sync(folder, target)
+    changes = {
+        "a.py": "def a():\n    return 'changed'\n",
+        "c.py": None,
+        "d.py": FILES["c.py"],
+        "long.md": "# Long\n\n" + "".join(f"## Part {i}\n\nWords of part {i}.\n\n" for i in range(1, 9)),
+    }
+    write(folder, changes)
+    (folder / "broken.pdf").write_bytes(b"%PDF-1.4 not really")
+    before = await everything(parts, target)
+    parts.embedder.embedded.clear()
+    foreseen = await parts.sync(folder, target, dry_run=True)
+    assert await everything(parts, target) == before
+    assert parts.embedder.embedded == []
+    assert foreseen.counts.tokens > 0
+    (invocation, *_) = await parts.store.invocations.list()
+    outcomes = {o.key: (o.state, o.reason) for o in await parts.store.invocations.documents(invocation.id)}
+    assert outcomes.pop("broken.pdf")[0] in ("skipped", "failed")
+    assert outcomes == {
+        "a.py": ("indexed", "changed"),
+        "long.md": ("indexed", "changed"),
+        "d.py": ("indexed", "new"),
+        "c.py": ("deleted", ""),
+    }
+    done = await parts.sync(folder, target)
+    assert replace(foreseen.counts, tokens=0) == replace(done.counts, tokens=0)
+    assert done.counts.chunks_deleted > 0
+
+
+async def test_a_dry_run_into_a_new_collection_creates_nothing(parts, folder, target):
+    before = await everything(parts, target)
+    foreseen = await parts.sync(folder, target, dry_run=True)
+    assert await everything(parts, target) == before
+    assert not await parts.chroma.collection_exists(target)
+    done = await parts.sync(folder, target)
+    assert replace(foreseen.counts, tokens=0) == replace(done.counts, tokens=0)
+
+
+async def test_a_dry_run_counts_the_deletes_that_would_be_held_and_holds_none(parts, folder, target):
+    write(folder, {f"many/{i}.txt": f"words number {i} in this file\n" for i in range(30)})
+    await parts.sync(folder, target)
+    write(folder, {f"many/{i}.txt": None for i in range(30)})
+    before = await everything(parts, target)
+    foreseen = await parts.sync(folder, target, dry_run=True)
+    assert (foreseen.counts.held_deletes, foreseen.counts.deleted) == (30, 0)
+    assert await everything(parts, target) == before
+
+
+async def test_a_dry_run_sees_that_a_collection_deleted_in_chroma_is_filled_again(parts, folder, target):
+    await parts.sync(folder, target)
+    await parts.chroma.delete_collection(target)
+    foreseen = await parts.sync(folder, target, dry_run=True)
+    assert (foreseen.counts.indexed, foreseen.counts.chunks_embedded) == (3, 0)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from syncd.api.schema_jobs import (
     Job,
     LatestByKeysRequest,
 )
-from syncd.api.services import SERVICES, Services
+from syncd.api.services import SERVICES, Pace, Services
 from syncd.api.sources import MAX_PAGE, require_open
 from syncd.api.views import job_view
 from syncd.errors import ConflictError
@@ -63,6 +63,8 @@ async def create(request: web.Request) -> web.Response:
     target = Target(source.database, _collection(source, payload))
     await require_open(services, target)
     origin = Origin.BACKFILL if source.type is SourceType.S3 and not asked else Origin.API
+    if payload.dry_run:
+        asked = _dry(source, asked)
     invocation = await services.store.invocations.create(source.id, target, origin, asked)
     services.wake()
     return json_answer({"invocation_id": invocation.id}, 201)
@@ -134,7 +136,15 @@ async def views(services: Services, found: Iterable[Invocation]) -> list[dict[st
     listed = list(found)
     ids = {invocation.source_id for invocation in listed}
     sources = {source_id: await services.store.sources.get(source_id) for source_id in ids}
-    return [job_view(it, sources[it.source_id], services.progress(it.id)) for it in listed]
+    return [job_view(it, sources[it.source_id], await _pace(services, it, sources[it.source_id])) for it in listed]
+
+
+async def _pace(services: Services, invocation: Invocation, source: SourceRecord | None) -> Pace | None:
+    """Return how fast a run moves, or how long it would take after a dry one."""
+    if source is None or invocation.state is not State.COMPLETE or not invocation.request.get("dry_run"):
+        return services.progress(invocation.id)
+    speed = await services.store.invocations.tokens_per_s(source.embedding.model)
+    return Pace(invocation.counts.tokens / speed, speed) if speed else None
 
 
 def _asked(source: SourceRecord, payload: CreateJobPayload) -> dict[str, Any]:
@@ -163,6 +173,16 @@ def _asked_object(source: SourceRecord, payload: CreateJobPayload) -> dict[str, 
     if payload.metadata:
         asked["metadata"] = check_metadata(payload.metadata, is_reserved)
     return asked
+
+
+def _dry(source: SourceRecord, asked: dict[str, Any]) -> dict[str, Any]:
+    if source.type is SourceType.WEB:
+        raise bad_request(
+            "what a crawl would find only a crawl can tell; leave dry_run out: unchanged pages cost nothing"
+        )
+    if "object_key" in asked:
+        raise bad_request("dry_run is about a whole source; leave object_key out")
+    return {**asked, "dry_run": True}
 
 
 def _ref(given: GitRefIdentifier) -> dict[str, str]:

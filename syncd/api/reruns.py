@@ -45,6 +45,8 @@ async def retry(request: web.Request) -> web.Response:
     invocation = await own_invocation(request)
     payload = await read_json(request, RetryPayload) if request.body_exists else RetryPayload()
     _require_over(invocation)
+    if invocation.request.get("dry_run"):
+        raise RefusedError(412, f"invocation {invocation.id} was a dry run; there is nothing to retry")
     keys = sorted(set(payload.keys)) if payload.keys else await _failed_keys(services, invocation)
     if not keys and invocation.state is State.COMPLETE:
         raise RefusedError(412, f"invocation {invocation.id} has no failed documents; there is nothing to retry")

@@ -36,6 +36,8 @@ class CreateJobPayload(Model):
     custom_id: Annotated[str, Field(max_length=120)] | None = None
     metadata: dict[str, Any] | None = None
     ref_identifier: GitRefIdentifier | None = None
+    dry_run: bool = False
+    """Only find out what the run would do: documents are fetched, parsed and split, nothing is embedded or written."""
 
 
 class CreateJobResponse(Model):
@@ -137,11 +139,14 @@ class Job(Model):
     created_at: Moment
     started_at: Moment | None = None
     origin: Literal["api", "event", "watch", "schedule", "backfill"]
+    dry_run: bool
+    """The counts say what a run would do; tokens are estimated."""
     attempts: int
     note: str | None = None
     """Why an unfinished invocation waits."""
     counts: JobCounts
     eta_s: float | None = None
+    """Of a complete dry run: how long a run would embed, at the speed of this machine's latest runs."""
     tokens_per_s: float | None = None
     source_progress: dict[str, float] | None = None
     """While a site is crawled: pages found, fetched, unchanged, indexed, failed, in the queue, and pages_per_s."""

@@ -69,6 +69,7 @@ def job_view(invocation: Invocation, source: SourceRecord | None, pace: Pace | N
         "created_at": moment(invocation.created_at),
         "started_at": moment(invocation.started_at) if invocation.started_at else None,
         "origin": invocation.origin.value,
+        "dry_run": bool(invocation.request.get("dry_run")),
         "attempts": invocation.attempts,
         "note": invocation.error if unfinished else None,
         "counts": asdict(invocation.counts),

@@ -15,11 +15,26 @@ from pathlib import Path
 import anyio
 
 from syncd import __version__, log
-from syncd.cli import config, model, quickstart, rebuild, run, s3, search, sources, status, sync, token, watch
+from syncd.cli import (
+    config,
+    model,
+    plan,
+    quickstart,
+    rebuild,
+    reruns,
+    run,
+    s3,
+    search,
+    sources,
+    status,
+    sync,
+    token,
+    watch,
+)
 from syncd.cli.client import ApiError, UnreachableError
 from syncd.errors import ConfigError, SyncdError
 
-COMMANDS = (run, quickstart, sources, sync, status, watch, search, rebuild, token, config, model, s3)
+COMMANDS = (run, quickstart, sources, sync, plan, status, watch, reruns, search, rebuild, token, config, model, s3)
 
 EXIT_FAILED, EXIT_UNREACHABLE, EXIT_REFUSED, EXIT_CONFIG = 1, 69, 77, 78
 

@@ -50,7 +50,7 @@ def summary(invocation: Mapping[str, Any]) -> str:
     ]
     chunks = f"{counts.get('chunks_written', 0)} chunks written, {counts.get('chunks_embedded', 0)} embedded"
     held = (
-        f"; {counts['held_deletes']} deletes held, confirm with: syncd sync --confirm-deletes"
+        f"; {counts['held_deletes']} deletes held, confirm with: syncd confirm-deletes {invocation['id']}"
         if counts.get("held_deletes")
         else ""
     )

@@ -14,13 +14,7 @@ from syncd.errors import PermanentError
 def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     """Add the command."""
     parser = commands.add_parser("sync", parents=[common], help="run a source now and wait for the end")
-    parser.add_argument("source", help="its name or id")
-    parser.add_argument(
-        "--collection", help="target collection; by default the one the source watches or was declared with"
-    )
-    ref = parser.add_mutually_exclusive_group()
-    ref.add_argument("--branch", help="GitHub: sync this branch's latest commit")
-    ref.add_argument("--sha", help="GitHub: sync this commit")
+    add_target(parser)
     part = parser.add_mutually_exclusive_group()
     part.add_argument("--object-key", help="S3: sync this object")
     part.add_argument(
@@ -30,11 +24,24 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=sync)
 
 
+def add_target(parser: argparse.ArgumentParser) -> None:
+    """Add what says what is synced into what."""
+    parser.add_argument("source", help="its name or id")
+    parser.add_argument(
+        "--collection", help="target collection; by default the one the source watches or was declared with"
+    )
+    ref = parser.add_mutually_exclusive_group()
+    ref.add_argument("--branch", help="GitHub: sync this branch's latest commit")
+    ref.add_argument("--sha", help="GitHub: sync this commit")
+
+
 async def sync(args: argparse.Namespace) -> int:
     """Create an invocation and, unless told not to, follow it."""
     async with connected(args) as client:
         ident = await source_id(client, args.source)
         body = await request_body(client, ident, args)
+        if args.object_key:
+            body["object_key"] = args.object_key
         invocation_id = (await client.post(f"/api/v1/sources/{ident}/invocations", body))["invocation_id"]
         if args.no_wait:
             print_json({"invocation_id": invocation_id}) if args.json else out.print(invocation_id)
@@ -74,8 +81,7 @@ async def request_body(client: Client, ident: str, args: argparse.Namespace) -> 
     if not collection:
         raise PermanentError("say which collection to write with --collection")
     body: dict[str, Any] = {"target_collection_name": collection}
-    if args.object_key:
-        body["object_key"] = args.object_key
-    if ref := {key: value for key, value in (("branch", args.branch), ("sha", args.sha)) if value}:
+    watched = kept.get("branch") if collection == kept.get("target_collection_name") and not args.sha else None
+    if ref := {key: value for key, value in (("branch", args.branch or watched), ("sha", args.sha)) if value}:
         body["ref_identifier"] = ref
     return body

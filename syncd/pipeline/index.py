@@ -68,6 +68,13 @@ class Index:
             self._records[record.id] = record
             return record
 
+    async def imagine(self, target: Target, embedding: Embedding) -> CollectionRecord:
+        """Return the record that `open` would, and create nothing. Raises ConflictError, NotFoundError as `open` does."""
+        if not await self._chroma.database_exists(target.database):
+            raise NotFoundError(f"database {target.database!r} does not exist in Chroma; create it first")
+        chroma_id = await self._chroma.collection_id(target)
+        return await self._store.documents.imagined(target, embedding, chroma_id)
+
     async def apply(self, change: Replacement | Removal) -> Staged:
         """Make `change` true in the store and in Chroma; it is when this returns. Waits while Chroma is away.
 

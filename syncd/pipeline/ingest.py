@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -16,7 +16,6 @@ from syncd.model import (
     Chunking,
     Document,
     Embedder,
-    Embedding,
     Parser,
     SourceRecord,
     SourceType,
@@ -24,6 +23,7 @@ from syncd.model import (
     Splitter,
 )
 from syncd.pipeline.drafts import Drafts, stretches
+from syncd.pipeline.effects import BYTES_PER_TOKEN, Doing, Effects, Posted, Rehearsing
 from syncd.pipeline.index import Index
 from syncd.pipeline.lineage import chunk_metadata, digest, display_path
 from syncd.runtime.room import Room
@@ -33,14 +33,8 @@ from syncd.store.documents import CollectionRecord, DocumentRecord
 from syncd.store.staging import NewChunk, Removal, Replacement
 from syncd.store.vectors import vector_key
 
-PIPELINE_VERSION = 2
+PIPELINE_VERSION = 3
 """Raise it when parsers or chunkers change what they make of the same bytes: documents are then made anew when next met."""
-
-BYTES_PER_TOKEN = 3.4
-"""Of source code, in wordpiece and byte-pair vocabularies alike; prose has about 4."""
-
-EMBED_SIZE = 64
-"""Texts per request to the embedder, which gathers requests of several documents into full batches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +51,16 @@ class Job:
     """Asked, with the document's key held, before a document that a listing lacked is deleted."""
     last_chance: bool = False
     """Record the document as failed when it cannot be had now, instead of trying the run again."""
+    rehearsal: bool = False
+    """Only find out what would become of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of the document: indexed, unchanged, deleted, skipped or failed (with the reason)."""
+    """What became of the document: indexed, unchanged, deleted, skipped or failed (with the reason).
+
+    In a rehearsal, what would; the reason of an indexed one is then "new" or "changed".
+    """
 
     key: str
     state: str
@@ -97,15 +96,15 @@ class Ingester:
         parser: Callable[[SourceRecord], Parser],
         splitter: Splitter,
         embedder: Callable[[str], Awaitable[Embedder]],
-        posted: Callable[[Embedding, Sequence[NewChunk]], Awaitable[Sequence[NewChunk]]],
+        posted: Posted,
         max_text_in_flight_bytes: int = 64 << 20,
     ) -> None:
         self._store = store
-        self._index = index
+        self._effects: Mapping[bool, Effects] = {False: Doing(store, index, posted), True: Rehearsing(store)}
+        """By whether it is a rehearsal."""
         self._parser = parser
         self._splitter = splitter
         self._embedder = embedder
-        self._posted = posted
         self._room = Room(max_text_in_flight_bytes)
 
     async def ingest(self, job: Job) -> Result:
@@ -121,9 +120,17 @@ class Ingester:
         known = await self._store.documents.get(collection.id, job.source.id, document.key)
         if known and is_current(known, document.version, fingerprint) and not job.force:
             return unchanged(job, known)
+        result = await self._bring(job, fingerprint, known, embedder)
+        if job.rehearsal and result.state == "indexed":
+            return replace(result, reason="changed" if known and known.state == "indexed" else "new")
+        return result
+
+    async def _bring(self, job: Job, fingerprint: str, known: DocumentRecord | None, embedder: Embedder) -> Result:
+        """Carry the document over from where it is indexed already, or make it, or say why not."""
+        document = job.document
         twin = await self._store.documents.twin(job.source.id, document.key, document.version, fingerprint)
         if twin is not None and not job.force:
-            chunks = await self._posted(job.source.embedding, twin.chunks)
+            chunks = await self._effects[job.rehearsal].posted(job.source.embedding, twin.chunks)
             return await self._replace(job, fingerprint, twin.content_hash, chunks, Tally(reused=len(chunks)))
         try:
             return await self._make(job, fingerprint, known, embedder)
@@ -168,7 +175,8 @@ class Ingester:
                 above = split.open_headings
                 split = await self._splitter.split(stretch.parts, display_path(document), chunking, above)
                 new = await self._embed(job, stretch.placed(split.chunks), len(drafts), embedder, content_hash, tally)
-                await anyio.to_thread.run_sync(drafts.extend, await self._posted(job.source.embedding, new))
+                posted = await self._effects[job.rehearsal].posted(job.source.embedding, new)
+                await anyio.to_thread.run_sync(drafts.extend, posted)
         return drafts, tally
 
     async def _embed(
@@ -182,12 +190,7 @@ class Ingester:
         texts = {key: chunk.embedded_text for key, chunk in zip(keys, chunks, strict=True) if key in missing}
         tally.embedded += len(texts)
         tally.reused += len(keys) - len(texts)
-        wanted = list(texts)
-        for start in range(0, len(wanted), EMBED_SIZE):
-            some = wanted[start : start + EMBED_SIZE]
-            embedded = await embedder.embed([texts[key] for key in some], "document", task)
-            await self._store.vectors.put(dict(zip(some, embedded.vectors, strict=True)))
-            tally.tokens += embedded.tokens
+        tally.tokens += await self._effects[job.rehearsal].fill(embedder, task, texts)
         version = job.document.version if job.source.type is not SourceType.FOLDER else content_hash
         return [
             NewChunk(chunk.text, chunk.context, key, chunk_metadata(job.document, job.source, version, chunk, i, 0))
@@ -198,7 +201,7 @@ class Ingester:
         self, job: Job, fingerprint: str, content_hash: str, chunks: Sequence[NewChunk], tally: Tally
     ) -> Result:
         document = job.document
-        staged = await self._index.apply(
+        staged = await self._effects[job.rehearsal].apply(
             Replacement(
                 collection_id=job.collection.id,
                 source_id=job.source.id,
@@ -227,7 +230,7 @@ class Ingester:
     async def _touch(self, job: Job, known: DocumentRecord) -> Result:
         """Note a new version whose content is the indexed one."""
         document = job.document
-        await self._store.documents.touch(
+        await self._effects[job.rehearsal].touch(
             job.collection.id, job.source.id, document.key, document.version, job.run_number
         )
         return Result(document.key, "unchanged", version=document.version, chunks=known.chunk_count)
@@ -235,7 +238,8 @@ class Ingester:
     async def _delete(self, job: Job) -> Result:
         if job.is_gone is not None and not await job.is_gone():
             return Result(job.document.key, "unchanged")
-        staged = await self._index.apply(Removal(job.collection.id, job.source.id, job.document.key))
+        removal = Removal(job.collection.id, job.source.id, job.document.key)
+        staged = await self._effects[job.rehearsal].apply(removal)
         return Result(job.document.key, "deleted", deleted=staged.deleted)
 
     async def _skip(self, job: Job, fingerprint: str, reason: str) -> Result:
@@ -243,14 +247,15 @@ class Ingester:
         document = job.document
         owner = job.collection.id, job.source.id, document.key
         removal = Removal(*owner, document.version, fingerprint, "skipped", reason, job.run_number)
-        staged = await self._index.apply(removal)
+        staged = await self._effects[job.rehearsal].apply(removal)
         return Result(document.key, "skipped", reason, document.version, deleted=staged.deleted)
 
     async def _fail(self, job: Job, fingerprint: str, reason: str) -> Result:
         """Record why this version could not be indexed; an earlier good version stays searchable until it can."""
         document = job.document
         owner = job.collection.id, job.source.id, document.key
-        await self._store.documents.set_aside(*owner, document.version, fingerprint, "failed", reason, job.run_number)
+        refused = Removal(*owner, document.version, fingerprint, "failed", reason, job.run_number)
+        await self._effects[job.rehearsal].set_aside(refused)
         return Result(document.key, "failed", reason, document.version)
 
 

@@ -20,6 +20,8 @@ from syncd.store.database import Database
 from syncd.store.staging import NewChunk, Removal, Replacement, Staged, stage
 
 PAGE_SIZE = 500
+NOWHERE = 0
+"""The id of no collection: nothing is recorded under it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +79,19 @@ class Documents:
             return find_collection(connection, target)  # pyright: ignore[reportReturnType] - just inserted
 
         record = await self._db.write(transaction)
-        if record.embedding != embedding:
-            raise ConflictError(
-                f"collection {target.collection!r} holds {record.embedding.model} vectors and this source is set to other "
-                "embeddings; choose another target collection"
-            )
+        require_same(record, embedding)
+        return record
+
+    async def imagined(self, target: Target, embedding: Embedding, chroma_id: str | None) -> CollectionRecord:
+        """Return the record of `target` as a run would find it, an empty one where `chroma_id` is not what it was filled as.
+
+        Nothing is created. Raises ConflictError when it was made with other embeddings.
+        """
+        record = await self.find(target)
+        if record is not None:
+            require_same(record, embedding)
+        if record is None or chroma_id is None or record.chroma_id != chroma_id:
+            return CollectionRecord(NOWHERE, target, embedding, chroma_id, None)
         return record
 
     async def find(self, target: Target) -> CollectionRecord | None:
@@ -161,18 +171,24 @@ class Documents:
         """Make `changes` true here and put what Chroma must be told into the outbox, all in one transaction."""
         return await self._db.write(lambda c: [stage(c, change) for change in changes])
 
-    async def set_aside(
-        self,
-        collection_id: int,
-        source_id: str,
-        key: str,
-        version: str,
-        fingerprint: str,
-        state: str,
-        reason: str,
-        seen: int,
-    ) -> None:
-        """Record that this version is skipped or failed; chunks of an earlier version, if any, are not touched."""
+    async def foresee(self, change: Replacement | Removal) -> Staged:
+        """Return what `stage` would, and leave everything as it is. The collection need not exist."""
+
+        def transaction(connection: sqlite3.Connection) -> Staged:
+            connection.execute("SAVEPOINT foresee")
+            connection.execute("PRAGMA defer_foreign_keys = ON")
+            staged = stage(connection, change)
+            connection.execute("ROLLBACK TO foresee")
+            return staged
+
+        staged = await self._db.write(transaction)
+        if staged.error is not None:
+            raise staged.error
+        return staged
+
+    async def set_aside(self, removal: Removal) -> None:
+        """Record why this version is skipped or failed; chunks of an earlier version, if any, are not touched."""
+        r = removal
 
         def transaction(connection: sqlite3.Connection) -> None:
             connection.execute(
@@ -181,7 +197,7 @@ class Documents:
                 "ON CONFLICT (collection_id, source_id, key) DO UPDATE SET seen = ?8, reason = ?7, "
                 "state = iif(state = 'indexed', state, ?6), version = iif(state = 'indexed', version, ?4), "
                 "fingerprint = iif(state = 'indexed', fingerprint, ?5)",
-                (collection_id, source_id, key, version, fingerprint, state, reason, seen, time.time()),
+                (r.collection_id, r.source_id, r.key, r.version, r.fingerprint, r.state, r.reason, r.seen, time.time()),
             )
 
         await self._db.write(transaction)
@@ -227,6 +243,15 @@ class Documents:
         """Return how many documents of a source are indexed in a collection."""
         statement = "SELECT count(*) FROM documents WHERE collection_id = ? AND source_id = ? AND state = 'indexed'"
         return await self._db.read(lambda c: c.execute(statement, (collection_id, source_id)).fetchone()[0])
+
+
+def require_same(record: CollectionRecord, embedding: Embedding) -> None:
+    """Raise ConflictError when a collection was made with other embeddings."""
+    if record.embedding != embedding:
+        raise ConflictError(
+            f"collection {record.target.collection!r} holds {record.embedding.model} vectors and this source is set to other "
+            "embeddings; choose another target collection"
+        )
 
 
 def chunks_of(connection: sqlite3.Connection, document_id: int) -> list[NewChunk]:

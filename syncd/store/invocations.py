@@ -20,6 +20,11 @@ PRIORITY = {Origin.EVENT: 0, Origin.WATCH: 0, Origin.API: 1, Origin.SCHEDULE: 2,
 """Small, event-driven work overtakes long backfills."""
 
 
+TELLING_TOKENS = 1000
+"""A run that embedded fewer says little about speed."""
+LATEST_RUNS = 10
+
+
 @dataclass(frozen=True, slots=True)
 class DocumentOutcome:
     """What became of one document in one invocation: indexed, deleted, skipped or failed (with the reason)."""
@@ -127,10 +132,11 @@ class Invocations:
         return await self._db.read(query)
 
     async def latest_whole(self, source_id: str) -> Invocation | None:
-        """Return the newest invocation of a source that is not about single keys, or None."""
+        """Return the newest invocation of a source that is not about single keys nor a dry run, or None."""
         statement = (
             f"SELECT {INVOCATION_COLUMNS} FROM invocations WHERE source_id = ? AND object_key IS NULL "
-            "AND json_extract(request, '$.keys') IS NULL ORDER BY seq DESC LIMIT 1"
+            "AND json_extract(request, '$.keys') IS NULL AND json_extract(request, '$.dry_run') IS NULL "
+            "ORDER BY seq DESC LIMIT 1"
         )
 
         def query(connection: sqlite3.Connection) -> Invocation | None:
@@ -138,6 +144,17 @@ class Invocations:
             return invocation_from_row(row) if row else None
 
         return await self._db.read(query)
+
+    async def tokens_per_s(self, model: str) -> float | None:
+        """Return how fast the latest runs with this dense model were, waiting and parsing included; None: there were none."""
+        statement = (
+            "SELECT sum(tokens) / sum(took_s) FROM (SELECT json_extract(i.counts, '$.tokens') AS tokens, "
+            "max(0.001, i.finished_at - i.started_at) AS took_s FROM invocations i JOIN sources s ON s.id = i.source_id "
+            "WHERE i.state = 'complete' AND tokens >= ? AND json_extract(i.request, '$.dry_run') IS NULL "
+            "AND json_extract(s.embedding, '$.model') = ? ORDER BY i.seq DESC LIMIT ?)"
+        )
+        row = await self._db.read(lambda c: c.execute(statement, (TELLING_TOKENS, model, LATEST_RUNS)).fetchone())
+        return row[0]
 
     async def cancel(self, invocation_id: str) -> Invocation:
         """Cancel a pending or running invocation; what it has indexed stays. Raises ConflictError when it is over."""

@@ -3,7 +3,7 @@ import uuid
 import pytest
 
 from syncd.api import Pace
-from syncd.model import Counts, State, Target
+from syncd.model import Counts, SourceType, State, Target
 from syncd.store.progress import Outcome
 from tests.api.test_sources import KEYS, S3
 
@@ -42,6 +42,33 @@ async def test_an_s3_invocation_keeps_what_was_asked_and_defaults_to_the_sources
         "custom_id": "a",
         "additional_metadata": asked["metadata"],
     }
+
+
+async def test_a_dry_run_is_kept_as_one_and_says_how_long_a_run_would_take(api, store):
+    real = await api.make_invocation()
+    await store.invocations.start(real)
+    await store.invocations.settle(real, State.COMPLETE, Counts(tokens=5000))
+    dry = await api.make_invocation((await store.invocations.get(real)).source_id, dry_run=True)
+    assert (await store.invocations.get(dry)).request == {"dry_run": True}
+    await store.invocations.start(dry)
+    await store.invocations.settle(dry, State.COMPLETE, Counts(tokens=5_000_000))
+    _, shown = await api.get(f"/api/v1/invocations/{dry}")
+    assert shown["dry_run"] is True
+    assert shown["eta_s"] == pytest.approx(5_000_000 / shown["tokens_per_s"], rel=0.1)
+    assert (await api.post(f"/api/v1/invocations/{dry}/retry"))[0] == 412
+    _, shown = await api.get(f"/api/v1/invocations/{real}")
+    assert (shown["dry_run"], shown["eta_s"]) == (False, None)
+
+
+async def test_a_crawl_and_a_single_object_have_no_dry_run(api_with, store):
+    async with api_with(available_types=frozenset(SourceType)) as api:
+        site = await api.make_source(web_scrape={"starting_url": "https://example.com/"})
+        body = {"target_collection_name": "docs", "dry_run": True}
+        assert (await api.post(f"/api/v1/sources/{site}/invocations", body))[0] == 400
+        bucket = await api.make_source(s3={**S3, **KEYS})
+        assert (await api.post(f"/api/v1/sources/{bucket}/invocations", {"object_key": "a", **body}))[0] == 400
+        _, made = await api.post(f"/api/v1/sources/{bucket}/invocations", {"dry_run": True})
+        assert (await store.invocations.get(made["invocation_id"])).request == {"dry_run": True}
 
 
 GITHUB_WRONG = {

@@ -23,9 +23,9 @@ from syncd.app_models import catalog_of, engine_options
 from syncd.config import load_config
 from syncd.model import Chunking, Part
 from syncd.pipeline.chunk import chunk_document
+from syncd.pipeline.effects import BYTES_PER_TOKEN as WINDOW_BYTES_PER_TOKEN
 from syncd.pipeline.embed.catalog import Model
 from syncd.pipeline.embed.embedder import EngineOptions, open_embedder
-from syncd.pipeline.ingest import BYTES_PER_TOKEN as WINDOW_BYTES_PER_TOKEN
 from tests.benchmarks.processes import Cpu, Watched
 from tests.benchmarks.uploading import upload
 from tests.daemon import MINILM, Daemon
@@ -98,7 +98,7 @@ def chunked(files: dict[str, str], max_tokens: int) -> list[str]:
     texts = {
         chunk.embedded_text: None
         for path, text in sorted(files.items())
-        for chunk in chunk_document([Part(text, "code")], path, chunking)
+        for chunk in chunk_document([Part(text, "text")], path, chunking)
     }
     return list(texts)
 

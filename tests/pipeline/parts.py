@@ -97,7 +97,8 @@ class Parts:
         record = await self.source(folder)
         invocation = await self.invocation(record, target, **request)
         await self.store.invocations.start(invocation.id)
-        collection = await self.index.open(target, record.embedding)
+        opened = self.index.imagine if request.get("dry_run") else self.index.open
+        collection = await opened(target, record.embedding)
         number = await self.store.progress.run_number(invocation.id)
         run = SourceRun(self.store, self.mailbox, invocation, record, collection, guard or DeleteGuard(), number)
         await run.execute(FolderSource(FolderSettings("folder", folder)))
@@ -110,7 +111,7 @@ async def running(state: Path, server, prepare=lambda parts: None) -> AsyncItera
     """Yield parts over `state`, recovered and serving. `prepare` may tamper with them before they run."""
     store = await Store.open(state)
     try:
-        async with Chroma(ChromaSettings(server.host, server.port)) as chroma, ParserPool(frozenset({".py"})) as parser:
+        async with Chroma(ChromaSettings(server.host, server.port)) as chroma, ParserPool() as parser:
             await chroma.look()
             embedder = HashEmbedder()
 

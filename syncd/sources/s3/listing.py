@@ -41,7 +41,8 @@ class Position:
     @classmethod
     def of(cls, run: Run) -> Position:
         """Return where the run's cursor stands, or the start where it is of another invocation."""
-        start = cls(run.invocation.id)
+        # A dry run takes metadata files as they were last read: to read them anew would change what they say.
+        start = cls(run.invocation.id, "objects" if run.invocation.request.get("dry_run") else "files")
         try:
             position = cls(**json.loads(run.cursor or "{}"))
         except (ValueError, TypeError):

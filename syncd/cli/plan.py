@@ -1,0 +1,95 @@
+"""`syncd plan`: what a run would do, without doing it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
+
+from syncd.cli.client import Client, connected
+from syncd.cli.output import follow, out, print_json, reason, state_of
+from syncd.cli.sources import source_id
+from syncd.cli.sync import add_target, request_body
+
+PAGE_SIZE = 1000
+MARKS = {"new": "+", "changed": "~"}
+
+
+def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "plan", parents=[common], help="say what a sync would add, change, delete and cost, without doing it"
+    )
+    add_target(parser)
+    parser.add_argument("--list", action="store_true", help="name every document")
+    parser.set_defaults(command=plan)
+
+
+async def plan(args: argparse.Namespace) -> int:
+    """Do a dry run and print what it found."""
+    async with connected(args) as client:
+        ident = await source_id(client, args.source)
+        body = {**await request_body(client, ident, args), "dry_run": True}
+        made = await client.post(f"/api/v1/sources/{ident}/invocations", body)
+        found = await follow(client, made["invocation_id"], quiet=args.json)
+        if args.json:
+            print_json(found)
+        elif state_of(found) == "complete":
+            await print_plan(client, found, args.list)
+        else:
+            out.print(f"{state_of(found)}{reason(found)}")
+    return 0 if state_of(found) == "complete" else 1
+
+
+async def print_plan(client: Client, found: Mapping[str, Any], with_names: bool) -> None:
+    """Print the documents that would change, if wanted, then the sums."""
+    new = 0
+    async for document in documents(client, found["id"]):
+        new += document["reason"] == "new"
+        if with_names:
+            out.print(line(document))
+    out.print(sums(found, new))
+
+
+def line(document: Mapping[str, Any]) -> str:
+    """Return what would become of one document: + new, ~ changed, - deleted, ! left out (with the reason)."""
+    if document["state"] == "indexed":
+        return f"{MARKS[document['reason']]} {document['key']}  ({document['chunks']} chunks)"
+    return f"- {document['key']}" if document["state"] == "deleted" else f"! {document['key']}: {document['reason']}"
+
+
+def sums(found: Mapping[str, Any], new: int) -> str:
+    """Return the plan in one paragraph."""
+    counts: Mapping[str, int] = found["counts"]
+    documents = (
+        f"{new} to add, {counts['indexed'] - new} to change, {counts['deleted']} to delete, "
+        f"{counts['unchanged']} unchanged, {counts['skipped'] + counts['failed']} left out"
+    )
+    held = f"\n{counts['held_deletes']} deletes would wait to be confirmed" if counts["held_deletes"] else ""
+    chunks = (
+        f"{counts['chunks_written']} chunks to write, {counts['chunks_deleted']} to delete, "
+        f"{counts['chunks_embedded']} to embed: about {counts['tokens']:,} tokens"
+    )
+    return f"{documents}{held}\n{chunks}{duration(found)}"
+
+
+def duration(found: Mapping[str, Any]) -> str:
+    """Return how long that would take, as far as this machine's past tells."""
+    if not found["counts"]["tokens"]:
+        return ""
+    if found["eta_s"] is None:
+        return "; how long that takes, `syncd model bench` tells"
+    return f", about {found['eta_s']:,.0f} s at the {found['tokens_per_s']:,.0f} tokens/s of the latest runs"
+
+
+async def documents(client: Client, invocation_id: str) -> AsyncGenerator[Mapping[str, Any]]:
+    """Yield every document of an invocation that did not stay as it was."""
+    offset = 0
+    while True:
+        path = f"/api/v1/invocations/{invocation_id}/documents"
+        page: list[Mapping[str, Any]] = await client.get(path, limit=PAGE_SIZE, offset=offset)
+        for document in page:
+            yield document
+        if len(page) < PAGE_SIZE:
+            return
+        offset += len(page)
