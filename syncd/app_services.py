@@ -23,6 +23,7 @@ from syncd.pipeline.embed.fleet import Embedders
 from syncd.pipeline.index import Index
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.pipeline.sparse.splade_files import SPLADE, present
+from syncd.pipeline.verify import Verifier
 from syncd.search import Search
 from syncd.search_views import answer_search
 from syncd.store import Store
@@ -86,6 +87,7 @@ def make_services(
         progress=partial(pace, syncer),
         search=partial(answer_search, search),
         rebuild=index.rebuild,
+        verify=Verifier(store, chroma, index).verify,
         embed_query=search.embed,
         embed_with=embed_with,
         embed_sparse=embed_sparse,

@@ -287,6 +287,28 @@ def test_a_plan_says_what_a_sync_would_do_and_does_nothing(daemon, notes):
     assert plan()[2] == "1 to add, 1 to change, 0 to delete, 0 unchanged, 0 left out"
 
 
+def test_a_collection_is_verified_and_repaired_with_its_source(daemon, tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.md").write_text(f"# Number {name}\n\nA text of number {name}.\n")
+    added = syncd(daemon, "sources", "add", "folder", str(tmp_path), "--watch", "verified", "--model", MINILM)
+    assert added.returncode == 0, added.stderr
+    statement = "SELECT 1 FROM documents d JOIN collections c ON c.id = d.collection_id WHERE c.name = 'verified'"
+    until(lambda: len(daemon.rows(statement)) == 2 and daemon.unsettled() == 0)
+    right = syncd(daemon, "verify", "verified")
+    assert right.returncode == 0, right.stdout + right.stderr
+    assert right.stdout.splitlines()[0] == "verified: 2 chunks; in Chroma 0 missing, 0 different, 0 extra"
+    assert "0 to add, 0 to change, 0 to delete, 2 unchanged, 0 left out" in right.stdout
+    collection = "collection = client.get_collection('verified')\n"
+    drop = "collection.delete(ids=collection.get(where={'key': 'one.md'})['ids'])\nprint(collection.count())"
+    assert client_says(daemon, collection + drop) == 1
+    assert json.loads(syncd(daemon, "verify", "verified", "--json").stdout)["collection"]["missing"] == 1
+    repaired = syncd(daemon, "verify", "verified", "--repair")
+    assert repaired.returncode == 0, repaired.stdout + repaired.stderr
+    assert "1 missing, 0 different, 0 extra (mended)" in repaired.stdout
+    assert client_says(daemon, collection + "print(collection.count())") == 2
+    assert syncd(daemon, "verify", "verified").returncode == 0
+
+
 def test_failed_documents_are_tried_again_from_the_command_line(daemon, notes):
     source_id, folder = notes
     (folder / "table.csv").write_bytes(b"PK\x03\x04 not really")

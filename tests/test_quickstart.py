@@ -75,6 +75,7 @@ def test_help_names_every_command(tmp_path):
         "status",
         "watch",
         "search",
+        "verify",
         "rebuild",
         "token",
         "config",

@@ -14,7 +14,7 @@ from aiohttp import web
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
-from syncd.api import dead_letters, embedding, health, invocations, rebuild, reruns, search, sources, tokens, upload
+from syncd.api import collections, dead_letters, embedding, health, invocations, reruns, search, sources, tokens, upload
 from syncd.api.auth import guarded
 from syncd.api.errors import error_response, shape_errors
 from syncd.api.openapi import document_route
@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 MAX_BODY_BYTES = 1 << 20
 """For JSON bodies; uploads have their own limit."""
-RESOURCES = (sources, invocations, reruns, rebuild, upload, search, embedding, tokens, dead_letters, health)
+RESOURCES = (sources, invocations, reruns, collections, upload, search, embedding, tokens, dead_letters, health)
 
 
 @dataclass(frozen=True, slots=True)

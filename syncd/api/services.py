@@ -11,6 +11,7 @@ from aiohttp import web
 
 from syncd.api.schema_search import SearchRequest, SearchResponse
 from syncd.model import Embedded, Embedding, EmbeddingTask, Role, SourceType, SparseVector, Target, Vectors
+from syncd.pipeline.verify import Drift
 from syncd.store import Store
 
 
@@ -56,6 +57,8 @@ class Services:
     """Raises NotFoundError, PermanentError, RetryableError."""
     rebuild: Callable[[Target], Awaitable[int]]
     """Recreate a collection from the store and return its chunks. Raises NotFoundError, PermanentError, RetryableError."""
+    verify: Callable[[Target, bool], Awaitable[Drift]]
+    """Compare a collection with the store and mend it if told to. Raises NotFoundError, PermanentError, RetryableError."""
     embed_query: Callable[[Target, Sequence[str]], Awaitable[Vectors]]
     """Embed queries with the model of a collection. Raises NotFoundError, PermanentError, RetryableError."""
     embed_with: Callable[[str, Sequence[str], Role, EmbeddingTask | None], Awaitable[Embedded]]

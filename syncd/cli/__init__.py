@@ -29,12 +29,29 @@ from syncd.cli import (
     status,
     sync,
     token,
+    verify,
     watch,
 )
 from syncd.cli.client import ApiError, UnreachableError
 from syncd.errors import ConfigError, SyncdError
 
-COMMANDS = (run, quickstart, sources, sync, plan, status, watch, reruns, search, rebuild, token, config, model, s3)
+COMMANDS = (
+    run,
+    quickstart,
+    sources,
+    sync,
+    plan,
+    status,
+    watch,
+    reruns,
+    search,
+    verify,
+    rebuild,
+    token,
+    config,
+    model,
+    s3,
+)
 
 EXIT_FAILED, EXIT_UNREACHABLE, EXIT_REFUSED, EXIT_CONFIG = 1, 69, 77, 78
 

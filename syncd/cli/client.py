@@ -17,6 +17,8 @@ from syncd.errors import SyncdError
 from syncd.runtime.sockets import reachable
 
 TIMEOUT_S = 120.0
+PAGE_SIZE = 1000
+"""The longest list that the daemon answers at once."""
 SOCKET_FILE = "api.sock"
 ANNOUNCEMENT_FILE = "daemon.json"
 """Written by a daemon that serves: where, and which process it is."""
@@ -46,9 +48,9 @@ class Client:
         """Return the JSON answer to a GET; parameters that are None are left out."""
         return await self._request("GET", path, params={k: str(v) for k, v in params.items() if v is not None})
 
-    async def post(self, path: str, body: Any) -> Any:
-        """Return the JSON answer to a POST."""
-        return await self._request("POST", path, json=body)
+    async def post(self, path: str, body: Any, timeout_s: float | None = TIMEOUT_S) -> Any:
+        """Return the JSON answer to a POST; `timeout_s` None waits as long as it takes."""
+        return await self._request("POST", path, json=body, timeout=aiohttp.ClientTimeout(total=timeout_s))
 
     async def put(self, path: str, body: Any = None) -> Any:
         """Return the JSON answer to a PUT."""

@@ -6,12 +6,11 @@ import argparse
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
-from syncd.cli.client import Client, connected
+from syncd.cli.client import PAGE_SIZE, Client, connected
 from syncd.cli.output import follow, out, print_json, reason, state_of
 from syncd.cli.sources import source_id
 from syncd.cli.sync import add_target, request_body
 
-PAGE_SIZE = 1000
 MARKS = {"new": "+", "changed": "~"}
 
 

@@ -23,6 +23,6 @@ async def rebuild(args: argparse.Namespace) -> int:
     """Wait until it is done and say how many chunks were written."""
     body = {"database_name": args.database, "collection_name": args.collection}
     async with connected(args) as client:
-        done = await client.post("/api/v1/rebuild", body)
+        done = await client.post("/api/v1/rebuild", body, timeout_s=None)
     print_json(done) if args.json else out.print(f"{args.collection}: {done['chunks']} chunks written")
     return 0

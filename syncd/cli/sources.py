@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from syncd.cli.client import Client, connected
+from syncd.cli.client import PAGE_SIZE, Client, connected
 from syncd.cli.output import out, print_json, print_table
 from syncd.errors import NotFoundError
 
@@ -90,7 +90,7 @@ async def create(args: argparse.Namespace) -> int:
 async def list_sources(args: argparse.Namespace) -> int:
     """Print all sources."""
     async with connected(args) as client:
-        found = await client.get("/api/v1/sources", database_name=args.database, limit=10_000, order_by="ASC")
+        found = await all_sources(client, args.database)
     if args.json:
         for source in found:
             print_json(source)
@@ -114,9 +114,21 @@ async def remove(args: argparse.Namespace) -> int:
     return 0
 
 
+async def all_sources(client: Client, database: str | None = None) -> list[dict[str, Any]]:
+    """Return every source that the token covers, oldest first."""
+    found: list[dict[str, Any]] = []
+    while True:
+        page = await client.get(
+            "/api/v1/sources", database_name=database, limit=PAGE_SIZE, offset=len(found), order_by="ASC"
+        )
+        found += page
+        if len(page) < PAGE_SIZE:
+            return found
+
+
 async def source_id(client: Client, name_or_id: str) -> str:
     """Return the id of a source given by name or id. Raises NotFoundError."""
-    for source in await client.get("/api/v1/sources", limit=10_000):
+    for source in await all_sources(client):
         if name_or_id in (source["id"], source.get("name")):
             return source["id"]
     raise NotFoundError(f"no source is called {name_or_id!r}; see: syncd sources list")

@@ -50,6 +50,8 @@ class Index:
         self._opening = anyio.Lock()
         self._records: dict[int, CollectionRecord] = {}
         self.mailbox: Mailbox[Change, Staged] = Mailbox("index", capacity)
+        self.turn = anyio.Lock()
+        """Held while a batch is made true: whoever holds it sees the store and Chroma agree, but for the outbox."""
 
     async def open(self, target: Target, embedding: Embedding) -> CollectionRecord:
         """Make sure the collection exists, with cosine space, and return its record. Twice is safe.
@@ -102,14 +104,18 @@ class Index:
             await anyio.sleep(max(0.0, begun_at + GATHER_S - anyio.current_time()))
             envelopes = await self.mailbox.take_many(WRITE_SIZE, weight=weight)
             begun_at = anyio.current_time()
-            with settling(envelopes):
-                await self._serve([e for e in envelopes if not isinstance(e.message, Rebuild | Tell)])
-                for envelope in envelopes:
-                    if isinstance(envelope.message, Rebuild):
-                        await self._serve_rebuild(envelope)
-                    elif isinstance(envelope.message, Tell):
-                        staged = Staged(envelope.message.collection_id, chunk_ids=envelope.message.chunk_ids)
-                        await self._project([(envelope, staged)])
+            async with self.turn:
+                await self._serve_all(envelopes)
+
+    async def _serve_all(self, envelopes: Sequence[Envelope[Change, Staged]]) -> None:
+        with settling(envelopes):
+            await self._serve([e for e in envelopes if not isinstance(e.message, Rebuild | Tell)])
+            for envelope in envelopes:
+                if isinstance(envelope.message, Rebuild):
+                    await self._serve_rebuild(envelope)
+                elif isinstance(envelope.message, Tell):
+                    staged = Staged(envelope.message.collection_id, chunk_ids=envelope.message.chunk_ids)
+                    await self._project([(envelope, staged)])
 
     async def _serve(self, envelopes: Sequence[Envelope[Change, Staged]]) -> None:
         changes = [envelope.message for envelope in envelopes if not isinstance(envelope.message, Rebuild | Tell)]

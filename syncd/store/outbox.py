@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from syncd.model import SparseVector
 from syncd.store.database import Database
 from syncd.store.postings import unpacked
+from syncd.store.staging import put_in_outbox
 
 SELECT_ROWS = (
     "SELECT d.prefix || '-' || c.number, c.text, c.metadata, v.vector, p.vector FROM chunks c "
@@ -76,6 +77,27 @@ class Outbox:
 
         return await self._db.write(transaction)
 
+    async def want(self, collection_id: int, chunk_ids: Sequence[str]) -> None:
+        """Let Chroma be told again about these ids: replaced whole where a chunk has the id, deleted where none has."""
+
+        def transaction(connection: sqlite3.Connection) -> None:
+            places = find_chunks(connection, collection_id, chunk_ids)
+            gone = ("delete", None, None)
+            put_in_outbox(
+                connection, collection_id, {i: ("replace", *places[i]) if i in places else gone for i in chunk_ids}
+            )
+
+        await self._db.write(transaction)
+
+    async def known(self, collection_id: int, chunk_ids: Sequence[str]) -> frozenset[str]:
+        """Return those of the ids that a chunk has."""
+        return await self._db.read(lambda c: frozenset(find_chunks(c, collection_id, chunk_ids)))
+
+    async def chunk_count(self, collection_id: int) -> int:
+        """Return how many chunks a collection should hold."""
+        statement = "SELECT count(*) FROM chunks c JOIN documents d ON d.id = c.document_id WHERE d.collection_id = ?"
+        return await self._db.read(lambda c: c.execute(statement, (collection_id,)).fetchone()[0])
+
     async def clear(self, collection_id: int, chunk_ids: Sequence[str]) -> None:
         """Forget entries, because Chroma now agrees."""
         await self._db.write(
@@ -101,6 +123,22 @@ class Outbox:
                 return
             yield [chunk_row(*row[2:]) for row in page]
             after = (page[-1][0], page[-1][1])
+
+
+def find_chunks(
+    connection: sqlite3.Connection, collection_id: int, chunk_ids: Sequence[str]
+) -> dict[str, tuple[int, int]]:
+    """Return id -> (document, number) of the ids that a chunk has."""
+    statement = (
+        "SELECT c.document_id, c.number FROM documents d JOIN chunks c ON c.document_id = d.id "
+        "WHERE d.collection_id = ? AND d.prefix = ? AND d.state = 'indexed' AND c.number = ?"
+    )
+    found: dict[str, tuple[int, int]] = {}
+    for chunk_id in chunk_ids:
+        prefix, _, number = chunk_id.rpartition("-")
+        if row := connection.execute(statement, (collection_id, prefix, number)).fetchone():
+            found[chunk_id] = row
+    return found
 
 
 def chunk_row(chunk_id: str, text: str, metadata: str, vector: bytes, sparse: bytes | None) -> ChunkRow:

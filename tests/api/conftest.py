@@ -16,6 +16,7 @@ from syncd.chroma.client import Chroma, ChromaSettings
 from syncd.errors import NotFoundError
 from syncd.model import Embedded, Embedding, EmbeddingTask, SourceType
 from syncd.pipeline.sparse.catalog import SparseModels
+from syncd.pipeline.verify import Drift
 from syncd.store import Store
 
 QWEN = "Qwen/Qwen3-Embedding-0.6B"
@@ -85,6 +86,11 @@ def services_for(store, chroma, folder: Path, wake):
     async def embed_query(target, texts):
         return np.eye(len(texts), 3, dtype=np.float32)
 
+    async def verify(target, repair):
+        if target.collection == "missing":
+            raise NotFoundError("syncd never wrote a collection 'missing'")
+        return Drift(7, missing=1)
+
     async def rebuild(target):
         if target.collection == "missing":
             raise NotFoundError("syncd never wrote a collection 'missing'")
@@ -112,6 +118,7 @@ def services_for(store, chroma, folder: Path, wake):
         progress=lambda _: None,
         search=search,
         rebuild=rebuild,
+        verify=verify,
         embed_query=embed_query,
         embed_with=embed_with,
         embed_sparse=embed_sparse,

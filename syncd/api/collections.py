@@ -1,0 +1,85 @@
+"""Comparing a collection in Chroma with what syncd has stored, and recreating it from there. Additions."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from aiohttp import web
+
+from syncd.api.auth import require_database
+from syncd.api.requests import read_json
+from syncd.api.route import Route, json_answer
+from syncd.api.schema_base import Model
+from syncd.api.services import SERVICES
+from syncd.model import Target
+
+
+class RebuildPayload(Model):
+    """The collection to rebuild."""
+
+    database_name: str
+    collection_name: str
+
+
+class RebuildResponse(Model):
+    """How many chunks the collection holds now."""
+
+    chunks: int
+
+
+async def rebuild(request: web.Request) -> web.Response:
+    """Delete a collection and fill it again, without fetching or embedding anything; answers when it is done."""
+    wanted = await read_json(request, RebuildPayload)
+    require_database(request, wanted.database_name)
+    chunks = await request.app[SERVICES].rebuild(Target(wanted.database_name, wanted.collection_name))
+    return json_answer({"chunks": chunks})
+
+
+class VerifyPayload(RebuildPayload):
+    """The collection to compare with the store."""
+
+    repair: bool = False
+    """Mend what differs, and only that."""
+
+
+class VerifyResponse(Model):
+    """How Chroma differed from the store, in chunks. `chunks` is how many there should be."""
+
+    chunks: int
+    missing: int
+    different: int
+    extra: int
+    repaired: bool
+
+
+async def verify(request: web.Request) -> web.Response:
+    """Compare a collection with the store, and mend it if that is wanted; answers when it is done."""
+    wanted = await read_json(request, VerifyPayload)
+    require_database(request, wanted.database_name)
+    target = Target(wanted.database_name, wanted.collection_name)
+    drift = await request.app[SERVICES].verify(target, wanted.repair)
+    return json_answer({**asdict(drift), "repaired": wanted.repair})
+
+
+ROUTES = (
+    Route(
+        "POST",
+        "/api/v1/verify",
+        verify,
+        "verify_collection",
+        "Collection",
+        "Compare a collection with the store",
+        {200: VerifyResponse},
+        body=VerifyPayload,
+    ),
+    Route(
+        "POST",
+        "/api/v1/rebuild",
+        rebuild,
+        "rebuild_collection",
+        "Collection",
+        "Recreate a collection from the store",
+        {200: RebuildResponse},
+        body=RebuildPayload,
+    ),
+)

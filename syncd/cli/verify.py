@@ -1,0 +1,95 @@
+"""`syncd verify`: compare the source, the store and the collection, and mend what differs."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+from syncd.cli.client import Client, connected
+from syncd.cli.output import follow, out, print_json, state_of, summary
+from syncd.cli.plan import print_plan
+from syncd.cli.sources import all_sources, type_of
+
+DIFFERENCES = ("missing", "different", "extra")
+CHANGES = ("indexed", "deleted", "failed", "held_deletes")
+
+
+def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "verify", parents=[common], help="compare a collection with the store and with the sources that feed it"
+    )
+    parser.add_argument("collection")
+    parser.add_argument("--database", default="default_database")
+    parser.add_argument("--repair", action="store_true", help="mend what differs, and only that")
+    parser.add_argument("--no-sources", action="store_true", help="compare the collection with the store only")
+    parser.set_defaults(command=verify)
+
+
+async def verify(args: argparse.Namespace) -> int:
+    """Print the drift; 0 when there is none left, 1 when there is."""
+    body = {"database_name": args.database, "collection_name": args.collection, "repair": args.repair}
+    async with connected(args) as client:
+        drift: Mapping[str, Any] = await client.post("/api/v1/verify", body, timeout_s=None)
+        if not args.json:
+            out.print(words(args.collection, drift))
+        runs = [] if args.no_sources else await look_at_sources(client, args)
+    if args.json:
+        print_json({"collection": drift, "invocations": runs})
+    left = any(drift[name] for name in DIFFERENCES) and not args.repair
+    return 1 if left or any(is_behind(run, args.repair) for run in runs) else 0
+
+
+def words(collection: str, drift: Mapping[str, Any]) -> str:
+    """Return how the collection differs from the store, in one line."""
+    found = ", ".join(f"{drift[name]} {name}" for name in DIFFERENCES)
+    mended = " (mended)" if drift["repaired"] and any(drift[name] for name in DIFFERENCES) else ""
+    return f"{collection}: {drift['chunks']} chunks; in Chroma {found}{mended}"
+
+
+async def look_at_sources(client: Client, args: argparse.Namespace) -> list[Mapping[str, Any]]:
+    """Run every source that keeps the collection in step, dry unless it is to be repaired; return the runs."""
+    runs: list[Mapping[str, Any]] = []
+    for source in await all_sources(client, args.database):
+        body = kept_body(source, args.collection)
+        if body is None:
+            continue
+        name = source.get("name") or source["id"]
+        if type_of(source) == "web_scrape" and not args.repair:
+            if not args.json:
+                out.print(f"source {name}: a site is compared by crawling it again: syncd sync {name}")
+            continue
+        path = f"/api/v1/sources/{source['id']}/invocations"
+        made = await client.post(path, {**body, "dry_run": not args.repair})
+        run = await follow(client, made["invocation_id"], quiet=args.json)
+        runs.append(run)
+        if not args.json:
+            out.print(f"source {name}:")
+            await print_run(client, run)
+    return runs
+
+
+def kept_body(source: Mapping[str, Any], collection: str) -> dict[str, Any] | None:
+    """Return the run that keeps the collection in step with a source, None when the source does not."""
+    settings: Mapping[str, Any] = source[type_of(source)]
+    kept: Mapping[str, Any] = settings.get("watch") or settings.get("schedule") or {}
+    name = kept.get("target_collection_name") or settings.get("collection_name")
+    if not kept or name != collection:
+        return None
+    branch = {"ref_identifier": {"branch": kept["branch"]}} if kept.get("branch") else {}
+    return {"target_collection_name": collection, **branch}
+
+
+async def print_run(client: Client, run: Mapping[str, Any]) -> None:
+    """Print what a run found, or did."""
+    if run["dry_run"] and state_of(run) == "complete":
+        await print_plan(client, run, with_names=True)
+    else:
+        out.print(summary(run))
+
+
+def is_behind(run: Mapping[str, Any], repaired: bool) -> bool:
+    """Return whether a source and the collection still differ after a run."""
+    left = ("failed", "held_deletes") if repaired else CHANGES
+    return state_of(run) != "complete" or any(run["counts"][name] for name in left)
