@@ -9,7 +9,8 @@ from anyio.abc import TaskGroup
 
 from syncd.errors import OvertakenError, RetryableError
 from syncd.model import Document
-from syncd.pipeline.ingest import Ingester, Job, Result
+from syncd.pipeline.ingest import Ingester
+from syncd.pipeline.job import Job, Result
 from syncd.runtime.keylocks import KeyLocks
 from syncd.runtime.mailbox import Mailbox
 from syncd.runtime.retry import retrying

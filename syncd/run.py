@@ -17,7 +17,7 @@ import structlog
 
 from syncd.errors import PermanentError, RetryableError
 from syncd.model import Checkpoint, Counts, Document, Invocation, Rechecking, Run, Source, SourceRecord, Total
-from syncd.pipeline.ingest import Job, Result
+from syncd.pipeline.job import Job, Result
 from syncd.runtime.mailbox import Mailbox
 from syncd.store import Store
 from syncd.store.documents import CollectionRecord

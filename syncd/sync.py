@@ -26,7 +26,8 @@ from syncd.model import (
     State,
 )
 from syncd.pipeline.index import Index
-from syncd.pipeline.ingest import Ingester, Job, Result
+from syncd.pipeline.ingest import Ingester
+from syncd.pipeline.job import Job, Result
 from syncd.run import DeleteGuard, RunPace, SourceRun, StoppedEarlyError
 from syncd.runtime.mailbox import Mailbox
 from syncd.runtime.retry import Backoff

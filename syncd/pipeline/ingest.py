@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from typing import BinaryIO
 
 import anyio
@@ -14,7 +13,6 @@ from syncd.errors import PermanentError, RetryableError, Skipped
 from syncd.model import (
     Chunk,
     Chunking,
-    Document,
     Embedder,
     Parser,
     SourceRecord,
@@ -25,53 +23,13 @@ from syncd.model import (
 from syncd.pipeline.drafts import Drafts, stretches
 from syncd.pipeline.effects import BYTES_PER_TOKEN, Doing, Effects, Posted, Rehearsing
 from syncd.pipeline.index import Index
+from syncd.pipeline.job import Job, Result, is_current, is_touched, pipeline_fingerprint, unchanged
 from syncd.pipeline.lineage import chunk_metadata, digest, display_path
 from syncd.runtime.room import Room
 from syncd.store import Store
-from syncd.store.codec import dumps
-from syncd.store.documents import CollectionRecord, DocumentRecord
+from syncd.store.documents import DocumentRecord
 from syncd.store.staging import NewChunk, Removal, Replacement
 from syncd.store.vectors import vector_key
-
-PIPELINE_VERSION = 3
-"""Raise it when parsers or chunkers change what they make of the same bytes: documents are then made anew when next met."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One document to be made true in one collection."""
-
-    document: Document
-    source: SourceRecord
-    collection: CollectionRecord
-    run_number: int
-    force: bool = False
-    """Open the body even when this version is indexed already."""
-    is_gone: Callable[[], Awaitable[bool]] | None = None
-    """Asked, with the document's key held, before a document that a listing lacked is deleted."""
-    last_chance: bool = False
-    """Record the document as failed when it cannot be had now, instead of trying the run again."""
-    rehearsal: bool = False
-    """Only find out what would become of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What became of the document: indexed, unchanged, deleted, skipped or failed (with the reason).
-
-    In a rehearsal, what would; the reason of an indexed one is then "new" or "changed".
-    """
-
-    key: str
-    state: str
-    reason: str = ""
-    version: str = ""
-    chunks: int = 0
-    written: int = 0
-    deleted: int = 0
-    embedded: int = 0
-    reused: int = 0
-    tokens: int = 0
 
 
 @dataclass(slots=True)
@@ -263,41 +221,3 @@ def fitted(chunking: Chunking, embedder: Embedder) -> Chunking:
     """Return the chunking with its target within the model's window, so that chunks are not averaged out of windows."""
     window_bytes = int(embedder.max_tokens * BYTES_PER_TOKEN)
     return replace(chunking, target_size_bytes=min(chunking.target_size_bytes, window_bytes))
-
-
-def pipeline_fingerprint(job: Job, embedder: Embedder, parsing: str = "") -> str:
-    """Return what, beside its bytes, decides a document's chunks; when it changes, the document is made anew.
-
-    `parsing` is what the parser says of itself.
-    """
-    task = job.source.embedding.task
-    chunking = job.source.chunking
-    parts = [
-        PIPELINE_VERSION,
-        embedder.fingerprint,
-        task.document_prompt if task else None,
-        [chunking.type, chunking.max_size_bytes, chunking.target_size_bytes, chunking.max_lines, chunking.breadcrumb],
-        job.document.chunk_prefix,
-        job.document.name,
-        dict(job.document.metadata),
-        *([parsing] if parsing else []),
-    ]
-    return sha256(dumps(parts).encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def is_current(known: DocumentRecord, version: str, fingerprint: str) -> bool:
-    """Return whether this version has come to its end already, in the index or left out of it; failures are tried again."""
-    return known.version == version and known.fingerprint == fingerprint and known.state in ("indexed", "skipped")
-
-
-def is_touched(job: Job, known: DocumentRecord, fingerprint: str, content_hash: str) -> bool:
-    """Return whether the document has a new time stamp but its indexed content; other versions stand in the metadata."""
-    if job.force or job.source.type is not SourceType.FOLDER:
-        return False
-    return known.state == "indexed" and known.fingerprint == fingerprint and known.content_hash == content_hash
-
-
-def unchanged(job: Job, known: DocumentRecord) -> Result:
-    """Return the result of a document that needed nothing."""
-    state = "unchanged" if known.state == "indexed" else "skipped"
-    return Result(job.document.key, state, known.reason, known.version, chunks=known.chunk_count)

@@ -1,0 +1,89 @@
+"""One document's work and its result; what decides whether a document that is known must be made again. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from hashlib import sha256
+
+from syncd.model import Document, Embedder, SourceRecord, SourceType
+from syncd.store.codec import dumps
+from syncd.store.documents import CollectionRecord, DocumentRecord
+
+PIPELINE_VERSION = 3
+"""Raise it when parsers or chunkers change what they make of the same bytes: documents are then made anew when next met."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One document to be made true in one collection."""
+
+    document: Document
+    source: SourceRecord
+    collection: CollectionRecord
+    run_number: int
+    force: bool = False
+    """Open the body even when this version is indexed already."""
+    is_gone: Callable[[], Awaitable[bool]] | None = None
+    """Asked, with the document's key held, before a document that a listing lacked is deleted."""
+    last_chance: bool = False
+    """Record the document as failed when it cannot be had now, instead of trying the run again."""
+    rehearsal: bool = False
+    """Only find out what would become of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of the document: indexed, unchanged, deleted, skipped or failed (with the reason).
+
+    In a rehearsal, what would; the reason of an indexed one is then "new" or "changed".
+    """
+
+    key: str
+    state: str
+    reason: str = ""
+    version: str = ""
+    chunks: int = 0
+    written: int = 0
+    deleted: int = 0
+    embedded: int = 0
+    reused: int = 0
+    tokens: int = 0
+
+
+def pipeline_fingerprint(job: Job, embedder: Embedder, parsing: str = "") -> str:
+    """Return what, beside its bytes, decides a document's chunks; when it changes, the document is made anew.
+
+    `parsing` is what the parser says of itself.
+    """
+    task = job.source.embedding.task
+    chunking = job.source.chunking
+    parts = [
+        PIPELINE_VERSION,
+        embedder.fingerprint,
+        task.document_prompt if task else None,
+        [chunking.type, chunking.max_size_bytes, chunking.target_size_bytes, chunking.max_lines, chunking.breadcrumb],
+        job.document.chunk_prefix,
+        job.document.name,
+        dict(job.document.metadata),
+        *([parsing] if parsing else []),
+    ]
+    return sha256(dumps(parts).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def is_current(known: DocumentRecord, version: str, fingerprint: str) -> bool:
+    """Return whether this version has come to its end already, in the index or left out of it; failures are tried again."""
+    return known.version == version and known.fingerprint == fingerprint and known.state in ("indexed", "skipped")
+
+
+def is_touched(job: Job, known: DocumentRecord, fingerprint: str, content_hash: str) -> bool:
+    """Return whether the document has a new time stamp but its indexed content; other versions stand in the metadata."""
+    if job.force or job.source.type is not SourceType.FOLDER:
+        return False
+    return known.state == "indexed" and known.fingerprint == fingerprint and known.content_hash == content_hash
+
+
+def unchanged(job: Job, known: DocumentRecord) -> Result:
+    """Return the result of a document that needed nothing."""
+    state = "unchanged" if known.state == "indexed" else "skipped"
+    return Result(job.document.key, state, known.reason, known.version, chunks=known.chunk_count)
