@@ -6,14 +6,14 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from syncd.errors import ConflictError, NotFoundError
-from syncd.model import Counts, Invocation, Origin, SourceType, State, Target
+from syncd.model import Invocation, Origin, SourceType, State, Target
 from syncd.store.codec import INVOCATION_COLUMNS, dumps, invocation_from_row
-from syncd.store.database import Database
+from syncd.store.invocation_queue import InvocationQueue
 from syncd.store.sources import conditions
 
 PRIORITY = {Origin.EVENT: 0, Origin.WATCH: 0, Origin.API: 1, Origin.SCHEDULE: 2, Origin.BACKFILL: 3}
@@ -37,11 +37,8 @@ class DocumentOutcome:
     at: datetime
 
 
-class Invocations:
-    """Each method is one transaction."""
-
-    def __init__(self, database: Database) -> None:
-        self._db = database
+class Invocations(InvocationQueue):
+    """Invocations as their askers see them. Each method is one transaction."""
 
     async def create(
         self, source_id: str, target: Target, origin: Origin, request: Mapping[str, Any] | None = None
@@ -187,68 +184,6 @@ class Invocations:
             "WHERE source_type = 'file_upload' AND state IN ('pending', 'processing', 'failed')"
         )
         return await self._db.read(lambda c: frozenset(name for (name,) in c.execute(statement)))
-
-    async def due(self, limit: int) -> Sequence[Invocation]:
-        """Return unfinished invocations whose time has come, most urgent first."""
-        statement = (
-            f"SELECT {INVOCATION_COLUMNS} FROM invocations WHERE state IN ('pending', 'processing') AND not_before <= ? "
-            "ORDER BY priority, seq LIMIT ?"
-        )
-        return await self._db.read(
-            lambda c: [invocation_from_row(row) for row in c.execute(statement, (time.time(), limit))]
-        )
-
-    async def next_due_in_s(self, since: float) -> float | None:
-        """Return the seconds until the earliest one that was not due at `since` (a Unix time) comes due; None: there is none."""
-
-        def query(connection: sqlite3.Connection) -> float | None:
-            (earliest,) = connection.execute(
-                "SELECT min(not_before) FROM invocations WHERE state IN ('pending', 'processing') AND not_before > ?",
-                (since,),
-            ).fetchone()
-            return None if earliest is None else max(0.0, earliest - time.time())
-
-        return await self._db.read(query)
-
-    async def start(self, invocation_id: str) -> bool:
-        """Mark it processing and count the attempt. False when it was cancelled meanwhile."""
-        return await self._db.write(
-            lambda c: (
-                c.execute(
-                    "UPDATE invocations SET state = 'processing', attempts = attempts + 1, "
-                    "started_at = coalesce(started_at, ?) WHERE id = ? AND state IN ('pending', 'processing')",
-                    (time.time(), invocation_id),
-                ).rowcount
-                > 0
-            )
-        )
-
-    async def progress(self, invocation_id: str, counts: Counts) -> None:
-        """Save the counts of a running invocation."""
-        await self._db.write(
-            lambda c: c.execute(
-                "UPDATE invocations SET counts = ? WHERE id = ?", (dumps(asdict(counts)), invocation_id)
-            )
-        )
-
-    async def settle(self, invocation_id: str, state: State, counts: Counts, error: str | None = None) -> None:
-        """Record the end of an invocation; a cancelled one stays cancelled. Twice is safe."""
-        await self._db.write(
-            lambda c: c.execute(
-                "UPDATE invocations SET state = ?, error = ?, counts = ?, finished_at = ? "
-                "WHERE id = ? AND state IN ('pending', 'processing')",
-                (state, error, dumps(asdict(counts)), time.time(), invocation_id),
-            )
-        )
-
-    async def postpone(self, invocation_id: str, delay_s: float, error: str, counts: Counts) -> None:
-        """Leave it unfinished, to be taken up again after `delay_s`; `error` says why it waits."""
-        await self._db.write(
-            lambda c: c.execute(
-                "UPDATE invocations SET not_before = ?, error = ?, counts = ? WHERE id = ? AND state = 'processing'",
-                (time.time() + delay_s, error, dumps(asdict(counts)), invocation_id),
-            )
-        )
 
     async def documents(
         self, invocation_id: str, state: str | None = None, limit: int = 100, offset: int = 0
