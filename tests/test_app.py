@@ -201,14 +201,15 @@ def test_other_protocols_embed_with_the_collections_model(daemon):
     assert "lighthouse" in answer
 
 
-def upload(daemon, collection, text):
-    """Upload a file that names nothing but where it goes, and return how watching it ends."""
-    boundary, fields = "frontier", {"database_name": "default_database", "collection_name": collection}
+def upload(daemon, collection, text, filename="walrus.md", **more):
+    """Upload a file that by default names nothing but where it goes, and return how watching it ends."""
+    boundary, fields = "frontier", {"database_name": "default_database", "collection_name": collection, **more}
     body = "".join(
         f'--{boundary}\r\ncontent-disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
         for name, value in fields.items()
     )
-    body += f'--{boundary}\r\ncontent-disposition: form-data; name="file"; filename="walrus.md"\r\n\r\n{text}\r\n--{boundary}--\r\n'
+    part = f'content-disposition: form-data; name="file"; filename="{filename}"'
+    body += f"--{boundary}\r\n{part}\r\n\r\n{text}\r\n--{boundary}--\r\n"
     headers = {
         "x-chroma-token": daemon.token(),
         "x-upload-content-length": str(len(text)),
@@ -227,6 +228,18 @@ def test_an_uploaded_file_is_found_in_a_new_collection_and_in_one_that_others_wr
     found = syncd(daemon, "search", "sounds of sea animals", "--collection", collection, "--json")
     assert "whistle" in json.loads(found.stdout.splitlines()[0])["text"]
     until(lambda: list((daemon.state / "uploads").iterdir()) == [])
+
+
+def test_an_uploaded_file_is_cut_by_its_name_or_type_whatever_its_id(daemon):
+    named = {"filename": "lamp.py", "custom_id": "team/42"}
+    typed = {"filename": "lamp", "custom_id": "team/43", "content_type": "text/markdown; charset=utf-8"}
+    assert upload(daemon, "named", "def light(lamp):\n    return lamp.on\n", **named) == 0
+    assert upload(daemon, "named", "# Lamps\n\nThey are lit at dusk.\n", **typed) == 0
+    found = daemon.rows(
+        "SELECT json_extract(c.metadata, '$.stage'), json_extract(c.metadata, '$.symbol') FROM chunks c "
+        "JOIN documents d ON d.id = c.document_id WHERE d.key LIKE 'team/%' ORDER BY d.key"
+    )
+    assert found == [("code", "light"), ("markdown", "Lamps")]
 
 
 def test_code_is_cut_at_its_definitions_and_says_what_they_are(daemon):

@@ -176,9 +176,9 @@ def test_the_bucket_of_the_readme_works_as_it_is_written(moto, minilm_folder, tm
 
 PAGES = {
     "/": '<html><head><title>Home</title></head><body><main><h1>Home</h1><p>Welcome to the orchard.</p><a href="/pears">pears</a>'
-    '<a href="/plums">plums</a><a href="/members">members</a><a href="/cider.pdf">cider</a></main></body></html>',
+    '<a href="/plums.php">plums</a><a href="/members">members</a><a href="/cider.pdf">cider</a></main></body></html>',
     "/pears": "<html><head><title>Pears</title></head><body><main><h1>Pears</h1><p>Pears ripen off the tree.</p></main></body></html>",
-    "/plums": "<html><head><title>Plums</title></head><body><main><h1 id=dry>Plums</h1><p>Plums dry into prunes.</p></main></body></html>",
+    "/plums.php": "<html><head><title>Plums</title></head><body><main><h1 id=dry>Plums</h1><p>Plums dry into prunes.</p></main></body></html>",
 }
 
 
@@ -220,8 +220,13 @@ collection = "orchard"
         assert (done["counts"]["indexed"], done["counts"]["failed"]) == (4, 1)
         listed = json.loads(syncd(daemon, "status", done["id"], "--state", "failed", "--json").stdout)["documents"]
         assert [(one["key"], one["reason"]) for one in listed] == [(f"{url}/members", "status 403")]
+        cut = daemon.rows(
+            "SELECT DISTINCT json_extract(metadata, '$.stage'), json_extract(metadata, '$.symbol') FROM chunks "
+            "WHERE json_extract(metadata, '$.title') IN ('Pears', 'Plums', 'Home') ORDER BY 2"
+        )
+        assert cut == [("markdown", "Home"), ("markdown", "Pears"), ("markdown", "Plums")]
         found = syncd(daemon, "search", "how are prunes made?", "--collection", "orchard", "--limit", "1", "--json")
-        assert json.loads(found.stdout)["metadata"]["url"] == f"{url}/plums#dry"
+        assert json.loads(found.stdout)["metadata"]["url"] == f"{url}/plums.php#dry"
         linked = syncd(daemon, "search", "what ferments in oak?", "--collection", "orchard", "--limit", "1", "--json")
         metadata = json.loads(linked.stdout)["metadata"]
         assert (metadata["url"], metadata["last_page"]) == (f"{url}/cider.pdf", 2)

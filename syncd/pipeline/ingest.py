@@ -125,13 +125,14 @@ class Ingester:
     async def _draft(self, job: Job, file: BinaryIO, embedder: Embedder, content_hash: str) -> tuple[Drafts, Tally]:
         """Parse, split and embed stretch by stretch, so that a document costs the same memory whatever its length."""
         document, drafts, tally = job.document, Drafts(), Tally()
+        path = display_path(document, job.source)
         chunking = fitted(job.source.chunking, embedder)
         parts = self._parser(job.source).parse(file, document.name or document.key, document.media_type)
         split = Split(())
         async with aclosing(stretches(parts)) as found:
             async for stretch in found:
                 above = split.open_headings
-                split = await self._splitter.split(stretch.parts, display_path(document), chunking, above)
+                split = await self._splitter.split(stretch.parts, path, chunking, above)
                 new = await self._embed(job, stretch.placed(split.chunks), len(drafts), embedder, content_hash, tally)
                 posted = await self._effects[job.rehearsal].posted(job.source.embedding, new)
                 await anyio.to_thread.run_sync(drafts.extend, posted)

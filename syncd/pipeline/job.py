@@ -10,7 +10,7 @@ from syncd.model import Document, Embedder, SourceRecord, SourceType
 from syncd.store.codec import dumps
 from syncd.store.documents import CollectionRecord, DocumentRecord
 
-PIPELINE_VERSION = 3
+PIPELINE_VERSION = 4
 """Raise it when parsers or chunkers change what they make of the same bytes: documents are then made anew when next met."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any, BinaryIO
 
-from syncd.model import Chunk, Document, Scalar, SourceRecord
+from syncd.model import Chunk, Document, Scalar, SourceRecord, SourceType
 
 Value = Scalar | Sequence[Scalar]
 
@@ -60,9 +60,9 @@ def anchored(document: Document, start_byte: int) -> dict[str, Value]:
     return {"url": f"{address}#{document.anchors[number - 1][1]}"} if number and address else {}
 
 
-def display_path(document: Document) -> str:
-    """Return the name that breadcrumbs show and that tells the language."""
-    return document.name if document.name and "/" not in document.key else document.key
+def display_path(document: Document, source: SourceRecord) -> str:
+    """Return the name that breadcrumbs show and that tells the language: a page's address, any other document's file name."""
+    return document.key if source.type is SourceType.WEB else document.name or document.key
 
 
 def digest(file: BinaryIO) -> tuple[str, int]:

@@ -58,6 +58,8 @@ SUFFIXES: dict[str, Format] = {
 }
 """Every suffix that is not read as plain text."""
 
+MARKDOWN_SUFFIX = ".md"
+
 MEDIA_TYPES: dict[str, str] = {
     "application/pdf": ".pdf",
     "application/msword": ".doc",
@@ -78,7 +80,7 @@ MEDIA_TYPES: dict[str, str] = {
     "image/webp": ".webp",
     "image/gif": ".gif",
     "image/tiff": ".tiff",
-    "text/markdown": ".md",
+    "text/markdown": MARKDOWN_SUFFIX,
 }
 
 _MAGIC: tuple[tuple[bytes, Format], ...] = (

@@ -15,7 +15,7 @@ import structlog
 
 from syncd.errors import PermanentError
 from syncd.model import PageMark, Part
-from syncd.pipeline.parse.formats import SUFFIXES, Format, confirm, suffix_of
+from syncd.pipeline.parse.formats import MARKDOWN_SUFFIX, SUFFIXES, Format, confirm, suffix_of
 from syncd.pipeline.parse.office import convert_legacy
 from syncd.pipeline.parse.task import OUT_OF_MEMORY, DocumentLimits, Ocr, Piece, Task, from_frame
 from syncd.pipeline.parse.text import read_text
@@ -121,7 +121,7 @@ class ParserPool:
             raise PermanentError(f"{name} is {size_bytes >> 20} MiB, over the limit of {limit} MiB: split it")
         suffix = suffix_of(name, media_type)
         if suffix not in SUFFIXES:
-            parts = read_text(file, name)
+            parts = read_text(file, name, "markdown" if suffix == MARKDOWN_SUFFIX else "text")
         else:
             found = await anyio.to_thread.run_sync(confirm, file, suffix, name)
             parts = self._parse_document(file, name, found)

@@ -9,7 +9,7 @@ from typing import BinaryIO
 import anyio
 
 from syncd.errors import PermanentError
-from syncd.model import Part
+from syncd.model import Part, TextKind
 
 WHOLE_BYTES = 8 << 20
 """Text up to this size is one part, so that structure is seen whole; longer text comes in pieces of half of it."""
@@ -17,7 +17,7 @@ _PIECE_BYTES = WHOLE_BYTES // 2
 _BOM = codecs.BOM_UTF8
 
 
-async def read_text(file: BinaryIO, name: str) -> AsyncGenerator[Part, None]:
+async def read_text(file: BinaryIO, name: str, kind: TextKind = "text") -> AsyncGenerator[Part, None]:
     """Yield `file` as UTF-8 text without its byte order mark, cut at line ends where it is long; nothing when empty.
 
     The whole file is checked before the first part. Raises PermanentError when it is not UTF-8 text.
@@ -30,9 +30,9 @@ async def read_text(file: BinaryIO, name: str) -> AsyncGenerator[Part, None]:
         cut = len(data) if len(block) < limit else _cut(data)
         left = data[cut:]
         if text := data[:cut].decode():
-            yield Part(text, "text")
+            yield Part(text, kind)
     if left:
-        yield Part(left.decode(), "text")
+        yield Part(left.decode(), kind)
 
 
 def _check(file: BinaryIO, name: str) -> int:
