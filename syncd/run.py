@@ -17,7 +17,7 @@ import structlog
 
 from syncd.errors import PermanentError, RetryableError
 from syncd.model import Checkpoint, Counts, Document, Invocation, Rechecking, Run, Source, SourceRecord, Total
-from syncd.pipeline.job import Job, Result
+from syncd.pipeline.job import Job, Result, recipe_of
 from syncd.runtime.mailbox import Mailbox
 from syncd.store import Store
 from syncd.store.documents import CollectionRecord
@@ -112,6 +112,7 @@ class SourceRun:
         self._collection = collection
         self._guard = guard
         self._last_chance = last_chance
+        self._recipe = recipe_of(record)
         self._rehearsal = bool(invocation.request.get("dry_run"))
         self._replies: deque[Awaitable[Result]] = deque()
         self._unsaved: list[Result] = []
@@ -176,10 +177,12 @@ class SourceRun:
     async def _describe(self) -> Run:
         """Return what the source needs to know."""
         request = self._invocation.request
+        if not self._rehearsal:
+            await self._store.progress.drop_cursor(self._record.id, self._collection.id, self._recipe)
         keys = request.get("keys") or ([request["object_key"]] if request.get("object_key") else None)
         return Run(
             invocation=self._invocation,
-            cursor=await self._store.progress.cursor(self._record.id, self._collection.id),
+            cursor=await self._store.progress.cursor(self._record.id, self._collection.id, self._recipe),
             known=KnownDocuments(self._store, self._collection.id, self._record.id),
             keys=frozenset(keys) if keys else None,
         )
@@ -192,7 +195,6 @@ class SourceRun:
             self._record,
             self._collection,
             self.number,
-            force=bool(self._invocation.request.get("force")),
             last_chance=self._last_chance,
             rehearsal=self._rehearsal,
         )
@@ -248,7 +250,8 @@ class SourceRun:
         await self._delete(gone)
         await self.save()
         if run.keys is None and not self._rehearsal:
-            await self._store.progress.save_cursor(self._record.id, self._collection.id, checkpoint.cursor)
+            place = self._record.id, self._collection.id, self._recipe
+            await self._store.progress.save_cursor(*place, checkpoint.cursor)
 
     async def _delete(self, keys: Sequence[str], guarded: bool = True) -> None:
         """Delete these documents, unless they are suspiciously many: then keep them back and say so."""

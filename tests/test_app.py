@@ -445,6 +445,22 @@ def test_a_reload_takes_new_sources_and_keeps_the_old_configuration_when_the_new
     until(lambda: not daemon.rows("SELECT 1 FROM sources WHERE name = 'more'"))
 
 
+def test_a_changed_chunking_makes_every_document_anew_though_no_file_changed(daemon):
+    file = daemon.folder / "syncd.toml"
+    before = file.read_text()
+    statement = (
+        "SELECT DISTINCT json_extract(c.metadata, '$.stage') FROM chunks c JOIN documents d ON d.id = c.document_id "
+        "WHERE d.key LIKE 'package_%.py'"
+    )
+    assert daemon.rows(statement) == [("code",)]
+    file.write_text(before + 'chunking = { type = "lines", max_lines = 2 }\n')
+    daemon.process.send_signal(signal.SIGHUP)
+    until(lambda: daemon.rows(statement) == [("lines",)])
+    file.write_text(before)
+    daemon.process.send_signal(signal.SIGHUP)
+    until(lambda: daemon.rows(statement) == [("code",)] and daemon.unsettled() == 0)
+
+
 def test_chroma_dies_and_comes_back_and_nothing_is_lost(daemon, git_server):
     until(lambda: daemon.unsettled() == 0)
     port = daemon.announced()["chroma"]["port"]
@@ -461,5 +477,7 @@ def test_it_stops_politely_and_goes_on_where_it_was(daemon, git_server):
     head = git_server.commit("owner/many", {"later.md": "# Later\n\nCommitted while the daemon was away.\n"})
     daemon.start()
     daemon.wait_for(head)
-    (found,) = daemon.rows("SELECT json_extract(counts, '$.found') FROM invocations ORDER BY seq DESC LIMIT 1")
-    assert found == (1,)
+    statement = (
+        "SELECT json_extract(counts, '$.found') FROM invocations WHERE collection = 'many' ORDER BY seq DESC LIMIT 1"
+    )
+    assert daemon.rows(statement) == [(1,)]

@@ -76,7 +76,7 @@ class Ingester:
         embedder = await self._embedder(job.source.embedding.model)
         fingerprint = self._fingerprint(job, embedder)
         known = await self._store.documents.get(collection.id, job.source.id, document.key)
-        if known and is_current(known, document.version, fingerprint) and not job.force:
+        if known and is_current(known, document.version, fingerprint):
             return unchanged(job, known)
         result = await self._bring(job, fingerprint, known, embedder)
         if job.rehearsal and result.state == "indexed":
@@ -87,7 +87,7 @@ class Ingester:
         """Carry the document over from where it is indexed already, or make it, or say why not."""
         document = job.document
         twin = await self._store.documents.twin(job.source.id, document.key, document.version, fingerprint)
-        if twin is not None and not job.force:
+        if twin is not None:
             chunks = await self._effects[job.rehearsal].posted(job.source.embedding, twin.chunks)
             return await self._replace(job, fingerprint, twin.content_hash, chunks, Tally(reused=len(chunks)))
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 
 from syncd.model import Document, Embedder, SourceRecord, SourceType
@@ -22,8 +22,6 @@ class Job:
     source: SourceRecord
     collection: CollectionRecord
     run_number: int
-    force: bool = False
-    """Open the body even when this version is indexed already."""
     is_gone: Callable[[], Awaitable[bool]] | None = None
     """Asked, with the document's key held, before a document that a listing lacked is deleted."""
     last_chance: bool = False
@@ -71,6 +69,12 @@ def pipeline_fingerprint(job: Job, embedder: Embedder, parsing: str = "") -> str
     return sha256(dumps(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def recipe_of(source: SourceRecord) -> str:
+    """Return what of a source's configuration decides how its documents are made; a cursor holds for one recipe only."""
+    made_with = [PIPELINE_VERSION, asdict(source.embedding), asdict(source.chunking), source.settings.get("converter")]
+    return sha256(dumps(made_with).encode()).hexdigest()
+
+
 def is_current(known: DocumentRecord, version: str, fingerprint: str) -> bool:
     """Return whether this version has come to its end already, in the index or left out of it; failures are tried again."""
     return known.version == version and known.fingerprint == fingerprint and known.state in ("indexed", "skipped")
@@ -78,7 +82,7 @@ def is_current(known: DocumentRecord, version: str, fingerprint: str) -> bool:
 
 def is_touched(job: Job, known: DocumentRecord, fingerprint: str, content_hash: str) -> bool:
     """Return whether the document has a new time stamp but its indexed content; other versions stand in the metadata."""
-    if job.force or job.source.type is not SourceType.FOLDER:
+    if job.source.type is not SourceType.FOLDER:
         return False
     return known.state == "indexed" and known.fingerprint == fingerprint and known.content_hash == content_hash
 

@@ -53,22 +53,34 @@ class Progress:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    async def cursor(self, source_id: str, collection_id: int) -> str | None:
-        """Return the last saved checkpoint, or None."""
+    async def cursor(self, source_id: str, collection_id: int, recipe: str) -> str | None:
+        """Return the last saved checkpoint; None where there is none, or what came before it was made by another recipe."""
 
         def query(connection: sqlite3.Connection) -> str | None:
             row = connection.execute(
-                "SELECT cursor FROM cursors WHERE source_id = ? AND collection_id = ?",
-                (source_id, collection_id),
+                "SELECT cursor FROM cursors WHERE source_id = ? AND collection_id = ? AND recipe = ?",
+                (source_id, collection_id, recipe),
             ).fetchone()
             return row[0] if row else None
 
         return await self._db.read(query)
 
-    async def save_cursor(self, source_id: str, collection_id: int, cursor: str) -> None:
+    async def drop_cursor(self, source_id: str, collection_id: int, recipe: str) -> None:
+        """Forget a cursor of another recipe, before documents are made by this one: from then on there is no way back."""
+        await self._db.write(
+            lambda c: c.execute(
+                "DELETE FROM cursors WHERE source_id = ? AND collection_id = ? AND recipe <> ?",
+                (source_id, collection_id, recipe),
+            )
+        )
+
+    async def save_cursor(self, source_id: str, collection_id: int, recipe: str, cursor: str) -> None:
         """Move the cursor; only after everything before it is recorded."""
         await self._db.write(
-            lambda c: c.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)", (source_id, collection_id, cursor))
+            lambda c: c.execute(
+                "INSERT OR REPLACE INTO cursors (source_id, collection_id, recipe, cursor) VALUES (?, ?, ?, ?)",
+                (source_id, collection_id, recipe, cursor),
+            )
         )
 
     async def run_number(self, invocation_id: str) -> int:

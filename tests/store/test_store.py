@@ -269,12 +269,23 @@ async def test_a_cancelled_writer_leaves_no_half_transaction(store: Store) -> No
 
 async def test_a_failing_transaction_is_rolled_back_whole(store: Store) -> None:
     def transaction(connection: sqlite3.Connection) -> None:
-        connection.execute("INSERT INTO cursors VALUES ('s', 1, 'c')")
+        connection.execute("INSERT INTO cursors VALUES ('s', 1, 'c', '')")
 
     with pytest.raises(sqlite3.IntegrityError):
         await store.database.write(transaction)
     await source(store)
-    assert await store.progress.cursor("s", 1) is None
+    assert await store.progress.cursor("s", 1, "") is None
+
+
+async def test_a_cursor_holds_for_the_recipe_it_was_saved_with(store: Store) -> None:
+    record, collection = await source(store), await store.documents.collection(TARGET, Embedding())
+    await store.progress.save_cursor(record.id, collection.id, "recipe", "c")
+    assert await store.progress.cursor(record.id, collection.id, "recipe") == "c"
+    assert await store.progress.cursor(record.id, collection.id, "another") is None
+    await store.progress.drop_cursor(record.id, collection.id, "recipe")
+    assert await store.progress.cursor(record.id, collection.id, "recipe") == "c"
+    await store.progress.drop_cursor(record.id, collection.id, "another")
+    assert await store.progress.cursor(record.id, collection.id, "recipe") is None
 
 
 async def test_forgetting_a_collection_keeps_the_vectors(store: Store) -> None:
@@ -283,8 +294,8 @@ async def test_forgetting_a_collection_keeps_the_vectors(store: Store) -> None:
     collection = await store.documents.collection(TARGET, Embedding())
     chunk = NewChunk("text", "", key, {"chunk_index": 0})
     await store.documents.stage([Replacement(collection.id, record.id, "k", "p", "v", "f", "h", 1, [chunk])])
-    await store.progress.save_cursor(record.id, collection.id, "c")
+    await store.progress.save_cursor(record.id, collection.id, "recipe", "c")
     await store.documents.forget(collection.id)
     assert await store.documents.get(collection.id, record.id, "k") is None
-    assert await store.progress.cursor(record.id, collection.id) is None
+    assert await store.progress.cursor(record.id, collection.id, "recipe") is None
     assert await store.vectors.missing([key]) == set()
