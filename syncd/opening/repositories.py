@@ -36,18 +36,19 @@ class Repositories:
         self._folder = folder
         self._spool_folder = spool_folder
         self._apps: dict[str, GithubApp] = {}
-        self._open: dict[str, tuple[GithubSettings, GithubSource]] = {}
+        self._open: dict[str, tuple[tuple[GithubSettings, str | None], GithubSource]] = {}
 
     def open(self, record: SourceRecord) -> GithubSource:
         """Return the source of a record. Raises PermanentError, ConfigError when its App is not usable here."""
         given = record.settings
         globs = tuple(given.get("include_globs") or ("*",))
         settings = GithubSettings(given["repository"], globs, self._access.max_file_size_bytes, self._access.base_url)
+        app_id = given.get("app_id")
         kept = self._open.get(record.id)
-        if kept is None or kept[0] != settings:
-            app = self._app(given["app_id"]) if given.get("app_id") else None
+        if kept is None or kept[0] != (settings, app_id):
+            app = self._app(app_id) if app_id else None
             source = GithubSource(settings, self._folder / record.id, app, self._spool_folder)
-            kept = self._open[record.id] = (settings, source)
+            kept = self._open[record.id] = (settings, app_id), source
         return kept[1]
 
     def moves(self, record: SourceRecord, ref: Mapping[str, str] | None, interval_s: float) -> AsyncGenerator[str]:
