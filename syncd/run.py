@@ -185,6 +185,7 @@ class SourceRun:
             cursor=await self._store.progress.cursor(self._record.id, self._collection.id, self._recipe),
             known=KnownDocuments(self._store, self._collection.id, self._record.id),
             keys=frozenset(keys) if keys else None,
+            recipe=self._recipe,
         )
 
     async def _hand_on(self, document: Document) -> None:

@@ -78,7 +78,8 @@ class WebSource:
         """
         target, start = run.invocation.target, Admission(self._settings).start.text
         finished = finished_crawl(run.cursor, run.invocation.id)
-        crawl = await self._state.begin(target, start, rules_of(self._settings), finished, MAX_CRAWL_AGE_S)
+        rules = rules_of(self._settings, run.recipe)
+        crawl = await self._state.begin(target, start, rules, finished, MAX_CRAWL_AGE_S)
         async with AsyncExitStack() as stack:
             crawling = await self._open(run, crawl, stack)
             if run.keys is not None:
@@ -97,7 +98,7 @@ class WebSource:
 
     async def _open(self, run: Run, crawl: Crawl, stack: AsyncExitStack) -> CrawlRun:
         """Put the parts of one crawl together."""
-        settings, limits, state, rules = self._settings, self._settings.limits, self._state, rules_of(self._settings)
+        settings, limits, state, rules = self._settings, self._settings.limits, self._state, crawl.rules
         self._progress = Progress()
         admission = Admission(settings)
         guard = guard_for(settings, admission)
@@ -139,10 +140,11 @@ def guard_for(settings: WebSettings, admission: Admission) -> AddressGuard:
     return AddressGuard(settings.allow_private_addresses, ports)
 
 
-def rules_of(settings: WebSettings) -> str:
-    """Return a hash of everything that decides what a visit to an unchanged page yields."""
+def rules_of(settings: WebSettings, recipe: str) -> str:
+    """Return a hash of everything that decides what a visit to an unchanged page yields, and what becomes of that."""
     values = [
         extract.VERSION,
+        recipe,
         settings.starting_url,
         settings.include_path_regexes,
         settings.exclude_path_regexes,

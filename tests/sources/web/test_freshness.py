@@ -307,3 +307,21 @@ async def test_a_crawl_that_dies_at_random_moments_ends_like_one_that_did_not(
     assert deaths > 0
     assert crawl.index.texts == undisturbed.index.texts
     assert crawl.index.checkpoint.absent_are_gone
+
+
+async def test_another_recipe_begins_a_crawl_of_its_own(site: TrapServer, database: Database):
+    site.add("/", "", "/stays", "/goes")
+    site.add("/stays")
+    site.add("/goes")
+    crawl = crawler(site, database)
+    await crawl.sync()
+
+    site.add("/", "", "/stays", "/comes")
+    site.add("/comes")
+    del site.pages["/goes"]
+    # As the run does, which keeps no cursor of another recipe.
+    crawl.cursor, crawl.recipe = None, "another"
+    index = await crawl.sync()
+
+    assert sorted(path.removeprefix(site.url) for path in index.versions) == ["/", "/comes", "/stays"]
+    assert (index.looked_again, index.failed) == ([], {})
