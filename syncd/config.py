@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, m
 
 from syncd.config_documents import DocumentsSection
 from syncd.config_models import EmbeddingSection, ModelSection
-from syncd.config_sources import DeclaredSource
+from syncd.config_sources import DeclaredSource, OwnPath, S3Table
 from syncd.errors import ConfigError
 
 ENV_PREFIX = "SYNCD_"
@@ -85,7 +85,7 @@ class GithubAppSection(Section):
     """A GitHub App that reads private repositories."""
 
     app_id: str
-    private_key_file: Path
+    private_key_file: OwnPath
 
 
 class GithubSection(Section):
@@ -123,7 +123,7 @@ class SearchSection(Section):
 
     sparse_default: Literal["syncd/Code-BM25", "Chroma/BM25", "prithivida/Splade_PP_en_v1", "none"] = "syncd/Code-BM25"
     """The sparse model of collections whose source names none; `none` keeps no sparse vectors for them."""
-    splade_dir: Path | None = None
+    splade_dir: OwnPath | None = None
     """Where SPLADE's model.onnx and tokenizer.json are; by default fetched into the models folder when first asked for."""
 
 
@@ -175,6 +175,21 @@ class Config(Section):
         for kind, names in (("sources", [s.name for s in self.sources]), ("models", [m.name for m in self.models])):
             if twice := {name for name in names if names.count(name) > 1}:
                 raise ValueError(f"{kind}: the name {sorted(twice)[0]!r} is used twice; names must be unique")
+        return self
+
+    @model_validator(mode="after")
+    def event_queues(self) -> Config:
+        """Check that sources that follow events have a queue, their own or the common one."""
+        for source in self.sources:
+            if (
+                isinstance(source, S3Table)
+                and source.auto_sync != "none"
+                and not (source.queue_url or self.s3.queue_url)
+            ):
+                raise ValueError(
+                    f"sources: auto_sync of {source.name!r} needs queue_url, there or in [s3]; `syncd s3 setup` makes the "
+                    "queue and prints its URL"
+                )
         return self
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, model_validator
 
-from syncd.config_sources import Table
+from syncd.config_sources import OwnPath, Table
 from syncd.errors import ConfigError
 
 
@@ -74,7 +74,7 @@ class EmbeddingSection(Table):
     """0: every core this process may use."""
     batch_tokens: Annotated[int, Field(ge=0, le=65536)] = 0
     """Tokens computed at a time; 0: by the device and its free memory."""
-    models_dir: Path | None = None
+    models_dir: OwnPath | None = None
     """Where GGUF files are looked for and downloaded to; by default `models` in the state folder."""
     queries: Literal["huggingface", "ollama", "openai", "none"] = "huggingface"
     """The embedding function that collections record, so that any Chroma client can query them by text."""
@@ -89,7 +89,7 @@ class ModelSection(Table):
     name: str
     quantisation: str | None = None
     """Which of a known model's files: Q8_0, F16, Q4_K_M."""
-    path: Path | None = None
+    path: OwnPath | None = None
     url: str | None = None
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     pooling: Literal["last", "mean", "cls"] | None = None

@@ -6,11 +6,29 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from syncd.errors import PermanentError
 from syncd.model import Chunking, Embedding, EmbeddingTask, SourceType
+from syncd.rules import check_collection
 
 ChunkSize = Annotated[int, Field(ge=64, le=16384)]
+
+
+def own_path(path: Path) -> Path:
+    """Return a path of this machine with `~` as the home folder it stands for."""
+    return path.expanduser().absolute()
+
+
+def collection_name(name: str) -> str:
+    """Return a name that a collection can have. Raises ValueError for others."""
+    try:
+        return check_collection(name)
+    except PermanentError as error:
+        raise ValueError(str(error)) from None
+
+
+OwnPath = Annotated[Path, AfterValidator(own_path)]
 
 
 class Table(BaseModel):
@@ -60,7 +78,7 @@ class SourceTable(Table):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
     database: str = "default_database"
-    collection: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{1,510}[a-z0-9]$")]
+    collection: Annotated[str, AfterValidator(collection_name)]
     model: str | None = None
     task: TaskTable | None = None
     sparse: SparseTable | None = None
@@ -164,13 +182,6 @@ class S3Table(SourceTable):
     profile: str | None = None
     """A profile of the AWS configuration files, instead of the ordinary chain."""
     reconcile_interval_s: Annotated[float, Field(ge=60)] | None = 86400.0
-
-    @model_validator(mode="after")
-    def queue(self) -> S3Table:
-        """Check that auto-sync has its queue."""
-        if self.auto_sync != "none" and not self.queue_url:
-            raise ValueError("auto_sync needs queue_url; `syncd s3 setup` makes the queue and prints its URL")
-        return self
 
     def settings(self) -> dict[str, Any]:
         """Return the source's settings as the store keeps them."""

@@ -61,6 +61,8 @@ def test_a_bucket_is_backfilled_and_followed_by_its_events(aws, minilm_folder, t
     queue_url = asyncio.run(prepared(aws, bucket))
     asyncio.run(put(aws, bucket, before="# Before\n\nThis was here first.\n"))
     source = f"""
+[s3]
+queue_url = "{queue_url}"
 [[sources]]
 name = "bucket"
 type = "s3"
@@ -69,7 +71,6 @@ region = "{REGION}"
 collection = "{bucket}"
 path_prefix = "docs/"
 auto_sync = "direct"
-queue_url = "{queue_url}"
 endpoint_url = "{aws.url}"
 path_style = true
 """

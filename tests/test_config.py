@@ -6,11 +6,23 @@ from pathlib import Path
 
 import pytest
 
-from syncd.app_models import catalog_of, servers_by_model
+from syncd.app_models import catalog_of, engine_options, servers_by_model, splade_folder
+from syncd.app_settings import opening_settings
 from syncd.config import Config, load_config
 from syncd.errors import ConfigError
 
 EXAMPLE = Path(__file__).parents[1] / "config" / "syncd.toml"
+
+
+BUCKET = """
+[[sources]]
+name = "bucket"
+type = "s3"
+bucket_name = "acme"
+region = "eu-central-1"
+collection = "acme-V2"
+auto_sync = "direct"
+"""
 
 
 def load(tmp_path: Path, text: str = "", **environment: str) -> Config:
@@ -48,7 +60,12 @@ def test_the_commented_examples_are_valid_too(tmp_path):
         ("[chroma]\nmode = 'cloud'", "needs chroma.api_key"),
         ("[chroma]\nmode = 'moon'", "chroma.mode = 'moon'"),
         ("[[sources]]\nname = 'a'\ntype = 'zip'", "'zip'"),
-        ("[[sources]]\nname = 'a'\ntype = 'folder'\npath = '.'\ncollection = 'UPPER'", "collection = 'UPPER'"),
+        (
+            "[[sources]]\nname = 'a'\ntype = 'folder'\npath = '.'\ncollection = 'UPPER'",
+            "collection: 'UPPER' is not a collection name",
+        ),
+        ("[[sources]]\nname = 'a'\ntype = 'folder'\npath = '.'\ncollection = 'a..b'", "no two dots in a row"),
+        (BUCKET, "auto_sync of 'bucket' needs queue_url, there or in [s3]"),
         ("[[sources]]\nname = 'a'\ntype = 'github'\nrepository = '--x'\ncollection = 'abc'", "repository = '--x'"),
         ("stop_deadline_s = 0", "stop_deadline_s = 0"),
         ("[[embedding.servers]]\nurl = 'gpu-1:8080'", "embedding.servers.0.url = 'gpu-1:8080'"),
@@ -108,6 +125,31 @@ def test_servers_are_found_by_the_model_they_compute(tmp_path):
         wrong = load(tmp_path, text + f"\n[[embedding.servers]]\nurl = 'http://a/v1'\n{more}")
         with pytest.raises(ConfigError, match=said):
             servers_by_model(wrong, catalog_of(wrong))
+
+
+def test_events_may_arrive_in_the_common_queue(tmp_path):
+    assert load(tmp_path, f"[s3]\nqueue_url = 'https://sqs.example/q'\n{BUCKET}").sources[0].collection == "acme-V2"
+
+
+def test_a_tilde_is_the_home_folder_wherever_a_path_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/keeper")
+    text = """
+        [embedding]
+        models_dir = "~/models"
+        [[models]]
+        name = "Qwen/Qwen3-Embedding-0.6B"
+        path = "~/qwen.gguf"
+        [search]
+        splade_dir = "~/splade"
+        [[github.apps]]
+        app_id = "1"
+        private_key_file = "~/app.pem"
+    """
+    config, home = load(tmp_path, text), Path("/home/keeper")
+    assert config.embedding.models_dir == home / "models"
+    assert engine_options(config, "Qwen/Qwen3-Embedding-0.6B").path == home / "qwen.gguf"
+    assert splade_folder(config, tmp_path) == home / "splade"
+    assert opening_settings(config, tmp_path).github.apps == {"1": home / "app.pem"}
 
 
 def test_two_sources_of_one_name_are_refused(tmp_path):
