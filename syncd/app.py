@@ -17,7 +17,7 @@ import structlog
 from syncd import __version__
 from syncd.api import ApiServer, create_app
 from syncd.app_documents import open_parsers
-from syncd.app_models import catalog_of, engine_options, servers_by_model, sparse_loaders, splade_folder
+from syncd.app_models import catalog_of, check_models, engine_options, servers_by_model, sparse_loaders, splade_folder
 from syncd.app_services import make_services, queries_of, warn_unrecorded
 from syncd.app_settings import chroma_settings, opening_settings, own_chroma, register_secrets, sync_settings
 from syncd.app_upkeep import Sweeper, clean_up, drop_orphans, make_admin_token
@@ -28,6 +28,7 @@ from syncd.errors import ConfigError
 from syncd.opening import Opening
 from syncd.opening.buckets import Queues
 from syncd.pipeline.chunk.pool import ChunkerPool
+from syncd.pipeline.embed.catalog import Catalog
 from syncd.pipeline.embed.fleet import Embedders
 from syncd.pipeline.index import Index
 from syncd.pipeline.ingest import Ingester
@@ -62,6 +63,7 @@ class Daemon:
     triggers: Triggers
     queues: Queues
     api: ApiServer
+    catalog: Catalog
     root: Supervisor
 
 
@@ -108,6 +110,8 @@ async def run(
 @asynccontextmanager
 async def assembled(config: Config, state: Path, notifier: Notifier) -> AsyncGenerator[Daemon]:
     """Yield all parts, put together and not yet running."""
+    catalog = catalog_of(config)
+    check_models(config, catalog)
     async with AsyncExitStack() as stack:
         store = await Store.open(state)
         stack.push_async_callback(store.close)
@@ -118,7 +122,6 @@ async def assembled(config: Config, state: Path, notifier: Notifier) -> AsyncGen
         server = own_chroma(config, state) if config.chroma.mode == "local" else None
         chroma = await stack.enter_async_context(Chroma(chroma_settings(config, server)))
         models = Supervisor("models", max_restarts=10)
-        catalog = catalog_of(config)
         embedders = Embedders(
             catalog,
             config.embedding.models_dir or state / "models",
@@ -154,7 +157,7 @@ async def assembled(config: Config, state: Path, notifier: Notifier) -> AsyncGen
             Sweeper(store, config),
         ]
         root = Supervisor("daemon", [*([server] if server else []), *parts, Watchdog(notifier)], max_restarts=10)
-        yield Daemon(store, chroma, index, syncer, triggers, queues, api, root)
+        yield Daemon(store, chroma, index, syncer, triggers, queues, api, catalog, root)
 
 
 async def stop_politely(
@@ -173,6 +176,7 @@ async def refresh(daemon: Daemon, reload: Callable[[], Config], notifier: Notifi
     notifier.reloading()
     try:
         config = await anyio.to_thread.run_sync(reload)
+        check_models(config, daemon.catalog)
     except ConfigError as error:
         log.error("config.refused", reason=str(error))
     else:

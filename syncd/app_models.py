@@ -91,6 +91,19 @@ def catalog_of(config: Config) -> Catalog:
     return Catalog(map(catalog_entry, config.models))
 
 
+def check_models(config: Config, catalog: Catalog) -> None:
+    """Raise ConfigError for a model nobody knows: a collection made for it could hold no other one's vectors later."""
+    named = {source.name: source.model for source in config.sources if source.model is not None}
+    wanted = [("embedding.default_model", config.embedding.default_model)]
+    wanted += [(f"sources: model of {name!r}", model) for name, model in named.items()]
+    for key, model in wanted:
+        if model not in catalog.names():
+            raise ConfigError(
+                f"{key}: unknown model {model!r}; known are {', '.join(catalog.names())}, add yours to [[models]] and "
+                "restart the daemon"
+            )
+
+
 def catalog_entry(given: ModelSection) -> Model:
     """Return the catalogue's entry of a configured model: a built-in one with changes, or one of its own."""
     known = next((model for model in BUILT_IN if model.name == given.name), None)

@@ -445,6 +445,20 @@ def test_a_reload_takes_new_sources_and_keeps_the_old_configuration_when_the_new
     until(lambda: not daemon.rows("SELECT 1 FROM sources WHERE name = 'more'"))
 
 
+def test_a_model_nobody_knows_is_refused_before_a_collection_is_made_for_it(daemon, tmp_path):
+    file = daemon.folder / "syncd.toml"
+    before = file.read_text()
+    table = f'name = "typo"\ntype = "folder"\npath = "{tmp_path}"\ncollection = "typo"\nmodel = "no/such"\n'
+    file.write_text(f"{before}\n[[sources]]\n{table}")
+    daemon.process.send_signal(signal.SIGHUP)
+    until(lambda: "model of 'typo': unknown model 'no/such'" in daemon.log())
+    assert not daemon.rows("SELECT 1 FROM sources WHERE name = 'typo'")
+    refused = syncd(daemon, "config", "check")
+    file.write_text(before)
+    assert refused.returncode == 78
+    assert "model of 'typo': unknown model 'no/such'" in refused.stderr
+
+
 def test_a_changed_chunking_makes_every_document_anew_though_no_file_changed(daemon):
     file = daemon.folder / "syncd.toml"
     before = file.read_text()

@@ -12,6 +12,7 @@ from hashlib import sha256
 import structlog
 from aiohttp.abc import AbstractResolver
 
+from syncd.errors import PermanentError
 from syncd.model import Checkpoint, Document, Run
 from syncd.sources.web import extract
 from syncd.sources.web.addresses import AddressGuard
@@ -118,8 +119,13 @@ class WebSource:
         if self._settings.render == "never":
             return None
         # Playwright is an extra: imported only by sources that render.
-        from syncd.sources.web.render import Chromium
-
+        try:
+            from syncd.sources.web.render import Chromium
+        except ImportError as error:
+            raise PermanentError(
+                f"render = {self._settings.render!r} needs a browser: pip install 'syncd[render]' and Chromium, or set it to "
+                f"'never' ({error})"
+            ) from error
         return await stack.enter_async_context(Chromium(self._settings, guard, client))
 
 

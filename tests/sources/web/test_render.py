@@ -1,9 +1,11 @@
 """Rendering: what scripts write is indexed, and nothing a page does reaches an address that is not allowed."""
 
 import asyncio
+import sys
 
 import pytest
 
+from syncd.errors import PermanentError
 from syncd.sources.web.addresses import AddressGuard
 from syncd.sources.web.proxy import FilteringProxy
 from syncd.store.database import Database
@@ -32,6 +34,17 @@ fetch('/words.json').then(r => r.json()).then(words => {
     '<main><h1>Rendered</h1><p>' + words.join(' ') + '</p><a href="/next">next</a></main>';
 });
 """
+
+
+async def test_without_the_extra_the_run_fails_with_what_to_install(
+    site: TrapServer, database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sys.modules, "playwright.async_api", None)
+    monkeypatch.delitem(sys.modules, "syncd.sources.web.render", raising=False)
+    site.add("/")
+
+    with pytest.raises(PermanentError, match=r"pip install 'syncd\[render\]'"):
+        await crawler(site, database, render="auto").sync()
 
 
 @pytest.mark.usefixtures("browser")
