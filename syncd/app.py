@@ -190,7 +190,10 @@ def announce(state: Path, daemon: Daemon) -> None:
     """Write where the daemon listens, for the command line."""
     chroma = daemon.chroma.settings
     text = json.dumps({"url": url_of(daemon), "pid": os.getpid(), "chroma": {"host": chroma.host, "port": chroma.port}})
-    (state / DAEMON_FILE).write_text(text + "\n")
+    # Whoever waits for the file may read it the moment it is there.
+    written = state / f"{DAEMON_FILE}.new"
+    written.write_text(text + "\n")
+    written.replace(state / DAEMON_FILE)
 
 
 def url_of(daemon: Daemon) -> str:

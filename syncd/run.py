@@ -117,6 +117,8 @@ class SourceRun:
         self._replies: deque[Awaitable[Result]] = deque()
         self._unsaved: list[Result] = []
         self._seen: list[str] = []
+        self._seen_dry: set[str] = set()
+        """What a dry run met: noted in the store, it would change what confirmed deletes delete."""
         self._gone: list[Document] = []
         self._saved_at = time.monotonic()
         self._began_at = time.monotonic()
@@ -233,7 +235,9 @@ class SourceRun:
         seen, self._seen, self._unsaved = self._seen, [], []
         if outcomes:
             await self._store.progress.note(self._invocation.id, outcomes)
-        if seen:
+        if self._rehearsal:
+            self._seen_dry.update(seen)
+        elif seen:
             await self._store.progress.mark_seen(self._collection.id, self._record.id, seen, self.number)
         await self._store.invocations.progress(self._invocation.id, self.counts)
         self._saved_at = time.monotonic()
@@ -247,7 +251,7 @@ class SourceRun:
         self._gone.clear()
         if checkpoint.absent_are_gone and run.keys is None:
             unseen = await self._store.progress.unseen(self._collection.id, self._record.id, self.number)
-            gone = sorted({*gone, *unseen})
+            gone = sorted({*gone, *unseen} - self._seen_dry)
         await self._delete(gone)
         await self.save()
         if run.keys is None and not self._rehearsal:

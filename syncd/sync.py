@@ -217,7 +217,7 @@ class Syncer:
             self._store, self.mailbox, invocation, record, collection, self.settings.guard, number, last_chance
         )
         await running.run.execute(source)
-        if record.type in FINISHING_TYPES and invocation.origin is Origin.API and not is_partial(invocation):
+        if is_finishing(invocation, record):
             await self._chroma.set_metadata(invocation.target, {"finished_ingest": True})
 
     async def _complete(self, running: Running) -> None:
@@ -263,6 +263,12 @@ def is_rehearsal(invocation: Invocation) -> bool:
 def is_partial(invocation: Invocation) -> bool:
     """Return whether a run leaves its collection something to be done."""
     return bool(invocation.request.get("keys")) or is_rehearsal(invocation)
+
+
+def is_finishing(invocation: Invocation, record: SourceRecord) -> bool:
+    """Return whether a complete run closes its collection: not one that the source goes on keeping in step."""
+    whole = invocation.origin is Origin.API and not is_partial(invocation)
+    return whole and record.type in FINISHING_TYPES and not record.keeps(invocation.target.collection)
 
 
 def may_give_up(invocation: Invocation) -> bool:

@@ -242,3 +242,35 @@ collection = "orchard"
         assert (counts["indexed"], counts["chunks_reused"]) == (3, 2)
     finally:
         assert daemon.stop() == 0
+
+
+def test_a_plan_of_a_bucket_holds_for_other_collections_and_an_object_must_be_there(moto, minilm_folder, tmp_path):
+    async def make() -> None:
+        async with moto.client("s3") as s3:
+            await s3.create_bucket(Bucket="planned")
+            await s3.put_object(Bucket="planned", Key="docs/a.md", Body=b"# A\n")
+
+    asyncio.run(make())
+    source = f"""
+[[sources]]
+name = "planned"
+type = "s3"
+bucket_name = "planned"
+region = "{REGION}"
+collection = "planned"
+endpoint_url = "{moto.url}"
+path_style = true
+"""
+    keys = {"AWS_ACCESS_KEY_ID": KEY.access_key_id, "AWS_SECRET_ACCESS_KEY": KEY.secret_access_key}
+    daemon = Daemon(tmp_path, configuration(minilm_folder, source), environment=keys).start()
+    try:
+        until(lambda: list(documents(daemon)) == ["docs/a.md"])
+        foreseen = syncd(daemon, "plan", "planned", "--collection", "elsewhere")
+        assert "1 to add, 0 to change, 0 to delete" in foreseen.stdout
+        done = syncd(daemon, "sync", "planned", "--collection", "elsewhere", "--json")
+        assert json.loads(done.stdout)["counts"]["indexed"] == 1
+        absent = syncd(daemon, "sync", "planned", "--object-key", "docs/b.md")
+        assert absent.returncode == 1
+        assert "no object 'docs/b.md'" in absent.stdout
+    finally:
+        assert daemon.stop() == 0

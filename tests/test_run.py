@@ -112,17 +112,24 @@ async def test_suspiciously_many_deletes_are_held_until_confirmed(parts, folder,
     assert {str(row.metadata["key"]) for row in await parts.chroma.get(target)} == {*FILES, "many/7.txt"}
 
 
-TABLES = {"collections": "*", "chunks": "*", "vectors": "key", "outbox": "*", "cursors": "*", "held_deletes": "*"}
+TABLES = {
+    "collections": "*",
+    "documents": "*",
+    "chunks": "*",
+    "vectors": "key",
+    "outbox": "*",
+    "cursors": "*",
+    "held_deletes": "*",
+}
 
 
 async def everything(parts, target) -> dict[str, object]:
     """What is recorded and indexed, as far as a dry run could spoil it."""
-    documents = "id, collection_id, source_id, key, prefix, version, fingerprint, state, reason, content_hash"
     stored = {
         table: await parts.store.database.read(
             lambda c, table=table, columns=columns: sorted(map(repr, c.execute(f"SELECT {columns} FROM {table}")))
         )
-        for table, columns in {**TABLES, "documents": documents}.items()
+        for table, columns in TABLES.items()
     }
     exists = await parts.chroma.collection_exists(target)
     rows = await parts.chroma.get(target) if exists else []

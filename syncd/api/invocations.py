@@ -61,7 +61,8 @@ async def create(request: web.Request) -> web.Response:
     payload = await read_json(request, CreateJobPayload)
     asked = _asked(source, payload)
     target = Target(source.database, _collection(source, payload))
-    await require_open(services, target)
+    if not source.keeps(target.collection):
+        await require_open(services, target)
     origin = Origin.BACKFILL if source.type is SourceType.S3 and not asked else Origin.API
     if payload.dry_run:
         asked = _dry(source, asked)

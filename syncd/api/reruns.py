@@ -47,7 +47,8 @@ async def retry(request: web.Request) -> web.Response:
     _require_over(invocation)
     if invocation.request.get("dry_run"):
         raise RefusedError(412, f"invocation {invocation.id} was a dry run; there is nothing to retry")
-    keys = sorted(set(payload.keys)) if payload.keys else await _failed_keys(services, invocation)
+    failed = await _failed_keys(services, invocation) if invocation.state is State.COMPLETE else []
+    keys = sorted(set(payload.keys)) if payload.keys else failed
     if not keys and invocation.state is State.COMPLETE:
         raise RefusedError(412, f"invocation {invocation.id} has no failed documents; there is nothing to retry")
     return await _again(services, invocation, {"keys": keys} if keys else {})

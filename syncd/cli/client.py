@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 
 from syncd.config import load_config
-from syncd.errors import SyncdError
+from syncd.errors import ConfigError, SyncdError
 from syncd.runtime.sockets import reachable
 
 TIMEOUT_S = 120.0
@@ -47,6 +47,17 @@ class Client:
     async def get(self, path: str, **params: Any) -> Any:
         """Return the JSON answer to a GET; parameters that are None are left out."""
         return await self._request("GET", path, params={k: str(v) for k, v in params.items() if v is not None})
+
+    async def every(self, path: str, **params: Any) -> AsyncGenerator[Any]:
+        """Yield every item of a list, page by page."""
+        offset = 0
+        while True:
+            page = await self.get(path, limit=PAGE_SIZE, offset=offset, **params)
+            for item in page:
+                yield item
+            if len(page) < PAGE_SIZE:
+                return
+            offset += len(page)
 
     async def post(self, path: str, body: Any, timeout_s: float | None = TIMEOUT_S) -> Any:
         """Return the JSON answer to a POST; `timeout_s` None waits as long as it takes."""
@@ -85,7 +96,9 @@ def message_of(text: str) -> str:
 
 @asynccontextmanager
 async def connected(args: argparse.Namespace) -> AsyncGenerator[Client]:
-    """Yield a client of the daemon that `args` (--config, --url) name."""
+    """Yield a client of the daemon that `args` (--config, --url) name. Raises ConfigError, UnreachableError."""
+    if args.url and not args.url.startswith(("http://", "https://")):
+        raise ConfigError(f"--url {args.url} is no address; give one like http://127.0.0.1:8787")
     state = load_config(args.config).state_folder
     async with open_client(state, args.url) as client:
         yield client

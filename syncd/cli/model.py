@@ -110,7 +110,7 @@ async def pull(args: argparse.Namespace) -> int:
         prepared = await prepare(model, folder_of(config), chosen, progress)
     report(args, prepared)
     if chosen != options and not args.json:
-        out.print(f'To use it: quantisation = "{args.quantisation}" in a \\[\\[models]] table named "{args.name}".')
+        out.print(f'To use it: quantisation = "{args.quantisation}" in a [[models]] table named "{args.name}".')
     return 0
 
 

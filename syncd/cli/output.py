@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,7 +17,13 @@ from syncd.cli.client import Client
 POLL_S = 0.5
 OVER = ("complete", "failed", "cancelled")
 
-out = Console(soft_wrap=True, highlight=False)
+PIPE_WIDTH = 10_000
+"""What reads a pipe has no width, and should find every id whole."""
+
+out = Console(
+    width=None if sys.stdout.isatty() else PIPE_WIDTH, soft_wrap=True, highlight=False, markup=False, emoji=False
+)
+"""Says what it is given letter by letter: a file may be called `[slug].tsx`. Who styles says `markup=True`."""
 
 
 def print_json(value: Any) -> None:
@@ -25,10 +32,10 @@ def print_json(value: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print rows under column heads."""
+    """Print rows under column heads; the first column, often ids, is never folded."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for number, column in enumerate(columns):
+        table.add_column(column, overflow="fold", no_wrap=number == 0)
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row))
     out.print(table)

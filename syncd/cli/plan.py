@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from syncd.cli.client import PAGE_SIZE, Client, connected
+from syncd.cli.client import Client, connected
 from syncd.cli.output import follow, out, print_json, reason, state_of
 from syncd.cli.sources import source_id
 from syncd.cli.sync import add_target, request_body
@@ -43,7 +43,7 @@ async def plan(args: argparse.Namespace) -> int:
 async def print_plan(client: Client, found: Mapping[str, Any], with_names: bool) -> None:
     """Print the documents that would change, if wanted, then the sums."""
     new = 0
-    async for document in documents(client, found["id"]):
+    async for document in client.every(f"/api/v1/invocations/{found['id']}/documents"):
         new += document["reason"] == "new"
         if with_names:
             out.print(line(document))
@@ -79,16 +79,3 @@ def duration(found: Mapping[str, Any]) -> str:
     if found["eta_s"] is None:
         return "; how long that takes, `syncd model bench` tells"
     return f", about {found['eta_s']:,.0f} s at the {found['tokens_per_s']:,.0f} tokens/s of the latest runs"
-
-
-async def documents(client: Client, invocation_id: str) -> AsyncGenerator[Mapping[str, Any]]:
-    """Yield every document of an invocation that did not stay as it was."""
-    offset = 0
-    while True:
-        path = f"/api/v1/invocations/{invocation_id}/documents"
-        page: list[Mapping[str, Any]] = await client.get(path, limit=PAGE_SIZE, offset=offset)
-        for document in page:
-            yield document
-        if len(page) < PAGE_SIZE:
-            return
-        offset += len(page)

@@ -45,7 +45,7 @@ async def quickstart(args: argparse.Namespace) -> int:
     config = state / "syncd.toml"
     config.write_text(configuration(state, folder))
     (state / ANNOUNCEMENT_FILE).unlink(missing_ok=True)
-    out.print(f"Everything this makes is in [bold]{state}[/]; the daemon logs to {state / 'daemon.log'}")
+    out.print(f"Everything this makes is in {state}; the daemon logs to {state / 'daemon.log'}")
     since = datetime.now(UTC)
     with (state / "daemon.log").open("ab") as log:
         daemon = await anyio.open_process(
@@ -107,7 +107,7 @@ async def show(client: Client, since: datetime) -> int:
     if state_of(invocation) != "complete":
         return 1
     for query in QUERIES:
-        out.print(f"\n[bold]syncd search[/] {escape(repr(query))}")
+        out.print(f"\n[bold]syncd search[/] {escape(repr(query))}", markup=True)
         body = {"query": query, "database_name": "default_database", "collection_name": COLLECTION, "limit": 3}
         for hit in (await client.post("/api/v1/search", body))["hits"]:
             print_hit(hit)

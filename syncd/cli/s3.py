@@ -91,7 +91,7 @@ async def setup(args: argparse.Namespace) -> int:
             if args.json:
                 print_json(made)
             else:
-                out.print("[bold]iam_policy[/], for an administrator to attach to the key or role")
+                out.print("[bold]iam_policy[/], for an administrator to attach to the key or role", markup=True)
                 out.print_json(data=made["iam_policy"])
                 out.print(f'queue_url = "{made["queue_url"]}"', soft_wrap=True)
             return 0
@@ -101,7 +101,7 @@ async def setup(args: argparse.Namespace) -> int:
         print_json(needed)
         return 0
     for name, document in needed.items():
-        out.print(f"[bold]{name}[/]")
+        out.print(f"[bold]{name}[/]", markup=True)
         out.print_json(data=document)
     return 0
 
@@ -133,5 +133,6 @@ async def doctor(args: argparse.Namespace) -> int:
             print_json(asdict(finding))
         else:
             fix = f" — {finding.fix}" if finding.fix else ""
-            out.print(f"{MARKS[finding.state]:<8} {finding.subject}: {escape(finding.detail + fix)}")
+            words = escape(f"{finding.subject}: {finding.detail}{fix}")
+            out.print(f"{MARKS[finding.state]:<8} {words}", markup=True)
     return 1 if any(finding.state == "missing" for finding in findings) else 0

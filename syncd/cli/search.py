@@ -78,7 +78,7 @@ def print_hit(hit: Mapping[str, Any]) -> None:
     if hit["indexed_at"]:
         name += f" (indexed {hit['indexed_at'][:16].replace('T', ' ')})"
     more = f"  [dim]and {len(hit['also'])} more[/]" if hit["also"] else ""
-    out.print(f"[bold]{hit['score']:.3f}[/]  [cyan]{escape(place)}[/]  {escape(name)}{more}")
+    out.print(f"[bold]{hit['score']:.3f}[/]  [cyan]{escape(place)}[/]  {escape(name)}{more}", markup=True)
     text = Text(hit["text"], style="dim")
     for span in hit["highlights"]:
         text.stylize("bold not dim", span["start"], span["end"])

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from syncd.cli.client import PAGE_SIZE, Client, connected
+from syncd.cli.client import Client, connected
 from syncd.cli.output import out, print_json, print_table
 from syncd.errors import NotFoundError
 
@@ -41,7 +41,7 @@ def add_github(adding: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument("repository", help="owner/name")
     parser.add_argument("--app-id", help="GitHub App that may read it, for private repositories")
     parser.add_argument("--branch", help="branch to watch; the default branch when left out")
-    parser.add_argument("--interval-s", type=float, default=300.0, help="how often to look at a watched branch")
+    parser.add_argument("--interval-s", type=int, default=300, help="how often to look at a watched branch")
     common_options(parser)
     parser.set_defaults(command=create, body=github_body)
 
@@ -116,14 +116,7 @@ async def remove(args: argparse.Namespace) -> int:
 
 async def all_sources(client: Client, database: str | None = None) -> list[dict[str, Any]]:
     """Return every source that the token covers, oldest first."""
-    found: list[dict[str, Any]] = []
-    while True:
-        page = await client.get(
-            "/api/v1/sources", database_name=database, limit=PAGE_SIZE, offset=len(found), order_by="ASC"
-        )
-        found += page
-        if len(page) < PAGE_SIZE:
-            return found
+    return [it async for it in client.every("/api/v1/sources", database_name=database, order_by="ASC")]
 
 
 async def source_id(client: Client, name_or_id: str) -> str:

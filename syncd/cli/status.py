@@ -53,7 +53,7 @@ async def one(client: Client, args: argparse.Namespace) -> int:
     """Print one invocation and its documents."""
     invocation = await client.get(f"/api/v1/invocations/{args.invocation}")
     path = f"/api/v1/invocations/{args.invocation}/documents"
-    documents: list[dict[str, Any]] = await client.get(path, state=args.state, limit=1000)
+    documents: list[dict[str, Any]] = [it async for it in client.every(path, state=args.state)]
     if args.json:
         print_json({"invocation": invocation, "documents": documents})
         return 0

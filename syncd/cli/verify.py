@@ -51,10 +51,11 @@ def words(collection: str, drift: Mapping[str, Any]) -> str:
 async def look_at_sources(client: Client, args: argparse.Namespace) -> list[Mapping[str, Any]]:
     """Run every source that keeps the collection in step, dry unless it is to be repaired; return the runs."""
     runs: list[Mapping[str, Any]] = []
-    for source in await all_sources(client, args.database):
-        body = kept_body(source, args.collection)
-        if body is None:
-            continue
+    bodies = [(source, kept_body(source, args.collection)) for source in await all_sources(client, args.database)]
+    keeping = [(source, body) for source, body in bodies if body is not None]
+    if not keeping and not args.json:
+        out.print("no source keeps it in step, so none was compared")
+    for source, body in keeping:
         name = source.get("name") or source["id"]
         if type_of(source) == "web_scrape" and not args.repair:
             if not args.json:
@@ -75,7 +76,8 @@ def kept_body(source: Mapping[str, Any], collection: str) -> dict[str, Any] | No
     settings: Mapping[str, Any] = source[type_of(source)]
     kept: Mapping[str, Any] = settings.get("watch") or settings.get("schedule") or {}
     name = kept.get("target_collection_name") or settings.get("collection_name")
-    if not kept or name != collection:
+    follows_events = settings.get("auto_sync") not in (None, "none")
+    if name != collection or not (kept or follows_events):
         return None
     branch = {"ref_identifier": {"branch": kept["branch"]}} if kept.get("branch") else {}
     return {"target_collection_name": collection, **branch}

@@ -71,6 +71,12 @@ class SourceRecord:
     name: str | None = None
     """Set for sources declared in the configuration file, where it is unique."""
 
+    def keeps(self, collection: str) -> bool:
+        """Return whether the source keeps this collection in step by itself."""
+        kept: Mapping[str, Any] = self.settings.get("watch") or self.settings.get("schedule") or {}
+        own = kept.get("target_collection_name") or self.settings.get("collection_name")
+        return bool(kept) and own == collection
+
 
 class State(StrEnum):
     """Where an invocation stands."""

@@ -87,10 +87,10 @@ class Ingester:
         """Carry the document over from where it is indexed already, or make it, or say why not."""
         document = job.document
         twin = await self._store.documents.twin(job.source.id, document.key, document.version, fingerprint)
-        if twin is not None:
-            chunks = await self._effects[job.rehearsal].posted(job.source.embedding, twin.chunks)
-            return await self._replace(job, fingerprint, twin.content_hash, chunks, Tally(reused=len(chunks)))
         try:
+            if twin is not None:
+                chunks = await self._effects[job.rehearsal].posted(job.source.embedding, twin.chunks)
+                return await self._replace(job, fingerprint, twin.content_hash, chunks, Tally(reused=len(chunks)))
             return await self._make(job, fingerprint, known, embedder)
         except Skipped as reason:
             return await self._skip(job, fingerprint, str(reason))

@@ -154,6 +154,16 @@ async def test_a_finished_collection_answers_409(api, chroma, fresh_name):
     assert answer["error"] == "conflict"
 
 
+async def test_a_source_goes_on_with_the_collection_that_it_keeps_even_if_that_was_finished(api, chroma, fresh_name):
+    watch = {"target_collection_name": fresh_name}
+    source_id = await api.make_source(github={"repository": "octo/cat", "watch": watch})
+    target = Target(api.database, fresh_name)
+    await chroma.open_collection(target)
+    await chroma.set_metadata(target, {"finished_ingest": True})
+    await api.make_invocation(source_id, target_collection_name=fresh_name)
+    await api.make_invocation(source_id, target_collection_name=fresh_name, dry_run=True)
+
+
 async def test_an_unknown_source_or_invocation_is_404_and_an_odd_id_400(api):
     unknown = uuid.uuid4()
     body = {"target_collection_name": "docs"}
@@ -312,6 +322,7 @@ async def test_a_retry_asks_for_the_failed_documents_of_the_same_request(api, st
 
 async def test_a_run_that_failed_as_a_whole_is_retried_as_a_whole(api, store):
     invocation_id = await settled(api, State.FAILED, "no network")
+    await store.progress.note(invocation_id, [Outcome("a", "failed", "x")])
     _, made = await api.post(f"/api/v1/invocations/{invocation_id}/retry")
     assert (await store.invocations.get(made["invocation_id"])).request == {}
 

@@ -141,6 +141,11 @@ class Listing:
             said_at = invocation.created_at.timestamp()
             await self._labels.say(self._source.id, Label("", "", self._collection, said_at=said_at))
 
+    def _supposed(self) -> Sequence[Label]:
+        """Return what a run would say and a dry one only supposes: that all objects belong in its collection as well."""
+        is_dry, elsewhere = self._run.invocation.request.get("dry_run"), self._collection != self._settings.collection
+        return [Label("", "", self._collection)] if is_dry and elsewhere and not self._is_part else []
+
     async def _objects(self) -> AsyncGenerator[Document | Checkpoint]:
         async for page in self._pages():
             for document in await self._placed(page):
@@ -156,7 +161,7 @@ class Listing:
         said: dict[str, list[Label]] = {}
         for label in labels:
             said.setdefault(label.path, []).append(label)
-        everywhere = said.get("", [])
+        everywhere = [*said.get("", ()), *self._supposed()]
         documents: list[Document] = []
         for state in page.objects:
             if is_folder(state.key, state.size_bytes) or self._source.is_metadata_file(state.key):

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
 
-from syncd.errors import PermanentError, RetryableError
+from syncd.errors import NotFoundError, PermanentError, RetryableError
 from syncd.model import Checkpoint, Document, Origin, Run, chunk_prefix
 from syncd.rules import check_custom_id, check_metadata, check_object_key
 from syncd.runtime.keylocks import KeyLocks
@@ -62,9 +62,13 @@ class S3Source:
             await self._look_at_file(key)
             return None
         collection = run.invocation.target.collection
-        if run.invocation.origin is Origin.API and run.invocation.request.get("object_key") == key:
-            await self.labels.say(self.id, self._said(run, key))
-        return await self.again(key, collection)
+        if run.invocation.origin is not Origin.API or run.invocation.request.get("object_key") != key:
+            return await self.again(key, collection)
+        await self.labels.say(self.id, self._said(run, key))
+        document = await self.again(key, collection)
+        if document.body is None and await run.known.version(key) is None:
+            raise NotFoundError(f"bucket {self.settings.bucket} has no object {key!r}: check the key")
+        return document
 
     async def _former_owner(self, run: Run, document: Document) -> Document | None:
         """Return the document that has this one's custom id and should not have it any more, as it is now, or None.
