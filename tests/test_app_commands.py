@@ -104,6 +104,11 @@ def test_an_address_that_is_none_is_said_in_one_line(daemon):
     assert (refused.returncode, refused.stderr.count("\n")) == (78, 1)
 
 
+def test_a_filter_that_is_no_json_is_wrong_usage(daemon):
+    refused = syncd(daemon, "search", "kites", "--collection", "kites", "--where", "{key: kite.md}")
+    assert (refused.returncode, "is not JSON" in refused.stderr) == (2, True)
+
+
 def commands_of(text: str, program: str) -> list[str]:
     """Return the indented commands of the README that start with `program`, continued lines joined."""
     return re.findall(rf"^    ({re.escape(program)} .*)$", text.replace("\\\n", " "), re.MULTILINE)

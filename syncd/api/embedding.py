@@ -49,6 +49,9 @@ async def openai(request: web.Request) -> web.Response:
     """Answer as OpenAI's `/v1/embeddings` does."""
     wanted = await read_json(request, OpenAiRequest)
     embedded = await _queries(request, listed(wanted.input), wanted.model)
+    has = embedded.vectors.shape[1]
+    if wanted.dimensions not in (None, has) and len(embedded.vectors):
+        raise RefusedError(400, f"{wanted.model} has {has} dimensions and no others; leave dimensions out")
     packed = wanted.encoding_format == "base64"
     data = [
         OpenAiVector(index=index, embedding=encoded(row) if packed else row.tolist())

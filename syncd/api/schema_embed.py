@@ -28,10 +28,11 @@ class OllamaResponse(Model):
 
 
 class OpenAiRequest(Model):
-    """`POST /v1/embeddings` of OpenAI, with texts, not tokens; `dimensions` is refused by what it would change."""
+    """`POST /v1/embeddings` of OpenAI, with texts, not tokens. Vectors are never shortened: other `dimensions` than the model's are refused."""
 
     input: Text | Texts
     model: str
+    dimensions: int | None = None
     encoding_format: Literal["float", "base64"] = "float"
 
 

@@ -33,7 +33,7 @@ class SearchRequest(Model):
     """A Chroma metadata filter. A ranking by words applies it to its best 10,000 candidates."""
     where_document: dict[str, Any] | None = None
     """A Chroma document filter, applied like `where`."""
-    source_ids: Annotated[list[str], Field(max_length=1000)] | None = None
+    source_ids: Annotated[list[str], Field(min_length=1, max_length=1000)] | None = None
     """Only hits from these sources."""
     path: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
     """Only hits whose key this matches: `*` any characters, slashes too, `?` one; without either, a leading part."""

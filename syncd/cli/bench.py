@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -31,8 +32,17 @@ def add_action(actions: Any, common: argparse.ArgumentParser) -> None:
     parser = actions.add_parser("bench", parents=[common], help="measure a model: tokens/s, time for a million tokens")
     parser.add_argument("name", nargs="?", help="default: embedding.default_model")
     parser.add_argument("--quantisation", help="which of its files: Q8_0, F16, Q4_K_M; default: the one in use")
-    parser.add_argument("--seconds", type=float, default=10.0, help="how long to measure each engine (default: 10)")
+    parser.add_argument(
+        "--seconds", type=duration_s, default=10.0, help="how long to measure each engine (default: 10)"
+    )
     parser.set_defaults(command=bench)
+
+
+def duration_s(text: str) -> float:
+    """Read an option's number of seconds, more than none."""
+    if not 0 < (seconds := float(text)) < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no length of time; give seconds, more than 0")
+    return seconds
 
 
 def folder_of(config: Config) -> Path:

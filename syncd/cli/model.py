@@ -10,12 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from pydantic import ValidationError
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from syncd.cli import bench
 from syncd.cli.bench import folder_of
 from syncd.cli.output import out, print_json, print_table
-from syncd.config import load_config
+from syncd.config import describe, load_config
 from syncd.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -176,7 +177,10 @@ async def add(args: argparse.Namespace) -> int:
         raise ConfigError(f"models: {args.name!r} is in {args.config} already; edit it there, or choose another name")
     if not path.is_file():
         raise ConfigError(f"{path} is no file; give the GGUF to add")
-    section = ModelSection.model_validate(values_of(args, path, read_facts(path)))
+    try:
+        section = ModelSection.model_validate(values_of(args, path, read_facts(path)))
+    except ValidationError as error:
+        raise ConfigError(describe(error, path)) from error
     digest = (await verified(path, None, folder_of(config))).digest
     section = section.model_copy(update={"sha256": digest})
     options = replace(engine_options(config, args.name), path=path)

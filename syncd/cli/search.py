@@ -30,13 +30,21 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--path", help="only documents whose key begins like this, or matches it where it has * or ?")
     parser.add_argument("--source", action="append", metavar="ID", help="only this source; may be given several times")
-    parser.add_argument("--where", type=json.loads, metavar="JSON", help="a Chroma metadata filter")
-    parser.add_argument("--where-document", type=json.loads, metavar="JSON", help="a Chroma document filter")
+    parser.add_argument("--where", type=filter_of, metavar="JSON", help="a Chroma metadata filter")
+    parser.add_argument("--where-document", type=filter_of, metavar="JSON", help="a Chroma document filter")
     parser.add_argument("--dense-weight", type=float, help="hybrid: what a rank by meaning counts")
     parser.add_argument("--sparse-weight", type=float, help="hybrid: what a rank by words counts")
     parser.add_argument("--k", type=int, help="hybrid: added to ranks; the larger, the less the very first count")
     parser.add_argument("--group", action="store_true", help="show each document once")
     parser.set_defaults(command=search)
+
+
+def filter_of(text: str) -> Any:
+    """Read an option's JSON."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not JSON ({error}); quote it for the shell") from error
 
 
 async def search(args: argparse.Namespace) -> int:

@@ -121,6 +121,9 @@ async def test_malformed_requests_are_refused(local):
             {"model": MINILM, "input": [1]},
         ):
             assert (await local.post(path, wrong))[0] == 400, wrong
+    for dimensions, status in ((2, 400), (3, 200)):
+        asked = {"model": MINILM, "input": "a", "dimensions": dimensions}
+        assert (await local.post("/v1/embeddings", asked))[0] == status
     for path in ("/", "/embed_sparse"):
         assert (await local.post(path, {"texts": ["a"] * 257}, headers=header))[0] == 400
         assert (await local.post(path, {"texts": ["a"]}))[0] == 400

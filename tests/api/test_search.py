@@ -23,6 +23,7 @@ async def test_searching_a_missing_collection_is_404(api):
     "wrong",
     [
         {"query": ""},
+        {"source_ids": []},
         {"limit": 0},
         {"limit": 10**9},
         {"offset": -1},

@@ -148,6 +148,7 @@ def test_add_refuses_what_it_cannot_use_and_leaves_the_configuration_alone(model
     assert "is no GGUF" in refused(model("add", "acme/page", tmp_path / "page.gguf", config=config))
     assert "is no file" in refused(model("add", "acme/none", tmp_path / "none.gguf", config=config))
     assert "limit 1024" in refused(model("add", "acme/tiny", tiny, "--max-tokens", 4096, config=config))
+    assert "max_tokens = -3" in refused(model("add", "acme/tiny", tiny, "--max-tokens", -3, config=config))
     assert "--config FILE" in refused(model("add", "acme/tiny", tiny))
     assert config.read_text() == before
 
@@ -159,6 +160,14 @@ def test_bench_prints_tokens_a_second_and_what_a_million_take(model, config, tin
     assert row["model"] == MINILM
     assert row["million_tokens_s"] == pytest.approx(1e6 / row["tokens_per_s"], rel=0.01)
     assert "a million tokens take" in model("bench", "--seconds", "0.2", config=config).stdout
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf"])
+def test_bench_measures_for_a_while_at_least(seconds, capsys):
+    with pytest.raises(SystemExit) as refused:
+        parser().parse_args(["model", "bench", "--seconds", seconds])
+    assert refused.value.code == 2
+    assert "more than 0" in capsys.readouterr().err
 
 
 def test_bench_says_why_an_engine_cannot_be_measured(model, config):
