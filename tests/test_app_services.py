@@ -1,13 +1,18 @@
 """What the daemon decides for its API: uploads without an embedding, recorded functions, and what the status says."""
 
+from datetime import UTC, datetime
+
 import pytest
 
+from syncd.api.schema import Source
+from syncd.api.views import source_view
 from syncd.app_services import kept, own_url, queries_of, splade_words, upload_embedding
 from syncd.chroma.client import Chroma, ChromaSettings
 from syncd.chroma.shape import function_of
 from syncd.config import Config
+from syncd.config_sources import GithubTable, WebTable, source_type
 from syncd.errors import ConfigError
-from syncd.model import Embedding, EmbeddingTask, Target
+from syncd.model import Embedding, EmbeddingTask, SourceRecord, Target
 from syncd.pipeline.sparse.splade_files import MODEL_FILE, SPLADE, TOKENIZER_FILE
 from syncd.store.documents import CollectionRecord
 from tests.test_config import load
@@ -53,6 +58,22 @@ def test_what_is_recorded_follows_the_configuration(tmp_path):
 def test_a_function_that_cannot_show_a_token_is_refused_off_loopback(tmp_path):
     with pytest.raises(ConfigError, match="queries_url"):
         load(tmp_path, "[embedding]\nqueries = 'ollama'\n[api]\nhost = '10.0.0.5'")
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        GithubTable(type="github", name="a", repository="owner/name", collection="abc"),
+        WebTable(type="web_scrape", name="a", starting_url="https://a.example/", collection="abc", interval_s=3600),
+    ],
+)
+def test_declared_sources_are_shown_in_the_published_shape(table):
+    settings = {**table.settings(), "collection_name": table.collection}
+    now, ident = datetime.now(UTC), "6a3c5d0e-0000-4000-8000-000000000000"
+    record = SourceRecord(
+        ident, source_type(table), "d", settings, table.embedding("m"), table.chunking.to_model(), now, "a"
+    )
+    assert Source.model_validate(source_view(record)).name == "a"
 
 
 def test_an_address_of_version_6_is_put_in_brackets():

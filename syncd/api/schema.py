@@ -67,13 +67,13 @@ class Watch(Model):
     target_collection_name: str
     branch: str | None = None
     """GitHub only; the default branch when null."""
-    interval_s: Annotated[int, Field(ge=10, le=31_536_000)] = 300
+    interval_s: Annotated[float, Field(ge=10, le=31_536_000)] = 300.0
 
 
 class Schedule(Model):
     """Runs the source again every so often, into one collection."""
 
-    interval_s: Annotated[int, Field(ge=60, le=31_536_000)]
+    interval_s: Annotated[float, Field(ge=60, le=31_536_000)]
     target_collection_name: str | None = None
     """Required where the source itself names no collection."""
 
