@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, Literal, Protocol
+from typing import BinaryIO, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +34,7 @@ class Part:
     title: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """Where a chunk's text stands in the document's text (UTF-8 bytes from 0, end excluded; lines from 1, end included)."""
 
     start_byte: int
@@ -51,8 +50,7 @@ class Span:
 Stage = Literal["code", "markdown", "lines", "whole"]
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(NamedTuple):
     """A piece of a document's text. `text` is stored; `context` + `text` is what is embedded and sparse-indexed."""
 
     text: str

@@ -44,12 +44,11 @@ class Stretch:
         """Return this stretch's chunks with the bytes and lines of the whole document."""
         if not self.start_byte:
             return list(chunks)
-        return [replace(chunk, span=self._moved(chunk)) for chunk in chunks]
+        return [chunk._replace(span=self._moved(chunk)) for chunk in chunks]
 
     def _moved(self, chunk: Chunk) -> Span:
         span = chunk.span
-        return replace(
-            span,
+        return span._replace(
             start_byte=span.start_byte + self.start_byte,
             end_byte=span.end_byte + self.start_byte,
             start_line=span.start_line + self.line_ends,

@@ -82,7 +82,7 @@ class _Document:
             for window in _windows(part):
                 data = blank + window.encode("utf-8", "surrogatepass")
                 self._received_bytes += len(data) - len(blank)
-                blank = b"" if window.strip() else data
+                blank = data if not window or window.isspace() else b""
                 for piece in self._pieces(data, part) if not blank else ():
                     if last:
                         yield self._chunk(*last)

@@ -49,13 +49,6 @@ def syntax(data: bytes, name: str, language: Language, limits: Limits) -> Syntax
     return Syntax(walk.cuts, walk.definitions)
 
 
-def _children(node: Node, sequence: bool) -> Iterable[tuple[Node, bool]]:
-    """Return the named children, and whether each may start a chunk: those with a field are parts of one whole."""
-    if sequence:
-        return zip(node.named_children, repeat(True))
-    return _fielded_children(node)
-
-
 def _fielded_children(node: Node) -> Iterator[tuple[Node, bool]]:
     cursor = node.walk()
     more = cursor.goto_first_child()
@@ -80,18 +73,22 @@ class _Walk:
         self._elixir = name == "elixir"
         """There, `@doc` and `@spec` stand above a definition like attributes."""
         self._anchor = 0
+        self._cutting = len(data) > limits.target_bytes
+        """What fits one chunk is cut nowhere."""
+        self._margin = b"\n"
+        """The blanks before the last indented child, and the line's end before: the next one mostly has the same."""
 
     def enter(self, node: Node, level: int, depth: int, in_function: bool) -> None:
         """Take the children of `node`: note their cuts and names, enter those that are too large."""
-        data, maximum = self._data, self._maximum
+        data, maximum, target = self._data, self._maximum, self._target
         parent = self._flags_of(node)
         sequence = bool(parent & kinds.STATEMENTS) or level == 0
         cost = ITEM_COST + DEPTH_COST * depth + (0 if sequence else EXPRESSION_COST)
         if in_function:
             cost += IN_FUNCTION_COST
-        first, group, glued_end = level > 0, -1, -1
+        first, group, glued_end, nearly = level > 0, -1, -1, maximum * 31 // 32
         known, refine = self._flags, self._elixir or parent & kinds.ARGUMENTS
-        for child, cuttable in _children(node, sequence or bool(parent & kinds.LIST)):
+        for child, cuttable in self._children(node, sequence or bool(parent & kinds.LIST)):
             flags = known.get(child.kind_id, -1)
             if refine or flags < 0 or flags & kinds.SPOKEN:
                 flags = self._child_flags(child, parent)
@@ -110,17 +107,21 @@ class _Walk:
                 if flags & kinds.GLUE:
                     glued_end = end
                 else:
-                    if maximum * 31 // 32 < end - group <= maximum:
+                    if nearly < end - group <= maximum:
                         self._after(end)
                     group, first = -1, False
-            function = bool(flags & kinds.FUNCTION)
-            entered = end - start > (maximum if function else self._target) and level < MAXIMUM_LEVEL
-            if flags & kinds.DEFINES and not (flags & kinds.WRAPPER and entered):
-                self.definitions.append(
-                    Definition(start, end, child, bool(flags & kinds.SPOKEN), bool(flags & kinds.HEADED))
-                )
+            size = end - start
+            entered = size > target and (size > maximum or not flags & kinds.FUNCTION) and level < MAXIMUM_LEVEL
+            if flags & kinds.DEFINES and not (entered and flags & kinds.WRAPPER):
+                self.definitions.append(Definition(start, end, child, flags))
             if entered:
-                self.enter(child, level + 1, depth + sequence, in_function or function)
+                self.enter(child, level + 1, depth + sequence, in_function or bool(flags & kinds.FUNCTION))
+
+    def _children(self, node: Node, alike: bool) -> Iterable[tuple[Node, bool]]:
+        """Return the named children, and whether each may start a chunk: those with a field are parts of one whole."""
+        if alike:
+            return zip(node.named_children, repeat(self._cutting))
+        return _fielded_children(node)
 
     def _child_flags(self, child: Node, parent: int) -> int:
         """Return what a child is; a callback in an argument list is no definition to keep whole."""
@@ -149,11 +150,15 @@ class _Walk:
 
     def _line_start(self, start: int) -> int:
         """Return where the line of `start` begins if only blanks stand before it, else -1."""
-        data = self._data
+        data, margin = self._data, self._margin
+        if data.endswith(margin, 0, start):
+            return start - len(margin) + 1
         line = data.rfind(b"\n", max(0, start - _INDENT_BYTES), start) + 1
-        if line == 0 and start > _INDENT_BYTES:
+        if (line == 0 and start > _INDENT_BYTES) or data[line:start].strip(b" \t"):
             return -1
-        return -1 if data[line:start].strip(b" \t") else line
+        if line:
+            self._margin = data[line - 1 : start]
+        return line
 
     def _flags_of(self, node: Node) -> int:
         kind = node.kind_id

@@ -9,7 +9,7 @@ from functools import cache
 
 from tree_sitter import Node
 
-from syncd.pipeline.chunk.kinds import NAMED, WRAPPERS
+from syncd.pipeline.chunk.kinds import HEADED, NAMED, SPOKEN, WRAPPERS
 
 NAME_BYTES = 120
 _DEPTH = 8
@@ -33,28 +33,32 @@ class Definition:
     start: int
     end: int
     node: Node
-    spoken: bool = False
-    headed: bool = False
+    flags: int
 
-    def name(self, data: bytes) -> str:
-        """Return the defined name, '' when there is none."""
-        if self.spoken:
+    def symbol(self, data: bytes) -> tuple[str, str]:
+        """Return the defined name, '' when there is none, and what is defined."""
+        name = self._name(data)
+        return (name, self._kind(data)) if name else ("", "")
+
+    def _name(self, data: bytes) -> str:
+        if self.flags & SPOKEN:
             spoken = spoken_definition(data, self.start, self.end)
             return spoken.group(2)[:NAME_BYTES].decode("utf-8", "ignore") if spoken else ""
-        if self.headed:
+        if self.flags & HEADED:
             return _clean(
                 re.split(rb"[{:\n]", data[self.start : min(self.end, self.start + NAME_BYTES)], maxsplit=1)[0]
             )
         return _name(self.node, data)
 
-    def kind(self, data: bytes) -> str:
-        """Return what is defined: 'function', 'class', 'impl', …; for Lisps and Elixir the defining word."""
-        if self.spoken:
+    def _kind(self, data: bytes) -> str:
+        """Return 'function', 'class', 'impl', …; for Lisps and Elixir the defining word."""
+        if self.flags & SPOKEN:
             spoken = spoken_definition(data, self.start, self.end)
             return spoken.group(1)[:NAME_BYTES].decode("utf-8", "ignore") if spoken else ""
         node = _unwrapped(self.node)
-        if node.type not in _VARIABLES:
-            return _kind_of(node.type)
+        kind = node.type
+        if kind not in _VARIABLES:
+            return _kind_of(kind)
         value = node.named_children[0].child_by_field_name("value") if node.named_child_count else None
         return "function" if value is not None and "function" in value.type else "variable"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -96,22 +96,22 @@ def _with_symbols(
 ) -> list[Piece]:
     """Return code pieces with what they define and the names around them that they do not show."""
     result: list[Piece] = []
-    around: list[tuple[Definition, str]] = []
+    around: list[tuple[int, str, str]] = []
+    starts = [definition.start for definition in definitions]
     index = 0
     for start, end in spans:
-        around = [(definition, name) for definition, name in around if definition.end > start]
-        scope = tuple(name for _, name in around if name)
-        shown, shown_size = (around[-1][0] if around else None), 0
-        inside = index
-        while index < len(definitions) and definitions[index].start < end:
-            size = min(definitions[index].end, end) - definitions[index].start
-            if size > shown_size:
-                shown, shown_size = definitions[index], size
-            index += 1
-        symbol = shown.name(data) if shown else ""
-        kind = shown.kind(data) if shown and symbol else ""
+        around = [outer for outer in around if outer[0] > start]
+        scope = tuple([name for _, name, _ in around if name])
+        largest, largest_size = None, 0
+        first, index = index, bisect_left(starts, end, index)
+        inside = definitions[first:index]
+        for definition in inside:
+            size = (definition.end if definition.end < end else end) - definition.start
+            if size > largest_size:
+                largest, largest_size = definition, size
+        symbol, kind = largest.symbol(data) if largest else around[-1][1:] if around else ("", "")
         result.append(Piece(start, end, "code", language, symbol, kind, scope))
-        around += [(found, found.name(data)) for found in definitions[inside:index] if found.end > end]
+        around += [(definition.end, *definition.symbol(data)) for definition in inside if definition.end > end]
     return result
 
 

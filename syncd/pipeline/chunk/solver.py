@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +23,7 @@ UNDERSIZE_COST = 6.0
 """Times the missing share below a quarter of the target."""
 RESYNC_COST = 0.5
 """Spread by a hash of what follows, so that among equal cuts content decides and an edit does not shift all later ones."""
+_SPREAD = tuple(RESYNC_COST * share / 16 for share in range(16))
 
 LINE_COST = 12.0
 BLANK_LINE_COST = 9.0
@@ -86,8 +86,11 @@ def _thinned(data: bytes, cuts: Cuts, spacing_bytes: int) -> list[tuple[int, flo
     for offset in sorted(cuts):
         if not 0 < offset < size:
             continue
-        cost = cuts[offset] + RESYNC_COST * (crc32(data[offset : offset + 48]) & 15) / 16
-        if offset - last >= spacing_bytes:
+        close = offset - last < spacing_bytes
+        if close and cuts[offset] >= last_cost:
+            continue
+        cost = cuts[offset] + _SPREAD[crc32(data[offset : offset + 48]) & 15]
+        if not close:
             kept.append((offset, cost))
         elif cost < last_cost:
             kept[-1] = offset, cost
@@ -158,31 +161,23 @@ def _size_costs(limits: Limits) -> array[float]:
 
 
 def _cheapest(offsets: list[int], costs: list[float], limits: Limits) -> list[int]:
-    """Return the ends of the cheapest chunks over `offsets` (dynamic programming, exact)."""
-    size_costs, target, maximum = _size_costs(limits), limits.target_bytes, limits.maximum_bytes
+    """Return the ends of the cheapest chunks over `offsets` (dynamic programming, exact).
+
+    Size costs are convex, so the best start for an end is never before the best one for an earlier end.
+    """
+    size_costs, maximum = _size_costs(limits), limits.maximum_bytes
     totals, previous = [0.0], [0]
-    lowest: deque[int] = deque([0])
-    first = 0
     for index in range(1, len(offsets)):
-        end = offsets[index]
+        end, first = offsets[index], previous[-1]
+        best, chosen = float("inf"), index - 1
         while offsets[first] < end - maximum:
             first += 1
-        while lowest[0] < first:
-            lowest.popleft()
-        floor = totals[lowest[0]]
-        best, chosen = float("inf"), index - 1
         for start in range(index - 1, first - 1, -1):
-            size_cost = size_costs[end - offsets[start]]
-            total = totals[start] + size_cost
+            total = totals[start] + size_costs[end - offsets[start]]
             if total < best:
                 best, chosen = total, start
-            elif size_cost + floor >= best and end - offsets[start] > target:
-                break
         totals.append(best + costs[index])
         previous.append(chosen)
-        while lowest and totals[lowest[-1]] >= totals[-1]:
-            lowest.pop()
-        lowest.append(index)
     ends: list[int] = []
     index = len(offsets) - 1
     while index:
