@@ -69,6 +69,20 @@ def test_a_sync_into_another_collection_finishes_it(daemon):
     assert "no source keeps it in step" in succeeds(daemon, "verify", "kites-once")
 
 
+def test_verify_tells_of_deletes_that_wait_to_be_confirmed(daemon, git_server):
+    names = [f"{number}.bin" for number in range(25)]
+    git_server.create("owner/shrinking", dict.fromkeys(names, b"\0"))
+    succeeds(daemon, "sources", "add", "github", "owner/shrinking", "--watch", "shrinking", "--interval-s", "10")
+    until(lambda: daemon.rows("SELECT 1 FROM documents WHERE key = '24.bin'") and daemon.unsettled() == 0)
+    git_server.commit("owner/shrinking", dict.fromkeys(names))
+    until(lambda: daemon.rows("SELECT 1 FROM held_deletes") and daemon.unsettled() == 0)
+    told = syncd(daemon, "verify", "shrinking", "--repair")
+    assert told.returncode == 1
+    assert "\n25 deletes held, confirm with: syncd " in told.stdout
+    succeeds(daemon, *told.stdout.partition("confirm with: syncd ")[2].split()[:2])
+    succeeds(daemon, "verify", "shrinking")
+
+
 def test_names_and_ids_are_printed_letter_by_letter(daemon):
     plan = succeeds(daemon, "plan", "code", "--collection", "kites-planned", "--list")
     assert {f"+ {name}  (1 chunks)" for name in ODD_NAMES} <= set(plan.splitlines())

@@ -50,6 +50,8 @@ class VerifyResponse(Model):
     different: int
     extra: int
     repaired: bool
+    held_deletes: dict[str, int]
+    """By invocation, newest first: how many documents are gone from their source and wait for `confirm-deletes`."""
 
 
 async def verify(request: web.Request) -> web.Response:
@@ -57,8 +59,10 @@ async def verify(request: web.Request) -> web.Response:
     wanted = await read_json(request, VerifyPayload)
     require_database(request, wanted.database_name)
     target = Target(wanted.database_name, wanted.collection_name)
-    drift = await request.app[SERVICES].verify(target, wanted.repair)
-    return json_answer({**asdict(drift), "repaired": wanted.repair})
+    services = request.app[SERVICES]
+    drift = await services.verify(target, wanted.repair)
+    held = await services.store.progress.held_in(target)
+    return json_answer({**asdict(drift), "repaired": wanted.repair, "held_deletes": dict(held)})
 
 
 ROUTES = (

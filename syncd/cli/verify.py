@@ -37,15 +37,19 @@ async def verify(args: argparse.Namespace) -> int:
         runs = [] if args.no_sources else await look_at_sources(client, args)
     if args.json:
         print_json({"collection": drift, "invocations": runs})
-    left = any(drift[name] for name in DIFFERENCES) and not args.repair
+    left = drift["held_deletes"] or (any(drift[name] for name in DIFFERENCES) and not args.repair)
     return 1 if left or any(is_behind(run, args.repair) for run in runs) else 0
 
 
 def words(collection: str, drift: Mapping[str, Any]) -> str:
-    """Return how the collection differs from the store, in one line."""
+    """Return how the collection differs from the store, in one line, and what waits to be confirmed."""
     found = ", ".join(f"{drift[name]} {name}" for name in DIFFERENCES)
     mended = " (mended)" if drift["repaired"] and any(drift[name] for name in DIFFERENCES) else ""
-    return f"{collection}: {drift['chunks']} chunks; in Chroma {found}{mended}"
+    held = [
+        f"\n{documents} deletes held, confirm with: syncd confirm-deletes {invocation_id}"
+        for invocation_id, documents in drift["held_deletes"].items()
+    ]
+    return f"{collection}: {drift['chunks']} chunks; in Chroma {found}{mended}{''.join(held)}"
 
 
 async def look_at_sources(client: Client, args: argparse.Namespace) -> list[Mapping[str, Any]]:

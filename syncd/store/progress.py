@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from syncd.model import Target
 from syncd.store.database import Database
 
 
@@ -125,6 +126,17 @@ class Progress:
         """Return the keys whose deletes an invocation keeps back."""
         statement = "SELECT key FROM held_deletes WHERE invocation_id = ? ORDER BY key"
         return await self._db.read(lambda c: [k for (k,) in c.execute(statement, (invocation_id,))])
+
+    async def held_in(self, target: Target) -> Mapping[str, int]:
+        """Return how many documents of a collection each invocation would still delete, newest first."""
+        statement = (
+            "SELECT i.id, count(*) FROM held_deletes h JOIN invocations i ON i.id = h.invocation_id "
+            "JOIN collections c ON c.database = i.database AND c.name = i.collection "
+            "JOIN documents d ON d.collection_id = c.id AND d.source_id = i.source_id AND d.key = h.key AND d.seen < i.seq "
+            "WHERE i.database = ? AND i.collection = ? GROUP BY i.id ORDER BY i.seq DESC"
+        )
+        place = target.database, target.collection
+        return await self._db.read(lambda c: dict(c.execute(statement, place).fetchall()))
 
     async def release_deletes(self, invocation_id: str) -> None:
         """Forget the held deletes of an invocation, because they are done."""
