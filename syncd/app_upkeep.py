@@ -23,7 +23,7 @@ DAY_S = 86_400.0
 
 
 class Sweeper:
-    """Once a day, drops cached vectors that nothing has used for long."""
+    """At the start and once a day, drops cached vectors that nothing has used for long."""
 
     name = "sweeper"
 
@@ -34,9 +34,9 @@ class Sweeper:
     async def run(self) -> None:
         """Sweep daily until cancelled."""
         while True:
-            await anyio.sleep(DAY_S)
             dropped = await self._store.vectors.collect_garbage(self._unused_for_s)
             log.info("cache.swept", dropped=dropped)
+            await anyio.sleep(DAY_S)
 
 
 async def clean_up(store: Store, opening: Opening, invocation: Invocation) -> None:

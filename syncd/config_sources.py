@@ -28,6 +28,17 @@ def collection_name(name: str) -> str:
         raise ValueError(str(error)) from None
 
 
+def interval(least_s: float) -> AfterValidator:
+    """Return a check of an interval in seconds: 0 is none, everything else is at least `least_s`."""
+
+    def check(value: float | None) -> float | None:
+        if value and value < least_s:
+            raise ValueError(f"{value:g} s is too often: at least {least_s:g} s, or 0 for never")
+        return value or None
+
+    return AfterValidator(check)
+
+
 OwnPath = Annotated[Path, AfterValidator(own_path)]
 
 
@@ -98,14 +109,14 @@ class SourceTable(Table):
 
 
 class GithubTable(SourceTable):
-    """A repository; with `interval_s` its branch is watched, otherwise it is synced when asked."""
+    """A repository whose branch is looked at every `interval_s`; with 0 it is synced when asked."""
 
     type: Literal["github"]
     repository: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,39}/[A-Za-z0-9._-]{1,100}$")]
     branch: str | None = None
     app_id: str | None = None
     include_globs: tuple[str, ...] = ("*",)
-    interval_s: Annotated[float, Field(ge=1)] | None = 300.0
+    interval_s: Annotated[float | None, Field(ge=0), interval(1)] = 300.0
 
     def settings(self) -> dict[str, Any]:
         """Return the source's settings as the store keeps them."""
@@ -157,7 +168,7 @@ class WebTable(SourceTable):
     extra_hosts: tuple[str, ...] = ()
     respect_robots: bool = True
     render: Literal["never", "auto", "always"] = "never"
-    interval_s: Annotated[float, Field(ge=60)] | None = None
+    interval_s: Annotated[float | None, Field(ge=0), interval(60)] = None
 
     def settings(self) -> dict[str, Any]:
         """Return the source's settings as the store keeps them."""
@@ -181,7 +192,7 @@ class S3Table(SourceTable):
     path_style: bool = False
     profile: str | None = None
     """A profile of the AWS configuration files, instead of the ordinary chain."""
-    reconcile_interval_s: Annotated[float, Field(ge=60)] | None = 86400.0
+    reconcile_interval_s: Annotated[float | None, Field(ge=0), interval(60)] = 86400.0
 
     def settings(self) -> dict[str, Any]:
         """Return the source's settings as the store keeps them."""

@@ -14,6 +14,7 @@ from syncd.errors import ConfigError
 EXAMPLE = Path(__file__).parents[1] / "config" / "syncd.toml"
 
 
+REPOSITORY = "[[sources]]\nname = 'a'\ntype = 'github'\nrepository = 'a/b'\ncollection = 'abc'\n"
 BUCKET = """
 [[sources]]
 name = "bucket"
@@ -67,6 +68,7 @@ def test_the_commented_examples_are_valid_too(tmp_path):
         ("[[sources]]\nname = 'a'\ntype = 'folder'\npath = '.'\ncollection = 'a..b'", "no two dots in a row"),
         (BUCKET, "auto_sync of 'bucket' needs queue_url, there or in [s3]"),
         ("[[sources]]\nname = 'a'\ntype = 'github'\nrepository = '--x'\ncollection = 'abc'", "repository = '--x'"),
+        (f"{REPOSITORY}interval_s = 0.5", "0.5 s is too often: at least 1 s, or 0 for never"),
         ("stop_deadline_s = 0", "stop_deadline_s = 0"),
         ("[[embedding.servers]]\nurl = 'gpu-1:8080'", "embedding.servers.0.url = 'gpu-1:8080'"),
         ("[[embedding.servers]]\nurl = 'http://a'\napi_key = 'k'\napi_key_env = 'K'", "give one of api_key"),
@@ -125,6 +127,12 @@ def test_servers_are_found_by_the_model_they_compute(tmp_path):
         wrong = load(tmp_path, text + f"\n[[embedding.servers]]\nurl = 'http://a/v1'\n{more}")
         with pytest.raises(ConfigError, match=said):
             servers_by_model(wrong, catalog_of(wrong))
+
+
+def test_an_interval_of_0_means_that_the_source_is_synced_when_asked(tmp_path):
+    watched, asked = (load(tmp_path, REPOSITORY + line).sources[0].settings() for line in ("", "interval_s = 0"))
+    assert watched["watch"]["interval_s"] == 300
+    assert "watch" not in asked
 
 
 def test_events_may_arrive_in_the_common_queue(tmp_path):

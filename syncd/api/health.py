@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from syncd.api.auth import scope
 from syncd.api.errors import RefusedError
 from syncd.api.route import Access, Route, json_answer
 from syncd.api.schema_search import Health, Status
 from syncd.api.services import SERVICES
+
+EVERYBODYS = frozenset({"queues", "lags"})
+"""Parts of the state that span databases."""
 
 
 async def health(request: web.Request) -> web.Response:
@@ -19,8 +23,10 @@ async def health(request: web.Request) -> web.Response:
 
 
 async def status(request: web.Request) -> web.Response:
-    """Return the daemon's state."""
-    return json_answer(dict(await request.app[SERVICES].status()))
+    """Return the daemon's state, without what names sources and queues of databases that the caller may not see."""
+    state = await request.app[SERVICES].status()
+    hidden = EVERYBODYS if scope(request) is not None else frozenset[str]()
+    return json_answer({name: value for name, value in state.items() if name not in hidden})
 
 
 ROUTES = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from typing import Any
 
 from syncd.cli.client import Client, connected
@@ -38,15 +39,22 @@ async def status(args: argparse.Namespace) -> int:
     out.print(f"models: {', '.join(daemon['models']) or 'none in use yet'}")
     for name, reason in daemon["models_waiting"].items():
         out.print(f"{name} waits for its servers: {reason}")
-    for queue in daemon["queues"]:
+    for queue in daemon.get("queues", ()):
         if queue["problem"]:
             out.print(f"queue {queue['queue_url']} cannot be read: {queue['problem']}")
-    for lag in daemon["lags"]:
+    for lag in daemon.get("lags", ()):
         name, figures = lag["name"] or lag["source_id"], f"p50 {lag['p50_s']:.1f} s, p99 {lag['p99_s']:.1f} s"
         out.print(f"{name}: from change to searchable {figures}, over {lag['documents']} documents")
-    rows = [(i["id"], state_of(i), i["metadata"]["collection_name"], i["created_at"]) for i in latest]
+    rows = [(i["id"], state_words(i), i["metadata"]["collection_name"], i["created_at"]) for i in latest]
     print_table(("invocation", "state", "collection", "created"), rows)
     return 0
+
+
+def state_words(invocation: Mapping[str, Any]) -> str:
+    """Return an invocation's state, and what it waits for people to do."""
+    held, failed = (invocation["counts"][name] for name in ("held_deletes", "failed"))
+    more = [f"{held} deletes held"] * bool(held) + [f"{failed} failed"] * bool(failed)
+    return ", ".join([state_of(invocation), *more])
 
 
 async def one(client: Client, args: argparse.Namespace) -> int:

@@ -75,7 +75,7 @@ def services_for(store, chroma, folder: Path, wake):
         return None
 
     async def status():
-        return {"version": "test", "mailboxes": {}}
+        return {"version": "test", "mailboxes": {}, "queues": [], "lags": []}
 
     async def search(wanted):
         if wanted.collection_name == "missing":

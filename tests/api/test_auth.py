@@ -84,6 +84,13 @@ async def test_a_scoped_token_sees_and_touches_its_databases_only(api, store, ch
     assert (await store.invocations.get(theirs_run)).state == "pending"
 
 
+async def test_a_scoped_token_is_not_told_of_queues_and_sources_that_may_be_others(api, store):
+    scoped = await store.tokens.create("scoped", frozenset({api.database}))
+    _, all_of_it = await api.get("/api/v1/status")
+    _, part = await api.get("/api/v1/status", token=scoped)
+    assert all_of_it.keys() - part.keys() == {"queues", "lags"}
+
+
 async def test_tokens_are_made_shown_once_and_listed_without_their_secret(api):
     status, made = await api.post("/api/v1/tokens", {"name": "ci", "databases": [api.database]})
     assert status == 201
