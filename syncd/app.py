@@ -17,7 +17,15 @@ import structlog
 from syncd import __version__
 from syncd.api import ApiServer, create_app
 from syncd.app_documents import open_parsers
-from syncd.app_models import catalog_of, check_models, engine_options, servers_by_model, sparse_loaders, splade_folder
+from syncd.app_models import (
+    catalog_of,
+    check_models,
+    engine_options,
+    model_file,
+    servers_by_model,
+    sparse_loaders,
+    splade_folder,
+)
 from syncd.app_services import make_services, queries_of, warn_unrecorded
 from syncd.app_settings import chroma_settings, opening_settings, own_chroma, register_secrets, sync_settings
 from syncd.app_upkeep import Sweeper, clean_up, drop_orphans, make_admin_token
@@ -138,7 +146,14 @@ async def assembled(config: Config, state: Path, notifier: Notifier) -> AsyncGen
         warn_unrecorded(config)
         index = Index(store, chroma, queries)
         ingester = Ingester(
-            store, index, parsers, chunkers, embedders.get, poster.posted, config.sync.max_text_in_flight_bytes
+            store,
+            index,
+            parsers,
+            chunkers,
+            embedders.get,
+            poster.posted,
+            partial(model_file, config),
+            config.sync.max_text_in_flight_bytes,
         )
         syncer = Syncer(
             store, chroma, index, ingester, opening.open, sync_settings(config), partial(clean_up, store, opening)

@@ -36,6 +36,12 @@ def engine_options(config: Config, name: str) -> EngineOptions:
     )
 
 
+def model_file(config: Config, name: str) -> str:
+    """Return which file a model is set to be computed with: another one gives other vectors."""
+    options = engine_options(config, name)
+    return f"{options.path or ''}:{options.quantisation or ''}"
+
+
 def servers_by_model(config: Config, catalog: Catalog) -> dict[str, list[Server]]:
     """Return the servers that compute models in place of this machine, by the models' names.
 

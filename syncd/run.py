@@ -17,7 +17,7 @@ import structlog
 
 from syncd.errors import PermanentError, RetryableError
 from syncd.model import Checkpoint, Counts, Document, Invocation, Rechecking, Run, Source, SourceRecord, Total
-from syncd.pipeline.job import Job, Result, recipe_of
+from syncd.pipeline.job import Job, Result
 from syncd.runtime.mailbox import Mailbox
 from syncd.store import Store
 from syncd.store.documents import CollectionRecord
@@ -100,6 +100,7 @@ class SourceRun:
         collection: CollectionRecord,
         guard: DeleteGuard,
         run_number: int,
+        recipe: str,
         last_chance: bool = False,
     ) -> None:
         self.number = run_number
@@ -112,7 +113,7 @@ class SourceRun:
         self._collection = collection
         self._guard = guard
         self._last_chance = last_chance
-        self._recipe = recipe_of(record)
+        self._recipe = recipe
         self._rehearsal = bool(invocation.request.get("dry_run"))
         self._replies: deque[Awaitable[Result]] = deque()
         self._unsaved: list[Result] = []

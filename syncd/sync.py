@@ -87,6 +87,7 @@ class Syncer:
         self._store = store
         self._chroma = chroma
         self._index = index
+        self._recipe = ingester.recipe
         self._ingesters = Ingesters(ingester, self.settings.ingesters, self.settings.document_attempts)
         self._open_source = open_source
         self._done = done
@@ -213,8 +214,9 @@ class Syncer:
         collection = await opened(invocation.target, record.embedding)
         number = await self._store.progress.run_number(invocation.id)
         last_chance = may_give_up(invocation) and invocation.attempts + 1 >= self.settings.last_chance_attempt
+        guard, recipe = self.settings.guard, self._recipe(record)
         running.run = SourceRun(
-            self._store, self.mailbox, invocation, record, collection, self.settings.guard, number, last_chance
+            self._store, self.mailbox, invocation, record, collection, guard, number, recipe, last_chance
         )
         await running.run.execute(source)
         if is_finishing(invocation, record):

@@ -23,7 +23,7 @@ from syncd.model import (
 from syncd.pipeline.drafts import Drafts, stretches
 from syncd.pipeline.effects import BYTES_PER_TOKEN, Doing, Effects, Posted, Rehearsing
 from syncd.pipeline.index import Index
-from syncd.pipeline.job import Job, Result, is_current, is_touched, pipeline_fingerprint, unchanged
+from syncd.pipeline.job import Job, Result, is_current, is_touched, pipeline_fingerprint, recipe_of, unchanged
 from syncd.pipeline.lineage import chunk_metadata, digest, display_path
 from syncd.runtime.room import Room
 from syncd.store import Store
@@ -44,7 +44,7 @@ class Tally:
 class Ingester:
     """The pure steps and the effectful ones, put together. `ingest` may run many times at once, once per document key.
 
-    `posted` gives chunks their sparse vectors.
+    `posted` gives chunks their sparse vectors; `model_file` says which file a model, by name, is set to be computed with.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class Ingester:
         splitter: Splitter,
         embedder: Callable[[str], Awaitable[Embedder]],
         posted: Posted,
+        model_file: Callable[[str], str] = str,
         max_text_in_flight_bytes: int = 64 << 20,
     ) -> None:
         self._store = store
@@ -63,7 +64,14 @@ class Ingester:
         self._parser = parser
         self._splitter = splitter
         self._embedder = embedder
+        self._model_file = model_file
         self._room = Room(max_text_in_flight_bytes)
+
+    def recipe(self, source: SourceRecord) -> str:
+        """Return what decides how the source's documents are made, besides themselves. Starts no model."""
+        return recipe_of(
+            source, self._parser(source).fingerprint("any.pdf", None), self._model_file(source.embedding.model)
+        )
 
     async def ingest(self, job: Job) -> Result:
         """Make one document true: parsed, split, embedded, indexed and recorded when this returns. Twice is safe.

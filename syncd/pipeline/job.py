@@ -69,9 +69,9 @@ def pipeline_fingerprint(job: Job, embedder: Embedder, parsing: str = "") -> str
     return sha256(dumps(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def recipe_of(source: SourceRecord) -> str:
-    """Return what of a source's configuration decides how its documents are made; a cursor holds for one recipe only."""
-    made_with = [PIPELINE_VERSION, asdict(source.embedding), asdict(source.chunking), source.settings.get("converter")]
+def recipe_of(source: SourceRecord, parsing: str, model_file: str) -> str:
+    """Return what of the configuration decides how a source's documents are made; a cursor holds for one recipe only."""
+    made_with = [PIPELINE_VERSION, asdict(source.embedding), asdict(source.chunking), parsing, model_file]
     return sha256(dumps(made_with).encode()).hexdigest()
 
 

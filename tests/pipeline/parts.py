@@ -100,7 +100,9 @@ class Parts:
         opened = self.index.imagine if request.get("dry_run") else self.index.open
         collection = await opened(target, record.embedding)
         number = await self.store.progress.run_number(invocation.id)
-        run = SourceRun(self.store, self.mailbox, invocation, record, collection, guard or DeleteGuard(), number)
+        run = SourceRun(
+            self.store, self.mailbox, invocation, record, collection, guard or DeleteGuard(), number, "recipe"
+        )
         await run.execute(FolderSource(FolderSettings("folder", folder)))
         await self.store.invocations.settle(invocation.id, "complete", run.counts)
         return run
