@@ -58,7 +58,7 @@ async def test_one_text_or_many_are_embedded(api_with):
 
 
 async def test_status_is_what_the_daemon_says(api):
-    assert await api.get("/api/v1/status") == (200, {"version": "test", "mailboxes": {}})
+    assert await api.get("/api/v1/status") == (200, {"version": "test", "mailboxes": {}, "queues": [], "lags": []})
 
 
 async def test_health_says_why_it_is_not_well(api_with):
