@@ -262,14 +262,9 @@ def is_rehearsal(invocation: Invocation) -> bool:
     return bool(invocation.request.get("dry_run"))
 
 
-def is_partial(invocation: Invocation) -> bool:
-    """Return whether a run leaves its collection something to be done."""
-    return bool(invocation.request.get("keys")) or is_rehearsal(invocation)
-
-
 def is_finishing(invocation: Invocation, record: SourceRecord) -> bool:
     """Return whether a complete run closes its collection: not one that the source goes on keeping in step."""
-    whole = invocation.origin is Origin.API and not is_partial(invocation)
+    whole = invocation.origin is Origin.API and not invocation.request.get("keys") and not is_rehearsal(invocation)
     return whole and record.type in FINISHING_TYPES and not record.keeps(invocation.target.collection)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from aiohttp import web
@@ -61,7 +61,9 @@ async def create(request: web.Request) -> web.Response:
     payload = await read_json(request, CreateJobPayload)
     asked = _asked(source, payload)
     target = Target(source.database, _collection(source, payload))
-    if not source.keeps(target.collection):
+    if source.keeps(target.collection):
+        asked = _as_kept(source, asked)
+    else:
         await require_open(services, target)
     origin = Origin.BACKFILL if source.type is SourceType.S3 and not asked else Origin.API
     if payload.dry_run:
@@ -159,6 +161,13 @@ def _asked(source: SourceRecord, payload: CreateJobPayload) -> dict[str, Any]:
         if getattr(payload, name) is not None:
             raise bad_request(f"{name} is for s3 sources only; leave it out")
     return {"ref": _ref(payload.ref_identifier)} if payload.ref_identifier else {}
+
+
+def _as_kept(source: SourceRecord, asked: dict[str, Any]) -> dict[str, Any]:
+    """Return what to ask for a collection that the source keeps: of a watched branch that branch, unless a ref is given."""
+    watch: Mapping[str, Any] = source.settings.get("watch") or {}
+    branch = watch.get("branch")
+    return {"ref": {"branch": branch}, **asked} if branch else asked
 
 
 def _asked_object(source: SourceRecord, payload: CreateJobPayload) -> dict[str, Any]:

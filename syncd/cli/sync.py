@@ -81,7 +81,6 @@ async def request_body(client: Client, ident: str, args: argparse.Namespace) -> 
     if not collection:
         raise PermanentError("say which collection to write with --collection")
     body: dict[str, Any] = {"target_collection_name": collection}
-    watched = kept.get("branch") if collection == kept.get("target_collection_name") and not args.sha else None
-    if ref := {key: value for key, value in (("branch", args.branch or watched), ("sha", args.sha)) if value}:
+    if ref := {key: value for key, value in (("branch", args.branch), ("sha", args.sha)) if value}:
         body["ref_identifier"] = ref
     return body

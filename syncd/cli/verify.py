@@ -55,18 +55,18 @@ def words(collection: str, drift: Mapping[str, Any]) -> str:
 async def look_at_sources(client: Client, args: argparse.Namespace) -> list[Mapping[str, Any]]:
     """Run every source that keeps the collection in step, dry unless it is to be repaired; return the runs."""
     runs: list[Mapping[str, Any]] = []
-    bodies = [(source, kept_body(source, args.collection)) for source in await all_sources(client, args.database)]
-    keeping = [(source, body) for source, body in bodies if body is not None]
+    keeping = [source for source in await all_sources(client, args.database) if keeps(source, args.collection)]
     if not keeping and not args.json:
         out.print("no source keeps it in step, so none was compared")
-    for source, body in keeping:
+    body = {"target_collection_name": args.collection, "dry_run": not args.repair}
+    for source in keeping:
         name = source.get("name") or source["id"]
         if type_of(source) == "web_scrape" and not args.repair:
             if not args.json:
                 out.print(f"source {name}: a site is compared by crawling it again: syncd sync {name}")
             continue
         path = f"/api/v1/sources/{source['id']}/invocations"
-        made = await client.post(path, {**body, "dry_run": not args.repair})
+        made = await client.post(path, body)
         run = await follow(client, made["invocation_id"], quiet=args.json)
         runs.append(run)
         if not args.json:
@@ -75,16 +75,13 @@ async def look_at_sources(client: Client, args: argparse.Namespace) -> list[Mapp
     return runs
 
 
-def kept_body(source: Mapping[str, Any], collection: str) -> dict[str, Any] | None:
-    """Return the run that keeps the collection in step with a source, None when the source does not."""
+def keeps(source: Mapping[str, Any], collection: str) -> bool:
+    """Return whether a source keeps the collection in step."""
     settings: Mapping[str, Any] = source[type_of(source)]
     kept: Mapping[str, Any] = settings.get("watch") or settings.get("schedule") or {}
     name = kept.get("target_collection_name") or settings.get("collection_name")
     follows_events = settings.get("auto_sync") not in (None, "none")
-    if name != collection or not (kept or follows_events):
-        return None
-    branch = {"ref_identifier": {"branch": kept["branch"]}} if kept.get("branch") else {}
-    return {"target_collection_name": collection, **branch}
+    return name == collection and bool(kept or follows_events)
 
 
 async def print_run(client: Client, run: Mapping[str, Any]) -> None:

@@ -60,6 +60,15 @@ async def test_a_dry_run_is_kept_as_one_and_says_how_long_a_run_would_take(api, 
     assert (shown["dry_run"], shown["eta_s"]) == (False, None)
 
 
+async def test_a_run_into_the_collection_that_a_watched_branch_keeps_is_of_that_branch(api, store):
+    watch = {"target_collection_name": "kept", "branch": "dev"}
+    source_id = await api.make_source(github={"repository": "octo/cat", "watch": watch})
+    asked = ({"target_collection_name": "kept"}, {"target_collection_name": "kept", "ref_identifier": {"sha": SHA}}, {})
+    runs = [await api.make_invocation(source_id, **more) for more in asked]
+    requests = [(await store.invocations.get(run)).request for run in runs]
+    assert requests == [{"ref": {"branch": "dev"}}, {"ref": {"sha": SHA}}, {}]
+
+
 async def test_a_crawl_and_a_single_object_have_no_dry_run(api_with, store):
     async with api_with(available_types=frozenset(SourceType)) as api:
         site = await api.make_source(web_scrape={"starting_url": "https://example.com/"})
