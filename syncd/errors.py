@@ -1,6 +1,7 @@
 """The whole error policy: an error's class names the next move.
 
-Adapters translate foreign errors into these at their edge. Anything else that surfaces is a bug and restarts the actor.
+Adapters translate foreign errors into these at their edge. Anything else is a bug: it is contained where one thing among many
+is worked on, and becomes a BugError there; where it concerns the whole actor, that is restarted.
 """
 
 
@@ -22,6 +23,17 @@ class RetryableError(SyncdError):
 
 class OvertakenError(RetryableError):
     """The document is no longer the one that was looked at: look again, then try again."""
+
+
+class BugError(RetryableError):
+    """Nobody foresaw this, so it is a bug of syncd: try again a few times, then give up; the message asks for a report.
+
+    Made where the unforeseen is contained (runtime/containment.py), its traceback is in the log under the number `report`.
+    """
+
+    def __init__(self, message: str, report: str) -> None:
+        super().__init__(message)
+        self.report = report
 
 
 class PermanentError(SyncdError):

@@ -7,10 +7,11 @@ from dataclasses import replace
 import anyio
 from anyio.abc import TaskGroup
 
-from syncd.errors import OvertakenError, RetryableError
+from syncd.errors import BugError, OvertakenError, RetryableError
 from syncd.model import Document
 from syncd.pipeline.ingest import Ingester
 from syncd.pipeline.job import Job, Result
+from syncd.runtime.containment import contained
 from syncd.runtime.keylocks import KeyLocks
 from syncd.runtime.mailbox import Mailbox
 from syncd.runtime.retry import retrying
@@ -20,7 +21,7 @@ class Ingesters:
     """Tasks that take documents from `mailbox` and reply when they are indexed and recorded.
 
     A document that fails for now is tried `attempts` times; then its reply is that RetryableError, or, with the job's
-    `last_chance`, a recorded failure.
+    `last_chance`, a recorded failure. One that keeps meeting a bug is always recorded as failed, and its run goes on.
     """
 
     def __init__(self, ingester: Ingester, count: int, attempts: int) -> None:
@@ -63,18 +64,25 @@ class Ingesters:
 
             async def attempt() -> Result:
                 nonlocal current
-                try:
-                    return await self._ingester.ingest(current)
-                except OvertakenError:
-                    current = replace(current, document=await look_again(current.document))
-                    raise
+                with contained("document", document=job.document.key, source=job.source.id):
+                    try:
+                        return await self._ingester.ingest(current)
+                    except OvertakenError:
+                        current = replace(current, document=await look_again(current.document))
+                        raise
 
             try:
                 return await retrying(attempt, attempts=self._attempts)
+            except BugError as error:
+                return await self._give_up(job, str(error))
             except RetryableError as error:
-                if not job.last_chance:
+                if not job.last_chance or job.document.body is None:
                     raise
-                return await self._ingester.give_up(job, error)
+                return await self._give_up(job, f"gave up for now: {error}")
+
+    async def _give_up(self, job: Job, reason: str) -> Result:
+        with contained("document", document=job.document.key, source=job.source.id):
+            return await self._ingester.give_up(job, reason)
 
 
 async def look_again(document: Document) -> Document:

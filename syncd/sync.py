@@ -13,7 +13,7 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskGroup, TaskStatus
 
 from syncd.chroma.client import Chroma
-from syncd.errors import ConfigError, NotFoundError, PermanentError, RetryableError
+from syncd.errors import BugError, ConfigError, NotFoundError, PermanentError, RetryableError, SyncdError
 from syncd.ingesters import Ingesters
 from syncd.model import (
     Chunking,
@@ -29,6 +29,7 @@ from syncd.pipeline.index import Index
 from syncd.pipeline.ingest import Ingester
 from syncd.pipeline.job import Job, Result
 from syncd.run import DeleteGuard, RunPace, SourceRun, StoppedEarlyError
+from syncd.runtime.containment import contained
 from syncd.runtime.mailbox import Mailbox
 from syncd.runtime.retry import Backoff
 from syncd.store import Store
@@ -40,6 +41,8 @@ FINISHING_TYPES = frozenset({SourceType.GITHUB, SourceType.WEB})
 """Types whose complete one-off runs close their collection (`finished_ingest`)."""
 
 IDLE_S = 30.0
+UNSETTLED_S = 30.0
+"""An invocation whose end could not be recorded rests so long."""
 LOOK_AHEAD = 200
 
 
@@ -53,6 +56,8 @@ class SyncSettings:
     ingesters: int = 64
     document_attempts: int = 4
     run_attempts: int = 8
+    bug_attempts: int = 3
+    """So often may a run meet a bug before it has failed, whoever asked for it."""
     last_chance_attempt: int = 4
     """From this attempt of a run on, a document that still cannot be had fails alone instead of postponing the run."""
     guard: DeleteGuard = field(default_factory=DeleteGuard)
@@ -94,6 +99,8 @@ class Syncer:
         self._draining = False
         self._woken = anyio.Event()
         self._running: dict[str, Running] = {}
+        self._resting: dict[str, float] = {}
+        """Until when invocations are left alone whose end could not be recorded."""
 
     @property
     def mailbox(self) -> Mailbox[Job, Result]:
@@ -153,6 +160,8 @@ class Syncer:
         for invocation in await self._store.invocations.due(LOOK_AHEAD):
             if invocation.id in self._running or self._is_full(invocation) or self._is_busy(invocation):
                 continue
+            if self._resting.get(invocation.id, 0.0) > anyio.current_time():
+                continue
             self._running[invocation.id] = Running(invocation, anyio.CancelScope())
             group.start_soon(self._run, self._running[invocation.id], name=f"run-{invocation.id}")
 
@@ -171,11 +180,18 @@ class Syncer:
         )
 
     async def _run(self, running: Running) -> None:
+        """See one run through. Whatever becomes of it, the others go on."""
+        invocation = running.invocation
+        self._resting.pop(invocation.id, None)
         try:
-            with running.scope:
-                await self._run_and_settle(running)
-            if self._done is not None:
-                await self._done(running.invocation)
+            with contained("settlement", invocation=invocation.id):
+                with running.scope:
+                    await self._run_and_settle(running)
+                if self._done is not None:
+                    await self._done(invocation)
+        except SyncdError as error:
+            log.error("sync.unsettled", invocation=invocation.id, reason=str(error))
+            self._resting[invocation.id] = anyio.current_time() + UNSETTLED_S
         finally:
             self._running.pop(running.invocation.id, None)
             self.wake()
@@ -186,7 +202,8 @@ class Syncer:
             return
         log.info("sync.started", invocation=invocation.id, collection=invocation.target.collection)
         try:
-            await self._execute(running)
+            with contained("run", invocation=invocation.id, source=invocation.source_id):
+                await self._execute(running)
         except StoppedEarlyError:
             log.info("sync.interrupted", invocation=invocation.id)
         except RetryableError as error:
@@ -229,15 +246,22 @@ class Syncer:
         return await self._settle(running, State.COMPLETE)
 
     async def _postpone(self, running: Running, error: RetryableError) -> None:
-        """Take the run up again later, from its cursor; after too many attempts it has failed, if that may be."""
+        """Take the run up again later, from its cursor; after too many attempts it has failed, if that may be.
+
+        One that keeps meeting a bug may always fail: its askers learn of it, and no later attempt would do better.
+        """
         attempts = running.invocation.attempts + 1
+        bugs = int(isinstance(error, BugError))
         counts = running.run.counts if running.run else Counts()
+        if bugs and running.invocation.bugs + bugs >= self.settings.bug_attempts:
+            await self._settle(running, State.FAILED, str(error))
+            return
         if attempts >= self.settings.run_attempts and may_give_up(running.invocation):
             await self._settle(running, State.FAILED, f"gave up after {attempts} attempts: {error}")
             return
         delay_s = max(self.settings.backoff.delay_s(attempts), error.retry_after_s or 0.0)
         log.warning("sync.postponed", invocation=running.invocation.id, reason=str(error), delay_s=round(delay_s, 1))
-        await self._store.invocations.postpone(running.invocation.id, delay_s, str(error), counts)
+        await self._store.invocations.postpone(running.invocation.id, delay_s, str(error), counts, bugs)
 
     async def _settle(self, running: Running, state: State, error: str | None = None) -> None:
         counts = running.run.counts if running.run else Counts()

@@ -13,14 +13,17 @@ import structlog
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskGroup, TaskStatus
 
-from syncd.errors import PermanentError, RetryableError
+from syncd.errors import SyncdError
 from syncd.model import Origin, SourceRecord, SourceType, Target
+from syncd.runtime.containment import contained
 from syncd.runtime.retry import Backoff
 from syncd.store import Store
 
 log = structlog.get_logger()
 
 LOOK_EVERY_S = 60.0
+STEADY_S = 300.0
+"""A watch that went on for so long before it failed has not failed in a row."""
 
 
 class Watchable(Protocol):
@@ -86,15 +89,19 @@ class Triggers:
                 group.start_soon(self._watch, self._watching[source_id])
 
     async def _watch(self, watching: Watching) -> None:
-        """Keep one source's trigger going; what fails is tried again, ever more slowly."""
+        """Keep one source's trigger going; what fails, in whatever way, is tried again, ever more slowly."""
         record, backoff, failures = watching.record, Backoff(base_s=1.0, cap_s=300.0), 0
+        name = record.name or record.id
         with watching.scope:
             while True:
+                began_at = anyio.current_time()
                 try:
-                    await self._trigger(record)
-                except (RetryableError, PermanentError) as error:
-                    failures += 1
-                    log.warning("watch.failed", source=record.name or record.id, reason=str(error), failures=failures)
+                    with contained("watch", source=name):
+                        await self._trigger(record)
+                        raise EOFError("the watch ended by itself")
+                except SyncdError as error:
+                    failures = 1 if anyio.current_time() - began_at >= STEADY_S else failures + 1
+                    log.warning("watch.failed", source=name, reason=str(error), failures=failures)
                     await anyio.sleep(max(1.0, backoff.delay_s(failures)))
 
     def _trigger(self, record: SourceRecord) -> Awaitable[None]:

@@ -24,17 +24,19 @@ HASTY = SyncSettings(run_attempts=3, document_attempts=2, last_chance_attempt=2,
 class Text:
     """A body in memory, or the error that opening it raises."""
 
-    def __init__(self, content: str | RetryableError) -> None:
+    def __init__(self, content: str | Exception) -> None:
         self.content = content
+        self.opened = 0
 
     @asynccontextmanager
     async def open(self):
-        if isinstance(self.content, RetryableError):
+        self.opened += 1
+        if isinstance(self.content, Exception):
             raise self.content
         yield BytesIO(self.content.encode())
 
 
-def document(content: str | RetryableError, **values) -> Document:
+def document(content: str | Exception, **values) -> Document:
     return Document("a.txt", "1", Text(content), "a", **values)
 
 
@@ -60,19 +62,19 @@ async def parts(tmp_path, chroma_server):
 
 
 @asynccontextmanager
-async def syncing(parts, source) -> AsyncIterator[Syncer]:
-    """Yield a running syncer, whose sources are all `source`."""
+async def syncing(parts, source, done=None, settings=HASTY) -> AsyncIterator[Syncer]:
+    """Yield a running syncer, whose sources are all `source`, or the one of their id."""
 
     async def embedder(_: str):
         return parts.embedder
 
-    async def opened(_):
-        return source
+    async def opened(record):
+        return source[record.id] if isinstance(source, dict) else source
 
     async with ParserPool() as parser, anyio.create_task_group() as group:
         posted = Poster(parts.store, SparseModels()).posted
         ingester = Ingester(parts.store, parts.index, lambda _source: parser, InlineSplitter(), embedder, posted)
-        syncer = Syncer(parts.store, parts.chroma, parts.index, ingester, opened, HASTY)
+        syncer = Syncer(parts.store, parts.chroma, parts.index, ingester, opened, settings, done)
         await group.start(syncer.run)
         yield syncer
         group.cancel_scope.cancel()
@@ -88,10 +90,15 @@ async def ended(parts, source: Fixed, origin: Origin, name: str) -> Invocation:
     """Serve the source's one invocation until it has settled, and return it."""
     invocation = await created(parts, origin, name)
     async with syncing(parts, source):
-        with anyio.fail_after(30):
-            while invocation.state not in (State.COMPLETE, State.FAILED):
-                await anyio.sleep(0.01)
-                invocation = await parts.store.invocations.get(invocation.id)
+        return await settled(parts, invocation)
+
+
+async def settled(parts, invocation: Invocation) -> Invocation:
+    """Wait until an invocation is over, and return it."""
+    with anyio.fail_after(30):
+        while invocation.state not in (State.COMPLETE, State.FAILED):
+            await anyio.sleep(0.01)
+            invocation = await parts.store.invocations.get(invocation.id)
     return invocation
 
 
@@ -171,3 +178,104 @@ async def test_a_cancelled_run_lets_go_of_the_document_in_hand(parts, fresh_name
             syncer.wake()
             await body.left.wait()
     assert (await parts.store.invocations.get(invocation.id)).state is State.CANCELLED
+
+
+class Broken(Fixed):
+    """A source with a bug in it, which arrives as the source's task group raises it where `grouped`."""
+
+    def __init__(self, grouped: bool = False) -> None:
+        super().__init__(away)
+        self.grouped = grouped
+
+    async def changes(self, run) -> AsyncIterator[Document | Checkpoint]:
+        self.runs += 1
+        if self.grouped:
+            async with anyio.create_task_group() as group:
+                group.start_soon(anyio.to_thread.run_sync, int, None)
+        raise TypeError("'NoneType' object is not subscriptable")
+        yield
+
+
+@pytest.mark.parametrize("origin", [Origin.API, Origin.EVENT])
+async def test_runs_that_meet_a_bug_fail_after_some_attempts_and_the_others_go_on(parts, fresh_name, origin):
+    sources = {}
+    broken = [await created(parts, origin, f"{fresh_name}-{number}") for number in range(2)]
+    sources.update({i.source_id: Broken(grouped=number == 1) for number, i in enumerate(broken)})
+    good = await created(parts, origin, fresh_name)
+    sources[good.source_id] = Fixed(lambda _: document("in good order"))
+    async with syncing(parts, sources):
+        assert (await settled(parts, good)).state is State.COMPLETE
+        for invocation in broken:
+            over = await settled(parts, invocation)
+            assert (over.state, sources[over.source_id].runs) == (State.FAILED, HASTY.bug_attempts)
+            assert "report it" in over.error
+            assert "TypeError in " in over.error
+
+
+async def test_the_attempts_of_a_run_that_meets_a_bug_outlive_the_daemon(parts, fresh_name):
+    once = replace(HASTY, backoff=Backoff(3600.0, cap_s=3600.0, random=lambda: 1.0))
+    invocation = await created(parts, Origin.EVENT, fresh_name)
+    source = Broken()
+    for number in range(1, HASTY.bug_attempts):
+        async with syncing(parts, source, settings=once):
+            with anyio.fail_after(30):
+                while (await parts.store.invocations.get(invocation.id)).bugs < number:  # noqa: ASYNC110 - a database
+                    await anyio.sleep(0.01)
+        await parts.store.invocations.postpone(invocation.id, 0.0, "", invocation.counts)
+    async with syncing(parts, source, settings=once):
+        assert (await settled(parts, invocation)).state is State.FAILED
+    assert source.runs == HASTY.bug_attempts
+
+
+@pytest.mark.parametrize("error", [ValueError("odd"), RecursionError(), MemoryError()])
+async def test_a_document_that_meets_a_bug_fails_alone(parts, fresh_name, error):
+    odd = Document("odd.txt", "1", Text(error), "odd")
+
+    class Two(Fixed):
+        async def changes(self, run) -> AsyncIterator[Document | Checkpoint]:
+            self.runs += 1
+            yield odd
+            yield document("in good order")
+            yield Checkpoint("end")
+
+    invocation = await ended(parts, source := Two(away), Origin.EVENT, fresh_name)
+    assert (invocation.state, source.runs) == (State.COMPLETE, 1)
+    assert (invocation.counts.failed, invocation.counts.indexed) == (1, 1)
+    assert odd.body.opened == HASTY.document_attempts
+    (failed,) = await parts.store.invocations.documents(invocation.id, "failed")
+    assert failed.key == "odd.txt"
+    assert "report it" in failed.reason
+
+
+async def test_a_delete_that_meets_a_bug_fails_alone(parts, fresh_name):
+    class Gone(Fixed):
+        async def changes(self, run) -> AsyncIterator[Document | Checkpoint]:
+            self.runs += 1
+            if self.runs == 1:
+                yield document("in good order")
+            yield Checkpoint("end", absent_are_gone=True)
+
+        async def is_gone(self, key: str, collection: str) -> bool:
+            raise TypeError("odd")
+
+    first = await ended(parts, source := Gone(away), Origin.API, fresh_name)
+    again = await parts.store.invocations.create(first.source_id, first.target, Origin.API, {})
+    async with syncing(parts, source):
+        over = await settled(parts, again)
+    assert (over.state, over.counts.failed, over.counts.deleted) == (State.COMPLETE, 1, 0)
+    assert [row.document for row in await parts.chroma.get(over.target)] == ["in good order"]
+
+
+async def test_an_invocation_whose_end_meets_a_bug_rests_and_the_others_go_on(parts, fresh_name):
+    seen = []
+
+    async def done(invocation: Invocation) -> None:
+        seen.append(invocation.id)
+        if len(seen) == 1:
+            raise TypeError("odd")
+
+    both = [await created(parts, Origin.API, f"{fresh_name}-{number}") for number in range(2)]
+    async with syncing(parts, Fixed(lambda _: document("in good order")), done):
+        for invocation in both:
+            assert (await settled(parts, invocation)).state is State.COMPLETE
+    assert len(seen) == 2

@@ -21,6 +21,8 @@ class Outside:
         self.sends, self.receives = {}, {}
         self.looks: defaultdict[str, int] = defaultdict(int)
         self.failures = 0
+        self.endings: dict[str, list[Exception | None]] = {}
+        """How the next watches of a name end at once: with an error, or (None) as if nothing were left to see."""
 
     def stream(self, name):
         if name not in self.sends:
@@ -32,6 +34,10 @@ class Outside:
         if self.failures:
             self.failures -= 1
             raise RetryableError("away")
+        if self.endings.get(record.name):
+            if ending := self.endings[record.name].pop():
+                raise ending
+            return
         async for head in self.stream(record.name):
             yield head
 
@@ -152,3 +158,16 @@ async def test_a_watch_that_fails_is_taken_up_again(store, outside, triggers):
     await outside.say("code", "sha")
     assert len(await asked(store, 1)) == 1
     assert outside.looks["code"] == 2
+
+
+@pytest.mark.parametrize("ending", [TypeError("odd"), ExceptionGroup("of tasks", [ValueError("odd")]), None])
+async def test_a_watch_that_meets_a_bug_or_ends_costs_no_other_source_its_own(store, outside, triggers, ending):
+    outside.endings["odd"] = [ending]
+    for name in ("odd", "code"):
+        await source(store, name, SourceType.GITHUB, repository="a/b", watch={"target_collection_name": name})
+    triggers.sources_changed()
+    await outside.say("code", "sha")
+    await outside.say("odd", "sha")
+    found = await asked(store, 2)
+    assert sorted(i.target.collection for i in found) == ["code", "odd"]
+    assert (outside.looks["code"], outside.looks["odd"]) == (1, 2)

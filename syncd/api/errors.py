@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from syncd.api.schema_base import Model
-from syncd.errors import ConflictError, NotFoundError, PermanentError, RetryableError, SyncdError
+from syncd.errors import BugError, ConflictError, NotFoundError, PermanentError, RetryableError, SyncdError
+from syncd.runtime.containment import contained
+
+log = structlog.get_logger()
 
 CODES: Mapping[int, str] = {
     400: "bad_request",
@@ -58,13 +62,24 @@ async def shape_errors(request: web.Request, handler: Handler) -> web.StreamResp
     """Turn refusals, foreign HTTP errors and the daemon's own errors into the published shape.
 
     While Chroma or a model is away the answer is 500 with Retry-After: the published document has no 503 but on /health.
+    A bug is 500 too, its traceback in the log; what went wrong is not told to strangers.
     """
     try:
-        return await handler(request)
+        with contained("request", method=request.method, path=request.path):
+            try:
+                return await handler(request)
+            except web.HTTPException as error:
+                foreign = error
+        return _shaped(request, foreign)
     except RefusedError as error:
         return error_response(error.status, str(error), error.headers)
-    except web.HTTPException as error:
-        return _shaped(request, error)
+    except BugError as error:
+        log.error("api.failed", method=request.method, path=request.path, report=error.report)
+        if request.writer.output_size > 0:
+            raise
+        return error_response(
+            500, f"something went wrong inside syncd: please report it, with {error.report} of its log"
+        )
     except NotFoundError as error:
         return error_response(404, str(error))
     except ConflictError as error:

@@ -133,3 +133,5 @@ class Invocation:
     error: str | None = None
     counts: Counts = field(default_factory=Counts)
     attempts: int = 0
+    bugs: int = 0
+    """How many of the attempts ended in a bug."""

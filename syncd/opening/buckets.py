@@ -14,6 +14,7 @@ from anyio.abc import TaskStatus
 
 from syncd.errors import PermanentError, RetryableError
 from syncd.model import SourceRecord, SourceType
+from syncd.runtime.containment import contained
 from syncd.runtime.keylocks import KeyLocks
 from syncd.runtime.supervisor import Supervisor
 from syncd.sources.s3.client import Connections
@@ -85,17 +86,19 @@ class Buckets:
         An event of a source that is not among them would count as nobody's, and be thrown away.
         """
         try:
-            return [await self.open(record) for record in (await self.following()).get(queue_url, ())]
-        except PermanentError as error:
+            with contained("queue", queue=queue_url):
+                return [await self.open(record) for record in (await self.following()).get(queue_url, ())]
+        except (PermanentError, RetryableError) as error:
+            # No bug of a source's is blamed on the message.
             raise RetryableError(f"a source of queue {queue_url} cannot be opened: {error}") from error
 
     async def following(self) -> Mapping[str, Sequence[SourceRecord]]:
         """Return the sources that follow events, by queue, the oldest first."""
         found: dict[str, list[SourceRecord]] = {}
         for record in await self._store.sources.list(type=SourceType.S3, limit=-1, newest_first=False):
-            settings = settings_from(record.settings, None, self.rules.queue_url)
-            if settings.auto_sync is not AutoSync.NONE and settings.queue_url:
-                found.setdefault(settings.queue_url, []).append(record)
+            queue_url = record.settings.get("queue_url") or self.rules.queue_url
+            if queue_url and (record.settings.get("auto_sync") or AutoSync.NONE) != AutoSync.NONE:
+                found.setdefault(queue_url, []).append(record)
         return found
 
     async def readers(self) -> Mapping[str, Endpoint]:
@@ -106,8 +109,9 @@ class Buckets:
         found: dict[str, Endpoint] = {}
         for queue_url, records in (await self.following()).items():
             try:
-                found[queue_url] = (await self.settings(records[0])).endpoint
-            except PermanentError as error:
+                with contained("source", source=records[0].id):
+                    found[queue_url] = (await self.settings(records[0])).endpoint
+            except (PermanentError, RetryableError) as error:
                 log.warning("source.refused", source=records[0].name or records[0].id, reason=str(error))
         return found
 
@@ -155,7 +159,12 @@ class Queues:
                 await self._pollers.remove(poller.name)
                 del self._running[queue_url]
         for queue_url in wanted.keys() - self._running.keys():
-            poller = self._poller(queue_url, wanted[queue_url])
+            try:
+                with contained("queue", queue=queue_url):
+                    poller = self._poller(queue_url, wanted[queue_url])
+            except RetryableError as error:
+                log.warning("sqs.poll_failed", queue=queue_url, reason=str(error), failures=1)
+                continue
             self._running[queue_url] = poller, wanted[queue_url]
             await self._pollers.add(poller)
 

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import anyio
 
-from syncd.errors import PermanentError, RetryableError, Skipped
+from syncd.errors import PermanentError, Skipped
 from syncd.model import (
     Chunk,
     Chunking,
@@ -105,12 +105,14 @@ class Ingester:
         except PermanentError as error:
             return await self._fail(job, fingerprint, str(error))
 
-    async def give_up(self, job: Job, error: RetryableError) -> Result:
-        """Record that the document could not be had, however often it was tried."""
+    async def give_up(self, job: Job, reason: str) -> Result:
+        """Record that the document could not be had, however often it was tried; what is indexed of it stays. Twice is safe.
+
+        Neither the parser nor a model is asked: whatever ails them, this works. One that could not be deleted is left as it is.
+        """
         if job.document.body is None:
-            raise error
-        embedder = await self._embedder(job.source.embedding.model)
-        return await self._fail(job, self._fingerprint(job, embedder), f"gave up for now: {error}")
+            return Result(job.document.key, "failed", reason)
+        return await self._fail(job, "", reason)
 
     def _fingerprint(self, job: Job, embedder: Embedder) -> str:
         document = job.document

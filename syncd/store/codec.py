@@ -23,7 +23,10 @@ from syncd.model import (
 )
 
 SOURCE_COLUMNS = "id, type, database, settings, embedding, chunking, created_at, name"
-INVOCATION_COLUMNS = "id, source_id, database, collection, origin, request, state, created_at, started_at, finished_at, error, counts, attempts"
+INVOCATION_COLUMNS = (
+    "id, source_id, database, collection, origin, request, state, created_at, started_at, finished_at, error, counts, "
+    "attempts, bugs"
+)
 
 
 def dumps(value: Any) -> str:
@@ -79,6 +82,7 @@ def invocation_from_row(row: sqlite3.Row | tuple[Any, ...]) -> Invocation:
         error,
         counts,
         attempts,
+        bugs,
     ) = row
     return Invocation(
         id=ident,
@@ -93,6 +97,7 @@ def invocation_from_row(row: sqlite3.Row | tuple[Any, ...]) -> Invocation:
         error=error,
         counts=counts_from_json(counts),
         attempts=attempts,
+        bugs=bugs,
     )
 
 

@@ -71,11 +71,12 @@ class InvocationQueue:
             )
         )
 
-    async def postpone(self, invocation_id: str, delay_s: float, error: str, counts: Counts) -> None:
-        """Leave it unfinished, to be taken up again after `delay_s`; `error` says why it waits."""
+    async def postpone(self, invocation_id: str, delay_s: float, error: str, counts: Counts, bugs: int = 0) -> None:
+        """Leave it unfinished, to be taken up again after `delay_s`; `error` says why it waits, `bugs` more are counted."""
         await self._db.write(
             lambda c: c.execute(
-                "UPDATE invocations SET not_before = ?, error = ?, counts = ? WHERE id = ? AND state = 'processing'",
-                (time.time() + delay_s, error, dumps(asdict(counts)), invocation_id),
+                "UPDATE invocations SET not_before = ?, error = ?, counts = ?, bugs = bugs + ? "
+                "WHERE id = ? AND state = 'processing'",
+                (time.time() + delay_s, error, dumps(asdict(counts)), bugs, invocation_id),
             )
         )

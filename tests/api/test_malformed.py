@@ -8,8 +8,10 @@ import zlib
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from syncd.api import Limits
+from syncd.errors import NotFoundError
 
 GOOD = {"github": {"repository": "octo/cat"}}
 JSON = {"content-type": "application/json"}
@@ -117,6 +119,30 @@ async def test_unexpected_exceptions_are_500_in_shape_without_details(api_with):
         status, answer = await api.get("/api/v1/status")
     assert (status, answer["error"]) == (500, "internal_error")
     assert "secret" not in str(answer)
+    assert "report it" in answer["message"]
+
+
+@pytest.mark.parametrize("error", [RecursionError("deep"), ExceptionGroup("tasks", [NotFoundError("no x"), OSError()])])
+async def test_a_request_that_meets_a_bug_is_logged_with_its_traceback_and_costs_no_other(api_with, error):
+    async def broken():
+        raise error
+
+    async with api_with(status=broken) as api:
+        with capture_logs() as logged:
+            status, answer = await api.get("/api/v1/status")
+        assert (status, answer["error"]) == (500, "internal_error")
+        (bug,) = [entry for entry in logged if entry["event"] == "bug.contained"]
+        assert bug["exc_info"] is error
+        assert bug["report"] in answer["message"]
+        assert (await api.get("/api/v1/sources"))[0] == 200
+
+
+async def test_errors_of_ours_that_a_task_group_raises_are_answered_as_without_it(api_with):
+    async def missing():
+        raise ExceptionGroup("tasks", [NotFoundError("no such thing")])
+
+    async with api_with(status=missing) as api:
+        assert await api.get("/api/v1/status") == (404, {"error": "not_found", "message": "no such thing"})
 
 
 async def raw(api, data):

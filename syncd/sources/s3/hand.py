@@ -10,6 +10,7 @@ import anyio
 import structlog
 
 from syncd.errors import PermanentError, RetryableError
+from syncd.runtime.containment import contained
 from syncd.sources.s3.client import Client, Connection
 
 log = structlog.get_logger()
@@ -121,12 +122,12 @@ class Hand:
             return await getattr(client, method)(QueueUrl=self._queue_url, Entries=numbered)
 
         try:
-            answer = await self._connection.call(call, self._queue_url)
+            with contained("queue", queue=self._queue_url):
+                answer = await self._connection.call(call, self._queue_url)
+                for failed in answer.get("Failed", ()):
+                    log.info("sqs.not_acknowledged", queue=self._queue_url, call=method, reason=failed.get("Code"))
         except (RetryableError, PermanentError) as error:
             log.warning("sqs.not_acknowledged", queue=self._queue_url, call=method, reason=str(error))
-            return
-        for failed in answer.get("Failed", ()):
-            log.info("sqs.not_acknowledged", queue=self._queue_url, call=method, reason=failed.get("Code"))
 
 
 def batches(messages: Sequence[Message]) -> Sequence[Sequence[Message]]:

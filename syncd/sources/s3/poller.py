@@ -17,7 +17,8 @@ import structlog
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskGroup, TaskStatus
 
-from syncd.errors import PermanentError, RetryableError
+from syncd.errors import BugError, PermanentError, RetryableError
+from syncd.runtime.containment import contained
 from syncd.runtime.retry import Backoff
 from syncd.sources.s3.client import Client, Connection
 from syncd.sources.s3.events import Event, EventKind, parse_message
@@ -30,6 +31,8 @@ from syncd.store.s3_queue import DeadLetter, DeadLetters
 log = structlog.get_logger()
 
 REMEMBERED_EVENTS = 10_000
+BUG_ATTEMPTS = 3
+"""A message whose handling meets a bug so often is taken for poison."""
 POLL_MARGIN_S = 15.0
 """A long poll that has not ended so long after its time never will."""
 
@@ -87,7 +90,8 @@ class QueuePoller:
         while True:
             count = min(await hand.room(), BATCH_SIZE)
             try:
-                messages = await self._receive(count)
+                with contained("queue", queue=self.queue_url):
+                    messages = await self._receive(count)
             except (RetryableError, PermanentError) as error:
                 failures += 1
                 self.stats.problem = str(error)
@@ -116,14 +120,20 @@ class QueuePoller:
 
     async def _handle(self, hand: Hand, message: Message) -> None:
         """See one message through. What may work later is tried again here, with the message in hand: given back, it
-        would be taken for poison after a few deliveries, by a dead-letter queue that knows no reasons.
+        would be taken for poison after a few deliveries, by a dead-letter queue that knows no reasons. One that keeps
+        meeting a bug is poison: what it asks for is kept among the dead letters, and the other messages go on.
         """
-        failures = 0
+        failures = bugs = 0
         while True:
             try:
-                await self._work_off(message)
+                with contained("message", queue=self.queue_url, message=message.id):
+                    await self._work_off(message)
             except RetryableError as error:
                 failures += 1
+                bugs += isinstance(error, BugError)
+                if bugs >= BUG_ATTEMPTS:
+                    await self._bury(hand, message, str(error))
+                    return
                 self.stats.postponed += 1
                 log.info("sqs.postponed", queue=self.queue_url, message=message.id, reason=str(error))
                 delay_s = max(self._backoff.delay_s(failures), error.retry_after_s or 0.0)
@@ -180,8 +190,9 @@ class QueuePoller:
         log.warning("sqs.poison", queue=self.queue_url, message=message.id, reason=reason, receives=message.receives)
         letter = DeadLetter(self.queue_url, message.id, reason, message.body, message.receives)
         try:
-            await self._dead_letters.add(letter)
-            is_last = message.receives >= self._settings.max_receives and not await self._has_dead_letter_queue()
+            with contained("dead letter", queue=self.queue_url, message=message.id):
+                await self._dead_letters.add(letter)
+                is_last = message.receives >= self._settings.max_receives and not await self._has_dead_letter_queue()
         except RetryableError:
             is_last = False
         if is_last:

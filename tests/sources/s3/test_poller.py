@@ -1,13 +1,16 @@
 """Events from real notifications, and messages made by hand, through a real queue."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
+from syncd.runtime.retry import Backoff
 from syncd.sources.s3.settings import AutoSync
+from syncd.sources.s3.source import S3Source
 from tests.aws_servers import Aws
 from tests.sources.s3.syncing import Place, daemon_on, place, poller_of, texts, working
 from tests.sources.s3.test_events import eventbridge, record, sns
@@ -131,6 +134,32 @@ async def test_a_bucket_that_no_source_names_is_never_read(aws: Aws, tmp_path: P
         await work.until_quiet()
         assert daemon.index == {}
         assert work.poller.stats.ignored == 1
+
+
+@pytest.mark.parametrize("error", [TypeError("odd"), ExceptionGroup("of tasks", [ValueError("odd")])])
+async def test_a_message_whose_handling_meets_a_bug_is_poison_and_the_others_go_on(
+    ministack: Aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+):
+    look_at = S3Source.look_at
+
+    async def with_a_bug(self: S3Source, key: str) -> Sequence[str]:
+        if key == "odd.txt":
+            raise error
+        return await look_at(self, key)
+
+    monkeypatch.setattr(S3Source, "look_at", with_a_bug)
+    async with place(ministack, queue={}) as p, daemon_on(tmp_path) as daemon:
+        await daemon.add(p.settings(auto_sync=AutoSync.DIRECT))
+        await p.put("a.txt", "alpha")
+        async with working(daemon, p, max_receives=1) as work:
+            work.poller._backoff = Backoff(0.001, cap_s=0.001)
+            await send(p, of_bucket(p.bucket, "odd.txt"))
+            await send(p, of_bucket(p.bucket, "a.txt"))
+            await work.until_quiet()
+        assert texts(daemon.index["docs"]) == {"a.txt": b"alpha"}
+        (letter,) = await daemon.dead_letters.list()
+        assert "report it" in letter.reason
+        assert "odd.txt" in letter.body
 
 
 async def test_a_message_stays_until_its_work_is_settled(aws: Aws, tmp_path: Path):
