@@ -93,6 +93,7 @@ class Syncer:
         self._chroma = chroma
         self._index = index
         self._recipe = ingester.recipe
+        self._in_hand = ingester.in_hand
         self._ingesters = Ingesters(ingester, self.settings.ingesters, self.settings.document_attempts)
         self._open_source = open_source
         self._done = done
@@ -134,7 +135,7 @@ class Syncer:
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled. What is under way then is taken up again by the next run."""
         self._running.clear()
-        async with anyio.create_task_group() as group:
+        async with self._in_hand, anyio.create_task_group() as group:
             self._ingesters.start(group)
             task_status.started()
             while True:

@@ -16,7 +16,13 @@ LAYERS = [
     {"syncd.api", "syncd.declared", "syncd.triggers", "syncd.opening", "syncd.sync"},
     {"syncd.run", "syncd.ingesters"},
     {"syncd.pipeline.ingest", "syncd.search", "syncd.sources"},
-    {"syncd.pipeline.job", "syncd.pipeline.drafts", "syncd.pipeline.effects", "syncd.pipeline.verify"},
+    {
+        "syncd.pipeline.job",
+        "syncd.pipeline.drafts",
+        "syncd.pipeline.effects",
+        "syncd.pipeline.verify",
+        "syncd.pipeline.in_hand",
+    },
     {
         "syncd.pipeline.index",
         "syncd.pipeline.lineage",

@@ -51,6 +51,8 @@ async def retry(request: web.Request) -> web.Response:
     keys = sorted(set(payload.keys)) if payload.keys else failed
     if not keys and invocation.state is State.COMPLETE:
         raise RefusedError(412, f"invocation {invocation.id} has no failed documents; there is nothing to retry")
+    only = invocation.request.get("object_key")
+    await services.store.marks.forgive(invocation.source_id, keys or ([only] if only else None))
     return await _again(services, invocation, {"keys": keys} if keys else {})
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import BinaryIO
@@ -20,14 +20,16 @@ from syncd.model import (
     Split,
     Splitter,
 )
-from syncd.pipeline.drafts import Drafts, stretches
+from syncd.pipeline.drafts import Drafts, Stretch, stretches
 from syncd.pipeline.effects import BYTES_PER_TOKEN, Doing, Effects, Posted, Rehearsing
+from syncd.pipeline.in_hand import SET_ASIDE, InHand
 from syncd.pipeline.index import Index
 from syncd.pipeline.job import Job, Result, is_current, is_touched, pipeline_fingerprint, recipe_of, unchanged
 from syncd.pipeline.lineage import chunk_metadata, digest, display_path
 from syncd.runtime.room import Room
 from syncd.store import Store
 from syncd.store.documents import DocumentRecord
+from syncd.store.marks import mark_of
 from syncd.store.staging import NewChunk, Removal, Replacement
 from syncd.store.vectors import vector_key
 
@@ -58,6 +60,7 @@ class Ingester:
         model_file: Callable[[str], str] = str,
         max_text_in_flight_bytes: int = 64 << 20,
     ) -> None:
+        self.in_hand = InHand(store.marks)
         self._store = store
         self._effects: Mapping[bool, Effects] = {False: Doing(store, index, posted), True: Rehearsing(store)}
         """By whether it is a rehearsal."""
@@ -86,7 +89,11 @@ class Ingester:
         known = await self._store.documents.get(collection.id, job.source.id, document.key)
         if known and is_current(known, document.version, fingerprint):
             return unchanged(job, known)
+        mark = mark_of(job.source.id, document.key, document.version)
+        if await self.in_hand.is_set_aside(mark):
+            return await self._fail(job, fingerprint, SET_ASIDE)
         result = await self._bring(job, fingerprint, known, embedder)
+        await self.in_hand.survived(mark)
         if job.rehearsal and result.state == "indexed":
             return replace(result, reason="changed" if known and known.state == "indexed" else "new")
         return result
@@ -134,19 +141,28 @@ class Ingester:
 
     async def _draft(self, job: Job, file: BinaryIO, embedder: Embedder, content_hash: str) -> tuple[Drafts, Tally]:
         """Parse, split and embed stretch by stretch, so that a document costs the same memory whatever its length."""
-        document, drafts, tally = job.document, Drafts(), Tally()
-        path = display_path(document, job.source)
-        chunking = fitted(job.source.chunking, embedder)
-        parts = self._parser(job.source).parse(file, document.name or document.key, document.media_type)
-        split = Split(())
-        async with aclosing(stretches(parts)) as found:
-            async for stretch in found:
-                above = split.open_headings
-                split = await self._splitter.split(stretch.parts, path, chunking, above)
+        drafts, tally = Drafts(), Tally()
+        mark = mark_of(job.source.id, job.document.key, job.document.version)
+        async with (
+            aclosing(self._split(job, file, embedder)) as work,
+            aclosing(self.in_hand.steps(mark, work)) as steps,
+        ):
+            async for stretch, split in steps:
                 new = await self._embed(job, stretch.placed(split.chunks), len(drafts), embedder, content_hash, tally)
                 posted = await self._effects[job.rehearsal].posted(job.source.embedding, new)
                 await anyio.to_thread.run_sync(drafts.extend, posted)
         return drafts, tally
+
+    async def _split(self, job: Job, file: BinaryIO, embedder: Embedder) -> AsyncGenerator[tuple[Stretch, Split]]:
+        """Yield the document's stretches, each with what it is split into."""
+        path = display_path(job.document, job.source)
+        chunking = fitted(job.source.chunking, embedder)
+        parts = self._parser(job.source).parse(file, job.document.name or job.document.key, job.document.media_type)
+        split = Split(())
+        async with aclosing(stretches(parts)) as found:
+            async for stretch in found:
+                split = await self._splitter.split(stretch.parts, path, chunking, split.open_headings)
+                yield stretch, split
 
     async def _embed(
         self, job: Job, chunks: Sequence[Chunk], first: int, embedder: Embedder, content_hash: str, tally: Tally

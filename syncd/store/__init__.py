@@ -9,6 +9,7 @@ from syncd.store.database import Database
 from syncd.store.documents import Documents
 from syncd.store.found import Found
 from syncd.store.invocations import Invocations
+from syncd.store.marks import Marks
 from syncd.store.outbox import Outbox
 from syncd.store.postings import Postings
 from syncd.store.progress import Progress
@@ -29,6 +30,7 @@ class Store:
     postings: Postings
     found: Found
     progress: Progress
+    marks: Marks
     vectors: Vectors
     tokens: Tokens
     credentials: Credentials
@@ -53,6 +55,7 @@ class Store:
             postings=postings,
             found=Found(database),
             progress=Progress(database),
+            marks=Marks(database),
             vectors=Vectors(database),
             tokens=Tokens(database),
             credentials=Credentials(database, key),

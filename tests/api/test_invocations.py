@@ -4,6 +4,7 @@ import pytest
 
 from syncd.api import Pace
 from syncd.model import Counts, SourceType, State, Target
+from syncd.store.marks import mark_of
 from syncd.store.progress import Outcome
 from tests.api.test_sources import KEYS, S3
 
@@ -327,6 +328,18 @@ async def test_a_retry_asks_for_the_failed_documents_of_the_same_request(api, st
     await store.invocations.start(again.id)
     _, chosen = await api.post(path, {"keys": ["b", "b"]})
     assert (await store.invocations.get(chosen["invocation_id"])).request == {"keys": ["b"]}
+
+
+async def test_a_retry_gives_documents_that_the_daemon_died_of_another_chance(api, store):
+    invocation_id = await settled(api, State.COMPLETE)
+    source_id = (await store.invocations.get(invocation_id)).source_id
+    await store.progress.note(invocation_id, [Outcome("a", "failed", "the daemon died"), Outcome("b", "indexed")])
+    asked, other = (mark_of(source_id, key, "1") for key in "ab")
+    await store.marks.write({asked: True, other: True})
+    await store.marks.reckon()
+    assert (await api.post(f"/api/v1/invocations/{invocation_id}/retry"))[0] == 201
+    assert (await store.marks.record(asked)).deaths == 0
+    assert (await store.marks.record(other)).deaths == 1
 
 
 async def test_a_run_that_failed_as_a_whole_is_retried_as_a_whole(api, store):

@@ -1,0 +1,131 @@
+"""Which document the daemon died of: marks, durable before a document is parsed, say which were in hand.
+
+At most one of the up to 64 documents in hand at a death is to blame, so this is how the culprit is told from its company:
+
+- Every death counts against each version of a document that was in hand. One that gets through, in whatever way, is cleared.
+- With two deaths against it a document is a suspect, and suspects are taken alone: nothing else is in hand meanwhile.
+- Set aside is one with three deaths against it that was the only one in hand at the last. So company is never blamed: a
+  document that merely stood beside is taken alone, gets through, and is cleared.
+
+What this cannot tell is a death from outside (power, an impatient hand) while a suspect is taken alone; `syncd retry`, or a
+new version, gives any document another chance. In hand means being parsed or split, not fetched, embedded or written: a
+daemon that waits for a model or for Chroma suspects nobody.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from typing import Self, TypeVar
+
+import anyio
+
+from syncd.errors import RetryableError
+from syncd.store.marks import DEATHS_MAX, Mark, Marks
+
+T = TypeVar("T")
+
+SET_ASIDE = (
+    f"the daemon died {DEATHS_MAX} times with this document in hand, the last time with no other: it is left out until it "
+    "changes; please report it, then retry with `syncd retry INVOCATION`"
+)
+
+
+class InHand:
+    """Marks documents as in hand. An async context manager for whoever serves: entering blames the last death, where the
+    last life did not leave politely, and leaving takes all marks back. Either may be done again.
+    """
+
+    def __init__(self, marks: Marks) -> None:
+        self._marks = marks
+        self._suspicious: frozenset[tuple[str, bytes]] = frozenset()
+        self._held: Counter[Mark] = Counter()
+        self._unwritten: set[Mark] = set()
+        self._writing = anyio.Lock()
+        self._changed = anyio.Condition()
+        self._suspects = 0
+        """Suspects being taken, or waiting for the others to be done."""
+
+    async def __aenter__(self) -> Self:
+        self._suspicious = await self._marks.reckon()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        # Marks that cannot be taken back count as one more death, which blames nobody by itself.
+        with anyio.CancelScope(shield=True), suppress(RetryableError):
+            await self._marks.release()
+
+    async def is_set_aside(self, mark: Mark) -> bool:
+        """Return whether the daemon died of this document, as far as can be told."""
+        return mark[:2] in self._suspicious and (await self._marks.record(mark)).condemned
+
+    async def survived(self, mark: Mark) -> None:
+        """Clear a document: what became of it is known, and the daemon lives. Twice is safe."""
+        if mark[:2] in self._suspicious:
+            await self._marks.clear(mark)
+
+    async def steps(self, mark: Mark, work: AsyncGenerator[T]) -> AsyncGenerator[T]:
+        """Yield what `work` yields; the document is in hand while `work` makes it, and not while its taker is busy with it.
+
+        A suspect's is gathered alone, then yielded in company. Waits while suspects are taken, but not between steps:
+        `work` may hold a parser that they want. Raises RetryableError when the mark cannot be made durable.
+        """
+        is_suspect = mark[:2] in self._suspicious and (await self._marks.record(mark)).deaths >= DEATHS_MAX - 1
+        if is_suspect:
+            async with self._holding(mark, alone=True):
+                gathered = [item async for item in work]
+            for item in gathered:
+                yield item
+            return
+        # One step ahead, so that a document of one step is marked once.
+        async with self._holding(mark):
+            item, following = await anext(work, None), await anext(work, None)
+        while item is not None:
+            yield item
+            item = following
+            if item is not None:
+                async with self._holding(mark, again=True):
+                    following = await anext(work, None)
+
+    @asynccontextmanager
+    async def _holding(self, mark: Mark, *, alone: bool = False, again: bool = False) -> AsyncGenerator[None]:
+        self._suspects += alone
+        try:
+            async with self._changed:
+                while self._held if alone else self._suspects and not again:
+                    await self._changed.wait()
+                self._hold(mark, 1)
+            try:
+                await self._write(mark)
+                yield
+            finally:
+                self._hold(mark, -1)
+                if not self._held:
+                    # Otherwise the next one to be marked, or the last one to leave, writes this too.
+                    with anyio.CancelScope(shield=True), suppress(RetryableError):
+                        await self._write(mark)
+        finally:
+            self._suspects -= alone
+            with anyio.CancelScope(shield=True):
+                async with self._changed:
+                    self._changed.notify_all()
+
+    def _hold(self, mark: Mark, change: int) -> None:
+        self._held[mark] += change
+        if not self._held[mark]:
+            del self._held[mark]
+        self._unwritten.add(mark)
+
+    async def _write(self, mark: Mark) -> None:
+        """Make a mark durable, in one transaction with everything that is to be written; returns where another's did it."""
+        async with self._writing:
+            if mark not in self._unwritten:
+                return
+            marks, self._unwritten = self._unwritten, set()
+            try:
+                with anyio.CancelScope(shield=True):
+                    await self._marks.write({mark: mark in self._held for mark in marks})
+            except RetryableError:
+                self._unwritten |= marks
+                raise
