@@ -64,7 +64,12 @@ def make_services(
         dense = {"models": dict(embedders.running()), "models_waiting": dict(embedders.waiting())}
         parts = {**dense, "sparse": words, "mailboxes": boxes, "queues": followers[1].status()}
         lags = [asdict(lag) for lag in await store.progress.lags()]
-        return {"version": __version__, "chroma": where, **parts, "lags": lags}
+        troubled = [await told(source_id, problem) for source_id, problem in followers[1].problems().items()]
+        return {"version": __version__, "chroma": where, **parts, "source_problems": troubled, "lags": lags}
+
+    async def told(source_id: str, problem: str) -> Mapping[str, Any]:
+        source = await store.sources.get(source_id)
+        return {"source_id": source_id, "name": source and source.name, "problem": problem}
 
     async def embed_with(model: str, texts: Sequence[str], role: Role, task: EmbeddingTask | None) -> Embedded:
         return await (await embedders.get(model)).embed(texts, role, task)
@@ -85,6 +90,7 @@ def make_services(
         health=health,
         status=status,
         progress=partial(pace, syncer),
+        problems=followers[1].problems,
         search=partial(answer_search, search),
         rebuild=index.rebuild,
         verify=Verifier(store, chroma, index).verify,

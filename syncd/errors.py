@@ -44,6 +44,12 @@ class Skipped(PermanentError):
     """The document is left out on purpose (binary, too large, not UTF-8); counted and listed with this reason."""
 
 
+class MisconfiguredError(PermanentError):
+    """A setting or credential is wrong, so nothing behind it works until somebody mends it; what nobody would ask for
+    again waits for that.
+    """
+
+
 class NotFoundError(PermanentError):
     """A named thing (database, collection, source, ref) does not exist."""
 

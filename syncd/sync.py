@@ -13,7 +13,15 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskGroup, TaskStatus
 
 from syncd.chroma.client import Chroma
-from syncd.errors import BugError, ConfigError, NotFoundError, PermanentError, RetryableError, SyncdError
+from syncd.errors import (
+    BugError,
+    ConfigError,
+    MisconfiguredError,
+    NotFoundError,
+    PermanentError,
+    RetryableError,
+    SyncdError,
+)
 from syncd.ingesters import Ingesters
 from syncd.model import (
     Chunking,
@@ -58,6 +66,8 @@ class SyncSettings:
     run_attempts: int = 8
     bug_attempts: int = 3
     """So often may a run meet a bug before it has failed, whoever asked for it."""
+    mending_s: float = 600.0
+    """How often an event's run looks whether its source can be read again, after a setting or key that was refused."""
     last_chance_attempt: int = 4
     """From this attempt of a run on, a document that still cannot be had fails alone instead of postponing the run."""
     guard: DeleteGuard = field(default_factory=DeleteGuard)
@@ -209,6 +219,8 @@ class Syncer:
             log.info("sync.interrupted", invocation=invocation.id)
         except RetryableError as error:
             await self._postpone(running, error)
+        except MisconfiguredError as error:
+            await self._await_mending(running, error)
         except (PermanentError, ConfigError) as error:
             await self._settle(running, State.FAILED, str(error))
         else:
@@ -263,6 +275,13 @@ class Syncer:
         delay_s = max(self.settings.backoff.delay_s(attempts), error.retry_after_s or 0.0)
         log.warning("sync.postponed", invocation=running.invocation.id, reason=str(error), delay_s=round(delay_s, 1))
         await self._store.invocations.postpone(running.invocation.id, delay_s, str(error), counts, bugs)
+
+    async def _await_mending(self, running: Running, error: MisconfiguredError) -> None:
+        """End a run whose source cannot be read as it is set up; one that an event led to waits until it can."""
+        if may_give_up(running.invocation):
+            await self._settle(running, State.FAILED, str(error))
+        else:
+            await self._postpone(running, RetryableError(str(error), self.settings.mending_s))
 
     async def _settle(self, running: Running, state: State, error: str | None = None) -> None:
         counts = running.run.counts if running.run else Counts()

@@ -10,7 +10,7 @@ from syncd.api.route import Access, Route, json_answer
 from syncd.api.schema_search import Health, Status
 from syncd.api.services import SERVICES
 
-EVERYBODYS = frozenset({"queues", "lags"})
+EVERYBODYS = frozenset({"queues", "source_problems", "lags"})
 """Parts of the state that span databases."""
 
 

@@ -203,3 +203,5 @@ class Source(Model):
     """Set for sources declared in the daemon's configuration file."""
     collection_name: str | None = None
     """The collection such a source was declared with."""
+    problem: str | None = None
+    """Why its events do not come as they should: a key that is refused, a credential that is missing."""

@@ -83,6 +83,8 @@ class Services:
     """What S3 sources made through the API may name beside AWS, as scheme://host:port; None is everything."""
     loopback: bool = False
     """The server is bound to a loopback address only, so embedding queries needs no token."""
+    problems: Callable[[], Mapping[str, str]] = dict[str, str]
+    """Sources to blame for trouble with their events: by id, the reason."""
     max_uploads: int = 4
     """Simultaneous uploads; more are answered 429."""
 

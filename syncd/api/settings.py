@@ -22,12 +22,11 @@ from syncd.api.services import Services
 from syncd.errors import ConfigError, PermanentError
 from syncd.model import Chunking, Embedding, EmbeddingTask, SourceType
 from syncd.rules import check_collection, shown
+from syncd.sources.s3.settings import is_aws_queue
 
 DEFAULT_CHUNKING = Chunking()
 LINES_MAX_SIZE_BYTES = 4096
 """The documented size of line chunks; syntax-aware ones have Chunking's own default."""
-
-AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn")
 
 
 def embedding(
@@ -134,7 +133,7 @@ def _check_endpoints(services: Services, given: S3Source) -> None:
         place = urlsplit(url)
         if place.scheme not in ("http", "https") or not place.hostname or place.username or place.fragment:
             raise bad_request(f"s3.{name} {shown(url)} must be a URL: http or https, a host, no user")
-        if services.s3_endpoints is None or (name == "queue_url" and place.hostname.endswith(AWS_HOSTS)):
+        if services.s3_endpoints is None or (name == "queue_url" and is_aws_queue(url)):
             continue
         if f"{place.scheme}://{place.netloc}" not in services.s3_endpoints:
             raise bad_request(

@@ -84,7 +84,7 @@ async def index(request: web.Request) -> web.Response:
 async def show(request: web.Request) -> web.Response:
     """Return one source."""
     source = await own_source(request, path_id(request, "source_id"))
-    return json_answer(source_view(source))
+    return json_answer(source_view(source, request.app[SERVICES].problems().get(source.id)))
 
 
 async def delete(request: web.Request) -> web.Response:
@@ -117,7 +117,7 @@ async def require_open(services: Services, target: Target) -> None:
 
 async def _item(services: Services, source: SourceRecord) -> dict[str, Any]:
     latest = await services.store.invocations.list(source_id=source.id, limit=1)
-    return source_item(source, latest[0] if latest else None)
+    return source_item(source, latest[0] if latest else None, services.problems().get(source.id))
 
 
 async def _with_credential(services: Services, database: str, values: dict[str, Any]) -> dict[str, Any]:

@@ -29,8 +29,8 @@ def moment(value: datetime) -> str:
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def source_view(source: SourceRecord) -> dict[str, Any]:
-    """Return a source in the shape of `Source`."""
+def source_view(source: SourceRecord, problem: str | None = None) -> dict[str, Any]:
+    """Return a source in the shape of `Source`. `problem`: what is wrong with its events, if anything is."""
     shown = SETTINGS[source.type].model_fields.keys() - SECRETS
     dense = _dense(source.embedding)
     view: dict[str, Any] = {
@@ -41,20 +41,21 @@ def source_view(source: SourceRecord) -> dict[str, Any]:
         "embedding": {"dense": dense, "sparse": _sparse(source.embedding)},
         "chunking": _chunking(source),
         "created_at": moment(source.created_at),
+        **({} if problem is None else {"problem": problem}),
     }
     if source.name is None:
         return view
     return {**view, "name": source.name, "collection_name": source.settings.get("collection_name")}
 
 
-def source_item(source: SourceRecord, latest: Invocation | None) -> dict[str, Any]:
+def source_item(source: SourceRecord, latest: Invocation | None, problem: str | None = None) -> dict[str, Any]:
     """Return a source in the shape of `SourceListItem`."""
     if latest is None:
         collection = source.settings.get("collection_name", "")
         status, metadata = "pending", _job_metadata(Target(source.database, collection), {}, source)
     else:
         status, metadata = _status(latest), _job_metadata(latest.target, latest.request, source)
-    return {**source_view(source), "source_id": source.id, "status": status, "metadata": metadata}
+    return {**source_view(source, problem), "source_id": source.id, "status": status, "metadata": metadata}
 
 
 def job_view(invocation: Invocation, source: SourceRecord | None, pace: Pace | None = None) -> dict[str, Any]:

@@ -42,6 +42,8 @@ async def status(args: argparse.Namespace) -> int:
     for queue in daemon.get("queues", ()):
         if queue["problem"]:
             out.print(f"queue {queue['queue_url']} cannot be read: {queue['problem']}")
+    for source in daemon.get("source_problems", ()):
+        out.print(f"source {source['name'] or source['source_id']}: {source['problem']}")
     for lag in daemon.get("lags", ()):
         name, figures = lag["name"] or lag["source_id"], f"p50 {lag['p50_s']:.1f} s, p99 {lag['p99_s']:.1f} s"
         out.print(f"{name}: from change to searchable {figures}, over {lag['documents']} documents")

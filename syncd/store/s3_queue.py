@@ -16,6 +16,8 @@ from syncd.store.invocations import insert
 FAN_OUT = "fan_out"
 """In a request: the run is a part of another one, over a collection that labels name."""
 
+PUT_OFF_S = 300.0
+"""Nobody waits longer for one message: the journal carries its work alone."""
 KEPT_S = 30 * 86_400.0
 """Longer than any queue keeps a message."""
 
@@ -42,8 +44,9 @@ class Looks:
     async def ask(self, source_id: str, collection: str, origin: Origin, object_key: str | None) -> str:
         """Return the id of an invocation that looks at the key (None: at all of the labelled ones); durable by then.
 
-        One that waits already is taken instead of a new one, whoever's event made it: its look is still to come. By
-        index, because there may be as many waiting as there are events. Raises NotFoundError when the source is gone.
+        One that waits already, for its first look at the key or for better times, is taken instead of a new one, whoever's
+        event made it: its look is still to come. By index, because there may be as many waiting as there are events.
+        Raises NotFoundError when the source is gone.
         """
         request = {"object_key": object_key} if object_key is not None else {FAN_OUT: True}
 
@@ -52,9 +55,9 @@ class Looks:
             if source is None:
                 raise NotFoundError(f"source {source_id} does not exist any more; nothing is left to do")
             row = connection.execute(
-                "SELECT id FROM invocations WHERE source_id = ? AND object_key IS ? AND state = 'pending' "
-                "AND collection = ? AND database = ? AND request = ? ORDER BY seq DESC LIMIT 1",
-                (source_id, object_key, collection, source[1], dumps(request)),
+                "SELECT id FROM invocations WHERE source_id = ? AND object_key IS ? AND (state = 'pending' OR "
+                "(state = 'processing' AND object_key IS NOT NULL AND not_before > ?)) AND collection = ? AND database = ? AND request = ? ORDER BY seq DESC LIMIT 1",
+                (source_id, object_key, time.time(), collection, source[1], dumps(request)),
             ).fetchone()
             if row is not None:
                 return row[0]
@@ -63,9 +66,10 @@ class Looks:
         return await self._db.write(transaction)
 
     async def is_over(self, invocation_id: str) -> bool:
-        """Tell whether an invocation needs no more waiting for: it has ended, or is forgotten."""
-        statement = "SELECT 1 FROM invocations WHERE id = ? AND state IN ('pending', 'processing')"
-        return await self._db.read(lambda c: c.execute(statement, (invocation_id,)).fetchone() is None)
+        """Tell whether an invocation needs no more waiting for: it has ended, is forgotten, or has been put off for long."""
+        statement = "SELECT 1 FROM invocations WHERE id = ? AND state IN ('pending', 'processing') AND not_before <= ?"
+        soon = time.time() + PUT_OFF_S
+        return await self._db.read(lambda c: c.execute(statement, (invocation_id, soon)).fetchone() is None)
 
 
 class DeadLetters:

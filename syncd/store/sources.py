@@ -62,12 +62,18 @@ class Sources:
         embedding: Embedding,
         chunking: Chunking,
     ) -> None:
-        """Give a declared source its new configuration; what it has indexed stays, its cursors stay."""
+        """Give a declared source its new configuration; what it has indexed stays, its cursors stay.
+
+        What was put off is due at once: the new configuration may be what it waits for.
+        """
 
         def transaction(connection: sqlite3.Connection) -> None:
             connection.execute(
                 "UPDATE sources SET database = ?, settings = ?, embedding = ?, chunking = ? WHERE id = ?",
                 (database, dumps(settings), embedding_to_json(embedding), dumps(asdict(chunking)), source_id),
+            )
+            connection.execute(
+                "UPDATE invocations SET not_before = 0 WHERE source_id = ? AND state = 'processing'", (source_id,)
             )
 
         await self._db.write(transaction)

@@ -39,6 +39,7 @@ async def test_a_bucket_elsewhere_and_a_queue_of_its_own_are_kept_and_shown(allo
         {"endpoint_url": QUEUE},
         {"queue_url": "https://amazonaws.com.evil.example/1/q"},
         {"queue_url": "http://127.0.0.1:9000/q"},
+        {"queue_url": "https://internal-somebodys.us-east-1.elb.amazonaws.com/1/q"},
         {"queue_url": "queue"},
     ],
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from syncd.errors import RetryableError
+from syncd.errors import PermanentError, RetryableError
 from syncd.sources.s3.client import Client, Connection
 from syncd.sources.s3.complaints import ChangedError, ClientError, is_missing_key, status_code
 
@@ -80,7 +80,9 @@ class Bucket:
         answer = await client.list_objects_v2(Bucket=self.name, Prefix=key, MaxKeys=1)
         if any(item["Key"] == key for item in answer.get("Contents", ())):
             if status_code(error) == 403:
-                raise error
+                raise PermanentError(
+                    f"{self.address(key)}: access denied to this object; see its policy and its encryption"
+                )
             raise ChangedError(f"{self.address(key)} came while it was looked for")
 
     async def page(self, prefix: str, after: str, size: int = PAGE_SIZE) -> Page:

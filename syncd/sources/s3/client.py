@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, Protocol, TypeVar, cast
 
 import anyio
 from aiobotocore.config import AioConfig  # pyright: ignore[reportMissingTypeStubs] - it has none
@@ -12,6 +12,7 @@ from aiobotocore.session import AioSession  # pyright: ignore[reportMissingTypeS
 from botocore.loaders import create_loader  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType] - likewise
 from botocore.utils import parse_timestamp  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType] - likewise
 
+from syncd.errors import MisconfiguredError, PermanentError
 from syncd.runtime.retry import Backoff, retrying
 from syncd.sources.s3.complaints import AWS_ERRORS, StaleCredentialsError, ThrottledError, translated
 from syncd.sources.s3.settings import Endpoint, Transport
@@ -23,6 +24,22 @@ _LOADER = create_loader()
 Service = Literal["s3", "sqs", "sts"]
 Client = Any
 """An aiobotocore client: its methods are made at run time from the service's description."""
+
+
+READ_ANEW_S = 60.0
+"""How often refused credentials are read anew: somebody may have mended the file they come from."""
+
+
+class Caller(Protocol):
+    """What the users of a queue need of a connection: one attempt, or attempts while they can help."""
+
+    async def once(self, function: Callable[[Client], Awaitable[T]], what: str) -> T:
+        """Return `await function(client)`, its errors translated; one attempt."""
+        ...
+
+    async def call(self, function: Callable[[Client], Awaitable[T]], what: str) -> T:
+        """Like `once`, tried again while that can help. `function` must be safe to repeat."""
+        ...
 
 
 class Connection:
@@ -39,6 +56,7 @@ class Connection:
         self._client: Client = None
         self._retired: list[Client] = []
         self._quiet_until = 0.0
+        self._made_at = 0.0
 
     async def once(self, function: Callable[[Client], Awaitable[T]], what: str) -> T:
         """Return `await function(client)`, its errors translated; one attempt, held back while the service is throttling.
@@ -68,13 +86,21 @@ class Connection:
             # Everybody on this connection waits, so that one throttled call does not become as many as there are tasks.
             quiet_s = ours.retry_after_s or self.backoff.base_s
             self._quiet_until = max(self._quiet_until, anyio.current_time() + quiet_s)
-        if isinstance(ours, StaleCredentialsError) and self._client is client:
+        if self._client is client and self._may_read_credentials_anew(ours):
             self._retired.append(client)
             self._client = None
         return ours
 
+    def _may_read_credentials_anew(self, error: Exception) -> bool:
+        """Tell whether a new client may do better: credentials have expired, or wrong ones may be mended by now."""
+        is_old = anyio.current_time() - self._made_at >= READ_ANEW_S
+        return isinstance(error, StaleCredentialsError) or (isinstance(error, MisconfiguredError) and is_old)
+
     async def ready(self, what: str) -> Client:
-        """Return the client, once the service is not throttling. Raises PermanentError without credentials."""
+        """Return the client, once the service is not throttling.
+
+        Raises MisconfiguredError without credentials, or for an endpoint that is no address.
+        """
         if (wait_s := self._quiet_until - anyio.current_time()) > 0:
             await anyio.sleep(wait_s)
         async with self._opening:
@@ -85,8 +111,11 @@ class Connection:
                 self._retired = self._retired[-1:]
                 try:
                     self._client = await self._make().__aenter__()
+                except ValueError as error:
+                    raise MisconfiguredError(f"{what}: {error}; check endpoint_url and region") from error
                 except AWS_ERRORS as error:
                     raise translated(error, what) from error
+                self._made_at = anyio.current_time()
             return self._client
 
     async def close(self) -> None:
@@ -126,6 +155,18 @@ class Connection:
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         )
+
+
+class UnusableConnection(Connection):
+    """Stands in where no credential can be had: whatever is asked of it raises `reason`, and nobody is called."""
+
+    def __init__(self, reason: PermanentError, endpoint: Endpoint, transport: Transport) -> None:
+        super().__init__("s3", endpoint, transport, transport.stall_timeout_s)
+        self._reason = reason
+
+    async def ready(self, what: str) -> Client:
+        """Raise the reason; never waits."""
+        raise self._reason
 
 
 class Connections:

@@ -19,7 +19,14 @@ from botocore.exceptions import (  # pyright: ignore[reportMissingTypeStubs] - i
     ResponseStreamingError,
 )
 
-from syncd.errors import NotFoundError, OvertakenError, PermanentError, RetryableError, SyncdError
+from syncd.errors import (
+    MisconfiguredError,
+    NotFoundError,
+    OvertakenError,
+    PermanentError,
+    RetryableError,
+    SyncdError,
+)
 
 NETWORK_ERRORS = (HTTPClientError, ConnectionError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
 TRANSPORT_ERRORS = (*NETWORK_ERRORS, aiohttp.ClientError, TimeoutError, OSError)
@@ -38,6 +45,7 @@ _WRONG_CREDENTIALS = frozenset(
         "InvalidToken",
     }
 )
+_WRONG_REGION = frozenset({"AuthorizationHeaderMalformed", "InvalidSignatureException", "PermanentRedirect"})
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "AllAccessDisabled", "403"})
 _GONE_THINGS = frozenset(
     {"NoSuchBucket", "AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "NonExistentQueue"}
@@ -68,7 +76,7 @@ def translated(error: Exception, what: str) -> SyncdError:
         case ClientError():
             return _from_answer(error, what)
         case NoCredentialsError() | PartialCredentialsError() | ProfileNotFound():
-            return PermanentError(
+            return MisconfiguredError(
                 f"no AWS credentials for {what}: give the source a key, or the daemon a profile or role"
             )
         case _ if isinstance(error, TRANSPORT_ERRORS):
@@ -110,13 +118,20 @@ def _from_answer(error: ClientError, what: str) -> SyncdError:
     if code == _ARCHIVED:
         return PermanentError(f"{what} is archived; restore it, then it can be read")
     if code in _WRONG_CREDENTIALS or status == 401:
-        return PermanentError(f"{what}: AWS does not know these credentials ({code or status}); check the key")
+        return MisconfiguredError(f"{what}: AWS does not know these credentials ({code or status}); check the key")
+    if code in _WRONG_REGION:
+        return MisconfiguredError(f"{what}: {code}: {_message(error)}; check the region")
     if code in _DENIED or status == 403:
-        return PermanentError(
-            f"{what}: access denied; the key needs s3:GetObject and s3:ListBucket (see: syncd s3 setup), "
-            "without the latter a missing object looks forbidden"
-        )
+        return MisconfiguredError(f"{what}: access denied; {_lacking(what)} (see: syncd s3 setup)")
     return PermanentError(f"{what}: {code or status}: {_message(error)}")
+
+
+def _lacking(what: str) -> str:
+    if what.startswith("s3://"):
+        return "the key needs s3:GetObject and s3:ListBucket, without the latter a missing object looks forbidden"
+    if what.startswith(("http://", "https://")):
+        return "the key needs sqs:ReceiveMessage, DeleteMessage, ChangeMessageVisibility and GetQueueAttributes"
+    return "the key lacks the permission"
 
 
 def _part(error: ClientError, name: str) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ import structlog
 
 from syncd.errors import PermanentError, RetryableError
 from syncd.runtime.containment import contained
-from syncd.sources.s3.client import Client, Connection
+from syncd.sources.s3.client import Caller, Client
 
 log = structlog.get_logger()
 
@@ -40,7 +40,7 @@ class Message:
 class Hand:
     """Holds up to `capacity` messages. `keep_hidden` and `delete_done` run beside whoever takes and finishes them."""
 
-    def __init__(self, queue_url: str, connection: Connection, capacity: int, visibility_s: int) -> None:
+    def __init__(self, queue_url: str, connection: Caller, capacity: int, visibility_s: int) -> None:
         self._queue_url = queue_url
         self._connection = connection
         self._capacity = capacity

@@ -17,10 +17,10 @@ import structlog
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskGroup, TaskStatus
 
-from syncd.errors import BugError, PermanentError, RetryableError
+from syncd.errors import BugError, NotFoundError, PermanentError, RetryableError
 from syncd.runtime.containment import contained
 from syncd.runtime.retry import Backoff
-from syncd.sources.s3.client import Client, Connection
+from syncd.sources.s3.client import Caller, Client
 from syncd.sources.s3.events import Event, EventKind, parse_message
 from syncd.sources.s3.hand import BATCH_SIZE, Hand, Message
 from syncd.sources.s3.journal import Journal
@@ -56,7 +56,7 @@ class QueuePoller:
     def __init__(
         self,
         queue_url: str,
-        connection: Connection,
+        connection: Caller,
         sources: Callable[[], Awaitable[Sequence[S3Source]]],
         journal: Journal,
         dead_letters: DeadLetters,
@@ -154,7 +154,7 @@ class QueuePoller:
         sources = [source for source in await self._sources() if self._is_served(source)]
         events = [event for event in parsed.events if event.kind is not EventKind.OTHER]
         asked = [(source, event) for event in events for source in self._concerned(event, sources)]
-        invocations = [i for source, event in asked for i in await source.look_at(event.key)]
+        invocations = [invocation for source, event in asked for invocation in await self._looks(source, event)]
         with anyio.move_on_after(self._settings.hand_over_s):
             for invocation in invocations:
                 await self._journal.settled(invocation)
@@ -162,6 +162,13 @@ class QueuePoller:
                 self._remember(source, event)
         if parsed.poison:
             raise PermanentError(parsed.note)
+
+    async def _looks(self, source: S3Source, event: Event) -> Sequence[str]:
+        try:
+            return await source.look_at(event.key)
+        except NotFoundError:
+            # Deleted since the sources were listed; the message may concern others.
+            return ()
 
     def _is_served(self, source: S3Source) -> bool:
         return source.settings.auto_sync is not AutoSync.NONE and source.settings.queue_url == self.queue_url

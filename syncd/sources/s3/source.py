@@ -12,7 +12,7 @@ from syncd.model import Checkpoint, Document, Origin, Run, chunk_prefix
 from syncd.rules import check_custom_id, check_metadata, check_object_key
 from syncd.runtime.keylocks import KeyLocks
 from syncd.sources.s3.bucket import Bucket, ObjectState
-from syncd.sources.s3.client import Connections
+from syncd.sources.s3.client import Connection, Connections, UnusableConnection
 from syncd.sources.s3.download import ObjectBody
 from syncd.sources.s3.journal import Journal
 from syncd.sources.s3.labelling import Labelling
@@ -171,9 +171,17 @@ class S3Sources:
 
     def open(self, source_id: str, settings: S3Settings) -> S3Source:
         """Return one source; never waits. Raises PermanentError when the settings cannot be right."""
+        return self._over(source_id, settings, self.connections.s3(settings.endpoint))
+
+    def unusable(self, source_id: str, settings: S3Settings, reason: PermanentError) -> S3Source:
+        """Return a source whose credential cannot be had: it asks for looks as others do; its bucket raises `reason`."""
+        connection = UnusableConnection(reason, settings.endpoint, self.connections.transport)
+        return self._over(source_id, settings, connection)
+
+    def _over(self, source_id: str, settings: S3Settings, connection: Connection) -> S3Source:
         check_bucket(settings.bucket)
         check_prefix(settings.path_prefix)
-        bucket = Bucket(settings.bucket, self.connections.s3(settings.endpoint))
+        bucket = Bucket(settings.bucket, connection)
         labelling = Labelling(source_id, settings, bucket, self.labels, self.journal, self.locks)
         return S3Source(source_id, settings, bucket, self.labels, labelling)
 

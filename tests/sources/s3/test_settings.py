@@ -4,7 +4,7 @@ import pytest
 
 from syncd.errors import PermanentError
 from syncd.sources.s3.rules import check_bucket, check_prefix, is_reserved
-from syncd.sources.s3.settings import AutoSync, AwsKey, Endpoint, queue_endpoint, settings_from
+from syncd.sources.s3.settings import AutoSync, AwsKey, Endpoint, is_aws_queue, queue_endpoint, settings_from
 
 VALUES = {"bucket_name": "bucket", "region": "eu-west-1", "collection_name": "docs"}
 
@@ -32,13 +32,35 @@ def test_a_secret_is_never_shown():
     assert "'token'" not in shown
 
 
-def test_a_queue_is_reached_in_its_own_region():
+def test_a_queue_is_reached_at_its_own_host_and_region_whatever_the_buckets_endpoint():
     minio = Endpoint("us-east-1", url="http://minio:9000", path_style=True)
     aws = replace(minio, url=None)
     assert queue_endpoint("https://sqs.eu-west-1.amazonaws.com/1/q", minio) == replace(aws, region="eu-west-1")
     assert queue_endpoint("https://eu-west-1.queue.amazonaws.com/1/q", aws).region == "eu-west-1"
     assert queue_endpoint("https://sqs.cn-north-1.amazonaws.com.cn/1/q", aws).region == "cn-north-1"
-    assert queue_endpoint("http://localhost:9324/1/q", minio) == minio
+    assert queue_endpoint("https://queue.amazonaws.com/1/q", minio) == replace(aws, region="us-east-1")
+    assert queue_endpoint("http://localhost:9324/1/q", minio) == replace(minio, url="http://localhost:9324")
+    assert queue_endpoint("http://localhost:9324/1/q", aws) == replace(minio, url="http://localhost:9324")
+    for host in (
+        "vpce-1a.sqs.eu-west-1.vpce.amazonaws.com",
+        "sqs-fips.eu-west-1.amazonaws.com",
+        "sqs.eu-west-1.api.aws",
+    ):
+        assert queue_endpoint(f"https://{host}/1/q", minio) == replace(minio, region="eu-west-1", url=f"https://{host}")
+    for wrong in ("q", "", "http://[::1", "ftp://host/q"):
+        with pytest.raises(PermanentError, match="queue_url"):
+            queue_endpoint(wrong, minio)
+
+
+def test_only_hosts_of_the_service_itself_count_as_awss():
+    for queue_url in ("https://sqs.eu-west-1.amazonaws.com/1/q", "https://sqs-fips.us-east-1.amazonaws.com/1/q"):
+        assert is_aws_queue(queue_url)
+    for host in (
+        "ec2-1-2-3-4.compute-1.amazonaws.com",
+        "internal-a.us-east-1.elb.amazonaws.com",
+        "vpce-1a.sqs.eu-west-1.vpce.amazonaws.com",
+    ):
+        assert not is_aws_queue(f"https://{host}/1/q")
 
 
 @pytest.mark.parametrize("name", ["ab", "A-b-c", "a..b", "192.168.0.1", "-ab", "a_b_c", "x" * 64])

@@ -1,0 +1,125 @@
+"""Reaches one queue with whichever of its sources' keys works, and knows whose do not."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import anyio
+import structlog
+
+from syncd.errors import PermanentError
+from syncd.sources.s3.client import Client, Connection
+from syncd.sources.s3.complaints import StaleCredentialsError
+from syncd.sources.s3.settings import Endpoint
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+REFUSED_FOR_S = 300.0
+"""A refused key is tried again after so long, because it may have been mended where nobody tells the daemon."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """One key that a queue may be read with. `sources`: whose it is, as id to what people call the source."""
+
+    endpoint: Endpoint
+    sources: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a key does not open the queue, and when to try it again (anyio's clock)."""
+
+    reason: str
+    until: float
+
+
+class QueueAccess:
+    """A `Caller` over the connections of `readers`, the oldest source's first.
+
+    All of them reach the same host, with a key of a source that names the queue itself: a source that joins adds a key,
+    and changes nothing else. A refusal is noted only where receiving is tried (`once`): a key may lack other permissions.
+    """
+
+    def __init__(self, queue_url: str, connect: Callable[[Endpoint], Connection], readers: Sequence[Reader]) -> None:
+        self._queue_url = queue_url
+        self._connect = connect
+        self._readers = list(readers)
+        self._refusals: dict[Endpoint, Refusal] = {}
+        self._used: Endpoint | None = None
+
+    def takes(self, readers: Sequence[Reader]) -> bool:
+        """Go on with these readers and return True; or return False where whoever waits on the former ones must begin anew.
+
+        That is when the key in use is not among them, and when none has worked so far.
+        """
+        endpoints = [reader.endpoint for reader in readers]
+        if endpoints != [reader.endpoint for reader in self._readers] and self._used not in endpoints:
+            return False
+        self._readers = list(readers)
+        self._refusals = {endpoint: it for endpoint, it in self._refusals.items() if endpoint in endpoints}
+        return True
+
+    def problems(self) -> Mapping[str, str]:
+        """Return the sources whose key does not open the queue, by id, with the reason."""
+        return {
+            source_id: f"its key does not open its queue: {self._refusals[reader.endpoint].reason}"
+            for reader in self._readers
+            if reader.endpoint in self._refusals
+            for source_id in reader.sources
+        }
+
+    async def once(self, function: Callable[[Client], Awaitable[T]], what: str) -> T:
+        """Return `await function(client)` with the first key that is not refused. Raises PermanentError, naming every source,
+        where all are; RetryableError as the connection does.
+        """
+        refused: list[str] = []
+        for reader in self._in_order():
+            try:
+                answer = await self._connect(reader.endpoint).once(function, what)
+            except (PermanentError, StaleCredentialsError) as error:
+                self._refuse(reader, str(error))
+                refused.append(f"{named(reader)}: {error}")
+            else:
+                self._accept(reader)
+                return answer
+        raise PermanentError("; ".join(refused))
+
+    async def call(self, function: Callable[[Client], Awaitable[T]], what: str) -> T:
+        """Like `once`, tried again while that can help. `function` must be safe to repeat."""
+        refused: list[str] = []
+        for reader in self._in_order():
+            try:
+                return await self._connect(reader.endpoint).call(function, what)
+            except (PermanentError, StaleCredentialsError) as error:
+                refused.append(f"{named(reader)}: {error}")
+        raise PermanentError("; ".join(refused))
+
+    def _in_order(self) -> list[Reader]:
+        """Return the readers, those last that were refused not long ago."""
+        now = anyio.current_time()
+        return sorted(
+            self._readers, key=lambda it: it.endpoint in self._refusals and self._refusals[it.endpoint].until > now
+        )
+
+    def _refuse(self, reader: Reader, reason: str) -> None:
+        known = self._refusals.get(reader.endpoint)
+        if known is None or known.reason != reason:
+            log.warning("sqs.key_refused", queue=self._queue_url, source=named(reader), reason=reason)
+        self._refusals[reader.endpoint] = Refusal(reason, anyio.current_time() + REFUSED_FOR_S)
+        if self._used == reader.endpoint:
+            self._used = None
+
+    def _accept(self, reader: Reader) -> None:
+        self._used = reader.endpoint
+        if self._refusals.pop(reader.endpoint, None) is not None:
+            log.info("sqs.key_accepted", queue=self._queue_url, source=named(reader))
+
+
+def named(reader: Reader) -> str:
+    """Return whose key it is, for people."""
+    return f"source {', '.join(reader.sources.values())}"
