@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -97,6 +98,7 @@ def make_services(
         embed_query=search.embed,
         embed_with=embed_with,
         embed_sparse=embed_sparse,
+        at_hand=lambda name: embedders.at_hand(name) or (name == SPLADE and present(splade)),
         check_source=opening.check,
         available_types=AVAILABLE_TYPES,
         models=frozenset(catalog.names()),
@@ -106,6 +108,7 @@ def make_services(
         folder_roots=tuple(root.expanduser().resolve() for root in config.folder.allowed_roots),
         s3_endpoints=frozenset(url.rstrip("/") for url in config.s3.allowed_endpoints),
         loopback=config.api.loopback,
+        hosts=own_hosts(config),
         max_uploads=config.api.max_uploads,
     )
 
@@ -144,6 +147,12 @@ def queries_of(config: Config, api: Sequence[ApiServer], record: CollectionRecor
         return None
     key_variable = None if config.api.loopback else ANY_KEY
     return Queries(given.queries, base + queries_path(record.target), record.embedding.model, key_variable)
+
+
+def own_hosts(config: Config) -> frozenset[str]:
+    """Return what clients may call this daemon: as it listens, and as collections record it."""
+    recorded = urlsplit(config.embedding.queries_url or "").hostname
+    return frozenset(name.lower() for name in (config.api.host, recorded) if name and name not in EVERYWHERE)
 
 
 def warn_unrecorded(config: Config) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from syncd.api.schema import Source
 from syncd.api.views import source_view
-from syncd.app_services import kept, own_url, queries_of, splade_words, upload_embedding
+from syncd.app_services import kept, own_hosts, own_url, queries_of, splade_words, upload_embedding
 from syncd.chroma.client import Chroma, ChromaSettings
 from syncd.chroma.shape import function_of
 from syncd.config import Config
@@ -53,6 +53,12 @@ def test_what_is_recorded_follows_the_configuration(tmp_path):
         "api_key_env_var": "SYNCD_TOKEN",
     }
     assert recorded("[api]\nhost = '0.0.0.0'") is None
+
+
+def test_the_daemon_knows_what_it_may_be_called(tmp_path):
+    assert own_hosts(load(tmp_path, "")) == {"127.0.0.1"}
+    text = "[embedding]\nqueries_url = 'https://Syncd.example.com/x/'\n[api]\nhost = '0.0.0.0'"
+    assert own_hosts(load(tmp_path, text)) == {"syncd.example.com"}
 
 
 def test_a_function_that_cannot_show_a_token_is_refused_off_loopback(tmp_path):

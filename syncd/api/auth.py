@@ -7,6 +7,7 @@ import socket
 from aiohttp import web
 
 from syncd.api.errors import RefusedError
+from syncd.api.hosts import require_own_host
 from syncd.api.route import Access, Handle, Route
 from syncd.api.services import SERVICES
 from syncd.model import SourceRecord
@@ -16,8 +17,8 @@ TOKEN_HEADER = "x-chroma-token"  # noqa: S105 - the header's name
 TOKEN = web.RequestKey("token", Token)
 MAX_TOKEN_LENGTH = 512
 BEARER = "Bearer "
-ANYBODY = Token(id="", name="loopback", databases=None)
-"""Stands in for whoever may call a route without a token."""
+ANYBODY = Token(id="", name="anybody", databases=frozenset())
+"""Stands in for whoever calls a route without a token. It covers nothing: what such callers may do, each route says itself."""
 
 
 def guarded(route: Route) -> Handle:
@@ -42,6 +43,11 @@ def require_database(request: web.Request, database: str) -> None:
         raise RefusedError(403, "the token does not cover this database; use one that does")
 
 
+def is_anybody(request: web.Request) -> bool:
+    """Tell whether the caller has shown no token."""
+    return request[TOKEN] is ANYBODY
+
+
 async def own_source(request: web.Request, source_id: str) -> SourceRecord:
     """Return a source that the caller may see. Raises RefusedError: 404 unknown, 403 another's."""
     source = await request.app[SERVICES].store.sources.get(source_id)
@@ -53,13 +59,17 @@ async def own_source(request: web.Request, source_id: str) -> SourceRecord:
 
 async def _identify(request: web.Request, access: Access) -> Token:
     services = request.app[SERVICES]
-    if access is Access.OPEN or (access is Access.LOCAL and services.loopback):
-        return ANYBODY
     secret = _secret(request, access)
     # Header bytes that are not ASCII arrive as lone surrogates; no token of ours holds any.
-    if not secret or not secret.isascii() or len(secret) > MAX_TOKEN_LENGTH:
+    can_be_one = bool(secret) and secret.isascii() and len(secret) <= MAX_TOKEN_LENGTH
+    token = await services.store.tokens.verify(secret) if can_be_one and access is not Access.OPEN else None
+    if token is None and (access is Access.OPEN or (access is Access.LOCAL and services.loopback)):
+        # Off loopback only OPEN routes come here, which probes call by whatever name the machine has.
+        if services.loopback and not came_privately(request):
+            require_own_host(request, services.hosts)
+        return ANYBODY
+    if not can_be_one:
         raise RefusedError(401, f"send a token in the header {TOKEN_HEADER}; make one with: syncd token create")
-    token = await services.store.tokens.verify(secret)
     if token is None:
         raise RefusedError(401, "the token is unknown or revoked; make one with: syncd token create")
     if access is Access.ADMIN and token.databases is not None:

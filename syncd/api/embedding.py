@@ -2,7 +2,8 @@
 
 Below `/embed/{database}/{collection}` texts are embedded as queries of that collection, whatever model a request names. At
 the root a request names the model; Ollama's and OpenAI's have no roles, so there too texts are embedded as queries, because
-documents are the daemon's to embed. All are open to this machine only, unless they come with a token.
+documents are the daemon's to embed. All are open to this machine only, unless they come with a token; see `models` for what
+callers may use.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 from aiohttp import web
 
-from syncd.api.auth import require_database
 from syncd.api.errors import RefusedError
+from syncd.api.models import require_collection, require_model
 from syncd.api.requests import read_json
 from syncd.api.route import Access, Handle, Route
 from syncd.api.schema_embed import (
@@ -63,19 +64,21 @@ async def openai(request: web.Request) -> web.Response:
 
 async def cloud(request: web.Request) -> web.Response:
     """Answer as Chroma Cloud's embedding service does, where clients find it through CHROMA_EMBED_URL."""
-    wanted = await read_json(request, CloudRequest)
+    wanted, model = await read_json(request, CloudRequest), _named_model(request)
+    await require_model(request, model)
     if not wanted.texts:
         return _answer(CloudResponse(embeddings=[]))
     task = EmbeddingTask("", query_prompt=wanted.instructions) if wanted.instructions else None
     role = "query" if wanted.instructions else "document"
-    embedded = await request.app[SERVICES].embed_with(_named_model(request), wanted.texts, role, task)
+    embedded = await request.app[SERVICES].embed_with(model, wanted.texts, role, task)
     return _answer(CloudResponse(embeddings=embedded.vectors.tolist()))
 
 
 async def cloud_sparse(request: web.Request) -> web.Response:
     """Answer as Chroma Cloud's sparse embedding service does, with any sparse model of this daemon."""
-    wanted = await read_json(request, CloudSparseRequest)
-    vectors = await request.app[SERVICES].embed_sparse(_named_model(request), wanted.texts)
+    wanted, model = await read_json(request, CloudSparseRequest), _named_model(request)
+    await require_model(request, model)
+    vectors = await request.app[SERVICES].embed_sparse(model, wanted.texts)
     views = [SparseView(indices=vector.indices.tolist(), values=vector.values.tolist()) for vector in vectors]
     return _answer(CloudSparseResponse(embeddings=views))
 
@@ -83,12 +86,12 @@ async def cloud_sparse(request: web.Request) -> web.Response:
 async def _queries(request: web.Request, texts: Sequence[str], model: str) -> Embedded:
     """Embed texts as queries, of the collection in the path or else with the named model."""
     services = request.app[SERVICES]
+    target = Target(request.match_info.get("database", ""), request.match_info.get("collection", ""))
+    await (require_collection(request, target) if target.collection else require_model(request, model))
     if not texts:
         return Embedded(np.empty((0, 0), np.float32), 0)
-    if "collection" not in request.match_info:
+    if not target.collection:
         return await services.embed_with(model, texts, "query", None)
-    target = Target(request.match_info["database"], request.match_info["collection"])
-    require_database(request, target.database)
     return Embedded(await services.embed_query(target, texts), 0)
 
 

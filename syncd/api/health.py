@@ -38,7 +38,7 @@ ROUTES = (
         "System",
         "Get service health status",
         {200: Health},
-        errors=(503,),
+        errors=(403, 503),
         access=Access.OPEN,
     ),
     Route(

@@ -39,7 +39,7 @@ def document_route(routes: Iterable[Route]) -> Route:
         return json_answer(description)
 
     return Route(
-        "GET", "/openapi.json", document, "openapi", "System", "This document", {200: None}, (), access=Access.OPEN
+        "GET", "/openapi.json", document, "openapi", "System", "This document", {200: None}, (403,), access=Access.OPEN
     )
 
 

@@ -17,7 +17,7 @@ class Access(Enum):
     """Who may call a route."""
 
     OPEN = "anybody"
-    LOCAL = "anybody while the server is bound to loopback, else a token"
+    LOCAL = "anybody on this machine while the server is bound to loopback, else a token"
     TOKEN = "a token"  # noqa: S105 - not a password
     ADMIN = "a token that is not limited to databases"
 

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from syncd.api.auth import require_database
 from syncd.api.errors import RefusedError
+from syncd.api.models import require_collection
 from syncd.api.requests import read_json
 from syncd.api.route import Access, Route, json_answer
 from syncd.api.schema_search import EmbedRequest, SearchRequest, SearchResponse, Vector
@@ -27,7 +28,7 @@ async def embed(request: web.Request) -> web.Response:
     Collections record this address as their embedding function, so that a Chroma client can query by text.
     """
     target = Target(request.match_info["database"], request.match_info["collection"])
-    require_database(request, target.database)
+    await require_collection(request, target)
     inputs = (await read_json(request, EmbedRequest)).inputs
     texts = [inputs] if isinstance(inputs, str) else inputs
     if not all(texts):

@@ -65,6 +65,8 @@ class Services:
     """Embed texts with a model, by name. Raises NotFoundError, PermanentError, RetryableError."""
     embed_sparse: Callable[[str, Sequence[str]], Awaitable[Sequence[SparseVector]]]
     """Encode texts with a sparse model, by name. Raises NotFoundError, PermanentError, RetryableError."""
+    at_hand: Callable[[str], bool]
+    """Whether a model, dense or sparse, can be used without fetching anything."""
     check_source: Callable[[SourceType, Mapping[str, Any]], None]
     """Check a source's settings beyond their shape (patterns, addresses). Raises PermanentError or ConfigError."""
     available_types: frozenset[SourceType]
@@ -82,7 +84,9 @@ class Services:
     s3_endpoints: frozenset[str] | None = frozenset()
     """What S3 sources made through the API may name beside AWS, as scheme://host:port; None is everything."""
     loopback: bool = False
-    """The server is bound to a loopback address only, so embedding queries needs no token."""
+    """The server is bound to a loopback address only, so embedding queries of what is here needs no token."""
+    hosts: frozenset[str] = frozenset()
+    """What the daemon may be called, in lower case, beside loopback's names and addresses, where no token is shown."""
     problems: Callable[[], Mapping[str, str]] = dict[str, str]
     """Sources to blame for trouble with their events: by id, the reason."""
     max_uploads: int = 4

@@ -122,6 +122,7 @@ def services_for(store, chroma, folder: Path, wake):
         embed_query=embed_query,
         embed_with=embed_with,
         embed_sparse=embed_sparse,
+        at_hand=lambda model: model in (QWEN, MINILM),
         check_source=lambda kind, settings: None,
         available_types=READY,
         models=frozenset({QWEN, MINILM}),

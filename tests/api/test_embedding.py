@@ -18,16 +18,24 @@ from chromadb.utils.embedding_functions.huggingface_embedding_function import Hu
 from chromadb.utils.embedding_functions.ollama_embedding_function import OllamaEmbeddingFunction
 from chromadb.utils.embedding_functions.openai_embedding_function import OpenAIEmbeddingFunction
 
-from tests.api.conftest import MINILM, QWEN
+from syncd.model import Embedding, Target
+from tests.api.conftest import MINILM, QWEN, SPLADE
 
 COLLECTION = "/embed/api-tests/docs"
 
 
 @pytest.fixture
 async def local(api_with):
-    """The API on loopback, where these routes need no token."""
+    """The API on loopback, where these routes need no token for what there is."""
     async with api_with(loopback=True) as api:
+        await written(api)
         yield api
+
+
+async def written(api):
+    """Have collections that syncd has written, one with each model."""
+    for name, model in (("docs", QWEN), ("notes", MINILM), ("not-here", "acme/own-model")):
+        await api.store.documents.collection(Target(api.database, name), Embedding(model))
 
 
 @pytest.fixture
@@ -109,6 +117,73 @@ async def test_elsewhere_than_on_loopback_a_token_is_needed(api, path):
     async with httpx.AsyncClient(headers={"authorization": f"Bearer {api.token}", **header}) as client:
         answer = await client.post(api.url + path, json=body)
     assert answer.status_code == (200 if path != "/embed_sparse" else 404)
+
+
+ROOT_PATHS = ["/api/embed", "/v1/embeddings", "/", "/embed_sparse"]
+PATHS = ["/query", "/api/embed", "/v1/embeddings"]
+
+
+def everything(model):
+    """A body that every protocol takes, and the header some want."""
+    return {"model": model, "input": "a", "inputs": "a", "texts": ["a"]}, {"x-chroma-embedding-model": model}
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_without_a_token_what_is_not_there_and_what_cannot_be_computed_here_look_alike(local, path):
+    body, _ = everything(QWEN)
+    answers = []
+    for place in ("api-tests/not-here", "api-tests/nothing", "no-such-database/docs"):
+        status, answer = await local.post(f"/embed/{place}{path}", body, token=None)
+        answers.append((status, answer["message"].replace(place, "")))
+    assert answers[0][0] == 404
+    assert len(set(answers)) == 1
+    assert (await local.post(f"/embed/api-tests/docs{path}", body, token=None))[0] == 200
+
+
+@pytest.mark.parametrize("path", ROOT_PATHS)
+async def test_without_a_token_no_model_starts_that_no_collection_has_and_none_is_fetched(api_with, path):
+    asked = []
+
+    async def asked_for(model, *_):
+        asked.append(model)
+        raise AssertionError(model)
+
+    async with api_with(loopback=True, embed_with=asked_for, embed_sparse=asked_for) as api:
+        answers = set()
+        await api.store.documents.collection(Target(api.database, "fetched"), Embedding("acme/own-model"))
+        await api.store.documents.collection(
+            Target(api.database, "sparse"), Embedding("acme/other", sparse_model=SPLADE)
+        )
+        for model in (MINILM, "acme/own-model", "acme/other", SPLADE, "no-such"):
+            body, headers = everything(model)
+            for more in ({}, {"texts": [], "input": []}):
+                status, answer = await api.post(path, {**body, **more}, token=None, headers=headers)
+                answers.add((status, answer["message"].replace(model, "")))
+        assert len(answers) == 1
+        assert answers.pop()[0] == 404
+    assert not asked
+
+
+async def test_a_token_covers_the_models_and_collections_of_its_databases_only(api):
+    await written(api)
+    theirs = await api.store.tokens.create("theirs", frozenset({"elsewhere"}))
+    ours = await api.store.tokens.create("ours", frozenset({api.database}))
+    for path in ROOT_PATHS[:3]:
+        body, headers = everything(MINILM)
+        assert (await api.post(path, body, token=theirs, headers=headers))[0] == 404
+        assert (await api.post(path, body, token=ours, headers=headers))[0] == 200
+    for path in PATHS:
+        for name in ("docs", "nothing"):
+            status, answer = await api.post(f"/embed/api-tests/{name}{path}", everything(QWEN)[0], token=theirs)
+            assert (status, "docs" in answer["message"]) == (403, False)
+        assert (await api.post(f"/embed/api-tests/docs{path}", everything(QWEN)[0], token=ours))[0] == 200
+
+
+async def test_on_loopback_a_token_counts_where_one_is_shown(local):
+    theirs = await local.store.tokens.create("theirs", frozenset({"elsewhere"}))
+    body, headers = everything("acme/own-model")
+    assert (await local.post(f"{COLLECTION}/query", {"inputs": "a"}, token=theirs))[0] == 403
+    assert (await local.post("/", body, headers=headers))[1]["message"].startswith("unknown model")
 
 
 async def test_malformed_requests_are_refused(local):

@@ -35,8 +35,9 @@ async def asked_by_another_process(chroma, name, **variables):
     return json.loads(output)
 
 
-async def filled(chroma, target, queries):
+async def filled(chroma, store, target, queries):
     """Make a collection whose first row answers the first query text of the stub model, and its second the second."""
+    await store.documents.collection(target, Embedding())
     await chroma.open_collection(target, Shape(queries))
     vectors = np.eye(2, 3, dtype=np.float32)
     await chroma.write(target, [], Rows(["first", "second"], [{"n": 1}, {"n": 2}], ["a", "b"], vectors), Rows([], []))
@@ -48,7 +49,9 @@ async def filled(chroma, target, queries):
 async def test_a_client_queries_by_text_with_no_set_up(api_with, fresh_name, protocol, variables):
     async with api_with(loopback=True) as api:
         target = Target("default_database", fresh_name)
-        await filled(api.services.chroma, target, Queries(protocol, api.url + queries_path(target), "a-model"))
+        await filled(
+            api.services.chroma, api.store, target, Queries(protocol, api.url + queries_path(target), "a-model")
+        )
         found = await asked_by_another_process(api.services.chroma, fresh_name, **variables)
         assert found == [["first"], ["second"]]
 
@@ -57,7 +60,7 @@ async def test_off_loopback_the_client_shows_the_token_its_environment_holds(api
     target = Target("default_database", fresh_name)
     queries = Queries("huggingface", api.url + queries_path(target), key_variable="SYNCD_TOKEN")
     token = await api.store.tokens.create("a client", ["default_database"])
-    await filled(api.services.chroma, target, queries)
+    await filled(api.services.chroma, api.store, target, queries)
     assert await asked_by_another_process(api.services.chroma, fresh_name, SYNCD_TOKEN=token) == [["first"], ["second"]]
 
 
@@ -65,8 +68,7 @@ async def test_after_a_start_at_another_address_collections_lead_there(api_with,
     async with api_with(loopback=True) as api:
         chroma, store, target = api.services.chroma, api.store, Target("default_database", fresh_name)
         path = queries_path(target)
-        await filled(chroma, target, Queries("huggingface", "http://127.0.0.1:9" + path))
-        await store.documents.collection(target, Embedding())
+        await filled(chroma, store, target, Queries("huggingface", "http://127.0.0.1:9" + path))
         await store.documents.collection(replace(target, collection=f"{fresh_name}-none"), Embedding())
 
         def queries(record):

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import structlog
 
-from syncd.errors import ConfigError, PermanentError
+from syncd.errors import ConfigError, NotFoundError, PermanentError
 from syncd.model import Embedder
 from syncd.pipeline.embed.catalog import Catalog
 from syncd.pipeline.embed.embedder import EngineOptions, LlamaEmbedder, local_record, prepare
+from syncd.pipeline.embed.files import is_here
 from syncd.pipeline.embed.remote import RemoteEmbedder, prepare_remote
 from syncd.pipeline.embed.servers import Server
 from syncd.runtime.keylocks import KeyLocks
@@ -55,6 +56,16 @@ class Embedders:
             if name not in self._running:
                 self._running[name] = await self._start(name)
             return self._running[name]
+
+    def at_hand(self, name: str) -> bool:
+        """Return whether a model can be used without fetching anything: it runs, servers compute it, or its file is here."""
+        if name in self._running or self._servers.get(name):
+            return True
+        try:
+            model, options = self._catalog.find(name), self._options(name)
+            return is_here(model, model.file(options.quantisation), self._folder, options.path)
+        except (ConfigError, NotFoundError):
+            return False
 
     def running(self) -> Mapping[str, int]:
         """Return the models in use, with the length of their vectors."""
