@@ -8,6 +8,7 @@ from aiohttp import web
 
 from syncd.api.errors import RefusedError
 from syncd.api.hosts import require_own_host
+from syncd.api.requests import require_known_parameters
 from syncd.api.route import Access, Handle, Route
 from syncd.api.services import SERVICES
 from syncd.model import SourceRecord
@@ -26,6 +27,8 @@ def guarded(route: Route) -> Handle:
 
     async def handle(request: web.Request) -> web.StreamResponse:
         request[TOKEN] = await _identify(request, route.access)
+        if route.own:
+            require_known_parameters(request, route.query)
         return await route.handle(request)
 
     return handle

@@ -9,12 +9,12 @@ from aiohttp import web
 from syncd.api.auth import require_database
 from syncd.api.requests import read_json
 from syncd.api.route import Route, json_answer
-from syncd.api.schema_base import Model
+from syncd.api.schema_base import Model, OwnModel
 from syncd.api.services import SERVICES
 from syncd.model import Target
 
 
-class RebuildPayload(Model):
+class RebuildPayload(OwnModel):
     """The collection to rebuild."""
 
     database_name: str
@@ -75,6 +75,7 @@ ROUTES = (
         "Compare a collection with the store",
         {200: VerifyResponse},
         body=VerifyPayload,
+        own=True,
     ),
     Route(
         "POST",
@@ -85,5 +86,6 @@ ROUTES = (
         "Recreate a collection from the store",
         {200: RebuildResponse},
         body=RebuildPayload,
+        own=True,
     ),
 )

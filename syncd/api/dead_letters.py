@@ -54,5 +54,6 @@ ROUTES = (
         {200: [DeadLetter]},
         query=DeadLettersQuery,
         access=Access.ADMIN,
+        own=True,
     ),
 )

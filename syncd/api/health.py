@@ -49,6 +49,7 @@ ROUTES = (
         "System",
         "Get the daemon's state",
         {200: Status},
-        errors=(401, 500),
+        errors=(400, 401, 500),
+        own=True,
     ),
 )

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from syncd.api import rules
 from syncd.api.errors import bad_request
+from syncd.api.schema_base import unknown
 from syncd.rules import shown
 
 M = TypeVar("M", bound=BaseModel)
@@ -55,6 +56,14 @@ def read_query(request: web.Request, model: type[M]) -> M:
             raise bad_request(f"{shown(name)} is given twice; give it once")
         values[name] = value
     return validated(model, values)
+
+
+def require_known_parameters(request: web.Request, model: type[BaseModel] | None) -> None:
+    """Raise RefusedError (400) for a query parameter that `model` does not have."""
+    known = model.model_fields if model else ()
+    for name in request.query:
+        if name not in known:
+            raise bad_request(unknown("parameter", name, known))
 
 
 def path_id(request: web.Request, name: str) -> str:

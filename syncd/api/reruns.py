@@ -11,7 +11,7 @@ from syncd.api.invocations import own_invocation
 from syncd.api.requests import read_json, read_query
 from syncd.api.route import Route, json_answer
 from syncd.api.schema_base import Count, Model
-from syncd.api.schema_jobs import CreateJobResponse, DocumentView, OutcomeState, RetryPayload
+from syncd.api.schema_jobs import ConfirmPayload, CreateJobResponse, DocumentView, OutcomeState, RetryPayload
 from syncd.api.services import SERVICES, Services
 from syncd.api.sources import MAX_PAGE
 from syncd.api.views import document_view
@@ -57,8 +57,10 @@ async def retry(request: web.Request) -> web.Response:
 
 
 async def confirm_deletes(request: web.Request) -> web.Response:
-    """Carry out the deletes that the mass-delete guard held back."""
+    """Carry out all the deletes that the mass-delete guard held back."""
     services = request.app[SERVICES]
+    if request.body_exists and await request.read():
+        await read_json(request, ConfirmPayload)
     invocation = await own_invocation(request)
     _require_over(invocation)
     if not await services.store.progress.held_deletes(invocation.id):
@@ -95,6 +97,7 @@ ROUTES = (
         "List what became of an invocation's documents",
         {200: [DocumentView]},
         query=DocumentsQuery,
+        own=True,
     ),
     Route(
         "POST",
@@ -106,6 +109,7 @@ ROUTES = (
         {201: CreateJobResponse},
         errors=(400, 401, 403, 404, 412, 500),
         body=RetryPayload,
+        own=True,
     ),
     Route(
         "POST",
@@ -116,5 +120,6 @@ ROUTES = (
         "Carry out held deletes",
         {201: CreateJobResponse},
         errors=(400, 401, 403, 404, 412, 500),
+        own=True,
     ),
 )

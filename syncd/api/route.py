@@ -42,6 +42,8 @@ class Route:
     headers: tuple[Mapping[str, Any], ...] = ()
     """OpenAPI header parameters."""
     access: Access = Access.TOKEN
+    own: bool = False
+    """Not of the published API, nor of another's protocol: what it does not know is refused."""
     description: str = ""
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import ConfigDict, Field, model_validator
 
-from syncd.api.schema_base import Int32, Model, Moment, Omittable, UniqueStrings, Uuid
+from syncd.api.schema_base import ExtendedModel, Int32, Model, Moment, Omittable, OwnModel, UniqueStrings, Uuid
 
 SourceTypeFilter = Literal["github", "s3", "web_scrape", "file_upload", "folder"]
 OrderBy = Literal["ASC", "DESC"]
@@ -61,7 +61,7 @@ class SourceChunkingConfig(Model):
     breadcrumb: Omittable[bool] = None
 
 
-class Watch(Model):
+class Watch(OwnModel):
     """Keeps one collection in step with the source."""
 
     target_collection_name: str
@@ -70,7 +70,7 @@ class Watch(Model):
     interval_s: Annotated[float, Field(ge=10, le=31_536_000)] = 300.0
 
 
-class Schedule(Model):
+class Schedule(OwnModel):
     """Runs the source again every so often, into one collection."""
 
     interval_s: Annotated[float, Field(ge=60, le=31_536_000)]
@@ -78,8 +78,10 @@ class Schedule(Model):
     """Required where the source itself names no collection."""
 
 
-class GithubSource(Model):
+class GithubSource(ExtendedModel):
     """A repository on GitHub."""
+
+    ADDITIONS = frozenset({"watch"})
 
     repository: Annotated[str, Field(max_length=201)]
     """`owner/name`."""
@@ -88,8 +90,10 @@ class GithubSource(Model):
     watch: Watch | None = None
 
 
-class WebSource(Model):
+class WebSource(ExtendedModel):
     """A site, from a starting page along its links."""
+
+    ADDITIONS = frozenset({"schedule"})
 
     starting_url: Annotated[str, Field(max_length=2048)]
     page_limit: Int32 | None = None
@@ -99,8 +103,10 @@ class WebSource(Model):
     schedule: Schedule | None = None
 
 
-class S3Source(Model):
+class S3Source(ExtendedModel):
     """A bucket or a prefix of one, with either a stored credential or an inline key, which is then stored."""
+
+    ADDITIONS = frozenset({"queue_url", "endpoint_url", "path_style", "schedule"})
 
     bucket_name: Annotated[str, Field(min_length=3, max_length=255)]
     region: Annotated[str, Field(min_length=1, max_length=64)]
@@ -135,7 +141,7 @@ class UploadSource(Model):
     model_config = ConfigDict(extra="forbid")
 
 
-class FolderSource(Model):
+class FolderSource(OwnModel):
     """A folder of the daemon's own machine, below one of the folders that its configuration allows."""
 
     path: Annotated[str, Field(min_length=1, max_length=4096)]
@@ -148,8 +154,10 @@ TYPE_FIELDS: tuple[str, ...] = get_args(SourceTypeFilter)
 _ONE_TYPE: dict[str, Any] = {"oneOf": [{"required": [name]} for name in TYPE_FIELDS]}
 
 
-class CreateSourcePayload(Model):
+class CreateSourcePayload(ExtendedModel):
     """A source to make: exactly one type with its settings."""
+
+    ADDITIONS = frozenset({"folder"})
 
     model_config = ConfigDict(json_schema_extra=_ONE_TYPE)
 

@@ -1,11 +1,15 @@
-"""The shapes shared by all API models: strict in what they take, silent about fields they do not know."""
+"""The shapes shared by all API models: strict in what they take. What they do not know the published ones ignore, ours refuse."""
 
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, TypeVar
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Annotated, Any, ClassVar, TypeVar, cast
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from syncd.rules import shown
 
 T = TypeVar("T")
 INT64_MAX = 2**63 - 1
@@ -15,6 +19,55 @@ class Model(BaseModel):
     """A JSON object of the API. Strict: no value is converted into another type."""
 
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True, use_attribute_docstrings=True)
+
+
+class OwnModel(Model):
+    """A JSON object of our own additions: a field that it does not have is refused, so that no typing error means its default."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def has_them_all(cls, value: Any) -> Any:
+        """Refuse what is not there, naming what it may have been meant to be."""
+        for name in _names(value):
+            if name not in cls.model_fields:
+                raise ValueError(unknown("field", name, cls.model_fields))
+        return value
+
+
+class ExtendedModel(Model):
+    """A published JSON object that has additions of ours. Fields it does not know are ignored, as published, but for those that
+    are nearly called like an addition, whose sender would not get what it asked for.
+    """
+
+    ADDITIONS: ClassVar[frozenset[str]] = frozenset()
+
+    @model_validator(mode="before")
+    @classmethod
+    def nearly_additions(cls, value: Any) -> Any:
+        """Refuse what is nearly an addition."""
+        for name in _names(value):
+            if name not in cls.model_fields and nearest(name, cls.ADDITIONS):
+                raise ValueError(unknown("field", name, cls.ADDITIONS))
+        return value
+
+
+def _names(value: Any) -> Iterable[str]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else ()
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that `name` was probably meant to be."""
+    return next(iter(get_close_matches(name[:100].lower(), known, 1, 0.75)), None)
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """Return the words about a name that is not known."""
+    listed = list(known)
+    if meant := nearest(name, listed):
+        return f"unknown {kind} {shown(name)}; did you mean {meant!r}?"
+    return f"unknown {kind} {shown(name)}; known are: {', '.join(listed) or 'none'}"
 
 
 def _without_null(schema: dict[str, Any]) -> None:

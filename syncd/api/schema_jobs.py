@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from syncd.api.schema import Source
-from syncd.api.schema_base import Model, Moment, Uuid
+from syncd.api.schema_base import ExtendedModel, Model, Moment, OwnModel, Uuid
 
 OutcomeState = Literal["indexed", "deleted", "skipped", "failed"]
 
@@ -28,8 +28,10 @@ class GitRefIdentifier(Model):
         return self
 
 
-class CreateJobPayload(Model):
+class CreateJobPayload(ExtendedModel):
     """A run to make. `object_key`, `custom_id`, `metadata` are for S3, `ref_identifier` for GitHub."""
+
+    ADDITIONS = frozenset({"dry_run"})
 
     target_collection_name: str | None = None
     object_key: str | None = None
@@ -169,10 +171,14 @@ class LatestByKeysRequest(Model):
     object_keys: Annotated[list[str], Field(max_length=1000)]
 
 
-class RetryPayload(Model):
+class RetryPayload(OwnModel):
     """Which documents to run again; null or left out: every failed one."""
 
     keys: Annotated[list[str], Field(min_length=1, max_length=10_000)] | None = None
+
+
+class ConfirmPayload(OwnModel):
+    """Nothing to say: all held deletes are carried out."""
 
 
 class DocumentView(Model):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, RootModel
+from pydantic import ConfigDict, Field, RootModel, model_validator
 
-from syncd.api.schema_base import Model, Moment
+from syncd.api.schema_base import Model, Moment, OwnModel
 
 Mode = Literal["dense", "sparse", "hybrid"]
 
 
-class FusionWeights(Model):
+class FusionWeights(OwnModel):
     """How the two rankings of `hybrid` are fused: score = the sum of weight / (k + rank)."""
 
     dense_weight: Annotated[float, Field(ge=0, le=1000)] = 1.0
@@ -19,7 +19,7 @@ class FusionWeights(Model):
     k: Annotated[int, Field(ge=1, le=10_000)] = 15
 
 
-class SearchRequest(Model):
+class SearchRequest(OwnModel):
     """One query against one collection."""
 
     query: Annotated[str, Field(min_length=1, max_length=32_768)]
@@ -89,11 +89,20 @@ class Vector(RootModel[list[float]]):
     """One text's vector."""
 
 
-class CreateTokenPayload(Model):
-    """A token to make. `databases` left out or null: every database, and administration."""
+class CreateTokenPayload(OwnModel):
+    """A token to make. `databases` is never left out; null is every database, and administration."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["name", "databases"]})
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
     databases: Annotated[list[str], Field(min_length=1, max_length=1000)] | None = None
+
+    @model_validator(mode="after")
+    def says_what_it_covers(self) -> Self:
+        """Require `databases`: nobody gets an administrator's token by forgetting something."""
+        if "databases" not in self.model_fields_set:
+            raise ValueError("databases: name those that the token covers, or null: every one, and administration")
+        return self
 
 
 class TokenView(Model):

@@ -47,6 +47,7 @@ ROUTES = (
         "Search a collection",
         {200: SearchResponse},
         body=SearchRequest,
+        own=True,
     ),
     Route(
         "POST",

@@ -50,9 +50,18 @@ ROUTES = (
         {201: CreateTokenResponse},
         body=CreateTokenPayload,
         access=Access.ADMIN,
+        own=True,
     ),
     Route(
-        "GET", "/api/v1/tokens", index, "list_tokens", "Token", "List tokens", {200: [TokenView]}, access=Access.ADMIN
+        "GET",
+        "/api/v1/tokens",
+        index,
+        "list_tokens",
+        "Token",
+        "List tokens",
+        {200: [TokenView]},
+        access=Access.ADMIN,
+        own=True,
     ),
     Route(
         "DELETE",
@@ -63,5 +72,6 @@ ROUTES = (
         "Revoke token",
         {204: None},
         access=Access.ADMIN,
+        own=True,
     ),
 )

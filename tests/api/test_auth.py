@@ -103,6 +103,15 @@ async def test_tokens_are_made_shown_once_and_listed_without_their_secret(api):
         assert (await api.post("/api/v1/tokens", wrong))[0] == 400
 
 
+async def test_an_administrators_token_is_made_for_nobody_who_did_not_ask_for_it(api):
+    for wrong, near in (({"database": ["a"]}, "'databases'"), ({}, "null"), ({"Databases": ["a"]}, "'databases'")):
+        status, answer = await api.post("/api/v1/tokens", {"name": "x", **wrong})
+        assert status == 400
+        assert near in answer["message"]
+    assert (await api.post("/api/v1/tokens", {"name": "an administrator's", "databases": None}))[0] == 201
+    assert [it["name"] for it in (await api.get("/api/v1/tokens"))[1]] == ["tests", "an administrator's"]
+
+
 async def test_embedding_queries_needs_a_token_unless_bound_to_loopback(api_with):
     body, path = {"inputs": ["a", "b"]}, "/embed/api-tests/docs/query"
     async with api_with() as api:
