@@ -10,12 +10,17 @@ from pathlib import Path
 from urllib.parse import unquote
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZIP_LZMA, ZIP_STORED, BadZipFile, ZipFile
 
 from syncd.errors import PermanentError
 from syncd.pipeline.parse.task import DocumentLimits
 
 _ENCRYPTED_FLAG = 1
+_BLOCK_BYTES = 1 << 20
+_METHODS = (ZIP_STORED, ZIP_DEFLATED)
+"""What documents may be packed with (ECMA-376 part 2, OpenDocument 1.3 part 2, EPUB OCF 3). Of every other method zipfile
+unpacks four kilobytes at once, whatever size was asked for and declared; with bzip2 those become gigabytes."""
+_UNBOUNDED = {ZIP_BZIP2: "bzip2", ZIP_LZMA: "LZMA"}
 _BOMB_FLOOR_BYTES = 32 << 20
 _HEAD_BYTES = 4096
 _STRICT = b"http://purl.oclc.org/ooxml/"
@@ -46,11 +51,10 @@ class Package:
         if member not in self.members:
             return None
         try:
-            with self._archive.open(member) as stream:
-                data = stream.read(self._limits.expanded_bytes + 1)
+            data = read_member(self._archive, member, self._limits.expanded_bytes)
         except (BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError) as error:
             raise PermanentError(f"{self._name} is damaged: its part {member} cannot be unpacked ({error})") from error
-        if len(data) > self._limits.expanded_bytes:
+        if data is None:
             raise PermanentError(f"{self._name} unpacks to more than {self._limits.expanded_bytes >> 20} MiB")
         return data
 
@@ -96,6 +100,19 @@ def open_package(path: Path, name: str, limits: DocumentLimits) -> Generator[Pac
         raise PermanentError(f"{name} is damaged: its archive cannot be opened ({error})") from error
 
 
+def read_member(archive: ZipFile, member: str, limit_bytes: int) -> bytes | None:
+    """Return what `member` unpacks to, or None when that is over `limit_bytes`; little more than that is ever unpacked.
+
+    `archive` has passed `check_directory`. Raises what zipfile raises for damaged members.
+    """
+    data = bytearray()
+    with archive.open(member) as stream:
+        # Block by block: asked for more at once, zipfile unpacks it all before it looks at the declared size.
+        while len(data) <= limit_bytes and (block := stream.read(_BLOCK_BYTES)):
+            data += block
+    return bytes(data) if len(data) <= limit_bytes else None
+
+
 def check_directory(archive: ZipFile, name: str, limits: DocumentLimits) -> None:
     """Raise PermanentError when the archive's own listing is over the limits or says that it is encrypted."""
     members = archive.infolist()
@@ -109,6 +126,12 @@ def check_directory(archive: ZipFile, name: str, limits: DocumentLimits) -> None
     for info in members:
         if info.flag_bits & _ENCRYPTED_FLAG:
             raise PermanentError(f"{name} is encrypted: save it without a password")
+        if info.compress_type not in _METHODS:
+            method = _UNBOUNDED.get(info.compress_type, f"method {info.compress_type}")
+            raise PermanentError(
+                f"{name} is no document that could be read: its part {info.filename} is packed with {method}, where only "
+                "deflate is allowed; save it anew with the program it comes from"
+            )
         grown = info.file_size > limits.expansion * max(info.compress_size, 1)
         if info.file_size > _BOMB_FLOOR_BYTES and grown:
             raise PermanentError(

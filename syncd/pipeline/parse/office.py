@@ -11,7 +11,6 @@ from pathlib import Path
 import anyio
 
 from syncd.errors import PermanentError
-from syncd.pipeline.parse.formats import Format
 from syncd.pipeline.parse.jail import Limits, confine, limit_cpu
 from syncd.pipeline.parse.seccomp import Allowance
 from syncd.runtime.launch import die_with_parent
@@ -21,11 +20,12 @@ PACKAGES = "libreoffice-writer-nogui libreoffice-impress-nogui"
 _MEMORY_BYTES = 4 << 30
 _FILE_BYTES = 1 << 30
 _OPEN_FILES = 1024
-_PRESENTATION = "PowerPoint Document".encode("utf-16-le")
+MADE_OF: dict[str, str] = {".doc": ".docx", ".rtf": ".docx", ".ppt": ".pptx"}
+"""What LibreOffice makes of each kind of old file."""
 
 
-async def convert_legacy(path: Path, name: str, scratch: Path, limit_s: float) -> tuple[Path, Format]:
-    """Return the file LibreOffice makes of `path` inside `scratch`, and its format. Waits at most `limit_s`.
+async def convert_legacy(path: Path, suffix: str, name: str, scratch: Path, limit_s: float) -> Path:
+    """Return the file LibreOffice makes of `path` inside `scratch`, as MADE_OF says for `suffix`. Waits at most `limit_s`.
 
     Raises PermanentError when LibreOffice is missing, naming the packages, or cannot read the file.
     """
@@ -35,7 +35,8 @@ async def convert_legacy(path: Path, name: str, scratch: Path, limit_s: float) -
             f"{name} needs LibreOffice to be read, which is not installed: apt-get install "
             f"--no-install-recommends {PACKAGES}, or save it as .docx or .pptx"
         )
-    source, extension, found = await anyio.to_thread.run_sync(_kind, path)
+    # LibreOffice goes by names.
+    source, extension = path.rename(path.with_suffix(suffix)), MADE_OF[suffix].removeprefix(".")
     out = scratch / "converted"
     shutil.rmtree(out, ignore_errors=True)
     command = python(
@@ -52,16 +53,7 @@ async def convert_legacy(path: Path, name: str, scratch: Path, limit_s: float) -
     made = out / f"{source.stem}.{extension}"
     if not made.exists():
         raise PermanentError(f"{name} cannot be read by LibreOffice: it is damaged, encrypted or of another kind")
-    return made, found
-
-
-def _kind(path: Path) -> tuple[Path, str, Format]:
-    """Rename the file so that LibreOffice, which goes by names, takes the right filter."""
-    data = path.read_bytes()
-    if _PRESENTATION in data:
-        return path.rename(path.with_suffix(".ppt")), "pptx", Format.PPTX
-    suffix = ".rtf" if data.startswith(b"{\\rtf") else ".doc"
-    return path.rename(path.with_suffix(suffix)), "docx", Format.DOCX
+    return made
 
 
 def main(arguments: list[str]) -> None:

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -14,12 +14,12 @@ import anyio
 import structlog
 
 from syncd.errors import PermanentError
-from syncd.model import PageMark, Part
-from syncd.pipeline.parse.formats import MARKDOWN_SUFFIX, SUFFIXES, Format, confirm, suffix_of
-from syncd.pipeline.parse.office import convert_legacy
+from syncd.model import Part
+from syncd.pipeline.parse.formats import MARKDOWN_SUFFIX, SUFFIXES, Format, suffix_of
+from syncd.pipeline.parse.office import MADE_OF, convert_legacy
 from syncd.pipeline.parse.task import OUT_OF_MEMORY, DocumentLimits, Ocr, Piece, Task, from_frame
 from syncd.pipeline.parse.text import read_text
-from syncd.pipeline.parse.vision import Describer
+from syncd.pipeline.parse.vision import Describer, insert
 from syncd.runtime.process import ChildDiedError, describe_exit, environment
 from syncd.runtime.worker import CallTimeoutError, RemoteError, Worker
 
@@ -58,8 +58,14 @@ class _Process:
             (str(self.scratch), str(settings.memory_bytes), *([str(settings.models)] if settings.models else [])),
             env=environment(**threads, MALLOC_ARENA_MAX="2", TMPDIR=str(self.scratch), HOME=str(self.scratch)),
         )
+        self._settings = settings
         self.served = 0
         self.spent = False
+
+    def finished(self, peak_memory_bytes: int = 0) -> None:
+        """Count the document as done with: the process is as good as before unless it has grown or served its time."""
+        grown = peak_memory_bytes > self._settings.recycle_over_bytes
+        self.spent = grown or self.served >= self._settings.documents_per_worker
 
     async def start(self) -> None:
         try:
@@ -123,19 +129,18 @@ class ParserPool:
         if suffix not in SUFFIXES:
             parts = read_text(file, name, "markdown" if suffix == MARKDOWN_SUFFIX else "text")
         else:
-            found = await anyio.to_thread.run_sync(confirm, file, suffix, name)
-            parts = self._parse_document(file, name, found)
+            parts = self._parse_document(file, name, SUFFIXES[suffix])
         async with aclosing(parts) as open_parts:
             async for part in open_parts:
                 yield part
 
-    async def _parse_document(self, file: BinaryIO, name: str, found: Format) -> AsyncGenerator[Part, None]:
+    async def _parse_document(self, file: BinaryIO, name: str, promised: Format) -> AsyncGenerator[Part, None]:
         async with self._slots:
             yielded = 0
             for attempt in (1, 2):
                 process = await self._take(fresh=attempt == 2)
                 try:
-                    async with aclosing(self._read(process, file, name, found)) as pieces:
+                    async with aclosing(self._read(process, file, name, promised)) as pieces:
                         number = 0
                         async for piece in pieces:
                             number += 1
@@ -155,40 +160,46 @@ class ParserPool:
                 finally:
                     await self._give_back(process)
 
-    async def _read(self, process: _Process, file: BinaryIO, name: str, found: Format) -> AsyncGenerator[Piece, None]:
+    async def _read(
+        self, process: _Process, file: BinaryIO, name: str, promised: Format
+    ) -> AsyncGenerator[Piece, None]:
         """Yield what the process makes of the document. It counts as unfit until the last frame has come."""
         process.served += 1
         process.spent = True
-        path = process.scratch / ("document.pdf" if found is Format.PDF else "document")
+        path = process.scratch / "document"
         await anyio.to_thread.run_sync(_copy, file, path)
-        if found is Format.LEGACY:
-            path, found = await convert_legacy(path, name, process.scratch, self._settings.step_limit_s)
-        task = Task(
-            path,
-            name,
-            found,
-            self._settings.limits,
-            self._settings.ocr,
-            self._settings.converter,
-            self._describer is not None,
-            self._settings.models,
-        )
-        header = {**task.header(), "step_cpu_s": self._settings.step_limit_s}
+        own = self._settings
+        pictures = self._describer is not None
+        task = Task(path, name, promised, own.limits, own.ocr, own.converter, pictures, own.models)
         try:
-            async with aclosing(process.worker.stream(header, timeout_s=self._settings.step_limit_s)) as frames:
-                async for frame in frames:
-                    if frame.header.get("end"):
-                        grown = frame.header["memory_bytes"] > self._settings.recycle_over_bytes
-                        process.spent = grown or process.served >= self._settings.documents_per_worker
-                    else:
-                        yield from_frame(frame)
+            async with aclosing(self._pieces(process, task)) as pieces:
+                async for piece in pieces:
+                    yield piece
         except RemoteError as error:
             raise PermanentError(f"{name} could not be read: {error}") from error
         except (ChildDiedError, CallTimeoutError):
             raise
         except PermanentError:
-            process.spent = process.served >= self._settings.documents_per_worker
+            process.finished()
             raise
+
+    async def _pieces(self, process: _Process, task: Task) -> AsyncGenerator[Piece, None]:
+        """Yield what the process makes of the file; what it says is an old Office file is converted and handed over anew."""
+        limit_s = self._settings.step_limit_s
+        for _ in range(2):
+            header, legacy = {**task.header(), "step_cpu_s": limit_s}, ""
+            async with aclosing(process.worker.stream(header, timeout_s=limit_s)) as frames:
+                async for frame in frames:
+                    if frame.header.get("end"):
+                        process.finished(frame.header["memory_bytes"])
+                        legacy = frame.header.get("legacy", "")
+                    else:
+                        yield from_frame(frame)
+            if legacy not in MADE_OF:
+                return
+            made = await convert_legacy(task.path, legacy, task.name, process.scratch, limit_s)
+            task = replace(task, path=made, format=SUFFIXES[MADE_OF[legacy]])
+        raise PermanentError(f"{task.name} could not be read: LibreOffice made another old file of it")
 
     async def _describe(self, piece: Piece, name: str) -> Part:
         if self._describer is None or not piece.pictures:
@@ -229,24 +240,9 @@ class ParserPool:
             self._idle.append(process)
 
 
-def insert(part: Part, words: list[tuple[int, str]]) -> Part:
-    """Return `part` with each text put in as a paragraph at its byte offset, page marks moved along."""
-    data, out, at = part.text.encode(), bytearray(), 0
-    moves: list[tuple[int, int]] = []
-    for where, text in words:
-        paragraph = f"{text.strip()}\n\n".encode() if text.strip() else b""
-        out += data[at:where] + paragraph
-        at = where
-        moves.append((where, len(paragraph)))
-    out += data[at:]
-    pages = tuple(
-        PageMark(mark.start_byte + sum(size for where, size in moves if where < mark.start_byte), mark.page, mark.label)
-        for mark in part.pages
-    )
-    return Part(out.decode(), part.kind, pages, part.title)
-
-
 def _copy(file: BinaryIO, path: Path) -> None:
     file.seek(0)
-    with path.open("wb") as out:
+    # The process that read the last document owns the folder: what it left in place, a link perhaps, is not written through.
+    path.unlink(missing_ok=True)
+    with path.open("xb") as out:
         shutil.copyfileobj(file, out, _COPY_BYTES)

@@ -48,7 +48,10 @@ class Ocr:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One document to read. `name` is for messages, `pictures` asks for picture bytes beside the text."""
+    """One document to read. `name` is for messages, `pictures` asks for picture bytes beside the text.
+
+    `format` is what the name promises until `sniff` has looked at the content.
+    """
 
     path: Path
     name: str

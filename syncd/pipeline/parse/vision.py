@@ -8,6 +8,7 @@ from typing import Protocol
 import aiohttp
 
 from syncd.errors import PermanentError, RetryableError
+from syncd.model import PageMark, Part
 
 PROMPT = (
     "Describe this picture from a document in one to three plain sentences for a search index. "
@@ -79,3 +80,20 @@ class OpenAiDescriber:
             return str(answer["choices"][0]["message"]["content"] or "").strip()
         except (KeyError, IndexError, TypeError) as error:
             raise RetryableError(f"the vision endpoint {self._url} answered in another form") from error
+
+
+def insert(part: Part, words: list[tuple[int, str]]) -> Part:
+    """Return `part` with each text put in as a paragraph at its byte offset, page marks moved along."""
+    data, out, at = part.text.encode(), bytearray(), 0
+    moves: list[tuple[int, int]] = []
+    for where, text in words:
+        paragraph = f"{text.strip()}\n\n".encode() if text.strip() else b""
+        out += data[at:where] + paragraph
+        at = where
+        moves.append((where, len(paragraph)))
+    out += data[at:]
+    pages = tuple(
+        PageMark(mark.start_byte + sum(size for where, size in moves if where < mark.start_byte), mark.page, mark.label)
+        for mark in part.pages
+    )
+    return Part(out.decode(), part.kind, pages, part.title)

@@ -1,6 +1,7 @@
 """The parser process: `python -m syncd.pipeline.parse.worker SCRATCH MEMORY_BYTES [READABLE]`, one document at a time, jailed.
 
-Request: a `Task` header. Replies: one frame a piece, then {"end": true, "memory_bytes": peak}.
+Request: a `Task` header, whose format is what the name promises. Replies: one frame a piece, then {"end": true,
+"memory_bytes": peak}; or, for a file that LibreOffice has to convert first, only the end with the "legacy" suffix it has.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -36,18 +38,28 @@ def main(arguments: list[str]) -> None:
 
 def _answer(status: int, request: Frame) -> Iterator[Frame]:
     # imported inside the jail: libraries start threads, which Landlock would not bind afterwards
+    from syncd.pipeline.parse.formats import Format
     from syncd.pipeline.parse.readers import read
+    from syncd.pipeline.parse.sniff import confirm, legacy_suffix
     from syncd.pipeline.parse.task import OUT_OF_MEMORY, Task, to_frame
 
     step_cpu_s = float(request.header["step_cpu_s"])
+    end: dict[str, object] = {"end": True}
     try:
         limit_cpu(step_cpu_s)
-        for piece in read(Task.from_header(request.header)):
-            limit_cpu(step_cpu_s)
-            yield to_frame(piece)
+        task = Task.from_header(request.header)
+        found = confirm(task)
+        if found is Format.LEGACY:
+            end["legacy"] = legacy_suffix(task.path)
+        else:
+            # The PDF libraries go by names.
+            path = task.path.rename(task.path.with_suffix(".pdf")) if found is Format.PDF else task.path
+            for piece in read(replace(task, path=path, format=found)):
+                limit_cpu(step_cpu_s)
+                yield to_frame(piece)
     except MemoryError:
         os._exit(OUT_OF_MEMORY)
-    yield Frame({"end": True, "memory_bytes": _peak_bytes(status)})
+    yield Frame({**end, "memory_bytes": _peak_bytes(status)})
 
 
 def _peak_bytes(status: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
+from syncd.pipeline.parse.markup import prolog_bytes
 from syncd.sources.web.settings import WebLimits
 from syncd.sources.web.urls import Url
 
@@ -31,9 +32,7 @@ DOCUMENT_SUFFIXES = {
 VAGUE_TYPES = frozenset({"", "application/octet-stream", "binary/octet-stream", "application/x-download"})
 SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}$")
 PAGE_SUFFIXES = frozenset({"", ".html", ".htm", ".xhtml", ".php", ".asp", ".aspx", ".jsp", ".cgi"})
-PAGE_START = re.compile(
-    rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)[\s>]", re.IGNORECASE | re.DOTALL
-)
+PAGE_ROOT = re.compile(rb"<(?:!doctype\s+html|html|head|body)[\s>]", re.IGNORECASE)
 BINARY_STARTS = (
     b"\x89PNG",
     b"\xff\xd8\xff",
@@ -82,7 +81,7 @@ def kind_of(media_type: str, url: Url, body: bytes) -> tuple[Kind, str]:
     if suffix == ".pdf":
         return "nothing", "it is no PDF"
     if media_type in VAGUE_TYPES and suffix in PAGE_SUFFIXES:
-        return ("page", "") if PAGE_START.match(start) else ("nothing", "nothing says what it is")
+        return ("page", "") if PAGE_ROOT.match(start, prolog_bytes(start)) else ("nothing", "nothing says what it is")
     if suffix in (".txt", ".md", ".rst", ".csv"):
         own = suffix_of(url)
         text_suffix = own if suffix == ".txt" and own in (".md", ".rst", ".csv") else suffix

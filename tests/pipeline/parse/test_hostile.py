@@ -6,7 +6,7 @@ import io
 import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from zipfile import ZIP_DEFLATED, ZipFile
+from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZIP_LZMA, ZipFile
 
 import pytest
 import pytest_asyncio
@@ -79,6 +79,39 @@ async def test_an_archive_that_unpacks_to_over_a_gigabyte_is_seen_in_its_directo
 )
 async def test_a_part_that_grows_two_hundredfold_is_a_bomb(strict: ParserPool, member: str, name: str) -> None:
     await _fails(strict, _inflating(member, 40), name, "archive bomb")
+
+
+@pytest.mark.parametrize(("method", "said"), [(ZIP_BZIP2, "bzip2"), (ZIP_LZMA, "LZMA")])
+@pytest.mark.parametrize("name", ["a.docx", "a.epub", "a.xlsx"])
+async def test_parts_packed_in_a_way_that_unpacks_without_bounds_are_not_unpacked(
+    strict: ParserPool, method: int, said: str, name: str
+) -> None:
+    out = io.BytesIO()
+    with ZipFile(out, "w", ZIP_DEFLATED) as package:
+        package.writestr("word/document.xml", "<w/>")
+        package.writestr("mimetype", bytes(1 << 20), method)
+    await _fails(strict, out.getvalue(), name, f"its part mimetype is packed with {said}.* save it anew")
+
+
+async def test_a_part_is_unpacked_no_further_than_it_declares(strict: ParserPool) -> None:
+    data = bytearray(_inflating("word/document.xml", 900))
+    for at in (data.index(b"word/document.xml") - 30 + 22, data.rindex(b"word/document.xml") - 46 + 24):
+        data[at : at + 4] = (100).to_bytes(4, "little")
+    await _fails(strict, bytes(data), "a.docx", "is damaged")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+async def test_comments_before_no_page_are_read_or_refused_at_once(strict: ParserPool, suffix: str) -> None:
+    data = b"<!---->" * 60 + b"and no page"
+    if suffix in (".html", ".htm", ".csv"):
+        assert "and no page" in await text_of(strict, data, f"a{suffix}")
+    else:
+        await _fails(strict, data, f"a{suffix}", "cannot be read as")
+
+
+async def test_a_page_behind_comments_and_a_declaration_is_a_page_under_any_name(strict: ParserPool) -> None:
+    page = b'\xef\xbb\xbf <?xml version="1.0"?><!-- a > b --> <!--->-->\n<!DOCTYPE  html><p>words'
+    assert "words" in await text_of(strict, page, "a.xls")
 
 
 async def test_an_archive_whose_own_name_is_garbled_is_damaged(strict: ParserPool) -> None:

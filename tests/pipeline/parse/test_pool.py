@@ -8,14 +8,16 @@ import io
 import os
 import signal
 from contextlib import aclosing
+from pathlib import Path
 
 import psutil
 import pytest
 
 from syncd.errors import PermanentError
 from syncd.model import PageMark, Part
-from syncd.pipeline.parse.pool import ParserPool, ParserSettings, insert
+from syncd.pipeline.parse.pool import ParserPool, ParserSettings
 from syncd.pipeline.parse.task import DocumentLimits, Ocr, Picture, Piece, from_frame, to_frame
+from syncd.pipeline.parse.vision import insert
 from tests.pipeline.parse.documents import docx, encoded, paragraph, pdf, pptx, shape, written
 from tests.pipeline.parse.reading import on_pages, parts_of, text_of
 
@@ -98,6 +100,19 @@ async def test_a_broken_document_costs_no_process() -> None:
         with pytest.raises(PermanentError, match="not well-formed"):
             await text_of(pool, docx("<w:p>"), "c.docx")
         assert [process.pid for process in _parsers()] == before
+
+
+async def test_what_a_process_leaves_in_its_folder_is_not_written_through(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.write_text("kept")
+    async with ParserPool(ParserSettings(workers=1, ocr=_NO_OCR)) as pool:
+        await text_of(pool, _GOOD, "a.docx")
+        (process,) = _parsers()
+        scratch = Path(process.cmdline()[-2])
+        (scratch / "document").unlink()
+        (scratch / "document").symlink_to(kept)
+        assert await text_of(pool, _GOOD, "b.docx") == "fine\n\n"
+    assert kept.read_text() == "kept"
 
 
 async def test_memory_stays_below_its_cap_and_going_over_is_said() -> None:
