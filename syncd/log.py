@@ -106,7 +106,7 @@ _SECRET_KEY = re.compile(
     re.IGNORECASE,
 )
 _URL_USER = re.compile(r"(?<=://)[^/\s@'\"]+@")
-_URL_QUERY = re.compile(r"(\bhttps?://[^\s?#'\"]+)\?[^\s#'\"]+")
+_URL_QUERY = re.compile(r"(\bhttps?://[^\s?#'\"]+)(\?[^\s#'\"]+)?")
 _CONTROL = {code: f"\\x{code:02x}" for code in [*range(32), 127] if code != 9} | {10: "\\n", 13: "\\r"}
 _SHORTEST_SECRET = 6  # shorter ones would blank out ordinary words
 
@@ -168,7 +168,7 @@ def redacted(text: str) -> str:
     for secret in _secrets:
         text = text.replace(secret, HIDDEN)
     text = _URL_USER.sub(f"{HIDDEN}@", text)
-    return _URL_QUERY.sub(rf"\1?{HIDDEN}", text)
+    return _URL_QUERY.sub(lambda url: f"{url[1]}?{HIDDEN}" if url[2] else url[1], text)
 
 
 def _clean_value(key: str, value: Any) -> Any:

@@ -16,7 +16,7 @@ ANY_KEY = "SYNCD_TOKEN"
 """The variable whose value OpenAI's clients send as their key; they insist on one, on this machine anything will do."""
 OLLAMA_TIMEOUT_S = 60
 SPACE = "cosine"
-_REFUSED = re.compile(r"sparse vector.*not (enabled|supported)", re.IGNORECASE)
+_REFUSED = re.compile(r"sparse vector.{0,300}not (enabled|supported)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,11 +83,11 @@ COMMANDS = _table(_COMMANDS)
 _SHEBANG = re.compile(rb"#!\s*(?:\S*/)?(?:env\s+(?:-\S+\s+|\w+=\S*\s+)*(?:\S*/)?)?([A-Za-z][A-Za-z_-]*)")
 _CONTENT: dict[str, tuple[tuple[re.Pattern[bytes], str], ...]] = {
     "h": (
-        (re.compile(rb"^\s*(?:@interface|@protocol|@import|#import)\b", re.M), "objc"),
-        (re.compile(rb"^\s*(?:namespace\b|template\s*<|class\s+\w+|using\s+\w|public:|private:)", re.M), "cpp"),
+        (re.compile(rb"^[^\S\n]*(?:@interface|@protocol|@import|#import)\b", re.M), "objc"),
+        (re.compile(rb"^[^\S\n]*(?:namespace\b|template\s*<|class\s+\w+|using\s+\w|public:|private:)", re.M), "cpp"),
     ),
-    "m": ((re.compile(rb"^\s*(?:@interface|@implementation|@protocol|@import|#import)\b", re.M), "objc"),),
-    "v": ((re.compile(rb"^\s*endmodule\b", re.M), "verilog"),),
+    "m": ((re.compile(rb"^[^\S\n]*(?:@interface|@implementation|@protocol|@import|#import)\b", re.M), "objc"),),
+    "v": ((re.compile(rb"^[^\S\n]*endmodule\b", re.M), "verilog"),),
     "ts": ((re.compile(rb"^\s*<\?xml|^\s*<!DOCTYPE TS"), "xml"),),
     "cls": ((re.compile(rb"\\(?:ProvidesClass|NeedsTeXFormat|LoadClass)"), "latex"),),
 }

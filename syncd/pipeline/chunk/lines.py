@@ -15,7 +15,7 @@ SENTENCE_COST = 9.0
 LONG_LINE_BYTES = 120
 """A newline after a longer line ends a paragraph; after a shorter one it is mere wrapping."""
 
-_LINE = re.compile(rb"[^\n]*\n|[^\n]+")
+_LINE = re.compile(rb"[^\n]+\n?|\n")
 _SENTENCE = re.compile(rb"(?:[.!?]['\")\]]*[ \t]+|\xe3\x80\x82|\xef\xbc[\x81\x9f])(?=[^\s])")
 
 

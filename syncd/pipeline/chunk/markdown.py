@@ -23,12 +23,12 @@ HEADING_BODY_COST = 300.0
 
 BlockKind = Literal["heading", "paragraph", "item", "table", "fence"]
 
-_LINE = re.compile(rb"[^\n]*\n|[^\n]+")
+_LINE = re.compile(rb"[^\n]+\n?|\n")
 _HEADING = re.compile(rb" {0,3}(#{1,6})(?=\s)")
 _FENCE = re.compile(rb"(?:[ \t]|>)*(`{3,}(?=[^`]*$)|~{3,})")
 _ITEM = re.compile(rb"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+\S")
 _UNDERLINE = re.compile(rb" {0,3}(?:(=+)|-+)[ \t]*\r?\n?$")
-_DELIMITER = re.compile(rb"[ \t>]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*\r?\n?$")
+_DELIMITER = re.compile(rb"[ \t>]*(?:\|[ \t]*)?:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*(?:\|[ \t]*)?\r?\n?$")
 _RULE = re.compile(rb" {0,3}([-*_])[ \t]*(?:\1[ \t]*){2,}\r?\n?$")
 _ANCHOR = re.compile(r" ?\{#[^{}]*\}$")
 _TITLE_BYTES = 512

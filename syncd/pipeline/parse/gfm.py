@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from textwrap import dedent
 
-_BREAK = re.compile(r"\s*\n\s*")
+_BREAK = re.compile(r"(?<!\s)\s*\n\s*")
 _BLOCK_START = re.compile(r"^(\s*\d{0,9})([#>]|[-+*](?=\s)|(?<=\d)[.)](?=\s))")
 _BOXES = (("☐", "[ ]"), ("☑", "[x]"), ("☒", "[x]"))
 

@@ -14,12 +14,12 @@ from syncd.errors import PermanentError
 from syncd.pipeline.parse.image import Pictures
 from syncd.pipeline.parse.task import DocumentLimits, Markdown, Piece, Task
 
-_CHARSET = re.compile(rb"""<meta[^>]{0,200}charset\s*=\s*["']?\s*([\w.:-]{2,40})""", re.I)
+_CHARSET = re.compile(rb"""<meta[^>]{0,200}charset\s*=\s*(?:["']\s*)?([\w.:-]{2,40})""", re.I)
 _HEAD_BYTES = 4096
 _TAG = re.compile(
     r"<(/?)(div|table|ul|ol|blockquote|section|article|span|dl|main|header|footer|nav|form|font|b|i)\b", re.I
 )
-_SPAN = re.compile(r"""\b(col|row)span\s*=\s*["']?\s*(\d{4,})""", re.I)
+_SPAN = re.compile(r"""\b(col|row)span\s*=\s*(?:["']\s*)?(\d{4,})""", re.I)
 _OPTIONS = ConversionOptions(extract_metadata=False, escape_misc=False, compact_tables=True)
 _PICTURE = re.compile(r"!\[([^\]]{0,1000})\]\(<?([^()\s>]*)>?(?:\s[^)]{0,300})?\)")  # linear on any text
 

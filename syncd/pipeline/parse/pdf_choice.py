@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator
 GOOD_ENOUGH = 0.985
 """From this agreement on, a second reading is not asked for."""
 
-_LINK = re.compile(r"\]\([^)]*\)")
+_LINK = re.compile(r"\]\([^)]{0,1000}\)")
 _MARKUP = re.compile(r"<br>|[|*#`>_-]")
-_HEADING = re.compile(r"^(#{1,6})\s+(.*)$", re.M)
+_HEADING = re.compile(r"^(#{1,6})\s+(.*)", re.M)
 
 
 def agreement(markdown: str, plain: str) -> float:

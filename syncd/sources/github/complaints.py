@@ -16,50 +16,59 @@ class Unauthorized(PermanentError):
     """The server wants other credentials."""
 
 
-_RULES: tuple[tuple[str, type[SyncdError], str], ...] = (
+_Rule = tuple[re.Pattern[str], type[SyncdError], str]
+_RULES: tuple[_Rule, ...] = (
     (
-        r"error: 30[12378]\b|update url base from redirection",
+        re.compile(r"error: 30[12378]\b|update url base from redirection"),
         PermanentError,
         "{repository} was renamed or moved: create a source with its new name",
     ),
     (
-        r"could not read (Username|Password)|Authentication failed|error: 401\b|error: 403\b",
+        re.compile(r"could not read (Username|Password)|Authentication failed|error: 401\b|error: 403\b"),
         Unauthorized,
         "{repository} is private, does not exist, or refused the credentials: check the name; "
         "a private repository needs `app_id` of a GitHub App that is installed on it",
     ),
     (
-        r"repository '.*' not found|error: 404\b",
+        re.compile(r"repository '[^'\n]*' not found|error: 404\b"),
         NotFoundError,
         "{repository} does not exist, or its GitHub App is not installed on it: check the name and the installation",
     ),
     (
-        r"not our ref|[Cc]ouldn't find remote ref|no such remote ref",
+        re.compile(r"not our ref|[Cc]ouldn't find remote ref|no such remote ref"),
         NotFoundError,
         "{repository} has no such commit: check the sha, or give a branch",
     ),
     (
-        r"SSL certificate|certificate verif|SSL: no alternative",
+        re.compile(r"SSL certificate|certificate verif|SSL: no alternative"),
         PermanentError,
         "the server's TLS certificate is not trusted: set SSL_CERT_FILE to its authority's certificate ({line})",
     ),
-    (r"No space left on device|Disk quota exceeded", RetryableError, "the disk is full: free some space ({line})"),
     (
-        r"error: 429\b|error: 5\d\d\b|Could not resolve|Failed to connect|Connection (refused|reset|timed out)"
-        r"|[Tt]imed? ?out|Operation too slow|early EOF|RPC failed|hung up|unexpected disconnect|Empty reply"
-        r"|unable to access|Recv failure|transfer closed|expected '?(flush|packfile|acknowledg)|bad line length"
-        r"|\.lock'?: File exists",
+        re.compile(r"No space left on device|Disk quota exceeded"),
+        RetryableError,
+        "the disk is full: free some space ({line})",
+    ),
+    (
+        re.compile(
+            r"error: 429\b|error: 5\d\d\b|Could not resolve|Failed to connect|Connection (refused|reset|timed out)"
+            r"|[Tt]imed? ?out|Operation too slow|early EOF|RPC failed|hung up|unexpected disconnect|Empty reply"
+            r"|unable to access|Recv failure|transfer closed|expected '?(flush|packfile|acknowledg)|bad line length"
+            r"|\.lock'?: File exists"
+        ),
         RetryableError,
         "cannot reach the git server for {repository} ({line})",
     ),
     (
-        r"fsck error|object fails fsck|badTree|does not pass",
+        re.compile(r"fsck error|object fails fsck|badTree|does not pass"),
         PermanentError,
         "{repository} holds an object that git refuses as unsafe ({line})",
     ),
     (
-        r"[Nn]ot a git repository|loose object .* is corrupt|object file .* is empty|bad object|corrupt|unable to read"
-        r"|missing (blob|tree|commit)|unable to find|could not (read|parse)|not a valid object|did not send all necessary",
+        re.compile(
+            r"[Nn]ot a git repository|object file .{0,1000} is empty|bad object|corrupt|unable to read"
+            r"|missing (blob|tree|commit)|unable to find|could not (read|parse)|not a valid object|did not send all necessary"
+        ),
         Damaged,
         "the local copy of {repository} is damaged and will be fetched anew ({line})",
     ),
@@ -70,7 +79,7 @@ def translate(complaint: str, repository: str, command: str) -> SyncdError:
     """Return the error that a failed `git command` amounts to, in one line that says what to do next."""
     line = _last_line(complaint) or "no message"
     for pattern, kind, message in _RULES:
-        if re.search(pattern, complaint):
+        if pattern.search(complaint):
             make: Callable[[str], SyncdError] = kind
             return make(message.format(repository=repository, line=line))
     return PermanentError(f"git {command} failed for {repository}: {line}")

@@ -20,7 +20,7 @@ DATE_METAS = (
 )
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2})?(?:\.\d+)?(?:Z|[+-]\d{2}:?\d{2})?)?")
 LANGUAGE = re.compile(r"[a-zA-Z]{2,3}(?:-[a-zA-Z0-9]{2,8})*")
-LINK_VALUE = re.compile(r"<([^>]*)>([^<]*)")
+LINK_VALUE = re.compile(r"<([^<>]*)>([^<]*)")
 DOCUMENTATION_MAKERS = re.compile(
     r"sphinx|docusaurus|mkdocs|vitepress|gitbook|bookdown|mdbook|docfx|doxygen|antora|docbook|rustdoc|javadoc|asciidoc",
     re.IGNORECASE,
@@ -99,7 +99,7 @@ def header_canonical(values: Iterable[str]) -> str:
     """Return the target of a `Link: <…>; rel="canonical"` header (RFC 8288), or ''."""
     for value in values:
         for match in LINK_VALUE.finditer(value):
-            if re.search(r'rel\s*=\s*"?[^",;]*\bcanonical\b', match[2], re.IGNORECASE):
+            if re.search(r'rel\s*=\s*"?[^",;]{0,300}\bcanonical\b', match[2], re.IGNORECASE):
                 return match[1].strip()
     return ""
 
