@@ -38,11 +38,23 @@ def test_the_unit_is_hardened(unit):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_daemon_gets_the_signals_and_the_time_that_it_counts_on():
+def settings_of(name: str) -> configparser.SectionProxy:
     parser = configparser.ConfigParser(strict=False, interpolation=None)
     parser.optionxform = str
-    parser.read(FOLDER / "syncd.service")
-    service = parser["Service"]
+    parser.read(FOLDER / name)
+    return parser["Service"]
+
+
+def test_what_gets_out_of_hand_leaves_memory_to_the_machine_and_the_daemon_alive():
+    service = settings_of("syncd.service")
+    high, most = (int(service[name].removesuffix("%")) for name in ("MemoryHigh", "MemoryMax"))
+    assert high < most < 100
+    assert service["OOMPolicy"] == "continue"
+    assert not {"MemoryHigh", "MemoryMax", "OOMPolicy"} & set(settings_of("syncd-gpu.conf"))
+
+
+def test_the_daemon_gets_the_signals_and_the_time_that_it_counts_on():
+    service = settings_of("syncd.service")
     assert service["Type"] == "notify"
     assert service["KillMode"] == "mixed"
     assert service["RestartPreventExitStatus"] == "78"
