@@ -22,6 +22,7 @@ from typing_extensions import override
 from syncd.chroma.shape import Queries, Shape, SparseIndex, configuration_of, function_of, has_sparse_index, schema_of
 from syncd.errors import ConflictError, NotFoundError, PermanentError, RetryableError, SyncdError
 from syncd.model import SparseVector, Target
+from syncd.runtime.headers import retry_after_s
 
 _CORRUPT = re.compile(r"hnsw (segment|index)|apply logs|pickle", re.IGNORECASE)
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -142,7 +143,7 @@ def translated(status: int, text: str, headers: Mapping[str, str]) -> SyncdError
     if status >= 500 and _CORRUPT.search(message):
         return CorruptError(message)
     if status in (408, 429) or status >= 500:
-        return RetryableError(f"Chroma answers: {message}", _retry_after_s(headers))
+        return RetryableError(f"Chroma answers: {message}", retry_after_s(headers.get("retry-after")))
     return PermanentError(f"Chroma refuses: {message}")
 
 
@@ -155,8 +156,3 @@ def _message(text: str) -> str:
         fields = cast("dict[str, object]", body)
         body = fields.get("message") or fields.get("error") or text
     return " ".join(str(body).split())[:500]
-
-
-def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    value = headers.get("retry-after", "")
-    return float(value) if value.isdigit() else None

@@ -15,6 +15,7 @@ import numpy as np
 from syncd.errors import PermanentError, RetryableError
 from syncd.model import Vectors
 from syncd.pipeline.embed.windows import normalised
+from syncd.runtime.headers import retry_after_s
 
 _BYTES_PER_TOKEN = 4
 _TEXT_REFUSED = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY)
@@ -107,5 +108,5 @@ def _refusal(server: Server, response: aiohttp.ClientResponse, reason: str) -> P
         return PermanentError(f"{server.url} refuses the text ({response.status}): {reason}")
     if response.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         return ServerFailedError(f"{server.url} answers 500: {reason}")
-    wait = response.headers.get("Retry-After", "")
-    return RetryableError(f"{server.url} answers {response.status}: {reason}", float(wait) if wait.isdigit() else None)
+    wait_s = retry_after_s(response.headers.get("Retry-After"))
+    return RetryableError(f"{server.url} answers {response.status}: {reason}", wait_s)

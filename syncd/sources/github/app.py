@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from syncd.errors import ConfigError, NotFoundError, PermanentError, RetryableError
+from syncd.runtime.headers import number, plausible, retry_after_s
 
 CLOCK_SKEW = timedelta(seconds=60)
 JWT_LIFE = timedelta(minutes=9)
@@ -30,6 +31,8 @@ RENEW_BEFORE = timedelta(minutes=10)
 """A fetch that starts with a token must be able to end with it; tokens live for an hour."""
 TIMEOUT_S = 30.0
 RATE_LIMIT_WAIT_S = 60.0
+LONGEST_WAIT_S = 3600.0
+"""GitHub's limits are by the hour."""
 """What GitHub asks for where a refusal names no time."""
 MAX_ANSWER_BYTES = 1024 * 1024
 
@@ -85,10 +88,10 @@ class GithubApp:
                 }
                 path = f"/app/installations/{int(found['id'])}/access_tokens"
                 granted = await self._call(session, "POST", path, repository, body)
-                return _Token(str(granted["token"]), datetime.fromisoformat(str(granted["expires_at"])))
+                return _Token(str(granted["token"]), _moment(str(granted["expires_at"])))
         except (aiohttp.ClientError, TimeoutError) as error:
             raise RetryableError(f"cannot reach {self._api_url}: {type(error).__name__}") from error
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise RetryableError(
                 f"{self._api_url} gave an answer that is not GitHub's: {type(error).__name__}"
             ) from error
@@ -133,7 +136,7 @@ class GithubApp:
         if status == 429 or (status == 403 and self._is_rate_limit(answer)):
             return RetryableError("GitHub's rate limit is used up", retry_after_s=self._wait_s(answer))
         if status >= 500:
-            return RetryableError(f"GitHub answered {status}", retry_after_s=_number(answer, "retry-after"))
+            return RetryableError(f"GitHub answered {status}", retry_after_s=_retry_after_s(answer))
         return PermanentError(
             f"GitHub answered {status} to App {self._app_id} for {repository}: "
             "the App needs read-only permission for Contents and Metadata and must not be suspended"
@@ -143,18 +146,22 @@ class GithubApp:
         return "retry-after" in answer.headers or answer.headers.get("x-ratelimit-remaining") == "0"
 
     def _wait_s(self, answer: aiohttp.ClientResponse) -> float:
-        wait_s = _number(answer, "retry-after")
+        wait_s = _retry_after_s(answer)
         if wait_s is None and answer.headers.get("x-ratelimit-remaining") == "0":
-            reset = _number(answer, "x-ratelimit-reset")
-            wait_s = reset - self._now().timestamp() if reset is not None else None
+            reset = number(answer.headers.get("x-ratelimit-reset"))
+            wait_s = min(reset - self._now().timestamp(), LONGEST_WAIT_S) if reset is not None else None
         return max(wait_s, 1.0) if wait_s is not None else RATE_LIMIT_WAIT_S
 
 
-def _number(answer: aiohttp.ClientResponse, header: str) -> float | None:
-    try:
-        return float(answer.headers[header])
-    except (KeyError, ValueError):
-        return None
+def _retry_after_s(answer: aiohttp.ClientResponse) -> float | None:
+    return retry_after_s(answer.headers.get("retry-after"), LONGEST_WAIT_S)
+
+
+def _moment(text: str) -> datetime:
+    moment = plausible(datetime.fromisoformat(text))
+    if moment is None:
+        raise ValueError("no date that can be meant")
+    return moment
 
 
 def _read_key(file: Path) -> RSAPrivateKey:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from syncd.errors import PermanentError, RetryableError
+from syncd.runtime.headers import storable
 from syncd.sources.s3.client import Client, Connection
 from syncd.sources.s3.complaints import ChangedError, ClientError, is_missing_key, status_code
 
@@ -91,7 +92,10 @@ class Bucket:
         async def ask(client: Client) -> Page:
             answer = await client.list_objects_v2(Bucket=self.name, Prefix=prefix, StartAfter=after, MaxKeys=size)
             objects = [listed(item) for item in answer.get("Contents", ())]
-            return Page(objects, objects[-1].key if objects else after, not answer.get("IsTruncated"))
+            page = Page(objects, objects[-1].key if objects else after, not answer.get("IsTruncated"))
+            if not page.is_last and page.last_key.encode() <= after.encode():
+                raise RetryableError(f"{self.address(prefix)}: the listing says that it goes on, and does not")
+            return page
 
         return await self.connection.call(ask, self.address(prefix))
 
@@ -121,10 +125,10 @@ def object_state(key: str, answer: Mapping[str, Any]) -> ObjectState:
     """Return the state that the answer to a HEAD or an unranged GET shows."""
     return ObjectState(
         key=key,
-        etag=answer["ETag"],
+        etag=storable(answer["ETag"]),
         size_bytes=answer["ContentLength"],
         modified_at=answer.get("LastModified"),
-        media_type=answer.get("ContentType"),
+        media_type=storable(answer.get("ContentType") or "") or None,
     )
 
 

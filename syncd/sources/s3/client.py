@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal, Protocol, TypeVar, cast
 
 import anyio
@@ -12,7 +12,8 @@ from aiobotocore.session import AioSession  # pyright: ignore[reportMissingTypeS
 from botocore.loaders import create_loader  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType] - likewise
 from botocore.utils import parse_timestamp  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType] - likewise
 
-from syncd.errors import MisconfiguredError, PermanentError
+from syncd.errors import MisconfiguredError, PermanentError, RetryableError
+from syncd.runtime.headers import plausible
 from syncd.runtime.retry import Backoff, retrying
 from syncd.sources.s3.complaints import AWS_ERRORS, StaleCredentialsError, ThrottledError, translated
 from syncd.sources.s3.settings import Endpoint, Transport
@@ -68,6 +69,9 @@ class Connection:
             return await function(client)
         except AWS_ERRORS as error:
             raise self.blame(error, what, client) from error
+        except (KeyError, ValueError, OverflowError) as error:
+            # What botocore makes of numbers that are none, and of parts that are missing.
+            raise RetryableError(f"{what}: the answer is none of this service's ({type(error).__name__})") from error
 
     async def call(self, function: Callable[[Client], Awaitable[T]], what: str) -> T:
         """Like `once`, tried again while that can help, within `call_timeout_s`. `function` must be safe to repeat."""
@@ -199,10 +203,16 @@ class Connections:
             await self._open.popitem()[1].close()
 
 
-def moment(value: Any) -> datetime:
-    """Return a time stamp of an answer. Botocore's parser knows more forms, and takes half of all the time of a listing."""
+def moment(value: Any) -> datetime | None:
+    """Return a time stamp of an answer, or None where it is none that can be meant.
+
+    Botocore's parser knows more forms, and takes half of all the time of a listing.
+    """
     try:
-        parsed = datetime.fromisoformat(value)
+        return plausible(datetime.fromisoformat(value))
     except (TypeError, ValueError):
-        parsed = parse_timestamp(value)
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+        pass
+    try:
+        return plausible(parse_timestamp(value))
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        return None

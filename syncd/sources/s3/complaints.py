@@ -27,6 +27,7 @@ from syncd.errors import (
     RetryableError,
     SyncdError,
 )
+from syncd.runtime.headers import retry_after_s
 
 NETWORK_ERRORS = (HTTPClientError, ConnectionError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
 TRANSPORT_ERRORS = (*NETWORK_ERRORS, aiohttp.ClientError, TimeoutError, OSError)
@@ -145,8 +146,7 @@ def _message(error: ClientError) -> str:
 
 def _retry_after_s(error: ClientError) -> float | None:
     headers = cast("Mapping[str, str]", _part(error, "ResponseMetadata").get("HTTPHeaders", {}))
-    value = headers.get("retry-after", "")
-    return min(float(value), 300.0) if value.isdecimal() else None
+    return retry_after_s(headers.get("retry-after"))
 
 
 def _brief(error: Exception) -> str:
