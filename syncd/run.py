@@ -106,6 +106,10 @@ class SourceRun:
         self.number = run_number
         self.counts = Counts()
         self.failures: list[str] = []
+        self.incomplete = ""
+        """Why the source could not be seen whole, or ''."""
+        self.again_after_s: float | None = None
+        """When it may be worth another look, where it is incomplete and the source knows."""
         self._store = store
         self._ingesters = ingesters
         self._invocation = invocation
@@ -250,7 +254,9 @@ class SourceRun:
         await self.save()
         gone = [document.key for document in self._gone]
         self._gone.clear()
-        if checkpoint.absent_are_gone and run.keys is None:
+        self.incomplete = self.incomplete or checkpoint.incomplete
+        self.again_after_s = checkpoint.again_after_s
+        if checkpoint.absent_are_gone and not self.incomplete and run.keys is None:
             unseen = await self._store.progress.unseen(self._collection.id, self._record.id, self.number)
             gone = sorted({*gone, *unseen} - self._seen_dry)
         await self._delete(gone)

@@ -249,14 +249,16 @@ class Syncer:
             self._store, self.mailbox, invocation, record, collection, guard, number, recipe, last_chance
         )
         await running.run.execute(source)
-        if is_finishing(invocation, record):
+        if is_finishing(invocation, record) and not running.run.incomplete:
             await self._chroma.set_metadata(invocation.target, {"finished_ingest": True})
 
     async def _complete(self, running: Running) -> None:
         run = running.run
         if run and running.invocation.request.get("object_key") and run.failures:
             return await self._settle(running, State.FAILED, run.failures[0])
-        return await self._settle(running, State.COMPLETE)
+        if run and run.again_after_s is not None and not is_rehearsal(running.invocation):
+            await self._store.invocations.follow_up(running.invocation, run.again_after_s)
+        return await self._settle(running, State.COMPLETE, (run.incomplete or None) if run else None)
 
     async def _postpone(self, running: Running, error: RetryableError) -> None:
         """Take the run up again later, from its cursor; after too many attempts it has failed, if that may be.

@@ -8,6 +8,7 @@ from io import BytesIO
 import anyio
 import pytest
 
+from syncd.api.views import job_view
 from syncd.errors import ConfigError, OvertakenError, RetryableError
 from syncd.model import Checkpoint, Document, Invocation, Origin, SourceType, State, Target
 from syncd.pipeline.ingest import Ingester
@@ -15,6 +16,7 @@ from syncd.pipeline.parse.pool import ParserPool
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.pipeline.sparse.posting import Poster
 from syncd.runtime.retry import Backoff
+from syncd.store.invocation_queue import FOLLOW_UPS
 from syncd.sync import Syncer, SyncSettings
 from tests.pipeline.parts import CHUNKING, MODEL, InlineSplitter, running
 
@@ -80,9 +82,9 @@ async def syncing(parts, source, done=None, settings=HASTY) -> AsyncIterator[Syn
         group.cancel_scope.cancel()
 
 
-async def created(parts, origin: Origin, name: str) -> Invocation:
+async def created(parts, origin: Origin, name: str, kind: SourceType = SourceType.S3) -> Invocation:
     """Create a source and an invocation of it."""
-    record = await parts.store.sources.create(SourceType.S3, "default_database", {}, MODEL, CHUNKING)
+    record = await parts.store.sources.create(kind, "default_database", {}, MODEL, CHUNKING)
     return await parts.store.invocations.create(record.id, Target("default_database", name), origin, {})
 
 
@@ -279,3 +281,89 @@ async def test_an_invocation_whose_end_meets_a_bug_rests_and_the_others_go_on(pa
         for invocation in both:
             assert (await settled(parts, invocation)).state is State.COMPLETE
     assert len(seen) == 2
+
+
+class Cut:
+    """A site of which a run sees one page, and the last run of `ends` all there is."""
+
+    def __init__(self, *ends: Checkpoint) -> None:
+        self.ends = list(ends)
+
+    async def changes(self, run) -> AsyncIterator[Document | Checkpoint]:
+        yield document("what can be seen")
+        yield self.ends.pop(0)
+
+
+async def settled(parts, invocation: Invocation) -> Invocation:
+    with anyio.fail_after(30):
+        while invocation.state not in (State.COMPLETE, State.FAILED):
+            await anyio.sleep(0.01)
+            invocation = await parts.store.invocations.get(invocation.id)
+    return invocation
+
+
+async def test_a_run_that_saw_a_part_says_so_deletes_nothing_and_leaves_the_collection_open(parts, fresh_name):
+    part = Checkpoint("1", absent_are_gone=True, incomplete="the sitemap was cut")
+    first = await created(parts, Origin.API, fresh_name, SourceType.WEB)
+    async with syncing(parts, Cut(part, Checkpoint("2", absent_are_gone=True))) as syncer:
+        ended = await settled(parts, first)
+        assert (ended.state, ended.error) == (State.COMPLETE, "the sitemap was cut")
+        assert job_view(ended, None)["incomplete"] == "the sitemap was cut"
+        assert "finished_ingest" not in (await parts.chroma.metadata(first.target) or {})
+        second = await parts.store.invocations.create(first.source_id, first.target, Origin.API, {})
+        syncer.wake()
+        ended = await settled(parts, second)
+    assert (ended.error, job_view(ended, None)["incomplete"]) == (None, None)
+    assert (await parts.chroma.metadata(first.target))["finished_ingest"] is True
+
+
+async def test_what_was_not_seen_in_part_of_a_site_stays(parts, fresh_name):
+    class Two:
+        runs = 0
+
+        async def changes(self, run) -> AsyncIterator[Document | Checkpoint]:
+            self.runs += 1
+            yield document("one")
+            if self.runs == 1:
+                yield Document("b.txt", "1", Text("two"), "b")
+            yield Checkpoint(str(self.runs), absent_are_gone=True, incomplete="cut" if self.runs == 2 else "")
+
+    first = await created(parts, Origin.SCHEDULE, fresh_name, SourceType.WEB)
+    left: list[int] = []
+    async with syncing(parts, Two()) as syncer:
+        for invocation in (first, *[None] * 2):
+            asked = invocation or await parts.store.invocations.create(
+                first.source_id, first.target, Origin.SCHEDULE, {}
+            )
+            syncer.wake()
+            await settled(parts, asked)
+            left.append(await parts.chroma.count(first.target))
+    assert left == [2, 2, 1]
+
+
+async def test_a_run_that_may_see_more_later_is_asked_for_again_and_then_closes_the_collection(parts, fresh_name):
+    later = Checkpoint("", incomplete="a page is put off", again_after_s=0.0)
+    first = await created(parts, Origin.API, fresh_name, SourceType.WEB)
+    async with syncing(parts, Cut(later, Checkpoint("2", absent_are_gone=True))):
+        ended = await settled(parts, first)
+        (again,) = [i for i in await parts.store.invocations.list(first.source_id) if i.id != first.id]
+        assert (ended.error, again.origin, again.request) == ("a page is put off", Origin.API, {"follow_up": 1})
+        assert (await settled(parts, again)).error is None
+    assert (await parts.chroma.metadata(first.target))["finished_ingest"] is True
+
+
+async def test_a_source_that_is_never_seen_whole_is_left_alone_at_last(parts, fresh_name):
+    later = Checkpoint("", incomplete="a page is put off", again_after_s=0.0)
+    first = await created(parts, Origin.API, fresh_name, SourceType.WEB)
+    async with syncing(parts, Cut(*[later] * 9)):
+        while waiting := await parts.store.invocations.due(1):
+            await settled(parts, waiting[0])
+    assert len(await parts.store.invocations.list(first.source_id)) == 1 + FOLLOW_UPS
+
+
+async def test_a_crash_between_asking_again_and_settling_doubles_nothing(parts, fresh_name):
+    first = await created(parts, Origin.API, fresh_name, SourceType.WEB)
+    for _ in range(2):
+        await parts.store.invocations.follow_up(first, 3600.0)
+    assert len(await parts.store.invocations.list(first.source_id)) == 2
+    assert [one.id for one in await parts.store.invocations.due(9)] == [first.id]

@@ -146,6 +146,9 @@ class Job(Model):
     attempts: int
     note: str | None = None
     """Why an unfinished invocation waits."""
+    incomplete: str | None = None
+    """Why a complete invocation could not see its source whole: nothing was deleted for being absent, and the collection
+    was not closed."""
     counts: JobCounts
     eta_s: float | None = None
     """Of a complete dry run: how long a run would embed, at the speed of this machine's latest runs."""

@@ -73,6 +73,7 @@ def job_view(invocation: Invocation, source: SourceRecord | None, pace: Pace | N
         "dry_run": bool(invocation.request.get("dry_run")),
         "attempts": invocation.attempts,
         "note": invocation.error if unfinished else None,
+        "incomplete": invocation.error if invocation.state is State.COMPLETE else None,
         "counts": asdict(invocation.counts),
         "eta_s": seconds(pace.eta_s),
         "tokens_per_s": seconds(pace.tokens_per_s),

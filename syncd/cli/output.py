@@ -65,9 +65,12 @@ def summary(invocation: Mapping[str, Any]) -> str:
 
 
 def reason(invocation: Mapping[str, Any]) -> str:
-    """Return why an invocation failed, '' when it did not."""
+    """Return why an invocation failed or could not see its source whole, '' when neither is so."""
     status = invocation["status"]
-    return f" — {status['failed']['error']}" if isinstance(status, dict) and "failed" in status else ""
+    if isinstance(status, dict) and "failed" in status:
+        return f" — {status['failed']['error']}"
+    incomplete = invocation.get("incomplete")
+    return f" — incomplete, so nothing was deleted for being absent: {incomplete}" if incomplete else ""
 
 
 async def follow(client: Client, invocation_id: str, quiet: bool = False) -> Mapping[str, Any]:

@@ -56,7 +56,8 @@ def state_words(invocation: Mapping[str, Any]) -> str:
     """Return an invocation's state, and what it waits for people to do."""
     held, failed = (invocation["counts"][name] for name in ("held_deletes", "failed"))
     more = [f"{held} deletes held"] * bool(held) + [f"{failed} failed"] * bool(failed)
-    return ", ".join([state_of(invocation), *more])
+    incomplete = [f"incomplete: {reason}"] if (reason := invocation.get("incomplete")) else []
+    return ", ".join([state_of(invocation), *more, *incomplete])
 
 
 async def one(client: Client, args: argparse.Namespace) -> int:

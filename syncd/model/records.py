@@ -131,6 +131,7 @@ class Invocation:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     error: str | None = None
+    """Why it failed, waits or, when it is complete all the same, could not see its source whole."""
     counts: Counts = field(default_factory=Counts)
     attempts: int = 0
     bugs: int = 0

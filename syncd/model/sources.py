@@ -54,10 +54,16 @@ class Checkpoint:
 
     `absent_are_gone`: the run listed the source completely, so what it holds of this source and was not yielded in this
     run no longer exists. A partial listing (limit reached, outage) must never claim this.
+
+    `incomplete`: why the run could not see all that it was to see, or ''. Then nothing is deleted for being absent, the
+    run's collection stays open, and people are told. A limit that somebody set is no reason.
     """
 
     cursor: str
     absent_are_gone: bool = False
+    incomplete: str = ""
+    again_after_s: float | None = None
+    """When another run may see what this one could not, where the source knows."""
 
 
 @dataclass(frozen=True, slots=True)

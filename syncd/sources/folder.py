@@ -80,6 +80,12 @@ class _Walk:
     files: int = 0
     unreadable: set[str] = field(default_factory=set[str])
 
+    def gaps(self) -> str:
+        """Return what could not be seen, or ''."""
+        if not self.unreadable:
+            return ""
+        return f"{len(self.unreadable)} folders could not be read, among them {min(self.unreadable) or '/'}"
+
 
 class FolderSource:
     """One folder. Runs may overlap."""
@@ -120,7 +126,7 @@ class FolderSource:
             async with aclosing(self._missing(run, root, walk)) as documents:
                 async for document in documents:
                     yield document
-        yield Checkpoint(cursor, absent_are_gone=not walk.unreadable)
+        yield Checkpoint(cursor, absent_are_gone=not walk.unreadable, incomplete=walk.gaps())
 
     async def _count(self, root: int) -> int:
         async with aclosing(self._batches(self.tree.walk(root))) as batches:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 import time
+import uuid
 from collections.abc import Sequence
 from dataclasses import asdict
 
 from syncd.model import Counts, Invocation, State
 from syncd.store.codec import INVOCATION_COLUMNS, dumps, invocation_from_row
 from syncd.store.database import Database
+
+FOLLOW_UPS = 5
+"""A source that is never seen whole is asked again so often by itself, then when somebody asks or its schedule says."""
 
 
 class InvocationQueue:
@@ -68,6 +72,23 @@ class InvocationQueue:
                 "UPDATE invocations SET state = ?, error = ?, counts = ?, finished_at = ? "
                 "WHERE id = ? AND state IN ('pending', 'processing')",
                 (state, error, dumps(asdict(counts)), time.time(), invocation_id),
+            )
+        )
+
+    async def follow_up(self, invocation: Invocation, delay_s: float) -> None:
+        """Have the same asked for again after `delay_s`, a few times at most. Twice is safe."""
+        times = invocation.request.get("follow_up", 0) + 1
+        if times > FOLLOW_UPS:
+            return
+        request, now = dumps({**invocation.request, "follow_up": times}), time.time()
+        await self._db.write(
+            lambda c: c.execute(
+                "INSERT INTO invocations (id, source_id, source_type, database, collection, origin, priority, request, "
+                "state, not_before, created_at) SELECT ?1, source_id, source_type, database, collection, origin, priority, "
+                "?2, 'pending', ?3, ?4 FROM invocations this WHERE id = ?5 AND NOT EXISTS (SELECT 1 FROM invocations "
+                "WHERE state = 'pending' AND source_id = this.source_id AND database = this.database "
+                "AND collection = this.collection AND request = ?2)",
+                (str(uuid.uuid4()), request, now + delay_s, now, invocation.id),
             )
         )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from syncd.errors import ConfigError, NotFoundError, PermanentError, RetryableError
-from syncd.model import Document, Run, chunk_prefix
+from syncd.model import Checkpoint, Document, Run, chunk_prefix
 from syncd.sources.folder import FolderSettings, FolderSource
 from syncd.sources.spool import SizeCheck
 from tests.sources.running import Index, invocation
@@ -223,12 +223,15 @@ async def test_an_unreadable_file_or_folder_fails_alone_and_keeps_what_was_index
     (root / "d").unlink()
     try:
         await index.sync(source)
+        steps = [step async for step in source.changes(Run(invocation(), index.cursor, index))]
+        incomplete = steps[-1].incomplete if isinstance(steps[-1], Checkpoint) else None
     finally:
         (root / "closed").chmod(0o700)
     assert str(index.contents["a"]).startswith("failed: a: permission denied")
     assert str(index.contents["closed/"]).startswith("failed: permission denied")
     assert index.contents["closed/b"] == b"b"
     assert "d" not in index.contents
+    assert incomplete == "1 folders could not be read, among them closed/"
     await index.sync(source)
     assert set(index.contents) == {"a", "closed/b", "c"}
 
