@@ -244,6 +244,37 @@ collection = "orchard"
         assert daemon.stop() == 0
 
 
+def test_a_site_seen_in_part_is_shown_as_incomplete_and_is_not_finished(site, minilm_folder, tmp_path):
+    url, pages = site
+    pages["/sitemap.xml"] = f"<urlset><url><loc>{url}/pears?a=1&b=2</loc></url></urlset>"
+    source = f"""
+[web]
+rate_per_s = 0
+allow_private_addresses = ["{url.removeprefix("http://")}"]
+[[sources]]
+name = "orchard"
+type = "web_scrape"
+starting_url = "{url}/"
+collection = "orchard"
+"""
+    daemon = Daemon(tmp_path, configuration(minilm_folder, source)).start()
+    try:
+        first = syncd(daemon, "sync", "orchard")
+        assert first.returncode == 0, first.stderr + daemon.log()
+        reason = f"sitemap {url}/sitemap.xml: it is not well-formed XML"
+        assert f"incomplete, so nothing was deleted for being absent: {reason}" in first.stdout
+        (latest, *_) = json.loads(syncd(daemon, "status", "--json").stdout)["invocations"]
+        assert reason in latest["incomplete"]
+        assert "complete" in latest["status"]
+        assert f"incomplete: {reason}" in syncd(daemon, "status").stdout
+        pages["/sitemap.xml"] = pages["/sitemap.xml"].replace("&", "&amp;")
+        again = syncd(daemon, "sync", "orchard", "--json")
+        assert (again.returncode, json.loads(again.stdout)["incomplete"]) == (0, None), again.stderr
+        assert "finished_ingest" in syncd(daemon, "sync", "orchard").stderr
+    finally:
+        assert daemon.stop() == 0
+
+
 def test_a_plan_of_a_bucket_holds_for_other_collections_and_an_object_must_be_there(moto, minilm_folder, tmp_path):
     async def make() -> None:
         async with moto.client("s3") as s3:

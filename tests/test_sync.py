@@ -294,14 +294,6 @@ class Cut:
         yield self.ends.pop(0)
 
 
-async def settled(parts, invocation: Invocation) -> Invocation:
-    with anyio.fail_after(30):
-        while invocation.state not in (State.COMPLETE, State.FAILED):
-            await anyio.sleep(0.01)
-            invocation = await parts.store.invocations.get(invocation.id)
-    return invocation
-
-
 async def test_a_run_that_saw_a_part_says_so_deletes_nothing_and_leaves_the_collection_open(parts, fresh_name):
     part = Checkpoint("1", absent_are_gone=True, incomplete="the sitemap was cut")
     first = await created(parts, Origin.API, fresh_name, SourceType.WEB)

@@ -155,8 +155,53 @@ class CrawlState:
         """Return how many pages could not be read that nothing is known of."""
         return await self._count("SELECT COUNT(*) FROM frontier WHERE crawl_id = ? AND outcome = 'unread'", crawl_id)
 
-    async def _count(self, query: str, crawl_id: int) -> int:
-        return await self._database.read(lambda connection: connection.execute(query, (crawl_id,)).fetchone()[0])
+    async def cut(self, crawl_id: int) -> int:
+        """Return how many pages this crawl visited that have more links than were taken."""
+        return await self._count(
+            "SELECT COUNT(*) FROM frontier f JOIN pages p ON p.id = f.page_id "
+            "WHERE f.crawl_id = ? AND f.outcome IS NOT NULL AND p.links_cut",
+            crawl_id,
+        )
+
+    async def too_many_alike(self, crawl_id: int, alike_pages: int) -> int:
+        """Return of how many patterns this crawl met more than `alike_pages` pages."""
+        return await self._count(
+            "SELECT COUNT(*) FROM crawl_patterns WHERE crawl_id = ? AND pages > ?", crawl_id, alike_pages
+        )
+
+    async def _count(self, query: str, *values: int) -> int:
+        return await self._database.read(lambda connection: connection.execute(query, values).fetchone()[0])
+
+    async def sitemaps(self) -> list[str]:
+        """Return the sitemaps, other than those named by another one, that were read and not forgotten."""
+        query = "SELECT url FROM sitemaps WHERE source_id = ? AND NOT is_child ORDER BY url"
+        return await self._database.read(lambda c: [url for (url,) in c.execute(query, (self._source_id,))])
+
+    async def note_sitemap(self, url: str, *, is_child: bool) -> None:
+        """Note that a sitemap is there. Twice is safe."""
+        statement = "INSERT OR REPLACE INTO sitemaps (source_id, url, is_child) VALUES (?, ?, ?)"
+        await self._database.write(lambda c: c.execute(statement, (self._source_id, url, is_child)))
+
+    async def sitemap_missing_since(self, url: str) -> float | None:
+        """Note that a sitemap is not there; return since when that is known, or None where none was there before."""
+
+        def transaction(connection: sqlite3.Connection) -> float | None:
+            where = (self._source_id, url)
+            row = connection.execute(
+                "SELECT missing_since FROM sitemaps WHERE source_id = ? AND url = ?", where
+            ).fetchone()
+            if row is None or row[0]:
+                return row and row[0]
+            now = time.time()
+            connection.execute("UPDATE sitemaps SET missing_since = ? WHERE source_id = ? AND url = ?", (now, *where))
+            return now
+
+        return await self._database.write(transaction)
+
+    async def forget_sitemap(self, url: str) -> None:
+        """Forget that there was such a sitemap. Twice is safe."""
+        statement = "DELETE FROM sitemaps WHERE source_id = ? AND url = ?"
+        await self._database.write(lambda c: c.execute(statement, (self._source_id, url)))
 
     async def settle(self, crawl_id: int, visits: Sequence[Visit], bounds: Bounds) -> list[Settled]:
         """Record `visits` in order, until `bounds.room` is used up; those after that stay as they were."""

@@ -94,6 +94,8 @@ class Visit:
     chain: int = 0
     whole_read: bool = False
     """The body was read in full, not vouched for by a 304."""
+    links_cut: bool = False
+    """`links` are only the first of them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,7 @@ class CrawlWrites:
         self._connection.execute(
             "UPDATE pages SET status = ?, reason = ?, etag = ?, modified = ?, body_hash = ?, version = ?, title = ?, "
             "suffix = ?, facts = ?, size_bytes = ?, alias_of = ?, links = ?, rules = ?, failures = 0, "
+            "links_cut = CASE WHEN ? THEN links_cut ELSE ? END, "
             "read_at = CASE WHEN ? THEN ? ELSE read_at END, crawl_id = ?, history = ? WHERE id = ?",
             (
                 visit.status,
@@ -117,6 +118,8 @@ class CrawlWrites:
                 duplicate_of or visit.alias_of,
                 links,
                 rules,
+                visit.links is None,
+                visit.links_cut,
                 visit.whole_read,
                 time.time(),
                 crawl_id,

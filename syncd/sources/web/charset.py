@@ -37,15 +37,6 @@ def encoding_of(data: bytes, content_type: str) -> str | None:
     return named
 
 
-def decoded(data: bytes, content_type: str) -> str:
-    """Return plain text in the encoding `encoding_of` finds; windows-1252 where it finds none or an unknown one."""
-    name = encoding_of(data, content_type) or "windows-1252"
-    try:
-        return data.decode(name, "replace").removeprefix("\ufeff")
-    except LookupError:
-        return data.decode("windows-1252", "replace")
-
-
 def is_utf8(data: bytes) -> bool:
     """Return whether `data` is valid UTF-8 with at least one character beyond ASCII."""
     if data.isascii():

@@ -15,10 +15,10 @@ RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504, 507, 509, 520, 521, 522,
 
 
 class DeferredError(Exception):
-    """The host asks for a longer pause than a crawl waits."""
+    """The host asks for a longer pause before this page than a crawl waits."""
 
     def __init__(self, host: str, seconds: float) -> None:
-        super().__init__(f"{host} asks not to be visited for {seconds:g} s")
+        super().__init__(f"{host} asks not to be visited for {seconds:.0f} s")
         self.seconds = seconds
 
 

@@ -14,9 +14,10 @@ from syncd.sources.web import documents
 from syncd.sources.web.admission import plain_url
 from syncd.sources.web.client import Client, DeferredError
 from syncd.sources.web.found import Found
+from syncd.sources.web.putoff import PutOff
 from syncd.sources.web.seeds import Seeds
 from syncd.sources.web.settings import WebSettings
-from syncd.sources.web.visitor import Visitor
+from syncd.sources.web.visitor import Visitor, unanswered
 from syncd.store.crawl import CrawlState
 from syncd.store.crawl_model import Bounds, Crawl, Entry, Settled
 
@@ -65,8 +66,7 @@ class CrawlRun:
         crawl: Crawl,
         progress: Progress,
     ) -> None:
-        self.deferred = ""
-        """Why the rest of the site has to wait for another run, or ''."""
+        self.put_off = PutOff()
         self._settings = settings
         self._rules = rules
         self._client = client
@@ -84,7 +84,7 @@ class CrawlRun:
         self._started_at = time.monotonic()
 
     async def documents(self) -> AsyncIterator[Document]:
-        """Yield documents until the queue is empty, a limit is reached or the host asks for a long pause.
+        """Yield documents until the queue is empty but for pages put off, a limit is reached or the host wants a long pause.
 
         Raises RetryableError when the site does not answer, PermanentError when the starting page is none.
         """
@@ -98,7 +98,7 @@ class CrawlRun:
                 yield document
             if phase != "links" or not self._wants_sitemaps() or self._over():
                 return
-            problem = await self._plant()
+            problem = await self._seeds.plant(self._crawl.id)
             phase = "sitemaps"
             await self._state.set_phase(self._crawl.id, phase, problem)
 
@@ -114,16 +114,27 @@ class CrawlRun:
                 else:
                     yield documents.fetched(found) if visit.outcome == "document" else documents.gone(key)
 
-    async def incompleteness(self) -> str:
-        """Return why this crawl cannot say which pages are gone, or ''."""
+    async def is_limited(self) -> bool:
+        """Return whether a limit ended this crawl before it saw all pages: then it cannot say which are gone."""
         crawl = await self._state.crawl(self._crawl.id)
-        if self.deferred:
-            return self.deferred
-        if await self._state.queued(crawl.id) or (crawl.phase == "links" and self._wants_sitemaps()):
-            return "a limit was reached"
+        waiting = crawl.phase == "links" and self._wants_sitemaps()
+        return waiting or await self._state.queued(crawl.id) > 0
+
+    async def gaps(self) -> str:
+        """Return why this crawl did not see all that it was to see, or ''; a limit that somebody set is no reason."""
+        crawl, limits = await self._state.crawl(self._crawl.id), self._settings.limits
+        reasons = [self.put_off.reason, crawl.incomplete]
+        if self._is_spent() and await self.is_limited():
+            reasons.append(f"the site took more than {self._budget()} requests")
         if unread := await self._state.unread(crawl.id):
-            return f"{unread} pages could not be read"
-        return crawl.incomplete
+            reasons.append(f"{unread} pages could not be read")
+        if cut := await self._state.cut(crawl.id):
+            reasons.append(
+                f"{cut} pages have more than {limits.links_per_page} links, and the others were not followed"
+            )
+        if alike := await self._state.too_many_alike(crawl.id, limits.alike_pages):
+            reasons.append(f"more than {limits.alike_pages} pages alike, {alike} times, and the others were left out")
+        return "; ".join(reason for reason in reasons if reason)
 
     async def stop(self) -> None:
         """Cancel visits in flight. Twice is safe."""
@@ -132,13 +143,6 @@ class CrawlRun:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _plant(self) -> str:
-        try:
-            return await self._seeds.plant(self._crawl.id)
-        except DeferredError as error:
-            self.deferred = str(error)
-            return self.deferred
 
     async def _drain(self) -> AsyncIterator[Document]:
         while not self._over():
@@ -166,19 +170,30 @@ class CrawlRun:
         while self._flights and self._flights[0].task.done() and taken < MAX_BATCH:
             flight = self._flights.popleft()
             taken += 1
-            try:
-                visited = flight.task.result()
-            except DeferredError as error:
-                self.deferred = str(error)
-                break
-            if flight.entry.ord == 0:
-                check_start(visited)
-            found += visited
+            found += self._arrived(flight)
         bounds = self._bounds()
         settled = await self._state.settle(self._crawl.id, [one.visit for one in found], bounds)
         self._count(settled, bounds.queued - taken)
         await self._check_outage(found, settled)
         return list(zip(found, settled, strict=False))
+
+    def _arrived(self, flight: Flight) -> list[Found]:
+        """Return what a visit found; nothing of a page put off, which stays in the queue for one more run, no longer.
+
+        A crawl that waited for ever for one page would never read the others anew.
+        """
+        try:
+            visited = flight.task.result()
+        except DeferredError as error:
+            if flight.entry.ord == 0:
+                raise RetryableError(f"starting_url {flight.entry.url}: {error}", error.seconds) from error
+            self.put_off.note(error, is_last=self._crawl.resumed)
+            is_given_up = self._crawl.resumed and not self.put_off.is_everything
+            return [unanswered(flight.entry, str(error))] if is_given_up else []
+        self.put_off.answered()
+        if flight.entry.ord == 0:
+            check_start(visited)
+        return visited
 
     def _bounds(self) -> Bounds:
         limit = self._settings.page_limit
@@ -205,11 +220,17 @@ class CrawlRun:
             )
 
     def _over(self) -> bool:
+        return self.put_off.is_everything or self._is_full() or self._is_spent()
+
+    def _is_full(self) -> bool:
+        return self._settings.page_limit is not None and self._indexed >= self._settings.page_limit
+
+    def _is_spent(self) -> bool:
+        return not self._is_full() and self._client.requests >= self._budget()
+
+    def _budget(self) -> int:
         limits, limit = self._settings.limits, self._settings.page_limit
-        if self.deferred or (limit is not None and self._indexed >= limit):
-            return True
-        budget = limits.fetches if limit is None else limit * limits.fetches_per_page + 50
-        return self._client.requests >= budget
+        return limits.fetches if limit is None else limit * limits.fetches_per_page + 50
 
     def _wants_sitemaps(self) -> bool:
         return self._settings.sitemaps and self._settings.max_depth is None
@@ -257,6 +278,9 @@ class CrawlRun:
                 return documents.standing(visit.url, settled.was, self._look_again)
             case "failed" | "unread":
                 return documents.failed(visit.url, visit.reason)
+            case "bounded":
+                # What was there before goes only once the whole site has been seen.
+                return None
             case _:
                 known = settled.was.version and await self._known.version(visit.url) is not None
                 return documents.gone(visit.url) if known else None
@@ -266,7 +290,8 @@ class CrawlRun:
         try:
             found = await self._visitor.visit(Entry(-1, 0, url, 0))
         except DeferredError as error:
-            raise RetryableError(str(error), error.seconds) from error
+            # Nobody holds a document for as long as that.
+            return documents.failed(url, str(error))
         for one in found:
             if one.visit.url == url and one.visit.outcome == "document":
                 return documents.fetched(one)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
-from datetime import datetime
-from email.utils import parsedate_to_datetime
 
 from syncd.errors import OvertakenError, PermanentError
 from syncd.model import Document, Scalar, chunk_prefix
+from syncd.runtime.headers import http_date
 from syncd.sources.web.admission import plain_url
 from syncd.sources.web.body import HeldBody, NoBody
 from syncd.sources.web.found import Found
@@ -28,7 +27,7 @@ def fetched(found: Found) -> Document:
         name=name_of(visit.url, visit.suffix),
         media_type="text/markdown" if found.page else None,
         metadata=metadata_of(visit.url, visit.title, visit.facts),
-        changed_at=moment(visit.modified),
+        changed_at=http_date(visit.modified),
         anchors=tuple(found.page.anchors) if found.page else (),
     )
 
@@ -79,11 +78,3 @@ def metadata_of(url: str, title: str, facts: str) -> dict[str, Scalar]:
     """Return what every chunk of the page carries."""
     values: dict[str, Scalar] = {"url": url, **json.loads(facts)}
     return {**values, "title": title} if title else values
-
-
-def moment(text: str) -> datetime | None:
-    """Read a Last-Modified header; None where it is none."""
-    try:
-        return parsedate_to_datetime(text) if text else None
-    except ValueError:
-        return None

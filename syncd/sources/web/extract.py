@@ -50,6 +50,8 @@ class Page:
     anchors: list[tuple[int, str]]
     """(start byte in `markdown`, fragment), in order."""
     links: list[str]
+    links_cut: bool
+    """There are more links than may be taken."""
     title: str
     language: str
     published: str
@@ -78,7 +80,7 @@ def extract(data: bytes, url: str, content_type: str, max_links: int) -> Page:
     said = head.meta_directives(document)
     canonical = resolved(head.canonical_of(document), base)
     refresh = refresh_of(document, base)
-    links = [] if "nofollow" in said else links_of(document, base, max_links)
+    links, links_cut = ([], False) if "nofollow" in said else links_of(document, base, max_links)
     title, language, published = head.title_of(document), head.language_of(document), head.published_of(document)
     scripts = document.select_one("script") is not None
     markdown, anchors = content(document, data, content_type, base)
@@ -86,6 +88,7 @@ def extract(data: bytes, url: str, content_type: str, max_links: int) -> Page:
         markdown=markdown,
         anchors=anchors,
         links=links,
+        links_cut=links_cut,
         title=title,
         language=language,
         published=published,
@@ -184,12 +187,12 @@ def add_heading(body: Element, headings: list[Element]) -> None:
         body.insert(0, heading)
 
 
-def links_of(document: Document, base: str, max_links: int) -> list[str]:
-    """Return the first `max_links` different http(s) links, in document order, without nofollow ones."""
+def links_of(document: Document, base: str, max_links: int) -> tuple[list[str], bool]:
+    """Return the first `max_links` different http(s) links, in document order, without nofollow ones, and if there are more."""
     found: dict[str, None] = {}
     seen: set[str] = set()
     if max_links <= 0:
-        return []
+        return [], False
     for element in document.select(LINK_SELECTOR):
         href = (element.attr("href") or "").strip().partition("#")[0]
         if not href or href in seen or IGNORED_SCHEMES.match(href):
@@ -197,11 +200,11 @@ def links_of(document: Document, base: str, max_links: int) -> list[str]:
         if not NOFOLLOW.isdisjoint((element.attr("rel") or "").lower().split()):
             continue
         seen.add(href)
-        if target := resolved(href, base):
-            found[target] = None
+        if (target := resolved(href, base)) and target not in found:
             if len(found) >= max_links:
-                break
-    return list(found)
+                return list(found), True
+            found[target] = None
+    return list(found), False
 
 
 def refresh_of(document: Document, base: str) -> str:

@@ -6,7 +6,6 @@ Redirects are not followed here but reported, so that scope and robots are asked
 from __future__ import annotations
 
 import asyncio
-import email.utils
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -16,14 +15,17 @@ from typing import Self
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
-from multidict import CIMultiDictProxy
+from multidict import CIMultiDict
 from yarl import URL
 
+from syncd.runtime.headers import retry_after_s
 from syncd.sources.web.addresses import AddressGuard, RefusedAddressError
+from syncd.sources.web.headers import readable
 from syncd.sources.web.settings import WebSettings
 from syncd.sources.web.urls import Url
 
 CHUNK_BYTES = 64 << 10
+DAY_S = 86_400.0
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 ACCEPT = "text/html,application/xhtml+xml,text/markdown,text/plain;q=0.8,application/pdf;q=0.8,*/*;q=0.5"
 Room = int | Callable[[str, Url], int | str]
@@ -43,7 +45,8 @@ class Response:
 
     url: Url
     status: int
-    headers: CIMultiDictProxy[str] = field(repr=False)
+    headers: CIMultiDict[str] = field(repr=False)
+    """Readable: without lone surrogates."""
     body: bytes = field(repr=False, default=b"")
     unread: str = ""
     """Why the body was left unread, where it was."""
@@ -57,15 +60,8 @@ class Response:
 
     @property
     def retry_after_s(self) -> float | None:
-        """Return the seconds the server asks to wait (RFC 9110 section 10.2.3: seconds or a date), or None."""
-        text = self.headers.get("Retry-After", "").strip()
-        if text.isdigit():
-            return float(text)
-        try:
-            moment = email.utils.parsedate_to_datetime(text)
-        except ValueError:
-            return None
-        return max(0.0, moment.timestamp() - time.time())
+        """Return the seconds the server asks to wait, at most a day, or None."""
+        return retry_after_s(self.headers.get("Retry-After"), DAY_S)
 
 
 class Fetcher:
@@ -159,10 +155,10 @@ class Fetcher:
     ) -> Response:
         started = time.monotonic()
         async with self._session.get(URL(url.text, encoded=True), headers=headers, allow_redirects=False) as response:
-            elapsed_s = time.monotonic() - started
+            elapsed_s, readable_headers = time.monotonic() - started, readable(response.headers)
             if response.status != 200:
-                return Response(url, response.status, response.headers, elapsed_s=elapsed_s)
-            answer = Response(url, 200, response.headers, elapsed_s=elapsed_s)
+                return Response(url, response.status, readable_headers, elapsed_s=elapsed_s)
+            answer = Response(url, 200, readable_headers, elapsed_s=elapsed_s)
             size_bytes = room if isinstance(room, int) else room(answer.media_type, url)
             if isinstance(size_bytes, str):
                 response.close()

@@ -18,7 +18,6 @@ from syncd.sources.web.softerror import SoftErrors
 from syncd.sources.web.urls import Url
 from syncd.store.crawl_model import Entry, Visit
 
-MAX_VALIDATOR_CHARS = 200
 NOT_INCLUDED = "no include_path_regexes matches it"
 
 
@@ -50,8 +49,8 @@ class Reading:
             return Found(replace(blank, reason=answer.unread or "it is empty")), ""
         visit = replace(
             blank,
-            etag=answer.headers.get("ETag", "")[:MAX_VALIDATOR_CHARS],
-            modified=answer.headers.get("Last-Modified", "")[:MAX_VALIDATOR_CHARS],
+            etag=answer.headers.get("ETag", ""),
+            modified=answer.headers.get("Last-Modified", ""),
             body_hash=sha256(answer.body).hexdigest(),
             whole_read=True,
         )
@@ -94,7 +93,7 @@ class Reading:
     async def _judged(self, url: Url, visit: Visit, page: Page, said: frozenset[str]) -> Found:
         """Return the page as a document, or why it is none."""
         links = [] if page.nofollow or "nofollow" in said else self._admission.admitted(page.links)
-        visit = replace(visit, links=links)
+        visit = replace(visit, links=links, links_cut=page.links_cut)
         if page.refresh and page.refresh != url.text:
             target = self._admission.admitted([page.refresh])
             return Found(replace(visit, outcome="alias", alias_of=page.refresh, links=[*target, *links]))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import structlog
 from protego import Protego
 
+from syncd.runtime.headers import bounded
 from syncd.sources.web.fetch import Fetcher, FetchError, Response
 from syncd.sources.web.pace import Pace
 from syncd.sources.web.settings import PRODUCT_TOKEN, WebLimits
@@ -19,6 +20,7 @@ MAX_REDIRECTS = 5
 MAX_RULE_LINES = 10_000
 """Every line costs time on every question; 50,000 wildcard rules took 36 ms a question."""
 SEEN_LIMIT = 100
+MOST_S = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +79,11 @@ class Robots:
     def _slow_down(self, rules: Rules, url: Url, pace: Pace) -> None:
         if rules.parsed is None:
             return
-        wished_s = float(rules.parsed.crawl_delay(PRODUCT_TOKEN) or 0.0)
+        wished_s = bounded(rules.parsed.crawl_delay(PRODUCT_TOKEN) or 0.0, MOST_S)
         rate = rules.parsed.request_rate(PRODUCT_TOKEN)
         if rate is not None and rate.requests > 0:
-            wished_s = max(wished_s, rate.seconds / rate.requests)
+            # Whole numbers of any length, whose quotient may not fit a float.
+            wished_s = max(wished_s, min(rate.seconds, MOST_S) / min(rate.requests, MOST_S))
         if wished_s > self._limits.crawl_delay_s:
             log.warning("web.crawl_delay_cut", host=url.host, wished_s=wished_s, kept_s=self._limits.crawl_delay_s)
         pace.at_least(min(wished_s, self._limits.crawl_delay_s))

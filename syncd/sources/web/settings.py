@@ -31,12 +31,13 @@ class WebLimits:
     redirects: int = 10
     attempts: int = 3
     retry_after_s: float = 60.0
-    """A longer Retry-After puts the rest of the site off until the next run."""
+    """A longer Retry-After puts the page off until the next run; a few in a row, the rest of the site."""
     crawl_delay_s: float = 30.0
     """A longer Crawl-delay is cut to this."""
     slowest_interval_s: float = 10.0
     """How far a struggling host slows the crawl down, between two requests."""
-    links_per_page: int = 1000
+    links_per_page: int = 100_000
+    """A page has room for so many; where one has more all the same, the crawl is incomplete."""
     chain_links: int = 100
     """So many pages in a row whose addresses differ in digits only (a calendar's 'next'), then no further."""
     alike_pages: int = 10_000

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
+import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
+from itertools import chain, islice
 from typing import NoReturn
 from xml.parsers import expat
+
+from syncd.runtime.headers import plausible
 
 MAX_URLS = 50_000
 """The protocol's own limit for one file."""
@@ -18,10 +22,26 @@ PIECE_BYTES = 64 << 10
 MAX_TEXT_CHARS = 4096
 MAX_DEPTH = 16
 GZIP_MAGIC = b"\x1f\x8b"
+UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+ROOTS = frozenset({"urlset", "sitemapindex"})
+FEEDS = frozenset({"rss", "feed", "rdf"})
+BARE_AMPERSAND = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos|#[0-9]{1,7}|#x[0-9a-fA-F]{1,6});)")
 
 
 class SitemapError(Exception):
-    """The file is no sitemap, or a hostile one."""
+    """The file was not read whole: it is broken, hostile or too long, or did not come."""
+
+
+class NoSitemapError(SitemapError):
+    """What came is something else: an error page, a feed, nothing."""
+
+
+class FeedError(NoSitemapError):
+    """It is an RSS or Atom feed: that lists what is new, never all there is."""
+
+
+class MalformedError(SitemapError):
+    """It begins as a sitemap and is no well-formed XML."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +56,17 @@ class Entry:
 def read_sitemap(data: bytes, max_size_bytes: int) -> Iterator[Entry]:
     """Yield the entries of one sitemap file, at most 50,000.
 
-    Raises SitemapError when it is broken, declares entities, or unpacks to more than `max_size_bytes`; what was
-    yielded before counts.
+    Raises SitemapError when that is not all of them: it is broken, declares entities, unpacks to more than
+    `max_size_bytes` or lists more; what was yielded before counts. An `&` that should have been `&amp;` hides no entry,
+    and is an error all the same. Raises NoSitemapError where it is none.
     """
     pieces = unpacked(data, max_size_bytes)
     first = next(pieces, b"")
-    start = first.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if start.startswith(b"<"):
-        yield from xml_entries(start, pieces)
+    start = first.removeprefix(codecs.BOM_UTF8).lstrip()
+    if not start:
+        raise NoSitemapError("it is empty")
+    if start.startswith((b"<", *UTF16_MARKS)):
+        yield from xml_or_mended(chain((start,), pieces), data, max_size_bytes)
     else:
         yield from text_entries(first + b"".join(pieces))
 
@@ -66,24 +89,49 @@ def unpacked(data: bytes, max_size_bytes: int) -> Iterator[bytes]:
 
 
 def text_entries(data: bytes) -> Iterator[Entry]:
-    """Read the plain form: one URL a line."""
-    for line in data.decode("utf-8-sig", "replace").splitlines()[:MAX_URLS]:
-        text = line.strip()
-        if text.startswith(("http://", "https://")):
-            yield Entry(text)
+    """Read the plain form: one URL a line. Raises NoSitemapError for a text without any, such as an apology."""
+    lines = [line.strip() for line in data.decode("utf-8-sig", "replace").splitlines()]
+    found = [line for line in lines if line.startswith(("http://", "https://"))]
+    if not found:
+        raise NoSitemapError("it lists no addresses")
+    yield from map(Entry, found[:MAX_URLS])
+    if len(found) > MAX_URLS:
+        raise too_many()
 
 
-def xml_entries(first: bytes, rest: Iterator[bytes]) -> Iterator[Entry]:
+def xml_or_mended(pieces: Iterable[bytes], data: bytes, max_size_bytes: int) -> Iterator[Entry]:
+    """Read XML; where it breaks, once more with the ampersands written as they should be, and raise what was wrong."""
+    read = 0
+    try:
+        for entry in xml_entries(pieces):
+            read += 1
+            yield entry
+    except MalformedError as error:
+        whole = b"".join(unpacked(data, max_size_bytes)).removeprefix(codecs.BOM_UTF8).lstrip()
+        mended = BARE_AMPERSAND.sub(b"&amp;", whole)
+        if mended == whole:
+            raise
+        yield from islice(xml_entries([mended]), read, None)
+        raise MalformedError(f"{error}; it was read with every '&' taken for '&amp;'") from error
+
+
+def xml_entries(pieces: Iterable[bytes]) -> Iterator[Entry]:
     """Feed expat piece by piece and yield what is complete."""
     reader = Reader()
     count = 0
-    for piece in chain((first,), rest):
-        for entry in reader.feed(piece):
+    for piece, last in chain(((piece, False) for piece in pieces), [(b"", True)]):
+        for entry in reader.feed(piece, last=last):
             count += 1
             if count > MAX_URLS:
-                return
+                raise too_many()
             yield entry
-    yield from reader.feed(b"", last=True)
+        if reader.error is not None:
+            raise reader.error
+
+
+def too_many() -> SitemapError:
+    """Return the error that says that a file lists more than may be."""
+    return SitemapError(f"it lists more than {MAX_URLS} pages, and those after that are left out")
 
 
 class Reader:
@@ -96,24 +144,36 @@ class Reader:
         parser.CharacterDataHandler = self._text
         parser.EntityDeclHandler = self._entity
         parser.SetParamEntityParsing(expat.XML_PARAM_ENTITY_PARSING_NEVER)
+        self.error: SitemapError | None = None
+        """Why nothing more can be read."""
         self._parser = parser
+        self._began = False
         self._path: list[str] = []
         self._fields: dict[str, str] = {}
         self._ready: list[Entry] = []
 
     def feed(self, data: bytes, *, last: bool = False) -> list[Entry]:
-        """Parse on and return the entries completed. Raises SitemapError."""
+        """Parse on and return the entries completed; those before an `error`, too."""
         try:
             self._parser.Parse(data, last)
-        except expat.ExpatError as error:
-            raise SitemapError(f"it is not well-formed XML ({error})") from error
+        except SitemapError as error:
+            self.error = error
+        except (expat.ExpatError, LookupError, ValueError) as error:
+            # The last two: it names an encoding that Python does not know, or knows as no encoding of text.
+            kind = MalformedError if self._began else NoSitemapError
+            self.error = kind(f"it is not well-formed XML ({error})"[:300])
         ready, self._ready = self._ready, []
         return ready
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
+        local = name.rpartition(":")[2].lower()
+        if not self._path and local not in ROOTS:
+            kind = FeedError if local in FEEDS else NoSitemapError
+            raise kind(f"it is no sitemap but <{local[:40]}>")
         if len(self._path) >= MAX_DEPTH:
             raise SitemapError(f"it nests deeper than {MAX_DEPTH} elements")
-        self._path.append(name.rpartition(":")[2].lower())
+        self._began = True
+        self._path.append(local)
         if len(self._path) == 2:
             self._fields = {}
 
@@ -132,8 +192,8 @@ class Reader:
 
 
 def moment(text: str) -> datetime | None:
-    """Read a W3C date; None where it is none."""
+    """Read a W3C date; None where it is none, or one that cannot be meant (.NET's default is 0001-01-01)."""
     try:
-        return datetime.fromisoformat(text.strip()) if text.strip() else None
+        return plausible(datetime.fromisoformat(text.strip())) if text.strip() else None
     except ValueError:
         return None

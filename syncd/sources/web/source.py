@@ -90,12 +90,13 @@ class WebSource:
                 return
             async for document in crawling.documents():
                 yield document
-            reason = await crawling.incompleteness()
-            log.info("web.crawled", url=start, incomplete=reason, **asdict(self._progress))
-            if crawling.deferred:
-                yield Checkpoint(run.cursor or "")
+            gaps, is_whole = await crawling.gaps(), not await crawling.is_limited()
+            log.info("web.crawled", url=start, incomplete=gaps, **asdict(self._progress))
+            if crawling.put_off.reason:
+                yield Checkpoint(run.cursor or "", incomplete=gaps, again_after_s=crawling.put_off.again_after_s)
                 return
-            yield Checkpoint(f"{CURSOR}{crawl.id}:{run.invocation.id}", absent_are_gone=not reason)
+            cursor = f"{CURSOR}{crawl.id}:{run.invocation.id}"
+            yield Checkpoint(cursor, absent_are_gone=is_whole and not gaps, incomplete=gaps)
 
     async def _open(self, run: Run, crawl: Crawl, stack: AsyncExitStack) -> CrawlRun:
         """Put the parts of one crawl together."""

@@ -67,7 +67,8 @@ def normal(text: str, base: str | None = None) -> Url:
         raise UrlError(f"longer than {MAX_URL_LENGTH} characters")
     try:
         parsed = can_ada.parse(base) + text if base else can_ada.parse(text)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
+        # TypeError: half a surrogate pair, which is no text that could be sent.
         raise UrlError("not a URL") from error
     if parsed.protocol not in DEFAULT_PORTS:
         raise UrlError(f"{parsed.protocol or 'no scheme'} is not http or https")

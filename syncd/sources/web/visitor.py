@@ -151,6 +151,14 @@ def nothing(entry: Entry, blank: Visit, arrival: Arrival, answer: Refused | Fail
     return [Found(visit, transient=not lasting)]
 
 
+def unanswered(entry: Entry, reason: str) -> Found:
+    """Record an address of the queue whose host gives no answer for it, run after run."""
+    url = plain_url(entry.url)
+    blank = Visit(entry.url, "skipped", entry.depth, pattern=pattern_of(url), chain=chain_of(entry, url))
+    answer = Failed(reason)
+    return nothing(entry, blank, Arrival(url, answer), answer)[0]
+
+
 def failed(visit: Visit, reason: str) -> Visit:
     """Return a visit that gave no page but does not say that the page is gone."""
     return replace(visit, outcome="failed", reason=reason, links=None)

@@ -1,5 +1,6 @@
 """robots.txt, Retry-After, pace and what pages ask of robots."""
 
+import time
 from dataclasses import replace
 from email.utils import formatdate
 
@@ -139,7 +140,7 @@ async def test_a_page_that_always_says_too_many_requests_is_given_up_and_kept(si
     assert site.paths().count("/busy") == 2
 
 
-async def test_a_long_retry_after_puts_the_site_off_and_removes_nothing(site: TrapServer, database: Database):
+async def test_a_long_retry_after_puts_the_page_off_and_removes_nothing(site: TrapServer, database: Database):
     site.add("/", "", "/a", "/b", "/c")
     site.add("/a")
     site.pages["/b"] = Answer(b"", 503, {"Retry-After": "86400"})
@@ -151,14 +152,57 @@ async def test_a_long_retry_after_puts_the_site_off_and_removes_nothing(site: Tr
 
     assert index.checkpoint is not None
     assert not index.checkpoint.absent_are_gone
-    assert crawl.paths(site) == ["/old", "/", "/a"]
+    assert "1 pages are put off" in index.checkpoint.incomplete
+    assert index.checkpoint.again_after_s == 86400
+    assert crawl.paths(site) == ["/old", "/", "/a", "/c"]
     site.add("/b")
     site.log.clear()
 
     index = await crawl.sync()
 
-    assert crawl.paths(site) == ["/", "/a", "/b", "/c"]
-    assert "/a" not in site.paths()
+    assert sorted(crawl.paths(site)) == ["/", "/a", "/b", "/c"]
+    assert site.paths() == ["/b"]
+    assert index.checkpoint is not None
+    assert (index.checkpoint.absent_are_gone, index.checkpoint.incomplete) == (True, "")
+
+
+async def test_a_page_put_off_run_after_run_keeps_no_other_from_being_read_anew(site: TrapServer, database: Database):
+    site.add("/", "", "/a", "/b")
+    site.add("/a")
+    site.pages["/b"] = Answer(b"", 429, {"Retry-After": formatdate(time.time() + 10**6, usegmt=True)})
+    crawl = crawler(site, database)
+    await crawl.sync()
+
+    index = await crawl.sync()
+    assert "asks not to be visited" in index.failed[site.url + "/b"]
+    assert index.checkpoint is not None
+    assert index.checkpoint.incomplete == "1 pages could not be read"
+
+    site.add("/a", "It says something else now. " * 9)
+    assert (await crawl.sync()).writes == [site.url + "/a"]
+
+
+async def test_a_host_that_puts_every_page_off_is_asked_nothing_more(site: TrapServer, database: Database):
+    pages = [f"/p/{number}" for number in "abcdefghijklmnopqrstuvwxyz"]
+    site.add("/", "", *pages)
+    site.pages["/p/*"] = Answer(b"", 503, {"Retry-After": "7200"})
+    crawl = crawler(site, database, concurrency=1)
+
+    index = await crawl.sync()
+
+    assert index.checkpoint is not None
+    assert "goes on from here" in index.checkpoint.incomplete
+    assert len(site.paths()) < 15
+    site.pages["/p/*"] = lambda asked: Answer(html(asked.path, f"Page {asked.path}. " * 9))
+    await crawl.sync()
+    assert sorted(crawl.paths(site)) == ["/", *pages]
+
+
+async def test_a_starting_page_that_is_put_off_is_tried_again(site: TrapServer, database: Database):
+    site.pages["/"] = Answer(b"", 503, {"Retry-After": "7200"})
+    with pytest.raises(RetryableError, match="asks not to be visited for 7200 s") as raised:
+        await crawler(site, database).sync()
+    assert raised.value.retry_after_s == 7200
 
 
 async def test_what_pages_ask_of_robots_is_done(site: TrapServer, database: Database):

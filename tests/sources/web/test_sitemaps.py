@@ -3,6 +3,7 @@
 import gzip
 import time
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 import pytest
 
@@ -148,4 +149,7 @@ def test_hostile_sitemaps_are_refused(data: bytes):
 
 def test_a_sitemap_gives_at_most_50_000_pages():
     many = urlset(*(f"http://h/{number}" for number in range(50_100)))
-    assert sum(1 for _ in read_sitemap(many, 50 << 20)) == 50_000
+    entries = read_sitemap(many, 50 << 20)
+    assert sum(1 for _ in islice(entries, 50_000)) == 50_000
+    with pytest.raises(SitemapError, match="more than 50000"):
+        next(entries)
