@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from syncd.api.views import job_view
-from syncd.errors import ConfigError, OvertakenError, RetryableError
+from syncd.errors import BugError, ConfigError, OvertakenError, RetryableError
 from syncd.model import Checkpoint, Document, Invocation, Origin, SourceType, State, Target
 from syncd.pipeline.ingest import Ingester
 from syncd.pipeline.parse.pool import ParserPool
@@ -17,6 +17,7 @@ from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.pipeline.sparse.posting import Poster
 from syncd.runtime.retry import Backoff
 from syncd.store.invocation_queue import FOLLOW_UPS
+from syncd.store.staging import Replacement
 from syncd.sync import Syncer, SyncSettings
 from tests.pipeline.parts import CHUNKING, MODEL, InlineSplitter, running
 
@@ -359,3 +360,15 @@ async def test_a_crash_between_asking_again_and_settling_doubles_nothing(parts, 
         await parts.store.invocations.follow_up(first, 3600.0)
     assert len(await parts.store.invocations.list(first.source_id)) == 2
     assert [one.id for one in await parts.store.invocations.due(9)] == [first.id]
+
+
+async def test_a_document_that_cannot_be_stored_costs_none_of_its_batch_and_not_the_index(parts, fresh_name):
+    collection = await parts.index.open(Target("default_database", fresh_name), MODEL)
+    replies = [
+        await parts.index.mailbox.put(Replacement(collection.id, "s", key, key, "1", "f", "h", 1, ()))
+        for key in ("a", "odd\udcff", "b")
+    ]
+    await replies[0]
+    with pytest.raises(BugError, match="UnicodeEncodeError"):
+        await replies[1]
+    await replies[2]

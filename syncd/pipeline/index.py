@@ -17,9 +17,10 @@ from anyio.abc import TaskStatus
 
 from syncd.chroma.client import Chroma, CollectionCorrupt
 from syncd.chroma.shape import Queries
-from syncd.errors import NotFoundError, PermanentError, RetryableError
+from syncd.errors import BugError, NotFoundError, PermanentError, RetryableError
 from syncd.model import Embedding, Scalar, Target
 from syncd.pipeline.telling import Change, Rebuild, Tell, rows, shape_of, weight
+from syncd.runtime.containment import contained
 from syncd.runtime.mailbox import Envelope, Mailbox, settling
 from syncd.runtime.retry import Backoff
 from syncd.store import Store
@@ -122,7 +123,15 @@ class Index:
         if not changes:
             return
         try:
-            staged = await self._store.documents.stage(changes)
+            with contained("batch", changes=len(changes)):
+                staged = await self._store.documents.stage(changes)
+        except BugError as error:
+            if len(envelopes) == 1:
+                envelopes[0].reply.fail(error)
+            else:
+                for envelope in envelopes:
+                    await self._serve([envelope])
+            return
         except RetryableError as error:
             for envelope in envelopes:
                 envelope.reply.fail(error)
