@@ -44,6 +44,7 @@ from syncd.pipeline.recorder import QueryRecorder
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.pipeline.sparse.filler import SparseFiller
 from syncd.pipeline.sparse.posting import Poster
+from syncd.pipeline.watching import CollectionWatch
 from syncd.runtime.actor import Actor
 from syncd.runtime.notify import Notifier, Watchdog
 from syncd.runtime.signals import watch_signals
@@ -169,6 +170,7 @@ async def assembled(config: Config, state: Path, notifier: Notifier) -> AsyncGen
         parts += [
             SparseFiller(store, sparse, index.tell),
             QueryRecorder(store, chroma, queries),
+            CollectionWatch(store, chroma, index),
             Sweeper(store, config),
         ]
         root = Supervisor("daemon", [*([server] if server else []), *parts, Watchdog(notifier)], max_restarts=10)

@@ -56,11 +56,11 @@ def make_services(
     default = Embedding(model=config.embedding.default_model)
 
     async def health() -> str | None:
-        return chroma.status()
+        return chroma.status() or index.status()
 
     async def status() -> Mapping[str, Any]:
         boxes = [asdict(mailbox.stats()) for mailbox in (syncer.mailbox, index.mailbox)]
-        where = {"host": chroma.settings.host, "port": chroma.settings.port, "away": chroma.status()}
+        where = {"host": chroma.settings.host, "port": chroma.settings.port, "away": await health()}
         words = {"default": config.search.sparse_default, "kept": kept(chroma), SPLADE: splade_words(splade)}
         dense = {"models": dict(embedders.running()), "models_waiting": dict(embedders.waiting())}
         parts = {**dense, "sparse": words, "mailboxes": boxes, "queues": followers[1].status()}

@@ -22,6 +22,7 @@ LAYERS = [
         "syncd.pipeline.effects",
         "syncd.pipeline.verify",
         "syncd.pipeline.in_hand",
+        "syncd.pipeline.watching",
     },
     {
         "syncd.pipeline.index",
@@ -32,7 +33,8 @@ LAYERS = [
         "syncd.pipeline.embed",
         "syncd.pipeline.sparse",
     },
-    {"syncd.pipeline.telling"},
+    {"syncd.pipeline.held", "syncd.pipeline.refill"},
+    {"syncd.pipeline.telling", "syncd.pipeline.probe"},
     {"syncd.store", "syncd.chroma"},
     {"syncd.runtime"},
     {"syncd.log", "syncd.config"},

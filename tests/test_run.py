@@ -186,11 +186,12 @@ async def test_a_dry_run_counts_the_deletes_that_would_be_held_and_holds_none(pa
     assert await everything(parts, target) == before
 
 
-async def test_a_dry_run_sees_that_a_collection_deleted_in_chroma_is_filled_again(parts, folder, target):
+async def test_a_dry_run_asks_nothing_of_the_source_for_a_collection_deleted_in_chroma(parts, folder, target):
     await parts.sync(folder, target)
     await parts.chroma.delete_collection(target)
     foreseen = await parts.sync(folder, target, dry_run=True)
-    assert (foreseen.counts.indexed, foreseen.counts.chunks_embedded) == (3, 0)
+    assert (foreseen.counts.unchanged, foreseen.counts.indexed) == (3, 0)
+    assert not await parts.chroma.collection_exists(target)
 
 
 @pytest.mark.parametrize(

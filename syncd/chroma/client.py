@@ -9,7 +9,17 @@ import anyio
 import structlog
 
 from syncd.chroma.connection import Connection
-from syncd.chroma.rows import WRITE_ROWS, ChromaSettings, CollectionCorrupt, Row, Rows, batches, checked, read_rows
+from syncd.chroma.rows import (
+    WRITE_ROWS,
+    ChromaSettings,
+    CollectionCorrupt,
+    RefusedError,
+    Row,
+    Rows,
+    batches,
+    checked,
+    read_rows,
+)
 from syncd.chroma.shape import Queries, Shape, is_outdated, refuses_sparse
 from syncd.chroma.validate import Record
 from syncd.errors import ConflictError, NotFoundError, PermanentError
@@ -18,12 +28,13 @@ from syncd.model import Scalar, Target
 if TYPE_CHECKING:
     from syncd.chroma.transport import Collection, CollectionModel
 
-__all__ = ["Chroma", "ChromaSettings", "CollectionCorrupt", "Row", "Rows"]
+__all__ = ["Chroma", "ChromaSettings", "CollectionCorrupt", "RefusedError", "Row", "Rows"]
 
 log = structlog.get_logger()
 
 PLAIN = Shape()
 _GET_IDS = 1000  # a local server fails at some 32,766 ("too many SQL variables"), Cloud at less
+_LISTED = 100
 
 
 class Chroma(Connection):
@@ -113,6 +124,19 @@ class Chroma(Connection):
         except NotFoundError:
             return None
 
+    async def renamed(self, database: str, collection_id: str) -> tuple[str, Mapping[str, Scalar]] | None:
+        """Return the name and own metadata of the collection with this id, or None when it does not exist."""
+        api, offset = self._connected(), 0
+        while True:
+            listed = api.list_collections(_LISTED, offset, self.settings.tenant, database)
+            page = await self._call(f"database {database}", listed)
+            for model in page:
+                if str(model.id) == collection_id:
+                    return model.name, dict(model.metadata or {})
+            if len(page) < _LISTED:
+                return None
+            offset += len(page)
+
     async def collection_exists(self, target: Target) -> bool:
         """Return whether Chroma has the collection (and its database)."""
         return await self.collection_id(target) is not None
@@ -143,36 +167,49 @@ class Chroma(Connection):
     # --- rows -----------------------------------------------------------------------------------------------------
 
     async def write(self, target: Target, delete_ids: Sequence[str], add: Rows, update_metadata: Rows) -> None:
-        """Delete, then add, then update metadata (merged into what is there); safe to repeat whole after any failure.
+        """Add, replace, update metadata (merged into what is there), then delete; safe to repeat whole after any failure.
 
         Waits for its turn. Chroma ignores ids to delete or update that it does not have, and ids to add that it has: to
-        change a row's text or vector, delete and add it in one call. Raises PermanentError, before anything is written,
-        when a row breaks `limits`. Rows go in batches; an error may come after some of them.
+        change a row's text or vector, delete and add it in one call. What is deleted stays until what is added is in, and
+        what is replaced until Chroma has taken the new rows once as they are. Raises PermanentError, before anything is
+        written, when a row breaks `limits`, RefusedError when the server refuses. Rows go in batches; an error may come
+        after some of them.
         """
         adds = checked(add, self.settings.limits)
         updates = checked(update_metadata, self.settings.limits, update=True)
+        replaced = frozenset(delete_ids) & frozenset(add.ids)
         async with self._writing:
             collection = await self._collection(target)
             with_sparse(collection, adds, add)
             with_sparse(collection, updates, update_metadata)
-            for start in range(0, len(delete_ids), WRITE_ROWS):
-                await self._call(target, collection.delete(ids=list(delete_ids[start : start + WRITE_ROWS])))
-            for part in batches(add.documents):
-                await self._call(
-                    target,
-                    collection.add(
-                        ids=list(add.ids[part]),
-                        embeddings=cast("Any", list(add.vectors[part])),
-                        metadatas=cast("Any", adds[part]),
-                        documents=list(add.documents[part]),
-                    ),
-                )
+            await self._add(target, collection, add, adds)
+            if replaced:
+                places = [place for place, row_id in enumerate(add.ids) if row_id in replaced]
+                await self._delete(target, collection, list(replaced))
+                await self._add(target, collection, add.chosen(places), [adds[place] for place in places])
             for start in range(0, len(updates), WRITE_ROWS):
                 part = slice(start, start + WRITE_ROWS)
                 await self._call(
                     target,
                     collection.update(ids=list(update_metadata.ids[part]), metadatas=cast("Any", updates[part])),
                 )
+            await self._delete(target, collection, [row_id for row_id in delete_ids if row_id not in replaced])
+
+    async def _add(self, target: Target, collection: Collection, add: Rows, metadatas: Sequence[Record | None]) -> None:
+        for part in batches(add.documents):
+            await self._call(
+                target,
+                collection.add(
+                    ids=list(add.ids[part]),
+                    embeddings=cast("Any", list(add.vectors[part])),
+                    metadatas=cast("Any", list(metadatas[part])),
+                    documents=list(add.documents[part]),
+                ),
+            )
+
+    async def _delete(self, target: Target, collection: Collection, ids: Sequence[str]) -> None:
+        for start in range(0, len(ids), WRITE_ROWS):
+            await self._call(target, collection.delete(ids=list(ids[start : start + WRITE_ROWS])))
 
     async def query(
         self,

@@ -22,6 +22,10 @@ class CollectionCorrupt(PermanentError):
     """Chroma cannot read the collection's index files; nothing of ours is lost: `syncd rebuild COLLECTION` mends it."""
 
 
+class RefusedError(PermanentError):
+    """The server says that a request is wrong; or it, or what stands before it, refuses everything for a while."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChromaSettings:
     """Where Chroma is. Every call but `heartbeat` may take `timeout_s`; `limits` are what one record may hold."""
@@ -53,6 +57,18 @@ class Rows:
     vectors: Vectors | Sequence[NDArray[np.float32]] = ()
     sparse: Sequence[SparseVector | None] = ()
     sparse_key: str = ""
+
+    def chosen(self, places: Sequence[int]) -> Rows:
+        """Return the rows at these places, without their sparse vectors."""
+        return Rows(
+            [self.ids[place] for place in places],
+            [self.metadatas[place] for place in places],
+            [self.documents[place] for place in places],
+            [self.vectors[place] for place in places],
+        )
+
+
+NOTHING = Rows((), ())
 
 
 @dataclass(frozen=True, slots=True)

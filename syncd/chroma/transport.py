@@ -19,6 +19,7 @@ from chromadb.config import Settings, System
 from chromadb.types import Collection as CollectionModel
 from typing_extensions import override
 
+from syncd.chroma.rows import RefusedError
 from syncd.chroma.shape import Queries, Shape, SparseIndex, configuration_of, function_of, has_sparse_index, schema_of
 from syncd.errors import ConflictError, NotFoundError, PermanentError, RetryableError, SyncdError
 from syncd.model import SparseVector, Target
@@ -144,7 +145,7 @@ def translated(status: int, text: str, headers: Mapping[str, str]) -> SyncdError
         return CorruptError(message)
     if status in (408, 429) or status >= 500:
         return RetryableError(f"Chroma answers: {message}", retry_after_s(headers.get("retry-after")))
-    return PermanentError(f"Chroma refuses: {message}")
+    return RefusedError(f"Chroma refuses: {message}")
 
 
 def _message(text: str) -> str:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
-from syncd.chroma.rows import Rows
+import numpy as np
+
+from syncd.chroma.rows import Row, Rows
 from syncd.chroma.shape import Queries, Shape, SparseIndex
+from syncd.chroma.validate import Limits, check_metadata
 from syncd.model import Target
 from syncd.store.documents import CollectionRecord
 from syncd.store.outbox import ChunkRow
 from syncd.store.staging import Removal, Replacement
+
+WRITE_SIZE = 300
+"""Rows per write: Chroma Cloud's limit, and within the 100-300 that a local server takes fastest."""
+VECTOR_TOLERANCE = 1e-5
+"""Chroma normalises vectors again, which moves their last bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +37,21 @@ class Tell:
     chunk_ids: Sequence[str]
 
 
-Change = Replacement | Removal | Rebuild | Tell
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Look whether Chroma still has the collection that was written, whole, and fill it from the store where not."""
+
+    collection_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Tell Chroma about ids that are in the outbox and that nobody waits for."""
+
+    collection_id: int
+
+
+Change = Replacement | Removal | Rebuild | Tell | Look | Left
 
 
 def weight(change: Change) -> int:
@@ -53,3 +76,22 @@ def rows(record: CollectionRecord, chunks: Sequence[ChunkRow]) -> Rows:
         sparse=[row.sparse for row in chunks],
         sparse_key=record.embedding.sparse_key if record.embedding.sparse_model else "",
     )
+
+
+def differs(wanted: ChunkRow, found: Row, limits: Limits) -> bool:
+    """Return whether Chroma holds something else than was written."""
+    if found.document != wanted.text or found.vector is None:
+        return True
+    if not np.allclose(found.vector, wanted.vector, rtol=0, atol=VECTOR_TOLERANCE):
+        return True
+    return not holds(found.metadata, check_metadata(wanted.metadata, limits))
+
+
+def holds(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Return whether every wanted key has its value; lists come back in either kind of sequence."""
+    return all(key in found and plain(found[key]) == plain(value) for key, value in wanted.items())
+
+
+def plain(value: Any) -> Any:
+    """Return a metadata value in one form."""
+    return list(cast("Sequence[Any]", value)) if isinstance(value, list | tuple) else value

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
-import numpy as np
-
-from syncd.chroma.client import Chroma, Row
-from syncd.chroma.validate import Limits, check_metadata
+from syncd.chroma.client import Chroma
 from syncd.errors import NotFoundError
 from syncd.model import Target
-from syncd.pipeline.index import WRITE_SIZE, Index
+from syncd.pipeline.index import Index
+from syncd.pipeline.telling import WRITE_SIZE, differs
 from syncd.store import Store
 from syncd.store.documents import CollectionRecord
 from syncd.store.outbox import ChunkRow
 
-VECTOR_TOLERANCE = 1e-5
-"""Chroma normalises vectors again, which moves their last bits."""
 LINEAGE = frozenset({"source_id", "source_type", "key", "version", "chunk_index", "chunk_count"})
 """A row that has all of these was written by a syncd; others are somebody's own and nothing of ours."""
 IDS_AT_ONCE = 1000
@@ -66,7 +62,7 @@ class Verifier:
         """Answer for a collection that somebody deleted, or deleted and made again: all of it is missing."""
         chunks = await self._store.outbox.chunk_count(record.id)
         if repair and chunks:
-            await self._index.rebuild(record.target)
+            await self._index.look(record.id)
         return Drift(chunks, missing=chunks)
 
     async def _compare(self, record: CollectionRecord) -> tuple[int, list[str], list[str]]:
@@ -106,22 +102,3 @@ class Verifier:
             some = chunk_ids[start : start + WRITE_SIZE]
             await self._store.outbox.want(record.id, some)
             await self._index.tell(record.id, some)
-
-
-def differs(wanted: ChunkRow, found: Row, limits: Limits) -> bool:
-    """Return whether Chroma holds something else than was written."""
-    if found.document != wanted.text or found.vector is None:
-        return True
-    if not np.allclose(found.vector, wanted.vector, rtol=0, atol=VECTOR_TOLERANCE):
-        return True
-    return not holds(found.metadata, check_metadata(wanted.metadata, limits))
-
-
-def holds(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Return whether every wanted key has its value; lists come back in either kind of sequence."""
-    return all(key in found and plain(found[key]) == plain(value) for key, value in wanted.items())
-
-
-def plain(value: Any) -> Any:
-    """Return a metadata value in one form."""
-    return list(cast("Sequence[Any]", value)) if isinstance(value, list | tuple) else value

@@ -198,16 +198,20 @@ class Mailbox(Generic[M, R]):
 
 
 @contextmanager
-def settling(envelopes: Iterable[Envelope[Any, Any]]) -> Generator[None]:
+def settling(
+    envelopes: Iterable[Envelope[Any, Any]], put_aside: Callable[[], Iterable[Envelope[Any, Any]]] = tuple
+) -> Generator[None]:
     """Leave none of `envelopes` hanging: those not settled inside fail with the error that ends the block.
 
-    Cancellation fails them with StoppedError. Leaving normally with one unsettled fails it with RuntimeError.
-    The error is raised on.
+    Cancellation fails them with StoppedError. Leaving normally with one unsettled fails it with RuntimeError, unless it
+    is among those `put_aside`, which somebody settles later. The error is raised on.
     """
     held = list(envelopes)
     reason: BaseException = RuntimeError("the message was taken but never settled")
     try:
         yield
+        kept = {id(envelope) for envelope in put_aside()}
+        held = [envelope for envelope in held if id(envelope) not in kept]
     except Exception as error:
         reason = error
         raise

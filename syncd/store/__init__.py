@@ -13,6 +13,7 @@ from syncd.store.marks import Marks
 from syncd.store.outbox import Outbox
 from syncd.store.postings import Postings
 from syncd.store.progress import Progress
+from syncd.store.refills import Refills
 from syncd.store.secrets import Credentials, Tokens, load_key
 from syncd.store.sources import Sources
 from syncd.store.vectors import Vectors
@@ -27,6 +28,7 @@ class Store:
     invocations: Invocations
     documents: Documents
     outbox: Outbox
+    refills: Refills
     postings: Postings
     found: Found
     progress: Progress
@@ -52,6 +54,7 @@ class Store:
             invocations=Invocations(database),
             documents=Documents(database),
             outbox=Outbox(database),
+            refills=Refills(database),
             postings=postings,
             found=Found(database),
             progress=Progress(database),

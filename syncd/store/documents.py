@@ -17,6 +17,7 @@ from syncd.errors import ConflictError
 from syncd.model import Embedding, Target
 from syncd.store.codec import embedding_from_json, embedding_to_json
 from syncd.store.database import Database
+from syncd.store.refills import START, Place
 from syncd.store.staging import NewChunk, Removal, Replacement, Staged, stage
 
 PAGE_SIZE = 500
@@ -28,7 +29,8 @@ NOWHERE = 0
 class CollectionRecord:
     """A collection that syncd writes. `chroma_id` is the id Chroma gave it; another id means somebody recreated it.
 
-    `rebuilding` is the collection's own metadata as JSON while it is being filled anew, otherwise None.
+    `rebuilding` is the collection's own metadata as JSON while it is being filled from the store, otherwise None;
+    `refilled` is how far that has come.
     """
 
     id: int
@@ -36,6 +38,7 @@ class CollectionRecord:
     embedding: Embedding
     chroma_id: str | None
     rebuilding: str | None
+    refilled: Place = START
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,21 +85,25 @@ class Documents:
         require_same(record, embedding)
         return record
 
-    async def imagined(self, target: Target, embedding: Embedding, chroma_id: str | None) -> CollectionRecord:
-        """Return the record of `target` as a run would find it, an empty one where `chroma_id` is not what it was filled as.
+    async def imagined(self, target: Target, embedding: Embedding) -> CollectionRecord:
+        """Return the record of `target` as a run would find it: an empty one where syncd never wrote the collection.
 
         Nothing is created. Raises ConflictError when it was made with other embeddings.
         """
         record = await self.find(target)
-        if record is not None:
-            require_same(record, embedding)
-        if record is None or chroma_id is None or record.chroma_id != chroma_id:
-            return CollectionRecord(NOWHERE, target, embedding, chroma_id, None)
+        if record is None:
+            return CollectionRecord(NOWHERE, target, embedding, None, None)
+        require_same(record, embedding)
         return record
 
     async def find(self, target: Target) -> CollectionRecord | None:
         """Return the record of `target`, or None when syncd never wrote it."""
         return await self._db.read(lambda c: find_collection(c, target))
+
+    async def by_id(self, collection_id: int) -> CollectionRecord:
+        """Return the record with this id, which must be one that was handed out."""
+        statement = "SELECT * FROM collections WHERE id = ?"
+        return await self._db.read(lambda c: collection_from_row(c.execute(statement, (collection_id,)).fetchone()))
 
     async def collections(self) -> Sequence[CollectionRecord]:
         """Return every collection that syncd writes, by database and name."""
@@ -112,33 +119,6 @@ class Documents:
         await self._db.write(
             lambda c: c.execute("UPDATE collections SET chroma_id = ? WHERE id = ?", (chroma_id, collection_id))
         )
-
-    async def begin_rebuild(self, collection_id: int, metadata: str) -> None:
-        """Note that the collection is about to be filled anew, and its own metadata (JSON), which Chroma will forget."""
-        await self._db.write(
-            lambda c: c.execute("UPDATE collections SET rebuilding = ? WHERE id = ?", (metadata, collection_id))
-        )
-
-    async def end_rebuild(self, collection_id: int, chroma_id: str) -> None:
-        """Note that the collection holds everything again; nothing is left to tell."""
-
-        def transaction(connection: sqlite3.Connection) -> None:
-            connection.execute("DELETE FROM outbox WHERE collection_id = ?", (collection_id,))
-            connection.execute(
-                "UPDATE collections SET chroma_id = ?, rebuilding = NULL WHERE id = ?", (chroma_id, collection_id)
-            )
-
-        await self._db.write(transaction)
-
-    async def forget(self, collection_id: int) -> None:
-        """Forget what a collection held, because somebody deleted it; its vectors stay in the cache."""
-
-        def transaction(connection: sqlite3.Connection) -> None:
-            for table in ("outbox", "cursors", "documents"):
-                connection.execute(f"DELETE FROM {table} WHERE collection_id = ?", (collection_id,))
-            connection.execute("UPDATE collections SET chroma_id = NULL WHERE id = ?", (collection_id,))
-
-        await self._db.write(transaction)
 
     async def get(self, collection_id: int, source_id: str, key: str) -> DocumentRecord | None:
         """Return the record of one document, or None."""
@@ -274,5 +254,6 @@ def find_collection(connection: sqlite3.Connection, target: Target) -> Collectio
 
 def collection_from_row(row: tuple[Any, ...]) -> CollectionRecord:
     """Build a CollectionRecord from a whole row."""
-    ident, database, name, embedding, chroma_id, rebuilding = row
-    return CollectionRecord(ident, Target(database, name), embedding_from_json(embedding), chroma_id, rebuilding)
+    ident, database, name, embedding, chroma_id, rebuilding, *place = row
+    target = Target(database, name)
+    return CollectionRecord(ident, target, embedding_from_json(embedding), chroma_id, rebuilding, (place[0], place[1]))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from syncd.model import SparseVector
 from syncd.store.database import Database
 from syncd.store.postings import unpacked
+from syncd.store.refills import START, Place
 from syncd.store.staging import put_in_outbox
 
 SELECT_ROWS = (
@@ -107,22 +108,34 @@ class Outbox:
             )
         )
 
-    async def rows(self, collection_id: int, page_size: int = 300) -> AsyncIterator[Sequence[ChunkRow]]:
-        """Yield all chunks of a collection in pages, by document and number."""
+    async def page(self, collection_id: int, after: Place = START, size: int = 300) -> tuple[Sequence[ChunkRow], Place]:
+        """Return the chunks that come next after a place, by document and number, and the place reached; none at the end."""
         statement = (
             SELECT_ROWS + "WHERE d.collection_id = ? AND (c.document_id, c.number) > (?, ?) "
             "ORDER BY c.document_id, c.number LIMIT ?"
         ).replace("SELECT ", "SELECT c.document_id, c.number, ", 1)
-        after = (0, -1)
-        while True:
-            bound = after
-            page = await self._db.read(
-                lambda c, bound=bound: c.execute(statement, (collection_id, *bound, page_size)).fetchall()
-            )
-            if not page:
-                return
-            yield [chunk_row(*row[2:]) for row in page]
-            after = (page[-1][0], page[-1][1])
+        page = await self._db.read(lambda c: c.execute(statement, (collection_id, *after, size)).fetchall())
+        return [chunk_row(*row[2:]) for row in page], (page[-1][0], page[-1][1]) if page else after
+
+    async def rows(self, collection_id: int, page_size: int = 300) -> AsyncIterator[Sequence[ChunkRow]]:
+        """Yield all chunks of a collection in pages, by document and number."""
+        page, place = await self.page(collection_id, size=page_size)
+        while page:
+            yield page
+            page, place = await self.page(collection_id, place, page_size)
+
+    async def ids(self, collection_id: int) -> Sequence[str]:
+        """Return every id that Chroma has yet to be told of."""
+        statement = "SELECT chunk_id FROM outbox WHERE collection_id = ?"
+        return await self._db.read(lambda c: [chunk_id for (chunk_id,) in c.execute(statement, (collection_id,))])
+
+    async def dimensions(self, collection_id: int) -> int | None:
+        """Return how long a collection's vectors are, or None while it has none."""
+        statement = (
+            SELECT_ROWS.replace("SELECT ", "SELECT length(v.vector) / 4, ", 1) + "WHERE d.collection_id = ? LIMIT 1"
+        )
+        row = await self._db.read(lambda c: c.execute(statement, (collection_id,)).fetchone())
+        return row[0] if row else None
 
 
 def find_chunks(

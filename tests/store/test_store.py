@@ -286,16 +286,3 @@ async def test_a_cursor_holds_for_the_recipe_it_was_saved_with(store: Store) -> 
     assert await store.progress.cursor(record.id, collection.id, "recipe") == "c"
     await store.progress.drop_cursor(record.id, collection.id, "another")
     assert await store.progress.cursor(record.id, collection.id, "recipe") is None
-
-
-async def test_forgetting_a_collection_keeps_the_vectors(store: Store) -> None:
-    record, key = await source(store), vector_key("m", None, "text")
-    await store.vectors.put({key: np.ones(2, np.float32)})
-    collection = await store.documents.collection(TARGET, Embedding())
-    chunk = NewChunk("text", "", key, {"chunk_index": 0})
-    await store.documents.stage([Replacement(collection.id, record.id, "k", "p", "v", "f", "h", 1, [chunk])])
-    await store.progress.save_cursor(record.id, collection.id, "recipe", "c")
-    await store.documents.forget(collection.id)
-    assert await store.documents.get(collection.id, record.id, "k") is None
-    assert await store.progress.cursor(record.id, collection.id, "recipe") is None
-    assert await store.vectors.missing([key]) == set()
