@@ -316,3 +316,14 @@ async def live(steps):
         if number not in handled:
             with pytest.raises(StoppedError):
                 await reply
+
+
+async def test_what_is_put_aside_for_later_is_not_failed():
+    box = Mailbox[int, int]("box", 9)
+    replies = [await box.put(n) for n in range(2)]
+    taken = await box.take_many(2)
+    with settling(taken, lambda: [taken[0]]):
+        pass
+    assert not replies[0].settled
+    with pytest.raises(RuntimeError):
+        await replies[1]
