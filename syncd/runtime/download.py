@@ -13,6 +13,7 @@ import aiohttp
 import anyio
 
 from syncd.errors import PermanentError, RetryableError
+from syncd.runtime.headers import storable
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes that are here and the bytes there will be."""
@@ -43,7 +44,7 @@ async def fetch(file: RemoteFile, path: Path, progress: Progress | None = None) 
         await _fetch(file, part, progress)
     except (TimeoutError, aiohttp.ClientError, OSError) as error:
         raise RetryableError(
-            f"cannot download {file.url}: {error or type(error).__name__}; fetch that file (sha256 {file.sha256}) on another "
+            f"cannot download {file.url}: {storable(str(error)) or type(error).__name__}; fetch that file (sha256 {file.sha256}) on another "
             f"machine and place it at {path}"
         ) from error
     await anyio.to_thread.run_sync(_check, part, file)

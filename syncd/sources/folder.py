@@ -84,7 +84,7 @@ class _Walk:
         """Return what could not be seen, or ''."""
         if not self.unreadable:
             return ""
-        return f"{len(self.unreadable)} folders could not be read, among them {min(self.unreadable) or '/'}"
+        return f"folders that could not be read: {len(self.unreadable)}, among them {min(self.unreadable) or '/'}"
 
 
 class FolderSource:

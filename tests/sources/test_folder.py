@@ -231,7 +231,7 @@ async def test_an_unreadable_file_or_folder_fails_alone_and_keeps_what_was_index
     assert str(index.contents["closed/"]).startswith("failed: permission denied")
     assert index.contents["closed/b"] == b"b"
     assert "d" not in index.contents
-    assert incomplete == "1 folders could not be read, among them closed/"
+    assert incomplete == "folders that could not be read: 1, among them closed/"
     await index.sync(source)
     assert set(index.contents) == {"a", "closed/b", "c"}
 

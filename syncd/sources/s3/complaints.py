@@ -27,7 +27,7 @@ from syncd.errors import (
     RetryableError,
     SyncdError,
 )
-from syncd.runtime.headers import retry_after_s
+from syncd.runtime.headers import retry_after_s, storable
 
 NETWORK_ERRORS = (HTTPClientError, ConnectionError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
 TRANSPORT_ERRORS = (*NETWORK_ERRORS, aiohttp.ClientError, TimeoutError, OSError)
@@ -150,4 +150,4 @@ def _retry_after_s(error: ClientError) -> float | None:
 
 
 def _brief(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    return storable(" ".join(str(error).split())[:300]) or type(error).__name__

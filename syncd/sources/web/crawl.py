@@ -127,13 +127,13 @@ class CrawlRun:
         if self._is_spent() and await self.is_limited():
             reasons.append(f"the site took more than {self._budget()} requests")
         if unread := await self._state.unread(crawl.id):
-            reasons.append(f"{unread} pages could not be read")
+            reasons.append(f"pages that could not be read: {unread}")
         if cut := await self._state.cut(crawl.id):
             reasons.append(
-                f"{cut} pages have more than {limits.links_per_page} links, and the others were not followed"
+                f"pages with more than {limits.links_per_page} links, of which the rest was not followed: {cut}"
             )
         if alike := await self._state.too_many_alike(crawl.id, limits.alike_pages):
-            reasons.append(f"more than {limits.alike_pages} pages alike, {alike} times, and the others were left out")
+            reasons.append(f"kinds of pages alike of which only the first {limits.alike_pages} were read: {alike}")
         return "; ".join(reason for reason in reasons if reason)
 
     async def stop(self) -> None:

@@ -18,7 +18,7 @@ from aiohttp.abc import AbstractResolver
 from multidict import CIMultiDict
 from yarl import URL
 
-from syncd.runtime.headers import retry_after_s
+from syncd.runtime.headers import retry_after_s, storable
 from syncd.sources.web.addresses import AddressGuard, RefusedAddressError
 from syncd.sources.web.headers import readable
 from syncd.sources.web.settings import WebSettings
@@ -209,4 +209,4 @@ def refusal_in(error: BaseException) -> str | None:
 
 def one_line(error: BaseException) -> str:
     """Return an error's type and text on one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+    return storable(f"{type(error).__name__}: {' '.join(str(error).split())}"[:300])

@@ -39,4 +39,4 @@ class PutOff:
         """Return why the crawl is not over, or ''."""
         if self.is_everything:
             return f"{self._reason}; the crawl goes on from here with the next run"
-        return f"{self._pages} pages are put off, {self._reason}" if self._pages else ""
+        return f"pages put off: {self._pages} ({self._reason})" if self._pages else ""

@@ -64,6 +64,9 @@ async def test_a_renamed_repository_is_told(app: GithubApp, github_api: GithubAp
         (429, {}, 60),
         (502, {}, None),
         (503, {"retry-after": "3"}, 3),
+        (503, {"retry-after": "nan"}, None),
+        (429, {"retry-after": "-1e400"}, 60),
+        (429, {"retry-after": "9" * 400}, 3600),
     ],
 )
 async def test_rate_limits_and_outages_are_waited_out_as_asked(
@@ -82,6 +85,24 @@ async def test_a_refusal_for_good_says_what_the_app_needs(app: GithubApp, github
     github_api.answers.append(web.Response(status=403))
     with pytest.raises(PermanentError, match="read-only permission"):
         await app.token("owner/name")
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59-10:00"])
+async def test_a_token_with_an_end_that_cannot_be_meant_is_no_token(
+    app: GithubApp, github_api: GithubApi, moment: str
+) -> None:
+    for text in ('{"id": 7}', f'{{"token": "t", "expires_at": "{moment}"}}'):
+        github_api.answers.append(web.Response(text=text))
+    with pytest.raises(RetryableError, match="not GitHub's"):
+        await app.token("owner/name")
+
+
+async def test_a_token_whose_end_has_no_time_zone_is_good_until_then_in_utc(
+    app: GithubApp, github_api: GithubApi
+) -> None:
+    for text in ('{"id": 7}', '{"token": "t", "expires_at": "2990-01-01T00:00:00"}'):
+        github_api.answers.append(web.Response(text=text))
+    assert [await app.token("owner/name"), await app.token("owner/name")] == ["t", "t"]
 
 
 @pytest.mark.parametrize("text", ["not json", "[]", "{}", '{"id": "../../x"}', '{"id": null}', "1" * 2_000_000])

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 
 import syncd.sources.s3.client
-from syncd.errors import PermanentError
+from syncd.errors import PermanentError, RetryableError
 from syncd.sources.s3.bucket import Bucket
 from syncd.sources.s3.client import Connections, moment
 from syncd.sources.s3.complaints import ClientError, ThrottledError
@@ -137,3 +139,49 @@ async def test_everybody_waits_while_the_service_asks_to_slow_down(monkeypatch: 
 )
 def test_every_form_of_time_stamp_is_the_same_moment(text: str):
     assert moment(text) == datetime(2026, 11, 21, 8, tzinfo=UTC)
+
+
+@given(st.text(max_size=40) | st.sampled_from(["0001-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00", "9" * 400, "²"]))
+def test_any_time_stamp_can_be_reckoned_with_or_is_none(text: str):
+    found = moment(text)
+    assert found is None or found.timestamp() >= 0
+
+
+ITEM = "<Contents><Key>{key}</Key><Size>{size}</Size><ETag>{etag}</ETag><LastModified>{at}</LastModified></Contents>"
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [
+        "",
+        ITEM.format(key="a", size=1, etag="e", at=""),
+        "<Contents><Key>z</Key></Contents>",
+        ITEM.format(key="z", size="many", etag="e", at=""),
+        ITEM.format(key="z", size="9" * 5000, etag="e", at=""),
+    ],
+    ids=["nothing", "the same again", "parts missing", "no number", "a huge number"],
+)
+async def test_a_listing_that_makes_no_sense_is_no_listing(contents: str):
+    async def answer(_: web.Request) -> web.Response:
+        text = f"<ListBucketResult><IsTruncated>true</IsTruncated>{contents}</ListBucketResult>"
+        return web.Response(text=text, content_type="application/xml")
+
+    connections = Connections(FAST)
+    with serve(answer) as url:
+        bucket = Bucket("b", connections.s3(Endpoint(REGION, AwsKey("AKIA", "s"), url=url, path_style=True)))
+        with pytest.raises(RetryableError):
+            await bucket.page("", "k")
+    await connections.close()
+
+
+async def test_a_date_that_cannot_be_meant_costs_no_object():
+    async def answer(_: web.Request) -> web.Response:
+        item = ITEM.format(key="z", size=1, etag="e", at="0001-01-01T00:00:00.000Z")
+        return web.Response(text=f"<ListBucketResult>{item}</ListBucketResult>", content_type="application/xml")
+
+    connections = Connections(FAST)
+    with serve(answer) as url:
+        bucket = Bucket("b", connections.s3(Endpoint(REGION, AwsKey("AKIA", "s"), url=url, path_style=True)))
+        (found,) = (await bucket.page("", "")).objects
+    assert (found.key, found.modified_at) == ("z", None)
+    await connections.close()

@@ -186,7 +186,7 @@ async def test_links_that_are_cut_are_said_crawl_after_crawl(
     for _ in range(2):
         result = await crawl.sync()
         assert result.checkpoint is not None
-        assert "1 pages have more than 5 links" in result.checkpoint.incomplete
+        assert "pages with more than 5 links" in result.checkpoint.incomplete
         assert site.url + "/old" in result.versions
 
 
@@ -211,7 +211,7 @@ async def test_pages_alike_beyond_their_limit_are_a_gap_and_stay(site: TrapServe
 
     assert result.removed == []
     assert result.checkpoint is not None
-    assert "more than 3 pages alike" in result.checkpoint.incomplete
+    assert "only the first 3 were read: 1" in result.checkpoint.incomplete
 
 
 async def test_limits_that_somebody_set_are_no_gap_and_remove_nothing(site: TrapServer, database: Database):

@@ -152,7 +152,7 @@ async def test_a_long_retry_after_puts_the_page_off_and_removes_nothing(site: Tr
 
     assert index.checkpoint is not None
     assert not index.checkpoint.absent_are_gone
-    assert "1 pages are put off" in index.checkpoint.incomplete
+    assert "pages put off: 1 (" in index.checkpoint.incomplete
     assert index.checkpoint.again_after_s == 86400
     assert crawl.paths(site) == ["/old", "/", "/a", "/c"]
     site.add("/b")
@@ -176,7 +176,7 @@ async def test_a_page_put_off_run_after_run_keeps_no_other_from_being_read_anew(
     index = await crawl.sync()
     assert "asks not to be visited" in index.failed[site.url + "/b"]
     assert index.checkpoint is not None
-    assert index.checkpoint.incomplete == "1 pages could not be read"
+    assert index.checkpoint.incomplete == "pages that could not be read: 1"
 
     site.add("/a", "It says something else now. " * 9)
     assert (await crawl.sync()).writes == [site.url + "/a"]
