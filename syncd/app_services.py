@@ -105,7 +105,7 @@ def make_services(
         sparse_models=sparse.names(),
         default_embedding=default,
         upload_embedding=upload_embedding(default, splade),
-        folder_roots=tuple(root.expanduser().resolve() for root in config.folder.allowed_roots),
+        folder_roots=config.folder.real_roots,
         s3_endpoints=frozenset(url.rstrip("/") for url in config.s3.allowed_endpoints),
         loopback=config.api.loopback,
         hosts=own_hosts(config),

@@ -59,6 +59,7 @@ def opening_settings(config: Config, state: Path) -> OpeningSettings:
         github=github,
         sites=sites,
         queues=QueueRules(config.s3.queue_url, config.s3.visibility_s),
+        folder_roots=config.folder.real_roots,
         folder_max_file_size_bytes=config.folder.max_file_size_bytes,
         document_suffixes=frozenset(DOCUMENT_SUFFIXES),
     )

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, m
 
 from syncd.config_documents import DocumentsSection
 from syncd.config_models import EmbeddingSection, ModelSection
-from syncd.config_sources import DeclaredSource, OwnPath, S3Table
+from syncd.config_sources import DeclaredSource, FolderTable, OwnPath, S3Table, own_path
 from syncd.errors import ConfigError
 
 ENV_PREFIX = "SYNCD_"
@@ -104,6 +104,11 @@ class FolderSection(Section):
     """Folders below which `folder` sources may be made through the API; none by default."""
     max_file_size_bytes: Annotated[int, Field(ge=1)] = 1 << 20
 
+    @property
+    def real_roots(self) -> tuple[Path, ...]:
+        """The allowed roots by their real paths, as they are now."""
+        return tuple(Path(os.path.realpath(root.expanduser())) for root in self.allowed_roots)
+
 
 class WebSection(Section):
     """How sites are crawled."""
@@ -189,6 +194,18 @@ class Config(Section):
                 raise ValueError(
                     f"sources: auto_sync of {source.name!r} needs queue_url, there or in [s3]; `syncd s3 setup` makes the "
                     "queue and prints its URL"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def closed_state(self) -> Config:
+        """Check that no source reads the daemon's own state."""
+        state = Path(os.path.realpath(self.state_folder))
+        for source in self.sources:
+            if isinstance(source, FolderTable) and Path(os.path.realpath(own_path(source.path))).is_relative_to(state):
+                raise ValueError(
+                    f"sources: path of {source.name!r} lies in the state folder {state}, which is never read; name a folder "
+                    "outside it"
                 )
         return self
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -145,13 +146,17 @@ class FolderTable(SourceTable):
 
     def settings(self) -> dict[str, Any]:
         """Return the source's settings as the store keeps them."""
+        path = str(own_path(self.path))
         settings: dict[str, Any] = {
-            "path": str(self.path.expanduser().absolute()),
+            "path": path,
             "include_globs": list(self.include_globs),
             "exclude_globs": list(self.exclude_globs),
         }
         if self.watch:
             settings["watch"] = {"target_collection_name": self.collection}
+        if (real := os.path.realpath(path)) != path:
+            # Where the owner's link leads now; one that leads elsewhere later was not declared.
+            settings["real_path"] = real
         return settings
 
 

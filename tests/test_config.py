@@ -198,3 +198,23 @@ def test_loopback_is_recognised(tmp_path, host, loopback):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match="does not exist"):
         load_config(tmp_path / "nowhere.toml", {})
+
+
+@pytest.mark.parametrize("path", ["{state}", "{state}/uploads", "{link}"])
+def test_a_source_in_the_state_folder_is_refused(tmp_path, path):
+    state, link = tmp_path / "state", tmp_path / "link"
+    state.mkdir()
+    link.symlink_to(state)
+    path = path.format(state=state, link=link)
+    text = f"state_dir = '{state}'\n[[sources]]\nname = 'a'\ntype = 'folder'\ncollection = 'abc'\npath = '{path}'"
+    with pytest.raises(ConfigError, match=r"path of 'a' lies in the state folder .* name a folder outside it"):
+        load(tmp_path, text)
+
+
+def test_a_declared_link_is_kept_with_where_it_leads(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    table = "[[sources]]\nname = 'a'\ntype = 'folder'\ncollection = 'abc'\npath = '{}'"
+    linked, plain = (load(tmp_path, table.format(tmp_path / name)).sources[0].settings() for name in ("link", "real"))
+    assert (linked["path"], linked["real_path"]) == (str(tmp_path / "link"), str(tmp_path / "real"))
+    assert (plain["path"], "real_path" in plain) == (str(tmp_path / "real"), False)

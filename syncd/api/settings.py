@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -151,7 +152,7 @@ def _check_targets(given: Model) -> None:
 def _below_root(services: Services, given: FolderSource) -> FolderSource:
     if "\0" in given.path:
         raise bad_request("folder.path must not hold a NUL character")
-    path = Path(given.path).resolve()
+    path = Path(os.path.realpath(given.path))
     if not Path(given.path).is_absolute() or not any(path.is_relative_to(root) for root in services.folder_roots):
         roots = ", ".join(map(str, services.folder_roots)) or "none"
         raise bad_request(f"folder.path must be absolute and below a folder that the configuration allows: {roots}")

@@ -50,8 +50,11 @@ async def create(request: web.Request) -> web.Response:
     require_database(request, payload.database_name)
     ((name, given),) = payload.types.items()
     kind = SourceType(name)
-    rights = replace(services, folder_roots=(Path("/"),), s3_endpoints=None) if came_privately(request) else services
+    private = came_privately(request)
+    rights = replace(services, folder_roots=(Path("/"),), s3_endpoints=None) if private else services
     values = settings.source_settings(rights, kind, given)
+    if kind is SourceType.FOLDER and not private:
+        values["needs_allowed_root"] = True  # at every run: a path that was checked once proves nothing later
     if kind not in services.available_types:
         raise RefusedError(400, f"{name} sources are not available yet; update syncd")
     embedding = settings.embedding(services, services.default_embedding, payload.embedding, payload.embedding_model)

@@ -14,6 +14,7 @@ from syncd.opening.buckets import Buckets, QueueRules
 from syncd.opening.repositories import GithubAccess, Repositories
 from syncd.opening.sites import SiteRules, Sites
 from syncd.sources.folder import FolderSettings, FolderSource
+from syncd.sources.folder_root import ANYWHERE, Root
 from syncd.sources.folder_watch import FolderWatcher
 from syncd.sources.s3.settings import Transport
 from syncd.sources.upload import UploadSource
@@ -29,6 +30,8 @@ class OpeningSettings:
     sites: SiteRules = field(default_factory=SiteRules)
     queues: QueueRules = field(default_factory=QueueRules)
     folder_max_file_size_bytes: int = 1 << 20
+    folder_roots: tuple[Path, ...] = ()
+    """Below one of these lie the folders of sources that were made through the network API."""
     document_suffixes: frozenset[str] = frozenset()
 
 
@@ -88,15 +91,20 @@ class Opening:
             self.sites.check(settings)
         elif kind is SourceType.S3:
             self.buckets.check(settings)
+        elif kind is SourceType.FOLDER:
+            Root(Path(settings["path"]), state=self._settings.state).check()
 
     def _folder(self, record: SourceRecord) -> FolderSource:
         given: Mapping[str, Any] = record.settings
         settings = FolderSettings(
             name=record.name or record.id,
-            path=Path(given["path"]),
+            path=Path(given.get("real_path") or given["path"]),
             include_globs=tuple(given.get("include_globs") or ("*",)),
             exclude_globs=tuple(given.get("exclude_globs") or ()),
             max_file_size_bytes=self._settings.folder_max_file_size_bytes,
             document_suffixes=self._settings.document_suffixes,
+            declared_path=Path(given["path"]) if given.get("real_path") else None,
+            allowed_roots=self._settings.folder_roots if given.get("needs_allowed_root") else ANYWHERE,
+            state=self._settings.state,
         )
         return FolderSource(settings, self.spool_folder)

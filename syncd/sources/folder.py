@@ -12,7 +12,6 @@ between. Where the whole folder goes away, nothing is removed.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -26,15 +25,15 @@ from anyio import CapacityLimiter, to_thread
 from syncd.errors import PermanentError, RetryableError
 from syncd.model import Body, Checkpoint, Document, Run, Total, chunk_prefix
 from syncd.sources.folder_body import FileBody, stamp
+from syncd.sources.folder_root import ANYWHERE, OpenRoot, Root, is_missing
 from syncd.sources.folder_tree import (
+    Closed,
     Found,
     Step,
     Tree,
     Unreadable,
-    is_missing,
     key_of,
     names_of,
-    opened_root,
     unescaped,
 )
 from syncd.sources.globs import EVERYTHING, Globs, WalkRules
@@ -63,6 +62,7 @@ class FolderSettings:
     name: str
     """The source's name, the same on every machine: with the path below the folder it makes the ids of chunks."""
     path: Path
+    """Its real path, as it was when the source was made or its declaration read."""
     include_globs: tuple[str, ...] = EVERYTHING
     exclude_globs: tuple[str, ...] = ()
     gitignore: bool = True
@@ -70,15 +70,27 @@ class FolderSettings:
     document_suffixes: frozenset[str] = frozenset()
     """Lower case, with the dot: files that a parser takes whole, whatever their bytes, up to the next limit."""
     max_document_size_bytes: int = MAX_DOCUMENT_SIZE_BYTES
+    declared_path: Path | None = None
+    """How the configuration names it, where that leads to `path` through a link."""
+    allowed_roots: tuple[Path, ...] = ANYWHERE
+    """The folders below one of which it must lie, at every run."""
+    state: Path | None = None
+    """The daemon's state folder, which is never read."""
+
+    @property
+    def root(self) -> Root:
+        """How the folder is opened."""
+        return Root(self.path, self.declared_path, self.allowed_roots, self.state)
 
 
 @dataclass(slots=True)
 class _Walk:
     """What a walk has seen so far."""
 
-    root_id: str
+    root: OpenRoot
     files: int = 0
     unreadable: set[str] = field(default_factory=set[str])
+    closed: set[str] = field(default_factory=set[str])
 
     def gaps(self) -> str:
         """Return what could not be seen, or ''."""
@@ -92,11 +104,9 @@ class FolderSource:
 
     def __init__(self, settings: FolderSettings, spool_folder: Path | None = None) -> None:
         """Raises ConfigError for a glob that is none; the folder itself is looked at by each run."""
-        include, exclude = (
-            Globs(settings.include_globs, "include_globs"),
-            WalkRules(settings.exclude_globs, "exclude_globs"),
-        )
-        self.tree = Tree(settings.path, include, exclude, settings.gitignore)
+        include = Globs(settings.include_globs, "include_globs")
+        exclude = WalkRules(settings.exclude_globs, "exclude_globs")
+        self.tree = Tree(settings.root, include, exclude, settings.gitignore)
         self._settings = settings
         self._spool_folder = spool_folder
         self._threads = CapacityLimiter(2)
@@ -107,20 +117,20 @@ class FolderSource:
         Raises NotFoundError or PermanentError where the folder is not to be had, RetryableError where it fails halfway;
         neither removes anything.
         """
-        with opened_root(self._settings.path) as root:
+        with self._settings.root.opened() as root:
             steps = self._everything(run, root) if run.keys is None else self._chosen(run, run.keys, root)
             async with aclosing(steps):
                 async for step in steps:
                     yield step
 
-    async def _everything(self, run: Run, root: int) -> Changes:
-        walk = _Walk(_identity(root))
+    async def _everything(self, run: Run, root: OpenRoot) -> Changes:
+        walk = _Walk(root)
         if not run.cursor:
             yield Total(await self._count(root))
         async with aclosing(self._documents(run, self.tree.walk(root), walk)) as documents:
             async for document in documents:
                 yield document
-        cursor = json.dumps({"root": walk.root_id})
+        cursor = json.dumps({"root": "{}:{}".format(*walk.root.identity)})
         self._check_root(walk, run.cursor, cursor)
         if walk.unreadable:
             async with aclosing(self._missing(run, root, walk)) as documents:
@@ -128,21 +138,21 @@ class FolderSource:
                     yield document
         yield Checkpoint(cursor, absent_are_gone=not walk.unreadable, incomplete=walk.gaps())
 
-    async def _count(self, root: int) -> int:
+    async def _count(self, root: OpenRoot) -> int:
         async with aclosing(self._batches(self.tree.walk(root))) as batches:
             return sum([len(batch) async for batch in batches])
 
     def _check_root(self, walk: _Walk, old: str | None, new: str) -> None:
         """Refuse to conclude anything from a folder that was unmounted, before the walk or during it."""
         path = self._settings.path
-        with opened_root(path) as root:
-            if _identity(root) != walk.root_id:
+        with self._settings.root.opened() as root:
+            if root.identity != walk.root.identity:
                 raise RetryableError(f"{path} was replaced during the walk; nothing was removed")
         if not walk.files and old and old != new:
             raise PermanentError(f"{path} is empty and not the folder it was (is it mounted?); nothing was removed")
 
-    async def _chosen(self, run: Run, keys: frozenset[str], root: int) -> Changes:
-        walk, seen = _Walk(_identity(root)), set[str]()
+    async def _chosen(self, run: Run, keys: frozenset[str], root: OpenRoot) -> Changes:
+        walk, seen = _Walk(root), set[str]()
         for key in sorted(keys):
             async with aclosing(self._documents(run, self._at(root, key), walk)) as documents:
                 async for document in documents:
@@ -167,7 +177,7 @@ class FolderSource:
                 if key.startswith(folders) and key not in seen | files and not key.startswith(blind):
                     yield self._gone(key)
 
-    def _at(self, root: int, key: str) -> Generator[Step, None, None]:
+    def _at(self, root: OpenRoot, key: str) -> Generator[Step, None, None]:
         names = names_of(key)
         found = False
         for step in self.tree.walk(root, names):
@@ -182,14 +192,19 @@ class FolderSource:
         async with aclosing(self._batches(steps)) as batches:
             async for batch in batches:
                 for step in batch:
-                    if isinstance(step, Unreadable):
-                        walk.unreadable.add(key_of(step.path))
-                        yield Document(
-                            key_of(step.path), "unreadable", RefusedBody(step.reason), self._prefix(key_of(step.path))
-                        )
-                    else:
+                    if isinstance(step, Found):
                         walk.files += 1
-                        yield self._document(step, is_update=bool(run.cursor))
+                        yield self._document(walk.root, step, is_update=bool(run.cursor))
+                    else:
+                        yield self._left_out(step, walk)
+
+    def _left_out(self, step: Unreadable | Closed, walk: _Walk) -> Document:
+        key = key_of(step.path)
+        if isinstance(step, Unreadable):
+            walk.unreadable.add(key)
+            return Document(key, "unreadable", RefusedBody(step.reason), self._prefix(key))
+        walk.closed.add(key)
+        return Document(key, "closed", SkippedBody(step.reason), self._prefix(key))
 
     async def _batches(self, steps: Generator[Step, None, None]) -> AsyncGenerator[list[Step], None]:
         try:
@@ -198,20 +213,20 @@ class FolderSource:
         finally:
             steps.close()
 
-    async def _missing(self, run: Run, root: int, walk: _Walk) -> AsyncGenerator[Document, None]:
+    async def _missing(self, run: Run, root: OpenRoot, walk: _Walk) -> AsyncGenerator[Document, None]:
         """Yield as gone what certainly is, after a walk that could not see everything."""
         async for key in run.known.keys():
             if key.endswith("/"):
-                gone = key not in walk.unreadable
+                gone = key not in walk.unreadable | walk.closed
             else:
                 names = names_of(key)
                 gone = is_missing(root, names) and is_missing(root, unescaped(names))
             if gone:
                 yield self._gone(key)
 
-    def _document(self, found: Found, *, is_update: bool) -> Document:
+    def _document(self, root: OpenRoot, found: Found, *, is_update: bool) -> Document:
         key, status = key_of(found.path), found.status
-        version, body = stamp(status), self._body(found)
+        version, body = stamp(status), self._body(root, found)
         limit = self._limit(key)
         if is_image(key) and not self._is_document(key):
             body = SkippedBody("image: not among the kinds of documents that are parsed")
@@ -222,10 +237,10 @@ class FolderSource:
         changed_at = datetime.fromtimestamp(status.st_ctime, UTC) if is_update else None
         return Document(key, version, body, self._prefix(key), metadata={"path": key}, changed_at=changed_at)
 
-    def _body(self, found: Found) -> Body:
+    def _body(self, root: OpenRoot, found: Found) -> Body:
         key = key_of(found.path)
         check = partial(SizeCheck if self._is_document(key) else TextCheck, self._limit(key))
-        return FileBody(self._settings.path, found.path, check, self._spool_folder)
+        return FileBody(self._settings.root, root.identity, found.path, check, self._spool_folder)
 
     def _limit(self, key: str) -> int:
         settings = self._settings
@@ -239,8 +254,3 @@ class FolderSource:
 
     def _prefix(self, key: str) -> str:
         return chunk_prefix(f"{self._settings.name}/{key}")
-
-
-def _identity(root: int) -> str:
-    status = os.fstat(root)
-    return f"{status.st_dev}:{status.st_ino}"

@@ -13,7 +13,8 @@ from typing import BinaryIO, cast
 from anyio import to_thread
 
 from syncd.errors import PermanentError, RetryableError
-from syncd.sources.folder_tree import key_of, open_file, opened_root
+from syncd.sources.folder_root import Identity, Root, open_file
+from syncd.sources.folder_tree import key_of
 from syncd.sources.spool import PIECE_SIZE_BYTES, Check, spool
 
 
@@ -21,7 +22,9 @@ from syncd.sources.spool import PIECE_SIZE_BYTES, Check, spool
 class FileBody:
     """Copied at every opening, so that a writer cannot change what a parser is reading."""
 
-    root: Path
+    root: Root
+    identity: Identity
+    """Of the folder that was walked: another one in its place is not read."""
     path: bytes
     check: Callable[[], Check]
     spool_folder: Path | None = None
@@ -51,7 +54,9 @@ def _copied(body: FileBody) -> BinaryIO:
     name = key_of(body.path)
     copy = cast(BinaryIO, spool(body.spool_folder))
     try:
-        with opened_root(body.root) as root:
+        with body.root.opened() as root:
+            if root.identity != body.identity:
+                raise RetryableError(f"{body.root.path} was replaced during the walk; nothing was removed")
             _copy(open_file(root, body.path.split(b"/")), copy, body.check(), name)
     except BaseException as error:
         copy.close()

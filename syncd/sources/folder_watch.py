@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing
-from pathlib import Path
 
 from anyio import CapacityLimiter, current_time, sleep, to_thread
 from watchfiles import watch
 
-from syncd.errors import SyncdError
-from syncd.sources.folder_tree import Tree, names_of, opened_root
+from syncd.errors import PermanentError, RetryableError, SyncdError
+from syncd.sources.folder_root import OpenRoot
+from syncd.sources.folder_tree import Tree, names_of
 
 MAX_PATHS = 1000
 """A larger burst (a checkout, an unpacked archive) is cheaper to walk, and may have overflowed the kernel's queue of
@@ -67,35 +67,43 @@ class FolderWatcher:
 
     async def _watched(self) -> AsyncGenerator[Hint, None]:
         """Yield None, then a hint per burst or tick; end where the folder cannot be watched or is not the same."""
-        events, identity = _events(self._tree.root), _identity(self._tree.root)
         try:
-            first = True
-            while identity:
-                paths = await to_thread.run_sync(self._next, events, limiter=self._thread)
-                if _identity(self._tree.root) != identity:
-                    return
-                yield None if first else paths
-                first = False
-        except (OSError, RuntimeError):
-            # The system's own error, and what the notifying library makes of an exhausted inotify.
+            with self._tree.root.opened() as root:
+                async with aclosing(self._bursts(root)) as hints:
+                    async for hint in hints:
+                        yield hint
+        except (OSError, RuntimeError, SyncdError):
+            # The system's own error, what the notifying library makes of an exhausted inotify, and no folder to be had.
             return
+
+    async def _bursts(self, root: OpenRoot) -> AsyncGenerator[Hint, None]:
+        # By its descriptor, which leads to this very folder whatever happens to its name.
+        folder = f"/proc/self/fd/{root.descriptor}"
+        events, first = _events(folder), True
+        try:
+            while True:
+                hint = await to_thread.run_sync(self._next, events, folder, root, limiter=self._thread)
+                yield None if first else hint
+                first = False
         finally:
             events.close()
 
-    def _next(self, events: Events) -> Hint:
-        paths = next(events)
-        below = str(self._tree.root).rstrip("/") + "/"
+    def _next(self, events: Events, folder: str, root: OpenRoot) -> Hint:
+        """Return the next hint. Raises SyncdError where the folder is not the same any more, or is not to be had."""
+        paths, below = next(events), folder + "/"
         keys = {path.removeprefix(below) for path in paths if path.startswith(below)}
-        if len(keys) > MAX_PATHS or any(os.path.basename(key) == ".gitignore" for key in keys):
-            return None
-        try:
-            with opened_root(self._tree.root) as root:
-                return frozenset(key for key in keys if self._tree.concerns(root, names_of(key)))
-        except SyncdError:
-            return None
+        with self._tree.root.opened() as now:
+            if now.identity != root.identity:
+                raise RetryableError(f"{self._tree.root.path} was replaced")
+            if len(keys) > MAX_PATHS or any(os.path.basename(key) == ".gitignore" for key in keys):
+                return None
+            try:
+                return frozenset(key for key in keys if self._tree.concerns(now, names_of(key)))
+            except PermanentError:
+                return None
 
 
-def _events(root: Path) -> Events:
+def _events(root: str) -> Events:
     """Yield the absolute paths that changed, or an empty set at every tick. Raises OSError or RuntimeError."""
     for changes in watch(
         root,
@@ -108,11 +116,3 @@ def _events(root: Path) -> Events:
         raise_interrupt=False,
     ):
         yield {path for _, path in changes}
-
-
-def _identity(root: Path) -> tuple[int, int] | None:
-    try:
-        status = os.stat(root)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino

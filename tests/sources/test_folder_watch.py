@@ -5,6 +5,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from syncd.sources.folder_root import Root
 from syncd.sources.folder_tree import Tree
 from syncd.sources.folder_watch import MAX_PATHS, FolderWatcher, Hint
 from syncd.sources.globs import Globs, WalkRules
@@ -13,8 +14,8 @@ from tests.processes import wait_until
 Hints = AsyncIterator[Hint]
 
 
-def watcher(root: Path, **settings: float) -> FolderWatcher:
-    tree = Tree(root, Globs(("*",), "include_globs"), WalkRules(("*.tmp",)))
+def watcher(root: Path, state: Path | None = None, **settings: float) -> FolderWatcher:
+    tree = Tree(Root(root, state=state), Globs(("*",), "include_globs"), WalkRules(("*.tmp",)))
     return FolderWatcher(tree, **settings)
 
 
@@ -125,3 +126,40 @@ async def test_cancelling_stops_the_watch_and_frees_what_it_held(tmp_path: Path)
         tasks.cancel_scope.cancel()
     # A thread of the notifying library closes it, soon after it was told to.
     await wait_until(lambda: inotify_instances() <= before)
+
+
+@pytest.mark.parametrize("linked", [False, True])
+async def test_the_daemons_own_state_gives_no_hint_also_not_through_a_link(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, linked: bool
+) -> None:
+    home = tmp_path_factory.mktemp("home") if linked else tmp_path
+    (home / "state/spool").mkdir(parents=True)
+    if linked:
+        (tmp_path / "link").symlink_to(home)
+    hints = watcher(tmp_path, home / "state", retry_s=0.01).hints()
+    try:
+        assert await anext(hints) is None
+        for name in ("syncd.sqlite-wal", "spool/x"):
+            (home / "state" / name).write_text("x")
+        (tmp_path / "last").write_text("x")
+        assert await until(hints, lambda seen: "last" in seen) == {"last"}
+    finally:
+        await hints.aclose()
+
+
+async def test_a_root_swapped_for_a_link_is_not_watched(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    root = tmp_path / "root"
+    root.mkdir()
+    hints = watcher(root, walk_interval_s=0.01, retry_s=0.01).hints()
+    try:
+        assert await anext(hints) is None
+        root.rename(tmp_path / "away")
+        root.symlink_to(outside)
+        (outside / "secret").write_text("s")
+        assert await until(hints, bool) == {"*"}
+        assert [await anext(hints) for _ in range(3)] == [None] * 3
+    finally:
+        await hints.aclose()
