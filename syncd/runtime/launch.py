@@ -36,6 +36,14 @@ def die_with_parent(death_signal: signal.Signals, parent_pid: int | None = None)
         os._exit(_EXIT_ORPHANED)
 
 
+def lower_priority(niceness: int) -> None:
+    """Let other processes go first. A courtesy: where a filter of system calls forbids it, says so on stderr and goes on."""
+    try:
+        os.nice(niceness)
+    except OSError as error:
+        sys.stderr.write(f"this process keeps its priority: nice({niceness}): {error.strerror}\n")
+
+
 def main(arguments: list[str]) -> None:
     """Become `arguments[2:]`, tied to process `arguments[1]` by signal `arguments[0]`. Raises OSError when it
     cannot run.

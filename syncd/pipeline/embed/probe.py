@@ -36,6 +36,8 @@ _TORCH_COSINE = 0.995
 """PyTorch against llama.cpp on one file: bfloat16 rounds weights, Q8_0 kernels round activations."""
 _WORTH_IT = 1.1
 """How much faster PyTorch must be per CPU second: it takes more memory, and the measurement is one text on a busy core."""
+_CRASHES = ("SIGSEGV", "SIGILL", "SIGBUS", "SIGFPE", "SIGABRT")
+"""How a miscompiled kernel ends a process."""
 _RESULTS = "probe.json"
 log = structlog.get_logger()
 
@@ -82,7 +84,8 @@ class Probe:
     async def _best(self, runtime: RuntimeChoice) -> Trial:
         # Where PyTorch computes, llama.cpp only has to say what is right.
         by_llama = replace(self.settings, device="cpu") if runtime == "torch" else self.settings
-        plain, extra = [await self._llama(by_llama, extra_bufts) for extra_bufts in (False, True)]
+        failures: list[str] = []
+        plain, extra = [await self._llama(by_llama, extra_bufts, failures) for extra_bufts in (False, True)]
         trusted = extra and (not plain or cosine(plain[0].vectors, extra[0].vectors) >= _BUFFERS_COSINE)
         # The last of each is the tapped one, where the tap can be trusted, which counts for as much as repacking.
         found = sorted(
@@ -90,16 +93,13 @@ class Probe:
         )
         best = next((trial for trial in found if np.isfinite(trial.vectors).all()), None)
         if best is None:
-            raise PermanentError(
-                f"model {self.name} cannot be run by this llama.cpp: see the log, check the file, or rebuild "
-                "llama-cpp-python with CMAKE_ARGS=-DCMAKE_CXX_FLAGS=-fno-dse"
-            )
+            raise PermanentError(f"model {self.name} cannot be run here: {_why(failures)}")
         return best if runtime == "llama" else await self._or_torch(best, demanded=runtime == "torch")
 
-    async def _llama(self, settings: RunSettings, extra_bufts: bool) -> list[Trial]:
+    async def _llama(self, settings: RunSettings, extra_bufts: bool, failures: list[str]) -> list[Trial]:
         variants = [Variant(tap=tap, extra_bufts=extra_bufts) for tap in (False, True)]
         trials: list[Trial] = []
-        with self._survived(variants[0]):
+        with self._survived(variants[0], failures):
             async with self._process(settings.with_variant(variants[0])) as process:
                 trials.append(Trial(variants[0], *await process.probe(tap=False)))
                 if self.settings.pooling == "last":
@@ -111,7 +111,7 @@ class Probe:
         variant = Variant(tap=False, extra_bufts=llama.variant.extra_bufts, runtime="torch")
         equal = cost_s = 0.0
         if _torch_version() and self.settings.pooling == "last":
-            with self._survived(variant, PermanentError):
+            with self._survived(variant, [], PermanentError):
                 async with self._process(self.settings.with_variant(variant)) as process:
                     found, cost_s = await process.probe()
                     equal = cosine(llama.vectors, found)
@@ -127,16 +127,29 @@ class Probe:
         return ModelProcess(f"{self.name} (probe)", settings, self.limits, self.worker)
 
     @contextmanager
-    def _survived(self, variant: Variant, *also: type[Exception]) -> Generator[None]:
+    def _survived(self, variant: Variant, failures: list[str], *also: type[Exception]) -> Generator[None]:
         try:
             yield
         except (ChildDiedError, CallTimeoutError, EngineDownError, *also) as error:
+            failures.append(str(error))
             log.warning("model.variant_failed", model=self.name, error=str(error), **asdict(variant))
 
 
 def cosine(one: Vectors, other: Vectors) -> float:
     """Return the smallest cosine between rows of unit vectors; NaN when either holds one."""
     return float(np.min(np.sum(one * other, axis=1)))
+
+
+def _why(failures: list[str]) -> str:
+    """Return why no variant works. Rebuilding helps against kernels that crash or compute nonsense, and nothing else."""
+    crashed = [failure for failure in failures if any(name in failure for name in _CRASHES)]
+    if failures and not crashed:
+        return f"{failures[-1]}; the log has the rest"
+    what = crashed[-1] if crashed else "its vectors are not finite"
+    return (
+        f"{what}: check the file, or rebuild llama-cpp-python with CMAKE_ARGS=-DCMAKE_CXX_FLAGS=-fno-dse; the log has "
+        "the rest"
+    )
 
 
 def _machine() -> str:

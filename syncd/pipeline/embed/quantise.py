@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from syncd.errors import PermanentError
+from syncd.runtime.launch import lower_priority
 from syncd.runtime.process import Child, python
 
 _NICENESS = 10
@@ -38,7 +39,7 @@ def main() -> int:
     import llama_cpp  # not in the daemon, which imports this module too
 
     source, target, kind = sys.argv[1:]
-    os.nice(_NICENESS)
+    lower_priority(_NICENESS)
     library: Any = llama_cpp
     parameters = library.llama_model_quantize_default_params()
     parameters.ftype = getattr(library, f"LLAMA_FTYPE_MOSTLY_{kind}")

@@ -10,7 +10,6 @@ Its hello holds dimensions, batch_tokens and devices (how many there are beside 
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from syncd.pipeline.embed.variant import PROBE_TEXTS, RunSettings
 from syncd.pipeline.embed.windows import Tokens, batches, cut, join, normalised, split
 from syncd.runtime.child import open_channel
 from syncd.runtime.frames import Frame
+from syncd.runtime.launch import lower_priority
 
 _SPEED_TEXT = PROBE_TEXTS[0] * 6
 
@@ -110,7 +110,7 @@ def main() -> None:
     channel = open_channel()
     quieten()
     settings = RunSettings.from_json(sys.argv[1])
-    os.nice(settings.niceness)
+    lower_priority(settings.niceness)
     try:
         worker = EmbedWorker(settings)
     except SyncdError as error:

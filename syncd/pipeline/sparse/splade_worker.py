@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from syncd.errors import PermanentError
 from syncd.pipeline.sparse.splade_model import SpladeModel
 from syncd.runtime.child import open_channel
 from syncd.runtime.frames import Frame
+from syncd.runtime.launch import lower_priority
 from syncd.store.postings import PAIR, packed
 
 NICENESS = 5
@@ -22,7 +22,7 @@ NICENESS = 5
 def main() -> None:
     """Serve until the parent closes the pipe."""
     channel = open_channel()
-    os.nice(NICENESS)
+    lower_priority(NICENESS)
     try:
         model = SpladeModel(Path(sys.argv[1]), int(sys.argv[2]))
     except PermanentError as error:

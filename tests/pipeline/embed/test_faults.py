@@ -187,3 +187,11 @@ async def test_a_file_that_is_no_model_is_refused(tmp_path):
     path.write_bytes(b"GGUF" + b"\0" * 1000)
     with pytest.raises(PermanentError, match=r"cannot (be run|load)"):
         await Probe("m", RunSettings(path, "mean", 256)).choose("digest", tmp_path)
+
+
+async def test_a_process_that_cannot_start_says_why_and_not_to_rebuild(minilm_folder):
+    settings = RunSettings(minilm_folder / "none.gguf", "mean", 256)
+    probe = Probe("a-model", settings, worker="tests.pipeline.embed.no_such_worker")
+    with pytest.raises(PermanentError, match=r"cannot be run here: .*exit status 1.* No module named") as refused:
+        await probe.choose("digest", minilm_folder)
+    assert "rebuild" not in str(refused.value)
