@@ -32,7 +32,7 @@ from syncd.cli import (
     verify,
     watch,
 )
-from syncd.cli.client import ApiError, UnreachableError
+from syncd.cli.client import SERVICE, ApiError, UnreachableError
 from syncd.errors import ConfigError, SyncdError
 
 COMMANDS = (
@@ -94,6 +94,7 @@ def parser() -> argparse.ArgumentParser:
     common.add_argument(
         "--url", help="address of the daemon's API; by default the one the configuration's daemon wrote down"
     )
+    common.set_defaults(service=SERVICE)
     common.add_argument("--json", action="store_true", help="print JSON, one value or one object per line")
     top = argparse.ArgumentParser(prog="syncd", description="Keeps Chroma collections equal to their sources.")
     top.add_argument("--version", action="version", version=f"syncd {__version__}")

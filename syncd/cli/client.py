@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
+import socket
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,17 @@ SOCKET_FILE = "api.sock"
 ANNOUNCEMENT_FILE = "daemon.json"
 """Written by a daemon that serves: where, and which process it is."""
 TOKEN_FILE = "token"  # noqa: S105 - a file name
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePlace:
+    """Where the daemon keeps its things that runs as a service of this machine, see systemd/syncd.service."""
+
+    config: Path = Path("/etc/syncd/syncd.toml")
+    state: Path = Path("/var/lib/syncd")
+
+
+SERVICE = ServicePlace()
 
 
 class UnreachableError(SyncdError):
@@ -79,6 +93,8 @@ class Client:
                     raise ApiError(response.status, message_of(text) or f"the daemon answered {response.status}")
                 return json.loads(text) if text else None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            if isinstance(error, PermissionError) or getattr(error, "errno", None) == errno.EACCES:
+                raise UnreachableError(not_yours(Path(self._where).parent)) from error
             reason = str(error) or type(error).__name__
             raise UnreachableError(
                 f"no daemon answers at {self._where} ({reason}); start one with: syncd run"
@@ -96,12 +112,46 @@ def message_of(text: str) -> str:
 
 @asynccontextmanager
 async def connected(args: argparse.Namespace) -> AsyncGenerator[Client]:
-    """Yield a client of the daemon that `args` (--config, --url) name. Raises ConfigError, UnreachableError."""
+    """Yield a client of the daemon that `args` (--config, --url) name, or that is found where daemons are: on the user's own
+    state folder, else on the service's. Raises ConfigError, UnreachableError.
+    """
     if args.url and not args.url.startswith(("http://", "https://")):
         raise ConfigError(f"--url {args.url} is no address; give one like http://127.0.0.1:8787")
-    state = load_config(args.config).state_folder
+    config = load_config(args.config)
+    own = config.state_folder
+    named = args.config or args.url or "state_dir" in config.model_fields_set or "STATE_DIRECTORY" in os.environ
+    state = own if named or listens(own) else service_state(args.service) or own
     async with open_client(state, args.url) as client:
         yield client
+
+
+def listens(state: Path) -> bool:
+    """Tell whether a daemon answers on this state folder. Raises UnreachableError where this user may not know."""
+    try:
+        with reachable(state / SOCKET_FILE) as path, socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(path)
+    except PermissionError as error:
+        raise UnreachableError(not_yours(state)) from error
+    except OSError:
+        return False
+    return True
+
+
+def service_state(service: ServicePlace) -> Path | None:
+    """Return the service's state folder, None where none runs. Raises UnreachableError where this user may not know."""
+    state = service.state
+    with suppress(ConfigError):  # absent, or not for this user to read
+        config = load_config(service.config)
+        state = config.state_folder if "state_dir" in config.model_fields_set else state
+    return state if listens(state) else None
+
+
+def not_yours(state: Path) -> str:
+    """Return what to do about a daemon whose state folder another user owns."""
+    return (
+        f"the daemon on {state} is another user's: run the command as root or as that user (sudo syncd …), or make a "
+        "token with `sudo syncd token create NAME`, put it into SYNCD_TOKEN and give --url http://127.0.0.1:8787"
+    )
 
 
 @asynccontextmanager

@@ -1,0 +1,61 @@
+"""Which daemon the command line talks to."""
+
+import os
+import socket
+
+import pytest
+
+from syncd.cli import EXIT_UNREACHABLE, execute, parser
+from syncd.cli.client import SOCKET_FILE, ServicePlace, UnreachableError, listens, service_state
+from tests.daemon import Daemon
+from tests.test_app import configuration
+
+
+@pytest.fixture
+def nothing_named(tmp_path, monkeypatch):
+    """A user whose environment names no daemon."""
+    for name in ("SYNCD_CONFIG", "SYNCD_TOKEN", "STATE_DIRECTORY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+
+
+def status(service: ServicePlace) -> int:
+    args = parser().parse_args(["status"])
+    args.service = service
+    return execute(args)
+
+
+@pytest.mark.usefixtures("nothing_named")
+def test_the_services_daemon_is_found_where_there_is_no_own_one(minilm_folder, tmp_path, capfd):
+    service = ServicePlace(tmp_path / "etc/syncd.toml", tmp_path / "service/state")
+    assert status(service) == EXIT_UNREACHABLE
+    assert str(tmp_path / "home") in capfd.readouterr().err
+    daemon = Daemon(tmp_path / "service", configuration(minilm_folder)).start()
+    try:
+        assert status(service) == 0
+        # A state folder that the service's own configuration names wins.
+        assert status(ServicePlace(daemon.folder / "syncd.toml", tmp_path / "elsewhere")) == 0
+    finally:
+        assert daemon.stop() == 0
+
+
+def test_a_service_of_another_user_is_told_from_none(tmp_path):
+    for folder in (tmp_path, *(parent for parent in tmp_path.parents if "pytest-of-" in str(parent))):
+        folder.chmod(0o755)
+    state = tmp_path / "private"
+    state.mkdir()
+    own = os.geteuid()
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(state / SOCKET_FILE))
+        server.listen()
+        assert listens(state)
+        state.chmod(0)
+        if own == 0:
+            os.seteuid(65534)
+        try:
+            with pytest.raises(UnreachableError, match="sudo syncd token create NAME"):
+                service_state(ServicePlace(tmp_path / "none", state))
+        finally:
+            os.seteuid(own)
+            state.chmod(0o700)
+    assert service_state(ServicePlace(tmp_path / "none", tmp_path / "none")) is None
