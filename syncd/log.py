@@ -78,6 +78,8 @@ EVENTS: Mapping[str, str] = {
     "source.created": "a source declared in the configuration was created",
     "source.removed": "a source is no longer declared in the configuration and was removed",
     "source.updated": "a source's declaration changed",
+    "sqs.key_accepted": "a key that was refused may read its queue again",
+    "sqs.key_refused": "a source's key may not read the queue it names; the keys of the queue's other sources are tried",
     "sqs.foreign_bucket": "an event of a bucket that no source of ours reads",
     "sqs.not_acknowledged": "an event was handled but its message could not be deleted; it will come again",
     "sqs.note": "a message that asks for nothing, such as S3's test event",
