@@ -13,7 +13,7 @@ from syncd.api.schema_base import Count, Model, Moment
 from syncd.api.services import SERVICES
 from syncd.api.sources import MAX_PAGE
 from syncd.api.views import moment
-from syncd.store.s3_queue import DeadLetters
+from syncd.sources.s3.event_store import DeadLetters
 
 
 class DeadLettersQuery(Model):

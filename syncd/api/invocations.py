@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from aiohttp import web
 
-from syncd.api import rules
+from syncd.api import patterns as rules
 from syncd.api.auth import own_source, require_database, scope
 from syncd.api.errors import RefusedError, bad_request
 from syncd.api.requests import loads, path_id, read_json, read_query, validated
@@ -26,10 +26,10 @@ from syncd.api.schema_jobs import (
 from syncd.api.services import SERVICES, Pace, Services
 from syncd.api.sources import MAX_PAGE, require_open
 from syncd.api.views import job_view
+from syncd.chroma.naming import check_collection, check_custom_id, check_metadata, check_object_key
 from syncd.errors import ConflictError
 from syncd.model import Invocation, Origin, SourceRecord, SourceType, State, Target
-from syncd.rules import check_collection, check_custom_id, check_metadata, check_object_key
-from syncd.sources.s3.rules import is_reserved
+from syncd.sources.s3.naming import is_reserved
 
 _SPREAD = re.compile(r"(complete|failed)(?:\[.*)?|status\[(complete|failed)\].*", re.DOTALL)
 S3_ONLY = ("object_key", "custom_id", "metadata")

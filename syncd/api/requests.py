@@ -13,10 +13,10 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import BaseModel, ValidationError
 
-from syncd.api import rules
+from syncd.api import patterns as rules
 from syncd.api.errors import bad_request
 from syncd.api.schema_base import unknown
-from syncd.rules import shown
+from syncd.chroma.naming import shown
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, TypeVar, cast
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from syncd.rules import shown
+from syncd.chroma.naming import shown
 
 T = TypeVar("T")
 INT64_MAX = 2**63 - 1

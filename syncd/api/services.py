@@ -10,8 +10,8 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from syncd.api.schema_search import SearchRequest, SearchResponse
+from syncd.index.verify import Drift
 from syncd.model import Embedded, Embedding, EmbeddingTask, Role, SourceType, SparseVector, Target, Vectors
-from syncd.pipeline.verify import Drift
 from syncd.store import Store
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from syncd.api import rules
+from syncd.api import patterns as rules
 from syncd.api.errors import bad_request
 from syncd.api.schema import (
     DenseEmbeddingModel,
@@ -20,9 +20,9 @@ from syncd.api.schema import (
 )
 from syncd.api.schema_base import Model
 from syncd.api.services import Services
+from syncd.chroma.naming import check_collection, shown
 from syncd.errors import ConfigError, PermanentError
 from syncd.model import Chunking, Embedding, EmbeddingTask, SourceType
-from syncd.rules import check_collection, shown
 from syncd.sources.s3.settings import is_aws_queue
 
 DEFAULT_CHUNKING = Chunking()

@@ -24,9 +24,9 @@ from syncd.api.schema_base import Count, Model
 from syncd.api.schema_jobs import SourceListItem
 from syncd.api.services import SERVICES, Services
 from syncd.api.views import source_item, source_view
+from syncd.chroma.naming import can_be_database, shown
 from syncd.errors import NotFoundError
 from syncd.model import SourceRecord, SourceType, Target
-from syncd.rules import can_be_database, shown
 
 MAX_PAGE = 1000
 """A larger `limit` means this."""

@@ -26,8 +26,8 @@ from syncd.api.services import SERVICES, Services
 from syncd.api.sources import require_existing, require_open
 from syncd.api.upload_file import Receiver, Slots, StoredFile, TooLongError, receiving
 from syncd.api.upload_form import FORM, LENGTH_HEADER, LENGTH_PARAMETER, MAX_FILE_BYTES
+from syncd.chroma.naming import MAX_METADATA_BYTES, check_collection, check_custom_id, check_metadata, shown
 from syncd.model import Chunking, Origin, Target
-from syncd.rules import MAX_METADATA_BYTES, check_collection, check_custom_id, check_metadata, shown
 
 RESERVED_PREFIX = "chroma_"
 """Of metadata keys, as uploads document it."""

@@ -52,7 +52,7 @@ def folder_of(config: Config) -> Path:
 
 async def bench(args: argparse.Namespace) -> int:
     """Measure one engine after the other on syncd's own source text."""
-    from syncd.app_models import engine_options
+    from syncd.app.models import engine_options
 
     config = load_config(args.config)
     name = args.name or config.embedding.default_model
@@ -80,7 +80,7 @@ async def measured(config: Config, name: str, engine: str, options: EngineOption
 
 def engines(config: Config, name: str) -> list[str]:
     """Return what can be measured: each runtime on this machine, or each of the model's servers."""
-    from syncd.app_models import catalog_of, servers_by_model
+    from syncd.app.models import catalog_of, servers_by_model
 
     servers = servers_by_model(config, catalog_of(config)).get(name, [])
     local = ["llama.cpp", *(["PyTorch"] if find_spec("torch") else [])]
@@ -90,7 +90,7 @@ def engines(config: Config, name: str) -> list[str]:
 @asynccontextmanager
 async def opened(config: Config, name: str, engine: str, options: EngineOptions) -> AsyncGenerator[Embedder]:
     """Yield the model on one engine. Raises what preparing it raises."""
-    from syncd.app_models import catalog_of, servers_by_model
+    from syncd.app.models import catalog_of, servers_by_model
     from syncd.pipeline.embed.embedder import open_embedder
     from syncd.pipeline.embed.remote import open_remote
 

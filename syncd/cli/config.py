@@ -25,7 +25,7 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
 async def check(args: argparse.Namespace) -> int:
     """Print what the configuration amounts to; raises ConfigError, which is exit status 78."""
     # Knowing the models takes longer than other commands should wait.
-    from syncd.app_models import catalog_of, check_models
+    from syncd.app.models import catalog_of, check_models
 
     config = load_config(args.file or args.config)
     check_models(config, catalog_of(config))

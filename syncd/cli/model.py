@@ -54,7 +54,7 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
 
 async def list_models(args: argparse.Namespace) -> int:
     """Print the models, their files, which of them is used, and whether it is here."""
-    from syncd.app_models import catalog_of, engine_options, servers_by_model, splade_folder
+    from syncd.app.models import catalog_of, engine_options, servers_by_model, splade_folder
     from syncd.pipeline.embed.files import is_here
     from syncd.pipeline.sparse.splade_files import SPLADE, VOCABULARY, WINDOW_TOKENS, present
 
@@ -98,7 +98,7 @@ def shown(row: dict[str, Any]) -> list[str]:
 
 async def pull(args: argparse.Namespace) -> int:
     """Fetch a model's file with a progress bar and probe it."""
-    from syncd.app_models import catalog_of, engine_options
+    from syncd.app.models import catalog_of, engine_options
     from syncd.pipeline.embed.embedder import prepare
     from syncd.pipeline.sparse.splade_files import SPLADE
 
@@ -117,7 +117,7 @@ async def pull(args: argparse.Namespace) -> int:
 
 async def pull_splade(args: argparse.Namespace) -> int:
     """Fetch the sparse model's files, unless they are here, and try them."""
-    from syncd.app_models import splade_folder
+    from syncd.app.models import splade_folder
     from syncd.pipeline.sparse.splade import check_loads
     from syncd.pipeline.sparse.splade_files import own_files, published_files
 
@@ -164,8 +164,8 @@ def say_ready(args: argparse.Namespace, path: Path, digest: str) -> None:
 
 async def add(args: argparse.Namespace) -> int:
     """Try a file and write it into the configuration file, its sha256 pinned."""
-    from syncd.app_models import catalog_entry, engine_options
-    from syncd.config_models import ModelSection
+    from syncd.app.models import catalog_entry, engine_options
+    from syncd.config.models import ModelSection
     from syncd.pipeline.embed.embedder import prepare
     from syncd.pipeline.embed.files import verified
     from syncd.pipeline.embed.gguf_facts import read_facts
@@ -228,7 +228,7 @@ def append(file: Path, table: str) -> None:
 
 async def trust(args: argparse.Namespace) -> int:
     """Forget what a model's servers had to compute."""
-    from syncd.app_models import catalog_of
+    from syncd.app.models import catalog_of
     from syncd.pipeline.embed.record import forget_record
 
     config = load_config(args.config)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
+from syncd.index.writer import Index
 from syncd.model import Embedder, Embedding, EmbeddingTask
-from syncd.pipeline.index import Index
 from syncd.store import Store
 from syncd.store.staging import NewChunk, Removal, Replacement, Staged
 

@@ -10,6 +10,7 @@ from typing import BinaryIO
 import anyio
 
 from syncd.errors import PermanentError, Skipped
+from syncd.index.writer import Index
 from syncd.model import (
     Chunk,
     Chunking,
@@ -20,13 +21,12 @@ from syncd.model import (
     Split,
     Splitter,
 )
-from syncd.pipeline.drafts import Drafts, Stretch, stretches
 from syncd.pipeline.effects import BYTES_PER_TOKEN, Doing, Effects, Posted, Rehearsing
 from syncd.pipeline.in_hand import SET_ASIDE, InHand
-from syncd.pipeline.index import Index
 from syncd.pipeline.job import Job, Result, is_current, is_touched, pipeline_fingerprint, recipe_of, unchanged
 from syncd.pipeline.lineage import chunk_metadata, digest, display_path
-from syncd.runtime.room import Room
+from syncd.pipeline.spooled_chunks import Drafts, Stretch, stretches
+from syncd.runtime.byte_budget import Room
 from syncd.store import Store
 from syncd.store.documents import DocumentRecord
 from syncd.store.marks import mark_of

@@ -10,13 +10,13 @@ import numpy as np
 
 from syncd.chroma.client import Chroma
 from syncd.model import SparseEncoder, SparseVector
+from syncd.search.index_cache import Lists, Scored
 from syncd.search.lexical import best
-from syncd.search.lists import Lists, Scored
 from syncd.search.query import Query
 from syncd.search.where import simple_filter
 from syncd.store import Store
+from syncd.store.chunks import Documents
 from syncd.store.documents import CollectionRecord
-from syncd.store.found import Documents
 
 KEYS_IN_FILTER = 500
 """Up to so many documents are named to Chroma; a path that more match is left to us, as most of its hits pass."""

@@ -14,12 +14,12 @@ from syncd.errors import NotFoundError, PermanentError, RetryableError
 from syncd.model import Embedder, Embedding, SparseEncoder, SparseVector, Target, Vectors
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.search.fuse import Ranked, fuse, grouped
-from syncd.search.lists import Lists
+from syncd.search.index_cache import Lists
 from syncd.search.query import Hit, Mode, Query
 from syncd.search.rankings import Ranking, Scope, dense_ranking, scope_of, sparse_ranking
 from syncd.store import Store
+from syncd.store.chunks import FoundChunk
 from syncd.store.documents import CollectionRecord
-from syncd.store.found import FoundChunk
 
 POOL = 300
 """Hits of each ranking that are fused or grouped: pages up to there are cut from one and the same list."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from syncd.store.chunks import Found
 from syncd.store.database import Database
 from syncd.store.documents import Documents
-from syncd.store.found import Found
 from syncd.store.invocations import Invocations
 from syncd.store.marks import Marks
 from syncd.store.outbox import Outbox

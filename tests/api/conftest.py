@@ -14,9 +14,9 @@ from syncd.api import ApiServer, Services, create_app
 from syncd.api.schema_search import Hit, SearchResponse
 from syncd.chroma.client import Chroma, ChromaSettings
 from syncd.errors import NotFoundError
+from syncd.index.verify import Drift
 from syncd.model import Embedded, Embedding, EmbeddingTask, SourceType
 from syncd.pipeline.sparse.catalog import SparseModels
-from syncd.pipeline.verify import Drift
 from syncd.store import Store
 
 QWEN = "Qwen/Qwen3-Embedding-0.6B"

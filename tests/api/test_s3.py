@@ -5,7 +5,7 @@ import pytest
 from aiohttp import ClientSession, UnixConnector
 
 from syncd.api import ApiServer, create_app
-from syncd.store.s3_queue import DeadLetter, DeadLetters
+from syncd.sources.s3.event_store import DeadLetter, DeadLetters
 from tests.api.test_sources import KEYS, S3
 
 MINIO = "https://minio.example.com"

@@ -11,8 +11,8 @@ import pytest
 
 from syncd.chroma.client import Rows
 from syncd.chroma.shape import Queries, Shape, queries_path
+from syncd.index.query_functions import QueryRecorder
 from syncd.model import Embedding, Target
-from syncd.pipeline.recorder import QueryRecorder
 
 CLIENT = """
 import json, sys

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import psutil
 
+from tests.app.test_daemon import configuration, request
 from tests.benchmarks.processes import MIB, Watched
 from tests.daemon import Daemon
-from tests.test_app import configuration, request
 
 LEEWAY = 2
 LIMIT_S = 3600.0

@@ -19,7 +19,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from syncd.app_models import catalog_of, engine_options
+from syncd.app.models import catalog_of, engine_options
 from syncd.config import load_config
 from syncd.model import Chunking, Part
 from syncd.pipeline.chunk import chunk_document

@@ -35,12 +35,12 @@ from syncd.model import (
 )
 from syncd.runtime.keylocks import KeyLocks
 from syncd.sources.s3.client import Connections
+from syncd.sources.s3.event_store import Looks
 from syncd.sources.s3.journal import Journal
+from syncd.sources.s3.label_store import Labels
 from syncd.sources.s3.settings import S3Settings, Transport
 from syncd.sources.s3.source import S3Source, S3Sources
 from syncd.store.database import Database
-from syncd.store.s3 import Labels
-from syncd.store.s3_queue import Looks
 from syncd.store.sources import Sources
 from tests.aws_servers import Aws, served
 

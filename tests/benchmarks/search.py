@@ -23,10 +23,10 @@ import structlog
 
 from syncd.chroma.client import Chroma, ChromaSettings, Rows
 from syncd.chroma.server import ChromaServer
+from syncd.index.sparse_backfill import SparseFiller
 from syncd.model import Embedded, Embedding, Target
 from syncd.pipeline.sparse.catalog import SparseModels
-from syncd.pipeline.sparse.filler import SparseFiller
-from syncd.pipeline.sparse.posting import Poster
+from syncd.pipeline.sparse.encoding import Poster
 from syncd.runtime.supervisor import Supervisor
 from syncd.search import Query, Search
 from syncd.store import Store

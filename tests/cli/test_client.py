@@ -7,8 +7,8 @@ import pytest
 
 from syncd.cli import EXIT_UNREACHABLE, execute, parser
 from syncd.cli.client import SOCKET_FILE, ServicePlace, UnreachableError, listens, service_state
+from tests.app.test_daemon import configuration
 from tests.daemon import Daemon
-from tests.test_app import configuration
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import sys
 import anyio
 
 from syncd.cli import main
-from syncd.opening import buckets
+from syncd.sources.s3 import factory as buckets
 from syncd.sources.s3.events import EventKind, parse_message
 from syncd.sources.s3.poller import QueuePoller
 from syncd.sources.s3.source import S3Source, gone

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from syncd.model import Document, Target
-from syncd.sources.folder import FolderSource
+from syncd.sources.folder.source import FolderSource
 from syncd.store.outbox import Outbox
 from tests.daemon import held
 from tests.pipeline.parts import Parts, running, with_prefix, write
@@ -115,7 +115,7 @@ async def test_no_death_at_any_effect_loses_doubles_or_orphans_anything(tmp_path
 
 
 async def test_acknowledging_first_is_caught(tmp_path, chroma_server, monkeypatch):
-    from syncd.pipeline.index import Index
+    from syncd.index.writer import Index
 
     async def tell_after_clearing(self, collection_id, chunk_ids):
         waiting = await self._store.outbox.waiting(collection_id, chunk_ids)

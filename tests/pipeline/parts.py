@@ -11,6 +11,7 @@ import anyio
 import numpy as np
 
 from syncd.chroma.client import Chroma, ChromaSettings
+from syncd.index.writer import Index
 from syncd.model import (
     Chunking,
     Embedded,
@@ -25,15 +26,14 @@ from syncd.model import (
     Target,
 )
 from syncd.pipeline.chunk import split_stretch
-from syncd.pipeline.index import Index
 from syncd.pipeline.ingest import Ingester
 from syncd.pipeline.parse.pool import ParserPool
 from syncd.pipeline.sparse.catalog import SparseModels
-from syncd.pipeline.sparse.posting import Poster
-from syncd.run import DeleteGuard, SourceRun
+from syncd.pipeline.sparse.encoding import Poster
 from syncd.runtime.mailbox import Mailbox
-from syncd.sources.folder import FolderSettings, FolderSource
+from syncd.sources.folder.source import FolderSettings, FolderSource
 from syncd.store import Store
+from syncd.sync.run import DeleteGuard, SourceRun
 
 MODEL = Embedding(model="hash")
 CHUNKING = Chunking(target_size_bytes=60, max_size_bytes=120)

@@ -3,12 +3,12 @@
 import anyio
 import pytest
 
-from syncd.app_models import sparse_loaders, splade_folder
+from syncd.app.models import sparse_loaders, splade_folder
 from syncd.config import Config
 from syncd.errors import PermanentError, RetryableError
+from syncd.index.sparse_backfill import SparseFiller
 from syncd.model import Target
 from syncd.pipeline.sparse.catalog import SparseModels
-from syncd.pipeline.sparse.filler import SparseFiller
 from syncd.pipeline.sparse.splade_files import MODEL_FILE, SPLADE, RemoteFile
 from syncd.runtime.supervisor import Supervisor
 from syncd.search import Query, Search

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 from chromadb.utils.embedding_functions.chroma_bm25_embedding_function import ChromaBm25EmbeddingFunction
 
+from syncd.index.sparse_backfill import SparseFiller
 from syncd.model import SourceType, Target
 from syncd.pipeline.sparse.catalog import SparseModels
-from syncd.pipeline.sparse.filler import SparseFiller
 from syncd.search import Query, Search
 from tests.chroma.sparse_server import SparseServer
 from tests.models import in_its_own_task

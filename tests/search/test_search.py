@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from syncd.errors import NotFoundError, PermanentError, RetryableError
+from syncd.index.sparse_backfill import SparseFiller
 from syncd.model import Embedding, EmbeddingTask, Target
 from syncd.pipeline.sparse.catalog import SparseModels
-from syncd.pipeline.sparse.filler import SparseFiller
 from syncd.search import Fusion, Query, Search
 from tests.pipeline.parts import running, write
 

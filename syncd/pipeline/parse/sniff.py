@@ -9,9 +9,9 @@ from typing import BinaryIO
 from zipfile import BadZipFile, ZipFile
 
 from syncd.errors import PermanentError
+from syncd.model.markup import prolog_bytes
 from syncd.pipeline.parse.archive import check_directory, read_member
 from syncd.pipeline.parse.formats import Format
-from syncd.pipeline.parse.markup import prolog_bytes
 from syncd.pipeline.parse.task import Task
 
 _HEAD_BYTES = 4096

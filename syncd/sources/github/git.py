@@ -23,7 +23,7 @@ import anyio
 from anyio.abc import Process
 
 from syncd.errors import ConfigError, PermanentError, RetryableError
-from syncd.sources.github.complaints import translate
+from syncd.sources.github.errors import translate
 
 LOCAL_TIMEOUT_S = 600.0
 NETWORK_TIMEOUT_S = 3600.0

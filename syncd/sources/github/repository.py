@@ -22,7 +22,7 @@ from anyio import to_thread
 from anyio.abc import ByteReceiveStream
 
 from syncd.errors import NotFoundError, PermanentError, RetryableError
-from syncd.sources.github.complaints import Damaged
+from syncd.sources.github.errors import Damaged
 from syncd.sources.github.git import LOCAL, Git, Reach, Remote
 
 MAX_PACKS = 50

@@ -20,7 +20,7 @@ from syncd.errors import ConfigError
 from syncd.model import Body, Checkpoint, Document, Run, Total, chunk_prefix
 from syncd.sources.github.app import GithubApp
 from syncd.sources.github.blobs import Blobs
-from syncd.sources.github.complaints import Unauthorized
+from syncd.sources.github.errors import Unauthorized
 from syncd.sources.github.git import Remote
 from syncd.sources.github.repository import File, Gone, Ref, Repository
 from syncd.sources.globs import EVERYTHING, Globs

@@ -11,7 +11,7 @@ import structlog
 
 from syncd.errors import PermanentError
 from syncd.sources.s3.client import Client, Connection
-from syncd.sources.s3.complaints import StaleCredentialsError
+from syncd.sources.s3.errors import StaleCredentialsError
 from syncd.sources.s3.settings import Endpoint
 
 T = TypeVar("T")

@@ -10,7 +10,7 @@ from typing import Any
 from syncd.errors import PermanentError, RetryableError
 from syncd.runtime.headers import storable
 from syncd.sources.s3.client import Client, Connection
-from syncd.sources.s3.complaints import ChangedError, ClientError, is_missing_key, status_code
+from syncd.sources.s3.errors import ChangedError, ClientError, is_missing_key, status_code
 
 PAGE_SIZE = 1000
 """What S3 gives at most."""

@@ -15,7 +15,7 @@ from botocore.utils import parse_timestamp  # pyright: ignore[reportMissingTypeS
 from syncd.errors import MisconfiguredError, PermanentError, RetryableError
 from syncd.runtime.headers import plausible
 from syncd.runtime.retry import Backoff, retrying
-from syncd.sources.s3.complaints import AWS_ERRORS, StaleCredentialsError, ThrottledError, translated
+from syncd.sources.s3.errors import AWS_ERRORS, StaleCredentialsError, ThrottledError, translated
 from syncd.sources.s3.settings import Endpoint, Transport
 
 T = TypeVar("T")

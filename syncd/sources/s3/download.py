@@ -11,7 +11,7 @@ import anyio
 
 from syncd.errors import RetryableError, Skipped
 from syncd.sources.s3.bucket import Bucket, ObjectState
-from syncd.sources.s3.complaints import AWS_ERRORS, ChangedError, ClientError, is_missing_key
+from syncd.sources.s3.errors import AWS_ERRORS, ChangedError, ClientError, is_missing_key
 from syncd.sources.spool import StreamBody
 
 PIECE_SIZE_BYTES = 256 * 1024

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import anyio
 
 from syncd.model import Invocation, Origin
-from syncd.store.s3_queue import Looks
+from syncd.sources.s3.event_store import Looks
 
 LOOK_AGAIN_S = 5.0
 """Invocations that end without a run (cancelled, their source deleted) are noticed after so long."""

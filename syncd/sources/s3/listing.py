@@ -16,12 +16,12 @@ import anyio
 
 from syncd.errors import PermanentError
 from syncd.model import Checkpoint, Document, Run
+from syncd.sources.s3.assignment import placements
 from syncd.sources.s3.bucket import ObjectState, Page
-from syncd.sources.s3.placement import placements
-from syncd.sources.s3.rules import is_folder
+from syncd.sources.s3.event_store import FAN_OUT
+from syncd.sources.s3.label_store import Label
+from syncd.sources.s3.naming import is_folder
 from syncd.sources.s3.settings import AutoSync
-from syncd.store.s3 import Label
-from syncd.store.s3_queue import FAN_OUT
 
 if TYPE_CHECKING:
     from syncd.sources.s3.source import S3Source

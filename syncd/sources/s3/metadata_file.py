@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from syncd.chroma.naming import check_collection, check_custom_id, check_metadata, check_object_key, shown
 from syncd.errors import PermanentError
 from syncd.model import Metadata, Scalar
-from syncd.rules import check_collection, check_custom_id, check_metadata, check_object_key, shown
-from syncd.sources.s3.rules import is_metadata_file, is_reserved
+from syncd.sources.s3.naming import is_metadata_file, is_reserved
 
 VERSION = "chroma-v1"
 MAX_SIZE_BYTES = 64 * 1024

@@ -21,12 +21,12 @@ from syncd.errors import BugError, NotFoundError, PermanentError, RetryableError
 from syncd.runtime.containment import contained
 from syncd.runtime.retry import Backoff
 from syncd.sources.s3.client import Caller, Client
+from syncd.sources.s3.event_store import DeadLetter, DeadLetters
 from syncd.sources.s3.events import Event, EventKind, parse_message
-from syncd.sources.s3.hand import BATCH_SIZE, Hand, Message
+from syncd.sources.s3.in_flight import BATCH_SIZE, Hand, Message
 from syncd.sources.s3.journal import Journal
 from syncd.sources.s3.settings import AutoSync, PollerSettings
 from syncd.sources.s3.source import S3Source
-from syncd.store.s3_queue import DeadLetter, DeadLetters
 
 log = structlog.get_logger()
 

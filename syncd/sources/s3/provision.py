@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from syncd.sources.s3.client import Client, Connections
-from syncd.sources.s3.complaints import ClientError, error_code
+from syncd.sources.s3.errors import ClientError, error_code
 from syncd.sources.s3.settings import Endpoint
 from syncd.sources.s3.setup import Wanted, dead_letter_attributes, merged_notifications, queue_attributes
 

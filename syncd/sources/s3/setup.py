@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import Any, cast
 
 from syncd.errors import ConflictError
-from syncd.sources.s3.rules import check_bucket, check_prefix
+from syncd.sources.s3.naming import check_bucket, check_prefix
 
 EVENTS = ("s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*", "s3:ObjectRestore:Completed")
 """Expiry by lifecycle rules is not among ObjectRemoved's events (Amazon S3 User Guide, "Supported event types")."""

@@ -7,20 +7,20 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
 
+from syncd.chroma.naming import check_custom_id, check_metadata, check_object_key
 from syncd.errors import NotFoundError, PermanentError, RetryableError
 from syncd.model import Checkpoint, Document, Origin, Run, chunk_prefix
-from syncd.rules import check_custom_id, check_metadata, check_object_key
 from syncd.runtime.keylocks import KeyLocks
+from syncd.sources.s3.assignment import Placing, placements
 from syncd.sources.s3.bucket import Bucket, ObjectState
 from syncd.sources.s3.client import Connection, Connections, UnusableConnection
 from syncd.sources.s3.download import ObjectBody
 from syncd.sources.s3.journal import Journal
-from syncd.sources.s3.labelling import Labelling
+from syncd.sources.s3.label_store import Label, Labels
 from syncd.sources.s3.listing import Listing
-from syncd.sources.s3.placement import Placing, placements
-from syncd.sources.s3.rules import check_bucket, check_prefix, is_folder, is_metadata_file, is_reserved
+from syncd.sources.s3.naming import check_bucket, check_prefix, is_folder, is_metadata_file, is_reserved
+from syncd.sources.s3.overlay import Labelling
 from syncd.sources.s3.settings import AutoSync, S3Settings
-from syncd.store.s3 import Label, Labels
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from syncd.errors import PermanentError, RetryableError
 from syncd.model import Document, Known
 from syncd.sources.web import documents
-from syncd.sources.web.admission import plain_url
 from syncd.sources.web.client import Client, DeferredError
-from syncd.sources.web.found import Found
-from syncd.sources.web.putoff import PutOff
-from syncd.sources.web.seeds import Seeds
+from syncd.sources.web.crawl_model import Bounds, Crawl, Entry, Settled
+from syncd.sources.web.crawl_scope import plain_url
+from syncd.sources.web.crawl_store import CrawlState
+from syncd.sources.web.deferral import PutOff
+from syncd.sources.web.discovery import Found
 from syncd.sources.web.settings import WebSettings
+from syncd.sources.web.sitemap_seeder import Seeds
 from syncd.sources.web.visitor import Visitor, unanswered
-from syncd.store.crawl import CrawlState
-from syncd.store.crawl_model import Bounds, Crawl, Entry, Settled
 
 WINDOW_PER_TURN = 4
 MAX_WINDOW = 64

@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable
 from syncd.errors import OvertakenError, PermanentError
 from syncd.model import Document, Scalar, chunk_prefix
 from syncd.runtime.headers import http_date
-from syncd.sources.web.admission import plain_url
 from syncd.sources.web.body import HeldBody, NoBody
-from syncd.sources.web.found import Found
-from syncd.store.crawl_model import Kept
+from syncd.sources.web.crawl_model import Kept
+from syncd.sources.web.crawl_scope import plain_url
+from syncd.sources.web.discovery import Found
 
 PAGE = ".md"
 

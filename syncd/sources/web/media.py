@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from syncd.pipeline.parse.markup import prolog_bytes
+from syncd.model.markup import prolog_bytes
 from syncd.sources.web.settings import WebLimits
 from syncd.sources.web.urls import Url
 

@@ -7,8 +7,8 @@ from hashlib import sha256
 
 from syncd.errors import PermanentError
 from syncd.sources.web.client import Client, Failed
+from syncd.sources.web.discovery import PageReader
 from syncd.sources.web.extract import Page
-from syncd.sources.web.found import PageReader
 from syncd.sources.web.urls import Url, normal
 
 WORDS = re.compile(

@@ -16,19 +16,19 @@ from syncd.errors import PermanentError
 from syncd.model import Checkpoint, Document, Run
 from syncd.sources.web import extract
 from syncd.sources.web.addresses import AddressGuard
-from syncd.sources.web.admission import Admission
-from syncd.sources.web.arrival import Arrivals
 from syncd.sources.web.client import Client
 from syncd.sources.web.crawl import CrawlRun, Progress
+from syncd.sources.web.crawl_model import Crawl
+from syncd.sources.web.crawl_scope import Admission
+from syncd.sources.web.crawl_store import CrawlState
+from syncd.sources.web.discovery import Browser, PageReader
 from syncd.sources.web.fetch import Fetcher
-from syncd.sources.web.found import Browser, PageReader
-from syncd.sources.web.reading import Reading
-from syncd.sources.web.seeds import Seeds
+from syncd.sources.web.page_fetcher import Arrivals
+from syncd.sources.web.page_reader import Reading
 from syncd.sources.web.settings import WebSettings, validate_settings
+from syncd.sources.web.sitemap_seeder import Seeds
 from syncd.sources.web.softerror import SoftErrors
 from syncd.sources.web.visitor import Visitor
-from syncd.store.crawl import CrawlState
-from syncd.store.crawl_model import Crawl
 from syncd.store.database import Database
 
 log = structlog.get_logger()

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from syncd.sources.web.admission import Admission, plain_url
-from syncd.sources.web.arrival import Arrival, Arrivals, Refused, Seen
 from syncd.sources.web.client import Failed
+from syncd.sources.web.crawl_model import Entry, Visit
+from syncd.sources.web.crawl_scope import Admission, plain_url
+from syncd.sources.web.crawl_store import CrawlState
+from syncd.sources.web.discovery import Found
 from syncd.sources.web.fetch import Response
-from syncd.sources.web.found import Found
-from syncd.sources.web.reading import Reading, unchanged
+from syncd.sources.web.page_fetcher import Arrival, Arrivals, Refused, Seen
+from syncd.sources.web.page_reader import Reading, unchanged
 from syncd.sources.web.settings import WebLimits
 from syncd.sources.web.urls import Url, pattern_of
-from syncd.store.crawl import CrawlState
-from syncd.store.crawl_model import Entry, Visit
 
 MAX_CANONICAL_HOPS = 3
 SIMILAR_LENGTH = 0.3

@@ -11,8 +11,8 @@ import psutil
 import pytest
 import pytest_asyncio
 
-from syncd.app_documents import open_describer
-from syncd.config_documents import VisionTable
+from syncd.app.parsers import open_describer
+from syncd.config.documents import VisionTable
 from syncd.errors import ConfigError, PermanentError, RetryableError
 from syncd.pipeline.parse.pool import ParserPool, ParserSettings
 from syncd.pipeline.parse.task import Ocr

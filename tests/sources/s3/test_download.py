@@ -9,8 +9,8 @@ from aiohttp import web
 from syncd.errors import PermanentError, RetryableError, Skipped
 from syncd.sources.s3.bucket import Bucket, ObjectState
 from syncd.sources.s3.client import Connections
-from syncd.sources.s3.complaints import ChangedError
 from syncd.sources.s3.download import ObjectBody
+from syncd.sources.s3.errors import ChangedError
 from syncd.sources.s3.settings import Transport
 from tests.aws_servers import Aws, FaultyProxy
 from tests.sources.s3.syncing import FAST, Place, place

@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from syncd.sources.s3.events import EventKind, parse_message
-from syncd.sources.s3.hand import Hand, Message
+from syncd.sources.s3.in_flight import Hand, Message
 from syncd.sources.s3.poller import QueuePoller
 from syncd.sources.s3.settings import AutoSync
 from tests.aws_servers import Aws

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from syncd.errors import PermanentError
-from syncd.sources.s3.rules import check_bucket, check_prefix, is_reserved
+from syncd.sources.s3.naming import check_bucket, check_prefix, is_reserved
 from syncd.sources.s3.settings import AutoSync, AwsKey, Endpoint, is_aws_queue, queue_endpoint, settings_from
 
 VALUES = {"bucket_name": "bucket", "region": "eu-west-1", "collection_name": "docs"}

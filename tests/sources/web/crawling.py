@@ -8,8 +8,8 @@ from typing import Any
 
 from syncd.errors import OvertakenError, PermanentError
 from syncd.model import Checkpoint, Document, Invocation, Origin, Run, State, Target
+from syncd.sources.web.discovery import PageReader
 from syncd.sources.web.extract import Page, extract
-from syncd.sources.web.found import PageReader
 from syncd.sources.web.settings import WebLimits, WebSettings
 from syncd.sources.web.source import WebSource
 from syncd.store.database import Database

@@ -118,7 +118,7 @@ async def test_a_sitemap_that_stays_away_for_a_day_is_gone(
     del site.pages[name]
     assert_kept(await crawl.sync(), site, "status 404")
     later = time.time() + 86_500
-    monkeypatch.setattr("syncd.sources.web.seeds.time.time", lambda: later)
+    monkeypatch.setattr("syncd.sources.web.sitemap_seeder.time.time", lambda: later)
 
     result = await crawl.sync()
 

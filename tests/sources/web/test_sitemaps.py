@@ -105,7 +105,7 @@ async def test_a_page_older_than_its_last_reading_is_not_asked_for_again_for_som
 
     asked: list[list[str]] = []
     for days in (1, 6, 9):
-        monkeypatch.setattr("syncd.sources.web.arrival.time.time", lambda later=days: now + later * 86400)
+        monkeypatch.setattr("syncd.sources.web.page_fetcher.time.time", lambda later=days: now + later * 86400)
         site.log.clear()
         index = await crawl.sync()
         assert index.writes == index.removed == []

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncd.sources.web.admission import plain_url
+from syncd.sources.web.crawl_scope import plain_url
 from syncd.sources.web.urls import UrlError, normal, pattern_of, trap_reason
 
 

@@ -1,0 +1,219 @@
+"""The composition root: configuration → parts → tree → exit status. Read this first, then sync.py, then pipeline/ingest.py."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import anyio
+import structlog
+
+from syncd import __version__
+from syncd.api import ApiServer, create_app
+from syncd.app.declared_sources import reconcile
+from syncd.app.models import (
+    catalog_of,
+    check_models,
+    engine_options,
+    model_file,
+    servers_by_model,
+    sparse_loaders,
+    splade_folder,
+)
+from syncd.app.parsers import open_parsers
+from syncd.app.services import make_services, queries_of, warn_unrecorded
+from syncd.app.settings import chroma_settings, opening_settings, own_chroma, register_secrets, sync_settings
+from syncd.app.upkeep import Sweeper, clean_up, drop_orphans, make_admin_token
+from syncd.chroma.client import Chroma
+from syncd.config import Config
+from syncd.errors import ConfigError
+from syncd.index.collection_watch import CollectionWatch
+from syncd.index.query_functions import QueryRecorder
+from syncd.index.sparse_backfill import SparseFiller
+from syncd.index.writer import Index
+from syncd.pipeline.chunk.pool import ChunkerPool
+from syncd.pipeline.embed.catalog import Catalog
+from syncd.pipeline.embed.fleet import Embedders
+from syncd.pipeline.ingest import Ingester
+from syncd.pipeline.sparse.catalog import SparseModels
+from syncd.pipeline.sparse.encoding import Poster
+from syncd.runtime.actor import Actor
+from syncd.runtime.notify import Notifier, Watchdog
+from syncd.runtime.signals import watch_signals
+from syncd.runtime.state import state_folder
+from syncd.runtime.supervisor import EscalatedError, Supervisor
+from syncd.search import Search
+from syncd.sources.factory import Opening
+from syncd.sources.s3.factory import Queues
+from syncd.store import Store
+from syncd.sync.syncer import Syncer
+from syncd.sync.triggers import Triggers
+
+log = structlog.get_logger()
+
+DAEMON_FILE = "daemon.json"
+SOCKET_FILE = "api.sock"
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """The parts of a running daemon."""
+
+    store: Store
+    chroma: Chroma
+    index: Index
+    syncer: Syncer
+    triggers: Triggers
+    queues: Queues
+    api: ApiServer
+    catalog: Catalog
+    root: Supervisor
+
+
+async def serve(config: Config, reload: Callable[[], Config], ready: Callable[[Daemon], None] = lambda _: None) -> int:
+    """Run the daemon until it is told to stop and return its exit status. Raises ConfigError when it cannot run like this."""
+    register_secrets(config)
+    given_up: EscalatedError | None = None
+    with state_folder(config.state_folder) as state:
+        notifier = Notifier()
+        async with assembled(config, state, notifier) as daemon:
+            try:
+                await run(daemon, config, state, notifier, reload, ready)
+            except* EscalatedError as errors:
+                given_up = cast("EscalatedError", errors.exceptions[0])
+    if given_up is None:
+        return 0
+    if isinstance(given_up.__cause__, ConfigError):
+        raise given_up.__cause__
+    log.critical("daemon.gave_up", reason=str(given_up.__cause__ or given_up))
+    return 1
+
+
+async def run(
+    daemon: Daemon,
+    config: Config,
+    state: Path,
+    notifier: Notifier,
+    reload: Callable[[], Config],
+    ready: Callable[[Daemon], None],
+) -> None:
+    """Start the actors, say so, and attend to signals until told to stop. Raises a group of one EscalatedError."""
+    async with anyio.create_task_group() as group:
+        stop = anyio.Event()
+        on_reload = partial(refresh, daemon, reload, notifier)
+        group.start_soon(partial(watch_signals, deadline_s=config.stop_deadline_s), stop.set, on_reload)
+        group.start_soon(stop_politely, daemon, stop, group.cancel_scope, config.stop_deadline_s, notifier)
+        await group.start(daemon.root.run)
+        announce(state, daemon)
+        notifier.ready()
+        log.info("daemon.ready", url=url_of(daemon), state=str(state), version=__version__)
+        ready(daemon)
+
+
+@asynccontextmanager
+async def assembled(config: Config, state: Path, notifier: Notifier) -> AsyncGenerator[Daemon]:
+    """Yield all parts, put together and not yet running."""
+    catalog = catalog_of(config)
+    check_models(config, catalog)
+    async with AsyncExitStack() as stack:
+        store = await Store.open(state)
+        stack.push_async_callback(store.close)
+        opening = await stack.enter_async_context(Opening(opening_settings(config, state), store))
+        await drop_orphans(store, opening)
+        await reconcile(store, config.sources, config.embedding.default_model)
+        await make_admin_token(store, state)
+        server = own_chroma(config, state) if config.chroma.mode == "local" else None
+        chroma = await stack.enter_async_context(Chroma(chroma_settings(config, server)))
+        models = Supervisor("models", max_restarts=10)
+        embedders = Embedders(
+            catalog,
+            config.embedding.models_dir or state / "models",
+            partial(engine_options, config),
+            models,
+            servers_by_model(config, catalog),
+        )
+        parsers = await stack.enter_async_context(open_parsers(config))
+        chunkers = ChunkerPool()
+        api_box: list[ApiServer] = []
+        sparse = SparseModels(config.search.sparse_default, sparse_loaders(config, state, models))
+        poster = Poster(store, sparse)
+        queries = partial(queries_of, config, api_box)
+        warn_unrecorded(config)
+        index = Index(store, chroma, queries)
+        ingester = Ingester(
+            store,
+            index,
+            parsers,
+            chunkers,
+            embedders.get,
+            poster.posted,
+            partial(model_file, config),
+            config.sync.max_text_in_flight_bytes,
+        )
+        syncer = Syncer(
+            store, chroma, index, ingester, opening.open, sync_settings(config), partial(clean_up, store, opening)
+        )
+        opening.buckets.wake = syncer.wake
+        triggers, queues = Triggers(store, opening, syncer.wake), Queues(opening.buckets)
+        search = Search(store, chroma, embedders.get, sparse)
+        parts_of_api = (store, chroma, index, syncer, (triggers, queues), opening, search, embedders, catalog, sparse)
+        services = make_services(config, *parts_of_api, splade_folder(config, state))
+        api = ApiServer(create_app(services), config.api.host, config.api.port, socket=state / SOCKET_FILE)
+        api_box.append(api)
+        parts: list[Actor] = [chroma, chunkers, models, api, index, syncer, triggers, queues]
+        parts += [
+            SparseFiller(store, sparse, index.tell),
+            QueryRecorder(store, chroma, queries),
+            CollectionWatch(store, chroma, index),
+            Sweeper(store, config),
+        ]
+        root = Supervisor("daemon", [*([server] if server else []), *parts, Watchdog(notifier)], max_restarts=10)
+        yield Daemon(store, chroma, index, syncer, triggers, queues, api, catalog, root)
+
+
+async def stop_politely(
+    daemon: Daemon, stop: anyio.Event, scope: anyio.CancelScope, deadline_s: float, notifier: Notifier
+) -> None:
+    """When asked to stop: take up nothing new, let documents in hand finish, then stop the actors in reverse order."""
+    await stop.wait()
+    notifier.stopping()
+    with anyio.move_on_after(deadline_s / 2):
+        await daemon.syncer.drain()
+    scope.cancel()
+
+
+async def refresh(daemon: Daemon, reload: Callable[[], Config], notifier: Notifier) -> None:
+    """Read the configuration again and reconcile the declared sources; with an error in it, keep the old one."""
+    notifier.reloading()
+    try:
+        config = await anyio.to_thread.run_sync(reload)
+        check_models(config, daemon.catalog)
+    except ConfigError as error:
+        log.error("config.refused", reason=str(error))
+    else:
+        await reconcile(daemon.store, config.sources, config.embedding.default_model)
+        daemon.triggers.sources_changed()
+        daemon.queues.sources_changed()
+    notifier.ready()
+
+
+def announce(state: Path, daemon: Daemon) -> None:
+    """Write where the daemon listens, for the command line."""
+    chroma = daemon.chroma.settings
+    text = json.dumps({"url": url_of(daemon), "pid": os.getpid(), "chroma": {"host": chroma.host, "port": chroma.port}})
+    # Whoever waits for the file may read it the moment it is there.
+    written = state / f"{DAEMON_FILE}.new"
+    written.write_text(text + "\n")
+    written.replace(state / DAEMON_FILE)
+
+
+def url_of(daemon: Daemon) -> str:
+    """Return the API's address."""
+    host, port = daemon.api.address
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"

@@ -1,0 +1,51 @@
+"""Makes the stored sources equal to those declared in the configuration file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+
+from syncd.config.sources import SourceTable, source_type
+from syncd.model import SourceRecord
+from syncd.store import Store
+
+log = structlog.get_logger()
+
+
+async def reconcile(store: Store, declared: Sequence[SourceTable], default_model: str) -> None:
+    """Create, update and remove declared sources; those made through the API are not touched. Twice is safe.
+
+    A source whose type changed is removed and created: nothing of the old one could be continued.
+    """
+    stored = await store.sources.declared()
+    for table in declared:
+        record = stored.pop(table.name, None)
+        if record is not None and record.type is not source_type(table):
+            await remove(store, record)
+            record = None
+        await create_or_replace(store, table, record, default_model)
+    for record in stored.values():
+        await remove(store, record)
+
+
+async def create_or_replace(store: Store, table: SourceTable, record: SourceRecord | None, default_model: str) -> None:
+    """Bring one declared source up to date."""
+    settings = {**table.settings(), "collection_name": table.collection}
+    if table.converter != "builtin":
+        settings["converter"] = table.converter
+    embedding, chunking = table.embedding(default_model), table.chunking.to_model()
+    if record is None:
+        await store.sources.create(source_type(table), table.database, settings, embedding, chunking, table.name)
+        log.info("source.created", source=table.name, type=source_type(table).value)
+        return
+    now = (record.database, dict(record.settings), record.embedding, record.chunking)
+    if now != (table.database, settings, embedding, chunking):
+        await store.sources.replace(record.id, table.database, settings, embedding, chunking)
+        log.info("source.updated", source=table.name)
+
+
+async def remove(store: Store, record: SourceRecord) -> None:
+    """Forget a declared source; what it has indexed stays in its collection."""
+    await store.sources.delete(record.id)
+    log.info("source.removed", source=record.name)

@@ -1,0 +1,137 @@
+"""Which models there are on this machine and how they run, by the configuration."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from syncd.config import Config
+from syncd.config.models import ModelSection, ServerTable
+from syncd.errors import ConfigError
+from syncd.log import register_secret
+from syncd.model import SparseEncoder
+from syncd.pipeline.embed.catalog import BUILT_IN, Catalog, Model, ModelFile
+from syncd.pipeline.embed.embedder import EngineOptions
+from syncd.pipeline.embed.fleet import LoggedProgress
+from syncd.pipeline.embed.servers import Server
+from syncd.pipeline.sparse.catalog import Loader
+from syncd.pipeline.sparse.splade import Splade, check_loads
+from syncd.pipeline.sparse.splade_files import FOLDER as SPLADE_FOLDER
+from syncd.pipeline.sparse.splade_files import SPLADE, own_files, published_files
+from syncd.runtime.supervisor import Supervisor
+
+
+def engine_options(config: Config, name: str) -> EngineOptions:
+    """Return how a model runs on this machine."""
+    given, own = config.embedding, next((model for model in config.models if model.name == name), None)
+    return EngineOptions(
+        quantisation=own.quantisation if own else None,
+        path=own.path if own else None,
+        device=given.device,
+        devices=given.devices,
+        runtime=given.runtime,
+        threads=given.threads,
+        batch_tokens=given.batch_tokens,
+    )
+
+
+def model_file(config: Config, name: str) -> str:
+    """Return which file a model is set to be computed with: another one gives other vectors."""
+    options = engine_options(config, name)
+    return f"{options.path or ''}:{options.quantisation or ''}"
+
+
+def servers_by_model(config: Config, catalog: Catalog) -> dict[str, list[Server]]:
+    """Return the servers that compute models in place of this machine, by the models' names.
+
+    Raises ConfigError for a key that is missing, a model nobody knows and a server that is named twice.
+    """
+    found: dict[str, list[Server]] = {}
+    for given in config.embedding.servers:
+        name = given.model or config.embedding.default_model
+        if name not in catalog.names():
+            raise ConfigError(
+                f"embedding.servers: unknown model {name!r}; known are {', '.join(catalog.names())}, add yours to [[models]]"
+            )
+        servers = found.setdefault(name, [])
+        if any(server.url == given.url for server in servers):
+            raise ConfigError(
+                f"embedding.servers: {given.url} is named twice for {name}; raise its max_in_flight instead"
+            )
+        servers.append(server_of(given, name))
+    return found
+
+
+def server_of(given: ServerTable, name: str) -> Server:
+    """Return how one server is spoken to."""
+    key = given.key()
+    if key is not None:
+        register_secret(key)
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    return Server(given.url, given.kind, given.served_as or name, headers, given.max_in_flight)
+
+
+def splade_folder(config: Config, state: Path) -> Path:
+    """Return where SPLADE's files are, or will be."""
+    return config.search.splade_dir or (config.embedding.models_dir or state / "models") / SPLADE_FOLDER
+
+
+def sparse_loaders(config: Config, state: Path, supervisor: Supervisor) -> dict[str, Loader]:
+    """Return how sparse models are loaded that need files: fetched or found when first asked for, in a process of their own."""
+
+    async def splade() -> SparseEncoder:
+        folder = splade_folder(config, state)
+        progress = LoggedProgress(SPLADE)
+        digest = await (own_files(folder) if config.search.splade_dir else published_files(folder, progress))
+        await check_loads(folder, config.embedding.threads)
+        encoder = Splade(folder, digest, config.embedding.threads)
+        await supervisor.add(encoder)
+        return encoder
+
+    return {SPLADE: splade}
+
+
+def catalog_of(config: Config) -> Catalog:
+    """Return the built-in models and those of the configuration."""
+    return Catalog(map(catalog_entry, config.models))
+
+
+def check_models(config: Config, catalog: Catalog) -> None:
+    """Raise ConfigError for a model nobody knows: a collection made for it could hold no other one's vectors later."""
+    named = {source.name: source.model for source in config.sources if source.model is not None}
+    wanted = [("embedding.default_model", config.embedding.default_model)]
+    wanted += [(f"sources: model of {name!r}", model) for name, model in named.items()]
+    for key, model in wanted:
+        if model not in catalog.names():
+            raise ConfigError(
+                f"{key}: unknown model {model!r}; known are {', '.join(catalog.names())}, add yours to [[models]] and "
+                "restart the daemon"
+            )
+
+
+def catalog_entry(given: ModelSection) -> Model:
+    """Return the catalogue's entry of a configured model: a built-in one with changes, or one of its own."""
+    known = next((model for model in BUILT_IN if model.name == given.name), None)
+    if known is None and (given.pooling is None or given.dimensions is None or given.max_tokens is None):
+        raise ConfigError(
+            f"models: {given.name!r} is not a built-in model; give its pooling, dimensions and max_tokens"
+        )
+    name = (
+        given.path.name
+        if given.path
+        else (given.url or "").rsplit("/", 1)[-1] or f"{given.name.replace('/', '--')}.gguf"
+    )
+    own_file = (
+        (ModelFile(given.quantisation or "own", name, given.url, given.sha256),) if given.path or given.url else ()
+    )
+    base = known or Model(given.name, (), given.pooling or "mean", given.dimensions or 0, given.max_tokens or 0)
+    changes: dict[str, Any] = {
+        "files": (*own_file, *base.files),
+        "pooling": given.pooling,
+        "dimensions": given.dimensions,
+        "max_tokens": given.max_tokens,
+        "document_prompt": given.document_prompt,
+        "prompts": None if given.query_prompt is None else {**base.prompts, "": given.query_prompt},
+    }
+    return replace(base, **{name: value for name, value in changes.items() if value not in (None, ())})

@@ -1,0 +1,93 @@
+"""How documents are read on this machine, by the configuration: parser pools, the vision model, and which source gets which."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from importlib.util import find_spec
+
+import aiohttp
+
+from syncd.config import Config
+from syncd.config.documents import DocumentsSection, VisionTable
+from syncd.errors import ConfigError
+from syncd.log import register_secret
+from syncd.model import Parser, SourceRecord
+from syncd.pipeline.parse.pool import ParserPool, ParserSettings
+from syncd.pipeline.parse.task import DocumentLimits, Ocr
+from syncd.pipeline.parse.vision import Describer, OpenAiDescriber
+from syncd.pipeline.parse.vision_llama import LlamaDescriber
+
+DOCLING = "docling"
+
+
+@asynccontextmanager
+async def open_parsers(config: Config) -> AsyncGenerator[Callable[[SourceRecord], Parser]]:
+    """Yield what says which parser a source's documents get. Processes start when first needed.
+
+    Raises ConfigError when a source wants docling and it is not installed, or a vision model's file is missing.
+    """
+    given = config.documents
+    if any(source.converter == DOCLING for source in config.sources) and find_spec("docling") is None:
+        raise ConfigError("a source has converter 'docling', which is not installed: pip install 'syncd[docling]'")
+    async with AsyncExitStack() as stack:
+        describer = await stack.enter_async_context(open_describer(given.vision)) if given.vision else None
+        settings = parser_settings(given)
+        builtin = ParserPool(settings, describer)
+        rich = ParserPool(docling_settings(given, settings), describer)
+        await stack.enter_async_context(builtin)
+        await stack.enter_async_context(rich)
+        yield lambda source: rich if source.settings.get("converter") == DOCLING else builtin
+
+
+def parser_settings(given: DocumentsSection) -> ParserSettings:
+    """Return how the built-in converter works."""
+    limits = DocumentLimits(
+        size_bytes=given.max_size_bytes,
+        pages=given.max_pages,
+        text_bytes=given.max_text_bytes,
+        expanded_bytes=given.max_expanded_bytes,
+    )
+    return ParserSettings(
+        workers=given.parsers,
+        memory_bytes=given.memory_bytes,
+        step_limit_s=given.step_limit_s,
+        limits=limits,
+        ocr=Ocr(enabled=given.ocr, languages=given.ocr_languages),
+    )
+
+
+def docling_settings(given: DocumentsSection, settings: ParserSettings) -> ParserSettings:
+    """Return how docling works: one document at a time, since its models are in each process."""
+    own = given.docling
+    return replace(
+        settings,
+        workers=1,
+        converter=DOCLING,
+        models=own.models_dir.expanduser().absolute(),
+        memory_bytes=own.memory_bytes,
+        step_limit_s=own.step_limit_s,
+        recycle_over_bytes=own.memory_bytes * 3 // 4,
+    )
+
+
+@asynccontextmanager
+async def open_describer(given: VisionTable) -> AsyncGenerator[Describer]:
+    """Yield what describes pictures. Raises ConfigError for a missing file or key."""
+    if given.path is not None and given.projector is not None:
+        files = [file.expanduser().absolute() for file in (given.path, given.projector)]
+        for file in files:
+            if not file.is_file():
+                raise ConfigError(
+                    f"documents.vision: {file} does not exist; download the model there or change the path"
+                )
+        async with LlamaDescriber(files[0], files[1], given.threads, given.limit_s) as describer:
+            yield describer
+        return
+    key = given.key()
+    if key:
+        register_secret(key)
+    timeout = aiohttp.ClientTimeout(total=given.limit_s)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        yield OpenAiDescriber(session, given.url or "", given.model, key)

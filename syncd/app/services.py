@@ -1,0 +1,176 @@
+"""What the API is given: the daemon's parts, in the API's own words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import structlog
+
+from syncd import __version__
+from syncd.api import ApiServer, Pace, Services
+from syncd.api.search_views import answer_search
+from syncd.chroma.client import Chroma
+from syncd.chroma.shape import ANY_KEY, Queries, queries_path
+from syncd.config import Config
+from syncd.index.verify import Verifier
+from syncd.index.writer import Index
+from syncd.model import Embedded, Embedding, EmbeddingTask, Role, SourceType, SparseVector
+from syncd.pipeline.embed.catalog import Catalog
+from syncd.pipeline.embed.fleet import Embedders
+from syncd.pipeline.sparse.catalog import SparseModels
+from syncd.pipeline.sparse.splade_files import SPLADE, present
+from syncd.search import Search
+from syncd.sources.factory import Opening
+from syncd.sources.s3.factory import Queues
+from syncd.store import Store
+from syncd.store.documents import CollectionRecord
+from syncd.sync.syncer import Syncer
+from syncd.sync.triggers import Triggers
+
+log = structlog.get_logger()
+
+AVAILABLE_TYPES = frozenset(SourceType)
+EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - compared, not listened on
+
+
+def make_services(
+    config: Config,
+    store: Store,
+    chroma: Chroma,
+    index: Index,
+    syncer: Syncer,
+    followers: tuple[Triggers, Queues],
+    opening: Opening,
+    search: Search,
+    embedders: Embedders,
+    catalog: Catalog,
+    sparse: SparseModels,
+    splade: Path,
+) -> Services:
+    """Return the API's services."""
+    default = Embedding(model=config.embedding.default_model)
+
+    async def health() -> str | None:
+        return chroma.status() or index.status()
+
+    async def status() -> Mapping[str, Any]:
+        boxes = [asdict(mailbox.stats()) for mailbox in (syncer.mailbox, index.mailbox)]
+        where = {"host": chroma.settings.host, "port": chroma.settings.port, "away": await health()}
+        words = {"default": config.search.sparse_default, "kept": kept(chroma), SPLADE: splade_words(splade)}
+        dense = {"models": dict(embedders.running()), "models_waiting": dict(embedders.waiting())}
+        parts = {**dense, "sparse": words, "mailboxes": boxes, "queues": followers[1].status()}
+        lags = [asdict(lag) for lag in await store.progress.lags()]
+        troubled = [await told(source_id, problem) for source_id, problem in followers[1].problems().items()]
+        return {"version": __version__, "chroma": where, **parts, "source_problems": troubled, "lags": lags}
+
+    async def told(source_id: str, problem: str) -> Mapping[str, Any]:
+        source = await store.sources.get(source_id)
+        return {"source_id": source_id, "name": source and source.name, "problem": problem}
+
+    async def embed_with(model: str, texts: Sequence[str], role: Role, task: EmbeddingTask | None) -> Embedded:
+        return await (await embedders.get(model)).embed(texts, role, task)
+
+    async def embed_sparse(model: str, texts: Sequence[str]) -> Sequence[SparseVector]:
+        return await (await sparse.get(model)).encode(texts, "document")
+
+    def wake() -> None:
+        syncer.wake()
+        for follower in followers:
+            follower.sources_changed()
+
+    return Services(
+        store=store,
+        chroma=chroma,
+        upload_dir=opening.upload_folder,
+        wake=wake,
+        health=health,
+        status=status,
+        progress=partial(pace, syncer),
+        problems=followers[1].problems,
+        search=partial(answer_search, search),
+        rebuild=index.rebuild,
+        verify=Verifier(store, chroma, index).verify,
+        embed_query=search.embed,
+        embed_with=embed_with,
+        embed_sparse=embed_sparse,
+        at_hand=lambda name: embedders.at_hand(name) or (name == SPLADE and present(splade)),
+        check_source=opening.check,
+        available_types=AVAILABLE_TYPES,
+        models=frozenset(catalog.names()),
+        sparse_models=sparse.names(),
+        default_embedding=default,
+        upload_embedding=upload_embedding(default, splade),
+        folder_roots=config.folder.real_roots,
+        s3_endpoints=frozenset(url.rstrip("/") for url in config.s3.allowed_endpoints),
+        loopback=config.api.loopback,
+        hosts=own_hosts(config),
+        max_uploads=config.api.max_uploads,
+    )
+
+
+def upload_embedding(default: Embedding, splade: Path) -> Embedding:
+    """Return how uploads that say nothing become vectors: as documented, but without SPLADE where its files are not here.
+
+    Half a gigabyte is not fetched, and no upload fails without a network, for what nobody asked for.
+    """
+    sparse_model = SPLADE if present(splade) else None
+    return replace(default, task=EmbeddingTask("generic_retrieval"), sparse_model=sparse_model)
+
+
+def splade_words(folder: Path) -> str:
+    """Return whether SPLADE can be used at once, for people."""
+    if present(folder):
+        return f"here, in {folder}; uploads that name no embedding use it"
+    return f"not here: fetched into {folder} when a source or upload names it; until then uploads go without"
+
+
+def kept(chroma: Chroma) -> str:
+    """Return where sparse vectors are, for people."""
+    beside = "in the daemon's store, beside the collections"
+    if chroma.makes_sparse is None:
+        return f"{beside}; Chroma has not been asked for a sparse index yet, which sources that name a sparse model do"
+    if chroma.makes_sparse:
+        return f"{beside}, and in the collections of sources that name a sparse model, under its key"
+    return f"{beside}: this Chroma server has no sparse indexes"
+
+
+def queries_of(config: Config, api: Sequence[ApiServer], record: CollectionRecord) -> Queries | None:
+    """Return the embedding function a collection is to record, or None: none is wanted, or our address is not known."""
+    given = config.embedding
+    base = given.queries_url.rstrip("/") if given.queries_url else own_url(config, api)
+    if given.queries == "none" or base is None:
+        return None
+    key_variable = None if config.api.loopback else ANY_KEY
+    return Queries(given.queries, base + queries_path(record.target), record.embedding.model, key_variable)
+
+
+def own_hosts(config: Config) -> frozenset[str]:
+    """Return what clients may call this daemon: as it listens, and as collections record it."""
+    recorded = urlsplit(config.embedding.queries_url or "").hostname
+    return frozenset(name.lower() for name in (config.api.host, recorded) if name and name not in EVERYWHERE)
+
+
+def warn_unrecorded(config: Config) -> None:
+    """Say so when collections cannot record an embedding function."""
+    given = config.embedding
+    if given.queries != "none" and given.queries_url is None and config.api.host in EVERYWHERE:
+        log.warning("queries.unrecorded", fix="set embedding.queries_url, or embedding.queries to none")
+
+
+def own_url(config: Config, api: Sequence[ApiServer]) -> str | None:
+    """Return the API's address for clients; None where it listens on all of the machine's."""
+    if config.api.host in EVERYWHERE:
+        return None
+    host, port = api[0].address
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def pace(syncer: Syncer, invocation_id: str) -> Pace | None:
+    """Return how fast a running invocation moves."""
+    moving = syncer.pace(invocation_id)
+    return None if moving is None else Pace(moving.eta_s, moving.tokens_per_s, moving.source)

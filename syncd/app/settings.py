@@ -1,0 +1,72 @@
+"""What the parts are told of the configuration, in their own words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from syncd.chroma.client import ChromaSettings
+from syncd.chroma.server import ChromaServer
+from syncd.config import Config
+from syncd.log import register_secret
+from syncd.pipeline.parse.formats import SUFFIXES as DOCUMENT_SUFFIXES
+from syncd.sources.factory import OpeningSettings
+from syncd.sources.github.factory import GithubAccess
+from syncd.sources.s3.factory import QueueRules
+from syncd.sources.web.factory import SiteRules
+from syncd.sync.run import DeleteGuard
+from syncd.sync.syncer import SyncSettings
+
+
+def own_chroma(config: Config, state: Path) -> ChromaServer:
+    """Return our own Chroma server; it gets half of the deadline to stop, as draining gets the other half at most."""
+    return ChromaServer(state / "chroma", config.chroma.port or None, stop_limit_s=config.stop_deadline_s / 2)
+
+
+def register_secrets(config: Config) -> None:
+    """Keep what the configuration holds in confidence out of the log."""
+    for secret in (config.chroma.api_key, *config.chroma.headers.values()):
+        if secret is not None:
+            register_secret(secret.get_secret_value())
+
+
+def chroma_settings(config: Config, server: ChromaServer | None) -> ChromaSettings:
+    """Return how Chroma is reached."""
+    given = config.chroma
+    if given.mode == "cloud" and given.api_key:
+        return ChromaSettings.cloud(given.tenant, given.api_key.get_secret_value())
+    if server is not None:
+        return ChromaSettings(port=server.port, tenant=given.tenant)
+    headers = {name: value.get_secret_value() for name, value in given.headers.items()}
+    return ChromaSettings(given.host, given.port, given.ssl, headers, given.tenant)
+
+
+def opening_settings(config: Config, state: Path) -> OpeningSettings:
+    """Return what sources need to know."""
+    github = GithubAccess(
+        base_url=config.github.base_url,
+        api_url=config.github.api_url,
+        apps={app.app_id: app.private_key_file for app in config.github.apps},
+        max_file_size_bytes=config.github.max_file_size_bytes,
+    )
+    sites = SiteRules(
+        contact=config.web.contact,
+        concurrency=config.web.concurrency,
+        rate_per_s=config.web.rate_per_s,
+        allow_private_addresses=config.web.allow_private_addresses,
+    )
+    return OpeningSettings(
+        state=state,
+        github=github,
+        sites=sites,
+        queues=QueueRules(config.s3.queue_url, config.s3.visibility_s),
+        folder_roots=config.folder.real_roots,
+        folder_max_file_size_bytes=config.folder.max_file_size_bytes,
+        document_suffixes=frozenset(DOCUMENT_SUFFIXES),
+    )
+
+
+def sync_settings(config: Config) -> SyncSettings:
+    """Return how much goes on at once."""
+    given = config.sync
+    guard = DeleteGuard(given.delete_guard_share, given.delete_guard_minimum)
+    return SyncSettings(runs=given.runs, ingesters=given.ingesters, guard=guard)

@@ -1,0 +1,91 @@
+"""`[documents]` of the configuration file: how files become text, and within which limits."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, model_validator
+
+from syncd.config.sources import Table
+from syncd.errors import ConfigError
+
+Language = Annotated[str, Field(pattern=r"^[A-Za-z_]{3,20}$")]
+MEBIBYTE = 1 << 20
+
+
+class VisionTable(Table):
+    """`[documents.vision]`: a model that describes pictures, behind an endpoint or as a file on this machine."""
+
+    url: Annotated[str, Field(pattern=r"^https?://[^/@\s]+(/[^?#\s]*)?$")] | None = None
+    """What `/chat/completions` is put behind: an endpoint that speaks OpenAI's API."""
+    model: str = ""
+    """What the endpoint calls its model."""
+    api_key: SecretStr | None = None
+    api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    """The environment variable that holds the key; names beginning with SYNCD_ are configuration keys."""
+    path: Path | None = None
+    """A vision model's GGUF file, run through llama.cpp."""
+    projector: Path | None = None
+    """Its multimodal projector (mmproj), a GGUF file too."""
+    threads: Annotated[int, Field(ge=0, le=1024)] = 0
+    """For `path`; 0: every core this process may use."""
+    limit_s: Annotated[float, Field(gt=0)] = 120.0
+    """How long one picture may take."""
+
+    @model_validator(mode="after")
+    def one_model(self) -> VisionTable:
+        """Check that there is one model, and all of it."""
+        if (self.url is None) == (self.path is None):
+            raise ValueError("give url (an endpoint) or path (a GGUF file)")
+        if self.path is not None and self.projector is None:
+            raise ValueError("path needs projector, the mmproj GGUF file that belongs to the model")
+        if self.url is not None and not self.model:
+            raise ValueError("url needs model, the name the endpoint knows it by")
+        if self.api_key is not None and self.api_key_env is not None:
+            raise ValueError("give one of api_key and api_key_env")
+        if (self.api_key_env or "").startswith("SYNCD_"):
+            raise ValueError("api_key_env begins with SYNCD_, as configuration keys do; choose another name")
+        return self
+
+    def key(self) -> str:
+        """Return the key, '' for none. Raises ConfigError when the variable is not set."""
+        if self.api_key is not None:
+            return self.api_key.get_secret_value()
+        if self.api_key_env is None:
+            return ""
+        if not (value := os.environ.get(self.api_key_env)):
+            raise ConfigError(f"documents.vision: the variable {self.api_key_env} is not set; set it")
+        return value
+
+
+class DoclingTable(Table):
+    """`[documents.docling]`: for sources with `converter = "docling"`."""
+
+    models_dir: Path = Path("~/.cache/docling/models")
+    """Where `docling-tools models download` has put the models."""
+    memory_bytes: Annotated[int, Field(ge=1 << 30)] = 8 << 30
+    step_limit_s: Annotated[float, Field(gt=0)] = 600.0
+
+
+class DocumentsSection(Table):
+    """How PDF, Office, HTML, EPUB and picture files become Markdown; beyond a limit the file fails with that reason."""
+
+    parsers: Annotated[int, Field(ge=1, le=256)] = 2
+    """Documents parsed at once, each in a process of its own."""
+    memory_bytes: Annotated[int, Field(ge=512 * MEBIBYTE)] = 2 << 30
+    """Address space of one parser."""
+    step_limit_s: Annotated[float, Field(gt=0)] = 120.0
+    """How long a parser may be silent: a PDF is parsed in steps of 100 pages, scans in steps of 10."""
+    max_size_bytes: Annotated[int, Field(ge=1, le=200 * MEBIBYTE)] = 200 * MEBIBYTE
+    max_pages: Annotated[int, Field(ge=1, le=7000)] = 7000
+    max_text_bytes: Annotated[int, Field(ge=1)] = 256 * MEBIBYTE
+    max_expanded_bytes: Annotated[int, Field(ge=1)] = 1 << 30
+    """What an archive (docx, xlsx, epub, …) may unpack to."""
+    ocr: bool = True
+    """Read scanned pages and pictures."""
+    ocr_languages: Annotated[tuple[Language, ...], Field(min_length=1)] = ("eng",)
+    """Tesseract's names; without its data for all of them the bundled engine reads, which knows Latin script and Chinese."""
+    vision: VisionTable | None = None
+    docling: DoclingTable = DoclingTable()

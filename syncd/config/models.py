@@ -1,0 +1,99 @@
+"""`[embedding]` and `[[models]]` of the configuration file: which models there are and what computes them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, model_validator
+
+from syncd.config.sources import OwnPath, Table
+from syncd.errors import ConfigError
+
+
+class ServerTable(Table):
+    """`[[embedding.servers]]`: an embedding server that computes a model in place of this machine."""
+
+    url: Annotated[str, Field(pattern=r"^https?://[^/@\s]+(/[^?#\s]*)?$")]
+    """What `/embeddings` (openai) or `/embed` (tei) is put behind."""
+    kind: Literal["openai", "tei"] = "openai"
+    model: str | None = None
+    """Which of our models it computes; the default one when left out."""
+    served_as: str | None = None
+    """What the server calls the model; our name when left out."""
+    api_key: SecretStr | None = None
+    api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    """The environment variable that holds the key; names beginning with SYNCD_ are configuration keys."""
+    api_key_file: Path | None = None
+    """The file that holds the key; a bare name is one of systemd's credentials."""
+    max_in_flight: Annotated[int, Field(ge=1, le=256)] = 2
+
+    @model_validator(mode="after")
+    def one_key(self) -> ServerTable:
+        """Check that the key comes from one place."""
+        if sum(given is not None for given in (self.api_key, self.api_key_env, self.api_key_file)) > 1:
+            raise ValueError("give one of api_key, api_key_env and api_key_file")
+        if self.api_key_env is not None and self.api_key_env.startswith("SYNCD_"):
+            raise ValueError(
+                f"api_key_env = {self.api_key_env!r}: variables beginning with SYNCD_ are configuration keys"
+            )
+        return self
+
+    def key(self) -> str | None:
+        """Return the key. Raises ConfigError when it is not where the table says."""
+        if self.api_key is not None:
+            return self.api_key.get_secret_value()
+        if self.api_key_env is not None:
+            if not (value := os.environ.get(self.api_key_env)):
+                raise ConfigError(
+                    f"embedding.servers: the variable {self.api_key_env} of {self.url} is not set; set it"
+                )
+            return value
+        return self._key_of_file() if self.api_key_file is not None else None
+
+    def _key_of_file(self) -> str:
+        assert self.api_key_file is not None
+        file = Path(os.environ.get("CREDENTIALS_DIRECTORY", "")) / self.api_key_file.expanduser()
+        try:
+            return file.read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"embedding.servers: the key of {self.url} cannot be read: {error}") from None
+
+
+class EmbeddingSection(Table):
+    """How vectors are made."""
+
+    default_model: str = "Qwen/Qwen3-Embedding-0.6B"
+    device: Literal["auto", "cpu", "cuda", "metal", "vulkan"] = "auto"
+    devices: tuple[Annotated[int, Field(ge=0, le=63)], ...] = ()
+    """Which of several devices of that kind, counted from 0; all of them when empty. Each gets a process of its own."""
+    runtime: Literal["auto", "llama", "torch"] = "auto"
+    """`auto`: PyTorch where it is installed and faster, else llama.cpp."""
+    threads: Annotated[int, Field(ge=0, le=1024)] = 0
+    """0: every core this process may use."""
+    batch_tokens: Annotated[int, Field(ge=0, le=65536)] = 0
+    """Tokens computed at a time; 0: by the device and its free memory."""
+    models_dir: OwnPath | None = None
+    """Where GGUF files are looked for and downloaded to; by default `models` in the state folder."""
+    queries: Literal["huggingface", "ollama", "openai", "none"] = "huggingface"
+    """The embedding function that collections record, so that any Chroma client can query them by text."""
+    queries_url: Annotated[str, Field(pattern=r"^https?://[^/@\s]+(/[^?#\s]*)?$")] | None = None
+    """Where clients reach this API, where that is not the address it listens on (a proxy, all addresses)."""
+    servers: tuple[ServerTable, ...] = ()
+
+
+class ModelSection(Table):
+    """A model of your own, or another file for a known one."""
+
+    name: str
+    quantisation: str | None = None
+    """Which of a known model's files: Q8_0, F16, Q4_K_M."""
+    path: OwnPath | None = None
+    url: str | None = None
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    pooling: Literal["last", "mean", "cls"] | None = None
+    dimensions: Annotated[int, Field(ge=1, le=65536)] | None = None
+    max_tokens: Annotated[int, Field(ge=16, le=131072)] | None = None
+    document_prompt: str | None = None
+    query_prompt: str | None = None

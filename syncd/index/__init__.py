@@ -1,0 +1,1 @@
+"""Keeps the vector store equal to SQLite: writes, repairs, rebuilds and compares."""

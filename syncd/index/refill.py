@@ -1,0 +1,176 @@
+"""Fills a collection in Chroma from the store: page by page, writing only what it lacks, and going on where it was cut off.
+
+    note that it is filled (and what for)  →  fill a page  →  note how far it came  →  …  →  note that it is whole
+
+Killed after any arrow, the next start goes on from the last note; a page filled twice is compared and found equal.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import anyio
+import structlog
+
+from syncd.chroma.client import Chroma, CollectionCorrupt, RefusedError
+from syncd.chroma.rows import NOTHING
+from syncd.chroma.shape import Shape
+from syncd.errors import NotFoundError, PermanentError, RetryableError
+from syncd.index.changes import WRITE_SIZE, differs, rows
+from syncd.index.write_probe import accepts_writes
+from syncd.model import Scalar
+from syncd.store import Store
+from syncd.store.documents import CollectionRecord
+from syncd.store.outbox import ChunkRow
+from syncd.store.refills import START
+
+log = structlog.get_logger()
+
+LOOK_AGAIN_S = 1.0
+"""Between two looks at one collection that writes prompt. Between them writes go to the collection seen last."""
+LOOK_SHARE = 50
+"""A look counts rows on both sides, which takes as long as there are many: it takes at most this part of the time."""
+
+
+class Refill:
+    """Called by the actor that owns all writes, and by nobody else. `shape` says what a collection is made with."""
+
+    def __init__(self, store: Store, chroma: Chroma, shape: Callable[[CollectionRecord], Shape]) -> None:
+        self._store = store
+        self._chroma = chroma
+        self._shape = shape
+        self._look_at: dict[int, float] = {}
+        self._surplus: dict[int, int | None] = {}
+        """Rows that a collection was last seen to hold beyond the store's; None: take what the next look sees."""
+        self._written: dict[int, int] = {}
+
+    async def needed(self, record: CollectionRecord, *, at_once: bool = False) -> bool:
+        """Return whether the collection is to be filled, and have noted so: Chroma has another one, none, or lost rows.
+
+        Unless `at_once`, it is not looked at again so soon after the last time. Raises RetryableError, NotFoundError when
+        its database is gone, RefusedError.
+        """
+        if record.rebuilding is not None:
+            return True
+        began = anyio.current_time()
+        if record.chroma_id is None or (not at_once and began < self._look_at.get(record.id, began)):
+            return False
+        try:
+            needed = await self._looked(record)
+        except CollectionCorrupt as error:
+            log.error("index.corrupt", collection=record.target.collection, reason=str(error))
+            await self.begin_anew(record)
+            needed = True
+        now = anyio.current_time()
+        self._look_at[record.id] = now + max(LOOK_AGAIN_S, (now - began) * LOOK_SHARE)
+        return needed
+
+    async def _looked(self, record: CollectionRecord) -> bool:
+        chroma_id = await self._chroma.collection_id(record.target)
+        if chroma_id != record.chroma_id:
+            await self._begin_elsewhere(record)
+        elif await self._lost_rows(record):
+            await self._store.refills.begin(record.id, "{}", chroma_id)
+        else:
+            return False
+        self._written[record.id] = 0
+        return True
+
+    async def _lost_rows(self, record: CollectionRecord) -> bool:
+        """Return whether rows went that nobody here deleted. Somebody's own rows are no loss, nor is what waits to be told."""
+        chunks, waiting = await self._store.refills.expected(record.id)
+        surplus = await self._chroma.count(record.target) - chunks
+        known = self._surplus.get(record.id, 0)
+        if known is not None and surplus + waiting < (min(known, 0) if waiting else known):
+            log.warning("index.rows_lost", collection=record.target.collection, chunks=chunks, rows=surplus + chunks)
+            return True
+        if not waiting:
+            self._surplus[record.id] = surplus
+        return False
+
+    async def _begin_elsewhere(self, record: CollectionRecord) -> None:
+        """Begin with the collection that has the name now, or a new one; what was renamed is its owner's from now on."""
+        metadata: dict[str, Scalar] = {}
+        known = await self._chroma.renamed(record.target.database, record.chroma_id or "")
+        if known is not None:
+            metadata = dict(known[1])
+        log.warning(
+            "index.collection_replaced", collection=record.target.collection, renamed_to=known[0] if known else None
+        )
+        chroma_id = await self._chroma.open_collection(record.target, self._shape(record))
+        await self._store.refills.begin(record.id, json.dumps(metadata), chroma_id)
+
+    async def begin_anew(self, record: CollectionRecord) -> None:
+        """Note that the collection is to be deleted and made again. Twice is safe. Raises RetryableError, RefusedError."""
+        metadata = record.rebuilding
+        if metadata is None:
+            try:
+                metadata = json.dumps(dict(await self._chroma.metadata(record.target)))
+            except NotFoundError:
+                metadata = "{}"
+        await self._store.refills.begin(record.id, metadata, None)
+
+    async def go_on(self, record: CollectionRecord, until: float) -> bool:
+        """Fill a page, and more until that time; return whether the collection is whole, but for what is in the outbox.
+
+        Raises RetryableError, NotFoundError, RefusedError: it has come as far as it came, try again later.
+        """
+        try:
+            record = await self._opened(record)
+            place = record.refilled
+            while True:
+                page, place = await self._store.outbox.page(record.id, place, WRITE_SIZE)
+                if not page:
+                    await self._end(record)
+                    return True
+                await self._fill(record, page)
+                await self._store.refills.reached(record.id, place)
+                if anyio.current_time() >= until:
+                    return False
+        except CollectionCorrupt as error:
+            await self.begin_anew(record)
+            raise RetryableError(str(error)) from error
+
+    async def _opened(self, record: CollectionRecord) -> CollectionRecord:
+        """Return the record of the collection being filled; from its start if it is another one than before."""
+        if record.chroma_id is None:
+            await self._chroma.delete_collection(record.target)
+        chroma_id = await self._chroma.open_collection(record.target, self._shape(record))
+        if chroma_id == record.chroma_id:
+            return record
+        await self._store.refills.opened(record.id, chroma_id)
+        return replace(record, chroma_id=chroma_id, refilled=START)
+
+    async def _fill(self, record: CollectionRecord, page: Sequence[ChunkRow]) -> None:
+        found = {row.id: row for row in await self._chroma.get(record.target, [row.id for row in page], vectors=True)}
+        limits = self._chroma.settings.limits
+        lacking = [row for row in page if row.id not in found or differs(row, found[row.id], limits)]
+        if lacking:
+            self._written[record.id] = self._written.get(record.id, 0) + len(lacking)
+            await self._write(record, lacking, [row.id for row in lacking if row.id in found])
+
+    async def _write(self, record: CollectionRecord, page: Sequence[ChunkRow], stale: Sequence[str]) -> None:
+        """Write a page; a row that Chroma refuses while it takes others is left out, and said."""
+        try:
+            await self._chroma.write(record.target, stale, rows(record, page), NOTHING)
+        except (NotFoundError, CollectionCorrupt):
+            raise
+        except PermanentError as error:
+            if isinstance(error, RefusedError) and not await accepts_writes(self._store, self._chroma, record):
+                raise
+            if len(page) == 1:
+                log.error("index.row_refused", chunk=page[0].id, reason=str(error))
+                return
+            for row in page:
+                await self._write(record, [row], [row.id] if row.id in stale else [])
+
+    async def _end(self, record: CollectionRecord) -> None:
+        if metadata := json.loads(record.rebuilding or "{}"):
+            await self._chroma.set_metadata(record.target, metadata)
+        await self._store.refills.end(record.id)
+        written = self._written.pop(record.id, 0)
+        # Nothing was missing: the count is what it is, and no reason to compare everything again and again.
+        self._surplus[record.id] = 0 if written else None
+        log.info("index.rebuilt", collection=record.target.collection, written=written)

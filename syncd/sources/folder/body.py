@@ -1,0 +1,86 @@
+"""One file below a folder as a body: a private copy of bytes that belong together."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from anyio import to_thread
+
+from syncd.errors import PermanentError, RetryableError
+from syncd.sources.folder.root import Identity, Root, open_file
+from syncd.sources.folder.tree import key_of
+from syncd.sources.spool import PIECE_SIZE_BYTES, Check, spool
+
+
+@dataclass(frozen=True, slots=True)
+class FileBody:
+    """Copied at every opening, so that a writer cannot change what a parser is reading."""
+
+    root: Root
+    identity: Identity
+    """Of the folder that was walked: another one in its place is not read."""
+    path: bytes
+    check: Callable[[], Check]
+    spool_folder: Path | None = None
+
+    def open(self) -> AbstractAsyncContextManager[BinaryIO]:
+        """Yield the file's bytes as they are now: where it changed since it was listed, the next walk sees that too.
+
+        Raises RetryableError where it changes while it is copied, PermanentError where it is gone or may not be read,
+        and what the check raises.
+        """
+        return _opened(self)
+
+
+def stamp(status: os.stat_result) -> str:
+    """Return what stands for a file's bytes without reading them."""
+    return f"{status.st_mtime_ns}-{status.st_size}-{status.st_ino}"
+
+
+@asynccontextmanager
+async def _opened(body: FileBody) -> AsyncGenerator[BinaryIO]:
+    copy = await to_thread.run_sync(_copied, body)
+    with copy:
+        yield copy
+
+
+def _copied(body: FileBody) -> BinaryIO:
+    name = key_of(body.path)
+    copy = cast(BinaryIO, spool(body.spool_folder))
+    try:
+        with body.root.opened() as root:
+            if root.identity != body.identity:
+                raise RetryableError(f"{body.root.path} was replaced during the walk; nothing was removed")
+            _copy(open_file(root, body.path.split(b"/")), copy, body.check(), name)
+    except BaseException as error:
+        copy.close()
+        if isinstance(error, OSError):
+            raise _translated(error, name) from error
+        raise
+    copy.seek(0)
+    return copy
+
+
+def _copy(file: int, copy: BinaryIO, check: Check, name: str) -> None:
+    with os.fdopen(file, "rb", buffering=0) as opened:
+        before = stamp(os.fstat(file))
+        while piece := opened.read(PIECE_SIZE_BYTES):
+            check.feed(piece)
+            copy.write(piece)
+        if stamp(os.fstat(file)) != before:
+            raise RetryableError(f"{name} changed while it was read; it is read again")
+        check.finish()
+
+
+def _translated(error: OSError, name: str) -> PermanentError | RetryableError:
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return PermanentError(f"{name}: permission denied: let this user read it, or exclude it")
+    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENXIO):
+        return PermanentError(f"{name} was removed or replaced before it was read; the next run sees that")
+    return RetryableError(f"{name} cannot be read or copied: {error.strerror}")

@@ -1,0 +1,256 @@
+"""A folder of this machine as a source.
+
+Keys are paths below the folder; `folder_tree` says which files are taken. A version is `mtime-size-inode`, so a walk
+reads no file: a change that leaves all three as they were (same size, and the time set back or within one tick of the
+file system's clock) goes unseen until the next one. A touched or replaced file is read again, and its unchanged chunks
+cost nothing further.
+
+Nested mounts are walked like folders: where one goes away, its files are gone, and the mass-delete guard is what stands
+between. Where the whole folder goes away, nothing is removed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
+from pathlib import Path, PurePosixPath
+
+from anyio import CapacityLimiter, to_thread
+
+from syncd.errors import PermanentError, RetryableError
+from syncd.model import Body, Checkpoint, Document, Run, Total, chunk_prefix
+from syncd.sources.folder.body import FileBody, stamp
+from syncd.sources.folder.root import ANYWHERE, OpenRoot, Root, is_missing
+from syncd.sources.folder.tree import (
+    Closed,
+    Found,
+    Step,
+    Tree,
+    Unreadable,
+    key_of,
+    names_of,
+    unescaped,
+)
+from syncd.sources.globs import EVERYTHING, Globs, WalkRules
+from syncd.sources.spool import (
+    DEFAULT_MAX_TEXT_BYTES,
+    RefusedBody,
+    SizeCheck,
+    SkippedBody,
+    TextCheck,
+    is_image,
+    too_large,
+)
+
+BATCH_SIZE = 256
+"""Files per hop into the thread: enough to make hops cheap, few enough to start soon and to stop soon."""
+MAX_DOCUMENT_SIZE_BYTES = 200 * 1024 * 1024
+"""The documented limit per file."""
+
+Changes = AsyncGenerator[Document | Checkpoint | Total, None]
+
+
+@dataclass(frozen=True, slots=True)
+class FolderSettings:
+    """What one folder source is configured to be."""
+
+    name: str
+    """The source's name, the same on every machine: with the path below the folder it makes the ids of chunks."""
+    path: Path
+    """Its real path, as it was when the source was made or its declaration read."""
+    include_globs: tuple[str, ...] = EVERYTHING
+    exclude_globs: tuple[str, ...] = ()
+    gitignore: bool = True
+    max_file_size_bytes: int = DEFAULT_MAX_TEXT_BYTES
+    document_suffixes: frozenset[str] = frozenset()
+    """Lower case, with the dot: files that a parser takes whole, whatever their bytes, up to the next limit."""
+    max_document_size_bytes: int = MAX_DOCUMENT_SIZE_BYTES
+    declared_path: Path | None = None
+    """How the configuration names it, where that leads to `path` through a link."""
+    allowed_roots: tuple[Path, ...] = ANYWHERE
+    """The folders below one of which it must lie, at every run."""
+    state: Path | None = None
+    """The daemon's state folder, which is never read."""
+
+    @property
+    def root(self) -> Root:
+        """How the folder is opened."""
+        return Root(self.path, self.declared_path, self.allowed_roots, self.state)
+
+
+@dataclass(slots=True)
+class _Walk:
+    """What a walk has seen so far."""
+
+    root: OpenRoot
+    files: int = 0
+    unreadable: set[str] = field(default_factory=set[str])
+    closed: set[str] = field(default_factory=set[str])
+
+    def gaps(self) -> str:
+        """Return what could not be seen, or ''."""
+        if not self.unreadable:
+            return ""
+        return f"folders that could not be read: {len(self.unreadable)}, among them {min(self.unreadable) or '/'}"
+
+
+class FolderSource:
+    """One folder. Runs may overlap."""
+
+    def __init__(self, settings: FolderSettings, spool_folder: Path | None = None) -> None:
+        """Raises ConfigError for a glob that is none; the folder itself is looked at by each run."""
+        include = Globs(settings.include_globs, "include_globs")
+        exclude = WalkRules(settings.exclude_globs, "exclude_globs")
+        self.tree = Tree(settings.root, include, exclude, settings.gitignore)
+        self._settings = settings
+        self._spool_folder = spool_folder
+        self._threads = CapacityLimiter(2)
+
+    async def changes(self, run: Run) -> AsyncIterator[Document | Checkpoint | Total]:
+        """Yield every file, in path order; with `run.keys`, what is at and below those paths, and what is not any more.
+
+        Raises NotFoundError or PermanentError where the folder is not to be had, RetryableError where it fails halfway;
+        neither removes anything.
+        """
+        with self._settings.root.opened() as root:
+            steps = self._everything(run, root) if run.keys is None else self._chosen(run, run.keys, root)
+            async with aclosing(steps):
+                async for step in steps:
+                    yield step
+
+    async def _everything(self, run: Run, root: OpenRoot) -> Changes:
+        walk = _Walk(root)
+        if not run.cursor:
+            yield Total(await self._count(root))
+        async with aclosing(self._documents(run, self.tree.walk(root), walk)) as documents:
+            async for document in documents:
+                yield document
+        cursor = json.dumps({"root": "{}:{}".format(*walk.root.identity)})
+        self._check_root(walk, run.cursor, cursor)
+        if walk.unreadable:
+            async with aclosing(self._missing(run, root, walk)) as documents:
+                async for document in documents:
+                    yield document
+        yield Checkpoint(cursor, absent_are_gone=not walk.unreadable, incomplete=walk.gaps())
+
+    async def _count(self, root: OpenRoot) -> int:
+        async with aclosing(self._batches(self.tree.walk(root))) as batches:
+            return sum([len(batch) async for batch in batches])
+
+    def _check_root(self, walk: _Walk, old: str | None, new: str) -> None:
+        """Refuse to conclude anything from a folder that was unmounted, before the walk or during it."""
+        path = self._settings.path
+        with self._settings.root.opened() as root:
+            if root.identity != walk.root.identity:
+                raise RetryableError(f"{path} was replaced during the walk; nothing was removed")
+        if not walk.files and old and old != new:
+            raise PermanentError(f"{path} is empty and not the folder it was (is it mounted?); nothing was removed")
+
+    async def _chosen(self, run: Run, keys: frozenset[str], root: OpenRoot) -> Changes:
+        walk, seen = _Walk(root), set[str]()
+        for key in sorted(keys):
+            async with aclosing(self._documents(run, self._at(root, key), walk)) as documents:
+                async for document in documents:
+                    if document.key not in seen:
+                        seen.add(document.key)
+                        yield document
+        async with aclosing(self._vanished(run, keys, seen, walk)) as documents:
+            async for document in documents:
+                yield document
+        yield Checkpoint(run.cursor or "")
+
+    async def _vanished(self, run: Run, keys: frozenset[str], seen: set[str], walk: _Walk) -> AsyncGenerator[Document]:
+        """Yield as gone what is known at or below `keys` and was not found there."""
+        blind = tuple(walk.unreadable)
+        lost = {key for key in keys - seen if not key.startswith(blind)}
+        files = {key for key in lost if await run.known.version(key) is not None}
+        for key in sorted(files):
+            yield self._gone(key)
+        folders = tuple(key.removesuffix("/") + "/" for key in lost - files)
+        if folders:
+            async for key in run.known.keys():
+                if key.startswith(folders) and key not in seen | files and not key.startswith(blind):
+                    yield self._gone(key)
+
+    def _at(self, root: OpenRoot, key: str) -> Generator[Step, None, None]:
+        names = names_of(key)
+        found = False
+        for step in self.tree.walk(root, names):
+            found = True
+            yield step
+        if not found and unescaped(names) != names:
+            yield from self.tree.walk(root, unescaped(names))
+
+    async def _documents(
+        self, run: Run, steps: Generator[Step, None, None], walk: _Walk
+    ) -> AsyncGenerator[Document, None]:
+        async with aclosing(self._batches(steps)) as batches:
+            async for batch in batches:
+                for step in batch:
+                    if isinstance(step, Found):
+                        walk.files += 1
+                        yield self._document(walk.root, step, is_update=bool(run.cursor))
+                    else:
+                        yield self._left_out(step, walk)
+
+    def _left_out(self, step: Unreadable | Closed, walk: _Walk) -> Document:
+        key = key_of(step.path)
+        if isinstance(step, Unreadable):
+            walk.unreadable.add(key)
+            return Document(key, "unreadable", RefusedBody(step.reason), self._prefix(key))
+        walk.closed.add(key)
+        return Document(key, "closed", SkippedBody(step.reason), self._prefix(key))
+
+    async def _batches(self, steps: Generator[Step, None, None]) -> AsyncGenerator[list[Step], None]:
+        try:
+            while batch := await to_thread.run_sync(lambda: list(islice(steps, BATCH_SIZE)), limiter=self._threads):
+                yield batch
+        finally:
+            steps.close()
+
+    async def _missing(self, run: Run, root: OpenRoot, walk: _Walk) -> AsyncGenerator[Document, None]:
+        """Yield as gone what certainly is, after a walk that could not see everything."""
+        async for key in run.known.keys():
+            if key.endswith("/"):
+                gone = key not in walk.unreadable | walk.closed
+            else:
+                names = names_of(key)
+                gone = is_missing(root, names) and is_missing(root, unescaped(names))
+            if gone:
+                yield self._gone(key)
+
+    def _document(self, root: OpenRoot, found: Found, *, is_update: bool) -> Document:
+        key, status = key_of(found.path), found.status
+        version, body = stamp(status), self._body(root, found)
+        limit = self._limit(key)
+        if is_image(key) and not self._is_document(key):
+            body = SkippedBody("image: not among the kinds of documents that are parsed")
+        elif status.st_size > limit:
+            # The limit is part of the version, so that raising it makes the file worth another look.
+            version, body = f"{version}>{limit}", SkippedBody(too_large(status.st_size, limit))
+        # A first run meets files of any age; their lag would say nothing.
+        changed_at = datetime.fromtimestamp(status.st_ctime, UTC) if is_update else None
+        return Document(key, version, body, self._prefix(key), metadata={"path": key}, changed_at=changed_at)
+
+    def _body(self, root: OpenRoot, found: Found) -> Body:
+        key = key_of(found.path)
+        check = partial(SizeCheck if self._is_document(key) else TextCheck, self._limit(key))
+        return FileBody(self._settings.root, root.identity, found.path, check, self._spool_folder)
+
+    def _limit(self, key: str) -> int:
+        settings = self._settings
+        return settings.max_document_size_bytes if self._is_document(key) else settings.max_file_size_bytes
+
+    def _is_document(self, key: str) -> bool:
+        return PurePosixPath(key).suffix.lower() in self._settings.document_suffixes
+
+    def _gone(self, key: str) -> Document:
+        return Document(key, "", None, self._prefix(key))
+
+    def _prefix(self, key: str) -> str:
+        return chunk_prefix(f"{self._settings.name}/{key}")

@@ -1,0 +1,215 @@
+"""The files below a folder that a source takes, found and opened without ever leaving that folder.
+
+Every step down is an `openat` that follows no symbolic link, so neither a link nor a folder swapped for one during the
+walk leads outside. Links are left out, also those that stay inside: what they point to is found where it is. Left out
+too: anything named `.git`, what `.gitignore` files say (each for its own folder and below, the nearest one deciding),
+what is no regular file, and, said aloud, the daemon's own state.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+
+from syncd.errors import PermanentError, RetryableError
+from syncd.sources.folder.root import CLOSED, FILE, FOLDER, VANISHED, Identity, OpenRoot, Root, entered, identity_of
+from syncd.sources.globs import Globs, WalkRules
+
+MAX_DEPTH = 200
+"""Each level costs an open file while it is walked; the usual limit for a process is 1024."""
+MAX_IGNORE_FILE_BYTES = 1024 * 1024
+
+_FORBIDDEN = {errno.EACCES, errno.EPERM}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A regular file; `path` relative to the root, in bytes, with `/`."""
+
+    path: bytes
+    status: os.stat_result
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A folder whose files cannot be known; `path` ends with `/`."""
+
+    path: bytes
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A folder (its `path` ends with `/`) or a file that belongs to the daemon's state."""
+
+    path: bytes
+    reason: str = CLOSED
+
+
+Step = Found | Unreadable | Closed
+Ignores = tuple[tuple[bytes, WalkRules], ...]
+"""The `.gitignore` files from the root down, each with the path (ending with `/`, or empty) of its folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """Which files below `root` are taken."""
+
+    root: Root
+    include: Globs
+    exclude: WalkRules
+    gitignore: bool = True
+
+    def walk(self, root: OpenRoot, only: Sequence[bytes] = ()) -> Generator[Step, None, None]:
+        """Yield the files below `root`, or of them those at or below the path of names `only`.
+
+        In path order, as git sorts (a folder as if its name ended with `/`). Blocks: run it in a thread. Raises
+        RetryableError where the file system fails; what vanishes meanwhile is left out.
+        """
+        yield from _Walk(self, root.closed).folder(root.descriptor, b"", (), only)
+
+    def concerns(self, root: OpenRoot, names: Sequence[bytes]) -> bool:
+        """Tell whether a change at this path may matter; False only where a rule leaves it out. Blocks."""
+        folder, base, ignores = os.dup(root.descriptor), b"", Ignores()
+        try:
+            for name in names[:-1]:
+                ignores += self.own_ignores(folder, base)
+                base += name + b"/"
+                if name == b".git" or self.is_left_out(base, ignores):
+                    return False
+                folder = entered(folder, name)
+                if identity_of(os.fstat(folder)) in root.closed:
+                    return False
+            ignores += self.own_ignores(folder, base)
+            return self._takes(folder, names[-1], base + names[-1], ignores, root.closed)
+        except OSError:
+            # What a link leads to is watched as well, and our own state changes with every run.
+            return not root.leads_into_state(names)
+        finally:
+            os.close(folder)
+
+    def _takes(self, folder: int, name: bytes, path: bytes, ignores: Ignores, closed: frozenset[Identity]) -> bool:
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if name == b".git" or identity_of(status) in closed:
+            return False
+        if stat.S_ISDIR(status.st_mode):
+            return not self.is_left_out(path + b"/", ignores)
+        return self.include.match(key_of(path)) and not self.is_left_out(path, ignores)
+
+    def is_left_out(self, path: bytes, ignores: Ignores) -> bool:
+        """Tell whether a rule leaves out this path, which ends with `/` for a folder."""
+        if self.exclude.verdict(key_of(path)):
+            return True
+        for base, rules in reversed(ignores):
+            verdict = rules.verdict(key_of(path[len(base) :]))
+            if verdict is not None:
+                return verdict
+        return False
+
+    def own_ignores(self, folder: int, base: bytes) -> Ignores:
+        """Return the rules of the `.gitignore` in an open folder, whose path is `base`."""
+        if not self.gitignore:
+            return ()
+        try:
+            file = os.open(b".gitignore", FILE, dir_fd=folder)
+        except OSError:
+            return ()
+        with os.fdopen(file, "rb") as opened:
+            if not stat.S_ISREG(os.fstat(file).st_mode):
+                return ()
+            text = opened.read(MAX_IGNORE_FILE_BYTES).decode("utf-8-sig", "replace")
+        lines = [line.removesuffix("\r") for line in text.split("\n")]
+        return ((base, WalkRules(lines)),)
+
+
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """One way down a tree, past what is closed to it."""
+
+    tree: Tree
+    closed: frozenset[Identity]
+
+    def folder(self, folder: int, base: bytes, ignores: Ignores, only: Sequence[bytes]) -> Generator[Step, None, None]:
+        """Yield what is in an open folder, whose path is `base`, and below it."""
+        try:
+            names = [(only[0], _is_folder(folder, only[0]))] if only else _listed(folder)
+        except OSError as error:
+            yield from _unlisted(error, base)
+            return
+        ignores += self.tree.own_ignores(folder, base)
+        for name, is_folder in names:
+            path = base + name
+            if name == b".git" or self.tree.is_left_out(path + b"/" if is_folder else path, ignores):
+                continue
+            if is_folder:
+                yield from self._below(folder, name, path + b"/", ignores, only[1:])
+            elif len(only) <= 1 and self.tree.include.match(key_of(path)):
+                yield from self._file(folder, name, path)
+
+    def _below(
+        self, folder: int, name: bytes, base: bytes, ignores: Ignores, only: Sequence[bytes]
+    ) -> Generator[Step, None, None]:
+        if base.count(b"/") > MAX_DEPTH:
+            yield Unreadable(base, f"nested deeper than {MAX_DEPTH} folders")
+            return
+        try:
+            below = os.open(name, FOLDER, dir_fd=folder)
+        except OSError as error:
+            yield from _unlisted(error, base)
+            return
+        try:
+            if identity_of(os.fstat(below)) in self.closed:
+                yield Closed(base)
+            else:
+                yield from self.folder(below, base, ignores, only)
+        finally:
+            os.close(below)
+
+    def _file(self, folder: int, name: bytes, path: bytes) -> Generator[Step, None, None]:
+        try:
+            status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in VANISHED:
+                raise RetryableError(f"{key_of(path)} cannot be examined: {error.strerror}") from error
+            return
+        if stat.S_ISREG(status.st_mode):
+            yield Closed(path) if identity_of(status) in self.closed else Found(path, status)
+
+
+def key_of(path: bytes) -> str:
+    r"""Return a path as a key: UTF-8, with bytes that are not written as `\xe9`."""
+    return path.decode("utf-8", "backslashreplace")
+
+
+def names_of(key: str) -> list[bytes]:
+    """Return the names a key is made of. Raises PermanentError for a key that no file below a folder can have."""
+    names = key.encode("utf-8", "surrogateescape").removesuffix(b"/").split(b"/")
+    if any(name in (b"", b".", b"..") or b"\0" in name for name in names):
+        raise PermanentError(f"{key[:120]!r} is not a path below the folder")
+    return names
+
+
+def unescaped(names: Sequence[bytes]) -> list[bytes]:
+    r"""Return names with every `\xe9` as the byte it may stand for, see `key_of`."""
+    return [re.sub(rb"\\x([89a-f][0-9a-f])", lambda found: bytes.fromhex(found[1].decode()), name) for name in names]
+
+
+def _listed(folder: int) -> list[tuple[bytes, bool]]:
+    with os.scandir(folder) as entries:
+        names = [(os.fsencode(entry.name), entry.is_dir(follow_symlinks=False)) for entry in entries]
+    return sorted(names, key=lambda entry: entry[0] + b"/" if entry[1] else entry[0])
+
+
+def _is_folder(folder: int, name: bytes) -> bool:
+    return stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+
+
+def _unlisted(error: OSError, base: bytes) -> Generator[Unreadable, None, None]:
+    if error.errno in _FORBIDDEN:
+        yield Unreadable(base, "permission denied: this folder may not be read by this user")
+    elif error.errno not in VANISHED:
+        raise RetryableError(f"folder {key_of(base) or '/'} cannot be listed: {error.strerror}") from error

@@ -1,0 +1,118 @@
+"""Notices changes below a folder as they happen, and says which paths to look at.
+
+A hint is never trusted to be complete. Lost events, names that are not UTF-8 and what happens behind symbolic links are
+mended by a full walk, which the watcher asks for at its start, at intervals, and whenever there is reason to.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing
+
+from anyio import CapacityLimiter, current_time, sleep, to_thread
+from watchfiles import watch
+
+from syncd.errors import PermanentError, RetryableError, SyncdError
+from syncd.sources.folder.root import OpenRoot
+from syncd.sources.folder.tree import Tree, names_of
+
+MAX_PATHS = 1000
+"""A larger burst (a checkout, an unpacked archive) is cheaper to walk, and may have overflowed the kernel's queue of
+16,384 events, of which the notifying library does not tell."""
+DEBOUNCE_MS = 1600
+STEP_MS = 200
+"""A burst ends after this much quiet, or after the debounce at the latest."""
+TICK_MS = 1000
+"""How long stopping may take, and how soon a replaced folder is noticed."""
+WALK_INTERVAL_S = 3600.0
+"""How long a lost event can stay unseen."""
+RETRY_S = 5.0
+"""How often a folder that cannot be watched (missing, no inotify watches left) is tried again."""
+
+Hint = frozenset[str] | None
+"""Paths below the folder to look at; None: look at everything."""
+Events = Generator[set[str], None, None]
+
+
+class FolderWatcher:
+    """Watches the files of one tree."""
+
+    def __init__(self, tree: Tree, walk_interval_s: float = WALK_INTERVAL_S, retry_s: float = RETRY_S) -> None:
+        self._tree = tree
+        self._walk_interval_s = walk_interval_s
+        self._retry_s = retry_s
+        self._thread = CapacityLimiter(1)
+
+    async def hints(self) -> AsyncGenerator[Hint, None]:
+        """Yield None as soon as changes are noticed, then what to look at; never ends by itself.
+
+        What changes while the caller is busy is kept for the next hint. Where the system cannot watch, yields None at
+        every interval. Stopping takes up to TICK_MS.
+        """
+        walked_at = -self._walk_interval_s
+        while True:
+            async with aclosing(self._watched()) as hints:
+                async for hint in hints:
+                    due = current_time() - walked_at >= self._walk_interval_s
+                    if hint is None or due:
+                        walked_at = current_time()
+                        yield None
+                    elif hint:
+                        yield hint
+            if current_time() - walked_at >= self._walk_interval_s:
+                walked_at = current_time()
+                yield None
+            await sleep(self._retry_s)
+
+    async def _watched(self) -> AsyncGenerator[Hint, None]:
+        """Yield None, then a hint per burst or tick; end where the folder cannot be watched or is not the same."""
+        try:
+            with self._tree.root.opened() as root:
+                async with aclosing(self._bursts(root)) as hints:
+                    async for hint in hints:
+                        yield hint
+        except (OSError, RuntimeError, SyncdError):
+            # The system's own error, what the notifying library makes of an exhausted inotify, and no folder to be had.
+            return
+
+    async def _bursts(self, root: OpenRoot) -> AsyncGenerator[Hint, None]:
+        # By its descriptor, which leads to this very folder whatever happens to its name.
+        folder = f"/proc/self/fd/{root.descriptor}"
+        events, first = _events(folder), True
+        try:
+            while True:
+                hint = await to_thread.run_sync(self._next, events, folder, root, limiter=self._thread)
+                yield None if first else hint
+                first = False
+        finally:
+            events.close()
+
+    def _next(self, events: Events, folder: str, root: OpenRoot) -> Hint:
+        """Return the next hint. Raises SyncdError where the folder is not the same any more, or is not to be had."""
+        paths, below = next(events), folder + "/"
+        keys = {path.removeprefix(below) for path in paths if path.startswith(below)}
+        with self._tree.root.opened() as now:
+            if now.identity != root.identity:
+                raise RetryableError(f"{self._tree.root.path} was replaced")
+            if len(keys) > MAX_PATHS or any(os.path.basename(key) == ".gitignore" for key in keys):
+                return None
+            try:
+                return frozenset(key for key in keys if self._tree.concerns(now, names_of(key)))
+            except PermanentError:
+                return None
+
+
+def _events(root: str) -> Events:
+    """Yield the absolute paths that changed, or an empty set at every tick. Raises OSError or RuntimeError."""
+    for changes in watch(
+        root,
+        watch_filter=None,
+        debounce=DEBOUNCE_MS,
+        step=STEP_MS,
+        rust_timeout=TICK_MS,
+        yield_on_timeout=True,
+        ignore_permission_denied=True,
+        raise_interrupt=False,
+    ):
+        yield {path for _, path in changes}

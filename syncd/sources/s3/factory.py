@@ -1,0 +1,229 @@
+"""Opens S3 sources, and keeps one poller running per event queue."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import anyio
+import structlog
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskStatus
+
+from syncd.errors import BugError, ConfigError, MisconfiguredError, NotFoundError, PermanentError, SyncdError
+from syncd.model import SourceRecord, SourceType
+from syncd.runtime.containment import contained
+from syncd.runtime.keylocks import KeyLocks
+from syncd.runtime.supervisor import Supervisor
+from syncd.sources.s3.access import QueueAccess, Reader
+from syncd.sources.s3.client import Connections
+from syncd.sources.s3.event_store import DeadLetters, Looks
+from syncd.sources.s3.journal import Journal
+from syncd.sources.s3.label_store import Labels
+from syncd.sources.s3.naming import check_bucket, check_prefix
+from syncd.sources.s3.poller import QueuePoller
+from syncd.sources.s3.settings import (
+    AutoSync,
+    AwsKey,
+    Endpoint,
+    PollerSettings,
+    S3Settings,
+    Transport,
+    queue_endpoint,
+    settings_from,
+)
+from syncd.sources.s3.source import S3Source, S3Sources
+from syncd.store import Store
+
+log = structlog.get_logger()
+
+LOOK_EVERY_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRules:
+    """How event queues are read."""
+
+    queue_url: str | None = None
+    """Serves sources that name no queue of their own."""
+    visibility_s: int = 120
+
+
+class Buckets:
+    """The S3 sources of the daemon. `wake` is set by whoever takes up invocations, before anything runs."""
+
+    def __init__(self, store: Store, transport: Transport, rules: QueueRules) -> None:
+        self.rules = rules
+        self._store = store
+        self.wake: Callable[[], None] = lambda: None
+        self.connections = Connections(transport)
+        self.unopened: dict[str, str] = {}
+        """Sources that follow events and could not be opened when that was last tried: id to reason."""
+        self.journal = Journal(Looks(store.database), lambda: self.wake())
+        self.dead_letters = DeadLetters(store.database)
+        self._sources = S3Sources(self.connections, Labels(store.database), self.journal, KeyLocks())
+
+    async def open(self, record: SourceRecord) -> S3Source:
+        """Return the source of a record.
+
+        Raises MisconfiguredError when its credential cannot be had, PermanentError when its settings cannot be right.
+        """
+        return self._sources.open(record.id, await self.settings(record))
+
+    async def settings(self, record: SourceRecord) -> S3Settings:
+        """Return a record's settings with its key, if it has one, in the clear. Raises MisconfiguredError."""
+        number = record.settings.get("aws_credential_id")
+        if number is None:
+            return settings_from(record.settings, None, self.rules.queue_url)
+        try:
+            secret = await self._store.credentials.get(number, record.database)
+        except (NotFoundError, ConfigError) as error:
+            raise MisconfiguredError(f"its credential cannot be used: {error}") from error
+        key = AwsKey(secret["aws_access_key_id"], secret["aws_secret_access_key"])
+        return settings_from(record.settings, key, self.rules.queue_url)
+
+    def check(self, settings: Mapping[str, Any]) -> None:
+        """Raise PermanentError where a bucket's settings cannot work."""
+        check_bucket(settings["bucket_name"])
+        check_prefix(settings.get("path_prefix") or "")
+
+    async def of_queue(self, queue_url: str) -> Sequence[S3Source]:
+        """Return all sources whose events arrive in a queue.
+
+        Those whose credential cannot be had are among them: their events are journalled like everybody's, and the runs
+        that these lead to wait until they can be opened.
+        """
+        sources: list[S3Source] = []
+        for record in (await self.following()).get(queue_url, ()):
+            try:
+                sources.append(await self._follower(record))
+            except PermanentError as error:
+                self._blame(record, error)
+        return sources
+
+    async def _follower(self, record: SourceRecord) -> S3Source:
+        try:
+            with contained("source", source=record.id):
+                return await self.open(record)
+        except (MisconfiguredError, BugError) as error:
+            reason = MisconfiguredError(str(error))
+            return self._sources.unusable(record.id, settings_from(record.settings, None, self.rules.queue_url), reason)
+
+    def _blame(self, record: SourceRecord, error: SyncdError) -> None:
+        reason = f"it cannot be opened: {error}"
+        if self.unopened.get(record.id) != reason:
+            log.warning("source.refused", source=called(record), reason=str(error))
+        self.unopened[record.id] = reason
+
+    async def following(self) -> Mapping[str, Sequence[SourceRecord]]:
+        """Return the sources that follow events, by queue, the oldest first."""
+        found: dict[str, list[SourceRecord]] = {}
+        for record in await self._store.sources.list(type=SourceType.S3, limit=-1, newest_first=False):
+            try:
+                with contained("source", source=record.id):
+                    settings = settings_from(record.settings, None, self.rules.queue_url)
+            except BugError as error:
+                self._blame(record, error)
+                continue
+            if settings.auto_sync is not AutoSync.NONE and settings.queue_url:
+                found.setdefault(settings.queue_url, []).append(record)
+        return found
+
+    async def readers(self) -> Mapping[str, Sequence[Reader]]:
+        """Return the keys that each queue may be read with, the oldest source's first; sources may share one.
+
+        The queue's URL alone says where it is reached. So nobody who names a queue that is read already changes how it is
+        read, and no key is sent anywhere but where its own source says.
+        """
+        found: dict[str, list[Reader]] = {}
+        unopened, self.unopened = self.unopened, {}
+        for queue_url, records in (await self.following()).items():
+            sources: dict[Endpoint, dict[str, str]] = {}
+            for record in records:
+                try:
+                    with contained("source", source=record.id):
+                        endpoint = queue_endpoint(queue_url, (await self.open(record)).settings.endpoint)
+                except (PermanentError, BugError) as error:
+                    self.unopened |= {record.id: unopened[record.id]} if record.id in unopened else {}
+                    self._blame(record, error)
+                else:
+                    sources.setdefault(endpoint, {})[record.id] = called(record)
+            if sources:
+                found[queue_url] = [Reader(endpoint, owners) for endpoint, owners in sources.items()]
+        return found
+
+    async def close(self) -> None:
+        """Close the connections. Twice is safe."""
+        await self.connections.close()
+
+
+class Queues:
+    """The actor that keeps one poller running for every queue that a source names."""
+
+    name = "queues"
+
+    def __init__(self, buckets: Buckets) -> None:
+        self._buckets = buckets
+        self._pollers = Supervisor("pollers")
+        self._running: dict[str, tuple[QueuePoller, QueueAccess]] = {}
+        """By queue: its poller, and how that reaches the queue."""
+        self._changed = anyio.Event()
+
+    def sources_changed(self) -> None:
+        """Look at the sources again now. Never waits, twice is safe."""
+        self._changed.set()
+
+    def status(self) -> Sequence[Mapping[str, Any]]:
+        """Return what each queue's poller has done and, where it receives nothing now, why (JSON values)."""
+        return [{"queue_url": queue_url, **asdict(poller.stats)} for queue_url, (poller, _) in self._running.items()]
+
+    def problems(self) -> Mapping[str, str]:
+        """Return the sources that follow events and are to blame for trouble with them: by id, the reason."""
+        refused = [access.problems() for _, access in self._running.values()]
+        return {
+            source_id: reason for found in (*refused, self._buckets.unopened) for source_id, reason in found.items()
+        }
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Poll until cancelled."""
+        self._pollers, self._running = Supervisor("pollers"), {}
+        async with anyio.create_task_group() as group:
+            await group.start(self._pollers.run)
+            task_status.started()
+            while True:
+                self._changed = anyio.Event()
+                await self._look()
+                with anyio.move_on_after(LOOK_EVERY_S):
+                    await self._changed.wait()
+
+    async def _look(self) -> None:
+        wanted = await self._buckets.readers()
+        for queue_url, (poller, access) in list(self._running.items()):
+            if queue_url not in wanted or not access.takes(wanted[queue_url]):
+                await self._pollers.remove(poller.name)
+                del self._running[queue_url]
+        for queue_url in wanted.keys() - self._running.keys():
+            access = QueueAccess(queue_url, self._buckets.connections.sqs, wanted[queue_url])
+            try:
+                with contained("queue", queue=queue_url):
+                    poller = self._poller(queue_url, access)
+            except BugError as error:
+                log.warning("sqs.poll_failed", queue=queue_url, reason=str(error), failures=1)
+                continue
+            self._running[queue_url] = poller, access
+            await self._pollers.add(poller)
+
+    def _poller(self, queue_url: str, access: QueueAccess) -> QueuePoller:
+        sources: Callable[[], Awaitable[Sequence[S3Source]]] = partial(self._buckets.of_queue, queue_url)
+        settings = PollerSettings(visibility_s=self._buckets.rules.visibility_s)
+        poller = QueuePoller(queue_url, access, sources, self._buckets.journal, self._buckets.dead_letters, settings)
+        # Queues of different accounts may share the last part of their URL, which is what a poller is called by.
+        poller.name = f"sqs:{queue_url}"
+        return poller
+
+
+def called(record: SourceRecord) -> str:
+    """Return what people call a source."""
+    return record.name or record.id

@@ -1,0 +1,48 @@
+"""The documented rules for buckets, prefixes and what objects are. Pure; each raises PermanentError saying what is allowed."""
+
+from __future__ import annotations
+
+import re
+
+from syncd.chroma.naming import MAX_OBJECT_KEY_BYTES, is_address, shown
+from syncd.errors import PermanentError
+
+METADATA_SUFFIX = ".meta.json"
+
+_STANDARD_KEYS = frozenset({"bucket", "object_key", "custom_id"})
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+
+
+def check_bucket(name: str) -> str:
+    """Return `name` when it can be a bucket's (Amazon S3 User Guide, "Bucket naming rules")."""
+    if not _BUCKET.fullmatch(name) or ".." in name or is_address(name):
+        raise PermanentError(
+            f"bucket_name {shown(name)}: 3-63 lowercase letters, digits, dots and dashes, first and last a letter or "
+            "digit, no two dots in a row, not an IP address"
+        )
+    return name
+
+
+def check_prefix(prefix: str) -> str:
+    """Return `prefix` when objects can lie below it."""
+    if len(prefix.encode()) > MAX_OBJECT_KEY_BYTES - 1 or prefix.startswith("/"):
+        raise PermanentError(
+            f"path_prefix {shown(prefix)}: at most {MAX_OBJECT_KEY_BYTES - 1} bytes and no slash in front; "
+            "keys of S3 do not begin with one"
+        )
+    return prefix
+
+
+def is_reserved(key: str) -> bool:
+    """Tell whether a metadata key says where a chunk comes from: nobody's metadata replaces it."""
+    return key in _STANDARD_KEYS
+
+
+def is_metadata_file(key: str) -> bool:
+    """Tell whether an object describes another one."""
+    return key.endswith(METADATA_SUFFIX)
+
+
+def is_folder(key: str, size_bytes: int) -> bool:
+    """Tell whether an object is the empty marker that consoles make to show a folder."""
+    return size_bytes == 0 and key.endswith("/")

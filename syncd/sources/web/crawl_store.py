@@ -1,0 +1,244 @@
+"""The durable state of crawls: every page of a web source, and the queue of each unfinished crawl.
+
+A crawl visits its queue in order. What a visit found, the links it adds to the queue and the claim on its content are one
+transaction, so that a killed crawl goes on at the first entry without an outcome. Memory does not grow with the site.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from syncd.model import Target
+from syncd.sources.web.crawl_model import Bounds, Crawl, Entry, Kept, Outcome, Phase, Settled, Visit
+from syncd.sources.web.crawl_writes import CrawlWrites
+from syncd.store.database import Database
+
+ENTRY_COLUMNS = (
+    "p.version, p.title, p.suffix, p.facts, f.ord, p.id, p.url, f.depth, p.status, p.etag, p.modified, p.body_hash, "
+    "p.alias_of, p.links IS NOT NULL, p.rules, p.failures, p.read_at, p.size_bytes, f.chain, parent.url, before.chain, "
+    "f.outcome, p.reason, f.claimed_at"
+)
+ENTRY_TABLES = (
+    "frontier f JOIN pages p ON p.id = f.page_id LEFT JOIN pages parent ON parent.id = f.parent "
+    "LEFT JOIN frontier before ON before.crawl_id = f.crawl_id AND before.page_id = f.parent"
+)
+
+
+class CrawlState:
+    """Crawl tables of one database; every public method is one transaction."""
+
+    def __init__(self, database: Database, source_id: str) -> None:
+        self._database = database
+        self._source_id = source_id
+
+    async def begin(self, target: Target, start_url: str, rules: str, finished: int | None, max_age_s: float) -> Crawl:
+        """Return the unfinished crawl into `target`, or begin one at `start_url`.
+
+        `finished` is the crawl whose result has been saved already; that one, one older than `max_age_s` and one made
+        by other rules are forgotten, but for what they learned of pages.
+        """
+
+        def transaction(connection: sqlite3.Connection) -> Crawl:
+            where = (self._source_id, target.database, target.collection)
+            row = connection.execute(
+                "SELECT id, phase, indexed, incomplete, rules, started_at FROM crawls "
+                "WHERE source_id = ? AND database = ? AND collection = ? ORDER BY id DESC LIMIT 1",
+                where,
+            ).fetchone()
+            if row and row[0] != finished and row[4] == rules and time.time() - row[5] < max_age_s:
+                return Crawl(*row, resumed=True)
+            connection.execute("DELETE FROM crawls WHERE source_id = ? AND database = ? AND collection = ?", where)
+            now = time.time()
+            cursor = connection.execute(
+                "INSERT INTO crawls (source_id, database, collection, rules, phase, started_at) VALUES (?, ?, ?, ?, ?, ?)",
+                (*where, rules, "links", now),
+            )
+            crawl = Crawl(int(cursor.lastrowid or 0), "links", 0, "", rules, now)
+            CrawlWrites(connection, self._source_id).enqueue(crawl.id, [start_url], None, 0)
+            return crawl
+
+        return await self._database.write(transaction)
+
+    async def set_phase(self, crawl_id: int, phase: Phase, incomplete: str = "") -> None:
+        """Note that a crawl goes on to its next phase, and why it is not complete, if it is not."""
+        await self._database.write(
+            lambda connection: connection.execute(
+                "UPDATE crawls SET phase = ?, incomplete = ? WHERE id = ?",
+                (phase, incomplete, crawl_id),
+            )
+        )
+
+    async def crawl(self, crawl_id: int) -> Crawl:
+        """Return a crawl as it stands."""
+
+        def query(connection: sqlite3.Connection) -> Crawl:
+            row = connection.execute(
+                "SELECT id, phase, indexed, incomplete, rules, started_at FROM crawls WHERE id = ?", (crawl_id,)
+            ).fetchone()
+            return Crawl(*row)
+
+        return await self._database.read(query)
+
+    async def queue(self, crawl_id: int, after: int, limit: int) -> list[Entry]:
+        """Return the next entries to visit whose order is beyond `after`."""
+        return await self._entries("f.crawl_id = ? AND f.ord > ? AND f.outcome IS NULL", (crawl_id, after), limit)
+
+    async def settled(self, crawl_id: int, after: int, limit: int) -> list[Entry]:
+        """Return entries beyond `after` that were visited, for a crawl that is taken up again."""
+        return await self._entries("f.crawl_id = ? AND f.ord > ? AND f.outcome IS NOT NULL", (crawl_id, after), limit)
+
+    async def page(self, url: str) -> Entry | None:
+        """Return what is known of a page, in or outside a queue."""
+
+        def query(connection: sqlite3.Connection) -> Entry | None:
+            row = connection.execute(
+                f"SELECT {ENTRY_COLUMNS} FROM pages p LEFT JOIN frontier f ON 0 LEFT JOIN pages parent ON 0 "
+                "LEFT JOIN frontier before ON 0 WHERE p.source_id = ? AND p.url = ?",
+                (self._source_id, url),
+            ).fetchone()
+            return entry(row) if row else None
+
+        return await self._database.read(query)
+
+    async def visited(self, crawl_id: int, url: str) -> Outcome | None:
+        """Return what this crawl found at `url`, or None where it has not been there."""
+
+        def query(connection: sqlite3.Connection) -> Outcome | None:
+            row = connection.execute(
+                "SELECT f.outcome FROM pages p JOIN frontier f ON f.page_id = p.id "
+                "WHERE p.source_id = ? AND p.url = ? AND f.crawl_id = ?",
+                (self._source_id, url, crawl_id),
+            ).fetchone()
+            return row[0] if row else None
+
+        return await self._database.read(query)
+
+    async def alike(self, crawl_id: int, pattern: str) -> int:
+        """Return how many pages of this pattern the crawl has visited."""
+
+        def query(connection: sqlite3.Connection) -> int:
+            row = connection.execute(
+                "SELECT pages FROM crawl_patterns WHERE crawl_id = ? AND pattern = ?", (crawl_id, pattern)
+            ).fetchone()
+            return row[0] if row else 0
+
+        return await self._database.read(query)
+
+    async def requeue(self, crawl_id: int, urls: Sequence[str]) -> None:
+        """Put pages back into the queue; documents among them no longer count as indexed."""
+
+        def transaction(connection: sqlite3.Connection) -> None:
+            writes = CrawlWrites(connection, self._source_id)
+            for page_id in writes.known_ids(urls).values():
+                writes.requeue(crawl_id, page_id)
+
+        await self._database.write(transaction)
+
+    async def seed(self, crawl_id: int, pages: Mapping[str, float], depth: int) -> int:
+        """Add addresses from a sitemap, and when it says that each changed, to the end of the queue; return how many were new."""
+
+        def transaction(connection: sqlite3.Connection) -> int:
+            writes = CrawlWrites(connection, self._source_id)
+            return writes.enqueue(crawl_id, list(pages), None, depth, list(pages.values()))
+
+        return await self._database.write(transaction)
+
+    async def queued(self, crawl_id: int) -> int:
+        """Return the length of the queue."""
+        return await self._count("SELECT COUNT(*) FROM frontier WHERE crawl_id = ? AND outcome IS NULL", crawl_id)
+
+    async def unread(self, crawl_id: int) -> int:
+        """Return how many pages could not be read that nothing is known of."""
+        return await self._count("SELECT COUNT(*) FROM frontier WHERE crawl_id = ? AND outcome = 'unread'", crawl_id)
+
+    async def cut(self, crawl_id: int) -> int:
+        """Return how many pages this crawl visited that have more links than were taken."""
+        return await self._count(
+            "SELECT COUNT(*) FROM frontier f JOIN pages p ON p.id = f.page_id "
+            "WHERE f.crawl_id = ? AND f.outcome IS NOT NULL AND p.links_cut",
+            crawl_id,
+        )
+
+    async def too_many_alike(self, crawl_id: int, alike_pages: int) -> int:
+        """Return of how many patterns this crawl met more than `alike_pages` pages."""
+        return await self._count(
+            "SELECT COUNT(*) FROM crawl_patterns WHERE crawl_id = ? AND pages > ?", crawl_id, alike_pages
+        )
+
+    async def _count(self, query: str, *values: int) -> int:
+        return await self._database.read(lambda connection: connection.execute(query, values).fetchone()[0])
+
+    async def sitemaps(self) -> list[str]:
+        """Return the sitemaps, other than those named by another one, that were read and not forgotten."""
+        query = "SELECT url FROM sitemaps WHERE source_id = ? AND NOT is_child ORDER BY url"
+        return await self._database.read(lambda c: [url for (url,) in c.execute(query, (self._source_id,))])
+
+    async def note_sitemap(self, url: str, *, is_child: bool) -> None:
+        """Note that a sitemap is there. Twice is safe."""
+        statement = "INSERT OR REPLACE INTO sitemaps (source_id, url, is_child) VALUES (?, ?, ?)"
+        await self._database.write(lambda c: c.execute(statement, (self._source_id, url, is_child)))
+
+    async def sitemap_missing_since(self, url: str) -> float | None:
+        """Note that a sitemap is not there; return since when that is known, or None where none was there before."""
+
+        def transaction(connection: sqlite3.Connection) -> float | None:
+            where = (self._source_id, url)
+            row = connection.execute(
+                "SELECT missing_since FROM sitemaps WHERE source_id = ? AND url = ?", where
+            ).fetchone()
+            if row is None or row[0]:
+                return row and row[0]
+            now = time.time()
+            connection.execute("UPDATE sitemaps SET missing_since = ? WHERE source_id = ? AND url = ?", (now, *where))
+            return now
+
+        return await self._database.write(transaction)
+
+    async def forget_sitemap(self, url: str) -> None:
+        """Forget that there was such a sitemap. Twice is safe."""
+        statement = "DELETE FROM sitemaps WHERE source_id = ? AND url = ?"
+        await self._database.write(lambda c: c.execute(statement, (self._source_id, url)))
+
+    async def settle(self, crawl_id: int, visits: Sequence[Visit], bounds: Bounds) -> list[Settled]:
+        """Record `visits` in order, until `bounds.room` is used up; those after that stay as they were."""
+
+        def transaction(connection: sqlite3.Connection) -> list[Settled]:
+            writes = CrawlWrites(connection, self._source_id)
+            done: list[Settled] = []
+            room, bounds.queued = bounds.room, 0
+            for visit in visits:
+                if room is not None and room <= 0:
+                    break
+                settled = writes.settle(crawl_id, visit, bounds)
+                if room is not None and settled.outcome in ("document", "unchanged"):
+                    room -= 1
+                done.append(settled)
+            indexed = sum(settled.outcome in ("document", "unchanged") for settled in done)
+            connection.execute("UPDATE crawls SET indexed = indexed + ? WHERE id = ?", (indexed, crawl_id))
+            return done
+
+        return await self._database.write(transaction)
+
+    # --- inside a transaction ---------------------------------------------------------------------------------------
+
+    async def _entries(self, where: str, values: tuple[int, ...], limit: int) -> list[Entry]:
+        def query(connection: sqlite3.Connection) -> list[Entry]:
+            rows = connection.execute(
+                f"SELECT {ENTRY_COLUMNS} FROM {ENTRY_TABLES} WHERE {where} ORDER BY f.ord LIMIT ?",
+                (*values, limit),
+            )
+            return [entry(row) for row in rows]
+
+        return await self._database.read(query)
+
+
+def entry(row: Sequence[Any]) -> Entry:
+    """Build an Entry from ENTRY_COLUMNS; a page outside any queue has order -1 and depth 0."""
+    ord_, page_id, url, depth, status, etag, modified, body_hash, *rest = row[4:]
+    where = (-1 if ord_ is None else ord_, page_id, url, depth or 0)
+    made = Entry(*where, status, etag, modified, body_hash, Kept(*row[:4]), *rest)
+    return replace(made, has_links=bool(made.has_links), chain=made.chain or 0, claimed_at=made.claimed_at or 0.0)

@@ -1,0 +1,176 @@
+"""What a crawl writes, inside a transaction: outcomes, links, claims on content, the queue."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Sequence
+
+from syncd.sources.web.crawl_model import Bounds, Kept, Outcome, Settled, Visit
+
+HISTORY_LENGTH = 10
+IN_LIMIT = 500
+
+
+class CrawlWrites:
+    """One transaction's writes to the pages and crawls of one source."""
+
+    def __init__(self, connection: sqlite3.Connection, source_id: str) -> None:
+        self._connection = connection
+        self._source_id = source_id
+
+    def requeue(self, crawl_id: int, page_id: int) -> None:
+        """Put one page back into the queue; a document no longer counts as indexed."""
+        where = (crawl_id, page_id)
+        row = self._connection.execute(
+            "SELECT outcome FROM frontier WHERE crawl_id = ? AND page_id = ?", where
+        ).fetchone()
+        if row and row[0] in ("document", "unchanged"):
+            self._connection.execute("UPDATE crawls SET indexed = indexed - 1 WHERE id = ?", (crawl_id,))
+            self._connection.execute("DELETE FROM crawl_contents WHERE crawl_id = ? AND page_id = ?", where)
+        self._connection.execute("UPDATE frontier SET outcome = NULL WHERE crawl_id = ? AND page_id = ?", where)
+
+    def settle(self, crawl_id: int, visit: Visit, bounds: Bounds) -> Settled:
+        """Record one visit, queue its links and claim its content; nothing where the page was visited before."""
+        page_id, ord_, outcome, was = self._place(crawl_id, visit)
+        if outcome is not None:
+            return Settled(visit, None)
+        verdict, duplicate_of = self._verdict(crawl_id, page_id, visit, bounds)
+        self._connection.execute(
+            "UPDATE frontier SET outcome = ?, chain = ? WHERE crawl_id = ? AND ord = ?",
+            (verdict, visit.chain, crawl_id, ord_),
+        )
+        links = self._record(crawl_id, page_id, visit, verdict, duplicate_of, bounds.rules)
+        below = bounds.max_depth is None or visit.depth < bounds.max_depth
+        if below and links and verdict != "bounded":
+            bounds.queued += self._enqueue_ids(crawl_id, links, page_id, visit.depth + 1)
+        return Settled(visit, verdict, duplicate_of, was)
+
+    def _verdict(self, crawl_id: int, page_id: int, visit: Visit, bounds: Bounds) -> tuple[Outcome, str]:
+        """Return the visit's outcome after counting its pattern and claiming its content, and whose copy it is."""
+        if visit.pattern is not None and visit.outcome not in ("failed", "unread", "skipped"):
+            (pages,) = self._connection.execute(
+                "INSERT INTO crawl_patterns VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET pages = pages + 1 RETURNING pages",
+                (crawl_id, visit.pattern),
+            ).fetchone()
+            if pages > bounds.alike_pages:
+                return "bounded", ""
+        if visit.outcome not in ("document", "unchanged"):
+            return visit.outcome, ""
+        self._connection.execute(
+            "INSERT OR IGNORE INTO crawl_contents VALUES (?, ?, ?)", (crawl_id, visit.version, page_id)
+        )
+        first, url = self._connection.execute(
+            "SELECT c.page_id, p.url FROM crawl_contents c JOIN pages p ON p.id = c.page_id "
+            "WHERE c.crawl_id = ? AND c.version = ?",
+            (crawl_id, visit.version),
+        ).fetchone()
+        return (visit.outcome, "") if first == page_id else ("duplicate", url)
+
+    def _place(self, crawl_id: int, visit: Visit) -> tuple[int, int, Outcome | None, Kept]:
+        """Return page id, order, outcome and document of the visited page, which gets a place in the queue if it has none."""
+        self.enqueue(crawl_id, [visit.url], None, visit.depth)
+        page_id, ord_, outcome, *kept = self._connection.execute(
+            "SELECT p.id, f.ord, f.outcome, p.version, p.title, p.suffix, p.facts FROM pages p "
+            "JOIN frontier f ON f.page_id = p.id AND f.crawl_id = ? WHERE p.source_id = ? AND p.url = ?",
+            (crawl_id, self._source_id, visit.url),
+        ).fetchone()
+        return page_id, ord_, outcome, Kept(*kept)
+
+    def _record(
+        self,
+        crawl_id: int,
+        page_id: int,
+        visit: Visit,
+        verdict: Outcome,
+        duplicate_of: str,
+        rules: str,
+    ) -> list[int]:
+        """Write what the visit learned into the page's row; return the ids of its links."""
+        old_links, history, failures = self._connection.execute(
+            "SELECT links, history, failures FROM pages WHERE id = ?", (page_id,)
+        ).fetchone()
+        past = [*history.split(), f"{int(time.time())}:{visit.status}:{verdict}"][-HISTORY_LENGTH:]
+        if verdict in ("failed", "unread", "bounded"):
+            self._connection.execute(
+                "UPDATE pages SET status = ?, reason = ?, failures = ?, crawl_id = ?, history = ? WHERE id = ?",
+                (visit.status, visit.reason, failures + 1, crawl_id, " ".join(past), page_id),
+            )
+            return json.loads(old_links or "[]")
+        links = old_links if visit.links is None else json.dumps(self._ids(visit.links), separators=(",", ":"))
+        self._connection.execute(
+            "UPDATE pages SET status = ?, reason = ?, etag = ?, modified = ?, body_hash = ?, version = ?, title = ?, "
+            "suffix = ?, facts = ?, size_bytes = ?, alias_of = ?, links = ?, rules = ?, failures = 0, "
+            "links_cut = CASE WHEN ? THEN links_cut ELSE ? END, "
+            "read_at = CASE WHEN ? THEN ? ELSE read_at END, crawl_id = ?, history = ? WHERE id = ?",
+            (
+                visit.status,
+                visit.reason,
+                visit.etag,
+                visit.modified,
+                visit.body_hash,
+                visit.version if verdict in ("document", "unchanged", "duplicate") else "",
+                visit.title,
+                visit.suffix,
+                visit.facts,
+                visit.size_bytes,
+                duplicate_of or visit.alias_of,
+                links,
+                rules,
+                visit.links is None,
+                visit.links_cut,
+                visit.whole_read,
+                time.time(),
+                crawl_id,
+                " ".join(past),
+                page_id,
+            ),
+        )
+        return json.loads(links or "[]")
+
+    def enqueue(
+        self, crawl_id: int, urls: Sequence[str], parent: int | None, depth: int, claimed_at: Sequence[float] = ()
+    ) -> int:
+        """Add pages to the end of the queue; return how many were new."""
+        return self._enqueue_ids(crawl_id, self._ids(urls), parent, depth, claimed_at)
+
+    def _enqueue_ids(
+        self, crawl_id: int, ids: Sequence[int], parent: int | None, depth: int, claimed_at: Sequence[float] = ()
+    ) -> int:
+        (last,) = self._connection.execute(
+            "SELECT COALESCE(MAX(ord), -1) FROM frontier WHERE crawl_id = ?", (crawl_id,)
+        ).fetchone()
+        before = self._connection.total_changes
+        self._connection.executemany(
+            "INSERT OR IGNORE INTO frontier (crawl_id, ord, page_id, parent, depth, claimed_at) VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                (crawl_id, last + 1 + number, page_id, parent, depth, claimed_at[number] if claimed_at else 0.0)
+                for number, page_id in enumerate(ids)
+            ],
+        )
+        return self._connection.total_changes - before
+
+    def _ids(self, urls: Sequence[str]) -> list[int]:
+        """Return the page ids of `urls`, in order; unknown pages get a row."""
+        found = self.known_ids(urls)
+        missing = [url for url in dict.fromkeys(urls) if url not in found]
+        if missing:
+            self._connection.executemany(
+                "INSERT INTO pages (source_id, url) VALUES (?, ?)", [(self._source_id, url) for url in missing]
+            )
+            found |= self.known_ids(missing)
+        return [found[url] for url in urls]
+
+    def known_ids(self, urls: Sequence[str]) -> dict[str, int]:
+        """Return the ids of those of `urls` that have a row."""
+        found: dict[str, int] = {}
+        for start in range(0, len(urls), IN_LIMIT):
+            some = urls[start : start + IN_LIMIT]
+            marks = ",".join("?" * len(some))
+            rows = self._connection.execute(
+                f"SELECT url, id FROM pages WHERE source_id = ? AND url IN ({marks})",
+                (self._source_id, *some),
+            )
+            found.update(rows.fetchall())
+        return found

@@ -1,0 +1,139 @@
+"""From a queue entry to the answer at the end of its redirects; scope and robots.txt decide about every hop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from syncd.model import Known
+from syncd.sources.web.client import Client, Failed
+from syncd.sources.web.crawl_model import Entry
+from syncd.sources.web.crawl_scope import Admission
+from syncd.sources.web.crawl_store import CrawlState
+from syncd.sources.web.fetch import REDIRECTS, Response
+from syncd.sources.web.media import room_for
+from syncd.sources.web.robots import location
+from syncd.sources.web.settings import WebLimits
+from syncd.sources.web.urls import Url, same_place
+
+DAY_S = 86400.0
+TRUST_SITEMAP_S = 7 * DAY_S
+FULL_READ_EVERY_S = 30 * 86400.0
+"""A server that answers 304 for ever, rightly or not, is asked for the whole page once in so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An address that may not be asked, or a redirect that leads nowhere. `for_now`: it may be asked later."""
+
+    reason: str
+    for_now: bool = False
+
+
+class Seen:
+    """An address that this crawl has visited already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Where a chain of redirects ended."""
+
+    url: Url
+    answer: Response | Failed | Refused | Seen
+    passed: tuple[Url, ...] = ()
+
+
+class Arrivals:
+    """Asks for pages on behalf of one crawl, conditionally where the index holds what was read last."""
+
+    def __init__(
+        self,
+        limits: WebLimits,
+        client: Client,
+        admission: Admission,
+        state: CrawlState,
+        known: Known,
+        rules: str,
+        crawl_id: int,
+    ) -> None:
+        self._limits = limits
+        self._client = client
+        self._admission = admission
+        self._state = state
+        self._known = known
+        self._rules = rules
+        self._crawl_id = crawl_id
+
+    async def arrive(self, entry: Entry, url: Url) -> Arrival:
+        """Ask for `url` and wherever it redirects. Waits for the host's pace. Raises DeferredError."""
+        passed: list[Url] = []
+        headers = await self._conditions(entry)
+        while True:
+            if refused := await self._refusal(entry, url, first=not passed):
+                return Arrival(url, refused, tuple(passed))
+            if passed and await self._state.visited(self._crawl_id, url.text):
+                return Arrival(url, Seen(), tuple(passed))
+            answer = await self.ask(url, headers)
+            if isinstance(answer, Failed) or answer.status not in REDIRECTS:
+                return Arrival(url, answer, tuple(passed))
+            moved = location(answer)
+            passed.append(url)
+            if moved is None:
+                return Arrival(url, Refused("it redirects to nothing that can be requested"), tuple(passed))
+            if moved in passed:
+                return Arrival(moved, Refused("its redirects run in a circle"), tuple(passed))
+            if len(passed) > self._limits.redirects:
+                return Arrival(moved, Refused("it redirects too often"), tuple(passed))
+            if entry.ord == 0 and same_place(url, moved):
+                self._admission.site.add(moved.host)
+            url, headers = moved, {}
+            headers = await self._conditions(await self.entry_at(url, entry.depth))
+
+    async def _refusal(self, entry: Entry, url: Url, *, first: bool) -> Refused | None:
+        # The starting page is read for its links even where include_path_regexes leave it out.
+        start = entry.ord == 0 and self._admission.site.holds(url)
+        if not start and (reason := self._admission.refusal(url)):
+            return Refused(reason if first else f"it redirects to {url.text}: {reason}")
+        rules = await self._client.rules(url)
+        if rules.trouble:
+            return Refused(f"robots.txt could not be read: {rules.trouble}", for_now=True)
+        return None if rules.allows(url) else Refused("robots.txt disallows it")
+
+    async def ask(self, url: Url, headers: Mapping[str, str]) -> Response | Failed:
+        """Ask for one page, as large as its type may be. Waits for the host's pace. Raises DeferredError."""
+
+        def room(media_type: str, asked: Url) -> int | str:
+            return room_for(media_type, asked, self._limits)
+
+        return await self._client.ask(url, room, headers)
+
+    async def _conditions(self, entry: Entry) -> dict[str, str]:
+        """Return the conditional headers for a page whose stored state is what the index holds."""
+        if not (entry.etag or entry.modified) or not await self.stands(entry):
+            return {}
+        if time.time() - entry.read_at > FULL_READ_EVERY_S:
+            return {}
+        headers = {"If-None-Match": entry.etag} if entry.etag else {}
+        return {**headers, "If-Modified-Since": entry.modified} if entry.modified else headers
+
+    async def stands(self, entry: Entry) -> bool:
+        """Return whether what the last visit learned still holds if the page's bytes are the same."""
+        if not entry.version or not entry.has_links or entry.rules != self._rules:
+            return False
+        return await self._known.version(entry.alias_of or entry.url) == entry.version
+
+    async def is_fresh(self, entry: Entry) -> bool:
+        """Return whether a page need not be asked for: its sitemap says it is older than our last reading, which is recent.
+
+        A sitemap orders work and proves nothing, so its word is taken for a few days only, and a day's margin is left for
+        dates without a time.
+        """
+        if not 0 < entry.claimed_at < entry.read_at - DAY_S or time.time() - entry.read_at > TRUST_SITEMAP_S:
+            return False
+        return await self.stands(entry)
+
+    async def entry_at(self, url: Url, depth: int) -> Entry:
+        """Return what is known of `url`, as an entry outside the queue."""
+        known = await self._state.page(url.text)
+        return replace(known, depth=depth) if known else Entry(-1, 0, url.text, depth)

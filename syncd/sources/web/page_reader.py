@@ -1,0 +1,133 @@
+"""From a 200 answer to a visit: unchanged, a page, a document, or the reason why it is neither."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from hashlib import sha256
+
+from syncd.errors import PermanentError
+from syncd.sources.web.crawl_model import Entry, Visit
+from syncd.sources.web.crawl_scope import Admission
+from syncd.sources.web.discovery import Browser, Found, PageReader
+from syncd.sources.web.extract import Page, resolved
+from syncd.sources.web.fetch import Response
+from syncd.sources.web.head import header_canonical, header_directives
+from syncd.sources.web.media import kind_of
+from syncd.sources.web.settings import Rendering
+from syncd.sources.web.softerror import SoftErrors
+from syncd.sources.web.urls import Url
+
+NOT_INCLUDED = "no include_path_regexes matches it"
+
+
+class Reading:
+    """Reads answers for one crawl; several at once are safe."""
+
+    def __init__(
+        self,
+        admission: Admission,
+        reader: PageReader,
+        soft_errors: SoftErrors,
+        max_links: int,
+        rendering: Rendering = "never",
+        browser: Browser | None = None,
+    ) -> None:
+        self._admission = admission
+        self._reader = reader
+        self._soft_errors = soft_errors
+        self._max_links = max_links
+        self._rendering = rendering
+        self._browser = browser
+
+    async def read(self, entry: Entry, url: Url, blank: Visit, answer: Response, *, stands: bool) -> tuple[Found, str]:
+        """Return what the answer holds and the canonical address it names, or ''.
+
+        `stands`: what the last visit learned still holds if the bytes are the same.
+        """
+        if answer.unread or not answer.body:
+            return Found(replace(blank, reason=answer.unread or "it is empty")), ""
+        visit = replace(
+            blank,
+            etag=answer.headers.get("ETag", ""),
+            modified=answer.headers.get("Last-Modified", ""),
+            body_hash=sha256(answer.body).hexdigest(),
+            whole_read=True,
+        )
+        said = header_directives(answer.headers.getall("X-Robots-Tag", []))
+        if stands and visit.body_hash == entry.body_hash and not said:
+            return Found(replace(unchanged(entry, visit), etag=visit.etag, modified=visit.modified)), ""
+        kind, detail = kind_of(answer.media_type, url, answer.body)
+        if kind == "nothing":
+            return Found(replace(visit, reason=detail)), ""
+        if kind == "document":
+            return self._document(url, visit, answer.body, detail, said), ""
+        try:
+            page, visit = await self._page(url, visit, answer)
+        except PermanentError as error:
+            # The page is there; what it said last stays until it can be read again.
+            return Found(replace(visit, outcome="failed", reason=str(error), links=None)), ""
+        canonical = page.canonical or resolved(header_canonical(answer.headers.getall("Link", [])), url.text)
+        visit = replace(visit, title=page.title, suffix=".md", facts=facts_of(page, canonical))
+        return await self._judged(url, visit, page, said), canonical
+
+    def _document(self, url: Url, visit: Visit, body: bytes, suffix: str, said: frozenset[str]) -> Found:
+        """Return a body that the parse pipeline reads."""
+        if "noindex" in said:
+            return Found(replace(visit, reason="X-Robots-Tag says noindex"))
+        if self._admission.path_refusal(url):
+            return Found(replace(visit, reason=NOT_INCLUDED))
+        return Found(replace(visit, outcome="document", version=visit.body_hash, suffix=suffix), None, body)
+
+    async def _page(self, url: Url, visit: Visit, answer: Response) -> tuple[Page, Visit]:
+        """Read a page, in a browser where the source asks for that."""
+        content_type = answer.headers.get("Content-Type", "")
+        page = await self._reader.extract(answer.body, url.text, content_type, self._max_links)
+        if self._browser is None or not (self._rendering == "always" or page.scripted):
+            return page, visit
+        html = await self._browser.render(url)
+        page = await self._reader.extract(html, url.text, "text/html; charset=utf-8", self._max_links)
+        # The shell's validators and bytes say nothing about what its scripts load.
+        return page, replace(visit, etag="", modified="", body_hash="")
+
+    async def _judged(self, url: Url, visit: Visit, page: Page, said: frozenset[str]) -> Found:
+        """Return the page as a document, or why it is none."""
+        links = [] if page.nofollow or "nofollow" in said else self._admission.admitted(page.links)
+        visit = replace(visit, links=links, links_cut=page.links_cut)
+        if page.refresh and page.refresh != url.text:
+            target = self._admission.admitted([page.refresh])
+            return Found(replace(visit, outcome="alias", alias_of=page.refresh, links=[*target, *links]))
+        if page.noindex or "noindex" in said:
+            return Found(replace(visit, reason="it says noindex"))
+        if not page.markdown:
+            return Found(replace(visit, reason="it has no text"))
+        if await self._soft_errors.is_error(url, page):
+            return Found(replace(visit, outcome="gone", reason="it says that it was not found", links=[]))
+        if self._admission.path_refusal(url):
+            return Found(replace(visit, reason=NOT_INCLUDED))
+        data = page.markdown.encode()
+        version = sha256(data).hexdigest()
+        return Found(replace(visit, outcome="document", version=version, size_bytes=len(data)), page, data)
+
+
+def facts_of(page: Page, canonical: str) -> str:
+    """Return what the page states about itself for its chunks' metadata; what it does not state is left out."""
+    values = {"language": page.language, "published": page.published, "canonical_url": canonical}
+    return json.dumps({name: value for name, value in values.items() if value})
+
+
+def unchanged(entry: Entry, visit: Visit) -> Visit:
+    """Carry over what the last visit learned."""
+    return replace(
+        visit,
+        outcome="unchanged",
+        etag=entry.etag,
+        modified=entry.modified,
+        body_hash=entry.body_hash,
+        version=entry.kept.version,
+        title=entry.kept.title,
+        suffix=entry.kept.suffix,
+        facts=entry.kept.facts,
+        size_bytes=entry.size_bytes,
+        links=None,
+    )

@@ -1,0 +1,160 @@
+"""Adds what a site's sitemaps list to the queue, after the links: pages that no other page links to."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import structlog
+
+from syncd.sources.web.client import Client, DeferredError, Failed
+from syncd.sources.web.crawl_scope import Admission
+from syncd.sources.web.crawl_store import CrawlState
+from syncd.sources.web.robots import location
+from syncd.sources.web.settings import WebLimits
+from syncd.sources.web.sitemap import FeedError, NoSitemapError, SitemapError, read_sitemap
+from syncd.sources.web.urls import Url, UrlError, normal
+
+log = structlog.get_logger()
+
+MAX_REDIRECTS = 5
+BATCH = 500
+CONVENTIONAL = "/sitemap.xml"
+GONE_AFTER_S = 86_400.0
+"""A sitemap that was read before and is not there any more is believed to be gone after so long, not at once: a deploy or
+a maintenance page takes it away for an hour, and with it would go all pages that only it lists."""
+MAX_REASONS = 3
+
+
+class GoneError(NoSitemapError):
+    """There is no such file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A sitemap to read. `is_named`: robots.txt or a sitemap says that it is one, so anything else there is trouble."""
+
+    url: Url
+    is_named: bool
+    is_child: bool = False
+
+
+class Seeds:
+    """The sitemaps of one crawl."""
+
+    def __init__(self, client: Client, admission: Admission, state: CrawlState, limits: WebLimits) -> None:
+        self._client = client
+        self._admission = admission
+        self._state = state
+        self._limits = limits
+
+    async def plant(self, crawl_id: int) -> str:
+        """Queue every admitted page of every sitemap; return why that may not be all, or ''. Twice adds nothing."""
+        waiting = deque(await self._roots())
+        seen: set[Url] = set()
+        problems: list[str] = []
+        while waiting:
+            listed = waiting.popleft()
+            if listed.url in seen:
+                continue
+            if len(seen) >= self._limits.sitemaps:
+                problems.append(f"more than {self._limits.sitemaps} sitemaps, the others were not read")
+                break
+            seen.add(listed.url)
+            if problem := await self._take(crawl_id, listed, waiting):
+                log.warning("web.sitemap_unreadable", url=listed.url.text, reason=problem)
+                problems.append(f"sitemap {listed.url.text}: {problem}")
+        more = len(problems) - MAX_REASONS
+        return "; ".join([*problems[:MAX_REASONS], *([f"and {more} sitemaps more"] if more > 0 else [])])
+
+    async def _roots(self) -> list[Listed]:
+        """Return the sitemaps to begin with: named by robots.txt, conventional, and those an earlier crawl began with."""
+        start = self._admission.start
+        rules = await self._client.rules(start)
+        named = [Listed(url, is_named=True) for url in self._on_site(rules.sitemaps, start)]
+        others = [CONVENTIONAL, *await self._state.sitemaps()]
+        return [*named, *(Listed(url, is_named=False) for url in self._on_site(others, start))]
+
+    async def _take(self, crawl_id: int, listed: Listed, waiting: deque[Listed]) -> str:
+        """Read one file and queue what it lists; return why that may not be all it lists, or ''."""
+        url = listed.url.text
+        try:
+            await self._read(crawl_id, listed.url, await self._fetch(listed.url), waiting)
+        except FeedError:
+            return ""
+        except NoSitemapError as error:
+            if listed.is_named and not isinstance(error, GoneError):
+                return str(error)
+            return str(error) if await self._may_return(url) else ""
+        except DeferredError as error:
+            return str(error)
+        except SitemapError as error:
+            await self._state.note_sitemap(url, is_child=listed.is_child)
+            return str(error)
+        await self._state.note_sitemap(url, is_child=listed.is_child)
+        return ""
+
+    async def _may_return(self, url: str) -> bool:
+        """Return whether a sitemap that is not there was read before, and has not been away for long enough."""
+        since = await self._state.sitemap_missing_since(url)
+        if since is None:
+            return False
+        if time.time() - since < GONE_AFTER_S:
+            return True
+        await self._state.forget_sitemap(url)
+        return False
+
+    async def _fetch(self, url: Url) -> bytes:
+        """Return one file's bytes. Raises GoneError, NoSitemapError, or SitemapError where it may be had another time."""
+        for _ in range(MAX_REDIRECTS + 1):
+            rules = await self._client.rules(url)
+            if rules.trouble:
+                raise SitemapError(f"robots.txt could not be read: {rules.trouble}")
+            if not rules.allows(url):
+                raise NoSitemapError("robots.txt disallows it")
+            answer = await self._client.ask(url, self._limits.sitemap_size_bytes)
+            if isinstance(answer, Failed):
+                raise (NoSitemapError if answer.lasting else SitemapError)(answer.reason)
+            moved = location(answer)
+            if moved is None and answer.status == 200:
+                return answer.body
+            if moved is None:
+                raise (GoneError if answer.status in (404, 410) else NoSitemapError)(f"status {answer.status}")
+            if not self._admission.site.holds(moved):
+                raise NoSitemapError(f"it redirects to another site, {moved.host}")
+            url = moved
+        raise NoSitemapError("it redirects too often")
+
+    async def _read(self, crawl_id: int, url: Url, data: bytes, waiting: deque[Listed]) -> None:
+        """Queue what one file lists, what it says changed last first: a limit then leaves out the oldest pages.
+
+        Raises SitemapError once all that can be read is queued.
+        """
+        pages: dict[str, float] = {}
+        trouble: SitemapError | None = None
+        try:
+            for entry in read_sitemap(data, self._limits.sitemap_size_bytes):
+                for page in self._on_site([entry.location], url):
+                    if entry.is_sitemap:
+                        waiting.append(Listed(page, is_named=True, is_child=True))
+                    else:
+                        pages[page.text] = entry.modified_at.timestamp() if entry.modified_at else 0.0
+        except SitemapError as error:
+            trouble = error
+        newest_first = sorted(self._admission.admitted(pages), key=lambda page: -pages[page])
+        for start in range(0, len(newest_first), BATCH):
+            some = newest_first[start : start + BATCH]
+            await self._state.seed(crawl_id, {page: pages[page] for page in some}, depth=1)
+        if trouble is not None:
+            raise trouble
+
+    def _on_site(self, locations: Iterable[str], base: Url) -> Iterator[Url]:
+        for text in locations:
+            try:
+                url = normal(text, base.text)
+            except UrlError:
+                continue
+            if self._admission.site.holds(url):
+                yield url

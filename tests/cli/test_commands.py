@@ -1,0 +1,167 @@
+"""The real program as its README uses it, command after command, on things that are a little unusual."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from syncd.app import announce
+from tests.app.test_daemon import client_says, configuration, source, syncd, until
+from tests.daemon import MINILM, Daemon
+from tests.git_server import GitServer
+from tests.pipeline.parse.documents import pdf
+from tests.serving import serve
+
+README = Path(__file__).parents[2] / "README.md"
+ODD_NAMES = ("app/[slug]/page.tsx", "app/[/closed]/page.md", "app/:smile:.md")
+TEXT = "# Kites\n\nA kite flies higher in the evening.\n"
+
+
+@pytest.fixture(scope="module")
+def git_server(tmp_path_factory):
+    server = GitServer(tmp_path_factory.mktemp("git"))
+    server.held.set()
+    with serve(server.answer) as server.url:
+        server.create("owner/kites", {"kite.md": TEXT, **{name: f"{name}\n" for name in ODD_NAMES}})
+        server.create("chroma-core/chroma", {"README.md": "# Chroma\n\nStores vectors.\n"})
+        yield server
+
+
+@pytest.fixture(scope="module")
+def daemon(git_server, minilm_folder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("daemon")
+    running = Daemon(folder, configuration(minilm_folder, source(git_server, "owner/kites", "kites"))).start()
+    until(lambda: running.rows("SELECT 1 FROM cursors") and running.unsettled() == 0)
+    yield running
+    assert running.stop() == 0
+
+
+def succeeds(daemon: Daemon, *arguments: str) -> str:
+    done = syncd(daemon, *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def another(daemon: Daemon, *options: str) -> str:
+    """Return the id of a further source of the repository."""
+    added = succeeds(daemon, "sources", "add", "github", "owner/kites", "--model", MINILM, "--json", *options)
+    return json.loads(added)["source_id"]
+
+
+def test_a_watched_repository_can_be_synced_planned_and_verified_again_and_again(daemon):
+    for _ in range(2):
+        succeeds(daemon, "sync", "code")
+        assert "0 to add" in succeeds(daemon, "plan", "code")
+        succeeds(daemon, "verify", "kites", "--repair")
+    metadata = client_says(daemon, "print(json.dumps(client.get_collection('kites').metadata))")
+    assert not (metadata or {}).get("finished_ingest")
+
+
+def test_a_sync_into_another_collection_finishes_it(daemon):
+    succeeds(daemon, "sync", "code", "--collection", "kites-once")
+    again = syncd(daemon, "sync", "code", "--collection", "kites-once")
+    assert (again.returncode, "finished_ingest" in again.stderr) == (1, True)
+    assert "no source keeps it in step" in succeeds(daemon, "verify", "kites-once")
+
+
+def test_verify_tells_of_deletes_that_wait_to_be_confirmed(daemon, git_server):
+    names = [f"{number}.bin" for number in range(25)]
+    git_server.create("owner/shrinking", dict.fromkeys(names, b"\0"))
+    succeeds(daemon, "sources", "add", "github", "owner/shrinking", "--watch", "shrinking", "--interval-s", "10")
+    until(lambda: daemon.rows("SELECT 1 FROM documents WHERE key = '24.bin'") and daemon.unsettled() == 0)
+    git_server.commit("owner/shrinking", dict.fromkeys(names))
+    until(lambda: daemon.rows("SELECT 1 FROM held_deletes") and daemon.unsettled() == 0)
+    told = syncd(daemon, "verify", "shrinking", "--repair")
+    assert told.returncode == 1
+    assert "\n25 deletes held, confirm with: syncd " in told.stdout
+    succeeds(daemon, *told.stdout.partition("confirm with: syncd ")[2].split()[:2])
+    succeeds(daemon, "verify", "shrinking")
+
+
+def test_names_and_ids_are_printed_letter_by_letter(daemon):
+    plan = succeeds(daemon, "plan", "code", "--collection", "kites-planned", "--list")
+    assert {f"+ {name}  (1 chunks)" for name in ODD_NAMES} <= set(plan.splitlines())
+    done = json.loads(succeeds(daemon, "sync", "code", "--collection", "kites-printed", "--json"))
+    shown = succeeds(daemon, "status", done["id"])
+    assert all(name in shown for name in ODD_NAMES)
+    assert done["id"] in succeeds(daemon, "status")
+    assert done["source_id"] in succeeds(daemon, "sources", "list")
+
+
+def test_documents_that_another_source_owns_fail_one_by_one_wherever_they_were_indexed_before(daemon):
+    another(daemon, "--watch", "kites-shared")
+    ident, files = another(daemon), len(ODD_NAMES) + 1
+    statement = "SELECT 1 FROM documents d JOIN collections c ON c.id = d.collection_id WHERE c.name = 'kites-shared'"
+    until(lambda: len(daemon.rows(statement)) == files)
+    succeeds(daemon, "sync", ident, "--collection", "kites-elsewhere")
+    assert f"{files} left out" in succeeds(daemon, "plan", ident, "--collection", "kites-shared")
+    counts = json.loads(succeeds(daemon, "sync", ident, "--collection", "kites-shared", "--json"))["counts"]
+    assert counts["failed"] == files
+
+
+def test_more_documents_than_fit_into_one_answer_are_all_listed(daemon, tmp_path):
+    for number in range(1001):
+        (tmp_path / f"{number}.bin").write_bytes(b"\0")
+    added = json.loads(succeeds(daemon, "sources", "add", "folder", str(tmp_path), "--model", MINILM, "--json"))
+    done = json.loads(succeeds(daemon, "sync", added["source_id"], "--collection", "broken", "--json"))
+    assert done["counts"]["skipped"] == 1001
+    assert len(json.loads(succeeds(daemon, "status", done["id"], "--json"))["documents"]) == 1001
+
+
+def test_an_address_that_is_none_is_said_in_one_line(daemon):
+    refused = syncd(daemon, "status", "--url", "localhost:8787")
+    assert (refused.returncode, refused.stderr.count("\n")) == (78, 1)
+
+
+def test_a_filter_that_is_no_json_is_wrong_usage(daemon):
+    refused = syncd(daemon, "search", "kites", "--collection", "kites", "--where", "{key: kite.md}")
+    assert (refused.returncode, "is not JSON" in refused.stderr) == (2, True)
+
+
+def commands_of(text: str, program: str) -> list[str]:
+    """Return the indented commands of the README that start with `program`, continued lines joined."""
+    return re.findall(rf"^    ({re.escape(program)} .*)$", text.replace("\\\n", " "), re.MULTILINE)
+
+
+def test_the_requests_of_the_readme_are_answered_as_it_says(daemon, tmp_path):
+    (tmp_path / "handbook.pdf").write_bytes(pdf(["Always be kind to guests."]))
+    variables = {"TOKEN": daemon.token()}
+    uploading, creating, running = (it for it in commands_of(README.read_text(), "curl") if '"s3"' not in it)
+    uploading = uploading.replace("~/.local/state/syncd", shlex.quote(str(daemon.state)))
+
+    def answer(command: str) -> dict:
+        command = command.replace("http://127.0.0.1:8787", daemon.announced()["url"])
+        done = subprocess.run(
+            ["bash", "-c", command], env=os.environ | variables, capture_output=True, text=True, cwd=tmp_path
+        )
+        return json.loads(done.stdout)
+
+    assert answer(uploading).keys() == {"invocation_id"}
+    source_id = answer(creating)["source_id"]
+    assert answer(running.replace("SOURCE_ID", source_id)).keys() == {"invocation_id"}
+
+
+def test_the_commands_for_a_repository_in_the_readme_work(daemon):
+    section = README.read_text().partition("### A GitHub repository\n")[2].partition("\n### ")[0]
+    adding, searching = (shlex.split(line, comments=True)[1:] for line in commands_of(section, "syncd"))
+    succeeds(daemon, *adding)
+    statement = "SELECT 1 FROM documents d JOIN collections c ON c.id = d.collection_id WHERE c.name = ?"
+    until(lambda: daemon.rows(statement, searching[-1]))
+    assert "README.md" in succeeds(daemon, *searching)
+
+
+def test_whoever_reads_the_announcement_reads_all_of_one(tmp_path):
+    def said(port: int) -> SimpleNamespace:
+        chroma = SimpleNamespace(settings=SimpleNamespace(host="127.0.0.1", port=1))
+        return SimpleNamespace(chroma=chroma, api=SimpleNamespace(address=("127.0.0.1", port)))
+
+    announce(tmp_path, said(1))
+    with (tmp_path / "daemon.json").open() as reading:
+        announce(tmp_path, said(2))
+        assert json.load(reading)["url"] == "http://127.0.0.1:1"
+    assert [path.name for path in tmp_path.iterdir()] == ["daemon.json"]

@@ -1,0 +1,220 @@
+"""The configuration: every default documented, every mistake named."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from syncd.app.models import catalog_of, engine_options, servers_by_model, splade_folder
+from syncd.app.settings import opening_settings
+from syncd.config import Config, load_config
+from syncd.errors import ConfigError
+
+EXAMPLE = Path(__file__).parents[2] / "config" / "syncd.toml"
+
+
+REPOSITORY = "[[sources]]\nname = 'a'\ntype = 'github'\nrepository = 'a/b'\ncollection = 'abc'\n"
+BUCKET = """
+[[sources]]
+name = "bucket"
+type = "s3"
+bucket_name = "acme"
+region = "eu-central-1"
+collection = "acme-V2"
+auto_sync = "direct"
+"""
+
+
+def load(tmp_path: Path, text: str = "", **environment: str) -> Config:
+    file = tmp_path / "syncd.toml"
+    file.write_text(text)
+    return load_config(file, environment)
+
+
+def test_the_example_shows_every_default():
+    assert load_config(EXAMPLE, {}) == Config()
+    shown = tomllib.loads(EXAMPLE.read_text())
+    for name, value in Config().model_dump(exclude={"models", "sources"}).items():
+        assert name in shown, name
+        if isinstance(value, dict):
+            commented = re.findall(r"^# (?:\[\[?\w+\.)?(\w+)", EXAMPLE.read_text(), re.MULTILINE)
+            assert set(value) <= {*shown[name], *commented}, name
+
+
+def test_the_commented_examples_are_valid_too(tmp_path):
+    lines = EXAMPLE.read_text().splitlines()
+    start = lines.index("# [[sources]]")
+    examples = [line[2:] for line in lines[start:] if line.startswith("# ")]
+    text = re.sub(r"^chunking = .*lines.*$", "", "\n".join(examples), flags=re.MULTILINE)
+    config = load(tmp_path, text)
+    assert [source.name for source in config.sources] == ["handbook", "notes", "docs-site", "contracts"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[api]\nprt = 1", "api.prt: unknown key"),
+        ("[api]\nport = 70000", "api.port = 70000"),
+        ("[api]\nport = 'x'", "api.port = 'x'"),
+        ("[chroma]\nmode = 'server'", "needs chroma.port"),
+        ("[chroma]\nmode = 'cloud'", "needs chroma.api_key"),
+        ("[chroma]\nmode = 'moon'", "chroma.mode = 'moon'"),
+        ("[[sources]]\nname = 'a'\ntype = 'zip'", "'zip'"),
+        (
+            "[[sources]]\nname = 'a'\ntype = 'folder'\npath = '.'\ncollection = 'UPPER'",
+            "collection: 'UPPER' is not a collection name",
+        ),
+        ("[[sources]]\nname = 'a'\ntype = 'folder'\npath = '.'\ncollection = 'a..b'", "no two dots in a row"),
+        (BUCKET, "auto_sync of 'bucket' needs queue_url, there or in [s3]"),
+        ("[[sources]]\nname = 'a'\ntype = 'github'\nrepository = '--x'\ncollection = 'abc'", "repository = '--x'"),
+        (f"{REPOSITORY}interval_s = 0.5", "0.5 s is too often: at least 1 s, or 0 for never"),
+        ("stop_deadline_s = 0", "stop_deadline_s = 0"),
+        ("[[embedding.servers]]\nurl = 'gpu-1:8080'", "embedding.servers.0.url = 'gpu-1:8080'"),
+        ("[[embedding.servers]]\nurl = 'http://a'\napi_key = 'k'\napi_key_env = 'K'", "give one of api_key"),
+        ("[[embedding.servers]]\nurl = 'http://a'\napi_key_env = 'SYNCD_KEY'", "api_key_env = 'SYNCD_KEY'"),
+        ("[documents]\nocr_languages = []", "documents.ocr_languages"),
+        ("[documents]\nmax_pages = 8000", "documents.max_pages = 8000"),
+        ("[documents.vision]\nmodel = 'x'", "give url (an endpoint) or path"),
+        ("[documents.vision]\npath = 'x.gguf'", "path needs projector"),
+        ("[documents.vision]\nurl = 'http://a/v1'", "url needs model"),
+        ("not toml", "not valid TOML"),
+    ],
+)
+def test_a_mistake_is_named_with_key_value_and_file(tmp_path, text, said):
+    with pytest.raises(ConfigError) as error:
+        load(tmp_path, text)
+    assert said in str(error.value)
+    assert "syncd.toml" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_the_key_of_an_embedding_server_comes_from_the_environment_or_a_credential(tmp_path, monkeypatch):
+    text = "[[embedding.servers]]\nurl = 'http://a/v1'\n"
+    (tmp_path / "gpu").write_text("from-a-file\n")
+    monkeypatch.setenv("GPU_KEY", "from-the-environment")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    lines = ("", "api_key = 'given'", "api_key_env = 'GPU_KEY'", "api_key_file = 'gpu'")
+    found = [load(tmp_path, text + line).embedding.servers[0].key() for line in lines]
+    assert found == [None, "given", "from-the-environment", "from-a-file"]
+    for line in ("api_key_env = 'NO_SUCH_KEY'", "api_key_file = 'nowhere'"):
+        with pytest.raises(ConfigError, match=r"NO_SUCH_KEY|nowhere"):
+            load(tmp_path, text + line).embedding.servers[0].key()
+
+
+def test_servers_are_found_by_the_model_they_compute(tmp_path):
+    text = """
+        [[embedding.servers]]
+        url = "http://a/v1"
+        [[embedding.servers]]
+        url = "http://b"
+        kind = "tei"
+        model = "sentence-transformers/all-MiniLM-L6-v2"
+        served_as = "minilm"
+        api_key = "s3cret-key"
+        max_in_flight = 5
+    """
+    config = load(tmp_path, text)
+    found = servers_by_model(config, catalog_of(config))
+    assert {name: [server.url for server in servers] for name, servers in found.items()} == {
+        "Qwen/Qwen3-Embedding-0.6B": ["http://a/v1"],
+        "sentence-transformers/all-MiniLM-L6-v2": ["http://b"],
+    }
+    server = found["sentence-transformers/all-MiniLM-L6-v2"][0]
+    assert (server.protocol, server.model, server.in_flight) == ("tei", "minilm", 5)
+    assert server.headers == {"Authorization": "Bearer s3cret-key"}
+    for more, said in (("model = 'nobody/knows'", "unknown model"), ("", "named twice")):
+        wrong = load(tmp_path, text + f"\n[[embedding.servers]]\nurl = 'http://a/v1'\n{more}")
+        with pytest.raises(ConfigError, match=said):
+            servers_by_model(wrong, catalog_of(wrong))
+
+
+def test_an_interval_of_0_means_that_the_source_is_synced_when_asked(tmp_path):
+    watched, asked = (load(tmp_path, REPOSITORY + line).sources[0].settings() for line in ("", "interval_s = 0"))
+    assert watched["watch"]["interval_s"] == 300
+    assert "watch" not in asked
+
+
+def test_events_may_arrive_in_the_common_queue(tmp_path):
+    assert load(tmp_path, f"[s3]\nqueue_url = 'https://sqs.example/q'\n{BUCKET}").sources[0].collection == "acme-V2"
+
+
+def test_a_tilde_is_the_home_folder_wherever_a_path_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/keeper")
+    text = """
+        [embedding]
+        models_dir = "~/models"
+        [[models]]
+        name = "Qwen/Qwen3-Embedding-0.6B"
+        path = "~/qwen.gguf"
+        [search]
+        splade_dir = "~/splade"
+        [[github.apps]]
+        app_id = "1"
+        private_key_file = "~/app.pem"
+    """
+    config, home = load(tmp_path, text), Path("/home/keeper")
+    assert config.embedding.models_dir == home / "models"
+    assert engine_options(config, "Qwen/Qwen3-Embedding-0.6B").path == home / "qwen.gguf"
+    assert splade_folder(config, tmp_path) == home / "splade"
+    assert opening_settings(config, tmp_path).github.apps == {"1": home / "app.pem"}
+
+
+def test_two_sources_of_one_name_are_refused(tmp_path):
+    one = "[[sources]]\nname = 'a'\ntype = 'folder'\npath = '.'\ncollection = 'abc'\n"
+    with pytest.raises(ConfigError, match="'a' is used twice"):
+        load(tmp_path, one * 2)
+
+
+def test_the_environment_overrides_the_file(tmp_path):
+    config = load(tmp_path, "[api]\nport = 1", SYNCD_API__PORT="9000", SYNCD_LOG__LEVEL="debug", SYNCD_TOKEN="x")
+    assert (config.api.port, config.log.level) == (9000, "debug")
+
+
+def test_an_unknown_variable_is_refused_by_its_key(tmp_path):
+    with pytest.raises(ConfigError, match=r"api\.prot: unknown key"):
+        load(tmp_path, SYNCD_API__PROT="1")
+
+
+def test_secrets_are_not_shown(tmp_path):
+    config = load(tmp_path, "[chroma]\nmode = 'cloud'\napi_key = 'hunter2'")
+    assert "hunter2" not in repr(config)
+    assert "hunter2" not in config.model_dump_json()
+
+
+def test_systemds_state_folder_wins_over_the_default_only(tmp_path, monkeypatch):
+    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/syncd")
+    assert Config().state_folder == Path("/var/lib/syncd")
+    assert load(tmp_path, "state_dir = '/elsewhere'").state_folder == Path("/elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False)]
+)
+def test_loopback_is_recognised(tmp_path, host, loopback):
+    assert load(tmp_path, f"[api]\nhost = '{host}'").api.loopback is loopback
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ConfigError, match="does not exist"):
+        load_config(tmp_path / "nowhere.toml", {})
+
+
+@pytest.mark.parametrize("path", ["{state}", "{state}/uploads", "{link}"])
+def test_a_source_in_the_state_folder_is_refused(tmp_path, path):
+    state, link = tmp_path / "state", tmp_path / "link"
+    state.mkdir()
+    link.symlink_to(state)
+    path = path.format(state=state, link=link)
+    text = f"state_dir = '{state}'\n[[sources]]\nname = 'a'\ntype = 'folder'\ncollection = 'abc'\npath = '{path}'"
+    with pytest.raises(ConfigError, match=r"path of 'a' lies in the state folder .* name a folder outside it"):
+        load(tmp_path, text)
+
+
+def test_a_declared_link_is_kept_with_where_it_leads(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    table = "[[sources]]\nname = 'a'\ntype = 'folder'\ncollection = 'abc'\npath = '{}'"
+    linked, plain = (load(tmp_path, table.format(tmp_path / name)).sources[0].settings() for name in ("link", "real"))
+    assert (linked["path"], linked["real_path"]) == (str(tmp_path / "link"), str(tmp_path / "real"))
+    assert (plain["path"], "real_path" in plain) == (str(tmp_path / "real"), False)

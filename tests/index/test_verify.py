@@ -1,0 +1,118 @@
+"""A collection that somebody tampered with is told from the store, and mended where it differs and nowhere else."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from syncd.chroma.client import Rows
+from syncd.errors import NotFoundError
+from syncd.index.verify import Drift, Verifier
+from syncd.model import Target
+from tests.models import in_its_own_task
+from tests.pipeline.parts import running, write
+
+FILES = {f"{n}.md": f"# Title {n}\n\nSome words about thing {n}, which matters here.\n" for n in range(8)}
+NOTHING = Rows((), ())
+VECTOR = np.eye(1, 8, dtype=np.float32)
+
+
+@pytest.fixture
+def target(fresh_name):
+    return Target("default_database", fresh_name)
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    write(tmp_path / "folder", FILES)
+    return tmp_path / "folder"
+
+
+@pytest.fixture
+async def parts(tmp_path, chroma_server):
+    async with in_its_own_task(running(tmp_path / "state", chroma_server)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def verifier(parts):
+    return Verifier(parts.store, parts.chroma, parts.index)
+
+
+async def contents(parts, target) -> dict[str, object]:
+    rows = await parts.chroma.get(target, vectors=True)
+    return {row.id: (row.document, row.metadata, row.vector.round(5).tolist()) for row in rows}
+
+
+def rows(ids, metadatas, documents, vector=VECTOR) -> Rows:
+    return Rows(list(ids), list(metadatas), list(documents), [vector[0]] * len(ids))
+
+
+async def tamper(parts, target) -> None:
+    """One row lost, one with another text, one with another vector, one with other metadata; one forged, one not ours."""
+    first, second, third, fourth, *_ = sorted(await parts.chroma.get(target, vectors=True), key=lambda row: row.id)
+    await parts.chroma.write(target, [first.id], NOTHING, NOTHING)
+    text = rows([second.id], [second.metadata], ["other words"], second.vector[None])
+    await parts.chroma.write(target, [second.id], text, NOTHING)
+    await parts.chroma.write(target, [third.id], rows([third.id], [third.metadata], [third.document]), NOTHING)
+    await parts.chroma.write(target, [], NOTHING, Rows([fourth.id], [{**fourth.metadata, "start_line": 7}]))
+    forged = rows(["forged-0", "own"], [first.metadata, {"mine": True}], ["forged", "my own"])
+    await parts.chroma.write(target, [], forged, NOTHING)
+
+
+async def test_what_was_just_synced_has_no_drift(parts, verifier, folder, target):
+    await parts.sync(folder, target)
+    assert await verifier.verify(target) == Drift(await parts.chroma.count(target))
+
+
+async def test_drift_is_told_and_left_alone_until_it_is_to_be_repaired(parts, verifier, folder, target):
+    await parts.sync(folder, target)
+    right = await contents(parts, target)
+    await tamper(parts, target)
+    wrong = await contents(parts, target)
+    parts.embedder.embedded.clear()
+    found = Drift(len(right), missing=1, different=3, extra=1)
+    assert await verifier.verify(target) == found
+    assert await contents(parts, target) == wrong
+    assert await verifier.verify(target, repair=True) == found
+    mended = await contents(parts, target)
+    assert mended.pop("own")[0] == "my own"
+    assert mended == right
+    assert await verifier.verify(target) == Drift(len(right))
+    assert parts.embedder.embedded == []
+
+
+async def test_a_repair_that_is_cut_off_is_finished_by_the_next_start(tmp_path, chroma_server, folder, target):
+    async with running(tmp_path / "state", chroma_server) as parts:
+        await parts.sync(folder, target)
+        right = await contents(parts, target)
+        await tamper(parts, target)
+        record = await parts.store.documents.find(target)
+        await parts.store.outbox.want(record.id, [*right, "forged-0"])
+    async with running(tmp_path / "state", chroma_server) as parts:
+        mended = await contents(parts, target)
+        del mended["own"]
+        assert mended == right
+
+
+async def test_keys_that_people_add_to_chunks_are_no_drift(parts, verifier, folder, target):
+    await parts.sync(folder, target)
+    (row, *_) = await parts.chroma.get(target)
+    await parts.chroma.write(target, [], NOTHING, Rows([row.id], [{"reviewed": True}]))
+    assert await verifier.verify(target) == Drift(await parts.chroma.count(target))
+
+
+async def test_of_a_collection_that_was_deleted_or_made_again_all_is_missing(parts, verifier, folder, target):
+    await parts.sync(folder, target)
+    right = await contents(parts, target)
+    await parts.chroma.delete_collection(target)
+    assert await verifier.verify(target) == Drift(len(right), missing=len(right))
+    await parts.chroma.open_collection(target)
+    assert await verifier.verify(target, repair=True) == Drift(len(right), missing=len(right))
+    assert await contents(parts, target) == right
+    assert await verifier.verify(target) == Drift(len(right))
+
+
+async def test_a_collection_that_syncd_never_wrote_is_not_compared(verifier, target):
+    with pytest.raises(NotFoundError, match="never wrote"):
+        await verifier.verify(target)

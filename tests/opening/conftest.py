@@ -1,3 +1,0 @@
-from tests.aws_servers import ministack
-
-__all__ = ["ministack"]

@@ -1,0 +1,173 @@
+"""Who asks for runs, and when."""
+
+import time
+from collections import defaultdict
+
+import anyio
+import pytest
+
+from syncd.errors import RetryableError
+from syncd.model import Chunking, Embedding, Origin, SourceType, Target
+from syncd.store import Store
+from syncd.sync.triggers import Triggers
+from tests.models import in_its_own_task
+from tests.runtime.running import running
+
+
+class Outside:
+    """Branches and folders that change when the test says so."""
+
+    def __init__(self) -> None:
+        self.sends, self.receives = {}, {}
+        self.looks: defaultdict[str, int] = defaultdict(int)
+        self.failures = 0
+        self.endings: dict[str, list[Exception | None]] = {}
+        """How the next watches of a name end at once: with an error, or (None) as if nothing were left to see."""
+
+    def stream(self, name):
+        if name not in self.sends:
+            self.sends[name], self.receives[name] = anyio.create_memory_object_stream(10)
+        return self.receives[name]
+
+    async def moves(self, record, ref, interval_s):
+        self.looks[record.name] += 1
+        if self.failures:
+            self.failures -= 1
+            raise RetryableError("away")
+        if self.endings.get(record.name):
+            if ending := self.endings[record.name].pop():
+                raise ending
+            return
+        async for head in self.stream(record.name):
+            yield head
+
+    async def changes(self, record):
+        self.looks[record.name] += 1
+        async for keys in self.stream(record.name):
+            yield keys
+
+    async def say(self, name, value):
+        self.stream(name)
+        await self.sends[name].send(value)
+
+
+@pytest.fixture
+async def store(tmp_path):
+    opened = await Store.open(tmp_path)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def outside():
+    return Outside()
+
+
+@pytest.fixture
+async def triggers(store, outside):
+    woken = anyio.Event()
+    made = Triggers(store, outside, woken.set)
+    async with in_its_own_task(running(made)):
+        yield made
+
+
+async def source(store, name, kind, **settings):
+    return await store.sources.create(kind, "db", settings, Embedding(), Chunking(), name)
+
+
+async def asked(store, count):
+    """Wait until so many invocations were asked for, and return them, oldest first."""
+    with anyio.fail_after(20):
+        while len(found := await store.invocations.list(newest_first=False)) < count:
+            await anyio.lowlevel.checkpoint()
+    return found
+
+
+async def test_a_branch_that_moves_asks_for_its_ref(store, outside, triggers):
+    watch = {"target_collection_name": "code", "branch": "main", "interval_s": 60}
+    await source(store, "code", SourceType.GITHUB, repository="a/b", watch=watch)
+    triggers.sources_changed()
+    await outside.say("code", "sha-1")
+    (first,) = await asked(store, 1)
+    assert (first.target, first.origin, first.request) == (
+        Target("db", "code"),
+        Origin.WATCH,
+        {"ref": {"branch": "main"}},
+    )
+    await store.invocations.start(first.id)
+    await outside.say("code", "sha-2")
+    assert len(await asked(store, 2)) == 2
+
+
+async def test_changed_files_are_asked_for_by_key_and_join_a_waiting_run(store, outside, triggers):
+    await source(store, "notes", SourceType.FOLDER, path="/x", watch={"target_collection_name": "notes"})
+    triggers.sources_changed()
+    await outside.say("notes", frozenset({"b.md", "a.md"}))
+    (invocation,) = await asked(store, 1)
+    assert invocation.request == {"keys": ["a.md", "b.md"]}
+    await outside.say("notes", frozenset({"c.md"}))
+    with anyio.fail_after(20):
+        while (await store.invocations.get(invocation.id)).request != {"keys": ["a.md", "b.md", "c.md"]}:
+            await anyio.lowlevel.checkpoint()
+    await store.invocations.start(invocation.id)
+    await outside.say("notes", None)
+    assert (await asked(store, 2))[1].request == {}
+
+
+async def test_a_schedule_counts_from_the_last_run_whoever_asked_for_it(store, triggers):
+    settings = {"starting_url": "http://x/", "schedule": {"target_collection_name": "site", "interval_s": 3600}}
+    record = await source(store, "site", SourceType.WEB, **settings)
+    await store.invocations.create(record.id, Target("db", "site"), Origin.API)
+    for number in range(60):
+        await store.invocations.create(record.id, Target("db", "site"), Origin.EVENT, {"object_key": str(number)})
+    overdue = await source(store, "overdue", SourceType.WEB, **settings)
+    old = await store.invocations.create(overdue.id, Target("db", "site"), Origin.API)
+    await store.database.write(
+        lambda c: c.execute(
+            "UPDATE invocations SET created_at = ?, state = 'complete' WHERE id = ?", (time.time() - 7200, old.id)
+        )
+    )
+    triggers.sources_changed()
+    found = await asked(store, 63)
+    assert [(i.source_id, i.origin) for i in found[62:]] == [(overdue.id, Origin.SCHEDULE)]
+
+
+async def test_a_source_that_is_gone_is_watched_no_longer_and_a_changed_one_anew(store, outside, triggers):
+    watch = {"target_collection_name": "code", "interval_s": 60}
+    record = await source(store, "code", SourceType.GITHUB, repository="a/b", watch=watch)
+    triggers.sources_changed()
+    with anyio.fail_after(20):
+        while outside.looks["code"] < 1:
+            await anyio.lowlevel.checkpoint()
+    await store.sources.replace(record.id, "db", {"repository": "a/c", "watch": watch}, Embedding(), Chunking())
+    triggers.sources_changed()
+    with anyio.fail_after(20):
+        while outside.looks["code"] < 2:
+            await anyio.lowlevel.checkpoint()
+    await store.sources.delete(record.id)
+    triggers.sources_changed()
+    with anyio.fail_after(20):
+        while triggers._watching:
+            await anyio.lowlevel.checkpoint()
+
+
+async def test_a_watch_that_fails_is_taken_up_again(store, outside, triggers):
+    outside.failures = 1
+    await source(store, "code", SourceType.GITHUB, repository="a/b", watch={"target_collection_name": "code"})
+    triggers.sources_changed()
+    await outside.say("code", "sha")
+    assert len(await asked(store, 1)) == 1
+    assert outside.looks["code"] == 2
+
+
+@pytest.mark.parametrize("ending", [TypeError("odd"), ExceptionGroup("of tasks", [ValueError("odd")]), None])
+async def test_a_watch_that_meets_a_bug_or_ends_costs_no_other_source_its_own(store, outside, triggers, ending):
+    outside.endings["odd"] = [ending]
+    for name in ("odd", "code"):
+        await source(store, name, SourceType.GITHUB, repository="a/b", watch={"target_collection_name": name})
+    triggers.sources_changed()
+    await outside.say("code", "sha")
+    await outside.say("odd", "sha")
+    found = await asked(store, 2)
+    assert sorted(i.target.collection for i in found) == ["code", "odd"]
+    assert (outside.looks["code"], outside.looks["odd"]) == (1, 2)
