@@ -44,7 +44,7 @@ class SearchRequest(OwnModel):
 
 
 class Span(Model):
-    """A stretch of a text, in code points, `end` excluded."""
+    """A segment of a text, in code points, `end` excluded."""
 
     start: int
     end: int

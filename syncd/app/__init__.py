@@ -35,21 +35,21 @@ from syncd.config import Config
 from syncd.errors import ConfigError
 from syncd.index.collection_watch import CollectionWatch
 from syncd.index.query_functions import QueryRecorder
-from syncd.index.sparse_backfill import SparseFiller
+from syncd.index.sparse_backfill import SparseBackfill
 from syncd.index.writer import Index
 from syncd.pipeline.chunk.pool import ChunkerPool
 from syncd.pipeline.embed.catalog import Catalog
 from syncd.pipeline.embed.fleet import Embedders
 from syncd.pipeline.ingest import Ingester
 from syncd.pipeline.sparse.catalog import SparseModels
-from syncd.pipeline.sparse.encoding import Poster
+from syncd.pipeline.sparse.encoding import SparseEncoding
 from syncd.runtime.actor import Actor
 from syncd.runtime.notify import Notifier, Watchdog
 from syncd.runtime.signals import watch_signals
 from syncd.runtime.state import state_folder
 from syncd.runtime.supervisor import EscalatedError, Supervisor
 from syncd.search import Search
-from syncd.sources.factory import Opening
+from syncd.sources.factory import SourceFactory
 from syncd.sources.s3.factory import Queues
 from syncd.store import Store
 from syncd.sync.syncer import Syncer
@@ -124,7 +124,7 @@ async def assembled(config: Config, state: Path, notifier: Notifier) -> AsyncGen
     async with AsyncExitStack() as stack:
         store = await Store.open(state)
         stack.push_async_callback(store.close)
-        opening = await stack.enter_async_context(Opening(opening_settings(config, state), store))
+        opening = await stack.enter_async_context(SourceFactory(opening_settings(config, state), store))
         await drop_orphans(store, opening)
         await reconcile(store, config.sources, config.embedding.default_model)
         await make_admin_token(store, state)
@@ -142,7 +142,7 @@ async def assembled(config: Config, state: Path, notifier: Notifier) -> AsyncGen
         chunkers = ChunkerPool()
         api_box: list[ApiServer] = []
         sparse = SparseModels(config.search.sparse_default, sparse_loaders(config, state, models))
-        poster = Poster(store, sparse)
+        sparse_encoding = SparseEncoding(store, sparse)
         queries = partial(queries_of, config, api_box)
         warn_unrecorded(config)
         index = Index(store, chroma, queries)
@@ -152,7 +152,7 @@ async def assembled(config: Config, state: Path, notifier: Notifier) -> AsyncGen
             parsers,
             chunkers,
             embedders.get,
-            poster.posted,
+            sparse_encoding.with_sparse_vectors,
             partial(model_file, config),
             config.sync.max_text_in_flight_bytes,
         )
@@ -168,7 +168,7 @@ async def assembled(config: Config, state: Path, notifier: Notifier) -> AsyncGen
         api_box.append(api)
         parts: list[Actor] = [chroma, chunkers, models, api, index, syncer, triggers, queues]
         parts += [
-            SparseFiller(store, sparse, index.tell),
+            SparseBackfill(store, sparse, index.flush),
             QueryRecorder(store, chroma, queries),
             CollectionWatch(store, chroma, index),
             Sweeper(store, config),

@@ -15,7 +15,7 @@ from syncd import __version__
 from syncd.api import ApiServer, Pace, Services
 from syncd.api.search_views import answer_search
 from syncd.chroma.client import Chroma
-from syncd.chroma.shape import ANY_KEY, Queries, queries_path
+from syncd.chroma.shape import ANY_KEY, QueryFunction, queries_path
 from syncd.config import Config
 from syncd.index.verify import Verifier
 from syncd.index.writer import Index
@@ -25,7 +25,7 @@ from syncd.pipeline.embed.fleet import Embedders
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.pipeline.sparse.splade_files import SPLADE, present
 from syncd.search import Search
-from syncd.sources.factory import Opening
+from syncd.sources.factory import SourceFactory
 from syncd.sources.s3.factory import Queues
 from syncd.store import Store
 from syncd.store.documents import CollectionRecord
@@ -45,7 +45,7 @@ def make_services(
     index: Index,
     syncer: Syncer,
     followers: tuple[Triggers, Queues],
-    opening: Opening,
+    opening: SourceFactory,
     search: Search,
     embedders: Embedders,
     catalog: Catalog,
@@ -139,14 +139,14 @@ def kept(chroma: Chroma) -> str:
     return f"{beside}: this Chroma server has no sparse indexes"
 
 
-def queries_of(config: Config, api: Sequence[ApiServer], record: CollectionRecord) -> Queries | None:
+def queries_of(config: Config, api: Sequence[ApiServer], record: CollectionRecord) -> QueryFunction | None:
     """Return the embedding function a collection is to record, or None: none is wanted, or our address is not known."""
     given = config.embedding
     base = given.queries_url.rstrip("/") if given.queries_url else own_url(config, api)
     if given.queries == "none" or base is None:
         return None
     key_variable = None if config.api.loopback else ANY_KEY
-    return Queries(given.queries, base + queries_path(record.target), record.embedding.model, key_variable)
+    return QueryFunction(given.queries, base + queries_path(record.target), record.embedding.model, key_variable)
 
 
 def own_hosts(config: Config) -> frozenset[str]:

@@ -9,10 +9,10 @@ from syncd.chroma.server import ChromaServer
 from syncd.config import Config
 from syncd.log import register_secret
 from syncd.pipeline.parse.formats import SUFFIXES as DOCUMENT_SUFFIXES
-from syncd.sources.factory import OpeningSettings
+from syncd.sources.factory import SourceFactorySettings
 from syncd.sources.github.factory import GithubAccess
-from syncd.sources.s3.factory import QueueRules
-from syncd.sources.web.factory import SiteRules
+from syncd.sources.s3.factory import QueueSettings
+from syncd.sources.web.factory import CrawlLimits
 from syncd.sync.run import DeleteGuard
 from syncd.sync.syncer import SyncSettings
 
@@ -40,7 +40,7 @@ def chroma_settings(config: Config, server: ChromaServer | None) -> ChromaSettin
     return ChromaSettings(given.host, given.port, given.ssl, headers, given.tenant)
 
 
-def opening_settings(config: Config, state: Path) -> OpeningSettings:
+def opening_settings(config: Config, state: Path) -> SourceFactorySettings:
     """Return what sources need to know."""
     github = GithubAccess(
         base_url=config.github.base_url,
@@ -48,17 +48,17 @@ def opening_settings(config: Config, state: Path) -> OpeningSettings:
         apps={app.app_id: app.private_key_file for app in config.github.apps},
         max_file_size_bytes=config.github.max_file_size_bytes,
     )
-    sites = SiteRules(
+    sites = CrawlLimits(
         contact=config.web.contact,
         concurrency=config.web.concurrency,
         rate_per_s=config.web.rate_per_s,
         allow_private_addresses=config.web.allow_private_addresses,
     )
-    return OpeningSettings(
+    return SourceFactorySettings(
         state=state,
         github=github,
         sites=sites,
-        queues=QueueRules(config.s3.queue_url, config.s3.visibility_s),
+        queues=QueueSettings(config.s3.queue_url, config.s3.visibility_s),
         folder_roots=config.folder.real_roots,
         folder_max_file_size_bytes=config.folder.max_file_size_bytes,
         document_suffixes=frozenset(DOCUMENT_SUFFIXES),

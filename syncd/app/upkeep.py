@@ -13,7 +13,7 @@ from syncd.api import orphans
 from syncd.config import Config
 from syncd.log import register_secret
 from syncd.model import Invocation, State
-from syncd.sources.factory import Opening
+from syncd.sources.factory import SourceFactory
 from syncd.store import Store
 
 log = structlog.get_logger()
@@ -39,7 +39,7 @@ class Sweeper:
             await anyio.sleep(DAY_S)
 
 
-async def clean_up(store: Store, opening: Opening, invocation: Invocation) -> None:
+async def clean_up(store: Store, opening: SourceFactory, invocation: Invocation) -> None:
     """Tell who waits for an invocation; delete its uploaded file, but keep that of a failed one for a retry."""
     await opening.buckets.journal.over(invocation)
     if (name := invocation.request.get("file")) is None:
@@ -50,7 +50,7 @@ async def clean_up(store: Store, opening: Opening, invocation: Invocation) -> No
             (opening.upload_folder / name).unlink()
 
 
-async def drop_orphans(store: Store, opening: Opening) -> None:
+async def drop_orphans(store: Store, opening: SourceFactory) -> None:
     """Delete uploaded files that no invocation needs: left by a crash before the invocation, or by one that is over."""
     owned = await store.invocations.files_needed()
     for file in orphans(opening.upload_folder, owned):

@@ -20,7 +20,7 @@ from syncd.chroma.rows import (
     checked,
     read_rows,
 )
-from syncd.chroma.shape import Queries, Shape, is_outdated, refuses_sparse
+from syncd.chroma.shape import QueryFunction, Shape, is_outdated, refuses_sparse
 from syncd.chroma.validate import Record
 from syncd.errors import ConflictError, NotFoundError, PermanentError
 from syncd.model import Scalar, Target
@@ -84,7 +84,7 @@ class Chroma(Connection):
             await self._record(target, model, shape.queries)
         return str(model.id)
 
-    async def record_queries(self, target: Target, queries: Queries) -> None:
+    async def record_queries(self, target: Target, queries: QueryFunction) -> None:
         """Let a collection that exists record `queries` as its embedding function. Twice is safe, and then costs a read.
 
         A function of its owner's choice stays: only none, Chroma's default and ours at another address are replaced.
@@ -96,7 +96,7 @@ class Chroma(Connection):
             )
             await self._record(target, model, queries)
 
-    async def _record(self, target: Target, model: CollectionModel, queries: Queries | None) -> None:
+    async def _record(self, target: Target, model: CollectionModel, queries: QueryFunction | None) -> None:
         recorded = cast("Mapping[str, Any] | None", model.configuration_json.get("embedding_function"))
         if queries is not None and is_outdated(recorded, queries, target):
             await self._call(target, self._connected().record(target, self.settings.tenant, model.id, queries))

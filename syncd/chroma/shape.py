@@ -20,7 +20,7 @@ _REFUSED = re.compile(r"sparse vector.{0,300}not (enabled|supported)", re.IGNORE
 
 
 @dataclass(frozen=True, slots=True)
-class Queries:
+class QueryFunction:
     """The embedding function a collection records: `protocol` spoken at `url`, which embeds queries of that collection.
 
     `huggingface` needs nothing more in Python; `ollama` one package in Python or JavaScript; `openai` one and a key
@@ -45,7 +45,7 @@ class SparseIndex:
 class Shape:
     """What a new collection is to have; a server without sparse indexes makes it without."""
 
-    queries: Queries | None = None
+    queries: QueryFunction | None = None
     sparse: SparseIndex | None = None
 
 
@@ -54,7 +54,7 @@ def queries_path(target: Target) -> str:
     return f"/embed/{quote(target.database, safe='')}/{quote(target.collection, safe='')}"
 
 
-def function_of(queries: Queries) -> dict[str, Any]:
+def function_of(queries: QueryFunction) -> dict[str, Any]:
     """Return the function as Chroma records it (the `get_config` of chromadb 1.5.9's embedding functions)."""
     if queries.protocol == "huggingface":
         config = {"url": f"{queries.url}/query", "api_key_env_var": queries.key_variable}
@@ -121,7 +121,7 @@ def refuses_sparse(message: str) -> bool:
     return _REFUSED.search(message) is not None
 
 
-def is_outdated(recorded: Mapping[str, Any] | None, queries: Queries, target: Target) -> bool:
+def is_outdated(recorded: Mapping[str, Any] | None, queries: QueryFunction, target: Target) -> bool:
     """Return whether a recorded function is to be replaced: none, Chroma's default, or ours at another address.
 
     Somebody else's choice stays.

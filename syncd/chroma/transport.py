@@ -20,7 +20,15 @@ from chromadb.types import Collection as CollectionModel
 from typing_extensions import override
 
 from syncd.chroma.rows import RefusedError
-from syncd.chroma.shape import Queries, Shape, SparseIndex, configuration_of, function_of, has_sparse_index, schema_of
+from syncd.chroma.shape import (
+    QueryFunction,
+    Shape,
+    SparseIndex,
+    configuration_of,
+    function_of,
+    has_sparse_index,
+    schema_of,
+)
 from syncd.errors import ConflictError, NotFoundError, PermanentError, RetryableError, SyncdError
 from syncd.model import SparseVector, Target
 from syncd.runtime.headers import retry_after_s
@@ -80,7 +88,7 @@ class Api(AsyncFastAPI):
         path = f"/tenants/{tenant}/databases/{target.database}/collections"
         return CollectionModel.from_json(await self._make_request("post", path, json=body))
 
-    async def record(self, target: Target, tenant: str, collection_id: object, queries: Queries) -> None:
+    async def record(self, target: Target, tenant: str, collection_id: object, queries: QueryFunction) -> None:
         """Replace the function that a collection records for its queries."""
         changes = {"hnsw": None, "spann": None, "embedding_function": function_of(queries)}
         body = {"new_metadata": None, "new_name": None, "new_configuration": changes}

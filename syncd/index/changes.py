@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from syncd.chroma.rows import Row, Rows
-from syncd.chroma.shape import Queries, Shape, SparseIndex
+from syncd.chroma.shape import QueryFunction, Shape, SparseIndex
 from syncd.chroma.validate import Limits, check_metadata
 from syncd.model import Target
 from syncd.store.documents import CollectionRecord
@@ -30,7 +30,7 @@ class Rebuild:
 
 
 @dataclass(frozen=True, slots=True)
-class Tell:
+class Flush:
     """Tell Chroma about ids that somebody else put into the outbox."""
 
     collection_id: int
@@ -38,20 +38,20 @@ class Tell:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class CheckCollection:
     """Look whether Chroma still has the collection that was written, whole, and fill it from the store where not."""
 
     collection_id: int
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class OutboxLeft:
     """Tell Chroma about ids that are in the outbox and that nobody waits for."""
 
     collection_id: int
 
 
-Change = Replacement | Removal | Rebuild | Tell | Look | Left
+Change = Replacement | Removal | Rebuild | Flush | CheckCollection | OutboxLeft
 
 
 def weight(change: Change) -> int:
@@ -59,7 +59,7 @@ def weight(change: Change) -> int:
     return max(1, len(change.chunks)) if isinstance(change, Replacement) else 1
 
 
-def shape_of(record: CollectionRecord, queries: Queries | None) -> Shape:
+def shape_of(record: CollectionRecord, queries: QueryFunction | None) -> Shape:
     """Return what a collection is made with. Only a sparse model that its source names has a key in it."""
     embedding = record.embedding
     sparse = SparseIndex(embedding.sparse_key, embedding.sparse_model) if embedding.sparse_model else None

@@ -7,7 +7,7 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
 from syncd.chroma.client import Chroma
-from syncd.index.changes import Look
+from syncd.index.changes import CheckCollection
 from syncd.index.writer import Index
 from syncd.store import Store
 
@@ -34,5 +34,5 @@ class CollectionWatch:
         while True:
             await self._chroma.available()
             for collection_id in await self._store.refills.watched():
-                await self._index.mailbox.put(Look(collection_id))
+                await self._index.mailbox.put(CheckCollection(collection_id))
             await anyio.sleep(LOOK_EVERY_S)

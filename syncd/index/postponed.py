@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import anyio
 
 from syncd.errors import RetryableError
-from syncd.index.changes import Change, Left
+from syncd.index.changes import Change, OutboxLeft
 from syncd.runtime.mailbox import Envelope, StoppedError
 from syncd.runtime.retry import Backoff
 from syncd.store.staging import Staged
@@ -31,7 +31,7 @@ class _Collection:
     reason: str = ""
 
 
-class Held:
+class PostponedWrites:
     """By collection. Nothing here is durable, nor need it be: the store has the changes, the outbox and how far a fill came."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Held:
         """Let a collection have its turn, and these wait for it; with a `reason` it has failed, and is due after a pause."""
         held = self._collections.setdefault(collection_id, _Collection())
         # For what an earlier life left nobody waits, and the outbox has it.
-        held.waiting += [one for one in group if not isinstance(one[0].message, Left)]
+        held.waiting += [one for one in group if not isinstance(one[0].message, OutboxLeft)]
         if reason is not None:
             held.failures, held.put_off, held.reason = held.failures + 1, True, reason
             held.due = anyio.current_time() + self._backoff.delay_s(held.failures)

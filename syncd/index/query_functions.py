@@ -11,7 +11,7 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
 from syncd.chroma.client import Chroma
-from syncd.chroma.shape import Queries
+from syncd.chroma.shape import QueryFunction
 from syncd.errors import NotFoundError, PermanentError, RetryableError
 from syncd.store import Store
 from syncd.store.documents import CollectionRecord
@@ -29,7 +29,9 @@ class QueryRecorder:
 
     name = "queries"
 
-    def __init__(self, store: Store, chroma: Chroma, queries: Callable[[CollectionRecord], Queries | None]) -> None:
+    def __init__(
+        self, store: Store, chroma: Chroma, queries: Callable[[CollectionRecord], QueryFunction | None]
+    ) -> None:
         self._store = store
         self._chroma = chroma
         self._queries = queries

@@ -23,20 +23,20 @@ PAGE_CHUNKS = 200
 RETRY_S = 60.0
 
 
-class SparseFiller:
+class SparseBackfill:
     """An actor: after a start, brings every collection's sparse vectors in line with its model, then rests.
 
-    `tell` makes Chroma agree about chunks of a collection that may hold its sparse vectors: see Index.tell.
+    `flush` makes Chroma agree about chunks of a collection that may hold its sparse vectors: see Index.flush.
     """
 
     name = "sparse"
 
     def __init__(
-        self, store: Store, models: SparseModels, tell: Callable[[int, Sequence[str]], Awaitable[None]]
+        self, store: Store, models: SparseModels, flush: Callable[[int, Sequence[str]], Awaitable[None]]
     ) -> None:
         self._store = store
         self._models = models
-        self._tell = tell
+        self._flush = flush
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Fill all collections; what a model that is away leaves undone is tried again. Cut off anywhere, it goes on."""
@@ -68,9 +68,9 @@ class SparseFiller:
             vectors = await encoder.encode([row.text for row in rows], "document")
             found = list(zip(rows, map(packed, vectors), strict=True))
             # Only a model that the source names has a key in the collection.
-            tell = record.embedding.sparse_model is not None
-            if ids := await postings.fill(record.id, encoder.fingerprint, found, tell=tell):
-                await self._tell(record.id, ids)
+            flush = record.embedding.sparse_model is not None
+            if ids := await postings.fill(record.id, encoder.fingerprint, found, flush=flush):
+                await self._flush(record.id, ids)
             filled, after = filled + len(rows), (rows[-1].document_id, rows[-1].number)
         if dropped or filled:
             log.info("sparse.filled", collection=record.target.collection, model=encoder.model, chunks=filled)

@@ -101,4 +101,4 @@ class Verifier:
         for start in range(0, len(chunk_ids), WRITE_SIZE):
             some = chunk_ids[start : start + WRITE_SIZE]
             await self._store.outbox.want(record.id, some)
-            await self._index.tell(record.id, some)
+            await self._index.flush(record.id, some)

@@ -16,10 +16,10 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
 from syncd.chroma.client import Chroma, CollectionCorrupt, RefusedError
-from syncd.chroma.shape import Queries
+from syncd.chroma.shape import QueryFunction
 from syncd.errors import BugError, NotFoundError, PermanentError, RetryableError
-from syncd.index.changes import WRITE_SIZE, Change, Left, Look, Rebuild, Tell, rows, shape_of, weight
-from syncd.index.postponed import Asked, Held
+from syncd.index.changes import WRITE_SIZE, Change, CheckCollection, Flush, OutboxLeft, Rebuild, rows, shape_of, weight
+from syncd.index.postponed import Asked, PostponedWrites
 from syncd.index.refill import Refill
 from syncd.index.write_probe import accepts_writes
 from syncd.model import Embedding, Target
@@ -50,7 +50,11 @@ class Index:
     name = "index"
 
     def __init__(
-        self, store: Store, chroma: Chroma, queries: Callable[[CollectionRecord], Queries | None], capacity: int = 128
+        self,
+        store: Store,
+        chroma: Chroma,
+        queries: Callable[[CollectionRecord], QueryFunction | None],
+        capacity: int = 128,
     ) -> None:
         self._store = store
         self._chroma = chroma
@@ -58,7 +62,7 @@ class Index:
         self._opening = anyio.Lock()
         self._records: dict[int, CollectionRecord] = {}
         self._refill = Refill(store, chroma, lambda record: shape_of(record, queries(record)))
-        self._held = Held()
+        self._held = PostponedWrites()
         self.mailbox: Mailbox[Change, Staged] = Mailbox("index", capacity)
         self.turn = anyio.Lock()
         """Held while a batch is made true: whoever holds it sees the store and Chroma agree, but for the outbox."""
@@ -95,11 +99,11 @@ class Index:
                 raise RetryableError(f"collection {record.target.collection} cannot be opened ({error})") from error
             raise
 
-    async def imagine(self, target: Target, embedding: Embedding) -> CollectionRecord:
+    async def preview_collection(self, target: Target, embedding: Embedding) -> CollectionRecord:
         """Return the record that `open` would, and create nothing. Raises ConflictError, NotFoundError as `open` does."""
         if not await self._chroma.database_exists(target.database):
             raise NotFoundError(f"database {target.database!r} does not exist in Chroma; create it first")
-        return await self._store.documents.imagined(target, embedding)
+        return await self._store.documents.preview_collection(target, embedding)
 
     async def apply(self, change: Replacement | Removal) -> Staged:
         """Make `change` true in the store and in Chroma; it is when this returns. Waits while Chroma is away.
@@ -109,16 +113,16 @@ class Index:
         """
         return await self.mailbox.ask(change)
 
-    async def tell(self, collection_id: int, chunk_ids: Sequence[str]) -> None:
+    async def flush(self, collection_id: int, chunk_ids: Sequence[str]) -> None:
         """Make Chroma agree about ids that somebody else put into the outbox. Waits while Chroma is away; twice is safe."""
-        await self.mailbox.ask(Tell(collection_id, chunk_ids))
+        await self.mailbox.ask(Flush(collection_id, chunk_ids))
 
     async def look(self, collection_id: int) -> None:
         """Make sure that Chroma has the collection that was written, whole: filled from the store where not. Waits for it.
 
         Raises RetryableError when that does not get on; it is gone on with all the same.
         """
-        await self.mailbox.ask(Look(collection_id))
+        await self.mailbox.ask(CheckCollection(collection_id))
 
     async def rebuild(self, target: Target) -> int:
         """Recreate a collection from the store, without fetching or embedding anything; return its chunks. Waits for it.
@@ -153,9 +157,9 @@ class Index:
         with settling(envelopes, self._held.envelopes):
             await self._serve([e for e in envelopes if isinstance(e.message, Replacement | Removal)])
             for envelope in envelopes:
-                if isinstance(envelope.message, Rebuild | Look):
+                if isinstance(envelope.message, Rebuild | CheckCollection):
                     await self._serve_asked(envelope)
-                elif isinstance(envelope.message, Tell):
+                elif isinstance(envelope.message, Flush):
                     staged = Staged(envelope.message.collection_id, chunk_ids=envelope.message.chunk_ids)
                     await self._serve_group([(envelope, staged)])
 
@@ -215,14 +219,14 @@ class Index:
                 envelope.reply.fail(error)
                 return
             self._held.add(record.id, [(envelope, Staged(record.id))])
-        elif isinstance(message, Look):
+        elif isinstance(message, CheckCollection):
             self._held.add(message.collection_id, [(envelope, Staged(message.collection_id))])
 
     async def _project(self, group: Sequence[Asked], refusals: int = 0) -> None:
         """Tell Chroma what one collection's changes mean and reply to each; a refused batch is tried one by one."""
         collection_id = group[0][1].collection_id
         try:
-            await self._tell(collection_id, [chunk_id for _, done in group for chunk_id in done.chunk_ids])
+            await self._flush(collection_id, [chunk_id for _, done in group for chunk_id in done.chunk_ids])
         except CollectionCorrupt as error:
             await self._mend(group, error)
         except (NotFoundError, RetryableError) as error:
@@ -280,13 +284,13 @@ class Index:
                 str(error),
             )
             (done,) = await self._store.documents.stage([removal])
-            await self._project([(Envelope(Left(done.collection_id), Reply(), False), done)])
+            await self._project([(Envelope(OutboxLeft(done.collection_id), Reply(), False), done)])
         else:
             # Its entries stay in the outbox: the next start tries again.
             log.error("index.row_refused", reason=str(error))
         envelope.reply.fail(error)
 
-    async def _tell(self, collection_id: int, chunk_ids: Sequence[str]) -> None:
+    async def _flush(self, collection_id: int, chunk_ids: Sequence[str]) -> None:
         """Make Chroma agree with the store about these ids and clear them from the outbox; waits while Chroma is away."""
         record = self._records[collection_id]
         for start in range(0, len(chunk_ids), WRITE_SIZE):
@@ -332,7 +336,7 @@ class Index:
                 return
             await self._project(
                 [
-                    (Envelope(Left(collection_id), Reply(), False), Staged(collection_id, chunk_ids=[chunk_id]))
+                    (Envelope(OutboxLeft(collection_id), Reply(), False), Staged(collection_id, chunk_ids=[chunk_id]))
                     for chunk_id in chunk_ids[start : start + WRITE_SIZE]
                 ]
             )
@@ -355,7 +359,7 @@ class Index:
             self._held.add(collection_id, group, str(error))
             log.warning("index.held", collection=self._records[collection_id].target.collection, reason=str(error))
             return
-        await self._flush(collection_id, group)
+        await self._write_group(collection_id, group)
         self._held.over(collection_id)
 
     async def _go_between(self, collection_id: int, group: Sequence[Asked]) -> None:
@@ -365,7 +369,7 @@ class Index:
         if changes:
             await self._project(changes)
 
-    async def _flush(self, collection_id: int, group: Sequence[Asked]) -> None:
+    async def _write_group(self, collection_id: int, group: Sequence[Asked]) -> None:
         """Tell a collection that is whole but for the outbox what is in there, and reply to whoever waits for it."""
         changes, askers = parted(group)
         if changes:
@@ -382,5 +386,5 @@ class Index:
 
 def parted(group: Sequence[Asked]) -> tuple[list[Asked], list[Asked]]:
     """Return who brought changes, and who asked for the collection to be whole."""
-    askers = [one for one in group if isinstance(one[0].message, Look | Rebuild)]
-    return [one for one in group if not isinstance(one[0].message, Look | Rebuild)], askers
+    askers = [one for one in group if isinstance(one[0].message, CheckCollection | Rebuild)]
+    return [one for one in group if not isinstance(one[0].message, CheckCollection | Rebuild)], askers

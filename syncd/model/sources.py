@@ -99,8 +99,8 @@ class Run:
     known: Known
     keys: frozenset[str] | None = None
     """Look at these keys only, whatever their indexed version (an object invocation, a retry)."""
-    recipe: str = ""
-    """How the source's documents are made; what a source remembers of a run with another recipe leads nowhere now."""
+    config_hash: str = ""
+    """How the source's documents are made; what a source remembers of a run with another configuration leads nowhere now."""
 
 
 class Source(Protocol):

@@ -26,7 +26,7 @@ class PageMark:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A stretch of a parsed document's text; a document is its parts in order, joined without separator."""
+    """A segment of a parsed document's text; a document is its parts in order, joined without separator."""
 
     text: str
     kind: TextKind
@@ -78,7 +78,7 @@ OpenHeadings = Sequence[tuple[int, str]]
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The chunks of a stretch of a document, and the headings open at its end, under which the next stretch begins."""
+    """The chunks of a segment of a document, and the headings open at its end, under which the next segment begins."""
 
     chunks: Sequence[Chunk]
     open_headings: OpenHeadings = ()
@@ -90,7 +90,7 @@ class Splitter(Protocol):
     async def split(
         self, parts: Sequence[Part], path: str, chunking: Chunking, open_headings: OpenHeadings = ()
     ) -> Split:
-        """Return the chunks of a stretch of a document. Raises PermanentError when the text cannot be split."""
+        """Return the chunks of a segment of a document. Raises PermanentError when the text cannot be split."""
         ...
 
 
@@ -131,7 +131,7 @@ class SparseEncoder(Protocol):
         ...
 
     @property
-    def rarity(self) -> bool:
+    def uses_idf(self) -> bool:
         """Whether a search weighs terms by how rare they are (BM25), or the vectors say all (learned models)."""
         ...
 

@@ -1,4 +1,4 @@
-"""What making a document true does to the world, and the same as a rehearsal that leaves the world as it is."""
+"""What making a document true does to the world, and the same as a dry run that leaves the world as it is."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BYTES_PER_TOKEN = 3.4
 EMBED_SIZE = 64
 """Texts per request to the embedder, which gathers requests of several documents into full batches."""
 
-Posted = Callable[[Embedding, Sequence[NewChunk]], Awaitable[Sequence[NewChunk]]]
+EncodeSparse = Callable[[Embedding, Sequence[NewChunk]], Awaitable[Sequence[NewChunk]]]
 
 
 class Effects(Protocol):
@@ -26,11 +26,11 @@ class Effects(Protocol):
         """Replace or remove a document, in the store and in Chroma."""
         ...
 
-    async def set_aside(self, removal: Removal) -> None:
+    async def record_failure(self, removal: Removal) -> None:
         """Record why a version is not indexed; chunks of an earlier one stay."""
         ...
 
-    async def touch(self, collection_id: int, source_id: str, key: str, version: str, seen: int) -> None:
+    async def update_version(self, collection_id: int, source_id: str, key: str, version: str, seen: int) -> None:
         """Record a new version whose content is the indexed one."""
         ...
 
@@ -38,20 +38,20 @@ class Effects(Protocol):
         """Put the vectors of `texts`, by key, into the cache; return the tokens embedded."""
         ...
 
-    async def posted(self, embedding: Embedding, chunks: Sequence[NewChunk]) -> Sequence[NewChunk]:
+    async def with_sparse_vectors(self, embedding: Embedding, chunks: Sequence[NewChunk]) -> Sequence[NewChunk]:
         """Return the chunks with their sparse vectors, where the collection keeps any."""
         ...
 
 
-class Doing:
-    """The effects themselves. `posted` gives chunks their sparse vectors."""
+class RealEffects:
+    """The effects themselves. `with_sparse_vectors` gives chunks their sparse vectors."""
 
-    def __init__(self, store: Store, index: Index, posted: Posted) -> None:
+    def __init__(self, store: Store, index: Index, with_sparse_vectors: EncodeSparse) -> None:
         self._store = store
         self.apply = index.apply
-        self.set_aside = store.documents.set_aside
-        self.touch = store.documents.touch
-        self._posted = posted
+        self.record_failure = store.documents.record_failure
+        self.update_version = store.documents.update_version
+        self._with_sparse_vectors = with_sparse_vectors
 
     async def fill(self, embedder: Embedder, task: EmbeddingTask | None, texts: Mapping[bytes, str]) -> int:
         """Embed `texts` and cache the vectors; waits for room in the embedder."""
@@ -63,27 +63,27 @@ class Doing:
             tokens += embedded.tokens
         return tokens
 
-    async def posted(self, embedding: Embedding, chunks: Sequence[NewChunk]) -> Sequence[NewChunk]:
+    async def with_sparse_vectors(self, embedding: Embedding, chunks: Sequence[NewChunk]) -> Sequence[NewChunk]:
         """Encode what has not been encoded yet; waits for the sparse model."""
-        return await self._posted(embedding, chunks)
+        return await self._with_sparse_vectors(embedding, chunks)
 
 
-class Rehearsing:
-    """Answers as `Doing` would and does nothing; tokens are an estimate from bytes."""
+class DryRunEffects:
+    """Answers as `RealEffects` would and does nothing; tokens are an estimate from bytes."""
 
     def __init__(self, store: Store) -> None:
-        self.apply = store.documents.foresee
+        self.apply = store.documents.preview
 
-    async def set_aside(self, removal: Removal) -> None:
+    async def record_failure(self, removal: Removal) -> None:
         """Leave it as it is."""
 
-    async def touch(self, collection_id: int, source_id: str, key: str, version: str, seen: int) -> None:
+    async def update_version(self, collection_id: int, source_id: str, key: str, version: str, seen: int) -> None:
         """Leave it as it is."""
 
     async def fill(self, embedder: Embedder, task: EmbeddingTask | None, texts: Mapping[bytes, str]) -> int:
         """Return about how many tokens these are."""
         return round(sum(len(text.encode("utf-8", "surrogatepass")) for text in texts.values()) / BYTES_PER_TOKEN)
 
-    async def posted(self, embedding: Embedding, chunks: Sequence[NewChunk]) -> Sequence[NewChunk]:
+    async def with_sparse_vectors(self, embedding: Embedding, chunks: Sequence[NewChunk]) -> Sequence[NewChunk]:
         """Return the chunks as they are: what Chroma is told of them does not depend on it."""
         return chunks

@@ -21,12 +21,12 @@ from syncd.model import (
     Split,
     Splitter,
 )
-from syncd.pipeline.effects import BYTES_PER_TOKEN, Doing, Effects, Posted, Rehearsing
+from syncd.pipeline.effects import BYTES_PER_TOKEN, DryRunEffects, Effects, EncodeSparse, RealEffects
 from syncd.pipeline.in_hand import SET_ASIDE, InHand
-from syncd.pipeline.job import Job, Result, is_current, is_touched, pipeline_fingerprint, recipe_of, unchanged
+from syncd.pipeline.job import Job, Result, config_hash_of, is_current, is_same_content, pipeline_fingerprint, unchanged
 from syncd.pipeline.lineage import chunk_metadata, digest, display_path
-from syncd.pipeline.spooled_chunks import Drafts, Stretch, stretches
-from syncd.runtime.byte_budget import Room
+from syncd.pipeline.spooled_chunks import Segment, SpooledChunks, segments
+from syncd.runtime.byte_budget import ByteBudget
 from syncd.store import Store
 from syncd.store.documents import DocumentRecord
 from syncd.store.marks import mark_of
@@ -46,7 +46,7 @@ class Tally:
 class Ingester:
     """The pure steps and the effectful ones, put together. `ingest` may run many times at once, once per document key.
 
-    `posted` gives chunks their sparse vectors; `model_file` says which file a model, by name, is set to be computed with.
+    `with_sparse_vectors` gives chunks their sparse vectors; `model_file` says which file a model, by name, is set to be computed with.
     """
 
     def __init__(
@@ -56,23 +56,26 @@ class Ingester:
         parser: Callable[[SourceRecord], Parser],
         splitter: Splitter,
         embedder: Callable[[str], Awaitable[Embedder]],
-        posted: Posted,
+        with_sparse_vectors: EncodeSparse,
         model_file: Callable[[str], str] = str,
         max_text_in_flight_bytes: int = 64 << 20,
     ) -> None:
         self.in_hand = InHand(store.marks)
         self._store = store
-        self._effects: Mapping[bool, Effects] = {False: Doing(store, index, posted), True: Rehearsing(store)}
-        """By whether it is a rehearsal."""
+        self._effects: Mapping[bool, Effects] = {
+            False: RealEffects(store, index, with_sparse_vectors),
+            True: DryRunEffects(store),
+        }
+        """By whether it is a dry run."""
         self._parser = parser
         self._splitter = splitter
         self._embedder = embedder
         self._model_file = model_file
-        self._room = Room(max_text_in_flight_bytes)
+        self._budget = ByteBudget(max_text_in_flight_bytes)
 
-    def recipe(self, source: SourceRecord) -> str:
+    def config_hash(self, source: SourceRecord) -> str:
         """Return what decides how the source's documents are made, besides themselves. Starts no model."""
-        return recipe_of(
+        return config_hash_of(
             source, self._parser(source).fingerprint("any.pdf", None), self._model_file(source.embedding.model)
         )
 
@@ -94,18 +97,22 @@ class Ingester:
             return await self._fail(job, fingerprint, SET_ASIDE)
         result = await self._bring(job, fingerprint, known, embedder)
         await self.in_hand.survived(mark)
-        if job.rehearsal and result.state == "indexed":
+        if job.dry_run and result.state == "indexed":
             return replace(result, reason="changed" if known and known.state == "indexed" else "new")
         return result
 
     async def _bring(self, job: Job, fingerprint: str, known: DocumentRecord | None, embedder: Embedder) -> Result:
         """Carry the document over from where it is indexed already, or make it, or say why not."""
         document = job.document
-        twin = await self._store.documents.twin(job.source.id, document.key, document.version, fingerprint)
+        carried_over = await self._store.documents.carried_over(
+            job.source.id, document.key, document.version, fingerprint
+        )
         try:
-            if twin is not None:
-                chunks = await self._effects[job.rehearsal].posted(job.source.embedding, twin.chunks)
-                return await self._replace(job, fingerprint, twin.content_hash, chunks, Tally(reused=len(chunks)))
+            if carried_over is not None:
+                chunks = await self._effects[job.dry_run].with_sparse_vectors(job.source.embedding, carried_over.chunks)
+                return await self._replace(
+                    job, fingerprint, carried_over.content_hash, chunks, Tally(reused=len(chunks))
+                )
             return await self._make(job, fingerprint, known, embedder)
         except Skipped as reason:
             return await self._skip(job, fingerprint, str(reason))
@@ -131,38 +138,40 @@ class Ingester:
         assert job.document.body is not None
         async with job.document.body.open() as file:
             content_hash, size_bytes = await anyio.to_thread.run_sync(digest, file)
-            async with self._room.taken(size_bytes):
-                if known and is_touched(job, known, fingerprint, content_hash):
-                    return await self._touch(job, known)
-                drafts, tally = await self._draft(job, file, embedder, content_hash)
-                if not drafts and size_bytes:
+            async with self._budget.taken(size_bytes):
+                if known and is_same_content(job, known, fingerprint, content_hash):
+                    return await self._update_version(job, known)
+                spooled, tally = await self._draft(job, file, embedder, content_hash)
+                if not spooled and size_bytes:
                     raise Skipped("it holds no text")
-                return await self._replace(job, fingerprint, content_hash, drafts, tally)
+                return await self._replace(job, fingerprint, content_hash, spooled, tally)
 
-    async def _draft(self, job: Job, file: BinaryIO, embedder: Embedder, content_hash: str) -> tuple[Drafts, Tally]:
-        """Parse, split and embed stretch by stretch, so that a document costs the same memory whatever its length."""
-        drafts, tally = Drafts(), Tally()
+    async def _draft(
+        self, job: Job, file: BinaryIO, embedder: Embedder, content_hash: str
+    ) -> tuple[SpooledChunks, Tally]:
+        """Parse, split and embed segment by segment, so that a document costs the same memory whatever its length."""
+        spooled, tally = SpooledChunks(), Tally()
         mark = mark_of(job.source.id, job.document.key, job.document.version)
         async with (
             aclosing(self._split(job, file, embedder)) as work,
             aclosing(self.in_hand.steps(mark, work)) as steps,
         ):
-            async for stretch, split in steps:
-                new = await self._embed(job, stretch.placed(split.chunks), len(drafts), embedder, content_hash, tally)
-                posted = await self._effects[job.rehearsal].posted(job.source.embedding, new)
-                await anyio.to_thread.run_sync(drafts.extend, posted)
-        return drafts, tally
+            async for segment, split in steps:
+                new = await self._embed(job, segment.placed(split.chunks), len(spooled), embedder, content_hash, tally)
+                with_sparse_vectors = await self._effects[job.dry_run].with_sparse_vectors(job.source.embedding, new)
+                await anyio.to_thread.run_sync(spooled.extend, with_sparse_vectors)
+        return spooled, tally
 
-    async def _split(self, job: Job, file: BinaryIO, embedder: Embedder) -> AsyncGenerator[tuple[Stretch, Split]]:
-        """Yield the document's stretches, each with what it is split into."""
+    async def _split(self, job: Job, file: BinaryIO, embedder: Embedder) -> AsyncGenerator[tuple[Segment, Split]]:
+        """Yield the document's segments, each with what it is split into."""
         path = display_path(job.document, job.source)
         chunking = fitted(job.source.chunking, embedder)
         parts = self._parser(job.source).parse(file, job.document.name or job.document.key, job.document.media_type)
         split = Split(())
-        async with aclosing(stretches(parts)) as found:
-            async for stretch in found:
-                split = await self._splitter.split(stretch.parts, path, chunking, split.open_headings)
-                yield stretch, split
+        async with aclosing(segments(parts)) as found:
+            async for segment in found:
+                split = await self._splitter.split(segment.parts, path, chunking, split.open_headings)
+                yield segment, split
 
     async def _embed(
         self, job: Job, chunks: Sequence[Chunk], first: int, embedder: Embedder, content_hash: str, tally: Tally
@@ -175,7 +184,7 @@ class Ingester:
         texts = {key: chunk.embedded_text for key, chunk in zip(keys, chunks, strict=True) if key in missing}
         tally.embedded += len(texts)
         tally.reused += len(keys) - len(texts)
-        tally.tokens += await self._effects[job.rehearsal].fill(embedder, task, texts)
+        tally.tokens += await self._effects[job.dry_run].fill(embedder, task, texts)
         version = job.document.version if job.source.type is not SourceType.FOLDER else content_hash
         return [
             NewChunk(chunk.text, chunk.context, key, chunk_metadata(job.document, job.source, version, chunk, i, 0))
@@ -186,7 +195,7 @@ class Ingester:
         self, job: Job, fingerprint: str, content_hash: str, chunks: Sequence[NewChunk], tally: Tally
     ) -> Result:
         document = job.document
-        staged = await self._effects[job.rehearsal].apply(
+        staged = await self._effects[job.dry_run].apply(
             Replacement(
                 collection_id=job.collection.id,
                 source_id=job.source.id,
@@ -212,10 +221,10 @@ class Ingester:
             tokens=tally.tokens,
         )
 
-    async def _touch(self, job: Job, known: DocumentRecord) -> Result:
+    async def _update_version(self, job: Job, known: DocumentRecord) -> Result:
         """Note a new version whose content is the indexed one."""
         document = job.document
-        await self._effects[job.rehearsal].touch(
+        await self._effects[job.dry_run].update_version(
             job.collection.id, job.source.id, document.key, document.version, job.run_number
         )
         return Result(document.key, "unchanged", version=document.version, chunks=known.chunk_count)
@@ -224,7 +233,7 @@ class Ingester:
         if job.is_gone is not None and not await job.is_gone():
             return Result(job.document.key, "unchanged")
         removal = Removal(job.collection.id, job.source.id, job.document.key)
-        staged = await self._effects[job.rehearsal].apply(removal)
+        staged = await self._effects[job.dry_run].apply(removal)
         return Result(job.document.key, "deleted", deleted=staged.deleted)
 
     async def _skip(self, job: Job, fingerprint: str, reason: str) -> Result:
@@ -232,7 +241,7 @@ class Ingester:
         document = job.document
         owner = job.collection.id, job.source.id, document.key
         removal = Removal(*owner, document.version, fingerprint, "skipped", reason, job.run_number)
-        staged = await self._effects[job.rehearsal].apply(removal)
+        staged = await self._effects[job.dry_run].apply(removal)
         return Result(document.key, "skipped", reason, document.version, deleted=staged.deleted)
 
     async def _fail(self, job: Job, fingerprint: str, reason: str) -> Result:
@@ -240,7 +249,7 @@ class Ingester:
         document = job.document
         owner = job.collection.id, job.source.id, document.key
         refused = Removal(*owner, document.version, fingerprint, "failed", reason, job.run_number)
-        await self._effects[job.rehearsal].set_aside(refused)
+        await self._effects[job.dry_run].record_failure(refused)
         return Result(document.key, "failed", reason, document.version)
 
 

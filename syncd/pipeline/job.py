@@ -26,7 +26,7 @@ class Job:
     """Asked, with the document's key held, before a document that a listing lacked is deleted."""
     last_chance: bool = False
     """Record the document as failed when it cannot be had now, instead of trying the run again."""
-    rehearsal: bool = False
+    dry_run: bool = False
     """Only find out what would become of it."""
 
 
@@ -34,7 +34,7 @@ class Job:
 class Result:
     """What became of the document: indexed, unchanged, deleted, skipped or failed (with the reason).
 
-    In a rehearsal, what would; the reason of an indexed one is then "new" or "changed".
+    In a dry run, what would; the reason of an indexed one is then "new" or "changed".
     """
 
     key: str
@@ -69,8 +69,8 @@ def pipeline_fingerprint(job: Job, embedder: Embedder, parsing: str = "") -> str
     return sha256(dumps(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def recipe_of(source: SourceRecord, parsing: str, model_file: str) -> str:
-    """Return what of the configuration decides how a source's documents are made; a cursor holds for one recipe only."""
+def config_hash_of(source: SourceRecord, parsing: str, model_file: str) -> str:
+    """Return what of the configuration decides how a source's documents are made; a cursor holds for one configuration only."""
     made_with = [PIPELINE_VERSION, asdict(source.embedding), asdict(source.chunking), parsing, model_file]
     return sha256(dumps(made_with).encode()).hexdigest()
 
@@ -80,7 +80,7 @@ def is_current(known: DocumentRecord, version: str, fingerprint: str) -> bool:
     return known.version == version and known.fingerprint == fingerprint and known.state in ("indexed", "skipped")
 
 
-def is_touched(job: Job, known: DocumentRecord, fingerprint: str, content_hash: str) -> bool:
+def is_same_content(job: Job, known: DocumentRecord, fingerprint: str, content_hash: str) -> bool:
     """Return whether the document has a new time stamp but its indexed content; other versions stand in the metadata."""
     if job.source.type is not SourceType.FOLDER:
         return False

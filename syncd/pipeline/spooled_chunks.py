@@ -1,4 +1,4 @@
-"""Documents larger than memory should hold: their text in stretches, their finished chunks in a temporary file."""
+"""Documents larger than memory should hold: their text in segments, their finished chunks in a temporary file."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from syncd.pipeline.lineage import with_count
 from syncd.store.staging import NewChunk
 
 STRETCH_BYTES = 8 << 20
-"""Text up to this size is split as one; headings and pages run on into the next stretch, chunks do not."""
+"""Text up to this size is split as one; headings and pages run on into the next segment, chunks do not."""
 
 MEMORY_MAX_BYTES = 8 << 20
 """Finished chunks beyond this wait on disk."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class Segment:
     """Parts of one document that are split together, and where in the document's text they begin."""
 
     parts: Sequence[Part]
@@ -35,13 +35,13 @@ class Stretch:
 
     @property
     def after(self) -> tuple[int, int]:
-        """Where the next stretch begins: its byte, and the line ends before it."""
+        """Where the next segment begins: its byte, and the line ends before it."""
         size_bytes = sum(len(part.text.encode("utf-8", "surrogatepass")) for part in self.parts)
         line_ends = sum(part.text.count("\n") for part in self.parts)
         return self.start_byte + size_bytes, self.line_ends + line_ends
 
     def placed(self, chunks: Iterable[Chunk]) -> list[Chunk]:
-        """Return this stretch's chunks with the bytes and lines of the whole document."""
+        """Return this segment's chunks with the bytes and lines of the whole document."""
         if not self.start_byte:
             return list(chunks)
         return [chunk._replace(span=self._moved(chunk)) for chunk in chunks]
@@ -56,8 +56,8 @@ class Stretch:
         )
 
 
-async def stretches(parts: AsyncIterator[Part], size: int = STRETCH_BYTES) -> AsyncGenerator[Stretch]:
-    """Yield a document's parts in stretches of at most `size` characters, or of one part; at least one stretch.
+async def segments(parts: AsyncIterator[Part], size: int = STRETCH_BYTES) -> AsyncGenerator[Segment]:
+    """Yield a document's parts in segments of at most `size` characters, or of one part; at least one segment.
 
     Leaving early closes `parts`, and with it the process that reads the document.
     """
@@ -66,13 +66,13 @@ async def stretches(parts: AsyncIterator[Part], size: int = STRETCH_BYTES) -> As
     async with aclosing(cast("AsyncGenerator[Part]", parts)) as arriving:
         async for part in arriving:
             if gathered and length + len(part.text) > size:
-                stretch = Stretch(gathered, *start)
-                yield stretch
-                start, page = stretch.after, last_page(gathered, page)
+                segment = Segment(gathered, *start)
+                yield segment
+                start, page = segment.after, last_page(gathered, page)
                 gathered, length = [], 0
             gathered.append(part if gathered else continued(part, page))
             length += len(part.text)
-    yield Stretch(gathered, *start)
+    yield Segment(gathered, *start)
 
 
 def last_page(parts: Sequence[Part], before: PageMark | None) -> PageMark | None:
@@ -81,13 +81,13 @@ def last_page(parts: Sequence[Part], before: PageMark | None) -> PageMark | None
 
 
 def continued(part: Part, page: PageMark | None) -> Part:
-    """Return a part that begins a stretch, on the page where the one before it ended unless it begins its own."""
+    """Return a part that begins a segment, on the page where the one before it ended unless it begins its own."""
     if page is None or (part.pages and part.pages[0].start_byte == 0):
         return part
     return replace(part, pages=(replace(page, start_byte=0), *part.pages))
 
 
-class Drafts(Sequence[NewChunk]):
+class SpooledChunks(Sequence[NewChunk]):
     """A document's finished chunks, in order: few in memory, many in a temporary file without a name.
 
     The file goes with the object, not earlier: who is handed the chunks may read them after their maker was cancelled.

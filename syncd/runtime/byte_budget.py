@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import anyio
 
 
-class Room:
+class ByteBudget:
     """Bounds the bytes of text that are in memory at once; one document larger than all of it goes alone."""
 
     def __init__(self, size_bytes: int) -> None:
@@ -15,9 +15,9 @@ class Room:
         self._free_bytes = size_bytes
         self._changed = anyio.Condition()
 
-    def taken(self, size_bytes: int) -> Place:
+    def taken(self, size_bytes: int) -> Share:
         """Return a context manager that waits for `size_bytes` and gives them back."""
-        return Place(self, min(size_bytes, self._size_bytes))
+        return Share(self, min(size_bytes, self._size_bytes))
 
     async def take(self, size_bytes: int) -> None:
         """Wait until `size_bytes` are free and take them."""
@@ -35,14 +35,14 @@ class Room:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Share:
     """Room held for one document."""
 
-    room: Room
+    budget: ByteBudget
     size_bytes: int
 
     async def __aenter__(self) -> None:
-        await self.room.take(self.size_bytes)
+        await self.budget.take(self.size_bytes)
 
     async def __aexit__(self, *_: object) -> None:
-        await self.room.give_back(self.size_bytes)
+        await self.budget.give_back(self.size_bytes)

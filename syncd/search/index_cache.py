@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from syncd.model import SparseEncoder, SparseVector
 from syncd.runtime.keylocks import KeyLocks
-from syncd.search.lexical import Lexical
+from syncd.search.lexical import InvertedIndex
 from syncd.store.postings import PostingChanges, Postings, Seen
 
 MAX_SIZE_BYTES = 1 << 30
@@ -33,11 +33,11 @@ class Reading:
     """One collection's lists, and how far its postings have been read."""
 
     fingerprint: str
-    lexical: Lexical = field(default_factory=Lexical)
+    lexical: InvertedIndex = field(default_factory=InvertedIndex)
     seen: Seen = field(default_factory=Seen)
 
 
-class Lists:
+class IndexCache:
     """A cache: what is lost with it is read again from the store."""
 
     def __init__(self, postings: Postings, max_size_bytes: int = MAX_SIZE_BYTES) -> None:
@@ -55,7 +55,7 @@ class Lists:
             self._readings.move_to_end(collection_id)
             await self._catch_up(collection_id, reading)
             self._bound(keep=collection_id)
-            scores = await anyio.to_thread.run_sync(reading.lexical.scores, query, encoder.rarity)
+            scores = await anyio.to_thread.run_sync(reading.lexical.scores, query, encoder.uses_idf)
             return Scored(reading.lexical.ids, reading.lexical.documents, scores)
 
     async def _catch_up(self, collection_id: int, reading: Reading) -> None:
@@ -77,7 +77,7 @@ class Lists:
             total_bytes -= self._readings.pop(collection_id).lexical.size_bytes
 
 
-def take_in(lexical: Lexical, pages: Sequence[PostingChanges]) -> None:
+def take_in(lexical: InvertedIndex, pages: Sequence[PostingChanges]) -> None:
     """Bring lists up to date with pages of changes, in their order."""
     pairs = np.concatenate([page.pairs for page in pages])
     lexical.add(

@@ -55,7 +55,7 @@ def merged(first: Segment, second: Segment) -> Segment:
     )
 
 
-class Lexical:
+class InvertedIndex:
     """The inverted lists of one collection. Row n is the n-th posting added; not safe for several threads at once."""
 
     def __init__(self) -> None:
@@ -109,10 +109,10 @@ class Lexical:
         if len(self.ids) - len(self) > MAX_DEAD_SHARE * len(self.ids):
             self._drop_dead()
 
-    def scores(self, query: SparseVector, rarity: bool) -> NDArray[np.float64]:
+    def scores(self, query: SparseVector, uses_idf: bool) -> NDArray[np.float64]:
         """Return every row's score, 0 for those without a term of the query and those forgotten.
 
-        The score is the sum over terms of query weight x row weight; with `rarity`, each term counts by BM25's idf as
+        The score is the sum over terms of query weight x row weight; with `uses_idf`, each term counts by BM25's idf as
         Lucene and Chroma have it, ln(1 + (n - df + 0.5) / (df + 0.5)), over the rows alive now.
         """
         scores = np.zeros(len(self.ids))
@@ -120,7 +120,7 @@ class Lexical:
         for term, weight in zip(query.indices.tolist(), query.values.tolist(), strict=True):
             places = [(part, part.slice_of(term)) for part in self._segments]
             found = [(part.rows[place], part.weights[place]) for part, place in places]
-            if rarity:
+            if uses_idf:
                 frequency = sum(int(np.count_nonzero(self._alive[rows])) for rows, _ in found)
                 weight *= float(np.log1p((count - frequency + 0.5) / (frequency + 0.5)))
             for rows, weights in found:

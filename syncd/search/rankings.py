@@ -10,7 +10,7 @@ import numpy as np
 
 from syncd.chroma.client import Chroma
 from syncd.model import SparseEncoder, SparseVector
-from syncd.search.index_cache import Lists, Scored
+from syncd.search.index_cache import IndexCache, Scored
 from syncd.search.lexical import best
 from syncd.search.query import Query
 from syncd.search.where import simple_filter
@@ -75,7 +75,7 @@ async def dense_ranking(
 
 
 async def sparse_ranking(
-    store: Store, chroma: Chroma, lists: Lists, scope: Scope, query: Query, encoder: SparseEncoder,
+    store: Store, chroma: Chroma, lists: IndexCache, scope: Scope, query: Query, encoder: SparseEncoder,
     vector: SparseVector, wanted: int,
 ) -> Ranking:  # fmt: skip
     """Return the `wanted` chunks with the highest scores that pass the filters, as (id, score), best first."""

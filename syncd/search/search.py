@@ -14,7 +14,7 @@ from syncd.errors import NotFoundError, PermanentError, RetryableError
 from syncd.model import Embedder, Embedding, SparseEncoder, SparseVector, Target, Vectors
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.search.fuse import Ranked, fuse, grouped
-from syncd.search.index_cache import Lists
+from syncd.search.index_cache import IndexCache
 from syncd.search.query import Hit, Mode, Query
 from syncd.search.rankings import Ranking, Scope, dense_ranking, scope_of, sparse_ranking
 from syncd.store import Store
@@ -42,7 +42,7 @@ class Search:
         self._chroma = chroma
         self._embedder = embedder
         self._sparse = sparse
-        self._lists = Lists(store.postings)
+        self._index_cache = IndexCache(store.postings)
 
     async def search(self, query: Query) -> Sequence[Hit]:
         """Return the chunks that answer the query, best first. It waits for at most one batch of documents.
@@ -102,7 +102,7 @@ class Search:
             assert encoder is not None
             assert vector is not None
             rankings["sparse"] = await sparse_ranking(
-                self._store, self._chroma, self._lists, scope, query, encoder, vector, wanted
+                self._store, self._chroma, self._index_cache, scope, query, encoder, vector, wanted
             )
 
         if query.mode == "hybrid":

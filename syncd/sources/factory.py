@@ -13,39 +13,39 @@ from syncd.model import Source, SourceRecord, SourceType
 from syncd.sources.folder.root import ANYWHERE, Root
 from syncd.sources.folder.source import FolderSettings, FolderSource
 from syncd.sources.folder.watch import FolderWatcher
-from syncd.sources.github.factory import GithubAccess, Repositories
-from syncd.sources.s3.factory import Buckets, QueueRules
+from syncd.sources.github.factory import GithubAccess, RepositoryFactory
+from syncd.sources.s3.factory import BucketFactory, QueueSettings
 from syncd.sources.s3.settings import Transport
 from syncd.sources.upload.source import UploadSource
-from syncd.sources.web.factory import SiteRules, Sites
+from syncd.sources.web.factory import CrawlLimits, SiteFactory
 from syncd.store import Store
 
 
 @dataclass(frozen=True, slots=True)
-class OpeningSettings:
+class SourceFactorySettings:
     """What sources need beside their own record."""
 
     state: Path
     github: GithubAccess = field(default_factory=GithubAccess)
-    sites: SiteRules = field(default_factory=SiteRules)
-    queues: QueueRules = field(default_factory=QueueRules)
+    sites: CrawlLimits = field(default_factory=CrawlLimits)
+    queues: QueueSettings = field(default_factory=QueueSettings)
     folder_max_file_size_bytes: int = 1 << 20
     folder_roots: tuple[Path, ...] = ()
     """Below one of these lie the folders of sources that were made through the network API."""
     document_suffixes: frozenset[str] = frozenset()
 
 
-class Opening:
+class SourceFactory:
     """Opens sources of every type; also what the triggers watch. An async context manager, for what sources share."""
 
-    def __init__(self, settings: OpeningSettings, store: Store) -> None:
+    def __init__(self, settings: SourceFactorySettings, store: Store) -> None:
         self._settings = settings
         self._stack = AsyncExitStack()
         self.upload_folder = settings.state / "uploads"
         self.spool_folder = settings.state / "spool"
-        self.repositories = Repositories(settings.github, settings.state / "git", self.spool_folder)
-        self.sites = Sites(settings.sites, store.database)
-        self.buckets = Buckets(store, Transport(spool_dir=self.spool_folder), settings.queues)
+        self.repositories = RepositoryFactory(settings.github, settings.state / "git", self.spool_folder)
+        self.sites = SiteFactory(settings.sites, store.database)
+        self.buckets = BucketFactory(store, Transport(spool_dir=self.spool_folder), settings.queues)
 
     async def __aenter__(self) -> Self:
         """Make the folders, and empty the one for temporary files of an earlier life."""

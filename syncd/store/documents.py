@@ -55,7 +55,7 @@ class DocumentRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Twin:
+class CarriedOver:
     """The content of a document, as another collection (or an earlier run) holds it."""
 
     chunks: Sequence[NewChunk]
@@ -85,7 +85,7 @@ class Documents:
         require_same(record, embedding)
         return record
 
-    async def imagined(self, target: Target, embedding: Embedding) -> CollectionRecord:
+    async def preview_collection(self, target: Target, embedding: Embedding) -> CollectionRecord:
         """Return the record of `target` as a run would find it: an empty one where syncd never wrote the collection.
 
         Nothing is created. Raises ConflictError when it was made with other embeddings.
@@ -134,16 +134,16 @@ class Documents:
 
         return await self._db.read(query)
 
-    async def twin(self, source_id: str, key: str, version: str, fingerprint: str) -> Twin | None:
+    async def carried_over(self, source_id: str, key: str, version: str, fingerprint: str) -> CarriedOver | None:
         """Return what the same version of this document is in any collection, or None: nothing to fetch or embed."""
 
-        def query(connection: sqlite3.Connection) -> Twin | None:
+        def query(connection: sqlite3.Connection) -> CarriedOver | None:
             row = connection.execute(
                 "SELECT id, content_hash FROM documents WHERE source_id = ? AND key = ? AND version = ? AND fingerprint = ? "
                 "AND state = 'indexed' LIMIT 1",
                 (source_id, key, version, fingerprint),
             ).fetchone()
-            return Twin(chunks_of(connection, row[0]), row[1]) if row else None
+            return CarriedOver(chunks_of(connection, row[0]), row[1]) if row else None
 
         return await self._db.read(query)
 
@@ -151,7 +151,7 @@ class Documents:
         """Make `changes` true here and put what Chroma must be told into the outbox, all in one transaction."""
         return await self._db.write(lambda c: [stage(c, change) for change in changes])
 
-    async def foresee(self, change: Replacement | Removal) -> Staged:
+    async def preview(self, change: Replacement | Removal) -> Staged:
         """Return what `stage` would, and leave everything as it is. The collection need not exist."""
 
         def transaction(connection: sqlite3.Connection) -> Staged:
@@ -166,7 +166,7 @@ class Documents:
             raise staged.error
         return staged
 
-    async def set_aside(self, removal: Removal) -> None:
+    async def record_failure(self, removal: Removal) -> None:
         """Record why this version is skipped or failed; chunks of an earlier version, if any, are not touched."""
         r = removal
 
@@ -182,7 +182,7 @@ class Documents:
 
         await self._db.write(transaction)
 
-    async def touch(self, collection_id: int, source_id: str, key: str, version: str, seen: int) -> None:
+    async def update_version(self, collection_id: int, source_id: str, key: str, version: str, seen: int) -> None:
         """Record a new version whose content is the indexed one."""
         await self._db.write(
             lambda c: c.execute(

@@ -114,11 +114,11 @@ class Postings:
         return await self._db.read(lambda c: [Unposted(*row) for row in c.execute(statement, values)])
 
     async def fill(
-        self, collection_id: int, model: str, rows: Sequence[tuple[Unposted, bytes]], *, tell: bool
+        self, collection_id: int, model: str, rows: Sequence[tuple[Unposted, bytes]], *, flush: bool
     ) -> Sequence[str]:
         """Add postings of chunks that still have the text they were made from. Twice is safe.
 
-        `tell`: put the chunks into the outbox too, for Chroma to hear of; their ids are returned.
+        `flush`: put the chunks into the outbox too, for Chroma to hear of; their ids are returned.
         """
         statement = (
             "INSERT OR IGNORE INTO postings (collection_id, document_id, number, model, vector) "
@@ -128,7 +128,7 @@ class Postings:
 
         def transaction(connection: sqlite3.Connection) -> list[str]:
             connection.executemany(statement, values)
-            return [i for u, _ in rows for i in tell_of(connection, collection_id, u)] if tell else []
+            return [i for u, _ in rows for i in tell_of(connection, collection_id, u)] if flush else []
 
         return await self._db.write(transaction)
 

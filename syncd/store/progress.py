@@ -54,33 +54,33 @@ class Progress:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    async def cursor(self, source_id: str, collection_id: int, recipe: str) -> str | None:
-        """Return the last saved checkpoint; None where there is none, or what came before it was made by another recipe."""
+    async def cursor(self, source_id: str, collection_id: int, config_hash: str) -> str | None:
+        """Return the last saved checkpoint; None where there is none, or what came before it was made by another configuration."""
 
         def query(connection: sqlite3.Connection) -> str | None:
             row = connection.execute(
                 "SELECT cursor FROM cursors WHERE source_id = ? AND collection_id = ? AND recipe = ?",
-                (source_id, collection_id, recipe),
+                (source_id, collection_id, config_hash),
             ).fetchone()
             return row[0] if row else None
 
         return await self._db.read(query)
 
-    async def drop_cursor(self, source_id: str, collection_id: int, recipe: str) -> None:
-        """Forget a cursor of another recipe, before documents are made by this one: from then on there is no way back."""
+    async def drop_cursor(self, source_id: str, collection_id: int, config_hash: str) -> None:
+        """Forget a cursor of another configuration, before documents are made by this one: from then on there is no way back."""
         await self._db.write(
             lambda c: c.execute(
                 "DELETE FROM cursors WHERE source_id = ? AND collection_id = ? AND recipe <> ?",
-                (source_id, collection_id, recipe),
+                (source_id, collection_id, config_hash),
             )
         )
 
-    async def save_cursor(self, source_id: str, collection_id: int, recipe: str, cursor: str) -> None:
+    async def save_cursor(self, source_id: str, collection_id: int, config_hash: str, cursor: str) -> None:
         """Move the cursor; only after everything before it is recorded."""
         await self._db.write(
             lambda c: c.execute(
                 "INSERT OR REPLACE INTO cursors (source_id, collection_id, recipe, cursor) VALUES (?, ?, ?, ?)",
-                (source_id, collection_id, recipe, cursor),
+                (source_id, collection_id, config_hash, cursor),
             )
         )
 

@@ -68,7 +68,7 @@ class Ingesters:
                     try:
                         return await self._ingester.ingest(current)
                     except OvertakenError:
-                        current = replace(current, document=await look_again(current.document))
+                        current = replace(current, document=await refetched(current.document))
                         raise
 
             try:
@@ -85,6 +85,6 @@ class Ingesters:
             return await self._ingester.give_up(job, reason)
 
 
-async def look_again(document: Document) -> Document:
+async def refetched(document: Document) -> Document:
     """Return the document as it is now, where its source can say so. Raises RetryableError, PermanentError."""
     return await document.again() if document.again else document

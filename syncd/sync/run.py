@@ -1,6 +1,6 @@
 """One run of one source into one collection: ask what changed, hand it on, and only then move the cursor.
 
-A dry run goes the same way, with ingesters that only rehearse, and leaves cursor and held deletes as they are.
+A dry run goes the same way, with ingesters that only run dry, and leaves cursor and held deletes as they are.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class SourceRun:
         collection: CollectionRecord,
         guard: DeleteGuard,
         run_number: int,
-        recipe: str,
+        config_hash: str,
         last_chance: bool = False,
     ) -> None:
         self.number = run_number
@@ -117,8 +117,8 @@ class SourceRun:
         self._collection = collection
         self._guard = guard
         self._last_chance = last_chance
-        self._recipe = recipe
-        self._rehearsal = bool(invocation.request.get("dry_run"))
+        self._config_hash = config_hash
+        self._dry_run = bool(invocation.request.get("dry_run"))
         self._replies: deque[Awaitable[Result]] = deque()
         self._unsaved: list[Result] = []
         self._seen: list[str] = []
@@ -184,15 +184,15 @@ class SourceRun:
     async def _describe(self) -> Run:
         """Return what the source needs to know."""
         request = self._invocation.request
-        if not self._rehearsal:
-            await self._store.progress.drop_cursor(self._record.id, self._collection.id, self._recipe)
+        if not self._dry_run:
+            await self._store.progress.drop_cursor(self._record.id, self._collection.id, self._config_hash)
         keys = request.get("keys") or ([request["object_key"]] if request.get("object_key") else None)
         return Run(
             invocation=self._invocation,
-            cursor=await self._store.progress.cursor(self._record.id, self._collection.id, self._recipe),
+            cursor=await self._store.progress.cursor(self._record.id, self._collection.id, self._config_hash),
             known=KnownDocuments(self._store, self._collection.id, self._record.id),
             keys=frozenset(keys) if keys else None,
-            recipe=self._recipe,
+            config_hash=self._config_hash,
         )
 
     async def _hand_on(self, document: Document) -> None:
@@ -204,7 +204,7 @@ class SourceRun:
             self._collection,
             self.number,
             last_chance=self._last_chance,
-            rehearsal=self._rehearsal,
+            dry_run=self._dry_run,
         )
         self._replies.append(await self._ingesters.put(job, urgent=bool(self._invocation.request.get("object_key"))))
         while len(self._replies) >= AHEAD:
@@ -240,7 +240,7 @@ class SourceRun:
         seen, self._seen, self._unsaved = self._seen, [], []
         if outcomes:
             await self._store.progress.note(self._invocation.id, outcomes)
-        if self._rehearsal:
+        if self._dry_run:
             self._seen_dry.update(seen)
         elif seen:
             await self._store.progress.mark_seen(self._collection.id, self._record.id, seen, self.number)
@@ -261,8 +261,8 @@ class SourceRun:
             gone = sorted({*gone, *unseen} - self._seen_dry)
         await self._delete(gone)
         await self.save()
-        if run.keys is None and not self._rehearsal:
-            place = self._record.id, self._collection.id, self._recipe
+        if run.keys is None and not self._dry_run:
+            place = self._record.id, self._collection.id, self._config_hash
             await self._store.progress.save_cursor(*place, checkpoint.cursor)
 
     async def _delete(self, keys: Sequence[str], guarded: bool = True) -> None:
@@ -270,7 +270,7 @@ class SourceRun:
         documents = await self._store.documents.count(self._collection.id, self._record.id)
         if guarded and self._guard.holds(len(keys), documents):
             self.counts = replace(self.counts, held_deletes=self.counts.held_deletes + len(keys))
-            if self._rehearsal:
+            if self._dry_run:
                 return
             await self._store.progress.hold_deletes(self._invocation.id, keys)
             log.warning("sync.deletes_held", invocation=self._invocation.id, deletes=len(keys), documents=documents)
@@ -283,7 +283,7 @@ class SourceRun:
                 self._collection,
                 self.number,
                 is_gone=self._recheck(key),
-                rehearsal=self._rehearsal,
+                dry_run=self._dry_run,
             )
             self._replies.append(await self._ingesters.put(job))
             while len(self._replies) >= AHEAD:

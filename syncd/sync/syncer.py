@@ -102,7 +102,7 @@ class Syncer:
         self._store = store
         self._chroma = chroma
         self._index = index
-        self._recipe = ingester.recipe
+        self._config_hash = ingester.config_hash
         self._in_hand = ingester.in_hand
         self._ingesters = Ingesters(ingester, self.settings.ingesters, self.settings.document_attempts)
         self._open_source = open_source
@@ -239,14 +239,14 @@ class Syncer:
             known = await self._store.documents.find(invocation.target)
             record = replace(record, embedding=known.embedding) if known else record
         source = await self._open_source(record)
-        rehearsal = is_rehearsal(invocation)
-        opened = self._index.imagine if rehearsal else self._index.open
+        dry_run = is_dry_run(invocation)
+        opened = self._index.preview_collection if dry_run else self._index.open
         collection = await opened(invocation.target, record.embedding)
         number = await self._store.progress.run_number(invocation.id)
         last_chance = may_give_up(invocation) and invocation.attempts + 1 >= self.settings.last_chance_attempt
-        guard, recipe = self.settings.guard, self._recipe(record)
+        guard, config_hash = self.settings.guard, self._config_hash(record)
         running.run = SourceRun(
-            self._store, self.mailbox, invocation, record, collection, guard, number, recipe, last_chance
+            self._store, self.mailbox, invocation, record, collection, guard, number, config_hash, last_chance
         )
         await running.run.execute(source)
         if is_finishing(invocation, record) and not running.run.incomplete:
@@ -256,7 +256,7 @@ class Syncer:
         run = running.run
         if run and running.invocation.request.get("object_key") and run.failures:
             return await self._settle(running, State.FAILED, run.failures[0])
-        if run and run.again_after_s is not None and not is_rehearsal(running.invocation):
+        if run and run.again_after_s is not None and not is_dry_run(running.invocation):
             await self._store.invocations.follow_up(running.invocation, run.again_after_s)
         return await self._settle(running, State.COMPLETE, (run.incomplete or None) if run else None)
 
@@ -303,14 +303,14 @@ def is_object_run(invocation: Invocation) -> bool:
     return bool(invocation.request.get("object_key"))
 
 
-def is_rehearsal(invocation: Invocation) -> bool:
+def is_dry_run(invocation: Invocation) -> bool:
     """Return whether a run only finds out what a run would do."""
     return bool(invocation.request.get("dry_run"))
 
 
 def is_finishing(invocation: Invocation, record: SourceRecord) -> bool:
     """Return whether a complete run closes its collection: not one that the source goes on keeping in step."""
-    whole = invocation.origin is Origin.API and not invocation.request.get("keys") and not is_rehearsal(invocation)
+    whole = invocation.origin is Origin.API and not invocation.request.get("keys") and not is_dry_run(invocation)
     return whole and record.type in FINISHING_TYPES and not record.keeps(invocation.target.collection)
 
 

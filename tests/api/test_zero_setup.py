@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from syncd.chroma.client import Rows
-from syncd.chroma.shape import Queries, Shape, queries_path
+from syncd.chroma.shape import QueryFunction, Shape, queries_path
 from syncd.index.query_functions import QueryRecorder
 from syncd.model import Embedding, Target
 
@@ -50,7 +50,7 @@ async def test_a_client_queries_by_text_with_no_set_up(api_with, fresh_name, pro
     async with api_with(loopback=True) as api:
         target = Target("default_database", fresh_name)
         await filled(
-            api.services.chroma, api.store, target, Queries(protocol, api.url + queries_path(target), "a-model")
+            api.services.chroma, api.store, target, QueryFunction(protocol, api.url + queries_path(target), "a-model")
         )
         found = await asked_by_another_process(api.services.chroma, fresh_name, **variables)
         assert found == [["first"], ["second"]]
@@ -58,7 +58,7 @@ async def test_a_client_queries_by_text_with_no_set_up(api_with, fresh_name, pro
 
 async def test_off_loopback_the_client_shows_the_token_its_environment_holds(api, fresh_name):
     target = Target("default_database", fresh_name)
-    queries = Queries("huggingface", api.url + queries_path(target), key_variable="SYNCD_TOKEN")
+    queries = QueryFunction("huggingface", api.url + queries_path(target), key_variable="SYNCD_TOKEN")
     token = await api.store.tokens.create("a client", ["default_database"])
     await filled(api.services.chroma, api.store, target, queries)
     assert await asked_by_another_process(api.services.chroma, fresh_name, SYNCD_TOKEN=token) == [["first"], ["second"]]
@@ -68,11 +68,11 @@ async def test_after_a_start_at_another_address_collections_lead_there(api_with,
     async with api_with(loopback=True) as api:
         chroma, store, target = api.services.chroma, api.store, Target("default_database", fresh_name)
         path = queries_path(target)
-        await filled(chroma, store, target, Queries("huggingface", "http://127.0.0.1:9" + path))
+        await filled(chroma, store, target, QueryFunction("huggingface", "http://127.0.0.1:9" + path))
         await store.documents.collection(replace(target, collection=f"{fresh_name}-none"), Embedding())
 
         def queries(record):
-            return Queries("huggingface", api.url + queries_path(record.target))
+            return QueryFunction("huggingface", api.url + queries_path(record.target))
 
         assert await QueryRecorder(store, chroma, queries).record_all()
         assert await asked_by_another_process(chroma, fresh_name) == [["first"], ["second"]]

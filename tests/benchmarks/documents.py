@@ -93,12 +93,12 @@ def questions(corpus: Path, items: list[dict[str, str]]) -> dict[str, str]:
     words = {name: set(re.findall(r"\w+", text.lower())) for name, text in texts.items()}
     frequency = Counter(word for found in words.values() for word in found)
 
-    def rarity(sentence: str) -> float:
+    def uses_idf(sentence: str) -> float:
         found = re.findall(r"\w+", sentence.lower())
         return sum(1 / frequency[word] for word in set(found) if word in frequency) / (len(found) + 5)
 
     return {
-        name: max(sentences(text), key=rarity, default=" ".join(re.findall(r"\w+", text)[:MOST_WORDS]))
+        name: max(sentences(text), key=uses_idf, default=" ".join(re.findall(r"\w+", text)[:MOST_WORDS]))
         for name, text in texts.items()
     }
 

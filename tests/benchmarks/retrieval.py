@@ -23,7 +23,7 @@ from syncd.pipeline.embed.catalog import MINILM, Catalog
 from syncd.pipeline.embed.embedder import open_embedder
 from syncd.pipeline.sparse.bm25 import chroma_bm25, code_bm25
 from syncd.search.fuse import fuse
-from syncd.search.lexical import Lexical, best
+from syncd.search.lexical import InvertedIndex, best
 from syncd.search.query import Fusion
 
 TOP = 10
@@ -77,7 +77,7 @@ def answers(query, chunks):
 
 
 def lists_of(vectors):
-    lexical = Lexical()
+    lexical = InvertedIndex()
     ids = np.arange(len(vectors))
     lexical.add(
         ids,
@@ -151,7 +151,7 @@ async def main():
         lexical, sparse = lists_of(encoder.vectors(texts)), []
         for _, judged in sets:
             asked = encoder.vectors([query["query"] for query, *_ in judged])
-            orders = [best(lexical.scores(vector, rarity=True), POOL * 2).tolist() for vector in asked]
+            orders = [best(lexical.scores(vector, uses_idf=True), POOL * 2).tolist() for vector in asked]
             sparse.append([without(order, out) for order, (_, _, out) in zip(orders, judged, strict=True)])
         show(encoder.model, sets, sparse)
         for k in given.k:

@@ -35,7 +35,7 @@ from syncd.model import (
 )
 from syncd.runtime.keylocks import KeyLocks
 from syncd.sources.s3.client import Connections
-from syncd.sources.s3.event_store import Looks
+from syncd.sources.s3.event_store import CheckQueue
 from syncd.sources.s3.journal import Journal
 from syncd.sources.s3.label_store import Labels
 from syncd.sources.s3.settings import S3Settings, Transport
@@ -181,7 +181,7 @@ async def fill(aws: Aws, bucket: str, objects: int) -> None:
 async def main(aws: Aws, objects: int, concurrency: int, folder: Path) -> list[Cost]:
     connections = Connections(Transport(downloads=concurrency))
     database = await Database.open(folder / "syncd.sqlite")
-    sources = S3Sources(connections, Labels(database), Journal(Looks(database), lambda: None), KeyLocks())
+    sources = S3Sources(connections, Labels(database), Journal(CheckQueue(database), lambda: None), KeyLocks())
     record = await Sources(database).create(SourceType.S3, "db", {}, Embedding(), Chunking())
     costs: list[Cost] = []
     for count in (objects // 5, objects):

@@ -23,10 +23,10 @@ import structlog
 
 from syncd.chroma.client import Chroma, ChromaSettings, Rows
 from syncd.chroma.server import ChromaServer
-from syncd.index.sparse_backfill import SparseFiller
+from syncd.index.sparse_backfill import SparseBackfill
 from syncd.model import Embedded, Embedding, Target
 from syncd.pipeline.sparse.catalog import SparseModels
-from syncd.pipeline.sparse.encoding import Poster
+from syncd.pipeline.sparse.encoding import SparseEncoding
 from syncd.runtime.supervisor import Supervisor
 from syncd.search import Query, Search
 from syncd.store import Store
@@ -104,7 +104,7 @@ async def told_nobody(_collection_id, _chunk_ids):
 async def postings_cost(store, texts, report):
     """Add the sparse vectors of everything, and of single documents."""
     before, start, cpu = await size_of(store), time.perf_counter(), time.process_time()
-    await SparseFiller(store, SparseModels(), told_nobody).fill_all()
+    await SparseBackfill(store, SparseModels(), told_nobody).fill_all()
     count = len(texts)
     report["sparse_fill_us_per_chunk"] = round((time.perf_counter() - start) / count * 1e6, 1)
     report["sparse_fill_cpu_us_per_chunk"] = round((time.process_time() - cpu) / count * 1e6, 1)
@@ -114,8 +114,8 @@ async def postings_cost(store, texts, report):
 
 async def update_cost(store, collection_id, texts, report):
     """Change documents with and without sparse vectors."""
-    poster = Poster(store, SparseModels())
-    for name, posted in (("without", False), ("with", True), ("without", False), ("with", True)):
+    sparse_encoding = SparseEncoding(store, SparseModels())
+    for name, with_sparse_vectors in (("without", False), ("with", True), ("without", False), ("with", True)):
         spent, cpu = [], []
         for n in range(30):
             some = [f"{text}\nnew_{name}_{n}_{random.random()}" for text in random.sample(texts, CHUNKS_PER_DOCUMENT)]
@@ -124,7 +124,11 @@ async def update_cost(store, collection_id, texts, report):
                 dict(zip([c.vector_key for c in change.chunks], vectors_of(len(some)), strict=True))
             )
             start, begun = time.perf_counter(), time.process_time()
-            chunks = await poster.posted(MODEL, change.chunks) if posted else change.chunks
+            chunks = (
+                await sparse_encoding.with_sparse_vectors(MODEL, change.chunks)
+                if with_sparse_vectors
+                else change.chunks
+            )
             await store.documents.stage(
                 [Replacement(**{f: getattr(change, f) for f in change.__slots__} | {"chunks": chunks})]
             )
@@ -152,11 +156,11 @@ async def latency(search, texts, mode, count, **options):
 
 
 async def keep_arriving(store, chroma, collection_id, texts):
-    poster = Poster(store, SparseModels())
+    sparse_encoding = SparseEncoding(store, SparseModels())
     for n in itertools.count():
         some = [f"{text}\narriving_{n}" for text in random.sample(texts, CHUNKS_PER_DOCUMENT)]
         change = replacement(collection_id, f"arriving/{n}.py", some)
-        chunks = await poster.posted(MODEL, change.chunks)
+        chunks = await sparse_encoding.with_sparse_vectors(MODEL, change.chunks)
         await write(
             store, chroma, [Replacement(**{f: getattr(change, f) for f in change.__slots__} | {"chunks": chunks})]
         )

@@ -8,7 +8,7 @@ import pytest
 from syncd.chroma.client import Chroma, ChromaSettings, Rows
 from syncd.chroma.rows import WRITE_ROWS
 from syncd.chroma.server import free_port
-from syncd.chroma.shape import Queries, Shape, function_of, queries_path
+from syncd.chroma.shape import QueryFunction, Shape, function_of, queries_path
 from syncd.errors import NotFoundError, PermanentError, RetryableError
 from syncd.model import Target
 
@@ -166,7 +166,7 @@ async def test_a_server_that_never_answers_is_given_up_after_the_time_limit():
 
 async def test_a_collection_can_record_where_its_queries_are_embedded(chroma, fresh_name):
     target = Target("default_database", fresh_name)
-    await chroma.open_collection(target, Shape(Queries("huggingface", "http://127.0.0.1:9/v1")))
+    await chroma.open_collection(target, Shape(QueryFunction("huggingface", "http://127.0.0.1:9/v1")))
     import chromadb
 
     client = await chromadb.AsyncHttpClient(chroma.settings.host, chroma.settings.port)
@@ -186,12 +186,12 @@ async def test_what_a_collection_records_follows_the_daemon_but_not_against_its_
     target = Target("default_database", fresh_name)
     here = f"http://127.0.0.1:9{queries_path(target)}"
     await chroma.open_collection(target)
-    await chroma.record_queries(target, Queries("huggingface", here))
+    await chroma.record_queries(target, QueryFunction("huggingface", here))
     assert (await recorded(chroma, fresh_name))["config"]["url"] == f"{here}/query"
-    moved = Queries("ollama", here.replace(":9", ":10"), "m")
+    moved = QueryFunction("ollama", here.replace(":9", ":10"), "m")
     await chroma.open_collection(target, Shape(moved))
     assert await recorded(chroma, fresh_name) == function_of(moved)
-    own = Queries("huggingface", "http://127.0.0.1:8080/embed")
+    own = QueryFunction("huggingface", "http://127.0.0.1:8080/embed")
     await chroma._connected().record(target, chroma.settings.tenant, await chroma.collection_id(target), own)
     await chroma.open_collection(target, Shape(moved))
     assert await recorded(chroma, fresh_name) == function_of(own)

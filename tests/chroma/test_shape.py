@@ -10,7 +10,7 @@ from chromadb.utils.embedding_functions.ollama_embedding_function import OllamaE
 from chromadb.utils.embedding_functions.openai_embedding_function import OpenAIEmbeddingFunction
 
 from syncd.chroma.shape import (
-    Queries,
+    QueryFunction,
     Shape,
     SparseIndex,
     function_of,
@@ -36,7 +36,7 @@ URL = "http://127.0.0.1:8787" + queries_path(TARGET)
 )
 def test_functions_are_rebuilt_by_chromadb_as_they_were_recorded(protocol, function, monkeypatch):
     monkeypatch.setenv("SYNCD_TOKEN", "t")
-    recorded = function_of(Queries(protocol, URL, "a-model", "SYNCD_TOKEN"))
+    recorded = function_of(QueryFunction(protocol, URL, "a-model", "SYNCD_TOKEN"))
     function.validate_config(recorded["config"])
     built = function.build_from_config(recorded["config"])
     assert {"type": "known", "name": function.name(), "config": built.get_config()} == recorded
@@ -45,7 +45,7 @@ def test_functions_are_rebuilt_by_chromadb_as_they_were_recorded(protocol, funct
 
 def test_a_schema_is_the_one_chromadb_serialises(monkeypatch):
     monkeypatch.setenv("CHROMA_API_KEY", "k")
-    queries = Queries("huggingface", URL)
+    queries = QueryFunction("huggingface", URL)
     vectors = VectorIndexConfig(space="cosine", embedding_function=HuggingFaceEmbeddingServer(url=f"{URL}/query"))
     for model, function, bm25 in (
         ("Chroma/BM25", ChromaBm25EmbeddingFunction(), True),
@@ -66,12 +66,12 @@ def test_a_schema_is_the_one_chromadb_serialises(monkeypatch):
 
 
 def test_only_what_nobody_chose_is_replaced():
-    queries = Queries("huggingface", URL)
-    moved = Queries("openai", URL.replace("8787", "9000"))
+    queries = QueryFunction("huggingface", URL)
+    moved = QueryFunction("openai", URL.replace("8787", "9000"))
     own = {"type": "known", "name": "openai", "config": {"api_base": "https://api.openai.com/v1"}}
     for replaced in (None, {"type": "legacy"}, {"type": "known", "name": "default", "config": {}}, function_of(moved)):
         assert is_outdated(replaced, queries, TARGET)
-    for kept in (own, function_of(queries), function_of(Queries("ollama", URL.replace("docs", "other")))):
+    for kept in (own, function_of(queries), function_of(QueryFunction("ollama", URL.replace("docs", "other")))):
         assert not is_outdated(kept, queries, TARGET)
 
 

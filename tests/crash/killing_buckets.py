@@ -21,7 +21,7 @@ from tests.sources.s3.histories import FILES, PREFIX, History, State, expected
 from tests.sources.s3.syncing import Place, make_queue, place
 
 WINDOW_S = 2.0
-"""The work that a stretch of history causes takes about so long; the moment of death is spread over it."""
+"""The work that a segment of history causes takes about so long; the moment of death is spread over it."""
 LIMIT_S = 180.0
 POLL_S = 0.1
 KEYS = 12
@@ -77,7 +77,7 @@ class Storm:
     kills_within_work: int = 0
 
     async def live(self, kills: int, moment: Callable[[], Awaitable[None]] | None = None) -> None:
-        """Let everything happen, a stretch in each of the daemon's lives, and wait until the last one has worked it off."""
+        """Let everything happen, a segment in each of the daemon's lives, and wait until the last one has worked it off."""
         steps = [each.history.steps() for each in self.followed]
         for life in range(kills + 1):
             await asyncio.to_thread(self.daemon.start)
@@ -85,8 +85,8 @@ class Storm:
                 self.source_ids = [await self._add(each) for each in self.followed]
             async with asyncio.TaskGroup() as group:
                 for each, all_steps in zip(self.followed, steps, strict=True):
-                    stretch = all_steps[life :: kills + 1]
-                    group.create_task(each.history.happen(each.place, stretch, is_last=life == kills))
+                    segment = all_steps[life :: kills + 1]
+                    group.create_task(each.history.happen(each.place, segment, is_last=life == kills))
                 if life < kills:
                     await (moment or self._sometime)()
                     self._die()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.crash.killing import collection_of
-from tests.crash.site import Sites
+from tests.crash.site import SiteFactory
 from tests.daemon import MINILM, Daemon, Held
 
 LONGEST_PAUSE_S = 0.1
@@ -34,7 +34,7 @@ class Crawling:
 
     daemon: Daemon
     name: str
-    sites: Sites
+    sites: SiteFactory
     url: str
     deaths_of_crawls: int = 0
     """How many crawls were under way when the daemon was killed, over all its deaths."""
@@ -110,7 +110,7 @@ class Crawling:
         return begun < self.sites.count or self.daemon.unsettled() > 0
 
 
-def crawling(folder: Path, name: str, sites: Sites, url: str, models: Path, chroma: str = "") -> Crawling:
+def crawling(folder: Path, name: str, sites: SiteFactory, url: str, models: Path, chroma: str = "") -> Crawling:
     """Return a daemon that is not running; `chroma` is that section of its configuration, '' for a server of its own."""
     return Crawling(Daemon(folder / name, configuration(sites.count, url, models, name, chroma)), name, sites, url)
 

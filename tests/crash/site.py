@@ -13,7 +13,7 @@ LATENCY_S = 0.03
 """Long enough for a crawl to be under way when death comes."""
 
 
-class Sites:
+class SiteFactory:
     """`count` sites on one host, each below a folder of its own: /0/, /1/, … `edition` is what they serve now.
 
     `log` holds the path and the status of every answer, in order.

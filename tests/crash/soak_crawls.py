@@ -16,7 +16,7 @@ from pathlib import Path
 from syncd.pipeline.embed.catalog import MINILM, Catalog
 from syncd.pipeline.embed.files import find_file
 from tests.crash.killing_crawls import crawling
-from tests.crash.site import Sites
+from tests.crash.site import SiteFactory
 from tests.serving import serve
 
 SITES = 5
@@ -33,7 +33,7 @@ def main() -> None:
     print(f"soaking in {folder}", flush=True)
     model = Catalog().find(MINILM)
     asyncio.run(find_file(model, model.file(), folder / "models"))
-    sites = Sites(SITES, given.seed)
+    sites = SiteFactory(SITES, given.seed)
     with serve(sites.answer) as url:
         calm = crawling(folder, "calm", sites, url, folder / "models")
         undisturbed = {edition: calm.crawl(edition) for edition in EDITIONS}

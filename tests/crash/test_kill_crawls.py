@@ -5,7 +5,7 @@ import random
 import pytest
 
 from tests.crash.killing_crawls import crawling
-from tests.crash.site import Sites
+from tests.crash.site import SiteFactory
 from tests.serving import serve
 
 SITES = 3
@@ -15,7 +15,7 @@ DEATHS = {1: 3, 2: 2}
 
 @pytest.fixture(scope="module")
 def sites():
-    sites = Sites(SITES)
+    sites = SiteFactory(SITES)
     with serve(sites.answer) as url:
         yield sites, url
 

@@ -25,11 +25,11 @@ from syncd.model import (
     Split,
     Target,
 )
-from syncd.pipeline.chunk import split_stretch
+from syncd.pipeline.chunk import split_segment
 from syncd.pipeline.ingest import Ingester
 from syncd.pipeline.parse.pool import ParserPool
 from syncd.pipeline.sparse.catalog import SparseModels
-from syncd.pipeline.sparse.encoding import Poster
+from syncd.pipeline.sparse.encoding import SparseEncoding
 from syncd.runtime.mailbox import Mailbox
 from syncd.sources.folder.source import FolderSettings, FolderSource
 from syncd.store import Store
@@ -63,7 +63,7 @@ class InlineSplitter:
     async def split(
         self, parts: Sequence[Part], path: str, chunking: Chunking, open_headings: OpenHeadings = ()
     ) -> Split:
-        return split_stretch(parts, path, chunking, open_headings=open_headings)
+        return split_segment(parts, path, chunking, open_headings=open_headings)
 
 
 @dataclass
@@ -97,7 +97,7 @@ class Parts:
         record = await self.source(folder)
         invocation = await self.invocation(record, target, **request)
         await self.store.invocations.start(invocation.id)
-        opened = self.index.imagine if request.get("dry_run") else self.index.open
+        opened = self.index.preview_collection if request.get("dry_run") else self.index.open
         collection = await opened(target, record.embedding)
         number = await self.store.progress.run_number(invocation.id)
         run = SourceRun(
@@ -122,7 +122,12 @@ async def running(state: Path, server, prepare=lambda parts: None) -> AsyncItera
 
             index = Index(store, chroma, lambda _record: None)
             ingester = Ingester(
-                store, index, lambda _source: parser, InlineSplitter(), get, Poster(store, SparseModels()).posted
+                store,
+                index,
+                lambda _source: parser,
+                InlineSplitter(),
+                get,
+                SparseEncoding(store, SparseModels()).with_sparse_vectors,
             )
             parts = Parts(store, chroma, index, embedder, Mailbox("ingest", 4))
             prepare(parts)

@@ -1,4 +1,4 @@
-"""A large document in stretches is the same document, and finished chunks come back as they were given."""
+"""A large document in segments is the same document, and finished chunks come back as they were given."""
 
 import gc
 import weakref
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from syncd.model import Chunking, PageMark, Part
 from syncd.pipeline.chunk import chunk_document
-from syncd.pipeline.spooled_chunks import MEMORY_MAX_BYTES, Drafts, stretches
+from syncd.pipeline.spooled_chunks import MEMORY_MAX_BYTES, SpooledChunks, segments
 from syncd.store.staging import NewChunk
 
 CHUNKING = Chunking(target_size_bytes=60, max_size_bytes=120)
@@ -22,8 +22,8 @@ async def arriving(parts):
 
 async def chunks_of(parts, size):
     found = []
-    async for stretch in stretches(arriving(parts), size):
-        found += stretch.placed(chunk_document(stretch.parts, "a.txt", CHUNKING))
+    async for segment in segments(arriving(parts), size):
+        found += segment.placed(chunk_document(segment.parts, "a.txt", CHUNKING))
     return found
 
 
@@ -50,7 +50,7 @@ async def test_a_stretch_goes_on_with_the_page_it_begins_on():
 
 
 async def test_nothing_is_one_empty_stretch():
-    found = [stretch.parts async for stretch in stretches(arriving([]))]
+    found = [segment.parts async for segment in segments(arriving([]))]
     assert found == [[]]
 
 
@@ -64,7 +64,7 @@ async def test_leaving_early_ends_the_reading():
         finally:
             ended.append(True)
 
-    async with aclosing(stretches(read(), 4)) as found:
+    async with aclosing(segments(read(), 4)) as found:
         await anext(found)
     assert ended
 
@@ -77,26 +77,26 @@ def draft(number, size=10):
 
 def test_drafts_come_back_in_order_with_their_count_from_memory_and_from_disk():
     for size in (1, MEMORY_MAX_BYTES // 100):
-        drafts = Drafts()
-        drafts.extend([draft(0, size), draft(1, size)])
-        assert drafts[1].text == draft(1, size).text
-        drafts.extend(draft(number, size) for number in range(2, 50))
-        assert [chunk.metadata["chunk_index"] for chunk in drafts] == list(range(50))
-        assert {chunk.metadata["chunk_count"] for chunk in drafts} == {50}
-        assert [chunk.text for chunk in drafts[-2:]] == [draft(48, size).text, draft(49, size).text]
+        spooled = SpooledChunks()
+        spooled.extend([draft(0, size), draft(1, size)])
+        assert spooled[1].text == draft(1, size).text
+        spooled.extend(draft(number, size) for number in range(2, 50))
+        assert [chunk.metadata["chunk_index"] for chunk in spooled] == list(range(50))
+        assert {chunk.metadata["chunk_count"] for chunk in spooled} == {50}
+        assert [chunk.text for chunk in spooled[-2:]] == [draft(48, size).text, draft(49, size).text]
 
 
 def test_two_readers_do_not_disturb_each_other():
-    drafts = Drafts()
-    drafts.extend(map(draft, range(5)))
-    assert [(a.text, b.text) for a, b in zip(drafts, drafts, strict=True)] == [(draft(n).text,) * 2 for n in range(5)]
+    spooled = SpooledChunks()
+    spooled.extend(map(draft, range(5)))
+    assert [(a.text, b.text) for a, b in zip(spooled, spooled, strict=True)] == [(draft(n).text,) * 2 for n in range(5)]
 
 
 def test_the_file_goes_with_the_drafts():
-    drafts = Drafts()
-    file = drafts._file
-    kept = weakref.ref(drafts)
-    del drafts
+    spooled = SpooledChunks()
+    file = spooled._file
+    kept = weakref.ref(spooled)
+    del spooled
     gc.collect()
     assert kept() is None
     assert file.closed

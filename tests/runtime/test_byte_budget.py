@@ -2,15 +2,15 @@
 
 import anyio
 
-from syncd.runtime.byte_budget import Room
+from syncd.runtime.byte_budget import ByteBudget
 from syncd.runtime.keylocks import KeyLocks
 
 
 async def test_what_does_not_fit_waits_until_room_is_given_back():
-    room, order = Room(10), []
+    budget, order = ByteBudget(10), []
 
     async def hold(name, size_bytes, until):
-        async with room.taken(size_bytes):
+        async with budget.taken(size_bytes):
             order.append(f"{name} in")
             await until.wait()
 
@@ -28,14 +28,14 @@ async def test_what_does_not_fit_waits_until_room_is_given_back():
 
 
 async def test_what_is_larger_than_all_room_goes_alone():
-    room = Room(10)
-    async with room.taken(1000):
+    budget = ByteBudget(10)
+    async with budget.taken(1000):
         with anyio.move_on_after(0) as waiting:
-            async with room.taken(1):
+            async with budget.taken(1):
                 pass
         assert waiting.cancelled_caught
     with anyio.fail_after(1):
-        async with room.taken(1):
+        async with budget.taken(1):
             pass
 
 

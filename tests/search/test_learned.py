@@ -6,7 +6,7 @@ import pytest
 from syncd.app.models import sparse_loaders, splade_folder
 from syncd.config import Config
 from syncd.errors import PermanentError, RetryableError
-from syncd.index.sparse_backfill import SparseFiller
+from syncd.index.sparse_backfill import SparseBackfill
 from syncd.model import Target
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.pipeline.sparse.splade_files import MODEL_FILE, SPLADE, RemoteFile
@@ -56,7 +56,7 @@ async def test_a_learned_model_is_loaded_when_it_is_first_asked_for_and_finds(
     async with in_its_own_task(running(tmp_path / "state", chroma_server)) as parts:
         write(tmp_path / "folder", FILES)
         await parts.sync(tmp_path / "folder", target)
-        assert await SparseFiller(parts.store, models, parts.index.tell).fill_all()
+        assert await SparseBackfill(parts.store, models, parts.index.flush).fill_all()
 
         async def embedder(_name):
             return parts.embedder

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from syncd.model import SparseVector
 from syncd.pipeline.sparse.bm25 import chroma_bm25, code_bm25
 from syncd.pipeline.sparse.words import chroma_terms, code_terms, runs
-from syncd.search.lexical import Lexical, best
+from syncd.search.lexical import InvertedIndex, best
 
 ANALYSERS = {"chroma": (chroma_bm25(), chroma_terms), "code": (code_bm25(), code_terms)}
 WORDS = ["lamp", "lampKeeper", "keeper", "light_house", "house", "fox", "runs", "running", "HTTPServer", "server2"]
@@ -35,7 +35,7 @@ def reference(texts: list[str], query: str, terms) -> list[float]:
     return scores
 
 
-def put(lexical: Lexical, vectors: dict[int, SparseVector]) -> None:
+def put(lexical: InvertedIndex, vectors: dict[int, SparseVector]) -> None:
     ids = np.array(sorted(vectors), np.int64)
     ordered = [vectors[i] for i in sorted(vectors)]
     lexical.add(
@@ -58,7 +58,7 @@ texts_strategy = st.lists(st.lists(st.sampled_from(WORDS), max_size=12).map(" ".
 )
 def test_the_ranking_is_that_of_a_reference_over_what_is_there(analyser, batches, query):
     encoder, terms = ANALYSERS[analyser]
-    lexical, alive, made = Lexical(), {}, 0
+    lexical, alive, made = InvertedIndex(), {}, 0
     for texts, gone in batches:
         vectors = encoder.vectors(texts)
         new = {made + i: text for i, text in enumerate(texts)}
@@ -69,7 +69,7 @@ def test_the_ranking_is_that_of_a_reference_over_what_is_there(analyser, batches
         alive = {i: text for i, text in alive.items() if i not in gone}
         lexical.tidy()
     (asked,) = encoder.vectors([query])
-    scores = lexical.scores(asked, rarity=True)
+    scores = lexical.scores(asked, uses_idf=True)
     expected = reference(list(alive.values()), query, terms)
     ours = {int(i): score for i, score in zip(lexical.ids, scores, strict=True) if i in alive}
     assert len(lexical) == len(alive)
@@ -81,10 +81,10 @@ def test_the_ranking_is_that_of_a_reference_over_what_is_there(analyser, batches
 
 
 def test_learned_vectors_are_compared_by_plain_dot_products():
-    lexical = Lexical()
+    lexical = InvertedIndex()
     put(lexical, {1: SparseVector(np.array([1, 2], np.uint32), np.array([0.5, 2.0]))})
     asked = SparseVector(np.array([2, 3], np.uint32), np.array([3.0, 9.0]))
-    assert lexical.scores(asked, rarity=False).tolist() == [6.0]
+    assert lexical.scores(asked, uses_idf=False).tolist() == [6.0]
 
 
 def test_equal_scores_stay_in_their_order_and_the_limit_cuts():
@@ -95,7 +95,7 @@ def test_equal_scores_stay_in_their_order_and_the_limit_cuts():
 
 
 def test_lists_shrink_when_much_is_gone():
-    lexical, (vector,) = Lexical(), chroma_bm25().vectors(["lamp keeper house"])
+    lexical, (vector,) = InvertedIndex(), chroma_bm25().vectors(["lamp keeper house"])
     for start in range(0, 400, 40):
         put(lexical, dict.fromkeys(range(start, start + 40), vector))
         lexical.tidy()

@@ -11,7 +11,7 @@ from chromadb.utils.embedding_functions.schemas.bm25_tokenizer import Bm25Tokeni
 from rank_bm25 import BM25Okapi
 
 from syncd.pipeline.sparse.bm25 import chroma_bm25
-from syncd.search.lexical import Lexical, best
+from syncd.search.lexical import InvertedIndex, best
 from tests.search.test_lexical import put
 
 THEIRS = ChromaBm25EmbeddingFunction()
@@ -37,9 +37,9 @@ def texts():
 
 @pytest.fixture(scope="module")
 def ours(texts):
-    lexical = Lexical()
+    lexical = InvertedIndex()
     put(lexical, dict(enumerate(chroma_bm25().vectors(texts))))
-    return lambda query: lexical.scores(chroma_bm25().vectors([query])[0], rarity=True)
+    return lambda query: lexical.scores(chroma_bm25().vectors([query])[0], uses_idf=True)
 
 
 def assert_same_ranking(ours, reference):

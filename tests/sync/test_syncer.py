@@ -14,7 +14,7 @@ from syncd.model import Checkpoint, Document, Invocation, Origin, SourceType, St
 from syncd.pipeline.ingest import Ingester
 from syncd.pipeline.parse.pool import ParserPool
 from syncd.pipeline.sparse.catalog import SparseModels
-from syncd.pipeline.sparse.encoding import Poster
+from syncd.pipeline.sparse.encoding import SparseEncoding
 from syncd.runtime.retry import Backoff
 from syncd.store.invocation_queue import FOLLOW_UPS
 from syncd.store.staging import Replacement
@@ -75,8 +75,10 @@ async def syncing(parts, source, done=None, settings=HASTY) -> AsyncIterator[Syn
         return source[record.id] if isinstance(source, dict) else source
 
     async with ParserPool() as parser, anyio.create_task_group() as group:
-        posted = Poster(parts.store, SparseModels()).posted
-        ingester = Ingester(parts.store, parts.index, lambda _source: parser, InlineSplitter(), embedder, posted)
+        with_sparse_vectors = SparseEncoding(parts.store, SparseModels()).with_sparse_vectors
+        ingester = Ingester(
+            parts.store, parts.index, lambda _source: parser, InlineSplitter(), embedder, with_sparse_vectors
+        )
         syncer = Syncer(parts.store, parts.chroma, parts.index, ingester, opened, settings, done)
         await group.start(syncer.run)
         yield syncer

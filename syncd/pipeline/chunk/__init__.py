@@ -18,11 +18,11 @@ MINIMUM_SIZE_BYTES = 4
 MAXIMUM_PARSE_CHARACTERS = 4 << 20
 """Larger sources are cut as text: a parse of them takes seconds, and nothing can interrupt it."""
 WINDOW_CHARACTERS = 1 << 20
-"""A larger part is taken in stretches of this size, so that memory stays bounded."""
+"""A larger part is taken in segments of this size, so that memory stays bounded."""
 _WINDOW_ENDS: dict[str, tuple[str, ...]] = {"markdown": ("\n# ", "\n## ", "\n### ", "\n#"), "text": ()}
-"""What a stretch ends before, best first; then blank lines, then lines."""
+"""What a segment ends before, best first; then blank lines, then lines."""
 
-__all__ = ["MINIMUM_SIZE_BYTES", "chunk_document", "split_stretch"]
+__all__ = ["MINIMUM_SIZE_BYTES", "chunk_document", "split_segment"]
 
 
 def chunk_document(parts: Iterable[Part], path: str, chunking: Chunking, parse: bool = True) -> Iterator[Chunk]:
@@ -30,7 +30,7 @@ def chunk_document(parts: Iterable[Part], path: str, chunking: Chunking, parse: 
 
     Offsets are bytes of the whole document in UTF-8. No text is larger than `max_size_bytes` or cuts a character. A
     document of nothing but white space has no chunks; elsewhere white space goes with a neighbour, except runs longer
-    than the limit, and blank lines that `type` lines counts like others. A part over 4 MB is taken in stretches of 1 MB.
+    than the limit, and blank lines that `type` lines counts like others. A part over 4 MB is taken in segments of 1 MB.
 
     Without `parse`, code is cut as text: for a document whose parse has hung or crashed its process (a few grammars can).
     Raises ConfigError for a `max_size_bytes` below 4 or a `max_lines` below 1.
@@ -38,10 +38,10 @@ def chunk_document(parts: Iterable[Part], path: str, chunking: Chunking, parse: 
     return _Document(path, chunking, parse).chunks(parts)
 
 
-def split_stretch(
+def split_segment(
     parts: Iterable[Part], path: str, chunking: Chunking, parse: bool = True, open_headings: OpenHeadings = ()
 ) -> Split:
-    """Return the chunks of a stretch of a document that begins under `open_headings`; otherwise as `chunk_document`."""
+    """Return the chunks of a segment of a document that begins under `open_headings`; otherwise as `chunk_document`."""
     document = _Document(path, chunking, parse, open_headings)
     chunks = list(document.chunks(parts))
     return Split(chunks, document.open_headings)
@@ -162,7 +162,7 @@ class _Document:
 
 
 def _windows(part: Part) -> Iterator[str]:
-    """Yield a part's text whole, or when it is very large in stretches that end where the text allows it."""
+    """Yield a part's text whole, or when it is very large in segments that end where the text allows it."""
     text, start = part.text, 0
     while len(text) > MAXIMUM_PARSE_CHARACTERS and len(text) - start > WINDOW_CHARACTERS:
         limit = start + WINDOW_CHARACTERS

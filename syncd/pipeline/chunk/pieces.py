@@ -1,4 +1,4 @@
-"""One stretch of text to pieces: chooses the stage, solves the cuts, and says what stands where."""
+"""One segment of text to pieces: chooses the stage, solves the cuts, and says what stands where."""
 
 from __future__ import annotations
 

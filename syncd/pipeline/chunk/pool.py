@@ -45,7 +45,7 @@ class ChunkerPool:
     async def split(
         self, parts: Sequence[Part], path: str, chunking: Chunking, open_headings: OpenHeadings = ()
     ) -> Split:
-        """Return the chunks of a document, or of a stretch of it that begins under `open_headings`.
+        """Return the chunks of a document, or of a segment of it that begins under `open_headings`.
 
         Waits for a free process.
 

@@ -101,7 +101,7 @@ def _thinned(data: bytes, cuts: Cuts, spacing_bytes: int) -> list[tuple[int, flo
 
 
 def _filled(data: bytes, start: int, end: int, limits: Limits) -> Iterator[tuple[int, float]]:
-    """Yield cuts inside a stretch without any: at lines, in lines over the limit at separators, else at characters."""
+    """Yield cuts inside a segment without any: at lines, in lines over the limit at separators, else at characters."""
     lines: Cuts = {}
     for match in _LINE.finditer(data, start, end):
         feed, indent, closer = match.groups()

@@ -7,7 +7,7 @@ import gc
 from pydantic import TypeAdapter
 
 from syncd.model import Chunk, Chunking, Part
-from syncd.pipeline.chunk import split_stretch
+from syncd.pipeline.chunk import split_segment
 from syncd.runtime.child import open_channel
 from syncd.runtime.frames import Frame
 
@@ -20,7 +20,7 @@ def split(request: Frame) -> Frame:
     header = request.header
     chunking = Chunking(**header["chunking"])
     parts, open_headings = PARTS.validate_json(request.payload), [(level, text) for level, text in header["headings"]]
-    found = split_stretch(parts, header["path"], chunking, header["parse"], open_headings)
+    found = split_segment(parts, header["path"], chunking, header["parse"], open_headings)
     return Frame({"headings": found.open_headings}, CHUNKS.dump_json(list(found.chunks)))
 
 

@@ -40,13 +40,13 @@ class ServerPool:
                 tasks.start_soon(self._admit, server, 0.0)
 
     @asynccontextmanager
-    async def hand(self) -> AsyncGenerator[Hand]:
+    async def lease(self) -> AsyncGenerator[Lease]:
         """Yield a server to ask, which waits until one is ready; the hand takes another when that one fails."""
-        hand = Hand(self, await self.take())
+        lease = Lease(self, await self.take())
         try:
-            yield hand
+            yield lease
         finally:
-            hand.open()
+            lease.open()
 
     async def take(self) -> Server:
         """Wait until a server is ready and return it; give it `back`, or tell that it is `lost`."""
@@ -76,7 +76,7 @@ class ServerPool:
         self._put.send_nowait(server)
 
 
-class Hand:
+class Lease:
     """Holds one server at a time."""
 
     def __init__(self, pool: ServerPool, server: Server) -> None:

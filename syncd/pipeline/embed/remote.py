@@ -25,7 +25,7 @@ from syncd.errors import PermanentError, RetryableError
 from syncd.model import Embedded, EmbeddingTask, Role, Vectors
 from syncd.pipeline.embed.catalog import Model
 from syncd.pipeline.embed.front import Embedding, Work, embed_through
-from syncd.pipeline.embed.pool import Hand, ServerPool
+from syncd.pipeline.embed.pool import Lease, ServerPool
 from syncd.pipeline.embed.process import isolating
 from syncd.pipeline.embed.record import SAME_MODEL_COSINE, Record, find_record
 from syncd.pipeline.embed.servers import Answer, Server, ServerFailedError, ask
@@ -121,17 +121,17 @@ class RemoteEmbedder:
     async def _serve(self, pool: ServerPool) -> None:
         while True:
             # A server first, then work: a batch in hand that waits for a server would keep a query waiting.
-            async with pool.hand() as hand:
+            async with pool.lease() as lease:
                 work = await self._mailbox.take_many(self._options.batch_bytes, weight=self._weight)
                 with settling(work):
-                    await self._settle(work, hand)
+                    await self._settle(work, lease)
 
     def _weight(self, text: str) -> float:
         return max(len(text), self._options.batch_bytes / _TEXTS_PER_REQUEST)
 
-    async def _settle(self, work: Sequence[Work], hand: Hand) -> None:
+    async def _settle(self, work: Sequence[Work], lease: Lease) -> None:
         async def call(texts: Sequence[str]) -> list[Embedding]:
-            return await self._embeddings(texts, hand)
+            return await self._embeddings(texts, lease)
 
         found = await isolating([each.message for each in work], call)
         for each, result in zip(work, found, strict=True):
@@ -140,11 +140,11 @@ class RemoteEmbedder:
             else:
                 each.reply.fail(result)
 
-    async def _embeddings(self, texts: Sequence[str], hand: Hand) -> list[Embedding]:
+    async def _embeddings(self, texts: Sequence[str], lease: Lease) -> list[Embedding]:
         breakdowns = 0
         while True:
             try:
-                return await hand.ask(lambda server: self._verified(server, texts))
+                return await lease.ask(lambda server: self._verified(server, texts))
             except ServerFailedError as error:
                 breakdowns += 1
                 if breakdowns == self._options.attempts:
@@ -154,12 +154,12 @@ class RemoteEmbedder:
             except PermanentError:
                 if len(texts) > 1 or len(texts[0].encode("utf-8", "replace")) <= self.max_tokens:
                     raise
-                return [await self._halved(texts[0], hand)]
+                return [await self._halved(texts[0], lease)]
 
-    async def _halved(self, text: str, hand: Hand) -> Embedding:
+    async def _halved(self, text: str, lease: Lease) -> Embedding:
         middle = len(text) // 2
         cut = text.rfind(" ", middle // 2, middle) + 1 or middle
-        halves = [(await self._embeddings([half], hand))[0] for half in (text[:cut], text[cut:])]
+        halves = [(await self._embeddings([half], lease))[0] for half in (text[:cut], text[cut:])]
         tokens = [half.tokens for half in halves]
         return Embedding(merge(np.stack([half.vector for half in halves]), tokens), sum(tokens))
 

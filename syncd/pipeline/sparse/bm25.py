@@ -20,7 +20,7 @@ INLINE_CHARACTERS = 50_000
 class Bm25:
     """One analyser with BM25's weights; queries are encoded like documents. Safe to use from many tasks at once."""
 
-    rarity = True
+    uses_idf = True
 
     def __init__(self, model: str, fingerprint: str, terms: Terms) -> None:
         self.model = model

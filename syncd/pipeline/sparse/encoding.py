@@ -12,14 +12,14 @@ from syncd.store.postings import Posting, packed
 from syncd.store.staging import NewChunk
 
 
-class Poster:
+class SparseEncoding:
     """Encodes what no stored chunk has been encoded for yet. Safe to use from many tasks at once."""
 
     def __init__(self, store: Store, models: SparseModels) -> None:
         self._store = store
         self._models = models
 
-    async def posted(self, embedding: Embedding, chunks: Sequence[NewChunk]) -> Sequence[NewChunk]:
+    async def with_sparse_vectors(self, embedding: Embedding, chunks: Sequence[NewChunk]) -> Sequence[NewChunk]:
         """Return the chunks with their postings, or as they are where the collection keeps none.
 
         Raises PermanentError when the model cannot be had, RetryableError while it is away.

@@ -45,7 +45,7 @@ class Splade:
     """An actor and a `SparseEncoder`: run it under a supervisor, and encode from any task. `digest` is the model's sha256."""
 
     model = SPLADE
-    rarity = False
+    uses_idf = False
 
     def __init__(self, folder: Path, digest: str, threads: int = 0, worker: str = WORKER) -> None:
         self.name = f"sparse {SPLADE}"

@@ -28,7 +28,7 @@ class GithubAccess:
     max_file_size_bytes: int = 1 << 20
 
 
-class Repositories:
+class RepositoryFactory:
     """The open GitHub sources."""
 
     def __init__(self, access: GithubAccess, folder: Path, spool_folder: Path) -> None:

@@ -19,14 +19,14 @@ from syncd.sources.s3.settings import AutoSync, S3Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Placing:
+class Assignment:
     """What is said of an object in one collection."""
 
     custom_id: str | None = None
     metadata: Metadata = field(default_factory=dict[str, Scalar])
 
 
-def placements(labels: Iterable[Label], settings: S3Settings) -> Mapping[str, Placing]:
+def assignments(labels: Iterable[Label], settings: S3Settings) -> Mapping[str, Assignment]:
     """Return the collections of one object, given everything said of it and of every object."""
     placed: dict[str, list[Label]] = {}
     has_file = False
@@ -40,9 +40,9 @@ def placements(labels: Iterable[Label], settings: S3Settings) -> Mapping[str, Pl
     return {collection: _last_word(said) for collection, said in placed.items()}
 
 
-def _last_word(labels: Iterable[Label]) -> Placing:
+def _last_word(labels: Iterable[Label]) -> Assignment:
     speaking = [label for label in labels if label.custom_id or label.metadata]
     if not speaking:
-        return Placing()
+        return Assignment()
     last = max(speaking, key=lambda label: (label.said_at, label.file_key, label.path, label.collection))
-    return Placing(last.custom_id or None, last.metadata)
+    return Assignment(last.custom_id or None, last.metadata)

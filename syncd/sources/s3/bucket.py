@@ -35,7 +35,7 @@ class ObjectState:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A stretch of a listing, in the order of the keys' UTF-8 bytes. `last_key` is where the next one starts after."""
+    """A segment of a listing, in the order of the keys' UTF-8 bytes. `last_key` is where the next one starts after."""
 
     objects: Sequence[ObjectState]
     last_key: str

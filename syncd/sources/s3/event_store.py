@@ -35,7 +35,7 @@ class DeadLetter:
     """When it was last met, in seconds since 1970."""
 
 
-class Looks:
+class CheckQueue:
     """Invocations that events and labels lead to; every method is one transaction."""
 
     def __init__(self, database: Database) -> None:

@@ -19,7 +19,7 @@ from syncd.runtime.keylocks import KeyLocks
 from syncd.runtime.supervisor import Supervisor
 from syncd.sources.s3.access import QueueAccess, Reader
 from syncd.sources.s3.client import Connections
-from syncd.sources.s3.event_store import DeadLetters, Looks
+from syncd.sources.s3.event_store import CheckQueue, DeadLetters
 from syncd.sources.s3.journal import Journal
 from syncd.sources.s3.label_store import Labels
 from syncd.sources.s3.naming import check_bucket, check_prefix
@@ -43,7 +43,7 @@ LOOK_EVERY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class QueueRules:
+class QueueSettings:
     """How event queues are read."""
 
     queue_url: str | None = None
@@ -51,17 +51,17 @@ class QueueRules:
     visibility_s: int = 120
 
 
-class Buckets:
+class BucketFactory:
     """The S3 sources of the daemon. `wake` is set by whoever takes up invocations, before anything runs."""
 
-    def __init__(self, store: Store, transport: Transport, rules: QueueRules) -> None:
+    def __init__(self, store: Store, transport: Transport, rules: QueueSettings) -> None:
         self.rules = rules
         self._store = store
         self.wake: Callable[[], None] = lambda: None
         self.connections = Connections(transport)
         self.unopened: dict[str, str] = {}
         """Sources that follow events and could not be opened when that was last tried: id to reason."""
-        self.journal = Journal(Looks(store.database), lambda: self.wake())
+        self.journal = Journal(CheckQueue(store.database), lambda: self.wake())
         self.dead_letters = DeadLetters(store.database)
         self._sources = S3Sources(self.connections, Labels(store.database), self.journal, KeyLocks())
 
@@ -164,7 +164,7 @@ class Queues:
 
     name = "queues"
 
-    def __init__(self, buckets: Buckets) -> None:
+    def __init__(self, buckets: BucketFactory) -> None:
         self._buckets = buckets
         self._pollers = Supervisor("pollers")
         self._running: dict[str, tuple[QueuePoller, QueueAccess]] = {}

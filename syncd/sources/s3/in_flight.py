@@ -37,7 +37,7 @@ class Message:
         return cls(answer["MessageId"], answer["ReceiptHandle"], answer["Body"], receives)
 
 
-class Hand:
+class InFlight:
     """Holds up to `capacity` messages. `keep_hidden` and `delete_done` run beside whoever takes and finishes them."""
 
     def __init__(self, queue_url: str, connection: Caller, capacity: int, visibility_s: int) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import anyio
 
 from syncd.model import Invocation, Origin
-from syncd.sources.s3.event_store import Looks
+from syncd.sources.s3.event_store import CheckQueue
 
 LOOK_AGAIN_S = 5.0
 """Invocations that end without a run (cancelled, their source deleted) are noticed after so long."""
@@ -16,8 +16,8 @@ LOOK_AGAIN_S = 5.0
 class Journal:
     """The durable way from an event to its look. `wake` tells the Syncer of new work; whoever settles tells `over`."""
 
-    def __init__(self, looks: Looks, wake: Callable[[], None]) -> None:
-        self._looks = looks
+    def __init__(self, checks: CheckQueue, wake: Callable[[], None]) -> None:
+        self._looks = checks
         self._wake = wake
         self._waiting: dict[str, anyio.Event] = {}
 

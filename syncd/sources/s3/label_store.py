@@ -34,7 +34,7 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
-class PendingLook:
+class PendingCheck:
     """A key of one collection whose label changed and which nobody has been asked yet to look at."""
 
     number: int
@@ -129,10 +129,10 @@ class Labels:
         statement = "SELECT file_key FROM s3_labels WHERE source_id = ? AND file_key > ? AND seen != ? ORDER BY file_key LIMIT ?"
         return await self._db.read(lambda c: [key for (key,) in c.execute(statement, (source_id, after, seen, limit))])
 
-    async def looks(self, source_id: str, limit: int = 1000) -> Sequence[PendingLook]:
+    async def checks(self, source_id: str, limit: int = 1000) -> Sequence[PendingCheck]:
         """Return looks that nobody has been asked for yet, oldest first."""
         statement = "SELECT number, path, collection FROM s3_looks WHERE source_id = ? ORDER BY number LIMIT ?"
-        return await self._db.read(lambda c: [PendingLook(*row) for row in c.execute(statement, (source_id, limit))])
+        return await self._db.read(lambda c: [PendingCheck(*row) for row in c.execute(statement, (source_id, limit))])
 
     async def looked(self, numbers: Sequence[int]) -> None:
         """Forget looks that somebody has durably been asked for."""

@@ -16,7 +16,7 @@ import anyio
 
 from syncd.errors import PermanentError
 from syncd.model import Checkpoint, Document, Run
-from syncd.sources.s3.assignment import placements
+from syncd.sources.s3.assignment import assignments
 from syncd.sources.s3.bucket import ObjectState, Page
 from syncd.sources.s3.event_store import FAN_OUT
 from syncd.sources.s3.label_store import Label
@@ -141,7 +141,7 @@ class Listing:
             said_at = invocation.created_at.timestamp()
             await self._labels.say(self._source.id, Label("", "", self._collection, said_at=said_at))
 
-    def _supposed(self) -> Sequence[Label]:
+    def _overlaid(self) -> Sequence[Label]:
         """Return what a run would say and a dry one only supposes: that all objects belong in its collection as well."""
         is_dry, elsewhere = self._run.invocation.request.get("dry_run"), self._collection != self._settings.collection
         return [Label("", "", self._collection)] if is_dry and elsewhere and not self._is_part else []
@@ -161,14 +161,14 @@ class Listing:
         said: dict[str, list[Label]] = {}
         for label in labels:
             said.setdefault(label.path, []).append(label)
-        everywhere = [*said.get("", ()), *self._supposed()]
+        everywhere = [*said.get("", ()), *self._overlaid()]
         documents: list[Document] = []
         for state in page.objects:
             if is_folder(state.key, state.size_bytes) or self._source.is_metadata_file(state.key):
                 continue
-            placing = placements([*said.get(state.key, ()), *everywhere], self._settings).get(self._collection)
-            if placing is not None:
-                documents.append(self._source.document(state, placing, self._collection))
+            assignment = assignments([*said.get(state.key, ()), *everywhere], self._settings).get(self._collection)
+            if assignment is not None:
+                documents.append(self._source.document(state, assignment, self._collection))
         return documents
 
 

@@ -50,9 +50,9 @@ class Labelling:
     async def ask_for_looks(self) -> Sequence[str]:
         """Submit every look that changed labels need and return the invocations. Twice is safe."""
         invocations: list[str] = []
-        while looks := await self.labels.looks(self.source_id):
-            invocations += [await self.ask(k.path, k.collection or self.settings.collection) for k in looks]
-            await self.labels.looked([look.number for look in looks])
+        while checks := await self.labels.checks(self.source_id):
+            invocations += [await self.ask(k.path, k.collection or self.settings.collection) for k in checks]
+            await self.labels.looked([look.number for look in checks])
         return invocations
 
     async def ask(self, key: str, collection: str) -> str:

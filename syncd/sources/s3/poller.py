@@ -23,7 +23,7 @@ from syncd.runtime.retry import Backoff
 from syncd.sources.s3.client import Caller, Client
 from syncd.sources.s3.event_store import DeadLetter, DeadLetters
 from syncd.sources.s3.events import Event, EventKind, parse_message
-from syncd.sources.s3.in_flight import BATCH_SIZE, Hand, Message
+from syncd.sources.s3.in_flight import BATCH_SIZE, InFlight, Message
 from syncd.sources.s3.journal import Journal
 from syncd.sources.s3.settings import AutoSync, PollerSettings
 from syncd.sources.s3.source import S3Source
@@ -75,20 +75,22 @@ class QueuePoller:
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Poll until cancelled; trouble with the queue is waited out. Unfinished messages are given back at the end."""
-        hand = Hand(self.queue_url, self._connection, self._settings.messages_in_hand, self._settings.visibility_s)
+        in_flight = InFlight(
+            self.queue_url, self._connection, self._settings.messages_in_hand, self._settings.visibility_s
+        )
         try:
             async with anyio.create_task_group() as group:
-                group.start_soon(hand.keep_hidden)
-                group.start_soon(hand.delete_done)
+                group.start_soon(in_flight.keep_hidden)
+                group.start_soon(in_flight.delete_done)
                 task_status.started()
-                await self._poll(hand, group)
+                await self._poll(in_flight, group)
         finally:
-            await hand.give_all_back()
+            await in_flight.give_all_back()
 
-    async def _poll(self, hand: Hand, group: TaskGroup) -> None:
+    async def _poll(self, in_flight: InFlight, group: TaskGroup) -> None:
         failures = 0
         while True:
-            count = min(await hand.room(), BATCH_SIZE)
+            count = min(await in_flight.room(), BATCH_SIZE)
             try:
                 with contained("queue", queue=self.queue_url):
                     messages = await self._receive(count)
@@ -101,8 +103,8 @@ class QueuePoller:
             failures, self.stats.problem = 0, ""
             for message in messages:
                 self.stats.received += 1
-                hand.take(message)
-                group.start_soon(self._handle, hand, message)
+                in_flight.take(message)
+                group.start_soon(self._handle, in_flight, message)
 
     async def _receive(self, count: int) -> Sequence[Message]:
         async def ask(client: Client) -> Sequence[Message]:
@@ -118,7 +120,7 @@ class QueuePoller:
 
         return await self._connection.once(ask, self.queue_url)
 
-    async def _handle(self, hand: Hand, message: Message) -> None:
+    async def _handle(self, in_flight: InFlight, message: Message) -> None:
         """See one message through. What may work later is tried again here, with the message in hand: given back, it
         would be taken for poison after a few deliveries, by a dead-letter queue that knows no reasons. One that keeps
         meeting a bug is poison: what it asks for is kept among the dead letters, and the other messages go on.
@@ -132,18 +134,18 @@ class QueuePoller:
                 failures += 1
                 bugs += isinstance(error, BugError)
                 if bugs >= BUG_ATTEMPTS:
-                    await self._bury(hand, message, str(error))
+                    await self._bury(in_flight, message, str(error))
                     return
                 self.stats.postponed += 1
                 log.info("sqs.postponed", queue=self.queue_url, message=message.id, reason=str(error))
                 delay_s = max(self._backoff.delay_s(failures), error.retry_after_s or 0.0)
                 await anyio.sleep(min(self._settings.retry_cap_s, delay_s))
             except PermanentError as error:
-                await self._bury(hand, message, str(error))
+                await self._bury(in_flight, message, str(error))
                 return
             else:
                 self.stats.deleted += 1
-                hand.finish(message)
+                in_flight.finish(message)
                 return
 
     async def _work_off(self, message: Message) -> None:
@@ -165,7 +167,7 @@ class QueuePoller:
 
     async def _looks(self, source: S3Source, event: Event) -> Sequence[str]:
         try:
-            return await source.look_at(event.key)
+            return await source.check(event.key)
         except NotFoundError:
             # Deleted since the sources were listed; the message may concern others.
             return ()
@@ -191,7 +193,7 @@ class QueuePoller:
             if len(self._settled_events) > REMEMBERED_EVENTS:
                 self._settled_events.popitem(last=False)
 
-    async def _bury(self, hand: Hand, message: Message, reason: str) -> None:
+    async def _bury(self, in_flight: InFlight, message: Message, reason: str) -> None:
         """Keep the reason, and leave the message to the queue's dead-letter queue where it has one."""
         self.stats.dead += 1
         log.warning("sqs.poison", queue=self.queue_url, message=message.id, reason=reason, receives=message.receives)
@@ -203,9 +205,9 @@ class QueuePoller:
         except RetryableError:
             is_last = False
         if is_last:
-            hand.finish(message)
+            in_flight.finish(message)
         else:
-            await hand.give_back(message, self._retry_s(message))
+            await in_flight.give_back(message, self._retry_s(message))
 
     async def _has_dead_letter_queue(self) -> bool:
         async def ask(client: Client) -> bool:

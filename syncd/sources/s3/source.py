@@ -11,7 +11,7 @@ from syncd.chroma.naming import check_custom_id, check_metadata, check_object_ke
 from syncd.errors import NotFoundError, PermanentError, RetryableError
 from syncd.model import Checkpoint, Document, Origin, Run, chunk_prefix
 from syncd.runtime.keylocks import KeyLocks
-from syncd.sources.s3.assignment import Placing, placements
+from syncd.sources.s3.assignment import Assignment, assignments
 from syncd.sources.s3.bucket import Bucket, ObjectState
 from syncd.sources.s3.client import Connection, Connections, UnusableConnection
 from syncd.sources.s3.download import ObjectBody
@@ -98,25 +98,25 @@ class S3Source:
 
     async def present(self, key: str, collection: str) -> Document | None:
         """Return the document that `key` is in `collection` now, or None: it has no object, or belongs elsewhere."""
-        placing = placements(await self.labels.of(self.id, key), self.settings).get(collection)
-        if placing is None or not key.startswith(self.settings.path_prefix):
+        assignment = assignments(await self.labels.of(self.id, key), self.settings).get(collection)
+        if assignment is None or not key.startswith(self.settings.path_prefix):
             return None
         state = await self.bucket.head(key)
-        return self.document(state, placing, collection) if state and not is_folder(key, state.size_bytes) else None
+        return self.document(state, assignment, collection) if state and not is_folder(key, state.size_bytes) else None
 
     async def again(self, key: str, collection: str) -> Document:
         """Return what `key` is in `collection` now, gone included. Raises RetryableError, PermanentError."""
         return await self.present(key, collection) or gone(key)
 
-    def document(self, state: ObjectState, placing: Placing, collection: str) -> Document:
+    def document(self, state: ObjectState, assignment: Assignment, collection: str) -> Document:
         """Return the document of an object in one collection."""
-        said = {"custom_id": placing.custom_id} if placing.custom_id else {}
+        said = {"custom_id": assignment.custom_id} if assignment.custom_id else {}
         return Document(
             key=state.key,
             version=state.version,
             body=ObjectBody(self.bucket, state),
-            chunk_prefix=chunk_prefix(state.key, placing.custom_id),
-            metadata={**placing.metadata, **said, "bucket": self.settings.bucket, "object_key": state.key},
+            chunk_prefix=chunk_prefix(state.key, assignment.custom_id),
+            metadata={**assignment.metadata, **said, "bucket": self.settings.bucket, "object_key": state.key},
             changed_at=state.modified_at,
             again=partial(self.again, state.key, collection),
         )
@@ -127,7 +127,7 @@ class S3Source:
         """
         return await self.present(key, collection) is None
 
-    async def look_at(self, key: str) -> Sequence[str]:
+    async def check(self, key: str) -> Sequence[str]:
         """Ask for looks at a key in every collection that it concerns, and return the invocations, durable by then.
 
         Of a metadata file the present content is read first. A key outside the prefix, or one that nothing places
@@ -142,7 +142,7 @@ class S3Source:
                 # A run over the file itself fails with the reason, where people look for reasons, or waits for better times
                 # without holding up the queue.
                 return [await self.labelling.ask(key, self.settings.collection)]
-        where = placements(await self.labels.of(self.id, key), self.settings)
+        where = assignments(await self.labels.of(self.id, key), self.settings)
         return [await self.labelling.ask(key, collection) for collection in sorted(where)]
 
     async def _look_at_file(self, key: str) -> Sequence[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from syncd.sources.web.fetch import Fetcher, FetchError, Response, Room
+from syncd.sources.web.fetch import Fetcher, FetchError, Response, SizeLimit
 from syncd.sources.web.pace import Pace
 from syncd.sources.web.robots import Robots, Rules
 from syncd.sources.web.settings import WebLimits, WebSettings
@@ -54,7 +54,7 @@ class Client:
         """Return what robots.txt says at `url`'s origin."""
         return await self._robots.rules(url, self.pace(url))
 
-    async def ask(self, url: Url, room: Room, headers: Mapping[str, str] | None = None) -> Response | Failed:
+    async def ask(self, url: Url, size_limit: SizeLimit, headers: Mapping[str, str] | None = None) -> Response | Failed:
         """Return the host's answer, or Failed after `limits.attempts` attempts. Waits for turns and as Retry-After says.
 
         Raises DeferredError when Retry-After is longer than `limits.retry_after_s`.
@@ -65,7 +65,7 @@ class Client:
             try:
                 async with pace.turn():
                     self.requests += 1
-                    response = await self._fetcher.get(url, room, headers=headers)
+                    response = await self._fetcher.get(url, size_limit, headers=headers)
             except FetchError as error:
                 failed = Failed(str(error), lasting=error.lasting)
                 if error.lasting:

@@ -18,7 +18,7 @@ from syncd.sources.web.crawl_store import CrawlState
 from syncd.sources.web.deferral import PutOff
 from syncd.sources.web.discovery import Found
 from syncd.sources.web.settings import WebSettings
-from syncd.sources.web.sitemap_seeder import Seeds
+from syncd.sources.web.sitemap_seeder import SitemapSeeder
 from syncd.sources.web.visitor import Visitor, unanswered
 
 WINDOW_PER_TURN = 4
@@ -60,7 +60,7 @@ class CrawlRun:
         rules: str,
         client: Client,
         visitor: Visitor,
-        seeds: Seeds,
+        seeds: SitemapSeeder,
         state: CrawlState,
         known: Known,
         crawl: Crawl,
@@ -98,7 +98,7 @@ class CrawlRun:
                 yield document
             if phase != "links" or not self._wants_sitemaps() or self._over():
                 return
-            problem = await self._seeds.plant(self._crawl.id)
+            problem = await self._seeds.seed(self._crawl.id)
             phase = "sitemaps"
             await self._state.set_phase(self._crawl.id, phase, problem)
 
@@ -198,7 +198,7 @@ class CrawlRun:
     def _bounds(self) -> Bounds:
         limit = self._settings.page_limit
         return Bounds(
-            room=None if limit is None else max(0, limit - self._indexed),
+            size_limit=None if limit is None else max(0, limit - self._indexed),
             max_depth=self._settings.max_depth,
             alike_pages=self._settings.limits.alike_pages,
             rules=self._rules,
@@ -258,7 +258,7 @@ class CrawlRun:
                 if entry.outcome in ("document", "unchanged") and version != entry.version:
                     lost.append(entry.url)
                 elif entry.outcome in ("document", "unchanged"):
-                    yield documents.standing(entry.url, entry.kept, self._look_again)
+                    yield documents.standing(entry.url, entry.kept, self._refetch)
                 elif entry.outcome in ("failed", "unread"):
                     yield documents.failed(entry.url, entry.reason)
                 elif version is not None:
@@ -275,7 +275,7 @@ class CrawlRun:
             case "document":
                 return documents.fetched(found)
             case "unchanged":
-                return documents.standing(visit.url, settled.was, self._look_again)
+                return documents.standing(visit.url, settled.was, self._refetch)
             case "failed" | "unread":
                 return documents.failed(visit.url, visit.reason)
             case "bounded":
@@ -285,7 +285,7 @@ class CrawlRun:
                 known = settled.was.version and await self._known.version(visit.url) is not None
                 return documents.gone(visit.url) if known else None
 
-    async def _look_again(self, url: str) -> Document:
+    async def _refetch(self, url: str) -> Document:
         """Return what a page is now, whatever the last visit learned. Raises RetryableError."""
         try:
             found = await self._visitor.visit(Entry(-1, 0, url, 0))

@@ -113,7 +113,7 @@ class Settled:
 class Bounds:
     """What `settle` holds visits to."""
 
-    room: int | None = None
+    size_limit: int | None = None
     """Documents that may still be indexed."""
     max_depth: int | None = None
     alike_pages: int = 10_000

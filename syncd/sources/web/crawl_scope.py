@@ -74,7 +74,7 @@ UNREADABLE_SUFFIXES = frozenset(
 READABLE_SUFFIXES = PAGE_SUFFIXES | frozenset(DOCUMENT_SUFFIXES.values())
 
 
-class Admission:
+class CrawlScope:
     """The rules of one source. Pure apart from `site`, which the starting page's move may widen."""
 
     def __init__(self, settings: WebSettings) -> None:

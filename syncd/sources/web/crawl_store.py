@@ -209,13 +209,13 @@ class CrawlState:
         def transaction(connection: sqlite3.Connection) -> list[Settled]:
             writes = CrawlWrites(connection, self._source_id)
             done: list[Settled] = []
-            room, bounds.queued = bounds.room, 0
+            size_limit, bounds.queued = bounds.size_limit, 0
             for visit in visits:
-                if room is not None and room <= 0:
+                if size_limit is not None and size_limit <= 0:
                     break
                 settled = writes.settle(crawl_id, visit, bounds)
-                if room is not None and settled.outcome in ("document", "unchanged"):
-                    room -= 1
+                if size_limit is not None and settled.outcome in ("document", "unchanged"):
+                    size_limit -= 1
                 done.append(settled)
             indexed = sum(settled.outcome in ("document", "unchanged") for settled in done)
             connection.execute("UPDATE crawls SET indexed = indexed + ? WHERE id = ?", (indexed, crawl_id))

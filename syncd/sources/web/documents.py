@@ -32,11 +32,11 @@ def fetched(found: Found) -> Document:
     )
 
 
-def standing(url: str, kept: Kept, look_again: Callable[[str], Awaitable[Document]]) -> Document:
+def standing(url: str, kept: Kept, refetched: Callable[[str], Awaitable[Document]]) -> Document:
     """Return a document that is what it was; who needs its bytes all the same has to look at the page again."""
 
     async def again() -> Document:
-        return await look_again(url)
+        return await refetched(url)
 
     return Document(
         key=url,

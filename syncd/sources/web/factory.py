@@ -14,7 +14,7 @@ from syncd.store.database import Database
 
 
 @dataclass(frozen=True, slots=True)
-class SiteRules:
+class CrawlLimits:
     """How this machine crawls, whatever the site."""
 
     contact: str = ""
@@ -23,10 +23,10 @@ class SiteRules:
     allow_private_addresses: tuple[str, ...] = ()
 
 
-class Sites:
+class SiteFactory:
     """The web sources of the daemon; an async context manager."""
 
-    def __init__(self, rules: SiteRules, database: Database) -> None:
+    def __init__(self, rules: CrawlLimits, database: Database) -> None:
         self._rules = rules
         self._database = database
         self._extractor = Extractor()

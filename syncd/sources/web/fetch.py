@@ -28,7 +28,7 @@ CHUNK_BYTES = 64 << 10
 DAY_S = 86_400.0
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 ACCEPT = "text/html,application/xhtml+xml,text/markdown,text/plain;q=0.8,application/pdf;q=0.8,*/*;q=0.5"
-Room = int | Callable[[str, Url], int | str]
+SizeLimit = int | Callable[[str, Url], int | str]
 
 
 class FetchError(Exception):
@@ -110,21 +110,21 @@ class Fetcher:
     async def get(
         self,
         url: Url,
-        room: Room,
+        size_limit: SizeLimit,
         *,
         truncate: bool = False,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """Fetch one URL, at most `limits.request_s` long and `room` bytes large once decompressed.
+        """Fetch one URL, at most `limits.request_s` long and `size_limit` bytes large once decompressed.
 
-        A larger body raises FetchError, or ends there where `truncate`. `room` may be a function of media type and
+        A larger body raises FetchError, or ends there where `truncate`. `size_limit` may be a function of media type and
         URL: a number of bytes, or why a body of that type is to be left unread. Raises FetchError; twice is safe.
         """
         if reason := self._literal_refusal(url):
             raise FetchError(reason, lasting=True)
         try:
             async with asyncio.timeout(self._limits.request_s):
-                return await self._get(url, room, truncate, headers)
+                return await self._get(url, size_limit, truncate, headers)
         except TimeoutError as error:
             raise FetchError(f"no complete answer within {self._limits.request_s:g} s") from error
         except aiohttp.ClientPayloadError as error:
@@ -149,7 +149,7 @@ class Fetcher:
     async def _get(
         self,
         url: Url,
-        room: Room,
+        size_limit: SizeLimit,
         truncate: bool,
         headers: Mapping[str, str] | None,
     ) -> Response:
@@ -159,7 +159,7 @@ class Fetcher:
             if response.status != 200:
                 return Response(url, response.status, readable_headers, elapsed_s=elapsed_s)
             answer = Response(url, 200, readable_headers, elapsed_s=elapsed_s)
-            size_bytes = room if isinstance(room, int) else room(answer.media_type, url)
+            size_bytes = size_limit if isinstance(size_limit, int) else size_limit(answer.media_type, url)
             if isinstance(size_bytes, str):
                 response.close()
                 return replace(answer, unread=size_bytes)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from syncd.model import Known
 from syncd.sources.web.client import Client, Failed
 from syncd.sources.web.crawl_model import Entry
-from syncd.sources.web.crawl_scope import Admission
+from syncd.sources.web.crawl_scope import CrawlScope
 from syncd.sources.web.crawl_store import CrawlState
 from syncd.sources.web.fetch import REDIRECTS, Response
 from syncd.sources.web.media import room_for
@@ -36,7 +36,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class RedirectResult:
     """Where a chain of redirects ended."""
 
     url: Url
@@ -44,14 +44,14 @@ class Arrival:
     passed: tuple[Url, ...] = ()
 
 
-class Arrivals:
+class PageFetcher:
     """Asks for pages on behalf of one crawl, conditionally where the index holds what was read last."""
 
     def __init__(
         self,
         limits: WebLimits,
         client: Client,
-        admission: Admission,
+        scope: CrawlScope,
         state: CrawlState,
         known: Known,
         rules: str,
@@ -59,41 +59,41 @@ class Arrivals:
     ) -> None:
         self._limits = limits
         self._client = client
-        self._admission = admission
+        self._scope = scope
         self._state = state
         self._known = known
         self._rules = rules
         self._crawl_id = crawl_id
 
-    async def arrive(self, entry: Entry, url: Url) -> Arrival:
+    async def arrive(self, entry: Entry, url: Url) -> RedirectResult:
         """Ask for `url` and wherever it redirects. Waits for the host's pace. Raises DeferredError."""
         passed: list[Url] = []
         headers = await self._conditions(entry)
         while True:
             if refused := await self._refusal(entry, url, first=not passed):
-                return Arrival(url, refused, tuple(passed))
+                return RedirectResult(url, refused, tuple(passed))
             if passed and await self._state.visited(self._crawl_id, url.text):
-                return Arrival(url, Seen(), tuple(passed))
+                return RedirectResult(url, Seen(), tuple(passed))
             answer = await self.ask(url, headers)
             if isinstance(answer, Failed) or answer.status not in REDIRECTS:
-                return Arrival(url, answer, tuple(passed))
+                return RedirectResult(url, answer, tuple(passed))
             moved = location(answer)
             passed.append(url)
             if moved is None:
-                return Arrival(url, Refused("it redirects to nothing that can be requested"), tuple(passed))
+                return RedirectResult(url, Refused("it redirects to nothing that can be requested"), tuple(passed))
             if moved in passed:
-                return Arrival(moved, Refused("its redirects run in a circle"), tuple(passed))
+                return RedirectResult(moved, Refused("its redirects run in a circle"), tuple(passed))
             if len(passed) > self._limits.redirects:
-                return Arrival(moved, Refused("it redirects too often"), tuple(passed))
+                return RedirectResult(moved, Refused("it redirects too often"), tuple(passed))
             if entry.ord == 0 and same_place(url, moved):
-                self._admission.site.add(moved.host)
+                self._scope.site.add(moved.host)
             url, headers = moved, {}
             headers = await self._conditions(await self.entry_at(url, entry.depth))
 
     async def _refusal(self, entry: Entry, url: Url, *, first: bool) -> Refused | None:
         # The starting page is read for its links even where include_path_regexes leave it out.
-        start = entry.ord == 0 and self._admission.site.holds(url)
-        if not start and (reason := self._admission.refusal(url)):
+        start = entry.ord == 0 and self._scope.site.holds(url)
+        if not start and (reason := self._scope.refusal(url)):
             return Refused(reason if first else f"it redirects to {url.text}: {reason}")
         rules = await self._client.rules(url)
         if rules.trouble:
@@ -103,10 +103,10 @@ class Arrivals:
     async def ask(self, url: Url, headers: Mapping[str, str]) -> Response | Failed:
         """Ask for one page, as large as its type may be. Waits for the host's pace. Raises DeferredError."""
 
-        def room(media_type: str, asked: Url) -> int | str:
+        def size_limit(media_type: str, asked: Url) -> int | str:
             return room_for(media_type, asked, self._limits)
 
-        return await self._client.ask(url, room, headers)
+        return await self._client.ask(url, size_limit, headers)
 
     async def _conditions(self, entry: Entry) -> dict[str, str]:
         """Return the conditional headers for a page whose stored state is what the index holds."""

@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from syncd.errors import PermanentError
 from syncd.sources.web.crawl_model import Entry, Visit
-from syncd.sources.web.crawl_scope import Admission
+from syncd.sources.web.crawl_scope import CrawlScope
 from syncd.sources.web.discovery import Browser, Found, PageReader
 from syncd.sources.web.extract import Page, resolved
 from syncd.sources.web.fetch import Response
@@ -26,14 +26,14 @@ class Reading:
 
     def __init__(
         self,
-        admission: Admission,
+        scope: CrawlScope,
         reader: PageReader,
         soft_errors: SoftErrors,
         max_links: int,
         rendering: Rendering = "never",
         browser: Browser | None = None,
     ) -> None:
-        self._admission = admission
+        self._scope = scope
         self._reader = reader
         self._soft_errors = soft_errors
         self._max_links = max_links
@@ -75,7 +75,7 @@ class Reading:
         """Return a body that the parse pipeline reads."""
         if "noindex" in said:
             return Found(replace(visit, reason="X-Robots-Tag says noindex"))
-        if self._admission.path_refusal(url):
+        if self._scope.path_refusal(url):
             return Found(replace(visit, reason=NOT_INCLUDED))
         return Found(replace(visit, outcome="document", version=visit.body_hash, suffix=suffix), None, body)
 
@@ -92,10 +92,10 @@ class Reading:
 
     async def _judged(self, url: Url, visit: Visit, page: Page, said: frozenset[str]) -> Found:
         """Return the page as a document, or why it is none."""
-        links = [] if page.nofollow or "nofollow" in said else self._admission.admitted(page.links)
+        links = [] if page.nofollow or "nofollow" in said else self._scope.admitted(page.links)
         visit = replace(visit, links=links, links_cut=page.links_cut)
         if page.refresh and page.refresh != url.text:
-            target = self._admission.admitted([page.refresh])
+            target = self._scope.admitted([page.refresh])
             return Found(replace(visit, outcome="alias", alias_of=page.refresh, links=[*target, *links]))
         if page.noindex or "noindex" in said:
             return Found(replace(visit, reason="it says noindex"))
@@ -103,7 +103,7 @@ class Reading:
             return Found(replace(visit, reason="it has no text"))
         if await self._soft_errors.is_error(url, page):
             return Found(replace(visit, outcome="gone", reason="it says that it was not found", links=[]))
-        if self._admission.path_refusal(url):
+        if self._scope.path_refusal(url):
             return Found(replace(visit, reason=NOT_INCLUDED))
         data = page.markdown.encode()
         version = sha256(data).hexdigest()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import structlog
 
 from syncd.sources.web.client import Client, DeferredError, Failed
-from syncd.sources.web.crawl_scope import Admission
+from syncd.sources.web.crawl_scope import CrawlScope
 from syncd.sources.web.crawl_store import CrawlState
 from syncd.sources.web.robots import location
 from syncd.sources.web.settings import WebLimits
@@ -41,16 +41,16 @@ class Listed:
     is_child: bool = False
 
 
-class Seeds:
+class SitemapSeeder:
     """The sitemaps of one crawl."""
 
-    def __init__(self, client: Client, admission: Admission, state: CrawlState, limits: WebLimits) -> None:
+    def __init__(self, client: Client, scope: CrawlScope, state: CrawlState, limits: WebLimits) -> None:
         self._client = client
-        self._admission = admission
+        self._scope = scope
         self._state = state
         self._limits = limits
 
-    async def plant(self, crawl_id: int) -> str:
+    async def seed(self, crawl_id: int) -> str:
         """Queue every admitted page of every sitemap; return why that may not be all, or ''. Twice adds nothing."""
         waiting = deque(await self._roots())
         seen: set[Url] = set()
@@ -71,7 +71,7 @@ class Seeds:
 
     async def _roots(self) -> list[Listed]:
         """Return the sitemaps to begin with: named by robots.txt, conventional, and those an earlier crawl began with."""
-        start = self._admission.start
+        start = self._scope.start
         rules = await self._client.rules(start)
         named = [Listed(url, is_named=True) for url in self._on_site(rules.sitemaps, start)]
         others = [CONVENTIONAL, *await self._state.sitemaps()]
@@ -122,7 +122,7 @@ class Seeds:
                 return answer.body
             if moved is None:
                 raise (GoneError if answer.status in (404, 410) else NoSitemapError)(f"status {answer.status}")
-            if not self._admission.site.holds(moved):
+            if not self._scope.site.holds(moved):
                 raise NoSitemapError(f"it redirects to another site, {moved.host}")
             url = moved
         raise NoSitemapError("it redirects too often")
@@ -143,7 +143,7 @@ class Seeds:
                         pages[page.text] = entry.modified_at.timestamp() if entry.modified_at else 0.0
         except SitemapError as error:
             trouble = error
-        newest_first = sorted(self._admission.admitted(pages), key=lambda page: -pages[page])
+        newest_first = sorted(self._scope.admitted(pages), key=lambda page: -pages[page])
         for start in range(0, len(newest_first), BATCH):
             some = newest_first[start : start + BATCH]
             await self._state.seed(crawl_id, {page: pages[page] for page in some}, depth=1)
@@ -156,5 +156,5 @@ class Seeds:
                 url = normal(text, base.text)
             except UrlError:
                 continue
-            if self._admission.site.holds(url):
+            if self._scope.site.holds(url):
                 yield url

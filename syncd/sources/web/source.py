@@ -19,14 +19,14 @@ from syncd.sources.web.addresses import AddressGuard
 from syncd.sources.web.client import Client
 from syncd.sources.web.crawl import CrawlRun, Progress
 from syncd.sources.web.crawl_model import Crawl
-from syncd.sources.web.crawl_scope import Admission
+from syncd.sources.web.crawl_scope import CrawlScope
 from syncd.sources.web.crawl_store import CrawlState
 from syncd.sources.web.discovery import Browser, PageReader
 from syncd.sources.web.fetch import Fetcher
-from syncd.sources.web.page_fetcher import Arrivals
+from syncd.sources.web.page_fetcher import PageFetcher
 from syncd.sources.web.page_reader import Reading
 from syncd.sources.web.settings import WebSettings, validate_settings
-from syncd.sources.web.sitemap_seeder import Seeds
+from syncd.sources.web.sitemap_seeder import SitemapSeeder
 from syncd.sources.web.softerror import SoftErrors
 from syncd.sources.web.visitor import Visitor
 from syncd.store.database import Database
@@ -77,9 +77,9 @@ class WebSource:
         that absent pages are gone only after a complete crawl. Raises RetryableError when the site does not answer,
         PermanentError when its starting page cannot be a source.
         """
-        target, start = run.invocation.target, Admission(self._settings).start.text
+        target, start = run.invocation.target, CrawlScope(self._settings).start.text
         finished = finished_crawl(run.cursor, run.invocation.id)
-        rules = rules_of(self._settings, run.recipe)
+        rules = rules_of(self._settings, run.config_hash)
         crawl = await self._state.begin(target, start, rules, finished, MAX_CRAWL_AGE_S)
         async with AsyncExitStack() as stack:
             crawling = await self._open(run, crawl, stack)
@@ -102,16 +102,16 @@ class WebSource:
         """Put the parts of one crawl together."""
         settings, limits, state, rules = self._settings, self._settings.limits, self._state, crawl.rules
         self._progress = Progress()
-        admission = Admission(settings)
-        guard = guard_for(settings, admission)
+        scope = CrawlScope(settings)
+        guard = guard_for(settings, scope)
         fetcher = await stack.enter_async_context(Fetcher(settings, guard, self._resolver, self._tls))
         client = Client(fetcher, settings)
         browser = await self._browser(stack, guard, client)
         soft_errors = SoftErrors(client, self._reader)
-        reading = Reading(admission, self._reader, soft_errors, limits.links_per_page, settings.render, browser)
-        arrivals = Arrivals(limits, client, admission, state, run.known, rules, crawl.id)
-        visitor = Visitor(limits, arrivals, reading, admission, state, crawl.id)
-        seeds = Seeds(client, admission, state, limits)
+        reading = Reading(scope, self._reader, soft_errors, limits.links_per_page, settings.render, browser)
+        pages = PageFetcher(limits, client, scope, state, run.known, rules, crawl.id)
+        visitor = Visitor(limits, pages, reading, scope, state, crawl.id)
+        seeds = SitemapSeeder(client, scope, state, limits)
         crawling = CrawlRun(settings, rules, client, visitor, seeds, state, run.known, crawl, self._progress)
         stack.push_async_callback(crawling.stop)
         return crawling
@@ -139,19 +139,19 @@ def finished_crawl(cursor: str | None, invocation_id: str) -> int | None:
     return int(number) if number.isdigit() and by != invocation_id else None
 
 
-def guard_for(settings: WebSettings, admission: Admission) -> AddressGuard:
+def guard_for(settings: WebSettings, scope: CrawlScope) -> AddressGuard:
     """Return the address guard; ports named in the configuration count as allowed."""
-    named = [admission.start.port]
+    named = [scope.start.port]
     named += [int(host.rpartition(":")[2]) for host in settings.extra_hosts if host.rpartition(":")[2].isdigit()]
     ports = {*settings.ports, *named}
     return AddressGuard(settings.allow_private_addresses, ports)
 
 
-def rules_of(settings: WebSettings, recipe: str) -> str:
+def rules_of(settings: WebSettings, config_hash: str) -> str:
     """Return a hash of everything that decides what a visit to an unchanged page yields, and what becomes of that."""
     values = [
         extract.VERSION,
-        recipe,
+        config_hash,
         settings.starting_url,
         settings.include_path_regexes,
         settings.exclude_path_regexes,

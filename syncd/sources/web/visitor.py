@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from syncd.sources.web.client import Failed
 from syncd.sources.web.crawl_model import Entry, Visit
-from syncd.sources.web.crawl_scope import Admission, plain_url
+from syncd.sources.web.crawl_scope import CrawlScope, plain_url
 from syncd.sources.web.crawl_store import CrawlState
 from syncd.sources.web.discovery import Found
 from syncd.sources.web.fetch import Response
-from syncd.sources.web.page_fetcher import Arrival, Arrivals, Refused, Seen
+from syncd.sources.web.page_fetcher import PageFetcher, RedirectResult, Refused, Seen
 from syncd.sources.web.page_reader import Reading, unchanged
 from syncd.sources.web.settings import WebLimits
 from syncd.sources.web.urls import Url, pattern_of
@@ -28,16 +28,16 @@ class Visitor:
     def __init__(
         self,
         limits: WebLimits,
-        arrivals: Arrivals,
+        pages: PageFetcher,
         reading: Reading,
-        admission: Admission,
+        scope: CrawlScope,
         state: CrawlState,
         crawl_id: int,
     ) -> None:
         self._limits = limits
-        self._arrivals = arrivals
+        self._pages = pages
         self._reading = reading
-        self._admission = admission
+        self._scope = scope
         self._state = state
         self._crawl_id = crawl_id
 
@@ -50,17 +50,17 @@ class Visitor:
         blank = Visit(entry.url, "skipped", entry.depth, pattern=pattern_of(url), chain=chain_of(entry, url))
         if reason := await self._maze(blank):
             return [Found(replace(blank, outcome="bounded", reason=reason))]
-        if await self._arrivals.is_fresh(entry):
+        if await self._pages.is_fresh(entry):
             return [Found(unchanged(entry, replace(blank, status=entry.status)))]
-        arrival = await self._arrivals.arrive(entry, url)
-        if isinstance(arrival.answer, Seen):
-            return aliases(blank, arrival)
-        if isinstance(arrival.answer, Refused | Failed):
-            return nothing(entry, blank, arrival, arrival.answer)
-        if arrival.passed:
-            entry = await self._arrivals.entry_at(arrival.url, entry.depth)
-        found = await self._landed(entry, replace(blank, url=arrival.url.text), arrival.url, arrival.answer, hops)
-        return [*found, *aliases(blank, arrival)]
+        redirect = await self._pages.arrive(entry, url)
+        if isinstance(redirect.answer, Seen):
+            return aliases(blank, redirect)
+        if isinstance(redirect.answer, Refused | Failed):
+            return nothing(entry, blank, redirect, redirect.answer)
+        if redirect.passed:
+            entry = await self._pages.entry_at(redirect.url, entry.depth)
+        found = await self._landed(entry, replace(blank, url=redirect.url.text), redirect.url, redirect.answer, hops)
+        return [*found, *aliases(blank, redirect)]
 
     async def _maze(self, blank: Visit) -> str:
         if blank.chain > self._limits.chain_links:
@@ -74,7 +74,7 @@ class Visitor:
         visit = replace(blank, status=answer.status, links=[])
         match answer.status:
             case 200:
-                stands = await self._arrivals.stands(entry)
+                stands = await self._pages.stands(entry)
                 found, canonical = await self._reading.read(entry, url, visit, answer, stands=stands)
                 return await self._at_canonical(canonical, url, found, hops)
             case 304 if entry.version:
@@ -87,7 +87,7 @@ class Visitor:
     async def _gone(self, entry: Entry, url: Url, visit: Visit) -> Visit:
         """Believe a 404 about a page that was indexed when it is given twice."""
         if entry.version and visit.status == 404:
-            again = await self._arrivals.ask(url, {})
+            again = await self._pages.ask(url, {})
             if isinstance(again, Failed) or again.status not in (404, 410):
                 return failed(visit, "status 404, then not")
         return replace(visit, outcome="gone", reason=f"status {visit.status}")
@@ -96,11 +96,11 @@ class Visitor:
         """Give way to the canonical page where there is one and it is the same page; a wrong claim is ignored."""
         if found.visit.outcome != "document" or not canonical or canonical == url.text or hops >= MAX_CANONICAL_HOPS:
             return [found]
-        if not self._admission.admitted([canonical]):
+        if not self._scope.admitted([canonical]):
             return [found]
         before: list[Found] = []
         if await self._state.visited(self._crawl_id, canonical) is None:
-            target = await self._arrivals.entry_at(plain_url(canonical), found.visit.depth)
+            target = await self._pages.entry_at(plain_url(canonical), found.visit.depth)
             before = await self.visit(target, hops + 1)
         twin = await self._twin(canonical, before)
         if twin is None or not same_page(found.visit, twin):
@@ -131,16 +131,16 @@ def chain_of(entry: Entry, url: Url) -> int:
     return (entry.parent_chain or 0) + 1
 
 
-def aliases(blank: Visit, arrival: Arrival) -> list[Found]:
+def aliases(blank: Visit, redirect: RedirectResult) -> list[Found]:
     """Record the addresses that redirected to `arrival.url`."""
-    target = arrival.url.text
-    return [Found(replace(blank, url=url.text, outcome="alias", alias_of=target, links=[])) for url in arrival.passed]
+    target = redirect.url.text
+    return [Found(replace(blank, url=url.text, outcome="alias", alias_of=target, links=[])) for url in redirect.passed]
 
 
-def nothing(entry: Entry, blank: Visit, arrival: Arrival, answer: Refused | Failed) -> list[Found]:
+def nothing(entry: Entry, blank: Visit, redirect: RedirectResult, answer: Refused | Failed) -> list[Found]:
     """Record an address, or a chain of redirects, that gave no page."""
     if isinstance(answer, Refused) and not answer.for_now:
-        addresses = arrival.passed or (arrival.url,)
+        addresses = redirect.passed or (redirect.url,)
         return [Found(replace(blank, url=url.text, reason=answer.reason, links=[])) for url in addresses]
     lasting = isinstance(answer, Failed) and answer.lasting
     status = answer.status if isinstance(answer, Failed) else 0
@@ -156,7 +156,7 @@ def unanswered(entry: Entry, reason: str) -> Found:
     url = plain_url(entry.url)
     blank = Visit(entry.url, "skipped", entry.depth, pattern=pattern_of(url), chain=chain_of(entry, url))
     answer = Failed(reason)
-    return nothing(entry, blank, Arrival(url, answer), answer)[0]
+    return nothing(entry, blank, RedirectResult(url, answer), answer)[0]
 
 
 def failed(visit: Visit, reason: str) -> Visit:

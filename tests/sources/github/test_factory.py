@@ -8,11 +8,11 @@ import pytest
 
 from syncd.errors import PermanentError
 from syncd.model import Chunking, Embedding, SourceRecord, SourceType
-from syncd.sources.github.factory import GithubAccess, Repositories
+from syncd.sources.github.factory import GithubAccess, RepositoryFactory
 
 
 def test_a_source_that_names_an_app_later_is_opened_anew_with_it(tmp_path: Path) -> None:
-    repositories = Repositories(GithubAccess(), tmp_path / "git", tmp_path / "spool")
+    repositories = RepositoryFactory(GithubAccess(), tmp_path / "git", tmp_path / "spool")
     settings = {"repository": "owner/name", "app_id": None}
     now = datetime.now(UTC)
     record = SourceRecord("1", SourceType.GITHUB, "d", settings, Embedding(), Chunking(), now)

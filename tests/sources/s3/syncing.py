@@ -30,7 +30,7 @@ from syncd.model import (
 )
 from syncd.runtime.keylocks import KeyLocks
 from syncd.sources.s3.client import Connection, Connections
-from syncd.sources.s3.event_store import DeadLetters, Looks
+from syncd.sources.s3.event_store import CheckQueue, DeadLetters
 from syncd.sources.s3.journal import Journal
 from syncd.sources.s3.label_store import Labels
 from syncd.sources.s3.poller import QueuePoller
@@ -76,7 +76,7 @@ class Daemon:
         self.dead_letters = DeadLetters(self.database)
         self.keys = KeyLocks()
         self.woken = anyio.Event()
-        self.journal = Journal(Looks(self.database), lambda: self.woken.set())
+        self.journal = Journal(CheckQueue(self.database), lambda: self.woken.set())
         self.journal.daemon = self  # type: ignore[attr-defined]  # for a poller that goes past the journal
         self.open = S3Sources(self.connections, self.labels, self.journal, KeyLocks())
 

@@ -3,28 +3,28 @@
 from pathlib import Path
 
 from syncd.model import Chunking, Counts, Embedding, Origin, SourceType
-from syncd.sources.s3.event_store import PUT_OFF_S, Looks
+from syncd.sources.s3.event_store import PUT_OFF_S, CheckQueue
 from syncd.store import Store
 
 
 async def test_an_invocation_put_off_for_long_is_not_waited_for_and_serves_later_events_too(tmp_path: Path):
     store = await Store.open(tmp_path)
-    looks = Looks(store.database)
+    checks = CheckQueue(store.database)
     source = await store.sources.create(SourceType.S3, "db", {}, Embedding(), Chunking())
 
     async def asked(key: str | None) -> str:
-        return await looks.ask(source.id, "docs", Origin.EVENT, key)
+        return await checks.ask(source.id, "docs", Origin.EVENT, key)
 
     first = await asked("a")
     assert await asked("a") == first
     await store.invocations.start(first)
     assert await asked("a") != first, "its look may have begun"
     await store.invocations.postpone(first, 5.0, "busy", Counts())
-    assert not await looks.is_over(first)
+    assert not await checks.is_over(first)
     other = await asked("b")
     await store.invocations.start(other)
     await store.invocations.postpone(other, 2 * PUT_OFF_S, "its key is refused", Counts())
-    assert await looks.is_over(other)
+    assert await checks.is_over(other)
     assert await asked("b") == other
     listing = await asked(None)
     await store.invocations.start(listing)

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from syncd.errors import MisconfiguredError
 from syncd.model import Chunking, Embedding, SourceType
-from syncd.sources.s3.factory import Buckets, QueueRules, Queues
+from syncd.sources.s3.factory import BucketFactory, Queues, QueueSettings
 from syncd.sources.s3.settings import Transport
 from syncd.store import Store
 from tests.aws_servers import KEY, REGION, Aws, Fault, FaultyProxy
@@ -20,15 +20,15 @@ Q = "http://queues/q"
 
 
 @pytest.fixture
-async def buckets(tmp_path: Path) -> AsyncIterator[Buckets]:
+async def buckets(tmp_path: Path) -> AsyncIterator[BucketFactory]:
     store = await Store.open(tmp_path)
-    opened = Buckets(store, Transport(), QueueRules("http://shared/queue"))
+    opened = BucketFactory(store, Transport(), QueueSettings("http://shared/queue"))
     yield opened
     await opened.close()
     await store.close()
 
 
-async def add(buckets: Buckets, **settings: Any) -> str:
+async def add(buckets: BucketFactory, **settings: Any) -> str:
     """Make a source and return its id."""
     usual = {"bucket_name": "bucket", "region": REGION, "collection_name": "docs", "auto_sync": "direct"}
     record = await buckets._store.sources.create(SourceType.S3, "db", usual | settings, Embedding(), Chunking())
@@ -42,12 +42,12 @@ async def until(come: Callable[[], bool]) -> None:
             await anyio.sleep(0.02)
 
 
-async def key(buckets: Buckets, name: str) -> int:
+async def key(buckets: BucketFactory, name: str) -> int:
     secret = {"aws_access_key_id": name, "aws_secret_access_key": KEY.secret_access_key}
     return await buckets._store.credentials.add("db", "aws", secret)
 
 
-async def test_a_queue_is_read_with_the_oldest_sources_key_first_and_at_its_own_host(buckets: Buckets):
+async def test_a_queue_is_read_with_the_oldest_sources_key_first_and_at_its_own_host(buckets: BucketFactory):
     for name, elsewhere in (("FIRST", "http://minio:9000"), ("SECOND", "http://somebodys:9000")):
         credential = await key(buckets, name)
         await add(buckets, queue_url=Q, aws_credential_id=credential, endpoint_url=elsewhere)
@@ -57,19 +57,21 @@ async def test_a_queue_is_read_with_the_oldest_sources_key_first_and_at_its_own_
     assert len(await buckets.of_queue(Q)) == 2
 
 
-async def test_sources_with_the_same_key_are_one_way_to_read(buckets: Buckets):
+async def test_sources_with_the_same_key_are_one_way_to_read(buckets: BucketFactory):
     ids = [await add(buckets, queue_url=Q, bucket_name=name) for name in ("one", "two")]
     (reader,) = (await buckets.readers())[Q]
     assert list(reader.sources) == ids
 
 
-async def test_only_sources_with_auto_sync_follow_a_queue_and_the_shared_one_serves_those_without(buckets: Buckets):
+async def test_only_sources_with_auto_sync_follow_a_queue_and_the_shared_one_serves_those_without(
+    buckets: BucketFactory,
+):
     await add(buckets, auto_sync="none", queue_url=Q)
     await add(buckets, auto_sync="metadata")
     assert list(await buckets.readers()) == ["http://shared/queue"]
 
 
-async def test_a_source_whose_key_is_missing_is_named_and_holds_nobody_up(buckets: Buckets):
+async def test_a_source_whose_key_is_missing_is_named_and_holds_nobody_up(buckets: BucketFactory):
     lost = await add(buckets, queue_url=Q, aws_credential_id=999)
     good = await add(buckets, queue_url=Q)
     (reader,) = (await buckets.readers())[Q]
@@ -81,17 +83,17 @@ async def test_a_source_whose_key_is_missing_is_named_and_holds_nobody_up(bucket
 
 @pytest.mark.parametrize("object_key", ["a.txt", "a.meta.json"])
 async def test_an_event_of_a_source_that_cannot_be_opened_is_journalled_and_its_bucket_asked_by_nobody(
-    buckets: Buckets, object_key: str
+    buckets: BucketFactory, object_key: str
 ):
     await add(buckets, queue_url=Q, aws_credential_id=999)
     (source,) = await buckets.of_queue(Q)
-    (invocation_id,) = await source.look_at(object_key)
+    (invocation_id,) = await source.check(object_key)
     assert (await buckets._store.invocations.get(invocation_id)).request == {"object_key": object_key}
     with pytest.raises(MisconfiguredError, match="credential"):
         await source.bucket.head(object_key)
 
 
-async def test_settings_that_say_nothing_stop_nobody(buckets: Buckets):
+async def test_settings_that_say_nothing_stop_nobody(buckets: BucketFactory):
     broken = await buckets._store.sources.create(SourceType.S3, "db", {"bucket_name": "b"}, Embedding(), Chunking())
     await add(buckets, queue_url=Q)
     await add(buckets, queue_url="no address")
@@ -99,7 +101,7 @@ async def test_settings_that_say_nothing_stop_nobody(buckets: Buckets):
     assert broken.id in buckets.unopened
 
 
-async def test_once_mended_a_source_is_blamed_no_more(buckets: Buckets):
+async def test_once_mended_a_source_is_blamed_no_more(buckets: BucketFactory):
     source_id = await add(buckets, queue_url=Q, aws_credential_id=999)
     await buckets.readers()
     assert source_id in buckets.unopened
@@ -119,7 +121,9 @@ def refusing(*key_ids: str) -> Fault:
     return fault
 
 
-async def test_a_poller_runs_for_every_queue_and_a_new_one_when_its_key_was_wrong(buckets: Buckets, ministack: Aws):
+async def test_a_poller_runs_for_every_queue_and_a_new_one_when_its_key_was_wrong(
+    buckets: BucketFactory, ministack: Aws
+):
     proxied = FaultyProxy(ministack.url, refusing("WRONG"))
     async with place(ministack, queue={}) as p, proxied.running():
         queue_url = p.queue_url.replace(ministack.url, proxied.url)
@@ -143,7 +147,7 @@ async def test_a_poller_runs_for_every_queue_and_a_new_one_when_its_key_was_wron
 
 
 async def test_a_source_that_joins_a_queue_under_way_disturbs_nobody_and_steps_in_when_the_first_is_refused(
-    buckets: Buckets, ministack: Aws
+    buckets: BucketFactory, ministack: Aws
 ):
     refused: list[str] = []
     proxied = FaultyProxy(ministack.url, lambda request: refusing(*refused)(request))

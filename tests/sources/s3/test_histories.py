@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from syncd.sources.s3.events import EventKind, parse_message
-from syncd.sources.s3.in_flight import Hand, Message
+from syncd.sources.s3.in_flight import InFlight, Message
 from syncd.sources.s3.poller import QueuePoller
 from syncd.sources.s3.settings import AutoSync
 from tests.aws_servers import Aws
@@ -68,8 +68,8 @@ async def test_the_same_holds_against_the_other_server(moto: Aws, tmp_path: Path
 class DeletesFirst(QueuePoller):
     """A mistake: the message is deleted before its work is durable."""
 
-    async def _handle(self, hand: Hand, message: Message) -> None:
-        hand.finish(message)
+    async def _handle(self, in_flight: InFlight, message: Message) -> None:
+        in_flight.finish(message)
         await anyio.sleep(0.05)
         await self._work_off(message)
 
@@ -87,7 +87,7 @@ class TrustsEvents(QueuePoller):
                         await anyio.sleep(0.01)
                     daemon.index.setdefault("docs", {}).pop(event.key, None)
                 else:
-                    for invocation in await source.look_at(event.key):
+                    for invocation in await source.check(event.key):
                         await self._journal.settled(invocation)
 
 

@@ -140,12 +140,12 @@ async def test_a_bucket_that_no_source_names_is_never_read(aws: Aws, tmp_path: P
 async def test_a_message_whose_handling_meets_a_bug_is_poison_and_the_others_go_on(
     ministack: Aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ):
-    look_at = S3Source.look_at
+    check = S3Source.check
 
     async def with_a_bug(self: S3Source, key: str) -> Sequence[str]:
         if key == "odd.txt":
             raise error
-        return await look_at(self, key)
+        return await check(self, key)
 
     monkeypatch.setattr(S3Source, "look_at", with_a_bug)
     async with place(ministack, queue={}) as p, daemon_on(tmp_path) as daemon:

@@ -196,7 +196,7 @@ async def test_an_id_passes_from_one_object_to_another(aws: Aws, tmp_path: Path,
         for owner in ("z.txt", "a.txt", "z.txt"):
             await p.put("x.meta.json", meta(owner, "doc-1"))
             if by_event:
-                await source.look_at("x.meta.json")
+                await source.check("x.meta.json")
                 await daemon.run_due()
             else:
                 await daemon.invoke(source)
@@ -213,7 +213,7 @@ async def test_two_objects_change_their_ids_with_each_other(ministack: Aws, tmp_
             await p.put("x.meta.json", meta(first, "doc-1"))
             await p.put("y.meta.json", meta(second, "doc-2"))
             for file in ("x.meta.json", "y.meta.json"):
-                await source.look_at(file)
+                await source.check(file)
             await daemon.run_due()
             assert {d.prefix: d.content for d in daemon.index["docs"].values()} == {
                 "doc-1": first.encode(),
@@ -294,7 +294,7 @@ async def test_what_comes_behind_a_listing_is_not_swept_away(ministack: Aws, tmp
             listed = await page(bucket, prefix, after, size)
             monkeypatch.undo()
             await p.put("a.txt", "behind the listing")
-            event = await source.look_at("a.txt")
+            event = await source.check("a.txt")
             invocation = await daemon.invocations.get(event[0])
             assert invocation is not None
             await daemon.run_one(invocation)

@@ -80,14 +80,14 @@ class Crawler:
     source: WebSource
     index: Index = field(default_factory=Index)
     cursor: str | None = None
-    recipe: str = ""
+    config_hash: str = ""
 
     async def sync(self, keys: frozenset[str] | None = None, stop_after: int | None = None) -> Index:
         """Crawl once. `stop_after`: walk away after so many documents, as a crash would."""
         seen: set[str] = set()
         self.index.checkpoint = None
         self.index.writes, self.index.removed, self.index.failed, self.index.looked_again = [], [], {}, []
-        stream = self.source.changes(Run(invocation(), self.cursor, self.index, keys, self.recipe))
+        stream = self.source.changes(Run(invocation(), self.cursor, self.index, keys, self.config_hash))
         try:
             async for item in stream:
                 if isinstance(item, Checkpoint):

@@ -319,8 +319,8 @@ async def test_another_recipe_begins_a_crawl_of_its_own(site: TrapServer, databa
     site.add("/", "", "/stays", "/comes")
     site.add("/comes")
     del site.pages["/goes"]
-    # As the run does, which keeps no cursor of another recipe.
-    crawl.cursor, crawl.recipe = None, "another"
+    # As the run does, which keeps no cursor of another configuration.
+    crawl.cursor, crawl.config_hash = None, "another"
     index = await crawl.sync()
 
     assert sorted(path.removeprefix(site.url) for path in index.versions) == ["/", "/comes", "/stays"]
