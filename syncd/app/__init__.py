@@ -168,7 +168,7 @@ async def assembled(config: Config, state: Path, notifier: Notifier) -> AsyncGen
         api_box.append(api)
         parts: list[Actor] = [chroma, chunkers, models, api, index, syncer, triggers, queues]
         parts += [
-            SparseBackfill(store, sparse, index.flush),
+            SparseBackfill(store, sparse.of, index.flush),
             QueryRecorder(store, chroma, queries),
             CollectionWatch(store, chroma, index),
             Sweeper(store, config),

@@ -11,8 +11,7 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
 from syncd.errors import PermanentError, RetryableError
-from syncd.model import SparseEncoder
-from syncd.pipeline.sparse.catalog import SparseModels
+from syncd.model import Embedding, SparseEncoder
 from syncd.store import Store
 from syncd.store.documents import CollectionRecord
 from syncd.store.postings import packed
@@ -26,16 +25,20 @@ RETRY_S = 60.0
 class SparseBackfill:
     """An actor: after a start, brings every collection's sparse vectors in line with its model, then rests.
 
-    `flush` makes Chroma agree about chunks of a collection that may hold its sparse vectors: see Index.flush.
+    `encoder_of` gives the encoder of a collection's embedding, or None where it keeps no sparse vectors; `flush` makes
+    Chroma agree about chunks of a collection that may hold its sparse vectors: see Index.flush.
     """
 
     name = "sparse"
 
     def __init__(
-        self, store: Store, models: SparseModels, flush: Callable[[int, Sequence[str]], Awaitable[None]]
+        self,
+        store: Store,
+        encoder_of: Callable[[Embedding], Awaitable[SparseEncoder | None]],
+        flush: Callable[[int, Sequence[str]], Awaitable[None]],
     ) -> None:
         self._store = store
-        self._models = models
+        self._encoder_of = encoder_of
         self._flush = flush
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
@@ -50,7 +53,7 @@ class SparseBackfill:
         done = True
         for record in await self._store.documents.collections():
             try:
-                encoder = await self._models.of(record.embedding)
+                encoder = await self._encoder_of(record.embedding)
                 if encoder is not None:
                     await self._fill(record, encoder)
             except RetryableError as error:

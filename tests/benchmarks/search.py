@@ -104,7 +104,7 @@ async def told_nobody(_collection_id, _chunk_ids):
 async def postings_cost(store, texts, report):
     """Add the sparse vectors of everything, and of single documents."""
     before, start, cpu = await size_of(store), time.perf_counter(), time.process_time()
-    await SparseBackfill(store, SparseModels(), told_nobody).fill_all()
+    await SparseBackfill(store, SparseModels().of, told_nobody).fill_all()
     count = len(texts)
     report["sparse_fill_us_per_chunk"] = round((time.perf_counter() - start) / count * 1e6, 1)
     report["sparse_fill_cpu_us_per_chunk"] = round((time.process_time() - cpu) / count * 1e6, 1)

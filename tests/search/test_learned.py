@@ -56,7 +56,7 @@ async def test_a_learned_model_is_loaded_when_it_is_first_asked_for_and_finds(
     async with in_its_own_task(running(tmp_path / "state", chroma_server)) as parts:
         write(tmp_path / "folder", FILES)
         await parts.sync(tmp_path / "folder", target)
-        assert await SparseBackfill(parts.store, models, parts.index.flush).fill_all()
+        assert await SparseBackfill(parts.store, models.of, parts.index.flush).fill_all()
 
         async def embedder(_name):
             return parts.embedder

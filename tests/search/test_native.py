@@ -92,7 +92,7 @@ async def test_vectors_made_later_reach_the_collection_too(parts, server, tmp_pa
     await synced(parts, folder, target, FILES)
     await parts.store.database.write(lambda c: c.execute("UPDATE postings SET model = 'older'"))
     server.vectors.clear()
-    assert await SparseBackfill(parts.store, SparseModels(), parts.index.flush).fill_all()
+    assert await SparseBackfill(parts.store, SparseModels().of, parts.index.flush).fill_all()
     assert await same(server, parts, target)
     assert await parts.store.database.read(lambda c: c.execute("SELECT count(*) FROM outbox").fetchone()) == (0,)
 
@@ -107,7 +107,7 @@ async def test_a_crash_between_store_and_collection_is_made_good(parts, server, 
         raise ConnectionAbortedError
 
     with pytest.raises(ConnectionAbortedError):
-        await SparseBackfill(parts.store, SparseModels(), dies).fill_all()
+        await SparseBackfill(parts.store, SparseModels().of, dies).fill_all()
     await parts.index._recover()
     assert await same(server, parts, target)
 

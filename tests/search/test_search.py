@@ -193,10 +193,10 @@ async def test_chunks_from_before_get_postings_and_other_models_replace_them(par
     await parts.sync(folder, target)
     await parts.store.database.write(lambda c: c.execute("DELETE FROM postings WHERE number = 0"))
     assert await misfits(parts) > 0
-    assert await SparseBackfill(parts.store, SparseModels(), parts.index.flush).fill_all()
+    assert await SparseBackfill(parts.store, SparseModels().of, parts.index.flush).fill_all()
     assert await misfits(parts) == 0
     assert keys(await searching("get or create collection")) == ["store/client.py"]
-    assert await SparseBackfill(parts.store, SparseModels("Chroma/BM25"), parts.index.flush).fill_all()
+    assert await SparseBackfill(parts.store, SparseModels("Chroma/BM25").of, parts.index.flush).fill_all()
     models = await parts.store.database.read(lambda c: c.execute("SELECT DISTINCT model FROM postings").fetchall())
     assert models == [("Chroma/BM25#1",)]
     assert await misfits(parts) == 0
