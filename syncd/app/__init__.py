@@ -148,7 +148,7 @@ async def assembled(config: Config, state: Path, notifier: Notifier) -> AsyncGen
         index = Index(store, chroma, queries)
         ingester = Ingester(
             store,
-            index,
+            index.apply,
             parsers,
             chunkers,
             embedders.get,

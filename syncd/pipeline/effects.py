@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
-from syncd.index.writer import Index
 from syncd.model import Embedder, Embedding, EmbeddingTask
 from syncd.store import Store
 from syncd.store.staging import NewChunk, Removal, Replacement, Staged
@@ -15,6 +14,9 @@ BYTES_PER_TOKEN = 3.4
 
 EMBED_SIZE = 64
 """Texts per request to the embedder, which gathers requests of several documents into full batches."""
+
+Apply = Callable[[Replacement | Removal], Awaitable[Staged]]
+"""Makes a change true in the store and in the vector store: see Index.apply."""
 
 EncodeSparse = Callable[[Embedding, Sequence[NewChunk]], Awaitable[Sequence[NewChunk]]]
 
@@ -46,12 +48,16 @@ class Effects(Protocol):
 class RealEffects:
     """The effects themselves. `with_sparse_vectors` gives chunks their sparse vectors."""
 
-    def __init__(self, store: Store, index: Index, with_sparse_vectors: EncodeSparse) -> None:
+    def __init__(self, store: Store, apply: Apply, with_sparse_vectors: EncodeSparse) -> None:
         self._store = store
-        self.apply = index.apply
+        self._apply = apply
         self.record_failure = store.documents.record_failure
         self.update_version = store.documents.update_version
         self._with_sparse_vectors = with_sparse_vectors
+
+    async def apply(self, change: Replacement | Removal) -> Staged:
+        """Replace or remove a document; waits until the vector store has it."""
+        return await self._apply(change)
 
     async def fill(self, embedder: Embedder, task: EmbeddingTask | None, texts: Mapping[bytes, str]) -> int:
         """Embed `texts` and cache the vectors; waits for room in the embedder."""

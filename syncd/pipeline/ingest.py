@@ -10,7 +10,6 @@ from typing import BinaryIO
 import anyio
 
 from syncd.errors import PermanentError, Skipped
-from syncd.index.writer import Index
 from syncd.model import (
     Chunk,
     Chunking,
@@ -21,7 +20,7 @@ from syncd.model import (
     Split,
     Splitter,
 )
-from syncd.pipeline.effects import BYTES_PER_TOKEN, DryRunEffects, Effects, EncodeSparse, RealEffects
+from syncd.pipeline.effects import BYTES_PER_TOKEN, Apply, DryRunEffects, Effects, EncodeSparse, RealEffects
 from syncd.pipeline.in_hand import SET_ASIDE, InHand
 from syncd.pipeline.job import Job, Result, config_hash_of, is_current, is_same_content, pipeline_fingerprint, unchanged
 from syncd.pipeline.lineage import chunk_metadata, digest, display_path
@@ -52,7 +51,7 @@ class Ingester:
     def __init__(
         self,
         store: Store,
-        index: Index,
+        apply: Apply,
         parser: Callable[[SourceRecord], Parser],
         splitter: Splitter,
         embedder: Callable[[str], Awaitable[Embedder]],
@@ -63,7 +62,7 @@ class Ingester:
         self.in_hand = InHand(store.marks)
         self._store = store
         self._effects: Mapping[bool, Effects] = {
-            False: RealEffects(store, index, with_sparse_vectors),
+            False: RealEffects(store, apply, with_sparse_vectors),
             True: DryRunEffects(store),
         }
         """By whether it is a dry run."""

@@ -123,7 +123,7 @@ async def running(state: Path, server, prepare=lambda parts: None) -> AsyncItera
             index = Index(store, chroma, lambda _record: None)
             ingester = Ingester(
                 store,
-                index,
+                index.apply,
                 lambda _source: parser,
                 InlineSplitter(),
                 get,

@@ -77,7 +77,7 @@ async def syncing(parts, source, done=None, settings=HASTY) -> AsyncIterator[Syn
     async with ParserPool() as parser, anyio.create_task_group() as group:
         with_sparse_vectors = SparseEncoding(parts.store, SparseModels()).with_sparse_vectors
         ingester = Ingester(
-            parts.store, parts.index, lambda _source: parser, InlineSplitter(), embedder, with_sparse_vectors
+            parts.store, parts.index.apply, lambda _source: parser, InlineSplitter(), embedder, with_sparse_vectors
         )
         syncer = Syncer(parts.store, parts.chroma, parts.index, ingester, opened, settings, done)
         await group.start(syncer.run)

@@ -10,7 +10,7 @@ import json
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import anyio
 
@@ -21,10 +21,8 @@ from syncd.sources.s3.bucket import ObjectState, Page
 from syncd.sources.s3.event_store import FAN_OUT
 from syncd.sources.s3.label_store import Label
 from syncd.sources.s3.naming import is_folder
+from syncd.sources.s3.objects import S3Objects
 from syncd.sources.s3.settings import AutoSync
-
-if TYPE_CHECKING:
-    from syncd.sources.s3.source import S3Source
 
 FILES_AT_ONCE = 8
 UNSEEN_AT_ONCE = 500
@@ -57,7 +55,7 @@ class Position:
 class Listing:
     """One run over everything that a source's bucket holds."""
 
-    def __init__(self, source: S3Source, run: Run) -> None:
+    def __init__(self, source: S3Objects, run: Run) -> None:
         self._source = source
         self._settings = source.settings
         self._bucket = source.bucket
@@ -136,7 +134,7 @@ class Listing:
         invocation = self._run.invocation
         if self._collection == self._settings.collection:
             for collection in await self._labels.collections(self._source.id):
-                await self._labelling.journal.ask(self._source.id, collection, invocation.origin, None)
+                await self._labelling.ask_for_listing(collection, invocation.origin)
         elif not self._is_part:
             said_at = invocation.created_at.timestamp()
             await self._labels.say(self._source.id, Label("", "", self._collection, said_at=said_at))

@@ -61,3 +61,7 @@ class Labelling:
         Always as an event: what an API invocation asks for is also kept as a wish of its caller's.
         """
         return await self.journal.ask(self.source_id, collection, Origin.EVENT, key)
+
+    async def ask_for_listing(self, collection: str, origin: Origin) -> str:
+        """Submit a run over the whole bucket into a collection, as urgent as `origin` says, and return the invocation."""
+        return await self.journal.ask(self.source_id, collection, origin, None)

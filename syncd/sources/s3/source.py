@@ -5,33 +5,26 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from functools import partial
 
 from syncd.chroma.naming import check_custom_id, check_metadata, check_object_key
 from syncd.errors import NotFoundError, PermanentError, RetryableError
 from syncd.model import Checkpoint, Document, Origin, Run, chunk_prefix
 from syncd.runtime.keylocks import KeyLocks
-from syncd.sources.s3.assignment import Assignment, assignments
-from syncd.sources.s3.bucket import Bucket, ObjectState
+from syncd.sources.s3.assignment import assignments
+from syncd.sources.s3.bucket import Bucket
 from syncd.sources.s3.client import Connection, Connections, UnusableConnection
-from syncd.sources.s3.download import ObjectBody
 from syncd.sources.s3.journal import Journal
 from syncd.sources.s3.label_store import Label, Labels
 from syncd.sources.s3.listing import Listing
-from syncd.sources.s3.naming import check_bucket, check_prefix, is_folder, is_metadata_file, is_reserved
+from syncd.sources.s3.naming import check_bucket, check_prefix, is_reserved
+from syncd.sources.s3.objects import S3Objects
 from syncd.sources.s3.overlay import Labelling
-from syncd.sources.s3.settings import AutoSync, S3Settings
+from syncd.sources.s3.settings import S3Settings
 
 
 @dataclass(frozen=True, slots=True)
-class S3Source:
+class S3Source(S3Objects):
     """One configured bucket; a `syncd.model.Source`. Cheap to make: connections are shared and opened on first use."""
-
-    id: str
-    settings: S3Settings
-    bucket: Bucket
-    labels: Labels
-    labelling: Labelling
 
     async def changes(self, run: Run) -> AsyncGenerator[Document | Checkpoint]:
         """Yield the keys asked for as they are now, or, where none are asked for, everything that the bucket holds.
@@ -96,37 +89,6 @@ class S3Source:
             said_at=run.invocation.created_at.timestamp(),
         )
 
-    async def present(self, key: str, collection: str) -> Document | None:
-        """Return the document that `key` is in `collection` now, or None: it has no object, or belongs elsewhere."""
-        assignment = assignments(await self.labels.of(self.id, key), self.settings).get(collection)
-        if assignment is None or not key.startswith(self.settings.path_prefix):
-            return None
-        state = await self.bucket.head(key)
-        return self.document(state, assignment, collection) if state and not is_folder(key, state.size_bytes) else None
-
-    async def again(self, key: str, collection: str) -> Document:
-        """Return what `key` is in `collection` now, gone included. Raises RetryableError, PermanentError."""
-        return await self.present(key, collection) or gone(key)
-
-    def document(self, state: ObjectState, assignment: Assignment, collection: str) -> Document:
-        """Return the document of an object in one collection."""
-        said = {"custom_id": assignment.custom_id} if assignment.custom_id else {}
-        return Document(
-            key=state.key,
-            version=state.version,
-            body=ObjectBody(self.bucket, state),
-            chunk_prefix=chunk_prefix(state.key, assignment.custom_id),
-            metadata={**assignment.metadata, **said, "bucket": self.settings.bucket, "object_key": state.key},
-            changed_at=state.modified_at,
-            again=partial(self.again, state.key, collection),
-        )
-
-    async def is_gone(self, key: str, collection: str) -> bool:
-        """Tell whether `collection` should not hold `key` now. Asked before a delete that a listing led to, it protects
-        objects that came after the listing had passed them.
-        """
-        return await self.present(key, collection) is None
-
     async def check(self, key: str) -> Sequence[str]:
         """Ask for looks at a key in every collection that it concerns, and return the invocations, durable by then.
 
@@ -155,10 +117,6 @@ class S3Source:
             return asked
         return [*asked, await self.labelling.ask(label.path, label.collection or self.settings.collection)]
 
-    def is_metadata_file(self, key: str) -> bool:
-        """Tell whether `key` is a metadata file to this source: without auto-sync there are none."""
-        return self.settings.auto_sync is not AutoSync.NONE and is_metadata_file(key)
-
 
 @dataclass(frozen=True, slots=True)
 class S3Sources:
@@ -184,11 +142,6 @@ class S3Sources:
         bucket = Bucket(settings.bucket, connection)
         labelling = Labelling(source_id, settings, bucket, self.labels, self.journal, self.locks)
         return S3Source(source_id, settings, bucket, self.labels, labelling)
-
-
-def gone(key: str) -> Document:
-    """Return the document that says that `key` is not, or no longer, there."""
-    return Document(key, version="", body=None, chunk_prefix="")
 
 
 def without_custom_id(document: Document) -> Document:

@@ -1,0 +1,66 @@
+"""Objects of one source's bucket as documents of the collections that they belong to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from syncd.model import Document, chunk_prefix
+from syncd.sources.s3.assignment import Assignment, assignments
+from syncd.sources.s3.bucket import Bucket, ObjectState
+from syncd.sources.s3.download import ObjectBody
+from syncd.sources.s3.label_store import Labels
+from syncd.sources.s3.naming import is_folder, is_metadata_file
+from syncd.sources.s3.overlay import Labelling
+from syncd.sources.s3.settings import AutoSync, S3Settings
+
+
+@dataclass(frozen=True, slots=True)
+class S3Objects:
+    """What a run over single keys and one over the whole bucket share."""
+
+    id: str
+    settings: S3Settings
+    bucket: Bucket
+    labels: Labels
+    labelling: Labelling
+
+    async def present(self, key: str, collection: str) -> Document | None:
+        """Return the document that `key` is in `collection` now, or None: it has no object, or belongs elsewhere."""
+        assignment = assignments(await self.labels.of(self.id, key), self.settings).get(collection)
+        if assignment is None or not key.startswith(self.settings.path_prefix):
+            return None
+        state = await self.bucket.head(key)
+        return self.document(state, assignment, collection) if state and not is_folder(key, state.size_bytes) else None
+
+    async def again(self, key: str, collection: str) -> Document:
+        """Return what `key` is in `collection` now, gone included. Raises RetryableError, PermanentError."""
+        return await self.present(key, collection) or gone(key)
+
+    def document(self, state: ObjectState, assignment: Assignment, collection: str) -> Document:
+        """Return the document of an object in one collection."""
+        said = {"custom_id": assignment.custom_id} if assignment.custom_id else {}
+        return Document(
+            key=state.key,
+            version=state.version,
+            body=ObjectBody(self.bucket, state),
+            chunk_prefix=chunk_prefix(state.key, assignment.custom_id),
+            metadata={**assignment.metadata, **said, "bucket": self.settings.bucket, "object_key": state.key},
+            changed_at=state.modified_at,
+            again=partial(self.again, state.key, collection),
+        )
+
+    async def is_gone(self, key: str, collection: str) -> bool:
+        """Tell whether `collection` should not hold `key` now. Asked before a delete that a listing led to, it protects
+        objects that came after the listing had passed them.
+        """
+        return await self.present(key, collection) is None
+
+    def is_metadata_file(self, key: str) -> bool:
+        """Tell whether `key` is a metadata file to this source: without auto-sync there are none."""
+        return self.settings.auto_sync is not AutoSync.NONE and is_metadata_file(key)
+
+
+def gone(key: str) -> Document:
+    """Return the document that says that `key` is not, or no longer, there."""
+    return Document(key, version="", body=None, chunk_prefix="")
