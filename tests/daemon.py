@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -103,8 +103,12 @@ class Daemon:
 
     def wait_for(self, commit: str, limit_s: float = 120.0) -> None:
         """Wait until the collection holds `commit`."""
+        self.wait_until(lambda: self.holds(commit), limit_s)
+
+    def wait_until(self, is_true: Callable[[], bool], limit_s: float = 120.0) -> None:
+        """Wait until a condition holds, as long as the daemon lives."""
         deadline = time.monotonic() + limit_s
-        while not self.holds(commit):
+        while not is_true():
             assert self.process is not None
             assert self.process.poll() is None, self.log()
             assert time.monotonic() < deadline, self.log()
