@@ -312,13 +312,15 @@ def test_a_collection_is_verified_and_repaired_with_its_source(daemon, tmp_path)
     assert right.stdout.splitlines()[0] == "verified: 2 chunks; in Chroma 0 missing, 0 different, 0 extra"
     assert "0 to add, 0 to change, 0 to delete, 2 unchanged, 0 left out" in right.stdout
     collection = "collection = client.get_collection('verified')\n"
-    drop = "collection.delete(ids=collection.get(where={'key': 'one.md'})['ids'])\nprint(collection.count())"
-    assert client_says(daemon, collection + drop) == 1
-    assert json.loads(syncd(daemon, "verify", "verified", "--json").stdout)["collection"]["missing"] == 1
+    # A row that is gone would be noticed by the daemon itself; one that says something else is not.
+    forge = "ids = collection.get(where={'key': 'one.md'})['ids']\ncollection.update(ids=ids, documents=['forged'])\nprint(1)"
+    assert client_says(daemon, collection + forge) == 1
+    assert json.loads(syncd(daemon, "verify", "verified", "--json").stdout)["collection"]["different"] == 1
     repaired = syncd(daemon, "verify", "verified", "--repair")
     assert repaired.returncode == 0, repaired.stdout + repaired.stderr
-    assert "1 missing, 0 different, 0 extra (mended)" in repaired.stdout
-    assert client_says(daemon, collection + "print(collection.count())") == 2
+    assert "0 missing, 1 different, 0 extra (mended)" in repaired.stdout
+    forged = "print(sum('forged' in text for text in collection.get()['documents']))"
+    assert client_says(daemon, collection + forged) == 0
     assert syncd(daemon, "verify", "verified").returncode == 0
 
 
