@@ -2,6 +2,5 @@
 
 from syncd.api.application import ApiServer, Limits, create_app
 from syncd.api.services import ChromaView, Pace, Services
-from syncd.api.upload_file import orphans
 
-__all__ = ["ApiServer", "ChromaView", "Limits", "Pace", "Services", "create_app", "orphans"]
+__all__ = ["ApiServer", "ChromaView", "Limits", "Pace", "Services", "create_app"]

@@ -20,6 +20,7 @@ from syncd.api.errors import error_response, shape_errors
 from syncd.api.openapi import document_route
 from syncd.api.route import Route
 from syncd.api.services import SERVICES, Services
+from syncd.api.shapes import SHAPES, SourceShapes
 from syncd.api.upload_file import Slots
 from syncd.errors import ConfigError
 from syncd.runtime.sockets import reachable
@@ -28,7 +29,7 @@ log = structlog.get_logger()
 
 MAX_BODY_BYTES = 1 << 20
 """For JSON bodies; uploads have their own limit."""
-RESOURCES = (sources, invocations, reruns, collections, upload, search, embedding, tokens, dead_letters, health)
+RESOURCES = (reruns, collections, upload, search, embedding, tokens, dead_letters, health)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +45,10 @@ class Limits:
     """Requests under way when the server stops get this long to finish."""
 
 
-def routes() -> Iterator[Route]:
-    """Yield every route."""
-    described = [route for resource in RESOURCES for route in resource.ROUTES]
+def routes(shapes: SourceShapes) -> Iterator[Route]:
+    """Yield every route; `shapes` are what sources look like."""
+    described = [*sources.routes(shapes), *invocations.routes(shapes)]
+    described += [route for resource in RESOURCES for route in resource.ROUTES]
     yield from described
     yield document_route(described)
 
@@ -55,8 +57,9 @@ def create_app(services: Services) -> web.Application:
     """Return the application: every route behind its access rule, every error in the published shape."""
     app = web.Application(middlewares=[shape_errors], client_max_size=MAX_BODY_BYTES)
     app[SERVICES] = services
+    app[SHAPES] = SourceShapes.of(services.sources.types)
     app[upload.UPLOADS] = Slots(services.max_uploads)
-    for route in routes():
+    for route in routes(app[SHAPES]):
         app.router.add_route(route.method, route.path, guarded(route), expect_handler=_expect)
     return app
 

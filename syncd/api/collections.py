@@ -9,9 +9,9 @@ from aiohttp import web
 from syncd.api.auth import require_database
 from syncd.api.requests import read_json
 from syncd.api.route import Route, json_answer
-from syncd.api.schema_base import Model, OwnModel
 from syncd.api.services import SERVICES
 from syncd.model import Target
+from syncd.schema import Model, OwnModel
 
 
 class RebuildPayload(OwnModel):

@@ -9,10 +9,10 @@ from aiohttp import web
 
 from syncd.api.requests import read_query
 from syncd.api.route import Access, Route, json_answer
-from syncd.api.schema_base import Count, Model, Moment
 from syncd.api.services import SERVICES
 from syncd.api.sources import MAX_PAGE
 from syncd.api.views import moment
+from syncd.schema import Count, Model, Moment
 from syncd.sources.s3.event_store import DeadLetters
 
 

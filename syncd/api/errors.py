@@ -8,9 +8,9 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from syncd.api.schema_base import Model
 from syncd.errors import BugError, ConflictError, NotFoundError, PermanentError, RetryableError, SyncdError
 from syncd.runtime.containment import contained
+from syncd.schema import Model
 
 log = structlog.get_logger()
 

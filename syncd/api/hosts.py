@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from syncd.api.errors import RefusedError
-from syncd.chroma.naming import shown
+from syncd.quoting import shown
 
 
 def require_own_host(request: web.Request, names: AbstractSet[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from aiohttp import web
@@ -13,8 +13,7 @@ from syncd.api.auth import own_source, require_database, scope
 from syncd.api.errors import RefusedError, bad_request
 from syncd.api.requests import loads, path_id, read_json, read_query, validated
 from syncd.api.route import Route, json_answer
-from syncd.api.schema import OrderBy, SourceTypeFilter
-from syncd.api.schema_base import Count, Model
+from syncd.api.schema import OrderBy
 from syncd.api.schema_jobs import (
     CancelJobResponse,
     CreateJobPayload,
@@ -24,15 +23,18 @@ from syncd.api.schema_jobs import (
     LatestByKeysRequest,
 )
 from syncd.api.services import SERVICES, Pace, Services
+from syncd.api.shapes import SHAPES, SourceShapes
 from syncd.api.sources import MAX_PAGE, require_open
 from syncd.api.views import job_view
 from syncd.chroma.naming import check_collection, check_custom_id, check_metadata, check_object_key
 from syncd.errors import ConflictError
-from syncd.model import Invocation, Origin, SourceRecord, SourceType, State, Target
-from syncd.sources.s3.naming import is_reserved
+from syncd.model import Invocation, Origin, SourceRecord, State, Target
+from syncd.schema import Count, Model
+from syncd.sources.github.naming import check_branch, check_sha
+from syncd.sources.type import ObjectRules, SourceTypes
 
 _SPREAD = re.compile(r"(complete|failed)(?:\[.*)?|status\[(complete|failed)\].*", re.DOTALL)
-S3_ONLY = ("object_key", "custom_id", "metadata")
+OBJECT_FIELDS = ("object_key", "custom_id", "metadata")
 
 
 class InvocationsQuery(Model):
@@ -40,7 +42,7 @@ class InvocationsQuery(Model):
 
     source_id: str | None = None
     database_name: str | None = None
-    source_type: SourceTypeFilter | None = None
+    source_type: str | None = None
     status: str | None = None
     """A state's name, or the JSON of a status object such as `{"failed": {"error": ""}}`, of which only the name counts."""
     limit: Count = 100
@@ -59,13 +61,13 @@ async def create(request: web.Request) -> web.Response:
     services = request.app[SERVICES]
     source = await own_source(request, path_id(request, "source_id"))
     payload = await read_json(request, CreateJobPayload)
-    asked = _asked(source, payload)
+    asked = _asked(services.sources.types, source, payload)
     target = Target(source.database, _collection(source, payload))
     if source.keeps(target.collection):
         asked = _as_kept(source, asked)
     else:
         await require_open(services, target)
-    origin = Origin.BACKFILL if source.type is SourceType.S3 and not asked else Origin.API
+    origin = Origin.BACKFILL if source.facts.backfills and not asked else Origin.API
     if payload.dry_run:
         asked = _dry(source, asked)
     invocation = await services.store.invocations.create(source.id, target, origin, asked)
@@ -86,7 +88,7 @@ async def index(request: web.Request) -> web.Response:
         source_id=source_id,
         database=query.database_name,
         databases=scope(request),
-        type=SourceType(query.source_type) if query.source_type else None,
+        type=request.app[SHAPES].known(query.source_type),
         state=_state(request, query.status),
         limit=min(query.limit, MAX_PAGE),
         offset=query.offset,
@@ -139,7 +141,10 @@ async def views(services: Services, found: Iterable[Invocation]) -> list[dict[st
     listed = list(found)
     ids = {invocation.source_id for invocation in listed}
     sources = {source_id: await services.store.sources.get(source_id) for source_id in ids}
-    return [job_view(it, sources[it.source_id], await _pace(services, it, sources[it.source_id])) for it in listed]
+    types = services.sources.types
+    return [
+        job_view(types, it, sources[it.source_id], await _pace(services, it, sources[it.source_id])) for it in listed
+    ]
 
 
 async def _pace(services: Services, invocation: Invocation, source: SourceRecord | None) -> Pace | None:
@@ -150,61 +155,58 @@ async def _pace(services: Services, invocation: Invocation, source: SourceRecord
     return Pace(invocation.counts.tokens / speed, speed) if speed else None
 
 
-def _asked(source: SourceRecord, payload: CreateJobPayload) -> dict[str, Any]:
-    if source.type is SourceType.UPLOAD:
-        raise bad_request("a file_upload source has no runs of its own; use POST /api/v1/add-file")
-    if source.type is not SourceType.GITHUB and payload.ref_identifier is not None:
-        raise bad_request("ref_identifier is for github sources only; leave it out")
-    if source.type is SourceType.S3:
-        return _asked_object(source, payload)
-    for name in S3_ONLY:
+def _asked(types: SourceTypes, source: SourceRecord, payload: CreateJobPayload) -> dict[str, Any]:
+    if source.facts.no_runs:
+        raise bad_request(source.facts.no_runs)
+    if payload.ref_identifier is not None and not source.facts.accepts_ref:
+        accepting = [known.name for known in types if known.facts.accepts_ref]
+        raise bad_request(f"ref_identifier is for {' and '.join(accepting)} sources only; leave it out")
+    if objects := types[source.type].objects:
+        return _asked_object(objects, source, payload)
+    for name in OBJECT_FIELDS:
         if getattr(payload, name) is not None:
-            raise bad_request(f"{name} is for s3 sources only; leave it out")
+            accepting = [known.name for known in types if known.objects]
+            raise bad_request(f"{name} is for {' and '.join(accepting)} sources only; leave it out")
     return {"ref": _ref(payload.ref_identifier)} if payload.ref_identifier else {}
 
 
 def _as_kept(source: SourceRecord, asked: dict[str, Any]) -> dict[str, Any]:
     """Return what to ask for a collection that the source keeps: of a watched branch that branch, unless a ref is given."""
-    watch: Mapping[str, Any] = source.settings.get("watch") or {}
-    branch = watch.get("branch")
+    branch = source.settings.watch and source.settings.watch.branch
     return {"ref": {"branch": branch}, **asked} if branch else asked
 
 
-def _asked_object(source: SourceRecord, payload: CreateJobPayload) -> dict[str, Any]:
+def _asked_object(objects: ObjectRules[Any], source: SourceRecord, payload: CreateJobPayload) -> dict[str, Any]:
     if payload.object_key is None:
         if payload.custom_id is not None or payload.metadata:
             raise bad_request("custom_id and metadata belong to one object; give its object_key")
         return {}
-    asked: dict[str, Any] = {
-        "object_key": check_object_key(payload.object_key, source.settings.get("path_prefix") or "")
-    }
+    asked: dict[str, Any] = {"object_key": check_object_key(payload.object_key, objects.prefix(source.settings))}
     if payload.custom_id is not None:
         asked["custom_id"] = check_custom_id(payload.custom_id)
     if payload.metadata:
-        asked["metadata"] = check_metadata(payload.metadata, is_reserved)
+        asked["metadata"] = check_metadata(payload.metadata, objects.is_reserved)
     return asked
 
 
 def _dry(source: SourceRecord, asked: dict[str, Any]) -> dict[str, Any]:
-    if source.type is SourceType.WEB:
-        raise bad_request(
-            "what a crawl would find only a crawl can tell; leave dry_run out: unchanged pages cost nothing"
-        )
+    if source.facts.no_dry_run:
+        raise bad_request(source.facts.no_dry_run)
     if "object_key" in asked:
         raise bad_request("dry_run is about a whole source; leave object_key out")
     return {**asked, "dry_run": True}
 
 
 def _ref(given: GitRefIdentifier) -> dict[str, str]:
-    return {"sha": rules.sha(given.sha)} if given.sha is not None else {"branch": rules.branch(given.branch or "")}
+    return {"sha": check_sha(given.sha)} if given.sha is not None else {"branch": check_branch(given.branch or "")}
 
 
 def _collection(source: SourceRecord, payload: CreateJobPayload) -> str:
     name = payload.target_collection_name
-    if name is None and source.type is SourceType.S3:
-        name = source.settings.get("collection_name")
+    if name is None and source.facts.has_own_collection:
+        name = source.settings.collection_name
     if name is None:
-        raise bad_request(f"target_collection_name is required for {source.type.value} sources")
+        raise bad_request(f"target_collection_name is required for {source.type} sources")
     return check_collection(name)
 
 
@@ -233,47 +235,51 @@ def _named(given: str) -> str:
     return next(iter(status)) if len(status) == 1 and status.keys() <= {"complete", "failed"} else given
 
 
-ROUTES = (
-    Route(
-        "GET",
-        "/api/v1/invocations",
-        index,
-        "list_jobs",
-        "Invocation",
-        "List invocations",
-        {200: [Job]},
-        query=InvocationsQuery,
-    ),
-    Route(
-        "POST",
-        "/api/v1/sources/{source_id}/invocations",
-        create,
-        "create_job",
-        "Invocation",
-        "Create invocation",
-        {201: CreateJobResponse},
-        errors=(400, 401, 403, 404, 409, 500),
-        body=CreateJobPayload,
-    ),
-    Route(
-        "POST",
-        "/api/v1/sources/{source_id}/invocations/latest-by-keys",
-        latest_by_keys,
-        "latest_invocations_by_keys",
-        "Invocation",
-        "Get latest invocations by keys",
-        {200: {"*": Job}},
-        body=LatestByKeysRequest,
-    ),
-    Route("GET", "/api/v1/invocations/{invocation_id}", show, "get_job", "Invocation", "Get invocation", {200: Job}),
-    Route(
-        "PUT",
-        "/api/v1/invocations/{invocation_id}",
-        cancel,
-        "cancel_pending_job",
-        "Invocation",
-        "Cancel invocation",
-        {202: CancelJobResponse},
-        errors=(400, 401, 403, 404, 412, 500),
-    ),
-)
+def routes(shapes: SourceShapes) -> Sequence[Route]:
+    """Return the routes."""
+    return (
+        Route(
+            "GET",
+            "/api/v1/invocations",
+            index,
+            "list_jobs",
+            "Invocation",
+            "List invocations",
+            {200: [Job]},
+            query=shapes.query(InvocationsQuery),
+        ),
+        Route(
+            "POST",
+            "/api/v1/sources/{source_id}/invocations",
+            create,
+            "create_job",
+            "Invocation",
+            "Create invocation",
+            {201: CreateJobResponse},
+            errors=(400, 401, 403, 404, 409, 500),
+            body=CreateJobPayload,
+        ),
+        Route(
+            "POST",
+            "/api/v1/sources/{source_id}/invocations/latest-by-keys",
+            latest_by_keys,
+            "latest_invocations_by_keys",
+            "Invocation",
+            "Get latest invocations by keys",
+            {200: {"*": Job}},
+            body=LatestByKeysRequest,
+        ),
+        Route(
+            "GET", "/api/v1/invocations/{invocation_id}", show, "get_job", "Invocation", "Get invocation", {200: Job}
+        ),
+        Route(
+            "PUT",
+            "/api/v1/invocations/{invocation_id}",
+            cancel,
+            "cancel_pending_job",
+            "Invocation",
+            "Cancel invocation",
+            {202: CancelJobResponse},
+            errors=(400, 401, 403, 404, 412, 500),
+        ),
+    )

@@ -11,9 +11,9 @@ from aiohttp import web
 from syncd.api.auth import is_anybody, require_database, scope
 from syncd.api.errors import RefusedError
 from syncd.api.services import SERVICES
-from syncd.chroma.naming import shown
 from syncd.chroma.shape import is_bm25
 from syncd.model import Target
+from syncd.quoting import shown
 
 
 async def require_collection(request: web.Request, target: Target) -> None:

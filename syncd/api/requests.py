@@ -15,8 +15,8 @@ from pydantic import BaseModel, ValidationError
 
 from syncd.api import patterns as rules
 from syncd.api.errors import bad_request
-from syncd.api.schema_base import unknown
-from syncd.chroma.naming import shown
+from syncd.quoting import shown
+from syncd.schema import unknown
 
 M = TypeVar("M", bound=BaseModel)
 

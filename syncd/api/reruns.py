@@ -10,12 +10,12 @@ from syncd.api.errors import RefusedError
 from syncd.api.invocations import own_invocation
 from syncd.api.requests import read_json, read_query
 from syncd.api.route import Route, json_answer
-from syncd.api.schema_base import Count, Model
 from syncd.api.schema_jobs import ConfirmPayload, CreateJobResponse, DocumentView, OutcomeState, RetryPayload
 from syncd.api.services import SERVICES, Services
 from syncd.api.sources import MAX_PAGE
 from syncd.api.views import document_view
 from syncd.model import Invocation, Origin, State
+from syncd.schema import Count, Model
 
 MAX_RETRIED_KEYS = 10_000
 """A run that failed for more documents than this is better run again as a whole."""

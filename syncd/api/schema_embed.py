@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from syncd.api.schema_base import Model
+from syncd.schema import Model
 
 Text = Annotated[str, Field(min_length=1, max_length=32_768)]
 Texts = Annotated[list[Text], Field(max_length=256)]

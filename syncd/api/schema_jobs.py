@@ -6,8 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from syncd.api.schema import Source
-from syncd.api.schema_base import ExtendedModel, Model, Moment, OwnModel, Uuid
+from syncd.schema import ExtendedModel, Model, Moment, OwnModel, Uuid
 
 OutcomeState = Literal["indexed", "deleted", "skipped", "failed"]
 
@@ -155,17 +154,6 @@ class Job(Model):
     tokens_per_s: float | None = None
     source_progress: dict[str, float] | None = None
     """While a site is crawled: pages found, fetched, unchanged, indexed, failed, in the queue, and pages_per_s."""
-
-
-class SourceListItem(Source):
-    """A source, with the `status` and `metadata` of its latest invocation (pending where there was none).
-
-    The published document describes the items of this list as invocations; they satisfy both descriptions.
-    """
-
-    source_id: Uuid
-    status: JobStatus
-    metadata: IndexJobMetadata
 
 
 class LatestByKeysRequest(Model):

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, RootModel, model_validator
 
-from syncd.api.schema_base import Model, Moment, OwnModel
+from syncd.schema import Model, Moment, OwnModel
 
 Mode = Literal["dense", "sparse", "hybrid"]
 

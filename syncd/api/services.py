@@ -11,7 +11,8 @@ from aiohttp import web
 
 from syncd.api.schema_search import SearchRequest, SearchResponse
 from syncd.index.verify import Drift
-from syncd.model import Embedded, Embedding, EmbeddingTask, Role, SourceType, SparseVector, Target, Vectors
+from syncd.model import Embedded, Embedding, EmbeddingTask, Role, SparseVector, Target, Vectors
+from syncd.sources.open import SourceFactories
 from syncd.store import Store
 
 
@@ -42,6 +43,8 @@ class Services:
     """Everything behind the API's handlers. Callables may be called concurrently."""
 
     store: Store
+    sources: SourceFactories
+    """The source types this daemon knows, and what checks new sources."""
     chroma: ChromaView
     upload_dir: Path
     """Where uploaded files lie, under generated names; exists."""
@@ -67,10 +70,6 @@ class Services:
     """Encode texts with a sparse model, by name. Raises NotFoundError, PermanentError, RetryableError."""
     at_hand: Callable[[str], bool]
     """Whether a model, dense or sparse, can be used without fetching anything."""
-    check_source: Callable[[SourceType, Mapping[str, Any]], None]
-    """Check a source's settings beyond their shape (patterns, addresses). Raises PermanentError or ConfigError."""
-    available_types: frozenset[SourceType]
-    """The source types this daemon can sync."""
     models: frozenset[str]
     """Names of the dense models that are configured."""
     sparse_models: frozenset[str]
@@ -79,16 +78,10 @@ class Services:
     """For sources that name no model."""
     upload_embedding: Embedding
     """For uploads that name none."""
-    folder_roots: tuple[Path, ...] = ()
-    """Folders below which `folder` sources may be made through the API; resolved, absolute."""
-    s3_endpoints: frozenset[str] | None = frozenset()
-    """What S3 sources made through the API may name beside AWS, as scheme://host:port; None is everything."""
     loopback: bool = False
     """The server is bound to a loopback address only, so embedding queries of what is here needs no token."""
     hosts: frozenset[str] = frozenset()
     """What the daemon may be called, in lower case, beside loopback's names and addresses, where no token is shown."""
-    problems: Callable[[], Mapping[str, str]] = dict[str, str]
-    """Sources to blame for trouble with their events: by id, the reason."""
     max_uploads: int = 4
     """Simultaneous uploads; more are answered 429."""
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
@@ -13,31 +12,25 @@ from syncd.api.auth import came_privately, own_source, require_database, scope
 from syncd.api.errors import RefusedError
 from syncd.api.requests import path_id, read_json, read_query
 from syncd.api.route import Route, json_answer
-from syncd.api.schema import (
-    CreateSourcePayload,
-    CreateSourceResponse,
-    OrderBy,
-    Source,
-    SourceTypeFilter,
-)
-from syncd.api.schema_base import Count, Model
-from syncd.api.schema_jobs import SourceListItem
+from syncd.api.schema import CreateSourceResponse, OrderBy
 from syncd.api.services import SERVICES, Services
+from syncd.api.shapes import SHAPES, SourceShapes
 from syncd.api.views import source_item, source_view
-from syncd.chroma.naming import can_be_database, shown
+from syncd.chroma.naming import can_be_database
 from syncd.errors import NotFoundError
-from syncd.model import SourceRecord, SourceType, Target
+from syncd.model import SourceRecord, Target
+from syncd.quoting import shown
+from syncd.schema import Count, Model
 
 MAX_PAGE = 1000
 """A larger `limit` means this."""
-CREDENTIAL_KIND = "aws"
 
 
 class SourcesQuery(Model):
     """Which sources to list."""
 
     database_name: str | None = None
-    source_type: SourceTypeFilter | None = None
+    source_type: str | None = None
     limit: Count = 100
     offset: Count = 0
     order_by: OrderBy = "DESC"
@@ -46,23 +39,15 @@ class SourcesQuery(Model):
 async def create(request: web.Request) -> web.Response:
     """Store a new source; it syncs nothing by itself, unless it says `watch`, `schedule` or `auto_sync`."""
     services = request.app[SERVICES]
-    payload = await read_json(request, CreateSourcePayload)
+    payload = await read_json(request, request.app[SHAPES].create)
     require_database(request, payload.database_name)
     ((name, given),) = payload.types.items()
-    kind = SourceType(name)
-    private = came_privately(request)
-    rights = replace(services, folder_roots=(Path("/"),), s3_endpoints=None) if private else services
-    values = settings.source_settings(rights, kind, given)
-    if kind is SourceType.FOLDER and not private:
-        values["needs_allowed_root"] = True  # at every run: a path that was checked once proves nothing later
-    if kind not in services.available_types:
-        raise RefusedError(400, f"{name} sources are not available yet; update syncd")
+    source_settings = settings.source_settings(services, name, given, trusted=came_privately(request))
     embedding = settings.embedding(services, services.default_embedding, payload.embedding, payload.embedding_model)
     chunking = settings.chunking(payload.chunking)
     await require_existing(services, payload.database_name)
-    if kind is SourceType.S3:
-        values = await _with_credential(services, payload.database_name, values)
-    source = await services.store.sources.create(kind, payload.database_name, values, embedding, chunking)
+    kept = await services.sources.keep_secrets(name, payload.database_name, given, source_settings)
+    source = await services.store.sources.create(name, payload.database_name, kept, embedding, chunking)
     services.wake()
     return json_answer({"source_id": source.id}, 201)
 
@@ -76,7 +61,7 @@ async def index(request: web.Request) -> web.Response:
     found = await services.store.sources.list(
         database=query.database_name,
         databases=scope(request),
-        type=SourceType(query.source_type) if query.source_type else None,
+        type=request.app[SHAPES].known(query.source_type),
         limit=min(query.limit, MAX_PAGE),
         offset=query.offset,
         newest_first=query.order_by == "DESC",
@@ -87,7 +72,8 @@ async def index(request: web.Request) -> web.Response:
 async def show(request: web.Request) -> web.Response:
     """Return one source."""
     source = await own_source(request, path_id(request, "source_id"))
-    return json_answer(source_view(source, request.app[SERVICES].problems().get(source.id)))
+    services = request.app[SERVICES]
+    return json_answer(source_view(services.sources.types, source, services.sources.problems().get(source.id)))
 
 
 async def delete(request: web.Request) -> web.Response:
@@ -120,43 +106,34 @@ async def require_open(services: Services, target: Target) -> None:
 
 async def _item(services: Services, source: SourceRecord) -> dict[str, Any]:
     latest = await services.store.invocations.list(source_id=source.id, limit=1)
-    return source_item(source, latest[0] if latest else None, services.problems().get(source.id))
+    problem = services.sources.problems().get(source.id)
+    return source_item(services.sources.types, source, latest[0] if latest else None, problem)
 
 
-async def _with_credential(services: Services, database: str, values: dict[str, Any]) -> dict[str, Any]:
-    credentials = services.store.credentials
-    if (number := values.get("aws_credential_id")) is not None:
-        if not await credentials.exists(number, database):
-            raise RefusedError(404, f"aws_credential_id {number} does not exist in this database; give the keys inline")
-        return values
-    secret = {name: values[name] for name in ("aws_access_key_id", "aws_secret_access_key")}
-    number = await credentials.add(database, CREDENTIAL_KIND, secret)
-    shown = {name: value for name, value in values.items() if name not in secret}
-    return {**shown, "aws_credential_id": number}
-
-
-ROUTES = (
-    Route(
-        "POST",
-        "/api/v1/sources",
-        create,
-        "create_source",
-        "Source",
-        "Create source",
-        {201: CreateSourceResponse},
-        errors=(400, 401, 403, 404, 409, 500),
-        body=CreateSourcePayload,
-    ),
-    Route(
-        "GET",
-        "/api/v1/sources",
-        index,
-        "list_sources",
-        "Source",
-        "List sources",
-        {200: [SourceListItem]},
-        query=SourcesQuery,
-    ),
-    Route("GET", "/api/v1/sources/{source_id}", show, "get_source", "Source", "Get source", {200: Source}),
-    Route("DELETE", "/api/v1/sources/{source_id}", delete, "delete_source", "Source", "Delete source", {204: None}),
-)
+def routes(shapes: SourceShapes) -> Sequence[Route]:
+    """Return the routes."""
+    return (
+        Route(
+            "POST",
+            "/api/v1/sources",
+            create,
+            "create_source",
+            "Source",
+            "Create source",
+            {201: CreateSourceResponse},
+            errors=(400, 401, 403, 404, 409, 500),
+            body=shapes.create,
+        ),
+        Route(
+            "GET",
+            "/api/v1/sources",
+            index,
+            "list_sources",
+            "Source",
+            "List sources",
+            {200: [shapes.item]},
+            query=shapes.query(SourcesQuery),
+        ),
+        Route("GET", "/api/v1/sources/{source_id}", show, "get_source", "Source", "Get source", {200: shapes.source}),
+        Route("DELETE", "/api/v1/sources/{source_id}", delete, "delete_source", "Source", "Delete source", {204: None}),
+    )

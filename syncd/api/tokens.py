@@ -9,7 +9,7 @@ from syncd.api.requests import read_json
 from syncd.api.route import Access, Route, json_answer
 from syncd.api.schema_search import CreateTokenPayload, CreateTokenResponse, TokenView
 from syncd.api.services import SERVICES
-from syncd.chroma.naming import shown
+from syncd.quoting import shown
 
 
 async def create(request: web.Request) -> web.Response:

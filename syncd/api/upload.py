@@ -1,6 +1,6 @@
 """`POST /api/v1/add-file`: one file, streamed to disk, becomes one invocation.
 
-Crash rule: file durable → invocation durable → 201. A crash before the invocation leaves a file that `orphans` finds;
+Crash rule: file durable → invocation durable → 201. A crash before the invocation leaves a file that the next start removes;
 a crash after it leaves an invocation that will run, whether or not the caller saw the 201.
 """
 
@@ -26,8 +26,10 @@ from syncd.api.services import SERVICES, Services
 from syncd.api.sources import require_existing, require_open
 from syncd.api.upload_file import Receiver, Slots, StoredFile, TooLongError, receiving
 from syncd.api.upload_form import FORM, LENGTH_HEADER, LENGTH_PARAMETER, MAX_FILE_BYTES
-from syncd.chroma.naming import MAX_METADATA_BYTES, check_collection, check_custom_id, check_metadata, shown
+from syncd.chroma.naming import MAX_METADATA_BYTES, check_collection, check_custom_id, check_metadata
 from syncd.model import Chunking, Origin, Target
+from syncd.quoting import shown
+from syncd.sources.upload.settings import NAME, UploadSourceSettings
 
 RESERVED_PREFIX = "chroma_"
 """Of metadata keys, as uploads document it."""
@@ -177,7 +179,9 @@ async def _create_invocation(services: Services, form: Form, receiver: Receiver)
     except RefusedError as error:
         # The published document has no 409 here.
         raise bad_request(str(error)) from error
-    source = await services.store.sources.upload_source(target.database, services.upload_embedding, Chunking())
+    source = await services.store.sources.get_or_create(
+        NAME, target.database, UploadSourceSettings(), services.upload_embedding, Chunking()
+    )
     # Before, not after: a request cancelled while the invocation is committed must not take its file away.
     receiver.keep()
     return (await services.store.invocations.create(source.id, target, Origin.API, asked)).id

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Collection, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -110,11 +110,3 @@ class Slots:
             yield
         finally:
             self._free += 1
-
-
-def orphans(folder: Path, owned: Collection[str]) -> list[Path]:
-    """Return the files in `folder` that no invocation owns: left by a crash between fsync and the invocation.
-
-    Call at start-up, before uploads are accepted; `owned` are the names (`request["file"]`) still needed.
-    """
-    return sorted(path for path in folder.iterdir() if path.is_file() and path.name not in owned)

@@ -7,21 +7,11 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from syncd.api.schema import FolderSource, GithubSource, S3Source, UploadSource, WebSource
-from syncd.api.schema_base import Model, seconds
 from syncd.api.services import Pace
-from syncd.model import Embedding, Invocation, SourceRecord, SourceType, State, Target
+from syncd.model import Embedding, Invocation, SourceRecord, State, Target, UnreadableSettings
+from syncd.schema import seconds
+from syncd.sources.type import SourceTypes
 from syncd.store.invocations import DocumentOutcome
-
-SETTINGS: Mapping[SourceType, type[Model]] = {
-    SourceType.GITHUB: GithubSource,
-    SourceType.WEB: WebSource,
-    SourceType.S3: S3Source,
-    SourceType.UPLOAD: UploadSource,
-    SourceType.FOLDER: FolderSource,
-}
-SECRETS = frozenset({"aws_access_key_id", "aws_secret_access_key"})
-"""Settings that no answer may hold; the store keeps them as credentials, so this is the second lock."""
 
 
 def moment(value: datetime) -> str:
@@ -29,14 +19,15 @@ def moment(value: datetime) -> str:
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def source_view(source: SourceRecord, problem: str | None = None) -> dict[str, Any]:
+def source_view(types: SourceTypes, source: SourceRecord, problem: str | None = None) -> dict[str, Any]:
     """Return a source in the shape of `Source`. `problem`: what is wrong with its events, if anything is."""
-    shown = SETTINGS[source.type].model_fields.keys() - SECRETS
+    shown = types[source.type].shape.model_fields
+    values = types.write_settings(source.type, source.settings, is_declared=source.name is not None)
     dense = _dense(source.embedding)
     view: dict[str, Any] = {
         "id": source.id,
         "database_name": source.database,
-        source.type.value: {name: value for name, value in source.settings.items() if name in shown},
+        source.type: {name: value for name, value in values.items() if name in shown},
         "embedding_model": dense,
         "embedding": {"dense": dense, "sparse": _sparse(source.embedding)},
         "chunking": _chunking(source),
@@ -45,20 +36,24 @@ def source_view(source: SourceRecord, problem: str | None = None) -> dict[str, A
     }
     if source.name is None:
         return view
-    return {**view, "name": source.name, "collection_name": source.settings.get("collection_name")}
+    return {**view, "name": source.name, "collection_name": source.settings.collection_name}
 
 
-def source_item(source: SourceRecord, latest: Invocation | None, problem: str | None = None) -> dict[str, Any]:
+def source_item(
+    types: SourceTypes, source: SourceRecord, latest: Invocation | None, problem: str | None = None
+) -> dict[str, Any]:
     """Return a source in the shape of `SourceListItem`."""
     if latest is None:
-        collection = source.settings.get("collection_name", "")
-        status, metadata = "pending", _job_metadata(Target(source.database, collection), {}, source)
+        target = Target(source.database, source.settings.collection_name or "")
+        status, metadata = "pending", _job_metadata(types, target, {}, source)
     else:
-        status, metadata = _status(latest), _job_metadata(latest.target, latest.request, source)
-    return {**source_view(source, problem), "source_id": source.id, "status": status, "metadata": metadata}
+        status, metadata = _status(latest), _job_metadata(types, latest.target, latest.request, source)
+    return {**source_view(types, source, problem), "source_id": source.id, "status": status, "metadata": metadata}
 
 
-def job_view(invocation: Invocation, source: SourceRecord | None, pace: Pace | None = None) -> dict[str, Any]:
+def job_view(
+    types: SourceTypes, invocation: Invocation, source: SourceRecord | None, pace: Pace | None = None
+) -> dict[str, Any]:
     """Return an invocation in the shape of `Job`. `source` None: it was deleted."""
     unfinished = invocation.state in (State.PENDING, State.PROCESSING)
     pace = pace or Pace()
@@ -66,7 +61,7 @@ def job_view(invocation: Invocation, source: SourceRecord | None, pace: Pace | N
         "id": invocation.id,
         "source_id": invocation.source_id,
         "status": _status(invocation),
-        "metadata": _job_metadata(invocation.target, invocation.request, source),
+        "metadata": _job_metadata(types, invocation.target, invocation.request, source),
         "created_at": moment(invocation.created_at),
         "started_at": moment(invocation.started_at) if invocation.started_at else None,
         "origin": invocation.origin.value,
@@ -97,24 +92,26 @@ def _status(invocation: Invocation) -> str | dict[str, Any]:
     return invocation.state.value
 
 
-def _job_metadata(target: Target, request: Mapping[str, Any], source: SourceRecord | None) -> dict[str, Any]:
+def _job_metadata(
+    types: SourceTypes, target: Target, request: Mapping[str, Any], source: SourceRecord | None
+) -> dict[str, Any]:
     names = {"database_name": target.database, "collection_name": target.collection}
-    return {**names, **_kind(source, request)}
-
-
-def _kind(source: SourceRecord | None, request: Mapping[str, Any]) -> dict[str, Any]:
-    if source and source.type is SourceType.GITHUB:
-        return {"github": {"git_ref_identifier": request.get("ref") or {"branch": "HEAD"}}}
-    if source and source.type is SourceType.S3:
-        bucket = source.settings.get("bucket_name", "")
-    else:
-        bucket = source.type.value if source else "Unknown"
+    if source and source.facts.accepts_ref:
+        return {**names, "github": {"git_ref_identifier": request.get("ref") or {"branch": "HEAD"}}}
     asked = {
+        "bucket_name": _bucket(types, source) if source else "Unknown",
         "object_key": request.get("object_key"),
         "custom_id": request.get("custom_id"),
         "additional_metadata": request.get("metadata"),
     }
-    return {"s3": {"bucket_name": bucket, **asked}}
+    return {**names, "s3": asked}
+
+
+def _bucket(types: SourceTypes, source: SourceRecord) -> str:
+    """Return what holds the source's objects; the published document wants a name for every type."""
+    objects = types[source.type].objects
+    readable = not isinstance(source.settings, UnreadableSettings)
+    return objects.bucket(source.settings) if objects and readable else source.type
 
 
 def _dense(embedding: Embedding) -> dict[str, Any]:

@@ -28,8 +28,8 @@ from syncd.app.models import (
 )
 from syncd.app.parsers import open_parsers
 from syncd.app.services import make_services, queries_of, warn_unrecorded
-from syncd.app.settings import chroma_settings, opening_settings, own_chroma, register_secrets, sync_settings
-from syncd.app.upkeep import Sweeper, clean_up, drop_orphans, make_admin_token
+from syncd.app.settings import chroma_settings, machine_of, own_chroma, register_secrets, sync_settings
+from syncd.app.upkeep import Sweeper, make_admin_token
 from syncd.chroma.client import Chroma
 from syncd.config import Config
 from syncd.errors import ConfigError
@@ -49,8 +49,10 @@ from syncd.runtime.signals import watch_signals
 from syncd.runtime.state import state_folder
 from syncd.runtime.supervisor import EscalatedError, Supervisor
 from syncd.search import Search
-from syncd.sources.factory import SourceFactory
-from syncd.sources.s3.factory import Queues
+from syncd.sources.open import SourceFactories
+from syncd.sources.registry import TYPES
+from syncd.sources.type import SourceTypes
+from syncd.sources.upload.files import upload_folder
 from syncd.store import Store
 from syncd.sync.syncer import Syncer
 from syncd.sync.triggers import Triggers
@@ -70,19 +72,24 @@ class Daemon:
     index: Index
     syncer: Syncer
     triggers: Triggers
-    queues: Queues
+    sources: SourceFactories
     api: ApiServer
     catalog: Catalog
     root: Supervisor
 
 
-async def serve(config: Config, reload: Callable[[], Config], ready: Callable[[Daemon], None] = lambda _: None) -> int:
+async def serve(
+    config: Config,
+    reload: Callable[[], Config],
+    ready: Callable[[Daemon], None] = lambda _: None,
+    types: SourceTypes = TYPES,
+) -> int:
     """Run the daemon until it is told to stop and return its exit status. Raises ConfigError when it cannot run like this."""
     register_secrets(config)
     given_up: EscalatedError | None = None
     with state_folder(config.state_folder) as state:
         notifier = Notifier()
-        async with assembled(config, state, notifier) as daemon:
+        async with assembled(config, state, notifier, types) as daemon:
             try:
                 await run(daemon, config, state, notifier, reload, ready)
             except* EscalatedError as errors:
@@ -117,15 +124,15 @@ async def run(
 
 
 @asynccontextmanager
-async def assembled(config: Config, state: Path, notifier: Notifier) -> AsyncGenerator[Daemon]:
+async def assembled(config: Config, state: Path, notifier: Notifier, types: SourceTypes) -> AsyncGenerator[Daemon]:
     """Yield all parts, put together and not yet running."""
     catalog = catalog_of(config)
     check_models(config, catalog)
     async with AsyncExitStack() as stack:
-        store = await Store.open(state)
+        store = await Store.open(state, types)
         stack.push_async_callback(store.close)
-        opening = await stack.enter_async_context(SourceFactory(opening_settings(config, state), store))
-        await drop_orphans(store, opening)
+        machine = machine_of(config, state, store, wake=lambda: syncer.wake())
+        sources = await stack.enter_async_context(SourceFactories(types, machine))
         await reconcile(store, config.sources, config.embedding.default_model)
         await make_admin_token(store, state)
         server = own_chroma(config, state) if config.chroma.mode == "local" else None
@@ -156,17 +163,14 @@ async def assembled(config: Config, state: Path, notifier: Notifier) -> AsyncGen
             partial(model_file, config),
             config.sync.max_text_in_flight_bytes,
         )
-        syncer = Syncer(
-            store, chroma, index, ingester, opening.open, sync_settings(config), partial(clean_up, store, opening)
-        )
-        opening.buckets.wake = syncer.wake
-        triggers, queues = Triggers(store, opening, syncer.wake), Queues(opening.buckets)
+        syncer = Syncer(store, chroma, index, ingester, sources.open, sync_settings(config), sources.settled)
+        triggers = Triggers(store, sources.watch, syncer.wake)
         search = Search(store, chroma, embedders.get, sparse)
-        parts_of_api = (store, chroma, index, syncer, (triggers, queues), opening, search, embedders, catalog, sparse)
-        services = make_services(config, *parts_of_api, splade_folder(config, state))
+        parts_of_api = (store, chroma, index, syncer, triggers, sources, search, embedders, catalog, sparse)
+        services = make_services(config, *parts_of_api, splade_folder(config, state), upload_folder(state))
         api = ApiServer(create_app(services), config.api.host, config.api.port, socket=state / SOCKET_FILE)
         api_box.append(api)
-        parts: list[Actor] = [chroma, chunkers, models, api, index, syncer, triggers, queues]
+        parts: list[Actor] = [chroma, chunkers, models, api, index, syncer, triggers, *sources.actors()]
         parts += [
             SparseBackfill(store, sparse.of, index.flush),
             QueryRecorder(store, chroma, queries),
@@ -174,7 +178,7 @@ async def assembled(config: Config, state: Path, notifier: Notifier) -> AsyncGen
             Sweeper(store, config),
         ]
         root = Supervisor("daemon", [*([server] if server else []), *parts, Watchdog(notifier)], max_restarts=10)
-        yield Daemon(store, chroma, index, syncer, triggers, queues, api, catalog, root)
+        yield Daemon(store, chroma, index, syncer, triggers, sources, api, catalog, root)
 
 
 async def stop_politely(
@@ -199,7 +203,7 @@ async def refresh(daemon: Daemon, reload: Callable[[], Config], notifier: Notifi
     else:
         await reconcile(daemon.store, config.sources, config.embedding.default_model)
         daemon.triggers.sources_changed()
-        daemon.queues.sources_changed()
+        daemon.sources.sources_changed()
     notifier.ready()
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import structlog
 
-from syncd.config.sources import SourceTable, source_type
 from syncd.model import SourceRecord
+from syncd.sources.table import SourceTable
 from syncd.store import Store
 
 log = structlog.get_logger()
@@ -21,7 +21,7 @@ async def reconcile(store: Store, declared: Sequence[SourceTable], default_model
     stored = await store.sources.declared()
     for table in declared:
         record = stored.pop(table.name, None)
-        if record is not None and record.type is not source_type(table):
+        if record is not None and record.type != table.source_type:
             await remove(store, record)
             record = None
         await create_or_replace(store, table, record, default_model)
@@ -31,17 +31,14 @@ async def reconcile(store: Store, declared: Sequence[SourceTable], default_model
 
 async def create_or_replace(store: Store, table: SourceTable, record: SourceRecord | None, default_model: str) -> None:
     """Bring one declared source up to date."""
-    settings = {**table.settings(), "collection_name": table.collection}
-    if table.converter != "builtin":
-        settings["converter"] = table.converter
-    embedding, chunking = table.embedding(default_model), table.chunking.to_model()
+    settings, embedding, chunking = table.settings(), table.embedding(default_model), table.chunking.to_model()
     if record is None:
-        await store.sources.create(source_type(table), table.database, settings, embedding, chunking, table.name)
-        log.info("source.created", source=table.name, type=source_type(table).value)
+        await store.sources.create(table.source_type, table.database, settings, embedding, chunking, table.name)
+        log.info("source.created", source=table.name, type=table.source_type)
         return
-    now = (record.database, dict(record.settings), record.embedding, record.chunking)
+    now = (record.database, record.settings, record.embedding, record.chunking)
     if now != (table.database, settings, embedding, chunking):
-        await store.sources.replace(record.id, table.database, settings, embedding, chunking)
+        await store.sources.replace(record, table.database, settings, embedding, chunking)
         log.info("source.updated", source=table.name)
 
 

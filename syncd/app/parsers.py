@@ -38,7 +38,7 @@ async def open_parsers(config: Config) -> AsyncGenerator[Callable[[SourceRecord]
         rich = ParserPool(docling_settings(given, settings), describer)
         await stack.enter_async_context(builtin)
         await stack.enter_async_context(rich)
-        yield lambda source: rich if source.settings.get("converter") == DOCLING else builtin
+        yield lambda source: rich if source.settings.converter == DOCLING else builtin
 
 
 def parser_settings(given: DocumentsSection) -> ParserSettings:

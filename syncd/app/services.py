@@ -19,14 +19,13 @@ from syncd.chroma.shape import ANY_KEY, QueryFunction, queries_path
 from syncd.config import Config
 from syncd.index.verify import Verifier
 from syncd.index.writer import Index
-from syncd.model import Embedded, Embedding, EmbeddingTask, Role, SourceType, SparseVector
+from syncd.model import Embedded, Embedding, EmbeddingTask, Role, SparseVector
 from syncd.pipeline.embed.catalog import Catalog
 from syncd.pipeline.embed.fleet import Embedders
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.pipeline.sparse.splade_files import SPLADE, present
 from syncd.search import Search
-from syncd.sources.factory import SourceFactory
-from syncd.sources.s3.factory import Queues
+from syncd.sources.open import SourceFactories
 from syncd.store import Store
 from syncd.store.documents import CollectionRecord
 from syncd.sync.syncer import Syncer
@@ -34,7 +33,6 @@ from syncd.sync.triggers import Triggers
 
 log = structlog.get_logger()
 
-AVAILABLE_TYPES = frozenset(SourceType)
 EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - compared, not listened on
 
 
@@ -44,13 +42,14 @@ def make_services(
     chroma: Chroma,
     index: Index,
     syncer: Syncer,
-    followers: tuple[Triggers, Queues],
-    opening: SourceFactory,
+    triggers: Triggers,
+    sources: SourceFactories,
     search: Search,
     embedders: Embedders,
     catalog: Catalog,
     sparse: SparseModels,
     splade: Path,
+    uploads: Path,
 ) -> Services:
     """Return the API's services."""
     default = Embedding(model=config.embedding.default_model)
@@ -63,9 +62,9 @@ def make_services(
         where = {"host": chroma.settings.host, "port": chroma.settings.port, "away": await health()}
         words = {"default": config.search.sparse_default, "kept": kept(chroma), SPLADE: splade_words(splade)}
         dense = {"models": dict(embedders.running()), "models_waiting": dict(embedders.waiting())}
-        parts = {**dense, "sparse": words, "mailboxes": boxes, "queues": followers[1].status()}
+        parts = {**dense, "sparse": words, "mailboxes": boxes, **sources.status()}
         lags = [asdict(lag) for lag in await store.progress.lags()]
-        troubled = [await told(source_id, problem) for source_id, problem in followers[1].problems().items()]
+        troubled = [await told(source_id, problem) for source_id, problem in sources.problems().items()]
         return {"version": __version__, "chroma": where, **parts, "source_problems": troubled, "lags": lags}
 
     async def told(source_id: str, problem: str) -> Mapping[str, Any]:
@@ -80,18 +79,18 @@ def make_services(
 
     def wake() -> None:
         syncer.wake()
-        for follower in followers:
-            follower.sources_changed()
+        triggers.sources_changed()
+        sources.sources_changed()
 
     return Services(
         store=store,
         chroma=chroma,
-        upload_dir=opening.upload_folder,
+        sources=sources,
+        upload_dir=uploads,
         wake=wake,
         health=health,
         status=status,
         progress=partial(pace, syncer),
-        problems=followers[1].problems,
         search=partial(answer_search, search),
         rebuild=index.rebuild,
         verify=Verifier(store, chroma, index).verify,
@@ -99,14 +98,10 @@ def make_services(
         embed_with=embed_with,
         embed_sparse=embed_sparse,
         at_hand=lambda name: embedders.at_hand(name) or (name == SPLADE and present(splade)),
-        check_source=opening.check,
-        available_types=AVAILABLE_TYPES,
         models=frozenset(catalog.names()),
         sparse_models=sparse.names(),
         default_embedding=default,
         upload_embedding=upload_embedding(default, splade),
-        folder_roots=config.folder.real_roots,
-        s3_endpoints=frozenset(url.rstrip("/") for url in config.s3.allowed_endpoints),
         loopback=config.api.loopback,
         hosts=own_hosts(config),
         max_uploads=config.api.max_uploads,

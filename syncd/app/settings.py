@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from syncd.chroma.client import ChromaSettings
@@ -9,10 +10,8 @@ from syncd.chroma.server import ChromaServer
 from syncd.config import Config
 from syncd.log import register_secret
 from syncd.pipeline.parse.formats import SUFFIXES as DOCUMENT_SUFFIXES
-from syncd.sources.factory import SourceFactorySettings
-from syncd.sources.github.factory import GithubAccess
-from syncd.sources.s3.factory import QueueSettings
-from syncd.sources.web.factory import CrawlLimits
+from syncd.sources.factory import Machine
+from syncd.store import Store
 from syncd.sync.run import DeleteGuard
 from syncd.sync.syncer import SyncSettings
 
@@ -40,28 +39,14 @@ def chroma_settings(config: Config, server: ChromaServer | None) -> ChromaSettin
     return ChromaSettings(given.host, given.port, given.ssl, headers, given.tenant)
 
 
-def opening_settings(config: Config, state: Path) -> SourceFactorySettings:
-    """Return what sources need to know."""
-    github = GithubAccess(
-        base_url=config.github.base_url,
-        api_url=config.github.api_url,
-        apps={app.app_id: app.private_key_file for app in config.github.apps},
-        max_file_size_bytes=config.github.max_file_size_bytes,
-    )
-    sites = CrawlLimits(
-        contact=config.web.contact,
-        concurrency=config.web.concurrency,
-        rate_per_s=config.web.rate_per_s,
-        allow_private_addresses=config.web.allow_private_addresses,
-    )
-    return SourceFactorySettings(
+def machine_of(config: Config, state: Path, store: Store, wake: Callable[[], None]) -> Machine:
+    """Return what the source types need to know. `wake` tells whoever takes up invocations of new ones."""
+    return Machine(
         state=state,
-        github=github,
-        sites=sites,
-        queues=QueueSettings(config.s3.queue_url, config.s3.visibility_s),
-        folder_roots=config.folder.real_roots,
-        folder_max_file_size_bytes=config.folder.max_file_size_bytes,
+        store=store,
+        sections=config.sections,
         document_suffixes=frozenset(DOCUMENT_SUFFIXES),
+        wake=wake,
     )
 
 

@@ -1,19 +1,15 @@
-"""Keeping the state folder in order: the command line's token, uploaded files nobody needs, vectors nobody uses."""
+"""Keeping the state folder in order: the command line's token, and vectors nobody uses."""
 
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from pathlib import Path
 
 import anyio
 import structlog
 
-from syncd.api import orphans
 from syncd.config import Config
 from syncd.log import register_secret
-from syncd.model import Invocation, State
-from syncd.sources.factory import SourceFactory
 from syncd.store import Store
 
 log = structlog.get_logger()
@@ -37,25 +33,6 @@ class Sweeper:
             dropped = await self._store.vectors.collect_garbage(self._unused_for_s)
             log.info("cache.swept", dropped=dropped)
             await anyio.sleep(DAY_S)
-
-
-async def clean_up(store: Store, opening: SourceFactory, invocation: Invocation) -> None:
-    """Tell who waits for an invocation; delete its uploaded file, but keep that of a failed one for a retry."""
-    await opening.buckets.journal.over(invocation)
-    if (name := invocation.request.get("file")) is None:
-        return
-    now = await store.invocations.get(invocation.id)
-    if now is not None and now.state in (State.COMPLETE, State.CANCELLED):
-        with suppress(OSError):
-            (opening.upload_folder / name).unlink()
-
-
-async def drop_orphans(store: Store, opening: SourceFactory) -> None:
-    """Delete uploaded files that no invocation needs: left by a crash before the invocation, or by one that is over."""
-    owned = await store.invocations.files_needed()
-    for file in orphans(opening.upload_folder, owned):
-        log.info("upload.orphan_removed", file=file.name)
-        file.unlink()
 
 
 async def make_admin_token(store: Store, state: Path) -> None:

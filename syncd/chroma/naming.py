@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from syncd.errors import PermanentError
 from syncd.model import Metadata, Scalar
+from syncd.quoting import shown
 
 MAX_CUSTOM_ID_BYTES = 120
 MAX_OBJECT_KEY_BYTES = 1024
@@ -72,11 +73,6 @@ def check_metadata(values: Mapping[str, Any], is_reserved: Callable[[str], bool]
     if total > MAX_METADATA_VALUES:
         raise PermanentError(f"metadata holds more than {MAX_METADATA_VALUES} values; send fewer")
     return cast("Metadata", dict(values))
-
-
-def shown(text: str) -> str:
-    """Return text quoted for a message, cut to a readable length."""
-    return repr(text if len(text) <= 80 else text[:77] + "…")
 
 
 def size_bytes(text: str) -> int:

@@ -34,6 +34,8 @@ from syncd.cli import (
 )
 from syncd.cli.client import SERVICE, ApiError, UnreachableError
 from syncd.errors import ConfigError, SyncdError
+from syncd.sources.registry import TYPES
+from syncd.sources.type import SourceTypes
 
 COMMANDS = (
     run,
@@ -56,9 +58,9 @@ COMMANDS = (
 EXIT_FAILED, EXIT_UNREACHABLE, EXIT_REFUSED, EXIT_CONFIG = 1, 69, 77, 78
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command and exit with its status."""
-    sys.exit(execute(parser().parse_args(arguments)))
+def main(arguments: Sequence[str] | None = None, types: SourceTypes = TYPES) -> None:
+    """Run one command and exit with its status. `types` are the source types that it knows."""
+    sys.exit(execute(parser(types).parse_args(arguments)))
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -84,9 +86,10 @@ def complain(error: Exception, status: int) -> int:
     return status
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the whole command line's parser."""
+def parser(types: SourceTypes = TYPES) -> argparse.ArgumentParser:
+    """Return the whole command line's parser; every command finds the source types in its arguments."""
     common = argparse.ArgumentParser(add_help=False)
+    common.set_defaults(types=types)
     given = os.environ.get("SYNCD_CONFIG")
     common.add_argument(
         "--config", type=Path, default=Path(given) if given else None, help="configuration file (SYNCD_CONFIG)"

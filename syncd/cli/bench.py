@@ -54,7 +54,7 @@ async def bench(args: argparse.Namespace) -> int:
     """Measure one engine after the other on syncd's own source text."""
     from syncd.app.models import engine_options
 
-    config = load_config(args.config)
+    config = load_config(args.config, types=args.types)
     name = args.name or config.embedding.default_model
     options = engine_options(config, name)
     options = replace(options, quantisation=args.quantisation) if args.quantisation else options

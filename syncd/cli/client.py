@@ -117,7 +117,7 @@ async def connected(args: argparse.Namespace) -> AsyncGenerator[Client]:
     """
     if args.url and not args.url.startswith(("http://", "https://")):
         raise ConfigError(f"--url {args.url} is no address; give one like http://127.0.0.1:8787")
-    config = load_config(args.config)
+    config = load_config(args.config, types=args.types)
     own = config.state_folder
     named = args.config or args.url or "state_dir" in config.model_fields_set or "STATE_DIRECTORY" in os.environ
     state = own if named or listens(own) else service_state(args.service) or own

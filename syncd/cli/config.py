@@ -27,7 +27,7 @@ async def check(args: argparse.Namespace) -> int:
     # Knowing the models takes longer than other commands should wait.
     from syncd.app.models import catalog_of, check_models
 
-    config = load_config(args.file or args.config)
+    config = load_config(args.file or args.config, types=args.types)
     check_models(config, catalog_of(config))
     if args.json:
         print_json(config.model_dump(mode="json"))

@@ -58,7 +58,7 @@ async def list_models(args: argparse.Namespace) -> int:
     from syncd.pipeline.embed.files import is_here
     from syncd.pipeline.sparse.splade_files import SPLADE, VOCABULARY, WINDOW_TOKENS, present
 
-    config = load_config(args.config)
+    config = load_config(args.config, types=args.types)
     catalog, folder = catalog_of(config), folder_of(config)
     servers = servers_by_model(config, catalog)
     rows: list[dict[str, Any]] = []
@@ -104,7 +104,7 @@ async def pull(args: argparse.Namespace) -> int:
 
     if args.name == SPLADE:
         return await pull_splade(args)
-    config = load_config(args.config)
+    config = load_config(args.config, types=args.types)
     with progress_bar(args) as progress:
         model, options = catalog_of(config).find(args.name), engine_options(config, args.name)
         chosen = replace(options, quantisation=args.quantisation) if args.quantisation else options
@@ -121,7 +121,7 @@ async def pull_splade(args: argparse.Namespace) -> int:
     from syncd.pipeline.sparse.splade import check_loads
     from syncd.pipeline.sparse.splade_files import own_files, published_files
 
-    config = load_config(args.config)
+    config = load_config(args.config, types=args.types)
     folder = splade_folder(config, config.state_folder)
     with progress_bar(args) as progress:
         digest = await (own_files(folder) if config.search.splade_dir else published_files(folder, progress))
@@ -170,7 +170,7 @@ async def add(args: argparse.Namespace) -> int:
     from syncd.pipeline.embed.files import verified
     from syncd.pipeline.embed.gguf_facts import read_facts
 
-    config, path = load_config(args.config), args.file.expanduser().absolute()
+    config, path = load_config(args.config, types=args.types), args.file.expanduser().absolute()
     if args.config is None:
         raise ConfigError("the model is written to a configuration file: give --config FILE, or set SYNCD_CONFIG")
     if any(model.name == args.name for model in config.models):
@@ -231,7 +231,7 @@ async def trust(args: argparse.Namespace) -> int:
     from syncd.app.models import catalog_of
     from syncd.pipeline.embed.record import forget_record
 
-    config = load_config(args.config)
+    config = load_config(args.config, types=args.types)
     model = catalog_of(config).find(args.name)
     forget_record(model.name, folder_of(config))
     if args.json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from typing import Any
 
 from syncd.config import load_config
@@ -20,6 +21,7 @@ async def run(args: argparse.Namespace) -> int:
     # Importing the daemon takes a second that `syncd --help` need not wait for.
     from syncd.app import serve
 
-    config = load_config(args.config)
+    load = partial(load_config, args.config, types=args.types)
+    config = load()
     configure(config.log.level, as_json=None if config.log.format == "auto" else config.log.format == "json")
-    return await serve(config, lambda: load_config(args.config))
+    return await serve(config, load, types=args.types)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from syncd.cli.client import Client, connected
 from syncd.cli.output import out, print_json, print_table
 from syncd.errors import NotFoundError
-
-TYPES = ("github", "folder", "s3", "web_scrape", "file_upload")
+from syncd.model import SourceSettings
+from syncd.sources.type import AddCommand, SourceTypes
 
 
 def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -31,54 +30,25 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     removing.add_argument("source", help="its name or id")
     removing.set_defaults(command=remove)
     adding = actions.add_parser("add", help="add a source").add_subparsers(required=True, metavar="TYPE")
-    add_github(adding, common)
-    add_folder(adding, common)
+    types: SourceTypes = common.get_default("types")
+    for known in types:
+        if known.add_command:
+            add_type(adding, common, known.name, known.add_command)
 
 
-def add_github(adding: Any, common: argparse.ArgumentParser) -> None:
-    """Add `sources add github`."""
-    parser = adding.add_parser("github", parents=[common], help="a GitHub repository")
-    parser.add_argument("repository", help="owner/name")
-    parser.add_argument("--app-id", help="GitHub App that may read it, for private repositories")
-    parser.add_argument("--branch", help="branch to watch; the default branch when left out")
-    parser.add_argument("--interval-s", type=int, default=300, help="how often to look at a watched branch")
-    common_options(parser)
-    parser.set_defaults(command=create, body=github_body)
-
-
-def add_folder(adding: Any, common: argparse.ArgumentParser) -> None:
-    """Add `sources add folder`."""
-    parser = adding.add_parser("folder", parents=[common], help="a folder of the daemon's machine")
-    parser.add_argument("path", type=Path)
-    parser.add_argument("--exclude", action="append", metavar="GLOB", help="leave these out; may be repeated")
-    common_options(parser)
-    parser.set_defaults(command=create, body=folder_body)
-
-
-def common_options(parser: argparse.ArgumentParser) -> None:
-    """Add what every new source may be given."""
+def add_type(adding: Any, common: argparse.ArgumentParser, name: str, command: AddCommand) -> None:
+    """Add `sources add NAME`."""
+    parser = adding.add_parser(name, parents=[common], help=command.help)
+    command.add_arguments(parser)
     parser.add_argument("--watch", metavar="COLLECTION", help="keep this collection in step from now on")
-    parser.add_argument("--include", action="append", metavar="GLOB", help="only these; may be repeated")
     parser.add_argument("--database", default="default_database")
-    parser.add_argument("--model", help="embedding model; the daemon's default when left out")
-
-
-def github_body(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the settings of a GitHub source."""
-    watch = {"target_collection_name": args.watch, "branch": args.branch, "interval_s": args.interval_s}
-    settings = {"repository": args.repository, "app_id": args.app_id, "include_globs": args.include}
-    return {"github": {**settings, **({"watch": watch} if args.watch else {})}}
-
-
-def folder_body(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the settings of a folder source."""
-    settings = {"path": str(args.path.absolute()), "include_globs": args.include, "exclude_globs": args.exclude}
-    return {"folder": {**settings, **({"watch": {"target_collection_name": args.watch}} if args.watch else {})}}
+    parser.add_argument("--model", help="embedding model; default: the daemon's")
+    parser.set_defaults(command=create, type=name, settings=command.settings)
 
 
 async def create(args: argparse.Namespace) -> int:
     """Create a source and print its id."""
-    body = {"database_name": args.database, **args.body(args)}
+    body = {"database_name": args.database, args.type: args.settings(args)}
     if args.model:
         body["embedding"] = {"dense": {"model": args.model}}
     async with connected(args) as client:
@@ -95,7 +65,7 @@ async def list_sources(args: argparse.Namespace) -> int:
         for source in found:
             print_json(source)
     else:
-        rows = [(s["id"], s.get("name"), type_of(s), s["database_name"], place_of(s)) for s in found]
+        rows = [row(args.types, source) for source in found]
         print_table(("id", "name", "type", "database", "where"), rows)
     return 0
 
@@ -127,12 +97,18 @@ async def source_id(client: Client, name_or_id: str) -> str:
     raise NotFoundError(f"no source is called {name_or_id!r}; see: syncd sources list")
 
 
-def type_of(source: Mapping[str, Any]) -> str:
-    """Return a source's type."""
-    return next(name for name in TYPES if source.get(name) is not None)
+def row(types: SourceTypes, source: Mapping[str, Any]) -> tuple[str | None, ...]:
+    """Return the line of one source in the list."""
+    place = settings_of(types, source).place
+    return source["id"], source.get("name"), type_of(types, source), source["database_name"], place
 
 
-def place_of(source: Mapping[str, Any]) -> str:
-    """Return what a source points at."""
-    settings = source[type_of(source)]
-    return next((settings[k] for k in ("repository", "path", "starting_url", "bucket_name") if settings.get(k)), "")
+def type_of(types: SourceTypes, source: Mapping[str, Any]) -> str:
+    """Return the type of a source that the API shows."""
+    return next(name for name in types.names if source.get(name) is not None)
+
+
+def settings_of(types: SourceTypes, source: Mapping[str, Any]) -> SourceSettings:
+    """Return the settings of a source that the API shows: where documents go, and what is kept in step by itself."""
+    name = type_of(types, source)
+    return types.read_settings(name, {"collection_name": source.get("collection_name"), **source[name]})

@@ -7,7 +7,7 @@ from typing import Any
 
 from syncd.cli.client import Client, connected
 from syncd.cli.output import follow, out, print_json, state_of, summary
-from syncd.cli.sources import source_id, type_of
+from syncd.cli.sources import settings_of, source_id
 from syncd.errors import PermanentError
 
 
@@ -20,7 +20,7 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     part.add_argument(
         "--backfill", action="store_true", help="S3: sync all that is missing or changed, as without an object"
     )
-    parser.add_argument("--no-wait", action="store_true", help="print the invocation's id and leave")
+    parser.add_argument("--no-wait", action="store_true", help="print the invocation's id and exit")
     parser.set_defaults(command=sync)
 
 
@@ -70,14 +70,7 @@ async def print_failures(client: Client, invocation_id: str) -> None:
 async def request_body(client: Client, ident: str, args: argparse.Namespace) -> dict[str, Any]:
     """Return the invocation to create."""
     source = await client.get(f"/api/v1/sources/{ident}")
-    settings: dict[str, Any] = source[type_of(source)]
-    kept: dict[str, Any] = settings.get("watch") or settings.get("schedule") or {}
-    collection = (
-        args.collection
-        or kept.get("target_collection_name")
-        or settings.get("collection_name")
-        or source.get("collection_name")
-    )
+    collection = args.collection or settings_of(args.types, source).default_collection
     if not collection:
         raise PermanentError("say which collection to write with --collection")
     body: dict[str, Any] = {"target_collection_name": collection}

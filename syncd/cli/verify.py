@@ -9,7 +9,7 @@ from typing import Any
 from syncd.cli.client import Client, connected
 from syncd.cli.output import follow, out, print_json, state_of, summary
 from syncd.cli.plan import print_plan
-from syncd.cli.sources import all_sources, type_of
+from syncd.cli.sources import all_sources, settings_of, type_of
 
 DIFFERENCES = ("missing", "different", "extra")
 CHANGES = ("indexed", "deleted", "failed", "held_deletes")
@@ -34,7 +34,7 @@ async def verify(args: argparse.Namespace) -> int:
         drift: Mapping[str, Any] = await client.post("/api/v1/verify", body, timeout_s=None)
         if not args.json:
             out.print(words(args.collection, drift))
-        runs = [] if args.no_sources else await look_at_sources(client, args)
+        runs = [] if args.no_sources else await compare_sources(client, args)
     if args.json:
         print_json({"collection": drift, "invocations": runs})
     left = drift["held_deletes"] or (any(drift[name] for name in DIFFERENCES) and not args.repair)
@@ -52,18 +52,22 @@ def words(collection: str, drift: Mapping[str, Any]) -> str:
     return f"{collection}: {drift['chunks']} chunks; in Chroma {found}{mended}{''.join(held)}"
 
 
-async def look_at_sources(client: Client, args: argparse.Namespace) -> list[Mapping[str, Any]]:
+async def compare_sources(client: Client, args: argparse.Namespace) -> list[Mapping[str, Any]]:
     """Run every source that keeps the collection in step, dry unless it is to be repaired; return the runs."""
     runs: list[Mapping[str, Any]] = []
-    keeping = [source for source in await all_sources(client, args.database) if keeps(source, args.collection)]
+    keeping = [
+        source
+        for source in await all_sources(client, args.database)
+        if settings_of(args.types, source).kept_collection == args.collection
+    ]
     if not keeping and not args.json:
         out.print("no source keeps it in step, so none was compared")
     body = {"target_collection_name": args.collection, "dry_run": not args.repair}
     for source in keeping:
         name = source.get("name") or source["id"]
-        if type_of(source) == "web_scrape" and not args.repair:
+        if args.types.facts_of(type_of(args.types, source)).no_dry_run and not args.repair:
             if not args.json:
-                out.print(f"source {name}: a site is compared by crawling it again: syncd sync {name}")
+                out.print(f"source {name}: has no dry run; to compare it, sync it: syncd sync {name}")
             continue
         path = f"/api/v1/sources/{source['id']}/invocations"
         made = await client.post(path, body)
@@ -73,15 +77,6 @@ async def look_at_sources(client: Client, args: argparse.Namespace) -> list[Mapp
             out.print(f"source {name}:")
             await print_run(client, run)
     return runs
-
-
-def keeps(source: Mapping[str, Any], collection: str) -> bool:
-    """Return whether a source keeps the collection in step."""
-    settings: Mapping[str, Any] = source[type_of(source)]
-    kept: Mapping[str, Any] = settings.get("watch") or settings.get("schedule") or {}
-    name = kept.get("target_collection_name") or settings.get("collection_name")
-    follows_events = settings.get("auto_sync") not in (None, "none")
-    return name == collection and bool(kept or follows_events)
 
 
 async def print_run(client: Client, run: Mapping[str, Any]) -> None:

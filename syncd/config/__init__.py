@@ -1,7 +1,7 @@
 """The configuration file and the environment, checked once at the edge.
 
 TOML, then `SYNCD_<SECTION>__<KEY>` variables over it (`SYNCD_API__PORT=9000`), then pydantic: an unknown key or a bad value
-is a ConfigError that names the key, the value and what is allowed. Only app.py and the command line read this.
+is a ConfigError that names the key, the value and what is allowed. Only app/ and the command line read this.
 """
 
 from __future__ import annotations
@@ -10,15 +10,19 @@ import ipaddress
 import os
 import tomllib
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, Union, cast
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, create_model, model_validator
 
 from syncd.config.documents import DocumentsSection
 from syncd.config.models import EmbeddingSection, ModelSection
-from syncd.config.sources import DeclaredSource, FolderTable, OwnPath, S3Table, own_path
 from syncd.errors import ConfigError
+from syncd.schema import OwnPath, Table
+from syncd.sources.registry import TYPES
+from syncd.sources.table import SourceTable
+from syncd.sources.type import SourceTypes
 
 ENV_PREFIX = "SYNCD_"
 NOT_SETTINGS = frozenset({"SYNCD_CONFIG", "SYNCD_TOKEN", "SYNCD_PARENT_PID"})
@@ -28,13 +32,7 @@ Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1, le=1024)]
 
 
-class Section(BaseModel):
-    """A table of the file: unknown keys are errors, values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ApiSection(Section):
+class ApiSection(Table):
     """The daemon's own HTTP API."""
 
     host: str = "127.0.0.1"
@@ -52,14 +50,14 @@ class ApiSection(Section):
             return False
 
 
-class LogSection(Section):
+class LogSection(Table):
     """Where and how much to log; `auto` is JSON under systemd, readable text otherwise."""
 
     format: Literal["auto", "json", "text"] = "auto"
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
-class ChromaSection(Section):
+class ChromaSection(Table):
     """The Chroma that is written: our own child (`local`), an existing server, or Chroma Cloud."""
 
     mode: Literal["local", "server", "cloud"] = "local"
@@ -67,7 +65,7 @@ class ChromaSection(Section):
     port: Port = 0
     """`local`: 0 takes a free port at each start. `server`: required."""
     ssl: bool = False
-    headers: dict[str, SecretStr] = {}
+    headers: dict[str, SecretStr] = Field(default_factory=dict[str, SecretStr])
     tenant: str = "default_tenant"
     api_key: SecretStr | None = None
 
@@ -81,49 +79,7 @@ class ChromaSection(Section):
         return self
 
 
-class GithubAppSection(Section):
-    """A GitHub App that reads private repositories."""
-
-    app_id: str
-    private_key_file: OwnPath
-
-
-class GithubSection(Section):
-    """GitHub, or a GitHub Enterprise server."""
-
-    base_url: str = "https://github.com"
-    api_url: str = "https://api.github.com"
-    max_file_size_bytes: Annotated[int, Field(ge=1)] = 1 << 20
-    apps: tuple[GithubAppSection, ...] = ()
-
-
-class FolderSection(Section):
-    """Folder sources."""
-
-    allowed_roots: tuple[Path, ...] = ()
-    """Folders below which `folder` sources may be made through the API; none by default."""
-    max_file_size_bytes: Annotated[int, Field(ge=1)] = 1 << 20
-
-    @property
-    def real_roots(self) -> tuple[Path, ...]:
-        """The allowed roots by their real paths, as they are now."""
-        return tuple(Path(os.path.realpath(root.expanduser())) for root in self.allowed_roots)
-
-
-class WebSection(Section):
-    """How sites are crawled."""
-
-    contact: str = ""
-    """A URL or mail address for site owners, told in the user agent."""
-    concurrency: Annotated[int, Field(ge=1, le=64)] = 4
-    """Requests in flight to one host."""
-    rate_per_s: Annotated[float, Field(ge=0)] = 10.0
-    """Requests a second to one host; 0: as fast as it answers."""
-    allow_private_addresses: tuple[str, ...] = ()
-    """Networks or addresses that may be crawled although they are not public: '10.0.0.0/8', '127.0.0.1:8000'."""
-
-
-class SearchSection(Section):
+class SearchSection(Table):
     """Search by words."""
 
     sparse_default: Literal["syncd/Code-BM25", "Chroma/BM25", "prithivida/Splade_PP_en_v1", "none"] = "syncd/Code-BM25"
@@ -132,18 +88,7 @@ class SearchSection(Section):
     """Where SPLADE's model.onnx and tokenizer.json are; by default fetched into the models folder when first asked for."""
 
 
-class S3Section(Section):
-    """S3 sources."""
-
-    queue_url: str | None = None
-    """Where the events of sources arrive that name no queue of their own, such as those made through the API."""
-    visibility_s: Annotated[int, Field(ge=1, le=43_200)] = 120
-    """How long a message stays hidden after each heartbeat; those of a killed daemon come back after it."""
-    allowed_endpoints: tuple[Annotated[str, Field(pattern=r"^https?://[^/?#@]+/?$")], ...] = ()
-    """What sources made through the network API may name as `endpoint_url` beside AWS; none by default."""
-
-
-class SyncSection(Section):
+class SyncSection(Table):
     """How much goes on at once, and when to hold back."""
 
     runs: Count = 4
@@ -155,8 +100,11 @@ class SyncSection(Section):
     """Vectors that no chunk has used for so long are dropped from the cache."""
 
 
-class Config(Section):
-    """The whole configuration; every key has a default, so an empty file is a valid one."""
+class Config(Table):
+    """The whole configuration; every key has a default, so an empty file is a valid one.
+
+    `config_model` adds what the source types say: how their sources are declared, and a table about each type.
+    """
 
     state_dir: Path = Path("~/.local/state/syncd")
     stop_deadline_s: Seconds = 30.0
@@ -166,13 +114,9 @@ class Config(Section):
     embedding: EmbeddingSection = EmbeddingSection()
     models: tuple[ModelSection, ...] = ()
     documents: DocumentsSection = DocumentsSection()
-    github: GithubSection = GithubSection()
-    folder: FolderSection = FolderSection()
-    web: WebSection = WebSection()
-    s3: S3Section = S3Section()
     search: SearchSection = SearchSection()
     sync: SyncSection = SyncSection()
-    sources: tuple[DeclaredSource, ...] = ()
+    sources: tuple[SourceTable, ...] = ()
 
     @model_validator(mode="after")
     def unique_names(self) -> Config:
@@ -183,30 +127,10 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def event_queues(self) -> Config:
-        """Check that sources that follow events have a queue, their own or the common one."""
+    def complete_sources(self) -> Config:
+        """Check that the declared sources find what they need in the other tables, and keep out of the daemon's own state."""
         for source in self.sources:
-            if (
-                isinstance(source, S3Table)
-                and source.auto_sync != "none"
-                and not (source.queue_url or self.s3.queue_url)
-            ):
-                raise ValueError(
-                    f"sources: auto_sync of {source.name!r} needs queue_url, there or in [s3]; `syncd s3 setup` makes the "
-                    "queue and prints its URL"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def closed_state(self) -> Config:
-        """Check that no source reads the daemon's own state."""
-        state = Path(os.path.realpath(self.state_folder))
-        for source in self.sources:
-            if isinstance(source, FolderTable) and Path(os.path.realpath(own_path(source.path))).is_relative_to(state):
-                raise ValueError(
-                    f"sources: path of {source.name!r} lies in the state folder {state}, which is never read; name a folder "
-                    "outside it"
-                )
+            source.check_beside(self.sections, self.state_folder)
         return self
 
     @model_validator(mode="after")
@@ -220,6 +144,12 @@ class Config(Section):
         return self
 
     @property
+    def sections(self) -> Mapping[type[Table], Table]:
+        """The tables about types of sources, by their shape."""
+        own = type(self).model_fields.keys() - Config.model_fields.keys()
+        return {type(table): table for table in (getattr(self, name) for name in own)}
+
+    @property
     def state_folder(self) -> Path:
         """The state folder; systemd's STATE_DIRECTORY wins over the default."""
         given = os.environ.get("STATE_DIRECTORY")
@@ -228,14 +158,24 @@ class Config(Section):
         return self.state_dir.expanduser().absolute()
 
 
-def load_config(file: Path | None, environment: Mapping[str, str] | None = None) -> Config:
+@cache
+def config_model(types: SourceTypes) -> type[Config]:
+    """Return the shape of a configuration in which sources of these types can be declared."""
+    tables = tuple(known.table for known in types if known.table)
+    declared: Any = Annotated[Union[tables], Field(discriminator="type")]  # noqa: UP007 - a union made at run time
+    sections = {name: (model, model()) for known in types for name, model in known.sections.items()}
+    fields: dict[str, Any] = {"sources": (tuple[declared, ...], ()), **sections}
+    return create_model("Config", __base__=Config, __doc__=Config.__doc__, **fields)
+
+
+def load_config(file: Path | None, environment: Mapping[str, str] | None = None, types: SourceTypes = TYPES) -> Config:
     """Read and check the configuration; `file` None means defaults and environment only. Raises ConfigError."""
     values = read_toml(file) if file else {}
     for name, text in sorted((os.environ if environment is None else environment).items()):
         if name.startswith(ENV_PREFIX) and name not in NOT_SETTINGS:
             override(values, name, text)
     try:
-        return Config.model_validate(values)
+        return config_model(types).model_validate(values)
     except ValidationError as error:
         raise ConfigError(describe(error, file)) from None
 

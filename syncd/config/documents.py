@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr, model_validator
 
-from syncd.config.sources import Table
 from syncd.errors import ConfigError
+from syncd.schema import Table
 
 Language = Annotated[str, Field(pattern=r"^[A-Za-z_]{3,20}$")]
 MEBIBYTE = 1 << 20

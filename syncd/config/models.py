@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, model_validator
 
-from syncd.config.sources import OwnPath, Table
 from syncd.errors import ConfigError
+from syncd.schema import OwnPath, Table
 
 
 class ServerTable(Table):

@@ -13,10 +13,14 @@ from syncd.model.records import (
     EmbeddingTask,
     Invocation,
     Origin,
+    Schedule,
+    SourceFacts,
     SourceRecord,
-    SourceType,
+    SourceSettings,
     State,
     Target,
+    UnreadableSettings,
+    Watch,
 )
 from syncd.model.sources import Body, Checkpoint, Document, Known, Rechecking, Run, Source, Total, chunk_prefix
 from syncd.model.texts import (
@@ -61,9 +65,11 @@ __all__ = [
     "Role",
     "Run",
     "Scalar",
+    "Schedule",
     "Source",
+    "SourceFacts",
     "SourceRecord",
-    "SourceType",
+    "SourceSettings",
     "Span",
     "SparseEncoder",
     "SparseVector",
@@ -74,6 +80,8 @@ __all__ = [
     "Target",
     "TextKind",
     "Total",
+    "UnreadableSettings",
     "Vectors",
+    "Watch",
     "chunk_prefix",
 ]

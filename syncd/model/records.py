@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Generic, Literal
+
+from typing_extensions import TypeVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,35 +49,110 @@ class Chunking:
     breadcrumb: bool = True
 
 
-class SourceType(StrEnum):
-    """The published source types and `folder`, our own."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """Keeps one collection in step with what is noticed of a source: a branch that moves, a folder that changes."""
 
-    S3 = "s3"
-    GITHUB = "github"
-    WEB = "web_scrape"
-    UPLOAD = "file_upload"
-    FOLDER = "folder"
+    target_collection_name: str
+    branch: str | None = None
+    """Of a repository; None is its default branch."""
+    interval_s: float | None = None
+    """How often to ask, where changes are not announced; None is the source type's default."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """Runs the source again every so often, into one collection."""
+
+    interval_s: float
+    target_collection_name: str | None = None
+    """None is the source's own collection."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSettings:
+    """What a source was told; each source type adds its own fields, named as the stored JSON names them."""
+
+    collection_name: str | None = None
+    """Where documents go unless another collection is named; also the one a source was declared with."""
+    converter: str | None = None
+    """What turns documents into text; None is the built-in one."""
+    watch: Watch | None = None
+    schedule: Schedule | None = None
+
+    @property
+    def place(self) -> str:
+        """What the source points at, for people."""
+        return ""
+
+    @property
+    def follows_events(self) -> bool:
+        """Whether changes are announced to the source, so that it needs neither watch nor schedule."""
+        return False
+
+    @property
+    def default_collection(self) -> str | None:
+        """The collection a run writes to when none is named; None: one must be."""
+        trigger = self.watch or self.schedule
+        return (trigger and trigger.target_collection_name) or self.collection_name
+
+    @property
+    def kept_collection(self) -> str | None:
+        """The one collection that the source keeps in step by itself; None: it is synced only when asked."""
+        return self.default_collection if self.watch or self.schedule or self.follows_events else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadableSettings(SourceSettings):
+    """Stored settings that are none of their type: kept as they are, so that one such source stops no other."""
+
+    values: Mapping[str, Any]
+    reason: str
+    """For people: what is wrong, and what to do."""
+
+
+S_co = TypeVar("S_co", bound=SourceSettings, covariant=True, default=SourceSettings)
 
 
 @dataclass(frozen=True, slots=True)
-class SourceRecord:
-    """One configured source, as the store keeps it. `settings` is the type's own validated configuration (JSON values)."""
+class SourceFacts:
+    """In what source types differ for those who know none by name."""
+
+    finishes_collection: bool = False
+    """A complete run that somebody asked for closes its collection (`finished_ingest`), unless the source keeps it."""
+    adopts_embedding: bool = False
+    """A run that names no embedding takes the one its collection has; the source's own is for new collections."""
+    accepts_ref: bool = False
+    """A run may name a branch or a commit."""
+    has_own_collection: bool = False
+    """Every source says where its documents go, so that a run need not."""
+    backfills: bool = False
+    """A run over the whole source is a backfill: single objects overtake it."""
+    no_runs: str = ""
+    """Why nobody can ask for a run, and what to do instead; empty: runs can be asked for."""
+    no_dry_run: str = ""
+    """Why there is no dry run; empty: there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRecord(Generic[S_co]):
+    """One configured source, as the store keeps it."""
 
     id: str
-    type: SourceType
+    type: str
+    """The published name of its type."""
     database: str
-    settings: Mapping[str, Any]
+    settings: S_co
     embedding: Embedding
     chunking: Chunking
     created_at: datetime
     name: str | None = None
     """Set for sources declared in the configuration file, where it is unique."""
+    facts: SourceFacts = SourceFacts()
 
     def keeps(self, collection: str) -> bool:
         """Return whether the source keeps this collection in step by itself."""
-        kept: Mapping[str, Any] = self.settings.get("watch") or self.settings.get("schedule") or {}
-        own = kept.get("target_collection_name") or self.settings.get("collection_name")
-        return bool(kept) and own == collection
+        return self.settings.kept_collection == collection
 
 
 class State(StrEnum):

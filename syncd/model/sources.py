@@ -37,11 +37,15 @@ class Document:
     """Chunk ids are `{chunk_prefix}-{number}`: `sha256(key)` or a custom id, see `chunk_prefix()`."""
     name: str = ""
     """File name whose suffix decides the format, where it is not the key's last segment."""
+    display_name: str = ""
+    """What breadcrumbs show and the language is told by, where that is neither `name` nor the key."""
     media_type: str | None = None
     metadata: Metadata = field(default_factory=dict[str, Scalar])
     """Merged into every chunk's metadata (custom_id, commit, url, …)."""
     changed_at: datetime | None = None
     """When the source changed, where it says so; lag is counted from here."""
+    weak_version: bool = False
+    """The version may change although the bytes do not (a time stamp): chunks then name the content's hash instead."""
     anchors: tuple[tuple[int, str], ...] = ()
     """(start byte in the body, URL fragment) in order: a chunk belongs to the last one at or before its start."""
     again: Callable[[], Awaitable[Document]] | None = field(default=None, compare=False, repr=False)

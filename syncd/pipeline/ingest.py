@@ -16,7 +16,6 @@ from syncd.model import (
     Embedder,
     Parser,
     SourceRecord,
-    SourceType,
     Split,
     Splitter,
 )
@@ -163,7 +162,7 @@ class Ingester:
 
     async def _split(self, job: Job, file: BinaryIO, embedder: Embedder) -> AsyncGenerator[tuple[Segment, Split]]:
         """Yield the document's segments, each with what it is split into."""
-        path = display_path(job.document, job.source)
+        path = display_path(job.document)
         chunking = fitted(job.source.chunking, embedder)
         parts = self._parser(job.source).parse(file, job.document.name or job.document.key, job.document.media_type)
         split = Split(())
@@ -184,7 +183,7 @@ class Ingester:
         tally.embedded += len(texts)
         tally.reused += len(keys) - len(texts)
         tally.tokens += await self._effects[job.dry_run].fill(embedder, task, texts)
-        version = job.document.version if job.source.type is not SourceType.FOLDER else content_hash
+        version = content_hash if job.document.weak_version else job.document.version
         return [
             NewChunk(chunk.text, chunk.context, key, chunk_metadata(job.document, job.source, version, chunk, i, 0))
             for i, (key, chunk) in enumerate(zip(keys, chunks, strict=True), first)

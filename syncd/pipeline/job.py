@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 
-from syncd.model import Document, Embedder, SourceRecord, SourceType
+from syncd.model import Document, Embedder, SourceRecord
 from syncd.store.codec import dumps
 from syncd.store.documents import CollectionRecord, DocumentRecord
 
@@ -82,7 +82,7 @@ def is_current(known: DocumentRecord, version: str, fingerprint: str) -> bool:
 
 def is_same_content(job: Job, known: DocumentRecord, fingerprint: str, content_hash: str) -> bool:
     """Return whether the document has a new time stamp but its indexed content; other versions stand in the metadata."""
-    if job.source.type is not SourceType.FOLDER:
+    if not job.document.weak_version:
         return False
     return known.state == "indexed" and known.fingerprint == fingerprint and known.content_hash == content_hash
 

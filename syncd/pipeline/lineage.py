@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any, BinaryIO
 
-from syncd.model import Chunk, Document, Scalar, SourceRecord, SourceType
+from syncd.model import Chunk, Document, Scalar, SourceRecord
 
 Value = Scalar | Sequence[Scalar]
 
@@ -22,7 +22,7 @@ def chunk_metadata(
     span = chunk.span
     lineage: dict[str, Value] = {
         "source_id": source.id,
-        "source_type": source.type.value,
+        "source_type": source.type,
         "key": document.key,
         "version": version,
         "chunk_index": index,
@@ -60,9 +60,9 @@ def anchored(document: Document, start_byte: int) -> dict[str, Value]:
     return {"url": f"{address}#{document.anchors[number - 1][1]}"} if number and address else {}
 
 
-def display_path(document: Document, source: SourceRecord) -> str:
-    """Return the name that breadcrumbs show and that tells the language: a page's address, any other document's file name."""
-    return document.key if source.type is SourceType.WEB else document.name or document.key
+def display_path(document: Document) -> str:
+    """Return the name that breadcrumbs show and that tells the language."""
+    return document.display_name or document.name or document.key
 
 
 def digest(file: BinaryIO) -> tuple[str, int]:

@@ -1,110 +1,107 @@
-"""Opens sources: a stored record and this machine's settings become an object that can say what changed."""
+"""What a source type does on a running machine: the base of every type's factory."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
-from syncd.errors import ConfigError, PermanentError
-from syncd.model import Source, SourceRecord, SourceType
-from syncd.sources.folder.root import ANYWHERE, Root
-from syncd.sources.folder.source import FolderSettings, FolderSource
-from syncd.sources.folder.watch import FolderWatcher
-from syncd.sources.github.factory import GithubAccess, RepositoryFactory
-from syncd.sources.s3.factory import BucketFactory, QueueSettings
-from syncd.sources.s3.settings import Transport
-from syncd.sources.upload.source import UploadSource
-from syncd.sources.web.factory import CrawlLimits, SiteFactory
-from syncd.store import Store
+from syncd.errors import PermanentError
+from syncd.model import Invocation, Source, SourceRecord, SourceSettings
+from syncd.runtime.actor import Actor
+from syncd.schema import Model, Table
+
+if TYPE_CHECKING:
+    # The store takes a while to import, and the command line reads this module to know the types.
+    from syncd.store import Store
+
+S = TypeVar("S", bound=SourceSettings)
+T = TypeVar("T", bound=Table)
+
+
+def _nobody() -> None:
+    """Stand in for whoever takes up invocations."""
 
 
 @dataclass(frozen=True, slots=True)
-class SourceFactorySettings:
-    """What sources need beside their own record."""
+class Machine:
+    """What a factory may know of the machine it opens sources on."""
 
     state: Path
-    github: GithubAccess = field(default_factory=GithubAccess)
-    sites: CrawlLimits = field(default_factory=CrawlLimits)
-    queues: QueueSettings = field(default_factory=QueueSettings)
-    folder_max_file_size_bytes: int = 1 << 20
-    folder_roots: tuple[Path, ...] = ()
-    """Below one of these lie the folders of sources that were made through the network API."""
+    """The state folder; a type keeps its files in a folder of its own below it."""
+    store: Store
+    sections: Mapping[type[Table], Table] = field(default_factory=dict[type[Table], Table])
+    """The configuration's tables about types of sources."""
     document_suffixes: frozenset[str] = frozenset()
+    """Lower case, with the dot: files that a parser takes whole, whatever their bytes."""
+    wake: Callable[[], None] = _nobody
+    """Tells whoever takes up invocations that there are new ones."""
+
+    @property
+    def spool_folder(self) -> Path:
+        """Where large bodies lie while somebody reads them; emptied at every start."""
+        return self.state / "spool"
+
+    def section(self, model: type[T]) -> T:
+        """Return the configuration's table of this shape, or one with every default."""
+        found = self.sections.get(model)
+        return found if isinstance(found, model) else model()
 
 
-class SourceFactory:
-    """Opens sources of every type; also what the triggers watch. An async context manager, for what sources share."""
-
-    def __init__(self, settings: SourceFactorySettings, store: Store) -> None:
-        self._settings = settings
-        self._stack = AsyncExitStack()
-        self.upload_folder = settings.state / "uploads"
-        self.spool_folder = settings.state / "spool"
-        self.repositories = RepositoryFactory(settings.github, settings.state / "git", self.spool_folder)
-        self.sites = SiteFactory(settings.sites, store.database)
-        self.buckets = BucketFactory(store, Transport(spool_dir=self.spool_folder), settings.queues)
+class SourceFactory(ABC, Generic[S]):
+    """Opens the sources of one type. Built once per daemon; an async context manager for what its sources share."""
 
     async def __aenter__(self) -> Self:
-        """Make the folders, and empty the one for temporary files of an earlier life."""
-        for folder in (self.upload_folder, self.spool_folder, self._settings.state / "git"):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for left in self.spool_folder.iterdir():
-            left.unlink()
-        await self._stack.enter_async_context(self.sites)
-        self._stack.push_async_callback(self.buckets.close)
+        """Make ready. Called once, before anything else."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._stack.aclose()
+        """Let go of what the sources share."""
 
-    async def open(self, record: SourceRecord) -> Source:
-        """Return the open source. Raises PermanentError when its settings cannot work on this machine."""
-        try:
-            match record.type:
-                case SourceType.GITHUB:
-                    return self.repositories.open(record)
-                case SourceType.FOLDER:
-                    return self._folder(record)
-                case SourceType.UPLOAD:
-                    return UploadSource(self.upload_folder)
-                case SourceType.WEB:
-                    return self.sites.open(record)
-                case SourceType.S3:
-                    return await self.buckets.open(record)
-        except ConfigError as error:
-            raise PermanentError(str(error)) from error
+    @abstractmethod
+    async def open(self, record: SourceRecord[S]) -> Source:
+        """Return the open source. Raises PermanentError or ConfigError when its settings cannot work on this machine."""
 
-    def moves(self, record: SourceRecord, ref: Mapping[str, str] | None, interval_s: float) -> AsyncGenerator[str]:
-        """Yield the commits a watched branch is at."""
-        return self.repositories.moves(record, ref, interval_s)
+    def accept(self, settings: S, trusted: bool) -> S:
+        """Return the settings to store of a source that is made through the API.
 
-    def changes(self, record: SourceRecord) -> AsyncGenerator[frozenset[str] | None]:
-        """Yield what changes in a watched folder."""
-        return FolderWatcher(self._folder(record).tree).hints()
+        `trusted`: by this machine's own user, who may name whatever the daemon can reach. Asks nobody, never waits.
+        Raises PermanentError or ConfigError naming what is wrong.
+        """
+        del trusted
+        return settings
 
-    def check(self, kind: SourceType, settings: Mapping[str, Any]) -> None:
-        """Check a new source's settings beyond their shape. Raises PermanentError naming what is wrong."""
-        if kind is SourceType.WEB:
-            self.sites.check(settings)
-        elif kind is SourceType.S3:
-            self.buckets.check(settings)
-        elif kind is SourceType.FOLDER:
-            Root(Path(settings["path"]), state=self._settings.state).check()
+    async def keep_secrets(self, database: str, given: Model, settings: S) -> S:
+        """Put the secrets of a request into the store's safe, and return settings that refer to them.
 
-    def _folder(self, record: SourceRecord) -> FolderSource:
-        given: Mapping[str, Any] = record.settings
-        settings = FolderSettings(
-            name=record.name or record.id,
-            path=Path(given.get("real_path") or given["path"]),
-            include_globs=tuple(given.get("include_globs") or ("*",)),
-            exclude_globs=tuple(given.get("exclude_globs") or ()),
-            max_file_size_bytes=self._settings.folder_max_file_size_bytes,
-            document_suffixes=self._settings.document_suffixes,
-            declared_path=Path(given["path"]) if given.get("real_path") else None,
-            allowed_roots=self._settings.folder_roots if given.get("needs_allowed_root") else ANYWHERE,
-            state=self._settings.state,
-        )
-        return FolderSource(settings, self.spool_folder)
+        Raises NotFoundError for a secret that is said to be there and is not.
+        """
+        del database, given
+        return settings
+
+    def watch(self, record: SourceRecord[S]) -> AsyncGenerator[Mapping[str, Any]]:
+        """Yield the request of a run at once, and another whenever something changed; never ends by itself.
+
+        Raises RetryableError or PermanentError; the caller watches again after a while.
+        """
+        raise PermanentError(f"{record.type} sources cannot be watched; give {record.name or record.id} a schedule")
+
+    async def settled(self, invocation: Invocation) -> None:
+        """Hear of an invocation, of whatever type, that is over for now. Twice is safe."""
+
+    def sources_changed(self) -> None:
+        """Hear that sources were made, changed or removed. Never waits, twice is safe."""
+
+    def actors(self) -> Sequence[Actor]:
+        """Return what has to run beside the sources."""
+        return ()
+
+    def problems(self) -> Mapping[str, str]:
+        """Return the sources whose changes do not come as they should: by id, the reason."""
+        return {}
+
+    def status(self) -> Mapping[str, Any]:
+        """Return what belongs into the daemon's status, as JSON values by subject."""
+        return {}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from syncd.store.chunks import Found
+from syncd.store.codec import SourceCodec
 from syncd.store.database import Database
 from syncd.store.documents import Documents
 from syncd.store.invocations import Invocations
@@ -38,19 +39,19 @@ class Store:
     credentials: Credentials
 
     @classmethod
-    async def open(cls, folder: Path) -> Store:
-        """Open (or create) `folder/syncd.sqlite` and the key file beside it.
+    async def open(cls, folder: Path, types: SourceCodec) -> Store:
+        """Open (or create) `folder/syncd.sqlite`, with the tables of the source `types`, and the key file beside it.
 
         Raises ConfigError when the database is of a newer syncd, or the key file is not private.
         """
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         key = load_key(folder / "syncd.key")
-        database = await Database.open(folder / "syncd.sqlite")
+        database = await Database.open(folder / "syncd.sqlite", types.migrations)
         postings = Postings(database)
         await postings.begin()
         return cls(
             database=database,
-            sources=Sources(database),
+            sources=Sources(database, types),
             invocations=Invocations(database),
             documents=Documents(database),
             outbox=Outbox(database),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from syncd.model import (
     Chunking,
@@ -16,10 +16,12 @@ from syncd.model import (
     EmbeddingTask,
     Invocation,
     Origin,
+    SourceFacts,
     SourceRecord,
-    SourceType,
+    SourceSettings,
     State,
     Target,
+    UnreadableSettings,
 )
 
 SOURCE_COLUMNS = "id, type, database, settings, embedding, chunking, created_at, name"
@@ -27,6 +29,27 @@ INVOCATION_COLUMNS = (
     "id, source_id, database, collection, origin, request, state, created_at, started_at, finished_at, error, counts, "
     "attempts, bugs"
 )
+
+
+class SourceCodec(Protocol):
+    """What the store is told of the source types."""
+
+    @property
+    def migrations(self) -> Sequence[str]:
+        """The packages whose `migrations` folder holds the types' own tables."""
+        ...
+
+    def facts_of(self, name: str) -> SourceFacts:
+        """Return the facts of a type."""
+        ...
+
+    def read_settings(self, name: str, values: Mapping[str, Any]) -> SourceSettings:
+        """Return stored JSON values as the type's settings. Raises ConfigError for an unknown type, ValueError for others."""
+        ...
+
+    def write_settings(self, name: str, settings: SourceSettings, is_declared: bool) -> Mapping[str, Any]:
+        """Return settings as the JSON values to store."""
+        ...
 
 
 def dumps(value: Any) -> str:
@@ -51,18 +74,29 @@ def embedding_from_json(text: str) -> Embedding:
     return Embedding(**values, task=EmbeddingTask(**task) if task else None)
 
 
-def source_from_row(row: sqlite3.Row | tuple[Any, ...]) -> SourceRecord:
-    """Build a SourceRecord from SOURCE_COLUMNS."""
+def settings_from_json(kind: str, text: str, types: SourceCodec) -> SourceSettings:
+    """Return stored settings, readable or not. Raises ConfigError where the type is unknown."""
+    values: dict[str, Any] = json.loads(text)
+    try:
+        return types.read_settings(kind, values)
+    except ValueError as error:
+        fix = "delete the source and make it anew, or declare it anew"
+        return UnreadableSettings(values=values, reason=f"its stored settings cannot be read; {fix}: {error}")
+
+
+def source_from_row(row: sqlite3.Row | tuple[Any, ...], types: SourceCodec) -> SourceRecord:
+    """Build a SourceRecord from SOURCE_COLUMNS. Raises ConfigError where its type is unknown."""
     source_id, kind, database, settings, embedding, chunking, created_at, name = row
     return SourceRecord(
         id=source_id,
-        type=SourceType(kind),
+        type=kind,
         database=database,
-        settings=json.loads(settings),
+        settings=settings_from_json(kind, settings, types),
         embedding=embedding_from_json(embedding),
         chunking=Chunking(**json.loads(chunking)),
         created_at=datetime.fromtimestamp(created_at, UTC),
         name=name,
+        facts=types.facts_of(kind),
     )
 
 

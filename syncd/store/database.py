@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -20,6 +20,8 @@ import aiosqlite
 from syncd.errors import ConfigError, RetryableError
 
 T = TypeVar("T")
+
+OWN_PACKAGE = "syncd.store"
 
 WRITER_PRAGMAS = (
     "PRAGMA journal_mode = WAL",
@@ -41,17 +43,17 @@ class Database:
         self._reader = reader
 
     @classmethod
-    async def open(cls, path: Path) -> Database:
-        """Open `path`, creating and migrating it as needed.
+    async def open(cls, path: Path, packages: Sequence[str] = ()) -> Database:
+        """Open `path`, creating and migrating it as needed: the store's own tables, and those of `packages`.
 
-        Raises ConfigError when the file belongs to a newer syncd or is not a database.
+        A package keeps its numbered SQL files in a folder `migrations`; numbers are unique across all. Raises ConfigError when the file belongs to a newer syncd or is not a database.
         """
         try:
             writer = await aiosqlite.connect(path, isolation_level=None)
             try:
                 for pragma in WRITER_PRAGMAS:
                     await writer.execute(pragma)
-                await run(writer, lambda connection: migrate(connection, path))
+                await run(writer, lambda connection: migrate(connection, path, packages))
                 reader = await aiosqlite.connect(path, isolation_level=None)
             except BaseException:
                 await writer.close()
@@ -119,11 +121,11 @@ def committed(connection: sqlite3.Connection, transaction: Callable[[sqlite3.Con
     return result
 
 
-def migrate(connection: sqlite3.Connection, path: Path) -> None:
+def migrate(connection: sqlite3.Connection, path: Path, packages: Sequence[str] = ()) -> None:
     """Apply the numbered SQL files that this database has not seen, each in a transaction of its own."""
     connection.execute("CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, name TEXT NOT NULL)")
     done = {number for (number,) in connection.execute("SELECT number FROM migrations")}
-    known = numbered_migrations()
+    known = numbered_migrations((OWN_PACKAGE, *packages))
     if newer := done - known.keys():
         raise ConfigError(
             f"{path} was written by a newer syncd (migration {max(newer)}); upgrade syncd or use another state folder"
@@ -148,10 +150,14 @@ def apply_migration(connection: sqlite3.Connection, number: int, name: str, scri
     committed(connection, transaction)
 
 
-def numbered_migrations() -> dict[int, tuple[str, str]]:
-    """Return {number: (file name, SQL)} of the migrations in this package."""
+def numbered_migrations(packages: Sequence[str]) -> dict[int, tuple[str, str]]:
+    """Return {number: (file name, SQL)} of the packages' migrations. Raises ValueError for a number used twice."""
     found: dict[int, tuple[str, str]] = {}
-    for file in files("syncd.store").joinpath("migrations").iterdir():
-        if match := re.fullmatch(r"(\d{4})_\w+\.sql", file.name):
-            found[int(match[1])] = (file.name, file.read_text(encoding="utf-8"))
+    for package in packages:
+        for file in files(package).joinpath("migrations").iterdir():
+            if match := re.fullmatch(r"(\d{4})_\w+\.sql", file.name):
+                number = int(match[1])
+                if number in found:
+                    raise ValueError(f"{package}: migration {file.name} has the number of {found[number][0]}")
+                found[number] = (file.name, file.read_text(encoding="utf-8"))
     return found

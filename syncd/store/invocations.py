@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from syncd.errors import ConflictError, NotFoundError
-from syncd.model import Invocation, Origin, SourceType, State, Target
+from syncd.model import Invocation, Origin, State, Target
 from syncd.store.codec import INVOCATION_COLUMNS, dumps, invocation_from_row
 from syncd.store.invocation_queue import InvocationQueue
 from syncd.store.sources import conditions
@@ -95,7 +95,7 @@ class Invocations(InvocationQueue):
         source_id: str | None = None,
         database: str | None = None,
         databases: frozenset[str] | None = None,
-        type: SourceType | None = None,
+        type: str | None = None,
         state: State | None = None,
         limit: int = 100,
         offset: int = 0,
@@ -176,14 +176,6 @@ class Invocations(InvocationQueue):
             return invocation
 
         return await self._db.write(transaction)
-
-    async def files_needed(self) -> frozenset[str]:
-        """Return the uploaded files (`request["file"]`) of invocations that are not complete or cancelled."""
-        statement = (
-            "SELECT json_extract(request, '$.file') FROM invocations "
-            "WHERE source_type = 'file_upload' AND state IN ('pending', 'processing', 'failed')"
-        )
-        return await self._db.read(lambda c: frozenset(name for (name,) in c.execute(statement)))
 
     async def documents(
         self, invocation_id: str, state: str | None = None, limit: int = 100, offset: int = 0

@@ -10,22 +10,23 @@ from dataclasses import asdict
 from typing import Any
 
 from syncd.errors import ConflictError
-from syncd.model import Chunking, Embedding, SourceRecord, SourceType
-from syncd.store.codec import SOURCE_COLUMNS, dumps, embedding_to_json, source_from_row
+from syncd.model import Chunking, Embedding, SourceRecord, SourceSettings
+from syncd.store.codec import SOURCE_COLUMNS, SourceCodec, dumps, embedding_to_json, source_from_row
 from syncd.store.database import Database
 
 
 class Sources:
     """Each method is one transaction."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, types: SourceCodec) -> None:
         self._db = database
+        self._types = types
 
     async def create(
         self,
-        type: SourceType,
+        type: str,
         database: str,
-        settings: Mapping[str, Any],
+        settings: SourceSettings,
         embedding: Embedding,
         chunking: Chunking,
         name: str | None = None,
@@ -33,32 +34,33 @@ class Sources:
         """Store a new source and return it. Raises ConflictError when a source of this `name` exists."""
 
         def transaction(connection: sqlite3.Connection) -> SourceRecord:
-            return insert(connection, type, database, settings, embedding, chunking, name)
+            return self._insert(connection, type, database, settings, embedding, chunking, name)
 
         try:
             return await self._db.write(transaction)
         except sqlite3.IntegrityError as error:
             raise ConflictError(f"a source named {name!r} exists already; choose another name") from error
 
-    async def upload_source(self, database: str, embedding: Embedding, chunking: Chunking) -> SourceRecord:
-        """Return the `file_upload` source of `database`, creating it on first use; callers at once get the same one."""
+    async def get_or_create(
+        self, type: str, database: str, settings: SourceSettings, embedding: Embedding, chunking: Chunking
+    ) -> SourceRecord:
+        """Return the one undeclared source of `type` in `database`, made on first use; callers at once get the same one."""
 
         def transaction(connection: sqlite3.Connection) -> SourceRecord:
-            row = connection.execute(
+            rows = connection.execute(
                 f"SELECT {SOURCE_COLUMNS} FROM sources WHERE type = ? AND database = ? AND name IS NULL",
-                (SourceType.UPLOAD, database),
-            ).fetchone()
-            if row:
-                return source_from_row(row)
-            return insert(connection, SourceType.UPLOAD, database, {}, embedding, chunking, None)
+                (type, database),
+            )
+            found = self._first(rows)
+            return found or self._insert(connection, type, database, settings, embedding, chunking, None)
 
         return await self._db.write(transaction)
 
     async def replace(
         self,
-        source_id: str,
+        record: SourceRecord,
         database: str,
-        settings: Mapping[str, Any],
+        settings: SourceSettings,
         embedding: Embedding,
         chunking: Chunking,
     ) -> None:
@@ -66,14 +68,15 @@ class Sources:
 
         What was put off is due at once: the new configuration may be what it waits for.
         """
+        values = self._types.write_settings(record.type, settings, is_declared=True)
 
         def transaction(connection: sqlite3.Connection) -> None:
             connection.execute(
                 "UPDATE sources SET database = ?, settings = ?, embedding = ?, chunking = ? WHERE id = ?",
-                (database, dumps(settings), embedding_to_json(embedding), dumps(asdict(chunking)), source_id),
+                (database, dumps(values), embedding_to_json(embedding), dumps(asdict(chunking)), record.id),
             )
             connection.execute(
-                "UPDATE invocations SET not_before = 0 WHERE source_id = ? AND state = 'processing'", (source_id,)
+                "UPDATE invocations SET not_before = 0 WHERE source_id = ? AND state = 'processing'", (record.id,)
             )
 
         await self._db.write(transaction)
@@ -81,13 +84,13 @@ class Sources:
     async def get(self, source_id: str) -> SourceRecord | None:
         """Return one source, or None."""
         return await self._db.read(
-            lambda c: first(c.execute(f"SELECT {SOURCE_COLUMNS} FROM sources WHERE id = ?", (source_id,)))
+            lambda c: self._first(c.execute(f"SELECT {SOURCE_COLUMNS} FROM sources WHERE id = ?", (source_id,)))
         )
 
     async def by_name(self, name: str) -> SourceRecord | None:
         """Return the declared source of this name, or None."""
         return await self._db.read(
-            lambda c: first(c.execute(f"SELECT {SOURCE_COLUMNS} FROM sources WHERE name = ?", (name,)))
+            lambda c: self._first(c.execute(f"SELECT {SOURCE_COLUMNS} FROM sources WHERE name = ?", (name,)))
         )
 
     async def declared(self) -> dict[str, SourceRecord]:
@@ -95,7 +98,7 @@ class Sources:
 
         def query(connection: sqlite3.Connection) -> dict[str, SourceRecord]:
             rows = connection.execute(f"SELECT {SOURCE_COLUMNS} FROM sources WHERE name IS NOT NULL")
-            return {str(source.name): source for source in map(source_from_row, rows)}
+            return {str(source.name): source for source in map(self._read, rows)}
 
         return await self._db.read(query)
 
@@ -103,7 +106,7 @@ class Sources:
         self,
         database: str | None = None,
         databases: frozenset[str] | None = None,
-        type: SourceType | None = None,
+        type: str | None = None,
         limit: int = 100,
         offset: int = 0,
         newest_first: bool = True,
@@ -113,7 +116,7 @@ class Sources:
         order = "DESC" if newest_first else "ASC"
         statement = f"SELECT {SOURCE_COLUMNS} FROM sources{where} ORDER BY seq {order} LIMIT ? OFFSET ?"
         return await self._db.read(
-            lambda c: [source_from_row(row) for row in c.execute(statement, (*values, limit, offset))]
+            lambda c: [self._read(row) for row in c.execute(statement, (*values, limit, offset))]
         )
 
     async def delete(self, source_id: str) -> bool:
@@ -129,39 +132,33 @@ class Sources:
 
         return await self._db.write(transaction)
 
+    def _insert(
+        self,
+        connection: sqlite3.Connection,
+        type: str,
+        database: str,
+        settings: SourceSettings,
+        embedding: Embedding,
+        chunking: Chunking,
+        name: str | None,
+    ) -> SourceRecord:
+        """Insert a source within the caller's transaction and read it back."""
+        source_id = str(uuid.uuid4())
+        values = self._types.write_settings(type, settings, is_declared=name is not None)
+        columns = (dumps(values), embedding_to_json(embedding), dumps(asdict(chunking)), time.time(), name)
+        connection.execute(
+            f"INSERT INTO sources ({SOURCE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (source_id, type, database, *columns),
+        )
+        row = connection.execute(f"SELECT {SOURCE_COLUMNS} FROM sources WHERE id = ?", (source_id,)).fetchone()
+        return self._read(row)
 
-def insert(
-    connection: sqlite3.Connection,
-    type: SourceType,
-    database: str,
-    settings: Mapping[str, Any],
-    embedding: Embedding,
-    chunking: Chunking,
-    name: str | None,
-) -> SourceRecord:
-    """Insert a source within the caller's transaction and read it back."""
-    source_id = str(uuid.uuid4())
-    connection.execute(
-        f"INSERT INTO sources ({SOURCE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            source_id,
-            type,
-            database,
-            dumps(settings),
-            embedding_to_json(embedding),
-            dumps(asdict(chunking)),
-            time.time(),
-            name,
-        ),
-    )
-    row = connection.execute(f"SELECT {SOURCE_COLUMNS} FROM sources WHERE id = ?", (source_id,)).fetchone()
-    return source_from_row(row)
+    def _read(self, row: sqlite3.Row | tuple[Any, ...]) -> SourceRecord:
+        return source_from_row(row, self._types)
 
-
-def first(rows: sqlite3.Cursor) -> SourceRecord | None:
-    """Return the first row as a source, or None."""
-    row = rows.fetchone()
-    return source_from_row(row) if row else None
+    def _first(self, rows: sqlite3.Cursor) -> SourceRecord | None:
+        row = rows.fetchone()
+        return self._read(row) if row else None
 
 
 def conditions(equal: Mapping[str, Any], databases: frozenset[str] | None) -> tuple[str, list[Any]]:

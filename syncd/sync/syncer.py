@@ -30,7 +30,6 @@ from syncd.model import (
     Origin,
     Source,
     SourceRecord,
-    SourceType,
     State,
 )
 from syncd.pipeline.ingest import Ingester
@@ -44,9 +43,6 @@ from syncd.sync.ingesters import Ingesters
 from syncd.sync.run import DeleteGuard, RunPace, SourceRun, StoppedEarlyError
 
 log = structlog.get_logger()
-
-FINISHING_TYPES = frozenset({SourceType.GITHUB, SourceType.WEB})
-"""Types whose complete one-off runs close their collection (`finished_ingest`)."""
 
 IDLE_S = 30.0
 UNSETTLED_S = 30.0
@@ -234,7 +230,7 @@ class Syncer:
                 f"source {invocation.source_id} was deleted; create it again and start a new invocation"
             )
         record = with_overrides(record, invocation.request)
-        if record.type is SourceType.UPLOAD and "embedding" not in invocation.request:
+        if record.facts.adopts_embedding and "embedding" not in invocation.request:
             # Who names no embedding gets the one the collection has; the default is for new ones.
             known = await self._store.documents.find(invocation.target)
             record = replace(record, embedding=known.embedding) if known else record
@@ -311,7 +307,7 @@ def is_dry_run(invocation: Invocation) -> bool:
 def is_finishing(invocation: Invocation, record: SourceRecord) -> bool:
     """Return whether a complete run closes its collection: not one that the source goes on keeping in step."""
     whole = invocation.origin is Origin.API and not invocation.request.get("keys") and not is_dry_run(invocation)
-    return whole and record.type in FINISHING_TYPES and not record.keeps(invocation.target.collection)
+    return whole and record.facts.finishes_collection and not record.keeps(invocation.target.collection)
 
 
 def may_give_up(invocation: Invocation) -> bool:

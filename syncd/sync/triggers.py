@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 import anyio
 import structlog
@@ -14,7 +14,7 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskGroup, TaskStatus
 
 from syncd.errors import SyncdError
-from syncd.model import Origin, SourceRecord, SourceType, Target
+from syncd.model import Origin, SourceRecord, Target
 from syncd.runtime.containment import contained
 from syncd.runtime.retry import Backoff
 from syncd.store import Store
@@ -26,16 +26,8 @@ STEADY_S = 300.0
 """A watch that went on for so long before it failed has not failed in a row."""
 
 
-class Watchable(Protocol):
-    """What the triggers ask of the sources."""
-
-    def moves(self, record: SourceRecord, ref: Mapping[str, str] | None, interval_s: float) -> AsyncGenerator[str]:
-        """Yield what a watched branch is at: at once, and whenever it has moved. Never ends by itself."""
-        ...
-
-    def changes(self, record: SourceRecord) -> AsyncGenerator[frozenset[str] | None]:
-        """Yield the changed paths of a watched folder, or None when everything must be looked at. Raises RetryableError."""
-        ...
+Watch = Callable[[SourceRecord], AsyncGenerator[Mapping[str, Any]]]
+"""Yields the request of a run at once, and another whenever the source changed. Raises RetryableError or PermanentError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +39,13 @@ class Watching:
 
 
 class Triggers:
-    """The actor that watches. `wake` tells the Syncer about new invocations."""
+    """The actor that watches. `watch` is how a source is, `wake` tells the Syncer about new invocations."""
 
     name = "triggers"
 
-    def __init__(self, store: Store, watchable: Watchable, wake: Callable[[], None]) -> None:
+    def __init__(self, store: Store, watch: Watch, wake: Callable[[], None]) -> None:
         self._store = store
-        self._watchable = watchable
+        self._watch_source = watch
         self._wake = wake
         self._watching: dict[str, Watching] = {}
         self._changed = anyio.Event()
@@ -77,7 +69,7 @@ class Triggers:
         records = {
             record.id: record
             for record in await self._store.sources.list(limit=-1)
-            if record.settings.get("watch") or record.settings.get("schedule")
+            if record.settings.watch or record.settings.schedule
         }
         for source_id, watching in list(self._watching.items()):
             if records.get(source_id) != watching.record:
@@ -105,35 +97,24 @@ class Triggers:
                     await anyio.sleep(max(1.0, backoff.delay_s(failures)))
 
     def _trigger(self, record: SourceRecord) -> Awaitable[None]:
-        if record.settings.get("schedule"):
-            return self._by_schedule(record, record.settings["schedule"])
-        if record.type is SourceType.FOLDER:
-            return self._by_folder(record, record.settings["watch"])
-        return self._by_branch(record, record.settings["watch"])
+        settings = record.settings
+        target = Target(record.database, settings.default_collection or "")
+        if settings.schedule:
+            return self._by_schedule(record, target, settings.schedule.interval_s)
+        return self._by_watch(record, target)
 
-    async def _by_branch(self, record: SourceRecord, watch: Mapping[str, Any]) -> None:
-        """Ask for a run at the start, and whenever the branch has moved."""
-        ref = {"branch": watch["branch"]} if watch.get("branch") else None
-        target = Target(record.database, watch["target_collection_name"])
-        interval_s = float(watch.get("interval_s") or 300.0)
-        async with aclosing(self._watchable.moves(record, ref, interval_s)) as moves:
-            async for _ in moves:
-                await self._ask(record, target, Origin.WATCH, {"ref": ref} if ref else {})
+    async def _by_watch(self, record: SourceRecord, target: Target) -> None:
+        """Ask for a run at the start, and whenever something changed."""
+        async with aclosing(self._watch_source(record)) as requests:
+            async for request in requests:
+                await self._ask(record, target, Origin.WATCH, request)
 
-    async def _by_folder(self, record: SourceRecord, watch: Mapping[str, Any]) -> None:
-        """Ask for a whole run at the start, then for runs over what changed."""
-        target = Target(record.database, watch["target_collection_name"])
-        async with aclosing(self._watchable.changes(record)) as changes:
-            async for keys in changes:
-                await self._ask(record, target, Origin.WATCH, {"keys": sorted(keys)} if keys else {})
-
-    async def _by_schedule(self, record: SourceRecord, schedule: Mapping[str, Any]) -> None:
+    async def _by_schedule(self, record: SourceRecord, target: Target, interval_s: float) -> None:
         """Ask for a run `interval_s` after the last one was asked for, whoever asked."""
-        target = Target(record.database, schedule.get("target_collection_name") or record.settings["collection_name"])
         while True:
             if last := await self._store.invocations.latest_whole(record.id):
                 age_s = (datetime.now(UTC) - last.created_at).total_seconds()
-                await anyio.sleep(max(0.0, float(schedule["interval_s"]) - age_s))
+                await anyio.sleep(max(0.0, interval_s - age_s))
             await self._ask(record, target, Origin.SCHEDULE, {})
 
     async def _ask(self, record: SourceRecord, target: Target, origin: Origin, request: Mapping[str, Any]) -> None:

@@ -15,14 +15,19 @@ from syncd.api.schema_search import Hit, SearchResponse
 from syncd.chroma.client import Chroma, ChromaSettings
 from syncd.errors import NotFoundError
 from syncd.index.verify import Drift
-from syncd.model import Embedded, Embedding, EmbeddingTask, SourceType
+from syncd.model import Embedded, Embedding, EmbeddingTask
 from syncd.pipeline.sparse.catalog import SparseModels
+from syncd.schema import Table
+from syncd.sources.factory import Machine
+from syncd.sources.folder.settings import FolderSection
+from syncd.sources.open import SourceFactories
+from syncd.sources.registry import TYPES
+from syncd.sources.upload.files import upload_folder
 from syncd.store import Store
 
 QWEN = "Qwen/Qwen3-Embedding-0.6B"
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 SPLADE = "prithivida/Splade_PP_en_v1"
-READY = frozenset({SourceType.GITHUB, SourceType.S3, SourceType.UPLOAD, SourceType.FOLDER})
 
 
 class Api:
@@ -70,7 +75,7 @@ class Api:
         return answer["invocation_id"]
 
 
-def services_for(store, chroma, folder: Path, wake):
+def services_for(store, chroma, folder: Path, wake, *more: Table):
     async def healthy():
         return None
 
@@ -106,10 +111,12 @@ def services_for(store, chroma, folder: Path, wake):
     async def embed_sparse(model, texts):
         return await (await SparseModels().get(model)).encode(texts, "document")
 
-    uploads = folder / "uploads"
+    sections = {type(table): table for table in (FolderSection(allowed_roots=(folder / "allowed",)), *more)}
+    uploads = upload_folder(folder / "state")
     uploads.mkdir(exist_ok=True)
     return Services(
         store=store,
+        sources=SourceFactories(TYPES, Machine(folder / "state", store, sections)),
         chroma=chroma,
         upload_dir=uploads,
         wake=wake,
@@ -123,13 +130,10 @@ def services_for(store, chroma, folder: Path, wake):
         embed_with=embed_with,
         embed_sparse=embed_sparse,
         at_hand=lambda model: model in (QWEN, MINILM),
-        check_source=lambda kind, settings: None,
-        available_types=READY,
         models=frozenset({QWEN, MINILM}),
         sparse_models=frozenset({"Chroma/BM25", SPLADE}),
         default_embedding=Embedding(QWEN),
         upload_embedding=Embedding(QWEN, EmbeddingTask("generic_retrieval"), SPLADE),
-        folder_roots=(folder / "allowed",),
         max_uploads=2,
     )
 
@@ -179,7 +183,7 @@ async def chroma(chroma_server):
 
 @pytest.fixture
 async def store(tmp_path):
-    store = await Store.open(tmp_path / "state")
+    store = await Store.open(tmp_path / "state", TYPES)
     yield store
     await store.close()
 
@@ -189,11 +193,11 @@ async def api_with(store, chroma, tmp_path, database):
     """Start the API with changed services: `async with api_with(max_uploads=1) as api`."""
 
     @asynccontextmanager
-    async def start(limits=None, **changes):
+    async def start(limits=None, sections=(), **changes):
         def wake():
             api.woken += 1
 
-        services = dataclasses.replace(services_for(store, chroma, tmp_path, wake), **changes)
+        services = dataclasses.replace(services_for(store, chroma, tmp_path, wake, *sections), **changes)
         token = await store.tokens.create("tests")
         async with serving(services, limits) as server, aiohttp.ClientSession() as session:
             api = Api(services, server, session, token, database)

@@ -4,9 +4,11 @@ import pytest
 
 from syncd.api.application import routes
 from syncd.api.route import Access
+from syncd.api.shapes import SourceShapes
 from syncd.model import Embedding, Target
+from syncd.sources.registry import TYPES
 
-GUARDED = [route for route in routes() if route.access in (Access.TOKEN, Access.ADMIN)]
+GUARDED = [route for route in routes(SourceShapes.of(TYPES)) if route.access in (Access.TOKEN, Access.ADMIN)]
 ID = str(uuid.uuid4())
 WRONG_TOKENS = {
     "none": None,

@@ -3,7 +3,8 @@ import uuid
 import pytest
 
 from syncd.api import Pace
-from syncd.model import Counts, SourceType, State, Target
+from syncd.model import Counts, State, Target
+from syncd.sources.upload.settings import UploadSourceSettings
 from syncd.store.marks import mark_of
 from syncd.store.progress import Outcome
 from tests.api.test_sources import KEYS, S3
@@ -70,15 +71,14 @@ async def test_a_run_into_the_collection_that_a_watched_branch_keeps_is_of_that_
     assert requests == [{"ref": {"branch": "dev"}}, {"ref": {"sha": SHA}}, {}]
 
 
-async def test_a_crawl_and_a_single_object_have_no_dry_run(api_with, store):
-    async with api_with(available_types=frozenset(SourceType)) as api:
-        site = await api.make_source(web_scrape={"starting_url": "https://example.com/"})
-        body = {"target_collection_name": "docs", "dry_run": True}
-        assert (await api.post(f"/api/v1/sources/{site}/invocations", body))[0] == 400
-        bucket = await api.make_source(s3={**S3, **KEYS})
-        assert (await api.post(f"/api/v1/sources/{bucket}/invocations", {"object_key": "a", **body}))[0] == 400
-        _, made = await api.post(f"/api/v1/sources/{bucket}/invocations", {"dry_run": True})
-        assert (await store.invocations.get(made["invocation_id"])).request == {"dry_run": True}
+async def test_a_crawl_and_a_single_object_have_no_dry_run(api, store):
+    site = await api.make_source(web_scrape={"starting_url": "https://example.com/"})
+    body = {"target_collection_name": "docs", "dry_run": True}
+    assert (await api.post(f"/api/v1/sources/{site}/invocations", body))[0] == 400
+    bucket = await api.make_source(s3={**S3, **KEYS})
+    assert (await api.post(f"/api/v1/sources/{bucket}/invocations", {"object_key": "a", **body}))[0] == 400
+    _, made = await api.post(f"/api/v1/sources/{bucket}/invocations", {"dry_run": True})
+    assert (await store.invocations.get(made["invocation_id"])).request == {"dry_run": True}
 
 
 GITHUB_WRONG = {
@@ -143,7 +143,9 @@ async def test_an_s3_invocation_without_a_key_is_a_backfill(api):
 
 async def test_an_upload_source_has_no_runs_of_its_own(api, store):
     services = api.services
-    source = await store.sources.upload_source(api.database, services.upload_embedding, (await example(api)).chunking)
+    source = await store.sources.get_or_create(
+        "file_upload", api.database, UploadSourceSettings(), services.upload_embedding, (await example(api)).chunking
+    )
     body = {"target_collection_name": "docs"}
     assert (await api.post(f"/api/v1/sources/{source.id}/invocations", body))[0] == 400
 

@@ -9,12 +9,15 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from syncd.api.application import routes
 from syncd.api.openapi import describe
+from syncd.api.shapes import SourceShapes
 from syncd.model import State
+from syncd.sources.registry import TYPES
+from syncd.sources.upload.settings import UploadSourceSettings
 from tests.api.test_invocations import settled
 from tests.api.test_sources import KEYS, S3
 
 PUBLISHED = json.loads(Path(__file__).with_name("sync.openapi.json").read_text())
-OURS = describe(route for route in routes() if route.path != "/openapi.json")
+OURS = describe(route for route in routes(SourceShapes.of(TYPES)) if route.path != "/openapi.json")
 OPERATIONS = [(path, method) for path, operations in PUBLISHED["paths"].items() for method in operations]
 # The published document refers to these two schemas and does not define them.
 MISSING = {
@@ -84,8 +87,12 @@ async def test_answers_match_both_documents(api, store, document):
         await settled(api, State.COMPLETE),
         await settled(api, State.FAILED, "no such branch"),
     ]
-    upload = await store.sources.upload_source(
-        api.database, api.services.upload_embedding, (await store.sources.get(sources[0])).chunking
+    upload = await store.sources.get_or_create(
+        "file_upload",
+        api.database,
+        UploadSourceSettings(),
+        api.services.upload_embedding,
+        (await store.sources.get(sources[0])).chunking,
     )
     target = (await store.invocations.get(invocations[0])).target
     made = await store.invocations.create(upload.id, target, "api", {"file": "x", "object_key": "notes.md"})

@@ -6,6 +6,7 @@ from aiohttp import ClientSession, UnixConnector
 
 from syncd.api import ApiServer, create_app
 from syncd.sources.s3.event_store import DeadLetter, DeadLetters
+from syncd.sources.s3.settings import S3Section
 from tests.api.test_sources import KEYS, S3
 
 MINIO = "https://minio.example.com"
@@ -14,7 +15,7 @@ QUEUE = "https://sqs.eu-west-1.amazonaws.com/123456789012/syncd-bucket"
 
 @pytest.fixture
 async def allowing(api_with):
-    async with api_with(s3_endpoints=frozenset({MINIO})) as api:
+    async with api_with(sections=[S3Section(allowed_endpoints=(MINIO,))]) as api:
         yield api
 
 

@@ -5,8 +5,9 @@ import json
 import aiohttp
 import pytest
 
-from syncd.api import orphans
 from syncd.model import Target
+from syncd.sources.factory import Machine
+from syncd.sources.upload.factory import UploadFactory
 from tests.api.conftest import MINILM, QWEN, SPLADE
 
 LENGTH = "x-upload-content-length"
@@ -330,4 +331,5 @@ async def test_files_that_no_invocation_owns_are_found_at_start(api):
     await upload(api)
     (owned,) = files(api)
     (api.services.upload_dir / "left-by-a-crash").write_bytes(b"x")
-    assert [path.name for path in orphans(api.services.upload_dir, {owned.name})] == ["left-by-a-crash"]
+    async with UploadFactory(Machine(api.services.upload_dir.parent, api.store)):
+        assert files(api) == [owned]

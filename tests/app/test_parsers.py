@@ -10,11 +10,11 @@ import pytest
 
 from syncd.app.parsers import docling_settings, open_parsers, parser_settings
 from syncd.config import Config
-from syncd.config.sources import FolderTable
 from syncd.errors import ConfigError
-from syncd.model import Chunking, Embedding, SourceRecord, SourceType
+from syncd.model import Chunking, Embedding, SourceRecord
 from syncd.pipeline.parse.pool import ParserPool, ParserSettings
 from syncd.pipeline.parse.task import Ocr
+from syncd.sources.folder.settings import FolderSourceSettings, FolderTable
 
 pytestmark = pytest.mark.asyncio
 
@@ -51,8 +51,8 @@ async def test_what_changes_a_documents_text_makes_it_anew_and_leaves_code_alone
 
 async def test_docling_is_chosen_by_the_source() -> None:
     now = datetime.now(UTC)
-    given = ({}, {"converter": "docling"})
-    sources = [SourceRecord("1", SourceType.FOLDER, "d", settings, Embedding(), Chunking(), now) for settings in given]
+    given = (FolderSourceSettings(path="/x"), FolderSourceSettings(path="/x", converter="docling"))
+    sources = [SourceRecord("1", "folder", "d", settings, Embedding(), Chunking(), now) for settings in given]
     async with open_parsers(Config()) as parser_of:
         assert [parser_of(source).fingerprint("a.pdf", None)[:10] for source in sources] == ["", "('docling'"]
 

@@ -4,16 +4,18 @@ from datetime import UTC, datetime
 
 import pytest
 
-from syncd.api.schema import Source
+from syncd.api.shapes import SourceShapes
 from syncd.api.views import source_view
 from syncd.app.services import kept, own_hosts, own_url, queries_of, splade_words, upload_embedding
 from syncd.chroma.client import Chroma, ChromaSettings
 from syncd.chroma.shape import function_of
 from syncd.config import Config
-from syncd.config.sources import GithubTable, WebTable, source_type
 from syncd.errors import ConfigError
 from syncd.model import Embedding, EmbeddingTask, SourceRecord, Target
 from syncd.pipeline.sparse.splade_files import MODEL_FILE, SPLADE, TOKENIZER_FILE
+from syncd.sources.github.settings import GithubTable
+from syncd.sources.registry import TYPES
+from syncd.sources.web.settings import WebTable
 from syncd.store.documents import CollectionRecord
 from tests.config.test_config import load
 
@@ -74,12 +76,11 @@ def test_a_function_that_cannot_show_a_token_is_refused_off_loopback(tmp_path):
     ],
 )
 def test_declared_sources_are_shown_in_the_published_shape(table):
-    settings = {**table.settings(), "collection_name": table.collection}
     now, ident = datetime.now(UTC), "6a3c5d0e-0000-4000-8000-000000000000"
     record = SourceRecord(
-        ident, source_type(table), "d", settings, table.embedding("m"), table.chunking.to_model(), now, "a"
+        ident, table.source_type, "d", table.settings(), table.embedding("m"), table.chunking.to_model(), now, "a"
     )
-    assert Source.model_validate(source_view(record)).name == "a"
+    assert SourceShapes.of(TYPES).source.model_validate(source_view(TYPES, record)).name == "a"
 
 
 def test_an_address_of_version_6_is_put_in_brackets():

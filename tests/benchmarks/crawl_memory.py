@@ -21,6 +21,7 @@ from pathlib import Path
 from aiohttp import web
 
 from syncd.model import Checkpoint, Run
+from syncd.sources.registry import TYPES
 from syncd.sources.web.extractor import Extractor
 from syncd.sources.web.settings import WebSettings
 from syncd.sources.web.source import WebSource
@@ -90,7 +91,7 @@ async def crawl(url: str) -> tuple[int, float, float]:
     settings = WebSettings(url + "/", allow_private_addresses=("127.0.0.1",), rate_per_s=0, concurrency=8)
     started, pages, base, peak = time.monotonic(), 0, 0.0, 0.0
     with tempfile.TemporaryDirectory() as folder:
-        known, database = OnDisk(folder), await Database.open(Path(folder, "state.db"))
+        known, database = OnDisk(folder), await Database.open(Path(folder, "state.db"), TYPES.migrations)
         async with Extractor() as reader:
             async for item in WebSource(settings, database, "s", reader).changes(Run(invocation(), None, known)):
                 if isinstance(item, Checkpoint):

@@ -225,6 +225,7 @@ def scrapy(url: str) -> None:
 
 
 async def speed(url: str) -> None:
+    from syncd.sources.registry import TYPES
     from syncd.sources.web.extractor import Extractor as PageReader
     from syncd.sources.web.settings import WebSettings
     from syncd.sources.web.source import WebSource
@@ -233,7 +234,7 @@ async def speed(url: str) -> None:
 
     settings = WebSettings(url, allow_private_addresses=("127.0.0.0/8",), rate_per_s=0, concurrency=8)
     with tempfile.TemporaryDirectory() as folder:
-        database = await Database.open(Path(folder, "state.db"))
+        database = await Database.open(Path(folder, "state.db"), TYPES.migrations)
         crawler = None
         for name in ("syncd, first crawl", "syncd, nothing changed"):
             started, before = time.monotonic(), cpu_s()

@@ -29,16 +29,16 @@ from syncd.model import (
     Invocation,
     Origin,
     Run,
-    SourceType,
     State,
     Target,
 )
 from syncd.runtime.keylocks import KeyLocks
+from syncd.sources.registry import TYPES
 from syncd.sources.s3.client import Connections
 from syncd.sources.s3.event_store import CheckQueue
 from syncd.sources.s3.journal import Journal
 from syncd.sources.s3.label_store import Labels
-from syncd.sources.s3.settings import S3Settings, Transport
+from syncd.sources.s3.settings import S3Settings, S3SourceSettings, Transport
 from syncd.sources.s3.source import S3Source, S3Sources
 from syncd.store.database import Database
 from syncd.store.sources import Sources
@@ -180,9 +180,11 @@ async def fill(aws: Aws, bucket: str, objects: int) -> None:
 
 async def main(aws: Aws, objects: int, concurrency: int, folder: Path) -> list[Cost]:
     connections = Connections(Transport(downloads=concurrency))
-    database = await Database.open(folder / "syncd.sqlite")
+    database = await Database.open(folder / "syncd.sqlite", TYPES.migrations)
     sources = S3Sources(connections, Labels(database), Journal(CheckQueue(database), lambda: None), KeyLocks())
-    record = await Sources(database).create(SourceType.S3, "db", {}, Embedding(), Chunking())
+    record = await Sources(database, TYPES).create(
+        "s3", "db", S3SourceSettings(bucket_name="bucket", region="r"), Embedding(), Chunking()
+    )
     costs: list[Cost] = []
     for count in (objects // 5, objects):
         bucket = f"bench-{count}"

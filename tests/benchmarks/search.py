@@ -29,6 +29,7 @@ from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.pipeline.sparse.encoding import SparseEncoding
 from syncd.runtime.supervisor import Supervisor
 from syncd.search import Query, Search
+from syncd.sources.registry import TYPES
 from syncd.store import Store
 from syncd.store.staging import NewChunk, Replacement
 from syncd.store.vectors import vector_key
@@ -171,7 +172,7 @@ async def measure(count, queries, folder):
     report = {"chunks": count}
     texts = list(itertools.islice(pieces(), count))
     server = ChromaServer(folder / "chroma")
-    store = await Store.open(folder / "state")
+    store = await Store.open(folder / "state", TYPES)
     async with anyio.create_task_group() as group, Chroma(ChromaSettings(port=server.port)) as chroma:
         await group.start(Supervisor("benchmark", [server, chroma]).run)
         await chroma.available()

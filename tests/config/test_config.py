@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from syncd.app.models import catalog_of, engine_options, servers_by_model, splade_folder
-from syncd.app.settings import opening_settings
-from syncd.config import Config, load_config
+from syncd.config import Config, config_model, load_config
 from syncd.errors import ConfigError
+from syncd.sources.github.settings import GithubSection
+from syncd.sources.registry import TYPES
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "syncd.toml"
 
@@ -33,9 +34,9 @@ def load(tmp_path: Path, text: str = "", **environment: str) -> Config:
 
 
 def test_the_example_shows_every_default():
-    assert load_config(EXAMPLE, {}) == Config()
+    assert load_config(EXAMPLE, {}) == config_model(TYPES)()
     shown = tomllib.loads(EXAMPLE.read_text())
-    for name, value in Config().model_dump(exclude={"models", "sources"}).items():
+    for name, value in config_model(TYPES)().model_dump(exclude={"models", "sources"}).items():
         assert name in shown, name
         if isinstance(value, dict):
             commented = re.findall(r"^# (?:\[\[?\w+\.)?(\w+)", EXAMPLE.read_text(), re.MULTILINE)
@@ -131,8 +132,8 @@ def test_servers_are_found_by_the_model_they_compute(tmp_path):
 
 def test_an_interval_of_0_means_that_the_source_is_synced_when_asked(tmp_path):
     watched, asked = (load(tmp_path, REPOSITORY + line).sources[0].settings() for line in ("", "interval_s = 0"))
-    assert watched["watch"]["interval_s"] == 300
-    assert "watch" not in asked
+    assert watched.watch.interval_s == 300
+    assert asked.watch is None
 
 
 def test_events_may_arrive_in_the_common_queue(tmp_path):
@@ -157,7 +158,7 @@ def test_a_tilde_is_the_home_folder_wherever_a_path_is_named(tmp_path, monkeypat
     assert config.embedding.models_dir == home / "models"
     assert engine_options(config, "Qwen/Qwen3-Embedding-0.6B").path == home / "qwen.gguf"
     assert splade_folder(config, tmp_path) == home / "splade"
-    assert opening_settings(config, tmp_path).github.apps == {"1": home / "app.pem"}
+    assert config.sections[GithubSection].apps[0].private_key_file == home / "app.pem"
 
 
 def test_two_sources_of_one_name_are_refused(tmp_path):
@@ -216,5 +217,5 @@ def test_a_declared_link_is_kept_with_where_it_leads(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "real")
     table = "[[sources]]\nname = 'a'\ntype = 'folder'\ncollection = 'abc'\npath = '{}'"
     linked, plain = (load(tmp_path, table.format(tmp_path / name)).sources[0].settings() for name in ("link", "real"))
-    assert (linked["path"], linked["real_path"]) == (str(tmp_path / "link"), str(tmp_path / "real"))
-    assert (plain["path"], "real_path" in plain) == (str(tmp_path / "real"), False)
+    assert (linked.path, linked.real_path) == (str(tmp_path / "link"), str(tmp_path / "real"))
+    assert (plain.path, plain.real_path) == (str(tmp_path / "real"), None)

@@ -21,7 +21,6 @@ from syncd.model import (
     Origin,
     Part,
     SourceRecord,
-    SourceType,
     Split,
     Target,
 )
@@ -31,7 +30,9 @@ from syncd.pipeline.parse.pool import ParserPool
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.pipeline.sparse.encoding import SparseEncoding
 from syncd.runtime.mailbox import Mailbox
+from syncd.sources.folder.settings import FolderSourceSettings
 from syncd.sources.folder.source import FolderSettings, FolderSource
+from syncd.sources.registry import TYPES
 from syncd.store import Store
 from syncd.sync.run import DeleteGuard, SourceRun
 
@@ -81,10 +82,8 @@ class Parts:
         known = await self.store.sources.by_name("folder")
         if known:
             return known
-        settings = {"path": str(folder)}
-        return await self.store.sources.create(
-            SourceType.FOLDER, "default_database", settings, MODEL, CHUNKING, "folder"
-        )
+        settings = FolderSourceSettings(path=str(folder))
+        return await self.store.sources.create("folder", "default_database", settings, MODEL, CHUNKING, "folder")
 
     async def invocation(self, record: SourceRecord, target: Target, **request: Any) -> Invocation:
         """Return an invocation that is not over, or a new one."""
@@ -111,7 +110,7 @@ class Parts:
 @asynccontextmanager
 async def running(state: Path, server, prepare=lambda parts: None) -> AsyncIterator[Parts]:
     """Yield parts over `state`, recovered and serving. `prepare` may tamper with them before they run."""
-    store = await Store.open(state)
+    store = await Store.open(state, TYPES)
     try:
         async with Chroma(ChromaSettings(server.host, server.port)) as chroma, ParserPool() as parser:
             await chroma.look()

@@ -6,22 +6,24 @@ from pathlib import Path
 import anyio
 import pytest
 
-from syncd.model import Chunking, Embedding, SourceType
+from syncd.model import Chunking, Embedding
 from syncd.pipeline.in_hand import InHand
+from syncd.sources.folder.settings import FolderSourceSettings
+from syncd.sources.registry import TYPES
 from syncd.store import Store
 from syncd.store.marks import DEATHS_MAX, Mark, Record, mark_of
 
 
 @pytest.fixture
 async def store(tmp_path: Path):
-    opened = await Store.open(tmp_path)
+    opened = await Store.open(tmp_path, TYPES)
     yield opened
     await opened.close()
 
 
 @pytest.fixture
 async def source_id(store: Store) -> str:
-    return (await store.sources.create(SourceType.FOLDER, "db", {}, Embedding(), Chunking())).id
+    return (await store.sources.create("folder", "db", FolderSourceSettings(path="/x"), Embedding(), Chunking())).id
 
 
 @asynccontextmanager

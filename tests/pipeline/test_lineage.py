@@ -2,10 +2,10 @@
 
 from datetime import UTC, datetime
 
-from syncd.model import Chunk, Chunking, Document, Embedding, SourceRecord, SourceType, Span
+from syncd.model import Chunk, Chunking, Document, Embedding, SourceRecord, SourceSettings, Span
 from syncd.pipeline.lineage import chunk_metadata
 
-SOURCE = SourceRecord("id", SourceType.WEB, "db", {}, Embedding(), Chunking(), datetime.now(UTC))
+SOURCE = SourceRecord("id", "web_scrape", "db", SourceSettings(), Embedding(), Chunking(), datetime.now(UTC))
 
 
 def metadata(start_byte=0, **options):

@@ -6,9 +6,10 @@ import pytest
 from chromadb.utils.embedding_functions.chroma_bm25_embedding_function import ChromaBm25EmbeddingFunction
 
 from syncd.index.sparse_backfill import SparseBackfill
-from syncd.model import SourceType, Target
+from syncd.model import Target
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.search import Query, Search
+from syncd.sources.folder.settings import FolderSourceSettings
 from tests.chroma.sparse_server import SparseServer
 from tests.models import in_its_own_task
 from tests.pipeline.parts import CHUNKING, MODEL, running, write
@@ -37,8 +38,8 @@ async def parts(tmp_path, server):
 async def synced(parts, folder, target, files):
     write(folder, files)
     if await parts.store.sources.by_name("folder") is None:
-        settings = {"path": str(folder)}
-        await parts.store.sources.create(SourceType.FOLDER, target.database, settings, EMBEDDING, CHUNKING, "folder")
+        settings = FolderSourceSettings(path=str(folder))
+        await parts.store.sources.create("folder", target.database, settings, EMBEDDING, CHUNKING, "folder")
     await parts.sync(folder, target)
 
 

@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 
 from syncd.errors import ConfigError, ConflictError, NotFoundError
-from syncd.model import Chunking, Counts, Embedding, Origin, SourceRecord, SourceType, State, Target
+from syncd.model import Chunking, Counts, Embedding, Origin, SourceRecord, State, Target
+from syncd.sources.github.settings import GithubSourceSettings
+from syncd.sources.registry import TYPES
+from syncd.sources.upload.settings import UploadSourceSettings
 from syncd.store import Store
 from syncd.store.progress import Outcome
 from syncd.store.staging import NewChunk, Replacement
@@ -22,13 +25,15 @@ TARGET = Target("db", "docs")
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    opened = await Store.open(tmp_path)
+    opened = await Store.open(tmp_path, TYPES)
     yield opened
     await opened.close()
 
 
 async def source(store: Store, name: str | None = None, database: str = "db") -> SourceRecord:
-    return await store.sources.create(SourceType.GITHUB, database, {"repository": "a/b"}, Embedding(), Chunking(), name)
+    return await store.sources.create(
+        "github", database, GithubSourceSettings(repository="a/b"), Embedding(), Chunking(), name
+    )
 
 
 async def test_a_source_reads_back_as_it_was_created(store: Store) -> None:
@@ -55,7 +60,9 @@ async def test_the_upload_source_of_a_database_is_made_once(store: Store) -> Non
     found: list[SourceRecord] = []
 
     async def ask() -> None:
-        found.append(await store.sources.upload_source("db", Embedding(), Chunking()))
+        found.append(
+            await store.sources.get_or_create("file_upload", "db", UploadSourceSettings(), Embedding(), Chunking())
+        )
 
     async with anyio.create_task_group() as group:
         for _ in range(10):
@@ -70,7 +77,7 @@ async def test_an_accepted_invocation_survives_a_crash(store: Store, tmp_path: P
     for file in tmp_path.glob("syncd.*"):
         (copy / file.name).write_bytes(file.read_bytes())
         (copy / file.name).chmod(0o600)
-    again = await Store.open(copy)
+    again = await Store.open(copy, TYPES)
     assert await again.invocations.get(invocation.id) == invocation
     assert [due.id for due in await again.invocations.due(10)] == [invocation.id]
     await again.close()
@@ -224,12 +231,12 @@ async def test_credentials_are_unreadable_in_the_file_and_bound_to_their_databas
 
 
 async def test_the_key_file_is_private_and_must_stay_so(tmp_path: Path) -> None:
-    await (await Store.open(tmp_path)).close()
+    await (await Store.open(tmp_path, TYPES)).close()
     key_file = tmp_path / "syncd.key"
     assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
     key_file.chmod(0o644)
     with pytest.raises(ConfigError, match="chmod 600"):
-        await Store.open(tmp_path)
+        await Store.open(tmp_path, TYPES)
 
 
 async def test_the_key_of_a_systemd_credential_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,22 +244,22 @@ async def test_the_key_of_a_systemd_credential_wins(tmp_path: Path, monkeypatch:
     credentials.mkdir()
     (credentials / "syncd-key").write_bytes(bytes(32))
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
-    await (await Store.open(tmp_path / "state")).close()
+    await (await Store.open(tmp_path / "state", TYPES)).close()
     assert not (tmp_path / "state" / "syncd.key").exists()
 
 
 async def test_a_database_of_a_newer_syncd_is_refused(tmp_path: Path) -> None:
-    await (await Store.open(tmp_path)).close()
+    await (await Store.open(tmp_path, TYPES)).close()
     with sqlite3.connect(tmp_path / "syncd.sqlite") as connection:
         connection.execute("INSERT INTO migrations VALUES (9999, 'x')")
     with pytest.raises(ConfigError, match="newer syncd"):
-        await Store.open(tmp_path)
+        await Store.open(tmp_path, TYPES)
 
 
 async def test_a_file_that_is_no_database_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "syncd.sqlite").write_bytes(b"not a database" * 100)
     with pytest.raises(ConfigError, match=r"syncd\.sqlite"):
-        await Store.open(tmp_path)
+        await Store.open(tmp_path, TYPES)
 
 
 async def test_a_cancelled_writer_leaves_no_half_transaction(store: Store) -> None:

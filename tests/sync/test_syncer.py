@@ -10,12 +10,13 @@ import pytest
 
 from syncd.api.views import job_view
 from syncd.errors import BugError, ConfigError, OvertakenError, RetryableError
-from syncd.model import Checkpoint, Document, Invocation, Origin, SourceType, State, Target
+from syncd.model import Checkpoint, Document, Invocation, Origin, State, Target
 from syncd.pipeline.ingest import Ingester
 from syncd.pipeline.parse.pool import ParserPool
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.pipeline.sparse.encoding import SparseEncoding
 from syncd.runtime.retry import Backoff
+from syncd.sources.s3.settings import S3SourceSettings
 from syncd.store.invocation_queue import FOLLOW_UPS
 from syncd.store.staging import Replacement
 from syncd.sync.syncer import Syncer, SyncSettings
@@ -85,9 +86,12 @@ async def syncing(parts, source, done=None, settings=HASTY) -> AsyncIterator[Syn
         group.cancel_scope.cancel()
 
 
-async def created(parts, origin: Origin, name: str, kind: SourceType = SourceType.S3) -> Invocation:
+SETTINGS = S3SourceSettings(bucket_name="bucket", region="r")
+
+
+async def created(parts, origin: Origin, name: str, kind: str = "s3") -> Invocation:
     """Create a source and an invocation of it."""
-    record = await parts.store.sources.create(kind, "default_database", {}, MODEL, CHUNKING)
+    record = await parts.store.sources.create(kind, "default_database", SETTINGS, MODEL, CHUNKING)
     return await parts.store.invocations.create(record.id, Target("default_database", name), origin, {})
 
 
@@ -299,7 +303,7 @@ class Cut:
 
 async def test_a_run_that_saw_a_part_says_so_deletes_nothing_and_leaves_the_collection_open(parts, fresh_name):
     part = Checkpoint("1", absent_are_gone=True, incomplete="the sitemap was cut")
-    first = await created(parts, Origin.API, fresh_name, SourceType.WEB)
+    first = await created(parts, Origin.API, fresh_name, "web_scrape")
     async with syncing(parts, Cut(part, Checkpoint("2", absent_are_gone=True))) as syncer:
         ended = await settled(parts, first)
         assert (ended.state, ended.error) == (State.COMPLETE, "the sitemap was cut")
@@ -323,7 +327,7 @@ async def test_what_was_not_seen_in_part_of_a_site_stays(parts, fresh_name):
                 yield Document("b.txt", "1", Text("two"), "b")
             yield Checkpoint(str(self.runs), absent_are_gone=True, incomplete="cut" if self.runs == 2 else "")
 
-    first = await created(parts, Origin.SCHEDULE, fresh_name, SourceType.WEB)
+    first = await created(parts, Origin.SCHEDULE, fresh_name, "web_scrape")
     left: list[int] = []
     async with syncing(parts, Two()) as syncer:
         for invocation in (first, *[None] * 2):
@@ -338,7 +342,7 @@ async def test_what_was_not_seen_in_part_of_a_site_stays(parts, fresh_name):
 
 async def test_a_run_that_may_see_more_later_is_asked_for_again_and_then_closes_the_collection(parts, fresh_name):
     later = Checkpoint("", incomplete="a page is put off", again_after_s=0.0)
-    first = await created(parts, Origin.API, fresh_name, SourceType.WEB)
+    first = await created(parts, Origin.API, fresh_name, "web_scrape")
     async with syncing(parts, Cut(later, Checkpoint("2", absent_are_gone=True))):
         ended = await settled(parts, first)
         (again,) = [i for i in await parts.store.invocations.list(first.source_id) if i.id != first.id]
@@ -349,7 +353,7 @@ async def test_a_run_that_may_see_more_later_is_asked_for_again_and_then_closes_
 
 async def test_a_source_that_is_never_seen_whole_is_left_alone_at_last(parts, fresh_name):
     later = Checkpoint("", incomplete="a page is put off", again_after_s=0.0)
-    first = await created(parts, Origin.API, fresh_name, SourceType.WEB)
+    first = await created(parts, Origin.API, fresh_name, "web_scrape")
     async with syncing(parts, Cut(*[later] * 9)):
         while waiting := await parts.store.invocations.due(1):
             await settled(parts, waiting[0])
@@ -357,7 +361,7 @@ async def test_a_source_that_is_never_seen_whole_is_left_alone_at_last(parts, fr
 
 
 async def test_a_crash_between_asking_again_and_settling_doubles_nothing(parts, fresh_name):
-    first = await created(parts, Origin.API, fresh_name, SourceType.WEB)
+    first = await created(parts, Origin.API, fresh_name, "web_scrape")
     for _ in range(2):
         await parts.store.invocations.follow_up(first, 3600.0)
     assert len(await parts.store.invocations.list(first.source_id)) == 2

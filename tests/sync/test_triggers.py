@@ -7,7 +7,8 @@ import anyio
 import pytest
 
 from syncd.errors import RetryableError
-from syncd.model import Chunking, Embedding, Origin, SourceType, Target
+from syncd.model import Chunking, Embedding, Origin, Target
+from syncd.sources.registry import TYPES
 from syncd.store import Store
 from syncd.sync.triggers import Triggers
 from tests.models import in_its_own_task
@@ -15,7 +16,7 @@ from tests.runtime.running import running
 
 
 class Outside:
-    """Branches and folders that change when the test says so."""
+    """Sources that change when the test says so, and the run that each asks for."""
 
     def __init__(self) -> None:
         self.sends, self.receives = {}, {}
@@ -29,7 +30,7 @@ class Outside:
             self.sends[name], self.receives[name] = anyio.create_memory_object_stream(10)
         return self.receives[name]
 
-    async def moves(self, record, ref, interval_s):
+    async def watch(self, record):
         self.looks[record.name] += 1
         if self.failures:
             self.failures -= 1
@@ -38,13 +39,8 @@ class Outside:
             if ending := self.endings[record.name].pop():
                 raise ending
             return
-        async for head in self.stream(record.name):
-            yield head
-
-    async def changes(self, record):
-        self.looks[record.name] += 1
-        async for keys in self.stream(record.name):
-            yield keys
+        async for request in self.stream(record.name):
+            yield request
 
     async def say(self, name, value):
         self.stream(name)
@@ -53,7 +49,7 @@ class Outside:
 
 @pytest.fixture
 async def store(tmp_path):
-    opened = await Store.open(tmp_path)
+    opened = await Store.open(tmp_path, TYPES)
     yield opened
     await opened.close()
 
@@ -66,13 +62,13 @@ def outside():
 @pytest.fixture
 async def triggers(store, outside):
     woken = anyio.Event()
-    made = Triggers(store, outside, woken.set)
+    made = Triggers(store, outside.watch, woken.set)
     async with in_its_own_task(running(made)):
         yield made
 
 
 async def source(store, name, kind, **settings):
-    return await store.sources.create(kind, "db", settings, Embedding(), Chunking(), name)
+    return await store.sources.create(kind, "db", TYPES[kind].codec.read(settings), Embedding(), Chunking(), name)
 
 
 async def asked(store, count):
@@ -83,11 +79,11 @@ async def asked(store, count):
     return found
 
 
-async def test_a_branch_that_moves_asks_for_its_ref(store, outside, triggers):
+async def test_a_change_asks_for_the_run_that_the_source_wants(store, outside, triggers):
     watch = {"target_collection_name": "code", "branch": "main", "interval_s": 60}
-    await source(store, "code", SourceType.GITHUB, repository="a/b", watch=watch)
+    await source(store, "code", "github", repository="a/b", watch=watch)
     triggers.sources_changed()
-    await outside.say("code", "sha-1")
+    await outside.say("code", {"ref": {"branch": "main"}})
     (first,) = await asked(store, 1)
     assert (first.target, first.origin, first.request) == (
         Target("db", "code"),
@@ -95,32 +91,32 @@ async def test_a_branch_that_moves_asks_for_its_ref(store, outside, triggers):
         {"ref": {"branch": "main"}},
     )
     await store.invocations.start(first.id)
-    await outside.say("code", "sha-2")
+    await outside.say("code", {"ref": {"branch": "main"}})
     assert len(await asked(store, 2)) == 2
 
 
 async def test_changed_files_are_asked_for_by_key_and_join_a_waiting_run(store, outside, triggers):
-    await source(store, "notes", SourceType.FOLDER, path="/x", watch={"target_collection_name": "notes"})
+    await source(store, "notes", "folder", path="/x", watch={"target_collection_name": "notes"})
     triggers.sources_changed()
-    await outside.say("notes", frozenset({"b.md", "a.md"}))
+    await outside.say("notes", {"keys": ["a.md", "b.md"]})
     (invocation,) = await asked(store, 1)
     assert invocation.request == {"keys": ["a.md", "b.md"]}
-    await outside.say("notes", frozenset({"c.md"}))
+    await outside.say("notes", {"keys": ["c.md"]})
     with anyio.fail_after(20):
         while (await store.invocations.get(invocation.id)).request != {"keys": ["a.md", "b.md", "c.md"]}:
             await anyio.lowlevel.checkpoint()
     await store.invocations.start(invocation.id)
-    await outside.say("notes", None)
+    await outside.say("notes", {})
     assert (await asked(store, 2))[1].request == {}
 
 
 async def test_a_schedule_counts_from_the_last_run_whoever_asked_for_it(store, triggers):
     settings = {"starting_url": "http://x/", "schedule": {"target_collection_name": "site", "interval_s": 3600}}
-    record = await source(store, "site", SourceType.WEB, **settings)
+    record = await source(store, "site", "web_scrape", **settings)
     await store.invocations.create(record.id, Target("db", "site"), Origin.API)
     for number in range(60):
         await store.invocations.create(record.id, Target("db", "site"), Origin.EVENT, {"object_key": str(number)})
-    overdue = await source(store, "overdue", SourceType.WEB, **settings)
+    overdue = await source(store, "overdue", "web_scrape", **settings)
     old = await store.invocations.create(overdue.id, Target("db", "site"), Origin.API)
     await store.database.write(
         lambda c: c.execute(
@@ -134,12 +130,13 @@ async def test_a_schedule_counts_from_the_last_run_whoever_asked_for_it(store, t
 
 async def test_a_source_that_is_gone_is_watched_no_longer_and_a_changed_one_anew(store, outside, triggers):
     watch = {"target_collection_name": "code", "interval_s": 60}
-    record = await source(store, "code", SourceType.GITHUB, repository="a/b", watch=watch)
+    record = await source(store, "code", "github", repository="a/b", watch=watch)
     triggers.sources_changed()
     with anyio.fail_after(20):
         while outside.looks["code"] < 1:
             await anyio.lowlevel.checkpoint()
-    await store.sources.replace(record.id, "db", {"repository": "a/c", "watch": watch}, Embedding(), Chunking())
+    other = TYPES["github"].codec.read({"repository": "a/c", "watch": watch})
+    await store.sources.replace(record, "db", other, Embedding(), Chunking())
     triggers.sources_changed()
     with anyio.fail_after(20):
         while outside.looks["code"] < 2:
@@ -153,9 +150,9 @@ async def test_a_source_that_is_gone_is_watched_no_longer_and_a_changed_one_anew
 
 async def test_a_watch_that_fails_is_taken_up_again(store, outside, triggers):
     outside.failures = 1
-    await source(store, "code", SourceType.GITHUB, repository="a/b", watch={"target_collection_name": "code"})
+    await source(store, "code", "github", repository="a/b", watch={"target_collection_name": "code"})
     triggers.sources_changed()
-    await outside.say("code", "sha")
+    await outside.say("code", {})
     assert len(await asked(store, 1)) == 1
     assert outside.looks["code"] == 2
 
@@ -164,10 +161,10 @@ async def test_a_watch_that_fails_is_taken_up_again(store, outside, triggers):
 async def test_a_watch_that_meets_a_bug_or_ends_costs_no_other_source_its_own(store, outside, triggers, ending):
     outside.endings["odd"] = [ending]
     for name in ("odd", "code"):
-        await source(store, name, SourceType.GITHUB, repository="a/b", watch={"target_collection_name": name})
+        await source(store, name, "github", repository="a/b", watch={"target_collection_name": name})
     triggers.sources_changed()
-    await outside.say("code", "sha")
-    await outside.say("odd", "sha")
+    await outside.say("code", {})
+    await outside.say("odd", {})
     found = await asked(store, 2)
     assert sorted(i.target.collection for i in found) == ["code", "odd"]
     assert (outside.looks["code"], outside.looks["odd"]) == (1, 2)

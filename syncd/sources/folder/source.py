@@ -235,7 +235,9 @@ class FolderSource:
             version, body = f"{version}>{limit}", SkippedBody(too_large(status.st_size, limit))
         # A first run meets files of any age; their lag would say nothing.
         changed_at = datetime.fromtimestamp(status.st_ctime, UTC) if is_update else None
-        return Document(key, version, body, self._prefix(key), metadata={"path": key}, changed_at=changed_at)
+        return Document(
+            key, version, body, self._prefix(key), metadata={"path": key}, changed_at=changed_at, weak_version=True
+        )
 
     def _body(self, root: OpenRoot, found: Found) -> Body:
         key = key_of(found.path)

@@ -3,68 +3,103 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, field
+from contextlib import aclosing
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
 import structlog
 
 from syncd.errors import PermanentError, SyncdError
 from syncd.model import SourceRecord
+from syncd.sources.factory import SourceFactory
 from syncd.sources.github.app import GithubApp
+from syncd.sources.github.naming import check_branch, check_repository
 from syncd.sources.github.repository import Ref
+from syncd.sources.github.settings import GithubSection, GithubSourceSettings
 from syncd.sources.github.source import GithubSettings, GithubSource
 from syncd.sources.github.watch import GithubWatcher
+from syncd.sources.globs import EVERYTHING
 
 log = structlog.get_logger()
 
+DEFAULT_INTERVAL_S = 300.0
+
 
 @dataclass(frozen=True, slots=True)
-class GithubAccess:
-    """Which GitHub, with which Apps (app id to private key file), and how large files may be."""
+class OpenRepository:
+    """An open source and what it was opened with: a record that says something else is opened anew."""
 
-    base_url: str = "https://github.com"
-    api_url: str = "https://api.github.com"
-    apps: Mapping[str, Path] = field(default_factory=dict[str, Path])
-    max_file_size_bytes: int = 1 << 20
+    settings: GithubSettings
+    app_id: str | None
+    source: GithubSource
 
 
-class RepositoryFactory:
+class RepositoryFactory(SourceFactory[GithubSourceSettings]):
     """The open GitHub sources."""
 
-    def __init__(self, access: GithubAccess, folder: Path, spool_folder: Path) -> None:
-        self._access = access
+    def __init__(self, section: GithubSection, folder: Path, spool_folder: Path) -> None:
+        self._section = section
         self._folder = folder
         self._spool_folder = spool_folder
+        self._key_files = {app.app_id: app.private_key_file for app in section.apps}
         self._apps: dict[str, GithubApp] = {}
-        self._open: dict[str, tuple[tuple[GithubSettings, str | None], GithubSource]] = {}
+        self._open: dict[str, OpenRepository] = {}
 
-    def open(self, record: SourceRecord) -> GithubSource:
+    async def __aenter__(self) -> Self:
+        """Make the folder of the repositories."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return self
+
+    async def open(self, record: SourceRecord[GithubSourceSettings]) -> GithubSource:
         """Return the source of a record. Raises PermanentError, ConfigError when its App is not usable here."""
-        given = record.settings
-        globs = tuple(given.get("include_globs") or ("*",))
-        settings = GithubSettings(given["repository"], globs, self._access.max_file_size_bytes, self._access.base_url)
-        app_id = given.get("app_id")
-        kept = self._open.get(record.id)
-        if kept is None or kept[0] != (settings, app_id):
-            app = self._app(app_id) if app_id else None
-            source = GithubSource(settings, self._folder / record.id, app, self._spool_folder)
-            kept = self._open[record.id] = (settings, app_id), source
-        return kept[1]
+        return self._opened(record)
 
-    def moves(self, record: SourceRecord, ref: Mapping[str, str] | None, interval_s: float) -> AsyncGenerator[str]:
-        """Yield the commit a branch is at now and whenever it has moved; failed looks are logged and tried again."""
+    def accept(self, settings: GithubSourceSettings, trusted: bool) -> GithubSourceSettings:
+        """Check the repository's name and the watched branch's. Raises PermanentError."""
+        check_repository(settings.repository)
+        if settings.watch and settings.watch.branch is not None:
+            check_branch(settings.watch.branch)
+        return settings
+
+    async def watch(self, record: SourceRecord[GithubSourceSettings]) -> AsyncGenerator[Mapping[str, Any]]:
+        """Ask for the watched branch at once, and whenever it has moved; failed checks are logged and tried again.
+
+        Raises PermanentError, ConfigError where the source cannot be opened.
+        """
 
         def failed(error: SyncdError) -> None:
             log.warning("watch.failed", source=record.name or record.id, reason=str(error))
 
-        return GithubWatcher(self.open(record), Ref.read(ref), interval_s, failed).moves()
+        watch = record.settings.watch
+        ref = {"branch": watch.branch} if watch and watch.branch else None
+        interval_s = (watch and watch.interval_s) or DEFAULT_INTERVAL_S
+        moves = GithubWatcher(self._opened(record), Ref.read(ref), interval_s, failed).moves()
+        async with aclosing(moves):
+            async for _ in moves:
+                yield {"ref": ref} if ref else {}
+
+    def _opened(self, record: SourceRecord[GithubSourceSettings]) -> GithubSource:
+        given = record.settings
+        settings = GithubSettings(
+            given.repository,
+            given.include_globs or EVERYTHING,
+            self._section.max_file_size_bytes,
+            self._section.base_url,
+        )
+        now = self._open.get(record.id)
+        if now is None or (now.settings, now.app_id) != (settings, given.app_id):
+            app = self._app(given.app_id) if given.app_id else None
+            source = GithubSource(settings, self._folder / record.id, app, self._spool_folder)
+            now = self._open[record.id] = OpenRepository(settings, given.app_id, source)
+        return now.source
 
     def _app(self, app_id: str) -> GithubApp:
         if app_id not in self._apps:
-            key_file = self._access.apps.get(app_id)
+            key_file = self._key_files.get(app_id)
             if key_file is None:
                 raise PermanentError(
                     f"GitHub App {app_id} is not configured here; add [[github.apps]] with its app_id and private_key_file"
                 )
-            self._apps[app_id] = GithubApp(app_id, key_file, self._access.api_url)
+            self._apps[app_id] = GithubApp(app_id, key_file, self._section.api_url)
         return self._apps[app_id]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import os
-import re
 import signal
 import tempfile
 from collections.abc import AsyncGenerator, Sequence
@@ -24,13 +23,13 @@ from anyio.abc import Process
 
 from syncd.errors import ConfigError, PermanentError, RetryableError
 from syncd.sources.github.errors import translate
+from syncd.sources.github.naming import REPOSITORY
 
 LOCAL_TIMEOUT_S = 600.0
 NETWORK_TIMEOUT_S = 3600.0
 """A fetch may be long; `http.lowSpeed*` is what ends one that stands still."""
 KILL_GRACE_S = 3.0
 
-_REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}")
 _PASSED_ON = ("PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "TMPDIR")
 _PROXIES = ("http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY")
 
@@ -69,7 +68,7 @@ class Remote:
     base_url: str = "https://github.com"
 
     def __post_init__(self) -> None:
-        if not _REPOSITORY.fullmatch(self.repository):
+        if not REPOSITORY.fullmatch(self.repository):
             raise ConfigError(f"repository {self.repository[:120]!r} is not owner/name, e.g. 'chroma-core/chroma'")
         parts = urlsplit(self.base_url)
         unwanted = parts.query or parts.fragment or parts.username

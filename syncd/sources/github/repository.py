@@ -21,9 +21,10 @@ import anyio
 from anyio import to_thread
 from anyio.abc import ByteReceiveStream
 
-from syncd.errors import NotFoundError, PermanentError, RetryableError
+from syncd.errors import NotFoundError, RetryableError
 from syncd.sources.github.errors import Damaged
 from syncd.sources.github.git import LOCAL, Git, Reach, Remote
+from syncd.sources.github.naming import check_branch, check_sha
 
 MAX_PACKS = 50
 """Every fetch adds a pack, and each one slows every read; beyond this many they become one again (git's own gc.autoPackLimit)."""
@@ -32,7 +33,6 @@ KEPT_COMMITS = 16
 still be brought up to date by a difference."""
 
 _SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_BRANCH_NEVER = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|^[-/.]|[/.]$|^@$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +49,8 @@ class Ref:
             return cls()
         branch, sha = value.get("branch"), value.get("sha")
         if sha is not None:
-            if not isinstance(sha, str) or not _SHA.fullmatch(sha.lower()):
-                raise PermanentError(f"sha {str(sha)[:80]!r} is not a full commit id of 40 (or 64) hexadecimal digits")
-            return cls(sha=sha.lower())
-        if not isinstance(branch, str) or not branch or len(branch) > 255 or _BRANCH_NEVER.search(branch):
-            raise PermanentError(f"{str(branch)[:80]!r} is not a branch name")
-        return cls(branch=branch.removeprefix("refs/heads/"))
+            return cls(sha=check_sha(str(sha)))
+        return cls(branch=check_branch(str(branch or "")).removeprefix("refs/heads/"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
+from urllib.parse import urlsplit
 
 import anyio
 import structlog
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
+from syncd.chroma.naming import check_collection
 from syncd.errors import BugError, ConfigError, MisconfiguredError, NotFoundError, PermanentError, SyncdError
-from syncd.model import SourceRecord, SourceType
+from syncd.model import Invocation, SourceRecord, UnreadableSettings
+from syncd.quoting import shown
+from syncd.runtime.actor import Actor
 from syncd.runtime.containment import contained
 from syncd.runtime.keylocks import KeyLocks
 from syncd.runtime.supervisor import Supervisor
+from syncd.schema import Model
+from syncd.sources.factory import SourceFactory
 from syncd.sources.s3.access import QueueAccess, Reader
 from syncd.sources.s3.client import Connections
 from syncd.sources.s3.event_store import CheckQueue, DeadLetters
@@ -25,12 +31,16 @@ from syncd.sources.s3.label_store import Labels
 from syncd.sources.s3.naming import check_bucket, check_prefix
 from syncd.sources.s3.poller import QueuePoller
 from syncd.sources.s3.settings import (
+    NAME,
     AutoSync,
     AwsKey,
     Endpoint,
     PollerSettings,
+    S3Section,
     S3Settings,
+    S3SourceSettings,
     Transport,
+    is_aws_queue,
     queue_endpoint,
     settings_from,
 )
@@ -40,54 +50,85 @@ from syncd.store import Store
 log = structlog.get_logger()
 
 LOOK_EVERY_S = 60.0
+CREDENTIAL_KIND = "aws"
+
+BucketRecord = SourceRecord[S3SourceSettings]
 
 
-@dataclass(frozen=True, slots=True)
-class QueueSettings:
-    """How event queues are read."""
+class BucketFactory(SourceFactory[S3SourceSettings]):
+    """The S3 sources of the daemon. `wake` tells whoever takes up invocations that there are new ones."""
 
-    queue_url: str | None = None
-    """Serves sources that name no queue of their own."""
-    visibility_s: int = 120
-
-
-class BucketFactory:
-    """The S3 sources of the daemon. `wake` is set by whoever takes up invocations, before anything runs."""
-
-    def __init__(self, store: Store, transport: Transport, rules: QueueSettings) -> None:
-        self.rules = rules
+    def __init__(self, store: Store, transport: Transport, section: S3Section, wake: Callable[[], None]) -> None:
+        self.section = section
         self._store = store
-        self.wake: Callable[[], None] = lambda: None
         self.connections = Connections(transport)
         self.unopened: dict[str, str] = {}
         """Sources that follow events and could not be opened when that was last tried: id to reason."""
-        self.journal = Journal(CheckQueue(store.database), lambda: self.wake())
+        self.journal = Journal(CheckQueue(store.database), wake)
         self.dead_letters = DeadLetters(store.database)
         self._sources = S3Sources(self.connections, Labels(store.database), self.journal, KeyLocks())
+        self._queues = Queues(self)
 
-    async def open(self, record: SourceRecord) -> S3Source:
+    async def __aexit__(self, *_: object) -> None:
+        """Close the connections."""
+        await self.connections.close()
+
+    async def open(self, record: SourceRecord[S3SourceSettings]) -> S3Source:
         """Return the source of a record.
 
         Raises MisconfiguredError when its credential cannot be had, PermanentError when its settings cannot be right.
         """
         return self._sources.open(record.id, await self.settings(record))
 
-    async def settings(self, record: SourceRecord) -> S3Settings:
+    async def settings(self, record: SourceRecord[S3SourceSettings]) -> S3Settings:
         """Return a record's settings with its key, if it has one, in the clear. Raises MisconfiguredError."""
-        number = record.settings.get("aws_credential_id")
+        number = record.settings.aws_credential_id
         if number is None:
-            return settings_from(record.settings, None, self.rules.queue_url)
+            return settings_from(record.settings, None, self.section.queue_url)
         try:
             secret = await self._store.credentials.get(number, record.database)
         except (NotFoundError, ConfigError) as error:
             raise MisconfiguredError(f"its credential cannot be used: {error}") from error
         key = AwsKey(secret["aws_access_key_id"], secret["aws_secret_access_key"])
-        return settings_from(record.settings, key, self.rules.queue_url)
+        return settings_from(record.settings, key, self.section.queue_url)
 
-    def check(self, settings: Mapping[str, Any]) -> None:
-        """Raise PermanentError where a bucket's settings cannot work."""
-        check_bucket(settings["bucket_name"])
-        check_prefix(settings.get("path_prefix") or "")
+    def accept(self, settings: S3SourceSettings, trusted: bool) -> S3SourceSettings:
+        """Check names, and that strangers make the daemon call nobody but AWS and what the configuration names."""
+        check_collection(settings.collection_name or "")
+        check_urls(settings, None if trusted else self.section.allowed_endpoints)
+        check_bucket(settings.bucket_name)
+        check_prefix(settings.path_prefix or "")
+        return settings
+
+    async def keep_secrets(self, database: str, given: Model, settings: S3SourceSettings) -> S3SourceSettings:
+        """Store an inline key, or check that the credential that is named is one of this database. Raises NotFoundError."""
+        credentials = self._store.credentials
+        if (number := settings.aws_credential_id) is not None:
+            if not await credentials.exists(number, database):
+                raise NotFoundError(f"aws_credential_id {number} does not exist in this database; give the keys inline")
+            return settings
+        secret = given.model_dump(include={"aws_access_key_id", "aws_secret_access_key"})
+        return replace(settings, aws_credential_id=await credentials.add(database, CREDENTIAL_KIND, secret))
+
+    async def settled(self, invocation: Invocation) -> None:
+        """Tell whoever waits for the invocation of an event."""
+        await self.journal.over(invocation)
+
+    def sources_changed(self) -> None:
+        """Look now whether other queues are to be read. Never waits, twice is safe."""
+        self._queues.sources_changed()
+
+    def actors(self) -> Sequence[Actor]:
+        """Return what reads the queues."""
+        return [self._queues]
+
+    def problems(self) -> Mapping[str, str]:
+        """Return the sources that follow events and are to blame for trouble with them: by id, the reason."""
+        return self._queues.problems()
+
+    def status(self) -> Mapping[str, Any]:
+        """Return how each queue's poller is doing."""
+        return {"queues": self._queues.status()}
 
     async def of_queue(self, queue_url: str) -> Sequence[S3Source]:
         """Return all sources whose events arrive in a queue.
@@ -103,13 +144,15 @@ class BucketFactory:
                 self._blame(record, error)
         return sources
 
-    async def _follower(self, record: SourceRecord) -> S3Source:
+    async def _follower(self, record: BucketRecord) -> S3Source:
         try:
             with contained("source", source=record.id):
                 return await self.open(record)
         except (MisconfiguredError, BugError) as error:
             reason = MisconfiguredError(str(error))
-            return self._sources.unusable(record.id, settings_from(record.settings, None, self.rules.queue_url), reason)
+            return self._sources.unusable(
+                record.id, settings_from(record.settings, None, self.section.queue_url), reason
+            )
 
     def _blame(self, record: SourceRecord, error: SyncdError) -> None:
         reason = f"it cannot be opened: {error}"
@@ -117,16 +160,15 @@ class BucketFactory:
             log.warning("source.refused", source=called(record), reason=str(error))
         self.unopened[record.id] = reason
 
-    async def following(self) -> Mapping[str, Sequence[SourceRecord]]:
+    async def following(self) -> Mapping[str, Sequence[BucketRecord]]:
         """Return the sources that follow events, by queue, the oldest first."""
-        found: dict[str, list[SourceRecord]] = {}
-        for record in await self._store.sources.list(type=SourceType.S3, limit=-1, newest_first=False):
-            try:
-                with contained("source", source=record.id):
-                    settings = settings_from(record.settings, None, self.rules.queue_url)
-            except BugError as error:
-                self._blame(record, error)
+        found: dict[str, list[BucketRecord]] = {}
+        for record in await self._store.sources.list(type=NAME, limit=-1, newest_first=False):
+            if isinstance(record.settings, UnreadableSettings):
+                self._blame(record, PermanentError(record.settings.reason))
                 continue
+            record = cast("BucketRecord", record)
+            settings = settings_from(record.settings, None, self.section.queue_url)
             if settings.auto_sync is not AutoSync.NONE and settings.queue_url:
                 found.setdefault(settings.queue_url, []).append(record)
         return found
@@ -154,9 +196,22 @@ class BucketFactory:
                 found[queue_url] = [Reader(endpoint, owners) for endpoint, owners in sources.items()]
         return found
 
-    async def close(self) -> None:
-        """Close the connections. Twice is safe."""
-        await self.connections.close()
+
+def check_urls(settings: S3SourceSettings, allowed: Sequence[str] | None) -> None:
+    """Raise PermanentError where an address is none, or is neither AWS's nor among the `allowed`; None allows every one."""
+    hosts = None if allowed is None else {url.rstrip("/") for url in allowed}
+    for name, url in (("endpoint_url", settings.endpoint_url), ("queue_url", settings.queue_url)):
+        if url is None:
+            continue
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.fragment:
+            raise PermanentError(f"{name} {shown(url)} must be a URL: http or https, a host, no user")
+        if hosts is None or (name == "queue_url" and is_aws_queue(url)):
+            continue
+        if f"{parts.scheme}://{parts.netloc}" not in hosts:
+            raise PermanentError(
+                f"{name} {shown(url)} is not allowed; name its host under s3.allowed_endpoints in the configuration"
+            )
 
 
 class Queues:
@@ -217,7 +272,7 @@ class Queues:
 
     def _poller(self, queue_url: str, access: QueueAccess) -> QueuePoller:
         sources: Callable[[], Awaitable[Sequence[S3Source]]] = partial(self._buckets.of_queue, queue_url)
-        settings = PollerSettings(visibility_s=self._buckets.rules.visibility_s)
+        settings = PollerSettings(visibility_s=self._buckets.section.visibility_s)
         poller = QueuePoller(queue_url, access, sources, self._buckets.journal, self._buckets.dead_letters, settings)
         # Queues of different accounts may share the last part of their URL, which is what a poller is called by.
         poller.name = f"sqs:{queue_url}"

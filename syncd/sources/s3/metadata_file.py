@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from syncd.chroma.naming import check_collection, check_custom_id, check_metadata, check_object_key, shown
+from syncd.chroma.naming import check_collection, check_custom_id, check_metadata, check_object_key
 from syncd.errors import PermanentError
 from syncd.model import Metadata, Scalar
+from syncd.quoting import shown
 from syncd.sources.s3.naming import is_metadata_file, is_reserved
 
 VERSION = "chroma-v1"

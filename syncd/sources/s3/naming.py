@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-from syncd.chroma.naming import MAX_OBJECT_KEY_BYTES, is_address, shown
+from syncd.chroma.naming import MAX_OBJECT_KEY_BYTES, is_address
 from syncd.errors import PermanentError
+from syncd.quoting import shown
 
 METADATA_SUFFIX = ".meta.json"
 

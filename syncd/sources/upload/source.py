@@ -38,8 +38,3 @@ class UploadSource:
             changed_at=run.invocation.created_at,
         )
         yield Checkpoint(run.cursor or "")
-
-
-def discard(folder: Path, name: str) -> None:
-    """Delete an uploaded file that is indexed. Twice is safe."""
-    (folder / name).unlink(missing_ok=True)

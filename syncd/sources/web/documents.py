@@ -25,6 +25,7 @@ def fetched(found: Found) -> Document:
         body=HeldBody(found.data),
         chunk_prefix=chunk_prefix(visit.url),
         name=name_of(visit.url, visit.suffix),
+        display_name=visit.url,
         media_type="text/markdown" if found.page else None,
         metadata=metadata_of(visit.url, visit.title, visit.facts),
         changed_at=http_date(visit.modified),
@@ -44,6 +45,7 @@ def standing(url: str, kept: Kept, refetched: Callable[[str], Awaitable[Document
         body=NoBody(OvertakenError(f"{url} has not changed, so it was not read; it has to be read again")),
         chunk_prefix=chunk_prefix(url),
         name=name_of(url, kept.suffix),
+        display_name=url,
         metadata=metadata_of(url, kept.title, kept.facts),
         again=again,
     )
@@ -62,6 +64,7 @@ def failed(url: str, reason: str) -> Document:
         body=NoBody(PermanentError(reason)),
         chunk_prefix=chunk_prefix(url),
         name=name_of(url, PAGE),
+        display_name=url,
     )
 
 

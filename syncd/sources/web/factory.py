@@ -2,64 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
+from syncd.errors import PermanentError
 from syncd.model import SourceRecord
+from syncd.sources.factory import SourceFactory
 from syncd.sources.web.extractor import Extractor
-from syncd.sources.web.settings import Rendering, WebSettings, validate_settings
+from syncd.sources.web.settings import WebSection, WebSettings, WebSourceSettings, validate_settings
 from syncd.sources.web.source import WebSource
 from syncd.store.database import Database
 
 
-@dataclass(frozen=True, slots=True)
-class CrawlLimits:
-    """How this machine crawls, whatever the site."""
+class SiteFactory(SourceFactory[WebSourceSettings]):
+    """The web sources of the daemon."""
 
-    contact: str = ""
-    concurrency: int = 4
-    rate_per_s: float = 10.0
-    allow_private_addresses: tuple[str, ...] = ()
-
-
-class SiteFactory:
-    """The web sources of the daemon; an async context manager."""
-
-    def __init__(self, rules: CrawlLimits, database: Database) -> None:
-        self._rules = rules
+    def __init__(self, section: WebSection, database: Database) -> None:
+        self._section = section
         self._database = database
         self._extractor = Extractor()
 
     async def __aenter__(self) -> Self:
+        """Make the page readers ready."""
         await self._extractor.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        """Stop the page readers."""
         await self._extractor.__aexit__(None, None, None)
 
-    def open(self, record: SourceRecord) -> WebSource:
+    async def open(self, record: SourceRecord[WebSourceSettings]) -> WebSource:
         """Return the source of a record. Raises PermanentError naming the setting that is wrong."""
         return WebSource(self._settings(record.settings), self._database, record.id, self._extractor)
 
-    def check(self, settings: Mapping[str, Any]) -> None:
-        """Raise PermanentError where a site's settings cannot work."""
+    def accept(self, settings: WebSourceSettings, trusted: bool) -> WebSourceSettings:
+        """Check every setting that can be checked without a request. Raises PermanentError."""
+        if settings.schedule and settings.schedule.target_collection_name is None:
+            raise PermanentError("schedule needs target_collection_name")
         validate_settings(self._settings(settings))
+        return settings
 
-    def _settings(self, given: Mapping[str, Any]) -> WebSettings:
-        render: Rendering = given.get("render") or "never"
+    def _settings(self, given: WebSourceSettings) -> WebSettings:
         return WebSettings(
-            starting_url=given["starting_url"],
-            page_limit=given.get("page_limit"),
-            max_depth=given.get("max_depth"),
-            include_path_regexes=tuple(given.get("include_path_regexes") or ()),
-            exclude_path_regexes=tuple(given.get("exclude_path_regexes") or ()),
-            allow_subdomains=bool(given.get("allow_subdomains")),
-            extra_hosts=tuple(given.get("extra_hosts") or ()),
-            respect_robots=given.get("respect_robots") is not False,
-            render=render,
-            contact=self._rules.contact,
-            concurrency=self._rules.concurrency,
-            rate_per_s=self._rules.rate_per_s,
-            allow_private_addresses=self._rules.allow_private_addresses,
+            starting_url=given.starting_url,
+            page_limit=given.page_limit,
+            max_depth=given.max_depth,
+            include_path_regexes=given.include_path_regexes or (),
+            exclude_path_regexes=given.exclude_path_regexes or (),
+            allow_subdomains=bool(given.allow_subdomains),
+            extra_hosts=given.extra_hosts or (),
+            respect_robots=given.respect_robots is not False,
+            render=given.render or "never",
+            contact=self._section.contact,
+            concurrency=self._section.concurrency,
+            rate_per_s=self._section.rate_per_s,
+            allow_private_addresses=self._section.allow_private_addresses,
         )

@@ -1,12 +1,18 @@
-"""What a web source can be told: every option with its default, and its validation."""
+"""What a web source is told: as it is stored, as the API and the configuration file have it, and as a crawl needs it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from syncd import __version__
 from syncd.errors import PermanentError
+from syncd.model import Schedule, SourceSettings
+from syncd.schema import ExtendedModel, Int32, Table, UniqueStrings
+from syncd.sources import shapes
+from syncd.sources.table import SourceTable, interval
 from syncd.sources.web.addresses import AddressRule
 from syncd.sources.web.patterns import PathPattern
 from syncd.sources.web.urls import UrlError, normal
@@ -14,6 +20,86 @@ from syncd.sources.web.urls import UrlError, normal
 PRODUCT_TOKEN = "syncd"  # noqa: S105 - the name robots.txt groups are matched by, not a password
 
 Rendering = Literal["never", "auto", "always"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebSourceSettings(SourceSettings):
+    """A site. What is None is as in `WebSettings`."""
+
+    starting_url: str
+    page_limit: int | None = None
+    max_depth: int | None = None
+    include_path_regexes: tuple[str, ...] | None = None
+    exclude_path_regexes: tuple[str, ...] | None = None
+    allow_subdomains: bool | None = None
+    extra_hosts: tuple[str, ...] | None = None
+    respect_robots: bool | None = None
+    render: Rendering | None = None
+
+    @property
+    def place(self) -> str:
+        """Return the starting page."""
+        return self.starting_url
+
+
+class WebSource(ExtendedModel):
+    """A site, from a starting page along its links."""
+
+    ADDITIONS = frozenset({"schedule"})
+
+    starting_url: Annotated[str, Field(max_length=2048)]
+    page_limit: Int32 | None = None
+    max_depth: Int32 | None = None
+    include_path_regexes: Annotated[UniqueStrings, Field(max_length=100)] | None = None
+    exclude_path_regexes: Annotated[UniqueStrings, Field(max_length=100)] | None = None
+    schedule: shapes.Schedule | None = None
+
+
+class WebTable(SourceTable):
+    """A site; with `interval_s` it is crawled again that often."""
+
+    type: Literal["web_scrape"]
+    starting_url: str
+    page_limit: Annotated[int, Field(ge=1)] | None = None
+    max_depth: Annotated[int, Field(ge=0)] | None = None
+    include_path_regexes: tuple[str, ...] = ()
+    exclude_path_regexes: tuple[str, ...] = ()
+    allow_subdomains: bool = False
+    extra_hosts: tuple[str, ...] = ()
+    respect_robots: bool = True
+    render: Rendering = "never"
+    interval_s: Annotated[float | None, Field(ge=0), interval(60)] = None
+
+    def own_settings(self) -> WebSourceSettings:
+        """Return what only web sources are told."""
+        schedule = (
+            Schedule(interval_s=self.interval_s, target_collection_name=self.collection) if self.interval_s else None
+        )
+        return WebSourceSettings(
+            starting_url=self.starting_url,
+            page_limit=self.page_limit,
+            max_depth=self.max_depth,
+            include_path_regexes=self.include_path_regexes,
+            exclude_path_regexes=self.exclude_path_regexes,
+            allow_subdomains=self.allow_subdomains,
+            extra_hosts=self.extra_hosts,
+            respect_robots=self.respect_robots,
+            render=self.render,
+            schedule=schedule,
+        )
+
+
+class WebSection(Table):
+    """How sites are crawled, whatever the site."""
+
+    contact: str = ""
+    """A URL or mail address for site owners, sent in the user agent."""
+    concurrency: Annotated[int, Field(ge=1, le=64)] = 4
+    """Requests in flight to one host."""
+    rate_per_s: Annotated[float, Field(ge=0)] = 10.0
+    """Requests a second to one host; 0: as fast as it answers."""
+    allow_private_addresses: tuple[str, ...] = ()
+    """Networks or addresses that may be crawled although they are not public: '10.0.0.0/8', '127.0.0.1:8000'."""
 
 
 @dataclass(frozen=True, slots=True)

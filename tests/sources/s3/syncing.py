@@ -24,17 +24,17 @@ from syncd.model import (
     Invocation,
     Origin,
     Run,
-    SourceType,
     State,
     Target,
 )
 from syncd.runtime.keylocks import KeyLocks
+from syncd.sources.registry import TYPES
 from syncd.sources.s3.client import Connection, Connections
 from syncd.sources.s3.event_store import CheckQueue, DeadLetters
 from syncd.sources.s3.journal import Journal
 from syncd.sources.s3.label_store import Labels
 from syncd.sources.s3.poller import QueuePoller
-from syncd.sources.s3.settings import PollerSettings, S3Settings, Transport
+from syncd.sources.s3.settings import PollerSettings, S3Settings, S3SourceSettings, Transport
 from syncd.sources.s3.source import S3Source, S3Sources
 from syncd.store.database import Database
 from syncd.store.invocations import Invocations
@@ -42,6 +42,8 @@ from syncd.store.sources import Sources
 from tests.aws_servers import Aws
 
 DB = "db"
+STORED = S3SourceSettings(bucket_name="stored", region="elsewhere")
+"""Not looked at here: each source is opened with the settings of its test."""
 FAST = Transport(stall_timeout_s=5.0, backoff_base_s=0.01, backoff_cap_s=0.05, call_timeout_s=10.0)
 
 
@@ -71,7 +73,7 @@ class Daemon:
 
     def __post_init__(self) -> None:
         self.invocations = Invocations(self.database)
-        self.sources = Sources(self.database)
+        self.sources = Sources(self.database, TYPES)
         self.labels = Labels(self.database)
         self.dead_letters = DeadLetters(self.database)
         self.keys = KeyLocks()
@@ -83,7 +85,7 @@ class Daemon:
     # --- sources and invocations
 
     async def add(self, settings: S3Settings) -> S3Source:
-        record = await self.sources.create(SourceType.S3, DB, {}, Embedding(), Chunking())
+        record = await self.sources.create("s3", DB, STORED, Embedding(), Chunking())
         self.s3[record.id] = settings
         return self.open.open(record.id, settings)
 
@@ -194,7 +196,7 @@ async def daemon_on(
     folder: Path, index: dict[str, dict[str, Indexed]] | None = None, connections: Connections | None = None
 ) -> AsyncIterator[Daemon]:
     """Open a daemon on its state folder; given connections are left open."""
-    database = await Database.open(folder / "syncd.sqlite")
+    database = await Database.open(folder / "syncd.sqlite", TYPES.migrations)
     own = connections or Connections(FAST)
     try:
         yield Daemon(database, own, {} if index is None else index)

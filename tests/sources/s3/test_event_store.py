@@ -2,15 +2,17 @@
 
 from pathlib import Path
 
-from syncd.model import Chunking, Counts, Embedding, Origin, SourceType
+from syncd.model import Chunking, Counts, Embedding, Origin
+from syncd.sources.registry import TYPES
 from syncd.sources.s3.event_store import PUT_OFF_S, CheckQueue
 from syncd.store import Store
+from tests.sources.s3.syncing import STORED
 
 
 async def test_an_invocation_put_off_for_long_is_not_waited_for_and_serves_later_events_too(tmp_path: Path):
-    store = await Store.open(tmp_path)
+    store = await Store.open(tmp_path, TYPES)
     checks = CheckQueue(store.database)
-    source = await store.sources.create(SourceType.S3, "db", {}, Embedding(), Chunking())
+    source = await store.sources.create("s3", "db", STORED, Embedding(), Chunking())
 
     async def asked(key: str | None) -> str:
         return await checks.ask(source.id, "docs", Origin.EVENT, key)

@@ -1,6 +1,7 @@
 """Which queues are read, with whose key, and that nobody disturbs anybody else's."""
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import pytest
 from aiohttp import web
 
 from syncd.errors import MisconfiguredError
-from syncd.model import Chunking, Embedding, SourceType
-from syncd.sources.s3.factory import BucketFactory, Queues, QueueSettings
-from syncd.sources.s3.settings import Transport
+from syncd.model import Chunking, Embedding
+from syncd.sources.registry import TYPES
+from syncd.sources.s3.factory import BucketFactory, Queues
+from syncd.sources.s3.settings import S3Section, Transport
 from syncd.store import Store
 from tests.aws_servers import KEY, REGION, Aws, Fault, FaultyProxy
 from tests.sources.s3.syncing import place
@@ -21,17 +23,19 @@ Q = "http://queues/q"
 
 @pytest.fixture
 async def buckets(tmp_path: Path) -> AsyncIterator[BucketFactory]:
-    store = await Store.open(tmp_path)
-    opened = BucketFactory(store, Transport(), QueueSettings("http://shared/queue"))
+    store = await Store.open(tmp_path, TYPES)
+    opened = BucketFactory(store, Transport(), S3Section(queue_url="http://shared/queue"), lambda: None)
     yield opened
-    await opened.close()
+    await opened.__aexit__(None, None, None)
     await store.close()
 
 
 async def add(buckets: BucketFactory, **settings: Any) -> str:
     """Make a source and return its id."""
     usual = {"bucket_name": "bucket", "region": REGION, "collection_name": "docs", "auto_sync": "direct"}
-    record = await buckets._store.sources.create(SourceType.S3, "db", usual | settings, Embedding(), Chunking())
+    record = await buckets._store.sources.create(
+        "s3", "db", TYPES["s3"].codec.read(usual | settings), Embedding(), Chunking()
+    )
     return record.id
 
 
@@ -94,19 +98,22 @@ async def test_an_event_of_a_source_that_cannot_be_opened_is_journalled_and_its_
 
 
 async def test_settings_that_say_nothing_stop_nobody(buckets: BucketFactory):
-    broken = await buckets._store.sources.create(SourceType.S3, "db", {"bucket_name": "b"}, Embedding(), Chunking())
+    broken = await add(buckets, queue_url=Q)
+    statement = """UPDATE sources SET settings = '{"bucket_name":"b"}' WHERE id = ?"""
+    await buckets._store.database.write(lambda connection: connection.execute(statement, (broken,)))
     await add(buckets, queue_url=Q)
     await add(buckets, queue_url="no address")
     assert list(await buckets.readers()) == [Q]
-    assert broken.id in buckets.unopened
+    assert "settings cannot be read" in buckets.unopened[broken]
 
 
 async def test_once_mended_a_source_is_blamed_no_more(buckets: BucketFactory):
     source_id = await add(buckets, queue_url=Q, aws_credential_id=999)
     await buckets.readers()
     assert source_id in buckets.unopened
-    settings = {**(await buckets._store.sources.get(source_id)).settings, "aws_credential_id": await key(buckets, "A")}
-    await buckets._store.sources.replace(source_id, "db", settings, Embedding(), Chunking())
+    record = await buckets._store.sources.get(source_id)
+    settings = replace(record.settings, aws_credential_id=await key(buckets, "A"))
+    await buckets._store.sources.replace(record, "db", settings, Embedding(), Chunking())
     await buckets.readers()
     assert not buckets.unopened
 
@@ -133,9 +140,9 @@ async def test_a_poller_runs_for_every_queue_and_a_new_one_when_its_key_was_wron
             await group.start(queues.run)
             await until(lambda: any(status["problem"] for status in queues.status()))
             assert list(queues.problems()) == [source_id]
-            credential = await key(buckets, KEY.access_key_id)
-            settings = {**(await buckets._store.sources.get(source_id)).settings, "aws_credential_id": credential}
-            await buckets._store.sources.replace(source_id, "db", settings, Embedding(), Chunking())
+            record = await buckets._store.sources.get(source_id)
+            settings = replace(record.settings, aws_credential_id=await key(buckets, KEY.access_key_id))
+            await buckets._store.sources.replace(record, "db", settings, Embedding(), Chunking())
             queues.sources_changed()
             await p.sqs.send_message(QueueUrl=p.queue_url, MessageBody='{"Event": "s3:TestEvent"}')
             await until(lambda: [status["received"] for status in queues.status()] == [1])

@@ -5,13 +5,15 @@ import pytest
 from syncd.errors import PermanentError
 from syncd.sources.s3.naming import check_bucket, check_prefix, is_reserved
 from syncd.sources.s3.settings import AutoSync, AwsKey, Endpoint, is_aws_queue, queue_endpoint, settings_from
+from syncd.sources.s3.type import S3
 
 VALUES = {"bucket_name": "bucket", "region": "eu-west-1", "collection_name": "docs"}
+read = S3.codec.read
 
 
 def test_stored_settings_are_read_as_the_api_names_them():
     settings = settings_from(
-        VALUES | {"path_prefix": "a/", "auto_sync": "metadata", "queue_url": "q", "path_style": True}
+        read(VALUES | {"path_prefix": "a/", "auto_sync": "metadata", "queue_url": "q", "path_style": True})
     )
     assert (settings.bucket, settings.collection, settings.path_prefix) == ("bucket", "docs", "a/")
     assert (settings.auto_sync, settings.queue_url) == (AutoSync.METADATA, "q")
@@ -20,13 +22,13 @@ def test_stored_settings_are_read_as_the_api_names_them():
 
 def test_what_is_left_out_or_null_has_its_default():
     nulls = {"path_prefix": None, "auto_sync": None, "queue_url": None}
-    assert settings_from(VALUES | nulls) == settings_from(VALUES)
-    assert settings_from(VALUES, queue_url="default").queue_url == "default"
+    assert settings_from(read(VALUES | nulls)) == settings_from(read(VALUES))
+    assert settings_from(read(VALUES), queue_url="default").queue_url == "default"
 
 
 def test_a_secret_is_never_shown():
     key = AwsKey("AKIA", "secret", "token")
-    shown = repr(settings_from(VALUES, key)) + str(key)
+    shown = repr(settings_from(read(VALUES), key)) + str(key)
     assert "AKIA" in shown
     assert "secret" not in shown
     assert "'token'" not in shown

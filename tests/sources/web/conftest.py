@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from syncd.sources.registry import TYPES
 from syncd.store.database import Database
 from tests.web_traps import TrapServer, trap_server
 
@@ -21,6 +22,6 @@ async def other_site() -> AsyncIterator[TrapServer]:
 
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    opened = await Database.open(tmp_path / "state.db")
+    opened = await Database.open(tmp_path / "state.db", TYPES.migrations)
     yield opened
     await opened.close()

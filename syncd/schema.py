@@ -1,22 +1,23 @@
-"""The shapes shared by all API models: strict in what they take. What they do not know the published ones ignore, ours refuse."""
+"""What JSON of the API and tables of the configuration file have in common, wherever their models are defined."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar, cast
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from syncd.chroma.naming import shown
+from syncd.quoting import shown
 
 T = TypeVar("T")
 INT64_MAX = 2**63 - 1
 
 
 class Model(BaseModel):
-    """A JSON object of the API. Strict: no value is converted into another type."""
+    """A JSON object of the API. Strict: no value is converted into another type; unknown fields are ignored."""
 
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True, use_attribute_docstrings=True)
 
@@ -70,6 +71,12 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     return f"unknown {kind} {shown(name)}; known are: {', '.join(listed) or 'none'}"
 
 
+class Table(BaseModel):
+    """A table of the configuration file: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
 def _without_null(schema: dict[str, Any]) -> None:
     """Publish a field that may be left out but not be null."""
     schema.pop("default", None)
@@ -87,6 +94,10 @@ def _unique(values: list[str] | None) -> list[str] | None:
     if values is not None and len(set(values)) != len(values):
         raise ValueError("must not name anything twice")
     return values
+
+
+def _own_path(path: Path) -> Path:
+    return path.expanduser().absolute()
 
 
 def _count(value: Any) -> Any:
@@ -111,6 +122,9 @@ Uuid = Annotated[str, Field(json_schema_extra={"format": "uuid"})]
 
 Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 """RFC 3339, in UTC."""
+
+OwnPath = Annotated[Path, AfterValidator(_own_path)]
+"""A path of the daemon's machine; `~` is the home folder."""
 
 
 def seconds(value: float | None) -> float | None:

@@ -1,0 +1,72 @@
+"""The models in which every source type has a part, made from the types that the program knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, TypeVar
+
+from aiohttp import web
+from pydantic import create_model
+
+from syncd.api.errors import bad_request
+from syncd.api.schema import CreateSourceBase, SourceBase
+from syncd.api.schema_jobs import IndexJobMetadata, JobStatus
+from syncd.schema import Model, Uuid
+from syncd.sources.type import SourceTypes
+
+Query = TypeVar("Query", bound=Model)
+ITEM = """A source, with the `status` and `metadata` of its latest invocation (pending where there was none).
+
+The published document describes the items of this list as invocations; they satisfy both descriptions.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceShapes:
+    """Sources as they are made, shown and listed: each type's settings stand in a field with the type's name."""
+
+    types: SourceTypes
+    create: type[CreateSourceBase]
+    source: type[SourceBase]
+    item: type[SourceBase]
+
+    @classmethod
+    def of(cls, types: SourceTypes) -> SourceShapes:
+        """Return the models for these types."""
+        one_type: Any = {"json_schema_extra": {"oneOf": [{"required": [name]} for name in types.names]}}
+        fields: dict[str, Any] = {known.name: (known.shape | None, None) for known in types}
+        status: dict[str, Any] = {
+            "source_id": (Uuid, ...),
+            "status": (JobStatus, ...),
+            "metadata": (IndexJobMetadata, ...),
+        }
+        additions: Any = (ClassVar[frozenset[str]], frozenset(known.name for known in types if not known.is_published))
+        create = create_model(
+            "CreateSourcePayload",
+            __base__=CreateSourceBase,
+            __doc__=CreateSourceBase.__doc__,
+            __cls_kwargs__=one_type,
+            ADDITIONS=additions,
+            **fields,
+        )
+        source = create_model(
+            "Source", __base__=SourceBase, __doc__=SourceBase.__doc__, __cls_kwargs__=one_type, **fields
+        )
+        item = create_model("SourceListItem", __base__=source, __doc__=ITEM, **status)
+        return cls(types, create, source, item)
+
+    def query(self, base: type[Query]) -> type[Query]:
+        """Return `base` with the values that its `source_type` can have, for its description."""
+        names: Any = Literal[self.types.names]
+        limited: dict[str, Any] = {"source_type": (names | None, None)}
+        return create_model(base.__name__, __base__=base, __doc__=base.__doc__, **limited)
+
+    def known(self, name: str | None) -> str | None:
+        """Return the type that a query names, if any. Raises RefusedError (400) for one that there is not."""
+        if name is not None and name not in self.types.names:
+            raise bad_request(f"source_type: must be one of {', '.join(self.types.names)}")
+        return name
+
+
+SHAPES = web.AppKey("shapes", SourceShapes)
+"""Where handlers find them: `request.app[SHAPES]`."""

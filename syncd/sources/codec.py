@@ -1,0 +1,42 @@
+"""A source type's settings as the JSON that the store keeps and the API shows, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar, cast
+
+from pydantic import TypeAdapter
+
+from syncd.model import SourceSettings
+
+S = TypeVar("S", bound=SourceSettings)
+Json = Mapping[str, Any]
+
+
+class SettingsCodec(Generic[S]):
+    """Reads and writes the settings of one type; keys are its field names.
+
+    What is None is left out of the JSON; but `nulls` of a source from the configuration file are written as null.
+    """
+
+    def __init__(self, settings: type[S], nulls: frozenset[str] = frozenset()) -> None:
+        self.settings = settings
+        self._adapter = TypeAdapter(settings)
+        self._nulls = nulls
+
+    def read(self, values: Json) -> S:
+        """Return JSON values as settings; unknown keys are ignored. Raises ValueError naming what does not fit."""
+        return self._adapter.validate_python(values)
+
+    def write(self, settings: S, is_declared: bool = False) -> Json:
+        """Return settings as JSON values; `read` inverts it."""
+        nulls = self._nulls if is_declared else frozenset[str]()
+        return _without_none(self._adapter.dump_python(settings, mode="json"), nulls)
+
+
+def _without_none(values: Json, nulls: frozenset[str]) -> Json:
+    return {
+        name: _without_none(cast("Json", value), nulls) if isinstance(value, dict) else value
+        for name, value in values.items()
+        if value is not None or name in nulls
+    }

@@ -1,0 +1,74 @@
+"""Opens folder sources, and watches their folders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from syncd.errors import PermanentError
+from syncd.model import SourceRecord
+from syncd.sources.factory import Machine, SourceFactory
+from syncd.sources.folder.root import ANYWHERE, Root
+from syncd.sources.folder.settings import FolderSection, FolderSourceSettings
+from syncd.sources.folder.source import FolderSettings, FolderSource
+from syncd.sources.folder.watch import FolderWatcher
+from syncd.sources.globs import EVERYTHING
+
+
+class FolderFactory(SourceFactory[FolderSourceSettings]):
+    """The folder sources of the daemon."""
+
+    def __init__(self, machine: Machine) -> None:
+        section = machine.section(FolderSection)
+        self._max_file_size_bytes = section.max_file_size_bytes
+        self._allowed_roots = section.real_roots
+        self._state = machine.state
+        self._spool_folder = machine.spool_folder
+        self._document_suffixes = machine.document_suffixes
+
+    async def open(self, record: SourceRecord[FolderSourceSettings]) -> FolderSource:
+        """Return the source of a record. Raises ConfigError for a glob that is none."""
+        return self._opened(record)
+
+    def accept(self, settings: FolderSourceSettings, trusted: bool) -> FolderSourceSettings:
+        """Resolve the path, which strangers may only choose below the allowed roots, nobody in the daemon's own state.
+
+        Raises PermanentError.
+        """
+        if "\0" in settings.path:
+            raise PermanentError("path must not hold a NUL character")
+        roots = ANYWHERE if trusted else self._allowed_roots
+        path = Path(os.path.realpath(settings.path))
+        if not Path(settings.path).is_absolute() or not any(path.is_relative_to(root) for root in roots):
+            allowed = ", ".join(map(str, roots)) or "none"
+            raise PermanentError(f"path must be absolute and below a folder that the configuration allows: {allowed}")
+        Root(path, state=self._state).check()
+        return replace(settings, path=str(path), needs_allowed_root=None if trusted else True)
+
+    async def watch(self, record: SourceRecord[FolderSourceSettings]) -> AsyncGenerator[Mapping[str, Any]]:
+        """Ask for everything at once, then for the paths that changed. Stopping takes up to a second.
+
+        Raises ConfigError for a glob that is none.
+        """
+        async with aclosing(FolderWatcher(self._opened(record).tree).hints()) as hints:
+            async for keys in hints:
+                yield {"keys": sorted(keys)} if keys else {}
+
+    def _opened(self, record: SourceRecord[FolderSourceSettings]) -> FolderSource:
+        given = record.settings
+        settings = FolderSettings(
+            name=record.name or record.id,
+            path=Path(given.real_path or given.path),
+            include_globs=given.include_globs or EVERYTHING,
+            exclude_globs=given.exclude_globs or (),
+            max_file_size_bytes=self._max_file_size_bytes,
+            document_suffixes=self._document_suffixes,
+            declared_path=Path(given.path) if given.real_path else None,
+            allowed_roots=self._allowed_roots if given.needs_allowed_root else ANYWHERE,
+            state=self._state,
+        )
+        return FolderSource(settings, self._spool_folder)

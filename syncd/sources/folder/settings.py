@@ -1,0 +1,87 @@
+"""What a folder source is told: as it is stored, as the API has it, and as the configuration file has it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from syncd.model import SourceSettings, Watch
+from syncd.schema import OwnModel, OwnPath, Table, UniqueStrings
+from syncd.sources import shapes
+from syncd.sources.table import SourceTable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderSourceSettings(SourceSettings):
+    """A folder of the daemon's own machine."""
+
+    path: str
+    include_globs: tuple[str, ...] | None = None
+    exclude_globs: tuple[str, ...] | None = None
+    real_path: str | None = None
+    """Where the declared path led when the configuration was read, if that is elsewhere."""
+    needs_allowed_root: bool | None = None
+    """Whether it must lie below an allowed root at every run: a path that was checked once proves nothing later."""
+
+    @property
+    def place(self) -> str:
+        """Return the path."""
+        return self.path
+
+
+class FolderSource(OwnModel):
+    """A folder of the daemon's own machine, below one of the folders that its configuration allows."""
+
+    path: Annotated[str, Field(min_length=1, max_length=4096)]
+    include_globs: Annotated[UniqueStrings, Field(max_length=200)] | None = None
+    exclude_globs: Annotated[UniqueStrings, Field(max_length=200)] | None = None
+    watch: shapes.Watch | None = None
+
+
+class FolderTable(SourceTable):
+    """A folder of this machine, watched live unless `watch` is false."""
+
+    type: Literal["folder"]
+    path: OwnPath
+    include_globs: tuple[str, ...] = ("*",)
+    exclude_globs: tuple[str, ...] = ()
+    watch: bool = True
+
+    def own_settings(self) -> FolderSourceSettings:
+        """Return what only folder sources are told."""
+        path, real_path = str(self.path), os.path.realpath(self.path)
+        return FolderSourceSettings(
+            path=path,
+            # Where the owner's link leads now; one that leads elsewhere later was not declared.
+            real_path=real_path if real_path != path else None,
+            include_globs=self.include_globs,
+            exclude_globs=self.exclude_globs,
+            watch=Watch(target_collection_name=self.collection) if self.watch else None,
+        )
+
+    def check_beside(self, sections: Mapping[type[Table], Table], state: Path) -> None:
+        """Raise ValueError where the folder lies in the daemon's own state."""
+        state = Path(os.path.realpath(state))
+        if Path(os.path.realpath(self.path)).is_relative_to(state):
+            raise ValueError(
+                f"sources: path of {self.name!r} lies in the state folder {state}, which is never read; name a folder "
+                "outside it"
+            )
+
+
+class FolderSection(Table):
+    """Folder sources."""
+
+    allowed_roots: tuple[Path, ...] = ()
+    """Folders below which `folder` sources may be made through the API; none by default."""
+    max_file_size_bytes: Annotated[int, Field(ge=1)] = 1 << 20
+
+    @property
+    def real_roots(self) -> tuple[Path, ...]:
+        """The allowed roots by their real paths, as they are now."""
+        return tuple(Path(os.path.realpath(root.expanduser())) for root in self.allowed_roots)

@@ -1,0 +1,78 @@
+"""What a GitHub source is told: as it is stored, as the API has it, and as the configuration file has it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from syncd.model import SourceSettings, Watch
+from syncd.schema import ExtendedModel, OwnPath, Table, UniqueStrings
+from syncd.sources import shapes
+from syncd.sources.table import SourceTable, interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GithubSourceSettings(SourceSettings):
+    """A repository."""
+
+    repository: str
+    """`owner/name`."""
+    app_id: str | None = None
+    """The GitHub App that reads it, for private repositories."""
+    include_globs: tuple[str, ...] | None = None
+
+    @property
+    def place(self) -> str:
+        """Return the repository."""
+        return self.repository
+
+
+class GithubSource(ExtendedModel):
+    """A repository on GitHub."""
+
+    ADDITIONS = frozenset({"watch"})
+
+    repository: Annotated[str, Field(max_length=201)]
+    """`owner/name`."""
+    app_id: Annotated[str, Field(max_length=64)] | None = None
+    include_globs: Annotated[UniqueStrings, Field(max_length=200)] | None = None
+    watch: shapes.Watch | None = None
+
+
+class GithubTable(SourceTable):
+    """A repository whose branch is asked for every `interval_s`; with 0 it is synced when asked."""
+
+    type: Literal["github"]
+    repository: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,39}/[A-Za-z0-9._-]{1,100}$")]
+    branch: str | None = None
+    app_id: str | None = None
+    include_globs: tuple[str, ...] = ("*",)
+    interval_s: Annotated[float | None, Field(ge=0), interval(1)] = 300.0
+
+    def own_settings(self) -> GithubSourceSettings:
+        """Return what only GitHub sources are told."""
+        watch = Watch(target_collection_name=self.collection, branch=self.branch, interval_s=self.interval_s)
+        return GithubSourceSettings(
+            repository=self.repository,
+            app_id=self.app_id,
+            include_globs=self.include_globs,
+            watch=watch if self.interval_s else None,
+        )
+
+
+class GithubAppSection(Table):
+    """A GitHub App that reads private repositories."""
+
+    app_id: str
+    private_key_file: OwnPath
+
+
+class GithubSection(Table):
+    """GitHub, or a GitHub Enterprise server."""
+
+    base_url: str = "https://github.com"
+    api_url: str = "https://api.github.com"
+    max_file_size_bytes: Annotated[int, Field(ge=1)] = 1 << 20
+    apps: tuple[GithubAppSection, ...] = ()

@@ -1,0 +1,51 @@
+"""The source type `github`."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
+
+from syncd.model import SourceFacts
+from syncd.sources.codec import Json, SettingsCodec
+from syncd.sources.factory import Machine
+from syncd.sources.github.settings import GithubSection, GithubSource, GithubSourceSettings, GithubTable
+from syncd.sources.type import AddCommand, SourceType
+
+if TYPE_CHECKING:
+    from syncd.sources.github.factory import RepositoryFactory
+
+
+def factory(machine: Machine) -> RepositoryFactory:
+    """Return what opens GitHub sources."""
+    from syncd.sources.github.factory import RepositoryFactory
+
+    return RepositoryFactory(machine.section(GithubSection), machine.state / "git", machine.spool_folder)
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of `sources add github`."""
+    parser.add_argument("repository", help="owner/name")
+    parser.add_argument("--app-id", help="GitHub App that may read it, for private repositories")
+    parser.add_argument("--branch", help="branch to watch; default: the repository's default branch")
+    parser.add_argument("--interval-s", type=int, default=300, help="how often to check a watched branch")
+    parser.add_argument("--include", action="append", metavar="GLOB", help="index only these; may be repeated")
+
+
+def settings(args: Namespace) -> Json:
+    """Return the settings that the arguments describe, as the API takes them."""
+    watch = {"target_collection_name": args.watch, "branch": args.branch, "interval_s": args.interval_s}
+    given = {"repository": args.repository, "app_id": args.app_id, "include_globs": args.include}
+    return {**given, "watch": watch} if args.watch else given
+
+
+GITHUB = SourceType(
+    name="github",
+    codec=SettingsCodec(GithubSourceSettings, nulls=frozenset({"app_id", "branch"})),
+    shape=GithubSource,
+    is_published=True,
+    table=GithubTable,
+    sections={"github": GithubSection},
+    facts=SourceFacts(finishes_collection=True, accepts_ref=True),
+    factory=factory,
+    add_command=AddCommand("a GitHub repository", add_arguments, settings),
+)

@@ -1,0 +1,103 @@
+"""The source types of a running daemon: one factory each, built once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
+from typing import Any, Self
+
+from syncd.errors import ConfigError, PermanentError
+from syncd.model import Invocation, Source, SourceRecord, SourceSettings, UnreadableSettings
+from syncd.runtime.actor import Actor
+from syncd.schema import Model
+from syncd.sources.factory import Machine, SourceFactory
+from syncd.sources.type import SourceTypes
+
+
+class SourceFactories:
+    """Opens sources of every type, and passes on what the types' factories are to hear. An async context manager."""
+
+    def __init__(self, types: SourceTypes, machine: Machine) -> None:
+        self.types = types
+        self._machine = machine
+        self._stack = AsyncExitStack()
+        self._factories: dict[str, SourceFactory[Any]] = {known.name: known.factory(machine) for known in types}
+
+    async def __aenter__(self) -> Self:
+        """Make the state folder's own folders, empty the spool of an earlier life, and make every type ready."""
+        self._machine.spool_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for left in self._machine.spool_folder.iterdir():
+            left.unlink()
+        for factory in self._factories.values():
+            await self._stack.enter_async_context(factory)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def open(self, record: SourceRecord) -> Source:
+        """Return the open source. Raises PermanentError when its settings cannot work on this machine."""
+        _check_readable(record)
+        try:
+            return await self._factory(record.type).open(record)
+        except ConfigError as error:
+            raise PermanentError(str(error)) from error
+
+    def accept(self, name: str, given: Model, trusted: bool) -> SourceSettings:
+        """Return the settings of a source of type `name` that is made through the API, secrets left out.
+
+        `trusted`: by this machine's own user. Raises PermanentError or ConfigError naming what is wrong.
+        """
+        settings = self.types[name].codec.read(given.model_dump(exclude_none=True))
+        return self._factory(name).accept(settings, trusted)
+
+    async def keep_secrets(self, name: str, database: str, given: Model, settings: SourceSettings) -> SourceSettings:
+        """Store the secrets of a request and return settings that refer to them. Raises NotFoundError."""
+        return await self._factory(name).keep_secrets(database, given, settings)
+
+    async def watch(self, record: SourceRecord) -> AsyncGenerator[Mapping[str, Any]]:
+        """Yield the request of a run at once, and another whenever the source changed; never ends by itself.
+
+        Raises RetryableError or PermanentError; watching again after a while may help.
+        """
+        _check_readable(record)
+        try:
+            async with aclosing(self._factory(record.type).watch(record)) as requests:
+                async for request in requests:
+                    yield request
+        except ConfigError as error:
+            raise PermanentError(str(error)) from error
+
+    async def settled(self, invocation: Invocation) -> None:
+        """Tell every type of an invocation that is over for now."""
+        for factory in self._factories.values():
+            await factory.settled(invocation)
+
+    def sources_changed(self) -> None:
+        """Tell every type that sources were made, changed or removed. Never waits, twice is safe."""
+        for factory in self._factories.values():
+            factory.sources_changed()
+
+    def actors(self) -> Sequence[Actor]:
+        """Return what has to run beside the sources."""
+        return [actor for factory in self._factories.values() for actor in factory.actors()]
+
+    def problems(self) -> Mapping[str, str]:
+        """Return the sources whose changes do not come as they should: by id, the reason."""
+        return {
+            source_id: reason
+            for factory in self._factories.values()
+            for source_id, reason in factory.problems().items()
+        }
+
+    def status(self) -> Mapping[str, Any]:
+        """Return what the types say in the daemon's status."""
+        return {name: said for factory in self._factories.values() for name, said in factory.status().items()}
+
+    def _factory(self, name: str) -> SourceFactory[Any]:
+        return self._factories[self.types[name].name]
+
+
+def _check_readable(record: SourceRecord) -> None:
+    if isinstance(record.settings, UnreadableSettings):
+        raise PermanentError(record.settings.reason)

@@ -1,0 +1,29 @@
+"""What the settings of several source types have in common where the API takes and shows them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from syncd.schema import OwnModel
+
+Glob = Annotated[str, Field(min_length=1, max_length=512)]
+Regex = Annotated[str, Field(min_length=1, max_length=1024)]
+
+
+class Watch(OwnModel):
+    """Keeps one collection in step with the source."""
+
+    target_collection_name: str
+    branch: str | None = None
+    """GitHub only; the default branch when null."""
+    interval_s: Annotated[float, Field(ge=10, le=31_536_000)] = 300.0
+
+
+class Schedule(OwnModel):
+    """Runs the source again every so often, into one collection."""
+
+    interval_s: Annotated[float, Field(ge=60, le=31_536_000)]
+    target_collection_name: str | None = None
+    """Required where the source itself names no collection."""

@@ -1,0 +1,109 @@
+"""`[[sources]]` of the configuration file: what the tables of all source types have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from syncd.chroma.naming import check_collection
+from syncd.errors import PermanentError
+from syncd.model import Chunking, Embedding, EmbeddingTask, SourceSettings
+from syncd.schema import Table
+
+ChunkSize = Annotated[int, Field(ge=64, le=16384)]
+
+
+def collection_name(name: str) -> str:
+    """Return a name that a collection can have. Raises ValueError for others."""
+    try:
+        return check_collection(name)
+    except PermanentError as error:
+        raise ValueError(str(error)) from None
+
+
+def interval(least_s: float) -> AfterValidator:
+    """Return a check of an interval in seconds: 0 is none, everything else is at least `least_s`."""
+
+    def check(value: float | None) -> float | None:
+        if value and value < least_s:
+            raise ValueError(f"{value:g} s is too often: at least {least_s:g} s, or 0 for never")
+        return value or None
+
+    return AfterValidator(check)
+
+
+class TaskTable(Table):
+    """Prompts for the source's texts and for queries against them."""
+
+    task_name: str
+    document_prompt: str | None = None
+    query_prompt: str | None = None
+
+
+class SparseTable(Table):
+    """Sparse vectors, and the metadata key they stand under where the Chroma server indexes them."""
+
+    model: Literal["Chroma/BM25", "syncd/Code-BM25", "prithivida/Splade_PP_en_v1"] = "Chroma/BM25"
+    key: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}$")] = "sparse_embedding"
+
+
+class ChunkingTable(Table):
+    """How text is split."""
+
+    type: Literal["tree_sitter", "lines"] = "tree_sitter"
+    max_size_bytes: ChunkSize | None = None
+    target_size_bytes: ChunkSize = 1500
+    max_lines: Annotated[int, Field(ge=1, le=10000)] = 10
+    breadcrumb: bool = True
+
+    def to_model(self) -> Chunking:
+        """Return the chunking; the byte limit's default depends on the type, as documented."""
+        default = 8192 if self.type == "tree_sitter" else 4096
+        return Chunking(
+            type=self.type,
+            max_size_bytes=self.max_size_bytes or default,
+            target_size_bytes=self.target_size_bytes,
+            max_lines=self.max_lines,
+            breadcrumb=self.breadcrumb,
+        )
+
+
+class SourceTable(Table):
+    """What every declared source has. A type's own table adds `type`, a Literal of its name, and `own_settings`."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    database: str = "default_database"
+    collection: Annotated[str, AfterValidator(collection_name)]
+    model: str | None = None
+    task: TaskTable | None = None
+    sparse: SparseTable | None = None
+    chunking: ChunkingTable = ChunkingTable()
+    converter: Literal["builtin", "docling"] = "builtin"
+    """What turns documents into text; docling wants its extra installed and its models downloaded."""
+
+    @property
+    def source_type(self) -> str:
+        """The published name of the source's type."""
+        return getattr(self, "type")  # noqa: B009 - a Literal that only the types' own tables have
+
+    def settings(self) -> SourceSettings:
+        """Return the source's settings."""
+        converter = None if self.converter == "builtin" else self.converter
+        return replace(self.own_settings(), collection_name=self.collection, converter=converter)
+
+    def own_settings(self) -> SourceSettings:
+        """Return what only this type of sources is told."""
+        raise NotImplementedError
+
+    def check_beside(self, sections: Mapping[type[Table], Table], state: Path) -> None:
+        """Raise ValueError where the source does not go with the configuration's other tables, or with the `state` folder."""
+
+    def embedding(self, default_model: str) -> Embedding:
+        """Return how the source's texts become vectors."""
+        task = self.task and EmbeddingTask(self.task.task_name, self.task.document_prompt, self.task.query_prompt)
+        dense = Embedding(model=self.model or default_model, task=task)
+        return replace(dense, sparse_model=self.sparse.model, sparse_key=self.sparse.key) if self.sparse else dense

@@ -1,0 +1,53 @@
+"""Opens upload sources, and removes uploaded files that nobody needs any more."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import NoReturn, Self
+
+import structlog
+
+from syncd.errors import PermanentError
+from syncd.model import Invocation, SourceRecord, State
+from syncd.sources.factory import Machine, SourceFactory
+from syncd.sources.upload.files import files_needed, upload_folder
+from syncd.sources.upload.settings import UploadSourceSettings
+from syncd.sources.upload.source import UploadSource
+from syncd.store import Store
+
+log = structlog.get_logger()
+
+
+class UploadFactory(SourceFactory[UploadSourceSettings]):
+    """The upload sources of the daemon: one per database, made with its first upload."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._folder = upload_folder(machine.state)
+        self._store: Store = machine.store
+
+    async def __aenter__(self) -> Self:
+        """Make the folder, and delete files that no invocation owns: a crash left them before there was one, or after."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        needed = await files_needed(self._store.database)
+        for file in sorted(self._folder.iterdir()):
+            if file.is_file() and file.name not in needed:
+                log.info("upload.orphan_removed", file=file.name)
+                file.unlink()
+        return self
+
+    async def open(self, record: SourceRecord[UploadSourceSettings]) -> UploadSource:
+        """Return the source, which reads the upload folder."""
+        return UploadSource(self._folder)
+
+    def accept(self, settings: UploadSourceSettings, trusted: bool) -> NoReturn:
+        """Refuse: a source is made with the first upload. Raises PermanentError."""
+        raise PermanentError("sources of this type are made by POST /api/v1/add-file; upload a file instead")
+
+    async def settled(self, invocation: Invocation) -> None:
+        """Delete the file of an invocation that is complete or cancelled; a failed one's stays for a retry."""
+        if (name := invocation.request.get("file")) is None:
+            return
+        now = await self._store.invocations.get(invocation.id)
+        if now is not None and now.state in (State.COMPLETE, State.CANCELLED):
+            with suppress(OSError):
+                (self._folder / name).unlink()
