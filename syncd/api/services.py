@@ -12,7 +12,7 @@ from aiohttp import web
 from syncd.api.schema_search import SearchRequest, SearchResponse
 from syncd.index.verify import Drift
 from syncd.model import Embedded, Embedding, EmbeddingTask, Role, SparseVector, Target, Vectors
-from syncd.sources.open import SourceFactories
+from syncd.sources.factories import SourceFactories
 from syncd.store import Store
 
 

@@ -49,7 +49,7 @@ from syncd.runtime.signals import watch_signals
 from syncd.runtime.state import state_folder
 from syncd.runtime.supervisor import EscalatedError, Supervisor
 from syncd.search import Search
-from syncd.sources.open import SourceFactories
+from syncd.sources.factories import SourceFactories
 from syncd.sources.registry import TYPES
 from syncd.sources.type import SourceTypes
 from syncd.sources.upload.files import upload_folder

@@ -25,7 +25,7 @@ from syncd.pipeline.embed.fleet import Embedders
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.pipeline.sparse.splade_files import SPLADE, present
 from syncd.search import Search
-from syncd.sources.open import SourceFactories
+from syncd.sources.factories import SourceFactories
 from syncd.store import Store
 from syncd.store.documents import CollectionRecord
 from syncd.sync.syncer import Syncer

@@ -30,4 +30,13 @@ Errors name the next move: RetryableError (the run is tried again from its curso
 that message). Raised while a body is opened, they concern that document only; Skipped says it is left out on purpose.
 
 `spool` has bodies for bytes, files and streams and the check for text; `globs` the patterns people write.
+
+Its type is a folder with these, and one line in `registry`; nothing else knows a type by name:
+
+- `settings.py`: a frozen dataclass derived from `SourceSettings`, whose fields are named as the stored JSON names them; the
+  API's shape (`schema.Model`); the table of the configuration file (`table.SourceTable`), where sources can be declared.
+- `factory.py`: a `SourceFactory`, built once per daemon, that opens the source of a record. Where the type needs it, it also
+  checks new settings (`accept`), keeps their secrets, says when something changed (`watch`), and runs actors of its own.
+- `type.py`: the `SourceType` that ties them together: name, codec, facts, `sources add`, tables of its own in `migrations/`.
+  It imports the factory only when asked for it: the command line reads every type and must start at once.
 """

@@ -26,7 +26,7 @@ STEADY_S = 300.0
 """A watch that went on for so long before it failed has not failed in a row."""
 
 
-Watch = Callable[[SourceRecord], AsyncGenerator[Mapping[str, Any]]]
+WatchSource = Callable[[SourceRecord], AsyncGenerator[Mapping[str, Any]]]
 """Yields the request of a run at once, and another whenever the source changed. Raises RetryableError or PermanentError."""
 
 
@@ -43,7 +43,7 @@ class Triggers:
 
     name = "triggers"
 
-    def __init__(self, store: Store, watch: Watch, wake: Callable[[], None]) -> None:
+    def __init__(self, store: Store, watch: WatchSource, wake: Callable[[], None]) -> None:
         self._store = store
         self._watch_source = watch
         self._wake = wake

@@ -18,9 +18,9 @@ from syncd.index.verify import Drift
 from syncd.model import Embedded, Embedding, EmbeddingTask
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.schema import Table
+from syncd.sources.factories import SourceFactories
 from syncd.sources.factory import Machine
 from syncd.sources.folder.settings import FolderSection
-from syncd.sources.open import SourceFactories
 from syncd.sources.registry import TYPES
 from syncd.sources.upload.files import upload_folder
 from syncd.store import Store

@@ -1,5 +1,6 @@
 """Which settings an open repository follows."""
 
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from syncd.errors import PermanentError
-from syncd.model import Chunking, Embedding, SourceRecord
+from syncd.model import Chunking, Embedding, SourceRecord, Watch
 from syncd.sources.github.factory import RepositoryFactory
 from syncd.sources.github.settings import GithubSection, GithubSourceSettings
+from tests.git_server import GitServer
 
 
 async def test_a_source_that_names_an_app_later_is_opened_anew_with_it(tmp_path: Path) -> None:
@@ -21,3 +23,16 @@ async def test_a_source_that_names_an_app_later_is_opened_anew_with_it(tmp_path:
     assert await repositories.open(record) is opened
     with pytest.raises(PermanentError, match="GitHub App 42 is not configured"):
         await repositories.open(replace(record, settings=replace(settings, app_id="42")))
+
+
+async def test_a_watched_branch_is_asked_for_by_name_and_the_default_one_without(
+    git_server: GitServer, tmp_path: Path
+) -> None:
+    git_server.create("owner/name", {"a.py": "a"}, branch="trunk")
+    repositories = RepositoryFactory(GithubSection(base_url=git_server.url), tmp_path / "git", tmp_path / "spool")
+    for branch, request in (("trunk", {"ref": {"branch": "trunk"}}), (None, {})):
+        watch = Watch(target_collection_name="code", branch=branch, interval_s=1)
+        settings = GithubSourceSettings(repository="owner/name", watch=watch)
+        record = SourceRecord(str(branch), "github", "d", settings, Embedding(), Chunking(), datetime.now(UTC))
+        async with aclosing(repositories.watch(record)) as requests:
+            assert await anext(requests) == request
