@@ -13,12 +13,12 @@ from syncd.api.auth import own_source, require_database, scope
 from syncd.api.errors import RefusedError, bad_request
 from syncd.api.requests import loads, path_id, read_json, read_query, validated
 from syncd.api.route import Route, json_answer
+from syncd.api.run_request import asked_of, collection_of, dry, of_watched_branch
 from syncd.api.schema import OrderBy
 from syncd.api.schema_jobs import (
     CancelJobResponse,
     CreateJobPayload,
     CreateJobResponse,
-    GitRefIdentifier,
     Job,
     LatestByKeysRequest,
 )
@@ -26,15 +26,11 @@ from syncd.api.services import SERVICES, Pace, Services
 from syncd.api.shapes import SHAPES, SourceShapes
 from syncd.api.sources import MAX_PAGE, require_open
 from syncd.api.views import job_view
-from syncd.chroma.naming import check_collection, check_custom_id, check_metadata, check_object_key
 from syncd.errors import ConflictError
 from syncd.model import Invocation, Origin, SourceRecord, State, Target
 from syncd.schema import Count, Model
-from syncd.sources.github.naming import check_branch, check_sha
-from syncd.sources.type import ObjectRules, SourceTypes
 
 _SPREAD = re.compile(r"(complete|failed)(?:\[.*)?|status\[(complete|failed)\].*", re.DOTALL)
-OBJECT_FIELDS = ("object_key", "custom_id", "metadata")
 
 
 class InvocationsQuery(Model):
@@ -61,15 +57,15 @@ async def create(request: web.Request) -> web.Response:
     services = request.app[SERVICES]
     source = await own_source(request, path_id(request, "source_id"))
     payload = await read_json(request, CreateJobPayload)
-    asked = _asked(services.sources.types, source, payload)
-    target = Target(source.database, _collection(source, payload))
+    asked = asked_of(services.sources.types, source, payload)
+    target = Target(source.database, collection_of(source, payload))
     if source.keeps(target.collection):
-        asked = _as_kept(source, asked)
+        asked = of_watched_branch(source, asked)
     else:
         await require_open(services, target)
     origin = Origin.BACKFILL if source.facts.backfills and not asked else Origin.API
     if payload.dry_run:
-        asked = _dry(source, asked)
+        asked = dry(source, asked)
     invocation = await services.store.invocations.create(source.id, target, origin, asked)
     services.wake()
     return json_answer({"invocation_id": invocation.id}, 201)
@@ -153,61 +149,6 @@ async def _pace(services: Services, invocation: Invocation, source: SourceRecord
         return services.progress(invocation.id)
     speed = await services.store.invocations.tokens_per_s(source.embedding.model)
     return Pace(invocation.counts.tokens / speed, speed) if speed else None
-
-
-def _asked(types: SourceTypes, source: SourceRecord, payload: CreateJobPayload) -> dict[str, Any]:
-    if source.facts.no_runs:
-        raise bad_request(source.facts.no_runs)
-    if payload.ref_identifier is not None and not source.facts.accepts_ref:
-        accepting = [known.name for known in types if known.facts.accepts_ref]
-        raise bad_request(f"ref_identifier is for {' and '.join(accepting)} sources only; leave it out")
-    if objects := types[source.type].objects:
-        return _asked_object(objects, source, payload)
-    for name in OBJECT_FIELDS:
-        if getattr(payload, name) is not None:
-            accepting = [known.name for known in types if known.objects]
-            raise bad_request(f"{name} is for {' and '.join(accepting)} sources only; leave it out")
-    return {"ref": _ref(payload.ref_identifier)} if payload.ref_identifier else {}
-
-
-def _as_kept(source: SourceRecord, asked: dict[str, Any]) -> dict[str, Any]:
-    """Return what to ask for a collection that the source keeps: of a watched branch that branch, unless a ref is given."""
-    branch = source.settings.watch and source.settings.watch.branch
-    return {"ref": {"branch": branch}, **asked} if branch else asked
-
-
-def _asked_object(objects: ObjectRules[Any], source: SourceRecord, payload: CreateJobPayload) -> dict[str, Any]:
-    if payload.object_key is None:
-        if payload.custom_id is not None or payload.metadata:
-            raise bad_request("custom_id and metadata belong to one object; give its object_key")
-        return {}
-    asked: dict[str, Any] = {"object_key": check_object_key(payload.object_key, objects.prefix(source.settings))}
-    if payload.custom_id is not None:
-        asked["custom_id"] = check_custom_id(payload.custom_id)
-    if payload.metadata:
-        asked["metadata"] = check_metadata(payload.metadata, objects.is_reserved)
-    return asked
-
-
-def _dry(source: SourceRecord, asked: dict[str, Any]) -> dict[str, Any]:
-    if source.facts.no_dry_run:
-        raise bad_request(source.facts.no_dry_run)
-    if "object_key" in asked:
-        raise bad_request("dry_run is about a whole source; leave object_key out")
-    return {**asked, "dry_run": True}
-
-
-def _ref(given: GitRefIdentifier) -> dict[str, str]:
-    return {"sha": check_sha(given.sha)} if given.sha is not None else {"branch": check_branch(given.branch or "")}
-
-
-def _collection(source: SourceRecord, payload: CreateJobPayload) -> str:
-    name = payload.target_collection_name
-    if name is None and source.facts.has_own_collection:
-        name = source.settings.collection_name
-    if name is None:
-        raise bad_request(f"target_collection_name is required for {source.type} sources")
-    return check_collection(name)
 
 
 async def _own_source_id(request: web.Request, given: str | None) -> str | None:

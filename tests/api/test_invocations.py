@@ -166,9 +166,13 @@ async def test_a_finished_collection_answers_409(api, chroma, fresh_name):
     assert answer["error"] == "conflict"
 
 
-async def test_a_source_goes_on_with_the_collection_that_it_keeps_even_if_that_was_finished(api, chroma, fresh_name):
-    watch = {"target_collection_name": fresh_name}
-    source_id = await api.make_source(github={"repository": "octo/cat", "watch": watch})
+@pytest.mark.parametrize("follows", ["watch", "events"])
+async def test_a_source_goes_on_with_the_collection_that_it_keeps_even_if_that_was_finished(
+    api, chroma, fresh_name, follows
+):
+    watched = {"github": {"repository": "octo/cat", "watch": {"target_collection_name": fresh_name}}}
+    followed = {"s3": {**S3, **KEYS, "collection_name": fresh_name, "auto_sync": "direct"}}
+    source_id = await api.make_source(**(watched if follows == "watch" else followed))
     target = Target(api.database, fresh_name)
     await chroma.open_collection(target)
     await chroma.set_metadata(target, {"finished_ingest": True})

@@ -1,0 +1,72 @@
+"""What a payload asks a source for: checked against what the source's type can do. All raise RefusedError or PermanentError (400)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from syncd.api.errors import bad_request
+from syncd.api.schema_jobs import CreateJobPayload, GitRefIdentifier
+from syncd.chroma.naming import check_collection, check_custom_id, check_metadata, check_object_key
+from syncd.model import SourceRecord
+from syncd.sources.github.naming import check_branch, check_sha
+from syncd.sources.type import ObjectRules, SourceTypes
+
+OBJECT_FIELDS = ("object_key", "custom_id", "metadata")
+
+
+def asked_of(types: SourceTypes, source: SourceRecord, payload: CreateJobPayload) -> dict[str, Any]:
+    """Return the request of the run that `payload` describes, if the source's type has such runs."""
+    if source.facts.no_runs:
+        raise bad_request(source.facts.no_runs)
+    if payload.ref_identifier is not None and not source.facts.accepts_ref:
+        accepting = [known.name for known in types if known.facts.accepts_ref]
+        raise bad_request(f"ref_identifier is for {' and '.join(accepting)} sources only; leave it out")
+    if objects := types[source.type].objects:
+        return _asked_object(objects, source, payload)
+    for name in OBJECT_FIELDS:
+        if getattr(payload, name) is not None:
+            accepting = [known.name for known in types if known.objects]
+            raise bad_request(f"{name} is for {' and '.join(accepting)} sources only; leave it out")
+    return {"ref": _ref(payload.ref_identifier)} if payload.ref_identifier else {}
+
+
+def of_watched_branch(source: SourceRecord, asked: dict[str, Any]) -> dict[str, Any]:
+    """Return what to ask for a collection that the source keeps: of a watched branch that branch, unless a ref is given."""
+    branch = source.settings.watch and source.settings.watch.branch
+    return {"ref": {"branch": branch}, **asked} if branch else asked
+
+
+def _asked_object(objects: ObjectRules[Any], source: SourceRecord, payload: CreateJobPayload) -> dict[str, Any]:
+    if payload.object_key is None:
+        if payload.custom_id is not None or payload.metadata:
+            raise bad_request("custom_id and metadata belong to one object; give its object_key")
+        return {}
+    asked: dict[str, Any] = {"object_key": check_object_key(payload.object_key, objects.prefix(source.settings))}
+    if payload.custom_id is not None:
+        asked["custom_id"] = check_custom_id(payload.custom_id)
+    if payload.metadata:
+        asked["metadata"] = check_metadata(payload.metadata, objects.is_reserved)
+    return asked
+
+
+def dry(source: SourceRecord, asked: dict[str, Any]) -> dict[str, Any]:
+    """Return the request of a dry run, if the source's type has one."""
+    if source.facts.no_dry_run:
+        raise bad_request(source.facts.no_dry_run)
+    if "object_key" in asked:
+        raise bad_request("dry_run is about a whole source; leave object_key out")
+    return {**asked, "dry_run": True}
+
+
+def _ref(given: GitRefIdentifier) -> dict[str, str]:
+    return {"sha": check_sha(given.sha)} if given.sha is not None else {"branch": check_branch(given.branch or "")}
+
+
+def collection_of(source: SourceRecord, payload: CreateJobPayload) -> str:
+    """Return the collection to write to: the one that is named, or the source's own."""
+    name = payload.target_collection_name
+    if name is None and source.facts.has_own_collection:
+        name = source.settings.collection_name
+    if name is None:
+        raise bad_request(f"target_collection_name is required for {source.type} sources")
+    return check_collection(name)
