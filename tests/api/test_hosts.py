@@ -7,9 +7,11 @@ from aiohttp import ClientSession, UnixConnector
 from syncd.api import ApiServer, create_app
 from syncd.api.application import routes
 from syncd.api.route import Access
+from syncd.api.shapes import SourceShapes
 from syncd.model import Embedding, Target
+from syncd.sources.registry import TYPES
 
-OPEN = [route for route in routes() if route.access in (Access.OPEN, Access.LOCAL)]
+OPEN = [route for route in routes(SourceShapes.of(TYPES)) if route.access in (Access.OPEN, Access.LOCAL)]
 OWN = [
     "localhost",
     "LOCALHOST:8787",

@@ -3,9 +3,11 @@
 import pytest
 
 from syncd.api.application import routes
+from syncd.api.shapes import SourceShapes
+from syncd.sources.registry import TYPES
 from tests.api.test_sources import KEYS, S3
 
-OWN = [route for route in routes() if route.own]
+OWN = [route for route in routes(SourceShapes.of(TYPES)) if route.own]
 ID = "00000000-0000-0000-0000-000000000000"
 GITHUB = {"github": {"repository": "octo/cat"}}
 WATCH = {"target_collection_name": "docs"}

@@ -1,5 +1,6 @@
 """How events share invocations, and when nobody waits for one any more."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from syncd.model import Chunking, Counts, Embedding, Origin
@@ -32,6 +33,6 @@ async def test_an_invocation_put_off_for_long_is_not_waited_for_and_serves_later
     await store.invocations.start(listing)
     await store.invocations.postpone(listing, 5.0, "busy", Counts())
     assert await asked(None) != listing, "it goes on where it was, not from the start"
-    await store.sources.replace(source.id, "db", {"region": "mended"}, Embedding(), Chunking())
+    await store.sources.replace(source, "db", replace(source.settings, region="mended"), Embedding(), Chunking())
     assert other in [invocation.id for invocation in await store.invocations.due(10)]
     await store.close()
