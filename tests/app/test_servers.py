@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
@@ -24,8 +25,11 @@ def computing(folder: Path, port: int, models: Path) -> Daemon:
     return Daemon(folder, f'[api]\nport = {port}\n[embedding]\ndefault_model = "{MINILM}"\nmodels_dir = "{models}"\n')
 
 
-def syncing(folder: Path, ports, models: Path, source: Path) -> Daemon:
-    servers = "\n".join(f'[[embedding.servers]]\nurl = "http://127.0.0.1:{port}/v1"' for port in ports)
+def syncing(folder: Path, servers: Mapping[int, Daemon], models: Path, source: Path) -> Daemon:
+    """A daemon that has its texts computed by others, whose tokens it shows: nobody else may start models there."""
+    given = "\n".join(
+        f'[[embedding.servers]]\nurl = "http://127.0.0.1:{port}/v1"\napi_key_env = "KEY_{port}"' for port in servers
+    )
     return Daemon(
         folder,
         f"""
@@ -34,13 +38,14 @@ port = 0
 [embedding]
 default_model = "{MINILM}"
 models_dir = "{models}"
-{servers}
+{given}
 [[sources]]
 name = "notes"
 type = "folder"
 path = "{source}"
 collection = "notes"
 """,
+        environment={f"KEY_{port}": server.token() for port, server in servers.items()},
     )
 
 
@@ -79,7 +84,9 @@ def test_servers_share_the_work_go_on_without_one_and_it_waits_without_any(runni
     first, second = (computing(tmp_path / f"computing-{port}", port, minilm_folder).start() for port in ports)
     running += [first, second]
     notes(tmp_path / "notes", range(FILES))
-    daemon = syncing(tmp_path / "syncing", ports, tmp_path / "models", tmp_path / "notes").start()
+    daemon = syncing(
+        tmp_path / "syncing", {ports[0]: first, ports[1]: second}, tmp_path / "models", tmp_path / "notes"
+    ).start()
     running.append(daemon)
     until(lambda: documents(daemon) == FILES)
     # Its own file only said what servers must compute.
@@ -100,7 +107,7 @@ def test_servers_share_the_work_go_on_without_one_and_it_waits_without_any(runni
 
     assert daemon.stop() == 0
     runs = count(daemon, "invocations")
-    alone = syncing(daemon.folder, [], tmp_path / "models", tmp_path / "notes").start()
+    alone = syncing(daemon.folder, {}, tmp_path / "models", tmp_path / "notes").start()
     running.append(alone)
     until(lambda: count(alone, "invocations") > runs and alone.unsettled() == 0)
     assert count(alone, "vectors") == documents(alone) == 3 * FILES
