@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from syncd.pipeline.embed.catalog import MINILM, Catalog
-from syncd.pipeline.embed.embedder import open_embedder
 from syncd.pipeline.embed.files import find_file
+from syncd.pipeline.embed.local import open_embedder
 
 
 @pytest.fixture(scope="session")

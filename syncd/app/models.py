@@ -12,7 +12,7 @@ from syncd.errors import ConfigError
 from syncd.log import register_secret
 from syncd.model import SparseEncoder
 from syncd.pipeline.embed.catalog import BUILT_IN, Catalog, Model, ModelFile
-from syncd.pipeline.embed.embedder import EngineOptions
+from syncd.pipeline.embed.engine import EngineOptions
 from syncd.pipeline.embed.fleet import LoggedProgress
 from syncd.pipeline.embed.servers import Server
 from syncd.pipeline.sparse.catalog import Loader

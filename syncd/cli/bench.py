@@ -5,10 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from dataclasses import replace
-from importlib.util import find_spec
 from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +16,8 @@ from syncd.errors import SyncdError
 
 if TYPE_CHECKING:
     from syncd.model import Embedder
-    from syncd.pipeline.embed.embedder import EngineOptions
+    from syncd.pipeline.embed.engine import ModelRequest
 
-ENGINES = {"llama": "llama.cpp", "torch": "PyTorch"}
 TEXT_CHARACTERS = 1500
 MOST_TEXTS_AT_A_TIME = 512
 MILLION = 1_000_000
@@ -52,22 +48,42 @@ def folder_of(config: Config) -> Path:
 
 async def bench(args: argparse.Namespace) -> int:
     """Measure one engine after the other on syncd's own source text."""
-    from syncd.app.models import engine_options
-
     config = load_config(args.config, types=args.types)
     name = args.name or config.embedding.default_model
-    options = engine_options(config, name)
-    options = replace(options, quantisation=args.quantisation) if args.quantisation else options
-    rows = [await measured(config, name, engine, options, args.seconds) for engine in engines(config, name)]
+    rows = [
+        await measured(engine, request, args.seconds)
+        for engine, request in requests(config, name, args.quantisation).items()
+    ]
     show(args, rows)
     return 0 if any("tokens_per_s" in row for row in rows) else 1
 
 
-async def measured(config: Config, name: str, engine: str, options: EngineOptions, seconds: float) -> dict[str, Any]:
+def requests(config: Config, name: str, quantisation: str | None) -> dict[str, ModelRequest]:
+    """Return what can be measured: each installed engine of this machine, and each of the model's servers."""
+    from syncd.app.models import catalog_of, engine_options, servers_by_model
+    from syncd.pipeline.embed.engine import ModelRequest
+    from syncd.pipeline.embed.engines import ENGINES
+
+    catalog, options = catalog_of(config), engine_options(config, name)
+    options = replace(options, quantisation=quantisation) if quantisation else options
+    request = ModelRequest(catalog.find(name), folder_of(config), options)
+    local = {
+        engine.label: replace(request, options=replace(options, runtime=engine.name))
+        for engine in ENGINES
+        if engine.local and not engine.obstacle(request)
+    }
+    servers = servers_by_model(config, catalog).get(name, [])
+    return {**local, **{server.url: replace(request, servers=[server]) for server in servers}}
+
+
+async def measured(engine: str, request: ModelRequest, seconds: float) -> dict[str, Any]:
     """Return the figures of one engine, or why there are none."""
-    row: dict[str, Any] = {"model": name, "engine": engine}
+    from syncd.pipeline.embed.engines import engine_for
+    from syncd.pipeline.embed.front import running
+
+    row: dict[str, Any] = {"model": request.model.name, "engine": engine}
     try:
-        async with opened(config, name, engine, options) as embedder:
+        async with running(await engine_for(request).make_embedder(request)) as embedder:
             # Within, because a task group would wrap what is raised through it.
             try:
                 tokens_per_s = await speed(embedder, seconds)
@@ -76,34 +92,6 @@ async def measured(config: Config, name: str, engine: str, options: EngineOption
     except SyncdError as error:
         return {**row, "error": str(error)}
     return {**row, "tokens_per_s": round(tokens_per_s, 1), "million_tokens_s": round(MILLION / tokens_per_s)}
-
-
-def engines(config: Config, name: str) -> list[str]:
-    """Return what can be measured: each runtime on this machine, or each of the model's servers."""
-    from syncd.app.models import catalog_of, servers_by_model
-
-    servers = servers_by_model(config, catalog_of(config)).get(name, [])
-    local = ["llama.cpp", *(["PyTorch"] if find_spec("torch") else [])]
-    return [*local, *(server.url for server in servers)]
-
-
-@asynccontextmanager
-async def opened(config: Config, name: str, engine: str, options: EngineOptions) -> AsyncGenerator[Embedder]:
-    """Yield the model on one engine. Raises what preparing it raises."""
-    from syncd.app.models import catalog_of, servers_by_model
-    from syncd.pipeline.embed.embedder import open_embedder
-    from syncd.pipeline.embed.remote import open_remote
-
-    catalog = catalog_of(config)
-    model = catalog.find(name)
-    for runtime, label in ENGINES.items():
-        if engine == label:
-            async with open_embedder(model, folder_of(config), replace(options, runtime=runtime)) as embedder:
-                yield embedder
-    for server in servers_by_model(config, catalog).get(name, []):
-        if engine == server.url:
-            async with open_remote(model, [server], folder_of(config)) as embedder:
-                yield embedder
 
 
 async def speed(embedder: Embedder, seconds: float) -> float:

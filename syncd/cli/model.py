@@ -20,8 +20,8 @@ from syncd.config import describe, load_config
 from syncd.errors import ConfigError
 
 if TYPE_CHECKING:
-    from syncd.pipeline.embed.embedder import Prepared
     from syncd.pipeline.embed.gguf_facts import GgufFacts
+    from syncd.pipeline.embed.local import Prepared
 
 RESTART = "Restart the daemon to use it."
 
@@ -99,7 +99,7 @@ def shown(row: dict[str, Any]) -> list[str]:
 async def pull(args: argparse.Namespace) -> int:
     """Fetch a model's file with a progress bar and probe it."""
     from syncd.app.models import catalog_of, engine_options
-    from syncd.pipeline.embed.embedder import prepare
+    from syncd.pipeline.embed.local import prepare
     from syncd.pipeline.sparse.splade_files import SPLADE
 
     if args.name == SPLADE:
@@ -166,9 +166,9 @@ async def add(args: argparse.Namespace) -> int:
     """Try a file and write it into the configuration file, its sha256 pinned."""
     from syncd.app.models import catalog_entry, engine_options
     from syncd.config.models import ModelSection
-    from syncd.pipeline.embed.embedder import prepare
     from syncd.pipeline.embed.files import verified
     from syncd.pipeline.embed.gguf_facts import read_facts
+    from syncd.pipeline.embed.local import prepare
 
     config, path = load_config(args.config, types=args.types), args.file.expanduser().absolute()
     if args.config is None:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from syncd.errors import ConfigError
 from syncd.schema import OwnPath, Table
@@ -61,6 +61,15 @@ class ServerTable(Table):
             raise ConfigError(f"embedding.servers: the key of {self.url} cannot be read: {error}") from None
 
 
+def known_runtime(name: str) -> str:
+    """Return `name` where it is an engine's. Raises ValueError, which names them all."""
+    from syncd.pipeline.embed.engines import local_names  # not for every command that reads the file
+
+    if name not in local_names():
+        raise ValueError(f"Input should be {' or '.join(map(repr, local_names()))}")
+    return name
+
+
 class EmbeddingSection(Table):
     """How vectors are made."""
 
@@ -68,8 +77,8 @@ class EmbeddingSection(Table):
     device: Literal["auto", "cpu", "cuda", "metal", "vulkan"] = "auto"
     devices: tuple[Annotated[int, Field(ge=0, le=63)], ...] = ()
     """Which of several devices of that kind, counted from 0; all of them when empty. Each gets a process of its own."""
-    runtime: Literal["auto", "llama", "torch"] = "auto"
-    """`auto`: PyTorch where it is installed and faster, else llama.cpp."""
+    runtime: Annotated[str, AfterValidator(known_runtime)] = "auto"
+    """Which engine computes models on this machine; `auto`: PyTorch where it is installed and faster, else llama.cpp."""
     threads: Annotated[int, Field(ge=0, le=1024)] = 0
     """0: every core this process may use."""
     batch_tokens: Annotated[int, Field(ge=0, le=65536)] = 0

@@ -35,8 +35,8 @@ import psutil
 from syncd.model import Chunking, Part
 from syncd.pipeline.chunk import chunk_document
 from syncd.pipeline.embed.catalog import Model, ModelFile
-from syncd.pipeline.embed.embedder import EngineOptions, open_embedder, prepare
 from syncd.pipeline.embed.llama import LlamaContext, LlamaModel, quieten
+from syncd.pipeline.embed.local import EngineOptions, open_embedder, prepare
 from syncd.pipeline.embed.probe import cosine
 from syncd.pipeline.embed.variant import usable_cores
 from syncd.pipeline.embed.windows import cut, normalised

@@ -25,7 +25,7 @@ from syncd.model import Chunking, Part
 from syncd.pipeline.chunk import chunk_document
 from syncd.pipeline.effects import BYTES_PER_TOKEN as WINDOW_BYTES_PER_TOKEN
 from syncd.pipeline.embed.catalog import Model
-from syncd.pipeline.embed.embedder import EngineOptions, open_embedder
+from syncd.pipeline.embed.local import EngineOptions, open_embedder
 from tests.benchmarks.processes import Cpu, Watched
 from tests.benchmarks.uploading import upload
 from tests.daemon import MINILM, Daemon

@@ -20,7 +20,7 @@ import numpy as np
 from syncd.model import Chunking, Part
 from syncd.pipeline.chunk import chunk_document
 from syncd.pipeline.embed.catalog import MINILM, Catalog
-from syncd.pipeline.embed.embedder import open_embedder
+from syncd.pipeline.embed.local import open_embedder
 from syncd.pipeline.sparse.bm25 import chroma_bm25, code_bm25
 from syncd.search.fuse import fuse
 from syncd.search.lexical import InvertedIndex, best

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
 import structlog
@@ -11,9 +10,10 @@ import structlog
 from syncd.errors import ConfigError, NotFoundError, PermanentError
 from syncd.model import Embedder
 from syncd.pipeline.embed.catalog import Catalog
-from syncd.pipeline.embed.embedder import EngineOptions, LlamaEmbedder, local_record, prepare
+from syncd.pipeline.embed.embedder import EngineOptions
+from syncd.pipeline.embed.engine import EngineEmbedder, EngineOptions, ModelRequest
+from syncd.pipeline.embed.engines import engine_for
 from syncd.pipeline.embed.files import is_here
-from syncd.pipeline.embed.remote import RemoteEmbedder, prepare_remote
 from syncd.pipeline.embed.servers import Server
 from syncd.runtime.keylocks import KeyLocks
 from syncd.runtime.supervisor import Supervisor
@@ -41,7 +41,7 @@ class Embedders:
         self._options = options
         self._supervisor = supervisor
         self._servers = servers or {}
-        self._running: dict[str, LlamaEmbedder | RemoteEmbedder] = {}
+        self._running: dict[str, EngineEmbedder] = {}
         self._starting = KeyLocks()
 
     async def get(self, name: str) -> Embedder:
@@ -75,21 +75,16 @@ class Embedders:
         """Return the models none of whose servers answers now, with the last one's reason."""
         return {name: embedder.trouble for name, embedder in self._running.items() if embedder.trouble}
 
-    async def _start(self, name: str) -> LlamaEmbedder | RemoteEmbedder:
+    async def _start(self, name: str) -> EngineEmbedder:
+        options, servers = self._options(name), self._servers.get(name, ())
+        request = ModelRequest(self._catalog.find(name), self._folder, options, servers, LoggedProgress(name))
         try:
-            embedder = await self._prepared(name)
+            embedder = await engine_for(request).make_embedder(request)
         except ConfigError as error:
             raise PermanentError(str(error)) from error
         await self._supervisor.add(embedder)
         log.info("model.ready", model=name, dimensions=embedder.dimensions)
         return embedder
-
-    async def _prepared(self, name: str) -> LlamaEmbedder | RemoteEmbedder:
-        model, options, servers = self._catalog.find(name), self._options(name), self._servers.get(name)
-        if not servers:
-            return LlamaEmbedder(await prepare(model, self._folder, options, LoggedProgress(name)))
-        local = partial(local_record, model, self._folder, options)
-        return RemoteEmbedder(await prepare_remote(model, servers, self._folder, local=local))
 
 
 class LoggedProgress:

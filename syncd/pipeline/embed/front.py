@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
+import anyio
 import numpy as np
 from numpy.typing import NDArray
 
 from syncd.errors import PermanentError
 from syncd.model import Embedded, EmbeddingTask, Role
 from syncd.pipeline.embed.catalog import Model
+from syncd.pipeline.embed.engine import EngineEmbedder
 from syncd.runtime.mailbox import Envelope, Mailbox, Reply
 
 
@@ -24,6 +28,7 @@ class Embedding:
 
 
 Work = Envelope[str, Embedding]
+E = TypeVar("E", bound=EngineEmbedder)
 
 
 async def embed_through(
@@ -49,3 +54,14 @@ async def _named(reply: Reply[Embedding], number: int) -> Embedding:
         return await reply
     except PermanentError as error:
         raise PermanentError(f"text {number + 1}: {error}") from error
+
+
+@asynccontextmanager
+async def running(embedder: E) -> AsyncGenerator[E]:
+    """Run an embedder until the block ends, for those who have no supervisor. Waits until it serves."""
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(embedder.run)
+        try:
+            yield embedder
+        finally:
+            tasks.cancel_scope.cancel()

@@ -21,7 +21,7 @@ from syncd.errors import ConfigError, PermanentError
 from syncd.model import Vectors
 from syncd.pipeline.embed.devices import Registry, find_gpu
 from syncd.pipeline.embed.tap import Tap
-from syncd.pipeline.embed.variant import RunSettings, batch_tokens, usable_cores
+from syncd.pipeline.embed.variant import REFERENCE, RunSettings, batch_tokens, usable_cores
 from syncd.pipeline.embed.windows import Frame, Tokens
 from syncd.pipeline.embed.wordpiece import WordPieces
 
@@ -61,7 +61,7 @@ class LlamaModel:
 
     def __init__(self, settings: RunSettings) -> None:
         llama_cpp.llama_backend_init()
-        vocabulary_only = settings.variant.runtime != "llama"
+        vocabulary_only = settings.variant.runtime != REFERENCE
         self.gpu, self.devices = find_gpu("cpu" if vocabulary_only else settings.device, settings.device_number)
         parameters: Any = llama_cpp.llama_model_default_params()
         parameters.vocab_only = vocabulary_only
@@ -132,6 +132,11 @@ class LlamaModel:
         buffer = ctypes.create_string_buffer(256)
         length: int = _llama.llama_model_meta_val_str(self.pointer, key.encode(), buffer, len(buffer))
         return buffer.value.decode() if length > 0 else ""
+
+
+def open_kernel(settings: RunSettings, model: LlamaModel) -> LlamaContext:
+    """Return llama.cpp's kernel, as `KernelModule.open_kernel` does."""
+    return LlamaContext(model, settings.variant.tap)
 
 
 class LlamaContext:

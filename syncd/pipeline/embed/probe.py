@@ -12,19 +12,20 @@ import platform
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import structlog
 
 from syncd.errors import ConfigError, PermanentError
 from syncd.model import Vectors
+from syncd.pipeline.embed.engine import AUTO, WORKER, Engine, TimeLimits
+from syncd.pipeline.embed.engines import rivals
 from syncd.pipeline.embed.files import read_json, update_json
-from syncd.pipeline.embed.process import WORKER, EngineDownError, ModelProcess, TimeLimits
-from syncd.pipeline.embed.variant import RunSettings, Runtime, Variant
+from syncd.pipeline.embed.process import EngineDownError, ModelProcess
+from syncd.pipeline.embed.variant import REFERENCE, RunSettings, Variant
 from syncd.runtime.process import ChildDiedError
 from syncd.runtime.worker import CallTimeoutError
 
@@ -32,16 +33,14 @@ _TAP_COSINE = 0.9999
 """Tapped against stock: within 1e-6, where not bit-identical; another tensor's values are far below."""
 _BUFFERS_COSINE = 0.99
 """Repacked against plain kernels: they round differently (Q8_0: cosine 0.9995), garbage is far below."""
-_TORCH_COSINE = 0.995
-"""PyTorch against llama.cpp on one file: bfloat16 rounds weights, Q8_0 kernels round activations."""
+_RIVAL_COSINE = 0.995
+"""Another engine against llama.cpp on one file: bfloat16 rounds weights, Q8_0 kernels round activations."""
 _WORTH_IT = 1.1
-"""How much faster PyTorch must be per CPU second: it takes more memory, and the measurement is one text on a busy core."""
+"""How much faster another engine must be per CPU second: it takes more memory, and the measurement is one text on a busy core."""
 _CRASHES = ("SIGSEGV", "SIGILL", "SIGBUS", "SIGFPE", "SIGABRT")
 """How a miscompiled kernel ends a process."""
 _RESULTS = "probe.json"
 log = structlog.get_logger()
-
-RuntimeChoice = Literal["auto"] | Runtime
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +61,15 @@ class Probe:
     limits: TimeLimits | None = None
     worker: str = WORKER
 
-    async def choose(self, digest: str, folder: Path, runtime: RuntimeChoice = "auto") -> tuple[Variant, int]:
+    async def choose(self, digest: str, folder: Path, runtime: str = AUTO) -> tuple[Variant, int]:
         """Return the fastest variant that computes what it should, and the model's dimensions.
 
-        Takes two loads of the model the first time, three with PyTorch installed; the outcome is kept in `folder` per
-        file, libraries and their build, processor and device. Raises PermanentError when the file works in no variant, ConfigError when
-        `runtime` asks for one that does not work here.
+        Takes two loads of the model the first time, and one for each other engine that is installed; the outcome is kept
+        in `folder` per file, libraries and their build, processor and device. Raises PermanentError when the file works
+        in no variant, ConfigError when `runtime` asks for an engine that does not work here.
         """
         settings = self.settings
-        libraries = (version("llama-cpp-python"), _build(), _torch_version() if runtime != "llama" else "")
+        libraries = (version("llama-cpp-python"), _build(), "".join(rival.version() for rival in rivals(runtime)))
         model = (digest, settings.pooling, str(settings.max_tokens), settings.device)
         key = "/".join((*model, self.worker, *libraries, runtime, _machine()))
         if known := read_json(folder / _RESULTS).get(key):
@@ -81,9 +80,9 @@ class Probe:
         update_json(folder / _RESULTS, lambda values: {**values, key: outcome})
         return best.variant, best.vectors.shape[1]
 
-    async def _best(self, runtime: RuntimeChoice) -> Trial:
-        # Where PyTorch computes, llama.cpp only has to say what is right.
-        by_llama = replace(self.settings, device="cpu") if runtime == "torch" else self.settings
+    async def _best(self, runtime: str) -> Trial:
+        # Where another engine computes, llama.cpp only has to say what is right.
+        by_llama = self.settings if runtime in (AUTO, REFERENCE) else replace(self.settings, device="cpu")
         failures: list[str] = []
         plain, extra = [await self._llama(by_llama, extra_bufts, failures) for extra_bufts in (False, True)]
         trusted = extra and (not plain or cosine(plain[0].vectors, extra[0].vectors) >= _BUFFERS_COSINE)
@@ -94,7 +93,7 @@ class Probe:
         best = next((trial for trial in found if np.isfinite(trial.vectors).all()), None)
         if best is None:
             raise PermanentError(f"model {self.name} cannot be run here: {_why(failures)}")
-        return best if runtime == "llama" else await self._or_torch(best, demanded=runtime == "torch")
+        return await self._or_rival(best, runtime)
 
     async def _llama(self, settings: RunSettings, extra_bufts: bool, failures: list[str]) -> list[Trial]:
         variants = [Variant(tap=tap, extra_bufts=extra_bufts) for tap in (False, True)]
@@ -107,21 +106,28 @@ class Probe:
         same = len(trials) == len(variants) and cosine(trials[0].vectors, trials[1].vectors) >= _TAP_COSINE
         return trials if same else trials[:1]
 
-    async def _or_torch(self, llama: Trial, demanded: bool) -> Trial:
-        variant = Variant(tap=False, extra_bufts=llama.variant.extra_bufts, runtime="torch")
-        equal = cost_s = 0.0
-        if _torch_version() and self.settings.pooling == "last":
-            with self._survived(variant, [], PermanentError):
-                async with self._process(self.settings.with_variant(variant)) as process:
-                    found, cost_s = await process.probe()
-                    equal = cosine(llama.vectors, found)
-        if equal >= _TORCH_COSINE and (demanded or cost_s * _WORTH_IT < llama.cost_s):
-            return replace(llama, variant=variant)
-        if demanded:
+    async def _or_rival(self, llama: Trial, runtime: str) -> Trial:
+        best, demanded = llama, runtime not in (AUTO, REFERENCE)
+        for rival in rivals(runtime):
+            trial = await self._rival(rival, llama.variant.extra_bufts)
+            if trial is None or not cosine(llama.vectors, trial.vectors) >= _RIVAL_COSINE:
+                continue
+            if demanded or trial.cost_s * _WORTH_IT < best.cost_s:
+                best = trial
+        if demanded and best is llama:
             raise ConfigError(
-                f"model {self.name}: runtime = 'torch' does not work here; install syncd[torch], see the log"
+                f"model {self.name}: runtime = {runtime!r} does not work here; install syncd[{runtime}], see the log"
             )
-        return llama
+        return best
+
+    async def _rival(self, rival: Engine, extra_bufts: bool) -> Trial | None:
+        if not rival.version() or self.settings.pooling not in rival.poolings:
+            return None
+        variant = Variant(tap=False, extra_bufts=extra_bufts, runtime=rival.name)
+        with self._survived(variant, [], PermanentError):
+            async with self._process(self.settings.with_variant(variant)) as process:
+                return Trial(variant, *await process.probe())
+        return None
 
     def _process(self, settings: RunSettings) -> ModelProcess:
         return ModelProcess(f"{self.name} (probe)", settings, self.limits, self.worker)
@@ -168,10 +174,3 @@ def _build() -> str:
     folder = Path(spec.origin).parent / "lib" if spec and spec.origin else Path()
     status = [path.stat() for path in sorted(folder.glob("*ggml*"))]
     return hashlib.sha256(repr([(each.st_size, each.st_mtime_ns) for each in status]).encode()).hexdigest()[:16]
-
-
-def _torch_version() -> str:
-    try:
-        return version("torch")
-    except PackageNotFoundError:
-        return ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -11,25 +10,16 @@ import structlog
 
 from syncd.errors import PermanentError, RetryableError
 from syncd.model import Vectors
+from syncd.pipeline.embed.engine import WORKER, TimeLimits
 from syncd.pipeline.embed.variant import RunSettings
 from syncd.pipeline.embed.windows import Tokens, join, split
 from syncd.runtime.frames import Frame
 from syncd.runtime.process import ChildDiedError, environment
 from syncd.runtime.worker import CallTimeoutError, Worker
 
-WORKER = "syncd.pipeline.embed.worker"
 log = structlog.get_logger()
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-@dataclass(frozen=True, slots=True)
-class TimeLimits:
-    """When a silent process counts as hung: a slow core under load computes some 5 tokens of a large model a second."""
-
-    start_s: float = 300.0
-    call_s: float = 60.0
-    token_s: float = 0.2
 
 
 class EngineDownError(RetryableError):

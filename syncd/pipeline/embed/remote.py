@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -24,7 +25,9 @@ from anyio.abc import TaskStatus
 from syncd.errors import PermanentError, RetryableError
 from syncd.model import Embedded, EmbeddingTask, Role, Vectors
 from syncd.pipeline.embed.catalog import Model
-from syncd.pipeline.embed.front import Embedding, Work, embed_through
+from syncd.pipeline.embed.engine import ModelRequest
+from syncd.pipeline.embed.front import Embedding, Work, embed_through, running
+from syncd.pipeline.embed.local import local_record
 from syncd.pipeline.embed.pool import Lease, ServerPool
 from syncd.pipeline.embed.process import isolating
 from syncd.pipeline.embed.record import SAME_MODEL_COSINE, Record, find_record
@@ -63,6 +66,20 @@ class PreparedRemote:
     servers: tuple[Server, ...]
     record: Record
     options: RemoteOptions
+
+
+def obstacle(request: ModelRequest) -> str:
+    """Return '' where the model has servers."""
+    return "" if request.servers else "no [[embedding.servers]] table names the model"
+
+
+async def make_embedder(request: ModelRequest) -> RemoteEmbedder:
+    """Return the embedder, not yet running. What its servers must compute is computed here, where the model's file is.
+
+    Waits and raises as `prepare_remote`.
+    """
+    local = partial(local_record, request.model, request.folder, request.options)
+    return RemoteEmbedder(await prepare_remote(request.model, request.servers, request.folder, local=local))
 
 
 async def prepare_remote(
@@ -197,13 +214,8 @@ class RemoteEmbedder:
 @asynccontextmanager
 async def open_remote(model: Model, servers: Sequence[Server], folder: Path) -> AsyncGenerator[RemoteEmbedder]:
     """Yield `model` on `servers`, ready to embed until the block ends. Raises as `prepare_remote`."""
-    embedder = RemoteEmbedder(await prepare_remote(model, servers, folder))
-    async with anyio.create_task_group() as tasks:
-        await tasks.start(embedder.run)
-        try:
-            yield embedder
-        finally:
-            tasks.cancel_scope.cancel()
+    async with running(RemoteEmbedder(await prepare_remote(model, servers, folder))) as embedder:
+        yield embedder
 
 
 def _embeddings(texts: Sequence[str], vectors: Vectors, tokens: int) -> list[Embedding]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from syncd.errors import PermanentError
 from syncd.model import Vectors
+from syncd.pipeline.embed.llama import LlamaModel
 from syncd.pipeline.embed.variant import RunSettings, batch_tokens, usable_cores
 from syncd.pipeline.embed.windows import Tokens
 
@@ -29,6 +30,11 @@ _ACTIVATION_BYTES = 256 << 10
 """Of one token: some sixty thousand numbers at a time for a model of 0.6 billion parameters."""
 _torch: Any = import_module("torch")
 _functional: Any = import_module("torch.nn.functional")
+
+
+def open_kernel(settings: RunSettings, _model: LlamaModel) -> TorchQwen3:
+    """Return PyTorch's kernel, as `KernelModule.open_kernel` does."""
+    return TorchQwen3(settings)
 
 
 class TorchQwen3:

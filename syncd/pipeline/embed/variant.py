@@ -12,7 +12,8 @@ from syncd.errors import PermanentError
 
 Pooling = Literal["mean", "cls", "last"]
 Device = Literal["auto", "cpu", "cuda", "metal", "vulkan"]
-Runtime = Literal["llama", "torch"]
+REFERENCE = "llama"
+"""The engine that tokenises for all others with a kernel and says what is right."""
 
 PROBE_TEXTS = (
     "def parse(line: str) -> tuple[str, int]:\n    name, _, count = line.partition('=')\n    return name, int(count)\n",
@@ -31,12 +32,12 @@ class Variant:
     """What differs between builds and machines and never changes what a vector means; the start-up probe chooses it.
 
     `tap`: stop before the vocabulary head. `extra_bufts`: let llama.cpp repack weights for AMX and the like, which
-    some compilers miscompile. `runtime`: what computes; llama.cpp tokenises either way.
+    some compilers miscompile. `runtime`: the engine that computes; llama.cpp tokenises either way.
     """
 
     tap: bool = True
     extra_bufts: bool = True
-    runtime: Runtime = "llama"
+    runtime: str = REFERENCE
 
 
 @dataclass(frozen=True, slots=True)

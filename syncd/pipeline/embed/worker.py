@@ -13,12 +13,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 
 from syncd.errors import SyncdError
 from syncd.model import Vectors
+from syncd.pipeline.embed.engine import Kernel
+from syncd.pipeline.embed.engines import kernel_engine
 from syncd.pipeline.embed.llama import LlamaContext, LlamaModel, quieten
 from syncd.pipeline.embed.variant import PROBE_TEXTS, RunSettings
 from syncd.pipeline.embed.windows import Tokens, batches, cut, join, normalised, split
@@ -29,33 +30,21 @@ from syncd.runtime.launch import lower_priority
 _SPEED_TEXT = PROBE_TEXTS[0] * 6
 
 
-class Engine(Protocol):
-    """What computes raw vectors: windows up to both limits in one call."""
-
-    batch_tokens: int
-    sequences: int
-    devices: int
-
-    def vectors(self, windows: Sequence[Tokens]) -> Vectors:
-        """Return one raw vector per window."""
-        ...
-
-
 class EmbedWorker:
     """Answers the requests above for one model file."""
 
     def __init__(self, settings: RunSettings) -> None:
         self._settings = settings
         self._model = LlamaModel(settings)
-        self._context = self._made()
+        self._kernel = self._made()
 
     def hello(self) -> dict[str, int]:
         """Return what the parent needs to know of the model."""
-        engine = self._context
+        kernel = self._kernel
         return {
             "dimensions": self._model.dimensions,
-            "batch_tokens": engine.batch_tokens,
-            "devices": engine.devices,
+            "batch_tokens": kernel.batch_tokens,
+            "devices": kernel.devices,
         }
 
     def handle(self, request: Frame) -> Frame:
@@ -65,18 +54,14 @@ class EmbedWorker:
                 return self._tokens(request.header["texts"])
             case "vectors":
                 windows = split(request.payload, request.header["lengths"])
-                return Frame(payload=compute(self._context, windows).tobytes())
+                return Frame(payload=compute(self._kernel, windows).tobytes())
             case "probe":
                 return self._probe(tap=request.header["tap"])
             case unknown:
                 raise ValueError(f"unknown request {unknown!r}")
 
-    def _made(self) -> Engine:
-        if self._settings.variant.runtime == "llama":
-            return LlamaContext(self._model, self._settings.variant.tap)
-        from syncd.pipeline.embed.torch_qwen3 import TorchQwen3  # the optional extra, and slow to import
-
-        return TorchQwen3(self._settings)
+    def _made(self) -> Kernel:
+        return kernel_engine(self._settings.variant.runtime).open_kernel(self._settings, self._model)
 
     def _windows(self, text: str) -> list[Tokens]:
         return cut(self._model.tokens(text), self._model.frame, self._settings.max_tokens)
@@ -87,21 +72,21 @@ class EmbedWorker:
         return Frame({"lengths": lengths}, join(window for of_text in windows for window in of_text))
 
     def _probe(self, tap: bool | None) -> Frame:
-        engine = self._context if tap is None else LlamaContext(self._model, tap)
+        kernel = self._kernel if tap is None else LlamaContext(self._model, tap)
         windows = [window for text in PROBE_TEXTS for window in self._windows(text)]
-        rows = compute(engine, windows)
+        rows = compute(kernel, windows)
         # A busy machine distorts the time of day, a GPU's work takes no processor time.
-        clock = time.perf_counter if engine.devices else time.process_time
+        clock = time.perf_counter if kernel.devices else time.process_time
         begin = clock()
-        compute(engine, self._windows(_SPEED_TEXT)[:1])
+        compute(kernel, self._windows(_SPEED_TEXT)[:1])
         return Frame({"cost_s": clock() - begin}, rows.tobytes())
 
 
-def compute(engine: Engine, windows: Sequence[Tokens]) -> Vectors:
+def compute(kernel: Kernel, windows: Sequence[Tokens]) -> Vectors:
     """Return the unit vectors of `windows`, in their order, in as many calls as it takes."""
     lengths = [len(window) for window in windows]
-    order = list(batches(lengths, engine.batch_tokens, engine.sequences))
-    rows = np.concatenate([engine.vectors([windows[index] for index in batch]) for batch in order])
+    order = list(batches(lengths, kernel.batch_tokens, kernel.sequences))
+    rows = np.concatenate([kernel.vectors([windows[index] for index in batch]) for batch in order])
     return normalised(rows[np.argsort(np.concatenate(order))])
 
 

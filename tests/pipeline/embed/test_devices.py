@@ -14,8 +14,8 @@ from syncd.errors import ConfigError, PermanentError
 from syncd.pipeline.embed import llama
 from syncd.pipeline.embed.catalog import MINILM, Catalog
 from syncd.pipeline.embed.devices import REBUILD, Gpu, Registry, choose, find_gpu
-from syncd.pipeline.embed.embedder import EngineOptions, LlamaEmbedder, prepare
 from syncd.pipeline.embed.llama import LlamaContext, LlamaModel
+from syncd.pipeline.embed.local import EngineOptions, LocalEmbedder, prepare
 from syncd.pipeline.embed.variant import RunSettings, batch_tokens
 from syncd.pipeline.embed.windows import cut
 from syncd.pipeline.embed.worker import compute
@@ -133,7 +133,7 @@ def test_an_offloaded_model_computes_larger_batches_to_the_same_vectors(tiny, re
 
 async def test_several_devices_share_one_queue_a_process_each(minilm_folder):
     prepared = await prepare(Catalog().find(MINILM), minilm_folder, EngineOptions(devices=(0, 1)))
-    embedder = LlamaEmbedder(prepared)
+    embedder = LocalEmbedder(prepared)
     async with anyio.create_task_group() as tasks:
         await tasks.start(embedder.run)
         workers = [p for p in psutil.Process().children() if "syncd.pipeline.embed.worker" in p.cmdline()]

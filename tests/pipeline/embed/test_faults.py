@@ -11,7 +11,7 @@ import pytest
 
 from syncd.errors import PermanentError, RetryableError
 from syncd.pipeline.embed.catalog import MINILM, Catalog
-from syncd.pipeline.embed.embedder import EngineOptions, open_embedder, prepare
+from syncd.pipeline.embed.local import EngineOptions, open_embedder, prepare
 from syncd.pipeline.embed.probe import Probe
 from syncd.pipeline.embed.process import TimeLimits
 from syncd.pipeline.embed.variant import RunSettings, Variant

@@ -10,8 +10,8 @@ import pytest
 from syncd.errors import PermanentError
 from syncd.pipeline.embed import minilm as converter
 from syncd.pipeline.embed.catalog import MINILM, Catalog
-from syncd.pipeline.embed.embedder import EngineOptions, open_embedder
 from syncd.pipeline.embed.files import packaged_weights
+from syncd.pipeline.embed.local import EngineOptions, open_embedder
 from syncd.pipeline.embed.variant import RunSettings
 from syncd.pipeline.embed.worker import EmbedWorker, compute
 from tests.pipeline.embed.reference import ReferenceMiniLM

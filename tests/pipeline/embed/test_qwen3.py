@@ -5,8 +5,8 @@ import pytest
 
 from syncd.errors import ConfigError, PermanentError
 from syncd.pipeline.embed.catalog import Model, ModelFile
-from syncd.pipeline.embed.embedder import EngineOptions, open_embedder, prepare
 from syncd.pipeline.embed.llama import LlamaContext, LlamaModel
+from syncd.pipeline.embed.local import EngineOptions, open_embedder, prepare
 from syncd.pipeline.embed.variant import RunSettings, Variant
 from syncd.pipeline.embed.windows import cut
 from syncd.pipeline.embed.worker import compute

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from syncd.errors import ConfigError, PermanentError, RetryableError
 from syncd.pipeline.embed.catalog import MINILM, Catalog, Model
-from syncd.pipeline.embed.embedder import EngineOptions, local_record
+from syncd.pipeline.embed.local import EngineOptions, local_record
 from syncd.pipeline.embed.record import Record, forget_record
 from syncd.pipeline.embed.remote import RemoteEmbedder, RemoteOptions, prepare_remote
 from syncd.pipeline.embed.servers import Server

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from syncd.errors import ConfigError
-from syncd.pipeline.embed import probe
+from syncd.pipeline.embed.engine import Engine
 from syncd.pipeline.embed.probe import Probe
 from syncd.pipeline.embed.variant import RunSettings
 from tests.benchmarks.make_qwen3_shape import Shape, Vocabulary, write
@@ -25,7 +25,7 @@ def settings(tmp_path_factory):
 @pytest.fixture
 def choose(settings, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
-    monkeypatch.setattr(probe, "_torch_version", lambda: "2")
+    monkeypatch.setattr(Engine, "version", lambda _: "2")
 
     async def choose(second_engine, runtime="auto"):
         monkeypatch.setenv("LC_ALL", second_engine)
@@ -42,7 +42,7 @@ async def test_the_second_engine_is_picked_where_it_is_faster_and_right(choose, 
 
 async def test_it_is_not_tried_where_it_is_not_installed_or_not_wanted(choose, monkeypatch):
     assert await choose(FASTER, runtime="llama") == "llama"
-    monkeypatch.setattr(probe, "_torch_version", lambda: "")
+    monkeypatch.setattr(Engine, "version", lambda _: "")
     assert await choose(FASTER) == "llama"
 
 

@@ -1,4 +1,4 @@
-"""A dense model, ready to use: the `Embedder` of syncd.model over llama.cpp in a process of its own.
+"""A model computed from its GGUF on this machine, in a process of its own: the engine module of all with a kernel.
 
 async with open_embedder(Catalog().find(MINILM), folder) as embedder:
     embedded = await embedder.embed(["some text"], "document")
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
@@ -20,36 +20,16 @@ from syncd.model import Embedded, EmbeddingTask, Role
 from syncd.pipeline.embed.batcher import Batcher
 from syncd.pipeline.embed.catalog import Model
 from syncd.pipeline.embed.download import Progress
+from syncd.pipeline.embed.engine import EngineOptions, ModelRequest
 from syncd.pipeline.embed.files import LocalFile, find_file, is_here
-from syncd.pipeline.embed.front import Embedding, embed_through
-from syncd.pipeline.embed.probe import Probe, RuntimeChoice
-from syncd.pipeline.embed.process import WORKER, ModelProcess, TimeLimits
+from syncd.pipeline.embed.front import Embedding, embed_through, running
+from syncd.pipeline.embed.probe import Probe
+from syncd.pipeline.embed.process import ModelProcess
 from syncd.pipeline.embed.record import Record
-from syncd.pipeline.embed.variant import Device, RunSettings
+from syncd.pipeline.embed.variant import RunSettings
 from syncd.runtime.mailbox import Mailbox
 
 _WAITING_TEXTS = 512
-
-
-@dataclass(frozen=True, slots=True)
-class EngineOptions:
-    """How this machine runs a model; nothing but the file changes what its vectors mean.
-
-    `quantisation` None: the model's default file. `path`: a file to use instead of the model folder's. `devices`: which
-    of several, all of them when empty. `runtime` auto: PyTorch where it is installed and faster. `threads`, `sequences`
-    and `batch_tokens` 0: as RunSettings says. `worker` is the module of the model's process.
-    """
-
-    quantisation: str | None = None
-    path: Path | None = None
-    device: Device = "auto"
-    devices: tuple[int, ...] = ()
-    runtime: RuntimeChoice = "auto"
-    threads: int = 0
-    sequences: int = 0
-    batch_tokens: int = 0
-    limits: TimeLimits = field(default_factory=TimeLimits)
-    worker: str = WORKER
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +40,16 @@ class Prepared:
     file: LocalFile
     settings: RunSettings
     options: EngineOptions
+
+
+def obstacle(request: ModelRequest) -> str:
+    """Return why no file of the model can be computed here, '' where one can."""
+    return "" if request.model.files else "it has no file; give the model a path or a url"
+
+
+async def make_embedder(request: ModelRequest) -> LocalEmbedder:
+    """Return the embedder, not yet running. Waits and raises as `prepare`."""
+    return LocalEmbedder(await prepare(request.model, request.folder, request.options, request.progress))
 
 
 async def prepare(
@@ -91,7 +81,7 @@ async def prepare(
     return Prepared(model, file, settings.with_variant(variant), options)
 
 
-class LlamaEmbedder:
+class LocalEmbedder:
     """An actor and an `Embedder`: run it under a supervisor, and embed from any task.
 
     Its process is started by `run` and again whenever it dies. Where there are several devices, each has a process of its
@@ -159,12 +149,7 @@ async def local_record(model: Model, folder: Path, options: EngineOptions) -> Re
 @asynccontextmanager
 async def open_embedder(
     model: Model, folder: Path, options: EngineOptions | None = None, progress: Progress | None = None
-) -> AsyncGenerator[LlamaEmbedder]:
+) -> AsyncGenerator[LocalEmbedder]:
     """Yield `model` ready to embed, its process running until the block ends. Raises as `prepare`."""
-    embedder = LlamaEmbedder(await prepare(model, folder, options, progress))
-    async with anyio.create_task_group() as tasks:
-        await tasks.start(embedder.run)
-        try:
-            yield embedder
-        finally:
-            tasks.cancel_scope.cancel()
+    async with running(LocalEmbedder(await prepare(model, folder, options, progress))) as embedder:
+        yield embedder

@@ -1,0 +1,164 @@
+"""What an embedding engine is: a row in the table of `engines`, and a module that makes embedders.
+
+`EngineModule` is what the row's module defines. An engine that computes the same GGUF files as llama.cpp shares the
+module `local` and brings only a `KernelModule`, which runs in the model's own process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+from syncd.model import Embedder, Vectors
+from syncd.pipeline.embed.catalog import Model
+from syncd.pipeline.embed.variant import Device, Pooling, RunSettings
+from syncd.pipeline.embed.windows import Tokens
+from syncd.runtime.actor import Actor
+
+if TYPE_CHECKING:
+    from syncd.pipeline.embed.llama import LlamaModel
+    from syncd.pipeline.embed.servers import Server
+
+AUTO = "auto"
+WORKER = "syncd.pipeline.embed.worker"
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLimits:
+    """When a silent process counts as hung: a slow core under load computes some 5 tokens of a large model a second."""
+
+    start_s: float = 300.0
+    call_s: float = 60.0
+    token_s: float = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """How this machine runs a model; nothing but the file changes what its vectors mean.
+
+    `quantisation` None: the model's default file. `path`: a file to use instead of the model folder's. `devices`: which
+    of several, all of them when empty. `runtime` names one of the local engines; auto: the fastest that computes the
+    right vectors. `threads`, `sequences` and `batch_tokens` 0: as RunSettings says. `worker` is the module of the
+    model's process.
+    """
+
+    quantisation: str | None = None
+    path: Path | None = None
+    device: Device = "auto"
+    devices: tuple[int, ...] = ()
+    runtime: str = AUTO
+    threads: int = 0
+    sequences: int = 0
+    batch_tokens: int = 0
+    limits: TimeLimits = field(default_factory=TimeLimits)
+    worker: str = WORKER
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """One model to embed with. `folder` holds models' files and what was found out about them; `servers` are those
+    configured for the model; `progress` hears of a download (bytes here, bytes in all).
+    """
+
+    model: Model
+    folder: Path
+    options: EngineOptions = field(default_factory=EngineOptions)
+    servers: Sequence[Server] = ()
+    progress: Callable[[int, int | None], None] | None = None
+
+
+class EngineEmbedder(Embedder, Actor, Protocol):
+    """An `Embedder` that serves while its `run` runs, under a supervisor.
+
+    Its `fingerprint` tells its vectors from all others and is the same on every machine and after every restart: when
+    it changes, everything is embedded again.
+    """
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be computed now and nothing but waiting helps; '' otherwise."""
+        ...
+
+
+class EngineModule(Protocol):
+    """What an engine's module defines."""
+
+    def obstacle(self, request: ModelRequest) -> str:
+        """Return why this engine cannot compute the model here, '' where it can. Never waits."""
+        ...
+
+    async def make_embedder(self, request: ModelRequest) -> EngineEmbedder:
+        """Return the embedder, not yet running: its files are here, checked and tried, its fingerprint is known.
+
+        Waits for downloads and trials; twice is safe and quick. Raises ConfigError, PermanentError when the model cannot
+        be had like this, RetryableError when it may be had later.
+        """
+        ...
+
+
+class Kernel(Protocol):
+    """Computes windows of tokens to raw vectors, in the model's own process."""
+
+    batch_tokens: int
+    sequences: int
+    devices: int
+
+    def vectors(self, windows: Sequence[Tokens]) -> Vectors:
+        """Return one raw vector per window: at most `sequences` of at most `batch_tokens` tokens together."""
+        ...
+
+
+class KernelModule(Protocol):
+    """What a kernel's module defines; imported in the model's own process only."""
+
+    def open_kernel(self, settings: RunSettings, model: LlamaModel) -> Kernel:
+        """Load the weights of `settings.path`; `model` holds its vocabulary. Raises PermanentError where it cannot."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A row of the table.
+
+    `name` is its value of `embedding.runtime` where it is `local`; others compute a model whatever that says. `kernel`
+    is the module of its KernelModule, for models of one of `poolings`. `package` is the distribution it needs beside
+    syncd's own, installed with the extra of that name.
+    """
+
+    name: str
+    label: str
+    module: str
+    kernel: str = ""
+    poolings: tuple[Pooling, ...] = ("mean", "cls", "last")
+    package: str = ""
+    local: bool = True
+
+    def version(self) -> str:
+        """Return the version of `package`, '' where it is not installed."""
+        try:
+            return version(self.package) if self.package else ""
+        except PackageNotFoundError:
+            return ""
+
+    def obstacle(self, request: ModelRequest) -> str:
+        """Return why this engine cannot compute the model here, '' where it can."""
+        if self.package and not self.version():
+            return f"install syncd[{self.package}]"
+        if request.model.pooling not in self.poolings:
+            return f"it computes models with pooling {' or '.join(self.poolings)} only"
+        return self._imported().obstacle(request)
+
+    async def make_embedder(self, request: ModelRequest) -> EngineEmbedder:
+        """Return the embedder of a model on this engine, as `EngineModule.make_embedder` does."""
+        return await self._imported().make_embedder(request)
+
+    def open_kernel(self, settings: RunSettings, model: LlamaModel) -> Kernel:
+        """Return the engine's kernel, in the model's own process, as `KernelModule.open_kernel` does."""
+        return cast("KernelModule", import_module(self.kernel)).open_kernel(settings, model)
+
+    def _imported(self) -> EngineModule:
+        return cast("EngineModule", import_module(self.module))
