@@ -10,13 +10,14 @@ import json
 import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from syncd.errors import ConflictError
 from syncd.store.codec import dumps
 from syncd.store.postings import Posting
+from syncd.store.vectors import mark_used
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,9 @@ def stage_replacement(connection: sqlite3.Connection, change: Replacement) -> St
         return Staged(change.collection_id, error=error)
     gone = remove_other_prefix(connection, change)
     document_id = upsert_document(connection, change)
-    numbering = number_chunks(stored_chunks(connection, document_id), change.chunks)
+    stored = stored_chunks(connection, document_id)
+    numbering = number_chunks(stored, change.chunks)
+    mark_used(connection, changed_vectors(stored, change.chunks, numbering))
     rewrite_chunks(connection, document_id, change.chunks, numbering)
     write_postings(connection, change.collection_id, document_id, change.chunks, numbering)
     ids = {f"{change.prefix}-{number}": (op, document_id, number) for number, op in numbering.ops.items()}
@@ -158,9 +161,10 @@ def remove_other_prefix(connection: sqlite3.Connection, change: Replacement) -> 
 
 def delete_chunks(connection: sqlite3.Connection, collection_id: int, document_id: int, prefix: str) -> list[str]:
     """Delete all chunks of a document and put the deletes into the outbox; return their ids."""
-    numbers = [n for (n,) in connection.execute("SELECT number FROM chunks WHERE document_id = ?", (document_id,))]
+    rows = connection.execute("SELECT number, vector_key FROM chunks WHERE document_id = ?", (document_id,)).fetchall()
+    mark_used(connection, (key for _, key in rows))
     connection.execute("DELETE FROM chunks WHERE document_id = ?", (document_id,))
-    ids = [f"{prefix}-{number}" for number in numbers]
+    ids = [f"{prefix}-{number}" for number, _ in rows]
     put_in_outbox(connection, collection_id, dict.fromkeys(ids, ("delete", None, None)))
     return ids
 
@@ -223,6 +227,13 @@ def number_chunks(old: Mapping[int, NewChunk], new: Sequence[NewChunk]) -> Numbe
     used = set(numbers)
     ops.update({number: "delete" for number in old if number not in used})
     return Numbering(numbers, ops)
+
+
+def changed_vectors(old: Mapping[int, NewChunk], new: Sequence[NewChunk], numbering: Numbering) -> Iterator[bytes]:
+    """Yield the keys of the vectors that chunks begin or cease to use; those of chunks that stay are held by them."""
+    changed = {number for number, op in numbering.ops.items() if op != "update"}
+    yield from (old[number].vector_key for number in changed & old.keys())
+    yield from (chunk.vector_key for number, chunk in zip(numbering.numbers, new, strict=True) if number in changed)
 
 
 def rewrite_chunks(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 
 import numpy as np
@@ -16,10 +16,23 @@ LOOKUP_SIZE = 500
 """Keys per SELECT; SQLite's default limit is 32,766 bound values."""
 
 
+USED_RESOLUTION_S = 86_400.0
+"""`used_at` is that exact: a vector's row is rewritten once a day at most, however often it is used."""
+
+
 def vector_key(fingerprint: str, prompt: str | None, text: str) -> bytes:
     """Return the cache key of `text` under a model's `fingerprint` and document prompt (None: the model's own)."""
     prefix = f"{fingerprint}\0{'' if prompt is None else '=' + prompt}\0"
     return sha256((prefix + text).encode("utf-8", "surrogatepass")).digest()
+
+
+def mark_used(connection: sqlite3.Connection, keys: Iterable[bytes]) -> None:
+    """Note within the caller's transaction that chunks with these vectors come or go now. Twice is safe."""
+    now = time.time()
+    connection.executemany(
+        "UPDATE vectors SET used_at = ?1 WHERE key = ?2 AND used_at < ?3",
+        ((now, key, now - USED_RESOLUTION_S) for key in keys),
+    )
 
 
 class Vectors:
@@ -50,7 +63,7 @@ class Vectors:
         await self._db.write(lambda c: c.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?, ?)", rows))
 
     async def collect_garbage(self, unused_for_s: float) -> int:
-        """Delete vectors that no chunk uses and that were made longer ago than `unused_for_s`; return how many."""
+        """Delete vectors that no chunk has used for `unused_for_s`, to the day; return how many."""
         statement = (
             "DELETE FROM vectors WHERE used_at < ? AND NOT EXISTS (SELECT 1 FROM chunks WHERE vector_key = vectors.key)"
         )

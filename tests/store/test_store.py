@@ -4,6 +4,7 @@ import sqlite3
 import stat
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -17,7 +18,7 @@ from syncd.sources.registry import TYPES
 from syncd.sources.upload.settings import UploadSourceSettings
 from syncd.store import Store
 from syncd.store.progress import Outcome
-from syncd.store.staging import NewChunk, Replacement
+from syncd.store.staging import NewChunk, Removal, Replacement
 from syncd.store.vectors import vector_key
 
 TARGET = Target("db", "docs")
@@ -195,6 +196,39 @@ async def test_garbage_collection_spares_vectors_that_chunks_use(store: Store) -
     await store.documents.stage([Replacement(collection.id, record.id, "k", "p", "v", "f", "h", 1, [chunk])])
     assert await store.vectors.collect_garbage(unused_for_s=-1) == 1
     assert await store.vectors.missing([used, unused]) == {unused}
+
+
+@pytest.mark.parametrize("end", ["removed", "replaced", "forgotten"])
+async def test_a_vector_made_long_ago_outlives_by_far_the_chunk_that_used_it_until_now(store: Store, end: str) -> None:
+    record, day_s = await source(store), 86_400.0
+    used, unused = vector_key("m", None, "used"), vector_key("m", None, "unused")
+    await store.vectors.put({used: np.ones(2, np.float32), unused: np.ones(2, np.float32)})
+    collection = await store.documents.collection(TARGET, Embedding())
+    change = Replacement(collection.id, record.id, "k", "p", "v", "f", "h", 1, [NewChunk("used", "", used, {})])
+    await store.documents.stage([change])
+    await store.database.write(lambda c: c.execute("UPDATE vectors SET used_at = used_at - ?", (100 * day_s,)))
+    if end == "removed":
+        await store.documents.stage([Removal(collection.id, record.id, "k")])
+    elif end == "replaced":
+        await store.documents.stage([replace(change, chunks=[NewChunk("other", "", b"other", {})])])
+    else:
+        await store.documents.forget(collection.id)
+    assert await store.vectors.collect_garbage(unused_for_s=90 * day_s) == 1
+    assert await store.vectors.missing([used, unused]) == {unused}
+
+
+async def test_a_vector_found_in_the_cache_counts_as_used_today_and_is_noted_once_a_day(store: Store) -> None:
+    record, key, now = await source(store), vector_key("m", None, "text"), time.time()
+    await store.vectors.put({key: np.ones(2, np.float32)})
+    await store.database.write(lambda c: c.execute("UPDATE vectors SET used_at = 0"))
+    collection = await store.documents.collection(TARGET, Embedding())
+    noted: list[float] = []
+    for number in range(2):
+        chunk = NewChunk("text", "", key, {})
+        change = Replacement(collection.id, record.id, f"k{number}", f"p{number}", "v", "f", "h", 1, [chunk])
+        await store.documents.stage([change])
+        noted += await store.database.read(lambda c: [at for (at,) in c.execute("SELECT used_at FROM vectors")])
+    assert noted[0] == noted[1] >= now
 
 
 async def test_a_collection_keeps_to_the_embedding_it_was_made_with(store: Store) -> None:
