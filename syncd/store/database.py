@@ -10,10 +10,9 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Callable, Sequence
-from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import aiosqlite
 
@@ -32,6 +31,8 @@ WRITER_PRAGMAS = (
     "PRAGMA wal_autocheckpoint = 2000",
     "PRAGMA cache_size = -16000",
 )
+CALL = "-- call a function"
+"""Stands for a statement; see `CallingConnection`."""
 READER_PRAGMAS = ("PRAGMA query_only = ON", "PRAGMA busy_timeout = 5000", "PRAGMA cache_size = -8000")
 
 
@@ -46,15 +47,16 @@ class Database:
     async def open(cls, path: Path, packages: Sequence[str] = ()) -> Database:
         """Open `path`, creating and migrating it as needed: the store's own tables, and those of `packages`.
 
-        A package keeps its numbered SQL files in a folder `migrations`; numbers are unique across all. Raises ConfigError when the file belongs to a newer syncd or is not a database.
+        A package keeps its numbered SQL files in a folder `migrations`; numbers are unique across all. Raises ConfigError when
+        the file belongs to a newer syncd or is not a database.
         """
         try:
-            writer = await aiosqlite.connect(path, isolation_level=None)
+            writer = await connect(path)
             try:
                 for pragma in WRITER_PRAGMAS:
                     await writer.execute(pragma)
                 await run(writer, lambda connection: migrate(connection, path, packages))
-                reader = await aiosqlite.connect(path, isolation_level=None)
+                reader = await connect(path)
             except BaseException:
                 await writer.close()
                 raise
@@ -89,23 +91,44 @@ class Database:
         return await run(self._reader, query)
 
 
-async def run(connection: aiosqlite.Connection, function: Callable[[sqlite3.Connection], T]) -> T:
-    """Run `function` with the raw connection in the connection's own thread."""
-    # aiosqlite has no public call for "this whole function in one hop"; statement-wise calls could be cancelled in between.
-    execute = connection._execute  # pyright: ignore[reportPrivateUsage, reportUnknownMemberType, reportUnknownVariableType]
-    return await execute(partial(settled, function), connection._conn)  # pyright: ignore[reportPrivateUsage, reportUnknownVariableType]
+class CallingConnection(sqlite3.Connection):
+    """A connection to which a function can be sent where a statement stands: `execute(CALL, [function])` calls it.
 
-
-def settled(function: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection) -> T:
-    """Call `function`; a cursor that it returns is closed here, in the connection's thread.
-
-    An open one would reset its statement where it is dropped, in the caller's thread, while the connection's thread may be
-    running that same cached statement: SQLITE_MISUSE ("bad parameter or other API misuse") in the middle of a write.
+    aiosqlite executes in the connection's own thread and has no call for "this whole function in one hop"; its
+    statement-wise ones could be cancelled in between.
     """
-    result = function(connection)
-    if isinstance(result, sqlite3.Cursor):
-        result.close()
-    return result
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        """Execute a statement, or call the one function in `parameters` with this connection."""
+        if sql is not CALL:
+            return super().execute(sql, parameters)
+        (function,) = parameters
+        function(self)
+        return self.cursor()
+
+
+async def connect(path: Path) -> aiosqlite.Connection:
+    """Open one connection, with a thread of its own. Raises sqlite3.DatabaseError."""
+    return await aiosqlite.connect(path, isolation_level=None, factory=CallingConnection)
+
+
+async def run(connection: aiosqlite.Connection, function: Callable[[sqlite3.Connection], T]) -> T:
+    """Run `function` with the raw connection in the connection's own thread.
+
+    A cursor that it returns is closed there: an open one would reset its statement where it is dropped, in the caller's
+    thread, while the connection's thread may be running that same cached statement: SQLITE_MISUSE ("bad parameter or
+    other API misuse") in the middle of a write.
+    """
+    results: list[T] = []
+
+    def call(raw: sqlite3.Connection) -> None:
+        result = function(raw)
+        if isinstance(result, sqlite3.Cursor):
+            result.close()
+        results.append(result)
+
+    await connection.execute(CALL, [call])
+    return results[0]
 
 
 def committed(connection: sqlite3.Connection, transaction: Callable[[sqlite3.Connection], T]) -> T:
