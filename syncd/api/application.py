@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,9 +85,7 @@ class ApiServer:
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled, then let requests under way finish. Raises ConfigError when the address is taken."""
-        runner = _Runner(self._app, self._limits)
-        await runner.setup()
-        try:
+        async with started(self._app, self._limits) as runner:
             site = web.TCPSite(runner, self._host, self._port)
             try:
                 await site.start()
@@ -100,12 +99,9 @@ class ApiServer:
             log.info("api.listening", host=self.address[0], port=self.address[1])
             task_status.started()
             await anyio.sleep_forever()
-        finally:
-            with anyio.CancelScope(shield=True):
-                await runner.cleanup()
 
 
-async def listen_privately(runner: web.AppRunner, path: Path) -> None:
+async def listen_privately(runner: web.BaseRunner, path: Path) -> None:
     """Serve on a Unix socket that only this user may open; one left by a killed daemon is replaced."""
     path.unlink(missing_ok=True)
     # The folder is private (0700) as well, so nobody can connect in the moment before chmod.
@@ -114,45 +110,60 @@ async def listen_privately(runner: web.AppRunner, path: Path) -> None:
     path.chmod(0o600)
 
 
-class _Runner(web.AppRunner):
-    """aiohttp's runner with a protocol of our own, because only that one sees unexpected exceptions and broken HTTP."""
-
-    def __init__(self, app: web.Application, limits: Limits) -> None:
-        super().__init__(
-            app,
-            access_log=None,
-            keepalive_timeout=limits.keepalive_s,
-            lingering_time=limits.linger_s,
-            shutdown_timeout=limits.shutdown_s,
-        )
-        self._limits = limits
-
-    async def _make_server(self) -> web.Server:
-        plain = await super()._make_server()
-        return _Server(plain, self._limits, self._kwargs)
+@asynccontextmanager
+async def started(app: web.Application, limits: Limits) -> AsyncGenerator[web.BaseRunner]:
+    """Yield what serves `app` with our own protocol; at the end requests under way are waited for."""
+    within = web.AppRunner(app)
+    await within.setup()
+    assert within.server is not None
+    runner = web.ServerRunner(_Server(within.server, limits), shutdown_timeout=limits.shutdown_s)
+    await runner.setup()
+    try:
+        yield runner
+    finally:
+        with anyio.CancelScope(shield=True):
+            await runner.cleanup()
+            await within.cleanup()
 
 
 class _Server(web.Server):
-    def __init__(self, plain: web.Server, limits: Limits, options: dict[str, Any]) -> None:
-        super().__init__(plain.request_handler, request_factory=plain.request_factory, **options)
-        self._limits = limits
-        self._options = options
+    """Serves as `plain` does, by `_Protocol`."""
+
+    def __init__(self, plain: web.Server, limits: Limits) -> None:
+        self._first_request_s = limits.first_request_s
+        self._options: dict[str, Any] = {
+            "access_log": None,
+            "keepalive_timeout": limits.keepalive_s,
+            "lingering_time": limits.linger_s,
+        }
+
+        def heard(*message: Any) -> web.BaseRequest:
+            request = plain.request_factory(*message)
+            if isinstance(request.protocol, _Protocol):
+                request.protocol.heard = True
+            return request
+
+        super().__init__(plain.request_handler, request_factory=heard, **self._options)
 
     def __call__(self) -> web.RequestHandler:
-        return _Protocol(self, self._limits, self._options)
+        return _Protocol(self, self._first_request_s, self._options)
 
 
 class _Protocol(web.RequestHandler):
-    def __init__(self, server: web.Server, limits: Limits, options: dict[str, Any]) -> None:
+    """aiohttp's protocol, which alone sees unexpected exceptions, broken HTTP and connections that send nothing."""
+
+    def __init__(self, server: web.Server, first_request_s: float, options: dict[str, Any]) -> None:
         super().__init__(server, loop=asyncio.get_running_loop(), **options)
-        self._first_request_s = limits.first_request_s
+        self.heard = False
+        """Whether a request's head has come in whole."""
+        self._first_request_s = first_request_s
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         asyncio.get_running_loop().call_later(self._first_request_s, self._close_if_silent)
 
     def _close_if_silent(self) -> None:
-        if self._request_count == 0:
+        if not self.heard:
             self.force_close()
 
     def handle_error(
