@@ -1,6 +1,17 @@
-"""`python -m syncd`: the same as the `syncd` command."""
+"""The `syncd` command, and `python -m syncd`."""
 
-from syncd.cli import main
+import os
+
+from syncd.runtime.launch import NUMPY_THREADS
+
+
+def main() -> None:
+    """Run the command line and exit with its status."""
+    os.environ.update(NUMPY_THREADS | os.environ)
+    from syncd.cli import main  # imports numpy, which reads the variable once
+
+    main()
+
 
 if __name__ == "__main__":
     main()

@@ -15,6 +15,10 @@ import sys
 PARENT_PID = "SYNCD_PARENT_PID"
 """Environment variable that tells a child which process started it."""
 
+NUMPY_THREADS = {"OPENBLAS_NUM_THREADS": "1"}
+"""Of the daemon and all its children: numpy's idle threads would spin on cores that the model needs, and nothing here is
+large enough for them to pay. To be set before numpy is imported."""
+
 _PR_SET_PDEATHSIG = 1
 _EXIT_ORPHANED = 75
 

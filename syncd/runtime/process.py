@@ -15,7 +15,7 @@ import anyio
 import structlog
 
 from syncd.errors import RetryableError
-from syncd.runtime.launch import PARENT_PID
+from syncd.runtime.launch import NUMPY_THREADS, PARENT_PID
 
 log = structlog.get_logger()
 
@@ -29,9 +29,9 @@ class ChildDiedError(RetryableError):
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """Return the environment children get: locale, paths and `extra`; none of the daemon's own secrets."""
+    """Return the environment children get: locale, paths, one numpy thread and `extra`; none of the daemon's own secrets."""
     kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    return {**kept, PARENT_PID: str(os.getpid()), **extra}
+    return {**NUMPY_THREADS, **kept, PARENT_PID: str(os.getpid()), **extra}
 
 
 def python(module: str, *arguments: str) -> list[str]:

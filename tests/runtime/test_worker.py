@@ -121,6 +121,7 @@ async def test_the_daemons_secrets_are_not_in_the_childs_environment(monkeypatch
         seen = (await echo.call({"op": "environment"}, timeout_s=30)).header
     assert "AWS_SECRET_ACCESS_KEY" not in seen
     assert seen["SYNCD_PARENT_PID"] == str(os.getpid())
+    assert seen["OPENBLAS_NUM_THREADS"] == "1"
 
 
 async def test_a_stubborn_child_is_killed_when_its_patience_is_over():
