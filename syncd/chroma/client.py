@@ -137,10 +137,6 @@ class Chroma(Connection):
                 return None
             offset += len(page)
 
-    async def collection_exists(self, target: Target) -> bool:
-        """Return whether Chroma has the collection (and its database)."""
-        return await self.collection_id(target) is not None
-
     async def metadata(self, target: Target) -> Mapping[str, Scalar]:
         """Return the collection's own metadata."""
         return dict((await self._fresh(target)).metadata or {})

@@ -106,18 +106,15 @@ class Mailbox(Generic[M, R]):
         self._ordinary = _Lane[M, R](capacity)
         self._arrived = anyio.Semaphore(0, fast_acquire=True)
         self._served = 0
-        self._closed = False
 
     async def put(self, message: M, *, urgent: bool = False) -> Reply[R]:
-        """Wait for room, put `message` in and return its reply. Raises StoppedError when closed.
+        """Wait for room, put `message` in and return its reply.
 
         Cancelled while waiting for room: the message was not put in. Afterwards it is handled whether or not
         its reply is still wanted.
         """
-        self._check_open()
         lane = self._urgent if urgent else self._ordinary
         await lane.room.acquire()
-        self._check_open()
         envelope = Envelope(message, Reply[R](), urgent)
         lane.waiting.append(envelope)
         self._arrived.release()
@@ -127,20 +124,17 @@ class Mailbox(Generic[M, R]):
         """Put `message` in and wait until it is handled: `await (await put(message))`."""
         return await (await self.put(message, urgent=urgent))
 
-    async def serve(self, handle: Callable[[M], Awaitable[R]], *, fatal: tuple[type[Exception], ...] = ()) -> NoReturn:
+    async def serve(self, handle: Callable[[M], Awaitable[R]]) -> NoReturn:
         """Handle one message at a time, for ever, and settle each reply with what `handle` returns or raises.
 
-        An error of `handle` goes to the sender and not further (a bug is logged too), unless it is one of
-        `fatal`, which is raised here as well. Cancelled with a message in hand: its sender gets StoppedError.
-        Raises StoppedError when closed.
+        An error of `handle` goes to the sender and not further; a bug is logged too. Cancelled with a message in hand: its
+        sender gets StoppedError.
         """
         while True:
             envelope = (await self.take_many(1))[0]
             try:
                 with settling([envelope]):
                     envelope.reply.settle(await handle(envelope.message))
-            except fatal:
-                raise
             except SyncdError:
                 continue
             except Exception:
@@ -152,11 +146,9 @@ class Mailbox(Generic[M, R]):
 
         Never empty: a first message heavier than `limit` comes alone. In order of arrival, urgent ones before
         and never together with ordinary ones. The caller settles every reply; put the work inside `settling`.
-        Cancelled: nothing was taken. Raises StoppedError when closed.
+        Cancelled: nothing was taken.
         """
-        self._check_open()
         await self._arrived.acquire()
-        self._check_open()
         lane = self._urgent if self._urgent.waiting else self._ordinary
         taken = [self._pop(lane)]
         total = weight(taken[0].message)
@@ -165,18 +157,6 @@ class Mailbox(Generic[M, R]):
             self._arrived.acquire_nowait()
             taken.append(self._pop(lane))
         return taken
-
-    def close(self) -> None:
-        """Fail everything that waits, and whoever puts or takes from now on, with StoppedError. Twice is
-        safe.
-        """
-        self._closed = True
-        for lane in (self._urgent, self._ordinary):
-            while lane.waiting:
-                self._pop(lane).reply.fail(self._stopped())
-        for gate in (self._urgent.room, self._ordinary.room, self._arrived):
-            for _ in range(gate.statistics().tasks_waiting):
-                gate.release()
 
     def stats(self) -> MailboxStats:
         """Return how full it is now."""
@@ -188,13 +168,6 @@ class Mailbox(Generic[M, R]):
         lane.room.release()
         self._served += 1
         return lane.waiting.popleft()
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise self._stopped()
-
-    def _stopped(self) -> StoppedError:
-        return StoppedError(f"{self.name} has stopped")
 
 
 @contextmanager

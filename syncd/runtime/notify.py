@@ -35,14 +35,6 @@ class Notifier:
         """Say that it reads its configuration again; follow with `ready`."""
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
-    def status(self, text: str) -> None:
-        """Show `text` in `systemctl status`."""
-        self._send("STATUS=" + " ".join(text.split()))
-
-    def extend(self, wait_s: float) -> None:
-        """Ask for `wait_s` more from now before starting or stopping counts as failed."""
-        self._send(f"EXTEND_TIMEOUT_USEC={int(wait_s * 1e6)}")
-
     def alive(self) -> None:
         """Feed the watchdog."""
         self._send("WATCHDOG=1")

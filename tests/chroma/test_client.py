@@ -55,7 +55,7 @@ async def test_databases_are_made_once_and_found(chroma, fresh_name):
 
 async def test_opening_twice_gives_the_same_collection_with_cosine_space(chroma, fresh_name):
     target = Target("default_database", fresh_name)
-    assert not await chroma.collection_exists(target)
+    assert await chroma.collection_id(target) is None
     first = await chroma.open_collection(target)
     assert await chroma.open_collection(target) == first == await chroma.collection_id(target)
     await chroma.write(target, [], rows(0, 2), NOTHING)

@@ -118,7 +118,7 @@ async def whole(parts, target, expected: int) -> None:
     with anyio.fail_after(60):
         while True:
             record = await parts.store.documents.find(target)
-            there = await parts.chroma.collection_exists(target)
+            there = await parts.chroma.collection_id(target) is not None
             if there and record.rebuilding is None and await parts.chroma.count(target) == expected:
                 return
             await anyio.sleep(0.02)

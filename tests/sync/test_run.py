@@ -131,7 +131,7 @@ async def everything(parts, target) -> dict[str, object]:
         )
         for table, columns in TABLES.items()
     }
-    exists = await parts.chroma.collection_exists(target)
+    exists = await parts.chroma.collection_id(target) is not None
     rows = await parts.chroma.get(target) if exists else []
     return {**stored, "chroma": {row.id: (row.document, row.metadata) for row in rows} if exists else None}
 
@@ -171,7 +171,7 @@ async def test_a_dry_run_into_a_new_collection_creates_nothing(parts, folder, ta
     before = await everything(parts, target)
     foreseen = await parts.sync(folder, target, dry_run=True)
     assert await everything(parts, target) == before
-    assert not await parts.chroma.collection_exists(target)
+    assert await parts.chroma.collection_id(target) is None
     done = await parts.sync(folder, target)
     assert replace(foreseen.counts, tokens=0) == replace(done.counts, tokens=0)
 
@@ -191,7 +191,7 @@ async def test_a_dry_run_asks_nothing_of_the_source_for_a_collection_deleted_in_
     await parts.chroma.delete_collection(target)
     foreseen = await parts.sync(folder, target, dry_run=True)
     assert (foreseen.counts.unchanged, foreseen.counts.indexed) == (3, 0)
-    assert not await parts.chroma.collection_exists(target)
+    assert await parts.chroma.collection_id(target) is None
 
 
 @pytest.mark.parametrize(
