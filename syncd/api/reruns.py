@@ -14,7 +14,7 @@ from syncd.api.schema_jobs import ConfirmPayload, CreateJobResponse, DocumentVie
 from syncd.api.services import SERVICES, Services
 from syncd.api.sources import MAX_PAGE
 from syncd.api.views import document_view
-from syncd.model import Invocation, Origin, State
+from syncd.model import DocumentState, Invocation, Origin, State
 from syncd.schema import Count, Model
 
 MAX_RETRIED_KEYS = 10_000
@@ -33,8 +33,9 @@ async def documents(request: web.Request) -> web.Response:
     """List what became of an invocation's documents, in key order; unchanged ones are not listed."""
     invocation = await own_invocation(request)
     query = read_query(request, DocumentsQuery)
+    state = DocumentState(query.state) if query.state else None
     outcomes = await request.app[SERVICES].store.invocations.documents(
-        invocation.id, query.state, min(query.limit, MAX_PAGE), query.offset
+        invocation.id, state, min(query.limit, MAX_PAGE), query.offset
     )
     return json_answer([document_view(outcome) for outcome in outcomes])
 
@@ -74,7 +75,7 @@ def _require_over(invocation: Invocation) -> None:
 
 
 async def _failed_keys(services: Services, invocation: Invocation) -> list[str]:
-    failed = await services.store.invocations.documents(invocation.id, "failed", MAX_RETRIED_KEYS)
+    failed = await services.store.invocations.documents(invocation.id, DocumentState.FAILED, MAX_RETRIED_KEYS)
     return [outcome.key for outcome in failed]
 
 

@@ -22,7 +22,7 @@ from syncd.index.changes import WRITE_SIZE, Change, CheckCollection, Flush, Outb
 from syncd.index.postponed import Asked, PostponedWrites
 from syncd.index.refill import Refill
 from syncd.index.write_probe import accepts_writes
-from syncd.model import Embedding, Target
+from syncd.model import DocumentState, Embedding, Target
 from syncd.runtime.containment import contained
 from syncd.runtime.mailbox import Envelope, Mailbox, Reply, settling
 from syncd.runtime.retry import Backoff
@@ -280,7 +280,7 @@ class Index:
                 change.key,
                 change.version,
                 change.fingerprint,
-                "failed",
+                DocumentState.FAILED,
                 str(error),
             )
             (done,) = await self._store.documents.stage([removal])

@@ -9,6 +9,7 @@ from __future__ import annotations
 from syncd.model.records import (
     Chunking,
     Counts,
+    DocumentState,
     Embedding,
     EmbeddingTask,
     Invocation,
@@ -49,6 +50,7 @@ __all__ = [
     "Chunking",
     "Counts",
     "Document",
+    "DocumentState",
     "Embedded",
     "Embedder",
     "Embedding",

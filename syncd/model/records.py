@@ -155,6 +155,16 @@ class SourceRecord(Generic[S_co]):
         return self.settings.kept_collection == collection
 
 
+class DocumentState(StrEnum):
+    """What became of a document in a run. `INDEXED`, `SKIPPED` and `FAILED` are also what is recorded of it."""
+
+    INDEXED = "indexed"
+    UNCHANGED = "unchanged"
+    DELETED = "deleted"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
 class State(StrEnum):
     """Where an invocation stands."""
 

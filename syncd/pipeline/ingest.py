@@ -13,6 +13,7 @@ from syncd.errors import PermanentError, Skipped
 from syncd.model import (
     Chunk,
     Chunking,
+    DocumentState,
     Embedder,
     Parser,
     SourceRecord,
@@ -95,8 +96,8 @@ class Ingester:
             return await self._fail(job, fingerprint, SET_ASIDE)
         result = await self._bring(job, fingerprint, known, embedder)
         await self.in_hand.survived(mark)
-        if job.dry_run and result.state == "indexed":
-            return replace(result, reason="changed" if known and known.state == "indexed" else "new")
+        if job.dry_run and result.state is DocumentState.INDEXED:
+            return replace(result, reason="changed" if known and known.state is DocumentState.INDEXED else "new")
         return result
 
     async def _bring(self, job: Job, fingerprint: str, known: DocumentRecord | None, embedder: Embedder) -> Result:
@@ -209,7 +210,7 @@ class Ingester:
         )
         return Result(
             document.key,
-            "indexed",
+            DocumentState.INDEXED,
             version=document.version,
             chunks=len(chunks),
             written=staged.written,
@@ -225,30 +226,30 @@ class Ingester:
         await self._effects[job.dry_run].update_version(
             job.collection.id, job.source.id, document.key, document.version, job.run_number
         )
-        return Result(document.key, "unchanged", version=document.version, chunks=known.chunk_count)
+        return Result(document.key, DocumentState.UNCHANGED, version=document.version, chunks=known.chunk_count)
 
     async def _delete(self, job: Job) -> Result:
         if job.is_gone is not None and not await job.is_gone():
-            return Result(job.document.key, "unchanged")
+            return Result(job.document.key, DocumentState.UNCHANGED)
         removal = Removal(job.collection.id, job.source.id, job.document.key)
         staged = await self._effects[job.dry_run].apply(removal)
-        return Result(job.document.key, "deleted", deleted=staged.deleted)
+        return Result(job.document.key, DocumentState.DELETED, deleted=staged.deleted)
 
     async def _skip(self, job: Job, fingerprint: str, reason: str) -> Result:
         """Leave the document out, its earlier chunks too: what they said is no longer what the source holds."""
         document = job.document
         owner = job.collection.id, job.source.id, document.key
-        removal = Removal(*owner, document.version, fingerprint, "skipped", reason, job.run_number)
+        removal = Removal(*owner, document.version, fingerprint, DocumentState.SKIPPED, reason, job.run_number)
         staged = await self._effects[job.dry_run].apply(removal)
-        return Result(document.key, "skipped", reason, document.version, deleted=staged.deleted)
+        return Result(document.key, DocumentState.SKIPPED, reason, document.version, deleted=staged.deleted)
 
     async def _fail(self, job: Job, fingerprint: str, reason: str) -> Result:
         """Record why this version could not be indexed; an earlier good version stays searchable until it can."""
         document = job.document
         owner = job.collection.id, job.source.id, document.key
-        refused = Removal(*owner, document.version, fingerprint, "failed", reason, job.run_number)
+        refused = Removal(*owner, document.version, fingerprint, DocumentState.FAILED, reason, job.run_number)
         await self._effects[job.dry_run].record_failure(refused)
-        return Result(document.key, "failed", reason, document.version)
+        return Result(document.key, DocumentState.FAILED, reason, document.version)
 
 
 def fitted(chunking: Chunking, embedder: Embedder) -> Chunking:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 
-from syncd.model import Document, Embedder, SourceRecord
+from syncd.model import Document, DocumentState, Embedder, SourceRecord
 from syncd.store.codec import dumps
 from syncd.store.documents import CollectionRecord, DocumentRecord
 
@@ -38,7 +38,7 @@ class Result:
     """
 
     key: str
-    state: str
+    state: DocumentState
     reason: str = ""
     version: str = ""
     chunks: int = 0
@@ -77,17 +77,23 @@ def config_hash_of(source: SourceRecord, parsing: str, model_file: str) -> str:
 
 def is_current(known: DocumentRecord, version: str, fingerprint: str) -> bool:
     """Return whether this version has come to its end already, in the index or left out of it; failures are tried again."""
-    return known.version == version and known.fingerprint == fingerprint and known.state in ("indexed", "skipped")
+    return (
+        known.version == version
+        and known.fingerprint == fingerprint
+        and known.state in (DocumentState.INDEXED, DocumentState.SKIPPED)
+    )
 
 
 def is_same_content(job: Job, known: DocumentRecord, fingerprint: str, content_hash: str) -> bool:
     """Return whether the document has a new time stamp but its indexed content; other versions stand in the metadata."""
     if not job.document.weak_version:
         return False
-    return known.state == "indexed" and known.fingerprint == fingerprint and known.content_hash == content_hash
+    return (
+        known.state is DocumentState.INDEXED and known.fingerprint == fingerprint and known.content_hash == content_hash
+    )
 
 
 def unchanged(job: Job, known: DocumentRecord) -> Result:
     """Return the result of a document that needed nothing."""
-    state = "unchanged" if known.state == "indexed" else "skipped"
+    state = DocumentState.UNCHANGED if known.state is DocumentState.INDEXED else DocumentState.SKIPPED
     return Result(job.document.key, state, known.reason, known.version, chunks=known.chunk_count)

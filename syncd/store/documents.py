@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from syncd.errors import ConflictError
-from syncd.model import Embedding, Target
+from syncd.model import DocumentState, Embedding, Target
 from syncd.store.codec import embedding_from_json, embedding_to_json
 from syncd.store.database import Database
 from syncd.store.refills import START, Place
@@ -48,7 +48,7 @@ class DocumentRecord:
     id: int
     version: str
     fingerprint: str
-    state: str
+    state: DocumentState
     reason: str
     content_hash: str
     chunk_count: int
@@ -130,7 +130,10 @@ class Documents:
 
         def query(connection: sqlite3.Connection) -> DocumentRecord | None:
             row = connection.execute(statement, (collection_id, source_id, key)).fetchone()
-            return DocumentRecord(*row) if row else None
+            if row is None:
+                return None
+            ident, version, made_by, state, *rest = row
+            return DocumentRecord(ident, version, made_by, DocumentState(state), *rest)
 
         return await self._db.read(query)
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from syncd.errors import ConflictError, NotFoundError
-from syncd.model import Invocation, Origin, State, Target
+from syncd.model import DocumentState, Invocation, Origin, State, Target
 from syncd.store.codec import INVOCATION_COLUMNS, dumps, invocation_from_row
 from syncd.store.invocation_queue import InvocationQueue
 from syncd.store.sources import conditions
@@ -30,7 +30,7 @@ class DocumentOutcome:
     """What became of one document in one invocation: indexed, deleted, skipped or failed (with the reason)."""
 
     key: str
-    state: str
+    state: DocumentState
     reason: str
     version: str
     chunks: int
@@ -178,7 +178,7 @@ class Invocations(InvocationQueue):
         return await self._db.write(transaction)
 
     async def documents(
-        self, invocation_id: str, state: str | None = None, limit: int = 100, offset: int = 0
+        self, invocation_id: str, state: DocumentState | None = None, limit: int = 100, offset: int = 0
     ) -> Sequence[DocumentOutcome]:
         """Return what became of the invocation's documents, in key order."""
         statement = (
@@ -189,7 +189,7 @@ class Invocations(InvocationQueue):
         def query(connection: sqlite3.Connection) -> list[DocumentOutcome]:
             rows = connection.execute(statement, (invocation_id, state, limit, offset))
             return [
-                DocumentOutcome(key, outcome, reason, version, chunks, datetime.fromtimestamp(at, UTC))
+                DocumentOutcome(key, DocumentState(outcome), reason, version, chunks, datetime.fromtimestamp(at, UTC))
                 for key, outcome, reason, version, chunks, at in rows
             ]
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from syncd.model import Target
+from syncd.model import DocumentState, Target
 from syncd.store.database import Database
 
 
@@ -16,7 +16,7 @@ class Outcome:
     """What became of one document of a run."""
 
     key: str
-    state: str
+    state: DocumentState
     reason: str = ""
     version: str = ""
     chunks: int = 0

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from syncd.errors import ConflictError
+from syncd.model import DocumentState
 from syncd.store.codec import dumps
 from syncd.store.postings import Posting
 from syncd.store.vectors import mark_used
@@ -57,7 +58,7 @@ class Removal:
     key: str
     version: str = ""
     fingerprint: str = ""
-    state: str = ""
+    state: DocumentState | None = None
     reason: str = ""
     seen: int = 0
 

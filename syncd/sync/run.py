@@ -16,7 +16,18 @@ from typing import Protocol, cast, runtime_checkable
 import structlog
 
 from syncd.errors import PermanentError, RetryableError
-from syncd.model import Checkpoint, Counts, Document, Invocation, Rechecking, Run, Source, SourceRecord, Total
+from syncd.model import (
+    Checkpoint,
+    Counts,
+    Document,
+    DocumentState,
+    Invocation,
+    Rechecking,
+    Run,
+    Source,
+    SourceRecord,
+    Total,
+)
 from syncd.pipeline.job import Job, Result
 from syncd.runtime.mailbox import Mailbox
 from syncd.store import Store
@@ -77,7 +88,7 @@ class KnownDocuments:
     async def version(self, key: str) -> str | None:
         """Return the indexed version of `key`, or None."""
         record = await self.store.documents.get(self.collection_id, self.source_id, key)
-        return record.version if record and record.state == "indexed" else None
+        return record.version if record and record.state is DocumentState.INDEXED else None
 
     async def owner(self, prefix: str) -> str | None:
         """Return the key whose chunks have this prefix, or None."""
@@ -227,11 +238,11 @@ class SourceRun:
             chunks_reused=counts.chunks_reused + result.reused,
             tokens=counts.tokens + result.tokens,
         )
-        if result.state == "failed":
+        if result.state is DocumentState.FAILED:
             self.failures.append(result.reason)
-        if result.state != "deleted":
+        if result.state is not DocumentState.DELETED:
             self._seen.append(result.key)
-        if result.state != "unchanged":
+        if result.state is not DocumentState.UNCHANGED:
             self._unsaved.append(result)
 
     async def save(self) -> None:
