@@ -7,16 +7,17 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, RootModel, model_validator
 
 from syncd.schema import Model, Moment, OwnModel
+from syncd.search import Fusion, Mode
 
-Mode = Literal["dense", "sparse", "hybrid"]
+_FUSION = Fusion()
 
 
 class FusionWeights(OwnModel):
     """How the two rankings of `hybrid` are fused: score = the sum of weight / (k + rank)."""
 
-    dense_weight: Annotated[float, Field(ge=0, le=1000)] = 1.0
-    sparse_weight: Annotated[float, Field(ge=0, le=1000)] = 4.0
-    k: Annotated[int, Field(ge=1, le=10_000)] = 15
+    dense_weight: Annotated[float, Field(ge=0, le=1000)] = _FUSION.dense
+    sparse_weight: Annotated[float, Field(ge=0, le=1000)] = _FUSION.sparse
+    k: Annotated[int, Field(ge=1, le=10_000)] = _FUSION.k
 
 
 class SearchRequest(OwnModel):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from aiohttp import web
 
 from syncd.api.auth import require_database
@@ -9,17 +11,54 @@ from syncd.api.errors import RefusedError
 from syncd.api.models import require_collection
 from syncd.api.requests import read_json
 from syncd.api.route import Access, Route, json_answer
-from syncd.api.schema_search import EmbedRequest, SearchRequest, SearchResponse, Vector
+from syncd.api.schema_search import EmbedRequest, Hit, SearchRequest, SearchResponse, Span, Vector
 from syncd.api.services import SERVICES
 from syncd.model import Target
+from syncd.search import Fusion, Query, SearchHit
 
 
 async def search(request: web.Request) -> web.Response:
     """Answer one query against one collection."""
     wanted = await read_json(request, SearchRequest)
     require_database(request, wanted.database_name)
-    found = await request.app[SERVICES].search(wanted)
+    hits = await request.app[SERVICES].search(query_of(wanted))
+    found = SearchResponse(hits=[view_of(hit) for hit in hits], mode=wanted.mode)
     return web.json_response(text=found.model_dump_json())
+
+
+def query_of(request: SearchRequest) -> Query:
+    """Return what a request asks for."""
+    fusion = request.fusion
+    return Query(
+        target=Target(request.database_name, request.collection_name),
+        text=request.query,
+        mode=request.mode,
+        limit=request.limit,
+        offset=request.offset,
+        where=request.where,
+        where_document=request.where_document,
+        source_ids=tuple(request.source_ids or ()),
+        path=request.path,
+        group=request.group_by == "document",
+        fusion=Fusion(fusion.dense_weight, fusion.sparse_weight, fusion.k) if fusion else Fusion(),
+    )
+
+
+def view_of(hit: SearchHit) -> Hit:
+    """Return a hit as the API shows it."""
+    recorded = None if hit.recorded_at is None else datetime.fromtimestamp(hit.recorded_at, UTC)
+    return Hit(
+        id=hit.id,
+        score=hit.score,
+        text=hit.text,
+        metadata=dict(hit.metadata),
+        highlights=tuple(Span(start=start, end=end) for start, end in hit.highlights),
+        dense_rank=hit.dense_rank,
+        sparse_rank=hit.sparse_rank,
+        indexed_at=recorded.isoformat().replace("+00:00", "Z") if recorded else None,
+        lag_s=None if hit.lag_s is None else round(hit.lag_s, 3),
+        also=tuple(hit.also),
+    )
 
 
 async def embed(request: web.Request) -> web.Response:

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from syncd.api.schema_search import SearchRequest, SearchResponse
 from syncd.index.verify import Drift
 from syncd.model import Embedded, Embedding, EmbeddingTask, Role, SparseVector, Target, Vectors
+from syncd.search import Query, SearchHit
 from syncd.sources.factories import SourceFactories
 from syncd.store import Store
 
@@ -56,7 +56,7 @@ class Services:
     """The daemon's state as JSON values: version, chroma, models, mailboxes."""
     progress: Callable[[str], Pace | None]
     """The pace of a running invocation, by id."""
-    search: Callable[[SearchRequest], Awaitable[SearchResponse]]
+    search: Callable[[Query], Awaitable[Sequence[SearchHit]]]
     """Raises NotFoundError, PermanentError, RetryableError."""
     rebuild: Callable[[Target], Awaitable[int]]
     """Recreate a collection from the store and return its chunks. Raises NotFoundError, PermanentError, RetryableError."""

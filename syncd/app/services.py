@@ -13,7 +13,6 @@ import structlog
 
 from syncd import __version__
 from syncd.api import ApiServer, Pace, Services
-from syncd.api.search_views import answer_search
 from syncd.chroma.client import Chroma
 from syncd.chroma.shape import ANY_KEY, QueryFunction, queries_path
 from syncd.config import Config
@@ -91,7 +90,7 @@ def make_services(
         health=health,
         status=status,
         progress=partial(pace, syncer),
-        search=partial(answer_search, search),
+        search=search.search,
         rebuild=index.rebuild,
         verify=Verifier(store, chroma, index).verify,
         embed_query=search.embed,

@@ -124,7 +124,7 @@ class Ingester:
         Neither the parser nor a model is asked: whatever ails them, this works. One that could not be deleted is left as it is.
         """
         if job.document.body is None:
-            return Result(job.document.key, "failed", reason)
+            return Result(job.document.key, DocumentState.FAILED, reason)
         return await self._fail(job, "", reason)
 
     def _fingerprint(self, job: Job, embedder: Embedder) -> str:

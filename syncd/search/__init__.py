@@ -1,6 +1,6 @@
-"""Search over synced collections: by meaning, by words, or both."""
+"""Search over synced collections: semantic, keyword, or hybrid."""
 
-from syncd.search.query import Fusion, Hit, Query
+from syncd.search.query import Fusion, Mode, Query, SearchHit
 from syncd.search.search import Search
 
-__all__ = ["Fusion", "Hit", "Query", "Search"]
+__all__ = ["Fusion", "Mode", "Query", "Search", "SearchHit"]

@@ -47,7 +47,7 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
+class SearchHit:
     """One chunk that answers a query; a higher score is better.
 
     `score`: cosine similarity (dense), BM25 or dot product (sparse), fused ranks (hybrid). Ranks count from 1, over all

@@ -1,4 +1,4 @@
-"""One ranking by meaning, from Chroma, and one by words, from the inverted lists, under the same filters."""
+"""The dense ranking, from Chroma, and the sparse one, from the inverted index, under the same filters."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import anyio
 import numpy as np
 
 from syncd.chroma.client import Chroma
-from syncd.model import SparseEncoder, SparseVector
-from syncd.search.index_cache import IndexCache, Scored
+from syncd.search.index_cache import Scored
 from syncd.search.lexical import best
 from syncd.search.query import Query
 from syncd.search.where import simple_filter
 from syncd.store import Store
-from syncd.store.chunks import Documents
+from syncd.store.chunks import DocumentKeys
 from syncd.store.documents import CollectionRecord
 
 KEYS_IN_FILTER = 500
@@ -34,7 +33,7 @@ class Scope:
     """What a query is asked of: the collection and, where a source or path is asked for, its documents."""
 
     record: CollectionRecord
-    documents: Documents | None
+    documents: DocumentKeys | None
 
 
 async def scope_of(store: Store, record: CollectionRecord, query: Query) -> Scope:
@@ -42,7 +41,7 @@ async def scope_of(store: Store, record: CollectionRecord, query: Query) -> Scop
     if not query.source_ids and query.path is None:
         return Scope(record, None)
     pattern = None if query.path is None else pattern_of(query.path)
-    return Scope(record, await store.found.matching(record.id, query.source_ids, pattern))
+    return Scope(record, await store.chunks.matching(record.id, query.source_ids, pattern))
 
 
 def pattern_of(path: str) -> str:
@@ -67,7 +66,7 @@ async def dense_ranking(
         rows = await chroma.query(query.target, vector, count, where, query.where_document, contents=False)
         found = [(row.id, 1.0 - (row.distance or 0.0)) for row in rows]
         if inside is not None:
-            owners = await store.found.documents_of(scope.record.id, [chunk_id for chunk_id, _ in found])
+            owners = await store.chunks.documents_of(scope.record.id, [chunk_id for chunk_id, _ in found])
             found = [(chunk_id, score) for chunk_id, score in found if owners.get(chunk_id) in inside]
         if len(found) >= wanted or len(rows) < count or count >= MAX_EXAMINED:
             return found[:wanted]
@@ -75,11 +74,9 @@ async def dense_ranking(
 
 
 async def sparse_ranking(
-    store: Store, chroma: Chroma, lists: IndexCache, scope: Scope, query: Query, encoder: SparseEncoder,
-    vector: SparseVector, wanted: int,
-) -> Ranking:  # fmt: skip
+    store: Store, chroma: Chroma, scope: Scope, query: Query, scored: Scored, wanted: int
+) -> Ranking:
     """Return the `wanted` chunks with the highest scores that pass the filters, as (id, score), best first."""
-    scored = await lists.scored(scope.record.id, encoder, vector)
     found: Ranking = []
     async for candidates in _candidates(store, scored, scope, wanted):
         candidates = await _passing(store, chroma, scope, query, candidates)
@@ -96,7 +93,7 @@ async def _passing(store: Store, chroma: Chroma, scope: Scope, query: Query, can
     ids = [chunk_id for chunk_id, _ in candidates]
     test = simple_filter(query.where) if query.where and not query.where_document else None
     if test is not None:
-        chunks = await store.found.chunks(scope.record.id, ids)
+        chunks = await store.chunks.get(scope.record.id, ids)
         passing = {chunk_id for chunk_id, chunk in chunks.items() if test(chunk.metadata)}
     else:
         rows = await chroma.get(
@@ -121,7 +118,7 @@ async def _candidates(store: Store, scored: Scored, scope: Scope, wanted: int) -
     while start < len(rows):
         some = rows[start : start + size]
         postings = scored.postings[some].tolist()
-        ids = await store.found.ids_of_postings(postings)
+        ids = await store.chunks.ids_of_postings(postings)
         pairs = zip(postings, scores[some].tolist(), strict=True)
         yield [(ids[posting], score) for posting, score in pairs if posting in ids]
         start, size = start + size, 2 * size

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import anyio
@@ -15,7 +15,7 @@ from syncd.model import Embedder, Embedding, SparseEncoder, SparseVector, Target
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.search.fuse import Ranked, fuse, grouped
 from syncd.search.index_cache import IndexCache
-from syncd.search.query import Hit, Mode, Query
+from syncd.search.query import Mode, Query, SearchHit
 from syncd.search.rankings import Ranking, Scope, dense_ranking, scope_of, sparse_ranking
 from syncd.store import Store
 from syncd.store.chunks import FoundChunk
@@ -23,6 +23,14 @@ from syncd.store.documents import CollectionRecord
 
 POOL = 300
 """Hits of each ranking that are fused or grouped: pages up to there are cut from one and the same list."""
+
+
+@dataclass(frozen=True, slots=True)
+class SparseQuery:
+    """The query as the collection's sparse model has it: for a keyword ranking, and to highlight its words."""
+
+    encoder: SparseEncoder
+    vector: SparseVector
 
 
 class Search:
@@ -41,10 +49,10 @@ class Search:
         self._store = store
         self._chroma = chroma
         self._embedder = embedder
-        self._sparse = sparse
+        self._sparse_models = sparse
         self._index_cache = IndexCache(store.postings)
 
-    async def search(self, query: Query) -> Sequence[Hit]:
+    async def search(self, query: Query) -> Sequence[SearchHit]:
         """Return the chunks that answer the query, best first. It waits for at most one batch of documents.
 
         Raises NotFoundError for a collection syncd never wrote, PermanentError for a filter Chroma refuses or a mode the
@@ -57,14 +65,14 @@ class Search:
                 f"collection {query.target.collection!r} has no sparse vectors; set search.sparse_default, or search by "
                 "mode 'dense'"
             )
-        vector = (await encoder.encode([query.text], "query"))[0] if encoder else None
-        ranked = await self._ranked(query, await scope_of(self._store, record, query), encoder, vector)
+        words = SparseQuery(encoder, (await encoder.encode([query.text], "query"))[0]) if encoder else None
+        ranked = await self._ranked(query, await scope_of(self._store, record, query), words)
         page = ranked[query.offset : query.offset + query.limit]
-        chunks = await self._store.found.chunks(record.id, [hit.id for hit in page])
+        chunks = await self._store.chunks.get(record.id, [hit.id for hit in page])
         missing = [hit.id for hit in page if hit.id not in chunks]
         others = {row.id: row for row in await self._chroma.get(query.target, missing)} if missing else {}
         hits = [hit_of(hit, chunks.get(hit.id), others.get(hit.id)) for hit in page]
-        return [highlighted(hit, encoder, vector) for hit in hits if hit is not None]
+        return [highlighted(hit, words) for hit in hits if hit is not None]
 
     async def embed(self, target: Target, texts: Sequence[str]) -> Vectors:
         """Embed queries with the collection's dense model and query prompt. Raises as `search` does."""
@@ -75,8 +83,8 @@ class Search:
         return (await embedder.embed(texts, "query", record.embedding.task)).vectors
 
     async def _encoder(self, embedding: Embedding, mode: Mode) -> SparseEncoder | None:
-        """Return the collection's sparse model; a search by meaning, which only highlights with it, never waits for it."""
-        return self._sparse.at_hand(embedding) if mode == "dense" else await self._sparse.of(embedding)
+        """Return the collection's sparse model; a dense search, which only highlights with it, never waits for it."""
+        return self._sparse_models.at_hand(embedding) if mode == "dense" else await self._sparse_models.of(embedding)
 
     async def _record(self, target: Target) -> CollectionRecord:
         record = await self._store.documents.find(target)
@@ -87,51 +95,60 @@ class Search:
             )
         return record
 
-    async def _ranked(
-        self, query: Query, scope: Scope, encoder: SparseEncoder | None, vector: SparseVector | None
-    ) -> list[Ranked]:
+    async def _ranked(self, query: Query, scope: Scope, words: SparseQuery | None) -> list[Ranked]:
         """Return the whole ranking that the asked page is cut from."""
-        wanted = pool_of(query)
-        rankings: dict[str, Ranking] = {"dense": [], "sparse": []}
-
-        async def dense() -> None:
-            (embedded,) = await self.embed(query.target, [query.text])
-            rankings["dense"] = await dense_ranking(self._store, self._chroma, scope, query, embedded.tolist(), wanted)
-
-        async def sparse() -> None:
-            assert encoder is not None
-            assert vector is not None
-            rankings["sparse"] = await sparse_ranking(
-                self._store, self._chroma, self._index_cache, scope, query, encoder, vector, wanted
-            )
-
+        dense, sparse = partial(self._dense_ranking, query, scope), partial(self._sparse_ranking, query, scope, words)
         if query.mode == "hybrid":
-            await both(dense, sparse)
+            nearest, worded = await both(dense, sparse)
+            ranked = fuse(ids_of(nearest), ids_of(worded), query.fusion)
+        elif query.mode == "dense":
+            ranked = [
+                Ranked(chunk_id, score, dense_rank=rank) for rank, (chunk_id, score) in enumerate(await dense(), 1)
+            ]
         else:
-            await (dense if query.mode == "dense" else sparse)()
-        ranked = combined(query, rankings)
+            ranked = [
+                Ranked(chunk_id, score, sparse_rank=rank) for rank, (chunk_id, score) in enumerate(await sparse(), 1)
+            ]
         if not query.group:
             return ranked
-        owners = await self._store.found.documents_of(scope.record.id, [hit.id for hit in ranked])
+        owners = await self._store.chunks.documents_of(scope.record.id, [hit.id for hit in ranked])
         return grouped(ranked, lambda chunk_id: owners.get(chunk_id, chunk_id))
 
+    async def _dense_ranking(self, query: Query, scope: Scope) -> Ranking:
+        (embedded,) = await self.embed(query.target, [query.text])
+        return await dense_ranking(self._store, self._chroma, scope, query, embedded.tolist(), pool_of(query))
 
-async def both(first: Callable[[], Awaitable[None]], second: Callable[[], Awaitable[None]]) -> None:
-    """Run two rankings side by side; the first error is raised as it is."""
+    async def _sparse_ranking(self, query: Query, scope: Scope, words: SparseQuery | None) -> Ranking:
+        assert words is not None
+        scored = await self._index_cache.scored(scope.record.id, words.encoder, words.vector)
+        return await sparse_ranking(self._store, self._chroma, scope, query, scored, pool_of(query))
+
+
+async def both(
+    first: Callable[[], Awaitable[Ranking]], second: Callable[[], Awaitable[Ranking]]
+) -> tuple[Ranking, Ranking]:
+    """Return what two rankings give, made side by side; the first error is raised as it is, not in a group."""
+    rankings: list[Ranking] = [[], []]
     errors: list[PermanentError | RetryableError] = []
 
-    async def guarded(part: Callable[[], Awaitable[None]], group: TaskGroup) -> None:
+    async def guarded(number: int, ranking: Callable[[], Awaitable[Ranking]], group: TaskGroup) -> None:
         try:
-            await part()
+            rankings[number] = await ranking()
         except (PermanentError, RetryableError) as error:
             errors.append(error)
             group.cancel_scope.cancel()
 
     async with anyio.create_task_group() as group:
-        group.start_soon(guarded, first, group)
-        group.start_soon(guarded, second, group)
+        group.start_soon(guarded, 0, first, group)
+        group.start_soon(guarded, 1, second, group)
     if errors:
         raise errors[0]
+    return rankings[0], rankings[1]
+
+
+def ids_of(ranking: Ranking) -> list[str]:
+    """Return a ranking without its scores."""
+    return [chunk_id for chunk_id, _ in ranking]
 
 
 def pool_of(query: Query) -> int:
@@ -142,20 +159,10 @@ def pool_of(query: Query) -> int:
     return POOL * -(-wanted * (2 if query.group else 1) // POOL)
 
 
-def combined(query: Query, rankings: Mapping[str, Ranking]) -> list[Ranked]:
-    """Return the ranking of the query's mode."""
-    dense, sparse = rankings["dense"], rankings["sparse"]
-    if query.mode == "hybrid":
-        return fuse([chunk_id for chunk_id, _ in dense], [chunk_id for chunk_id, _ in sparse], query.fusion)
-    if query.mode == "dense":
-        return [Ranked(chunk_id, score, dense_rank=rank) for rank, (chunk_id, score) in enumerate(dense, 1)]
-    return [Ranked(chunk_id, score, sparse_rank=rank) for rank, (chunk_id, score) in enumerate(sparse, 1)]
-
-
-def hit_of(ranked: Ranked, chunk: FoundChunk | None, row: Row | None) -> Hit | None:
+def hit_of(ranked: Ranked, chunk: FoundChunk | None, row: Row | None) -> SearchHit | None:
     """Return a hit with what the store knows of it, or else what Chroma has: rows that syncd did not write."""
     make = partial(
-        Hit,
+        SearchHit,
         id=ranked.id,
         score=ranked.score,
         dense_rank=ranked.dense_rank,
@@ -168,8 +175,6 @@ def hit_of(ranked: Ranked, chunk: FoundChunk | None, row: Row | None) -> Hit | N
     return make(text=row.document or "", metadata=row.metadata) if row else None
 
 
-def highlighted(hit: Hit, encoder: SparseEncoder | None, vector: SparseVector | None) -> Hit:
+def highlighted(hit: SearchHit, words: SparseQuery | None) -> SearchHit:
     """Return the hit with the places of the query's words."""
-    if encoder is None or vector is None:
-        return hit
-    return replace(hit, highlights=tuple(encoder.spans(hit.text, vector)))
+    return hit if words is None else replace(hit, highlights=tuple(words.encoder.spans(hit.text, words.vector)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from syncd.store.chunks import Found
+from syncd.store.chunks import Chunks
 from syncd.store.codec import SourceCodec
 from syncd.store.database import Database
 from syncd.store.documents import Documents
@@ -31,7 +31,7 @@ class Store:
     outbox: Outbox
     refills: Refills
     postings: Postings
-    found: Found
+    chunks: Chunks
     progress: Progress
     marks: Marks
     vectors: Vectors
@@ -57,7 +57,7 @@ class Store:
             outbox=Outbox(database),
             refills=Refills(database),
             postings=postings,
-            found=Found(database),
+            chunks=Chunks(database),
             progress=Progress(database),
             marks=Marks(database),
             vectors=Vectors(database),

@@ -1,4 +1,4 @@
-"""What a search shows of the chunks it found, and which documents its filters mean."""
+"""Chunks as a search reads them: what it shows of those it found, and which documents its filters mean."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class FoundChunk:
     changed_at: float | None
 
 
-class Found:
+class Chunks:
     """Each method is one transaction."""
 
     def __init__(self, database: Database) -> None:
@@ -58,7 +58,7 @@ class Found:
 
         return await self._db.read(query)
 
-    async def chunks(self, collection_id: int, chunk_ids: Sequence[str]) -> Mapping[str, FoundChunk]:
+    async def get(self, collection_id: int, chunk_ids: Sequence[str]) -> Mapping[str, FoundChunk]:
         """Return chunks by id; ids that syncd did not write, or has deleted, are left out."""
         statement = (
             f"SELECT {COLUMNS} FROM documents d JOIN chunks c ON c.document_id = d.id "
@@ -76,7 +76,7 @@ class Found:
 
         return await self._db.read(query)
 
-    async def matching(self, collection_id: int, source_ids: Sequence[str], pattern: str | None) -> Documents:
+    async def matching(self, collection_id: int, source_ids: Sequence[str], pattern: str | None) -> DocumentKeys:
         """Return the indexed documents of these sources (none: of all) whose key matches a GLOB pattern, by id."""
         conditions, values = ["collection_id = ?", "state = 'indexed'"], [collection_id]
         if source_ids:
@@ -86,11 +86,11 @@ class Found:
         given = (*values, *source_ids, *([pattern] if pattern is not None else []))
         statement = f"SELECT id, key FROM documents WHERE {' AND '.join(conditions)} ORDER BY id"
         rows = await self._db.read(lambda c: c.execute(statement, given).fetchall())
-        return Documents(np.array([row[0] for row in rows], np.int64), [row[1] for row in rows])
+        return DocumentKeys(np.array([row[0] for row in rows], np.int64), [row[1] for row in rows])
 
 
 @dataclass(frozen=True, slots=True)
-class Documents:
+class DocumentKeys:
     """Documents by id, ascending, and their keys."""
 
     ids: NDArray[np.int64]

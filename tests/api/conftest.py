@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from syncd.api import ApiServer, Services, create_app
-from syncd.api.schema_search import Hit, SearchResponse
 from syncd.chroma.client import Chroma, ChromaSettings
 from syncd.errors import NotFoundError
 from syncd.index.verify import Drift
 from syncd.model import Embedded, Embedding, EmbeddingTask
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.schema import Table
+from syncd.search import SearchHit
 from syncd.sources.factories import SourceFactories
 from syncd.sources.factory import Machine
 from syncd.sources.folder.settings import FolderSection
@@ -83,10 +83,9 @@ def services_for(store, chroma, folder: Path, wake, *more: Table):
         return {"version": "test", "mailboxes": {}, "queues": [], "lags": []}
 
     async def search(wanted):
-        if wanted.collection_name == "missing":
+        if wanted.target.collection == "missing":
             raise NotFoundError("collection 'missing' does not exist; sync something into it first")
-        hit = Hit(id="a-0", score=0.5, text=wanted.query, metadata={"key": "a"})
-        return SearchResponse(hits=[hit][: wanted.limit], mode=wanted.mode)
+        return [SearchHit(id="a-0", score=0.5, text=wanted.text, metadata={"key": "a"})][: wanted.limit]
 
     async def embed_query(target, texts):
         return np.eye(len(texts), 3, dtype=np.float32)
