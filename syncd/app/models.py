@@ -64,7 +64,7 @@ def servers_by_model(config: Config, catalog: Catalog) -> dict[str, list[Server]
 
 
 def server_of(given: ServerTable, name: str) -> Server:
-    """Return how one server is spoken to."""
+    """Return a configured server, its key read and kept out of the log. Raises ConfigError when the key cannot be read."""
     key = given.key()
     if key is not None:
         register_secret(key)

@@ -25,7 +25,9 @@ MILLION = 1_000_000
 
 def add_action(actions: Any, common: argparse.ArgumentParser) -> None:
     """Add the command below `syncd model`."""
-    parser = actions.add_parser("bench", parents=[common], help="measure a model: tokens/s, time for a million tokens")
+    parser = actions.add_parser(
+        "bench", parents=[common], help="measure a model: tokens per second and the time a million tokens take"
+    )
     parser.add_argument("name", nargs="?", help="default: embedding.default_model")
     parser.add_argument("--quantisation", help="which of its files: Q8_0, F16, Q4_K_M; default: the one in use")
     parser.add_argument(
@@ -37,7 +39,7 @@ def add_action(actions: Any, common: argparse.ArgumentParser) -> None:
 def duration_s(text: str) -> float:
     """Read an option's number of seconds, more than none."""
     if not 0 < (seconds := float(text)) < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is no length of time; give seconds, more than 0")
+        raise argparse.ArgumentTypeError(f"{text} is not a duration; give a number of seconds greater than 0")
     return seconds
 
 

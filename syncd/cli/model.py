@@ -36,18 +36,22 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     )
     pulling = actions.add_parser("pull", parents=[common], help="fetch (or make) a model's file and try it")
     pulling.add_argument("name")
-    pulling.add_argument("--quantisation", help="which of its files: Q8_0, F16, Q4_K_M; see `syncd model list`")
+    pulling.add_argument("--quantisation", help="which of its files, e.g. Q8_0, F16, Q4_K_M; see `syncd model list`")
     pulling.set_defaults(command=pull)
     adding = actions.add_parser("add", parents=[common], help="add a GGUF of your own to the configuration file")
-    adding.add_argument("name", help="what sources will call it")
+    adding.add_argument("name", help="the name sources refer to it by")
     adding.add_argument("file", type=Path)
-    adding.add_argument("--pooling", choices=["last", "mean", "cls"], help="where the file does not say")
+    adding.add_argument(
+        "--pooling", choices=["last", "mean", "cls"], help="how tokens are pooled, if the file does not say"
+    )
     adding.add_argument("--max-tokens", type=int, help="the window texts are embedded in (default: from the file)")
-    adding.add_argument("--query-prompt", help="put in front of queries")
-    adding.add_argument("--document-prompt", help="put in front of documents")
+    adding.add_argument("--query-prompt", help="prefix for queries")
+    adding.add_argument("--document-prompt", help="prefix for documents")
     adding.set_defaults(command=add)
     bench.add_action(actions, common)
-    trusting = actions.add_parser("trust", parents=[common], help="accept what a model's servers compute from now on")
+    trusting = actions.add_parser(
+        "trust", parents=[common], help="trust the vectors a model's servers compute from now on"
+    )
     trusting.add_argument("name")
     trusting.set_defaults(command=trust)
 
@@ -238,7 +242,7 @@ async def trust(args: argparse.Namespace) -> int:
         print_json({"forgotten": model.name})
     else:
         out.print(
-            f"What the servers of {model.name} compute when the daemon starts next is taken as right; "
-            f"if it differs from before, everything is embedded anew. {RESTART}"
+            f"The vectors that the servers of {model.name} compute at the daemon's next start become the reference; "
+            f"if they differ from the previous ones, everything is embedded again. {RESTART}"
         )
     return 0

@@ -24,17 +24,19 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--collection", required=True)
     parser.add_argument("--database", default="default_database")
     parser.add_argument("--limit", type=int, default=5)
-    parser.add_argument("--offset", type=int, default=0, help="leave out so many of the best hits")
+    parser.add_argument("--offset", type=int, default=0, help="skip the first N hits")
     parser.add_argument(
-        "--mode", choices=("dense", "sparse", "hybrid"), default="hybrid", help="by meaning, words, both"
+        "--mode", choices=("dense", "sparse", "hybrid"), default="hybrid", help="semantic, keyword, or both"
     )
-    parser.add_argument("--path", help="only documents whose key begins like this, or matches it where it has * or ?")
-    parser.add_argument("--source", action="append", metavar="ID", help="only this source; may be given several times")
+    parser.add_argument(
+        "--path", help="only documents whose key has this prefix, or matches it as a pattern if it contains * or ?"
+    )
+    parser.add_argument("--source", action="append", metavar="ID", help="only this source; repeatable")
     parser.add_argument("--where", type=filter_of, metavar="JSON", help="a Chroma metadata filter")
     parser.add_argument("--where-document", type=filter_of, metavar="JSON", help="a Chroma document filter")
-    parser.add_argument("--dense-weight", type=float, help="hybrid: what a rank by meaning counts")
-    parser.add_argument("--sparse-weight", type=float, help="hybrid: what a rank by words counts")
-    parser.add_argument("--k", type=int, help="hybrid: added to ranks; the larger, the less the very first count")
+    parser.add_argument("--dense-weight", type=float, help="hybrid: weight of the semantic ranking")
+    parser.add_argument("--sparse-weight", type=float, help="hybrid: weight of the keyword ranking")
+    parser.add_argument("--k", type=int, help="hybrid: RRF constant; larger flattens the top ranks")
     parser.add_argument("--group", action="store_true", help="show each document once")
     parser.set_defaults(command=search)
 

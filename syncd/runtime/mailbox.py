@@ -65,7 +65,7 @@ class Reply(Generic[R]):
 
 @dataclass(frozen=True, slots=True)
 class Envelope(Generic[M, R]):
-    """A message in the hand of whoever took it, who must settle or fail its reply; see `settling`."""
+    """A message that was taken: whoever took it must settle or fail its reply; see `settling`."""
 
     message: M
     reply: Reply[R]
@@ -189,7 +189,7 @@ def settling(
         reason = error
         raise
     except BaseException:
-        reason = StoppedError("the actor was stopped with the message in its hand")
+        reason = StoppedError("the actor was stopped while it handled the message")
         raise
     finally:
         for envelope in held:

@@ -23,7 +23,7 @@ class Batcher:
     """An actor that embeds the texts put into `mailbox`; urgent ones wait for the batch being computed, not longer.
 
     A text that cannot be embedded fails its own reply with PermanentError. While the process cannot be started, the
-    replies in hand fail with EngineDownError, which is retryable, and the next text is a new attempt.
+    replies taken so far fail with EngineDownError, which is retryable, and the next text is a new attempt.
     """
 
     def __init__(self, name: str, process: ModelProcess, mailbox: Mailbox[str, Embedding]) -> None:

@@ -41,7 +41,7 @@ class ServerPool:
 
     @asynccontextmanager
     async def lease(self) -> AsyncGenerator[Lease]:
-        """Yield a server to ask, which waits until one is ready; the hand takes another when that one fails."""
+        """Yield a server to ask, waiting until one is ready; the lease takes another when that one fails."""
         lease = Lease(self, await self.take())
         try:
             yield lease
@@ -49,11 +49,11 @@ class ServerPool:
             lease.open()
 
     async def take(self) -> Server:
-        """Wait until a server is ready and return it; give it `back`, or tell that it is `lost`."""
+        """Wait until a server is ready and return it; give it `back`, or report it `lost`."""
         return await self._ready.receive()
 
     def back(self, server: Server) -> None:
-        """Put a server back that `take` returned."""
+        """Return a server that `take` gave to the pool."""
         self._put.send_nowait(server)
 
     def worked(self, server: Server) -> None:
@@ -61,7 +61,7 @@ class ServerPool:
         del self._failures[server.url]
 
     def lost(self, server: Server, error: RetryableError) -> None:
-        """Set a server aside that `take` returned, until it passes its check."""
+        """Take a server that `take` returned out of the pool until it passes its check."""
         log.warning("model.server_lost", server=server.url, error=str(error))
         self.usable -= 1
         self._failures[server.url] += 1
@@ -84,7 +84,7 @@ class Lease:
         self._server: Server | None = server
 
     async def ask(self, request: Callable[[Server], Awaitable[R]]) -> R:
-        """Make one request to the server in hand, or to the next one that is ready. Its RetryableError sets it aside."""
+        """Make one request to the leased server, or to the next one that is ready. A RetryableError takes it out of the pool."""
         if self._server is None:
             self._server = await self._pool.take()
         try:
@@ -97,7 +97,7 @@ class Lease:
         return found
 
     def open(self) -> None:
-        """Let go of the server. Twice is safe."""
+        """Release the server. Twice is safe."""
         if self._server is not None:
             self._pool.back(self._server)
             self._server = None

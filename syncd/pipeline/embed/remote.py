@@ -1,10 +1,10 @@
 """A dense model on one or several embedding servers, behind the same `Embedder` protocol as the local one.
 
 Every request carries a known text beside the caller's, and its answer counts only when that text got the vector on
-record: a server that runs another model, from the start or suddenly, is set aside, its vectors never mix in.
+record: a server that runs another model, from the start or suddenly, is taken out of the pool, and its vectors never mix in.
 
-A text over the servers' limit is embedded in halves, and theirs, and averaged as `windows` says. A server that cuts long
-texts without a word cannot be told from one that reads them; set up servers to refuse.
+A text over the servers' limit is embedded in halves, and theirs, and averaged as `windows` says. A server that silently
+truncates long texts cannot be told from one that reads them; configure servers to reject over-long inputs.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class RemoteOptions:
-    """Requests hold about `batch_bytes` of text. A batch over which servers break down `attempts` times is halved.
+    """Requests hold about `batch_bytes` of text. A batch on which servers fail `attempts` times is halved.
 
     Documents wait for servers as long as it takes, queries at most `patience_s`.
     """
@@ -115,7 +115,7 @@ class RemoteEmbedder:
 
     @property
     def trouble(self) -> str:
-        """Why nothing can be computed now: what the last server said, while all are set aside; else ''."""
+        """Why nothing can be computed now: the last server's error, while none is usable; else ''."""
         return "" if self._pool is None or self._pool.usable else self._trouble
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
@@ -137,7 +137,7 @@ class RemoteEmbedder:
 
     async def _serve(self, pool: ServerPool) -> None:
         while True:
-            # A server first, then work: a batch in hand that waits for a server would keep a query waiting.
+            # A server first, then work: a batch already taken that waits for a server would keep a query waiting.
             async with pool.lease() as lease:
                 work = await self._mailbox.take_many(self._options.batch_bytes, weight=self._weight)
                 with settling(work):
@@ -158,14 +158,14 @@ class RemoteEmbedder:
                 each.reply.fail(result)
 
     async def _embeddings(self, texts: Sequence[str], lease: Lease) -> list[Embedding]:
-        breakdowns = 0
+        failures = 0
         while True:
             try:
                 return await lease.ask(lambda server: self._verified(server, texts))
             except ServerFailedError as error:
-                breakdowns += 1
-                if breakdowns == self._options.attempts:
-                    raise PermanentError(f"servers break down over it: {error}") from error
+                failures += 1
+                if failures == self._options.attempts:
+                    raise PermanentError(f"servers keep failing on this text: {error}") from error
             except RetryableError:
                 continue
             except PermanentError:

@@ -1,4 +1,4 @@
-"""Embedding servers as they are spoken to: OpenAI's `/embeddings` and text-embeddings-inference's `/embed`."""
+"""The protocols of embedding servers: OpenAI's `/embeddings` and text-embeddings-inference's `/embed`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _REASON_CHARS = 200
 
 
 class ServerFailedError(RetryableError):
-    """The server broke down over a request that it had accepted: its fault, or that of a text in it."""
+    """The server failed on a request that it had accepted: its own fault, or that of a text in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,10 @@ class Answer:
 
 
 async def ask(session: aiohttp.ClientSession, server: Server, texts: Sequence[str]) -> Answer:
-    """Return the vectors of `texts` from `server`. Servers are asked to refuse texts over their limit, not to cut them.
+    """Return the vectors of `texts` from `server`. Servers are asked to reject over-long inputs instead of truncating them.
 
     Raises PermanentError when it refuses these texts, RetryableError when it is out of reach, busy, misconfigured or
-    answers nonsense, which is no fault of the texts, and ServerFailedError when it broke down over them.
+    answers nonsense, which is no fault of the texts, and ServerFailedError when it failed on them.
     """
     path, body = _request(server, texts)
     try:
