@@ -167,7 +167,7 @@ def test_bench_measures_for_a_while_at_least(seconds, capsys):
     with pytest.raises(SystemExit) as refused:
         parser().parse_args(["model", "bench", "--seconds", seconds])
     assert refused.value.code == 2
-    assert "more than 0" in capsys.readouterr().err
+    assert "greater than 0" in capsys.readouterr().err
 
 
 def test_bench_says_why_an_engine_cannot_be_measured(model, config):

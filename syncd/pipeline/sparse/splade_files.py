@@ -51,14 +51,15 @@ async def published_files(
 
     Raises RetryableError (no hub in reach; it says what to place where) and PermanentError (wrong bytes).
     """
+    digests: dict[str, str] = {}
     for name, file in files.items():
         path = folder / name
         if not path.is_file():
             await fetch(file, path, progress)
-        found = await anyio.to_thread.run_sync(digest_of, path)
+        found = digests[name] = await anyio.to_thread.run_sync(digest_of, path)
         if found != file.sha256:
             raise PermanentError(
                 f"{path} has sha256 {found}, expected {file.sha256}: delete it (it is fetched again), or let search.splade_dir "
                 "name the folder of an export of your own"
             )
-    return files[MODEL_FILE].sha256
+    return digests[MODEL_FILE]
