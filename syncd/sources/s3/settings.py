@@ -148,10 +148,8 @@ class S3Table(SourceTable):
         section = sections.get(S3Section)
         common = section.queue_url if isinstance(section, S3Section) else None
         if self.auto_sync != "none" and not (self.queue_url or common):
-            raise ValueError(
-                f"sources: auto_sync of {self.name!r} needs queue_url, there or in [s3]; `syncd s3 setup` makes the "
-                "queue and prints its URL"
-            )
+            needed = f"sources: auto_sync of {self.name!r} needs queue_url, there or in [s3]"
+            raise ValueError(f"{needed}; `syncd s3 setup` makes the queue and prints its URL")
 
 
 @dataclass(frozen=True, slots=True)
