@@ -21,7 +21,7 @@ from syncd.store import Store
 
 log = structlog.get_logger()
 
-LOOK_EVERY_S = 60.0
+CHECK_EVERY_S = 60.0
 STEADY_S = 300.0
 """A watch that went on for so long before it failed has not failed in a row."""
 
@@ -51,7 +51,7 @@ class Triggers:
         self._changed = anyio.Event()
 
     def sources_changed(self) -> None:
-        """Look at the sources again now. Never waits, twice is safe."""
+        """Check the sources now. Never waits, twice is safe."""
         self._changed.set()
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
@@ -61,11 +61,11 @@ class Triggers:
             task_status.started()
             while True:
                 self._changed = anyio.Event()
-                await self._look(group)
-                with anyio.move_on_after(LOOK_EVERY_S):
+                await self._check(group)
+                with anyio.move_on_after(CHECK_EVERY_S):
                     await self._changed.wait()
 
-    async def _look(self, group: TaskGroup) -> None:
+    async def _check(self, group: TaskGroup) -> None:
         records = {
             record.id: record
             for record in await self._store.sources.list(limit=-1)

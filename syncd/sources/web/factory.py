@@ -8,8 +8,9 @@ from syncd.errors import PermanentError
 from syncd.model import SourceRecord
 from syncd.sources.factory import SourceFactory
 from syncd.sources.web.extractor import Extractor
-from syncd.sources.web.settings import WebSection, WebSettings, WebSourceSettings, validate_settings
+from syncd.sources.web.settings import WebSection, WebSettings, WebSourceSettings
 from syncd.sources.web.source import WebSource
+from syncd.sources.web.validate import validate_settings
 from syncd.store.database import Database
 
 

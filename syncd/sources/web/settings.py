@@ -8,14 +8,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from syncd import __version__
-from syncd.errors import PermanentError
 from syncd.model import Schedule, SourceSettings
 from syncd.schema import ExtendedModel, Int32, Table, UniqueStrings
 from syncd.sources import shapes
 from syncd.sources.table import SourceTable, interval
-from syncd.sources.web.addresses import AddressRule
-from syncd.sources.web.patterns import PathPattern
-from syncd.sources.web.urls import UrlError, normal
 
 PRODUCT_TOKEN = "syncd"  # noqa: S105 - the name robots.txt groups are matched by, not a password
 
@@ -169,27 +165,3 @@ class WebSettings:
     def user_agent(self) -> str:
         """Return who is asking and, where configured, whom a site owner can turn to."""
         return f"{PRODUCT_TOKEN}/{__version__} ({'+' + self.contact if self.contact else 'self-hosted indexer'})"
-
-
-def validate_settings(settings: WebSettings) -> None:
-    """Check everything that can be checked without a request.
-
-    Raises PermanentError naming the option, its value and what is allowed.
-    """
-    try:
-        normal(settings.starting_url)
-    except UrlError as error:
-        raise PermanentError(
-            f"starting_url {settings.starting_url!r} is not usable ({error}); give an http or https URL"
-        ) from error
-    for option in ("include_path_regexes", "exclude_path_regexes"):
-        for pattern in getattr(settings, option):
-            PathPattern(option, pattern)
-    for name, least in (("page_limit", 1), ("max_depth", 0), ("concurrency", 1)):
-        value = getattr(settings, name)
-        if value is not None and value < least:
-            raise PermanentError(f"{name} {value} is out of range; the smallest value is {least}")
-    if settings.rate_per_s < 0:
-        raise PermanentError(f"rate_per_s {settings.rate_per_s} is out of range; 0 means no limit")
-    for text in settings.allow_private_addresses:
-        AddressRule.parse(text)

@@ -25,9 +25,10 @@ from syncd.sources.web.discovery import Browser, PageReader
 from syncd.sources.web.fetch import Fetcher
 from syncd.sources.web.page_fetcher import PageFetcher
 from syncd.sources.web.page_reader import Reading
-from syncd.sources.web.settings import WebSettings, validate_settings
+from syncd.sources.web.settings import WebSettings
 from syncd.sources.web.sitemap_seeder import SitemapSeeder
 from syncd.sources.web.softerror import SoftErrors
+from syncd.sources.web.validate import validate_settings
 from syncd.sources.web.visitor import Visitor
 from syncd.store.database import Database
 

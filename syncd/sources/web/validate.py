@@ -1,0 +1,33 @@
+"""What can be said of a web source's settings without a request."""
+
+from __future__ import annotations
+
+from syncd.errors import PermanentError
+from syncd.sources.web.addresses import AddressRule
+from syncd.sources.web.patterns import PathPattern
+from syncd.sources.web.settings import WebSettings
+from syncd.sources.web.urls import UrlError, normal
+
+
+def validate_settings(settings: WebSettings) -> None:
+    """Check everything that can be checked without a request.
+
+    Raises PermanentError naming the option, its value and what is allowed.
+    """
+    try:
+        normal(settings.starting_url)
+    except UrlError as error:
+        raise PermanentError(
+            f"starting_url {settings.starting_url!r} is not usable ({error}); give an http or https URL"
+        ) from error
+    for option in ("include_path_regexes", "exclude_path_regexes"):
+        for pattern in getattr(settings, option):
+            PathPattern(option, pattern)
+    for name, least in (("page_limit", 1), ("max_depth", 0), ("concurrency", 1)):
+        value = getattr(settings, name)
+        if value is not None and value < least:
+            raise PermanentError(f"{name} {value} is out of range; the smallest value is {least}")
+    if settings.rate_per_s < 0:
+        raise PermanentError(f"rate_per_s {settings.rate_per_s} is out of range; 0 means no limit")
+    for text in settings.allow_private_addresses:
+        AddressRule.parse(text)
