@@ -10,9 +10,13 @@ import urllib.request
 import uuid
 from dataclasses import dataclass
 
+import hypothesis
 import pytest
 
 from syncd.chroma.server import HOST, free_port
+
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 
 @dataclass(frozen=True)

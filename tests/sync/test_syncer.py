@@ -17,6 +17,7 @@ from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.pipeline.sparse.encoding import SparseEncoding
 from syncd.runtime.retry import Backoff
 from syncd.sources.s3.settings import S3SourceSettings
+from syncd.sources.web.settings import WebSourceSettings
 from syncd.store.invocation_queue import FOLLOW_UPS
 from syncd.store.staging import Replacement
 from syncd.sync.syncer import Syncer, SyncSettings
@@ -87,11 +88,13 @@ async def syncing(parts, source, done=None, settings=HASTY) -> AsyncIterator[Syn
 
 
 SETTINGS = S3SourceSettings(bucket_name="bucket", region="r")
+SITE = WebSourceSettings(starting_url="https://example.org/")
 
 
 async def created(parts, origin: Origin, name: str, kind: str = "s3") -> Invocation:
     """Create a source and an invocation of it."""
-    record = await parts.store.sources.create(kind, "default_database", SETTINGS, MODEL, CHUNKING)
+    settings = SITE if kind == "web_scrape" else SETTINGS
+    record = await parts.store.sources.create(kind, "default_database", settings, MODEL, CHUNKING)
     return await parts.store.invocations.create(record.id, Target("default_database", name), origin, {})
 
 
