@@ -16,6 +16,7 @@ from syncd.pipeline.parse.pool import ParserPool
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.pipeline.sparse.encoding import SparseEncoding
 from syncd.runtime.retry import Backoff
+from syncd.sources.registry import TYPES
 from syncd.sources.s3.settings import S3SourceSettings
 from syncd.sources.web.settings import WebSourceSettings
 from syncd.store.invocation_queue import FOLLOW_UPS
@@ -310,12 +311,12 @@ async def test_a_run_that_saw_a_part_says_so_deletes_nothing_and_leaves_the_coll
     async with syncing(parts, Cut(part, Checkpoint("2", absent_are_gone=True))) as syncer:
         ended = await settled(parts, first)
         assert (ended.state, ended.error) == (State.COMPLETE, "the sitemap was cut")
-        assert job_view(ended, None)["incomplete"] == "the sitemap was cut"
+        assert job_view(TYPES, ended, None)["incomplete"] == "the sitemap was cut"
         assert "finished_ingest" not in (await parts.chroma.metadata(first.target) or {})
         second = await parts.store.invocations.create(first.source_id, first.target, Origin.API, {})
         syncer.wake()
         ended = await settled(parts, second)
-    assert (ended.error, job_view(ended, None)["incomplete"]) == (None, None)
+    assert (ended.error, job_view(TYPES, ended, None)["incomplete"]) == (None, None)
     assert (await parts.chroma.metadata(first.target))["finished_ingest"] is True
 
 
