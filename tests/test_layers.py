@@ -13,7 +13,7 @@ LAYERS = [
     {"syncd.api", "syncd.config"},
     {"syncd.sync", "syncd.search"},
     {"syncd.index", "syncd.pipeline", "syncd.sources"},
-    {"syncd.chroma", "syncd.store"},
+    {"syncd.chroma", "syncd.html", "syncd.store"},
     {"syncd.runtime"},
     {"syncd.model", "syncd.errors", "syncd.log", "syncd"},
 ]

@@ -14,6 +14,7 @@ import anyio
 import structlog
 
 from syncd.errors import PermanentError
+from syncd.html import DOCUMENT_VERSION
 from syncd.model import Part
 from syncd.pipeline.parse.formats import MARKDOWN_SUFFIX, SUFFIXES, Format, suffix_of
 from syncd.pipeline.parse.office import MADE_OF, convert_legacy
@@ -107,12 +108,17 @@ class ParserPool:
             await self._idle.pop().end()
 
     def fingerprint(self, name: str, media_type: str | None = None) -> str:
-        """Return what, beside its bytes, decides what becomes of a document: '' for text and for the default settings."""
-        if suffix_of(name, media_type) not in SUFFIXES:
+        """Return what, beside its bytes, decides what becomes of a document: '' for text and for the default settings.
+
+        What is made of HTML, pages and books, has a version of its own, so that a change of it leaves other formats alone.
+        """
+        suffix = suffix_of(name, media_type)
+        if suffix not in SUFFIXES:
             return ""
+        engine = f"html {DOCUMENT_VERSION}" if SUFFIXES[suffix] in (Format.HTML, Format.EPUB) else ""
         settings, default = self._settings, ParserSettings()
         choices = (settings.converter, settings.ocr, self._describer and self._describer.fingerprint)
-        return "" if choices == (default.converter, default.ocr, None) else repr(choices)
+        return engine + ("" if choices == (default.converter, default.ocr, None) else repr(choices))
 
     async def parse(self, file: BinaryIO, name: str, media_type: str | None = None) -> AsyncGenerator[Part, None]:
         """Yield the parts of one document, in order; waits for a free process, then for each part.

@@ -21,10 +21,6 @@ DATE_METAS = (
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2})?(?:\.\d+)?(?:Z|[+-]\d{2}:?\d{2})?)?")
 LANGUAGE = re.compile(r"[a-zA-Z]{2,3}(?:-[a-zA-Z0-9]{2,8})*")
 LINK_VALUE = re.compile(r"<([^<>]*)>([^<]*)")
-DOCUMENTATION_MAKERS = re.compile(
-    r"sphinx|docusaurus|mkdocs|vitepress|gitbook|bookdown|mdbook|docfx|doxygen|antora|docbook|rustdoc|javadoc|asciidoc",
-    re.IGNORECASE,
-)
 MAX_TITLE_CHARS = 300
 
 
@@ -58,18 +54,6 @@ def published_of(document: Document) -> str:
         if isinstance(value := item.get("datePublished"), str) and (match := DATE.match(value)):
             return match[0]
     return ""
-
-
-def is_article(document: Document) -> bool:
-    """Return whether the page declares itself a news or blog article."""
-    kind = document.select_one('meta[property="og:type"]')
-    return kind is not None and (kind.attr("content") or "").strip().lower() == "article"
-
-
-def is_generated_documentation(document: Document) -> bool:
-    """Return whether the page names a program as its maker that makes documentation."""
-    maker = document.select_one('meta[name="generator"]')
-    return maker is not None and DOCUMENTATION_MAKERS.search(maker.attr("content") or "") is not None
 
 
 def linked_data(values: Iterable[Any]) -> Iterator[Mapping[str, Any]]:

@@ -13,8 +13,8 @@ import structlog
 from aiohttp.abc import AbstractResolver
 
 from syncd.errors import PermanentError
+from syncd.html import PAGE_VERSION
 from syncd.model import Checkpoint, Document, Run
-from syncd.sources.web import extract
 from syncd.sources.web.addresses import AddressGuard
 from syncd.sources.web.client import Client
 from syncd.sources.web.crawl import CrawlRun, Progress
@@ -151,7 +151,7 @@ def guard_for(settings: WebSettings, scope: CrawlScope) -> AddressGuard:
 def rules_of(settings: WebSettings, config_hash: str) -> str:
     """Return a hash of everything that decides what a visit to an unchanged page yields, and what becomes of that."""
     values = [
-        extract.VERSION,
+        PAGE_VERSION,
         config_hash,
         settings.starting_url,
         settings.include_path_regexes,

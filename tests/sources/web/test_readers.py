@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
+from syncd.html.charset import encoding_of
 from syncd.sources.web.addresses import AddressGuard
-from syncd.sources.web.charset import encoding_of
 from syncd.sources.web.extract import extract
 from syncd.sources.web.fetch import Response
 from syncd.sources.web.head import header_canonical, header_directives

@@ -11,14 +11,22 @@ from dataclasses import replace
 
 from turbohtml import Element, Markdown, Text
 
-OPTIONS = Markdown(
+from syncd.html.tables import settle_tables
+
+PAGE = Markdown(
     # Escapes would put backslashes into identifiers, which exact search and code terms stumble over.
     escaping=Markdown.Escaping(mode="none", asterisks=False, underscores=False),
     images=Markdown.Images(mode="alt"),
     links=Markdown.Links(autolink=False),
     tables=Markdown.Tables(cell_blocks="text", header="detect"),
 )
-PLAIN = replace(OPTIONS, inline=Markdown.Inline(ignore_emphasis=True))
+"""For crawled pages: pictures are left to their alternative texts."""
+DOCUMENT = replace(
+    PAGE,
+    images=Markdown.Images(mode="markdown"),
+    tables=Markdown.Tables(cell_blocks="text", header="first"),
+)
+"""For files: pictures keep their addresses, for whoever reads pictures."""
 MARK = re.compile("\ufdd0(\\d+)\ufdd1")
 STRAY = re.compile("[\ufdd0\ufdd1\x00]")
 LANGUAGE = re.compile(
@@ -42,30 +50,31 @@ NO_LANGUAGE = frozenset(
 )
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 ANCHORED = "h1,h2,h3,h4,h5,h6,dt"
-CELLS = ("td", "th")
-MAX_COLUMNS = 100
+
+Content = tuple[str, list[tuple[int, str]]]
+"""Markdown, and its anchors in order, as (start byte, fragment)."""
 
 
-def to_markdown(root: Element, resolve: Callable[[str], str]) -> tuple[str, list[tuple[int, str]]]:
-    """Return `root` as Markdown and its anchors as (start byte, fragment), in order.
+def to_markdown(root: Element, resolve: Callable[[str], str], options: Markdown = PAGE) -> Content:
+    """Return `root` as Markdown and its anchors. Changes `root`.
 
-    `resolve` makes one href absolute, or returns '' for a link to leave as its text. Changes `root`.
+    `resolve` makes one href absolute, or returns '' for a link to leave as its text.
     """
     settle_code(root)
     settle_tables(root)
     settle_links(root, resolve)
     fragments = mark_anchors(root)
-    return unmarked(rendered(root), fragments)
+    return unmarked(rendered(root, options), fragments)
 
 
-def rendered(root: Element) -> str:
+def rendered(root: Element, options: Markdown) -> str:
     """Return `root` as Markdown. Where one emphasis cannot be written with asterisks, none is: the renderer would write
     all of them as HTML tags.
     """
-    text = root.to_markdown(OPTIONS)
+    text = root.to_markdown(options)
     for tag in ("<em>", "<strong>"):
         if tag in text and text.count(tag) > root.text.count(tag):
-            return root.to_markdown(PLAIN)
+            return root.to_markdown(replace(options, inline=Markdown.Inline(ignore_emphasis=True)))
     return text
 
 
@@ -81,52 +90,6 @@ def settle_code(root: Element) -> None:
         code = Element("code", {"class": f"language-{language}"} if language else None, [Text(text)])
         pre.clear()
         pre.append(code)
-
-
-def settle_tables(root: Element) -> None:
-    """Give all rows of a table the same number of cells; a cell over several columns or rows is followed by empty ones.
-
-    Pipe tables know no spans and no ragged rows, and the renderer writes a table that has any as HTML.
-    """
-    for table in root.select("table"):
-        rows = [row for row in table.select("tr") if row.closest("table") == table]
-        below: dict[int, int] = {}
-        for row in rows:
-            below = settle_row(row, below)
-        widths = [sum(cell.tag in CELLS for cell in elements_in(row)) for row in rows]
-        for row, width in zip(rows, widths, strict=True):
-            for _ in range(max(widths) - width):
-                row.append(Element("td"))
-
-
-def settle_row(row: Element, above: dict[int, int]) -> dict[int, int]:
-    """Fill a row up where cells `above` reach into it; return which of its columns reach further down, and how far."""
-    below = {column: rows - 1 for column, rows in above.items() if rows > 1}
-    column = 0
-    for cell in [child for child in elements_in(row) if child.tag in CELLS]:
-        while column in above and column < MAX_COLUMNS:
-            cell.insert_before(Element("td"))
-            column += 1
-        width, height = span_of(cell, "colspan"), span_of(cell, "rowspan")
-        for _ in range(width - 1):
-            cell.insert_after(Element("td"))
-        if height > 1:
-            below.update(dict.fromkeys(range(column, column + width), height - 1))
-        column += width
-    return below
-
-
-def elements_in(parent: Element) -> list[Element]:
-    """Return the child elements."""
-    return [child for child in parent.children if isinstance(child, Element)]
-
-
-def span_of(cell: Element, name: str) -> int:
-    """Return how many columns or rows a cell covers, and take that from it."""
-    text = (cell.attr(name) or "").strip()
-    if name in cell.attrs:
-        del cell.attrs[name]
-    return min(max(1, int(text)), MAX_COLUMNS) if text.isdigit() and len(text) < 6 else 1
 
 
 def code_language(pre: Element) -> str:
@@ -204,7 +167,7 @@ def previous_element(element: Element) -> Element | None:
     return None
 
 
-def unmarked(marked: str, fragments: list[str]) -> tuple[str, list[tuple[int, str]]]:
+def unmarked(marked: str, fragments: list[str]) -> Content:
     """Take the marks out of rendered Markdown; each becomes the byte its line starts at."""
     text = marked.replace("\r\n", "\n").replace("\r", "\n").strip("\n")
     pieces: list[str] = []

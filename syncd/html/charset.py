@@ -1,4 +1,4 @@
-"""Which encoding a page's bytes are in, when header, mark and content disagree.
+"""From bytes to a tree: which encoding a page is in, when header, mark and content disagree.
 
 Order: byte-order mark, valid UTF-8 where the header says nothing or a Latin-1 default, the header, what the page itself
 declares, windows-1252.
@@ -9,6 +9,9 @@ from __future__ import annotations
 import codecs
 import re
 
+import turbohtml
+from turbohtml import Document
+
 MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF16_LE, "utf-16le"),
@@ -16,6 +19,14 @@ MARKS = (
 )
 DEFAULTS = frozenset({"", "iso-8859-1", "latin-1", "latin1", "windows-1252", "us-ascii", "ascii"})
 CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.:-]+)", re.IGNORECASE)
+
+
+def parsed(data: bytes, content_type: str = "") -> Document:
+    """Return a page's tree; any bytes make one, and an encoding that nobody knows is ignored."""
+    try:
+        return turbohtml.parse(data, encoding=encoding_of(data, content_type), positions=False)
+    except LookupError:
+        return turbohtml.parse(data, positions=False)
 
 
 def header_charset(content_type: str) -> str:

@@ -1,0 +1,54 @@
+"""Makes the tables of a page such as pipe tables can write."""
+
+from __future__ import annotations
+
+from turbohtml import Document, Element
+
+CELLS = ("td", "th")
+MAX_COLUMNS = 100
+
+
+def settle_tables(root: Element) -> None:
+    """Give all rows of a table the same number of cells; a cell over several columns or rows is followed by empty ones.
+
+    Pipe tables know no spans and no ragged rows, and the renderer writes a table that has any as HTML.
+    """
+    for table in root.select("table"):
+        rows = [row for row in table.select("tr") if row.closest("table") == table]
+        below: dict[int, int] = {}
+        for row in rows:
+            below = settle_row(row, below)
+        widths = [sum(cell.tag in CELLS for cell in elements_in(row)) for row in rows]
+        for row, width in zip(rows, widths, strict=True):
+            for _ in range(max(widths) - width):
+                row.append(Element("td"))
+
+
+def settle_row(row: Element, above: dict[int, int]) -> dict[int, int]:
+    """Fill a row up where cells `above` reach into it; return which of its columns reach further down, and how far."""
+    below = {column: rows - 1 for column, rows in above.items() if rows > 1}
+    column = 0
+    for cell in [child for child in elements_in(row) if child.tag in CELLS]:
+        while column in above and column < MAX_COLUMNS:
+            cell.insert_before(Element("td"))
+            column += 1
+        width, height = span_of(cell, "colspan"), span_of(cell, "rowspan")
+        for _ in range(width - 1):
+            cell.insert_after(Element("td"))
+        if height > 1:
+            below.update(dict.fromkeys(range(column, column + width), height - 1))
+        column += width
+    return below
+
+
+def elements_in(parent: Document | Element) -> list[Element]:
+    """Return the child elements."""
+    return [child for child in parent.children if isinstance(child, Element)]
+
+
+def span_of(cell: Element, name: str) -> int:
+    """Return how many columns or rows a cell covers, and take that from it."""
+    text = (cell.attr(name) or "").strip()
+    if name in cell.attrs:
+        del cell.attrs[name]
+    return min(max(1, int(text)), MAX_COLUMNS) if text.isdigit() and len(text) < 6 else 1
