@@ -29,7 +29,7 @@ What the caller does with it:
 Errors name the next move: RetryableError (the run is tried again from its cursor), PermanentError (the run fails with
 that message). Raised while a body is opened, they concern that document only; Skipped says it is left out on purpose.
 
-`spool` has bodies for bytes, files and streams and the check for text; `globs` the patterns people write.
+`bodies` has bodies for bytes, files and streams and the check for text; `globs` the patterns people write.
 
 Its type is a folder with these, and one line in `registry`; nothing else knows a type by name:
 

@@ -13,9 +13,9 @@ from typing import BinaryIO, cast
 from anyio import to_thread
 
 from syncd.errors import PermanentError, RetryableError
+from syncd.sources.bodies import PIECE_SIZE_BYTES, Check, spool
 from syncd.sources.folder.root import Identity, Root, open_file
 from syncd.sources.folder.tree import key_of
-from syncd.sources.spool import PIECE_SIZE_BYTES, Check, spool
 
 
 @dataclass(frozen=True, slots=True)

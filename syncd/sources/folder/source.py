@@ -22,8 +22,16 @@ from pathlib import Path, PurePosixPath
 
 from anyio import CapacityLimiter, to_thread
 
-from syncd.errors import PermanentError, RetryableError
+from syncd.errors import PermanentError, RetryableError, Skipped
 from syncd.model import Body, Checkpoint, Document, Run, Total, chunk_prefix
+from syncd.sources.bodies import (
+    DEFAULT_MAX_TEXT_BYTES,
+    NoBody,
+    SizeCheck,
+    TextCheck,
+    is_image,
+    too_large,
+)
 from syncd.sources.folder.body import FileBody, stamp
 from syncd.sources.folder.root import ANYWHERE, OpenRoot, Root, is_missing
 from syncd.sources.folder.tree import (
@@ -37,15 +45,6 @@ from syncd.sources.folder.tree import (
     unescaped,
 )
 from syncd.sources.globs import EVERYTHING, Globs, WalkRules
-from syncd.sources.spool import (
-    DEFAULT_MAX_TEXT_BYTES,
-    RefusedBody,
-    SizeCheck,
-    SkippedBody,
-    TextCheck,
-    is_image,
-    too_large,
-)
 
 BATCH_SIZE = 256
 """Files per hop into the thread: enough to make hops cheap, few enough to start soon and to stop soon."""
@@ -202,9 +201,9 @@ class FolderSource:
         key = key_of(step.path)
         if isinstance(step, Unreadable):
             walk.unreadable.add(key)
-            return Document(key, "unreadable", RefusedBody(step.reason), self._prefix(key))
+            return Document(key, "unreadable", NoBody(PermanentError(step.reason)), self._prefix(key))
         walk.closed.add(key)
-        return Document(key, "closed", SkippedBody(step.reason), self._prefix(key))
+        return Document(key, "closed", NoBody(Skipped(step.reason)), self._prefix(key))
 
     async def _batches(self, steps: Generator[Step, None, None]) -> AsyncGenerator[list[Step], None]:
         try:
@@ -229,10 +228,10 @@ class FolderSource:
         version, body = stamp(status), self._body(root, found)
         limit = self._limit(key)
         if is_image(key) and not self._is_document(key):
-            body = SkippedBody("image: not among the kinds of documents that are parsed")
+            body = NoBody(Skipped("image: not among the kinds of documents that are parsed"))
         elif status.st_size > limit:
             # The limit is part of the version, so that raising it makes the file worth another look.
-            version, body = f"{version}>{limit}", SkippedBody(too_large(status.st_size, limit))
+            version, body = f"{version}>{limit}", NoBody(Skipped(too_large(status.st_size, limit)))
         # A first run meets files of any age; their lag would say nothing.
         changed_at = datetime.fromtimestamp(status.st_ctime, UTC) if is_update else None
         return Document(

@@ -12,8 +12,8 @@ from anyio.abc import ByteSendStream, Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from syncd.errors import RetryableError
+from syncd.sources.bodies import PIECE_SIZE_BYTES
 from syncd.sources.github.git import Git, end
-from syncd.sources.spool import PIECE_SIZE_BYTES
 
 _BROKEN = (anyio.EndOfStream, anyio.IncompleteRead, anyio.BrokenResourceError, anyio.ClosedResourceError)
 

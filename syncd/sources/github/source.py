@@ -16,15 +16,15 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from syncd.errors import ConfigError
+from syncd.errors import ConfigError, Skipped
 from syncd.model import Body, Checkpoint, Document, Run, Total, chunk_prefix
+from syncd.sources.bodies import DEFAULT_MAX_TEXT_BYTES, NoBody, StreamBody, TextCheck, is_image, too_large
 from syncd.sources.github.app import GithubApp
 from syncd.sources.github.blobs import Blobs
 from syncd.sources.github.errors import Unauthorized
 from syncd.sources.github.git import Remote
 from syncd.sources.github.repository import File, Gone, Ref, Repository
 from syncd.sources.globs import EVERYTHING, Globs
-from syncd.sources.spool import DEFAULT_MAX_TEXT_BYTES, SkippedBody, StreamBody, TextCheck, is_image, too_large
 
 Result = TypeVar("Result")
 Changes = AsyncGenerator[Document | Checkpoint | Total, None]
@@ -152,10 +152,10 @@ class GithubSource:
         key, limit = _key(file.path), self._settings.max_file_size_bytes
         version, body = file.oid, self._text(file, blobs)
         if is_image(key):
-            body = SkippedBody("image: only text is indexed from repositories")
+            body = NoBody(Skipped("image: only text is indexed from repositories"))
         elif file.size_bytes > limit:
             # The limit is part of the version, so that raising it makes the file worth another look.
-            version, body = f"{file.oid}>{limit}", SkippedBody(too_large(file.size_bytes, limit))
+            version, body = f"{file.oid}>{limit}", NoBody(Skipped(too_large(file.size_bytes, limit)))
         return Document(key, version, body, self._prefix(key), metadata=self._metadata(key, file.oid))
 
     def _text(self, file: File, blobs: Blobs) -> Body:

@@ -10,9 +10,9 @@ from typing import Any, BinaryIO
 import anyio
 
 from syncd.errors import RetryableError, Skipped
+from syncd.sources.bodies import StreamBody
 from syncd.sources.s3.bucket import Bucket, ObjectState
 from syncd.sources.s3.errors import AWS_ERRORS, ChangedError, ClientError, is_missing_key
-from syncd.sources.spool import StreamBody
 
 PIECE_SIZE_BYTES = 256 * 1024
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass, replace
-from typing import Any, BinaryIO
+from typing import Any
 
 import anyio
 
 from syncd.errors import PermanentError
 from syncd.model import Checkpoint, Document, Run
+from syncd.sources.bodies import NoBody
 from syncd.sources.s3.assignment import assignments
 from syncd.sources.s3.bucket import ObjectState, Page
 from syncd.sources.s3.event_store import FAN_OUT
@@ -170,18 +170,7 @@ class Listing:
         return documents
 
 
-@dataclass(frozen=True, slots=True)
-class RefusedBody:
-    """The body of a metadata file that is not a proper one."""
-
-    reason: str
-
-    def open(self) -> AbstractAsyncContextManager[BinaryIO]:
-        """Raise PermanentError with the reason."""
-        raise PermanentError(self.reason)
-
-
 def refused(state: ObjectState, error: PermanentError) -> Document:
     """Return a document that fails with `error`, so that it is counted and listed."""
     metadata: dict[str, Any] = {"object_key": state.key}
-    return Document(state.key, state.version, RefusedBody(str(error)), state.key, metadata=metadata)
+    return Document(state.key, state.version, NoBody(error), state.key, metadata=metadata)

@@ -8,7 +8,7 @@ from typing import Any
 
 from syncd.errors import PermanentError
 from syncd.model import Checkpoint, Document, Run, chunk_prefix
-from syncd.sources.spool import PathBody
+from syncd.sources.bodies import PathBody
 
 
 class UploadSource:

@@ -112,7 +112,7 @@ class CrawlRun:
                 if visit.outcome in ("failed", "unread"):
                     yield documents.failed(key, visit.reason)
                 else:
-                    yield documents.fetched(found) if visit.outcome == "document" else documents.gone(key)
+                    yield await documents.fetched(found) if visit.outcome == "document" else documents.gone(key)
 
     async def is_limited(self) -> bool:
         """Return whether a limit ended this crawl before it saw all pages: then it cannot say which are gone."""
@@ -273,7 +273,7 @@ class CrawlRun:
             case None:
                 return None
             case "document":
-                return documents.fetched(found)
+                return await documents.fetched(found)
             case "unchanged":
                 return documents.standing(visit.url, settled.was, self._refetch)
             case "failed" | "unread":
@@ -294,7 +294,7 @@ class CrawlRun:
             return documents.failed(url, str(error))
         for one in found:
             if one.visit.url == url and one.visit.outcome == "document":
-                return documents.fetched(one)
+                return await documents.fetched(one)
         last = found[-1].visit
         raise RetryableError(f"{url} could not be read again: {last.reason or last.outcome}")
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from syncd.errors import OvertakenError, PermanentError
 from syncd.model import Document, Scalar, chunk_prefix
 from syncd.runtime.headers import http_date
-from syncd.sources.web.body import HeldBody, NoBody
+from syncd.sources.bodies import NoBody, put_away
 from syncd.sources.web.crawl_model import Kept
 from syncd.sources.web.crawl_scope import plain_url
 from syncd.sources.web.discovery import Found
@@ -16,13 +16,13 @@ from syncd.sources.web.discovery import Found
 PAGE = ".md"
 
 
-def fetched(found: Found) -> Document:
-    """Return the document that a visit read."""
+async def fetched(found: Found) -> Document:
+    """Return the document that a visit read. Waits for the disk where it is large. Raises RetryableError where that is full."""
     visit = found.visit
     return Document(
         key=visit.url,
         version=visit.version,
-        body=HeldBody(found.data),
+        body=await put_away(found.data),
         chunk_prefix=chunk_prefix(visit.url),
         name=name_of(visit.url, visit.suffix),
         display_name=visit.url,

@@ -10,8 +10,8 @@ import pytest
 
 from syncd.errors import ConfigError, NotFoundError, PermanentError, RetryableError
 from syncd.model import Checkpoint, Document, Run, chunk_prefix
+from syncd.sources.bodies import SizeCheck
 from syncd.sources.folder.source import FolderSettings, FolderSource
-from syncd.sources.spool import SizeCheck
 from tests.sources.running import Index, invocation
 
 Open = Callable[..., FolderSource]

@@ -1,20 +1,25 @@
 from collections.abc import AsyncGenerator
 from itertools import pairwise
 from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from threading import get_ident
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncd.errors import PermanentError, RetryableError, Skipped
-from syncd.sources.spool import (
+from syncd.errors import PermanentError, RetryableError, Skipped, SyncdError
+from syncd.sources.bodies import (
     MEMORY_MAX_BYTES,
     BytesBody,
+    NoBody,
     PathBody,
     SizeCheck,
     StreamBody,
     TextCheck,
     is_image,
+    put_away,
 )
 
 
@@ -109,3 +114,32 @@ async def test_bytes_and_files_are_bodies(tmp_path: Path) -> None:
 
 def test_images_are_known_by_their_suffix() -> None:
     assert [is_image(name) for name in ("a.PNG", "b/c.svg", "png", "a.png.py")] == [True, True, False, False]
+
+
+@pytest.mark.parametrize("size_bytes", [0, 1, MEMORY_MAX_BYTES, MEMORY_MAX_BYTES + 1])
+async def test_bytes_put_away_are_read_from_their_start_each_time(size_bytes: int) -> None:
+    data = bytes(range(256)) * (size_bytes // 256) + bytes(size_bytes % 256)
+    body = await put_away(data)
+    for _ in range(2):
+        async with body.open() as file:
+            assert file.read() == data
+
+
+async def test_large_bytes_are_written_by_another_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    writers: list[int] = []
+
+    class Recorded(SpooledTemporaryFile[bytes]):
+        def write(self, s: Any) -> int:
+            writers.append(get_ident())
+            return super().write(s)
+
+    monkeypatch.setattr("syncd.sources.bodies.SpooledTemporaryFile", Recorded)
+    await put_away(bytes(MEMORY_MAX_BYTES + 1))
+    assert writers
+    assert get_ident() not in writers
+
+
+@pytest.mark.parametrize("kind", [Skipped, PermanentError, RetryableError])
+async def test_a_body_that_cannot_be_had_says_why(kind: type[SyncdError]) -> None:
+    with pytest.raises(kind, match="an image"):
+        NoBody(kind("an image")).open()

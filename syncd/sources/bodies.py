@@ -1,7 +1,8 @@
 """Bodies that every source can use, and the check that a body is text.
 
 A body in memory is `BytesBody`; a file that already lies on this machine is `PathBody`; bytes that arrive in pieces
-(a network answer, a program's output) are `StreamBody`, kept in memory while small and in a temporary file after.
+(a network answer, a program's output) are `StreamBody`, kept in memory while small and in a temporary file after; bytes
+that were fetched before anybody asked for them are put away by `put_away`; one that cannot be had is `NoBody`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import BinaryIO, Protocol, cast
 
 from anyio import to_thread
 
-from syncd.errors import PermanentError, RetryableError, Skipped
+from syncd.errors import PermanentError, RetryableError, Skipped, SyncdError
 
 MEMORY_MAX_BYTES = 1024 * 1024
 """A body above this is kept in a temporary file: what one open body costs in memory."""
@@ -144,26 +145,45 @@ async def _on_disk(path: Path) -> AsyncGenerator[BinaryIO]:
         yield file
 
 
-@dataclass(frozen=True, slots=True)
-class SkippedBody:
-    """A body that is known to be left out before a byte of it was read."""
+async def put_away(data: bytes) -> BytesBody | TempFileBody:
+    """Return a body of bytes that are here already: in memory while small, else in a temporary file.
 
-    reason: str
+    Waits for the disk, in a thread. Raises RetryableError where it is full.
+    """
+    if len(data) <= MEMORY_MAX_BYTES:
+        return BytesBody(data)
+    file = spool(None)
+    await _write(file, data)
+    return TempFileBody(file)
+
+
+@dataclass(frozen=True, slots=True)
+class TempFileBody:
+    """A temporary file of our own, gone with this object."""
+
+    file: SpooledTemporaryFile[bytes]
 
     def open(self) -> AbstractAsyncContextManager[BinaryIO]:
-        """Raise Skipped with the reason."""
-        raise Skipped(self.reason)
+        """Yield the file from its start. Again is safe, twice at once is not."""
+        return _rewound(self.file)
+
+
+@asynccontextmanager
+async def _rewound(file: SpooledTemporaryFile[bytes]) -> AsyncGenerator[BinaryIO]:
+    file.seek(0)
+    yield cast(BinaryIO, file)
 
 
 @dataclass(frozen=True, slots=True)
-class RefusedBody:
-    """A body that cannot be read, as its source knows already; it fails its document."""
+class NoBody:
+    """A body that cannot be had, as its source knows before a byte of it was read."""
 
-    reason: str
+    error: SyncdError
+    """Skipped leaves its document out, PermanentError fails it."""
 
     def open(self) -> AbstractAsyncContextManager[BinaryIO]:
-        """Raise PermanentError with the reason."""
-        raise PermanentError(self.reason)
+        """Raise the error."""
+        raise self.error
 
 
 @dataclass(frozen=True, slots=True)
