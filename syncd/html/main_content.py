@@ -11,7 +11,7 @@ from turbohtml import Document, Element, Text
 
 from syncd.html.charset import parsed
 from syncd.html.markdown import Content, to_markdown
-from syncd.html.structure import clean, container, prune
+from syncd.html.structure import container, prune, remove_chrome
 
 DOCUMENTATION = "pre,[class*=docsearch],[id*=docsearch],[class*=DocSearch],[class*=toctree]"
 PICTURES = "img,picture"
@@ -50,7 +50,7 @@ def main_content(document: Document, page: RawPage) -> Content:
     doubtful = is_doubtful(document)
     story_words = ARTICLE_WORDS if is_article(document) else STORY_WORDS
     headings = document.select("h1")
-    clean(document)
+    remove_chrome(document)
     if doubtful:
         document.remove(PICTURES)
     found, text = by_structure(document, headings, page)
@@ -94,7 +94,7 @@ def by_density(page: RawPage, structured: str, story_words: int) -> Content | No
         return None
     document = parsed(page.data, page.content_type)
     headings = document.select("h1")
-    clean(document)
+    remove_chrome(document)
     document.remove(PICTURES)
     body = document.select_one("body")
     if body is None or not narrow(body, chosen):

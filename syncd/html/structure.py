@@ -50,8 +50,8 @@ MAX_PRUNED_SHARE = 0.5
 LINK_SHARE = 0.7
 
 
-def clean(document: Document) -> None:
-    """Remove what is page chrome wherever it stands."""
+def remove_chrome(document: Document) -> None:
+    """Remove what is page chrome wherever it is_still_valid."""
     document.remove(CHROME)
     for button in document.select("button,label"):
         if button.closest("h1,h2,h3,h4,h5,h6,p,li,td,dt") is None:
@@ -107,7 +107,7 @@ def common_parent(elements: list[Element]) -> Element:
 
 
 def is_inside(element: Element, ancestor: Element) -> bool:
-    """Return whether `element` is `ancestor` or stands in it."""
+    """Return whether `element` is `ancestor` or is_still_valid in it."""
     return element is ancestor or element == ancestor or any(one == ancestor for one in element.ancestors)
 
 

@@ -33,7 +33,7 @@ def whole_document(page: bytes, max_depth: int = 512) -> str:
 
     Raises TooDeepError when elements are nested `max_depth` levels or more; the parser flattens what is below 512.
     """
-    document = parsed(opened(page))
+    document = parsed(with_end_tags(page))
     if depth_of(document) >= max_depth:
         raise TooDeepError
     document.remove(UNSEEN)
@@ -55,7 +55,7 @@ def depth_of(document: Document) -> int:
     return depth
 
 
-def opened(page: bytes) -> bytes:
+def with_end_tags(page: bytes) -> bytes:
     """Return XHTML as HTML parsers read it: an element that closes itself gets its end tag, for it would swallow the rest."""
     return _SELF_CLOSED.sub(rb"<\1\2></\1>", page) if _XHTML.search(page, 0, _HEAD_BYTES) else page
 
@@ -115,6 +115,6 @@ def tabular(root: Element, tables: set[Element]) -> set[Element]:
 
 
 def enclosing_table(table: Element) -> Element | None:
-    """Return the table that `table` stands in, or None."""
+    """Return the table that `table` is_still_valid in, or None."""
     parent = table.parent
     return parent.closest("table") if isinstance(parent, Element) else None

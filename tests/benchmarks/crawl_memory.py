@@ -22,7 +22,7 @@ from aiohttp import web
 
 from syncd.model import Checkpoint, Run
 from syncd.sources.registry import TYPES
-from syncd.sources.web.extractor import Extractor
+from syncd.sources.web.page_workers import PageWorkers
 from syncd.sources.web.settings import WebSettings
 from syncd.sources.web.source import WebSource
 from syncd.store.database import Database
@@ -92,7 +92,7 @@ async def crawl(url: str) -> tuple[int, float, float]:
     started, pages, base, peak = time.monotonic(), 0, 0.0, 0.0
     with tempfile.TemporaryDirectory() as folder:
         known, database = OnDisk(folder), await Database.open(Path(folder, "state.db"), TYPES.migrations)
-        async with Extractor() as reader:
+        async with PageWorkers() as reader:
             async for item in WebSource(settings, database, "s", reader).changes(Run(invocation(), None, known)):
                 if isinstance(item, Checkpoint):
                     continue

@@ -33,7 +33,7 @@ from statistics import mean
 
 import turbohtml
 
-Extractor = Callable[[bytes, str], str]
+PageWorkers = Callable[[bytes, str], str]
 
 
 # --- extractors ---------------------------------------------------------------------------------------------------
@@ -70,7 +70,7 @@ def by_readability(data: bytes, url: str) -> str:
     return result if isinstance(result, str) else result.content or ""
 
 
-EXTRACTORS: dict[str, tuple[str, Extractor]] = {
+EXTRACTORS: dict[str, tuple[str, PageWorkers]] = {
     "syncd": ("syncd", ours),
     "trafilatura Markdown": ("trafilatura", by_trafilatura),
     "trafilatura text": ("trafilatura", by_trafilatura_text),
@@ -226,7 +226,7 @@ def scrapy(url: str) -> None:
 
 async def speed(url: str) -> None:
     from syncd.sources.registry import TYPES
-    from syncd.sources.web.extractor import Extractor as PageReader
+    from syncd.sources.web.page_workers import PageWorkers as PageExtractor
     from syncd.sources.web.settings import WebSettings
     from syncd.sources.web.source import WebSource
     from syncd.store.database import Database
@@ -238,7 +238,7 @@ async def speed(url: str) -> None:
         crawler = None
         for name in ("syncd, first crawl", "syncd, nothing changed"):
             started, before = time.monotonic(), cpu_s()
-            async with PageReader() as reader:
+            async with PageExtractor() as reader:
                 source = WebSource(settings, database, "s", reader)
                 crawler = Crawler(source) if crawler is None else Crawler(source, crawler.index, crawler.cursor)
                 index = await crawler.sync()

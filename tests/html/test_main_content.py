@@ -1,12 +1,12 @@
 """What of a page is content, and what it looks like as Markdown."""
 
-from syncd.sources.web.extract import Page, extract
+from syncd.sources.web.extract import HtmlPage, extract
 
 WORDS = "The harbour wakes early and the ferries leave one after the other while the fog still lies on the water. "
 OG = '<meta property="og:type" content="article">'
 
 
-def read(body: str, head: str = "") -> Page:
+def read(body: str, head: str = "") -> HtmlPage:
     return extract(f"<html><head><title>T</title>{head}</head><body>{body}</body></html>".encode(), "http://h/", "", 10)
 
 

@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import Any, Literal
 
 import anyio
+from syncd.sources.spool import BytesBody
 
 from syncd.cli import main
 from syncd.errors import PermanentError
@@ -15,7 +16,6 @@ from syncd.sources import shapes
 from syncd.sources.codec import SettingsCodec
 from syncd.sources.factory import Machine, SourceFactory
 from syncd.sources.registry import TYPES
-from syncd.sources.spool import BytesBody
 from syncd.sources.table import SourceTable
 from syncd.sources.type import AddCommand, SourceType, SourceTypes
 

@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 
 from syncd.errors import PermanentError
 from syncd.pipeline.parse.archive import Package, open_package
-from syncd.pipeline.parse.html import to_markdown, with_pictures
+from syncd.pipeline.parse.html import html_to_markdown, with_pictures
 from syncd.pipeline.parse.image import Pictures
 from syncd.pipeline.parse.task import Markdown, Piece, Task
 
@@ -38,7 +38,7 @@ def read(task: Task) -> Iterator[Piece]:
                 continue
             number += 1
             out.page(number)
-            markdown = to_markdown(data, f"{task.name} ({member})", task.limits)
+            markdown = html_to_markdown(data, f"{task.name} ({member})", task.limits)
             yield from with_pictures(markdown, out, pictures, partial(_picture, package, posixpath.dirname(member)))
             yield out.take()
 

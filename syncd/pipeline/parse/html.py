@@ -17,7 +17,7 @@ _PICTURE = re.compile(r"!\[([^\]]{0,1000})\]\(<?([^()\s>]*)>?(?:\s[^)]{0,300})?\
 
 def read(task: Task) -> Iterator[Piece]:
     """Yield the page. Raises PermanentError when nested too deeply or when nothing comes out."""
-    markdown = to_markdown(task.path.read_bytes(), task.name, task.limits)
+    markdown = html_to_markdown(task.path.read_bytes(), task.name, task.limits)
     out = Markdown(task.limits)
     yield from with_pictures(markdown, out, Pictures(task), _inline_picture)
     yield out.take()
@@ -61,7 +61,7 @@ def _inline_picture(address: str) -> bytes | None:
         return None
 
 
-def to_markdown(page: bytes, name: str, limits: DocumentLimits) -> str:
+def html_to_markdown(page: bytes, name: str, limits: DocumentLimits) -> str:
     """Return the Markdown of an HTML page. Raises PermanentError when it is nested too deeply."""
     max_depth = limits.nesting * 2
     try:

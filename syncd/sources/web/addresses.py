@@ -1,4 +1,4 @@
-"""Which IP addresses may be dialled, decided on the address itself at the moment a socket is made for it.
+"""Which IP addresses may be dialled, decided on the address itself at the sitemap_date a socket is made for it.
 
 A filter in front of the resolver never hears of IP literals, and a check before the request can be told another
 address than the dial (DNS rebinding); a socket factory sees every address of every dial, redirects and happy eyeballs

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from syncd.sources.web.fetch import Fetcher, FetchError, Response, SizeLimit
-from syncd.sources.web.pace import Pace
-from syncd.sources.web.robots import Robots, Rules
+from syncd.sources.web.rate_limiter import RateLimiter
+from syncd.sources.web.robots import Robots, RobotsRules
 from syncd.sources.web.settings import WebLimits, WebSettings
 from syncd.sources.web.urls import Url
 
@@ -23,7 +23,7 @@ class DeferredError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class FetchFailed:
     """No usable answer after all attempts. `lasting`: another attempt would change nothing."""
 
     reason: str
@@ -31,7 +31,7 @@ class Failed:
     lasting: bool = False
 
 
-class Client:
+class PoliteClient:
     """Politeness around a Fetcher; one per crawl."""
 
     def __init__(self, fetcher: Fetcher, settings: WebSettings) -> None:
@@ -39,50 +39,54 @@ class Client:
         self._limits: WebLimits = settings.limits
         self._concurrency = settings.concurrency
         self._interval_s = 1 / settings.rate_per_s if settings.rate_per_s else 0.0
-        self._paces: dict[str, Pace] = {}
+        self._limiters: dict[str, RateLimiter] = {}
         self._robots = Robots(fetcher, settings.limits, respected=settings.respect_robots)
         self.requests = 0
 
-    def pace(self, url: Url) -> Pace:
+    def limiter(self, url: Url) -> RateLimiter:
         """Return the turn-taking of `url`'s host."""
-        pace = self._paces.get(url.host)
-        if pace is None:
-            pace = self._paces[url.host] = Pace(self._concurrency, self._interval_s, self._limits.slowest_interval_s)
-        return pace
+        limiter = self._limiters.get(url.host)
+        if limiter is None:
+            limiter = self._limiters[url.host] = RateLimiter(
+                self._concurrency, self._interval_s, self._limits.slowest_interval_s
+            )
+        return limiter
 
-    async def rules(self, url: Url) -> Rules:
+    async def rules(self, url: Url) -> RobotsRules:
         """Return what robots.txt says at `url`'s origin."""
-        return await self._robots.rules(url, self.pace(url))
+        return await self._robots.rules(url, self.limiter(url))
 
-    async def ask(self, url: Url, size_limit: SizeLimit, headers: Mapping[str, str] | None = None) -> Response | Failed:
-        """Return the host's answer, or Failed after `limits.attempts` attempts. Waits for turns and as Retry-After says.
+    async def ask(
+        self, url: Url, size_limit: SizeLimit, headers: Mapping[str, str] | None = None
+    ) -> Response | FetchFailed:
+        """Return the host's answer, or FetchFailed after `limits.attempts` attempts. Waits for turns and as Retry-After says.
 
         Raises DeferredError when Retry-After is longer than `limits.retry_after_s`.
         """
-        pace = self.pace(url)
-        failed = Failed("not asked")
+        limiter = self.limiter(url)
+        failed = FetchFailed("not asked")
         for _ in range(self._limits.attempts):
             try:
-                async with pace.turn():
+                async with limiter.turn():
                     self.requests += 1
                     response = await self._fetcher.get(url, size_limit, headers=headers)
             except FetchError as error:
-                failed = Failed(str(error), lasting=error.lasting)
+                failed = FetchFailed(str(error), lasting=error.lasting)
                 if error.lasting:
                     return failed
-                pace.struggled()
+                limiter.struggled()
                 continue
             if response.status not in RETRIED:
-                pace.answered(response.elapsed_s)
+                limiter.answered(response.elapsed_s)
                 return response
-            self._slow_down(url, pace, response)
-            failed = Failed(f"status {response.status}", response.status)
+            self._slow_down(url, limiter, response)
+            failed = FetchFailed(f"status {response.status}", response.status)
         return failed
 
-    def _slow_down(self, url: Url, pace: Pace, response: Response) -> None:
+    def _slow_down(self, url: Url, limiter: RateLimiter, response: Response) -> None:
         wait_s = response.retry_after_s
         if wait_s is not None and wait_s > self._limits.retry_after_s:
             raise DeferredError(url.host, wait_s)
-        pace.struggled()
+        limiter.struggled()
         if wait_s is not None:
-            pace.hold(wait_s)
+            limiter.hold(wait_s)

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from syncd.errors import PermanentError, RetryableError
 from syncd.model import Document, Known
 from syncd.sources.web import documents
-from syncd.sources.web.client import Client, DeferredError
-from syncd.sources.web.crawl_model import Bounds, Crawl, Entry, Settled
+from syncd.sources.web.client import DeferredError, PoliteClient
 from syncd.sources.web.crawl_scope import plain_url
-from syncd.sources.web.crawl_store import CrawlState
-from syncd.sources.web.deferral import PutOff
-from syncd.sources.web.discovery import Found
+from syncd.sources.web.crawl_store import CrawlStore
+from syncd.sources.web.crawl_types import Crawl, CrawlBounds, QueueEntry, SettledVisit
+from syncd.sources.web.deferrals import Deferrals
 from syncd.sources.web.settings import WebSettings
 from syncd.sources.web.sitemap_seeder import SitemapSeeder
+from syncd.sources.web.visit_result import VisitResult
 from syncd.sources.web.visitor import Visitor, unanswered
 
 WINDOW_PER_TURN = 4
@@ -31,7 +31,7 @@ REPLAY_BATCH = 200
 
 
 @dataclass(slots=True)
-class Progress:
+class CrawlProgress:
     """Counts of one crawl, for people. `indexed` counts documents, unchanged ones among them."""
 
     found: int = 0
@@ -44,11 +44,11 @@ class Progress:
 
 
 @dataclass(slots=True)
-class Flight:
+class VisitInFlight:
     """A visit on its way."""
 
-    entry: Entry
-    task: asyncio.Task[list[Found]]
+    entry: QueueEntry
+    task: asyncio.Task[list[VisitResult]]
 
 
 class CrawlRun:
@@ -58,15 +58,15 @@ class CrawlRun:
         self,
         settings: WebSettings,
         rules: str,
-        client: Client,
+        client: PoliteClient,
         visitor: Visitor,
         seeds: SitemapSeeder,
-        state: CrawlState,
+        state: CrawlStore,
         known: Known,
         crawl: Crawl,
-        progress: Progress,
+        progress: CrawlProgress,
     ) -> None:
-        self.put_off = PutOff()
+        self.deferrals = Deferrals()
         self._settings = settings
         self._rules = rules
         self._client = client
@@ -76,11 +76,11 @@ class CrawlRun:
         self._known = known
         self._crawl = crawl
         self._progress = progress
-        self._flights: deque[Flight] = deque()
+        self._in_flight: deque[VisitInFlight] = deque()
         self._window = min(MAX_WINDOW, settings.concurrency * WINDOW_PER_TURN)
         self._last_taken = -1
         self._indexed = crawl.indexed
-        self._failing: list[Settled] = []
+        self._failing: list[SettledVisit] = []
         self._started_at = time.monotonic()
 
     async def documents(self) -> AsyncIterator[Document]:
@@ -105,7 +105,7 @@ class CrawlRun:
     async def only(self, keys: Sequence[str]) -> AsyncIterator[Document]:
         """Yield what these pages are now; the queue stays as it is."""
         for key in keys:
-            for found in await self._visitor.visit(Entry(-1, 0, key, 0)):
+            for found in await self._visitor.visit(QueueEntry(-1, 0, key, 0)):
                 visit = found.visit
                 if visit.url != key:
                     continue
@@ -123,7 +123,7 @@ class CrawlRun:
     async def gaps(self) -> str:
         """Return why this crawl did not see all that it was to see, or ''; a limit that somebody set is no reason."""
         crawl, limits = await self._state.crawl(self._crawl.id), self._settings.limits
-        reasons = [self.put_off.reason, crawl.incomplete]
+        reasons = [self.deferrals.reason, crawl.incomplete]
         if self._is_spent() and await self.is_limited():
             reasons.append(f"the site took more than {self._budget()} requests")
         if unread := await self._state.unread(crawl.id):
@@ -138,8 +138,8 @@ class CrawlRun:
 
     async def stop(self) -> None:
         """Cancel visits in flight. Twice is safe."""
-        tasks = [flight.task for flight in self._flights]
-        self._flights.clear()
+        tasks = [flight.task for flight in self._in_flight]
+        self._in_flight.clear()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -147,7 +147,7 @@ class CrawlRun:
     async def _drain(self) -> AsyncIterator[Document]:
         while not self._over():
             await self._take_off()
-            if not self._flights:
+            if not self._in_flight:
                 return
             for found, settled in await self._land():
                 if (document := await self._outcome(found, settled)) is not None:
@@ -155,20 +155,20 @@ class CrawlRun:
 
     async def _take_off(self) -> None:
         """Keep the window full of visits."""
-        free = self._window - len(self._flights)
-        if self._flights and free < self._window // 2:
+        free = self._window - len(self._in_flight)
+        if self._in_flight and free < self._window // 2:
             return
         for entry in await self._state.queue(self._crawl.id, self._last_taken, free):
             self._last_taken = entry.ord
-            self._flights.append(Flight(entry, asyncio.create_task(self._visitor.visit(entry))))
+            self._in_flight.append(VisitInFlight(entry, asyncio.create_task(self._visitor.visit(entry))))
 
-    async def _land(self) -> list[tuple[Found, Settled]]:
+    async def _land(self) -> list[tuple[VisitResult, SettledVisit]]:
         """Wait for the oldest visit and settle it with those behind it that are back, too."""
-        await asyncio.wait([self._flights[0].task])
-        found: list[Found] = []
+        await asyncio.wait([self._in_flight[0].task])
+        found: list[VisitResult] = []
         taken = 0
-        while self._flights and self._flights[0].task.done() and taken < MAX_BATCH:
-            flight = self._flights.popleft()
+        while self._in_flight and self._in_flight[0].task.done() and taken < MAX_BATCH:
+            flight = self._in_flight.popleft()
             taken += 1
             found += self._arrived(flight)
         bounds = self._bounds()
@@ -177,7 +177,7 @@ class CrawlRun:
         await self._check_outage(found, settled)
         return list(zip(found, settled, strict=False))
 
-    def _arrived(self, flight: Flight) -> list[Found]:
+    def _arrived(self, flight: VisitInFlight) -> list[VisitResult]:
         """Return what a visit found; nothing of a page put off, which stays in the queue for one more run, no longer.
 
         A crawl that waited for ever for one page would never read the others anew.
@@ -187,24 +187,24 @@ class CrawlRun:
         except DeferredError as error:
             if flight.entry.ord == 0:
                 raise RetryableError(f"starting_url {flight.entry.url}: {error}", error.seconds) from error
-            self.put_off.note(error, is_last=self._crawl.resumed)
-            is_given_up = self._crawl.resumed and not self.put_off.is_everything
+            self.deferrals.note(error, is_last=self._crawl.resumed)
+            is_given_up = self._crawl.resumed and not self.deferrals.covers_site
             return [unanswered(flight.entry, str(error))] if is_given_up else []
-        self.put_off.answered()
+        self.deferrals.answered()
         if flight.entry.ord == 0:
             check_start(visited)
         return visited
 
-    def _bounds(self) -> Bounds:
+    def _bounds(self) -> CrawlBounds:
         limit = self._settings.page_limit
-        return Bounds(
+        return CrawlBounds(
             size_limit=None if limit is None else max(0, limit - self._indexed),
             max_depth=self._settings.max_depth,
             alike_pages=self._settings.limits.alike_pages,
             rules=self._rules,
         )
 
-    async def _check_outage(self, found: Sequence[Found], settled: Sequence[Settled]) -> None:
+    async def _check_outage(self, found: Sequence[VisitResult], settled: Sequence[SettledVisit]) -> None:
         """Give the crawl up for now when page after page fails; those pages go back into the queue."""
         for one, result in zip(found, settled, strict=False):
             if one.transient:
@@ -220,7 +220,7 @@ class CrawlRun:
             )
 
     def _over(self) -> bool:
-        return self.put_off.is_everything or self._is_full() or self._is_spent()
+        return self.deferrals.covers_site or self._is_full() or self._is_spent()
 
     def _is_full(self) -> bool:
         return self._settings.page_limit is not None and self._indexed >= self._settings.page_limit
@@ -235,7 +235,7 @@ class CrawlRun:
     def _wants_sitemaps(self) -> bool:
         return self._settings.sitemaps and self._settings.max_depth is None
 
-    def _count(self, settled: Sequence[Settled], queued: int) -> None:
+    def _count(self, settled: Sequence[SettledVisit], queued: int) -> None:
         progress = self._progress
         for one in settled:
             progress.fetched += one.outcome is not None
@@ -258,7 +258,7 @@ class CrawlRun:
                 if entry.outcome in ("document", "unchanged") and version != entry.version:
                     lost.append(entry.url)
                 elif entry.outcome in ("document", "unchanged"):
-                    yield documents.standing(entry.url, entry.kept, self._refetch)
+                    yield documents.unchanged_document(entry.url, entry.kept, self._refetch)
                 elif entry.outcome in ("failed", "unread"):
                     yield documents.failed(entry.url, entry.reason)
                 elif version is not None:
@@ -266,7 +266,7 @@ class CrawlRun:
             self._indexed -= len(lost)
             await self._state.requeue(self._crawl.id, lost)
 
-    async def _outcome(self, found: Found, settled: Settled) -> Document | None:
+    async def _outcome(self, found: VisitResult, settled: SettledVisit) -> Document | None:
         """Return what a settled visit means for the index, or None for nothing."""
         visit = settled.visit
         match settled.outcome:
@@ -275,7 +275,7 @@ class CrawlRun:
             case "document":
                 return await documents.fetched(found)
             case "unchanged":
-                return documents.standing(visit.url, settled.was, self._refetch)
+                return documents.unchanged_document(visit.url, settled.was, self._refetch)
             case "failed" | "unread":
                 return documents.failed(visit.url, visit.reason)
             case "bounded":
@@ -288,7 +288,7 @@ class CrawlRun:
     async def _refetch(self, url: str) -> Document:
         """Return what a page is now, whatever the last visit learned. Raises RetryableError."""
         try:
-            found = await self._visitor.visit(Entry(-1, 0, url, 0))
+            found = await self._visitor.visit(QueueEntry(-1, 0, url, 0))
         except DeferredError as error:
             # Nobody holds a document for as long as that.
             return documents.failed(url, str(error))
@@ -299,7 +299,7 @@ class CrawlRun:
         raise RetryableError(f"{url} could not be read again: {last.reason or last.outcome}")
 
 
-def check_start(visited: Sequence[Found]) -> None:
+def check_start(visited: Sequence[VisitResult]) -> None:
     """Raise what a starting page that gave nothing means: nothing else can be said about the site."""
     first = visited[0]
     visit = first.visit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from syncd.sources.web.media import DOCUMENT_SUFFIXES, PAGE_SUFFIXES, suffix_of
+from syncd.sources.web.media import DOCUMENT_SUFFIXES, PAGE_SUFFIXES, url_suffix
 from syncd.sources.web.patterns import PathPattern
 from syncd.sources.web.settings import WebSettings
 from syncd.sources.web.urls import Site, Url, normal, trap_reason
@@ -87,7 +87,7 @@ class CrawlScope:
         """Return why `url` may not be visited, or None."""
         if not self.site.holds(url):
             return "it is on another site"
-        if suffix_of(url) in UNREADABLE_SUFFIXES:
+        if url_suffix(url) in UNREADABLE_SUFFIXES:
             return "its suffix is of nothing that can be read"
         return self.path_refusal(url) or trap_reason(url)
 

@@ -13,8 +13,17 @@ from dataclasses import replace
 from typing import Any
 
 from syncd.model import Target
-from syncd.sources.web.crawl_model import Bounds, Crawl, Entry, Kept, Outcome, Phase, Settled, Visit
-from syncd.sources.web.crawl_writes import CrawlWrites
+from syncd.sources.web.crawl_transaction import CrawlTransaction
+from syncd.sources.web.crawl_types import (
+    Crawl,
+    CrawlBounds,
+    Outcome,
+    PageDocument,
+    Phase,
+    QueueEntry,
+    SettledVisit,
+    Visit,
+)
 from syncd.store.database import Database
 
 ENTRY_COLUMNS = (
@@ -28,7 +37,7 @@ ENTRY_TABLES = (
 )
 
 
-class CrawlState:
+class CrawlStore:
     """Crawl tables of one database; every public method is one transaction."""
 
     def __init__(self, database: Database, source_id: str) -> None:
@@ -58,7 +67,7 @@ class CrawlState:
                 (*where, rules, "links", now),
             )
             crawl = Crawl(int(cursor.lastrowid or 0), "links", 0, "", rules, now)
-            CrawlWrites(connection, self._source_id).enqueue(crawl.id, [start_url], None, 0)
+            CrawlTransaction(connection, self._source_id).enqueue(crawl.id, [start_url], None, 0)
             return crawl
 
         return await self._database.write(transaction)
@@ -73,7 +82,7 @@ class CrawlState:
         )
 
     async def crawl(self, crawl_id: int) -> Crawl:
-        """Return a crawl as it stands."""
+        """Return a crawl as it is_still_valid."""
 
         def query(connection: sqlite3.Connection) -> Crawl:
             row = connection.execute(
@@ -83,18 +92,18 @@ class CrawlState:
 
         return await self._database.read(query)
 
-    async def queue(self, crawl_id: int, after: int, limit: int) -> list[Entry]:
+    async def queue(self, crawl_id: int, after: int, limit: int) -> list[QueueEntry]:
         """Return the next entries to visit whose order is beyond `after`."""
         return await self._entries("f.crawl_id = ? AND f.ord > ? AND f.outcome IS NULL", (crawl_id, after), limit)
 
-    async def settled(self, crawl_id: int, after: int, limit: int) -> list[Entry]:
+    async def settled(self, crawl_id: int, after: int, limit: int) -> list[QueueEntry]:
         """Return entries beyond `after` that were visited, for a crawl that is taken up again."""
         return await self._entries("f.crawl_id = ? AND f.ord > ? AND f.outcome IS NOT NULL", (crawl_id, after), limit)
 
-    async def page(self, url: str) -> Entry | None:
+    async def page(self, url: str) -> QueueEntry | None:
         """Return what is known of a page, in or outside a queue."""
 
-        def query(connection: sqlite3.Connection) -> Entry | None:
+        def query(connection: sqlite3.Connection) -> QueueEntry | None:
             row = connection.execute(
                 f"SELECT {ENTRY_COLUMNS} FROM pages p LEFT JOIN frontier f ON 0 LEFT JOIN pages parent ON 0 "
                 "LEFT JOIN frontier before ON 0 WHERE p.source_id = ? AND p.url = ?",
@@ -132,7 +141,7 @@ class CrawlState:
         """Put pages back into the queue; documents among them no longer count as indexed."""
 
         def transaction(connection: sqlite3.Connection) -> None:
-            writes = CrawlWrites(connection, self._source_id)
+            writes = CrawlTransaction(connection, self._source_id)
             for page_id in writes.known_ids(urls).values():
                 writes.requeue(crawl_id, page_id)
 
@@ -142,7 +151,7 @@ class CrawlState:
         """Add addresses from a sitemap, and when it says that each changed, to the end of the queue; return how many were new."""
 
         def transaction(connection: sqlite3.Connection) -> int:
-            writes = CrawlWrites(connection, self._source_id)
+            writes = CrawlTransaction(connection, self._source_id)
             return writes.enqueue(crawl_id, list(pages), None, depth, list(pages.values()))
 
         return await self._database.write(transaction)
@@ -203,12 +212,12 @@ class CrawlState:
         statement = "DELETE FROM sitemaps WHERE source_id = ? AND url = ?"
         await self._database.write(lambda c: c.execute(statement, (self._source_id, url)))
 
-    async def settle(self, crawl_id: int, visits: Sequence[Visit], bounds: Bounds) -> list[Settled]:
+    async def settle(self, crawl_id: int, visits: Sequence[Visit], bounds: CrawlBounds) -> list[SettledVisit]:
         """Record `visits` in order, until `bounds.room` is used up; those after that stay as they were."""
 
-        def transaction(connection: sqlite3.Connection) -> list[Settled]:
-            writes = CrawlWrites(connection, self._source_id)
-            done: list[Settled] = []
+        def transaction(connection: sqlite3.Connection) -> list[SettledVisit]:
+            writes = CrawlTransaction(connection, self._source_id)
+            done: list[SettledVisit] = []
             size_limit, bounds.queued = bounds.size_limit, 0
             for visit in visits:
                 if size_limit is not None and size_limit <= 0:
@@ -225,8 +234,8 @@ class CrawlState:
 
     # --- inside a transaction ---------------------------------------------------------------------------------------
 
-    async def _entries(self, where: str, values: tuple[int, ...], limit: int) -> list[Entry]:
-        def query(connection: sqlite3.Connection) -> list[Entry]:
+    async def _entries(self, where: str, values: tuple[int, ...], limit: int) -> list[QueueEntry]:
+        def query(connection: sqlite3.Connection) -> list[QueueEntry]:
             rows = connection.execute(
                 f"SELECT {ENTRY_COLUMNS} FROM {ENTRY_TABLES} WHERE {where} ORDER BY f.ord LIMIT ?",
                 (*values, limit),
@@ -236,9 +245,9 @@ class CrawlState:
         return await self._database.read(query)
 
 
-def entry(row: Sequence[Any]) -> Entry:
-    """Build an Entry from ENTRY_COLUMNS; a page outside any queue has order -1 and depth 0."""
+def entry(row: Sequence[Any]) -> QueueEntry:
+    """Build an QueueEntry from ENTRY_COLUMNS; a page outside any queue has order -1 and depth 0."""
     ord_, page_id, url, depth, status, etag, modified, body_hash, *rest = row[4:]
     where = (-1 if ord_ is None else ord_, page_id, url, depth or 0)
-    made = Entry(*where, status, etag, modified, body_hash, Kept(*row[:4]), *rest)
+    made = QueueEntry(*where, status, etag, modified, body_hash, PageDocument(*row[:4]), *rest)
     return replace(made, has_links=bool(made.has_links), chain=made.chain or 0, claimed_at=made.claimed_at or 0.0)

@@ -9,14 +9,14 @@ from syncd.errors import OvertakenError, PermanentError
 from syncd.model import Document, Scalar, chunk_prefix
 from syncd.runtime.headers import http_date
 from syncd.sources.bodies import NoBody, put_away
-from syncd.sources.web.crawl_model import Kept
 from syncd.sources.web.crawl_scope import plain_url
-from syncd.sources.web.discovery import Found
+from syncd.sources.web.crawl_types import PageDocument
+from syncd.sources.web.visit_result import VisitResult
 
 PAGE = ".md"
 
 
-async def fetched(found: Found) -> Document:
+async def fetched(found: VisitResult) -> Document:
     """Return the document that a visit read. Waits for the disk where it is large. Raises RetryableError where that is full."""
     visit = found.visit
     return Document(
@@ -33,7 +33,7 @@ async def fetched(found: Found) -> Document:
     )
 
 
-def standing(url: str, kept: Kept, refetched: Callable[[str], Awaitable[Document]]) -> Document:
+def unchanged_document(url: str, kept: PageDocument, refetched: Callable[[str], Awaitable[Document]]) -> Document:
     """Return a document that is what it was; who needs its bytes all the same has to look at the page again."""
 
     async def again() -> Document:

@@ -22,7 +22,7 @@ THIN_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class HtmlPage:
     """What was read from one HTML page; every URL absolute and in its one spelling."""
 
     markdown: str
@@ -46,13 +46,13 @@ class Page:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Page:
+    def from_json(cls, values: dict[str, Any]) -> HtmlPage:
         """Invert `to_json`."""
         anchors = [(int(start), str(fragment)) for start, fragment in values.pop("anchors")]
         return cls(anchors=anchors, **values)
 
 
-def extract(data: bytes, url: str, content_type: str, max_links: int) -> Page:
+def extract(data: bytes, url: str, content_type: str, max_links: int) -> HtmlPage:
     """Read one page. Raises ValueError for what is no page at all."""
     document = parsed(data, content_type)
     base = base_of(document, url)
@@ -60,10 +60,10 @@ def extract(data: bytes, url: str, content_type: str, max_links: int) -> Page:
     canonical = resolved(head.canonical_of(document), base)
     refresh = refresh_of(document, base)
     links, links_cut = ([], False) if "nofollow" in said else links_of(document, base, max_links)
-    title, language, published = head.title_of(document), head.language_of(document), head.published_of(document)
+    title, language, published = head.title_of(document), head.page_language(document), head.published_of(document)
     scripts = document.select_one("script") is not None
     markdown, anchors = main_content(document, RawPage(data, content_type, base, resolver(base)))
-    return Page(
+    return HtmlPage(
         markdown=markdown,
         anchors=anchors,
         links=links,

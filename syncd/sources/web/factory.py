@@ -7,7 +7,7 @@ from typing import Self
 from syncd.errors import PermanentError
 from syncd.model import SourceRecord
 from syncd.sources.factory import SourceFactory
-from syncd.sources.web.extractor import Extractor
+from syncd.sources.web.page_workers import PageWorkers
 from syncd.sources.web.settings import WebSection, WebSettings, WebSourceSettings
 from syncd.sources.web.source import WebSource
 from syncd.sources.web.validate import validate_settings
@@ -20,7 +20,7 @@ class SiteFactory(SourceFactory[WebSourceSettings]):
     def __init__(self, section: WebSection, database: Database) -> None:
         self._section = section
         self._database = database
-        self._extractor = Extractor()
+        self._extractor = PageWorkers()
 
     async def __aenter__(self) -> Self:
         """Make the page readers ready."""

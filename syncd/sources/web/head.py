@@ -37,7 +37,7 @@ def title_of(document: Document) -> str:
     return " ".join(heading.text.split())[:MAX_TITLE_CHARS] if heading is not None else ""
 
 
-def language_of(document: Document) -> str:
+def page_language(document: Document) -> str:
     """Return the language tag the page declares, or ''."""
     root = document.root
     text = (root.attr("lang") or root.attr("xml:lang") or "") if root is not None else ""

@@ -48,20 +48,20 @@ BINARY_STARTS = (
 SNIFF_BYTES = 2048
 
 
-def suffix_of(url: Url) -> str:
+def url_suffix(url: Url) -> str:
     """Return the suffix of the URL's last path segment, in lower case, or ''."""
     match = SUFFIX.search(url.path.rpartition("/")[2])
     return match[0].lower() if match else ""
 
 
-def room_for(media_type: str, url: Url, limits: WebLimits) -> int | str:
+def size_limit_for(media_type: str, url: Url, limits: WebLimits) -> int | str:
     """Return how many bytes of this type may be read, or why none."""
     if media_type in PAGE_TYPES:
         return limits.page_size_bytes
     if media_type in DOCUMENT_SUFFIXES:
         return limits.document_size_bytes
     if media_type in VAGUE_TYPES:
-        suffix = suffix_of(url)
+        suffix = url_suffix(url)
         if suffix in PAGE_SUFFIXES:
             return limits.page_size_bytes
         if suffix in DOCUMENT_SUFFIXES.values():
@@ -77,13 +77,13 @@ def kind_of(media_type: str, url: Url, body: bytes) -> tuple[Kind, str]:
         return "document", ".pdf"
     if media_type in PAGE_TYPES:
         return ("nothing", "it is binary, not a page") if is_binary(start) else ("page", "")
-    suffix = DOCUMENT_SUFFIXES.get(media_type) or (suffix_of(url) if media_type in VAGUE_TYPES else "")
+    suffix = DOCUMENT_SUFFIXES.get(media_type) or (url_suffix(url) if media_type in VAGUE_TYPES else "")
     if suffix == ".pdf":
         return "nothing", "it is no PDF"
     if media_type in VAGUE_TYPES and suffix in PAGE_SUFFIXES:
         return ("page", "") if PAGE_ROOT.match(start, prolog_bytes(start)) else ("nothing", "nothing says what it is")
     if suffix in (".txt", ".md", ".rst", ".csv"):
-        own = suffix_of(url)
+        own = url_suffix(url)
         text_suffix = own if suffix == ".txt" and own in (".md", ".rst", ".csv") else suffix
         return ("nothing", "it is binary, not text") if is_binary(start) else ("document", text_suffix)
     return "document", suffix

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from syncd.model import Known
-from syncd.sources.web.client import Client, Failed
-from syncd.sources.web.crawl_model import Entry
+from syncd.sources.web.client import FetchFailed, PoliteClient
 from syncd.sources.web.crawl_scope import CrawlScope
-from syncd.sources.web.crawl_store import CrawlState
+from syncd.sources.web.crawl_store import CrawlStore
+from syncd.sources.web.crawl_types import QueueEntry
 from syncd.sources.web.fetch import REDIRECTS, Response
-from syncd.sources.web.media import room_for
+from syncd.sources.web.media import size_limit_for
 from syncd.sources.web.robots import location
 from syncd.sources.web.settings import WebLimits
 from syncd.sources.web.urls import Url, same_place
@@ -31,7 +31,7 @@ class Refused:
     for_now: bool = False
 
 
-class Seen:
+class AlreadyVisited:
     """An address that this crawl has visited already."""
 
 
@@ -40,7 +40,7 @@ class RedirectResult:
     """Where a chain of redirects ended."""
 
     url: Url
-    answer: Response | Failed | Refused | Seen
+    answer: Response | FetchFailed | Refused | AlreadyVisited
     passed: tuple[Url, ...] = ()
 
 
@@ -50,9 +50,9 @@ class PageFetcher:
     def __init__(
         self,
         limits: WebLimits,
-        client: Client,
+        client: PoliteClient,
         scope: CrawlScope,
-        state: CrawlState,
+        state: CrawlStore,
         known: Known,
         rules: str,
         crawl_id: int,
@@ -65,17 +65,17 @@ class PageFetcher:
         self._rules = rules
         self._crawl_id = crawl_id
 
-    async def arrive(self, entry: Entry, url: Url) -> RedirectResult:
-        """Ask for `url` and wherever it redirects. Waits for the host's pace. Raises DeferredError."""
+    async def fetch(self, entry: QueueEntry, url: Url) -> RedirectResult:
+        """Ask for `url` and wherever it redirects. Waits for the host's rate limiter. Raises DeferredError."""
         passed: list[Url] = []
         headers = await self._conditions(entry)
         while True:
             if refused := await self._refusal(entry, url, first=not passed):
                 return RedirectResult(url, refused, tuple(passed))
             if passed and await self._state.visited(self._crawl_id, url.text):
-                return RedirectResult(url, Seen(), tuple(passed))
+                return RedirectResult(url, AlreadyVisited(), tuple(passed))
             answer = await self.ask(url, headers)
-            if isinstance(answer, Failed) or answer.status not in REDIRECTS:
+            if isinstance(answer, FetchFailed) or answer.status not in REDIRECTS:
                 return RedirectResult(url, answer, tuple(passed))
             moved = location(answer)
             passed.append(url)
@@ -90,7 +90,7 @@ class PageFetcher:
             url, headers = moved, {}
             headers = await self._conditions(await self.entry_at(url, entry.depth))
 
-    async def _refusal(self, entry: Entry, url: Url, *, first: bool) -> Refused | None:
+    async def _refusal(self, entry: QueueEntry, url: Url, *, first: bool) -> Refused | None:
         # The starting page is read for its links even where include_path_regexes leave it out.
         start = entry.ord == 0 and self._scope.site.holds(url)
         if not start and (reason := self._scope.refusal(url)):
@@ -100,30 +100,30 @@ class PageFetcher:
             return Refused(f"robots.txt could not be read: {rules.trouble}", for_now=True)
         return None if rules.allows(url) else Refused("robots.txt disallows it")
 
-    async def ask(self, url: Url, headers: Mapping[str, str]) -> Response | Failed:
-        """Ask for one page, as large as its type may be. Waits for the host's pace. Raises DeferredError."""
+    async def ask(self, url: Url, headers: Mapping[str, str]) -> Response | FetchFailed:
+        """Ask for one page, as large as its type may be. Waits for the host's rate limiter. Raises DeferredError."""
 
         def size_limit(media_type: str, asked: Url) -> int | str:
-            return room_for(media_type, asked, self._limits)
+            return size_limit_for(media_type, asked, self._limits)
 
         return await self._client.ask(url, size_limit, headers)
 
-    async def _conditions(self, entry: Entry) -> dict[str, str]:
+    async def _conditions(self, entry: QueueEntry) -> dict[str, str]:
         """Return the conditional headers for a page whose stored state is what the index holds."""
-        if not (entry.etag or entry.modified) or not await self.stands(entry):
+        if not (entry.etag or entry.modified) or not await self.is_still_valid(entry):
             return {}
         if time.time() - entry.read_at > FULL_READ_EVERY_S:
             return {}
         headers = {"If-None-Match": entry.etag} if entry.etag else {}
         return {**headers, "If-Modified-Since": entry.modified} if entry.modified else headers
 
-    async def stands(self, entry: Entry) -> bool:
+    async def is_still_valid(self, entry: QueueEntry) -> bool:
         """Return whether what the last visit learned still holds if the page's bytes are the same."""
         if not entry.version or not entry.has_links or entry.rules != self._rules:
             return False
         return await self._known.version(entry.alias_of or entry.url) == entry.version
 
-    async def is_fresh(self, entry: Entry) -> bool:
+    async def is_fresh(self, entry: QueueEntry) -> bool:
         """Return whether a page need not be asked for: its sitemap says it is older than our last reading, which is recent.
 
         A sitemap orders work and proves nothing, so its word is taken for a few days only, and a day's margin is left for
@@ -131,9 +131,9 @@ class PageFetcher:
         """
         if not 0 < entry.claimed_at < entry.read_at - DAY_S or time.time() - entry.read_at > TRUST_SITEMAP_S:
             return False
-        return await self.stands(entry)
+        return await self.is_still_valid(entry)
 
-    async def entry_at(self, url: Url, depth: int) -> Entry:
+    async def entry_at(self, url: Url, depth: int) -> QueueEntry:
         """Return what is known of `url`, as an entry outside the queue."""
         known = await self._state.page(url.text)
-        return replace(known, depth=depth) if known else Entry(-1, 0, url.text, depth)
+        return replace(known, depth=depth) if known else QueueEntry(-1, 0, url.text, depth)

@@ -16,7 +16,7 @@ from playwright.async_api import Playwright, Route, async_playwright
 
 from syncd.errors import PermanentError
 from syncd.sources.web.addresses import AddressGuard
-from syncd.sources.web.client import Client
+from syncd.sources.web.client import PoliteClient
 from syncd.sources.web.proxy import FilteringProxy
 from syncd.sources.web.settings import WebSettings
 from syncd.sources.web.urls import Url, UrlError, normal
@@ -55,7 +55,7 @@ class Chromium:
     Entering raises PermanentError where no browser is installed.
     """
 
-    def __init__(self, settings: WebSettings, guard: AddressGuard, client: Client) -> None:
+    def __init__(self, settings: WebSettings, guard: AddressGuard, client: PoliteClient) -> None:
         self._settings = settings
         self._client = client
         limits = settings.limits
@@ -92,11 +92,11 @@ class Chromium:
         return self._proxy.refused
 
     async def render(self, url: Url) -> bytes:
-        """Return the page's HTML after its scripts ran and the network went quiet. Waits for a tab and the host's pace.
+        """Return the page's HTML after its scripts ran and the network went quiet. Waits for a tab and the host's rate limiter.
 
         Raises PermanentError when the page cannot be loaded within the request's time limit.
         """
-        async with self._tabs, self._client.pace(url).turn():
+        async with self._tabs, self._client.limiter(url).turn():
             browser = await self._running()
             self._open += 1
             try:
@@ -129,7 +129,7 @@ class Chromium:
             page = await context.new_page()
             await page.route("**/*", decide)
             await page.goto(url.text, wait_until="load", timeout=self._settings.limits.request_s * 1000)
-            # A page that never goes quiet is read as it stands.
+            # A page that never goes quiet is read as it is_still_valid.
             with suppress(PlaywrightError):
                 await page.wait_for_load_state("networkidle", timeout=QUIET_S * 1000)
             html = await page.content()

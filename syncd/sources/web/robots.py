@@ -10,7 +10,7 @@ from protego import Protego
 
 from syncd.runtime.headers import bounded
 from syncd.sources.web.fetch import Fetcher, FetchError, Response
-from syncd.sources.web.pace import Pace
+from syncd.sources.web.rate_limiter import RateLimiter
 from syncd.sources.web.settings import PRODUCT_TOKEN, WebLimits
 from syncd.sources.web.urls import Url, UrlError, normal
 
@@ -24,7 +24,7 @@ MOST_S = 10**9
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class RobotsRules:
     """One origin's answer. `trouble`: why it did not say, so that nothing may be fetched now (RFC 9309 section 2.3.1.4)."""
 
     parsed: Protego | None
@@ -45,38 +45,38 @@ class Robots:
         self._fetcher = fetcher
         self._limits = limits
         self._respected = respected
-        self._rules: dict[str, Rules] = {}
+        self._rules: dict[str, RobotsRules] = {}
         self._turn = asyncio.Lock()
 
-    async def rules(self, url: Url, pace: Pace) -> Rules:
-        """Return the rules for `url`'s origin, fetched when first needed; its Crawl-delay is given to `pace`."""
+    async def rules(self, url: Url, limiter: RateLimiter) -> RobotsRules:
+        """Return the rules for `url`'s origin, fetched when first needed; its Crawl-delay is given to `limiter`."""
         if (known := self._rules.get(url.origin)) is not None:
             return known
         async with self._turn:
             if (known := self._rules.get(url.origin)) is None:
-                known = await self._fetch(url, pace) if self._respected else Rules(None)
+                known = await self._fetch(url, limiter) if self._respected else RobotsRules(None)
                 if len(self._rules) >= SEEN_LIMIT:
                     self._rules.pop(next(iter(self._rules)))
                 self._rules[url.origin] = known
-                self._slow_down(known, url, pace)
+                self._slow_down(known, url, limiter)
             return known
 
-    async def _fetch(self, url: Url, pace: Pace) -> Rules:
+    async def _fetch(self, url: Url, limiter: RateLimiter) -> RobotsRules:
         target = normal("/robots.txt", url.text)
         for _ in range(MAX_REDIRECTS + 1):
             try:
-                async with pace.turn():
+                async with limiter.turn():
                     response = await self._fetcher.get(target, self._limits.robots_size_bytes, truncate=True)
             except FetchError as error:
                 log.warning("web.robots_unreachable", url=target.text, error=str(error))
                 # What never can be asked fails on the page itself, with the better message.
-                return Rules(None, trouble="" if error.lasting else str(error))
+                return RobotsRules(None, trouble="" if error.lasting else str(error))
             if (moved := location(response)) is None:
                 return rules_from(response)
             target = moved
-        return Rules(None)
+        return RobotsRules(None)
 
-    def _slow_down(self, rules: Rules, url: Url, pace: Pace) -> None:
+    def _slow_down(self, rules: RobotsRules, url: Url, limiter: RateLimiter) -> None:
         if rules.parsed is None:
             return
         wished_s = bounded(rules.parsed.crawl_delay(PRODUCT_TOKEN) or 0.0, MOST_S)
@@ -86,19 +86,19 @@ class Robots:
             wished_s = max(wished_s, min(rate.seconds, MOST_S) / min(rate.requests, MOST_S))
         if wished_s > self._limits.crawl_delay_s:
             log.warning("web.crawl_delay_cut", host=url.host, wished_s=wished_s, kept_s=self._limits.crawl_delay_s)
-        pace.at_least(min(wished_s, self._limits.crawl_delay_s))
+        limiter.at_least(min(wished_s, self._limits.crawl_delay_s))
 
 
-def rules_from(response: Response) -> Rules:
+def rules_from(response: Response) -> RobotsRules:
     """Read an answer: 2xx is rules, 4xx is none, 5xx and 429 mean come back later."""
     if response.status != 200:
         asked_to_wait = response.status == 429 or response.status >= 500
-        return Rules(None, trouble=f"status {response.status}" if asked_to_wait else "")
+        return RobotsRules(None, trouble=f"status {response.status}" if asked_to_wait else "")
     # Protego would not recognise a first group behind a byte-order mark.
     text = response.body.decode("utf-8-sig", "replace")
     lines = text.splitlines()[:MAX_RULE_LINES]
     parsed = Protego.parse("\n".join(lines))
-    return Rules(parsed, sitemaps=tuple(parsed.sitemaps))
+    return RobotsRules(parsed, sitemaps=tuple(parsed.sitemaps))
 
 
 def location(response: Response) -> Url | None:

@@ -45,7 +45,7 @@ class MalformedError(SitemapError):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class SitemapEntry:
     """One `<url>` or `<sitemap>`."""
 
     location: str
@@ -53,14 +53,14 @@ class Entry:
     is_sitemap: bool = False
 
 
-def read_sitemap(data: bytes, max_size_bytes: int) -> Iterator[Entry]:
+def read_sitemap(data: bytes, max_size_bytes: int) -> Iterator[SitemapEntry]:
     """Yield the entries of one sitemap file, at most 50,000.
 
     Raises SitemapError when that is not all of them: it is broken, declares entities, unpacks to more than
     `max_size_bytes` or lists more; what was yielded before counts. An `&` that should have been `&amp;` hides no entry,
     and is an error all the same. Raises NoSitemapError where it is none.
     """
-    pieces = unpacked(data, max_size_bytes)
+    pieces = decompressed(data, max_size_bytes)
     first = next(pieces, b"")
     start = first.removeprefix(codecs.BOM_UTF8).lstrip()
     if not start:
@@ -71,7 +71,7 @@ def read_sitemap(data: bytes, max_size_bytes: int) -> Iterator[Entry]:
         yield from text_entries(first + b"".join(pieces))
 
 
-def unpacked(data: bytes, max_size_bytes: int) -> Iterator[bytes]:
+def decompressed(data: bytes, max_size_bytes: int) -> Iterator[bytes]:
     """Yield `data` in pieces, gunzipped where it is gzip. Raises SitemapError beyond the limit."""
     total = 0
     file = gzip.GzipFile(fileobj=io.BytesIO(data)) if data.startswith(GZIP_MAGIC) else io.BytesIO(data)
@@ -88,18 +88,18 @@ def unpacked(data: bytes, max_size_bytes: int) -> Iterator[bytes]:
         yield piece
 
 
-def text_entries(data: bytes) -> Iterator[Entry]:
+def text_entries(data: bytes) -> Iterator[SitemapEntry]:
     """Read the plain form: one URL a line. Raises NoSitemapError for a text without any, such as an apology."""
     lines = [line.strip() for line in data.decode("utf-8-sig", "replace").splitlines()]
     found = [line for line in lines if line.startswith(("http://", "https://"))]
     if not found:
         raise NoSitemapError("it lists no addresses")
-    yield from map(Entry, found[:MAX_URLS])
+    yield from map(SitemapEntry, found[:MAX_URLS])
     if len(found) > MAX_URLS:
         raise too_many()
 
 
-def xml_or_mended(pieces: Iterable[bytes], data: bytes, max_size_bytes: int) -> Iterator[Entry]:
+def xml_or_mended(pieces: Iterable[bytes], data: bytes, max_size_bytes: int) -> Iterator[SitemapEntry]:
     """Read XML; where it breaks, once more with the ampersands written as they should be, and raise what was wrong."""
     read = 0
     try:
@@ -107,7 +107,7 @@ def xml_or_mended(pieces: Iterable[bytes], data: bytes, max_size_bytes: int) -> 
             read += 1
             yield entry
     except MalformedError as error:
-        whole = b"".join(unpacked(data, max_size_bytes)).removeprefix(codecs.BOM_UTF8).lstrip()
+        whole = b"".join(decompressed(data, max_size_bytes)).removeprefix(codecs.BOM_UTF8).lstrip()
         mended = BARE_AMPERSAND.sub(b"&amp;", whole)
         if mended == whole:
             raise
@@ -115,9 +115,9 @@ def xml_or_mended(pieces: Iterable[bytes], data: bytes, max_size_bytes: int) -> 
         raise MalformedError(f"{error}; it was read with every '&' taken for '&amp;'") from error
 
 
-def xml_entries(pieces: Iterable[bytes]) -> Iterator[Entry]:
+def xml_entries(pieces: Iterable[bytes]) -> Iterator[SitemapEntry]:
     """Feed expat piece by piece and yield what is complete."""
-    reader = Reader()
+    reader = SitemapReader()
     count = 0
     for piece, last in chain(((piece, False) for piece in pieces), [(b"", True)]):
         for entry in reader.feed(piece, last=last):
@@ -134,7 +134,7 @@ def too_many() -> SitemapError:
     return SitemapError(f"it lists more than {MAX_URLS} pages, and those after that are left out")
 
 
-class Reader:
+class SitemapReader:
     """An expat parser that collects `<loc>` and `<lastmod>` of `<url>` and `<sitemap>`, whatever the namespace prefix."""
 
     def __init__(self) -> None:
@@ -150,9 +150,9 @@ class Reader:
         self._began = False
         self._path: list[str] = []
         self._fields: dict[str, str] = {}
-        self._ready: list[Entry] = []
+        self._ready: list[SitemapEntry] = []
 
-    def feed(self, data: bytes, *, last: bool = False) -> list[Entry]:
+    def feed(self, data: bytes, *, last: bool = False) -> list[SitemapEntry]:
         """Parse on and return the entries completed; those before an `error`, too."""
         try:
             self._parser.Parse(data, last)
@@ -185,13 +185,13 @@ class Reader:
     def _end(self, name: str) -> None:
         local = self._path.pop()
         if len(self._path) == 1 and local in ("url", "sitemap") and (text := self._fields.get("loc", "").strip()):
-            self._ready.append(Entry(text, moment(self._fields.get("lastmod", "")), local == "sitemap"))
+            self._ready.append(SitemapEntry(text, sitemap_date(self._fields.get("lastmod", "")), local == "sitemap"))
 
     def _entity(self, *_: object) -> NoReturn:
         raise SitemapError("it declares entities, which no sitemap needs")
 
 
-def moment(text: str) -> datetime | None:
+def sitemap_date(text: str) -> datetime | None:
     """Read a W3C date; None where it is none, or one that cannot be meant (.NET's default is 0001-01-01)."""
     try:
         return plausible(datetime.fromisoformat(text.strip())) if text.strip() else None

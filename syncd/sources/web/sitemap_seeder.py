@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import structlog
 
-from syncd.sources.web.client import Client, DeferredError, Failed
+from syncd.sources.web.client import DeferredError, FetchFailed, PoliteClient
 from syncd.sources.web.crawl_scope import CrawlScope
-from syncd.sources.web.crawl_store import CrawlState
+from syncd.sources.web.crawl_store import CrawlStore
 from syncd.sources.web.robots import location
 from syncd.sources.web.settings import WebLimits
 from syncd.sources.web.sitemap import FeedError, NoSitemapError, SitemapError, read_sitemap
@@ -33,7 +33,7 @@ class GoneError(NoSitemapError):
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedSitemap:
     """A sitemap to read. `is_named`: robots.txt or a sitemap says that it is one, so anything else there is trouble."""
 
     url: Url
@@ -44,7 +44,7 @@ class Listed:
 class SitemapSeeder:
     """The sitemaps of one crawl."""
 
-    def __init__(self, client: Client, scope: CrawlScope, state: CrawlState, limits: WebLimits) -> None:
+    def __init__(self, client: PoliteClient, scope: CrawlScope, state: CrawlStore, limits: WebLimits) -> None:
         self._client = client
         self._scope = scope
         self._state = state
@@ -69,15 +69,15 @@ class SitemapSeeder:
         more = len(problems) - MAX_REASONS
         return "; ".join([*problems[:MAX_REASONS], *([f"and {more} sitemaps more"] if more > 0 else [])])
 
-    async def _roots(self) -> list[Listed]:
+    async def _roots(self) -> list[ListedSitemap]:
         """Return the sitemaps to begin with: named by robots.txt, conventional, and those an earlier crawl began with."""
         start = self._scope.start
         rules = await self._client.rules(start)
-        named = [Listed(url, is_named=True) for url in self._on_site(rules.sitemaps, start)]
+        named = [ListedSitemap(url, is_named=True) for url in self._on_site(rules.sitemaps, start)]
         others = [CONVENTIONAL, *await self._state.sitemaps()]
-        return [*named, *(Listed(url, is_named=False) for url in self._on_site(others, start))]
+        return [*named, *(ListedSitemap(url, is_named=False) for url in self._on_site(others, start))]
 
-    async def _take(self, crawl_id: int, listed: Listed, waiting: deque[Listed]) -> str:
+    async def _take(self, crawl_id: int, listed: ListedSitemap, waiting: deque[ListedSitemap]) -> str:
         """Read one file and queue what it lists; return why that may not be all it lists, or ''."""
         url = listed.url.text
         try:
@@ -115,7 +115,7 @@ class SitemapSeeder:
             if not rules.allows(url):
                 raise NoSitemapError("robots.txt disallows it")
             answer = await self._client.ask(url, self._limits.sitemap_size_bytes)
-            if isinstance(answer, Failed):
+            if isinstance(answer, FetchFailed):
                 raise (NoSitemapError if answer.lasting else SitemapError)(answer.reason)
             moved = location(answer)
             if moved is None and answer.status == 200:
@@ -127,7 +127,7 @@ class SitemapSeeder:
             url = moved
         raise NoSitemapError("it redirects too often")
 
-    async def _read(self, crawl_id: int, url: Url, data: bytes, waiting: deque[Listed]) -> None:
+    async def _read(self, crawl_id: int, url: Url, data: bytes, waiting: deque[ListedSitemap]) -> None:
         """Queue what one file lists, what it says changed last first: a limit then leaves out the oldest pages.
 
         Raises SitemapError once all that can be read is queued.
@@ -138,7 +138,7 @@ class SitemapSeeder:
             for entry in read_sitemap(data, self._limits.sitemap_size_bytes):
                 for page in self._on_site([entry.location], url):
                     if entry.is_sitemap:
-                        waiting.append(Listed(page, is_named=True, is_child=True))
+                        waiting.append(ListedSitemap(page, is_named=True, is_child=True))
                     else:
                         pages[page.text] = entry.modified_at.timestamp() if entry.modified_at else 0.0
         except SitemapError as error:

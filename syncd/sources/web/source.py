@@ -16,19 +16,19 @@ from syncd.errors import PermanentError
 from syncd.html import PAGE_VERSION
 from syncd.model import Checkpoint, Document, Run
 from syncd.sources.web.addresses import AddressGuard
-from syncd.sources.web.client import Client
-from syncd.sources.web.crawl import CrawlRun, Progress
-from syncd.sources.web.crawl_model import Crawl
+from syncd.sources.web.answer_reader import AnswerReader
+from syncd.sources.web.client import PoliteClient
+from syncd.sources.web.crawl import CrawlProgress, CrawlRun
 from syncd.sources.web.crawl_scope import CrawlScope
-from syncd.sources.web.crawl_store import CrawlState
-from syncd.sources.web.discovery import Browser, PageReader
+from syncd.sources.web.crawl_store import CrawlStore
+from syncd.sources.web.crawl_types import Crawl
 from syncd.sources.web.fetch import Fetcher
 from syncd.sources.web.page_fetcher import PageFetcher
-from syncd.sources.web.page_reader import Reading
 from syncd.sources.web.settings import WebSettings
 from syncd.sources.web.sitemap_seeder import SitemapSeeder
 from syncd.sources.web.softerror import SoftErrors
 from syncd.sources.web.validate import validate_settings
+from syncd.sources.web.visit_result import Browser, PageExtractor
 from syncd.sources.web.visitor import Visitor
 from syncd.store.database import Database
 
@@ -50,20 +50,20 @@ class WebSource:
         settings: WebSettings,
         database: Database,
         source_id: str,
-        reader: PageReader,
+        reader: PageExtractor,
         *,
         resolver: AbstractResolver | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         validate_settings(settings)
         self._settings = settings
-        self._state = CrawlState(database, source_id)
+        self._state = CrawlStore(database, source_id)
         self._reader = reader
         self._resolver = resolver
         self._tls = tls
-        self._progress = Progress()
+        self._progress = CrawlProgress()
 
-    def progress(self) -> Progress:
+    def progress(self) -> CrawlProgress:
         """Return the counts of the crawl in progress, or of the last one."""
         return self._progress
 
@@ -93,8 +93,8 @@ class WebSource:
                 yield document
             gaps, is_whole = await crawling.gaps(), not await crawling.is_limited()
             log.info("web.crawled", url=start, incomplete=gaps, **asdict(self._progress))
-            if crawling.put_off.reason:
-                yield Checkpoint(run.cursor or "", incomplete=gaps, again_after_s=crawling.put_off.again_after_s)
+            if crawling.deferrals.reason:
+                yield Checkpoint(run.cursor or "", incomplete=gaps, again_after_s=crawling.deferrals.again_after_s)
                 return
             cursor = f"{CURSOR}{crawl.id}:{run.invocation.id}"
             yield Checkpoint(cursor, absent_are_gone=is_whole and not gaps, incomplete=gaps)
@@ -102,14 +102,14 @@ class WebSource:
     async def _open(self, run: Run, crawl: Crawl, stack: AsyncExitStack) -> CrawlRun:
         """Put the parts of one crawl together."""
         settings, limits, state, rules = self._settings, self._settings.limits, self._state, crawl.rules
-        self._progress = Progress()
+        self._progress = CrawlProgress()
         scope = CrawlScope(settings)
         guard = guard_for(settings, scope)
         fetcher = await stack.enter_async_context(Fetcher(settings, guard, self._resolver, self._tls))
-        client = Client(fetcher, settings)
+        client = PoliteClient(fetcher, settings)
         browser = await self._browser(stack, guard, client)
         soft_errors = SoftErrors(client, self._reader)
-        reading = Reading(scope, self._reader, soft_errors, limits.links_per_page, settings.render, browser)
+        reading = AnswerReader(scope, self._reader, soft_errors, limits.links_per_page, settings.render, browser)
         pages = PageFetcher(limits, client, scope, state, run.known, rules, crawl.id)
         visitor = Visitor(limits, pages, reading, scope, state, crawl.id)
         seeds = SitemapSeeder(client, scope, state, limits)
@@ -117,7 +117,7 @@ class WebSource:
         stack.push_async_callback(crawling.stop)
         return crawling
 
-    async def _browser(self, stack: AsyncExitStack, guard: AddressGuard, client: Client) -> Browser | None:
+    async def _browser(self, stack: AsyncExitStack, guard: AddressGuard, client: PoliteClient) -> Browser | None:
         if self._settings.render == "never":
             return None
         # Playwright is an extra: imported only by sources that render.

@@ -1,6 +1,6 @@
 """One spelling per page: URLs parsed as browsers do (WHATWG, by ada), then our own rules on top.
 
-Rules: http and https only, no credentials, no fragment, host in ASCII lower case, default port and dot segments gone,
+RobotsRules: http and https only, no credentials, no fragment, host in ASCII lower case, default port and dot segments gone,
 percent-encoding in capitals and unreserved characters plain, tracking and session parameters dropped, query sorted.
 """
 
@@ -126,7 +126,7 @@ def trap_reason(url: Url) -> str | None:
     return None
 
 
-def pattern_of(url: Url) -> str | None:
+def url_pattern(url: Url) -> str | None:
     """Return `url` with runs of digits replaced by '#', or None where it has none: pages alike share a pattern."""
     local = url.path + "?" + url.query
     pattern, count = DIGITS.subn("#", local)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from syncd.sources.web.client import Failed
-from syncd.sources.web.crawl_model import Entry, Visit
+from syncd.sources.web.answer_reader import AnswerReader, carried_over
+from syncd.sources.web.client import FetchFailed
 from syncd.sources.web.crawl_scope import CrawlScope, plain_url
-from syncd.sources.web.crawl_store import CrawlState
-from syncd.sources.web.discovery import Found
+from syncd.sources.web.crawl_store import CrawlStore
+from syncd.sources.web.crawl_types import QueueEntry, Visit
 from syncd.sources.web.fetch import Response
-from syncd.sources.web.page_fetcher import PageFetcher, RedirectResult, Refused, Seen
-from syncd.sources.web.page_reader import Reading, unchanged
+from syncd.sources.web.page_fetcher import AlreadyVisited, PageFetcher, RedirectResult, Refused
 from syncd.sources.web.settings import WebLimits
-from syncd.sources.web.urls import Url, pattern_of
+from syncd.sources.web.urls import Url, url_pattern
+from syncd.sources.web.visit_result import VisitResult
 
 MAX_CANONICAL_HOPS = 3
 SIMILAR_LENGTH = 0.3
@@ -29,9 +29,9 @@ class Visitor:
         self,
         limits: WebLimits,
         pages: PageFetcher,
-        reading: Reading,
+        reading: AnswerReader,
         scope: CrawlScope,
-        state: CrawlState,
+        state: CrawlStore,
         crawl_id: int,
     ) -> None:
         self._limits = limits
@@ -41,21 +41,21 @@ class Visitor:
         self._state = state
         self._crawl_id = crawl_id
 
-    async def visit(self, entry: Entry, hops: int = 0) -> list[Found]:
+    async def visit(self, entry: QueueEntry, hops: int = 0) -> list[VisitResult]:
         """Return what became of `entry` and of pages visited on the way, in the order they are to be settled.
 
-        Waits for the host's pace. Raises DeferredError.
+        Waits for the host's rate limiter. Raises DeferredError.
         """
         url = plain_url(entry.url)
-        blank = Visit(entry.url, "skipped", entry.depth, pattern=pattern_of(url), chain=chain_of(entry, url))
+        blank = Visit(entry.url, "skipped", entry.depth, pattern=url_pattern(url), chain=chain_of(entry, url))
         if reason := await self._maze(blank):
-            return [Found(replace(blank, outcome="bounded", reason=reason))]
+            return [VisitResult(replace(blank, outcome="bounded", reason=reason))]
         if await self._pages.is_fresh(entry):
-            return [Found(unchanged(entry, replace(blank, status=entry.status)))]
-        redirect = await self._pages.arrive(entry, url)
-        if isinstance(redirect.answer, Seen):
+            return [VisitResult(carried_over(entry, replace(blank, status=entry.status)))]
+        redirect = await self._pages.fetch(entry, url)
+        if isinstance(redirect.answer, AlreadyVisited):
             return aliases(blank, redirect)
-        if isinstance(redirect.answer, Refused | Failed):
+        if isinstance(redirect.answer, Refused | FetchFailed):
             return nothing(entry, blank, redirect, redirect.answer)
         if redirect.passed:
             entry = await self._pages.entry_at(redirect.url, entry.depth)
@@ -69,46 +69,48 @@ class Visitor:
             return "one of too many pages alike"
         return ""
 
-    async def _landed(self, entry: Entry, blank: Visit, url: Url, answer: Response, hops: int) -> list[Found]:
+    async def _landed(
+        self, entry: QueueEntry, blank: Visit, url: Url, answer: Response, hops: int
+    ) -> list[VisitResult]:
         """Make visits of a final answer, by its status."""
         visit = replace(blank, status=answer.status, links=[])
         match answer.status:
             case 200:
-                stands = await self._pages.stands(entry)
-                found, canonical = await self._reading.read(entry, url, visit, answer, stands=stands)
+                is_still_valid = await self._pages.is_still_valid(entry)
+                found, canonical = await self._reading.read(entry, url, visit, answer, is_still_valid=is_still_valid)
                 return await self._at_canonical(canonical, url, found, hops)
             case 304 if entry.version:
-                return [Found(unchanged(entry, visit))]
+                return [VisitResult(carried_over(entry, visit))]
             case 404 | 410:
-                return [Found(await self._gone(entry, url, visit))]
+                return [VisitResult(await self._gone(entry, url, visit))]
             case _:
-                return [Found(failed(visit, f"status {answer.status}"))]
+                return [VisitResult(failed(visit, f"status {answer.status}"))]
 
-    async def _gone(self, entry: Entry, url: Url, visit: Visit) -> Visit:
+    async def _gone(self, entry: QueueEntry, url: Url, visit: Visit) -> Visit:
         """Believe a 404 about a page that was indexed when it is given twice."""
         if entry.version and visit.status == 404:
             again = await self._pages.ask(url, {})
-            if isinstance(again, Failed) or again.status not in (404, 410):
+            if isinstance(again, FetchFailed) or again.status not in (404, 410):
                 return failed(visit, "status 404, then not")
         return replace(visit, outcome="gone", reason=f"status {visit.status}")
 
-    async def _at_canonical(self, canonical: str, url: Url, found: Found, hops: int) -> list[Found]:
+    async def _at_canonical(self, canonical: str, url: Url, found: VisitResult, hops: int) -> list[VisitResult]:
         """Give way to the canonical page where there is one and it is the same page; a wrong claim is ignored."""
         if found.visit.outcome != "document" or not canonical or canonical == url.text or hops >= MAX_CANONICAL_HOPS:
             return [found]
         if not self._scope.admitted([canonical]):
             return [found]
-        before: list[Found] = []
+        before: list[VisitResult] = []
         if await self._state.visited(self._crawl_id, canonical) is None:
             target = await self._pages.entry_at(plain_url(canonical), found.visit.depth)
             before = await self.visit(target, hops + 1)
-        twin = await self._twin(canonical, before)
+        twin = await self._canonical_visit(canonical, before)
         if twin is None or not same_page(found.visit, twin):
             return [*before, found]
-        return [*before, Found(replace(found.visit, outcome="alias", version="", alias_of=twin.url))]
+        return [*before, VisitResult(replace(found.visit, outcome="alias", version="", alias_of=twin.url))]
 
-    async def _twin(self, canonical: str, found: list[Found]) -> Visit | None:
-        """Return the indexed page that `canonical` stands for, or None where that is none."""
+    async def _canonical_visit(self, canonical: str, found: list[VisitResult]) -> Visit | None:
+        """Return the indexed page that `canonical` is_still_valid for, or None where that is none."""
         for one in found:
             if one.visit.outcome in ("document", "unchanged"):
                 return one.visit
@@ -123,39 +125,43 @@ class Visitor:
         )
 
 
-def chain_of(entry: Entry, url: Url) -> int:
+def chain_of(entry: QueueEntry, url: Url) -> int:
     """Return how many pages in a row led here whose addresses differ in digits only."""
-    pattern = pattern_of(url)
-    if pattern is None or not entry.parent_url or pattern_of(plain_url(entry.parent_url)) != pattern:
+    pattern = url_pattern(url)
+    if pattern is None or not entry.parent_url or url_pattern(plain_url(entry.parent_url)) != pattern:
         return 0
     return (entry.parent_chain or 0) + 1
 
 
-def aliases(blank: Visit, redirect: RedirectResult) -> list[Found]:
+def aliases(blank: Visit, redirect: RedirectResult) -> list[VisitResult]:
     """Record the addresses that redirected to `arrival.url`."""
     target = redirect.url.text
-    return [Found(replace(blank, url=url.text, outcome="alias", alias_of=target, links=[])) for url in redirect.passed]
+    return [
+        VisitResult(replace(blank, url=url.text, outcome="alias", alias_of=target, links=[])) for url in redirect.passed
+    ]
 
 
-def nothing(entry: Entry, blank: Visit, redirect: RedirectResult, answer: Refused | Failed) -> list[Found]:
+def nothing(
+    entry: QueueEntry, blank: Visit, redirect: RedirectResult, answer: Refused | FetchFailed
+) -> list[VisitResult]:
     """Record an address, or a chain of redirects, that gave no page."""
     if isinstance(answer, Refused) and not answer.for_now:
         addresses = redirect.passed or (redirect.url,)
-        return [Found(replace(blank, url=url.text, reason=answer.reason, links=[])) for url in addresses]
-    lasting = isinstance(answer, Failed) and answer.lasting
-    status = answer.status if isinstance(answer, Failed) else 0
+        return [VisitResult(replace(blank, url=url.text, reason=answer.reason, links=[])) for url in addresses]
+    lasting = isinstance(answer, FetchFailed) and answer.lasting
+    status = answer.status if isinstance(answer, FetchFailed) else 0
     visit = failed(replace(blank, status=status), answer.reason)
     if not lasting and not entry.has_links and entry.failures + 1 < GIVE_UP_FAILURES:
         # Nobody knows what this page links to, so nothing can be said to have no link.
         visit = replace(visit, outcome="unread")
-    return [Found(visit, transient=not lasting)]
+    return [VisitResult(visit, transient=not lasting)]
 
 
-def unanswered(entry: Entry, reason: str) -> Found:
+def unanswered(entry: QueueEntry, reason: str) -> VisitResult:
     """Record an address of the queue whose host gives no answer for it, run after run."""
     url = plain_url(entry.url)
-    blank = Visit(entry.url, "skipped", entry.depth, pattern=pattern_of(url), chain=chain_of(entry, url))
-    answer = Failed(reason)
+    blank = Visit(entry.url, "skipped", entry.depth, pattern=url_pattern(url), chain=chain_of(entry, url))
+    answer = FetchFailed(reason)
     return nothing(entry, blank, RedirectResult(url, answer), answer)[0]
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from syncd.errors import OvertakenError, PermanentError
 from syncd.model import Checkpoint, Document, Invocation, Origin, Run, State, Target
-from syncd.sources.web.discovery import PageReader
-from syncd.sources.web.extract import Page, extract
+from syncd.sources.web.extract import HtmlPage, extract
 from syncd.sources.web.settings import WebLimits, WebSettings
 from syncd.sources.web.source import WebSource
+from syncd.sources.web.visit_result import PageExtractor
 from syncd.store.database import Database
 from tests.web_traps import TrapServer
 
@@ -123,7 +123,7 @@ def settings_for(site: TrapServer, path: str = "/", **options: Any) -> WebSettin
 class DirectReader:
     """Reads pages in this process: what most tests are about is not the process."""
 
-    async def extract(self, data: bytes, url: str, content_type: str, max_links: int) -> Page:
+    async def extract(self, data: bytes, url: str, content_type: str, max_links: int) -> HtmlPage:
         try:
             return extract(data, url, content_type, max_links)
         except ValueError as error:
@@ -135,7 +135,7 @@ def crawler(
     database: Database,
     path: str = "/",
     source_id: str = "s",
-    reader: PageReader | None = None,
+    reader: PageExtractor | None = None,
     **options: Any,
 ) -> Crawler:
     settings = settings_for(site, path, **options)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from syncd.sources.web.extractor import Extractor
+from syncd.sources.web.page_workers import PageWorkers
 from syncd.store.database import Database
 from tests.sources.web.crawling import QUICK, crawler
 from tests.web_traps import Answer, Request, TrapServer, html
@@ -142,7 +142,7 @@ async def test_pages_that_break_the_reader_cost_themselves_only(site: TrapServer
     site.pages["/deep"] = Answer(b"<!doctype html><html><body>" + b"<div>" * 200_000 + b"deep")
     site.pages["/wide"] = Answer(b"<!doctype html><html><body><main " + b"a " * 300_000 + b">wide</main>")
     site.add("/fine")
-    async with Extractor(limit_s=2.0) as reader:
+    async with PageWorkers(limit_s=2.0) as reader:
         crawl = crawler(site, database, reader=reader)
         await crawl.sync()
 

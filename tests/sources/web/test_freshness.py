@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from syncd.errors import RetryableError
-from syncd.sources.web.extractor import Extractor
+from syncd.sources.web.page_workers import PageWorkers
 from syncd.store.database import Database
 from tests.sources.web.crawling import QUICK, crawler
 from tests.web_traps import Answer, Request, TrapServer, html
@@ -246,8 +246,8 @@ async def test_a_page_reader_that_does_not_start_fails_the_run_and_no_page(
     crawl = crawler(site, database)
     await crawl.sync()
     site.add("/", "Changed. " * 20, "/a")
-    monkeypatch.setattr("syncd.sources.web.extractor.MODULE", "syncd.sources.web.no_such_module")
-    async with Extractor() as reader:
+    monkeypatch.setattr("syncd.sources.web.page_workers.MODULE", "syncd.sources.web.no_such_module")
+    async with PageWorkers() as reader:
         broken = crawler(site, database, reader=reader)
         broken.index, broken.cursor = crawl.index, crawl.cursor
         with pytest.raises(RetryableError, match="does not start"):
@@ -261,7 +261,7 @@ async def test_a_page_that_kills_its_reader_keeps_what_it_said_last(site: TrapSe
     crawl = crawler(site, database)
     await crawl.sync()
     site.pages["/a"] = Answer(b"<html><body><main " + b"a " * 300_000 + b">wide</main>")
-    async with Extractor(limit_s=0.01) as reader:
+    async with PageWorkers(limit_s=0.01) as reader:
         slow = crawler(site, database, reader=reader)
         slow.index, slow.cursor = crawl.index, crawl.cursor
         index = await slow.sync()

@@ -1,4 +1,4 @@
-"""robots.txt, Retry-After, pace and what pages ask of robots."""
+"""robots.txt, Retry-After, limiter and what pages ask of robots."""
 
 import time
 from dataclasses import replace
@@ -7,7 +7,7 @@ from email.utils import formatdate
 import pytest
 
 from syncd.errors import PermanentError, RetryableError
-from syncd.sources.web.pace import Pace
+from syncd.sources.web.rate_limiter import RateLimiter
 from syncd.store.database import Database
 from tests.sources.web.crawling import QUICK, crawler
 from tests.web_traps import Answer, Request, TrapServer, html, redirect
@@ -88,14 +88,14 @@ async def test_crawl_delay_and_request_rate_set_the_pace(site: TrapServer, datab
     site.pages["/robots.txt"] = robots("User-agent: *\nCrawl-delay: 0.15")
     crawl = crawler(site, database)
     waits: list[float] = []
-    original = Pace.at_least
+    original = RateLimiter.at_least
 
-    def spy(pace: Pace, interval_s: float) -> None:
+    def spy(limiter: RateLimiter, interval_s: float) -> None:
         waits.append(interval_s)
-        original(pace, interval_s)
+        original(limiter, interval_s)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Pace, "at_least", spy)
+        patch.setattr(RateLimiter, "at_least", spy)
         await crawl.sync()
         site.pages["/robots.txt"] = robots("User-agent: *\nRequest-rate: 5/1s")
         await crawler(site, database, source_id="rate").sync()
@@ -258,21 +258,21 @@ class Clock:
 
 
 def test_a_struggling_host_is_asked_less_and_recovers():
-    pace = Pace(4, 0.1, 30.0, Clock())
-    pace.struggled()
-    pace.struggled()
-    assert pace.interval_s == pytest.approx(1.1)
+    limiter = RateLimiter(4, 0.1, 30.0, Clock())
+    limiter.struggled()
+    limiter.struggled()
+    assert limiter.interval_s == pytest.approx(1.1)
     for _ in range(50):
-        pace.answered(0.05)
-    assert pace.interval_s == pytest.approx(0.1)
+        limiter.answered(0.05)
+    assert limiter.interval_s == pytest.approx(0.1)
     for _ in range(20):
-        pace.struggled()
-    assert pace.interval_s == pytest.approx(30.1)
+        limiter.struggled()
+    assert limiter.interval_s == pytest.approx(30.1)
 
 
 def test_answers_that_take_ever_longer_slow_the_pace():
-    pace = Pace(4, 0.0, 30.0, Clock())
+    limiter = RateLimiter(4, 0.0, 30.0, Clock())
     for _ in range(10):
-        pace.answered(0.1)
-    pace.answered(2.0)
-    assert pace.interval_s == pytest.approx(2.0)
+        limiter.answered(0.1)
+    limiter.answered(2.0)
+    assert limiter.interval_s == pytest.approx(2.0)

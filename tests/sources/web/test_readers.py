@@ -14,11 +14,11 @@ from syncd.sources.web.extract import extract
 from syncd.sources.web.fetch import Response
 from syncd.sources.web.head import header_canonical, header_directives
 from syncd.sources.web.headers import readable
-from syncd.sources.web.media import kind_of, room_for
-from syncd.sources.web.pace import Pace
+from syncd.sources.web.media import kind_of, size_limit_for
+from syncd.sources.web.rate_limiter import RateLimiter
 from syncd.sources.web.robots import Robots, location, rules_from
 from syncd.sources.web.settings import WebLimits
-from syncd.sources.web.sitemap import SitemapError, moment, read_sitemap
+from syncd.sources.web.sitemap import SitemapError, read_sitemap, sitemap_date
 from syncd.sources.web.urls import UrlError, normal
 from syncd.store.database import Database
 from tests.sources.web.crawling import crawler
@@ -69,7 +69,7 @@ def test_any_text_is_an_address_or_a_url_error(value: str):
 def test_any_other_header_is_read(value: str):
     response = answered(200, Retry_After=value, Content_Type=value, Link=value, X_Robots_Tag=value)
     assert 0 <= (response.retry_after_s or 0) <= 86_400
-    room_for(response.media_type, PAGE, WebLimits())
+    size_limit_for(response.media_type, PAGE, WebLimits())
     kind_of(response.media_type, PAGE, b"\0some body")
     header_canonical(response.headers.getall("Link"))
     header_directives(response.headers.getall("X-Robots-Tag"))
@@ -85,9 +85,9 @@ def test_any_robots_txt_is_rules(lines: list[tuple[str, str]]):
     text = "User-agent: *\n" + "\n".join(f"{name}: {value}" for name, value in lines)
     rules = rules_from(Response(PAGE, 200, CIMultiDict(), text.encode("utf-8", "replace")))
     rules.allows(PAGE)
-    pace, limits = Pace(1, 0.0), WebLimits()
-    Robots(None, limits)._slow_down(rules, PAGE, pace)  # pyright: ignore[reportPrivateUsage, reportArgumentType]
-    assert 0 <= pace.interval_s <= limits.crawl_delay_s
+    limiter, limits = RateLimiter(1, 0.0), WebLimits()
+    Robots(None, limits)._slow_down(rules, PAGE, limiter)  # pyright: ignore[reportPrivateUsage, reportArgumentType]
+    assert 0 <= limiter.interval_s <= limits.crawl_delay_s
 
 
 @pytest.mark.parametrize(
@@ -105,16 +105,16 @@ def test_any_robots_txt_is_rules(lines: list[tuple[str, str]]):
 )
 def test_a_pace_that_cannot_be_kept_is_cut(wish: str):
     rules = rules_from(Response(PAGE, 200, CIMultiDict(), f"User-agent: *\n{wish}\n".encode()))
-    pace = Pace(1, 0.0)
-    Robots(None, WebLimits())._slow_down(rules, PAGE, pace)  # pyright: ignore[reportPrivateUsage, reportArgumentType]
-    assert 0 <= pace.interval_s <= 30.0
+    limiter = RateLimiter(1, 0.0)
+    Robots(None, WebLimits())._slow_down(rules, PAGE, limiter)  # pyright: ignore[reportPrivateUsage, reportArgumentType]
+    assert 0 <= limiter.interval_s <= 30.0
 
 
 @settings(deadline=None)
 @given(ANYTHING)
 def test_any_date_of_a_sitemap_can_be_reckoned_with(value: str):
     for text in (value, f"{value}-01-01", f"0001-01-01T{value}", f"9999-12-31T23:59:59{value}"):
-        found = moment(text)
+        found = sitemap_date(text)
         assert found is None or found.timestamp() >= 0
 
 
@@ -122,7 +122,7 @@ def test_any_date_of_a_sitemap_can_be_reckoned_with(value: str):
     "text", ["0001-01-01", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "10000-01-01"]
 )
 def test_a_date_that_cannot_be_meant_is_none(text: str):
-    assert moment(text) is None
+    assert sitemap_date(text) is None
 
 
 ENCODINGS = st.sampled_from(["zip", "rot13", "hex", "gb2312", "utf-7", "idna", "punycode", "undefined", "utf-16", "x"])

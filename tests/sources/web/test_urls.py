@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from syncd.sources.web.crawl_scope import plain_url
-from syncd.sources.web.urls import UrlError, normal, pattern_of, trap_reason
+from syncd.sources.web.urls import UrlError, normal, trap_reason, url_pattern
 
 
 @pytest.mark.parametrize(
@@ -40,8 +40,8 @@ def test_the_one_spelling_is_its_own(path: str, query: str):
 
 
 def test_pages_that_differ_in_digits_share_a_pattern():
-    assert pattern_of(normal("http://h/2024/05?p=1")) == pattern_of(normal("http://h/1999/12?p=77"))
-    assert pattern_of(normal("http://h/about")) is None
+    assert url_pattern(normal("http://h/2024/05?p=1")) == url_pattern(normal("http://h/1999/12?p=77"))
+    assert url_pattern(normal("http://h/about")) is None
 
 
 def test_mazes_are_recognised_by_their_addresses():

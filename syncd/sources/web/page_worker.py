@@ -1,4 +1,4 @@
-"""The extraction process: `python -m syncd.sources.web.extract_child`, one page a request, memory and CPU limited.
+"""The extraction process: `python -m syncd.sources.web.page_worker`, one page a request, memory and CPU limited.
 
 The parser is native code reading the internet, so a page may cost this process, never the daemon.
 """
@@ -17,7 +17,7 @@ MEMORY_BYTES = 3 << 30
 
 
 def handle(request: Frame) -> Frame:
-    """Answer `{url, content_type, max_links}` and the page's bytes with the fields of Page, Markdown as payload."""
+    """Answer `{url, content_type, max_links}` and the page's bytes with the fields of HtmlPage, Markdown as payload."""
     header = request.header
     try:
         page = extract(request.payload, header["url"], header["content_type"], header["max_links"])

@@ -7,27 +7,27 @@ from dataclasses import replace
 from hashlib import sha256
 
 from syncd.errors import PermanentError
-from syncd.sources.web.crawl_model import Entry, Visit
 from syncd.sources.web.crawl_scope import CrawlScope
-from syncd.sources.web.discovery import Browser, Found, PageReader
-from syncd.sources.web.extract import Page, resolved
+from syncd.sources.web.crawl_types import QueueEntry, Visit
+from syncd.sources.web.extract import HtmlPage, resolved
 from syncd.sources.web.fetch import Response
 from syncd.sources.web.head import header_canonical, header_directives
 from syncd.sources.web.media import kind_of
 from syncd.sources.web.settings import Rendering
 from syncd.sources.web.softerror import SoftErrors
 from syncd.sources.web.urls import Url
+from syncd.sources.web.visit_result import Browser, PageExtractor, VisitResult
 
 NOT_INCLUDED = "no include_path_regexes matches it"
 
 
-class Reading:
+class AnswerReader:
     """Reads answers for one crawl; several at once are safe."""
 
     def __init__(
         self,
         scope: CrawlScope,
-        reader: PageReader,
+        reader: PageExtractor,
         soft_errors: SoftErrors,
         max_links: int,
         rendering: Rendering = "never",
@@ -40,13 +40,15 @@ class Reading:
         self._rendering = rendering
         self._browser = browser
 
-    async def read(self, entry: Entry, url: Url, blank: Visit, answer: Response, *, stands: bool) -> tuple[Found, str]:
+    async def read(
+        self, entry: QueueEntry, url: Url, blank: Visit, answer: Response, *, is_still_valid: bool
+    ) -> tuple[VisitResult, str]:
         """Return what the answer holds and the canonical address it names, or ''.
 
-        `stands`: what the last visit learned still holds if the bytes are the same.
+        `is_still_valid`: what the last visit learned still holds if the bytes are the same.
         """
         if answer.unread or not answer.body:
-            return Found(replace(blank, reason=answer.unread or "it is empty")), ""
+            return VisitResult(replace(blank, reason=answer.unread or "it is empty")), ""
         visit = replace(
             blank,
             etag=answer.headers.get("ETag", ""),
@@ -55,31 +57,31 @@ class Reading:
             whole_read=True,
         )
         said = header_directives(answer.headers.getall("X-Robots-Tag", []))
-        if stands and visit.body_hash == entry.body_hash and not said:
-            return Found(replace(unchanged(entry, visit), etag=visit.etag, modified=visit.modified)), ""
+        if is_still_valid and visit.body_hash == entry.body_hash and not said:
+            return VisitResult(replace(carried_over(entry, visit), etag=visit.etag, modified=visit.modified)), ""
         kind, detail = kind_of(answer.media_type, url, answer.body)
         if kind == "nothing":
-            return Found(replace(visit, reason=detail)), ""
+            return VisitResult(replace(visit, reason=detail)), ""
         if kind == "document":
             return self._document(url, visit, answer.body, detail, said), ""
         try:
             page, visit = await self._page(url, visit, answer)
         except PermanentError as error:
             # The page is there; what it said last stays until it can be read again.
-            return Found(replace(visit, outcome="failed", reason=str(error), links=None)), ""
+            return VisitResult(replace(visit, outcome="failed", reason=str(error), links=None)), ""
         canonical = page.canonical or resolved(header_canonical(answer.headers.getall("Link", [])), url.text)
         visit = replace(visit, title=page.title, suffix=".md", facts=facts_of(page, canonical))
         return await self._judged(url, visit, page, said), canonical
 
-    def _document(self, url: Url, visit: Visit, body: bytes, suffix: str, said: frozenset[str]) -> Found:
+    def _document(self, url: Url, visit: Visit, body: bytes, suffix: str, said: frozenset[str]) -> VisitResult:
         """Return a body that the parse pipeline reads."""
         if "noindex" in said:
-            return Found(replace(visit, reason="X-Robots-Tag says noindex"))
+            return VisitResult(replace(visit, reason="X-Robots-Tag says noindex"))
         if self._scope.path_refusal(url):
-            return Found(replace(visit, reason=NOT_INCLUDED))
-        return Found(replace(visit, outcome="document", version=visit.body_hash, suffix=suffix), None, body)
+            return VisitResult(replace(visit, reason=NOT_INCLUDED))
+        return VisitResult(replace(visit, outcome="document", version=visit.body_hash, suffix=suffix), None, body)
 
-    async def _page(self, url: Url, visit: Visit, answer: Response) -> tuple[Page, Visit]:
+    async def _page(self, url: Url, visit: Visit, answer: Response) -> tuple[HtmlPage, Visit]:
         """Read a page, in a browser where the source asks for that."""
         content_type = answer.headers.get("Content-Type", "")
         page = await self._reader.extract(answer.body, url.text, content_type, self._max_links)
@@ -90,33 +92,33 @@ class Reading:
         # The shell's validators and bytes say nothing about what its scripts load.
         return page, replace(visit, etag="", modified="", body_hash="")
 
-    async def _judged(self, url: Url, visit: Visit, page: Page, said: frozenset[str]) -> Found:
+    async def _judged(self, url: Url, visit: Visit, page: HtmlPage, said: frozenset[str]) -> VisitResult:
         """Return the page as a document, or why it is none."""
         links = [] if page.nofollow or "nofollow" in said else self._scope.admitted(page.links)
         visit = replace(visit, links=links, links_cut=page.links_cut)
         if page.refresh and page.refresh != url.text:
             target = self._scope.admitted([page.refresh])
-            return Found(replace(visit, outcome="alias", alias_of=page.refresh, links=[*target, *links]))
+            return VisitResult(replace(visit, outcome="alias", alias_of=page.refresh, links=[*target, *links]))
         if page.noindex or "noindex" in said:
-            return Found(replace(visit, reason="it says noindex"))
+            return VisitResult(replace(visit, reason="it says noindex"))
         if not page.markdown:
-            return Found(replace(visit, reason="it has no text"))
+            return VisitResult(replace(visit, reason="it has no text"))
         if await self._soft_errors.is_error(url, page):
-            return Found(replace(visit, outcome="gone", reason="it says that it was not found", links=[]))
+            return VisitResult(replace(visit, outcome="gone", reason="it says that it was not found", links=[]))
         if self._scope.path_refusal(url):
-            return Found(replace(visit, reason=NOT_INCLUDED))
+            return VisitResult(replace(visit, reason=NOT_INCLUDED))
         data = page.markdown.encode()
         version = sha256(data).hexdigest()
-        return Found(replace(visit, outcome="document", version=version, size_bytes=len(data)), page, data)
+        return VisitResult(replace(visit, outcome="document", version=version, size_bytes=len(data)), page, data)
 
 
-def facts_of(page: Page, canonical: str) -> str:
+def facts_of(page: HtmlPage, canonical: str) -> str:
     """Return what the page states about itself for its chunks' metadata; what it does not state is left out."""
     values = {"language": page.language, "published": page.published, "canonical_url": canonical}
     return json.dumps({name: value for name, value in values.items() if value})
 
 
-def unchanged(entry: Entry, visit: Visit) -> Visit:
+def carried_over(entry: QueueEntry, visit: Visit) -> Visit:
     """Carry over what the last visit learned."""
     return replace(
         visit,

@@ -14,7 +14,7 @@ LATENCY_FLOOR_S = 0.2
 SMOOTHING = 0.2
 
 
-class Pace:
+class RateLimiter:
     """The turn-taking of one host."""
 
     def __init__(
@@ -69,7 +69,7 @@ class Pace:
             yield
 
     async def _wait(self) -> None:
-        # A loop, because hold() may move the moment while we sleep.
+        # A loop, because hold() may move the sitemap_date while we sleep.
         wait_s = self._next_at - self._clock()
         while wait_s > 0:
             await asyncio.sleep(wait_s)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from syncd.sources.web.client import DeferredError
 
-PUT_OFF_IN_A_ROW = 5
+DEFERRED_IN_A_ROW = 5
 """So many pages put off without an answer in between, and the host means the whole site."""
 
 
-class PutOff:
+class Deferrals:
     """Counts them, and says when the rest of the site has to wait, too."""
 
     def __init__(self) -> None:
@@ -30,13 +30,13 @@ class PutOff:
         self._in_a_row = 0
 
     @property
-    def is_everything(self) -> bool:
+    def covers_site(self) -> bool:
         """Return whether the host asks that nothing more be asked now."""
-        return self._in_a_row >= PUT_OFF_IN_A_ROW
+        return self._in_a_row >= DEFERRED_IN_A_ROW
 
     @property
     def reason(self) -> str:
         """Return why the crawl is not over, or ''."""
-        if self.is_everything:
+        if self.covers_site:
             return f"{self._reason}; the crawl goes on from here with the next run"
         return f"pages put off: {self._pages} ({self._reason})" if self._pages else ""

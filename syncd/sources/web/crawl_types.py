@@ -26,7 +26,7 @@ class Crawl:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class PageDocument:
     """A page's document as the last visit left it; `version` '' where the page was none."""
 
     version: str = ""
@@ -38,7 +38,7 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class QueueEntry:
     """One page in a crawl's queue with what earlier visits learned about it."""
 
     ord: int
@@ -49,7 +49,7 @@ class Entry:
     etag: str = ""
     modified: str = ""
     body_hash: str = ""
-    kept: Kept = Kept()
+    kept: PageDocument = PageDocument()
     alias_of: str = ""
     has_links: bool = False
     rules: str = ""
@@ -99,18 +99,18 @@ class Visit:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class SettledVisit:
     """How a visit was recorded. `outcome` None: the page had been visited in this crawl before, nothing changed."""
 
     visit: Visit
     outcome: Outcome | None
     duplicate_of: str = ""
-    was: Kept = Kept()
+    was: PageDocument = PageDocument()
     """What the page was before this visit."""
 
 
 @dataclass(slots=True)
-class Bounds:
+class CrawlBounds:
     """What `settle` holds visits to."""
 
     size_limit: int | None = None

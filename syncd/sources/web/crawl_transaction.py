@@ -7,13 +7,13 @@ import sqlite3
 import time
 from collections.abc import Sequence
 
-from syncd.sources.web.crawl_model import Bounds, Kept, Outcome, Settled, Visit
+from syncd.sources.web.crawl_types import CrawlBounds, Outcome, PageDocument, SettledVisit, Visit
 
 HISTORY_LENGTH = 10
 IN_LIMIT = 500
 
 
-class CrawlWrites:
+class CrawlTransaction:
     """One transaction's writes to the pages and crawls of one source."""
 
     def __init__(self, connection: sqlite3.Connection, source_id: str) -> None:
@@ -31,11 +31,11 @@ class CrawlWrites:
             self._connection.execute("DELETE FROM crawl_contents WHERE crawl_id = ? AND page_id = ?", where)
         self._connection.execute("UPDATE frontier SET outcome = NULL WHERE crawl_id = ? AND page_id = ?", where)
 
-    def settle(self, crawl_id: int, visit: Visit, bounds: Bounds) -> Settled:
+    def settle(self, crawl_id: int, visit: Visit, bounds: CrawlBounds) -> SettledVisit:
         """Record one visit, queue its links and claim its content; nothing where the page was visited before."""
         page_id, ord_, outcome, was = self._place(crawl_id, visit)
         if outcome is not None:
-            return Settled(visit, None)
+            return SettledVisit(visit, None)
         verdict, duplicate_of = self._verdict(crawl_id, page_id, visit, bounds)
         self._connection.execute(
             "UPDATE frontier SET outcome = ?, chain = ? WHERE crawl_id = ? AND ord = ?",
@@ -45,9 +45,9 @@ class CrawlWrites:
         below = bounds.max_depth is None or visit.depth < bounds.max_depth
         if below and links and verdict != "bounded":
             bounds.queued += self._enqueue_ids(crawl_id, links, page_id, visit.depth + 1)
-        return Settled(visit, verdict, duplicate_of, was)
+        return SettledVisit(visit, verdict, duplicate_of, was)
 
-    def _verdict(self, crawl_id: int, page_id: int, visit: Visit, bounds: Bounds) -> tuple[Outcome, str]:
+    def _verdict(self, crawl_id: int, page_id: int, visit: Visit, bounds: CrawlBounds) -> tuple[Outcome, str]:
         """Return the visit's outcome after counting its pattern and claiming its content, and whose copy it is."""
         if visit.pattern is not None and visit.outcome not in ("failed", "unread", "skipped"):
             (pages,) = self._connection.execute(
@@ -68,7 +68,7 @@ class CrawlWrites:
         ).fetchone()
         return (visit.outcome, "") if first == page_id else ("duplicate", url)
 
-    def _place(self, crawl_id: int, visit: Visit) -> tuple[int, int, Outcome | None, Kept]:
+    def _place(self, crawl_id: int, visit: Visit) -> tuple[int, int, Outcome | None, PageDocument]:
         """Return page id, order, outcome and document of the visited page, which gets a place in the queue if it has none."""
         self.enqueue(crawl_id, [visit.url], None, visit.depth)
         page_id, ord_, outcome, *kept = self._connection.execute(
@@ -76,7 +76,7 @@ class CrawlWrites:
             "JOIN frontier f ON f.page_id = p.id AND f.crawl_id = ? WHERE p.source_id = ? AND p.url = ?",
             (crawl_id, self._source_id, visit.url),
         ).fetchone()
-        return page_id, ord_, outcome, Kept(*kept)
+        return page_id, ord_, outcome, PageDocument(*kept)
 
     def _record(
         self,

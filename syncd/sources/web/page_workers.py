@@ -11,20 +11,20 @@ from syncd.errors import PermanentError, RetryableError
 from syncd.runtime.frames import Frame
 from syncd.runtime.process import ChildDiedError
 from syncd.runtime.worker import CallTimeoutError, Worker
-from syncd.sources.web.extract import Page
+from syncd.sources.web.extract import HtmlPage
 
-MODULE = "syncd.sources.web.extract_child"
+MODULE = "syncd.sources.web.page_worker"
 RECYCLE_AFTER_PAGES = 2000
 """A fresh process now and then bounds what a native parser may leak."""
 
 
-class Extractor:
+class PageWorkers:
     """One may serve all sources. Use it as an async context manager; processes start when first needed."""
 
     def __init__(self, processes: int = 1, limit_s: float = 5.0) -> None:
         self._limit_s = limit_s
-        self._free: asyncio.LifoQueue[Seat] = asyncio.LifoQueue()
-        self._seats = [Seat(number) for number in range(processes)]
+        self._free: asyncio.LifoQueue[WorkerSlot] = asyncio.LifoQueue()
+        self._seats = [WorkerSlot(number) for number in range(processes)]
         for seat in self._seats:
             self._free.put_nowait(seat)
 
@@ -37,7 +37,7 @@ class Extractor:
         for seat in self._seats:
             await seat.leave()
 
-    async def extract(self, data: bytes, url: str, content_type: str, max_links: int) -> Page:
+    async def extract(self, data: bytes, url: str, content_type: str, max_links: int) -> HtmlPage:
         """Read one page. Waits for a free process.
 
         Raises PermanentError when the page cannot be read, or twice ended its process or took longer than the limit;
@@ -55,7 +55,7 @@ class Extractor:
         values: dict[str, Any] = dict(reply.header)
         values.pop("id", None)
         values.pop("more", None)
-        return Page.from_json({**values, "markdown": reply.payload.decode("utf-8")})
+        return HtmlPage.from_json({**values, "markdown": reply.payload.decode("utf-8")})
 
     async def _call(self, header: Mapping[str, Any], data: bytes) -> Frame:
         seat = await self._free.get()
@@ -69,7 +69,7 @@ class Extractor:
             self._free.put_nowait(seat)
 
 
-class Seat:
+class WorkerSlot:
     """A place for one worker process, which may change."""
 
     def __init__(self, number: int) -> None:

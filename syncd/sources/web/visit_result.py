@@ -5,26 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from syncd.sources.web.crawl_model import Visit
-from syncd.sources.web.extract import Page
+from syncd.sources.web.crawl_types import Visit
+from syncd.sources.web.extract import HtmlPage
 from syncd.sources.web.urls import Url
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class VisitResult:
     """A visit and, for a document read in it, its content."""
 
     visit: Visit
-    page: Page | None = None
+    page: HtmlPage | None = None
     data: bytes = b""
     transient: bool = False
     """It failed in a way that may be the whole site's."""
 
 
-class PageReader(Protocol):
+class PageExtractor(Protocol):
     """Reads HTML pages, in a process of its own."""
 
-    async def extract(self, data: bytes, url: str, content_type: str, max_links: int) -> Page:
+    async def extract(self, data: bytes, url: str, content_type: str, max_links: int) -> HtmlPage:
         """Return what the page holds. Raises PermanentError when it cannot be read."""
         ...
 
