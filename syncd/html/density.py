@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import cast
+from typing import TypeGuard
 
 import trafilatura
 import turbohtml
@@ -108,7 +108,7 @@ class Choice:
         for part in parts_of(element):
             if len(part) == 1 and is_heading(part[0]) and not self.holds(squeezed(part[0].text)):
                 # Whether it stays is decided by what comes next.
-                waiting.append(cast("Element", part[0]))
+                waiting.append(part[0])
                 continue
             if here := self._keep_part(part):
                 waiting = []
@@ -162,7 +162,7 @@ def holds_blocks(element: Element) -> bool:
     return any(inner.tag in BLOCKS for inner in element.select("*"))
 
 
-def is_heading(node: Node) -> bool:
+def is_heading(node: Node) -> TypeGuard[Element]:
     """Return whether `node` is a heading that says something."""
     return isinstance(node, Element) and node.tag in HEADINGS and bool(squeezed(node.text))
 

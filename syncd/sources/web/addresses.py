@@ -18,12 +18,11 @@ from ipaddress import (
     ip_address,
     ip_network,
 )
-from typing import Any
 
 from syncd.errors import PermanentError
 
 Address = IPv4Address | IPv6Address
-AddrInfo = tuple[int | socket.AddressFamily, int | socket.SocketKind, int, str, tuple[Any, ...]]
+AddrInfo = tuple[int | socket.AddressFamily, int | socket.SocketKind, int, str, tuple[object, ...]]
 
 # What Python's is_global leaves open or has left open in some version: RFC 6598, 6890, 2544, 1112, 6052, 8215, 3056,
 # 2928/4380, 3879, 4193, 4291.
@@ -112,8 +111,8 @@ class AddressGuard:
         def factory(info: AddrInfo) -> socket.socket:
             family, kind, protocol, _, sockaddr = info
             if family not in (socket.AF_INET, socket.AF_INET6):
-                raise RefusedAddressError("refused to connect: not an internet address")
-            self.check(str(sockaddr[0]), int(sockaddr[1]))
+                raise RefusedAddressError("refused to connect: not an IP address")
+            self.check(str(sockaddr[0]), int(str(sockaddr[1])))
             made = socket.socket(family, kind, protocol)
             made.setblocking(False)
             return made

@@ -7,37 +7,30 @@ from dataclasses import replace
 from hashlib import sha256
 
 from syncd.errors import PermanentError
-from syncd.sources.web.crawl_scope import CrawlScope
+from syncd.sources.web.crawl_context import CrawlContext
 from syncd.sources.web.crawl_types import QueueEntry, Visit
 from syncd.sources.web.extract import HtmlPage, resolved
 from syncd.sources.web.fetch import Response
 from syncd.sources.web.head import header_canonical, header_directives
 from syncd.sources.web.media import kind_of
-from syncd.sources.web.settings import Rendering
 from syncd.sources.web.softerror import SoftErrors
 from syncd.sources.web.urls import Url
 from syncd.sources.web.visit_result import Browser, PageExtractor, VisitResult
 
-NOT_INCLUDED = "no include_path_regexes matches it"
+NOT_INCLUDED = "matches none of include_path_regexes"
 
 
 class AnswerReader:
     """Reads answers for one crawl; several at once are safe."""
 
     def __init__(
-        self,
-        scope: CrawlScope,
-        reader: PageExtractor,
-        soft_errors: SoftErrors,
-        max_links: int,
-        rendering: Rendering = "never",
-        browser: Browser | None = None,
+        self, context: CrawlContext, extractor: PageExtractor, soft_errors: SoftErrors, browser: Browser | None = None
     ) -> None:
-        self._scope = scope
-        self._reader = reader
+        self._scope = context.scope
+        self._extractor = extractor
         self._soft_errors = soft_errors
-        self._max_links = max_links
-        self._rendering = rendering
+        self._max_links = context.limits.links_per_page
+        self._rendering = context.settings.render
         self._browser = browser
 
     async def read(
@@ -48,7 +41,7 @@ class AnswerReader:
         `is_still_valid`: what the last visit learned still holds if the bytes are the same.
         """
         if answer.unread or not answer.body:
-            return VisitResult(replace(blank, reason=answer.unread or "it is empty")), ""
+            return VisitResult(replace(blank, reason=answer.unread or "empty")), ""
         visit = replace(
             blank,
             etag=answer.headers.get("ETag", ""),
@@ -56,27 +49,29 @@ class AnswerReader:
             body_hash=sha256(answer.body).hexdigest(),
             whole_read=True,
         )
-        said = header_directives(answer.headers.getall("X-Robots-Tag", []))
-        if is_still_valid and visit.body_hash == entry.body_hash and not said:
+        robots_directives = header_directives(answer.headers.getall("X-Robots-Tag", []))
+        if is_still_valid and visit.body_hash == entry.body_hash and not robots_directives:
             return VisitResult(replace(carried_over(entry, visit), etag=visit.etag, modified=visit.modified)), ""
         kind, detail = kind_of(answer.media_type, url, answer.body)
         if kind == "nothing":
             return VisitResult(replace(visit, reason=detail)), ""
         if kind == "document":
-            return self._document(url, visit, answer.body, detail, said), ""
+            return self._document(url, visit, answer.body, detail, robots_directives), ""
         try:
             page, visit = await self._page(url, visit, answer)
         except PermanentError as error:
-            # The page is there; what it said last stays until it can be read again.
+            # The page is there; what it robots_directives last stays until it can be read again.
             return VisitResult(replace(visit, outcome="failed", reason=str(error), links=None)), ""
         canonical = page.canonical or resolved(header_canonical(answer.headers.getall("Link", [])), url.text)
         visit = replace(visit, title=page.title, suffix=".md", facts=facts_of(page, canonical))
-        return await self._judged(url, visit, page, said), canonical
+        return await self._judged(url, visit, page, robots_directives), canonical
 
-    def _document(self, url: Url, visit: Visit, body: bytes, suffix: str, said: frozenset[str]) -> VisitResult:
+    def _document(
+        self, url: Url, visit: Visit, body: bytes, suffix: str, robots_directives: frozenset[str]
+    ) -> VisitResult:
         """Return a body that the parse pipeline reads."""
-        if "noindex" in said:
-            return VisitResult(replace(visit, reason="X-Robots-Tag says noindex"))
+        if "noindex" in robots_directives:
+            return VisitResult(replace(visit, reason="X-Robots-Tag: noindex"))
         if self._scope.path_refusal(url):
             return VisitResult(replace(visit, reason=NOT_INCLUDED))
         return VisitResult(replace(visit, outcome="document", version=visit.body_hash, suffix=suffix), None, body)
@@ -84,27 +79,29 @@ class AnswerReader:
     async def _page(self, url: Url, visit: Visit, answer: Response) -> tuple[HtmlPage, Visit]:
         """Read a page, in a browser where the source asks for that."""
         content_type = answer.headers.get("Content-Type", "")
-        page = await self._reader.extract(answer.body, url.text, content_type, self._max_links)
+        page = await self._extractor.extract(answer.body, url.text, content_type, self._max_links)
         if self._browser is None or not (self._rendering == "always" or page.scripted):
             return page, visit
         html = await self._browser.render(url)
-        page = await self._reader.extract(html, url.text, "text/html; charset=utf-8", self._max_links)
+        page = await self._extractor.extract(html, url.text, "text/html; charset=utf-8", self._max_links)
         # The shell's validators and bytes say nothing about what its scripts load.
         return page, replace(visit, etag="", modified="", body_hash="")
 
-    async def _judged(self, url: Url, visit: Visit, page: HtmlPage, said: frozenset[str]) -> VisitResult:
+    async def _judged(self, url: Url, visit: Visit, page: HtmlPage, robots_directives: frozenset[str]) -> VisitResult:
         """Return the page as a document, or why it is none."""
-        links = [] if page.nofollow or "nofollow" in said else self._scope.admitted(page.links)
+        links = [] if page.nofollow or "nofollow" in robots_directives else self._scope.admitted(page.links)
         visit = replace(visit, links=links, links_cut=page.links_cut)
         if page.refresh and page.refresh != url.text:
             target = self._scope.admitted([page.refresh])
             return VisitResult(replace(visit, outcome="alias", alias_of=page.refresh, links=[*target, *links]))
-        if page.noindex or "noindex" in said:
-            return VisitResult(replace(visit, reason="it says noindex"))
+        if page.noindex or "noindex" in robots_directives:
+            return VisitResult(replace(visit, reason="robots meta tag: noindex"))
         if not page.markdown:
-            return VisitResult(replace(visit, reason="it has no text"))
+            return VisitResult(replace(visit, reason="no text content"))
         if await self._soft_errors.is_error(url, page):
-            return VisitResult(replace(visit, outcome="gone", reason="it says that it was not found", links=[]))
+            return VisitResult(
+                replace(visit, outcome="gone", reason="soft 404: the page says that it was not found", links=[])
+            )
         if self._scope.path_refusal(url):
             return VisitResult(replace(visit, reason=NOT_INCLUDED))
         data = page.markdown.encode()

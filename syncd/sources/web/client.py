@@ -1,4 +1,4 @@
-"""Asks one site's hosts for pages: in turn, as robots.txt allows, again where they fail, never past a redirect unseen."""
+"""Sends a crawl's requests: rate limited, allowed by robots.txt, retried on failure, redirects reported instead of followed."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504, 507, 509, 520, 521, 522,
 
 
 class DeferredError(Exception):
-    """The host asks for a longer pause before this page than a crawl waits."""
+    """The host's Retry-After for this page is longer than a crawl waits."""
 
     def __init__(self, host: str, seconds: float) -> None:
-        super().__init__(f"{host} asks not to be visited for {seconds:.0f} s")
+        super().__init__(f"{host} sent Retry-After: {seconds:.0f} s")
         self.seconds = seconds
 
 
 @dataclass(frozen=True, slots=True)
 class FetchFailed:
-    """No usable answer after all attempts. `lasting`: another attempt would change nothing."""
+    """No usable answer after all attempts. `lasting`: another attempt would fail the same way."""
 
     reason: str
     status: int = 0
@@ -44,7 +44,7 @@ class PoliteClient:
         self.requests = 0
 
     def limiter(self, url: Url) -> RateLimiter:
-        """Return the turn-taking of `url`'s host."""
+        """Return the rate limiter of `url`'s host."""
         limiter = self._limiters.get(url.host)
         if limiter is None:
             limiter = self._limiters[url.host] = RateLimiter(
@@ -53,7 +53,7 @@ class PoliteClient:
         return limiter
 
     async def rules(self, url: Url) -> RobotsRules:
-        """Return what robots.txt says at `url`'s origin."""
+        """Return the robots.txt rules of `url`'s origin; waits for the first answer."""
         return await self._robots.rules(url, self.limiter(url))
 
     async def ask(

@@ -1,4 +1,4 @@
-"""Which addresses a crawl may visit: on the site, matching the path patterns, not the inside of a maze."""
+"""Which URLs a crawl may request: on the site, matching the path patterns, not in a crawler trap."""
 
 from __future__ import annotations
 
@@ -86,18 +86,18 @@ class CrawlScope:
     def refusal(self, url: Url) -> str | None:
         """Return why `url` may not be visited, or None."""
         if not self.site.holds(url):
-            return "it is on another site"
+            return "outside the site"
         if url_suffix(url) in UNREADABLE_SUFFIXES:
-            return "its suffix is of nothing that can be read"
+            return "unsupported file type"
         return self.path_refusal(url) or trap_reason(url)
 
     def path_refusal(self, url: Url) -> str | None:
         """Return which path pattern keeps `url` out, or None."""
         for pattern in self._exclude:
             if pattern.found_in(url.path):
-                return f"exclude_path_regexes has {pattern.text!r}"
+                return f"matches exclude_path_regexes {pattern.text!r}"
         if self._include and not any(pattern.found_in(url.path) for pattern in self._include):
-            return "no include_path_regexes matches it"
+            return "matches none of include_path_regexes"
         return None
 
     def admitted(self, links: Iterable[str]) -> list[str]:

@@ -21,6 +21,7 @@ from syncd.sources.web.crawl_types import (
     PageDocument,
     Phase,
     QueueEntry,
+    SettledBatch,
     SettledVisit,
     Visit,
 )
@@ -44,11 +45,13 @@ class CrawlStore:
         self._database = database
         self._source_id = source_id
 
-    async def begin(self, target: Target, start_url: str, rules: str, finished: int | None, max_age_s: float) -> Crawl:
+    async def begin(
+        self, target: Target, start_url: str, config_hash: str, finished: int | None, max_age_s: float
+    ) -> Crawl:
         """Return the unfinished crawl into `target`, or begin one at `start_url`.
 
         `finished` is the crawl whose result has been saved already; that one, one older than `max_age_s` and one made
-        by other rules are forgotten, but for what they learned of pages.
+        with another `config_hash` are forgotten, but for what they learned of pages.
         """
 
         def transaction(connection: sqlite3.Connection) -> Crawl:
@@ -58,15 +61,15 @@ class CrawlStore:
                 "WHERE source_id = ? AND database = ? AND collection = ? ORDER BY id DESC LIMIT 1",
                 where,
             ).fetchone()
-            if row and row[0] != finished and row[4] == rules and time.time() - row[5] < max_age_s:
+            if row and row[0] != finished and row[4] == config_hash and time.time() - row[5] < max_age_s:
                 return Crawl(*row, resumed=True)
             connection.execute("DELETE FROM crawls WHERE source_id = ? AND database = ? AND collection = ?", where)
             now = time.time()
             cursor = connection.execute(
                 "INSERT INTO crawls (source_id, database, collection, rules, phase, started_at) VALUES (?, ?, ?, ?, ?, ?)",
-                (*where, rules, "links", now),
+                (*where, config_hash, "links", now),
             )
-            crawl = Crawl(int(cursor.lastrowid or 0), "links", 0, "", rules, now)
+            crawl = Crawl(int(cursor.lastrowid or 0), "links", 0, "", config_hash, now)
             CrawlTransaction(connection, self._source_id).enqueue(crawl.id, [start_url], None, 0)
             return crawl
 
@@ -181,58 +184,24 @@ class CrawlStore:
     async def _count(self, query: str, *values: int) -> int:
         return await self._database.read(lambda connection: connection.execute(query, values).fetchone()[0])
 
-    async def sitemaps(self) -> list[str]:
-        """Return the sitemaps, other than those named by another one, that were read and not forgotten."""
-        query = "SELECT url FROM sitemaps WHERE source_id = ? AND NOT is_child ORDER BY url"
-        return await self._database.read(lambda c: [url for (url,) in c.execute(query, (self._source_id,))])
+    async def settle(self, crawl_id: int, visits: Sequence[Visit], bounds: CrawlBounds) -> SettledBatch:
+        """Record `visits` in order, until `bounds.max_documents` is used up; those after that stay as they were."""
 
-    async def note_sitemap(self, url: str, *, is_child: bool) -> None:
-        """Note that a sitemap is there. Twice is safe."""
-        statement = "INSERT OR REPLACE INTO sitemaps (source_id, url, is_child) VALUES (?, ?, ?)"
-        await self._database.write(lambda c: c.execute(statement, (self._source_id, url, is_child)))
-
-    async def sitemap_missing_since(self, url: str) -> float | None:
-        """Note that a sitemap is not there; return since when that is known, or None where none was there before."""
-
-        def transaction(connection: sqlite3.Connection) -> float | None:
-            where = (self._source_id, url)
-            row = connection.execute(
-                "SELECT missing_since FROM sitemaps WHERE source_id = ? AND url = ?", where
-            ).fetchone()
-            if row is None or row[0]:
-                return row and row[0]
-            now = time.time()
-            connection.execute("UPDATE sitemaps SET missing_since = ? WHERE source_id = ? AND url = ?", (now, *where))
-            return now
-
-        return await self._database.write(transaction)
-
-    async def forget_sitemap(self, url: str) -> None:
-        """Forget that there was such a sitemap. Twice is safe."""
-        statement = "DELETE FROM sitemaps WHERE source_id = ? AND url = ?"
-        await self._database.write(lambda c: c.execute(statement, (self._source_id, url)))
-
-    async def settle(self, crawl_id: int, visits: Sequence[Visit], bounds: CrawlBounds) -> list[SettledVisit]:
-        """Record `visits` in order, until `bounds.room` is used up; those after that stay as they were."""
-
-        def transaction(connection: sqlite3.Connection) -> list[SettledVisit]:
+        def transaction(connection: sqlite3.Connection) -> SettledBatch:
             writes = CrawlTransaction(connection, self._source_id)
             done: list[SettledVisit] = []
-            size_limit, bounds.queued = bounds.size_limit, 0
+            indexed = queued = 0
             for visit in visits:
-                if size_limit is not None and size_limit <= 0:
+                if bounds.max_documents is not None and indexed >= bounds.max_documents:
                     break
-                settled = writes.settle(crawl_id, visit, bounds)
-                if size_limit is not None and settled.outcome in ("document", "unchanged"):
-                    size_limit -= 1
+                settled, added = writes.settle(crawl_id, visit, bounds)
+                indexed += settled.outcome in ("document", "unchanged")
+                queued += added
                 done.append(settled)
-            indexed = sum(settled.outcome in ("document", "unchanged") for settled in done)
             connection.execute("UPDATE crawls SET indexed = indexed + ? WHERE id = ?", (indexed, crawl_id))
-            return done
+            return SettledBatch(done, queued)
 
         return await self._database.write(transaction)
-
-    # --- inside a transaction ---------------------------------------------------------------------------------------
 
     async def _entries(self, where: str, values: tuple[int, ...], limit: int) -> list[QueueEntry]:
         def query(connection: sqlite3.Connection) -> list[QueueEntry]:

@@ -11,6 +11,13 @@ from syncd.sources.web.crawl_types import CrawlBounds, Outcome, PageDocument, Se
 
 HISTORY_LENGTH = 10
 IN_LIMIT = 500
+LEARNED = (
+    "UPDATE pages SET etag = :etag, modified = :modified, body_hash = :body_hash, version = :version, title = :title, "
+    "suffix = :suffix, facts = :facts, size_bytes = :size_bytes, alias_of = :alias_of, links = :links, rules = :rules, "
+    "failures = 0, links_cut = CASE WHEN :keep_links THEN links_cut ELSE :links_cut END, "
+    "read_at = CASE WHEN :whole_read THEN :now ELSE read_at END WHERE id = :id"
+)
+"""Records a visit that did not fail."""
 
 
 class CrawlTransaction:
@@ -31,21 +38,24 @@ class CrawlTransaction:
             self._connection.execute("DELETE FROM crawl_contents WHERE crawl_id = ? AND page_id = ?", where)
         self._connection.execute("UPDATE frontier SET outcome = NULL WHERE crawl_id = ? AND page_id = ?", where)
 
-    def settle(self, crawl_id: int, visit: Visit, bounds: CrawlBounds) -> SettledVisit:
-        """Record one visit, queue its links and claim its content; nothing where the page was visited before."""
+    def settle(self, crawl_id: int, visit: Visit, bounds: CrawlBounds) -> tuple[SettledVisit, int]:
+        """Record one visit, queue its links and claim its content; nothing where the page was visited before.
+
+        Return how it was recorded, and how many pages were queued.
+        """
         page_id, ord_, outcome, was = self._place(crawl_id, visit)
         if outcome is not None:
-            return SettledVisit(visit, None)
+            return SettledVisit(visit, None), 0
         verdict, duplicate_of = self._verdict(crawl_id, page_id, visit, bounds)
         self._connection.execute(
             "UPDATE frontier SET outcome = ?, chain = ? WHERE crawl_id = ? AND ord = ?",
             (verdict, visit.chain, crawl_id, ord_),
         )
-        links = self._record(crawl_id, page_id, visit, verdict, duplicate_of, bounds.rules)
+        settled = SettledVisit(visit, verdict, duplicate_of, was)
+        links = self._record(crawl_id, page_id, settled, bounds.config_hash)
         below = bounds.max_depth is None or visit.depth < bounds.max_depth
-        if below and links and verdict != "bounded":
-            bounds.queued += self._enqueue_ids(crawl_id, links, page_id, visit.depth + 1)
-        return SettledVisit(visit, verdict, duplicate_of, was)
+        follow = below and links and verdict != "bounded"
+        return settled, self._enqueue_ids(crawl_id, links, page_id, visit.depth + 1) if follow else 0
 
     def _verdict(self, crawl_id: int, page_id: int, visit: Visit, bounds: CrawlBounds) -> tuple[Outcome, str]:
         """Return the visit's outcome after counting its pattern and claiming its content, and whose copy it is."""
@@ -78,55 +88,22 @@ class CrawlTransaction:
         ).fetchone()
         return page_id, ord_, outcome, PageDocument(*kept)
 
-    def _record(
-        self,
-        crawl_id: int,
-        page_id: int,
-        visit: Visit,
-        verdict: Outcome,
-        duplicate_of: str,
-        rules: str,
-    ) -> list[int]:
+    def _record(self, crawl_id: int, page_id: int, settled: SettledVisit, config_hash: str) -> list[int]:
         """Write what the visit learned into the page's row; return the ids of its links."""
+        visit = settled.visit
         old_links, history, failures = self._connection.execute(
             "SELECT links, history, failures FROM pages WHERE id = ?", (page_id,)
         ).fetchone()
-        past = [*history.split(), f"{int(time.time())}:{visit.status}:{verdict}"][-HISTORY_LENGTH:]
-        if verdict in ("failed", "unread", "bounded"):
-            self._connection.execute(
-                "UPDATE pages SET status = ?, reason = ?, failures = ?, crawl_id = ?, history = ? WHERE id = ?",
-                (visit.status, visit.reason, failures + 1, crawl_id, " ".join(past), page_id),
-            )
+        past = [*history.split(), f"{int(time.time())}:{visit.status}:{settled.outcome}"][-HISTORY_LENGTH:]
+        self._connection.execute(
+            "UPDATE pages SET status = ?, reason = ?, crawl_id = ?, history = ? WHERE id = ?",
+            (visit.status, visit.reason, crawl_id, " ".join(past), page_id),
+        )
+        if settled.outcome in ("failed", "unread", "bounded"):
+            self._connection.execute("UPDATE pages SET failures = ? WHERE id = ?", (failures + 1, page_id))
             return json.loads(old_links or "[]")
         links = old_links if visit.links is None else json.dumps(self._ids(visit.links), separators=(",", ":"))
-        self._connection.execute(
-            "UPDATE pages SET status = ?, reason = ?, etag = ?, modified = ?, body_hash = ?, version = ?, title = ?, "
-            "suffix = ?, facts = ?, size_bytes = ?, alias_of = ?, links = ?, rules = ?, failures = 0, "
-            "links_cut = CASE WHEN ? THEN links_cut ELSE ? END, "
-            "read_at = CASE WHEN ? THEN ? ELSE read_at END, crawl_id = ?, history = ? WHERE id = ?",
-            (
-                visit.status,
-                visit.reason,
-                visit.etag,
-                visit.modified,
-                visit.body_hash,
-                visit.version if verdict in ("document", "unchanged", "duplicate") else "",
-                visit.title,
-                visit.suffix,
-                visit.facts,
-                visit.size_bytes,
-                duplicate_of or visit.alias_of,
-                links,
-                rules,
-                visit.links is None,
-                visit.links_cut,
-                visit.whole_read,
-                time.time(),
-                crawl_id,
-                " ".join(past),
-                page_id,
-            ),
-        )
+        self._connection.execute(LEARNED, {**learned(settled), "links": links, "rules": config_hash, "id": page_id})
         return json.loads(links or "[]")
 
     def enqueue(
@@ -174,3 +151,23 @@ class CrawlTransaction:
             )
             found.update(rows.fetchall())
         return found
+
+
+def learned(settled: SettledVisit) -> dict[str, object]:
+    """Return the parameters of LEARNED that the visit itself gives."""
+    visit = settled.visit
+    return {
+        "etag": visit.etag,
+        "modified": visit.modified,
+        "body_hash": visit.body_hash,
+        "version": visit.version if settled.outcome in ("document", "unchanged", "duplicate") else "",
+        "title": visit.title,
+        "suffix": visit.suffix,
+        "facts": visit.facts,
+        "size_bytes": visit.size_bytes,
+        "alias_of": settled.duplicate_of or visit.alias_of,
+        "keep_links": visit.links is None,
+        "links_cut": visit.links_cut,
+        "whole_read": visit.whole_read,
+        "now": time.time(),
+    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 Outcome = Literal["document", "unchanged", "alias", "duplicate", "gone", "failed", "unread", "skipped", "bounded"]
@@ -20,7 +20,8 @@ class Crawl:
     indexed: int
     incomplete: str
     """Why this crawl cannot say which pages are gone, or ''."""
-    rules: str
+    config_hash: str
+    """Of what decides what its visits yield."""
     started_at: float
     resumed: bool = False
 
@@ -52,7 +53,7 @@ class QueueEntry:
     kept: PageDocument = PageDocument()
     alias_of: str = ""
     has_links: bool = False
-    rules: str = ""
+    config_hash: str = ""
     failures: int = 0
     read_at: float = 0.0
     size_bytes: int = 0
@@ -109,14 +110,22 @@ class SettledVisit:
     """What the page was before this visit."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class CrawlBounds:
     """What `settle` holds visits to."""
 
-    size_limit: int | None = None
-    """Documents that may still be indexed."""
+    max_documents: int | None = None
+    """How many may still be indexed."""
     max_depth: int | None = None
     alike_pages: int = 10_000
-    rules: str = ""
-    queued: int = field(default=0)
-    """Out: how many entries were added to the queue."""
+    config_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SettledBatch:
+    """How a batch of visits was recorded."""
+
+    visits: Sequence[SettledVisit]
+    """In order; those beyond the limit of documents are missing, and stay in the queue."""
+    queued: int
+    """How many pages were added to the queue."""

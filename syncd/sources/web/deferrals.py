@@ -1,15 +1,15 @@
-"""Pages of one run that their host asks to be left alone for longer than a run waits."""
+"""Pages of one run whose host sent a Retry-After longer than a run waits."""
 
 from __future__ import annotations
 
 from syncd.sources.web.client import DeferredError
 
 DEFERRED_IN_A_ROW = 5
-"""So many pages put off without an answer in between, and the host means the whole site."""
+"""After so many deferred pages without an answer in between, the whole site is deferred."""
 
 
 class Deferrals:
-    """Counts them, and says when the rest of the site has to wait, too."""
+    """Counts them, and decides when the rest of the site is deferred, too."""
 
     def __init__(self) -> None:
         self.again_after_s: float | None = None
@@ -31,12 +31,12 @@ class Deferrals:
 
     @property
     def covers_site(self) -> bool:
-        """Return whether the host asks that nothing more be asked now."""
+        """Return whether the rest of the site has to wait."""
         return self._in_a_row >= DEFERRED_IN_A_ROW
 
     @property
     def reason(self) -> str:
         """Return why the crawl is not over, or ''."""
         if self.covers_site:
-            return f"{self._reason}; the crawl goes on from here with the next run"
-        return f"pages put off: {self._pages} ({self._reason})" if self._pages else ""
+            return f"{self._reason}; the next run continues from here"
+        return f"pages deferred: {self._pages} ({self._reason})" if self._pages else ""

@@ -34,7 +34,7 @@ async def fetched(found: VisitResult) -> Document:
 
 
 def unchanged_document(url: str, kept: PageDocument, refetched: Callable[[str], Awaitable[Document]]) -> Document:
-    """Return a document that is what it was; who needs its bytes all the same has to look at the page again."""
+    """Return a document whose page has not changed; who needs its bytes all the same has to refetch the page."""
 
     async def again() -> Document:
         return await refetched(url)
@@ -42,7 +42,7 @@ def unchanged_document(url: str, kept: PageDocument, refetched: Callable[[str], 
     return Document(
         key=url,
         version=kept.version,
-        body=NoBody(OvertakenError(f"{url} has not changed, so it was not read; it has to be read again")),
+        body=NoBody(OvertakenError(f"{url} has not changed and was not downloaded; it has to be fetched again")),
         chunk_prefix=chunk_prefix(url),
         name=name_of(url, kept.suffix),
         display_name=url,
@@ -52,12 +52,12 @@ def unchanged_document(url: str, kept: PageDocument, refetched: Callable[[str], 
 
 
 def gone(url: str) -> Document:
-    """Return the document that says that a page's chunks must go."""
+    """Return the deletion of a page's chunks."""
     return Document(key=url, version="", body=None, chunk_prefix=chunk_prefix(url))
 
 
 def failed(url: str, reason: str) -> Document:
-    """Return the document that lists a page as failed; what it said when it was read last stays."""
+    """Return a document that is recorded as failed; chunks of the last successful read stay."""
     return Document(
         key=url,
         version=f"failed: {reason}",

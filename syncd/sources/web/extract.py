@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from turbohtml import Document
 
@@ -41,25 +40,15 @@ class HtmlPage:
     scripted: bool
     """Little text but scripts: the page may need a browser."""
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> HtmlPage:
-        """Invert `to_json`."""
-        anchors = [(int(start), str(fragment)) for start, fragment in values.pop("anchors")]
-        return cls(anchors=anchors, **values)
-
 
 def extract(data: bytes, url: str, content_type: str, max_links: int) -> HtmlPage:
     """Read one page. Raises ValueError for what is no page at all."""
     document = parsed(data, content_type)
     base = base_of(document, url)
-    said = head.meta_directives(document)
+    robots_directives = head.meta_directives(document)
     canonical = resolved(head.canonical_of(document), base)
     refresh = refresh_of(document, base)
-    links, links_cut = ([], False) if "nofollow" in said else links_of(document, base, max_links)
+    links, links_cut = ([], False) if "nofollow" in robots_directives else links_of(document, base, max_links)
     title, language, published = head.title_of(document), head.page_language(document), head.published_of(document)
     scripts = document.select_one("script") is not None
     markdown, anchors = main_content(document, RawPage(data, content_type, base, resolver(base)))
@@ -73,8 +62,8 @@ def extract(data: bytes, url: str, content_type: str, max_links: int) -> HtmlPag
         published=published,
         canonical=canonical,
         refresh=refresh,
-        noindex="noindex" in said,
-        nofollow="nofollow" in said,
+        noindex="noindex" in robots_directives,
+        nofollow="nofollow" in robots_directives,
         scripted=scripts and len(markdown) < THIN_CHARS,
     )
 

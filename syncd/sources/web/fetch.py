@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
@@ -21,6 +21,7 @@ from yarl import URL
 from syncd.runtime.headers import retry_after_s, storable
 from syncd.sources.web.addresses import AddressGuard, RefusedAddressError
 from syncd.sources.web.headers import readable
+from syncd.sources.web.media import UnwantedTypeError
 from syncd.sources.web.settings import WebSettings
 from syncd.sources.web.urls import Url
 
@@ -28,11 +29,21 @@ CHUNK_BYTES = 64 << 10
 DAY_S = 86_400.0
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 ACCEPT = "text/html,application/xhtml+xml,text/markdown,text/plain;q=0.8,application/pdf;q=0.8,*/*;q=0.5"
-SizeLimit = int | Callable[[str, Url], int | str]
+
+
+class SizeRule(Protocol):
+    """Decides by its type how much of a body is read."""
+
+    def __call__(self, media_type: str, url: Url, /) -> int:
+        """Return how many bytes may be read. Raises UnwantedTypeError where none are wanted."""
+        ...
+
+
+SizeLimit = int | SizeRule
 
 
 class FetchError(Exception):
-    """A request did not give a whole response; the message says why. `lasting`: asking again changes nothing."""
+    """A request did not give a whole response; the message says why. `lasting`: a retry would fail the same way."""
 
     def __init__(self, message: str, *, lasting: bool = False) -> None:
         super().__init__(message)
@@ -117,8 +128,8 @@ class Fetcher:
     ) -> Response:
         """Fetch one URL, at most `limits.request_s` long and `size_limit` bytes large once decompressed.
 
-        A larger body raises FetchError, or ends there where `truncate`. `size_limit` may be a function of media type and
-        URL: a number of bytes, or why a body of that type is to be left unread. Raises FetchError; twice is safe.
+        A larger body raises FetchError, or ends there where `truncate`. Where `size_limit` wants nothing
+        of that type, the response says why it is unread. Raises FetchError; twice is safe.
         """
         if reason := self._literal_refusal(url):
             raise FetchError(reason, lasting=True)
@@ -126,9 +137,9 @@ class Fetcher:
             async with asyncio.timeout(self._limits.request_s):
                 return await self._get(url, size_limit, truncate, headers)
         except TimeoutError as error:
-            raise FetchError(f"no complete answer within {self._limits.request_s:g} s") from error
+            raise FetchError(f"timed out after {self._limits.request_s:g} s") from error
         except aiohttp.ClientPayloadError as error:
-            raise FetchError("the answer ended before it was complete") from error
+            raise FetchError("the response was cut off") from error
         except aiohttp.ClientConnectorCertificateError as error:
             raise FetchError(certificate_trouble(error.certificate_error), lasting=True) from error
         except aiohttp.InvalidURL as error:
@@ -159,10 +170,11 @@ class Fetcher:
             if response.status != 200:
                 return Response(url, response.status, readable_headers, elapsed_s=elapsed_s)
             answer = Response(url, 200, readable_headers, elapsed_s=elapsed_s)
-            size_bytes = size_limit if isinstance(size_limit, int) else size_limit(answer.media_type, url)
-            if isinstance(size_bytes, str):
+            try:
+                size_bytes = size_limit if isinstance(size_limit, int) else size_limit(answer.media_type, url)
+            except UnwantedTypeError as error:
                 response.close()
-                return replace(answer, unread=size_bytes)
+                return replace(answer, unread=str(error))
             body = await self._read(response, size_bytes, truncate)
             return replace(answer, body=body)
 
@@ -190,9 +202,9 @@ def certificate_trouble(error: Exception) -> str:
         return f"its TLS certificate is not valid ({one_line(error)})"
     match error.verify_code:
         case 9 | 10:
-            return "its TLS certificate has expired or is not valid yet; its owner has to renew it"
+            return "its TLS certificate has expired or is not valid yet; the site's owner has to renew it"
         case 18 | 19 | 20 | 21:
-            return "its TLS certificate was issued by nobody this machine trusts; SSL_CERT_FILE can name an authority"
+            return "its TLS certificate is not signed by a trusted authority; SSL_CERT_FILE can name an authority"
         case 62 | 64:
             return f"its TLS certificate is for another host ({error.verify_message})"
         case _:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, cast
+from typing import cast
 
 from turbohtml import Document
 
@@ -56,19 +56,20 @@ def published_of(document: Document) -> str:
     return ""
 
 
-def linked_data(values: Iterable[Any]) -> Iterator[Mapping[str, Any]]:
+def linked_data(values: Iterable[object]) -> Iterator[Mapping[str, object]]:
     """Yield the objects of a page's JSON-LD, one graph deep."""
+    for entry in objects_in(values):
+        yield entry
+        if isinstance(entry.get("@graph"), list):
+            yield from objects_in([entry["@graph"]])
+
+
+def objects_in(values: Iterable[object]) -> Iterator[Mapping[str, object]]:
+    """Yield those of `values`, and of the lists among them, that are JSON objects."""
     for value in values:
-        items = cast("list[Any]", value if isinstance(value, list) else [value])
-        for item in items:
+        for item in cast("list[object]", value) if isinstance(value, list) else [value]:
             if isinstance(item, dict):
-                entry = cast("dict[str, Any]", item)
-                yield entry
-                graph = entry.get("@graph")
-                if isinstance(graph, list):
-                    yield from (
-                        cast("dict[str, Any]", one) for one in cast("list[Any]", graph) if isinstance(one, dict)
-                    )
+                yield cast("dict[str, object]", item)
 
 
 def canonical_of(document: Document) -> str:

@@ -54,8 +54,12 @@ def url_suffix(url: Url) -> str:
     return match[0].lower() if match else ""
 
 
-def size_limit_for(media_type: str, url: Url, limits: WebLimits) -> int | str:
-    """Return how many bytes of this type may be read, or why none."""
+class UnwantedTypeError(Exception):
+    """A body of this media type is not read; the message says why."""
+
+
+def size_limit_for(media_type: str, url: Url, limits: WebLimits) -> int:
+    """Return how many bytes of this type may be read. Raises UnwantedTypeError."""
     if media_type in PAGE_TYPES:
         return limits.page_size_bytes
     if media_type in DOCUMENT_SUFFIXES:
@@ -66,8 +70,8 @@ def size_limit_for(media_type: str, url: Url, limits: WebLimits) -> int | str:
             return limits.page_size_bytes
         if suffix in DOCUMENT_SUFFIXES.values():
             return limits.document_size_bytes
-        return f"nothing says what {suffix} is"
-    return f"{media_type} is not indexed"
+        raise UnwantedTypeError(f"unsupported file type: {suffix}")
+    raise UnwantedTypeError(f"unsupported media type: {media_type}")
 
 
 def kind_of(media_type: str, url: Url, body: bytes) -> tuple[Kind, str]:
@@ -76,16 +80,16 @@ def kind_of(media_type: str, url: Url, body: bytes) -> tuple[Kind, str]:
     if b"%PDF-" in start[:1024]:
         return "document", ".pdf"
     if media_type in PAGE_TYPES:
-        return ("nothing", "it is binary, not a page") if is_binary(start) else ("page", "")
+        return ("nothing", "binary content labelled as a page") if is_binary(start) else ("page", "")
     suffix = DOCUMENT_SUFFIXES.get(media_type) or (url_suffix(url) if media_type in VAGUE_TYPES else "")
     if suffix == ".pdf":
-        return "nothing", "it is no PDF"
+        return "nothing", "not a PDF file"
     if media_type in VAGUE_TYPES and suffix in PAGE_SUFFIXES:
-        return ("page", "") if PAGE_ROOT.match(start, prolog_bytes(start)) else ("nothing", "nothing says what it is")
+        return ("page", "") if PAGE_ROOT.match(start, prolog_bytes(start)) else ("nothing", "unknown media type")
     if suffix in (".txt", ".md", ".rst", ".csv"):
         own = url_suffix(url)
         text_suffix = own if suffix == ".txt" and own in (".md", ".rst", ".csv") else suffix
-        return ("nothing", "it is binary, not text") if is_binary(start) else ("document", text_suffix)
+        return ("nothing", "binary content labelled as text") if is_binary(start) else ("document", text_suffix)
     return "document", suffix
 
 

@@ -6,15 +6,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from syncd.model import Known
 from syncd.sources.web.client import FetchFailed, PoliteClient
-from syncd.sources.web.crawl_scope import CrawlScope
-from syncd.sources.web.crawl_store import CrawlStore
+from syncd.sources.web.crawl_context import CrawlContext
 from syncd.sources.web.crawl_types import QueueEntry
 from syncd.sources.web.fetch import REDIRECTS, Response
 from syncd.sources.web.media import size_limit_for
 from syncd.sources.web.robots import location
-from syncd.sources.web.settings import WebLimits
 from syncd.sources.web.urls import Url, same_place
 
 DAY_S = 86400.0
@@ -47,23 +44,13 @@ class RedirectResult:
 class PageFetcher:
     """Asks for pages on behalf of one crawl, conditionally where the index holds what was read last."""
 
-    def __init__(
-        self,
-        limits: WebLimits,
-        client: PoliteClient,
-        scope: CrawlScope,
-        state: CrawlStore,
-        known: Known,
-        rules: str,
-        crawl_id: int,
-    ) -> None:
-        self._limits = limits
+    def __init__(self, context: CrawlContext, client: PoliteClient) -> None:
+        self._limits = context.limits
         self._client = client
-        self._scope = scope
-        self._state = state
-        self._known = known
-        self._rules = rules
-        self._crawl_id = crawl_id
+        self._scope = context.scope
+        self._store = context.store
+        self._known = context.known
+        self._crawl = context.crawl
 
     async def fetch(self, entry: QueueEntry, url: Url) -> RedirectResult:
         """Ask for `url` and wherever it redirects. Waits for the host's rate limiter. Raises DeferredError."""
@@ -72,7 +59,7 @@ class PageFetcher:
         while True:
             if refused := await self._refusal(entry, url, first=not passed):
                 return RedirectResult(url, refused, tuple(passed))
-            if passed and await self._state.visited(self._crawl_id, url.text):
+            if passed and await self._store.visited(self._crawl.id, url.text):
                 return RedirectResult(url, AlreadyVisited(), tuple(passed))
             answer = await self.ask(url, headers)
             if isinstance(answer, FetchFailed) or answer.status not in REDIRECTS:
@@ -80,11 +67,11 @@ class PageFetcher:
             moved = location(answer)
             passed.append(url)
             if moved is None:
-                return RedirectResult(url, Refused("it redirects to nothing that can be requested"), tuple(passed))
+                return RedirectResult(url, Refused("redirects to an address that cannot be requested"), tuple(passed))
             if moved in passed:
-                return RedirectResult(moved, Refused("its redirects run in a circle"), tuple(passed))
+                return RedirectResult(moved, Refused("redirect loop"), tuple(passed))
             if len(passed) > self._limits.redirects:
-                return RedirectResult(moved, Refused("it redirects too often"), tuple(passed))
+                return RedirectResult(moved, Refused("too many redirects"), tuple(passed))
             if entry.ord == 0 and same_place(url, moved):
                 self._scope.site.add(moved.host)
             url, headers = moved, {}
@@ -94,7 +81,7 @@ class PageFetcher:
         # The starting page is read for its links even where include_path_regexes leave it out.
         start = entry.ord == 0 and self._scope.site.holds(url)
         if not start and (reason := self._scope.refusal(url)):
-            return Refused(reason if first else f"it redirects to {url.text}: {reason}")
+            return Refused(reason if first else f"redirects to {url.text}: {reason}")
         rules = await self._client.rules(url)
         if rules.trouble:
             return Refused(f"robots.txt could not be read: {rules.trouble}", for_now=True)
@@ -103,7 +90,7 @@ class PageFetcher:
     async def ask(self, url: Url, headers: Mapping[str, str]) -> Response | FetchFailed:
         """Ask for one page, as large as its type may be. Waits for the host's rate limiter. Raises DeferredError."""
 
-        def size_limit(media_type: str, asked: Url) -> int | str:
+        def size_limit(media_type: str, asked: Url, /) -> int:
             return size_limit_for(media_type, asked, self._limits)
 
         return await self._client.ask(url, size_limit, headers)
@@ -119,7 +106,7 @@ class PageFetcher:
 
     async def is_still_valid(self, entry: QueueEntry) -> bool:
         """Return whether what the last visit learned still holds if the page's bytes are the same."""
-        if not entry.version or not entry.has_links or entry.rules != self._rules:
+        if not entry.version or not entry.has_links or entry.config_hash != self._crawl.config_hash:
             return False
         return await self._known.version(entry.alias_of or entry.url) == entry.version
 
@@ -135,5 +122,5 @@ class PageFetcher:
 
     async def entry_at(self, url: Url, depth: int) -> QueueEntry:
         """Return what is known of `url`, as an entry outside the queue."""
-        known = await self._state.page(url.text)
+        known = await self._store.page(url.text)
         return replace(known, depth=depth) if known else QueueEntry(-1, 0, url.text, depth)

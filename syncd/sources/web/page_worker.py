@@ -6,6 +6,7 @@ The parser is native code reading the internet, so a page may cost this process,
 from __future__ import annotations
 
 import resource
+from dataclasses import asdict
 
 from syncd.errors import PermanentError
 from syncd.runtime.child import open_channel
@@ -23,7 +24,7 @@ def handle(request: Frame) -> Frame:
         page = extract(request.payload, header["url"], header["content_type"], header["max_links"])
     except (ValueError, RecursionError, MemoryError) as error:
         raise PermanentError(f"the page could not be read: {type(error).__name__}: {error}") from error
-    values = page.to_json()
+    values = asdict(page)
     markdown: str = values.pop("markdown")
     return Frame(values, markdown.encode("utf-8", "replace"))
 

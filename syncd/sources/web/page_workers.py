@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
+
+from pydantic import TypeAdapter
 
 from syncd.errors import PermanentError, RetryableError
 from syncd.runtime.frames import Frame
@@ -14,6 +16,7 @@ from syncd.runtime.worker import CallTimeoutError, Worker
 from syncd.sources.web.extract import HtmlPage
 
 MODULE = "syncd.sources.web.page_worker"
+PAGE = TypeAdapter(HtmlPage)
 RECYCLE_AFTER_PAGES = 2000
 """A fresh process now and then bounds what a native parser may leak."""
 
@@ -24,9 +27,9 @@ class PageWorkers:
     def __init__(self, processes: int = 1, limit_s: float = 5.0) -> None:
         self._limit_s = limit_s
         self._free: asyncio.LifoQueue[WorkerSlot] = asyncio.LifoQueue()
-        self._seats = [WorkerSlot(number) for number in range(processes)]
-        for seat in self._seats:
-            self._free.put_nowait(seat)
+        self._slots = [WorkerSlot(number) for number in range(processes)]
+        for slot in self._slots:
+            self._free.put_nowait(slot)
 
     async def __aenter__(self) -> Self:
         return self
@@ -34,8 +37,8 @@ class PageWorkers:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for seat in self._seats:
-            await seat.leave()
+        for slot in self._slots:
+            await slot.end()
 
     async def extract(self, data: bytes, url: str, content_type: str, max_links: int) -> HtmlPage:
         """Read one page. Waits for a free process.
@@ -43,7 +46,7 @@ class PageWorkers:
         Raises PermanentError when the page cannot be read, or twice ended its process or took longer than the limit;
         RetryableError when no process can be started.
         """
-        header = {"url": url, "content_type": content_type, "max_links": max_links}
+        header: Mapping[str, str | int] = {"url": url, "content_type": content_type, "max_links": max_links}
         try:
             reply = await self._call(header, data)
         except (CallTimeoutError, ChildDiedError):
@@ -52,25 +55,22 @@ class PageWorkers:
                 reply = await self._call(header, data)
             except (CallTimeoutError, ChildDiedError) as error:
                 raise PermanentError(f"the page cannot be read: {error}") from error
-        values: dict[str, Any] = dict(reply.header)
-        values.pop("id", None)
-        values.pop("more", None)
-        return HtmlPage.from_json({**values, "markdown": reply.payload.decode("utf-8")})
+        return PAGE.validate_python({**reply.header, "markdown": reply.payload.decode("utf-8")})
 
-    async def _call(self, header: Mapping[str, Any], data: bytes) -> Frame:
-        seat = await self._free.get()
+    async def _call(self, header: Mapping[str, str | int], data: bytes) -> Frame:
+        slot = await self._free.get()
         try:
-            worker = await seat.worker()
+            worker = await slot.worker()
             return await worker.call(header, data, timeout_s=self._limit_s)
         except (CallTimeoutError, ChildDiedError):
-            await seat.leave()
+            await slot.end()
             raise
         finally:
-            self._free.put_nowait(seat)
+            self._free.put_nowait(slot)
 
 
 class WorkerSlot:
-    """A place for one worker process, which may change."""
+    """One worker process at a time, replaced when it ends or is due."""
 
     def __init__(self, number: int) -> None:
         self._name = f"page-reader-{number}"
@@ -80,17 +80,17 @@ class WorkerSlot:
     async def worker(self) -> Worker:
         """Return this place's process, started or replaced as needed. Raises RetryableError."""
         if self._pages >= RECYCLE_AFTER_PAGES:
-            await self.leave()
+            await self.end()
         if self._worker is None:
             try:
                 self._worker = await Worker(self._name, MODULE).__aenter__()
             except (CallTimeoutError, ChildDiedError) as error:
-                raise RetryableError(f"the process that reads pages does not start: {error}") from error
+                raise RetryableError(f"the page worker does not start: {error}") from error
             self._pages = 0
         self._pages += 1
         return self._worker
 
-    async def leave(self) -> None:
+    async def end(self) -> None:
         """End the process. Twice is safe."""
         worker, self._worker, self._pages = self._worker, None, 0
         if worker is not None:

@@ -80,7 +80,7 @@ class FilteringProxy:
             writer.close()
 
     async def _forward(self, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Connect where the request line says, if that is allowed, and let bytes pass both ways."""
+        """Connect to the host of the request line, if that is allowed, and relay bytes both ways."""
         method, target, _ = head.split(b"\r\n", 1)[0].decode("ascii").split(" ")
         tunnel = method == "CONNECT"
         try:
@@ -109,11 +109,11 @@ class FilteringProxy:
     async def _dial(self, host: str, port: int) -> socket.socket:
         """Return a connection to the first allowed address of `host`. Raises OSError."""
         if any(f".{host}".endswith(suffix) for suffix in BACKGROUND_HOSTS):
-            raise RefusedAddressError(f"{host} is one of the browser's own")
+            raise RefusedAddressError(f"{host} belongs to the browser's background services")
         loop = asyncio.get_running_loop()
         infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         make = self._guard.socket_factory()
-        problem: OSError = RefusedAddressError(f"{host} has no address")
+        problem: OSError = RefusedAddressError(f"{host} does not resolve")
         for family, kind, protocol, name, address in infos:
             try:
                 made = make((family, kind, protocol, name, address))
@@ -137,7 +137,7 @@ class FilteringProxy:
         up_reader: asyncio.StreamReader,
         up_writer: asyncio.StreamWriter,
     ) -> None:
-        """Copy until one side has said all; both were told that the connection ends with this exchange."""
+        """Relay until one side closes; both were told that the connection ends with this exchange."""
         copies = [
             asyncio.create_task(self._copy(reader, up_writer)),
             asyncio.create_task(self._copy(up_reader, writer)),

@@ -1,4 +1,4 @@
-"""How fast one host is asked: few requests at once, a least interval, slower when it struggles, silent when it says so."""
+"""The rate of requests to one host: few at once, a minimum interval, slower when the host struggles, none during Retry-After."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SMOOTHING = 0.2
 
 
 class RateLimiter:
-    """The turn-taking of one host."""
+    """Limits the rate of requests to one host."""
 
     def __init__(
         self,
@@ -39,11 +39,11 @@ class RateLimiter:
         return self._least_s + self._extra_s
 
     def at_least(self, interval_s: float) -> None:
-        """Never ask more often than this: the host's Crawl-delay."""
+        """Raise the minimum interval to the host's Crawl-delay."""
         self._least_s = max(self._least_s, interval_s)
 
     def hold(self, seconds: float) -> None:
-        """Ask nothing for so long: the host's Retry-After."""
+        """Send nothing for so long: the host's Retry-After."""
         self._next_at = max(self._next_at, self._clock() + seconds)
 
     def struggled(self) -> None:
@@ -51,7 +51,7 @@ class RateLimiter:
         self._extra_s = min(self._slowest_s, max(FIRST_SLOWDOWN_S, self._extra_s * 2))
 
     def answered(self, elapsed_s: float) -> None:
-        """Learn from an answer: recover step by step, but slow down where answers take ever longer."""
+        """Recover step by step after an answer, but slow down when answers take ever longer."""
         usual = self._latency_s
         if usual is not None and elapsed_s > LATENCY_FLOOR_S and elapsed_s > LATENCY_FACTOR * usual:
             self._extra_s = min(self._slowest_s, max(self._extra_s, elapsed_s))

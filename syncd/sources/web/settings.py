@@ -119,7 +119,7 @@ class WebLimits:
     slowest_interval_s: float = 10.0
     """How far a struggling host slows the crawl down, between two requests."""
     links_per_page: int = 100_000
-    """A page has room for so many; where one has more all the same, the crawl is incomplete."""
+    """Only so many are followed; a page with more makes the crawl incomplete."""
     chain_links: int = 100
     """So many pages in a row whose addresses differ in digits only (a calendar's 'next'), then no further."""
     alike_pages: int = 10_000
@@ -160,6 +160,11 @@ class WebSettings:
     """Besides these, the port of `starting_url` and of `extra_hosts`."""
     render: Rendering = "never"
     limits: WebLimits = WebLimits()
+
+    @property
+    def reads_sitemaps(self) -> bool:
+        """Return whether sitemaps may add pages: they say nothing about how far a page is from the start."""
+        return self.sitemaps and self.max_depth is None
 
     @property
     def user_agent(self) -> str:

@@ -64,7 +64,7 @@ def read_sitemap(data: bytes, max_size_bytes: int) -> Iterator[SitemapEntry]:
     first = next(pieces, b"")
     start = first.removeprefix(codecs.BOM_UTF8).lstrip()
     if not start:
-        raise NoSitemapError("it is empty")
+        raise NoSitemapError("empty")
     if start.startswith((b"<", *UTF16_MARKS)):
         yield from xml_or_mended(chain((start,), pieces), data, max_size_bytes)
     else:
@@ -79,12 +79,12 @@ def decompressed(data: bytes, max_size_bytes: int) -> Iterator[bytes]:
         try:
             piece = file.read(PIECE_BYTES)
         except (OSError, EOFError, zlib.error) as error:
-            raise SitemapError(f"its gzip data is broken ({error})") from error
+            raise SitemapError(f"invalid gzip data ({error})") from error
         if not piece:
             return
         total += len(piece)
         if total > max_size_bytes:
-            raise SitemapError(f"it unpacks to more than {max_size_bytes} bytes")
+            raise SitemapError(f"decompresses to more than {max_size_bytes} bytes")
         yield piece
 
 
@@ -93,7 +93,7 @@ def text_entries(data: bytes) -> Iterator[SitemapEntry]:
     lines = [line.strip() for line in data.decode("utf-8-sig", "replace").splitlines()]
     found = [line for line in lines if line.startswith(("http://", "https://"))]
     if not found:
-        raise NoSitemapError("it lists no addresses")
+        raise NoSitemapError("lists no URLs")
     yield from map(SitemapEntry, found[:MAX_URLS])
     if len(found) > MAX_URLS:
         raise too_many()
@@ -112,7 +112,7 @@ def xml_or_mended(pieces: Iterable[bytes], data: bytes, max_size_bytes: int) -> 
         if mended == whole:
             raise
         yield from islice(xml_entries([mended]), read, None)
-        raise MalformedError(f"{error}; it was read with every '&' taken for '&amp;'") from error
+        raise MalformedError(f"{error}; read with every '&' taken for '&amp;'") from error
 
 
 def xml_entries(pieces: Iterable[bytes]) -> Iterator[SitemapEntry]:
@@ -131,7 +131,7 @@ def xml_entries(pieces: Iterable[bytes]) -> Iterator[SitemapEntry]:
 
 def too_many() -> SitemapError:
     """Return the error that says that a file lists more than may be."""
-    return SitemapError(f"it lists more than {MAX_URLS} pages, and those after that are left out")
+    return SitemapError(f"lists more than {MAX_URLS} pages; the rest is left out")
 
 
 class SitemapReader:
@@ -171,7 +171,7 @@ class SitemapReader:
             kind = FeedError if local in FEEDS else NoSitemapError
             raise kind(f"it is no sitemap but <{local[:40]}>")
         if len(self._path) >= MAX_DEPTH:
-            raise SitemapError(f"it nests deeper than {MAX_DEPTH} elements")
+            raise SitemapError(f"nested deeper than {MAX_DEPTH} elements")
         self._began = True
         self._path.append(local)
         if len(self._path) == 2:
@@ -188,7 +188,7 @@ class SitemapReader:
             self._ready.append(SitemapEntry(text, sitemap_date(self._fields.get("lastmod", "")), local == "sitemap"))
 
     def _entity(self, *_: object) -> NoReturn:
-        raise SitemapError("it declares entities, which no sitemap needs")
+        raise SitemapError("declares entities, which sitemaps must not")
 
 
 def sitemap_date(text: str) -> datetime | None:

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 import structlog
 
 from syncd.sources.web.client import DeferredError, FetchFailed, PoliteClient
-from syncd.sources.web.crawl_scope import CrawlScope
-from syncd.sources.web.crawl_store import CrawlStore
+from syncd.sources.web.crawl_context import CrawlContext
 from syncd.sources.web.robots import location
-from syncd.sources.web.settings import WebLimits
 from syncd.sources.web.sitemap import FeedError, NoSitemapError, SitemapError, read_sitemap
+from syncd.sources.web.sitemap_store import SitemapStore
 from syncd.sources.web.urls import Url, UrlError, normal
 
 log = structlog.get_logger()
@@ -44,13 +43,15 @@ class ListedSitemap:
 class SitemapSeeder:
     """The sitemaps of one crawl."""
 
-    def __init__(self, client: PoliteClient, scope: CrawlScope, state: CrawlStore, limits: WebLimits) -> None:
+    def __init__(self, context: CrawlContext, client: PoliteClient, sitemaps: SitemapStore) -> None:
         self._client = client
-        self._scope = scope
-        self._state = state
-        self._limits = limits
+        self._sitemaps = sitemaps
+        self._scope = context.scope
+        self._store = context.store
+        self._crawl_id = context.crawl.id
+        self._limits = context.limits
 
-    async def seed(self, crawl_id: int) -> str:
+    async def seed(self) -> str:
         """Queue every admitted page of every sitemap; return why that may not be all, or ''. Twice adds nothing."""
         waiting = deque(await self._roots())
         seen: set[Url] = set()
@@ -63,25 +64,25 @@ class SitemapSeeder:
                 problems.append(f"more than {self._limits.sitemaps} sitemaps, the others were not read")
                 break
             seen.add(listed.url)
-            if problem := await self._take(crawl_id, listed, waiting):
+            if problem := await self._take(listed, waiting):
                 log.warning("web.sitemap_unreadable", url=listed.url.text, reason=problem)
                 problems.append(f"sitemap {listed.url.text}: {problem}")
         more = len(problems) - MAX_REASONS
-        return "; ".join([*problems[:MAX_REASONS], *([f"and {more} sitemaps more"] if more > 0 else [])])
+        return "; ".join([*problems[:MAX_REASONS], *([f"and {more} more sitemaps"] if more > 0 else [])])
 
     async def _roots(self) -> list[ListedSitemap]:
         """Return the sitemaps to begin with: named by robots.txt, conventional, and those an earlier crawl began with."""
         start = self._scope.start
         rules = await self._client.rules(start)
         named = [ListedSitemap(url, is_named=True) for url in self._on_site(rules.sitemaps, start)]
-        others = [CONVENTIONAL, *await self._state.sitemaps()]
+        others = [CONVENTIONAL, *await self._sitemaps.known_roots()]
         return [*named, *(ListedSitemap(url, is_named=False) for url in self._on_site(others, start))]
 
-    async def _take(self, crawl_id: int, listed: ListedSitemap, waiting: deque[ListedSitemap]) -> str:
+    async def _take(self, listed: ListedSitemap, waiting: deque[ListedSitemap]) -> str:
         """Read one file and queue what it lists; return why that may not be all it lists, or ''."""
         url = listed.url.text
         try:
-            await self._read(crawl_id, listed.url, await self._fetch(listed.url), waiting)
+            await self._read(listed.url, await self._fetch(listed.url), waiting)
         except FeedError:
             return ""
         except NoSitemapError as error:
@@ -91,19 +92,19 @@ class SitemapSeeder:
         except DeferredError as error:
             return str(error)
         except SitemapError as error:
-            await self._state.note_sitemap(url, is_child=listed.is_child)
+            await self._sitemaps.note_found(url, is_child=listed.is_child)
             return str(error)
-        await self._state.note_sitemap(url, is_child=listed.is_child)
+        await self._sitemaps.note_found(url, is_child=listed.is_child)
         return ""
 
     async def _may_return(self, url: str) -> bool:
         """Return whether a sitemap that is not there was read before, and has not been away for long enough."""
-        since = await self._state.sitemap_missing_since(url)
+        since = await self._sitemaps.missing_since(url)
         if since is None:
             return False
         if time.time() - since < GONE_AFTER_S:
             return True
-        await self._state.forget_sitemap(url)
+        await self._sitemaps.forget(url)
         return False
 
     async def _fetch(self, url: Url) -> bytes:
@@ -123,11 +124,11 @@ class SitemapSeeder:
             if moved is None:
                 raise (GoneError if answer.status in (404, 410) else NoSitemapError)(f"status {answer.status}")
             if not self._scope.site.holds(moved):
-                raise NoSitemapError(f"it redirects to another site, {moved.host}")
+                raise NoSitemapError(f"redirects to another site, {moved.host}")
             url = moved
-        raise NoSitemapError("it redirects too often")
+        raise NoSitemapError("too many redirects")
 
-    async def _read(self, crawl_id: int, url: Url, data: bytes, waiting: deque[ListedSitemap]) -> None:
+    async def _read(self, url: Url, data: bytes, waiting: deque[ListedSitemap]) -> None:
         """Queue what one file lists, what it says changed last first: a limit then leaves out the oldest pages.
 
         Raises SitemapError once all that can be read is queued.
@@ -146,7 +147,7 @@ class SitemapSeeder:
         newest_first = sorted(self._scope.admitted(pages), key=lambda page: -pages[page])
         for start in range(0, len(newest_first), BATCH):
             some = newest_first[start : start + BATCH]
-            await self._state.seed(crawl_id, {page: pages[page] for page in some}, depth=1)
+            await self._store.seed(self._crawl_id, {page: pages[page] for page in some}, depth=1)
         if trouble is not None:
             raise trouble
 

@@ -18,7 +18,10 @@ from syncd.model import Checkpoint, Document, Run
 from syncd.sources.web.addresses import AddressGuard
 from syncd.sources.web.answer_reader import AnswerReader
 from syncd.sources.web.client import PoliteClient
-from syncd.sources.web.crawl import CrawlProgress, CrawlRun
+from syncd.sources.web.crawl import CrawlRun
+from syncd.sources.web.crawl_budget import CrawlBudget
+from syncd.sources.web.crawl_context import CrawlContext
+from syncd.sources.web.crawl_progress import CrawlProgress, ProgressMeter
 from syncd.sources.web.crawl_scope import CrawlScope
 from syncd.sources.web.crawl_store import CrawlStore
 from syncd.sources.web.crawl_types import Crawl
@@ -26,6 +29,7 @@ from syncd.sources.web.fetch import Fetcher
 from syncd.sources.web.page_fetcher import PageFetcher
 from syncd.sources.web.settings import WebSettings
 from syncd.sources.web.sitemap_seeder import SitemapSeeder
+from syncd.sources.web.sitemap_store import SitemapStore
 from syncd.sources.web.softerror import SoftErrors
 from syncd.sources.web.validate import validate_settings
 from syncd.sources.web.visit_result import Browser, PageExtractor
@@ -42,7 +46,7 @@ MAX_CRAWL_AGE_S = 7 * 86400.0
 class WebSource:
     """One configured site. `changes` may run for several collections, one after another.
 
-    `reader` may serve many sources. `resolver` and `tls` replace the system's, for names and authorities of one's own.
+    `extractor` may serve many sources. `resolver` and `tls` replace the system's, for names and authorities of one's own.
     """
 
     def __init__(
@@ -50,15 +54,16 @@ class WebSource:
         settings: WebSettings,
         database: Database,
         source_id: str,
-        reader: PageExtractor,
+        extractor: PageExtractor,
         *,
         resolver: AbstractResolver | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         validate_settings(settings)
         self._settings = settings
-        self._state = CrawlStore(database, source_id)
-        self._reader = reader
+        self._store = CrawlStore(database, source_id)
+        self._sitemaps = SitemapStore(database, source_id)
+        self._extractor = extractor
         self._resolver = resolver
         self._tls = tls
         self._progress = CrawlProgress()
@@ -80,8 +85,8 @@ class WebSource:
         """
         target, start = run.invocation.target, CrawlScope(self._settings).start.text
         finished = finished_crawl(run.cursor, run.invocation.id)
-        rules = rules_of(self._settings, run.config_hash)
-        crawl = await self._state.begin(target, start, rules, finished, MAX_CRAWL_AGE_S)
+        config_hash = crawl_config_hash(self._settings, run.config_hash)
+        crawl = await self._store.begin(target, start, config_hash, finished, MAX_CRAWL_AGE_S)
         async with AsyncExitStack() as stack:
             crawling = await self._open(run, crawl, stack)
             if run.keys is not None:
@@ -91,7 +96,7 @@ class WebSource:
                 return
             async for document in crawling.documents():
                 yield document
-            gaps, is_whole = await crawling.gaps(), not await crawling.is_limited()
+            gaps, is_whole = await crawling.coverage.gaps(), not await crawling.coverage.is_limited()
             log.info("web.crawled", url=start, incomplete=gaps, **asdict(self._progress))
             if crawling.deferrals.reason:
                 yield Checkpoint(run.cursor or "", incomplete=gaps, again_after_s=crawling.deferrals.again_after_s)
@@ -101,19 +106,20 @@ class WebSource:
 
     async def _open(self, run: Run, crawl: Crawl, stack: AsyncExitStack) -> CrawlRun:
         """Put the parts of one crawl together."""
-        settings, limits, state, rules = self._settings, self._settings.limits, self._state, crawl.rules
+        context = CrawlContext(self._settings, CrawlScope(self._settings), self._store, run.known, crawl)
         self._progress = CrawlProgress()
-        scope = CrawlScope(settings)
-        guard = guard_for(settings, scope)
-        fetcher = await stack.enter_async_context(Fetcher(settings, guard, self._resolver, self._tls))
-        client = PoliteClient(fetcher, settings)
+        guard = guard_for(self._settings, context.scope)
+        fetcher = await stack.enter_async_context(Fetcher(self._settings, guard, self._resolver, self._tls))
+        client = PoliteClient(fetcher, self._settings)
         browser = await self._browser(stack, guard, client)
-        soft_errors = SoftErrors(client, self._reader)
-        reading = AnswerReader(scope, self._reader, soft_errors, limits.links_per_page, settings.render, browser)
-        pages = PageFetcher(limits, client, scope, state, run.known, rules, crawl.id)
-        visitor = Visitor(limits, pages, reading, scope, state, crawl.id)
-        seeds = SitemapSeeder(client, scope, state, limits)
-        crawling = CrawlRun(settings, rules, client, visitor, seeds, state, run.known, crawl, self._progress)
+        answers = AnswerReader(context, self._extractor, SoftErrors(client, self._extractor), browser)
+        crawling = CrawlRun(
+            context,
+            visitor=Visitor(context, PageFetcher(context, client), answers),
+            seeder=SitemapSeeder(context, client, self._sitemaps),
+            budget=CrawlBudget(context, client),
+            meter=ProgressMeter(self._progress),
+        )
         stack.push_async_callback(crawling.stop)
         return crawling
 
@@ -148,7 +154,7 @@ def guard_for(settings: WebSettings, scope: CrawlScope) -> AddressGuard:
     return AddressGuard(settings.allow_private_addresses, ports)
 
 
-def rules_of(settings: WebSettings, config_hash: str) -> str:
+def crawl_config_hash(settings: WebSettings, config_hash: str) -> str:
     """Return a hash of everything that decides what a visit to an unchanged page yields, and what becomes of that."""
     values = [
         PAGE_VERSION,

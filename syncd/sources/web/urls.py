@@ -113,7 +113,7 @@ def plain_percent(match: re.Match[str]) -> str:
 
 
 def trap_reason(url: Url) -> str | None:
-    """Return why this address looks like the inside of an endless maze, or None."""
+    """Return why this URL looks like a crawler trap, or None."""
     segments = [segment for segment in url.path.split("/") if segment]
     if len(segments) > MAX_SEGMENTS:
         return f"more than {MAX_SEGMENTS} path segments"

@@ -6,12 +6,11 @@ from dataclasses import replace
 
 from syncd.sources.web.answer_reader import AnswerReader, carried_over
 from syncd.sources.web.client import FetchFailed
-from syncd.sources.web.crawl_scope import CrawlScope, plain_url
-from syncd.sources.web.crawl_store import CrawlStore
+from syncd.sources.web.crawl_context import CrawlContext
+from syncd.sources.web.crawl_scope import plain_url
 from syncd.sources.web.crawl_types import QueueEntry, Visit
 from syncd.sources.web.fetch import Response
 from syncd.sources.web.page_fetcher import AlreadyVisited, PageFetcher, RedirectResult, Refused
-from syncd.sources.web.settings import WebLimits
 from syncd.sources.web.urls import Url, url_pattern
 from syncd.sources.web.visit_result import VisitResult
 
@@ -25,21 +24,13 @@ GIVE_UP_FAILURES = 3
 class Visitor:
     """Visits entries of one crawl; several at once are safe."""
 
-    def __init__(
-        self,
-        limits: WebLimits,
-        pages: PageFetcher,
-        reading: AnswerReader,
-        scope: CrawlScope,
-        state: CrawlStore,
-        crawl_id: int,
-    ) -> None:
-        self._limits = limits
+    def __init__(self, context: CrawlContext, pages: PageFetcher, answers: AnswerReader) -> None:
+        self._limits = context.limits
         self._pages = pages
-        self._reading = reading
-        self._scope = scope
-        self._state = state
-        self._crawl_id = crawl_id
+        self._answers = answers
+        self._scope = context.scope
+        self._store = context.store
+        self._crawl_id = context.crawl.id
 
     async def visit(self, entry: QueueEntry, hops: int = 0) -> list[VisitResult]:
         """Return what became of `entry` and of pages visited on the way, in the order they are to be settled.
@@ -48,7 +39,7 @@ class Visitor:
         """
         url = plain_url(entry.url)
         blank = Visit(entry.url, "skipped", entry.depth, pattern=url_pattern(url), chain=chain_of(entry, url))
-        if reason := await self._maze(blank):
+        if reason := await self._trap_reason(blank):
             return [VisitResult(replace(blank, outcome="bounded", reason=reason))]
         if await self._pages.is_fresh(entry):
             return [VisitResult(carried_over(entry, replace(blank, status=entry.status)))]
@@ -56,20 +47,20 @@ class Visitor:
         if isinstance(redirect.answer, AlreadyVisited):
             return aliases(blank, redirect)
         if isinstance(redirect.answer, Refused | FetchFailed):
-            return nothing(entry, blank, redirect, redirect.answer)
+            return without_page(entry, blank, redirect, redirect.answer)
         if redirect.passed:
             entry = await self._pages.entry_at(redirect.url, entry.depth)
-        found = await self._landed(entry, replace(blank, url=redirect.url.text), redirect.url, redirect.answer, hops)
+        found = await self._of_answer(entry, replace(blank, url=redirect.url.text), redirect.url, redirect.answer, hops)
         return [*found, *aliases(blank, redirect)]
 
-    async def _maze(self, blank: Visit) -> str:
+    async def _trap_reason(self, blank: Visit) -> str:
         if blank.chain > self._limits.chain_links:
-            return "one of an endless chain of pages alike"
-        if blank.pattern and await self._state.alike(self._crawl_id, blank.pattern) >= self._limits.alike_pages:
-            return "one of too many pages alike"
+            return "an endless chain of similar URLs"
+        if blank.pattern and await self._store.alike(self._crawl_id, blank.pattern) >= self._limits.alike_pages:
+            return "too many similar URLs"
         return ""
 
-    async def _landed(
+    async def _of_answer(
         self, entry: QueueEntry, blank: Visit, url: Url, answer: Response, hops: int
     ) -> list[VisitResult]:
         """Make visits of a final answer, by its status."""
@@ -77,7 +68,7 @@ class Visitor:
         match answer.status:
             case 200:
                 is_still_valid = await self._pages.is_still_valid(entry)
-                found, canonical = await self._reading.read(entry, url, visit, answer, is_still_valid=is_still_valid)
+                found, canonical = await self._answers.read(entry, url, visit, answer, is_still_valid=is_still_valid)
                 return await self._at_canonical(canonical, url, found, hops)
             case 304 if entry.version:
                 return [VisitResult(carried_over(entry, visit))]
@@ -91,7 +82,7 @@ class Visitor:
         if entry.version and visit.status == 404:
             again = await self._pages.ask(url, {})
             if isinstance(again, FetchFailed) or again.status not in (404, 410):
-                return failed(visit, "status 404, then not")
+                return failed(visit, "status 404, but not when asked again")
         return replace(visit, outcome="gone", reason=f"status {visit.status}")
 
     async def _at_canonical(self, canonical: str, url: Url, found: VisitResult, hops: int) -> list[VisitResult]:
@@ -101,22 +92,22 @@ class Visitor:
         if not self._scope.admitted([canonical]):
             return [found]
         before: list[VisitResult] = []
-        if await self._state.visited(self._crawl_id, canonical) is None:
+        if await self._store.visited(self._crawl_id, canonical) is None:
             target = await self._pages.entry_at(plain_url(canonical), found.visit.depth)
             before = await self.visit(target, hops + 1)
-        twin = await self._canonical_visit(canonical, before)
-        if twin is None or not same_page(found.visit, twin):
+        target_visit = await self._canonical_visit(canonical, before)
+        if target_visit is None or not same_page(found.visit, target_visit):
             return [*before, found]
-        return [*before, VisitResult(replace(found.visit, outcome="alias", version="", alias_of=twin.url))]
+        return [*before, VisitResult(replace(found.visit, outcome="alias", version="", alias_of=target_visit.url))]
 
     async def _canonical_visit(self, canonical: str, found: list[VisitResult]) -> Visit | None:
         """Return the indexed page that `canonical` is_still_valid for, or None where that is none."""
         for one in found:
             if one.visit.outcome in ("document", "unchanged"):
                 return one.visit
-        page = await self._state.page(canonical)
+        page = await self._store.page(canonical)
         if page is not None and page.alias_of:
-            page = await self._state.page(page.alias_of)
+            page = await self._store.page(page.alias_of)
         if page is None or not page.version:
             return None
         kept = page.kept
@@ -134,14 +125,14 @@ def chain_of(entry: QueueEntry, url: Url) -> int:
 
 
 def aliases(blank: Visit, redirect: RedirectResult) -> list[VisitResult]:
-    """Record the addresses that redirected to `arrival.url`."""
+    """Record the addresses that redirected to `redirect.url`."""
     target = redirect.url.text
     return [
         VisitResult(replace(blank, url=url.text, outcome="alias", alias_of=target, links=[])) for url in redirect.passed
     ]
 
 
-def nothing(
+def without_page(
     entry: QueueEntry, blank: Visit, redirect: RedirectResult, answer: Refused | FetchFailed
 ) -> list[VisitResult]:
     """Record an address, or a chain of redirects, that gave no page."""
@@ -152,7 +143,7 @@ def nothing(
     status = answer.status if isinstance(answer, FetchFailed) else 0
     visit = failed(replace(blank, status=status), answer.reason)
     if not lasting and not entry.has_links and entry.failures + 1 < GIVE_UP_FAILURES:
-        # Nobody knows what this page links to, so nothing can be said to have no link.
+        # Its links are unknown, so no page can be called unlinked.
         visit = replace(visit, outcome="unread")
     return [VisitResult(visit, transient=not lasting)]
 
@@ -162,7 +153,7 @@ def unanswered(entry: QueueEntry, reason: str) -> VisitResult:
     url = plain_url(entry.url)
     blank = Visit(entry.url, "skipped", entry.depth, pattern=url_pattern(url), chain=chain_of(entry, url))
     answer = FetchFailed(reason)
-    return nothing(entry, blank, RedirectResult(url, answer), answer)[0]
+    return without_page(entry, blank, RedirectResult(url, answer), answer)[0]
 
 
 def failed(visit: Visit, reason: str) -> Visit:

@@ -77,7 +77,7 @@ async def test_pages_that_fail_are_listed_with_their_reasons(site: TrapServer, d
     assert index.failed == {
         site.url + "/broken": "status 500",
         site.url + "/large": "larger than 1500 bytes",
-        site.url + "/cut": "the answer ended before it was complete",
+        site.url + "/cut": "the response was cut off",
     }
 
 
@@ -189,7 +189,7 @@ async def test_an_outage_in_mid_crawl_stops_it_and_it_goes_on_later(site: TrapSe
     site.pages["*"] = Answer(b"", 500)
     crawl = crawler(site, database, limits=replace(QUICK, attempts=1), concurrency=2)
     site.pages["/robots.txt"] = Answer(b"", 404)
-    with pytest.raises(RetryableError, match="stopped answering"):
+    with pytest.raises(RetryableError, match="stopped responding"):
         await crawl.sync()
     assert crawl.paths(site) == ["/", *pages[:5]]
     for path in pages[5:]:

@@ -41,16 +41,16 @@ def assert_kept(index: Index, site: TrapServer, reason: str) -> None:
     [
         (Answer(MAINTENANCE), "is not well-formed XML"),
         (Answer(b"<html xmlns='http://www.w3.org/1999/xhtml'><p>Back soon</p></html>"), "it is no sitemap but <html>"),
-        (Answer(b"Down for maintenance", headers=TEXT), "it lists no addresses"),
-        (Answer(b""), "it is empty"),
+        (Answer(b"Down for maintenance", headers=TEXT), "lists no URLs"),
+        (Answer(b""), "empty"),
         (Answer(b"", 403), "status 403"),
         (Answer(b"", 404), "status 404"),
         (Answer(b"", 410), "status 410"),
         (Answer(b"", 503), "status 503"),
-        (Answer(b"", 503, {"Retry-After": "86400"}), "asks not to be visited for 86400 s"),
+        (Answer(b"", 503, {"Retry-After": "86400"}), "sent Retry-After: 86400 s"),
         (Answer(urlset("http://h/")[:-9], headers=XML), "is not well-formed XML"),
-        (Answer(gzip.compress(urlset("http://h/"))[:-9]), "its gzip data is broken"),
-        (Answer(b"", 302, {"Location": "http://elsewhere.example/"}), "it redirects to another site"),
+        (Answer(gzip.compress(urlset("http://h/"))[:-9]), "invalid gzip data"),
+        (Answer(b"", 302, {"Location": "http://elsewhere.example/"}), "redirects to another site"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -228,7 +228,7 @@ async def test_a_spent_budget_of_requests_is_a_gap(site: TrapServer, database: D
     site.pages["/p/*"] = lambda asked: Answer(html(asked.path, f"Page {asked.path}. " * 9))
     result = await crawler(site, database, limits=replace(QUICK, fetches=20)).sync()
     assert result.checkpoint is not None
-    assert "more than 20 requests" in result.checkpoint.incomplete
+    assert "used up its 20 requests" in result.checkpoint.incomplete
 
 
 def words(count: int) -> list[str]:

@@ -152,7 +152,7 @@ async def test_a_long_retry_after_puts_the_page_off_and_removes_nothing(site: Tr
 
     assert index.checkpoint is not None
     assert not index.checkpoint.absent_are_gone
-    assert "pages put off: 1 (" in index.checkpoint.incomplete
+    assert "pages deferred: 1 (" in index.checkpoint.incomplete
     assert index.checkpoint.again_after_s == 86400
     assert crawl.paths(site) == ["/old", "/", "/a", "/c"]
     site.add("/b")
@@ -174,7 +174,7 @@ async def test_a_page_put_off_run_after_run_keeps_no_other_from_being_read_anew(
     await crawl.sync()
 
     index = await crawl.sync()
-    assert "asks not to be visited" in index.failed[site.url + "/b"]
+    assert "sent Retry-After" in index.failed[site.url + "/b"]
     assert index.checkpoint is not None
     assert index.checkpoint.incomplete == "pages that could not be read: 1"
 
@@ -191,7 +191,7 @@ async def test_a_host_that_puts_every_page_off_is_asked_nothing_more(site: TrapS
     index = await crawl.sync()
 
     assert index.checkpoint is not None
-    assert "goes on from here" in index.checkpoint.incomplete
+    assert "continues from here" in index.checkpoint.incomplete
     assert len(site.paths()) < 15
     site.pages["/p/*"] = lambda asked: Answer(html(asked.path, f"Page {asked.path}. " * 9))
     await crawl.sync()
@@ -200,7 +200,7 @@ async def test_a_host_that_puts_every_page_off_is_asked_nothing_more(site: TrapS
 
 async def test_a_starting_page_that_is_put_off_is_tried_again(site: TrapServer, database: Database):
     site.pages["/"] = Answer(b"", 503, {"Retry-After": "7200"})
-    with pytest.raises(RetryableError, match="asks not to be visited for 7200 s") as raised:
+    with pytest.raises(RetryableError, match="sent Retry-After: 7200 s") as raised:
         await crawler(site, database).sync()
     assert raised.value.retry_after_s == 7200
 

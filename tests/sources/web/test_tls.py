@@ -67,9 +67,14 @@ async def test_a_site_that_moves_from_http_to_https_is_followed_there(
 @pytest.mark.parametrize(
     ("certificate_for", "expired", "trusted", "reason"),
     [
-        ("bad.example", True, True, "its TLS certificate has expired or is not valid yet; its owner has to renew it"),
+        (
+            "bad.example",
+            True,
+            True,
+            "its TLS certificate has expired or is not valid yet; the site's owner has to renew it",
+        ),
         ("other.example", False, True, "its TLS certificate is for another host (Hostname mismatch"),
-        ("bad.example", False, False, "its TLS certificate was issued by nobody this machine trusts; SSL_CERT_FILE"),
+        ("bad.example", False, False, "its TLS certificate is not signed by a trusted authority; SSL_CERT_FILE"),
     ],
 )
 async def test_trouble_with_a_certificate_is_that_pages_error(

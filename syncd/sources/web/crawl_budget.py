@@ -1,0 +1,46 @@
+"""How much more a crawl may ask for and index."""
+
+from __future__ import annotations
+
+from syncd.sources.web.client import PoliteClient
+from syncd.sources.web.crawl_context import CrawlContext
+from syncd.sources.web.crawl_types import CrawlBounds
+
+SPARE_REQUESTS = 50
+"""For robots.txt, sitemaps and redirects of a crawl with a small limit of pages."""
+
+
+class CrawlBudget:
+    """Counts the documents of one crawl, and holds it to the limits of documents and requests."""
+
+    def __init__(self, context: CrawlContext, client: PoliteClient) -> None:
+        self._settings = context.settings
+        self._client = client
+        self._config_hash = context.crawl.config_hash
+        self.indexed = context.crawl.indexed
+
+    @property
+    def max_requests(self) -> int:
+        """Return how many requests the crawl may make."""
+        limits, page_limit = self._settings.limits, self._settings.page_limit
+        return limits.fetches if page_limit is None else page_limit * limits.fetches_per_page + SPARE_REQUESTS
+
+    @property
+    def is_full(self) -> bool:
+        """Return whether as many pages are indexed as somebody asked for."""
+        return self._settings.page_limit is not None and self.indexed >= self._settings.page_limit
+
+    @property
+    def is_spent(self) -> bool:
+        """Return whether the requests are used up before the crawl is full."""
+        return not self.is_full and self._client.requests >= self.max_requests
+
+    def bounds(self) -> CrawlBounds:
+        """Return what the next batch of visits is held to."""
+        page_limit = self._settings.page_limit
+        return CrawlBounds(
+            max_documents=None if page_limit is None else max(0, page_limit - self.indexed),
+            max_depth=self._settings.max_depth,
+            alike_pages=self._settings.limits.alike_pages,
+            config_hash=self._config_hash,
+        )

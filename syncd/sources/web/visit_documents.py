@@ -1,0 +1,88 @@
+"""From settled visits to documents: of this run, of an interrupted one, and of pages asked for by their addresses."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+from syncd.errors import RetryableError
+from syncd.model import Document
+from syncd.sources.web import documents
+from syncd.sources.web.client import DeferredError
+from syncd.sources.web.crawl_context import CrawlContext
+from syncd.sources.web.crawl_types import QueueEntry, SettledVisit
+from syncd.sources.web.visit_result import VisitResult
+from syncd.sources.web.visitor import Visitor
+
+REPLAY_BATCH = 200
+
+
+class VisitDocuments:
+    """What visits of one crawl mean for the index."""
+
+    def __init__(self, context: CrawlContext, visitor: Visitor) -> None:
+        self._store = context.store
+        self._known = context.known
+        self._crawl_id = context.crawl.id
+        self._visitor = visitor
+
+    async def document_of(self, found: VisitResult, settled: SettledVisit) -> Document | None:
+        """Return what a settled visit means for the index, or None for nothing."""
+        visit = settled.visit
+        match settled.outcome:
+            case None:
+                return None
+            case "document":
+                return await documents.fetched(found)
+            case "unchanged":
+                return documents.unchanged_document(visit.url, settled.was, self._refetch)
+            case "failed" | "unread":
+                return documents.failed(visit.url, visit.reason)
+            case "bounded":
+                # What was there before goes only once the whole site has been seen.
+                return None
+            case _:
+                known = settled.was.version and await self._known.version(visit.url) is not None
+                return documents.gone(visit.url) if known else None
+
+    async def replayed(self) -> AsyncIterator[Document]:
+        """Yield again what an interrupted run settled; what did not reach the index is put back into the queue."""
+        after = -1
+        while entries := await self._store.settled(self._crawl_id, after, REPLAY_BATCH):
+            after = entries[-1].ord
+            lost: list[str] = []
+            for entry in entries:
+                version = await self._known.version(entry.url)
+                if entry.outcome in ("document", "unchanged") and version != entry.version:
+                    lost.append(entry.url)
+                elif entry.outcome in ("document", "unchanged"):
+                    yield documents.unchanged_document(entry.url, entry.kept, self._refetch)
+                elif entry.outcome in ("failed", "unread"):
+                    yield documents.failed(entry.url, entry.reason)
+                elif version is not None:
+                    yield documents.gone(entry.url)
+            await self._store.requeue(self._crawl_id, lost)
+
+    async def only(self, keys: Sequence[str]) -> AsyncIterator[Document]:
+        """Yield what these pages are now; the queue stays as it is."""
+        for key in keys:
+            for found in await self._visitor.visit(QueueEntry(-1, 0, key, 0)):
+                visit = found.visit
+                if visit.url != key:
+                    continue
+                if visit.outcome in ("failed", "unread"):
+                    yield documents.failed(key, visit.reason)
+                else:
+                    yield await documents.fetched(found) if visit.outcome == "document" else documents.gone(key)
+
+    async def _refetch(self, url: str) -> Document:
+        """Return what a page is now, whatever the last visit learned. Raises RetryableError."""
+        try:
+            found = await self._visitor.visit(QueueEntry(-1, 0, url, 0))
+        except DeferredError as error:
+            # Nobody holds a document for as long as that.
+            return documents.failed(url, str(error))
+        for one in found:
+            if one.visit.url == url and one.visit.outcome == "document":
+                return await documents.fetched(one)
+        last = found[-1].visit
+        raise RetryableError(f"{url} could not be fetched again: {last.reason or last.outcome}")
