@@ -56,3 +56,11 @@ class NotFoundError(PermanentError):
 
 class ConflictError(PermanentError):
     """The request contradicts what exists already."""
+
+
+class CollectionCorrupt(PermanentError):
+    """The vector store cannot read the collection any more; nothing of ours is lost: `syncd rebuild COLLECTION` mends it."""
+
+
+class TargetRefusedError(PermanentError):
+    """The vector store says that a request is wrong; or it, or what stands before it, refuses everything for a while."""

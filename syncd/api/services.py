@@ -5,27 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from aiohttp import web
 
+from syncd.index.target import VectorStore
 from syncd.index.verify import Drift
 from syncd.model import Embedded, Embedding, EmbeddingTask, Role, SparseVector, Target, Vectors
 from syncd.search import Query, SearchHit
 from syncd.sources.factories import SourceFactories
 from syncd.store import Store
-
-
-class ChromaView(Protocol):
-    """The two questions the API asks Chroma. Both wait for it and raise RetryableError while it is away."""
-
-    async def database_exists(self, name: str) -> bool:
-        """Tell whether the target Chroma has this database."""
-        ...
-
-    async def metadata(self, target: Target) -> Mapping[str, Any]:
-        """Return the metadata of a collection. Raises NotFoundError when there is no such collection."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +34,7 @@ class Services:
     store: Store
     sources: SourceFactories
     """The source types this daemon knows, and what checks new sources."""
-    chroma: ChromaView
+    chroma: VectorStore
     upload_dir: Path
     """Where uploaded files lie, under generated names; exists."""
     wake: Callable[[], None]

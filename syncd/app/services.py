@@ -14,11 +14,11 @@ import structlog
 from syncd import __version__
 from syncd.api import ApiServer, Pace, Services
 from syncd.chroma.client import Chroma
-from syncd.chroma.shape import ANY_KEY, QueryFunction, queries_path
+from syncd.chroma.shape import ANY_KEY, queries_path
 from syncd.config import Config
 from syncd.index.verify import Verifier
 from syncd.index.writer import Index
-from syncd.model import Embedded, Embedding, EmbeddingTask, Role, SparseVector
+from syncd.model import Embedded, Embedding, EmbeddingTask, QueryFunction, Role, SparseVector
 from syncd.pipeline.embed.catalog import Catalog
 from syncd.pipeline.embed.fleet import Embedders
 from syncd.pipeline.sparse.catalog import SparseModels

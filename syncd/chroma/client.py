@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from functools import partial
+from typing import TYPE_CHECKING, cast
 
 import anyio
 import structlog
 
-from syncd.chroma.connection import Connection
-from syncd.chroma.rows import (
-    WRITE_ROWS,
-    ChromaSettings,
-    CollectionCorrupt,
-    RefusedError,
-    Row,
-    Rows,
-    batches,
-    checked,
-    read_rows,
-)
-from syncd.chroma.shape import QueryFunction, Shape, is_outdated, refuses_sparse
-from syncd.chroma.validate import Record
+from syncd.chroma.connection import ChromaSettings, Connection
+from syncd.chroma.rows import WRITE_ROWS, Found, batches, checked, read_rows
+from syncd.chroma.shape import is_outdated, part, refuses_sparse
+from syncd.chroma.validate import Record, check_metadata
 from syncd.errors import ConflictError, NotFoundError, PermanentError
-from syncd.model import Scalar, Target
+from syncd.model import (
+    PLAIN,
+    Metadata,
+    NamedCollection,
+    QueryFunction,
+    Row,
+    RowMetadata,
+    Rows,
+    Scalar,
+    Shape,
+    Target,
+)
 
 if TYPE_CHECKING:
     from syncd.chroma.transport import Collection, CollectionModel
 
-__all__ = ["Chroma", "ChromaSettings", "CollectionCorrupt", "RefusedError", "Row", "Rows"]
-
 log = structlog.get_logger()
 
-PLAIN = Shape()
 _GET_IDS = 1000  # a local server fails at some 32,766 ("too many SQL variables"), Cloud at less
 _LISTED = 100
 
@@ -41,8 +40,8 @@ class Chroma(Connection):
     """Chroma over HTTP, its databases, collections and rows; see Connection for its life and availability.
 
     Every method may wait for the network, at most `timeout_s`, and raises RetryableError when Chroma is away or
-    overloaded, NotFoundError when the database or collection does not exist, CollectionCorrupt, and PermanentError when
-    Chroma refuses. Reads go side by side; writes one at a time, as a local server gets slower with more.
+    overloaded, NotFoundError when the database or collection does not exist, CollectionCorrupt, and
+    TargetRefusedError when Chroma refuses. Reads go side by side; writes one at a time, as a local server gets slower with more.
     """
 
     def __init__(self, settings: ChromaSettings) -> None:
@@ -97,7 +96,7 @@ class Chroma(Connection):
             await self._record(target, model, queries)
 
     async def _record(self, target: Target, model: CollectionModel, queries: QueryFunction | None) -> None:
-        recorded = cast("Mapping[str, Any] | None", model.configuration_json.get("embedding_function"))
+        recorded = part(model.configuration_json, "embedding_function")
         if queries is not None and is_outdated(recorded, queries, target):
             await self._call(target, self._connected().record(target, self.settings.tenant, model.id, queries))
 
@@ -124,15 +123,15 @@ class Chroma(Connection):
         except NotFoundError:
             return None
 
-    async def renamed(self, database: str, collection_id: str) -> tuple[str, Mapping[str, Scalar]] | None:
-        """Return the name and own metadata of the collection with this id, or None when it does not exist."""
+    async def renamed(self, database: str, collection_id: str) -> NamedCollection | None:
+        """Return the collection with this id under the name it has now, or None when it does not exist."""
         api, offset = self._connected(), 0
         while True:
             listed = api.list_collections(_LISTED, offset, self.settings.tenant, database)
             page = await self._call(f"database {database}", listed)
             for model in page:
                 if str(model.id) == collection_id:
-                    return model.name, dict(model.metadata or {})
+                    return NamedCollection(model.name, dict(model.metadata or {}))
             if len(page) < _LISTED:
                 return None
             offset += len(page)
@@ -145,8 +144,7 @@ class Chroma(Connection):
         """Merge `changes` into the collection's own metadata. Twice is safe; two at once on one collection are not."""
         async with self._writing:
             collection = await self._fresh(target)
-            merged: Any = {**(collection.metadata or {}), **changes}
-            await self._call(target, collection.modify(metadata=merged))
+            await self._call(target, collection.modify(metadata={**(collection.metadata or {}), **changes}))
 
     async def delete_collection(self, target: Target) -> None:
         """Delete the collection and everything in it. Twice is safe."""
@@ -162,13 +160,18 @@ class Chroma(Connection):
 
     # --- rows -----------------------------------------------------------------------------------------------------
 
+    def as_stored(self, metadata: RowMetadata) -> Metadata:
+        """Return a row's metadata as it comes back once it was added. Raises PermanentError where Chroma takes no such."""
+        record = check_metadata(metadata, self.settings.limits)
+        return {key: value for key, value in record.items() if value is not None}
+
     async def write(self, target: Target, delete_ids: Sequence[str], add: Rows, update_metadata: Rows) -> None:
         """Add, replace, update metadata (merged into what is there), then delete; safe to repeat whole after any failure.
 
         Waits for its turn. Chroma ignores ids to delete or update that it does not have, and ids to add that it has: to
         change a row's text or vector, delete and add it in one call. What is deleted stays until what is added is in, and
         what is replaced until Chroma has taken the new rows once as they are. Raises PermanentError, before anything is
-        written, when a row breaks `limits`, RefusedError when the server refuses. Rows go in batches; an error may come
+        written, when a row breaks `limits`, TargetRefusedError when the server refuses. Rows go in batches; an error may come
         after some of them.
         """
         adds = checked(add, self.settings.limits)
@@ -176,30 +179,28 @@ class Chroma(Connection):
         replaced = frozenset(delete_ids) & frozenset(add.ids)
         async with self._writing:
             collection = await self._collection(target)
-            with_sparse(collection, adds, add)
-            with_sparse(collection, updates, update_metadata)
+            _put_sparse(collection, adds, add)
+            _put_sparse(collection, updates, update_metadata)
             await self._add(target, collection, add, adds)
             if replaced:
                 places = [place for place, row_id in enumerate(add.ids) if row_id in replaced]
                 await self._delete(target, collection, list(replaced))
                 await self._add(target, collection, add.chosen(places), [adds[place] for place in places])
             for start in range(0, len(updates), WRITE_ROWS):
-                part = slice(start, start + WRITE_ROWS)
-                await self._call(
-                    target,
-                    collection.update(ids=list(update_metadata.ids[part]), metadatas=cast("Any", updates[part])),
-                )
+                some = slice(start, start + WRITE_ROWS)
+                update = collection.update(ids=list(update_metadata.ids[some]), metadatas=updates[some])
+                await self._call(target, update)
             await self._delete(target, collection, [row_id for row_id in delete_ids if row_id not in replaced])
 
     async def _add(self, target: Target, collection: Collection, add: Rows, metadatas: Sequence[Record | None]) -> None:
-        for part in batches(add.documents):
+        for some in batches(add.documents):
             await self._call(
                 target,
                 collection.add(
-                    ids=list(add.ids[part]),
-                    embeddings=cast("Any", list(add.vectors[part])),
-                    metadatas=cast("Any", list(metadatas[part])),
-                    documents=list(add.documents[part]),
+                    ids=list(add.ids[some]),
+                    embeddings=list(add.vectors[some]),
+                    metadatas=list(metadatas[some]),
+                    documents=list(add.documents[some]),
                 ),
             )
 
@@ -212,8 +213,8 @@ class Chroma(Connection):
         target: Target,
         vector: Sequence[float],
         limit: int,
-        where: Mapping[str, Any] | None = None,
-        where_document: Mapping[str, Any] | None = None,
+        where: Mapping[str, object] | None = None,
+        where_document: Mapping[str, object] | None = None,
         *,
         contents: bool = True,
     ) -> list[Row]:
@@ -225,22 +226,24 @@ class Chroma(Connection):
         found = await self._call(
             target,
             collection.query(
-                query_embeddings=cast("Any", [list(vector)]),
+                query_embeddings=[list(vector)],
                 n_results=limit,
-                where=cast("Any", where),
-                where_document=cast("Any", where_document),
-                include=cast("Any", ["distances", *["metadatas", "documents"] * contents]),
+                where=where,
+                where_document=where_document,
+                include=["distances", *["metadatas", "documents"] * contents],
             ),
         )
-        return read_rows({key: value[0] for key, value in found.items() if isinstance(value, list) and value})
+        return read_rows(
+            cast("Found", {key: value[0] for key, value in found.items() if isinstance(value, list) and value})
+        )
 
     async def get(
         self,
         target: Target,
         ids: Sequence[str] | None = None,
-        where: Mapping[str, Any] | None = None,
+        where: Mapping[str, object] | None = None,
         *,
-        where_document: Mapping[str, Any] | None = None,
+        where_document: Mapping[str, object] | None = None,
         limit: int | None = None,
         offset: int = 0,
         metadatas: bool = True,
@@ -252,15 +255,13 @@ class Chroma(Connection):
         Ids that do not exist are left out. `limit` and `offset` do not go together with `ids`.
         """
         collection = await self._collection(target)
-        include: Any = [*["metadatas"] * metadatas, *["documents"] * documents, *["embeddings"] * vectors]
-        filters = {"where": cast("Any", where), "where_document": cast("Any", where_document), "include": include}
+        include = [*["metadatas"] * metadatas, *["documents"] * documents, *["embeddings"] * vectors]
+        get = partial(collection.get, where=where, where_document=where_document, include=include)
         if ids is None:
-            found = await self._call(target, collection.get(limit=limit, offset=offset, **filters))
-            return read_rows(cast("dict[str, Any]", found))
+            return read_rows(await self._call(target, get(limit=limit, offset=offset)))
         rows: list[Row] = []
         for start in range(0, len(ids), _GET_IDS):
-            call = collection.get(ids=list(ids[start : start + _GET_IDS]), **filters)
-            rows += read_rows(cast("dict[str, Any]", await self._call(target, call)))
+            rows += read_rows(await self._call(target, get(ids=list(ids[start : start + _GET_IDS]))))
         return rows
 
     async def count(self, target: Target) -> int:
@@ -280,12 +281,12 @@ class Chroma(Connection):
         return self._handles.get(target) or await self._fresh(target)
 
 
-def with_sparse(collection: Collection, records: list[Record | None], rows: Rows) -> None:
+def _put_sparse(collection: Collection, records: list[Record | None], rows: Rows) -> None:
     """Put the sparse vectors of `rows` into their metadata, where the collection indexes them."""
-    from syncd.chroma.transport import sparse_value, takes_sparse
+    from syncd.chroma.transport import with_sparse
 
-    if not rows.sparse_key or not takes_sparse(collection, rows.sparse_key):
+    if not rows.sparse_key or not collection.takes_sparse(rows.sparse_key):
         return
     for number, vector in enumerate(rows.sparse):
         if vector is not None and len(vector.indices):
-            records[number] = cast("Record", {**(records[number] or {}), rows.sparse_key: sparse_value(vector)})
+            records[number] = with_sparse(records[number], rows.sparse_key, vector)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import anyio
 import structlog
 
-from syncd.chroma.rows import ChromaSettings, CollectionCorrupt
-from syncd.errors import NotFoundError, PermanentError, RetryableError
+from syncd.chroma.validate import CLOUD, LOCAL, Limits
+from syncd.errors import CollectionCorrupt, NotFoundError, PermanentError, RetryableError
 from syncd.model import Target
 
 if TYPE_CHECKING:
@@ -21,6 +22,24 @@ log = structlog.get_logger()
 
 _PROBE_EVERY_S = 1.0
 _LOOK_EVERY_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class ChromaSettings:
+    """Where Chroma is. Every call but `heartbeat` may take `timeout_s`; `limits` are what one record may hold."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    ssl: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    tenant: str = "default_tenant"
+    timeout_s: float = 120.0
+    limits: Limits = LOCAL
+
+    @classmethod
+    def cloud(cls, tenant: str, api_key: str, host: str = "api.trychroma.com") -> ChromaSettings:
+        """Return the settings for Chroma Cloud, with its quotas as limits."""
+        return cls(host, 443, ssl=True, headers={"x-chroma-token": api_key}, tenant=tenant, limits=CLOUD)
 
 
 class Connection:

@@ -6,7 +6,7 @@ import ipaddress
 import math
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import cast
 
 from syncd.errors import PermanentError
 from syncd.model import Metadata, Scalar
@@ -58,7 +58,7 @@ def check_object_key(key: str, prefix: str) -> str:
     return key
 
 
-def check_metadata(values: Mapping[str, Any], is_reserved: Callable[[str], bool] = lambda _: False) -> Metadata:
+def check_metadata(values: Mapping[str, object], is_reserved: Callable[[str], bool] = lambda _: False) -> Metadata:
     """Return metadata whose values are scalars or homogeneous, non-empty arrays of scalars.
 
     Keys that Chroma keeps for itself are refused, and those that `is_reserved` names.
@@ -98,15 +98,15 @@ def _check_metadata_key(key: str, is_reserved: Callable[[str], bool]) -> None:
         raise PermanentError(f"metadata key {shown(key)} is reserved; choose another")
 
 
-def _items(key: str, value: Any) -> list[Any]:
+def _items(key: str, value: object) -> list[object]:
     if not isinstance(value, list):
         return [value]
     if not value:
         raise PermanentError(f"metadata {shown(key)} is an empty array; leave it out")
-    return cast("list[Any]", value)
+    return cast("list[object]", value)
 
 
-def _kind(key: str, value: Any) -> type[Scalar]:
+def _kind(key: str, value: object) -> type[Scalar]:
     if isinstance(value, bool | str):
         return type(value)
     if isinstance(value, float) and math.isfinite(value):

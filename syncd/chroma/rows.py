@@ -1,88 +1,31 @@
-"""What goes to Chroma and comes back, and where Chroma is: plain values."""
+"""How rows go to Chroma and come back: checked, in batches, and read from its columns."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import NotRequired, TypedDict
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
-from syncd.chroma.validate import CLOUD, LOCAL, Limits, Record, Value, check_document, check_id, check_metadata
+from syncd.chroma.validate import Limits, Record, check_document, check_id, check_metadata
 from syncd.errors import PermanentError
-from syncd.model import Metadata, SparseVector, Vectors
+from syncd.model import Metadata, Row, Rows
 
 WRITE_ROWS = 300
 """Chroma Cloud's limit; a local server is within 10 % of its best from here on."""
 _WRITE_BYTES = 16 << 20  # a local server refuses bodies over 40 MiB; vectors and JSON come on top
 
 
-class CollectionCorrupt(PermanentError):
-    """Chroma cannot read the collection's index files; nothing of ours is lost: `syncd rebuild COLLECTION` mends it."""
-
-
-class RefusedError(PermanentError):
-    """The server says that a request is wrong; or it, or what stands before it, refuses everything for a while."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChromaSettings:
-    """Where Chroma is. Every call but `heartbeat` may take `timeout_s`; `limits` are what one record may hold."""
-
-    host: str = "127.0.0.1"
-    port: int = 8000
-    ssl: bool = False
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
-    tenant: str = "default_tenant"
-    timeout_s: float = 120.0
-    limits: Limits = LOCAL
-
-    @classmethod
-    def cloud(cls, tenant: str, api_key: str, host: str = "api.trychroma.com") -> ChromaSettings:
-        """Return the settings for Chroma Cloud, with its quotas as limits."""
-        return cls(host, 443, ssl=True, headers={"x-chroma-token": api_key}, tenant=tenant, limits=CLOUD)
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """What to write, one entry per row. In an update, a metadata value of None removes the key.
-
-    `sparse` vectors (None: it has none) go under `sparse_key` where the collection indexes them there, else nowhere.
-    """
+class Found(TypedDict):
+    """Rows as Chroma answers with them, by column; what was not asked for is None or absent."""
 
     ids: Sequence[str]
-    metadatas: Sequence[Mapping[str, Value]]
-    documents: Sequence[str] = ()
-    vectors: Vectors | Sequence[NDArray[np.float32]] = ()
-    sparse: Sequence[SparseVector | None] = ()
-    sparse_key: str = ""
-
-    def chosen(self, places: Sequence[int]) -> Rows:
-        """Return the rows at these places, without their sparse vectors."""
-        return Rows(
-            [self.ids[place] for place in places],
-            [self.metadatas[place] for place in places],
-            [self.documents[place] for place in places],
-            [self.vectors[place] for place in places],
-        )
-
-
-NOTHING = Rows((), ())
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What was read. `distance` is set by `query`; `document` and `vector` where they were asked for.
-
-    Chroma normalises vectors of a cosine space again: they come back within one unit in the last place.
-    """
-
-    id: str
-    metadata: Metadata
-    document: str | None = None
-    vector: NDArray[np.float32] | None = None
-    distance: float | None = None
+    metadatas: NotRequired[Sequence[Metadata | None] | None]
+    documents: NotRequired[Sequence[str | None] | None]
+    embeddings: NotRequired[Sequence[ArrayLike] | None]
+    distances: NotRequired[Sequence[float] | None]
 
 
 def checked(rows: Rows, limits: Limits, *, update: bool = False) -> list[Record | None]:
@@ -114,15 +57,19 @@ def batches(texts: Sequence[str]) -> Iterator[slice]:
         yield slice(start, len(texts))
 
 
-def read_rows(found: Mapping[str, Any]) -> list[Row]:
+def read_rows(found: Found) -> list[Row]:
     """Return the columns of an answer as rows; columns that were not asked for are None."""
-
-    def column(name: str) -> Sequence[Any]:
-        values = found.get(name)
-        return [None] * len(found["ids"]) if values is None else values
-
-    columns = (column(name) for name in ("metadatas", "documents", "embeddings", "distances"))
+    nothing = [None] * len(found["ids"])
+    metadatas, documents = found.get("metadatas"), found.get("documents")
+    vectors, distances = found.get("embeddings"), found.get("distances")
     return [
         Row(row_id, metadata or {}, document, None if vector is None else np.asarray(vector, np.float32), distance)
-        for row_id, metadata, document, vector, distance in zip(found["ids"], *columns, strict=True)
+        for row_id, metadata, document, vector, distance in zip(
+            found["ids"],
+            nothing if metadatas is None else metadatas,
+            nothing if documents is None else documents,
+            nothing if vectors is None else vectors,
+            nothing if distances is None else distances,
+            strict=True,
+        )
     ]

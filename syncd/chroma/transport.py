@@ -4,33 +4,28 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, cast
 
 import httpx
+import numpy as np
 import orjson
 from chromadb.api.async_fastapi import AsyncFastAPI
 from chromadb.api.models.AsyncCollection import (  # pyright: ignore[reportMissingTypeStubs] - not a package
-    AsyncCollection as Collection,
+    AsyncCollection,
 )
 from chromadb.api.types import Schema
 from chromadb.base_types import SparseVector as ChromaSparse
 from chromadb.config import Settings, System
 from chromadb.types import Collection as CollectionModel
+from numpy.typing import NDArray
 from typing_extensions import override
 
-from syncd.chroma.rows import RefusedError
-from syncd.chroma.shape import (
-    QueryFunction,
-    Shape,
-    SparseIndex,
-    configuration_of,
-    function_of,
-    has_sparse_index,
-    schema_of,
-)
-from syncd.errors import ConflictError, NotFoundError, PermanentError, RetryableError, SyncdError
-from syncd.model import SparseVector, Target
+from syncd.chroma.rows import Found
+from syncd.chroma.shape import configuration_of, function_of, has_sparse_index, part, schema_of
+from syncd.chroma.validate import Record
+from syncd.errors import ConflictError, NotFoundError, PermanentError, RetryableError, SyncdError, TargetRefusedError
+from syncd.model import QueryFunction, Scalar, Shape, SparseIndex, SparseVector, Target
 from syncd.runtime.headers import retry_after_s
 
 _CORRUPT = re.compile(r"hnsw (segment|index)|apply logs|pickle", re.IGNORECASE)
@@ -113,7 +108,77 @@ def connect(host: str, port: int, ssl: bool, headers: Mapping[str, str]) -> Api:
     return System(settings).instance(Api)
 
 
-class _Handle(Collection):
+class Collection(Protocol):
+    """One collection, as much of it as is used here; the package's own types say less of what comes back."""
+
+    @property
+    def id(self) -> object:
+        """Chroma's id of it, a UUID."""
+        ...
+
+    @property
+    def metadata(self) -> Mapping[str, Scalar] | None:
+        """The collection's own metadata, as it was when the handle was made."""
+        ...
+
+    def takes_sparse(self, key: str) -> bool:
+        """Return whether the collection indexes sparse vectors under `key`."""
+        ...
+
+    async def modify(self, *, metadata: Mapping[str, Scalar]) -> None:
+        """Replace the collection's own metadata."""
+        ...
+
+    async def add(
+        self,
+        *,
+        ids: list[str],
+        embeddings: list[NDArray[np.float32]],
+        metadatas: list[Record | None],
+        documents: list[str],
+    ) -> None:
+        """Add rows; ids that are there stay as they are."""
+        ...
+
+    async def update(self, *, ids: list[str], metadatas: list[Record | None]) -> None:
+        """Merge metadata into rows; ids that are not there are ignored."""
+        ...
+
+    async def delete(self, *, ids: list[str]) -> object:
+        """Delete rows; ids that are not there are ignored."""
+        ...
+
+    async def get(
+        self,
+        *,
+        ids: list[str] | None = None,
+        where: Mapping[str, object] | None,
+        where_document: Mapping[str, object] | None,
+        limit: int | None = None,
+        offset: int | None = None,
+        include: Sequence[str],
+    ) -> Found:
+        """Return rows by id, or those that pass the filters."""
+        ...
+
+    async def query(
+        self,
+        *,
+        query_embeddings: list[list[float]],
+        n_results: int,
+        where: Mapping[str, object] | None,
+        where_document: Mapping[str, object] | None,
+        include: Sequence[str],
+    ) -> Mapping[str, object]:
+        """Return the columns of Found, one of each per query vector."""
+        ...
+
+    async def count(self) -> int:
+        """Return how many rows there are."""
+        ...
+
+
+class _Handle(AsyncCollection):
     """A collection without its schema, which the package builds anew for every write just to look for an embedding
     function in it; with one recorded that means two HTTP clients and a fifth of a second each time.
     """
@@ -124,20 +189,20 @@ class _Handle(Collection):
         """Nothing: we bring our vectors, dense and sparse."""
         return
 
+    def takes_sparse(self, key: str) -> bool:
+        """Return whether the collection indexes sparse vectors under `key`."""
+        return has_sparse_index(self._model.serialized_schema, key)
 
-def handle(api: Api, model: Any) -> Collection:
+
+def handle(api: Api, model: CollectionModel) -> Collection:
     """Return the collection that `model` describes, without any embedding function: we bring our vectors."""
-    return _Handle(client=api, model=model, embedding_function=None)
+    return cast("Collection", _Handle(client=api, model=model, embedding_function=None))
 
 
-def takes_sparse(collection: Collection, key: str) -> bool:
-    """Return whether the collection indexes sparse vectors under `key`."""
-    return has_sparse_index(collection._model.serialized_schema, key)  # pyright: ignore[reportPrivateUsage] - no other way
-
-
-def sparse_value(vector: SparseVector) -> ChromaSparse:
-    """Return a sparse vector as a metadata value."""
-    return ChromaSparse(indices=vector.indices.tolist(), values=vector.values.tolist())
+def with_sparse(record: Record | None, key: str, vector: SparseVector) -> Record:
+    """Return a row's metadata with its sparse vector, which no other type of value is."""
+    value = ChromaSparse(indices=vector.indices.tolist(), values=vector.values.tolist())
+    return cast("Record", {**(record or {}), key: value})
 
 
 def translated(status: int, text: str, headers: Mapping[str, str]) -> SyncdError:
@@ -153,7 +218,7 @@ def translated(status: int, text: str, headers: Mapping[str, str]) -> SyncdError
         return CorruptError(message)
     if status in (408, 429) or status >= 500:
         return RetryableError(f"Chroma answers: {message}", retry_after_s(headers.get("retry-after")))
-    return RefusedError(f"Chroma refuses: {message}")
+    return TargetRefusedError(f"Chroma refuses: {message}")
 
 
 def _message(text: str) -> str:
@@ -162,6 +227,6 @@ def _message(text: str) -> str:
     except ValueError:
         body = text
     if isinstance(body, dict):
-        fields = cast("dict[str, object]", body)
+        fields = part(cast("object", body))
         body = fields.get("message") or fields.get("error") or text
     return " ".join(str(body).split())[:500]

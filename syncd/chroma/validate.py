@@ -6,13 +6,12 @@ A record that Chroma takes but cannot digest makes its whole collection unreadab
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from syncd.errors import PermanentError
-from syncd.model import Scalar
+from syncd.model import RowMetadata, Scalar
 
-Value = Scalar | Sequence[Scalar] | None
 Record = dict[str, Scalar | list[Scalar] | None]
 
 _RESERVED = ("#", "$")
@@ -52,7 +51,7 @@ def check_document(row_id: str, text: str, limits: Limits) -> None:
     _check_size(f"the text of chunk {row_id}", text, limits.document_size_bytes, "use a smaller max_size_bytes")
 
 
-def check_metadata(metadata: Mapping[str, Value], limits: Limits, *, keep_none: bool = False) -> Record:
+def check_metadata(metadata: RowMetadata, limits: Limits, *, keep_none: bool = False) -> Record:
     """Return `metadata` as Chroma takes it: without keys whose value is None or empty, sequences as lists.
 
     `keep_none`: None stays, which in an update removes the key. Raises PermanentError naming the key, what it holds and

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
 
 import numpy as np
 
-from syncd.chroma.rows import Row, Rows
-from syncd.chroma.shape import QueryFunction, Shape, SparseIndex
-from syncd.chroma.validate import Limits, check_metadata
-from syncd.model import Target
+from syncd.model import Metadata, QueryFunction, Row, Rows, Scalar, Shape, SparseIndex, Target
 from syncd.store.documents import CollectionRecord
 from syncd.store.outbox import ChunkRow
 from syncd.store.staging import Removal, Replacement
@@ -78,20 +74,20 @@ def rows(record: CollectionRecord, chunks: Sequence[ChunkRow]) -> Rows:
     )
 
 
-def differs(wanted: ChunkRow, found: Row, limits: Limits) -> bool:
-    """Return whether Chroma holds something else than was written."""
+def differs(wanted: ChunkRow, metadata: Metadata, found: Row) -> bool:
+    """Return whether the vector store holds something else than was written; `metadata` is what it makes of the wanted."""
     if found.document != wanted.text or found.vector is None:
         return True
     if not np.allclose(found.vector, wanted.vector, rtol=0, atol=VECTOR_TOLERANCE):
         return True
-    return not holds(found.metadata, check_metadata(wanted.metadata, limits))
+    return not holds(found.metadata, metadata)
 
 
-def holds(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+def holds(found: Metadata, wanted: Metadata) -> bool:
     """Return whether every wanted key has its value; lists come back in either kind of sequence."""
     return all(key in found and plain(found[key]) == plain(value) for key, value in wanted.items())
 
 
-def plain(value: Any) -> Any:
+def plain(value: Scalar | Sequence[Scalar]) -> Scalar | Sequence[Scalar]:
     """Return a metadata value in one form."""
-    return list(cast("Sequence[Any]", value)) if isinstance(value, list | tuple) else value
+    return value if isinstance(value, Scalar) else list(value)

@@ -6,8 +6,8 @@ import anyio
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
-from syncd.chroma.client import Chroma
 from syncd.index.changes import CheckCollection
+from syncd.index.target import VectorStore
 from syncd.index.writer import Index
 from syncd.store import Store
 
@@ -23,16 +23,16 @@ class CollectionWatch:
 
     name = "collections"
 
-    def __init__(self, store: Store, chroma: Chroma, index: Index) -> None:
+    def __init__(self, store: Store, vector_store: VectorStore, index: Index) -> None:
         self._store = store
-        self._chroma = chroma
+        self._vector_store = vector_store
         self._index = index
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Look until cancelled; what a look finds is the index's to mend, and nobody waits for it here."""
         task_status.started()
         while True:
-            await self._chroma.available()
+            await self._vector_store.available()
             for collection_id in await self._store.refills.watched():
                 await self._index.mailbox.put(CheckCollection(collection_id))
             await anyio.sleep(LOOK_EVERY_S)

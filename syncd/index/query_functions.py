@@ -10,9 +10,9 @@ import structlog
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
-from syncd.chroma.client import Chroma
-from syncd.chroma.shape import QueryFunction
 from syncd.errors import NotFoundError, PermanentError, RetryableError
+from syncd.index.target import VectorStore
+from syncd.model import QueryFunction
 from syncd.store import Store
 from syncd.store.documents import CollectionRecord
 
@@ -30,17 +30,17 @@ class QueryRecorder:
     name = "queries"
 
     def __init__(
-        self, store: Store, chroma: Chroma, queries: Callable[[CollectionRecord], QueryFunction | None]
+        self, store: Store, vector_store: VectorStore, queries: Callable[[CollectionRecord], QueryFunction | None]
     ) -> None:
         self._store = store
-        self._chroma = chroma
+        self._vector_store = vector_store
         self._queries = queries
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Record once Chroma answers; cut off anywhere, the next start does it."""
         task_status.started()
         while True:
-            await self._chroma.available()
+            await self._vector_store.available()
             done = await self.record_all()
             await anyio.sleep(math.inf if done else RETRY_S)
 
@@ -52,7 +52,7 @@ class QueryRecorder:
             if queries is None or record.rebuilding is not None:
                 continue
             try:
-                await self._chroma.record_queries(record.target, queries)
+                await self._vector_store.record_queries(record.target, queries)
             except NotFoundError:
                 continue
             except RetryableError:

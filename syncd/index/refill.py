@@ -14,13 +14,11 @@ from dataclasses import replace
 import anyio
 import structlog
 
-from syncd.chroma.client import Chroma, CollectionCorrupt, RefusedError
-from syncd.chroma.rows import NOTHING
-from syncd.chroma.shape import Shape
-from syncd.errors import NotFoundError, PermanentError, RetryableError
+from syncd.errors import CollectionCorrupt, NotFoundError, PermanentError, RetryableError, TargetRefusedError
 from syncd.index.changes import WRITE_SIZE, differs, rows
+from syncd.index.target import VectorStore
 from syncd.index.write_probe import accepts_writes
-from syncd.model import Scalar
+from syncd.model import NOTHING, Scalar, Shape
 from syncd.store import Store
 from syncd.store.documents import CollectionRecord
 from syncd.store.outbox import ChunkRow
@@ -37,9 +35,9 @@ LOOK_SHARE = 50
 class Refill:
     """Called by the actor that owns all writes, and by nobody else. `shape` says what a collection is made with."""
 
-    def __init__(self, store: Store, chroma: Chroma, shape: Callable[[CollectionRecord], Shape]) -> None:
+    def __init__(self, store: Store, vector_store: VectorStore, shape: Callable[[CollectionRecord], Shape]) -> None:
         self._store = store
-        self._chroma = chroma
+        self._vector_store = vector_store
         self._shape = shape
         self._look_at: dict[int, float] = {}
         self._surplus: dict[int, int | None] = {}
@@ -50,7 +48,7 @@ class Refill:
         """Return whether the collection is to be filled, and have noted so: Chroma has another one, none, or lost rows.
 
         Unless `at_once`, it is not looked at again so soon after the last time. Raises RetryableError, NotFoundError when
-        its database is gone, RefusedError.
+        its database is gone, TargetRefusedError.
         """
         if record.rebuilding is not None:
             return True
@@ -68,7 +66,7 @@ class Refill:
         return needed
 
     async def _looked(self, record: CollectionRecord) -> bool:
-        chroma_id = await self._chroma.collection_id(record.target)
+        chroma_id = await self._vector_store.collection_id(record.target)
         if chroma_id != record.chroma_id:
             await self._begin_elsewhere(record)
         elif await self._lost_rows(record):
@@ -81,7 +79,7 @@ class Refill:
     async def _lost_rows(self, record: CollectionRecord) -> bool:
         """Return whether rows went that nobody here deleted. Somebody's own rows are no loss, nor is what waits to be told."""
         chunks, waiting = await self._store.refills.expected(record.id)
-        surplus = await self._chroma.count(record.target) - chunks
+        surplus = await self._vector_store.count(record.target) - chunks
         known = self._surplus.get(record.id, 0)
         if known is not None and surplus + waiting < (min(known, 0) if waiting else known):
             log.warning("index.rows_lost", collection=record.target.collection, chunks=chunks, rows=surplus + chunks)
@@ -93,21 +91,21 @@ class Refill:
     async def _begin_elsewhere(self, record: CollectionRecord) -> None:
         """Begin with the collection that has the name now, or a new one; what was renamed is its owner's from now on."""
         metadata: dict[str, Scalar] = {}
-        known = await self._chroma.renamed(record.target.database, record.chroma_id or "")
+        known = await self._vector_store.renamed(record.target.database, record.chroma_id or "")
         if known is not None:
-            metadata = dict(known[1])
+            metadata = dict(known.metadata)
         log.warning(
-            "index.collection_replaced", collection=record.target.collection, renamed_to=known[0] if known else None
+            "index.collection_replaced", collection=record.target.collection, renamed_to=known.name if known else None
         )
-        chroma_id = await self._chroma.open_collection(record.target, self._shape(record))
+        chroma_id = await self._vector_store.open_collection(record.target, self._shape(record))
         await self._store.refills.begin(record.id, json.dumps(metadata), chroma_id)
 
     async def begin_anew(self, record: CollectionRecord) -> None:
-        """Note that the collection is to be deleted and made again. Twice is safe. Raises RetryableError, RefusedError."""
+        """Note that the collection is to be deleted and made again. Twice is safe. Raises RetryableError, TargetRefusedError."""
         metadata = record.rebuilding
         if metadata is None:
             try:
-                metadata = json.dumps(dict(await self._chroma.metadata(record.target)))
+                metadata = json.dumps(dict(await self._vector_store.metadata(record.target)))
             except NotFoundError:
                 metadata = "{}"
         await self._store.refills.begin(record.id, metadata, None)
@@ -115,7 +113,7 @@ class Refill:
     async def go_on(self, record: CollectionRecord, until: float) -> bool:
         """Fill a page, and more until that time; return whether the collection is whole, but for what is in the outbox.
 
-        Raises RetryableError, NotFoundError, RefusedError: it has come as far as it came, try again later.
+        Raises RetryableError, NotFoundError, TargetRefusedError: it has come as far as it came, try again later.
         """
         try:
             record = await self._opened(record)
@@ -136,17 +134,19 @@ class Refill:
     async def _opened(self, record: CollectionRecord) -> CollectionRecord:
         """Return the record of the collection being filled; from its start if it is another one than before."""
         if record.chroma_id is None:
-            await self._chroma.delete_collection(record.target)
-        chroma_id = await self._chroma.open_collection(record.target, self._shape(record))
+            await self._vector_store.delete_collection(record.target)
+        chroma_id = await self._vector_store.open_collection(record.target, self._shape(record))
         if chroma_id == record.chroma_id:
             return record
         await self._store.refills.opened(record.id, chroma_id)
         return replace(record, chroma_id=chroma_id, refilled=START)
 
     async def _fill(self, record: CollectionRecord, page: Sequence[ChunkRow]) -> None:
-        found = {row.id: row for row in await self._chroma.get(record.target, [row.id for row in page], vectors=True)}
-        limits = self._chroma.settings.limits
-        lacking = [row for row in page if row.id not in found or differs(row, found[row.id], limits)]
+        found = {
+            row.id: row for row in await self._vector_store.get(record.target, [row.id for row in page], vectors=True)
+        }
+        kept = self._vector_store.as_stored
+        lacking = [row for row in page if row.id not in found or differs(row, kept(row.metadata), found[row.id])]
         if lacking:
             self._written[record.id] = self._written.get(record.id, 0) + len(lacking)
             await self._write(record, lacking, [row.id for row in lacking if row.id in found])
@@ -154,11 +154,13 @@ class Refill:
     async def _write(self, record: CollectionRecord, page: Sequence[ChunkRow], stale: Sequence[str]) -> None:
         """Write a page; a row that Chroma refuses while it takes others is left out, and said."""
         try:
-            await self._chroma.write(record.target, stale, rows(record, page), NOTHING)
+            await self._vector_store.write(record.target, stale, rows(record, page), NOTHING)
         except (NotFoundError, CollectionCorrupt):
             raise
         except PermanentError as error:
-            if isinstance(error, RefusedError) and not await accepts_writes(self._store, self._chroma, record):
+            if isinstance(error, TargetRefusedError) and not await accepts_writes(
+                self._store, self._vector_store, record
+            ):
                 raise
             if len(page) == 1:
                 log.error("index.row_refused", chunk=page[0].id, reason=str(error))
@@ -168,7 +170,7 @@ class Refill:
 
     async def _end(self, record: CollectionRecord) -> None:
         if metadata := json.loads(record.rebuilding or "{}"):
-            await self._chroma.set_metadata(record.target, metadata)
+            await self._vector_store.set_metadata(record.target, metadata)
         await self._store.refills.end(record.id)
         written = self._written.pop(record.id, 0)
         # Nothing was missing: the count is what it is, and no reason to compare everything again and again.

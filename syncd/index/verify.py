@@ -7,9 +7,9 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import cast
 
-from syncd.chroma.client import Chroma
 from syncd.errors import NotFoundError
 from syncd.index.changes import WRITE_SIZE, differs
+from syncd.index.target import VectorStore
 from syncd.index.writer import Index
 from syncd.model import Target
 from syncd.store import Store
@@ -35,9 +35,9 @@ class Drift:
 class Verifier:
     """Compares page by page, each while the index writes nothing; work goes on in between."""
 
-    def __init__(self, store: Store, chroma: Chroma, index: Index) -> None:
+    def __init__(self, store: Store, vector_store: VectorStore, index: Index) -> None:
         self._store = store
-        self._chroma = chroma
+        self._vector_store = vector_store
         self._index = index
 
     async def verify(self, target: Target, repair: bool = False) -> Drift:
@@ -50,7 +50,7 @@ class Verifier:
         record = await self._store.documents.find(target)
         if record is None:
             raise NotFoundError(f"syncd never wrote a collection {target.collection!r}")
-        if record.chroma_id is None or await self._chroma.collection_id(target) != record.chroma_id:
+        if record.chroma_id is None or await self._vector_store.collection_id(target) != record.chroma_id:
             return await self._whole(record, repair)
         chunks, missing, different = await self._compare(record)
         extra = await self._extra(record)
@@ -75,12 +75,15 @@ class Verifier:
                     page = await anext(pages, None)
                     if page is None:
                         return chunks, missing, different
-                    rows = await self._chroma.get(record.target, [row.id for row in page], vectors=True)
+                    rows = await self._vector_store.get(record.target, [row.id for row in page], vectors=True)
                 found = {row.id: row for row in rows}
                 chunks += len(page)
                 missing += [row.id for row in page if row.id not in found]
-                limits = self._chroma.settings.limits
-                different += [row.id for row in page if row.id in found and differs(row, found[row.id], limits)]
+                different += [
+                    row.id
+                    for row in page
+                    if row.id in found and differs(row, self._vector_store.as_stored(row.metadata), found[row.id])
+                ]
 
     async def _extra(self, record: CollectionRecord) -> list[str]:
         """Return the ids of rows that a syncd wrote and the store does not know."""
@@ -88,7 +91,7 @@ class Verifier:
         offset = 0
         while True:
             async with self._index.turn:
-                page = await self._chroma.get(record.target, limit=IDS_AT_ONCE, offset=offset, documents=False)
+                page = await self._vector_store.get(record.target, limit=IDS_AT_ONCE, offset=offset, documents=False)
                 ours = [row.id for row in page if row.metadata.keys() >= LINEAGE]
                 known = await self._store.outbox.known(record.id, ours)
             extra += [chunk_id for chunk_id in ours if chunk_id not in known]

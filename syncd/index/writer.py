@@ -15,14 +15,20 @@ import structlog
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
-from syncd.chroma.client import Chroma, CollectionCorrupt, RefusedError
-from syncd.chroma.shape import QueryFunction
-from syncd.errors import BugError, NotFoundError, PermanentError, RetryableError
+from syncd.errors import (
+    BugError,
+    CollectionCorrupt,
+    NotFoundError,
+    PermanentError,
+    RetryableError,
+    TargetRefusedError,
+)
 from syncd.index.changes import WRITE_SIZE, Change, CheckCollection, Flush, OutboxLeft, Rebuild, rows, shape_of, weight
 from syncd.index.postponed import Asked, PostponedWrites
 from syncd.index.refill import Refill
+from syncd.index.target import VectorStore
 from syncd.index.write_probe import accepts_writes
-from syncd.model import DocumentState, Embedding, Target
+from syncd.model import DocumentState, Embedding, QueryFunction, Target
 from syncd.runtime.containment import contained
 from syncd.runtime.mailbox import Envelope, Mailbox, Reply, settling
 from syncd.runtime.retry import Backoff
@@ -52,16 +58,16 @@ class Index:
     def __init__(
         self,
         store: Store,
-        chroma: Chroma,
+        vector_store: VectorStore,
         queries: Callable[[CollectionRecord], QueryFunction | None],
         capacity: int = 128,
     ) -> None:
         self._store = store
-        self._chroma = chroma
+        self._vector_store = vector_store
         self._queries = queries
         self._opening = anyio.Lock()
         self._records: dict[int, CollectionRecord] = {}
-        self._refill = Refill(store, chroma, lambda record: shape_of(record, queries(record)))
+        self._refill = Refill(store, vector_store, lambda record: shape_of(record, queries(record)))
         self._held = PostponedWrites()
         self.mailbox: Mailbox[Change, Staged] = Mailbox("index", capacity)
         self.turn = anyio.Lock()
@@ -89,11 +95,11 @@ class Index:
     async def _opened(self, record: CollectionRecord) -> str:
         """Open the collection. That it is refused is believed of a new one, by a server that answers other questions."""
         try:
-            return await self._chroma.open_collection(record.target, shape_of(record, self._queries(record)))
-        except RefusedError as error:
+            return await self._vector_store.open_collection(record.target, shape_of(record, self._queries(record)))
+        except TargetRefusedError as error:
             try:
-                await self._chroma.database_exists(record.target.database)
-            except RefusedError:
+                await self._vector_store.database_exists(record.target.database)
+            except TargetRefusedError:
                 raise RetryableError(f"Chroma refuses everything ({error})") from error
             if record.chroma_id is not None:
                 raise RetryableError(f"collection {record.target.collection} cannot be opened ({error})") from error
@@ -101,7 +107,7 @@ class Index:
 
     async def preview_collection(self, target: Target, embedding: Embedding) -> CollectionRecord:
         """Return the record that `open` would, and create nothing. Raises ConflictError, NotFoundError as `open` does."""
-        if not await self._chroma.database_exists(target.database):
+        if not await self._vector_store.database_exists(target.database):
             raise NotFoundError(f"database {target.database!r} does not exist in Chroma; create it first")
         return await self._store.documents.preview_collection(target, embedding)
 
@@ -256,8 +262,8 @@ class Index:
         """Find out which document is refused; where everything is, no document is to blame, and all of them wait."""
         collection_id = group[0][1].collection_id
         record = self._records[collection_id]
-        by_server = isinstance(error, RefusedError)
-        if by_server and not await accepts_writes(self._store, self._chroma, record):
+        by_server = isinstance(error, TargetRefusedError)
+        if by_server and not await accepts_writes(self._store, self._vector_store, record):
             self._hold(group, f"Chroma refuses every write into collection {record.target.collection} ({error})")
         elif len(group) > 1:
             for number, one in enumerate(group):
@@ -306,14 +312,14 @@ class Index:
         backoff, failures = Backoff(cap_s=15.0), 0
         while True:
             try:
-                return await self._chroma.write(record.target, deletes, rows(record, adds), rows(record, updates))
+                return await self._vector_store.write(record.target, deletes, rows(record, adds), rows(record, updates))
             except RetryableError as error:
                 log.warning("index.waiting", collection=record.target.collection, reason=str(error))
                 # The write may have been applied in part: what is to be added is replaced from now on.
                 deletes = [entry.chunk_id for entry in waiting if entry.op != "update"]
                 failures += 1
                 await anyio.sleep(backoff.delay_s(failures))
-                await self._chroma.available()
+                await self._vector_store.available()
 
     async def _recover(self) -> None:
         """Finish what a crash cut off: every id left in the outbox. Collections that were being filled go on by and by."""

@@ -23,6 +23,17 @@ from syncd.model.records import (
     UnreadableSettings,
     Watch,
 )
+from syncd.model.rows import (
+    NOTHING,
+    PLAIN,
+    NamedCollection,
+    QueryFunction,
+    Row,
+    RowMetadata,
+    Rows,
+    Shape,
+    SparseIndex,
+)
 from syncd.model.sources import Body, Checkpoint, Document, Known, Rechecking, Run, Source, Total, chunk_prefix
 from syncd.model.texts import (
     Chunk,
@@ -44,6 +55,8 @@ from syncd.model.texts import (
 from syncd.model.values import Metadata, Scalar, Vectors
 
 __all__ = [
+    "NOTHING",
+    "PLAIN",
     "Body",
     "Checkpoint",
     "Chunk",
@@ -58,22 +71,29 @@ __all__ = [
     "Invocation",
     "Known",
     "Metadata",
+    "NamedCollection",
     "OpenHeadings",
     "Origin",
     "PageMark",
     "Parser",
     "Part",
+    "QueryFunction",
     "Rechecking",
     "Role",
+    "Row",
+    "RowMetadata",
+    "Rows",
     "Run",
     "Scalar",
     "Schedule",
+    "Shape",
     "Source",
     "SourceFacts",
     "SourceRecord",
     "SourceSettings",
     "Span",
     "SparseEncoder",
+    "SparseIndex",
     "SparseVector",
     "Split",
     "Splitter",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import anyio
 import numpy as np
 
-from syncd.chroma.client import Chroma
+from syncd.index.target import VectorStore
 from syncd.search.index_cache import Scored
 from syncd.search.lexical import best
 from syncd.search.query import Query
@@ -51,7 +51,7 @@ def pattern_of(path: str) -> str:
 
 
 async def dense_ranking(
-    store: Store, chroma: Chroma, scope: Scope, query: Query, vector: Sequence[float], wanted: int
+    store: Store, chroma: VectorStore, scope: Scope, query: Query, vector: Sequence[float], wanted: int
 ) -> Ranking:
     """Return the `wanted` nearest chunks that pass the filters, as (id, cosine similarity), nearest first."""
     documents = scope.documents
@@ -74,7 +74,7 @@ async def dense_ranking(
 
 
 async def sparse_ranking(
-    store: Store, chroma: Chroma, scope: Scope, query: Query, scored: Scored, wanted: int
+    store: Store, chroma: VectorStore, scope: Scope, query: Query, scored: Scored, wanted: int
 ) -> Ranking:
     """Return the `wanted` chunks with the highest scores that pass the filters, as (id, score), best first."""
     found: Ranking = []
@@ -86,7 +86,7 @@ async def sparse_ranking(
     return found[:wanted]
 
 
-async def _passing(store: Store, chroma: Chroma, scope: Scope, query: Query, candidates: Ranking) -> Ranking:
+async def _passing(store: Store, chroma: VectorStore, scope: Scope, query: Query, candidates: Ranking) -> Ranking:
     """Return those candidates that pass the query's filters."""
     if not candidates or not (query.where or query.where_document):
         return candidates

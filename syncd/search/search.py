@@ -9,9 +9,9 @@ from functools import partial
 import anyio
 from anyio.abc import TaskGroup
 
-from syncd.chroma.client import Chroma, Row
 from syncd.errors import NotFoundError, PermanentError, RetryableError
-from syncd.model import Embedder, Embedding, SparseEncoder, SparseVector, Target, Vectors
+from syncd.index.target import VectorStore
+from syncd.model import Embedder, Embedding, Row, SparseEncoder, SparseVector, Target, Vectors
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.search.fuse import Ranked, fuse, grouped
 from syncd.search.index_cache import IndexCache
@@ -42,7 +42,7 @@ class Search:
     def __init__(
         self,
         store: Store,
-        chroma: Chroma,
+        chroma: VectorStore,
         embedder: Callable[[str], Awaitable[Embedder]],
         sparse: SparseModels,
     ) -> None:

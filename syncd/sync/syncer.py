@@ -12,7 +12,6 @@ import structlog
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskGroup, TaskStatus
 
-from syncd.chroma.client import Chroma
 from syncd.errors import (
     BugError,
     ConfigError,
@@ -22,6 +21,7 @@ from syncd.errors import (
     RetryableError,
     SyncdError,
 )
+from syncd.index.target import VectorStore
 from syncd.index.writer import Index
 from syncd.model import (
     Chunking,
@@ -87,7 +87,7 @@ class Syncer:
     def __init__(
         self,
         store: Store,
-        chroma: Chroma,
+        chroma: VectorStore,
         index: Index,
         ingester: Ingester,
         open_source: Callable[[SourceRecord], Awaitable[Source]],

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from syncd.api import ApiServer, Services, create_app
-from syncd.chroma.client import Chroma, ChromaSettings
+from syncd.chroma.client import Chroma
+from syncd.chroma.connection import ChromaSettings
 from syncd.errors import NotFoundError
 from syncd.index.verify import Drift
 from syncd.model import Embedded, Embedding, EmbeddingTask

@@ -9,10 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from syncd.chroma.client import Rows
-from syncd.chroma.shape import QueryFunction, Shape, queries_path
+from syncd.chroma.shape import queries_path
 from syncd.index.query_functions import QueryRecorder
-from syncd.model import Embedding, Target
+from syncd.model import Embedding, QueryFunction, Rows, Shape, Target
 
 CLIENT = """
 import json, sys

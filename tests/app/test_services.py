@@ -7,7 +7,8 @@ import pytest
 from syncd.api.shapes import SourceShapes
 from syncd.api.views import source_view
 from syncd.app.services import kept, own_hosts, own_url, queries_of, splade_words, upload_embedding
-from syncd.chroma.client import Chroma, ChromaSettings
+from syncd.chroma.client import Chroma
+from syncd.chroma.connection import ChromaSettings
 from syncd.chroma.shape import function_of
 from syncd.config import Config
 from syncd.errors import ConfigError

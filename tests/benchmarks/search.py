@@ -21,10 +21,11 @@ import anyio
 import numpy as np
 import structlog
 
-from syncd.chroma.client import Chroma, ChromaSettings, Rows
+from syncd.chroma.client import Chroma
+from syncd.chroma.connection import ChromaSettings
 from syncd.chroma.server import ChromaServer
 from syncd.index.sparse_backfill import SparseBackfill
-from syncd.model import Embedded, Embedding, Target
+from syncd.model import Embedded, Embedding, Rows, Target
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.pipeline.sparse.encoding import SparseEncoding
 from syncd.runtime.supervisor import Supervisor

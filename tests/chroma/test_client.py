@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from syncd.chroma.client import Chroma, ChromaSettings, Rows
+from syncd.chroma.client import Chroma
+from syncd.chroma.connection import ChromaSettings
 from syncd.chroma.rows import WRITE_ROWS
 from syncd.chroma.server import free_port
-from syncd.chroma.shape import QueryFunction, Shape, function_of, queries_path
+from syncd.chroma.shape import function_of, queries_path
 from syncd.errors import NotFoundError, PermanentError, RetryableError
-from syncd.model import Target
+from syncd.model import QueryFunction, Rows, Shape, Target
 
 NOTHING = Rows([], [])
 

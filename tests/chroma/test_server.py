@@ -9,7 +9,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from syncd.chroma.client import Chroma, ChromaSettings
+from syncd.chroma.client import Chroma
+from syncd.chroma.connection import ChromaSettings
 from syncd.chroma.server import HOST, ChromaServer, free_port
 from syncd.errors import ConfigError, RetryableError
 from syncd.runtime.process import ChildDiedError

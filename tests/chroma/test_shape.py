@@ -10,8 +10,6 @@ from chromadb.utils.embedding_functions.ollama_embedding_function import OllamaE
 from chromadb.utils.embedding_functions.openai_embedding_function import OpenAIEmbeddingFunction
 
 from syncd.chroma.shape import (
-    QueryFunction,
-    Shape,
     SparseIndex,
     function_of,
     has_sparse_index,
@@ -20,7 +18,7 @@ from syncd.chroma.shape import (
     refuses_sparse,
     schema_of,
 )
-from syncd.model import Target
+from syncd.model import QueryFunction, Shape, Target
 
 TARGET = Target("my data", "docs")
 URL = "http://127.0.0.1:8787" + queries_path(TARGET)

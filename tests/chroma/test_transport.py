@@ -1,18 +1,17 @@
 import pytest
 
-from syncd.chroma.rows import RefusedError
 from syncd.chroma.transport import CorruptError, translated
-from syncd.errors import ConflictError, NotFoundError, RetryableError
+from syncd.errors import ConflictError, NotFoundError, RetryableError, TargetRefusedError
 
 
 @pytest.mark.parametrize(
     ("status", "body", "error"),
     [
-        (400, '{"error":"InvalidArgumentError","message":"Collection expecting embedding"}', RefusedError),
+        (400, '{"error":"InvalidArgumentError","message":"Collection expecting embedding"}', TargetRefusedError),
         (400, '{"error":"ChromaError","message":"Database [x] does not exist"}', NotFoundError),
         (404, '{"error":"NotFoundError","message":"Collection [x] does not exist"}', NotFoundError),
         (409, '{"error":"UniqueConstraintError","message":"Database x already exists"}', ConflictError),
-        (413, "Payload too large", RefusedError),
+        (413, "Payload too large", TargetRefusedError),
         (401, "{}", RetryableError),
         (429, "slow down", RetryableError),
         (500, '{"error":"InternalError","message":"database or disk is full"}', RetryableError),

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncd.chroma.client import Chroma, ChromaSettings, Rows
+from syncd.chroma.client import Chroma
+from syncd.chroma.connection import ChromaSettings
 from syncd.chroma.rows import WRITE_ROWS, batches
 from syncd.chroma.validate import CLOUD, LOCAL, check_document, check_id, check_metadata
 from syncd.errors import PermanentError
-from syncd.model import Target
+from syncd.model import Rows, Target
 
 
 def test_what_says_nothing_is_dropped_and_sequences_become_lists():

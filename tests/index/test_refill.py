@@ -5,10 +5,9 @@ from pathlib import Path
 import anyio
 import pytest
 
-from syncd.chroma.rows import NOTHING, Rows
 from syncd.index.changes import Rebuild
 from syncd.index.collection_watch import CollectionWatch
-from syncd.model import Target
+from syncd.model import NOTHING, Rows, Target
 from tests.chroma.failing_proxy import FailingProxy, once
 from tests.daemon import held
 from tests.models import in_its_own_task

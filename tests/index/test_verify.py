@@ -5,10 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from syncd.chroma.client import Rows
 from syncd.errors import NotFoundError
 from syncd.index.verify import Drift, Verifier
-from syncd.model import Target
+from syncd.model import Rows, Target
 from tests.models import in_its_own_task
 from tests.pipeline.parts import running, write
 

@@ -10,7 +10,8 @@ from typing import Any
 import anyio
 import numpy as np
 
-from syncd.chroma.client import Chroma, ChromaSettings
+from syncd.chroma.client import Chroma
+from syncd.chroma.connection import ChromaSettings
 from syncd.index.writer import Index
 from syncd.model import (
     Chunking,

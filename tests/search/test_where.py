@@ -2,8 +2,9 @@
 
 import pytest
 
-from syncd.chroma.client import Chroma, ChromaSettings, Rows
-from syncd.model import Target
+from syncd.chroma.client import Chroma
+from syncd.chroma.connection import ChromaSettings
+from syncd.model import Rows, Target
 from syncd.search.where import simple_filter
 
 METADATA = [
