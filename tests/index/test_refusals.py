@@ -9,7 +9,7 @@ import pytest
 from syncd.errors import RetryableError
 from syncd.model import Counts, Target
 from syncd.sources.folder.source import FolderSettings, FolderSource
-from syncd.sync.run import DeleteGuard, SourceRun
+from syncd.sync.run import DeleteGuard
 from tests.chroma.failing_proxy import FailingProxy
 from tests.daemon import held
 from tests.models import in_its_own_task
@@ -94,8 +94,7 @@ async def texts(parts) -> list[tuple[str]]:
 
 async def run_over(parts, folder, record, invocation, collection) -> None:
     """Do what `Parts.sync` does, on a collection that is open already."""
-    number = await parts.store.progress.run_number(invocation.id)
-    run = SourceRun(parts.store, parts.mailbox, invocation, record, collection, DeleteGuard(), number, "recipe")
+    run = await parts.run_of(record, invocation, collection, DeleteGuard())
     await run.execute(FolderSource(FolderSettings("folder", folder)))
     assert run.counts.failed == 0
 

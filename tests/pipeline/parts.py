@@ -1,7 +1,7 @@
 """The pipeline's parts in one process, for tests that need to look inside: everything is real but the vectors."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 
 from syncd.chroma.client import Chroma
 from syncd.chroma.connection import ChromaSettings
+from syncd.index.target import VectorStore
 from syncd.index.writer import Index
 from syncd.model import (
     Chunking,
@@ -20,9 +21,11 @@ from syncd.model import (
     Invocation,
     OpenHeadings,
     Origin,
+    Parser,
     Part,
     SourceRecord,
     Split,
+    Splitter,
     Target,
 )
 from syncd.pipeline.chunk import split_segment
@@ -35,6 +38,8 @@ from syncd.sources.folder.settings import FolderSourceSettings
 from syncd.sources.folder.source import FolderSettings, FolderSource
 from syncd.sources.registry import TYPES
 from syncd.store import Store
+from syncd.store.documents import CollectionRecord
+from syncd.sync.ingesters import Ingesters
 from syncd.sync.run import DeleteGuard, SourceRun
 
 MODEL = Embedding(model="hash")
@@ -68,14 +73,25 @@ class InlineSplitter:
         return split_segment(parts, path, chunking, open_headings=open_headings)
 
 
+@dataclass(frozen=True)
+class Manner:
+    """How documents are made and how many at once; without one, as the daemon does but for the chunker's process."""
+
+    parser: Parser
+    splitter: Splitter
+    ingesters: int = 4
+    attempts: int = 1
+
+
 @dataclass
 class Parts:
     """A running index and its ingesters over one store."""
 
     store: Store
-    chroma: Chroma
+    chroma: VectorStore
     index: Index
     embedder: HashEmbedder
+    ingester: Ingester
     mailbox: Mailbox
 
     async def source(self, folder: Path) -> SourceRecord:
@@ -96,49 +112,73 @@ class Parts:
         """Run the folder into the collection, to the end."""
         record = await self.source(folder)
         invocation = await self.invocation(record, target, **request)
-        await self.store.invocations.start(invocation.id)
-        opened = self.index.preview_collection if request.get("dry_run") else self.index.open
-        collection = await opened(target, record.embedding)
-        number = await self.store.progress.run_number(invocation.id)
-        run = SourceRun(
-            self.store, self.mailbox, invocation, record, collection, guard or DeleteGuard(), number, "recipe"
-        )
+        run = await self.begin(record, invocation, guard or DeleteGuard())
         await run.execute(FolderSource(FolderSettings("folder", folder)))
         await self.store.invocations.settle(invocation.id, "complete", run.counts)
         return run
 
+    async def begin(
+        self, record: SourceRecord, invocation: Invocation, guard: DeleteGuard, config_hash: str = "recipe"
+    ) -> SourceRun:
+        """Open the invocation's collection and return its run, which is to be executed."""
+        await self.store.invocations.start(invocation.id)
+        opened = self.index.preview_collection if invocation.request.get("dry_run") else self.index.open
+        collection = await opened(invocation.target, record.embedding)
+        return await self.run_of(record, invocation, collection, guard, config_hash)
+
+    async def run_of(
+        self,
+        record: SourceRecord,
+        invocation: Invocation,
+        collection: CollectionRecord,
+        guard: DeleteGuard,
+        config_hash: str = "recipe",
+    ) -> SourceRun:
+        """Return the run of an invocation into a collection that is open: where runs are made, and nowhere else."""
+        number = await self.store.progress.run_number(invocation.id)
+        return SourceRun(self.store, self.mailbox, invocation, record, collection, guard, number, config_hash)
+
 
 @asynccontextmanager
 async def running(state: Path, server, prepare=lambda parts: None) -> AsyncIterator[Parts]:
-    """Yield parts over `state`, recovered and serving. `prepare` may tamper with them before they run."""
-    store = await Store.open(state, TYPES)
-    try:
-        async with Chroma(ChromaSettings(server.host, server.port)) as chroma, ParserPool() as parser:
-            await chroma.look()
-            embedder = HashEmbedder()
+    """Yield parts over `state` and a Chroma server. `prepare` may tamper with them before they run."""
+    async with Chroma(ChromaSettings(server.host, server.port)) as chroma:
+        await chroma.look()
+        async with over(state, chroma, prepare) as parts:
+            yield parts
 
-            async def get(_name: str) -> HashEmbedder:
-                return embedder
 
-            index = Index(store, chroma, lambda _record: None)
-            ingester = Ingester(
-                store,
-                index.apply,
-                lambda _source: parser,
-                InlineSplitter(),
-                get,
-                SparseEncoding(store, SparseModels()).with_sparse_vectors,
-            )
-            parts = Parts(store, chroma, index, embedder, Mailbox("ingest", 4))
-            prepare(parts)
-            async with anyio.create_task_group() as group:
-                await group.start(index.run)
-                for _ in range(4):
-                    group.start_soon(parts.mailbox.serve, ingester.ingest)
-                yield parts
-                group.cancel_scope.cancel()
-    finally:
-        await store.close()
+@asynccontextmanager
+async def over(
+    state: Path, vector_store: VectorStore, prepare=lambda parts: None, manner: Manner | None = None
+) -> AsyncIterator[Parts]:
+    """Yield parts over `state` and a vector store, recovered and serving: where they are put together, and nowhere else."""
+    async with AsyncExitStack() as stack:
+        manner = manner or Manner(await stack.enter_async_context(ParserPool()), InlineSplitter())
+        store = await Store.open(state, TYPES)
+        stack.push_async_callback(store.close)
+        embedder = HashEmbedder()
+
+        async def get(_name: str) -> HashEmbedder:
+            return embedder
+
+        index = Index(store, vector_store, lambda _record: None)
+        ingester = Ingester(
+            store,
+            index.apply,
+            lambda _source: manner.parser,
+            manner.splitter,
+            get,
+            SparseEncoding(store, SparseModels()).with_sparse_vectors,
+        )
+        ingesters = Ingesters(ingester, manner.ingesters, manner.attempts)
+        parts = Parts(store, vector_store, index, embedder, ingester, ingesters.mailbox)
+        prepare(parts)
+        async with anyio.create_task_group() as group:
+            await group.start(index.run)
+            ingesters.start(group)
+            yield parts
+            group.cancel_scope.cancel()
 
 
 def write(folder: Path, files: dict[str, str | None]) -> None:
