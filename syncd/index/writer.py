@@ -61,10 +61,12 @@ class Index:
         vector_store: VectorStore,
         queries: Callable[[CollectionRecord], QueryFunction | None],
         capacity: int = 128,
+        gather_s: float = GATHER_S,
     ) -> None:
         self._store = store
         self._vector_store = vector_store
         self._queries = queries
+        self._gather_s = gather_s
         self._opening = anyio.Lock()
         self._records: dict[int, CollectionRecord] = {}
         self._refill = Refill(store, vector_store, lambda record: shape_of(record, queries(record)))
@@ -146,9 +148,9 @@ class Index:
         try:
             await self._recover()
             task_status.started()
-            begun_at = -GATHER_S
+            begun_at = -self._gather_s
             while True:
-                await anyio.sleep(max(0.0, begun_at + GATHER_S - anyio.current_time()))
+                await anyio.sleep(max(0.0, begun_at + self._gather_s - anyio.current_time()))
                 envelopes: list[Envelope[Change, Staged]] = []
                 with anyio.move_on_after(self._held.pause_s()):
                     envelopes = await self.mailbox.take_many(WRITE_SIZE, weight=weight)

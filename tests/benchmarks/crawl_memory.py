@@ -28,7 +28,7 @@ from syncd.sources.web.source import WebSource
 from syncd.store.database import Database
 from tests.crash.history import WORDS
 from tests.serving import serve
-from tests.sources.web.crawling import invocation
+from tests.sources.running import invocation
 
 WARM_PAGES = 100
 

@@ -240,7 +240,7 @@ async def speed(url: str) -> None:
             started, before = time.monotonic(), cpu_s()
             async with PageExtractor() as reader:
                 source = WebSource(settings, database, "s", reader)
-                crawler = Crawler(source) if crawler is None else Crawler(source, crawler.index, crawler.cursor)
+                crawler = Crawler(source) if crawler is None else Crawler(source, crawler.index)
                 index = await crawler.sync()
             # The reader's CPU time counts once it has ended.
             report(name, len(index.versions), time.monotonic() - started, cpu_s() - before, len(index.writes))

@@ -13,7 +13,7 @@ import numpy as np
 from syncd.chroma.client import Chroma
 from syncd.chroma.connection import ChromaSettings
 from syncd.index.target import VectorStore
-from syncd.index.writer import Index
+from syncd.index.writer import GATHER_S, Index
 from syncd.model import (
     Chunking,
     Embedded,
@@ -81,6 +81,7 @@ class Manner:
     splitter: Splitter
     ingesters: int = 4
     attempts: int = 1
+    gather_s: float = GATHER_S
 
 
 @dataclass
@@ -162,7 +163,7 @@ async def over(
         async def get(_name: str) -> HashEmbedder:
             return embedder
 
-        index = Index(store, vector_store, lambda _record: None)
+        index = Index(store, vector_store, lambda _record: None, gather_s=manner.gather_s)
         ingester = Ingester(
             store,
             index.apply,

@@ -1,33 +1,212 @@
-"""A syncer in miniature: runs a source against a model of the index and obeys the same rules."""
+"""Runs sources as the daemon does, into a collection of the in-memory vector store, and says what came of it.
 
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+Real are the run, the ingesters, the index and SQLite. A document's text is not parsed or split, so that what is in the
+collection is what the source brought, and vectors are hashes.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, BinaryIO
 
-from syncd.errors import PermanentError, Skipped
-from syncd.model import Checkpoint, Document, Invocation, Origin, Run, Source, State, Target, Total
+import anyio
+import anyio.lowlevel
+
+from syncd.errors import SyncdError
+from syncd.model import (
+    Body,
+    Checkpoint,
+    Chunk,
+    Chunking,
+    Document,
+    Invocation,
+    OpenHeadings,
+    Origin,
+    Part,
+    Run,
+    Source,
+    SourceRecord,
+    SourceType,
+    Span,
+    Split,
+    State,
+    Target,
+    Total,
+    chunk_prefix,
+)
+from syncd.pipeline.job import Job, Result
+from syncd.store import Store
+from syncd.sync.run import DeleteGuard
+from tests.memory_target import MemoryTarget
+from tests.pipeline.parts import CHUNKING, MODEL, Manner, Parts, over
+
+TARGET = Target("default_database", "synced")
+UNGUARDED = DeleteGuard(share=1.0, minimum=1 << 30)
+
+
+class WholeText:
+    """Documents as they are: one part, one chunk."""
+
+    def fingerprint(self, _name: str, _media_type: str | None) -> str:
+        return ""
+
+    async def parse(self, file: BinaryIO, _name: str, _media_type: str | None) -> AsyncIterator[Part]:
+        yield Part(file.read().decode("utf-8", "replace"), "text")
+
+    async def split(
+        self, parts: Sequence[Part], _path: str, _chunking: Chunking, _open_headings: OpenHeadings = ()
+    ) -> Split:
+        text = "".join(part.text for part in parts)
+        span = Span(0, len(text.encode()), 1, 1 + text.count("\n"))
+        return Split([Chunk(text, span, "whole")] if text else [])
+
+
+WHOLE = Manner(WholeText(), WholeText(), ingesters=64, gather_s=0.0)
+
+
+class Died(Exception):
+    """The daemon is gone, in the middle of a run."""
 
 
 @dataclass
-class Index:
-    """What one collection holds of one source."""
+class Seen:
+    """What was seen of one run."""
 
-    contents: dict[str, bytes | str] = field(default_factory=dict)
-    """Bytes where indexed; the reason where skipped or failed."""
-    versions: dict[str, str] = field(default_factory=dict)
-    cursor: str | None = None
-    opened: list[str] = field(default_factory=list)
     documents: list[Document] = field(default_factory=list)
+    latest: list[Document] = field(default_factory=list)
+    """The same, and what they were when they were looked at again."""
+    opened: list[str] = field(default_factory=list)
+    """Keys whose bytes were read, as often as they were."""
+    looked_again: list[str] = field(default_factory=list)
+    """Keys of documents that had to be looked at again, because their bytes were needed after all."""
+    checkpoint: Checkpoint | None = None
     expected: int = 0
-    """How many documents the last run that said so was to yield."""
+    results: list[Result] = field(default_factory=list)
+
+    def keys(self, state: str) -> list[str]:
+        """Return what came to this end, in the order in which it did."""
+        return [result.key for result in self.results if result.state == state]
+
+    @property
+    def touched(self) -> list[str]:
+        """What was read or deleted."""
+        return [*dict.fromkeys(self.opened), *self.keys("deleted")]
+
+
+@dataclass(frozen=True)
+class WatchedBody:
+    """A document's body that notes when it is opened."""
+
+    body: Body
+    note: Any
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[BinaryIO]:
+        self.note()
+        async with self.body.open() as file:
+            yield file
+
+
+@dataclass
+class Watched:
+    """A source that notes what it yields, and dies once `die_after` documents are done."""
+
+    source: Source
+    seen: Seen
+    die_after: int | None = None
+
+    async def changes(self, run: Run) -> AsyncIterator[Document | Checkpoint | Total]:
+        steps = self.source.changes(run)
+        try:
+            while True:
+                await self._live_on()
+                try:
+                    step = await anext(steps)
+                except StopAsyncIteration:
+                    return
+                if isinstance(step, Document):
+                    self.seen.documents.append(step)
+                    step = self._watched(step)
+                elif isinstance(step, Total):
+                    self.seen.expected = step.documents
+                else:
+                    self.seen.checkpoint = step
+                yield step
+        finally:
+            await steps.aclose()  # type: ignore[attr-defined]  # every source here is an async generator
+
+    def _watched(self, document: Document) -> Document:
+        self.seen.latest.append(document)
+
+        async def again() -> Document:
+            self.seen.looked_again.append(document.key)
+            assert document.again is not None
+            return self._watched(await document.again())
+
+        if document.body is None:
+            return document
+        body = WatchedBody(document.body, lambda: self.seen.opened.append(document.key))
+        return replace(document, body=body, again=again if document.again else None)
+
+    async def _live_on(self) -> None:
+        if self.die_after is not None and len(self.seen.documents) >= self.die_after:
+            # Documents that are gone wait for the checkpoint, which a dead run does not reach.
+            while len(self.seen.results) < sum(document.body is not None for document in self.seen.documents):
+                await anyio.lowlevel.checkpoint()
+            raise Died
+
+
+@dataclass
+class SyncedCollection:
+    """One collection of one source. Every run is a daemon's life of its own, on the state that the one before left."""
+
+    type: SourceType = SourceType.GITHUB
+    attempts: int = 1
+    config_hash: str = "recipe"
+    contents: dict[str, bytes | str] = field(default_factory=dict)
+    """What is indexed, by key; of what is not, whether it was skipped or failed, and why."""
+    versions: dict[str, str] = field(default_factory=dict)
+    """Of what is indexed, by key, in the order in which the source first yielded it."""
+    cursor: str | None = None
+    last: Seen = field(default_factory=Seen)
+
+    def __post_init__(self) -> None:
+        self._folder = TemporaryDirectory(prefix="syncd-test-", ignore_cleanup_errors=True)
+        self._vector_store = MemoryTarget(TARGET.database)
+        self._order: dict[str, None] = {}
+
+    @property
+    def documents(self) -> list[Document]:
+        """What the last run yielded."""
+        return self.last.documents
+
+    @property
+    def expected(self) -> int:
+        """How many documents the last run said it was to yield."""
+        return self.last.expected
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Why documents of the last run failed, by key; what was indexed of them before is still there."""
+        return {result.key: result.reason for result in self.last.results if result.state == "failed"}
+
+    # --- what a source asks
 
     async def version(self, key: str) -> str | None:
         return self.versions.get(key)
 
+    async def owner(self, prefix: str) -> str | None:
+        return next((key for key in self.versions if chunk_prefix(key) == prefix), None)
+
     async def keys(self) -> AsyncIterator[str]:
         for key in sorted(self.versions):
             yield key
+
+    # --- runs
 
     async def sync(
         self,
@@ -36,54 +215,111 @@ class Index:
         keys: frozenset[str] | None = None,
         die_after: int | None = None,
     ) -> list[str]:
-        """Run once and return the keys whose documents were opened or deleted; die before document `die_after`."""
-        run = Run(invocation(request), self.cursor, self, keys)
-        self.documents, self.opened, seen = [], [], set[str]()
-        steps = source.changes(run)
+        """Run once and return the keys of what was read or deleted; die when `die_after` documents are done.
+
+        Raises what the run raises.
+        """
+        self.last = Seen()
+        asked = {**(request or {}), **({"keys": sorted(keys)} if keys is not None else {})}
+        manner = replace(WHOLE, attempts=self.attempts)
+        problem: Exception | None = None
+        async with over(Path(self._folder.name), self._vector_store, self._watch, manner) as parts:
+            try:
+                await self._run(parts, Watched(source, self.last, die_after), asked)
+            except (Died, SyncdError) as error:
+                problem = error
+            await self._look(parts)
+        if isinstance(problem, SyncdError):
+            raise problem
+        return self.last.touched
+
+    def _watch(self, parts: Parts) -> None:
+        ingest, seen = parts.ingester.ingest, self.last
+
+        async def watched(job: Job) -> Result:
+            result = await ingest(job)
+            seen.results.append(result)
+            return result
+
+        parts.ingester.ingest = watched  # type: ignore[method-assign]
+
+    async def _run(self, parts: Parts, source: Source, request: Mapping[str, Any]) -> None:
+        record = await self._record(parts.store)
+        invocation = await parts.store.invocations.create(record.id, TARGET, Origin.API, request)
+        run = await parts.begin(record, invocation, UNGUARDED, self.config_hash)
         try:
-            async for step in steps:
-                if isinstance(step, Total):
-                    self.expected = step.documents
-                    continue
-                if isinstance(step, Checkpoint):
-                    if step.absent_are_gone:
-                        self.drop(set(self.versions) - seen)
-                    self.cursor = step.cursor
-                    continue
-                if die_after is not None and len(self.documents) >= die_after:
-                    break
-                seen.add(step.key)
-                await self.apply(step, forced=keys is not None)
-        finally:
-            await steps.aclose()  # type: ignore[attr-defined]  # every source here is an async generator
-        return self.opened
+            await run.execute(source)
+        except SyncdError as error:
+            await parts.store.invocations.settle(invocation.id, State.FAILED, run.counts, str(error))
+            raise
+        await parts.store.invocations.settle(invocation.id, State.COMPLETE, run.counts)
 
-    async def apply(self, document: Document, *, forced: bool = False) -> None:
-        self.documents.append(document)
-        if document.body is None:
-            self.drop({document.key} & set(self.versions))
-        elif forced or self.versions.get(document.key) != document.version:
-            self.opened.append(document.key)
-            self.versions[document.key] = document.version
-            self.contents[document.key] = await content(document)
+    async def _record(self, store: Store) -> SourceRecord:
+        known = await store.sources.by_name("tested")
+        return known or await store.sources.create(self.type, TARGET.database, {}, MODEL, CHUNKING, "tested")
 
-    def drop(self, keys: set[str]) -> None:
-        for key in sorted(keys):
-            self.opened.append(key)
-            del self.versions[key], self.contents[key]
+    async def _look(self, parts: Parts) -> None:
+        """Note what is in the collection, and what the store says of the rest."""
+        record, collection = await self._record(parts.store), await parts.store.documents.find(TARGET)
+        if collection is None:
+            return
+        self.cursor = await parts.store.progress.cursor(record.id, collection.id, self.config_hash)
+        self._order.update(dict.fromkeys(document.key for document in self.last.documents))
+        rows = await self._vector_store.get(TARGET)
+        texts = {row.metadata["key"]: (row.document or "").encode() for row in rows}
+        documents = {row[0]: row[1:] for row in await parts.store.database.read(every_document)}
+        self.versions = {
+            key: documents[key][2] for key in self._order if key in documents and documents[key][0] == "indexed"
+        }
+        self.contents = {
+            key: texts.get(key, b"") if state == "indexed" else f"{state}: {reason}"
+            for key, (state, reason, _) in documents.items()
+        }
+        assert texts.keys() <= self._order.keys()
+
+    async def hold(self, *documents: Document) -> None:
+        """Have these documents as if an earlier run had brought or deleted them; the cursor stays."""
+        seen = self.last
+        keys = frozenset(document.key for document in documents)
+        await self.sync(Listed(documents), keys=keys)
+        self.last = seen
 
 
-async def content(document: Document) -> bytes | str:
-    assert document.body is not None
-    try:
-        async with document.body.open() as file:
-            return file.read()
-    except Skipped as error:
-        return f"skipped: {error}"
-    except PermanentError as error:
-        return f"failed: {error}"
+def every_document(connection: Any) -> list[tuple[str, str, str, str]]:
+    return connection.execute("SELECT key, state, reason, version FROM documents ORDER BY id").fetchall()
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A source that holds these documents."""
+
+    documents: Sequence[Document]
+
+    async def changes(self, _run: Run) -> AsyncIterator[Document | Checkpoint | Total]:
+        for document in self.documents:
+            yield document
+        yield Checkpoint("")
+
+
+@dataclass(frozen=True)
+class Bytes:
+    """A body in memory."""
+
+    data: bytes
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[BinaryIO]:
+        yield BytesIO(self.data)
+
+
+def document(key: str, text: str | None, version: str = "1") -> Document:
+    """Return a document that says `text`, or one that is gone."""
+    if text is None:
+        return Document(key, "", None, chunk_prefix(key))
+    return Document(key, version, Bytes(text.encode()), chunk_prefix(key))
 
 
 def invocation(request: Mapping[str, Any] | None = None) -> Invocation:
+    """Return an invocation that is nowhere stored, for a test that asks a source itself."""
     now = datetime.now(UTC)
     return Invocation("i", "s", Target("d", "c"), Origin.API, request or {}, State.PROCESSING, now)

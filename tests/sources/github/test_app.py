@@ -11,7 +11,7 @@ from syncd.sources.github.app import GithubApp
 from syncd.sources.github.source import GithubSettings, GithubSource
 from tests.git_server import GitServer
 from tests.github_api import APP_ID, GithubApi
-from tests.sources.running import Index
+from tests.sources.running import SyncedCollection
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ async def test_a_private_repository_is_synced_with_the_apps_token(
     git_server.create("owner/name", {"a": "secret text"})
     source = GithubSource(GithubSettings("owner/name", base_url=git_server.url), tmp_path / "git", app)
     git_server.require_token("owner/name", await app.token("owner/name"))
-    index = Index()
+    index = SyncedCollection()
     await index.sync(source)
     assert index.contents == {"a": b"secret text"}
     assert len(github_api.granted) == 1
@@ -148,7 +148,7 @@ async def test_a_revoked_token_is_replaced_once(
     source = GithubSource(GithubSettings("owner/name", base_url=git_server.url), tmp_path / "git", app)
     await app.token("owner/name")
     git_server.require_token("owner/name", github_api.granted[0][:-1] + "1")
-    index = Index()
+    index = SyncedCollection()
     await index.sync(source)
     assert index.contents == {"a": b"a"}
     git_server.require_token("owner/name", "never")

@@ -20,7 +20,7 @@ from syncd.sources.github.git import Git, Reach, Remote
 from syncd.sources.github.repository import Ref, Repository
 from syncd.sources.github.source import GithubSettings, GithubSource
 from tests.git_server import SYMLINK, Entry, GitServer
-from tests.sources.running import Index
+from tests.sources.running import SyncedCollection
 
 TOKEN = "ghs_1_verysecrettoken"
 ENCODED = base64.b64encode(f"x-access-token:{TOKEN}".encode()).decode()
@@ -68,7 +68,7 @@ async def test_the_token_is_in_no_argument_and_in_no_file(git_server: GitServer,
 
     scanner = threading.Thread(target=scan)
     scanner.start()
-    await Index().sync(source)
+    await SyncedCollection().sync(source)
     done.set()
     scanner.join()
     assert any("fetch" in line and "git" in line for line in seen)
@@ -93,7 +93,7 @@ async def test_the_token_is_in_no_error(git_server: GitServer, tmp_path: Path) -
     source = private_source(git_server, tmp_path / "git")
     git_server.require_token("owner/name", "another")
     with pytest.raises(SyncdError) as caught:
-        await Index().sync(source)
+        await SyncedCollection().sync(source)
     assert TOKEN not in repr(caught.value)
     assert ENCODED not in repr(caught.value)
 
@@ -127,7 +127,7 @@ async def test_whatever_comes_from_outside_stands_after_the_end_of_options(
     first = git_server.create("owner/name", {"a": "a"})
     git_server.commit("owner/name", {"a": "b"}, branch="other", parent=first)
     put_in_front_of_git(tmp_path, monkeypatch, f'echo "$@" >> {tmp_path}/calls; exec "$git" "$@"')
-    index = Index()
+    index = SyncedCollection()
     source = GithubSource(GithubSettings("owner/name", base_url=git_server.url), tmp_path / "copy")
     await index.sync(source)
     await index.sync(source, {"ref": {"branch": "other"}})
@@ -166,7 +166,7 @@ async def test_nothing_that_looks_like_a_hook_or_a_configuration_acts(git_server
     script = Entry(f"#!/bin/sh\ntouch {tmp_path}/hacked\n".encode(), "100755")
     names = ["hooks/post-checkout", "hooks/reference-transaction", "config", ".gitconfig", "HEAD", ".gitattributes"]
     git_server.create("owner/name", {**dict.fromkeys(names, script), ".gitattributes": "* filter=evil diff=evil\n"})
-    index = Index()
+    index = SyncedCollection()
     source = GithubSource(GithubSettings("owner/name", base_url=git_server.url), tmp_path / "git")
     await index.sync(source)
     git_server.commit("owner/name", {"config": "x", "link": Entry(b"../../../etc/passwd", SYMLINK)})
@@ -196,7 +196,7 @@ async def test_the_program_knows_nothing_of_our_environment(
     monkeypatch.setenv("GIT_TRACE", str(tmp_path / "trace"))
     monkeypatch.setenv("GIT_SSH_COMMAND", f"touch {tmp_path}/hacked")
     git_server.create("owner/name", {"a": "a"})
-    index = Index()
+    index = SyncedCollection()
     await index.sync(GithubSource(GithubSettings("owner/name", base_url=git_server.url), tmp_path / "git"))
     assert index.contents == {"a": b"a"}
     assert not (tmp_path / "trace").exists()
@@ -208,14 +208,14 @@ async def test_cancelling_a_fetch_ends_every_program_it_started(git_server: GitS
     git_server.held.clear()
     before = {process.pid for process in descendants()}
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(Index().sync, source)
+        tasks.start_soon(SyncedCollection().sync, source)
         await anyio.to_thread.run_sync(git_server.reached.wait)
         assert {process.pid for process in descendants()} - before
         tasks.cancel_scope.cancel()
     left = [process for process in descendants() if process.pid not in before]
     assert [process for process in left if process.status() != psutil.STATUS_ZOMBIE] == []
     git_server.held.set()
-    index = Index()
+    index = SyncedCollection()
     await index.sync(source)
     assert index.contents == {"a": b"a"}
 
@@ -224,7 +224,7 @@ async def test_no_program_is_left_when_a_run_is_broken_off(git_server: GitServer
     git_server.create("owner/name", {f"f{number}": "x" for number in range(300)})
     source = GithubSource(GithubSettings("owner/name", base_url=git_server.url), tmp_path / "git")
     before, files = {process.pid for process in descendants()}, len(os.listdir("/proc/self/fd"))
-    await Index().sync(source, die_after=5)
+    await SyncedCollection().sync(source, die_after=5)
     assert {process.pid for process in descendants()} == before
     assert len(os.listdir("/proc/self/fd")) <= files + 1
 
@@ -236,9 +236,9 @@ async def test_another_process_that_still_writes_is_waited_for(git_server: GitSe
     with (tmp_path / "git/syncd.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         with pytest.raises(SyncdError, match="another git still works") as caught:
-            await Index().sync(source)
+            await SyncedCollection().sync(source)
     assert caught.value.retry_after_s == 5  # type: ignore[attr-defined]
-    await Index().sync(source)
+    await SyncedCollection().sync(source)
 
 
 async def test_a_git_that_outlives_a_killed_daemon_keeps_its_right_to_write(
@@ -261,9 +261,9 @@ async def test_a_git_that_outlives_a_killed_daemon_keeps_its_right_to_write(
     daemon.kill()
     daemon.wait()
     with pytest.raises(SyncdError, match="another git still works"):
-        await Index().sync(source, {"ref": {"sha": sha}})
+        await SyncedCollection().sync(source, {"ref": {"sha": sha}})
     git_server.held.set()
-    index = Index()
+    index = SyncedCollection()
     with anyio.fail_after(60):
         while not index.contents:
             with contextlib.suppress(RetryableError):

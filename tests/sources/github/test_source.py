@@ -11,7 +11,7 @@ from syncd.model import chunk_prefix
 from syncd.sources.github.repository import Repository
 from syncd.sources.github.source import GithubSettings, GithubSource
 from tests.git_server import EXECUTABLE, SUBMODULE, SYMLINK, Entry, GitServer
-from tests.sources.running import Index
+from tests.sources.running import SyncedCollection
 
 Open = Callable[..., GithubSource]
 
@@ -29,7 +29,7 @@ async def test_a_first_run_yields_every_file_of_the_default_branch(git_server: G
     git_server.create(
         "owner/name", {"a.py": "a", "docs/b.md": "b", "bin/run": Entry(b"#!", EXECUTABLE)}, branch="trunk"
     )
-    index = Index()
+    index = SyncedCollection()
     await index.sync(opened())
     assert index.contents == {"a.py": b"a", "bin/run": b"#!", "docs/b.md": b"b"}
     assert index.expected == 3
@@ -39,7 +39,7 @@ async def test_a_second_run_touches_only_what_was_changed_renamed_and_deleted(
     git_server: GitServer, opened: Open
 ) -> None:
     git_server.create("owner/name", {f"f{number}": f"{number}" for number in range(50)})
-    index, source = Index(), opened()
+    index, source = SyncedCollection(), opened()
     await index.sync(source)
     git_server.commit("owner/name", {"f1": "changed", "f2": None, "moved/f2": "2", "f3": None, "new": "n"})
     touched = await index.sync(source)
@@ -52,7 +52,7 @@ async def test_a_second_run_touches_only_what_was_changed_renamed_and_deleted(
 
 async def test_an_unmoved_branch_yields_nothing(git_server: GitServer, opened: Open) -> None:
     git_server.create("owner/name", {"a": "a"})
-    index, source = Index(), opened()
+    index, source = SyncedCollection(), opened()
     await index.sync(source)
     assert await index.sync(source) == []
     assert index.documents == []
@@ -62,7 +62,7 @@ async def test_a_full_sync_costs_the_same_few_requests_whatever_the_number_of_fi
     git_server: GitServer, opened: Open
 ) -> None:
     git_server.create("owner/name", {f"folder{number % 7}/f{number}": f"text {number}" for number in range(500)})
-    index = Index()
+    index = SyncedCollection()
     await index.sync(opened())
     assert len(index.contents) == 500
     assert len(git_server.requests) <= 5
@@ -71,7 +71,7 @@ async def test_a_full_sync_costs_the_same_few_requests_whatever_the_number_of_fi
 async def test_a_difference_costs_few_requests_and_not_the_unchanged_bytes(git_server: GitServer, opened: Open) -> None:
     big = os.urandom(300_000).hex()
     git_server.create("owner/name", {"big": big, "a": "a"})
-    index, source = Index(), opened()
+    index, source = SyncedCollection(), opened()
     await index.sync(source)
     git_server.requests.clear()
     git_server.commit("owner/name", {"a": "b"})
@@ -87,7 +87,7 @@ async def test_a_branch_and_a_sha_can_be_asked_for(git_server: GitServer, opened
     git_server.commit("owner/name", {"a": "three"}, branch="feature/x")
     source = opened()
     for ref, expected in (({"sha": first}, b"one"), ({"branch": "feature/x"}, b"three"), ({"branch": "main"}, b"two")):
-        index = Index()
+        index = SyncedCollection()
         await index.sync(source, {"ref": ref})
         assert index.contents == {"a": expected}
 
@@ -95,16 +95,16 @@ async def test_a_branch_and_a_sha_can_be_asked_for(git_server: GitServer, opened
 async def test_a_sha_that_is_already_here_needs_no_request(git_server: GitServer, opened: Open) -> None:
     first = git_server.create("owner/name", {"a": "one"})
     source = opened()
-    await Index().sync(source, {"ref": {"sha": first}})
+    await SyncedCollection().sync(source, {"ref": {"sha": first}})
     git_server.requests.clear()
-    await Index().sync(source, {"ref": {"sha": first}})
+    await SyncedCollection().sync(source, {"ref": {"sha": first}})
     assert git_server.requests == []
 
 
 async def test_one_collection_can_go_back_and_forth_between_commits(git_server: GitServer, opened: Open) -> None:
     first = git_server.create("owner/name", {"a": "one", "gone": "x"})
     second = git_server.commit("owner/name", {"a": "two", "gone": None})
-    index, source = Index(), opened()
+    index, source = SyncedCollection(), opened()
     for sha, expected in ((second, {"a": b"two"}), (first, {"a": b"one", "gone": b"x"}), (second, {"a": b"two"})):
         await index.sync(source, {"ref": {"sha": sha}})
         assert index.contents == expected
@@ -125,7 +125,7 @@ async def test_what_is_no_text_is_skipped_with_its_reason(git_server: GitServer,
             "empty.txt": b"",
         },
     )
-    index = Index()
+    index = SyncedCollection()
     await index.sync(opened(max_file_size_bytes=2000))
     assert index.contents["fits.txt"] == b"x" * 2000
     assert index.contents["empty.txt"] == b""
@@ -143,7 +143,7 @@ async def test_what_is_no_text_is_skipped_with_its_reason(git_server: GitServer,
 
 async def test_a_raised_size_limit_makes_large_files_worth_another_look(git_server: GitServer, opened: Open) -> None:
     git_server.create("owner/name", {"big": "x" * 3000, "small": "y"})
-    index = Index()
+    index = SyncedCollection()
     await index.sync(opened(max_file_size_bytes=2000))
     touched = await index.sync(opened(max_file_size_bytes=4000))
     assert touched == ["big"]
@@ -152,7 +152,7 @@ async def test_a_raised_size_limit_makes_large_files_worth_another_look(git_serv
 
 async def test_globs_decide_and_changed_globs_bring_and_take_away(git_server: GitServer, opened: Open) -> None:
     git_server.create("owner/name", {"a.py": "a", "b.md": "b", "docs/c.md": "c", "docs/d.py": "d"})
-    index = Index()
+    index = SyncedCollection()
     await index.sync(opened(include_globs=("*.md", "!docs/**")))
     assert set(index.contents) == {"b.md"}
     await index.sync(opened(include_globs=("docs/**",)))
@@ -170,7 +170,7 @@ async def test_symbolic_links_and_submodules_are_no_documents(git_server: GitSer
             ".gitmodules": '[submodule "sub"]\n\tpath = sub\n\turl = https://example.org/x.git\n',
         },
     )
-    index, source = Index(), opened()
+    index, source = SyncedCollection(), opened()
     await index.sync(source)
     assert set(index.contents) == {".gitmodules", "a"}
     git_server.commit("owner/name", {"a": Entry(b"/etc/passwd", SYMLINK), "sub": "now a file", "link": None})
@@ -191,7 +191,7 @@ async def test_odd_names_survive(git_server: GitServer, opened: Open) -> None:
         "hooks/post-checkout",
     ]
     git_server.create("owner/name", {**dict.fromkeys(names, "x"), b"caf\xe9.txt": "latin"})
-    index, source = Index(), opened()
+    index, source = SyncedCollection(), opened()
     await index.sync(source)
     assert set(index.contents) == {*names, "caf\\xe9.txt"}
     git_server.commit("owner/name", {b"caf\xe9.txt": None, "-rf": "y"})
@@ -202,11 +202,12 @@ async def test_a_retry_of_single_keys_reads_the_commit_the_collection_is_at(
     git_server: GitServer, opened: Open
 ) -> None:
     git_server.create("owner/name", {"a": "one", "b": "one"})
-    index, source = Index(), opened()
+    index, source = SyncedCollection(), opened()
     await index.sync(source)
     cursor = index.cursor
     git_server.commit("owner/name", {"a": "two"})
-    assert await index.sync(source, keys=frozenset({"a", "never"})) == ["a"]
+    await index.sync(source, keys=frozenset({"a", "never"}))
+    assert [document.key for document in index.documents if document.body] == ["a"]
     assert index.contents == {"a": b"one", "b": b"one"}
     assert index.cursor == cursor
 
@@ -215,7 +216,7 @@ async def test_a_forced_push_whose_old_commit_is_gone_everywhere_still_ends_in_t
     git_server: GitServer, opened: Open, tmp_path: Path
 ) -> None:
     git_server.create("owner/name", {"a": "one", "b": "b"})
-    index, source = Index(), opened()
+    index, source = SyncedCollection(), opened()
     await index.sync(source)
     git_server.commit("owner/name", {"a": "forced", "c": "c"}, parent=None)
     git_server.forget_unreachable("owner/name")
@@ -225,7 +226,7 @@ async def test_a_forced_push_whose_old_commit_is_gone_everywhere_still_ends_in_t
 
 async def test_a_lost_local_copy_is_fetched_anew(git_server: GitServer, opened: Open, tmp_path: Path) -> None:
     git_server.create("owner/name", {"a": "one", "b": "b"})
-    index = Index()
+    index = SyncedCollection()
     await index.sync(opened())
     (tmp_path / "git" / "s1").rename(tmp_path / "away")
     git_server.commit("owner/name", {"b": None})
@@ -236,7 +237,7 @@ async def test_a_damaged_local_copy_is_discarded_and_fetched_anew(
     git_server: GitServer, opened: Open, tmp_path: Path
 ) -> None:
     git_server.create("owner/name", {"a": "one"})
-    index, source = Index(), opened()
+    index, source = SyncedCollection(), opened()
     await index.sync(source)
     for pack in (tmp_path / "git" / "s1").glob("objects/pack/*"):
         pack.unlink()
@@ -251,7 +252,7 @@ async def test_locks_left_by_a_killed_git_do_not_stop_the_next_fetch(
     git_server: GitServer, opened: Open, tmp_path: Path
 ) -> None:
     git_server.create("owner/name", {"a": "one"})
-    index, source = Index(), opened()
+    index, source = SyncedCollection(), opened()
     await index.sync(source)
     folder = tmp_path / "git" / "s1"
     for name in ("shallow.lock", "config.lock", "objects/pack/tmp_pack_x"):
@@ -266,7 +267,7 @@ async def test_many_fetches_are_packed_into_one_and_old_commits_go(
     git_server: GitServer, opened: Open, tmp_path: Path
 ) -> None:
     git_server.create("owner/name", {"a": "0", "same": "s"})
-    index, source = Index(), opened()
+    index, source = SyncedCollection(), opened()
     copy = tmp_path / "git" / "s1"
     source._copy = Repository(copy, source._copy.git.remote, max_packs=3, kept_commits=2)
     for number in range(8):
@@ -280,7 +281,7 @@ async def test_many_fetches_are_packed_into_one_and_old_commits_go(
 async def test_runs_of_one_source_may_overlap(git_server: GitServer, opened: Open) -> None:
     first = git_server.create("owner/name", {f"f{number}": "one" for number in range(40)})
     second = git_server.commit("owner/name", {"f0": "two"})
-    source, indexes = opened(), [Index() for _ in range(6)]
+    source, indexes = opened(), [SyncedCollection() for _ in range(6)]
     async with anyio.create_task_group() as tasks:
         for number, index in enumerate(indexes):
             tasks.start_soon(index.sync, source, {"ref": {"sha": (first, second)[number % 2]}})
@@ -299,7 +300,7 @@ async def test_old_harmless_faults_of_a_repository_do_not_stop_it(git_server: Gi
     below = bytes.fromhex(git("rev-parse", "main:d"))
     tree = git("hash-object", "-t", "tree", "-w", "--literally", "--stdin", given=b"040000 d\0" + below)
     git("update-ref", "refs/heads/main", git("commit-tree", "-m", "x", tree))
-    index = Index()
+    index = SyncedCollection()
     await index.sync(opened())
     assert index.contents == {"d/a": b"a"}
 
@@ -308,7 +309,7 @@ async def test_ids_of_chunks_tell_repositories_apart_and_metadata_holds_nothing_
     git_server: GitServer, opened: Open
 ) -> None:
     git_server.create("owner/name", {"a": "one", "b": "b"})
-    index, source = Index(), opened()
+    index, source = SyncedCollection(), opened()
     await index.sync(source)
     document = index.documents[0]
     assert document.chunk_prefix == chunk_prefix("owner/name/a")
@@ -339,14 +340,14 @@ async def test_a_branch_name_that_git_would_read_as_something_else_is_refused(
 ) -> None:
     git_server.create("owner/name", {"a": "a"})
     with pytest.raises(PermanentError, match="is not a branch name"):
-        await Index().sync(opened(), {"ref": {"branch": branch}})
+        await SyncedCollection().sync(opened(), {"ref": {"branch": branch}})
     assert git_server.requests == []
 
 
 @pytest.mark.parametrize("sha", ["main", "--help", "HEAD", "a" * 39, "g" * 40, 7])
 async def test_a_sha_that_is_none_is_refused(git_server: GitServer, opened: Open, sha: object) -> None:
     with pytest.raises(PermanentError, match="is not a full commit id"):
-        await Index().sync(opened(), {"ref": {"sha": sha}})
+        await SyncedCollection().sync(opened(), {"ref": {"sha": sha}})
 
 
 @pytest.mark.parametrize(
@@ -362,28 +363,28 @@ async def test_unknown_things_are_named(git_server: GitServer, opened: Open) -> 
     git_server.create("owner/name", {"a": "a"})
     git_server.create("owner/empty", {})
     with pytest.raises(NotFoundError, match="owner/name has no branch 'nope'"):
-        await Index().sync(opened(), {"ref": {"branch": "nope"}})
+        await SyncedCollection().sync(opened(), {"ref": {"branch": "nope"}})
     with pytest.raises(NotFoundError, match="owner/name has no such commit"):
-        await Index().sync(opened(), {"ref": {"sha": "0123456789" * 4}})
+        await SyncedCollection().sync(opened(), {"ref": {"sha": "0123456789" * 4}})
     with pytest.raises(NotFoundError, match="owner/none does not exist"):
-        await Index().sync(opened(repository="owner/none"))
+        await SyncedCollection().sync(opened(repository="owner/none"))
     with pytest.raises(NotFoundError, match="owner/empty has no commits yet"):
-        await Index().sync(opened(repository="owner/empty"))
+        await SyncedCollection().sync(opened(repository="owner/empty"))
 
 
 async def test_a_sha_of_something_else_than_a_commit_is_refused(git_server: GitServer, opened: Open) -> None:
     git_server.create("owner/name", {"a": "a"})
-    index = Index()
+    index = SyncedCollection()
     await index.sync(opened())
     with pytest.raises(NotFoundError, match="not a commit"):
-        await Index().sync(opened(), {"ref": {"sha": index.versions["a"]}})
+        await SyncedCollection().sync(opened(), {"ref": {"sha": index.versions["a"]}})
 
 
 async def test_a_renamed_repository_fails_clearly(git_server: GitServer, opened: Open) -> None:
     git_server.create("owner/new", {"a": "a"})
     git_server.renamed["owner/name"] = "owner/new"
     with pytest.raises(PermanentError, match="owner/name was renamed or moved"):
-        await Index().sync(opened())
+        await SyncedCollection().sync(opened())
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
@@ -391,16 +392,16 @@ async def test_a_server_in_trouble_is_asked_again_later(git_server: GitServer, o
     git_server.create("owner/name", {"a": "a"})
     git_server.failures.append(status)
     with pytest.raises(RetryableError):
-        await Index().sync(opened())
+        await SyncedCollection().sync(opened())
 
 
 async def test_a_server_that_is_away_is_asked_again_later(opened: Open) -> None:
     with pytest.raises(RetryableError, match="cannot reach the git server"):
-        await Index().sync(opened(base_url="http://127.0.0.1:9"))
+        await SyncedCollection().sync(opened(base_url="http://127.0.0.1:9"))
 
 
 async def test_a_private_repository_without_an_app_says_what_to_do(git_server: GitServer, opened: Open) -> None:
     git_server.create("owner/name", {"a": "a"})
     git_server.require_token("owner/name", "secret")
     with pytest.raises(PermanentError, match="app_id"):
-        await Index().sync(opened())
+        await SyncedCollection().sync(opened())

@@ -1,118 +1,78 @@
-"""Runs a WebSource the way the Syncer does, against an index that is a dictionary."""
+"""Runs a WebSource into a collection of the in-memory vector store."""
 
-import uuid
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any
 
-from syncd.errors import OvertakenError, PermanentError
-from syncd.model import Checkpoint, Document, Invocation, Origin, Run, State, Target
+from syncd.errors import PermanentError
+from syncd.model import Checkpoint, Document, SourceType
 from syncd.sources.web.extract import HtmlPage, extract
 from syncd.sources.web.settings import WebLimits, WebSettings
 from syncd.sources.web.source import WebSource
 from syncd.sources.web.visit_result import PageExtractor
 from syncd.store.database import Database
+from tests.sources.running import SyncedCollection, document
 from tests.web_traps import TrapServer
 
 QUICK = WebLimits(request_s=5.0, retry_after_s=3.0, slowest_interval_s=0.05)
 
 
 @dataclass
-class Index:
-    """What a collection holds of one source: key to version and text."""
+class CrawledPages(SyncedCollection):
+    """What a collection holds of one crawl, and what the last crawl did. A document is tried twice, as it may be overtaken."""
 
-    versions: dict[str, str] = field(default_factory=dict)
-    documents: dict[str, Document] = field(default_factory=dict)
+    type: SourceType = SourceType.WEB
+    attempts: int = 2
     texts: dict[str, str] = field(default_factory=dict)
-    writes: list[str] = field(default_factory=list)
-    removed: list[str] = field(default_factory=list)
-    failed: dict[str, str] = field(default_factory=dict)
-    """Why pages failed, by key."""
-    looked_again: list[str] = field(default_factory=list)
-    """Unchanged documents whose bytes were needed all the same."""
-    checkpoint: Checkpoint | None = None
+    """What is indexed, by URL."""
+    indexed: dict[str, Document] = field(default_factory=dict)
+    """How what is indexed was yielded when it was last indexed, by URL."""
 
-    async def version(self, key: str) -> str | None:
-        return self.versions.get(key)
+    @property
+    def checkpoint(self) -> Checkpoint | None:
+        return self.last.checkpoint
 
-    async def keys(self) -> AsyncIterator[str]:
-        for key in sorted(self.versions):
-            yield key
+    @property
+    def writes(self) -> list[str]:
+        """What the last crawl indexed, in the order in which it was yielded."""
+        written = set(self.last.keys("indexed"))
+        return [document.key for document in self.documents if document.key in written]
 
-    async def take(self, document: Document) -> None:
-        """Do as the pipeline does: a version is read once, unless name or metadata are others."""
-        if document.body is None:
-            self.removed.append(document.key)
-            self.forget(document.key)
-        elif not self.holds(document):
-            try:
-                async with document.body.open() as file:
-                    self.texts[document.key] = file.read().decode("utf-8", "replace")
-            except OvertakenError:
-                assert document.again is not None
-                self.looked_again.append(document.key)
-                return await self.take(await document.again())
-            except PermanentError as error:
-                self.failed[document.key] = str(error)
-                return None
-            self.versions[document.key] = document.version
-            self.documents[document.key] = document
-            self.writes.append(document.key)
-        return None
+    @property
+    def removed(self) -> list[str]:
+        return self.last.keys("deleted")
 
-    def holds(self, document: Document) -> bool:
-        known = self.documents.get(document.key)
-        if known is None or self.versions[document.key] != document.version:
-            return False
-        return (known.name, known.metadata) == (document.name, document.metadata)
+    @property
+    def looked_again(self) -> list[str]:
+        """Unchanged documents whose bytes were needed all the same."""
+        return self.last.looked_again
 
-    def forget(self, key: str) -> None:
-        self.versions.pop(key, None)
-        self.documents.pop(key, None)
-        self.texts.pop(key, None)
+    async def crawl(self, source: WebSource, keys: frozenset[str] | None, stop_after: int | None) -> None:
+        await self.sync(source, keys=keys, die_after=stop_after)
+        self.texts = {key: text.decode() for key, text in self.contents.items() if isinstance(text, bytes)}
+        indexed = set(self.last.keys("indexed"))
+        self.indexed |= {document.key: document for document in self.last.latest if document.key in indexed}
+        self.indexed = {key: document for key, document in self.indexed.items() if key in self.versions}
+
+    async def hold_page(self, url: str) -> None:
+        """Have a page that no crawl will find again."""
+        await self.hold(document(url, "# An old page\n"))
 
 
 @dataclass
 class Crawler:
-    """One source and its index; `sync` may be called again and again."""
+    """One source and its collection; `sync` may be called again and again."""
 
     source: WebSource
-    index: Index = field(default_factory=Index)
-    cursor: str | None = None
-    config_hash: str = ""
+    index: CrawledPages = field(default_factory=CrawledPages)
 
-    async def sync(self, keys: frozenset[str] | None = None, stop_after: int | None = None) -> Index:
-        """Crawl once. `stop_after`: walk away after so many documents, as a crash would."""
-        seen: set[str] = set()
-        self.index.checkpoint = None
-        self.index.writes, self.index.removed, self.index.failed, self.index.looked_again = [], [], {}, []
-        stream = self.source.changes(Run(invocation(), self.cursor, self.index, keys, self.config_hash))
-        try:
-            async for item in stream:
-                if isinstance(item, Checkpoint):
-                    self.index.checkpoint = item
-                    self.cursor = item.cursor
-                    continue
-                await self.index.take(item)
-                seen.add(item.key)
-                if stop_after is not None and len(seen) >= stop_after:
-                    return self.index
-        finally:
-            await stream.aclose()
-        if self.index.checkpoint and self.index.checkpoint.absent_are_gone:
-            for key in [key for key in self.index.versions if key not in seen]:
-                self.index.removed.append(key)
-                self.index.forget(key)
+    async def sync(self, keys: frozenset[str] | None = None, stop_after: int | None = None) -> CrawledPages:
+        """Crawl once. `stop_after`: die after so many documents."""
+        await self.index.crawl(self.source, keys, stop_after)
         return self.index
 
     def paths(self, site: TrapServer) -> list[str]:
-        """The indexed pages of `site`, as paths, in the order they were first written."""
+        """The indexed pages of `site`, as paths, in the order in which they were first yielded."""
         return [key.removeprefix(site.url) for key in self.index.versions]
-
-
-def invocation() -> Invocation:
-    return Invocation(uuid.uuid4().hex, "s", Target("db", "pages"), Origin.API, {}, State.PROCESSING, datetime.now(UTC))
 
 
 def settings_for(site: TrapServer, path: str = "/", **options: Any) -> WebSettings:

@@ -75,7 +75,7 @@ async def test_a_response_is_what_its_bytes_say(
 
     index = await crawl.sync()
 
-    document = index.documents.get(site.url + path)
+    document = index.indexed.get(site.url + path)
     assert (document.name if document else None) == name
 
 
@@ -91,7 +91,7 @@ async def test_a_linked_document_is_handed_on_byte_for_byte(site: TrapServer, da
 
     index = await crawl.sync()
 
-    document = index.documents[site.url + "/report"]
+    document = index.indexed[site.url + "/report"]
     assert document.name == "report.docx"
     assert document.body is not None
     async with document.body.open() as file:
@@ -153,7 +153,7 @@ async def test_navigation_larger_than_the_content_is_left_out(site: TrapServer, 
     index = await crawl.sync()
 
     assert index.texts[site.url + "/"] == "# Short\n\nOnly this matters.\n"
-    assert index.documents[site.url + "/"].metadata["language"] == "de"
+    assert index.indexed[site.url + "/"].metadata["language"] == "de"
 
 
 async def test_a_page_for_browsers_only_gives_its_noscript_text(site: TrapServer, database: Database):
@@ -173,7 +173,7 @@ async def test_dates_and_modification_times_are_kept(site: TrapServer, database:
         Last_Modified="Mon, 06 May 2024 10:00:00 GMT",
     )
     index = await crawler(site, database).sync()
-    document = index.documents[site.url + "/"]
+    document = index.indexed[site.url + "/"]
     assert document.metadata["published"] == "2024-05-06T07:08:09Z"
     assert document.metadata["canonical_url"] == site.url + "/"
     assert document.changed_at is not None
@@ -191,6 +191,6 @@ async def test_anchors_say_which_fragment_a_byte_belongs_to(site: TrapServer, da
     index = await crawler(site, database).sync()
 
     text = index.texts[site.url + "/"].encode()
-    document = index.documents[site.url + "/"]
+    document = index.indexed[site.url + "/"]
     starts = [(text[start:].split(b"\n")[0].decode(), fragment) for start, fragment in document.anchors]
     assert starts == [("## Ein", "first"), ("## Zwei", "second part"), ("`func()`", "mod.func")]

@@ -8,6 +8,7 @@ import pytest
 from syncd.errors import RetryableError
 from syncd.sources.web.page_workers import PageWorkers
 from syncd.store.database import Database
+from tests.sources.running import Bytes, document
 from tests.sources.web.crawling import QUICK, crawler
 from tests.web_traps import Answer, Request, TrapServer, html
 
@@ -54,13 +55,13 @@ async def test_an_unchanged_page_that_is_wanted_all_the_same_is_read_whole_again
     site.add("/a", "<h2 id=part>Part</h2>", ETag='"a"', Last_Modified="Mon, 06 May 2024 10:00:00 GMT")
     crawl = crawler(site, database)
     await crawl.sync()
-    before = crawl.index.documents[site.url + "/a"]
-    crawl.index.documents[site.url + "/a"] = replace(before, name="made by an earlier version")
+    before = crawl.index.indexed[site.url + "/a"]
+    await crawl.index.hold(replace(before, name="made by an earlier version", body=Bytes(b"# Earlier\n")))
 
     index = await crawl.sync()
 
     assert index.looked_again == index.writes == [site.url + "/a"]
-    again = index.documents[site.url + "/a"]
+    again = index.indexed[site.url + "/a"]
     assert (again.anchors, again.metadata, again.version) == (before.anchors, before.metadata, before.version)
     assert before.anchors[0][1] == "part"
 
@@ -112,7 +113,7 @@ async def test_an_index_that_lost_a_page_gets_it_again_in_full(site: TrapServer,
     site.pages["/"] = tagged("Home")  # type: ignore[assignment] # any handler
     crawl = crawler(site, database)
     await crawl.sync()
-    crawl.index.forget(site.url + "/")
+    await crawl.index.hold(document(site.url + "/", None))
 
     index = await crawl.sync()
 
@@ -212,7 +213,7 @@ async def test_pages_that_patterns_now_exclude_go(site: TrapServer, database: Da
     crawl = crawler(site, database)
     await crawl.sync()
     narrower = crawler(site, database, exclude_path_regexes=("^/b",))
-    narrower.index, narrower.cursor = crawl.index, crawl.cursor
+    narrower.index = crawl.index
 
     index = await narrower.sync()
 
@@ -225,7 +226,7 @@ async def test_single_pages_can_be_asked_for(site: TrapServer, database: Databas
     site.add("/b")
     crawl = crawler(site, database)
     await crawl.sync()
-    cursor = crawl.cursor
+    cursor = crawl.index.cursor
     site.add("/a", "New words. " * 20)
     site.pages["/b"] = Answer(b"", 410)
     site.log.clear()
@@ -234,7 +235,7 @@ async def test_single_pages_can_be_asked_for(site: TrapServer, database: Databas
 
     assert index.writes == [site.url + "/a"]
     assert index.removed == [site.url + "/b"]
-    assert crawl.cursor == cursor
+    assert crawl.index.cursor == cursor
     assert site.paths() == ["/a", "/b"]
 
 
@@ -249,7 +250,7 @@ async def test_a_page_reader_that_does_not_start_fails_the_run_and_no_page(
     monkeypatch.setattr("syncd.sources.web.page_workers.MODULE", "syncd.sources.web.no_such_module")
     async with PageWorkers() as reader:
         broken = crawler(site, database, reader=reader)
-        broken.index, broken.cursor = crawl.index, crawl.cursor
+        broken.index = crawl.index
         with pytest.raises(RetryableError, match="does not start"):
             await broken.sync()
     assert crawl.paths(site) == ["/", "/a"]
@@ -263,7 +264,7 @@ async def test_a_page_that_kills_its_reader_keeps_what_it_said_last(site: TrapSe
     site.pages["/a"] = Answer(b"<html><body><main " + b"a " * 300_000 + b">wide</main>")
     async with PageWorkers(limit_s=0.01) as reader:
         slow = crawler(site, database, reader=reader)
-        slow.index, slow.cursor = crawl.index, crawl.cursor
+        slow.index = crawl.index
         index = await slow.sync()
     assert index.removed == []
     assert slow.paths(site) == ["/", "/a"]
@@ -319,8 +320,7 @@ async def test_another_recipe_begins_a_crawl_of_its_own(site: TrapServer, databa
     site.add("/", "", "/stays", "/comes")
     site.add("/comes")
     del site.pages["/goes"]
-    # As the run does, which keeps no cursor of another configuration.
-    crawl.cursor, crawl.config_hash = None, "another"
+    crawl.index.config_hash = "another"
     index = await crawl.sync()
 
     assert sorted(path.removeprefix(site.url) for path in index.versions) == ["/", "/comes", "/stays"]

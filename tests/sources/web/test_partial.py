@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from syncd.store.database import Database
-from tests.sources.web.crawling import QUICK, Crawler, Index, crawler
+from tests.sources.web.crawling import QUICK, CrawledPages, Crawler, crawler
 from tests.sources.web.test_sitemaps import XML, index, urlset
 from tests.web_traps import Answer, Request, TrapServer, html
 
@@ -28,7 +28,7 @@ def orphaned(site: TrapServer, database: Database, name: str = "/map.xml", **opt
     return crawler(site, database, **options)
 
 
-def assert_kept(index: Index, site: TrapServer, reason: str) -> None:
+def assert_kept(index: CrawledPages, site: TrapServer, reason: str) -> None:
     assert index.checkpoint is not None
     assert not index.checkpoint.absent_are_gone
     assert reason in index.checkpoint.incomplete
@@ -181,7 +181,7 @@ async def test_links_that_are_cut_are_said_crawl_after_crawl(
     site.pages["/"] = home
     site.pages["/p/*"] = lambda asked: Answer(html(asked.path, f"Page {asked.path}. " * 9))
     crawl = crawler(site, database, limits=replace(QUICK, links_per_page=5))
-    crawl.index.versions[site.url + "/old"] = "1"
+    await crawl.index.hold_page(site.url + "/old")
 
     for _ in range(2):
         result = await crawl.sync()
@@ -205,7 +205,7 @@ async def test_pages_alike_beyond_their_limit_are_a_gap_and_stay(site: TrapServe
     crawl = crawler(site, database)
     await crawl.sync()
     fewer = crawler(site, database, limits=replace(QUICK, alike_pages=3))
-    fewer.index, fewer.cursor = crawl.index, crawl.cursor
+    fewer.index = crawl.index
 
     result = await fewer.sync()
 

@@ -146,7 +146,7 @@ async def test_a_long_retry_after_puts_the_page_off_and_removes_nothing(site: Tr
     site.pages["/b"] = Answer(b"", 503, {"Retry-After": "86400"})
     site.add("/c")
     crawl = crawler(site, database, concurrency=1)
-    crawl.index.versions[site.url + "/old"] = "1"
+    await crawl.index.hold_page(site.url + "/old")
 
     index = await crawl.sync()
 

@@ -21,7 +21,7 @@ async def test_crawls_a_site_breadth_first_into_markdown(site: TrapServer, datab
     assert crawl.paths(site) == ["/", "/a", "/b", "/a/1", "/b/1"]
     assert index.texts[site.url + "/a"].startswith("# Page /a\n\nThis is the text of Page /a")
     assert f"[/a/1]({site.url}/a/1)" in index.texts[site.url + "/a"]
-    document = index.documents[site.url + "/a"]
+    document = index.indexed[site.url + "/a"]
     assert document.metadata == {"url": site.url + "/a", "title": "Page /a", "language": "en"}
     assert (document.name, document.media_type) == ("a.md", "text/markdown")
     assert index.checkpoint is not None
@@ -62,7 +62,7 @@ async def test_page_limit_counts_indexed_documents_and_removes_nothing(site: Tra
     for name in "abc":
         site.add(f"/{name}")
     crawl = crawler(site, database, page_limit=3)
-    crawl.index.versions[site.url + "/old"] = "1"
+    await crawl.index.hold_page(site.url + "/old")
 
     index = await crawl.sync()
 
@@ -90,7 +90,7 @@ async def test_an_invalid_pattern_is_named(site: TrapServer, database: Database)
 
 async def test_a_starting_page_that_is_gone_fails_the_run_and_removes_nothing(site: TrapServer, database: Database):
     crawl = crawler(site, database)
-    crawl.index.versions[site.url + "/old"] = "1"
+    await crawl.index.hold_page(site.url + "/old")
 
     with pytest.raises(PermanentError, match=r"starting_url http://127\.0\.0\.1:.*status 404"):
         await crawl.sync()
