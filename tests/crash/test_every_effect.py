@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from syncd.index.flush import OutboxFlush
 from syncd.model import Document, Target
 from syncd.sources.folder.source import FolderSource
 from syncd.store.outbox import Outbox
@@ -115,15 +116,13 @@ async def test_no_death_at_any_effect_loses_doubles_or_orphans_anything(tmp_path
 
 
 async def test_acknowledging_first_is_caught(tmp_path, chroma_server, monkeypatch):
-    from syncd.index.writer import Index
-
-    async def tell_after_clearing(self, collection_id, chunk_ids):
-        waiting = await self._store.outbox.waiting(collection_id, chunk_ids)
-        await self._store.outbox.clear(collection_id, chunk_ids)
+    async def flush_after_clearing(self, record, chunk_ids):
+        waiting = await self._store.outbox.waiting(record.id, chunk_ids)
+        await self._store.outbox.clear(record.id, chunk_ids)
         if waiting:
-            await self._write(self._records[collection_id], waiting)
+            await self._write(record, waiting)
 
-    monkeypatch.setattr(Index, "_tell", tell_after_clearing)
+    monkeypatch.setattr(OutboxFlush, "flush", flush_after_clearing)
     assert await first_difference(tmp_path, chroma_server) is not None
 
 

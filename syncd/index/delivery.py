@@ -1,0 +1,124 @@
+"""Delivers changes to the vector store and answers whoever asked; finds out whose fault it is when they are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+
+from syncd.errors import CollectionCorrupt, NotFoundError, PermanentError, RetryableError, TargetRefusedError
+from syncd.index.changes import WRITE_SIZE, Change, OutboxLeft
+from syncd.index.flush import OutboxFlush
+from syncd.index.postponed import Asked, PostponedWrites
+from syncd.index.refill import Refill
+from syncd.index.target import VectorStore
+from syncd.index.write_probe import accepts_writes
+from syncd.runtime.mailbox import Envelope, Reply
+from syncd.store import Store
+from syncd.store.documents import CollectionRecord
+from syncd.store.staging import Removal, Replacement, Staged
+
+log = structlog.get_logger()
+
+BELIEVED_AFTER = 3
+"""Refusals of one document, each while the collection takes other writes, until it is the document that is wrong."""
+
+
+class Delivery:
+    """Called by the actor that owns all writes, and by nobody else. `held` has what must wait, `refill` what is to be filled.
+
+    A collection is in `records` before anything is delivered to it.
+    """
+
+    def __init__(self, store: Store, vector_store: VectorStore, held: PostponedWrites, refill: Refill) -> None:
+        self.records: dict[int, CollectionRecord] = {}
+        self._store = store
+        self._vector_store = vector_store
+        self._held = held
+        self._refill = refill
+        self._flush = OutboxFlush(store, vector_store)
+
+    async def deliver(self, group: Sequence[Asked], refusals: int = 0) -> None:
+        """Tell the vector store what one collection's changes mean and reply to each, or hold them. Waits while it is away.
+
+        A refused batch is tried one by one, so that one document's fault is its own.
+        """
+        collection_id = group[0][1].collection_id
+        try:
+            await self._flush.flush(
+                self.records[collection_id], [chunk_id for _, done in group for chunk_id in done.chunk_ids]
+            )
+        except CollectionCorrupt as error:
+            await self._mend(group, error)
+        except (NotFoundError, RetryableError) as error:
+            self._hold(group, str(error))
+        except PermanentError as error:
+            await self._refused(group, error, refusals)
+        else:
+            for envelope, done in group:
+                envelope.reply.settle(done)
+
+    def _hold(self, group: Sequence[Asked], reason: str) -> None:
+        collection_id = group[0][1].collection_id
+        log.warning("index.held", collection=self.records[collection_id].target.collection, reason=reason)
+        self._held.add(collection_id, group, reason)
+
+    async def _mend(self, group: Sequence[Asked], error: CollectionCorrupt) -> None:
+        """Let a collection be filled anew whose index files Chroma cannot read any more; the store has all that is in it."""
+        record = await self._store.documents.by_id(group[0][1].collection_id)
+        log.error("index.corrupt", collection=record.target.collection, reason=str(error))
+        try:
+            await self._refill.begin_anew(record)
+        except (PermanentError, RetryableError) as failure:
+            log.warning("index.waiting", collection=record.target.collection, reason=str(failure))
+        self._hold(group, str(error))
+
+    async def _refused(self, group: Sequence[Asked], error: PermanentError, refusals: int) -> None:
+        """Find out which document is refused; where everything is, no document is to blame, and all of them wait."""
+        collection_id = group[0][1].collection_id
+        record = self.records[collection_id]
+        by_server = isinstance(error, TargetRefusedError)
+        if by_server and not await accepts_writes(self._store, self._vector_store, record):
+            self._hold(group, f"Chroma refuses every write into collection {record.target.collection} ({error})")
+        elif len(group) > 1:
+            for number, one in enumerate(group):
+                if self._held.is_put_off(collection_id):
+                    self._held.add(collection_id, group[number:])
+                    return
+                await self.deliver([one], refusals + 1)
+        elif by_server and refusals + 1 < BELIEVED_AFTER:
+            await self.deliver(group, refusals + 1)
+        else:
+            await self._withdraw(group[0][0], error)
+
+    async def _withdraw(self, envelope: Envelope[Change, Staged], error: PermanentError) -> None:
+        """Take back a document that Chroma refuses, so that it does not stand in everybody's way."""
+        change = envelope.message
+        if isinstance(change, Replacement | Removal):
+            removal = Removal(
+                change.collection_id,
+                change.source_id,
+                change.key,
+                change.version,
+                change.fingerprint,
+                DocumentState.FAILED,
+                str(error),
+            )
+            (done,) = await self._store.documents.stage([removal])
+            await self.deliver([(Envelope(OutboxLeft(done.collection_id), Reply(), False), done)])
+        else:
+            # Its entries stay in the outbox: the next start tries again.
+            log.error("index.row_refused", reason=str(error))
+        envelope.reply.fail(error)
+
+    async def deliver_left(self, collection_id: int, chunk_ids: Sequence[str]) -> None:
+        """Tell the vector store what is in the outbox and nobody waits for, until it cannot be told. Twice is safe."""
+        for start in range(0, len(chunk_ids), WRITE_SIZE):
+            if self._held.is_put_off(collection_id):
+                return
+            await self.deliver(
+                [
+                    (Envelope(OutboxLeft(collection_id), Reply(), False), Staged(collection_id, chunk_ids=[chunk_id]))
+                    for chunk_id in chunk_ids[start : start + WRITE_SIZE]
+                ]
+            )

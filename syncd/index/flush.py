@@ -1,0 +1,54 @@
+"""Makes the vector store agree with the outbox: what the store says of an id by then, whatever led to the entry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anyio
+import structlog
+
+from syncd.errors import RetryableError
+from syncd.index.changes import WRITE_SIZE, rows
+from syncd.index.target import VectorStore
+from syncd.runtime.retry import Backoff
+from syncd.store import Store
+from syncd.store.documents import CollectionRecord
+from syncd.store.outbox import Waiting
+
+log = structlog.get_logger()
+
+
+class OutboxFlush:
+    """Called by the actor that owns all writes, and by nobody else."""
+
+    def __init__(self, store: Store, vector_store: VectorStore) -> None:
+        self._store = store
+        self._vector_store = vector_store
+
+    async def flush(self, record: CollectionRecord, chunk_ids: Sequence[str]) -> None:
+        """Make the vector store agree about these ids, then clear them from the outbox. Waits while it is away.
+
+        Twice is safe; cut off anywhere, the outbox still has what is not known to be done. Raises NotFoundError,
+        CollectionCorrupt, TargetRefusedError and, for a row that cannot be stored, PermanentError.
+        """
+        for start in range(0, len(chunk_ids), WRITE_SIZE):
+            some = chunk_ids[start : start + WRITE_SIZE]
+            waiting = await self._store.outbox.waiting(record.id, some)
+            await self._write(record, waiting)
+            await self._store.outbox.clear(record.id, some)
+
+    async def _write(self, record: CollectionRecord, waiting: Sequence[Waiting]) -> None:
+        deletes = [entry.chunk_id for entry in waiting if entry.op in ("delete", "replace")]
+        adds = [entry.row for entry in waiting if entry.row and entry.op in ("add", "replace")]
+        updates = [entry.row for entry in waiting if entry.row and entry.op == "update"]
+        backoff, failures = Backoff(cap_s=15.0), 0
+        while True:
+            try:
+                return await self._vector_store.write(record.target, deletes, rows(record, adds), rows(record, updates))
+            except RetryableError as error:
+                log.warning("index.waiting", collection=record.target.collection, reason=str(error))
+                # The write may have been applied in part: what is to be added is replaced from now on.
+                deletes = [entry.chunk_id for entry in waiting if entry.op != "update"]
+                failures += 1
+                await anyio.sleep(backoff.delay_s(failures))
+                await self._vector_store.available()

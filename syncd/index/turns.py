@@ -1,0 +1,77 @@
+"""Gives held collections their turn: fills them from the store where needed, then writes what waits for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import structlog
+
+from syncd.errors import PermanentError, RetryableError
+from syncd.index.changes import CheckCollection, Rebuild
+from syncd.index.delivery import Delivery
+from syncd.index.postponed import Asked, PostponedWrites
+from syncd.index.refill import Refill
+from syncd.store import Store
+
+log = structlog.get_logger()
+
+
+class Turns:
+    """Called by the actor that owns all writes, and by nobody else."""
+
+    def __init__(self, store: Store, held: PostponedWrites, refill: Refill, delivery: Delivery) -> None:
+        self._store = store
+        self._held = held
+        self._refill = refill
+        self._delivery = delivery
+
+    async def take(self, until: float) -> None:
+        """Go on with every held collection whose turn it is; filling takes until about that time."""
+        for collection_id in self._held.due():
+            await self._resume_one(collection_id, until)
+
+    async def _resume_one(self, collection_id: int, until: float) -> None:
+        group = self._held.begin(collection_id)
+        try:
+            record = await self._store.documents.by_id(collection_id)
+            if await self._refill.needed(record, at_once=True):
+                record = await self._store.documents.by_id(collection_id)
+                if not await self._refill.go_on(record, until):
+                    await self._go_between(collection_id, group)
+                    return
+        except (RetryableError, PermanentError) as error:
+            self._held.add(collection_id, group, str(error))
+            log.warning(
+                "index.held", collection=self._delivery.records[collection_id].target.collection, reason=str(error)
+            )
+            return
+        await self._write_group(collection_id, group)
+        self._held.over(collection_id)
+
+    async def _go_between(self, collection_id: int, group: Sequence[Asked]) -> None:
+        """Tell what has changed while the collection is being filled: what a page brings later is found to be there."""
+        changes, askers = parted(group)
+        self._held.advanced(collection_id, askers)
+        if changes:
+            await self._delivery.deliver(changes)
+
+    async def _write_group(self, collection_id: int, group: Sequence[Asked]) -> None:
+        """Tell a collection that is whole but for the outbox what is in there, and reply to whoever waits for it."""
+        changes, askers = parted(group)
+        if changes:
+            await self._delivery.deliver(changes)
+        await self._delivery.deliver_left(collection_id, await self._store.outbox.ids(collection_id))
+        if self._held.is_put_off(collection_id):
+            self._held.add(collection_id, askers)
+            return
+        for envelope, done in askers:
+            rebuilt = isinstance(envelope.message, Rebuild)
+            written = await self._store.outbox.chunk_count(collection_id) if rebuilt else 0
+            envelope.reply.settle(replace(done, written=written))
+
+
+def parted(group: Sequence[Asked]) -> tuple[list[Asked], list[Asked]]:
+    """Return who brought changes, and who asked for the collection to be whole."""
+    askers = [one for one in group if isinstance(one[0].message, CheckCollection | Rebuild)]
+    return [one for one in group if not isinstance(one[0].message, CheckCollection | Rebuild)], askers
