@@ -13,6 +13,7 @@ from syncd.index.postponed import Asked, PostponedWrites
 from syncd.index.refill import Refill
 from syncd.index.target import VectorStore
 from syncd.index.write_probe import accepts_writes
+from syncd.model import DocumentState
 from syncd.runtime.mailbox import Envelope, Reply
 from syncd.store import Store
 from syncd.store.documents import CollectionRecord

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from syncd.sources.spool import SizeCheck
 
 from syncd.errors import ConfigError, NotFoundError, PermanentError, RetryableError
 from syncd.model import Checkpoint, Document, Run, SourceType, chunk_prefix
