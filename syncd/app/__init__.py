@@ -46,7 +46,7 @@ from syncd.pipeline.sparse.encoding import SparseEncoding
 from syncd.runtime.actor import Actor
 from syncd.runtime.notify import Notifier, Watchdog
 from syncd.runtime.signals import watch_signals
-from syncd.runtime.state import state_folder
+from syncd.runtime.state import DAEMON_FILE, SOCKET_FILE, state_folder
 from syncd.runtime.supervisor import EscalatedError, Supervisor
 from syncd.search import Search
 from syncd.sources.factories import SourceFactories
@@ -58,9 +58,6 @@ from syncd.sync.syncer import Syncer
 from syncd.sync.triggers import Triggers
 
 log = structlog.get_logger()
-
-DAEMON_FILE = "daemon.json"
-SOCKET_FILE = "api.sock"
 
 
 @dataclass(frozen=True, slots=True)

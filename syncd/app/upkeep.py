@@ -10,11 +10,11 @@ import structlog
 
 from syncd.config import Config
 from syncd.log import register_secret
+from syncd.runtime.state import TOKEN_FILE
 from syncd.store import Store
 
 log = structlog.get_logger()
 
-TOKEN_FILE = "token"  # noqa: S105 - a file name
 DAY_S = 86_400.0
 
 

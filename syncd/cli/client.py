@@ -18,14 +18,11 @@ import aiohttp
 from syncd.config import load_config
 from syncd.errors import ConfigError, SyncdError
 from syncd.runtime.sockets import reachable
+from syncd.runtime.state import SOCKET_FILE, TOKEN_FILE
 
 TIMEOUT_S = 120.0
 PAGE_SIZE = 1000
 """The longest list that the daemon answers at once."""
-SOCKET_FILE = "api.sock"
-ANNOUNCEMENT_FILE = "daemon.json"
-"""Written by a daemon that serves: where, and which process it is."""
-TOKEN_FILE = "token"  # noqa: S105 - a file name
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,11 @@ import anyio
 from anyio.abc import Process
 from rich.markup import escape
 
-from syncd.cli.client import ANNOUNCEMENT_FILE, Client, open_client
+from syncd.cli.client import Client, open_client
 from syncd.cli.output import follow, out, state_of, summary
 from syncd.cli.search import print_hit
 from syncd.errors import SyncdError
+from syncd.runtime.state import DAEMON_FILE, SOCKET_FILE, TOKEN_FILE
 
 COLLECTION = "quickstart"
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
@@ -44,7 +45,7 @@ async def quickstart(args: argparse.Namespace) -> int:
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     config = state / "syncd.toml"
     config.write_text(configuration(state, folder))
-    (state / ANNOUNCEMENT_FILE).unlink(missing_ok=True)
+    (state / DAEMON_FILE).unlink(missing_ok=True)
     out.print(f"Everything this makes is in {state}; the daemon logs to {state / 'daemon.log'}")
     since = datetime.now(UTC)
     with (state / "daemon.log").open("ab") as log:
@@ -91,7 +92,7 @@ exclude_globs = ["/state/", ".venv/"]
 
 async def ready(daemon: Process, state: Path) -> None:
     """Wait until the daemon has written down where it listens. Raises SyncdError when it ends instead."""
-    announcement = state / ANNOUNCEMENT_FILE
+    announcement = state / DAEMON_FILE
     with anyio.move_on_after(START_LIMIT_S), out.status("starting the daemon and its Chroma server"):
         while daemon.returncode is None:
             if announcement.exists():
@@ -133,11 +134,11 @@ def explain(state: Path, config: Path) -> None:
   run it        {syncd} run --config {name}          (then, in another terminal)
   search        {syncd} search "your question" --collection {COLLECTION} --config {name}
   a repository  {syncd} sources add github chroma-core/chroma --watch chroma-code --config {name}
-  an upload     curl -H "x-chroma-token: $(cat {os.path.relpath(state)}/token)" -H "x-upload-content-length: $(stat -c %s FILE)" \\
+  an upload     curl -H "x-chroma-token: $(cat {os.path.relpath(state / TOKEN_FILE)})" -H "x-upload-content-length: $(stat -c %s FILE)" \\
                   -F database_name=default_database -F collection_name=uploads -F file=@FILE \\
-                  --unix-socket {os.path.relpath(state)}/api.sock http://syncd/api/v1/add-file
+                  --unix-socket {os.path.relpath(state / SOCKET_FILE)} http://syncd/api/v1/add-file
   from Python   import chromadb
-                client = chromadb.HttpClient(port=PORT)    # "port" of "chroma" in {os.path.relpath(state)}/daemon.json
+                client = chromadb.HttpClient(port=PORT)    # "port" of "chroma" in {os.path.relpath(state / DAEMON_FILE)}
                 client.get_collection("{COLLECTION}").query(query_texts=["your question"])
 """,
         markup=True,

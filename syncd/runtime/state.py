@@ -1,4 +1,4 @@
-"""The lock that keeps a state folder to one daemon."""
+"""What lies in a state folder, and the lock that keeps it to one daemon."""
 
 from __future__ import annotations
 
@@ -11,6 +11,16 @@ from pathlib import Path
 from syncd.errors import ConfigError
 
 PID_FILE = "syncd.pid"
+"""Locked while a daemon holds the folder; names its process."""
+DAEMON_FILE = "daemon.json"
+"""Written by a daemon that serves: where, and which process it is."""
+SOCKET_FILE = "api.sock"
+"""The API, for whoever may read the folder."""
+TOKEN_FILE = "token"  # noqa: S105 - a file name
+"""The token that the command line uses."""
+DATABASE_FILE = "syncd.sqlite"
+KEY_FILE = "syncd.key"
+"""Credentials in the database are encrypted with it."""
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from syncd.runtime.state import DATABASE_FILE, KEY_FILE
 from syncd.store.chunks import Chunks
 from syncd.store.codec import SourceCodec
 from syncd.store.database import Database
@@ -45,8 +46,8 @@ class Store:
         Raises ConfigError when the database is of a newer syncd, or the key file is not private.
         """
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        key = load_key(folder / "syncd.key")
-        database = await Database.open(folder / "syncd.sqlite", types.migrations)
+        key = load_key(folder / KEY_FILE)
+        database = await Database.open(folder / DATABASE_FILE, types.migrations)
         postings = Postings(database)
         await postings.begin()
         return cls(

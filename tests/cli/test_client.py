@@ -6,7 +6,8 @@ import socket
 import pytest
 
 from syncd.cli import EXIT_UNREACHABLE, execute, parser
-from syncd.cli.client import SOCKET_FILE, ServicePlace, UnreachableError, listens, service_state
+from syncd.cli.client import ServicePlace, UnreachableError, listens, service_state
+from syncd.runtime.state import SOCKET_FILE
 from tests.app.test_daemon import configuration
 from tests.daemon import Daemon
 
