@@ -9,7 +9,18 @@ import numpy as np
 
 from syncd.errors import NotFoundError, PermanentError
 from syncd.index.target import Filter
-from syncd.model import PLAIN, Metadata, NamedCollection, QueryFunction, Row, RowMetadata, Rows, Scalar, Shape, Target
+from syncd.model import (
+    PLAIN_COLLECTION,
+    CollectionShape,
+    Metadata,
+    NamedCollection,
+    QueryFunction,
+    Row,
+    RowMetadata,
+    Rows,
+    Scalar,
+    Target,
+)
 
 OPERATORS: Mapping[str, Callable[[object, object], bool]] = {
     "$eq": lambda value, wanted: value == wanted,
@@ -31,7 +42,7 @@ OPERATORS: Mapping[str, Callable[[object, object], bool]] = {
 class Collection:
     """What one collection holds; rows in the order in which they came."""
 
-    shape: Shape
+    shape: CollectionShape
     id: str = field(default_factory=lambda: str(uuid4()))
     metadata: dict[str, Scalar] = field(default_factory=dict)
     rows: dict[str, Row] = field(default_factory=dict)
@@ -57,7 +68,7 @@ class MemoryTarget:
     async def create_database(self, name: str) -> None:
         self.databases.setdefault(name, {})
 
-    async def open_collection(self, target: Target, shape: Shape = PLAIN) -> str:
+    async def open_collection(self, target: Target, shape: CollectionShape = PLAIN_COLLECTION) -> str:
         collection = self._database(target.database).setdefault(target.collection, Collection(shape))
         if shape.queries is not None:
             await self.record_queries(target, shape.queries)

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, cast
 import anyio
 import structlog
 
-from syncd.chroma.connection import ChromaSettings, Connection
-from syncd.chroma.rows import WRITE_ROWS, Found, batches, checked, read_rows
+from syncd.chroma.connection import ChromaConnection, ChromaSettings
+from syncd.chroma.rows import WRITE_ROWS, RowColumns, checked, read_rows, write_batches
 from syncd.chroma.shape import is_outdated, part, refuses_sparse
-from syncd.chroma.validate import Record, check_metadata
+from syncd.chroma.validate import MetadataRecord, record_of
 from syncd.errors import ConflictError, NotFoundError, PermanentError
 from syncd.model import (
-    PLAIN,
+    PLAIN_COLLECTION,
+    CollectionShape,
     Metadata,
     NamedCollection,
     QueryFunction,
@@ -23,7 +24,6 @@ from syncd.model import (
     RowMetadata,
     Rows,
     Scalar,
-    Shape,
     Target,
 )
 
@@ -36,8 +36,8 @@ _GET_IDS = 1000  # a local server fails at some 32,766 ("too many SQL variables"
 _LISTED = 100
 
 
-class Chroma(Connection):
-    """Chroma over HTTP, its databases, collections and rows; see Connection for its life and availability.
+class Chroma(ChromaConnection):
+    """Chroma over HTTP, its databases, collections and rows; see ChromaConnection for its life and availability.
 
     Every method may wait for the network, at most `timeout_s`, and raises RetryableError when Chroma is away or
     overloaded, NotFoundError when the database or collection does not exist, CollectionCorrupt, and
@@ -69,17 +69,17 @@ class Chroma(Connection):
 
     # --- collections ----------------------------------------------------------------------------------------------
 
-    async def open_collection(self, target: Target, shape: Shape = PLAIN) -> str:
+    async def open_collection(self, target: Target, shape: CollectionShape = PLAIN_COLLECTION) -> str:
         """Make sure that the collection exists and return Chroma's id of it; a new one has `shape`. Twice is safe.
 
         One that is there keeps its schema; its recorded function follows `shape.queries`, see `record_queries`. Raises
         NotFoundError when the database does not exist.
         """
-        from syncd.chroma.transport import handle
+        from syncd.chroma.transport import handle_of
 
         async with self._writing:
             model = await self._opened(target, shape)
-            self._handles[target] = handle(self._connected(), model)
+            self._handles[target] = handle_of(self._connected(), model)
             await self._record(target, model, shape.queries)
         return str(model.id)
 
@@ -100,7 +100,7 @@ class Chroma(Connection):
         if queries is not None and is_outdated(recorded, queries, target):
             await self._call(target, self._connected().record(target, self.settings.tenant, model.id, queries))
 
-    async def _opened(self, target: Target, shape: Shape) -> CollectionModel:
+    async def _opened(self, target: Target, shape: CollectionShape) -> CollectionModel:
         """Return the collection, with the sparse index it is to have where the server makes any."""
         api, tenant = self._connected(), self.settings.tenant
         if shape.sparse is not None and self.makes_sparse is not False:
@@ -162,7 +162,7 @@ class Chroma(Connection):
 
     def as_stored(self, metadata: RowMetadata) -> Metadata:
         """Return a row's metadata as it comes back once it was added. Raises PermanentError where Chroma takes no such."""
-        record = check_metadata(metadata, self.settings.limits)
+        record = record_of(metadata, self.settings.limits)
         return {key: value for key, value in record.items() if value is not None}
 
     async def write(self, target: Target, delete_ids: Sequence[str], add: Rows, update_metadata: Rows) -> None:
@@ -171,7 +171,7 @@ class Chroma(Connection):
         Waits for its turn. Chroma ignores ids to delete or update that it does not have, and ids to add that it has: to
         change a row's text or vector, delete and add it in one call. What is deleted stays until what is added is in, and
         what is replaced until Chroma has taken the new rows once as they are. Raises PermanentError, before anything is
-        written, when a row breaks `limits`, TargetRefusedError when the server refuses. Rows go in batches; an error may come
+        written, when a row breaks `limits`, TargetRefusedError when the server refuses. Rows go in write_batches; an error may come
         after some of them.
         """
         adds = checked(add, self.settings.limits)
@@ -192,8 +192,10 @@ class Chroma(Connection):
                 await self._call(target, update)
             await self._delete(target, collection, [row_id for row_id in delete_ids if row_id not in replaced])
 
-    async def _add(self, target: Target, collection: Collection, add: Rows, metadatas: Sequence[Record | None]) -> None:
-        for some in batches(add.documents):
+    async def _add(
+        self, target: Target, collection: Collection, add: Rows, metadatas: Sequence[MetadataRecord | None]
+    ) -> None:
+        for some in write_batches(add.documents):
             await self._call(
                 target,
                 collection.add(
@@ -234,7 +236,7 @@ class Chroma(Connection):
             ),
         )
         return read_rows(
-            cast("Found", {key: value[0] for key, value in found.items() if isinstance(value, list) and value})
+            cast("RowColumns", {key: value[0] for key, value in found.items() if isinstance(value, list) and value})
         )
 
     async def get(
@@ -270,18 +272,18 @@ class Chroma(Connection):
 
     async def _fresh(self, target: Target) -> Collection:
         """Return a handle just made from what the server says."""
-        from syncd.chroma.transport import handle
+        from syncd.chroma.transport import handle_of
 
         api = self._connected()
         model = await self._call(target, api.get_collection(target.collection, self.settings.tenant, target.database))
-        self._handles[target] = handle(api, model)
+        self._handles[target] = handle_of(api, model)
         return self._handles[target]
 
     async def _collection(self, target: Target) -> Collection:
         return self._handles.get(target) or await self._fresh(target)
 
 
-def _put_sparse(collection: Collection, records: list[Record | None], rows: Rows) -> None:
+def _put_sparse(collection: Collection, records: list[MetadataRecord | None], rows: Rows) -> None:
     """Put the sparse vectors of `rows` into their metadata, where the collection indexes them."""
     from syncd.chroma.transport import with_sparse
 

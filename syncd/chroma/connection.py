@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import anyio
 import structlog
 
-from syncd.chroma.validate import CLOUD, LOCAL, Limits
+from syncd.chroma.validate import CLOUD_LIMITS, LOCAL_LIMITS, RecordLimits
 from syncd.errors import CollectionCorrupt, NotFoundError, PermanentError, RetryableError
 from syncd.model import Target
 
@@ -34,15 +34,15 @@ class ChromaSettings:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     tenant: str = "default_tenant"
     timeout_s: float = 120.0
-    limits: Limits = LOCAL
+    limits: RecordLimits = LOCAL_LIMITS
 
     @classmethod
     def cloud(cls, tenant: str, api_key: str, host: str = "api.trychroma.com") -> ChromaSettings:
         """Return the settings for Chroma Cloud, with its quotas as limits."""
-        return cls(host, 443, ssl=True, headers={"x-chroma-token": api_key}, tenant=tenant, limits=CLOUD)
+        return cls(host, 443, ssl=True, headers={"x-chroma-token": api_key}, tenant=tenant, limits=CLOUD_LIMITS)
 
 
-class Connection:
+class ChromaConnection:
     """Chroma over HTTP; an async context manager, and an Actor that watches whether Chroma answers."""
 
     name = "chroma-watch"

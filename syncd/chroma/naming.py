@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
-import math
 import re
 from collections.abc import Callable, Mapping
 from typing import cast
 
+from syncd.chroma.validate import fits, is_reserved
 from syncd.errors import PermanentError
 from syncd.model import Metadata, Scalar
 from syncd.quoting import shown
@@ -58,14 +58,14 @@ def check_object_key(key: str, prefix: str) -> str:
     return key
 
 
-def check_metadata(values: Mapping[str, object], is_reserved: Callable[[str], bool] = lambda _: False) -> Metadata:
+def check_metadata(values: Mapping[str, object], is_taken: Callable[[str], bool] = lambda _: False) -> Metadata:
     """Return metadata whose values are scalars or homogeneous, non-empty arrays of scalars.
 
-    Keys that Chroma keeps for itself are refused, and those that `is_reserved` names.
+    Keys that Chroma keeps for itself are refused, and those that `is_taken` names.
     """
     total = 0
     for key, value in values.items():
-        _check_metadata_key(key, is_reserved)
+        _check_metadata_key(key, is_taken)
         items = _items(key, value)
         if len({_kind(key, item) for item in items}) > 1:
             raise PermanentError(f"metadata {shown(key)} mixes types; an array must hold values of one type")
@@ -89,12 +89,12 @@ def is_address(name: str) -> bool:
     return True
 
 
-def _check_metadata_key(key: str, is_reserved: Callable[[str], bool]) -> None:
+def _check_metadata_key(key: str, is_taken: Callable[[str], bool]) -> None:
     if not 0 < size_bytes(key) <= MAX_METADATA_KEY_BYTES or _CONTROL.search(key):
         raise PermanentError(
             f"metadata key {shown(key)} must have 1-{MAX_METADATA_KEY_BYTES} bytes and no control characters"
         )
-    if key[0] in "#$" or key == "chroma:document" or is_reserved(key):
+    if is_reserved(key) or is_taken(key):
         raise PermanentError(f"metadata key {shown(key)} is reserved; choose another")
 
 
@@ -109,10 +109,10 @@ def _items(key: str, value: object) -> list[object]:
 def _kind(key: str, value: object) -> type[Scalar]:
     if isinstance(value, bool | str):
         return type(value)
-    if isinstance(value, float) and math.isfinite(value):
+    if isinstance(value, float) and fits(value):
         return float
     if isinstance(value, int):
-        if not -(2**63) <= value < 2**63:
+        if not fits(value):
             raise PermanentError(f"metadata {shown(key)} does not fit in 64 bits; send it as a string")
         return int
     raise PermanentError(f"metadata {shown(key)} must be a string, finite number, boolean, or an array of one of these")

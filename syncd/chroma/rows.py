@@ -9,7 +9,7 @@ from typing import NotRequired, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
-from syncd.chroma.validate import Limits, Record, check_document, check_id, check_metadata
+from syncd.chroma.validate import MetadataRecord, RecordLimits, check_document, check_id, record_of
 from syncd.errors import PermanentError
 from syncd.model import Metadata, Row, Rows
 
@@ -18,7 +18,7 @@ WRITE_ROWS = 300
 _WRITE_BYTES = 16 << 20  # a local server refuses bodies over 40 MiB; vectors and JSON come on top
 
 
-class Found(TypedDict):
+class RowColumns(TypedDict):
     """Rows as Chroma answers with them, by column; what was not asked for is None or absent."""
 
     ids: Sequence[str]
@@ -28,15 +28,15 @@ class Found(TypedDict):
     distances: NotRequired[Sequence[float] | None]
 
 
-def checked(rows: Rows, limits: Limits, *, update: bool = False) -> list[Record | None]:
+def checked(rows: Rows, limits: RecordLimits, *, update: bool = False) -> list[MetadataRecord | None]:
     """Return the metadata of `rows` as Chroma takes it; None where nothing is left. Raises PermanentError, naming the row."""
-    records: list[Record | None] = []
+    records: list[MetadataRecord | None] = []
     if rows.sparse_key:
         limits = replace(limits, keys=limits.keys - 1)
     for row_id, metadata in zip(rows.ids, rows.metadatas, strict=True):
         check_id(row_id, limits)
         try:
-            records.append(check_metadata(metadata, limits, keep_none=update) or None)
+            records.append(record_of(metadata, limits, keep_none=update) or None)
         except PermanentError as error:
             raise PermanentError(f"chunk {row_id}: {error}") from error
     if not update:
@@ -45,7 +45,7 @@ def checked(rows: Rows, limits: Limits, *, update: bool = False) -> list[Record 
     return records
 
 
-def batches(texts: Sequence[str]) -> Iterator[slice]:
+def write_batches(texts: Sequence[str]) -> Iterator[slice]:
     """Yield slices that cover `texts` in order, each within what one write may hold; one text too large goes alone."""
     start = size = 0
     for number, text in enumerate(texts):
@@ -57,7 +57,7 @@ def batches(texts: Sequence[str]) -> Iterator[slice]:
         yield slice(start, len(texts))
 
 
-def read_rows(found: Found) -> list[Row]:
+def read_rows(found: RowColumns) -> list[Row]:
     """Return the columns of an answer as rows; columns that were not asked for are None."""
     nothing = [None] * len(found["ids"])
     metadatas, documents = found.get("metadatas"), found.get("documents")

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import cast
 from urllib.parse import quote, urlsplit
 
-from syncd.model import QueryFunction, Shape, SparseIndex, Target
+from syncd.model import CollectionShape, QueryFunction, SparseIndex, Target
 
 ANY_KEY = "SYNCD_TOKEN"
 """The variable whose value OpenAI's clients send as their key; they insist on one, on this machine anything will do."""
 OLLAMA_TIMEOUT_S = 60
 Json = dict[str, object]
-SPACE = "cosine"
+VECTOR_SPACE = "cosine"
 _REFUSED = re.compile(r"sparse vector.{0,300}not (enabled|supported)", re.IGNORECASE)
 
 
@@ -47,15 +47,15 @@ def function_of(queries: QueryFunction) -> Json:
     return {"type": "known", "name": "openai", "config": config}
 
 
-def configuration_of(shape: Shape) -> Json:
+def configuration_of(shape: CollectionShape) -> Json:
     """Return a new collection's configuration."""
     function = {"type": "legacy"} if shape.queries is None else function_of(shape.queries)
-    return {"hnsw": {"space": SPACE}, "spann": None, "embedding_function": function}
+    return {"hnsw": {"space": VECTOR_SPACE}, "spann": None, "embedding_function": function}
 
 
-def schema_of(shape: Shape, sparse: SparseIndex, plain: Mapping[str, object]) -> Json:
+def schema_of(shape: CollectionShape, sparse: SparseIndex, plain: Mapping[str, object]) -> Json:
     """Return a new collection's schema: `plain` (as chromadb serialises an empty one) with our vector and sparse index."""
-    vectors: Json = {"space": SPACE}
+    vectors: Json = {"space": VECTOR_SPACE}
     if shape.queries is not None:
         vectors["embedding_function"] = function_of(shape.queries)
     index: Json = {"embedding_function": sparse_function_of(sparse.model), "bm25": is_bm25(sparse.model)}

@@ -21,11 +21,11 @@ from chromadb.types import Collection as CollectionModel
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from syncd.chroma.rows import Found
+from syncd.chroma.rows import RowColumns
 from syncd.chroma.shape import configuration_of, function_of, has_sparse_index, part, schema_of
-from syncd.chroma.validate import Record
+from syncd.chroma.validate import MetadataRecord
 from syncd.errors import ConflictError, NotFoundError, PermanentError, RetryableError, SyncdError, TargetRefusedError
-from syncd.model import QueryFunction, Scalar, Shape, SparseIndex, SparseVector, Target
+from syncd.model import CollectionShape, QueryFunction, Scalar, SparseIndex, SparseVector, Target
 from syncd.runtime.headers import retry_after_s
 
 _CORRUPT = re.compile(r"hnsw (segment|index)|apply logs|pickle", re.IGNORECASE)
@@ -67,10 +67,10 @@ class Api(AsyncFastAPI):
             ) from error
         if response.is_success:
             return orjson.loads(response.content)
-        raise translated(response.status_code, response.text, response.headers)
+        raise error_of(response.status_code, response.text, response.headers)
 
     async def open(
-        self, target: Target, tenant: str, shape: Shape, sparse: SparseIndex | None = None
+        self, target: Target, tenant: str, shape: CollectionShape, sparse: SparseIndex | None = None
     ) -> CollectionModel:
         """Return the collection, made with `shape` if it is not there; with `sparse`, by a schema that indexes it."""
         body = {
@@ -134,13 +134,13 @@ class Collection(Protocol):
         *,
         ids: list[str],
         embeddings: list[NDArray[np.float32]],
-        metadatas: list[Record | None],
+        metadatas: list[MetadataRecord | None],
         documents: list[str],
     ) -> None:
         """Add rows; ids that are there stay as they are."""
         ...
 
-    async def update(self, *, ids: list[str], metadatas: list[Record | None]) -> None:
+    async def update(self, *, ids: list[str], metadatas: list[MetadataRecord | None]) -> None:
         """Merge metadata into rows; ids that are not there are ignored."""
         ...
 
@@ -157,7 +157,7 @@ class Collection(Protocol):
         limit: int | None = None,
         offset: int | None = None,
         include: Sequence[str],
-    ) -> Found:
+    ) -> RowColumns:
         """Return rows by id, or those that pass the filters."""
         ...
 
@@ -170,7 +170,7 @@ class Collection(Protocol):
         where_document: Mapping[str, object] | None,
         include: Sequence[str],
     ) -> Mapping[str, object]:
-        """Return the columns of Found, one of each per query vector."""
+        """Return the columns of rows, one of each per query vector."""
         ...
 
     async def count(self) -> int:
@@ -194,18 +194,18 @@ class _Handle(AsyncCollection):
         return has_sparse_index(self._model.serialized_schema, key)
 
 
-def handle(api: Api, model: CollectionModel) -> Collection:
+def handle_of(api: Api, model: CollectionModel) -> Collection:
     """Return the collection that `model` describes, without any embedding function: we bring our vectors."""
     return cast("Collection", _Handle(client=api, model=model, embedding_function=None))
 
 
-def with_sparse(record: Record | None, key: str, vector: SparseVector) -> Record:
+def with_sparse(record: MetadataRecord | None, key: str, vector: SparseVector) -> MetadataRecord:
     """Return a row's metadata with its sparse vector, which no other type of value is."""
     value = ChromaSparse(indices=vector.indices.tolist(), values=vector.values.tolist())
-    return cast("Record", {**(record or {}), key: value})
+    return cast("MetadataRecord", {**(record or {}), key: value})
 
 
-def translated(status: int, text: str, headers: Mapping[str, str]) -> SyncdError:
+def error_of(status: int, text: str, headers: Mapping[str, str]) -> SyncdError:
     """Return the error that says what to do about an HTTP answer that is not a success."""
     message = _message(text) or f"HTTP {status}"
     if status in (401, 403):

@@ -12,15 +12,14 @@ from dataclasses import dataclass
 from syncd.errors import PermanentError
 from syncd.model import RowMetadata, Scalar
 
-Record = dict[str, Scalar | list[Scalar] | None]
+MetadataRecord = dict[str, Scalar | list[Scalar] | None]
 
 _RESERVED = ("#", "$")
 _DOCUMENT_KEY = "chroma:document"
-_MAX_INTEGER = 2**63
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RecordLimits:
     """How large one record may be; sizes in UTF-8 bytes."""
 
     id_size_bytes: int
@@ -32,32 +31,44 @@ class Limits:
     """Over all keys. A local server never recovers a collection that once took 5,462 in one record (chromadb 1.5.9)."""
 
 
-LOCAL = Limits(
+LOCAL_LIMITS = RecordLimits(
     id_size_bytes=1024, document_size_bytes=16 << 20, key_size_bytes=1024, value_size_bytes=1 << 20, keys=1000
 )
-CLOUD = Limits(id_size_bytes=128, document_size_bytes=16_384, key_size_bytes=36, value_size_bytes=8_182, keys=32)
+CLOUD_LIMITS = RecordLimits(
+    id_size_bytes=128, document_size_bytes=16_384, key_size_bytes=36, value_size_bytes=8_182, keys=32
+)
 """Quotas that docs.trychroma.com/cloud/quotas-limits states."""
 
 
-def check_id(row_id: str, limits: Limits) -> None:
+def is_reserved(key: str) -> bool:
+    """Return whether Chroma keeps a metadata key of this name to itself."""
+    return key.startswith(_RESERVED) or key == _DOCUMENT_KEY
+
+
+def fits(number: float) -> bool:
+    """Return whether Chroma can store a number: finite, whole ones in 64 bits."""
+    return math.isfinite(number) if isinstance(number, float) else -(2**63) <= number < 2**63
+
+
+def check_id(row_id: str, limits: RecordLimits) -> None:
     """Raise PermanentError when `row_id` cannot be an id."""
     if not row_id:
         raise PermanentError("a chunk id must not be empty")
     _check_size(f"the chunk id {row_id[:40]!r}", row_id, limits.id_size_bytes)
 
 
-def check_document(row_id: str, text: str, limits: Limits) -> None:
+def check_document(row_id: str, text: str, limits: RecordLimits) -> None:
     """Raise PermanentError when `text` cannot be the document of `row_id`."""
     _check_size(f"the text of chunk {row_id}", text, limits.document_size_bytes, "use a smaller max_size_bytes")
 
 
-def check_metadata(metadata: RowMetadata, limits: Limits, *, keep_none: bool = False) -> Record:
+def record_of(metadata: RowMetadata, limits: RecordLimits, *, keep_none: bool = False) -> MetadataRecord:
     """Return `metadata` as Chroma takes it: without keys whose value is None or empty, sequences as lists.
 
     `keep_none`: None stays, which in an update removes the key. Raises PermanentError naming the key, what it holds and
     what is allowed: strings, finite numbers, booleans below 2^63, or sequences of one of these types.
     """
-    record: Record = {}
+    record: MetadataRecord = {}
     for key, value in metadata.items():
         _check_key(key, limits)
         if isinstance(value, str | int | float):
@@ -73,19 +84,19 @@ def check_metadata(metadata: RowMetadata, limits: Limits, *, keep_none: bool = F
     return record
 
 
-def _check_key(key: str, limits: Limits) -> None:
-    if not key or key.startswith(_RESERVED) or key == _DOCUMENT_KEY:
+def _check_key(key: str, limits: RecordLimits) -> None:
+    if not key or is_reserved(key):
         raise PermanentError(f"metadata key {key!r} is reserved by Chroma: it must not be empty or start with # or $")
     _check_size(f"the metadata key {key[:40]!r}", key, limits.key_size_bytes)
 
 
-def _scalar(key: str, value: Scalar, limits: Limits) -> Scalar:
+def _scalar(key: str, value: Scalar, limits: RecordLimits) -> Scalar:
     if isinstance(value, str):
         _check_size(f"metadata {key!r}", value, limits.value_size_bytes)
     elif isinstance(value, float):
-        if not math.isfinite(value):
+        if not fits(value):
             raise PermanentError(f"metadata {key!r} is {value}: numbers must be finite")
-    elif not -_MAX_INTEGER <= value < _MAX_INTEGER:
+    elif not fits(value):
         raise PermanentError(f"metadata {key!r} is {value}: integers must fit into 64 bits; use a string")
     return value
 
@@ -95,7 +106,7 @@ def _is_array(value: object) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, bytes)
 
 
-def _array(key: str, values: list[Scalar], limits: Limits) -> list[Scalar]:
+def _array(key: str, values: list[Scalar], limits: RecordLimits) -> list[Scalar]:
     kinds = {type(value) for value in values}
     if len(kinds) > 1 or not kinds <= {str, int, float, bool}:
         names = ", ".join(sorted(kind.__name__ for kind in kinds))
@@ -106,7 +117,7 @@ def _array(key: str, values: list[Scalar], limits: Limits) -> list[Scalar]:
     return [_scalar(key, value, limits) for value in values]
 
 
-def _check_count(record: Record, limits: Limits) -> None:
+def _check_count(record: MetadataRecord, limits: RecordLimits) -> None:
     if len(record) > limits.keys:
         raise PermanentError(f"the metadata has {len(record)} keys; at most {limits.keys} are allowed")
     values = sum(len(value) if isinstance(value, list) else 1 for value in record.values())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from syncd.model import Metadata, QueryFunction, Row, Rows, Scalar, Shape, SparseIndex, Target
+from syncd.model import CollectionShape, Metadata, QueryFunction, Row, Rows, Scalar, SparseIndex, Target
 from syncd.store.documents import CollectionRecord
 from syncd.store.outbox import ChunkRow
 from syncd.store.staging import Removal, Replacement
@@ -55,11 +55,11 @@ def weight(change: Change) -> int:
     return max(1, len(change.chunks)) if isinstance(change, Replacement) else 1
 
 
-def shape_of(record: CollectionRecord, queries: QueryFunction | None) -> Shape:
+def shape_of(record: CollectionRecord, queries: QueryFunction | None) -> CollectionShape:
     """Return what a collection is made with. Only a sparse model that its source names has a key in it."""
     embedding = record.embedding
     sparse = SparseIndex(embedding.sparse_key, embedding.sparse_model) if embedding.sparse_model else None
-    return Shape(queries, sparse)
+    return CollectionShape(queries, sparse)
 
 
 def rows(record: CollectionRecord, chunks: Sequence[ChunkRow]) -> Rows:

@@ -18,7 +18,7 @@ from syncd.errors import CollectionCorrupt, NotFoundError, PermanentError, Retry
 from syncd.index.changes import WRITE_SIZE, differs, rows
 from syncd.index.target import VectorStore
 from syncd.index.write_probe import accepts_writes
-from syncd.model import NOTHING, Scalar, Shape
+from syncd.model import NOTHING, CollectionShape, Scalar
 from syncd.store import Store
 from syncd.store.documents import CollectionRecord
 from syncd.store.outbox import ChunkRow
@@ -35,7 +35,9 @@ LOOK_SHARE = 50
 class Refill:
     """Called by the actor that owns all writes, and by nobody else. `shape` says what a collection is made with."""
 
-    def __init__(self, store: Store, vector_store: VectorStore, shape: Callable[[CollectionRecord], Shape]) -> None:
+    def __init__(
+        self, store: Store, vector_store: VectorStore, shape: Callable[[CollectionRecord], CollectionShape]
+    ) -> None:
         self._store = store
         self._vector_store = vector_store
         self._shape = shape

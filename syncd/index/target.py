@@ -9,7 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from syncd.model import PLAIN, Metadata, NamedCollection, QueryFunction, Row, RowMetadata, Rows, Scalar, Shape, Target
+from syncd.model import (
+    PLAIN_COLLECTION,
+    CollectionShape,
+    Metadata,
+    NamedCollection,
+    QueryFunction,
+    Row,
+    RowMetadata,
+    Rows,
+    Scalar,
+    Target,
+)
 
 Filter = Mapping[str, object]
 """A filter as people write it: `where` and `where_document` of the published search, which are Chroma's."""
@@ -38,7 +49,7 @@ class VectorStore(Protocol):
         """Make sure that there is a database of that name. Twice is safe."""
         ...
 
-    async def open_collection(self, target: Target, shape: Shape = PLAIN) -> str:
+    async def open_collection(self, target: Target, shape: CollectionShape = PLAIN_COLLECTION) -> str:
         """Make sure that the collection exists and return its id; a new one has cosine space and `shape`. Twice is safe.
 
         One that is there keeps what it was made with, but records `shape.queries` as `record_queries` does.

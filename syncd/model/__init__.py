@@ -25,13 +25,13 @@ from syncd.model.records import (
 )
 from syncd.model.rows import (
     NOTHING,
-    PLAIN,
+    PLAIN_COLLECTION,
+    CollectionShape,
     NamedCollection,
     QueryFunction,
     Row,
     RowMetadata,
     Rows,
-    Shape,
     SparseIndex,
 )
 from syncd.model.sources import Body, Checkpoint, Document, Known, Rechecking, Run, Source, Total, chunk_prefix
@@ -56,11 +56,12 @@ from syncd.model.values import Metadata, Scalar, Vectors
 
 __all__ = [
     "NOTHING",
-    "PLAIN",
+    "PLAIN_COLLECTION",
     "Body",
     "Checkpoint",
     "Chunk",
     "Chunking",
+    "CollectionShape",
     "Counts",
     "Document",
     "DocumentState",
@@ -86,7 +87,6 @@ __all__ = [
     "Run",
     "Scalar",
     "Schedule",
-    "Shape",
     "Source",
     "SourceFacts",
     "SourceRecord",

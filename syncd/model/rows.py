@@ -81,14 +81,14 @@ class SparseIndex:
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class CollectionShape:
     """What a new collection is to have; a server without sparse indexes makes it without."""
 
     queries: QueryFunction | None = None
     sparse: SparseIndex | None = None
 
 
-PLAIN = Shape()
+PLAIN_COLLECTION = CollectionShape()
 
 
 @dataclass(frozen=True, slots=True)

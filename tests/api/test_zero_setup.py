@@ -11,7 +11,7 @@ import pytest
 
 from syncd.chroma.shape import queries_path
 from syncd.index.query_functions import QueryRecorder
-from syncd.model import Embedding, QueryFunction, Rows, Shape, Target
+from syncd.model import CollectionShape, Embedding, QueryFunction, Rows, Target
 
 CLIENT = """
 import json, sys
@@ -37,7 +37,7 @@ async def asked_by_another_process(chroma, name, **variables):
 async def filled(chroma, store, target, queries):
     """Make a collection whose first row answers the first query text of the stub model, and its second the second."""
     await store.documents.collection(target, Embedding())
-    await chroma.open_collection(target, Shape(queries))
+    await chroma.open_collection(target, CollectionShape(queries))
     vectors = np.eye(2, 3, dtype=np.float32)
     await chroma.write(target, [], Rows(["first", "second"], [{"n": 1}, {"n": 2}], ["a", "b"], vectors), Rows([], []))
 

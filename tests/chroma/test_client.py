@@ -11,7 +11,7 @@ from syncd.chroma.rows import WRITE_ROWS
 from syncd.chroma.server import free_port
 from syncd.chroma.shape import function_of, queries_path
 from syncd.errors import NotFoundError, PermanentError, RetryableError
-from syncd.model import QueryFunction, Rows, Shape, Target
+from syncd.model import CollectionShape, QueryFunction, Rows, Target
 
 NOTHING = Rows([], [])
 
@@ -167,7 +167,7 @@ async def test_a_server_that_never_answers_is_given_up_after_the_time_limit():
 
 async def test_a_collection_can_record_where_its_queries_are_embedded(chroma, fresh_name):
     target = Target("default_database", fresh_name)
-    await chroma.open_collection(target, Shape(QueryFunction("huggingface", "http://127.0.0.1:9/v1")))
+    await chroma.open_collection(target, CollectionShape(QueryFunction("huggingface", "http://127.0.0.1:9/v1")))
     import chromadb
 
     client = await chromadb.AsyncHttpClient(chroma.settings.host, chroma.settings.port)
@@ -190,11 +190,11 @@ async def test_what_a_collection_records_follows_the_daemon_but_not_against_its_
     await chroma.record_queries(target, QueryFunction("huggingface", here))
     assert (await recorded(chroma, fresh_name))["config"]["url"] == f"{here}/query"
     moved = QueryFunction("ollama", here.replace(":9", ":10"), "m")
-    await chroma.open_collection(target, Shape(moved))
+    await chroma.open_collection(target, CollectionShape(moved))
     assert await recorded(chroma, fresh_name) == function_of(moved)
     own = QueryFunction("huggingface", "http://127.0.0.1:8080/embed")
     await chroma._connected().record(target, chroma.settings.tenant, await chroma.collection_id(target), own)
-    await chroma.open_collection(target, Shape(moved))
+    await chroma.open_collection(target, CollectionShape(moved))
     assert await recorded(chroma, fresh_name) == function_of(own)
     with pytest.raises(NotFoundError):
         await chroma.record_queries(replace(target, collection=f"{fresh_name}-none"), moved)

@@ -18,7 +18,7 @@ from syncd.chroma.shape import (
     refuses_sparse,
     schema_of,
 )
-from syncd.model import QueryFunction, Shape, Target
+from syncd.model import CollectionShape, QueryFunction, Target
 
 TARGET = Target("my data", "docs")
 URL = "http://127.0.0.1:8787" + queries_path(TARGET)
@@ -53,7 +53,7 @@ def test_a_schema_is_the_one_chromadb_serialises(monkeypatch):
         theirs = Schema().create_index(vectors)
         theirs.create_index(SparseVectorIndexConfig(embedding_function=function, bm25=bm25), key="words")
         sparse = SparseIndex("words", model)
-        ours = schema_of(Shape(queries, sparse), sparse, Schema().serialize_to_json())
+        ours = schema_of(CollectionShape(queries, sparse), sparse, Schema().serialize_to_json())
         assert ours["keys"] == theirs.serialize_to_json()["keys"]
         assert has_sparse_index(ours, "words")
         assert not has_sparse_index(ours, "other")

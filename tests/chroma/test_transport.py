@@ -1,6 +1,6 @@
 import pytest
 
-from syncd.chroma.transport import CorruptError, translated
+from syncd.chroma.transport import CorruptError, error_of
 from syncd.errors import ConflictError, NotFoundError, RetryableError, TargetRefusedError
 
 
@@ -21,8 +21,8 @@ from syncd.errors import ConflictError, NotFoundError, RetryableError, TargetRef
     ],
 )
 def test_an_answer_becomes_the_error_that_says_what_to_do(status, body, error):
-    assert type(translated(status, body, {})) is error
+    assert type(error_of(status, body, {})) is error
 
 
 def test_the_servers_wish_to_wait_is_kept():
-    assert translated(429, "slow down", {"retry-after": "7"}).retry_after_s == 7
+    assert error_of(429, "slow down", {"retry-after": "7"}).retry_after_s == 7

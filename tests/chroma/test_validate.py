@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from syncd.chroma.client import Chroma
 from syncd.chroma.connection import ChromaSettings
-from syncd.chroma.rows import WRITE_ROWS, batches
-from syncd.chroma.validate import CLOUD, LOCAL, check_document, check_id, check_metadata
+from syncd.chroma.rows import WRITE_ROWS, write_batches
+from syncd.chroma.validate import CLOUD_LIMITS, LOCAL_LIMITS, check_document, check_id, record_of
 from syncd.errors import PermanentError
 from syncd.model import Rows, Target
 
 
 def test_what_says_nothing_is_dropped_and_sequences_become_lists():
-    assert check_metadata({"a": None, "b": [], "c": (1, 2), "d": "", "e": False}, LOCAL) == {
+    assert record_of({"a": None, "b": [], "c": (1, 2), "d": "", "e": False}, LOCAL_LIMITS) == {
         "c": [1, 2],
         "d": "",
         "e": False,
@@ -23,7 +23,7 @@ def test_what_says_nothing_is_dropped_and_sequences_become_lists():
 
 
 def test_in_an_update_none_stays_and_removes_the_key():
-    assert check_metadata({"a": None, "b": 1}, LOCAL, keep_none=True) == {"a": None, "b": 1}
+    assert record_of({"a": None, "b": 1}, LOCAL_LIMITS, keep_none=True) == {"a": None, "b": 1}
 
 
 @pytest.mark.parametrize(
@@ -48,18 +48,18 @@ def test_in_an_update_none_stays_and_removes_the_key():
 )
 def test_what_chroma_would_garble_or_choke_on_is_refused(metadata, message):
     with pytest.raises(PermanentError, match=message):
-        check_metadata(metadata, LOCAL)
+        record_of(metadata, LOCAL_LIMITS)
 
 
 @pytest.mark.parametrize(
     "check",
     [
-        lambda: check_document("a-1", "ü" * 8_193, CLOUD),
-        lambda: check_id("i" * 129, CLOUD),
-        lambda: check_metadata({"k" * 37: 1}, CLOUD),
-        lambda: check_metadata({f"k{n}": 1 for n in range(33)}, CLOUD),
-        lambda: check_metadata({"k": "v" * 8_183}, CLOUD),
-        lambda: check_metadata({"k": ["v" * 4_100, "w" * 4_100]}, CLOUD),
+        lambda: check_document("a-1", "ü" * 8_193, CLOUD_LIMITS),
+        lambda: check_id("i" * 129, CLOUD_LIMITS),
+        lambda: record_of({"k" * 37: 1}, CLOUD_LIMITS),
+        lambda: record_of({f"k{n}": 1 for n in range(33)}, CLOUD_LIMITS),
+        lambda: record_of({"k": "v" * 8_183}, CLOUD_LIMITS),
+        lambda: record_of({"k": ["v" * 4_100, "w" * 4_100]}, CLOUD_LIMITS),
     ],
 )
 def test_the_quotas_of_chroma_cloud_are_kept_with_a_message_that_names_them(check):
@@ -68,9 +68,9 @@ def test_the_quotas_of_chroma_cloud_are_kept_with_a_message_that_names_them(chec
 
 
 def test_what_is_exactly_at_the_quotas_passes():
-    check_document("a-1", "ü" * 8_192, CLOUD)
-    check_id("i" * 128, CLOUD)
-    check_metadata({"k" * 36: "v" * 8_182, **{f"k{n}": 1 for n in range(31)}}, CLOUD)
+    check_document("a-1", "ü" * 8_192, CLOUD_LIMITS)
+    check_id("i" * 128, CLOUD_LIMITS)
+    record_of({"k" * 36: "v" * 8_182, **{f"k{n}": 1 for n in range(31)}}, CLOUD_LIMITS)
 
 
 @given(st.lists(st.integers(0, 9_000_000), max_size=40))
@@ -86,7 +86,7 @@ def test_batches_cover_everything_in_order_and_stay_small(sizes):
         text = Sized()
         text.size = size
         texts.append(text)
-    parts = list(batches(texts))
+    parts = list(write_batches(texts))
     assert [n for part in parts for n in range(part.start, part.stop)] == list(range(len(texts)))
     assert all(part.stop - part.start <= WRITE_ROWS for part in parts)
     assert all(part.stop - part.start == 1 or sum(sizes[part]) <= 16 << 20 for part in parts)
@@ -126,4 +126,4 @@ async def test_what_passes_comes_back_from_a_real_server_as_it_was(chroma_server
         rows = Rows(ids, records, ["text"] * len(ids), np.ones((len(ids), 2), np.float32))
         await chroma.write(target, [], rows, replace(rows, ids=[], metadatas=[]))
         found = {row.id: dict(row.metadata) for row in await chroma.get(target, ids)}
-    assert found == {row_id: check_metadata(record, LOCAL) for row_id, record in zip(ids, records, strict=True)}
+    assert found == {row_id: record_of(record, LOCAL_LIMITS) for row_id, record in zip(ids, records, strict=True)}

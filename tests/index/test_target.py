@@ -12,7 +12,7 @@ from syncd.chroma.connection import ChromaSettings
 from syncd.errors import NotFoundError, PermanentError
 from syncd.index.target import VectorStore
 from syncd.index.verify import Drift, Verifier
-from syncd.model import NOTHING, QueryFunction, Rows, Shape, Target
+from syncd.model import NOTHING, CollectionShape, QueryFunction, Rows, Target
 from tests.memory_target import MemoryTarget
 from tests.pipeline.parts import over, write
 
@@ -113,9 +113,9 @@ async def test_a_collection_is_found_by_its_id_with_its_own_metadata(vector_stor
 async def test_where_queries_are_embedded_is_recorded_as_often_as_one_likes(vector_store, fresh_name):
     target = Target(DATABASE, fresh_name)
     queries = QueryFunction("huggingface", "http://127.0.0.1:8100/embed/d/c")
-    await vector_store.open_collection(target, Shape(queries))
+    await vector_store.open_collection(target, CollectionShape(queries))
     await vector_store.record_queries(target, queries)
-    await vector_store.open_collection(target, Shape(queries))
+    await vector_store.open_collection(target, CollectionShape(queries))
 
 
 async def test_rows_come_back_as_they_were_written(vector_store, target):
