@@ -1,8 +1,8 @@
-"""Chroma as a projection of the store: one writer that gathers changes into full batches and writes only what differs.
+"""The vector store as a projection of SQLite: one writer that gathers changes into full batches and writes only what differs.
 
-    stage in SQLite (document, chunks, intent)  →  tell Chroma  →  clear the intent  →  reply
+    stage in SQLite (document, chunks, intent)  →  tell the vector store  →  clear the intent  →  reply
 
-Killed after any arrow, the outbox still names every id whose state in Chroma is unsure; `recover` tells them again.
+Killed after any arrow, the outbox still names every id whose state in the vector store is unsure; the next start tells them again.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ the same for one row as for fifty. A change after a pause does not wait."""
 
 
 class Index:
-    """The actor that owns all writes to Chroma. `queries` gives the embedding function a collection is to record, or None.
+    """The actor that owns all writes to the vector store. `queries` gives the embedding function a collection is to record, or None.
 
     A collection that is not the one known is filled from the store, beside everything else. One that cannot be written
     is held: what is for it waits, in the store, and is tried again; the others go on.
