@@ -1,0 +1,107 @@
+"""Some worker processes of one kind: a free one is taken, served with, given back, recycled, and replaced when it dies."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from typing import Any, Generic, Self, TypeVar
+
+import anyio
+
+from syncd.errors import PermanentError, RetryableError
+from syncd.runtime.frames import Frame
+from syncd.runtime.process import ChildDiedError
+from syncd.runtime.worker import CallTimeoutError, Worker
+
+W = TypeVar("W", bound=Worker)
+
+
+class Lease(Generic[W]):
+    """A process that is ours until it is given back. One whose request has not come to its end is ended then."""
+
+    def __init__(self, worker: W) -> None:
+        self.worker = worker
+        self.uses = 0
+        """How often this process has been taken, this time included: with 1 nobody before can have harmed it."""
+        self.is_spent = False
+
+    async def call(self, header: Mapping[str, Any], payload: bytes = b"", *, timeout_s: float) -> Frame:
+        """Return the single reply; see `Worker.call`."""
+        with self._request():
+            return await self.worker.call(header, payload, timeout_s=timeout_s)
+
+    async def stream(
+        self, header: Mapping[str, Any], payload: bytes = b"", *, timeout_s: float
+    ) -> AsyncGenerator[Frame]:
+        """Yield the reply's frames; see `Worker.stream`. Use `contextlib.aclosing` when leaving early."""
+        with self._request():
+            async with aclosing(self.worker.stream(header, payload, timeout_s=timeout_s)) as frames:
+                async for frame in frames:
+                    yield frame
+
+    def retire(self) -> None:
+        """Have the process ended, not used again, when it is given back. Twice is safe."""
+        self.is_spent = True
+
+    @contextmanager
+    def _request(self) -> Generator[None]:
+        was_spent, self.is_spent = self.is_spent, True
+        try:
+            yield
+        except (ChildDiedError, CallTimeoutError):
+            raise
+        except (PermanentError, RetryableError):
+            self.is_spent = was_spent  # the process has answered, and is ready for the next
+            raise
+        self.is_spent = was_spent
+
+
+class WorkerPool(Generic[W]):
+    """At most `size` processes, made by `make` from their numbers 1, 2, … when first needed.
+
+    An async context manager around everything that takes one: leaving ends those not in use. A process is used `max_uses`
+    times (0: without limit).
+    """
+
+    def __init__(self, make: Callable[[int], W], size: int = 1, max_uses: int = 0) -> None:
+        self._make = make
+        self._max_uses = max_uses
+        self._places = anyio.Semaphore(size)
+        self._idle: list[Lease[W]] = []
+        self._started = 0
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        while self._idle:
+            await self._end(self._idle.pop())
+
+    @asynccontextmanager
+    async def lease(self, *, fresh: bool = False) -> AsyncGenerator[Lease[W]]:
+        """Yield a process that nobody else has; waits for a place. `fresh` asks for one that has served nobody.
+
+        Raises ChildDiedError or CallTimeoutError when a process is needed and does not start.
+        """
+        async with self._places:
+            lease = await self._taken(fresh)
+            lease.uses += 1
+            try:
+                yield lease
+            finally:
+                if lease.is_spent or lease.uses == self._max_uses:
+                    await self._end(lease)
+                else:
+                    self._idle.append(lease)
+
+    async def _taken(self, fresh: bool) -> Lease[W]:
+        if self._idle and not fresh:
+            return self._idle.pop()
+        self._started += 1
+        worker = self._make(self._started)
+        await worker.__aenter__()
+        return Lease(worker)
+
+    async def _end(self, lease: Lease[W]) -> None:
+        with anyio.CancelScope(shield=True):
+            await lease.worker.__aexit__()
