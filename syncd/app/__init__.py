@@ -26,7 +26,7 @@ from syncd.app.models import (
     sparse_loaders,
     splade_folder,
 )
-from syncd.app.parsers import open_parsers
+from syncd.app.preparers import open_preparers
 from syncd.app.services import make_services, queries_of, warn_unrecorded
 from syncd.app.settings import chroma_settings, machine_of, own_chroma, register_secrets, sync_settings
 from syncd.app.upkeep import Sweeper, make_admin_token
@@ -37,7 +37,6 @@ from syncd.index.collection_watch import CollectionWatch
 from syncd.index.query_functions import QueryRecorder
 from syncd.index.sparse_backfill import SparseBackfill
 from syncd.index.writer import Index
-from syncd.pipeline.chunk.pool import ChunkerPool
 from syncd.pipeline.embed.catalog import Catalog
 from syncd.pipeline.embed.fleet import Embedders
 from syncd.pipeline.ingest import Ingester
@@ -142,8 +141,7 @@ async def assembled(config: Config, state: Path, notifier: Notifier, types: Sour
             models,
             servers_by_model(config, catalog),
         )
-        parsers = await stack.enter_async_context(open_parsers(config))
-        chunkers = ChunkerPool()
+        preparers = await stack.enter_async_context(open_preparers(config))
         api_box: list[ApiServer] = []
         sparse = SparseModels(config.search.sparse_default, sparse_loaders(config, state, models))
         sparse_encoding = SparseEncoding(store, sparse)
@@ -153,8 +151,7 @@ async def assembled(config: Config, state: Path, notifier: Notifier, types: Sour
         ingester = Ingester(
             store,
             index.apply,
-            parsers,
-            chunkers,
+            preparers,
             embedders.get,
             sparse_encoding.with_sparse_vectors,
             partial(model_file, config),
@@ -167,7 +164,7 @@ async def assembled(config: Config, state: Path, notifier: Notifier, types: Sour
         services = make_services(config, *parts_of_api, splade_folder(config, state), upload_folder(state))
         api = ApiServer(create_app(services), config.api.host, config.api.port, socket=state / SOCKET_FILE)
         api_box.append(api)
-        parts: list[Actor] = [chroma, chunkers, models, api, index, syncer, triggers, *sources.actors()]
+        parts: list[Actor] = [chroma, models, api, index, syncer, triggers, *sources.actors()]
         parts += [
             SparseBackfill(store, sparse.of, index.flush),
             QueryRecorder(store, chroma, queries),

@@ -1,6 +1,6 @@
 """The nouns of syncd and the protocols between its layers: plain values in, plain values out, no I/O.
 
-A Source yields Documents and Checkpoints; a Document is parsed into Parts, Parts are split into Chunks, Chunks are
+A Source yields Documents and Checkpoints; a Document is parsed into Parts and these are split into Chunks, Chunks are
 embedded and indexed; an Invocation asks for one such run.
 """
 
@@ -39,16 +39,13 @@ from syncd.model.texts import (
     Chunk,
     Embedded,
     Embedder,
-    OpenHeadings,
     PageMark,
-    Parser,
     Part,
+    Preparer,
     Role,
     Span,
     SparseEncoder,
     SparseVector,
-    Split,
-    Splitter,
     Stage,
     TextKind,
 )
@@ -73,11 +70,10 @@ __all__ = [
     "Known",
     "Metadata",
     "NamedCollection",
-    "OpenHeadings",
     "Origin",
     "PageMark",
-    "Parser",
     "Part",
+    "Preparer",
     "QueryFunction",
     "Rechecking",
     "Role",
@@ -95,8 +91,6 @@ __all__ = [
     "SparseEncoder",
     "SparseIndex",
     "SparseVector",
-    "Split",
-    "Splitter",
     "Stage",
     "State",
     "Target",

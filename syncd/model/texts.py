@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Literal, NamedTuple, Protocol
 
@@ -72,37 +72,22 @@ class Chunk(NamedTuple):
         return self.context + self.text
 
 
-OpenHeadings = Sequence[tuple[int, str]]
-"""Level and text of the headings a place in a Markdown document stands under, outermost first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """The chunks of a segment of a document, and the headings open at its end, under which the next segment begins."""
-
-    chunks: Sequence[Chunk]
-    open_headings: OpenHeadings = ()
-
-
-class Splitter(Protocol):
-    """Splits parts into chunks, out of the event loop."""
-
-    async def split(
-        self, parts: Sequence[Part], path: str, chunking: Chunking, open_headings: OpenHeadings = ()
-    ) -> Split:
-        """Return the chunks of a segment of a document. Raises PermanentError when the text cannot be split."""
-        ...
-
-
-class Parser(Protocol):
-    """Bytes to text, in processes of its own."""
+class Preparer(Protocol):
+    """Files to chunks, in processes of its own."""
 
     def fingerprint(self, name: str, media_type: str | None) -> str:
         """Return what, beside its bytes, decides the text of the document; '' by default."""
         ...
 
-    def parse(self, file: BinaryIO, name: str, media_type: str | None) -> AsyncIterator[Part]:
-        """Yield the parts of one document. Raises PermanentError in words its owner understands."""
+    def prepare(
+        self, file: BinaryIO, name: str, media_type: str | None, path: str, chunking: Chunking
+    ) -> AsyncGenerator[Sequence[Chunk]]:
+        """Yield the document's chunks in order, in batches that bound memory; none for an empty file. Twice is safe.
+
+        The name, or without a suffix the media type, says how it is read; `path` is what breadcrumbs show. Waits for a
+        process. Raises PermanentError in words its owner understands, also after batches were yielded: then none of them
+        counts; RetryableError when no process starts.
+        """
         ...
 
 

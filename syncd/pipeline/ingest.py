@@ -15,16 +15,14 @@ from syncd.model import (
     Chunking,
     DocumentState,
     Embedder,
-    Parser,
+    Preparer,
     SourceRecord,
-    Split,
-    Splitter,
 )
 from syncd.pipeline.effects import BYTES_PER_TOKEN, Apply, DryRunEffects, Effects, EncodeSparse, RealEffects
 from syncd.pipeline.in_hand import SET_ASIDE, InHand
 from syncd.pipeline.job import Job, Result, config_hash_of, is_current, is_same_content, pipeline_fingerprint, unchanged
 from syncd.pipeline.lineage import chunk_metadata, digest, display_path
-from syncd.pipeline.spooled_chunks import Segment, SpooledChunks, segments
+from syncd.pipeline.spooled_chunks import SpooledChunks
 from syncd.runtime.byte_budget import ByteBudget
 from syncd.store import Store
 from syncd.store.documents import DocumentRecord
@@ -52,8 +50,7 @@ class Ingester:
         self,
         store: Store,
         apply: Apply,
-        parser: Callable[[SourceRecord], Parser],
-        splitter: Splitter,
+        preparer: Callable[[SourceRecord], Preparer],
         embedder: Callable[[str], Awaitable[Embedder]],
         with_sparse_vectors: EncodeSparse,
         model_file: Callable[[str], str] = str,
@@ -66,8 +63,7 @@ class Ingester:
             True: DryRunEffects(store),
         }
         """By whether it is a dry run."""
-        self._parser = parser
-        self._splitter = splitter
+        self._preparer = preparer
         self._embedder = embedder
         self._model_file = model_file
         self._budget = ByteBudget(max_text_in_flight_bytes)
@@ -75,11 +71,11 @@ class Ingester:
     def config_hash(self, source: SourceRecord) -> str:
         """Return what decides how the source's documents are made, besides themselves. Starts no model."""
         return config_hash_of(
-            source, self._parser(source).fingerprint("any.pdf", None), self._model_file(source.embedding.model)
+            source, self._preparer(source).fingerprint("any.pdf", None), self._model_file(source.embedding.model)
         )
 
     async def ingest(self, job: Job) -> Result:
-        """Make one document true: parsed, split, embedded, indexed and recorded when this returns. Twice is safe.
+        """Make one document true: prepared, embedded, indexed and recorded when this returns. Twice is safe.
 
         Waits for room in the embedder and the index. PermanentError becomes a recorded result; RetryableError is raised.
         """
@@ -121,7 +117,7 @@ class Ingester:
     async def give_up(self, job: Job, reason: str) -> Result:
         """Record that the document could not be had, however often it was tried; what is indexed of it stays. Twice is safe.
 
-        Neither the parser nor a model is asked: whatever ails them, this works. One that could not be deleted is left as it is.
+        Neither a preparer nor a model is asked: whatever ails them, this works. One that could not be deleted is left as it is.
         """
         if job.document.body is None:
             return Result(job.document.key, DocumentState.FAILED, reason)
@@ -129,11 +125,11 @@ class Ingester:
 
     def _fingerprint(self, job: Job, embedder: Embedder) -> str:
         document = job.document
-        parsing = self._parser(job.source).fingerprint(document.name or document.key, document.media_type)
+        parsing = self._preparer(job.source).fingerprint(document.name or document.key, document.media_type)
         return pipeline_fingerprint(job, embedder, parsing)
 
     async def _make(self, job: Job, fingerprint: str, known: DocumentRecord | None, embedder: Embedder) -> Result:
-        """Fetch, parse, split, embed and index the document's content."""
+        """Fetch, prepare, embed and index the document's content."""
         assert job.document.body is not None
         async with job.document.body.open() as file:
             content_hash, size_bytes = await anyio.to_thread.run_sync(digest, file)
@@ -148,29 +144,24 @@ class Ingester:
     async def _draft(
         self, job: Job, file: BinaryIO, embedder: Embedder, content_hash: str
     ) -> tuple[SpooledChunks, Tally]:
-        """Parse, split and embed segment by segment, so that a document costs the same memory whatever its length."""
+        """Prepare and embed batch by batch, so that a document costs the same memory whatever its length."""
         spooled, tally = SpooledChunks(), Tally()
         mark = mark_of(job.source.id, job.document.key, job.document.version)
         async with (
-            aclosing(self._split(job, file, embedder)) as work,
+            aclosing(self._prepare(job, file, embedder)) as work,
             aclosing(self.in_hand.steps(mark, work)) as steps,
         ):
-            async for segment, split in steps:
-                new = await self._embed(job, segment.placed(split.chunks), len(spooled), embedder, content_hash, tally)
+            async for chunks in steps:
+                new = await self._embed(job, chunks, len(spooled), embedder, content_hash, tally)
                 with_sparse_vectors = await self._effects[job.dry_run].with_sparse_vectors(job.source.embedding, new)
                 await anyio.to_thread.run_sync(spooled.extend, with_sparse_vectors)
         return spooled, tally
 
-    async def _split(self, job: Job, file: BinaryIO, embedder: Embedder) -> AsyncGenerator[tuple[Segment, Split]]:
-        """Yield the document's segments, each with what it is split into."""
-        path = display_path(job.document)
-        chunking = fitted(job.source.chunking, embedder)
-        parts = self._parser(job.source).parse(file, job.document.name or job.document.key, job.document.media_type)
-        split = Split(())
-        async with aclosing(segments(parts)) as found:
-            async for segment in found:
-                split = await self._splitter.split(segment.parts, path, chunking, split.open_headings)
-                yield segment, split
+    def _prepare(self, job: Job, file: BinaryIO, embedder: Embedder) -> AsyncGenerator[Sequence[Chunk]]:
+        document, source = job.document, job.source
+        path, chunking = display_path(document), fitted(source.chunking, embedder)
+        name = document.name or document.key
+        return self._preparer(source).prepare(file, name, document.media_type, path, chunking)
 
     async def _embed(
         self, job: Job, chunks: Sequence[Chunk], first: int, embedder: Embedder, content_hash: str, tally: Tally

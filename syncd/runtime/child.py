@@ -12,14 +12,14 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
 from syncd.errors import PermanentError, RetryableError, Skipped
 from syncd.runtime.frames import Frame, read, write
 from syncd.runtime.launch import die_with_parent
 
-Handler = Callable[[Frame], Frame | Iterable[Frame]]
+Handler = Callable[[Frame], Frame]
 
 
 class Channel:
@@ -28,43 +28,43 @@ class Channel:
     def __init__(self, requests: BinaryIO, replies: BinaryIO) -> None:
         self._requests = requests
         self._replies = replies
+        self._number = 0
 
     def serve(self, handle: Handler, hello: Mapping[str, Any] | None = None) -> None:
         """Say hello, then answer requests one by one until the parent closes the pipe.
 
-        `handle` returns one frame, or an iterable of at least one that is sent as it is produced. Its errors
-        become the caller's: RetryableError, PermanentError and Skipped as they are, any other Exception as
-        RemoteError, with the traceback on stderr. MemoryError is among them: a handler that may leave memory
-        torn should end the process.
+        `handle` returns the last frame of its reply; those before it go out by `send`. Its errors become the
+        caller's: RetryableError, PermanentError and Skipped as they are, any other Exception as RemoteError,
+        with the traceback on stderr. MemoryError is among them: a handler that may leave memory torn should
+        end the process.
         """
         write(self._replies, Frame({**(hello or {}), "id": 0}))
         while (request := read(self._requests)) is not None:
             self._answer(handle, request)
 
+    def send(self, frame: Frame) -> None:
+        """Send a frame of the reply ahead of the last one; blocks while the parent does not read. Only inside a handler."""
+        write(self._replies, Frame({**frame.header, "id": self._number, "more": True}, frame.payload))
+
+    def ask(self, frame: Frame) -> Frame:
+        """Send a frame that the parent answers (`Worker.answer`) before it reads on, and wait for that. Only inside a handler."""
+        self.send(frame)
+        answer = read(self._requests)
+        if answer is None:
+            raise SystemExit(0)
+        return answer
+
     def _answer(self, handle: Handler, request: Frame) -> None:
-        number = request.header["id"]
+        self._number = request.header["id"]
         try:
             result = handle(request)
-            if isinstance(result, Frame):
-                write(self._replies, Frame({**result.header, "id": number}, result.payload))
-            else:
-                self._answer_many(number, result)
+            write(self._replies, Frame({**result.header, "id": self._number}, result.payload))
         except BrokenPipeError:
             raise SystemExit(0) from None
         except Exception as error:
             if not isinstance(error, RetryableError | PermanentError):
                 traceback.print_exc(file=sys.stderr)
-            write(self._replies, Frame({"id": number, "error": _failure(error)}))
-
-    def _answer_many(self, number: int, frames: Iterable[Frame]) -> None:
-        held: Frame | None = None
-        for frame in frames:
-            if held is not None:
-                write(self._replies, Frame({**held.header, "id": number, "more": True}, held.payload))
-            held = frame
-        if held is None:
-            raise ValueError("the handler produced no frame")
-        write(self._replies, Frame({**held.header, "id": number}, held.payload))
+            write(self._replies, Frame({"id": self._number, "error": _failure(error)}))
 
 
 def open_channel(death_signal: signal.Signals = signal.SIGKILL) -> Channel:

@@ -1,7 +1,7 @@
 """A child process of our own that answers requests: `python -m MODULE`, frames over its stdin and stdout.
 
-    async with Worker("parser-1", "syncd.pipeline.parse.child") as worker:
-        reply = await worker.call({"op": "parse", "name": "a.pdf"}, body, timeout_s=60)
+    async with Worker("page-reader", "syncd.sources.web.extract_child") as worker:
+        reply = await worker.call({"url": url}, body, timeout_s=60)
 
 The child's half is `syncd.runtime.child`. The first frame a child sends is its `hello`, when it is ready to
 serve.
@@ -124,6 +124,16 @@ class Worker:
             async with aclosing(self._answers(answers, timeout_s, Frame({**header, "id": number}, payload))) as frames:
                 async for frame in frames:
                     yield frame
+
+    async def answer(self, header: Mapping[str, Any]) -> None:
+        """Answer what the child asks in the frame that `stream` yielded last, before the next one is taken from it.
+
+        Leaving a stream without an answer that the child waits for means ending the child. Raises ChildDiedError.
+        """
+        try:
+            await send(self._child.stdin, Frame(header))
+        except OSError as error:
+            raise await self._death() from error
 
     async def _answers(
         self, answers: MemoryObjectReceiveStream[Frame], timeout_s: float, request: Frame | None = None

@@ -14,8 +14,8 @@ import sys
 import time
 
 from syncd.model import Chunking, Part
-from syncd.pipeline.chunk import chunk_document
-from syncd.pipeline.chunk.worker import settle
+from syncd.pipeline.prepare.worker import settle
+from tests.pipeline.chunking import chunks_of_document
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def main() -> None:
         path, text = document["path"], document["text"]
         name = path.split("/", 1)[-1] if given.strip_first_folder else path
         started = time.process_time()
-        chunks = list(chunk_document([Part(text, "text")], name, chunking))
+        chunks = chunks_of_document([Part(text, "text")], name, chunking)
         seconds += time.process_time() - started
         size += len(text.encode())
         rows = [

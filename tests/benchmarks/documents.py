@@ -26,7 +26,7 @@ LEEWAY = 2
 LIMIT_S = 3600.0
 SAMPLE_S = 0.1
 FEWEST_WORDS, MOST_WORDS = 5, 30
-PARSER_WORDS = ("syncd.pipeline.parse", "soffice")
+PARSER_WORDS = ("syncd.pipeline.prepare", "syncd.pipeline.parse", "soffice")
 SOURCE = """
 [documents]
 parsers = {parsers}

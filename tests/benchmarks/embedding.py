@@ -33,7 +33,6 @@ import numpy as np
 import psutil
 
 from syncd.model import Chunking, Part
-from syncd.pipeline.chunk import chunk_document
 from syncd.pipeline.embed.catalog import Model, ModelFile
 from syncd.pipeline.embed.llama import LlamaContext, LlamaModel, quieten
 from syncd.pipeline.embed.local import EngineOptions, open_embedder, prepare
@@ -41,6 +40,7 @@ from syncd.pipeline.embed.probe import cosine
 from syncd.pipeline.embed.variant import usable_cores
 from syncd.pipeline.embed.windows import cut, normalised
 from syncd.pipeline.embed.worker import compute
+from tests.pipeline.chunking import chunks_of_document
 
 
 @dataclass
@@ -183,7 +183,7 @@ def chunks_of(folder, count, max_bytes):
     texts = []
     for path in sorted(path for path in folder.rglob("*") if path.suffix in {".py", ".md", ".c", ".h", ".toml"}):
         part = Part(path.read_text("utf-8", "replace"), "text")
-        texts += [chunk.embedded_text for chunk in chunk_document([part], path.name, Chunking())]
+        texts += [chunk.embedded_text for chunk in chunks_of_document([part], path.name, Chunking())]
     texts = [text for text in texts if text.strip() and len(text.encode()) <= max_bytes]
     return texts[:: max(1, len(texts) // count)][:count]
 

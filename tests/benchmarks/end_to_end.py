@@ -22,7 +22,6 @@ from pathlib import Path
 from syncd.app.models import catalog_of, engine_options
 from syncd.config import load_config
 from syncd.model import Chunking, Part
-from syncd.pipeline.chunk import chunk_document
 from syncd.pipeline.effects import BYTES_PER_TOKEN as WINDOW_BYTES_PER_TOKEN
 from syncd.pipeline.embed.catalog import Model
 from syncd.pipeline.embed.local import EngineOptions, open_embedder
@@ -30,6 +29,7 @@ from tests.benchmarks.processes import Cpu, Watched
 from tests.benchmarks.uploading import upload
 from tests.daemon import MINILM, Daemon
 from tests.git_server import GitServer
+from tests.pipeline.chunking import chunks_of_document
 from tests.serving import serve
 
 BYTES_PER_TOKEN = 3.0
@@ -98,7 +98,7 @@ def chunked(files: dict[str, str], max_tokens: int) -> list[str]:
     texts = {
         chunk.embedded_text: None
         for path, text in sorted(files.items())
-        for chunk in chunk_document([Part(text, "text")], path, chunking)
+        for chunk in chunks_of_document([Part(text, "text")], path, chunking)
     }
     return list(texts)
 

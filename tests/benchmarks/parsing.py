@@ -26,7 +26,8 @@ from typing import Any
 import structlog
 
 from syncd.errors import PermanentError
-from syncd.pipeline.parse.pool import ParserPool, ParserSettings
+from syncd.pipeline.prepare.process import PreparerSettings
+from tests.pipeline.parse.reading import PartReader
 
 METRICS = ("text", "words", "head", "cells", "adj", "list")
 PEERS = ("markitdown", "docling")
@@ -34,7 +35,7 @@ PICTURES = {"png", "jpg", "jpeg", "gif", "webp", "tif", "tiff"}
 PEERS_SCRIPT = Path(__file__).with_name("parsing_peers.py")
 
 
-async def convert(pool: ParserPool, path: Path) -> tuple[str, int]:
+async def convert(pool: PartReader, path: Path) -> tuple[str, int]:
     """Return a file's Markdown and its number of pages."""
     with path.open("rb") as file:
         parts = [part async for part in pool.parse(file, path.name)]
@@ -42,14 +43,14 @@ async def convert(pool: ParserPool, path: Path) -> tuple[str, int]:
 
 
 async def convert_one(path: Path) -> str:
-    async with ParserPool(ParserSettings(workers=1)) as pool:
+    async with PartReader(PreparerSettings(workers=1)) as pool:
         return (await convert(pool, path))[0]
 
 
 async def convert_files(corpus: Path, items: Sequence[Mapping[str, str]], out: Path) -> tuple[int, int]:
     """Convert files by one worker, and return how many files and pages that were."""
     files = pages = 0
-    async with ParserPool(ParserSettings(workers=1)) as pool:
+    async with PartReader(PreparerSettings(workers=1)) as pool:
         for item in items:
             try:
                 text, count = await convert(pool, corpus / item["file"])

@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 
 from syncd.model import Chunking, Part
-from syncd.pipeline.chunk import chunk_document
 from syncd.pipeline.embed.catalog import MINILM, Catalog
 from syncd.pipeline.embed.local import open_embedder
 from syncd.pipeline.sparse.bm25 import chroma_bm25, code_bm25
 from syncd.search.fuse import fuse
 from syncd.search.lexical import InvertedIndex, best
 from syncd.search.query import Fusion
+from tests.pipeline.chunking import chunks_of_document
 
 TOP = 10
 POOL = 300
@@ -41,7 +41,7 @@ def chunks_of(documents):
     found = []
     for document in documents:
         parts = [Part(document["text"], "text")]
-        found += [(document["path"], chunk) for chunk in chunk_document(parts, document["path"], Chunking())]
+        found += [(document["path"], chunk) for chunk in chunks_of_document(parts, document["path"], Chunking())]
     return found
 
 

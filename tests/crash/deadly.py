@@ -7,20 +7,20 @@ import os
 import signal
 
 from syncd.cli import main
-from syncd.pipeline.parse.pool import ParserPool
+from syncd.pipeline.prepare.preparer import DocumentPreparer
 
 NAME = "deadly.txt"
-parse = ParserPool.parse
+prepare = DocumentPreparer.prepare
 
 
-async def parse_or_die(self, file, name, media_type=None):
-    """Parse a document, or die of it."""
+async def prepare_or_die(self, file, name, media_type, path, chunking):
+    """Prepare a document, or die of it."""
     if name.endswith(NAME):
         os.kill(os.getpid(), signal.SIGKILL)
-    async for part in parse(self, file, name, media_type):
-        yield part
+    async for batch in prepare(self, file, name, media_type, path, chunking):
+        yield batch
 
 
 if __name__ == "__main__":
-    ParserPool.parse = parse_or_die
+    DocumentPreparer.prepare = prepare_or_die
     main()

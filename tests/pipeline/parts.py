@@ -19,18 +19,13 @@ from syncd.model import (
     Embedded,
     Embedding,
     Invocation,
-    OpenHeadings,
     Origin,
-    Parser,
-    Part,
+    Preparer,
     SourceRecord,
-    Split,
-    Splitter,
     Target,
 )
-from syncd.pipeline.chunk import split_segment
 from syncd.pipeline.ingest import Ingester
-from syncd.pipeline.parse.pool import ParserPool
+from syncd.pipeline.prepare.preparer import DocumentPreparer
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.pipeline.sparse.encoding import SparseEncoding
 from syncd.runtime.mailbox import Mailbox
@@ -64,21 +59,11 @@ class HashEmbedder:
         return Embedded(vectors, sum(len(text.split()) for text in texts))
 
 
-class InlineSplitter:
-    """The chunker without its process."""
-
-    async def split(
-        self, parts: Sequence[Part], path: str, chunking: Chunking, open_headings: OpenHeadings = ()
-    ) -> Split:
-        return split_segment(parts, path, chunking, open_headings=open_headings)
-
-
 @dataclass(frozen=True)
 class Manner:
-    """How documents are made and how many at once; without one, as the daemon does but for the chunker's process."""
+    """How documents are made and how many at once; without one, as the daemon does."""
 
-    parser: Parser
-    splitter: Splitter
+    preparer: Preparer
     ingesters: int = 4
     attempts: int = 1
     gather_s: float = GATHER_S
@@ -155,7 +140,7 @@ async def over(
 ) -> AsyncIterator[Parts]:
     """Yield parts over `state` and a vector store, recovered and serving: where they are put together, and nowhere else."""
     async with AsyncExitStack() as stack:
-        manner = manner or Manner(await stack.enter_async_context(ParserPool()), InlineSplitter())
+        manner = manner or Manner(await stack.enter_async_context(DocumentPreparer()))
         store = await Store.open(state, TYPES)
         stack.push_async_callback(store.close)
         embedder = HashEmbedder()
@@ -167,8 +152,7 @@ async def over(
         ingester = Ingester(
             store,
             index.apply,
-            lambda _source: manner.parser,
-            manner.splitter,
+            lambda _source: manner.preparer,
             get,
             SparseEncoding(store, SparseModels()).with_sparse_vectors,
         )

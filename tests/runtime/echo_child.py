@@ -15,9 +15,16 @@ def handle(request):
         case "echo":
             return Frame({"said": request.header.get("say")}, request.payload)
         case "count":
-            return (Frame({"n": n}) for n in range(request.header["to"]))
+            for n in range(request.header["to"] - 1):
+                channel.send(Frame({"n": n}))
+            return Frame({"n": request.header["to"] - 1})
         case "half":
-            return iter_then_fail()
+            channel.send(Frame({"n": 0}))
+            channel.send(Frame({"n": 1}))
+            raise PermanentError("page 2 is broken")
+        case "ask":
+            answer = channel.ask(Frame({"question": "how many?"}))
+            return Frame({"answer": answer.header["count"]})
         case "die":
             os.kill(os.getpid(), request.header["signal"])
         case "exit":
@@ -41,12 +48,6 @@ def handle(request):
             os.write(int(request.header["fd"]), b"\xff" * 64)
             return Frame()
     return None
-
-
-def iter_then_fail():
-    yield Frame({"n": 0})
-    yield Frame({"n": 1})
-    raise PermanentError("page 2 is broken")
 
 
 if __name__ == "__main__":

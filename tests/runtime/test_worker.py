@@ -54,7 +54,7 @@ async def test_an_error_of_the_handler_is_raised_to_the_caller_and_the_child_liv
 
 async def test_a_stream_that_fails_half_way_gives_its_frames_and_then_the_error():
     async with worker() as echo, aclosing(echo.stream({"op": "half"}, timeout_s=30)) as frames:
-        assert (await anext(frames)).header["n"] == 0
+        assert [(await anext(frames)).header["n"] for _ in range(2)] == [0, 1]
         with pytest.raises(PermanentError, match="page 2"):
             await anext(frames)
 
@@ -100,6 +100,13 @@ async def test_a_cancelled_caller_leaves_the_child_in_order_for_the_next():
                     async for _ in frames:
                         scope.cancel()
             assert (await echo.call({"op": "echo", "say": "next"}, timeout_s=30)).header["said"] == "next"
+
+
+async def test_what_a_child_asks_in_the_middle_of_its_reply_is_answered():
+    async with worker() as echo, aclosing(echo.stream({"op": "ask"}, timeout_s=30)) as frames:
+        assert (await anext(frames)).header["question"] == "how many?"
+        await echo.answer({"count": 3})
+        assert (await anext(frames)).header["answer"] == 3
 
 
 async def test_callers_take_turns():

@@ -24,15 +24,12 @@ from syncd.model import (
     Chunking,
     Document,
     Invocation,
-    OpenHeadings,
     Origin,
-    Part,
     Run,
     Source,
     SourceRecord,
     SourceType,
     Span,
-    Split,
     State,
     Target,
     Total,
@@ -49,23 +46,20 @@ UNGUARDED = DeleteGuard(share=1.0, minimum=1 << 30)
 
 
 class WholeText:
-    """Documents as they are: one part, one chunk."""
+    """Documents as they are: one chunk."""
 
     def fingerprint(self, _name: str, _media_type: str | None) -> str:
         return ""
 
-    async def parse(self, file: BinaryIO, _name: str, _media_type: str | None) -> AsyncIterator[Part]:
-        yield Part(file.read().decode("utf-8", "replace"), "text")
-
-    async def split(
-        self, parts: Sequence[Part], _path: str, _chunking: Chunking, _open_headings: OpenHeadings = ()
-    ) -> Split:
-        text = "".join(part.text for part in parts)
-        span = Span(0, len(text.encode()), 1, 1 + text.count("\n"))
-        return Split([Chunk(text, span, "whole")] if text else [])
+    async def prepare(
+        self, file: BinaryIO, _name: str, _media_type: str | None, _path: str, _chunking: Chunking
+    ) -> AsyncIterator[Sequence[Chunk]]:
+        text = file.read().decode("utf-8", "replace")
+        if text:
+            yield [Chunk(text, Span(0, len(text.encode()), 1, 1 + text.count("\n")), "whole")]
 
 
-WHOLE = Manner(WholeText(), WholeText(), ingesters=64, gather_s=0.0)
+WHOLE = Manner(WholeText(), ingesters=64, gather_s=0.0)
 
 
 class Died(Exception):

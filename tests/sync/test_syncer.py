@@ -12,7 +12,7 @@ from syncd.api.views import job_view
 from syncd.errors import BugError, ConfigError, OvertakenError, RetryableError
 from syncd.model import Checkpoint, Document, Invocation, Origin, State, Target
 from syncd.pipeline.ingest import Ingester
-from syncd.pipeline.parse.pool import ParserPool
+from syncd.pipeline.prepare.preparer import DocumentPreparer
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.pipeline.sparse.encoding import SparseEncoding
 from syncd.runtime.retry import Backoff
@@ -22,7 +22,7 @@ from syncd.sources.web.settings import WebSourceSettings
 from syncd.store.invocation_queue import FOLLOW_UPS
 from syncd.store.staging import Replacement
 from syncd.sync.syncer import Syncer, SyncSettings
-from tests.pipeline.parts import CHUNKING, MODEL, InlineSplitter, running
+from tests.pipeline.parts import CHUNKING, MODEL, running
 
 HASTY = SyncSettings(run_attempts=3, document_attempts=2, last_chance_attempt=2, backoff=Backoff(0.001, cap_s=0.001))
 
@@ -77,11 +77,9 @@ async def syncing(parts, source, done=None, settings=HASTY) -> AsyncIterator[Syn
     async def opened(record):
         return source[record.id] if isinstance(source, dict) else source
 
-    async with ParserPool() as parser, anyio.create_task_group() as group:
+    async with DocumentPreparer() as preparer, anyio.create_task_group() as group:
         with_sparse_vectors = SparseEncoding(parts.store, SparseModels()).with_sparse_vectors
-        ingester = Ingester(
-            parts.store, parts.index.apply, lambda _source: parser, InlineSplitter(), embedder, with_sparse_vectors
-        )
+        ingester = Ingester(parts.store, parts.index.apply, lambda _source: preparer, embedder, with_sparse_vectors)
         syncer = Syncer(parts.store, parts.chroma, parts.index, ingester, opened, settings, done)
         await group.start(syncer.run)
         yield syncer

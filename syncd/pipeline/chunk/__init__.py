@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from syncd.errors import ConfigError
-from syncd.model import Chunk, Chunking, OpenHeadings, PageMark, Part, Span, Split
+from syncd.model import Chunk, Chunking, PageMark, Part, Span
 from syncd.pipeline.chunk.breadcrumb import breadcrumb, path_line
 from syncd.pipeline.chunk.lines import line_pieces
 from syncd.pipeline.chunk.markdown import Heading
@@ -18,39 +18,56 @@ MINIMUM_SIZE_BYTES = 4
 MAXIMUM_PARSE_CHARACTERS = 4 << 20
 """Larger sources are cut as text: a parse of them takes seconds, and nothing can interrupt it."""
 WINDOW_CHARACTERS = 1 << 20
-"""A larger part is taken in segments of this size, so that memory stays bounded."""
+"""A larger part is taken in windows of this size, so that memory stays bounded."""
 _WINDOW_ENDS: dict[str, tuple[str, ...]] = {"markdown": ("\n# ", "\n## ", "\n### ", "\n#"), "text": ()}
-"""What a segment ends before, best first; then blank lines, then lines."""
+"""What a window ends before, best first; then blank lines, then lines."""
 
-__all__ = ["MINIMUM_SIZE_BYTES", "chunk_document", "split_segment"]
+SEGMENT_CHARACTERS = 8 << 20
+"""Text up to this size is cut as one; headings and pages run on into the next segment of a longer document, chunks do not."""
+
+__all__ = ["MINIMUM_SIZE_BYTES", "chunk_document"]
 
 
-def chunk_document(parts: Iterable[Part], path: str, chunking: Chunking, parse: bool = True) -> Iterator[Chunk]:
-    """Yield the chunks of `parts` in order, while parts are still coming; their texts joined are the document's text.
+def chunk_document(
+    parts: Iterable[Part],
+    path: str,
+    chunking: Chunking,
+    parsed_segments: int | None = None,
+    segment_characters: int = SEGMENT_CHARACTERS,
+) -> Iterator[list[Chunk]]:
+    """Yield the chunks of `parts` in order, a list for each segment; the parts' texts joined are the document's text.
 
+    A segment is as many parts as fit into `segment_characters`, at least one; the next one is taken when the list is.
     Offsets are bytes of the whole document in UTF-8. No text is larger than `max_size_bytes` or cuts a character. A
-    document of nothing but white space has no chunks; elsewhere white space goes with a neighbour, except runs longer
-    than the limit, and blank lines that `type` lines counts like others. A part over 4 MB is taken in segments of 1 MB.
+    segment of nothing but white space has no chunks; elsewhere white space goes with a neighbour, except runs longer
+    than the limit, and blank lines that `type` lines counts like others. A part over 4 MB is cut in windows of 1 MB.
 
-    Without `parse`, code is cut as text: for a document whose parse has hung or crashed its process (a few grammars can).
-    Raises ConfigError for a `max_size_bytes` below 4 or a `max_lines` below 1.
+    From segment number `parsed_segments` on, counted from 0, code is cut as text: for a document whose parse there has hung
+    or crashed its process (a few grammars can). Raises ConfigError for a `max_size_bytes` below 4 or a `max_lines` below 1.
     """
-    return _Document(path, chunking, parse).chunks(parts)
+    document = _Document(path, chunking)
+    return (
+        document.chunks(segment, parsed_segments is None or number < parsed_segments)
+        for number, segment in enumerate(_segments(parts, segment_characters))
+    )
 
 
-def split_segment(
-    parts: Iterable[Part], path: str, chunking: Chunking, parse: bool = True, open_headings: OpenHeadings = ()
-) -> Split:
-    """Return the chunks of a segment of a document that begins under `open_headings`; otherwise as `chunk_document`."""
-    document = _Document(path, chunking, parse, open_headings)
-    chunks = list(document.chunks(parts))
-    return Split(chunks, document.open_headings)
+def _segments(parts: Iterable[Part], characters: int) -> Iterator[list[Part]]:
+    gathered, length = list[Part](), 0
+    for part in parts:
+        if gathered and length + len(part.text) > characters:
+            yield gathered
+            gathered, length = [], 0
+        gathered.append(part)
+        length += len(part.text)
+    if gathered:
+        yield gathered
 
 
 class _Document:
-    """What runs on from part to part: offsets, lines, pages and the heading path."""
+    """What runs on from part to part and from segment to segment: offsets, lines, pages and the heading path."""
 
-    def __init__(self, path: str, chunking: Chunking, parse: bool, open_headings: OpenHeadings = ()) -> None:
+    def __init__(self, path: str, chunking: Chunking) -> None:
         if chunking.max_size_bytes < MINIMUM_SIZE_BYTES:
             raise ConfigError(f"max_size_bytes is {chunking.max_size_bytes}: use at least {MINIMUM_SIZE_BYTES}")
         if chunking.max_lines < 1:
@@ -58,22 +75,25 @@ class _Document:
         self._path = path
         self._path_line = path_line(path)
         self._chunking = chunking
-        self._parse = parse
+        self._is_parsed = True
         self._start_byte = 0
         self._start_line = 1
         self._received_bytes = 0
         self._marks: list[PageMark] = []
-        self._headings = tuple(Heading(-1, level, title) for level, title in open_headings)
+        self._headings: Sequence[Heading] = ()
         self._place: tuple[tuple[str, ...], str, str] | None = None
         self._crumb = ""
         """The breadcrumb at `_place`: chunks that follow each other often stand in the same one."""
 
-    @property
-    def open_headings(self) -> OpenHeadings:
-        """The headings open at the end of what was chunked so far."""
-        return tuple((heading.level, heading.title) for heading in self._headings)
+    def chunks(self, parts: Iterable[Part], is_parsed: bool) -> list[Chunk]:
+        """Return the next segment's chunks."""
+        self._is_parsed = is_parsed
+        found = list(self._chunks(parts))
+        if self._start_byte < self._received_bytes:
+            self._pass_blank(parts)
+        return found
 
-    def chunks(self, parts: Iterable[Part]) -> Iterator[Chunk]:
+    def _chunks(self, parts: Iterable[Part]) -> Iterator[Chunk]:
         """Yield the chunks, the last one late: blank text may still follow and join it."""
         blank = b""
         last: tuple[Piece, bytes] | None = None
@@ -90,11 +110,16 @@ class _Document:
         if last:
             yield from self._end(*last, blank)
 
+    def _pass_blank(self, parts: Iterable[Part]) -> None:
+        """Go on behind a segment that has no chunks, since it is blank."""
+        self._start_byte = self._received_bytes
+        self._start_line += sum(part.text.count("\n") for part in parts)
+
     def _pieces(self, data: bytes, part: Part) -> list[Piece]:
         large = len(part.text) > MAXIMUM_PARSE_CHARACTERS
-        unparsed = "too large to parse" if large else "" if self._parse else "parser failed"
+        unparsed = "too large to parse" if large else "" if self._is_parsed else "parser failed"
         found, headings = pieces(data, part.kind, self._path, self._chunking, self._headings, unparsed)
-        self._headings = tuple(headings)
+        self._headings = headings
         return found
 
     def _mark(self, part: Part) -> None:
@@ -162,7 +187,7 @@ class _Document:
 
 
 def _windows(part: Part) -> Iterator[str]:
-    """Yield a part's text whole, or when it is very large in segments that end where the text allows it."""
+    """Yield a part's text whole, or when it is very large in windows that end where the text allows it."""
     text, start = part.text, 0
     while len(text) > MAXIMUM_PARSE_CHARACTERS and len(text) - start > WINDOW_CHARACTERS:
         limit = start + WINDOW_CHARACTERS

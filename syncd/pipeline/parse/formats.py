@@ -19,6 +19,13 @@ class Format(StrEnum):
     EPUB = "EPUB book"
     IMAGE = "image"
     LEGACY = "Word or PowerPoint 97-2003 file"
+    MARKDOWN = "Markdown"
+    TEXT = "text"
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it is read as it stands; what has another format has to be parsed."""
+        return self in (Format.TEXT, Format.MARKDOWN)
 
 
 SUFFIXES: dict[str, Format] = {
@@ -48,7 +55,7 @@ SUFFIXES: dict[str, Format] = {
 }
 """Every suffix that is not read as plain text."""
 
-MARKDOWN_SUFFIX = ".md"
+_MARKDOWN_SUFFIX = ".md"
 
 MEDIA_TYPES: dict[str, str] = {
     "application/pdf": ".pdf",
@@ -70,7 +77,7 @@ MEDIA_TYPES: dict[str, str] = {
     "image/webp": ".webp",
     "image/gif": ".gif",
     "image/tiff": ".tiff",
-    "text/markdown": MARKDOWN_SUFFIX,
+    "text/markdown": _MARKDOWN_SUFFIX,
 }
 
 
@@ -80,3 +87,9 @@ def suffix_of(name: str, media_type: str | None) -> str:
     if suffix or not media_type:
         return suffix
     return MEDIA_TYPES.get(media_type.partition(";")[0].strip().lower(), "")
+
+
+def format_of(name: str, media_type: str | None) -> Format:
+    """Return what a document's name, or without a suffix its media type, promises."""
+    suffix = suffix_of(name, media_type)
+    return Format.MARKDOWN if suffix == _MARKDOWN_SUFFIX else SUFFIXES.get(suffix, Format.TEXT)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib import import_module
 
 from syncd.errors import PermanentError
 from syncd.pipeline.parse.formats import Format
+from syncd.pipeline.parse.sniff import confirm, legacy_suffix
 from syncd.pipeline.parse.task import Piece, Task
+from syncd.pipeline.parse.text import read_text
 
 Reader = Callable[[Task], Iterator[Piece]]
 
@@ -28,8 +31,30 @@ _DOCLING = frozenset({Format.PDF, Format.DOCX, Format.PPTX, Format.HTML, Format.
 """What the optional converter takes over; everything else goes the built-in way."""
 
 
+class ConversionNeededError(Exception):
+    """The file is one of Office 97-2003, which LibreOffice reads by this suffix; no parser here does."""
+
+    def __init__(self, suffix: str) -> None:
+        super().__init__(suffix)
+        self.suffix = suffix
+
+
 def read(task: Task) -> Iterator[Piece]:
-    """Yield the document's text. Raises PermanentError in words its owner understands; MemoryError over the limit."""
+    """Yield the document's text, by what its content is, whatever its name says; text is read as what its name says.
+
+    Raises PermanentError in words its owner understands, ConversionNeededError, MemoryError over the process's limit.
+    """
+    if task.format.is_text:
+        return read_text(task)
+    found = confirm(task)
+    if found is Format.LEGACY:
+        raise ConversionNeededError(legacy_suffix(task.path))
+    # The PDF libraries go by names.
+    path = task.path.rename(task.path.with_suffix(".pdf")) if found is Format.PDF else task.path
+    return _read_document(replace(task, path=path, format=found))
+
+
+def _read_document(task: Task) -> Iterator[Piece]:
     name = "docling" if task.converter == "docling" and task.format in _DOCLING else _MODULES[task.format]
     reader: Reader = import_module(f"syncd.pipeline.parse.{name}").read
     found = False

@@ -1,4 +1,4 @@
-"""What a parser process is asked to do and what it gives back: plain values that travel in frames."""
+"""What a document's reader is asked to do, its limits, and the pieces of text it makes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 from syncd.errors import PermanentError
 from syncd.model import PageMark, Part, TextKind
 from syncd.pipeline.parse.formats import Format
-from syncd.runtime.frames import Frame
 
 OUT_OF_MEMORY = 86
 """Exit status of a parser process that hit its memory limit; what is left of such a process is not trusted."""
@@ -161,29 +160,3 @@ def clean(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
-
-
-def to_frame(piece: Piece) -> Frame:
-    """Return `piece` as one frame: text, then pictures."""
-    part, text = piece.part, piece.part.text.encode()
-    header = {
-        "kind": part.kind,
-        "title": part.title,
-        "pages": [[mark.start_byte, mark.page, mark.label] for mark in part.pages],
-        "text_bytes": len(text),
-        "pictures": [[picture.at_byte, len(picture.data)] for picture in piece.pictures],
-    }
-    return Frame(header, b"".join([text, *(picture.data for picture in piece.pictures)]))
-
-
-def from_frame(frame: Frame) -> Piece:
-    """Return the piece that `to_frame` wrote."""
-    header, payload = frame.header, frame.payload
-    at = int(header["text_bytes"])
-    text = payload[:at].decode()
-    pictures: list[Picture] = []
-    for at_byte, size in header["pictures"]:
-        pictures.append(Picture(at_byte, payload[at : at + size]))
-        at += size
-    marks = tuple(PageMark(start, page, label) for start, page, label in header["pages"])
-    return Piece(Part(text, header["kind"], marks, header["title"]), tuple(pictures))

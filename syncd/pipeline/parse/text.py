@@ -1,15 +1,15 @@
-"""Plain text: checked and decoded in the daemon's own process, since decoding UTF-8 cannot run away."""
+"""Plain text: checked, decoded, and cut at line ends where it is long."""
 
 from __future__ import annotations
 
 import codecs
-from collections.abc import AsyncGenerator
+from collections.abc import Iterator
 from typing import BinaryIO
-
-import anyio
 
 from syncd.errors import PermanentError
 from syncd.model import Part, TextKind
+from syncd.pipeline.parse.formats import Format
+from syncd.pipeline.parse.task import Piece, Task
 
 WHOLE_BYTES = 8 << 20
 """Text up to this size is one part, so that structure is seen whole; longer text comes in pieces of half of it."""
@@ -17,22 +17,23 @@ _PIECE_BYTES = WHOLE_BYTES // 2
 _BOM = codecs.BOM_UTF8
 
 
-async def read_text(file: BinaryIO, name: str, kind: TextKind = "text") -> AsyncGenerator[Part, None]:
-    """Yield `file` as UTF-8 text without its byte order mark, cut at line ends where it is long; nothing when empty.
+def read_text(task: Task) -> Iterator[Piece]:
+    """Yield the file as UTF-8 text without its byte order mark, cut at line ends where it is long; nothing when empty.
 
     The whole file is checked before the first part. Raises PermanentError when it is not UTF-8 text.
     """
-    size_bytes = await anyio.to_thread.run_sync(_check, file, name)
-    limit = WHOLE_BYTES if size_bytes <= WHOLE_BYTES else _PIECE_BYTES
-    left = b""
-    while block := await anyio.to_thread.run_sync(file.read, limit):
-        data = left + block
-        cut = len(data) if len(block) < limit else _cut(data)
-        left = data[cut:]
-        if text := data[:cut].decode():
-            yield Part(text, kind)
-    if left:
-        yield Part(left.decode(), kind)
+    kind: TextKind = "markdown" if task.format is Format.MARKDOWN else "text"
+    with task.path.open("rb") as file:
+        limit = WHOLE_BYTES if _check(file, task.name) <= WHOLE_BYTES else _PIECE_BYTES
+        left = b""
+        while block := file.read(limit):
+            data = left + block
+            cut = len(data) if len(block) < limit else _cut(data)
+            left = data[cut:]
+            if text := data[:cut].decode():
+                yield Piece(Part(text, kind))
+        if left:
+            yield Piece(Part(left.decode(), kind))
 
 
 def _check(file: BinaryIO, name: str) -> int:

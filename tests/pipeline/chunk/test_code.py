@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from syncd.model import Chunk, Chunking, Part
-from syncd.pipeline.chunk import chunk_document
+from tests.pipeline.chunking import chunks_of_document
 
 
 def chunks_of(text: str, path: str, target: int = 400, maximum: int = 2000) -> list[Chunk]:
     chunking = Chunking(max_size_bytes=maximum, target_size_bytes=target)
-    chunks = list(chunk_document([Part(text, "text")], path, chunking))
+    chunks = chunks_of_document([Part(text, "text")], path, chunking)
     assert "".join(chunk.text for chunk in chunks) == text
     return chunks
 
@@ -141,7 +141,7 @@ def test_hostile_sources_are_cut_within_the_limit(path: str, text: str):
 
 
 def test_code_whose_parse_has_failed_is_cut_as_text():
-    chunks = list(chunk_document([Part(python_function("f"), "text")], "a.py", Chunking(), parse=False))
+    chunks = chunks_of_document([Part(python_function("f"), "text")], "a.py", Chunking(), parsed_segments=0)
     assert {(chunk.stage, chunk.language, chunk.note) for chunk in chunks} == {("whole", "python", "parser failed")}
 
 

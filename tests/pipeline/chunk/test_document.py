@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from syncd.model import Chunk, Chunking, PageMark, Part
 from syncd.pipeline.chunk import chunk_document
+from tests.pipeline.chunking import chunks_of_document
 
 WORDS = "some words that make a sentence of a certain length. "
 
 
 def chunks_of(parts: list[Part], path: str = "a.md", **options: object) -> list[Chunk]:
-    return list(chunk_document(parts, path, Chunking(**options)))
+    return chunks_of_document(parts, path, Chunking(**options))
 
 
-def test_chunks_are_yielded_while_parts_are_still_coming():
+def test_batches_are_yielded_while_parts_are_still_coming():
     taken: list[int] = []
 
     def parts() -> Iterator[Part]:
@@ -22,9 +26,42 @@ def test_chunks_are_yielded_while_parts_are_still_coming():
             taken.append(number)
             yield Part(f"# Page {number}\n\n{WORDS}\n", "markdown")
 
-    chunks = iter(chunk_document(parts(), "a.pdf", Chunking()))
-    assert "Page 0" in next(chunks).text
+    batches = chunk_document(parts(), "a.pdf", Chunking(), segment_characters=1)
+    assert "Page 0" in next(batches)[0].text
     assert len(taken) == 2
+
+
+words = st.text("ab é\n", min_size=1, max_size=80)
+
+
+@given(st.lists(words, max_size=12), st.integers(1, 200))
+def test_chunks_of_segments_tile_the_whole_text(texts: list[str], size: int):
+    chunking = Chunking(target_size_bytes=60, max_size_bytes=120)
+    batches = chunk_document([Part(each, "text") for each in texts], "a.txt", chunking, segment_characters=size)
+    data, at = "".join(texts).encode(), 0
+    for chunk in (chunk for batch in batches for chunk in batch):
+        assert not data[at : chunk.span.start_byte].strip(), "only segments of white space have no chunks"
+        assert data[chunk.span.start_byte : chunk.span.end_byte].decode() == chunk.text
+        assert chunk.span.start_line == data[: chunk.span.start_byte].count(b"\n") + 1
+        at = chunk.span.end_byte
+    assert not data[at:].strip()
+
+
+def test_a_segment_goes_on_with_the_page_and_headings_it_begins_under():
+    parts = [
+        Part("# A\n\n" + "first " * 20, "markdown", (PageMark(0, 1), PageMark(60, 2))),
+        Part("second " * 20, "markdown"),
+    ]
+    batches = list(chunk_document(parts, "a.pdf", Chunking(target_size_bytes=60), segment_characters=10))
+    assert len(batches) == 2
+    assert batches[0][0].span.page == 1
+    assert {(chunk.span.page, chunk.scope) for chunk in batches[1]} == {(2, ("A",))}
+
+
+def test_from_a_segment_on_code_is_cut_as_text():
+    parts = [Part(f"def f{number}():\n    return {number}\n", "text") for number in range(3)]
+    found = list(chunk_document(parts, "a.py", Chunking(), parsed_segments=1, segment_characters=1))
+    assert [batch[0].note for batch in found] == ["", "parser failed", "parser failed"]
 
 
 def test_offsets_lines_and_headings_run_on_over_parts():
@@ -46,7 +83,7 @@ def test_blank_parts_go_with_a_neighbour():
 
 def test_a_chunk_over_a_page_break_knows_both_pages():
     part = Part("first page\n\nsecond page\n", "markdown", (PageMark(0, 4), PageMark(12, 5, "v"), PageMark(24, 6)))
-    (chunk,) = chunk_document([part], "a.md", Chunking())
+    (chunk,) = chunks_of_document([part], "a.md", Chunking())
     assert (chunk.span.page, chunk.span.last_page) == (4, 5)
 
 

@@ -19,12 +19,12 @@ def refuse(*args, **kwargs):
 
 socket.socket = socket.create_connection = socket.getaddrinfo = refuse
 from syncd.model import Chunking, Part
-from syncd.pipeline.chunk import chunk_document
+from tests.pipeline.chunking import chunks_of_document
 
 files = {"a.py": "def f():\\n    pass\\n", "b.rs": "fn f() {}\\n", "c.cs": "class C {}\\n", "d.yaml": "a: 1\\n", "e.erb": "<%= x %>\\n",
     "f.kt": "fun f() {}\\n", "g.zig": "fn f() void {}\\n", "h.sql": "SELECT 1;\\n", "i.md": "# A\\n"}
 for path, text in files.items():
-    chunks = list(chunk_document([Part(text, "text")], path, Chunking()))
+    chunks = chunks_of_document([Part(text, "text")], path, Chunking())
     assert chunks and chunks[0].stage in ("code", "markdown") and not chunks[0].note, (path, chunks)
 print("parsed", len(files))
 """

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from syncd.model import Chunk, Chunking, Part
-from syncd.pipeline.chunk import chunk_document
+from tests.pipeline.chunking import chunks_of_document
 
 WORDS = "some words that make a sentence of a certain length. "
 
 
 def chunks_of(text: str, target: int = 300, maximum: int = 1200, path: str = "guide.md") -> list[Chunk]:
     chunking = Chunking(max_size_bytes=maximum, target_size_bytes=target)
-    chunks = list(chunk_document([Part(text, "markdown")], path, chunking))
+    chunks = chunks_of_document([Part(text, "markdown")], path, chunking)
     assert "".join(chunk.text for chunk in chunks) == text
     return chunks
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from syncd.errors import ConfigError
 from syncd.model import Chunk, Chunking, PageMark, Part
-from syncd.pipeline.chunk import MINIMUM_SIZE_BYTES, chunk_document
+from syncd.pipeline.chunk import MINIMUM_SIZE_BYTES
+from tests.pipeline.chunking import chunks_of_document
 
 FRAGMENTS = (
     "def f(x):\n    return x\n\n", "class A:\n", "    def m(self):\n", "# comment\n", "@decorator\n", "{", "}", "(", "[", '"',
@@ -92,9 +93,9 @@ def check(parts: list[Part], chunks: list[Chunk], chunking: Chunking) -> None:
 @settings(max_examples=250, deadline=None)
 @given(PARTS, PATHS, CHUNKINGS)
 def test_chunks_tile_any_text_within_any_limit(parts: list[Part], path: str, chunking: Chunking):
-    chunks = list(chunk_document(parts, path, chunking))
+    chunks = chunks_of_document(parts, path, chunking)
     check(parts, chunks, chunking)
-    assert chunks == list(chunk_document(parts, path, chunking))
+    assert chunks == chunks_of_document(parts, path, chunking)
 
 
 @settings(max_examples=60, deadline=None)
@@ -102,17 +103,17 @@ def test_chunks_tile_any_text_within_any_limit(parts: list[Part], path: str, chu
 def test_decoded_garbage_is_chunked_too(data: bytes, path: str):
     parts = [Part(data.decode("utf-8", "replace"), "text")]
     chunking = Chunking(max_size_bytes=300, target_size_bytes=100)
-    check(parts, list(chunk_document(parts, path, chunking)), chunking)
+    check(parts, chunks_of_document(parts, path, chunking), chunking)
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\n\n", "\t \r\n", "\u3000\u00a0"])
 @pytest.mark.parametrize("kind", ["markdown", "text"])
 def test_a_document_of_nothing_but_white_space_has_no_chunks(text: str, kind: str):
-    assert list(chunk_document([Part(text, kind), Part(text, kind)], "a.py", Chunking())) == []
+    assert chunks_of_document([Part(text, kind), Part(text, kind)], "a.py", Chunking()) == []
 
 
 def test_limits_that_cannot_be_kept_are_refused():
     with pytest.raises(ConfigError, match="max_size_bytes is 3"):
-        chunk_document([], "a", Chunking(max_size_bytes=3))
+        chunks_of_document([], "a", Chunking(max_size_bytes=3))
     with pytest.raises(ConfigError, match="max_lines is 0"):
-        chunk_document([], "a", Chunking(type="lines", max_lines=0))
+        chunks_of_document([], "a", Chunking(type="lines", max_lines=0))

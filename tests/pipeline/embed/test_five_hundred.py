@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from syncd.model import Chunking, Part
-from syncd.pipeline.chunk import chunk_document
 from syncd.pipeline.embed.catalog import MINILM, Catalog
 from syncd.pipeline.embed.files import find_file
 from syncd.pipeline.embed.variant import RunSettings
 from syncd.pipeline.embed.worker import EmbedWorker, compute
 from tests.benchmarks.make_qwen3_shape import Shape, Vocabulary, write
+from tests.pipeline.chunking import chunks_of_document
 
 PACKAGES = Path(sysconfig.get_paths()["purelib"])
 SHAPE = Shape(layers=2, width=64, inner=128, heads=2, kv_heads=1, head_width=32, context=2048)
@@ -25,7 +25,7 @@ def chunks_of(paths, kind, target, most_per_file):
     for path in paths:
         part = Part(path.read_text("utf-8", "replace")[:20_000], kind)
         chunking = Chunking(target_size_bytes=target, max_size_bytes=max(160, 2 * target))
-        found = [chunk.embedded_text for chunk in chunk_document([part], path.name, chunking)]
+        found = [chunk.embedded_text for chunk in chunks_of_document([part], path.name, chunking)]
         yield from (text for text in found[1 :: max(1, len(found) // most_per_file)][:most_per_file] if text.strip())
 
 

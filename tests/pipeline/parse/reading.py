@@ -3,17 +3,43 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Any, BinaryIO
 
-from syncd.model import PageMark, Part
-from syncd.pipeline.parse.pool import ParserPool
+from typing_extensions import override
+
+from syncd.model import Chunking, PageMark, Part
+from syncd.pipeline.parse.vision import Describer
+from syncd.pipeline.prepare.preparer import DocumentPreparer
+from syncd.pipeline.prepare.process import PreparerSettings
+from syncd.runtime.frames import Frame
+from tests.pipeline.parse.parts_worker import PART
 
 
-async def parts_of(pool: ParserPool, data: bytes, name: str, media_type: str | None = None) -> list[Part]:
+class PartReader(DocumentPreparer):
+    """The preparer, but that its processes hand over a document's parts, which otherwise stay with them."""
+
+    def __init__(self, settings: PreparerSettings | None = None, describer: Describer | None = None) -> None:
+        super().__init__(settings, describer, module="tests.pipeline.parse.parts_worker")
+
+    async def parse(self, file: BinaryIO, name: str, media_type: str | None = None) -> AsyncGenerator[Part]:
+        async with aclosing(self.prepare(file, name, media_type, name, Chunking())) as batches:
+            async for batch in batches:
+                parts: Any = batch
+                for part in parts:
+                    yield part
+
+    @override
+    def _batch(self, frame: Frame) -> Any:
+        return [PART.validate_json(frame.payload)]
+
+
+async def parts_of(pool: PartReader, data: bytes, name: str, media_type: str | None = None) -> list[Part]:
     return [part async for part in pool.parse(io.BytesIO(data), name, media_type)]
 
 
-async def text_of(pool: ParserPool, data: bytes, name: str) -> str:
+async def text_of(pool: PartReader, data: bytes, name: str) -> str:
     return "".join(part.text for part in await parts_of(pool, data, name))
 
 

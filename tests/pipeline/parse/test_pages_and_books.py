@@ -3,14 +3,13 @@ from __future__ import annotations
 import pytest
 
 from syncd.errors import PermanentError
-from syncd.pipeline.parse.pool import ParserPool
 from tests.pipeline.parse.documents import epub, odf, pdf
-from tests.pipeline.parse.reading import on_pages, parts_of, text_of
+from tests.pipeline.parse.reading import PartReader, on_pages, parts_of, text_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def test_html_keeps_headings_lists_tables_links_and_code(pool: ParserPool) -> None:
+async def test_html_keeps_headings_lists_tables_links_and_code(pool: PartReader) -> None:
     page = (
         "<html><head><title>T</title></head><body><h2>Head</h2><p>See <a href='https://example.org'>this</a>.</p>"
         "<ul><li>one</li></ul><table><tr><th>a</th></tr><tr><td>b</td></tr></table><pre><code>x = 1</code></pre></body>"
@@ -20,34 +19,34 @@ async def test_html_keeps_headings_lists_tables_links_and_code(pool: ParserPool)
         assert expected in text
 
 
-async def test_html_says_its_own_encoding(pool: ParserPool) -> None:
+async def test_html_says_its_own_encoding(pool: PartReader) -> None:
     page = '<html><meta charset="iso-8859-2"><body><p>Łódź</p></body></html>'.encode("iso-8859-2")
     assert "Łódź" in await text_of(pool, page, "a.html")
 
 
-async def test_pictures_inside_html_are_not_kept(pool: ParserPool) -> None:
+async def test_pictures_inside_html_are_not_kept(pool: PartReader) -> None:
     text = await text_of(pool, b"<body><p>A <img alt='a door' src='data:image/png;base64,AAAA'></p></body>", "a.html")
     assert "a door" in text
     assert "base64" not in text
 
 
-async def test_200_000_nested_elements_are_refused(pool: ParserPool) -> None:
+async def test_200_000_nested_elements_are_refused(pool: PartReader) -> None:
     with pytest.raises(PermanentError, match="nested over 512 levels"):
         await text_of(pool, b"<div>" * 200_000 + b"x", "a.html")
 
 
-async def test_the_chapters_of_a_book_come_in_the_order_of_its_spine(pool: ParserPool) -> None:
+async def test_the_chapters_of_a_book_come_in_the_order_of_its_spine(pool: PartReader) -> None:
     parts = await parts_of(pool, epub(["<h1>One</h1><p>a</p>", "<h1>Two</h1>"]), "a.epub")
     assert on_pages(parts) == {1: "# One\n\na\n\n", 2: "# Two\n\n"}
 
 
-async def test_a_book_with_copy_protection_says_so(pool: ParserPool) -> None:
+async def test_a_book_with_copy_protection_says_so(pool: PartReader) -> None:
     locked = '<encryption><EncryptionMethod Algorithm="http://www.w3.org/2001/04/xmlenc#aes128-cbc"/></encryption>'
     with pytest.raises(PermanentError, match="protected against copying"):
         await text_of(pool, epub(["<p>x</p>"], **{"META-INF__encryption.xml": locked}), "a.epub")
 
 
-async def test_an_opendocument_text_keeps_headings_lists_tables_and_notes(pool: ParserPool) -> None:
+async def test_an_opendocument_text_keeps_headings_lists_tables_and_notes(pool: PartReader) -> None:
     styles = (
         '<style:style style:name="B" style:family="text"><style:text-properties fo:font-weight="bold"/></style:style>'
         '<text:list-style style:name="N"><text:list-level-style-number text:level="1"/></text:list-style>'
@@ -69,7 +68,7 @@ async def test_an_opendocument_text_keeps_headings_lists_tables_and_notes(pool: 
     )
 
 
-async def test_an_opendocument_presentation_has_slides(pool: ParserPool) -> None:
+async def test_an_opendocument_presentation_has_slides(pool: PartReader) -> None:
     def frame(kind: str, text: str) -> str:
         return f'<draw:frame presentation:class="{kind}"><draw:text-box><text:p>{text}</text:p></draw:text-box></draw:frame>'
 
@@ -79,7 +78,7 @@ async def test_an_opendocument_presentation_has_slides(pool: ParserPool) -> None
     assert on_pages(parts) == {1: "# Top\n\nBody\n\nNotes: Speak up\n\n"}
 
 
-async def test_every_page_of_a_long_pdf_is_read_in_windows(pool: ParserPool) -> None:
+async def test_every_page_of_a_long_pdf_is_read_in_windows(pool: PartReader) -> None:
     parts = await parts_of(pool, pdf([f"This is page number {at}" for at in range(1, 1206)]), "a.pdf")
     assert [len(part.pages) for part in parts] == [100] * 12 + [5]
     pages = on_pages(parts)
@@ -87,13 +86,13 @@ async def test_every_page_of_a_long_pdf_is_read_in_windows(pool: ParserPool) -> 
     assert all(f"page number {number}" in text for number, text in pages.items())
 
 
-async def test_too_many_pages_are_refused_before_any_is_read(pool: ParserPool) -> None:
+async def test_too_many_pages_are_refused_before_any_is_read(pool: PartReader) -> None:
     data = pdf(["x"]).replace(b"/Count 1>>", b"/Count 9999>>")
     with pytest.raises(PermanentError, match="9,999 pages, over the limit of 7,000"):
         await text_of(pool, data, "a.pdf")
 
 
-async def test_an_encrypted_pdf_says_so(pool: ParserPool) -> None:
+async def test_an_encrypted_pdf_says_so(pool: PartReader) -> None:
     locked = f"/Encrypt<</Filter/Standard/V 1/R 2/O<{'00' * 32}>/U<{'11' * 32}>/P -4>>/ID[<00><00>]"
     with pytest.raises(PermanentError, match=r"a\.pdf is encrypted: save it without a password"):
         await text_of(pool, pdf(["secret"], trailer=locked), "a.pdf")

@@ -10,10 +10,10 @@ import pytest_asyncio
 
 from syncd.pipeline.parse.html import with_pictures
 from syncd.pipeline.parse.image import Pictures
-from syncd.pipeline.parse.pool import ParserPool, ParserSettings
 from syncd.pipeline.parse.task import DocumentLimits, Format, Markdown, Ocr, Task
+from syncd.pipeline.prepare.process import PreparerSettings
 from tests.pipeline.parse.documents import R, archive, encoded, epub, pdf_with_picture, relations, written, xlsx_members
-from tests.pipeline.parse.reading import on_pages, parts_of, text_of
+from tests.pipeline.parse.reading import PartReader, on_pages, parts_of, text_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 PICTURE = encoded(written(["x"], (200, 150)))
@@ -28,19 +28,19 @@ class _Eyes:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def seeing() -> AsyncIterator[ParserPool]:
-    async with ParserPool(ParserSettings(workers=1, ocr=Ocr(enabled=False)), _Eyes()) as pool:
+async def seeing() -> AsyncIterator[PartReader]:
+    async with PartReader(PreparerSettings(workers=1, ocr=Ocr(enabled=False)), _Eyes()) as pool:
         yield pool
 
 
-async def test_in_a_page_that_carries_them(seeing: ParserPool) -> None:
+async def test_in_a_page_that_carries_them(seeing: PartReader) -> None:
     inline = f"data:image/png;base64,{b64encode(PICTURE).decode()}"
     page = f'<p>before <img src="{inline}" alt="A cat"> on</p><p>after <img src="away.png" alt="Away"></p>'
     text = await text_of(seeing, page.encode(), "a.html")
     assert text == "before ![A cat]() on\n\nSEEN\n\nafter ![Away](away.png)\n\n"
 
 
-async def test_in_a_chapter(seeing: ParserPool) -> None:
+async def test_in_a_chapter(seeing: PartReader) -> None:
     data = epub(
         ['<p>one <img src="../pics/a%20b.png" alt="A map"/></p><p>two</p>', "<p>three</p>"],
         **{"pics__a b.png": PICTURE},
@@ -49,7 +49,7 @@ async def test_in_a_chapter(seeing: ParserPool) -> None:
     assert pages == {1: "one ![A map]()\n\nSEEN\n\ntwo\n\n", 2: "three\n\n"}
 
 
-async def test_on_a_sheet(seeing: ParserPool) -> None:
+async def test_on_a_sheet(seeing: PartReader) -> None:
     spaces = (
         'xmlns:xdr="http://schemas.openxmlformats.org/drawingml/2006/spreadsheetDrawing" '
         f'xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main" xmlns:r="{R}"'
@@ -67,7 +67,7 @@ async def test_on_a_sheet(seeing: ParserPool) -> None:
     assert text == "## S\n\n| cell |\n| --- |\n\n![A stamp]()\n\nSEEN\n\n"
 
 
-async def test_on_a_pdf_page_with_text_but_not_its_background(seeing: ParserPool) -> None:
+async def test_on_a_pdf_page_with_text_but_not_its_background(seeing: PartReader) -> None:
     small, background = (100, 80), (595, 842)
     assert (await text_of(seeing, pdf_with_picture("A caption for it", small), "a.pdf")).split() == [
         *["A", "caption", "for", "it"],
@@ -76,7 +76,7 @@ async def test_on_a_pdf_page_with_text_but_not_its_background(seeing: ParserPool
     assert "SEEN" not in await text_of(seeing, pdf_with_picture("A caption for it", background), "a.pdf")
 
 
-async def test_many_pictures_come_in_several_parts_since_each_takes_time(seeing: ParserPool) -> None:
+async def test_many_pictures_come_in_several_parts_since_each_takes_time(seeing: PartReader) -> None:
     pictures = [encoded(written([], (100 + at, 100))) for at in range(20)]
     page = "".join(
         f'<p>{at} <img src="data:image/png;base64,{b64encode(p).decode()}"></p>' for at, p in enumerate(pictures)

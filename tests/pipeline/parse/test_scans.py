@@ -15,30 +15,30 @@ from aiohttp.test_utils import TestServer
 
 from syncd.errors import PermanentError, RetryableError
 from syncd.pipeline.parse import ocr
-from syncd.pipeline.parse.pool import ParserPool, ParserSettings
 from syncd.pipeline.parse.task import Ocr
 from syncd.pipeline.parse.vision import OpenAiDescriber
+from syncd.pipeline.prepare.process import PreparerSettings
 from tests.pipeline.parse.documents import docx, encoded, paragraph, written
-from tests.pipeline.parse.reading import on_pages, parts_of, text_of
+from tests.pipeline.parse.reading import PartReader, on_pages, parts_of, text_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 _LINES = ["The quick brown fox", "jumps over the dog"]
 needs_tesseract = pytest.mark.skipif(ocr.tessdata(["eng"]) is None, reason="tesseract-ocr is not installed")
 
-_WITHOUT_TESSERACT = ParserSettings(workers=1, ocr=Ocr(languages=("xyz",)))
+_WITHOUT_TESSERACT = PreparerSettings(workers=1, ocr=Ocr(languages=("xyz",)))
 """No installation has data for this language, so the engine that brings its own is used."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def seeing() -> AsyncIterator[ParserPool]:
-    async with ParserPool(ParserSettings(workers=1)) as pool:
+async def seeing() -> AsyncIterator[PartReader]:
+    async with PartReader(PreparerSettings(workers=1)) as pool:
         yield pool
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def without_tesseract() -> AsyncIterator[ParserPool]:
+async def without_tesseract() -> AsyncIterator[PartReader]:
     # in less than the default limit, for machines whose libraries and threads take more of it
-    async with ParserPool(replace(_WITHOUT_TESSERACT, memory_bytes=1280 << 20)) as pool:
+    async with PartReader(replace(_WITHOUT_TESSERACT, memory_bytes=1280 << 20)) as pool:
         yield pool
 
 
@@ -48,29 +48,29 @@ def _sees(text: str) -> bool:
 
 @needs_tesseract
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "TIFF"])
-async def test_a_picture_file_is_read(seeing: ParserPool, kind: str) -> None:
+async def test_a_picture_file_is_read(seeing: PartReader, kind: str) -> None:
     assert _sees(await text_of(seeing, encoded(written(_LINES), kind), f"a.{kind.lower()}"))
 
 
 @needs_tesseract
-async def test_a_scanned_page_in_a_pdf_is_read(seeing: ParserPool) -> None:
+async def test_a_scanned_page_in_a_pdf_is_read(seeing: PartReader) -> None:
     assert _sees(await text_of(seeing, encoded(written(_LINES), "PDF"), "scan.pdf"))
 
 
-async def test_without_tesseract_the_bundled_engine_reads(without_tesseract: ParserPool) -> None:
+async def test_without_tesseract_the_bundled_engine_reads(without_tesseract: PartReader) -> None:
     assert _sees(await text_of(without_tesseract, encoded(written(_LINES)), "a.png"))
     page = written(_LINES, (1650, 2200))
     assert _sees(await text_of(without_tesseract, encoded(page, "PDF", resolution=200), "scan.pdf"))
 
 
 async def test_the_bundled_engine_says_when_its_memory_is_too_small() -> None:
-    async with ParserPool(replace(_WITHOUT_TESSERACT, memory_bytes=1 << 29)) as pool:
+    async with PartReader(replace(_WITHOUT_TESSERACT, memory_bytes=1 << 29)) as pool:
         with pytest.raises(PermanentError, match=r"a\.png needs more than 0\.5 GiB of memory"):
             await text_of(pool, encoded(written(_LINES).resize((2200, 2200))), "a.png")
 
 
 @needs_tesseract
-async def test_each_frame_of_a_tiff_is_a_page(seeing: ParserPool) -> None:
+async def test_each_frame_of_a_tiff_is_a_page(seeing: PartReader) -> None:
     out = io.BytesIO()
     written([_LINES[0]]).save(out, "TIFF", save_all=True, append_images=[written([_LINES[1]])])
     pages = on_pages(await parts_of(seeing, out.getvalue(), "a.tiff"))
@@ -79,7 +79,7 @@ async def test_each_frame_of_a_tiff_is_a_page(seeing: ParserPool) -> None:
 
 
 @needs_tesseract
-async def test_writing_in_a_picture_inside_a_document_stands_beside_its_alt_text(seeing: ParserPool) -> None:
+async def test_writing_in_a_picture_inside_a_document_stands_beside_its_alt_text(seeing: PartReader) -> None:
     inner = '<w:r><w:drawing><wp:docPr descr="A sign"/><a:blip r:embed="p"/></w:drawing></w:r>'
     members = {"media__p.png": encoded(written(_LINES))}
     data = docx(paragraph("before") + paragraph(inner=inner), {"p": ("image", "media/p.png")}, **members)
@@ -87,7 +87,7 @@ async def test_writing_in_a_picture_inside_a_document_stands_beside_its_alt_text
     assert text.startswith("before\n\n![A sign. Text in the picture: The quick brown fox")
 
 
-async def test_a_picture_without_writing_says_so(seeing: ParserPool) -> None:
+async def test_a_picture_without_writing_says_so(seeing: PartReader) -> None:
     with pytest.raises(PermanentError, match="holds no text"):
         await text_of(seeing, encoded(written([])), "a.png")
 

@@ -6,14 +6,13 @@ from zipfile import ZipFile
 import pytest
 
 from syncd.errors import PermanentError
-from syncd.pipeline.parse.pool import ParserPool
 from tests.pipeline.parse.documents import archive, compound, pptx, relations, shape, xlsx
-from tests.pipeline.parse.reading import labels, on_pages, parts_of, text_of
+from tests.pipeline.parse.reading import PartReader, labels, on_pages, parts_of, text_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def test_a_slide_has_title_bullets_and_notes_on_its_page(pool: ParserPool) -> None:
+async def test_a_slide_has_title_bullets_and_notes_on_its_page(pool: PartReader) -> None:
     body = shape("plain") + shape("one\ntwo", bullet=True) + shape("The title", "title") + shape("7", "sldNum")
     data = pptx([shape("First", "title"), body], notes={2: "Say hello"})
     assert on_pages(await parts_of(pool, data, "a.pptx")) == {
@@ -22,14 +21,14 @@ async def test_a_slide_has_title_bullets_and_notes_on_its_page(pool: ParserPool)
     }
 
 
-async def test_lines_in_typewriter_letters_are_code(pool: ParserPool) -> None:
+async def test_lines_in_typewriter_letters_are_code(pool: PartReader) -> None:
     face = '<a:rPr><a:latin typeface="Courier New"/></a:rPr>'
     runs = "".join(f"<a:p><a:r>{face}<a:t>{line}</a:t></a:r></a:p>" for line in ("if x:", "    # why"))
     body = shape("before").replace("</p:txBody>", runs + "</p:txBody>")
     assert await text_of(pool, pptx([body]), "a.pptx") == "before\n\n```\nif x:\n    # why\n```\n\n"
 
 
-async def test_tables_on_slides_repeat_merged_cells(pool: ParserPool) -> None:
+async def test_tables_on_slides_repeat_merged_cells(pool: PartReader) -> None:
     def cell(text: str, extra: str = "") -> str:
         return f"<a:tc {extra}><a:txBody><a:p><a:r><a:t>{text}</a:t></a:r></a:p></a:txBody></a:tc>"
 
@@ -41,7 +40,7 @@ async def test_tables_on_slides_repeat_merged_cells(pool: ParserPool) -> None:
     assert await text_of(pool, pptx([frame]), "a.pptx") == "| wide | wide |\n| --- | --- |\n| a | b |\n\n"
 
 
-async def test_each_sheet_has_its_name_as_heading_and_page_label(pool: ParserPool) -> None:
+async def test_each_sheet_has_its_name_as_heading_and_page_label(pool: PartReader) -> None:
     data = xlsx({"Ducks": {"A1": "Year", "B1": "Count", "A2": 2019.0, "B2": 1.5}, "Geese": {"A1": "none"}})
     parts = await parts_of(pool, data, "a.xlsx")
     assert parts[0].text == "## Ducks\n\n| Year | Count |\n| --- | --- |\n| 2019 | 1.5 |\n\n"
@@ -49,35 +48,35 @@ async def test_each_sheet_has_its_name_as_heading_and_page_label(pool: ParserPoo
     assert [part.title for part in parts] == ["Ducks", "Geese"]
 
 
-async def test_blocks_of_cells_with_a_gap_between_are_tables_of_their_own(pool: ParserPool) -> None:
+async def test_blocks_of_cells_with_a_gap_between_are_tables_of_their_own(pool: PartReader) -> None:
     data = xlsx({"S": {"A1": "a", "B1": "b", "D1": "x", "A2": "1", "B2": "2", "A5": "far"}})
     text = await text_of(pool, data, "a.xlsx")
     assert text == "## S\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n\n| x |\n| --- |\n\n| far |\n| --- |\n\n"
 
 
-async def test_merged_cells_repeat_their_text(pool: ParserPool) -> None:
+async def test_merged_cells_repeat_their_text(pool: PartReader) -> None:
     data = xlsx({"S": {"A1": "wide", "B1": "", "A2": "a", "B2": "b"}}, merged=["A1:B1"])
     assert "| wide | wide |\n" in await text_of(pool, data, "a.xlsx")
 
 
-async def test_an_encrypted_workbook_says_so(pool: ParserPool) -> None:
+async def test_an_encrypted_workbook_says_so(pool: PartReader) -> None:
     with pytest.raises(PermanentError, match=r"a\.xlsx is encrypted: save it without a password"):
         await text_of(pool, compound("EncryptedPackage", "EncryptionInfo"), "a.xlsx")
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-async def test_the_delimiter_of_a_csv_file_is_found_out(pool: ParserPool, delimiter: str) -> None:
+async def test_the_delimiter_of_a_csv_file_is_found_out(pool: PartReader, delimiter: str) -> None:
     rows = [["name", "note"], ["Ann", f'"one{delimiter} two"'], ["Bob", "x"]]
     data = "\n".join(delimiter.join(row) for row in rows).encode()
     note = f"one{delimiter} two".replace("|", "\\|")
     assert await text_of(pool, data, "a.csv") == f"| name | note |\n| --- | --- |\n| Ann | {note} |\n| Bob | x |\n\n"
 
 
-async def test_a_csv_file_in_windows_encoding_is_read(pool: ParserPool) -> None:
+async def test_a_csv_file_in_windows_encoding_is_read(pool: PartReader) -> None:
     assert "Müller" in await text_of(pool, "name;town\nMüller;Köln\n".encode("cp1252"), "a.csv")
 
 
-async def test_a_long_csv_file_repeats_its_header_in_every_part(pool: ParserPool) -> None:
+async def test_a_long_csv_file_repeats_its_header_in_every_part(pool: PartReader) -> None:
     data = "number,word\n" + "".join(f"{at},w{at}\n" for at in range(12_000))
     parts = await parts_of(pool, data.encode(), "a.csv")
     assert len(parts) == 3
@@ -85,7 +84,7 @@ async def test_a_long_csv_file_repeats_its_header_in_every_part(pool: ParserPool
     assert "| 11999 | w11999 |" in parts[-1].text
 
 
-async def test_charts_and_comments_follow_their_sheet(pool: ParserPool) -> None:
+async def test_charts_and_comments_follow_their_sheet(pool: PartReader) -> None:
     chart = "http://schemas.openxmlformats.org/drawingml/2006/chart"
     points = '<c:pt idx="0"><c:v>{}</c:v></c:pt><c:pt idx="1"><c:v>{}</c:v></c:pt>'
     series = (

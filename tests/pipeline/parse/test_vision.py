@@ -10,15 +10,15 @@ from pathlib import Path
 import psutil
 import pytest
 import pytest_asyncio
-
 from syncd.app.parsers import open_describer
+
 from syncd.config.documents import VisionTable
 from syncd.errors import ConfigError, PermanentError, RetryableError
-from syncd.pipeline.parse.pool import ParserPool, ParserSettings
 from syncd.pipeline.parse.task import Ocr
 from syncd.pipeline.parse.vision_llama import LlamaDescriber
+from syncd.pipeline.prepare.process import PreparerSettings
 from tests.pipeline.parse.documents import docx, encoded, paragraph, written
-from tests.pipeline.parse.reading import text_of
+from tests.pipeline.parse.reading import PartReader, text_of
 from tests.pipeline.parse.vision_model import write_language_model, write_projector
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -50,7 +50,7 @@ async def test_its_words_stand_where_the_picture_stood(describer: LlamaDescriber
     picture = paragraph(inner='<w:r><w:drawing><wp:docPr descr="A sign"/><a:blip r:embed="p"/></w:drawing></w:r>')
     body = paragraph("before") + picture + paragraph("after")
     data = docx(body, {"p": ("image", "media/p.png")}, **{"media__p.png": encoded(written([]))})
-    async with ParserPool(ParserSettings(workers=1, ocr=Ocr(enabled=False)), describer) as pool:
+    async with PartReader(PreparerSettings(workers=1, ocr=Ocr(enabled=False)), describer) as pool:
         before, sign, words, after, _ = (await text_of(pool, data, "a.docx")).split("\n\n")
     assert (before, sign, after) == ("before", "![A sign]()", "after")
     assert len(words) > 20

@@ -1,4 +1,4 @@
-"""How documents are read on this machine, by the configuration: parser pools, the vision model, and which source gets which."""
+"""How documents are read on this machine, by the configuration: preparers, the vision model, and which source gets which."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from syncd.config import Config
 from syncd.config.documents import DocumentsSection, VisionTable
 from syncd.errors import ConfigError
 from syncd.log import register_secret
-from syncd.model import Parser, SourceRecord
-from syncd.pipeline.parse.pool import ParserPool, ParserSettings
+from syncd.model import Preparer, SourceRecord
 from syncd.pipeline.parse.task import DocumentLimits, Ocr
 from syncd.pipeline.parse.vision import Describer, OpenAiDescriber
 from syncd.pipeline.parse.vision_llama import LlamaDescriber
+from syncd.pipeline.prepare.preparer import DocumentPreparer, text_processes
+from syncd.pipeline.prepare.process import PreparerSettings
 
 DOCLING = "docling"
 
 
 @asynccontextmanager
-async def open_parsers(config: Config) -> AsyncGenerator[Callable[[SourceRecord], Parser]]:
-    """Yield what says which parser a source's documents get. Processes start when first needed.
+async def open_preparers(config: Config) -> AsyncGenerator[Callable[[SourceRecord], Preparer]]:
+    """Yield what says what prepares a source's documents. Processes start when first needed.
 
     Raises ConfigError when a source wants docling and it is not installed, or a vision model's file is missing.
     """
@@ -33,15 +34,16 @@ async def open_parsers(config: Config) -> AsyncGenerator[Callable[[SourceRecord]
         raise ConfigError("a source has converter 'docling', which is not installed: pip install 'syncd[docling]'")
     async with AsyncExitStack() as stack:
         describer = await stack.enter_async_context(open_describer(given.vision)) if given.vision else None
-        settings = parser_settings(given)
-        builtin = ParserPool(settings, describer)
-        rich = ParserPool(docling_settings(given, settings), describer)
+        settings = preparer_settings(given)
+        text = text_processes(settings)
+        builtin = DocumentPreparer(settings, describer, text)
+        rich = DocumentPreparer(docling_settings(given, settings), describer, text)
         await stack.enter_async_context(builtin)
         await stack.enter_async_context(rich)
         yield lambda source: rich if source.settings.converter == DOCLING else builtin
 
 
-def parser_settings(given: DocumentsSection) -> ParserSettings:
+def preparer_settings(given: DocumentsSection) -> PreparerSettings:
     """Return how the built-in converter works."""
     limits = DocumentLimits(
         size_bytes=given.max_size_bytes,
@@ -49,7 +51,7 @@ def parser_settings(given: DocumentsSection) -> ParserSettings:
         text_bytes=given.max_text_bytes,
         expanded_bytes=given.max_expanded_bytes,
     )
-    return ParserSettings(
+    return PreparerSettings(
         workers=given.parsers,
         memory_bytes=given.memory_bytes,
         step_limit_s=given.step_limit_s,
@@ -58,7 +60,7 @@ def parser_settings(given: DocumentsSection) -> ParserSettings:
     )
 
 
-def docling_settings(given: DocumentsSection, settings: ParserSettings) -> ParserSettings:
+def docling_settings(given: DocumentsSection, settings: PreparerSettings) -> PreparerSettings:
     """Return how docling works: one document at a time, since its models are in each process."""
     own = given.docling
     return replace(

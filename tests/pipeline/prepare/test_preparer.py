@@ -15,11 +15,11 @@ import pytest
 
 from syncd.errors import PermanentError
 from syncd.model import PageMark, Part
-from syncd.pipeline.parse.pool import ParserPool, ParserSettings
-from syncd.pipeline.parse.task import DocumentLimits, Ocr, Picture, Piece, from_frame, to_frame
+from syncd.pipeline.parse.task import DocumentLimits, Ocr
 from syncd.pipeline.parse.vision import insert
+from syncd.pipeline.prepare.process import PreparerProcess, PreparerSettings
 from tests.pipeline.parse.documents import docx, encoded, paragraph, pdf, pptx, shape, written
-from tests.pipeline.parse.reading import on_pages, parts_of, text_of
+from tests.pipeline.parse.reading import PartReader, on_pages, parts_of, text_of
 
 _GOOD = docx(paragraph("fine"))
 _NO_OCR = Ocr(enabled=False)
@@ -28,7 +28,7 @@ _NO_OCR = Ocr(enabled=False)
 def _parsers() -> list[psutil.Process]:
     # Not `children()`: that leaves out those whose start time a step of the clock has put before their parent's.
     mine = (each for each in psutil.process_iter(["ppid", "cmdline"]) if each.info["ppid"] == os.getpid())
-    return [each for each in mine if "syncd.pipeline.parse.worker" in (each.info["cmdline"] or ())]
+    return [each for each in mine if "tests.pipeline.parse.parts_worker" in (each.info["cmdline"] or ())]
 
 
 def _signal(number: signal.Signals) -> int:
@@ -39,7 +39,7 @@ def _signal(number: signal.Signals) -> int:
 
 
 async def test_a_hanging_document_is_given_up_and_the_next_one_is_read() -> None:
-    async with ParserPool(ParserSettings(workers=1, step_limit_s=2, ocr=_NO_OCR)) as pool:
+    async with PartReader(PreparerSettings(workers=1, step_limit_s=2, ocr=_NO_OCR)) as pool:
         assert await text_of(pool, _GOOD, "a.docx") == "fine\n\n"
         stopped = _signal(signal.SIGSTOP)
         with pytest.raises(PermanentError, match=r"b\.docx took longer than 2 s to read"):
@@ -49,7 +49,7 @@ async def test_a_hanging_document_is_given_up_and_the_next_one_is_read() -> None
 
 
 async def test_a_document_whose_process_dies_gets_one_more_chance_in_a_fresh_one() -> None:
-    async with ParserPool(ParserSettings(workers=1, ocr=_NO_OCR)) as pool:
+    async with PartReader(PreparerSettings(workers=1, ocr=_NO_OCR)) as pool:
         assert await text_of(pool, _GOOD, "a.docx") == "fine\n\n"
         killed = _signal(signal.SIGKILL)
         assert await text_of(pool, _GOOD, "b.docx") == "fine\n\n"
@@ -58,7 +58,7 @@ async def test_a_document_whose_process_dies_gets_one_more_chance_in_a_fresh_one
 
 async def test_parts_read_before_a_death_are_not_read_twice() -> None:
     data = pdf([f"page {at}" for at in range(1, 351)])
-    async with ParserPool(ParserSettings(workers=1, ocr=_NO_OCR)) as pool:
+    async with PartReader(PreparerSettings(workers=1, ocr=_NO_OCR)) as pool:
         await text_of(pool, _GOOD, "warm.docx")
         parts: list[Part] = []
         async with aclosing(pool.parse(io.BytesIO(data), "a.pdf")) as stream:
@@ -72,7 +72,7 @@ async def test_parts_read_before_a_death_are_not_read_twice() -> None:
 
 async def test_leaving_a_document_early_ends_its_process_and_frees_its_place() -> None:
     data = pdf([f"page {at}" for at in range(1, 351)])
-    async with ParserPool(ParserSettings(workers=1, ocr=_NO_OCR)) as pool:
+    async with PartReader(PreparerSettings(workers=1, ocr=_NO_OCR)) as pool:
         async with aclosing(pool.parse(io.BytesIO(data), "a.pdf")) as stream:
             await anext(stream)
         assert _parsers() == []
@@ -80,9 +80,9 @@ async def test_leaving_a_document_early_ends_its_process_and_frees_its_place() -
 
 
 async def test_processes_are_replaced_after_their_number_of_documents_and_gone_at_the_end() -> None:
-    settings = ParserSettings(workers=1, documents_per_worker=2, ocr=_NO_OCR)
+    settings = PreparerSettings(workers=1, documents_per_worker=2, ocr=_NO_OCR)
     seen: list[int] = []
-    async with ParserPool(settings) as pool:
+    async with PartReader(settings) as pool:
         for _ in range(3):
             await text_of(pool, _GOOD, "a.docx")
             seen += [process.pid for process in _parsers()]
@@ -92,7 +92,7 @@ async def test_processes_are_replaced_after_their_number_of_documents_and_gone_a
 
 
 async def test_a_broken_document_costs_no_process() -> None:
-    async with ParserPool(ParserSettings(workers=1, ocr=_NO_OCR)) as pool:
+    async with PartReader(PreparerSettings(workers=1, ocr=_NO_OCR)) as pool:
         await text_of(pool, _GOOD, "a.docx")
         before = [process.pid for process in _parsers()]
         with pytest.raises(PermanentError, match=r"b\.docx is damaged"):
@@ -105,7 +105,7 @@ async def test_a_broken_document_costs_no_process() -> None:
 async def test_what_a_process_leaves_in_its_folder_is_not_written_through(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     kept.write_text("kept")
-    async with ParserPool(ParserSettings(workers=1, ocr=_NO_OCR)) as pool:
+    async with PartReader(PreparerSettings(workers=1, ocr=_NO_OCR)) as pool:
         await text_of(pool, _GOOD, "a.docx")
         (process,) = _parsers()
         scratch = Path(process.cmdline()[-2])
@@ -117,8 +117,8 @@ async def test_what_a_process_leaves_in_its_folder_is_not_written_through(tmp_pa
 
 async def test_memory_stays_below_its_cap_and_going_over_is_said() -> None:
     body = paragraph("x") * 400_000
-    settings = ParserSettings(workers=1, memory_bytes=300 << 20, ocr=_NO_OCR)
-    async with ParserPool(settings) as pool:
+    settings = PreparerSettings(workers=1, memory_bytes=300 << 20, ocr=_NO_OCR)
+    async with PartReader(settings) as pool:
         with pytest.raises(PermanentError, match=r"a\.docx needs more than 0\.29\d* GiB of memory"):
             await text_of(pool, docx(body), "a.docx")
         assert await text_of(pool, _GOOD, "b.docx") == "fine\n\n"
@@ -126,8 +126,8 @@ async def test_memory_stays_below_its_cap_and_going_over_is_said() -> None:
 
 async def test_limits_of_size_text_and_pages_are_said() -> None:
     limits = DocumentLimits(size_bytes=20_000, text_bytes=50, pages=2)
-    settings = ParserSettings(workers=1, limits=limits, ocr=_NO_OCR)
-    async with ParserPool(settings) as pool:
+    settings = PreparerSettings(workers=1, limits=limits, ocr=_NO_OCR)
+    async with PartReader(settings) as pool:
         with pytest.raises(PermanentError, match=r"a\.txt is 0 MiB, over the limit"):
             await text_of(pool, b"a" * 20_001, "a.txt")
         with pytest.raises(PermanentError, match="of text: split it"):
@@ -136,11 +136,9 @@ async def test_limits_of_size_text_and_pages_are_said() -> None:
             await text_of(pool, pptx([shape(str(at)) for at in range(3)]), "a.pptx")
 
 
-async def test_the_jail_is_whole_here_or_says_what_is_missing(pool: ParserPool) -> None:
-    async with ParserPool(ParserSettings(workers=1, ocr=_NO_OCR)) as own:
-        assert own.confinement is None
-        await text_of(own, _GOOD, "a.docx")
-        assert own.confinement is not None
+async def test_the_jail_is_whole_here_or_says_what_is_missing() -> None:
+    async with PreparerProcess("parser-1", PreparerSettings()) as process:
+        assert process.hello["seccomp"] or process.confinement
 
 
 class _Describer:
@@ -161,15 +159,9 @@ async def test_a_vision_model_describes_pictures_at_their_place() -> None:
         **{"media__p.png": encoded(written([]))},
     )
     describer = _Describer()
-    async with ParserPool(ParserSettings(workers=1, ocr=_NO_OCR), describer) as pool:
+    async with PartReader(PreparerSettings(workers=1, ocr=_NO_OCR), describer) as pool:
         assert await text_of(pool, data, "a.docx") == "before\n\n![door]()\n\nA drawing of a door.\n\nafter\n\n"
     assert [picture[:3] for picture in describer.seen] == [b"\xff\xd8\xff"]
-
-
-def test_pieces_travel_in_frames_unchanged() -> None:
-    part = Part("Käse\n\n", "markdown", (PageMark(0, 1), PageMark(7, 2, "ii")), "T")
-    piece = Piece(part, (Picture(7, b"abc"), Picture(7, b"")))
-    assert from_frame(to_frame(piece)) == piece
 
 
 def test_inserted_descriptions_move_the_page_marks_behind_them() -> None:
@@ -180,17 +172,17 @@ def test_inserted_descriptions_move_the_page_marks_behind_them() -> None:
 
 
 async def test_documents_are_read_side_by_side() -> None:
-    async with ParserPool(ParserSettings(workers=2, ocr=_NO_OCR)) as pool:
+    async with PartReader(PreparerSettings(workers=2, ocr=_NO_OCR)) as pool:
         found = await asyncio.gather(*(text_of(pool, docx(paragraph(f"number {at}")), "a.docx") for at in range(6)))
         assert found == [f"number {at}\n\n" for at in range(6)]
         assert len(_parsers()) == 2
-    assert await parts_of(pool, b"", "empty.txt") == []
+        assert await parts_of(pool, b"", "empty.txt") == []
 
 
 async def test_a_process_is_not_taken_for_grown_because_its_parent_is_large() -> None:
     ballast = b"x" * (400 << 20)
-    settings = ParserSettings(workers=1, ocr=_NO_OCR, recycle_over_bytes=380 << 20)
-    async with ParserPool(settings) as pool:
+    settings = PreparerSettings(workers=1, ocr=_NO_OCR, recycle_over_bytes=380 << 20)
+    async with PartReader(settings) as pool:
         assert await text_of(pool, _GOOD, "a.docx")
         assert len(_parsers()) == 1
     assert len(ballast) == 400 << 20
@@ -198,7 +190,7 @@ async def test_a_process_is_not_taken_for_grown_because_its_parent_is_large() ->
 
 @pytest.mark.skipif(importlib.util.find_spec("docling") is not None, reason="docling is installed")
 async def test_without_the_extra_the_docling_converter_says_what_to_install() -> None:
-    async with ParserPool(ParserSettings(workers=1, converter="docling")) as pool:
+    async with PartReader(PreparerSettings(workers=1, converter="docling")) as pool:
         with pytest.raises(PermanentError, match=r"pip install 'syncd\[docling\]'"):
             await text_of(pool, _GOOD, "a.docx")
         assert "| b |" in await text_of(pool, b"a,b\n1,2\n", "a.csv")

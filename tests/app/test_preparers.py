@@ -1,4 +1,4 @@
-"""What the configuration says of documents, and what the parsers are told."""
+"""What the configuration says of documents, and what the preparers are told."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from syncd.app.parsers import docling_settings, open_parsers, parser_settings
+from syncd.app.preparers import docling_settings, open_preparers, preparer_settings
 from syncd.config import Config
 from syncd.errors import ConfigError
 from syncd.model import Chunking, Embedding, SourceRecord
-from syncd.pipeline.parse.pool import ParserPool, ParserSettings
 from syncd.pipeline.parse.task import Ocr
+from syncd.pipeline.prepare.preparer import DocumentPreparer
+from syncd.pipeline.prepare.process import PreparerSettings
 from syncd.sources.folder.settings import FolderSourceSettings, FolderTable
 
 pytestmark = pytest.mark.asyncio
 
 
-async def test_the_configuration_reaches_the_parsers() -> None:
+async def test_the_configuration_reaches_the_preparers() -> None:
     given = Config.model_validate({
         "documents": {
             "parsers": 3, "memory_bytes": 1 << 30, "step_limit_s": 7, "max_pages": 10, "max_size_bytes": 1000,
@@ -27,7 +28,7 @@ async def test_the_configuration_reaches_the_parsers() -> None:
             "docling": {"models_dir": "/models", "memory_bytes": 4 << 30, "step_limit_s": 70},
         }
     }).documents  # fmt: skip
-    settings = parser_settings(given)
+    settings = preparer_settings(given)
     assert (settings.workers, settings.memory_bytes, settings.step_limit_s) == (3, 1 << 30, 7)
     limits = settings.limits
     assert (limits.pages, limits.size_bytes, limits.text_bytes, limits.expanded_bytes) == (10, 1000, 2000, 3000)
@@ -43,7 +44,7 @@ async def test_the_configuration_reaches_the_parsers() -> None:
 
 
 async def test_what_changes_a_documents_text_makes_it_anew_and_leaves_code_alone() -> None:
-    pools = [ParserPool(s) for s in (ParserSettings(), ParserSettings(ocr=Ocr(languages=("deu",))))]
+    pools = [DocumentPreparer(s) for s in (PreparerSettings(), PreparerSettings(ocr=Ocr(languages=("deu",))))]
     assert [pool.fingerprint("a.pdf", None) == "" for pool in pools] == [True, False]
     assert [pool.fingerprint("a.py", None) for pool in pools] == ["", ""]
     assert pools[1].fingerprint("page", "application/pdf") == pools[1].fingerprint("a.pdf")
@@ -53,13 +54,13 @@ async def test_docling_is_chosen_by_the_source() -> None:
     now = datetime.now(UTC)
     given = (FolderSourceSettings(path="/x"), FolderSourceSettings(path="/x", converter="docling"))
     sources = [SourceRecord("1", "folder", "d", settings, Embedding(), Chunking(), now) for settings in given]
-    async with open_parsers(Config()) as parser_of:
-        assert [parser_of(source).fingerprint("a.pdf", None)[:10] for source in sources] == ["", "('docling'"]
+    async with open_preparers(Config()) as preparer_of:
+        assert [preparer_of(source).fingerprint("a.pdf", None)[:10] for source in sources] == ["", "('docling'"]
 
 
 @pytest.mark.skipif(find_spec("docling") is not None, reason="docling is installed")
 async def test_docling_is_asked_for_before_anything_runs() -> None:
     table = {"type": "folder", "name": "a", "path": "/x", "collection": "abc", "converter": "docling"}
     with pytest.raises(ConfigError, match=r"pip install 'syncd\[docling\]'"):
-        async with open_parsers(Config(sources=(FolderTable.model_validate(table),))):
+        async with open_preparers(Config(sources=(FolderTable.model_validate(table),))):
             pass

@@ -1,0 +1,210 @@
+"""Documents to chunks, in pools of jailed processes: what a document does to one of them stays there."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import BinaryIO, Self
+
+import structlog
+from pydantic import TypeAdapter
+
+from syncd.errors import PermanentError
+from syncd.html import DOCUMENT_VERSION
+from syncd.model import Chunk, Chunking
+from syncd.pipeline.parse.formats import SUFFIXES, Format, format_of
+from syncd.pipeline.parse.office import MADE_OF, convert_legacy
+from syncd.pipeline.parse.task import OUT_OF_MEMORY, Task
+from syncd.pipeline.parse.vision import Describer
+from syncd.pipeline.prepare.process import MODULE, PreparerProcess, PreparerSettings
+from syncd.pipeline.prepare.request import Request, pictures_of
+from syncd.runtime.frames import Frame
+from syncd.runtime.process import ChildDiedError, describe_exit
+from syncd.runtime.worker import CallTimeoutError, RemoteError
+from syncd.runtime.worker_pool import Lease, WorkerPool
+
+log = structlog.get_logger()
+
+_BATCH: TypeAdapter[list[Chunk]] = TypeAdapter(list[Chunk])
+
+Processes = WorkerPool[PreparerProcess]
+
+
+def text_processes(settings: PreparerSettings, module: str = MODULE) -> Processes:
+    """Return the one process that takes text, so that text never waits for scans. It has no age: nothing native to leak."""
+    return WorkerPool(lambda number: PreparerProcess(f"text-{number}", settings, module))
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What is done of a document, so that another process does not do it twice."""
+
+    batches: int = 0
+    words: list[str] = field(default_factory=list[str])
+    """Of the pictures described so far: that may cost money."""
+
+
+class DocumentPreparer:
+    """Implements `syncd.model.Preparer`; use it as an async context manager around everything that prepares.
+
+    Processes start when first needed; leaving ends them all, also those of `text`, which several preparers may share.
+    """
+
+    def __init__(
+        self,
+        settings: PreparerSettings | None = None,
+        describer: Describer | None = None,
+        text: Processes | None = None,
+        module: str = MODULE,
+    ) -> None:
+        own = self._settings = settings or PreparerSettings()
+        self._describer = describer
+        self._text = text or text_processes(own, module)
+        self._documents: Processes = WorkerPool(
+            lambda number: PreparerProcess(f"parser-{number}", own, module), own.workers, own.documents_per_worker
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._documents.__aexit__()
+        await self._text.__aexit__()
+
+    def fingerprint(self, name: str, media_type: str | None = None) -> str:
+        """Return what, beside its bytes, decides what becomes of a document: '' for text and for the default settings.
+
+        What is made of HTML, pages and books, has a version of its own, so that a change of it leaves other formats alone.
+        """
+        found = format_of(name, media_type)
+        if found.is_text:
+            return ""
+        engine = f"html {DOCUMENT_VERSION}" if found in (Format.HTML, Format.EPUB) else ""
+        settings, default = self._settings, PreparerSettings()
+        choices = (settings.converter, settings.ocr, self._describer and self._describer.fingerprint)
+        return engine + ("" if choices == (default.converter, default.ocr, None) else repr(choices))
+
+    async def prepare(
+        self, file: BinaryIO, name: str, media_type: str | None, path: str, chunking: Chunking
+    ) -> AsyncGenerator[Sequence[Chunk]]:
+        """See `syncd.model.Preparer`. `file` must be seekable and stays the caller's. Leaving early ends the process at work."""
+        own, size_bytes = self._settings, file.seek(0, 2)
+        if size_bytes > own.limits.size_bytes:
+            limit = own.limits.size_bytes >> 20
+            raise PermanentError(f"{name} is {size_bytes >> 20} MiB, over the limit of {limit} MiB: split it")
+        task = Task(
+            Path(), name, format_of(name, media_type), own.limits, own.ocr, own.converter, self._describer is not None
+        )
+        request = Request(replace(task, models=own.models), path, chunking, own.step_limit_s)
+        prepared = self._prepare_text if task.format.is_text else self._prepare_document
+        async with aclosing(prepared(file, request)) as batches:
+            async for batch in batches:
+                yield batch
+
+    async def _prepare_text(self, file: BinaryIO, request: Request) -> AsyncGenerator[Sequence[Chunk]]:
+        """Yield batches; code that kills or hangs its process is cut as text where it did (a few grammars crash on garbage)."""
+        progress, failure = _Progress(), ""
+        for attempt in (1, 2):
+            try:
+                async with (
+                    self._text.lease(fresh=attempt == 2) as lease,
+                    aclosing(self._batches(lease, file, request, progress)) as batches,
+                ):
+                    async for batch in batches:
+                        yield batch
+                return
+            except RemoteError as error:
+                failure = str(error)
+                break
+            except (ChildDiedError, CallTimeoutError) as error:
+                failure = str(error)
+                request = replace(request, parsed_segments=progress.batches)
+        raise PermanentError(f"it could not be split into chunks ({failure}); please report the file")
+
+    async def _prepare_document(self, file: BinaryIO, request: Request) -> AsyncGenerator[Sequence[Chunk]]:
+        """Yield batches; a document whose process dies gets one more chance in a fresh one, unless it had one."""
+        progress, name = _Progress(), request.task.name
+        for attempt in (1, 2):
+            async with self._documents.lease(fresh=attempt == 2) as lease:
+                try:
+                    async with aclosing(self._batches(lease, file, request, progress)) as batches:
+                        async for batch in batches:
+                            yield batch
+                    return
+                except CallTimeoutError as error:
+                    raise PermanentError(
+                        f"{name} took longer than {request.step_limit_s:g} s to read: it was given up"
+                    ) from error
+                except RemoteError as error:
+                    lease.retire()
+                    raise PermanentError(f"{name} could not be read: {error}") from error
+                except ChildDiedError as error:
+                    log.warning("parser.died", process=lease.worker.name, document=name, error=str(error))
+                    if lease.uses == 1:
+                        raise PermanentError(self._crash_words(name, str(error))) from error
+
+    async def _batches(
+        self, lease: Lease[PreparerProcess], file: BinaryIO, request: Request, progress: _Progress
+    ) -> AsyncGenerator[Sequence[Chunk]]:
+        """Yield the batches that are not done yet; an old Office file is converted first and handed over anew."""
+        task = replace(request.task, path=await lease.worker.take(file))
+        for _ in range(2):
+            async with aclosing(self._replies(lease, replace(request, task=task), progress)) as frames:
+                last = Frame()
+                async for last in frames:
+                    if "chunks" in last.header:
+                        yield self._batch(last)
+            legacy = last.header["legacy"]
+            if not legacy:
+                return
+            scratch, limit_s = lease.worker.scratch, request.step_limit_s
+            made = await convert_legacy(task.path, legacy, task.name, scratch, limit_s)
+            task = replace(task, path=made, format=SUFFIXES[MADE_OF[legacy]])
+        raise PermanentError(f"{task.name} could not be read: LibreOffice made another old file of it")
+
+    async def _replies(
+        self, lease: Lease[PreparerProcess], request: Request, progress: _Progress
+    ) -> AsyncGenerator[Frame]:
+        """Yield the frames of batches that are not done yet, and the last one; describe pictures on the way."""
+        batches = 0
+        described = 0
+        async with aclosing(lease.stream(request.header(), timeout_s=request.step_limit_s)) as frames:
+            async for frame in frames:
+                if "pictures" in frame.header:
+                    described += len(pictures := pictures_of(frame))
+                    for picture in (
+                        pictures[len(progress.words) - described :] if described > len(progress.words) else ()
+                    ):
+                        progress.words.append(await self._describe(picture, request.task.name))
+                    await lease.worker.answer({"words": progress.words[described - len(pictures) : described]})
+                elif "chunks" in frame.header:
+                    batches += 1
+                    if batches > progress.batches:
+                        progress.batches = batches
+                        yield frame
+                elif "memory_bytes" in frame.header:
+                    if frame.header["memory_bytes"] > self._settings.recycle_over_bytes:
+                        lease.retire()
+                    yield frame
+
+    def _batch(self, frame: Frame) -> Sequence[Chunk]:
+        return _BATCH.validate_json(frame.payload)
+
+    async def _describe(self, picture: bytes, name: str) -> str:
+        assert self._describer is not None
+        try:
+            return await self._describer.describe(picture)
+        except PermanentError as error:
+            log.warning("picture.undescribed", document=name, reason=str(error))
+            return ""
+
+    def _crash_words(self, name: str, how: str) -> str:
+        if f" died: {describe_exit(OUT_OF_MEMORY)}" in how:
+            memory = self._settings.memory_bytes / (1 << 30)
+            return f"{name} needs more than {memory:g} GiB of memory to read: split it or save it smaller"
+        if "SIGXCPU" in how:
+            return f"{name} took longer than {self._settings.step_limit_s:g} s of processor time: it was given up"
+        cause = how.partition(" died: ")[2].partition(" (last output")[0]
+        return f"{name} could not be read: it is damaged or too large in memory (the parser ended with {cause})"

@@ -1,0 +1,36 @@
+"""The preparing process, but that it dies or hangs when a text says so: always, or only while its code is parsed."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+
+from syncd.model import Part
+from syncd.pipeline.prepare.request import Request
+from syncd.pipeline.prepare.worker import chunked, main
+from syncd.runtime.frames import Frame
+
+
+def faulty(parts: Iterator[Part], request: Request) -> Iterator[Frame]:
+    """Do to this process what a part's text says, then chunk it."""
+
+    def harmed() -> Iterator[Part]:
+        for number, part in enumerate(parts):
+            if "die always" in part.text:
+                os.kill(os.getpid(), signal.SIGSEGV)
+            is_parsed = request.parsed_segments is None or number < request.parsed_segments
+            if "die parsing" in part.text and is_parsed:
+                os.kill(os.getpid(), signal.SIGSEGV)
+            if "hang" in part.text:
+                time.sleep(3600)
+            if "bug" in part.text:
+                raise ZeroDivisionError("on purpose")
+            yield part
+
+    return chunked(harmed(), request)
+
+
+if __name__ == "__main__":
+    sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lives
+    main(sys.argv[1:], faulty)
