@@ -9,7 +9,7 @@ from syncd.chroma.connection import ChromaSettings
 from syncd.chroma.server import ChromaServer
 from syncd.config import Config
 from syncd.log import register_secret
-from syncd.pipeline.parse.formats import SUFFIXES as DOCUMENT_SUFFIXES
+from syncd.model.formats import document_suffixes
 from syncd.sources.factory import Machine
 from syncd.store import Store
 from syncd.sync.run import DeleteGuard
@@ -45,7 +45,7 @@ def machine_of(config: Config, state: Path, store: Store, wake: Callable[[], Non
         state=state,
         store=store,
         sections=config.sections,
-        document_suffixes=frozenset(DOCUMENT_SUFFIXES),
+        document_suffixes=document_suffixes(),
         wake=wake,
     )
 

@@ -6,7 +6,5 @@ slow or greedy on hostile input: call it in a worker process.
 """
 
 PAGE_VERSION = 2
-"""Raise it when `main_content` yields other Markdown of the same page, so that unchanged pages are read once more."""
-
-DOCUMENT_VERSION = 1
-"""Raise it when `whole_document` does, so that files and books are parsed again when next met."""
+"""Raise it when `main_content` yields other Markdown of the same page, so that unchanged pages are read once more. For `whole_document` there is
+the version of its formats in `model/formats.py`."""

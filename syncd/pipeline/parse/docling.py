@@ -1,6 +1,6 @@
 """The optional converter: docling with its layout and table models, for machines that have downloaded them.
 
-`pip install 'syncd[docling]'` and `docling-tools models download`; the models' folder is `ParserSettings.models`.
+`pip install 'syncd[docling]'` and `docling-tools models download`; the models' folder is `PreparerSettings.models`.
 """
 
 from __future__ import annotations
@@ -10,16 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from syncd.errors import PermanentError
-from syncd.pipeline.parse.formats import Format
 from syncd.pipeline.parse.task import Markdown, Piece, Task
-
-_SUFFIXES = {
-    Format.PDF: ".pdf",
-    Format.DOCX: ".docx",
-    Format.PPTX: ".pptx",
-    Format.HTML: ".html",
-    Format.IMAGE: ".png",
-}
 
 
 def read(task: Task) -> Iterator[Piece]:
@@ -47,7 +38,7 @@ def _convert(task: Task) -> Any:
         ) from error
     settings = options.PdfPipelineOptions(artifacts_path=str(task.models) if task.models else None)
     choice = {models.InputFormat.PDF: converters.PdfFormatOption(pipeline_options=settings)}
-    path = task.path.rename(task.path.with_suffix(_SUFFIXES[task.format]))
+    path = task.path.rename(task.path.with_suffix(task.format.docling))
     try:
         converter = converters.DocumentConverter(format_options=choice)
         return converter.convert(path, max_num_pages=task.limits.pages).document

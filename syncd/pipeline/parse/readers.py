@@ -1,4 +1,4 @@
-"""Which module reads which format; each is imported when first needed, since most processes see few formats."""
+"""A document's text by the module that its format names, imported when first needed: most processes see few formats."""
 
 from __future__ import annotations
 
@@ -7,28 +7,11 @@ from dataclasses import replace
 from importlib import import_module
 
 from syncd.errors import PermanentError
-from syncd.pipeline.parse.formats import Format
+from syncd.model.formats import LEGACY, PDF
 from syncd.pipeline.parse.sniff import confirm, legacy_suffix
 from syncd.pipeline.parse.task import Piece, Task
-from syncd.pipeline.parse.text import read_text
 
 Reader = Callable[[Task], Iterator[Piece]]
-
-_MODULES: dict[Format, str] = {
-    Format.PDF: "pdf",
-    Format.DOCX: "docx",
-    Format.PPTX: "pptx",
-    Format.SHEET: "sheets",
-    Format.CSV: "delimited",
-    Format.ODF: "odf",
-    Format.HTML: "html",
-    Format.EPUB: "epub",
-    Format.IMAGE: "image",
-}
-
-
-_DOCLING = frozenset({Format.PDF, Format.DOCX, Format.PPTX, Format.HTML, Format.IMAGE})
-"""What the optional converter takes over; everything else goes the built-in way."""
 
 
 class ConversionNeededError(Exception):
@@ -45,21 +28,19 @@ def read(task: Task) -> Iterator[Piece]:
     Raises PermanentError in words its owner understands, ConversionNeededError, MemoryError over the process's limit.
     """
     if task.format.is_text:
-        return read_text(task)
+        return _reader(task)(task)
     found = confirm(task)
-    if found is Format.LEGACY:
+    if found is LEGACY:
         raise ConversionNeededError(legacy_suffix(task.path))
     # The PDF libraries go by names.
-    path = task.path.rename(task.path.with_suffix(".pdf")) if found is Format.PDF else task.path
+    path = task.path.rename(task.path.with_suffix(".pdf")) if found is PDF else task.path
     return _read_document(replace(task, path=path, format=found))
 
 
 def _read_document(task: Task) -> Iterator[Piece]:
-    name = "docling" if task.converter == "docling" and task.format in _DOCLING else _MODULES[task.format]
-    reader: Reader = import_module(f"syncd.pipeline.parse.{name}").read
     found = False
     try:
-        for piece in reader(task):
+        for piece in _reader(task)(task):
             if piece.part.text.strip() or piece.pictures:
                 found = True
                 yield piece
@@ -67,3 +48,9 @@ def _read_document(task: Task) -> Iterator[Piece]:
         raise PermanentError(f"{task.name} is nested too deeply to be read") from error
     if not found:
         raise PermanentError(f"{task.name} holds no text that could be read: nothing to index")
+
+
+def _reader(task: Task) -> Reader:
+    name = "docling" if task.converter == "docling" and task.format.docling else task.format.reader
+    reader: Reader = import_module(f"{__package__}.{name}").read
+    return reader

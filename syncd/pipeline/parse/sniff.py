@@ -9,39 +9,20 @@ from typing import BinaryIO
 from zipfile import BadZipFile, ZipFile
 
 from syncd.errors import PermanentError
+from syncd.model import formats
+from syncd.model.formats import CSV, HTML, IMAGE, PDF, Format
 from syncd.model.markup import prolog_bytes
 from syncd.pipeline.parse.archive import check_directory, read_member
-from syncd.pipeline.parse.formats import Format
 from syncd.pipeline.parse.task import Task
 
 _HEAD_BYTES = 4096
 _BLOCK_BYTES = 1 << 20
 _MIMETYPE_BYTES = 200
-_STREAMS = ("EncryptedPackage", "WordDocument", "PowerPoint Document", "Workbook", "Book")
-_MAGIC: tuple[tuple[bytes, Format], ...] = (
-    (b"\x89PNG\r\n\x1a\n", Format.IMAGE),
-    (b"\xff\xd8\xff", Format.IMAGE),
-    (b"GIF87a", Format.IMAGE),
-    (b"GIF89a", Format.IMAGE),
-    (b"II*\x00", Format.IMAGE),
-    (b"MM\x00*", Format.IMAGE),
-    (b"{\\rtf", Format.LEGACY),
-)
+_ENCRYPTED = "EncryptedPackage"
+_POWERPOINT = "PowerPoint Document"
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _ROOT = re.compile(rb"<!doctype\s+html|<(?:html|head|body|table|div|meta)\b", re.I)
-_PACKAGE_PARTS = (
-    ("word/document.xml", Format.DOCX),
-    ("xl/workbook.xml", Format.SHEET),
-    ("xl/workbook.bin", Format.SHEET),
-    ("ppt/presentation.xml", Format.PPTX),
-    ("META-INF/container.xml", Format.EPUB),
-)
-_MIME_ENTRIES = (
-    (b"application/epub+zip", Format.EPUB),
-    (b"application/vnd.oasis.opendocument.spreadsheet", Format.SHEET),
-    (b"application/vnd.oasis.opendocument.", Format.ODF),
-)
 
 
 def confirm(task: Task) -> Format:
@@ -56,17 +37,17 @@ def confirm(task: Task) -> Format:
         found = _sniff(file, head, task)
     if found is not None:
         return found
-    if task.format in (Format.CSV, Format.HTML) and _texty(head):
+    if task.format.is_any_text and _texty(head):
         return task.format
-    raise PermanentError(f"{task.name} cannot be read as {task.format}: its content is damaged or of another kind")
+    raise PermanentError(f"{task.name} cannot be read as {task.format.name}: its content is damaged or of another kind")
 
 
 def legacy_suffix(path: Path) -> str:
-    """Return the suffix by which LibreOffice, which goes by names, reads a file of Format.LEGACY."""
+    """Return the suffix by which LibreOffice, which goes by names, reads a file of `LEGACY`."""
     with path.open("rb") as file:
         if file.read(len(_OLE)) != _OLE:
             return ".rtf"
-        return ".ppt" if "PowerPoint Document" in _streams(file) else ".doc"
+        return ".ppt" if _POWERPOINT in _streams(file) else ".doc"
 
 
 def _texty(head: bytes) -> bool:
@@ -75,19 +56,17 @@ def _texty(head: bytes) -> bool:
 
 def _sniff(file: BinaryIO, head: bytes, task: Task) -> Format | None:
     if b"%PDF-" in head[:1024]:
-        return Format.PDF
+        return PDF
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return Format.IMAGE
+        return IMAGE
     if head.startswith(_ZIP):
         return _sniff_archive(file, task)
     if head.startswith(_OLE):
         return _sniff_compound(file, task.name)
-    for magic, found in _MAGIC:
-        if head.startswith(magic):
-            return found
-    if task.format is not Format.CSV and _ROOT.match(head, prolog_bytes(head)):
-        return Format.HTML
-    return None
+    for each in formats.FORMATS:
+        if head.startswith(each.magic):
+            return each
+    return HTML if task.format is not CSV and _ROOT.match(head, prolog_bytes(head)) else None
 
 
 def _sniff_archive(file: BinaryIO, task: Task) -> Format | None:
@@ -98,27 +77,26 @@ def _sniff_archive(file: BinaryIO, task: Task) -> Format | None:
             kind = read_member(archive, "mimetype", _MIMETYPE_BYTES) if "mimetype" in names else None
     except (BadZipFile, zlib.error, OSError, RuntimeError, NotImplementedError, ValueError, EOFError) as error:
         raise PermanentError(f"{task.name} is damaged: its archive cannot be opened ({error})") from error
-    for prefix, found in _MIME_ENTRIES:
-        if kind is not None and kind.startswith(prefix):
-            return found
-    return next((found for part, found in _PACKAGE_PARTS if part in names), None)
+    beginnings = [
+        (start, each) for each in formats.FORMATS for start in each.mimetypes if (kind or b"").startswith(start)
+    ]
+    if beginnings:
+        return max(beginnings, key=lambda found: len(found[0]))[1]
+    return next((each for each in formats.FORMATS if not names.isdisjoint(each.package_parts)), None)
 
 
 def _sniff_compound(file: BinaryIO, name: str) -> Format | None:
     """Tell the kinds of Office 97-2003 files apart by their stream names, which stand in the file as UTF-16."""
     found = _streams(file)
-    if "EncryptedPackage" in found:
+    if _ENCRYPTED in found:
         raise PermanentError(f"{name} is encrypted: save it without a password")
-    if "WordDocument" in found or "PowerPoint Document" in found:
-        return Format.LEGACY
-    if "Workbook" in found or "Book" in found:
-        return Format.SHEET
-    return None
+    return next((each for each in formats.FORMATS if not found.isdisjoint(each.streams)), None)
 
 
 def _streams(file: BinaryIO) -> set[str]:
     """Return which of the telling stream names stand in the file; reads it block by block."""
-    wanted = {name: name.encode("utf-16-le") for name in _STREAMS}
+    names = [_ENCRYPTED, *(stream for each in formats.FORMATS for stream in each.streams)]
+    wanted = {name: name.encode("utf-16-le") for name in names}
     found: set[str] = set()
     kept = b""
     file.seek(0)

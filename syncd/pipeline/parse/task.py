@@ -9,7 +9,7 @@ from typing import Any
 
 from syncd.errors import PermanentError
 from syncd.model import PageMark, Part, TextKind
-from syncd.pipeline.parse.formats import Format
+from syncd.model.formats import Format, format_named
 
 OUT_OF_MEMORY = 86
 """Exit status of a parser process that hit its memory limit; what is left of such a process is not trusted."""
@@ -64,7 +64,16 @@ class Task:
 
     def header(self) -> dict[str, Any]:
         """Return the task as JSON values."""
-        return {**asdict(self), "path": str(self.path), "models": self.models and str(self.models)}
+        return {
+            "path": str(self.path),
+            "name": self.name,
+            "format": self.format.name,
+            "limits": asdict(self.limits),
+            "ocr": asdict(self.ocr),
+            "converter": self.converter,
+            "pictures": self.pictures,
+            "models": self.models and str(self.models),
+        }
 
     @classmethod
     def from_header(cls, header: Mapping[str, Any]) -> Task:
@@ -73,7 +82,7 @@ class Task:
         return cls(
             Path(header["path"]),
             header["name"],
-            Format(header["format"]),
+            format_named(header["format"]),
             DocumentLimits(**header["limits"]),
             Ocr(**ocr),
             header["converter"],

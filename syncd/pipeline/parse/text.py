@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from syncd.errors import PermanentError
 from syncd.model import Part, TextKind
-from syncd.pipeline.parse.formats import Format
+from syncd.model.formats import MARKDOWN
 from syncd.pipeline.parse.task import Piece, Task
 
 WHOLE_BYTES = 8 << 20
@@ -17,12 +17,12 @@ _PIECE_BYTES = WHOLE_BYTES // 2
 _BOM = codecs.BOM_UTF8
 
 
-def read_text(task: Task) -> Iterator[Piece]:
+def read(task: Task) -> Iterator[Piece]:
     """Yield the file as UTF-8 text without its byte order mark, cut at line ends where it is long; nothing when empty.
 
     The whole file is checked before the first part. Raises PermanentError when it is not UTF-8 text.
     """
-    kind: TextKind = "markdown" if task.format is Format.MARKDOWN else "text"
+    kind: TextKind = "markdown" if task.format is MARKDOWN else "text"
     with task.path.open("rb") as file:
         limit = WHOLE_BYTES if _check(file, task.name) <= WHOLE_BYTES else _PIECE_BYTES
         left = b""

@@ -12,10 +12,9 @@ import structlog
 from pydantic import TypeAdapter
 
 from syncd.errors import PermanentError
-from syncd.html import DOCUMENT_VERSION
 from syncd.model import Chunk, Chunking
-from syncd.pipeline.parse.formats import SUFFIXES, Format, format_of
-from syncd.pipeline.parse.office import MADE_OF, convert_legacy
+from syncd.model.formats import format_of
+from syncd.pipeline.parse.office import convert_legacy
 from syncd.pipeline.parse.task import OUT_OF_MEMORY, Task
 from syncd.pipeline.parse.vision import Describer
 from syncd.pipeline.prepare.process import MODULE, PreparerProcess, PreparerSettings
@@ -76,15 +75,14 @@ class DocumentPreparer:
     def fingerprint(self, name: str, media_type: str | None = None) -> str:
         """Return what, beside its bytes, decides what becomes of a document: '' for text and for the default settings.
 
-        What is made of HTML, pages and books, has a version of its own, so that a change of it leaves other formats alone.
+        A format has a version of its own, so that a change of its reader leaves documents of other formats alone.
         """
         found = format_of(name, media_type)
         if found.is_text:
             return ""
-        engine = f"html {DOCUMENT_VERSION}" if found in (Format.HTML, Format.EPUB) else ""
         settings, default = self._settings, PreparerSettings()
         choices = (settings.converter, settings.ocr, self._describer and self._describer.fingerprint)
-        return engine + ("" if choices == (default.converter, default.ocr, None) else repr(choices))
+        return found.version + ("" if choices == (default.converter, default.ocr, None) else repr(choices))
 
     async def prepare(
         self, file: BinaryIO, name: str, media_type: str | None, path: str, chunking: Chunking
@@ -161,7 +159,7 @@ class DocumentPreparer:
                 return
             scratch, limit_s = lease.worker.scratch, request.step_limit_s
             made = await convert_legacy(task.path, legacy, task.name, scratch, limit_s)
-            task = replace(task, path=made, format=SUFFIXES[MADE_OF[legacy]])
+            task = replace(task, path=made, format=format_of(made.name, None))
         raise PermanentError(f"{task.name} could not be read: LibreOffice made another old file of it")
 
     async def _replies(

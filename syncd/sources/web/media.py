@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
+from syncd.model.formats import IMAGE, media_types
 from syncd.model.markup import prolog_bytes
 from syncd.sources.web.settings import WebLimits
 from syncd.sources.web.urls import Url
@@ -13,22 +14,11 @@ Kind = Literal["page", "document", "nothing"]
 
 PAGE_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 DOCUMENT_SUFFIXES = {
-    "application/pdf": ".pdf",
-    "application/msword": ".doc",
-    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": ".docx",
-    "application/vnd.oasis.opendocument.text": ".odt",
-    "application/vnd.ms-excel": ".xls",
-    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": ".xlsx",
-    "application/vnd.oasis.opendocument.spreadsheet": ".ods",
-    "text/csv": ".csv",
-    "application/vnd.ms-powerpoint": ".ppt",
-    "application/vnd.openxmlformats-officedocument.presentationml.presentation": ".pptx",
-    "application/vnd.oasis.opendocument.presentation": ".odp",
-    "application/epub+zip": ".epub",
-    "text/plain": ".txt",
-    "text/markdown": ".md",
-    "text/x-rst": ".rst",
+    media_type: suffix
+    for media_type, suffix in media_types().items()
+    if media_type not in PAGE_TYPES and suffix not in IMAGE.suffixes
 }
+"""Pictures on sites are not indexed."""
 VAGUE_TYPES = frozenset({"", "application/octet-stream", "binary/octet-stream", "application/x-download"})
 SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}$")
 PAGE_SUFFIXES = frozenset({"", ".html", ".htm", ".xhtml", ".php", ".asp", ".aspx", ".jsp", ".cgi"})

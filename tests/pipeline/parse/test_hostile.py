@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from syncd.errors import PermanentError
-from syncd.pipeline.parse.formats import SUFFIXES
+from syncd.model.formats import document_suffixes
 from syncd.pipeline.parse.task import Ocr
 from syncd.pipeline.prepare.process import PreparerSettings
 from tests.pipeline.parse.documents import (
@@ -33,6 +33,7 @@ from tests.pipeline.parse.documents import (
 )
 from tests.pipeline.parse.reading import PartReader, text_of
 
+SUFFIXES = sorted(document_suffixes())
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 _MEMORY_BYTES = 1 << 30
 

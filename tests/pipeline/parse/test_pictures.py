@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from syncd.model.formats import HTML
 from syncd.pipeline.parse.html import with_pictures
 from syncd.pipeline.parse.image import Pictures
-from syncd.pipeline.parse.task import DocumentLimits, Format, Markdown, Ocr, Task
+from syncd.pipeline.parse.task import DocumentLimits, Markdown, Ocr, Task
 from syncd.pipeline.prepare.process import PreparerSettings
 from tests.pipeline.parse.documents import R, archive, encoded, epub, pdf_with_picture, relations, written, xlsx_members
 from tests.pipeline.parse.reading import PartReader, on_pages, parts_of, text_of
@@ -88,7 +89,7 @@ async def test_many_pictures_come_in_several_parts_since_each_takes_time(seeing:
 
 @pytest.mark.parametrize("text", ["![" * 500, "![](" * 500, "![](a " * 500, "![](data:" * 500])
 async def test_what_only_looks_like_pictures_stays(text: str, tmp_path) -> None:
-    task = Task(tmp_path / "a", "a.html", Format.HTML, ocr=Ocr(enabled=False))
+    task = Task(tmp_path / "a", "a.html", HTML, ocr=Ocr(enabled=False))
     out = Markdown(DocumentLimits())
     assert list(with_pictures(text, out, Pictures(task), lambda _: None)) == []
     assert out.take().part.text.strip() == text.strip()

@@ -1,0 +1,152 @@
+"""The formats of documents, an entry each: what their files are called, how their bytes are known, which module reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+_OFFICE = "application/vnd.openxmlformats-officedocument."
+_OPEN_DOCUMENT = "application/vnd.oasis.opendocument."
+_HTML_ENGINE = "html 1"
+"""The version of what `syncd.html` makes of files: pages, and the chapters of books."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Format:
+    """A family of documents with one reader. Its content is known by any of the rules given."""
+
+    name: str
+    """For people; unique."""
+    suffixes: Mapping[str, tuple[str, ...]]
+    """Lower-case suffixes, each with the media types that stand for it where a name has none."""
+    reader: str = ""
+    """The module of `syncd.pipeline.parse` whose `read` takes the content; '' where none does."""
+    magic: tuple[bytes, ...] = ()
+    """What a file begins with."""
+    package_parts: tuple[str, ...] = ()
+    """ZIP members that only such files have."""
+    mimetypes: tuple[bytes, ...] = ()
+    """What the ZIP member `mimetype` begins with; of several formats the longest beginning counts."""
+    streams: tuple[str, ...] = ()
+    """Streams of a compound (OLE) file that only such files have."""
+    is_any_text: bool = False
+    """Whether any text under such a name is taken for one, since nothing in it could tell."""
+    is_text: bool = False
+    """Whether it is read as it stands; everything else has to be parsed."""
+    version: str = ""
+    """Raise it when the reader makes something else of the same bytes: documents of this format are then made anew."""
+    docling: str = ""
+    """The suffix under which the optional converter takes it; '' where the reader always does."""
+
+
+PDF = Format("PDF", {".pdf": ("application/pdf",)}, "pdf", docling=".pdf")
+HTML = Format(
+    "HTML page",
+    {".html": ("text/html", "application/xhtml+xml"), ".htm": ()},
+    "html",
+    is_any_text=True,
+    version=_HTML_ENGINE,
+    docling=".html",
+)
+IMAGE = Format(
+    "image",
+    {
+        ".png": ("image/png",),
+        ".jpg": ("image/jpeg",),
+        ".jpeg": (),
+        ".webp": ("image/webp",),
+        ".gif": ("image/gif",),
+        ".tiff": ("image/tiff",),
+        ".tif": (),
+    },
+    "image",
+    magic=(b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\x00", b"MM\x00*"),
+    docling=".png",
+)
+CSV = Format("CSV table", {".csv": ("text/csv",)}, "delimited", is_any_text=True)
+LEGACY = Format(
+    "Word or PowerPoint 97-2003 file",
+    {".doc": ("application/msword",), ".ppt": ("application/vnd.ms-powerpoint",)},
+    magic=(b"{\\rtf",),
+    streams=("WordDocument", "PowerPoint Document"),
+)
+MARKDOWN = Format("Markdown", {".md": ("text/markdown",)}, "text", is_text=True)
+TEXT = Format("text", {".txt": ("text/plain",), ".rst": ("text/x-rst",)}, "text", is_text=True)
+"""What has no other format."""
+
+FORMATS: tuple[Format, ...] = (
+    PDF,
+    LEGACY,
+    Format(
+        "Word document",
+        {".docx": (_OFFICE + "wordprocessingml.document",)},
+        "docx",
+        package_parts=("word/document.xml",),
+        docling=".docx",
+    ),
+    Format(
+        "spreadsheet",
+        {
+            ".xls": ("application/vnd.ms-excel",),
+            ".xlsx": (_OFFICE + "spreadsheetml.sheet",),
+            ".xlsm": (),
+            ".xltx": (),
+            ".ods": (_OPEN_DOCUMENT + "spreadsheet",),
+        },
+        "sheets",
+        package_parts=("xl/workbook.xml", "xl/workbook.bin"),
+        mimetypes=(_OPEN_DOCUMENT.encode() + b"spreadsheet",),
+        streams=("Workbook", "Book"),
+    ),
+    Format(
+        "PowerPoint presentation",
+        {".pptx": (_OFFICE + "presentationml.presentation",)},
+        "pptx",
+        package_parts=("ppt/presentation.xml",),
+        docling=".pptx",
+    ),
+    Format(
+        "OpenDocument text or presentation",
+        {".odt": (_OPEN_DOCUMENT + "text",), ".odp": (_OPEN_DOCUMENT + "presentation",)},
+        "odf",
+        mimetypes=(_OPEN_DOCUMENT.encode(),),
+    ),
+    Format(
+        "EPUB book",
+        {".epub": ("application/epub+zip",)},
+        "epub",
+        package_parts=("META-INF/container.xml",),
+        mimetypes=(b"application/epub+zip",),
+        version=_HTML_ENGINE,
+    ),
+    CSV,
+    HTML,
+    IMAGE,
+    MARKDOWN,
+    TEXT,
+)
+"""All there are; where two recognise the same content, the first one has it."""
+
+
+def media_types() -> dict[str, str]:
+    """Return the suffix that each known media type stands for."""
+    return {media: suffix for each in FORMATS for suffix, types in each.suffixes.items() for media in types}
+
+
+def document_suffixes() -> frozenset[str]:
+    """Return every suffix that is not read as plain text."""
+    return frozenset(suffix for each in FORMATS if not each.is_text for suffix in each.suffixes)
+
+
+def format_of(name: str, media_type: str | None) -> Format:
+    """Return what a document's name promises; without a suffix the media type stands in. What the bytes are is another matter."""
+    suffix = PurePosixPath(name.replace("\\", "/")).suffix.lower()
+    if not suffix and media_type:
+        suffix = media_types().get(media_type.partition(";")[0].strip().lower(), "")
+    return next((each for each in FORMATS if suffix in each.suffixes), TEXT)
+
+
+def format_named(name: str) -> Format:
+    """Return the format of that name. Raises KeyError when there is none."""
+    return {each.name: each for each in FORMATS}[name]
