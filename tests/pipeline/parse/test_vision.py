@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 import pytest_asyncio
-from syncd.app.parsers import open_describer
 
+from syncd.app.preparers import open_describer
 from syncd.config.documents import VisionTable
 from syncd.errors import ConfigError, PermanentError, RetryableError
 from syncd.pipeline.parse.task import Ocr
