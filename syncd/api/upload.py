@@ -25,9 +25,10 @@ from syncd.api.schema_jobs import AddFileResponse
 from syncd.api.services import SERVICES, Services
 from syncd.api.sources import require_existing, require_open
 from syncd.api.upload_file import Receiver, Slots, StoredFile, TooLongError, receiving
-from syncd.api.upload_form import FORM, LENGTH_HEADER, LENGTH_PARAMETER, MAX_FILE_BYTES
+from syncd.api.upload_form import FORM, LENGTH_HEADER, LENGTH_PARAMETER
 from syncd.chroma.naming import MAX_METADATA_BYTES, check_collection, check_custom_id, check_metadata
 from syncd.model import Chunking, Origin, Target
+from syncd.model.limits import MAX_DOCUMENT_SIZE_BYTES
 from syncd.quoting import shown
 from syncd.sources.upload.settings import NAME, UploadSourceSettings
 
@@ -73,8 +74,8 @@ async def add_file(request: web.Request) -> web.Response:
 
 def _declared(request: web.Request) -> int:
     text = request.headers.get(LENGTH_HEADER, "")
-    if not (text.isascii() and text.isdigit() and len(text) < 20 and 1 <= int(text) <= MAX_FILE_BYTES):
-        raise bad_request(f"{LENGTH_HEADER} must be the file's size in bytes, 1-{MAX_FILE_BYTES}")
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and 1 <= int(text) <= MAX_DOCUMENT_SIZE_BYTES):
+        raise bad_request(f"{LENGTH_HEADER} must be the file's size in bytes, 1-{MAX_DOCUMENT_SIZE_BYTES}")
     return int(text)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from syncd.model.limits import MAX_DOCUMENT_SIZE_BYTES
+
 LENGTH_HEADER = "x-upload-content-length"
-MAX_FILE_BYTES = 209_715_200
-"""200 MiB, the published limit."""
 
 
 def _text(description: str, **limits: int) -> dict[str, Any]:
@@ -49,5 +49,5 @@ LENGTH_PARAMETER: Mapping[str, Any] = {
     "in": "header",
     "description": "The file's size in bytes; enforced while it streams.",
     "required": True,
-    "schema": {"type": "integer", "format": "int64", "minimum": 1, "maximum": MAX_FILE_BYTES},
+    "schema": {"type": "integer", "format": "int64", "minimum": 1, "maximum": MAX_DOCUMENT_SIZE_BYTES},
 }

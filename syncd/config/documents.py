@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr, model_validator
 
 from syncd.errors import ConfigError
+from syncd.model.limits import MAX_DOCUMENT_SIZE_BYTES
 from syncd.schema import Table
 
 Language = Annotated[str, Field(pattern=r"^[A-Za-z_]{3,20}$")]
@@ -78,7 +79,7 @@ class DocumentsSection(Table):
     """Address space of one parser."""
     step_limit_s: Annotated[float, Field(gt=0)] = 120.0
     """How long a parser may be silent: a PDF is parsed in steps of 100 pages, scans in steps of 10."""
-    max_size_bytes: Annotated[int, Field(ge=1, le=200 * MEBIBYTE)] = 200 * MEBIBYTE
+    max_size_bytes: Annotated[int, Field(ge=1, le=MAX_DOCUMENT_SIZE_BYTES)] = MAX_DOCUMENT_SIZE_BYTES
     max_pages: Annotated[int, Field(ge=1, le=7000)] = 7000
     max_text_bytes: Annotated[int, Field(ge=1)] = 256 * MEBIBYTE
     max_expanded_bytes: Annotated[int, Field(ge=1)] = 1 << 30

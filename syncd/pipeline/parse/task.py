@@ -10,6 +10,7 @@ from typing import Any
 from syncd.errors import PermanentError
 from syncd.model import PageMark, Part, TextKind
 from syncd.model.formats import Format, format_named
+from syncd.model.limits import MAX_DOCUMENT_SIZE_BYTES
 
 OUT_OF_MEMORY = 86
 """Exit status of a parser process that hit its memory limit; what is left of such a process is not trusted."""
@@ -22,7 +23,7 @@ PAGES_PER_PART = 100
 class DocumentLimits:
     """What one document may be and become; over any of them it fails with that reason. Measured in bytes unless named."""
 
-    size_bytes: int = 200 << 20
+    size_bytes: int = MAX_DOCUMENT_SIZE_BYTES
     pages: int = 7_000
     expanded_bytes: int = 1 << 30
     """Sum of an archive's members, unpacked."""

@@ -24,6 +24,7 @@ from anyio import CapacityLimiter, to_thread
 
 from syncd.errors import PermanentError, RetryableError, Skipped
 from syncd.model import Body, Checkpoint, Document, Run, Total, chunk_prefix
+from syncd.model.limits import MAX_DOCUMENT_SIZE_BYTES
 from syncd.sources.bodies import (
     DEFAULT_MAX_TEXT_BYTES,
     NoBody,
@@ -48,7 +49,6 @@ from syncd.sources.globs import EVERYTHING, Globs, WalkRules
 
 BATCH_SIZE = 256
 """Files per hop into the thread: enough to make hops cheap, few enough to start soon and to stop soon."""
-MAX_DOCUMENT_SIZE_BYTES = 200 * 1024 * 1024
 """The documented limit per file."""
 
 Changes = AsyncGenerator[Document | Checkpoint | Total, None]

@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 
 from syncd.errors import PermanentError
 from syncd.model import Schedule, SourceSettings
+from syncd.model.limits import MAX_DOCUMENT_SIZE_BYTES
 from syncd.schema import ExtendedModel, Int32, Table
 from syncd.sources import shapes
 from syncd.sources.table import SourceTable, interval
@@ -210,7 +211,7 @@ class Transport:
     connections: int = 32
     range_size_bytes: int = 64 << 20
     """Bodies above this are fetched in ranges of this size."""
-    max_object_size_bytes: int = 200 << 20
+    max_object_size_bytes: int = MAX_DOCUMENT_SIZE_BYTES
     """The documented limit on one file, as uploads count it."""
     spool_dir: Path | None = None
     """Where bodies above 1 MiB are spooled; None is the system's temporary folder."""

@@ -17,6 +17,7 @@ from syncd.errors import PermanentError
 from syncd.model import PageMark, Part
 from syncd.pipeline.parse.task import DocumentLimits, Ocr
 from syncd.pipeline.parse.vision import insert
+from syncd.pipeline.prepare.preparer import DocumentPreparer
 from syncd.pipeline.prepare.process import PreparerProcess, PreparerSettings
 from tests.pipeline.parse.documents import docx, encoded, paragraph, pdf, pptx, shape, written
 from tests.pipeline.parse.reading import PartReader, on_pages, parts_of, text_of
