@@ -81,7 +81,8 @@ class WorkerPool(Generic[W]):
     async def lease(self, *, fresh: bool = False) -> AsyncGenerator[Lease[W]]:
         """Yield a process that nobody else has; waits for a place. `fresh` asks for one that has served nobody.
 
-        Raises ChildDiedError or CallTimeoutError when a process is needed and does not start.
+        Raises RetryableError, and neither ChildDiedError nor CallTimeoutError, when one has to be started and does not start:
+        that is nobody's doing who wants it.
         """
         async with self._places:
             lease = await self._taken(fresh)
@@ -99,7 +100,10 @@ class WorkerPool(Generic[W]):
             return self._idle.pop()
         self._started += 1
         worker = self._make(self._started)
-        await worker.__aenter__()
+        try:
+            await worker.__aenter__()
+        except (ChildDiedError, CallTimeoutError) as error:
+            raise RetryableError(f"{worker.name} does not start: {error}") from error
         return Lease(worker)
 
     async def _end(self, lease: Lease[W]) -> None:

@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import pytest
 
-from syncd.errors import PermanentError
+from syncd.errors import PermanentError, RetryableError
 from syncd.runtime.process import ChildDiedError
 from syncd.runtime.worker import CallTimeoutError, Worker
 from syncd.runtime.worker_pool import Lease, WorkerPool
@@ -91,3 +91,11 @@ async def test_a_process_is_retired_when_its_user_says_so():
             await lease.call({"op": "echo"}, timeout_s=30)
             lease.retire()
         assert await pid_after(processes) != lease.worker.pid
+
+
+async def test_a_process_that_does_not_start_is_not_taken_for_one_that_died_of_its_work():
+    async with WorkerPool(lambda _: Worker("echo", "tests.runtime.echo_child", ["--crash"])) as processes:
+        for _ in range(2):
+            with pytest.raises(RetryableError, match="does not start") as raised:
+                await pid_after(processes)
+            assert type(raised.value) is RetryableError

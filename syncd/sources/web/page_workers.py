@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Self
 
 from pydantic import TypeAdapter
 
-from syncd.errors import PermanentError, RetryableError
+from syncd.errors import PermanentError
 from syncd.runtime.frames import Frame
 from syncd.runtime.process import ChildDiedError
 from syncd.runtime.worker import CallTimeoutError, Worker
+from syncd.runtime.worker_pool import WorkerPool
 from syncd.sources.web.extract import HtmlPage
 
 MODULE = "syncd.sources.web.page_worker"
@@ -26,19 +25,15 @@ class PageWorkers:
 
     def __init__(self, processes: int = 1, limit_s: float = 5.0) -> None:
         self._limit_s = limit_s
-        self._free: asyncio.LifoQueue[WorkerSlot] = asyncio.LifoQueue()
-        self._slots = [WorkerSlot(number) for number in range(processes)]
-        for slot in self._slots:
-            self._free.put_nowait(slot)
+        self._processes = WorkerPool(
+            lambda number: Worker(f"page-reader-{number}", MODULE), processes, RECYCLE_AFTER_PAGES
+        )
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for slot in self._slots:
-            await slot.end()
+    async def __aexit__(self, *_: object) -> None:
+        await self._processes.__aexit__()
 
     async def extract(self, data: bytes, url: str, content_type: str, max_links: int) -> HtmlPage:
         """Read one page. Waits for a free process.
@@ -58,40 +53,5 @@ class PageWorkers:
         return PAGE.validate_python({**reply.header, "markdown": reply.payload.decode("utf-8")})
 
     async def _call(self, header: Mapping[str, str | int], data: bytes) -> Frame:
-        slot = await self._free.get()
-        try:
-            worker = await slot.worker()
-            return await worker.call(header, data, timeout_s=self._limit_s)
-        except (CallTimeoutError, ChildDiedError):
-            await slot.end()
-            raise
-        finally:
-            self._free.put_nowait(slot)
-
-
-class WorkerSlot:
-    """One worker process at a time, replaced when it ends or is due."""
-
-    def __init__(self, number: int) -> None:
-        self._name = f"page-reader-{number}"
-        self._worker: Worker | None = None
-        self._pages = 0
-
-    async def worker(self) -> Worker:
-        """Return this place's process, started or replaced as needed. Raises RetryableError."""
-        if self._pages >= RECYCLE_AFTER_PAGES:
-            await self.end()
-        if self._worker is None:
-            try:
-                self._worker = await Worker(self._name, MODULE).__aenter__()
-            except (CallTimeoutError, ChildDiedError) as error:
-                raise RetryableError(f"the page worker does not start: {error}") from error
-            self._pages = 0
-        self._pages += 1
-        return self._worker
-
-    async def end(self) -> None:
-        """End the process. Twice is safe."""
-        worker, self._worker, self._pages = self._worker, None, 0
-        if worker is not None:
-            await worker.__aexit__()
+        async with self._processes.lease() as lease:
+            return await lease.call(header, data, timeout_s=self._limit_s)
