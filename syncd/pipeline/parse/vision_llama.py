@@ -6,12 +6,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Self
 
-import anyio
-
 from syncd.errors import PermanentError, RetryableError
 from syncd.pipeline.parse.vision import PROMPT
 from syncd.runtime.process import ChildDiedError
 from syncd.runtime.worker import CallTimeoutError, RemoteError, Worker
+from syncd.runtime.worker_pool import Lease, WorkerPool
 
 _START_LIMIT_S = 600.0
 """Loading some gigabytes from a slow disk."""
@@ -21,10 +20,12 @@ class LlamaDescriber:
     """Implements `Describer` by a process of its own, started with the first picture; an async context manager."""
 
     def __init__(self, model: Path, projector: Path, threads: int = 0, limit_s: float = 120.0) -> None:
-        self._arguments = (str(model), str(projector), str(threads))
+        arguments = (str(model), str(projector), str(threads))
+        self._model = model
         self._limit_s = limit_s
-        self._worker: Worker | None = None
-        self._turn = anyio.Lock()
+        self._processes = WorkerPool(
+            lambda _: Worker("vision", "syncd.pipeline.parse.vision_worker", arguments, start_limit_s=_START_LIMIT_S)
+        )
         stamps = [(str(file), file.stat().st_size) for file in (model, projector)]
         self.fingerprint = sha256(repr(stamps).encode()).hexdigest()
 
@@ -32,35 +33,21 @@ class LlamaDescriber:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._end()
+        await self._processes.__aexit__()
 
     async def describe(self, picture: bytes) -> str:
         """See `Describer.describe`. One picture at a time; a model that crashes or hangs on one leaves it undescribed."""
-        async with self._turn:
-            worker = await self._started()
-            try:
-                reply = await worker.call({"prompt": PROMPT}, picture, timeout_s=self._limit_s)
-            except (ChildDiedError, CallTimeoutError) as error:
-                await self._end()
-                raise PermanentError(f"the vision model failed on a picture ({error})") from error
-            except RemoteError as error:
-                raise PermanentError(f"the vision model cannot describe a picture ({error})") from error
-            return str(reply.header["text"]).strip()
+        try:
+            async with self._processes.lease() as lease:
+                return await self._described(lease, picture)
+        except RetryableError as error:
+            raise RetryableError(f"the vision model {self._model} cannot be loaded: {error}") from error
 
-    async def _started(self) -> Worker:
-        if self._worker is None:
-            worker = Worker(
-                "vision", "syncd.pipeline.parse.vision_worker", self._arguments, start_limit_s=_START_LIMIT_S
-            )
-            try:
-                await worker.__aenter__()
-            except (ChildDiedError, CallTimeoutError) as error:
-                raise RetryableError(f"the vision model {self._arguments[0]} cannot be loaded: {error}") from error
-            self._worker = worker
-        return self._worker
-
-    async def _end(self) -> None:
-        if self._worker is not None:
-            worker, self._worker = self._worker, None
-            with anyio.CancelScope(shield=True):
-                await worker.__aexit__()
+    async def _described(self, lease: Lease[Worker], picture: bytes) -> str:
+        try:
+            reply = await lease.call({"prompt": PROMPT}, picture, timeout_s=self._limit_s)
+        except (ChildDiedError, CallTimeoutError) as error:
+            raise PermanentError(f"the vision model failed on a picture ({error})") from error
+        except RemoteError as error:
+            raise PermanentError(f"the vision model cannot describe a picture ({error})") from error
+        return str(reply.header["text"]).strip()
