@@ -47,7 +47,6 @@ MIN_CONTAINER_CHARS = 140
 MIN_PROSE_CHARS = 400
 MIN_PROSE_SHARE = 0.3
 MAX_PRUNED_SHARE = 0.5
-LINK_SHARE = 0.7
 
 
 def remove_chrome(document: Document) -> None:

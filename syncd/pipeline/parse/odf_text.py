@@ -62,10 +62,6 @@ class OdfStyles:
         """Say whether items of list style `name` at `depth` (0 outermost) are numbered."""
         return depth + 1 in self._numbered.get(name, ())
 
-    def display(self, name: str) -> str:
-        """Return the automatic list style that a paragraph style names; ''."""
-        return next((found for style in self.chain(name) if (found := style.get(STYLE + "list-style-name"))), "")
-
 
 _NUMBER = TEXT + "list-level-style-number"
 
