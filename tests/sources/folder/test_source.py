@@ -1,4 +1,5 @@
 import contextlib
+import gc
 import os
 import random
 import subprocess
@@ -205,6 +206,7 @@ def as_nobody(root: Path, tmp_path: Path) -> Iterator[None]:
     for folder in (tmp_path, *(parent for parent in tmp_path.parents if "pytest-of-" in str(parent))):
         folder.chmod(0o755)
     os.chown(root, nobody, nobody)
+    gc.collect()  # Folders of earlier tests go with their owners, and nobody may not remove them.
     os.seteuid(nobody)
     try:
         yield
