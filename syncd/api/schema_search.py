@@ -62,9 +62,9 @@ class Hit(Model):
     highlights: tuple[Span, ...] = ()
     """Where words of the query stand in `text`."""
     dense_rank: int | None = None
-    """Its place by meaning, from 1, where that was asked for and it has one."""
+    """Its rank in the semantic ranking, from 1; null where it is not in it."""
     sparse_rank: int | None = None
-    """Its place by words, from 1, where that was asked for and it has one."""
+    """Its rank in the keyword ranking, from 1; null where it is not in it."""
     indexed_at: Moment | None = None
     """When this version of its document was indexed; null for what syncd did not write."""
     lag_s: float | None = None
