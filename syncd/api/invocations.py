@@ -27,7 +27,7 @@ from syncd.api.shapes import SHAPES, SourceShapes
 from syncd.api.sources import MAX_PAGE, require_open
 from syncd.api.views import job_view
 from syncd.errors import ConflictError
-from syncd.model import Invocation, Origin, SourceRecord, State, Target
+from syncd.model import Invocation, Origin, SourceRecord, State, Target, WholeSource
 from syncd.schema import Count, Model
 
 _SPREAD = re.compile(r"(complete|failed)(?:\[.*)?|status\[(complete|failed)\].*", re.DOTALL)
@@ -63,7 +63,7 @@ async def create(request: web.Request) -> web.Response:
         asked = of_watched_branch(source, asked)
     else:
         await require_open(services, target)
-    origin = Origin.BACKFILL if source.facts.backfills and not asked else Origin.API
+    origin = Origin.BACKFILL if source.facts.backfills and isinstance(asked, WholeSource) else Origin.API
     if payload.dry_run:
         asked = dry(source, asked)
     invocation = await services.store.invocations.create(source.id, target, origin, asked)
@@ -145,7 +145,7 @@ async def views(services: Services, found: Iterable[Invocation]) -> list[dict[st
 
 async def _pace(services: Services, invocation: Invocation, source: SourceRecord | None) -> Pace | None:
     """Return how fast a run moves, or how long it would take after a dry one."""
-    if source is None or invocation.state is not State.COMPLETE or not invocation.request.get("dry_run"):
+    if source is None or invocation.state is not State.COMPLETE or not invocation.request.is_dry_run:
         return services.progress(invocation.id)
     speed = await services.store.invocations.tokens_per_s(source.embedding.model)
     return Pace(invocation.counts.tokens / speed, speed) if speed else None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from aiohttp import web
 
 from syncd.api.errors import RefusedError
@@ -14,7 +12,8 @@ from syncd.api.schema_jobs import ConfirmPayload, CreateJobResponse, DocumentVie
 from syncd.api.services import SERVICES, Services
 from syncd.api.sources import MAX_PAGE
 from syncd.api.views import document_view
-from syncd.model import DocumentState, Invocation, Origin, State
+from syncd.model import ConfirmDeletes, DocumentState, Invocation, Origin, Request, State
+from syncd.model.requests import all_of, part_of
 from syncd.schema import Count, Model
 
 MAX_RETRIED_KEYS = 10_000
@@ -46,15 +45,15 @@ async def retry(request: web.Request) -> web.Response:
     invocation = await own_invocation(request)
     payload = await read_json(request, RetryPayload) if request.body_exists else RetryPayload()
     _require_over(invocation)
-    if invocation.request.get("dry_run"):
+    if invocation.request.is_dry_run:
         raise RefusedError(412, f"invocation {invocation.id} was a dry run; there is nothing to retry")
     failed = await _failed_keys(services, invocation) if invocation.state is State.COMPLETE else []
-    keys = sorted(set(payload.keys)) if payload.keys else failed
+    keys = tuple(sorted(set(payload.keys) if payload.keys else failed))
     if not keys and invocation.state is State.COMPLETE:
         raise RefusedError(412, f"invocation {invocation.id} has no failed documents; there is nothing to retry")
-    only = invocation.request.get("object_key")
+    only = invocation.request.object_key
     await services.store.marks.forgive(invocation.source_id, keys or ([only] if only else None))
-    return await _again(services, invocation, {"keys": keys} if keys else {})
+    return await _ask(services, invocation, part_of(invocation.request, keys) if keys else all_of(invocation.request))
 
 
 async def confirm_deletes(request: web.Request) -> web.Response:
@@ -66,7 +65,7 @@ async def confirm_deletes(request: web.Request) -> web.Response:
     _require_over(invocation)
     if not await services.store.progress.held_deletes(invocation.id):
         raise RefusedError(412, f"invocation {invocation.id} holds no deletes back; there is nothing to confirm")
-    return await _again(services, invocation, {"confirm_deletes": invocation.id})
+    return await _ask(services, invocation, ConfirmDeletes(invocation.id, invocation.request.whole))
 
 
 def _require_over(invocation: Invocation) -> None:
@@ -79,11 +78,8 @@ async def _failed_keys(services: Services, invocation: Invocation) -> list[str]:
     return [outcome.key for outcome in failed]
 
 
-async def _again(services: Services, invocation: Invocation, more: dict[str, Any]) -> web.Response:
-    asked = {name: value for name, value in invocation.request.items() if name not in ("keys", "confirm_deletes")}
-    new = await services.store.invocations.create_or_join(
-        invocation.source_id, invocation.target, Origin.API, {**asked, **more}
-    )
+async def _ask(services: Services, invocation: Invocation, request: Request) -> web.Response:
+    new = await services.store.invocations.create_or_join(invocation.source_id, invocation.target, Origin.API, request)
     services.wake()
     return json_answer({"invocation_id": new.id}, 201)
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from syncd.api.errors import bad_request
 from syncd.api.schema_jobs import CreateJobPayload, GitRefIdentifier
 from syncd.chroma.naming import check_collection, check_custom_id, check_metadata, check_object_key
-from syncd.model import SourceRecord
+from syncd.model import GitRef, OneObject, SourceRecord, WholeSource
 from syncd.sources.github.naming import check_branch, check_sha
 from syncd.sources.type import ObjectRules, SourceTypes
 
 OBJECT_FIELDS = ("object_key", "custom_id", "metadata")
 
 
-def asked_of(types: SourceTypes, source: SourceRecord, payload: CreateJobPayload) -> dict[str, Any]:
+def asked_of(types: SourceTypes, source: SourceRecord, payload: CreateJobPayload) -> WholeSource | OneObject:
     """Return the request of the run that `payload` describes, if the source's type has such runs."""
     if source.facts.no_runs:
         raise bad_request(source.facts.no_runs)
@@ -27,39 +28,44 @@ def asked_of(types: SourceTypes, source: SourceRecord, payload: CreateJobPayload
         if getattr(payload, name) is not None:
             accepting = [known.name for known in types if known.objects]
             raise bad_request(f"{name} is for {' and '.join(accepting)} sources only; leave it out")
-    return {"ref": _ref(payload.ref_identifier)} if payload.ref_identifier else {}
+    return WholeSource(ref=_ref(payload.ref_identifier) if payload.ref_identifier else None)
 
 
-def of_watched_branch(source: SourceRecord, asked: dict[str, Any]) -> dict[str, Any]:
+def of_watched_branch(source: SourceRecord, asked: WholeSource | OneObject) -> WholeSource | OneObject:
     """Return what to ask for a collection that the source keeps: of a watched branch that branch, unless a ref is given."""
     branch = source.settings.watch and source.settings.watch.branch
-    return {"ref": {"branch": branch}, **asked} if branch else asked
+    if not branch or isinstance(asked, OneObject) or asked.ref:
+        return asked
+    return replace(asked, ref=GitRef(branch=branch))
 
 
-def _asked_object(objects: ObjectRules[Any], source: SourceRecord, payload: CreateJobPayload) -> dict[str, Any]:
+def _asked_object(
+    objects: ObjectRules[Any], source: SourceRecord, payload: CreateJobPayload
+) -> WholeSource | OneObject:
     if payload.object_key is None:
         if payload.custom_id is not None or payload.metadata:
             raise bad_request("custom_id and metadata belong to one object; give its object_key")
-        return {}
-    asked: dict[str, Any] = {"object_key": check_object_key(payload.object_key, objects.prefix(source.settings))}
-    if payload.custom_id is not None:
-        asked["custom_id"] = check_custom_id(payload.custom_id)
-    if payload.metadata:
-        asked["metadata"] = check_metadata(payload.metadata, objects.is_reserved)
-    return asked
+        return WholeSource()
+    return OneObject(
+        check_object_key(payload.object_key, objects.prefix(source.settings)),
+        check_custom_id(payload.custom_id) if payload.custom_id is not None else None,
+        check_metadata(payload.metadata, objects.is_reserved) if payload.metadata else None,
+    )
 
 
-def dry(source: SourceRecord, asked: dict[str, Any]) -> dict[str, Any]:
+def dry(source: SourceRecord, asked: WholeSource | OneObject) -> WholeSource:
     """Return the request of a dry run, if the source's type has one."""
     if source.facts.no_dry_run:
         raise bad_request(source.facts.no_dry_run)
-    if "object_key" in asked:
+    if isinstance(asked, OneObject):
         raise bad_request("dry_run is about a whole source; leave object_key out")
-    return {**asked, "dry_run": True}
+    return replace(asked, dry_run=True)
 
 
-def _ref(given: GitRefIdentifier) -> dict[str, str]:
-    return {"sha": check_sha(given.sha)} if given.sha is not None else {"branch": check_branch(given.branch or "")}
+def _ref(given: GitRefIdentifier) -> GitRef:
+    if given.sha is not None:
+        return GitRef(sha=check_sha(given.sha))
+    return GitRef(branch=check_branch(given.branch or ""))
 
 
 def collection_of(source: SourceRecord, payload: CreateJobPayload) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import mimetypes
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import anyio
@@ -27,7 +27,7 @@ from syncd.api.sources import require_existing, require_open
 from syncd.api.upload_file import Receiver, Slots, StoredFile, TooLongError, receiving
 from syncd.api.upload_form import FORM, LENGTH_HEADER, LENGTH_PARAMETER
 from syncd.chroma.naming import MAX_METADATA_BYTES, check_collection, check_custom_id, check_metadata
-from syncd.model import Chunking, Origin, Target
+from syncd.model import Chunking, Embedding, Metadata, Origin, Target, Upload
 from syncd.model.limits import MAX_DOCUMENT_SIZE_BYTES
 from syncd.quoting import shown
 from syncd.sources.upload.settings import NAME, UploadSourceSettings
@@ -59,6 +59,16 @@ class Form:
     filename: str = ""
     part_type: str = ""
     file: StoredFile | None = None
+
+
+@dataclass(slots=True)
+class Options:
+    """What may come with a file."""
+
+    custom_id: str | None = None
+    metadata: Metadata | None = None
+    embedding: Embedding | None = None
+    chunking: Chunking | None = None
 
 
 async def add_file(request: web.Request) -> web.Response:
@@ -188,35 +198,39 @@ async def _create_invocation(services: Services, form: Form, receiver: Receiver)
     return (await services.store.invocations.create(source.id, target, Origin.API, asked)).id
 
 
-def _asked(services: Services, form: Form) -> dict[str, Any]:
+def _asked(services: Services, form: Form) -> Upload:
     if form.file is None:
         raise bad_request("the form has no part named file; add one")
-    return {
-        "file": form.file.name,
-        "object_key": form.filename,
-        "size_bytes": form.file.size_bytes,
-        "sha256": form.file.sha256,
-        "content_type": _content_type(form),
-        **_options(services, form.fields),
-    }
+    options = _options(services, form.fields)
+    return Upload(
+        file=form.file.name,
+        filename=form.filename,
+        sha256=form.file.sha256,
+        size_bytes=form.file.size_bytes,
+        content_type=_content_type(form),
+        custom_id=options.custom_id,
+        metadata=options.metadata,
+        embedding=options.embedding,
+        chunking=options.chunking,
+    )
 
 
-def _options(services: Services, given: Mapping[str, str]) -> dict[str, Any]:
-    options: dict[str, Any] = {}
+def _options(services: Services, given: Mapping[str, str]) -> Options:
+    options = Options()
     if "custom_id" in given:
-        options["custom_id"] = check_custom_id(given["custom_id"])
+        options.custom_id = check_custom_id(given["custom_id"])
     if "metadata" in given:
-        options["metadata"] = _metadata(given["metadata"])
+        options.metadata = _metadata(given["metadata"])
     if "embedding" in given:
         config = validated(SourceEmbeddingConfig, loads(given["embedding"].encode(), "embedding"))
-        options["embedding"] = asdict(settings.embedding(services, services.upload_embedding, config))
+        options.embedding = settings.embedding(services, services.upload_embedding, config)
     if "chunking" in given:
         chunking = validated(SourceChunkingConfig, loads(given["chunking"].encode(), "chunking"))
-        options["chunking"] = asdict(settings.chunking(chunking))
+        options.chunking = settings.chunking(chunking)
     return options
 
 
-def _metadata(text: str) -> dict[str, Any]:
+def _metadata(text: str) -> Metadata:
     values = loads(text.encode(), "metadata")
     if not isinstance(values, dict):
         raise bad_request("metadata must be a JSON object")

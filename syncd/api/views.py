@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from syncd.api.services import Pace
-from syncd.model import Embedding, Invocation, SourceRecord, State, Target, UnreadableSettings
+from syncd.model import (
+    Embedding,
+    GitRef,
+    Invocation,
+    OneObject,
+    Request,
+    SourceRecord,
+    State,
+    Target,
+    UnreadableSettings,
+    Upload,
+    WholeSource,
+)
 from syncd.schema import seconds
 from syncd.sources.type import SourceTypes
 from syncd.store.invocations import DocumentOutcome
@@ -45,7 +56,7 @@ def source_item(
     """Return a source in the shape of `SourceListItem`."""
     if latest is None:
         target = Target(source.database, source.settings.collection_name or "")
-        status, metadata = "pending", _job_metadata(types, target, {}, source)
+        status, metadata = "pending", _job_metadata(types, target, WholeSource(), source)
     else:
         status, metadata = _status(latest), _job_metadata(types, latest.target, latest.request, source)
     return {**source_view(types, source, problem), "source_id": source.id, "status": status, "metadata": metadata}
@@ -65,7 +76,7 @@ def job_view(
         "created_at": moment(invocation.created_at),
         "started_at": moment(invocation.started_at) if invocation.started_at else None,
         "origin": invocation.origin.value,
-        "dry_run": bool(invocation.request.get("dry_run")),
+        "dry_run": invocation.request.is_dry_run,
         "attempts": invocation.attempts,
         "note": invocation.error if unfinished else None,
         "incomplete": invocation.error if invocation.state is State.COMPLETE else None,
@@ -92,19 +103,18 @@ def _status(invocation: Invocation) -> str | dict[str, Any]:
     return invocation.state.value
 
 
-def _job_metadata(
-    types: SourceTypes, target: Target, request: Mapping[str, Any], source: SourceRecord | None
-) -> dict[str, Any]:
+def _job_metadata(types: SourceTypes, target: Target, request: Request, source: SourceRecord | None) -> dict[str, Any]:
     names = {"database_name": target.database, "collection_name": target.collection}
     if source and source.facts.accepts_ref:
-        return {**names, "github": {"git_ref_identifier": request.get("ref") or {"branch": "HEAD"}}}
-    asked = {
-        "bucket_name": _bucket(types, source) if source else "Unknown",
-        "object_key": request.get("object_key"),
-        "custom_id": request.get("custom_id"),
-        "additional_metadata": request.get("metadata"),
-    }
-    return {**names, "s3": asked}
+        return {**names, "github": {"git_ref_identifier": _ref(request.whole.ref or GitRef(branch="HEAD"))}}
+    asked = request if isinstance(request, OneObject | Upload) else None
+    named = {"custom_id": asked and asked.custom_id, "additional_metadata": asked and asked.metadata}
+    bucket = _bucket(types, source) if source else "Unknown"
+    return {**names, "s3": {"bucket_name": bucket, "object_key": request.object_key, **named}}
+
+
+def _ref(ref: GitRef) -> dict[str, str | None]:
+    return {"sha": ref.sha} if ref.sha is not None else {"branch": ref.branch}
 
 
 def _bucket(types: SourceTypes, source: SourceRecord) -> str:

@@ -6,23 +6,20 @@ embedded and indexed; an Invocation asks for one such run.
 
 from __future__ import annotations
 
+from syncd.model.invocations import Counts, DocumentState, Invocation, Origin, State
 from syncd.model.records import (
     Chunking,
-    Counts,
-    DocumentState,
     Embedding,
     EmbeddingTask,
-    Invocation,
-    Origin,
     Schedule,
     SourceFacts,
     SourceRecord,
     SourceSettings,
-    State,
     Target,
     UnreadableSettings,
     Watch,
 )
+from syncd.model.requests import ConfirmDeletes, GitRef, OneObject, Request, SomeKeys, Upload, WholeSource
 from syncd.model.rows import (
     NOTHING,
     PLAIN_COLLECTION,
@@ -59,6 +56,7 @@ __all__ = [
     "Chunk",
     "Chunking",
     "CollectionShape",
+    "ConfirmDeletes",
     "Counts",
     "Document",
     "DocumentState",
@@ -66,16 +64,19 @@ __all__ = [
     "Embedder",
     "Embedding",
     "EmbeddingTask",
+    "GitRef",
     "Invocation",
     "Known",
     "Metadata",
     "NamedCollection",
+    "OneObject",
     "Origin",
     "PageMark",
     "Part",
     "Preparer",
     "QueryFunction",
     "Rechecking",
+    "Request",
     "Role",
     "Row",
     "RowMetadata",
@@ -83,6 +84,7 @@ __all__ = [
     "Run",
     "Scalar",
     "Schedule",
+    "SomeKeys",
     "Source",
     "SourceFacts",
     "SourceRecord",
@@ -97,7 +99,9 @@ __all__ = [
     "TextKind",
     "Total",
     "UnreadableSettings",
+    "Upload",
     "Vectors",
     "Watch",
+    "WholeSource",
     "chunk_prefix",
 ]

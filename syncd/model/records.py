@@ -1,11 +1,10 @@
-"""What is asked for and kept: sources as they are stored, and invocations."""
+"""What is kept: sources as they are stored, and how their documents are made."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, Generic, Literal
 
 from typing_extensions import TypeVar
@@ -153,73 +152,3 @@ class SourceRecord(Generic[S_co]):
     def keeps(self, collection: str) -> bool:
         """Return whether the source keeps this collection in step by itself."""
         return self.settings.kept_collection == collection
-
-
-class DocumentState(StrEnum):
-    """What became of a document in a run. `INDEXED`, `SKIPPED` and `FAILED` are also what is recorded of it."""
-
-    INDEXED = "indexed"
-    UNCHANGED = "unchanged"
-    DELETED = "deleted"
-    SKIPPED = "skipped"
-    FAILED = "failed"
-
-
-class State(StrEnum):
-    """Where an invocation stands."""
-
-    PENDING = "pending"
-    PROCESSING = "processing"
-    COMPLETE = "complete"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
-class Origin(StrEnum):
-    """Who asked for the run; events and queries overtake backfills."""
-
-    API = "api"
-    EVENT = "event"
-    WATCH = "watch"
-    SCHEDULE = "schedule"
-    BACKFILL = "backfill"
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Progress of one invocation. `found` = done + skipped + failed when the run is over."""
-
-    found: int = 0
-    indexed: int = 0
-    unchanged: int = 0
-    deleted: int = 0
-    skipped: int = 0
-    failed: int = 0
-    held_deletes: int = 0
-    chunks_written: int = 0
-    chunks_deleted: int = 0
-    chunks_embedded: int = 0
-    chunks_reused: int = 0
-    tokens: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Invocation:
-    """One sync run over a source into one collection."""
-
-    id: str
-    source_id: str
-    target: Target
-    origin: Origin
-    request: Mapping[str, Any]
-    """What the caller asked for beyond the target: `ref`, `object_key`, `custom_id`, `metadata`, `keys`, … (JSON values)."""
-    state: State
-    created_at: datetime
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
-    error: str | None = None
-    """Why it failed, waits or, when it is complete all the same, could not see its source whole."""
-    counts: Counts = field(default_factory=Counts)
-    attempts: int = 0
-    bugs: int = 0
-    """How many of the attempts ended in a bug."""

@@ -9,7 +9,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import BinaryIO, Protocol, runtime_checkable
 
-from syncd.model.records import Invocation
+from syncd.model.invocations import Invocation
 from syncd.model.values import Metadata, Scalar
 
 

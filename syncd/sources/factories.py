@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, aclosing
 from typing import Any, Self
 
 from syncd.errors import ConfigError, PermanentError
-from syncd.model import Invocation, Source, SourceRecord, SourceSettings, UnreadableSettings
+from syncd.model import Invocation, Request, Source, SourceRecord, SourceSettings, UnreadableSettings
 from syncd.runtime.actor import Actor
 from syncd.schema import Model
 from syncd.sources.factory import Machine, SourceFactory
@@ -55,7 +55,7 @@ class SourceFactories:
         """Store the secrets of a request and return settings that refer to them. Raises NotFoundError."""
         return await self._factory(name).keep_secrets(database, given, settings)
 
-    async def watch(self, record: SourceRecord) -> AsyncGenerator[Mapping[str, Any]]:
+    async def watch(self, record: SourceRecord) -> AsyncGenerator[Request]:
         """Yield the request of a run at once, and another whenever the source changed; never ends by itself.
 
         Raises RetryableError or PermanentError; watching again after a while may help.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from syncd.errors import PermanentError
-from syncd.model import Invocation, Source, SourceRecord, SourceSettings
+from syncd.model import Invocation, Request, Source, SourceRecord, SourceSettings
 from syncd.runtime.actor import Actor
 from syncd.schema import Model, Table
 
@@ -81,7 +81,7 @@ class SourceFactory(ABC, Generic[S]):
         del database, given
         return settings
 
-    def watch(self, record: SourceRecord[S]) -> AsyncGenerator[Mapping[str, Any]]:
+    def watch(self, record: SourceRecord[S]) -> AsyncGenerator[Request]:
         """Yield the request of a run at once, and another whenever something changed; never ends by itself.
 
         Raises RetryableError or PermanentError; the caller watches again after a while.

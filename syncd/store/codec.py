@@ -11,24 +11,15 @@ from typing import Any, Protocol
 
 from syncd.model import (
     Chunking,
-    Counts,
     Embedding,
     EmbeddingTask,
-    Invocation,
-    Origin,
     SourceFacts,
     SourceRecord,
     SourceSettings,
-    State,
-    Target,
     UnreadableSettings,
 )
 
 SOURCE_COLUMNS = "id, type, database, settings, embedding, chunking, created_at, name"
-INVOCATION_COLUMNS = (
-    "id, source_id, database, collection, origin, request, state, created_at, started_at, finished_at, error, counts, "
-    "attempts, bugs"
-)
 
 
 class SourceCodec(Protocol):
@@ -98,44 +89,3 @@ def source_from_row(row: sqlite3.Row | tuple[Any, ...], types: SourceCodec) -> S
         name=name,
         facts=types.facts_of(kind),
     )
-
-
-def invocation_from_row(row: sqlite3.Row | tuple[Any, ...]) -> Invocation:
-    """Build an Invocation from INVOCATION_COLUMNS."""
-    (
-        ident,
-        source_id,
-        database,
-        collection,
-        origin,
-        request,
-        state,
-        created,
-        started,
-        finished,
-        error,
-        counts,
-        attempts,
-        bugs,
-    ) = row
-    return Invocation(
-        id=ident,
-        source_id=source_id,
-        target=Target(database, collection),
-        origin=Origin(origin),
-        request=json.loads(request),
-        state=State(state),
-        created_at=datetime.fromtimestamp(created, UTC),
-        started_at=moment(started),
-        finished_at=moment(finished),
-        error=error,
-        counts=counts_from_json(counts),
-        attempts=attempts,
-        bugs=bugs,
-    )
-
-
-def counts_from_json(text: str) -> Counts:
-    """Read a counts column; unknown fields of another version are ignored."""
-    values: Mapping[str, int] = json.loads(text)
-    return Counts(**{name: value for name, value in values.items() if name in Counts.__dataclass_fields__})

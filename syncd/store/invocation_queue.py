@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from syncd.model import Counts, Invocation, State
-from syncd.store.codec import INVOCATION_COLUMNS, dumps, invocation_from_row
+from syncd.model.requests import followed_up
+from syncd.store.codec import dumps
 from syncd.store.database import Database
+from syncd.store.invocation_codec import INVOCATION_COLUMNS, invocation_from_row, request_to_json
 
 FOLLOW_UPS = 5
 """A source that is never seen whole is asked again so often by itself, then when somebody asks or its schedule says."""
@@ -77,10 +79,10 @@ class InvocationQueue:
 
     async def follow_up(self, invocation: Invocation, delay_s: float) -> None:
         """Have the same asked for again after `delay_s`, a few times at most. Twice is safe."""
-        times = invocation.request.get("follow_up", 0) + 1
-        if times > FOLLOW_UPS:
+        following = followed_up(invocation.request)
+        if following is None or following.whole.follow_up > FOLLOW_UPS:
             return
-        request, now = dumps({**invocation.request, "follow_up": times}), time.time()
+        request, now = request_to_json(following), time.time()
         await self._db.write(
             lambda c: c.execute(
                 "INSERT INTO invocations (id, source_id, source_type, database, collection, origin, priority, request, "

@@ -5,14 +5,20 @@ from __future__ import annotations
 import sqlite3
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
 
 from syncd.errors import ConflictError, NotFoundError
-from syncd.model import DocumentState, Invocation, Origin, State, Target
-from syncd.store.codec import INVOCATION_COLUMNS, dumps, invocation_from_row
+from syncd.model import DocumentState, Invocation, Origin, Request, State, Target, WholeSource
+from syncd.model.requests import joined
+from syncd.store.invocation_codec import (
+    INVOCATION_COLUMNS,
+    IS_DRY_RUN,
+    IS_WHOLE_RUN,
+    invocation_from_row,
+    request_to_json,
+)
 from syncd.store.invocation_queue import InvocationQueue
 from syncd.store.sources import conditions
 
@@ -41,26 +47,27 @@ class Invocations(InvocationQueue):
     """Invocations as their askers see them. Each method is one transaction."""
 
     async def create(
-        self, source_id: str, target: Target, origin: Origin, request: Mapping[str, Any] | None = None
+        self, source_id: str, target: Target, origin: Origin, request: Request | None = None
     ) -> Invocation:
         """Store a pending invocation; durable when this returns. Raises NotFoundError when the source is gone."""
+        asked = request or WholeSource()
 
         def transaction(connection: sqlite3.Connection) -> Invocation:
             source = connection.execute("SELECT type FROM sources WHERE id = ?", (source_id,)).fetchone()
             if source is None:
                 raise NotFoundError(f"source {source_id} does not exist; list sources to find its id")
-            return insert(connection, source_id, source[0], target, origin, request or {})
+            return insert(connection, source_id, source[0], target, origin, asked)
 
         return await self._db.write(transaction)
 
     async def create_or_join(
-        self, source_id: str, target: Target, origin: Origin, request: Mapping[str, Any] | None = None
+        self, source_id: str, target: Target, origin: Origin, request: Request | None = None
     ) -> Invocation:
         """Like `create`, but join a pending invocation that can do the same: its keys become the union of both.
 
         A pending run over everything, or over a superset, is joined as it is. Raises NotFoundError when the source is gone.
         """
-        asked = dict(request or {})
+        asked = request or WholeSource()
 
         def transaction(connection: sqlite3.Connection) -> Invocation:
             rows = connection.execute(
@@ -69,9 +76,11 @@ class Invocations(InvocationQueue):
                 (source_id, target.database, target.collection),
             )
             for waiting in map(invocation_from_row, rows):
-                if (joined := join(waiting.request, asked)) is not None:
-                    connection.execute("UPDATE invocations SET request = ? WHERE id = ?", (dumps(joined), waiting.id))
-                    return replace(waiting, request=joined)
+                if (both := joined(waiting.request, asked)) is not None:
+                    connection.execute(
+                        "UPDATE invocations SET request = ? WHERE id = ?", (request_to_json(both), waiting.id)
+                    )
+                    return replace(waiting, request=both)
             source = connection.execute("SELECT type FROM sources WHERE id = ?", (source_id,)).fetchone()
             if source is None:
                 raise NotFoundError(f"source {source_id} does not exist; list sources to find its id")
@@ -130,11 +139,7 @@ class Invocations(InvocationQueue):
 
     async def latest_whole(self, source_id: str) -> Invocation | None:
         """Return the newest invocation of a source that is not about single keys nor a dry run, or None."""
-        statement = (
-            f"SELECT {INVOCATION_COLUMNS} FROM invocations WHERE source_id = ? AND object_key IS NULL "
-            "AND json_extract(request, '$.keys') IS NULL AND json_extract(request, '$.dry_run') IS NULL "
-            "ORDER BY seq DESC LIMIT 1"
-        )
+        statement = f"SELECT {INVOCATION_COLUMNS} FROM invocations WHERE source_id = ? AND {IS_WHOLE_RUN} ORDER BY seq DESC LIMIT 1"
 
         def query(connection: sqlite3.Connection) -> Invocation | None:
             row = connection.execute(statement, (source_id,)).fetchone()
@@ -147,7 +152,7 @@ class Invocations(InvocationQueue):
         statement = (
             "SELECT sum(tokens) / sum(took_s) FROM (SELECT json_extract(i.counts, '$.tokens') AS tokens, "
             "max(0.001, i.finished_at - i.started_at) AS took_s FROM invocations i JOIN sources s ON s.id = i.source_id "
-            "WHERE i.state = 'complete' AND tokens >= ? AND json_extract(i.request, '$.dry_run') IS NULL "
+            f"WHERE i.state = 'complete' AND tokens >= ? AND NOT ({IS_DRY_RUN}) "
             "AND json_extract(s.embedding, '$.model') = ? ORDER BY i.seq DESC LIMIT ?)"
         )
         row = await self._db.read(lambda c: c.execute(statement, (TELLING_TOKENS, model, LATEST_RUNS)).fetchone())
@@ -202,7 +207,7 @@ def insert(
     source_type: str,
     target: Target,
     origin: Origin,
-    request: Mapping[str, Any],
+    request: Request,
 ) -> Invocation:
     """Insert a pending invocation within the caller's transaction and read it back."""
     invocation_id = str(uuid.uuid4())
@@ -217,19 +222,9 @@ def insert(
             target.collection,
             origin,
             PRIORITY[origin],
-            dumps(request),
+            request_to_json(request),
             time.time(),
         ),
     )
     row = connection.execute(f"SELECT {INVOCATION_COLUMNS} FROM invocations WHERE id = ?", (invocation_id,)).fetchone()
     return invocation_from_row(row)
-
-
-def join(waiting: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the one request that does both, or None when there is none."""
-    others = {name: value for name, value in waiting.items() if name != "keys"}
-    if others != {name: value for name, value in asked.items() if name != "keys"}:
-        return None
-    if "keys" not in waiting or "keys" not in asked:
-        return others
-    return {**others, "keys": sorted({*waiting["keys"], *asked["keys"]})}

@@ -18,6 +18,7 @@ import structlog
 from syncd.errors import PermanentError, RetryableError
 from syncd.model import (
     Checkpoint,
+    ConfirmDeletes,
     Counts,
     Document,
     DocumentState,
@@ -129,7 +130,7 @@ class SourceRun:
         self._guard = guard
         self._last_chance = last_chance
         self._config_hash = config_hash
-        self._dry_run = bool(invocation.request.get("dry_run"))
+        self._dry_run = invocation.request.is_dry_run
         self._replies: deque[Awaitable[Result]] = deque()
         self._unsaved: list[Result] = []
         self._seen: list[str] = []
@@ -147,8 +148,8 @@ class SourceRun:
         """Run to the end. Raises RetryableError (start again from the cursor) or PermanentError (the run has failed)."""
         self._rechecking = source if isinstance(source, Rechecking) else None
         self._reporting = source if isinstance(source, Reporting) else None
-        if confirmed := self._invocation.request.get("confirm_deletes"):
-            return await self._delete_confirmed(confirmed)
+        if isinstance(self._invocation.request, ConfirmDeletes):
+            return await self._delete_confirmed(self._invocation.request.invocation_id)
         run = await self._describe()
         checkpoint: Checkpoint | None = None
         async with aclosing(cast("AsyncGenerator[Document | Checkpoint | Total]", source.changes(run))) as items:
@@ -194,15 +195,13 @@ class SourceRun:
 
     async def _describe(self) -> Run:
         """Return what the source needs to know."""
-        request = self._invocation.request
         if not self._dry_run:
             await self._store.progress.drop_cursor(self._record.id, self._collection.id, self._config_hash)
-        keys = request.get("keys") or ([request["object_key"]] if request.get("object_key") else None)
         return Run(
             invocation=self._invocation,
             cursor=await self._store.progress.cursor(self._record.id, self._collection.id, self._config_hash),
             known=KnownDocuments(self._store, self._collection.id, self._record.id),
-            keys=frozenset(keys) if keys else None,
+            keys=self._invocation.request.keys,
             config_hash=self._config_hash,
         )
 
@@ -217,7 +216,7 @@ class SourceRun:
             last_chance=self._last_chance,
             dry_run=self._dry_run,
         )
-        self._replies.append(await self._ingesters.put(job, urgent=bool(self._invocation.request.get("object_key"))))
+        self._replies.append(await self._ingesters.put(job, urgent=self._invocation.request.is_object_run))
         while len(self._replies) >= AHEAD:
             await self._settle_one()
 

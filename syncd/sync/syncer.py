@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import anyio
 import structlog
@@ -24,13 +23,14 @@ from syncd.errors import (
 from syncd.index.target import VectorStore
 from syncd.index.writer import Index
 from syncd.model import (
-    Chunking,
     Counts,
     Invocation,
     Origin,
+    SomeKeys,
     Source,
     SourceRecord,
     State,
+    Upload,
 )
 from syncd.pipeline.ingest import Ingester
 from syncd.pipeline.job import Job, Result
@@ -38,7 +38,6 @@ from syncd.runtime.containment import contained
 from syncd.runtime.mailbox import Mailbox
 from syncd.runtime.retry import Backoff
 from syncd.store import Store
-from syncd.store.codec import dumps, embedding_from_json
 from syncd.sync.ingesters import Ingesters
 from syncd.sync.run import DeleteGuard, RunPace, SourceRun, StoppedEarlyError
 
@@ -174,15 +173,15 @@ class Syncer:
 
     def _is_full(self, invocation: Invocation) -> bool:
         """Return whether as many runs of the invocation's kind are under way as may be."""
-        kind = is_object_run(invocation)
+        kind = invocation.request.is_object_run
         limit = self.settings.object_runs if kind else self.settings.runs
-        return sum(is_object_run(other.invocation) is kind for other in self._running.values()) >= limit
+        return sum(other.invocation.request.is_object_run is kind for other in self._running.values()) >= limit
 
     def _is_busy(self, invocation: Invocation) -> bool:
         """Return whether a run must end first that does the same: whole runs of a source, or runs over one object."""
         return any(
             (other.invocation.source_id, other.invocation.target) == (invocation.source_id, invocation.target)
-            and other.invocation.request.get("object_key") == invocation.request.get("object_key")
+            and other.invocation.request.object_key == invocation.request.object_key
             for other in self._running.values()
         )
 
@@ -229,13 +228,15 @@ class Syncer:
             raise NotFoundError(
                 f"source {invocation.source_id} was deleted; create it again and start a new invocation"
             )
-        record = with_overrides(record, invocation.request)
-        if record.facts.adopts_embedding and "embedding" not in invocation.request:
+        asked = invocation.request
+        record = asked.configured(record)
+        names_embedding = isinstance(asked, Upload) and asked.embedding is not None
+        if record.facts.adopts_embedding and not names_embedding:
             # Who names no embedding gets the one the collection has; the default is for new ones.
             known = await self._store.documents.find(invocation.target)
             record = replace(record, embedding=known.embedding) if known else record
         source = await self._open_source(record)
-        dry_run = is_dry_run(invocation)
+        dry_run = invocation.request.is_dry_run
         opened = self._index.preview_collection if dry_run else self._index.open
         collection = await opened(invocation.target, record.embedding)
         number = await self._store.progress.run_number(invocation.id)
@@ -250,9 +251,9 @@ class Syncer:
 
     async def _complete(self, running: Running) -> None:
         run = running.run
-        if run and running.invocation.request.get("object_key") and run.failures:
+        if run and running.invocation.request.is_object_run and run.failures:
             return await self._settle(running, State.FAILED, run.failures[0])
-        if run and run.again_after_s is not None and not is_dry_run(running.invocation):
+        if run and run.again_after_s is not None and not running.invocation.request.is_dry_run:
             await self._store.invocations.follow_up(running.invocation, run.again_after_s)
         return await self._settle(running, State.COMPLETE, (run.incomplete or None) if run else None)
 
@@ -294,31 +295,13 @@ class Syncer:
         )
 
 
-def is_object_run(invocation: Invocation) -> bool:
-    """Return whether an invocation is about one object only."""
-    return bool(invocation.request.get("object_key"))
-
-
-def is_dry_run(invocation: Invocation) -> bool:
-    """Return whether a run only finds out what a run would do."""
-    return bool(invocation.request.get("dry_run"))
-
-
 def is_finishing(invocation: Invocation, record: SourceRecord) -> bool:
     """Return whether a complete run closes its collection: not one that the source goes on keeping in step."""
-    whole = invocation.origin is Origin.API and not invocation.request.get("keys") and not is_dry_run(invocation)
+    asked = invocation.request
+    whole = invocation.origin is Origin.API and not isinstance(asked, SomeKeys) and not asked.is_dry_run
     return whole and record.facts.finishes_collection and not record.keeps(invocation.target.collection)
 
 
 def may_give_up(invocation: Invocation) -> bool:
     """Return whether a run may fail for trouble that may pass. Not one that an event led to: nobody else knows of its key."""
     return invocation.origin is not Origin.EVENT
-
-
-def with_overrides(record: SourceRecord, request: Mapping[str, Any]) -> SourceRecord:
-    """Return the source as this invocation wants it: an upload may bring its own embedding and chunking."""
-    if embedding := request.get("embedding"):
-        record = replace(record, embedding=embedding_from_json(dumps(embedding)))
-    if chunking := request.get("chunking"):
-        record = replace(record, chunking=Chunking(**chunking))
-    return record

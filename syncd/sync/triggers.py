@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 import anyio
 import structlog
@@ -14,7 +13,7 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskGroup, TaskStatus
 
 from syncd.errors import SyncdError
-from syncd.model import Origin, SourceRecord, Target
+from syncd.model import Origin, Request, SourceRecord, Target, WholeSource
 from syncd.runtime.containment import contained
 from syncd.runtime.retry import Backoff
 from syncd.store import Store
@@ -26,7 +25,7 @@ STEADY_S = 300.0
 """A watch that went on for so long before it failed has not failed in a row."""
 
 
-WatchSource = Callable[[SourceRecord], AsyncGenerator[Mapping[str, Any]]]
+WatchSource = Callable[[SourceRecord], AsyncGenerator[Request]]
 """Yields the request of a run at once, and another whenever the source changed. Raises RetryableError or PermanentError."""
 
 
@@ -115,11 +114,9 @@ class Triggers:
             if last := await self._store.invocations.latest_whole(record.id):
                 age_s = (datetime.now(UTC) - last.created_at).total_seconds()
                 await anyio.sleep(max(0.0, interval_s - age_s))
-            await self._ask(record, target, Origin.SCHEDULE, {})
+            await self._ask(record, target, Origin.SCHEDULE, WholeSource())
 
-    async def _ask(self, record: SourceRecord, target: Target, origin: Origin, request: Mapping[str, Any]) -> None:
+    async def _ask(self, record: SourceRecord, target: Target, origin: Origin, request: Request) -> None:
         invocation = await self._store.invocations.create_or_join(record.id, target, origin, request)
-        log.info(
-            "watch.asked", source=record.name or record.id, invocation=invocation.id, keys=len(request.get("keys", ()))
-        )
+        log.info("watch.asked", source=record.name or record.id, invocation=invocation.id, keys=len(request.keys or ()))
         self._wake()

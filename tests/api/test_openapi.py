@@ -15,6 +15,7 @@ from syncd.sources.registry import TYPES
 from syncd.sources.upload.settings import UploadSourceSettings
 from tests.api.test_invocations import settled
 from tests.api.test_sources import KEYS, S3
+from tests.asking import asked
 
 PUBLISHED = json.loads(Path(__file__).with_name("sync.openapi.json").read_text())
 OURS = describe(route for route in routes(SourceShapes.of(TYPES)) if route.path != "/openapi.json")
@@ -95,7 +96,7 @@ async def test_answers_match_both_documents(api, store, document):
         (await store.sources.get(sources[0])).chunking,
     )
     target = (await store.invocations.get(invocations[0])).target
-    made = await store.invocations.create(upload.id, target, "api", {"file": "x", "object_key": "notes.md"})
+    made = await store.invocations.create(upload.id, target, "api", asked(file="x", object_key="notes.md"))
 
     async def check(path, template, status=200):
         got, body = await api.get(path)

@@ -9,6 +9,7 @@ from syncd.model import Target
 from syncd.sources.factory import Machine
 from syncd.sources.upload.factory import UploadFactory
 from tests.api.conftest import MINILM, QWEN, SPLADE
+from tests.asking import stored as kept
 
 LENGTH = "x-upload-content-length"
 CONTENT = b"hello\n" * 100
@@ -58,7 +59,7 @@ async def test_an_uploaded_file_is_on_disk_before_its_invocation_is_answered(api
     assert file.read_bytes() == CONTENT
     assert file.stat().st_mode & 0o777 == 0o600
     assert invocation.target == Target(api.database, "docs")
-    assert invocation.request == {
+    assert kept(invocation.request) == {
         "file": file.name,
         "object_key": "notes.md",
         "size_bytes": len(CONTENT),
@@ -102,7 +103,7 @@ async def test_options_may_come_before_or_after_the_file(api, store):
     for answer in (await upload(api, **options), await upload(api, after=tuple(options.items()))):
         status, made = answer
         assert status == 201, made
-        request = (await store.invocations.get(made["invocation_id"])).request
+        request = kept((await store.invocations.get(made["invocation_id"])).request)
         assert request["custom_id"] == "doc-1"
         assert request["metadata"] == {"lang": "de", "tags": ["a", "b"]}
         assert request["embedding"]["model"] == MINILM
@@ -196,7 +197,7 @@ async def test_a_path_as_file_name_is_a_key_and_never_a_place_on_disk(api, store
     status, answer = await upload(api, filename="../../etc/passwd")
     assert status == 201
     (file,) = files(api)
-    request = (await store.invocations.get(answer["invocation_id"])).request
+    request = kept((await store.invocations.get(answer["invocation_id"])).request)
     assert (request["object_key"], request["file"]) == ("../../etc/passwd", file.name)
     assert file.name.isalnum()
 
@@ -322,7 +323,7 @@ async def test_a_large_file_arrives_whole(api, store):
     content = bytes(range(256)) * 40_000
     status, answer = await upload(api, content)
     assert status == 201
-    request = (await store.invocations.get(answer["invocation_id"])).request
+    request = kept((await store.invocations.get(answer["invocation_id"])).request)
     assert request["sha256"] == hashlib.sha256(content).hexdigest()
     assert files(api)[0].stat().st_size == len(content)
 

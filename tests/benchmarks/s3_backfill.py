@@ -31,6 +31,7 @@ from syncd.model import (
     Run,
     State,
     Target,
+    WholeSource,
 )
 from syncd.runtime.keylocks import KeyLocks
 from syncd.sources.registry import TYPES
@@ -146,7 +147,9 @@ class Stub:
 
     async def backfill(self, source: S3Source, concurrency: int) -> tuple[int, int]:
         now = datetime.now(UTC)
-        invocation = Invocation(str(now), source.id, Target("db", "docs"), Origin.BACKFILL, {}, State.PROCESSING, now)
+        invocation = Invocation(
+            str(now), source.id, Target("db", "docs"), Origin.BACKFILL, WholeSource(), State.PROCESSING, now
+        )
         queue: asyncio.Queue[Document | None] = asyncio.Queue(2 * concurrency)
         tasks = await workers(concurrency, queue, self.take)
         met, before = 0, self.downloads

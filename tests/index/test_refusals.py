@@ -154,7 +154,7 @@ async def test_one_collection_that_refuses_every_write_keeps_no_other_from_going
     proxy.fails = of_one
     record = await parts.source(folder)
     collection = await parts.index.open(target, record.embedding)
-    invocation = await parts.store.invocations.create(record.id, target, "watch", {})
+    invocation = await parts.store.invocations.create(record.id, target, "watch")
     with pytest.raises(RetryableError, match="refuses every write"):
         await run_over(parts, folder, record, invocation, collection)
     with pytest.raises(RetryableError, match="refuses every write"):

@@ -36,6 +36,7 @@ from syncd.store import Store
 from syncd.store.documents import CollectionRecord
 from syncd.sync.ingesters import Ingesters
 from syncd.sync.run import DeleteGuard, SourceRun
+from tests.asking import asked
 
 MODEL = Embedding(model="hash")
 CHUNKING = Chunking(target_size_bytes=60, max_size_bytes=120)
@@ -92,7 +93,7 @@ class Parts:
         """Return an invocation that is not over, or a new one."""
         for invocation in await self.store.invocations.due(1):
             return invocation
-        return await self.store.invocations.create(record.id, target, Origin.WATCH, request)
+        return await self.store.invocations.create(record.id, target, Origin.WATCH, asked(**request))
 
     async def sync(self, folder: Path, target: Target, guard: DeleteGuard | None = None, **request: Any) -> SourceRun:
         """Run the folder into the collection, to the end."""
@@ -108,7 +109,7 @@ class Parts:
     ) -> SourceRun:
         """Open the invocation's collection and return its run, which is to be executed."""
         await self.store.invocations.start(invocation.id)
-        opened = self.index.preview_collection if invocation.request.get("dry_run") else self.index.open
+        opened = self.index.preview_collection if invocation.request.is_dry_run else self.index.open
         collection = await opened(invocation.target, record.embedding)
         return await self.run_of(record, invocation, collection, guard, config_hash)
 

@@ -1,16 +1,27 @@
 """A source type that the program does not know: two poems of an author. Run as a program, it is syncd with this type."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Literal
 
 import anyio
 from syncd.sources.spool import BytesBody
 
 from syncd.cli import main
 from syncd.errors import PermanentError
-from syncd.model import Checkpoint, Document, Run, SourceFacts, SourceRecord, SourceSettings, Watch, chunk_prefix
+from syncd.model import (
+    Checkpoint,
+    Document,
+    Request,
+    Run,
+    SourceFacts,
+    SourceRecord,
+    SourceSettings,
+    Watch,
+    WholeSource,
+    chunk_prefix,
+)
 from syncd.schema import Model, Table
 from syncd.sources import shapes
 from syncd.sources.codec import SettingsCodec
@@ -71,8 +82,8 @@ class PoemFactory(SourceFactory[PoemSettings]):
             raise PermanentError(f"{settings.author} is banned")
         return settings
 
-    async def watch(self, record: SourceRecord[PoemSettings]) -> AsyncGenerator[Mapping[str, Any]]:
-        yield {}
+    async def watch(self, record: SourceRecord[PoemSettings]) -> AsyncGenerator[Request]:
+        yield WholeSource()
         await anyio.sleep_forever()
 
 

@@ -25,10 +25,10 @@ from syncd.model import (
     Document,
     Invocation,
     Origin,
+    Request,
     Run,
     Source,
     SourceRecord,
-    SourceType,
     Span,
     State,
     Target,
@@ -36,12 +36,20 @@ from syncd.model import (
     chunk_prefix,
 )
 from syncd.pipeline.job import Job, Result
+from syncd.sources.registry import TYPES
 from syncd.store import Store
 from syncd.sync.run import DeleteGuard
+from tests.asking import asked
 from tests.memory_target import MemoryTarget
 from tests.pipeline.parts import CHUNKING, MODEL, Manner, Parts, over
 
 TARGET = Target("default_database", "synced")
+SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "folder": {"path": "/folder"},
+    "github": {"repository": "owner/name"},
+    "web_scrape": {"starting_url": "https://example.org/"},
+}
+"""What the record says; the source itself is the test's."""
 UNGUARDED = DeleteGuard(share=1.0, minimum=1 << 30)
 
 
@@ -158,7 +166,7 @@ class Watched:
 class SyncedCollection:
     """One collection of one source. Every run is a daemon's life of its own, on the state that the one before left."""
 
-    type: SourceType = SourceType.GITHUB
+    type: str = "github"
     attempts: int = 1
     config_hash: str = "recipe"
     contents: dict[str, bytes | str] = field(default_factory=dict)
@@ -214,12 +222,12 @@ class SyncedCollection:
         Raises what the run raises.
         """
         self.last = Seen()
-        asked = {**(request or {}), **({"keys": sorted(keys)} if keys is not None else {})}
+        wanted = asked(**(request or {}), **({"keys": sorted(keys)} if keys is not None else {}))
         manner = replace(WHOLE, attempts=self.attempts)
         problem: Exception | None = None
         async with over(Path(self._folder.name), self._vector_store, self._watch, manner) as parts:
             try:
-                await self._run(parts, Watched(source, self.last, die_after), asked)
+                await self._run(parts, Watched(source, self.last, die_after), wanted)
             except (Died, SyncdError) as error:
                 problem = error
             await self._look(parts)
@@ -237,7 +245,7 @@ class SyncedCollection:
 
         parts.ingester.ingest = watched  # type: ignore[method-assign]
 
-    async def _run(self, parts: Parts, source: Source, request: Mapping[str, Any]) -> None:
+    async def _run(self, parts: Parts, source: Source, request: Request) -> None:
         record = await self._record(parts.store)
         invocation = await parts.store.invocations.create(record.id, TARGET, Origin.API, request)
         run = await parts.begin(record, invocation, UNGUARDED, self.config_hash)
@@ -250,7 +258,10 @@ class SyncedCollection:
 
     async def _record(self, store: Store) -> SourceRecord:
         known = await store.sources.by_name("tested")
-        return known or await store.sources.create(self.type, TARGET.database, {}, MODEL, CHUNKING, "tested")
+        if known is not None:
+            return known
+        settings = TYPES.read_settings(self.type, SETTINGS[self.type])
+        return await store.sources.create(self.type, TARGET.database, settings, MODEL, CHUNKING, "tested")
 
     async def _look(self, parts: Parts) -> None:
         """Note what is in the collection, and what the store says of the rest."""
@@ -316,4 +327,4 @@ def document(key: str, text: str | None, version: str = "1") -> Document:
 def invocation(request: Mapping[str, Any] | None = None) -> Invocation:
     """Return an invocation that is nowhere stored, for a test that asks a source itself."""
     now = datetime.now(UTC)
-    return Invocation("i", "s", Target("d", "c"), Origin.API, request or {}, State.PROCESSING, now)
+    return Invocation("i", "s", Target("d", "c"), Origin.API, asked(**(request or {})), State.PROCESSING, now)

@@ -12,7 +12,19 @@ import numpy as np
 import pytest
 
 from syncd.errors import ConfigError, ConflictError, NotFoundError
-from syncd.model import Chunking, Counts, Embedding, Origin, SourceRecord, State, Target
+from syncd.model import (
+    Chunking,
+    Counts,
+    Embedding,
+    GitRef,
+    OneObject,
+    Origin,
+    SomeKeys,
+    SourceRecord,
+    State,
+    Target,
+    WholeSource,
+)
 from syncd.sources.github.settings import GithubSourceSettings
 from syncd.sources.registry import TYPES
 from syncd.sources.upload.settings import UploadSourceSettings
@@ -72,7 +84,9 @@ async def test_the_upload_source_of_a_database_is_made_once(store: Store) -> Non
 
 
 async def test_an_accepted_invocation_survives_a_crash(store: Store, tmp_path: Path) -> None:
-    invocation = await store.invocations.create((await source(store)).id, TARGET, Origin.API, {"ref": {"sha": "1"}})
+    invocation = await store.invocations.create(
+        (await source(store)).id, TARGET, Origin.API, WholeSource(ref=GitRef(sha="1"))
+    )
     copy = tmp_path / "copy"
     copy.mkdir()
     for file in tmp_path.glob("syncd.*"):
@@ -87,7 +101,7 @@ async def test_an_accepted_invocation_survives_a_crash(store: Store, tmp_path: P
 async def test_urgent_work_comes_before_older_backfills(store: Store) -> None:
     record = await source(store)
     backfill = await store.invocations.create(record.id, TARGET, Origin.BACKFILL)
-    event = await store.invocations.create(record.id, TARGET, Origin.EVENT, {"object_key": "k"})
+    event = await store.invocations.create(record.id, TARGET, Origin.EVENT, OneObject("k"))
     assert [due.id for due in await store.invocations.due(10)] == [event.id, backfill.id]
 
 
@@ -116,12 +130,12 @@ async def test_a_postponed_invocation_is_not_due_before_its_time(store: Store) -
 
 async def test_asking_again_joins_a_waiting_run_and_never_one_that_has_begun(store: Store) -> None:
     record = await source(store)
-    first = await store.invocations.create_or_join(record.id, TARGET, Origin.WATCH, {"keys": ["a"]})
-    second = await store.invocations.create_or_join(record.id, TARGET, Origin.WATCH, {"keys": ["b"]})
-    assert (second.id, second.request) == (first.id, {"keys": ["a", "b"]})
+    first = await store.invocations.create_or_join(record.id, TARGET, Origin.WATCH, SomeKeys(("a",)))
+    second = await store.invocations.create_or_join(record.id, TARGET, Origin.WATCH, SomeKeys(("b",)))
+    assert (second.id, second.request) == (first.id, SomeKeys(("a", "b")))
     whole = await store.invocations.create_or_join(record.id, TARGET, Origin.WATCH)
-    assert (whole.id, whole.request) == (first.id, {})
-    other = await store.invocations.create_or_join(record.id, TARGET, Origin.WATCH, {"ref": {"branch": "x"}})
+    assert (whole.id, whole.request) == (first.id, WholeSource())
+    other = await store.invocations.create_or_join(record.id, TARGET, Origin.WATCH, WholeSource(ref=GitRef(branch="x")))
     assert other.id != first.id
     await store.invocations.start(first.id)
     assert (await store.invocations.create_or_join(record.id, TARGET, Origin.WATCH)).id not in (first.id, other.id)
@@ -144,8 +158,8 @@ async def test_deleting_a_source_cancels_what_waits_and_keeps_the_record_of_what
 
 async def test_the_newest_invocation_of_each_key_is_found(store: Store) -> None:
     record = await source(store)
-    await store.invocations.create(record.id, TARGET, Origin.EVENT, {"object_key": "a"})
-    newest = await store.invocations.create(record.id, TARGET, Origin.EVENT, {"object_key": "a"})
+    await store.invocations.create(record.id, TARGET, Origin.EVENT, OneObject("a"))
+    newest = await store.invocations.create(record.id, TARGET, Origin.EVENT, OneObject("a"))
     found = await store.invocations.latest_by_keys(record.id, ["a", "b"])
     assert {key: invocation.id for key, invocation in found.items()} == {"a": newest.id}
 

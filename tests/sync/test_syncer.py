@@ -10,7 +10,7 @@ import pytest
 
 from syncd.api.views import job_view
 from syncd.errors import BugError, ConfigError, OvertakenError, RetryableError
-from syncd.model import Checkpoint, Document, Invocation, Origin, State, Target
+from syncd.model import Checkpoint, Document, Invocation, Origin, State, Target, WholeSource
 from syncd.pipeline.ingest import Ingester
 from syncd.pipeline.prepare.preparer import DocumentPreparer
 from syncd.pipeline.sparse.catalog import SparseModels
@@ -94,7 +94,7 @@ async def created(parts, origin: Origin, name: str, kind: str = "s3") -> Invocat
     """Create a source and an invocation of it."""
     settings = SITE if kind == "web_scrape" else SETTINGS
     record = await parts.store.sources.create(kind, "default_database", settings, MODEL, CHUNKING)
-    return await parts.store.invocations.create(record.id, Target("default_database", name), origin, {})
+    return await parts.store.invocations.create(record.id, Target("default_database", name), origin)
 
 
 async def ended(parts, source: Fixed, origin: Origin, name: str) -> Invocation:
@@ -270,7 +270,7 @@ async def test_a_delete_that_meets_a_bug_fails_alone(parts, fresh_name):
             raise TypeError("odd")
 
     first = await ended(parts, source := Gone(away), Origin.API, fresh_name)
-    again = await parts.store.invocations.create(first.source_id, first.target, Origin.API, {})
+    again = await parts.store.invocations.create(first.source_id, first.target, Origin.API)
     async with syncing(parts, source):
         over = await settled(parts, again)
     assert (over.state, over.counts.failed, over.counts.deleted) == (State.COMPLETE, 1, 0)
@@ -311,7 +311,7 @@ async def test_a_run_that_saw_a_part_says_so_deletes_nothing_and_leaves_the_coll
         assert (ended.state, ended.error) == (State.COMPLETE, "the sitemap was cut")
         assert job_view(TYPES, ended, None)["incomplete"] == "the sitemap was cut"
         assert "finished_ingest" not in (await parts.chroma.metadata(first.target) or {})
-        second = await parts.store.invocations.create(first.source_id, first.target, Origin.API, {})
+        second = await parts.store.invocations.create(first.source_id, first.target, Origin.API)
         syncer.wake()
         ended = await settled(parts, second)
     assert (ended.error, job_view(TYPES, ended, None)["incomplete"]) == (None, None)
@@ -333,9 +333,7 @@ async def test_what_was_not_seen_in_part_of_a_site_stays(parts, fresh_name):
     left: list[int] = []
     async with syncing(parts, Two()) as syncer:
         for invocation in (first, *[None] * 2):
-            asked = invocation or await parts.store.invocations.create(
-                first.source_id, first.target, Origin.SCHEDULE, {}
-            )
+            asked = invocation or await parts.store.invocations.create(first.source_id, first.target, Origin.SCHEDULE)
             syncer.wake()
             await settled(parts, asked)
             left.append(await parts.chroma.count(first.target))
@@ -348,7 +346,7 @@ async def test_a_run_that_may_see_more_later_is_asked_for_again_and_then_closes_
     async with syncing(parts, Cut(later, Checkpoint("2", absent_are_gone=True))):
         ended = await settled(parts, first)
         (again,) = [i for i in await parts.store.invocations.list(first.source_id) if i.id != first.id]
-        assert (ended.error, again.origin, again.request) == ("a page is put off", Origin.API, {"follow_up": 1})
+        assert (ended.error, again.origin, again.request) == ("a page is put off", Origin.API, WholeSource(follow_up=1))
         assert (await settled(parts, again)).error is None
     assert (await parts.chroma.metadata(first.target))["finished_ingest"] is True
 

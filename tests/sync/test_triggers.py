@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from syncd.errors import RetryableError
-from syncd.model import Chunking, Embedding, Origin, Target
+from syncd.model import Chunking, Embedding, GitRef, OneObject, Origin, SomeKeys, Target, WholeSource
 from syncd.sources.registry import TYPES
 from syncd.store import Store
 from syncd.sync.triggers import Triggers
@@ -83,31 +83,31 @@ async def test_a_change_asks_for_the_run_that_the_source_wants(store, outside, t
     watch = {"target_collection_name": "code", "branch": "main", "interval_s": 60}
     await source(store, "code", "github", repository="a/b", watch=watch)
     triggers.sources_changed()
-    await outside.say("code", {"ref": {"branch": "main"}})
+    await outside.say("code", WholeSource(ref=GitRef(branch="main")))
     (first,) = await asked(store, 1)
     assert (first.target, first.origin, first.request) == (
         Target("db", "code"),
         Origin.WATCH,
-        {"ref": {"branch": "main"}},
+        WholeSource(ref=GitRef(branch="main")),
     )
     await store.invocations.start(first.id)
-    await outside.say("code", {"ref": {"branch": "main"}})
+    await outside.say("code", WholeSource(ref=GitRef(branch="main")))
     assert len(await asked(store, 2)) == 2
 
 
 async def test_changed_files_are_asked_for_by_key_and_join_a_waiting_run(store, outside, triggers):
     await source(store, "notes", "folder", path="/x", watch={"target_collection_name": "notes"})
     triggers.sources_changed()
-    await outside.say("notes", {"keys": ["a.md", "b.md"]})
+    await outside.say("notes", SomeKeys(("a.md", "b.md")))
     (invocation,) = await asked(store, 1)
-    assert invocation.request == {"keys": ["a.md", "b.md"]}
-    await outside.say("notes", {"keys": ["c.md"]})
+    assert invocation.request == SomeKeys(("a.md", "b.md"))
+    await outside.say("notes", SomeKeys(("c.md",)))
     with anyio.fail_after(20):
-        while (await store.invocations.get(invocation.id)).request != {"keys": ["a.md", "b.md", "c.md"]}:
+        while (await store.invocations.get(invocation.id)).request != SomeKeys(("a.md", "b.md", "c.md")):
             await anyio.lowlevel.checkpoint()
     await store.invocations.start(invocation.id)
-    await outside.say("notes", {})
-    assert (await asked(store, 2))[1].request == {}
+    await outside.say("notes", WholeSource())
+    assert (await asked(store, 2))[1].request == WholeSource()
 
 
 async def test_a_schedule_counts_from_the_last_run_whoever_asked_for_it(store, triggers):
@@ -115,7 +115,7 @@ async def test_a_schedule_counts_from_the_last_run_whoever_asked_for_it(store, t
     record = await source(store, "site", "web_scrape", **settings)
     await store.invocations.create(record.id, Target("db", "site"), Origin.API)
     for number in range(60):
-        await store.invocations.create(record.id, Target("db", "site"), Origin.EVENT, {"object_key": str(number)})
+        await store.invocations.create(record.id, Target("db", "site"), Origin.EVENT, OneObject(str(number)))
     overdue = await source(store, "overdue", "web_scrape", **settings)
     old = await store.invocations.create(overdue.id, Target("db", "site"), Origin.API)
     await store.database.write(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from syncd.errors import PermanentError
-from syncd.model import SourceRecord
+from syncd.model import Request, SomeKeys, SourceRecord, WholeSource
 from syncd.sources.factory import Machine, SourceFactory
 from syncd.sources.folder.root import ANYWHERE, Root
 from syncd.sources.folder.settings import FolderSection, FolderSourceSettings
@@ -49,14 +48,14 @@ class FolderFactory(SourceFactory[FolderSourceSettings]):
         Root(path, state=self._state).check()
         return replace(settings, path=str(path), needs_allowed_root=None if trusted else True)
 
-    async def watch(self, record: SourceRecord[FolderSourceSettings]) -> AsyncGenerator[Mapping[str, Any]]:
+    async def watch(self, record: SourceRecord[FolderSourceSettings]) -> AsyncGenerator[Request]:
         """Ask for everything at once, then for the paths that changed. Stopping takes up to a second.
 
         Raises ConfigError for a glob that is none.
         """
         async with aclosing(FolderWatcher(self._opened(record).tree).hints()) as hints:
             async for keys in hints:
-                yield {"keys": sorted(keys)} if keys else {}
+                yield SomeKeys(tuple(sorted(keys))) if keys else WholeSource()
 
     def _opened(self, record: SourceRecord[FolderSourceSettings]) -> FolderSource:
         given = record.settings

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import structlog
 
 from syncd.errors import PermanentError, SyncdError
-from syncd.model import SourceRecord
+from syncd.model import GitRef, Request, SourceRecord, WholeSource
 from syncd.sources.factory import SourceFactory
 from syncd.sources.github.app import GithubApp
 from syncd.sources.github.naming import check_branch, check_repository
@@ -62,7 +62,7 @@ class RepositoryFactory(SourceFactory[GithubSourceSettings]):
             check_branch(settings.watch.branch)
         return settings
 
-    async def watch(self, record: SourceRecord[GithubSourceSettings]) -> AsyncGenerator[Mapping[str, Any]]:
+    async def watch(self, record: SourceRecord[GithubSourceSettings]) -> AsyncGenerator[Request]:
         """Ask for the watched branch at once, and whenever it has moved; failed checks are logged and tried again.
 
         Raises PermanentError, ConfigError where the source cannot be opened.
@@ -72,12 +72,14 @@ class RepositoryFactory(SourceFactory[GithubSourceSettings]):
             log.warning("watch.failed", source=record.name or record.id, reason=str(error))
 
         watch = record.settings.watch
-        ref = {"branch": watch.branch} if watch and watch.branch else None
+        branch = watch and watch.branch
         interval_s = (watch and watch.interval_s) or DEFAULT_INTERVAL_S
-        moves = GithubWatcher(self._opened(record), Ref.read(ref), interval_s, failed).moves()
+        moves = GithubWatcher(
+            self._opened(record), Ref.read({"branch": branch} if branch else None), interval_s, failed
+        ).moves()
         async with aclosing(moves):
             async for _ in moves:
-                yield {"ref": ref} if ref else {}
+                yield WholeSource(ref=GitRef(branch=branch) if branch else None)
 
     def _opened(self, record: SourceRecord[GithubSourceSettings]) -> GithubSource:
         given = record.settings

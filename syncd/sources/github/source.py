@@ -8,13 +8,13 @@ known to the vector cache. A path that is not UTF-8 has its odd bytes written as
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from syncd.errors import ConfigError, Skipped
 from syncd.model import Body, Checkpoint, Document, Run, Total, chunk_prefix
@@ -87,7 +87,7 @@ class GithubSource:
         return await self._authorized(partial(self._copy.head, ref))
 
     async def changes(self, run: Run) -> AsyncIterator[Document | Checkpoint | Total]:
-        """Yield the difference between the collection's commit and the asked one (`request["ref"]`).
+        """Yield the difference between the collection's commit and the asked one (the request's `ref`).
 
         With `run.keys`, yields those paths as they are in the collection's own commit and leaves the cursor alone.
         """
@@ -196,8 +196,8 @@ class GithubSource:
 
 
 def _asked(run: Run) -> Ref:
-    value: Any = run.invocation.request.get("ref")
-    return Ref.read(cast("Mapping[str, object] | None", value))
+    ref = run.invocation.request.whole.ref
+    return Ref.read(asdict(ref) if ref else None)
 
 
 def _key(path: bytes) -> str:

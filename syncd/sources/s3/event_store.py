@@ -8,13 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from syncd.errors import NotFoundError
-from syncd.model import Origin, Target
-from syncd.store.codec import dumps
+from syncd.model import OneObject, Origin, Target, WholeSource
 from syncd.store.database import Database
+from syncd.store.invocation_codec import request_to_json
 from syncd.store.invocations import insert
-
-FAN_OUT = "fan_out"
-"""In a request: the run is a part of another one, over a collection that labels name."""
 
 PUT_OFF_S = 300.0
 """Nobody waits longer for one message: the journal carries its work alone."""
@@ -48,7 +45,7 @@ class CheckQueue:
         event made it: its look is still to come. By index, because there may be as many waiting as there are events.
         Raises NotFoundError when the source is gone.
         """
-        request = {"object_key": object_key} if object_key is not None else {FAN_OUT: True}
+        request = OneObject(object_key) if object_key is not None else WholeSource(fan_out=True)
 
         def transaction(connection: sqlite3.Connection) -> str:
             source = connection.execute("SELECT type, database FROM sources WHERE id = ?", (source_id,)).fetchone()
@@ -57,7 +54,7 @@ class CheckQueue:
             row = connection.execute(
                 "SELECT id FROM invocations WHERE source_id = ? AND object_key IS ? AND (state = 'pending' OR "
                 "(state = 'processing' AND object_key IS NOT NULL AND not_before > ?)) AND collection = ? AND database = ? AND request = ? ORDER BY seq DESC LIMIT 1",
-                (source_id, object_key, time.time(), collection, source[1], dumps(request)),
+                (source_id, object_key, time.time(), collection, source[1], request_to_json(request)),
             ).fetchone()
             if row is not None:
                 return row[0]

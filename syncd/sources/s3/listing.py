@@ -18,7 +18,6 @@ from syncd.model import Checkpoint, Document, Run
 from syncd.sources.bodies import NoBody
 from syncd.sources.s3.assignment import assignments
 from syncd.sources.s3.bucket import ObjectState, Page
-from syncd.sources.s3.event_store import FAN_OUT
 from syncd.sources.s3.label_store import Label
 from syncd.sources.s3.naming import is_folder
 from syncd.sources.s3.objects import S3Objects
@@ -40,7 +39,7 @@ class Position:
     def of(cls, run: Run) -> Position:
         """Return where the run's cursor stands, or the start where it is of another invocation."""
         # A dry run takes metadata files as they were last read: to read them anew would change what they say.
-        start = cls(run.invocation.id, "objects" if run.invocation.request.get("dry_run") else "files")
+        start = cls(run.invocation.id, "objects" if run.invocation.request.is_dry_run else "files")
         try:
             position = cls(**json.loads(run.cursor or "{}"))
         except (ValueError, TypeError):
@@ -63,7 +62,7 @@ class Listing:
         self._labelling = source.labelling
         self._run = run
         self._collection = run.invocation.target.collection
-        self._is_part = bool(run.invocation.request.get(FAN_OUT))
+        self._is_part = run.invocation.request.whole.fan_out
         self._position = Position.of(run)
 
     async def items(self) -> AsyncGenerator[Document | Checkpoint]:
@@ -141,7 +140,7 @@ class Listing:
 
     def _overlaid(self) -> Sequence[Label]:
         """Return what a run would say and a dry one only supposes: that all objects belong in its collection as well."""
-        is_dry, elsewhere = self._run.invocation.request.get("dry_run"), self._collection != self._settings.collection
+        is_dry, elsewhere = self._run.invocation.request.is_dry_run, self._collection != self._settings.collection
         return [Label("", "", self._collection)] if is_dry and elsewhere and not self._is_part else []
 
     async def _objects(self) -> AsyncGenerator[Document | Checkpoint]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from syncd.chroma.naming import check_custom_id, check_metadata, check_object_key
 from syncd.errors import NotFoundError, PermanentError, RetryableError
-from syncd.model import Checkpoint, Document, Origin, Run, chunk_prefix
+from syncd.model import Checkpoint, Document, OneObject, Origin, Run, chunk_prefix
 from syncd.runtime.keylocks import KeyLocks
 from syncd.sources.s3.assignment import assignments
 from syncd.sources.s3.bucket import Bucket
@@ -54,10 +54,10 @@ class S3Source(S3Objects):
         if self.is_metadata_file(key):
             await self._look_at_file(key)
             return None
-        collection = run.invocation.target.collection
-        if run.invocation.origin is not Origin.API or run.invocation.request.get("object_key") != key:
+        collection, request = run.invocation.target.collection, run.invocation.request
+        if run.invocation.origin is not Origin.API or not isinstance(request, OneObject) or request.key != key:
             return await self.again(key, collection)
-        await self.labels.say(self.id, self._said(run, key))
+        await self.labels.say(self.id, self._said(run, request))
         document = await self.again(key, collection)
         if document.body is None and await run.known.version(key) is None:
             raise NotFoundError(f"bucket {self.settings.bucket} has no object {key!r}: check the key")
@@ -77,15 +77,14 @@ class S3Source(S3Objects):
         now = await self.again(owner, run.invocation.target.collection)
         return now if now.chunk_prefix != document.chunk_prefix else None
 
-    def _said(self, run: Run, key: str) -> Label:
-        request, collection = run.invocation.request, run.invocation.target.collection
-        custom_id = request.get("custom_id")
+    def _said(self, run: Run, request: OneObject) -> Label:
+        collection = run.invocation.target.collection
         return Label(
             file_key="",
-            path=key,
+            path=request.key,
             collection="" if collection == self.settings.collection else collection,
-            custom_id=check_custom_id(custom_id) if custom_id else "",
-            metadata=check_metadata(request.get("metadata") or {}, is_reserved),
+            custom_id=check_custom_id(request.custom_id) if request.custom_id else "",
+            metadata=check_metadata(request.metadata or {}, is_reserved),
             said_at=run.invocation.created_at.timestamp(),
         )
 

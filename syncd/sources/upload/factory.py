@@ -8,7 +8,7 @@ from typing import NoReturn, Self
 import structlog
 
 from syncd.errors import PermanentError
-from syncd.model import Invocation, SourceRecord, State
+from syncd.model import Invocation, SourceRecord, State, Upload
 from syncd.sources.factory import Machine, SourceFactory
 from syncd.sources.upload.files import files_needed, upload_folder
 from syncd.sources.upload.settings import UploadSourceSettings
@@ -45,9 +45,9 @@ class UploadFactory(SourceFactory[UploadSourceSettings]):
 
     async def settled(self, invocation: Invocation) -> None:
         """Delete the file of an invocation that is complete or cancelled; a failed one's stays for a retry."""
-        if (name := invocation.request.get("file")) is None:
+        if not isinstance(invocation.request, Upload):
             return
         now = await self._store.invocations.get(invocation.id)
         if now is not None and now.state in (State.COMPLETE, State.CANCELLED):
             with suppress(OSError):
-                (self._folder / name).unlink()
+                (self._folder / invocation.request.file).unlink()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from syncd.sources.upload.settings import NAME
 from syncd.store.database import Database
+from syncd.store.invocation_codec import UPLOADED_FILE
 
 
 def upload_folder(state: Path) -> Path:
@@ -14,9 +15,7 @@ def upload_folder(state: Path) -> Path:
 
 
 async def files_needed(database: Database) -> frozenset[str]:
-    """Return the uploaded files (`request["file"]`) of invocations that are not complete or cancelled."""
-    statement = (
-        "SELECT json_extract(request, '$.file') FROM invocations "
-        "WHERE source_type = ? AND state IN ('pending', 'processing', 'failed')"
-    )
+    """Return the uploaded files of invocations that are not complete or cancelled."""
+    is_needed = "source_type = ? AND state IN ('pending', 'processing', 'failed')"
+    statement = f"SELECT {UPLOADED_FILE} FROM invocations WHERE {is_needed}"  # noqa: S608 - of constants
     return await database.read(lambda c: frozenset(name for (name,) in c.execute(statement, (NAME,))))

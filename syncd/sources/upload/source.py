@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from syncd.errors import PermanentError
-from syncd.model import Checkpoint, Document, Run, chunk_prefix
+from syncd.model import Checkpoint, Document, Run, Upload, chunk_prefix
 from syncd.sources.bodies import PathBody
 
 
@@ -20,20 +20,18 @@ class UploadSource:
     async def changes(self, run: Run) -> AsyncIterator[Document | Checkpoint]:
         """Yield the file of this invocation. Raises PermanentError when it is gone from the upload folder."""
         request = run.invocation.request
-        path = self._folder / request["file"]
-        if not path.exists():
+        if not isinstance(request, Upload) or not (path := self._folder / request.file).exists():
             raise PermanentError("the uploaded file is no longer here; upload it again")
-        filename, custom_id = request["object_key"], request.get("custom_id")
-        metadata: dict[str, Any] = {"filename": filename, **request.get("metadata", {})}
-        if custom_id:
-            metadata["custom_id"] = custom_id
+        metadata: dict[str, Any] = {"filename": request.filename, **(request.metadata or {})}
+        if request.custom_id:
+            metadata["custom_id"] = request.custom_id
         yield Document(
-            key=custom_id or filename,
-            version=request["sha256"],
+            key=request.custom_id or request.filename,
+            version=request.sha256,
             body=PathBody(path),
-            chunk_prefix=chunk_prefix(filename, custom_id),
-            name=filename,
-            media_type=request.get("content_type"),
+            chunk_prefix=chunk_prefix(request.filename, request.custom_id),
+            name=request.filename,
+            media_type=request.content_type,
             metadata=metadata,
             changed_at=run.invocation.created_at,
         )

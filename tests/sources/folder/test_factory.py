@@ -6,7 +6,7 @@ from pathlib import Path
 
 import anyio
 
-from syncd.model import Chunking, Embedding, SourceRecord, Watch
+from syncd.model import Chunking, Embedding, SomeKeys, SourceRecord, Watch, WholeSource
 from syncd.sources.factory import Machine
 from syncd.sources.folder.factory import FolderFactory
 from syncd.sources.folder.settings import FolderSourceSettings
@@ -22,7 +22,7 @@ async def test_a_watched_folder_asks_for_everything_and_then_for_what_changed(tm
     store = await Store.open(tmp_path / "state", TYPES)
     async with aclosing(FolderFactory(Machine(tmp_path / "state", store)).watch(record)) as requests:
         with anyio.fail_after(60):
-            assert await anext(requests) == {}
+            assert await anext(requests) == WholeSource()
             (folder / "a.md").write_text("a")
-            assert await anext(requests) == {"keys": ["a.md"]}
+            assert await anext(requests) == SomeKeys(("a.md",))
     await store.close()

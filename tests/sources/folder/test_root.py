@@ -9,7 +9,7 @@ from tempfile import gettempdir
 import pytest
 
 from syncd.errors import NotFoundError, PermanentError, RetryableError
-from syncd.model import Document, Run, SourceType
+from syncd.model import Document, Run
 from syncd.sources.folder.root import ClosedError
 from syncd.sources.folder.source import FolderSettings, FolderSource
 from tests.sources.running import SyncedCollection, invocation
@@ -46,7 +46,7 @@ async def test_a_root_swapped_for_a_link_after_the_check_is_not_followed(
 ) -> None:
     (state / "root").mkdir()
     (state / "root/token").write_bytes(SECRET)
-    index, source = SyncedCollection(SourceType.FOLDER), opened(root)
+    index, source = SyncedCollection("folder"), opened(root)
     await index.sync(source)
     (tmp_path / swapped).rename(tmp_path / "away")
     (tmp_path / swapped).symlink_to(state)
@@ -58,7 +58,7 @@ async def test_a_root_swapped_for_a_link_after_the_check_is_not_followed(
 
 async def test_a_root_swapped_for_a_link_during_the_run_is_not_followed(root: Path, state: Path) -> None:
     (root / "token").write_text("harmless")
-    steps = opened(root).changes(Run(invocation(), None, SyncedCollection(SourceType.FOLDER)))
+    steps = opened(root).changes(Run(invocation(), None, SyncedCollection("folder")))
     documents = [await anext(steps) for _ in range(3)][1:]
     root.rename(root.with_name("away"))
     root.symlink_to(state)
@@ -73,7 +73,7 @@ async def test_a_root_swapped_for_a_link_during_the_run_is_not_followed(root: Pa
 
 
 async def test_a_file_is_not_read_from_another_folder_than_was_walked(root: Path) -> None:
-    steps = opened(root).changes(Run(invocation(), None, SyncedCollection(SourceType.FOLDER)))
+    steps = opened(root).changes(Run(invocation(), None, SyncedCollection("folder")))
     document = [await anext(steps) for _ in range(2)][1]
     root.rename(root.with_name("away"))
     root.mkdir()
@@ -91,7 +91,7 @@ async def test_the_state_below_a_root_is_left_out_and_that_is_said(root: Path, w
     state = made(root / where / "state")
     (state / "inside").mkdir()
     (state / "inside/b").write_bytes(SECRET)
-    index, source = SyncedCollection(SourceType.FOLDER), opened(root, state=state)
+    index, source = SyncedCollection("folder"), opened(root, state=state)
     await index.sync(source)
     key = f"{where}/state/".removeprefix("/")
     assert index.contents == {
@@ -106,7 +106,7 @@ async def test_the_state_below_a_root_is_left_out_and_that_is_said(root: Path, w
 
 async def test_what_was_indexed_of_the_state_before_goes(root: Path) -> None:
     state = made(root / "state")
-    index = SyncedCollection(SourceType.FOLDER)
+    index = SyncedCollection("folder")
     await index.sync(opened(root))
     assert SECRET in index.contents.values()
     await index.sync(opened(root, state=state))
@@ -115,7 +115,7 @@ async def test_what_was_indexed_of_the_state_before_goes(root: Path) -> None:
 
 async def test_a_walk_that_could_not_see_everything_keeps_saying_so_of_the_state(root: Path) -> None:
     state = made(root / "state")
-    index, source = SyncedCollection(SourceType.FOLDER), opened(root, state=state)
+    index, source = SyncedCollection("folder"), opened(root, state=state)
     await index.sync(opened(root))
     deep = root
     for _ in range(202):
@@ -129,7 +129,7 @@ async def test_a_walk_that_could_not_see_everything_keeps_saying_so_of_the_state
 async def test_the_states_files_are_not_read_under_another_name(root: Path, state: Path) -> None:
     (root / "notes.txt").hardlink_to(state / "token")
     (state / "link").symlink_to(root)
-    index = SyncedCollection(SourceType.FOLDER)
+    index = SyncedCollection("folder")
     await index.sync(opened(root, state=state))
     assert set(index.contents) == {"a", "notes.txt"}
     assert str(index.contents["notes.txt"]).startswith("skipped: the daemon's own state")
@@ -156,8 +156,8 @@ def mounted(root: Path, state: Path) -> Iterator[dict[str, Path]]:
 async def test_a_bind_mount_does_not_open_the_state(mounted: dict[str, Path], state: Path) -> None:
     for name in ("state", "uploads"):
         with pytest.raises(ClosedError):
-            await SyncedCollection(SourceType.FOLDER).sync(opened(mounted[name], state=state))
-    index = SyncedCollection(SourceType.FOLDER)
+            await SyncedCollection("folder").sync(opened(mounted[name], state=state))
+    index = SyncedCollection("folder")
     await index.sync(opened(mounted["above"], state=state))
     assert "skipped" in str(index.contents["state/"])
     assert SECRET not in index.contents.values()
@@ -166,13 +166,13 @@ async def test_a_bind_mount_does_not_open_the_state(mounted: dict[str, Path], st
 @pytest.mark.parametrize("inside", ["", "uploads"])
 async def test_a_root_that_is_or_lies_in_the_state_folder_is_refused(state: Path, inside: str) -> None:
     with pytest.raises(ClosedError, match=f"is never read; name a folder outside {state}"):
-        await SyncedCollection(SourceType.FOLDER).sync(opened(state / inside, state=state))
+        await SyncedCollection("folder").sync(opened(state / inside, state=state))
 
 
 async def test_a_link_of_the_owners_is_followed_as_it_was_declared(tmp_path: Path, root: Path, state: Path) -> None:
     current = tmp_path / "current"
     current.symlink_to(root)
-    index, source = SyncedCollection(SourceType.FOLDER), opened(root, declared_path=current)
+    index, source = SyncedCollection("folder"), opened(root, declared_path=current)
     await index.sync(source)
     assert index.contents == {"a": b"a"}
     current.unlink()
@@ -182,9 +182,9 @@ async def test_a_link_of_the_owners_is_followed_as_it_was_declared(tmp_path: Pat
 
 
 async def test_a_root_stays_below_an_allowed_one_or_is_not_opened(tmp_path: Path, root: Path) -> None:
-    await SyncedCollection(SourceType.FOLDER).sync(opened(root, allowed_roots=(tmp_path / "allowed",)))
+    await SyncedCollection("folder").sync(opened(root, allowed_roots=(tmp_path / "allowed",)))
     with pytest.raises(PermanentError, match=r"name one above it under folder\.allowed_roots"):
-        await SyncedCollection(SourceType.FOLDER).sync(opened(root, allowed_roots=(tmp_path / "other",)))
+        await SyncedCollection("folder").sync(opened(root, allowed_roots=(tmp_path / "other",)))
 
 
 async def test_a_folder_that_may_be_passed_but_not_listed_may_hold_a_root(root: Path) -> None:
@@ -195,7 +195,7 @@ async def test_a_folder_that_may_be_passed_but_not_listed_may_hold_a_root(root: 
     own, nobody = os.geteuid(), 65534
     if own == 0:  # may list everything
         os.seteuid(nobody)
-    index = SyncedCollection(SourceType.FOLDER)
+    index = SyncedCollection("folder")
     try:
         await index.sync(opened(root))
     finally:
@@ -206,11 +206,11 @@ async def test_a_folder_that_may_be_passed_but_not_listed_may_hold_a_root(root: 
 @pytest.mark.parametrize("path", ["relative", "/a/../b"])
 async def test_a_path_that_is_not_plain_is_refused(path: str) -> None:
     with pytest.raises(PermanentError, match="not an absolute path"):
-        await SyncedCollection(SourceType.FOLDER).sync(opened(Path(path)))
+        await SyncedCollection("folder").sync(opened(Path(path)))
 
 
 async def test_a_missing_folder_is_still_told_from_a_replaced_one(root: Path) -> None:
     with pytest.raises(NotFoundError, match="is it mounted"):
-        await SyncedCollection(SourceType.FOLDER).sync(opened(root / "missing"))
+        await SyncedCollection("folder").sync(opened(root / "missing"))
     with pytest.raises(PermanentError, match="is not a folder"):
-        await SyncedCollection(SourceType.FOLDER).sync(opened(root / "a"))
+        await SyncedCollection("folder").sync(opened(root / "a"))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from syncd.errors import ConfigError, NotFoundError, PermanentError, RetryableError
-from syncd.model import Checkpoint, Document, Run, SourceType, chunk_prefix
+from syncd.model import Checkpoint, Document, Run, chunk_prefix
 from syncd.sources.bodies import SizeCheck
 from syncd.sources.folder.source import FolderSettings, FolderSource
 from tests.sources.running import SyncedCollection, invocation
@@ -40,7 +40,7 @@ def write(root: Path, files: dict[str, str | bytes]) -> None:
 
 async def test_every_file_is_found_in_path_order(root: Path, opened: Open) -> None:
     write(root, {"b": "b", "a/z": "z", "a.txt": "a", "a/y/x": "x", ".hidden": "h"})
-    index = SyncedCollection(SourceType.FOLDER)
+    index = SyncedCollection("folder")
     await index.sync(opened())
     assert [document.key for document in index.documents] == [".hidden", "a.txt", "a/y/x", "a/z", "b"]
     assert index.contents["a/y/x"] == b"x"
@@ -48,7 +48,7 @@ async def test_every_file_is_found_in_path_order(root: Path, opened: Open) -> No
 
 async def test_only_changed_files_are_opened_again_and_deleted_ones_go(root: Path, opened: Open) -> None:
     write(root, {f"f{number}": "x" for number in range(600)})
-    index, source = SyncedCollection(SourceType.FOLDER), opened()
+    index, source = SyncedCollection("folder"), opened()
     await index.sync(source)
     assert len(index.contents) == index.expected == 600
     assert await index.sync(source) == []
@@ -79,7 +79,7 @@ async def test_globs_and_nested_gitignores_are_honoured(root: Path, opened: Open
             "vendored/z.py": "",
         },
     )
-    index = SyncedCollection(SourceType.FOLDER)
+    index = SyncedCollection("folder")
     await index.sync(opened())
     expected = {".gitignore", "keep.py", "sub/.gitignore", "sub/b.log", "sub/top", "vendored/z.py"}
     assert set(index.contents) == expected
@@ -98,7 +98,7 @@ async def test_links_and_special_files_are_left_out(root: Path, opened: Open, tm
     (root / "loop").symlink_to(root)
     (root / ".gitignore").symlink_to(tmp_path / "outside/secret")
     os.mkfifo(root / "pipe")
-    index = SyncedCollection(SourceType.FOLDER)
+    index = SyncedCollection("folder")
     await index.sync(opened())
     assert set(index.contents) == {"real/file"}
     for key in ("link-out/secret", "file-out", "pipe"):
@@ -111,7 +111,7 @@ async def test_a_file_swapped_for_a_link_after_the_walk_is_not_followed(
 ) -> None:
     write(tmp_path, {"outside/a": "secret"})
     write(root, {"d/a": "a", "f": "f"})
-    index, source = SyncedCollection(SourceType.FOLDER), opened()
+    index, source = SyncedCollection("folder"), opened()
     steps = source.changes(Run(invocation(), None, index))
     documents = [step async for step in steps if isinstance(step, Document)]
     (root / "d").rename(root / "d2")
@@ -136,7 +136,7 @@ async def test_what_is_no_text_is_skipped_but_documents_pass_whole(root: Path, o
             "f.pdf": b"\0" * 5001,
         },
     )
-    index = SyncedCollection(SourceType.FOLDER)
+    index = SyncedCollection("folder")
     source = opened(max_file_size_bytes=2000, max_document_size_bytes=5000, document_suffixes=frozenset({".pdf"}))
     await index.sync(source)
     assert index.contents.pop("e.PDF") == b"\0" * 3000
@@ -151,7 +151,7 @@ async def test_what_is_no_text_is_skipped_but_documents_pass_whole(root: Path, o
 
 async def test_a_missing_folder_fails_and_removes_nothing(root: Path, opened: Open) -> None:
     write(root, {"a": "a"})
-    index, source = SyncedCollection(SourceType.FOLDER), opened()
+    index, source = SyncedCollection("folder"), opened()
     await index.sync(source)
     root.rename(root.with_name("away"))
     with pytest.raises(NotFoundError, match="nothing was removed"):
@@ -166,7 +166,7 @@ async def test_a_missing_folder_fails_and_removes_nothing(root: Path, opened: Op
 
 async def test_an_empty_mount_point_in_place_of_the_folder_removes_nothing(root: Path, opened: Open) -> None:
     write(root, {"a": "a"})
-    index, source = SyncedCollection(SourceType.FOLDER), opened()
+    index, source = SyncedCollection("folder"), opened()
     await index.sync(source)
     root.rename(root.with_name("away"))
     root.mkdir()
@@ -177,7 +177,7 @@ async def test_an_empty_mount_point_in_place_of_the_folder_removes_nothing(root:
 
 async def test_a_folder_that_was_emptied_is_believed(root: Path, opened: Open) -> None:
     write(root, {"a": "a"})
-    index, source = SyncedCollection(SourceType.FOLDER), opened()
+    index, source = SyncedCollection("folder"), opened()
     await index.sync(source)
     (root / "a").unlink()
     assert await index.sync(source) == ["a"]
@@ -185,7 +185,7 @@ async def test_a_folder_that_was_emptied_is_believed(root: Path, opened: Open) -
 
 async def test_a_folder_replaced_during_the_walk_removes_nothing(root: Path, opened: Open) -> None:
     write(root, {f"f{number}": "x" for number in range(600)})
-    index, source = SyncedCollection(SourceType.FOLDER), opened()
+    index, source = SyncedCollection("folder"), opened()
     await index.sync(source)
     steps = source.changes(Run(invocation(), index.cursor, index))
     await anext(steps)
@@ -217,7 +217,7 @@ def as_nobody(root: Path, tmp_path: Path) -> Iterator[None]:
 @pytest.mark.usefixtures("as_nobody")
 async def test_an_unreadable_file_or_folder_fails_alone_and_keeps_what_was_indexed(root: Path, opened: Open) -> None:
     write(root, {"a": "a", "closed/b": "b", "c": "c", "d": "d"})
-    index, source = SyncedCollection(SourceType.FOLDER), opened()
+    index, source = SyncedCollection("folder"), opened()
     await index.sync(source)
     write(root, {"a": "changed"})
     (root / "a").chmod(0)
@@ -244,7 +244,7 @@ async def test_a_file_that_changes_while_it_is_read_is_read_again(
     root: Path, opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(root, {"a": "x" * 100_000})
-    index, source = SyncedCollection(SourceType.FOLDER), opened()
+    index, source = SyncedCollection("folder"), opened()
 
     class Meddling(SizeCheck):
         def finish(self) -> None:
@@ -266,7 +266,7 @@ async def test_names_that_are_not_utf8_can_be_synced_retried_and_deleted(root: P
     odd = os.fsencode(root) + b"/caf\xe9"
     os.mkdir(odd)
     Path(os.fsdecode(odd + b"/f\xff")).write_bytes(b"x")
-    index, source = SyncedCollection(SourceType.FOLDER), opened()
+    index, source = SyncedCollection("folder"), opened()
     await index.sync(source)
     key = "caf\\xe9/f\\xff"
     assert index.contents == {key: b"x"}
@@ -279,7 +279,7 @@ async def test_names_that_are_not_utf8_can_be_synced_retried_and_deleted(root: P
 
 async def test_chosen_keys_may_be_files_folders_new_gone_or_ignored(root: Path, opened: Open) -> None:
     write(root, {".gitignore": "*.log", "a": "a", "d/b": "b", "d/c": "c", "e/f": "f", "same": "s"})
-    index, source = SyncedCollection(SourceType.FOLDER), opened()
+    index, source = SyncedCollection("folder"), opened()
     await index.sync(source)
     cursor = index.cursor
     write(root, {"a": "changed", "new": "n", "x.log": "l", "in/g": "g", "d/c": "changed"})
@@ -295,12 +295,12 @@ async def test_chosen_keys_may_be_files_folders_new_gone_or_ignored(root: Path, 
 @pytest.mark.parametrize("key", ["../outside", "a/../../b", "/etc/passwd", "", "a//b", "."])
 async def test_a_key_that_leads_out_of_the_folder_is_refused(opened: Open, key: str) -> None:
     with pytest.raises(PermanentError, match="is not a path below the folder"):
-        await SyncedCollection(SourceType.FOLDER).sync(opened(), keys=frozenset({key}))
+        await SyncedCollection("folder").sync(opened(), keys=frozenset({key}))
 
 
 async def test_ids_follow_from_the_sources_name_and_the_path(root: Path, opened: Open) -> None:
     write(root, {"d/a": "a"})
-    index = SyncedCollection(SourceType.FOLDER)
+    index = SyncedCollection("folder")
     await index.sync(opened())
     assert index.documents[0].chunk_prefix == chunk_prefix("notes/d/a")
     assert index.documents[0].metadata == {"path": "d/a"}
@@ -309,7 +309,7 @@ async def test_ids_follow_from_the_sources_name_and_the_path(root: Path, opened:
 
 async def test_an_update_says_when_the_file_changed(root: Path, opened: Open) -> None:
     write(root, {"a": "a"})
-    index, source = SyncedCollection(SourceType.FOLDER), opened()
+    index, source = SyncedCollection("folder"), opened()
     await index.sync(source)
     write(root, {"a": "b"})
     await index.sync(source)
@@ -327,7 +327,7 @@ def test_a_glob_that_is_none_is_named(opened: Open, globs: tuple[str, ...]) -> N
 async def test_walking_leaves_no_file_open(root: Path, opened: Open) -> None:
     write(root, {f"d{number}/e/f{number}": "x" for number in range(300)})
     before = len(os.listdir("/proc/self/fd"))
-    index, source = SyncedCollection(SourceType.FOLDER), opened()
+    index, source = SyncedCollection("folder"), opened()
     await index.sync(source)
     await index.sync(source, die_after=10)
     assert len(os.listdir("/proc/self/fd")) <= before + 2
@@ -357,11 +357,11 @@ async def test_git_itself_takes_the_same_files(root: Path, opened: Open, seed: i
         if folder == root or chance.random() < 0.4:
             (folder / ".gitignore").write_text("\n".join(chance.sample(PATTERNS, 3)) + "\n")
     listed = listed_by_git(root)
-    index = SyncedCollection(SourceType.FOLDER)
+    index = SyncedCollection("folder")
     await index.sync(opened())
     assert set(index.contents) == listed
     assert [document.key for document in index.documents] == sorted(index.contents)
     everything = frozenset(str(path.relative_to(root)) for path in root.rglob("*") if ".git" not in path.parts)
-    chosen = SyncedCollection(SourceType.FOLDER)
+    chosen = SyncedCollection("folder")
     await chosen.sync(opened(), keys=everything)
     assert chosen.contents == index.contents

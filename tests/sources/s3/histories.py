@@ -233,7 +233,7 @@ async def reconciled(history: History, daemon: Daemon, p: Place, settings: S3Set
     before = indexed(daemon.index)
     source = (await daemon.all_sources())[0]
     proxy.fault = lambda _: None
-    await daemon.invocations.create(source.id, Target(DB, settings.collection), Origin.SCHEDULE, {})
+    await daemon.invocations.create(source.id, Target(DB, settings.collection), Origin.SCHEDULE)
     daemon.woken.set()
     with anyio.fail_after(30):
         while await daemon.invocations.due(1):  # noqa: ASYNC110 - it waits in a database

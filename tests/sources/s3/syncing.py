@@ -39,6 +39,7 @@ from syncd.sources.s3.source import S3Source, S3Sources
 from syncd.store.database import Database
 from syncd.store.invocations import Invocations
 from syncd.store.sources import Sources
+from tests.asking import asked
 from tests.aws_servers import Aws
 
 DB = "db"
@@ -96,9 +97,9 @@ class Daemon:
         self, source: S3Source, key: str | None = None, collection: str | None = None, **request: Any
     ) -> Invocation:
         """Ask for a run as the API does, run whatever is due, and return the invocation as it ended."""
-        asked = {**({"object_key": key} if key else {}), **request}
+        wanted = asked(**{**({"object_key": key} if key else {}), **request})
         target = Target(DB, collection or source.settings.collection)
-        invocation = await self.invocations.create(source.id, target, Origin.API, asked)
+        invocation = await self.invocations.create(source.id, target, Origin.API, wanted)
         await self.run_due()
         return await self.invocations.get(invocation.id)
 
@@ -136,7 +137,7 @@ class Daemon:
     async def execute(self, source: S3Source, invocation: Invocation) -> None:
         collection = self.index.setdefault(invocation.target.collection, {})
         known = Known(collection)
-        key = invocation.request.get("object_key")
+        key = invocation.request.object_key
         place = (source.id, invocation.target.collection)
         run = Run(invocation, self.cursors.get(place), known, frozenset({key}) if key else None)
         seen = self.seen.setdefault(invocation.id, set())

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from syncd.errors import MisconfiguredError
-from syncd.model import Chunking, Embedding
+from syncd.model import Chunking, Embedding, OneObject
 from syncd.sources.registry import TYPES
 from syncd.sources.s3.factory import BucketFactory, Queues
 from syncd.sources.s3.settings import S3Section, Transport
@@ -92,7 +92,7 @@ async def test_an_event_of_a_source_that_cannot_be_opened_is_journalled_and_its_
     await add(buckets, queue_url=Q, aws_credential_id=999)
     (source,) = await buckets.of_queue(Q)
     (invocation_id,) = await source.check(object_key)
-    assert (await buckets._store.invocations.get(invocation_id)).request == {"object_key": object_key}
+    assert (await buckets._store.invocations.get(invocation_id)).request == OneObject(object_key)
     with pytest.raises(MisconfiguredError, match="credential"):
         await source.bucket.head(object_key)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from syncd.errors import PermanentError
-from syncd.model import Checkpoint, Document, SourceType
+from syncd.model import Checkpoint, Document
 from syncd.sources.web.extract import HtmlPage, extract
 from syncd.sources.web.settings import WebLimits, WebSettings
 from syncd.sources.web.source import WebSource
@@ -20,7 +20,7 @@ QUICK = WebLimits(request_s=5.0, retry_after_s=3.0, slowest_interval_s=0.05)
 class CrawledPages(SyncedCollection):
     """What a collection holds of one crawl, and what the last crawl did. A document is tried twice, as it may be overtaken."""
 
-    type: SourceType = SourceType.WEB
+    type: str = "web_scrape"
     attempts: int = 2
     texts: dict[str, str] = field(default_factory=dict)
     """What is indexed, by URL."""

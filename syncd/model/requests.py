@@ -1,0 +1,194 @@
+"""What an invocation asks for beyond its target: one of five kinds. Plain values; `store.invocation_codec` reads and writes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from syncd.model.records import Chunking, Embedding, SourceRecord
+from syncd.model.values import Metadata
+
+
+@dataclass(frozen=True, slots=True)
+class GitRef:
+    """What of a repository is asked for: a branch's latest commit, or one commit."""
+
+    branch: str | None = None
+    sha: str | None = None
+
+
+class _AnyRequest:
+    """What may be asked of a request of any kind."""
+
+    __slots__ = ()
+
+    @property
+    def whole(self) -> WholeSource:
+        """The run over everything that the request is a part of."""
+        return WholeSource()
+
+    @property
+    def keys(self) -> frozenset[str] | None:
+        """The only keys that the source is to look at; None: all."""
+        return None
+
+    @property
+    def object_key(self) -> str | None:
+        """The key of the one object that the request is about; None: it is about more."""
+        return None
+
+    @property
+    def is_object_run(self) -> bool:
+        """Whether the run is about one object only."""
+        return self.object_key is not None
+
+    @property
+    def is_dry_run(self) -> bool:
+        """Whether the run only finds out what a run would do."""
+        return self.whole.dry_run
+
+    def configured(self, source: SourceRecord) -> SourceRecord:
+        """Return the source as this request wants it embedded and split."""
+        return source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WholeSource(_AnyRequest):
+    """Everything that the source holds."""
+
+    ref: GitRef | None = None
+    """Of a repository; None is its default branch."""
+    dry_run: bool = False
+    fan_out: bool = False
+    """The run is a part of another one: over a collection that labels in the source name."""
+    follow_up: int = 0
+    """So many runs before it asked, one by one, to be followed by another."""
+
+    @property
+    def whole(self) -> WholeSource:
+        """The request itself."""
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class SomeKeys(_AnyRequest):
+    """Some keys of a source, whatever their indexed versions: a retry, or what has changed in a watched folder."""
+
+    only: tuple[str, ...]
+    """The keys, in order."""
+    of: WholeSource = field(default_factory=WholeSource)
+
+    @property
+    def whole(self) -> WholeSource:
+        """The run that the keys are a part of."""
+        return self.of
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The only keys that the source is to look at."""
+        return frozenset(self.only)
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmDeletes(_AnyRequest):
+    """The deletes that an earlier run held."""
+
+    invocation_id: str
+    """Of that run."""
+    of: WholeSource = field(default_factory=WholeSource)
+
+    @property
+    def whole(self) -> WholeSource:
+        """What the earlier run was asked for."""
+        return self.of
+
+
+@dataclass(frozen=True, slots=True)
+class OneObject(_AnyRequest):
+    """One object of a bucket, with what the asker says of it."""
+
+    key: str
+    custom_id: str | None = None
+    metadata: Metadata | None = None
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The object's key."""
+        return frozenset({self.key})
+
+    @property
+    def object_key(self) -> str:
+        """The object's key."""
+        return self.key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload(_AnyRequest):
+    """One uploaded file."""
+
+    file: str
+    """Its name in the upload folder, where it lies until the invocation is complete or cancelled."""
+    filename: str
+    """Its name as the uploader gave it."""
+    sha256: str = ""
+    size_bytes: int | None = None
+    content_type: str | None = None
+    custom_id: str | None = None
+    metadata: Metadata | None = None
+    embedding: Embedding | None = None
+    """None: the one that the collection has, or the source's own where there is no collection yet."""
+    chunking: Chunking | None = None
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The file's name."""
+        return frozenset({self.filename})
+
+    @property
+    def object_key(self) -> str:
+        """The file's name."""
+        return self.filename
+
+    def configured(self, source: SourceRecord) -> SourceRecord:
+        """Return the source with the embedding and the chunking that came with the file."""
+        return replace(source, embedding=self.embedding or source.embedding, chunking=self.chunking or source.chunking)
+
+
+Request = WholeSource | SomeKeys | ConfirmDeletes | OneObject | Upload
+
+
+def all_of(request: Request) -> Request:
+    """Return the request for all of what was asked for: of the whole source where it was a part of that."""
+    return request if isinstance(request, OneObject | Upload) else request.whole
+
+
+def part_of(request: Request, keys: tuple[str, ...]) -> Request:
+    """Return the request for some keys of what was asked for; of a single object or file that is all of it."""
+    match request:
+        case OneObject(key=key) if keys == (key,):
+            return request
+        case Upload():
+            return request
+        case _:
+            return SomeKeys(keys, request.whole)
+
+
+def joined(waiting: Request, asked: Request) -> Request | None:
+    """Return the one request that does both, with the keys of both; None when there is none."""
+    match waiting, asked:
+        case (WholeSource() | SomeKeys(), WholeSource() | SomeKeys()) if waiting.whole == asked.whole:
+            if isinstance(waiting, SomeKeys) and isinstance(asked, SomeKeys):
+                return SomeKeys(tuple(sorted({*waiting.only, *asked.only})), waiting.of)
+            return waiting.whole
+        case _:
+            return waiting if waiting == asked else None
+
+
+def followed_up(request: Request) -> Request | None:
+    """Return the request of the run that follows this one; None for one that no run follows."""
+    match request:
+        case WholeSource(follow_up=times):
+            return replace(request, follow_up=times + 1)
+        case SomeKeys(of=whole):
+            return replace(request, of=replace(whole, follow_up=whole.follow_up + 1))
+        case _:
+            return None

@@ -1,0 +1,168 @@
+"""Rows of invocations to model dataclasses and back; what SQL may ask of a request is here too.
+
+The column `request` holds what differs from the defaults: `{}` is the whole source. What another version of syncd wrote
+beside that is left out when read; nothing is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from syncd.model import (
+    Chunking,
+    ConfirmDeletes,
+    Counts,
+    Embedding,
+    EmbeddingTask,
+    GitRef,
+    Invocation,
+    OneObject,
+    Origin,
+    Request,
+    SomeKeys,
+    State,
+    Target,
+    Upload,
+    WholeSource,
+)
+from syncd.store.codec import dumps, moment
+
+T = TypeVar("T")
+
+INVOCATION_COLUMNS = (
+    "id, source_id, database, collection, origin, request, state, created_at, started_at, finished_at, error, counts, "
+    "attempts, bugs"
+)
+
+IS_DRY_RUN = "json_extract(request, '$.dry_run') IS NOT NULL"
+"""SQL: the run only finds out what a run would do."""
+IS_WHOLE_RUN = (
+    "object_key IS NULL AND json_extract(request, '$.keys') IS NULL AND json_extract(request, '$.dry_run') IS NULL"
+)
+"""SQL: the run is over the whole source and does something."""
+UPLOADED_FILE = "json_extract(request, '$.file')"
+"""SQL: the name of the uploaded file in the upload folder."""
+
+
+def invocation_from_row(row: sqlite3.Row | tuple[Any, ...]) -> Invocation:
+    """Build an Invocation from INVOCATION_COLUMNS."""
+    (
+        ident,
+        source_id,
+        database,
+        collection,
+        origin,
+        request,
+        state,
+        created,
+        started,
+        finished,
+        error,
+        counts,
+        attempts,
+        bugs,
+    ) = row
+    return Invocation(
+        id=ident,
+        source_id=source_id,
+        target=Target(database, collection),
+        origin=Origin(origin),
+        request=request_from_json(request),
+        state=State(state),
+        created_at=datetime.fromtimestamp(created, UTC),
+        started_at=moment(started),
+        finished_at=moment(finished),
+        error=error,
+        counts=counts_from_json(counts),
+        attempts=attempts,
+        bugs=bugs,
+    )
+
+
+def counts_from_json(text: str) -> Counts:
+    """Read a counts column; unknown fields of another version are ignored."""
+    values: Mapping[str, int] = json.loads(text)
+    return Counts(**{name: value for name, value in values.items() if name in Counts.__dataclass_fields__})
+
+
+def request_to_json(request: Request) -> str:
+    """Return the column of a request: canonical, so that equal requests have equal text."""
+    return dumps(_values(request))
+
+
+def request_from_json(text: str) -> Request:
+    """Invert `request_to_json`."""
+    values: Mapping[str, Any] = json.loads(text)
+    object_key, keys = values.get("object_key"), values.get("keys")
+    if "file" in values:
+        return _upload(values)
+    if object_key and keys in (None, [object_key]):
+        return OneObject(object_key, values.get("custom_id"), values.get("metadata"))
+    if earlier := values.get("confirm_deletes"):
+        return ConfirmDeletes(earlier, _whole(values))
+    return SomeKeys(tuple(keys), _whole(values)) if keys else _whole(values)
+
+
+def _values(request: Request) -> dict[str, Any]:
+    match request:
+        case WholeSource():
+            ref = _given(asdict(request.ref)) if request.ref else None
+            flags = {name: True for name in ("dry_run", "fan_out") if getattr(request, name)}
+            return _given({"ref": ref, "follow_up": request.follow_up or None}) | flags
+        case SomeKeys():
+            return {**_values(request.of), "keys": list(request.only)}
+        case ConfirmDeletes():
+            return {**_values(request.of), "confirm_deletes": request.invocation_id}
+        case OneObject():
+            return _given({"object_key": request.key, "custom_id": request.custom_id, "metadata": request.metadata})
+        case Upload():
+            return _given(
+                {
+                    "file": request.file,
+                    "object_key": request.filename,
+                    "sha256": request.sha256,
+                    "size_bytes": request.size_bytes,
+                    "content_type": request.content_type,
+                    "custom_id": request.custom_id,
+                    "metadata": request.metadata,
+                    "embedding": request.embedding and asdict(request.embedding),
+                    "chunking": request.chunking and asdict(request.chunking),
+                }
+            )
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _whole(values: Mapping[str, Any]) -> WholeSource:
+    return WholeSource(
+        ref=_read(GitRef, values.get("ref")),
+        dry_run=bool(values.get("dry_run")),
+        fan_out=bool(values.get("fan_out")),
+        follow_up=int(values.get("follow_up") or 0),
+    )
+
+
+def _upload(values: Mapping[str, Any]) -> Upload:
+    plain = ("file", "sha256", "size_bytes", "content_type", "custom_id", "metadata")
+    embedding: Mapping[str, Any] | None = values.get("embedding")
+    return Upload(
+        **{name: values[name] for name in plain if name in values},
+        filename=values.get("object_key") or values["file"],
+        embedding=_read(Embedding, embedding and {**embedding, "task": _read(EmbeddingTask, embedding.get("task"))}),
+        chunking=_read(Chunking, values.get("chunking")),
+    )
+
+
+def _read(kind: type[T], values: Mapping[str, Any] | None) -> T | None:
+    """Return stored values as a dataclass, without fields of another version."""
+    if not values:
+        return None
+    fields: Mapping[str, Any] = getattr(kind, "__dataclass_fields__")  # noqa: B009 - pyright knows no such attribute
+    return kind(**{name: value for name, value in values.items() if name in fields})
