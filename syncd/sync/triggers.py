@@ -16,6 +16,7 @@ from syncd.errors import SyncdError
 from syncd.model import Origin, Request, SourceRecord, Target, WholeSource
 from syncd.runtime.containment import contained
 from syncd.runtime.retry import Backoff
+from syncd.runtime.wakeup import Wakeup
 from syncd.store import Store
 
 log = structlog.get_logger()
@@ -47,11 +48,11 @@ class Triggers:
         self._watch_source = watch
         self._wake = wake
         self._watching: dict[str, Watching] = {}
-        self._changed = anyio.Event()
+        self._changed = Wakeup()
 
     def sources_changed(self) -> None:
         """Check the sources now. Never waits, twice is safe."""
-        self._changed.set()
+        self._changed.ring()
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Watch every source that asks for it, until cancelled."""
@@ -59,10 +60,8 @@ class Triggers:
         async with anyio.create_task_group() as group:
             task_status.started()
             while True:
-                self._changed = anyio.Event()
                 await self._check(group)
-                with anyio.move_on_after(CHECK_EVERY_S):
-                    await self._changed.wait()
+                await self._changed.wait(CHECK_EVERY_S)
 
     async def _check(self, group: TaskGroup) -> None:
         records = {

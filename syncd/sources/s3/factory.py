@@ -21,6 +21,7 @@ from syncd.runtime.actor import Actor
 from syncd.runtime.containment import contained
 from syncd.runtime.keylocks import KeyLocks
 from syncd.runtime.supervisor import Supervisor
+from syncd.runtime.wakeup import Wakeup
 from syncd.schema import Model
 from syncd.sources.factory import SourceFactory
 from syncd.sources.s3.access import QueueAccess, Reader
@@ -224,11 +225,11 @@ class Queues:
         self._pollers = Supervisor("pollers")
         self._running: dict[str, tuple[QueuePoller, QueueAccess]] = {}
         """By queue: its poller, and how that reaches the queue."""
-        self._changed = anyio.Event()
+        self._changed = Wakeup()
 
     def sources_changed(self) -> None:
         """Look at the sources again now. Never waits, twice is safe."""
-        self._changed.set()
+        self._changed.ring()
 
     def status(self) -> Sequence[Mapping[str, Any]]:
         """Return what each queue's poller has done and, where it receives nothing now, why (JSON values)."""
@@ -248,10 +249,8 @@ class Queues:
             await group.start(self._pollers.run)
             task_status.started()
             while True:
-                self._changed = anyio.Event()
                 await self._look()
-                with anyio.move_on_after(LOOK_EVERY_S):
-                    await self._changed.wait()
+                await self._changed.wait(LOOK_EVERY_S)
 
     async def _look(self) -> None:
         wanted = await self._buckets.readers()
