@@ -37,9 +37,11 @@ from syncd.index.collection_watch import CollectionWatch
 from syncd.index.query_functions import QueryRecorder
 from syncd.index.sparse_backfill import SparseBackfill
 from syncd.index.writer import Index
+from syncd.pipeline.effects import RealEffects
 from syncd.pipeline.embed.catalog import Catalog
 from syncd.pipeline.embed.fleet import Embedders
 from syncd.pipeline.ingest import Ingester
+from syncd.pipeline.preparation import Preparation
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.pipeline.sparse.encoding import SparseEncoding
 from syncd.runtime.actor import Actor
@@ -47,12 +49,14 @@ from syncd.runtime.notify import Notifier, Watchdog
 from syncd.runtime.signals import watch_signals
 from syncd.runtime.state import DAEMON_FILE, SOCKET_FILE, state_folder
 from syncd.runtime.supervisor import EscalatedError, Supervisor
+from syncd.runtime.wakeup import Wakeup
 from syncd.search import Search
 from syncd.sources.factories import SourceFactories
 from syncd.sources.registry import TYPES
 from syncd.sources.type import SourceTypes
 from syncd.sources.upload.files import upload_folder
 from syncd.store import Store
+from syncd.sync.runner import Runner
 from syncd.sync.syncer import Syncer
 from syncd.sync.triggers import Triggers
 
@@ -127,7 +131,8 @@ async def assembled(config: Config, state: Path, notifier: Notifier, types: Sour
     async with AsyncExitStack() as stack:
         store = await Store.open(state, types)
         stack.push_async_callback(store.close)
-        machine = machine_of(config, state, store, wake=lambda: syncer.wake())
+        wakeup = Wakeup()
+        machine = machine_of(config, state, store, wakeup.ring)
         sources = await stack.enter_async_context(SourceFactories(types, machine))
         await reconcile(store, config.sources, config.embedding.default_model)
         await make_admin_token(store, state)
@@ -148,17 +153,14 @@ async def assembled(config: Config, state: Path, notifier: Notifier, types: Sour
         queries = partial(queries_of, config, api_box)
         warn_unrecorded(config)
         index = Index(store, chroma, queries)
-        ingester = Ingester(
-            store,
-            index.apply,
-            preparers,
-            embedders.get,
-            sparse_encoding.with_sparse_vectors,
-            partial(model_file, config),
-            config.sync.max_text_in_flight_bytes,
+        preparation = Preparation(
+            preparers, embedders.get, partial(model_file, config), config.sync.max_text_in_flight_bytes
         )
-        syncer = Syncer(store, chroma, index, ingester, sources.open, sync_settings(config), sources.settled)
-        triggers = Triggers(store, sources.watch, syncer.wake)
+        effects = RealEffects(store, index.apply, sparse_encoding.with_sparse_vectors)
+        ingester = Ingester(store, effects, preparation)
+        runner = Runner(store, chroma, index, ingester, sources.open, sync_settings(config))
+        syncer = Syncer(store, runner, wakeup, sources.settled)
+        triggers = Triggers(store, sources.watch, wakeup.ring)
         search = Search(store, chroma, embedders.get, sparse)
         parts_of_api = (store, chroma, index, syncer, triggers, sources, search, embedders, catalog, sparse)
         services = make_services(config, *parts_of_api, splade_folder(config, state), upload_folder(state))

@@ -12,8 +12,8 @@ from syncd.log import register_secret
 from syncd.model.formats import document_suffixes
 from syncd.sources.factory import Machine
 from syncd.store import Store
-from syncd.sync.run import DeleteGuard
-from syncd.sync.syncer import SyncSettings
+from syncd.sync.deletes import DeleteGuard
+from syncd.sync.settings import SyncSettings
 
 
 def own_chroma(config: Config, state: Path) -> ChromaServer:

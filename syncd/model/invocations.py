@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -56,6 +56,10 @@ class Counts:
     chunks_embedded: int = 0
     chunks_reused: int = 0
     tokens: int = 0
+
+    def plus(self, other: Counts) -> Counts:
+        """Return the sums, field by field."""
+        return Counts(*(own + added for own, added in zip(astuple(self), astuple(other), strict=True)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""What making a document true does to the world, and the same as a dry run that leaves the world as it is."""
+"""What making a document true does to the world, and the same as a dry run that leaves the world as it is.
+
+A run is given one or the other when it starts, and nobody asks again which.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,11 @@ EncodeSparse = Callable[[Embedding, Sequence[NewChunk]], Awaitable[Sequence[NewC
 
 
 class Effects(Protocol):
-    """Everything an ingester does besides looking. Each may be repeated."""
+    """Everything an ingester does besides looking. Each may be repeated; each may raise RetryableError."""
+
+    def reason(self, was_indexed: bool) -> str:
+        """Return what is said of a document that is indexed now, and was in an earlier version or not."""
+        ...
 
     async def apply(self, change: Replacement | Removal) -> Staged:
         """Replace or remove a document, in the store and in Chroma."""
@@ -55,6 +62,10 @@ class RealEffects:
         self.update_version = store.documents.update_version
         self._with_sparse_vectors = with_sparse_vectors
 
+    def reason(self, was_indexed: bool) -> str:
+        """Return nothing: it is indexed, and that is all."""
+        return ""
+
     async def apply(self, change: Replacement | Removal) -> Staged:
         """Replace or remove a document; waits until the vector store has it."""
         return await self._apply(change)
@@ -79,6 +90,10 @@ class DryRunEffects:
 
     def __init__(self, store: Store) -> None:
         self.apply = store.documents.preview
+
+    def reason(self, was_indexed: bool) -> str:
+        """Return whether a run would meet it for the first time."""
+        return "changed" if was_indexed else "new"
 
     async def record_failure(self, removal: Removal) -> None:
         """Leave it as it is."""

@@ -6,28 +6,51 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 
-from syncd.model import Document, DocumentState, Embedder, SourceRecord
+from syncd.model import Counts, Document, DocumentState, Embedder, SourceRecord
+from syncd.pipeline.effects import Effects
 from syncd.store.codec import dumps
 from syncd.store.documents import CollectionRecord, DocumentRecord
+from syncd.store.marks import Mark, mark_of
 
 PIPELINE_VERSION = 4
 """Raise it when parsers or chunkers change what they make of the same bytes: documents are then made anew when next met."""
 
 
 @dataclass(frozen=True, slots=True)
+class RunPlan:
+    """What is the same for all documents of a run: from where, to where, how, and whether at all."""
+
+    number: int
+    """The run's place in the order of all."""
+    source: SourceRecord
+    """As the run's request wants it configured."""
+    collection: CollectionRecord
+    effects: Effects
+    """Those of a dry run leave the world as it is."""
+    config_hash: str
+    """How the source's documents are made."""
+    last_chance: bool = False
+    """Record a document as failed when it cannot be had now, instead of trying the run again."""
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
-    """One document to be made true in one collection."""
+    """One document to be made true in one run's collection."""
 
     document: Document
-    source: SourceRecord
-    collection: CollectionRecord
-    run_number: int
+    run: RunPlan
     is_gone: Callable[[], Awaitable[bool]] | None = None
     """Asked, with the document's key held, before a document that a listing lacked is deleted."""
-    last_chance: bool = False
-    """Record the document as failed when it cannot be had now, instead of trying the run again."""
-    dry_run: bool = False
-    """Only find out what would become of it."""
+
+    @property
+    def owner(self) -> tuple[int, str, str]:
+        """Collection, source and key: where the document is recorded."""
+        return self.run.collection.id, self.run.source.id, self.document.key
+
+    @property
+    def mark(self) -> Mark:
+        """What the document is marked by while it is in hand."""
+        return mark_of(self.run.source.id, self.document.key, self.document.version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +71,30 @@ class Result:
     reused: int = 0
     tokens: int = 0
 
+    @property
+    def counts(self) -> Counts:
+        """What the document adds to its run's counts, beside having been found."""
+        return Counts(
+            indexed=int(self.state is DocumentState.INDEXED),
+            unchanged=int(self.state is DocumentState.UNCHANGED),
+            deleted=int(self.state is DocumentState.DELETED),
+            skipped=int(self.state is DocumentState.SKIPPED),
+            failed=int(self.state is DocumentState.FAILED),
+            chunks_written=self.written,
+            chunks_deleted=self.deleted,
+            chunks_embedded=self.embedded,
+            chunks_reused=self.reused,
+            tokens=self.tokens,
+        )
+
 
 def pipeline_fingerprint(job: Job, embedder: Embedder, parsing: str = "") -> str:
     """Return what, beside its bytes, decides a document's chunks; when it changes, the document is made anew.
 
     `parsing` is what the parser says of itself.
     """
-    task = job.source.embedding.task
-    chunking = job.source.chunking
+    task = job.run.source.embedding.task
+    chunking = job.run.source.chunking
     parts = [
         PIPELINE_VERSION,
         embedder.fingerprint,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from syncd.model import Chunk, Document, Scalar, SourceRecord
 
@@ -13,10 +13,11 @@ Value = Scalar | Sequence[Scalar]
 
 
 def chunk_metadata(
-    document: Document, source: SourceRecord, version: str, chunk: Chunk, index: int, count: int
+    document: Document, source: SourceRecord, version: str, chunk: Chunk, index: int
 ) -> dict[str, Value]:
     """Return a chunk's metadata: the document's own, then ours, which wins; empty values are left out.
 
+    How many chunks the document has is known when all are made: whoever stages them adds it.
     Nothing in it depends on when or how often the document was indexed, so an unchanged chunk's metadata stays the same.
     """
     span = chunk.span
@@ -26,7 +27,6 @@ def chunk_metadata(
         "key": document.key,
         "version": version,
         "chunk_index": index,
-        "chunk_count": count,
         "start_byte": span.start_byte,
         "end_byte": span.end_byte,
         "start_line": span.start_line,
@@ -46,11 +46,6 @@ def chunk_metadata(
     }
     lineage.update({name: value for name, value in optional.items() if value not in (None, "")})
     return {**document.metadata, **lineage, **anchored(document, span.start_byte)}
-
-
-def with_count(metadata: Mapping[str, Any], count: int) -> dict[str, Any]:
-    """Return a chunk's metadata with the number of chunks its document has, which is known last."""
-    return {**metadata, "chunk_count": count}
 
 
 def anchored(document: Document, start_byte: int) -> dict[str, Value]:

@@ -6,13 +6,11 @@ import pickle
 import weakref
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from tempfile import SpooledTemporaryFile
 from typing import overload
 
 from typing_extensions import override
 
-from syncd.pipeline.lineage import with_count
 from syncd.store.staging import NewChunk
 
 MEMORY_MAX_BYTES = 8 << 20
@@ -50,7 +48,7 @@ class SpooledChunks(Sequence[NewChunk]):
             return [self[number] for number in range(*index.indices(len(self)))]
         self._file.seek(self._offsets[index])
         chunk: NewChunk = pickle.load(self._file)  # noqa: S301 - only ever what `extend` wrote
-        return replace(chunk, metadata=with_count(chunk.metadata, len(self)))
+        return chunk
 
     @override
     def __iter__(self) -> Iterator[NewChunk]:

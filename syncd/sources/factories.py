@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from typing import Any, Self
 
@@ -12,6 +12,9 @@ from syncd.runtime.actor import Actor
 from syncd.schema import Model
 from syncd.sources.factory import Machine, SourceFactory
 from syncd.sources.type import SourceTypes
+
+Settled = Callable[[Invocation], Awaitable[None]]
+"""Hears of an invocation that is over for now; twice is safe."""
 
 
 class SourceFactories:
@@ -68,10 +71,10 @@ class SourceFactories:
         except ConfigError as error:
             raise PermanentError(str(error)) from error
 
-    async def settled(self, invocation: Invocation) -> None:
-        """Tell every type of an invocation that is over for now."""
-        for factory in self._factories.values():
-            await factory.settled(invocation)
+    @property
+    def settled(self) -> Sequence[Settled]:
+        """Those who hear of every invocation that is over for now: one for each type, so that none stands in another's way."""
+        return [factory.settled for factory in self._factories.values()]
 
     def sources_changed(self) -> None:
         """Tell every type that sources were made, changed or removed. Never waits, twice is safe."""

@@ -23,7 +23,10 @@ from syncd.store.vectors import mark_used
 
 @dataclass(frozen=True, slots=True)
 class NewChunk:
-    """A chunk ready to be stored; its vector is in the cache under `vector_key`."""
+    """A chunk ready to be stored; its vector is in the cache under `vector_key`.
+
+    Its document's number of chunks is added to the metadata when it is staged.
+    """
 
     text: str
     context: str
@@ -222,9 +225,9 @@ def number_chunks(old: Mapping[int, NewChunk], new: Sequence[NewChunk]) -> Numbe
     for number, chunk, stays in zip(numbers, new, kept, strict=True):
         if stays is None:
             ops[number] = "replace" if number in old else "add"
-        elif dict(old[number].metadata) != dict(chunk.metadata):
+        elif dict(old[number].metadata) != (metadata := staged_metadata(chunk, len(new))):
             # Chroma merges metadata: a key that is no longer there would stay.
-            ops[number] = "update" if old[number].metadata.keys() <= chunk.metadata.keys() else "replace"
+            ops[number] = "update" if old[number].metadata.keys() <= metadata.keys() else "replace"
     used = set(numbers)
     ops.update({number: "delete" for number in old if number not in used})
     return Numbering(numbers, ops)
@@ -235,6 +238,11 @@ def changed_vectors(old: Mapping[int, NewChunk], new: Sequence[NewChunk], number
     changed = {number for number, op in numbering.ops.items() if op != "update"}
     yield from (old[number].vector_key for number in changed & old.keys())
     yield from (chunk.vector_key for number, chunk in zip(numbering.numbers, new, strict=True) if number in changed)
+
+
+def staged_metadata(chunk: NewChunk, count: int) -> dict[str, Any]:
+    """Return a chunk's metadata with the number of its document's chunks, which is known when all of them are there."""
+    return {**chunk.metadata, "chunk_count": count}
 
 
 def rewrite_chunks(
@@ -248,7 +256,14 @@ def rewrite_chunks(
     connection.executemany(
         "INSERT INTO chunks (document_id, number, text, context, vector_key, metadata) VALUES (?, ?, ?, ?, ?, ?)",
         (
-            (document_id, number, chunk.text, chunk.context, chunk.vector_key, dumps(chunk.metadata))
+            (
+                document_id,
+                number,
+                chunk.text,
+                chunk.context,
+                chunk.vector_key,
+                dumps(staged_metadata(chunk, len(chunks))),
+            )
             for number, chunk in zip(numbering.numbers, chunks, strict=True)
             if number in changed
         ),
@@ -256,7 +271,7 @@ def rewrite_chunks(
     connection.executemany(
         "UPDATE chunks SET context = ?, metadata = ? WHERE document_id = ? AND number = ?",
         (
-            (chunk.context, dumps(chunk.metadata), document_id, number)
+            (chunk.context, dumps(staged_metadata(chunk, len(chunks))), document_id, number)
             for number, chunk in zip(numbering.numbers, chunks, strict=True)
             if numbering.ops.get(number) == "update"
         ),

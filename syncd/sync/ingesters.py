@@ -20,7 +20,7 @@ from syncd.runtime.retry import retrying
 class Ingesters:
     """Tasks that take documents from `mailbox` and reply when they are indexed and recorded.
 
-    A document that fails for now is tried `attempts` times; then its reply is that RetryableError, or, with the job's
+    A document that fails for now is tried `attempts` times; then its reply is that RetryableError, or, with its run's
     `last_chance`, a recorded failure. One that keeps meeting a bug is always recorded as failed, and its run goes on.
     """
 
@@ -46,25 +46,25 @@ class Ingesters:
             scope.cancel()
 
     async def _ingest(self, job: Job) -> Result:
-        scopes = self._in_hand.setdefault(job.run_number, set())
+        scopes = self._in_hand.setdefault(job.run.number, set())
         with anyio.CancelScope() as scope:
             scopes.add(scope)
             try:
-                if job.run_number not in self._dropped:
+                if job.run.number not in self._dropped:
                     return await self._ingest_in_turn(job)
             finally:
                 scopes.discard(scope)
                 if not scopes:
-                    self._in_hand.pop(job.run_number, None)
+                    self._in_hand.pop(job.run.number, None)
         raise RetryableError(f"{job.document.key}: its invocation was cancelled")
 
     async def _ingest_in_turn(self, job: Job) -> Result:
-        async with self._keys.hold(f"{job.collection.id}\0{job.source.id}\0{job.document.key}"):
+        async with self._keys.hold("\0".join(map(str, job.owner))):
             current = job
 
             async def attempt() -> Result:
                 nonlocal current
-                with contained("document", document=job.document.key, source=job.source.id):
+                with contained("document", document=job.document.key, source=job.run.source.id):
                     try:
                         return await self._ingester.ingest(current)
                     except OvertakenError:
@@ -76,12 +76,12 @@ class Ingesters:
             except BugError as error:
                 return await self._give_up(job, str(error))
             except RetryableError as error:
-                if not job.last_chance or job.document.body is None:
+                if not job.run.last_chance or job.document.body is None:
                     raise
                 return await self._give_up(job, f"gave up for now: {error}")
 
     async def _give_up(self, job: Job, reason: str) -> Result:
-        with contained("document", document=job.document.key, source=job.source.id):
+        with contained("document", document=job.document.key, source=job.run.source.id):
             return await self._ingester.give_up(job, reason)
 
 

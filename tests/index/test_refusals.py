@@ -9,7 +9,7 @@ import pytest
 from syncd.errors import RetryableError
 from syncd.model import Counts, Target
 from syncd.sources.folder.source import FolderSettings, FolderSource
-from syncd.sync.run import DeleteGuard
+from syncd.sync.deletes import DeleteGuard
 from tests.chroma.failing_proxy import FailingProxy
 from tests.daemon import held
 from tests.models import in_its_own_task

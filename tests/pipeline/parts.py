@@ -24,7 +24,10 @@ from syncd.model import (
     SourceRecord,
     Target,
 )
+from syncd.pipeline.effects import RealEffects
 from syncd.pipeline.ingest import Ingester
+from syncd.pipeline.job import RunPlan
+from syncd.pipeline.preparation import Preparation
 from syncd.pipeline.prepare.preparer import DocumentPreparer
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.pipeline.sparse.encoding import SparseEncoding
@@ -34,8 +37,9 @@ from syncd.sources.folder.source import FolderSettings, FolderSource
 from syncd.sources.registry import TYPES
 from syncd.store import Store
 from syncd.store.documents import CollectionRecord
+from syncd.sync.deletes import DeleteGuard
 from syncd.sync.ingesters import Ingesters
-from syncd.sync.run import DeleteGuard, SourceRun
+from syncd.sync.run import SourceRun
 from tests.asking import asked
 
 MODEL = Embedding(model="hash")
@@ -123,7 +127,8 @@ class Parts:
     ) -> SourceRun:
         """Return the run of an invocation into a collection that is open: where runs are made, and nowhere else."""
         number = await self.store.progress.run_number(invocation.id)
-        return SourceRun(self.store, self.mailbox, invocation, record, collection, guard, number, config_hash)
+        plan = RunPlan(number, record, collection, self.ingester.effects(invocation.request.is_dry_run), config_hash)
+        return SourceRun(self.store, self.mailbox, invocation, plan, guard)
 
 
 @asynccontextmanager
@@ -150,13 +155,8 @@ async def over(
             return embedder
 
         index = Index(store, vector_store, lambda _record: None, gather_s=manner.gather_s)
-        ingester = Ingester(
-            store,
-            index.apply,
-            lambda _source: manner.preparer,
-            get,
-            SparseEncoding(store, SparseModels()).with_sparse_vectors,
-        )
+        effects = RealEffects(store, index.apply, SparseEncoding(store, SparseModels()).with_sparse_vectors)
+        ingester = Ingester(store, effects, Preparation(lambda _source: manner.preparer, get))
         ingesters = Ingesters(ingester, manner.ingesters, manner.attempts)
         parts = Parts(store, vector_store, index, embedder, ingester, ingesters.mailbox)
         prepare(parts)

@@ -11,7 +11,7 @@ SOURCE = SourceRecord("id", "web_scrape", "db", SourceSettings(), Embedding(), C
 def metadata(start_byte=0, **options):
     chunk = Chunk("text", Span(start_byte, start_byte + 4, 1, 1), **{"stage": "markdown", **options.pop("chunk", {})})
     document = Document("https://x/y", "v1", None, "p", **options)
-    return chunk_metadata(document, SOURCE, "v1", chunk, 2, 5)
+    return chunk_metadata(document, SOURCE, "v1", chunk, 2)
 
 
 def test_it_names_source_version_place_and_position():
@@ -22,7 +22,6 @@ def test_it_names_source_version_place_and_position():
         "key": "https://x/y",
         "version": "v1",
         "chunk_index": 2,
-        "chunk_count": 5,
         "start_byte": 7,
         "end_byte": 11,
         "start_line": 1,

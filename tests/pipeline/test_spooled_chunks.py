@@ -8,19 +8,16 @@ from syncd.store.staging import NewChunk
 
 
 def draft(number, size=10):
-    return NewChunk(
-        f"{number} " * size, "context\n", bytes([number % 256]) * 32, {"chunk_index": number, "chunk_count": 0}
-    )
+    return NewChunk(f"{number} " * size, "context\n", bytes([number % 256]) * 32, {"chunk_index": number})
 
 
-def test_drafts_come_back_in_order_with_their_count_from_memory_and_from_disk():
+def test_drafts_come_back_in_order_from_memory_and_from_disk():
     for size in (1, MEMORY_MAX_BYTES // 100):
         spooled = SpooledChunks()
         spooled.extend([draft(0, size), draft(1, size)])
         assert spooled[1].text == draft(1, size).text
         spooled.extend(draft(number, size) for number in range(2, 50))
         assert [chunk.metadata["chunk_index"] for chunk in spooled] == list(range(50))
-        assert {chunk.metadata["chunk_count"] for chunk in spooled} == {50}
         assert [chunk.text for chunk in spooled[-2:]] == [draft(48, size).text, draft(49, size).text]
 
 

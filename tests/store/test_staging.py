@@ -23,10 +23,7 @@ def database() -> sqlite3.Connection:
 
 
 def chunks(texts: list[str]) -> list[NewChunk]:
-    return [
-        NewChunk(text, "", vector_key("model", None, text), {"chunk_index": i, "chunk_count": len(texts)})
-        for i, text in enumerate(texts)
-    ]
+    return [NewChunk(text, "", vector_key("model", None, text), {"chunk_index": i}) for i, text in enumerate(texts)]
 
 
 def replacement(key: str, texts: list[str], prefix: str | None = None) -> Replacement:

@@ -8,7 +8,7 @@ import pytest
 
 from syncd.errors import NotFoundError
 from syncd.model import Target
-from syncd.sync.run import DeleteGuard
+from syncd.sync.deletes import DeleteGuard
 from tests.daemon import held
 from tests.pipeline.parts import running, write
 

@@ -11,17 +11,22 @@ import pytest
 from syncd.api.views import job_view
 from syncd.errors import BugError, ConfigError, OvertakenError, RetryableError
 from syncd.model import Checkpoint, Document, Invocation, Origin, State, Target, WholeSource
+from syncd.pipeline.effects import RealEffects
 from syncd.pipeline.ingest import Ingester
+from syncd.pipeline.preparation import Preparation
 from syncd.pipeline.prepare.preparer import DocumentPreparer
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.pipeline.sparse.encoding import SparseEncoding
 from syncd.runtime.retry import Backoff
+from syncd.runtime.wakeup import Wakeup
 from syncd.sources.registry import TYPES
 from syncd.sources.s3.settings import S3SourceSettings
 from syncd.sources.web.settings import WebSourceSettings
 from syncd.store.invocation_queue import FOLLOW_UPS
 from syncd.store.staging import Replacement
-from syncd.sync.syncer import Syncer, SyncSettings
+from syncd.sync.runner import Runner
+from syncd.sync.settings import SyncSettings
+from syncd.sync.syncer import Syncer
 from tests.pipeline.parts import CHUNKING, MODEL, running
 
 HASTY = SyncSettings(run_attempts=3, document_attempts=2, last_chance_attempt=2, backoff=Backoff(0.001, cap_s=0.001))
@@ -68,7 +73,7 @@ async def parts(tmp_path, chroma_server):
 
 
 @asynccontextmanager
-async def syncing(parts, source, done=None, settings=HASTY) -> AsyncIterator[Syncer]:
+async def syncing(parts, source, listeners=(), settings=HASTY) -> AsyncIterator[Syncer]:
     """Yield a running syncer, whose sources are all `source`, or the one of their id."""
 
     async def embedder(_: str):
@@ -79,8 +84,10 @@ async def syncing(parts, source, done=None, settings=HASTY) -> AsyncIterator[Syn
 
     async with DocumentPreparer() as preparer, anyio.create_task_group() as group:
         with_sparse_vectors = SparseEncoding(parts.store, SparseModels()).with_sparse_vectors
-        ingester = Ingester(parts.store, parts.index.apply, lambda _source: preparer, embedder, with_sparse_vectors)
-        syncer = Syncer(parts.store, parts.chroma, parts.index, ingester, opened, settings, done)
+        effects = RealEffects(parts.store, parts.index.apply, with_sparse_vectors)
+        ingester = Ingester(parts.store, effects, Preparation(lambda _source: preparer, embedder))
+        runner = Runner(parts.store, parts.chroma, parts.index, ingester, opened, settings)
+        syncer = Syncer(parts.store, runner, Wakeup(), listeners)
         await group.start(syncer.run)
         yield syncer
         group.cancel_scope.cancel()
@@ -277,19 +284,42 @@ async def test_a_delete_that_meets_a_bug_fails_alone(parts, fresh_name):
     assert [row.document for row in await parts.chroma.get(over.target)] == ["in good order"]
 
 
-async def test_an_invocation_whose_end_meets_a_bug_rests_and_the_others_go_on(parts, fresh_name):
-    seen = []
+async def test_who_waits_for_invocations_hears_of_each_end_though_another_listener_meets_a_bug(parts, fresh_name):
+    heard = []
 
-    async def done(invocation: Invocation) -> None:
-        seen.append(invocation.id)
-        if len(seen) == 1:
-            raise TypeError("odd")
+    async def broken(invocation: Invocation) -> None:
+        heard.append(("broken", invocation.id))
+        raise TypeError("odd")
+
+    async def sound(invocation: Invocation) -> None:
+        now = await parts.store.invocations.get(invocation.id)
+        heard.append((now.state, invocation.id))
 
     both = [await created(parts, Origin.API, f"{fresh_name}-{number}") for number in range(2)]
-    async with syncing(parts, Fixed(lambda _: document("in good order")), done):
+    async with syncing(parts, Fixed(lambda _: document("in good order")), [broken, sound]):
         for invocation in both:
             assert (await settled(parts, invocation)).state is State.COMPLETE
-    assert len(seen) == 2
+        with anyio.fail_after(30):
+            while len(heard) < 4:  # noqa: ASYNC110 - told right after a settlement that the database has already
+                await anyio.sleep(0.01)
+    assert set(heard) == {(who, invocation.id) for who in ("broken", State.COMPLETE) for invocation in both}
+
+
+async def test_an_invocation_whose_end_cannot_be_recorded_rests_and_the_others_go_on(parts, fresh_name):
+    stuck = await created(parts, Origin.API, f"{fresh_name}-stuck")
+    refusal = (
+        f"BEFORE UPDATE OF finished_at ON invocations WHEN new.id = '{stuck.id}' BEGIN SELECT RAISE(ABORT, 'odd'); END"
+    )
+    await parts.store.database.write(lambda c: c.execute(f"CREATE TRIGGER refusal {refusal}"))
+    source = Fixed(lambda _: document("in good order"))
+    sources, sound = {stuck.source_id: source}, Fixed(lambda _: document("as well"))
+    async with syncing(parts, sources) as syncer:
+        for number in range(3):
+            other = await created(parts, Origin.API, f"{fresh_name}-{number}")
+            sources[other.source_id] = sound
+            syncer.wake()
+            assert (await settled(parts, other)).state is State.COMPLETE
+    assert ((await parts.store.invocations.get(stuck.id)).state, source.runs) == (State.PROCESSING, 1)
 
 
 class Cut:

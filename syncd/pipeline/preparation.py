@@ -1,0 +1,115 @@
+"""From a document's bytes to chunks whose vectors are in the cache, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import BinaryIO
+
+import anyio
+
+from syncd.model import Chunk, Chunking, Document, Embedder, Preparer, SourceRecord
+from syncd.pipeline.effects import BYTES_PER_TOKEN
+from syncd.pipeline.in_hand import InHand
+from syncd.pipeline.job import Job, config_hash_of, pipeline_fingerprint
+from syncd.pipeline.lineage import chunk_metadata, display_path
+from syncd.pipeline.spooled_chunks import SpooledChunks
+from syncd.store.staging import NewChunk
+from syncd.store.vectors import Vectors, vector_key
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """What turns documents into chunks and vectors."""
+
+    preparer: Callable[[SourceRecord], Preparer]
+    embedder: Callable[[str], Awaitable[Embedder]]
+    """Returns the model of a name, started when nobody used it yet. Raises RetryableError, PermanentError."""
+    model_file: Callable[[str], str] = str
+    """Says which file a model, by name, is set to be computed with."""
+    max_text_in_flight_bytes: int = 64 << 20
+    """Of all the documents that are being read at once."""
+
+    def config_hash(self, source: SourceRecord) -> str:
+        """Return what decides how the source's documents are made, besides themselves. Starts no model."""
+        parsing = self.preparer(source).fingerprint("any.pdf", None)
+        return config_hash_of(source, parsing, self.model_file(source.embedding.model))
+
+    def fingerprint(self, job: Job, embedder: Embedder) -> str:
+        """Return what decides how this document is made, besides its bytes."""
+        document = job.document
+        parsing = self.preparer(job.run.source).fingerprint(file_name(document), document.media_type)
+        return pipeline_fingerprint(job, embedder, parsing)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What embedding one document cost."""
+
+    embedded: int = 0
+    reused: int = 0
+    tokens: int = 0
+
+
+class Draft:
+    """One document being made into chunks. `content_hash` is that of its bytes."""
+
+    def __init__(
+        self, preparation: Preparation, job: Job, embedder: Embedder, vectors: Vectors, content_hash: str
+    ) -> None:
+        self.chunks = SpooledChunks()
+        self.tally = Tally()
+        self._preparation = preparation
+        self._job = job
+        self._embedder = embedder
+        self._vectors = vectors
+        self._version = content_hash if job.document.weak_version else job.document.version
+
+    async def make(self, file: BinaryIO, in_hand: InHand) -> None:
+        """Prepare and embed batch by batch, so that a document costs the same memory whatever its length.
+
+        Waits for room in the preparer and the embedder. Raises RetryableError, PermanentError, Skipped.
+        """
+        source, effects = self._job.run.source, self._job.run.effects
+        async with (
+            aclosing(self._prepare(file)) as work,
+            aclosing(in_hand.steps(self._job.mark, work)) as steps,
+        ):
+            async for batch in steps:
+                new = await self._embed(batch)
+                with_sparse_vectors = await effects.with_sparse_vectors(source.embedding, new)
+                await anyio.to_thread.run_sync(self.chunks.extend, with_sparse_vectors)
+
+    def _prepare(self, file: BinaryIO) -> AsyncGenerator[Sequence[Chunk]]:
+        document, source = self._job.document, self._job.run.source
+        chunking = fitted(source.chunking, self._embedder)
+        preparer = self._preparation.preparer(source)
+        return preparer.prepare(file, file_name(document), document.media_type, display_path(document), chunking)
+
+    async def _embed(self, chunks: Sequence[Chunk]) -> list[NewChunk]:
+        """Make sure the cache holds every chunk's vector, and return the chunks that refer to them."""
+        document, source = self._job.document, self._job.run.source
+        task = source.embedding.task
+        prompt = task.document_prompt if task else None
+        keys = [vector_key(self._embedder.fingerprint, prompt, chunk.embedded_text) for chunk in chunks]
+        missing = await self._vectors.missing(keys)
+        texts = {key: chunk.embedded_text for key, chunk in zip(keys, chunks, strict=True) if key in missing}
+        self.tally.embedded += len(texts)
+        self.tally.reused += len(keys) - len(texts)
+        self.tally.tokens += await self._job.run.effects.fill(self._embedder, task, texts)
+        return [
+            NewChunk(chunk.text, chunk.context, key, chunk_metadata(document, source, self._version, chunk, number))
+            for number, (key, chunk) in enumerate(zip(keys, chunks, strict=True), len(self.chunks))
+        ]
+
+
+def file_name(document: Document) -> str:
+    """Return the name whose suffix decides how a document is read."""
+    return document.name or document.key
+
+
+def fitted(chunking: Chunking, embedder: Embedder) -> Chunking:
+    """Return the chunking with its target within the model's window, so that chunks are not averaged out of windows."""
+    window_bytes = int(embedder.max_tokens * BYTES_PER_TOKEN)
+    return replace(chunking, target_size_bytes=min(chunking.target_size_bytes, window_bytes))

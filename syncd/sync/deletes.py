@@ -1,0 +1,65 @@
+"""The deletes of a run: guarded against a source that only seems empty, held, confirmed."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from syncd.model import Document, Rechecking, Source
+from syncd.pipeline.job import Job, RunPlan
+from syncd.sync.handover import Handover
+from syncd.sync.run_state import RunState
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteGuard:
+    """A run that would delete more than `share` of a source's documents, and more than `minimum`, holds the deletes."""
+
+    share: float = 0.5
+    minimum: int = 20
+
+    def holds(self, deletes: int, documents: int) -> bool:
+        """Return whether so many deletes are suspicious."""
+        return deletes > self.minimum and deletes > self.share * documents
+
+
+class Deletes:
+    """Carries out a run's deletes by way of the ingesters. Twice is safe."""
+
+    def __init__(self, plan: RunPlan, state: RunState, handover: Handover, guard: DeleteGuard) -> None:
+        self._plan = plan
+        self._state = state
+        self._handover = handover
+        self._guard = guard
+
+    async def carry_out(self, keys: Sequence[str], source: Source) -> None:
+        """Delete these documents, unless they are suspiciously many: then hold the deletes and say so.
+
+        Waits until they are done. Raises RetryableError.
+        """
+        documents = await self._state.documents()
+        if self._guard.holds(len(keys), documents):
+            self._handover.held(len(keys))
+            await self._state.hold_deletes(keys, documents)
+        else:
+            await self._delete(keys, source)
+
+    async def carry_out_confirmed(self, invocation_id: str, source: Source) -> None:
+        """Do the deletes that an earlier run holds, except of documents that have come back since.
+
+        Waits until they are done. Raises RetryableError.
+        """
+        await self._delete(await self._state.confirmed_deletes(invocation_id), source)
+        await self._state.release_deletes(invocation_id)
+
+    async def _delete(self, keys: Sequence[str], source: Source) -> None:
+        for key in keys:
+            gone = Document(key, version="", body=None, chunk_prefix="")
+            await self._handover.put(Job(gone, self._plan, is_gone=self._recheck(key, source)))
+        await self._handover.finish()
+
+    def _recheck(self, key: str, source: Source) -> Callable[[], Awaitable[bool]] | None:
+        """Return how the source is asked again whether a document is gone, where it can be asked."""
+        collection = self._plan.collection.target.collection
+        return partial(source.is_gone, key, collection) if isinstance(source, Rechecking) else None

@@ -1,0 +1,145 @@
+"""What a run keeps in the store beside the documents: cursor, what it has met, outcomes, held deletes.
+
+A dry run reads the same and writes only what it counts and finds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+import structlog
+from typing_extensions import override
+
+from syncd.model import Counts, DocumentState, Invocation, Run
+from syncd.pipeline.job import Result, RunPlan
+from syncd.store import Store
+from syncd.store.progress import Outcome
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class KnownDocuments:
+    """What the store has of one source in one collection (the `Known` protocol)."""
+
+    store: Store
+    collection_id: int
+    source_id: str
+
+    async def version(self, key: str) -> str | None:
+        """Return the indexed version of `key`, or None."""
+        record = await self.store.documents.get(self.collection_id, self.source_id, key)
+        return record.version if record and record.state is DocumentState.INDEXED else None
+
+    async def owner(self, prefix: str) -> str | None:
+        """Return the key whose chunks have this prefix, or None."""
+        return await self.store.documents.owner(self.collection_id, self.source_id, prefix)
+
+    def keys(self) -> AsyncIterator[str]:
+        """Yield every indexed key, in key order."""
+        return self.store.documents.keys(self.collection_id, self.source_id)
+
+
+class RunState:
+    """The stored state of one run. Nothing here depends on how often it is written; all may raise RetryableError."""
+
+    def __init__(self, store: Store, invocation: Invocation, plan: RunPlan) -> None:
+        self._store = store
+        self._progress = store.progress
+        self._invocation = invocation
+        self._number = plan.number
+        self._source_id, self._collection_id = plan.source.id, plan.collection.id
+        self._config_hash = plan.config_hash
+
+    async def begin(self) -> Run:
+        """Return what the source needs to know; a cursor of another configuration is forgotten."""
+        await self._progress.drop_cursor(self._source_id, self._collection_id, self._config_hash)
+        return await self._described()
+
+    async def note(self, results: Sequence[Result], counts: Counts) -> None:
+        """Write what became of documents, and the counts."""
+        outcomes = [Outcome(r.key, r.state, r.reason, r.version, r.chunks) for r in results if is_news(r)]
+        if outcomes:
+            await self._progress.note(self._invocation.id, outcomes)
+        if met := [result.key for result in results if result.state is not DocumentState.DELETED]:
+            await self._met(met)
+        await self._store.invocations.progress(self._invocation.id, counts)
+
+    async def documents(self) -> int:
+        """Return how many documents the source has in the collection."""
+        return await self._store.documents.count(self._collection_id, self._source_id)
+
+    async def unseen(self) -> Sequence[str]:
+        """Return the keys that neither this run nor a later one has met, in order."""
+        return await self._progress.unseen(self._collection_id, self._source_id, self._number)
+
+    async def save_cursor(self, cursor: str) -> None:
+        """Move the cursor; only after everything before it is recorded."""
+        await self._progress.save_cursor(self._source_id, self._collection_id, self._config_hash, cursor)
+
+    async def hold_deletes(self, keys: Sequence[str], documents: int) -> None:
+        """Keep these deletes, of so many documents, until somebody confirms them."""
+        await self._progress.hold_deletes(self._invocation.id, keys)
+        log.warning("sync.deletes_held", invocation=self._invocation.id, deletes=len(keys), documents=documents)
+
+    async def confirmed_deletes(self, invocation_id: str) -> Sequence[str]:
+        """Return the keys whose deletes an earlier run holds, less those that have come back since."""
+        held = await self._progress.held_deletes(invocation_id)
+        since = await self._progress.run_number(invocation_id)
+        still_gone = set(await self._progress.unseen(self._collection_id, self._source_id, since))
+        return [key for key in held if key in still_gone]
+
+    async def release_deletes(self, invocation_id: str) -> None:
+        """Forget the held deletes of an earlier run, because they are done."""
+        await self._progress.release_deletes(invocation_id)
+
+    async def _met(self, keys: Sequence[str]) -> None:
+        await self._progress.mark_seen(self._collection_id, self._source_id, keys, self._number)
+
+    async def _described(self) -> Run:
+        return Run(
+            invocation=self._invocation,
+            cursor=await self._progress.cursor(self._source_id, self._collection_id, self._config_hash),
+            known=KnownDocuments(self._store, self._collection_id, self._source_id),
+            keys=self._invocation.request.keys,
+            config_hash=self._config_hash,
+        )
+
+
+class DryRunState(RunState):
+    """The state of a dry run, which moves no cursor, holds no deletes and remembers by itself what it met.
+
+    Noted in the store, what it met would change what confirmed deletes delete.
+    """
+
+    def __init__(self, store: Store, invocation: Invocation, plan: RunPlan) -> None:
+        super().__init__(store, invocation, plan)
+        self._seen: set[str] = set()
+
+    @override
+    async def begin(self) -> Run:
+        """Return what the source needs to know."""
+        return await self._described()
+
+    @override
+    async def unseen(self) -> Sequence[str]:
+        """Return the keys that no run since this one began has met, nor this one."""
+        return [key for key in await super().unseen() if key not in self._seen]
+
+    @override
+    async def save_cursor(self, cursor: str) -> None:
+        """Leave it where it is."""
+
+    @override
+    async def hold_deletes(self, keys: Sequence[str], documents: int) -> None:
+        """Hold none: they are only counted."""
+
+    @override
+    async def _met(self, keys: Sequence[str]) -> None:
+        self._seen.update(keys)
+
+
+def is_news(result: Result) -> bool:
+    """Return whether a document's outcome is listed: not one's that was as it is."""
+    return result.state is not DocumentState.UNCHANGED

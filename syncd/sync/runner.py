@@ -1,0 +1,112 @@
+"""From an invocation to its run: which source, configured how, into which collection, with which effects."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+import anyio
+
+from syncd.chroma.client import Chroma
+from syncd.errors import NotFoundError
+from syncd.index.writer import Index
+from syncd.model import Counts, Invocation, Origin, SomeKeys, Source, SourceRecord, Upload
+from syncd.pipeline.ingest import Ingester
+from syncd.pipeline.job import RunPlan
+from syncd.store import Store
+from syncd.sync.ingesters import Ingesters
+from syncd.sync.run import SourceRun
+from syncd.sync.settings import SyncSettings
+
+OpenSource = Callable[[SourceRecord], Awaitable[Source]]
+"""Turns a record into a Source. Raises PermanentError, ConfigError, MisconfiguredError."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One attempt at an invocation; `run` is there once source and collection are open."""
+
+    invocation: Invocation
+    scope: anyio.CancelScope
+    run: SourceRun | None = None
+
+    @property
+    def counts(self) -> Counts:
+        """What has been done so far."""
+        return self.run.counts if self.run else Counts()
+
+
+class Runner:
+    """Executes invocations, any number at once, by way of ingesters that all runs share."""
+
+    def __init__(
+        self,
+        store: Store,
+        chroma: Chroma,
+        index: Index,
+        ingester: Ingester,
+        open_source: OpenSource,
+        settings: SyncSettings,
+    ) -> None:
+        self.settings = settings
+        self.ingesters = Ingesters(ingester, settings.ingesters, settings.document_attempts)
+        self.in_hand = ingester.in_hand
+        self._store = store
+        self._chroma = chroma
+        self._index = index
+        self._ingester = ingester
+        self._open_source = open_source
+
+    async def execute(self, attempt: Attempt) -> None:
+        """Run an invocation to its end. Twice is safe: documents that are done are not done again.
+
+        Raises RetryableError where another attempt may help, PermanentError or ConfigError where none will.
+        """
+        invocation = attempt.invocation
+        record = await self._configured(invocation)
+        source = await self._open_source(record)
+        plan = await self._plan(invocation, record)
+        attempt.run = SourceRun(self._store, self.ingesters.mailbox, invocation, plan, self.settings.guard)
+        await attempt.run.execute(source)
+        if is_finishing(invocation, record) and not attempt.run.incomplete:
+            await self._chroma.set_metadata(invocation.target, {"finished_ingest": True})
+
+    async def _configured(self, invocation: Invocation) -> SourceRecord:
+        """Return the source as the invocation wants it configured."""
+        record = await self._store.sources.get(invocation.source_id)
+        if record is None:
+            raise NotFoundError(
+                f"source {invocation.source_id} was deleted; create it again and start a new invocation"
+            )
+        asked = invocation.request
+        names_embedding = isinstance(asked, Upload) and asked.embedding is not None
+        if record.facts.adopts_embedding and not names_embedding:
+            # Who names no embedding gets the one the collection has; the default is for new ones.
+            known = await self._store.documents.find(invocation.target)
+            record = replace(record, embedding=known.embedding) if known else record
+        return asked.configured(record)
+
+    async def _plan(self, invocation: Invocation, record: SourceRecord) -> RunPlan:
+        """Open the collection, and say what holds for all documents of the run."""
+        is_dry_run = invocation.request.is_dry_run
+        open_collection = self._index.preview_collection if is_dry_run else self._index.open
+        return RunPlan(
+            number=await self._store.progress.run_number(invocation.id),
+            source=record,
+            collection=await open_collection(invocation.target, record.embedding),
+            effects=self._ingester.effects(is_dry_run),
+            config_hash=self._ingester.config_hash(record),
+            last_chance=may_give_up(invocation) and invocation.attempts + 1 >= self.settings.last_chance_attempt,
+        )
+
+
+def is_finishing(invocation: Invocation, record: SourceRecord) -> bool:
+    """Return whether a complete run closes its collection: not one that the source goes on keeping in step."""
+    asked = invocation.request
+    whole = invocation.origin is Origin.API and not isinstance(asked, SomeKeys) and not asked.is_dry_run
+    return whole and record.facts.finishes_collection and not record.keeps(invocation.target.collection)
+
+
+def may_give_up(invocation: Invocation) -> bool:
+    """Return whether a run may fail for trouble that may pass. Not one that an event led to: nobody else knows of its key."""
+    return invocation.origin is not Origin.EVENT
