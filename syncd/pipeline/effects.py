@@ -32,7 +32,7 @@ class Effects(Protocol):
         ...
 
     async def apply(self, change: Replacement | Removal) -> Staged:
-        """Replace or remove a document, in the store and in Chroma."""
+        """Replace or remove a document, in the store and in Chroma; waits for both. Raises ConflictError when another document has its ids."""
         ...
 
     async def record_failure(self, removal: Removal) -> None:
@@ -44,7 +44,7 @@ class Effects(Protocol):
         ...
 
     async def fill(self, embedder: Embedder, task: EmbeddingTask | None, texts: Mapping[bytes, str]) -> int:
-        """Put the vectors of `texts`, by key, into the cache; return the tokens embedded."""
+        """Put the vectors of `texts`, by key, into the cache and return the tokens embedded. Raises PermanentError."""
         ...
 
     async def with_sparse_vectors(self, embedding: Embedding, chunks: Sequence[NewChunk]) -> Sequence[NewChunk]:

@@ -1,15 +1,15 @@
-"""Which document the daemon died of: marks, durable before a document is parsed, say which were in hand.
+"""Finds the document that kills the daemon: a mark, durable before a document is parsed, says that it is in hand.
 
-At most one of the up to 64 documents in hand at a death is to blame, so this is how the culprit is told from its company:
+At most one of the up to 64 documents in hand at a crash is to blame. This is how it is told from the others:
 
-- Every death counts against each version of a document that was in hand. One that gets through, in whatever way, is cleared.
-- With two deaths against it a document is a suspect, and suspects are taken alone: nothing else is in hand meanwhile.
-- Set aside is one with three deaths against it that was the only one in hand at the last. So company is never blamed: a
-  document that merely stood beside is taken alone, gets through, and is cleared.
+- Every crash counts against each document version that was in hand. A version that gets through, in whatever way, is cleared.
+- With two crashes against it a document is a suspect, and suspects are processed alone: nothing else is in hand meanwhile.
+- A document is set aside after three crashes if it was the only one in hand at the last. So bystanders are never blamed:
+  processed alone, they get through and are cleared.
 
-What this cannot tell is a death from outside (power, an impatient hand) while a suspect is taken alone; `syncd retry`, or a
-new version, gives any document another chance. In hand means being parsed or split, not fetched, embedded or written: a
-daemon that waits for a model or for Chroma suspects nobody.
+A crash from outside (a power failure, a kill) while a suspect is processed alone is blamed on it all the same; `syncd retry`,
+or a new version, gives any document another chance. In hand means being parsed or split, not fetched, embedded or written:
+a daemon that waits for a model or for Chroma suspects nothing.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ SET_ASIDE = (
 
 
 class InHand:
-    """Marks documents as in hand. An async context manager for whoever serves: entering blames the last death, where the
-    last life did not leave politely, and leaving takes all marks back. Either may be done again.
+    """Marks documents as in hand. An async context manager around serving: entering counts the last crash against what was
+    in hand then, where the daemon did not stop cleanly; leaving takes all marks back. Either may be done again.
     """
 
     def __init__(self, marks: Marks) -> None:
@@ -45,31 +45,31 @@ class InHand:
         self._writing = anyio.Lock()
         self._changed = anyio.Condition()
         self._suspects = 0
-        """Suspects being taken, or waiting for the others to be done."""
+        """Suspects being processed, or waiting for the others to be done."""
 
     async def __aenter__(self) -> Self:
         self._suspicious = await self._marks.reckon()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        # Marks that cannot be taken back count as one more death, which blames nobody by itself.
+        # Marks that cannot be taken back count as one more crash, which sets nothing aside by itself.
         with anyio.CancelScope(shield=True), suppress(RetryableError):
             await self._marks.release()
 
     async def is_set_aside(self, mark: Mark) -> bool:
-        """Return whether the daemon died of this document, as far as can be told."""
+        """Return whether this document crashes the daemon, as far as can be told. Raises RetryableError."""
         return mark[:2] in self._suspicious and (await self._marks.record(mark)).condemned
 
     async def survived(self, mark: Mark) -> None:
-        """Clear a document: what became of it is known, and the daemon lives. Twice is safe."""
+        """Clear a document: what became of it is known, and the daemon did not crash. Twice is safe. Raises RetryableError."""
         if mark[:2] in self._suspicious:
             await self._marks.clear(mark)
 
     async def steps(self, mark: Mark, work: AsyncGenerator[T]) -> AsyncGenerator[T]:
-        """Yield what `work` yields; the document is in hand while `work` makes it, and not while its taker is busy with it.
+        """Yield what `work` yields; the document is in hand while `work` runs, and not while the consumer is busy.
 
-        A suspect's is gathered alone, then yielded in company. Waits while suspects are taken, but not between steps:
-        `work` may hold a parser that they want. Raises RetryableError when the mark cannot be made durable.
+        All of a suspect's items are gathered alone first. Waits while suspects are processed, but not between steps: `work`
+        may hold a parser that they want. Raises RetryableError when the mark cannot be made durable, and what `work` raises.
         """
         is_suspect = mark[:2] in self._suspicious and (await self._marks.record(mark)).deaths >= DEATHS_MAX - 1
         if is_suspect:

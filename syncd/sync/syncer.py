@@ -79,7 +79,9 @@ class Syncer:
         return attempt.run.pace() if attempt and attempt.run else None
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Serve until cancelled. What is under way then is taken up again by the next run."""
+        """Serve until cancelled; may be run again, and then takes up what was under way. Raises RetryableError while the store
+        cannot be read: the supervisor starts it again.
+        """
         self._running.clear()
         async with self._runner.in_hand, anyio.create_task_group() as group:
             self._runner.ingesters.start(group)
