@@ -147,7 +147,7 @@ async def test_a_message_whose_handling_meets_a_bug_is_poison_and_the_others_go_
             raise error
         return await check(self, key)
 
-    monkeypatch.setattr(S3Source, "look_at", with_a_bug)
+    monkeypatch.setattr(S3Source, "check", with_a_bug)
     async with place(ministack, queue={}) as p, daemon_on(tmp_path) as daemon:
         await daemon.add(p.settings(auto_sync=AutoSync.DIRECT))
         await p.put("a.txt", "alpha")
