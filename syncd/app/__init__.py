@@ -27,7 +27,7 @@ from syncd.app.models import (
     splade_folder,
 )
 from syncd.app.preparers import open_preparers
-from syncd.app.services import make_services, queries_of, warn_unrecorded
+from syncd.app.services import PartsBehindApi, make_services, queries_of, warn_unrecorded
 from syncd.app.settings import chroma_settings, machine_of, own_chroma, register_secrets, sync_settings
 from syncd.app.upkeep import Sweeper, make_admin_token
 from syncd.chroma.client import Chroma
@@ -162,8 +162,19 @@ async def assembled(config: Config, state: Path, notifier: Notifier, types: Sour
         syncer = Syncer(store, runner, wakeup, sources.settled)
         triggers = Triggers(store, sources.watch, wakeup.ring)
         search = Search(store, chroma, embedders.get, sparse)
-        parts_of_api = (store, chroma, index, syncer, triggers, sources, search, embedders, catalog, sparse)
-        services = make_services(config, *parts_of_api, splade_folder(config, state), upload_folder(state))
+        behind_api = PartsBehindApi(
+            store=store,
+            chroma=chroma,
+            index=index,
+            syncer=syncer,
+            triggers=triggers,
+            sources=sources,
+            search=search,
+            embedders=embedders,
+            catalog=catalog,
+            sparse=sparse,
+        )
+        services = make_services(config, behind_api, splade_folder(config, state), upload_folder(state))
         api = ApiServer(create_app(services), config.api.host, config.api.port, socket=state / SOCKET_FILE)
         api_box.append(api)
         parts: list[Actor] = [chroma, models, api, index, syncer, triggers, *sources.actors()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,36 +35,40 @@ log = structlog.get_logger()
 EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - compared, not listened on
 
 
-def make_services(
-    config: Config,
-    store: Store,
-    chroma: Chroma,
-    index: Index,
-    syncer: Syncer,
-    triggers: Triggers,
-    sources: SourceFactories,
-    search: Search,
-    embedders: Embedders,
-    catalog: Catalog,
-    sparse: SparseModels,
-    splade: Path,
-    uploads: Path,
-) -> Services:
-    """Return the API's services."""
+@dataclass(frozen=True, slots=True)
+class PartsBehindApi:
+    """The parts of the daemon that requests reach."""
+
+    store: Store
+    chroma: Chroma
+    index: Index
+    syncer: Syncer
+    triggers: Triggers
+    sources: SourceFactories
+    search: Search
+    embedders: Embedders
+    catalog: Catalog
+    sparse: SparseModels
+
+
+def make_services(config: Config, parts: PartsBehindApi, splade: Path, uploads: Path) -> Services:
+    """Return the API's services. `splade` is the folder of SPLADE's files, `uploads` the one of uploaded files."""
+    store, chroma, index, sources = parts.store, parts.chroma, parts.index, parts.sources
+    embedders, sparse = parts.embedders, parts.sparse
     default = Embedding(model=config.embedding.default_model)
 
     async def health() -> str | None:
         return chroma.status() or index.status()
 
     async def status() -> Mapping[str, Any]:
-        boxes = [asdict(mailbox.stats()) for mailbox in (syncer.mailbox, index.mailbox)]
+        boxes = [asdict(mailbox.stats()) for mailbox in (parts.syncer.mailbox, index.mailbox)]
         where = {"host": chroma.settings.host, "port": chroma.settings.port, "away": await health()}
         words = {"default": config.search.sparse_default, "kept": kept(chroma), SPLADE: splade_words(splade)}
         dense = {"models": dict(embedders.running()), "models_waiting": dict(embedders.waiting())}
-        parts = {**dense, "sparse": words, "mailboxes": boxes, **sources.status()}
+        shown = {**dense, "sparse": words, "mailboxes": boxes, **sources.status()}
         lags = [asdict(lag) for lag in await store.progress.lags()]
         troubled = [await told(source_id, problem) for source_id, problem in sources.problems().items()]
-        return {"version": __version__, "chroma": where, **parts, "source_problems": troubled, "lags": lags}
+        return {"version": __version__, "chroma": where, **shown, "source_problems": troubled, "lags": lags}
 
     async def told(source_id: str, problem: str) -> Mapping[str, Any]:
         source = await store.sources.get(source_id)
@@ -77,8 +81,8 @@ def make_services(
         return await (await sparse.get(model)).encode(texts, "document")
 
     def wake() -> None:
-        syncer.wake()
-        triggers.sources_changed()
+        parts.syncer.wake()
+        parts.triggers.sources_changed()
         sources.sources_changed()
 
     return Services(
@@ -89,15 +93,15 @@ def make_services(
         wake=wake,
         health=health,
         status=status,
-        progress=partial(pace, syncer),
-        search=search.search,
+        progress=partial(pace, parts.syncer),
+        search=parts.search.search,
         rebuild=index.rebuild,
         verify=Verifier(store, chroma, index).verify,
-        embed_query=search.embed,
+        embed_query=parts.search.embed,
         embed_with=embed_with,
         embed_sparse=embed_sparse,
         at_hand=lambda name: embedders.at_hand(name) or (name == SPLADE and present(splade)),
-        models=frozenset(catalog.names()),
+        models=frozenset(parts.catalog.names()),
         sparse_models=sparse.names(),
         default_embedding=default,
         upload_embedding=upload_embedding(default, splade),

@@ -1,17 +1,13 @@
-"""Opens S3 sources, and keeps one poller running per event queue."""
+"""Opens S3 sources, and says whose events arrive in which queue, and with which keys it may be read."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, replace
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-import anyio
 import structlog
-from anyio import TASK_STATUS_IGNORED
-from anyio.abc import TaskStatus
 
 from syncd.chroma.naming import check_collection
 from syncd.errors import BugError, ConfigError, MisconfiguredError, NotFoundError, PermanentError, SyncdError
@@ -20,23 +16,20 @@ from syncd.quoting import shown
 from syncd.runtime.actor import Actor
 from syncd.runtime.containment import contained
 from syncd.runtime.keylocks import KeyLocks
-from syncd.runtime.supervisor import Supervisor
-from syncd.runtime.wakeup import Wakeup
 from syncd.schema import Model
 from syncd.sources.factory import SourceFactory
-from syncd.sources.s3.access import QueueAccess, Reader
+from syncd.sources.s3.access import Reader
 from syncd.sources.s3.client import Connections
 from syncd.sources.s3.event_store import CheckQueue, DeadLetters
 from syncd.sources.s3.journal import Journal
 from syncd.sources.s3.label_store import Labels
 from syncd.sources.s3.naming import check_bucket, check_prefix
-from syncd.sources.s3.poller import QueuePoller
+from syncd.sources.s3.queues import Queues
 from syncd.sources.s3.settings import (
     NAME,
     AutoSync,
     AwsKey,
     Endpoint,
-    PollerSettings,
     S3Section,
     S3Settings,
     S3SourceSettings,
@@ -50,7 +43,6 @@ from syncd.store import Store
 
 log = structlog.get_logger()
 
-LOOK_EVERY_S = 60.0
 CREDENTIAL_KIND = "aws"
 
 BucketRecord = SourceRecord[S3SourceSettings]
@@ -213,69 +205,6 @@ def check_urls(settings: S3SourceSettings, allowed: Sequence[str] | None) -> Non
             raise PermanentError(
                 f"{name} {shown(url)} is not allowed; name its host under s3.allowed_endpoints in the configuration"
             )
-
-
-class Queues:
-    """The actor that keeps one poller running for every queue that a source names."""
-
-    name = "queues"
-
-    def __init__(self, buckets: BucketFactory) -> None:
-        self._buckets = buckets
-        self._pollers = Supervisor("pollers")
-        self._running: dict[str, tuple[QueuePoller, QueueAccess]] = {}
-        """By queue: its poller, and how that reaches the queue."""
-        self._changed = Wakeup()
-
-    def sources_changed(self) -> None:
-        """Look at the sources again now. Never waits, twice is safe."""
-        self._changed.ring()
-
-    def status(self) -> Sequence[Mapping[str, Any]]:
-        """Return what each queue's poller has done and, where it receives nothing now, why (JSON values)."""
-        return [{"queue_url": queue_url, **asdict(poller.stats)} for queue_url, (poller, _) in self._running.items()]
-
-    def problems(self) -> Mapping[str, str]:
-        """Return the sources that follow events and are to blame for trouble with them: by id, the reason."""
-        refused = [access.problems() for _, access in self._running.values()]
-        return {
-            source_id: reason for found in (*refused, self._buckets.unopened) for source_id, reason in found.items()
-        }
-
-    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Poll until cancelled."""
-        self._pollers, self._running = Supervisor("pollers"), {}
-        async with anyio.create_task_group() as group:
-            await group.start(self._pollers.run)
-            task_status.started()
-            while True:
-                await self._look()
-                await self._changed.wait(LOOK_EVERY_S)
-
-    async def _look(self) -> None:
-        wanted = await self._buckets.readers()
-        for queue_url, (poller, access) in list(self._running.items()):
-            if queue_url not in wanted or not access.takes(wanted[queue_url]):
-                await self._pollers.remove(poller.name)
-                del self._running[queue_url]
-        for queue_url in wanted.keys() - self._running.keys():
-            access = QueueAccess(queue_url, self._buckets.connections.sqs, wanted[queue_url])
-            try:
-                with contained("queue", queue=queue_url):
-                    poller = self._poller(queue_url, access)
-            except BugError as error:
-                log.warning("sqs.poll_failed", queue=queue_url, reason=str(error), failures=1)
-                continue
-            self._running[queue_url] = poller, access
-            await self._pollers.add(poller)
-
-    def _poller(self, queue_url: str, access: QueueAccess) -> QueuePoller:
-        sources: Callable[[], Awaitable[Sequence[S3Source]]] = partial(self._buckets.of_queue, queue_url)
-        settings = PollerSettings(visibility_s=self._buckets.section.visibility_s)
-        poller = QueuePoller(queue_url, access, sources, self._buckets.journal, self._buckets.dead_letters, settings)
-        # Queues of different accounts may share the last part of their URL, which is what a poller is called by.
-        poller.name = f"sqs:{queue_url}"
-        return poller
 
 
 def called(record: SourceRecord) -> str:
