@@ -88,6 +88,7 @@ EVENTS: Mapping[str, str] = {
     "sqs.postponed": "an event failed for now; its message is kept in hand and tried again",
     "sync.deletes_held": "a run would delete too much; the deletes wait to be confirmed",
     "sync.interrupted": "the daemon stops in the middle of an invocation; its next start resumes it",
+    "sync.listener_failed": "who waits for invocations could not be told of one's end; the others were",
     "sync.postponed": "an invocation failed for now and will be tried again",
     "sync.settled": "an invocation is over",
     "sync.started": "an invocation is being worked on",

@@ -59,7 +59,7 @@ def test_many_sequences_in_one_decode_equal_one_by_one(minilm_folder, tmp_path, 
         path = quantise(path, tmp_path / "q8_0.gguf")
     together, alone = (EmbedWorker(RunSettings(path, "mean", 256, sequences=count)) for count in (32, 1))
     windows = [window for text in MIXED for window in together._windows(text)]
-    assert (1 - cosines(compute(together._context, windows), compute(alone._context, windows))).max() < tolerance
+    assert (1 - cosines(compute(together._kernel, windows), compute(alone._kernel, windows))).max() < tolerance
 
 
 async def test_a_quantised_file_stays_close_to_the_f16_one(minilm, minilm_folder, tmp_path):
