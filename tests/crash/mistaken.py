@@ -8,10 +8,11 @@ import sys
 import anyio
 
 from syncd.cli import main
-from syncd.sources.s3 import factory as buckets
+from syncd.sources.s3 import queues
 from syncd.sources.s3.events import EventKind, parse_message
+from syncd.sources.s3.objects import gone
 from syncd.sources.s3.poller import QueuePoller
-from syncd.sources.s3.source import S3Source, gone
+from syncd.sources.s3.source import S3Source
 
 PAUSE_S = 1.0
 """Time enough for the tests to see an empty queue."""
@@ -50,7 +51,7 @@ async def believed(self: S3Source, key: str, collection: str):
 if __name__ == "__main__":
     mistake = sys.argv.pop(1)
     if mistake == "deletes-first":
-        buckets.QueuePoller = DeletesFirst
+        queues.QueuePoller = DeletesFirst
     else:
-        buckets.QueuePoller, S3Source.present = TrustsEvents, believed
+        queues.QueuePoller, S3Source.present = TrustsEvents, believed
     main()

@@ -6,7 +6,6 @@ from hashlib import sha256
 from typing import Literal
 
 import anyio
-from syncd.sources.spool import BytesBody
 
 from syncd.cli import main
 from syncd.errors import PermanentError
@@ -24,6 +23,7 @@ from syncd.model import (
 )
 from syncd.schema import Model, Table
 from syncd.sources import shapes
+from syncd.sources.bodies import BytesBody
 from syncd.sources.codec import SettingsCodec
 from syncd.sources.factory import Machine, SourceFactory
 from syncd.sources.registry import TYPES

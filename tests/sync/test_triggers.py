@@ -152,7 +152,7 @@ async def test_a_watch_that_fails_is_taken_up_again(store, outside, triggers):
     outside.failures = 1
     await source(store, "code", "github", repository="a/b", watch={"target_collection_name": "code"})
     triggers.sources_changed()
-    await outside.say("code", {})
+    await outside.say("code", WholeSource())
     assert len(await asked(store, 1)) == 1
     assert outside.looks["code"] == 2
 
@@ -163,8 +163,8 @@ async def test_a_watch_that_meets_a_bug_or_ends_costs_no_other_source_its_own(st
     for name in ("odd", "code"):
         await source(store, name, "github", repository="a/b", watch={"target_collection_name": name})
     triggers.sources_changed()
-    await outside.say("code", {})
-    await outside.say("odd", {})
+    await outside.say("code", WholeSource())
+    await outside.say("odd", WholeSource())
     found = await asked(store, 2)
     assert sorted(i.target.collection for i in found) == ["code", "odd"]
     assert (outside.looks["code"], outside.looks["odd"]) == (1, 2)

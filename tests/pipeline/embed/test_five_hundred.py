@@ -49,7 +49,7 @@ def furthest(path, pooling, max_tokens, texts):
     """The largest distance between a vector computed among others and computed alone."""
     together, alone = (EmbedWorker(RunSettings(path, pooling, max_tokens, sequences=count)) for count in (32, 1))
     windows = [together._windows(text)[0] for text in texts]
-    rows = compute(together._context, windows), compute(alone._context, windows)
+    rows = compute(together._kernel, windows), compute(alone._kernel, windows)
     return float((1 - np.sum(rows[0].astype(np.float64) * rows[1], axis=1)).max())
 
 
