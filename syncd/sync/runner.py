@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import anyio
 
-from syncd.chroma.client import Chroma
 from syncd.errors import NotFoundError
+from syncd.index.target import VectorStore
 from syncd.index.writer import Index
 from syncd.model import Counts, Invocation, Origin, SomeKeys, Source, SourceRecord, Upload
 from syncd.pipeline.ingest import Ingester
@@ -42,7 +42,7 @@ class Runner:
     def __init__(
         self,
         store: Store,
-        chroma: Chroma,
+        vector_store: VectorStore,
         index: Index,
         ingester: Ingester,
         open_source: OpenSource,
@@ -52,7 +52,7 @@ class Runner:
         self.ingesters = Ingesters(ingester, settings.ingesters, settings.document_attempts)
         self.in_hand = ingester.in_hand
         self._store = store
-        self._chroma = chroma
+        self._vector_store = vector_store
         self._index = index
         self._ingester = ingester
         self._open_source = open_source
@@ -69,7 +69,7 @@ class Runner:
         attempt.run = SourceRun(self._store, self.ingesters.mailbox, invocation, plan, self.settings.guard)
         await attempt.run.execute(source)
         if is_finishing(invocation, record) and not attempt.run.incomplete:
-            await self._chroma.set_metadata(invocation.target, {"finished_ingest": True})
+            await self._vector_store.set_metadata(invocation.target, {"finished_ingest": True})
 
     async def _configured(self, invocation: Invocation) -> SourceRecord:
         """Return the source as the invocation wants it configured."""
