@@ -87,7 +87,7 @@ def syncd(daemon: Daemon, *arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
-def until(condition, limit_s: float = 60.0):
+def until(condition, limit_s: float = 240.0):
     """Poll the outside world, which has no other way to tell."""
     deadline = time.monotonic() + limit_s
     while not (value := condition()):

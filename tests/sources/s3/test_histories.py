@@ -70,7 +70,7 @@ class DeletesFirst(QueuePoller):
 
     async def _handle(self, in_flight: InFlight, message: Message) -> None:
         in_flight.finish(message)
-        await anyio.sleep(0.05)
+        await anyio.sleep(0.5)  # long enough for a death between, on a busy machine too
         await self._work_off(message)
 
 

@@ -119,7 +119,7 @@ async def test_an_answer_that_is_no_page_is_left_out_and_the_rest_goes_on(
     site.add("/", "", "/trap", "/fine")
     site.pages["/trap"] = lambda _: trap()
     site.add("/fine")
-    limits = replace(QUICK, request_s=0.5, attempts=1, page_size_bytes=1 << 20)
+    limits = replace(QUICK, attempts=1, page_size_bytes=1 << 20)
     crawl = crawler(site, database, limits=limits)
 
     await crawl.sync()
