@@ -136,7 +136,7 @@ def configure(level: str = "info", *, as_json: bool | None = None, stream: TextI
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            clean,
+            redact,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -157,7 +157,7 @@ def register_secret(value: str) -> None:
         _secrets.update({value, quote(value, safe="")})
 
 
-def clean(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Return `event` without secrets and with control characters escaped, so that one event stays one line.
 
     Hidden are string values whose key names a secret, registered secrets anywhere, and user names and query strings of

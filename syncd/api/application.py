@@ -34,7 +34,7 @@ RESOURCES = (reruns, collections, upload, search, embedding, tokens, dead_letter
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ConnectionLimits:
     """What one connection may cost."""
 
     first_request_s: float = 20.0
@@ -74,12 +74,17 @@ class ApiServer:
     name = "api"
 
     def __init__(
-        self, app: web.Application, host: str, port: int, limits: Limits | None = None, socket: Path | None = None
+        self,
+        app: web.Application,
+        host: str,
+        port: int,
+        limits: ConnectionLimits | None = None,
+        socket: Path | None = None,
     ) -> None:
         self._app = app
         self._host = host
         self._port = port
-        self._limits = limits or Limits()
+        self._limits = limits or ConnectionLimits()
         self._socket = socket
         self.address: tuple[str, int] = (host, port)
 
@@ -111,7 +116,7 @@ async def listen_privately(runner: web.BaseRunner, path: Path) -> None:
 
 
 @asynccontextmanager
-async def started(app: web.Application, limits: Limits) -> AsyncGenerator[web.BaseRunner]:
+async def started(app: web.Application, limits: ConnectionLimits) -> AsyncGenerator[web.BaseRunner]:
     """Yield what serves `app` with our own protocol; at the end requests under way are waited for."""
     within = web.AppRunner(app)
     await within.setup()
@@ -129,7 +134,7 @@ async def started(app: web.Application, limits: Limits) -> AsyncGenerator[web.Ba
 class _Server(web.Server):
     """Serves as `plain` does, by `_Protocol`."""
 
-    def __init__(self, plain: web.Server, limits: Limits) -> None:
+    def __init__(self, plain: web.Server, limits: ConnectionLimits) -> None:
         self._first_request_s = limits.first_request_s
         self._options: dict[str, Any] = {
             "access_log": None,

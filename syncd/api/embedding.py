@@ -40,7 +40,7 @@ MODEL_HEADER = "x-chroma-embedding-model"
 async def ollama(request: web.Request) -> web.Response:
     """Answer as Ollama's `/api/embed` does."""
     wanted = await read_json(request, OllamaRequest)
-    embedded = await _queries(request, listed(wanted.input), wanted.model)
+    embedded = await _queries(request, as_list(wanted.input), wanted.model)
     return _answer(
         OllamaResponse(model=wanted.model, embeddings=embedded.vectors.tolist(), prompt_eval_count=embedded.tokens)
     )
@@ -49,7 +49,7 @@ async def ollama(request: web.Request) -> web.Response:
 async def openai(request: web.Request) -> web.Response:
     """Answer as OpenAI's `/v1/embeddings` does."""
     wanted = await read_json(request, OpenAiRequest)
-    embedded = await _queries(request, listed(wanted.input), wanted.model)
+    embedded = await _queries(request, as_list(wanted.input), wanted.model)
     has = embedded.vectors.shape[1]
     if wanted.dimensions not in (None, has) and len(embedded.vectors):
         raise RefusedError(400, f"{wanted.model} has {has} dimensions and no others; leave dimensions out")
@@ -102,7 +102,7 @@ def _named_model(request: web.Request) -> str:
     return name
 
 
-def listed(texts: str | list[str]) -> list[str]:
+def as_list(texts: str | list[str]) -> list[str]:
     """Return one text or many as a list."""
     return [texts] if isinstance(texts, str) else texts
 

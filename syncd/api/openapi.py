@@ -32,7 +32,7 @@ Shape = type[BaseModel] | list[type[BaseModel]] | dict[str, type[BaseModel]] | N
 
 def document_route(routes: Iterable[Route]) -> Route:
     """Return the route that serves the description of `routes`."""
-    description = describe(routes)
+    description = openapi_document(routes)
 
     async def document(request: web.Request) -> web.Response:
         """Return this description."""
@@ -43,7 +43,7 @@ def document_route(routes: Iterable[Route]) -> Route:
     )
 
 
-def describe(routes: Iterable[Route]) -> dict[str, Any]:
+def openapi_document(routes: Iterable[Route]) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of `routes`."""
     listed = list(routes)
     paths: dict[str, dict[str, Any]] = {}

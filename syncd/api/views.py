@@ -25,7 +25,7 @@ from syncd.sources.type import SourceTypes
 from syncd.store.invocations import DocumentOutcome
 
 
-def moment(value: datetime) -> str:
+def rfc3339(value: datetime) -> str:
     """Return RFC 3339 in UTC."""
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
@@ -42,7 +42,7 @@ def source_view(types: SourceTypes, source: SourceRecord, problem: str | None = 
         "embedding_model": dense,
         "embedding": {"dense": dense, "sparse": _sparse(source.embedding)},
         "chunking": _chunking(source),
-        "created_at": moment(source.created_at),
+        "created_at": rfc3339(source.created_at),
         **({} if problem is None else {"problem": problem}),
     }
     if source.name is None:
@@ -73,8 +73,8 @@ def job_view(
         "source_id": invocation.source_id,
         "status": _status(invocation),
         "metadata": _job_metadata(types, invocation.target, invocation.request, source),
-        "created_at": moment(invocation.created_at),
-        "started_at": moment(invocation.started_at) if invocation.started_at else None,
+        "created_at": rfc3339(invocation.created_at),
+        "started_at": rfc3339(invocation.started_at) if invocation.started_at else None,
         "origin": invocation.origin.value,
         "dry_run": invocation.request.is_dry_run,
         "attempts": invocation.attempts,
@@ -89,7 +89,7 @@ def job_view(
 
 def document_view(outcome: DocumentOutcome) -> dict[str, Any]:
     """Return an outcome in the shape of `DocumentView`."""
-    return {**asdict(outcome), "at": moment(outcome.at)}
+    return {**asdict(outcome), "at": rfc3339(outcome.at)}
 
 
 def _status(invocation: Invocation) -> str | dict[str, Any]:
@@ -99,7 +99,7 @@ def _status(invocation: Invocation) -> str | dict[str, Any]:
         finished = invocation.finished_at or invocation.created_at
         took = finished - (invocation.started_at or invocation.created_at)
         duration_ms = max(0, round(took.total_seconds() * 1000))
-        return {"complete": {"finished_at": moment(finished), "duration_ms": duration_ms}}
+        return {"complete": {"finished_at": rfc3339(finished), "duration_ms": duration_ms}}
     return invocation.state.value
 
 

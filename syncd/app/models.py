@@ -11,7 +11,7 @@ from syncd.config.models import ModelSection, ServerTable
 from syncd.errors import ConfigError
 from syncd.log import register_secret
 from syncd.model import SparseEncoder
-from syncd.pipeline.embed.catalog import BUILT_IN, Catalog, Model, ModelFile
+from syncd.pipeline.embed.catalog import BUILT_IN, Catalog, EmbeddingModel, ModelFile
 from syncd.pipeline.embed.engine import EngineOptions
 from syncd.pipeline.embed.fleet import LoggedProgress
 from syncd.pipeline.embed.servers import Server
@@ -110,7 +110,7 @@ def check_models(config: Config, catalog: Catalog) -> None:
             )
 
 
-def catalog_entry(given: ModelSection) -> Model:
+def catalog_entry(given: ModelSection) -> EmbeddingModel:
     """Return the catalogue's entry of a configured model: a built-in one with changes, or one of its own."""
     known = next((model for model in BUILT_IN if model.name == given.name), None)
     if known is None and (given.pooling is None or given.dimensions is None or given.max_tokens is None):
@@ -125,7 +125,9 @@ def catalog_entry(given: ModelSection) -> Model:
     own_file = (
         (ModelFile(given.quantisation or "own", name, given.url, given.sha256),) if given.path or given.url else ()
     )
-    base = known or Model(given.name, (), given.pooling or "mean", given.dimensions or 0, given.max_tokens or 0)
+    base = known or EmbeddingModel(
+        given.name, (), given.pooling or "mean", given.dimensions or 0, given.max_tokens or 0
+    )
     changes: dict[str, Any] = {
         "files": (*own_file, *base.files),
         "pooling": given.pooling,

@@ -56,7 +56,7 @@ async def bench(args: argparse.Namespace) -> int:
         await measured(engine, request, args.seconds)
         for engine, request in requests(config, name, args.quantisation).items()
     ]
-    show(args, rows)
+    show_measurements(args, rows)
     return 0 if any("tokens_per_s" in row for row in rows) else 1
 
 
@@ -118,7 +118,7 @@ def sample() -> list[str]:
     return [text[start : start + TEXT_CHARACTERS] for start in range(0, len(text), TEXT_CHARACTERS)]
 
 
-def show(args: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
+def show_measurements(args: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
     """Print what was measured."""
     if args.json:
         for row in rows:

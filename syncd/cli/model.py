@@ -16,7 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from syncd.cli import bench
 from syncd.cli.bench import folder_of
 from syncd.cli.output import out, print_json, print_table
-from syncd.config import describe, load_config
+from syncd.config import describe_errors, load_config
 from syncd.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -89,11 +89,11 @@ async def list_models(args: argparse.Namespace) -> int:
         for row in rows:
             print_json(row)
     else:
-        print_table(list(rows[0]), [shown(row) for row in rows])
+        print_table(list(rows[0]), [shown_row(row) for row in rows])
     return 0
 
 
-def shown(row: dict[str, Any]) -> list[str]:
+def shown_row(row: dict[str, Any]) -> list[str]:
     """Return a row of the list for people."""
     words = {True: "yes", False: "no"}
     marks = {key: words[row[key]] for key in ("here", "used")}
@@ -184,7 +184,7 @@ async def add(args: argparse.Namespace) -> int:
     try:
         section = ModelSection.model_validate(values_of(args, path, read_facts(path)))
     except ValidationError as error:
-        raise ConfigError(describe(error, path)) from error
+        raise ConfigError(describe_errors(error, path)) from error
     digest = (await verified(path, None, folder_of(config))).digest
     section = section.model_copy(update={"sha256": digest})
     options = replace(engine_options(config, args.name), path=path)

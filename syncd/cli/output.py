@@ -87,7 +87,7 @@ async def follow(client: Client, invocation_id: str, quiet: bool = False) -> Map
         task = bar.add_task("waiting", total=None, documents="", speed="", left="")
         while True:
             invocation: Mapping[str, Any] = await client.get(f"/api/v1/invocations/{invocation_id}")
-            show(bar, task, invocation)
+            show_progress(bar, task, invocation)
             if state_of(invocation) in OVER:
                 return invocation
             await anyio.sleep(POLL_S)
@@ -104,7 +104,7 @@ def crawled(invocation: Mapping[str, Any]) -> str:
     )
 
 
-def show(bar: Progress, task: Any, invocation: Mapping[str, Any]) -> None:
+def show_progress(bar: Progress, task: Any, invocation: Mapping[str, Any]) -> None:
     """Bring a progress bar up to date."""
     counts: Mapping[str, int] = invocation.get("counts") or {}
     done = sum(counts.get(name, 0) for name in ("indexed", "unchanged", "skipped", "failed"))

@@ -69,10 +69,10 @@ def sums(found: Mapping[str, Any], new: int) -> str:
         f"{counts['chunks_written']} chunks to write, {counts['chunks_deleted']} to delete, "
         f"{counts['chunks_embedded']} to embed: about {counts['tokens']:,} tokens"
     )
-    return f"{documents}{held}\n{chunks}{duration(found)}"
+    return f"{documents}{held}\n{chunks}{expected_duration(found)}"
 
 
-def duration(found: Mapping[str, Any]) -> str:
+def expected_duration(found: Mapping[str, Any]) -> str:
     """Return how long that would take, as far as this machine's past tells."""
     if not found["counts"]["tokens"]:
         return ""

@@ -83,7 +83,7 @@ async def found(args: argparse.Namespace) -> AsyncGenerator[tuple[Connections, E
 async def setup(args: argparse.Namespace) -> int:
     """Print what is needed, or make it; the IAM policy is always for an administrator to attach."""
     from syncd.sources.s3.provision import apply, existing_notifications, existing_policy
-    from syncd.sources.s3.setup import documents, iam_policy
+    from syncd.sources.s3.setup import iam_policy, setup_documents
 
     async with found(args) as (connections, endpoint, wanted):
         if args.apply:
@@ -96,7 +96,7 @@ async def setup(args: argparse.Namespace) -> int:
                 out.print(f'queue_url = "{made["queue_url"]}"', soft_wrap=True)
             return 0
         policy = await existing_policy(connections, endpoint, wanted.name)
-        needed = documents(wanted, await existing_notifications(connections, endpoint, wanted.bucket), policy)
+        needed = setup_documents(wanted, await existing_notifications(connections, endpoint, wanted.bucket), policy)
     if args.json:
         print_json(needed)
         return 0
@@ -121,7 +121,7 @@ async def dead_letters(args: argparse.Namespace) -> int:
 
 async def doctor(args: argparse.Namespace) -> int:
     """Print what was found; 1 when something is missing."""
-    from syncd.sources.s3.doctor import doctor as examine
+    from syncd.sources.s3.doctor import examine as examine
     from syncd.sources.s3.settings import AutoSync, S3Settings
 
     async with found(args) as (connections, endpoint, wanted):

@@ -177,7 +177,7 @@ def load_config(file: Path | None, environment: Mapping[str, str] | None = None,
     try:
         return config_model(types).model_validate(values)
     except ValidationError as error:
-        raise ConfigError(describe(error, file)) from None
+        raise ConfigError(describe_errors(error, file)) from None
 
 
 def read_toml(file: Path) -> dict[str, Any]:
@@ -207,7 +207,7 @@ def override(values: dict[str, Any], name: str, text: str) -> None:
         table[key] = text
 
 
-def describe(error: ValidationError, file: Path | None) -> str:
+def describe_errors(error: ValidationError, file: Path | None) -> str:
     """Return one line that names every wrong key, its value and what is allowed."""
     lines: list[str] = []
     for item in error.errors(include_url=False):

@@ -49,7 +49,7 @@ class Chunking:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watch:
+class SourceWatch:
     """Keeps one collection in step with what is noticed of a source: a branch that moves, a folder that changes."""
 
     target_collection_name: str
@@ -60,7 +60,7 @@ class Watch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Schedule:
+class SourceSchedule:
     """Runs the source again every so often, into one collection."""
 
     interval_s: float
@@ -76,8 +76,8 @@ class SourceSettings:
     """Where documents go unless another collection is named; also the one a source was declared with."""
     converter: str | None = None
     """What turns documents into text; None is the built-in one."""
-    watch: Watch | None = None
-    schedule: Schedule | None = None
+    watch: SourceWatch | None = None
+    schedule: SourceSchedule | None = None
 
     @property
     def place(self) -> str:

@@ -34,7 +34,7 @@ class Part:
     title: str = ""
 
 
-class Span(NamedTuple):
+class ChunkSpan(NamedTuple):
     """Where a chunk's text stands in the document's text (UTF-8 bytes from 0, end excluded; lines from 1, end included)."""
 
     start_byte: int
@@ -54,7 +54,7 @@ class Chunk(NamedTuple):
     """A piece of a document's text. `text` is stored; `context` + `text` is what is embedded and sparse-indexed."""
 
     text: str
-    span: Span
+    span: ChunkSpan
     stage: Stage
     language: str = ""
     symbol: str = ""

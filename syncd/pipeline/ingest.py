@@ -11,7 +11,7 @@ from syncd.errors import PermanentError, Skipped
 from syncd.model import DocumentState, Embedder, SourceRecord
 from syncd.pipeline.effects import DryRunEffects, Effects
 from syncd.pipeline.in_hand import SET_ASIDE, InHand
-from syncd.pipeline.job import Job, Result, is_current, is_same_content, unchanged
+from syncd.pipeline.job import DocumentJob, Result, is_current, is_same_content, unchanged
 from syncd.pipeline.lineage import digest
 from syncd.pipeline.preparation import Draft, Preparation, Tally
 from syncd.runtime.byte_budget import ByteBudget
@@ -40,7 +40,7 @@ class Ingester:
         """Return what decides how the source's documents are made, besides themselves. Starts no model."""
         return self._preparation.config_hash(source)
 
-    async def ingest(self, job: Job) -> Result:
+    async def ingest(self, job: DocumentJob) -> Result:
         """Make one document true: prepared, embedded, indexed and recorded when this returns. Twice is safe.
 
         Waits for room in the embedder and the index. PermanentError becomes a recorded result; RetryableError is raised.
@@ -61,7 +61,7 @@ class Ingester:
             return replace(result, reason=job.run.effects.reason(was_indexed))
         return result
 
-    async def give_up(self, job: Job, reason: str) -> Result:
+    async def give_up(self, job: DocumentJob, reason: str) -> Result:
         """Record that the document could not be had, however often it was tried; what is indexed of it stays. Twice is safe.
 
         Neither a preparer nor a model is asked: whatever ails them, this works. One that could not be deleted is left as it is.
@@ -70,7 +70,9 @@ class Ingester:
             return Result(job.document.key, DocumentState.FAILED, reason)
         return await self._fail(job, "", reason)
 
-    async def _bring(self, job: Job, fingerprint: str, known: DocumentRecord | None, embedder: Embedder) -> Result:
+    async def _bring(
+        self, job: DocumentJob, fingerprint: str, known: DocumentRecord | None, embedder: Embedder
+    ) -> Result:
         """Carry the document over from where it is indexed already, or make it, or say why not."""
         document, run = job.document, job.run
         carried_over = await self._store.documents.carried_over(
@@ -86,7 +88,9 @@ class Ingester:
         except PermanentError as error:
             return await self._fail(job, fingerprint, str(error))
 
-    async def _make(self, job: Job, fingerprint: str, known: DocumentRecord | None, embedder: Embedder) -> Result:
+    async def _make(
+        self, job: DocumentJob, fingerprint: str, known: DocumentRecord | None, embedder: Embedder
+    ) -> Result:
         """Fetch, prepare, embed and index the document's content."""
         assert job.document.body is not None
         async with job.document.body.open() as file:
@@ -101,7 +105,7 @@ class Ingester:
                 return await self._replace(job, fingerprint, content_hash, draft.chunks, draft.tally)
 
     async def _replace(
-        self, job: Job, fingerprint: str, content_hash: str, chunks: Sequence[NewChunk], tally: Tally
+        self, job: DocumentJob, fingerprint: str, content_hash: str, chunks: Sequence[NewChunk], tally: Tally
     ) -> Result:
         document = job.document
         staged = await job.run.effects.apply(
@@ -128,26 +132,26 @@ class Ingester:
             tokens=tally.tokens,
         )
 
-    async def _update_version(self, job: Job, known: DocumentRecord) -> Result:
+    async def _update_version(self, job: DocumentJob, known: DocumentRecord) -> Result:
         """Note a new version whose content is the indexed one."""
         document = job.document
         await job.run.effects.update_version(*job.owner, document.version, job.run.number)
         return Result(document.key, DocumentState.UNCHANGED, version=document.version, chunks=known.chunk_count)
 
-    async def _delete(self, job: Job) -> Result:
+    async def _delete(self, job: DocumentJob) -> Result:
         if job.is_gone is not None and not await job.is_gone():
             return Result(job.document.key, DocumentState.UNCHANGED)
         staged = await job.run.effects.apply(Removal(*job.owner))
         return Result(job.document.key, DocumentState.DELETED, deleted=staged.deleted)
 
-    async def _skip(self, job: Job, fingerprint: str, reason: str) -> Result:
+    async def _skip(self, job: DocumentJob, fingerprint: str, reason: str) -> Result:
         """Leave the document out, its earlier chunks too: what they said is no longer what the source holds."""
         version = job.document.version
         removal = Removal(*job.owner, version, fingerprint, DocumentState.SKIPPED, reason, job.run.number)
         staged = await job.run.effects.apply(removal)
         return Result(job.document.key, DocumentState.SKIPPED, reason, version, deleted=staged.deleted)
 
-    async def _fail(self, job: Job, fingerprint: str, reason: str) -> Result:
+    async def _fail(self, job: DocumentJob, fingerprint: str, reason: str) -> Result:
         """Record why this version could not be indexed; an earlier good version stays searchable until it can."""
         version = job.document.version
         refused = Removal(*job.owner, version, fingerprint, DocumentState.FAILED, reason, job.run.number)

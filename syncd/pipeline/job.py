@@ -34,7 +34,7 @@ class RunPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class DocumentJob:
     """One document to be made true in one run's collection."""
 
     document: Document
@@ -88,7 +88,7 @@ class Result:
         )
 
 
-def pipeline_fingerprint(job: Job, embedder: Embedder, parsing: str = "") -> str:
+def pipeline_fingerprint(job: DocumentJob, embedder: Embedder, parsing: str = "") -> str:
     """Return what, beside its bytes, decides a document's chunks; when it changes, the document is made anew.
 
     `parsing` is what the parser says of itself.
@@ -123,7 +123,7 @@ def is_current(known: DocumentRecord, version: str, fingerprint: str) -> bool:
     )
 
 
-def is_same_content(job: Job, known: DocumentRecord, fingerprint: str, content_hash: str) -> bool:
+def is_same_content(job: DocumentJob, known: DocumentRecord, fingerprint: str, content_hash: str) -> bool:
     """Return whether the document has a new time stamp but its indexed content; other versions stand in the metadata."""
     if not job.document.weak_version:
         return False
@@ -132,7 +132,7 @@ def is_same_content(job: Job, known: DocumentRecord, fingerprint: str, content_h
     )
 
 
-def unchanged(job: Job, known: DocumentRecord) -> Result:
+def unchanged(job: DocumentJob, known: DocumentRecord) -> Result:
     """Return the result of a document that needed nothing."""
     state = DocumentState.UNCHANGED if known.state is DocumentState.INDEXED else DocumentState.SKIPPED
     return Result(job.document.key, state, known.reason, known.version, chunks=known.chunk_count)

@@ -12,7 +12,7 @@ import anyio
 from syncd.model import Chunk, Chunking, Document, Embedder, Preparer, SourceRecord
 from syncd.pipeline.effects import BYTES_PER_TOKEN
 from syncd.pipeline.in_hand import InHand
-from syncd.pipeline.job import Job, config_hash_of, pipeline_fingerprint
+from syncd.pipeline.job import DocumentJob, config_hash_of, pipeline_fingerprint
 from syncd.pipeline.lineage import chunk_metadata, display_path
 from syncd.pipeline.spooled_chunks import SpooledChunks
 from syncd.store.staging import NewChunk
@@ -36,7 +36,7 @@ class Preparation:
         parsing = self.preparer(source).fingerprint("any.pdf", None)
         return config_hash_of(source, parsing, self.model_file(source.embedding.model))
 
-    def fingerprint(self, job: Job, embedder: Embedder) -> str:
+    def fingerprint(self, job: DocumentJob, embedder: Embedder) -> str:
         """Return what decides how this document is made, besides its bytes."""
         document = job.document
         parsing = self.preparer(job.run.source).fingerprint(file_name(document), document.media_type)
@@ -56,7 +56,7 @@ class Draft:
     """One document being made into chunks. `content_hash` is that of its bytes."""
 
     def __init__(
-        self, preparation: Preparation, job: Job, embedder: Embedder, vectors: Vectors, content_hash: str
+        self, preparation: Preparation, job: DocumentJob, embedder: Embedder, vectors: Vectors, content_hash: str
     ) -> None:
         self.chunks = SpooledChunks()
         self.tally = Tally()

@@ -33,10 +33,10 @@ def contained(what: str, **where: Any) -> Generator[None]:
         raise
     except Exception as error:
         bug = next((leaf for leaf in leaves(error) if not isinstance(leaf, SyncdError)), None)
-        raise next(leaves(error)) if bug is None else report(what, where, error, bug) from error
+        raise next(leaves(error)) if bug is None else report_failure(what, where, error, bug) from error
 
 
-def report(what: str, where: dict[str, Any], error: Exception, bug: BaseException) -> BugError:
+def report_failure(what: str, where: dict[str, Any], error: Exception, bug: BaseException) -> BugError:
     """Log `error` with its traceback and return what to say of `bug`, the error in it that is to blame.
 
     The words name the place and not the error's text, which may quote what a stranger wrote, or a secret.

@@ -29,12 +29,12 @@ def http_date(text: str | None) -> datetime | None:
     if not text or len(text) > MAX_CHARS or _ANCIENT.search(text):
         return None
     try:
-        return plausible(parsedate_to_datetime(text))
+        return plausible_date(parsedate_to_datetime(text))
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
 
 
-def plausible(moment: datetime) -> datetime | None:
+def plausible_date(moment: datetime) -> datetime | None:
     """Return `moment` in UTC, which it is taken for without a time zone, or None where its year cannot be meant."""
     if not EARLIEST_YEAR <= moment.year <= LATEST_YEAR:
         return None

@@ -51,12 +51,12 @@ class Database:
         the file belongs to a newer syncd or is not a database.
         """
         try:
-            writer = await connect(path)
+            writer = await open_connection(path)
             try:
                 for pragma in WRITER_PRAGMAS:
                     await writer.execute(pragma)
-                await run(writer, lambda connection: migrate(connection, path, packages))
-                reader = await connect(path)
+                await run_in_thread(writer, lambda connection: migrate(connection, path, packages))
+                reader = await open_connection(path)
             except BaseException:
                 await writer.close()
                 raise
@@ -80,7 +80,7 @@ class Database:
         Raises RetryableError when the disk is full or the file is busy.
         """
         try:
-            return await run(self._writer, lambda connection: committed(connection, transaction))
+            return await run_in_thread(self._writer, lambda connection: committed(connection, transaction))
         except sqlite3.OperationalError as error:
             raise RetryableError(
                 f"the state database refused a write ({error}); check the disk's free space"
@@ -88,7 +88,7 @@ class Database:
 
     async def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
         """Run `query` on the reader; it sees everything committed before it starts."""
-        return await run(self._reader, query)
+        return await run_in_thread(self._reader, query)
 
 
 class CallingConnection(sqlite3.Connection):
@@ -107,12 +107,12 @@ class CallingConnection(sqlite3.Connection):
         return self.cursor()
 
 
-async def connect(path: Path) -> aiosqlite.Connection:
+async def open_connection(path: Path) -> aiosqlite.Connection:
     """Open one connection, with a thread of its own. Raises sqlite3.DatabaseError."""
     return await aiosqlite.connect(path, isolation_level=None, factory=CallingConnection)
 
 
-async def run(connection: aiosqlite.Connection, function: Callable[[sqlite3.Connection], T]) -> T:
+async def run_in_thread(connection: aiosqlite.Connection, function: Callable[[sqlite3.Connection], T]) -> T:
     """Run `function` with the raw connection in the connection's own thread.
 
     A cursor that it returns is closed there: an open one would reset its statement where it is dropped, in the caller's

@@ -23,7 +23,7 @@ class Mark(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class DeathRecord:
     """How often the daemon died with a document in hand, and whether it was to blame."""
 
     deaths: int = 0
@@ -32,10 +32,10 @@ class Record:
 
 def mark_of(source_id: str, key: str, version: str) -> Mark:
     """Return the mark of a document's version."""
-    return Mark(source_id, digest_of(key), digest_of(version))
+    return Mark(source_id, text_digest(key), text_digest(version))
 
 
-def digest_of(text: str) -> bytes:
+def text_digest(text: str) -> bytes:
     """Return the digest that stands for a key or a version."""
     return sha256(text.encode("utf-8", "surrogatepass")).digest()
 
@@ -89,11 +89,11 @@ class Marks:
 
         await self._db.write(transaction)
 
-    async def record(self, mark: Mark) -> Record:
+    async def record(self, mark: Mark) -> DeathRecord:
         """Return what is on record of a document's version."""
         statement = "SELECT deaths, condemned FROM in_hand WHERE source_id = ? AND key = ? AND version = ?"
         row = await self._db.read(lambda c: c.execute(statement, mark).fetchone())
-        return Record(row[0], bool(row[1])) if row else Record()
+        return DeathRecord(row[0], bool(row[1])) if row else DeathRecord()
 
     async def clear(self, mark: Mark) -> None:
         """Forget the deaths of a document that has got through, those with its earlier versions too."""
@@ -106,7 +106,7 @@ class Marks:
 
     async def forgive(self, source_id: str, keys: Sequence[str] | None = None) -> None:
         """Give documents of a source, or (None) all of them, another chance: somebody asked for it."""
-        digests = None if keys is None else [(source_id, digest_of(key)) for key in keys]
+        digests = None if keys is None else [(source_id, text_digest(key)) for key in keys]
 
         def transaction(connection: sqlite3.Connection) -> None:
             statement = "UPDATE in_hand SET deaths = 0, condemned = 0 WHERE source_id = ?"

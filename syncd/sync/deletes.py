@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from syncd.model import Document, Rechecking, Source
-from syncd.pipeline.job import Job, RunPlan
+from syncd.pipeline.job import DocumentJob, RunPlan
 from syncd.sync.handover import Handover
 from syncd.sync.run_state import RunState
 
@@ -56,7 +56,7 @@ class Deletes:
     async def _delete(self, keys: Sequence[str], source: Source) -> None:
         for key in keys:
             gone = Document(key, version="", body=None, chunk_prefix="")
-            await self._handover.put(Job(gone, self._plan, is_gone=self._recheck(key, source)))
+            await self._handover.put(DocumentJob(gone, self._plan, is_gone=self._recheck(key, source)))
         await self._handover.finish()
 
     def _recheck(self, key: str, source: Source) -> Callable[[], Awaitable[bool]] | None:

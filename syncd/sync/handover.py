@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 from dataclasses import replace
 
 from syncd.model import Counts, DocumentState
-from syncd.pipeline.job import Job, Result
+from syncd.pipeline.job import DocumentJob, Result
 from syncd.runtime.mailbox import Mailbox
 from syncd.sync.run_state import RunState
 
@@ -21,7 +21,7 @@ SAVE_EVERY_S = 1.0
 class Handover:
     """What one run has handed on. Whatever waits here raises a document's RetryableError, which ends the attempt."""
 
-    def __init__(self, ingesters: Mailbox[Job, Result], state: RunState) -> None:
+    def __init__(self, ingesters: Mailbox[DocumentJob, Result], state: RunState) -> None:
         self.counts = Counts()
         self.failures: list[str] = []
         """Why documents failed."""
@@ -31,7 +31,7 @@ class Handover:
         self._unsaved: list[Result] = []
         self._saved_at = time.monotonic()
 
-    async def put(self, job: Job, *, urgent: bool = False) -> None:
+    async def put(self, job: DocumentJob, *, urgent: bool = False) -> None:
         """Give a document to the ingesters; waits for room there, and for an answer when many are outstanding."""
         self._replies.append(await self._ingesters.put(job, urgent=urgent))
         while len(self._replies) >= AHEAD:

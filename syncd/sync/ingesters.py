@@ -10,7 +10,7 @@ from anyio.abc import TaskGroup
 from syncd.errors import BugError, OvertakenError, RetryableError
 from syncd.model import Document
 from syncd.pipeline.ingest import Ingester
-from syncd.pipeline.job import Job, Result
+from syncd.pipeline.job import DocumentJob, Result
 from syncd.runtime.containment import contained
 from syncd.runtime.keylocks import KeyLocks
 from syncd.runtime.mailbox import Mailbox
@@ -25,7 +25,7 @@ class Ingesters:
     """
 
     def __init__(self, ingester: Ingester, count: int, attempts: int) -> None:
-        self.mailbox: Mailbox[Job, Result] = Mailbox("ingest", count)
+        self.mailbox: Mailbox[DocumentJob, Result] = Mailbox("ingest", count)
         self._ingester = ingester
         self._count = count
         self._attempts = attempts
@@ -45,7 +45,7 @@ class Ingesters:
         for scope in self._in_hand.get(run_number, ()):
             scope.cancel()
 
-    async def _ingest(self, job: Job) -> Result:
+    async def _ingest(self, job: DocumentJob) -> Result:
         scopes = self._in_hand.setdefault(job.run.number, set())
         with anyio.CancelScope() as scope:
             scopes.add(scope)
@@ -58,7 +58,7 @@ class Ingesters:
                     self._in_hand.pop(job.run.number, None)
         raise RetryableError(f"{job.document.key}: its invocation was cancelled")
 
-    async def _ingest_in_turn(self, job: Job) -> Result:
+    async def _ingest_in_turn(self, job: DocumentJob) -> Result:
         async with self._keys.hold("\0".join(map(str, job.owner))):
             current = job
 
@@ -80,7 +80,7 @@ class Ingesters:
                     raise
                 return await self._give_up(job, f"gave up for now: {error}")
 
-    async def _give_up(self, job: Job, reason: str) -> Result:
+    async def _give_up(self, job: DocumentJob, reason: str) -> Result:
         with contained("document", document=job.document.key, source=job.run.source.id):
             return await self._ingester.give_up(job, reason)
 

@@ -11,7 +11,7 @@ from typing import cast
 
 from syncd.errors import PermanentError, RetryableError
 from syncd.model import Checkpoint, ConfirmDeletes, Counts, Document, Invocation, Run, Source, Total
-from syncd.pipeline.job import Job, Result, RunPlan
+from syncd.pipeline.job import DocumentJob, Result, RunPlan
 from syncd.runtime.mailbox import Mailbox
 from syncd.store import Store
 from syncd.sync.deletes import DeleteGuard, Deletes
@@ -30,7 +30,7 @@ class SourceRun:
     def __init__(
         self,
         store: Store,
-        ingesters: Mailbox[Job, Result],
+        ingesters: Mailbox[DocumentJob, Result],
         invocation: Invocation,
         plan: RunPlan,
         guard: DeleteGuard,
@@ -65,7 +65,7 @@ class SourceRun:
                         self._gone.append(item.key)
                     case Document():
                         self._handover.found()
-                        await self._handover.put(Job(item, self.plan), urgent=self._request.is_object_run)
+                        await self._handover.put(DocumentJob(item, self.plan), urgent=self._request.is_object_run)
                     case Total():
                         self._meter.expected = item.documents
                     case Checkpoint():

@@ -12,7 +12,7 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from syncd.errors import SyncdError
 from syncd.model import Counts, Invocation, State
-from syncd.pipeline.job import Job, Result
+from syncd.pipeline.job import DocumentJob, Result
 from syncd.runtime.containment import contained
 from syncd.runtime.mailbox import Mailbox
 from syncd.runtime.wakeup import Wakeup
@@ -51,7 +51,7 @@ class Syncer:
         """Until when invocations are left alone whose end could not be recorded."""
 
     @property
-    def mailbox(self) -> Mailbox[Job, Result]:
+    def mailbox(self) -> Mailbox[DocumentJob, Result]:
         """Where documents wait for ingesters."""
         return self._runner.ingesters.mailbox
 

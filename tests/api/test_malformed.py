@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from syncd.api import Limits
+from syncd.api import ConnectionLimits
 from syncd.errors import NotFoundError
 
 GOOD = {"github": {"repository": "octo/cat"}}
@@ -202,7 +202,7 @@ async def test_a_body_cut_off_is_not_an_error_of_ours(api):
 
 
 async def test_a_silent_connection_is_closed(api_with):
-    async with api_with(Limits(first_request_s=0.05)) as api:
+    async with api_with(ConnectionLimits(first_request_s=0.05)) as api:
         reader, writer = await asyncio.open_connection(*api.server.address)
         writer.write(b"GET /health HTTP/1.1\r\n")
         assert await reader.read() == b""

@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from syncd.api.application import routes
-from syncd.api.openapi import describe
+from syncd.api.openapi import openapi_document
 from syncd.api.shapes import SourceShapes
 from syncd.model import State
 from syncd.sources.registry import TYPES
@@ -18,7 +18,7 @@ from tests.api.test_sources import KEYS, S3
 from tests.asking import asked
 
 PUBLISHED = json.loads(Path(__file__).with_name("sync.openapi.json").read_text())
-OURS = describe(route for route in routes(SourceShapes.of(TYPES)) if route.path != "/openapi.json")
+OURS = openapi_document(route for route in routes(SourceShapes.of(TYPES)) if route.path != "/openapi.json")
 OPERATIONS = [(path, method) for path, operations in PUBLISHED["paths"].items() for method in operations]
 # The published document refers to these two schemas and does not define them.
 MISSING = {

@@ -5,7 +5,7 @@ import pytest
 from aiohttp import ClientSession, UnixConnector
 
 from syncd.api import ApiServer, create_app
-from syncd.sources.s3.event_store import DeadLetter, DeadLetters
+from syncd.sources.s3.event_store import DeadLetters, UnreadableMessage
 from syncd.sources.s3.settings import S3Section
 from tests.api.test_sources import KEYS, S3
 
@@ -65,9 +65,9 @@ async def test_the_daemons_own_user_may_name_any_endpoint(api, tmp_path):
 
 async def test_dead_letters_are_listed_with_their_reasons_newest_first(api, store):
     letters = DeadLetters(store.database)
-    await letters.add(DeadLetter("q1", "m1", "not JSON", "{", 1))
-    await letters.add(DeadLetter("q2", "m2", "of no known shape", "{}", 1))
-    await letters.add(DeadLetter("q1", "m1", "still not JSON", "{", 2))
+    await letters.add(UnreadableMessage("q1", "m1", "not JSON", "{", 1))
+    await letters.add(UnreadableMessage("q2", "m2", "of no known shape", "{}", 1))
+    await letters.add(UnreadableMessage("q1", "m1", "still not JSON", "{", 2))
     status, found = await api.get("/api/v1/s3/dead-letters")
     assert status == 200
     assert [(it["message_id"], it["reason"], it["receives"]) for it in found] == [

@@ -14,7 +14,7 @@ import sys
 import time
 
 from syncd.model import Chunking, Part
-from syncd.pipeline.prepare.worker import settle
+from syncd.pipeline.prepare.worker import tune_garbage_collector
 from tests.pipeline.chunking import chunks_of_document
 
 
@@ -30,7 +30,7 @@ def main() -> None:
         target_size_bytes=min(given.target_bytes, given.max_bytes),
         breadcrumb=not given.no_breadcrumb,
     )
-    settle()
+    tune_garbage_collector()
     seconds = size = 0
     for line in sys.stdin:
         document = json.loads(line)

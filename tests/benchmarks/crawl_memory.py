@@ -24,7 +24,7 @@ from syncd.model import Checkpoint, Run
 from syncd.sources.registry import TYPES
 from syncd.sources.web.page_workers import PageWorkers
 from syncd.sources.web.settings import WebSettings
-from syncd.sources.web.source import WebSource
+from syncd.sources.web.source import SiteSource
 from syncd.store.database import Database
 from tests.crash.history import WORDS
 from tests.serving import serve
@@ -93,7 +93,7 @@ async def crawl(url: str) -> tuple[int, float, float]:
     with tempfile.TemporaryDirectory() as folder:
         known, database = OnDisk(folder), await Database.open(Path(folder, "state.db"), TYPES.migrations)
         async with PageWorkers() as reader:
-            async for item in WebSource(settings, database, "s", reader).changes(Run(invocation(), None, known)):
+            async for item in SiteSource(settings, database, "s", reader).changes(Run(invocation(), None, known)):
                 if isinstance(item, Checkpoint):
                     continue
                 known.take(item.key, item.version)

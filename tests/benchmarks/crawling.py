@@ -228,7 +228,7 @@ async def speed(url: str) -> None:
     from syncd.sources.registry import TYPES
     from syncd.sources.web.page_workers import PageWorkers as PageExtractor
     from syncd.sources.web.settings import WebSettings
-    from syncd.sources.web.source import WebSource
+    from syncd.sources.web.source import SiteSource
     from syncd.store.database import Database
     from tests.sources.web.crawling import Crawler
 
@@ -239,7 +239,7 @@ async def speed(url: str) -> None:
         for name in ("syncd, first crawl", "syncd, nothing changed"):
             started, before = time.monotonic(), cpu_s()
             async with PageExtractor() as reader:
-                source = WebSource(settings, database, "s", reader)
+                source = SiteSource(settings, database, "s", reader)
                 crawler = Crawler(source) if crawler is None else Crawler(source, crawler.index)
                 index = await crawler.sync()
             # The reader's CPU time counts once it has ended.

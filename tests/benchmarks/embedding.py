@@ -33,7 +33,7 @@ import numpy as np
 import psutil
 
 from syncd.model import Chunking, Part
-from syncd.pipeline.embed.catalog import Model, ModelFile
+from syncd.pipeline.embed.catalog import EmbeddingModel, ModelFile
 from syncd.pipeline.embed.llama import LlamaContext, LlamaModel, quieten
 from syncd.pipeline.embed.local import EngineOptions, open_embedder, prepare
 from syncd.pipeline.embed.probe import cosine
@@ -197,7 +197,7 @@ async def measure(engine, figures, texts, tokens):
 
 
 async def compare(arguments, texts, folder):
-    model = Model(
+    model = EmbeddingModel(
         "benchmark", (ModelFile("file", arguments.file.name),), arguments.pooling, arguments.dimensions,
         arguments.max_tokens,
     )  # fmt: skip

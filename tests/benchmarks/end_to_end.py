@@ -23,7 +23,7 @@ from syncd.app.models import catalog_of, engine_options
 from syncd.config import load_config
 from syncd.model import Chunking, Part
 from syncd.pipeline.effects import BYTES_PER_TOKEN as WINDOW_BYTES_PER_TOKEN
-from syncd.pipeline.embed.catalog import Model
+from syncd.pipeline.embed.catalog import EmbeddingModel
 from syncd.pipeline.embed.local import EngineOptions, open_embedder
 from tests.benchmarks.processes import Cpu, Watched
 from tests.benchmarks.uploading import upload
@@ -112,7 +112,7 @@ class Bare:
     tokens: int
 
 
-def model_of(folder: Path) -> tuple[Model, EngineOptions]:
+def model_of(folder: Path) -> tuple[EmbeddingModel, EngineOptions]:
     """Return the model of the daemon in `folder` and how it runs."""
     config = load_config(folder / "syncd.toml", {})
     name = config.embedding.default_model

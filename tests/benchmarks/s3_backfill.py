@@ -40,7 +40,7 @@ from syncd.sources.s3.event_store import CheckQueue
 from syncd.sources.s3.journal import Journal
 from syncd.sources.s3.label_store import Labels
 from syncd.sources.s3.settings import S3Settings, S3SourceSettings, Transport
-from syncd.sources.s3.source import S3Source, S3Sources
+from syncd.sources.s3.source import BucketSource, S3Sources
 from syncd.store.database import Database
 from syncd.store.sources import Sources
 from tests.aws_servers import Aws, served
@@ -100,7 +100,7 @@ async def workers(
     return [asyncio.create_task(work()) for _ in range(count)]
 
 
-async def bare(connections: Connections, source: S3Source, concurrency: int) -> tuple[int, int]:
+async def bare(connections: Connections, source: BucketSource, concurrency: int) -> tuple[int, int]:
     """List and get with nothing but the client."""
     client = await connections.s3(source.settings.endpoint).ready("")
     queue: asyncio.Queue[str | None] = asyncio.Queue(2 * concurrency)
@@ -145,7 +145,7 @@ class Stub:
         self.downloads += 1
         self.versions[document.key] = document.version
 
-    async def backfill(self, source: S3Source, concurrency: int) -> tuple[int, int]:
+    async def backfill(self, source: BucketSource, concurrency: int) -> tuple[int, int]:
         now = datetime.now(UTC)
         invocation = Invocation(
             str(now), source.id, Target("db", "docs"), Origin.BACKFILL, WholeSource(), State.PROCESSING, now

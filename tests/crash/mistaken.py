@@ -10,9 +10,9 @@ import anyio
 from syncd.cli import main
 from syncd.sources.s3 import queues
 from syncd.sources.s3.events import EventKind, parse_message
-from syncd.sources.s3.objects import gone
+from syncd.sources.s3.objects import gone_object
 from syncd.sources.s3.poller import QueuePoller
-from syncd.sources.s3.source import S3Source
+from syncd.sources.s3.source import BucketSource
 
 PAUSE_S = 1.0
 """Time enough for the tests to see an empty queue."""
@@ -38,13 +38,13 @@ class TrustsEvents(QueuePoller):
 
 said: dict[tuple[str, str], EventKind] = {}
 """What the last event said of a key."""
-present = S3Source.present
+present = BucketSource.present
 
 
-async def believed(self: S3Source, key: str, collection: str):
+async def believed(self: BucketSource, key: str, collection: str):
     """Return what the last event said that `key` is."""
     if said.get((self.settings.bucket, key)) is EventKind.REMOVED:
-        return gone(key)
+        return gone_object(key)
     return await present(self, key, collection)
 
 
@@ -53,5 +53,5 @@ if __name__ == "__main__":
     if mistake == "deletes-first":
         queues.QueuePoller = DeletesFirst
     else:
-        queues.QueuePoller, S3Source.present = TrustsEvents, believed
+        queues.QueuePoller, BucketSource.present = TrustsEvents, believed
     main()

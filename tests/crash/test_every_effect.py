@@ -10,7 +10,7 @@ import pytest
 
 from syncd.index.flush import OutboxFlush
 from syncd.model import Document, Target
-from syncd.sources.folder.source import FolderSource
+from syncd.sources.folder.source import FolderTreeSource
 from syncd.store.outbox import Outbox
 from tests.daemon import held
 from tests.pipeline.parts import Parts, running, with_prefix, write
@@ -135,13 +135,13 @@ async def test_keeping_no_intent_is_caught(tmp_path, chroma_server, monkeypatch)
 
 
 async def test_random_ids_are_caught(tmp_path, chroma_server, monkeypatch):
-    changes = FolderSource.changes
+    changes = FolderTreeSource.changes
 
     async def with_random_ids(self, run):
         async for item in changes(self, run):
             yield with_prefix(item, uuid.uuid4().hex) if isinstance(item, Document) and item.body else item
 
-    monkeypatch.setattr(FolderSource, "changes", with_random_ids)
+    monkeypatch.setattr(FolderTreeSource, "changes", with_random_ids)
     assert await first_difference(tmp_path, chroma_server) is not None
 
 

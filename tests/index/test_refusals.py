@@ -8,7 +8,7 @@ import pytest
 
 from syncd.errors import RetryableError
 from syncd.model import Counts, Target
-from syncd.sources.folder.source import FolderSettings, FolderSource
+from syncd.sources.folder.source import FolderSettings, FolderTreeSource
 from syncd.sync.deletes import DeleteGuard
 from tests.chroma.failing_proxy import FailingProxy
 from tests.daemon import held
@@ -95,7 +95,7 @@ async def texts(parts) -> list[tuple[str]]:
 async def run_over(parts, folder, record, invocation, collection) -> None:
     """Do what `Parts.sync` does, on a collection that is open already."""
     run = await parts.run_of(record, invocation, collection, DeleteGuard())
-    await run.execute(FolderSource(FolderSettings("folder", folder)))
+    await run.execute(FolderTreeSource(FolderSettings("folder", folder)))
     assert run.counts.failed == 0
 
 

@@ -33,7 +33,7 @@ from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.pipeline.sparse.encoding import SparseEncoding
 from syncd.runtime.mailbox import Mailbox
 from syncd.sources.folder.settings import FolderSourceSettings
-from syncd.sources.folder.source import FolderSettings, FolderSource
+from syncd.sources.folder.source import FolderSettings, FolderTreeSource
 from syncd.sources.registry import TYPES
 from syncd.store import Store
 from syncd.store.documents import CollectionRecord
@@ -104,7 +104,7 @@ class Parts:
         record = await self.source(folder)
         invocation = await self.invocation(record, target, **request)
         run = await self.begin(record, invocation, guard or DeleteGuard())
-        await run.execute(FolderSource(FolderSettings("folder", folder)))
+        await run.execute(FolderTreeSource(FolderSettings("folder", folder)))
         await self.store.invocations.settle(invocation.id, "complete", run.counts)
         return run
 

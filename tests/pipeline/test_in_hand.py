@@ -11,7 +11,7 @@ from syncd.pipeline.in_hand import InHand
 from syncd.sources.folder.settings import FolderSourceSettings
 from syncd.sources.registry import TYPES
 from syncd.store import Store
-from syncd.store.marks import DEATHS_MAX, Mark, Record, mark_of
+from syncd.store.marks import DEATHS_MAX, DeathRecord, Mark, mark_of
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ async def test_a_polite_end_counts_against_nobody(store, source_id):
     async with life(store):
         await store.marks.write({mark: True})
     async with life(store):
-        assert await store.marks.record(mark) == Record()
+        assert await store.marks.record(mark) == DeathRecord()
 
 
 async def test_one_that_gets_through_is_cleared(store, source_id):
@@ -92,7 +92,7 @@ async def test_one_that_gets_through_is_cleared(store, source_id):
         assert await gather(hand, mark, pieces(3)) == [0, 1, 2]
         assert (await store.marks.record(mark)).deaths == DEATHS_MAX - 1
         await hand.survived(mark)
-        assert await store.marks.record(mark) == Record()
+        assert await store.marks.record(mark) == DeathRecord()
 
 
 async def test_a_retry_or_a_new_version_gives_it_another_chance(store, source_id):

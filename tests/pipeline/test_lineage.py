@@ -2,14 +2,16 @@
 
 from datetime import UTC, datetime
 
-from syncd.model import Chunk, Chunking, Document, Embedding, SourceRecord, SourceSettings, Span
+from syncd.model import Chunk, Chunking, ChunkSpan, Document, Embedding, SourceRecord, SourceSettings
 from syncd.pipeline.lineage import chunk_metadata
 
 SOURCE = SourceRecord("id", "web_scrape", "db", SourceSettings(), Embedding(), Chunking(), datetime.now(UTC))
 
 
 def metadata(start_byte=0, **options):
-    chunk = Chunk("text", Span(start_byte, start_byte + 4, 1, 1), **{"stage": "markdown", **options.pop("chunk", {})})
+    chunk = Chunk(
+        "text", ChunkSpan(start_byte, start_byte + 4, 1, 1), **{"stage": "markdown", **options.pop("chunk", {})}
+    )
     document = Document("https://x/y", "v1", None, "p", **options)
     return chunk_metadata(document, SOURCE, "v1", chunk, 2)
 

@@ -17,7 +17,7 @@ from syncd.model import (
     SourceFacts,
     SourceRecord,
     SourceSettings,
-    Watch,
+    SourceWatch,
     WholeSource,
     chunk_prefix,
 )
@@ -50,7 +50,7 @@ class PoemTable(SourceTable):
     author: str
 
     def own_settings(self) -> PoemSettings:
-        return PoemSettings(author=self.author, watch=Watch(target_collection_name=self.collection))
+        return PoemSettings(author=self.author, watch=SourceWatch(target_collection_name=self.collection))
 
 
 class PoemSection(Table):

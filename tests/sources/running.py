@@ -22,6 +22,7 @@ from syncd.model import (
     Checkpoint,
     Chunk,
     Chunking,
+    ChunkSpan,
     Document,
     Invocation,
     Origin,
@@ -29,13 +30,12 @@ from syncd.model import (
     Run,
     Source,
     SourceRecord,
-    Span,
     State,
     Target,
     Total,
     chunk_prefix,
 )
-from syncd.pipeline.job import Job, Result
+from syncd.pipeline.job import DocumentJob, Result
 from syncd.sources.registry import TYPES
 from syncd.store import Store
 from syncd.sync.run import DeleteGuard
@@ -64,7 +64,7 @@ class WholeText:
     ) -> AsyncIterator[Sequence[Chunk]]:
         text = file.read().decode("utf-8", "replace")
         if text:
-            yield [Chunk(text, Span(0, len(text.encode()), 1, 1 + text.count("\n")), "whole")]
+            yield [Chunk(text, ChunkSpan(0, len(text.encode()), 1, 1 + text.count("\n")), "whole")]
 
 
 WHOLE = Manner(WholeText(), ingesters=64, gather_s=0.0)
@@ -238,7 +238,7 @@ class SyncedCollection:
     def _watch(self, parts: Parts) -> None:
         ingest, seen = parts.ingester.ingest, self.last
 
-        async def watched(job: Job) -> Result:
+        async def watched(job: DocumentJob) -> Result:
             result = await ingest(job)
             seen.results.append(result)
             return result

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 
 from syncd.errors import ConfigError
-from syncd.model import Chunk, Chunking, PageMark, Part, Span
+from syncd.model import Chunk, Chunking, ChunkSpan, PageMark, Part
 from syncd.pipeline.chunk.breadcrumb import breadcrumb, path_line
 from syncd.pipeline.chunk.lines import line_pieces
 from syncd.pipeline.chunk.markdown import Heading
@@ -155,7 +155,7 @@ class _Document:
         ends_line = data.endswith(b"\n")
         return Chunk(
             text=data.decode("utf-8", "surrogatepass"),
-            span=Span(
+            span=ChunkSpan(
                 start_byte=start,
                 end_byte=self._start_byte,
                 start_line=line,

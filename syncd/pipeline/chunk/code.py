@@ -14,7 +14,7 @@ from tree_sitter import Language, Node, Parser
 
 from syncd.pipeline.chunk import kinds
 from syncd.pipeline.chunk.names import Definition, spoken_definition
-from syncd.pipeline.chunk.solver import Cuts, Limits
+from syncd.pipeline.chunk.solver import ChunkLimits, Cuts
 
 ITEM_COST = 1.0
 DEPTH_COST = 1.0
@@ -41,7 +41,7 @@ class Syntax:
     definitions: list[Definition]
 
 
-def syntax(data: bytes, name: str, language: Language, limits: Limits) -> Syntax:
+def syntax(data: bytes, name: str, language: Language, limits: ChunkLimits) -> Syntax:
     """Parse with the grammar `name`; source with errors in it gives fewer cuts and definitions, never a failure."""
     root = Parser(language).parse(data).root_node
     walk = _Walk(data, limits, name)
@@ -62,7 +62,7 @@ def _fielded_children(node: Node) -> Iterator[tuple[Node, bool]]:
 class _Walk:
     """One pass over the nodes worth entering, in document order."""
 
-    def __init__(self, data: bytes, limits: Limits, name: str) -> None:
+    def __init__(self, data: bytes, limits: ChunkLimits, name: str) -> None:
         self.cuts: Cuts = {}
         self.definitions: list[Definition] = []
         self._data = data

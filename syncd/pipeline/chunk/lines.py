@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from syncd.pipeline.chunk.solver import Cuts, Limits, character_start
+from syncd.pipeline.chunk.solver import ChunkLimits, Cuts, character_start
 
 PARAGRAPH_COST = 2.0
 LONG_LINE_COST = 2.5
@@ -41,7 +41,7 @@ def line_pieces(data: bytes, max_lines: int, max_size_bytes: int) -> list[int]:
     return ends
 
 
-def text_cuts(data: bytes, limits: Limits) -> Cuts:
+def text_cuts(data: bytes, limits: ChunkLimits) -> Cuts:
     """Return the cuts of plain text: paragraphs, then lines that end a sentence or outdent, then sentences."""
     cuts: Cuts = {}
     blank = True

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from syncd.pipeline.chunk.lines import LONG_LINE_BYTES, PARAGRAPH_COST, add_sentences
-from syncd.pipeline.chunk.solver import Cuts, Limits
+from syncd.pipeline.chunk.solver import ChunkLimits, Cuts
 
 HEADING_COST = 0.75
 HEADING_LEVEL_COST = 0.25
@@ -60,7 +60,7 @@ class Heading:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class MarkdownTable:
     """A table from `start` to `end`; its header and delimiter rows are data[start:head_end]."""
 
     start: int
@@ -74,15 +74,15 @@ class Outline:
 
     cuts: Cuts
     headings: list[Heading]
-    tables: list[Table]
+    tables: list[MarkdownTable]
 
 
-def outline(data: bytes, limits: Limits) -> Outline:
+def outline(data: bytes, limits: ChunkLimits) -> Outline:
     """Scan Markdown and return its cuts, headings and tables; never fails, any bytes are some Markdown."""
     blocks = _Scan(data).run()
     cuts = _cuts(data, blocks, limits)
     headings = [Heading(b.start, b.level, b.title) for b in blocks if b.kind == "heading"]
-    tables = [Table(b.start, b.end, b.head_end) for b in blocks if b.kind == "table"]
+    tables = [MarkdownTable(b.start, b.end, b.head_end) for b in blocks if b.kind == "table"]
     return Outline(cuts, headings, tables)
 
 
@@ -218,7 +218,7 @@ def _clean(line: bytes) -> str:
     return _ANCHOR.sub("", bare.rstrip() if bare.endswith(" ") else title)
 
 
-def _cuts(data: bytes, blocks: list[Block], limits: Limits) -> Cuts:
+def _cuts(data: bytes, blocks: list[Block], limits: ChunkLimits) -> Cuts:
     """Return the cuts between blocks, and inside those over the limit; sections that fit get none inside."""
     cuts: Cuts = {}
     index = chain = 0
@@ -239,7 +239,7 @@ def _cuts(data: bytes, blocks: list[Block], limits: Limits) -> Cuts:
     return cuts
 
 
-def _open_section(cuts: Cuts, data: bytes, section: list[Block], limits: Limits) -> None:
+def _open_section(cuts: Cuts, data: bytes, section: list[Block], limits: ChunkLimits) -> None:
     """Add the cuts between the blocks of a section, and inside those that do not fit."""
     before = ""
     for block in section:

@@ -11,9 +11,9 @@ from syncd.model import Chunking, Stage, TextKind
 from syncd.pipeline.chunk.code import syntax
 from syncd.pipeline.chunk.languages import MARKDOWN, grammar, language_of
 from syncd.pipeline.chunk.lines import line_pieces, text_cuts
-from syncd.pipeline.chunk.markdown import Heading, Table, outline
+from syncd.pipeline.chunk.markdown import Heading, MarkdownTable, outline
 from syncd.pipeline.chunk.names import Definition
-from syncd.pipeline.chunk.solver import Limits, solve
+from syncd.pipeline.chunk.solver import ChunkLimits, solve
 
 DENSE_BYTES = 20_000
 """From this size on, more than `DENSE_LINE_BYTES` a line on average count as minified and are not parsed."""
@@ -53,7 +53,7 @@ def pieces(
     if chunking.type == "lines":
         ends = line_pieces(data, chunking.max_lines, maximum)
         return [Piece(start, end, "lines") for start, end in _spans(ends)], open_headings
-    limits = Limits(max(1, min(chunking.target_size_bytes, maximum)), maximum)
+    limits = ChunkLimits(max(1, min(chunking.target_size_bytes, maximum)), maximum)
     language = language_of(path, data) if kind == "text" else MARKDOWN
     if language == MARKDOWN:
         return _markdown_pieces(data, limits, open_headings)
@@ -71,13 +71,13 @@ def _spans(ends: Iterable[int]) -> list[tuple[int, int]]:
     return spans
 
 
-def _text_pieces(data: bytes, limits: Limits, language: str, note: str) -> list[Piece]:
+def _text_pieces(data: bytes, limits: ChunkLimits, language: str, note: str) -> list[Piece]:
     spans = _spans(solve(data, text_cuts(data, limits), limits))
     stage: Stage = "lines" if len(spans) > 1 else "whole"
     return [Piece(start, end, stage, language, note=note) for start, end in spans]
 
 
-def _code_pieces(data: bytes, name: str, limits: Limits, unparsed: str) -> list[Piece]:
+def _code_pieces(data: bytes, name: str, limits: ChunkLimits, unparsed: str) -> list[Piece]:
     """Return pieces along the syntax tree, or along lines with a note where that cannot be."""
     if unparsed:
         return _text_pieces(data, limits, name, unparsed)
@@ -116,7 +116,7 @@ def _with_symbols(
 
 
 def _markdown_pieces(
-    data: bytes, limits: Limits, open_headings: Sequence[Heading]
+    data: bytes, limits: ChunkLimits, open_headings: Sequence[Heading]
 ) -> tuple[list[Piece], Sequence[Heading]]:
     """Return pieces along headings and blocks; `scope` is the heading path above what a piece shows itself."""
     found = outline(data, limits)
@@ -147,7 +147,7 @@ def _opened(path: list[Heading], heading: Heading) -> list[Heading]:
     return [*(above for above in path if above.level < heading.level), heading]
 
 
-def _table_head(data: bytes, tables: list[Table], begin: int) -> str:
+def _table_head(data: bytes, tables: list[MarkdownTable], begin: int) -> str:
     """Return the header row of the table that `begin` goes on with, '' when it stands in none."""
     index = bisect_right(tables, begin, key=lambda table: table.start) - 1
     if index < 0 or not tables[index].head_end <= begin < tables[index].end:

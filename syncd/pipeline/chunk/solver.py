@@ -31,14 +31,14 @@ CLOSER_COST = 8.0
 SEPARATOR_COST = 30.0
 CHARACTER_COST = 60.0
 
-_Filler = Callable[[bytes, int, int, "Limits"], Iterator[tuple[int, float]]]
+_Filler = Callable[[bytes, int, int, "ChunkLimits"], Iterator[tuple[int, float]]]
 
 _SEPARATOR = re.compile(rb"[\s,;.)}\]>]+|\xe3\x80[\x81\x82]|\xef\xbc[\x8c\x9b\x81\x9f]")
 _LINE = re.compile(rb"(\n[ \t\r\f\n]*\n|\n)([ \t]*)([)\]}]?)")
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ChunkLimits:
     """Sizes of chunk texts in UTF-8 bytes: `maximum_bytes` is hard (at least 4), `target_bytes` is at most that."""
 
     target_bytes: int
@@ -50,7 +50,7 @@ class Limits:
         return max(1, min(max(24, self.target_bytes // 16), self.maximum_bytes // 4))
 
 
-def solve(data: bytes, cuts: Cuts, limits: Limits) -> list[int]:
+def solve(data: bytes, cuts: Cuts, limits: ChunkLimits) -> list[int]:
     """Return the ends of the chunks of `data`, ascending, the last one `len(data)`; [] for no data.
 
     No chunk is larger than the limit, whatever `cuts` offers: where its cuts are too far apart, lines, then separators,
@@ -63,7 +63,7 @@ def solve(data: bytes, cuts: Cuts, limits: Limits) -> list[int]:
     return _cheapest(offsets, costs, limits)
 
 
-def _candidates(data: bytes, cuts: Cuts, limits: Limits) -> tuple[list[int], list[float]]:
+def _candidates(data: bytes, cuts: Cuts, limits: ChunkLimits) -> tuple[list[int], list[float]]:
     """Return the offsets 0 … len(data) of all usable cuts, no two further apart than the limit, and their costs."""
     offsets, costs = [0], [0.0]
     for offset, cost in (*_thinned(data, cuts, limits.spacing_bytes), (len(data), 0.0)):
@@ -100,7 +100,7 @@ def _thinned(data: bytes, cuts: Cuts, spacing_bytes: int) -> list[tuple[int, flo
     return kept
 
 
-def _filled(data: bytes, start: int, end: int, limits: Limits) -> Iterator[tuple[int, float]]:
+def _filled(data: bytes, start: int, end: int, limits: ChunkLimits) -> Iterator[tuple[int, float]]:
     """Yield cuts inside a segment without any: at lines, in lines over the limit at separators, else at characters."""
     lines: Cuts = {}
     for match in _LINE.finditer(data, start, end):
@@ -110,20 +110,20 @@ def _filled(data: bytes, start: int, end: int, limits: Limits) -> Iterator[tuple
     yield from _closed(data, start, end, lines, limits, limits.spacing_bytes, _separated)
 
 
-def _separated(data: bytes, start: int, end: int, limits: Limits) -> Iterator[tuple[int, float]]:
+def _separated(data: bytes, start: int, end: int, limits: ChunkLimits) -> Iterator[tuple[int, float]]:
     separators = {match.end(): SEPARATOR_COST for match in _SEPARATOR.finditer(data, start, end)}
     spacing = max(limits.spacing_bytes, min(limits.target_bytes // 8, limits.maximum_bytes // 4))
     yield from _closed(data, start, end, separators, limits, spacing, _characters)
 
 
-def _characters(data: bytes, start: int, end: int, limits: Limits) -> Iterator[tuple[int, float]]:
+def _characters(data: bytes, start: int, end: int, limits: ChunkLimits) -> Iterator[tuple[int, float]]:
     while end - start > limits.target_bytes:
         start = character_start(data, start, start + limits.target_bytes)
         yield start, CHARACTER_COST
 
 
 def _closed(
-    data: bytes, start: int, end: int, cuts: Cuts, limits: Limits, spacing_bytes: int, finer: _Filler
+    data: bytes, start: int, end: int, cuts: Cuts, limits: ChunkLimits, spacing_bytes: int, finer: _Filler
 ) -> Iterator[tuple[int, float]]:
     """Yield `cuts` between `start` and `end`, and those of `finer` where they are further apart than the limit."""
     last = start
@@ -152,7 +152,7 @@ def character_start(data: bytes, start: int, offset: int) -> int:
 
 
 @lru_cache(maxsize=8)
-def _size_costs(limits: Limits) -> array[float]:
+def _size_costs(limits: ChunkLimits) -> array[float]:
     """Return the cost of a chunk by its size in bytes, 0 to the limit: computed once, not for every pair of cuts."""
     target = limits.target_bytes
     under = (UNDERSIZE_COST * max(0.0, 1 - 4 * size / target) for size in range(target + 1))
@@ -160,7 +160,7 @@ def _size_costs(limits: Limits) -> array[float]:
     return array("d", chain(under, over))
 
 
-def _cheapest(offsets: list[int], costs: list[float], limits: Limits) -> list[int]:
+def _cheapest(offsets: list[int], costs: list[float], limits: ChunkLimits) -> list[int]:
     """Return the ends of the cheapest chunks over `offsets` (dynamic programming, exact).
 
     Size costs are convex, so the best start for an end is never before the best one for an earlier end.

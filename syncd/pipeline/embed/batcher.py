@@ -10,9 +10,9 @@ from anyio.abc import TaskStatus
 from numpy.typing import NDArray
 
 from syncd.errors import PermanentError
-from syncd.pipeline.embed.front import Embedding, Work
+from syncd.pipeline.embed.front import EmbeddedText, Work
 from syncd.pipeline.embed.process import EngineDownError, ModelProcess, isolating
-from syncd.pipeline.embed.windows import Tokens, batches, merge
+from syncd.pipeline.embed.windows import Tokens, batches_by_length, merge
 from syncd.runtime.mailbox import Mailbox, settling
 
 _LOOK_AHEAD_BATCHES = 4
@@ -26,7 +26,7 @@ class Batcher:
     replies taken so far fail with EngineDownError, which is retryable, and the next text is a new attempt.
     """
 
-    def __init__(self, name: str, process: ModelProcess, mailbox: Mailbox[str, Embedding]) -> None:
+    def __init__(self, name: str, process: ModelProcess, mailbox: Mailbox[str, EmbeddedText]) -> None:
         self.name = name
         self._process = process
         self._mailbox = mailbox
@@ -48,7 +48,7 @@ class Batcher:
             texts = await self._tokenised(work)
             windows = [(text, number) for text in texts for number in range(len(text.windows))]
             lengths = [len(text.windows[number]) for text, number in windows]
-            for batch in batches(lengths, self._process.batch_tokens, len(windows)):
+            for batch in batches_by_length(lengths, self._process.batch_tokens, len(windows)):
                 if not work[0].urgent:
                     await self._queries()
                 await self._compute([windows[index] for index in batch])
@@ -92,4 +92,4 @@ class _Text:
         if len(self._rows) == len(self.windows):
             lengths = [len(window) for window in self.windows]
             rows = np.stack([self._rows[number] for number in range(len(lengths))])
-            self._work.reply.settle(Embedding(merge(rows, lengths), sum(lengths)))
+            self._work.reply.settle(EmbeddedText(merge(rows, lengths), sum(lengths)))

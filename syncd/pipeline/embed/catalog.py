@@ -30,7 +30,7 @@ class ModelFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class EmbeddingModel:
     """One dense model. The first of `files` is the default.
 
     `max_tokens` is the window texts are embedded in, special tokens included; longer texts follow the rule of
@@ -81,7 +81,7 @@ class Model:
 
 
 BUILT_IN = (
-    Model(
+    EmbeddingModel(
         name=QWEN3,
         files=(
             ModelFile(
@@ -111,7 +111,7 @@ BUILT_IN = (
             "nl_to_code": "Given a question about coding, retrieval code or passage that can solve user's question",
         },
     ),
-    Model(
+    EmbeddingModel(
         name=MINILM,
         files=(
             ModelFile("F16", "all-MiniLM-L6-v2-F16.gguf"),
@@ -129,14 +129,14 @@ BUILT_IN = (
 class Catalog:
     """Models by name. `added` ones replace built-in ones of the same name."""
 
-    def __init__(self, added: Iterable[Model] = ()) -> None:
+    def __init__(self, added: Iterable[EmbeddingModel] = ()) -> None:
         self._models = {model.name: model for model in (*BUILT_IN, *added)}
 
     def names(self) -> list[str]:
         """Return the names of all models."""
         return list(self._models)
 
-    def find(self, name: str) -> Model:
+    def find(self, name: str) -> EmbeddingModel:
         """Return the model called `name`. Raises NotFoundError, which names the known ones."""
         if model := self._models.get(name):
             return model

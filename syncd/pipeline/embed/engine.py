@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from syncd.model import Embedder, Vectors
-from syncd.pipeline.embed.catalog import Model
+from syncd.pipeline.embed.catalog import EmbeddingModel
 from syncd.pipeline.embed.variant import Device, Pooling, RunSettings
 from syncd.pipeline.embed.windows import Tokens
 from syncd.runtime.actor import Actor
@@ -65,7 +65,7 @@ class ModelRequest:
     configured for the model; `progress` hears of a download.
     """
 
-    model: Model
+    model: EmbeddingModel
     folder: Path
     options: EngineOptions = field(default_factory=EngineOptions)
     servers: Sequence[Server] = ()

@@ -13,7 +13,7 @@ from typing import Any, cast
 import anyio
 
 from syncd.errors import ConfigError, PermanentError, RetryableError
-from syncd.pipeline.embed.catalog import MINILM, Model, ModelFile
+from syncd.pipeline.embed.catalog import MINILM, EmbeddingModel, ModelFile
 from syncd.pipeline.embed.quantise import quantise
 from syncd.runtime.download import Progress, RemoteFile, digest_of, fetch
 
@@ -39,7 +39,11 @@ class LocalFile:
 
 
 async def find_file(
-    model: Model, file: ModelFile, folder: Path, configured: Path | None = None, progress: Progress | None = None
+    model: EmbeddingModel,
+    file: ModelFile,
+    folder: Path,
+    configured: Path | None = None,
+    progress: Progress | None = None,
 ) -> LocalFile:
     """Return `file` of `model`, from the first of: `configured`, `folder`, packaged weights, the file it is made from, its URL.
 
@@ -59,7 +63,7 @@ async def find_file(
     return await verified(path, file.sha256, folder)
 
 
-async def _made(model: Model, file: ModelFile, path: Path, progress: Progress | None) -> None:
+async def _made(model: EmbeddingModel, file: ModelFile, path: Path, progress: Progress | None) -> None:
     if file.made_from is not None:
         source = await find_file(model, model.file(file.made_from), path.parent, progress=progress)
         await quantise(source.path, path, file.quantisation)
@@ -69,21 +73,21 @@ async def _made(model: Model, file: ModelFile, path: Path, progress: Progress | 
         raise ConfigError(f"model {model.name}: place its file at {path}; it cannot be downloaded")
 
 
-async def _downloaded(model: Model, file: RemoteFile, path: Path, progress: Progress | None) -> None:
+async def _downloaded(model: EmbeddingModel, file: RemoteFile, path: Path, progress: Progress | None) -> None:
     try:
         await fetch(file, path, progress)
     except RetryableError as error:
         raise RetryableError(f"model {model.name}: {error}; {MINILM} works without a download") from error
 
 
-def is_here(model: Model, file: ModelFile, folder: Path, configured: Path | None = None) -> bool:
+def is_here(model: EmbeddingModel, file: ModelFile, folder: Path, configured: Path | None = None) -> bool:
     """Return whether `find_file` has it without a download."""
     if configured is not None or (folder / file.name).exists() or _packaged(model, file) is not None:
         return True
     return file.made_from is not None and is_here(model, model.file(file.made_from), folder)
 
 
-def _packaged(model: Model, file: ModelFile) -> Path | None:
+def _packaged(model: EmbeddingModel, file: ModelFile) -> Path | None:
     return packaged_weights() if model.name == MINILM and file.url is None and file.made_from is None else None
 
 
@@ -120,7 +124,7 @@ async def _converted(source: Path, path: Path) -> LocalFile:
 def _digest(path: Path, folder: Path) -> str:
     status = path.stat()
     stamp = [status.st_size, status.st_mtime_ns, status.st_ino]
-    known = read_json(folder / _DIGESTS)
+    known = read_cached_json(folder / _DIGESTS)
     if (entry := known.get(str(path))) and entry[:-1] == stamp:
         return entry[-1]
     digest = digest_of(path)
@@ -128,7 +132,7 @@ def _digest(path: Path, folder: Path) -> str:
     return digest
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_cached_json(path: Path) -> dict[str, Any]:
     """Return the JSON object in `path`; empty when there is none or it is damaged: it is only a cache."""
     try:
         value: object = json.loads(path.read_text("utf-8"))
@@ -141,5 +145,5 @@ def update_json(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) 
     """Replace the JSON object in `path` by its `change`, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps(change(read_json(path)), indent=1), "utf-8")
+    partial.write_text(json.dumps(change(read_cached_json(path)), indent=1), "utf-8")
     partial.replace(path)

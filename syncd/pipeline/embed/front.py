@@ -14,25 +14,29 @@ from numpy.typing import NDArray
 
 from syncd.errors import PermanentError
 from syncd.model import Embedded, EmbeddingTask, Role
-from syncd.pipeline.embed.catalog import Model
+from syncd.pipeline.embed.catalog import EmbeddingModel
 from syncd.pipeline.embed.engine import EngineEmbedder
 from syncd.runtime.mailbox import Envelope, Mailbox, Reply
 
 
 @dataclass(frozen=True, slots=True)
-class Embedding:
+class EmbeddedText:
     """One text's unit vector and the tokens it cost."""
 
     vector: NDArray[np.float32]
     tokens: int
 
 
-Work = Envelope[str, Embedding]
+Work = Envelope[str, EmbeddedText]
 E = TypeVar("E", bound=EngineEmbedder)
 
 
 async def embed_through(
-    mailbox: Mailbox[str, Embedding], model: Model, texts: Sequence[str], role: Role, task: EmbeddingTask | None
+    mailbox: Mailbox[str, EmbeddedText],
+    model: EmbeddingModel,
+    texts: Sequence[str],
+    role: Role,
+    task: EmbeddingTask | None,
 ) -> Embedded:
     """Embed `texts` as `Embedder.embed` promises, through the actor that serves `mailbox`.
 
@@ -49,7 +53,7 @@ async def embed_through(
     return Embedded(np.stack([each.vector for each in found]), sum(each.tokens for each in found))
 
 
-async def _named(reply: Reply[Embedding], number: int) -> Embedding:
+async def _named(reply: Reply[EmbeddedText], number: int) -> EmbeddedText:
     try:
         return await reply
     except PermanentError as error:

@@ -22,7 +22,7 @@ from syncd.model import Vectors
 from syncd.pipeline.embed.devices import Registry, find_gpu
 from syncd.pipeline.embed.tap import Tap
 from syncd.pipeline.embed.variant import REFERENCE, RunSettings, batch_tokens, usable_cores
-from syncd.pipeline.embed.windows import Frame, Tokens
+from syncd.pipeline.embed.windows import SpecialTokens, Tokens
 from syncd.pipeline.embed.wordpiece import WordPieces
 
 _SPECIAL = llama_cpp.LLAMA_TOKEN_ATTR_UNKNOWN | llama_cpp.LLAMA_TOKEN_ATTR_CONTROL
@@ -119,14 +119,14 @@ class LlamaModel:
         special = frozenset(n for n in range(count) if _llama.llama_vocab_get_attr(vocabulary, n) & _SPECIAL)
         return WordPieces(texts, special, unknown=texts.index("[UNK]"))
 
-    def _frame(self) -> Frame:
+    def _frame(self) -> SpecialTokens:
         vocabulary = self._vocabulary
         begin: int = _llama.llama_vocab_bos(vocabulary)
         if not self.causal:
-            return Frame((begin,), (_llama.llama_vocab_sep(vocabulary),))
+            return SpecialTokens((begin,), (_llama.llama_vocab_sep(vocabulary),))
         # Early official GGUFs lack add_eos_token, and the vector is the last token's: always end with it.
         before = (begin,) if _llama.llama_vocab_get_add_bos(vocabulary) else ()
-        return Frame(before, (_llama.llama_vocab_eos(vocabulary),))
+        return SpecialTokens(before, (_llama.llama_vocab_eos(vocabulary),))
 
     def _metadata(self, key: str) -> str:
         buffer = ctypes.create_string_buffer(256)

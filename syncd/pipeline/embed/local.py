@@ -18,13 +18,13 @@ from anyio.abc import TaskStatus
 from syncd.errors import ConfigError
 from syncd.model import Embedded, EmbeddingTask, Role
 from syncd.pipeline.embed.batcher import Batcher
-from syncd.pipeline.embed.catalog import Model
+from syncd.pipeline.embed.catalog import EmbeddingModel
 from syncd.pipeline.embed.engine import EngineOptions, ModelRequest
 from syncd.pipeline.embed.files import LocalFile, find_file, is_here
-from syncd.pipeline.embed.front import Embedding, embed_through, running
+from syncd.pipeline.embed.front import EmbeddedText, embed_through, running
 from syncd.pipeline.embed.probe import Probe
 from syncd.pipeline.embed.process import ModelProcess
-from syncd.pipeline.embed.record import Record
+from syncd.pipeline.embed.record import ModelRecord
 from syncd.pipeline.embed.variant import RunSettings
 from syncd.runtime.download import Progress
 from syncd.runtime.mailbox import Mailbox
@@ -36,7 +36,7 @@ _WAITING_TEXTS = 512
 class Prepared:
     """A model whose file is here, checked and probed."""
 
-    model: Model
+    model: EmbeddingModel
     file: LocalFile
     settings: RunSettings
     options: EngineOptions
@@ -53,7 +53,7 @@ async def make_embedder(request: ModelRequest) -> LocalEmbedder:
 
 
 async def prepare(
-    model: Model, folder: Path, options: EngineOptions | None = None, progress: Progress | None = None
+    model: EmbeddingModel, folder: Path, options: EngineOptions | None = None, progress: Progress | None = None
 ) -> Prepared:
     """Find (convert, download) the file of `model`, check it and choose how to run it. `folder` is the model folder.
 
@@ -99,7 +99,7 @@ class LocalEmbedder:
         self.fingerprint = fingerprint(prepared)
         self._model = prepared.model
         self._prepared = prepared
-        self._mailbox = Mailbox[str, Embedding](self.name, _WAITING_TEXTS)
+        self._mailbox = Mailbox[str, EmbeddedText](self.name, _WAITING_TEXTS)
         self.process = self._process(prepared.settings.device_number)
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
@@ -133,7 +133,7 @@ def fingerprint(prepared: Prepared) -> str:
     return f"{model.name}:{prepared.file.digest}:{model.pooling}:{model.max_tokens}:l2-nfc-1"
 
 
-async def local_record(model: Model, folder: Path, options: EngineOptions) -> Record | None:
+async def local_record(model: EmbeddingModel, folder: Path, options: EngineOptions) -> ModelRecord | None:
     """Return what servers of `model` must compute, computed by its file on this machine; None when that is not here.
 
     Loads the model once. Raises as `prepare`, and EngineDownError.
@@ -143,12 +143,12 @@ async def local_record(model: Model, folder: Path, options: EngineOptions) -> Re
     prepared = await prepare(model, folder, options)
     async with ModelProcess(f"{model.name} (record)", prepared.settings, options.limits, options.worker) as process:
         vectors, _ = await process.probe()
-    return Record(fingerprint(prepared), vectors)
+    return ModelRecord(fingerprint(prepared), vectors)
 
 
 @asynccontextmanager
 async def open_embedder(
-    model: Model, folder: Path, options: EngineOptions | None = None, progress: Progress | None = None
+    model: EmbeddingModel, folder: Path, options: EngineOptions | None = None, progress: Progress | None = None
 ) -> AsyncGenerator[LocalEmbedder]:
     """Yield `model` ready to embed, its process running until the block ends. Raises as `prepare`."""
     async with running(LocalEmbedder(await prepare(model, folder, options, progress))) as embedder:

@@ -40,9 +40,9 @@ class ServerPool:
                 tasks.start_soon(self._admit, server, 0.0)
 
     @asynccontextmanager
-    async def lease(self) -> AsyncGenerator[Lease]:
+    async def lease(self) -> AsyncGenerator[ServerLease]:
         """Yield a server to ask, waiting until one is ready; the lease takes another when that one fails."""
-        lease = Lease(self, await self.take())
+        lease = ServerLease(self, await self.take())
         try:
             yield lease
         finally:
@@ -76,7 +76,7 @@ class ServerPool:
         self._put.send_nowait(server)
 
 
-class Lease:
+class ServerLease:
     """Holds one server at a time."""
 
     def __init__(self, pool: ServerPool, server: Server) -> None:

@@ -23,7 +23,7 @@ from syncd.errors import ConfigError, PermanentError
 from syncd.model import Vectors
 from syncd.pipeline.embed.engine import AUTO, WORKER, Engine, TimeLimits
 from syncd.pipeline.embed.engines import rivals
-from syncd.pipeline.embed.files import read_json, update_json
+from syncd.pipeline.embed.files import read_cached_json, update_json
 from syncd.pipeline.embed.process import EngineDownError, ModelProcess
 from syncd.pipeline.embed.variant import REFERENCE, RunSettings, Variant
 from syncd.runtime.process import ChildDiedError
@@ -72,7 +72,7 @@ class Probe:
         libraries = (version("llama-cpp-python"), _build(), "".join(rival.version() for rival in rivals(runtime)))
         model = (digest, settings.pooling, str(settings.max_tokens), settings.device)
         key = "/".join((*model, self.worker, *libraries, runtime, _machine()))
-        if known := read_json(folder / _RESULTS).get(key):
+        if known := read_cached_json(folder / _RESULTS).get(key):
             return Variant(**known["variant"]), known["dimensions"]
         best = await self._best(runtime)
         log.info("model.probed", model=self.name, **asdict(best.variant))

@@ -18,8 +18,8 @@ import numpy as np
 
 from syncd.errors import ConfigError, PermanentError, RetryableError
 from syncd.model import Vectors
-from syncd.pipeline.embed.catalog import Model
-from syncd.pipeline.embed.files import read_json, update_json
+from syncd.pipeline.embed.catalog import EmbeddingModel
+from syncd.pipeline.embed.files import read_cached_json, update_json
 from syncd.pipeline.embed.servers import Server, ask
 from syncd.pipeline.embed.variant import PROBE_TEXTS
 
@@ -29,7 +29,7 @@ _RECORDS = "remote.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class ModelRecord:
     """`vectors` are the unit vectors of PROBE_TEXTS."""
 
     fingerprint: str
@@ -42,12 +42,12 @@ class Record:
 
 
 async def find_record(
-    model: Model,
+    model: EmbeddingModel,
     servers: Sequence[Server],
     folder: Path,
     session: aiohttp.ClientSession,
-    local: Callable[[], Awaitable[Record | None]] | None = None,
-) -> Record:
+    local: Callable[[], Awaitable[ModelRecord | None]] | None = None,
+) -> ModelRecord:
     """Return the record of `model`; the first time, make it from `local` or else from all servers that answer.
 
     Raises RetryableError when no server answers, PermanentError when they differ, ConfigError when the vectors have
@@ -55,9 +55,9 @@ async def find_record(
     """
     if not servers:
         raise ConfigError(f"model {model.name} has no servers; give it at least one url")
-    known = read_json(folder / _RECORDS).get(model.name)
+    known = read_cached_json(folder / _RECORDS).get(model.name)
     if known is not None:
-        record = Record(known["fingerprint"], np.array(known["vectors"], dtype=np.float32))
+        record = ModelRecord(known["fingerprint"], np.array(known["vectors"], dtype=np.float32))
     else:
         record = (await local() if local else None) or await _agreed(model, servers, session)
         entry = {"fingerprint": record.fingerprint, "vectors": record.vectors.tolist()}
@@ -74,8 +74,8 @@ def forget_record(name: str, folder: Path) -> None:
     update_json(folder / _RECORDS, lambda values: {known: value for known, value in values.items() if known != name})
 
 
-async def _agreed(model: Model, servers: Sequence[Server], session: aiohttp.ClientSession) -> Record:
-    answers: list[tuple[Server, Record]] = []
+async def _agreed(model: EmbeddingModel, servers: Sequence[Server], session: aiohttp.ClientSession) -> ModelRecord:
+    answers: list[tuple[Server, ModelRecord]] = []
     failures: list[str] = []
     for server in servers:
         try:
@@ -85,7 +85,7 @@ async def _agreed(model: Model, servers: Sequence[Server], session: aiohttp.Clie
             continue
         if np.isfinite(vectors).all():
             digest = hashlib.sha256(vectors.tobytes()).hexdigest()
-            answers.append((server, Record(f"{model.name}:remote:{digest}", vectors)))
+            answers.append((server, ModelRecord(f"{model.name}:remote:{digest}", vectors)))
         else:
             failures.append(f"{server.url} gives vectors that are zero or not finite")
     if not answers:

@@ -24,13 +24,13 @@ from anyio.abc import TaskStatus
 
 from syncd.errors import PermanentError, RetryableError
 from syncd.model import Embedded, EmbeddingTask, Role, Vectors
-from syncd.pipeline.embed.catalog import Model
+from syncd.pipeline.embed.catalog import EmbeddingModel
 from syncd.pipeline.embed.engine import ModelRequest
-from syncd.pipeline.embed.front import Embedding, Work, embed_through, running
+from syncd.pipeline.embed.front import EmbeddedText, Work, embed_through, running
 from syncd.pipeline.embed.local import local_record
-from syncd.pipeline.embed.pool import Lease, ServerPool
+from syncd.pipeline.embed.pool import ServerLease, ServerPool
 from syncd.pipeline.embed.process import isolating
-from syncd.pipeline.embed.record import SAME_MODEL_COSINE, Record, find_record
+from syncd.pipeline.embed.record import SAME_MODEL_COSINE, ModelRecord, find_record
 from syncd.pipeline.embed.servers import Answer, Server, ServerFailedError, ask
 from syncd.pipeline.embed.variant import PROBE_TEXTS
 from syncd.pipeline.embed.windows import merge
@@ -62,9 +62,9 @@ class RemoteOptions:
 class PreparedRemote:
     """A model whose servers are known and on record."""
 
-    model: Model
+    model: EmbeddingModel
     servers: tuple[Server, ...]
-    record: Record
+    record: ModelRecord
     options: RemoteOptions
 
 
@@ -83,11 +83,11 @@ async def make_embedder(request: ModelRequest) -> RemoteEmbedder:
 
 
 async def prepare_remote(
-    model: Model,
+    model: EmbeddingModel,
     servers: Sequence[Server],
     folder: Path,
     options: RemoteOptions | None = None,
-    local: Callable[[], Awaitable[Record | None]] | None = None,
+    local: Callable[[], Awaitable[ModelRecord | None]] | None = None,
 ) -> PreparedRemote:
     """Return what a RemoteEmbedder needs; the first time this makes the record of what servers must compute, which
     `local` computes where it can. Raises as `find_record`.
@@ -109,7 +109,7 @@ class RemoteEmbedder:
         self.fingerprint = prepared.record.fingerprint
         self._prepared = prepared
         self._options = prepared.options
-        self._mailbox = Mailbox[str, Embedding](self.name, _WAITING_TEXTS)
+        self._mailbox = Mailbox[str, EmbeddedText](self.name, _WAITING_TEXTS)
         self._trouble = "none has answered yet"
         self._pool: ServerPool | None = None
 
@@ -146,18 +146,18 @@ class RemoteEmbedder:
     def _weight(self, text: str) -> float:
         return max(len(text), self._options.batch_bytes / _TEXTS_PER_REQUEST)
 
-    async def _settle(self, work: Sequence[Work], lease: Lease) -> None:
-        async def call(texts: Sequence[str]) -> list[Embedding]:
+    async def _settle(self, work: Sequence[Work], lease: ServerLease) -> None:
+        async def call(texts: Sequence[str]) -> list[EmbeddedText]:
             return await self._embeddings(texts, lease)
 
         found = await isolating([each.message for each in work], call)
         for each, result in zip(work, found, strict=True):
-            if isinstance(result, Embedding):
+            if isinstance(result, EmbeddedText):
                 each.reply.settle(result)
             else:
                 each.reply.fail(result)
 
-    async def _embeddings(self, texts: Sequence[str], lease: Lease) -> list[Embedding]:
+    async def _embeddings(self, texts: Sequence[str], lease: ServerLease) -> list[EmbeddedText]:
         failures = 0
         while True:
             try:
@@ -173,12 +173,12 @@ class RemoteEmbedder:
                     raise
                 return [await self._halved(texts[0], lease)]
 
-    async def _halved(self, text: str, lease: Lease) -> Embedding:
+    async def _halved(self, text: str, lease: ServerLease) -> EmbeddedText:
         middle = len(text) // 2
         cut = text.rfind(" ", middle // 2, middle) + 1 or middle
         halves = [(await self._embeddings([half], lease))[0] for half in (text[:cut], text[cut:])]
         tokens = [half.tokens for half in halves]
-        return Embedding(merge(np.stack([half.vector for half in halves]), tokens), sum(tokens))
+        return EmbeddedText(merge(np.stack([half.vector for half in halves]), tokens), sum(tokens))
 
     async def _check(self, server: Server) -> None:
         try:
@@ -187,7 +187,7 @@ class RemoteEmbedder:
             self._trouble = str(error)
             raise RetryableError(self._trouble) from error
 
-    async def _verified(self, server: Server, texts: Sequence[str]) -> list[Embedding]:
+    async def _verified(self, server: Server, texts: Sequence[str]) -> list[EmbeddedText]:
         """Return the embeddings of `texts`, embedded in one request with a known text that gives a wrong model away."""
         answer = await self._answer(server, [*texts, PROBE_TEXTS[-1]])
         self._believe(server, answer.vectors[-1:])
@@ -212,17 +212,19 @@ class RemoteEmbedder:
 
 
 @asynccontextmanager
-async def open_remote(model: Model, servers: Sequence[Server], folder: Path) -> AsyncGenerator[RemoteEmbedder]:
+async def open_remote(model: EmbeddingModel, servers: Sequence[Server], folder: Path) -> AsyncGenerator[RemoteEmbedder]:
     """Yield `model` on `servers`, ready to embed until the block ends. Raises as `prepare_remote`."""
     async with running(RemoteEmbedder(await prepare_remote(model, servers, folder))) as embedder:
         yield embedder
 
 
-def _embeddings(texts: Sequence[str], vectors: Vectors, tokens: int) -> list[Embedding]:
+def _embeddings(texts: Sequence[str], vectors: Vectors, tokens: int) -> list[EmbeddedText]:
     if not np.isfinite(vectors).all():
         raise PermanentError("the server gave a vector that is zero or not finite")
     per_character = tokens / sum(map(len, [*texts, PROBE_TEXTS[-1]]))
-    return [Embedding(row, max(1, round(len(text) * per_character))) for text, row in zip(texts, vectors, strict=True)]
+    return [
+        EmbeddedText(row, max(1, round(len(text) * per_character))) for text, row in zip(texts, vectors, strict=True)
+    ]
 
 
 def _session(options: RemoteOptions) -> aiohttp.ClientSession:

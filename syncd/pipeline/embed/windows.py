@@ -19,7 +19,7 @@ Tokens = NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class SpecialTokens:
     """The special tokens a model wants around every window."""
 
     before: tuple[int, ...] = ()
@@ -29,7 +29,7 @@ class Frame:
         return len(self.before) + len(self.after)
 
 
-def cut(tokens: Tokens, frame: Frame, max_tokens: int) -> list[Tokens]:
+def cut(tokens: Tokens, frame: SpecialTokens, max_tokens: int) -> list[Tokens]:
     """Return `tokens` as framed windows of at most `max_tokens` each; an empty text is one window of its frame.
 
     `max_tokens` counts the frame and must exceed it.
@@ -57,7 +57,7 @@ def normalised(vectors: Vectors) -> Vectors:
     return (vectors / lengths).astype(np.float32)
 
 
-def batches(lengths: Sequence[int], max_tokens: int, max_sequences: int) -> Iterator[list[int]]:
+def batches_by_length(lengths: Sequence[int], max_tokens: int, max_sequences: int) -> Iterator[list[int]]:
     """Yield indices of `lengths`, similar lengths together, each batch within both limits.
 
     A window longer than `max_tokens` is a batch of its own.

@@ -22,7 +22,7 @@ from syncd.pipeline.embed.engine import Kernel
 from syncd.pipeline.embed.engines import kernel_engine
 from syncd.pipeline.embed.llama import LlamaContext, LlamaModel, quieten
 from syncd.pipeline.embed.variant import PROBE_TEXTS, RunSettings
-from syncd.pipeline.embed.windows import Tokens, batches, cut, join, normalised, split
+from syncd.pipeline.embed.windows import Tokens, batches_by_length, cut, join, normalised, split
 from syncd.runtime.child import open_channel
 from syncd.runtime.frames import Frame
 from syncd.runtime.launch import lower_priority
@@ -85,7 +85,7 @@ class EmbedWorker:
 def compute(kernel: Kernel, windows: Sequence[Tokens]) -> Vectors:
     """Return the unit vectors of `windows`, in their order, in as many calls as it takes."""
     lengths = [len(window) for window in windows]
-    order = list(batches(lengths, kernel.batch_tokens, kernel.sequences))
+    order = list(batches_by_length(lengths, kernel.batch_tokens, kernel.sequences))
     rows = np.concatenate([kernel.vectors([windows[index] for index in batch]) for batch in order])
     return normalised(rows[np.argsort(np.concatenate(order))])
 

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 
 from syncd.errors import PermanentError
 from syncd.pipeline.parse import gfm
-from syncd.pipeline.parse.task import Markdown, Piece, Task
+from syncd.pipeline.parse.task import Markdown, ParsedPiece, Task
 
 _DELIMITERS = ",;\t|:"
 _SAMPLE_CHARACTERS = 64 << 10
 _ROWS_PER_PART = 5_000
 
 
-def read(task: Task) -> Iterator[Piece]:
+def read(task: Task) -> Iterator[ParsedPiece]:
     """Yield the table, in parts of some thousand rows that each repeat the header. Raises PermanentError."""
     text = decode(task.path.read_bytes())
     csv.field_size_limit(task.limits.size_bytes)
@@ -28,7 +28,7 @@ def read(task: Task) -> Iterator[Piece]:
         raise PermanentError(f"{task.name} is not a CSV table: {error} at line {rows.line_num}") from error
 
 
-def _parts(rows: Iterator[list[str]], out: Markdown) -> Iterator[Piece]:
+def _parts(rows: Iterator[list[str]], out: Markdown) -> Iterator[ParsedPiece]:
     header = next(rows, None)
     held: list[list[str]] = []
     first = True

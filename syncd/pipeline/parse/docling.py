@@ -10,10 +10,10 @@ from importlib import import_module
 from typing import Any
 
 from syncd.errors import PermanentError
-from syncd.pipeline.parse.task import Markdown, Piece, Task
+from syncd.pipeline.parse.task import Markdown, ParsedPiece, Task
 
 
-def read(task: Task) -> Iterator[Piece]:
+def read(task: Task) -> Iterator[ParsedPiece]:
     """Yield the whole document, page by page where it has pages. Raises PermanentError: not installed, not readable."""
     document = _convert(task)
     out = Markdown(task.limits)

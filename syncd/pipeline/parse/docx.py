@@ -12,12 +12,12 @@ from syncd.pipeline.parse.charts import chart_table
 from syncd.pipeline.parse.docx_styles import VAL, Styles, W, value
 from syncd.pipeline.parse.docx_text import Inline, Media
 from syncd.pipeline.parse.image import Pictures
-from syncd.pipeline.parse.task import Markdown, Piece, Task
+from syncd.pipeline.parse.task import Markdown, ParsedPiece, Task
 
 _PART_BYTES = 1 << 20
 
 
-def read(task: Task) -> Iterator[Piece]:
+def read(task: Task) -> Iterator[ParsedPiece]:
     """Yield the document in parts of about a megabyte. Raises PermanentError when damaged or over its limits."""
     with open_package(task.path, task.name, task.limits) as package:
         main = _main_part(package)
@@ -50,7 +50,7 @@ class _Walker:
         paragraphs = (paragraph.find(W + "pPr") for paragraph in body.iter(W + "p"))
         return int(any(self._styles.heading(properties) == 0 for properties in paragraphs))
 
-    def pieces(self, body: Element) -> Iterator[Piece]:
+    def pieces(self, body: Element) -> Iterator[ParsedPiece]:
         paged = next(body.iter(W + "lastRenderedPageBreak"), None) is not None
         marked = 0
         for block in self._blocks(body):

@@ -12,13 +12,13 @@ from syncd.errors import PermanentError
 from syncd.pipeline.parse.archive import Package, open_package
 from syncd.pipeline.parse.html import html_to_markdown, with_pictures
 from syncd.pipeline.parse.image import Pictures
-from syncd.pipeline.parse.task import Markdown, Piece, Task
+from syncd.pipeline.parse.task import Markdown, ParsedPiece, Task
 
 _ENCRYPTION = "META-INF/encryption.xml"
 _FONT_OBFUSCATION = ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC")
 
 
-def read(task: Task) -> Iterator[Piece]:
+def read(task: Task) -> Iterator[ParsedPiece]:
     """Yield one part a chapter, page marks counting chapters. Raises PermanentError: damaged, protected, no chapters."""
     with open_package(task.path, task.name, task.limits) as package:
         _refuse_protected(package, task.name)

@@ -10,12 +10,12 @@ from urllib.parse import unquote
 from syncd.errors import PermanentError
 from syncd.html.whole_document import TooDeepError, whole_document
 from syncd.pipeline.parse.image import Pictures
-from syncd.pipeline.parse.task import DocumentLimits, Markdown, Piece, Task
+from syncd.pipeline.parse.task import DocumentLimits, Markdown, ParsedPiece, Task
 
 _PICTURE = re.compile(r"!\[([^\]]{0,1000})\]\(<?([^()\s>]*)>?(?:\s[^)]{0,300})?\)")  # linear on any text
 
 
-def read(task: Task) -> Iterator[Piece]:
+def read(task: Task) -> Iterator[ParsedPiece]:
     """Yield the page. Raises PermanentError when nested too deeply or when nothing comes out."""
     markdown = html_to_markdown(task.path.read_bytes(), task.name, task.limits)
     out = Markdown(task.limits)
@@ -25,7 +25,7 @@ def read(task: Task) -> Iterator[Piece]:
 
 def with_pictures(
     markdown: str, out: Markdown, pictures: Pictures, load: Callable[[str], bytes | None]
-) -> Iterator[Piece]:
+) -> Iterator[ParsedPiece]:
     """Add `markdown` to `out`, pictures replaced by their words; yield parts only where many pictures were looked at.
 
     `load` returns a picture by its address, None when it is not in the document: then its alt text and address stay.

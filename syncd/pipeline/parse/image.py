@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from syncd.errors import PermanentError
 from syncd.pipeline.parse import gfm, ocr
-from syncd.pipeline.parse.task import Markdown, Piece, Task
+from syncd.pipeline.parse.task import Markdown, ParsedPiece, Task
 
 _MAX_PICTURES = 500
 _PICTURES_PER_PART = 8
@@ -23,7 +23,7 @@ _UNREADABLE = (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFErro
 Image.MAX_IMAGE_PIXELS = None  # every size is checked here before a pixel is unpacked, in words for the owner
 
 
-def read(task: Task) -> Iterator[Piece]:
+def read(task: Task) -> Iterator[ParsedPiece]:
     """Yield the text seen in a picture file, one page mark a frame. Raises PermanentError: damaged, too large, no text."""
     out = Markdown(task.limits)
     try:

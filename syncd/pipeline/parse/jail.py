@@ -47,7 +47,7 @@ _SYSTEM_READABLE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class JailLimits:
     """Resource limits of one process; memory is address space, files are what it writes."""
 
     memory_bytes: int
@@ -64,7 +64,7 @@ class Confinement:
     missing: str
 
 
-def confine(scratch: Path, limits: Limits, allowance: Allowance, readable: Sequence[str] = ()) -> Confinement:
+def confine(scratch: Path, limits: JailLimits, allowance: Allowance, readable: Sequence[str] = ()) -> Confinement:
     """Put this process, and all it starts, into the jail for good. Call it before any other thread exists.
 
     Only `scratch` stays writable; the interpreter, its libraries, fonts and `readable` stay readable.

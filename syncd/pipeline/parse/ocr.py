@@ -79,10 +79,10 @@ def picture_text(picture: Image.Image, settings: Ocr) -> str:
         ]
     else:
         words = [text for _, text in _rapid_boxes(picture, settings.min_confidence)]
-    return plausible(" ".join(" ".join(words).split()))
+    return looks_like_writing(" ".join(" ".join(words).split()))
 
 
-def plausible(text: str) -> str:
+def looks_like_writing(text: str) -> str:
     """Return `text` when it looks like writing rather than shapes taken for letters."""
     words = [word for word in text.split() if sum(character.isalnum() for character in word) >= 2]
     letters = sum(character.isalnum() for character in text)

@@ -11,7 +11,7 @@ from syncd.pipeline.parse import gfm
 from syncd.pipeline.parse.archive import Package, open_package
 from syncd.pipeline.parse.image import Pictures
 from syncd.pipeline.parse.odf_text import DRAW, OFFICE, TEXT, XLINK, OdfInline, OdfStyles
-from syncd.pipeline.parse.task import Markdown, Piece, Task
+from syncd.pipeline.parse.task import Markdown, ParsedPiece, Task
 
 _TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
 _PRESENTATION = "{urn:oasis:names:tc:opendocument:xmlns:presentation:1.0}"
@@ -28,7 +28,7 @@ _MORE_THAN_PICTURES = (DRAW + "object", DRAW + "text-box", _TABLE + "table")
 _CONTAINERS = frozenset({TEXT + name for name in ("section", "index-body", "table-of-content", "numbered-paragraph")})
 
 
-def read(task: Task) -> Iterator[Piece]:
+def read(task: Task) -> Iterator[ParsedPiece]:
     """Yield the document in parts of about a megabyte. Raises PermanentError: damaged, encrypted, over its limits."""
     with open_package(task.path, task.name, task.limits) as package:
         manifest = package.xml("META-INF/manifest.xml")
@@ -55,7 +55,7 @@ class _Walker:
         self._shift = 0
         self._page = 1
 
-    def text(self, body: Element) -> Iterator[Piece]:
+    def text(self, body: Element) -> Iterator[ParsedPiece]:
         paged = next(body.iter(TEXT + "soft-page-break"), None) is not None
         titles = (paragraph.get(TEXT + "style-name", "") for paragraph in body.iter(TEXT + "p"))
         self._shift = int(any("Title" in self._styles.names(name) for name in titles))
@@ -67,7 +67,7 @@ class _Walker:
             yield from self._add(block)
         yield from self._rest()
 
-    def slides(self, body: Element) -> Iterator[Piece]:
+    def slides(self, body: Element) -> Iterator[ParsedPiece]:
         for number, page in enumerate(body.findall(DRAW + "page"), 1):
             self._out.page(number)
             shapes = [shape for shape in page if shape.get(_PRESENTATION + "class") not in _FURNITURE]
@@ -77,14 +77,14 @@ class _Walker:
                     yield from self._add(block)
         yield from self._rest()
 
-    def _add(self, block: str) -> Iterator[Piece]:
+    def _add(self, block: str) -> Iterator[ParsedPiece]:
         self._out.block(block)
         for data in self._pictures.taken():
             self._out.picture(data)
         if self._out.size_bytes > _PART_BYTES or self._pictures.tiring():
             yield self._out.take()
 
-    def _rest(self) -> Iterator[Piece]:
+    def _rest(self) -> Iterator[ParsedPiece]:
         self._out.blocks(self._notes)
         yield self._out.take()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import anyio
 
 from syncd.errors import PermanentError
-from syncd.pipeline.parse.jail import Limits, confine, limit_cpu
+from syncd.pipeline.parse.jail import JailLimits, confine, limit_cpu
 from syncd.pipeline.parse.seccomp import Allowance
 from syncd.runtime.launch import die_with_parent
 from syncd.runtime.process import Child, environment, python
@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> None:
     """Put this process into the jail, with local sockets and programs left to it, and become LibreOffice."""
     scratch, limit_s, program, extension, source, out = arguments
     die_with_parent(signal.SIGKILL)
-    confine(Path(scratch), Limits(_MEMORY_BYTES, _FILE_BYTES, _OPEN_FILES), Allowance.OFFICE)
+    confine(Path(scratch), JailLimits(_MEMORY_BYTES, _FILE_BYTES, _OPEN_FILES), Allowance.OFFICE)
     limit_cpu(float(limit_s))
     profile = Path(scratch, "office-profile").as_uri()
     command = [program, "--headless", "--norestore", "--nolockcheck", f"-env:UserInstallation={profile}"]

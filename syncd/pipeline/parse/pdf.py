@@ -14,7 +14,7 @@ from syncd.pipeline.parse.html import with_pictures
 from syncd.pipeline.parse.image import Pictures
 from syncd.pipeline.parse.pdf_choice import GOOD_ENOUGH, agreement, better
 from syncd.pipeline.parse.pdf_pictures import pictures_on
-from syncd.pipeline.parse.task import PAGES_PER_PART, Markdown, Piece, Task
+from syncd.pipeline.parse.task import PAGES_PER_PART, Markdown, ParsedPiece, Task
 
 _SCAN_PAGES_PER_PART = 10
 _PLACEHOLDER = re.compile(r"img_p\d+_(\d+)\.\w+")
@@ -26,7 +26,7 @@ _RENDER_SCALE = 200 / 72
 _MAX_RENDERED_PIXELS = 12_000_000
 
 
-def read(task: Task) -> Iterator[Piece]:
+def read(task: Task) -> Iterator[ParsedPiece]:
     """Yield windows of pages, a page mark each. Raises PermanentError: damaged, encrypted, too many pages."""
     document = _open(task)
     try:
@@ -49,7 +49,7 @@ def _open(task: Task) -> Any:
         raise PermanentError(f"{task.name} is a damaged PDF: it cannot be opened ({error})") from error
 
 
-def _window(task: Task, document: Any, numbers: range, out: Markdown, pictures: Pictures) -> Iterator[Piece]:
+def _window(task: Task, document: Any, numbers: range, out: Markdown, pictures: Pictures) -> Iterator[ParsedPiece]:
     parsed = _parse(task, numbers)
     others: dict[int, str] | None = None
     scanned = 0
@@ -77,7 +77,7 @@ def _window(task: Task, document: Any, numbers: range, out: Markdown, pictures: 
 
 def _with_pictures(
     task: Task, document: Any, number: int, text: str, out: Markdown, pictures: Pictures
-) -> Iterator[Piece]:
+) -> Iterator[ParsedPiece]:
     """Add a page's text with the words of its pictures where liteparse names them, below the text where it does not."""
     wanted = pictures.wanted
     found = dict(pictures_on(document, number, task.ocr.min_side_pixels, task.limits.pixels)) if wanted else {}

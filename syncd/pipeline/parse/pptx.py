@@ -10,8 +10,8 @@ from syncd.pipeline.parse import gfm
 from syncd.pipeline.parse.archive import Package, open_package
 from syncd.pipeline.parse.charts import chart_table
 from syncd.pipeline.parse.image import Pictures
-from syncd.pipeline.parse.pptx_text import A, Bullets, P, R, paragraphs, placeholder
-from syncd.pipeline.parse.task import Markdown, Piece, Task
+from syncd.pipeline.parse.pptx_text import A, Bullets, P, R, blocks_of_lines, placeholder
+from syncd.pipeline.parse.task import Markdown, ParsedPiece, Task
 
 _SLIDES_PER_PART = 50
 _TITLES = ("title", "ctrTitle")
@@ -20,7 +20,7 @@ _CHART = "{http://schemas.openxmlformats.org/drawingml/2006/chart}chart"
 _MC = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
 
 
-def read(task: Task) -> Iterator[Piece]:
+def read(task: Task) -> Iterator[ParsedPiece]:
     """Yield the slides, a page mark each, some dozens a part. Raises PermanentError when damaged or over its limits."""
     with open_package(task.path, task.name, task.limits) as package:
         main = next((target for kind, target in package.relations("").values() if kind == "officeDocument"), "")
@@ -82,7 +82,7 @@ class _Slide:
             if kind in _TITLES:
                 yield gfm.heading(1, " ".join(text for _, text in self._bullets.lines(body, shape)))
             else:
-                yield from paragraphs(self._bullets.lines(body, shape))
+                yield from blocks_of_lines(self._bullets.lines(body, shape))
 
     def _picture(self, shape: Element) -> str:
         named = shape.find(f"{P}nvPicPr/{P}cNvPr")
@@ -110,7 +110,7 @@ class _Slide:
                 elif cell.get("vMerge") in ("1", "true") and len(out) < len(above):
                     text = above[len(out)]
                 else:
-                    text = "\n".join(paragraphs(self._bullets.lines(body, None))) if body is not None else ""
+                    text = "\n".join(blocks_of_lines(self._bullets.lines(body, None))) if body is not None else ""
                 out.append(text)
             above = out
             yield out
@@ -122,7 +122,7 @@ class _Slide:
         for shape in _flat(tree) if tree is not None else ():
             body = shape.find(P + "txBody")
             if placeholder(shape)[0] == "body" and body is not None:
-                text = "\n\n".join(paragraphs(self._bullets.lines(body, None)))
+                text = "\n\n".join(blocks_of_lines(self._bullets.lines(body, None)))
                 if text.strip():
                     yield f"Notes: {text}"
 

@@ -100,7 +100,7 @@ def paragraph_text(paragraph: Element) -> str:
     return "".join(out)
 
 
-def paragraphs(lines: Iterable[Line]) -> Iterator[str]:
+def blocks_of_lines(lines: Iterable[Line]) -> Iterator[str]:
     """Yield blocks: paragraphs alone, runs of list items together, and so lines of code."""
     for kind, run in groupby(lines, key=lambda line: line[0] if line[0] in (None, "code") else "list"):
         if kind == "code":

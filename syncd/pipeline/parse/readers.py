@@ -9,9 +9,9 @@ from importlib import import_module
 from syncd.errors import PermanentError
 from syncd.model.formats import LEGACY, PDF
 from syncd.pipeline.parse.sniff import confirm, legacy_suffix
-from syncd.pipeline.parse.task import Piece, Task
+from syncd.pipeline.parse.task import ParsedPiece, Task
 
-Reader = Callable[[Task], Iterator[Piece]]
+Reader = Callable[[Task], Iterator[ParsedPiece]]
 
 
 class ConversionNeededError(Exception):
@@ -22,7 +22,7 @@ class ConversionNeededError(Exception):
         self.suffix = suffix
 
 
-def read(task: Task) -> Iterator[Piece]:
+def read(task: Task) -> Iterator[ParsedPiece]:
     """Yield the document's text, by what its content is, whatever its name says; text is read as what its name says.
 
     Raises PermanentError in words its owner understands, ConversionNeededError, MemoryError over the process's limit.
@@ -37,7 +37,7 @@ def read(task: Task) -> Iterator[Piece]:
     return _read_document(replace(task, path=path, format=found))
 
 
-def _read_document(task: Task) -> Iterator[Piece]:
+def _read_document(task: Task) -> Iterator[ParsedPiece]:
     found = False
     try:
         for piece in _reader(task)(task):

@@ -14,7 +14,7 @@ from syncd.pipeline.parse import gfm
 from syncd.pipeline.parse.archive import open_package
 from syncd.pipeline.parse.image import Pictures
 from syncd.pipeline.parse.sheet_parts import SheetParts
-from syncd.pipeline.parse.task import Markdown, Piece, Task
+from syncd.pipeline.parse.task import Markdown, ParsedPiece, Task
 
 _MAX_SPLIT_CELLS = 200_000
 _ROWS_PER_PART = 5_000
@@ -26,7 +26,7 @@ Grid = list[list[str]]
 _ERRORS = (calamine.CalamineError, calamine.XmlError, calamine.ZipError, OSError, ValueError)
 
 
-def read(task: Task) -> Iterator[Piece]:
+def read(task: Task) -> Iterator[ParsedPiece]:
     """Yield the visible sheets in order. Raises PermanentError: damaged, encrypted, over its limits."""
     with ExitStack() as stack:
         parts, pictures = None, Pictures(task)
@@ -36,7 +36,7 @@ def read(task: Task) -> Iterator[Piece]:
         yield from _book(task, parts, pictures)
 
 
-def _book(task: Task, parts: SheetParts | None, pictures: Pictures) -> Iterator[Piece]:
+def _book(task: Task, parts: SheetParts | None, pictures: Pictures) -> Iterator[ParsedPiece]:
     try:
         book = _calamine.load_workbook(str(task.path))
         sheets = [meta for meta in book.sheets_metadata if meta.visible == calamine.SheetVisibleEnum.Visible]
@@ -62,7 +62,7 @@ def _is_archive(task: Task) -> bool:
         return file.read(2) == b"PK"
 
 
-def _sheet(sheet: Any, out: Markdown) -> Iterator[Piece]:
+def _sheet(sheet: Any, out: Markdown) -> Iterator[ParsedPiece]:
     if sheet.total_height * sheet.total_width > _MAX_SPLIT_CELLS:
         yield from _long(sheet, out)
         return
@@ -72,7 +72,7 @@ def _sheet(sheet: Any, out: Markdown) -> Iterator[Piece]:
         out.block(gfm.table(rows))
 
 
-def _long(sheet: Any, out: Markdown) -> Iterator[Piece]:
+def _long(sheet: Any, out: Markdown) -> Iterator[ParsedPiece]:
     """Yield a sheet too large to look for gaps in, some thousand rows a part, each with the first row as header."""
     header: list[str] | None = None
     held: Grid = []

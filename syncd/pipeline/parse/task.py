@@ -101,7 +101,7 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class ParsedPiece:
     """A part and the pictures in it."""
 
     part: Part
@@ -131,7 +131,7 @@ class Markdown:
         """
         if not text.strip():
             return
-        text = clean(text).strip("\n") + "\n\n"
+        text = storable_text(text).strip("\n") + "\n\n"
         size_bytes = len(text.encode())
         self._size_bytes += size_bytes
         self._total_bytes += size_bytes
@@ -154,14 +154,14 @@ class Markdown:
         """Ask for a description of `data` at this place."""
         self._pictures.append(Picture(self._size_bytes, data))
 
-    def take(self, title: str = "", kind: TextKind = "markdown") -> Piece:
+    def take(self, title: str = "", kind: TextKind = "markdown") -> ParsedPiece:
         """Return what has grown since the last time and begin anew."""
-        piece = Piece(Part("".join(self._blocks), kind, tuple(self._marks), title), tuple(self._pictures))
+        piece = ParsedPiece(Part("".join(self._blocks), kind, tuple(self._marks), title), tuple(self._pictures))
         self._blocks, self._marks, self._pictures, self._size_bytes = [], [], [], 0
         return piece
 
 
-def clean(text: str) -> str:
+def storable_text(text: str) -> str:
     """Return `text` without what no store can hold: NUL and lone surrogates."""
     if "\0" in text:
         text = text.replace("\0", "")

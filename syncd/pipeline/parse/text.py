@@ -9,7 +9,7 @@ from typing import BinaryIO
 from syncd.errors import PermanentError
 from syncd.model import Part, TextKind
 from syncd.model.formats import MARKDOWN
-from syncd.pipeline.parse.task import Piece, Task
+from syncd.pipeline.parse.task import ParsedPiece, Task
 
 WHOLE_BYTES = 8 << 20
 """Text up to this size is one part, so that structure is seen whole; longer text comes in pieces of half of it."""
@@ -17,7 +17,7 @@ _PIECE_BYTES = WHOLE_BYTES // 2
 _BOM = codecs.BOM_UTF8
 
 
-def read(task: Task) -> Iterator[Piece]:
+def read(task: Task) -> Iterator[ParsedPiece]:
     """Yield the file as UTF-8 text without its byte order mark, cut at line ends where it is long; nothing when empty.
 
     The whole file is checked before the first part. Raises PermanentError when it is not UTF-8 text.
@@ -31,9 +31,9 @@ def read(task: Task) -> Iterator[Piece]:
             cut = len(data) if len(block) < limit else _cut(data)
             left = data[cut:]
             if text := data[:cut].decode():
-                yield Piece(Part(text, kind))
+                yield ParsedPiece(Part(text, kind))
         if left:
-            yield Piece(Part(left.decode(), kind))
+            yield ParsedPiece(Part(left.decode(), kind))
 
 
 def _check(file: BinaryIO, name: str) -> int:

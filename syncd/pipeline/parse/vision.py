@@ -82,7 +82,7 @@ class OpenAiDescriber:
             raise RetryableError(f"the vision endpoint {self._url} answered in another form") from error
 
 
-def insert(part: Part, words: list[tuple[int, str]]) -> Part:
+def with_descriptions(part: Part, words: list[tuple[int, str]]) -> Part:
     """Return `part` with each text put in as a paragraph at its byte offset, page marks moved along."""
     data, out, at = part.text.encode(), bytearray(), 0
     moves: list[tuple[int, int]] = []

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from syncd.pipeline.parse.jail import Limits, confine, limit_cpu
+from syncd.pipeline.parse.jail import JailLimits, confine, limit_cpu
 from syncd.pipeline.parse.seccomp import Allowance
 from syncd.runtime.child import Channel, open_channel
 from syncd.runtime.frames import Frame
@@ -42,17 +42,17 @@ def main(arguments: list[str], batches: Batches = chunked) -> None:
     # Opened outside the jail, which has no /proc.
     status = os.open("/proc/self/status", os.O_RDONLY)
     scratch, memory_bytes = Path(arguments[0]), int(arguments[1])
-    confinement = confine(scratch, Limits(memory_bytes, _FILE_BYTES), Allowance.PARSER, arguments[2:])
+    confinement = confine(scratch, JailLimits(memory_bytes, _FILE_BYTES), Allowance.PARSER, arguments[2:])
     hello = {
         "landlock_abi": confinement.landlock_abi,
         "seccomp": confinement.seccomp,
         "missing": confinement.missing,
     }
-    settle()
+    tune_garbage_collector()
     channel.serve(lambda request: _prepare(channel, status, batches, request), hello)
 
 
-def settle() -> None:
+def tune_garbage_collector() -> None:
     """Let the garbage collector leave alone what stays, and look less often: syntax nodes are many and never in cycles."""
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
@@ -81,7 +81,7 @@ def _prepare(channel: Channel, status: int, batches: Batches, header: Frame) -> 
 def _parts(channel: Channel, request: Request) -> Iterator[Part]:
     """Yield the document's parts, with what the daemon's vision model says of their pictures."""
     from syncd.pipeline.parse.readers import read
-    from syncd.pipeline.parse.vision import insert
+    from syncd.pipeline.parse.vision import with_descriptions
     from syncd.pipeline.prepare.request import READ, pictures_frame
 
     for piece in read(request.task):
@@ -92,7 +92,9 @@ def _parts(channel: Channel, request: Request) -> Iterator[Part]:
         part = piece.part
         if piece.pictures and request.task.pictures:
             words = channel.ask(pictures_frame(piece.pictures)).header["words"]
-            part = insert(part, [(picture.at_byte, text) for picture, text in zip(piece.pictures, words, strict=True)])
+            part = with_descriptions(
+                part, [(picture.at_byte, text) for picture, text in zip(piece.pictures, words, strict=True)]
+            )
         yield part
 
 

@@ -92,7 +92,7 @@ class Splade:
                 with settling(works):
                     results = await self._vectors([work.message for work in works])
                     for work, result in zip(works, results, strict=True):
-                        settle(work, result)
+                        settle_work(work, result)
         finally:
             await self._stop()
 
@@ -142,7 +142,7 @@ class Splade:
             await worker.__aexit__()
 
 
-def settle(work: Work, result: SparseVector | PermanentError) -> None:
+def settle_work(work: Work, result: SparseVector | PermanentError) -> None:
     """Answer whoever waits for a text's vector."""
     if isinstance(result, PermanentError):
         work.reply.fail(result)

@@ -47,7 +47,7 @@ class SpladeModel:
         """Return the vector of one text, from all its windows; indices are those of the vocabulary."""
         encoding = self._tokenizer.encode(text)
         weights: NDArray[np.float32] | None = None
-        for batch in batches([window.ids for window in (encoding, *encoding.overflowing)]):
+        for batch in batches_of_windows([window.ids for window in (encoding, *encoding.overflowing)]):
             strongest = self._strongest(batch)
             weights = strongest if weights is None else np.maximum(weights, strongest)
         assert weights is not None
@@ -99,7 +99,7 @@ def opened(file: Path, threads: int) -> Any:
         raise PermanentError(f"{file} cannot be loaded ({error}); place it anew") from error
 
 
-def batches(windows: Sequence[Sequence[int]]) -> Iterator[Sequence[Sequence[int]]]:
+def batches_of_windows(windows: Sequence[Sequence[int]]) -> Iterator[Sequence[Sequence[int]]]:
     """Yield as many windows at once as BATCH_TOKENS allows."""
     size = max(1, BATCH_TOKENS // max(map(len, windows)))
     for start in range(0, len(windows), size):

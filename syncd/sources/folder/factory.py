@@ -13,7 +13,7 @@ from syncd.model import Request, SomeKeys, SourceRecord, WholeSource
 from syncd.sources.factory import Machine, SourceFactory
 from syncd.sources.folder.root import ANYWHERE, Root
 from syncd.sources.folder.settings import FolderSection, FolderSourceSettings
-from syncd.sources.folder.source import FolderSettings, FolderSource
+from syncd.sources.folder.source import FolderSettings, FolderTreeSource
 from syncd.sources.folder.watch import FolderWatcher
 from syncd.sources.globs import EVERYTHING
 
@@ -29,7 +29,7 @@ class FolderFactory(SourceFactory[FolderSourceSettings]):
         self._spool_folder = machine.spool_folder
         self._document_suffixes = machine.document_suffixes
 
-    async def open(self, record: SourceRecord[FolderSourceSettings]) -> FolderSource:
+    async def open(self, record: SourceRecord[FolderSourceSettings]) -> FolderTreeSource:
         """Return the source of a record. Raises ConfigError for a glob that is none."""
         return self._opened(record)
 
@@ -57,7 +57,7 @@ class FolderFactory(SourceFactory[FolderSourceSettings]):
             async for keys in hints:
                 yield SomeKeys(tuple(sorted(keys))) if keys else WholeSource()
 
-    def _opened(self, record: SourceRecord[FolderSourceSettings]) -> FolderSource:
+    def _opened(self, record: SourceRecord[FolderSourceSettings]) -> FolderTreeSource:
         given = record.settings
         settings = FolderSettings(
             name=record.name or record.id,
@@ -70,4 +70,4 @@ class FolderFactory(SourceFactory[FolderSourceSettings]):
             allowed_roots=self._allowed_roots if given.needs_allowed_root else ANYWHERE,
             state=self._state,
         )
-        return FolderSource(settings, self._spool_folder)
+        return FolderTreeSource(settings, self._spool_folder)

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from syncd.model import SourceSettings, Watch
+from syncd.model import SourceSettings, SourceWatch
 from syncd.schema import OwnModel, OwnPath, Table, UniqueStrings
 from syncd.sources import shapes
 from syncd.sources.table import SourceTable
@@ -61,7 +61,7 @@ class FolderTable(SourceTable):
             real_path=real_path if real_path != path else None,
             include_globs=self.include_globs,
             exclude_globs=self.exclude_globs,
-            watch=Watch(target_collection_name=self.collection) if self.watch else None,
+            watch=SourceWatch(target_collection_name=self.collection) if self.watch else None,
         )
 
     def check_beside(self, sections: Mapping[type[Table], Table], state: Path) -> None:

@@ -98,7 +98,7 @@ class _Walk:
         return f"folders that could not be read: {len(self.unreadable)}, among them {min(self.unreadable) or '/'}"
 
 
-class FolderSource:
+class FolderTreeSource:
     """One folder. Runs may overlap."""
 
     def __init__(self, settings: FolderSettings, spool_folder: Path | None = None) -> None:

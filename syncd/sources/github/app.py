@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from syncd.errors import ConfigError, NotFoundError, PermanentError, RetryableError
-from syncd.runtime.headers import number, plausible, retry_after_s
+from syncd.runtime.headers import number, plausible_date, retry_after_s
 
 CLOCK_SKEW = timedelta(seconds=60)
 JWT_LIFE = timedelta(minutes=9)
@@ -158,7 +158,7 @@ def _retry_after_s(answer: aiohttp.ClientResponse) -> float | None:
 
 
 def _moment(text: str) -> datetime:
-    moment = plausible(datetime.fromisoformat(text))
+    moment = plausible_date(datetime.fromisoformat(text))
     if moment is None:
         raise ValueError("no date that can be meant")
     return moment

@@ -17,7 +17,7 @@ from syncd.sources.github.app import GithubApp
 from syncd.sources.github.naming import check_branch, check_repository
 from syncd.sources.github.repository import Ref
 from syncd.sources.github.settings import GithubSection, GithubSourceSettings
-from syncd.sources.github.source import GithubSettings, GithubSource
+from syncd.sources.github.source import GithubSettings, RepositorySource
 from syncd.sources.github.watch import GithubWatcher
 from syncd.sources.globs import EVERYTHING
 
@@ -32,7 +32,7 @@ class OpenRepository:
 
     settings: GithubSettings
     app_id: str | None
-    source: GithubSource
+    source: RepositorySource
 
 
 class RepositoryFactory(SourceFactory[GithubSourceSettings]):
@@ -51,7 +51,7 @@ class RepositoryFactory(SourceFactory[GithubSourceSettings]):
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return self
 
-    async def open(self, record: SourceRecord[GithubSourceSettings]) -> GithubSource:
+    async def open(self, record: SourceRecord[GithubSourceSettings]) -> RepositorySource:
         """Return the source of a record. Raises PermanentError, ConfigError when its App is not usable here."""
         return self._opened(record)
 
@@ -81,7 +81,7 @@ class RepositoryFactory(SourceFactory[GithubSourceSettings]):
             async for _ in moves:
                 yield WholeSource(ref=GitRef(branch=branch) if branch else None)
 
-    def _opened(self, record: SourceRecord[GithubSourceSettings]) -> GithubSource:
+    def _opened(self, record: SourceRecord[GithubSourceSettings]) -> RepositorySource:
         given = record.settings
         settings = GithubSettings(
             given.repository,
@@ -92,7 +92,7 @@ class RepositoryFactory(SourceFactory[GithubSourceSettings]):
         now = self._open.get(record.id)
         if now is None or (now.settings, now.app_id) != (settings, given.app_id):
             app = self._app(given.app_id) if given.app_id else None
-            source = GithubSource(settings, self._folder / record.id, app, self._spool_folder)
+            source = RepositorySource(settings, self._folder / record.id, app, self._spool_folder)
             now = self._open[record.id] = OpenRepository(settings, given.app_id, source)
         return now.source
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from syncd.model import SourceSettings, Watch
+from syncd.model import SourceSettings, SourceWatch
 from syncd.schema import ExtendedModel, OwnPath, Table, UniqueStrings
 from syncd.sources import shapes
 from syncd.sources.table import SourceTable, interval
@@ -53,7 +53,7 @@ class GithubTable(SourceTable):
 
     def own_settings(self) -> GithubSourceSettings:
         """Return what only GitHub sources are told."""
-        watch = Watch(target_collection_name=self.collection, branch=self.branch, interval_s=self.interval_s)
+        watch = SourceWatch(target_collection_name=self.collection, branch=self.branch, interval_s=self.interval_s)
         return GithubSourceSettings(
             repository=self.repository,
             app_id=self.app_id,

@@ -61,7 +61,7 @@ class _Cursor:
         return json.dumps(asdict(self))
 
 
-class GithubSource:
+class RepositorySource:
     """One repository. There must be one object per folder in a process; its runs may overlap."""
 
     def __init__(

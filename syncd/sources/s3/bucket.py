@@ -91,7 +91,7 @@ class Bucket:
 
         async def ask(client: Client) -> Page:
             answer = await client.list_objects_v2(Bucket=self.name, Prefix=prefix, StartAfter=after, MaxKeys=size)
-            objects = [listed(item) for item in answer.get("Contents", ())]
+            objects = [listed_object(item) for item in answer.get("Contents", ())]
             page = Page(objects, objects[-1].key if objects else after, not answer.get("IsTruncated"))
             if not page.is_last and page.last_key.encode() <= after.encode():
                 raise RetryableError(f"{self.address(prefix)}: the listing says that it goes on, and does not")
@@ -132,6 +132,6 @@ def object_state(key: str, answer: Mapping[str, Any]) -> ObjectState:
     )
 
 
-def listed(item: Mapping[str, Any]) -> ObjectState:
+def listed_object(item: Mapping[str, Any]) -> ObjectState:
     """Return the state that an entry of a listing shows."""
     return ObjectState(item["Key"], item["ETag"], item["Size"], item.get("LastModified"))

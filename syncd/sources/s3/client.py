@@ -13,7 +13,7 @@ from botocore.loaders import create_loader  # pyright: ignore[reportMissingTypeS
 from botocore.utils import parse_timestamp  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType] - likewise
 
 from syncd.errors import MisconfiguredError, PermanentError, RetryableError
-from syncd.runtime.headers import plausible
+from syncd.runtime.headers import plausible_date
 from syncd.runtime.retry import Backoff, retrying
 from syncd.sources.s3.errors import AWS_ERRORS, StaleCredentialsError, ThrottledError, translated
 from syncd.sources.s3.settings import Endpoint, Transport
@@ -136,7 +136,7 @@ class Connection:
         session = AioSession(profile=endpoint.profile) if endpoint.profile and not key else AioSession()
         session.register_component("data_loader", _LOADER)  # pyright: ignore[reportUnknownMemberType]
         parsers = cast("Any", session.get_component("response_parser_factory"))  # pyright: ignore[reportUnknownMemberType]
-        parsers.set_parser_defaults(timestamp_parser=moment)
+        parsers.set_parser_defaults(timestamp_parser=parsed_moment)
         return session.create_client(  # pyright: ignore[reportUnknownMemberType]
             self._service,
             region_name=endpoint.region,
@@ -203,16 +203,16 @@ class Connections:
             await self._open.popitem()[1].close()
 
 
-def moment(value: Any) -> datetime | None:
+def parsed_moment(value: Any) -> datetime | None:
     """Return a time stamp of an answer, or None where it is none that can be meant.
 
     Botocore's parser knows more forms, and takes half of all the time of a listing.
     """
     try:
-        return plausible(datetime.fromisoformat(value))
+        return plausible_date(datetime.fromisoformat(value))
     except (TypeError, ValueError):
         pass
     try:
-        return plausible(parse_timestamp(value))
+        return plausible_date(parse_timestamp(value))
     except (TypeError, ValueError, OverflowError, RuntimeError):
         return None

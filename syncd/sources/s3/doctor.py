@@ -30,7 +30,7 @@ class Finding:
 Check = Callable[[], Awaitable[Sequence[Finding]]]
 
 
-async def doctor(connections: Connections, settings: S3Settings, wanted: Wanted) -> Sequence[Finding]:
+async def examine(connections: Connections, settings: S3Settings, wanted: Wanted) -> Sequence[Finding]:
     """Return what was found, good things included; changes nothing, though it reads one listing and one object.
 
     Waits for S3 and SQS; what cannot be asked is a finding, not an error.

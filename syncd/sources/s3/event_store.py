@@ -20,7 +20,7 @@ KEPT_S = 30 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetter:
+class UnreadableMessage:
     """A message that nothing could be made of."""
 
     queue_url: str
@@ -75,7 +75,7 @@ class DeadLetters:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    async def add(self, letter: DeadLetter) -> None:
+    async def add(self, letter: UnreadableMessage) -> None:
         """Keep a message with its reason; of a message met again the latest reason and count are kept.
 
         Those not met for KEPT_S are dropped.
@@ -92,10 +92,12 @@ class DeadLetters:
 
         await self._db.write(transaction)
 
-    async def list(self, queue_url: str | None = None, limit: int = 100) -> Sequence[DeadLetter]:
+    async def list(self, queue_url: str | None = None, limit: int = 100) -> Sequence[UnreadableMessage]:
         """Return dead letters, newest first."""
         statement = (
             "SELECT queue_url, message_id, reason, body, receives, last_at FROM s3_dead_letters "
             "WHERE ?1 IS NULL OR queue_url = ?1 ORDER BY last_at DESC LIMIT ?2"
         )
-        return await self._db.read(lambda c: [DeadLetter(*row) for row in c.execute(statement, (queue_url, limit))])
+        return await self._db.read(
+            lambda c: [UnreadableMessage(*row) for row in c.execute(statement, (queue_url, limit))]
+        )

@@ -38,7 +38,7 @@ from syncd.sources.s3.settings import (
     queue_endpoint,
     settings_from,
 )
-from syncd.sources.s3.source import S3Source, S3Sources
+from syncd.sources.s3.source import BucketSource, S3Sources
 from syncd.store import Store
 
 log = structlog.get_logger()
@@ -66,7 +66,7 @@ class BucketFactory(SourceFactory[S3SourceSettings]):
         """Close the connections."""
         await self.connections.close()
 
-    async def open(self, record: SourceRecord[S3SourceSettings]) -> S3Source:
+    async def open(self, record: SourceRecord[S3SourceSettings]) -> BucketSource:
         """Return the source of a record.
 
         Raises MisconfiguredError when its credential cannot be had, PermanentError when its settings cannot be right.
@@ -123,13 +123,13 @@ class BucketFactory(SourceFactory[S3SourceSettings]):
         """Return how each queue's poller is doing."""
         return {"queues": self._queues.status()}
 
-    async def of_queue(self, queue_url: str) -> Sequence[S3Source]:
+    async def of_queue(self, queue_url: str) -> Sequence[BucketSource]:
         """Return all sources whose events arrive in a queue.
 
         Those whose credential cannot be had are among them: their events are journalled like everybody's, and the runs
         that these lead to wait until they can be opened.
         """
-        sources: list[S3Source] = []
+        sources: list[BucketSource] = []
         for record in (await self.following()).get(queue_url, ()):
             try:
                 sources.append(await self._follower(record))
@@ -137,7 +137,7 @@ class BucketFactory(SourceFactory[S3SourceSettings]):
                 self._blame(record, error)
         return sources
 
-    async def _follower(self, record: BucketRecord) -> S3Source:
+    async def _follower(self, record: BucketRecord) -> BucketSource:
         try:
             with contained("source", source=record.id):
                 return await self.open(record)

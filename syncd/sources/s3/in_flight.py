@@ -105,13 +105,13 @@ class InFlight:
 
     async def _delete(self, messages: Sequence[Message]) -> None:
         """Delete messages. One that cannot be deleted comes again and finds its work done: that is no error."""
-        for batch in batches(messages):
+        for batch in sqs_batches(messages):
             await self._in_batch("delete_message_batch", [{"ReceiptHandle": message.receipt} for message in batch])
             for message in batch:
                 self._release(message)
 
     async def _set_visibility(self, messages: Sequence[Message], timeout_s: int) -> None:
-        for batch in batches(messages):
+        for batch in sqs_batches(messages):
             entries = [{"ReceiptHandle": message.receipt, "VisibilityTimeout": timeout_s} for message in batch]
             await self._in_batch("change_message_visibility_batch", entries)
 
@@ -130,6 +130,6 @@ class InFlight:
             log.warning("sqs.not_acknowledged", queue=self._queue_url, call=method, reason=str(error))
 
 
-def batches(messages: Sequence[Message]) -> Sequence[Sequence[Message]]:
+def sqs_batches(messages: Sequence[Message]) -> Sequence[Sequence[Message]]:
     """Cut messages into batches that SQS takes."""
     return [messages[i : i + BATCH_SIZE] for i in range(0, len(messages), BATCH_SIZE)]

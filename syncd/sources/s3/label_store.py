@@ -55,7 +55,7 @@ class Labels:
         """
 
         def transaction(connection: sqlite3.Connection) -> None:
-            old = find_file(connection, source_id, file_key)
+            old = find_label_file(connection, source_id, file_key)
             if old == label:
                 if seen is not None:
                     mark_seen(connection, source_id, [file_key], seen)
@@ -86,7 +86,7 @@ class Labels:
 
     async def file(self, source_id: str, file_key: str) -> Label | None:
         """Return what a metadata file said when it was last read, or None."""
-        return await self._db.read(lambda c: find_file(c, source_id, file_key))
+        return await self._db.read(lambda c: find_label_file(c, source_id, file_key))
 
     async def of(self, source_id: str, path: str) -> Sequence[Label]:
         """Return everything said of one object, labels of every object included."""
@@ -141,7 +141,7 @@ class Labels:
         )
 
 
-def find_file(connection: sqlite3.Connection, source_id: str, file_key: str) -> Label | None:
+def find_label_file(connection: sqlite3.Connection, source_id: str, file_key: str) -> Label | None:
     """Return the label of one metadata file, or None."""
     row = connection.execute(
         f"SELECT {COLUMNS} FROM s3_labels WHERE source_id = ? AND file_key = ?", (source_id, file_key)

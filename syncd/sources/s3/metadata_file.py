@@ -11,7 +11,7 @@ from syncd.chroma.naming import check_collection, check_custom_id, check_metadat
 from syncd.errors import PermanentError
 from syncd.model import Metadata, Scalar
 from syncd.quoting import shown
-from syncd.sources.s3.naming import is_metadata_file, is_reserved
+from syncd.sources.s3.naming import is_metadata_file, is_standard_key
 
 VERSION = "chroma-v1"
 MAX_SIZE_BYTES = 64 * 1024
@@ -57,7 +57,7 @@ def _parsed(content: bytes, prefix: str) -> MetadataFile:
         id=check_custom_id(_text(values, "id")),
         path=path,
         collection="" if collection is None else check_collection(_text(values, "target_collection_name")),
-        metadata=check_metadata(cast("Mapping[str, Any]", metadata or {}), is_reserved),
+        metadata=check_metadata(cast("Mapping[str, Any]", metadata or {}), is_standard_key),
     )
 
 

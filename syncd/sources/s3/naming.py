@@ -34,7 +34,7 @@ def check_prefix(prefix: str) -> str:
     return prefix
 
 
-def is_reserved(key: str) -> bool:
+def is_standard_key(key: str) -> bool:
     """Tell whether a metadata key says where a chunk comes from: nobody's metadata replaces it."""
     return key in _STANDARD_KEYS
 

@@ -35,7 +35,7 @@ class S3Objects:
 
     async def again(self, key: str, collection: str) -> Document:
         """Return what `key` is in `collection` now, gone included. Raises RetryableError, PermanentError."""
-        return await self.present(key, collection) or gone(key)
+        return await self.present(key, collection) or gone_object(key)
 
     def document(self, state: ObjectState, assignment: Assignment, collection: str) -> Document:
         """Return the document of an object in one collection."""
@@ -61,6 +61,6 @@ class S3Objects:
         return self.settings.auto_sync is not AutoSync.NONE and is_metadata_file(key)
 
 
-def gone(key: str) -> Document:
+def gone_object(key: str) -> Document:
     """Return the document that says that `key` is not, or no longer, there."""
     return Document(key, version="", body=None, chunk_prefix="")

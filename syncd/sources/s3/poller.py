@@ -21,12 +21,12 @@ from syncd.errors import BugError, NotFoundError, PermanentError, RetryableError
 from syncd.runtime.containment import contained
 from syncd.runtime.retry import Backoff
 from syncd.sources.s3.client import Caller, Client
-from syncd.sources.s3.event_store import DeadLetter, DeadLetters
+from syncd.sources.s3.event_store import DeadLetters, UnreadableMessage
 from syncd.sources.s3.events import Event, EventKind, parse_message
 from syncd.sources.s3.in_flight import BATCH_SIZE, InFlight, Message
 from syncd.sources.s3.journal import Journal
 from syncd.sources.s3.settings import AutoSync, PollerSettings
-from syncd.sources.s3.source import S3Source
+from syncd.sources.s3.source import BucketSource
 
 log = structlog.get_logger()
 
@@ -57,7 +57,7 @@ class QueuePoller:
         self,
         queue_url: str,
         connection: Caller,
-        sources: Callable[[], Awaitable[Sequence[S3Source]]],
+        sources: Callable[[], Awaitable[Sequence[BucketSource]]],
         journal: Journal,
         dead_letters: DeadLetters,
         settings: PollerSettings | None = None,
@@ -165,17 +165,17 @@ class QueuePoller:
         if parsed.poison:
             raise PermanentError(parsed.note)
 
-    async def _looks(self, source: S3Source, event: Event) -> Sequence[str]:
+    async def _looks(self, source: BucketSource, event: Event) -> Sequence[str]:
         try:
             return await source.check(event.key)
         except NotFoundError:
             # Deleted since the sources were listed; the message may concern others.
             return ()
 
-    def _is_served(self, source: S3Source) -> bool:
+    def _is_served(self, source: BucketSource) -> bool:
         return source.settings.auto_sync is not AutoSync.NONE and source.settings.queue_url == self.queue_url
 
-    def _concerned(self, event: Event, sources: Sequence[S3Source]) -> list[S3Source]:
+    def _concerned(self, event: Event, sources: Sequence[BucketSource]) -> list[BucketSource]:
         """Return the sources that this event is news to."""
         of_bucket = [source for source in sources if source.settings.bucket == event.bucket]
         if not of_bucket:
@@ -186,7 +186,7 @@ class QueuePoller:
         self.stats.duplicates += len(concerned) - len(news)
         return news
 
-    def _remember(self, source: S3Source, event: Event) -> None:
+    def _remember(self, source: BucketSource, event: Event) -> None:
         """Know a settled event again. The sequencer alone is not trusted: its time, name and key must be the same too."""
         if event.sequencer and event.at:
             self._settled_events[source.id, event] = None
@@ -197,7 +197,7 @@ class QueuePoller:
         """Keep the reason, and leave the message to the queue's dead-letter queue where it has one."""
         self.stats.dead += 1
         log.warning("sqs.poison", queue=self.queue_url, message=message.id, reason=reason, receives=message.receives)
-        letter = DeadLetter(self.queue_url, message.id, reason, message.body, message.receives)
+        letter = UnreadableMessage(self.queue_url, message.id, reason, message.body, message.receives)
         try:
             with contained("dead letter", queue=self.queue_url, message=message.id):
                 await self._dead_letters.add(letter)

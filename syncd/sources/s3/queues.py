@@ -22,7 +22,7 @@ from syncd.sources.s3.event_store import DeadLetters
 from syncd.sources.s3.journal import Journal
 from syncd.sources.s3.poller import QueuePoller
 from syncd.sources.s3.settings import PollerSettings, S3Section
-from syncd.sources.s3.source import S3Source
+from syncd.sources.s3.source import BucketSource
 
 log = structlog.get_logger()
 
@@ -43,7 +43,7 @@ class FollowedBuckets(Protocol):
         """Return the keys that each queue may be read with. Raises nothing for one source's trouble."""
         ...
 
-    async def of_queue(self, queue_url: str) -> Sequence[S3Source]:
+    async def of_queue(self, queue_url: str) -> Sequence[BucketSource]:
         """Return all sources whose events arrive in a queue."""
         ...
 
@@ -103,7 +103,7 @@ class Queues:
             await self._pollers.add(poller)
 
     def _poller(self, queue_url: str, access: QueueAccess) -> QueuePoller:
-        sources: Callable[[], Awaitable[Sequence[S3Source]]] = partial(self._buckets.of_queue, queue_url)
+        sources: Callable[[], Awaitable[Sequence[BucketSource]]] = partial(self._buckets.of_queue, queue_url)
         settings = PollerSettings(visibility_s=self._buckets.section.visibility_s)
         poller = QueuePoller(queue_url, access, sources, self._buckets.journal, self._buckets.dead_letters, settings)
         # Queues of different accounts may share the last part of their URL, which is what a poller is called by.

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, model_validator
 
 from syncd.errors import PermanentError
-from syncd.model import Schedule, SourceSettings
+from syncd.model import SourceSchedule, SourceSettings
 from syncd.model.limits import MAX_DOCUMENT_SIZE_BYTES
 from syncd.schema import ExtendedModel, Int32, Table
 from syncd.sources import shapes
@@ -131,7 +131,7 @@ class S3Table(SourceTable):
     def own_settings(self) -> S3SourceSettings:
         """Return what only S3 sources are told."""
         every_s = self.reconcile_interval_s
-        schedule = Schedule(interval_s=every_s, target_collection_name=self.collection) if every_s else None
+        schedule = SourceSchedule(interval_s=every_s, target_collection_name=self.collection) if every_s else None
         return S3SourceSettings(
             bucket_name=self.bucket_name,
             region=self.region,

@@ -171,7 +171,7 @@ def iam_policy(wanted: Wanted) -> dict[str, Any]:
     }
 
 
-def documents(
+def setup_documents(
     wanted: Wanted, existing: Mapping[str, Any] | None = None, existing_policy: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Return everything that `provision.apply` would set, by name, and the IAM policy that an administrator attaches."""

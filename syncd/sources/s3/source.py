@@ -16,14 +16,14 @@ from syncd.sources.s3.client import Connection, Connections, UnusableConnection
 from syncd.sources.s3.journal import Journal
 from syncd.sources.s3.label_store import Label, Labels
 from syncd.sources.s3.listing import Listing
-from syncd.sources.s3.naming import check_bucket, check_prefix, is_reserved
+from syncd.sources.s3.naming import check_bucket, check_prefix, is_standard_key
 from syncd.sources.s3.objects import S3Objects
 from syncd.sources.s3.overlay import Labelling
 from syncd.sources.s3.settings import S3Settings
 
 
 @dataclass(frozen=True, slots=True)
-class S3Source(S3Objects):
+class BucketSource(S3Objects):
     """One configured bucket; a `syncd.model.Source`. Cheap to make: connections are shared and opened on first use."""
 
     async def changes(self, run: Run) -> AsyncGenerator[Document | Checkpoint]:
@@ -84,7 +84,7 @@ class S3Source(S3Objects):
             path=request.key,
             collection="" if collection == self.settings.collection else collection,
             custom_id=check_custom_id(request.custom_id) if request.custom_id else "",
-            metadata=check_metadata(request.metadata or {}, is_reserved),
+            metadata=check_metadata(request.metadata or {}, is_standard_key),
             said_at=run.invocation.created_at.timestamp(),
         )
 
@@ -126,21 +126,21 @@ class S3Sources:
     journal: Journal
     locks: KeyLocks
 
-    def open(self, source_id: str, settings: S3Settings) -> S3Source:
+    def open(self, source_id: str, settings: S3Settings) -> BucketSource:
         """Return one source; never waits. Raises PermanentError when the settings cannot be right."""
         return self._over(source_id, settings, self.connections.s3(settings.endpoint))
 
-    def unusable(self, source_id: str, settings: S3Settings, reason: PermanentError) -> S3Source:
+    def unusable(self, source_id: str, settings: S3Settings, reason: PermanentError) -> BucketSource:
         """Return a source whose credential cannot be had: it asks for looks as others do; its bucket raises `reason`."""
         connection = UnusableConnection(reason, settings.endpoint, self.connections.transport)
         return self._over(source_id, settings, connection)
 
-    def _over(self, source_id: str, settings: S3Settings, connection: Connection) -> S3Source:
+    def _over(self, source_id: str, settings: S3Settings, connection: Connection) -> BucketSource:
         check_bucket(settings.bucket)
         check_prefix(settings.path_prefix)
         bucket = Bucket(settings.bucket, connection)
         labelling = Labelling(source_id, settings, bucket, self.labels, self.journal, self.locks)
-        return S3Source(source_id, settings, bucket, self.labels, labelling)
+        return BucketSource(source_id, settings, bucket, self.labels, labelling)
 
 
 def without_custom_id(document: Document) -> Document:

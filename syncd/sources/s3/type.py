@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from syncd.model import SourceFacts
 from syncd.sources.codec import SettingsCodec
 from syncd.sources.factory import Machine
-from syncd.sources.s3.naming import is_reserved
+from syncd.sources.s3.naming import is_standard_key
 from syncd.sources.s3.settings import NAME, S3Section, S3Source, S3SourceSettings, S3Table, Transport
 from syncd.sources.type import ObjectRules, SourceType
 
@@ -35,7 +35,7 @@ S3 = SourceType(
     objects=ObjectRules(
         bucket=lambda settings: settings.bucket_name,
         prefix=lambda settings: settings.path_prefix or "",
-        is_reserved=is_reserved,
+        is_reserved=is_standard_key,
     ),
     factory=factory,
     migrations=__package__,

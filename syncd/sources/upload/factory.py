@@ -12,7 +12,7 @@ from syncd.model import Invocation, SourceRecord, State, Upload
 from syncd.sources.factory import Machine, SourceFactory
 from syncd.sources.upload.files import files_needed, upload_folder
 from syncd.sources.upload.settings import UploadSourceSettings
-from syncd.sources.upload.source import UploadSource
+from syncd.sources.upload.source import UploadedFileSource
 from syncd.store import Store
 
 log = structlog.get_logger()
@@ -35,9 +35,9 @@ class UploadFactory(SourceFactory[UploadSourceSettings]):
                 file.unlink()
         return self
 
-    async def open(self, record: SourceRecord[UploadSourceSettings]) -> UploadSource:
+    async def open(self, record: SourceRecord[UploadSourceSettings]) -> UploadedFileSource:
         """Return the source, which reads the upload folder."""
-        return UploadSource(self._folder)
+        return UploadedFileSource(self._folder)
 
     def accept(self, settings: UploadSourceSettings, trusted: bool) -> NoReturn:
         """Refuse: a source is made with the first upload. Raises PermanentError."""

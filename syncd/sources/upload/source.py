@@ -11,7 +11,7 @@ from syncd.model import Checkpoint, Document, Run, Upload, chunk_prefix
 from syncd.sources.bodies import PathBody
 
 
-class UploadSource:
+class UploadedFileSource:
     """The `file_upload` source of a database. What was uploaded before is never touched by a run."""
 
     def __init__(self, folder: Path) -> None:

@@ -51,12 +51,12 @@ def unchanged_document(url: str, kept: PageDocument, refetched: Callable[[str], 
     )
 
 
-def gone(url: str) -> Document:
+def gone_page(url: str) -> Document:
     """Return the deletion of a page's chunks."""
     return Document(key=url, version="", body=None, chunk_prefix=chunk_prefix(url))
 
 
-def failed(url: str, reason: str) -> Document:
+def failed_page(url: str, reason: str) -> Document:
     """Return a document that is recorded as failed; chunks of the last successful read stay."""
     return Document(
         key=url,

@@ -9,7 +9,7 @@ from syncd.model import SourceRecord
 from syncd.sources.factory import SourceFactory
 from syncd.sources.web.page_workers import PageWorkers
 from syncd.sources.web.settings import WebSection, WebSettings, WebSourceSettings
-from syncd.sources.web.source import WebSource
+from syncd.sources.web.source import SiteSource
 from syncd.sources.web.validate import validate_settings
 from syncd.store.database import Database
 
@@ -31,9 +31,9 @@ class SiteFactory(SourceFactory[WebSourceSettings]):
         """Stop the page readers."""
         await self._extractor.__aexit__(None, None, None)
 
-    async def open(self, record: SourceRecord[WebSourceSettings]) -> WebSource:
+    async def open(self, record: SourceRecord[WebSourceSettings]) -> SiteSource:
         """Return the source of a record. Raises PermanentError naming the setting that is wrong."""
-        return WebSource(self._settings(record.settings), self._database, record.id, self._extractor)
+        return SiteSource(self._settings(record.settings), self._database, record.id, self._extractor)
 
     def accept(self, settings: WebSourceSettings, trusted: bool) -> WebSourceSettings:
         """Check every setting that can be checked without a request. Raises PermanentError."""

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from syncd import __version__
-from syncd.model import Schedule, SourceSettings
+from syncd.model import SourceSchedule, SourceSettings
 from syncd.schema import ExtendedModel, Int32, Table, UniqueStrings
 from syncd.sources import shapes
 from syncd.sources.table import SourceTable, interval
@@ -69,7 +69,9 @@ class WebTable(SourceTable):
     def own_settings(self) -> WebSourceSettings:
         """Return what only web sources are told."""
         schedule = (
-            Schedule(interval_s=self.interval_s, target_collection_name=self.collection) if self.interval_s else None
+            SourceSchedule(interval_s=self.interval_s, target_collection_name=self.collection)
+            if self.interval_s
+            else None
         )
         return WebSourceSettings(
             starting_url=self.starting_url,

@@ -14,7 +14,7 @@ from itertools import chain, islice
 from typing import NoReturn
 from xml.parsers import expat
 
-from syncd.runtime.headers import plausible
+from syncd.runtime.headers import plausible_date
 
 MAX_URLS = 50_000
 """The protocol's own limit for one file."""
@@ -194,6 +194,6 @@ class SitemapReader:
 def sitemap_date(text: str) -> datetime | None:
     """Read a W3C date; None where it is none, or one that cannot be meant (.NET's default is 0001-01-01)."""
     try:
-        return plausible(datetime.fromisoformat(text.strip())) if text.strip() else None
+        return plausible_date(datetime.fromisoformat(text.strip())) if text.strip() else None
     except ValueError:
         return None

@@ -43,7 +43,7 @@ MAX_CRAWL_AGE_S = 7 * 86400.0
 """An interrupted crawl older than this starts over: its first pages are too old to vouch for."""
 
 
-class WebSource:
+class SiteSource:
     """One configured site. `changes` may run for several collections, one after another.
 
     `extractor` may serve many sources. `resolver` and `tls` replace the system's, for names and authorities of one's own.

@@ -36,13 +36,13 @@ class VisitDocuments:
             case "unchanged":
                 return documents.unchanged_document(visit.url, settled.was, self._refetch)
             case "failed" | "unread":
-                return documents.failed(visit.url, visit.reason)
+                return documents.failed_page(visit.url, visit.reason)
             case "bounded":
                 # What was there before goes only once the whole site has been seen.
                 return None
             case _:
                 known = settled.was.version and await self._known.version(visit.url) is not None
-                return documents.gone(visit.url) if known else None
+                return documents.gone_page(visit.url) if known else None
 
     async def replayed(self) -> AsyncIterator[Document]:
         """Yield again what an interrupted run settled; what did not reach the index is put back into the queue."""
@@ -57,9 +57,9 @@ class VisitDocuments:
                 elif entry.outcome in ("document", "unchanged"):
                     yield documents.unchanged_document(entry.url, entry.kept, self._refetch)
                 elif entry.outcome in ("failed", "unread"):
-                    yield documents.failed(entry.url, entry.reason)
+                    yield documents.failed_page(entry.url, entry.reason)
                 elif version is not None:
-                    yield documents.gone(entry.url)
+                    yield documents.gone_page(entry.url)
             await self._store.requeue(self._crawl_id, lost)
 
     async def only(self, keys: Sequence[str]) -> AsyncIterator[Document]:
@@ -70,9 +70,9 @@ class VisitDocuments:
                 if visit.url != key:
                     continue
                 if visit.outcome in ("failed", "unread"):
-                    yield documents.failed(key, visit.reason)
+                    yield documents.failed_page(key, visit.reason)
                 else:
-                    yield await documents.fetched(found) if visit.outcome == "document" else documents.gone(key)
+                    yield await documents.fetched(found) if visit.outcome == "document" else documents.gone_page(key)
 
     async def _refetch(self, url: str) -> Document:
         """Return what a page is now, whatever the last visit learned. Raises RetryableError."""
@@ -80,7 +80,7 @@ class VisitDocuments:
             found = await self._visitor.visit(QueueEntry(-1, 0, url, 0))
         except DeferredError as error:
             # Nobody holds a document for as long as that.
-            return documents.failed(url, str(error))
+            return documents.failed_page(url, str(error))
         for one in found:
             if one.visit.url == url and one.visit.outcome == "document":
                 return await documents.fetched(one)

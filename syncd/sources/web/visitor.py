@@ -75,14 +75,14 @@ class Visitor:
             case 404 | 410:
                 return [VisitResult(await self._gone(entry, url, visit))]
             case _:
-                return [VisitResult(failed(visit, f"status {answer.status}"))]
+                return [VisitResult(failed_visit(visit, f"status {answer.status}"))]
 
     async def _gone(self, entry: QueueEntry, url: Url, visit: Visit) -> Visit:
         """Believe a 404 about a page that was indexed when it is given twice."""
         if entry.version and visit.status == 404:
             again = await self._pages.ask(url, {})
             if isinstance(again, FetchFailed) or again.status not in (404, 410):
-                return failed(visit, "status 404, but not when asked again")
+                return failed_visit(visit, "status 404, but not when asked again")
         return replace(visit, outcome="gone", reason=f"status {visit.status}")
 
     async def _at_canonical(self, canonical: str, url: Url, found: VisitResult, hops: int) -> list[VisitResult]:
@@ -141,7 +141,7 @@ def without_page(
         return [VisitResult(replace(blank, url=url.text, reason=answer.reason, links=[])) for url in addresses]
     lasting = isinstance(answer, FetchFailed) and answer.lasting
     status = answer.status if isinstance(answer, FetchFailed) else 0
-    visit = failed(replace(blank, status=status), answer.reason)
+    visit = failed_visit(replace(blank, status=status), answer.reason)
     if not lasting and not entry.has_links and entry.failures + 1 < GIVE_UP_FAILURES:
         # Its links are unknown, so no page can be called unlinked.
         visit = replace(visit, outcome="unread")
@@ -156,7 +156,7 @@ def unanswered(entry: QueueEntry, reason: str) -> VisitResult:
     return without_page(entry, blank, RedirectResult(url, answer), answer)[0]
 
 
-def failed(visit: Visit, reason: str) -> Visit:
+def failed_visit(visit: Visit, reason: str) -> Visit:
     """Return a visit that gave no page but does not say that the page is gone."""
     return replace(visit, outcome="failed", reason=reason, links=None)
 

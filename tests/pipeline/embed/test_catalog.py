@@ -3,7 +3,7 @@ from chromadb.utils.embedding_functions import chroma_cloud_qwen_embedding_funct
 
 from syncd.errors import ConfigError, NotFoundError
 from syncd.model import EmbeddingTask
-from syncd.pipeline.embed.catalog import MINILM, QWEN3, Catalog, Model, ModelFile
+from syncd.pipeline.embed.catalog import MINILM, QWEN3, Catalog, EmbeddingModel, ModelFile
 
 qwen = Catalog().find(QWEN3)
 minilm = Catalog().find(MINILM)
@@ -55,7 +55,7 @@ def test_models_without_a_template_get_the_prompt_in_front():
 
 
 def test_added_models_stand_beside_the_built_in_ones():
-    mine = Model("mine", (ModelFile("F16", "mine.gguf"),), pooling="cls", dimensions=8, max_tokens=512)
+    mine = EmbeddingModel("mine", (ModelFile("F16", "mine.gguf"),), pooling="cls", dimensions=8, max_tokens=512)
     catalog = Catalog([mine])
     assert catalog.names() == [QWEN3, MINILM, "mine"]
     assert catalog.find("mine") is mine

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from syncd.errors import ConfigError, PermanentError, RetryableError
 from syncd.pipeline.embed import files
-from syncd.pipeline.embed.catalog import MINILM, Catalog, Model, ModelFile
+from syncd.pipeline.embed.catalog import MINILM, Catalog, EmbeddingModel, ModelFile
 from syncd.pipeline.embed.files import find_file, packaged_weights
 
 CONTENT = b"GGUF" + bytes(range(256)) * 9000
@@ -60,7 +60,7 @@ class Hub:
 
 
 def model(url, sha256=SHA256):
-    return Model("m", (ModelFile("F16", "m.gguf", url, sha256),), pooling="mean", dimensions=8, max_tokens=9)
+    return EmbeddingModel("m", (ModelFile("F16", "m.gguf", url, sha256),), pooling="mean", dimensions=8, max_tokens=9)
 
 
 async def find(found, folder, **options):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from syncd.errors import ConfigError, PermanentError
-from syncd.pipeline.embed.catalog import Model, ModelFile
+from syncd.pipeline.embed.catalog import EmbeddingModel, ModelFile
 from syncd.pipeline.embed.llama import LlamaContext, LlamaModel
 from syncd.pipeline.embed.local import EngineOptions, open_embedder, prepare
 from syncd.pipeline.embed.variant import RunSettings, Variant
@@ -89,7 +89,7 @@ def test_windows_over_the_limits_are_refused_before_llama_aborts(path):
 
 def tiny(path, **changes):
     values = {"pooling": "last", "dimensions": 64, "max_tokens": 128, **changes}
-    return Model("tiny", (ModelFile("F16", path.name),), **values)
+    return EmbeddingModel("tiny", (ModelFile("F16", path.name),), **values)
 
 
 async def test_the_probe_finds_that_the_tap_can_be_trusted(path):

@@ -12,16 +12,16 @@ import pytest
 from aiohttp import web
 
 from syncd.errors import ConfigError, PermanentError, RetryableError
-from syncd.pipeline.embed.catalog import MINILM, Catalog, Model
+from syncd.pipeline.embed.catalog import MINILM, Catalog, EmbeddingModel
 from syncd.pipeline.embed.local import EngineOptions, local_record
-from syncd.pipeline.embed.record import Record, forget_record
+from syncd.pipeline.embed.record import ModelRecord, forget_record
 from syncd.pipeline.embed.remote import RemoteEmbedder, RemoteOptions, prepare_remote
 from syncd.pipeline.embed.servers import Server
 from syncd.pipeline.embed.variant import PROBE_TEXTS
 from syncd.runtime.retry import Backoff
 from tests.pipeline.embed.texts import MIXED
 
-MODEL = Model("remote/model", (), pooling="last", dimensions=16, max_tokens=512)
+MODEL = EmbeddingModel("remote/model", (), pooling="last", dimensions=16, max_tokens=512)
 FAST = RemoteOptions(batch_bytes=200, attempts=2, patience_s=0.5, backoff=Backoff(base_s=0.001, cap_s=0.01))
 LIMIT_CHARACTERS = 900
 
@@ -185,7 +185,7 @@ async def test_what_the_models_own_file_computes_here_is_what_servers_must_compu
     vectors = np.stack([vector(text) for text in PROBE_TEXTS])
 
     async def local():
-        return Record("the file's own", vectors)
+        return ModelRecord("the file's own", vectors)
 
     right, wrong = Machine(), Machine()
     wrong.model = "wrong"
@@ -308,7 +308,7 @@ async def test_servers_that_cannot_be_reached_are_retryable_and_leave_no_record(
 
 async def test_other_dimensions_than_the_models_are_refused(tmp_path):
     async with serving(Machine()) as url:
-        other = Model("other", (), pooling="last", dimensions=17, max_tokens=512)
+        other = EmbeddingModel("other", (), pooling="last", dimensions=17, max_tokens=512)
         with pytest.raises(ConfigError, match="16 dimensions"):
             await prepare_remote(other, [Server(url + "/v1")], tmp_path, FAST)
 

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncd.pipeline.embed.windows import Frame, batches, cut, join, merge, normalised, split
+from syncd.pipeline.embed.windows import SpecialTokens, batches_by_length, cut, join, merge, normalised, split
 
-FRAME = Frame(before=(101,), after=(102,))
+FRAME = SpecialTokens(before=(101,), after=(102,))
 texts = st.lists(st.integers(0, 30_000), max_size=300).map(lambda tokens: np.array(tokens, dtype=np.int32))
 
 
@@ -29,7 +29,7 @@ def test_a_limit_that_the_frame_fills_is_refused():
 
 @given(st.lists(st.integers(1, 500), max_size=60), st.integers(1, 600), st.integers(1, 9))
 def test_batches_hold_every_window_once_within_both_limits(lengths, max_tokens, max_sequences):
-    found = list(batches(lengths, max_tokens, max_sequences))
+    found = list(batches_by_length(lengths, max_tokens, max_sequences))
     assert sorted(index for batch in found for index in batch) == list(range(len(lengths)))
     for batch in found:
         assert len(batch) <= max_sequences
@@ -38,7 +38,7 @@ def test_batches_hold_every_window_once_within_both_limits(lengths, max_tokens, 
 
 @given(st.lists(st.integers(1, 500), min_size=1, max_size=60))
 def test_batches_keep_similar_lengths_together(lengths):
-    order = [lengths[index] for batch in batches(lengths, 600, 9) for index in batch]
+    order = [lengths[index] for batch in batches_by_length(lengths, 600, 9) for index in batch]
     assert order == sorted(lengths, reverse=True)
 
 

@@ -96,7 +96,7 @@ async def test_a_picture_without_writing_says_so(seeing: PartReader) -> None:
     ("text", "kept"), [("Sales 2024 grew", True), ("| ~ - . _", False), ("ab", False), ("x y z w q", False)]
 )
 async def test_only_plausible_writing_is_kept(text: str, kept: bool) -> None:
-    assert bool(ocr.plausible(text)) is kept
+    assert bool(ocr.looks_like_writing(text)) is kept
 
 
 async def test_lines_become_paragraphs_where_there_is_a_gap() -> None:

@@ -6,13 +6,13 @@ import sys
 from collections.abc import Iterator
 
 from syncd.model import formats
-from syncd.pipeline.parse.task import Markdown, Piece, Task
+from syncd.pipeline.parse.task import Markdown, ParsedPiece, Task
 from syncd.pipeline.prepare.worker import main
 
 TOY = formats.Format("toy", {".toy": ("application/x-toy",)}, reader="toy", magic=(b"TOY\n",))
 
 
-def read(task: Task) -> Iterator[Piece]:
+def read(task: Task) -> Iterator[ParsedPiece]:
     """Yield the lines backwards."""
     out = Markdown(task.limits)
     for line in task.path.read_text().splitlines()[1:]:

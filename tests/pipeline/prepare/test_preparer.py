@@ -16,7 +16,7 @@ import pytest
 from syncd.errors import PermanentError
 from syncd.model import PageMark, Part
 from syncd.pipeline.parse.task import DocumentLimits, Ocr
-from syncd.pipeline.parse.vision import insert
+from syncd.pipeline.parse.vision import with_descriptions
 from syncd.pipeline.prepare.preparer import DocumentPreparer
 from syncd.pipeline.prepare.process import PreparerProcess, PreparerSettings
 from tests.pipeline.parse.documents import docx, encoded, paragraph, pdf, pptx, shape, written
@@ -167,7 +167,7 @@ async def test_a_vision_model_describes_pictures_at_their_place() -> None:
 
 def test_inserted_descriptions_move_the_page_marks_behind_them() -> None:
     part = Part("äb\n\ncd\n\n", "markdown", (PageMark(0, 1), PageMark(5, 2)))
-    found = insert(part, [(5, "seen"), (9, "")])
+    found = with_descriptions(part, [(5, "seen"), (9, "")])
     assert found.text == "äb\n\nseen\n\ncd\n\n"
     assert found.pages == (PageMark(0, 1), PageMark(5, 2))
 

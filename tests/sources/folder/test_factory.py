@@ -6,7 +6,7 @@ from pathlib import Path
 
 import anyio
 
-from syncd.model import Chunking, Embedding, SomeKeys, SourceRecord, Watch, WholeSource
+from syncd.model import Chunking, Embedding, SomeKeys, SourceRecord, SourceWatch, WholeSource
 from syncd.sources.factory import Machine
 from syncd.sources.folder.factory import FolderFactory
 from syncd.sources.folder.settings import FolderSourceSettings
@@ -17,7 +17,7 @@ from syncd.store import Store
 async def test_a_watched_folder_asks_for_everything_and_then_for_what_changed(tmp_path: Path) -> None:
     folder = tmp_path / "notes"
     folder.mkdir()
-    settings = FolderSourceSettings(path=str(folder), watch=Watch(target_collection_name="notes"))
+    settings = FolderSourceSettings(path=str(folder), watch=SourceWatch(target_collection_name="notes"))
     record = SourceRecord("1", "folder", "d", settings, Embedding(), Chunking(), datetime.now(UTC))
     store = await Store.open(tmp_path / "state", TYPES)
     async with aclosing(FolderFactory(Machine(tmp_path / "state", store)).watch(record)) as requests:

@@ -11,7 +11,7 @@ import pytest
 from syncd.errors import NotFoundError, PermanentError, RetryableError
 from syncd.model import Document, Run
 from syncd.sources.folder.root import ClosedError
-from syncd.sources.folder.source import FolderSettings, FolderSource
+from syncd.sources.folder.source import FolderSettings, FolderTreeSource
 from tests.sources.running import SyncedCollection, invocation
 
 SECRET = b"the administrator's token"
@@ -36,8 +36,8 @@ def made(state: Path) -> Path:
     return state
 
 
-def opened(path: Path, **settings: object) -> FolderSource:
-    return FolderSource(FolderSettings(**{"name": "notes", "path": path, **settings}))  # type: ignore[arg-type]
+def opened(path: Path, **settings: object) -> FolderTreeSource:
+    return FolderTreeSource(FolderSettings(**{"name": "notes", "path": path, **settings}))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("swapped", ["allowed/root", "allowed"])

@@ -12,10 +12,10 @@ import pytest
 from syncd.errors import ConfigError, NotFoundError, PermanentError, RetryableError
 from syncd.model import Checkpoint, Document, Run, chunk_prefix
 from syncd.sources.bodies import SizeCheck
-from syncd.sources.folder.source import FolderSettings, FolderSource
+from syncd.sources.folder.source import FolderSettings, FolderTreeSource
 from tests.sources.running import SyncedCollection, invocation
 
-Open = Callable[..., FolderSource]
+Open = Callable[..., FolderTreeSource]
 
 
 @pytest.fixture
@@ -26,8 +26,8 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def opened(root: Path) -> Open:
-    def open_source(**settings: object) -> FolderSource:
-        return FolderSource(FolderSettings(**{"name": "notes", "path": root, **settings}))  # type: ignore[arg-type]
+    def open_source(**settings: object) -> FolderTreeSource:
+        return FolderTreeSource(FolderSettings(**{"name": "notes", "path": root, **settings}))  # type: ignore[arg-type]
 
     return open_source
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from syncd.errors import PermanentError
-from syncd.model import Chunking, Embedding, GitRef, SourceRecord, Watch, WholeSource
+from syncd.model import Chunking, Embedding, GitRef, SourceRecord, SourceWatch, WholeSource
 from syncd.sources.github.factory import RepositoryFactory
 from syncd.sources.github.settings import GithubSection, GithubSourceSettings
 from tests.git_server import GitServer
@@ -31,7 +31,7 @@ async def test_a_watched_branch_is_asked_for_by_name_and_the_default_one_without
     git_server.create("owner/name", {"a.py": "a"}, branch="trunk")
     repositories = RepositoryFactory(GithubSection(base_url=git_server.url), tmp_path / "git", tmp_path / "spool")
     for branch, request in (("trunk", WholeSource(ref=GitRef(branch="trunk"))), (None, WholeSource())):
-        watch = Watch(target_collection_name="code", branch=branch, interval_s=1)
+        watch = SourceWatch(target_collection_name="code", branch=branch, interval_s=1)
         settings = GithubSourceSettings(repository="owner/name", watch=watch)
         record = SourceRecord(str(branch), "github", "d", settings, Embedding(), Chunking(), datetime.now(UTC))
         async with aclosing(repositories.watch(record)) as requests:

@@ -18,7 +18,7 @@ import pytest
 from syncd.errors import RetryableError, SyncdError
 from syncd.sources.github.git import Git, Reach, Remote
 from syncd.sources.github.repository import Ref, Repository
-from syncd.sources.github.source import GithubSettings, GithubSource
+from syncd.sources.github.source import GithubSettings, RepositorySource
 from tests.git_server import SYMLINK, Entry, GitServer
 from tests.sources.running import SyncedCollection
 
@@ -36,9 +36,9 @@ class FixedToken:
         pass
 
 
-def private_source(git_server: GitServer, folder: Path) -> GithubSource:
+def private_source(git_server: GitServer, folder: Path) -> RepositorySource:
     git_server.require_token("owner/name", TOKEN)
-    return GithubSource(GithubSettings("owner/name", base_url=git_server.url), folder, FixedToken())  # type: ignore[arg-type]
+    return RepositorySource(GithubSettings("owner/name", base_url=git_server.url), folder, FixedToken())  # type: ignore[arg-type]
 
 
 def descendants() -> list[psutil.Process]:
@@ -128,7 +128,7 @@ async def test_whatever_comes_from_outside_stands_after_the_end_of_options(
     git_server.commit("owner/name", {"a": "b"}, branch="other", parent=first)
     put_in_front_of_git(tmp_path, monkeypatch, f'echo "$@" >> {tmp_path}/calls; exec "$git" "$@"')
     index = SyncedCollection()
-    source = GithubSource(GithubSettings("owner/name", base_url=git_server.url), tmp_path / "copy")
+    source = RepositorySource(GithubSettings("owner/name", base_url=git_server.url), tmp_path / "copy")
     await index.sync(source)
     await index.sync(source, {"ref": {"branch": "other"}})
     calls = (tmp_path / "calls").read_text().splitlines()
@@ -167,7 +167,7 @@ async def test_nothing_that_looks_like_a_hook_or_a_configuration_acts(git_server
     names = ["hooks/post-checkout", "hooks/reference-transaction", "config", ".gitconfig", "HEAD", ".gitattributes"]
     git_server.create("owner/name", {**dict.fromkeys(names, script), ".gitattributes": "* filter=evil diff=evil\n"})
     index = SyncedCollection()
-    source = GithubSource(GithubSettings("owner/name", base_url=git_server.url), tmp_path / "git")
+    source = RepositorySource(GithubSettings("owner/name", base_url=git_server.url), tmp_path / "git")
     await index.sync(source)
     git_server.commit("owner/name", {"config": "x", "link": Entry(b"../../../etc/passwd", SYMLINK)})
     await index.sync(source)
@@ -197,14 +197,14 @@ async def test_the_program_knows_nothing_of_our_environment(
     monkeypatch.setenv("GIT_SSH_COMMAND", f"touch {tmp_path}/hacked")
     git_server.create("owner/name", {"a": "a"})
     index = SyncedCollection()
-    await index.sync(GithubSource(GithubSettings("owner/name", base_url=git_server.url), tmp_path / "git"))
+    await index.sync(RepositorySource(GithubSettings("owner/name", base_url=git_server.url), tmp_path / "git"))
     assert index.contents == {"a": b"a"}
     assert not (tmp_path / "trace").exists()
 
 
 async def test_cancelling_a_fetch_ends_every_program_it_started(git_server: GitServer, tmp_path: Path) -> None:
     git_server.create("owner/name", {"a": "a"})
-    source = GithubSource(GithubSettings("owner/name", base_url=git_server.url), tmp_path / "git")
+    source = RepositorySource(GithubSettings("owner/name", base_url=git_server.url), tmp_path / "git")
     git_server.held.clear()
     before = {process.pid for process in descendants()}
     async with anyio.create_task_group() as tasks:
@@ -222,7 +222,7 @@ async def test_cancelling_a_fetch_ends_every_program_it_started(git_server: GitS
 
 async def test_no_program_is_left_when_a_run_is_broken_off(git_server: GitServer, tmp_path: Path) -> None:
     git_server.create("owner/name", {f"f{number}": "x" for number in range(300)})
-    source = GithubSource(GithubSettings("owner/name", base_url=git_server.url), tmp_path / "git")
+    source = RepositorySource(GithubSettings("owner/name", base_url=git_server.url), tmp_path / "git")
     before, files = {process.pid for process in descendants()}, len(os.listdir("/proc/self/fd"))
     await SyncedCollection().sync(source, die_after=5)
     assert {process.pid for process in descendants()} == before
@@ -231,7 +231,7 @@ async def test_no_program_is_left_when_a_run_is_broken_off(git_server: GitServer
 
 async def test_another_process_that_still_writes_is_waited_for(git_server: GitServer, tmp_path: Path) -> None:
     git_server.create("owner/name", {"a": "a"})
-    source = GithubSource(GithubSettings("owner/name", base_url=git_server.url), tmp_path / "git")
+    source = RepositorySource(GithubSettings("owner/name", base_url=git_server.url), tmp_path / "git")
     await source.head(Ref())
     with (tmp_path / "git/syncd.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -245,7 +245,7 @@ async def test_a_git_that_outlives_a_killed_daemon_keeps_its_right_to_write(
     git_server: GitServer, tmp_path: Path
 ) -> None:
     git_server.create("owner/name", {"a": "a"})
-    source = GithubSource(GithubSettings("owner/name", base_url=git_server.url), tmp_path / "git")
+    source = RepositorySource(GithubSettings("owner/name", base_url=git_server.url), tmp_path / "git")
     sha = await source.head(Ref())
     program = (
         "import anyio, pathlib\n"

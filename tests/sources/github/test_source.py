@@ -9,18 +9,18 @@ import pytest
 from syncd.errors import ConfigError, NotFoundError, PermanentError, RetryableError
 from syncd.model import chunk_prefix
 from syncd.sources.github.repository import Repository
-from syncd.sources.github.source import GithubSettings, GithubSource
+from syncd.sources.github.source import GithubSettings, RepositorySource
 from tests.git_server import EXECUTABLE, SUBMODULE, SYMLINK, Entry, GitServer
 from tests.sources.running import SyncedCollection
 
-Open = Callable[..., GithubSource]
+Open = Callable[..., RepositorySource]
 
 
 @pytest.fixture
 def opened(git_server: GitServer, tmp_path: Path) -> Open:
-    def open_source(**settings: object) -> GithubSource:
+    def open_source(**settings: object) -> RepositorySource:
         known = {"repository": "owner/name", "base_url": git_server.url, **settings}
-        return GithubSource(GithubSettings(**known), tmp_path / "git" / "s1")  # type: ignore[arg-type]
+        return RepositorySource(GithubSettings(**known), tmp_path / "git" / "s1")  # type: ignore[arg-type]
 
     return open_source
 

@@ -35,7 +35,7 @@ from syncd.sources.s3.journal import Journal
 from syncd.sources.s3.label_store import Labels
 from syncd.sources.s3.poller import QueuePoller
 from syncd.sources.s3.settings import PollerSettings, S3Settings, S3SourceSettings, Transport
-from syncd.sources.s3.source import S3Source, S3Sources
+from syncd.sources.s3.source import BucketSource, S3Sources
 from syncd.store.database import Database
 from syncd.store.invocations import Invocations
 from syncd.store.sources import Sources
@@ -85,16 +85,16 @@ class Daemon:
 
     # --- sources and invocations
 
-    async def add(self, settings: S3Settings) -> S3Source:
+    async def add(self, settings: S3Settings) -> BucketSource:
         record = await self.sources.create("s3", DB, STORED, Embedding(), Chunking())
         self.s3[record.id] = settings
         return self.open.open(record.id, settings)
 
-    async def all_sources(self) -> list[S3Source]:
+    async def all_sources(self) -> list[BucketSource]:
         return [self.open.open(source_id, settings) for source_id, settings in self.s3.items()]
 
     async def invoke(
-        self, source: S3Source, key: str | None = None, collection: str | None = None, **request: Any
+        self, source: BucketSource, key: str | None = None, collection: str | None = None, **request: Any
     ) -> Invocation:
         """Ask for a run as the API does, run whatever is due, and return the invocation as it ended."""
         wanted = asked(**{**({"object_key": key} if key else {}), **request})
@@ -134,7 +134,7 @@ class Daemon:
         await self.invocations.settle(invocation.id, state, Counts(), error)
         await self.journal.over(invocation)
 
-    async def execute(self, source: S3Source, invocation: Invocation) -> None:
+    async def execute(self, source: BucketSource, invocation: Invocation) -> None:
         collection = self.index.setdefault(invocation.target.collection, {})
         known = Known(collection)
         key = invocation.request.object_key

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import syncd.sources.s3.client
 from syncd.errors import PermanentError, RetryableError
 from syncd.sources.s3.bucket import Bucket
-from syncd.sources.s3.client import Connections, moment
+from syncd.sources.s3.client import Connections, parsed_moment
 from syncd.sources.s3.errors import ClientError, ThrottledError
 from syncd.sources.s3.settings import AwsKey, Endpoint
 from tests.aws_servers import REGION, Aws, FaultyProxy
@@ -138,12 +138,12 @@ async def test_everybody_waits_while_the_service_asks_to_slow_down(monkeypatch: 
     "text", ["2026-11-21T08:00:00.000Z", "2026-11-21T08:00:00Z", "Sat, 21 Nov 2026 08:00:00 GMT", "2026-11-21T08:00:00"]
 )
 def test_every_form_of_time_stamp_is_the_same_moment(text: str):
-    assert moment(text) == datetime(2026, 11, 21, 8, tzinfo=UTC)
+    assert parsed_moment(text) == datetime(2026, 11, 21, 8, tzinfo=UTC)
 
 
 @given(st.text(max_size=40) | st.sampled_from(["0001-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00", "9" * 400, "²"]))
 def test_any_time_stamp_can_be_reckoned_with_or_is_none(text: str):
-    found = moment(text)
+    found = parsed_moment(text)
     assert found is None or found.timestamp() >= 0
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from syncd.runtime.retry import Backoff
 from syncd.sources.s3.settings import AutoSync
-from syncd.sources.s3.source import S3Source
+from syncd.sources.s3.source import BucketSource
 from tests.aws_servers import Aws
 from tests.sources.s3.syncing import Place, daemon_on, place, poller_of, texts, working
 from tests.sources.s3.test_events import eventbridge, record, sns
@@ -140,14 +140,14 @@ async def test_a_bucket_that_no_source_names_is_never_read(aws: Aws, tmp_path: P
 async def test_a_message_whose_handling_meets_a_bug_is_poison_and_the_others_go_on(
     ministack: Aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ):
-    check = S3Source.check
+    check = BucketSource.check
 
-    async def with_a_bug(self: S3Source, key: str) -> Sequence[str]:
+    async def with_a_bug(self: BucketSource, key: str) -> Sequence[str]:
         if key == "odd.txt":
             raise error
         return await check(self, key)
 
-    monkeypatch.setattr(S3Source, "check", with_a_bug)
+    monkeypatch.setattr(BucketSource, "check", with_a_bug)
     async with place(ministack, queue={}) as p, daemon_on(tmp_path) as daemon:
         await daemon.add(p.settings(auto_sync=AutoSync.DIRECT))
         await p.put("a.txt", "alpha")

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from syncd.errors import PermanentError
-from syncd.sources.s3.naming import check_bucket, check_prefix, is_reserved
+from syncd.sources.s3.naming import check_bucket, check_prefix, is_standard_key
 from syncd.sources.s3.settings import AutoSync, AwsKey, Endpoint, is_aws_queue, queue_endpoint, settings_from
 from syncd.sources.s3.type import S3
 
@@ -72,8 +72,8 @@ def test_impossible_buckets_are_refused(name: str):
 
 
 def test_what_says_where_a_chunk_comes_from_is_reserved():
-    assert is_reserved("bucket")
-    assert not is_reserved("author")
+    assert is_standard_key("bucket")
+    assert not is_standard_key("author")
 
 
 def test_a_prefix_has_no_slash_in_front():

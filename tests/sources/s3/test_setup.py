@@ -8,10 +8,10 @@ import pytest
 
 from syncd.errors import ConflictError, PermanentError
 from syncd.sources.s3.client import Connections
-from syncd.sources.s3.doctor import doctor
+from syncd.sources.s3.doctor import examine
 from syncd.sources.s3.provision import apply, discover, existing_notifications, existing_policy, find_queue
 from syncd.sources.s3.settings import AutoSync
-from syncd.sources.s3.setup import Wanted, documents, iam_policy, merged_notifications, queue_policy
+from syncd.sources.s3.setup import Wanted, iam_policy, merged_notifications, queue_policy, setup_documents
 from tests.aws_servers import Aws
 from tests.sources.s3.syncing import FAST, daemon_on, place, texts, working
 
@@ -39,7 +39,7 @@ def test_the_daemon_may_read_below_its_prefixes_and_serve_its_queue_and_nothing_
 
 def test_the_documents_are_json_and_complete():
     names = {"queue", "dead_letter_queue", "queue_policy", "notification_configuration", "iam_policy"}
-    assert json.loads(json.dumps(documents(WANTED))).keys() == names
+    assert json.loads(json.dumps(setup_documents(WANTED))).keys() == names
 
 
 def test_other_notifications_are_kept_and_our_old_ones_replaced():
@@ -78,7 +78,7 @@ async def test_set_up_the_bucket_keeps_the_collection_true(aws: Aws, tmp_path):
         assert await apply(connections, aws.endpoint(), wanted) == p.queue_url
         settings = p.settings(auto_sync=AutoSync.DIRECT)
         await p.put("a.txt", "alpha")
-        findings = await doctor(connections, settings, wanted)
+        findings = await examine(connections, settings, wanted)
         assert {finding.state for finding in findings} == {"ok"}, findings
         await daemon.add(settings)
         async with working(daemon, p) as work:
@@ -104,7 +104,7 @@ async def test_one_queue_may_serve_several_buckets(aws: Aws, tmp_path):
             await work.until_quiet()
         for p in (one, other):
             assert texts(daemon.index[p.bucket]) == {"a.txt": p.bucket.encode()}
-            findings = await doctor(
+            findings = await examine(
                 connections, p.settings(auto_sync=AutoSync.DIRECT), replace(wanted, bucket=p.bucket)
             )
             assert {finding.state for finding in findings} == {"ok"}, findings
@@ -116,15 +116,15 @@ async def test_the_doctor_says_what_is_missing_and_what_to_do(aws: Aws):
     async with place(aws) as p:
         wanted = await discover(connections, aws.endpoint(), p.bucket)
         settings = p.settings(auto_sync=AutoSync.DIRECT)
-        findings = await doctor(connections, settings, wanted)
+        findings = await examine(connections, settings, wanted)
         wrong = {finding.subject: finding for finding in findings if finding.state != "ok"}
         assert wrong.keys() == {"bucket", "queue", "notifications"}
         assert all(finding.fix for finding in wrong.values())
         await p.sqs.create_queue(QueueName=wanted.name)
-        wrong = {f.subject for f in await doctor(connections, settings, wanted) if f.state != "ok"}
+        wrong = {f.subject for f in await examine(connections, settings, wanted) if f.state != "ok"}
         assert {"queue policy", "dead letters"} <= wrong
         await p.s3.delete_bucket(Bucket=p.bucket)
-        findings = await doctor(connections, settings, wanted)
+        findings = await examine(connections, settings, wanted)
         assert any(f.subject == "bucket" and f.state == "missing" for f in findings)
         await connections.close()
 

@@ -7,7 +7,7 @@ from syncd.errors import PermanentError
 from syncd.model import Checkpoint, Document
 from syncd.sources.web.extract import HtmlPage, extract
 from syncd.sources.web.settings import WebLimits, WebSettings
-from syncd.sources.web.source import WebSource
+from syncd.sources.web.source import SiteSource
 from syncd.sources.web.visit_result import PageExtractor
 from syncd.store.database import Database
 from tests.sources.running import SyncedCollection, document
@@ -46,7 +46,7 @@ class CrawledPages(SyncedCollection):
         """Unchanged documents whose bytes were needed all the same."""
         return self.last.looked_again
 
-    async def crawl(self, source: WebSource, keys: frozenset[str] | None, stop_after: int | None) -> None:
+    async def crawl(self, source: SiteSource, keys: frozenset[str] | None, stop_after: int | None) -> None:
         await self.sync(source, keys=keys, die_after=stop_after)
         self.texts = {key: text.decode() for key, text in self.contents.items() if isinstance(text, bytes)}
         indexed = set(self.last.keys("indexed"))
@@ -62,7 +62,7 @@ class CrawledPages(SyncedCollection):
 class Crawler:
     """One source and its collection; `sync` may be called again and again."""
 
-    source: WebSource
+    source: SiteSource
     index: CrawledPages = field(default_factory=CrawledPages)
 
     async def sync(self, keys: frozenset[str] | None = None, stop_after: int | None = None) -> CrawledPages:
@@ -99,4 +99,4 @@ def crawler(
     **options: Any,
 ) -> Crawler:
     settings = settings_for(site, path, **options)
-    return Crawler(WebSource(settings, database, source_id, reader or DirectReader()))
+    return Crawler(SiteSource(settings, database, source_id, reader or DirectReader()))

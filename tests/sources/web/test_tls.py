@@ -9,7 +9,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from syncd.errors import PermanentError
 from syncd.sources.web.settings import WebSettings
-from syncd.sources.web.source import WebSource
+from syncd.sources.web.source import SiteSource
 from syncd.store.database import Database
 from tests.sources.web.certificates import Authority
 from tests.sources.web.crawling import QUICK, Crawler, DirectReader
@@ -42,7 +42,7 @@ def crawler(
     allowed = ("127.0.0.1",)
     settings = WebSettings(url, allow_private_addresses=allowed, rate_per_s=0, limits=QUICK, extra_hosts=extra_hosts)
     tls = authority.client_context()
-    return Crawler(WebSource(settings, database, "s", DirectReader(), resolver=Names(names), tls=tls))
+    return Crawler(SiteSource(settings, database, "s", DirectReader(), resolver=Names(names), tls=tls))
 
 
 async def test_a_site_that_moves_from_http_to_https_is_followed_there(
