@@ -14,11 +14,11 @@ from syncd.pipeline.parse.seccomp import Allowance, program
 _TRIALS = """
 import json, os, signal, socket, sys, threading
 from pathlib import Path
-from syncd.pipeline.parse.jail import Limits, confine
+from syncd.pipeline.parse.jail import JailLimits, confine
 from syncd.pipeline.parse.seccomp import Allowance
 
 secret, scratch = sys.argv[1], Path(sys.argv[2])
-held = confine(scratch, Limits(1 << 30, 1 << 20, 64), Allowance[sys.argv[3]])
+held = confine(scratch, JailLimits(1 << 30, 1 << 20, 64), Allowance[sys.argv[3]])
 
 def tried(act):
     try:
