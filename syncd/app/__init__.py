@@ -37,9 +37,11 @@ from syncd.index.collection_watch import CollectionWatch
 from syncd.index.query_functions import QueryRecorder
 from syncd.index.sparse_backfill import SparseBackfill
 from syncd.index.writer import Index
+from syncd.pipeline.disk import DiskRoom
 from syncd.pipeline.effects import RealEffects
 from syncd.pipeline.embed.catalog import Catalog
 from syncd.pipeline.embed.fleet import Embedders
+from syncd.pipeline.embedding_stage import EmbeddingStage
 from syncd.pipeline.ingest import Ingester
 from syncd.pipeline.preparation import Preparation
 from syncd.pipeline.sparse.catalog import SparseModels
@@ -156,8 +158,10 @@ async def assembled(config: Config, state: Path, notifier: Notifier, types: Sour
         preparation = Preparation(
             preparers, embedders.get, partial(model_file, config), config.sync.max_text_in_flight_bytes
         )
-        effects = RealEffects(store, index.apply, sparse_encoding.with_sparse_vectors)
-        ingester = Ingester(store, effects, preparation)
+        stage = EmbeddingStage(store, index.apply, embedders.get)
+        room = DiskRoom(store.prepared, state, config.sync.prepared_disk_share)
+        effects = RealEffects(store, index.apply, stage, sparse_encoding.with_sparse_vectors, room)
+        ingester = Ingester(store, effects, stage, preparation)
         runner = Runner(store, chroma, index, ingester, sources.open, sync_settings(config))
         syncer = Syncer(store, runner, wakeup, sources.settled)
         triggers = Triggers(store, sources.watch, wakeup.ring)
@@ -177,7 +181,7 @@ async def assembled(config: Config, state: Path, notifier: Notifier, types: Sour
         services = make_services(config, behind_api, splade_folder(config, state), upload_folder(state))
         api = ApiServer(create_app(services), config.api.host, config.api.port, socket=state / SOCKET_FILE)
         api_box.append(api)
-        parts: list[Actor] = [chroma, models, api, index, syncer, triggers, *sources.actors()]
+        parts: list[Actor] = [chroma, models, api, index, stage, syncer, triggers, *sources.actors()]
         parts += [
             SparseBackfill(store, sparse.of, index.flush),
             QueryRecorder(store, chroma, queries),

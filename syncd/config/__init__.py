@@ -94,6 +94,7 @@ class SyncSection(Table):
     runs: Count = 4
     ingesters: Count = 64
     max_text_in_flight_bytes: Annotated[int, Field(ge=1 << 20)] = 64 << 20
+    prepared_disk_share: Annotated[float, Field(gt=0, le=1)] = 0.5
     delete_guard_share: Annotated[float, Field(ge=0, le=1)] = 0.5
     delete_guard_minimum: Annotated[int, Field(ge=0)] = 20
     cache_unused_days: Annotated[int, Field(ge=1)] = 90

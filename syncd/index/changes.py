@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from syncd.model import CollectionShape, Metadata, QueryFunction, Row, Rows, Scalar, SparseIndex, Target
+from syncd.store.changes import DocumentChange, Promotion, Replacement
 from syncd.store.documents import CollectionRecord
 from syncd.store.outbox import ChunkRow
-from syncd.store.staging import Removal, Replacement
 
 WRITE_SIZE = 300
 """Rows per write: Chroma Cloud's limit, and within the 100-300 that a local server takes fastest."""
@@ -47,12 +47,18 @@ class OutboxLeft:
     collection_id: int
 
 
-Change = Replacement | Removal | Rebuild | Flush | CheckCollection | OutboxLeft
+Change = DocumentChange | Rebuild | Flush | CheckCollection | OutboxLeft
 
 
 def weight(change: Change) -> int:
     """Return how many rows a change may write, so that a batch fills one write."""
-    return max(1, len(change.chunks)) if isinstance(change, Replacement) else 1
+    match change:
+        case Replacement():
+            return max(1, len(change.chunks))
+        case Promotion():
+            return max(1, change.chunks)
+        case _:
+            return 1
 
 
 def shape_of(record: CollectionRecord, queries: QueryFunction | None) -> CollectionShape:

@@ -16,8 +16,8 @@ from syncd.index.write_probe import accepts_writes
 from syncd.model import DocumentState
 from syncd.runtime.mailbox import Envelope, Reply
 from syncd.store import Store
+from syncd.store.changes import DocumentChange, Removal, Staged
 from syncd.store.documents import CollectionRecord
-from syncd.store.staging import Removal, Replacement, Staged
 
 log = structlog.get_logger()
 
@@ -95,7 +95,7 @@ class Delivery:
     async def _withdraw(self, envelope: Envelope[Change, Staged], error: PermanentError) -> None:
         """Take back a document that Chroma refuses, so that it does not stand in everybody's way."""
         change = envelope.message
-        if isinstance(change, Replacement | Removal):
+        if isinstance(change, DocumentChange):
             removal = Removal(
                 change.collection_id,
                 change.source_id,

@@ -12,7 +12,7 @@ from syncd.errors import RetryableError
 from syncd.index.changes import Change, OutboxLeft
 from syncd.runtime.mailbox import Envelope, StoppedError
 from syncd.runtime.retry import Backoff
-from syncd.store.staging import Staged
+from syncd.store.changes import Staged
 
 Asked = tuple[Envelope[Change, Staged], Staged]
 """Who asked for a change, and what it means for Chroma."""

@@ -31,8 +31,8 @@ from syncd.model import Embedding, QueryFunction, Target
 from syncd.runtime.containment import contained
 from syncd.runtime.mailbox import Envelope, Mailbox, settling
 from syncd.store import Store
+from syncd.store.changes import DocumentChange, Promotion, Staged
 from syncd.store.documents import CollectionRecord
-from syncd.store.staging import Removal, Replacement, Staged
 
 log = structlog.get_logger()
 
@@ -109,13 +109,13 @@ class Index:
             raise NotFoundError(f"database {target.database!r} does not exist in Chroma; create it first")
         return await self._store.documents.preview_collection(target, embedding)
 
-    async def apply(self, change: Replacement | Removal) -> Staged:
+    async def apply(self, change: DocumentChange) -> Staged:
         """Make `change` true in the store and in Chroma; it is when this returns. Waits while Chroma is away.
 
         Raises PermanentError when the change is refused (nothing happened), RetryableError when the collection takes no
         writes for long: the store has the change by then, and Chroma gets it as soon as it takes writes again.
         """
-        return await self.mailbox.ask(change)
+        return await self.mailbox.ask(change, urgent=isinstance(change, Promotion) and change.urgent)
 
     async def flush(self, collection_id: int, chunk_ids: Sequence[str]) -> None:
         """Make Chroma agree about ids that somebody else put into the outbox. Waits while Chroma is away; twice is safe."""
@@ -159,7 +159,7 @@ class Index:
 
     async def _serve_all(self, envelopes: Sequence[Envelope[Change, Staged]]) -> None:
         with settling(envelopes, self._held.envelopes):
-            await self._serve([e for e in envelopes if isinstance(e.message, Replacement | Removal)])
+            await self._serve([e for e in envelopes if isinstance(e.message, DocumentChange)])
             for envelope in envelopes:
                 if isinstance(envelope.message, Rebuild | CheckCollection):
                     await self._serve_asked(envelope)
@@ -168,7 +168,7 @@ class Index:
                     await self._serve_group([(envelope, staged)])
 
     async def _serve(self, envelopes: Sequence[Envelope[Change, Staged]]) -> None:
-        changes = [envelope.message for envelope in envelopes if isinstance(envelope.message, Replacement | Removal)]
+        changes = [envelope.message for envelope in envelopes if isinstance(envelope.message, DocumentChange)]
         if not changes:
             return
         try:

@@ -65,6 +65,8 @@ class Checkpoint:
 
     cursor: str
     absent_are_gone: bool = False
+    is_mark: bool = False
+    """Only a place to go on from: what follows need not wait until everything before it is written."""
     incomplete: str = ""
     again_after_s: float | None = None
     """When another run may see what this one could not, where the source knows."""
@@ -81,7 +83,7 @@ class Known(Protocol):
     """What is already indexed of one source in one collection."""
 
     async def version(self, key: str) -> str | None:
-        """Return the indexed version of `key`, or None."""
+        """Return the indexed version of `key`, '' where one is on its way and none is indexed, or None."""
         ...
 
     async def owner(self, prefix: str) -> str | None:
@@ -89,7 +91,7 @@ class Known(Protocol):
         ...
 
     def keys(self) -> AsyncIterator[str]:
-        """Yield every indexed key, in key order, with bounded memory."""
+        """Yield every key that is indexed or on its way, in key order, with bounded memory."""
         ...
 
 

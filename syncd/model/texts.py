@@ -160,8 +160,10 @@ class Embedder(Protocol):
         """Longest text that is embedded in one piece; longer ones are averaged, and so blurred."""
         ...
 
-    async def embed(self, texts: Sequence[str], role: Role, task: EmbeddingTask | None = None) -> Embedded:
-        """Embed `texts` (each non-empty) with the role's prompt in front.
+    async def embed(
+        self, texts: Sequence[str], role: Role, task: EmbeddingTask | None = None, *, urgent: bool = False
+    ) -> Embedded:
+        """Embed `texts` (each non-empty) with the role's prompt in front. `urgent` documents overtake others, as queries do.
 
         Raises PermanentError naming the text that cannot be embedded, RetryableError while the model is restarting.
         """

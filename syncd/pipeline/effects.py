@@ -5,23 +5,34 @@ A run is given one or the other when it starts, and nobody asks again which.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from syncd.model import Embedder, Embedding, EmbeddingTask
+from syncd.model import Embedder, Embedding
+from syncd.pipeline.disk import DiskRoom
+from syncd.pipeline.embedding_stage import Apply, EmbeddingStage
+from syncd.pipeline.result import Result
+from syncd.runtime.mailbox import Reply, settled_reply
 from syncd.store import Store
-from syncd.store.staging import NewChunk, Removal, Replacement, Staged
+from syncd.store.changes import NewChunk, Removal, Replacement, Staged
+from syncd.store.prepared import PreparedDocument, Urgency
 
 BYTES_PER_TOKEN = 3.4
 """Of source code, in wordpiece and byte-pair vocabularies alike; prose has about 4."""
 
-EMBED_SIZE = 64
-"""Texts per request to the embedder, which gathers requests of several documents into full batches."""
-
-Apply = Callable[[Replacement | Removal], Awaitable[Staged]]
-"""Makes a change true in the store and in the vector store: see Index.apply."""
-
 EncodeSparse = Callable[[Embedding, Sequence[NewChunk]], Awaitable[Sequence[NewChunk]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Whose vectors a document needs, for whom. `missing_bytes` is the text that has none yet; `result` what is known so far."""
+
+    embedder: Embedder
+    run_number: int
+    urgency: Urgency
+    missing_bytes: int
+    result: Result
 
 
 class Effects(Protocol):
@@ -31,8 +42,27 @@ class Effects(Protocol):
         """Return what is said of a document that is indexed now, and was in an earlier version or not."""
         ...
 
-    async def apply(self, change: Replacement | Removal) -> Staged:
-        """Replace or remove a document, in the store and in Chroma; waits for both. Raises ConflictError when another document has its ids."""
+    async def room(self) -> None:
+        """Wait until there is room on disk for what one more document is prepared to."""
+        ...
+
+    async def deliver(self, change: Replacement, wanted: Wanted) -> Reply[Result]:
+        """Bring a prepared document on its way, durable when this returns; the reply comes when the vector store has it.
+
+        Raises ConflictError when another document has its ids.
+        """
+        ...
+
+    async def join(self, document: PreparedDocument, wanted: Wanted) -> Reply[Result]:
+        """Wait for a document that is on its way already, with its urgency or this one, whichever is higher."""
+        ...
+
+    async def remove(self, removal: Removal) -> Staged:
+        """Remove a document, in the store and in the vector store; waits for both."""
+        ...
+
+    async def discard(self, collection_id: int, source_id: str, key: str) -> None:
+        """Forget what is on its way of a document: the source holds again what is indexed."""
         ...
 
     async def record_failure(self, removal: Removal) -> None:
@@ -43,42 +73,56 @@ class Effects(Protocol):
         """Record a new version whose content is the indexed one."""
         ...
 
-    async def fill(self, embedder: Embedder, task: EmbeddingTask | None, texts: Mapping[bytes, str]) -> int:
-        """Put the vectors of `texts`, by key, into the cache and return the tokens embedded. Raises PermanentError."""
-        ...
-
     async def with_sparse_vectors(self, embedding: Embedding, chunks: Sequence[NewChunk]) -> Sequence[NewChunk]:
         """Return the chunks with their sparse vectors, where the collection keeps any."""
         ...
 
 
 class RealEffects:
-    """The effects themselves. `with_sparse_vectors` gives chunks their sparse vectors."""
+    """The effects themselves. `with_sparse_vectors` gives chunks their sparse vectors; `room` bounds what waits on disk."""
 
-    def __init__(self, store: Store, apply: Apply, with_sparse_vectors: EncodeSparse) -> None:
+    def __init__(
+        self, store: Store, apply: Apply, stage: EmbeddingStage, with_sparse_vectors: EncodeSparse, room: DiskRoom
+    ) -> None:
         self._store = store
         self._apply = apply
+        self._stage = stage
+        self._with_sparse_vectors = with_sparse_vectors
+        self.room = room.wait
         self.record_failure = store.documents.record_failure
         self.update_version = store.documents.update_version
-        self._with_sparse_vectors = with_sparse_vectors
 
     def reason(self, was_indexed: bool) -> str:
         """Return nothing: it is indexed, and that is all."""
         return ""
 
-    async def apply(self, change: Replacement | Removal) -> Staged:
-        """Replace or remove a document; waits until the vector store has it."""
-        return await self._apply(change)
+    async def deliver(self, change: Replacement, wanted: Wanted) -> Reply[Result]:
+        """Hand the document to the index, by way of the embedding stage where vectors are missing.
 
-    async def fill(self, embedder: Embedder, task: EmbeddingTask | None, texts: Mapping[bytes, str]) -> int:
-        """Embed `texts` and cache the vectors; waits for room in the embedder."""
-        keys, tokens = list(texts), 0
-        for start in range(0, len(keys), EMBED_SIZE):
-            some = keys[start : start + EMBED_SIZE]
-            embedded = await embedder.embed([texts[key] for key in some], "document", task)
-            await self._store.vectors.put(dict(zip(some, embedded.vectors, strict=True)))
-            tokens += embedded.tokens
-        return tokens
+        Cut off before it is durable, nothing has happened; after, the stage goes on with it after the next start.
+        """
+        if not wanted.missing_bytes:
+            staged = await self._apply(change)
+            self._stage.overtaken((change.collection_id, change.source_id, change.key))
+            return settled_reply(replace(wanted.result, written=staged.written, deleted=staged.deleted))
+        document = await self._store.prepared.put(change, wanted.embedder.fingerprint, wanted.urgency)
+        return await self._stage.written(document, wanted.embedder, (wanted.run_number, wanted.result))
+
+    async def join(self, document: PreparedDocument, wanted: Wanted) -> Reply[Result]:
+        """Wait for a document that is prepared already."""
+        await self._store.prepared.hurry(document.id, wanted.urgency)
+        return await self._stage.written(document, wanted.embedder, (wanted.run_number, wanted.result))
+
+    async def remove(self, removal: Removal) -> Staged:
+        """Remove a document; waits until the vector store has done so."""
+        staged = await self._apply(removal)
+        self._stage.overtaken((removal.collection_id, removal.source_id, removal.key))
+        return staged
+
+    async def discard(self, collection_id: int, source_id: str, key: str) -> None:
+        """Forget what is prepared of a document."""
+        await self._store.prepared.discard(collection_id, source_id, key)
+        self._stage.overtaken((collection_id, source_id, key))
 
     async def with_sparse_vectors(self, embedding: Embedding, chunks: Sequence[NewChunk]) -> Sequence[NewChunk]:
         """Encode what has not been encoded yet; waits for the sparse model."""
@@ -89,11 +133,31 @@ class DryRunEffects:
     """Answers as `RealEffects` would and does nothing; tokens are an estimate from bytes."""
 
     def __init__(self, store: Store) -> None:
-        self.apply = store.documents.preview
+        self._preview = store.documents.preview
 
     def reason(self, was_indexed: bool) -> str:
         """Return whether a run would meet it for the first time."""
         return "changed" if was_indexed else "new"
+
+    async def room(self) -> None:
+        """Wait for nothing: nothing is kept."""
+
+    async def deliver(self, change: Replacement, wanted: Wanted) -> Reply[Result]:
+        """Return what would be written and deleted, and about how many tokens embedded."""
+        staged = await self._preview(change)
+        tokens = round(wanted.missing_bytes / BYTES_PER_TOKEN)
+        return settled_reply(replace(wanted.result, written=staged.written, deleted=staged.deleted, tokens=tokens))
+
+    async def remove(self, removal: Removal) -> Staged:
+        """Return what would be deleted."""
+        return await self._preview(removal)
+
+    async def join(self, document: PreparedDocument, wanted: Wanted) -> Reply[Result]:
+        """Return that it would be indexed: another run is about to."""
+        return settled_reply(replace(wanted.result, chunks=document.chunks, written=document.chunks))
+
+    async def discard(self, collection_id: int, source_id: str, key: str) -> None:
+        """Leave it as it is."""
 
     async def record_failure(self, removal: Removal) -> None:
         """Leave it as it is."""
@@ -101,10 +165,6 @@ class DryRunEffects:
     async def update_version(self, collection_id: int, source_id: str, key: str, version: str, seen: int) -> None:
         """Leave it as it is."""
 
-    async def fill(self, embedder: Embedder, task: EmbeddingTask | None, texts: Mapping[bytes, str]) -> int:
-        """Return about how many tokens these are."""
-        return round(sum(len(text.encode("utf-8", "surrogatepass")) for text in texts.values()) / BYTES_PER_TOKEN)
-
     async def with_sparse_vectors(self, embedding: Embedding, chunks: Sequence[NewChunk]) -> Sequence[NewChunk]:
-        """Return the chunks as they are: what Chroma is told of them does not depend on it."""
+        """Return the chunks as they are: what the vector store is told of them does not depend on it."""
         return chunks

@@ -9,25 +9,30 @@ import anyio
 
 from syncd.errors import PermanentError, Skipped
 from syncd.model import DocumentState, Embedder, SourceRecord
-from syncd.pipeline.effects import DryRunEffects, Effects
+from syncd.pipeline.effects import DryRunEffects, Effects, Wanted
+from syncd.pipeline.embedding_stage import EmbeddingStage
 from syncd.pipeline.in_hand import SET_ASIDE, InHand
-from syncd.pipeline.job import DocumentJob, Result, is_current, is_same_content, unchanged
+from syncd.pipeline.job import DocumentJob, is_current, is_same_content, unchanged
 from syncd.pipeline.lineage import digest
 from syncd.pipeline.preparation import Draft, Preparation, Tally
+from syncd.pipeline.result import Result
 from syncd.runtime.byte_budget import ByteBudget
+from syncd.runtime.mailbox import Reply, settled_reply
 from syncd.store import Store
+from syncd.store.changes import NewChunk, Removal, Replacement
 from syncd.store.documents import DocumentRecord
-from syncd.store.staging import NewChunk, Removal, Replacement
+from syncd.store.prepared import PreparedDocument
 
 
 class Ingester:
     """Makes documents true, one at a time per key, any number of keys at once."""
 
-    def __init__(self, store: Store, effects: Effects, preparation: Preparation) -> None:
+    def __init__(self, store: Store, effects: Effects, stage: EmbeddingStage, preparation: Preparation) -> None:
         """`effects` are those of runs that are meant; dry runs have their own."""
         self.in_hand = InHand(store.marks)
         self._store = store
         self._effects = effects
+        self._stage = stage
         self._dry_run_effects = DryRunEffects(store)
         self._preparation = preparation
         self._budget = ByteBudget(preparation.max_text_in_flight_bytes)
@@ -40,26 +45,27 @@ class Ingester:
         """Return what decides how the source's documents are made, besides themselves. Starts no model."""
         return self._preparation.config_hash(source)
 
-    async def ingest(self, job: DocumentJob) -> Result:
-        """Make one document true: prepared, embedded, indexed and recorded when this returns. Twice is safe.
+    async def ingest(self, job: DocumentJob) -> Reply[Result]:
+        """Bring one document on its way; the reply comes when it is indexed and recorded. Twice is safe.
 
-        Waits for room in the embedder and the index. PermanentError becomes a recorded result; RetryableError is raised.
+        What is parsed by then is durable: a crash before the reply parses nothing again. Waits for room in the preparer and
+        on disk, and to remove documents. PermanentError becomes a recorded result; RetryableError is raised.
         """
         if job.document.body is None:
-            return await self._delete(job)
+            return settled_reply(await self._delete(job))
         embedder = await self._preparation.embedder(job.run.source.embedding.model)
         fingerprint = self._preparation.fingerprint(job, embedder)
         known = await self._store.documents.get(*job.owner)
+        on_its_way = await self._store.prepared.get(*job.owner)
         if known and is_current(known, job.document.version, fingerprint):
-            return unchanged(job, known)
+            return settled_reply(await self._as_it_is(job, known, on_its_way))
+        if on_its_way and (on_its_way.version, on_its_way.fingerprint) == (job.document.version, fingerprint):
+            return await job.run.effects.join(on_its_way, self._wanted(job, embedder))
         if await self.in_hand.is_set_aside(job.mark):
-            return await self._fail(job, fingerprint, SET_ASIDE)
-        result = await self._bring(job, fingerprint, known, embedder)
+            return settled_reply(await self._fail(job, fingerprint, SET_ASIDE))
+        reply = await self._bring(job, fingerprint, known, embedder)
         await self.in_hand.survived(job.mark)
-        if result.state is DocumentState.INDEXED:
-            was_indexed = known is not None and known.state is DocumentState.INDEXED
-            return replace(result, reason=job.run.effects.reason(was_indexed))
-        return result
+        return reply
 
     async def give_up(self, job: DocumentJob, reason: str) -> Result:
         """Record that the document could not be had, however often it was tried; what is indexed of it stays. Twice is safe.
@@ -70,85 +76,100 @@ class Ingester:
             return Result(job.document.key, DocumentState.FAILED, reason)
         return await self._fail(job, "", reason)
 
+    async def drop(self, run_number: int) -> None:
+        """Forget what a cancelled run has on its way."""
+        await self._stage.drop(run_number)
+
+    async def _as_it_is(self, job: DocumentJob, known: DocumentRecord, on_its_way: PreparedDocument | None) -> Result:
+        """Return the result of a document that needs nothing. A later version that is on its way has been taken back."""
+        if on_its_way:
+            await job.run.effects.discard(*job.owner)
+        return unchanged(job, known)
+
     async def _bring(
         self, job: DocumentJob, fingerprint: str, known: DocumentRecord | None, embedder: Embedder
-    ) -> Result:
+    ) -> Reply[Result]:
         """Carry the document over from where it is indexed already, or make it, or say why not."""
         document, run = job.document, job.run
         carried_over = await self._store.documents.carried_over(
             run.source.id, document.key, document.version, fingerprint
         )
+        wanted = self._wanted(job, embedder, was_indexed=known is not None and known.state is DocumentState.INDEXED)
         try:
             if carried_over is None:
-                return await self._make(job, fingerprint, known, embedder)
+                return await self._make(job, fingerprint, known, wanted)
             chunks = await run.effects.with_sparse_vectors(run.source.embedding, carried_over.chunks)
-            return await self._replace(job, fingerprint, carried_over.content_hash, chunks, Tally(reused=len(chunks)))
+            return await self._deliver(
+                job, fingerprint, carried_over.content_hash, chunks, Tally(reused=len(chunks)), wanted
+            )
         except Skipped as reason:
-            return await self._skip(job, fingerprint, str(reason))
+            return settled_reply(await self._skip(job, fingerprint, str(reason)))
         except PermanentError as error:
-            return await self._fail(job, fingerprint, str(error))
+            return settled_reply(await self._fail(job, fingerprint, str(error)))
 
     async def _make(
-        self, job: DocumentJob, fingerprint: str, known: DocumentRecord | None, embedder: Embedder
-    ) -> Result:
-        """Fetch, prepare, embed and index the document's content."""
+        self, job: DocumentJob, fingerprint: str, known: DocumentRecord | None, wanted: Wanted
+    ) -> Reply[Result]:
+        """Fetch and prepare the document's content, and bring it on its way."""
         assert job.document.body is not None
+        await job.run.effects.room()
         async with job.document.body.open() as file:
             content_hash, size_bytes = await anyio.to_thread.run_sync(digest, file)
             async with self._budget.taken(size_bytes):
                 if known and is_same_content(job, known, fingerprint, content_hash):
-                    return await self._update_version(job, known)
-                draft = Draft(self._preparation, job, embedder, self._store.vectors, content_hash)
+                    return settled_reply(await self._update_version(job, known))
+                draft = Draft(self._preparation, job, wanted.embedder, self._store.vectors, content_hash)
                 await draft.make(file, self.in_hand)
                 if not draft.chunks and size_bytes:
                     raise Skipped("it holds no text")
-                return await self._replace(job, fingerprint, content_hash, draft.chunks, draft.tally)
+                return await self._deliver(job, fingerprint, content_hash, draft.chunks, draft.tally, wanted)
 
-    async def _replace(
-        self, job: DocumentJob, fingerprint: str, content_hash: str, chunks: Sequence[NewChunk], tally: Tally
-    ) -> Result:
+    async def _deliver(
+        self,
+        job: DocumentJob,
+        fingerprint: str,
+        content_hash: str,
+        chunks: Sequence[NewChunk],
+        tally: Tally,
+        wanted: Wanted,
+    ) -> Reply[Result]:
         document = job.document
-        staged = await job.run.effects.apply(
-            Replacement(
-                *job.owner,
-                prefix=document.chunk_prefix,
-                version=document.version,
-                fingerprint=fingerprint,
-                content_hash=content_hash,
-                seen=job.run.number,
-                chunks=chunks,
-                changed_at=document.changed_at.timestamp() if document.changed_at else None,
-            )
-        )
-        return Result(
-            document.key,
-            DocumentState.INDEXED,
+        change = Replacement(
+            *job.owner,
+            prefix=document.chunk_prefix,
             version=document.version,
-            chunks=len(chunks),
-            written=staged.written,
-            deleted=staged.deleted,
-            embedded=tally.embedded,
-            reused=tally.reused,
-            tokens=tally.tokens,
+            fingerprint=fingerprint,
+            content_hash=content_hash,
+            seen=job.run.number,
+            chunks=chunks,
+            changed_at=document.changed_at.timestamp() if document.changed_at else None,
         )
+        result = replace(wanted.result, chunks=len(chunks), embedded=tally.missing, reused=tally.reused)
+        return await job.run.effects.deliver(change, replace(wanted, missing_bytes=tally.missing_bytes, result=result))
+
+    def _wanted(self, job: DocumentJob, embedder: Embedder, *, was_indexed: bool = False) -> Wanted:
+        reason, document = job.run.effects.reason(was_indexed), job.document
+        result = Result(document.key, DocumentState.INDEXED, reason, document.version)
+        return Wanted(embedder, job.run.number, job.urgency, missing_bytes=0, result=result)
 
     async def _update_version(self, job: DocumentJob, known: DocumentRecord) -> Result:
-        """Note a new version whose content is the indexed one."""
+        """Note a new version whose content is the indexed one; another one on its way has been taken back."""
         document = job.document
         await job.run.effects.update_version(*job.owner, document.version, job.run.number)
+        await job.run.effects.discard(*job.owner)
         return Result(document.key, DocumentState.UNCHANGED, version=document.version, chunks=known.chunk_count)
 
     async def _delete(self, job: DocumentJob) -> Result:
         if job.is_gone is not None and not await job.is_gone():
             return Result(job.document.key, DocumentState.UNCHANGED)
-        staged = await job.run.effects.apply(Removal(*job.owner))
+        staged = await job.run.effects.remove(Removal(*job.owner))
         return Result(job.document.key, DocumentState.DELETED, deleted=staged.deleted)
 
     async def _skip(self, job: DocumentJob, fingerprint: str, reason: str) -> Result:
         """Leave the document out, its earlier chunks too: what they said is no longer what the source holds."""
         version = job.document.version
         removal = Removal(*job.owner, version, fingerprint, DocumentState.SKIPPED, reason, job.run.number)
-        staged = await job.run.effects.apply(removal)
+        staged = await job.run.effects.remove(removal)
         return Result(job.document.key, DocumentState.SKIPPED, reason, version, deleted=staged.deleted)
 
     async def _fail(self, job: DocumentJob, fingerprint: str, reason: str) -> Result:

@@ -6,11 +6,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 
-from syncd.model import Counts, Document, DocumentState, Embedder, SourceRecord
+from syncd.model import Document, DocumentState, Embedder, SourceRecord
 from syncd.pipeline.effects import Effects
+from syncd.pipeline.result import Result
 from syncd.store.codec import dumps
 from syncd.store.documents import CollectionRecord, DocumentRecord
 from syncd.store.marks import Mark, mark_of
+from syncd.store.prepared import Urgency
 
 PIPELINE_VERSION = 4
 """Raise it when parsers or chunkers change what they make of the same bytes: documents are then made anew when next met."""
@@ -39,6 +41,7 @@ class DocumentJob:
 
     document: Document
     run: RunPlan
+    urgency: Urgency = Urgency.BACKFILL
     is_gone: Callable[[], Awaitable[bool]] | None = None
     """Asked, with the document's key held, before a document that a listing lacked is deleted."""
 
@@ -51,41 +54,6 @@ class DocumentJob:
     def mark(self) -> Mark:
         """What the document is marked by while it is in hand."""
         return mark_of(self.run.source.id, self.document.key, self.document.version)
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What became of the document: indexed, unchanged, deleted, skipped or failed (with the reason).
-
-    In a dry run, what would; the reason of an indexed one is then "new" or "changed".
-    """
-
-    key: str
-    state: DocumentState
-    reason: str = ""
-    version: str = ""
-    chunks: int = 0
-    written: int = 0
-    deleted: int = 0
-    embedded: int = 0
-    reused: int = 0
-    tokens: int = 0
-
-    @property
-    def counts(self) -> Counts:
-        """What the document adds to its run's counts, beside having been found."""
-        return Counts(
-            indexed=int(self.state is DocumentState.INDEXED),
-            unchanged=int(self.state is DocumentState.UNCHANGED),
-            deleted=int(self.state is DocumentState.DELETED),
-            skipped=int(self.state is DocumentState.SKIPPED),
-            failed=int(self.state is DocumentState.FAILED),
-            chunks_written=self.written,
-            chunks_deleted=self.deleted,
-            chunks_embedded=self.embedded,
-            chunks_reused=self.reused,
-            tokens=self.tokens,
-        )
 
 
 def pipeline_fingerprint(job: DocumentJob, embedder: Embedder, parsing: str = "") -> str:

@@ -1,4 +1,4 @@
-"""From a document's bytes to chunks whose vectors are in the cache, batch by batch."""
+"""From a document's bytes to chunks with their words, batch by batch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from syncd.pipeline.in_hand import InHand
 from syncd.pipeline.job import DocumentJob, config_hash_of, pipeline_fingerprint
 from syncd.pipeline.lineage import chunk_metadata, display_path
 from syncd.pipeline.spooled_chunks import SpooledChunks
-from syncd.store.staging import NewChunk
+from syncd.store.changes import NewChunk
 from syncd.store.vectors import Vectors, vector_key
 
 
@@ -45,11 +45,11 @@ class Preparation:
 
 @dataclass(slots=True)
 class Tally:
-    """What embedding one document cost."""
+    """What of a document's chunks has vectors already, and what has not."""
 
-    embedded: int = 0
+    missing: int = 0
+    missing_bytes: int = 0
     reused: int = 0
-    tokens: int = 0
 
 
 class Draft:
@@ -67,9 +67,9 @@ class Draft:
         self._version = content_hash if job.document.weak_version else job.document.version
 
     async def make(self, file: BinaryIO, in_hand: InHand) -> None:
-        """Prepare and embed batch by batch, so that a document costs the same memory whatever its length.
+        """Prepare batch by batch, so that a document costs the same memory whatever its length.
 
-        Waits for room in the preparer and the embedder. Raises RetryableError, PermanentError, Skipped.
+        Waits for room in the preparer. Raises RetryableError, PermanentError, Skipped.
         """
         source, effects = self._job.run.source, self._job.run.effects
         async with (
@@ -77,7 +77,7 @@ class Draft:
             aclosing(in_hand.steps(self._job.mark, work)) as steps,
         ):
             async for batch in steps:
-                new = await self._embed(batch)
+                new = await self._keyed(batch)
                 with_sparse_vectors = await effects.with_sparse_vectors(source.embedding, new)
                 await anyio.to_thread.run_sync(self.chunks.extend, with_sparse_vectors)
 
@@ -87,17 +87,17 @@ class Draft:
         preparer = self._preparation.preparer(source)
         return preparer.prepare(file, file_name(document), document.media_type, display_path(document), chunking)
 
-    async def _embed(self, chunks: Sequence[Chunk]) -> list[NewChunk]:
-        """Make sure the cache holds every chunk's vector, and return the chunks that refer to them."""
+    async def _keyed(self, chunks: Sequence[Chunk]) -> list[NewChunk]:
+        """Return the chunks with the keys of their vectors, and count those that the cache lacks."""
         document, source = self._job.document, self._job.run.source
         task = source.embedding.task
         prompt = task.document_prompt if task else None
         keys = [vector_key(self._embedder.fingerprint, prompt, chunk.embedded_text) for chunk in chunks]
         missing = await self._vectors.missing(keys)
         texts = {key: chunk.embedded_text for key, chunk in zip(keys, chunks, strict=True) if key in missing}
-        self.tally.embedded += len(texts)
+        self.tally.missing += len(texts)
         self.tally.reused += len(keys) - len(texts)
-        self.tally.tokens += await self._job.run.effects.fill(self._embedder, task, texts)
+        self.tally.missing_bytes += sum(len(text.encode("utf-8", "surrogatepass")) for text in texts.values())
         return [
             NewChunk(chunk.text, chunk.context, key, chunk_metadata(document, source, self._version, chunk, number))
             for number, (key, chunk) in enumerate(zip(keys, chunks, strict=True), len(self.chunks))

@@ -11,7 +11,7 @@ from typing import overload
 
 from typing_extensions import override
 
-from syncd.store.staging import NewChunk
+from syncd.store.changes import NewChunk
 
 MEMORY_MAX_BYTES = 8 << 20
 """Finished chunks beyond this wait on disk."""

@@ -56,11 +56,22 @@ class Reply(Generic[R]):
             self._error = error
             self._settled.set()
 
+    async def wait_settled(self) -> None:
+        """Wait until it is settled, whatever with: raises nothing."""
+        await self._settled.wait()
+
     async def _wait(self) -> R:
         await self._settled.wait()
         if self._error is not None:
             raise self._error
         return cast("R", self._value)
+
+
+def settled_reply(value: R) -> Reply[R]:
+    """Return a reply that has come already."""
+    reply = Reply[R]()
+    reply.settle(value)
+    return reply
 
 
 @dataclass(frozen=True, slots=True)

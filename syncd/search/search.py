@@ -170,7 +170,8 @@ def hit_of(ranked: Ranked, chunk: FoundChunk | None, row: Row | None) -> SearchH
         also=ranked.also,
     )
     if chunk is not None:
-        lag_s = None if chunk.changed_at is None else chunk.recorded_at - chunk.changed_at
+        times = chunk.recorded_at, chunk.changed_at
+        lag_s = None if times[0] is None or times[1] is None else times[0] - times[1]
         return make(text=chunk.text, metadata=chunk.metadata, recorded_at=chunk.recorded_at, lag_s=lag_s)
     return make(text=row.document or "", metadata=row.metadata) if row else None
 

@@ -14,6 +14,7 @@ from syncd.store.invocations import Invocations
 from syncd.store.marks import Marks
 from syncd.store.outbox import Outbox
 from syncd.store.postings import Postings
+from syncd.store.prepared import Prepared
 from syncd.store.progress import Progress
 from syncd.store.refills import Refills
 from syncd.store.secrets import Credentials, Tokens, load_key
@@ -33,6 +34,7 @@ class Store:
     refills: Refills
     postings: Postings
     chunks: Chunks
+    prepared: Prepared
     progress: Progress
     marks: Marks
     vectors: Vectors
@@ -59,6 +61,7 @@ class Store:
             refills=Refills(database),
             postings=postings,
             chunks=Chunks(database),
+            prepared=Prepared(database),
             progress=Progress(database),
             marks=Marks(database),
             vectors=Vectors(database),

@@ -6,25 +6,44 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from syncd.store.database import Database
 
-COLUMNS = "d.prefix || '-' || c.number, c.text, c.metadata, d.id, d.recorded_at, d.changed_at"
+Stage = Literal["prepared", "embedded", "written"]
+"""How far a document has come: it has its words, its vectors, its place in the vector store."""
+
+INDEXED = (
+    "SELECT d.prefix || '-' || c.number, c.text, c.metadata, d.id, 'written', d.recorded_at, d.changed_at FROM documents d "
+    "JOIN chunks c ON c.document_id = d.id WHERE d.collection_id = ? AND d.prefix = ? AND d.state = 'indexed' AND c.number = ?"
+)
+PREPARED = (
+    "SELECT p.prefix || '-' || c.number, c.text, json_set(c.metadata, '$.chunk_count', p.chunks), -p.id, "
+    "iif(p.wanted, 'prepared', 'embedded'), NULL, p.changed_at FROM prepared p JOIN prepared_chunks c ON c.prepared_id = p.id "
+    "WHERE p.collection_id = ? AND p.prefix = ? AND p.findable AND c.number = ?"
+)
+OWNER = (
+    "SELECT id FROM documents WHERE collection_id = ?1 AND prefix = ?2 AND state = 'indexed' UNION ALL "
+    "SELECT -id FROM prepared WHERE collection_id = ?1 AND prefix = ?2 AND findable"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class FoundChunk:
-    """A chunk with its lineage and when its document was indexed and changed (seconds since 1970)."""
+    """A chunk with its lineage, how far its document has come, and when that was indexed and changed (seconds since 1970).
+
+    The `document_id` of one that is prepared only is negative.
+    """
 
     id: str
     text: str
     metadata: Mapping[str, Any]
     document_id: int
-    recorded_at: float
+    stage: Stage
+    recorded_at: float | None
     changed_at: float | None
 
 
@@ -36,22 +55,24 @@ class Chunks:
 
     async def ids_of_postings(self, posting_ids: Sequence[int]) -> Mapping[int, str]:
         """Return the chunk ids of postings; those that went meanwhile are left out."""
-        statement = "SELECT p.id, d.prefix || '-' || p.number FROM postings p JOIN documents d ON d.id = p.document_id WHERE p.id = ?"
+        statement = (
+            "SELECT p.id, coalesce(d.prefix, q.prefix) || '-' || p.number FROM postings p LEFT JOIN documents d "
+            "ON d.id = p.document_id LEFT JOIN prepared q ON q.id = -p.document_id WHERE p.id = ?"
+        )
 
         def query(connection: sqlite3.Connection) -> dict[int, str]:
             found = (connection.execute(statement, (posting_id,)).fetchone() for posting_id in posting_ids)
-            return dict(row for row in found if row)
+            return dict(row for row in found if row and row[1])
 
         return await self._db.read(query)
 
     async def documents_of(self, collection_id: int, chunk_ids: Sequence[str]) -> Mapping[str, int]:
         """Return the document of each chunk id; ids that syncd did not write are left out."""
-        statement = "SELECT id FROM documents WHERE collection_id = ? AND prefix = ? AND state = 'indexed'"
 
         def query(connection: sqlite3.Connection) -> dict[str, int]:
             known: dict[str, int | None] = {}
             for prefix in {chunk_id.rpartition("-")[0] for chunk_id in chunk_ids}:
-                row = connection.execute(statement, (collection_id, prefix)).fetchone()
+                row = connection.execute(OWNER, (collection_id, prefix)).fetchone()
                 known[prefix] = row[0] if row else None
             owners = ((chunk_id, known[chunk_id.rpartition("-")[0]]) for chunk_id in chunk_ids)
             return {chunk_id: owner for chunk_id, owner in owners if owner is not None}
@@ -60,16 +81,13 @@ class Chunks:
 
     async def get(self, collection_id: int, chunk_ids: Sequence[str]) -> Mapping[str, FoundChunk]:
         """Return chunks by id; ids that syncd did not write, or has deleted, are left out."""
-        statement = (
-            f"SELECT {COLUMNS} FROM documents d JOIN chunks c ON c.document_id = d.id "
-            "WHERE d.collection_id = ? AND d.prefix = ? AND d.state = 'indexed' AND c.number = ?"
-        )
 
         def query(connection: sqlite3.Connection) -> dict[str, FoundChunk]:
             found: dict[str, FoundChunk] = {}
             for chunk_id in chunk_ids:
                 prefix, _, number = chunk_id.rpartition("-")
-                row = connection.execute(statement, (collection_id, prefix, number)).fetchone()
+                place = (collection_id, prefix, number)
+                row = connection.execute(INDEXED, place).fetchone() or connection.execute(PREPARED, place).fetchone()
                 if row:
                     found[chunk_id] = FoundChunk(row[0], row[1], json.loads(row[2]), *row[3:])
             return found
@@ -77,14 +95,18 @@ class Chunks:
         return await self._db.read(query)
 
     async def matching(self, collection_id: int, source_ids: Sequence[str], pattern: str | None) -> DocumentKeys:
-        """Return the indexed documents of these sources (none: of all) whose key matches a GLOB pattern, by id."""
-        conditions, values = ["collection_id = ?", "state = 'indexed'"], [collection_id]
+        """Return the documents that a search finds, of these sources (none: of all), whose key matches a GLOB pattern, by id."""
+        conditions, values = ["collection_id = ?"], [collection_id]
         if source_ids:
             conditions.append(f"source_id IN ({', '.join('?' * len(source_ids))})")
         if pattern is not None:
             conditions.append("key GLOB ?")
-        given = (*values, *source_ids, *([pattern] if pattern is not None else []))
-        statement = f"SELECT id, key FROM documents WHERE {' AND '.join(conditions)} ORDER BY id"
+        given = 2 * (*values, *source_ids, *([pattern] if pattern is not None else []))
+        wanted = " AND ".join(conditions)
+        statement = (
+            f"SELECT id, key FROM documents WHERE {wanted} AND state = 'indexed' UNION ALL "
+            f"SELECT -id, key FROM prepared WHERE {wanted} AND findable ORDER BY 1"
+        )
         rows = await self._db.read(lambda c: c.execute(statement, given).fetchall())
         return DocumentKeys(np.array([row[0] for row in rows], np.int64), [row[1] for row in rows])
 

@@ -15,10 +15,11 @@ from typing import Any
 
 from syncd.errors import ConflictError
 from syncd.model import DocumentState, Embedding, Target
+from syncd.store.changes import DocumentChange, NewChunk, Removal, Replacement, Staged
 from syncd.store.codec import embedding_from_json, embedding_to_json
 from syncd.store.database import Database
 from syncd.store.refills import START, Place
-from syncd.store.staging import NewChunk, Removal, Replacement, Staged, stage
+from syncd.store.staging import stage
 
 PAGE_SIZE = 500
 NOWHERE = 0
@@ -150,7 +151,7 @@ class Documents:
 
         return await self._db.read(query)
 
-    async def stage(self, changes: Sequence[Replacement | Removal]) -> Sequence[Staged]:
+    async def stage(self, changes: Sequence[DocumentChange]) -> Sequence[Staged]:
         """Make `changes` true here and put what Chroma must be told into the outbox, all in one transaction."""
         return await self._db.write(lambda c: [stage(c, change) for change in changes])
 
@@ -203,10 +204,10 @@ class Documents:
         return row[0] if row else None
 
     async def keys(self, collection_id: int, source_id: str, after: str | None = None) -> AsyncIterator[str]:
-        """Yield the keys recorded for a source in a collection, in key order, a page at a time."""
+        """Yield the keys a source has in a collection, indexed or prepared, in key order, a page at a time."""
         statement = (
-            "SELECT key FROM documents WHERE collection_id = ? AND source_id = ? AND key > ? AND state = 'indexed' "
-            "ORDER BY key LIMIT ?"
+            "SELECT key FROM documents WHERE collection_id = ?1 AND source_id = ?2 AND key > ?3 AND state = 'indexed' UNION "
+            "SELECT key FROM prepared WHERE collection_id = ?1 AND source_id = ?2 AND key > ?3 ORDER BY key LIMIT ?4"
         )
         last = after or ""
         while True:

@@ -93,15 +93,21 @@ class Progress:
     async def mark_seen(self, collection_id: int, source_id: str, keys: Sequence[str], run_number: int) -> None:
         """Note that a run has met these documents."""
         rows = [(run_number, collection_id, source_id, key) for key in keys]
-        await self._db.write(
-            lambda c: c.executemany(
-                "UPDATE documents SET seen = ? WHERE collection_id = ? AND source_id = ? AND key = ?", rows
-            )
-        )
+
+        def transaction(connection: sqlite3.Connection) -> None:
+            for table in ("documents", "prepared"):
+                statement = f"UPDATE {table} SET seen = ? WHERE collection_id = ? AND source_id = ? AND key = ?"
+                connection.executemany(statement, rows)
+
+        await self._db.write(transaction)
 
     async def unseen(self, collection_id: int, source_id: str, run_number: int) -> Sequence[str]:
-        """Return the keys recorded for a source that neither this run nor a later one has met."""
-        statement = "SELECT key FROM documents WHERE collection_id = ? AND source_id = ? AND seen < ? ORDER BY key"
+        """Return the keys recorded for a source, or prepared, that neither this run nor a later one has met."""
+        statement = (
+            "SELECT key FROM documents WHERE collection_id = ?1 AND source_id = ?2 AND seen < ?3 UNION "
+            "SELECT key FROM prepared WHERE collection_id = ?1 AND source_id = ?2 AND seen < ?3 EXCEPT "
+            "SELECT key FROM prepared WHERE collection_id = ?1 AND source_id = ?2 AND seen >= ?3 ORDER BY key"
+        )
         return await self._db.read(
             lambda c: [k for (k,) in c.execute(statement, (collection_id, source_id, run_number))]
         )

@@ -124,6 +124,7 @@ class Sources:
 
         def transaction(connection: sqlite3.Connection) -> bool:
             connection.execute("DELETE FROM cursors WHERE source_id = ?", (source_id,))
+            connection.execute("DELETE FROM prepared WHERE source_id = ?", (source_id,))
             connection.execute(
                 "UPDATE invocations SET state = 'cancelled', finished_at = ? WHERE source_id = ? AND state = 'pending'",
                 (time.time(), source_id),

@@ -1,108 +1,84 @@
-"""What a document becomes, as one transaction: which chunks are new, changed, shifted or gone, and the intent to say so.
-
-Chunk numbers are sticky: a chunk whose text did not change keeps its number, and so its id, wherever it moves. Rewriting a
-vector costs Chroma many times its first write, so only what differs is written.
-"""
+"""What a document becomes, as one transaction: its row, its chunks, and the intent to tell the vector store what differs."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
 import time
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping
 
-from syncd.errors import ConflictError
-from syncd.model import DocumentState
+from typing_extensions import override
+
+from syncd.store.changes import DocumentChange, NewChunk, Promotion, Removal, Replacement, Staged
 from syncd.store.codec import dumps
+from syncd.store.numbering import Numbering, changed_vectors, number_chunks, staged_metadata
 from syncd.store.postings import Posting
+from syncd.store.prepared import conflict, discard
 from syncd.store.vectors import mark_used
 
 
-@dataclass(frozen=True, slots=True)
-class NewChunk:
-    """A chunk ready to be stored; its vector is in the cache under `vector_key`.
+def stage(connection: sqlite3.Connection, change: DocumentChange) -> Staged:
+    """Apply one change within the caller's transaction; refused changes come back with `error`.
 
-    Its document's number of chunks is added to the metadata when it is staged.
+    Whatever the document becomes, a version of it that was prepared before is done with.
     """
-
-    text: str
-    context: str
-    vector_key: bytes
-    metadata: Mapping[str, Any]
-    posting: Posting | None = None
-    """Its sparse vector, where the collection keeps any."""
-
-
-@dataclass(frozen=True, slots=True)
-class Replacement:
-    """A document's new content in one collection. `seen` is the number of the run that brought it."""
-
-    collection_id: int
-    source_id: str
-    key: str
-    prefix: str
-    version: str
-    fingerprint: str
-    content_hash: str
-    seen: int
-    chunks: Sequence[NewChunk]
-    changed_at: float | None = None
+    match change:
+        case Promotion():
+            return stage_promotion(connection, change)
+        case Removal():
+            discard(connection, change.collection_id, change.source_id, change.key)
+            return stage_removal(connection, change)
+        case Replacement():
+            discard(connection, change.collection_id, change.source_id, change.key)
+            return stage_replacement(connection, change)
 
 
-@dataclass(frozen=True, slots=True)
-class Removal:
-    """A document that is gone from its source, or that may not stay (`state`, `reason`) in this version."""
+class PreparedChunks(Collection[NewChunk]):
+    """The chunks of a prepared document, read one by one, each time they are iterated: it may be larger than memory."""
 
-    collection_id: int
-    source_id: str
-    key: str
-    version: str = ""
-    fingerprint: str = ""
-    state: DocumentState | None = None
-    reason: str = ""
-    seen: int = 0
+    def __init__(self, connection: sqlite3.Connection, prepared_id: int, count: int) -> None:
+        self._connection = connection
+        self._prepared_id = prepared_id
+        self._count = count
 
+    @override
+    def __len__(self) -> int:
+        return self._count
 
-@dataclass(frozen=True, slots=True)
-class Staged:
-    """What a change means for Chroma, by chunk ids. `error`: the change was refused and nothing happened."""
+    @override
+    def __contains__(self, chunk: object) -> bool:
+        return any(one == chunk for one in self)
 
-    collection_id: int
-    written: int = 0
-    updated: int = 0
-    deleted: int = 0
-    chunk_ids: Sequence[str] = field(default_factory=tuple)
-    error: ConflictError | None = None
-
-
-@dataclass(slots=True)
-class Numbering:
-    """Which new chunk takes which number, and what Chroma must be told about each number."""
-
-    numbers: list[int]
-    ops: dict[int, str]
+    @override
+    def __iter__(self) -> Iterator[NewChunk]:
+        rows = self._connection.execute(
+            "SELECT text, context, vector_key, metadata, posting_model, posting FROM prepared_chunks "
+            "WHERE prepared_id = ? ORDER BY number",
+            (self._prepared_id,),
+        )
+        for text, context, key, metadata, model, posting in rows:
+            yield NewChunk(text, context, key, json.loads(metadata), Posting(model, posting) if model else None)
 
 
-def stage(connection: sqlite3.Connection, change: Replacement | Removal) -> Staged:
-    """Apply one change within the caller's transaction; refused changes come back with `error`."""
-    if isinstance(change, Removal):
-        return stage_removal(connection, change)
-    return stage_replacement(connection, change)
+def stage_promotion(connection: sqlite3.Connection, change: Promotion) -> Staged:
+    """Put a prepared document in place of what is stored of it; nothing where that version has been replaced meanwhile."""
+    row = connection.execute(
+        "SELECT collection_id, source_id, key, prefix, version, fingerprint, content_hash, seen, changed_at, chunks "
+        "FROM prepared WHERE id = ?",
+        (change.prepared_id,),
+    ).fetchone()
+    if row is None:
+        return Staged(change.collection_id, overtaken=True)
+    chunks = PreparedChunks(connection, change.prepared_id, row[9])
+    staged = stage_replacement(connection, Replacement(*row[:8], chunks=chunks, changed_at=row[8]))
+    if staged.error is None:
+        connection.execute("DELETE FROM prepared WHERE id = ?", (change.prepared_id,))
+    return staged
 
 
 def stage_replacement(connection: sqlite3.Connection, change: Replacement) -> Staged:
     """Replace a document's chunks by `change.chunks`."""
-    owner = connection.execute(
-        "SELECT source_id, key FROM documents WHERE collection_id = ? AND prefix = ? AND state = 'indexed'",
-        (change.collection_id, change.prefix),
-    ).fetchone()
-    if owner and owner != (change.source_id, change.key):
-        error = ConflictError(
-            f"its chunk ids {change.prefix}-… belong to {owner[1]!r} in this collection; give one of the two a custom id"
-        )
+    if error := conflict(connection, change):
         return Staged(change.collection_id, error=error)
     gone = remove_other_prefix(connection, change)
     document_id = upsert_document(connection, change)
@@ -209,44 +185,8 @@ def stored_chunks(connection: sqlite3.Connection, document_id: int) -> dict[int,
     return {number: NewChunk(text, context, key, json.loads(metadata)) for number, text, context, key, metadata in rows}
 
 
-def number_chunks(old: Mapping[int, NewChunk], new: Sequence[NewChunk]) -> Numbering:
-    """Give every new chunk a number: its old one where text and vector are the same, otherwise the lowest free one."""
-    waiting: defaultdict[tuple[str, bytes], list[int]] = defaultdict(list)
-    for number in sorted(old, reverse=True):
-        waiting[(old[number].text, old[number].vector_key)].append(number)
-    kept = [
-        waiting[(chunk.text, chunk.vector_key)].pop() if waiting[(chunk.text, chunk.vector_key)] else None
-        for chunk in new
-    ]
-    taken = {number for number in kept if number is not None}
-    free = (number for number in range(len(old) + len(new) + max(old, default=0) + 1) if number not in taken)
-    numbers = [number if number is not None else next(free) for number in kept]
-    ops: dict[int, str] = {}
-    for number, chunk, stays in zip(numbers, new, kept, strict=True):
-        if stays is None:
-            ops[number] = "replace" if number in old else "add"
-        elif dict(old[number].metadata) != (metadata := staged_metadata(chunk, len(new))):
-            # Chroma merges metadata: a key that is no longer there would stay.
-            ops[number] = "update" if old[number].metadata.keys() <= metadata.keys() else "replace"
-    used = set(numbers)
-    ops.update({number: "delete" for number in old if number not in used})
-    return Numbering(numbers, ops)
-
-
-def changed_vectors(old: Mapping[int, NewChunk], new: Sequence[NewChunk], numbering: Numbering) -> Iterator[bytes]:
-    """Yield the keys of the vectors that chunks begin or cease to use; those of chunks that stay are held by them."""
-    changed = {number for number, op in numbering.ops.items() if op != "update"}
-    yield from (old[number].vector_key for number in changed & old.keys())
-    yield from (chunk.vector_key for number, chunk in zip(numbering.numbers, new, strict=True) if number in changed)
-
-
-def staged_metadata(chunk: NewChunk, count: int) -> dict[str, Any]:
-    """Return a chunk's metadata with the number of its document's chunks, which is known when all of them are there."""
-    return {**chunk.metadata, "chunk_count": count}
-
-
 def rewrite_chunks(
-    connection: sqlite3.Connection, document_id: int, chunks: Sequence[NewChunk], numbering: Numbering
+    connection: sqlite3.Connection, document_id: int, chunks: Collection[NewChunk], numbering: Numbering
 ) -> None:
     """Make the stored chunks of a document equal to `chunks` under `numbering`."""
     changed = {number for number, op in numbering.ops.items() if op != "update"}
@@ -282,7 +222,7 @@ def write_postings(
     connection: sqlite3.Connection,
     collection_id: int,
     document_id: int,
-    chunks: Sequence[NewChunk],
+    chunks: Collection[NewChunk],
     numbering: Numbering,
 ) -> None:
     """Add the postings of the chunks just written; those of the chunks they replace went with them (a trigger)."""

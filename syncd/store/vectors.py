@@ -35,6 +35,24 @@ def mark_used(connection: sqlite3.Connection, keys: Iterable[bytes]) -> None:
     )
 
 
+def absent(connection: sqlite3.Connection, keys: Sequence[bytes]) -> set[bytes]:
+    """Return those of `keys` that have no vector, within the caller's transaction."""
+    missing = set(keys)
+    for start in range(0, len(keys), LOOKUP_SIZE):
+        some = keys[start : start + LOOKUP_SIZE]
+        marks = ", ".join("?" * len(some))
+        rows = connection.execute(f"SELECT key FROM vectors WHERE key IN ({marks})", some)
+        missing.difference_update(key for (key,) in rows)
+    return missing
+
+
+def insert_vectors(connection: sqlite3.Connection, vectors: Mapping[bytes, NDArray[np.float32]]) -> None:
+    """Keep vectors within the caller's transaction; a key that is there already keeps its vector."""
+    now = time.time()
+    rows = [(key, vector.astype("<f4").tobytes(), now) for key, vector in vectors.items()]
+    connection.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?, ?)", rows)
+
+
 class Vectors:
     """Each method is one transaction."""
 
@@ -43,28 +61,16 @@ class Vectors:
 
     async def missing(self, keys: Sequence[bytes]) -> set[bytes]:
         """Return those of `keys` that have no vector yet."""
-
-        def query(connection: sqlite3.Connection) -> set[bytes]:
-            absent = set(keys)
-            for start in range(0, len(keys), LOOKUP_SIZE):
-                some = keys[start : start + LOOKUP_SIZE]
-                marks = ", ".join("?" * len(some))
-                absent.difference_update(
-                    key for (key,) in connection.execute(f"SELECT key FROM vectors WHERE key IN ({marks})", some)
-                )
-            return absent
-
-        return await self._db.read(query)
+        return await self._db.read(lambda c: absent(c, keys))
 
     async def put(self, vectors: Mapping[bytes, NDArray[np.float32]]) -> None:
         """Keep vectors by key; a key that is there already keeps its vector, so the same text never changes vectors."""
-        now = time.time()
-        rows = [(key, vector.astype("<f4").tobytes(), now) for key, vector in vectors.items()]
-        await self._db.write(lambda c: c.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?, ?)", rows))
+        await self._db.write(lambda c: insert_vectors(c, vectors))
 
     async def collect_garbage(self, unused_for_s: float) -> int:
         """Delete vectors that no chunk has used for `unused_for_s`, to the day; return how many."""
         statement = (
-            "DELETE FROM vectors WHERE used_at < ? AND NOT EXISTS (SELECT 1 FROM chunks WHERE vector_key = vectors.key)"
+            "DELETE FROM vectors WHERE used_at < ? AND NOT EXISTS (SELECT 1 FROM chunks WHERE vector_key = vectors.key) "
+            "AND NOT EXISTS (SELECT 1 FROM prepared_chunks WHERE vector_key = vectors.key)"
         )
         return await self._db.write(lambda c: c.execute(statement, (time.time() - unused_for_s,)).rowcount)

@@ -1,41 +1,52 @@
-"""Documents of a run on their way through the ingesters: handed on, waited for, counted, recorded."""
+"""Documents of a run on their way: handed on, prepared, written; waited for, counted, recorded."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Awaitable
 from dataclasses import replace
 
+import anyio
+
 from syncd.model import Counts, DocumentState
-from syncd.pipeline.job import DocumentJob, Result
-from syncd.runtime.mailbox import Mailbox
+from syncd.pipeline.job import DocumentJob
+from syncd.pipeline.result import Result
+from syncd.runtime.mailbox import Mailbox, Reply
+from syncd.store.prepared import Urgency
 from syncd.sync.run_state import RunState
 
 AHEAD = 64
-"""Documents handed on and not yet answered, per run: enough to fill batches, few enough to bound memory."""
-
+"""Documents handed on and not yet prepared, per run: enough to keep all workers busy, few enough to bound memory."""
+PREPARED_AHEAD = 50_000
+"""Documents prepared and not yet written, per run. They lie on disk; here each is a reply, of some three hundred bytes."""
 SAVE_EVERY_S = 1.0
 
 
 class Handover:
     """What one run has handed on. Whatever waits here raises a document's RetryableError, which ends the attempt."""
 
-    def __init__(self, ingesters: Mailbox[DocumentJob, Result], state: RunState) -> None:
+    def __init__(self, ingesters: Mailbox[DocumentJob, Reply[Result]], state: RunState) -> None:
         self.counts = Counts()
         self.failures: list[str] = []
         """Why documents failed."""
         self._ingesters = ingesters
         self._state = state
-        self._replies: deque[Awaitable[Result]] = deque()
+        self._handed_on: deque[Reply[Reply[Result]]] = deque()
+        self._on_their_way: deque[Reply[Result] | str] = deque()
+        """In order; a cursor among them is saved when all before it is written."""
         self._unsaved: list[Result] = []
         self._saved_at = time.monotonic()
 
-    async def put(self, job: DocumentJob, *, urgent: bool = False) -> None:
-        """Give a document to the ingesters; waits for room there, and for an answer when many are outstanding."""
-        self._replies.append(await self._ingesters.put(job, urgent=urgent))
-        while len(self._replies) >= AHEAD:
-            await self._settle_one()
+    async def put(self, job: DocumentJob) -> None:
+        """Give a document to the ingesters; waits for room there, and for what is outstanding when that is much."""
+        self._handed_on.append(await self._ingesters.put(job, urgent=job.urgency > Urgency.BACKFILL))
+        while len(self._handed_on) >= AHEAD:
+            await self._prepare_one()
+        while len(self._on_their_way) >= PREPARED_AHEAD:
+            await self._progress()
+        if time.monotonic() - self._saved_at > SAVE_EVERY_S:
+            await self._settle_oldest()
+            await self._settle_all()
 
     def found(self) -> None:
         """Count a document that the source yielded."""
@@ -45,10 +56,21 @@ class Handover:
         """Count deletes that wait for somebody to confirm them."""
         self.counts = replace(self.counts, held_deletes=self.counts.held_deletes + deletes)
 
+    async def save_cursor_later(self, cursor: str) -> None:
+        """Save a cursor once everything handed on so far is written; waits until that is prepared."""
+        await self.prepare_all()
+        self._on_their_way.append(cursor)
+
+    async def prepare_all(self) -> None:
+        """Wait until everything handed on is prepared, and so durable."""
+        while self._handed_on:
+            await self._prepare_one()
+
     async def finish(self) -> None:
-        """Wait until everything handed on is answered."""
-        while self._replies:
-            await self._settle_one()
+        """Wait until everything handed on is written."""
+        await self.prepare_all()
+        while self._on_their_way:
+            await self._progress()
 
     async def save(self) -> None:
         """Write progress, outcomes and what was met; nothing depends on how often."""
@@ -56,12 +78,49 @@ class Handover:
         await self._state.note(results, self.counts)
         self._saved_at = time.monotonic()
 
-    async def _settle_one(self) -> None:
-        """Wait for the oldest answer and count it."""
-        result = await self._replies.popleft()
+    @property
+    def on_their_way(self) -> int:
+        """How many documents are prepared and not yet written."""
+        return len(self._on_their_way)
+
+    async def _prepare_one(self) -> None:
+        """Wait until the oldest document is prepared."""
+        self._on_their_way.append(await self._handed_on.popleft())
+
+    async def _progress(self) -> None:
+        """Wait until the oldest document is written, but not without counting, now and then, what else is."""
+        if isinstance(oldest := self._on_their_way[0], Reply):
+            with anyio.move_on_after(SAVE_EVERY_S):
+                await oldest.wait_settled()
+        await self._settle_oldest()
+        if time.monotonic() - self._saved_at > SAVE_EVERY_S or not self._on_their_way:
+            await self._settle_all()
+
+    async def _settle_oldest(self) -> None:
+        """Count what is written by now up to the oldest document that is not; save the cursors that are due."""
+        while self._on_their_way:
+            match oldest := self._on_their_way[0]:
+                case str():
+                    await self.save()
+                    await self._state.save_cursor(oldest)
+                case Reply() if oldest.settled:
+                    self._count(await oldest)
+                case _:
+                    return
+            self._on_their_way.popleft()
+
+    async def _settle_all(self) -> None:
+        """Count all that is written by now, in whatever order, and save that."""
+        on_their_way, self._on_their_way = self._on_their_way, deque[Reply[Result] | str]()
+        for item in on_their_way:
+            if isinstance(item, Reply) and item.settled:
+                self._count(await item)
+            else:
+                self._on_their_way.append(item)
+        await self.save()
+
+    def _count(self, result: Result) -> None:
         self.counts = self.counts.plus(result.counts)
         if result.state is DocumentState.FAILED:
             self.failures.append(result.reason)
         self._unsaved.append(result)
-        if time.monotonic() - self._saved_at > SAVE_EVERY_S:
-            await self.save()

@@ -10,22 +10,23 @@ from anyio.abc import TaskGroup
 from syncd.errors import BugError, OvertakenError, RetryableError
 from syncd.model import Document
 from syncd.pipeline.ingest import Ingester
-from syncd.pipeline.job import DocumentJob, Result
+from syncd.pipeline.job import DocumentJob
+from syncd.pipeline.result import Result
 from syncd.runtime.containment import contained
 from syncd.runtime.keylocks import KeyLocks
-from syncd.runtime.mailbox import Mailbox
+from syncd.runtime.mailbox import Mailbox, Reply, settled_reply
 from syncd.runtime.retry import retrying
 
 
 class Ingesters:
-    """Tasks that take documents from `mailbox` and reply when they are indexed and recorded.
+    """Tasks that take documents from `mailbox` and reply when they are prepared, with the reply that comes when they are indexed.
 
     A document that fails for now is tried `attempts` times; then its reply is that RetryableError, or, with its run's
     `last_chance`, a recorded failure. One that keeps meeting a bug is always recorded as failed, and its run goes on.
     """
 
     def __init__(self, ingester: Ingester, count: int, attempts: int) -> None:
-        self.mailbox: Mailbox[DocumentJob, Result] = Mailbox("ingest", count)
+        self.mailbox: Mailbox[DocumentJob, Reply[Result]] = Mailbox("ingest", count)
         self._ingester = ingester
         self._count = count
         self._attempts = attempts
@@ -39,13 +40,14 @@ class Ingesters:
         for _ in range(self._count):
             group.start_soon(self.mailbox.serve, self._ingest)
 
-    def drop(self, run_number: int) -> None:
+    async def drop(self, run_number: int) -> None:
         """Let go of a cancelled run's documents, those in hand too: each stays whole, in its old or its new version."""
         self._dropped.add(run_number)
         for scope in self._in_hand.get(run_number, ()):
             scope.cancel()
+        await self._ingester.drop(run_number)
 
-    async def _ingest(self, job: DocumentJob) -> Result:
+    async def _ingest(self, job: DocumentJob) -> Reply[Result]:
         scopes = self._in_hand.setdefault(job.run.number, set())
         with anyio.CancelScope() as scope:
             scopes.add(scope)
@@ -58,11 +60,11 @@ class Ingesters:
                     self._in_hand.pop(job.run.number, None)
         raise RetryableError(f"{job.document.key}: its invocation was cancelled")
 
-    async def _ingest_in_turn(self, job: DocumentJob) -> Result:
+    async def _ingest_in_turn(self, job: DocumentJob) -> Reply[Result]:
         async with self._keys.hold("\0".join(map(str, job.owner))):
             current = job
 
-            async def attempt() -> Result:
+            async def attempt() -> Reply[Result]:
                 nonlocal current
                 with contained("document", document=job.document.key, source=job.run.source.id):
                     try:
@@ -80,9 +82,9 @@ class Ingesters:
                     raise
                 return await self._give_up(job, f"gave up for now: {error}")
 
-    async def _give_up(self, job: DocumentJob, reason: str) -> Result:
+    async def _give_up(self, job: DocumentJob, reason: str) -> Reply[Result]:
         with contained("document", document=job.document.key, source=job.run.source.id):
-            return await self._ingester.give_up(job, reason)
+            return settled_reply(await self._ingester.give_up(job, reason))
 
 
 async def refetched(document: Document) -> Document:

@@ -11,9 +11,11 @@ from typing import cast
 
 from syncd.errors import PermanentError, RetryableError
 from syncd.model import Checkpoint, ConfirmDeletes, Counts, Document, Invocation, Run, Source, Total
-from syncd.pipeline.job import DocumentJob, Result, RunPlan
-from syncd.runtime.mailbox import Mailbox
+from syncd.pipeline.job import DocumentJob, RunPlan
+from syncd.pipeline.result import Result
+from syncd.runtime.mailbox import Mailbox, Reply
 from syncd.store import Store
+from syncd.store.prepared import Urgency
 from syncd.sync.deletes import DeleteGuard, Deletes
 from syncd.sync.handover import Handover
 from syncd.sync.pace import PaceMeter, RunPace
@@ -30,7 +32,7 @@ class SourceRun:
     def __init__(
         self,
         store: Store,
-        ingesters: Mailbox[DocumentJob, Result],
+        ingesters: Mailbox[DocumentJob, Reply[Result]],
         invocation: Invocation,
         plan: RunPlan,
         guard: DeleteGuard,
@@ -57,6 +59,7 @@ class SourceRun:
             return await self._handover.save()
         run = await self._state.begin()
         checkpoint: Checkpoint | None = None
+        urgency = self._urgency(run)
         async with aclosing(cast("AsyncGenerator[Document | Checkpoint | Total]", source.changes(run))) as items:
             async for item in items:
                 await self._stop_if_asked()
@@ -65,7 +68,7 @@ class SourceRun:
                         self._gone.append(item.key)
                     case Document():
                         self._handover.found()
-                        await self._handover.put(DocumentJob(item, self.plan), urgent=self._request.is_object_run)
+                        await self._handover.put(DocumentJob(item, self.plan, urgency))
                     case Total():
                         self._meter.expected = item.documents
                     case Checkpoint():
@@ -77,6 +80,8 @@ class SourceRun:
 
     async def _reach(self, checkpoint: Checkpoint, run: Run, source: Source) -> None:
         """Let everything before the checkpoint be done, then the deletes, then save the cursor."""
+        if checkpoint.is_mark and not self._gone and run.keys is None:
+            return await self._handover.save_cursor_later(checkpoint.cursor)
         await self._handover.finish()
         await self._handover.save()
         gone, self._gone = self._gone, []
@@ -88,6 +93,12 @@ class SourceRun:
         await self._handover.save()
         if run.keys is None:
             await self._state.save_cursor(checkpoint.cursor)
+        return None
+
+    def _urgency(self, run: Run) -> Urgency:
+        if self._request.is_object_run:
+            return Urgency.OBJECT
+        return Urgency.BACKFILL if run.cursor is None else Urgency.CHANGE
 
     @property
     def counts(self) -> Counts:
@@ -104,11 +115,11 @@ class SourceRun:
         return self._meter.read(self.counts, self._source)
 
     def stop_early(self) -> None:
-        """Hand on nothing more; `execute` raises StoppedEarlyError once what is in hand is done."""
+        """Hand on nothing more; `execute` raises StoppedEarlyError once what is in hand is prepared, and so durable."""
         self._stopping = True
 
     async def _stop_if_asked(self) -> None:
         if self._stopping:
-            await self._handover.finish()
+            await self._handover.prepare_all()
             await self._handover.save()
             raise StoppedEarlyError("the daemon is stopping")

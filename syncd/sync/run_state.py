@@ -12,7 +12,8 @@ import structlog
 from typing_extensions import override
 
 from syncd.model import Counts, DocumentState, Invocation, Run
-from syncd.pipeline.job import Result, RunPlan
+from syncd.pipeline.job import RunPlan
+from syncd.pipeline.result import Result
 from syncd.store import Store
 from syncd.store.progress import Outcome
 
@@ -28,16 +29,18 @@ class KnownDocuments:
     source_id: str
 
     async def version(self, key: str) -> str | None:
-        """Return the indexed version of `key`, or None."""
+        """Return the indexed version of `key`, '' where one is on its way and none indexed, or None."""
         record = await self.store.documents.get(self.collection_id, self.source_id, key)
-        return record.version if record and record.state is DocumentState.INDEXED else None
+        if record and record.state is DocumentState.INDEXED:
+            return record.version
+        return None if await self.store.prepared.get(self.collection_id, self.source_id, key) is None else ""
 
     async def owner(self, prefix: str) -> str | None:
         """Return the key whose chunks have this prefix, or None."""
         return await self.store.documents.owner(self.collection_id, self.source_id, prefix)
 
     def keys(self) -> AsyncIterator[str]:
-        """Yield every indexed key, in key order."""
+        """Yield every key that is indexed or on its way, in key order."""
         return self.store.documents.keys(self.collection_id, self.source_id)
 
 

@@ -12,9 +12,10 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from syncd.errors import SyncdError
 from syncd.model import Counts, Invocation, State
-from syncd.pipeline.job import DocumentJob, Result
+from syncd.pipeline.job import DocumentJob
+from syncd.pipeline.result import Result
 from syncd.runtime.containment import contained
-from syncd.runtime.mailbox import Mailbox
+from syncd.runtime.mailbox import Mailbox, Reply
 from syncd.runtime.wakeup import Wakeup
 from syncd.store import Store
 from syncd.sync.pace import RunPace
@@ -51,7 +52,7 @@ class Syncer:
         """Until when invocations are left alone whose end could not be recorded."""
 
     @property
-    def mailbox(self) -> Mailbox[DocumentJob, Result]:
+    def mailbox(self) -> Mailbox[DocumentJob, Reply[Result]]:
         """Where documents wait for ingesters."""
         return self._runner.ingesters.mailbox
 
@@ -99,7 +100,7 @@ class Syncer:
             if now is None or now.state is State.CANCELLED:
                 attempt.scope.cancel()
                 if attempt.run:
-                    self._runner.ingesters.drop(attempt.run.plan.number)
+                    await self._runner.ingesters.drop(attempt.run.plan.number)
 
     async def _take_up(self, group: TaskGroup) -> None:
         if self._draining:

@@ -32,7 +32,7 @@ from syncd.runtime.supervisor import Supervisor
 from syncd.search import Query, Search
 from syncd.sources.registry import TYPES
 from syncd.store import Store
-from syncd.store.staging import NewChunk, Replacement
+from syncd.store.changes import NewChunk, Replacement
 from syncd.store.vectors import vector_key
 
 DIMENSIONS = 384
@@ -47,7 +47,7 @@ class RandomEmbedder:
 
     model, fingerprint, dimensions = "random", "random", DIMENSIONS
 
-    async def embed(self, texts, role, task=None):
+    async def embed(self, texts, role, task=None, *, urgent=False):
         return Embedded(vectors_of(len(texts)), 0)
 
 

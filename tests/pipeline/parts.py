@@ -24,7 +24,9 @@ from syncd.model import (
     SourceRecord,
     Target,
 )
+from syncd.pipeline.disk import DiskRoom
 from syncd.pipeline.effects import RealEffects
+from syncd.pipeline.embedding_stage import EmbeddingStage
 from syncd.pipeline.ingest import Ingester
 from syncd.pipeline.job import RunPlan
 from syncd.pipeline.preparation import Preparation
@@ -57,7 +59,7 @@ class HashEmbedder:
     def __init__(self) -> None:
         self.embedded: list[str] = []
 
-    async def embed(self, texts: Sequence[str], role: str, task: Any = None) -> Embedded:
+    async def embed(self, texts: Sequence[str], role: str, task: Any = None, *, urgent: bool = False) -> Embedded:
         self.embedded.extend(texts)
         rows = [np.frombuffer(sha256(text.encode()).digest(), np.uint8)[:8].astype(np.float32) + 1 for text in texts]
         vectors = np.stack([row / np.linalg.norm(row) for row in rows]).astype(np.float32)
@@ -82,6 +84,7 @@ class Parts:
     chroma: VectorStore
     index: Index
     embedder: HashEmbedder
+    stage: EmbeddingStage
     ingester: Ingester
     mailbox: Mailbox
 
@@ -155,13 +158,18 @@ async def over(
             return embedder
 
         index = Index(store, vector_store, lambda _record: None, gather_s=manner.gather_s)
-        effects = RealEffects(store, index.apply, SparseEncoding(store, SparseModels()).with_sparse_vectors)
-        ingester = Ingester(store, effects, Preparation(lambda _source: manner.preparer, get))
+        stage = EmbeddingStage(store, index.apply, get)
+        room = DiskRoom(store.prepared, state, share=0.5)
+        effects = RealEffects(
+            store, index.apply, stage, SparseEncoding(store, SparseModels()).with_sparse_vectors, room
+        )
+        ingester = Ingester(store, effects, stage, Preparation(lambda _source: manner.preparer, get))
         ingesters = Ingesters(ingester, manner.ingesters, manner.attempts)
-        parts = Parts(store, vector_store, index, embedder, ingester, ingesters.mailbox)
+        parts = Parts(store, vector_store, index, embedder, stage, ingester, ingesters.mailbox)
         prepare(parts)
         async with anyio.create_task_group() as group:
             await group.start(index.run)
+            await group.start(stage.run)
             ingesters.start(group)
             yield parts
             group.cancel_scope.cancel()

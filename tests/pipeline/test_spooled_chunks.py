@@ -4,7 +4,7 @@ import gc
 import weakref
 
 from syncd.pipeline.spooled_chunks import MEMORY_MAX_BYTES, SpooledChunks
-from syncd.store.staging import NewChunk
+from syncd.store.changes import NewChunk
 
 
 def draft(number, size=10):

@@ -35,7 +35,9 @@ from syncd.model import (
     Total,
     chunk_prefix,
 )
-from syncd.pipeline.job import DocumentJob, Result
+from syncd.pipeline.job import DocumentJob
+from syncd.pipeline.result import Result
+from syncd.runtime.mailbox import Reply
 from syncd.sources.registry import TYPES
 from syncd.store import Store
 from syncd.sync.run import DeleteGuard
@@ -238,10 +240,10 @@ class SyncedCollection:
     def _watch(self, parts: Parts) -> None:
         ingest, seen = parts.ingester.ingest, self.last
 
-        async def watched(job: DocumentJob) -> Result:
-            result = await ingest(job)
-            seen.results.append(result)
-            return result
+        async def watched(job: DocumentJob) -> Reply[Result]:
+            reply = await ingest(job)
+            seen.results.append(await reply)
+            return reply
 
         parts.ingester.ingest = watched  # type: ignore[method-assign]
 

@@ -8,8 +8,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from syncd.store.changes import NewChunk, Removal, Replacement
 from syncd.store.database import migrate
-from syncd.store.staging import NewChunk, Removal, Replacement, number_chunks, stage
+from syncd.store.numbering import number_chunks
+from syncd.store.staging import stage
 from syncd.store.vectors import vector_key
 
 COLLECTION, SOURCE = 1, "source"

@@ -29,8 +29,8 @@ from syncd.sources.github.settings import GithubSourceSettings
 from syncd.sources.registry import TYPES
 from syncd.sources.upload.settings import UploadSourceSettings
 from syncd.store import Store
+from syncd.store.changes import NewChunk, Removal, Replacement
 from syncd.store.progress import Outcome
-from syncd.store.staging import NewChunk, Removal, Replacement
 from syncd.store.vectors import vector_key
 
 TARGET = Target("db", "docs")

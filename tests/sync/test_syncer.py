@@ -11,19 +11,16 @@ import pytest
 from syncd.api.views import job_view
 from syncd.errors import BugError, ConfigError, OvertakenError, RetryableError
 from syncd.model import Checkpoint, Document, Invocation, Origin, State, Target, WholeSource
-from syncd.pipeline.effects import RealEffects
 from syncd.pipeline.ingest import Ingester
 from syncd.pipeline.preparation import Preparation
 from syncd.pipeline.prepare.preparer import DocumentPreparer
-from syncd.pipeline.sparse.catalog import SparseModels
-from syncd.pipeline.sparse.encoding import SparseEncoding
 from syncd.runtime.retry import Backoff
 from syncd.runtime.wakeup import Wakeup
 from syncd.sources.registry import TYPES
 from syncd.sources.s3.settings import S3SourceSettings
 from syncd.sources.web.settings import WebSourceSettings
+from syncd.store.changes import Replacement
 from syncd.store.invocation_queue import FOLLOW_UPS
-from syncd.store.staging import Replacement
 from syncd.sync.runner import Runner
 from syncd.sync.settings import SyncSettings
 from syncd.sync.syncer import Syncer
@@ -83,9 +80,8 @@ async def syncing(parts, source, listeners=(), settings=HASTY) -> AsyncIterator[
         return source[record.id] if isinstance(source, dict) else source
 
     async with DocumentPreparer() as preparer, anyio.create_task_group() as group:
-        with_sparse_vectors = SparseEncoding(parts.store, SparseModels()).with_sparse_vectors
-        effects = RealEffects(parts.store, parts.index.apply, with_sparse_vectors)
-        ingester = Ingester(parts.store, effects, Preparation(lambda _source: preparer, embedder))
+        preparation = Preparation(lambda _source: preparer, embedder)
+        ingester = Ingester(parts.store, parts.ingester.effects(False), parts.stage, preparation)
         runner = Runner(parts.store, parts.chroma, parts.index, ingester, opened, settings)
         syncer = Syncer(parts.store, runner, Wakeup(), listeners)
         await group.start(syncer.run)

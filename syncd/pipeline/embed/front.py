@@ -37,6 +37,8 @@ async def embed_through(
     texts: Sequence[str],
     role: Role,
     task: EmbeddingTask | None,
+    *,
+    urgent: bool = False,
 ) -> Embedded:
     """Embed `texts` as `Embedder.embed` promises, through the actor that serves `mailbox`.
 
@@ -46,7 +48,7 @@ async def embed_through(
         if not text:
             raise PermanentError(f"text {number + 1} of {len(texts)} is empty and has no vector")
     prompted = [unicodedata.normalize("NFC", model.prompted(text, role, task)) for text in texts]
-    replies = [await mailbox.put(text, urgent=role == "query") for text in prompted]
+    replies = [await mailbox.put(text, urgent=urgent or role == "query") for text in prompted]
     found = [await _named(reply, number) for number, reply in enumerate(replies)]
     if not found:
         return Embedded(np.empty((0, model.dimensions), dtype=np.float32), 0)

@@ -118,13 +118,15 @@ class LocalEmbedder:
         options = self._prepared.options
         return ModelProcess(self.name, self._prepared.settings.on(device_number), options.limits, options.worker)
 
-    async def embed(self, texts: Sequence[str], role: Role, task: EmbeddingTask | None = None) -> Embedded:
-        """Embed `texts` (each non-empty) with the role's prompt in front; queries overtake documents.
+    async def embed(
+        self, texts: Sequence[str], role: Role, task: EmbeddingTask | None = None, *, urgent: bool = False
+    ) -> Embedded:
+        """Embed `texts` (each non-empty) with the role's prompt in front; queries and `urgent` documents overtake.
 
         Waits for room and for its turn. Raises PermanentError naming the text that cannot be embedded,
         RetryableError while the model's process cannot be started.
         """
-        return await embed_through(self._mailbox, self._model, texts, role, task)
+        return await embed_through(self._mailbox, self._model, texts, role, task, urgent=urgent)
 
 
 def fingerprint(prepared: Prepared) -> str:

@@ -126,13 +126,15 @@ class RemoteEmbedder:
                 tasks.start_soon(self._serve, pool)
             task_status.started()
 
-    async def embed(self, texts: Sequence[str], role: Role, task: EmbeddingTask | None = None) -> Embedded:
+    async def embed(
+        self, texts: Sequence[str], role: Role, task: EmbeddingTask | None = None, *, urgent: bool = False
+    ) -> Embedded:
         """Embed `texts` as `Embedder.embed` promises. Documents wait until a server is ready; a query raises
         RetryableError when none answers in time.
         """
         patience_s = self._options.patience_s if role == "query" else None
         with anyio.move_on_after(patience_s):
-            return await embed_through(self._mailbox, self._prepared.model, texts, role, task)
+            return await embed_through(self._mailbox, self._prepared.model, texts, role, task, urgent=urgent)
         raise RetryableError(f"no server of model {self.model} answers: {self._trouble}")
 
     async def _serve(self, pool: ServerPool) -> None:

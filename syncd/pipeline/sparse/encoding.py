@@ -8,8 +8,8 @@ from dataclasses import replace
 from syncd.model import Embedding
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.store import Store
+from syncd.store.changes import NewChunk
 from syncd.store.postings import Posting, packed
-from syncd.store.staging import NewChunk
 
 
 class SparseEncoding:

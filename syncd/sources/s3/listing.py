@@ -48,7 +48,7 @@ class Position:
 
     def checkpoint(self, *, absent_are_gone: bool = False) -> Checkpoint:
         """Return the checkpoint that leads back here."""
-        return Checkpoint(json.dumps(asdict(self)), absent_are_gone)
+        return Checkpoint(json.dumps(asdict(self)), absent_are_gone, is_mark=not absent_are_gone)
 
 
 class Listing:

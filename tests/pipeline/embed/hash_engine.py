@@ -35,7 +35,7 @@ class HashEmbedder:
         task_status.started()
         await anyio.sleep_forever()
 
-    async def embed(self, texts, role, task=None):
+    async def embed(self, texts, role, task=None, *, urgent=False):
         return Embedded(np.stack([hashed(text, self.dimensions) for text in texts]), len(texts))
 
 

@@ -1,0 +1,186 @@
+"""The actor between prepared documents and the vector store: has their vectors computed, hands them on, tells who waits.
+
+    store.prepared (durable)  →  vectors, batch by batch  →  index.apply(Promotion)  →  reply
+
+Its queues lie in the store, so a crash repeats what was in flight and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import anyio
+import structlog
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskGroup, TaskStatus
+
+from syncd.errors import BugError, PermanentError, RetryableError
+from syncd.model import DocumentState, Embedder, EmbeddingTask
+from syncd.pipeline.embedding_queue import EmbeddingQueue
+from syncd.pipeline.result import Result
+from syncd.pipeline.waiters import Owner, Waiters
+from syncd.runtime.containment import contained
+from syncd.runtime.mailbox import Reply, StoppedError
+from syncd.runtime.retry import Backoff
+from syncd.runtime.wakeup import Wakeup
+from syncd.store import Store
+from syncd.store.changes import DocumentChange, Removal, Staged
+from syncd.store.prepared import PreparedDocument, WantedText
+
+log = structlog.get_logger()
+
+WRITES = 128
+"""Documents handed to the index at once, which makes full writes of them."""
+SWEEP_S = 15.0
+"""How often it is looked for waiters whose document has vanished with its source or collection."""
+
+Apply = Callable[[DocumentChange], Awaitable[Staged]]
+"""Makes a change true in the store and in the vector store: see Index.apply."""
+
+
+class EmbeddingStage:
+    """May be run again, and then goes on with what the store holds. `embedder` returns a model by name, started."""
+
+    name = "embedding"
+
+    def __init__(self, store: Store, apply: Apply, embedder: Callable[[str], Awaitable[Embedder]]) -> None:
+        self._store = store
+        self._prepared = store.prepared
+        self._apply = apply
+        self._embedder = embedder
+        self._waiters = Waiters()
+        self._queues: dict[str, EmbeddingQueue] = {}
+        self._tasks: dict[int, EmbeddingTask | None] = {}
+        self._group: TaskGroup | None = None
+        self._ready = Wakeup()
+        self._writing: dict[int, Owner] = {}
+        """Documents in the hands of the index, by the id of the prepared version."""
+        self._backoff = Backoff(cap_s=15.0)
+
+    async def written(
+        self, document: PreparedDocument, embedder: Embedder, waiter: tuple[int, Result]
+    ) -> Reply[Result]:
+        """Return the reply that comes when a prepared document is in the vector store. `waiter`: run number, result so far.
+
+        The first document of a model starts its queue. Twice is safe.
+        """
+        run_number, result = waiter
+        reply = self._waiters.add(document, run_number, result)
+        await self._wake(document, embedder)
+        if await self._prepared.get(*document.owner) is None:
+            # It was written, or taken back, before anybody waited.
+            self._waiters.overtaken(document.owner)
+        return reply
+
+    def overtaken(self, owner: Owner) -> None:
+        """Tell who waits for a document that something newer was made true of it. Never waits."""
+        self._waiters.overtaken(owner)
+
+    async def drop(self, run_number: int) -> None:
+        """Forget what a cancelled run has prepared and nobody else waits for."""
+        await self._prepared.discard_ids(self._waiters.drop(run_number))
+
+    def trouble(self) -> str | None:
+        """Return why vectors are not computed now, or None."""
+        return next((queue.trouble for queue in self._queues.values() if queue.trouble), None)
+
+    def bytes_per_token(self, fingerprint: str) -> float | None:
+        """Return what a token of a model takes on average, as measured since the start; None before that."""
+        queue = self._queues.get(fingerprint)
+        return queue.bytes / queue.tokens if queue and queue.tokens else None
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Serve until cancelled."""
+        try:
+            await self._prepared.discard_orphans()
+            for record in await self._store.documents.collections():
+                self._tasks[record.id] = record.embedding.task
+            async with anyio.create_task_group() as group:
+                self._group = group
+                for queue in self._queues.values():
+                    group.start_soon(self._feed, queue)
+                group.start_soon(self._sweep)
+                task_status.started()
+                await self._write_all(group)
+        finally:
+            self._group = None
+            self._waiters.fail_all(StoppedError("the daemon stopped before the document was written"))
+
+    async def _wake(self, document: PreparedDocument, embedder: Embedder) -> None:
+        fingerprint = embedder.fingerprint
+        if document.collection_id not in self._tasks:
+            record = await self._store.documents.by_id(document.collection_id)
+            self._tasks[record.id] = record.embedding.task
+        if fingerprint not in self._queues:
+            find = partial(self._embedder, embedder.model)
+            self._queues[fingerprint] = EmbeddingQueue(self._prepared, find, fingerprint, self._tasks.__getitem__)
+            if self._group is not None:
+                self._group.start_soon(self._feed, self._queues[fingerprint])
+        self._queues[fingerprint].wake()
+        if not document.wanted:
+            self._ready.ring()
+
+    async def _feed(self, queue: EmbeddingQueue) -> None:
+        """Run a model's queue; trouble of one is its own."""
+        failures = 0
+        while True:
+            try:
+                with contained("embedding"):
+                    await queue.run(self._refuse, self._ready.ring)
+            except (PermanentError, RetryableError, BugError) as error:
+                failures += 1
+                queue.trouble = str(error)
+                log.error("embedding.stopped", reason=queue.trouble)
+                await anyio.sleep(self._backoff.delay_s(failures))
+
+    async def _refuse(self, text: WantedText, error: PermanentError) -> None:
+        """Record the documents that hold a text which cannot be embedded as failed; the others go on."""
+        for document in await self._prepared.wanting(text.key):
+            await self._fail(document, str(error))
+
+    async def _fail(self, document: PreparedDocument, reason: str) -> None:
+        failed = Removal(
+            *document.owner, document.version, document.fingerprint, DocumentState.FAILED, reason, document.seen
+        )
+        await self._store.documents.record_failure(failed)
+        await self._prepared.discard_ids([document.id])
+        self._waiters.refused(document, reason)
+
+    async def _write_all(self, group: TaskGroup) -> None:
+        """Hand on what misses no vector, as it comes."""
+        room = anyio.Semaphore(WRITES)
+        while True:
+            ready = await self._prepared.ready(WRITES, self._writing)
+            for document in ready:
+                await room.acquire()
+                self._writing[document.id] = document.owner
+                group.start_soon(self._write, document, room)
+            if not ready:
+                await self._ready.wait()
+
+    async def _write(self, document: PreparedDocument, room: anyio.Semaphore) -> None:
+        try:
+            with contained("document", document=document.key, source=document.source_id):
+                staged = await self._apply(document.promotion)
+            if staged.overtaken:
+                return
+            self._waiters.written(document, staged)
+        except PermanentError as error:
+            await self._fail(document, str(error))
+        except (RetryableError, BugError) as error:
+            self._waiters.failed(document, error)
+            # Where it could not even be staged it is due again, but not at once.
+            await anyio.sleep(self._backoff.delay_s(1))
+        finally:
+            self._writing.pop(document.id, None)
+            room.release()
+            self._ready.ring()
+
+    async def _sweep(self) -> None:
+        while True:
+            await anyio.sleep(SWEEP_S)
+            for owner in self._waiters.owners():
+                known = await self._prepared.get(*owner)
+                if known is None and owner not in self._writing.values():
+                    self._waiters.vanished(owner, RetryableError(f"{owner[2]}: what was prepared of it is gone"))

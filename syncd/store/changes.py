@@ -1,0 +1,88 @@
+"""What may be asked of a document in the store, and what came of it. Plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from syncd.errors import ConflictError
+from syncd.model import DocumentState
+from syncd.store.postings import Posting
+
+
+@dataclass(frozen=True, slots=True)
+class NewChunk:
+    """A chunk ready to be stored; its vector is in the cache under `vector_key`.
+
+    Its document's number of chunks is added to the metadata when it is staged.
+    """
+
+    text: str
+    context: str
+    vector_key: bytes
+    metadata: Mapping[str, Any]
+    posting: Posting | None = None
+    """Its sparse vector, where the collection keeps any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """A document's new content in one collection. `seen` is the number of the run that brought it."""
+
+    collection_id: int
+    source_id: str
+    key: str
+    prefix: str
+    version: str
+    fingerprint: str
+    content_hash: str
+    seen: int
+    chunks: Collection[NewChunk]
+    changed_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """A prepared document whose vectors are all there. Nothing happens if that version has been replaced meanwhile."""
+
+    collection_id: int
+    source_id: str
+    key: str
+    version: str
+    fingerprint: str
+    prepared_id: int
+    chunks: int
+    urgent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A document that is gone from its source, or that may not stay (`state`, `reason`) in this version."""
+
+    collection_id: int
+    source_id: str
+    key: str
+    version: str = ""
+    fingerprint: str = ""
+    state: DocumentState | None = None
+    reason: str = ""
+    seen: int = 0
+
+
+DocumentChange = Replacement | Promotion | Removal
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """What a change means for the vector store, by chunk ids. `error`: it was refused and nothing happened; so with `overtaken`:
+    that version has been replaced or taken back.
+    """
+
+    collection_id: int
+    written: int = 0
+    updated: int = 0
+    deleted: int = 0
+    chunk_ids: Sequence[str] = field(default_factory=tuple)
+    error: ConflictError | None = None
+    overtaken: bool = False
