@@ -130,6 +130,17 @@ class JobCounts(Model):
     tokens: int
 
 
+class JobStages(Model):
+    """What of a running invocation is on its way."""
+
+    prepared: int
+    """Documents found by words whose vectors are being computed."""
+    embedded: int
+    """Documents that have their vectors and wait to be written."""
+    tokens_left: int
+    """Of the documents prepared so far, counted by their length and what a token has taken on average."""
+
+
 class Job(Model):
     """An invocation."""
 
@@ -150,8 +161,10 @@ class Job(Model):
     was not closed."""
     counts: JobCounts
     eta_s: float | None = None
-    """Of a complete dry run: how long a run would embed, at the speed of this machine's latest runs."""
+    """How long it will still take, by the tokens that are left, as soon as some are embedded. Of a complete dry run: how long a
+    run would embed, at the speed of this machine's latest runs."""
     tokens_per_s: float | None = None
+    stages: JobStages | None = None
     source_progress: dict[str, float] | None = None
     """While a site is crawled: pages found, fetched, unchanged, indexed, failed, in the queue, and pages_per_s."""
 

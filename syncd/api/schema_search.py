@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, RootModel, model_validator
 
 from syncd.schema import Model, Moment, OwnModel
 from syncd.search import Fusion, Mode
+from syncd.store.chunks import Stage
 
 _FUSION = Fusion()
 
@@ -65,6 +66,9 @@ class Hit(Model):
     """Its rank in the semantic ranking, from 1; null where it is not in it."""
     sparse_rank: int | None = None
     """Its rank in the keyword ranking, from 1; null where it is not in it."""
+    stage: Stage = "written"
+    """How far its document has come: `prepared` is found by words, `embedded` waits to be written, `written` is in the
+    collection."""
     indexed_at: Moment | None = None
     """When this version of its document was indexed; null for what syncd did not write."""
     lag_s: float | None = None
@@ -78,6 +82,10 @@ class SearchResponse(Model):
 
     hits: list[Hit]
     mode: Mode
+    notices: tuple[str, ...] = ()
+    """What the answer lacks for now, for people: a part that is being embedded, a ranking that cannot be had."""
+    semantic_coverage: float | None = None
+    """The share of the collection's chunks that have vectors; null where no ranking by vectors was asked for."""
 
 
 class EmbedRequest(Model):

@@ -21,8 +21,13 @@ async def search(request: web.Request) -> web.Response:
     """Answer one query against one collection."""
     wanted = await read_json(request, SearchRequest)
     require_database(request, wanted.database_name)
-    hits = await request.app[SERVICES].search(query_of(wanted))
-    found = SearchResponse(hits=[view_of(hit) for hit in hits], mode=wanted.mode)
+    answer = await request.app[SERVICES].search(query_of(wanted))
+    found = SearchResponse(
+        hits=[view_of(hit) for hit in answer.hits],
+        mode=wanted.mode,
+        notices=tuple(answer.notices),
+        semantic_coverage=answer.coverage,
+    )
     return web.json_response(text=found.model_dump_json())
 
 
@@ -55,6 +60,7 @@ def view_of(hit: SearchHit) -> Hit:
         highlights=tuple(Span(start=start, end=end) for start, end in hit.highlights),
         dense_rank=hit.dense_rank,
         sparse_rank=hit.sparse_rank,
+        stage=hit.stage,
         indexed_at=recorded.isoformat().replace("+00:00", "Z") if recorded else None,
         lag_s=None if hit.lag_s is None else round(hit.lag_s, 3),
         also=tuple(hit.also),

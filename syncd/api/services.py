@@ -12,7 +12,7 @@ from aiohttp import web
 from syncd.index.target import VectorStore
 from syncd.index.verify import Drift
 from syncd.model import Embedded, Embedding, EmbeddingTask, Role, SparseVector, Target, Vectors
-from syncd.search import Query, SearchHit
+from syncd.search import Answer, Query
 from syncd.sources.factories import SourceFactories
 from syncd.store import Store
 
@@ -23,6 +23,8 @@ class Pace:
 
     eta_s: float | None = None
     tokens_per_s: float | None = None
+    stages: Mapping[str, int] | None = None
+    """Documents prepared and embedded but not yet written, and tokens left to embed of those prepared."""
     source: Mapping[str, float] | None = None
     """What the source itself counts: of a crawl, pages found, fetched, unchanged, indexed, failed, in the queue, a second."""
 
@@ -45,7 +47,7 @@ class Services:
     """The daemon's state as JSON values: version, chroma, models, mailboxes."""
     progress: Callable[[str], Pace | None]
     """The pace of a running invocation, by id."""
-    search: Callable[[Query], Awaitable[Sequence[SearchHit]]]
+    search: Callable[[Query], Awaitable[Answer]]
     """Raises NotFoundError, PermanentError, RetryableError."""
     rebuild: Callable[[Target], Awaitable[int]]
     """Recreate a collection from the store and return its chunks. Raises NotFoundError, PermanentError, RetryableError."""

@@ -83,6 +83,7 @@ def job_view(
         "counts": asdict(invocation.counts),
         "eta_s": seconds(pace.eta_s),
         "tokens_per_s": seconds(pace.tokens_per_s),
+        "stages": pace.stages,
         "source_progress": pace.source,
     }
 

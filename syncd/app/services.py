@@ -171,4 +171,4 @@ def own_url(config: Config, api: Sequence[ApiServer]) -> str | None:
 def pace(syncer: Syncer, invocation_id: str) -> Pace | None:
     """Return how fast a running invocation moves."""
     moving = syncer.pace(invocation_id)
-    return None if moving is None else Pace(moving.eta_s, moving.tokens_per_s, moving.source)
+    return None if moving is None else Pace(moving.eta_s, moving.tokens_per_s, moving.stages, moving.source)

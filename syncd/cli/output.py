@@ -104,6 +104,13 @@ def crawled(invocation: Mapping[str, Any]) -> str:
     )
 
 
+def on_their_way(invocation: Mapping[str, Any]) -> str:
+    """Return how many documents are found by words already and wait for their vectors, '' when none do."""
+    stages: Mapping[str, int] = invocation.get("stages") or {}
+    waiting = stages.get("prepared", 0) + stages.get("embedded", 0)
+    return f"; {waiting} more found by words" if waiting else ""
+
+
 def show_progress(bar: Progress, task: Any, invocation: Mapping[str, Any]) -> None:
     """Bring a progress bar up to date."""
     counts: Mapping[str, int] = invocation.get("counts") or {}
@@ -118,7 +125,7 @@ def show_progress(bar: Progress, task: Any, invocation: Mapping[str, Any]) -> No
         description=state_of(invocation),
         completed=done,
         total=total,
-        documents=f"{done} documents, {counts.get('chunks_written', 0)} chunks{crawled(invocation)}",
+        documents=f"{done} documents, {counts.get('chunks_written', 0)} chunks{on_their_way(invocation)}{crawled(invocation)}",
         speed=f"{speed:,.0f} tokens/s" if speed else "",
         left=f"{eta_s:,.0f} s left" if eta_s is not None and not over else "",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -69,6 +70,8 @@ async def search(args: argparse.Namespace) -> int:
         answer = await client.post("/api/v1/search", body)
     for hit in answer["hits"]:
         print_json(hit) if args.json else print_hit(hit)
+    for notice in answer["notices"]:
+        print(f"note: {notice}", file=sys.stderr)
     return 0 if answer["hits"] else 1
 
 
@@ -85,6 +88,8 @@ def print_hit(hit: Mapping[str, Any]) -> None:
     place = metadata.get("key", hit["id"])
     if "start_line" in metadata:
         place += f":{metadata['start_line']}-{metadata['end_line']}"
+    if hit["stage"] != "written":
+        name += f" ({hit['stage']}, found by words)"
     if hit["indexed_at"]:
         name += f" (indexed {hit['indexed_at'][:16].replace('T', ' ')})"
     more = f"  [dim]and {len(hit['also'])} more[/]" if hit["also"] else ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from syncd.model import Metadata, Target
+from syncd.store.chunks import Stage
 
 Mode = Literal["dense", "sparse", "hybrid"]
 
@@ -62,9 +63,22 @@ class SearchHit:
     """Where words of the query stand in `text`: (start, end) in code points."""
     dense_rank: int | None = None
     sparse_rank: int | None = None
+    stage: Stage = "written"
+    """How far its document has come: `prepared` has its words, `embedded` its vectors, `written` is in the vector store."""
     recorded_at: float | None = None
-    """When syncd indexed this version of the document, seconds since 1970; None for rows syncd did not write."""
+    """When syncd indexed this version of the document, seconds since 1970; None for what is not there yet, and rows syncd did not write."""
     lag_s: float | None = None
     """How long after its change at the source that was, where the source says when it changed."""
     also: Sequence[str] = field(default_factory=tuple[str, ...])
     """Ids of the document's other hits, best first, where hits are grouped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The hits, best first, and what they lack: `notices` for people, and the share of the collection's chunks that have
+    vectors, where a ranking by vectors was asked for.
+    """
+
+    hits: Sequence[SearchHit]
+    notices: Sequence[str] = ()
+    coverage: float | None = None

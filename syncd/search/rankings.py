@@ -51,7 +51,7 @@ def pattern_of(path: str) -> str:
 
 
 async def dense_ranking(
-    store: Store, chroma: VectorStore, scope: Scope, query: Query, vector: Sequence[float], wanted: int
+    store: Store, vector_store: VectorStore, scope: Scope, query: Query, vector: Sequence[float], wanted: int
 ) -> Ranking:
     """Return the `wanted` nearest chunks that pass the filters, as (id, cosine similarity), nearest first."""
     documents = scope.documents
@@ -63,7 +63,7 @@ async def dense_ranking(
         where = {"$and": [only, where]} if where else only
     count = wanted
     while True:
-        rows = await chroma.query(query.target, vector, count, where, query.where_document, contents=False)
+        rows = await vector_store.query(query.target, vector, count, where, query.where_document, contents=False)
         found = [(row.id, 1.0 - (row.distance or 0.0)) for row in rows]
         if inside is not None:
             owners = await store.chunks.documents_of(scope.record.id, [chunk_id for chunk_id, _ in found])
@@ -74,19 +74,19 @@ async def dense_ranking(
 
 
 async def sparse_ranking(
-    store: Store, chroma: VectorStore, scope: Scope, query: Query, scored: Scored, wanted: int
+    store: Store, vector_store: VectorStore, scope: Scope, query: Query, scored: Scored, wanted: int
 ) -> Ranking:
     """Return the `wanted` chunks with the highest scores that pass the filters, as (id, score), best first."""
     found: Ranking = []
     async for candidates in _candidates(store, scored, scope, wanted):
-        candidates = await _passing(store, chroma, scope, query, candidates)
+        candidates = await _passing(store, vector_store, scope, query, candidates)
         found += candidates
         if len(found) >= wanted:
             break
     return found[:wanted]
 
 
-async def _passing(store: Store, chroma: VectorStore, scope: Scope, query: Query, candidates: Ranking) -> Ranking:
+async def _passing(store: Store, vector_store: VectorStore, scope: Scope, query: Query, candidates: Ranking) -> Ranking:
     """Return those candidates that pass the query's filters."""
     if not candidates or not (query.where or query.where_document):
         return candidates
@@ -96,7 +96,7 @@ async def _passing(store: Store, chroma: VectorStore, scope: Scope, query: Query
         chunks = await store.chunks.get(scope.record.id, ids)
         passing = {chunk_id for chunk_id, chunk in chunks.items() if test(chunk.metadata)}
     else:
-        rows = await chroma.get(
+        rows = await vector_store.get(
             query.target,
             ids,
             query.where,

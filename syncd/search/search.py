@@ -15,7 +15,7 @@ from syncd.model import Embedder, Embedding, Row, SparseEncoder, SparseVector, T
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.search.fuse import Ranked, fuse, grouped
 from syncd.search.index_cache import IndexCache
-from syncd.search.query import Mode, Query, SearchHit
+from syncd.search.query import Answer, Mode, Query, SearchHit
 from syncd.search.rankings import Ranking, Scope, dense_ranking, scope_of, sparse_ranking
 from syncd.store import Store
 from syncd.store.chunks import FoundChunk
@@ -42,18 +42,21 @@ class Search:
     def __init__(
         self,
         store: Store,
-        chroma: VectorStore,
+        vector_store: VectorStore,
         embedder: Callable[[str], Awaitable[Embedder]],
         sparse: SparseModels,
     ) -> None:
         self._store = store
-        self._chroma = chroma
+        self._vector_store = vector_store
         self._embedder = embedder
         self._sparse_models = sparse
         self._index_cache = IndexCache(store.postings)
 
-    async def search(self, query: Query) -> Sequence[SearchHit]:
+    async def search(self, query: Query) -> Answer:
         """Return the chunks that answer the query, best first. It waits for at most one batch of documents.
+
+        Documents are found by words as soon as they are prepared, by vectors when those are written. A hybrid search goes by
+        words alone, and says so, while the vector store or the model is away.
 
         Raises NotFoundError for a collection syncd never wrote, PermanentError for a filter Chroma refuses or a mode the
         collection has no vectors for, RetryableError while Chroma or the model is away.
@@ -66,13 +69,17 @@ class Search:
                 "mode 'dense'"
             )
         words = SparseQuery(encoder, (await encoder.encode([query.text], "query"))[0]) if encoder else None
-        ranked = await self._ranked(query, await scope_of(self._store, record, query), words)
+        notices: list[str] = []
+        ranked = await self._ranked(query, await scope_of(self._store, record, query), words, notices)
         page = ranked[query.offset : query.offset + query.limit]
         chunks = await self._store.chunks.get(record.id, [hit.id for hit in page])
         missing = [hit.id for hit in page if hit.id not in chunks]
-        others = {row.id: row for row in await self._chroma.get(query.target, missing)} if missing else {}
+        others = {row.id: row for row in await self._vector_store.get(query.target, missing)} if missing else {}
         hits = [hit_of(hit, chunks.get(hit.id), others.get(hit.id)) for hit in page]
-        return [highlighted(hit, words) for hit in hits if hit is not None]
+        coverage = None if query.mode == "sparse" else await self._store.prepared.coverage(record.id)
+        if coverage is not None and coverage < 1.0:
+            notices.append(f"semantic ranking covers {coverage:.0%} so far: the rest is being embedded")
+        return Answer([highlighted(hit, words) for hit in hits if hit is not None], notices, coverage)
 
     async def embed(self, target: Target, texts: Sequence[str]) -> Vectors:
         """Embed queries with the collection's dense model and query prompt. Raises as `search` does."""
@@ -95,11 +102,11 @@ class Search:
             )
         return record
 
-    async def _ranked(self, query: Query, scope: Scope, words: SparseQuery | None) -> list[Ranked]:
-        """Return the whole ranking that the asked page is cut from."""
+    async def _ranked(self, query: Query, scope: Scope, words: SparseQuery | None, notices: list[str]) -> list[Ranked]:
+        """Return the whole ranking that the asked page is cut from; what it lacks is added to `notices`."""
         dense, sparse = partial(self._dense_ranking, query, scope), partial(self._sparse_ranking, query, scope, words)
         if query.mode == "hybrid":
-            nearest, worded = await both(dense, sparse)
+            nearest, worded = await both(partial(nearest_if_there, dense, notices), sparse)
             ranked = fuse(ids_of(nearest), ids_of(worded), query.fusion)
         elif query.mode == "dense":
             ranked = [
@@ -116,12 +123,21 @@ class Search:
 
     async def _dense_ranking(self, query: Query, scope: Scope) -> Ranking:
         (embedded,) = await self.embed(query.target, [query.text])
-        return await dense_ranking(self._store, self._chroma, scope, query, embedded.tolist(), pool_of(query))
+        return await dense_ranking(self._store, self._vector_store, scope, query, embedded.tolist(), pool_of(query))
 
     async def _sparse_ranking(self, query: Query, scope: Scope, words: SparseQuery | None) -> Ranking:
         assert words is not None
         scored = await self._index_cache.scored(scope.record.id, words.encoder, words.vector)
-        return await sparse_ranking(self._store, self._chroma, scope, query, scored, pool_of(query))
+        return await sparse_ranking(self._store, self._vector_store, scope, query, scored, pool_of(query))
+
+
+async def nearest_if_there(dense: Callable[[], Awaitable[Ranking]], notices: list[str]) -> Ranking:
+    """Return the semantic ranking; an empty one, with a notice, while it cannot be had."""
+    try:
+        return await dense()
+    except RetryableError as error:
+        notices.append(f"these hits are by words alone, as the semantic ranking cannot be had for now: {error}")
+        return []
 
 
 async def both(
@@ -172,7 +188,9 @@ def hit_of(ranked: Ranked, chunk: FoundChunk | None, row: Row | None) -> SearchH
     if chunk is not None:
         times = chunk.recorded_at, chunk.changed_at
         lag_s = None if times[0] is None or times[1] is None else times[0] - times[1]
-        return make(text=chunk.text, metadata=chunk.metadata, recorded_at=chunk.recorded_at, lag_s=lag_s)
+        return make(
+            text=chunk.text, metadata=chunk.metadata, stage=chunk.stage, recorded_at=chunk.recorded_at, lag_s=lag_s
+        )
     return make(text=row.document or "", metadata=row.metadata) if row else None
 
 

@@ -76,12 +76,15 @@ class WantedText:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What waits: documents prepared and not yet written, and what of them has no vector yet."""
+    """What waits: documents prepared and not yet written; those of them that have all vectors; the texts that have none, in
+    bytes; and the tokens that their vectors have cost so far, of how many bytes.
+    """
 
     documents: int = 0
-    chunks: int = 0
-    wanted_chunks: int = 0
+    embedded: int = 0
     wanted_bytes: int = 0
+    tokens: int = 0
+    embedded_bytes: int = 0
 
 
 class Prepared:
@@ -180,11 +183,25 @@ class Prepared:
     async def backlog(self, source_id: str | None = None, collection_id: int | None = None) -> Backlog:
         """Return what waits, of a source and in a collection, where they are named."""
         statement = (
-            "SELECT count(*), coalesce(sum(chunks), 0), coalesce(sum(wanted), 0), coalesce(sum(wanted_bytes), 0) "
+            "SELECT count(*), count(*) FILTER (WHERE wanted = 0), coalesce(sum(wanted_bytes), 0), coalesce(sum(tokens), 0), "
+            "coalesce(sum(token_bytes), 0) "
             "FROM prepared WHERE (?1 IS NULL OR source_id = ?1) AND (?2 IS NULL OR collection_id = ?2)"
         )
         values = (source_id, collection_id)
         return await self._db.read(lambda c: Backlog(*c.execute(statement, values).fetchone()))
+
+    async def coverage(self, collection_id: int) -> float:
+        """Return the share of a collection's chunks that have vectors. Counts them only while some have none."""
+        wanted = "SELECT coalesce(sum(wanted), 0), coalesce(sum(chunks), 0) FROM prepared WHERE collection_id = ? AND findable"
+        written = "SELECT count(*) FROM chunks c JOIN documents d ON d.id = c.document_id WHERE d.collection_id = ?"
+
+        def query(connection: sqlite3.Connection) -> float:
+            missing, on_its_way = connection.execute(wanted, (collection_id,)).fetchone()
+            if not missing:
+                return 1.0
+            return 1.0 - missing / (on_its_way + connection.execute(written, (collection_id,)).fetchone()[0])
+
+        return await self._db.read(query)
 
     async def size_bytes(self) -> int:
         """Return about what all of it takes on disk."""
@@ -313,7 +330,8 @@ def embedded(
         for place, (prepared_id, size_bytes) in enumerate(rows):
             changed.add(prepared_id)
             connection.execute(
-                "UPDATE prepared SET wanted = wanted - 1, wanted_bytes = wanted_bytes - ?, tokens = tokens + ? WHERE id = ?",
+                "UPDATE prepared SET wanted = wanted - 1, wanted_bytes = wanted_bytes - ?1, tokens = tokens + ?2, "
+                "token_bytes = token_bytes + iif(?2, ?1, 0) WHERE id = ?3",
                 (size_bytes, 0 if place else tokens.get(key, 0), prepared_id),
             )
     complete: list[PreparedDocument] = []

@@ -13,6 +13,7 @@ from syncd.pipeline.job import DocumentJob
 from syncd.pipeline.result import Result
 from syncd.runtime.mailbox import Mailbox, Reply
 from syncd.store.prepared import Urgency
+from syncd.sync.pace import PaceMeter
 from syncd.sync.run_state import RunState
 
 AHEAD = 64
@@ -25,12 +26,13 @@ SAVE_EVERY_S = 1.0
 class Handover:
     """What one run has handed on. Whatever waits here raises a document's RetryableError, which ends the attempt."""
 
-    def __init__(self, ingesters: Mailbox[DocumentJob, Reply[Result]], state: RunState) -> None:
+    def __init__(self, ingesters: Mailbox[DocumentJob, Reply[Result]], state: RunState, meter: PaceMeter) -> None:
         self.counts = Counts()
         self.failures: list[str] = []
         """Why documents failed."""
         self._ingesters = ingesters
         self._state = state
+        self._meter = meter
         self._handed_on: deque[Reply[Reply[Result]]] = deque()
         self._on_their_way: deque[Reply[Result] | str] = deque()
         """In order; a cursor among them is saved when all before it is written."""
@@ -76,12 +78,8 @@ class Handover:
         """Write progress, outcomes and what was met; nothing depends on how often."""
         results, self._unsaved = self._unsaved, []
         await self._state.note(results, self.counts)
+        self._meter.noted(self.counts, await self._state.backlog())
         self._saved_at = time.monotonic()
-
-    @property
-    def on_their_way(self) -> int:
-        """How many documents are prepared and not yet written."""
-        return len(self._on_their_way)
 
     async def _prepare_one(self) -> None:
         """Wait until the oldest document is prepared."""

@@ -44,9 +44,9 @@ class SourceRun:
         """When it may be worth another look, where it is incomplete and the source knows."""
         self._request = invocation.request
         self._state = (DryRunState if self._request.is_dry_run else RunState)(store, invocation, plan)
-        self._handover = Handover(ingesters, self._state)
-        self._deletes = Deletes(plan, self._state, self._handover, guard)
         self._meter = PaceMeter()
+        self._handover = Handover(ingesters, self._state, self._meter)
+        self._deletes = Deletes(plan, self._state, self._handover, guard)
         self._source: Source | None = None
         self._gone: list[str] = []
         self._stopping = False

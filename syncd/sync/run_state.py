@@ -15,6 +15,7 @@ from syncd.model import Counts, DocumentState, Invocation, Run
 from syncd.pipeline.job import RunPlan
 from syncd.pipeline.result import Result
 from syncd.store import Store
+from syncd.store.prepared import Backlog
 from syncd.store.progress import Outcome
 
 log = structlog.get_logger()
@@ -68,6 +69,10 @@ class RunState:
         if met := [result.key for result in results if result.state is not DocumentState.DELETED]:
             await self._met(met)
         await self._store.invocations.progress(self._invocation.id, counts)
+
+    async def backlog(self) -> Backlog:
+        """Return what the source has on its way into the collection."""
+        return await self._store.prepared.backlog(self._source_id, self._collection_id)
 
     async def documents(self) -> int:
         """Return how many documents the source has in the collection."""

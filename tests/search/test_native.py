@@ -135,4 +135,6 @@ async def by_words(parts, target, text):
     async def embedder(_name):
         return parts.embedder
 
-    return await Search(parts.store, parts.chroma, embedder, SparseModels()).search(Query(target, text, "sparse"))
+    return (
+        await Search(parts.store, parts.chroma, embedder, SparseModels()).search(Query(target, text, "sparse"))
+    ).hits

@@ -49,7 +49,7 @@ def searching(parts, target):
     engine = Search(parts.store, parts.chroma, embedder, SparseModels())
 
     async def find(text, **options):
-        return await engine.search(Query(**{"target": target, "text": text, "mode": "sparse", **options}))
+        return (await engine.search(Query(**{"target": target, "text": text, "mode": "sparse", **options}))).hits
 
     return find
 
@@ -212,7 +212,7 @@ async def test_collections_without_sparse_vectors_say_so(parts, folder, target):
     without = Search(parts.store, parts.chroma, embedder, SparseModels("none"))
     with pytest.raises(PermanentError, match="sparse_default"):
         await without.search(Query(target, "lamp", "hybrid"))
-    assert await without.search(Query(target, "lamp", "dense"))
+    assert (await without.search(Query(target, "lamp", "dense"))).hits
 
 
 async def test_a_search_by_meaning_never_waits_for_a_sparse_model_nor_fails_for_it(parts, folder, target):
@@ -226,7 +226,7 @@ async def test_a_search_by_meaning_never_waits_for_a_sparse_model_nor_fails_for_
 
     models = SparseModels("learned", {"learned": away})
     search = Search(parts.store, parts.chroma, embedder, models)
-    assert await search.search(Query(target, "lamp", "dense"))
+    assert (await search.search(Query(target, "lamp", "dense"))).hits
     with pytest.raises(RetryableError):
         await search.search(Query(target, "lamp", "hybrid"))
 

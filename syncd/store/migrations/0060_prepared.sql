@@ -25,7 +25,9 @@ CREATE TABLE prepared (
     wanted        INTEGER NOT NULL,
     wanted_bytes  INTEGER NOT NULL,
     embedded      INTEGER NOT NULL,
+    -- What the vectors computed since it was put have cost, and the bytes of their texts.
     tokens        INTEGER NOT NULL DEFAULT 0,
+    token_bytes   INTEGER NOT NULL DEFAULT 0,
     UNIQUE (collection_id, source_id, key)
 );
 CREATE INDEX prepared_wanting ON prepared (model, urgency, source_id, id) WHERE wanted > 0;
