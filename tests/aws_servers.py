@@ -20,7 +20,7 @@ from aiobotocore.session import AioSession
 from aiohttp import web
 from yarl import URL
 
-from syncd.sources.s3.settings import AwsKey, Endpoint
+from syncd.sources.s3.endpoint import AwsKey, Endpoint
 
 REGION = "us-east-1"
 KEY = AwsKey("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")

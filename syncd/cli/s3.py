@@ -18,7 +18,7 @@ from syncd.cli.output import out, print_json, print_table
 
 if TYPE_CHECKING:
     from syncd.sources.s3.client import Connections
-    from syncd.sources.s3.settings import Endpoint
+    from syncd.sources.s3.endpoint import Endpoint
     from syncd.sources.s3.setup import Wanted
 
 MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "missing": "[red]missing[/]"}
@@ -67,8 +67,8 @@ async def found(args: argparse.Namespace) -> AsyncGenerator[tuple[Connections, E
     """Yield connections and what the bucket should have, in the bucket's own region."""
     # The AWS libraries take a second to import, which other commands need not wait for.
     from syncd.sources.s3.client import Connections
+    from syncd.sources.s3.endpoint import Endpoint
     from syncd.sources.s3.provision import discover
-    from syncd.sources.s3.settings import Endpoint
 
     connections = Connections()
     try:

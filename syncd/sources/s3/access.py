@@ -10,9 +10,10 @@ import anyio
 import structlog
 
 from syncd.errors import PermanentError
-from syncd.sources.s3.client import Client, Connection
+from syncd.sources.s3.calls import SqsClient
+from syncd.sources.s3.client import Connection
+from syncd.sources.s3.endpoint import Endpoint
 from syncd.sources.s3.errors import StaleCredentialsError
-from syncd.sources.s3.settings import Endpoint
 
 T = TypeVar("T")
 
@@ -45,7 +46,9 @@ class QueueAccess:
     and changes nothing else. A refusal is noted only where receiving is tried (`once`): a key may lack other permissions.
     """
 
-    def __init__(self, queue_url: str, connect: Callable[[Endpoint], Connection], readers: Sequence[Reader]) -> None:
+    def __init__(
+        self, queue_url: str, connect: Callable[[Endpoint], Connection[SqsClient]], readers: Sequence[Reader]
+    ) -> None:
         self._queue_url = queue_url
         self._connect = connect
         self._readers = list(readers)
@@ -73,7 +76,7 @@ class QueueAccess:
             for source_id in reader.sources
         }
 
-    async def once(self, function: Callable[[Client], Awaitable[T]], what: str) -> T:
+    async def once(self, function: Callable[[SqsClient], Awaitable[T]], what: str) -> T:
         """Return `await function(client)` with the first key that is not refused. Raises PermanentError, naming every source,
         where all are; RetryableError as the connection does.
         """
@@ -89,7 +92,7 @@ class QueueAccess:
                 return answer
         raise PermanentError("; ".join(refused))
 
-    async def call(self, function: Callable[[Client], Awaitable[T]], what: str) -> T:
+    async def call(self, function: Callable[[SqsClient], Awaitable[T]], what: str) -> T:
         """Like `once`, tried again while that can help. `function` must be safe to repeat."""
         refused: list[str] = []
         for reader in self._in_order():

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from syncd.errors import PermanentError, RetryableError
 from syncd.runtime.headers import storable
-from syncd.sources.s3.client import Client, Connection
+from syncd.sources.s3.answers import ListedObject, ObjectFacts
+from syncd.sources.s3.calls import S3Client
+from syncd.sources.s3.client import Connection
 from syncd.sources.s3.errors import ChangedError, ClientError, is_missing_key, status_code
 
 PAGE_SIZE = 1000
@@ -47,7 +48,7 @@ class Bucket:
     """Reads one bucket. Every call waits for the network, is safe to repeat and raises RetryableError or PermanentError."""
 
     name: str
-    connection: Connection
+    connection: Connection[S3Client]
 
     def address(self, key: str = "") -> str:
         """Return what people call an object of this bucket."""
@@ -56,7 +57,7 @@ class Bucket:
     async def head(self, key: str) -> ObjectState | None:
         """Return what `key` holds now, or None when there is no such object (or only a delete marker)."""
 
-        async def ask(client: Client) -> ObjectState | None:
+        async def ask(client: S3Client) -> ObjectState | None:
             try:
                 return object_state(key, await client.head_object(Bucket=self.name, Key=key))
             except ClientError as error:
@@ -72,7 +73,7 @@ class Bucket:
 
         return await self.connection.call(ask, self.address(key))
 
-    async def _head_missing(self, client: Client, key: str, error: ClientError) -> None:
+    async def _head_missing(self, client: S3Client, key: str, error: ClientError) -> None:
         """Make sure by a listing that there is no such object, because a wrong answer would be a wrong delete.
 
         The answer to HEAD has no body: a missing bucket looks like a missing object. And without the permission to list
@@ -89,7 +90,7 @@ class Bucket:
     async def page(self, prefix: str, after: str, size: int = PAGE_SIZE) -> Page:
         """Return the objects below `prefix` whose keys come after `after`, up to `size` of them."""
 
-        async def ask(client: Client) -> Page:
+        async def ask(client: S3Client) -> Page:
             answer = await client.list_objects_v2(Bucket=self.name, Prefix=prefix, StartAfter=after, MaxKeys=size)
             objects = [listed_object(item) for item in answer.get("Contents", ())]
             page = Page(objects, objects[-1].key if objects else after, not answer.get("IsTruncated"))
@@ -102,7 +103,7 @@ class Bucket:
     async def small(self, key: str, max_size_bytes: int) -> tuple[ObjectState, bytes] | None:
         """Return an object with its first `max_size_bytes` + 1 bytes at most, or None when there is no such object."""
 
-        async def ask(client: Client) -> tuple[ObjectState, bytes] | None:
+        async def ask(client: S3Client) -> tuple[ObjectState, bytes] | None:
             try:
                 answer = await client.get_object(Bucket=self.name, Key=key)
             except ClientError as error:
@@ -121,7 +122,7 @@ class Bucket:
         return await self.connection.call(ask, self.address(key))
 
 
-def object_state(key: str, answer: Mapping[str, Any]) -> ObjectState:
+def object_state(key: str, answer: ObjectFacts) -> ObjectState:
     """Return the state that the answer to a HEAD or an unranged GET shows."""
     return ObjectState(
         key=key,
@@ -132,6 +133,6 @@ def object_state(key: str, answer: Mapping[str, Any]) -> ObjectState:
     )
 
 
-def listed_object(item: Mapping[str, Any]) -> ObjectState:
+def listed_object(item: ListedObject) -> ObjectState:
     """Return the state that an entry of a listing shows."""
     return ObjectState(item["Key"], item["ETag"], item["Size"], item.get("LastModified"))

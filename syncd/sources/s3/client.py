@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Any, Literal, Protocol, TypeVar, cast
+from typing import Generic, Literal, Protocol, TypeVar, cast
 
 import anyio
 from aiobotocore.config import AioConfig  # pyright: ignore[reportMissingTypeStubs] - it has none
@@ -15,17 +16,17 @@ from botocore.utils import parse_timestamp  # pyright: ignore[reportMissingTypeS
 from syncd.errors import MisconfiguredError, PermanentError, RetryableError
 from syncd.runtime.headers import plausible_date
 from syncd.runtime.retry import Backoff, retrying
+from syncd.sources.s3.calls import AwsClient, S3Client, SqsClient, StsClient
+from syncd.sources.s3.endpoint import Endpoint
 from syncd.sources.s3.errors import AWS_ERRORS, StaleCredentialsError, ThrottledError, translated
-from syncd.sources.s3.settings import Endpoint, Transport
+from syncd.sources.s3.settings import Transport
 
 T = TypeVar("T")
+C = TypeVar("C", bound=AwsClient)
 _LOADER = create_loader()
 """Holds the parsed descriptions of the services, which cost a quarter of a second each."""
 
 Service = Literal["s3", "sqs", "sts"]
-Client = Any
-"""An aiobotocore client: its methods are made at run time from the service's description."""
-
 
 READ_ANEW_S = 60.0
 """How often refused credentials are read anew: somebody may have mended the file they come from."""
@@ -34,16 +35,24 @@ READ_ANEW_S = 60.0
 class Caller(Protocol):
     """What the users of a queue need of a connection: one attempt, or attempts while they can help."""
 
-    async def once(self, function: Callable[[Client], Awaitable[T]], what: str) -> T:
+    async def once(self, function: Callable[[SqsClient], Awaitable[T]], what: str) -> T:
         """Return `await function(client)`, its errors translated; one attempt."""
         ...
 
-    async def call(self, function: Callable[[Client], Awaitable[T]], what: str) -> T:
+    async def call(self, function: Callable[[SqsClient], Awaitable[T]], what: str) -> T:
         """Like `once`, tried again while that can help. `function` must be safe to repeat."""
         ...
 
 
-class Connection:
+class ParserDefaults(Protocol):
+    """Botocore's maker of parsers, as far as it is told anything."""
+
+    def set_parser_defaults(self, *, timestamp_parser: Callable[[str], datetime | None]) -> None:
+        """Have answers' time stamps read by this function."""
+        ...
+
+
+class Connection(Generic[C]):
     """One service at one endpoint. `call` may be used by any number of tasks; `close` ends it for good."""
 
     def __init__(self, service: Service, endpoint: Endpoint, transport: Transport, read_timeout_s: float) -> None:
@@ -54,12 +63,12 @@ class Connection:
         self._endpoint = endpoint
         self._read_timeout_s = read_timeout_s
         self._opening = anyio.Lock()
-        self._client: Client = None
-        self._retired: list[Client] = []
+        self._client: C | None = None
+        self._retired: list[C] = []
         self._quiet_until = 0.0
         self._made_at = 0.0
 
-    async def once(self, function: Callable[[Client], Awaitable[T]], what: str) -> T:
+    async def once(self, function: Callable[[C], Awaitable[T]], what: str) -> T:
         """Return `await function(client)`, its errors translated; one attempt, held back while the service is throttling.
 
         ClientErrors that `function` wants to see it must catch itself.
@@ -73,7 +82,7 @@ class Connection:
             # What botocore makes of numbers that are none, and of parts that are missing.
             raise RetryableError(f"{what}: the answer is none of this service's ({type(error).__name__})") from error
 
-    async def call(self, function: Callable[[Client], Awaitable[T]], what: str) -> T:
+    async def call(self, function: Callable[[C], Awaitable[T]], what: str) -> T:
         """Like `once`, tried again while that can help, within `call_timeout_s`. `function` must be safe to repeat."""
         settings = self.transport
         return await retrying(
@@ -83,7 +92,7 @@ class Connection:
             deadline_s=settings.call_timeout_s,
         )
 
-    def blame(self, error: Exception, what: str, client: Client) -> Exception:
+    def blame(self, error: Exception, what: str, client: C) -> Exception:
         """Return the error of ours; a throttled service is left alone for a while, stale credentials are read anew."""
         ours = translated(error, what)
         if isinstance(ours, ThrottledError):
@@ -100,7 +109,7 @@ class Connection:
         is_old = anyio.current_time() - self._made_at >= READ_ANEW_S
         return isinstance(error, StaleCredentialsError) or (isinstance(error, MisconfiguredError) and is_old)
 
-    async def ready(self, what: str) -> Client:
+    async def ready(self, what: str) -> C:
         """Return the client, once the service is not throttling.
 
         Raises MisconfiguredError without credentials, or for an endpoint that is no address.
@@ -130,14 +139,14 @@ class Connection:
             if client is not None:
                 await client.__aexit__(None, None, None)
 
-    def _make(self) -> Any:
+    def _make(self) -> AbstractAsyncContextManager[C]:
         endpoint, key = self._endpoint, self._endpoint.key
         # A session of its own: a session caches credentials, and a client made from it would get the stale ones again.
         session = AioSession(profile=endpoint.profile) if endpoint.profile and not key else AioSession()
         session.register_component("data_loader", _LOADER)  # pyright: ignore[reportUnknownMemberType]
-        parsers = cast("Any", session.get_component("response_parser_factory"))  # pyright: ignore[reportUnknownMemberType]
+        parsers = cast("ParserDefaults", session.get_component("response_parser_factory"))  # pyright: ignore[reportUnknownMemberType]
         parsers.set_parser_defaults(timestamp_parser=parsed_moment)
-        return session.create_client(  # pyright: ignore[reportUnknownMemberType]
+        client = session.create_client(  # pyright: ignore[reportUnknownMemberType]
             self._service,
             region_name=endpoint.region,
             endpoint_url=endpoint.url,
@@ -146,6 +155,8 @@ class Connection:
             aws_session_token=key.session_token if key else None,
             config=self._config(),
         )
+        # Its calls are made at run time, from the service's description.
+        return cast("AbstractAsyncContextManager[C]", client)
 
     def _config(self) -> AioConfig:
         return AioConfig(
@@ -161,14 +172,14 @@ class Connection:
         )
 
 
-class UnusableConnection(Connection):
+class UnusableConnection(Connection[S3Client]):
     """Stands in where no credential can be had: whatever is asked of it raises `reason`, and nobody is called."""
 
     def __init__(self, reason: PermanentError, endpoint: Endpoint, transport: Transport) -> None:
         super().__init__("s3", endpoint, transport, transport.stall_timeout_s)
         self._reason = reason
 
-    async def ready(self, what: str) -> Client:
+    async def ready(self, what: str) -> S3Client:
         """Raise the reason; never waits."""
         raise self._reason
 
@@ -178,32 +189,37 @@ class Connections:
 
     def __init__(self, transport: Transport | None = None) -> None:
         self.transport = transport or Transport()
-        self._open: dict[tuple[str, Endpoint], Connection] = {}
+        self._s3: dict[Endpoint, Connection[S3Client]] = {}
+        self._sqs: dict[Endpoint, Connection[SqsClient]] = {}
+        self._sts: dict[Endpoint, Connection[StsClient]] = {}
 
-    def s3(self, endpoint: Endpoint) -> Connection:
+    def s3(self, endpoint: Endpoint) -> Connection[S3Client]:
         """Return the shared connection to S3; never waits."""
-        return self._get("s3", endpoint, self.transport.stall_timeout_s)
+        return self._shared(self._s3, "s3", endpoint, self.transport.stall_timeout_s)
 
-    def sqs(self, endpoint: Endpoint, wait_s: float = 20.0) -> Connection:
+    def sqs(self, endpoint: Endpoint, wait_s: float = 20.0) -> Connection[SqsClient]:
         """Return the shared connection to SQS, patient enough for a long poll of `wait_s`; never waits."""
-        return self._get("sqs", endpoint, wait_s + self.transport.connect_timeout_s)
+        return self._shared(self._sqs, "sqs", endpoint, wait_s + self.transport.connect_timeout_s)
 
-    def sts(self, endpoint: Endpoint) -> Connection:
+    def sts(self, endpoint: Endpoint) -> Connection[StsClient]:
         """Return the shared connection to STS; never waits."""
-        return self._get("sts", endpoint, self.transport.stall_timeout_s)
+        return self._shared(self._sts, "sts", endpoint, self.transport.stall_timeout_s)
 
-    def _get(self, service: Service, endpoint: Endpoint, read_timeout_s: float) -> Connection:
-        if (service, endpoint) not in self._open:
-            self._open[service, endpoint] = Connection(service, endpoint, self.transport, read_timeout_s)
-        return self._open[service, endpoint]
+    def _shared(
+        self, known: dict[Endpoint, Connection[C]], service: Service, endpoint: Endpoint, read_timeout_s: float
+    ) -> Connection[C]:
+        if endpoint not in known:
+            known[endpoint] = Connection(service, endpoint, self.transport, read_timeout_s)
+        return known[endpoint]
 
     async def close(self) -> None:
         """Close every connection. Twice is safe."""
-        while self._open:
-            await self._open.popitem()[1].close()
+        for known in (self._s3, self._sqs, self._sts):
+            while known:
+                await known.popitem()[1].close()
 
 
-def parsed_moment(value: Any) -> datetime | None:
+def parsed_moment(value: str) -> datetime | None:
     """Return a time stamp of an answer, or None where it is none that can be meant.
 
     Botocore's parser knows more forms, and takes half of all the time of a listing.

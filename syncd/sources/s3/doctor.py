@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Literal
 
 from syncd.errors import PermanentError, RetryableError
+from syncd.json_types import JsonObject, json_object
 from syncd.sources.s3.bucket import Bucket
 from syncd.sources.s3.client import Connections
+from syncd.sources.s3.endpoint import Endpoint
 from syncd.sources.s3.provision import existing_notifications, find_queue
-from syncd.sources.s3.settings import AutoSync, Endpoint, S3Settings
+from syncd.sources.s3.settings import AutoSync, S3Settings
 from syncd.sources.s3.setup import EVENTS, RETENTION_S, Wanted
 
 SET_UP = "run: syncd s3 setup --apply"
@@ -70,7 +72,7 @@ async def _queue(connections: Connections, endpoint: Endpoint, wanted: Wanted) -
     answer = await connections.sqs(endpoint).call(
         lambda client: client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"]), f"queue {wanted.name}"
     )
-    attributes = cast("Mapping[str, str]", answer.get("Attributes", {}))
+    attributes = answer.get("Attributes", {})
     findings = [Finding("queue", "ok", f"{url} exists"), _policy(attributes, wanted), _redrive(attributes)]
     if int(attributes.get("MessageRetentionPeriod", RETENTION_S)) < RETENTION_S:
         findings.append(Finding("queue", "warning", "messages are kept for less than 14 days", SET_UP))
@@ -83,8 +85,9 @@ async def _queue(connections: Connections, endpoint: Endpoint, wanted: Wanted) -
 
 
 def _policy(attributes: Mapping[str, str], wanted: Wanted) -> Finding:
-    statements = cast("list[Mapping[str, Any]]", _json(attributes.get("Policy")).get("Statement", []))
-    allowing = [s for s in statements if s.get("Effect") == "Allow" and wanted.bucket_arn in json.dumps(s)]
+    statements = _json(attributes.get("Policy")).get("Statement")
+    found = [json_object(statement) for statement in statements] if isinstance(statements, list) else []
+    allowing = [s for s in found if s.get("Effect") == "Allow" and wanted.bucket_arn in json.dumps(s)]
     if not allowing:
         return Finding("queue policy", "missing", f"{wanted.bucket} may not send to the queue", SET_UP)
     if not any("aws:SourceAccount" in json.dumps(statement) for statement in allowing):
@@ -102,8 +105,8 @@ def _redrive(attributes: Mapping[str, str]) -> Finding:
 
 async def _notifications(connections: Connections, settings: S3Settings, wanted: Wanted) -> Sequence[Finding]:
     configuration = await existing_notifications(connections, settings.endpoint, settings.bucket)
-    entries = cast("list[Mapping[str, Any]]", configuration.get("QueueConfigurations", []))
-    ours = [entry for entry in entries if entry["QueueArn"] == wanted.queue_arn(wanted.name)]
+    entries = configuration.get("QueueConfigurations", ())
+    ours = [entry for entry in entries if entry.get("QueueArn") == wanted.queue_arn(wanted.name)]
     if not ours:
         if "EventBridgeConfiguration" in configuration or configuration.get("TopicConfigurations"):
             detail = "events go to EventBridge or SNS; whether they reach the queue from there cannot be seen here"
@@ -116,9 +119,8 @@ async def _notifications(connections: Connections, settings: S3Settings, wanted:
     return [Finding("notifications", "ok", "every kind of event is sent")]
 
 
-def _json(text: str | None) -> Mapping[str, Any]:
+def _json(text: str | None) -> JsonObject:
     try:
-        value = json.loads(text or "{}")
+        return json_object(json.loads(text or "{}"))
     except ValueError:
         return {}
-    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}

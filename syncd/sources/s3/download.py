@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import anyio
 
 from syncd.errors import RetryableError, Skipped
 from syncd.sources.bodies import StreamBody
+from syncd.sources.s3.answers import ObjectAnswer
 from syncd.sources.s3.bucket import Bucket, ObjectState
+from syncd.sources.s3.calls import S3Client
 from syncd.sources.s3.errors import AWS_ERRORS, ChangedError, ClientError, is_missing_key
 
 PIECE_SIZE_BYTES = 256 * 1024
@@ -97,7 +99,7 @@ class Download:
             while True:
                 try:
                     with anyio.fail_after(self._transport.stall_timeout_s):
-                        piece: bytes = await body.read(PIECE_SIZE_BYTES)
+                        piece = await body.read(PIECE_SIZE_BYTES)
                 except AWS_ERRORS as error:
                     raise self._connection.blame(error, self._address, client) from error
                 if not piece:
@@ -111,7 +113,7 @@ class Download:
         if self._received_bytes < end:
             raise RetryableError(f"{self._address}: the body ended after {self._received_bytes} of {end} bytes")
 
-    async def _request(self, client: Any, end: int) -> Any:
+    async def _request(self, client: S3Client, end: int) -> ObjectAnswer:
         start = self._received_bytes
         whole = start == 0 and end == self._state.size_bytes
         ranged = {} if whole else {"Range": f"bytes={start}-{end - 1}"}
@@ -124,7 +126,7 @@ class Download:
                 raise ChangedError(f"{self._address} was removed before it could be read") from error
             raise
 
-    def _check(self, answer: Any) -> None:
+    def _check(self, answer: ObjectAnswer) -> None:
         """Refuse an object that is not the one that was seen, where the server did not heed If-Match."""
         if answer.get("ETag", self._state.etag) != self._state.etag:
             raise ChangedError(f"{self._address} was changed while it was being read")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, cast
-
 import aiohttp
 from botocore.exceptions import (  # pyright: ignore[reportMissingTypeStubs] - it has none
     BotoCoreError,
@@ -28,6 +25,7 @@ from syncd.errors import (
     SyncdError,
 )
 from syncd.runtime.headers import retry_after_s, storable
+from syncd.sources.s3.answers import ErrorAnswer
 
 NETWORK_ERRORS = (HTTPClientError, ConnectionError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
 TRANSPORT_ERRORS = (*NETWORK_ERRORS, aiohttp.ClientError, TimeoutError, OSError)
@@ -88,12 +86,12 @@ def translated(error: Exception, what: str) -> SyncdError:
 
 def error_code(error: ClientError) -> str:
     """Return the code of an answer, such as 'NoSuchKey'; '' where it has none."""
-    return str(_part(error, "Error").get("Code", ""))
+    return str(_said(error).get("Error", {}).get("Code", ""))
 
 
 def status_code(error: ClientError) -> int:
     """Return the HTTP status of an answer; 0 where it is unknown."""
-    return int(_part(error, "ResponseMetadata").get("HTTPStatusCode", 0))
+    return int(_said(error).get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def is_missing_key(error: ClientError) -> bool:
@@ -135,17 +133,16 @@ def _lacking(what: str) -> str:
     return "the key lacks the permission"
 
 
-def _part(error: ClientError, name: str) -> Mapping[str, Any]:
-    response = cast("Mapping[str, Any]", error.response)  # pyright: ignore[reportUnknownMemberType] - botocore is untyped
-    return response.get(name, {})
+def _said(error: ClientError) -> ErrorAnswer:
+    return error.response  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - botocore is untyped
 
 
 def _message(error: ClientError) -> str:
-    return str(_part(error, "Error").get("Message", ""))[:300]
+    return str(_said(error).get("Error", {}).get("Message", ""))[:300]
 
 
 def _retry_after_s(error: ClientError) -> float | None:
-    headers = cast("Mapping[str, str]", _part(error, "ResponseMetadata").get("HTTPHeaders", {}))
+    headers = _said(error).get("ResponseMetadata", {}).get("HTTPHeaders", {})
     return retry_after_s(headers.get("retry-after"))
 
 

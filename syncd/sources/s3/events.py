@@ -7,12 +7,13 @@ the S3 shape in its own. MinIO and others send the S3 shape with the event's nam
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, cast
 from urllib.parse import unquote_plus
+
+from syncd.json_types import Json, JsonObject, json_object
 
 MAX_WRAPS = 2
 """An SNS topic that feeds another queue wraps once; deeper nesting is not a notification."""
@@ -55,11 +56,11 @@ class Parsed:
 
 def parse_message(body: str) -> Parsed:
     """Return what a queue's message says; never raises."""
-    message = _json_object(body)
+    message = _wrapped(body)
     for _ in range(MAX_WRAPS):
         if message is None or message.get("Type") != "Notification":
             break
-        message = _json_object(message.get("Message"))
+        message = _wrapped(message.get("Message"))
     if message is None:
         return Parsed(note="the message is not a JSON object", poison=True)
     if message.get("Event") == "s3:TestEvent":
@@ -67,27 +68,27 @@ def parse_message(body: str) -> Parsed:
     if message.get("Type") in ("SubscriptionConfirmation", "UnsubscribeConfirmation"):
         # Its SubscribeURL comes from whoever may write to the queue: it is never fetched.
         return Parsed(note="an SNS topic asks for its subscription to be confirmed; do that in the SNS console")
-    if isinstance(message.get("Records"), list):
-        return _from_records(cast("Sequence[Any]", message["Records"]))
+    if isinstance(records := message.get("Records"), list):
+        return _from_records(records)
     if "detail-type" in message:
         return _from_eventbridge(message)
     return Parsed(note="the message has none of the shapes of an S3 notification", poison=True)
 
 
-def _from_records(records: Sequence[Any]) -> Parsed:
+def _from_records(records: Sequence[Json]) -> Parsed:
     if not records:
         return Parsed(note="the notification lists no records")
-    events = [_from_record(_mapping(record)) for record in records]
+    events = [_from_record(json_object(record)) for record in records]
     good = tuple(event for event in events if event)
     if len(good) < len(events):
         return Parsed(good, "a record lacks its bucket, key or name, or has an unknown major version", poison=True)
     return Parsed(good)
 
 
-def _from_record(record: Mapping[str, Any]) -> Event | None:
-    s3 = _mapping(record.get("s3"))
-    item = _mapping(s3.get("object"))
-    bucket, key = _text(_mapping(s3.get("bucket")).get("name")), _text(item.get("key"))
+def _from_record(record: JsonObject) -> Event | None:
+    s3 = json_object(record.get("s3"))
+    item = json_object(s3.get("object"))
+    bucket, key = _text(json_object(s3.get("bucket")).get("name")), _text(item.get("key"))
     name = _text(record.get("eventName")).removeprefix("s3:")
     version = str(record.get("eventVersion", "2.0"))
     if not (bucket and key and name) or version.partition(".")[0] != "2":
@@ -97,10 +98,10 @@ def _from_record(record: Mapping[str, Any]) -> Event | None:
     return Event(bucket, plain_key, _kind(name), name, _text(item.get("sequencer")), _moment(record.get("eventTime")))
 
 
-def _from_eventbridge(message: Mapping[str, Any]) -> Parsed:
-    detail = _mapping(message.get("detail"))
-    item = _mapping(detail.get("object"))
-    bucket, key = _text(_mapping(detail.get("bucket")).get("name")), _text(item.get("key"))
+def _from_eventbridge(message: JsonObject) -> Parsed:
+    detail = json_object(message.get("detail"))
+    item = json_object(detail.get("object"))
+    bucket, key = _text(json_object(detail.get("bucket")).get("name")), _text(item.get("key"))
     name = _text(message.get("detail-type"))
     if message.get("source") != "aws.s3" or not (bucket and key and name):
         return Parsed(note="an EventBridge event that is not of S3, or lacks its bucket or key", poison=True)
@@ -135,21 +136,17 @@ def _kind(name: str) -> EventKind:
             return EventKind.OTHER
 
 
-def _json_object(text: Any) -> Mapping[str, Any] | None:
+def _wrapped(text: Json) -> JsonObject | None:
     if not isinstance(text, str):
         return None
     try:
-        value = json.loads(text)
+        value: Json = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else None
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}
-
-
-def _text(value: Any) -> str:
+def _text(value: Json) -> str:
     """Return `value` where it is text. JSON can spell half a surrogate pair, which no key holds and no database stores."""
     if not isinstance(value, str):
         return ""
@@ -160,7 +157,7 @@ def _text(value: Any) -> str:
     return value
 
 
-def _moment(value: Any) -> datetime | None:
+def _moment(value: Json) -> datetime | None:
     try:
         moment = datetime.fromisoformat(_text(value))
     except ValueError:

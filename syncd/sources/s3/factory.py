@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import TypeGuard
 from urllib.parse import urlsplit
 
 import structlog
 
 from syncd.chroma.naming import check_collection
 from syncd.errors import BugError, ConfigError, MisconfiguredError, NotFoundError, PermanentError, SyncdError
+from syncd.json_types import JsonObject
 from syncd.model import Invocation, SourceRecord, UnreadableSettings
 from syncd.quoting import shown
 from syncd.runtime.actor import Actor
@@ -20,24 +21,13 @@ from syncd.schema import Model
 from syncd.sources.factory import SourceFactory
 from syncd.sources.s3.access import Reader
 from syncd.sources.s3.client import Connections
+from syncd.sources.s3.endpoint import AwsKey, Endpoint, is_aws_queue, queue_endpoint
 from syncd.sources.s3.event_store import CheckQueue, DeadLetters
 from syncd.sources.s3.journal import Journal
 from syncd.sources.s3.label_store import Labels
 from syncd.sources.s3.naming import check_bucket, check_prefix
 from syncd.sources.s3.queues import Queues
-from syncd.sources.s3.settings import (
-    NAME,
-    AutoSync,
-    AwsKey,
-    Endpoint,
-    S3Section,
-    S3Settings,
-    S3SourceSettings,
-    Transport,
-    is_aws_queue,
-    queue_endpoint,
-    settings_from,
-)
+from syncd.sources.s3.settings import NAME, AutoSync, S3Section, S3Settings, S3SourceSettings, Transport, settings_from
 from syncd.sources.s3.source import BucketSource, S3Sources
 from syncd.store import Store
 
@@ -119,7 +109,7 @@ class BucketFactory(SourceFactory[S3SourceSettings]):
         """Return the sources that follow events and are to blame for trouble with them: by id, the reason."""
         return self._queues.problems()
 
-    def status(self) -> Mapping[str, Any]:
+    def status(self) -> JsonObject:
         """Return how each queue's poller is doing."""
         return {"queues": self._queues.status()}
 
@@ -160,7 +150,8 @@ class BucketFactory(SourceFactory[S3SourceSettings]):
             if isinstance(record.settings, UnreadableSettings):
                 self._blame(record, PermanentError(record.settings.reason))
                 continue
-            record = cast("BucketRecord", record)
+            if not is_bucket(record):
+                continue
             settings = settings_from(record.settings, None, self.section.queue_url)
             if settings.auto_sync is not AutoSync.NONE and settings.queue_url:
                 found.setdefault(settings.queue_url, []).append(record)
@@ -205,6 +196,11 @@ def check_urls(settings: S3SourceSettings, allowed: Sequence[str] | None) -> Non
             raise PermanentError(
                 f"{name} {shown(url)} is not allowed; name its host under s3.allowed_endpoints in the configuration"
             )
+
+
+def is_bucket(record: SourceRecord) -> TypeGuard[BucketRecord]:
+    """Tell whether a record is of this type, and its settings could be read."""
+    return isinstance(record.settings, S3SourceSettings)
 
 
 def called(record: SourceRecord) -> str:

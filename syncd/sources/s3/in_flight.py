@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import anyio
 import structlog
 
 from syncd.errors import PermanentError, RetryableError
 from syncd.runtime.containment import contained
-from syncd.sources.s3.client import Caller, Client
+from syncd.sources.s3.answers import BatchAnswer, BatchEntry, ReceivedMessage
+from syncd.sources.s3.calls import SqsClient
+from syncd.sources.s3.client import Caller
 
 log = structlog.get_logger()
 
@@ -31,7 +32,7 @@ class Message:
     receives: int
 
     @classmethod
-    def of(cls, answer: Mapping[str, Any]) -> Message:
+    def of(cls, answer: ReceivedMessage) -> Message:
         """Build a Message from an entry of ReceiveMessage's answer."""
         receives = int(answer.get("Attributes", {}).get("ApproximateReceiveCount", 1))
         return cls(answer["MessageId"], answer["ReceiptHandle"], answer["Body"], receives)
@@ -106,21 +107,25 @@ class InFlight:
     async def _delete(self, messages: Sequence[Message]) -> None:
         """Delete messages. One that cannot be deleted comes again and finds its work done: that is no error."""
         for batch in sqs_batches(messages):
-            await self._in_batch("delete_message_batch", [{"ReceiptHandle": message.receipt} for message in batch])
+            entries = numbered(batch)
+            await self._in_batch(
+                "delete_message_batch",
+                lambda client, entries=entries: client.delete_message_batch(QueueUrl=self._queue_url, Entries=entries),
+            )
             for message in batch:
                 self._release(message)
 
     async def _set_visibility(self, messages: Sequence[Message], timeout_s: int) -> None:
         for batch in sqs_batches(messages):
-            entries = [{"ReceiptHandle": message.receipt, "VisibilityTimeout": timeout_s} for message in batch]
-            await self._in_batch("change_message_visibility_batch", entries)
+            entries = numbered(batch, timeout_s)
+            await self._in_batch(
+                "change_message_visibility_batch",
+                lambda client, entries=entries: client.change_message_visibility_batch(
+                    QueueUrl=self._queue_url, Entries=entries
+                ),
+            )
 
-    async def _in_batch(self, method: str, entries: Sequence[Mapping[str, Any]]) -> None:
-        numbered = [{"Id": str(number), **entry} for number, entry in enumerate(entries)]
-
-        async def call(client: Client) -> Mapping[str, Any]:
-            return await getattr(client, method)(QueueUrl=self._queue_url, Entries=numbered)
-
+    async def _in_batch(self, method: str, call: Callable[[SqsClient], Awaitable[BatchAnswer]]) -> None:
         try:
             with contained("queue", queue=self._queue_url):
                 answer = await self._connection.call(call, self._queue_url)
@@ -128,6 +133,17 @@ class InFlight:
                     log.info("sqs.not_acknowledged", queue=self._queue_url, call=method, reason=failed.get("Code"))
         except (RetryableError, PermanentError) as error:
             log.warning("sqs.not_acknowledged", queue=self._queue_url, call=method, reason=str(error))
+
+
+def numbered(messages: Sequence[Message], visibility_s: int | None = None) -> Sequence[BatchEntry]:
+    """Return messages as a call about several has them."""
+    entries: list[BatchEntry] = []
+    for number, message in enumerate(messages):
+        entry: BatchEntry = {"Id": str(number), "ReceiptHandle": message.receipt}
+        if visibility_s is not None:
+            entry["VisibilityTimeout"] = visibility_s
+        entries.append(entry)
+    return entries
 
 
 def sqs_batches(messages: Sequence[Message]) -> Sequence[Sequence[Message]]:

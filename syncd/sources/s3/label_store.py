@@ -6,7 +6,6 @@ import json
 import sqlite3
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from syncd.model import Metadata, Scalar
 from syncd.store.codec import dumps
@@ -174,7 +173,7 @@ def mark_seen(connection: sqlite3.Connection, source_id: str, file_keys: Sequenc
     )
 
 
-def label_from(row: tuple[Any, ...]) -> Label:
+def label_from(row: tuple[str, str, str, str, str, str, float]) -> Label:
     """Build a Label from COLUMNS."""
     file_key, path, collection, custom_id, metadata, etag, said_at = row
     return Label(file_key, path, collection, custom_id, json.loads(metadata), etag, said_at)

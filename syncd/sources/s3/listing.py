@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import anyio
 
@@ -171,5 +170,4 @@ class Listing:
 
 def refused(state: ObjectState, error: PermanentError) -> Document:
     """Return a document that fails with `error`, so that it is counted and listed."""
-    metadata: dict[str, Any] = {"object_key": state.key}
-    return Document(state.key, state.version, NoBody(error), state.key, metadata=metadata)
+    return Document(state.key, state.version, NoBody(error), state.key, metadata={"object_key": state.key})

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
 
 from syncd.chroma.naming import check_collection, check_custom_id, check_metadata, check_object_key
 from syncd.errors import PermanentError
+from syncd.json_types import Json, JsonObject
 from syncd.model import Metadata, Scalar
 from syncd.quoting import shown
 from syncd.sources.s3.naming import is_metadata_file, is_standard_key
@@ -57,24 +56,24 @@ def _parsed(content: bytes, prefix: str) -> MetadataFile:
         id=check_custom_id(_text(values, "id")),
         path=path,
         collection="" if collection is None else check_collection(_text(values, "target_collection_name")),
-        metadata=check_metadata(cast("Mapping[str, Any]", metadata or {}), is_standard_key),
+        metadata=check_metadata(metadata or {}, is_standard_key),
     )
 
 
-def _json_object(content: bytes) -> Mapping[str, Any]:
+def _json_object(content: bytes) -> JsonObject:
     try:
         # A byte order mark is what some editors put in front of UTF-8.
-        values = json.loads(content.decode("utf-8-sig"))
+        values: Json = json.loads(content.decode("utf-8-sig"))
         # Half a surrogate pair can be spelt in JSON but neither stored nor sent.
         json.dumps(values, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise PermanentError("not a JSON document in UTF-8") from error
     if not isinstance(values, dict):
         raise PermanentError("not a JSON object")
-    return cast("Mapping[str, Any]", values)
+    return values
 
 
-def _text(values: Mapping[str, Any], name: str) -> str:
+def _text(values: JsonObject, name: str) -> str:
     value = values.get(name)
     if not isinstance(value, str) or not value:
         raise PermanentError(f'"{name}" is required and must be a string')

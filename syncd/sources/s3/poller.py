@@ -20,7 +20,8 @@ from anyio.abc import TaskGroup, TaskStatus
 from syncd.errors import BugError, NotFoundError, PermanentError, RetryableError
 from syncd.runtime.containment import contained
 from syncd.runtime.retry import Backoff
-from syncd.sources.s3.client import Caller, Client
+from syncd.sources.s3.calls import SqsClient
+from syncd.sources.s3.client import Caller
 from syncd.sources.s3.event_store import DeadLetters, UnreadableMessage
 from syncd.sources.s3.events import Event, EventKind, parse_message
 from syncd.sources.s3.in_flight import BATCH_SIZE, InFlight, Message
@@ -107,7 +108,7 @@ class QueuePoller:
                 group.start_soon(self._handle, in_flight, message)
 
     async def _receive(self, count: int) -> Sequence[Message]:
-        async def ask(client: Client) -> Sequence[Message]:
+        async def ask(client: SqsClient) -> Sequence[Message]:
             with anyio.fail_after(self._settings.wait_s + POLL_MARGIN_S):
                 answer = await client.receive_message(
                     QueueUrl=self.queue_url,
@@ -210,7 +211,7 @@ class QueuePoller:
             await in_flight.give_back(message, self._retry_s(message))
 
     async def _has_dead_letter_queue(self) -> bool:
-        async def ask(client: Client) -> bool:
+        async def ask(client: SqsClient) -> bool:
             answer = await client.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=["RedrivePolicy"])
             policy = json.loads(answer.get("Attributes", {}).get("RedrivePolicy") or "{}")
             return bool(policy.get("deadLetterTargetArn"))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
 
-from syncd.sources.s3.client import Client, Connections
+from syncd.sources.s3.answers import Notifications, QueuePolicy
+from syncd.sources.s3.calls import SqsClient
+from syncd.sources.s3.client import Connections
+from syncd.sources.s3.endpoint import Endpoint
 from syncd.sources.s3.errors import ClientError, error_code
-from syncd.sources.s3.settings import Endpoint
 from syncd.sources.s3.setup import Wanted, dead_letter_attributes, merged_notifications, queue_attributes
 
 
@@ -22,19 +23,19 @@ async def discover(connections: Connections, endpoint: Endpoint, bucket: str, pr
         lambda client: client.get_bucket_location(Bucket=bucket), f"s3://{bucket}/"
     )
     # The oldest regions answer with nothing and with "EU" (Amazon S3 API Reference, GetBucketLocation).
-    region = {None: "us-east-1", "": "us-east-1", "EU": "eu-west-1"}.get(answer.get("LocationConstraint")) or str(
-        answer["LocationConstraint"]
-    )
-    partition = str(identity["Arn"]).split(":")[1]
-    return Wanted(bucket, region, str(identity["Account"]), tuple(prefixes), partition=partition)
+    constraint = answer.get("LocationConstraint") or ""
+    region = {"": "us-east-1", "EU": "eu-west-1"}.get(constraint, constraint)
+    partition = identity["Arn"].split(":")[1]
+    return Wanted(bucket, region, identity["Account"], tuple(prefixes), partition=partition)
 
 
-async def existing_notifications(connections: Connections, endpoint: Endpoint, bucket: str) -> Mapping[str, Any]:
+async def existing_notifications(connections: Connections, endpoint: Endpoint, bucket: str) -> Notifications:
     """Return the bucket's notification configuration as it is. Waits for S3."""
     answer = await connections.s3(endpoint).call(
         lambda client: client.get_bucket_notification_configuration(Bucket=bucket), f"s3://{bucket}/"
     )
-    return {name: value for name, value in cast("Mapping[str, Any]", answer).items() if name != "ResponseMetadata"}
+    answer.pop("ResponseMetadata", None)
+    return answer
 
 
 async def apply(connections: Connections, endpoint: Endpoint, wanted: Wanted) -> str:
@@ -56,7 +57,7 @@ async def apply(connections: Connections, endpoint: Endpoint, wanted: Wanted) ->
     return queue_url
 
 
-async def existing_policy(connections: Connections, endpoint: Endpoint, name: str) -> Mapping[str, Any]:
+async def existing_policy(connections: Connections, endpoint: Endpoint, name: str) -> QueuePolicy:
     """Return the policy of a queue, empty where there is none. Waits for SQS."""
     url = await find_queue(connections, endpoint, name)
     if url is None:
@@ -64,15 +65,15 @@ async def existing_policy(connections: Connections, endpoint: Endpoint, name: st
     answer = await connections.sqs(endpoint).call(
         lambda client: client.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"]), f"queue {name}"
     )
-    return cast("Mapping[str, Any]", json.loads(answer.get("Attributes", {}).get("Policy") or "{}"))
+    return json.loads(answer.get("Attributes", {}).get("Policy") or "{}")
 
 
 async def find_queue(connections: Connections, endpoint: Endpoint, name: str) -> str | None:
     """Return the URL of a queue, or None where there is none. Waits for SQS."""
 
-    async def ask(client: Client) -> str | None:
+    async def ask(client: SqsClient) -> str | None:
         try:
-            return str((await client.get_queue_url(QueueName=name))["QueueUrl"])
+            return (await client.get_queue_url(QueueName=name))["QueueUrl"]
         except ClientError as error:
             if "NonExistentQueue" in error_code(error) or error_code(error) == "QueueDoesNotExist":
                 return None
@@ -87,7 +88,7 @@ async def _ensure_queue(connections: Connections, endpoint: Endpoint, name: str,
     if url is None:
         # Attributes come in a call of their own, so that a queue made by an earlier, interrupted attempt gets them too.
         answer = await connection.call(lambda client: client.create_queue(QueueName=name), f"queue {name}")
-        url = str(answer["QueueUrl"])
+        url = answer["QueueUrl"]
     where = url
     await connection.call(
         lambda client: client.set_queue_attributes(QueueUrl=where, Attributes=dict(attributes)), f"queue {name}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import anyio
 import structlog
@@ -13,6 +13,7 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
 from syncd.errors import BugError
+from syncd.json_types import JsonObject
 from syncd.runtime.containment import contained
 from syncd.runtime.supervisor import Supervisor
 from syncd.runtime.wakeup import Wakeup
@@ -64,7 +65,7 @@ class Queues:
         """Look at the sources again now. Never waits, twice is safe."""
         self._changed.ring()
 
-    def status(self) -> Sequence[Mapping[str, Any]]:
+    def status(self) -> Sequence[JsonObject]:
         """Return what each queue's poller has done and, where it receives nothing now, why (JSON values)."""
         return [{"queue_url": queue_url, **asdict(poller.stats)} for queue_url, (poller, _) in self._running.items()]
 

@@ -11,9 +11,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, cast
 
 from syncd.errors import ConflictError
+from syncd.json_types import JsonObject
+from syncd.sources.s3.answers import NotificationEntry, Notifications, QueuePolicy
 from syncd.sources.s3.naming import check_bucket, check_prefix
 
 EVENTS = ("s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*", "s3:ObjectRestore:Completed")
@@ -62,10 +63,10 @@ class Wanted:
         return f"arn:{self.partition}:s3:::{self.bucket}"
 
 
-def queue_policy(wanted: Wanted, existing: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def queue_policy(wanted: Wanted, existing: QueuePolicy | None = None) -> QueuePolicy:
     """Return the policy that lets the bucket send to the queue, and whoever else the `existing` one lets, but nobody more."""
     ours = f"SyncdEvents{sha256(wanted.bucket.encode()).hexdigest()[:12]}"
-    given = cast("list[Mapping[str, Any]]", (existing or {}).get("Statement", []))
+    given = existing.get("Statement", ()) if existing else ()
     return {
         "Version": "2012-10-17",
         "Statement": [
@@ -85,7 +86,7 @@ def queue_policy(wanted: Wanted, existing: Mapping[str, Any] | None = None) -> d
     }
 
 
-def queue_attributes(wanted: Wanted, existing_policy: Mapping[str, Any] | None = None) -> dict[str, str]:
+def queue_attributes(wanted: Wanted, existing_policy: QueuePolicy | None = None) -> dict[str, str]:
     """Return the attributes of the event queue, whose other buckets' statements are kept."""
     redrive = {"deadLetterTargetArn": wanted.queue_arn(wanted.dead_letter_name), "maxReceiveCount": MAX_RECEIVES}
     return {
@@ -104,11 +105,11 @@ def dead_letter_attributes(wanted: Wanted) -> dict[str, str]:
     return {"MessageRetentionPeriod": str(RETENTION_S), "RedriveAllowPolicy": json.dumps(allow)}
 
 
-def notification_entries(wanted: Wanted) -> list[dict[str, Any]]:
+def notification_entries(wanted: Wanted) -> list[NotificationEntry]:
     """Return our entries of the bucket's notification configuration, one per prefix."""
-    entries: list[dict[str, Any]] = []
+    entries: list[NotificationEntry] = []
     for number, prefix in enumerate(wanted.prefixes or ("",)):
-        entry: dict[str, Any] = {
+        entry: NotificationEntry = {
             "Id": f"{wanted.name}-{number}",
             "QueueArn": wanted.queue_arn(wanted.name),
             "Events": list(EVENTS),
@@ -119,15 +120,16 @@ def notification_entries(wanted: Wanted) -> list[dict[str, Any]]:
     return entries
 
 
-def merged_notifications(existing: Mapping[str, Any], wanted: Wanted) -> dict[str, Any]:
+def merged_notifications(existing: Notifications, wanted: Wanted) -> Notifications:
     """Return the bucket's notification configuration with our entries, everybody else's kept as they are.
 
     Raises ConflictError where S3 would refuse it: another entry has an overlapping prefix and an event in common.
     """
-    kept = {name: value for name, value in existing.items() if name != "ResponseMetadata"}
+    kept = existing.copy()
+    kept.pop("ResponseMetadata", None)
     ours = notification_entries(wanted)
     arn = wanted.queue_arn(wanted.name)
-    others = [entry for entry in kept.get("QueueConfigurations", ()) if entry["QueueArn"] != arn]
+    others = [entry for entry in kept.get("QueueConfigurations", ()) if entry.get("QueueArn") != arn]
     elsewhere = [*kept.get("TopicConfigurations", ()), *kept.get("LambdaFunctionConfigurations", ())]
     for other in [*others, *elsewhere]:
         for entry in ours:
@@ -140,16 +142,17 @@ def merged_notifications(existing: Mapping[str, Any], wanted: Wanted) -> dict[st
     return {**kept, "QueueConfigurations": [*others, *ours]}
 
 
-def iam_policy(wanted: Wanted) -> dict[str, Any]:
+def iam_policy(wanted: Wanted) -> JsonObject:
     """Return what the daemon's key or role needs, and nothing more."""
-    listing: dict[str, Any] = {
+    listing: JsonObject = {
         "Sid": "SyncdList",
         "Effect": "Allow",
         "Action": "s3:ListBucket",
         "Resource": wanted.bucket_arn,
     }
     if wanted.prefixes:
-        listing["Condition"] = {"StringLike": {"s3:prefix": [f"{prefix}*" for prefix in wanted.prefixes]}}
+        below = {"StringLike": {"s3:prefix": [f"{prefix}*" for prefix in wanted.prefixes]}}
+        listing = {**listing, "Condition": below}
     objects = [f"{wanted.bucket_arn}/{prefix}*" for prefix in wanted.prefixes or ("",)]
     return {
         "Version": "2012-10-17",
@@ -172,8 +175,8 @@ def iam_policy(wanted: Wanted) -> dict[str, Any]:
 
 
 def setup_documents(
-    wanted: Wanted, existing: Mapping[str, Any] | None = None, existing_policy: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
+    wanted: Wanted, existing: Notifications | None = None, existing_policy: QueuePolicy | None = None
+) -> Mapping[str, object]:
     """Return everything that `provision.apply` would set, by name, and the IAM policy that an administrator attaches."""
     return {
         "queue": {"QueueName": wanted.name, "Attributes": queue_attributes(wanted, existing_policy)},
@@ -184,7 +187,7 @@ def setup_documents(
     }
 
 
-def _overlap(entry: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+def _overlap(entry: NotificationEntry, other: NotificationEntry) -> bool:
     prefixes = _affix(entry, "prefix"), _affix(other, "prefix")
     ends = _affix(entry, "suffix"), _affix(other, "suffix")
     meet = any(_covers(a, b) or _covers(b, a) for a in entry["Events"] for b in other["Events"])
@@ -198,6 +201,6 @@ def _covers(pattern: str, event: str) -> bool:
     return event.startswith(pattern[:-1]) if pattern.endswith("*") else event == pattern
 
 
-def _affix(entry: Mapping[str, Any], which: str) -> str:
+def _affix(entry: NotificationEntry, which: str) -> str:
     rules = entry.get("Filter", {}).get("Key", {}).get("FilterRules", ())
-    return next((str(rule["Value"]) for rule in rules if rule["Name"].lower() == which), "")
+    return next((rule["Value"] for rule in rules if rule["Name"].lower() == which), "")

@@ -12,6 +12,7 @@ from syncd.model import Checkpoint, Document, OneObject, Origin, Run, chunk_pref
 from syncd.runtime.keylocks import KeyLocks
 from syncd.sources.s3.assignment import assignments
 from syncd.sources.s3.bucket import Bucket
+from syncd.sources.s3.calls import S3Client
 from syncd.sources.s3.client import Connection, Connections, UnusableConnection
 from syncd.sources.s3.journal import Journal
 from syncd.sources.s3.label_store import Label, Labels
@@ -135,7 +136,7 @@ class S3Sources:
         connection = UnusableConnection(reason, settings.endpoint, self.connections.transport)
         return self._over(source_id, settings, connection)
 
-    def _over(self, source_id: str, settings: S3Settings, connection: Connection) -> BucketSource:
+    def _over(self, source_id: str, settings: S3Settings, connection: Connection[S3Client]) -> BucketSource:
         check_bucket(settings.bucket)
         check_prefix(settings.path_prefix)
         bucket = Bucket(settings.bucket, connection)

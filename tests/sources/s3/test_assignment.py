@@ -2,8 +2,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from syncd.sources.s3.assignment import Assignment, assignments
+from syncd.sources.s3.endpoint import Endpoint
 from syncd.sources.s3.label_store import Label
-from syncd.sources.s3.settings import AutoSync, Endpoint, S3Settings
+from syncd.sources.s3.settings import AutoSync, S3Settings
 
 
 def settings(auto_sync: AutoSync = AutoSync.DIRECT) -> S3Settings:

@@ -13,8 +13,8 @@ import syncd.sources.s3.client
 from syncd.errors import PermanentError, RetryableError
 from syncd.sources.s3.bucket import Bucket
 from syncd.sources.s3.client import Connections, parsed_moment
+from syncd.sources.s3.endpoint import AwsKey, Endpoint
 from syncd.sources.s3.errors import ClientError, ThrottledError
-from syncd.sources.s3.settings import AwsKey, Endpoint
 from tests.aws_servers import REGION, Aws, FaultyProxy
 from tests.serving import serve
 from tests.sources.s3.syncing import FAST, place
