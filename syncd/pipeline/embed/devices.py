@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
-from typing import Any
 
 import llama_cpp
 
@@ -20,7 +19,19 @@ REBUILD = (
 _BACKENDS: dict[Device, tuple[str, ...]] = {"cuda": ("CUDA",), "metal": ("MTL", "Metal"), "vulkan": ("Vulkan",)}
 """What ggml calls them."""
 _GPU, _INTEGRATED_GPU = 1, 2
-_POINTER, _TEXT = ctypes.c_void_p, ctypes.c_char_p
+_SIZE, _POINTER, _TEXT = ctypes.c_size_t, ctypes.c_void_p, ctypes.c_char_p
+_CALLS = {
+    "ggml_backend_reg_count": ((), _SIZE),
+    "ggml_backend_reg_get": ((_SIZE,), _POINTER),
+    "ggml_backend_reg_name": ((_POINTER,), _TEXT),
+    "ggml_backend_dev_count": ((), _SIZE),
+    "ggml_backend_dev_get": ((_SIZE,), _POINTER),
+    "ggml_backend_dev_memory": ((_POINTER, ctypes.POINTER(_SIZE), ctypes.POINTER(_SIZE)), None),
+    "ggml_backend_dev_name": ((_POINTER,), _TEXT),
+    "ggml_backend_dev_type": ((_POINTER,), ctypes.c_int),
+    "ggml_backend_dev_backend_reg": ((_POINTER,), _POINTER),
+}
+"""What they take and return (ggml-backend.h)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,42 +82,40 @@ class Registry:
 
     def __init__(self) -> None:
         self._ggml = ggml_library()
+        for name, (takes, returns) in _CALLS.items():
+            function = self._ggml[name]
+            function.argtypes, function.restype = takes, returns
+            setattr(self._ggml, name, function)
 
     def backends(self) -> list[str]:
         """Return what this build can compute with."""
-        count = self._call("ggml_backend_reg_count", ctypes.c_size_t)
-        pointers = [self._call("ggml_backend_reg_get", _POINTER, ctypes.c_size_t(n)) for n in range(count)]
+        count = self._ggml.ggml_backend_reg_count()
+        pointers = [self._ggml.ggml_backend_reg_get(number) for number in range(count)]
         return [self._backend_name(pointer) for pointer in pointers]
 
     def gpus(self) -> list[Gpu]:
         """Return the devices other than the CPU and its accelerators."""
-        count = self._call("ggml_backend_dev_count", ctypes.c_size_t)
-        pointers = [self._call("ggml_backend_dev_get", _POINTER, ctypes.c_size_t(n)) for n in range(count)]
+        count = self._ggml.ggml_backend_dev_count()
+        pointers = [self._ggml.ggml_backend_dev_get(number) for number in range(count)]
         return [gpu for gpu in map(self.device, pointers) if gpu.kind in (_GPU, _INTEGRATED_GPU)]
 
     def device(self, pointer: int) -> Gpu:
         """Return what there is to know of one device."""
-        free, total = ctypes.c_size_t(), ctypes.c_size_t()
-        device = _POINTER(pointer)
-        self._call("ggml_backend_dev_memory", None, device, ctypes.byref(free), ctypes.byref(total))
-        name: bytes = self._call("ggml_backend_dev_name", _TEXT, device)
-        kind: int = self._call("ggml_backend_dev_type", ctypes.c_int, device)
-        backend = self._backend_name(self._call("ggml_backend_dev_backend_reg", _POINTER, device))
+        free, total = _SIZE(), _SIZE()
+        self._ggml.ggml_backend_dev_memory(pointer, ctypes.byref(free), ctypes.byref(total))
+        name: bytes = self._ggml.ggml_backend_dev_name(pointer)
+        kind: int = self._ggml.ggml_backend_dev_type(pointer)
+        backend = self._backend_name(self._ggml.ggml_backend_dev_backend_reg(pointer))
         return Gpu(pointer, name.decode(), backend, kind, free.value)
 
     def _backend_name(self, pointer: int) -> str:
-        name: bytes = self._call("ggml_backend_reg_name", _TEXT, _POINTER(pointer))
+        name: bytes = self._ggml.ggml_backend_reg_name(pointer)
         return name.decode()
-
-    def _call(self, name: str, returns: Any, *arguments: Any) -> Any:
-        function = getattr(self._ggml, name)
-        function.restype = returns
-        return function(*arguments)
 
 
 def ggml_library() -> ctypes.CDLL:
     """Return the ggml that llama.cpp itself uses, through llama.cpp's own handle: a wheel carries three copies of each
     library, and one opened by its file name would be another instance with other devices.
     """
-    library: Any = llama_cpp.llama_cpp
-    return ctypes.CDLL(library._lib._name)
+    library: ctypes.CDLL = vars(llama_cpp.llama_cpp)["_lib"]
+    return ctypes.CDLL(vars(library)["_name"])

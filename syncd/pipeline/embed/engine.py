@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from syncd.model import Embedder, Vectors
 from syncd.pipeline.embed.catalog import EmbeddingModel
@@ -85,6 +85,7 @@ class EngineEmbedder(Embedder, Actor, Protocol):
         ...
 
 
+@runtime_checkable
 class EngineModule(Protocol):
     """What an engine's module defines."""
 
@@ -113,6 +114,7 @@ class Kernel(Protocol):
         ...
 
 
+@runtime_checkable
 class KernelModule(Protocol):
     """What a kernel's module defines; imported in the model's own process only."""
 
@@ -159,7 +161,13 @@ class Engine:
 
     def open_kernel(self, settings: RunSettings, model: LlamaModel) -> Kernel:
         """Return the engine's kernel, in the model's own process, as `KernelModule.open_kernel` does."""
-        return cast("KernelModule", import_module(self.kernel)).open_kernel(settings, model)
+        module = import_module(self.kernel)
+        if not isinstance(module, KernelModule):
+            raise TypeError(f"{self.kernel} is no engine's kernel: it lacks open_kernel")
+        return module.open_kernel(settings, model)
 
     def _imported(self) -> EngineModule:
-        return cast("EngineModule", import_module(self.module))
+        module = import_module(self.module)
+        if not isinstance(module, EngineModule):
+            raise TypeError(f"{self.module} is no engine: it lacks obstacle or make_embedder")
+        return module

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import anyio
 
 from syncd.errors import ConfigError, PermanentError, RetryableError
+from syncd.json_types import Json, JsonObject, json_object
 from syncd.pipeline.embed.catalog import MINILM, EmbeddingModel, ModelFile
 from syncd.pipeline.embed.quantise import quantise
 from syncd.runtime.download import Progress, RemoteFile, digest_of, fetch
@@ -132,16 +133,16 @@ def _digest(path: Path, folder: Path) -> str:
     return digest
 
 
-def read_cached_json(path: Path) -> dict[str, Any]:
+def read_cached_json(path: Path) -> Mapping[str, Any]:
     """Return the JSON object in `path`; empty when there is none or it is damaged: it is only a cache."""
     try:
-        value: object = json.loads(path.read_text("utf-8"))
+        value: Json = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
         return {}
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    return json_object(value)
 
 
-def update_json(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+def update_json(path: Path, change: Callable[[JsonObject], JsonObject]) -> None:
     """Replace the JSON object in `path` by its `change`, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import gguf
 
@@ -36,24 +35,29 @@ def read_facts(path: Path) -> GgufFacts:
         raise PermanentError(
             f"{path} is no GGUF that can be read ({error}): convert the model, or fetch it again"
         ) from error
-    architecture = str(_value(reader, "general.architecture") or "")
-    dimensions = _value(reader, f"{architecture}.embedding_length")
+    architecture = _text(reader, "general.architecture")
+    dimensions = _number(reader, f"{architecture}.embedding_length")
     if not dimensions:
         raise PermanentError(f"{path} does not say how long its vectors are: it is no embedding model")
-    pooling = _value(reader, f"{architecture}.pooling_type")
+    pooling = _number(reader, f"{architecture}.pooling_type")
     if pooling is not None and pooling not in _POOLINGS:
         raise PermanentError(f"{path} pools no vector (pooling type {pooling}): it is no embedding model")
-    trained = int(_value(reader, f"{architecture}.context_length") or _BERT_TOKENS)
-    kind = _value(reader, "general.file_type")
+    trained = _number(reader, f"{architecture}.context_length") or _BERT_TOKENS
+    kind = _number(reader, "general.file_type")
     return GgufFacts(
         architecture,
         gguf.LlamaFileType(kind).name.removeprefix("MOSTLY_").removeprefix("ALL_") if kind is not None else "own",
-        int(dimensions),
+        dimensions,
         _POOLINGS.get(pooling) if pooling is not None else None,
         min(trained, _USUAL_TOKENS),
     )
 
 
-def _value(reader: gguf.GGUFReader, key: str) -> Any:
+def _text(reader: gguf.GGUFReader, key: str) -> str:
     field = reader.get_field(key)
-    return None if field is None else field.contents()
+    return "" if field is None else str(field.contents())
+
+
+def _number(reader: gguf.GGUFReader, key: str) -> int | None:
+    field = reader.get_field(key)
+    return None if field is None else int(field.contents())

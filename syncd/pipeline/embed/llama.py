@@ -42,7 +42,7 @@ _POOLINGS = {
 
 
 _ERROR_LEVEL = 4
-_llama: Any = llama_cpp  # its stubs type plain integers as ctypes objects
+_llama: Any = llama_cpp  # where its stubs type plain integers as ctypes objects, and pointers as other ones
 
 
 @llama_cpp.llama_log_callback
@@ -63,7 +63,7 @@ class LlamaModel:
         llama_cpp.llama_backend_init()
         vocabulary_only = settings.variant.runtime != REFERENCE
         self.gpu, self.devices = find_gpu("cpu" if vocabulary_only else settings.device, settings.device_number)
-        parameters: Any = llama_cpp.llama_model_default_params()
+        parameters = _llama.llama_model_default_params()
         parameters.vocab_only = vocabulary_only
         parameters.use_extra_bufts = settings.variant.extra_bufts
         # Named devices are the only ones llama.cpp touches: none at all for the CPU, one and no splitting otherwise.
@@ -72,15 +72,16 @@ class LlamaModel:
         parameters.split_mode = llama_cpp.LLAMA_SPLIT_MODE_NONE if self.gpu else llama_cpp.LLAMA_SPLIT_MODE_LAYER
         parameters.n_gpu_layers = _ALL_LAYERS if self.gpu else 0
         pointer = llama_cpp.llama_model_load_from_file(str(settings.path).encode(), parameters)
-        if not pointer:
+        vocabulary = llama_cpp.llama_model_get_vocab(pointer) if pointer else None
+        if not pointer or not vocabulary:
             raise PermanentError(f"llama.cpp cannot load {settings.path}: is it a whole GGUF of a supported model?")
         self.settings = settings
-        self.pointer: Any = pointer
+        self.pointer = pointer
         architecture = self._metadata("general.architecture")
         self.dimensions = int(self._metadata(f"{architecture}.embedding_length"))
         self.trained_tokens = int(self._metadata(f"{architecture}.context_length"))
         self.causal = architecture not in _BIDIRECTIONAL
-        self._vocabulary: Any = llama_cpp.llama_model_get_vocab(pointer)
+        self._vocabulary = vocabulary
         self.frame = self._frame()
         self._pieces = self._word_pieces()
         if settings.max_tokens > self.trained_tokens:
@@ -91,11 +92,11 @@ class LlamaModel:
         if self.gpu is None:
             return None
         free_bytes = Registry().device(self.gpu.pointer).free_bytes
-        layers: int = _llama.llama_model_n_layer(self.pointer)
-        heads: int = _llama.llama_model_n_head(self.pointer)
-        kv_heads: int = _llama.llama_model_n_head_kv(self.pointer)
+        layers: int = llama_cpp.llama_model_n_layer(self.pointer)
+        heads: int = llama_cpp.llama_model_n_head(self.pointer)
+        kv_heads: int = llama_cpp.llama_model_n_head_kv(self.pointer)
         kv_bytes = 2 * 2 * layers * max(self.dimensions, 128 * heads) * kv_heads // heads
-        logits_bytes = 0 if tap else 4 * _llama.llama_vocab_n_tokens(self._vocabulary)
+        logits_bytes = 0 if tap else 4 * llama_cpp.llama_vocab_n_tokens(self._vocabulary)
         return int(free_bytes * _SHARE_OF_MEMORY) // (kv_bytes + logits_bytes + _ACTIVATION_BYTES)
 
     def tokens(self, text: str) -> Tokens:
@@ -112,11 +113,13 @@ class LlamaModel:
 
     def _word_pieces(self) -> WordPieces | None:
         vocabulary = self._vocabulary
-        if _llama.llama_vocab_type(vocabulary) != llama_cpp.LLAMA_VOCAB_TYPE_WPM:
+        if llama_cpp.llama_vocab_type(vocabulary) != llama_cpp.LLAMA_VOCAB_TYPE_WPM:
             return None
-        count: int = _llama.llama_vocab_n_tokens(vocabulary)
-        texts = [_llama.llama_vocab_get_text(vocabulary, number).decode("utf-8", "replace") for number in range(count)]
-        special = frozenset(n for n in range(count) if _llama.llama_vocab_get_attr(vocabulary, n) & _SPECIAL)
+        count: int = llama_cpp.llama_vocab_n_tokens(vocabulary)
+        texts = [
+            llama_cpp.llama_vocab_get_text(vocabulary, number).decode("utf-8", "replace") for number in range(count)
+        ]
+        special = frozenset(n for n in range(count) if llama_cpp.llama_vocab_get_attr(vocabulary, n) & _SPECIAL)
         return WordPieces(texts, special, unknown=texts.index("[UNK]"))
 
     def _frame(self) -> SpecialTokens:
@@ -125,7 +128,7 @@ class LlamaModel:
         if not self.causal:
             return SpecialTokens((begin,), (_llama.llama_vocab_sep(vocabulary),))
         # Early official GGUFs lack add_eos_token, and the vector is the last token's: always end with it.
-        before = (begin,) if _llama.llama_vocab_get_add_bos(vocabulary) else ()
+        before = (begin,) if llama_cpp.llama_vocab_get_add_bos(vocabulary) else ()
         return SpecialTokens(before, (_llama.llama_vocab_eos(vocabulary),))
 
     def _metadata(self, key: str) -> str:
@@ -154,16 +157,17 @@ class LlamaContext:
         self.devices = model.devices
         self._model = model
         self._tap = Tap(model.dimensions) if tap else None
-        self._pointer: Any = llama_cpp.llama_init_from_model(model.pointer, self._parameters())
-        if not self._pointer:
+        pointer = llama_cpp.llama_init_from_model(model.pointer, self._parameters())
+        if not pointer:
             raise PermanentError("llama.cpp cannot make a context: is there enough memory for the model?")
-        self._memory: Any = llama_cpp.llama_get_memory(self._pointer)
+        self._pointer = pointer
+        self._memory = llama_cpp.llama_get_memory(self._pointer)
         self._batch = _Batch(self._size)
 
-    def _parameters(self) -> Any:
+    def _parameters(self) -> llama_cpp.llama_context_params:
         settings, causal = self._model.settings, self._model.causal
         threads = settings.threads or usable_cores()
-        parameters: Any = llama_cpp.llama_context_default_params()
+        parameters = llama_cpp.llama_context_default_params()
         parameters.n_ctx = parameters.n_batch = self._size
         whole = not causal or self._model.gpu is not None
         parameters.n_ubatch = self._size if whole else min(_CAUSAL_UBATCH, self._size)
@@ -218,7 +222,7 @@ class _Batch:
         self._ones = np.ones(size, dtype=np.int32)
         each = self._sequences.ctypes.data + 4 * np.arange(size, dtype=np.uint64)
         self._sequence_pointers = each.astype(np.uint64)
-        self._struct: Any = llama_cpp.llama_batch()
+        self._struct = llama_cpp.llama_batch()
         for field, array in (
             ("token", self._tokens),
             ("pos", self._positions),
@@ -226,10 +230,10 @@ class _Batch:
             ("seq_id", self._sequence_pointers),
             ("logits", self._outputs),
         ):
-            own: Any = getattr(self._struct, field)
+            own = getattr(self._struct, field)
             setattr(self._struct, field, array.ctypes.data_as(own.__class__))
 
-    def fill(self, windows: Sequence[Tokens], every_output: bool) -> Any:
+    def fill(self, windows: Sequence[Tokens], every_output: bool) -> llama_cpp.llama_batch:
         """Return the batch of `windows`, a sequence each; outputs of every token or of the last ones only."""
         lengths = [len(window) for window in windows]
         ends = np.cumsum(lengths)

@@ -12,7 +12,7 @@ import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import gguf
 import numpy as np
@@ -65,11 +65,19 @@ def convert(source: Path, target: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
+class TensorFacts(TypedDict):
+    """What the head of a safetensors file says of one tensor."""
+
+    dtype: str
+    shape: list[int]
+    data_offsets: tuple[int, int]
+
+
 def tensors(weights: Path) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """Yield the float32 tensors of a safetensors file by their names in it."""
     with weights.open("rb") as file:
         (header_bytes,) = struct.unpack("<Q", file.read(8))
-        header: dict[str, Any] = json.loads(file.read(header_bytes))
+        header: dict[str, TensorFacts] = json.loads(file.read(header_bytes))
     data = np.memmap(weights, dtype=np.uint8, mode="r", offset=8 + header_bytes)
     for name, about in header.items():
         if about.get("dtype") == "F32":

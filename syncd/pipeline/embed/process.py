@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Self, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Self, TypeVar
 
 import numpy as np
 import structlog
 
 from syncd.errors import PermanentError, RetryableError
+from syncd.json_types import JsonObject
 from syncd.model import Vectors
 from syncd.pipeline.embed.engine import WORKER, TimeLimits
 from syncd.pipeline.embed.variant import RunSettings
@@ -80,7 +81,7 @@ class ModelProcess:
         reply = await self._call({"op": "probe", "tap": tap}, b"", self._limits.start_s)
         return np.frombuffer(reply.payload, dtype=np.float32).reshape(-1, self.dimensions), reply.header["cost_s"]
 
-    async def _call(self, header: Mapping[str, Any], payload: bytes, limit_s: float) -> Frame:
+    async def _call(self, header: JsonObject, payload: bytes, limit_s: float) -> Frame:
         worker = await self._started()
         try:
             return await worker.call(header, payload, timeout_s=limit_s)

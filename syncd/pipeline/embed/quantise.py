@@ -8,7 +8,6 @@ import ctypes
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 from syncd.errors import PermanentError
 from syncd.runtime.launch import lower_priority
@@ -40,10 +39,9 @@ def main() -> int:
 
     source, target, kind = sys.argv[1:]
     lower_priority(_NICENESS)
-    library: Any = llama_cpp
-    parameters = library.llama_model_quantize_default_params()
-    parameters.ftype = getattr(library, f"LLAMA_FTYPE_MOSTLY_{kind}")
-    return library.llama_model_quantize(source.encode(), target.encode(), ctypes.byref(parameters))
+    parameters = llama_cpp.llama_model_quantize_default_params()
+    parameters.ftype = getattr(llama_cpp, f"LLAMA_FTYPE_MOSTLY_{kind}")
+    return llama_cpp.llama_model_quantize(source.encode(), target.encode(), ctypes.pointer(parameters))
 
 
 if __name__ == "__main__":

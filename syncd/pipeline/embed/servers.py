@@ -7,12 +7,13 @@ import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, Literal, cast
+from typing import Literal
 
 import aiohttp
 import numpy as np
 
 from syncd.errors import PermanentError, RetryableError
+from syncd.json_types import Json, JsonObject, json_object
 from syncd.model import Vectors
 from syncd.pipeline.embed.windows import normalised
 from syncd.runtime.headers import retry_after_s
@@ -75,25 +76,38 @@ async def ask(session: aiohttp.ClientSession, server: Server, texts: Sequence[st
         ) from error
 
 
-def _request(server: Server, texts: Sequence[str]) -> tuple[str, dict[str, Any]]:
+def _request(server: Server, texts: Sequence[str]) -> tuple[str, JsonObject]:
     inputs = [text.encode("utf-8", "replace").decode() for text in texts]
     if server.protocol == "tei":
         return "/embed", {"inputs": inputs, "normalize": True, "truncate": False}
     return "/embeddings", {"input": inputs, "model": server.model, "encoding_format": "base64"}
 
 
-def _answer(server: Server, body: Any, texts: Sequence[str]) -> Answer:
+def _answer(server: Server, body: Json, texts: Sequence[str]) -> Answer:
     if server.protocol == "tei":
-        rows, tokens = cast("list[Any]", body), None
+        rows, tokens = _listed(body), None
     else:
-        entries = sorted(cast("list[dict[str, Any]]", body["data"]), key=lambda entry: entry["index"])
-        rows = [entry["embedding"] for entry in entries]
-        tokens = cast("dict[str, Any]", body.get("usage") or {}).get("total_tokens")
+        whole = json_object(body)
+        entries = {_counted(entry["index"]): entry["embedding"] for entry in map(json_object, _listed(whole["data"]))}
+        rows = [entries[number] for number in sorted(entries)]
+        tokens = json_object(whole.get("usage")).get("total_tokens")
     vectors = np.array([_vector(row) for row in rows], dtype=np.float32)
     if vectors.ndim != 2 or len(vectors) != len(texts):
         raise ValueError(f"vectors of shape {vectors.shape} for {len(texts)} texts")
     guess = sum(len(text.encode("utf-8", "replace")) for text in texts) // _BYTES_PER_TOKEN
-    return Answer(normalised(vectors), int(tokens) if tokens is not None else guess)
+    return Answer(normalised(vectors), _counted(tokens) if tokens is not None else guess)
+
+
+def _listed(value: Json) -> Sequence[Json]:
+    if not isinstance(value, list):
+        raise TypeError(f"not a list: {type(value).__name__}")
+    return value
+
+
+def _counted(value: Json) -> int:
+    if not isinstance(value, int | float | str):
+        raise TypeError(f"not a number: {type(value).__name__}")
+    return int(value)
 
 
 def _vector(row: object) -> Vectors:

@@ -10,7 +10,6 @@ compares both ways before this one is used.
 from __future__ import annotations
 
 import ctypes
-from typing import Any
 
 import llama_cpp
 import numpy as np
@@ -39,7 +38,7 @@ class Tap:
             self._rows.append(rows)
             return False
 
-        self.callback: Any = llama_cpp.llama_cpp.ggml_backend_sched_eval_callback(evaluate)
+        self.callback = llama_cpp.llama_cpp.ggml_backend_sched_eval_callback(evaluate)
 
     def take(self) -> NDArray[np.float32]:
         """Return the rows collected since the last call, in batch order, and forget them."""

@@ -1,6 +1,5 @@
 """Devices: chosen by name and number, refused with what to do next. No GPU is needed, and none is used."""
 
-import ctypes
 import json
 import tomllib
 from pathlib import Path
@@ -104,7 +103,7 @@ def test_batches_are_as_large_as_the_device_likes_and_its_memory_holds():
 def card(monkeypatch):
     """The processor, named to llama.cpp as a card would be: everything but the kernels is what a GPU gets."""
     registry = Registry()
-    pointer = registry._call("ggml_backend_dev_get", ctypes.c_void_p, ctypes.c_size_t(0))
+    pointer = registry._ggml.ggml_backend_dev_get(0)
     monkeypatch.setattr(llama, "find_gpu", lambda *_: (registry.device(pointer), 1))
 
 
