@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import cast
+from typing import TypeGuard, get_args
 
 from tree_sitter import Language
 from tree_sitter_language_pack import SupportedLanguage, get_language
 
 MARKDOWN = "markdown"
+_SUPPORTED = frozenset(get_args(SupportedLanguage))
 
 _SUFFIXES = """
 actionscript as|ada adb ads|agda agda lagda|apex apex trigger cls|arduino ino|asm asm s nasm|astro astro
@@ -114,10 +115,15 @@ def language_of(path: str, data: bytes) -> str:
     return COMMANDS.get(command.group(1).decode().lower(), "") if command else ""
 
 
+def is_supported(name: str) -> TypeGuard[SupportedLanguage]:
+    """Tell whether the wheel has a grammar of this name."""
+    return name in _SUPPORTED
+
+
 @cache
 def grammar(name: str) -> Language | None:
     """Return the loaded grammar, None when the wheel has none of that name."""
     try:
-        return get_language(cast(SupportedLanguage, name))
+        return get_language(name) if is_supported(name) else None
     except (LookupError, ImportError, OSError, AttributeError):
         return None

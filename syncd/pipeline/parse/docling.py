@@ -5,12 +5,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import import_module
-from typing import Any
+from typing import Protocol
 
 from syncd.errors import PermanentError
 from syncd.pipeline.parse.task import Markdown, ParsedPiece, Task
+
+
+class ConvertedDocument(Protocol):
+    """What docling makes, as far as it is used here."""
+
+    @property
+    def pages(self) -> Mapping[int, object]:
+        """Its pages by number; none where its format has none."""
+        ...
+
+    def export_to_markdown(self, *, page_no: int | None = None) -> str:
+        """Return one page, or all of it."""
+        ...
 
 
 def read(task: Task) -> Iterator[ParsedPiece]:
@@ -26,12 +39,12 @@ def read(task: Task) -> Iterator[ParsedPiece]:
     yield out.take()
 
 
-def _convert(task: Task) -> Any:
+def _convert(task: Task) -> ConvertedDocument:
     try:
-        converters: Any = import_module("docling.document_converter")
-        options: Any = import_module("docling.datamodel.pipeline_options")
-        models: Any = import_module("docling.datamodel.base_models")
-        exceptions: Any = import_module("docling.exceptions")
+        converters = import_module("docling.document_converter")
+        options = import_module("docling.datamodel.pipeline_options")
+        models = import_module("docling.datamodel.base_models")
+        exceptions = import_module("docling.exceptions")
     except ImportError as error:
         raise PermanentError(
             f"{task.name} is to be read by docling, which is not installed: pip install 'syncd[docling]' ({error})"

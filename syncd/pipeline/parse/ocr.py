@@ -8,11 +8,15 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from syncd.pipeline.parse.task import Ocr
+
+if TYPE_CHECKING:
+    from liteparse.parser import LiteParse
+    from rapidocr import RapidOCR
 
 _TESSDATA = (
     "/usr/share/tesseract-ocr/5/tessdata",
@@ -40,16 +44,23 @@ def tessdata(languages: Sequence[str]) -> str | None:
 
 
 @cache
-def liteparse(languages: tuple[str, ...], pages: str | None = None) -> Any:
+def liteparse(languages: tuple[str, ...], pages: str | None = None) -> LiteParse:
     """Return a liteparse parser with OCR by Tesseract for `languages`, or without any when they are ()."""
     from liteparse.parser import LiteParse
 
-    reading: dict[str, Any] = {"ocr_enabled": False}
-    if languages:
+    if not languages:
+        return LiteParse(ocr_enabled=False, output_format="markdown", target_pages=pages, num_workers=1, quiet=True)
+    return LiteParse(
+        ocr_enabled=True,
+        ocr_language="+".join(languages),
         # without the path it would fetch language data from the network
-        reading = {"ocr_enabled": True, "ocr_language": "+".join(languages), "tessdata_path": tessdata(languages)}
-        reading["ocr_failure_fatal"] = False
-    return LiteParse(**reading, output_format="markdown", target_pages=pages, num_workers=1, quiet=True)
+        tessdata_path=tessdata(languages),
+        ocr_failure_fatal=False,
+        output_format="markdown",
+        target_pages=pages,
+        num_workers=1,
+        quiet=True,
+    )
 
 
 def page_blocks(page: Image.Image, settings: Ocr) -> Iterable[str]:
@@ -109,7 +120,7 @@ def _png(picture: Image.Image) -> bytes:
 
 
 @cache
-def _rapid() -> Any:
+def _rapid() -> RapidOCR:
     import cv2
     from rapidocr import RapidOCR
 
@@ -133,6 +144,7 @@ def _rapid_boxes(picture: Image.Image, min_confidence: float) -> list[tuple[Box,
     import cv2
     import numpy as np
     from rapidocr.inference_engine.onnxruntime.main import ONNXRuntimeError
+    from rapidocr.utils.output import RapidOCROutput
 
     try:
         seen = _rapid()(np.asarray(picture)[:, :, ::-1])
@@ -140,7 +152,7 @@ def _rapid_boxes(picture: Image.Image, min_confidence: float) -> list[tuple[Box,
         if _NO_MEMORY.search(str(error)):
             raise MemoryError from error
         raise
-    if seen.boxes is None or seen.txts is None:
+    if not isinstance(seen, RapidOCROutput) or seen.boxes is None or seen.txts is None or seen.scores is None:
         return []
     found: list[tuple[Box, str]] = []
     for corners, text, score in zip(seen.boxes, seen.txts, seen.scores, strict=True):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
 
 from syncd.errors import PermanentError
 from syncd.pipeline.parse import ocr
@@ -14,11 +13,14 @@ from syncd.pipeline.parse.html import with_pictures
 from syncd.pipeline.parse.image import Pictures
 from syncd.pipeline.parse.pdf_choice import GOOD_ENOUGH, agreement, better
 from syncd.pipeline.parse.pdf_pictures import pictures_on
+from syncd.pipeline.parse.pdfium import PdfDocument, PdfiumError, open_pdf
 from syncd.pipeline.parse.task import PAGES_PER_PART, Markdown, ParsedPiece, Task
+
+if TYPE_CHECKING:
+    from liteparse.types import ParsedPage
 
 _SCAN_PAGES_PER_PART = 10
 _PLACEHOLDER = re.compile(r"img_p\d+_(\d+)\.\w+")
-_pdfium: Any = import_module("pypdfium2")  # it carries no type information
 _FEW_CHARACTERS = 16
 _SECOND_READING_PAGES = 300
 _SECOND_READING_BYTES = 32 << 20
@@ -40,16 +42,18 @@ def read(task: Task) -> Iterator[ParsedPiece]:
         document.close()
 
 
-def _open(task: Task) -> Any:
+def _open(task: Task) -> PdfDocument:
     try:
-        return _pdfium.PdfDocument(str(task.path))
-    except _pdfium.PdfiumError as error:
+        return open_pdf(task.path)
+    except PdfiumError as error:
         if "password" in str(error).lower():
             raise PermanentError(f"{task.name} is encrypted: save it without a password") from error
         raise PermanentError(f"{task.name} is a damaged PDF: it cannot be opened ({error})") from error
 
 
-def _window(task: Task, document: Any, numbers: range, out: Markdown, pictures: Pictures) -> Iterator[ParsedPiece]:
+def _window(
+    task: Task, document: PdfDocument, numbers: range, out: Markdown, pictures: Pictures
+) -> Iterator[ParsedPiece]:
     parsed = _parse(task, numbers)
     others: dict[int, str] | None = None
     scanned = 0
@@ -76,7 +80,7 @@ def _window(task: Task, document: Any, numbers: range, out: Markdown, pictures: 
 
 
 def _with_pictures(
-    task: Task, document: Any, number: int, text: str, out: Markdown, pictures: Pictures
+    task: Task, document: PdfDocument, number: int, text: str, out: Markdown, pictures: Pictures
 ) -> Iterator[ParsedPiece]:
     """Add a page's text with the words of its pictures where liteparse names them, below the text where it does not."""
     wanted = pictures.wanted
@@ -93,7 +97,7 @@ def _with_pictures(
             out.picture(taken)
 
 
-def _parse(task: Task, numbers: range) -> dict[int, Any]:
+def _parse(task: Task, numbers: range) -> dict[int, ParsedPage]:
     from liteparse.parser import LiteParse
     from liteparse.types import ParseError
 
@@ -110,7 +114,7 @@ def _parse(task: Task, numbers: range) -> dict[int, Any]:
         return {}  # PDFium's plain text stands in for these pages
 
 
-def _second_reading(task: Task, document: Any, numbers: range) -> dict[int, str]:
+def _second_reading(task: Task, document: PdfDocument, numbers: range) -> dict[int, str]:
     """Return pdf-inspector's Markdown by page; nothing for large documents, which it loads whole for every window."""
     if len(document) > _SECOND_READING_PAGES or task.path.stat().st_size > _SECOND_READING_BYTES:
         return {}
@@ -129,14 +133,14 @@ def _chosen(text: str, other: str, plain: str) -> str:
     return best or plain
 
 
-def _plain_text(document: Any, number: int) -> str:
+def _plain_text(document: PdfDocument, number: int) -> str:
     try:
         page = document[number - 1]
         text_page = page.get_textpage()
-        text: str = text_page.get_text_bounded()
+        text = text_page.get_text_bounded()
         text_page.close()
         page.close()
-    except _pdfium.PdfiumError:
+    except PdfiumError:
         return ""
     return text.replace("\r\n", "\n").replace("\ufffe", "")
 
@@ -151,7 +155,7 @@ def _words(text: str) -> Sequence[str]:
     return re.findall(r"\w+", text)
 
 
-def _scan(task: Task, document: Any, number: int) -> Iterator[str]:
+def _scan(task: Task, document: PdfDocument, number: int) -> Iterator[str]:
     if not task.ocr.enabled:
         return
     try:
@@ -160,7 +164,7 @@ def _scan(task: Task, document: Any, number: int) -> Iterator[str]:
         scale = min(_RENDER_SCALE, (_MAX_RENDERED_PIXELS / max(width * height, 1)) ** 0.5)
         image = page.render(scale=scale).to_pil().convert("RGB")
         page.close()
-    except _pdfium.PdfiumError:
+    except PdfiumError:
         return
     if not image.getbbox() or image.getextrema() == ((255, 255),) * 3:
         return

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from importlib import import_module
-from typing import Any
 
-_pdfium: Any = import_module("pypdfium2")  # it carries no type information
-_raw: Any = import_module("pypdfium2.raw")
+from syncd.pipeline.parse.pdfium import IMAGE_OBJECT, PdfDocument, PdfImage, PdfiumError
+
 _MAX_A_PAGE = 20
 _MAX_SHARE = 0.7
 """Of the page: what covers more is a scan under its own text layer, or a background."""
@@ -16,19 +14,21 @@ _MAX_SIDE = 2200
 _DEPTH = 4
 
 
-def pictures_on(document: Any, number: int, min_side_pixels: int, max_pixels: int) -> Iterator[tuple[int, bytes]]:
+def pictures_on(
+    document: PdfDocument, number: int, min_side_pixels: int, max_pixels: int
+) -> Iterator[tuple[int, bytes]]:
     """Yield the pictures of page `number` (from 1) as PNG with their places in drawing order, counted from 1.
 
     Ornaments, backgrounds and broken ones are counted but left out.
     """
     try:
         page = document[number - 1]
-    except _pdfium.PdfiumError:
+    except PdfiumError:
         return
     try:
         width, height = page.get_size()
         found = 0
-        for place, item in enumerate(page.get_objects(filter=(_raw.FPDF_PAGEOBJ_IMAGE,), max_depth=_DEPTH), 1):
+        for place, item in enumerate(page.get_objects(filter=(IMAGE_OBJECT,), max_depth=_DEPTH), 1):
             left, bottom, right, top = item.get_bounds()
             columns, rows = item.get_px_size()
             covered = max(right - left, 0) * max(top - bottom, 0) / max(width * height, 1)
@@ -39,16 +39,16 @@ def pictures_on(document: Any, number: int, min_side_pixels: int, max_pixels: in
                 return
             if (data := _encoded(item)) is not None:
                 yield place, data
-    except _pdfium.PdfiumError:
+    except PdfiumError:
         return
     finally:
         page.close()
 
 
-def _encoded(item: Any) -> bytes | None:
+def _encoded(item: PdfImage) -> bytes | None:
     try:
         picture = item.get_bitmap().to_pil().convert("RGB")
-    except (_pdfium.PdfiumError, ValueError, OSError):
+    except (PdfiumError, ValueError, OSError):
         return None
     picture.thumbnail((_MAX_SIDE, _MAX_SIDE))
     out = io.BytesIO()

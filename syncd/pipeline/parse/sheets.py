@@ -62,7 +62,7 @@ def _is_archive(task: Task) -> bool:
         return file.read(2) == b"PK"
 
 
-def _sheet(sheet: Any, out: Markdown) -> Iterator[ParsedPiece]:
+def _sheet(sheet: calamine.CalamineSheet, out: Markdown) -> Iterator[ParsedPiece]:
     if sheet.total_height * sheet.total_width > _MAX_SPLIT_CELLS:
         yield from _long(sheet, out)
         return
@@ -72,7 +72,7 @@ def _sheet(sheet: Any, out: Markdown) -> Iterator[ParsedPiece]:
         out.block(gfm.table(rows))
 
 
-def _long(sheet: Any, out: Markdown) -> Iterator[ParsedPiece]:
+def _long(sheet: calamine.CalamineSheet, out: Markdown) -> Iterator[ParsedPiece]:
     """Yield a sheet too large to look for gaps in, some thousand rows a part, each with the first row as header."""
     header: list[str] | None = None
     held: Grid = []

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from syncd.errors import PermanentError
+from syncd.json_types import JsonObject
 from syncd.model import PageMark, Part, TextKind
 from syncd.model.formats import Format, format_named
 from syncd.model.limits import MAX_DOCUMENT_SIZE_BYTES
@@ -63,7 +64,7 @@ class Task:
     models: Path | None = None
     """Where the docling converter finds its models."""
 
-    def header(self) -> dict[str, Any]:
+    def header(self) -> JsonObject:
         """Return the task as JSON values."""
         return {
             "path": str(self.path),
@@ -79,13 +80,13 @@ class Task:
     @classmethod
     def from_header(cls, header: Mapping[str, Any]) -> Task:
         """Return the task `header()` describes."""
-        ocr: dict[str, Any] = {**header["ocr"], "languages": tuple(header["ocr"]["languages"])}
+        ocr = Ocr(**header["ocr"])
         return cls(
             Path(header["path"]),
             header["name"],
             format_named(header["format"]),
             DocumentLimits(**header["limits"]),
-            Ocr(**ocr),
+            replace(ocr, languages=tuple(ocr.languages)),
             header["converter"],
             header["pictures"],
             Path(header["models"]) if header["models"] else None,

@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from syncd.json_types import JsonObject
 from syncd.model import Chunk, Chunking
 from syncd.pipeline.parse.task import Picture, Task
 from syncd.runtime.frames import Frame
@@ -33,7 +34,7 @@ class Request:
     parsed_segments: int | None = None
     """From this segment on, code is cut as text; None: nowhere."""
 
-    def header(self) -> dict[str, Any]:
+    def header(self) -> JsonObject:
         """Return the request as JSON values."""
         return {
             "task": self.task.header(),

@@ -5,10 +5,10 @@ in the text. Blocking: it belongs into a process of its own.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 import tokenizers
@@ -28,6 +28,27 @@ _INPUTS = {
     "segment_ids": "segments",
 }
 """What exports call their inputs: Hugging Face's names, and BERT's first ones, which the published file has."""
+
+
+class ModelInput(Protocol):
+    """What a model takes: its name, and its type in ONNX's words."""
+
+    name: str
+    type: str
+
+
+class InferenceSession(Protocol):
+    """A model in onnxruntime, which has no types."""
+
+    def get_inputs(self) -> Sequence[ModelInput]:
+        """Return what it takes."""
+        ...
+
+    def run(
+        self, outputs: Sequence[str] | None, feeds: Mapping[str, NDArray[np.integer]], /
+    ) -> Sequence[NDArray[np.float32]]:
+        """Compute all outputs."""
+        ...
 
 
 class SpladeModel:
@@ -79,11 +100,11 @@ def tokenizer_in(folder: Path) -> tokenizers.Tokenizer:
     return tokenizer
 
 
-def opened(file: Path, threads: int) -> Any:
+def opened(file: Path, threads: int) -> InferenceSession:
     """Return an inference session of a model's file. Raises PermanentError when it is none."""
     # Takes a third of a second and much memory, for those who use it; and it has no types.
-    runtime: Any = import_module("onnxruntime")
-    kinds: Any = import_module("onnxruntime.capi.onnxruntime_pybind11_state")
+    runtime = import_module("onnxruntime")
+    kinds = import_module("onnxruntime.capi.onnxruntime_pybind11_state")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
     try:

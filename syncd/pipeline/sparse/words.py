@@ -9,7 +9,7 @@ import re
 import threading
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Protocol, cast
+from typing import Protocol
 
 import mmh3
 import snowballstemmer  # pyright: ignore[reportMissingTypeStubs] - it has none
@@ -23,8 +23,6 @@ _RUN = re.compile(r"\w+")
 _PIECE = re.compile(r"[A-Z]+(?=[A-Z][^\WA-Z\d_])|[A-Z]?[^\WA-Z\d_]+|[A-Z]+|\d+")
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+")  # Japanese and Chinese scripts
 
-_own = threading.local()
-
 Terms = Callable[[str], tuple[int, ...]]
 """The terms of one run of word characters."""
 
@@ -35,6 +33,16 @@ class Stemmer(Protocol):
     def stemWord(self, word: str, /) -> str:  # noqa: N802 - its name
         """Return the stem of a lower-case word."""
         ...
+
+
+class _OfThread(threading.local):
+    """What each thread has of its own: a stemmer keeps state between calls, and texts are analysed in several threads."""
+
+    def __init__(self) -> None:
+        self.stemmer: Stemmer = snowballstemmer.stemmer("english")  # pyright: ignore[reportUnknownMemberType]
+
+
+_own = _OfThread()
 
 
 def runs(text: str) -> list[str]:
@@ -80,13 +88,5 @@ def stemmed(token: str) -> tuple[int, ...]:
     """Return the term of one lower-case token, if it has one."""
     if token in STOPWORDS or len(token) > MAX_TOKEN_LENGTH:
         return ()
-    stem = _stemmer().stemWord(token).strip()
+    stem = _own.stemmer.stemWord(token).strip()
     return (abs(mmh3.hash(stem, seed=0)),) if stem else ()
-
-
-def _stemmer() -> Stemmer:
-    """Return this thread's stemmer: it keeps state between calls, and texts are analysed in several threads."""
-    own = cast("dict[str, Stemmer]", vars(_own))
-    if "stemmer" not in own:
-        own["stemmer"] = cast("Stemmer", snowballstemmer.stemmer("english"))  # pyright: ignore[reportUnknownMemberType]
-    return own["stemmer"]
