@@ -8,8 +8,9 @@ import time
 from dataclasses import replace
 from itertools import cycle, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
+from syncd.cli.commands import Commands
 from syncd.cli.output import out, print_json, print_table
 from syncd.config import Config, load_config
 from syncd.errors import SyncdError
@@ -23,7 +24,7 @@ MOST_TEXTS_AT_A_TIME = 512
 MILLION = 1_000_000
 
 
-def add_action(actions: Any, common: argparse.ArgumentParser) -> None:
+def add_action(actions: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command below `syncd model`."""
     parser = actions.add_parser(
         "bench", parents=[common], help="measure a model: tokens per second and the time a million tokens take"
@@ -78,12 +79,22 @@ def requests(config: Config, name: str, quantisation: str | None) -> dict[str, M
     return {**local, **{server.url: replace(request, servers=[server]) for server in servers}}
 
 
-async def measured(engine: str, request: ModelRequest, seconds: float) -> dict[str, Any]:
+class Measurement(TypedDict):
+    """The figures of one engine, or why there are none."""
+
+    model: str
+    engine: str
+    tokens_per_s: NotRequired[float]
+    million_tokens_s: NotRequired[float]
+    error: NotRequired[str]
+
+
+async def measured(engine: str, request: ModelRequest, seconds: float) -> Measurement:
     """Return the figures of one engine, or why there are none."""
     from syncd.pipeline.embed.engines import engine_for
     from syncd.pipeline.embed.front import running
 
-    row: dict[str, Any] = {"model": request.model.name, "engine": engine}
+    row: Measurement = {"model": request.model.name, "engine": engine}
     try:
         async with running(await engine_for(request).make_embedder(request)) as embedder:
             # Within, because a task group would wrap what is raised through it.
@@ -118,15 +129,15 @@ def sample() -> list[str]:
     return [text[start : start + TEXT_CHARACTERS] for start in range(0, len(text), TEXT_CHARACTERS)]
 
 
-def show_measurements(args: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
+def show_measurements(args: argparse.Namespace, rows: list[Measurement]) -> None:
     """Print what was measured."""
     if args.json:
         for row in rows:
             print_json(row)
         return
     lines = [
-        (row["engine"], f"{row['tokens_per_s']:,.0f}", duration(row["million_tokens_s"])) if "tokens_per_s" in row
-        else (row["engine"], "-", row["error"])
+        (row["engine"], f"{row['tokens_per_s']:,.0f}", duration(row["million_tokens_s"])) if "tokens_per_s" in row and "million_tokens_s" in row
+        else (row["engine"], "-", row.get("error", ""))
         for row in rows
     ]  # fmt: skip
     out.print(f"{rows[0]['model']}, pieces of {TEXT_CHARACTERS} characters of source code")

@@ -11,12 +11,13 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import aiohttp
 
 from syncd.config import load_config
 from syncd.errors import ConfigError, SyncdError
+from syncd.json_types import Json, json_object
 from syncd.runtime.sockets import reachable
 from syncd.runtime.state import SOCKET_FILE, TOKEN_FILE
 
@@ -48,6 +49,14 @@ class ApiError(SyncdError):
         self.status = status
 
 
+class RequestOptions(TypedDict, total=False):
+    """What a request may carry, in aiohttp's words."""
+
+    params: Mapping[str, str]
+    json: object
+    timeout: aiohttp.ClientTimeout
+
+
 class Client:
     """Requests to one daemon."""
 
@@ -55,11 +64,11 @@ class Client:
         self._session = session
         self._where = where
 
-    async def get(self, path: str, **params: Any) -> Any:
+    async def get(self, path: str, **params: object) -> Any:
         """Return the JSON answer to a GET; parameters that are None are left out."""
         return await self._request("GET", path, params={k: str(v) for k, v in params.items() if v is not None})
 
-    async def every(self, path: str, **params: Any) -> AsyncGenerator[Any]:
+    async def every(self, path: str, **params: object) -> AsyncGenerator[Any]:
         """Yield every item of a list, page by page."""
         offset = 0
         while True:
@@ -70,19 +79,19 @@ class Client:
                 return
             offset += len(page)
 
-    async def post(self, path: str, body: Any, timeout_s: float | None = TIMEOUT_S) -> Any:
+    async def post(self, path: str, body: object, timeout_s: float | None = TIMEOUT_S) -> Any:
         """Return the JSON answer to a POST; `timeout_s` None waits as long as it takes."""
         return await self._request("POST", path, json=body, timeout=aiohttp.ClientTimeout(total=timeout_s))
 
-    async def put(self, path: str, body: Any = None) -> Any:
+    async def put(self, path: str, body: object = None) -> Json:
         """Return the JSON answer to a PUT."""
         return await self._request("PUT", path, json=body)
 
-    async def delete(self, path: str) -> Any:
+    async def delete(self, path: str) -> Json:
         """Return the JSON answer to a DELETE, None when it is empty."""
         return await self._request("DELETE", path)
 
-    async def _request(self, method: str, path: str, **options: Any) -> Any:
+    async def _request(self, method: str, path: str, **options: Unpack[RequestOptions]) -> Json:
         try:
             async with self._session.request(method, path, **options) as response:
                 text = await response.text()
@@ -101,9 +110,8 @@ class Client:
 def message_of(text: str) -> str:
     """Return the message of an error answer, '' when it is in no known form."""
     try:
-        value: Any = json.loads(text)
-        return str(value["message"])
-    except (ValueError, KeyError, TypeError):
+        return str(json_object(json.loads(text))["message"])
+    except (ValueError, KeyError):
         return ""
 
 

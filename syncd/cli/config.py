@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
+from syncd.cli.commands import Commands
 from syncd.cli.output import out, print_json
 from syncd.config import load_config
 
 
-def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
+def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
     actions = commands.add_parser("config", help="check a configuration").add_subparsers(
         required=True, metavar="ACTION"

@@ -4,29 +4,44 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, TypedDict
 
 from pydantic import ValidationError
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from syncd.cli import bench
 from syncd.cli.bench import folder_of
+from syncd.cli.commands import Commands
 from syncd.cli.output import out, print_json, print_table
 from syncd.config import describe_errors, load_config
 from syncd.errors import ConfigError
 
 if TYPE_CHECKING:
+    from syncd.config.models import ModelSection
     from syncd.pipeline.embed.gguf_facts import GgufFacts
     from syncd.pipeline.embed.local import Prepared
+
+
+class ModelRow(TypedDict):
+    """One file of one model, as it is listed."""
+
+    model: str
+    file: str
+    dimensions: int
+    max_tokens: int
+    here: bool
+    used: bool
+    servers: list[str]
+
 
 RESTART = "Restart the daemon to use it."
 
 
-def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
+def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
     actions = commands.add_parser("model", help="list, fetch, add and measure embedding models").add_subparsers(
         required=True, metavar="ACTION"
@@ -65,7 +80,7 @@ async def list_models(args: argparse.Namespace) -> int:
     config = load_config(args.config, types=args.types)
     catalog, folder = catalog_of(config), folder_of(config)
     servers = servers_by_model(config, catalog)
-    rows: list[dict[str, Any]] = []
+    rows: list[ModelRow] = []
     for name in catalog.names():
         model, options = catalog.find(name), engine_options(config, name)
         used = model.file(options.quantisation)
@@ -83,8 +98,17 @@ async def list_models(args: argparse.Namespace) -> int:
                 }
             )
     here = present(splade_folder(config, config.state_folder))
-    sparse = {"model": SPLADE, "file": "ONNX", "dimensions": VOCABULARY, "max_tokens": WINDOW_TOKENS}
-    rows.append({**sparse, "here": here, "used": here, "servers": []})
+    rows.append(
+        {
+            "model": SPLADE,
+            "file": "ONNX",
+            "dimensions": VOCABULARY,
+            "max_tokens": WINDOW_TOKENS,
+            "here": here,
+            "used": here,
+            "servers": [],
+        }
+    )
     if args.json:
         for row in rows:
             print_json(row)
@@ -93,10 +117,10 @@ async def list_models(args: argparse.Namespace) -> int:
     return 0
 
 
-def shown_row(row: dict[str, Any]) -> list[str]:
+def shown_row(row: ModelRow) -> list[str]:
     """Return a row of the list for people."""
     words = {True: "yes", False: "no"}
-    marks = {key: words[row[key]] for key in ("here", "used")}
+    marks = {"here": words[row["here"]], "used": words[row["used"]]}
     return [str(value) for value in {**row, **marks, "servers": " ".join(row["servers"])}.values()]
 
 
@@ -196,7 +220,7 @@ async def add(args: argparse.Namespace) -> int:
     return 0
 
 
-def values_of(args: argparse.Namespace, path: Path, facts: GgufFacts) -> dict[str, Any]:
+def values_of(args: argparse.Namespace, path: Path, facts: GgufFacts) -> Mapping[str, object]:
     """Return the configuration of the model: what the file says, unless the command line says otherwise."""
     pooling = args.pooling or facts.pooling
     if pooling is None:
@@ -212,9 +236,9 @@ def values_of(args: argparse.Namespace, path: Path, facts: GgufFacts) -> dict[st
     }
 
 
-def table_of(section: Any) -> str:
+def table_of(section: ModelSection) -> str:
     """Return the TOML of a `[[models]]` table."""
-    values = cast("dict[str, Any]", section.model_dump(mode="json", exclude_none=True))
+    values = section.model_dump(mode="json", exclude_none=True)
     # A JSON string or number is a TOML one too.
     return "\n[[models]]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import anyio
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from syncd.cli.answers import InvocationAnswer
 from syncd.cli.client import Client
 
 POLL_S = 0.5
+DOCUMENTS = ("indexed", "unchanged", "deleted", "skipped", "failed")
 OVER = ("complete", "failed", "cancelled")
 
 PIPE_WIDTH = 10_000
@@ -26,12 +27,12 @@ out = Console(
 """Says what it is given letter by letter: a file may be called `[slug].tsx`. Who styles says `markup=True`."""
 
 
-def print_json(value: Any) -> None:
+def print_json(value: object) -> None:
     """Print one JSON value on one line."""
     print(json.dumps(value, ensure_ascii=False))
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print rows under column heads; the first column, often ids, is never folded."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for number, column in enumerate(columns):
@@ -41,39 +42,35 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     out.print(table)
 
 
-def state_of(invocation: Mapping[str, Any]) -> str:
+def state_of(invocation: InvocationAnswer) -> str:
     """Return an invocation's state as one word, whatever the form of its status."""
     status = invocation["status"]
     return status if isinstance(status, str) else next(iter(status))
 
 
-def summary(invocation: Mapping[str, Any]) -> str:
+def summary(invocation: InvocationAnswer) -> str:
     """Return what an invocation did, in one line."""
-    counts: Mapping[str, int] = invocation.get("counts") or {}
-    words = [
-        f"{counts[name]} {name}"
-        for name in ("indexed", "unchanged", "deleted", "skipped", "failed")
-        if counts.get(name)
-    ]
-    chunks = f"{counts.get('chunks_written', 0)} chunks written, {counts.get('chunks_embedded', 0)} embedded"
+    counts = invocation["counts"]
+    words = [f"{counts[name]} {name}" for name in DOCUMENTS if counts[name]]
+    chunks = f"{counts['chunks_written']} chunks written, {counts['chunks_embedded']} embedded"
     held = (
         f"; {counts['held_deletes']} deletes held, confirm with: syncd confirm-deletes {invocation['id']}"
-        if counts.get("held_deletes")
+        if counts["held_deletes"]
         else ""
     )
     return f"{state_of(invocation)}: {', '.join(words) or 'nothing to do'}; {chunks}{held}{reason(invocation)}"
 
 
-def reason(invocation: Mapping[str, Any]) -> str:
+def reason(invocation: InvocationAnswer) -> str:
     """Return why an invocation failed or could not see its source whole, '' when neither is so."""
     status = invocation["status"]
-    if isinstance(status, dict) and "failed" in status:
+    if not isinstance(status, str) and "failed" in status:
         return f" — {status['failed']['error']}"
     incomplete = invocation.get("incomplete")
     return f" — incomplete, so nothing was deleted for being absent: {incomplete}" if incomplete else ""
 
 
-async def follow(client: Client, invocation_id: str, quiet: bool = False) -> Mapping[str, Any]:
+async def follow(client: Client, invocation_id: str, quiet: bool = False) -> InvocationAnswer:
     """Wait until an invocation is over, with a progress bar unless `quiet`, and return it."""
     columns = (
         TextColumn("[bold]{task.description}"),
@@ -86,16 +83,16 @@ async def follow(client: Client, invocation_id: str, quiet: bool = False) -> Map
     with Progress(*columns, console=out, disable=quiet) as bar:
         task = bar.add_task("waiting", total=None, documents="", speed="", left="")
         while True:
-            invocation: Mapping[str, Any] = await client.get(f"/api/v1/invocations/{invocation_id}")
+            invocation: InvocationAnswer = await client.get(f"/api/v1/invocations/{invocation_id}")
             show_progress(bar, task, invocation)
             if state_of(invocation) in OVER:
                 return invocation
             await anyio.sleep(POLL_S)
 
 
-def crawled(invocation: Mapping[str, Any]) -> str:
+def crawled(invocation: InvocationAnswer) -> str:
     """Return how far the crawl of a site is, '' for other sources."""
-    pages: Mapping[str, float] = invocation.get("source_progress") or {}
+    pages = invocation.get("source_progress")
     if not pages:
         return ""
     return (
@@ -104,17 +101,17 @@ def crawled(invocation: Mapping[str, Any]) -> str:
     )
 
 
-def on_their_way(invocation: Mapping[str, Any]) -> str:
+def on_their_way(invocation: InvocationAnswer) -> str:
     """Return how many documents are found by words already and wait for their vectors, '' when none do."""
-    stages: Mapping[str, int] = invocation.get("stages") or {}
-    waiting = stages.get("prepared", 0) + stages.get("embedded", 0)
+    stages = invocation["stages"]
+    waiting = stages["prepared"] + stages["embedded"] if stages else 0
     return f"; {waiting} more found by words" if waiting else ""
 
 
-def show_progress(bar: Progress, task: Any, invocation: Mapping[str, Any]) -> None:
+def show_progress(bar: Progress, task: TaskID, invocation: InvocationAnswer) -> None:
     """Bring a progress bar up to date."""
-    counts: Mapping[str, int] = invocation.get("counts") or {}
-    done = sum(counts.get(name, 0) for name in ("indexed", "unchanged", "skipped", "failed"))
+    counts = invocation["counts"]
+    done = counts["indexed"] + counts["unchanged"] + counts["skipped"] + counts["failed"]
     eta_s, speed = invocation.get("eta_s"), invocation.get("tokens_per_s")
     over = state_of(invocation) in OVER
     known = eta_s is not None and done
@@ -125,7 +122,7 @@ def show_progress(bar: Progress, task: Any, invocation: Mapping[str, Any]) -> No
         description=state_of(invocation),
         completed=done,
         total=total,
-        documents=f"{done} documents, {counts.get('chunks_written', 0)} chunks{on_their_way(invocation)}{crawled(invocation)}",
+        documents=f"{done} documents, {counts['chunks_written']} chunks{on_their_way(invocation)}{crawled(invocation)}",
         speed=f"{speed:,.0f} tokens/s" if speed else "",
         left=f"{eta_s:,.0f} s left" if eta_s is not None and not over else "",
     )

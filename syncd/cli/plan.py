@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
-from typing import Any
 
+from syncd.cli.answers import DocumentAnswer, InvocationAnswer, InvocationMade
 from syncd.cli.client import Client, connected
+from syncd.cli.commands import Commands
 from syncd.cli.output import follow, out, print_json, reason, state_of
 from syncd.cli.sources import source_id
 from syncd.cli.sync import add_target, request_body
@@ -14,7 +14,7 @@ from syncd.cli.sync import add_target, request_body
 MARKS = {"new": "+", "changed": "~"}
 
 
-def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
+def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
     parser = commands.add_parser(
         "plan", parents=[common], help="say what a sync would add, change, delete and cost, without doing it"
@@ -29,7 +29,7 @@ async def plan(args: argparse.Namespace) -> int:
     async with connected(args) as client:
         ident = await source_id(client, args.source)
         body = {**await request_body(client, ident, args), "dry_run": True}
-        made = await client.post(f"/api/v1/sources/{ident}/invocations", body)
+        made: InvocationMade = await client.post(f"/api/v1/sources/{ident}/invocations", body)
         found = await follow(client, made["invocation_id"], quiet=args.json)
         if args.json:
             print_json(found)
@@ -40,7 +40,7 @@ async def plan(args: argparse.Namespace) -> int:
     return 0 if state_of(found) == "complete" else 1
 
 
-async def print_plan(client: Client, found: Mapping[str, Any], with_names: bool) -> None:
+async def print_plan(client: Client, found: InvocationAnswer, with_names: bool) -> None:
     """Print the documents that would change, if wanted, then the sums."""
     new = 0
     async for document in client.every(f"/api/v1/invocations/{found['id']}/documents"):
@@ -50,16 +50,16 @@ async def print_plan(client: Client, found: Mapping[str, Any], with_names: bool)
     out.print(sums(found, new))
 
 
-def line(document: Mapping[str, Any]) -> str:
+def line(document: DocumentAnswer) -> str:
     """Return what would become of one document: + new, ~ changed, - deleted, ! left out (with the reason)."""
     if document["state"] == "indexed":
         return f"{MARKS[document['reason']]} {document['key']}  ({document['chunks']} chunks)"
     return f"- {document['key']}" if document["state"] == "deleted" else f"! {document['key']}: {document['reason']}"
 
 
-def sums(found: Mapping[str, Any], new: int) -> str:
+def sums(found: InvocationAnswer, new: int) -> str:
     """Return the plan in one paragraph."""
-    counts: Mapping[str, int] = found["counts"]
+    counts = found["counts"]
     documents = (
         f"{new} to add, {counts['indexed'] - new} to change, {counts['deleted']} to delete, "
         f"{counts['unchanged']} unchanged, {counts['skipped'] + counts['failed']} left out"
@@ -72,10 +72,10 @@ def sums(found: Mapping[str, Any], new: int) -> str:
     return f"{documents}{held}\n{chunks}{expected_duration(found)}"
 
 
-def expected_duration(found: Mapping[str, Any]) -> str:
+def expected_duration(found: InvocationAnswer) -> str:
     """Return how long that would take, as far as this machine's past tells."""
     if not found["counts"]["tokens"]:
         return ""
-    if found["eta_s"] is None:
+    if found["eta_s"] is None or found["tokens_per_s"] is None:
         return "; how long that takes, `syncd model bench` tells"
     return f", about {found['eta_s']:,.0f} s at the {found['tokens_per_s']:,.0f} tokens/s of the latest runs"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from syncd.cli.client import connected
+from syncd.cli.commands import Commands
 from syncd.cli.output import out, print_json
 
 
-def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
+def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
     parser = commands.add_parser(
         "rebuild", parents=[common], help="recreate a collection from the store, without fetching or embedding"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 from functools import partial
-from typing import Any
 
 from syncd.cli.client import connected
+from syncd.cli.commands import Commands
 from syncd.cli.sync import finish
 
 
-def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
+def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the commands."""
     parser = commands.add_parser("retry", parents=[common], help="run an invocation's failed documents again")
     parser.add_argument("invocation", help="its id")

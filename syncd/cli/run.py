@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 from functools import partial
-from typing import Any
 
+from syncd.cli.commands import Commands
 from syncd.config import load_config
 from syncd.log import configure
 
 
-def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
+def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
     parser = commands.add_parser("run", parents=[common], help="run the daemon in the foreground")
     parser.set_defaults(command=run)

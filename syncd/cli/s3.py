@@ -9,11 +9,13 @@ import argparse
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
+from syncd.cli.answers import DeadLetterAnswer
 from syncd.cli.client import connected
+from syncd.cli.commands import Commands
 from syncd.cli.output import out, print_json, print_table
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "missing": "[red]missing[/]"}
 
 
-def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
+def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
     actions = commands.add_parser("s3", help="prepare a bucket for auto-sync, and say what is missing").add_subparsers(
         required=True, metavar="ACTION"
@@ -109,7 +111,9 @@ async def setup(args: argparse.Namespace) -> int:
 async def dead_letters(args: argparse.Namespace) -> int:
     """Print what ended in the dead-letter queues, newest first."""
     async with connected(args) as client:
-        found = await client.get("/api/v1/s3/dead-letters", queue_url=args.queue_url, limit=1000)
+        found: list[DeadLetterAnswer] = await client.get(
+            "/api/v1/s3/dead-letters", queue_url=args.queue_url, limit=1000
+        )
     if args.json:
         for letter in found:
             print_json(letter)

@@ -5,20 +5,21 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping
-from typing import Any
 
 from rich.markup import escape
 from rich.text import Text
 
+from syncd.cli.answers import HitAnswer, SearchAnswer
 from syncd.cli.client import connected
+from syncd.cli.commands import Commands
 from syncd.cli.output import out, print_json
+from syncd.json_types import Json
 
 SNIPPET_LINES = 4
 SNIPPET_WIDTH = 110
 
 
-def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
+def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
     parser = commands.add_parser("search", parents=[common], help="search a collection")
     parser.add_argument("query")
@@ -42,7 +43,7 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=search)
 
 
-def filter_of(text: str) -> Any:
+def filter_of(text: str) -> Json:
     """Read an option's JSON."""
     try:
         return json.loads(text)
@@ -67,7 +68,7 @@ async def search(args: argparse.Namespace) -> int:
         "fusion": fusion_of(args),
     }
     async with connected(args) as client:
-        answer = await client.post("/api/v1/search", body)
+        answer: SearchAnswer = await client.post("/api/v1/search", body)
     for hit in answer["hits"]:
         print_json(hit) if args.json else print_hit(hit)
     for notice in answer["notices"]:
@@ -81,11 +82,11 @@ def fusion_of(args: argparse.Namespace) -> dict[str, float] | None:
     return {name: value for name, value in given.items() if value is not None} or None
 
 
-def print_hit(hit: Mapping[str, Any]) -> None:
+def print_hit(hit: HitAnswer) -> None:
     """Print where a hit stands and how it begins, the words of the query in bold."""
     metadata = hit["metadata"]
-    name = metadata.get("symbol") or metadata.get("heading_path") or ""
-    place = metadata.get("key", hit["id"])
+    name = str(metadata.get("symbol") or metadata.get("heading_path") or "")
+    place = str(metadata.get("key", hit["id"]))
     if "start_line" in metadata:
         place += f":{metadata['start_line']}-{metadata['end_line']}"
     if hit["stage"] != "written":

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
-from typing import Any
 
 from syncd.cli.client import Client, connected
+from syncd.cli.commands import Commands
 from syncd.cli.output import out, print_json, print_table
 from syncd.errors import NotFoundError
+from syncd.json_types import Json, JsonObject, json_object
 from syncd.model import SourceSettings
 from syncd.sources.type import AddCommand, SourceTypes
 
 
-def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
+def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
     actions = commands.add_parser("sources", help="list, show, add and remove sources").add_subparsers(
         required=True, metavar="ACTION"
@@ -36,7 +36,7 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
             add_type(adding, common, known.name, known.add_command)
 
 
-def add_type(adding: Any, common: argparse.ArgumentParser, name: str, command: AddCommand) -> None:
+def add_type(adding: Commands, common: argparse.ArgumentParser, name: str, command: AddCommand) -> None:
     """Add `sources add NAME`."""
     parser = adding.add_parser(name, parents=[common], help=command.help)
     command.add_arguments(parser)
@@ -84,7 +84,7 @@ async def remove(args: argparse.Namespace) -> int:
     return 0
 
 
-async def all_sources(client: Client, database: str | None = None) -> list[dict[str, Any]]:
+async def all_sources(client: Client, database: str | None = None) -> list[JsonObject]:
     """Return every source that the token covers, oldest first."""
     return [it async for it in client.every("/api/v1/sources", database_name=database, order_by="ASC")]
 
@@ -93,22 +93,22 @@ async def source_id(client: Client, name_or_id: str) -> str:
     """Return the id of a source given by name or id. Raises NotFoundError."""
     for source in await all_sources(client):
         if name_or_id in (source["id"], source.get("name")):
-            return source["id"]
+            return str(source["id"])
     raise NotFoundError(f"no source is called {name_or_id!r}; see: syncd sources list")
 
 
-def row(types: SourceTypes, source: Mapping[str, Any]) -> tuple[str | None, ...]:
+def row(types: SourceTypes, source: JsonObject) -> tuple[Json, ...]:
     """Return the line of one source in the list."""
     place = settings_of(types, source).place
     return source["id"], source.get("name"), type_of(types, source), source["database_name"], place
 
 
-def type_of(types: SourceTypes, source: Mapping[str, Any]) -> str:
+def type_of(types: SourceTypes, source: JsonObject) -> str:
     """Return the type of a source that the API shows."""
     return next(name for name in types.names if source.get(name) is not None)
 
 
-def settings_of(types: SourceTypes, source: Mapping[str, Any]) -> SourceSettings:
+def settings_of(types: SourceTypes, source: JsonObject) -> SourceSettings:
     """Return the settings of a source that the API shows: where documents go, and what is kept in step by itself."""
     name = type_of(types, source)
-    return types.read_settings(name, {"collection_name": source.get("collection_name"), **source[name]})
+    return types.read_settings(name, {"collection_name": source.get("collection_name"), **json_object(source[name])})

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
-from typing import Any
 
+from syncd.cli.answers import DocumentAnswer, InvocationAnswer, StatusAnswer
 from syncd.cli.client import Client, connected
+from syncd.cli.commands import Commands
 from syncd.cli.output import out, print_json, print_table, state_of, summary
 
 
-def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
+def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
     parser = commands.add_parser(
         "status", parents=[common], help="show the daemon, or one invocation with its documents"
@@ -27,8 +27,8 @@ async def status(args: argparse.Namespace) -> int:
     async with connected(args) as client:
         if args.invocation:
             return await one(client, args)
-        daemon = await client.get("/api/v1/status")
-        latest = await client.get("/api/v1/invocations", limit=10)
+        daemon: StatusAnswer = await client.get("/api/v1/status")
+        latest: list[InvocationAnswer] = await client.get("/api/v1/invocations", limit=10)
     if args.json:
         print_json({"daemon": daemon, "invocations": latest})
         return 0
@@ -52,9 +52,9 @@ async def status(args: argparse.Namespace) -> int:
     return 0
 
 
-def state_words(invocation: Mapping[str, Any]) -> str:
+def state_words(invocation: InvocationAnswer) -> str:
     """Return an invocation's state, and what it waits for people to do."""
-    held, failed = (invocation["counts"][name] for name in ("held_deletes", "failed"))
+    held, failed = (invocation["counts"]["held_deletes"], invocation["counts"]["failed"])
     more = [f"{held} deletes held"] * bool(held) + [f"{failed} failed"] * bool(failed)
     incomplete = [f"incomplete: {reason}"] if (reason := invocation.get("incomplete")) else []
     return ", ".join([state_of(invocation), *more, *incomplete])
@@ -62,9 +62,9 @@ def state_words(invocation: Mapping[str, Any]) -> str:
 
 async def one(client: Client, args: argparse.Namespace) -> int:
     """Print one invocation and its documents."""
-    invocation = await client.get(f"/api/v1/invocations/{args.invocation}")
+    invocation: InvocationAnswer = await client.get(f"/api/v1/invocations/{args.invocation}")
     path = f"/api/v1/invocations/{args.invocation}/documents"
-    documents: list[dict[str, Any]] = [it async for it in client.every(path, state=args.state)]
+    documents: list[DocumentAnswer] = [it async for it in client.every(path, state=args.state)]
     if args.json:
         print_json({"invocation": invocation, "documents": documents})
         return 0

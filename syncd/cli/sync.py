@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
+from syncd.cli.answers import DocumentAnswer, InvocationMade
 from syncd.cli.client import Client, connected
+from syncd.cli.commands import Commands
 from syncd.cli.output import follow, out, print_json, state_of, summary
 from syncd.cli.sources import settings_of, source_id
 from syncd.errors import PermanentError
+from syncd.json_types import JsonObject
 
 
-def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
+def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
     parser = commands.add_parser("sync", parents=[common], help="run a source now and wait for the end")
     add_target(parser)
@@ -39,10 +41,10 @@ async def sync(args: argparse.Namespace) -> int:
     """Create an invocation and, unless told not to, follow it."""
     async with connected(args) as client:
         ident = await source_id(client, args.source)
-        body = await request_body(client, ident, args)
-        if args.object_key:
-            body["object_key"] = args.object_key
-        invocation_id = (await client.post(f"/api/v1/sources/{ident}/invocations", body))["invocation_id"]
+        one = {"object_key": args.object_key} if args.object_key else {}
+        body = {**await request_body(client, ident, args), **one}
+        made: InvocationMade = await client.post(f"/api/v1/sources/{ident}/invocations", body)
+        invocation_id = made["invocation_id"]
         if args.no_wait:
             print_json({"invocation_id": invocation_id}) if args.json else out.print(invocation_id)
             return 0
@@ -62,18 +64,18 @@ async def finish(client: Client, invocation_id: str, as_json: bool) -> int:
 
 async def print_failures(client: Client, invocation_id: str) -> None:
     """Print the first failed documents with their reasons."""
-    failed = await client.get(f"/api/v1/invocations/{invocation_id}/documents", state="failed", limit=10)
+    failed: list[DocumentAnswer] = await client.get(
+        f"/api/v1/invocations/{invocation_id}/documents", state="failed", limit=10
+    )
     for document in failed:
         out.print(f"  failed: {document['key']}: {document['reason']}")
 
 
-async def request_body(client: Client, ident: str, args: argparse.Namespace) -> dict[str, Any]:
+async def request_body(client: Client, ident: str, args: argparse.Namespace) -> JsonObject:
     """Return the invocation to create."""
     source = await client.get(f"/api/v1/sources/{ident}")
     collection = args.collection or settings_of(args.types, source).default_collection
     if not collection:
         raise PermanentError("say which collection to write with --collection")
-    body: dict[str, Any] = {"target_collection_name": collection}
-    if ref := {key: value for key, value in (("branch", args.branch), ("sha", args.sha)) if value}:
-        body["ref_identifier"] = ref
-    return body
+    ref = {key: value for key, value in (("branch", args.branch), ("sha", args.sha)) if value}
+    return {"target_collection_name": collection, **({"ref_identifier": ref} if ref else {})}

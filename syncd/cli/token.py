@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
+from syncd.cli.answers import TokenAnswer
 from syncd.cli.client import connected
+from syncd.cli.commands import Commands
 from syncd.cli.output import out, print_json, print_table
 
 
-def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
+def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
     actions = commands.add_parser("token", help="create, list and revoke API tokens").add_subparsers(
         required=True, metavar="ACTION"
@@ -35,7 +36,7 @@ async def create(args: argparse.Namespace) -> int:
 async def list_tokens(args: argparse.Namespace) -> int:
     """Print all tokens."""
     async with connected(args) as client:
-        tokens: list[dict[str, Any]] = await client.get("/api/v1/tokens")
+        tokens: list[TokenAnswer] = await client.get("/api/v1/tokens")
     if args.json:
         for token in tokens:
             print_json(token)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
-from typing import Any
 
+from syncd.cli.answers import DriftAnswer, InvocationAnswer, InvocationMade
 from syncd.cli.client import Client, connected
+from syncd.cli.commands import Commands
 from syncd.cli.output import follow, out, print_json, state_of, summary
 from syncd.cli.plan import print_plan
 from syncd.cli.sources import all_sources, settings_of, type_of
@@ -15,7 +15,7 @@ DIFFERENCES = ("missing", "different", "extra")
 CHANGES = ("indexed", "deleted", "failed", "held_deletes")
 
 
-def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
+def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
     parser = commands.add_parser(
         "verify", parents=[common], help="compare a collection with the store and with the sources that feed it"
@@ -31,7 +31,7 @@ async def verify(args: argparse.Namespace) -> int:
     """Print the drift; 0 when there is none left, 1 when there is."""
     body = {"database_name": args.database, "collection_name": args.collection, "repair": args.repair}
     async with connected(args) as client:
-        drift: Mapping[str, Any] = await client.post("/api/v1/verify", body, timeout_s=None)
+        drift: DriftAnswer = await client.post("/api/v1/verify", body, timeout_s=None)
         if not args.json:
             out.print(words(args.collection, drift))
         runs = [] if args.no_sources else await compare_sources(client, args)
@@ -41,7 +41,7 @@ async def verify(args: argparse.Namespace) -> int:
     return 1 if left or any(is_behind(run, args.repair) for run in runs) else 0
 
 
-def words(collection: str, drift: Mapping[str, Any]) -> str:
+def words(collection: str, drift: DriftAnswer) -> str:
     """Return how the collection differs from the store, in one line, and what waits to be confirmed."""
     found = ", ".join(f"{drift[name]} {name}" for name in DIFFERENCES)
     mended = " (mended)" if drift["repaired"] and any(drift[name] for name in DIFFERENCES) else ""
@@ -52,9 +52,9 @@ def words(collection: str, drift: Mapping[str, Any]) -> str:
     return f"{collection}: {drift['chunks']} chunks; in Chroma {found}{mended}{''.join(held)}"
 
 
-async def compare_sources(client: Client, args: argparse.Namespace) -> list[Mapping[str, Any]]:
+async def compare_sources(client: Client, args: argparse.Namespace) -> list[InvocationAnswer]:
     """Run every source that keeps the collection in step, dry unless it is to be repaired; return the runs."""
-    runs: list[Mapping[str, Any]] = []
+    runs: list[InvocationAnswer] = []
     keeping = [
         source
         for source in await all_sources(client, args.database)
@@ -70,7 +70,7 @@ async def compare_sources(client: Client, args: argparse.Namespace) -> list[Mapp
                 out.print(f"source {name}: has no dry run; to compare it, sync it: syncd sync {name}")
             continue
         path = f"/api/v1/sources/{source['id']}/invocations"
-        made = await client.post(path, body)
+        made: InvocationMade = await client.post(path, body)
         run = await follow(client, made["invocation_id"], quiet=args.json)
         runs.append(run)
         if not args.json:
@@ -79,7 +79,7 @@ async def compare_sources(client: Client, args: argparse.Namespace) -> list[Mapp
     return runs
 
 
-async def print_run(client: Client, run: Mapping[str, Any]) -> None:
+async def print_run(client: Client, run: InvocationAnswer) -> None:
     """Print what a run found, or did."""
     if run["dry_run"] and state_of(run) == "complete":
         await print_plan(client, run, with_names=True)
@@ -87,7 +87,7 @@ async def print_run(client: Client, run: Mapping[str, Any]) -> None:
         out.print(summary(run))
 
 
-def is_behind(run: Mapping[str, Any], repaired: bool) -> bool:
+def is_behind(run: InvocationAnswer, repaired: bool) -> bool:
     """Return whether a source and the collection still differ after a run."""
     left = ("failed", "held_deletes") if repaired else CHANGES
     return state_of(run) != "complete" or any(run["counts"][name] for name in left)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from syncd.cli.client import connected
+from syncd.cli.commands import Commands
 from syncd.cli.sync import finish
 
 
-def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
+def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
     parser = commands.add_parser("watch", parents=[common], help="follow an invocation until it is over")
     parser.add_argument("invocation", help="its id")

@@ -1,0 +1,198 @@
+"""What the commands read of the daemon's answers: the fields of the API's documents that they print or act on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NotRequired, TypedDict
+
+from syncd.json_types import Json
+
+
+class InvocationMade(TypedDict):
+    """The answer to asking for a run."""
+
+    invocation_id: str
+
+
+class Counts(TypedDict):
+    """What an invocation has counted."""
+
+    indexed: int
+    unchanged: int
+    deleted: int
+    skipped: int
+    failed: int
+    held_deletes: int
+    chunks_written: int
+    chunks_deleted: int
+    chunks_embedded: int
+    tokens: int
+
+
+class Failure(TypedDict):
+    """Why an invocation failed."""
+
+    error: str
+
+
+class FailedState(TypedDict):
+    """The status of an invocation that failed."""
+
+    failed: Failure
+
+
+class CompleteState(TypedDict):
+    """The status of an invocation that is complete."""
+
+    complete: Json
+
+
+class InvocationTarget(TypedDict):
+    """What an invocation writes to."""
+
+    collection_name: str
+
+
+class CrawlProgress(TypedDict):
+    """How far a crawl is."""
+
+    fetched: float
+    found: float
+    unchanged: float
+    failed: float
+    pages_per_s: float
+
+
+class StagesAnswer(TypedDict):
+    """What of an invocation is on its way."""
+
+    prepared: int
+    embedded: int
+    tokens_left: int
+
+
+class InvocationAnswer(TypedDict):
+    """An invocation."""
+
+    id: str
+    status: str | CompleteState | FailedState
+    metadata: InvocationTarget
+    created_at: str
+    dry_run: bool
+    incomplete: str | None
+    counts: Counts
+    eta_s: float | None
+    tokens_per_s: float | None
+    stages: StagesAnswer | None
+    source_progress: CrawlProgress | None
+
+
+class DocumentAnswer(TypedDict):
+    """What became of one document in an invocation."""
+
+    key: str
+    state: str
+    reason: str
+    chunks: int
+
+
+class DriftAnswer(TypedDict):
+    """How a collection differs from the store."""
+
+    chunks: int
+    missing: int
+    different: int
+    extra: int
+    repaired: bool
+    held_deletes: Mapping[str, int]
+    """By invocation."""
+
+
+class SpanAnswer(TypedDict):
+    """A place in a text, in characters."""
+
+    start: int
+    end: int
+
+
+class HitAnswer(TypedDict):
+    """A hit of a search."""
+
+    id: str
+    score: float
+    text: str
+    metadata: Mapping[str, Json]
+    highlights: Sequence[SpanAnswer]
+    stage: str
+    indexed_at: str | None
+    also: Sequence[str]
+
+
+class SearchAnswer(TypedDict):
+    """The hits of a search."""
+
+    hits: Sequence[HitAnswer]
+    notices: Sequence[str]
+
+
+class TokenAnswer(TypedDict):
+    """A token, without what it is worth."""
+
+    id: str
+    name: str
+    databases: Sequence[str] | None
+
+
+class DeadLetterAnswer(TypedDict):
+    """An event message that nothing could be made of."""
+
+    at: str
+    queue_url: str
+    message_id: str
+    receives: int
+    reason: str
+
+
+class ChromaAnswer(TypedDict):
+    """Where Chroma is, and why it does not answer, if so."""
+
+    host: str
+    port: int
+    away: str | None
+
+
+class QueueAnswer(TypedDict):
+    """A queue that is read."""
+
+    queue_url: str
+    problem: str
+
+
+class SourceProblem(TypedDict):
+    """A source whose events cannot be read."""
+
+    source_id: str
+    name: str | None
+    problem: str
+
+
+class LagAnswer(TypedDict):
+    """How long changes of one source take until they can be found."""
+
+    source_id: str
+    name: str | None
+    p50_s: float
+    p99_s: float
+    documents: int
+
+
+class StatusAnswer(TypedDict):
+    """The state of the daemon."""
+
+    version: str
+    chroma: ChromaAnswer
+    models: Sequence[str]
+    models_waiting: Mapping[str, str]
+    queues: NotRequired[Sequence[QueueAnswer]]
+    source_problems: NotRequired[Sequence[SourceProblem]]
+    lags: NotRequired[Sequence[LagAnswer]]
