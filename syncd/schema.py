@@ -6,10 +6,12 @@ import math
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar, cast
+from typing import Annotated, ClassVar, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 
+from syncd.json_types import Json, json_object
 from syncd.quoting import shown
 
 T = TypeVar("T")
@@ -29,9 +31,9 @@ class OwnModel(Model):
 
     @model_validator(mode="before")
     @classmethod
-    def has_them_all(cls, value: Any) -> Any:
+    def has_them_all(cls, value: Json) -> Json:
         """Refuse what is not there, naming what it may have been meant to be."""
-        for name in _names(value):
+        for name in json_object(value):
             if name not in cls.model_fields:
                 raise ValueError(unknown("field", name, cls.model_fields))
         return value
@@ -46,16 +48,12 @@ class ExtendedModel(Model):
 
     @model_validator(mode="before")
     @classmethod
-    def nearly_additions(cls, value: Any) -> Any:
+    def nearly_additions(cls, value: Json) -> Json:
         """Refuse what is nearly an addition."""
-        for name in _names(value):
+        for name in json_object(value):
             if name not in cls.model_fields and nearest(name, cls.ADDITIONS):
                 raise ValueError(unknown("field", name, cls.ADDITIONS))
         return value
-
-
-def _names(value: Any) -> Iterable[str]:
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else ()
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
@@ -77,14 +75,16 @@ class Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def _without_null(schema: dict[str, Any]) -> None:
+def _without_null(schema: JsonDict) -> None:
     """Publish a field that may be left out but not be null."""
     schema.pop("default", None)
-    kept = [option for option in schema.pop("anyOf", []) if option != {"type": "null"}]
-    schema.update(kept[0] if len(kept) == 1 else {"anyOf": kept})
+    offered = schema.pop("anyOf", None)
+    kept = [option for option in offered if option != {"type": "null"}] if isinstance(offered, list) else []
+    only = kept[0] if len(kept) == 1 else None
+    schema.update(only if isinstance(only, dict) else {"anyOf": kept})
 
 
-def _given(value: Any) -> Any:
+def _given(value: T | None) -> T:
     if value is None:
         raise ValueError("must not be null; leave it out instead")
     return value
@@ -100,7 +100,7 @@ def _own_path(path: Path) -> Path:
     return path.expanduser().absolute()
 
 
-def _count(value: Any) -> Any:
+def _count(value: object) -> object:
     if isinstance(value, str):
         if not (value.isascii() and value.isdigit() and len(value) <= 1000):
             raise ValueError("must be a whole number, 0 or more")

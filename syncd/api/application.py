@@ -7,11 +7,14 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import anyio
 import structlog
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.streams import StreamReader
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
@@ -131,19 +134,33 @@ async def started(app: web.Application, limits: ConnectionLimits) -> AsyncGenera
             await within.cleanup()
 
 
+class ConnectionOptions(TypedDict):
+    """How connections are served, in aiohttp's words."""
+
+    access_log: Any  # takes None, and does not say so
+    keepalive_timeout: float
+    lingering_time: float
+
+
 class _Server(web.Server):
     """Serves as `plain` does, by `_Protocol`."""
 
     def __init__(self, plain: web.Server, limits: ConnectionLimits) -> None:
         self._first_request_s = limits.first_request_s
-        self._options: dict[str, Any] = {
+        self._options: ConnectionOptions = {
             "access_log": None,
             "keepalive_timeout": limits.keepalive_s,
             "lingering_time": limits.linger_s,
         }
 
-        def heard(*message: Any) -> web.BaseRequest:
-            request = plain.request_factory(*message)
+        def heard(
+            message: RawRequestMessage,
+            payload: StreamReader,
+            protocol: web.RequestHandler,
+            writer: AbstractStreamWriter,
+            task: asyncio.Task[None],
+        ) -> web.BaseRequest:
+            request = plain.request_factory(message, payload, protocol, writer, task)
             if isinstance(request.protocol, _Protocol):
                 request.protocol.heard = True
             return request
@@ -157,7 +174,7 @@ class _Server(web.Server):
 class _Protocol(web.RequestHandler):
     """aiohttp's protocol, which alone sees unexpected exceptions, broken HTTP and connections that send nothing."""
 
-    def __init__(self, server: web.Server, first_request_s: float, options: dict[str, Any]) -> None:
+    def __init__(self, server: web.Server, first_request_s: float, options: ConnectionOptions) -> None:
         super().__init__(server, loop=asyncio.get_running_loop(), **options)
         self.heard = False
         """Whether a request's head has come in whole."""

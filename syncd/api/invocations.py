@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from aiohttp import web
 
@@ -27,6 +27,7 @@ from syncd.api.shapes import SHAPES, SourceShapes
 from syncd.api.sources import MAX_PAGE, require_open
 from syncd.api.views import job_view
 from syncd.errors import ConflictError
+from syncd.json_types import JsonObject, json_object
 from syncd.model import Invocation, Origin, SourceRecord, State, Target, WholeSource
 from syncd.schema import Count, Model
 
@@ -132,7 +133,7 @@ async def own_invocation(request: web.Request) -> Invocation:
     return invocation
 
 
-async def views(services: Services, found: Iterable[Invocation]) -> list[dict[str, Any]]:
+async def views(services: Services, found: Iterable[Invocation]) -> list[JsonObject]:
     """Return invocations as `Job`s, each source looked up once."""
     listed = list(found)
     ids = {invocation.source_id for invocation in listed}
@@ -172,7 +173,7 @@ def _state(request: web.Request, given: str | None) -> State | None:
 def _named(given: str) -> str:
     if not given.startswith("{"):
         return given
-    status: dict[str, Any] = loads(given.encode("utf-8", "replace"), "status")
+    status = json_object(loads(given.encode("utf-8", "replace"), "status"))
     return next(iter(status)) if len(status) == 1 and status.keys() <= {"complete", "failed"} else given
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from aiohttp import web
 from pydantic import BaseModel
@@ -14,6 +14,7 @@ from syncd import __version__
 from syncd.api.auth import TOKEN_HEADER
 from syncd.api.errors import ErrorResponse
 from syncd.api.route import Access, Route, json_answer
+from syncd.json_types import Json, JsonObject, json_object
 
 TEMPLATE = "#/components/schemas/{model}"
 ERRORS: Mapping[int, str] = {
@@ -43,10 +44,10 @@ def document_route(routes: Iterable[Route]) -> Route:
     )
 
 
-def openapi_document(routes: Iterable[Route]) -> dict[str, Any]:
+def openapi_document(routes: Iterable[Route]) -> JsonObject:
     """Return the OpenAPI 3.1 document of `routes`."""
     listed = list(routes)
-    paths: dict[str, dict[str, Any]] = {}
+    paths: dict[str, dict[str, JsonObject]] = {}
     for route in listed:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
     return {
@@ -65,8 +66,8 @@ def openapi_document(routes: Iterable[Route]) -> dict[str, Any]:
     }
 
 
-def _operation(route: Route) -> dict[str, Any]:
-    operation: dict[str, Any] = {
+def _operation(route: Route) -> JsonObject:
+    operation: dict[str, Json] = {
         "operationId": route.operation_id,
         "tags": [route.tag],
         "summary": route.summary,
@@ -84,7 +85,7 @@ def _operation(route: Route) -> dict[str, Any]:
     return operation
 
 
-def _path_parameters(route: Route) -> list[dict[str, Any]]:
+def _path_parameters(route: Route) -> list[JsonObject]:
     return [
         {
             "name": name,
@@ -98,22 +99,25 @@ def _path_parameters(route: Route) -> list[dict[str, Any]]:
     ]
 
 
-def _query_parameters(route: Route) -> list[dict[str, Any]]:
+def _query_parameters(route: Route) -> list[JsonObject]:
     if route.query is None:
         return []
-    properties: dict[str, Any] = route.query.model_json_schema(ref_template=TEMPLATE)["properties"]
+    properties: dict[str, JsonObject] = route.query.model_json_schema(ref_template=TEMPLATE)["properties"]
     return [
         {"name": name, "in": "query", "required": False, "schema": _without_null(schema)}
         for name, schema in properties.items()
     ]
 
 
-def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    options = [option for option in schema.get("anyOf", []) if option != {"type": "null"}]
-    return options[0] if len(options) == 1 else {name: it for name, it in schema.items() if name != "title"}
+def _without_null(schema: JsonObject) -> JsonObject:
+    offered = schema.get("anyOf")
+    options = [it for it in offered if it != {"type": "null"}] if isinstance(offered, list) else []
+    return (
+        json_object(options[0]) if len(options) == 1 else {name: it for name, it in schema.items() if name != "title"}
+    )
 
 
-def _responses(route: Route) -> dict[str, Any]:
+def _responses(route: Route) -> JsonObject:
     answers = {
         str(status): {"description": route.summary, **_content(shape)} for status, shape in route.answers.items()
     }
@@ -121,11 +125,11 @@ def _responses(route: Route) -> dict[str, Any]:
     return answers | errors
 
 
-def _content(shape: Shape) -> dict[str, Any]:
+def _content(shape: Shape) -> JsonObject:
     if shape is None:
         return {}
     (model,) = _models(shape)
-    schema: dict[str, Any] = {"$ref": TEMPLATE.format(model=model.__name__)}
+    schema: JsonObject = {"$ref": TEMPLATE.format(model=model.__name__)}
     if isinstance(shape, list):
         schema = {"type": "array", "items": schema}
     elif isinstance(shape, dict):
@@ -141,7 +145,7 @@ def _models(shape: Shape) -> list[type[BaseModel]]:
     return list(shape.values()) if isinstance(shape, dict) else [shape]
 
 
-def _schemas(routes: list[Route]) -> dict[str, Any]:
+def _schemas(routes: list[Route]) -> JsonObject:
     mode: Literal["validation"] = "validation"
     models: set[type[BaseModel]] = {ErrorResponse}
     for route in routes:

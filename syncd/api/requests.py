@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 import anyio
 from aiohttp import web
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from syncd.api import patterns as rules
 from syncd.api.errors import bad_request
+from syncd.json_types import Json, JsonObject
 from syncd.quoting import shown
 from syncd.schema import unknown
 
@@ -71,7 +72,7 @@ def path_id(request: web.Request, name: str) -> str:
     return rules.uuid(request.match_info[name], name)
 
 
-def loads(body: bytes, what: str) -> Any:
+def loads(body: bytes, what: str) -> Json:
     """Parse JSON: UTF-8 without byte order mark, no key twice, finite numbers, no lone surrogates."""
     try:
         text = body.decode("utf-8")
@@ -86,7 +87,7 @@ def loads(body: bytes, what: str) -> Any:
     return value
 
 
-def validated(model: type[M], value: Any) -> M:
+def validated(model: type[M], value: object) -> M:
     """Return `value` as `model`; the message names the first field that is wrong, never its value."""
     try:
         return model.model_validate(value)
@@ -97,7 +98,7 @@ def validated(model: type[M], value: Any) -> M:
         raise bad_request(f"{where}: {message}" if where else message) from error
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, Json]]) -> JsonObject:
     values = dict(pairs)
     if len(values) != len(pairs):
         raise ValueError("an object has the same key twice")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
 from aiohttp import web
 from pydantic import BaseModel
+
+from syncd.json_types import JsonObject
 
 Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -36,10 +37,10 @@ class Route:
     """Body by status: a model, `[model]` for an array, `{"*": model}` for a map, None for no documented body."""
     errors: tuple[int, ...] = (400, 401, 403, 404, 500)
     body: type[BaseModel] | None = None
-    raw_body: Mapping[str, Any] | None = None
+    raw_body: JsonObject | None = None
     """An OpenAPI request body, where it is not a JSON model."""
     query: type[BaseModel] | None = None
-    headers: tuple[Mapping[str, Any], ...] = ()
+    headers: tuple[JsonObject, ...] = ()
     """OpenAPI header parameters."""
     access: Access = Access.TOKEN
     own: bool = False
@@ -47,6 +48,6 @@ class Route:
     description: str = ""
 
 
-def json_answer(value: Any, status: int = 200) -> web.Response:
+def json_answer(value: object, status: int = 200) -> web.Response:
     """Return a JSON answer."""
     return web.json_response(value, status=status)

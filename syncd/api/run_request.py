@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from syncd.api.errors import bad_request
 from syncd.api.schema_jobs import CreateJobPayload, GitRefIdentifier
 from syncd.chroma.naming import check_collection, check_custom_id, check_metadata, check_object_key
-from syncd.model import GitRef, OneObject, SourceRecord, WholeSource
+from syncd.model import GitRef, OneObject, SourceRecord, SourceSettings, WholeSource
 from syncd.sources.github.naming import check_branch, check_sha
 from syncd.sources.type import ObjectRules, SourceTypes
 
@@ -40,7 +39,7 @@ def of_watched_branch(source: SourceRecord, asked: WholeSource | OneObject) -> W
 
 
 def _asked_object(
-    objects: ObjectRules[Any], source: SourceRecord, payload: CreateJobPayload
+    objects: ObjectRules[SourceSettings], source: SourceRecord, payload: CreateJobPayload
 ) -> WholeSource | OneObject:
     if payload.object_key is None:
         if payload.custom_id is not None or payload.metadata:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -35,7 +35,7 @@ class CreateJobPayload(ExtendedModel):
     target_collection_name: str | None = None
     object_key: str | None = None
     custom_id: Annotated[str, Field(max_length=120)] | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: dict[str, object] | None = None
     ref_identifier: GitRefIdentifier | None = None
     dry_run: bool = False
     """Only find out what the run would do: documents are fetched, parsed and split, nothing is embedded or written."""
@@ -97,7 +97,7 @@ class ObjectKind(Model):
     bucket_name: str
     object_key: str | None = None
     custom_id: str | None = None
-    additional_metadata: dict[str, Any] | None = None
+    additional_metadata: dict[str, object] | None = None
 
 
 class IndexJobMetadata(Model):

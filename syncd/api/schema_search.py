@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, RootModel, model_validator
 
@@ -31,9 +31,9 @@ class SearchRequest(OwnModel):
     offset: Annotated[int, Field(ge=0, le=10_000)] = 0
     mode: Mode = "dense"
     """By meaning, by words, or both fused."""
-    where: dict[str, Any] | None = None
+    where: dict[str, object] | None = None
     """A Chroma metadata filter. A ranking by words applies it to its best 10,000 candidates."""
-    where_document: dict[str, Any] | None = None
+    where_document: dict[str, object] | None = None
     """A Chroma document filter, applied like `where`."""
     source_ids: Annotated[list[str], Field(min_length=1, max_length=1000)] | None = None
     """Only hits from these sources."""
@@ -59,7 +59,7 @@ class Hit(Model):
     score: float
     """Higher is better; cosine similarity for `dense`, comparable within one answer only otherwise."""
     text: str
-    metadata: dict[str, Any]
+    metadata: dict[str, object]
     highlights: tuple[Span, ...] = ()
     """Where words of the query stand in `text`."""
     dense_rank: int | None = None

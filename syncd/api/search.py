@@ -56,7 +56,7 @@ def view_of(hit: SearchHit) -> Hit:
         id=hit.id,
         score=hit.score,
         text=hit.text,
-        metadata=dict(hit.metadata),
+        metadata={**hit.metadata},
         highlights=tuple(Span(start=start, end=end) for start, end in hit.highlights),
         dense_rank=hit.dense_rank,
         sparse_rank=hit.sparse_rank,

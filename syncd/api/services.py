@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from aiohttp import web
 
 from syncd.index.target import VectorStore
 from syncd.index.verify import Drift
+from syncd.json_types import JsonObject
 from syncd.model import Embedded, Embedding, EmbeddingTask, Role, SparseVector, Target, Vectors
 from syncd.search import Answer, Query
 from syncd.sources.factories import SourceFactories
@@ -43,7 +43,7 @@ class Services:
     """Told after an invocation became durable (or was cancelled)."""
     health: Callable[[], Awaitable[str | None]]
     """Why the daemon cannot do its work now, or None."""
-    status: Callable[[], Awaitable[Mapping[str, Any]]]
+    status: Callable[[], Awaitable[JsonObject]]
     """The daemon's state as JSON values: version, chroma, models, mailboxes."""
     progress: Callable[[str], Pace | None]
     """The pace of a running invocation, by id."""

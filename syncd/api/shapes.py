@@ -33,7 +33,7 @@ class SourceShapes:
     @classmethod
     def of(cls, types: SourceTypes) -> SourceShapes:
         """Return the models for these types."""
-        one_type: Any = {"json_schema_extra": {"oneOf": [{"required": [name]} for name in types.names]}}
+        one_type = {"json_schema_extra": {"oneOf": [{"required": [name]} for name in types.names]}}
         fields: dict[str, Any] = {known.name: (known.shape | None, None) for known in types}
         status: dict[str, Any] = {
             "source_id": (Uuid, ...),

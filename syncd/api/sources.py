@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from aiohttp import web
 
@@ -18,6 +17,7 @@ from syncd.api.shapes import SHAPES, SourceShapes
 from syncd.api.views import source_item, source_view
 from syncd.chroma.naming import can_be_database
 from syncd.errors import NotFoundError
+from syncd.json_types import JsonObject
 from syncd.model import SourceRecord, Target
 from syncd.quoting import shown
 from syncd.schema import Count, Model
@@ -104,7 +104,7 @@ async def require_open(services: Services, target: Target) -> None:
         )
 
 
-async def _item(services: Services, source: SourceRecord) -> dict[str, Any]:
+async def _item(services: Services, source: SourceRecord) -> JsonObject:
     latest = await services.store.invocations.list(source_id=source.id, limit=1)
     problem = services.sources.problems().get(source.id)
     return source_item(services.sources.types, source, latest[0] if latest else None, problem)

@@ -10,7 +10,6 @@ import mimetypes
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
 
 import anyio
 from aiohttp import BodyPartReader, MultipartReader, web
@@ -234,7 +233,7 @@ def _metadata(text: str) -> Metadata:
     values = loads(text.encode(), "metadata")
     if not isinstance(values, dict):
         raise bad_request("metadata must be a JSON object")
-    return dict(check_metadata(cast(dict[str, Any], values), lambda key: key.startswith(RESERVED_PREFIX)))
+    return dict(check_metadata(values, lambda key: key.startswith(RESERVED_PREFIX)))
 
 
 def _content_type(form: Form) -> str:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from syncd.json_types import JsonObject
 from syncd.model.limits import MAX_DOCUMENT_SIZE_BYTES
 
 LENGTH_HEADER = "x-upload-content-length"
 
 
-def _text(description: str, **limits: int) -> dict[str, Any]:
+def _text(description: str, **limits: int) -> JsonObject:
     return {"type": "string", "description": description, **limits}
 
 
-FORM: Mapping[str, Any] = {
+FORM: JsonObject = {
     "required": True,
     "content": {
         "multipart/form-data": {
@@ -44,7 +42,7 @@ FORM: Mapping[str, Any] = {
     },
 }
 
-LENGTH_PARAMETER: Mapping[str, Any] = {
+LENGTH_PARAMETER: JsonObject = {
     "name": LENGTH_HEADER,
     "in": "header",
     "description": "The file's size in bytes; enforced while it streams.",

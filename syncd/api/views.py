@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
 
 from syncd.api.services import Pace
+from syncd.json_types import JsonObject
 from syncd.model import (
     Embedding,
     GitRef,
@@ -30,12 +30,12 @@ def rfc3339(value: datetime) -> str:
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def source_view(types: SourceTypes, source: SourceRecord, problem: str | None = None) -> dict[str, Any]:
+def source_view(types: SourceTypes, source: SourceRecord, problem: str | None = None) -> JsonObject:
     """Return a source in the shape of `Source`. `problem`: what is wrong with its events, if anything is."""
     shown = types[source.type].shape.model_fields
     values = types.write_settings(source.type, source.settings, is_declared=source.name is not None)
     dense = _dense(source.embedding)
-    view: dict[str, Any] = {
+    view: JsonObject = {
         "id": source.id,
         "database_name": source.database,
         source.type: {name: value for name, value in values.items() if name in shown},
@@ -52,7 +52,7 @@ def source_view(types: SourceTypes, source: SourceRecord, problem: str | None = 
 
 def source_item(
     types: SourceTypes, source: SourceRecord, latest: Invocation | None, problem: str | None = None
-) -> dict[str, Any]:
+) -> JsonObject:
     """Return a source in the shape of `SourceListItem`."""
     if latest is None:
         target = Target(source.database, source.settings.collection_name or "")
@@ -64,7 +64,7 @@ def source_item(
 
 def job_view(
     types: SourceTypes, invocation: Invocation, source: SourceRecord | None, pace: Pace | None = None
-) -> dict[str, Any]:
+) -> JsonObject:
     """Return an invocation in the shape of `Job`. `source` None: it was deleted."""
     unfinished = invocation.state in (State.PENDING, State.PROCESSING)
     pace = pace or Pace()
@@ -88,12 +88,12 @@ def job_view(
     }
 
 
-def document_view(outcome: DocumentOutcome) -> dict[str, Any]:
+def document_view(outcome: DocumentOutcome) -> JsonObject:
     """Return an outcome in the shape of `DocumentView`."""
     return {**asdict(outcome), "at": rfc3339(outcome.at)}
 
 
-def _status(invocation: Invocation) -> str | dict[str, Any]:
+def _status(invocation: Invocation) -> str | JsonObject:
     if invocation.state is State.FAILED:
         return {"failed": {"error": invocation.error or "unknown"}}
     if invocation.state is State.COMPLETE:
@@ -104,7 +104,7 @@ def _status(invocation: Invocation) -> str | dict[str, Any]:
     return invocation.state.value
 
 
-def _job_metadata(types: SourceTypes, target: Target, request: Request, source: SourceRecord | None) -> dict[str, Any]:
+def _job_metadata(types: SourceTypes, target: Target, request: Request, source: SourceRecord | None) -> JsonObject:
     names = {"database_name": target.database, "collection_name": target.collection}
     if source and source.facts.accepts_ref:
         return {**names, "github": {"git_ref_identifier": _ref(request.whole.ref or GitRef(branch="HEAD"))}}
@@ -125,7 +125,7 @@ def _bucket(types: SourceTypes, source: SourceRecord) -> str:
     return objects.bucket(source.settings) if objects and readable else source.type
 
 
-def _dense(embedding: Embedding) -> dict[str, Any]:
+def _dense(embedding: Embedding) -> JsonObject:
     task = embedding.task
     if task is None:
         return {"model": embedding.model, "task": None}
@@ -133,11 +133,11 @@ def _dense(embedding: Embedding) -> dict[str, Any]:
     return {"model": embedding.model, "task": {"task_name": task.name, **prompts}}
 
 
-def _sparse(embedding: Embedding) -> dict[str, Any] | None:
+def _sparse(embedding: Embedding) -> JsonObject | None:
     return {"model": embedding.sparse_model, "key": embedding.sparse_key} if embedding.sparse_model else None
 
 
-def _chunking(source: SourceRecord) -> dict[str, Any]:
+def _chunking(source: SourceRecord) -> JsonObject:
     chunking = source.chunking
     size = {"type": chunking.type, "max_size_bytes": chunking.max_size_bytes}
     if chunking.type == "lines":

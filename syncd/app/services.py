@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
@@ -18,6 +17,7 @@ from syncd.chroma.shape import ANY_KEY, queries_path
 from syncd.config import Config
 from syncd.index.verify import Verifier
 from syncd.index.writer import Index
+from syncd.json_types import JsonObject
 from syncd.model import Embedded, Embedding, EmbeddingTask, QueryFunction, Role, SparseVector
 from syncd.pipeline.embed.catalog import Catalog
 from syncd.pipeline.embed.fleet import Embedders
@@ -60,7 +60,7 @@ def make_services(config: Config, parts: PartsBehindApi, splade: Path, uploads: 
     async def health() -> str | None:
         return chroma.status() or index.status()
 
-    async def status() -> Mapping[str, Any]:
+    async def status() -> JsonObject:
         boxes = [asdict(mailbox.stats()) for mailbox in (parts.syncer.mailbox, index.mailbox)]
         where = {"host": chroma.settings.host, "port": chroma.settings.port, "away": await health()}
         words = {"default": config.search.sparse_default, "kept": kept(chroma), SPLADE: splade_words(splade)}
@@ -70,7 +70,7 @@ def make_services(config: Config, parts: PartsBehindApi, splade: Path, uploads: 
         troubled = [await told(source_id, problem) for source_id, problem in sources.problems().items()]
         return {"version": __version__, "chroma": where, **shown, "source_problems": troubled, "lags": lags}
 
-    async def told(source_id: str, problem: str) -> Mapping[str, Any]:
+    async def told(source_id: str, problem: str) -> JsonObject:
         source = await store.sources.get(source_id)
         return {"source_id": source_id, "name": source and source.name, "problem": problem}
 
