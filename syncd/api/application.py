@@ -27,7 +27,7 @@ from syncd.api.services import SERVICES, Services
 from syncd.api.shapes import SHAPES, SourceShapes
 from syncd.api.upload_file import Slots
 from syncd.errors import ConfigError
-from syncd.runtime.sockets import reachable
+from syncd.runtime.sockets import BoundSockets, reachable
 
 log = structlog.get_logger()
 
@@ -69,7 +69,7 @@ def create_app(services: Services) -> web.Application:
 
 
 class ApiServer:
-    """The API as an actor. `port` 0 takes a free one; `address` says which.
+    """The API as an actor, on `sockets`, which stay their owner's.
 
     `socket`: a Unix socket for this user's own programs; what comes through it may name folders of this machine.
     """
@@ -79,32 +79,26 @@ class ApiServer:
     def __init__(
         self,
         app: web.Application,
-        host: str,
-        port: int,
+        sockets: BoundSockets,
         limits: ConnectionLimits | None = None,
         socket: Path | None = None,
     ) -> None:
         self._app = app
-        self._host = host
-        self._port = port
+        self._sockets = sockets
         self._limits = limits or ConnectionLimits()
         self._socket = socket
-        self.address: tuple[str, int] = (host, port)
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Serve until cancelled, then let requests under way finish. Raises ConfigError when the address is taken."""
+        """Serve until cancelled, then let requests under way finish. Raises ConfigError when another program took the port."""
         async with started(self._app, self._limits) as runner:
-            site = web.TCPSite(runner, self._host, self._port)
-            try:
-                await site.start()
-            except OSError as error:
-                raise ConfigError(
-                    f"cannot listen on {self._host}:{self._port} ({error}); choose another port"
-                ) from error
-            self.address = runner.addresses[0][:2]
+            for bound in self._sockets.duplicates():
+                try:
+                    await web.SockSite(runner, bound).start()
+                except OSError as error:
+                    raise ConfigError(f"cannot listen on {self._sockets.url} ({error}); choose another port") from error
             if self._socket is not None:
                 await listen_privately(runner, self._socket)
-            log.info("api.listening", host=self.address[0], port=self.address[1])
+            log.info("api.listening", url=self._sockets.url)
             task_status.started()
             await anyio.sleep_forever()
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,48 @@ from syncd.log import register_secret
 from syncd.model import SparseEncoder
 from syncd.pipeline.embed.catalog import BUILT_IN, Catalog, EmbeddingModel, ModelFile
 from syncd.pipeline.embed.engine import EngineOptions
-from syncd.pipeline.embed.fleet import LoggedProgress
+from syncd.pipeline.embed.fleet import Embedders, LoggedProgress
 from syncd.pipeline.embed.servers import Server
-from syncd.pipeline.sparse.catalog import Loader
+from syncd.pipeline.sparse.catalog import Loader, SparseModels
 from syncd.pipeline.sparse.splade import Splade, check_loads
 from syncd.pipeline.sparse.splade_files import FOLDER as SPLADE_FOLDER
 from syncd.pipeline.sparse.splade_files import SPLADE, own_files, published_files
+from syncd.runtime.state import MODELS_FOLDER
 from syncd.runtime.supervisor import Supervisor
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The models of this machine, started when first needed, under `supervisor`."""
+
+    catalog: Catalog
+    supervisor: Supervisor
+    dense: Embedders
+    sparse: SparseModels
+
+
+def make_models(config: Config, state: Path) -> Models:
+    """Return the models as configured, none of them started. Raises ConfigError for names and servers that cannot be right."""
+    catalog = catalog_of(config)
+    check_models(config, catalog)
+    supervisor = Supervisor("models", max_restarts=10)
+    return Models(
+        catalog=catalog,
+        supervisor=supervisor,
+        dense=Embedders(
+            catalog=catalog,
+            folder=models_folder(config, state),
+            options=partial(engine_options, config),
+            supervisor=supervisor,
+            servers=servers_by_model(config, catalog),
+        ),
+        sparse=SparseModels(config.search.sparse_default, sparse_loaders(config, state, supervisor)),
+    )
+
+
+def models_folder(config: Config, state: Path) -> Path:
+    """Return where models' files are fetched to."""
+    return config.embedding.models_dir or state / MODELS_FOLDER
 
 
 def engine_options(config: Config, name: str) -> EngineOptions:
@@ -74,7 +110,7 @@ def server_of(given: ServerTable, name: str) -> Server:
 
 def splade_folder(config: Config, state: Path) -> Path:
     """Return where SPLADE's files are, or will be."""
-    return config.search.splade_dir or (config.embedding.models_dir or state / "models") / SPLADE_FOLDER
+    return config.search.splade_dir or models_folder(config, state) / SPLADE_FOLDER
 
 
 def sparse_loaders(config: Config, state: Path, supervisor: Supervisor) -> dict[str, Loader]:

@@ -3,58 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
-
-import structlog
 
 from syncd import __version__
-from syncd.api import ApiServer, Pace, Services
+from syncd.api import Pace, Services
+from syncd.app.addresses import own_hosts
+from syncd.app.parts import Parts
 from syncd.chroma.client import Chroma
-from syncd.chroma.shape import ANY_KEY, queries_path
 from syncd.config import Config
 from syncd.index.verify import Verifier
-from syncd.index.writer import Index
 from syncd.json_types import JsonObject
-from syncd.model import Embedded, Embedding, EmbeddingTask, QueryFunction, Role, SparseVector
-from syncd.pipeline.embed.catalog import Catalog
-from syncd.pipeline.embed.fleet import Embedders
-from syncd.pipeline.sparse.catalog import SparseModels
+from syncd.model import Embedded, Embedding, EmbeddingTask, Role, SparseVector
 from syncd.pipeline.sparse.splade_files import SPLADE, present
-from syncd.search import Search
-from syncd.sources.factories import SourceFactories
-from syncd.store import Store
-from syncd.store.documents import CollectionRecord
 from syncd.sync.syncer import Syncer
-from syncd.sync.triggers import Triggers
-
-log = structlog.get_logger()
-
-EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - compared, not listened on
 
 
-@dataclass(frozen=True, slots=True)
-class PartsBehindApi:
-    """The parts of the daemon that requests reach."""
-
-    store: Store
-    chroma: Chroma
-    index: Index
-    syncer: Syncer
-    triggers: Triggers
-    sources: SourceFactories
-    search: Search
-    embedders: Embedders
-    catalog: Catalog
-    sparse: SparseModels
-
-
-def make_services(config: Config, parts: PartsBehindApi, splade: Path, uploads: Path) -> Services:
+def make_services(config: Config, parts: Parts, splade: Path, uploads: Path) -> Services:
     """Return the API's services. `splade` is the folder of SPLADE's files, `uploads` the one of uploaded files."""
     store, chroma, index, sources = parts.store, parts.chroma, parts.index, parts.sources
-    embedders, sparse = parts.embedders, parts.sparse
+    embedders, sparse = parts.models.dense, parts.models.sparse
     default = Embedding(model=config.embedding.default_model)
 
     async def health() -> str | None:
@@ -101,7 +70,7 @@ def make_services(config: Config, parts: PartsBehindApi, splade: Path, uploads: 
         embed_with=embed_with,
         embed_sparse=embed_sparse,
         at_hand=lambda name: embedders.at_hand(name) or (name == SPLADE and present(splade)),
-        models=frozenset(parts.catalog.names()),
+        models=frozenset(parts.models.catalog.names()),
         sparse_models=sparse.names(),
         default_embedding=default,
         upload_embedding=upload_embedding(default, splade),
@@ -135,37 +104,6 @@ def kept(chroma: Chroma) -> str:
     if chroma.makes_sparse:
         return f"{beside}, and in the collections of sources that name a sparse model, under its key"
     return f"{beside}: this Chroma server has no sparse indexes"
-
-
-def queries_of(config: Config, api: Sequence[ApiServer], record: CollectionRecord) -> QueryFunction | None:
-    """Return the embedding function a collection is to record, or None: none is wanted, or our address is not known."""
-    given = config.embedding
-    base = given.queries_url.rstrip("/") if given.queries_url else own_url(config, api)
-    if given.queries == "none" or base is None:
-        return None
-    key_variable = None if config.api.loopback else ANY_KEY
-    return QueryFunction(given.queries, base + queries_path(record.target), record.embedding.model, key_variable)
-
-
-def own_hosts(config: Config) -> frozenset[str]:
-    """Return what clients may call this daemon: as it listens, and as collections record it."""
-    recorded = urlsplit(config.embedding.queries_url or "").hostname
-    return frozenset(name.lower() for name in (config.api.host, recorded) if name and name not in EVERYWHERE)
-
-
-def warn_unrecorded(config: Config) -> None:
-    """Say so when collections cannot record an embedding function."""
-    given = config.embedding
-    if given.queries != "none" and given.queries_url is None and config.api.host in EVERYWHERE:
-        log.warning("queries.unrecorded", fix="set embedding.queries_url, or embedding.queries to none")
-
-
-def own_url(config: Config, api: Sequence[ApiServer]) -> str | None:
-    """Return the API's address for clients; None where it listens on all of the machine's."""
-    if config.api.host in EVERYWHERE:
-        return None
-    host, port = api[0].address
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def pace(syncer: Syncer, invocation_id: str) -> Pace | None:

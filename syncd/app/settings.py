@@ -16,8 +16,13 @@ from syncd.sync.deletes import DeleteGuard
 from syncd.sync.settings import SyncSettings
 
 
-def own_chroma(config: Config, state: Path) -> ChromaServer:
-    """Return our own Chroma server; it gets half of the deadline to stop, as draining gets the other half at most."""
+def own_chroma(config: Config, state: Path) -> ChromaServer | None:
+    """Return our own Chroma server, or None where the configuration names another.
+
+    It gets half of the deadline to stop, as draining gets the other half at most.
+    """
+    if config.chroma.mode != "local":
+        return None
     return ChromaServer(state / "chroma", config.chroma.port or None, stop_limit_s=config.stop_deadline_s / 2)
 
 

@@ -19,6 +19,8 @@ SOCKET_FILE = "api.sock"
 TOKEN_FILE = "token"  # noqa: S105 - a file name
 """The token that the command line uses."""
 DATABASE_FILE = "syncd.sqlite"
+MODELS_FOLDER = "models"
+"""Where models' files are fetched to, unless the configuration names another folder."""
 KEY_FILE = "syncd.key"
 """Credentials in the database are encrypted with it."""
 

@@ -17,6 +17,7 @@ from syncd.errors import NotFoundError
 from syncd.index.verify import Drift
 from syncd.model import Embedded, Embedding, EmbeddingTask
 from syncd.pipeline.sparse.catalog import SparseModels
+from syncd.runtime.sockets import bound
 from syncd.schema import Table
 from syncd.search import SearchHit
 from syncd.sources.factories import SourceFactories
@@ -34,19 +35,15 @@ SPLADE = "prithivida/Splade_PP_en_v1"
 class Api:
     """A running API and a client of it; `token` may do everything in the tests' database."""
 
-    def __init__(self, services, server, session, token, database):
+    def __init__(self, services, sockets, session, token, database):
         self.services = services
-        self.server = server
+        self.address = sockets.address
+        self.url = sockets.url
         self.store = services.store
         self.database = database
         self.token = token
         self._session = session
         self.woken = 0
-
-    @property
-    def url(self):
-        host, port = self.server.address
-        return f"http://{host}:{port}"
 
     async def call(self, method, path, token="own", headers=None, **options):
         """Return the status and the parsed body (None when empty)."""
@@ -147,20 +144,21 @@ class Started(asyncio.Event):
 
 @asynccontextmanager
 async def serving(services, limits=None):
-    """Run the API actor; yield it once it listens."""
-    server = ApiServer(create_app(services), "127.0.0.1", 0, limits)
-    status = Started()
-    task = asyncio.create_task(server.run(task_status=status))
-    await asyncio.wait({task, waiting := asyncio.create_task(status.wait())}, return_when=asyncio.FIRST_COMPLETED)
-    if task.done():
-        waiting.cancel()
-        await task
-    try:
-        yield server
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
+    """Run the API actor; yield its sockets once it listens."""
+    async with bound("127.0.0.1", 0) as sockets:
+        server = ApiServer(create_app(services), sockets, limits)
+        status = Started()
+        task = asyncio.create_task(server.run(task_status=status))
+        await asyncio.wait({task, waiting := asyncio.create_task(status.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            waiting.cancel()
             await task
+        try:
+            yield sockets
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
 
 
 @pytest.fixture(scope="session")
@@ -199,8 +197,8 @@ async def api_with(store, chroma, tmp_path, database):
 
         services = dataclasses.replace(services_for(store, chroma, tmp_path, wake, *sections), **changes)
         token = await store.tokens.create("tests")
-        async with serving(services, limits) as server, aiohttp.ClientSession() as session:
-            api = Api(services, server, session, token, database)
+        async with serving(services, limits) as sockets, aiohttp.ClientSession() as session:
+            api = Api(services, sockets, session, token, database)
             yield api
 
     return start

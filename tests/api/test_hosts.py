@@ -9,6 +9,7 @@ from syncd.api.application import routes
 from syncd.api.route import Access
 from syncd.api.shapes import SourceShapes
 from syncd.model import Embedding, Target
+from syncd.runtime.sockets import bound
 from syncd.sources.registry import TYPES
 
 OPEN = [route for route in routes(SourceShapes.of(TYPES)) if route.access in (Access.OPEN, Access.LOCAL)]
@@ -64,9 +65,8 @@ async def test_off_loopback_probes_may_call_the_machine_as_they_like(api):
 
 
 async def test_the_private_socket_has_no_name(local, tmp_path):
-    server = ApiServer(create_app(local.services), "127.0.0.1", 0, socket=tmp_path / "s")
-    async with anyio.create_task_group() as group:
-        await group.start(server.run)
+    async with bound("127.0.0.1", 0) as sockets, anyio.create_task_group() as group:
+        await group.start(ApiServer(create_app(local.services), sockets, socket=tmp_path / "s").run)
         async with (
             ClientSession("http://syncd", connector=UnixConnector(str(tmp_path / "s"))) as session,
             session.get("/health") as answer,

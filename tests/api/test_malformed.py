@@ -147,7 +147,7 @@ async def test_errors_of_ours_that_a_task_group_raises_are_answered_as_without_i
 
 async def raw(api, data):
     """Send bytes and wait until the server closes; return the status, headers and body of its answer."""
-    reader, writer = await asyncio.open_connection(*api.server.address)
+    reader, writer = await asyncio.open_connection(*api.address)
     writer.write(data)
     answer = await reader.read()
     writer.close()
@@ -192,7 +192,7 @@ async def test_a_body_cut_off_is_not_an_error_of_ours(api):
         f"POST /api/v1/sources HTTP/1.1\r\nhost: x\r\nx-chroma-token: {api.token}\r\ncontent-type: application/json\r\n"
     )
     for rest in (b"content-length: 100\r\n\r\n{", b"transfer-encoding: chunked\r\n\r\nZZ\r\n"):
-        _, writer = await asyncio.open_connection(*api.server.address)
+        _, writer = await asyncio.open_connection(*api.address)
         writer.write(head.encode() + rest)
         writer.close()
         await writer.wait_closed()
@@ -203,7 +203,7 @@ async def test_a_body_cut_off_is_not_an_error_of_ours(api):
 
 async def test_a_silent_connection_is_closed(api_with):
     async with api_with(ConnectionLimits(first_request_s=0.05)) as api:
-        reader, writer = await asyncio.open_connection(*api.server.address)
+        reader, writer = await asyncio.open_connection(*api.address)
         writer.write(b"GET /health HTTP/1.1\r\n")
         assert await reader.read() == b""
         writer.close()
@@ -211,7 +211,7 @@ async def test_a_silent_connection_is_closed(api_with):
 
 async def test_100_continue_is_sent_before_the_body_is_read(api):
     body = json.dumps({**GOOD, "database_name": api.database}).encode()
-    reader, writer = await asyncio.open_connection(*api.server.address)
+    reader, writer = await asyncio.open_connection(*api.address)
     head = (
         f"POST /api/v1/sources HTTP/1.1\r\nhost: x\r\nx-chroma-token: {api.token}\r\ncontent-type: application/json\r\n"
     )

@@ -5,6 +5,7 @@ import pytest
 from aiohttp import ClientSession, UnixConnector
 
 from syncd.api import ApiServer, create_app
+from syncd.runtime.sockets import bound
 from syncd.sources.s3.event_store import DeadLetters, UnreadableMessage
 from syncd.sources.s3.settings import S3Section
 from tests.api.test_sources import KEYS, S3
@@ -52,10 +53,9 @@ async def test_nobody_makes_the_daemon_call_what_the_configuration_does_not_name
 
 
 async def test_the_daemons_own_user_may_name_any_endpoint(api, tmp_path):
-    server = ApiServer(create_app(api.services), "127.0.0.1", 0, socket=tmp_path / "s")
     body = {"database_name": api.database, "s3": {**S3, **KEYS, "endpoint_url": "http://127.0.0.1:9000"}}
-    async with anyio.create_task_group() as group:
-        await group.start(server.run)
+    async with bound("127.0.0.1", 0) as sockets, anyio.create_task_group() as group:
+        await group.start(ApiServer(create_app(api.services), sockets, socket=tmp_path / "s").run)
         async with ClientSession("http://syncd", connector=UnixConnector(str(tmp_path / "s"))) as session:
             headers = {"x-chroma-token": api.token}
             async with session.post("/api/v1/sources", json=body, headers=headers) as answer:

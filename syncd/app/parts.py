@@ -1,0 +1,112 @@
+"""The parts of a daemon, each built once and complete, in the order in which they depend on each other."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from syncd.app.addresses import queries_of, warn_unrecorded
+from syncd.app.declared_sources import reconcile
+from syncd.app.models import Models, make_models, model_file
+from syncd.app.preparers import open_preparers
+from syncd.app.settings import chroma_settings, machine_of, own_chroma, sync_settings
+from syncd.app.upkeep import Sweeper, make_admin_token
+from syncd.chroma.client import Chroma
+from syncd.chroma.server import ChromaServer
+from syncd.config import Config
+from syncd.index.collection_watch import CollectionWatch
+from syncd.index.query_functions import QueryRecorder
+from syncd.index.sparse_backfill import SparseBackfill
+from syncd.index.writer import Index
+from syncd.model import Preparer, SourceRecord
+from syncd.pipeline.disk import DiskRoom
+from syncd.pipeline.effects import RealEffects
+from syncd.pipeline.embedding_stage import EmbeddingStage
+from syncd.pipeline.ingest import Ingester
+from syncd.pipeline.preparation import Preparation
+from syncd.pipeline.sparse.encoding import SparseEncoding
+from syncd.runtime.actor import Actor
+from syncd.runtime.wakeup import Wakeup
+from syncd.search import Search
+from syncd.sources.factories import SourceFactories
+from syncd.sources.type import SourceTypes
+from syncd.store import Store
+from syncd.sync.runner import Runner
+from syncd.sync.syncer import Syncer
+from syncd.sync.triggers import Triggers
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What works in a daemon, behind its API."""
+
+    models: Models
+    store: Store
+    sources: SourceFactories
+    chroma_server: ChromaServer | None
+    """Our own, unless the configuration names another."""
+    chroma: Chroma
+    index: Index
+    stage: EmbeddingStage
+    syncer: Syncer
+    triggers: Triggers
+    search: Search
+    upkeep: Sequence[Actor]
+    """Whatever goes on beside runs and requests."""
+
+
+@asynccontextmanager
+async def open_parts(config: Config, state: Path, types: SourceTypes, api_url: str) -> AsyncGenerator[Parts]:
+    """Yield the parts, none of them running yet; `api_url` is where the API will be. Raises ConfigError."""
+    async with AsyncExitStack() as stack:
+        models = make_models(config, state)
+        store = await Store.open(state, types)
+        stack.push_async_callback(store.close)
+        wakeup = Wakeup()
+        machine = machine_of(config, state, store, wakeup.ring)
+        sources = await stack.enter_async_context(SourceFactories(types, machine))
+        await reconcile(store, config.sources, config.embedding.default_model)
+        await make_admin_token(store, state)
+        chroma_server = own_chroma(config, state)
+        chroma = await stack.enter_async_context(Chroma(chroma_settings(config, chroma_server)))
+        preparers = await stack.enter_async_context(open_preparers(config))
+        warn_unrecorded(config)
+        queries = partial(queries_of, config, api_url)
+        index = Index(store, chroma, queries)
+        stage = EmbeddingStage(store, index.apply, models.dense.get)
+        room = DiskRoom(store.prepared, state, config.sync.prepared_disk_share)
+        with_sparse_vectors = SparseEncoding(store, models.sparse).with_sparse_vectors
+        effects = RealEffects(store, index.apply, stage, with_sparse_vectors, room)
+        ingester = Ingester(store, effects, stage, make_preparation(config, models, preparers))
+        runner = Runner(store, chroma, index, ingester, sources.open, sync_settings(config))
+        yield Parts(
+            models=models,
+            store=store,
+            sources=sources,
+            chroma_server=chroma_server,
+            chroma=chroma,
+            index=index,
+            stage=stage,
+            syncer=Syncer(store, runner, wakeup, sources.settled),
+            triggers=Triggers(store, sources.watch, wakeup.ring),
+            search=Search(store, chroma, models.dense.get, models.sparse),
+            upkeep=(
+                SparseBackfill(store, models.sparse.of, index.flush),
+                QueryRecorder(store, chroma, queries),
+                CollectionWatch(store, chroma, index),
+                Sweeper(store, config),
+            ),
+        )
+
+
+def make_preparation(config: Config, models: Models, preparers: Callable[[SourceRecord], Preparer]) -> Preparation:
+    """Return what turns documents into chunks."""
+    return Preparation(
+        preparer=preparers,
+        embedder=models.dense.get,
+        model_file=partial(model_file, config),
+        max_text_in_flight_bytes=config.sync.max_text_in_flight_bytes,
+    )

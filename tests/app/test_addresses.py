@@ -1,0 +1,41 @@
+"""What collections record as the daemon's address, and what clients may call it."""
+
+import pytest
+
+from syncd.app.addresses import own_hosts, queries_of
+from syncd.chroma.shape import function_of
+from syncd.errors import ConfigError
+from syncd.model import Embedding, Target
+from syncd.store.documents import CollectionRecord
+from tests.config.test_config import load
+
+RECORD = CollectionRecord(1, Target("default_database", "docs"), Embedding("a-model"), None, None)
+
+
+def test_what_is_recorded_follows_the_configuration(tmp_path):
+    def recorded(text, **environment):
+        queries = queries_of(load(tmp_path, text, **environment), "http://127.0.0.1:8787", RECORD)
+        return queries and function_of(queries)
+
+    here = "http://127.0.0.1:8787/embed/default_database/docs"
+    assert recorded("")["config"] == {"url": f"{here}/query", "api_key_env_var": None}
+    assert recorded("[embedding]\nqueries = 'ollama'")["config"]["url"] == here
+    assert recorded("[embedding]\nqueries = 'openai'")["config"]["api_base"] == f"{here}/v1"
+    assert recorded("[embedding]\nqueries = 'none'") is None
+    proxy = "[embedding]\nqueries_url = 'https://syncd.example.com/x/'\n[api]\nhost = '0.0.0.0'"
+    assert recorded(proxy)["config"] == {
+        "url": "https://syncd.example.com/x/embed/default_database/docs/query",
+        "api_key_env_var": "SYNCD_TOKEN",
+    }
+    assert recorded("[api]\nhost = '0.0.0.0'") is None
+
+
+def test_the_daemon_knows_what_it_may_be_called(tmp_path):
+    assert own_hosts(load(tmp_path, "")) == {"127.0.0.1"}
+    text = "[embedding]\nqueries_url = 'https://Syncd.example.com/x/'\n[api]\nhost = '0.0.0.0'"
+    assert own_hosts(load(tmp_path, text)) == {"syncd.example.com"}
+
+
+def test_a_function_that_cannot_show_a_token_is_refused_off_loopback(tmp_path):
+    with pytest.raises(ConfigError, match="queries_url"):
+        load(tmp_path, "[embedding]\nqueries = 'ollama'\n[api]\nhost = '10.0.0.5'")
