@@ -9,7 +9,6 @@ import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 
 import anyio
 import structlog
@@ -78,7 +77,6 @@ class Child:
         command: Sequence[str],
         *,
         env: Mapping[str, str] | None = None,
-        cwd: Path | None = None,
         framed: bool = False,
         pass_fds: Sequence[int] = (),
         on_line: Callable[[str], None] | None = None,
@@ -99,7 +97,6 @@ class Child:
                     stdout=asyncio.subprocess.PIPE,
                     stderr=asyncio.subprocess.PIPE,
                     env=environment() if env is None else dict(env),
-                    cwd=cwd,
                     limit=_LINE_LIMIT_BYTES,
                     process_group=0,
                     pass_fds=tuple(pass_fds),

@@ -20,6 +20,9 @@ from syncd.runtime.retry import Backoff
 
 log = structlog.get_logger()
 
+STOP_LIMIT_S = 30.0
+"""A child that has not stopped by then is left behind."""
+
 ChildState = Literal["waiting", "starting", "running", "restarting", "degraded", "finished", "stopped"]
 
 
@@ -85,14 +88,12 @@ class Supervisor:
         max_restarts: int = 5,
         within_s: float = 60.0,
         backoff: Backoff | None = None,
-        stop_limit_s: float = 30.0,
     ) -> None:
         self.name = name
         self._children = [_Child(actor, False) for actor in children] + [_Child(actor, True) for actor in temporary]
         self._max_restarts = max_restarts
         self._within_s = within_s
         self._backoff = backoff or Backoff(base_s=0.2, cap_s=30.0)
-        self._stop_limit_s = stop_limit_s
         self._crashes: deque[float] = deque()
         self._group: TaskGroup | None = None
         self._escalation: EscalatedError | None = None
@@ -149,10 +150,10 @@ class Supervisor:
         if child.state == "waiting":
             return
         child.scope.cancel()
-        with anyio.move_on_after(self._stop_limit_s) as limit:
+        with anyio.move_on_after(STOP_LIMIT_S) as limit:
             await child.over.wait()
         if limit.cancelled_caught:
-            log.error("actor.stuck", actor=child.actor.name, limit_s=self._stop_limit_s)
+            log.error("actor.stuck", actor=child.actor.name, limit_s=STOP_LIMIT_S)
 
     async def _keep_running(self, child: _Child) -> None:
         # Shielded: the supervisor's own cancellation must reach its children one by one, in reverse order.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from typing import Any, Self
 
@@ -59,7 +59,6 @@ class Worker:
         env: Mapping[str, str] | None = None,
         start_limit_s: float = 60.0,
         gentle_s: float = 2.0,
-        on_line: Callable[[str], None] | None = None,
     ) -> None:
         self.name = name
         self.hello: Mapping[str, Any] = {}
@@ -68,14 +67,13 @@ class Worker:
         self._env = env
         self._start_limit_s = start_limit_s
         self._gentle_s = gentle_s
-        self._on_line = on_line
         self._numbers = itertools.count(1)
         self._turn = anyio.Semaphore(1)
         self._replies: dict[int, MemoryObjectSendStream[Frame]] = {}
         self._broken = ""
 
     async def __aenter__(self) -> Self:
-        self._child = await Child.spawn(self.name, self._command, env=self._env, framed=True, on_line=self._on_line)
+        self._child = await Child.spawn(self.name, self._command, env=self._env, framed=True)
         greeting = self._expect(0)
         self._reader = asyncio.create_task(self._read_replies())
         try:

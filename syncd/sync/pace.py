@@ -51,8 +51,7 @@ class PaceMeter:
     """Measures one run from when it is made. `noted` is called now and then, `read` by whoever wants to know."""
 
     def __init__(self) -> None:
-        self.expected = 0
-        """About how many documents there are, where the source has said so."""
+        self._expected = 0
         self._began_at = time.monotonic()
         self._backlog = Backlog()
         self._samples: deque[Sample] = deque([Sample(self._began_at, 0)])
@@ -67,6 +66,10 @@ class PaceMeter:
         self._samples.append(Sample(now, counts.tokens + backlog.tokens))
         while len(self._samples) > 2 and self._samples[1].at_s < now - WINDOW_S:
             self._samples.popleft()
+
+    def expect(self, documents: int) -> None:
+        """Hear from the source about how many documents there are."""
+        self._expected = documents
 
     def read(self, counts: Counts, source: Source | None) -> RunPace:
         """Return how fast the run moves now."""
@@ -92,10 +95,10 @@ class PaceMeter:
         done = counts.indexed + counts.unchanged + counts.deleted + counts.skipped + counts.failed
         met = done + self._backlog.documents
         if tokens_left and tokens_per_s:
-            unmet = max(0, self.expected - met)
+            unmet = max(0, self._expected - met)
             tokens_met = counts.tokens + self._backlog.tokens + tokens_left
             return (tokens_left + unmet * tokens_met / max(1, met)) / tokens_per_s
-        if self.expected and done:
+        if self._expected and done:
             elapsed_s = max(1e-3, time.monotonic() - self._began_at)
-            return elapsed_s * max(0, self.expected - done) / done
+            return elapsed_s * max(0, self._expected - done) / done
         return None

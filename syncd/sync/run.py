@@ -70,7 +70,7 @@ class SourceRun:
                         self._handover.found()
                         await self._handover.put(DocumentJob(item, self.plan, urgency))
                     case Total():
-                        self._meter.expected = item.documents
+                        self._meter.expect(item.documents)
                     case Checkpoint():
                         checkpoint = item
                         await self._reach(item, run, source)

@@ -35,6 +35,10 @@ class Attempt:
         """What has been done so far."""
         return self.run.counts if self.run else Counts()
 
+    def begin(self, run: SourceRun) -> None:
+        """Let who looks at the attempt see its run."""
+        self.run = run
+
 
 class Runner:
     """Executes invocations, any number at once, by way of ingesters that all runs share."""
@@ -66,9 +70,10 @@ class Runner:
         record = await self._configured(invocation)
         source = await self._open_source(record)
         plan = await self._plan(invocation, record)
-        attempt.run = SourceRun(self._store, self.ingesters.mailbox, invocation, plan, self.settings.guard)
-        await attempt.run.execute(source)
-        if is_finishing(invocation, record) and not attempt.run.incomplete:
+        run = SourceRun(self._store, self.ingesters.mailbox, invocation, plan, self.settings.guard)
+        attempt.begin(run)
+        await run.execute(source)
+        if is_finishing(invocation, record) and not run.incomplete:
             await self._vector_store.set_metadata(invocation.target, {"finished_ingest": True})
 
     async def _configured(self, invocation: Invocation) -> SourceRecord:

@@ -5,6 +5,7 @@ from contextlib import aclosing
 
 import anyio
 import pytest
+from structlog.testing import capture_logs
 
 from syncd.errors import PermanentError, RetryableError, Skipped
 from syncd.runtime.process import ChildDiedError
@@ -116,9 +117,10 @@ async def test_callers_take_turns():
 
 
 async def test_prints_go_to_the_log_and_not_into_the_frames():
-    lines = []
-    async with worker(on_line=lines.append) as echo:
-        await echo.call({"op": "print"}, timeout_s=30)
+    with capture_logs() as logged:
+        async with worker() as echo:
+            await echo.call({"op": "print"}, timeout_s=30)
+    lines = [entry["line"] for entry in logged if entry["event"] == "process.output"]
     assert lines == ["this goes to the log, not into the frames"]
 
 

@@ -67,8 +67,8 @@ class CrawlRun:
         if self._crawl.resumed:
             async for document in self._documents.replayed():
                 yield document
-            self._budget.indexed = (await self._store.crawl(self._crawl.id)).indexed
-        self._meter.progress.queue = await self._store.queued(self._crawl.id)
+            self._budget.resume((await self._store.crawl(self._crawl.id)).indexed)
+        self._meter.begin(await self._store.queued(self._crawl.id))
         phase = self._crawl.phase
         while True:
             async for document in self._drain():
@@ -119,7 +119,7 @@ class CrawlRun:
             taken += 1
             found += self._results_of(visit)
         batch = await self._store.settle(self._crawl.id, [one.visit for one in found], self._budget.bounds())
-        self._budget.indexed += sum(one.outcome in ("document", "unchanged") for one in batch.visits)
+        self._budget.count(batch.visits)
         self._meter.count(batch.visits, self._budget.indexed, batch.queued - taken)
         await self._check_outage(found, batch.visits)
         return list(zip(found, batch.visits, strict=False))

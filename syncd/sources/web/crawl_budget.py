@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from syncd.sources.web.client import PoliteClient
 from syncd.sources.web.crawl_context import CrawlContext
-from syncd.sources.web.crawl_types import CrawlBounds
+from syncd.sources.web.crawl_types import CrawlBounds, SettledVisit
 
 SPARE_REQUESTS = 50
 """For robots.txt, sitemaps and redirects of a crawl with a small limit of pages."""
@@ -17,7 +19,12 @@ class CrawlBudget:
         self._settings = context.settings
         self._client = client
         self._config_hash = context.crawl.config_hash
-        self.indexed = context.crawl.indexed
+        self._indexed = context.crawl.indexed
+
+    @property
+    def indexed(self) -> int:
+        """How many documents the crawl has so far."""
+        return self._indexed
 
     @property
     def max_requests(self) -> int:
@@ -34,6 +41,14 @@ class CrawlBudget:
     def is_spent(self) -> bool:
         """Return whether the requests are used up before the crawl is full."""
         return not self.is_full and self._client.requests >= self.max_requests
+
+    def resume(self, indexed: int) -> None:
+        """Go on from so many documents."""
+        self._indexed = indexed
+
+    def count(self, settled: Sequence[SettledVisit]) -> None:
+        """Add the documents of visits that were settled."""
+        self._indexed += sum(one.outcome in ("document", "unchanged") for one in settled)
 
     def bounds(self) -> CrawlBounds:
         """Return what the next batch of visits is held to."""

@@ -29,6 +29,10 @@ class ProgressMeter:
     progress: CrawlProgress
     _started_at: float = field(default_factory=time.monotonic)
 
+    def begin(self, queue: int) -> None:
+        """Start with so many pages in the queue."""
+        self.progress.queue = queue
+
     def count(self, settled: Sequence[SettledVisit], indexed: int, queue_growth: int) -> None:
         """Add visits that were settled; `indexed` is the number of documents so far."""
         progress = self.progress
