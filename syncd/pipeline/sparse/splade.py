@@ -11,13 +11,14 @@ import structlog
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
-from syncd.errors import PermanentError, RetryableError
+from syncd.errors import PermanentError
 from syncd.model import Role, SparseVector
 from syncd.pipeline.sparse.splade_files import SPLADE
 from syncd.pipeline.sparse.splade_model import tokenizer_in
 from syncd.runtime.mailbox import Envelope, Mailbox, settling
 from syncd.runtime.process import ChildDiedError, environment
 from syncd.runtime.worker import CallTimeoutError, RemoteError, Worker
+from syncd.runtime.worker_pool import WorkerPool
 from syncd.store.postings import PAIR, unpacked
 
 log = structlog.get_logger()
@@ -51,15 +52,13 @@ class Splade:
         self.name = f"sparse {SPLADE}"
         self.fingerprint = f"{SPLADE}#{digest[:16]}"
         self._tokenizer = tokenizer_in(folder)
-        self._arguments = [str(folder), str(threads)]
-        self._module = worker
-        self._process: Worker | None = None
+        arguments = [str(folder), str(threads)]
+        env = environment(OMP_WAIT_POLICY="passive", TOKENIZERS_PARALLELISM="false")
+        self.processes = WorkerPool(
+            lambda _: Worker(self.name, worker, arguments, env=env, start_limit_s=START_LIMIT_S)
+        )
+        """The one process with the model in it."""
         self._mailbox: Mailbox[str, SparseVector] = Mailbox(self.name, WAITING_TEXTS)
-
-    @property
-    def pid(self) -> int | None:
-        """The process id while it runs."""
-        return self._process.pid if self._process else None
 
     async def encode(self, texts: Sequence[str], role: Role) -> Sequence[SparseVector]:
         """Return one vector per text; queries are encoded like documents, and overtake them.
@@ -84,17 +83,15 @@ class Splade:
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled. Started when the model is loaded; raises PermanentError when its files are no model."""
-        try:
-            await self._started()
-            task_status.started()
+        async with self.processes:
+            async with self.processes.lease():
+                task_status.started()
             while True:
                 works = await self._mailbox.take_many(BATCH_CHARACTERS, weight=len)
                 with settling(works):
                     results = await self._vectors([work.message for work in works])
                     for work, result in zip(works, results, strict=True):
                         settle_work(work, result)
-        finally:
-            await self._stop()
 
     async def _vectors(self, texts: Sequence[str]) -> list[SparseVector | PermanentError]:
         """Encode a batch; when that kills the process, each text alone, so that only the one that does it fails."""
@@ -115,31 +112,11 @@ class Splade:
         return PermanentError(f"{SPLADE} cannot encode this text: {failure}")
 
     async def _call(self, texts: Sequence[str]) -> list[SparseVector]:
-        worker = await self._started()
         limit_s = CALL_LIMIT_S + CHARACTER_LIMIT_S * sum(map(len, texts))
-        try:
-            reply = await worker.call({"texts": list(texts)}, timeout_s=limit_s)
-        except (ChildDiedError, CallTimeoutError):
-            await self._stop()
-            raise
+        async with self.processes.lease() as lease:
+            reply = await lease.call({"texts": list(texts)}, timeout_s=limit_s)
         ends = np.cumsum(reply.header["lengths"]) * PAIR.itemsize
         return [unpacked(reply.payload[start:end]) for start, end in itertools.pairwise([0, *ends.tolist()])]
-
-    async def _started(self) -> Worker:
-        if self._process is None:
-            env = environment(OMP_WAIT_POLICY="passive", TOKENIZERS_PARALLELISM="false")
-            worker = Worker(self.name, self._module, self._arguments, env=env, start_limit_s=START_LIMIT_S)
-            try:
-                await worker.__aenter__()
-            except (ChildDiedError, CallTimeoutError) as error:
-                raise RetryableError(f"{SPLADE} does not start: {error}") from error
-            self._process = worker
-        return self._process
-
-    async def _stop(self) -> None:
-        worker, self._process = self._process, None
-        if worker is not None:
-            await worker.__aexit__()
 
 
 def settle_work(work: Work, result: SparseVector | PermanentError) -> None:
