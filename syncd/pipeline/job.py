@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
+
+import anyio
 
 from syncd.model import Document, DocumentState, Embedder, SourceRecord
 from syncd.pipeline.effects import Effects
@@ -33,6 +35,8 @@ class RunPlan:
     """How the source's documents are made."""
     last_chance: bool = False
     """Record a document as failed when it cannot be had now, instead of trying the run again."""
+    cancelled: anyio.Event = field(default_factory=anyio.Event, repr=False, compare=False)
+    """Set once nobody wants the run's documents any more."""
 
 
 @dataclass(frozen=True, slots=True)

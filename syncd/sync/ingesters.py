@@ -10,7 +10,7 @@ from anyio.abc import TaskGroup
 from syncd.errors import BugError, OvertakenError, RetryableError
 from syncd.model import Document
 from syncd.pipeline.ingest import Ingester
-from syncd.pipeline.job import DocumentJob
+from syncd.pipeline.job import DocumentJob, RunPlan
 from syncd.pipeline.result import Result
 from syncd.runtime.containment import contained
 from syncd.runtime.keylocks import KeyLocks
@@ -33,26 +33,25 @@ class Ingesters:
         self._keys = KeyLocks()
         self._in_hand: dict[int, set[anyio.CancelScope]] = {}
         """What is being ingested, by run number."""
-        self._dropped: set[int] = set()
 
     def start(self, group: TaskGroup) -> None:
         """Run in `group` until it is cancelled."""
         for _ in range(self._count):
             group.start_soon(self.mailbox.serve, self._ingest)
 
-    async def drop(self, run_number: int) -> None:
+    async def drop(self, run: RunPlan) -> None:
         """Let go of a cancelled run's documents, those in hand too: each stays whole, in its old or its new version."""
-        self._dropped.add(run_number)
-        for scope in self._in_hand.get(run_number, ()):
+        run.cancelled.set()
+        for scope in self._in_hand.get(run.number, ()):
             scope.cancel()
-        await self._ingester.drop(run_number)
+        await self._ingester.drop(run.number)
 
     async def _ingest(self, job: DocumentJob) -> Reply[Result]:
         scopes = self._in_hand.setdefault(job.run.number, set())
         with anyio.CancelScope() as scope:
             scopes.add(scope)
             try:
-                if job.run.number not in self._dropped:
+                if not job.run.cancelled.is_set():
                     return await self._ingest_in_turn(job)
             finally:
                 scopes.discard(scope)

@@ -100,7 +100,7 @@ class Syncer:
             if now is None or now.state is State.CANCELLED:
                 attempt.scope.cancel()
                 if attempt.run:
-                    await self._runner.ingesters.drop(attempt.run.plan.number)
+                    await self._runner.ingesters.drop(attempt.run.plan)
 
     async def _take_up(self, group: TaskGroup) -> None:
         if self._draining:
