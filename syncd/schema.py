@@ -123,6 +123,15 @@ Uuid = Annotated[str, Field(json_schema_extra={"format": "uuid"})]
 Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 """RFC 3339, in UTC."""
 
+BaseUrl = Annotated[str, Field(pattern=r"^https?://[^/@\s]+(/[^?#\s]*)?$")]
+"""An address that paths are put behind: no user, no query."""
+
+VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+"""Of an environment variable."""
+
+SparseKey = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$")]
+"""The metadata key of sparse vectors."""
+
 OwnPath = Annotated[Path, AfterValidator(_own_path)]
 """A path of the daemon's machine; `~` is the home folder."""
 

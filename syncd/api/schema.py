@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from syncd.schema import ExtendedModel, Model, Moment, Omittable, Uuid
+from syncd.schema import ExtendedModel, Model, Moment, Omittable, SparseKey, Uuid
 
 OrderBy = Literal["ASC", "DESC"]
 SparseEmbeddingModel = Literal["Chroma/BM25", "prithivida/Splade_PP_en_v1"]
@@ -40,7 +40,7 @@ class SparseEmbeddingConfig(Model):
     """A sparse model and the metadata key of its vectors."""
 
     model: SparseEmbeddingModel = "Chroma/BM25"
-    key: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$")] = "sparse_embedding"
+    key: SparseKey = "sparse_embedding"
 
 
 class SourceEmbeddingConfig(Model):

@@ -10,6 +10,7 @@ from syncd.chroma.server import ChromaServer
 from syncd.config import Config
 from syncd.log import register_secret
 from syncd.model.formats import document_suffixes
+from syncd.runtime.state import CHROMA_FOLDER
 from syncd.sources.factory import Machine
 from syncd.store import Store
 from syncd.sync.deletes import DeleteGuard
@@ -23,7 +24,7 @@ def own_chroma(config: Config, state: Path) -> ChromaServer | None:
     """
     if config.chroma.mode != "local":
         return None
-    return ChromaServer(state / "chroma", config.chroma.port or None, stop_limit_s=config.stop_deadline_s / 2)
+    return ChromaServer(state / CHROMA_FOLDER, config.chroma.port or None, stop_limit_s=config.stop_deadline_s / 2)
 
 
 def register_secrets(config: Config) -> None:

@@ -46,7 +46,9 @@ def duration_s(text: str) -> float:
 
 def folder_of(config: Config) -> Path:
     """Return where GGUF files lie."""
-    return config.embedding.models_dir or config.state_folder / "models"
+    from syncd.app.models import models_folder
+
+    return models_folder(config, config.state_folder)
 
 
 async def bench(args: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr, model_validator
 
 from syncd.errors import ConfigError
 from syncd.model.limits import MAX_DOCUMENT_SIZE_BYTES
-from syncd.schema import Table
+from syncd.schema import BaseUrl, Table, VariableName
 
 Language = Annotated[str, Field(pattern=r"^[A-Za-z_]{3,20}$")]
 MEBIBYTE = 1 << 20
@@ -19,12 +19,12 @@ MEBIBYTE = 1 << 20
 class VisionTable(Table):
     """`[documents.vision]`: a model that describes pictures, behind an endpoint or as a file on this machine."""
 
-    url: Annotated[str, Field(pattern=r"^https?://[^/@\s]+(/[^?#\s]*)?$")] | None = None
+    url: BaseUrl | None = None
     """What `/chat/completions` is put behind: an endpoint that speaks OpenAI's API."""
     model: str = ""
     """What the endpoint calls its model."""
     api_key: SecretStr | None = None
-    api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    api_key_env: VariableName | None = None
     """The environment variable that holds the key; names beginning with SYNCD_ are configuration keys."""
     path: Path | None = None
     """A vision model's GGUF file, run through llama.cpp."""

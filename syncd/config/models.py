@@ -9,13 +9,13 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from syncd.errors import ConfigError
-from syncd.schema import OwnPath, Table
+from syncd.schema import BaseUrl, OwnPath, Table, VariableName
 
 
 class ServerTable(Table):
     """`[[embedding.servers]]`: an embedding server that computes a model in place of this machine."""
 
-    url: Annotated[str, Field(pattern=r"^https?://[^/@\s]+(/[^?#\s]*)?$")]
+    url: BaseUrl
     """What `/embeddings` (openai) or `/embed` (tei) is put behind."""
     kind: Literal["openai", "tei"] = "openai"
     model: str | None = None
@@ -23,7 +23,7 @@ class ServerTable(Table):
     served_as: str | None = None
     """What the server calls the model; our name when left out."""
     api_key: SecretStr | None = None
-    api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    api_key_env: VariableName | None = None
     """The environment variable that holds the key; names beginning with SYNCD_ are configuration keys."""
     api_key_file: Path | None = None
     """The file that holds the key; a bare name is one of systemd's credentials."""
@@ -87,7 +87,7 @@ class EmbeddingSection(Table):
     """Where GGUF files are looked for and downloaded to; by default `models` in the state folder."""
     queries: Literal["huggingface", "ollama", "openai", "none"] = "huggingface"
     """The embedding function that collections record, so that any Chroma client can query them by text."""
-    queries_url: Annotated[str, Field(pattern=r"^https?://[^/@\s]+(/[^?#\s]*)?$")] | None = None
+    queries_url: BaseUrl | None = None
     """Where clients reach this API, where that is not the address it listens on (a proxy, all addresses)."""
     servers: tuple[ServerTable, ...] = ()
 

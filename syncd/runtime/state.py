@@ -21,6 +21,12 @@ TOKEN_FILE = "token"  # noqa: S105 - a file name
 DATABASE_FILE = "syncd.sqlite"
 MODELS_FOLDER = "models"
 """Where models' files are fetched to, unless the configuration names another folder."""
+CHROMA_FOLDER = "chroma"
+"""Of our own Chroma server."""
+REPOSITORIES_FOLDER = "git"
+UPLOADS_FOLDER = "uploads"
+SPOOL_FOLDER = "spool"
+"""Large bodies while somebody reads them; emptied at every start."""
 KEY_FILE = "syncd.key"
 """Credentials in the database are encrypted with it."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from syncd.errors import PermanentError
 from syncd.model import Invocation, Request, Source, SourceRecord, SourceSettings
 from syncd.runtime.actor import Actor
+from syncd.runtime.state import SPOOL_FOLDER
 from syncd.schema import Model, Table
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Machine:
     @property
     def spool_folder(self) -> Path:
         """Where large bodies lie while somebody reads them; emptied at every start."""
-        return self.state / "spool"
+        return self.state / SPOOL_FOLDER
 
     def section(self, model: type[T]) -> T:
         """Return the configuration's table of this shape, or one with every default."""

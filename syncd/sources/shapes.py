@@ -8,9 +8,6 @@ from pydantic import Field
 
 from syncd.schema import OwnModel
 
-Glob = Annotated[str, Field(min_length=1, max_length=512)]
-Regex = Annotated[str, Field(min_length=1, max_length=1024)]
-
 
 class Watch(OwnModel):
     """Keeps one collection in step with the source."""

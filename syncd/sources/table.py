@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,17 +12,21 @@ from pydantic import AfterValidator, Field
 from syncd.chroma.naming import check_collection
 from syncd.errors import PermanentError
 from syncd.model import Chunking, Embedding, EmbeddingTask, SourceSettings
-from syncd.schema import Table
+from syncd.schema import SparseKey, Table
 
 ChunkSize = Annotated[int, Field(ge=64, le=16384)]
 
 
-def collection_name(name: str) -> str:
-    """Return a name that a collection can have. Raises ValueError for others."""
-    try:
-        return check_collection(name)
-    except PermanentError as error:
-        raise ValueError(str(error)) from None
+def checked(rule: Callable[[str], str]) -> AfterValidator:
+    """Return the check of a value by a rule that raises PermanentError."""
+
+    def check(value: str) -> str:
+        try:
+            return rule(value)
+        except PermanentError as error:
+            raise ValueError(str(error)) from None
+
+    return AfterValidator(check)
 
 
 def interval(least_s: float) -> AfterValidator:
@@ -48,7 +52,7 @@ class SparseTable(Table):
     """Sparse vectors, and the metadata key they stand under where the Chroma server indexes them."""
 
     model: Literal["Chroma/BM25", "syncd/Code-BM25", "prithivida/Splade_PP_en_v1"] = "Chroma/BM25"
-    key: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}$")] = "sparse_embedding"
+    key: SparseKey = "sparse_embedding"
 
 
 class ChunkingTable(Table):
@@ -77,7 +81,7 @@ class SourceTable(Table):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
     database: str = "default_database"
-    collection: Annotated[str, AfterValidator(collection_name)]
+    collection: Annotated[str, checked(check_collection)]
     model: str | None = None
     task: TaskTable | None = None
     sparse: SparseTable | None = None

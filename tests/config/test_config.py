@@ -68,7 +68,8 @@ def test_the_commented_examples_are_valid_too(tmp_path):
         ),
         ("[[sources]]\nname = 'a'\ntype = 'folder'\npath = '.'\ncollection = 'a..b'", "no two dots in a row"),
         (BUCKET, "auto_sync of 'bucket' needs queue_url, there or in [s3]"),
-        ("[[sources]]\nname = 'a'\ntype = 'github'\nrepository = '--x'\ncollection = 'abc'", "repository = '--x'"),
+        ("[[sources]]\nname = 'a'\ntype = 'github'\nrepository = '--x'\ncollection = 'abc'", "repository '--x' must"),
+        ("[[sources]]\nname = 'a'\ntype = 'github'\nrepository = 'a/..'\ncollection = 'abc'", "repository 'a/..' must"),
         (f"{REPOSITORY}interval_s = 0.5", "0.5 s is too often: at least 1 s, or 0 for never"),
         ("stop_deadline_s = 0", "stop_deadline_s = 0"),
         ("[[embedding.servers]]\nurl = 'gpu-1:8080'", "embedding.servers.0.url = 'gpu-1:8080'"),
@@ -219,3 +220,8 @@ def test_a_declared_link_is_kept_with_where_it_leads(tmp_path):
     linked, plain = (load(tmp_path, table.format(tmp_path / name)).sources[0].settings() for name in ("link", "real"))
     assert (linked.path, linked.real_path) == (str(tmp_path / "link"), str(tmp_path / "real"))
     assert (plain.path, plain.real_path) == (str(tmp_path / "real"), None)
+
+
+def test_a_repositorys_owner_may_be_called_as_the_api_allows(tmp_path):
+    (source,) = load(tmp_path, REPOSITORY.replace("a/b", "company_user/b.git")).sources
+    assert source.repository == "company_user/b.git"

@@ -15,7 +15,7 @@ SENTENCE_COST = 9.0
 LONG_LINE_BYTES = 120
 """A newline after a longer line ends a paragraph; after a shorter one it is mere wrapping."""
 
-_LINE = re.compile(rb"[^\n]+\n?|\n")
+LINE = re.compile(rb"[^\n]+\n?|\n")
 _SENTENCE = re.compile(rb"(?:[.!?]['\")\]]*[ \t]+|\xe3\x80\x82|\xef\xbc[\x81\x9f])(?=[^\s])")
 
 
@@ -26,7 +26,7 @@ def line_pieces(data: bytes, max_lines: int, max_size_bytes: int) -> list[int]:
     """
     ends: list[int] = []
     start = lines = 0
-    for match in _LINE.finditer(data):
+    for match in LINE.finditer(data):
         begin, end = match.span()
         if begin > start and (lines >= max_lines or end - start > max_size_bytes):
             ends.append(begin)
@@ -46,7 +46,7 @@ def text_cuts(data: bytes, limits: ChunkLimits) -> Cuts:
     cuts: Cuts = {}
     blank = True
     before = b""
-    for match in _LINE.finditer(data):
+    for match in LINE.finditer(data):
         line = match.group()
         words = line.strip()
         if not words:

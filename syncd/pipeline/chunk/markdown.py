@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-from syncd.pipeline.chunk.lines import LONG_LINE_BYTES, PARAGRAPH_COST, add_sentences
+from syncd.pipeline.chunk.lines import LINE, LONG_LINE_BYTES, PARAGRAPH_COST, add_sentences
 from syncd.pipeline.chunk.solver import ChunkLimits, Cuts
 
 HEADING_COST = 0.75
@@ -23,7 +23,6 @@ HEADING_BODY_COST = 300.0
 
 BlockKind = Literal["heading", "paragraph", "item", "table", "fence"]
 
-_LINE = re.compile(rb"[^\n]+\n?|\n")
 _HEADING = re.compile(rb" {0,3}(#{1,6})(?=\s)")
 _FENCE = re.compile(rb"(?:[ \t]|>)*(`{3,}(?=[^`]*$)|~{3,})")
 _ITEM = re.compile(rb"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+\S")
@@ -99,7 +98,7 @@ class _Scan:
 
     def run(self) -> list[Block]:
         """Return the blocks in order; blank lines belong to the block before them."""
-        for match in _LINE.finditer(self._data):
+        for match in LINE.finditer(self._data):
             line = match.group()
             start, end = match.span()
             if self._fence:

@@ -9,8 +9,7 @@ truncates long texts cannot be told from one that reads them; configure servers 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -26,7 +25,7 @@ from syncd.errors import PermanentError, RetryableError
 from syncd.model import Embedded, EmbeddingTask, Role, Vectors
 from syncd.pipeline.embed.catalog import EmbeddingModel
 from syncd.pipeline.embed.engine import ModelRequest
-from syncd.pipeline.embed.front import EmbeddedText, Work, embed_through, running
+from syncd.pipeline.embed.front import EmbeddedText, Work, embed_through
 from syncd.pipeline.embed.local import local_record
 from syncd.pipeline.embed.pool import ServerLease, ServerPool
 from syncd.pipeline.embed.process import isolating
@@ -211,13 +210,6 @@ class RemoteEmbedder:
                 f"if it is the model that should count from now on, run: syncd model trust {self.model}"
             )
             raise RetryableError(self._trouble)
-
-
-@asynccontextmanager
-async def open_remote(model: EmbeddingModel, servers: Sequence[Server], folder: Path) -> AsyncGenerator[RemoteEmbedder]:
-    """Yield `model` on `servers`, ready to embed until the block ends. Raises as `prepare_remote`."""
-    async with running(RemoteEmbedder(await prepare_remote(model, servers, folder))) as embedder:
-        yield embedder
 
 
 def _embeddings(texts: Sequence[str], vectors: Vectors, tokens: int) -> list[EmbeddedText]:

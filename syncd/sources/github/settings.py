@@ -10,7 +10,8 @@ from pydantic import Field
 from syncd.model import SourceSettings, SourceWatch
 from syncd.schema import ExtendedModel, OwnPath, Table, UniqueStrings
 from syncd.sources import shapes
-from syncd.sources.table import SourceTable, interval
+from syncd.sources.github.naming import check_repository
+from syncd.sources.table import SourceTable, checked, interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,7 @@ class GithubTable(SourceTable):
     """A repository whose branch is asked for every `interval_s`; with 0 it is synced when asked."""
 
     type: Literal["github"]
-    repository: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,39}/[A-Za-z0-9._-]{1,100}$")]
+    repository: Annotated[str, checked(check_repository)]
     branch: str | None = None
     app_id: str | None = None
     include_globs: tuple[str, ...] = ("*",)

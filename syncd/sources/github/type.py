@@ -6,6 +6,7 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
 from syncd.model import SourceFacts
+from syncd.runtime.state import REPOSITORIES_FOLDER
 from syncd.sources.codec import Json, SettingsCodec
 from syncd.sources.factory import Machine
 from syncd.sources.github.settings import GithubSection, GithubSource, GithubSourceSettings, GithubTable
@@ -19,7 +20,7 @@ def factory(machine: Machine) -> RepositoryFactory:
     """Return what opens GitHub sources."""
     from syncd.sources.github.factory import RepositoryFactory
 
-    return RepositoryFactory(machine.section(GithubSection), machine.state / "git", machine.spool_folder)
+    return RepositoryFactory(machine.section(GithubSection), machine.state / REPOSITORIES_FOLDER, machine.spool_folder)
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from syncd.runtime.state import UPLOADS_FOLDER
 from syncd.sources.upload.settings import NAME
 from syncd.store.database import Database
 from syncd.store.invocation_codec import UPLOADED_FILE
@@ -11,7 +12,7 @@ from syncd.store.invocation_codec import UPLOADED_FILE
 
 def upload_folder(state: Path) -> Path:
     """Return the folder of uploaded files, which lie there under generated names."""
-    return state / "uploads"
+    return state / UPLOADS_FOLDER
 
 
 async def files_needed(database: Database) -> frozenset[str]:

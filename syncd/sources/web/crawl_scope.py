@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from syncd.sources.web.media import DOCUMENT_SUFFIXES, PAGE_SUFFIXES, url_suffix
+from syncd.sources.web.media import url_suffix
 from syncd.sources.web.patterns import PathPattern
 from syncd.sources.web.settings import WebSettings
 from syncd.sources.web.urls import Site, Url, normal, trap_reason
@@ -71,7 +71,6 @@ UNREADABLE_SUFFIXES = frozenset(
         ".dylib",
     ]
 )
-READABLE_SUFFIXES = PAGE_SUFFIXES | frozenset(DOCUMENT_SUFFIXES.values())
 
 
 class CrawlScope:
