@@ -14,25 +14,21 @@ from dataclasses import dataclass, field
 import anyio
 from aiohttp import BodyPartReader, MultipartReader, web
 
-from syncd.api import settings
 from syncd.api.auth import require_database
 from syncd.api.errors import RefusedError, bad_request
-from syncd.api.requests import loads, malformed_is_400, validated
+from syncd.api.requests import malformed_is_400
 from syncd.api.route import Route, json_answer
-from syncd.api.schema import SourceChunkingConfig, SourceEmbeddingConfig
 from syncd.api.schema_jobs import AddFileResponse
 from syncd.api.services import SERVICES, Services
 from syncd.api.sources import require_existing, require_open
 from syncd.api.upload_file import Receiver, Slots, StoredFile, TooLongError, receiving
 from syncd.api.upload_form import FORM, LENGTH_HEADER, LENGTH_PARAMETER
-from syncd.chroma.naming import MAX_METADATA_BYTES, check_collection, check_custom_id, check_metadata
-from syncd.model import Chunking, Embedding, Metadata, Origin, Target, Upload
+from syncd.api.upload_options import upload_options
+from syncd.chroma.naming import MAX_METADATA_BYTES, check_collection
+from syncd.model import Chunking, Origin, Target, Upload
 from syncd.model.limits import MAX_DOCUMENT_SIZE_BYTES
 from syncd.quoting import shown
 from syncd.sources.upload.settings import NAME, UploadSourceSettings
-
-RESERVED_PREFIX = "chroma_"
-"""Of metadata keys, as uploads document it."""
 
 MAX_PARTS = 16
 MAX_FIELD_BYTES = 64 * 1024
@@ -58,16 +54,6 @@ class Form:
     filename: str = ""
     part_type: str = ""
     file: StoredFile | None = None
-
-
-@dataclass(slots=True)
-class Options:
-    """What may come with a file."""
-
-    custom_id: str | None = None
-    metadata: Metadata | None = None
-    embedding: Embedding | None = None
-    chunking: Chunking | None = None
 
 
 async def add_file(request: web.Request) -> web.Response:
@@ -150,7 +136,7 @@ async def _take_file(
     target = _target(form)
     require_database(request, target.database)
     # What is wrong already is said before 200 MiB have travelled.
-    _options(request.app[SERVICES], form.fields)
+    upload_options(request.app[SERVICES], form.fields)
     await require_existing(request.app[SERVICES], target.database)
     try:
         while chunk := await _chunk(part, READ_SIZE_BYTES):
@@ -200,7 +186,7 @@ async def _create_invocation(services: Services, form: Form, receiver: Receiver)
 def _asked(services: Services, form: Form) -> Upload:
     if form.file is None:
         raise bad_request("the form has no part named file; add one")
-    options = _options(services, form.fields)
+    options = upload_options(services, form.fields)
     return Upload(
         file=form.file.name,
         filename=form.filename,
@@ -212,28 +198,6 @@ def _asked(services: Services, form: Form) -> Upload:
         embedding=options.embedding,
         chunking=options.chunking,
     )
-
-
-def _options(services: Services, given: Mapping[str, str]) -> Options:
-    options = Options()
-    if "custom_id" in given:
-        options.custom_id = check_custom_id(given["custom_id"])
-    if "metadata" in given:
-        options.metadata = _metadata(given["metadata"])
-    if "embedding" in given:
-        config = validated(SourceEmbeddingConfig, loads(given["embedding"].encode(), "embedding"))
-        options.embedding = settings.embedding(services, services.upload_embedding, config)
-    if "chunking" in given:
-        chunking = validated(SourceChunkingConfig, loads(given["chunking"].encode(), "chunking"))
-        options.chunking = settings.chunking(chunking)
-    return options
-
-
-def _metadata(text: str) -> Metadata:
-    values = loads(text.encode(), "metadata")
-    if not isinstance(values, dict):
-        raise bad_request("metadata must be a JSON object")
-    return dict(check_metadata(values, lambda key: key.startswith(RESERVED_PREFIX)))
 
 
 def _content_type(form: Form) -> str:

@@ -8,7 +8,8 @@ import pytest
 
 from syncd.errors import RetryableError
 from syncd.model import Counts, Target
-from syncd.sources.folder.source import FolderSettings, FolderTreeSource
+from syncd.sources.folder.documents import FolderSettings
+from syncd.sources.folder.source import FolderTreeSource
 from syncd.sync.deletes import DeleteGuard
 from tests.chroma.failing_proxy import FailingProxy
 from tests.daemon import held

@@ -34,8 +34,9 @@ from syncd.pipeline.prepare.preparer import DocumentPreparer
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.pipeline.sparse.encoding import SparseEncoding
 from syncd.runtime.mailbox import Mailbox
+from syncd.sources.folder.documents import FolderSettings
 from syncd.sources.folder.settings import FolderSourceSettings
-from syncd.sources.folder.source import FolderSettings, FolderTreeSource
+from syncd.sources.folder.source import FolderTreeSource
 from syncd.sources.registry import TYPES
 from syncd.store import Store
 from syncd.store.documents import CollectionRecord

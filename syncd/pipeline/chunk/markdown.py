@@ -1,15 +1,11 @@
-"""Where Markdown may be cut, by one scan over its lines: headings, paragraphs, lists, tables, fences, front matter.
-
-A scanner instead of a grammar: twelve times faster than tree-sitter-markdown, and no heading is cut from its body.
-"""
+"""Where Markdown may be cut: between its blocks, and inside those that are too large. No heading is cut from its body."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
 
-from syncd.pipeline.chunk.lines import LINE, LONG_LINE_BYTES, PARAGRAPH_COST, add_sentences
+from syncd.pipeline.chunk.lines import PARAGRAPH_COST, add_sentences
+from syncd.pipeline.chunk.markdown_blocks import ITEM, Block, blocks_of
 from syncd.pipeline.chunk.solver import ChunkLimits, Cuts
 
 HEADING_COST = 0.75
@@ -20,33 +16,6 @@ ROW_COST = 12.0
 LEAD_IN_COST = 14.0
 """Between a line that ends with a colon and the list, table or fence it announces."""
 HEADING_BODY_COST = 300.0
-
-BlockKind = Literal["heading", "paragraph", "item", "table", "fence"]
-
-_HEADING = re.compile(rb" {0,3}(#{1,6})(?=\s)")
-_FENCE = re.compile(rb"(?:[ \t]|>)*(`{3,}(?=[^`]*$)|~{3,})")
-_ITEM = re.compile(rb"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+\S")
-_UNDERLINE = re.compile(rb" {0,3}(?:(=+)|-+)[ \t]*\r?\n?$")
-_DELIMITER = re.compile(rb"[ \t>]*(?:\|[ \t]*)?:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*(?:\|[ \t]*)?\r?\n?$")
-_RULE = re.compile(rb" {0,3}([-*_])[ \t]*(?:\1[ \t]*){2,}\r?\n?$")
-_ANCHOR = re.compile(r" ?\{#[^{}]*\}$")
-_TITLE_BYTES = 512
-_DELIMITER_BYTES = 4096
-
-
-@dataclass(slots=True)
-class Block:
-    """One element; `lines` are the offsets of its lines' starts after the first."""
-
-    kind: BlockKind
-    start: int
-    end: int
-    level: int = 0
-    title: str = ""
-    head_end: int = 0
-    """Of a table: where its header and delimiter rows end."""
-    lead_in: bool = False
-    lines: list[int] = field(default_factory=list[int])
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,143 +47,11 @@ class Outline:
 
 def outline(data: bytes, limits: ChunkLimits) -> Outline:
     """Scan Markdown and return its cuts, headings and tables; never fails, any bytes are some Markdown."""
-    blocks = _Scan(data).run()
+    blocks = blocks_of(data)
     cuts = _cuts(data, blocks, limits)
     headings = [Heading(b.start, b.level, b.title) for b in blocks if b.kind == "heading"]
     tables = [MarkdownTable(b.start, b.end, b.head_end) for b in blocks if b.kind == "table"]
     return Outline(cuts, headings, tables)
-
-
-class _Scan:
-    """One pass over the lines of a text."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._blocks: list[Block] = []
-        self._open: Block | None = None
-        self._fence = b""
-        self._blank = True
-        self._before = b""
-
-    def run(self) -> list[Block]:
-        """Return the blocks in order; blank lines belong to the block before them."""
-        for match in LINE.finditer(self._data):
-            line = match.group()
-            start, end = match.span()
-            if self._fence:
-                self._in_fence(line, start, end)
-            elif not line.strip():
-                self._blank = True
-            else:
-                self._text_line(line, start, end)
-                self._before, self._blank = line, False
-        return self._blocks
-
-    def _in_fence(self, line: bytes, start: int, end: int) -> None:
-        block = self._blocks[-1]
-        block.lines.append(start)
-        block.end = end
-        text = line.lstrip(b" \t>").rstrip()
-        if text.startswith(self._fence) and not text.strip(self._fence[:1]):
-            self._fence, self._open, self._blank = b"", None, False
-
-    def _text_line(self, line: bytes, start: int, end: int) -> None:
-        lead = line.lstrip()[:1]
-        if lead == b"#" and (heading := _HEADING.match(line)):
-            title = _clean(line[heading.end() : heading.end() + _TITLE_BYTES])
-            self._start("heading", start, end, level=len(heading.group(1)), title=title)
-            self._open = None
-        elif lead in b"`~>" and (fence := _FENCE.match(line)):
-            self._start("fence", start, end)
-            self._fence, self._open = fence.group(1), None
-        elif (lead in b"-=" and self._underlined(line, start, end)) or self._in_table(line, start, end):
-            return
-        elif (lead in b"-*+" or lead.isdigit()) and _ITEM.match(line) and not _RULE.match(line):
-            self._item(line, start, end)
-        elif self._open is not None and self._continues(line):
-            self._grow(start, end)
-        else:
-            self._start("paragraph", start, end)
-
-    def _underlined(self, line: bytes, start: int, end: int) -> bool:
-        """Take a line of dashes or equal signs: front matter, a table's delimiter, a heading's underline."""
-        if start == 0 and line.rstrip() == b"---":
-            close = re.compile(rb"^(?:---|\.\.\.)[ \t]*\r?$", re.MULTILINE).search(self._data, end)
-            if close:
-                self._start("fence", start, end)
-                self._fence = b"---"
-                return True
-        block = self._open
-        if self._blank or block is None or block.kind != "paragraph":
-            return False
-        underline = _UNDERLINE.match(line)
-        if not underline or len(block.lines) > 2:
-            return False
-        block.kind, block.end = "heading", end
-        block.level = 1 if underline.group(1) else 2
-        block.title = _clean(self._data[block.start : min(start, block.start + _TITLE_BYTES)])
-        block.lines.clear()
-        self._open = None
-        return True
-
-    def _item(self, line: bytes, start: int, end: int) -> None:
-        block = self._open
-        indent = len(line) - len(line.lstrip())
-        nested = block is not None and block.kind == "item" and indent > block.level
-        number = block is not None and block.kind == "paragraph" and not self._blank and line.lstrip()[:1].isdigit()
-        if nested or number:
-            self._grow(start, end)
-        else:
-            self._start("item", start, end, level=indent)
-
-    def _continues(self, line: bytes) -> bool:
-        """Return whether the line goes on with the open block."""
-        block = self._open
-        if block is None or block.kind == "table":
-            return False
-        if block.kind == "item":
-            return not self._blank or len(line) - len(line.lstrip()) > block.level
-        return not self._blank and len(self._before) <= LONG_LINE_BYTES
-
-    def _grow(self, start: int, end: int) -> None:
-        block = self._open
-        assert block is not None
-        block.lines.append(start)
-        block.end = end
-
-    def _in_table(self, line: bytes, start: int, end: int) -> bool:
-        """Take a row of the open table, or the delimiter row that makes the line before a table's header."""
-        block = self._open
-        if self._blank or block is None or b"|" not in line:
-            return False
-        if block.kind == "table":
-            self._grow(start, end)
-            return True
-        if block.kind != "paragraph" or b"|" not in self._before or not _is_delimiter(line):
-            return False
-        if block.lines:
-            block.end = block.lines.pop()
-            block = self._start("table", block.end, end)
-        block.kind, block.end, block.head_end = "table", end, end
-        return True
-
-    def _start(self, kind: BlockKind, start: int, end: int, level: int = 0, title: str = "") -> Block:
-        block = Block(kind, start, end, level, title)
-        block.lead_in = self._before.rstrip().endswith(b":") and kind in ("fence", "item", "table")
-        self._blocks.append(block)
-        self._open = block
-        return block
-
-
-def _is_delimiter(line: bytes) -> bool:
-    return len(line) < _DELIMITER_BYTES and _DELIMITER.match(line) is not None
-
-
-def _clean(line: bytes) -> str:
-    """Return a heading's text without closing hashes and {#anchor}."""
-    title = " ".join(line.decode("utf-8", "ignore").split())
-    bare = title.rstrip("#")
-    return _ANCHOR.sub("", bare.rstrip() if bare.endswith(" ") else title)
 
 
 def _cuts(data: bytes, blocks: list[Block], limits: ChunkLimits) -> Cuts:
@@ -263,6 +100,6 @@ def _open_block(cuts: Cuts, data: bytes, block: Block) -> None:
         elif block.kind == "fence":
             cuts[line] = ROW_COST if data[line - 2 : line] != b"\n\n" else PARAGRAPH_COST
         else:
-            cuts[line] = ITEM_COST + 2 if _ITEM.match(data, line) else WRAPPED_LINE_COST
+            cuts[line] = ITEM_COST + 2 if ITEM.match(data, line) else WRAPPED_LINE_COST
     if block.kind in ("paragraph", "item"):
         add_sentences(cuts, data, block.start, block.end)

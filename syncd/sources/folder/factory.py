@@ -11,9 +11,10 @@ from pathlib import Path
 from syncd.errors import PermanentError
 from syncd.model import Request, SomeKeys, SourceRecord, WholeSource
 from syncd.sources.factory import Machine, SourceFactory
+from syncd.sources.folder.documents import FolderSettings
 from syncd.sources.folder.root import ANYWHERE, Root
 from syncd.sources.folder.settings import FolderSection, FolderSourceSettings
-from syncd.sources.folder.source import FolderSettings, FolderTreeSource
+from syncd.sources.folder.source import FolderTreeSource
 from syncd.sources.folder.watch import FolderWatcher
 from syncd.sources.globs import EVERYTHING
 

@@ -15,26 +15,15 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import partial
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from anyio import CapacityLimiter, to_thread
 
-from syncd.errors import PermanentError, RetryableError, Skipped
-from syncd.model import Body, Checkpoint, Document, Run, Total, chunk_prefix
-from syncd.model.limits import MAX_DOCUMENT_SIZE_BYTES
-from syncd.sources.bodies import (
-    DEFAULT_MAX_TEXT_BYTES,
-    NoBody,
-    SizeCheck,
-    TextCheck,
-    is_image,
-    too_large,
-)
-from syncd.sources.folder.body import FileBody, stamp
-from syncd.sources.folder.root import ANYWHERE, OpenRoot, Root, is_missing
+from syncd.errors import PermanentError, RetryableError
+from syncd.model import Checkpoint, Document, Run, Total
+from syncd.sources.folder.documents import FolderDocuments, FolderSettings
+from syncd.sources.folder.root import OpenRoot, is_missing
 from syncd.sources.folder.tree import (
     Closed,
     Found,
@@ -45,41 +34,12 @@ from syncd.sources.folder.tree import (
     names_of,
     unescaped,
 )
-from syncd.sources.globs import EVERYTHING, Globs, WalkRules
+from syncd.sources.globs import Globs, WalkRules
 
 BATCH_SIZE = 256
 """Files per hop into the thread: enough to make hops cheap, few enough to start soon and to stop soon."""
-"""The documented limit per file."""
 
 Changes = AsyncGenerator[Document | Checkpoint | Total, None]
-
-
-@dataclass(frozen=True, slots=True)
-class FolderSettings:
-    """What one folder source is configured to be."""
-
-    name: str
-    """The source's name, the same on every machine: with the path below the folder it makes the ids of chunks."""
-    path: Path
-    """Its real path, as it was when the source was made or its declaration read."""
-    include_globs: tuple[str, ...] = EVERYTHING
-    exclude_globs: tuple[str, ...] = ()
-    gitignore: bool = True
-    max_file_size_bytes: int = DEFAULT_MAX_TEXT_BYTES
-    document_suffixes: frozenset[str] = frozenset()
-    """Lower case, with the dot: files that a parser takes whole, whatever their bytes, up to the next limit."""
-    max_document_size_bytes: int = MAX_DOCUMENT_SIZE_BYTES
-    declared_path: Path | None = None
-    """How the configuration names it, where that leads to `path` through a link."""
-    allowed_roots: tuple[Path, ...] = ANYWHERE
-    """The folders below one of which it must lie, at every run."""
-    state: Path | None = None
-    """The daemon's state folder, which is never read."""
-
-    @property
-    def root(self) -> Root:
-        """How the folder is opened."""
-        return Root(self.path, self.declared_path, self.allowed_roots, self.state)
 
 
 @dataclass(slots=True)
@@ -107,7 +67,7 @@ class FolderTreeSource:
         exclude = WalkRules(settings.exclude_globs, "exclude_globs")
         self.tree = Tree(settings.root, include, exclude, settings.gitignore)
         self._settings = settings
-        self._spool_folder = spool_folder
+        self._made = FolderDocuments(settings, spool_folder)
         self._threads = CapacityLimiter(2)
 
     async def changes(self, run: Run) -> AsyncIterator[Document | Checkpoint | Total]:
@@ -169,12 +129,12 @@ class FolderTreeSource:
         lost = {key for key in keys - seen if not key.startswith(blind)}
         files = {key for key in lost if await run.known.version(key) is not None}
         for key in sorted(files):
-            yield self._gone(key)
+            yield self._made.gone(key)
         folders = tuple(key.removesuffix("/") + "/" for key in lost - files)
         if folders:
             async for key in run.known.keys():
                 if key.startswith(folders) and key not in seen | files and not key.startswith(blind):
-                    yield self._gone(key)
+                    yield self._made.gone(key)
 
     def _at(self, root: OpenRoot, key: str) -> Generator[Step, None, None]:
         names = names_of(key)
@@ -193,17 +153,13 @@ class FolderTreeSource:
                 for step in batch:
                     if isinstance(step, Found):
                         walk.files += 1
-                        yield self._document(walk.root, step, is_update=bool(run.cursor))
+                        yield self._made.document(walk.root, step, is_update=bool(run.cursor))
                     else:
                         yield self._left_out(step, walk)
 
     def _left_out(self, step: Unreadable | Closed, walk: _Walk) -> Document:
-        key = key_of(step.path)
-        if isinstance(step, Unreadable):
-            walk.unreadable.add(key)
-            return Document(key, "unreadable", NoBody(PermanentError(step.reason)), self._prefix(key))
-        walk.closed.add(key)
-        return Document(key, "closed", NoBody(Skipped(step.reason)), self._prefix(key))
+        (walk.unreadable if isinstance(step, Unreadable) else walk.closed).add(key_of(step.path))
+        return self._made.left_out(step)
 
     async def _batches(self, steps: Generator[Step, None, None]) -> AsyncGenerator[list[Step], None]:
         try:
@@ -221,37 +177,4 @@ class FolderTreeSource:
                 names = names_of(key)
                 gone = is_missing(root, names) and is_missing(root, unescaped(names))
             if gone:
-                yield self._gone(key)
-
-    def _document(self, root: OpenRoot, found: Found, *, is_update: bool) -> Document:
-        key, status = key_of(found.path), found.status
-        version, body = stamp(status), self._body(root, found)
-        limit = self._limit(key)
-        if is_image(key) and not self._is_document(key):
-            body = NoBody(Skipped("image: not among the kinds of documents that are parsed"))
-        elif status.st_size > limit:
-            # The limit is part of the version, so that raising it makes the file worth another look.
-            version, body = f"{version}>{limit}", NoBody(Skipped(too_large(status.st_size, limit)))
-        # A first run meets files of any age; their lag would say nothing.
-        changed_at = datetime.fromtimestamp(status.st_ctime, UTC) if is_update else None
-        return Document(
-            key, version, body, self._prefix(key), metadata={"path": key}, changed_at=changed_at, weak_version=True
-        )
-
-    def _body(self, root: OpenRoot, found: Found) -> Body:
-        key = key_of(found.path)
-        check = partial(SizeCheck if self._is_document(key) else TextCheck, self._limit(key))
-        return FileBody(self._settings.root, root.identity, found.path, check, self._spool_folder)
-
-    def _limit(self, key: str) -> int:
-        settings = self._settings
-        return settings.max_document_size_bytes if self._is_document(key) else settings.max_file_size_bytes
-
-    def _is_document(self, key: str) -> bool:
-        return PurePosixPath(key).suffix.lower() in self._settings.document_suffixes
-
-    def _gone(self, key: str) -> Document:
-        return Document(key, "", None, self._prefix(key))
-
-    def _prefix(self, key: str) -> str:
-        return chunk_prefix(f"{self._settings.name}/{key}")
+                yield self._made.gone(key)

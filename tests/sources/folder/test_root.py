@@ -10,8 +10,9 @@ import pytest
 
 from syncd.errors import NotFoundError, PermanentError, RetryableError
 from syncd.model import Document, Run
+from syncd.sources.folder.documents import FolderSettings
 from syncd.sources.folder.root import ClosedError
-from syncd.sources.folder.source import FolderSettings, FolderTreeSource
+from syncd.sources.folder.source import FolderTreeSource
 from tests.sources.running import SyncedCollection, invocation
 
 SECRET = b"the administrator's token"

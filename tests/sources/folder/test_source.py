@@ -12,7 +12,8 @@ import pytest
 from syncd.errors import ConfigError, NotFoundError, PermanentError, RetryableError
 from syncd.model import Checkpoint, Document, Run, chunk_prefix
 from syncd.sources.bodies import SizeCheck
-from syncd.sources.folder.source import FolderSettings, FolderTreeSource
+from syncd.sources.folder.documents import FolderSettings
+from syncd.sources.folder.source import FolderTreeSource
 from tests.sources.running import SyncedCollection, invocation
 
 Open = Callable[..., FolderTreeSource]
@@ -257,7 +258,7 @@ async def test_a_file_that_changes_while_it_is_read_is_read_again(
             with (root / "a").open("ab") as file:
                 file.write(b"more")
 
-    monkeypatch.setattr("syncd.sources.folder.source.TextCheck", Meddling)
+    monkeypatch.setattr("syncd.sources.folder.documents.TextCheck", Meddling)
     with pytest.raises(RetryableError, match="changed while it was read"):
         await index.sync(source)
 
