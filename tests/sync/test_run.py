@@ -1,41 +1,16 @@
 """What a run does, and above all what it leaves alone."""
 
 import os
+from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from syncd.errors import NotFoundError
-from syncd.model import Target
-from syncd.sync.deletes import DeleteGuard
+from syncd.model import Checkpoint, Document, Origin, Target
 from tests.daemon import held
-from tests.pipeline.parts import running, write
-
-FILES = {
-    "a.py": "def a():\n    return 1\n",
-    "b.md": "# Title\n\nSome words about things that matter here.\n\n## More\n\nOther words, about other things.\n",
-    "c.py": "def c():\n    return 3\n",
-}
-
-
-@pytest.fixture
-def target(fresh_name):
-    return Target("default_database", fresh_name)
-
-
-@pytest.fixture
-def folder(tmp_path) -> Path:
-    write(tmp_path / "folder", FILES)
-    return tmp_path / "folder"
-
-
-@pytest.fixture
-async def parts(tmp_path, chroma_server):
-    from tests.models import in_its_own_task
-
-    async with in_its_own_task(running(tmp_path / "state", chroma_server)) as opened:
-        yield opened
+from tests.pipeline.parts import write
+from tests.sync.syncing import FILES, Text, created, document, settled, syncing
 
 
 async def test_a_first_run_indexes_everything_and_a_second_does_nothing(parts, folder, target):
@@ -94,22 +69,6 @@ async def test_a_file_that_turns_binary_leaves_the_collection(parts, folder, tar
     run = await parts.sync(folder, target)
     assert run.counts.skipped == 1
     assert not [row for row in await parts.chroma.get(target) if row.metadata["key"] == "a.py"]
-
-
-async def test_suspiciously_many_deletes_are_held_until_confirmed(parts, folder, target):
-    write(folder, {f"many/{i}.txt": f"words number {i} in this file\n" for i in range(30)})
-    await parts.sync(folder, target)
-    before = await parts.chroma.count(target)
-    write(folder, {f"many/{i}.txt": None for i in range(30)})
-    run = await parts.sync(folder, target)
-    assert (run.counts.held_deletes, run.counts.deleted) == (30, 0)
-    assert await parts.chroma.count(target) == before
-    write(folder, {"many/7.txt": "words number 7 in this file\n"})
-    await parts.sync(folder, target)
-    (held_by, *_) = [i for i in await parts.store.invocations.list() if i.counts.held_deletes == 30]
-    confirmed = await parts.sync(folder, target, confirm_deletes=held_by.id)
-    assert confirmed.counts.deleted == 29
-    assert {str(row.metadata["key"]) for row in await parts.chroma.get(target)} == {*FILES, "many/7.txt"}
 
 
 TABLES = {
@@ -194,13 +153,6 @@ async def test_a_dry_run_asks_nothing_of_the_source_for_a_collection_deleted_in_
     assert await parts.chroma.collection_id(target) is None
 
 
-@pytest.mark.parametrize(
-    ("deletes", "documents", "holds"), [(20, 20, False), (21, 30, True), (21, 42, False), (22, 43, True), (0, 0, False)]
-)
-def test_the_guard_holds_more_than_its_share_and_more_than_its_minimum(deletes, documents, holds):
-    assert DeleteGuard().holds(deletes, documents) is holds
-
-
 async def test_asked_for_one_key_nothing_else_is_looked_at(parts, folder, target):
     await parts.sync(folder, target)
     write(folder, {"a.py": "def a():\n    return 'new'\n", "c.py": "def c():\n    return 'new too'\n"})
@@ -258,3 +210,25 @@ async def test_text_put_in_front_moves_chunks_without_rewriting_them(parts, fold
     assert run.counts.chunks_embedded == run.counts.chunks_written == 1
     after = {row.document: row.id for row in await parts.chroma.get(target)}
     assert {text: after[text] for text in ids} == ids
+
+
+async def test_what_was_not_seen_in_part_of_a_site_stays(parts, fresh_name):
+    class Two:
+        runs = 0
+
+        async def changes(self, run) -> AsyncIterator[Document | Checkpoint]:
+            self.runs += 1
+            yield document("one")
+            if self.runs == 1:
+                yield Document("b.txt", "1", Text("two"), "b")
+            yield Checkpoint(str(self.runs), absent_are_gone=True, incomplete="cut" if self.runs == 2 else "")
+
+    first = await created(parts, Origin.SCHEDULE, fresh_name, "web_scrape")
+    left: list[int] = []
+    async with syncing(parts, Two()) as syncer:
+        for invocation in (first, *[None] * 2):
+            asked = invocation or await parts.store.invocations.create(first.source_id, first.target, Origin.SCHEDULE)
+            syncer.wake()
+            await settled(parts, asked)
+            left.append(await parts.chroma.count(first.target))
+    assert left == [2, 2, 1]

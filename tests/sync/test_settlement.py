@@ -1,0 +1,92 @@
+"""How attempts end: settled, or postponed where another may do better."""
+
+from dataclasses import replace
+
+import anyio
+import pytest
+
+from syncd.errors import ConfigError
+from syncd.model import Checkpoint, Document, Origin, State, WholeSource
+from syncd.runtime.retry import Backoff
+from syncd.store.invocation_queue import FOLLOW_UPS
+from tests.sync.syncing import HASTY, Broken, Cut, Fixed, away, created, document, ended, settled, syncing
+
+
+async def test_a_run_that_cannot_be_had_fails_after_some_attempts(parts, fresh_name):
+    invocation = await ended(parts, source := Fixed(away), Origin.API, fresh_name)
+    assert (invocation.state, source.runs) == (State.FAILED, HASTY.run_attempts)
+    assert "the other side is away" in invocation.error
+
+
+async def test_a_source_that_is_configured_wrongly_fails_alone(parts, fresh_name):
+    def wrong(_: int) -> Document:
+        raise ConfigError("github.private_key_file 'key.pem' cannot be read")
+
+    invocation = await ended(parts, source := Fixed(wrong), Origin.API, fresh_name)
+    assert (invocation.state, source.runs) == (State.FAILED, 1)
+    assert "key.pem" in invocation.error
+
+
+async def test_a_run_that_an_event_asked_for_is_never_given_up(parts, fresh_name):
+    source = Fixed(lambda run: away(run) if run < 10 else document("here again"))
+    invocation = await ended(parts, source, Origin.EVENT, fresh_name)
+    assert (invocation.state, source.runs) == (State.COMPLETE, 10)
+
+
+@pytest.mark.parametrize("origin", [Origin.API, Origin.EVENT])
+async def test_runs_that_meet_a_bug_fail_after_some_attempts_and_the_others_go_on(parts, fresh_name, origin):
+    sources = {}
+    broken = [await created(parts, origin, f"{fresh_name}-{number}") for number in range(2)]
+    sources.update({i.source_id: Broken(grouped=number == 1) for number, i in enumerate(broken)})
+    good = await created(parts, origin, fresh_name)
+    sources[good.source_id] = Fixed(lambda _: document("in good order"))
+    async with syncing(parts, sources):
+        assert (await settled(parts, good)).state is State.COMPLETE
+        for invocation in broken:
+            over = await settled(parts, invocation)
+            assert (over.state, sources[over.source_id].runs) == (State.FAILED, HASTY.bug_attempts)
+            assert "report it" in over.error
+            assert "TypeError in " in over.error
+
+
+async def test_the_attempts_of_a_run_that_meets_a_bug_outlive_the_daemon(parts, fresh_name):
+    once = replace(HASTY, backoff=Backoff(3600.0, cap_s=3600.0, random=lambda: 1.0))
+    invocation = await created(parts, Origin.EVENT, fresh_name)
+    source = Broken()
+    for number in range(1, HASTY.bug_attempts):
+        async with syncing(parts, source, settings=once):
+            with anyio.fail_after(30):
+                while (await parts.store.invocations.get(invocation.id)).bugs < number:  # noqa: ASYNC110 - a database
+                    await anyio.sleep(0.01)
+        await parts.store.invocations.postpone(invocation.id, 0.0, "", invocation.counts)
+    async with syncing(parts, source, settings=once):
+        assert (await settled(parts, invocation)).state is State.FAILED
+    assert source.runs == HASTY.bug_attempts
+
+
+async def test_a_run_that_may_see_more_later_is_asked_for_again_and_then_closes_the_collection(parts, fresh_name):
+    later = Checkpoint("", incomplete="a page is put off", again_after_s=0.0)
+    first = await created(parts, Origin.API, fresh_name, "web_scrape")
+    async with syncing(parts, Cut(later, Checkpoint("2", absent_are_gone=True))):
+        ended = await settled(parts, first)
+        (again,) = [i for i in await parts.store.invocations.list(first.source_id) if i.id != first.id]
+        assert (ended.error, again.origin, again.request) == ("a page is put off", Origin.API, WholeSource(follow_up=1))
+        assert (await settled(parts, again)).error is None
+    assert (await parts.chroma.metadata(first.target))["finished_ingest"] is True
+
+
+async def test_a_source_that_is_never_seen_whole_is_left_alone_at_last(parts, fresh_name):
+    later = Checkpoint("", incomplete="a page is put off", again_after_s=0.0)
+    first = await created(parts, Origin.API, fresh_name, "web_scrape")
+    async with syncing(parts, Cut(*[later] * 9)):
+        while waiting := await parts.store.invocations.due(1):
+            await settled(parts, waiting[0])
+    assert len(await parts.store.invocations.list(first.source_id)) == 1 + FOLLOW_UPS
+
+
+async def test_a_crash_between_asking_again_and_settling_doubles_nothing(parts, fresh_name):
+    first = await created(parts, Origin.API, fresh_name, "web_scrape")
+    for _ in range(2):
+        await parts.store.invocations.follow_up(first, 3600.0)
+    assert len(await parts.store.invocations.list(first.source_id)) == 2
+    assert [one.id for one in await parts.store.invocations.due(9)] == [first.id]
