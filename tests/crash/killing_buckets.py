@@ -17,8 +17,8 @@ from tests.aws_servers import KEY, REGION, Aws, FaultyProxy
 from tests.crash.history import section
 from tests.crash.killing import collection_of
 from tests.daemon import MINILM, Daemon, Held
+from tests.sources.s3.buckets import Place, make_queue, place
 from tests.sources.s3.histories import FILES, PREFIX, History, State, expected
-from tests.sources.s3.syncing import Place, make_queue, place
 
 WINDOW_S = 2.0
 """The work that a segment of history causes takes about so long; the moment of death is spread over it."""

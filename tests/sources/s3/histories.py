@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +16,10 @@ from syncd.model import Origin, Target, chunk_prefix
 from syncd.sources.s3.client import Connections
 from syncd.sources.s3.poller import QueuePoller
 from syncd.sources.s3.settings import AutoSync, S3Settings
-from tests.aws_servers import Aws, FaultyProxy
-from tests.sources.s3.syncing import DB, FAST, Daemon, Indexed, Place, daemon_on, place, working
+from tests.aws_servers import Aws, Fault, FaultyProxy
+from tests.memory_target import MemoryTarget
+from tests.sources.s3.buckets import FAST, Place, place
+from tests.sources.s3.syncing import DB, Daemon, daemon_on, working
 from tests.sources.s3.test_events import eventbridge, record, sns
 
 PREFIX = "in/"
@@ -97,7 +99,7 @@ class History:
 
     def body(self, key: str) -> bytes:
         if key not in FILES:
-            return self.random.randbytes(self.random.choice([0, 10, 3000]))
+            return self.random.randbytes(self.random.choice([0, 10, 3000])).hex().encode()
         path = self.random.choice([*self.once[:2], *self.hot])
         target = self.random.choice([{}, {"target_collection_name": self.tenant}])
         version = self.random.choice(["chroma-v1"] * 5 + ["broken"])
@@ -153,15 +155,15 @@ async def expected(place: Place, settings: S3Settings, tenant: str = "tenant") -
     return state
 
 
-def indexed(index: Mapping[str, Mapping[str, Indexed]]) -> Any:
-    """Return an index as `expected` writes it."""
+async def indexed(daemon: Daemon, settings: S3Settings) -> State:
+    """Return what is indexed as `expected` writes it."""
     return {
         collection: {
-            key: (d.prefix, d.content)
-            for key, d in documents.items()
-            if not str(d.content).startswith("failed: metadata")
+            key: (document.prefix, document.content)
+            for key, document in (await daemon.documents(collection)).items()
+            if not str(document.content).startswith("failed: metadata")
         }
-        for collection, documents in ({"docs": {}, "tenant": {}} | dict(index)).items()
+        for collection in {settings.collection, "tenant", *daemon.collections}
     }
 
 
@@ -175,7 +177,6 @@ class Outcome:
     after_reconcile: State
     made: list[str]
     dead: int
-    faults: int
 
 
 @dataclass(frozen=True)
@@ -185,32 +186,41 @@ class World:
     aws: Aws
     clients: tuple[Any, Any]
     connections: Connections
+    proxy: FaultyProxy
+    lines: dict[str, Fault] = field(default_factory=dict)
+    """What goes wrong on the way to a bucket, by its name."""
+
+    def fault(self, request: web.Request) -> str | None:
+        """Name what goes wrong with a request, or None."""
+        line = self.lines.get(request.path.split("/")[1])
+        return line(request) if line else None
 
 
 @asynccontextmanager
 async def world(aws: Aws) -> AsyncIterator[World]:
-    connections = Connections(FAST)
-    async with aws.client("s3") as s3, aws.client("sqs") as sqs:
-        yield World(aws, (s3, sqs), connections)
+    connections, proxy = Connections(FAST), FaultyProxy(aws.url)
+    async with aws.client("s3") as s3, aws.client("sqs") as sqs, proxy.running():
+        made = World(aws, (s3, sqs), connections, proxy)
+        proxy.fault = made.fault
+        yield made
         await connections.close()
 
 
 async def live_through(
     history: History, world: World, folder: Path, poller: type[QueuePoller] = QueuePoller, kill_at: float = 0.5
 ) -> Outcome:
-    """Let a history happen to a daemon that is killed `kills` times, then reconcile once."""
-    index: dict[str, dict[str, Indexed]] = {}
-    source_ids: dict[str, S3Settings] = {}
-    proxied = FaultyProxy(world.aws.url, history.fault)
-    async with place(world.aws, queue={}, clients=world.clients) as p, proxied.running() as proxy:
-        settings = p.settings(proxy.url, auto_sync=history.auto_sync, path_prefix=PREFIX)
+    """Let a history happen to a daemon that is killed `kills` times, then reconcile once, over a good line."""
+    vector_store = MemoryTarget(DB)
+    async with place(world.aws, queue={}, clients=world.clients) as p:
+        world.lines[p.bucket] = history.fault
+        settings = p.settings(world.proxy.url, auto_sync=history.auto_sync, path_prefix=PREFIX)
         made: list[str] = []
         for life in range(history.kills + 1):
-            async with daemon_on(folder, index, world.connections) as daemon:
-                daemon.made, daemon.s3 = made, source_ids
-                if not source_ids:
+            async with daemon_on(folder, vector_store, world.connections) as daemon:
+                daemon.watch.made = made
+                if life == 0:
                     await daemon.add(settings)
-                async with working(daemon, p, visibility_s=2, kind=poller) as work:
+                async with working(daemon, p, visibility_s=5, kind=poller) as work:
                     if life == 0:
                         await history.happen(p, history.steps())
                     if life < history.kills:
@@ -218,7 +228,8 @@ async def live_through(
                         work.poller._connection.is_cut = True
                     else:
                         await work.until_quiet()
-                        return await reconciled(history, daemon, p, settings, proxy)
+                        del world.lines[p.bucket]
+                        return await reconciled(history, daemon, p, settings)
     raise AssertionError
 
 
@@ -228,15 +239,11 @@ async def until_some_are_received(poller: QueuePoller, count: int) -> None:
             await anyio.sleep(0.01)
 
 
-async def reconciled(history: History, daemon: Daemon, p: Place, settings: S3Settings, proxy: FaultyProxy) -> Outcome:
-    goal = await expected(p, settings)
-    before = indexed(daemon.index)
-    source = (await daemon.all_sources())[0]
-    proxy.fault = lambda _: None
+async def reconciled(history: History, daemon: Daemon, p: Place, settings: S3Settings) -> Outcome:
+    goal, before = await expected(p, settings), await indexed(daemon, settings)
+    (source,) = await daemon.factory.of_queue(p.queue_url)
     await daemon.invocations.create(source.id, Target(DB, settings.collection), Origin.SCHEDULE)
-    daemon.woken.set()
     with anyio.fail_after(30):
-        while await daemon.invocations.due(1):  # noqa: ASYNC110 - it waits in a database
-            await anyio.sleep(0.02)
+        await daemon.run_due()
     dead = len(await daemon.dead_letters.list())
-    return Outcome(history, goal, before, indexed(daemon.index), daemon.made, dead, proxy.faults)
+    return Outcome(history, goal, before, await indexed(daemon, settings), daemon.watch.made, dead)

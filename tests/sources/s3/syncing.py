@@ -1,51 +1,44 @@
-"""The rest of the daemon in miniature: the real journal, the real source and poller, and dictionaries for an index.
+"""A daemon in one process that follows buckets: all but the index's vector store, which is in memory, is the real part.
 
-It obeys the Syncer's rules: an invocation is settled after its work is done; a version that is indexed is not opened; what
-a complete listing did not yield is deleted, after another look; one key is worked on by one run at a time; chunk ids have one
-owner.
+Documents are not parsed or split and vectors are hashes, so that what is in a collection is what its bucket holds.
 """
 
-import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
 
-from syncd.errors import PermanentError, RetryableError, Skipped
-from syncd.model import (
-    Checkpoint,
-    Chunking,
-    Counts,
-    Document,
-    Embedding,
-    Invocation,
-    Origin,
-    Run,
-    State,
-    Target,
-)
-from syncd.runtime.keylocks import KeyLocks
-from syncd.sources.registry import TYPES
+from syncd.errors import RetryableError
+from syncd.model import Invocation, Metadata, Origin, Target
+from syncd.pipeline.job import DocumentJob, Result
+from syncd.runtime.retry import Backoff
+from syncd.runtime.wakeup import Wakeup
 from syncd.sources.s3.client import Connection, Connections
-from syncd.sources.s3.event_store import CheckQueue, DeadLetters
-from syncd.sources.s3.journal import Journal
-from syncd.sources.s3.label_store import Labels
+from syncd.sources.s3.factory import CREDENTIAL_KIND, BucketFactory
 from syncd.sources.s3.poller import QueuePoller
-from syncd.sources.s3.settings import PollerSettings, S3Settings, S3SourceSettings, Transport
-from syncd.sources.s3.source import BucketSource, S3Sources
-from syncd.store.database import Database
-from syncd.store.invocations import Invocations
-from syncd.store.sources import Sources
+from syncd.sources.s3.settings import PollerSettings, S3Section, S3Settings, S3SourceSettings
+from syncd.sources.s3.source import BucketSource
+from syncd.sync.runner import Runner
+from syncd.sync.settings import SyncSettings
+from syncd.sync.syncer import Syncer
 from tests.asking import asked
-from tests.aws_servers import Aws
+from tests.memory_target import MemoryTarget
+from tests.pipeline.parts import CHUNKING, MODEL, Parts, over
+from tests.sources.running import WHOLE, WatchedBody
+from tests.sources.s3.buckets import FAST, Place
 
 DB = "db"
-STORED = S3SourceSettings(bucket_name="stored", region="elsewhere")
-"""Not looked at here: each source is opened with the settings of its test."""
-FAST = Transport(stall_timeout_s=5.0, backoff_base_s=0.01, backoff_cap_s=0.05, call_timeout_s=10.0)
+HASTY = SyncSettings(ingesters=8, run_attempts=12, last_chance_attempt=12, backoff=Backoff(base_s=0.001, cap_s=0.005))
+ONE_AT_ONCE = replace(HASTY, runs=1, object_runs=1)
+LINEAGE = frozenset(
+    {"source_id", "source_type", "key", "version", "start_byte", "end_byte", "start_line", "end_line", "stage"}
+    | {"chunk_index", "chunk_count"}
+)
+"""What the daemon itself says on each row."""
 
 
 @dataclass(frozen=True)
@@ -54,44 +47,48 @@ class Indexed:
 
     prefix: str
     content: bytes | str
-    metadata: Mapping[str, Any]
-    version: str = ""
+    """What is indexed; of what is not, whether it was skipped or failed, and why."""
+    metadata: Metadata
 
 
 @dataclass
 class Daemon:
-    """One state folder's worth of daemon; `index` outlives it, as Chroma does."""
+    """One life of a daemon, on its state folder; `vector_store` outlives it, as Chroma does."""
 
-    database: Database
-    connections: Connections
-    index: dict[str, dict[str, Indexed]]
-    s3: dict[str, S3Settings] = field(default_factory=dict)
-    cursors: dict[tuple[str, str], str] = field(default_factory=dict)
-    seen: dict[str, set[str]] = field(default_factory=dict)
-    opened: list[str] = field(default_factory=list)
-    made: list[str] = field(default_factory=list)
-    attempts: int = 12
+    parts: Parts
+    vector_store: MemoryTarget
+    factory: BucketFactory
+    syncer: Syncer
+    watch: "Watch"
+    is_serving: bool = False
 
     def __post_init__(self) -> None:
-        self.invocations = Invocations(self.database)
-        self.sources = Sources(self.database, TYPES)
-        self.labels = Labels(self.database)
-        self.dead_letters = DeadLetters(self.database)
-        self.keys = KeyLocks()
-        self.woken = anyio.Event()
-        self.journal = Journal(CheckQueue(self.database), lambda: self.woken.set())
-        self.journal.daemon = self  # type: ignore[attr-defined]  # for a poller that goes past the journal
-        self.open = S3Sources(self.connections, self.labels, self.journal, KeyLocks())
+        self.store = self.parts.store
+        self.invocations = self.store.invocations
+        self.dead_letters = self.factory.dead_letters
 
     # --- sources and invocations
 
     async def add(self, settings: S3Settings) -> BucketSource:
-        record = await self.sources.create("s3", DB, STORED, Embedding(), Chunking())
-        self.s3[record.id] = settings
-        return self.open.open(record.id, settings)
-
-    async def all_sources(self) -> list[BucketSource]:
-        return [self.open.open(source_id, settings) for source_id, settings in self.s3.items()]
+        """Store a source, with its key, as the API does."""
+        endpoint = settings.endpoint
+        assert endpoint.key is not None
+        key = {"aws_access_key_id": endpoint.key.access_key_id, "aws_secret_access_key": endpoint.key.secret_access_key}
+        given = S3SourceSettings(
+            bucket_name=settings.bucket,
+            region=endpoint.region,
+            collection_name=settings.collection,
+            path_prefix=settings.path_prefix,
+            auto_sync=settings.auto_sync,
+            aws_credential_id=await self.store.credentials.add(DB, CREDENTIAL_KIND, key),
+            queue_url=settings.queue_url,
+            endpoint_url=endpoint.url,
+            path_style=endpoint.path_style,
+        )
+        record = await self.store.sources.create("s3", DB, given, MODEL, CHUNKING)
+        source = await self.factory.open(record)
+        assert source.settings == settings
+        return source
 
     async def invoke(
         self, source: BucketSource, key: str | None = None, collection: str | None = None, **request: Any
@@ -101,173 +98,144 @@ class Daemon:
         target = Target(DB, collection or source.settings.collection)
         invocation = await self.invocations.create(source.id, target, Origin.API, wanted)
         await self.run_due()
-        return await self.invocations.get(invocation.id)
+        ended = await self.invocations.get(invocation.id)
+        assert ended is not None
+        return ended
 
     async def run_due(self) -> None:
-        """Run every invocation that waits, one after the other."""
-        while due := await self.invocations.due(1):
-            await self.run_one(due[0])
+        """Let the Syncer serve until every invocation has ended."""
+        if self.is_serving:
+            self.syncer.wake()
+            return await self.until_settled()
+        async with self.serving():
+            return await self.until_settled()
 
-    async def serve(self) -> None:
-        """Run invocations as they come, one after the other."""
-        while True:
-            self.woken = anyio.Event()
-            await self.run_due()
-            await self.woken.wait()
-
-    async def run_one(self, invocation: Invocation) -> None:
-        await self.invocations.start(invocation.id)
-        source = self.open.open(invocation.source_id, self.s3[invocation.source_id])
-        state, error = State.COMPLETE, None
-        for attempt in range(self.attempts):
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        """Serve invocations for the length of a block."""
+        async with anyio.create_task_group() as group:
+            await group.start(self.syncer.run)
+            self.is_serving = True
             try:
-                await self.execute(source, invocation)
-                break
-            except RetryableError as problem:
-                state, error = State.FAILED, str(problem)
-                if attempt + 1 < self.attempts:
-                    state, error = State.COMPLETE, None
-                    await anyio.sleep(0.005)
-            except PermanentError as problem:
-                state, error = State.FAILED, str(problem)
-                break
-        await self.invocations.settle(invocation.id, state, Counts(), error)
-        await self.journal.over(invocation)
+                yield
+            finally:
+                self.is_serving = False
+                group.cancel_scope.cancel()
 
-    async def execute(self, source: BucketSource, invocation: Invocation) -> None:
-        collection = self.index.setdefault(invocation.target.collection, {})
-        known = Known(collection)
-        key = invocation.request.object_key
-        place = (source.id, invocation.target.collection)
-        run = Run(invocation, self.cursors.get(place), known, frozenset({key}) if key else None)
-        seen = self.seen.setdefault(invocation.id, set())
-        async for item in source.changes(run):
-            match item:
-                case Document():
-                    seen.add(item.key)
-                    await self.apply(collection, item)
-                case Checkpoint():
-                    if item.absent_are_gone:
-                        for absent in set(collection) - seen:
-                            if await source.is_gone(absent, invocation.target.collection):
-                                del collection[absent]
-                    if run.keys is None:
-                        self.cursors[place] = item.cursor
+    async def until_settled(self) -> None:
+        """Wait until every invocation has ended."""
+        while True:
+            over = self.watch.over
+            if not await self.unsettled():
+                return
+            await over.wait()
 
-    async def apply(self, collection: dict[str, Indexed], document: Document) -> None:
-        if document.body is None:
-            collection.pop(document.key, None)
-            return
-        now = Indexed(document.chunk_prefix, b"", dict(document.metadata), document.version)
-        before = collection.get(document.key)
-        if before and not isinstance(before.content, str) and replace(before, content=b"") == now:
-            return
-        if any(key != document.key and d.prefix == document.chunk_prefix for key, d in collection.items()):
-            collection[document.key] = Indexed("", "failed: its chunk ids belong to another", {})
-            return
-        self.opened.append(document.key)
-        try:
-            async with document.body.open() as file:
-                content: bytes | str = file.read()
-        except Skipped as error:
-            content = f"skipped: {error}"
-        except PermanentError as error:
-            content = f"failed: {error}"
-        collection[document.key] = replace(now, content=content)
-        self.made.append(document.key)
+    async def unsettled(self) -> int:
+        """Return how many invocations have not ended."""
+        return await self.store.database.read(
+            lambda c: c.execute("SELECT count(*) FROM invocations WHERE state IN ('pending', 'processing')").fetchone()[
+                0
+            ]
+        )
+
+    # --- what came of it
+
+    @property
+    def opened(self) -> list[str]:
+        """Keys whose bytes were read, as often as they were."""
+        return self.watch.opened
+
+    @property
+    def collections(self) -> set[str]:
+        """Return the names of all collections."""
+        return set(self.vector_store.databases[DB])
+
+    async def documents(self, collection: str = "docs") -> dict[str, Indexed]:
+        """Return what the store and the vector store have of a collection, by key; nothing of one that is not there."""
+        target = Target(DB, collection)
+        record = await self.store.documents.find(target)
+        if record is None:
+            return {}
+        rows = {row.metadata["key"]: row for row in await self.vector_store.get(target)}
+        recorded = {key: rest for key, *rest in await self.store.database.read(partial(every_document, record.id))}
+        assert rows.keys() <= recorded.keys()
+        found: dict[str, Indexed] = {}
+        for key, (prefix, state, reason) in recorded.items():
+            row = rows.get(key)
+            assert row is None or row.id.startswith(prefix)
+            content = ((row and row.document) or "").encode() if state == "indexed" else f"{state}: {reason}"
+            metadata = {name: said for name, said in row.metadata.items() if name not in LINEAGE} if row else {}
+            found[key] = Indexed(prefix, content, metadata)
+        return found
+
+    async def texts(self, collection: str = "docs") -> dict[str, bytes | str]:
+        """Return the contents of a collection, by key."""
+        return {key: document.content for key, document in (await self.documents(collection)).items()}
 
 
-@dataclass(frozen=True)
-class Known:
-    collection: Mapping[str, Indexed]
+def every_document(collection_id: int, connection: Any) -> list[tuple[str, str, str, str]]:
+    return connection.execute(
+        "SELECT key, prefix, state, reason FROM documents WHERE collection_id = ?", (collection_id,)
+    ).fetchall()
 
-    async def version(self, key: str) -> str | None:
-        return self.collection[key].version if key in self.collection else None
 
-    async def owner(self, prefix: str) -> str | None:
-        return next((key for key, document in self.collection.items() if document.prefix == prefix), None)
+@dataclass
+class Watch:
+    """Notes what the ingesters do, and tells that attempts are over."""
 
-    async def keys(self) -> AsyncIterator[str]:
-        for key in sorted(self.collection):
-            yield key
+    opened: list[str] = field(default_factory=list)
+    made: list[str] = field(default_factory=list)
+    """Keys of documents that were indexed, as often as they were."""
+    over: anyio.Event = field(default_factory=anyio.Event)
+    """Set by the next attempt that is over."""
+
+    def begin(self, parts: Parts) -> None:
+        """Look at what this ingester does from now on."""
+        ingest = parts.ingester.ingest
+
+        async def watched(job: DocumentJob) -> Result:
+            document = job.document
+            if document.body is not None:
+                body = WatchedBody(document.body, lambda: self.opened.append(document.key))
+                job = replace(job, document=replace(document, body=body))
+            result = await ingest(job)
+            if result.state == "indexed":
+                self.made.append(result.key)
+            return result
+
+        parts.ingester.ingest = watched  # type: ignore[method-assign]
+
+    async def heard(self, _invocation: Invocation) -> None:
+        """Hear that an attempt at an invocation is over."""
+        over, self.over = self.over, anyio.Event()
+        over.set()
 
 
 @asynccontextmanager
 async def daemon_on(
-    folder: Path, index: dict[str, dict[str, Indexed]] | None = None, connections: Connections | None = None
+    folder: Path,
+    vector_store: MemoryTarget | None = None,
+    connections: Connections | None = None,
+    settings: SyncSettings = HASTY,
 ) -> AsyncIterator[Daemon]:
     """Open a daemon on its state folder; given connections are left open."""
-    database = await Database.open(folder / "syncd.sqlite", TYPES.migrations)
-    own = connections or Connections(FAST)
-    try:
-        yield Daemon(database, own, {} if index is None else index)
-    finally:
-        if connections is None:
-            await own.close()
-        await database.close()
-
-
-@dataclass
-class Place:
-    """A fresh bucket with a queue that its events reach, and clients to both."""
-
-    aws: Aws
-    s3: Any
-    sqs: Any
-    bucket: str
-    queue_url: str = ""
-    queue_arn: str = ""
-
-    def settings(self, url: str | None = None, **values: Any) -> S3Settings:
-        defaults = {"collection": "docs", "queue_url": self.queue_url or None}
-        return S3Settings(self.bucket, self.aws.endpoint(url), **defaults | values)
-
-    async def put(self, key: str, body: bytes | str) -> None:
-        await self.s3.put_object(Bucket=self.bucket, Key=key, Body=body.encode() if isinstance(body, str) else body)
-
-    async def delete(self, key: str) -> None:
-        await self.s3.delete_object(Bucket=self.bucket, Key=key)
-
-    async def waiting(self) -> int:
-        answer = await self.sqs.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=["All"])
-        return sum(int(v) for k, v in answer["Attributes"].items() if k.startswith("ApproximateNumberOfMessages"))
-
-    async def contents(self, prefix: str = "") -> dict[str, bytes]:
-        found = {}
-        answer = await self.s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix)
-        for item in answer.get("Contents", ()):
-            async with (await self.s3.get_object(Bucket=self.bucket, Key=item["Key"]))["Body"] as body:
-                found[item["Key"]] = await body.read()
-        return found
-
-
-@asynccontextmanager
-async def place(
-    aws: Aws, *, events: bool = False, queue: Mapping[str, str] | None = None, clients: tuple[Any, Any] | None = None
-) -> AsyncIterator[Place]:
-    """Make a bucket and, where its attributes are given, a queue; with `events`, one that the bucket tells everything."""
     async with AsyncExitStack() as stack:
-        s3, sqs = clients or [await stack.enter_async_context(aws.client(service)) for service in ("s3", "sqs")]
-        made = Place(aws, s3, sqs, f"bucket-{uuid.uuid4()}")
-        await s3.create_bucket(Bucket=made.bucket)
-        if events or queue is not None:
-            await make_queue(made, queue or {})
-        if events:
-            configuration = {
-                "QueueArn": made.queue_arn,
-                "Events": ["s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*"],
-            }
-            await s3.put_bucket_notification_configuration(
-                Bucket=made.bucket, NotificationConfiguration={"QueueConfigurations": [configuration]}
-            )
-        yield made
+        index, watch, wakeup = vector_store or MemoryTarget(DB), Watch(), Wakeup()
+        parts = await stack.enter_async_context(over(folder, index, watch.begin, replace(WHOLE, ingesters=1)))
+        factory = BucketFactory(parts.store, FAST, S3Section(), wakeup.ring)
+        if connections is None:
+            await stack.enter_async_context(factory)
+        else:
+            share(factory, connections)
+        runner = Runner(parts.store, index, parts.index, parts.ingester, factory.open, settings)
+        syncer = Syncer(parts.store, runner, wakeup, [factory.settled, watch.heard])
+        yield Daemon(parts, index, factory, syncer, watch)
 
 
-async def make_queue(place: Place, attributes: Mapping[str, str]) -> None:
-    name = f"queue-{uuid.uuid4()}"
-    place.queue_url = (await place.sqs.create_queue(QueueName=name, Attributes=dict(attributes)))["QueueUrl"]
-    answer = await place.sqs.get_queue_attributes(QueueUrl=place.queue_url, AttributeNames=["QueueArn"])
-    place.queue_arn = answer["Attributes"]["QueueArn"]
+def share(factory: BucketFactory, connections: Connections) -> None:
+    """Let the factory's sources use connections that others use too: to open one takes longer than most tests."""
+    factory.connections = connections
+    factory._sources = replace(factory._sources, connections=connections)
 
 
 class Line:
@@ -289,12 +257,13 @@ class Line:
 def poller_of(daemon: Daemon, place: Place, kind: type[QueuePoller] = QueuePoller, **settings: Any) -> QueuePoller:
     """Return a poller of the place's queue, in a hurry."""
     quick = {"wait_s": 1, "visibility_s": 30, "retry_cap_s": 0.0}
+    factory = daemon.factory
     return kind(
         place.queue_url,
-        Line(daemon.connections.sqs(place.aws.endpoint(), 1.0)),
-        daemon.all_sources,
-        daemon.journal,
-        daemon.dead_letters,
+        Line(factory.connections.sqs(place.aws.endpoint(), 1.0)),
+        partial(factory.of_queue, place.queue_url),
+        factory.journal,
+        factory.dead_letters,
         PollerSettings(**quick | settings),
     )
 
@@ -308,28 +277,27 @@ class Working:
     poller: QueuePoller
 
     async def until_quiet(self) -> None:
-        """Wait until the queue is empty and nothing is due."""
+        """Wait until the queue is empty and every invocation has ended."""
         with anyio.fail_after(60):
-            while await self.place.waiting() or await self.daemon.invocations.due(1):  # noqa: ASYNC110 - not our process
+            while await self._is_busy():  # noqa: ASYNC110 - not our process
                 await anyio.sleep(0.1)
+
+    async def _is_busy(self) -> bool:
+        """Tell whether something is left to do. The queue is asked last, for it costs most, and runs may lead to runs."""
+        daemon = self.daemon
+        return bool(await daemon.unsettled() or await self.place.waiting() or await daemon.unsettled())
 
 
 @asynccontextmanager
 async def working(
-    daemon: Daemon, place: Place, make_poller: Callable[..., QueuePoller] | None = None, **settings: Any
+    daemon: Daemon, place: Place, kind: type[QueuePoller] = QueuePoller, **settings: Any
 ) -> AsyncIterator[Working]:
     """Poll the queue and serve invocations for the length of a block.
 
     Once per queue: a long poll that was given up may still take a message with it, on moto for its visibility timeout.
     """
-    poller = (make_poller or poller_of)(daemon, place, **settings)
-    async with anyio.create_task_group() as group:
-        group.start_soon(daemon.serve)
+    poller = poller_of(daemon, place, kind, **settings)
+    async with daemon.serving(), anyio.create_task_group() as group:
         await group.start(poller.run)
         yield Working(daemon, place, poller)
         group.cancel_scope.cancel()
-
-
-def texts(collection: Mapping[str, Indexed]) -> dict[str, bytes | str]:
-    """Return the contents of a collection, by key."""
-    return {key: document.content for key, document in collection.items()}

@@ -17,7 +17,7 @@ from syncd.sources.s3.endpoint import AwsKey, Endpoint
 from syncd.sources.s3.errors import ClientError, ThrottledError
 from tests.aws_servers import REGION, Aws, FaultyProxy
 from tests.serving import serve
-from tests.sources.s3.syncing import FAST, place
+from tests.sources.s3.buckets import FAST, place
 
 CREDENTIALS = """
 [default]

@@ -9,7 +9,8 @@ from aiohttp import web
 from syncd.errors import RetryableError
 from syncd.sources.s3.settings import AutoSync
 from tests.aws_servers import Aws, FaultyProxy
-from tests.sources.s3.syncing import FAST, Place, daemon_on, place, texts, working
+from tests.sources.s3.buckets import FAST, Place, place
+from tests.sources.s3.syncing import daemon_on, working
 from tests.sources.s3.test_poller import of_bucket, send
 from tests.sources.s3.test_source import meta
 
@@ -29,7 +30,7 @@ async def test_a_poison_message_ends_in_the_dead_letter_queue_and_its_reason_is_
         assert await dead.waiting() == 1
         letters = await daemon.dead_letters.list()
         assert [(letter.body, letter.receives) for letter in letters] == [("no JSON", 2)]
-        assert texts(daemon.index["docs"]) == {"a.txt": b"alpha"}
+        assert await daemon.texts() == {"a.txt": b"alpha"}
 
 
 async def test_trouble_that_passes_makes_no_dead_letter_however_long_it_takes(ministack: Aws, tmp_path: Path):
@@ -55,7 +56,7 @@ async def test_trouble_that_passes_makes_no_dead_letter_however_long_it_takes(mi
         await p.put("x.meta.json", meta("a.txt", "doc-1"))
         await send(p, of_bucket(p.bucket, "x.meta.json"))
         await work.until_quiet()
-        assert daemon.index["docs"]["a.txt"].prefix == "doc-1"
+        assert (await daemon.documents())["a.txt"].prefix == "doc-1"
         assert work.poller.stats.received == 1
         assert (await dead.waiting(), await daemon.dead_letters.list()) == (0, [])
 
@@ -69,19 +70,19 @@ async def test_a_message_stays_in_hand_while_its_sources_cannot_be_opened(minist
         await daemon.add(p.settings(auto_sync=AutoSync.DIRECT))
         await p.put("a.txt", "alpha")
         await send(p, of_bucket(p.bucket, "a.txt"))
-        opened, left = daemon.all_sources, 5
+        opened, left = daemon.factory.of_queue, 5
 
-        async def at_last() -> Any:
+        async def at_last(queue_url: str) -> Any:
             nonlocal left
             left -= 1
             if left:
                 raise RetryableError("not yet")
-            return await opened()
+            return await opened(queue_url)
 
-        daemon.all_sources = at_last
+        daemon.factory.of_queue = at_last  # type: ignore[method-assign]
         async with working(daemon, p) as work:
             await work.until_quiet()
-        assert texts(daemon.index["docs"]) == {"a.txt": b"alpha"}
+        assert await daemon.texts() == {"a.txt": b"alpha"}
         assert (work.poller.stats.received, work.poller.stats.postponed) == (1, 4)
         assert await dead.waiting() == 0
 

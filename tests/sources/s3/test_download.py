@@ -13,7 +13,7 @@ from syncd.sources.s3.download import ObjectBody
 from syncd.sources.s3.errors import ChangedError
 from syncd.sources.s3.settings import Transport
 from tests.aws_servers import Aws, FaultyProxy
-from tests.sources.s3.syncing import FAST, Place, place
+from tests.sources.s3.buckets import FAST, Place, place
 
 BODY = bytes(range(256)) * 4000
 

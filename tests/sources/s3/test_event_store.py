@@ -7,7 +7,7 @@ from syncd.model import Chunking, Counts, Embedding, Origin
 from syncd.sources.registry import TYPES
 from syncd.sources.s3.event_store import PUT_OFF_S, CheckQueue
 from syncd.store import Store
-from tests.sources.s3.syncing import STORED
+from tests.sources.s3.buckets import STORED
 
 
 async def test_an_invocation_put_off_for_long_is_not_waited_for_and_serves_later_events_too(tmp_path: Path):

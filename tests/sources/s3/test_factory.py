@@ -17,7 +17,7 @@ from syncd.sources.s3.queues import Queues
 from syncd.sources.s3.settings import S3Section, Transport
 from syncd.store import Store
 from tests.aws_servers import KEY, REGION, Aws, Fault, FaultyProxy
-from tests.sources.s3.syncing import place
+from tests.sources.s3.buckets import place
 
 Q = "http://queues/q"
 

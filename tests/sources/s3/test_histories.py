@@ -6,11 +6,11 @@ from typing import Any
 import anyio
 import pytest
 
-from syncd.sources.s3.events import EventKind, parse_message
-from syncd.sources.s3.in_flight import InFlight, Message
 from syncd.sources.s3.poller import QueuePoller
 from syncd.sources.s3.settings import AutoSync
+from syncd.sources.s3.source import BucketSource
 from tests.aws_servers import Aws
+from tests.crash.mistaken import DeletesFirst, TrustsEvents, believed
 from tests.sources.s3.histories import FAULTS, ONCE, History, Outcome, World, live_through, world
 
 SEEDS = range(50)
@@ -65,34 +65,12 @@ async def test_the_same_holds_against_the_other_server(moto: Aws, tmp_path: Path
         assert outcome.after_reconcile == outcome.expected, f"seed {outcome.history.seed}"
 
 
-class DeletesFirst(QueuePoller):
-    """A mistake: the message is deleted before its work is durable."""
-
-    async def _handle(self, in_flight: InFlight, message: Message) -> None:
-        in_flight.finish(message)
-        await anyio.sleep(0.5)  # long enough for a death between, on a busy machine too
-        await self._work_off(message)
-
-
-class TrustsEvents(QueuePoller):
-    """A mistake: what an event says is done, without a look."""
-
-    async def _work_off(self, message: Message) -> None:
-        daemon = self._journal.daemon
-        for event in parse_message(message.body).events:
-            for source in self._concerned(event, await self._sources()):
-                if event.kind is EventKind.REMOVED:
-                    # Whatever stands in front of it in the journal is done first.
-                    while await daemon.invocations.due(1):  # noqa: ASYNC110 - it waits in a database
-                        await anyio.sleep(0.01)
-                    daemon.index.setdefault("docs", {}).pop(event.key, None)
-                else:
-                    for invocation in await source.check(event.key):
-                        await self._journal.settled(invocation)
-
-
 @pytest.mark.parametrize("mistake", [DeletesFirst, TrustsEvents])
-async def test_the_check_notices_mistakes(ministack: Aws, tmp_path: Path, mistake: type[QueuePoller]):
+async def test_the_check_notices_mistakes(
+    ministack: Aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mistake: type[QueuePoller]
+):
+    if mistake is TrustsEvents:
+        monkeypatch.setattr(BucketSource, "present", believed)
     backwards = mistake is TrustsEvents
     histories = [
         history(seed, drops=False, kills=1, auto_sync=AutoSync.DIRECT, backwards=backwards) for seed in range(8)

@@ -10,7 +10,8 @@ from aiohttp import web
 from syncd.sources.s3.errors import ChangedError
 from syncd.sources.s3.settings import AutoSync
 from tests.aws_servers import Aws, FaultyProxy
-from tests.sources.s3.syncing import Place, daemon_on, place, texts, working
+from tests.sources.s3.buckets import Place, place
+from tests.sources.s3.syncing import daemon_on, working
 from tests.sources.s3.test_events import record
 
 
@@ -29,15 +30,15 @@ async def test_a_delete_marker_hides_and_its_removal_brings_back(aws: Aws, tmp_p
         await p.put("a.txt", "current")
         await p.put("other.txt", "other")
         await work.until_quiet()
-        assert texts(daemon.index["docs"]) == {"a.txt": b"current", "other.txt": b"other"}
+        assert await daemon.texts() == {"a.txt": b"current", "other.txt": b"other"}
         marker = await p.s3.delete_object(Bucket=p.bucket, Key="a.txt")
         await tell(p, "ObjectRemoved:DeleteMarkerCreated", "a.txt")
         await work.until_quiet()
-        assert list(daemon.index["docs"]) == ["other.txt"]
+        assert list(await daemon.documents()) == ["other.txt"]
         await p.s3.delete_object(Bucket=p.bucket, Key="a.txt", VersionId=marker["VersionId"])
         await tell(p, "ObjectRemoved:Delete", "a.txt")
         await work.until_quiet()
-        assert texts(daemon.index["docs"])["a.txt"] == b"current"
+        assert (await daemon.texts())["a.txt"] == b"current"
 
 
 @pytest.mark.parametrize("kind", ["LifecycleExpiration:Delete", "LifecycleExpiration:DeleteMarkerCreated"])
@@ -50,7 +51,7 @@ async def test_what_expired_goes(ministack: Aws, tmp_path: Path, kind: str):
         await p.delete("a.txt")
         await tell(p, kind, "a.txt")
         await work.until_quiet()
-        assert texts(daemon.index["docs"]) == {"b.txt": b"beta"}
+        assert await daemon.texts() == {"b.txt": b"beta"}
 
 
 async def test_what_is_archived_fails_with_the_reason_and_comes_when_it_is_restored(ministack: Aws, tmp_path: Path):
@@ -69,11 +70,11 @@ async def test_what_is_archived_fails_with_the_reason_and_comes_when_it_is_resto
         await p.put("a.txt", "alpha")
         await tell(p, "ObjectCreated:Put", "a.txt")
         await work.until_quiet()
-        assert str(daemon.index["docs"]["a.txt"].content).endswith("is archived; restore it, then it can be read")
+        assert str((await daemon.documents())["a.txt"].content).endswith("is archived; restore it, then it can be read")
         proxy.fault = lambda _: None
         await tell(p, "ObjectRestore:Completed", "a.txt")
         await work.until_quiet()
-        assert texts(daemon.index["docs"]) == {"a.txt": b"alpha"}
+        assert await daemon.texts() == {"a.txt": b"alpha"}
 
 
 async def test_an_object_that_changed_since_it_was_listed_is_looked_at_again(aws: Aws, tmp_path: Path):

@@ -12,7 +12,8 @@ from syncd.runtime.retry import Backoff
 from syncd.sources.s3.settings import AutoSync
 from syncd.sources.s3.source import BucketSource
 from tests.aws_servers import Aws
-from tests.sources.s3.syncing import Place, daemon_on, place, poller_of, texts, working
+from tests.sources.s3.buckets import Place, place
+from tests.sources.s3.syncing import daemon_on, poller_of, working
 from tests.sources.s3.test_events import eventbridge, record, sns
 from tests.sources.s3.test_source import meta
 
@@ -32,11 +33,11 @@ async def test_what_happens_in_the_bucket_happens_in_the_index(aws: Aws, tmp_pat
         )
         await p.delete("old name.txt")
         await work.until_quiet()
-        assert texts(daemon.index["docs"]) == await p.contents()
-        assert len(daemon.index["docs"]) == 4
+        assert await daemon.texts() == await p.contents()
+        assert len(await daemon.documents()) == 4
         await p.delete("twice.txt")
         await work.until_quiet()
-        assert texts(daemon.index["docs"]) == await p.contents()
+        assert await daemon.texts() == await p.contents()
 
 
 async def test_tenants_of_one_bucket_see_only_their_prefix(aws: Aws, tmp_path: Path):
@@ -48,9 +49,9 @@ async def test_tenants_of_one_bucket_see_only_their_prefix(aws: Aws, tmp_path: P
         for key in ("a/1", "b/1", "b/2", "c/1", "ab/1"):
             await p.put(key, key)
         await work.until_quiet()
-        assert texts(daemon.index["tenant-a"]) == await p.contents("a/")
-        assert texts(daemon.index["tenant-b"]) == await p.contents("b/")
-        assert set(daemon.index) == {"tenant-a", "tenant-b"}
+        assert await daemon.texts("tenant-a") == await p.contents("a/")
+        assert await daemon.texts("tenant-b") == await p.contents("b/")
+        assert daemon.collections == {"tenant-a", "tenant-b"}
 
 
 async def test_in_metadata_mode_only_metadata_files_speak(aws: Aws, tmp_path: Path):
@@ -61,22 +62,22 @@ async def test_in_metadata_mode_only_metadata_files_speak(aws: Aws, tmp_path: Pa
         await p.put("early.meta.json", meta("late.txt", "doc-late"))
         await p.put("unspoken.txt", "no")
         await work.until_quiet()
-        assert texts(daemon.index["tenant"]) == {"a.txt": b"alpha"}
-        assert daemon.index.get("docs", {}) == {}
+        assert await daemon.texts("tenant") == {"a.txt": b"alpha"}
+        assert await daemon.texts() == {}
         await p.put("late.txt", "arrived")
         await p.put("a.txt", "changed")
         await work.until_quiet()
-        assert texts(daemon.index["docs"]) == {"late.txt": b"arrived"}
-        assert daemon.index["docs"]["late.txt"].prefix == "doc-late"
-        assert texts(daemon.index["tenant"]) == {"a.txt": b"changed"}
+        assert await daemon.texts() == {"late.txt": b"arrived"}
+        assert (await daemon.documents())["late.txt"].prefix == "doc-late"
+        assert await daemon.texts("tenant") == {"a.txt": b"changed"}
         await p.put("x.meta.json", meta("a.txt", "doc-b"))
         await p.delete("early.meta.json")
         await work.until_quiet()
-        assert daemon.index["tenant"] == {}
-        assert {key: d.prefix for key, d in daemon.index["docs"].items()} == {"a.txt": "doc-b"}
+        assert await daemon.texts("tenant") == {}
+        assert {key: d.prefix for key, d in (await daemon.documents()).items()} == {"a.txt": "doc-b"}
         await p.delete("a.txt")
         await work.until_quiet()
-        assert daemon.index["docs"] == {}
+        assert await daemon.texts() == {}
 
 
 async def test_in_direct_mode_a_metadata_file_speaks_of_its_object(aws: Aws, tmp_path: Path):
@@ -86,12 +87,12 @@ async def test_in_direct_mode_a_metadata_file_speaks_of_its_object(aws: Aws, tmp
         await p.put("b.txt", "beta")
         await p.put("x.meta.json", meta("a.txt", "doc-a", target_collection_name="tenant"))
         await work.until_quiet()
-        assert texts(daemon.index["docs"]) == {"b.txt": b"beta"}
-        assert texts(daemon.index["tenant"]) == {"a.txt": b"alpha"}
+        assert await daemon.texts() == {"b.txt": b"beta"}
+        assert await daemon.texts("tenant") == {"a.txt": b"alpha"}
         await p.delete("x.meta.json")
         await work.until_quiet()
-        assert texts(daemon.index["docs"]) == {"a.txt": b"alpha", "b.txt": b"beta"}
-        assert daemon.index["tenant"] == {}
+        assert await daemon.texts() == {"a.txt": b"alpha", "b.txt": b"beta"}
+        assert await daemon.texts("tenant") == {}
 
 
 async def test_a_broken_metadata_file_fails_an_invocation_with_the_reason(ministack: Aws, tmp_path: Path):
@@ -118,7 +119,7 @@ async def test_every_shape_is_understood(aws: Aws, tmp_path: Path, shape: str):
         for body in (bodies[shape], json.dumps({"Event": "s3:TestEvent", "Bucket": p.bucket})):
             await p.sqs.send_message(QueueUrl=p.queue_url, MessageBody=body)
         await work.until_quiet()
-        assert texts(daemon.index["docs"]) == {"a b.txt": b"alpha"}
+        assert await daemon.texts() == {"a b.txt": b"alpha"}
 
 
 async def test_a_bucket_that_no_source_names_is_never_read(aws: Aws, tmp_path: Path):
@@ -132,7 +133,7 @@ async def test_a_bucket_that_no_source_names_is_never_read(aws: Aws, tmp_path: P
         await foreign.put("secret.txt", "secret")
         await send(p, of_bucket(foreign.bucket, "secret.txt"))
         await work.until_quiet()
-        assert daemon.index == {}
+        assert daemon.collections == set()
         assert work.poller.stats.ignored == 1
 
 
@@ -156,7 +157,7 @@ async def test_a_message_whose_handling_meets_a_bug_is_poison_and_the_others_go_
             await send(p, of_bucket(p.bucket, "odd.txt"))
             await send(p, of_bucket(p.bucket, "a.txt"))
             await work.until_quiet()
-        assert texts(daemon.index["docs"]) == {"a.txt": b"alpha"}
+        assert await daemon.texts() == {"a.txt": b"alpha"}
         (letter,) = await daemon.dead_letters.list()
         assert "report it" in letter.reason
         assert "odd.txt" in letter.body
@@ -179,7 +180,7 @@ async def test_a_message_stays_until_its_work_is_settled(aws: Aws, tmp_path: Pat
                 while await p.waiting():  # noqa: ASYNC110 - another process's queue
                     await anyio.sleep(0.1)
             group.cancel_scope.cancel()
-        assert texts(daemon.index["docs"]) == {"a.txt": b"alpha"}
+        assert await daemon.texts() == {"a.txt": b"alpha"}
 
 
 async def test_the_heartbeat_keeps_a_message_hidden_while_its_work_takes_long(ministack: Aws, tmp_path: Path):
@@ -218,7 +219,7 @@ async def test_a_long_wait_is_handed_over_to_the_journal(ministack: Aws, tmp_pat
                     await anyio.sleep(0.1)
             group.cancel_scope.cancel()
         await daemon.run_due()
-        assert texts(daemon.index["docs"]) == {"a.txt": b"alpha"}
+        assert await daemon.texts() == {"a.txt": b"alpha"}
 
 
 async def test_a_repeated_event_is_known_again_by_its_sequencer(ministack: Aws, tmp_path: Path):

@@ -13,7 +13,8 @@ from syncd.sources.s3.provision import apply, discover, existing_notifications, 
 from syncd.sources.s3.settings import AutoSync
 from syncd.sources.s3.setup import Wanted, iam_policy, merged_notifications, queue_policy, setup_documents
 from tests.aws_servers import Aws
-from tests.sources.s3.syncing import FAST, daemon_on, place, texts, working
+from tests.sources.s3.buckets import FAST, place
+from tests.sources.s3.syncing import daemon_on, working
 
 WANTED = Wanted("my.bucket", "eu-west-1", "123456789012", ("team-a/", "team-b/"))
 
@@ -83,7 +84,7 @@ async def test_set_up_the_bucket_keeps_the_collection_true(aws: Aws, tmp_path):
         await daemon.add(settings)
         async with working(daemon, p) as work:
             await work.until_quiet()
-        assert texts(daemon.index["docs"]) == {"a.txt": b"alpha"}
+        assert await daemon.texts() == {"a.txt": b"alpha"}
         await connections.close()
 
 
@@ -103,7 +104,7 @@ async def test_one_queue_may_serve_several_buckets(aws: Aws, tmp_path):
         async with working(daemon, one) as work:
             await work.until_quiet()
         for p in (one, other):
-            assert texts(daemon.index[p.bucket]) == {"a.txt": p.bucket.encode()}
+            assert await daemon.texts(p.bucket) == {"a.txt": p.bucket.encode()}
             findings = await examine(
                 connections, p.settings(auto_sync=AutoSync.DIRECT), replace(wanted, bucket=p.bucket)
             )

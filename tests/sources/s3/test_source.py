@@ -1,16 +1,17 @@
 """Invocations and listings against both servers."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
-from syncd.errors import RetryableError
 from syncd.model import State, chunk_prefix
 from syncd.sources.s3.settings import AutoSync
 from tests.aws_servers import Aws, FaultyProxy
-from tests.sources.s3.syncing import daemon_on, place, texts
+from tests.sources.s3.buckets import place
+from tests.sources.s3.syncing import HASTY, daemon_on
 
 ODD_KEY = "a b+ü/ä%20&=?#~'\".txt"
 
@@ -21,8 +22,8 @@ async def test_an_object_invocation_indexes_the_object(aws: Aws, tmp_path: Path)
         await p.put("a.txt", "alpha")
         await p.put("b.txt", "beta")
         assert (await daemon.invoke(source, "a.txt")).state is State.COMPLETE
-        assert texts(daemon.index["docs"]) == {"a.txt": b"alpha"}
-        document = daemon.index["docs"]["a.txt"]
+        assert await daemon.texts() == {"a.txt": b"alpha"}
+        document = (await daemon.documents())["a.txt"]
         assert document.prefix == chunk_prefix("a.txt")
         assert document.metadata == {"bucket": p.bucket, "object_key": "a.txt"}
 
@@ -32,13 +33,13 @@ async def test_custom_id_metadata_and_target_are_heeded_and_remembered(aws: Aws,
         source = await daemon.add(p.settings())
         await p.put("a.txt", "alpha")
         await daemon.invoke(source, "a.txt", "other", custom_id="doc-1", metadata={"n": 1})
-        assert daemon.index["other"]["a.txt"].prefix == "doc-1"
-        assert daemon.index["other"]["a.txt"].metadata["n"] == 1
+        assert (await daemon.documents("other"))["a.txt"].prefix == "doc-1"
+        assert (await daemon.documents("other"))["a.txt"].metadata["n"] == 1
         await p.put("a.txt", "new")
         await daemon.invoke(source, collection="other")
-        assert daemon.index["other"]["a.txt"].prefix == "doc-1"
-        assert daemon.index["other"]["a.txt"].content == b"new"
-        assert "a.txt" not in daemon.index.get("docs", {})
+        assert (await daemon.documents("other"))["a.txt"].prefix == "doc-1"
+        assert (await daemon.documents("other"))["a.txt"].content == b"new"
+        assert "a.txt" not in await daemon.texts()
 
 
 async def test_an_object_that_is_gone_goes_from_the_index(aws: Aws, tmp_path: Path):
@@ -48,7 +49,7 @@ async def test_an_object_that_is_gone_goes_from_the_index(aws: Aws, tmp_path: Pa
         await daemon.invoke(source, "a.txt")
         await p.delete("a.txt")
         await daemon.invoke(source, "a.txt")
-        assert daemon.index["docs"] == {}
+        assert await daemon.texts() == {}
 
 
 async def test_keys_outside_the_prefix_are_refused(aws: Aws, tmp_path: Path):
@@ -59,7 +60,7 @@ async def test_keys_outside_the_prefix_are_refused(aws: Aws, tmp_path: Path):
         assert failed.state is State.FAILED
         assert "path_prefix" in str(failed.error)
         await daemon.invoke(source)
-        assert daemon.index["docs"] == {}
+        assert await daemon.texts() == {}
 
 
 async def test_a_backfill_indexes_everything_and_a_second_one_opens_nothing(aws: Aws, tmp_path: Path):
@@ -71,7 +72,7 @@ async def test_a_backfill_indexes_everything_and_a_second_one_opens_nothing(aws:
         await daemon.invoke(source)
         expected = await p.contents()
         del expected["folder/"]
-        assert texts(daemon.index["docs"]) == expected
+        assert await daemon.texts() == expected
         daemon.opened.clear()
         await daemon.invoke(source)
         assert daemon.opened == []
@@ -87,16 +88,24 @@ async def test_a_backfill_finds_what_changed_and_what_went(aws: Aws, tmp_path: P
         await p.delete("c")
         daemon.opened.clear()
         await daemon.invoke(source)
-        assert texts(daemon.index["docs"]) == {"a": b"a", "b": b"changed"}
+        assert await daemon.texts() == {"a": b"a", "b": b"changed"}
         assert daemon.opened == ["b"]
 
 
 async def test_a_backfill_goes_on_page_by_page_from_its_cursor(aws: Aws, tmp_path: Path, monkeypatch):
-    async with place(aws) as p, daemon_on(tmp_path) as daemon:
-        source = await daemon.add(p.settings())
+    starts: list[str] = []
+
+    def fault(request: web.Request) -> str | None:
+        is_first_try = starts.count("09") < 2
+        return (
+            "500 InternalError" if is_first_try and request.method == "GET" and request.path.endswith("/13") else None
+        )
+
+    proxied, settings = FaultyProxy(aws.url, fault), replace(HASTY, document_attempts=1)
+    async with place(aws) as p, daemon_on(tmp_path, settings=settings) as daemon, proxied.running() as proxy:
+        source = await daemon.add(p.settings(proxy.url))
         for number in range(25):
             await p.put(f"{number:02}", str(number))
-        starts: list[str] = []
         page = type(source.bucket).page
 
         async def small_page(bucket, prefix, after, size=10):
@@ -104,17 +113,8 @@ async def test_a_backfill_goes_on_page_by_page_from_its_cursor(aws: Aws, tmp_pat
             return await page(bucket, prefix, after, size)
 
         monkeypatch.setattr(type(source.bucket), "page", small_page)
-        apply = daemon.apply
-
-        async def dies_once(collection, document):
-            if document.key == "13":
-                monkeypatch.setattr(daemon, "apply", apply)
-                raise RetryLater
-            await apply(collection, document)
-
-        monkeypatch.setattr(daemon, "apply", dies_once)
         assert (await daemon.invoke(source)).state is State.COMPLETE
-        assert texts(daemon.index["docs"]) == await p.contents()
+        assert await daemon.texts() == await p.contents()
         assert starts == ["", "09", "09", "19"]
 
 
@@ -132,7 +132,7 @@ async def test_a_multipart_upload_is_one_object(aws: Aws, tmp_path: Path):
             Bucket=p.bucket, Key="big.txt", UploadId=upload["UploadId"], MultipartUpload={"Parts": parts}
         )
         await daemon.invoke(source)
-        assert daemon.index["docs"]["big.txt"].content == b"".join(bodies)
+        assert (await daemon.documents())["big.txt"].content == b"".join(bodies)
 
 
 async def test_a_delete_marker_hides_and_its_removal_brings_back(aws: Aws, tmp_path: Path):
@@ -144,10 +144,10 @@ async def test_a_delete_marker_hides_and_its_removal_brings_back(aws: Aws, tmp_p
         await daemon.invoke(source, "a.txt")
         marker = await p.s3.delete_object(Bucket=p.bucket, Key="a.txt")
         await daemon.invoke(source, "a.txt")
-        assert daemon.index["docs"] == {}
+        assert await daemon.texts() == {}
         await p.s3.delete_object(Bucket=p.bucket, Key="a.txt", VersionId=marker["VersionId"])
         await daemon.invoke(source, "a.txt")
-        assert texts(daemon.index["docs"]) == {"a.txt": b"current"}
+        assert await daemon.texts() == {"a.txt": b"current"}
 
 
 async def test_a_missing_bucket_is_an_error_and_never_a_delete(aws: Aws, tmp_path: Path):
@@ -161,7 +161,7 @@ async def test_a_missing_bucket_is_an_error_and_never_a_delete(aws: Aws, tmp_pat
             failed = await daemon.invoke(source, key)
             assert failed.state is State.FAILED
             assert "does not exist" in str(failed.error)
-        assert texts(daemon.index["docs"]) == {"a.txt": b"alpha"}
+        assert await daemon.texts() == {"a.txt": b"alpha"}
 
 
 async def test_metadata_mode_indexes_what_metadata_files_name_where_they_say(aws: Aws, tmp_path: Path):
@@ -174,16 +174,16 @@ async def test_metadata_mode_indexes_what_metadata_files_name_where_they_say(aws
         await p.put("in/z.meta.json", meta("in/missing.txt", "doc-c"))
         await p.put("in/unspoken.txt", "nobody asked for it")
         await daemon.invoke(source)
-        assert texts(daemon.index["docs"]) == {"in/b.txt": b"beta"}
-        assert texts(daemon.index["tenant"]) == {"in/a.txt": b"alpha"}
-        assert daemon.index["tenant"]["in/a.txt"].prefix == "doc-a"
-        assert daemon.index["tenant"]["in/a.txt"].metadata["n"] == 1
+        assert await daemon.texts() == {"in/b.txt": b"beta"}
+        assert await daemon.texts("tenant") == {"in/a.txt": b"alpha"}
+        assert (await daemon.documents("tenant"))["in/a.txt"].prefix == "doc-a"
+        assert (await daemon.documents("tenant"))["in/a.txt"].metadata["n"] == 1
         await p.delete("in/x.meta.json")
         await p.delete("in/b.txt")
         await p.put("in/missing.txt", "here now")
         await daemon.invoke(source)
-        assert daemon.index["tenant"] == {}
-        assert texts(daemon.index["docs"]) == {"in/missing.txt": b"here now"}
+        assert await daemon.texts("tenant") == {}
+        assert await daemon.texts() == {"in/missing.txt": b"here now"}
 
 
 @pytest.mark.parametrize("by_event", [True, False])
@@ -200,8 +200,8 @@ async def test_an_id_passes_from_one_object_to_another(aws: Aws, tmp_path: Path,
                 await daemon.run_due()
             else:
                 await daemon.invoke(source)
-            assert texts(daemon.index["docs"]) == {"a.txt": b"a.txt", "z.txt": b"z.txt"}
-            assert [key for key, d in daemon.index["docs"].items() if d.prefix == "doc-1"] == [owner]
+            assert await daemon.texts() == {"a.txt": b"a.txt", "z.txt": b"z.txt"}
+            assert [key for key, d in (await daemon.documents()).items() if d.prefix == "doc-1"] == [owner]
 
 
 async def test_two_objects_change_their_ids_with_each_other(ministack: Aws, tmp_path: Path):
@@ -215,7 +215,7 @@ async def test_two_objects_change_their_ids_with_each_other(ministack: Aws, tmp_
             for file in ("x.meta.json", "y.meta.json"):
                 await source.check(file)
             await daemon.run_due()
-            assert {d.prefix: d.content for d in daemon.index["docs"].values()} == {
+            assert {d.prefix: d.content for d in (await daemon.documents()).values()} == {
                 "doc-1": first.encode(),
                 "doc-2": second.encode(),
             }
@@ -227,8 +227,8 @@ async def test_a_broken_metadata_file_is_a_failed_document_and_says_nothing(aws:
         await p.put("a.txt", "alpha")
         await p.put("x.meta.json", '{"version": "chroma-v1"}')
         await daemon.invoke(source)
-        assert daemon.index["docs"]["a.txt"].content == b"alpha"
-        assert str(daemon.index["docs"]["x.meta.json"].content).startswith("failed: metadata file 'x.meta.json'")
+        assert (await daemon.documents())["a.txt"].content == b"alpha"
+        assert str((await daemon.documents())["x.meta.json"].content).startswith("failed: metadata file 'x.meta.json'")
 
 
 async def test_a_metadata_file_cannot_reach_outside_the_prefix(aws: Aws, tmp_path: Path):
@@ -240,12 +240,7 @@ async def test_a_metadata_file_cannot_reach_outside_the_prefix(aws: Aws, tmp_pat
         assert failed.state is State.FAILED
         assert "outside the source's path_prefix" in str(failed.error)
         await daemon.invoke(source)
-        assert "theirs/secret.txt" not in daemon.index["docs"]
-
-
-class RetryLater(RetryableError):
-    def __init__(self):
-        super().__init__("not now")
+        assert "theirs/secret.txt" not in await daemon.documents()
 
 
 def meta(path: str, ident: str, **values) -> str:
@@ -263,10 +258,10 @@ async def test_a_missing_object_that_looks_forbidden_is_gone_and_a_forbidden_one
         await daemon.invoke(source)
         failed = await daemon.invoke(source, "a.txt")
         assert "access denied" in str(failed.error)
-        assert texts(daemon.index["docs"]) == {"a.txt": b"alpha"}
+        assert await daemon.texts() == {"a.txt": b"alpha"}
         await p.delete("a.txt")
         assert (await daemon.invoke(source, "a.txt")).state is State.COMPLETE
-        assert daemon.index["docs"] == {}
+        assert await daemon.texts() == {}
 
 
 async def test_the_reason_for_a_bodiless_refusal_is_asked_for(ministack: Aws, tmp_path: Path):
@@ -279,7 +274,7 @@ async def test_the_reason_for_a_bodiless_refusal_is_asked_for(ministack: Aws, tm
         source = await daemon.add(p.settings(proxy.url))
         await p.put("a.txt", "alpha")
         assert (await daemon.invoke(source, "a.txt")).state is State.COMPLETE
-        assert texts(daemon.index["docs"]) == {"a.txt": b"alpha"}
+        assert await daemon.texts() == {"a.txt": b"alpha"}
 
 
 async def test_what_comes_behind_a_listing_is_not_swept_away(ministack: Aws, tmp_path: Path, monkeypatch):
@@ -294,14 +289,12 @@ async def test_what_comes_behind_a_listing_is_not_swept_away(ministack: Aws, tmp
             listed = await page(bucket, prefix, after, size)
             monkeypatch.undo()
             await p.put("a.txt", "behind the listing")
-            event = await source.check("a.txt")
-            invocation = await daemon.invocations.get(event[0])
-            assert invocation is not None
-            await daemon.run_one(invocation)
+            for invocation_id in await source.check("a.txt"):
+                await daemon.factory.journal.settled(invocation_id)
             return listed
 
         await p.delete("gone.txt")
         monkeypatch.setattr(type(source.bucket), "page", then_another_object_comes)
         await daemon.invoke(source)
-        assert texts(daemon.index["docs"]) == await p.contents()
+        assert await daemon.texts() == await p.contents()
         assert [await source.is_gone(key, "docs") for key in ("a.txt", "gone.txt")] == [False, True]
