@@ -1,7 +1,5 @@
 """A collection that somebody deleted, emptied or renamed in Chroma is filled from the store, without fetching or embedding."""
 
-from pathlib import Path
-
 import anyio
 import pytest
 
@@ -10,22 +8,10 @@ from syncd.index.collection_watch import CollectionWatch
 from syncd.model import NOTHING, Rows, Target
 from tests.chroma.failing_proxy import FailingProxy, once
 from tests.daemon import held
-from tests.models import in_its_own_task
 from tests.pipeline.parts import running, write
 
 FILES = {f"{n}.md": f"# Title {n}\n\nSome words about thing {n}, which matters here.\n" for n in range(12)}
 EVENT = {"3.md": "# Title 3\n\nOther words by now, about another thing altogether.\n"}
-
-
-@pytest.fixture
-def target(fresh_name):
-    return Target("default_database", fresh_name)
-
-
-@pytest.fixture
-def folder(tmp_path) -> Path:
-    write(tmp_path / "folder", FILES)
-    return tmp_path / "folder"
 
 
 @pytest.fixture
@@ -35,9 +21,8 @@ def proxy(chroma_server):
 
 
 @pytest.fixture
-async def parts(tmp_path, proxy):
-    async with in_its_own_task(running(tmp_path / "state", proxy)) as opened:
-        yield opened
+def vector_server(proxy):
+    return proxy
 
 
 async def event(parts, folder, target) -> None:

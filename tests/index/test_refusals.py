@@ -1,7 +1,6 @@
 """A refusal is believed of a document only where the collection takes other writes; until then everything waits."""
 
 import json
-from pathlib import Path
 
 import anyio
 import pytest
@@ -13,23 +12,11 @@ from syncd.sources.folder.source import FolderTreeSource
 from syncd.sync.deletes import DeleteGuard
 from tests.chroma.failing_proxy import FailingProxy
 from tests.daemon import held
-from tests.models import in_its_own_task
-from tests.pipeline.parts import running, write
+from tests.pipeline.parts import write
 
 FILES = {f"{n}.md": f"# Title {n}\n\nSome words about thing {n}, which matters here.\n" for n in range(6)}
 CHANGED = {name: text + "\n## More\n\nA second part that was not there before.\n" for name, text in FILES.items()}
 WRITES = ("/add", "/update", "/upsert", "/delete")
-
-
-@pytest.fixture
-def target(fresh_name):
-    return Target("default_database", fresh_name)
-
-
-@pytest.fixture
-def folder(tmp_path) -> Path:
-    write(tmp_path / "folder", FILES)
-    return tmp_path / "folder"
 
 
 @pytest.fixture
@@ -39,9 +26,8 @@ def proxy(chroma_server):
 
 
 @pytest.fixture
-async def parts(tmp_path, proxy):
-    async with in_its_own_task(running(tmp_path / "state", proxy)) as opened:
-        yield opened
+def vector_server(proxy):
+    return proxy
 
 
 def everything(_method: str, _path: str, _body: bytes) -> int:

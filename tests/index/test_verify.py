@@ -1,36 +1,16 @@
 """A collection that somebody tampered with is told from the store, and mended where it differs and nowhere else."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from syncd.errors import NotFoundError
 from syncd.index.verify import Drift, Verifier
-from syncd.model import Rows, Target
-from tests.models import in_its_own_task
-from tests.pipeline.parts import running, write
+from syncd.model import Rows
+from tests.pipeline.parts import running
 
 FILES = {f"{n}.md": f"# Title {n}\n\nSome words about thing {n}, which matters here.\n" for n in range(8)}
 NOTHING = Rows((), ())
 VECTOR = np.eye(1, 8, dtype=np.float32)
-
-
-@pytest.fixture
-def target(fresh_name):
-    return Target("default_database", fresh_name)
-
-
-@pytest.fixture
-def folder(tmp_path) -> Path:
-    write(tmp_path / "folder", FILES)
-    return tmp_path / "folder"
-
-
-@pytest.fixture
-async def parts(tmp_path, chroma_server):
-    async with in_its_own_task(running(tmp_path / "state", chroma_server)) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -1,16 +1,15 @@
 """Search over a collection that is really synced: words, meaning, both; filters, pages, groups, and changes in between."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from syncd.errors import NotFoundError, PermanentError, RetryableError
 from syncd.index.sparse_backfill import SparseBackfill
-from syncd.model import Embedding, EmbeddingTask, Target
+from syncd.model import Embedding, EmbeddingTask
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.search import Fusion, Query, Search
-from tests.pipeline.parts import running, write
+from tests.pipeline.parts import write
 
 FILES = {
     "store/client.py": "def getOrCreateCollection(name):\n    return make(name)\n",
@@ -18,25 +17,6 @@ FILES = {
     "docs/lamp.md": "# Lamps\n\nThe keeper lights the lamp at dusk.\n\n## Oil\n\nEvery lamp needs oil, and the keeper fills it.\n",
     "docs/animals.md": "# Foxes\n\nFoxes run at night.\n",
 }
-
-
-@pytest.fixture
-def target(fresh_name):
-    return Target("default_database", fresh_name)
-
-
-@pytest.fixture
-def folder(tmp_path) -> Path:
-    write(tmp_path / "folder", FILES)
-    return tmp_path / "folder"
-
-
-@pytest.fixture
-async def parts(tmp_path, chroma_server):
-    from tests.models import in_its_own_task
-
-    async with in_its_own_task(running(tmp_path / "state", chroma_server)) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -126,10 +126,10 @@ async def test_what_waits_of_a_dropped_run_is_refused_and_other_runs_go_on(parts
         await ingesters.mailbox.put(DocumentJob(Document(f"{number}.txt", "1", Body(), "a"), plan))
         for number, plan in enumerate(plans)
     ]
-    ingesters.drop(plans[0])
+    await ingesters.drop(plans[0])
     async with anyio.create_task_group() as group:
         ingesters.start(group)
         with pytest.raises(RetryableError, match="cancelled"):
             await dropped
-        assert (await kept).state is DocumentState.INDEXED
+        assert (await (await kept)).state is DocumentState.INDEXED
         group.cancel_scope.cancel()

@@ -5,7 +5,7 @@ import pytest
 
 from syncd.errors import BugError
 from syncd.model import Invocation, Origin, State, Target
-from syncd.store.staging import Replacement
+from syncd.store.changes import Replacement
 from tests.pipeline.parts import MODEL
 from tests.sync.syncing import Fixed, created, document, settled, syncing
 
