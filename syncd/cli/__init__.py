@@ -1,7 +1,7 @@
 """The command line. Everything but `run`, `config`, `model` and `quickstart` talks to the running daemon through its API.
 
-Exit status: 0 done; 1 what was asked for failed; 2 wrong usage; 69 the daemon cannot be reached; 77 not allowed;
-78 the configuration is wrong (sysexits.h's names for the last three: EX_UNAVAILABLE, EX_NOPERM, EX_CONFIG).
+Exit status: 0 done; 1 the command failed; 2 usage error; 69 the daemon cannot be reached; 77 permission denied;
+78 invalid configuration (in sysexits.h the last three are EX_UNAVAILABLE, EX_NOPERM and EX_CONFIG).
 """
 
 from __future__ import annotations
@@ -59,13 +59,13 @@ EXIT_FAILED, EXIT_UNREACHABLE, EXIT_REFUSED, EXIT_CONFIG = 1, 69, 77, 78
 
 
 def main(arguments: Sequence[str] | None = None, types: SourceTypes = TYPES) -> None:
-    """Run one command and exit with its status. `types` are the source types that it knows."""
+    """Run one command and exit with its status. `types`: the source types it supports."""
     sys.exit(execute(parser(types).parse_args(arguments)))
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Run the chosen command; expected errors become one line on stderr and a status."""
-    log.configure("warning")  # stdout is the command's own; `run` logs as it is configured
+    """Run the chosen command and return its exit status; an expected error becomes one line on stderr."""
+    log.configure("warning")  # stdout belongs to the command's output; `run` logs as configured
     try:
         return anyio.run(args.command, args)
     except ConfigError as error:
@@ -87,18 +87,19 @@ def complain(error: Exception, status: int) -> int:
 
 
 def parser(types: SourceTypes = TYPES) -> argparse.ArgumentParser:
-    """Return the whole command line's parser; every command finds the source types in its arguments."""
+    """Return the parser of the whole command line; commands find the source types in `args.types`."""
     common = argparse.ArgumentParser(add_help=False)
     common.set_defaults(types=types)
     given = os.environ.get("SYNCD_CONFIG")
     common.add_argument(
-        "--config", type=Path, default=Path(given) if given else None, help="configuration file (SYNCD_CONFIG)"
+        "--config",
+        type=Path,
+        default=Path(given) if given else None,
+        help="configuration file (default: $SYNCD_CONFIG)",
     )
-    common.add_argument(
-        "--url", help="address of the daemon's API; by default the one the configuration's daemon wrote down"
-    )
+    common.add_argument("--url", help="address of the daemon's API (default: found through the state folder)")
     common.set_defaults(service=SERVICE)
-    common.add_argument("--json", action="store_true", help="print JSON, one value or one object per line")
+    common.add_argument("--json", action="store_true", help="print JSON: one value, or one object per line")
     top = argparse.ArgumentParser(prog="syncd", description="Keeps Chroma collections equal to their sources.")
     top.add_argument("--version", action="version", version=f"syncd {__version__}")
     commands = top.add_subparsers(required=True, metavar="COMMAND")

@@ -1,4 +1,4 @@
-"""`syncd model bench`: tokens a second of every engine that can run a model here, and what a million tokens take."""
+"""`syncd model bench`: tokens per second of every engine that can run a model here, and the time a million tokens take."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ MILLION = 1_000_000
 
 
 def add_action(actions: Commands, common: argparse.ArgumentParser) -> None:
-    """Add the command below `syncd model`."""
+    """Register `bench` among the actions of `syncd model`."""
     parser = actions.add_parser(
         "bench", parents=[common], help="measure a model: tokens per second and the time a million tokens take"
     )
-    parser.add_argument("name", nargs="?", help="default: embedding.default_model")
-    parser.add_argument("--quantisation", help="which of its files: Q8_0, F16, Q4_K_M; default: the one in use")
+    parser.add_argument("name", nargs="?", help="the model (default: embedding.default_model)")
+    parser.add_argument("--quantisation", help="which quantisation: Q8_0, F16 or Q4_K_M (default: the one in use)")
     parser.add_argument(
         "--seconds", type=duration_s, default=10.0, help="how long to measure each engine (default: 10)"
     )
@@ -38,21 +38,21 @@ def add_action(actions: Commands, common: argparse.ArgumentParser) -> None:
 
 
 def duration_s(text: str) -> float:
-    """Read an option's number of seconds, more than none."""
+    """Return an option's number of seconds. Raises ArgumentTypeError unless it is greater than 0."""
     if not 0 < (seconds := float(text)) < math.inf:
         raise argparse.ArgumentTypeError(f"{text} is not a duration; give a number of seconds greater than 0")
     return seconds
 
 
 def folder_of(config: Config) -> Path:
-    """Return where GGUF files lie."""
+    """Return the folder of the GGUF files."""
     from syncd.app.models import models_folder
 
     return models_folder(config, config.state_folder)
 
 
 async def bench(args: argparse.Namespace) -> int:
-    """Measure one engine after the other on syncd's own source text."""
+    """Measure one engine after the other on syncd's own source code."""
     config = load_config(args.config, types=args.types)
     name = args.name or config.embedding.default_model
     rows = [
@@ -64,7 +64,7 @@ async def bench(args: argparse.Namespace) -> int:
 
 
 def requests(config: Config, name: str, quantisation: str | None) -> dict[str, ModelRequest]:
-    """Return what can be measured: each installed engine of this machine, and each of the model's servers."""
+    """Return what to measure, by name: each engine installed here, and each of the model's servers."""
     from syncd.app.models import catalog_of, engine_options, servers_by_model
     from syncd.pipeline.embed.engine import ModelRequest
     from syncd.pipeline.embed.engines import ENGINES
@@ -82,7 +82,7 @@ def requests(config: Config, name: str, quantisation: str | None) -> dict[str, M
 
 
 class Measurement(TypedDict):
-    """The figures of one engine, or why there are none."""
+    """One engine's figures, or the reason there are none."""
 
     model: str
     engine: str
@@ -92,14 +92,14 @@ class Measurement(TypedDict):
 
 
 async def measured(engine: str, request: ModelRequest, seconds: float) -> Measurement:
-    """Return the figures of one engine, or why there are none."""
+    """Return one engine's figures, or the reason there are none."""
     from syncd.pipeline.embed.engines import engine_for
     from syncd.pipeline.embed.front import running
 
     row: Measurement = {"model": request.model.name, "engine": engine}
     try:
         async with running(await engine_for(request).make_embedder(request)) as embedder:
-            # Within, because a task group would wrap what is raised through it.
+            # Caught inside, because a task group would wrap it in an exception group.
             try:
                 tokens_per_s = await speed(embedder, seconds)
             except SyncdError as error:
@@ -110,7 +110,7 @@ async def measured(engine: str, request: ModelRequest, seconds: float) -> Measur
 
 
 async def speed(embedder: Embedder, seconds: float) -> float:
-    """Return tokens a second, measured for about `seconds` after a first text that does not count."""
+    """Return tokens per second, measured for about `seconds` after a warm-up text."""
     texts, at_a_time, tokens = cycle(sample()), 1, 0
     await embedder.embed([next(texts)], "query")
     began = now = time.perf_counter()
@@ -123,7 +123,7 @@ async def speed(embedder: Embedder, seconds: float) -> float:
 
 
 def sample() -> list[str]:
-    """Return pieces of syncd's own source, as long as chunks usually are."""
+    """Return pieces of syncd's own source code, each about as long as a chunk."""
     import syncd
 
     files = sorted(Path(syncd.__file__).parent.rglob("*.py"))
@@ -143,11 +143,11 @@ def show_measurements(args: argparse.Namespace, rows: list[Measurement]) -> None
         for row in rows
     ]  # fmt: skip
     out.print(f"{rows[0]['model']}, pieces of {TEXT_CHARACTERS} characters of source code")
-    print_table(("engine", "tokens/s", "a million tokens take"), lines)
+    print_table(("engine", "tokens/s", "time for 1M tokens"), lines)
 
 
 def duration(seconds: float) -> str:
-    """Return a length of time in words."""
+    """Return a duration for people, in s, min or h."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

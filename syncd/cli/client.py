@@ -23,12 +23,12 @@ from syncd.runtime.state import SOCKET_FILE, TOKEN_FILE
 
 TIMEOUT_S = 120.0
 PAGE_SIZE = 1000
-"""The longest list that the daemon answers at once."""
+"""The longest page of a list that the daemon returns."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServicePlace:
-    """Where the daemon keeps its things that runs as a service of this machine, see systemd/syncd.service."""
+    """Where the daemon that runs as this machine's service keeps its files; see systemd/syncd.service."""
 
     config: Path = Path("/etc/syncd/syncd.toml")
     state: Path = Path("/var/lib/syncd")
@@ -42,7 +42,7 @@ class UnreachableError(SyncdError):
 
 
 class ApiError(SyncdError):
-    """The daemon refused the request; the message is its own."""
+    """The daemon rejected the request; the message is the daemon's."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -65,7 +65,7 @@ class Client:
         self._where = where
 
     async def get(self, path: str, **params: object) -> Any:
-        """Return the JSON answer to a GET; parameters that are None are left out."""
+        """Return the JSON answer to a GET; parameters that are None are omitted."""
         return await self._request("GET", path, params={k: str(v) for k, v in params.items() if v is not None})
 
     async def every(self, path: str, **params: object) -> AsyncGenerator[Any]:
@@ -80,7 +80,7 @@ class Client:
             offset += len(page)
 
     async def post(self, path: str, body: object, timeout_s: float | None = TIMEOUT_S) -> Any:
-        """Return the JSON answer to a POST; `timeout_s` None waits as long as it takes."""
+        """Return the JSON answer to a POST; `timeout_s` None: no limit."""
         return await self._request("POST", path, json=body, timeout=aiohttp.ClientTimeout(total=timeout_s))
 
     async def put(self, path: str, body: object = None) -> Json:
@@ -88,7 +88,7 @@ class Client:
         return await self._request("PUT", path, json=body)
 
     async def delete(self, path: str) -> Json:
-        """Return the JSON answer to a DELETE, None when it is empty."""
+        """Return the JSON answer to a DELETE; None if it is empty."""
         return await self._request("DELETE", path)
 
     async def _request(self, method: str, path: str, **options: Unpack[RequestOptions]) -> Json:
@@ -103,12 +103,12 @@ class Client:
                 raise UnreachableError(not_yours(Path(self._where).parent)) from error
             reason = str(error) or type(error).__name__
             raise UnreachableError(
-                f"no daemon answers at {self._where} ({reason}); start one with: syncd run"
+                f"no daemon responds at {self._where} ({reason}); start one with: syncd run"
             ) from error
 
 
 def message_of(text: str) -> str:
-    """Return the message of an error answer, '' when it is in no known form."""
+    """Return the message in an error response; '' if its format is unknown."""
     try:
         return str(json_object(json.loads(text))["message"])
     except (ValueError, KeyError):
@@ -117,11 +117,11 @@ def message_of(text: str) -> str:
 
 @asynccontextmanager
 async def connected(args: argparse.Namespace) -> AsyncGenerator[Client]:
-    """Yield a client of the daemon that `args` (--config, --url) name, or that is found where daemons are: on the user's own
-    state folder, else on the service's. Raises ConfigError, UnreachableError.
+    """Yield a client of the daemon that `args` (--config, --url) name; by default the one on the user's own state folder,
+    else the service's. Raises ConfigError, UnreachableError.
     """
     if args.url and not args.url.startswith(("http://", "https://")):
-        raise ConfigError(f"--url {args.url} is no address; give one like http://127.0.0.1:8787")
+        raise ConfigError(f"--url {args.url} is not a URL; give one like http://127.0.0.1:8787")
     config = load_config(args.config, types=args.types)
     own = config.state_folder
     named = args.config or args.url or "state_dir" in config.model_fields_set or "STATE_DIRECTORY" in os.environ
@@ -131,7 +131,7 @@ async def connected(args: argparse.Namespace) -> AsyncGenerator[Client]:
 
 
 def listens(state: Path) -> bool:
-    """Tell whether a daemon answers on this state folder. Raises UnreachableError where this user may not know."""
+    """Return whether a daemon is listening on this state folder. Raises UnreachableError if this user has no access to it."""
     try:
         with reachable(state / SOCKET_FILE) as path, socket.socket(socket.AF_UNIX) as connection:
             connection.connect(path)
@@ -143,18 +143,18 @@ def listens(state: Path) -> bool:
 
 
 def service_state(service: ServicePlace) -> Path | None:
-    """Return the service's state folder, None where none runs. Raises UnreachableError where this user may not know."""
+    """Return the service's state folder; None if no service runs. Raises UnreachableError if this user has no access to it."""
     state = service.state
-    with suppress(ConfigError):  # absent, or not for this user to read
+    with suppress(ConfigError):  # missing, or not readable for this user
         config = load_config(service.config)
         state = config.state_folder if "state_dir" in config.model_fields_set else state
     return state if listens(state) else None
 
 
 def not_yours(state: Path) -> str:
-    """Return what to do about a daemon whose state folder another user owns."""
+    """Return the error message for a daemon whose state folder belongs to another user."""
     return (
-        f"the daemon on {state} is another user's: run the command as root or as that user (sudo syncd …), or make a "
+        f"the daemon on {state} belongs to another user: run the command as root or as that user (sudo syncd …), or create a "
         "token with `sudo syncd token create NAME`, put it into SYNCD_TOKEN and give --url http://127.0.0.1:8787"
     )
 
@@ -174,7 +174,7 @@ async def open_client(state: Path, url: str | None = None) -> AsyncGenerator[Cli
 
 
 def socket_of(state: Path, stack: ExitStack) -> str:
-    """Return a usable path of the daemon's socket, for as long as `stack` is open. Raises UnreachableError."""
+    """Return a usable path of the daemon's socket, valid while `stack` is open. Raises UnreachableError."""
     try:
         return stack.enter_context(reachable(state / SOCKET_FILE))
     except OSError as error:
@@ -182,7 +182,7 @@ def socket_of(state: Path, stack: ExitStack) -> str:
 
 
 def token_in(state: Path) -> str:
-    """Return the administrator's token from the state folder, '' when this user may not read it."""
+    """Return the administrator's token from the state folder; '' if this user cannot read it."""
     try:
         return (state / TOKEN_FILE).read_text().strip()
     except OSError:

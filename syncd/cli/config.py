@@ -1,4 +1,4 @@
-"""`syncd config`: check a configuration without running anything."""
+"""`syncd config`: check a configuration file without starting anything."""
 
 from __future__ import annotations
 
@@ -11,20 +11,18 @@ from syncd.config import load_config
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
-    """Add the command."""
+    """Register the command in `commands`; `common` holds the options that all commands share."""
     actions = commands.add_parser("config", help="check a configuration").add_subparsers(
         required=True, metavar="ACTION"
     )
-    checking = actions.add_parser(
-        "check", parents=[common], help="say what is wrong with a configuration, or that it is fine"
-    )
+    checking = actions.add_parser("check", parents=[common], help="report what is wrong with a configuration file")
     checking.add_argument("file", nargs="?", type=Path)
     checking.set_defaults(command=check)
 
 
 async def check(args: argparse.Namespace) -> int:
-    """Print what the configuration amounts to; raises ConfigError, which is exit status 78."""
-    # Knowing the models takes longer than other commands should wait.
+    """Print a summary of the configuration. Raises ConfigError (exit status 78)."""
+    # Imported here because the model catalogue is slow to import and other commands do not need it.
     from syncd.app.models import catalog_of, check_models
 
     config = load_config(args.file or args.config, types=args.types)
@@ -32,5 +30,5 @@ async def check(args: argparse.Namespace) -> int:
     if args.json:
         print_json(config.model_dump(mode="json"))
     else:
-        out.print(f"fine: {len(config.sources)} sources, state in {config.state_folder}")
+        out.print(f"valid: {len(config.sources)} sources, state in {config.state_folder}")
     return 0

@@ -1,4 +1,4 @@
-"""`syncd model`: list models, fetch their files, add your own, measure them; needs no daemon."""
+"""`syncd model`: list models, download their files, add your own, measure them; needs no daemon."""
 
 from __future__ import annotations
 
@@ -42,37 +42,39 @@ RESTART = "Restart the daemon to use it."
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
-    """Add the command."""
+    """Register the command in `commands`; `common` holds the options that all commands share."""
     actions = commands.add_parser("model", help="list, fetch, add and measure embedding models").add_subparsers(
         required=True, metavar="ACTION"
     )
     actions.add_parser("list", parents=[common], help="list known models and their files").set_defaults(
         command=list_models
     )
-    pulling = actions.add_parser("pull", parents=[common], help="fetch (or make) a model's file and try it")
+    pulling = actions.add_parser("pull", parents=[common], help="download a model's file and test it")
     pulling.add_argument("name")
-    pulling.add_argument("--quantisation", help="which of its files, e.g. Q8_0, F16, Q4_K_M; see `syncd model list`")
+    pulling.add_argument("--quantisation", help="which quantisation, e.g. Q8_0, F16, Q4_K_M; see `syncd model list`")
     pulling.set_defaults(command=pull)
-    adding = actions.add_parser("add", parents=[common], help="add a GGUF of your own to the configuration file")
-    adding.add_argument("name", help="the name sources refer to it by")
+    adding = actions.add_parser("add", parents=[common], help="add your own GGUF model to the configuration file")
+    adding.add_argument("name", help="the name by which sources refer to it")
     adding.add_argument("file", type=Path)
     adding.add_argument(
-        "--pooling", choices=["last", "mean", "cls"], help="how tokens are pooled, if the file does not say"
+        "--pooling", choices=["last", "mean", "cls"], help="how token vectors are pooled, if the file does not say"
     )
-    adding.add_argument("--max-tokens", type=int, help="the window texts are embedded in (default: from the file)")
-    adding.add_argument("--query-prompt", help="prefix for queries")
-    adding.add_argument("--document-prompt", help="prefix for documents")
+    adding.add_argument(
+        "--max-tokens", type=int, help="longest text embedded in one piece, in tokens (default: from the file)"
+    )
+    adding.add_argument("--query-prompt", help="prompt put in front of queries")
+    adding.add_argument("--document-prompt", help="prompt put in front of documents")
     adding.set_defaults(command=add)
     bench.add_action(actions, common)
     trusting = actions.add_parser(
-        "trust", parents=[common], help="trust the vectors a model's servers compute from now on"
+        "trust", parents=[common], help="accept what a model's servers compute from now on as the reference"
     )
     trusting.add_argument("name")
     trusting.set_defaults(command=trust)
 
 
 async def list_models(args: argparse.Namespace) -> int:
-    """Print the models, their files, which of them is used, and whether it is here."""
+    """Print the models, their files, and which of these are in use and downloaded."""
     from syncd.app.models import catalog_of, engine_options, servers_by_model, splade_folder
     from syncd.pipeline.embed.files import is_here
     from syncd.pipeline.sparse.splade_files import SPLADE, VOCABULARY, WINDOW_TOKENS, present
@@ -118,14 +120,14 @@ async def list_models(args: argparse.Namespace) -> int:
 
 
 def shown_row(row: ModelRow) -> list[str]:
-    """Return a row of the list for people."""
+    """Return one row of the table as text."""
     words = {True: "yes", False: "no"}
     marks = {"here": words[row["here"]], "used": words[row["used"]]}
     return [str(value) for value in {**row, **marks, "servers": " ".join(row["servers"])}.values()]
 
 
 async def pull(args: argparse.Namespace) -> int:
-    """Fetch a model's file with a progress bar and probe it."""
+    """Download a model's file with a progress bar and probe it."""
     from syncd.app.models import catalog_of, engine_options
     from syncd.pipeline.embed.local import prepare
     from syncd.pipeline.sparse.splade_files import SPLADE
@@ -144,7 +146,7 @@ async def pull(args: argparse.Namespace) -> int:
 
 
 async def pull_splade(args: argparse.Namespace) -> int:
-    """Fetch the sparse model's files, unless they are here, and try them."""
+    """Download the sparse model's files unless they are here, and test the model."""
     from syncd.app.models import splade_folder
     from syncd.pipeline.sparse.splade import check_loads
     from syncd.pipeline.sparse.splade_files import own_files, published_files
@@ -160,7 +162,7 @@ async def pull_splade(args: argparse.Namespace) -> int:
 
 @contextmanager
 def progress_bar(args: argparse.Namespace) -> Generator[Callable[[int, int | None], None]]:
-    """Yield what shows how many bytes are here, of how many."""
+    """Yield a callback that shows the bytes received and the total (None: unknown) in a progress bar."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -178,12 +180,12 @@ def progress_bar(args: argparse.Namespace) -> Generator[Callable[[int, int | Non
 
 
 def report(args: argparse.Namespace, prepared: Prepared) -> None:
-    """Say where a model's file is and that it works."""
+    """Print the probe's result and where the model's file is."""
     say_ready(args, prepared.file.path, prepared.file.digest)
 
 
 def say_ready(args: argparse.Namespace, path: Path, digest: str) -> None:
-    """Say where a model is."""
+    """Print a model's path and sha256."""
     if args.json:
         print_json({"path": str(path), "sha256": digest})
     else:
@@ -191,7 +193,7 @@ def say_ready(args: argparse.Namespace, path: Path, digest: str) -> None:
 
 
 async def add(args: argparse.Namespace) -> int:
-    """Try a file and write it into the configuration file, its sha256 pinned."""
+    """Test a GGUF file and add it to the configuration file, pinned to its sha256."""
     from syncd.app.models import catalog_entry, engine_options
     from syncd.config.models import ModelSection
     from syncd.pipeline.embed.files import verified
@@ -200,11 +202,11 @@ async def add(args: argparse.Namespace) -> int:
 
     config, path = load_config(args.config, types=args.types), args.file.expanduser().absolute()
     if args.config is None:
-        raise ConfigError("the model is written to a configuration file: give --config FILE, or set SYNCD_CONFIG")
+        raise ConfigError("the model is added to a configuration file: give --config FILE, or set SYNCD_CONFIG")
     if any(model.name == args.name for model in config.models):
-        raise ConfigError(f"models: {args.name!r} is in {args.config} already; edit it there, or choose another name")
+        raise ConfigError(f"models: {args.name!r} is already in {args.config}; edit it there, or choose another name")
     if not path.is_file():
-        raise ConfigError(f"{path} is no file; give the GGUF to add")
+        raise ConfigError(f"{path} is not a file; give the GGUF file to add")
     try:
         section = ModelSection.model_validate(values_of(args, path, read_facts(path)))
     except ValidationError as error:
@@ -216,15 +218,17 @@ async def add(args: argparse.Namespace) -> int:
     append(args.config, table_of(section))
     report(args, prepared)
     if not args.json:
-        out.print(f"{args.name} is in {args.config} now. {RESTART}")
+        out.print(f"{args.name} was added to {args.config}. {RESTART}")
     return 0
 
 
 def values_of(args: argparse.Namespace, path: Path, facts: GgufFacts) -> Mapping[str, object]:
-    """Return the configuration of the model: what the file says, unless the command line says otherwise."""
+    """Return the model's configuration: options given on the command line, else what the file says."""
     pooling = args.pooling or facts.pooling
     if pooling is None:
-        raise ConfigError(f"{path} does not say how it pools; give --pooling, as the model's card says (Qwen3: last)")
+        raise ConfigError(
+            f"{path} does not say which pooling it uses; give --pooling, as stated in the model card (Qwen3: last)"
+        )
     prompts = {"query_prompt": args.query_prompt, "document_prompt": args.document_prompt}
     return {
         "name": args.name,
@@ -239,12 +243,12 @@ def values_of(args: argparse.Namespace, path: Path, facts: GgufFacts) -> Mapping
 def table_of(section: ModelSection) -> str:
     """Return the TOML of a `[[models]]` table."""
     values = section.model_dump(mode="json", exclude_none=True)
-    # A JSON string or number is a TOML one too.
+    # JSON strings and numbers are valid TOML.
     return "\n[[models]]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
 
 
 def append(file: Path, table: str) -> None:
-    """Write a table to the end of a configuration file, unless that makes it a wrong one. Raises ConfigError."""
+    """Append a table to a configuration file. Raises ConfigError, and leaves the file as it was, if the result is invalid."""
     before = file.read_text("utf-8")
     file.write_text(before.rstrip("\n") + "\n" + table, "utf-8")
     try:
@@ -255,7 +259,7 @@ def append(file: Path, table: str) -> None:
 
 
 async def trust(args: argparse.Namespace) -> int:
-    """Forget what a model's servers had to compute."""
+    """Drop the reference vectors of a model's servers; those of the next start become the reference."""
     from syncd.app.models import catalog_of
     from syncd.pipeline.embed.record import forget_record
 

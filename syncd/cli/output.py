@@ -19,12 +19,12 @@ DOCUMENTS = ("indexed", "unchanged", "deleted", "skipped", "failed")
 OVER = ("complete", "failed", "cancelled")
 
 PIPE_WIDTH = 10_000
-"""What reads a pipe has no width, and should find every id whole."""
+"""Width used when the output is a pipe, so that ids are never wrapped."""
 
 out = Console(
     width=None if sys.stdout.isatty() else PIPE_WIDTH, soft_wrap=True, highlight=False, markup=False, emoji=False
 )
-"""Says what it is given letter by letter: a file may be called `[slug].tsx`. Who styles says `markup=True`."""
+"""Markup is off because a file may be called `[slug].tsx`; pass `markup=True` for styled text."""
 
 
 def print_json(value: object) -> None:
@@ -33,7 +33,7 @@ def print_json(value: object) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print rows under column heads; the first column, often ids, is never folded."""
+    """Print a table; the first column, often ids, is never wrapped."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for number, column in enumerate(columns):
         table.add_column(column, overflow="fold", no_wrap=number == 0)
@@ -43,13 +43,13 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
 
 
 def state_of(invocation: InvocationAnswer) -> str:
-    """Return an invocation's state as one word, whatever the form of its status."""
+    """Return an invocation's state as one word; its status may be a word or an object."""
     status = invocation["status"]
     return status if isinstance(status, str) else next(iter(status))
 
 
 def summary(invocation: InvocationAnswer) -> str:
-    """Return what an invocation did, in one line."""
+    """Return a one-line summary of an invocation."""
     counts = invocation["counts"]
     words = [f"{counts[name]} {name}" for name in DOCUMENTS if counts[name]]
     chunks = f"{counts['chunks_written']} chunks written, {counts['chunks_embedded']} embedded"
@@ -62,16 +62,16 @@ def summary(invocation: InvocationAnswer) -> str:
 
 
 def reason(invocation: InvocationAnswer) -> str:
-    """Return why an invocation failed or could not see its source whole, '' when neither is so."""
+    """Return why an invocation failed or is incomplete; '' if neither applies."""
     status = invocation["status"]
     if not isinstance(status, str) and "failed" in status:
         return f" — {status['failed']['error']}"
     incomplete = invocation.get("incomplete")
-    return f" — incomplete, so nothing was deleted for being absent: {incomplete}" if incomplete else ""
+    return f" — incomplete, so no missing documents were deleted: {incomplete}" if incomplete else ""
 
 
 async def follow(client: Client, invocation_id: str, quiet: bool = False) -> InvocationAnswer:
-    """Wait until an invocation is over, with a progress bar unless `quiet`, and return it."""
+    """Wait until an invocation has ended, with a progress bar unless `quiet`, and return it."""
     columns = (
         TextColumn("[bold]{task.description}"),
         BarColumn(),
@@ -91,7 +91,7 @@ async def follow(client: Client, invocation_id: str, quiet: bool = False) -> Inv
 
 
 def crawled(invocation: InvocationAnswer) -> str:
-    """Return how far the crawl of a site is, '' for other sources."""
+    """Return the progress of a crawl; '' for other sources."""
     pages = invocation.get("source_progress")
     if not pages:
         return ""
@@ -109,7 +109,7 @@ def on_their_way(invocation: InvocationAnswer) -> str:
 
 
 def show_progress(bar: Progress, task: TaskID, invocation: InvocationAnswer) -> None:
-    """Bring a progress bar up to date."""
+    """Update a progress bar."""
     counts = invocation["counts"]
     done = counts["indexed"] + counts["unchanged"] + counts["skipped"] + counts["failed"]
     eta_s, speed = invocation.get("eta_s"), invocation.get("tokens_per_s")

@@ -15,12 +15,12 @@ MARKS = {"new": "+", "changed": "~"}
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
-    """Add the command."""
+    """Register the command in `commands`; `common` holds the options that all commands share."""
     parser = commands.add_parser(
-        "plan", parents=[common], help="say what a sync would add, change, delete and cost, without doing it"
+        "plan", parents=[common], help="show what a sync would add, change, delete and cost, without doing it"
     )
     add_target(parser)
-    parser.add_argument("--list", action="store_true", help="name every document")
+    parser.add_argument("--list", action="store_true", help="list every document")
     parser.set_defaults(command=plan)
 
 
@@ -41,7 +41,7 @@ async def plan(args: argparse.Namespace) -> int:
 
 
 async def print_plan(client: Client, found: InvocationAnswer, with_names: bool) -> None:
-    """Print the documents that would change, if wanted, then the sums."""
+    """Print the totals, after the documents that would change if `with_names`."""
     new = 0
     async for document in client.every(f"/api/v1/invocations/{found['id']}/documents"):
         new += document["reason"] == "new"
@@ -51,20 +51,20 @@ async def print_plan(client: Client, found: InvocationAnswer, with_names: bool) 
 
 
 def line(document: DocumentAnswer) -> str:
-    """Return what would become of one document: + new, ~ changed, - deleted, ! left out (with the reason)."""
+    """Return one document's line: + new, ~ changed, - deleted, ! skipped or failed (with the reason)."""
     if document["state"] == "indexed":
         return f"{MARKS[document['reason']]} {document['key']}  ({document['chunks']} chunks)"
     return f"- {document['key']}" if document["state"] == "deleted" else f"! {document['key']}: {document['reason']}"
 
 
 def sums(found: InvocationAnswer, new: int) -> str:
-    """Return the plan in one paragraph."""
+    """Return the plan's totals as one paragraph."""
     counts = found["counts"]
     documents = (
         f"{new} to add, {counts['indexed'] - new} to change, {counts['deleted']} to delete, "
-        f"{counts['unchanged']} unchanged, {counts['skipped'] + counts['failed']} left out"
+        f"{counts['unchanged']} unchanged, {counts['skipped'] + counts['failed']} skipped or failed"
     )
-    held = f"\n{counts['held_deletes']} deletes would wait to be confirmed" if counts["held_deletes"] else ""
+    held = f"\n{counts['held_deletes']} deletes would be held until confirmed" if counts["held_deletes"] else ""
     chunks = (
         f"{counts['chunks_written']} chunks to write, {counts['chunks_deleted']} to delete, "
         f"{counts['chunks_embedded']} to embed: about {counts['tokens']:,} tokens"
@@ -73,7 +73,7 @@ def sums(found: InvocationAnswer, new: int) -> str:
 
 
 def expected_duration(found: InvocationAnswer) -> str:
-    """Return how long that would take, as far as this machine's past tells."""
+    """Return the expected duration at the speed of this machine's latest runs, or how to measure it."""
     if not found["counts"]["tokens"]:
         return ""
     if found["eta_s"] is None or found["tokens_per_s"] is None:

@@ -1,4 +1,4 @@
-"""`syncd quickstart`: the main job on this very checkout, with nothing configured."""
+"""`syncd quickstart`: sync and search this checkout, without any configuration."""
 
 from __future__ import annotations
 
@@ -31,22 +31,24 @@ START_LIMIT_S = 180.0
 
 
 def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
-    """Add the command."""
-    parser = commands.add_parser("quickstart", help="sync a folder, search it, and say how to go on")
-    parser.add_argument("folder", nargs="?", type=Path, default=Path(), help="what to sync; this folder when left out")
-    parser.add_argument("--state", type=Path, default=Path("state"), help="where to keep everything (default: ./state)")
-    parser.add_argument("--keep", action="store_true", help="leave the daemon running until Ctrl-C, for the next steps")
+    """Register the command in `commands`; `common` holds the options that all commands share."""
+    parser = commands.add_parser("quickstart", help="sync a folder, search it, and show the next steps")
+    parser.add_argument(
+        "folder", nargs="?", type=Path, default=Path(), help="the folder to sync (default: the current one)"
+    )
+    parser.add_argument("--state", type=Path, default=Path("state"), help="where to keep all state (default: ./state)")
+    parser.add_argument("--keep", action="store_true", help="keep the daemon running until Ctrl-C")
     parser.set_defaults(command=quickstart)
 
 
 async def quickstart(args: argparse.Namespace) -> int:
-    """Start a daemon, sync, search three times, explain; everything lies in the state folder."""
+    """Start a daemon, sync, search three times and print the next steps; all files are in the state folder."""
     state, folder = args.state.absolute(), args.folder.absolute()
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     config = state / "syncd.toml"
     config.write_text(configuration(state, folder))
     (state / DAEMON_FILE).unlink(missing_ok=True)
-    out.print(f"Everything this makes is in {state}; the daemon logs to {state / 'daemon.log'}")
+    out.print(f"Everything is stored in {state}; the daemon logs to {state / 'daemon.log'}")
     since = datetime.now(UTC)
     with (state / "daemon.log").open("ab") as log:
         daemon = await anyio.open_process(
@@ -69,7 +71,7 @@ async def quickstart(args: argparse.Namespace) -> int:
 
 
 def configuration(state: Path, folder: Path) -> str:
-    """Return the configuration: one watched folder, a small model that came with the installation."""
+    """Return the configuration: one watched folder, and a small model that was installed with syncd."""
     quoted = str(folder).replace("\\", "\\\\").replace('"', '\\"')
     own = str(state).replace("\\", "\\\\").replace('"', '\\"')
     return f"""# Made by `syncd quickstart`; see config/syncd.toml for every key.
@@ -91,18 +93,18 @@ exclude_globs = ["/state/", ".venv/"]
 
 
 async def ready(daemon: Process, state: Path) -> None:
-    """Wait until the daemon has written down where it listens. Raises SyncdError when it ends instead."""
+    """Wait until the daemon has written its address. Raises SyncdError if it exits instead."""
     announcement = state / DAEMON_FILE
     with anyio.move_on_after(START_LIMIT_S), out.status("starting the daemon and its Chroma server"):
         while daemon.returncode is None:
             if announcement.exists():
                 return
             await anyio.sleep(0.1)
-    raise SyncdError(f"the daemon did not start; its last words are in {state / 'daemon.log'}")
+    raise SyncdError(f"the daemon did not start; see {state / 'daemon.log'}")
 
 
 async def show(client: Client, since: datetime) -> int:
-    """Wait for the sync, then search."""
+    """Wait for the sync, then run the example searches; return the exit status."""
     invocation = await follow(client, await first_invocation(client, since))
     out.print(summary(invocation))
     if state_of(invocation) != "complete":
@@ -116,7 +118,7 @@ async def show(client: Client, since: datetime) -> int:
 
 
 async def first_invocation(client: Client, since: datetime) -> str:
-    """Return the id of the run that this start asked for, once it has."""
+    """Wait for the first invocation newer than `since` and return its id."""
     while True:
         for invocation in await client.get("/api/v1/invocations", limit=1):
             if datetime.fromisoformat(invocation["created_at"]) >= since:
@@ -125,12 +127,12 @@ async def first_invocation(client: Client, since: datetime) -> str:
 
 
 def explain(state: Path, config: Path) -> None:
-    """Say how to go on."""
+    """Print the next steps."""
     syncd = f"{os.path.relpath(sys.executable).removesuffix('python').removesuffix('python3')}syncd"
     name = os.path.relpath(config)
     out.print(
         f"""
-[bold]How to go on[/]
+[bold]Next steps[/]
   run it        {syncd} run --config {name}          (then, in another terminal)
   search        {syncd} search "your question" --collection {COLLECTION} --config {name}
   a repository  {syncd} sources add github chroma-core/chroma --watch chroma-code --config {name}

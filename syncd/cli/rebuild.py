@@ -10,7 +10,7 @@ from syncd.cli.output import out, print_json
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
-    """Add the command."""
+    """Register the command in `commands`; `common` holds the options that all commands share."""
     parser = commands.add_parser(
         "rebuild", parents=[common], help="recreate a collection from the store, without fetching or embedding"
     )
@@ -20,7 +20,7 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
 
 
 async def rebuild(args: argparse.Namespace) -> int:
-    """Wait until it is done and say how many chunks were written."""
+    """Rebuild the collection, wait for the end and print the number of chunks written."""
     body = {"database_name": args.database, "collection_name": args.collection}
     async with connected(args) as client:
         done = await client.post("/api/v1/rebuild", body, timeout_s=None)

@@ -1,4 +1,4 @@
-"""`syncd retry` and `syncd confirm-deletes`: carry on where an invocation left something undone."""
+"""`syncd retry` and `syncd confirm-deletes`: finish what an invocation left undone."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from syncd.cli.sync import finish
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
-    """Add the commands."""
+    """Register the commands in `commands`; `common` holds the options that all commands share."""
     parser = commands.add_parser("retry", parents=[common], help="run an invocation's failed documents again")
-    parser.add_argument("invocation", help="its id")
-    parser.add_argument("--key", action="append", dest="keys", help="only this document (may be repeated)")
+    parser.add_argument("invocation", help="id of the invocation")
+    parser.add_argument("--key", action="append", dest="keys", help="only this document; may be repeated")
     parser.set_defaults(command=partial(again, "retry"))
     parser = commands.add_parser(
         "confirm-deletes", parents=[common], help="carry out the deletes that an invocation held back"
     )
-    parser.add_argument("invocation", help="its id")
+    parser.add_argument("invocation", help="id of the invocation")
     parser.set_defaults(command=partial(again, "confirm-deletes"), keys=None)
 
 
 async def again(what: str, args: argparse.Namespace) -> int:
-    """Ask for the run and follow it to its end."""
+    """Create the run and follow it to its end."""
     body = {"keys": args.keys} if args.keys else {}
     async with connected(args) as client:
         made = await client.post(f"/api/v1/invocations/{args.invocation}/{what}", body)

@@ -11,14 +11,14 @@ from syncd.log import configure
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
-    """Add the command."""
+    """Register the command in `commands`; `common` holds the options that all commands share."""
     parser = commands.add_parser("run", parents=[common], help="run the daemon in the foreground")
     parser.set_defaults(command=run)
 
 
 async def run(args: argparse.Namespace) -> int:
     """Run until SIGTERM or SIGINT."""
-    # Importing the daemon takes a second that `syncd --help` need not wait for.
+    # Importing the daemon takes a second, which `syncd --help` should not have to wait for.
     from syncd.app import serve
 
     load = partial(load_config, args.config, types=args.types)

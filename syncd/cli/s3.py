@@ -1,6 +1,6 @@
-"""`syncd s3`: prepare a bucket for auto-sync, say what is missing, and list what nothing could be made of.
+"""`syncd s3`: set up a bucket for auto-sync, check the setup, and list event messages that could not be processed.
 
-Preparing and examining need no daemon and use the ordinary AWS credentials.
+`setup` and `doctor` need no daemon and use the standard AWS credentials.
 """
 
 from __future__ import annotations
@@ -27,47 +27,49 @@ MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "missing": "[red
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
-    """Add the command."""
+    """Register the command in `commands`; `common` holds the options that all commands share."""
     actions = commands.add_parser("s3", help="prepare a bucket for auto-sync, and say what is missing").add_subparsers(
         required=True, metavar="ACTION"
     )
     setting_up = actions.add_parser(
         "setup",
         parents=[common],
-        help="print the queue, its policy, the notifications and the IAM policy; or make them",
+        help="print the queue, its policy, the notifications and the IAM policy, or create them",
     )
     options(setting_up)
-    setting_up.add_argument("--apply", action="store_true", help="make queue, policy and notifications; twice is safe")
+    setting_up.add_argument(
+        "--apply", action="store_true", help="create the queue, its policy and the notifications; safe to repeat"
+    )
     setting_up.set_defaults(command=setup)
-    examining = actions.add_parser("doctor", parents=[common], help="say what auto-sync of a bucket lacks")
+    examining = actions.add_parser("doctor", parents=[common], help="check what auto-sync of a bucket is missing")
     options(examining)
     examining.set_defaults(command=doctor)
     listing = actions.add_parser(
-        "dead-letters", parents=[common], help="list event messages that nothing could be made of, with their reasons"
+        "dead-letters", parents=[common], help="list event messages that could not be processed, with the reasons"
     )
     listing.add_argument("--queue-url", help="only of this queue")
     listing.set_defaults(command=dead_letters)
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    """Add what both actions take."""
+    """Add the options shared by `setup` and `doctor`."""
     parser.add_argument("--bucket", required=True)
     parser.add_argument(
-        "--region", default="us-east-1", help="where the credentials are used; the bucket's own is looked up"
+        "--region", default="us-east-1", help="AWS region of the credentials; the bucket's own region is looked up"
     )
-    parser.add_argument("--prefix", action="append", default=[], help="only keys below it; may be repeated")
+    parser.add_argument("--prefix", action="append", default=[], help="only keys with this prefix; may be repeated")
     parser.add_argument(
-        "--queue-name", default="", help="a queue that several buckets share; default: one for this bucket"
+        "--queue-name", default="", help="a queue shared by several buckets (default: one for this bucket)"
     )
-    parser.add_argument("--profile", help="of the AWS configuration files")
-    parser.add_argument("--endpoint-url", help="MinIO, Ceph and the like")
+    parser.add_argument("--profile", help="profile in the AWS configuration files")
+    parser.add_argument("--endpoint-url", help="for MinIO, Ceph and similar stores")
     parser.add_argument("--path-style", action="store_true")
 
 
 @asynccontextmanager
 async def found(args: argparse.Namespace) -> AsyncGenerator[tuple[Connections, Endpoint, Wanted]]:
-    """Yield connections and what the bucket should have, in the bucket's own region."""
-    # The AWS libraries take a second to import, which other commands need not wait for.
+    """Yield connections, the endpoint and what the bucket should have, in the bucket's own region."""
+    # The AWS libraries take a second to import, which other commands should not have to wait for.
     from syncd.sources.s3.client import Connections
     from syncd.sources.s3.endpoint import Endpoint
     from syncd.sources.s3.provision import discover
@@ -83,7 +85,7 @@ async def found(args: argparse.Namespace) -> AsyncGenerator[tuple[Connections, E
 
 
 async def setup(args: argparse.Namespace) -> int:
-    """Print what is needed, or make it; the IAM policy is always for an administrator to attach."""
+    """Print what the bucket needs, or create it; attaching the IAM policy is left to an administrator."""
     from syncd.sources.s3.provision import apply, existing_notifications, existing_policy
     from syncd.sources.s3.setup import iam_policy, setup_documents
 
@@ -109,7 +111,7 @@ async def setup(args: argparse.Namespace) -> int:
 
 
 async def dead_letters(args: argparse.Namespace) -> int:
-    """Print what ended in the dead-letter queues, newest first."""
+    """Print the messages in the dead-letter queues, newest first."""
     async with connected(args) as client:
         found: list[DeadLetterAnswer] = await client.get(
             "/api/v1/s3/dead-letters", queue_url=args.queue_url, limit=1000
@@ -119,12 +121,12 @@ async def dead_letters(args: argparse.Namespace) -> int:
             print_json(letter)
     else:
         rows = [(it["at"], it["queue_url"], it["message_id"], it["receives"], it["reason"]) for it in found]
-        print_table(("last met", "queue", "message", "receives", "reason"), rows)
+        print_table(("last seen", "queue", "message", "receives", "reason"), rows)
     return 0
 
 
 async def doctor(args: argparse.Namespace) -> int:
-    """Print what was found; 1 when something is missing."""
+    """Print the findings; exit status 1 if something is missing."""
     from syncd.sources.s3.doctor import examine as examine
     from syncd.sources.s3.settings import AutoSync, S3Settings
 

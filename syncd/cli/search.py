@@ -1,4 +1,4 @@
-"""`syncd search`: ask a collection."""
+"""`syncd search`: query a collection."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SNIPPET_WIDTH = 110
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
-    """Add the command."""
+    """Register the command in `commands`; `common` holds the options that all commands share."""
     parser = commands.add_parser("search", parents=[common], help="search a collection")
     parser.add_argument("query")
     parser.add_argument("--collection", required=True)
@@ -30,12 +30,10 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mode", choices=("dense", "sparse", "hybrid"), default="hybrid", help="semantic, keyword, or both"
     )
-    parser.add_argument(
-        "--path", help="only documents whose key has this prefix, or matches it as a pattern if it contains * or ?"
-    )
+    parser.add_argument("--path", help="only documents whose key starts with this, or matches it if it contains * or ?")
     parser.add_argument("--source", action="append", metavar="ID", help="only this source; repeatable")
-    parser.add_argument("--where", type=filter_of, metavar="JSON", help="a Chroma metadata filter")
-    parser.add_argument("--where-document", type=filter_of, metavar="JSON", help="a Chroma document filter")
+    parser.add_argument("--where", type=filter_of, metavar="JSON", help="a Chroma metadata filter, as JSON")
+    parser.add_argument("--where-document", type=filter_of, metavar="JSON", help="a Chroma document filter, as JSON")
     parser.add_argument("--dense-weight", type=float, help="hybrid: weight of the semantic ranking")
     parser.add_argument("--sparse-weight", type=float, help="hybrid: weight of the keyword ranking")
     parser.add_argument("--k", type=int, help="hybrid: RRF constant; larger flattens the top ranks")
@@ -44,7 +42,7 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
 
 
 def filter_of(text: str) -> Json:
-    """Read an option's JSON."""
+    """Return an option's JSON value. Raises ArgumentTypeError."""
     try:
         return json.loads(text)
     except ValueError as error:
@@ -52,7 +50,7 @@ def filter_of(text: str) -> Json:
 
 
 async def search(args: argparse.Namespace) -> int:
-    """Print the hits; 1 when there are none."""
+    """Print the hits; exit status 1 if there are none."""
     body = {
         "query": args.query,
         "database_name": args.database,
@@ -77,13 +75,13 @@ async def search(args: argparse.Namespace) -> int:
 
 
 def fusion_of(args: argparse.Namespace) -> dict[str, float] | None:
-    """Return how the rankings are to be fused, as far as it was said."""
+    """Return the fusion parameters that were given; None if none was."""
     given = {"dense_weight": args.dense_weight, "sparse_weight": args.sparse_weight, "k": args.k}
     return {name: value for name, value in given.items() if value is not None} or None
 
 
 def print_hit(hit: HitAnswer) -> None:
-    """Print where a hit stands and how it begins, the words of the query in bold."""
+    """Print a hit's place and the beginning of its text, with the query's words in bold."""
     metadata = hit["metadata"]
     name = str(metadata.get("symbol") or metadata.get("heading_path") or "")
     place = str(metadata.get("key", hit["id"]))

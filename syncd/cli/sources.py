@@ -14,7 +14,7 @@ from syncd.sources.type import AddCommand, SourceTypes
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
-    """Add the command."""
+    """Register the command in `commands`; `common` holds the options that all commands share."""
     actions = commands.add_parser("sources", help="list, show, add and remove sources").add_subparsers(
         required=True, metavar="ACTION"
     )
@@ -22,12 +22,12 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     listing.add_argument("--database")
     listing.set_defaults(command=list_sources)
     showing = actions.add_parser("show", parents=[common], help="show one source")
-    showing.add_argument("source", help="its name or id")
+    showing.add_argument("source", help="name or id of the source")
     showing.set_defaults(command=show)
     removing = actions.add_parser(
-        "remove", parents=[common], help="forget a source; its collection keeps what it holds"
+        "remove", parents=[common], help="delete a source; what it has indexed stays in its collection"
     )
-    removing.add_argument("source", help="its name or id")
+    removing.add_argument("source", help="name or id of the source")
     removing.set_defaults(command=remove)
     adding = actions.add_parser("add", help="add a source").add_subparsers(required=True, metavar="TYPE")
     types: SourceTypes = common.get_default("types")
@@ -40,9 +40,9 @@ def add_type(adding: Commands, common: argparse.ArgumentParser, name: str, comma
     """Add `sources add NAME`."""
     parser = adding.add_parser(name, parents=[common], help=command.help)
     command.add_arguments(parser)
-    parser.add_argument("--watch", metavar="COLLECTION", help="keep this collection in step from now on")
+    parser.add_argument("--watch", metavar="COLLECTION", help="keep this collection in sync from now on")
     parser.add_argument("--database", default="default_database")
-    parser.add_argument("--model", help="embedding model; default: the daemon's")
+    parser.add_argument("--model", help="embedding model (default: the daemon's)")
     parser.set_defaults(command=create, type=name, settings=command.settings)
 
 
@@ -71,7 +71,7 @@ async def list_sources(args: argparse.Namespace) -> int:
 
 
 async def show(args: argparse.Namespace) -> int:
-    """Print one source whole."""
+    """Print all of one source's fields."""
     async with connected(args) as client:
         print_json(await client.get(f"/api/v1/sources/{await source_id(client, args.source)}"))
     return 0
@@ -85,7 +85,7 @@ async def remove(args: argparse.Namespace) -> int:
 
 
 async def all_sources(client: Client, database: str | None = None) -> list[JsonObject]:
-    """Return every source that the token covers, oldest first."""
+    """Return every source that the token may see, oldest first."""
     return [it async for it in client.every("/api/v1/sources", database_name=database, order_by="ASC")]
 
 
@@ -98,17 +98,17 @@ async def source_id(client: Client, name_or_id: str) -> str:
 
 
 def row(types: SourceTypes, source: JsonObject) -> tuple[Json, ...]:
-    """Return the line of one source in the list."""
+    """Return one source's row in the table."""
     place = settings_of(types, source).place
     return source["id"], source.get("name"), type_of(types, source), source["database_name"], place
 
 
 def type_of(types: SourceTypes, source: JsonObject) -> str:
-    """Return the type of a source that the API shows."""
+    """Return the type of a source as returned by the API."""
     return next(name for name in types.names if source.get(name) is not None)
 
 
 def settings_of(types: SourceTypes, source: JsonObject) -> SourceSettings:
-    """Return the settings of a source that the API shows: where documents go, and what is kept in step by itself."""
+    """Return the settings of a source as returned by the API, its collections and its watch included."""
     name = type_of(types, source)
     return types.read_settings(name, {"collection_name": source.get("collection_name"), **json_object(source[name])})

@@ -11,11 +11,11 @@ from syncd.cli.output import out, print_json, print_table, state_of, summary
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
-    """Add the command."""
+    """Register the command in `commands`; `common` holds the options that all commands share."""
     parser = commands.add_parser(
         "status", parents=[common], help="show the daemon, or one invocation with its documents"
     )
-    parser.add_argument("invocation", nargs="?", help="its id")
+    parser.add_argument("invocation", nargs="?", help="id of the invocation (default: show the daemon)")
     parser.add_argument(
         "--state", choices=("indexed", "deleted", "skipped", "failed"), help="only documents in this state"
     )
@@ -23,7 +23,7 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
 
 
 async def status(args: argparse.Namespace) -> int:
-    """Print it."""
+    """Print the daemon's state and its latest invocations, or one invocation."""
     async with connected(args) as client:
         if args.invocation:
             return await one(client, args)
@@ -34,11 +34,11 @@ async def status(args: argparse.Namespace) -> int:
         return 0
     chroma = daemon["chroma"]
     out.print(
-        f"syncd {daemon['version']}; Chroma at {chroma['host']}:{chroma['port']}: {chroma['away'] or 'answering'}"
+        f"syncd {daemon['version']}; Chroma at {chroma['host']}:{chroma['port']}: {chroma['away'] or 'available'}"
     )
     out.print(f"models: {', '.join(daemon['models']) or 'none in use yet'}")
     for name, reason in daemon["models_waiting"].items():
-        out.print(f"{name} waits for its servers: {reason}")
+        out.print(f"{name} is waiting for its servers: {reason}")
     for queue in daemon.get("queues", ()):
         if queue["problem"]:
             out.print(f"queue {queue['queue_url']} cannot be read: {queue['problem']}")
@@ -53,7 +53,7 @@ async def status(args: argparse.Namespace) -> int:
 
 
 def state_words(invocation: InvocationAnswer) -> str:
-    """Return an invocation's state, and what it waits for people to do."""
+    """Return an invocation's state, with what needs somebody's attention: held deletes, failures, incompleteness."""
     held, failed = (invocation["counts"]["held_deletes"], invocation["counts"]["failed"])
     more = [f"{held} deletes held"] * bool(held) + [f"{failed} failed"] * bool(failed)
     incomplete = [f"incomplete: {reason}"] if (reason := invocation.get("incomplete")) else []

@@ -1,4 +1,4 @@
-"""`syncd sync`: run a source now and wait for the end."""
+"""`syncd sync`: sync a source now and wait for the end."""
 
 from __future__ import annotations
 
@@ -14,31 +14,29 @@ from syncd.json_types import JsonObject
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
-    """Add the command."""
+    """Register the command in `commands`; `common` holds the options that all commands share."""
     parser = commands.add_parser("sync", parents=[common], help="run a source now and wait for the end")
     add_target(parser)
     part = parser.add_mutually_exclusive_group()
     part.add_argument("--object-key", help="S3: sync this object")
     part.add_argument(
-        "--backfill", action="store_true", help="S3: sync all that is missing or changed, as without an object"
+        "--backfill", action="store_true", help="S3: sync everything that is missing or changed; the default"
     )
     parser.add_argument("--no-wait", action="store_true", help="print the invocation's id and exit")
     parser.set_defaults(command=sync)
 
 
 def add_target(parser: argparse.ArgumentParser) -> None:
-    """Add what says what is synced into what."""
-    parser.add_argument("source", help="its name or id")
-    parser.add_argument(
-        "--collection", help="target collection; by default the one the source watches or was declared with"
-    )
+    """Add the options that name the source, the collection and the commit."""
+    parser.add_argument("source", help="name or id of the source")
+    parser.add_argument("--collection", help="target collection (default: the source's own)")
     ref = parser.add_mutually_exclusive_group()
     ref.add_argument("--branch", help="GitHub: sync this branch's latest commit")
     ref.add_argument("--sha", help="GitHub: sync this commit")
 
 
 async def sync(args: argparse.Namespace) -> int:
-    """Create an invocation and, unless told not to, follow it."""
+    """Create an invocation and follow it to its end, unless told not to wait."""
     async with connected(args) as client:
         ident = await source_id(client, args.source)
         one = {"object_key": args.object_key} if args.object_key else {}
@@ -52,7 +50,7 @@ async def sync(args: argparse.Namespace) -> int:
 
 
 async def finish(client: Client, invocation_id: str, as_json: bool) -> int:
-    """Follow an invocation to its end, print what it did, and return 0 if it is complete."""
+    """Follow an invocation to its end, print its summary, and return 0 if it is complete, else 1."""
     invocation = await follow(client, invocation_id, quiet=as_json)
     if as_json:
         print_json(invocation)
@@ -72,7 +70,7 @@ async def print_failures(client: Client, invocation_id: str) -> None:
 
 
 async def request_body(client: Client, ident: str, args: argparse.Namespace) -> JsonObject:
-    """Return the invocation to create."""
+    """Return the body of the request that creates the invocation."""
     source = await client.get(f"/api/v1/sources/{ident}")
     collection = args.collection or settings_of(args.types, source).default_collection
     if not collection:

@@ -11,22 +11,24 @@ from syncd.cli.output import out, print_json, print_table
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
-    """Add the command."""
+    """Register the command in `commands`; `common` holds the options that all commands share."""
     actions = commands.add_parser("token", help="create, list and revoke API tokens").add_subparsers(
         required=True, metavar="ACTION"
     )
-    creating = actions.add_parser("create", parents=[common], help="make a token and print it, this once")
+    creating = actions.add_parser(
+        "create", parents=[common], help="create a token and print it; it is never shown again"
+    )
     creating.add_argument("name")
-    creating.add_argument("--database", action="append", help="allow only this database; may be repeated")
+    creating.add_argument("--database", action="append", help="limit the token to this database; may be repeated")
     creating.set_defaults(command=create)
     actions.add_parser("list", parents=[common], help="list tokens").set_defaults(command=list_tokens)
-    revoking = actions.add_parser("revoke", parents=[common], help="make a token useless at once")
+    revoking = actions.add_parser("revoke", parents=[common], help="revoke a token with immediate effect")
     revoking.add_argument("id")
     revoking.set_defaults(command=revoke)
 
 
 async def create(args: argparse.Namespace) -> int:
-    """Create a token."""
+    """Create a token and print its secret."""
     async with connected(args) as client:
         created = await client.post("/api/v1/tokens", {"name": args.name, "databases": args.database})
     print_json(created) if args.json else out.print(created["token"])
@@ -47,7 +49,7 @@ async def list_tokens(args: argparse.Namespace) -> int:
 
 
 async def revoke(args: argparse.Namespace) -> int:
-    """Revoke a token."""
+    """Revoke a token; takes effect at once."""
     async with connected(args) as client:
         await client.delete(f"/api/v1/tokens/{args.id}")
     return 0

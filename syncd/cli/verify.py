@@ -1,4 +1,4 @@
-"""`syncd verify`: compare the source, the store and the collection, and mend what differs."""
+"""`syncd verify`: compare the source, the store and the collection, and repair what differs."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ CHANGES = ("indexed", "deleted", "failed", "held_deletes")
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
-    """Add the command."""
+    """Register the command in `commands`; `common` holds the options that all commands share."""
     parser = commands.add_parser(
         "verify", parents=[common], help="compare a collection with the store and with the sources that feed it"
     )
     parser.add_argument("collection")
     parser.add_argument("--database", default="default_database")
-    parser.add_argument("--repair", action="store_true", help="mend what differs, and only that")
-    parser.add_argument("--no-sources", action="store_true", help="compare the collection with the store only")
+    parser.add_argument("--repair", action="store_true", help="repair what differs, and only that")
+    parser.add_argument("--no-sources", action="store_true", help="compare only the collection and the store")
     parser.set_defaults(command=verify)
 
 
 async def verify(args: argparse.Namespace) -> int:
-    """Print the drift; 0 when there is none left, 1 when there is."""
+    """Print the differences; exit status 0 if none are left, else 1."""
     body = {"database_name": args.database, "collection_name": args.collection, "repair": args.repair}
     async with connected(args) as client:
         drift: DriftAnswer = await client.post("/api/v1/verify", body, timeout_s=None)
@@ -42,9 +42,9 @@ async def verify(args: argparse.Namespace) -> int:
 
 
 def words(collection: str, drift: DriftAnswer) -> str:
-    """Return how the collection differs from the store, in one line, and what waits to be confirmed."""
+    """Return a line on how the collection differs from the store, and a line for each run that holds deletes."""
     found = ", ".join(f"{drift[name]} {name}" for name in DIFFERENCES)
-    mended = " (mended)" if drift["repaired"] and any(drift[name] for name in DIFFERENCES) else ""
+    mended = " (repaired)" if drift["repaired"] and any(drift[name] for name in DIFFERENCES) else ""
     held = [
         f"\n{documents} deletes held, confirm with: syncd confirm-deletes {invocation_id}"
         for invocation_id, documents in drift["held_deletes"].items()
@@ -53,7 +53,7 @@ def words(collection: str, drift: DriftAnswer) -> str:
 
 
 async def compare_sources(client: Client, args: argparse.Namespace) -> list[InvocationAnswer]:
-    """Run every source that keeps the collection in step, dry unless it is to be repaired; return the runs."""
+    """Run every source that keeps the collection in sync (a dry run unless repairing); return the runs."""
     runs: list[InvocationAnswer] = []
     keeping = [
         source
@@ -61,13 +61,13 @@ async def compare_sources(client: Client, args: argparse.Namespace) -> list[Invo
         if settings_of(args.types, source).kept_collection == args.collection
     ]
     if not keeping and not args.json:
-        out.print("no source keeps it in step, so none was compared")
+        out.print("no source keeps it in sync, so none was compared")
     body = {"target_collection_name": args.collection, "dry_run": not args.repair}
     for source in keeping:
         name = source.get("name") or source["id"]
         if args.types.facts_of(type_of(args.types, source)).no_dry_run and not args.repair:
             if not args.json:
-                out.print(f"source {name}: has no dry run; to compare it, sync it: syncd sync {name}")
+                out.print(f"source {name} does not support dry runs; to compare it, run: syncd sync {name}")
             continue
         path = f"/api/v1/sources/{source['id']}/invocations"
         made: InvocationMade = await client.post(path, body)
@@ -80,7 +80,7 @@ async def compare_sources(client: Client, args: argparse.Namespace) -> list[Invo
 
 
 async def print_run(client: Client, run: InvocationAnswer) -> None:
-    """Print what a run found, or did."""
+    """Print a dry run's plan, or a real run's summary."""
     if run["dry_run"] and state_of(run) == "complete":
         await print_plan(client, run, with_names=True)
     else:
@@ -88,6 +88,6 @@ async def print_run(client: Client, run: InvocationAnswer) -> None:
 
 
 def is_behind(run: InvocationAnswer, repaired: bool) -> bool:
-    """Return whether a source and the collection still differ after a run."""
+    """Return whether a source and the collection still differ after the run."""
     left = ("failed", "held_deletes") if repaired else CHANGES
     return state_of(run) != "complete" or any(run["counts"][name] for name in left)

@@ -10,13 +10,13 @@ from syncd.cli.sync import finish
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
-    """Add the command."""
+    """Register the command in `commands`; `common` holds the options that all commands share."""
     parser = commands.add_parser("watch", parents=[common], help="follow an invocation until it is over")
     parser.add_argument("invocation", help="its id")
     parser.set_defaults(command=watch)
 
 
 async def watch(args: argparse.Namespace) -> int:
-    """Follow it; 0 when it is complete, 1 when it failed or was cancelled."""
+    """Follow an invocation; exit status 0 if it completes, 1 if it fails or is cancelled."""
     async with connected(args) as client:
         return await finish(client, args.invocation, args.json)

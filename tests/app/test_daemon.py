@@ -290,14 +290,14 @@ def test_a_plan_says_what_a_sync_would_do_and_does_nothing(daemon, notes):
 
     first = plan()
     assert first[0].startswith("+ note.md")
-    assert first[1] == "1 to add, 0 to change, 0 to delete, 0 unchanged, 0 left out"
+    assert first[1] == "1 to add, 0 to change, 0 to delete, 0 unchanged, 0 skipped or failed"
     assert first[2].startswith("1 chunks to write, 0 to delete, 1 to embed: about ")
     assert not daemon.rows("SELECT 1 FROM collections WHERE name = 'planned'")
     assert syncd(daemon, "sync", source_id, "--collection", "planned").returncode == 0
     (folder / "note.md").write_text("# Bees\n\nBees sleep at night.\n")
     (folder / "more.md").write_text("# Ants\n\nAnts follow scents.\n")
     assert [line.split("  ")[0] for line in plan()[:2]] == ["+ more.md", "~ note.md"]
-    assert plan()[2] == "1 to add, 1 to change, 0 to delete, 0 unchanged, 0 left out"
+    assert plan()[2] == "1 to add, 1 to change, 0 to delete, 0 unchanged, 0 skipped or failed"
 
 
 def test_a_collection_is_verified_and_repaired_with_its_source(daemon, tmp_path):
@@ -310,7 +310,7 @@ def test_a_collection_is_verified_and_repaired_with_its_source(daemon, tmp_path)
     right = syncd(daemon, "verify", "verified")
     assert right.returncode == 0, right.stdout + right.stderr
     assert right.stdout.splitlines()[0] == "verified: 2 chunks; in Chroma 0 missing, 0 different, 0 extra"
-    assert "0 to add, 0 to change, 0 to delete, 2 unchanged, 0 left out" in right.stdout
+    assert "0 to add, 0 to change, 0 to delete, 2 unchanged, 0 skipped or failed" in right.stdout
     collection = "collection = client.get_collection('verified')\n"
     # A row that is gone would be noticed by the daemon itself; one that says something else is not.
     forge = "ids = collection.get(where={'key': 'one.md'})['ids']\ncollection.update(ids=ids, documents=['forged'])\nprint(1)"
@@ -318,7 +318,7 @@ def test_a_collection_is_verified_and_repaired_with_its_source(daemon, tmp_path)
     assert json.loads(syncd(daemon, "verify", "verified", "--json").stdout)["collection"]["different"] == 1
     repaired = syncd(daemon, "verify", "verified", "--repair")
     assert repaired.returncode == 0, repaired.stdout + repaired.stderr
-    assert "0 missing, 1 different, 0 extra (mended)" in repaired.stdout
+    assert "0 missing, 1 different, 0 extra (repaired)" in repaired.stdout
     forged = "print(sum('forged' in text for text in collection.get()['documents']))"
     assert client_says(daemon, collection + forged) == 0
     assert syncd(daemon, "verify", "verified").returncode == 0

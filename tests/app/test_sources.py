@@ -262,7 +262,7 @@ collection = "orchard"
         first = syncd(daemon, "sync", "orchard")
         assert first.returncode == 0, first.stderr + daemon.log()
         reason = f"sitemap {url}/sitemap.xml: it is not well-formed XML"
-        assert f"incomplete, so nothing was deleted for being absent: {reason}" in first.stdout
+        assert f"incomplete, so no missing documents were deleted: {reason}" in first.stdout
         (latest, *_) = json.loads(syncd(daemon, "status", "--json").stdout)["invocations"]
         assert reason in latest["incomplete"]
         assert "complete" in latest["status"]

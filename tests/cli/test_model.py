@@ -146,7 +146,7 @@ def test_add_refuses_what_it_cannot_use_and_leaves_the_configuration_alone(model
     before = config.read_text()
     (tmp_path / "page.gguf").write_text("<html>")
     assert "is no GGUF" in refused(model("add", "acme/page", tmp_path / "page.gguf", config=config))
-    assert "is no file" in refused(model("add", "acme/none", tmp_path / "none.gguf", config=config))
+    assert "is not a file" in refused(model("add", "acme/none", tmp_path / "none.gguf", config=config))
     assert "limit 1024" in refused(model("add", "acme/tiny", tiny, "--max-tokens", 4096, config=config))
     assert "max_tokens = -3" in refused(model("add", "acme/tiny", tiny, "--max-tokens", -3, config=config))
     assert "--config FILE" in refused(model("add", "acme/tiny", tiny))
@@ -159,7 +159,7 @@ def test_bench_prints_tokens_a_second_and_what_a_million_take(model, config, tin
     ]
     assert row["model"] == MINILM
     assert row["million_tokens_s"] == pytest.approx(1e6 / row["tokens_per_s"], rel=0.01)
-    assert "a million tokens take" in model("bench", "--seconds", "0.2", config=config).stdout
+    assert "time for 1M tokens" in model("bench", "--seconds", "0.2", config=config).stdout
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf"])

@@ -30,7 +30,7 @@ def test_the_quick_start_syncs_searches_explains_and_leaves_nothing_running(tmp_
     assert "complete: 4 indexed" in done.stdout
     assert len(re.findall(r"^syncd search ", done.stdout, re.MULTILINE)) == 3
     assert re.search(r"0\.\d+ +acknowledge\.py:1-3", done.stdout)
-    assert "How to go on" in done.stdout
+    assert "Next steps" in done.stdout
     assert sorted(path.name for path in folder.iterdir() if path.name != "state") == sorted(
         [".gitignore", "acknowledge.py", "away.md", "chunks.md"]
     )

@@ -60,7 +60,7 @@ def test_a_declared_source_of_a_new_type_is_kept_in_step_and_searched(daemon):
     hit = says(daemon, "search", "what happens at dusk?", "--collection", "sappho", "--limit", "1", "--json")
     metadata = json.loads(hit)["metadata"]
     assert (metadata["key"], metadata["source_type"]) == ("Sappho/Dusk", "poems")
-    assert "has no dry run" in says(daemon, "verify", "sappho")
+    assert "does not support dry runs" in says(daemon, "verify", "sappho")
 
 
 def test_one_that_is_made_through_the_api_is_checked_shown_listed_and_synced(daemon):
