@@ -1,4 +1,4 @@
-"""The HTTP API: read application.py, then one module per resource."""
+"""The HTTP API: start with application.py; each resource has a module."""
 
 from syncd.api.application import ApiServer, ConnectionLimits, create_app
 from syncd.api.services import Pace, Services

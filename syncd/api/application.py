@@ -1,4 +1,4 @@
-"""The aiohttp application and the server that runs it, with limits on whatever a stranger may send."""
+"""The aiohttp application and the server that runs it, with limits on whatever untrusted clients may send."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ from syncd.runtime.sockets import BoundSockets, reachable
 log = structlog.get_logger()
 
 MAX_BODY_BYTES = 1 << 20
-"""For JSON bodies; uploads have their own limit."""
+"""Limit on JSON bodies; uploads have their own."""
 RESOURCES = (reruns, collections, upload, search, embedding, tokens, dead_letters, health)
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """What one connection may cost."""
+    """Timeouts of one connection."""
 
     first_request_s: float = 20.0
-    """A connection that has sent no complete request head by then is closed."""
+    """A connection that has not sent a complete request head by then is closed."""
     keepalive_s: float = 75.0
     linger_s: float = 10.0
-    """So long the rest of a refused upload is read and thrown away, so that its sender gets to read the answer."""
+    """How long the rest of a rejected upload is read and discarded, so that its sender gets to read the response."""
     shutdown_s: float = 10.0
-    """Requests under way when the server stops get this long to finish."""
+    """How long requests in progress may take to finish when the server stops."""
 
 
 def routes(shapes: SourceShapes) -> Iterator[Route]:
-    """Yield every route; `shapes` are what sources look like."""
+    """Yield every route; `shapes` holds the models of sources."""
     described = [*sources.routes(shapes), *invocations.routes(shapes)]
     described += [route for resource in RESOURCES for route in resource.ROUTES]
     yield from described
@@ -58,7 +58,7 @@ def routes(shapes: SourceShapes) -> Iterator[Route]:
 
 
 def create_app(services: Services) -> web.Application:
-    """Return the application: every route behind its access rule, every error in the published shape."""
+    """Return the application: every route behind its access rule, every error in the published format."""
     app = web.Application(middlewares=[shape_errors], client_max_size=MAX_BODY_BYTES)
     app[SERVICES] = services
     app[SHAPES] = SourceShapes.of(services.sources.types)
@@ -71,7 +71,7 @@ def create_app(services: Services) -> web.Application:
 class ApiServer:
     """The API as an actor, on `sockets`, which stay their owner's.
 
-    `socket`: a Unix socket for this user's own programs; what comes through it may name folders of this machine.
+    `socket`: path of a Unix socket for this user's own programs; requests through it may name any folder on this machine.
     """
 
     name = "api"
@@ -89,7 +89,7 @@ class ApiServer:
         self._socket = socket
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Serve until cancelled, then let requests under way finish. Raises ConfigError when another program took the port."""
+        """Serve until cancelled, then let requests in progress finish. Raises ConfigError if the address is in use."""
         async with started(self._app, self._limits) as runner:
             for bound in self._sockets.duplicates():
                 try:
@@ -104,9 +104,9 @@ class ApiServer:
 
 
 async def listen_privately(runner: web.BaseRunner, path: Path) -> None:
-    """Serve on a Unix socket that only this user may open; one left by a killed daemon is replaced."""
+    """Serve on a Unix socket that only this user can open; a socket left by a killed daemon is replaced."""
     path.unlink(missing_ok=True)
-    # The folder is private (0700) as well, so nobody can connect in the moment before chmod.
+    # The folder is private (0700) as well, so nobody else can connect before the chmod.
     with reachable(path) as short:
         await web.UnixSite(runner, short).start()
     path.chmod(0o600)
@@ -114,7 +114,7 @@ async def listen_privately(runner: web.BaseRunner, path: Path) -> None:
 
 @asynccontextmanager
 async def started(app: web.Application, limits: ConnectionLimits) -> AsyncGenerator[web.BaseRunner]:
-    """Yield what serves `app` with our own protocol; at the end requests under way are waited for."""
+    """Yield a runner that serves `app` with our own protocol; leaving waits for requests in progress."""
     within = web.AppRunner(app)
     await within.setup()
     assert within.server is not None
@@ -171,7 +171,7 @@ class _Protocol(web.RequestHandler):
     def __init__(self, server: web.Server, first_request_s: float, options: ConnectionOptions) -> None:
         super().__init__(server, loop=asyncio.get_running_loop(), **options)
         self.heard = False
-        """Whether a request's head has come in whole."""
+        """Whether a complete request head has arrived."""
         self._first_request_s = first_request_s
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -189,12 +189,12 @@ class _Protocol(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what no handler answered: a bug (500, logged with its traceback) or bytes that are not HTTP (400)."""
+        """Respond where no handler could: to a bug (500, logged with its traceback) or to bytes that are not HTTP (400)."""
         if request.writer.output_size > 0:
-            raise ConnectionError("the answer was already under way")
+            raise ConnectionError("the response had already begun")
         if status >= 500:
             log.error("api.failed", method=request.method, path=request.path, exc_info=exc)
-            message = "something went wrong inside syncd; its log says what"
+            message = "internal error in syncd; see its log"
         answer = error_response(status if status >= 500 else 400, message or "the request is not valid HTTP")
         answer.force_close()
         return answer
@@ -202,8 +202,8 @@ class _Protocol(web.RequestHandler):
 
 async def _expect(request: web.Request) -> web.StreamResponse | None:
     if request.headers.get("expect", "").lower() != "100-continue":
-        return error_response(400, "only Expect: 100-continue is understood; leave the header out")
+        return error_response(400, "only Expect: 100-continue is supported; omit the header")
     await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    # aiohttp counts what was written to tell whether an answer has begun; an interim answer is not one.
+    # aiohttp decides by the bytes written whether a response has begun; an interim response does not count.
     request.writer.output_size = 0
     return None

@@ -1,4 +1,4 @@
-"""Who is asking, and which databases they may touch."""
+"""Authentication, and which databases a caller may access."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TOKEN = web.RequestKey("token", Token)
 MAX_TOKEN_LENGTH = 512
 BEARER = "Bearer "
 ANYBODY = Token(id="", name="anybody", databases=frozenset())
-"""Stands in for whoever calls a route without a token. It covers nothing: what such callers may do, each route says itself."""
+"""Stands for a caller without a token. It covers no database; each route decides what such callers may do."""
 
 
 def guarded(route: Route) -> Handle:
@@ -35,7 +35,7 @@ def guarded(route: Route) -> Handle:
 
 
 def scope(request: web.Request) -> frozenset[str] | None:
-    """Return the databases that the caller may see; None is all."""
+    """Return the databases that the caller may access; None: all."""
     return request[TOKEN].databases
 
 
@@ -47,12 +47,12 @@ def require_database(request: web.Request, database: str) -> None:
 
 
 def is_anybody(request: web.Request) -> bool:
-    """Tell whether the caller has shown no token."""
+    """Return whether the caller sent no token."""
     return request[TOKEN] is ANYBODY
 
 
 async def own_source(request: web.Request, source_id: str) -> SourceRecord:
-    """Return a source that the caller may see. Raises RefusedError: 404 unknown, 403 another's."""
+    """Return a source that the caller may access. Raises RefusedError: 404 unknown, 403 in another database."""
     source = await request.app[SERVICES].store.sources.get(source_id)
     if source is None:
         raise RefusedError(404, f"source {source_id} does not exist; list sources to find its id")
@@ -63,18 +63,18 @@ async def own_source(request: web.Request, source_id: str) -> SourceRecord:
 async def _identify(request: web.Request, access: Access) -> Token:
     services = request.app[SERVICES]
     secret = _secret(request, access)
-    # Header bytes that are not ASCII arrive as lone surrogates; no token of ours holds any.
+    # Header bytes that are not ASCII arrive as lone surrogates; our tokens contain none.
     can_be_one = bool(secret) and secret.isascii() and len(secret) <= MAX_TOKEN_LENGTH
     token = await services.store.tokens.verify(secret) if can_be_one and access is not Access.OPEN else None
     if token is None and (access is Access.OPEN or (access is Access.LOCAL and services.loopback)):
-        # Off loopback only OPEN routes come here, which probes call by whatever name the machine has.
+        # Off loopback only OPEN routes get here, and probes call them by whatever name the machine has.
         if services.loopback and not came_privately(request):
             require_own_host(request, services.hosts)
         return ANYBODY
     if not can_be_one:
-        raise RefusedError(401, f"send a token in the header {TOKEN_HEADER}; make one with: syncd token create")
+        raise RefusedError(401, f"send a token in the header {TOKEN_HEADER}; create one with: syncd token create")
     if token is None:
-        raise RefusedError(401, "the token is unknown or revoked; make one with: syncd token create")
+        raise RefusedError(401, "the token is unknown or revoked; create one with: syncd token create")
     if access is Access.ADMIN and token.databases is not None:
         raise RefusedError(403, "this needs a token that is not limited to databases")
     return token
@@ -82,13 +82,13 @@ async def _identify(request: web.Request, access: Access) -> Token:
 
 def _secret(request: web.Request, access: Access) -> str:
     bearer = request.headers.get("authorization", "")
-    # Chroma's persisted embedding functions can send a bearer token, but no header of our choosing.
+    # The embedding functions that Chroma persists can send a bearer token, but no custom header.
     if access is Access.LOCAL and TOKEN_HEADER not in request.headers and bearer.startswith(BEARER):
         return bearer.removeprefix(BEARER)
     return request.headers.get(TOKEN_HEADER, "")
 
 
 def came_privately(request: web.Request) -> bool:
-    """Tell whether the request came through the Unix socket, which only the daemon's own user can open."""
+    """Return whether the request came through the Unix socket, which only the daemon's own user can open."""
     connection = request.transport and request.transport.get_extra_info("socket")
     return connection is not None and connection.family == socket.AF_UNIX

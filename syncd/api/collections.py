@@ -1,4 +1,4 @@
-"""Comparing a collection in Chroma with what syncd has stored, and recreating it from there. Additions."""
+"""Comparing a collection in Chroma with the store, and rebuilding it from there. Additions to the published API."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class RebuildPayload(OwnModel):
 
 
 class RebuildResponse(Model):
-    """How many chunks the collection holds now."""
+    """The number of chunks that the collection holds after the rebuild."""
 
     chunks: int
 
 
 async def rebuild(request: web.Request) -> web.Response:
-    """Delete a collection and fill it again, without fetching or embedding anything; answers when it is done."""
+    """Delete a collection and fill it from the store, without fetching or embedding; responds when done."""
     wanted = await read_json(request, RebuildPayload)
     require_database(request, wanted.database_name)
     chunks = await request.app[SERVICES].rebuild(Target(wanted.database_name, wanted.collection_name))
@@ -39,11 +39,11 @@ class VerifyPayload(RebuildPayload):
     """The collection to compare with the store."""
 
     repair: bool = False
-    """Mend what differs, and only that."""
+    """Repair what differs, and nothing else."""
 
 
 class VerifyResponse(Model):
-    """How Chroma differed from the store, in chunks. `chunks` is how many there should be."""
+    """How Chroma differed from the store, counted in chunks; `chunks` is the number in the store."""
 
     chunks: int
     missing: int
@@ -51,11 +51,11 @@ class VerifyResponse(Model):
     extra: int
     repaired: bool
     held_deletes: dict[str, int]
-    """By invocation, newest first: how many documents are gone from their source and wait for `confirm-deletes`."""
+    """By invocation id, newest first: the number of deletes that wait for `confirm-deletes`."""
 
 
 async def verify(request: web.Request) -> web.Response:
-    """Compare a collection with the store, and mend it if that is wanted; answers when it is done."""
+    """Compare a collection with the store, and repair it if asked to; responds when done."""
     wanted = await read_json(request, VerifyPayload)
     require_database(request, wanted.database_name)
     target = Target(wanted.database_name, wanted.collection_name)

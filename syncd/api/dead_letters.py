@@ -1,4 +1,4 @@
-"""Messages of event queues that nothing could be made of. Only for tokens that are not limited to databases."""
+"""Event messages that could not be processed. Only for tokens that are not limited to databases."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from syncd.sources.s3.event_store import DeadLetters
 
 
 class DeadLettersQuery(Model):
-    """Which to list."""
+    """Which dead letters to list."""
 
     queue_url: str | None = None
     limit: Count = 100
 
 
 class DeadLetter(Model):
-    """One message, which the queue has moved to its dead-letter queue by now, if it has one."""
+    """One message that could not be processed; by now it is in the queue's dead-letter queue, if there is one."""
 
     queue_url: str
     message_id: str
@@ -32,7 +32,7 @@ class DeadLetter(Model):
     body: str
     receives: int
     at: Moment
-    """When it was last met."""
+    """When the message was last received."""
 
 
 async def index(request: web.Request) -> web.Response:
@@ -50,7 +50,7 @@ ROUTES = (
         index,
         "list_dead_letters",
         "Source",
-        "List event messages that nothing could be made of",
+        "List event messages that could not be processed",
         {200: [DeadLetter]},
         query=DeadLettersQuery,
         access=Access.ADMIN,

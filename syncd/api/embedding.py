@@ -1,9 +1,9 @@
 """The embedding protocols that Chroma's clients speak, so that any of them can query a synced collection by text.
 
 Below `/embed/{database}/{collection}` texts are embedded as queries of that collection, whatever model a request names. At
-the root a request names the model; Ollama's and OpenAI's have no roles, so there too texts are embedded as queries, because
-documents are the daemon's to embed. All are open to this machine only, unless they come with a token; see `models` for what
-callers may use.
+the root a request names the model; Ollama's and OpenAI's protocols have no roles, so there too texts are embedded as queries,
+because only the daemon embeds documents. Without a token, only callers on this machine are served; `models` decides which
+models callers may use.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ MODEL_HEADER = "x-chroma-embedding-model"
 
 
 async def ollama(request: web.Request) -> web.Response:
-    """Answer as Ollama's `/api/embed` does."""
+    """Embed queries in the format of Ollama's `/api/embed`."""
     wanted = await read_json(request, OllamaRequest)
     embedded = await _queries(request, as_list(wanted.input), wanted.model)
     return _answer(
@@ -47,12 +47,12 @@ async def ollama(request: web.Request) -> web.Response:
 
 
 async def openai(request: web.Request) -> web.Response:
-    """Answer as OpenAI's `/v1/embeddings` does."""
+    """Embed queries in the format of OpenAI's `/v1/embeddings`."""
     wanted = await read_json(request, OpenAiRequest)
     embedded = await _queries(request, as_list(wanted.input), wanted.model)
     has = embedded.vectors.shape[1]
     if wanted.dimensions not in (None, has) and len(embedded.vectors):
-        raise RefusedError(400, f"{wanted.model} has {has} dimensions and no others; leave dimensions out")
+        raise RefusedError(400, f"{wanted.model} has {has} dimensions only; omit dimensions")
     packed = wanted.encoding_format == "base64"
     data = [
         OpenAiVector(index=index, embedding=encoded(row) if packed else row.tolist())
@@ -63,7 +63,7 @@ async def openai(request: web.Request) -> web.Response:
 
 
 async def cloud(request: web.Request) -> web.Response:
-    """Answer as Chroma Cloud's embedding service does, where clients find it through CHROMA_EMBED_URL."""
+    """Embed texts in the format of Chroma Cloud's embedding service, which clients find through CHROMA_EMBED_URL."""
     wanted, model = await read_json(request, CloudRequest), _named_model(request)
     await require_model(request, model)
     if not wanted.texts:
@@ -75,7 +75,7 @@ async def cloud(request: web.Request) -> web.Response:
 
 
 async def cloud_sparse(request: web.Request) -> web.Response:
-    """Answer as Chroma Cloud's sparse embedding service does, with any sparse model of this daemon."""
+    """Encode texts in the format of Chroma Cloud's sparse embedding service, with any sparse model of this daemon."""
     wanted, model = await read_json(request, CloudSparseRequest), _named_model(request)
     await require_model(request, model)
     vectors = await request.app[SERVICES].embed_sparse(model, wanted.texts)
@@ -84,7 +84,7 @@ async def cloud_sparse(request: web.Request) -> web.Response:
 
 
 async def _queries(request: web.Request, texts: Sequence[str], model: str) -> Embedded:
-    """Embed texts as queries, of the collection in the path or else with the named model."""
+    """Embed texts as queries, with the model of the collection in the path, or else with the named one."""
     services = request.app[SERVICES]
     target = Target(request.match_info.get("database", ""), request.match_info.get("collection", ""))
     await (require_collection(request, target) if target.collection else require_model(request, model))
@@ -103,7 +103,7 @@ def _named_model(request: web.Request) -> str:
 
 
 def as_list(texts: str | list[str]) -> list[str]:
-    """Return one text or many as a list."""
+    """Return `texts` as a list, a single text as a list of one."""
     return [texts] if isinstance(texts, str) else texts
 
 
@@ -119,25 +119,27 @@ def _answer(
 
 
 def _routes(path: str, name: str, handle: Handle, body: type, answer: type, summary: str) -> tuple[Route, Route]:
-    """Return the route below a collection and the one at the root."""
+    """Return two routes: the one below a collection, and the one at the root."""
     return (
         Route("POST", "/embed/{database}/{collection}" + path, handle, f"{name}_collection", "Embedding",
-              f"{summary}, with a collection's model", {200: answer}, body=body, access=Access.LOCAL),
-        Route("POST", path, handle, name, "Embedding", f"{summary}, with the model named",
+              f"{summary}, with the collection's model", {200: answer}, body=body, access=Access.LOCAL),
+        Route("POST", path, handle, name, "Embedding", f"{summary}, with the named model",
               {200: answer}, body=body, access=Access.LOCAL),
     )  # fmt: skip
 
 
 ROUTES = (
-    *_routes("/api/embed", "embed_ollama", ollama, OllamaRequest, OllamaResponse, "Embed queries as Ollama does"),
-    *_routes("/v1/embeddings", "embed_openai", openai, OpenAiRequest, OpenAiResponse, "Embed queries as OpenAI does"),
+    *_routes("/api/embed", "embed_ollama", ollama, OllamaRequest, OllamaResponse, "Embed queries (Ollama protocol)"),
+    *_routes(
+        "/v1/embeddings", "embed_openai", openai, OpenAiRequest, OpenAiResponse, "Embed queries (OpenAI protocol)"
+    ),
     Route(
         "POST",
         "/",
         cloud,
         "embed_cloud",
         "Embedding",
-        "Embed texts as Chroma Cloud does (CHROMA_EMBED_URL)",
+        "Embed texts (Chroma Cloud protocol, CHROMA_EMBED_URL)",
         {200: CloudResponse},
         body=CloudRequest,
         access=Access.LOCAL,
@@ -148,7 +150,7 @@ ROUTES = (
         cloud_sparse,
         "embed_cloud_sparse",
         "Embedding",
-        "Encode texts sparsely as Chroma Cloud does (CHROMA_EMBED_URL)",
+        "Encode texts as sparse vectors (Chroma Cloud protocol, CHROMA_EMBED_URL)",
         {200: CloudSparseResponse},
         body=CloudSparseRequest,
         access=Access.LOCAL,

@@ -1,4 +1,4 @@
-"""Every refusal in one shape: `{"error": …, "message": …}`."""
+"""Every error response in one format: `{"error": …, "message": …}`."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ CODES: Mapping[int, str] = {
     500: "internal_error",
     503: "unavailable",
 }
-"""The `error` word of each status."""
+"""The value of `error` for each status."""
 
 
 class ErrorResponse(Model):
-    """The body of every answer from 400 on."""
+    """The body of every response with a status of 400 or above."""
 
     error: str
     message: str
 
 
 class RefusedError(SyncdError):
-    """The request is answered with this status; the message says what to do next."""
+    """The request is rejected with `status`; the message says what to do next."""
 
     def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
@@ -46,12 +46,12 @@ class RefusedError(SyncdError):
 
 
 def bad_request(message: str) -> RefusedError:
-    """Return the refusal of a request that is wrong in itself."""
+    """Return a RefusedError with status 400, for an invalid request."""
     return RefusedError(400, message)
 
 
 def error_response(status: int, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
-    """Return an error answer; the message becomes one line of valid UTF-8."""
+    """Return an error response; the message is reduced to one line of valid UTF-8."""
     line = " ".join(message.split()).encode("utf-8", "replace").decode()
     body = ErrorResponse(error=CODES.get(status, "error"), message=line)
     return web.json_response(text=body.model_dump_json(), status=status, headers=headers)
@@ -59,10 +59,10 @@ def error_response(status: int, message: str, headers: Mapping[str, str] | None 
 
 @web.middleware
 async def shape_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn refusals, foreign HTTP errors and the daemon's own errors into the published shape.
+    """Turn refusals, aiohttp's errors and the daemon's own errors into the published format.
 
-    While Chroma or a model is away the answer is 500 with Retry-After: the published document has no 503 but on /health.
-    A bug is 500 too, its traceback in the log; what went wrong is not told to strangers.
+    While Chroma or a model is unavailable the response is 500 with Retry-After: the published document has 503 only for
+    /health. A bug is a 500 too; its traceback goes to the log, and callers learn no details.
     """
     try:
         with contained("request", method=request.method, path=request.path):
@@ -77,9 +77,7 @@ async def shape_errors(request: web.Request, handler: Handler) -> web.StreamResp
         log.error("api.failed", method=request.method, path=request.path, report=error.report)
         if request.writer.output_size > 0:
             raise
-        return error_response(
-            500, f"something went wrong inside syncd: please report it, with {error.report} of its log"
-        )
+        return error_response(500, f"internal error in syncd: please report it, with {error.report} from its log")
     except NotFoundError as error:
         return error_response(404, str(error))
     except ConflictError as error:
@@ -95,10 +93,10 @@ def _shaped(request: web.Request, error: web.HTTPException) -> web.StreamRespons
     if error.status < 400:
         raise error
     if isinstance(error, web.HTTPNotFound):
-        return error_response(404, f"there is no {request.path}; see /openapi.json for what there is")
+        return error_response(404, f"{request.path} does not exist; see /openapi.json for all paths")
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(error.allowed_methods))
-        return error_response(405, f"{request.path} answers {allowed} only", {"Allow": allowed})
+        return error_response(405, f"{request.path} accepts only {allowed}", {"Allow": allowed})
     if isinstance(error, web.HTTPRequestEntityTooLarge):
         return error_response(400, "the request body is too large; send a smaller one")
     return error_response(error.status, error.text or error.reason)

@@ -1,4 +1,4 @@
-"""Is the daemon able to work, and what is it doing."""
+"""Health and status of the daemon."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from syncd.api.schema_search import Health, Status
 from syncd.api.services import SERVICES
 
 EVERYBODYS = frozenset({"queues", "source_problems", "lags"})
-"""Parts of the state that span databases."""
+"""Parts of the status that span databases; only for tokens that are not limited to databases."""
 
 
 async def health(request: web.Request) -> web.Response:
-    """Answer 200, or 503 with the reason."""
+    """Respond 200, or 503 with the reason the daemon cannot work."""
     reason = await request.app[SERVICES].health()
     if reason is not None:
         raise RefusedError(503, reason)
@@ -23,7 +23,7 @@ async def health(request: web.Request) -> web.Response:
 
 
 async def status(request: web.Request) -> web.Response:
-    """Return the daemon's state, without what names sources and queues of databases that the caller may not see."""
+    """Return the daemon's state, without sources and queues of databases that the caller may not access."""
     state = await request.app[SERVICES].status()
     hidden = EVERYBODYS if scope(request) is not None else frozenset[str]()
     return json_answer({name: value for name, value in state.items() if name not in hidden})

@@ -1,4 +1,4 @@
-"""Whether a request without a token was meant for this daemon: what it names as its host, and which page it comes from."""
+"""Checks by Host and Origin whether a request without a token was meant for this daemon."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from syncd.quoting import shown
 def require_own_host(request: web.Request, names: AbstractSet[str]) -> None:
     """Raise RefusedError (403) unless Host and Origin name this machine's loopback or one of `names` (lower case).
 
-    A foreign page whose own name is made to lead here (DNS rebinding) has the browser send that name. Only browsers have to be
-    kept out, and they always send a host; probes without one pass.
+    In a DNS rebinding attack, a page's own domain resolves to this daemon and the browser sends that domain. Only browsers have
+    to be kept out, and they always send Host; probes without one pass.
     """
     hosts = [f"//{host}" for host in request.headers.getall("host", ())]
     for given in (*hosts, *request.headers.getall("origin", ())):
         if not _is_own(given, names):
             raise RefusedError(
                 403,
-                f"{shown(given.removeprefix('//'))} is not this daemon; call it by a loopback address or api.host, name another "
-                "in embedding.queries_url, or send a token",
+                f"{shown(given.removeprefix('//'))} is not this daemon; use a loopback address or api.host, put another name "
+                "into embedding.queries_url, or send a token",
             )
 
 
@@ -40,7 +40,7 @@ def _is_own(url: str, names: AbstractSet[str]) -> bool:
 
 
 def is_loopback(name: str) -> bool:
-    """Tell whether a host's name or address can only be this machine's own."""
+    """Return whether a host name or address always means this machine (localhost, 127.0.0.0/8, ::1)."""
     try:
         return name == "localhost" or ipaddress.ip_address(name).is_loopback
     except ValueError:

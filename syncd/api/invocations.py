@@ -1,4 +1,4 @@
-"""Invocations: ask for a run, list, show, cancel, and look up by object key."""
+"""Invocations: create, list, show, cancel, and look up by object key."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _SPREAD = re.compile(r"(complete|failed)(?:\[.*)?|status\[(complete|failed)\].*"
 
 
 class InvocationsQuery(Model):
-    """Which invocations to list: of one source, of one database, or all that the token covers."""
+    """Which invocations to list: of one source, of one database, or all that the token may access."""
 
     source_id: str | None = None
     database_name: str | None = None
@@ -48,13 +48,13 @@ class InvocationsQuery(Model):
 
 
 class StateName(Model):
-    """A state by name."""
+    """The name of a state."""
 
     status: Literal["pending", "processing", "complete", "failed", "cancelled"]
 
 
 async def create(request: web.Request) -> web.Response:
-    """Ask for a run; it is durable when the 201 goes out, whatever happens to the daemon next."""
+    """Create an invocation; it is durable before the 201 is sent."""
     services = request.app[SERVICES]
     source = await own_source(request, path_id(request, "source_id"))
     payload = await read_json(request, CreateJobPayload)
@@ -73,7 +73,7 @@ async def create(request: web.Request) -> web.Response:
 
 
 async def index(request: web.Request) -> web.Response:
-    """List invocations that the caller may see."""
+    """List the invocations that the caller may access, in the order asked for."""
     services = request.app[SERVICES]
     query = read_query(request, InvocationsQuery)
     if query.source_id is not None and query.database_name is not None:
@@ -102,7 +102,7 @@ async def show(request: web.Request) -> web.Response:
 
 
 async def cancel(request: web.Request) -> web.Response:
-    """Cancel a pending or running invocation; what it has indexed stays. 412 once it is over."""
+    """Cancel a pending or running invocation; what it has indexed stays. 412 if it has ended."""
     services = request.app[SERVICES]
     invocation = await own_invocation(request)
     try:
@@ -124,7 +124,7 @@ async def latest_by_keys(request: web.Request) -> web.Response:
 
 
 async def own_invocation(request: web.Request) -> Invocation:
-    """Return the path's invocation. Raises RefusedError: 400 no id, 404 unknown, 403 another database's."""
+    """Return the invocation named in the path. Raises RefusedError: 400 not an id, 404 unknown, 403 in another database."""
     invocation_id = path_id(request, "invocation_id")
     invocation = await request.app[SERVICES].store.invocations.get(invocation_id)
     if invocation is None:
@@ -134,7 +134,7 @@ async def own_invocation(request: web.Request) -> Invocation:
 
 
 async def views(services: Services, found: Iterable[Invocation]) -> list[JsonObject]:
-    """Return invocations as `Job`s, each source looked up once."""
+    """Return invocations as `Job`s; each source is looked up once."""
     listed = list(found)
     ids = {invocation.source_id for invocation in listed}
     sources = {source_id: await services.store.sources.get(source_id) for source_id in ids}
@@ -145,7 +145,7 @@ async def views(services: Services, found: Iterable[Invocation]) -> list[JsonObj
 
 
 async def _pace(services: Services, invocation: Invocation, source: SourceRecord | None) -> Pace | None:
-    """Return how fast a run moves, or how long it would take after a dry one."""
+    """Return a running invocation's pace, or after a dry run the estimate for a real one."""
     if source is None or invocation.state is not State.COMPLETE or not invocation.request.is_dry_run:
         return services.progress(invocation.id)
     speed = await services.store.invocations.tokens_per_s(source.embedding.model)
@@ -159,7 +159,7 @@ async def _own_source_id(request: web.Request, given: str | None) -> str | None:
 
 
 def _state(request: web.Request, given: str | None) -> State | None:
-    """Read the status filter: a name, an object as JSON, or an object spread over the query in either usual style."""
+    """Return the status filter: a name, an object as JSON, or an object in deepObject or dotted query parameters."""
     names = {found[1] or found[2] for key in request.query if (found := _SPREAD.fullmatch(key))}
     if given is not None:
         names.add(_named(given))

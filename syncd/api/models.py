@@ -1,7 +1,7 @@
 """Which models a caller may have texts embedded with.
 
-Without a token nothing is fetched, and nothing started that nobody uses: queries of collections that there are, with models that
-are here. A token covers its databases, and one that is not limited covers every model.
+Callers without a token cannot cause downloads or start unused models: they may embed queries of existing collections, with
+models whose files are here. A token covers the models of its databases; an unlimited one covers every model.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from syncd.quoting import shown
 async def require_collection(request: web.Request, target: Target) -> None:
     """Raise RefusedError unless the caller may embed queries of a collection.
 
-    403 for a database that the token does not cover, whatever it holds. Without a token 404, the same for a collection that
-    there is not and for one whose model is not here.
+    403 for a database that the token does not cover, whatever it holds. Without a token 404, both for a collection that
+    does not exist and for one whose model is not here.
     """
     if not is_anybody(request):
         require_database(request, target.database)
@@ -30,7 +30,7 @@ async def require_collection(request: web.Request, target: Target) -> None:
     if record is None or not services.at_hand(record.embedding.model):
         raise RefusedError(
             404,
-            f"there is nothing to embed queries of {shown(f'{target.database}/{target.collection}')} with; sync something "
+            f"no model is available to embed queries of {shown(f'{target.database}/{target.collection}')}; sync something "
             "into it first, or send a token",
         )
 
@@ -50,7 +50,7 @@ async def require_model(request: web.Request, name: str) -> None:
 
 
 async def _is_used(request: web.Request, name: str) -> bool:
-    """Tell whether a collection that the caller may know of has vectors of a model."""
+    """Return whether a collection that the caller may access has vectors of a model."""
     covered = None if is_anybody(request) else scope(request)
     return any(
         name in (record.embedding.model, record.embedding.sparse_model)

@@ -1,4 +1,4 @@
-"""`/openapi.json`: made from the routes and the models that serve them, so it cannot say anything else."""
+"""`/openapi.json`, generated from the routes and models that serve requests, so it cannot disagree with them."""
 
 from __future__ import annotations
 
@@ -32,15 +32,23 @@ Shape = type[BaseModel] | list[type[BaseModel]] | dict[str, type[BaseModel]] | N
 
 
 def document_route(routes: Iterable[Route]) -> Route:
-    """Return the route that serves the description of `routes`."""
+    """Return the route that serves the OpenAPI document of `routes`."""
     description = openapi_document(routes)
 
     async def document(request: web.Request) -> web.Response:
-        """Return this description."""
+        """Return the OpenAPI document."""
         return json_answer(description)
 
     return Route(
-        "GET", "/openapi.json", document, "openapi", "System", "This document", {200: None}, (403,), access=Access.OPEN
+        "GET",
+        "/openapi.json",
+        document,
+        "openapi",
+        "System",
+        "The OpenAPI document",
+        {200: None},
+        (403,),
+        access=Access.OPEN,
     )
 
 

@@ -1,4 +1,4 @@
-"""The documented rules for what only requests name: ids. Pure; raises RefusedError (400)."""
+"""The published format of ids in requests. Pure; raises RefusedError (400)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def uuid(text: str, name: str) -> str:
-    """Return a UUID in lower case; `name` is what the message calls it."""
+    """Return a UUID in lower case; `name` is its name in the error message."""
     if not _UUID.fullmatch(text):
         raise bad_request(f"{name} must be a UUID")
     return text.lower()

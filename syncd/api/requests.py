@@ -1,4 +1,4 @@
-"""Reading requests: strict JSON, query strings and ids. Whatever is malformed is a 400 with one line of reason."""
+"""Reading requests: strict JSON, query strings and ids. Malformed input is a 400 with a one-line reason."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ BODY_TIMEOUT_S = 30.0
 
 @asynccontextmanager
 async def malformed_is_400(what: str) -> AsyncGenerator[None]:
-    """Turn what aiohttp raises while reading a broken body into a 400. Only reads belong inside."""
+    """Turn what aiohttp raises while reading a broken body into a 400. Only reads belong inside the block."""
     try:
         yield
     except (ValueError, AssertionError, RuntimeError, HttpProcessingError, web.RequestPayloadError) as error:
         detail = error.message if isinstance(error, HttpProcessingError) else str(error)
         raise bad_request(f"{what} is malformed: {detail[:200] or type(error).__name__}") from error
     except ConnectionError as error:
-        raise bad_request(f"{what} broke off; send it again") from error
+        raise bad_request(f"the connection broke while {what} was sent; send it again") from error
     except TimeoutError as error:
         raise bad_request(f"{what} did not arrive in time; send it again") from error
 
 
 async def read_json(request: web.Request, model: type[M]) -> M:
-    """Return the body as `model`. Waits up to BODY_TIMEOUT_S for it."""
+    """Return the body as `model`. Waits up to BODY_TIMEOUT_S for it. Raises RefusedError (400)."""
     if request.content_type != "application/json":
-        raise bad_request(f"content-type {request.content_type} is not understood; send application/json")
+        raise bad_request(f"content-type {request.content_type} is not supported; send application/json")
     async with malformed_is_400("the request body"):
         with anyio.fail_after(BODY_TIMEOUT_S):
             body = await request.read()
@@ -50,7 +50,7 @@ async def read_json(request: web.Request, model: type[M]) -> M:
 
 
 def read_query(request: web.Request, model: type[M]) -> M:
-    """Return the query string as `model`; unknown parameters are ignored."""
+    """Return the query string as `model`, ignoring unknown parameters. Raises RefusedError (400)."""
     values: dict[str, str] = {}
     for name, value in request.query.items():
         if name in values:
@@ -68,12 +68,12 @@ def require_known_parameters(request: web.Request, model: type[BaseModel] | None
 
 
 def path_id(request: web.Request, name: str) -> str:
-    """Return the UUID in the path, in lower case."""
+    """Return the UUID in the path, in lower case. Raises RefusedError (400)."""
     return rules.uuid(request.match_info[name], name)
 
 
 def loads(body: bytes, what: str) -> Json:
-    """Parse JSON: UTF-8 without byte order mark, no key twice, finite numbers, no lone surrogates."""
+    """Parse strict JSON: UTF-8 without byte order mark, no duplicate keys, finite numbers, no lone surrogates."""
     try:
         text = body.decode("utf-8")
         value = json.loads(text, object_pairs_hook=_object, parse_constant=_not_a_number, parse_float=_finite)
@@ -88,7 +88,7 @@ def loads(body: bytes, what: str) -> Json:
 
 
 def validated(model: type[M], value: object) -> M:
-    """Return `value` as `model`; the message names the first field that is wrong, never its value."""
+    """Return `value` as `model`. Raises RefusedError (400) that names the first invalid field, never its value."""
     try:
         return model.model_validate(value)
     except ValidationError as error:
@@ -101,12 +101,12 @@ def validated(model: type[M], value: object) -> M:
 def _object(pairs: list[tuple[str, Json]]) -> JsonObject:
     values = dict(pairs)
     if len(values) != len(pairs):
-        raise ValueError("an object has the same key twice")
+        raise ValueError("an object has a duplicate key")
     return values
 
 
 def _not_a_number(text: str) -> NoReturn:
-    raise ValueError(f"{text} is not a JSON number")
+    raise ValueError(f"{text} is not a valid JSON number")
 
 
 def _finite(text: str) -> float:

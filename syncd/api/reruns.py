@@ -1,4 +1,4 @@
-"""What became of a run's documents, and running again what failed or was held back. All additions."""
+"""Outcomes of a run's documents, retries and held deletes. All additions to the published API."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from syncd.model.requests import all_of, part_of
 from syncd.schema import Count, Model
 
 MAX_RETRIED_KEYS = 10_000
-"""A run that failed for more documents than this is better run again as a whole."""
+"""With more failed documents than this, the whole run is better repeated."""
 
 
 class DocumentsQuery(Model):
@@ -29,7 +29,7 @@ class DocumentsQuery(Model):
 
 
 async def documents(request: web.Request) -> web.Response:
-    """List what became of an invocation's documents, in key order; unchanged ones are not listed."""
+    """List the outcome of each document of an invocation, in key order; unchanged documents are not listed."""
     invocation = await own_invocation(request)
     query = read_query(request, DocumentsQuery)
     state = DocumentState(query.state) if query.state else None
@@ -40,7 +40,7 @@ async def documents(request: web.Request) -> web.Response:
 
 
 async def retry(request: web.Request) -> web.Response:
-    """Run an invocation again for the given keys or all that failed; as a whole where it failed as a whole."""
+    """Run an invocation again for the given keys, or for all that failed; entirely if the invocation itself failed."""
     services = request.app[SERVICES]
     invocation = await own_invocation(request)
     payload = await read_json(request, RetryPayload) if request.body_exists else RetryPayload()
@@ -57,14 +57,14 @@ async def retry(request: web.Request) -> web.Response:
 
 
 async def confirm_deletes(request: web.Request) -> web.Response:
-    """Carry out all the deletes that the mass-delete guard held back."""
+    """Carry out all deletes that the mass-delete guard held back."""
     services = request.app[SERVICES]
     if request.body_exists and await request.read():
         await read_json(request, ConfirmPayload)
     invocation = await own_invocation(request)
     _require_over(invocation)
     if not await services.store.progress.held_deletes(invocation.id):
-        raise RefusedError(412, f"invocation {invocation.id} holds no deletes back; there is nothing to confirm")
+        raise RefusedError(412, f"invocation {invocation.id} holds no deletes; there is nothing to confirm")
     return await _ask(services, invocation, ConfirmDeletes(invocation.id, invocation.request.whole))
 
 
@@ -91,7 +91,7 @@ ROUTES = (
         documents,
         "list_job_documents",
         "Invocation",
-        "List what became of an invocation's documents",
+        "List the outcome of each document of an invocation",
         {200: [DocumentView]},
         query=DocumentsQuery,
         own=True,

@@ -1,4 +1,4 @@
-"""Routes as data: the router and the OpenAPI document are made from the same table."""
+"""Routes as data: the router and the OpenAPI document are built from the same table."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Access(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One operation."""
+    """One operation: a method, a path, its handler and its documentation."""
 
     method: str
     path: str
@@ -34,20 +34,20 @@ class Route:
     tag: str
     summary: str
     answers: Mapping[int, type[BaseModel] | list[type[BaseModel]] | dict[str, type[BaseModel]] | None]
-    """Body by status: a model, `[model]` for an array, `{"*": model}` for a map, None for no documented body."""
+    """Response body by status: a model, `[model]` for an array, `{"*": model}` for a map, None for an undocumented body."""
     errors: tuple[int, ...] = (400, 401, 403, 404, 500)
     body: type[BaseModel] | None = None
     raw_body: JsonObject | None = None
-    """An OpenAPI request body, where it is not a JSON model."""
+    """An OpenAPI request body, if it is not a JSON model."""
     query: type[BaseModel] | None = None
     headers: tuple[JsonObject, ...] = ()
     """OpenAPI header parameters."""
     access: Access = Access.TOKEN
     own: bool = False
-    """Not of the published API, nor of another's protocol: what it does not know is refused."""
+    """Neither of the published API nor of somebody else's protocol: unknown fields and parameters are rejected."""
     description: str = ""
 
 
 def json_answer(value: object, status: int = 200) -> web.Response:
-    """Return a JSON answer."""
+    """Return a JSON response."""
     return web.json_response(value, status=status)

@@ -1,4 +1,4 @@
-"""What a payload asks a source for: checked against what the source's type can do. All raise RefusedError or PermanentError (400)."""
+"""Turns payloads into requests, checked against what the source's type supports. All raise RefusedError or PermanentError (400)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OBJECT_FIELDS = ("object_key", "custom_id", "metadata")
 
 
 def asked_of(types: SourceTypes, source: SourceRecord, payload: CreateJobPayload) -> WholeSource | OneObject:
-    """Return the request of the run that `payload` describes, if the source's type has such runs."""
+    """Return the request that `payload` describes, if the source's type supports it."""
     if source.facts.no_runs:
         raise bad_request(source.facts.no_runs)
     if payload.ref_identifier is not None and not source.facts.accepts_ref:
@@ -31,7 +31,7 @@ def asked_of(types: SourceTypes, source: SourceRecord, payload: CreateJobPayload
 
 
 def of_watched_branch(source: SourceRecord, asked: WholeSource | OneObject) -> WholeSource | OneObject:
-    """Return what to ask for a collection that the source keeps: of a watched branch that branch, unless a ref is given."""
+    """Return the request for a collection that the source keeps in sync: of its watched branch, unless it names a ref."""
     branch = source.settings.watch and source.settings.watch.branch
     if not branch or isinstance(asked, OneObject) or asked.ref:
         return asked
@@ -53,11 +53,11 @@ def _asked_object(
 
 
 def dry(source: SourceRecord, asked: WholeSource | OneObject) -> WholeSource:
-    """Return the request of a dry run, if the source's type has one."""
+    """Return the request of a dry run, if the source's type supports it."""
     if source.facts.no_dry_run:
         raise bad_request(source.facts.no_dry_run)
     if isinstance(asked, OneObject):
-        raise bad_request("dry_run is about a whole source; leave object_key out")
+        raise bad_request("dry_run covers a whole source; omit object_key")
     return replace(asked, dry_run=True)
 
 
@@ -68,7 +68,7 @@ def _ref(given: GitRefIdentifier) -> GitRef:
 
 
 def collection_of(source: SourceRecord, payload: CreateJobPayload) -> str:
-    """Return the collection to write to: the one that is named, or the source's own."""
+    """Return the collection to write to: the one named in the payload, or the source's own."""
     name = payload.target_collection_name
     if name is None and source.facts.has_own_collection:
         name = source.settings.collection_name

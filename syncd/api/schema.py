@@ -1,6 +1,6 @@
-"""Sources as the published API has them, and our additions (`folder`, `watch`, `schedule`, `name`, chunk targets).
+"""Sources as in the published API, with our additions (`folder`, `watch`, `schedule`, `name`, chunk targets).
 
-What every source has stands here; `SourceShapes` adds a field for each source type that the program knows.
+The fields that all sources share are here; `SourceShapes` adds one for each source type.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ SparseEmbeddingModel = Literal["Chroma/BM25", "prithivida/Splade_PP_en_v1"]
 
 MIN_CHUNK_SIZE_BYTES = 64
 MAX_CHUNK_SIZE_BYTES = 16_384
-"""Chroma Cloud takes documents up to this size, and collections should be movable there."""
+"""Chroma Cloud's limit on documents, so that collections can be moved there."""
 
 ChunkSize = Annotated[int, Field(ge=MIN_CHUNK_SIZE_BYTES, le=MAX_CHUNK_SIZE_BYTES)]
 
@@ -51,7 +51,7 @@ class SourceEmbeddingConfig(Model):
 
 
 class SourceChunkingConfig(Model):
-    """How texts are split. `max_lines` belongs to `lines`, `target_size_bytes` and `breadcrumb` to `tree_sitter`."""
+    """How texts are split into chunks. `max_lines` is for `lines`, `target_size_bytes` and `breadcrumb` for `tree_sitter`."""
 
     type: Literal["tree_sitter", "lines"]
     max_size_bytes: Omittable[ChunkSize] = None
@@ -61,7 +61,7 @@ class SourceChunkingConfig(Model):
 
 
 class SourceBase(Model):
-    """A configured source. Secrets are never part of it: an S3 source shows its `aws_credential_id` only."""
+    """A configured source. It never contains secrets: an S3 source shows only its `aws_credential_id`."""
 
     id: Uuid
     database_name: str
@@ -70,15 +70,15 @@ class SourceBase(Model):
     chunking: SourceChunkingConfig
     created_at: Moment
     name: str | None = None
-    """Set for sources declared in the daemon's configuration file."""
+    """The source's name, if it is declared in the daemon's configuration file."""
     collection_name: str | None = None
-    """The collection such a source was declared with."""
+    """The collection a declared source writes to."""
     problem: str | None = None
-    """Why its events do not come as they should: a key that is refused, a credential that is missing."""
+    """Why the source's events are not received: for example, its key is refused or a credential is missing."""
 
 
 class CreateSourceBase(ExtendedModel):
-    """A source to make: exactly one type with its settings."""
+    """A source to create: exactly one source type with its settings."""
 
     database_name: str
     chunking: Omittable[SourceChunkingConfig] = None
@@ -87,14 +87,14 @@ class CreateSourceBase(ExtendedModel):
 
     @model_validator(mode="after")
     def one_type(self) -> Self:
-        """Require exactly one source type."""
+        """Check that exactly one source type is given."""
         if len(self.types) != 1:
             raise ValueError(f"give exactly one of {', '.join(self._type_names)}")
         return self
 
     @property
     def types(self) -> dict[str, Model]:
-        """Return the given types with their settings."""
+        """Return the given source types with their settings."""
         given = {name: getattr(self, name) for name in self._type_names}
         return {name: value for name, value in given.items() if value is not None}
 

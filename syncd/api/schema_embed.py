@@ -1,4 +1,4 @@
-"""Bodies of the embedding protocols that other clients speak: Ollama's, OpenAI's and Chroma Cloud's."""
+"""Request and response bodies of the embedding protocols of Ollama, OpenAI and Chroma Cloud."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class OllamaResponse(Model):
 
 
 class OpenAiRequest(Model):
-    """`POST /v1/embeddings` of OpenAI, with texts, not tokens. Vectors are never shortened: other `dimensions` than the model's are refused."""
+    """`POST /v1/embeddings` of OpenAI, with texts, not tokens. Vectors are never shortened: `dimensions` must be the model's own."""
 
     input: Text | Texts
     model: str
@@ -45,7 +45,7 @@ class OpenAiVector(Model):
 
 
 class OpenAiUsage(Model):
-    """What the texts cost."""
+    """Tokens in the texts."""
 
     prompt_tokens: int
     total_tokens: int
@@ -61,7 +61,7 @@ class OpenAiResponse(Model):
 
 
 class CloudRequest(Model):
-    """What Chroma's `chroma-cloud-qwen` embedding function sends; empty `instructions` mean documents."""
+    """What Chroma's `chroma-cloud-qwen` embedding function sends; empty `instructions` mean that the texts are documents."""
 
     texts: Texts
     instructions: Annotated[str, Field(max_length=4096)] = ""

@@ -1,4 +1,4 @@
-"""Invocations as the published API has them, and our additions (counts, pace, origin, outcomes, retries)."""
+"""Invocations as in the published API, with our additions (counts, pace, origin, outcomes, retries)."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class GitRefIdentifier(Model):
 
     @model_validator(mode="after")
     def one_of_both(self) -> Self:
-        """Require a sha or a branch."""
+        """Check that exactly one of sha and branch is given."""
         if (self.sha is None) == (self.branch is None):
             raise ValueError("give either sha or branch")
         return self
 
 
 class CreateJobPayload(ExtendedModel):
-    """A run to make. `object_key`, `custom_id`, `metadata` are for S3, `ref_identifier` for GitHub."""
+    """An invocation to create. `object_key`, `custom_id` and `metadata` are for S3, `ref_identifier` is for GitHub."""
 
     ADDITIONS = frozenset({"dry_run"})
 
@@ -38,7 +38,7 @@ class CreateJobPayload(ExtendedModel):
     metadata: dict[str, object] | None = None
     ref_identifier: GitRefIdentifier | None = None
     dry_run: bool = False
-    """Only find out what the run would do: documents are fetched, parsed and split, nothing is embedded or written."""
+    """Only report what the run would do: documents are fetched, parsed and chunked, but nothing is embedded or written."""
 
 
 class CreateJobResponse(Model):
@@ -54,30 +54,30 @@ class AddFileResponse(Model):
 
 
 class CancelJobResponse(Model):
-    """Nothing to say."""
+    """An empty object."""
 
 
 class Complete(Model):
-    """When it finished and how long it took."""
+    """When the invocation finished and how long it took."""
 
     finished_at: Moment
     duration_ms: Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})]
 
 
 class CompleteStatus(Model):
-    """Done."""
+    """The invocation is complete."""
 
     complete: Complete
 
 
 class Failed(Model):
-    """Why."""
+    """The reason an invocation failed."""
 
     error: str
 
 
 class FailedStatus(Model):
-    """Given up."""
+    """The invocation failed and is not retried automatically."""
 
     failed: Failed
 
@@ -86,13 +86,13 @@ JobStatus = Literal["pending", "processing", "cancelled"] | CompleteStatus | Fai
 
 
 class GithubKind(Model):
-    """Which commit a run was asked to sync."""
+    """The commit that an invocation was asked to sync."""
 
     git_ref_identifier: GitRefIdentifier
 
 
 class ObjectKind(Model):
-    """Which object a run was asked to sync. For uploads, sites and folders `bucket_name` is the source type."""
+    """The object that an invocation was asked to sync. For uploads, websites and folders, `bucket_name` is the source type."""
 
     bucket_name: str
     object_key: str | None = None
@@ -101,10 +101,10 @@ class ObjectKind(Model):
 
 
 class IndexJobMetadata(Model):
-    """What a run writes, and from what.
+    """The collection that an invocation writes to, and what it syncs.
 
-    The published document offers `github`, `s3` and two strings that it also requires to be objects, and nothing for
-    uploads. So every other type is shown in the form of `s3`, with the type's name as `bucket_name`.
+    The published API describes only `github` and `s3` usably. Sources of every other type are shown in the form of
+    `s3`, with the type's name as `bucket_name`.
     """
 
     database_name: str
@@ -114,7 +114,7 @@ class IndexJobMetadata(Model):
 
 
 class JobCounts(Model):
-    """Documents and chunks so far."""
+    """Numbers of documents, chunks and tokens so far."""
 
     found: int
     indexed: int
@@ -152,21 +152,20 @@ class Job(Model):
     started_at: Moment | None = None
     origin: Literal["api", "event", "watch", "schedule", "backfill"]
     dry_run: bool
-    """The counts say what a run would do; tokens are estimated."""
+    """If true, the counts say what a run would do, and tokens are estimated."""
     attempts: int
     note: str | None = None
-    """Why an unfinished invocation waits."""
+    """Why an unfinished invocation is waiting."""
     incomplete: str | None = None
-    """Why a complete invocation could not see its source whole: nothing was deleted for being absent, and the collection
+    """Why a complete invocation could not see all of its source; no missing documents were deleted, and the collection
     was not closed."""
     counts: JobCounts
     eta_s: float | None = None
-    """How long it will still take, by the tokens that are left, as soon as some are embedded. Of a complete dry run: how long a
-    run would embed, at the speed of this machine's latest runs."""
+    """For a complete dry run: the time a run would take to embed, at the speed of this machine's latest runs."""
     tokens_per_s: float | None = None
     stages: JobStages | None = None
     source_progress: dict[str, float] | None = None
-    """While a site is crawled: pages found, fetched, unchanged, indexed, failed, in the queue, and pages_per_s."""
+    """During a crawl: numbers of pages found, fetched, unchanged, indexed, failed and queued, and pages_per_s."""
 
 
 class LatestByKeysRequest(Model):
@@ -176,17 +175,17 @@ class LatestByKeysRequest(Model):
 
 
 class RetryPayload(OwnModel):
-    """Which documents to run again; null or left out: every failed one."""
+    """Which documents to run again; null or omitted: every failed one."""
 
     keys: Annotated[list[str], Field(min_length=1, max_length=10_000)] | None = None
 
 
 class ConfirmPayload(OwnModel):
-    """Nothing to say: all held deletes are carried out."""
+    """An empty object: all held deletes are carried out."""
 
 
 class DocumentView(Model):
-    """What became of one document in an invocation."""
+    """The outcome of one document in an invocation."""
 
     key: str
     state: OutcomeState

@@ -14,7 +14,7 @@ _FUSION = Fusion()
 
 
 class FusionWeights(OwnModel):
-    """How the two rankings of `hybrid` are fused: score = the sum of weight / (k + rank)."""
+    """Reciprocal rank fusion for `hybrid`: a hit's score is the sum of weight / (k + rank) over both rankings."""
 
     dense_weight: Annotated[float, Field(ge=0, le=1000)] = _FUSION.dense
     sparse_weight: Annotated[float, Field(ge=0, le=1000)] = _FUSION.sparse
@@ -30,51 +30,52 @@ class SearchRequest(OwnModel):
     limit: Annotated[int, Field(ge=1, le=300)] = 10
     offset: Annotated[int, Field(ge=0, le=10_000)] = 0
     mode: Mode = "dense"
-    """By meaning, by words, or both fused."""
+    """`dense` is semantic, `sparse` is keyword search, `hybrid` fuses both."""
     where: dict[str, object] | None = None
-    """A Chroma metadata filter. A ranking by words applies it to its best 10,000 candidates."""
+    """A Chroma metadata filter. The keyword ranking applies it to its best 10,000 candidates."""
     where_document: dict[str, object] | None = None
     """A Chroma document filter, applied like `where`."""
     source_ids: Annotated[list[str], Field(min_length=1, max_length=1000)] | None = None
     """Only hits from these sources."""
     path: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
-    """Only hits whose key this matches: `*` any characters, slashes too, `?` one; without either, a leading part."""
+    """Only hits whose key matches this pattern: `*` matches any characters, slashes included, and `?` one character. Without
+    either, only hits whose key starts with it."""
     group_by: Literal["document"] | None = None
-    """`document`: one hit per document, its best; `limit` and `offset` count documents."""
+    """`document`: only the best hit of each document; `limit` and `offset` then count documents."""
     fusion: FusionWeights | None = None
-    """For `hybrid`; left out: its defaults."""
+    """For `hybrid`; omitted: the default weights and `k`."""
 
 
 class Span(Model):
-    """A segment of a text, in code points, `end` excluded."""
+    """A range of a text in Unicode code points; `end` is exclusive."""
 
     start: int
     end: int
 
 
 class Hit(Model):
-    """One chunk that answers the query; `metadata` carries its lineage."""
+    """One chunk that matches the query; `metadata` says where it comes from."""
 
     id: str
     score: float
-    """Higher is better; cosine similarity for `dense`, comparable within one answer only otherwise."""
+    """Higher is better. Cosine similarity for `dense`; otherwise comparable only within one response."""
     text: str
     metadata: dict[str, object]
     highlights: tuple[Span, ...] = ()
-    """Where words of the query stand in `text`."""
+    """Where `text` contains words of the query."""
     dense_rank: int | None = None
-    """Its rank in the semantic ranking, from 1; null where it is not in it."""
+    """The hit's rank in the semantic ranking, from 1; null if it is not in that ranking."""
     sparse_rank: int | None = None
-    """Its rank in the keyword ranking, from 1; null where it is not in it."""
+    """The hit's rank in the keyword ranking, from 1; null if it is not in that ranking."""
     stage: Stage = "written"
     """How far its document has come: `prepared` is found by words, `embedded` waits to be written, `written` is in the
     collection."""
     indexed_at: Moment | None = None
-    """When this version of its document was indexed; null for what syncd did not write."""
+    """When this version of the document was indexed; null for rows that syncd did not write."""
     lag_s: float | None = None
-    """How long after the change at the source that was, where the source says when it changed."""
+    """Seconds from the change at the source to `indexed_at`; null if the source does not say when it changed."""
     also: tuple[str, ...] = ()
-    """Ids of the document's other hits, best first, where hits are grouped."""
+    """With `group_by`: ids of the document's other hits, best first."""
 
 
 class SearchResponse(Model):
@@ -99,7 +100,7 @@ class Vector(RootModel[list[float]]):
 
 
 class CreateTokenPayload(OwnModel):
-    """A token to make. `databases` is never left out; null is every database, and administration."""
+    """A token to create. `databases` is required; null means every database, and administration."""
 
     model_config = ConfigDict(json_schema_extra={"required": ["name", "databases"]})
 
@@ -108,9 +109,11 @@ class CreateTokenPayload(OwnModel):
 
     @model_validator(mode="after")
     def says_what_it_covers(self) -> Self:
-        """Require `databases`: nobody gets an administrator's token by forgetting something."""
+        """Require `databases`, so that nobody gets an administrator's token by omission."""
         if "databases" not in self.model_fields_set:
-            raise ValueError("databases: name those that the token covers, or null: every one, and administration")
+            raise ValueError(
+                "databases: name the databases that the token may access, or give null for all of them and administration"
+            )
         return self
 
 
@@ -123,18 +126,18 @@ class TokenView(Model):
 
 
 class CreateTokenResponse(Model):
-    """The only answer that ever holds the token itself."""
+    """The new token; no other response ever contains it."""
 
     token: str
 
 
 class Health(Model):
-    """The daemon can do its work."""
+    """The daemon is able to work."""
 
     status: Literal["ok"] = "ok"
 
 
 class Status(Model):
-    """The daemon's state; its fields come and go with the daemon's parts."""
+    """The daemon's state; the fields depend on which parts are configured."""
 
     model_config = ConfigDict(extra="allow")

@@ -32,7 +32,7 @@ async def search(request: web.Request) -> web.Response:
 
 
 def query_of(request: SearchRequest) -> Query:
-    """Return what a request asks for."""
+    """Return a request as a Query."""
     fusion = request.fusion
     return Query(
         target=Target(request.database_name, request.collection_name),
@@ -50,7 +50,7 @@ def query_of(request: SearchRequest) -> Query:
 
 
 def view_of(hit: SearchHit) -> Hit:
-    """Return a hit as the API shows it."""
+    """Return a hit in the API's format."""
     recorded = None if hit.recorded_at is None else datetime.fromtimestamp(hit.recorded_at, UTC)
     return Hit(
         id=hit.id,
@@ -68,7 +68,7 @@ def view_of(hit: SearchHit) -> Hit:
 
 
 async def embed(request: web.Request) -> web.Response:
-    """Embed queries with a collection's own model, in the shape of Text Embeddings Inference.
+    """Embed queries with a collection's own model, in the format of Text Embeddings Inference.
 
     Collections record this address as their embedding function, so that a Chroma client can query by text.
     """
@@ -77,7 +77,7 @@ async def embed(request: web.Request) -> web.Response:
     inputs = (await read_json(request, EmbedRequest)).inputs
     texts = [inputs] if isinstance(inputs, str) else inputs
     if not all(texts):
-        raise RefusedError(400, "inputs must not be empty texts")
+        raise RefusedError(400, "inputs must not contain empty texts")
     vectors = await request.app[SERVICES].embed_query(target, texts) if texts else None
     return json_answer([] if vectors is None else vectors.tolist())
 

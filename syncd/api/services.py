@@ -26,7 +26,7 @@ class Pace:
     stages: Mapping[str, int] | None = None
     """Documents prepared and embedded but not yet written, and tokens left to embed of those prepared."""
     source: Mapping[str, float] | None = None
-    """What the source itself counts: of a crawl, pages found, fetched, unchanged, indexed, failed, in the queue, a second."""
+    """The source's own counts; for a crawl, pages found, fetched, unchanged, indexed, failed, queued, and per second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +35,18 @@ class Services:
 
     store: Store
     sources: SourceFactories
-    """The source types this daemon knows, and what checks new sources."""
+    """The supported source types; also checks new sources."""
     chroma: VectorStore
     upload_dir: Path
-    """Where uploaded files lie, under generated names; exists."""
+    """The folder of uploaded files, under generated names; exists."""
     wake: Callable[[], None]
-    """Told after an invocation became durable (or was cancelled)."""
+    """Called after an invocation became durable or was cancelled."""
     health: Callable[[], Awaitable[str | None]]
-    """Why the daemon cannot do its work now, or None."""
+    """Returns why the daemon cannot work at the moment, or None."""
     status: Callable[[], Awaitable[JsonObject]]
-    """The daemon's state as JSON values: version, chroma, models, mailboxes."""
+    """Returns the daemon's state as JSON values: version, chroma, models, mailboxes."""
     progress: Callable[[str], Pace | None]
-    """The pace of a running invocation, by id."""
+    """Returns the pace of a running invocation, by id."""
     search: Callable[[Query], Awaitable[Answer]]
     """Raises NotFoundError, PermanentError, RetryableError."""
     rebuild: Callable[[Target], Awaitable[int]]
@@ -60,21 +60,21 @@ class Services:
     embed_sparse: Callable[[str, Sequence[str]], Awaitable[Sequence[SparseVector]]]
     """Encode texts with a sparse model, by name. Raises NotFoundError, PermanentError, RetryableError."""
     at_hand: Callable[[str], bool]
-    """Whether a model, dense or sparse, can be used without fetching anything."""
+    """Returns whether a model, dense or sparse, can be used without a download."""
     models: frozenset[str]
     """Names of the dense models that are configured."""
     sparse_models: frozenset[str]
     """Names of the sparse models that are configured."""
     default_embedding: Embedding
-    """For sources that name no model."""
+    """The model of sources that name none."""
     upload_embedding: Embedding
-    """For uploads that name none."""
+    """The embedding of uploads that name none."""
     loopback: bool = False
-    """The server is bound to a loopback address only, so embedding queries of what is here needs no token."""
+    """Whether the server is bound to a loopback address only, so that embedding queries with models that are here needs no token."""
     hosts: frozenset[str] = frozenset()
-    """What the daemon may be called, in lower case, beside loopback's names and addresses, where no token is shown."""
+    """Host names, in lower case, that requests without a token may use, besides loopback's names and addresses."""
     max_uploads: int = 4
-    """Simultaneous uploads; more are answered 429."""
+    """Simultaneous uploads; further ones get 429."""
 
 
 SERVICES = web.AppKey("services", Services)

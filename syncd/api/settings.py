@@ -1,4 +1,4 @@
-"""Payloads to the model's dataclasses: embedding, chunking and the settings of a source."""
+"""Turns payloads into the model's dataclasses: embedding, chunking and the settings of a source."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from syncd.schema import Model
 
 DEFAULT_CHUNKING = Chunking()
 LINES_MAX_SIZE_BYTES = 4096
-"""The documented size of line chunks; syntax-aware ones have Chunking's own default."""
+"""The published default for line chunks; syntax-aware ones have Chunking's own default."""
 
 
 def embedding(
@@ -24,11 +24,11 @@ def embedding(
 ) -> Embedding:
     """Return the embedding that `config` (or `embedding_model`, its older form) describes.
 
-    Raises RefusedError (400) when the two disagree or a model is not configured.
+    Raises RefusedError (400) if the two disagree or a model is not configured.
     """
     dense = config.dense if config else None
     if dense and older and dense != older:
-        raise bad_request("embedding.dense and embedding_model differ; give one of them")
+        raise bad_request("embedding.dense and embedding_model differ; give only one of them")
     dense = dense or older
     sparse = config.sparse if config else None
     return Embedding(
@@ -40,12 +40,12 @@ def embedding(
 
 
 def chunking(config: SourceChunkingConfig | None) -> Chunking:
-    """Return the chunking that `config` describes, defaults filled in."""
+    """Return the chunking that `config` describes, with defaults filled in. Raises RefusedError (400)."""
     if config is None:
         return DEFAULT_CHUNKING
     if config.type == "lines":
         if config.target_size_bytes is not None or config.breadcrumb is not None:
-            raise bad_request("chunking: target_size_bytes and breadcrumb belong to type tree_sitter")
+            raise bad_request("chunking: target_size_bytes and breadcrumb require type tree_sitter")
         size = config.max_size_bytes or LINES_MAX_SIZE_BYTES
         return Chunking(
             type="lines",
@@ -54,7 +54,7 @@ def chunking(config: SourceChunkingConfig | None) -> Chunking:
             max_lines=config.max_lines or DEFAULT_CHUNKING.max_lines,
         )
     if config.max_lines is not None:
-        raise bad_request("chunking: max_lines belongs to type lines")
+        raise bad_request("chunking: max_lines requires type lines")
     size = config.max_size_bytes or DEFAULT_CHUNKING.max_size_bytes
     target = min(config.target_size_bytes or DEFAULT_CHUNKING.target_size_bytes, size)
     breadcrumb = DEFAULT_CHUNKING.breadcrumb if config.breadcrumb is None else config.breadcrumb
@@ -62,9 +62,9 @@ def chunking(config: SourceChunkingConfig | None) -> Chunking:
 
 
 def source_settings(services: Services, name: str, given: Model, trusted: bool) -> SourceSettings:
-    """Return the settings of a new source of type `name`, checked as far as can be without asking anybody.
+    """Return the settings of a new source of type `name`, checked as far as possible without network access.
 
-    Secrets that are `given` are not in them yet. `trusted`: by this machine's own user. Raises RefusedError (400).
+    They do not include secrets from `given` yet. `trusted`: the request came from this machine's own user. Raises RefusedError (400).
     """
     try:
         settings = services.sources.accept(name, given, trusted)

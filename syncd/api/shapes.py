@@ -1,4 +1,4 @@
-"""The models in which every source type has a part, made from the types that the program knows."""
+"""The API's models of sources, built from the registered source types."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from syncd.schema import Model, Uuid
 from syncd.sources.type import SourceTypes
 
 Query = TypeVar("Query", bound=Model)
-ITEM = """A source, with the `status` and `metadata` of its latest invocation (pending where there was none).
+ITEM = """A source, with the `status` and `metadata` of its latest invocation (pending if there was none).
 
-The published document describes the items of this list as invocations; they satisfy both descriptions.
+The published API describes the items of this list as invocations; they satisfy both descriptions.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class SourceShapes:
-    """Sources as they are made, shown and listed: each type's settings stand in a field with the type's name."""
+    """Models of sources as created, shown and listed; each type's settings are in a field with the type's name."""
 
     types: SourceTypes
     create: type[CreateSourceBase]
@@ -56,13 +56,13 @@ class SourceShapes:
         return cls(types, create, source, item)
 
     def query(self, base: type[Query]) -> type[Query]:
-        """Return `base` with the values that its `source_type` can have, for its description."""
+        """Return `base` with `source_type` limited to the registered types, for the OpenAPI document."""
         names: Any = Literal[self.types.names]
         limited: dict[str, Any] = {"source_type": (names | None, None)}
         return create_model(base.__name__, __base__=base, __doc__=base.__doc__, **limited)
 
     def known(self, name: str | None) -> str | None:
-        """Return the type that a query names, if any. Raises RefusedError (400) for one that there is not."""
+        """Return the source type that a query names, None if it names none. Raises RefusedError (400) for an unknown type."""
         if name is not None and name not in self.types.names:
             raise bad_request(f"source_type: must be one of {', '.join(self.types.names)}")
         return name

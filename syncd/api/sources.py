@@ -1,4 +1,4 @@
-"""Sources: make, list, show, forget."""
+"""Sources: create, list, show, delete."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from syncd.quoting import shown
 from syncd.schema import Count, Model
 
 MAX_PAGE = 1000
-"""A larger `limit` means this."""
+"""A larger `limit` is reduced to this."""
 
 
 class SourcesQuery(Model):
@@ -37,7 +37,7 @@ class SourcesQuery(Model):
 
 
 async def create(request: web.Request) -> web.Response:
-    """Store a new source; it syncs nothing by itself, unless it says `watch`, `schedule` or `auto_sync`."""
+    """Create a source; it is synced only on request, unless it has `watch`, `schedule` or `auto_sync`."""
     services = request.app[SERVICES]
     payload = await read_json(request, request.app[SHAPES].create)
     require_database(request, payload.database_name)
@@ -53,7 +53,7 @@ async def create(request: web.Request) -> web.Response:
 
 
 async def index(request: web.Request) -> web.Response:
-    """List the caller's sources, each with its latest invocation's status."""
+    """List the sources that the caller may access, each with its latest invocation's status."""
     services = request.app[SERVICES]
     query = read_query(request, SourcesQuery)
     if query.database_name is not None:
@@ -77,7 +77,7 @@ async def show(request: web.Request) -> web.Response:
 
 
 async def delete(request: web.Request) -> web.Response:
-    """Forget a source and cancel its waiting invocations; its collections keep what they hold."""
+    """Delete a source and cancel its waiting invocations; its collections keep their content."""
     services = request.app[SERVICES]
     source = await own_source(request, path_id(request, "source_id"))
     if not await services.store.sources.delete(source.id):
@@ -87,13 +87,13 @@ async def delete(request: web.Request) -> web.Response:
 
 
 async def require_existing(services: Services, database: str) -> None:
-    """Raise RefusedError (404) unless Chroma has `database`. Waits for Chroma; RetryableError while it is away."""
+    """Raise RefusedError (404) unless Chroma has `database`. Waits for Chroma; raises RetryableError while it is unavailable."""
     if not can_be_database(database) or not await services.chroma.database_exists(database):
         raise RefusedError(404, f"database {shown(database)} does not exist in Chroma; create it there first")
 
 
 async def require_open(services: Services, target: Target) -> None:
-    """Raise RefusedError (409) when the collection says that it is finished. Waits for Chroma."""
+    """Raise RefusedError (409) if the collection is marked as finished. Waits for Chroma; raises RetryableError."""
     try:
         metadata = await services.chroma.metadata(target)
     except NotFoundError:

@@ -1,4 +1,4 @@
-"""Tokens: make, list, revoke. Only for tokens that are not limited to databases."""
+"""Tokens: create, list, revoke. Only for tokens that are not limited to databases."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from syncd.quoting import shown
 
 
 async def create(request: web.Request) -> web.Response:
-    """Make a token; this answer is the only place where it is ever shown."""
+    """Create a token; this response is the only one that contains it."""
     payload = await read_json(request, CreateTokenPayload)
     databases = None if payload.databases is None else frozenset(payload.databases)
     token = await request.app[SERVICES].store.tokens.create(payload.name, databases)
@@ -32,7 +32,7 @@ async def index(request: web.Request) -> web.Response:
 
 
 async def delete(request: web.Request) -> web.Response:
-    """Revoke a token; it is useless at once."""
+    """Revoke a token, with immediate effect."""
     token_id = request.match_info["token_id"]
     if not await request.app[SERVICES].store.tokens.revoke(token_id):
         raise RefusedError(404, f"token {shown(token_id)} does not exist; list tokens to find its id")

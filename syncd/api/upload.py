@@ -1,7 +1,7 @@
 """`POST /api/v1/add-file`: one file, streamed to disk, becomes one invocation.
 
 Crash rule: file durable → invocation durable → 201. A crash before the invocation leaves a file that the next start removes;
-a crash after it leaves an invocation that will run, whether or not the caller saw the 201.
+a crash after it leaves an invocation that will run, whether or not the caller received the 201.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MAX_FILENAME_BYTES = 1024
 MAX_CONTENT_TYPE_BYTES = 512
 READ_SIZE_BYTES = 256 * 1024
 IDLE_TIMEOUT_S = 60.0
-"""A sender that is silent for this long is given up on."""
+"""An upload is abandoned if its sender is silent for this long."""
 FIELD_LIMITS: Mapping[str, int] = {
     "metadata": MAX_METADATA_BYTES,
     "content_type": MAX_CONTENT_TYPE_BYTES,
@@ -48,7 +48,7 @@ UPLOADS = web.AppKey("uploads", Slots)
 
 @dataclass(slots=True)
 class Form:
-    """The parts read so far."""
+    """The parts of the form read so far."""
 
     fields: dict[str, str] = field(default_factory=dict[str, str])
     filename: str = ""
@@ -57,7 +57,7 @@ class Form:
 
 
 async def add_file(request: web.Request) -> web.Response:
-    """Receive a file and create the invocation that indexes it."""
+    """Receive a file and create the invocation that indexes it; both are durable before the 201 is sent."""
     services = request.app[SERVICES]
     declared_bytes = _declared(request)
     with request.app[UPLOADS].one(), receiving(services.upload_dir, declared_bytes) as receiver:
@@ -76,7 +76,7 @@ def _declared(request: web.Request) -> int:
 
 async def _read_form(request: web.Request, receiver: Receiver, declared_bytes: int) -> Form:
     if request.content_type != "multipart/form-data":
-        raise bad_request(f"content-type {request.content_type} is not understood; send multipart/form-data")
+        raise bad_request(f"content-type {request.content_type} is not supported; send multipart/form-data")
     form = Form()
     async with malformed_is_400("the multipart body"):
         parts = await request.multipart()
@@ -98,7 +98,7 @@ async def _next(parts: MultipartReader) -> BodyPartReader | None:
         with anyio.fail_after(IDLE_TIMEOUT_S):
             part = await parts.next()
     if isinstance(part, MultipartReader):
-        raise bad_request("the form has a part that is multipart itself; send plain parts")
+        raise bad_request("the form has a nested multipart part; send plain parts")
     if part is not None and not part.name:
         raise bad_request("the form has a part without a name; name every part")
     return part
@@ -117,7 +117,7 @@ async def _take_field(form: Form, part: BodyPartReader) -> None:
     while chunk := await _chunk(part, 8192):
         value += chunk
         if len(value) > limit_bytes:
-            raise bad_request(f"{shown(name)} has more than {limit_bytes} bytes; send a shorter one")
+            raise bad_request(f"{shown(name)} is longer than {limit_bytes} bytes; send a shorter value")
     if name in form.fields:
         raise bad_request(f"{shown(name)} is given twice; give it once")
     try:
@@ -130,19 +130,21 @@ async def _take_file(
     request: web.Request, form: Form, part: BodyPartReader, receiver: Receiver, declared_bytes: int
 ) -> None:
     if form.file is not None:
-        raise bad_request("the form has two parts named file; send one file a request")
+        raise bad_request("the form has two parts named file; send one file per request")
     form.filename = _filename(part)
     form.part_type = part.headers.get("content-type", "")
     target = _target(form)
     require_database(request, target.database)
-    # What is wrong already is said before 200 MiB have travelled.
+    # Reject what is already known to be wrong before 200 MiB are transferred.
     upload_options(request.app[SERVICES], form.fields)
     await require_existing(request.app[SERVICES], target.database)
     try:
         while chunk := await _chunk(part, READ_SIZE_BYTES):
             await receiver.write(chunk)
     except TooLongError as error:
-        raise bad_request(f"the file has more than the {declared_bytes} bytes that {LENGTH_HEADER} declares") from error
+        raise bad_request(
+            f"the file is larger than the {declared_bytes} bytes that {LENGTH_HEADER} declares"
+        ) from error
     form.file = await receiver.finish()
     if form.file.size_bytes != declared_bytes:
         raise bad_request(
@@ -160,7 +162,7 @@ def _target(form: Form) -> Target:
 
 def _filename(part: BodyPartReader) -> str:
     name = part.filename or ""
-    # Header bytes that are not UTF-8 arrive as lone surrogates, which nothing after this could store.
+    # Header bytes that are not UTF-8 arrive as lone surrogates, which cannot be stored.
     size_bytes = len(name.encode("utf-8", "surrogatepass"))
     if not 0 < size_bytes <= MAX_FILENAME_BYTES or re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", name):
         raise bad_request(f"the file part needs a filename of 1-{MAX_FILENAME_BYTES} bytes in UTF-8")
@@ -173,7 +175,7 @@ async def _create_invocation(services: Services, form: Form, receiver: Receiver)
     try:
         await require_open(services, target)
     except RefusedError as error:
-        # The published document has no 409 here.
+        # The published API has no 409 for this route.
         raise bad_request(str(error)) from error
     source = await services.store.sources.get_or_create(
         NAME, target.database, UploadSourceSettings(), services.upload_embedding, Chunking()
@@ -203,7 +205,7 @@ def _asked(services: Services, form: Form) -> Upload:
 def _content_type(form: Form) -> str:
     given = form.fields.get("content_type")
     if given is not None and not re.fullmatch(r"[!-~][ -~]*", given):
-        raise bad_request("content_type must be a MIME type in ASCII")
+        raise bad_request("content_type must be an ASCII MIME type")
     if given:
         return given
     if form.part_type and form.part_type.isascii() and not form.part_type.startswith("application/octet-stream"):

@@ -1,4 +1,4 @@
-"""Uploaded bytes on their way to disk: limited while they stream, durable before anybody is told."""
+"""Writes uploads to disk: limited while they stream, durable before they are acknowledged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from anyio import to_thread
 from syncd.api.errors import RefusedError
 
 WRITE_SIZE_BYTES = 1 << 20
-"""Bytes gathered in memory before one hop to a thread writes them."""
+"""Bytes buffered in memory before a thread writes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,11 @@ class StoredFile:
 
 
 class TooLongError(Exception):
-    """More bytes came than were declared."""
+    """More bytes arrived than were declared."""
 
 
 class Receiver:
-    """One file being received. Nothing of it stays on disk unless `keep` was called."""
+    """One file being received; it is removed from disk unless `keep` was called."""
 
     def __init__(self, folder: Path, limit_bytes: int) -> None:
         self._path = folder / uuid.uuid4().hex
@@ -44,7 +44,7 @@ class Receiver:
         self._kept = False
 
     async def write(self, chunk: bytes | bytearray) -> None:
-        """Take bytes, waiting for the disk now and then. Raises TooLongError at the first byte beyond the limit."""
+        """Append bytes; waits for the disk when the buffer is full. Raises TooLongError at the first byte beyond the limit."""
         self._size_bytes += len(chunk)
         if self._size_bytes > self._limit_bytes:
             raise TooLongError
@@ -58,11 +58,11 @@ class Receiver:
         return StoredFile(self._path.name, self._size_bytes, self._digest.hexdigest())
 
     def keep(self) -> None:
-        """Leave the file in place: an invocation owns it now."""
+        """Keep the file when closed, because an invocation owns it now."""
         self._kept = True
 
     def close(self) -> None:
-        """Close, and remove the file unless it is kept."""
+        """Close the file, and remove it unless `keep` was called. Call once."""
         os.close(self._file)
         if not self._kept:
             self._path.unlink(missing_ok=True)
@@ -86,7 +86,7 @@ class Receiver:
 
 @contextmanager
 def receiving(folder: Path, limit_bytes: int) -> Generator[Receiver]:
-    """Receive one file into `folder`; whatever goes wrong, an unkept file is gone afterwards."""
+    """Receive one file into `folder`; on leaving, even by an error, a file that is not kept is removed."""
     receiver = Receiver(folder, limit_bytes)
     try:
         yield receiver
@@ -95,7 +95,7 @@ def receiving(folder: Path, limit_bytes: int) -> Generator[Receiver]:
 
 
 class Slots:
-    """How many uploads may be under way at once."""
+    """Limits the number of simultaneous uploads."""
 
     def __init__(self, capacity: int) -> None:
         self._free = capacity

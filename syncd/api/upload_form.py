@@ -25,16 +25,20 @@ FORM: JsonObject = {
                     "file": {
                         "type": "string",
                         "format": "binary",
-                        "description": "The file; the part's filename is the document's name.",
+                        "description": "The file; its filename is the document's name.",
                     },
-                    "custom_id": _text("Chunk ids begin with this instead of sha256(filename).", maxLength=120),
-                    "metadata": _text("JSON object merged into every chunk's metadata; no chroma_* keys; 16 KiB."),
+                    "custom_id": _text("Prefix of the chunk ids, instead of sha256(filename).", maxLength=120),
+                    "metadata": _text(
+                        "JSON object merged into every chunk's metadata; no chroma_* keys; at most 16 KiB."
+                    ),
                     "embedding": _text(
-                        "JSON `SourceEmbeddingConfig`. Left out: the collection's own, or for a new one the default model with "
-                        "the task `generic_retrieval`, and SPLADE where its files are on the daemon's machine."
+                        "JSON `SourceEmbeddingConfig`. Default: the collection's own, or for a new one the default model with "
+                        "the task `generic_retrieval`, and SPLADE if its files are on the daemon's machine."
                     ),
                     "chunking": _text("JSON `SourceChunkingConfig`."),
-                    "content_type": _text("MIME type, instead of the part's own or the suffix's.", maxLength=512),
+                    "content_type": _text(
+                        "MIME type; overrides the part's own and the one of the filename's suffix.", maxLength=512
+                    ),
                 },
             },
             "encoding": {"file": {"contentType": "application/octet-stream"}},
@@ -45,7 +49,7 @@ FORM: JsonObject = {
 LENGTH_PARAMETER: JsonObject = {
     "name": LENGTH_HEADER,
     "in": "header",
-    "description": "The file's size in bytes; enforced while it streams.",
+    "description": "The file's size in bytes; enforced during the upload.",
     "required": True,
     "schema": {"type": "integer", "format": "int64", "minimum": 1, "maximum": MAX_DOCUMENT_SIZE_BYTES},
 }

@@ -1,4 +1,4 @@
-"""Records of the store as the JSON of the published document."""
+"""Turns records of the store into the published API's JSON."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from syncd.store.invocations import DocumentOutcome
 
 
 def rfc3339(value: datetime) -> str:
-    """Return RFC 3339 in UTC."""
+    """Return a time as RFC 3339 in UTC."""
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def source_view(types: SourceTypes, source: SourceRecord, problem: str | None = None) -> JsonObject:
-    """Return a source in the shape of `Source`. `problem`: what is wrong with its events, if anything is."""
+    """Return a source in the form of `Source`. `problem`: why its events are not received, None if they are."""
     shown = types[source.type].shape.model_fields
     values = types.write_settings(source.type, source.settings, is_declared=source.name is not None)
     dense = _dense(source.embedding)
@@ -53,7 +53,7 @@ def source_view(types: SourceTypes, source: SourceRecord, problem: str | None = 
 def source_item(
     types: SourceTypes, source: SourceRecord, latest: Invocation | None, problem: str | None = None
 ) -> JsonObject:
-    """Return a source in the shape of `SourceListItem`."""
+    """Return a source in the form of `SourceListItem`."""
     if latest is None:
         target = Target(source.database, source.settings.collection_name or "")
         status, metadata = "pending", _job_metadata(types, target, WholeSource(), source)
@@ -65,7 +65,7 @@ def source_item(
 def job_view(
     types: SourceTypes, invocation: Invocation, source: SourceRecord | None, pace: Pace | None = None
 ) -> JsonObject:
-    """Return an invocation in the shape of `Job`. `source` None: it was deleted."""
+    """Return an invocation in the form of `Job`. `source` None: the source was deleted."""
     unfinished = invocation.state in (State.PENDING, State.PROCESSING)
     pace = pace or Pace()
     return {
@@ -89,7 +89,7 @@ def job_view(
 
 
 def document_view(outcome: DocumentOutcome) -> JsonObject:
-    """Return an outcome in the shape of `DocumentView`."""
+    """Return an outcome in the form of `DocumentView`."""
     return {**asdict(outcome), "at": rfc3339(outcome.at)}
 
 
@@ -119,7 +119,7 @@ def _ref(ref: GitRef) -> dict[str, str | None]:
 
 
 def _bucket(types: SourceTypes, source: SourceRecord) -> str:
-    """Return what holds the source's objects; the published document wants a name for every type."""
+    """Return the `bucket_name` to show for a source, which the published API requires for every type."""
     objects = types[source.type].objects
     readable = not isinstance(source.settings, UnreadableSettings)
     return objects.bucket(source.settings) if objects and readable else source.type
