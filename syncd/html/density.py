@@ -62,7 +62,7 @@ HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
 WHOLE = frozenset(("pre", "table", "dl"))
 """Elements that are kept or dropped as one: parts of them mean little."""
 LOOSE_CHARS = 30
-"""A longer text may also be part of a chosen one; a shorter one must be chosen as it is_still_valid."""
+"""A longer text may also be part of a chosen one; a shorter one must be chosen as it stands."""
 MIN_WHOLE_SHARE = 0.3
 MIN_FOUND_SHARE = 0.85
 """When less of the chosen text is found in the page, it came from elsewhere: from scripts, or joined across elements."""

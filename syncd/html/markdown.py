@@ -160,7 +160,7 @@ def opened_section(heading: Element, root: Element) -> str:
 
 
 def previous_element(element: Element) -> Element | None:
-    """Return the sibling element before `element`, skipping white space; None also where text is_still_valid before it."""
+    """Return the sibling element before `element`, skipping white space; None also if there is text in between."""
     for sibling in element.previous_siblings:
         if isinstance(sibling, Element):
             return sibling

@@ -50,7 +50,7 @@ MAX_PRUNED_SHARE = 0.5
 
 
 def remove_chrome(document: Document) -> None:
-    """Remove what is page chrome wherever it is_still_valid."""
+    """Remove page chrome, wherever it is in the page."""
     document.remove(CHROME)
     for button in document.select("button,label"):
         if button.closest("h1,h2,h3,h4,h5,h6,p,li,td,dt") is None:
@@ -106,7 +106,7 @@ def common_parent(elements: list[Element]) -> Element:
 
 
 def is_inside(element: Element, ancestor: Element) -> bool:
-    """Return whether `element` is `ancestor` or is_still_valid in it."""
+    """Return whether `element` is `ancestor` or is inside it."""
     return element is ancestor or element == ancestor or any(one == ancestor for one in element.ancestors)
 
 

@@ -115,6 +115,6 @@ def tabular(root: Element, tables: set[Element]) -> set[Element]:
 
 
 def enclosing_table(table: Element) -> Element | None:
-    """Return the table that `table` is_still_valid in, or None."""
+    """Return the table that contains `table`, or None."""
     parent = table.parent
     return parent.closest("table") if isinstance(parent, Element) else None

@@ -2,7 +2,7 @@
 
 A body in memory is `BytesBody`; a file that already lies on this machine is `PathBody`; bytes that arrive in pieces
 (a network answer, a program's output) are `StreamBody`, kept in memory while small and in a temporary file after; bytes
-that were fetched before anybody asked for them are put away by `put_away`; one that cannot be had is `NoBody`.
+that are already here are wrapped by `put_away`; a body that is known to be unavailable is `NoBody`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from anyio import to_thread
 from syncd.errors import PermanentError, RetryableError, Skipped, SyncdError
 
 MEMORY_MAX_BYTES = 1024 * 1024
-"""A body above this is kept in a temporary file: what one open body costs in memory."""
+"""Larger bodies are kept in a temporary file, so this bounds the memory of one open body."""
 
 PIECE_SIZE_BYTES = 64 * 1024
 
@@ -29,7 +29,7 @@ BINARY_PROBE_BYTES = 8192
 """A NUL in this many first bytes makes a file binary: the rule of `git diff`, rounded up from its 8,000."""
 
 DEFAULT_MAX_TEXT_BYTES = 1024 * 1024
-"""Larger text files are generated, or data, more often than they are written. GitHub's own contents API serves files
+"""Larger text files are more often generated, or data, than written by people. GitHub's own contents API serves files
 of up to 1 MB in full."""
 
 IMAGE_SUFFIXES = frozenset(
@@ -39,36 +39,36 @@ IMAGE_SUFFIXES = frozenset(
 
 
 class Check(Protocol):
-    """Sees a body's bytes pass, in order, and refuses them."""
+    """Is fed a body's bytes in order, and raises Skipped or PermanentError to reject them."""
 
     def feed(self, piece: bytes) -> None:
-        """Take the next bytes. Raises Skipped or PermanentError."""
+        """Check the next bytes. Raises Skipped or PermanentError."""
         ...
 
     def finish(self) -> None:
-        """The body is complete. Raises Skipped or PermanentError."""
+        """Check the end of the body. Raises Skipped or PermanentError."""
         ...
 
 
 class SizeCheck:
-    """Refuses what is larger than `max_size_bytes`, whatever it is."""
+    """Rejects bodies larger than `max_size_bytes`, whatever they contain."""
 
     def __init__(self, max_size_bytes: int) -> None:
         self._max_size_bytes = max_size_bytes
         self._size_bytes = 0
 
     def feed(self, piece: bytes) -> None:
-        """Take the next bytes. Raises Skipped as soon as there are too many."""
+        """Check the next bytes. Raises Skipped as soon as there are too many."""
         self._size_bytes += len(piece)
         if self._size_bytes > self._max_size_bytes:
             raise Skipped(too_large(self._size_bytes, self._max_size_bytes, at_least=True))
 
     def finish(self) -> None:
-        """Accept."""
+        """Accept the body: its size was checked as it arrived."""
 
 
 class TextCheck(SizeCheck):
-    """Refuses what is not UTF-8 text, or larger than `max_size_bytes`, with the reason people see."""
+    """Rejects bodies that are not UTF-8 text or are larger than `max_size_bytes`."""
 
     def __init__(self, max_size_bytes: int) -> None:
         super().__init__(max_size_bytes)
@@ -76,7 +76,7 @@ class TextCheck(SizeCheck):
         self._decoder = codecs.getincrementaldecoder("utf-8")()
 
     def feed(self, piece: bytes) -> None:
-        """Take the next bytes. Raises Skipped at the first sign."""
+        """Check the next bytes. Raises Skipped as soon as they cannot be text of a permitted size."""
         if len(self._probe) < BINARY_PROBE_BYTES:
             self._probe = (self._probe + piece)[:BINARY_PROBE_BYTES]
             if b"\0" in self._probe:
@@ -85,7 +85,7 @@ class TextCheck(SizeCheck):
         self._decode(piece, final=False)
 
     def finish(self) -> None:
-        """Refuse a body that ends within a character. Raises Skipped."""
+        """Reject a body that ends inside a character. Raises Skipped."""
         self._decode(b"", final=True)
 
     def _decode(self, piece: bytes, *, final: bool) -> None:
@@ -96,19 +96,19 @@ class TextCheck(SizeCheck):
 
 
 def too_large(size_bytes: int, max_size_bytes: int, *, at_least: bool = False) -> str:
-    """Return the reason for leaving out a file above the limit."""
+    """Return the reason for skipping a file above the limit."""
     size = f"{'at least ' if at_least else ''}{size_bytes:,}"
     return f"too large: {size} bytes, the limit is {max_size_bytes:,}; raise max_file_size_bytes to index it"
 
 
 def is_image(path: str) -> bool:
-    """Tell by its suffix whether a file is an image (SVG drawings included)."""
+    """Return whether a file is an image, SVG included, going by its suffix."""
     return PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)
 class BytesBody:
-    """Bytes that are in memory anyway."""
+    """Bytes that are already in memory."""
 
     data: bytes
 
@@ -124,12 +124,12 @@ async def _in_memory(data: bytes) -> AsyncGenerator[BinaryIO]:
 
 @dataclass(frozen=True, slots=True)
 class PathBody:
-    """A file of our own (an upload, say), which stays as it is while it is open."""
+    """A file of our own, such as an upload, that does not change while it is open."""
 
     path: Path
 
     def open(self) -> AbstractAsyncContextManager[BinaryIO]:
-        """Yield the file itself. Twice is safe. Raises PermanentError where it is gone, RetryableError on a disk error."""
+        """Yield the file itself. Twice is safe. Raises PermanentError if it is gone, RetryableError on a disk error."""
         return _on_disk(self.path)
 
 
@@ -138,7 +138,7 @@ async def _on_disk(path: Path) -> AsyncGenerator[BinaryIO]:
     try:
         file: BinaryIO = await to_thread.run_sync(lambda: path.open("rb"))
     except FileNotFoundError as error:
-        raise PermanentError(f"{path.name} is no longer stored here; send it again") from error
+        raise PermanentError(f"{path.name} is no longer stored; upload it again") from error
     except OSError as error:
         raise RetryableError(f"cannot open {path}: {error.strerror}") from error
     with file:
@@ -146,9 +146,9 @@ async def _on_disk(path: Path) -> AsyncGenerator[BinaryIO]:
 
 
 async def put_away(data: bytes) -> BytesBody | TempFileBody:
-    """Return a body of bytes that are here already: in memory while small, else in a temporary file.
+    """Return a body for bytes that are already here: in memory if small, else in a temporary file.
 
-    Waits for the disk, in a thread. Raises RetryableError where it is full.
+    Waits for the disk, in a thread. Raises RetryableError if it is full.
     """
     if len(data) <= MEMORY_MAX_BYTES:
         return BytesBody(data)
@@ -159,12 +159,12 @@ async def put_away(data: bytes) -> BytesBody | TempFileBody:
 
 @dataclass(frozen=True, slots=True)
 class TempFileBody:
-    """A temporary file of our own, gone with this object."""
+    """A temporary file of our own, deleted with this object."""
 
     file: SpooledTemporaryFile[bytes]
 
     def open(self) -> AbstractAsyncContextManager[BinaryIO]:
-        """Yield the file from its start. Again is safe, twice at once is not."""
+        """Yield the file from its start. May be opened again, but not twice at the same time."""
         return _rewound(self.file)
 
 
@@ -176,10 +176,10 @@ async def _rewound(file: SpooledTemporaryFile[bytes]) -> AsyncGenerator[BinaryIO
 
 @dataclass(frozen=True, slots=True)
 class NoBody:
-    """A body that cannot be had, as its source knows before a byte of it was read."""
+    """A body that the source already knows to be unavailable."""
 
     error: SyncdError
-    """Skipped leaves its document out, PermanentError fails it."""
+    """Raised on opening: Skipped skips the document, PermanentError fails it."""
 
     def open(self) -> AbstractAsyncContextManager[BinaryIO]:
         """Raise the error."""
@@ -188,10 +188,10 @@ class NoBody:
 
 @dataclass(frozen=True, slots=True)
 class StreamBody:
-    """Bytes fetched anew at every opening, by `read`, and spooled; `check()` makes what judges them on the way."""
+    """Bytes fetched by `read` at every opening and spooled, while a new `check()` inspects them."""
 
     read: Callable[[], AsyncGenerator[bytes, None]]
-    """Raises RetryableError, PermanentError or Skipped; closed early when the check refuses the bytes."""
+    """Raises RetryableError, PermanentError or Skipped; closed early if the check rejects the bytes."""
     check: Callable[[], Check] | None = None
     folder: Path | None = None
     """Where temporary files go; None means the system's temporary folder."""
@@ -217,7 +217,7 @@ async def _spooled(body: StreamBody) -> AsyncGenerator[BinaryIO]:
 
 
 def spool(folder: Path | None) -> SpooledTemporaryFile[bytes]:
-    """Return an empty temporary file, in memory until it holds more than MEMORY_MAX_BYTES, without a name ever."""
+    """Return an empty, unnamed temporary file that stays in memory up to MEMORY_MAX_BYTES."""
     return SpooledTemporaryFile(MEMORY_MAX_BYTES, dir=str(folder) if folder else None)
 
 

@@ -16,7 +16,7 @@ Json = Mapping[str, Any]
 class SettingsCodec(Generic[S]):
     """Reads and writes the settings of one type; keys are its field names.
 
-    What is None is left out of the JSON; but `nulls` of a source from the configuration file are written as null.
+    Fields that are None are omitted from the JSON, except that for declared sources the fields in `nulls` are written as null.
     """
 
     def __init__(self, settings: type[S], nulls: frozenset[str] = frozenset()) -> None:
@@ -25,7 +25,7 @@ class SettingsCodec(Generic[S]):
         self._nulls = nulls
 
     def read(self, values: Json) -> S:
-        """Return JSON values as settings; unknown keys are ignored. Raises ValueError naming what does not fit."""
+        """Return JSON values as settings, ignoring unknown keys. Raises ValueError naming the field that is wrong."""
         return self._adapter.validate_python(values)
 
     def write(self, settings: S, is_declared: bool = False) -> Json:

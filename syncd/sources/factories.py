@@ -14,11 +14,11 @@ from syncd.sources.factory import Machine, SourceFactory
 from syncd.sources.type import SourceTypes
 
 Settled = Callable[[Invocation], Awaitable[None]]
-"""Hears of an invocation that is over for now; twice is safe."""
+"""Called with an invocation that is over or postponed; twice is safe."""
 
 
 class SourceFactories:
-    """Opens sources of every type, and passes on what the types' factories are to hear. An async context manager."""
+    """Opens sources of every type and forwards notifications to the types' factories. An async context manager."""
 
     def __init__(self, types: SourceTypes, machine: Machine) -> None:
         self.types = types
@@ -27,7 +27,7 @@ class SourceFactories:
         self._factories: dict[str, SourceFactory[Any]] = {known.name: known.factory(machine) for known in types}
 
     async def __aenter__(self) -> Self:
-        """Make the state folder's own folders, empty the spool of an earlier life, and make every type ready."""
+        """Create the folders in the state folder, empty the spool left by an earlier process, and enter every factory."""
         self._machine.spool_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in self._machine.spool_folder.iterdir():
             left.unlink()
@@ -39,7 +39,7 @@ class SourceFactories:
         await self._stack.aclose()
 
     async def open(self, record: SourceRecord) -> Source:
-        """Return the open source. Raises PermanentError when its settings cannot work on this machine."""
+        """Return the open source. Raises PermanentError if its settings cannot work on this machine."""
         _check_readable(record)
         try:
             return await self._factory(record.type).open(record)
@@ -47,9 +47,9 @@ class SourceFactories:
             raise PermanentError(str(error)) from error
 
     def accept(self, name: str, given: Model, trusted: bool) -> SourceSettings:
-        """Return the settings of a source of type `name` that is made through the API, secrets left out.
+        """Return the settings, without secrets, of a source of type `name` that is created through the API.
 
-        `trusted`: by this machine's own user. Raises PermanentError or ConfigError naming what is wrong.
+        `trusted`: the request came from this machine's own user. Raises PermanentError or ConfigError naming what is wrong.
         """
         settings = self.types[name].codec.read(given.model_dump(exclude_none=True))
         return self._factory(name).accept(settings, trusted)
@@ -59,7 +59,7 @@ class SourceFactories:
         return await self._factory(name).keep_secrets(database, given, settings)
 
     async def watch(self, record: SourceRecord) -> AsyncGenerator[Request]:
-        """Yield the request of a run at once, and another whenever the source changed; never ends by itself.
+        """Yield a run's request at once, and another whenever the source has changed; never ends by itself.
 
         Raises RetryableError or PermanentError; watching again after a while may help.
         """
@@ -73,20 +73,20 @@ class SourceFactories:
 
     @property
     def settled(self) -> Sequence[Settled]:
-        """Those who hear of every invocation that is over for now: one for each type, so that none stands in another's way."""
+        """Callbacks for invocations that are over or postponed: one for each type, so that none holds up another."""
         return [factory.settled for factory in self._factories.values()]
 
     def sources_changed(self) -> None:
-        """Tell every type that sources were made, changed or removed. Never waits, twice is safe."""
+        """Notify every factory that sources were created, changed or removed. Never waits, twice is safe."""
         for factory in self._factories.values():
             factory.sources_changed()
 
     def actors(self) -> Sequence[Actor]:
-        """Return what has to run beside the sources."""
+        """Return the actors that the types' factories need."""
         return [actor for factory in self._factories.values() for actor in factory.actors()]
 
     def problems(self) -> Mapping[str, str]:
-        """Return the sources whose changes do not come as they should: by id, the reason."""
+        """Return, by source id, why changes of a source are not received."""
         return {
             source_id: reason
             for factory in self._factories.values()
@@ -94,7 +94,7 @@ class SourceFactories:
         }
 
     def status(self) -> Mapping[str, Any]:
-        """Return what the types say in the daemon's status."""
+        """Return the types' parts of the daemon's status."""
         return {name: said for factory in self._factories.values() for name, said in factory.status().items()}
 
     def _factory(self, name: str) -> SourceFactory[Any]:

@@ -15,7 +15,7 @@ from syncd.runtime.state import SPOOL_FOLDER
 from syncd.schema import Model, Table
 
 if TYPE_CHECKING:
-    # The store takes a while to import, and the command line reads this module to know the types.
+    # The store is slow to import, and the command line imports this module to know the types.
     from syncd.store import Store
 
 S = TypeVar("S", bound=SourceSettings)
@@ -28,25 +28,25 @@ def _nobody() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What a factory may know of the machine it opens sources on."""
+    """What a factory may know about the machine it runs on."""
 
     state: Path
-    """The state folder; a type keeps its files in a folder of its own below it."""
+    """The state folder; each type keeps its files in its own folder below it."""
     store: Store
     sections: Mapping[type[Table], Table] = field(default_factory=dict[type[Table], Table])
     """The configuration's tables about types of sources."""
     document_suffixes: frozenset[str] = frozenset()
-    """Lower case, with the dot: files that a parser takes whole, whatever their bytes."""
+    """Suffixes, in lower case and with the dot, of files that a parser reads whatever their bytes."""
     wake: Callable[[], None] = _nobody
-    """Tells whoever takes up invocations that there are new ones."""
+    """Notifies the Syncer of new invocations."""
 
     @property
     def spool_folder(self) -> Path:
-        """Where large bodies lie while somebody reads them; emptied at every start."""
+        """The folder of large bodies that are being read; emptied at every start."""
         return self.state / SPOOL_FOLDER
 
     def section(self, model: type[T]) -> T:
-        """Return the configuration's table of this shape, or one with every default."""
+        """Return the configuration's table of this model; with all defaults if the file has none."""
         found = self.sections.get(model)
         return found if isinstance(found, model) else model()
 
@@ -55,20 +55,20 @@ class SourceFactory(ABC, Generic[S]):
     """Opens the sources of one type. Built once per daemon; an async context manager for what its sources share."""
 
     async def __aenter__(self) -> Self:
-        """Make ready. Called once, before anything else."""
+        """Prepare what the sources share. Called once, before anything else."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Let go of what the sources share."""
+        """Release what the sources share."""
 
     @abstractmethod
     async def open(self, record: SourceRecord[S]) -> Source:
-        """Return the open source. Raises PermanentError or ConfigError when its settings cannot work on this machine."""
+        """Return the open source. Raises PermanentError or ConfigError if its settings cannot work on this machine."""
 
     def accept(self, settings: S, trusted: bool) -> S:
-        """Return the settings to store of a source that is made through the API.
+        """Return the settings to store for a source that is created through the API.
 
-        `trusted`: by this machine's own user, who may name whatever the daemon can reach. Asks nobody, never waits.
+        `trusted`: the request came from this machine's own user, who may name anything the daemon can reach. Never waits.
         Raises PermanentError or ConfigError naming what is wrong.
         """
         del trusted
@@ -77,32 +77,32 @@ class SourceFactory(ABC, Generic[S]):
     async def keep_secrets(self, database: str, given: Model, settings: S) -> S:
         """Put the secrets of a request into the store's safe, and return settings that refer to them.
 
-        Raises NotFoundError for a secret that is said to be there and is not.
+        Raises NotFoundError for a reference to a secret that does not exist.
         """
         del database, given
         return settings
 
     def watch(self, record: SourceRecord[S]) -> AsyncGenerator[Request]:
-        """Yield the request of a run at once, and another whenever something changed; never ends by itself.
+        """Yield a run's request at once, and another whenever something has changed; never ends by itself.
 
         Raises RetryableError or PermanentError; the caller watches again after a while.
         """
         raise PermanentError(f"{record.type} sources cannot be watched; give {record.name or record.id} a schedule")
 
     async def settled(self, invocation: Invocation) -> None:
-        """Hear of an invocation, of whatever type, that is over for now. Twice is safe."""
+        """Called with each invocation, of any type, that is over or postponed. Twice is safe."""
 
     def sources_changed(self) -> None:
-        """Hear that sources were made, changed or removed. Never waits, twice is safe."""
+        """Called when sources were created, changed or removed. Never waits, twice is safe."""
 
     def actors(self) -> Sequence[Actor]:
-        """Return what has to run beside the sources."""
+        """Return the actors that this type needs."""
         return ()
 
     def problems(self) -> Mapping[str, str]:
-        """Return the sources whose changes do not come as they should: by id, the reason."""
+        """Return, by source id, why changes of a source are not received."""
         return {}
 
     def status(self) -> Mapping[str, Any]:
-        """Return what belongs into the daemon's status, as JSON values by subject."""
+        """Return this type's part of the daemon's status, as JSON values by subject."""
         return {}

@@ -1,9 +1,9 @@
-"""Which paths a source takes: patterns in the language of `.gitignore` files, for including as for excluding.
+"""Matches paths against `.gitignore`-style patterns, used both to include and to exclude.
 
 `*.py` matches at any depth, `/docs/*.md` and `docs/*.md` from the root, `src/` everything below any folder `src`, `**`
-any number of folders, and a later `!pattern` takes back what an earlier one took (of a folder: `!docs/**`). Unlike in
+any number of folders, and a later `!pattern` negates an earlier match (for a folder: `!docs/**`). Unlike in
 git, `?` and `[…]` stand for a character, not a byte. Matching is linear in the path's length whatever the pattern (RE2),
-so patterns may come from strangers.
+so patterns may come from untrusted callers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from syncd.errors import ConfigError
 
 MAX_GLOBS = 200
 MAX_GLOB_LENGTH = 512
-"""Both bound what one source can make the daemon compile."""
+"""Both limits bound what one source can make the daemon compile."""
 
 EVERYTHING = ("*",)
 
@@ -34,32 +34,32 @@ class Globs:
         self._all = tuple(patterns) == EVERYTHING
 
     def match(self, path: str) -> bool:
-        """Tell whether a file's path, relative and with `/`, is taken."""
+        """Return whether a file's path, relative and with `/`, is matched."""
         return self._all or self._spec.match_file(path)
 
 
 class WalkRules:
-    """What a walk leaves out, asked of every folder before it is entered and of every file in it.
+    """Exclusion rules of a walk, applied to every folder before it is entered and to every file in it.
 
-    A pattern is held against the path itself only, never against the folders above: those were asked before.
+    A pattern is matched only against the path itself, not against its parents, which were checked before.
     """
 
     def __init__(self, patterns: Sequence[str], setting: str = "") -> None:
-        """Compile `patterns`; bad ones raise ConfigError naming `setting`, or without one are passed over as git does."""
+        """Compile `patterns`; invalid ones raise ConfigError naming `setting`, or are ignored, as git does, if there is none."""
         if setting:
             _check_all(patterns, setting)
         lines = [line for line in patterns if setting or _is_pattern(line)]
         self._spec = PathSpec([_own_path(line) for line in lines], backend="re2")
 
     def verdict(self, path: str) -> bool | None:
-        """Return True (left out), False (taken back by `!`) or None (no pattern speaks of it); folders end with `/`."""
+        """Return True (excluded), False (included again by `!`) or None (no pattern matches); folders end with `/`."""
         return self._spec.check_file(path).include
 
 
 def _own_path(line: str) -> RegexPattern:
     """Compile a pattern so that it matches a path, but not what is below it.
 
-    `(?P<ps_d>/)` is where pathspec lets a pattern end above the path; `docs/**` becomes `^docs/`, and does not speak of
+    `(?P<ps_d>/)` is where pathspec lets a pattern end above the path; `docs/**` becomes `^docs/`, and does not match
     `docs/` itself.
     """
     regex, include = GitIgnoreSpecPattern.pattern_to_regex(line)
@@ -86,7 +86,7 @@ def _check(pattern: str, setting: str) -> None:
     elif "\0" in pattern or "\n" in pattern:
         wrong = "has a NUL or a line break"
     elif not _is_pattern(pattern):
-        wrong = "is no gitignore pattern"
+        wrong = "is not a gitignore pattern"
     if wrong:
         raise ConfigError(f"{setting}: {pattern[:80]!r} {wrong}; write it as in a .gitignore file, e.g. 'src/**/*.py'")
 

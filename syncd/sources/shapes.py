@@ -1,4 +1,4 @@
-"""What the settings of several source types have in common where the API takes and shows them."""
+"""API models that the settings of several source types share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from syncd.schema import OwnModel
 
 
 class Watch(OwnModel):
-    """Keeps one collection in step with the source."""
+    """Keeps one collection in sync with the source."""
 
     target_collection_name: str
     branch: str | None = None
@@ -19,8 +19,8 @@ class Watch(OwnModel):
 
 
 class Schedule(OwnModel):
-    """Runs the source again every so often, into one collection."""
+    """Runs the source at a fixed interval, into one collection."""
 
     interval_s: Annotated[float, Field(ge=60, le=31_536_000)]
     target_collection_name: str | None = None
-    """Required where the source itself names no collection."""
+    """Required if the source itself names no collection."""

@@ -1,4 +1,4 @@
-"""`[[sources]]` of the configuration file: what the tables of all source types have in common."""
+"""`[[sources]]` in the configuration file: what the tables of all source types share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ChunkSize = Annotated[int, Field(ge=64, le=16384)]
 
 
 def checked(rule: Callable[[str], str]) -> AfterValidator:
-    """Return the check of a value by a rule that raises PermanentError."""
+    """Return `name` if it is a valid collection name. Raises ValueError otherwise."""
 
     def check(value: str) -> str:
         try:
@@ -49,7 +49,7 @@ class TaskTable(Table):
 
 
 class SparseTable(Table):
-    """Sparse vectors, and the metadata key they stand under where the Chroma server indexes them."""
+    """The sparse model, and the metadata key of its vectors on a Chroma server that indexes them."""
 
     model: Literal["Chroma/BM25", "syncd/Code-BM25", "prithivida/Splade_PP_en_v1"] = "Chroma/BM25"
     key: SparseKey = "sparse_embedding"
@@ -65,7 +65,7 @@ class ChunkingTable(Table):
     breadcrumb: bool = True
 
     def to_model(self) -> Chunking:
-        """Return the chunking; the byte limit's default depends on the type, as documented."""
+        """Return the chunking; the byte limit's default depends on the type."""
         default = 8192 if self.type == "tree_sitter" else 4096
         return Chunking(
             type=self.type,
@@ -77,7 +77,7 @@ class ChunkingTable(Table):
 
 
 class SourceTable(Table):
-    """What every declared source has. A type's own table adds `type`, a Literal of its name, and `own_settings`."""
+    """The keys that all declared sources share. A type's table adds `type`, a Literal of its name, and `own_settings`."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
     database: str = "default_database"
@@ -87,7 +87,7 @@ class SourceTable(Table):
     sparse: SparseTable | None = None
     chunking: ChunkingTable = ChunkingTable()
     converter: Literal["builtin", "docling"] = "builtin"
-    """What turns documents into text; docling wants its extra installed and its models downloaded."""
+    """The document converter; docling needs its extra installed and its models downloaded."""
 
     @property
     def source_type(self) -> str:
@@ -100,11 +100,11 @@ class SourceTable(Table):
         return replace(self.own_settings(), collection_name=self.collection, converter=converter)
 
     def own_settings(self) -> SourceSettings:
-        """Return what only this type of sources is told."""
+        """Return the settings that only this type has."""
         raise NotImplementedError
 
     def check_beside(self, sections: Mapping[type[Table], Table], state: Path) -> None:
-        """Raise ValueError where the source does not go with the configuration's other tables, or with the `state` folder."""
+        """Raise ValueError if the source conflicts with the configuration's other tables or with the `state` folder."""
 
     def embedding(self, default_model: str) -> Embedding:
         """Return how the source's texts become vectors."""

@@ -1,8 +1,8 @@
-"""What a source type is: everything about it that its name, its settings and a daemon's machine do not change.
+"""What a source type is: everything about it that does not depend on one source's settings or on the machine.
 
-A type is a folder with a module that makes one `SourceType`, and a line in the registry. Whoever meets sources of any
-type (store, API, configuration, command line, triggers) asks here and knows none by name. Importing a type is cheap: what
-opens its sources is imported when the daemon builds its factory.
+A type is a folder with a module that defines one `SourceType`, and a line in the registry. Code that handles sources of
+any type (store, API, configuration, command line, triggers) uses this and refers to no type by name. Importing a type is
+cheap: what opens its sources is imported when the daemon builds its factory.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ class AddCommand:
 
     help: str
     add_arguments: Callable[[ArgumentParser], None]
-    """Adds what this type takes beside `--watch`, `--database` and `--model`."""
+    """Adds this type's own arguments, besides `--watch`, `--database` and `--model`."""
     settings: Callable[[Namespace], Json]
-    """Returns the settings as the API takes them."""
+    """Returns the settings in the API's format."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectRules(Generic[S]):
-    """How a run over one object is asked for, where a type has runs over single objects."""
+    """How runs over single objects are requested, for types that have them."""
 
     bucket: Callable[[S], str]
-    """Returns what holds the objects."""
+    """Returns the name of the container of the objects."""
     prefix: Callable[[S], str]
-    """Returns what every key of the source begins with."""
+    """Returns the prefix of every key of the source."""
     is_reserved: Callable[[str], bool]
-    """Tells whether callers may not set a metadata key."""
+    """Returns whether a metadata key is reserved, so that callers may not set it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +57,9 @@ class SourceType(Generic[S]):
     factory: Callable[[Machine], SourceFactory[S]]
     facts: SourceFacts = field(default_factory=SourceFacts)
     is_published: bool = False
-    """Whether the published API document has the type; the others are additions of ours."""
+    """Whether the published API has this type; the others are our additions."""
     table: type[SourceTable] | None = None
-    """The source as a table of the configuration file; None: it cannot be declared."""
+    """The source's table in the configuration file; None: it cannot be declared."""
     sections: Mapping[str, type[Table]] = field(default_factory=dict[str, type[Table]])
     """The configuration's tables about all sources of this type, by name."""
     add_command: AddCommand | None = None
@@ -69,10 +69,10 @@ class SourceType(Generic[S]):
 
 
 class SourceTypes:
-    """The types that one program knows, in the order in which people are told of them."""
+    """The registered source types, in the order in which they are listed to people."""
 
     def __init__(self, *types: SourceType[Any]) -> None:
-        """Raises ValueError where two types share a name."""
+        """Raises ValueError if two types share a name."""
         self._types = {known.name: known for known in types}
         if len(self._types) != len(types):
             raise ValueError("two source types share a name")
@@ -81,11 +81,13 @@ class SourceTypes:
         return iter(self._types.values())
 
     def __getitem__(self, name: str) -> SourceType[Any]:
-        """Return one type. Raises ConfigError when there is none of this name."""
+        """Return one type. Raises ConfigError if there is none with this name."""
         try:
             return self._types[name]
         except KeyError:
-            raise ConfigError(f"this syncd has no source type {name!r}; use the one that made the source") from None
+            raise ConfigError(
+                f"this version of syncd has no source type {name!r}; use the version that created the source"
+            ) from None
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -118,11 +118,11 @@ def test_a_sick_source_stops_nobody_elses_events_and_loses_none_of_its_own(
         asyncio.run(put(ministack, healthy, theirs="# Theirs\n\nOf the healthy one.\n"))
         until(lambda: list(documents(daemon)) == ["docs/theirs.md"])
         (reason,) = until(lambda: waiting(daemon, first))
-        assert ("does not know these credentials" if refused else "credential") in reason
+        assert ("does not recognise these credentials" if refused else "credential") in reason
         asyncio.run(put(ministack, healthy, more="# More\n\nThe queue is still read.\n"))
         until(lambda: sorted(documents(daemon)) == ["docs/more.md", "docs/theirs.md"])
         blamed = request(daemon, "GET", f"/api/v1/sources/{first}")["problem"]
-        assert ("does not open its queue" if refused else "cannot be opened") in blamed
+        assert ("cannot read its queue" if refused else "cannot be opened") in blamed
         state = request(daemon, "GET", "/api/v1/status")
         assert [(it["source_id"], it["problem"]) for it in state["source_problems"]] == [(first, blamed)]
         assert [queue["problem"] for queue in state["queues"]] == [""]

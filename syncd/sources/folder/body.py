@@ -1,4 +1,4 @@
-"""One file below a folder as a body: a private copy of bytes that belong together."""
+"""One file below a folder as a body: a private, consistent copy of its bytes."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ class FileBody:
 
     root: Root
     identity: Identity
-    """Of the folder that was walked: another one in its place is not read."""
+    """Identity of the folder that was walked: another folder in its place is not read."""
     path: bytes
     check: Callable[[], Check]
     spool_folder: Path | None = None
 
     def open(self) -> AbstractAsyncContextManager[BinaryIO]:
-        """Yield the file's bytes as they are now: where it changed since it was listed, the next walk sees that too.
+        """Yield the file's current bytes; if it changed since it was listed, the next walk notices that too.
 
-        Raises RetryableError where it changes while it is copied, PermanentError where it is gone or may not be read,
-        and what the check raises.
+        Raises RetryableError if it changes while it is copied, PermanentError if it is gone or unreadable,
+        and whatever the check raises.
         """
         return _opened(self)
 
 
 def stamp(status: os.stat_result) -> str:
-    """Return what stands for a file's bytes without reading them."""
+    """Return a version for a file's content from its status, without reading it: `mtime-size-inode`."""
     return f"{status.st_mtime_ns}-{status.st_size}-{status.st_ino}"
 
 
@@ -74,13 +74,13 @@ def _copy(file: int, copy: BinaryIO, check: Check, name: str) -> None:
             check.feed(piece)
             copy.write(piece)
         if stamp(os.fstat(file)) != before:
-            raise RetryableError(f"{name} changed while it was read; it is read again")
+            raise RetryableError(f"{name} changed while it was being read; it will be read again")
         check.finish()
 
 
 def _translated(error: OSError, name: str) -> PermanentError | RetryableError:
     if error.errno in (errno.EACCES, errno.EPERM):
-        return PermanentError(f"{name}: permission denied: let this user read it, or exclude it")
+        return PermanentError(f"{name}: permission denied; give the daemon's user read access, or exclude the file")
     if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENXIO):
-        return PermanentError(f"{name} was removed or replaced before it was read; the next run sees that")
+        return PermanentError(f"{name} was removed or replaced before it was read; the next run will pick this up")
     return RetryableError(f"{name} cannot be read or copied: {error.strerror}")

@@ -31,28 +31,30 @@ class FolderFactory(SourceFactory[FolderSourceSettings]):
         self._document_suffixes = machine.document_suffixes
 
     async def open(self, record: SourceRecord[FolderSourceSettings]) -> FolderTreeSource:
-        """Return the source of a record. Raises ConfigError for a glob that is none."""
+        """Return the source of a record. Raises ConfigError for an invalid glob."""
         return self._opened(record)
 
     def accept(self, settings: FolderSourceSettings, trusted: bool) -> FolderSourceSettings:
-        """Resolve the path, which strangers may only choose below the allowed roots, nobody in the daemon's own state.
+        """Resolve the path: untrusted callers may name only paths below the allowed roots, and nobody the daemon's own state.
 
         Raises PermanentError.
         """
         if "\0" in settings.path:
-            raise PermanentError("path must not hold a NUL character")
+            raise PermanentError("path must not contain a NUL character")
         roots = ANYWHERE if trusted else self._allowed_roots
         path = Path(os.path.realpath(settings.path))
         if not Path(settings.path).is_absolute() or not any(path.is_relative_to(root) for root in roots):
             allowed = ", ".join(map(str, roots)) or "none"
-            raise PermanentError(f"path must be absolute and below a folder that the configuration allows: {allowed}")
+            raise PermanentError(
+                f"path must be absolute and below one of the folders that the configuration allows: {allowed}"
+            )
         Root(path, state=self._state).check()
         return replace(settings, path=str(path), needs_allowed_root=None if trusted else True)
 
     async def watch(self, record: SourceRecord[FolderSourceSettings]) -> AsyncGenerator[Request]:
         """Ask for everything at once, then for the paths that changed. Stopping takes up to a second.
 
-        Raises ConfigError for a glob that is none.
+        Raises ConfigError for an invalid glob.
         """
         async with aclosing(FolderWatcher(self._opened(record).tree).hints()) as hints:
             async for keys in hints:

@@ -1,8 +1,8 @@
-"""How the root folder of a source is opened: down its real path, never through a symbolic link, never into what is ours.
+"""Opens the root folder of a source: down its real path, never through a symbolic link, never into the daemon's state.
 
-A path that was checked once proves nothing later: whoever may write beside a folder can put a link in its place. So each
-opening goes down from `/`, one name at a time, by `openat` without following links, and everything below is read
-through the descriptor that this yields.
+Checking a path once is not enough: anyone who can write to its parent can replace the folder with a link. So each
+opening descends from `/` with `openat`, one name at a time and without following links, and everything below is read
+through the resulting descriptor.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from syncd.errors import NotFoundError, PermanentError, RetryableError
 
 Identity = tuple[int, int]
-"""Device and inode: the same folder under whatever name, bind mounts included."""
+"""Device and inode, which identify a folder under any name, bind mounts included."""
 
 ANYWHERE = (Path("/"),)
 CLOSED = "the daemon's own state, with its tokens and keys, is never read"
@@ -26,14 +26,14 @@ CLOSED = "the daemon's own state, with its tokens and keys, is never read"
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 VANISHED = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
-"""What an opening fails with where there is no such file any more, or a link in its place."""
+"""Error numbers of an opening whose file no longer exists or was replaced by a link."""
 
 # Passing through a folder needs less permission than reading it.
 _PASS = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class ClosedError(PermanentError):
-    """The folder is the state folder, or lies in it."""
+    """The folder is the state folder, or is inside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,25 +43,25 @@ class OpenRoot:
     descriptor: int
     identity: Identity
     closed: frozenset[Identity] = frozenset()
-    """What is not entered or read below it."""
+    """Folders and files below it that are not entered or read."""
     state: Path | None = None
 
     def leads_into_state(self, names: Sequence[bytes]) -> bool:
-        """Tell whether this path, with the links in it followed, is the state folder or in it."""
+        """Return whether this path, with links followed, is the state folder or inside it."""
         path = os.fsdecode(os.path.realpath(os.path.join(b"/proc/self/fd/%d" % self.descriptor, *names)))
         return self.state is not None and Path(path).is_relative_to(os.path.realpath(self.state))
 
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """Where the root folder is, and what must hold of it at every opening."""
+    """Where the root folder is, and what is checked at every opening."""
 
     path: Path
     """Its real path, as it was when the source was made or its declaration read."""
     declared: Path | None = None
-    """How the configuration names it, where that leads to `path` through a link."""
+    """The path in the configuration, if that leads to `path` through a link."""
     allowed: Sequence[Path] = ANYWHERE
-    """The folders below one of which it must lie; real paths."""
+    """Real paths of the folders of which one must contain it."""
     state: Path | None = None
     """The daemon's state folder."""
 
@@ -69,8 +69,8 @@ class Root:
     def opened(self) -> Generator[OpenRoot]:
         """Open it.
 
-        Raises NotFoundError or PermanentError where it is not to be had, and then nothing is known of what it holds;
-        RetryableError where the file system fails.
+        Raises NotFoundError or PermanentError if it is unavailable, in which case nothing is known about its content;
+        RetryableError if the file system fails.
         """
         self._check_place()
         closed = _closed(self.state)
@@ -81,7 +81,7 @@ class Root:
             os.close(folder)
 
     def check(self) -> None:
-        """Raise ClosedError where it is the state folder or lies in it; whatever else may be wrong, a run says."""
+        """Raise ClosedError if it is the state folder or inside it; other problems are left to the run."""
         try:
             with self.opened():
                 pass
@@ -93,7 +93,7 @@ class Root:
     def _check_place(self) -> None:
         path = self.path
         if not path.is_absolute() or ".." in path.parts:
-            raise PermanentError(f"folder {path} is not an absolute path without '..'; name it by one")
+            raise PermanentError(f"folder {path} must be an absolute path without '..'")
         if not any(path.is_relative_to(root) for root in self.allowed):
             raise PermanentError(
                 f"folder {path} is not below a folder that the configuration allows any more; nothing was removed: "

@@ -1,4 +1,4 @@
-"""What a folder source is told: as it is stored, as the API has it, and as the configuration file has it."""
+"""Settings of a folder source: as stored, in the API and in the configuration file."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class FolderSourceSettings(SourceSettings):
     include_globs: tuple[str, ...] | None = None
     exclude_globs: tuple[str, ...] | None = None
     real_path: str | None = None
-    """Where the declared path led when the configuration was read, if that is elsewhere."""
+    """Where the declared path led when the configuration was read, if it differs from the path."""
     needs_allowed_root: bool | None = None
-    """Whether it must lie below an allowed root at every run: a path that was checked once proves nothing later."""
+    """Whether it must be below an allowed root in every run; checking the path once is not enough."""
 
     @property
     def place(self) -> str:
@@ -53,11 +53,11 @@ class FolderTable(SourceTable):
     watch: bool = True
 
     def own_settings(self) -> FolderSourceSettings:
-        """Return what only folder sources are told."""
+        """Return the settings that only this type has."""
         path, real_path = str(self.path), os.path.realpath(self.path)
         return FolderSourceSettings(
             path=path,
-            # Where the owner's link leads now; one that leads elsewhere later was not declared.
+            # Resolve the owner's link now; a link that is changed later was not declared.
             real_path=real_path if real_path != path else None,
             include_globs=self.include_globs,
             exclude_globs=self.exclude_globs,

@@ -1,12 +1,12 @@
 """A folder of this machine as a source.
 
-Keys are paths below the folder; `folder_tree` says which files are taken. A version is `mtime-size-inode`, so a walk
+Keys are paths below the folder; `tree` decides which files are included. A version is `mtime-size-inode`, so a walk
 reads no file: a change that leaves all three as they were (same size, and the time set back or within one tick of the
-file system's clock) goes unseen until the next one. A touched or replaced file is read again, and its unchanged chunks
-cost nothing further.
+file system's clock) goes unnoticed until the next change. A touched or replaced file is read again, but its unchanged
+chunks are not embedded again.
 
-Nested mounts are walked like folders: where one goes away, its files are gone, and the mass-delete guard is what stands
-between. Where the whole folder goes away, nothing is removed.
+Nested mounts are walked like folders: if one disappears, its files are deleted from the index, unless the mass-delete
+guard holds them. If the whole folder disappears, nothing is removed.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class _Walk:
     closed: set[str] = field(default_factory=set[str])
 
     def gaps(self) -> str:
-        """Return what could not be seen, or ''."""
+        """Return which folders could not be read; '' if all could."""
         if not self.unreadable:
             return ""
         return f"folders that could not be read: {len(self.unreadable)}, among them {min(self.unreadable) or '/'}"
@@ -62,7 +62,7 @@ class FolderTreeSource:
     """One folder. Runs may overlap."""
 
     def __init__(self, settings: FolderSettings, spool_folder: Path | None = None) -> None:
-        """Raises ConfigError for a glob that is none; the folder itself is looked at by each run."""
+        """Raises ConfigError for an invalid glob; the folder itself is checked by each run."""
         include = Globs(settings.include_globs, "include_globs")
         exclude = WalkRules(settings.exclude_globs, "exclude_globs")
         self.tree = Tree(settings.root, include, exclude, settings.gitignore)
@@ -71,10 +71,10 @@ class FolderTreeSource:
         self._threads = CapacityLimiter(2)
 
     async def changes(self, run: Run) -> AsyncIterator[Document | Checkpoint | Total]:
-        """Yield every file, in path order; with `run.keys`, what is at and below those paths, and what is not any more.
+        """Yield every file, in path order; with `run.keys`, the files at and below those paths, vanished ones included.
 
-        Raises NotFoundError or PermanentError where the folder is not to be had, RetryableError where it fails halfway;
-        neither removes anything.
+        Raises NotFoundError or PermanentError if the folder is unavailable, RetryableError if it fails half-way;
+        in neither case is anything removed.
         """
         with self._settings.root.opened() as root:
             steps = self._everything(run, root) if run.keys is None else self._chosen(run, run.keys, root)
@@ -102,13 +102,15 @@ class FolderTreeSource:
             return sum([len(batch) async for batch in batches])
 
     def _check_root(self, walk: _Walk, old: str | None, new: str) -> None:
-        """Refuse to conclude anything from a folder that was unmounted, before the walk or during it."""
+        """Raise if the folder was unmounted before or during the walk, so that nothing is concluded from it."""
         path = self._settings.path
         with self._settings.root.opened() as root:
             if root.identity != walk.root.identity:
                 raise RetryableError(f"{path} was replaced during the walk; nothing was removed")
         if not walk.files and old and old != new:
-            raise PermanentError(f"{path} is empty and not the folder it was (is it mounted?); nothing was removed")
+            raise PermanentError(
+                f"{path} is empty and is a different folder than before (is it mounted?); nothing was removed"
+            )
 
     async def _chosen(self, run: Run, keys: frozenset[str], root: OpenRoot) -> Changes:
         walk, seen = _Walk(root), set[str]()

@@ -1,9 +1,9 @@
-"""The files below a folder that a source takes, found and opened without ever leaving that folder.
+"""Finds and opens the files below a folder that a source includes, without ever leaving that folder.
 
 Every step down is an `openat` that follows no symbolic link, so neither a link nor a folder swapped for one during the
-walk leads outside. Links are left out, also those that stay inside: what they point to is found where it is. Left out
-too: anything named `.git`, what `.gitignore` files say (each for its own folder and below, the nearest one deciding),
-what is no regular file, and, said aloud, the daemon's own state.
+walk leads outside. Links are skipped even if they point inside: their targets are found where they are. Also skipped are
+anything named `.git`, what `.gitignore` files exclude (each for its own folder and below, the nearest one winning),
+anything that is not a regular file, and the daemon's own state, which is reported.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ Ignores = tuple[tuple[bytes, WalkRules], ...]
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """Which files below `root` are taken."""
+    """Which files below `root` are included."""
 
     root: Root
     include: Globs
@@ -68,12 +68,12 @@ class Tree:
         """Yield the files below `root`, or of them those at or below the path of names `only`.
 
         In path order, as git sorts (a folder as if its name ended with `/`). Blocks: run it in a thread. Raises
-        RetryableError where the file system fails; what vanishes meanwhile is left out.
+        RetryableError if the file system fails; files that vanish during the walk are omitted.
         """
         yield from _Walk(self, root.closed).folder(root.descriptor, b"", (), only)
 
     def concerns(self, root: OpenRoot, names: Sequence[bytes]) -> bool:
-        """Tell whether a change at this path may matter; False only where a rule leaves it out. Blocks."""
+        """Return whether a change at this path may matter; False only if a rule excludes it. Blocks."""
         folder, base, ignores = os.dup(root.descriptor), b"", Ignores()
         try:
             for name in names[:-1]:
@@ -87,7 +87,7 @@ class Tree:
             ignores += self.own_ignores(folder, base)
             return self._takes(folder, names[-1], base + names[-1], ignores, root.closed)
         except OSError:
-            # What a link leads to is watched as well, and our own state changes with every run.
+            # Link targets are watched as well, and our own state changes with every run.
             return not root.leads_into_state(names)
         finally:
             os.close(folder)
@@ -101,7 +101,7 @@ class Tree:
         return self.include.match(key_of(path)) and not self.is_left_out(path, ignores)
 
     def is_left_out(self, path: bytes, ignores: Ignores) -> bool:
-        """Tell whether a rule leaves out this path, which ends with `/` for a folder."""
+        """Return whether a rule excludes this path, which ends with `/` for a folder."""
         if self.exclude.verdict(key_of(path)):
             return True
         for base, rules in reversed(ignores):
@@ -210,6 +210,6 @@ def _is_folder(folder: int, name: bytes) -> bool:
 
 def _unlisted(error: OSError, base: bytes) -> Generator[Unreadable, None, None]:
     if error.errno in _FORBIDDEN:
-        yield Unreadable(base, "permission denied: this folder may not be read by this user")
+        yield Unreadable(base, "permission denied: the daemon's user cannot read this folder")
     elif error.errno not in VANISHED:
         raise RetryableError(f"folder {key_of(base) or '/'} cannot be listed: {error.strerror}") from error

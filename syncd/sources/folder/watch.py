@@ -1,7 +1,7 @@
-"""Notices changes below a folder as they happen, and says which paths to look at.
+"""Notices changes below a folder as they happen, and yields the paths to check.
 
-A hint is never trusted to be complete. Lost events, names that are not UTF-8 and what happens behind symbolic links are
-mended by a full walk, which the watcher asks for at its start, at intervals, and whenever there is reason to.
+Hints may be incomplete. Lost events, names that are not UTF-8 and changes behind symbolic links are covered by a full
+walk, which the watcher requests at its start, at intervals, and whenever events may have been lost.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from syncd.sources.folder.tree import Tree, names_of
 
 MAX_PATHS = 1000
 """A larger burst (a checkout, an unpacked archive) is cheaper to walk, and may have overflowed the kernel's queue of
-16,384 events, of which the notifying library does not tell."""
+16,384 events, which the notification library does not report."""
 DEBOUNCE_MS = 1600
 STEP_MS = 200
 """A burst ends after this much quiet, or after the debounce at the latest."""
@@ -31,7 +31,7 @@ RETRY_S = 5.0
 """How often a folder that cannot be watched (missing, no inotify watches left) is tried again."""
 
 Hint = frozenset[str] | None
-"""Paths below the folder to look at; None: look at everything."""
+"""Paths below the folder to check; None: check everything."""
 Events = Generator[set[str], None, None]
 
 
@@ -45,9 +45,9 @@ class FolderWatcher:
         self._thread = CapacityLimiter(1)
 
     async def hints(self) -> AsyncGenerator[Hint, None]:
-        """Yield None as soon as changes are noticed, then what to look at; never ends by itself.
+        """Yield None once watching has begun, then the paths to check; never ends by itself.
 
-        What changes while the caller is busy is kept for the next hint. Where the system cannot watch, yields None at
+        Changes made while the caller is busy are part of the next hint. If the system cannot watch, yields None at
         every interval. Stopping takes up to TICK_MS.
         """
         walked_at = -self._walk_interval_s
@@ -73,11 +73,11 @@ class FolderWatcher:
                     async for hint in hints:
                         yield hint
         except (OSError, RuntimeError, SyncdError):
-            # The system's own error, what the notifying library makes of an exhausted inotify, and no folder to be had.
+            # The system's own error, the library's error when inotify is exhausted, and an unavailable folder.
             return
 
     async def _bursts(self, root: OpenRoot) -> AsyncGenerator[Hint, None]:
-        # By its descriptor, which leads to this very folder whatever happens to its name.
+        # Watched by its descriptor, which refers to this folder whatever happens to its name.
         folder = f"/proc/self/fd/{root.descriptor}"
         events, first = _events(folder), True
         try:

@@ -1,4 +1,4 @@
-"""Tokens for private repositories, from a GitHub App that the user owns.
+"""Tokens for private repositories, from the user's own GitHub App.
 
 The App signs a short JWT, finds its installation on the repository and asks for a token that reads this one repository's
 contents and nothing else. Source: docs.github.com, "Authenticating as a GitHub App installation" and "Rate limits for
@@ -28,12 +28,12 @@ CLOCK_SKEW = timedelta(seconds=60)
 JWT_LIFE = timedelta(minutes=9)
 """GitHub refuses more than ten minutes, and times in its own future."""
 RENEW_BEFORE = timedelta(minutes=10)
-"""A fetch that starts with a token must be able to end with it; tokens live for an hour."""
+"""A token must outlive the fetch that starts with it; tokens are valid for an hour."""
 TIMEOUT_S = 30.0
 RATE_LIMIT_WAIT_S = 60.0
 LONGEST_WAIT_S = 3600.0
 """GitHub's limits are by the hour."""
-"""What GitHub asks for where a refusal names no time."""
+"""GitHub's advice if a refusal names no time."""
 MAX_ANSWER_BYTES = 1024 * 1024
 
 
@@ -53,7 +53,7 @@ class GithubApp:
         api_url: str = "https://api.github.com",
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Read the key. Raises ConfigError where the file cannot be read or holds no RSA key."""
+        """Read the key. Raises ConfigError if the file cannot be read or contains no RSA key."""
         self._app_id = app_id
         self._api_url = api_url.rstrip("/")
         self._now = now
@@ -62,10 +62,10 @@ class GithubApp:
         self._asking = anyio.Lock()
 
     async def token(self, repository: str) -> str:
-        """Return a token that is good for at least ten minutes; waits for the network where none is at hand.
+        """Return a token valid for at least ten minutes; waits for the network unless one is cached.
 
-        Raises NotFoundError where the App is not installed on the repository, PermanentError where GitHub refuses it or
-        the repository was renamed, RetryableError (with GitHub's own wish for when) otherwise.
+        Raises NotFoundError if the App is not installed on the repository, PermanentError if GitHub refuses it or
+        the repository was renamed, otherwise RetryableError (with the delay that GitHub asks for).
         """
         async with self._asking:
             token = self._tokens.get(repository)
@@ -92,9 +92,7 @@ class GithubApp:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise RetryableError(f"cannot reach {self._api_url}: {type(error).__name__}") from error
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise RetryableError(
-                f"{self._api_url} gave an answer that is not GitHub's: {type(error).__name__}"
-            ) from error
+            raise RetryableError(f"{self._api_url} gave an unexpected response: {type(error).__name__}") from error
 
     async def _call(
         self, session: aiohttp.ClientSession, method: str, path: str, repository: str, body: object = None
@@ -160,7 +158,7 @@ def _retry_after_s(answer: aiohttp.ClientResponse) -> float | None:
 def _moment(text: str) -> datetime:
     moment = plausible_date(datetime.fromisoformat(text))
     if moment is None:
-        raise ValueError("no date that can be meant")
+        raise ValueError("not a plausible date")
     return moment
 
 
@@ -170,7 +168,9 @@ def _read_key(file: Path) -> RSAPrivateKey:
     except OSError as error:
         raise ConfigError(f"github.private_key_file {str(file)!r} cannot be read: {error.strerror}") from error
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise ConfigError(f"github.private_key_file {str(file)!r} is no unencrypted PEM key") from error
+        raise ConfigError(f"github.private_key_file {str(file)!r} is not an unencrypted PEM key") from error
     if not isinstance(key, RSAPrivateKey):
-        raise ConfigError(f"github.private_key_file {str(file)!r} is no RSA key; take the one GitHub gave for the App")
+        raise ConfigError(
+            f"github.private_key_file {str(file)!r} is not an RSA key; use the one that GitHub generated for the App"
+        )
     return key

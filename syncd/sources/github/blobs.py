@@ -1,4 +1,4 @@
-"""File contents out of one long-lived `git cat-file --batch`, one file at a time."""
+"""Reads file contents through one long-lived `git cat-file --batch`, one file at a time."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Blobs:
             await self._stop()
 
     async def read(self, oid: str) -> AsyncGenerator[bytes, None]:
-        """Yield a blob's bytes in pieces; waits for its turn. Raises RetryableError where it cannot be read."""
+        """Yield a blob's bytes in pieces; waits for its turn. Raises RetryableError if it cannot be read."""
         async with self, self._turn:
             whole = False
             try:
@@ -57,7 +57,7 @@ class Blobs:
                 await answer.receive_exactly(1)
                 whole = True
             except _BROKEN as error:
-                raise RetryableError(f"git stopped while reading {oid}; it is started again") from error
+                raise RetryableError(f"git exited while reading {oid}; it will be restarted") from error
             finally:
                 if not whole:
                     await self._stop()
@@ -73,7 +73,7 @@ class Blobs:
         return self._process.stdin, self._answers
 
     async def _stop(self) -> None:
-        """End the process: the rest of an answer would be taken for the next one."""
+        """End the process, because the rest of its output would be taken for the next response."""
         process, self._process, self._answers = self._process, None, None
         if process is not None:
             await end(process)

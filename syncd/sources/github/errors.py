@@ -1,4 +1,4 @@
-"""What git says when it fails, and which error of ours that is."""
+"""Translates git's error messages into errors of ours."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from syncd.errors import NotFoundError, PermanentError, RetryableError, SyncdErr
 
 
 class Damaged(RetryableError):
-    """The local copy is broken (power loss, full disk): it must be thrown away and fetched again."""
+    """The local copy is damaged (power loss, full disk) and must be discarded and fetched again."""
 
 
 class Unauthorized(PermanentError):
-    """The server wants other credentials."""
+    """The server rejected the credentials, or wants some."""
 
 
 _Rule = tuple[re.Pattern[str], type[SyncdError], str]
@@ -37,7 +37,7 @@ _RULES: tuple[_Rule, ...] = (
     (
         re.compile(r"not our ref|[Cc]ouldn't find remote ref|no such remote ref"),
         NotFoundError,
-        "{repository} has no such commit: check the sha, or give a branch",
+        "{repository} has no such commit: check the sha, or name a branch",
     ),
     (
         re.compile(r"SSL certificate|certificate verif|SSL: no alternative"),
@@ -62,7 +62,7 @@ _RULES: tuple[_Rule, ...] = (
     (
         re.compile(r"fsck error|object fails fsck|badTree|does not pass"),
         PermanentError,
-        "{repository} holds an object that git refuses as unsafe ({line})",
+        "{repository} contains an object that git rejects as unsafe ({line})",
     ),
     (
         re.compile(
@@ -70,13 +70,13 @@ _RULES: tuple[_Rule, ...] = (
             r"|missing (blob|tree|commit)|unable to find|could not (read|parse)|not a valid object|did not send all necessary"
         ),
         Damaged,
-        "the local copy of {repository} is damaged and will be fetched anew ({line})",
+        "the local copy of {repository} is damaged and will be fetched again ({line})",
     ),
 )
 
 
 def translate(complaint: str, repository: str, command: str) -> SyncdError:
-    """Return the error that a failed `git command` amounts to, in one line that says what to do next."""
+    """Return the error for a failed `git command`, with a one-line message that says what to do next."""
     line = _last_line(complaint) or "no message"
     for pattern, kind, message in _RULES:
         if pattern.search(complaint):
@@ -86,7 +86,7 @@ def translate(complaint: str, repository: str, command: str) -> SyncdError:
 
 
 def _last_line(complaint: str) -> str:
-    """Return the line that says most: the last `fatal:` or `error:`, or else the last."""
+    """Return the most informative line: the last `fatal:` or `error:`, or else the last one."""
     lines = [line.strip() for line in complaint.splitlines() if line.strip()]
     telling = [line for line in lines if line.startswith(("fatal:", "error:", "remote:"))]
     line = (telling or lines or [""])[-1]

@@ -28,7 +28,7 @@ DEFAULT_INTERVAL_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class OpenRepository:
-    """An open source and what it was opened with: a record that says something else is opened anew."""
+    """An open source and the settings it was opened with; if a record's settings differ, it is opened again."""
 
     settings: GithubSettings
     app_id: str | None
@@ -47,12 +47,12 @@ class RepositoryFactory(SourceFactory[GithubSourceSettings]):
         self._open: dict[str, OpenRepository] = {}
 
     async def __aenter__(self) -> Self:
-        """Make the folder of the repositories."""
+        """Create the folder of the repositories."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return self
 
     async def open(self, record: SourceRecord[GithubSourceSettings]) -> RepositorySource:
-        """Return the source of a record. Raises PermanentError, ConfigError when its App is not usable here."""
+        """Return the source of a record. Raises PermanentError, or ConfigError if its App cannot be used here."""
         return self._opened(record)
 
     def accept(self, settings: GithubSourceSettings, trusted: bool) -> GithubSourceSettings:
@@ -63,9 +63,9 @@ class RepositoryFactory(SourceFactory[GithubSourceSettings]):
         return settings
 
     async def watch(self, record: SourceRecord[GithubSourceSettings]) -> AsyncGenerator[Request]:
-        """Ask for the watched branch at once, and whenever it has moved; failed checks are logged and tried again.
+        """Yield a request for the watched branch at once, and whenever it has moved; failed checks are logged and retried.
 
-        Raises PermanentError, ConfigError where the source cannot be opened.
+        Raises PermanentError or ConfigError if the source cannot be opened.
         """
 
         def failed(error: SyncdError) -> None:

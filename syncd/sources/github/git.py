@@ -1,4 +1,4 @@
-"""The `git` program, tamed: one environment, one way to start it, one way to end it, one way to read its complaints.
+"""Runs the `git` program in a controlled environment, ends it reliably, and translates its errors.
 
 Nothing of the user's or the machine's git configuration applies, and nothing a repository holds is ever executed:
 there is no work tree, so no hook, filter, symbolic link or submodule acts. The token lives in the child's environment
@@ -27,7 +27,7 @@ from syncd.sources.github.naming import REPOSITORY
 
 LOCAL_TIMEOUT_S = 600.0
 NETWORK_TIMEOUT_S = 3600.0
-"""A fetch may be long; `http.lowSpeed*` is what ends one that stands still."""
+"""A fetch may take long; `http.lowSpeed*` ends a stalled one."""
 KILL_GRACE_S = 3.0
 
 _PASSED_ON = ("PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "TMPDIR")
@@ -61,7 +61,7 @@ _CONFIG: tuple[tuple[str, str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """A repository on a server. Raises ConfigError where the name or the address could not be one."""
+    """A repository on a server. Raises ConfigError for an impossible name or address."""
 
     repository: str
     """`owner/name`."""
@@ -77,12 +77,12 @@ class Remote:
 
     @property
     def url(self) -> str:
-        """Return what git is given; the fixed suffix keeps the name from meaning anything else."""
+        """Return the URL for git; its fixed suffix keeps the name from being taken for anything else."""
         return f"{self.base_url.rstrip('/')}/{self.repository.removesuffix('.git')}.git"
 
     @property
     def origin(self) -> str:
-        """Return scheme, host and port: how far a token may go."""
+        """Return scheme, host and port: the only place a token is sent to."""
         parts = urlsplit(self.base_url)
         return f"{parts.scheme}://{parts.netloc}"
 
@@ -93,16 +93,16 @@ class Remote:
 
     @property
     def may_carry_token(self) -> bool:
-        """Tell whether a secret can be sent: over TLS, or within this machine."""
+        """Return whether a secret may be sent: over TLS, or within this machine."""
         return self.scheme == "https" or urlsplit(self.base_url).hostname in ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How far one command may reach: nowhere but the local copy, unless it is told."""
+    """What one command may access: only the local copy, unless told otherwise."""
 
     network: bool = False
-    """Allows the remote's protocol; without it a missing object can never be fetched behind our back."""
+    """Allows the remote's protocol; without it git cannot fetch missing objects on its own."""
     token: str | None = field(default=None, repr=False)
     keep_open: tuple[int, ...] = ()
     """File descriptors the program and all it starts inherit."""
@@ -119,7 +119,7 @@ class Git:
         self.remote = remote
 
     async def call(self, *arguments: str, stdin: bytes = b"", reach: Reach = LOCAL) -> bytes:
-        """Run one command to its end and return what it printed. Raises the errors of `complaints.translate`."""
+        """Run one command to its end and return what it printed. Raises the errors of `errors.translate`."""
         timeout_s = NETWORK_TIMEOUT_S if reach.network else LOCAL_TIMEOUT_S
         with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as printed:
             given.write(stdin)
@@ -139,7 +139,7 @@ class Git:
     ) -> AsyncGenerator[Process]:
         """Run a command for the length of the block, then wait for its end; leaving by an error kills it.
 
-        Raises the errors of `complaints.translate` when it ends badly.
+        Raises the errors of `errors.translate` when it ends badly.
         """
         with tempfile.TemporaryFile() as complaints:
             process = await self.spawn(arguments, stdin, stdout, complaints, reach)
@@ -180,7 +180,7 @@ class Git:
         return process
 
     def _environment(self, reach: Reach) -> dict[str, str]:
-        """Return everything the program knows of the world."""
+        """Return the whole environment of the program."""
         config = list(_CONFIG)
         if reach.token:
             credentials = base64.b64encode(f"x-access-token:{reach.token}".encode()).decode()
@@ -206,7 +206,7 @@ class Git:
 
 
 async def end(process: Process) -> None:
-    """End a program and all it started: politely, so that git removes its locks, then not. Twice is safe."""
+    """End a program and all it started: with SIGTERM, so that git removes its locks, then with SIGKILL. Twice is safe."""
     with anyio.CancelScope(shield=True):
         if process.returncode is None:
             _signal(process.pid, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The rules for repositories, branches and commits. Pure; each raises PermanentError saying what is allowed."""
+"""Checks names of repositories, branches and commits. Pure; each raises PermanentError saying what is allowed."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _SHA = re.compile(r"[0-9a-fA-F]{40}|[0-9a-fA-F]{64}")
 
 
 def check_repository(value: str) -> str:
-    """Return `value` when it reads `owner/name`."""
+    """Return `value` if it has the form `owner/name`."""
     if not REPOSITORY.fullmatch(value):
-        raise PermanentError(f"repository {shown(value)} must read owner/name")
+        raise PermanentError(f"repository {shown(value)} must have the form owner/name")
     return value
 
 
 def check_branch(value: str) -> str:
-    """Return `value` when git takes it as a branch."""
+    """Return `value` if git accepts it as a branch name."""
     if not value or len(value) > 255 or _BRANCH_NEVER.search(value):
         raise PermanentError(f"{shown(value)} is not a branch name")
     return value

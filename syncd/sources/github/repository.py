@@ -1,7 +1,7 @@
 """The bare, shallow copy of one repository: what a ref points at, what a commit holds, what differs between two.
 
 Commits are fetched one by one at depth 1 and kept under `refs/syncd/<sha>`, so that the server sends only what the last
-fetched ones lack. Nothing is checked out and nothing is fetched piecemeal.
+fetched ones lack. Nothing is checked out, and no object is fetched on demand.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from syncd.sources.github.naming import check_branch, check_sha
 MAX_PACKS = 50
 """Every fetch adds a pack, and each one slows every read; beyond this many they become one again (git's own gc.autoPackLimit)."""
 KEPT_COMMITS = 16
-"""How many fetched commits stay, newest use first: as many collections of one source can be at different commits and
-still be brought up to date by a difference."""
+"""How many fetched commits are kept, the most recently used ones: so many collections of one source can be at different
+commits and still be updated by a difference."""
 
 _SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
@@ -44,7 +44,7 @@ class Ref:
 
     @classmethod
     def read(cls, value: Mapping[str, object] | None) -> Ref:
-        """Read `{"branch": …}`, `{"sha": …}` or None. Raises PermanentError for what git would not take as either."""
+        """Read `{"branch": …}`, `{"sha": …}` or None. Raises PermanentError for invalid values."""
         if not value:
             return cls()
         branch, sha = value.get("branch"), value.get("sha")
@@ -64,7 +64,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """A path that was a regular file and is none any more."""
+    """A path that was a regular file and no longer is."""
 
     path: bytes
 
@@ -99,7 +99,7 @@ class Repository:
         raise NotFoundError(f"{repository} has no commits yet: push some, then sync again")
 
     def has(self, sha: str) -> bool:
-        """Tell whether the commit was fetched, and mark it as used. Never waits for the network."""
+        """Return whether the commit was fetched, and mark it as used. Never waits for the network."""
         kept = self._folder / "refs" / "syncd" / sha
         if not _SHA.fullmatch(sha) or not kept.exists():
             return False
@@ -107,9 +107,9 @@ class Repository:
         return True
 
     async def fetch(self, sha: str, token: str | None) -> None:
-        """Have the commit here with all its files; does nothing where it is. Twice is safe.
+        """Fetch the commit with all its files, unless it is here already. Twice is safe.
 
-        Raises NotFoundError for an unknown commit, RetryableError (after discarding the copy where that is damaged).
+        Raises NotFoundError for an unknown commit, RetryableError otherwise (after discarding a damaged copy).
         """
         async with self._writing() as lock:
             if self.has(sha):
@@ -123,7 +123,7 @@ class Repository:
                 await self._repack(lock)
 
     def files(self, sha: str) -> AsyncGenerator[File, None]:
-        """Yield the regular files of a commit in path order; symbolic links and submodules are no files."""
+        """Yield the regular files of a commit in path order; symbolic links and submodules are omitted."""
         return self._files(("ls-tree", "-r", "-z", "-l", "--full-tree", "--end-of-options", sha))
 
     async def _files(self, arguments: Sequence[str]) -> AsyncGenerator[File, None]:
@@ -162,7 +162,9 @@ class Repository:
         answer = await self._call("cat-file", "--batch-check=%(objectname) %(objectsize)", stdin=asked)
         pairs = [line.split() for line in answer.decode().splitlines()]
         if any(pair[1] == "missing" for pair in pairs):
-            raise RetryableError(f"a file of {self.git.remote.repository} is not in the local copy; fetching again")
+            raise RetryableError(
+                f"a file of {self.git.remote.repository} is not in the local copy; it will be fetched again"
+            )
         return {oid: int(size) for oid, size in pairs}
 
     async def _records(self, arguments: Sequence[str]) -> AsyncGenerator[bytes, None]:
@@ -180,7 +182,7 @@ class Repository:
             raise NotFoundError(f"{sha} of {self.git.remote.repository} is a {kind.decode()}, not a commit")
 
     async def _repack(self, lock: int) -> None:
-        """Make one pack of the commits used last and drop the rest. Readers of dropped commits fetch them again."""
+        """Repack the most recently used commits and drop the rest. Readers of dropped commits fetch them again."""
         kept = sorted((self._folder / "refs" / "syncd").iterdir(), key=os.path.getmtime, reverse=True)
         deletions = "".join(f"delete refs/syncd/{ref.name}\n" for ref in islice(kept, self._kept_commits, None))
         await self._call("update-ref", "--stdin", stdin=deletions.encode(), reach=Reach(keep_open=(lock,)))
@@ -195,7 +197,7 @@ class Repository:
 
     @asynccontextmanager
     async def _writing(self) -> AsyncGenerator[int]:
-        """Hold the only right to write here, and clear away what a killed git left.
+        """Hold the write lock of this copy, and remove what a killed git left behind.
 
         Every git started inside inherits the lock's descriptor, so one that outlives a killed daemon still holds it.
         """
@@ -206,7 +208,7 @@ class Repository:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError as error:
-                    message = f"another git still works on the copy of {self.git.remote.repository}"
+                    message = f"another git is still working on the copy of {self.git.remote.repository}"
                     raise RetryableError(message, retry_after_s=5) from error
                 for left_over in (*self._folder.rglob("*.lock"), *self._folder.glob("objects/pack/tmp_*")):
                     if left_over.name != "syncd.lock":

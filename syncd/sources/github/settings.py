@@ -1,4 +1,4 @@
-"""What a GitHub source is told: as it is stored, as the API has it, and as the configuration file has it."""
+"""Settings of a GitHub source: as stored, in the API and in the configuration file."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class GithubSource(ExtendedModel):
 
 
 class GithubTable(SourceTable):
-    """A repository whose branch is asked for every `interval_s`; with 0 it is synced when asked."""
+    """A repository whose branch is checked every `interval_s`; with 0 it is synced only on demand."""
 
     type: Literal["github"]
     repository: Annotated[str, checked(check_repository)]
@@ -53,7 +53,7 @@ class GithubTable(SourceTable):
     interval_s: Annotated[float | None, Field(ge=0), interval(1)] = 300.0
 
     def own_settings(self) -> GithubSourceSettings:
-        """Return what only GitHub sources are told."""
+        """Return the settings that only this type has."""
         watch = SourceWatch(target_collection_name=self.collection, branch=self.branch, interval_s=self.interval_s)
         return GithubSourceSettings(
             repository=self.repository,

@@ -1,8 +1,8 @@
 r"""A GitHub repository as a source: the files of one commit, and the difference from the commit before.
 
 Keys are paths, versions are blob ids. A collection's cursor names the commit it holds; a run to another commit yields
-the difference, and everything where there is no usable cursor. A renamed file is one gone and one new; its chunks are
-known to the vector cache. A path that is not UTF-8 has its odd bytes written as `\xe9` in the key.
+the difference, or everything if there is no usable cursor. A renamed file is a delete and an add; the vectors of its
+chunks come from the vector cache. In keys, bytes of a path that are not UTF-8 are written as `\xe9` in the key.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Changes = AsyncGenerator[Document | Checkpoint | Total, None]
 
 @dataclass(frozen=True, slots=True)
 class GithubSettings:
-    """What one GitHub source is configured to be."""
+    """The settings of one GitHub source."""
 
     repository: str
     """`owner/name`."""
@@ -74,7 +74,7 @@ class RepositorySource:
         """`folder` is this source's bare repository, made when missing. Raises ConfigError for impossible settings."""
         remote = Remote(settings.repository, settings.base_url)
         if app and not remote.may_carry_token:
-            raise ConfigError(f"github.base_url {settings.base_url!r} would carry a token in the clear; use https")
+            raise ConfigError(f"github.base_url {settings.base_url!r} would send a token unencrypted; use https")
         self.repository = settings.repository
         self._settings = settings
         self._globs = Globs(settings.include_globs, "include_globs")
@@ -83,7 +83,7 @@ class RepositorySource:
         self._spool_folder = spool_folder
 
     async def head(self, ref: Ref) -> str:
-        """Return the commit that `ref` is on the server now. Raises NotFoundError, RetryableError, PermanentError."""
+        """Return the commit that `ref` points to on the server now. Raises NotFoundError, RetryableError, PermanentError."""
         return await self._authorized(partial(self._copy.head, ref))
 
     async def changes(self, run: Run) -> AsyncIterator[Document | Checkpoint | Total]:
@@ -109,7 +109,7 @@ class RepositorySource:
 
     async def _everything(self, run: Run, sha: str, blobs: Blobs) -> Changes:
         if run.cursor:
-            # Until this run is through, the collection is between commits: a difference would miss what it holds.
+            # Until this run has ended the collection is between two commits, so a difference from either would be incomplete.
             yield Checkpoint("")
         yield Total(await self._count(self._copy.files(sha)))
         async with aclosing(self._copy.files(sha)) as files:
@@ -121,7 +121,7 @@ class RepositorySource:
     async def _difference(self, cursor: _Cursor, sha: str, blobs: Blobs) -> Changes:
         if cursor.sha != sha:
             if cursor.toward != sha:
-                # A crash after this leaves files of both commits; only the same difference, or everything, mends that.
+                # A crash after this leaves files of both commits; only the same difference, or a full listing, corrects that.
                 yield Checkpoint(str(replace(cursor, toward=sha)))
             yield Total(await self._count(self._copy.differences(cursor.sha, sha)))
             async with aclosing(self._copy.differences(cursor.sha, sha)) as changes:
@@ -154,7 +154,7 @@ class RepositorySource:
         if is_image(key):
             body = NoBody(Skipped("image: only text is indexed from repositories"))
         elif file.size_bytes > limit:
-            # The limit is part of the version, so that raising it makes the file worth another look.
+            # The limit is part of the version, so that raising it causes the file to be read again.
             version, body = f"{file.oid}>{limit}", NoBody(Skipped(too_large(file.size_bytes, limit)))
         return Document(key, version, body, self._prefix(key), metadata=self._metadata(key, file.oid))
 
@@ -185,7 +185,7 @@ class RepositorySource:
         return sha
 
     async def _authorized(self, work: Callable[[str | None], Awaitable[Result]]) -> Result:
-        """Do `work` with a token where there is an App, once more with a new one where the token was revoked."""
+        """Do `work` with a token if there is an App; once more with a new token if the first was revoked."""
         if not self._app:
             return await work(None)
         try:

@@ -26,8 +26,8 @@ def factory(machine: Machine) -> RepositoryFactory:
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of `sources add github`."""
     parser.add_argument("repository", help="owner/name")
-    parser.add_argument("--app-id", help="GitHub App that may read it, for private repositories")
-    parser.add_argument("--branch", help="branch to watch; default: the repository's default branch")
+    parser.add_argument("--app-id", help="GitHub App for a private repository")
+    parser.add_argument("--branch", help="branch to watch (default: the repository's default branch)")
     parser.add_argument("--interval-s", type=int, default=300, help="how often to check a watched branch")
     parser.add_argument("--include", action="append", metavar="GLOB", help="index only these; may be repeated")
 

@@ -1,4 +1,4 @@
-"""Notices that a branch moved, by asking for its head now and then (two small requests, no fetch)."""
+"""Notices that a branch has moved by polling its head (two small requests, no fetch)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from syncd.sources.github.repository import Ref
 
 MAX_BACKOFF_S = 900.0
 JITTER = 0.1
-"""Keeps a machine with many sources from asking in step."""
+"""Jitter, so that many sources do not poll at the same time."""
 
 
 class Head(Protocol):
-    """Whoever knows what a ref is now: a `GithubSource`."""
+    """Resolves a ref to a commit; implemented by `GithubSource`."""
 
     async def head(self, ref: Ref) -> str:
-        """Return the commit. Raises SyncdError."""
+        """Return the commit that `ref` points to now. Waits for the network. Raises SyncdError."""
         ...
 
 
@@ -35,7 +35,7 @@ class GithubWatcher:
         on_error: Callable[[SyncdError], None] = lambda error: None,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
     ) -> None:
-        """`on_error` hears of every failed look; none ends the watch: a branch, a server or a right may come back."""
+        """`on_error` is called for every failed poll; none ends the watch, because the cause may pass."""
         self._source = source
         self._ref = ref
         self._interval_s = interval_s
@@ -43,9 +43,9 @@ class GithubWatcher:
         self._sleep = sleep
 
     async def moves(self, seen: str | None = None) -> AsyncGenerator[str, None]:
-        """Yield the branch's commit now, unless it is `seen`, and then whenever it is another; never ends by itself.
+        """Yield the branch's current commit unless it is `seen`, then each new one; never ends by itself.
 
-        Looks again only after the caller took the last one, so commits that follow each other closely become one.
+        Polls again only after the caller took the last commit, so commits in quick succession are merged.
         """
         failures = 0
         while True:

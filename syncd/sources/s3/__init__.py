@@ -1,5 +1,5 @@
 """S3 buckets: `source` is the Source, `poller` brings their events, `setup` and `doctor` prepare what events need.
 
-An event means "look at this key now": what is indexed is always the bucket's present state, never what an event says.
-Which of a bucket's keys belong in which collection is decided by `placement` from what metadata files and invocations said.
+An event means "check this key now": what is indexed is always the bucket's current state, never the event's content.
+`assignment` decides from metadata files and invocations which of a bucket's keys belong in which collection.
 """

@@ -1,4 +1,4 @@
-"""Reaches one queue with whichever of its sources' keys works, and knows whose do not."""
+"""Reaches one queue with whichever of its sources' keys works, and records which do not."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 REFUSED_FOR_S = 300.0
-"""A refused key is tried again after so long, because it may have been mended where nobody tells the daemon."""
+"""A refused key is tried again after this long, because its permissions may have been corrected outside the daemon."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """One key that a queue may be read with. `sources`: whose it is, as id to what people call the source."""
+    """One key that a queue may be read with. `sources`: the sources that use it, display name by id."""
 
     endpoint: Endpoint
     sources: Mapping[str, str]
@@ -33,7 +33,7 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a key does not open the queue, and when to try it again (anyio's clock)."""
+    """Why a key was refused, and when to try it again (anyio's clock)."""
 
     reason: str
     until: float
@@ -56,9 +56,9 @@ class QueueAccess:
         self._used: Endpoint | None = None
 
     def takes(self, readers: Sequence[Reader]) -> bool:
-        """Go on with these readers and return True; or return False where whoever waits on the former ones must begin anew.
+        """Switch to these readers and return True; return False if calls in progress must be restarted instead.
 
-        That is when the key in use is not among them, and when none has worked so far.
+        That is so if the key in use is not among them, or if none has worked so far.
         """
         endpoints = [reader.endpoint for reader in readers]
         if endpoints != [reader.endpoint for reader in self._readers] and self._used not in endpoints:
@@ -68,9 +68,9 @@ class QueueAccess:
         return True
 
     def problems(self) -> Mapping[str, str]:
-        """Return the sources whose key does not open the queue, by id, with the reason."""
+        """Return, by source id, why a source's key cannot read the queue."""
         return {
-            source_id: f"its key does not open its queue: {self._refusals[reader.endpoint].reason}"
+            source_id: f"its key cannot read its queue: {self._refusals[reader.endpoint].reason}"
             for reader in self._readers
             if reader.endpoint in self._refusals
             for source_id in reader.sources
@@ -93,7 +93,7 @@ class QueueAccess:
         raise PermanentError("; ".join(refused))
 
     async def call(self, function: Callable[[SqsClient], Awaitable[T]], what: str) -> T:
-        """Like `once`, tried again while that can help. `function` must be safe to repeat."""
+        """Like `once`, with retries of retryable errors. `function` must be safe to repeat."""
         refused: list[str] = []
         for reader in self._in_order():
             try:
@@ -103,7 +103,7 @@ class QueueAccess:
         raise PermanentError("; ".join(refused))
 
     def _in_order(self) -> list[Reader]:
-        """Return the readers, those last that were refused not long ago."""
+        """Return the readers, recently refused ones last."""
         now = anyio.current_time()
         return sorted(
             self._readers, key=lambda it: it.endpoint in self._refusals and self._refusals[it.endpoint].until > now
@@ -124,5 +124,5 @@ class QueueAccess:
 
 
 def named(reader: Reader) -> str:
-    """Return whose key it is, for people."""
+    """Return whose key it is, for messages."""
     return f"source {', '.join(reader.sources.values())}"

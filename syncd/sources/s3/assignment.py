@@ -1,11 +1,11 @@
-"""In which collections an object belongs, and what is said of it there. Pure: a function of labels and settings.
+"""Decides in which collections an object belongs, and with which metadata. Pure: a function of labels and settings.
 
 - A metadata file places its object in the collection that it names, or in the source's own.
-- An object that no metadata file speaks of belongs in the source's own collection, unless the source syncs by
+- An object that no metadata file describes belongs in the source's own collection, unless the source syncs by
   metadata files only.
-- An invocation places its object in its target collection, whatever files say.
-- Where several speak of one object in one collection the latest word counts; an invocation that gives neither a custom
-  id nor metadata only places.
+- An invocation places its object in its target collection, whatever the files say.
+- If several describe one object in one collection the latest one wins; an invocation with neither a custom
+  id nor metadata only places the object.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from syncd.sources.s3.settings import AutoSync, S3Settings
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What is said of an object in one collection."""
+    """An object's custom id and metadata in one collection."""
 
     custom_id: str | None = None
     metadata: Metadata = field(default_factory=dict[str, Scalar])
 
 
 def assignments(labels: Iterable[Label], settings: S3Settings) -> Mapping[str, Assignment]:
-    """Return the collections of one object, given everything said of it and of every object."""
+    """Return one object's assignment by collection, given its own labels and those of every object."""
     placed: dict[str, list[Label]] = {}
     has_file = False
     for label in labels:

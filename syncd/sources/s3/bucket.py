@@ -1,4 +1,4 @@
-"""One bucket as it is now: what a key holds, what keys there are, and small objects whole."""
+"""Reads one bucket: the state of a key, listings, and small objects."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from syncd.sources.s3.client import Connection
 from syncd.sources.s3.errors import ChangedError, ClientError, is_missing_key, status_code
 
 PAGE_SIZE = 1000
-"""What S3 gives at most."""
+"""S3's maximum."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectState:
-    """One object as the bucket showed it."""
+    """The state of one object as returned by a HEAD, GET or listing."""
 
     key: str
     etag: str
@@ -30,13 +30,13 @@ class ObjectState:
 
     @property
     def version(self) -> str:
-        """Return what changes with the content. Without version ids: listings, which must agree, do not show them."""
+        """Return a version that changes with the content; without version ids, which listings do not return."""
         return f"{self.etag.strip(chr(34))}:{self.size_bytes}"
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A segment of a listing, in the order of the keys' UTF-8 bytes. `last_key` is where the next one starts after."""
+    """A page of a listing, in the order of the keys' UTF-8 bytes. The next page starts after `last_key`."""
 
     objects: Sequence[ObjectState]
     last_key: str
@@ -51,11 +51,11 @@ class Bucket:
     connection: Connection[S3Client]
 
     def address(self, key: str = "") -> str:
-        """Return what people call an object of this bucket."""
+        """Return an object's address for messages: `s3://bucket/key`."""
         return f"s3://{self.name}/{key}"
 
     async def head(self, key: str) -> ObjectState | None:
-        """Return what `key` holds now, or None when there is no such object (or only a delete marker)."""
+        """Return the current state of `key`, or None if there is no such object (or only a delete marker)."""
 
         async def ask(client: S3Client) -> ObjectState | None:
             try:
@@ -64,11 +64,9 @@ class Bucket:
                 if is_missing_key(error) or status_code(error) == 403:
                     return await self._head_missing(client, key, error)
                 if status_code(error) == 400:
-                    # The answer to HEAD has no body that gives the reason (expired credentials, say); that to GET has.
+                    # A HEAD response has no body to give the reason (expired credentials, say); a GET response has.
                     async with (await client.get_object(Bucket=self.name, Key=key, Range="bytes=0-0"))["Body"]:
-                        raise RetryableError(
-                            f"{self.address(key)} was refused, and a moment later it was not"
-                        ) from error
+                        raise RetryableError(f"{self.address(key)} was refused once and then allowed") from error
                 raise
 
         return await self.connection.call(ask, self.address(key))
@@ -76,7 +74,7 @@ class Bucket:
     async def _head_missing(self, client: S3Client, key: str, error: ClientError) -> None:
         """Make sure by a listing that there is no such object, because a wrong answer would be a wrong delete.
 
-        The answer to HEAD has no body: a missing bucket looks like a missing object. And without the permission to list
+        A HEAD response has no body, so a missing bucket looks like a missing object. And without the permission to list
         the whole bucket a missing object looks like a forbidden one (Amazon S3 API Reference, HeadObject).
         """
         answer = await client.list_objects_v2(Bucket=self.name, Prefix=key, MaxKeys=1)
@@ -85,7 +83,7 @@ class Bucket:
                 raise PermanentError(
                     f"{self.address(key)}: access denied to this object; see its policy and its encryption"
                 )
-            raise ChangedError(f"{self.address(key)} came while it was looked for")
+            raise ChangedError(f"{self.address(key)} appeared while it was being checked")
 
     async def page(self, prefix: str, after: str, size: int = PAGE_SIZE) -> Page:
         """Return the objects below `prefix` whose keys come after `after`, up to `size` of them."""
@@ -95,7 +93,7 @@ class Bucket:
             objects = [listed_object(item) for item in answer.get("Contents", ())]
             page = Page(objects, objects[-1].key if objects else after, not answer.get("IsTruncated"))
             if not page.is_last and page.last_key.encode() <= after.encode():
-                raise RetryableError(f"{self.address(prefix)}: the listing says that it goes on, and does not")
+                raise RetryableError(f"{self.address(prefix)}: the listing claims to continue but returns no more keys")
             return page
 
         return await self.connection.call(ask, self.address(prefix))
@@ -123,7 +121,7 @@ class Bucket:
 
 
 def object_state(key: str, answer: ObjectFacts) -> ObjectState:
-    """Return the state that the answer to a HEAD or an unranged GET shows."""
+    """Return the object's state from a HEAD or unranged GET response."""
     return ObjectState(
         key=key,
         etag=storable(answer["ETag"]),
@@ -134,5 +132,5 @@ def object_state(key: str, answer: ObjectFacts) -> ObjectState:
 
 
 def listed_object(item: ListedObject) -> ObjectState:
-    """Return the state that an entry of a listing shows."""
+    """Return the object's state from an entry of a listing."""
     return ObjectState(item["Key"], item["ETag"], item["Size"], item.get("LastModified"))

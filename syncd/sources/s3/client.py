@@ -1,4 +1,4 @@
-"""Connections to AWS: one client per endpoint and service, shared by all sources, made anew when credentials run out."""
+"""Connections to AWS: one client per endpoint and service, shared by all sources, replaced when credentials expire."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _LOADER = create_loader()
 Service = Literal["s3", "sqs", "sts"]
 
 READ_ANEW_S = 60.0
-"""How often refused credentials are read anew: somebody may have mended the file they come from."""
+"""How often refused credentials are read again, because their file may have been corrected."""
 
 
 class Caller(Protocol):
-    """What the users of a queue need of a connection: one attempt, or attempts while they can help."""
+    """What the users of a queue need of a connection: calls with one attempt, and calls with retries."""
 
     async def once(self, function: Callable[[SqsClient], Awaitable[T]], what: str) -> T:
         """Return `await function(client)`, its errors translated; one attempt."""
@@ -79,11 +79,11 @@ class Connection(Generic[C]):
         except AWS_ERRORS as error:
             raise self.blame(error, what, client) from error
         except (KeyError, ValueError, OverflowError) as error:
-            # What botocore makes of numbers that are none, and of parts that are missing.
-            raise RetryableError(f"{what}: the answer is none of this service's ({type(error).__name__})") from error
+            # What botocore raises for malformed numbers and missing parts of a response.
+            raise RetryableError(f"{what}: unexpected response ({type(error).__name__}); check endpoint_url") from error
 
     async def call(self, function: Callable[[C], Awaitable[T]], what: str) -> T:
-        """Like `once`, tried again while that can help, within `call_timeout_s`. `function` must be safe to repeat."""
+        """Like `once`, with retries of retryable errors, within `call_timeout_s`. `function` must be safe to repeat."""
         settings = self.transport
         return await retrying(
             lambda: self.once(function, what),
@@ -93,10 +93,10 @@ class Connection(Generic[C]):
         )
 
     def blame(self, error: Exception, what: str, client: C) -> Exception:
-        """Return the error of ours; a throttled service is left alone for a while, stale credentials are read anew."""
+        """Return the translated error; also pause a throttled service, and have stale credentials read again."""
         ours = translated(error, what)
         if isinstance(ours, ThrottledError):
-            # Everybody on this connection waits, so that one throttled call does not become as many as there are tasks.
+            # Every task on this connection waits, so that one throttled call does not become one per task.
             quiet_s = ours.retry_after_s or self.backoff.base_s
             self._quiet_until = max(self._quiet_until, anyio.current_time() + quiet_s)
         if self._client is client and self._may_read_credentials_anew(ours):
@@ -105,20 +105,20 @@ class Connection(Generic[C]):
         return ours
 
     def _may_read_credentials_anew(self, error: Exception) -> bool:
-        """Tell whether a new client may do better: credentials have expired, or wrong ones may be mended by now."""
+        """Return whether a new client may succeed: credentials have expired, or may have been corrected by now."""
         is_old = anyio.current_time() - self._made_at >= READ_ANEW_S
         return isinstance(error, StaleCredentialsError) or (isinstance(error, MisconfiguredError) and is_old)
 
     async def ready(self, what: str) -> C:
         """Return the client, once the service is not throttling.
 
-        Raises MisconfiguredError without credentials, or for an endpoint that is no address.
+        Raises MisconfiguredError without credentials, or for an invalid endpoint.
         """
         if (wait_s := self._quiet_until - anyio.current_time()) > 0:
             await anyio.sleep(wait_s)
         async with self._opening:
             if self._client is None:
-                # The last one retired may still be in use; the ones before it have been out of use for long.
+                # The client retired last may still be in use; earlier ones have long been unused.
                 for client in self._retired[:-1]:
                     await client.__aexit__(None, None, None)
                 self._retired = self._retired[-1:]
@@ -173,7 +173,7 @@ class Connection(Generic[C]):
 
 
 class UnusableConnection(Connection[S3Client]):
-    """Stands in where no credential can be had: whatever is asked of it raises `reason`, and nobody is called."""
+    """Stands in when there is no usable credential: every call raises `reason` without network access."""
 
     def __init__(self, reason: PermanentError, endpoint: Endpoint, transport: Transport) -> None:
         super().__init__("s3", endpoint, transport, transport.stall_timeout_s)
@@ -222,7 +222,7 @@ class Connections:
 def parsed_moment(value: str) -> datetime | None:
     """Return a time stamp of an answer, or None where it is none that can be meant.
 
-    Botocore's parser knows more forms, and takes half of all the time of a listing.
+    Botocore's parser accepts more formats, but takes half of a listing's time.
     """
     try:
         return plausible_date(datetime.fromisoformat(value))

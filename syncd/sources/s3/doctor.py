@@ -1,4 +1,4 @@
-"""Says what auto-sync of a bucket lacks, in the order in which it should be put right."""
+"""Checks what auto-sync of a bucket is missing, in the order in which it should be fixed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SET_UP = "run: syncd s3 setup --apply"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at. `fix` says what to do next, where something is missing."""
+    """The result of one check. `fix` says what to do if something is missing."""
 
     subject: str
     state: Literal["ok", "missing", "warning"]
@@ -35,7 +35,7 @@ Check = Callable[[], Awaitable[Sequence[Finding]]]
 async def examine(connections: Connections, settings: S3Settings, wanted: Wanted) -> Sequence[Finding]:
     """Return what was found, good things included; changes nothing, though it reads one listing and one object.
 
-    Waits for S3 and SQS; what cannot be asked is a finding, not an error.
+    Waits for S3 and SQS; a check that cannot be made is a finding, not an error.
     """
     bucket = Bucket(settings.bucket, connections.s3(settings.endpoint))
     checks: list[tuple[str, Check]] = [("bucket", lambda: _reading(bucket, settings.path_prefix))]
@@ -49,7 +49,7 @@ async def examine(connections: Connections, settings: S3Settings, wanted: Wanted
         try:
             findings += await check()
         except (RetryableError, PermanentError) as error:
-            findings.append(Finding(subject, "missing", str(error), "give the key the IAM policy of: syncd s3 setup"))
+            findings.append(Finding(subject, "missing", str(error), "attach the IAM policy printed by: syncd s3 setup"))
     return findings
 
 
@@ -58,10 +58,10 @@ async def _reading(bucket: Bucket, prefix: str) -> Sequence[Finding]:
     where = bucket.address(prefix)
     findings = [Finding("bucket", "ok", f"{where} can be listed")]
     if not page.objects:
-        return [*findings, Finding("bucket", "warning", f"{where} holds nothing", "check path_prefix")]
+        return [*findings, Finding("bucket", "warning", f"{where} is empty", "check path_prefix")]
     key = page.objects[0].key
     if await bucket.small(key, 0) is None:
-        return [*findings, Finding("bucket", "warning", f"{key} went while it was looked at", "try again")]
+        return [*findings, Finding("bucket", "warning", f"{key} disappeared while it was being checked", "try again")]
     return [*findings, Finding("bucket", "ok", f"{bucket.address(key)} can be read")]
 
 
@@ -91,7 +91,7 @@ def _policy(attributes: Mapping[str, str], wanted: Wanted) -> Finding:
     if not allowing:
         return Finding("queue policy", "missing", f"{wanted.bucket} may not send to the queue", SET_UP)
     if not any("aws:SourceAccount" in json.dumps(statement) for statement in allowing):
-        detail = "whoever takes over the bucket's name in another account could send too"
+        detail = "anyone who takes over the bucket's name in another account could send events too"
         return Finding("queue policy", "warning", detail, SET_UP)
     return Finding("queue policy", "ok", f"only {wanted.bucket} of account {wanted.account_id} may send")
 
@@ -99,8 +99,13 @@ def _policy(attributes: Mapping[str, str], wanted: Wanted) -> Finding:
 def _redrive(attributes: Mapping[str, str]) -> Finding:
     target = _json(attributes.get("RedrivePolicy")).get("deadLetterTargetArn")
     if not target:
-        return Finding("dead letters", "warning", "the queue has no dead-letter queue; poison is deleted", SET_UP)
-    return Finding("dead letters", "ok", f"poison goes to {target}")
+        return Finding(
+            "dead letters",
+            "warning",
+            "the queue has no dead-letter queue; messages that cannot be processed are deleted",
+            SET_UP,
+        )
+    return Finding("dead letters", "ok", f"messages that cannot be processed go to {target}")
 
 
 async def _notifications(connections: Connections, settings: S3Settings, wanted: Wanted) -> Sequence[Finding]:
@@ -109,9 +114,9 @@ async def _notifications(connections: Connections, settings: S3Settings, wanted:
     ours = [entry for entry in entries if entry.get("QueueArn") == wanted.queue_arn(wanted.name)]
     if not ours:
         if "EventBridgeConfiguration" in configuration or configuration.get("TopicConfigurations"):
-            detail = "events go to EventBridge or SNS; whether they reach the queue from there cannot be seen here"
-            return [Finding("notifications", "warning", detail, "make sure that a rule or subscription sends them on")]
-        return [Finding("notifications", "missing", f"{wanted.bucket} sends the queue no events", SET_UP)]
+            detail = "events go to EventBridge or SNS; whether they reach the queue cannot be checked from here"
+            return [Finding("notifications", "warning", detail, "make sure that a rule or subscription forwards them")]
+        return [Finding("notifications", "missing", f"{wanted.bucket} sends no events to the queue", SET_UP)]
     sent = {event for entry in ours for event in entry["Events"]}
     lacking = [event for event in EVENTS if event not in sent and f"{event.rsplit(':', 1)[0]}:*" not in sent]
     if lacking:

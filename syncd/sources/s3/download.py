@@ -1,4 +1,4 @@
-"""Bodies of objects: streamed to a spooled file, resumed where the line broke, never half old and half new."""
+"""Bodies of objects: streamed to a spooled file, resumed after a lost connection, never a mix of old and new bytes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PIECE_SIZE_BYTES = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ObjectBody:
-    """The bytes of one object in the state that was seen; a `syncd.model.Body`."""
+    """The bytes of one object in a given state; a `syncd.model.Body`."""
 
     bucket: Bucket
     state: ObjectState
@@ -30,8 +30,8 @@ class ObjectBody:
         """Download everything, then yield it as a seekable file: in memory up to 1 MiB, on disk above.
 
         Waits for a place among the endpoint's downloads and for the network. Twice is safe and downloads twice. Raises
-        Skipped when the object is above the size limit (nothing is downloaded), ChangedError (a RetryableError) when
-        it was replaced or removed since it was seen: only another look can help then (`Document.again`).
+        Skipped if the object is above the size limit (nothing is downloaded), ChangedError (a RetryableError) if
+        it was replaced or removed since: then only `Document.again` helps.
         """
         limit_bytes = self.bucket.connection.transport.max_object_size_bytes
         if self.state.size_bytes > limit_bytes:
@@ -51,7 +51,7 @@ class ObjectBody:
 
 
 class Download:
-    """One download, as far as it has come."""
+    """One download in progress."""
 
     def __init__(self, bucket: Bucket, state: ObjectState) -> None:
         self._bucket = bucket
@@ -78,14 +78,14 @@ class Download:
                 return
 
     async def _pause(self, error: RetryableError, *, progressed: bool) -> None:
-        """Wait before the next attempt; those without progress in between are numbered."""
+        """Wait before the next attempt, longer after each attempt without progress."""
         self._failures = 1 if progressed else self._failures + 1
         if self._failures >= self._transport.attempts:
             raise error
         await anyio.sleep(max(self._connection.backoff.delay_s(self._failures), error.retry_after_s or 0.0))
 
     async def _range(self) -> AsyncGenerator[bytes, None]:
-        """Yield the next range, up to its end or until the line breaks."""
+        """Yield the bytes of the next range, up to its end or until the connection breaks."""
         client = await self._connection.ready(self._address)
         end = min(self._received_bytes + self._transport.range_size_bytes, self._state.size_bytes)
         try:
@@ -107,7 +107,7 @@ class Download:
                 fresh, skip_bytes = piece[skip_bytes:], max(0, skip_bytes - len(piece))
                 self._received_bytes += len(fresh)
                 if self._received_bytes > self._state.size_bytes:
-                    raise ChangedError(f"{self._address} is longer than it was when it was looked at")
+                    raise ChangedError(f"{self._address} is longer than when it was checked")
                 if fresh:
                     yield fresh
         if self._received_bytes < end:
@@ -127,6 +127,6 @@ class Download:
             raise
 
     def _check(self, answer: ObjectAnswer) -> None:
-        """Refuse an object that is not the one that was seen, where the server did not heed If-Match."""
+        """Raise ChangedError for an object other than the one expected, if the server ignored If-Match."""
         if answer.get("ETag", self._state.etag) != self._state.etag:
             raise ChangedError(f"{self._address} was changed while it was being read")

@@ -1,4 +1,4 @@
-"""What AWS and the network say when they fail, and which error of ours that is."""
+"""Translates errors of AWS and the network into errors of ours."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from syncd.sources.s3.answers import ErrorAnswer
 
 NETWORK_ERRORS = (HTTPClientError, ConnectionError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
 TRANSPORT_ERRORS = (*NETWORK_ERRORS, aiohttp.ClientError, TimeoutError, OSError)
-"""The line broke, on the way or in the middle of a body."""
+"""The connection failed, before the response or in the middle of a body."""
 AWS_ERRORS = (ClientError, BotoCoreError, *TRANSPORT_ERRORS)
 
 _STALE_CREDENTIALS = frozenset(
@@ -58,19 +58,19 @@ _TRANSIENT = frozenset({"RequestTimeout", "InternalError", "ServiceUnavailable",
 
 
 class ThrottledError(RetryableError):
-    """The other side asks everybody to slow down."""
+    """The service is throttling."""
 
 
 class StaleCredentialsError(RetryableError):
-    """The credentials have run out: make a new client, which reads them afresh."""
+    """The credentials have expired; a new client reads them again."""
 
 
 class ChangedError(OvertakenError):
-    """The object is no longer the one that was looked at: look again."""
+    """The object has changed since it was checked; check it again."""
 
 
 def translated(error: Exception, what: str) -> SyncdError:
-    """Return the error of ours that `error` is; `what` names the thing that was asked for, such as 's3://b/key'."""
+    """Return `error` as an error of ours; `what` names what was requested, such as 's3://b/key'."""
     match error:
         case ClientError():
             return _from_answer(error, what)
@@ -85,17 +85,17 @@ def translated(error: Exception, what: str) -> SyncdError:
 
 
 def error_code(error: ClientError) -> str:
-    """Return the code of an answer, such as 'NoSuchKey'; '' where it has none."""
+    """Return the error code of a response, such as 'NoSuchKey'; '' if it has none."""
     return str(_said(error).get("Error", {}).get("Code", ""))
 
 
 def status_code(error: ClientError) -> int:
-    """Return the HTTP status of an answer; 0 where it is unknown."""
+    """Return the HTTP status of a response; 0 if unknown."""
     return int(_said(error).get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def is_missing_key(error: ClientError) -> bool:
-    """Tell whether a bucket says that it has no such object."""
+    """Return whether an error says that the bucket has no such object."""
     code = error_code(error)
     return code in ("NoSuchKey", "NoSuchVersion") or (status_code(error) == 404 and code not in _GONE_THINGS)
 
@@ -105,7 +105,7 @@ def _from_answer(error: ClientError, what: str) -> SyncdError:
     if code == "PreconditionFailed" or status == 412:
         return ChangedError(f"{what} was changed while it was being read")
     if code in _THROTTLED or (status in (429, 503) and code not in _TRANSIENT):
-        return ThrottledError(f"{what}: the service asks to slow down ({code or status})", _retry_after_s(error))
+        return ThrottledError(f"{what}: throttled by the service ({code or status})", _retry_after_s(error))
     if code in _STALE_CREDENTIALS:
         return StaleCredentialsError(
             f"{what}: the AWS credentials have expired or the clock is wrong ({code}); renew them"
@@ -115,9 +115,9 @@ def _from_answer(error: ClientError, what: str) -> SyncdError:
     if code in _GONE_THINGS or status == 404:
         return NotFoundError(f"{what} does not exist ({code}); check the name, the region and the account")
     if code == _ARCHIVED:
-        return PermanentError(f"{what} is archived; restore it, then it can be read")
+        return PermanentError(f"{what} is archived; restore it first")
     if code in _WRONG_CREDENTIALS or status == 401:
-        return MisconfiguredError(f"{what}: AWS does not know these credentials ({code or status}); check the key")
+        return MisconfiguredError(f"{what}: AWS does not recognise these credentials ({code or status}); check the key")
     if code in _WRONG_REGION:
         return MisconfiguredError(f"{what}: {code}: {_message(error)}; check the region")
     if code in _DENIED or status == 403:

@@ -1,4 +1,4 @@
-"""What S3 event queues need of the journal: looks asked for in constant time, and messages that nothing could be made of."""
+"""Journal queries for S3 event queues: checks requested in constant time, and messages that could not be processed."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from syncd.store.invocation_codec import request_to_json
 from syncd.store.invocations import insert
 
 PUT_OFF_S = 300.0
-"""Nobody waits longer for one message: the journal carries its work alone."""
+"""A message waits no longer than this for its invocations; after that the journal alone carries its work."""
 KEPT_S = 30 * 86_400.0
-"""Longer than any queue keeps a message."""
+"""Longer than any queue retains a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnreadableMessage:
-    """A message that nothing could be made of."""
+    """A message that could not be processed, with the reason."""
 
     queue_url: str
     message_id: str
@@ -29,7 +29,7 @@ class UnreadableMessage:
     body: str
     receives: int
     at: float = 0.0
-    """When it was last met, in seconds since 1970."""
+    """When it was last received, in seconds since 1970."""
 
 
 class CheckQueue:
@@ -39,10 +39,10 @@ class CheckQueue:
         self._db = database
 
     async def ask(self, source_id: str, collection: str, origin: Origin, object_key: str | None) -> str:
-        """Return the id of an invocation that looks at the key (None: at all of the labelled ones); durable by then.
+        """Return the id of an invocation that checks the key (None: all labelled keys); durable when this returns.
 
-        One that waits already, for its first look at the key or for better times, is taken instead of a new one, whoever's
-        event made it: its look is still to come. By index, because there may be as many waiting as there are events.
+        An invocation for the same key that has not started, or was postponed, is reused, whichever event created it:
+        its check is still to come. By index, because there may be as many waiting as there are events.
         Raises NotFoundError when the source is gone.
         """
         request = OneObject(object_key) if object_key is not None else WholeSource(fan_out=True)
@@ -50,7 +50,7 @@ class CheckQueue:
         def transaction(connection: sqlite3.Connection) -> str:
             source = connection.execute("SELECT type, database FROM sources WHERE id = ?", (source_id,)).fetchone()
             if source is None:
-                raise NotFoundError(f"source {source_id} does not exist any more; nothing is left to do")
+                raise NotFoundError(f"source {source_id} no longer exists; nothing is left to do")
             row = connection.execute(
                 "SELECT id FROM invocations WHERE source_id = ? AND object_key IS ? AND (state = 'pending' OR "
                 "(state = 'processing' AND object_key IS NOT NULL AND not_before > ?)) AND collection = ? AND database = ? AND request = ? ORDER BY seq DESC LIMIT 1",
@@ -63,7 +63,7 @@ class CheckQueue:
         return await self._db.write(transaction)
 
     async def is_over(self, invocation_id: str) -> bool:
-        """Tell whether an invocation needs no more waiting for: it has ended, is forgotten, or has been put off for long."""
+        """Return whether waiting for an invocation can stop: it has ended, was deleted, or has been postponed for long."""
         statement = "SELECT 1 FROM invocations WHERE id = ? AND state IN ('pending', 'processing') AND not_before <= ?"
         soon = time.time() + PUT_OFF_S
         return await self._db.read(lambda c: c.execute(statement, (invocation_id, soon)).fetchone() is None)
@@ -78,7 +78,7 @@ class DeadLetters:
     async def add(self, letter: UnreadableMessage) -> None:
         """Keep a message with its reason; of a message met again the latest reason and count are kept.
 
-        Those not met for KEPT_S are dropped.
+        Messages not received for KEPT_S are deleted.
         """
         now = time.time()
 

@@ -1,4 +1,4 @@
-"""SQS message bodies to events: the four shapes of S3 notifications. Pure, and never raises on any text.
+"""Parses SQS message bodies: the four forms of S3 notifications. Pure, and never raises on any text.
 
 Shapes and names: Amazon S3 User Guide, "Event message structure" and "Using EventBridge"; an SNS topic in between wraps
 the S3 shape in its own. MinIO and others send the S3 shape with the event's name prefixed by "s3:".
@@ -16,11 +16,11 @@ from urllib.parse import unquote_plus
 from syncd.json_types import Json, JsonObject, json_object
 
 MAX_WRAPS = 2
-"""An SNS topic that feeds another queue wraps once; deeper nesting is not a notification."""
+"""SNS wraps a notification once; deeper nesting is not a notification."""
 
 
 class EventKind(StrEnum):
-    """What is said to have happened. All of them lead to the same look at the key; the kind is for people."""
+    """What happened according to the event. Every kind leads to the same check of the key; it is used only in messages."""
 
     CREATED = "created"
     REMOVED = "removed"
@@ -33,21 +33,21 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One key of one bucket, to be looked at."""
+    """One key of one bucket that has to be checked."""
 
     bucket: str
     key: str
     kind: EventKind
     name: str
-    """As the sender spelt it."""
+    """The event's name as sent."""
     sequencer: str = ""
-    """Hexadecimal; orders events of one key. '' where the sender has none."""
+    """Hexadecimal; orders events of one key. '' if the sender gives none."""
     at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A message: its events, or the reason why it has none. `poison`: nothing can ever be made of it."""
+    """A message's events, or the reason it has none. `poison`: it can never be processed."""
 
     events: tuple[Event, ...] = ()
     note: str = ""
@@ -55,7 +55,7 @@ class Parsed:
 
 
 def parse_message(body: str) -> Parsed:
-    """Return what a queue's message says; never raises."""
+    """Return the events in a queue's message; never raises."""
     message = _wrapped(body)
     for _ in range(MAX_WRAPS):
         if message is None or message.get("Type") != "Notification":
@@ -67,17 +67,17 @@ def parse_message(body: str) -> Parsed:
         return Parsed(note="test event of a new notification configuration")
     if message.get("Type") in ("SubscriptionConfirmation", "UnsubscribeConfirmation"):
         # Its SubscribeURL comes from whoever may write to the queue: it is never fetched.
-        return Parsed(note="an SNS topic asks for its subscription to be confirmed; do that in the SNS console")
+        return Parsed(note="an SNS topic asks to confirm its subscription; do that in the SNS console")
     if isinstance(records := message.get("Records"), list):
         return _from_records(records)
     if "detail-type" in message:
         return _from_eventbridge(message)
-    return Parsed(note="the message has none of the shapes of an S3 notification", poison=True)
+    return Parsed(note="the message is not an S3 notification in any known form", poison=True)
 
 
 def _from_records(records: Sequence[Json]) -> Parsed:
     if not records:
-        return Parsed(note="the notification lists no records")
+        return Parsed(note="the notification contains no records")
     events = [_from_record(json_object(record)) for record in records]
     good = tuple(event for event in events if event)
     if len(good) < len(events):
@@ -147,7 +147,7 @@ def _wrapped(text: Json) -> JsonObject | None:
 
 
 def _text(value: Json) -> str:
-    """Return `value` where it is text. JSON can spell half a surrogate pair, which no key holds and no database stores."""
+    """Return `value` if it is valid text. JSON can encode lone surrogates, which no key contains and no database stores."""
     if not isinstance(value, str):
         return ""
     try:

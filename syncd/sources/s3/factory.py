@@ -1,4 +1,4 @@
-"""Opens S3 sources, and says whose events arrive in which queue, and with which keys it may be read."""
+"""Opens S3 sources, and decides which sources' events arrive in which queue and which keys may read it."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ BucketRecord = SourceRecord[S3SourceSettings]
 
 
 class BucketFactory(SourceFactory[S3SourceSettings]):
-    """The S3 sources of the daemon. `wake` tells whoever takes up invocations that there are new ones."""
+    """The S3 sources of the daemon. `wake` notifies the Syncer of new invocations."""
 
     def __init__(self, store: Store, transport: Transport, section: S3Section, wake: Callable[[], None]) -> None:
         self.section = section
         self._store = store
         self.connections = Connections(transport)
         self.unopened: dict[str, str] = {}
-        """Sources that follow events and could not be opened when that was last tried: id to reason."""
+        """Sources that follow events and could not be opened at the last attempt: reason by id."""
         self.journal = Journal(CheckQueue(store.database), wake)
         self.dead_letters = DeadLetters(store.database)
         self._sources = S3Sources(self.connections, Labels(store.database), self.journal, KeyLocks())
@@ -59,12 +59,12 @@ class BucketFactory(SourceFactory[S3SourceSettings]):
     async def open(self, record: SourceRecord[S3SourceSettings]) -> BucketSource:
         """Return the source of a record.
 
-        Raises MisconfiguredError when its credential cannot be had, PermanentError when its settings cannot be right.
+        Raises MisconfiguredError if its credential is unavailable, PermanentError if its settings are invalid.
         """
         return self._sources.open(record.id, await self.settings(record))
 
     async def settings(self, record: SourceRecord[S3SourceSettings]) -> S3Settings:
-        """Return a record's settings with its key, if it has one, in the clear. Raises MisconfiguredError."""
+        """Return a record's settings with its key, if any, decrypted. Raises MisconfiguredError."""
         number = record.settings.aws_credential_id
         if number is None:
             return settings_from(record.settings, None, self.section.queue_url)
@@ -76,7 +76,7 @@ class BucketFactory(SourceFactory[S3SourceSettings]):
         return settings_from(record.settings, key, self.section.queue_url)
 
     def accept(self, settings: S3SourceSettings, trusted: bool) -> S3SourceSettings:
-        """Check names, and that strangers make the daemon call nobody but AWS and what the configuration names."""
+        """Check names, and that untrusted callers name only AWS or allowed endpoints. Raises PermanentError."""
         check_collection(settings.collection_name or "")
         check_urls(settings, None if trusted else self.section.allowed_endpoints)
         check_bucket(settings.bucket_name)
@@ -84,7 +84,7 @@ class BucketFactory(SourceFactory[S3SourceSettings]):
         return settings
 
     async def keep_secrets(self, database: str, given: Model, settings: S3SourceSettings) -> S3SourceSettings:
-        """Store an inline key, or check that the credential that is named is one of this database. Raises NotFoundError."""
+        """Store an inline key, or check that the named credential belongs to this database. Raises NotFoundError."""
         credentials = self._store.credentials
         if (number := settings.aws_credential_id) is not None:
             if not await credentials.exists(number, database):
@@ -94,19 +94,19 @@ class BucketFactory(SourceFactory[S3SourceSettings]):
         return replace(settings, aws_credential_id=await credentials.add(database, CREDENTIAL_KIND, secret))
 
     async def settled(self, invocation: Invocation) -> None:
-        """Tell whoever waits for the invocation of an event."""
+        """Wake the pollers that wait for this invocation. Twice is safe."""
         await self.journal.over(invocation)
 
     def sources_changed(self) -> None:
-        """Look now whether other queues are to be read. Never waits, twice is safe."""
+        """Check at once whether the set of queues has changed. Never waits, twice is safe."""
         self._queues.sources_changed()
 
     def actors(self) -> Sequence[Actor]:
-        """Return what reads the queues."""
+        """Return the actor that reads the queues."""
         return [self._queues]
 
     def problems(self) -> Mapping[str, str]:
-        """Return the sources that follow events and are to blame for trouble with them: by id, the reason."""
+        """Return, by source id, why a source's events cannot be received."""
         return self._queues.problems()
 
     def status(self) -> JsonObject:
@@ -116,8 +116,8 @@ class BucketFactory(SourceFactory[S3SourceSettings]):
     async def of_queue(self, queue_url: str) -> Sequence[BucketSource]:
         """Return all sources whose events arrive in a queue.
 
-        Those whose credential cannot be had are among them: their events are journalled like everybody's, and the runs
-        that these lead to wait until they can be opened.
+        Sources without a usable credential are included: their events are journalled like all others, and the runs
+        that they lead to wait until the source can be opened.
         """
         sources: list[BucketSource] = []
         for record in (await self.following()).get(queue_url, ()):
@@ -160,7 +160,7 @@ class BucketFactory(SourceFactory[S3SourceSettings]):
     async def readers(self) -> Mapping[str, Sequence[Reader]]:
         """Return the keys that each queue may be read with, the oldest source's first; sources may share one.
 
-        The queue's URL alone says where it is reached. So nobody who names a queue that is read already changes how it is
+        The queue's URL alone decides where it is reached. So a source that names an existing queue cannot change how it is
         read, and no key is sent anywhere but where its own source says.
         """
         found: dict[str, list[Reader]] = {}
@@ -182,14 +182,16 @@ class BucketFactory(SourceFactory[S3SourceSettings]):
 
 
 def check_urls(settings: S3SourceSettings, allowed: Sequence[str] | None) -> None:
-    """Raise PermanentError where an address is none, or is neither AWS's nor among the `allowed`; None allows every one."""
+    """Raise PermanentError for a URL that is invalid, or neither AWS's nor among `allowed`; None allows every URL."""
     hosts = None if allowed is None else {url.rstrip("/") for url in allowed}
     for name, url in (("endpoint_url", settings.endpoint_url), ("queue_url", settings.queue_url)):
         if url is None:
             continue
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.fragment:
-            raise PermanentError(f"{name} {shown(url)} must be a URL: http or https, a host, no user")
+            raise PermanentError(
+                f"{name} {shown(url)} must be an http or https URL with a host and without credentials"
+            )
         if hosts is None or (name == "queue_url" and is_aws_queue(url)):
             continue
         if f"{parts.scheme}://{parts.netloc}" not in hosts:
@@ -204,5 +206,5 @@ def is_bucket(record: SourceRecord) -> TypeGuard[BucketRecord]:
 
 
 def called(record: SourceRecord) -> str:
-    """Return what people call a source."""
+    """Return a source's name for messages."""
     return record.name or record.id

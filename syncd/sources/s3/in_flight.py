@@ -1,4 +1,4 @@
-"""The messages of one queue that are in hand: kept hidden while they are worked on, then deleted or given back."""
+"""The messages of one queue in flight: kept invisible while they are processed, then deleted or released."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from syncd.sources.s3.client import Caller
 log = structlog.get_logger()
 
 BATCH_SIZE = 10
-"""What SQS takes in one call (Amazon SQS API Reference)."""
+"""SQS's limit for one call (Amazon SQS API Reference)."""
 LONGEST_VISIBILITY_S = 43200
 GIVE_BACK_S = 5.0
 
@@ -39,7 +39,7 @@ class Message:
 
 
 class InFlight:
-    """Holds up to `capacity` messages. `keep_hidden` and `delete_done` run beside whoever takes and finishes them."""
+    """Holds up to `capacity` messages. `keep_hidden` and `delete_done` run concurrently with the tasks that process them."""
 
     def __init__(self, queue_url: str, connection: Caller, capacity: int, visibility_s: int) -> None:
         self._queue_url = queue_url
@@ -53,32 +53,32 @@ class InFlight:
 
     @property
     def count(self) -> int:
-        """How many messages are in hand, those that wait to be deleted included."""
+        """The number of messages in flight, including those that wait to be deleted."""
         return len(self._held)
 
     async def room(self) -> int:
-        """Wait until another message can be taken, and return how many can."""
+        """Wait until there is room for another message; return the room."""
         while len(self._held) >= self._capacity:
             self._changed = anyio.Event()
             await self._changed.wait()
         return self._capacity - len(self._held)
 
     def take(self, message: Message) -> None:
-        """Hold a message that was just received."""
+        """Add a message that was just received."""
         self._held[message.receipt] = message
 
     def finish(self, message: Message) -> None:
-        """Have a message deleted; only after everything that it caused is durable. Never waits."""
+        """Schedule a message for deletion; call only after everything it caused is durable. Never waits."""
         self._done.append(message)
         self._finished.set()
 
     async def give_back(self, message: Message, delay_s: float) -> None:
-        """Let a message be delivered again after `delay_s`."""
+        """Release a message, to be delivered again after `delay_s`. Waits for SQS."""
         self._release(message)
         await self._set_visibility([message], min(int(delay_s), LONGEST_VISIBILITY_S))
 
     async def give_all_back(self) -> None:
-        """Let everything unfinished be delivered again at once; gives up after a few seconds, SQS does it anyway later."""
+        """Release every unfinished message at once; gives up after a few seconds, since SQS redelivers them later anyway."""
         with anyio.move_on_after(GIVE_BACK_S, shield=True):
             await self._delete(self._done)
             messages = list(self._held.values())
@@ -86,13 +86,13 @@ class InFlight:
             await self._set_visibility(messages, 0)
 
     async def keep_hidden(self) -> None:
-        """Extend the visibility timeout of everything in hand, three times per timeout, for ever."""
+        """Extend the visibility timeout of all messages in flight, three times per timeout, until cancelled."""
         while True:
             await anyio.sleep(self._visibility_s / 3)
             await self._set_visibility(list(self._held.values()), self._visibility_s)
 
     async def delete_done(self) -> None:
-        """Delete finished messages, in batches where they finish together, for ever."""
+        """Delete finished messages, in batches where possible, until cancelled."""
         while True:
             await self._finished.wait()
             self._finished = anyio.Event()
@@ -105,7 +105,7 @@ class InFlight:
         self._changed.set()
 
     async def _delete(self, messages: Sequence[Message]) -> None:
-        """Delete messages. One that cannot be deleted comes again and finds its work done: that is no error."""
+        """Delete messages. One that cannot be deleted is delivered again and finds its work done, so that is not an error."""
         for batch in sqs_batches(messages):
             entries = numbered(batch)
             await self._in_batch(

@@ -1,4 +1,4 @@
-"""How S3 sources ask for runs and learn that they are over, by way of the journal of invocations."""
+"""How S3 sources request runs and learn that they have ended, through the journal of invocations."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from syncd.model import Invocation, Origin
 from syncd.sources.s3.event_store import CheckQueue
 
 LOOK_AGAIN_S = 5.0
-"""Invocations that end without a run (cancelled, their source deleted) are noticed after so long."""
+"""How soon it is noticed that an invocation ended without a run (cancelled, or its source deleted)."""
 
 
 class Journal:
-    """The durable way from an event to its look. `wake` tells the Syncer of new work; whoever settles tells `over`."""
+    """The durable path from an event to its check. `wake` notifies the Syncer of new work, which calls `over` at the end."""
 
     def __init__(self, checks: CheckQueue, wake: Callable[[], None]) -> None:
         self._looks = checks
@@ -22,17 +22,17 @@ class Journal:
         self._waiting: dict[str, anyio.Event] = {}
 
     async def ask(self, source_id: str, collection: str, origin: Origin, key: str | None) -> str:
-        """Return an invocation that looks at `key`, or (None) lists the bucket for a collection that labels name.
+        """Return an invocation that checks `key`, or (None) lists the bucket for a collection that labels name.
 
-        It is durable when this returns. One that waits to do the same may be returned: its look is still to come.
-        Raises RetryableError, NotFoundError when the source is gone.
+        It is durable when this returns. A waiting invocation for the same check may be returned.
+        Raises RetryableError, or NotFoundError if the source is gone.
         """
         invocation_id = await self._looks.ask(source_id, collection, origin, key)
         self._wake()
         return invocation_id
 
     async def settled(self, invocation_id: str) -> None:
-        """Wait until an invocation is over: complete, failed, cancelled or forgotten."""
+        """Wait until an invocation has ended: complete, failed, cancelled or deleted."""
         event = self._waiting.setdefault(invocation_id, anyio.Event())
         while not await self._looks.is_over(invocation_id):
             with anyio.move_on_after(LOOK_AGAIN_S):
@@ -41,6 +41,6 @@ class Journal:
         self._waiting.pop(invocation_id, None)
 
     async def over(self, invocation: Invocation) -> None:
-        """Wake whoever waits for this invocation. Twice is safe; early is too, the journal is asked again."""
+        """Wake the tasks that wait for this invocation. Twice is safe, and so is too early, because they check the journal."""
         if event := self._waiting.pop(invocation.id, None):
             event.set()

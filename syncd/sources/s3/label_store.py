@@ -1,4 +1,4 @@
-"""What S3 sources remember: labels that metadata files and invocations gave to objects."""
+"""Stores the labels that metadata files and invocations give to objects of S3 sources."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ COLUMNS = "file_key, path, collection, custom_id, metadata, etag, said_at"
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What somebody said about the object at `path`."""
+    """What a metadata file or an invocation says about the object at `path`."""
 
     file_key: str
-    """The metadata file that says it; '' for an invocation."""
+    """The metadata file it comes from; '' for an invocation."""
     path: str
     """'' means every object of the source."""
     collection: str
@@ -27,14 +27,14 @@ class Label:
     custom_id: str = ""
     metadata: Metadata = field(default_factory=dict[str, Scalar])
     etag: str = ""
-    """Of the metadata file."""
+    """The metadata file's ETag."""
     said_at: float = 0.0
-    """Seconds since the epoch: when the file was uploaded, or the invocation made."""
+    """Seconds since the epoch: when the file was uploaded, or the invocation created."""
 
 
 @dataclass(frozen=True, slots=True)
 class PendingCheck:
-    """A key of one collection whose label changed and which nobody has been asked yet to look at."""
+    """A key of one collection whose label changed and for which no check has been requested yet."""
 
     number: int
     path: str
@@ -48,9 +48,9 @@ class Labels:
         self._db = database
 
     async def note_file(self, source_id: str, file_key: str, label: Label | None, seen: str | None = None) -> None:
-        """Replace what the metadata file `file_key` says (None: nothing any more) and note the looks that this needs.
+        """Replace the label of the metadata file `file_key` (None: remove it) and record the checks that this needs.
 
-        The collections where the object was and will be, and the source's own, which holds it while no file speaks.
+        They cover the object's old and new collections, and the source's own, which holds it while no file labels it.
         """
 
         def transaction(connection: sqlite3.Connection) -> None:
@@ -71,7 +71,7 @@ class Labels:
         await self._db.write(transaction)
 
     async def say(self, source_id: str, label: Label) -> None:
-        """Keep what an invocation said of a path (in one collection), unless a later one has spoken already."""
+        """Store the label that an invocation gives to a path in one collection, unless there is a later one."""
 
         def transaction(connection: sqlite3.Connection) -> None:
             row = connection.execute(
@@ -84,16 +84,16 @@ class Labels:
         await self._db.write(transaction)
 
     async def file(self, source_id: str, file_key: str) -> Label | None:
-        """Return what a metadata file said when it was last read, or None."""
+        """Return a metadata file's label as last read, or None."""
         return await self._db.read(lambda c: find_label_file(c, source_id, file_key))
 
     async def of(self, source_id: str, path: str) -> Sequence[Label]:
-        """Return everything said of one object, labels of every object included."""
+        """Return all labels of one object, including those for every object."""
         statement = f"SELECT {COLUMNS} FROM s3_labels WHERE source_id = ? AND path IN (?, '')"
         return await self._db.read(lambda c: [label_from(row) for row in c.execute(statement, (source_id, path))])
 
     async def between(self, source_id: str, first: str, last: str) -> Sequence[Label]:
-        """Return everything said of objects from `first` to `last`, and labels of every object."""
+        """Return all labels of objects from `first` to `last`, and those for every object."""
         statement = (
             f"SELECT {COLUMNS} FROM s3_labels WHERE source_id = ?1 AND path BETWEEN ?2 AND ?3 "
             f"UNION SELECT {COLUMNS} FROM s3_labels WHERE source_id = ?1 AND path = ''"
@@ -103,12 +103,12 @@ class Labels:
         )
 
     async def collections(self, source_id: str) -> Sequence[str]:
-        """Return the collections that labels name, without the source's own."""
+        """Return the collections that labels name, except the source's own."""
         statement = "SELECT DISTINCT collection FROM s3_labels WHERE source_id = ? AND collection != '' ORDER BY 1"
         return await self._db.read(lambda c: [name for (name,) in c.execute(statement, (source_id,))])
 
     async def etags(self, source_id: str, file_keys: Collection[str]) -> dict[str, str]:
-        """Return the ETags that these metadata files had when they were last read."""
+        """Return the ETags of these metadata files as last read, by key."""
 
         def query(connection: sqlite3.Connection) -> dict[str, str]:
             rows = connection.execute(
@@ -120,21 +120,21 @@ class Labels:
         return await self._db.read(query)
 
     async def mark_seen(self, source_id: str, file_keys: Sequence[str], seen: str) -> None:
-        """Note that the listing `seen` has met these metadata files."""
+        """Record that the listing `seen` contained these metadata files."""
         await self._db.write(lambda c: mark_seen(c, source_id, file_keys, seen))
 
     async def unseen(self, source_id: str, seen: str, after: str, limit: int) -> Sequence[str]:
-        """Return metadata files, in key order from `after` on, that the listing `seen` has not met."""
+        """Return up to `limit` metadata files after `after`, in key order, that the listing `seen` did not contain."""
         statement = "SELECT file_key FROM s3_labels WHERE source_id = ? AND file_key > ? AND seen != ? ORDER BY file_key LIMIT ?"
         return await self._db.read(lambda c: [key for (key,) in c.execute(statement, (source_id, after, seen, limit))])
 
     async def checks(self, source_id: str, limit: int = 1000) -> Sequence[PendingCheck]:
-        """Return looks that nobody has been asked for yet, oldest first."""
+        """Return checks that have not been requested yet, oldest first."""
         statement = "SELECT number, path, collection FROM s3_looks WHERE source_id = ? ORDER BY number LIMIT ?"
         return await self._db.read(lambda c: [PendingCheck(*row) for row in c.execute(statement, (source_id, limit))])
 
     async def looked(self, numbers: Sequence[int]) -> None:
-        """Forget looks that somebody has durably been asked for."""
+        """Remove checks whose invocations are durable."""
         await self._db.write(
             lambda c: c.executemany("DELETE FROM s3_looks WHERE number = ?", [(number,) for number in numbers])
         )
@@ -167,13 +167,13 @@ def insert_label(connection: sqlite3.Connection, source_id: str, label: Label, s
 
 
 def mark_seen(connection: sqlite3.Connection, source_id: str, file_keys: Sequence[str], seen: str) -> None:
-    """Note that the listing `seen` has met these metadata files."""
+    """Record that the listing `seen` contained these metadata files."""
     connection.executemany(
         "UPDATE s3_labels SET seen = ? WHERE source_id = ? AND file_key = ?", [(seen, source_id, k) for k in file_keys]
     )
 
 
 def label_from(row: tuple[str, str, str, str, str, str, float]) -> Label:
-    """Build a Label from COLUMNS."""
+    """Return the Label in a row of COLUMNS."""
     file_key, path, collection, custom_id, metadata, etag, said_at = row
     return Label(file_key, path, collection, custom_id, json.loads(metadata), etag, said_at)

@@ -1,7 +1,7 @@
 """A whole run: list the bucket page by page with bounded memory, resumable from the cursor of the last page.
 
-First the metadata files (where the source heeds them), because they decide what the objects are; then the objects. The
-cursor names the invocation that made it: another invocation begins anew.
+First the metadata files, if the source uses them, because they decide where the objects belong; then the objects. The
+cursor names its invocation: another invocation starts from the beginning.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ UNSEEN_AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far a listing has come."""
+    """The position of a listing."""
 
     invocation: str
     phase: str = "files"
@@ -36,8 +36,8 @@ class Position:
 
     @classmethod
     def of(cls, run: Run) -> Position:
-        """Return where the run's cursor stands, or the start where it is of another invocation."""
-        # A dry run takes metadata files as they were last read: to read them anew would change what they say.
+        """Return the position in the run's cursor, or the start if the cursor is of another invocation."""
+        # A dry run uses metadata files as last read, because reading them again would change the stored labels.
         start = cls(run.invocation.id, "objects" if run.invocation.request.is_dry_run else "files")
         try:
             position = cls(**json.loads(run.cursor or "{}"))
@@ -46,12 +46,12 @@ class Position:
         return position if position.invocation == run.invocation.id else start
 
     def checkpoint(self, *, absent_are_gone: bool = False) -> Checkpoint:
-        """Return the checkpoint that leads back here."""
+        """Return the checkpoint that resumes here."""
         return Checkpoint(json.dumps(asdict(self)), absent_are_gone, is_mark=not absent_are_gone)
 
 
 class Listing:
-    """One run over everything that a source's bucket holds."""
+    """One run over all objects of a source's bucket."""
 
     def __init__(self, source: S3Objects, run: Run) -> None:
         self._source = source
@@ -85,7 +85,7 @@ class Listing:
                 return
 
     async def _files(self) -> AsyncGenerator[Document | Checkpoint]:
-        """Make the labels equal to the metadata files; a file that is not a proper one is a document that failed."""
+        """Update the labels from the metadata files; an invalid file is yielded as a document that fails."""
         async for page in self._pages():
             files = [state for state in page.objects if self._source.is_metadata_file(state.key)]
             for state, error in await self._read_changed(files):
@@ -115,19 +115,19 @@ class Listing:
         return refusals
 
     async def _forget_removed_files(self) -> None:
-        """Read again every known file that the listing has not met: it is gone, or came when the listing had passed."""
+        """Read again every known metadata file that was not listed: it is gone, or appeared behind the listing's position."""
         after = ""
         while keys := await self._labels.unseen(self._source.id, self._run.invocation.id, after, UNSEEN_AT_ONCE):
             for key in keys:
                 try:
                     await self._labelling.read(key)
                 except PermanentError:
-                    # Its own event, or the next listing, reports what is wrong with it.
+                    # Its own event, or the next listing, reports the error.
                     continue
             after = keys[-1]
 
     async def _spread(self) -> None:
-        """Have looked at what changed labels concern, and have the other collections that labels name listed too."""
+        """Request checks for changed labels, and listings for the other collections that labels name."""
         await self._labelling.ask_for_looks()
         invocation = self._run.invocation
         if self._collection == self._settings.collection:
@@ -138,7 +138,7 @@ class Listing:
             await self._labels.say(self._source.id, Label("", "", self._collection, said_at=said_at))
 
     def _overlaid(self) -> Sequence[Label]:
-        """Return what a run would say and a dry one only supposes: that all objects belong in its collection as well."""
+        """Return the label that a real run would store and a dry run only assumes: all objects belong in its collection."""
         is_dry, elsewhere = self._run.invocation.request.is_dry_run, self._collection != self._settings.collection
         return [Label("", "", self._collection)] if is_dry and elsewhere and not self._is_part else []
 
@@ -150,7 +150,7 @@ class Listing:
                 yield self._position.checkpoint()
 
     async def _placed(self, page: Page) -> Sequence[Document]:
-        """Return the page's documents of the run's collection."""
+        """Return the page's documents that belong in the run's collection."""
         if not page.objects:
             return ()
         labels = await self._labels.between(self._source.id, page.objects[0].key, page.objects[-1].key)

@@ -14,12 +14,12 @@ from syncd.sources.s3.naming import is_metadata_file, is_standard_key
 
 VERSION = "chroma-v1"
 MAX_SIZE_BYTES = 64 * 1024
-"""Four times the metadata that an upload may carry; a larger file is something else."""
+"""Four times the limit on an upload's metadata; a larger file is not a metadata file."""
 
 
 @dataclass(frozen=True, slots=True)
 class MetadataFile:
-    """What a metadata file says of the object at `path`."""
+    """A metadata file's content: custom id, metadata and collection of the object at `path`."""
 
     id: str
     path: str
@@ -29,9 +29,9 @@ class MetadataFile:
 
 
 def parse_metadata_file(key: str, content: bytes, prefix: str) -> MetadataFile:
-    """Return what the metadata file at `key` says.
+    """Return the content of the metadata file at `key`.
 
-    Raises PermanentError naming the file and what is wrong with it; among that a `path` outside the source's `prefix`.
+    Raises PermanentError naming the file and what is wrong with it, such as a `path` outside the source's `prefix`.
     """
     try:
         return _parsed(content, prefix)

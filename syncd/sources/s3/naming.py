@@ -1,4 +1,4 @@
-"""The documented rules for buckets, prefixes and what objects are. Pure; each raises PermanentError saying what is allowed."""
+"""Checks names of buckets, prefixes and objects. Pure; each check raises PermanentError saying what is allowed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
 def check_bucket(name: str) -> str:
-    """Return `name` when it can be a bucket's (Amazon S3 User Guide, "Bucket naming rules")."""
+    """Return `name` if it is a valid bucket name (Amazon S3 User Guide, "Bucket naming rules")."""
     if not _BUCKET.fullmatch(name) or ".." in name or is_address(name):
         raise PermanentError(
             f"bucket_name {shown(name)}: 3-63 lowercase letters, digits, dots and dashes, first and last a letter or "
@@ -25,7 +25,7 @@ def check_bucket(name: str) -> str:
 
 
 def check_prefix(prefix: str) -> str:
-    """Return `prefix` when objects can lie below it."""
+    """Return `prefix` if it is a valid key prefix."""
     if len(prefix.encode()) > MAX_OBJECT_KEY_BYTES - 1 or prefix.startswith("/"):
         raise PermanentError(
             f"path_prefix {shown(prefix)}: at most {MAX_OBJECT_KEY_BYTES - 1} bytes and no slash in front; "
@@ -35,15 +35,15 @@ def check_prefix(prefix: str) -> str:
 
 
 def is_standard_key(key: str) -> bool:
-    """Tell whether a metadata key says where a chunk comes from: nobody's metadata replaces it."""
+    """Return whether a metadata key is reserved for a chunk's lineage, so that callers cannot set it."""
     return key in _STANDARD_KEYS
 
 
 def is_metadata_file(key: str) -> bool:
-    """Tell whether an object describes another one."""
+    """Return whether an object is a metadata file, going by its key."""
     return key.endswith(METADATA_SUFFIX)
 
 
 def is_folder(key: str, size_bytes: int) -> bool:
-    """Tell whether an object is the empty marker that consoles make to show a folder."""
+    """Return whether an object is the empty marker with which consoles represent a folder."""
     return size_bytes == 0 and key.endswith("/")

@@ -1,4 +1,4 @@
-"""Objects of one source's bucket as documents of the collections that they belong to."""
+"""Turns objects of one source's bucket into documents of the collections that they belong to."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from syncd.sources.s3.settings import AutoSync, S3Settings
 
 @dataclass(frozen=True, slots=True)
 class S3Objects:
-    """What a run over single keys and one over the whole bucket share."""
+    """What runs over single keys and runs over the whole bucket share."""
 
     id: str
     settings: S3Settings
@@ -26,7 +26,7 @@ class S3Objects:
     labelling: Labelling
 
     async def present(self, key: str, collection: str) -> Document | None:
-        """Return the document that `key` is in `collection` now, or None: it has no object, or belongs elsewhere."""
+        """Return the current document of `key` in `collection`, or None if there is no object or it belongs elsewhere."""
         assignment = assignments(await self.labels.of(self.id, key), self.settings).get(collection)
         if assignment is None or not key.startswith(self.settings.path_prefix):
             return None
@@ -34,7 +34,7 @@ class S3Objects:
         return self.document(state, assignment, collection) if state and not is_folder(key, state.size_bytes) else None
 
     async def again(self, key: str, collection: str) -> Document:
-        """Return what `key` is in `collection` now, gone included. Raises RetryableError, PermanentError."""
+        """Return the current document of `key` in `collection`, a gone one if there is none. Raises RetryableError, PermanentError."""
         return await self.present(key, collection) or gone_object(key)
 
     def document(self, state: ObjectState, assignment: Assignment, collection: str) -> Document:
@@ -51,16 +51,16 @@ class S3Objects:
         )
 
     async def is_gone(self, key: str, collection: str) -> bool:
-        """Tell whether `collection` should not hold `key` now. Asked before a delete that a listing led to, it protects
-        objects that came after the listing had passed them.
+        """Return whether `collection` should not hold `key` now. Checking this before a listing's deletes protects
+        objects that appeared behind the listing's position.
         """
         return await self.present(key, collection) is None
 
     def is_metadata_file(self, key: str) -> bool:
-        """Tell whether `key` is a metadata file to this source: without auto-sync there are none."""
+        """Return whether this source treats `key` as a metadata file; without auto-sync there are none."""
         return self.settings.auto_sync is not AutoSync.NONE and is_metadata_file(key)
 
 
 def gone_object(key: str) -> Document:
-    """Return the document that says that `key` is not, or no longer, there."""
+    """Return the document that marks `key` as gone."""
     return Document(key, version="", body=None, chunk_prefix="")

@@ -1,4 +1,4 @@
-"""Keeps what is known of metadata files equal to the files, and asks for the looks that follow from a change."""
+"""Keeps stored labels equal to the metadata files, and requests the checks that a change needs."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Labelling:
     labels: Labels
     journal: Journal
     locks: KeyLocks
-    """Shared by all users of these labels, so that an older reading of a file never replaces a newer one."""
+    """Shared by all users of these labels, so that an older read of a file never replaces a newer one."""
 
     async def read(self, file_key: str, seen: str | None = None) -> Label | None:
-        """Read the metadata file as it is now, keep what it says and return it; None when there is no such file.
+        """Read the metadata file, store its label and return it; None if there is no such file.
 
-        Raises PermanentError when it is not a proper one (it then says nothing), RetryableError.
+        Raises PermanentError if it is invalid (its label is then removed), RetryableError.
         """
         async with self.locks.hold(f"{self.source_id}\0{file_key}"):
             found = await self.bucket.small(file_key, MAX_SIZE_BYTES)
@@ -48,7 +48,7 @@ class Labelling:
         return Label(file_key, said.path, said.collection, said.id, said.metadata, state.etag, at)
 
     async def ask_for_looks(self) -> Sequence[str]:
-        """Submit every look that changed labels need and return the invocations. Twice is safe."""
+        """Request every check that changed labels need and return the invocations. Twice is safe."""
         invocations: list[str] = []
         while checks := await self.labels.checks(self.source_id):
             invocations += [await self.ask(k.path, k.collection or self.settings.collection) for k in checks]
@@ -56,12 +56,12 @@ class Labelling:
         return invocations
 
     async def ask(self, key: str, collection: str) -> str:
-        """Submit one look at a key for one collection and return the invocation.
+        """Request a check of a key in one collection and return the invocation.
 
-        Always as an event: what an API invocation asks for is also kept as a wish of its caller's.
+        Its origin is always an event, because what an API invocation asks for is also stored as a label.
         """
         return await self.journal.ask(self.source_id, collection, Origin.EVENT, key)
 
     async def ask_for_listing(self, collection: str, origin: Origin) -> str:
-        """Submit a run over the whole bucket into a collection, as urgent as `origin` says, and return the invocation."""
+        """Request a run over the whole bucket into a collection, with the priority of `origin`; return the invocation."""
         return await self.journal.ask(self.source_id, collection, origin, None)

@@ -1,8 +1,8 @@
-"""The actor of one SQS queue: receives events, has their keys looked at, and deletes a message when all of that is settled.
+"""The actor of one SQS queue: receives events, requests checks of their keys, and deletes a message once all are settled.
 
     receive → note metadata files → submit invocations (durable) → wait until they are settled → delete
 
-A crash anywhere leaves the message in the queue, which delivers it again; looking at a key twice changes nothing.
+A crash anywhere leaves the message in the queue, which delivers it again; checking a key twice is harmless.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ log = structlog.get_logger()
 
 REMEMBERED_EVENTS = 10_000
 BUG_ATTEMPTS = 3
-"""A message whose handling meets a bug so often is taken for poison."""
+"""A message whose processing meets a bug this often is treated as poison."""
 POLL_MARGIN_S = 15.0
-"""A long poll that has not ended so long after its time never will."""
+"""A long poll that is this much overdue is abandoned."""
 
 
 @dataclass(slots=True)
 class PollerStats:
-    """What one poller has done since it was made. `problem` says why it receives nothing now, or is ''."""
+    """What one poller has done so far. `problem`: why it receives nothing at the moment, or ''."""
 
     received: int = 0
     deleted: int = 0
@@ -52,7 +52,7 @@ class PollerStats:
 
 
 class QueuePoller:
-    """Serves every source whose events arrive in one queue; an Actor. A bucket that no source names is never read."""
+    """Serves every source whose events arrive in one queue; an Actor. Buckets that no source names are never read."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class QueuePoller:
         self._backoff = Backoff(base_s=1.0, cap_s=60.0)
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Poll until cancelled; trouble with the queue is waited out. Unfinished messages are given back at the end."""
+        """Poll until cancelled, retrying errors of the queue. Unfinished messages are released at the end."""
         in_flight = InFlight(
             self.queue_url, self._connection, self._settings.messages_in_hand, self._settings.visibility_s
         )
@@ -122,9 +122,9 @@ class QueuePoller:
         return await self._connection.once(ask, self.queue_url)
 
     async def _handle(self, in_flight: InFlight, message: Message) -> None:
-        """See one message through. What may work later is tried again here, with the message in hand: given back, it
-        would be taken for poison after a few deliveries, by a dead-letter queue that knows no reasons. One that keeps
-        meeting a bug is poison: what it asks for is kept among the dead letters, and the other messages go on.
+        """Process one message to its end. Retryable errors are retried here, with the message in flight: if released, it
+        would after a few deliveries be moved to a dead-letter queue without a reason. A message that keeps meeting a bug
+        is poison: it is recorded as a dead letter, and the other messages go on.
         """
         failures = bugs = 0
         while True:
@@ -150,7 +150,7 @@ class QueuePoller:
                 return
 
     async def _work_off(self, message: Message) -> None:
-        """Have everything looked at that the message names. Raises PermanentError when it is poison."""
+        """Have every key that the message names checked. Raises PermanentError if the message is poison."""
         parsed = parse_message(message.body)
         if parsed.note and not parsed.poison:
             log.info("sqs.note", queue=self.queue_url, message=message.id, note=parsed.note)
@@ -177,7 +177,7 @@ class QueuePoller:
         return source.settings.auto_sync is not AutoSync.NONE and source.settings.queue_url == self.queue_url
 
     def _concerned(self, event: Event, sources: Sequence[BucketSource]) -> list[BucketSource]:
-        """Return the sources that this event is news to."""
+        """Return the sources that have not yet settled this event."""
         of_bucket = [source for source in sources if source.settings.bucket == event.bucket]
         if not of_bucket:
             self.stats.ignored += 1
@@ -188,14 +188,14 @@ class QueuePoller:
         return news
 
     def _remember(self, source: BucketSource, event: Event) -> None:
-        """Know a settled event again. The sequencer alone is not trusted: its time, name and key must be the same too."""
+        """Remember a settled event, to recognise a duplicate. Its time, name and key must match too, not only the sequencer."""
         if event.sequencer and event.at:
             self._settled_events[source.id, event] = None
             if len(self._settled_events) > REMEMBERED_EVENTS:
                 self._settled_events.popitem(last=False)
 
     async def _bury(self, in_flight: InFlight, message: Message, reason: str) -> None:
-        """Keep the reason, and leave the message to the queue's dead-letter queue where it has one."""
+        """Record the reason, and leave the message to the queue's dead-letter queue if it has one."""
         self.stats.dead += 1
         log.warning("sqs.poison", queue=self.queue_url, message=message.id, reason=reason, receives=message.receives)
         letter = UnreadableMessage(self.queue_url, message.id, reason, message.body, message.receives)
@@ -219,7 +219,7 @@ class QueuePoller:
         try:
             return await self._connection.call(ask, self.queue_url)
         except PermanentError:
-            # Without the permission to know, nothing is deleted that somebody may want to look into.
+            # Without permission to find out, the message is not deleted, because somebody may want to investigate it.
             return True
 
     def _retry_s(self, message: Message) -> float:

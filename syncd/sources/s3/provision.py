@@ -1,4 +1,4 @@
-"""Makes what `setup` describes, beside whatever else the account holds."""
+"""Creates what `setup` describes, without changing anything else in the account."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from syncd.sources.s3.setup import Wanted, dead_letter_attributes, merged_notifi
 
 
 async def discover(connections: Connections, endpoint: Endpoint, bucket: str, prefixes: Sequence[str] = ()) -> Wanted:
-    """Return the set-up for a bucket, with the account of the credentials and the bucket's own region.
+    """Return the setup for a bucket, with the credentials' account and the bucket's own region.
 
     Waits for STS and S3. Raises RetryableError, PermanentError.
     """
@@ -39,9 +39,9 @@ async def existing_notifications(connections: Connections, endpoint: Endpoint, b
 
 
 async def apply(connections: Connections, endpoint: Endpoint, wanted: Wanted) -> str:
-    """Make it so, and return the queue's URL. Twice is safe; nothing of anybody else's is changed.
+    """Apply the setup and return the queue's URL. Twice is safe; nothing else in the account is changed.
 
-    Waits for SQS and S3. Raises ConflictError before anything is changed where the bucket's events go elsewhere already;
+    Waits for SQS and S3. Raises ConflictError, before anything is changed, if the bucket's events already go elsewhere;
     RetryableError, PermanentError.
     """
     configuration = merged_notifications(await existing_notifications(connections, endpoint, wanted.bucket), wanted)
@@ -58,7 +58,7 @@ async def apply(connections: Connections, endpoint: Endpoint, wanted: Wanted) ->
 
 
 async def existing_policy(connections: Connections, endpoint: Endpoint, name: str) -> QueuePolicy:
-    """Return the policy of a queue, empty where there is none. Waits for SQS."""
+    """Return the policy of a queue; empty if there is none. Waits for SQS."""
     url = await find_queue(connections, endpoint, name)
     if url is None:
         return {}
@@ -69,7 +69,7 @@ async def existing_policy(connections: Connections, endpoint: Endpoint, name: st
 
 
 async def find_queue(connections: Connections, endpoint: Endpoint, name: str) -> str | None:
-    """Return the URL of a queue, or None where there is none. Waits for SQS."""
+    """Return the URL of a queue, or None if there is none. Waits for SQS."""
 
     async def ask(client: SqsClient) -> str | None:
         try:
@@ -86,7 +86,7 @@ async def _ensure_queue(connections: Connections, endpoint: Endpoint, name: str,
     connection = connections.sqs(endpoint)
     url = await find_queue(connections, endpoint, name)
     if url is None:
-        # Attributes come in a call of their own, so that a queue made by an earlier, interrupted attempt gets them too.
+        # Attributes are set in a separate call, so that a queue from an earlier, interrupted attempt gets them too.
         answer = await connection.call(lambda client: client.create_queue(QueueName=name), f"queue {name}")
         url = answer["QueueUrl"]
     where = url

@@ -38,10 +38,10 @@ class FollowedBuckets(Protocol):
     journal: Journal
     dead_letters: DeadLetters
     unopened: dict[str, str]
-    """Sources that cannot be opened now: by id, the reason."""
+    """Reason by id of each source that currently cannot be opened."""
 
     async def readers(self) -> Mapping[str, Sequence[Reader]]:
-        """Return the keys that each queue may be read with. Raises nothing for one source's trouble."""
+        """Return the keys that each queue may be read with. A faulty source raises nothing."""
         ...
 
     async def of_queue(self, queue_url: str) -> Sequence[BucketSource]:
@@ -58,26 +58,26 @@ class Queues:
         self._buckets = buckets
         self._pollers = Supervisor("pollers")
         self._running: dict[str, tuple[QueuePoller, QueueAccess]] = {}
-        """By queue: its poller, and how that reaches the queue."""
+        """Each queue's poller, and how it reaches the queue."""
         self._changed = Wakeup()
 
     def sources_changed(self) -> None:
-        """Look at the sources again now. Never waits, twice is safe."""
+        """Check the sources again at once. Never waits, twice is safe."""
         self._changed.ring()
 
     def status(self) -> Sequence[JsonObject]:
-        """Return what each queue's poller has done and, where it receives nothing now, why (JSON values)."""
+        """Return each queue's statistics and, if it receives nothing, the reason (JSON values)."""
         return [{"queue_url": queue_url, **asdict(poller.stats)} for queue_url, (poller, _) in self._running.items()]
 
     def problems(self) -> Mapping[str, str]:
-        """Return the sources that follow events and are to blame for trouble with them: by id, the reason."""
+        """Return, by source id, why a source's events cannot be received."""
         refused = [access.problems() for _, access in self._running.values()]
         return {
             source_id: reason for found in (*refused, self._buckets.unopened) for source_id, reason in found.items()
         }
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Poll until cancelled."""
+        """Start and stop pollers as sources come and go, until cancelled."""
         self._pollers, self._running = Supervisor("pollers"), {}
         async with anyio.create_task_group() as group:
             await group.start(self._pollers.run)
@@ -107,6 +107,6 @@ class Queues:
         sources: Callable[[], Awaitable[Sequence[BucketSource]]] = partial(self._buckets.of_queue, queue_url)
         settings = PollerSettings(visibility_s=self._buckets.section.visibility_s)
         poller = QueuePoller(queue_url, access, sources, self._buckets.journal, self._buckets.dead_letters, settings)
-        # Queues of different accounts may share the last part of their URL, which is what a poller is called by.
+        # Queues of different accounts may share the last part of their URL, from which a poller takes its name.
         poller.name = f"sqs:{queue_url}"
         return poller

@@ -1,4 +1,4 @@
-"""What an S3 source is told: as it is stored, as the API and the configuration file have it, and as work needs it."""
+"""Settings of an S3 source: as stored, in the API, in the configuration file, and as its runs need them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from syncd.sources.s3.endpoint import AwsKey, Endpoint
 from syncd.sources.table import SourceTable, interval
 
 NAME = "s3"
-"""What the type is called."""
+"""The type's published name."""
 
 
 class AutoSync(StrEnum):
-    """What events do; the published values."""
+    """How events are used; the published values."""
 
     NONE = "none"
     DIRECT = "direct"
@@ -31,7 +31,7 @@ class AutoSync(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class S3SourceSettings(SourceSettings):
-    """A bucket, or the part of it below `path_prefix`. Secrets are not in it: `aws_credential_id` refers to one."""
+    """A bucket, or the part of it below `path_prefix`. It contains no secrets; `aws_credential_id` refers to one."""
 
     bucket_name: str
     region: str
@@ -50,12 +50,12 @@ class S3SourceSettings(SourceSettings):
 
     @property
     def follows_events(self) -> bool:
-        """Whether events say what changed."""
+        """Whether changes arrive as events."""
         return self.auto_sync not in (None, AutoSync.NONE)
 
 
 class S3Source(ExtendedModel):
-    """A bucket or a prefix of one, with either a stored credential or an inline key, which is then stored."""
+    """A bucket or a prefix of one, with either a stored credential or an inline key, which will be stored."""
 
     ADDITIONS = frozenset({"queue_url", "endpoint_url", "path_style", "schedule"})
 
@@ -70,14 +70,14 @@ class S3Source(ExtendedModel):
     queue_url: Annotated[str, Field(max_length=2048)] | None = None
     """Where the bucket's events arrive; the daemon's own `s3.queue_url` when null."""
     endpoint_url: Annotated[str, Field(max_length=2048)] | None = None
-    """MinIO, R2, Ceph and the like, where the daemon's configuration allows it; AWS when null."""
+    """For MinIO, R2, Ceph and similar stores, if the daemon's configuration allows it; AWS when null."""
     path_style: bool | None = None
     """`host/bucket/key` instead of `bucket.host/key`."""
     schedule: shapes.Schedule | None = None
 
     @model_validator(mode="after")
     def one_credential(self) -> Self:
-        """Require a stored credential or a whole inline pair, never both."""
+        """Check that there is either a stored credential or a complete inline key."""
         inline = (self.aws_access_key_id, self.aws_secret_access_key)
         if any(inline) and not all(inline):
             raise ValueError("give aws_access_key_id and aws_secret_access_key together")
@@ -90,15 +90,15 @@ class S3Section(Table):
     """S3 sources."""
 
     queue_url: str | None = None
-    """Where the events of sources arrive that name no queue of their own, such as those made through the API."""
+    """The queue of sources that name none of their own."""
     visibility_s: Annotated[int, Field(ge=1, le=43_200)] = 120
-    """How long a message stays hidden after each heartbeat; those of a killed daemon come back after it."""
+    """Visibility timeout: how long a message stays invisible after each heartbeat, and so when a killed daemon's messages reappear."""
     allowed_endpoints: tuple[Annotated[str, Field(pattern=r"^https?://[^/?#@]+/?$")], ...] = ()
-    """What sources made through the network API may name as `endpoint_url` beside AWS; none by default."""
+    """Values of `endpoint_url`, besides AWS, that the network API accepts; none by default."""
 
 
 class S3Table(SourceTable):
-    """A bucket or a part of it; without keys here, the ordinary AWS credential chain is used."""
+    """A bucket or a part of it; its credentials come from the standard AWS chain, or from `profile`."""
 
     type: Literal["s3"]
     bucket_name: str
@@ -109,11 +109,11 @@ class S3Table(SourceTable):
     endpoint_url: str | None = None
     path_style: bool = False
     profile: str | None = None
-    """A profile of the AWS configuration files, instead of the ordinary chain."""
+    """A profile in the AWS configuration files, instead of the standard chain."""
     reconcile_interval_s: Annotated[float | None, Field(ge=0), interval(60)] = 86400.0
 
     def own_settings(self) -> S3SourceSettings:
-        """Return what only S3 sources are told."""
+        """Return the settings that only this type has."""
         every_s = self.reconcile_interval_s
         schedule = SourceSchedule(interval_s=every_s, target_collection_name=self.collection) if every_s else None
         return S3SourceSettings(
@@ -129,12 +129,12 @@ class S3Table(SourceTable):
         )
 
     def check_beside(self, sections: Mapping[type[Table], Table], state: Path) -> None:
-        """Raise ValueError where the source follows events and has no queue, its own or the common one."""
+        """Raise ValueError if the source follows events but has no queue, neither its own nor the common one."""
         section = sections.get(S3Section)
         common = section.queue_url if isinstance(section, S3Section) else None
         if self.auto_sync != "none" and not (self.queue_url or common):
             needed = f"sources: auto_sync of {self.name!r} needs queue_url, there or in [s3]"
-            raise ValueError(f"{needed}; `syncd s3 setup` makes the queue and prints its URL")
+            raise ValueError(f"{needed}; `syncd s3 setup` creates the queue and prints its URL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,33 +144,33 @@ class S3Settings:
     bucket: str
     endpoint: Endpoint
     collection: str
-    """Where objects go unless somebody names another collection."""
+    """The collection of objects for which no other one is named."""
     path_prefix: str = ""
     auto_sync: AutoSync = AutoSync.NONE
     queue_url: str | None = None
-    """Where this source's events arrive, when `auto_sync` is on."""
+    """The queue of this source's events, if `auto_sync` is on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transport:
-    """Bounds on talking to S3. Nothing waits for ever, nothing is held in memory beyond a piece."""
+    """Limits of requests to S3: every wait is bounded, and a body is held in memory only piece by piece."""
 
     connect_timeout_s: float = 10.0
     stall_timeout_s: float = 30.0
-    """The longest silence of a connection: before the answer, and between two pieces of a body."""
+    """Read timeout of a connection: before the response, and between two pieces of a body."""
     download_timeout_s: float = 1800.0
     """From opening a body to its last byte, attempts included; 200 MB at 1 Mbit/s."""
     call_timeout_s: float = 120.0
     """For everything but bodies, attempts included."""
     attempts: int = 6
-    """Of one call, or of one body without progress in between."""
+    """Attempts per call, or per body without progress in between."""
     backoff_base_s: float = 0.2
     backoff_cap_s: float = 20.0
     downloads: int = 16
     """Bodies in flight at once, over all sources of one endpoint."""
     connections: int = 32
     range_size_bytes: int = 64 << 20
-    """Bodies above this are fetched in ranges of this size."""
+    """Larger bodies are fetched in ranges of this size."""
     max_object_size_bytes: int = MAX_DOCUMENT_SIZE_BYTES
     """The documented limit on one file, as uploads count it."""
     spool_dir: Path | None = None
@@ -179,26 +179,26 @@ class Transport:
 
 @dataclass(frozen=True, slots=True)
 class PollerSettings:
-    """Bounds on one queue's poller."""
+    """Limits of one queue's poller."""
 
     wait_s: int = 20
-    """Long polling; SQS allows 20 at most."""
+    """Duration of a long poll; SQS allows at most 20."""
     visibility_s: int = 120
-    """How long a message stays hidden after each heartbeat; a killed daemon's messages come back after this."""
+    """Visibility timeout: how long a message stays invisible after each heartbeat."""
     messages_in_hand: int = 100
-    """Messages taken and not yet deleted. When they are so many, no more are received: that is the backpressure."""
+    """Backpressure: no more messages are received while this many are in flight."""
     hand_over_s: float = 300.0
-    """A message whose work is durable but takes longer than this is deleted: the journal carries it alone."""
+    """A message whose work is durable but takes longer is deleted, and the journal alone carries the work."""
     max_receives: int = 5
-    """On a queue without a dead-letter queue, a poison message is deleted after so many deliveries."""
+    """On a queue without a dead-letter queue, a poison message is deleted after this many deliveries."""
     retry_cap_s: float = 300.0
-    """The longest time until a message that failed for now is delivered again."""
+    """The longest delay before a message that failed temporarily is delivered again."""
 
 
 def settings_from(given: S3SourceSettings, key: AwsKey | None = None, queue_url: str | None = None) -> S3Settings:
-    """Return what work with a stored source needs.
+    """Return the settings with which a stored source is opened.
 
-    `key` is the decrypted credential, where it has one; `queue_url` serves sources that name no queue of their own.
+    `key` is the decrypted credential, if it has one; `queue_url` is for sources that name no queue of their own.
     """
     return S3Settings(
         bucket=given.bucket_name,

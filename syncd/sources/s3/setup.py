@@ -1,4 +1,4 @@
-"""What auto-sync needs in an AWS account, as exact JSON documents. Pure; `provision` makes it so.
+"""What auto-sync needs in an AWS account, as exact JSON documents. Pure; `provision` applies them.
 
 A queue with a dead-letter queue, a queue policy that lets this bucket of this account and nobody else send, the bucket's
 notification configuration with our entry beside whatever is there, and an IAM policy for the daemon with nothing more
@@ -18,18 +18,18 @@ from syncd.sources.s3.answers import NotificationEntry, Notifications, QueuePoli
 from syncd.sources.s3.naming import check_bucket, check_prefix
 
 EVENTS = ("s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*", "s3:ObjectRestore:Completed")
-"""Expiry by lifecycle rules is not among ObjectRemoved's events (Amazon S3 User Guide, "Supported event types")."""
+"""Expiry by lifecycle rules is not covered by ObjectRemoved (Amazon S3 User Guide, "Supported event types")."""
 MAX_RECEIVES = 5
 RETENTION_S = 1_209_600
-"""14 days, the longest. A dead letter's age counts from when it was first sent, so both queues keep them so long."""
+"""14 days, the maximum. A dead letter's age counts from when it was first sent, so both queues use it."""
 VISIBILITY_S = 120
 MAX_MESSAGE_BYTES = 262_144
-"""Notifications may have 64 KB; a queue that takes less loses them."""
+"""Notifications may be up to 64 KB; a queue with a lower limit would lose them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The set-up of one bucket (or the parts of it below `prefixes`)."""
+    """The setup of one bucket, or of the parts of it below `prefixes`."""
 
     bucket: str
     region: str
@@ -54,7 +54,7 @@ class Wanted:
         return f"{self.name}-dead"
 
     def queue_arn(self, name: str) -> str:
-        """Return the ARN of a queue of this set-up."""
+        """Return the ARN of a queue of this setup."""
         return f"arn:{self.partition}:sqs:{self.region}:{self.account_id}:{name}"
 
     @property
@@ -64,7 +64,7 @@ class Wanted:
 
 
 def queue_policy(wanted: Wanted, existing: QueuePolicy | None = None) -> QueuePolicy:
-    """Return the policy that lets the bucket send to the queue, and whoever else the `existing` one lets, but nobody more."""
+    """Return a policy that lets the bucket send to the queue, with the other statements of the `existing` one kept."""
     ours = f"SyncdEvents{sha256(wanted.bucket.encode()).hexdigest()[:12]}"
     given = existing.get("Statement", ()) if existing else ()
     return {
@@ -87,7 +87,7 @@ def queue_policy(wanted: Wanted, existing: QueuePolicy | None = None) -> QueuePo
 
 
 def queue_attributes(wanted: Wanted, existing_policy: QueuePolicy | None = None) -> dict[str, str]:
-    """Return the attributes of the event queue, whose other buckets' statements are kept."""
+    """Return the attributes of the event queue; policy statements for other buckets are kept."""
     redrive = {"deadLetterTargetArn": wanted.queue_arn(wanted.dead_letter_name), "maxReceiveCount": MAX_RECEIVES}
     return {
         "MessageRetentionPeriod": str(RETENTION_S),
@@ -123,7 +123,7 @@ def notification_entries(wanted: Wanted) -> list[NotificationEntry]:
 def merged_notifications(existing: Notifications, wanted: Wanted) -> Notifications:
     """Return the bucket's notification configuration with our entries, everybody else's kept as they are.
 
-    Raises ConflictError where S3 would refuse it: another entry has an overlapping prefix and an event in common.
+    Raises ConflictError if S3 would reject it: another entry has an overlapping prefix and an event in common.
     """
     kept = existing.copy()
     kept.pop("ResponseMetadata", None)
@@ -136,7 +136,7 @@ def merged_notifications(existing: Notifications, wanted: Wanted) -> Notificatio
             if _overlap(entry, other):
                 raise ConflictError(
                     f"bucket {wanted.bucket} already sends events below {_affix(other, 'prefix')!r} elsewhere "
-                    f"({other.get('Id', 'no id')}) and S3 sends an event to one place only; put an SNS topic or "
+                    f"({other.get('Id', 'no id')}) and S3 sends an event to only one destination; put an SNS topic or "
                     "EventBridge in between, or give another prefix"
                 )
     return {**kept, "QueueConfigurations": [*others, *ours]}

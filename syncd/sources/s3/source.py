@@ -1,4 +1,4 @@
-"""The S3 source: looks at single keys, or lists the bucket; see `placement` for what belongs where."""
+"""The S3 source: checks single keys, or lists the bucket; `assignment` decides what belongs in which collection."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from syncd.sources.s3.settings import S3Settings
 
 @dataclass(frozen=True, slots=True)
 class BucketSource(S3Objects):
-    """One configured bucket; a `syncd.model.Source`. Cheap to make: connections are shared and opened on first use."""
+    """One configured bucket; a `syncd.model.Source`. Cheap to create: connections are shared and opened on first use."""
 
     async def changes(self, run: Run) -> AsyncGenerator[Document | Checkpoint]:
-        """Yield the keys asked for as they are now, or, where none are asked for, everything that the bucket holds.
+        """Yield the current documents of the keys asked for or, if none are, of the whole bucket.
 
-        A listing yields a Checkpoint after each page and goes on from there when the same invocation is tried again;
-        an invocation of its own begins anew. Raises RetryableError, PermanentError.
+        A listing yields a Checkpoint after each page and resumes there when the same invocation is retried;
+        another invocation starts from the beginning. Raises RetryableError, PermanentError.
         """
         if run.keys is None:
             async with aclosing(Listing(self, run).items()) as items:
@@ -51,7 +51,7 @@ class BucketSource(S3Objects):
         yield Checkpoint(run.cursor or "")
 
     async def _look(self, run: Run, key: str) -> Document | None:
-        """Return what `key` is now in the run's collection; None for a metadata file, whose object is looked at instead."""
+        """Return the current document of `key` in the run's collection; None for a metadata file, whose object is checked instead."""
         if self.is_metadata_file(key):
             await self._look_at_file(key)
             return None
@@ -65,10 +65,10 @@ class BucketSource(S3Objects):
         return document
 
     async def _former_owner(self, run: Run, document: Document) -> Document | None:
-        """Return the document that has this one's custom id and should not have it any more, as it is now, or None.
+        """Return the current state of the document that still has this one's custom id but no longer should, or None.
 
-        Chunk ids have one owner, and the look at the former one may come later than this one. It may even want this one's
-        former id, so it gets its own only when this one has changed.
+        Chunk ids have one owner, and the check of the former owner may come later than this one. It may even claim this
+        one's former id, so it gets its own only after this one has changed.
         """
         if document.body is None or "custom_id" not in document.metadata:
             return None
@@ -90,10 +90,10 @@ class BucketSource(S3Objects):
         )
 
     async def check(self, key: str) -> Sequence[str]:
-        """Ask for looks at a key in every collection that it concerns, and return the invocations, durable by then.
+        """Request checks of a key in every collection that it concerns, and return the invocations, which are then durable.
 
-        Of a metadata file the present content is read first. A key outside the prefix, or one that nothing places
-        anywhere, concerns nobody. Raises RetryableError.
+        A metadata file's current content is read first. A key outside the prefix, or one that belongs in no collection,
+        needs no check. Raises RetryableError.
         """
         if not key.startswith(self.settings.path_prefix):
             return ()
@@ -108,7 +108,7 @@ class BucketSource(S3Objects):
         return [await self.labelling.ask(key, collection) for collection in sorted(where)]
 
     async def _look_at_file(self, key: str) -> Sequence[str]:
-        """Read a metadata file and ask for looks at what it speaks, and has spoken, of. Raises what reading it raises."""
+        """Read a metadata file and request checks of the objects that it describes or used to. Raises what reading it raises."""
         try:
             label = await self.labelling.read(key)
         finally:
@@ -120,7 +120,7 @@ class BucketSource(S3Objects):
 
 @dataclass(frozen=True, slots=True)
 class S3Sources:
-    """Makes S3 sources that share connections, labels and locks; one for the daemon."""
+    """Opens S3 sources that share connections, labels and locks; one per daemon."""
 
     connections: Connections
     labels: Labels
@@ -128,11 +128,11 @@ class S3Sources:
     locks: KeyLocks
 
     def open(self, source_id: str, settings: S3Settings) -> BucketSource:
-        """Return one source; never waits. Raises PermanentError when the settings cannot be right."""
+        """Return one source; never waits. Raises PermanentError for invalid settings."""
         return self._over(source_id, settings, self.connections.s3(settings.endpoint))
 
     def unusable(self, source_id: str, settings: S3Settings, reason: PermanentError) -> BucketSource:
-        """Return a source whose credential cannot be had: it asks for looks as others do; its bucket raises `reason`."""
+        """Return a source without a usable credential: it requests checks as others do; reading its bucket raises `reason`."""
         connection = UnusableConnection(reason, settings.endpoint, self.connections.transport)
         return self._over(source_id, settings, connection)
 
@@ -145,5 +145,5 @@ class S3Sources:
 
 
 def without_custom_id(document: Document) -> Document:
-    """Return the document with the chunk ids of its key, which nobody else wants."""
+    """Return the document with chunk ids derived from its key, which no other document claims."""
     return replace(document, chunk_prefix=chunk_prefix(document.key)) if document.body else document

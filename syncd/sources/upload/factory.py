@@ -26,7 +26,7 @@ class UploadFactory(SourceFactory[UploadSourceSettings]):
         self._store: Store = machine.store
 
     async def __aenter__(self) -> Self:
-        """Make the folder, and delete files that no invocation owns: a crash left them before there was one, or after."""
+        """Create the folder, and delete files that no invocation owns, which a crash may have left."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         needed = await files_needed(self._store.database)
         for file in sorted(self._folder.iterdir()):
@@ -40,8 +40,8 @@ class UploadFactory(SourceFactory[UploadSourceSettings]):
         return UploadedFileSource(self._folder)
 
     def accept(self, settings: UploadSourceSettings, trusted: bool) -> NoReturn:
-        """Refuse: a source is made with the first upload. Raises PermanentError."""
-        raise PermanentError("sources of this type are made by POST /api/v1/add-file; upload a file instead")
+        """Raise PermanentError, because upload sources are created by the first upload."""
+        raise PermanentError("sources of this type are created by POST /api/v1/add-file; upload a file instead")
 
     async def settled(self, invocation: Invocation) -> None:
         """Delete the file of an invocation that is complete or cancelled; a failed one's stays for a retry."""

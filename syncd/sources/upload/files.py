@@ -11,7 +11,7 @@ from syncd.store.invocation_codec import UPLOADED_FILE
 
 
 def upload_folder(state: Path) -> Path:
-    """Return the folder of uploaded files, which lie there under generated names."""
+    """Return the folder of uploaded files, which have generated names."""
     return state / UPLOADS_FOLDER
 
 

@@ -1,4 +1,4 @@
-"""Upload sources have no settings of their own; this is what the API and the store call that."""
+"""Settings of an upload source, of which there are none; models for the store and the API."""
 
 from __future__ import annotations
 

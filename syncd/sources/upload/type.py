@@ -27,7 +27,7 @@ UPLOAD = SourceType(
     shape=UploadSource,
     is_published=True,
     facts=SourceFacts(
-        adopts_embedding=True, no_runs="a file_upload source has no runs of its own; use POST /api/v1/add-file"
+        adopts_embedding=True, no_runs="a file_upload source cannot be run on its own; use POST /api/v1/add-file"
     ),
     factory=factory,
 )

@@ -1,7 +1,7 @@
-"""Which IP addresses may be dialled, decided on the address itself at the sitemap_date a socket is made for it.
+"""Decides which IP addresses may be dialled, from the address itself at the moment a socket is created for it.
 
-A filter in front of the resolver never hears of IP literals, and a check before the request can be told another
-address than the dial (DNS rebinding); a socket factory sees every address of every dial, redirects and happy eyeballs
+A filter in front of the resolver never sees IP literals, and a check before the request may resolve to another
+address than the connection (DNS rebinding); a socket factory sees every address dialled, redirects and happy eyeballs
 included.
 """
 
@@ -24,7 +24,7 @@ from syncd.errors import PermanentError
 Address = IPv4Address | IPv6Address
 AddrInfo = tuple[int | socket.AddressFamily, int | socket.SocketKind, int, str, tuple[object, ...]]
 
-# What Python's is_global leaves open or has left open in some version: RFC 6598, 6890, 2544, 1112, 6052, 8215, 3056,
+# What Python's is_global allows, or did in some version: RFC 6598, 6890, 2544, 1112, 6052, 8215, 3056,
 # 2928/4380, 3879, 4193, 4291.
 NEVER = tuple(
     ip_network(text)
@@ -47,7 +47,7 @@ NEVER = tuple(
 
 
 class RefusedAddressError(OSError):
-    """The address may not be dialled; an OSError, so that a connector goes on to the host's next address."""
+    """The address may not be dialled; an OSError, so that a connector tries the host's next address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class AddressGuard:
         if not is_public(address):
             return f"{address} is not a public address; allow_private_addresses can allow it"
         if port not in self._ports:
-            return f"port {port} is not among the allowed ports"
+            return f"port {port} is not an allowed port"
         return None
 
     def check(self, host: str, port: int) -> None:

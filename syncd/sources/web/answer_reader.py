@@ -1,4 +1,4 @@
-"""From a 200 answer to a visit: unchanged, a page, a document, or the reason why it is neither."""
+"""Turns a 200 response into a visit: unchanged, a page, a document, or the reason why it is none of these."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOT_INCLUDED = "matches none of include_path_regexes"
 
 
 class AnswerReader:
-    """Reads answers for one crawl; several at once are safe."""
+    """Reads responses for one crawl; concurrent calls are safe."""
 
     def __init__(
         self, context: CrawlContext, extractor: PageExtractor, soft_errors: SoftErrors, browser: Browser | None = None
@@ -36,9 +36,9 @@ class AnswerReader:
     async def read(
         self, entry: QueueEntry, url: Url, blank: Visit, answer: Response, *, is_still_valid: bool
     ) -> tuple[VisitResult, str]:
-        """Return what the answer holds and the canonical address it names, or ''.
+        """Return what the response contains, and the canonical address it names or ''.
 
-        `is_still_valid`: what the last visit learned still holds if the bytes are the same.
+        `is_still_valid`: what the last visit learned still applies if the bytes are the same.
         """
         if answer.unread or not answer.body:
             return VisitResult(replace(blank, reason=answer.unread or "empty")), ""
@@ -60,7 +60,7 @@ class AnswerReader:
         try:
             page, visit = await self._page(url, visit, answer)
         except PermanentError as error:
-            # The page is there; what it robots_directives last stays until it can be read again.
+            # The page exists; its last content stays indexed until it can be read again.
             return VisitResult(replace(visit, outcome="failed", reason=str(error), links=None)), ""
         canonical = page.canonical or resolved(header_canonical(answer.headers.getall("Link", [])), url.text)
         visit = replace(visit, title=page.title, suffix=".md", facts=facts_of(page, canonical))
@@ -77,7 +77,7 @@ class AnswerReader:
         return VisitResult(replace(visit, outcome="document", version=visit.body_hash, suffix=suffix), None, body)
 
     async def _page(self, url: Url, visit: Visit, answer: Response) -> tuple[HtmlPage, Visit]:
-        """Read a page, in a browser where the source asks for that."""
+        """Read a page, in a browser if the source asks for that."""
         content_type = answer.headers.get("Content-Type", "")
         page = await self._extractor.extract(answer.body, url.text, content_type, self._max_links)
         if self._browser is None or not (self._rendering == "always" or page.scripted):
@@ -88,7 +88,7 @@ class AnswerReader:
         return page, replace(visit, etag="", modified="", body_hash="")
 
     async def _judged(self, url: Url, visit: Visit, page: HtmlPage, robots_directives: frozenset[str]) -> VisitResult:
-        """Return the page as a document, or why it is none."""
+        """Return the page as a document, or why it is not indexed."""
         links = [] if page.nofollow or "nofollow" in robots_directives else self._scope.admitted(page.links)
         visit = replace(visit, links=links, links_cut=page.links_cut)
         if page.refresh and page.refresh != url.text:
@@ -100,7 +100,7 @@ class AnswerReader:
             return VisitResult(replace(visit, reason="no text content"))
         if await self._soft_errors.is_error(url, page):
             return VisitResult(
-                replace(visit, outcome="gone", reason="soft 404: the page says that it was not found", links=[])
+                replace(visit, outcome="gone", reason="soft 404: the page says that it does not exist", links=[])
             )
         if self._scope.path_refusal(url):
             return VisitResult(replace(visit, reason=NOT_INCLUDED))
@@ -110,7 +110,7 @@ class AnswerReader:
 
 
 def facts_of(page: HtmlPage, canonical: str) -> str:
-    """Return what the page states about itself for its chunks' metadata; what it does not state is left out."""
+    """Return what the page states about itself, for its chunks' metadata."""
     values = {"language": page.language, "published": page.published, "canonical_url": canonical}
     return json.dumps({name: value for name, value in values.items() if value})
 

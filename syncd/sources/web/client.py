@@ -24,7 +24,7 @@ class DeferredError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FetchFailed:
-    """No usable answer after all attempts. `lasting`: another attempt would fail the same way."""
+    """No usable response after all attempts. `lasting`: another attempt would fail the same way."""
 
     reason: str
     status: int = 0
@@ -59,7 +59,7 @@ class PoliteClient:
     async def ask(
         self, url: Url, size_limit: SizeLimit, headers: Mapping[str, str] | None = None
     ) -> Response | FetchFailed:
-        """Return the host's answer, or FetchFailed after `limits.attempts` attempts. Waits for turns and as Retry-After says.
+        """Return the host's answer, or FetchFailed after `limits.attempts` attempts. Waits for the rate limiter and for Retry-After.
 
         Raises DeferredError when Retry-After is longer than `limits.retry_after_s`.
         """

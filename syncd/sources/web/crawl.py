@@ -1,4 +1,4 @@
-"""The crawl itself: a window of visits in visit, settled strictly in queue order, so that every run goes the same way."""
+"""The crawl itself: a window of concurrent visits, settled strictly in queue order, so that every run is reproducible."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WINDOW_PER_TURN = 4
 MAX_WINDOW = 64
 MAX_BATCH = 32
 OUTAGE_FAILURES = 10
-"""So many pages failing in a row is an outage of the site, not of the pages."""
+"""This many consecutive failures are an outage of the site, not of the pages."""
 OUTAGE_RETRY_S = 300.0
 
 
@@ -39,7 +39,7 @@ class VisitInFlight:
 
 
 class CrawlRun:
-    """One run over one crawl; use it once, and `stop` it."""
+    """One run over one crawl; use it once, and call `stop` at the end."""
 
     def __init__(
         self, context: CrawlContext, visitor: Visitor, seeder: SitemapSeeder, budget: CrawlBudget, meter: ProgressMeter
@@ -60,9 +60,9 @@ class CrawlRun:
         self._failing: list[SettledVisit] = []
 
     async def documents(self) -> AsyncIterator[Document]:
-        """Yield documents until the queue is empty but for pages put off, a limit is reached or the host wants a long pause.
+        """Yield documents until only deferred pages are queued, a limit is reached or the host asks for a long pause.
 
-        Raises RetryableError when the site does not answer, PermanentError when the starting page is none.
+        Raises RetryableError if the site does not respond, PermanentError if the starting page cannot be crawled.
         """
         if self._crawl.resumed:
             async for document in self._documents.replayed():
@@ -80,11 +80,11 @@ class CrawlRun:
             await self._store.set_phase(self._crawl.id, phase, problem)
 
     def only(self, keys: Sequence[str]) -> AsyncIterator[Document]:
-        """Yield what these pages are now; the queue stays as it is."""
+        """Yield the current documents of these pages; the queue is not changed."""
         return self._documents.only(keys)
 
     async def stop(self) -> None:
-        """Cancel visits in visit. Twice is safe."""
+        """Cancel the visits in progress. Twice is safe."""
         tasks = [visit.task for visit in self._in_flight]
         self._in_flight.clear()
         for task in tasks:
@@ -110,7 +110,7 @@ class CrawlRun:
             self._in_flight.append(VisitInFlight(entry, asyncio.create_task(self._visitor.visit(entry))))
 
     async def _settle_finished(self) -> list[tuple[VisitResult, SettledVisit]]:
-        """Wait for the oldest visit and settle it with those behind it that are back, too."""
+        """Wait for the oldest visit; settle it and the finished visits that follow it."""
         await asyncio.wait([self._in_flight[0].task])
         found: list[VisitResult] = []
         taken = 0
@@ -125,9 +125,9 @@ class CrawlRun:
         return list(zip(found, batch.visits, strict=False))
 
     def _results_of(self, visit: VisitInFlight) -> list[VisitResult]:
-        """Return what a visit found; nothing of a page put off, which stays in the queue for one more run, no longer.
+        """Return what a visit found; nothing for a deferred page, which stays in the queue for just one more run.
 
-        A crawl that waited for ever for one page would never read the others anew.
+        A crawl that waited indefinitely for one page would never refresh the others.
         """
         try:
             visited = visit.task.result()
@@ -143,7 +143,7 @@ class CrawlRun:
         return visited
 
     async def _check_outage(self, found: Sequence[VisitResult], settled: Sequence[SettledVisit]) -> None:
-        """Give the crawl up for now when page after page fails; those pages go back into the queue."""
+        """Suspend the crawl if page after page fails, and put those pages back into the queue."""
         for one, result in zip(found, settled, strict=False):
             if one.transient:
                 self._failing.append(result)
@@ -153,7 +153,7 @@ class CrawlRun:
             last = self._failing[-1].visit
             await self._store.requeue(self._crawl.id, [one.visit.url for one in self._failing])
             raise RetryableError(
-                f"{plain_url(last.url).host} stopped responding ({last.reason}); the crawl resumes from here later",
+                f"{plain_url(last.url).host} stopped responding ({last.reason}); the crawl will resume here later",
                 OUTAGE_RETRY_S,
             )
 
@@ -162,7 +162,7 @@ class CrawlRun:
 
 
 def check_start(visited: Sequence[VisitResult]) -> None:
-    """Raise RetryableError or PermanentError when the starting page gave nothing: there is no crawl without it."""
+    """Raise RetryableError or PermanentError if the starting page could not be used, since a crawl needs it."""
     first = visited[0]
     visit = first.visit
     if visit.outcome in ("failed", "unread"):

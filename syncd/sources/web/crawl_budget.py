@@ -1,4 +1,4 @@
-"""How much more a crawl may ask for and index."""
+"""How many more requests a crawl may make and pages it may index."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from syncd.sources.web.crawl_context import CrawlContext
 from syncd.sources.web.crawl_types import CrawlBounds, SettledVisit
 
 SPARE_REQUESTS = 50
-"""For robots.txt, sitemaps and redirects of a crawl with a small limit of pages."""
+"""Extra requests for robots.txt, sitemaps and redirects in a crawl with a small page limit."""
 
 
 class CrawlBudget:
-    """Counts the documents of one crawl, and holds it to the limits of documents and requests."""
+    """Counts the documents and requests of one crawl and enforces their limits."""
 
     def __init__(self, context: CrawlContext, client: PoliteClient) -> None:
         self._settings = context.settings
@@ -34,7 +34,7 @@ class CrawlBudget:
 
     @property
     def is_full(self) -> bool:
-        """Return whether as many pages are indexed as somebody asked for."""
+        """Return whether the configured number of pages is indexed."""
         return self._settings.page_limit is not None and self.indexed >= self._settings.page_limit
 
     @property
@@ -51,7 +51,7 @@ class CrawlBudget:
         self._indexed += sum(one.outcome in ("document", "unchanged") for one in settled)
 
     def bounds(self) -> CrawlBounds:
-        """Return what the next batch of visits is held to."""
+        """Return the limits of the next batch of visits."""
         page_limit = self._settings.page_limit
         return CrawlBounds(
             max_documents=None if page_limit is None else max(0, page_limit - self.indexed),

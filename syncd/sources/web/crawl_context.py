@@ -13,7 +13,7 @@ from syncd.sources.web.settings import WebLimits, WebSettings
 
 @dataclass(frozen=True, slots=True)
 class CrawlContext:
-    """The crawl of one run: what was asked for, what is recorded of it, and what the index holds."""
+    """The crawl of one run: its request, its stored state, and what the index holds."""
 
     settings: WebSettings
     scope: CrawlScope

@@ -1,4 +1,4 @@
-"""Whether a crawl saw the whole site: only then may pages it did not meet be deleted."""
+"""Whether a crawl saw the whole site; only then may pages it did not find be deleted."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class CrawlCoverage:
         self._deferrals = deferrals
 
     async def is_limited(self) -> bool:
-        """Return whether a limit ended this crawl before it saw all pages: then it cannot say which are gone."""
+        """Return whether a limit ended this crawl before it saw all pages, so that it cannot tell which are gone."""
         crawl = await self._store.crawl(self._crawl_id)
         waiting = crawl.phase == "links" and self._settings.reads_sitemaps
         return waiting or await self._store.queued(crawl.id) > 0
 
     async def gaps(self) -> str:
-        """Return why this crawl did not see all that it was to see, or ''; a limit that somebody set is no reason."""
+        """Return why this crawl is incomplete, or ''; a configured limit does not count."""
         crawl, limits = await self._store.crawl(self._crawl_id), self._settings.limits
         reasons = [self._deferrals.reason, crawl.incomplete]
         if self._budget.is_spent and await self.is_limited():
@@ -33,7 +33,7 @@ class CrawlCoverage:
             reasons.append(f"pages that could not be read: {unread}")
         if cut := await self._store.cut(crawl.id):
             reasons.append(
-                f"pages with more than {limits.links_per_page} links, the rest of which was not followed: {cut}"
+                f"pages with more than {limits.links_per_page} links, of which only the first were followed: {cut}"
             )
         if alike := await self._store.too_many_alike(crawl.id, limits.alike_pages):
             reasons.append(f"groups of similar URLs of which only the first {limits.alike_pages} were read: {alike}")

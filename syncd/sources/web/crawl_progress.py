@@ -11,7 +11,7 @@ from syncd.sources.web.crawl_types import SettledVisit
 
 @dataclass(slots=True)
 class CrawlProgress:
-    """`indexed` counts documents, unchanged ones among them."""
+    """Counts of one crawl; `indexed` includes unchanged documents."""
 
     found: int = 0
     fetched: int = 0

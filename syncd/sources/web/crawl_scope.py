@@ -74,7 +74,7 @@ UNREADABLE_SUFFIXES = frozenset(
 
 
 class CrawlScope:
-    """The rules of one source. Pure apart from `site`, which the starting page's move may widen."""
+    """The rules of one source. Pure, except that a moved starting page may widen `site`."""
 
     def __init__(self, settings: WebSettings) -> None:
         self.start = normal(settings.starting_url)
@@ -100,12 +100,12 @@ class CrawlScope:
         return None
 
     def admitted(self, links: Iterable[str]) -> list[str]:
-        """Return those of `links` (in their one spelling) that may be visited."""
+        """Return those of `links`, which are normalised, that may be visited."""
         return [link for link in links if self.refusal(plain_url(link)) is None]
 
 
 def plain_url(text: str) -> Url:
-    """Split a URL that is in its one spelling already; several times faster than parsing it again."""
+    """Split a normalised URL; several times faster than parsing it again."""
     scheme, _, rest = text.partition("://")
     host, slash, local = rest.partition("/")
     path, _, query = (slash + local).partition("?")

@@ -1,7 +1,7 @@
 """The durable state of crawls: every page of a web source, and the queue of each unfinished crawl.
 
 A crawl visits its queue in order. What a visit found, the links it adds to the queue and the claim on its content are one
-transaction, so that a killed crawl goes on at the first entry without an outcome. Memory does not grow with the site.
+transaction, so that a killed crawl resumes at the first entry without an outcome. Memory does not grow with the site.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class CrawlStore:
     ) -> Crawl:
         """Return the unfinished crawl into `target`, or begin one at `start_url`.
 
-        `finished` is the crawl whose result has been saved already; that one, one older than `max_age_s` and one made
-        with another `config_hash` are forgotten, but for what they learned of pages.
+        `finished` is the crawl whose result has been saved. That one, one older than `max_age_s` and one made with
+        another `config_hash` are deleted, except for what they learned about pages.
         """
 
         def transaction(connection: sqlite3.Connection) -> Crawl:
@@ -76,7 +76,7 @@ class CrawlStore:
         return await self._database.write(transaction)
 
     async def set_phase(self, crawl_id: int, phase: Phase, incomplete: str = "") -> None:
-        """Note that a crawl goes on to its next phase, and why it is not complete, if it is not."""
+        """Record that a crawl enters its next phase, and why it is incomplete, if it is."""
         await self._database.write(
             lambda connection: connection.execute(
                 "UPDATE crawls SET phase = ?, incomplete = ? WHERE id = ?",
@@ -85,7 +85,7 @@ class CrawlStore:
         )
 
     async def crawl(self, crawl_id: int) -> Crawl:
-        """Return a crawl as it is_still_valid."""
+        """Return a crawl's current state."""
 
         def query(connection: sqlite3.Connection) -> Crawl:
             row = connection.execute(
@@ -100,11 +100,11 @@ class CrawlStore:
         return await self._entries("f.crawl_id = ? AND f.ord > ? AND f.outcome IS NULL", (crawl_id, after), limit)
 
     async def settled(self, crawl_id: int, after: int, limit: int) -> list[QueueEntry]:
-        """Return entries beyond `after` that were visited, for a crawl that is taken up again."""
+        """Return visited entries beyond `after`, for a crawl that is resumed."""
         return await self._entries("f.crawl_id = ? AND f.ord > ? AND f.outcome IS NOT NULL", (crawl_id, after), limit)
 
     async def page(self, url: str) -> QueueEntry | None:
-        """Return what is known of a page, in or outside a queue."""
+        """Return what is known about a page, whether or not it is in a queue."""
 
         def query(connection: sqlite3.Connection) -> QueueEntry | None:
             row = connection.execute(
@@ -117,7 +117,7 @@ class CrawlStore:
         return await self._database.read(query)
 
     async def visited(self, crawl_id: int, url: str) -> Outcome | None:
-        """Return what this crawl found at `url`, or None where it has not been there."""
+        """Return what this crawl found at `url`, or None if it has not visited it."""
 
         def query(connection: sqlite3.Connection) -> Outcome | None:
             row = connection.execute(
@@ -151,7 +151,7 @@ class CrawlStore:
         await self._database.write(transaction)
 
     async def seed(self, crawl_id: int, pages: Mapping[str, float], depth: int) -> int:
-        """Add addresses from a sitemap, and when it says that each changed, to the end of the queue; return how many were new."""
+        """Append a sitemap's addresses with their change dates to the queue; return how many were new."""
 
         def transaction(connection: sqlite3.Connection) -> int:
             writes = CrawlTransaction(connection, self._source_id)
@@ -164,11 +164,11 @@ class CrawlStore:
         return await self._count("SELECT COUNT(*) FROM frontier WHERE crawl_id = ? AND outcome IS NULL", crawl_id)
 
     async def unread(self, crawl_id: int) -> int:
-        """Return how many pages could not be read that nothing is known of."""
+        """Return how many pages could neither be read now nor are known from an earlier crawl."""
         return await self._count("SELECT COUNT(*) FROM frontier WHERE crawl_id = ? AND outcome = 'unread'", crawl_id)
 
     async def cut(self, crawl_id: int) -> int:
-        """Return how many pages this crawl visited that have more links than were taken."""
+        """Return how many visited pages have more links than were followed."""
         return await self._count(
             "SELECT COUNT(*) FROM frontier f JOIN pages p ON p.id = f.page_id "
             "WHERE f.crawl_id = ? AND f.outcome IS NOT NULL AND p.links_cut",
@@ -176,7 +176,7 @@ class CrawlStore:
         )
 
     async def too_many_alike(self, crawl_id: int, alike_pages: int) -> int:
-        """Return of how many patterns this crawl met more than `alike_pages` pages."""
+        """Return for how many URL patterns this crawl found more than `alike_pages` pages."""
         return await self._count(
             "SELECT COUNT(*) FROM crawl_patterns WHERE crawl_id = ? AND pages > ?", crawl_id, alike_pages
         )
@@ -185,7 +185,7 @@ class CrawlStore:
         return await self._database.read(lambda connection: connection.execute(query, values).fetchone()[0])
 
     async def settle(self, crawl_id: int, visits: Sequence[Visit], bounds: CrawlBounds) -> SettledBatch:
-        """Record `visits` in order, until `bounds.max_documents` is used up; those after that stay as they were."""
+        """Record `visits` in order, until `bounds.max_documents` is used up; later ones stay unsettled."""
 
         def transaction(connection: sqlite3.Connection) -> SettledBatch:
             writes = CrawlTransaction(connection, self._source_id)
@@ -215,7 +215,7 @@ class CrawlStore:
 
 
 def entry(row: Sequence[Any]) -> QueueEntry:
-    """Build an QueueEntry from ENTRY_COLUMNS; a page outside any queue has order -1 and depth 0."""
+    """Return the QueueEntry in a row of ENTRY_COLUMNS; a page outside any queue has order -1 and depth 0."""
     ord_, page_id, url, depth, status, etag, modified, body_hash, *rest = row[4:]
     where = (-1 if ord_ is None else ord_, page_id, url, depth or 0)
     made = QueueEntry(*where, status, etag, modified, body_hash, PageDocument(*row[:4]), *rest)

@@ -39,9 +39,9 @@ class CrawlTransaction:
         self._connection.execute("UPDATE frontier SET outcome = NULL WHERE crawl_id = ? AND page_id = ?", where)
 
     def settle(self, crawl_id: int, visit: Visit, bounds: CrawlBounds) -> tuple[SettledVisit, int]:
-        """Record one visit, queue its links and claim its content; nothing where the page was visited before.
+        """Record one visit, queue its links and claim its content; does nothing if the page was visited before.
 
-        Return how it was recorded, and how many pages were queued.
+        Returns how it was recorded, and how many pages were queued.
         """
         page_id, ord_, outcome, was = self._place(crawl_id, visit)
         if outcome is not None:
@@ -58,7 +58,7 @@ class CrawlTransaction:
         return settled, self._enqueue_ids(crawl_id, links, page_id, visit.depth + 1) if follow else 0
 
     def _verdict(self, crawl_id: int, page_id: int, visit: Visit, bounds: CrawlBounds) -> tuple[Outcome, str]:
-        """Return the visit's outcome after counting its pattern and claiming its content, and whose copy it is."""
+        """Count the visit's pattern and claim its content; return the outcome, and the page whose copy it is or ''."""
         if visit.pattern is not None and visit.outcome not in ("failed", "unread", "skipped"):
             (pages,) = self._connection.execute(
                 "INSERT INTO crawl_patterns VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET pages = pages + 1 RETURNING pages",

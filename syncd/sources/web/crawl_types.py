@@ -1,4 +1,4 @@
-"""What the store and the web source tell each other about pages and crawls: plain values."""
+"""Plain values about pages and crawls, exchanged by the store and the web source."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from dataclasses import dataclass
 from typing import Literal
 
 Outcome = Literal["document", "unchanged", "alias", "duplicate", "gone", "failed", "unread", "skipped", "bounded"]
-"""`unread`: failed, and what it links to is not known, so the crawl cannot say what is gone."""
+"""`unread`: failed, with unknown links, so that the crawl cannot tell which pages are gone."""
 Phase = Literal["links", "sitemaps", "done"]
 
 
 @dataclass(frozen=True, slots=True)
 class Crawl:
-    """One crawl of a source into a collection, as far as it has come."""
+    """The state of one crawl of a source into a collection."""
 
     id: int
     phase: Phase
     indexed: int
     incomplete: str
-    """Why this crawl cannot say which pages are gone, or ''."""
+    """Why this crawl cannot tell which pages are gone, or ''."""
     config_hash: str
-    """Of what decides what its visits yield."""
+    """Hash of the settings that decide what visits yield."""
     started_at: float
     resumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class PageDocument:
-    """A page's document as the last visit left it; `version` '' where the page was none."""
+    """A page's document after the last visit; `version` is '' if the page was not a document."""
 
     version: str = ""
     title: str = ""
@@ -40,7 +40,7 @@ class PageDocument:
 
 @dataclass(frozen=True, slots=True)
 class QueueEntry:
-    """One page in a crawl's queue with what earlier visits learned about it."""
+    """One page in a crawl's queue, with what earlier visits learned about it."""
 
     ord: int
     page_id: int
@@ -63,17 +63,17 @@ class QueueEntry:
     outcome: Outcome | None = None
     reason: str = ""
     claimed_at: float = 0.0
-    """When a sitemap says that the page changed last; 0 where a link led to it, or no sitemap says so."""
+    """When the page last changed according to a sitemap; 0 if no sitemap says."""
 
     @property
     def version(self) -> str:
-        """Return the version of the page's document, '' where it was none."""
+        """Return the version of the page's document, '' if it was not one."""
         return self.kept.version
 
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """What became of one page. `links` None keeps those of the last visit."""
+    """The outcome for one page. `links` None keeps those of the last visit."""
 
     url: str
     outcome: Outcome
@@ -94,7 +94,7 @@ class Visit:
     pattern: str | None = None
     chain: int = 0
     whole_read: bool = False
-    """The body was read in full, not vouched for by a 304."""
+    """The body was read in full, rather than confirmed by a 304."""
     links_cut: bool = False
     """`links` are only the first of them."""
 

@@ -5,21 +5,21 @@ from __future__ import annotations
 from syncd.sources.web.client import DeferredError
 
 DEFERRED_IN_A_ROW = 5
-"""After so many deferred pages without an answer in between, the whole site is deferred."""
+"""After this many deferred pages in a row, the whole site is deferred."""
 
 
 class Deferrals:
-    """Counts them, and decides when the rest of the site is deferred, too."""
+    """Counts deferred pages, and decides when the rest of the site is deferred too."""
 
     def __init__(self) -> None:
         self.again_after_s: float | None = None
-        """When all of them may be asked for again, where there are any."""
+        """When all of them may be requested again, if there are any."""
         self._pages = 0
         self._in_a_row = 0
         self._reason = ""
 
     def note(self, error: DeferredError, *, is_last: bool) -> None:
-        """Count one more; `is_last`: it is not asked for again in this crawl."""
+        """Count a deferred page; `is_last`: it is not requested again in this crawl."""
         self._pages += not is_last
         self._in_a_row += 1
         self._reason = str(error)

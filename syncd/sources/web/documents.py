@@ -1,4 +1,4 @@
-"""Documents of a crawl: pages and files as the pipeline takes them, unchanged ones without their bytes, gone and failed ones."""
+"""Builds the documents of a crawl: fetched pages and files, unchanged ones without bytes, gone and failed ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PAGE = ".md"
 
 
 async def fetched(found: VisitResult) -> Document:
-    """Return the document that a visit read. Waits for the disk where it is large. Raises RetryableError where that is full."""
+    """Return the document that a visit read. Waits for the disk if it is large. Raises RetryableError if the disk is full."""
     visit = found.visit
     return Document(
         key=visit.url,
@@ -34,7 +34,7 @@ async def fetched(found: VisitResult) -> Document:
 
 
 def unchanged_document(url: str, kept: PageDocument, refetched: Callable[[str], Awaitable[Document]]) -> Document:
-    """Return a document whose page has not changed; who needs its bytes all the same has to refetch the page."""
+    """Return the document of an unchanged page; opening its body fails, since the page would have to be refetched."""
 
     async def again() -> Document:
         return await refetched(url)
@@ -42,7 +42,7 @@ def unchanged_document(url: str, kept: PageDocument, refetched: Callable[[str], 
     return Document(
         key=url,
         version=kept.version,
-        body=NoBody(OvertakenError(f"{url} has not changed and was not downloaded; it has to be fetched again")),
+        body=NoBody(OvertakenError(f"{url} has not changed and was not downloaded; it must be fetched again")),
         chunk_prefix=chunk_prefix(url),
         name=name_of(url, kept.suffix),
         display_name=url,
@@ -69,7 +69,7 @@ def failed_page(url: str, reason: str) -> Document:
 
 
 def name_of(url: str, suffix: str) -> str:
-    """Return a file name for people whose suffix decides the format."""
+    """Return a display name whose suffix decides the format."""
     last = plain_url(url).path.rstrip("/").rpartition("/")[2] or "index"
     if last.lower().endswith(suffix):
         return last

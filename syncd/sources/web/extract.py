@@ -1,4 +1,4 @@
-"""One page's bytes to what the crawl needs of it. Pure, but may be slow or greedy on hostile pages: run it in a worker."""
+"""Extracts from one page's bytes what a crawl needs. Pure, but slow or memory-hungry on hostile pages: run it in a worker."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ THIN_CHARS = 200
 
 @dataclass(frozen=True, slots=True)
 class HtmlPage:
-    """What was read from one HTML page; every URL absolute and in its one spelling."""
+    """What was read from one HTML page; every URL is absolute and normalised."""
 
     markdown: str
     anchors: list[tuple[int, str]]
     """(start byte in `markdown`, fragment), in order."""
     links: list[str]
     links_cut: bool
-    """There are more links than may be taken."""
+    """The page has more links than `max_links`."""
     title: str
     language: str
     published: str
@@ -42,7 +42,7 @@ class HtmlPage:
 
 
 def extract(data: bytes, url: str, content_type: str, max_links: int) -> HtmlPage:
-    """Read one page. Raises ValueError for what is no page at all."""
+    """Read one page. Raises ValueError for content that is not a page."""
     document = parsed(data, content_type)
     base = base_of(document, url)
     robots_directives = head.meta_directives(document)
@@ -97,7 +97,7 @@ def refresh_of(document: Document, base: str) -> str:
 
 
 def base_of(document: Document, url: str) -> str:
-    """Return what relative links are relative to; a `<base>` that is no http(s) URL is ignored."""
+    """Return what relative links are relative to; a `<base>` that is not an http(s) URL is ignored."""
     element = document.select_one("base[href]")
     if element is None:
         return url
@@ -105,7 +105,7 @@ def base_of(document: Document, url: str) -> str:
 
 
 def resolved(href: str, base: str) -> str:
-    """Return `href` as an absolute URL in its one spelling, or '' where it is no http(s) URL."""
+    """Return `href` as an absolute, normalised URL, or '' if it is not an http(s) URL."""
     if not href:
         return ""
     try:

@@ -23,7 +23,7 @@ class SiteFactory(SourceFactory[WebSourceSettings]):
         self._extractor = PageWorkers()
 
     async def __aenter__(self) -> Self:
-        """Make the page readers ready."""
+        """Prepare the page readers; their processes start when first needed."""
         await self._extractor.__aenter__()
         return self
 

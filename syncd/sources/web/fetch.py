@@ -1,6 +1,6 @@
 """One GET over the guarded connector: capped in bytes, time, headers and redirects, without cookies or credentials.
 
-Redirects are not followed here but reported, so that scope and robots are asked again for every hop.
+Redirects are reported, not followed, so that scope and robots.txt are checked for every hop.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class SizeRule(Protocol):
     """Decides by its type how much of a body is read."""
 
     def __call__(self, media_type: str, url: Url, /) -> int:
-        """Return how many bytes may be read. Raises UnwantedTypeError where none are wanted."""
+        """Return how many bytes may be read. Raises UnwantedTypeError if the type is not wanted."""
         ...
 
 
@@ -43,7 +43,7 @@ SizeLimit = int | SizeRule
 
 
 class FetchError(Exception):
-    """A request did not give a whole response; the message says why. `lasting`: a retry would fail the same way."""
+    """A request got no complete response; the message says why. `lasting`: a retry would fail the same way."""
 
     def __init__(self, message: str, *, lasting: bool = False) -> None:
         super().__init__(message)
@@ -52,21 +52,21 @@ class FetchError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What came back. `body` is decompressed; it is empty for redirects, errors and bodies nobody wants."""
+    """A response. `body` is decompressed; it is empty for redirects, errors and unwanted types."""
 
     url: Url
     status: int
     headers: CIMultiDict[str] = field(repr=False)
-    """Readable: without lone surrogates."""
+    """Without lone surrogates."""
     body: bytes = field(repr=False, default=b"")
     unread: str = ""
-    """Why the body was left unread, where it was."""
+    """Why the body was not read, if it was not."""
     elapsed_s: float = 0.0
-    """Until the headers came."""
+    """Seconds until the headers arrived."""
 
     @property
     def media_type(self) -> str:
-        """Return the type without parameters, in lower case; '' where the server names none."""
+        """Return the type without parameters, in lower case; '' if the server names none."""
         return self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
     @property
@@ -101,7 +101,7 @@ class Fetcher:
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
-            # A proxy from the environment would dial for us, past the guard.
+            # A proxy from the environment would bypass the guard.
             trust_env=False,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._limits.connect_s),
             headers={
@@ -128,8 +128,8 @@ class Fetcher:
     ) -> Response:
         """Fetch one URL, at most `limits.request_s` long and `size_limit` bytes large once decompressed.
 
-        A larger body raises FetchError, or ends there where `truncate`. Where `size_limit` wants nothing
-        of that type, the response says why it is unread. Raises FetchError; twice is safe.
+        A larger body raises FetchError, or is cut there if `truncate`. If `size_limit` rejects the type,
+        the response says why its body was not read. Raises FetchError; twice is safe.
         """
         if reason := self._literal_refusal(url):
             raise FetchError(reason, lasting=True)
@@ -143,7 +143,7 @@ class Fetcher:
         except aiohttp.ClientConnectorCertificateError as error:
             raise FetchError(certificate_trouble(error.certificate_error), lasting=True) from error
         except aiohttp.InvalidURL as error:
-            raise FetchError("not a URL that can be requested", lasting=True) from error
+            raise FetchError("not a valid URL to request", lasting=True) from error
         except aiohttp.ClientOSError as error:
             refusal = refusal_in(error)
             raise FetchError(refusal or one_line(error), lasting=refusal is not None) from error
@@ -151,7 +151,7 @@ class Fetcher:
             raise FetchError(one_line(error)) from error
 
     def _literal_refusal(self, url: Url) -> str | None:
-        """Say no to a literal address before any connection, for the clearest message; the factory decides the rest."""
+        """Reject a literal address before connecting, for a clearer message; the socket factory decides about all others."""
         host = url.hostname.strip("[]")
         if ":" in host or host.replace(".", "").isdigit():
             return self._guard.refusal(host, url.port)
@@ -202,7 +202,7 @@ def certificate_trouble(error: Exception) -> str:
         return f"its TLS certificate is not valid ({one_line(error)})"
     match error.verify_code:
         case 9 | 10:
-            return "its TLS certificate has expired or is not valid yet; the site's owner has to renew it"
+            return "its TLS certificate has expired or is not valid yet; the site's owner must renew it"
         case 18 | 19 | 20 | 21:
             return "its TLS certificate is not signed by a trusted authority; SSL_CERT_FILE can name an authority"
         case 62 | 64:

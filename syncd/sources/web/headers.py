@@ -1,4 +1,4 @@
-"""Response headers as text that can be stored, compared and sent again, whatever bytes the server sent."""
+"""Makes response headers safe to store, compare and send back, whatever bytes the server sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a response really is, whatever its Content-Type says: a page, plain text, a document, or nothing to index."""
+"""Decides what a response really is, whatever its Content-Type says: a page, plain text, a document, or nothing to index."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DOCUMENT_SUFFIXES = {
     for media_type, suffix in media_types().items()
     if media_type not in PAGE_TYPES and suffix not in IMAGE.suffixes
 }
-"""Pictures on sites are not indexed."""
+"""Suffixes of pictures, which are not indexed from websites."""
 VAGUE_TYPES = frozenset({"", "application/octet-stream", "binary/octet-stream", "application/x-download"})
 SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}$")
 PAGE_SUFFIXES = frozenset({"", ".html", ".htm", ".xhtml", ".php", ".asp", ".aspx", ".jsp", ".cgi"})

@@ -1,4 +1,4 @@
-"""From a queue entry to the answer at the end of its redirects; scope and robots.txt decide about every hop."""
+"""Fetches a queue entry through its redirects, checking scope and robots.txt at every hop."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from syncd.sources.web.urls import Url, same_place
 DAY_S = 86400.0
 TRUST_SITEMAP_S = 7 * DAY_S
 FULL_READ_EVERY_S = 30 * 86400.0
-"""A server that answers 304 for ever, rightly or not, is asked for the whole page once in so long."""
+"""Even if a server always responds 304, the whole page is requested after this long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """An address that may not be asked, or a redirect that leads nowhere. `for_now`: it may be asked later."""
+    """An address that may not be requested, or a redirect that leads nowhere. `for_now`: it may be requested later."""
 
     reason: str
     for_now: bool = False
@@ -42,7 +42,7 @@ class RedirectResult:
 
 
 class PageFetcher:
-    """Asks for pages on behalf of one crawl, conditionally where the index holds what was read last."""
+    """Requests pages for one crawl, conditionally if the index holds what was last read."""
 
     def __init__(self, context: CrawlContext, client: PoliteClient) -> None:
         self._limits = context.limits
@@ -53,7 +53,7 @@ class PageFetcher:
         self._crawl = context.crawl
 
     async def fetch(self, entry: QueueEntry, url: Url) -> RedirectResult:
-        """Ask for `url` and wherever it redirects. Waits for the host's rate limiter. Raises DeferredError."""
+        """Request `url` and follow its redirects. Waits for the host's rate limiter. Raises DeferredError."""
         passed: list[Url] = []
         headers = await self._conditions(entry)
         while True:
@@ -67,7 +67,7 @@ class PageFetcher:
             moved = location(answer)
             passed.append(url)
             if moved is None:
-                return RedirectResult(url, Refused("redirects to an address that cannot be requested"), tuple(passed))
+                return RedirectResult(url, Refused("redirects to an invalid address"), tuple(passed))
             if moved in passed:
                 return RedirectResult(moved, Refused("redirect loop"), tuple(passed))
             if len(passed) > self._limits.redirects:
@@ -78,14 +78,14 @@ class PageFetcher:
             headers = await self._conditions(await self.entry_at(url, entry.depth))
 
     async def _refusal(self, entry: QueueEntry, url: Url, *, first: bool) -> Refused | None:
-        # The starting page is read for its links even where include_path_regexes leave it out.
+        # The starting page is read for its links even if include_path_regexes exclude it.
         start = entry.ord == 0 and self._scope.site.holds(url)
         if not start and (reason := self._scope.refusal(url)):
             return Refused(reason if first else f"redirects to {url.text}: {reason}")
         rules = await self._client.rules(url)
         if rules.trouble:
             return Refused(f"robots.txt could not be read: {rules.trouble}", for_now=True)
-        return None if rules.allows(url) else Refused("robots.txt disallows it")
+        return None if rules.allows(url) else Refused("disallowed by robots.txt")
 
     async def ask(self, url: Url, headers: Mapping[str, str]) -> Response | FetchFailed:
         """Ask for one page, as large as its type may be. Waits for the host's rate limiter. Raises DeferredError."""
@@ -105,15 +105,15 @@ class PageFetcher:
         return {**headers, "If-Modified-Since": entry.modified} if entry.modified else headers
 
     async def is_still_valid(self, entry: QueueEntry) -> bool:
-        """Return whether what the last visit learned still holds if the page's bytes are the same."""
+        """Return whether what the last visit learned still applies if the page's bytes are the same."""
         if not entry.version or not entry.has_links or entry.config_hash != self._crawl.config_hash:
             return False
         return await self._known.version(entry.alias_of or entry.url) == entry.version
 
     async def is_fresh(self, entry: QueueEntry) -> bool:
-        """Return whether a page need not be asked for: its sitemap says it is older than our last reading, which is recent.
+        """Return whether a page need not be requested: its sitemap says it has not changed since our last, recent read.
 
-        A sitemap orders work and proves nothing, so its word is taken for a few days only, and a day's margin is left for
+        Sitemaps are not reliable, so this holds for a few days only, with a day's margin for
         dates without a time.
         """
         if not 0 < entry.claimed_at < entry.read_at - DAY_S or time.time() - entry.read_at > TRUST_SITEMAP_S:

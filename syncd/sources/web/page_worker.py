@@ -1,6 +1,6 @@
 """The extraction process: `python -m syncd.sources.web.page_worker`, one page a request, memory and CPU limited.
 
-The parser is native code reading the internet, so a page may cost this process, never the daemon.
+The parser is native code that reads untrusted pages; a crash costs only this process, not the daemon.
 """
 
 from __future__ import annotations

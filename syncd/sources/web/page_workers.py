@@ -17,7 +17,7 @@ from syncd.sources.web.extract import HtmlPage
 MODULE = "syncd.sources.web.page_worker"
 PAGE = TypeAdapter(HtmlPage)
 RECYCLE_AFTER_PAGES = 2000
-"""A fresh process now and then bounds what a native parser may leak."""
+"""Pages per process, which bounds the memory a native parser may leak."""
 
 
 class PageWorkers:
@@ -38,14 +38,14 @@ class PageWorkers:
     async def extract(self, data: bytes, url: str, content_type: str, max_links: int) -> HtmlPage:
         """Read one page. Waits for a free process.
 
-        Raises PermanentError when the page cannot be read, or twice ended its process or took longer than the limit;
-        RetryableError when no process can be started.
+        Raises PermanentError if the page cannot be read, or twice crashed its process or exceeded the time limit;
+        RetryableError if no process can be started.
         """
         header: Mapping[str, str | int] = {"url": url, "content_type": content_type, "max_links": max_links}
         try:
             reply = await self._call(header, data)
         except (CallTimeoutError, ChildDiedError):
-            # A process may die of an earlier page's leftovers or of the machine; the second one is this page's doing.
+            # A process may die because of an earlier page or of the machine; if a second one dies, this page is the cause.
             try:
                 reply = await self._call(header, data)
             except (CallTimeoutError, ChildDiedError) as error:

@@ -1,4 +1,4 @@
-"""Users' path patterns, matched by RE2: linear time whatever they wrote."""
+"""Users' path patterns, matched by RE2, which takes linear time for any pattern."""
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportMissingTypeStubs=false
@@ -14,7 +14,7 @@ MAX_PROGRAM_BYTES = 1 << 20
 
 
 class PathPattern:
-    """One compiled pattern. Raises PermanentError, naming option and pattern, where RE2 refuses it."""
+    """One compiled pattern. Raises PermanentError, naming option and pattern, if RE2 rejects it."""
 
     def __init__(self, option: str, text: str) -> None:
         options = re2.Options()

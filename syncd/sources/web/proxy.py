@@ -1,7 +1,7 @@
 """The only way out for the browser: a proxy in this process that dials allowed addresses and nothing else.
 
-A browser has more ways to the network than a page can be watched on (fetch, images, beacons, sockets, prefetch), so the
-rule is enforced where all of them have to pass.
+A page has more ways to the network than can be intercepted in the browser (fetch, images, beacons, sockets, prefetch),
+so the rule is enforced where all of them must pass.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ FORBIDDEN = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 HOP_HEADERS = (b"proxy-connection:", b"connection:", b"keep-alive:", b"proxy-authorization:", b"upgrade:")
 BACKGROUND_HOSTS = (".google.com", ".googleapis.com", ".gstatic.com", ".gvt1.com", ".google-analytics.com")
-"""Where the browser itself calls home; a site of theirs can be crawled without its scripts."""
+"""Hosts of the browser's own background requests; sites on them can only be crawled without scripts."""
 
 
 class FilteringProxy:
     """An HTTP proxy on a free loopback port; use it as an async context manager.
 
-    `size_bytes` bounds what one connection may bring in. Every name is resolved here and the address that is dialled is
+    `size_bytes` limits what one connection may receive. Every name is resolved here, and the address dialled is
     the one that was checked.
     """
 
@@ -43,7 +43,7 @@ class FilteringProxy:
         self._answer_s = answer_s
         self._tasks: set[asyncio.Task[None]] = set()
         self.refused: list[str] = []
-        """Where the browser wanted to go and was not let; the last 100."""
+        """The last 100 addresses that the browser was denied."""
 
     @property
     def url(self) -> str:

@@ -43,15 +43,15 @@ class RateLimiter:
         self._least_s = max(self._least_s, interval_s)
 
     def hold(self, seconds: float) -> None:
-        """Send nothing for so long: the host's Retry-After."""
+        """Send nothing for this long, as the host's Retry-After asks."""
         self._next_at = max(self._next_at, self._clock() + seconds)
 
     def struggled(self) -> None:
-        """Slow down: the host refused, failed or timed out."""
+        """Slow down, because the host refused, failed or timed out."""
         self._extra_s = min(self._slowest_s, max(FIRST_SLOWDOWN_S, self._extra_s * 2))
 
     def answered(self, elapsed_s: float) -> None:
-        """Recover step by step after an answer, but slow down when answers take ever longer."""
+        """Speed up step by step after a response, but slow down if responses take longer and longer."""
         usual = self._latency_s
         if usual is not None and elapsed_s > LATENCY_FLOOR_S and elapsed_s > LATENCY_FACTOR * usual:
             self._extra_s = min(self._slowest_s, max(self._extra_s, elapsed_s))
@@ -69,7 +69,7 @@ class RateLimiter:
             yield
 
     async def _wait(self) -> None:
-        # A loop, because hold() may move the sitemap_date while we sleep.
+        # A loop, because hold() may move the next turn while this task sleeps.
         wait_s = self._next_at - self._clock()
         while wait_s > 0:
             await asyncio.sleep(wait_s)

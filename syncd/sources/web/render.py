@@ -39,7 +39,7 @@ FLAGS = (
 UNNEEDED = frozenset({"image", "media", "font", "stylesheet", "manifest", "websocket", "eventsource"})
 TABS = 2
 RECYCLE_AFTER_PAGES = 100
-"""A browser grows with every page; a new one costs half a second."""
+"""Pages per browser: its memory grows with every page, and a new one costs half a second."""
 QUIET_S = 5.0
 REQUESTS_PER_PAGE = 100
 
@@ -52,7 +52,7 @@ def chromium() -> str | None:
 class Chromium:
     """One source's browser; use it as an async context manager. It starts with the first page.
 
-    Entering raises PermanentError where no browser is installed.
+    Entering raises PermanentError if no browser is installed.
     """
 
     def __init__(self, settings: WebSettings, guard: AddressGuard, client: PoliteClient) -> None:
@@ -88,7 +88,7 @@ class Chromium:
 
     @property
     def refused(self) -> list[str]:
-        """Return where pages wanted to go and were not let."""
+        """Return the addresses that pages were denied."""
         return self._proxy.refused
 
     async def render(self, url: Url) -> bytes:
@@ -103,7 +103,7 @@ class Chromium:
                 async with asyncio.timeout(self._settings.limits.request_s):
                     return await self._load(browser, url)
             except (PlaywrightError, TimeoutError) as error:
-                first = (str(error).splitlines() or ["no answer in time"])[0]
+                first = (str(error).splitlines() or ["no response in time"])[0]
                 raise PermanentError(f"{url.text} could not be rendered: {first}") from error
             finally:
                 self._open -= 1
@@ -129,7 +129,7 @@ class Chromium:
             page = await context.new_page()
             await page.route("**/*", decide)
             await page.goto(url.text, wait_until="load", timeout=self._settings.limits.request_s * 1000)
-            # A page that never goes quiet is read as it is_still_valid.
+            # A page whose network never goes quiet is read as it is.
             with suppress(PlaywrightError):
                 await page.wait_for_load_state("networkidle", timeout=QUIET_S * 1000)
             html = await page.content()
@@ -138,7 +138,7 @@ class Chromium:
             await context.close()
 
     async def _allowed(self, address: str) -> bool:
-        """Return whether robots.txt lets us have what the page asks for; the proxy decides about addresses."""
+        """Return whether robots.txt allows what the page requests; the proxy decides about addresses."""
         try:
             url = normal(address)
         except UrlError:

@@ -1,4 +1,4 @@
-"""What a host's robots.txt (RFC 9309) allows, asked once per crawl and origin, over the same guarded client."""
+"""What a host's robots.txt (RFC 9309) allows, fetched once per crawl and origin with the same guarded client."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ log = structlog.get_logger()
 
 MAX_REDIRECTS = 5
 MAX_RULE_LINES = 10_000
-"""Every line costs time on every question; 50,000 wildcard rules took 36 ms a question."""
+"""Every rule costs time in every check; 50,000 wildcard rules took 36 ms per check."""
 SEEN_LIMIT = 100
 MOST_S = 10**9
 
 
 @dataclass(frozen=True, slots=True)
 class RobotsRules:
-    """One origin's answer. `trouble`: why it did not say, so that nothing may be fetched now (RFC 9309 section 2.3.1.4)."""
+    """One origin's rules. `trouble`: why they could not be read, so that nothing may be fetched (RFC 9309 section 2.3.1.4)."""
 
     parsed: Protego | None
     trouble: str = ""
@@ -39,7 +39,7 @@ class RobotsRules:
 
 
 class Robots:
-    """The rules of every origin a crawl meets."""
+    """The rules of every origin in a crawl."""
 
     def __init__(self, fetcher: Fetcher, limits: WebLimits, *, respected: bool = True) -> None:
         self._fetcher = fetcher
@@ -69,7 +69,7 @@ class Robots:
                     response = await self._fetcher.get(target, self._limits.robots_size_bytes, truncate=True)
             except FetchError as error:
                 log.warning("web.robots_unreachable", url=target.text, error=str(error))
-                # What never can be asked fails on the page itself, with the better message.
+                # An origin that can never be reached fails on the page itself, with a better message.
                 return RobotsRules(None, trouble="" if error.lasting else str(error))
             if (moved := location(response)) is None:
                 return rules_from(response)
@@ -82,7 +82,7 @@ class Robots:
         wished_s = bounded(rules.parsed.crawl_delay(PRODUCT_TOKEN) or 0.0, MOST_S)
         rate = rules.parsed.request_rate(PRODUCT_TOKEN)
         if rate is not None and rate.requests > 0:
-            # Whole numbers of any length, whose quotient may not fit a float.
+            # Integers of any length, whose quotient may not fit a float.
             wished_s = max(wished_s, min(rate.seconds, MOST_S) / min(rate.requests, MOST_S))
         if wished_s > self._limits.crawl_delay_s:
             log.warning("web.crawl_delay_cut", host=url.host, wished_s=wished_s, kept_s=self._limits.crawl_delay_s)
@@ -90,7 +90,7 @@ class Robots:
 
 
 def rules_from(response: Response) -> RobotsRules:
-    """Read an answer: 2xx is rules, 4xx is none, 5xx and 429 mean come back later."""
+    """Return the rules in a response: 2xx has rules, 4xx means none, 5xx and 429 mean that they are unavailable."""
     if response.status != 200:
         asked_to_wait = response.status == 429 or response.status >= 500
         return RobotsRules(None, trouble=f"status {response.status}" if asked_to_wait else "")
@@ -102,7 +102,7 @@ def rules_from(response: Response) -> RobotsRules:
 
 
 def location(response: Response) -> Url | None:
-    """Return where a redirect leads, or None where the answer is none or leads to no http(s) URL."""
+    """Return where a redirect leads, or None if it is not a redirect to an http(s) URL."""
     if response.status not in (301, 302, 303, 307, 308):
         return None
     try:

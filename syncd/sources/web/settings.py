@@ -1,4 +1,4 @@
-"""What a web source is told: as it is stored, as the API and the configuration file have it, and as a crawl needs it."""
+"""Settings of a web source: as stored, in the API, in the configuration file, and as a crawl needs them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Rendering = Literal["never", "auto", "always"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebSourceSettings(SourceSettings):
-    """A site. What is None is as in `WebSettings`."""
+    """A website. A field that is None has its default in `WebSettings`."""
 
     starting_url: str
     page_limit: int | None = None
@@ -39,7 +39,7 @@ class WebSourceSettings(SourceSettings):
 
 
 class WebSource(ExtendedModel):
-    """A site, from a starting page along its links."""
+    """A website, crawled from a starting page along its links."""
 
     ADDITIONS = frozenset({"schedule"})
 
@@ -52,7 +52,7 @@ class WebSource(ExtendedModel):
 
 
 class WebTable(SourceTable):
-    """A site; with `interval_s` it is crawled again that often."""
+    """A website; `interval_s` is how often it is crawled again."""
 
     type: Literal["web_scrape"]
     starting_url: str
@@ -67,7 +67,7 @@ class WebTable(SourceTable):
     interval_s: Annotated[float | None, Field(ge=0), interval(60)] = None
 
     def own_settings(self) -> WebSourceSettings:
-        """Return what only web sources are told."""
+        """Return the settings that only this type has."""
         schedule = (
             SourceSchedule(interval_s=self.interval_s, target_collection_name=self.collection)
             if self.interval_s
@@ -88,21 +88,21 @@ class WebTable(SourceTable):
 
 
 class WebSection(Table):
-    """How sites are crawled, whatever the site."""
+    """How all websites are crawled."""
 
     contact: str = ""
-    """A URL or mail address for site owners, sent in the user agent."""
+    """A URL or email address for site owners, sent in the User-Agent header."""
     concurrency: Annotated[int, Field(ge=1, le=64)] = 4
     """Requests in flight to one host."""
     rate_per_s: Annotated[float, Field(ge=0)] = 10.0
-    """Requests a second to one host; 0: as fast as it answers."""
+    """Requests per second to one host; 0: as fast as it answers."""
     allow_private_addresses: tuple[str, ...] = ()
-    """Networks or addresses that may be crawled although they are not public: '10.0.0.0/8', '127.0.0.1:8000'."""
+    """Private networks or addresses that may be crawled: '10.0.0.0/8', '127.0.0.1:8000'."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebLimits:
-    """Bounds on what a single response or a whole site may cost; sizes after decompression."""
+    """Limits of a single response and of a whole site; sizes are after decompression."""
 
     page_size_bytes: int = 5 << 20
     document_size_bytes: int = 50 << 20
@@ -115,17 +115,17 @@ class WebLimits:
     redirects: int = 10
     attempts: int = 3
     retry_after_s: float = 60.0
-    """A longer Retry-After puts the page off until the next run; a few in a row, the rest of the site."""
+    """A longer Retry-After defers the page until the next run; a few in a row defer the rest of the site."""
     crawl_delay_s: float = 30.0
     """A longer Crawl-delay is cut to this."""
     slowest_interval_s: float = 10.0
     """How far a struggling host slows the crawl down, between two requests."""
     links_per_page: int = 100_000
-    """Only so many are followed; a page with more makes the crawl incomplete."""
+    """Links followed per page; a page with more makes the crawl incomplete."""
     chain_links: int = 100
-    """So many pages in a row whose addresses differ in digits only (a calendar's 'next'), then no further."""
+    """The longest chain of pages whose addresses differ only in digits (such as a calendar's 'next')."""
     alike_pages: int = 10_000
-    """So many pages whose addresses differ in digits only, in one crawl."""
+    """The most pages per crawl whose addresses differ only in digits."""
     sitemaps: int = 100
     fetches: int = 1_000_000
     fetches_per_page: int = 5
@@ -134,7 +134,7 @@ class WebLimits:
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
-    """One web source. Raises nothing itself: `validate_settings` says what is wrong."""
+    """The settings of one web source, which `validate_settings` checks."""
 
     starting_url: str
     page_limit: int | None = None
@@ -142,24 +142,24 @@ class WebSettings:
     max_depth: int | None = None
     """Links away from the starting page; 0 is that page alone. Sitemaps add pages only without it."""
     include_path_regexes: tuple[str, ...] = ()
-    """RE2, searched in the URL's path; a page must match one of them, where there are any, to be fetched."""
+    """RE2, searched in the URL's path; if there are any, a page must match one of them to be fetched."""
     exclude_path_regexes: tuple[str, ...] = ()
     """RE2, searched in the URL's path; wins over include."""
     allow_subdomains: bool = False
     extra_hosts: tuple[str, ...] = ()
     """Further hosts (`host` or `host:port`) that count as the same site."""
     contact: str = ""
-    """URL or mail address of whoever runs this crawler, told to site owners in the user agent."""
+    """URL or email address of this crawler's operator, sent in the User-Agent header."""
     respect_robots: bool = True
     sitemaps: bool = True
     concurrency: int = 4
     """Requests in flight to one host."""
     rate_per_s: float = 10.0
-    """Requests a second to one host; 0 means no limit of our own."""
+    """Requests per second to one host; 0 means no limit of our own."""
     allow_private_addresses: tuple[str, ...] = ()
-    """Networks (`10.0.0.0/8`, `127.0.0.1`, `127.0.0.1:8080`) that may be dialled although they are not public."""
+    """Private networks (`10.0.0.0/8`, `127.0.0.1`, `127.0.0.1:8080`) that may be dialled."""
     ports: tuple[int, ...] = (80, 443)
-    """Besides these, the port of `starting_url` and of `extra_hosts`."""
+    """Allowed ports, besides those of `starting_url` and `extra_hosts`."""
     render: Rendering = "never"
     limits: WebLimits = WebLimits()
 
@@ -170,5 +170,5 @@ class WebSettings:
 
     @property
     def user_agent(self) -> str:
-        """Return who is asking and, where configured, whom a site owner can turn to."""
+        """Return the User-Agent header, with the operator's contact if configured."""
         return f"{PRODUCT_TOKEN}/{__version__} ({'+' + self.contact if self.contact else 'self-hosted indexer'})"

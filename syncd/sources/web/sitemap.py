@@ -29,19 +29,19 @@ BARE_AMPERSAND = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos|#[0-9]{1,7}|#x[0-9a-fA
 
 
 class SitemapError(Exception):
-    """The file was not read whole: it is broken, hostile or too long, or did not come."""
+    """The file could not be read completely: it is broken, hostile, too long or unavailable."""
 
 
 class NoSitemapError(SitemapError):
-    """What came is something else: an error page, a feed, nothing."""
+    """The response is not a sitemap but, for example, an error page or empty."""
 
 
 class FeedError(NoSitemapError):
-    """It is an RSS or Atom feed: that lists what is new, never all there is."""
+    """It is an RSS or Atom feed, which lists only new pages."""
 
 
 class MalformedError(SitemapError):
-    """It begins as a sitemap and is no well-formed XML."""
+    """It begins as a sitemap but is not well-formed XML."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,9 @@ class SitemapEntry:
 def read_sitemap(data: bytes, max_size_bytes: int) -> Iterator[SitemapEntry]:
     """Yield the entries of one sitemap file, at most 50,000.
 
-    Raises SitemapError when that is not all of them: it is broken, declares entities, unpacks to more than
-    `max_size_bytes` or lists more; what was yielded before counts. An `&` that should have been `&amp;` hides no entry,
-    and is an error all the same. Raises NoSitemapError where it is none.
+    Raises SitemapError if that is not all of them: the file is broken, declares entities, unpacks to more than
+    `max_size_bytes` or lists more; entries yielded before are valid. An unescaped `&` hides no entry, but is still
+    an error. Raises NoSitemapError if it is not a sitemap.
     """
     pieces = decompressed(data, max_size_bytes)
     first = next(pieces, b"")
@@ -89,7 +89,7 @@ def decompressed(data: bytes, max_size_bytes: int) -> Iterator[bytes]:
 
 
 def text_entries(data: bytes) -> Iterator[SitemapEntry]:
-    """Read the plain form: one URL a line. Raises NoSitemapError for a text without any, such as an apology."""
+    """Read the plain form: one URL a line. Raises NoSitemapError for a text without any."""
     lines = [line.strip() for line in data.decode("utf-8-sig", "replace").splitlines()]
     found = [line for line in lines if line.startswith(("http://", "https://"))]
     if not found:
@@ -100,7 +100,7 @@ def text_entries(data: bytes) -> Iterator[SitemapEntry]:
 
 
 def xml_or_mended(pieces: Iterable[bytes], data: bytes, max_size_bytes: int) -> Iterator[SitemapEntry]:
-    """Read XML; where it breaks, once more with the ampersands written as they should be, and raise what was wrong."""
+    """Read XML; if it is malformed, read it again with ampersands escaped, and raise the original error at the end."""
     read = 0
     try:
         for entry in xml_entries(pieces):
@@ -112,7 +112,7 @@ def xml_or_mended(pieces: Iterable[bytes], data: bytes, max_size_bytes: int) -> 
         if mended == whole:
             raise
         yield from islice(xml_entries([mended]), read, None)
-        raise MalformedError(f"{error}; read with every '&' taken for '&amp;'") from error
+        raise MalformedError(f"{error}; every '&' was read as '&amp;'") from error
 
 
 def xml_entries(pieces: Iterable[bytes]) -> Iterator[SitemapEntry]:
@@ -130,8 +130,8 @@ def xml_entries(pieces: Iterable[bytes]) -> Iterator[SitemapEntry]:
 
 
 def too_many() -> SitemapError:
-    """Return the error that says that a file lists more than may be."""
-    return SitemapError(f"lists more than {MAX_URLS} pages; the rest is left out")
+    """Return the error for a file with more than the permitted entries."""
+    return SitemapError(f"lists more than {MAX_URLS} pages; the rest is ignored")
 
 
 class SitemapReader:
@@ -159,7 +159,7 @@ class SitemapReader:
         except SitemapError as error:
             self.error = error
         except (expat.ExpatError, LookupError, ValueError) as error:
-            # The last two: it names an encoding that Python does not know, or knows as no encoding of text.
+            # The last two: the file names an encoding that Python does not know, or that is not a text encoding.
             kind = MalformedError if self._began else NoSitemapError
             self.error = kind(f"it is not well-formed XML ({error})"[:300])
         ready, self._ready = self._ready, []
@@ -169,7 +169,7 @@ class SitemapReader:
         local = name.rpartition(":")[2].lower()
         if not self._path and local not in ROOTS:
             kind = FeedError if local in FEEDS else NoSitemapError
-            raise kind(f"it is no sitemap but <{local[:40]}>")
+            raise kind(f"it is not a sitemap but <{local[:40]}>")
         if len(self._path) >= MAX_DEPTH:
             raise SitemapError(f"nested deeper than {MAX_DEPTH} elements")
         self._began = True
@@ -192,7 +192,7 @@ class SitemapReader:
 
 
 def sitemap_date(text: str) -> datetime | None:
-    """Read a W3C date; None where it is none, or one that cannot be meant (.NET's default is 0001-01-01)."""
+    """Return a W3C date; None if it is invalid or implausible (.NET's default is 0001-01-01)."""
     try:
         return plausible_date(datetime.fromisoformat(text.strip())) if text.strip() else None
     except ValueError:

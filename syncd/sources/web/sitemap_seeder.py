@@ -1,4 +1,4 @@
-"""Adds what a site's sitemaps list to the queue, after the links: pages that no other page links to."""
+"""Adds the pages in a site's sitemaps to the queue, after the linked ones, to find pages without links to them."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ MAX_REDIRECTS = 5
 BATCH = 500
 CONVENTIONAL = "/sitemap.xml"
 GONE_AFTER_S = 86_400.0
-"""A sitemap that was read before and is not there any more is believed to be gone after so long, not at once: a deploy or
-a maintenance page takes it away for an hour, and with it would go all pages that only it lists."""
+"""How long a known sitemap must be missing before it is believed to be gone: a deploy or a maintenance page may hide it for
+an hour, and with it would go all pages that only it lists."""
 MAX_REASONS = 3
 
 
 class GoneError(NoSitemapError):
-    """There is no such file."""
+    """The sitemap does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListedSitemap:
-    """A sitemap to read. `is_named`: robots.txt or a sitemap says that it is one, so anything else there is trouble."""
+    """A sitemap to read. `is_named`: robots.txt or a sitemap says that it is one, so anything else there is an error."""
 
     url: Url
     is_named: bool
@@ -52,7 +52,7 @@ class SitemapSeeder:
         self._limits = context.limits
 
     async def seed(self) -> str:
-        """Queue every admitted page of every sitemap; return why that may not be all, or ''. Twice adds nothing."""
+        """Queue every permitted page of every sitemap; return why that may not be all, or ''. Twice is safe."""
         waiting = deque(await self._roots())
         seen: set[Url] = set()
         problems: list[str] = []
@@ -61,7 +61,7 @@ class SitemapSeeder:
             if listed.url in seen:
                 continue
             if len(seen) >= self._limits.sitemaps:
-                problems.append(f"more than {self._limits.sitemaps} sitemaps, the others were not read")
+                problems.append(f"more than {self._limits.sitemaps} sitemaps; the others were not read")
                 break
             seen.add(listed.url)
             if problem := await self._take(listed, waiting):
@@ -79,7 +79,7 @@ class SitemapSeeder:
         return [*named, *(ListedSitemap(url, is_named=False) for url in self._on_site(others, start))]
 
     async def _take(self, listed: ListedSitemap, waiting: deque[ListedSitemap]) -> str:
-        """Read one file and queue what it lists; return why that may not be all it lists, or ''."""
+        """Read one file and queue its pages; return why they may not be all, or ''."""
         url = listed.url.text
         try:
             await self._read(listed.url, await self._fetch(listed.url), waiting)
@@ -98,7 +98,7 @@ class SitemapSeeder:
         return ""
 
     async def _may_return(self, url: str) -> bool:
-        """Return whether a sitemap that is not there was read before, and has not been away for long enough."""
+        """Return whether a missing sitemap was read before and has not been missing for long enough to be gone."""
         since = await self._sitemaps.missing_since(url)
         if since is None:
             return False
@@ -108,13 +108,13 @@ class SitemapSeeder:
         return False
 
     async def _fetch(self, url: Url) -> bytes:
-        """Return one file's bytes. Raises GoneError, NoSitemapError, or SitemapError where it may be had another time."""
+        """Return one file's bytes. Raises GoneError, NoSitemapError, or SitemapError if it is temporarily unavailable."""
         for _ in range(MAX_REDIRECTS + 1):
             rules = await self._client.rules(url)
             if rules.trouble:
                 raise SitemapError(f"robots.txt could not be read: {rules.trouble}")
             if not rules.allows(url):
-                raise NoSitemapError("robots.txt disallows it")
+                raise NoSitemapError("disallowed by robots.txt")
             answer = await self._client.ask(url, self._limits.sitemap_size_bytes)
             if isinstance(answer, FetchFailed):
                 raise (NoSitemapError if answer.lasting else SitemapError)(answer.reason)
@@ -129,7 +129,7 @@ class SitemapSeeder:
         raise NoSitemapError("too many redirects")
 
     async def _read(self, url: Url, data: bytes, waiting: deque[ListedSitemap]) -> None:
-        """Queue what one file lists, what it says changed last first: a limit then leaves out the oldest pages.
+        """Queue the pages of one file, the most recently changed first, so that a limit omits the oldest pages.
 
         Raises SitemapError once all that can be read is queued.
         """

@@ -1,4 +1,4 @@
-"""Pages that say 'not found' with status 200: recognised by their words, confirmed by asking for a page that cannot exist."""
+"""Pages that say 'not found' with status 200: recognised by their words, confirmed by requesting a page that cannot exist."""
 
 from __future__ import annotations
 

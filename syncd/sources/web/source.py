@@ -40,13 +40,13 @@ log = structlog.get_logger()
 
 CURSOR = "crawl:"
 MAX_CRAWL_AGE_S = 7 * 86400.0
-"""An interrupted crawl older than this starts over: its first pages are too old to vouch for."""
+"""An interrupted crawl older than this starts over, because its first pages may have changed."""
 
 
 class SiteSource:
     """One configured site. `changes` may run for several collections, one after another.
 
-    `extractor` may serve many sources. `resolver` and `tls` replace the system's, for names and authorities of one's own.
+    `extractor` may serve many sources. `resolver` and `tls` replace the system's, for for private names and certificate authorities.
     """
 
     def __init__(
@@ -77,11 +77,11 @@ class SiteSource:
         return {name: round(value, 1) for name, value in asdict(self._progress).items()}
 
     async def changes(self, run: Run) -> AsyncGenerator[Document | Checkpoint]:
-        """Yield every page of the site that is a document, unchanged ones too, and what is gone; then a Checkpoint.
+        """Yield every document of the site, unchanged and gone ones included; then a Checkpoint.
 
-        Resumes an unfinished crawl of this collection without asking again for what is indexed. The Checkpoint says
-        that absent pages are gone only after a complete crawl. Raises RetryableError when the site does not answer,
-        PermanentError when its starting page cannot be a source.
+        Resumes an unfinished crawl of this collection without requesting indexed pages again. The Checkpoint says
+        that absent pages are gone only after a complete crawl. Raises RetryableError if the site does not respond,
+        PermanentError if its starting page cannot be crawled.
         """
         target, start = run.invocation.target, CrawlScope(self._settings).start.text
         finished = finished_crawl(run.cursor, run.invocation.id)
@@ -140,7 +140,7 @@ class SiteSource:
 def finished_crawl(cursor: str | None, invocation_id: str) -> int | None:
     """Return the crawl whose checkpoint was saved last, unless it was this invocation's.
 
-    An invocation that died between its checkpoint and its end has only to name again what it found.
+    An invocation that died between its checkpoint and its end only has to yield again what it found.
     """
     number, _, by = (cursor or "").removeprefix(CURSOR).partition(":")
     return int(number) if number.isdigit() and by != invocation_id else None

@@ -30,7 +30,7 @@ WEB = SourceType(
     sections={"web": WebSection},
     facts=SourceFacts(
         finishes_collection=True,
-        no_dry_run="websites have no dry run; leave dry_run out: pages that have not changed cost nothing",
+        no_dry_run="websites do not support dry runs; omit dry_run (unchanged pages cost nothing)",
     ),
     factory=factory,
     migrations=__package__,

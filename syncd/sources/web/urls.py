@@ -1,6 +1,6 @@
-"""One spelling per page: URLs parsed as browsers do (WHATWG, by ada), then our own rules on top.
+"""Normalises URLs, so that each page has one: parsed as browsers do (WHATWG, by ada), then by our own rules.
 
-RobotsRules: http and https only, no credentials, no fragment, host in ASCII lower case, default port and dot segments gone,
+The rules: http and https only, no credentials, no fragment, host in ASCII lower case, default port and dot segments gone,
 percent-encoding in capitals and unreserved characters plain, tracking and session parameters dropped, query sorted.
 """
 
@@ -31,16 +31,16 @@ DEFAULT_PORTS = {"http:": "80", "https:": "443"}
 
 
 class UrlError(ValueError):
-    """The text is no http(s) URL that a crawler should request."""
+    """The text is not an http(s) URL that a crawler should request."""
 
 
 class Url(NamedTuple):
-    """A URL in its one spelling, with the parts decisions are made on."""
+    """A normalised URL, with the parts on which decisions are based."""
 
     text: str
     scheme: str
     host: str
-    """Host in ASCII; with its port where that is not the scheme's own."""
+    """Host in ASCII; with its port if that is not the scheme's default."""
     path: str
     query: str
 
@@ -62,13 +62,13 @@ class Url(NamedTuple):
 
 
 def normal(text: str, base: str | None = None) -> Url:
-    """Return the one spelling of `text`, resolved against `base`. Raises UrlError."""
+    """Return `text` normalised and resolved against `base`. Raises UrlError."""
     if len(text) > MAX_URL_LENGTH:
         raise UrlError(f"longer than {MAX_URL_LENGTH} characters")
     try:
         parsed = can_ada.parse(base) + text if base else can_ada.parse(text)
     except (ValueError, TypeError) as error:
-        # TypeError: half a surrogate pair, which is no text that could be sent.
+        # TypeError: a lone surrogate, which cannot be sent.
         raise UrlError("not a URL") from error
     if parsed.protocol not in DEFAULT_PORTS:
         raise UrlError(f"{parsed.protocol or 'no scheme'} is not http or https")
@@ -84,7 +84,7 @@ def normal(text: str, base: str | None = None) -> Url:
 
 
 def normal_path(path: str) -> str:
-    """Return `path` with session markers gone and one spelling of its percent-encoding."""
+    """Return `path` without session markers and with normalised percent-encoding."""
     if ";" in path:
         path = PATH_SESSION.sub("", path)
     return PERCENT.sub(plain_percent, path) if "%" in path else path
@@ -127,7 +127,7 @@ def trap_reason(url: Url) -> str | None:
 
 
 def url_pattern(url: Url) -> str | None:
-    """Return `url` with runs of digits replaced by '#', or None where it has none: pages alike share a pattern."""
+    """Return `url` with runs of digits replaced by '#', or None if it has none: similar pages share a pattern."""
     local = url.path + "?" + url.query
     pattern, count = DIGITS.subn("#", local)
     return url.host + pattern if count else None
@@ -142,7 +142,7 @@ class Site:
         self._port = start.port
 
     def add(self, host: str) -> None:
-        """Count `host` in, too: where the starting page says it moved to."""
+        """Add a host to which the starting page has moved."""
         self._hosts.add(host)
 
     def holds(self, url: Url) -> bool:

@@ -1,4 +1,4 @@
-"""What can be said of a web source's settings without a request."""
+"""Checks a web source's settings, as far as possible without a request."""
 
 from __future__ import annotations
 

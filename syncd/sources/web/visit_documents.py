@@ -1,4 +1,4 @@
-"""From settled visits to documents: of this run, of an interrupted one, and of pages asked for by their addresses."""
+"""Turns settled visits into documents: of this run, of an interrupted one, and of pages requested by address."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class VisitDocuments:
             case "failed" | "unread":
                 return documents.failed_page(visit.url, visit.reason)
             case "bounded":
-                # What was there before goes only once the whole site has been seen.
+                # The earlier document is deleted only once the whole site has been seen.
                 return None
             case _:
                 known = settled.was.version and await self._known.version(visit.url) is not None
@@ -63,7 +63,7 @@ class VisitDocuments:
             await self._store.requeue(self._crawl_id, lost)
 
     async def only(self, keys: Sequence[str]) -> AsyncIterator[Document]:
-        """Yield what these pages are now; the queue stays as it is."""
+        """Yield the current documents of these pages; the queue is not changed."""
         for key in keys:
             for found in await self._visitor.visit(QueueEntry(-1, 0, key, 0)):
                 visit = found.visit
@@ -75,7 +75,7 @@ class VisitDocuments:
                     yield await documents.fetched(found) if visit.outcome == "document" else documents.gone_page(key)
 
     async def _refetch(self, url: str) -> Document:
-        """Return what a page is now, whatever the last visit learned. Raises RetryableError."""
+        """Return a page's current document, ignoring what the last visit learned. Raises RetryableError."""
         try:
             found = await self._visitor.visit(QueueEntry(-1, 0, url, 0))
         except DeferredError as error:

@@ -1,4 +1,4 @@
-"""What a visit gives, and the two helpers a visit may call on: a page reader and a browser."""
+"""The result of a visit, and protocols of the two helpers that a visit uses: a page reader and a browser."""
 
 from __future__ import annotations
 

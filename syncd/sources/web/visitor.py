@@ -1,4 +1,4 @@
-"""One visit: from a queue entry to what became of its page and of the pages it gave way to."""
+"""One visit: fetches a queue entry, and returns the outcome for its page and for the pages it led to."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from syncd.sources.web.visit_result import VisitResult
 
 MAX_CANONICAL_HOPS = 3
 SIMILAR_LENGTH = 0.3
-"""A whole site that names its home page as canonical by mistake often has one title for all pages, but not one length."""
+"""Sites that wrongly name their home page as canonical often have one title on all pages, but different lengths."""
 GIVE_UP_FAILURES = 3
-"""A page that failed in so many crawls and never was read does not keep a crawl from being complete."""
+"""A page that failed in this many crawls and was never read no longer makes a crawl incomplete."""
 
 
 class Visitor:
-    """Visits entries of one crawl; several at once are safe."""
+    """Visits entries of one crawl; concurrent calls are safe."""
 
     def __init__(self, context: CrawlContext, pages: PageFetcher, answers: AnswerReader) -> None:
         self._limits = context.limits
@@ -33,7 +33,7 @@ class Visitor:
         self._crawl_id = context.crawl.id
 
     async def visit(self, entry: QueueEntry, hops: int = 0) -> list[VisitResult]:
-        """Return what became of `entry` and of pages visited on the way, in the order they are to be settled.
+        """Return the outcomes for `entry` and for pages visited on the way, in the order in which they must be settled.
 
         Waits for the host's rate limiter. Raises DeferredError.
         """
@@ -63,7 +63,7 @@ class Visitor:
     async def _of_answer(
         self, entry: QueueEntry, blank: Visit, url: Url, answer: Response, hops: int
     ) -> list[VisitResult]:
-        """Make visits of a final answer, by its status."""
+        """Return the visits that result from a final response, depending on its status."""
         visit = replace(blank, status=answer.status, links=[])
         match answer.status:
             case 200:
@@ -78,15 +78,15 @@ class Visitor:
                 return [VisitResult(failed_visit(visit, f"status {answer.status}"))]
 
     async def _gone(self, entry: QueueEntry, url: Url, visit: Visit) -> Visit:
-        """Believe a 404 about a page that was indexed when it is given twice."""
+        """Request an indexed page again after a 404; only a second 404 means that it is gone."""
         if entry.version and visit.status == 404:
             again = await self._pages.ask(url, {})
             if isinstance(again, FetchFailed) or again.status not in (404, 410):
-                return failed_visit(visit, "status 404, but not when asked again")
+                return failed_visit(visit, "status 404, but not when requested again")
         return replace(visit, outcome="gone", reason=f"status {visit.status}")
 
     async def _at_canonical(self, canonical: str, url: Url, found: VisitResult, hops: int) -> list[VisitResult]:
-        """Give way to the canonical page where there is one and it is the same page; a wrong claim is ignored."""
+        """Visit the canonical page instead, if there is one and it is the same page; wrong claims are ignored."""
         if found.visit.outcome != "document" or not canonical or canonical == url.text or hops >= MAX_CANONICAL_HOPS:
             return [found]
         if not self._scope.admitted([canonical]):
@@ -101,7 +101,7 @@ class Visitor:
         return [*before, VisitResult(replace(found.visit, outcome="alias", version="", alias_of=target_visit.url))]
 
     async def _canonical_visit(self, canonical: str, found: list[VisitResult]) -> Visit | None:
-        """Return the indexed page that `canonical` is_still_valid for, or None where that is none."""
+        """Return a visit of the indexed page that `canonical` stands for, or None if there is none."""
         for one in found:
             if one.visit.outcome in ("document", "unchanged"):
                 return one.visit
@@ -117,7 +117,7 @@ class Visitor:
 
 
 def chain_of(entry: QueueEntry, url: Url) -> int:
-    """Return how many pages in a row led here whose addresses differ in digits only."""
+    """Return the length of the chain of pages leading here whose addresses differ only in digits."""
     pattern = url_pattern(url)
     if pattern is None or not entry.parent_url or url_pattern(plain_url(entry.parent_url)) != pattern:
         return 0
@@ -143,13 +143,13 @@ def without_page(
     status = answer.status if isinstance(answer, FetchFailed) else 0
     visit = failed_visit(replace(blank, status=status), answer.reason)
     if not lasting and not entry.has_links and entry.failures + 1 < GIVE_UP_FAILURES:
-        # Its links are unknown, so no page can be called unlinked.
+        # Its links are unknown, so no page can be considered unlinked.
         visit = replace(visit, outcome="unread")
     return [VisitResult(visit, transient=not lasting)]
 
 
 def unanswered(entry: QueueEntry, reason: str) -> VisitResult:
-    """Record an address of the queue whose host gives no answer for it, run after run."""
+    """Return the result for a queued address that its host has deferred in run after run."""
     url = plain_url(entry.url)
     blank = Visit(entry.url, "skipped", entry.depth, pattern=url_pattern(url), chain=chain_of(entry, url))
     answer = FetchFailed(reason)
@@ -157,7 +157,7 @@ def unanswered(entry: QueueEntry, reason: str) -> VisitResult:
 
 
 def failed_visit(visit: Visit, reason: str) -> Visit:
-    """Return a visit that gave no page but does not say that the page is gone."""
+    """Return a failed visit, which does not mean that the page is gone."""
     return replace(visit, outcome="failed", reason=reason, links=None)
 
 

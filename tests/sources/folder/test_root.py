@@ -206,7 +206,7 @@ async def test_a_folder_that_may_be_passed_but_not_listed_may_hold_a_root(root: 
 
 @pytest.mark.parametrize("path", ["relative", "/a/../b"])
 async def test_a_path_that_is_not_plain_is_refused(path: str) -> None:
-    with pytest.raises(PermanentError, match="not an absolute path"):
+    with pytest.raises(PermanentError, match="must be an absolute path"):
         await SyncedCollection("folder").sync(opened(Path(path)))
 
 

@@ -235,7 +235,7 @@ async def test_another_process_that_still_writes_is_waited_for(git_server: GitSe
     await source.head(Ref())
     with (tmp_path / "git/syncd.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(SyncdError, match="another git still works") as caught:
+        with pytest.raises(SyncdError, match="another git is still working") as caught:
             await SyncedCollection().sync(source)
     assert caught.value.retry_after_s == 5  # type: ignore[attr-defined]
     await SyncedCollection().sync(source)
@@ -260,7 +260,7 @@ async def test_a_git_that_outlives_a_killed_daemon_keeps_its_right_to_write(
     await anyio.to_thread.run_sync(git_server.reached.wait)
     daemon.kill()
     daemon.wait()
-    with pytest.raises(SyncdError, match="another git still works"):
+    with pytest.raises(SyncdError, match="another git is still working"):
         await SyncedCollection().sync(source, {"ref": {"sha": sha}})
     git_server.held.set()
     index = SyncedCollection()

@@ -70,7 +70,7 @@ async def test_what_is_archived_fails_with_the_reason_and_comes_when_it_is_resto
         await p.put("a.txt", "alpha")
         await tell(p, "ObjectCreated:Put", "a.txt")
         await work.until_quiet()
-        assert str((await daemon.documents())["a.txt"].content).endswith("is archived; restore it, then it can be read")
+        assert str((await daemon.documents())["a.txt"].content).endswith("is archived; restore it first")
         proxy.fault = lambda _: None
         await tell(p, "ObjectRestore:Completed", "a.txt")
         await work.until_quiet()

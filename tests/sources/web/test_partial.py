@@ -40,7 +40,10 @@ def assert_kept(index: CrawledPages, site: TrapServer, reason: str) -> None:
     ("answer", "reason"),
     [
         (Answer(MAINTENANCE), "is not well-formed XML"),
-        (Answer(b"<html xmlns='http://www.w3.org/1999/xhtml'><p>Back soon</p></html>"), "it is no sitemap but <html>"),
+        (
+            Answer(b"<html xmlns='http://www.w3.org/1999/xhtml'><p>Back soon</p></html>"),
+            "it is not a sitemap but <html>",
+        ),
         (Answer(b"Down for maintenance", headers=TEXT), "lists no URLs"),
         (Answer(b""), "empty"),
         (Answer(b"", 403), "status 403"),
@@ -77,7 +80,7 @@ async def test_a_bare_ampersand_hides_no_page_and_is_said(site: TrapServer, data
 
     assert set(crawl.paths(site)) == {"/", *(one.removeprefix(site.url) for one in locations)}
     assert result.checkpoint is not None
-    assert "every '&' taken for '&amp;'" in result.checkpoint.incomplete
+    assert "every '&' was read as '&amp;'" in result.checkpoint.incomplete
     assert not result.checkpoint.absent_are_gone
 
 

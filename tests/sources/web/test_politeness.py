@@ -46,7 +46,7 @@ async def test_robots_rules(site: TrapServer, database: Database, rules: str, al
 async def test_a_site_that_wants_no_robots_is_left_alone(site: TrapServer, database: Database):
     site.add("/")
     site.pages["/robots.txt"] = robots("User-agent: *\nDisallow: /")
-    with pytest.raises(PermanentError, match=r"robots\.txt disallows it"):
+    with pytest.raises(PermanentError, match=r"disallowed by robots\.txt"):
         await crawler(site, database).sync()
     assert site.paths() == []
 

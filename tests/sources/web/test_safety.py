@@ -34,7 +34,7 @@ def test_addresses_that_are_not_public_are_refused(address: str):
 @pytest.mark.parametrize("address", PUBLIC)
 def test_public_addresses_are_allowed_on_web_ports_only(address: str):
     assert AddressGuard().refusal(address, 443) is None
-    assert AddressGuard().refusal(address, 22) == "port 22 is not among the allowed ports"
+    assert AddressGuard().refusal(address, 22) == "port 22 is not an allowed port"
 
 
 def test_the_allow_list_knows_networks_and_ports():
