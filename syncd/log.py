@@ -56,7 +56,7 @@ EVENTS: Mapping[str, str] = {
     "index.held": "a collection cannot be written for now; what is for it waits, and the others go on",
     "index.rebuilt": "a collection was filled from the store",
     "index.recovering": "an earlier run ended in the middle of writes; they are made again",
-    "index.row_refused": "Chroma refuses one row while it takes others; it is left out",
+    "index.row_refused": "Chroma refuses a row while it accepts others; the row is omitted",
     "index.rows_lost": "somebody deleted rows of a collection in Chroma; they are written again from the store",
     "index.waiting": "a write failed for now and waits for Chroma",
     "library.message": "a library logged a warning or an error",

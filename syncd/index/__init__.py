@@ -1,1 +1,1 @@
-"""Keeps the vector store equal to SQLite: writes, repairs, rebuilds and compares."""
+"""Keeps the vector store equal to SQLite: writes, repairs, rebuilds and verifies."""

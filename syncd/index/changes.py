@@ -1,4 +1,4 @@
-"""What the index is asked for, and what of a stored chunk Chroma is told."""
+"""The index's messages, and how stored chunks become rows of the vector store."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from syncd.store.documents import CollectionRecord
 from syncd.store.outbox import ChunkRow
 
 WRITE_SIZE = 300
-"""Rows per write: Chroma Cloud's limit, and within the 100-300 that a local server takes fastest."""
+"""Rows per write: Chroma Cloud's limit, and within the 100-300 that a local server handles fastest."""
 VECTOR_TOLERANCE = 1e-5
-"""Chroma normalises vectors again, which moves their last bits."""
+"""Tolerance for Chroma's own normalisation of vectors, which changes their last bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Rebuild:
 
 @dataclass(frozen=True, slots=True)
 class Flush:
-    """Tell Chroma about ids that somebody else put into the outbox."""
+    """Write to the vector store what the outbox has about these ids."""
 
     collection_id: int
     chunk_ids: Sequence[str]
@@ -35,14 +35,14 @@ class Flush:
 
 @dataclass(frozen=True, slots=True)
 class CheckCollection:
-    """Look whether Chroma still has the collection that was written, whole, and fill it from the store where not."""
+    """Check that the vector store still has the whole collection, and refill it from SQLite if not."""
 
     collection_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class OutboxLeft:
-    """Tell Chroma about ids that are in the outbox and that nobody waits for."""
+    """Write to the vector store what the outbox has about ids that no caller waits for."""
 
     collection_id: int
 
@@ -62,14 +62,14 @@ def weight(change: Change) -> int:
 
 
 def shape_of(record: CollectionRecord, queries: QueryFunction | None) -> CollectionShape:
-    """Return what a collection is made with. Only a sparse model that its source names has a key in it."""
+    """Return the shape of a new collection; only a sparse model that the source names has a key in it."""
     embedding = record.embedding
     sparse = SparseIndex(embedding.sparse_key, embedding.sparse_model) if embedding.sparse_model else None
     return CollectionShape(queries, sparse)
 
 
 def rows(record: CollectionRecord, chunks: Sequence[ChunkRow]) -> Rows:
-    """Return a collection's chunks as the client's columns."""
+    """Return a collection's chunks as rows of the vector store."""
     return Rows(
         ids=[row.id for row in chunks],
         documents=[row.text for row in chunks],
@@ -81,7 +81,7 @@ def rows(record: CollectionRecord, chunks: Sequence[ChunkRow]) -> Rows:
 
 
 def differs(wanted: ChunkRow, metadata: Metadata, found: Row) -> bool:
-    """Return whether the vector store holds something else than was written; `metadata` is what it makes of the wanted."""
+    """Return whether the stored row differs from the wanted one; `metadata` is the wanted metadata as stored."""
     if found.document != wanted.text or found.vector is None:
         return True
     if not np.allclose(found.vector, wanted.vector, rtol=0, atol=VECTOR_TOLERANCE):
@@ -90,10 +90,10 @@ def differs(wanted: ChunkRow, metadata: Metadata, found: Row) -> bool:
 
 
 def holds(found: Metadata, wanted: Metadata) -> bool:
-    """Return whether every wanted key has its value; lists come back in either kind of sequence."""
+    """Return whether every wanted key has its value; lists may come back as any kind of sequence."""
     return all(key in found and plain(found[key]) == plain(value) for key, value in wanted.items())
 
 
 def plain(value: Scalar | Sequence[Scalar]) -> Scalar | Sequence[Scalar]:
-    """Return a metadata value in one form."""
+    """Return a metadata value in a form that can be compared."""
     return value if isinstance(value, Scalar) else list(value)

@@ -1,4 +1,4 @@
-"""Notices that somebody deleted, renamed, recreated or emptied a collection in Chroma, though nothing is written to it."""
+"""Notices when a collection was deleted, renamed, recreated or emptied in the vector store, even if nothing is written."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from syncd.index.writer import Index
 from syncd.store import Store
 
 LOOK_EVERY_S = 20.0
-"""A look costs Chroma three small requests and the store two counts, per collection."""
+"""A check costs the vector store three small requests and SQLite two counts per collection."""
 
 
 class CollectionWatch:
-    """An actor: has the index look at every collection that a source keeps documents in, over and over.
+    """An actor: has the index check every collection that a source has documents in, periodically.
 
-    One whose sources are all deleted is nobody's any more: it may be deleted in Chroma, and is not made again.
+    A collection whose sources were all deleted is not checked: if it is deleted in the vector store, it stays deleted.
     """
 
     name = "collections"
@@ -29,7 +29,7 @@ class CollectionWatch:
         self._index = index
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Look until cancelled; what a look finds is the index's to mend, and nobody waits for it here."""
+        """Check until cancelled; the index repairs what a check finds, and nothing waits for that here."""
         task_status.started()
         while True:
             await self._vector_store.available()

@@ -1,4 +1,4 @@
-"""Delivers changes to the vector store and answers whoever asked; finds out whose fault it is when they are refused."""
+"""Delivers changes to the vector store and replies to the senders; when writes are refused, finds the cause."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from syncd.store.documents import CollectionRecord
 log = structlog.get_logger()
 
 BELIEVED_AFTER = 3
-"""Refusals of one document, each while the collection takes other writes, until it is the document that is wrong."""
+"""How often a document must be refused, while its collection accepts other writes, before it fails."""
 
 
 class Delivery:
-    """Called by the actor that owns all writes, and by nobody else. `held` has what must wait, `refill` what is to be filled.
+    """Used only by the actor that owns all writes. `held` has the changes that must wait; `refill` fills collections.
 
     A collection is in `records` before anything is delivered to it.
     """
@@ -40,9 +40,9 @@ class Delivery:
         self._flush = OutboxFlush(store, vector_store)
 
     async def deliver(self, group: Sequence[Asked], refusals: int = 0) -> None:
-        """Tell the vector store what one collection's changes mean and reply to each, or hold them. Waits while it is away.
+        """Write one collection's changes to the vector store and reply to each, or hold them. Waits while it is unavailable.
 
-        A refused batch is tried one by one, so that one document's fault is its own.
+        The changes of a refused batch are retried one by one, so that one document cannot fail the others.
         """
         collection_id = group[0][1].collection_id
         try:
@@ -65,7 +65,7 @@ class Delivery:
         self._held.add(collection_id, group, reason)
 
     async def _mend(self, group: Sequence[Asked], error: CollectionCorrupt) -> None:
-        """Let a collection be filled anew whose index files Chroma cannot read any more; the store has all that is in it."""
+        """Rebuild from SQLite a collection whose index files the vector store can no longer read."""
         record = await self._store.documents.by_id(group[0][1].collection_id)
         log.error("index.corrupt", collection=record.target.collection, reason=str(error))
         try:
@@ -75,12 +75,14 @@ class Delivery:
         self._hold(group, str(error))
 
     async def _refused(self, group: Sequence[Asked], error: PermanentError, refusals: int) -> None:
-        """Find out which document is refused; where everything is, no document is to blame, and all of them wait."""
+        """Find out which document is refused; if every write is, none is to blame and all of them wait."""
         collection_id = group[0][1].collection_id
         record = self.records[collection_id]
         by_server = isinstance(error, TargetRefusedError)
         if by_server and not await accepts_writes(self._store, self._vector_store, record):
-            self._hold(group, f"Chroma refuses every write into collection {record.target.collection} ({error})")
+            self._hold(
+                group, f"the vector store refuses every write to collection {record.target.collection} ({error})"
+            )
         elif len(group) > 1:
             for number, one in enumerate(group):
                 if self._held.is_put_off(collection_id):
@@ -93,7 +95,7 @@ class Delivery:
             await self._withdraw(group[0][0], error)
 
     async def _withdraw(self, envelope: Envelope[Change, Staged], error: PermanentError) -> None:
-        """Take back a document that Chroma refuses, so that it does not stand in everybody's way."""
+        """Withdraw a document that the vector store refuses, so that it does not block the others."""
         change = envelope.message
         if isinstance(change, DocumentChange):
             removal = Removal(
@@ -113,7 +115,7 @@ class Delivery:
         envelope.reply.fail(error)
 
     async def deliver_left(self, collection_id: int, chunk_ids: Sequence[str]) -> None:
-        """Tell the vector store what is in the outbox and nobody waits for, until it cannot be told. Twice is safe."""
+        """Write outbox entries that nobody waits for, until a write fails. Twice is safe."""
         for start in range(0, len(chunk_ids), WRITE_SIZE):
             if self._held.is_put_off(collection_id):
                 return

@@ -1,4 +1,4 @@
-"""Makes the vector store agree with the outbox: what the store says of an id by then, whatever led to the entry."""
+"""Makes the vector store agree with SQLite about the ids in the outbox, whatever led to the entry."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ log = structlog.get_logger()
 
 
 class OutboxFlush:
-    """Called by the actor that owns all writes, and by nobody else."""
+    """Used only by the actor that owns all writes."""
 
     def __init__(self, store: Store, vector_store: VectorStore) -> None:
         self._store = store
         self._vector_store = vector_store
 
     async def flush(self, record: CollectionRecord, chunk_ids: Sequence[str]) -> None:
-        """Make the vector store agree about these ids, then clear them from the outbox. Waits while it is away.
+        """Make the vector store agree about these ids, then clear them from the outbox. Waits for the vector store.
 
-        Twice is safe; cut off anywhere, the outbox still has what is not known to be done. Raises NotFoundError,
+        Twice is safe; after a crash at any point, the outbox still has everything that may not be done. Raises NotFoundError,
         CollectionCorrupt, TargetRefusedError and, for a row that cannot be stored, PermanentError.
         """
         for start in range(0, len(chunk_ids), WRITE_SIZE):
@@ -47,7 +47,7 @@ class OutboxFlush:
                 return await self._vector_store.write(record.target, deletes, rows(record, adds), rows(record, updates))
             except RetryableError as error:
                 log.warning("index.waiting", collection=record.target.collection, reason=str(error))
-                # The write may have been applied in part: what is to be added is replaced from now on.
+                # The write may have been applied in part: from now on, rows to add are replaced.
                 deletes = [entry.chunk_id for entry in waiting if entry.op != "update"]
                 failures += 1
                 await anyio.sleep(backoff.delay_s(failures))

@@ -1,4 +1,4 @@
-"""Collections whose turn comes later: being filled, or not to be written for now; and who waits for them."""
+"""Collections that are being filled or cannot be written at the moment, with the requests that wait for them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from syncd.runtime.retry import Backoff
 from syncd.store.changes import Staged
 
 Asked = tuple[Envelope[Change, Staged], Staged]
-"""Who asked for a change, and what it means for Chroma."""
+"""A request and what it means for the vector store."""
 
 PATIENCE = 5
-"""Failures in a row, over some ten seconds, until those who wait are told to come again; what they brought is kept."""
+"""Consecutive failures, over about ten seconds, until waiting requests fail as retryable; their changes stay in SQLite."""
 
 
 @dataclass(slots=True)
@@ -32,7 +32,7 @@ class _Collection:
 
 
 class PostponedWrites:
-    """By collection. Nothing here is durable, nor need it be: the store has the changes, the outbox and how far a fill came."""
+    """Waiting requests by collection. Not durable: SQLite has the changes, the outbox and the progress of refills."""
 
     def __init__(self) -> None:
         self._collections: dict[int, _Collection] = {}
@@ -42,14 +42,14 @@ class PostponedWrites:
         return collection_id in self._collections
 
     def is_put_off(self, collection_id: int) -> bool:
-        """Return whether the collection failed when it was last tried."""
+        """Return whether the last attempt at the collection failed."""
         held = self._collections.get(collection_id)
         return held is not None and held.put_off
 
     def add(self, collection_id: int, group: Sequence[Asked], reason: str | None = None) -> None:
-        """Let a collection have its turn, and these wait for it; with a `reason` it has failed, and is due after a pause."""
+        """Schedule a collection, with requests that wait for it; a `reason` means it failed and is due after a pause."""
         held = self._collections.setdefault(collection_id, _Collection())
-        # For what an earlier life left nobody waits, and the outbox has it.
+        # Nobody waits for what an earlier process left; the outbox has it.
         held.waiting += [one for one in group if not isinstance(one[0].message, OutboxLeft)]
         if reason is not None:
             held.failures, held.put_off, held.reason = held.failures + 1, True, reason
@@ -59,19 +59,19 @@ class PostponedWrites:
             held.waiting.clear()
 
     def begin(self, collection_id: int) -> Sequence[Asked]:
-        """Begin a collection's turn; return who waits for it. It ends with `advanced`, `over`, or `add` with a reason."""
+        """Begin a collection's turn; return the requests that wait. It ends with `advanced`, `over`, or `add` with a reason."""
         held = self._collections[collection_id]
         held.in_hand, held.waiting, held.put_off = held.waiting, [], False
         return held.in_hand
 
     def advanced(self, collection_id: int, group: Sequence[Asked]) -> None:
-        """End a turn that got on and was not the last: the next one is due at once."""
+        """End a turn that made progress but was not the last: the next one is due at once."""
         held = self._collections[collection_id]
         held.waiting, held.in_hand = [*group, *held.waiting], ()
         held.failures, held.reason = 0, ""
 
     def over(self, collection_id: int) -> None:
-        """Forget a collection that has nothing left to wait for."""
+        """Remove a collection that is up to date."""
         held = self._collections[collection_id]
         held.in_hand = ()
         if not held.put_off and not held.waiting:
@@ -83,7 +83,7 @@ class PostponedWrites:
         return [collection_id for collection_id, held in self._collections.items() if held.due <= now]
 
     def pause_s(self) -> float:
-        """Return how long it is until the next turn: for ever while nothing is held."""
+        """Return the seconds until the next turn; infinite while nothing is held."""
         first = min((held.due for held in self._collections.values()), default=math.inf)
         return max(0.0, first - anyio.current_time())
 
@@ -92,23 +92,26 @@ class PostponedWrites:
         return next((held.reason for held in self._collections.values() if held.failures), None)
 
     def check(self, collection_id: int) -> None:
-        """Raise RetryableError when the collection has not been written for so long that nothing more should be begun."""
+        """Raise RetryableError if the collection has been unwritable for so long that no new work should start."""
         held = self._collections.get(collection_id)
         if held is not None and held.failures >= PATIENCE:
             raise RetryableError(held.reason)
 
     def envelopes(self) -> Iterable[Envelope[Change, Staged]]:
-        """Return those of all who wait."""
+        """Return all waiting requests."""
         return [envelope for held in self._collections.values() for envelope, _ in held.waiting]
 
     def drop(self) -> None:
-        """Send everybody away, because the actor stops."""
+        """Fail all waiting requests with StoppedError, because the actor stops."""
         for held in self._collections.values():
-            fail([*held.waiting, *held.in_hand], StoppedError("the index was stopped before Chroma had it"))
+            fail(
+                [*held.waiting, *held.in_hand],
+                StoppedError("the index was stopped before the vector store had the change"),
+            )
         self._collections.clear()
 
 
 def fail(group: Sequence[Asked], error: RetryableError) -> None:
-    """Refuse all of them; those that have their reply keep it."""
+    """Fail all of them; those that already have a reply keep it."""
     for envelope, _ in group:
         envelope.reply.fail(error)

@@ -1,4 +1,4 @@
-"""Keeps what collections record about their queries up to date: the daemon's address may differ after a start."""
+"""Keeps the embedding functions recorded in collections up to date, since the daemon's address may change at a start."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ RETRY_S = 60.0
 
 
 class QueryRecorder:
-    """An actor: after a start, lets every collection syncd writes record where its queries are embedded, then rests.
+    """An actor: after a start, records in every collection where its queries are embedded, then idles.
 
-    `queries` says what a collection is to record; None leaves it as it is.
+    `queries` returns what a collection should record; None leaves it unchanged.
     """
 
     name = "queries"
@@ -37,7 +37,7 @@ class QueryRecorder:
         self._queries = queries
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Record once Chroma answers; cut off anywhere, the next start does it."""
+        """Record once the vector store is available; after a crash, the next start does it."""
         task_status.started()
         while True:
             await self._vector_store.available()
@@ -45,7 +45,7 @@ class QueryRecorder:
             await anyio.sleep(math.inf if done else RETRY_S)
 
     async def record_all(self) -> bool:
-        """Look at every collection once; return whether nothing is left for later."""
+        """Process every collection once; return whether none has to be retried."""
         done = True
         for record in await self._store.documents.collections():
             queries = self._queries(record)

@@ -1,8 +1,8 @@
-"""Fills a collection in Chroma from the store: page by page, writing only what it lacks, and going on where it was cut off.
+"""Fills a collection of the vector store from SQLite: page by page, only the missing rows, resuming after a crash.
 
-    note that it is filled (and what for)  →  fill a page  →  note how far it came  →  …  →  note that it is whole
+record that the refill began (and why)  →  fill a page  →  record the progress  →  …  →  record that it is complete
 
-Killed after any arrow, the next start goes on from the last note; a page filled twice is compared and found equal.
+Killed after any arrow, the next start resumes from the last record; a page filled twice is compared and found equal.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from syncd.store.refills import START
 log = structlog.get_logger()
 
 LOOK_AGAIN_S = 1.0
-"""Between two looks at one collection that writes prompt. Between them writes go to the collection seen last."""
+"""Least time between two checks of a collection prompted by writes; in between, writes go to the collection seen last."""
 LOOK_SHARE = 50
-"""A look counts rows on both sides, which takes as long as there are many: it takes at most this part of the time."""
+"""A check counts rows on both sides, which takes time in large collections; checks use at most this share of the time."""
 
 
 class Refill:
-    """Called by the actor that owns all writes, and by nobody else. `shape` says what a collection is made with."""
+    """Used only by the actor that owns all writes. `shape` returns the shape of a new collection."""
 
     def __init__(
         self, store: Store, vector_store: VectorStore, shape: Callable[[CollectionRecord], CollectionShape]
@@ -43,13 +43,13 @@ class Refill:
         self._shape = shape
         self._look_at: dict[int, float] = {}
         self._surplus: dict[int, int | None] = {}
-        """Rows that a collection was last seen to hold beyond the store's; None: take what the next look sees."""
+        """Surplus of rows in a collection over SQLite's at the last check; None: to be set by the next check."""
         self._written: dict[int, int] = {}
 
     async def needed(self, record: CollectionRecord, *, at_once: bool = False) -> bool:
-        """Return whether the collection is to be filled, and have noted so: Chroma has another one, none, or lost rows.
+        """Return whether the collection must be filled, which is then recorded: it was replaced, is missing, or lost rows.
 
-        Unless `at_once`, it is not looked at again so soon after the last time. Raises RetryableError, NotFoundError when
+        Unless `at_once`, it is not checked again shortly after the last check. Raises RetryableError, NotFoundError when
         its database is gone, TargetRefusedError.
         """
         if record.rebuilding is not None:
@@ -79,7 +79,7 @@ class Refill:
         return True
 
     async def _lost_rows(self, record: CollectionRecord) -> bool:
-        """Return whether rows went that nobody here deleted. Somebody's own rows are no loss, nor is what waits to be told."""
+        """Return whether rows vanished that syncd did not delete. Foreign rows and pending outbox entries do not count."""
         chunks, waiting = await self._store.refills.expected(record.id)
         surplus = await self._vector_store.count(record.target) - chunks
         known = self._surplus.get(record.id, 0)
@@ -91,7 +91,7 @@ class Refill:
         return False
 
     async def _begin_elsewhere(self, record: CollectionRecord) -> None:
-        """Begin with the collection that has the name now, or a new one; what was renamed is its owner's from now on."""
+        """Begin with the collection that now has the name, or a new one; a renamed collection is left to whoever renamed it."""
         metadata: dict[str, Scalar] = {}
         known = await self._vector_store.renamed(record.target.database, record.chroma_id or "")
         if known is not None:
@@ -103,7 +103,7 @@ class Refill:
         await self._store.refills.begin(record.id, json.dumps(metadata), chroma_id)
 
     async def begin_anew(self, record: CollectionRecord) -> None:
-        """Note that the collection is to be deleted and made again. Twice is safe. Raises RetryableError, TargetRefusedError."""
+        """Record that the collection must be deleted and recreated. Twice is safe. Raises RetryableError, TargetRefusedError."""
         metadata = record.rebuilding
         if metadata is None:
             try:
@@ -113,9 +113,9 @@ class Refill:
         await self._store.refills.begin(record.id, metadata, None)
 
     async def go_on(self, record: CollectionRecord, until: float) -> bool:
-        """Fill a page, and more until that time; return whether the collection is whole, but for what is in the outbox.
+        """Fill a page, and more until that time; return whether the collection is complete, except for the outbox.
 
-        Raises RetryableError, NotFoundError, TargetRefusedError: it has come as far as it came, try again later.
+        Raises RetryableError, NotFoundError, TargetRefusedError; the progress so far is kept, so call it again later.
         """
         try:
             record = await self._opened(record)
@@ -134,7 +134,7 @@ class Refill:
             raise RetryableError(str(error)) from error
 
     async def _opened(self, record: CollectionRecord) -> CollectionRecord:
-        """Return the record of the collection being filled; from its start if it is another one than before."""
+        """Return the record of the collection being filled; the refill restarts if the collection was replaced."""
         if record.chroma_id is None:
             await self._vector_store.delete_collection(record.target)
         chroma_id = await self._vector_store.open_collection(record.target, self._shape(record))
@@ -154,7 +154,7 @@ class Refill:
             await self._write(record, lacking, [row.id for row in lacking if row.id in found])
 
     async def _write(self, record: CollectionRecord, page: Sequence[ChunkRow], stale: Sequence[str]) -> None:
-        """Write a page; a row that Chroma refuses while it takes others is left out, and said."""
+        """Write a page; a row that is refused while others are accepted is omitted and logged."""
         try:
             await self._vector_store.write(record.target, stale, rows(record, page), NOTHING)
         except (NotFoundError, CollectionCorrupt):
@@ -175,6 +175,6 @@ class Refill:
             await self._vector_store.set_metadata(record.target, metadata)
         await self._store.refills.end(record.id)
         written = self._written.pop(record.id, 0)
-        # Nothing was missing: the count is what it is, and no reason to compare everything again and again.
+        # Nothing was missing, so accept the count rather than compare everything again and again.
         self._surplus[record.id] = 0 if written else None
         log.info("index.rebuilt", collection=record.target.collection, written=written)

@@ -1,4 +1,4 @@
-"""Gives chunks that were indexed without sparse vectors, or with those of another model, the ones they are to have."""
+"""Adds sparse vectors to chunks that were indexed without any, or with those of another model."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ RETRY_S = 60.0
 
 
 class SparseBackfill:
-    """An actor: after a start, brings every collection's sparse vectors in line with its model, then rests.
+    """An actor: after a start, brings every collection's sparse vectors in line with its model, then idles.
 
-    `encoder_of` gives the encoder of a collection's embedding, or None where it keeps no sparse vectors; `flush` makes
-    Chroma agree about chunks of a collection that may hold its sparse vectors: see Index.flush.
+    `encoder_of` returns the encoder for a collection's embedding, or None if it has no sparse vectors; `flush` writes
+    chunks to a vector store that holds the sparse vectors too: see Index.flush.
     """
 
     name = "sparse"
@@ -42,14 +42,14 @@ class SparseBackfill:
         self._flush = flush
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Fill all collections; what a model that is away leaves undone is tried again. Cut off anywhere, it goes on."""
+        """Fill all collections, retrying while a model is unavailable. After a crash, the next start continues."""
         task_status.started()
         while True:
             done = await self.fill_all()
             await anyio.sleep(math.inf if done else RETRY_S)
 
     async def fill_all(self) -> bool:
-        """Fill every collection once; return whether nothing is left for later."""
+        """Fill every collection once; return whether none has to be retried."""
         done = True
         for record in await self._store.documents.collections():
             try:

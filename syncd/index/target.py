@@ -1,4 +1,4 @@
-"""What syncd asks of a vector store. Chroma is the one there is; what else can do this can stand in its place.
+"""What syncd requires of a vector store. Chroma is the only one so far; any other that does this can replace it.
 
 A collection is a name in a database, with an id that another collection of that name does not have. It holds rows (an id,
 a text, a unit vector, metadata) and metadata of its own, and finds rows by cosine distance.
@@ -23,22 +23,22 @@ from syncd.model import (
 )
 
 Filter = Mapping[str, object]
-"""A filter as people write it: `where` and `where_document` of the published search, which are Chroma's."""
+"""A filter in Chroma's syntax, as in `where` and `where_document` of the search API."""
 
 
 class VectorStore(Protocol):
-    """Every method that is asynchronous may wait for the network and be called by several tasks at once.
+    """Every asynchronous method may wait for the network, and may be called by several tasks at once.
 
-    Each raises RetryableError while the store is away or overloaded; NotFoundError when the database or collection does
-    not exist; CollectionCorrupt when the store cannot read a collection any more; TargetRefusedError when it refuses.
+    Each raises RetryableError while the store is unavailable or overloaded; NotFoundError if the database or collection
+    does not exist; CollectionCorrupt if the store can no longer read a collection; TargetRefusedError if it rejects a request.
     """
 
     def status(self) -> str | None:
-        """Return why the store is away, by the last call made, or None while it answers."""
+        """Return why the store is unavailable, as of the last call, or None if it is available."""
         ...
 
     async def available(self) -> None:
-        """Wait until the store answers; returns at once while it does."""
+        """Wait until the store is available; returns at once if it is."""
         ...
 
     async def database_exists(self, name: str) -> bool:
@@ -46,26 +46,26 @@ class VectorStore(Protocol):
         ...
 
     async def create_database(self, name: str) -> None:
-        """Make sure that there is a database of that name. Twice is safe."""
+        """Create a database of that name if there is none. Twice is safe."""
         ...
 
     async def open_collection(self, target: Target, shape: CollectionShape = PLAIN_COLLECTION) -> str:
-        """Make sure that the collection exists and return its id; a new one has cosine space and `shape`. Twice is safe.
+        """Create the collection if needed, with cosine space and `shape`, and return its id. Twice is safe.
 
-        One that is there keeps what it was made with, but records `shape.queries` as `record_queries` does.
+        An existing one keeps its shape, but records `shape.queries` as `record_queries` does.
         """
         ...
 
     async def record_queries(self, target: Target, queries: QueryFunction) -> None:
-        """Let the collection say where its queries are embedded. Twice is safe; a store that cannot say so does nothing."""
+        """Record in the collection where its queries are embedded. Twice is safe; a store without such records does nothing."""
         ...
 
     async def collection_id(self, target: Target) -> str | None:
-        """Return the id of the collection that has the name now, asked of the store; None when there is none."""
+        """Return the id of the collection that currently has the name, uncached; None if there is none."""
         ...
 
     async def renamed(self, database: str, collection_id: str) -> NamedCollection | None:
-        """Return the collection with this id under the name it has now, or None when it does not exist."""
+        """Return the collection with this id under its current name, or None if it does not exist."""
         ...
 
     async def metadata(self, target: Target) -> Mapping[str, Scalar]:
@@ -81,16 +81,16 @@ class VectorStore(Protocol):
         ...
 
     def as_stored(self, metadata: RowMetadata) -> Metadata:
-        """Return a row's metadata as it comes back once it was added. Asks nobody. Raises PermanentError where it cannot be."""
+        """Return a row's metadata as the store would return it. Does no I/O. Raises PermanentError if it cannot be stored."""
         ...
 
     async def write(self, target: Target, delete_ids: Sequence[str], add: Rows, update_metadata: Rows) -> None:
         """Add, replace, update metadata (merged into what is there), then delete; safe to repeat whole after any failure.
 
-        Ids to delete or update that are not there are ignored, and ids to add that are there stay as they are: to change
-        a row's text or vector, delete and add it in one call. What is replaced never vanishes: it is old or new, or it is
-        gone only after the store has taken the new row once. An error may come after some of it was done; PermanentError
-        that is no TargetRefusedError, for a row that cannot be stored, comes before anything is.
+        Missing ids to delete or update are ignored, and existing ids to add are not changed: to change a row's text or
+        vector, delete and add it in one call. A replaced row is never lost: readers see the old or the new one, or it is
+        missing only after the store has accepted the new one once. An error may be raised after part of the work; but a
+        PermanentError other than TargetRefusedError, for a row that cannot be stored, is raised before any of it.
         """
         ...
 
@@ -109,8 +109,8 @@ class VectorStore(Protocol):
     ) -> Sequence[Row]:
         """Return the rows with these `ids`, or those that pass the filters, at most `limit` from `offset` on.
 
-        Ids that do not exist are left out. Paging without `ids` yields every row once while nothing is written. `limit` and
-        `offset` do not go together with `ids`.
+        Ids that do not exist are omitted. Paging without `ids` returns every row once if nothing is written meanwhile.
+        `limit` and `offset` cannot be combined with `ids`.
         """
         ...
 
@@ -130,6 +130,6 @@ class VectorStore(Protocol):
     ) -> Sequence[Row]:
         """Return the `limit` rows nearest to `vector` that pass the filters, nearest first, with their distances.
 
-        The distance is 1 - cosine similarity. Without `contents`, documents and metadata stay behind.
+        The distance is 1 - cosine similarity. Without `contents`, documents and metadata are not returned.
         """
         ...

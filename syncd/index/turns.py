@@ -1,4 +1,4 @@
-"""Gives held collections their turn: fills them from the store where needed, then writes what waits for them."""
+"""Processes held collections in turn: fills them from SQLite if needed, then writes their pending changes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = structlog.get_logger()
 
 
 class Turns:
-    """Called by the actor that owns all writes, and by nobody else."""
+    """Used only by the actor that owns all writes."""
 
     def __init__(self, store: Store, held: PostponedWrites, refill: Refill, delivery: Delivery) -> None:
         self._store = store
@@ -27,7 +27,7 @@ class Turns:
         self._delivery = delivery
 
     async def take(self, until: float) -> None:
-        """Go on with every held collection whose turn it is; filling takes until about that time."""
+        """Continue with every held collection that is due; filling continues until about that time."""
         for collection_id in self._held.due():
             await self._resume_one(collection_id, until)
 
@@ -50,14 +50,14 @@ class Turns:
         self._held.over(collection_id)
 
     async def _go_between(self, collection_id: int, group: Sequence[Asked]) -> None:
-        """Tell what has changed while the collection is being filled: what a page brings later is found to be there."""
+        """Write changes while the collection is being filled; a later page finds these rows present."""
         changes, askers = parted(group)
         self._held.advanced(collection_id, askers)
         if changes:
             await self._delivery.deliver(changes)
 
     async def _write_group(self, collection_id: int, group: Sequence[Asked]) -> None:
-        """Tell a collection that is whole but for the outbox what is in there, and reply to whoever waits for it."""
+        """Write the outbox of a collection that is otherwise complete, and reply to the waiting requests."""
         changes, askers = parted(group)
         if changes:
             await self._delivery.deliver(changes)
@@ -72,6 +72,6 @@ class Turns:
 
 
 def parted(group: Sequence[Asked]) -> tuple[list[Asked], list[Asked]]:
-    """Return who brought changes, and who asked for the collection to be whole."""
+    """Return the requests with changes, and those for a complete collection."""
     askers = [one for one in group if isinstance(one[0].message, CheckCollection | Rebuild)]
     return [one for one in group if not isinstance(one[0].message, CheckCollection | Rebuild)], askers

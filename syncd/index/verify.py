@@ -1,4 +1,4 @@
-"""Finds where a collection in Chroma differs from the store, and mends only that."""
+"""Finds where a collection of the vector store differs from SQLite, and repairs only that."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from syncd.store.documents import CollectionRecord
 from syncd.store.outbox import ChunkRow
 
 LINEAGE = frozenset({"source_id", "source_type", "key", "version", "chunk_index", "chunk_count"})
-"""A row that has all of these was written by a syncd; others are somebody's own and nothing of ours."""
+"""A row with all of these keys was written by syncd; other rows belong to somebody else and are left alone."""
 IDS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """How a collection in Chroma differs from the store, in chunks. `chunks` is how many there should be."""
+    """How a collection of the vector store differs from SQLite, in chunks; `chunks` is the number in SQLite."""
 
     chunks: int
     missing: int = 0
     different: int = 0
     extra: int = 0
-    """Rows with our lineage that the store does not know."""
+    """Rows with our lineage that are not in SQLite."""
 
 
 class Verifier:
-    """Compares page by page, each while the index writes nothing; work goes on in between."""
+    """Compares page by page; the index writes nothing during a page, and continues in between."""
 
     def __init__(self, store: Store, vector_store: VectorStore, index: Index) -> None:
         self._store = store
@@ -41,11 +41,11 @@ class Verifier:
         self._index = index
 
     async def verify(self, target: Target, repair: bool = False) -> Drift:
-        """Return the drift found and, with `repair`, have mended it. Waits for all of it; twice is safe.
+        """Return the differences and, with `repair`, repair them. Waits for all of that; twice is safe.
 
-        Cut off anywhere, a repair is finished by the next start (it goes through the outbox) or by verifying again. Keys
-        that somebody added to a chunk's metadata are no drift. Raises NotFoundError for a collection syncd never wrote,
-        CollectionCorrupt where Chroma cannot read it, RetryableError while Chroma is away.
+        An interrupted repair is finished by the next start (it goes through the outbox) or by verifying again. Metadata
+        keys that somebody added are not a difference. Raises NotFoundError for a collection syncd never wrote,
+        CollectionCorrupt if the vector store cannot read it, RetryableError while it is unavailable.
         """
         record = await self._store.documents.find(target)
         if record is None:
@@ -59,14 +59,14 @@ class Verifier:
         return Drift(chunks, len(missing), len(different), len(extra))
 
     async def _whole(self, record: CollectionRecord, repair: bool) -> Drift:
-        """Answer for a collection that somebody deleted, or deleted and made again: all of it is missing."""
+        """Return the drift of a collection that was deleted or recreated: all of it is missing."""
         chunks = await self._store.outbox.chunk_count(record.id)
         if repair and chunks:
             await self._index.look(record.id)
         return Drift(chunks, missing=chunks)
 
     async def _compare(self, record: CollectionRecord) -> tuple[int, list[str], list[str]]:
-        """Return how many chunks the store has, which of them Chroma lacks, and which it has otherwise."""
+        """Return the number of chunks in SQLite, and which of them the vector store lacks or has differently."""
         chunks, missing, different = 0, list[str](), list[str]()
         pages = cast("AsyncGenerator[Sequence[ChunkRow]]", self._store.outbox.rows(record.id, WRITE_SIZE))
         async with aclosing(pages):
@@ -86,7 +86,7 @@ class Verifier:
                 ]
 
     async def _extra(self, record: CollectionRecord) -> list[str]:
-        """Return the ids of rows that a syncd wrote and the store does not know."""
+        """Return the ids of rows that syncd wrote but that are not in SQLite."""
         extra: list[str] = []
         offset = 0
         while True:
@@ -100,7 +100,7 @@ class Verifier:
             offset += len(page)
 
     async def _mend(self, record: CollectionRecord, chunk_ids: Sequence[str]) -> None:
-        """Have the index make Chroma agree about these ids, whatever the store says of them by then."""
+        """Have the index make the vector store agree with SQLite's current state of these ids."""
         for start in range(0, len(chunk_ids), WRITE_SIZE):
             some = chunk_ids[start : start + WRITE_SIZE]
             await self._store.outbox.want(record.id, some)

@@ -1,4 +1,4 @@
-"""Whether a collection takes writes at all: before a refusal is believed, something that nobody could refuse is written."""
+"""Finds out whether a collection accepts writes at all, with a harmless row, before a refusal is believed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PROBE_ID = "syncd-probe"
 async def accepts_writes(store: Store, vector_store: VectorStore, record: CollectionRecord) -> bool:
     """Add a row to the collection, delete it again, and return whether both went through.
 
-    Killed in between, the outbox deletes the row. Waits for the vector store; False whatever the reason is why it could not be done.
+    If killed in between, the outbox deletes the row. Waits for the vector store; False if either failed for any reason.
     """
     dimensions = await store.outbox.dimensions(record.id)
     vector = [np.eye(1, dimensions, dtype=np.float32)[0]] if dimensions else []

@@ -2,7 +2,7 @@
 
     stage in SQLite (document, chunks, intent)  →  tell the vector store  →  clear the intent  →  reply
 
-Killed after any arrow, the outbox still names every id whose state in the vector store is unsure; the next start tells them again.
+Killed after any arrow, the outbox still has every id whose state in the vector store is uncertain; the next start writes them again.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ from syncd.store.documents import CollectionRecord
 log = structlog.get_logger()
 
 GATHER_S = 0.2
-"""Least time from the start of one batch to the next: what comes meanwhile shares a transaction and a write, which cost
-the same for one row as for fifty. A change after a pause does not wait."""
+"""Least time from the start of one batch to the next: changes that arrive meanwhile share a transaction and a write, which
+cost the same for one row as for fifty. A change after a pause does not wait."""
 
 
 class Index:
-    """The actor that owns all writes to the vector store. `queries` gives the embedding function a collection is to record, or None.
+    """The actor that owns all writes to the vector store. `queries` returns the embedding function to record in a collection, or None.
 
-    A collection that is not the one known is filled from the store, beside everything else. One that cannot be written
-    is held: what is for it waits, in the store, and is tried again; the others go on.
+    A collection that was replaced is filled from SQLite, concurrently with other work. One that cannot be written is
+    held: its changes wait in SQLite and are retried, while other collections continue.
     """
 
     name = "index"
@@ -69,13 +69,13 @@ class Index:
         self._turns = Turns(store, self._held, self._refill, self._delivery)
         self.mailbox: Mailbox[Change, Staged] = Mailbox("index", capacity)
         self.turn = anyio.Lock()
-        """Held while a batch is made true: whoever holds it sees the store and Chroma agree, but for the outbox."""
+        """Held while a batch is written: its holder sees SQLite and the vector store agree, except for the outbox."""
 
     async def open(self, target: Target, embedding: Embedding) -> CollectionRecord:
-        """Make sure the collection exists, with cosine space, and return its record. Twice is safe.
+        """Create the collection if needed, with cosine space, and return its record. Twice is safe.
 
-        One that somebody deleted, renamed or recreated in Chroma is filled from the store first; waits for that. Raises
-        ConflictError when it holds other embeddings, NotFoundError when its database does not exist, RetryableError while
+        One that was deleted, renamed or recreated in the vector store is first filled from SQLite; waits for that. Raises
+        ConflictError if it holds other embeddings, NotFoundError if its database does not exist, RetryableError while
         it cannot be written.
         """
         async with self._opening:
@@ -91,20 +91,20 @@ class Index:
         return record
 
     async def _opened(self, record: CollectionRecord) -> str:
-        """Open the collection. That it is refused is believed of a new one, by a server that answers other questions."""
+        """Open the collection. A refusal is believed only for a new collection, and only if the store responds otherwise."""
         try:
             return await self._vector_store.open_collection(record.target, shape_of(record, self._queries(record)))
         except TargetRefusedError as error:
             try:
                 await self._vector_store.database_exists(record.target.database)
             except TargetRefusedError:
-                raise RetryableError(f"Chroma refuses everything ({error})") from error
+                raise RetryableError(f"the vector store refuses every request ({error})") from error
             if record.chroma_id is not None:
                 raise RetryableError(f"collection {record.target.collection} cannot be opened ({error})") from error
             raise
 
     async def preview_collection(self, target: Target, embedding: Embedding) -> CollectionRecord:
-        """Return the record that `open` would, and create nothing. Raises ConflictError, NotFoundError as `open` does."""
+        """Return the record that `open` would, without creating anything. Raises ConflictError, NotFoundError as `open` does."""
         if not await self._vector_store.database_exists(target.database):
             raise NotFoundError(f"database {target.database!r} does not exist in Chroma; create it first")
         return await self._store.documents.preview_collection(target, embedding)
@@ -112,26 +112,26 @@ class Index:
     async def apply(self, change: DocumentChange) -> Staged:
         """Make `change` true in the store and in Chroma; it is when this returns. Waits while Chroma is away.
 
-        Raises PermanentError when the change is refused (nothing happened), RetryableError when the collection takes no
-        writes for long: the store has the change by then, and Chroma gets it as soon as it takes writes again.
+        Raises PermanentError if the change is refused (nothing happened), RetryableError if the collection takes no
+        writes for long: SQLite then has the change, and the vector store gets it as soon as it takes writes again.
         """
         return await self.mailbox.ask(change, urgent=isinstance(change, Promotion) and change.urgent)
 
     async def flush(self, collection_id: int, chunk_ids: Sequence[str]) -> None:
-        """Make Chroma agree about ids that somebody else put into the outbox. Waits while Chroma is away; twice is safe."""
+        """Write to the vector store what the outbox has about these ids. Waits for the vector store; twice is safe."""
         await self.mailbox.ask(Flush(collection_id, chunk_ids))
 
     async def look(self, collection_id: int) -> None:
-        """Make sure that Chroma has the collection that was written, whole: filled from the store where not. Waits for it.
+        """Check that the vector store has the whole collection; refill it from SQLite if not. Waits for that.
 
-        Raises RetryableError when that does not get on; it is gone on with all the same.
+        Raises RetryableError if the refill makes no progress; it is continued in the background.
         """
         await self.mailbox.ask(CheckCollection(collection_id))
 
     async def rebuild(self, target: Target) -> int:
-        """Recreate a collection from the store, without fetching or embedding anything; return its chunks. Waits for it.
+        """Recreate a collection from SQLite, without fetching or embedding; return the number of chunks. Waits for it.
 
-        Raises NotFoundError when syncd never wrote that collection, RetryableError as `look` does.
+        Raises NotFoundError if syncd never wrote that collection, RetryableError as `look` does.
         """
         return (await self.mailbox.ask(Rebuild(target))).written
 
@@ -140,7 +140,7 @@ class Index:
         return self._held.reason()
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Recover, then serve the mailbox for ever."""
+        """Recover, then serve the mailbox until cancelled."""
         try:
             await self._recover()
             task_status.started()
@@ -193,7 +193,7 @@ class Index:
             await self._serve_group([one for one in accepted if one[1].collection_id == collection_id])
 
     async def _serve_group(self, group: Sequence[Asked]) -> None:
-        """Tell Chroma of one collection's changes; a collection that is not the one known is filled first."""
+        """Write one collection's changes to the vector store; a collection that was replaced is filled first."""
         collection_id = group[0][1].collection_id
         waits = collection_id not in self._held and await self._needs_filling(collection_id)
         if waits or self._held.is_put_off(collection_id):
@@ -205,10 +205,10 @@ class Index:
         try:
             return await self._refill.needed(await self._store.documents.by_id(collection_id))
         except (RetryableError, PermanentError):
-            return False  # The write finds out why.
+            return False  # The write will raise the reason.
 
     async def _serve_asked(self, envelope: Envelope[Change, Staged]) -> None:
-        """Begin what a Look or a Rebuild asks for; `_resume` does it."""
+        """Begin a check or a rebuild; `Turns` carries it out."""
         message = envelope.message
         if isinstance(message, Rebuild):
             record = await self._store.documents.find(message.target)
@@ -227,7 +227,7 @@ class Index:
             self._held.add(message.collection_id, [(envelope, Staged(message.collection_id))])
 
     async def _recover(self) -> None:
-        """Finish what a crash cut off: every id left in the outbox. Collections that were being filled go on by and by."""
+        """Finish what a crash interrupted: every id left in the outbox. Interrupted refills continue in their turns."""
         records = await self._store.documents.collections()
         self._delivery.records.update({record.id: record for record in records})
         left = await self._store.outbox.left_behind()

@@ -45,7 +45,7 @@ class Store:
     async def open(cls, folder: Path, types: SourceCodec) -> Store:
         """Open (or create) `folder/syncd.sqlite`, with the tables of the source `types`, and the key file beside it.
 
-        Raises ConfigError when the database is of a newer syncd, or the key file is not private.
+        Raises ConfigError if the database was written by a newer syncd, or others can read the key file.
         """
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         key = load_key(folder / KEY_FILE)
@@ -70,5 +70,5 @@ class Store:
         )
 
     async def close(self) -> None:
-        """Fold the write-ahead log in and close."""
+        """Checkpoint the write-ahead log and close. Call once."""
         await self.database.close()

@@ -1,4 +1,4 @@
-"""Chunks as a search reads them: what it shows of those it found, and which documents its filters mean."""
+"""Reads of chunks for search: the content of hits, and the documents that its filters select."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ SOURCE_COLUMNS = "id, type, database, settings, embedding, chunking, created_at,
 
 
 class SourceCodec(Protocol):
-    """What the store is told of the source types."""
+    """What the store needs to know about the source types."""
 
     @property
     def migrations(self) -> Sequence[str]:
@@ -59,14 +59,14 @@ def embedding_to_json(embedding: Embedding) -> str:
 
 
 def embedding_from_json(text: str) -> Embedding:
-    """Invert `embedding_to_json`."""
+    """Return the embedding in a column written by `embedding_to_json`."""
     values: dict[str, Any] = json.loads(text)
     task = values.pop("task", None)
     return Embedding(**values, task=EmbeddingTask(**task) if task else None)
 
 
 def settings_from_json(kind: str, text: str, types: SourceCodec) -> SourceSettings:
-    """Return stored settings, readable or not. Raises ConfigError where the type is unknown."""
+    """Return stored settings, or UnreadableSettings. Raises ConfigError for an unknown type."""
     values: dict[str, Any] = json.loads(text)
     try:
         return types.read_settings(kind, values)
@@ -76,7 +76,7 @@ def settings_from_json(kind: str, text: str, types: SourceCodec) -> SourceSettin
 
 
 def source_from_row(row: sqlite3.Row | tuple[Any, ...], types: SourceCodec) -> SourceRecord:
-    """Build a SourceRecord from SOURCE_COLUMNS. Raises ConfigError where its type is unknown."""
+    """Return the SourceRecord in a row of SOURCE_COLUMNS. Raises ConfigError for an unknown type."""
     source_id, kind, database, settings, embedding, chunking, created_at, name = row
     return SourceRecord(
         id=source_id,

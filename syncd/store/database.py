@@ -24,7 +24,7 @@ OWN_PACKAGE = "syncd.store"
 
 WRITER_PRAGMAS = (
     "PRAGMA journal_mode = WAL",
-    # FULL: what is committed here allows others to forget (an SQS message, an uploaded file), so it must survive power loss.
+    # FULL: after a commit here others delete their copy (an SQS message, an uploaded file), so it must survive power loss.
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA busy_timeout = 5000",
@@ -47,8 +47,8 @@ class Database:
     async def open(cls, path: Path, packages: Sequence[str] = ()) -> Database:
         """Open `path`, creating and migrating it as needed: the store's own tables, and those of `packages`.
 
-        A package keeps its numbered SQL files in a folder `migrations`; numbers are unique across all. Raises ConfigError when
-        the file belongs to a newer syncd or is not a database.
+        A package keeps its numbered SQL files in a folder `migrations`; numbers are unique across all. Raises ConfigError if
+        the file was written by a newer syncd or is not a database.
         """
         try:
             writer = await open_connection(path)
@@ -69,7 +69,7 @@ class Database:
         return cls(writer, reader)
 
     async def close(self) -> None:
-        """Close both connections; the write-ahead log is folded in first. Twice is an error."""
+        """Checkpoint the write-ahead log and close both connections. Twice is an error."""
         await self._reader.close()
         await self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         await self._writer.close()
@@ -77,14 +77,12 @@ class Database:
     async def write(self, transaction: Callable[[sqlite3.Connection], T]) -> T:
         """Run `transaction` between BEGIN IMMEDIATE and COMMIT; durable when this returns, rolled back when it raises.
 
-        Raises RetryableError when the disk is full or the file is busy.
+        Raises RetryableError if the disk is full or the file is busy.
         """
         try:
             return await run_in_thread(self._writer, lambda connection: committed(connection, transaction))
         except sqlite3.OperationalError as error:
-            raise RetryableError(
-                f"the state database refused a write ({error}); check the disk's free space"
-            ) from error
+            raise RetryableError(f"cannot write the state database ({error}); check the disk's free space") from error
 
     async def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
         """Run `query` on the reader; it sees everything committed before it starts."""
@@ -92,10 +90,10 @@ class Database:
 
 
 class CallingConnection(sqlite3.Connection):
-    """A connection to which a function can be sent where a statement stands: `execute(CALL, [function])` calls it.
+    """A connection that can run a function instead of a statement: `execute(CALL, [function])` calls it.
 
-    aiosqlite executes in the connection's own thread and has no call for "this whole function in one hop"; its
-    statement-wise ones could be cancelled in between.
+    aiosqlite executes in the connection's own thread but cannot run a whole function there in one hop; its
+    separate statements could be cancelled in between.
     """
 
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
@@ -145,7 +143,7 @@ def committed(connection: sqlite3.Connection, transaction: Callable[[sqlite3.Con
 
 
 def migrate(connection: sqlite3.Connection, path: Path, packages: Sequence[str] = ()) -> None:
-    """Apply the numbered SQL files that this database has not seen, each in a transaction of its own."""
+    """Apply the numbered SQL files that this database does not have yet, each in its own transaction."""
     connection.execute("CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, name TEXT NOT NULL)")
     done = {number for (number,) in connection.execute("SELECT number FROM migrations")}
     known = numbered_migrations((OWN_PACKAGE, *packages))
@@ -159,7 +157,7 @@ def migrate(connection: sqlite3.Connection, path: Path, packages: Sequence[str] 
 
 
 def apply_migration(connection: sqlite3.Connection, number: int, name: str, script: str) -> None:
-    """Run one migration script and note it, in one transaction."""
+    """Run one migration script and record it, in one transaction."""
 
     def transaction(connection: sqlite3.Connection) -> None:
         statement = ""

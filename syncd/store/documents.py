@@ -1,7 +1,8 @@
-"""Documents and their chunks: the truth that Chroma is a projection of.
+"""Documents and their chunks: the source of truth, of which the vector store is a projection.
 
-Changing a document is one transaction: its row, its chunks and, in `outbox`, the ids whose state in Chroma may now differ
-(the intent). Chroma is told afterwards, then the outbox rows go. Killed in between, the outbox says what to tell again.
+Changing a document is one transaction: its row, its chunks and, in `outbox`, the ids whose state in the vector store may
+now differ (the intent). The vector store is written afterwards, then the outbox rows are deleted. After a crash in between,
+the outbox says what to write again.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from syncd.store.staging import stage
 
 PAGE_SIZE = 500
 NOWHERE = 0
-"""The id of no collection: nothing is recorded under it."""
+"""An id that no collection has; nothing is recorded under it."""
 
 
 @dataclass(frozen=True, slots=True)
 class CollectionRecord:
-    """A collection that syncd writes. `chroma_id` is the id Chroma gave it; another id means somebody recreated it.
+    """A collection that syncd writes. `chroma_id` is its id in the vector store; a different id there means that it was recreated.
 
     `rebuilding` is the collection's own metadata as JSON while it is being filled from the store, otherwise None;
     `refilled` is how far that has come.
@@ -44,7 +45,7 @@ class CollectionRecord:
 
 @dataclass(frozen=True, slots=True)
 class DocumentRecord:
-    """What is recorded of one document in one collection."""
+    """The record of one document in one collection."""
 
     id: int
     version: str
@@ -57,7 +58,7 @@ class DocumentRecord:
 
 @dataclass(frozen=True, slots=True)
 class CarriedOver:
-    """The content of a document, as another collection (or an earlier run) holds it."""
+    """The content of a document in another collection, or from an earlier run."""
 
     chunks: Sequence[NewChunk]
     content_hash: str
@@ -72,7 +73,7 @@ class Documents:
     async def collection(self, target: Target, embedding: Embedding) -> CollectionRecord:
         """Return the record of `target`, creating it with `embedding` on first use.
 
-        Raises ConflictError when it was made with other embeddings: their vectors can't be compared.
+        Raises ConflictError if it has another embedding, since the vectors could not be compared.
         """
 
         def transaction(connection: sqlite3.Connection) -> CollectionRecord:
@@ -87,9 +88,9 @@ class Documents:
         return record
 
     async def preview_collection(self, target: Target, embedding: Embedding) -> CollectionRecord:
-        """Return the record of `target` as a run would find it: an empty one where syncd never wrote the collection.
+        """Return the record that `collection` would, without creating it: an empty one if syncd never wrote the collection.
 
-        Nothing is created. Raises ConflictError when it was made with other embeddings.
+        Raises ConflictError if it has another embedding.
         """
         record = await self.find(target)
         if record is None:
@@ -98,11 +99,11 @@ class Documents:
         return record
 
     async def find(self, target: Target) -> CollectionRecord | None:
-        """Return the record of `target`, or None when syncd never wrote it."""
+        """Return the record of `target`, or None if syncd never wrote it."""
         return await self._db.read(lambda c: find_collection(c, target))
 
     async def by_id(self, collection_id: int) -> CollectionRecord:
-        """Return the record with this id, which must be one that was handed out."""
+        """Return the record with this id, which must exist."""
         statement = "SELECT * FROM collections WHERE id = ?"
         return await self._db.read(lambda c: collection_from_row(c.execute(statement, (collection_id,)).fetchone()))
 
@@ -116,7 +117,7 @@ class Documents:
         return await self._db.read(query)
 
     async def set_chroma_id(self, collection_id: int, chroma_id: str) -> None:
-        """Note the id that Chroma gave the collection."""
+        """Record the collection's id in the vector store."""
         await self._db.write(
             lambda c: c.execute("UPDATE collections SET chroma_id = ? WHERE id = ?", (chroma_id, collection_id))
         )
@@ -139,7 +140,7 @@ class Documents:
         return await self._db.read(query)
 
     async def carried_over(self, source_id: str, key: str, version: str, fingerprint: str) -> CarriedOver | None:
-        """Return what the same version of this document is in any collection, or None: nothing to fetch or embed."""
+        """Return the content of the same version of this document in any collection, or None if it must be prepared."""
 
         def query(connection: sqlite3.Connection) -> CarriedOver | None:
             row = connection.execute(
@@ -152,11 +153,11 @@ class Documents:
         return await self._db.read(query)
 
     async def stage(self, changes: Sequence[DocumentChange]) -> Sequence[Staged]:
-        """Make `changes` true here and put what Chroma must be told into the outbox, all in one transaction."""
+        """Apply `changes` and put the ids to write to the vector store into the outbox, all in one transaction."""
         return await self._db.write(lambda c: [stage(c, change) for change in changes])
 
     async def preview(self, change: Replacement | Removal) -> Staged:
-        """Return what `stage` would, and leave everything as it is. The collection need not exist."""
+        """Return what `stage` would, without changing anything. The collection need not exist."""
 
         def transaction(connection: sqlite3.Connection) -> Staged:
             connection.execute("SAVEPOINT foresee")
@@ -230,7 +231,7 @@ class Documents:
 
 
 def require_same(record: CollectionRecord, embedding: Embedding) -> None:
-    """Raise ConflictError when a collection was made with other embeddings."""
+    """Raise ConflictError if a collection was created with another embedding."""
     if record.embedding != embedding:
         raise ConflictError(
             f"collection {record.target.collection!r} holds {record.embedding.model} vectors and this source is set to other "

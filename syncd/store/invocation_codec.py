@@ -1,7 +1,7 @@
-"""Rows of invocations to model dataclasses and back; what SQL may ask of a request is here too.
+"""Rows of invocations to model dataclasses and back; also the SQL conditions on requests.
 
-The column `request` holds what differs from the defaults: `{}` is the whole source. What another version of syncd wrote
-beside that is left out when read; nothing is refused.
+The column `request` has only what differs from the defaults: `{}` is the whole source. Fields of other versions of syncd
+are ignored.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ INVOCATION_COLUMNS = (
 )
 
 IS_DRY_RUN = "json_extract(request, '$.dry_run') IS NOT NULL"
-"""SQL: the run only finds out what a run would do."""
+"""SQL: the run is a dry run."""
 IS_WHOLE_RUN = (
     "object_key IS NULL AND json_extract(request, '$.keys') IS NULL AND json_extract(request, '$.dry_run') IS NULL"
 )
-"""SQL: the run is over the whole source and does something."""
+"""SQL: the run is over the whole source and not a dry run."""
 UPLOADED_FILE = "json_extract(request, '$.file')"
 """SQL: the name of the uploaded file in the upload folder."""
 
 
 def invocation_from_row(row: sqlite3.Row | tuple[Any, ...]) -> Invocation:
-    """Build an Invocation from INVOCATION_COLUMNS."""
+    """Return the Invocation in a row of INVOCATION_COLUMNS."""
     (
         ident,
         source_id,
@@ -85,18 +85,18 @@ def invocation_from_row(row: sqlite3.Row | tuple[Any, ...]) -> Invocation:
 
 
 def counts_from_json(text: str) -> Counts:
-    """Read a counts column; unknown fields of another version are ignored."""
+    """Return the counts in a column, ignoring fields of other versions."""
     values: Mapping[str, int] = json.loads(text)
     return Counts(**{name: value for name, value in values.items() if name in Counts.__dataclass_fields__})
 
 
 def request_to_json(request: Request) -> str:
-    """Return the column of a request: canonical, so that equal requests have equal text."""
+    """Return a request as canonical JSON, so that equal requests have equal text."""
     return dumps(_values(request))
 
 
 def request_from_json(text: str) -> Request:
-    """Invert `request_to_json`."""
+    """Return the request in a column written by `request_to_json`."""
     values: Mapping[str, Any] = json.loads(text)
     object_key, keys = values.get("object_key"), values.get("keys")
     if "file" in values:

@@ -1,4 +1,4 @@
-"""The queue that invocations stand in: which is next, and how far each has come."""
+"""The queue of invocations: which is next, and the progress of each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from syncd.store.database import Database
 from syncd.store.invocation_codec import INVOCATION_COLUMNS, invocation_from_row, request_to_json
 
 FOLLOW_UPS = 5
-"""A source that is never seen whole is asked again so often by itself, then when somebody asks or its schedule says."""
+"""How often an incomplete run is followed by another one automatically, before the next request or schedule."""
 
 
 class InvocationQueue:
@@ -25,7 +25,7 @@ class InvocationQueue:
         self._db = database
 
     async def due(self, limit: int) -> Sequence[Invocation]:
-        """Return unfinished invocations whose time has come, most urgent first."""
+        """Return unfinished invocations that are due, most urgent first."""
         statement = (
             f"SELECT {INVOCATION_COLUMNS} FROM invocations WHERE state IN ('pending', 'processing') AND not_before <= ? "
             "ORDER BY priority, seq LIMIT ?"
@@ -47,7 +47,7 @@ class InvocationQueue:
         return await self._db.read(query)
 
     async def start(self, invocation_id: str) -> bool:
-        """Mark it processing and count the attempt. False when it was cancelled meanwhile."""
+        """Mark an invocation as processing and count the attempt. False if it was cancelled meanwhile."""
         return await self._db.write(
             lambda c: (
                 c.execute(
@@ -78,7 +78,7 @@ class InvocationQueue:
         )
 
     async def follow_up(self, invocation: Invocation, delay_s: float) -> None:
-        """Have the same asked for again after `delay_s`, a few times at most. Twice is safe."""
+        """Create an invocation for the same request after `delay_s`, a limited number of times in a row. Twice is safe."""
         following = followed_up(invocation.request)
         if following is None or following.whole.follow_up > FOLLOW_UPS:
             return
@@ -95,7 +95,7 @@ class InvocationQueue:
         )
 
     async def postpone(self, invocation_id: str, delay_s: float, error: str, counts: Counts, bugs: int = 0) -> None:
-        """Leave it unfinished, to be taken up again after `delay_s`; `error` says why it waits, `bugs` more are counted."""
+        """Retry an invocation after `delay_s`; `error` says why it waits, `bugs` is added to its count of bugs."""
         await self._db.write(
             lambda c: c.execute(
                 "UPDATE invocations SET not_before = ?, error = ?, counts = ?, bugs = bugs + ? "

@@ -1,4 +1,4 @@
-"""Invocations: durable before anybody is told that they exist, settled only after their work is done."""
+"""Invocations: durable before they are acknowledged, settled only after their work is done."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from syncd.store.invocation_queue import InvocationQueue
 from syncd.store.sources import conditions
 
 PRIORITY = {Origin.EVENT: 0, Origin.WATCH: 0, Origin.API: 1, Origin.SCHEDULE: 2, Origin.BACKFILL: 3}
-"""Small, event-driven work overtakes long backfills."""
+"""Priority by origin: small, event-driven work overtakes long backfills."""
 
 
 TELLING_TOKENS = 1000
-"""A run that embedded fewer says little about speed."""
+"""Runs that embedded fewer tokens are not used to estimate the speed."""
 LATEST_RUNS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentOutcome:
-    """What became of one document in one invocation: indexed, deleted, skipped or failed (with the reason)."""
+    """The outcome of one document in one invocation: indexed, deleted, skipped or failed (with the reason)."""
 
     key: str
     state: DocumentState
@@ -44,12 +44,12 @@ class DocumentOutcome:
 
 
 class Invocations(InvocationQueue):
-    """Invocations as their askers see them. Each method is one transaction."""
+    """Invocations from the point of view of their callers. Each method is one transaction."""
 
     async def create(
         self, source_id: str, target: Target, origin: Origin, request: Request | None = None
     ) -> Invocation:
-        """Store a pending invocation; durable when this returns. Raises NotFoundError when the source is gone."""
+        """Store a pending invocation; durable when this returns. Raises NotFoundError if the source is gone."""
         asked = request or WholeSource()
 
         def transaction(connection: sqlite3.Connection) -> Invocation:
@@ -65,7 +65,7 @@ class Invocations(InvocationQueue):
     ) -> Invocation:
         """Like `create`, but join a pending invocation that can do the same: its keys become the union of both.
 
-        A pending run over everything, or over a superset, is joined as it is. Raises NotFoundError when the source is gone.
+        A pending run over everything, or over a superset, is joined unchanged. Raises NotFoundError if the source is gone.
         """
         asked = request or WholeSource()
 
@@ -138,7 +138,7 @@ class Invocations(InvocationQueue):
         return await self._db.read(query)
 
     async def latest_whole(self, source_id: str) -> Invocation | None:
-        """Return the newest invocation of a source that is not about single keys nor a dry run, or None."""
+        """Return the newest invocation of a source, except dry runs and those for single keys, or None."""
         statement = f"SELECT {INVOCATION_COLUMNS} FROM invocations WHERE source_id = ? AND {IS_WHOLE_RUN} ORDER BY seq DESC LIMIT 1"
 
         def query(connection: sqlite3.Connection) -> Invocation | None:
@@ -148,7 +148,7 @@ class Invocations(InvocationQueue):
         return await self._db.read(query)
 
     async def tokens_per_s(self, model: str) -> float | None:
-        """Return how fast the latest runs with this dense model were, waiting and parsing included; None: there were none."""
+        """Return the tokens per second of the latest runs with this dense model, waiting and parsing included; None without any."""
         statement = (
             "SELECT sum(tokens) / sum(took_s) FROM (SELECT json_extract(i.counts, '$.tokens') AS tokens, "
             "max(0.001, i.finished_at - i.started_at) AS took_s FROM invocations i JOIN sources s ON s.id = i.source_id "
@@ -159,7 +159,7 @@ class Invocations(InvocationQueue):
         return row[0]
 
     async def cancel(self, invocation_id: str) -> Invocation:
-        """Cancel a pending or running invocation; what it has indexed stays. Raises ConflictError when it is over."""
+        """Cancel a pending or running invocation; what it has indexed stays. Raises NotFoundError, or ConflictError if it has ended."""
 
         def transaction(connection: sqlite3.Connection) -> Invocation:
             connection.execute(
@@ -185,7 +185,7 @@ class Invocations(InvocationQueue):
     async def documents(
         self, invocation_id: str, state: DocumentState | None = None, limit: int = 100, offset: int = 0
     ) -> Sequence[DocumentOutcome]:
-        """Return what became of the invocation's documents, in key order."""
+        """Return the outcomes of the invocation's documents, in key order."""
         statement = (
             "SELECT key, state, reason, version, chunks, at FROM outcomes WHERE invocation_id = ?1 "
             "AND (?2 IS NULL OR state = ?2) ORDER BY key LIMIT ?3 OFFSET ?4"

@@ -1,4 +1,4 @@
-"""Marks of documents in hand, which outlive the daemon, and what its deaths say of them."""
+"""Durable marks of the documents being prepared, and the crashes counted against them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 from syncd.store.database import Database
 
 DEATHS_MAX = 3
-"""Of the daemon, with the same version of one document in hand."""
+"""Crashes of the daemon during the preparation of one version of a document, after which it is set aside."""
 
 
 class Mark(NamedTuple):
@@ -24,7 +24,7 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DeathRecord:
-    """How often the daemon died with a document in hand, and whether it was to blame."""
+    """How often the daemon died while preparing a document, and whether the document was to blame."""
 
     deaths: int = 0
     condemned: bool = False
@@ -36,7 +36,7 @@ def mark_of(source_id: str, key: str, version: str) -> Mark:
 
 
 def text_digest(text: str) -> bytes:
-    """Return the digest that stands for a key or a version."""
+    """Return the digest under which a key or a version is stored."""
     return sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
@@ -47,9 +47,9 @@ class Marks:
         self._db = database
 
     async def reckon(self) -> frozenset[tuple[str, bytes]]:
-        """Blame the last life's death on what it left held; return the sources and keys of documents with deaths on record.
+        """Count a crash against every document still marked; return the sources and keys of documents with crashes on record.
 
-        Nothing is held after a polite end, nor after this: twice is safe. To be called before anything is marked.
+        Nothing is marked after a clean stop, nor after this: twice is safe. Call it before anything is marked.
         """
 
         def transaction(connection: sqlite3.Connection) -> frozenset[tuple[str, bytes]]:
@@ -65,7 +65,7 @@ class Marks:
         return await self._db.write(transaction)
 
     async def write(self, held: Mapping[Mark, bool]) -> None:
-        """Mark documents as in hand or not. Deaths on record stay there."""
+        """Mark documents as being prepared or not. Crashes on record are kept."""
         taken = [mark for mark, is_held in held.items() if is_held]
         left = [mark for mark, is_held in held.items() if not is_held]
 
@@ -81,7 +81,7 @@ class Marks:
         await self._db.write(transaction)
 
     async def release(self) -> None:
-        """Mark everything as not in hand: the daemon ends politely. Twice is safe."""
+        """Remove all marks, because the daemon stops cleanly. Twice is safe."""
 
         def transaction(connection: sqlite3.Connection) -> None:
             connection.execute("DELETE FROM in_hand WHERE deaths = 0")
@@ -90,13 +90,13 @@ class Marks:
         await self._db.write(transaction)
 
     async def record(self, mark: Mark) -> DeathRecord:
-        """Return what is on record of a document's version."""
+        """Return the record of a document's version."""
         statement = "SELECT deaths, condemned FROM in_hand WHERE source_id = ? AND key = ? AND version = ?"
         row = await self._db.read(lambda c: c.execute(statement, mark).fetchone())
         return DeathRecord(row[0], bool(row[1])) if row else DeathRecord()
 
     async def clear(self, mark: Mark) -> None:
-        """Forget the deaths of a document that has got through, those with its earlier versions too."""
+        """Delete the crashes counted against a document, because it was prepared without one; earlier versions' too."""
         await self._db.write(
             lambda c: c.execute(
                 "DELETE FROM in_hand WHERE source_id = ? AND key = ? AND NOT held AND NOT condemned",
@@ -105,7 +105,7 @@ class Marks:
         )
 
     async def forgive(self, source_id: str, keys: Sequence[str] | None = None) -> None:
-        """Give documents of a source, or (None) all of them, another chance: somebody asked for it."""
+        """Delete the crashes counted against these documents of a source, or (None) all of them, because a retry was requested."""
         digests = None if keys is None else [(source_id, text_digest(key)) for key in keys]
 
         def transaction(connection: sqlite3.Connection) -> None:

@@ -1,4 +1,4 @@
-"""The outbox: what Chroma still has to be told, read back together with the rows it needs."""
+"""The outbox: ids still to be written to the vector store, read together with their rows."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SELECT_ROWS = (
 
 @dataclass(frozen=True, slots=True)
 class ChunkRow:
-    """A chunk as Chroma is to hold it."""
+    """A chunk as the vector store should have it."""
 
     id: str
     text: str
@@ -51,7 +51,7 @@ class Outbox:
         self._db = database
 
     async def waiting(self, collection_id: int, chunk_ids: Sequence[str]) -> Sequence[Waiting]:
-        """Return the entries of these ids with the rows they need; ids that do not wait are left out."""
+        """Return the entries of these ids with their rows; ids without an entry are omitted."""
 
         def query(connection: sqlite3.Connection) -> list[Waiting]:
             marks = ", ".join("?" * len(chunk_ids))
@@ -70,7 +70,7 @@ class Outbox:
         return await self._db.read(query)
 
     async def left_behind(self) -> Sequence[tuple[int, str]]:
-        """Return (collection, chunk id) of the entries a crash left behind, each now marked to be replaced whole."""
+        """Return (collection, chunk id) of the entries left by a crash, each now marked to be replaced entirely."""
 
         def transaction(connection: sqlite3.Connection) -> list[tuple[int, str]]:
             connection.execute("UPDATE outbox SET op = 'replace' WHERE op = 'add'")
@@ -79,7 +79,7 @@ class Outbox:
         return await self._db.write(transaction)
 
     async def want(self, collection_id: int, chunk_ids: Sequence[str]) -> None:
-        """Let Chroma be told again about these ids: replaced whole where a chunk has the id, deleted where none has."""
+        """Add entries for these ids, to be replaced entirely in the vector store if a chunk has the id, else deleted."""
 
         def transaction(connection: sqlite3.Connection) -> None:
             places = find_chunks(connection, collection_id, chunk_ids)
@@ -91,7 +91,7 @@ class Outbox:
         await self._db.write(transaction)
 
     async def known(self, collection_id: int, chunk_ids: Sequence[str]) -> frozenset[str]:
-        """Return those of the ids that a chunk has."""
+        """Return those of the ids that belong to a chunk."""
         return await self._db.read(lambda c: frozenset(find_chunks(c, collection_id, chunk_ids)))
 
     async def chunk_count(self, collection_id: int) -> int:
@@ -100,7 +100,7 @@ class Outbox:
         return await self._db.read(lambda c: c.execute(statement, (collection_id,)).fetchone()[0])
 
     async def clear(self, collection_id: int, chunk_ids: Sequence[str]) -> None:
-        """Forget entries, because Chroma now agrees."""
+        """Delete entries, because the vector store now agrees."""
         await self._db.write(
             lambda c: c.executemany(
                 "DELETE FROM outbox WHERE collection_id = ? AND chunk_id = ?",
@@ -125,12 +125,12 @@ class Outbox:
             page, place = await self.page(collection_id, place, page_size)
 
     async def ids(self, collection_id: int) -> Sequence[str]:
-        """Return every id that Chroma has yet to be told of."""
+        """Return every id of the collection in the outbox."""
         statement = "SELECT chunk_id FROM outbox WHERE collection_id = ?"
         return await self._db.read(lambda c: [chunk_id for (chunk_id,) in c.execute(statement, (collection_id,))])
 
     async def dimensions(self, collection_id: int) -> int | None:
-        """Return how long a collection's vectors are, or None while it has none."""
+        """Return the dimensions of a collection's vectors, or None if it has none."""
         statement = (
             SELECT_ROWS.replace("SELECT ", "SELECT length(v.vector) / 4, ", 1) + "WHERE d.collection_id = ? LIMIT 1"
         )
@@ -155,6 +155,6 @@ def find_chunks(
 
 
 def chunk_row(chunk_id: str, text: str, metadata: str, vector: bytes, sparse: bytes | None) -> ChunkRow:
-    """Build a ChunkRow from stored columns."""
+    """Return the ChunkRow in stored columns."""
     row_sparse = None if sparse is None else unpacked(sparse)
     return ChunkRow(chunk_id, text, json.loads(metadata), np.frombuffer(vector, dtype="<f4"), row_sparse)

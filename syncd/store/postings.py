@@ -1,6 +1,6 @@
-"""Sparse vectors of chunks, kept in step with them: written with a chunk (staging), gone with it (a trigger).
+"""Sparse vectors of chunks, kept in sync with them: written with a chunk (staging), deleted with it (by a trigger).
 
-Readers keep inverted lists in memory and ask for what changed since they last looked.
+Readers keep inverted lists in memory and read what has changed since their last read.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Posting:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """How far a reader of one collection has read."""
+    """The position up to which a reader of one collection has read."""
 
     posting: int = 0
     gone: int = 0
@@ -38,7 +38,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class PostingChanges:
-    """What changed since `Seen`. Row i has `lengths[i]` of the `pairs`, which stand one row after the other."""
+    """What changed since `Seen`. Row i has the next `lengths[i]` of the `pairs`."""
 
     ids: NDArray[np.int64]
     documents: NDArray[np.int64]
@@ -65,11 +65,11 @@ class Postings:
         self._db = database
 
     async def begin(self) -> None:
-        """Forget which postings went: called before anybody reads `changes`."""
+        """Clear the log of deleted postings; call it before anything reads `changes`."""
         await self._db.write(lambda c: c.execute("DELETE FROM postings_gone"))
 
     async def known(self, vector_keys: Sequence[bytes], model: str) -> Mapping[bytes, bytes]:
-        """Return vectors that `model` made of the same texts (by dense cache key), wherever they stand."""
+        """Return vectors that `model` computed for the same texts, in any collection, by dense cache key."""
         statement = (
             "SELECT c.vector_key, p.vector FROM chunks c JOIN postings p ON p.document_id = c.document_id "
             "AND p.number = c.number WHERE p.model = ? AND c.vector_key IN ({})"
@@ -86,7 +86,7 @@ class Postings:
         return await self._db.read(query)
 
     async def changes(self, collection_id: int, model: str, seen: Seen) -> PostingChanges:
-        """Return a page of what came and went in a collection after `seen`, as of one moment."""
+        """Return a page of postings added and deleted in a collection after `seen`, from one snapshot."""
 
         def query(connection: sqlite3.Connection) -> PostingChanges:
             connection.execute("BEGIN")
@@ -98,7 +98,7 @@ class Postings:
         return await self._db.read(query)
 
     async def drop_others(self, collection_id: int, model: str) -> int:
-        """Delete a collection's postings that another model made; return how many there were."""
+        """Delete a collection's postings of other models; return how many there were."""
         statement = "DELETE FROM postings WHERE collection_id = ? AND model <> ?"
         return await self._db.write(lambda c: c.execute(statement, (collection_id, model)).rowcount)
 
@@ -118,7 +118,7 @@ class Postings:
     ) -> Sequence[str]:
         """Add postings of chunks that still have the text they were made from. Twice is safe.
 
-        `flush`: put the chunks into the outbox too, for Chroma to hear of; their ids are returned.
+        `flush`: also put the chunks into the outbox, to be written to the vector store, and return their ids.
         """
         statement = (
             "INSERT OR IGNORE INTO postings (collection_id, document_id, number, model, vector) "

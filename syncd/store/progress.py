@@ -1,4 +1,4 @@
-"""How far a source has come in a collection: cursors, what a run has seen, outcomes, held deletes."""
+"""The progress of a source in a collection: cursors, documents seen by a run, outcomes, held deletes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from syncd.store.database import Database
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one document of a run."""
+    """The outcome of one document of a run."""
 
     key: str
     state: DocumentState
@@ -24,7 +24,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """From change to searchable: the nearest-rank percentiles over a source's documents as they stand in collections."""
+    """Seconds from change to searchable: nearest-rank percentiles over a source's indexed documents."""
 
     source_id: str
     name: str | None
@@ -45,7 +45,7 @@ SELECT id, name, documents, max(lag_s) FILTER (WHERE place = (documents + 1) / 2
        max(lag_s) FILTER (WHERE place = (documents * 99 + 99) / 100)
 FROM lags GROUP BY id ORDER BY id
 """
-"""What changed before its source was made came late whatever the daemon did; it does not count."""
+"""Changes made before the source was created do not count, since they could not be indexed sooner."""
 
 
 class Progress:
@@ -55,7 +55,7 @@ class Progress:
         self._db = database
 
     async def cursor(self, source_id: str, collection_id: int, config_hash: str) -> str | None:
-        """Return the last saved checkpoint; None where there is none, or what came before it was made by another configuration."""
+        """Return the last saved cursor; None if there is none, or if it belongs to another configuration."""
 
         def query(connection: sqlite3.Connection) -> str | None:
             row = connection.execute(
@@ -67,7 +67,7 @@ class Progress:
         return await self._db.read(query)
 
     async def drop_cursor(self, source_id: str, collection_id: int, config_hash: str) -> None:
-        """Forget a cursor of another configuration, before documents are made by this one: from then on there is no way back."""
+        """Delete a cursor of another configuration; call it before documents are made with this one, which invalidates it."""
         await self._db.write(
             lambda c: c.execute(
                 "DELETE FROM cursors WHERE source_id = ? AND collection_id = ? AND recipe <> ?",
@@ -91,7 +91,7 @@ class Progress:
         )
 
     async def mark_seen(self, collection_id: int, source_id: str, keys: Sequence[str], run_number: int) -> None:
-        """Note that a run has met these documents."""
+        """Record that a run has seen these documents."""
         rows = [(run_number, collection_id, source_id, key) for key in keys]
 
         def transaction(connection: sqlite3.Connection) -> None:
@@ -102,7 +102,7 @@ class Progress:
         await self._db.write(transaction)
 
     async def unseen(self, collection_id: int, source_id: str, run_number: int) -> Sequence[str]:
-        """Return the keys recorded for a source, or prepared, that neither this run nor a later one has met."""
+        """Return the keys recorded for a source that neither this run nor a later one has seen."""
         statement = (
             "SELECT key FROM documents WHERE collection_id = ?1 AND source_id = ?2 AND seen < ?3 UNION "
             "SELECT key FROM prepared WHERE collection_id = ?1 AND source_id = ?2 AND seen < ?3 EXCEPT "
@@ -113,7 +113,7 @@ class Progress:
         )
 
     async def note(self, invocation_id: str, outcomes: Sequence[Outcome]) -> None:
-        """Record what became of documents; the last word on a key wins, so twice is safe."""
+        """Record outcomes of documents; the last one of a key wins, so twice is safe."""
         now = time.time()
         rows = [(invocation_id, o.key, o.state, o.reason, o.version, o.chunks, now) for o in outcomes]
         await self._db.write(
@@ -121,7 +121,7 @@ class Progress:
         )
 
     async def hold_deletes(self, invocation_id: str, keys: Sequence[str]) -> None:
-        """Keep these deletes back until somebody confirms them. Twice is safe."""
+        """Hold these deletes until they are confirmed. Twice is safe."""
         await self._db.write(
             lambda c: c.executemany(
                 "INSERT OR IGNORE INTO held_deletes VALUES (?, ?)", [(invocation_id, k) for k in keys]
@@ -129,7 +129,7 @@ class Progress:
         )
 
     async def held_deletes(self, invocation_id: str) -> Sequence[str]:
-        """Return the keys whose deletes an invocation keeps back."""
+        """Return the keys whose deletes an invocation holds."""
         statement = "SELECT key FROM held_deletes WHERE invocation_id = ? ORDER BY key"
         return await self._db.read(lambda c: [k for (k,) in c.execute(statement, (invocation_id,))])
 
@@ -145,9 +145,9 @@ class Progress:
         return await self._db.read(lambda c: dict(c.execute(statement, place).fetchall()))
 
     async def release_deletes(self, invocation_id: str) -> None:
-        """Forget the held deletes of an invocation, because they are done."""
+        """Delete the record of an invocation's held deletes, because they are done."""
         await self._db.write(lambda c: c.execute("DELETE FROM held_deletes WHERE invocation_id = ?", (invocation_id,)))
 
     async def lags(self) -> Sequence[Lag]:
-        """Return each source's lag, of the sources that say when documents changed."""
+        """Return the lag of each source that reports when documents changed."""
         return await self._db.read(lambda c: [Lag(*row) for row in c.execute(_LAGS)])

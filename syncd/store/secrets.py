@@ -1,4 +1,4 @@
-"""Tokens (only their hashes are kept) and credentials (encrypted with a key that is not in the database)."""
+"""Tokens, of which only hashes are stored, and credentials, encrypted with a key that is not in the database."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Token:
 
 
 class Tokens:
-    """Each method is one transaction. Tokens read `sk_<id>_<256 random bits>`, so a plain hash is enough."""
+    """Each method is one transaction. Tokens have the form `sk_<id>_<256 random bits>`, so a plain hash is enough."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
@@ -51,7 +51,7 @@ class Tokens:
         return token
 
     async def verify(self, token: str) -> Token | None:
-        """Return the token's record, or None when it is unknown or revoked. Takes the same time for every wrong secret."""
+        """Return the token's record, or None if it is unknown or revoked. Takes the same time for every wrong secret."""
         parts = token.split("_", 2)
         ident = parts[1] if len(parts) == 3 else ""
         row = await self._db.read(
@@ -71,7 +71,7 @@ class Tokens:
         )
 
     async def revoke(self, ident: str) -> bool:
-        """Make a token useless at once. False: unknown."""
+        """Revoke a token, with immediate effect. False: unknown."""
         return await self._db.write(lambda c: c.execute("DELETE FROM tokens WHERE id = ?", (ident,)).rowcount > 0)
 
 
@@ -104,12 +104,12 @@ class Credentials:
         return await self._db.read(lambda c: c.execute(statement, (ident, database)).fetchone() is not None)
 
     async def get(self, ident: int, database: str) -> Mapping[str, Any]:
-        """Return a secret in the clear. Raises NotFoundError, or ConfigError when the key file is not the one it was made with."""
+        """Return a decrypted secret. Raises NotFoundError, or ConfigError if it was encrypted with another key."""
         statement = "SELECT kind, ciphertext FROM credentials WHERE id = ? AND database = ?"
         row = await self._db.read(lambda c: c.execute(statement, (ident, database)).fetchone())
         if row is None:
             raise NotFoundError(
-                f"credential {ident} does not exist in database {database!r}; give the keys inline once"
+                f"credential {ident} does not exist in database {database!r}; create the source again with the keys inline"
             )
         kind, ciphertext = row
         nonce, sealed = ciphertext[:NONCE_SIZE_BYTES], ciphertext[NONCE_SIZE_BYTES:]
@@ -124,7 +124,7 @@ class Credentials:
 def load_key(key_file: Path) -> bytes:
     """Return the 32-byte key from systemd's credential `syncd-key`, else from `key_file`, creating that with mode 0600.
 
-    Raises ConfigError when others may read the file or its size is wrong.
+    Raises ConfigError if others can read the file or its size is wrong.
     """
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
     if folder and (credential := Path(folder, CREDENTIAL_NAME)).exists():
@@ -133,7 +133,7 @@ def load_key(key_file: Path) -> bytes:
         descriptor = os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         if stat.S_IMODE(key_file.stat().st_mode) & 0o077:
-            raise ConfigError(f"{key_file} can be read by others; run: chmod 600 {key_file}") from None
+            raise ConfigError(f"{key_file} is readable by others; run: chmod 600 {key_file}") from None
         return checked_key(key_file)
     with os.fdopen(descriptor, "wb") as file:
         file.write(os.urandom(32))
@@ -143,15 +143,15 @@ def load_key(key_file: Path) -> bytes:
 
 
 def checked_key(file: Path) -> bytes:
-    """Read a key file."""
+    """Return the key in a file. Raises ConfigError unless it has 32 bytes."""
     key = file.read_bytes()
     if len(key) != 32:
         raise ConfigError(
-            f"{file} must hold exactly 32 random bytes, not {len(key)}; make one with: head -c 32 /dev/urandom"
+            f"{file} must contain exactly 32 random bytes, not {len(key)}; create one with: head -c 32 /dev/urandom"
         )
     return key
 
 
 def token_from_row(row: tuple[Any, ...]) -> Token:
-    """Build a Token from its first three columns."""
+    """Return the Token in a row's first three columns."""
     return Token(row[0], row[1], None if row[2] is None else frozenset(json.loads(row[2])))

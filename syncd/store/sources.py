@@ -1,4 +1,4 @@
-"""Sources: what the daemon has been told to keep true."""
+"""Sources: what the daemon has been configured to sync."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Sources:
         chunking: Chunking,
         name: str | None = None,
     ) -> SourceRecord:
-        """Store a new source and return it. Raises ConflictError when a source of this `name` exists."""
+        """Store a new source and return it. Raises ConflictError if a source of this `name` exists."""
 
         def transaction(connection: sqlite3.Connection) -> SourceRecord:
             return self._insert(connection, type, database, settings, embedding, chunking, name)
@@ -39,12 +39,12 @@ class Sources:
         try:
             return await self._db.write(transaction)
         except sqlite3.IntegrityError as error:
-            raise ConflictError(f"a source named {name!r} exists already; choose another name") from error
+            raise ConflictError(f"a source named {name!r} already exists; choose another name") from error
 
     async def get_or_create(
         self, type: str, database: str, settings: SourceSettings, embedding: Embedding, chunking: Chunking
     ) -> SourceRecord:
-        """Return the one undeclared source of `type` in `database`, made on first use; callers at once get the same one."""
+        """Return the one undeclared source of `type` in `database`, created on first use; concurrent callers get the same one."""
 
         def transaction(connection: sqlite3.Connection) -> SourceRecord:
             rows = connection.execute(
@@ -64,9 +64,9 @@ class Sources:
         embedding: Embedding,
         chunking: Chunking,
     ) -> None:
-        """Give a declared source its new configuration; what it has indexed stays, its cursors stay.
+        """Change the configuration of a declared source; its documents and cursors stay.
 
-        What was put off is due at once: the new configuration may be what it waits for.
+        Postponed invocations become due at once, since they may have waited for the new configuration.
         """
         values = self._types.write_settings(record.type, settings, is_declared=True)
 
@@ -120,7 +120,7 @@ class Sources:
         )
 
     async def delete(self, source_id: str) -> bool:
-        """Forget a source, its cursors and its waiting invocations; the collection keeps what it holds. False: unknown."""
+        """Delete a source, its cursors and its waiting invocations; its collections keep their content. False: unknown."""
 
         def transaction(connection: sqlite3.Connection) -> bool:
             connection.execute("DELETE FROM cursors WHERE source_id = ?", (source_id,))

@@ -17,7 +17,7 @@ LOOKUP_SIZE = 500
 
 
 USED_RESOLUTION_S = 86_400.0
-"""`used_at` is that exact: a vector's row is rewritten once a day at most, however often it is used."""
+"""Precision of `used_at`: a vector's row is rewritten at most once a day, however often it is used."""
 
 
 def vector_key(fingerprint: str, prompt: str | None, text: str) -> bytes:
@@ -27,7 +27,7 @@ def vector_key(fingerprint: str, prompt: str | None, text: str) -> bytes:
 
 
 def mark_used(connection: sqlite3.Connection, keys: Iterable[bytes]) -> None:
-    """Note within the caller's transaction that chunks with these vectors come or go now. Twice is safe."""
+    """Record, within the caller's transaction, that these vectors are used now. Twice is safe."""
     now = time.time()
     connection.executemany(
         "UPDATE vectors SET used_at = ?1 WHERE key = ?2 AND used_at < ?3",
@@ -64,11 +64,11 @@ class Vectors:
         return await self._db.read(lambda c: absent(c, keys))
 
     async def put(self, vectors: Mapping[bytes, NDArray[np.float32]]) -> None:
-        """Keep vectors by key; a key that is there already keeps its vector, so the same text never changes vectors."""
+        """Store vectors by key; an existing key keeps its vector, so that a text's vector never changes."""
         await self._db.write(lambda c: insert_vectors(c, vectors))
 
     async def collect_garbage(self, unused_for_s: float) -> int:
-        """Delete vectors that no chunk has used for `unused_for_s`, to the day; return how many."""
+        """Delete vectors that no chunk has used for `unused_for_s`, with a precision of a day; return how many."""
         statement = (
             "DELETE FROM vectors WHERE used_at < ? AND NOT EXISTS (SELECT 1 FROM chunks WHERE vector_key = vectors.key) "
             "AND NOT EXISTS (SELECT 1 FROM prepared_chunks WHERE vector_key = vectors.key)"

@@ -95,7 +95,7 @@ async def test_one_document_that_is_refused_while_others_are_taken_fails_alone(p
     proxy.fails = poison
     run = await parts.sync(folder, target)
     assert (run.counts.indexed, run.counts.failed) == (5, 1)
-    assert "Chroma refuses" in run.failures[0]
+    assert "the vector store refuses" in run.failures[0]
     assert not any("thing 4" in row.document for row in await parts.chroma.get(target))
     assert await parts.chroma.get(target, ["syncd-probe"]) == []
 
@@ -124,7 +124,7 @@ async def test_a_new_version_that_is_refused_while_the_server_answers_now_and_th
 async def test_a_known_collection_that_cannot_be_opened_for_a_while_fails_no_run(parts, folder, target, proxy):
     await parts.sync(folder, target)
     proxy.fails = everything
-    with pytest.raises(RetryableError, match="refuses everything"):
+    with pytest.raises(RetryableError, match="refuses every request"):
         await parts.sync(folder, target)
 
 
