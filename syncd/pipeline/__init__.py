@@ -1,1 +1,1 @@
-"""From a document's bytes to its chunks in Chroma."""
+"""From a document's bytes to its chunks in the vector store."""

@@ -1,15 +1,15 @@
-"""Finds the document that kills the daemon: a mark, durable before a document is parsed, says that it is in hand.
+"""Finds the document that crashes the daemon, by durable marks of the documents being prepared ("in hand").
 
-At most one of the up to 64 documents in hand at a crash is to blame. This is how it is told from the others:
+Usually only one of the up to 64 documents in hand at a crash is to blame. It is found like this:
 
-- Every crash counts against each document version that was in hand. A version that gets through, in whatever way, is cleared.
-- With two crashes against it a document is a suspect, and suspects are processed alone: nothing else is in hand meanwhile.
-- A document is set aside after three crashes if it was the only one in hand at the last. So bystanders are never blamed:
-  processed alone, they get through and are cleared.
+- Every crash counts against each document version that was in hand. A version that does not crash the daemon is cleared.
+- With two crashes against it a document is a suspect, and suspects are prepared alone: nothing else is in hand meanwhile.
+- A document is set aside after three crashes if it was the only one in hand at the last. So other documents are never
+  blamed: prepared alone, they do not crash the daemon and are cleared.
 
-A crash from outside (a power failure, a kill) while a suspect is processed alone is blamed on it all the same; `syncd retry`,
-or a new version, gives any document another chance. In hand means being parsed or split, not fetched, embedded or written:
-a daemon that waits for a model or for Chroma suspects nothing.
+An unrelated crash (a power failure, a kill) while a suspect is prepared alone is still blamed on it; `syncd retry` or a
+new version gives any document another chance. In hand means being parsed or chunked, not fetched, embedded or written, so
+nothing is suspected while the daemon waits for a model or for the vector store.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from syncd.store.marks import DEATHS_MAX, Mark, Marks
 T = TypeVar("T")
 
 SET_ASIDE = (
-    f"the daemon died {DEATHS_MAX} times with this document in hand, the last time with no other: it is left out until it "
+    f"the daemon died {DEATHS_MAX} times while preparing this document, the last time with no other: it is skipped until it "
     "changes; please report it, then retry with `syncd retry INVOCATION`"
 )
 
 
 class InHand:
-    """Marks documents as in hand. An async context manager around serving: entering counts the last crash against what was
-    in hand then, where the daemon did not stop cleanly; leaving takes all marks back. Either may be done again.
+    """Marks documents as in hand. An async context manager around serving: if the daemon did not stop cleanly, entering
+    counts a crash against what was in hand; leaving removes all marks. Both are safe to repeat.
     """
 
     def __init__(self, marks: Marks) -> None:
@@ -45,31 +45,32 @@ class InHand:
         self._writing = anyio.Lock()
         self._changed = anyio.Condition()
         self._suspects = 0
-        """Suspects being processed, or waiting for the others to be done."""
+        """Suspects being prepared, or waiting for other documents to finish."""
 
     async def __aenter__(self) -> Self:
         self._suspicious = await self._marks.reckon()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        # Marks that cannot be taken back count as one more crash, which sets nothing aside by itself.
+        # Marks that cannot be removed count as one more crash, which alone sets nothing aside.
         with anyio.CancelScope(shield=True), suppress(RetryableError):
             await self._marks.release()
 
     async def is_set_aside(self, mark: Mark) -> bool:
-        """Return whether this document crashes the daemon, as far as can be told. Raises RetryableError."""
+        """Return whether this document has been set aside for crashing the daemon. Raises RetryableError."""
         return mark[:2] in self._suspicious and (await self._marks.record(mark)).condemned
 
     async def survived(self, mark: Mark) -> None:
-        """Clear a document: what became of it is known, and the daemon did not crash. Twice is safe. Raises RetryableError."""
+        """Clear a document, because it has an outcome and the daemon did not crash. Twice is safe. Raises RetryableError."""
         if mark[:2] in self._suspicious:
             await self._marks.clear(mark)
 
     async def steps(self, mark: Mark, work: AsyncGenerator[T]) -> AsyncGenerator[T]:
         """Yield what `work` yields; the document is in hand while `work` runs, and not while the consumer is busy.
 
-        All of a suspect's items are gathered alone first. Waits while suspects are processed, but not between steps: `work`
-        may hold a parser that they want. Raises RetryableError when the mark cannot be made durable, and what `work` raises.
+        A suspect's items are all collected first, while nothing else is in hand. Waits while suspects are prepared, but not
+        between steps, since `work` may hold a parser that they need. Raises RetryableError if the mark cannot be made
+        durable, and what `work` raises.
         """
         is_suspect = mark[:2] in self._suspicious and (await self._marks.record(mark)).deaths >= DEATHS_MAX - 1
         if is_suspect:

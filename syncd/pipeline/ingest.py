@@ -121,7 +121,7 @@ class Ingester:
                 draft = Draft(self._preparation, job, wanted.embedder, self._store.vectors, content_hash)
                 await draft.make(file, self.in_hand)
                 if not draft.chunks and size_bytes:
-                    raise Skipped("it holds no text")
+                    raise Skipped("it contains no text")
                 return await self._deliver(job, fingerprint, content_hash, draft.chunks, draft.tally, wanted)
 
     async def _deliver(

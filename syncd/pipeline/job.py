@@ -1,4 +1,4 @@
-"""One document's work and its result; what decides whether a document that is known must be made again. Pure."""
+"""One document's job and its result, and the decision whether a known document must be prepared again. Pure."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ from syncd.store.marks import Mark, mark_of
 from syncd.store.prepared import Urgency
 
 PIPELINE_VERSION = 4
-"""Raise it when parsers or chunkers change what they make of the same bytes: documents are then made anew when next met."""
+"""Raise it when parsers or chunkers produce a different result from the same bytes; documents are then prepared again
+when next seen."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """What is the same for all documents of a run: from where, to where, how, and whether at all."""
+    """What all documents of a run share: source, collection, configuration and effects."""
 
     number: int
-    """The run's place in the order of all."""
+    """The run's place in the order of all runs."""
     source: SourceRecord
-    """As the run's request wants it configured."""
+    """The source, configured as the run's request asks."""
     collection: CollectionRecord
     effects: Effects
-    """Those of a dry run leave the world as it is."""
+    """Real effects, or those of a dry run."""
     config_hash: str
-    """How the source's documents are made."""
+    """Identifies the configuration with which documents are prepared."""
     last_chance: bool = False
     """Record a document as failed when it cannot be had now, instead of trying the run again."""
     cancelled: anyio.Event = field(default_factory=anyio.Event, repr=False, compare=False)
@@ -47,7 +48,7 @@ class DocumentJob:
     run: RunPlan
     urgency: Urgency = Urgency.BACKFILL
     is_gone: Callable[[], Awaitable[bool]] | None = None
-    """Asked, with the document's key held, before a document that a listing lacked is deleted."""
+    """Called, with the document's key locked, before a document missing from a listing is deleted."""
 
     @property
     def owner(self) -> tuple[int, str, str]:
@@ -56,14 +57,14 @@ class DocumentJob:
 
     @property
     def mark(self) -> Mark:
-        """What the document is marked by while it is in hand."""
+        """The document's mark while it is in hand."""
         return mark_of(self.run.source.id, self.document.key, self.document.version)
 
 
 def pipeline_fingerprint(job: DocumentJob, embedder: Embedder, parsing: str = "") -> str:
     """Return what, beside its bytes, decides a document's chunks; when it changes, the document is made anew.
 
-    `parsing` is what the parser says of itself.
+    `parsing` is the preparer's fingerprint.
     """
     task = job.run.source.embedding.task
     chunking = job.run.source.chunking
@@ -87,7 +88,7 @@ def config_hash_of(source: SourceRecord, parsing: str, model_file: str) -> str:
 
 
 def is_current(known: DocumentRecord, version: str, fingerprint: str) -> bool:
-    """Return whether this version has come to its end already, in the index or left out of it; failures are tried again."""
+    """Return whether this version was already indexed or skipped; failures are retried."""
     return (
         known.version == version
         and known.fingerprint == fingerprint

@@ -15,9 +15,9 @@ Value = Scalar | Sequence[Scalar]
 def chunk_metadata(
     document: Document, source: SourceRecord, version: str, chunk: Chunk, index: int
 ) -> dict[str, Value]:
-    """Return a chunk's metadata: the document's own, then ours, which wins; empty values are left out.
+    """Return a chunk's metadata: the document's own, overridden by ours; empty values are omitted.
 
-    How many chunks the document has is known when all are made: whoever stages them adds it.
+    The number of chunks is known only when all are made, so it is added when they are staged.
     Nothing in it depends on when or how often the document was indexed, so an unchanged chunk's metadata stays the same.
     """
     span = chunk.span
@@ -49,14 +49,14 @@ def chunk_metadata(
 
 
 def anchored(document: Document, start_byte: int) -> dict[str, Value]:
-    """Return the address of the nearest anchor at or before a chunk's start, where its page has anchors."""
+    """Return the URL of the nearest anchor at or before a chunk's start, if its page has anchors."""
     number = bisect_right(document.anchors, start_byte, key=lambda anchor: anchor[0])
     address = document.metadata.get("url")
     return {"url": f"{address}#{document.anchors[number - 1][1]}"} if number and address else {}
 
 
 def display_path(document: Document) -> str:
-    """Return the name that breadcrumbs show and that tells the language."""
+    """Return the name that breadcrumbs show and that decides the language."""
     return document.display_name or document.name or document.key
 
 

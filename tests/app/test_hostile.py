@@ -124,4 +124,4 @@ def test_a_part_that_is_not_what_it_declares_costs_the_daemon_no_memory(daemon):
     now, most = memory_mib(daemon)
     assert most < now + UNPACKED_BYTES / MIB / 2
     assert "its part word/document.xml is packed with bzip2" in reason
-    assert "save it anew" in reason
+    assert "save it again" in reason

@@ -145,7 +145,7 @@ def test_add_reads_the_file_pins_it_and_writes_the_configuration(model, config, 
 def test_add_refuses_what_it_cannot_use_and_leaves_the_configuration_alone(model, config, tiny, tmp_path):
     before = config.read_text()
     (tmp_path / "page.gguf").write_text("<html>")
-    assert "is no GGUF" in refused(model("add", "acme/page", tmp_path / "page.gguf", config=config))
+    assert "is not a readable GGUF" in refused(model("add", "acme/page", tmp_path / "page.gguf", config=config))
     assert "is not a file" in refused(model("add", "acme/none", tmp_path / "none.gguf", config=config))
     assert "limit 1024" in refused(model("add", "acme/tiny", tiny, "--max-tokens", 4096, config=config))
     assert "max_tokens = -3" in refused(model("add", "acme/tiny", tiny, "--max-tokens", -3, config=config))

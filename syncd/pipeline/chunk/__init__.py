@@ -1,4 +1,4 @@
-"""Splits a document's text into chunks that tile it: code by its syntax, Markdown by its structure, the rest by lines."""
+"""Splits a document's text into chunks that cover it exactly: code by syntax, Markdown by structure, the rest by lines."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from syncd.pipeline.chunk.pieces import Piece, pieces
 from syncd.pipeline.chunk.solver import character_start
 
 MINIMUM_SIZE_BYTES = 4
-"""The longest UTF-8 character: below it no limit could be kept."""
+"""The length of the longest UTF-8 character; no smaller limit can be kept."""
 MAXIMUM_PARSE_CHARACTERS = 4 << 20
-"""Larger sources are cut as text: a parse of them takes seconds, and nothing can interrupt it."""
+"""Larger source files are cut as text, because parsing them takes seconds and cannot be interrupted."""
 WINDOW_CHARACTERS = 1 << 20
-"""A larger part is taken in windows of this size, so that memory stays bounded."""
+"""Larger parts are processed in windows of this size, which bounds memory."""
 _WINDOW_ENDS: dict[str, tuple[str, ...]] = {"markdown": ("\n# ", "\n## ", "\n### ", "\n#"), "text": ()}
 """What a window ends before, best first; then blank lines, then lines."""
 

@@ -82,11 +82,13 @@ class _Text:
         self._rows: dict[int, NDArray[np.float32]] = {}
 
     def add(self, number: int, row: NDArray[np.float32] | PermanentError) -> None:
-        """Take the vector of window `number`, or why there is none."""
+        """Store the vector of window `number`, or the error for it."""
         if isinstance(row, PermanentError):
             self._work.reply.fail(row)
         elif not np.isfinite(row).all():
-            self._work.reply.fail(PermanentError("the model gave this text a vector that is zero or not finite"))
+            self._work.reply.fail(
+                PermanentError("the model computed a vector for this text that is zero or not finite")
+            )
         else:
             self._rows[number] = row
         if len(self._rows) == len(self.windows):

@@ -1,4 +1,4 @@
-"""Which models there are: their files, limits and prompts. Built-in ones, and those the configuration adds."""
+"""The catalogue of dense models: files, limits and prompts. Built-in models, and those of the configuration."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class EmbeddingModel:
     prompts: Mapping[str, str] = field(default_factory=lambda: {"": ""})
 
     def file(self, quantisation: str | None = None) -> ModelFile:
-        """Return the file of `quantisation`, or the default one. Raises ConfigError when there is none."""
+        """Return the file of `quantisation`, or the default one. Raises ConfigError if there is none."""
         for file in self.files:
             if quantisation in (None, file.quantisation):
                 return file

@@ -14,10 +14,10 @@ REBUILD = (
     "CMAKE_ARGS='-DGGML_{}=on -DCMAKE_CXX_FLAGS=-fno-dse' "
     "pip install --force-reinstall --no-deps --no-cache-dir llama-cpp-python==0.3.36"
 )
-"""The README says the same for CUDA."""
+"""The README gives the same command for CUDA."""
 
 _BACKENDS: dict[Device, tuple[str, ...]] = {"cuda": ("CUDA",), "metal": ("MTL", "Metal"), "vulkan": ("Vulkan",)}
-"""What ggml calls them."""
+"""ggml's names."""
 _GPU, _INTEGRATED_GPU = 1, 2
 _SIZE, _POINTER, _TEXT = ctypes.c_size_t, ctypes.c_void_p, ctypes.c_char_p
 _CALLS = {
@@ -100,7 +100,7 @@ class Registry:
         return [gpu for gpu in map(self.device, pointers) if gpu.kind in (_GPU, _INTEGRATED_GPU)]
 
     def device(self, pointer: int) -> Gpu:
-        """Return what there is to know of one device."""
+        """Return the properties of one device."""
         free, total = _SIZE(), _SIZE()
         self._ggml.ggml_backend_dev_memory(pointer, ctypes.byref(free), ctypes.byref(total))
         name: bytes = self._ggml.ggml_backend_dev_name(pointer)

@@ -81,7 +81,7 @@ class EngineEmbedder(Embedder, Actor, Protocol):
 
     @property
     def trouble(self) -> str:
-        """Why nothing can be computed now and nothing but waiting helps; '' otherwise."""
+        """Why nothing can be computed at the moment, if only waiting helps; '' otherwise."""
         ...
 
 
@@ -96,8 +96,8 @@ class EngineModule(Protocol):
     async def make_embedder(self, request: ModelRequest) -> EngineEmbedder:
         """Return the embedder, not yet running: its files are here, checked and tried, its fingerprint is known.
 
-        Waits for downloads and trials; twice is safe and quick. Raises ConfigError, PermanentError when the model cannot
-        be had like this, RetryableError when it may be had later.
+        Waits for downloads and trials; twice is safe and quick. Raises ConfigError or PermanentError if the model
+        cannot be used like this, RetryableError if it may be available later.
         """
         ...
 

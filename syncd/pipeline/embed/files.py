@@ -31,7 +31,7 @@ _DIGESTS = "digests.json"
 
 @dataclass(frozen=True, slots=True)
 class LocalFile:
-    """A model's file on this machine. `digest` tells its contents apart for good: the file's sha256, or for a converted
+    """A model's file on this machine. `digest` identifies its content: the file's sha256, or for a converted
     one the sha256 it was made from and how.
     """
 
@@ -109,7 +109,7 @@ async def verified(path: Path, sha256: str | None, folder: Path) -> LocalFile:
     found = await anyio.to_thread.run_sync(_digest, path.resolve(), folder)
     if sha256 is not None and found != sha256:
         raise PermanentError(
-            f"{path} has sha256 {found}, expected {sha256}: delete it (it is fetched again) or correct the configuration"
+            f"{path} has sha256 {found}, expected {sha256}: delete it (it will be downloaded again) or correct the configuration"
         )
     return LocalFile(path, found)
 

@@ -46,7 +46,7 @@ class Embedders:
     async def get(self, name: str) -> Embedder:
         """Return the embedder of a model, started; the first call waits for its file and its process.
 
-        Raises PermanentError when the model cannot be had (the message says where to place its file), RetryableError when
+        Raises PermanentError if the model is unavailable (the message says where to place its file), RetryableError if
         its download was interrupted or none of its servers has ever answered.
         """
         if name in self._running:
@@ -71,7 +71,7 @@ class Embedders:
         return {name: embedder.dimensions for name, embedder in self._running.items()}
 
     def waiting(self) -> Mapping[str, str]:
-        """Return the models none of whose servers answers now, with the last one's reason."""
+        """Return the models of which no server is available, each with the last server's reason."""
         return {name: embedder.trouble for name, embedder in self._running.items() if embedder.trouble}
 
     async def _start(self, name: str) -> EngineEmbedder:
@@ -87,14 +87,14 @@ class Embedders:
 
 
 class LoggedProgress:
-    """Tells the log about a download, now and then."""
+    """Logs the progress of a download at intervals."""
 
     def __init__(self, model: str) -> None:
         self._model = model
         self._next_bytes = 0
 
     def __call__(self, done_bytes: int, total_bytes: int | None) -> None:
-        """Hear that `done_bytes` of `total_bytes` are here."""
+        """Log that `done_bytes` of `total_bytes` are here, if enough time has passed."""
         if done_bytes >= self._next_bytes:
             self._next_bytes = done_bytes + PROGRESS_STEP_BYTES
             log.info("model.downloading", model=self._model, done_bytes=done_bytes, total_bytes=total_bytes)

@@ -1,4 +1,4 @@
-"""What a GGUF says of the embedding model in it."""
+"""What a GGUF file says about its embedding model."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ class GgufFacts:
 
 
 def read_facts(path: Path) -> GgufFacts:
-    """Read the head of `path`. Raises PermanentError when it is no GGUF of a model with vectors."""
+    """Read the head of `path`. Raises PermanentError if it is not a GGUF of an embedding model."""
     try:
         reader = gguf.GGUFReader(path)
     except (OSError, ValueError, IndexError) as error:
         raise PermanentError(
-            f"{path} is no GGUF that can be read ({error}): convert the model, or fetch it again"
+            f"{path} is not a readable GGUF ({error}): convert the model, or download it again"
         ) from error
     architecture = _text(reader, "general.architecture")
     dimensions = _number(reader, f"{architecture}.embedding_length")
     if not dimensions:
-        raise PermanentError(f"{path} does not say how long its vectors are: it is no embedding model")
+        raise PermanentError(f"{path} does not state its vectors' dimensions: it is not an embedding model")
     pooling = _number(reader, f"{architecture}.pooling_type")
     if pooling is not None and pooling not in _POOLINGS:
-        raise PermanentError(f"{path} pools no vector (pooling type {pooling}): it is no embedding model")
+        raise PermanentError(f"{path} has no vector pooling (pooling type {pooling}): it is not an embedding model")
     trained = _number(reader, f"{architecture}.context_length") or _BERT_TOKENS
     kind = _number(reader, "general.file_type")
     return GgufFacts(

@@ -74,7 +74,7 @@ class LlamaModel:
         pointer = llama_cpp.llama_model_load_from_file(str(settings.path).encode(), parameters)
         vocabulary = llama_cpp.llama_model_get_vocab(pointer) if pointer else None
         if not pointer or not vocabulary:
-            raise PermanentError(f"llama.cpp cannot load {settings.path}: is it a whole GGUF of a supported model?")
+            raise PermanentError(f"llama.cpp cannot load {settings.path}: is it a complete GGUF of a supported model?")
         self.settings = settings
         self.pointer = pointer
         architecture = self._metadata("general.architecture")
@@ -159,7 +159,7 @@ class LlamaContext:
         self._tap = Tap(model.dimensions) if tap else None
         pointer = llama_cpp.llama_init_from_model(model.pointer, self._parameters())
         if not pointer:
-            raise PermanentError("llama.cpp cannot make a context: is there enough memory for the model?")
+            raise PermanentError("llama.cpp cannot create a context: is there enough memory for the model?")
         self._pointer = pointer
         self._memory = llama_cpp.llama_get_memory(self._pointer)
         self._batch = _Batch(self._size)

@@ -44,7 +44,7 @@ class Prepared:
 
 def obstacle(request: ModelRequest) -> str:
     """Return why no file of the model can be computed here, '' where one can."""
-    return "" if request.model.files else "it has no file; give the model a path or a url"
+    return "" if request.model.files else "the model has no file; give it a path or a url"
 
 
 async def make_embedder(request: ModelRequest) -> LocalEmbedder:
@@ -89,7 +89,7 @@ class LocalEmbedder:
     """
 
     trouble = ""
-    """Why nothing can be computed now; a process that dies is started anew, so there is nothing to wait for."""
+    """Always '': a process that dies is restarted, so there is nothing to wait for."""
 
     def __init__(self, prepared: Prepared) -> None:
         self.model = prepared.model.name

@@ -1,4 +1,4 @@
-"""Which embedding servers can be used now: those that passed their check, until a request to them fails."""
+"""Pool of usable embedding servers: those that passed their check, until a request to them fails."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ServerPool:
         self._tasks = tasks
         self._failures: Counter[str] = Counter()
         self.usable = 0
-        """How many requests could be under way now."""
+        """The number of requests that could be in flight now."""
         self._put, self._ready = anyio.create_memory_object_stream[Server](math.inf)
         for server in servers:
             for _ in range(server.in_flight):

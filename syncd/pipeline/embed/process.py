@@ -1,4 +1,4 @@
-"""The model's process as the daemon sees it: started when needed, replaced when it dies or hangs, poison isolated."""
+"""The model's process as the daemon sees it: started when needed, replaced when it dies or hangs; a text that kills it fails alone."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ async def isolating(
     """Return `call`'s result for each of `items`, or the error of those that cannot be computed.
 
     A call during which the process died or hung is made once more; dead again, or refused, it is halved, so that only
-    what kills the process fails. A lone item gets two tries at every depth: a kill from outside is no fault of its.
+    what kills the process fails. A lone item gets two tries at every depth: a kill from outside is not its fault.
     Raises EngineDownError when the process cannot be started at all.
     """
     return await _isolating(items, call, tries=2)

@@ -1,4 +1,4 @@
-"""What a model's servers must compute: the vectors of known texts, on record with the fingerprint of what gave them.
+"""The reference vectors that a model's servers must reproduce: vectors of known texts, with the fingerprint of their origin.
 
 The record is made once and kept in the model folder. Where the model's file is on this machine, it is computed here, and
 moving to servers changes no fingerprint: what is indexed stays. Elsewhere it is what the servers answer at first
@@ -70,7 +70,7 @@ async def find_record(
 
 
 def forget_record(name: str, folder: Path) -> None:
-    """Drop what is on record for a model: what its servers compute next is believed. Twice is safe."""
+    """Delete a model's reference vectors; what its servers compute next becomes the reference. Twice is safe."""
     update_json(folder / _RECORDS, lambda values: {known: value for known, value in values.items() if known != name})
 
 

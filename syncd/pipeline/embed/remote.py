@@ -206,7 +206,7 @@ class RemoteEmbedder:
         if not cosine >= SAME_MODEL_COSINE:
             log.error("model.server_refused", model=self.model, server=server.url, cosine=round(cosine, 4))
             self._trouble = (
-                f"{server.url} does not compute the vectors on record (cosine {cosine:.3f}): make it run {self.model}, or, "
+                f"{server.url} does not compute the reference vectors (cosine {cosine:.3f}): make it run {self.model}, or, "
                 f"if it is the model that should count from now on, run: syncd model trust {self.model}"
             )
             raise RetryableError(self._trouble)

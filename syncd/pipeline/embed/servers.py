@@ -63,16 +63,16 @@ async def ask(session: aiohttp.ClientSession, server: Server, texts: Sequence[st
                 raise _refusal(server, response, (await response.text("utf-8", "replace"))[:_REASON_CHARS])
             return _answer(server, await response.json(content_type=None), texts)
     except aiohttp.ServerDisconnectedError as error:
-        raise ServerFailedError(f"{server.url} ended the connection before it answered") from error
+        raise ServerFailedError(f"{server.url} closed the connection before it responded") from error
     except aiohttp.ServerTimeoutError as error:
         raise RetryableError(f"{server.url} cannot be reached: {error}") from error
     except TimeoutError as error:
-        raise ServerFailedError(f"{server.url} does not answer in time") from error
+        raise ServerFailedError(f"{server.url} timed out") from error
     except (aiohttp.ClientError, OSError) as error:
         raise RetryableError(f"{server.url} cannot be reached: {error or type(error).__name__}") from error
     except (ValueError, TypeError, KeyError, binascii.Error) as error:
         raise RetryableError(
-            f"{server.url} gives no embeddings: {error!r}; is it a {server.protocol} server?"
+            f"{server.url} returned no embeddings: {error!r}; is it a {server.protocol} server?"
         ) from error
 
 
@@ -119,7 +119,7 @@ def _vector(row: object) -> Vectors:
 def _refusal(server: Server, response: aiohttp.ClientResponse, reason: str) -> PermanentError | RetryableError:
     reason = " ".join(reason.split())
     if response.status in _TEXT_REFUSED:
-        return PermanentError(f"{server.url} refuses the text ({response.status}): {reason}")
+        return PermanentError(f"{server.url} rejected the text ({response.status}): {reason}")
     if response.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         return ServerFailedError(f"{server.url} answers 500: {reason}")
     wait_s = retry_after_s(response.headers.get("Retry-After"))

@@ -46,7 +46,7 @@ class TorchQwen3:
     def __init__(self, settings: RunSettings) -> None:
         reader = gguf.GGUFReader(settings.path)
         if _value(reader, "general.architecture") != "qwen3" or settings.pooling != "last":
-            raise PermanentError(f"{settings.path} is no Qwen3 embedding model: PyTorch cannot run it")
+            raise PermanentError(f"{settings.path} is not a Qwen3 embedding model: PyTorch cannot run it")
         cuda = settings.device in ("auto", "cuda") and _torch.cuda.is_available()
         if settings.device not in ("auto", "cpu") and not cuda:
             raise PermanentError(f"PyTorch computes on a CPU or with CUDA here, not on device = {settings.device!r}")

@@ -1,1 +1,1 @@
-"""Bytes to Markdown, in processes that can be lost: read pool.py, then readers.py."""
+"""Converts documents to Markdown, in sandboxed processes: start with readers.py, then sniff.py and task.py."""

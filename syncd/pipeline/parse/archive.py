@@ -101,7 +101,7 @@ def open_package(path: Path, name: str, limits: DocumentLimits) -> Generator[Pac
 
 
 def read_member(archive: ZipFile, member: str, limit_bytes: int) -> bytes | None:
-    """Return what `member` unpacks to, or None when that is over `limit_bytes`; little more than that is ever unpacked.
+    """Return `member` unpacked, or None if it is over `limit_bytes`; hardly more than that is ever unpacked.
 
     `archive` has passed `check_directory`. Raises what zipfile raises for damaged members.
     """
@@ -129,8 +129,8 @@ def check_directory(archive: ZipFile, name: str, limits: DocumentLimits) -> None
         if info.compress_type not in _METHODS:
             method = _UNBOUNDED.get(info.compress_type, f"method {info.compress_type}")
             raise PermanentError(
-                f"{name} is no document that could be read: its part {info.filename} is packed with {method}, where only "
-                "deflate is allowed; save it anew with the program it comes from"
+                f"{name} cannot be read: its part {info.filename} is packed with {method}, where only "
+                "deflate is allowed; save it again with the program it comes from"
             )
         grown = info.file_size > limits.expansion * max(info.compress_size, 1)
         if info.file_size > _BOMB_FLOOR_BYTES and grown:

@@ -1,4 +1,4 @@
-"""CSV and its kin: encoding and delimiter found out, rows as one Markdown table."""
+"""CSV and similar formats: detects encoding and delimiter, and writes the rows as one Markdown table."""
 
 from __future__ import annotations
 

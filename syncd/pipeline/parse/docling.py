@@ -47,7 +47,7 @@ def _convert(task: Task) -> ConvertedDocument:
         exceptions = import_module("docling.exceptions")
     except ImportError as error:
         raise PermanentError(
-            f"{task.name} is to be read by docling, which is not installed: pip install 'syncd[docling]' ({error})"
+            f"{task.name} needs docling, which is not installed: pip install 'syncd[docling]' ({error})"
         ) from error
     settings = options.PdfPipelineOptions(artifacts_path=str(task.models) if task.models else None)
     choice = {models.InputFormat.PDF: converters.PdfFormatOption(pipeline_options=settings)}

@@ -1,8 +1,8 @@
-"""What a process that reads foreign documents may still do: compute, and read and write its own scratch folder.
+"""Sandboxes a process that reads untrusted documents: it may only compute, and read and write its own scratch folder.
 
 Three layers, none of which needs privileges: resource limits (setrlimit(2)), Landlock (landlock(7)) against files, TCP and
 signals, and a seccomp filter (seccomp(2)) against sockets, programs and other processes. A kernel or container that
-refuses a layer leaves the others standing; `Confinement` says which hold.
+refuses one layer leaves the others in place; `Confinement` says which are.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def _allow(libc: ctypes.CDLL, ruleset: int, path: str, rights: int) -> None:
     try:
         handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
-        return  # what is not there needs no permission
+        return  # a missing path needs no permission
     if not os.path.isdir(path):
         rights &= _EXECUTE | _WRITE_FILE | _READ_FILE
     libc.syscall(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, struct.pack("=Qi", rights, handle), 0)

@@ -47,7 +47,7 @@ async def convert_legacy(path: Path, suffix: str, name: str, scratch: Path, limi
         with anyio.fail_after(limit_s):
             await child.wait()
     except TimeoutError as error:
-        raise PermanentError(f"{name} took LibreOffice longer than {limit_s:g} s: it was given up") from error
+        raise PermanentError(f"{name} timed out: LibreOffice took longer than {limit_s:g} s") from error
     finally:
         await child.end(0)
     made = out / f"{source.stem}.{extension}"

@@ -47,7 +47,7 @@ def _read_document(task: Task) -> Iterator[ParsedPiece]:
     except RecursionError as error:
         raise PermanentError(f"{task.name} is nested too deeply to be read") from error
     if not found:
-        raise PermanentError(f"{task.name} holds no text that could be read: nothing to index")
+        raise PermanentError(f"{task.name} contains no readable text: nothing to index")
 
 
 def _reader(task: Task) -> Reader:

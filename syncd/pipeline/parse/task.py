@@ -137,7 +137,7 @@ class Markdown:
         self._size_bytes += size_bytes
         self._total_bytes += size_bytes
         if self._total_bytes > self._limits.text_bytes:
-            raise PermanentError(f"the document holds over {self._limits.text_bytes >> 20} MiB of text: split it")
+            raise PermanentError(f"the document contains over {self._limits.text_bytes >> 20} MiB of text: split it")
         self._blocks.append(text)
 
     def blocks(self, texts: Iterable[str]) -> None:

@@ -55,7 +55,7 @@ def _check(file: BinaryIO, name: str) -> int:
         held = len(error.object) - len(block)  # bytes of an unfinished character from the block before
         byte, at = error.object[error.start], start + size_bytes - held + error.start
         raise PermanentError(
-            f"{name} is not valid UTF-8 text: byte 0x{byte:02x} at offset {at}; save it as UTF-8 or leave it out"
+            f"{name} is not valid UTF-8 text: byte 0x{byte:02x} at offset {at}; save it as UTF-8 or exclude it"
         ) from error
     file.seek(start)
     return size_bytes

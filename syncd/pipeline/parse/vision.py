@@ -79,7 +79,7 @@ class OpenAiDescriber:
         try:
             return str(answer["choices"][0]["message"]["content"] or "").strip()
         except (KeyError, IndexError, TypeError) as error:
-            raise RetryableError(f"the vision endpoint {self._url} answered in another form") from error
+            raise RetryableError(f"the vision endpoint {self._url} gave an unexpected response") from error
 
 
 def with_descriptions(part: Part, words: list[tuple[int, str]]) -> Part:

@@ -38,7 +38,7 @@ def text_processes(settings: PreparerSettings, module: str = MODULE) -> Processe
 
 @dataclass(slots=True)
 class _Progress:
-    """What is done of a document, so that another process does not do it twice."""
+    """The progress of a document, so that another process does not repeat it."""
 
     batches: int = 0
     words: list[str] = field(default_factory=list[str])
@@ -119,7 +119,7 @@ class DocumentPreparer:
             except (ChildDiedError, CallTimeoutError) as error:
                 failure = str(error)
                 request = replace(request, parsed_segments=progress.batches)
-        raise PermanentError(f"it could not be split into chunks ({failure}); please report the file")
+        raise PermanentError(f"it could not be chunked ({failure}); please report the file")
 
     async def _prepare_document(self, file: BinaryIO, request: Request) -> AsyncGenerator[Sequence[Chunk]]:
         """Yield batches; a document whose process dies gets one more chance in a fresh one, unless it had one."""
@@ -133,7 +133,7 @@ class DocumentPreparer:
                     return
                 except CallTimeoutError as error:
                     raise PermanentError(
-                        f"{name} took longer than {request.step_limit_s:g} s to read: it was given up"
+                        f"{name} timed out: a step of reading took longer than {request.step_limit_s:g} s"
                     ) from error
                 except RemoteError as error:
                     lease.retire()
@@ -160,7 +160,7 @@ class DocumentPreparer:
             scratch, limit_s = lease.worker.scratch, request.step_limit_s
             made = await convert_legacy(task.path, legacy, task.name, scratch, limit_s)
             task = replace(task, path=made, format=format_of(made.name, None))
-        raise PermanentError(f"{task.name} could not be read: LibreOffice made another old file of it")
+        raise PermanentError(f"{task.name} could not be read: LibreOffice converted it to another old format")
 
     async def _replies(
         self, lease: Lease[PreparerProcess], request: Request, progress: _Progress
@@ -203,6 +203,6 @@ class DocumentPreparer:
             memory = self._settings.memory_bytes / (1 << 30)
             return f"{name} needs more than {memory:g} GiB of memory to read: split it or save it smaller"
         if "SIGXCPU" in how:
-            return f"{name} took longer than {self._settings.step_limit_s:g} s of processor time: it was given up"
+            return f"{name} timed out: reading took longer than {self._settings.step_limit_s:g} s of processor time"
         cause = how.partition(" died: ")[2].partition(" (last output")[0]
         return f"{name} could not be read: it is damaged or too large in memory (the parser ended with {cause})"

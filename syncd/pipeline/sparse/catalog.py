@@ -1,4 +1,4 @@
-"""Which sparse models there are, and which one a collection is searched with."""
+"""The catalogue of sparse models, and which one a collection uses."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class SparseModels:
     async def get(self, name: str) -> SparseEncoder:
         """Return the encoder called `name`; the first call may wait for its files.
 
-        Raises NotFoundError for an unknown one, PermanentError when its files cannot be had, RetryableError when a download broke off.
+        Raises NotFoundError for an unknown one, PermanentError if its files are unavailable, RetryableError if a download was interrupted.
         """
         if name not in self._ready and name not in self._loaders:
             known = ", ".join(sorted(self.names()))

@@ -1,4 +1,4 @@
-"""Chunks get their sparse vectors on the way to the store."""
+"""Adds sparse vectors to chunks before they are stored."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from syncd.store.postings import Posting, packed
 
 
 class SparseEncoding:
-    """Encodes what no stored chunk has been encoded for yet. Safe to use from many tasks at once."""
+    """Encodes texts whose sparse vector is not stored yet. Safe to use from many tasks at once."""
 
     def __init__(self, store: Store, models: SparseModels) -> None:
         self._store = store
         self._models = models
 
     async def with_sparse_vectors(self, embedding: Embedding, chunks: Sequence[NewChunk]) -> Sequence[NewChunk]:
-        """Return the chunks with their postings, or as they are where the collection keeps none.
+        """Return the chunks with their sparse vectors, or unchanged if the collection has none.
 
-        Raises PermanentError when the model cannot be had, RetryableError while it is away.
+        Raises PermanentError if the model is unavailable, RetryableError if it is temporarily so.
         """
         encoder = await self._models.of(embedding)
         if encoder is None:

@@ -59,7 +59,7 @@ async def published_files(
         found = digests[name] = await anyio.to_thread.run_sync(digest_of, path)
         if found != file.sha256:
             raise PermanentError(
-                f"{path} has sha256 {found}, expected {file.sha256}: delete it (it is fetched again), or let search.splade_dir "
-                "name the folder of an export of your own"
+                f"{path} has sha256 {found}, expected {file.sha256}: delete it (it will be downloaded again), or set "
+                "search.splade_dir to the folder of your own export"
             )
     return digests[MODEL_FILE]

@@ -151,7 +151,7 @@ async def test_a_server_that_changes_its_model_while_it_runs_is_found_out(tmp_pa
     async with fleet(tmp_path, machine) as embedder:
         await embedder.embed(["before"], "document")
         machine.model = "wrong"
-        with pytest.raises(RetryableError, match="on record"):
+        with pytest.raises(RetryableError, match="reference vectors"):
             await embedder.embed(["after"], "query")
         machine.model = "right"
         assert len((await embedder.embed(["after"], "document")).vectors) == 1

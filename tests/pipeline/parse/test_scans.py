@@ -88,7 +88,7 @@ async def test_writing_in_a_picture_inside_a_document_stands_beside_its_alt_text
 
 
 async def test_a_picture_without_writing_says_so(seeing: PartReader) -> None:
-    with pytest.raises(PermanentError, match="holds no text"):
+    with pytest.raises(PermanentError, match="contains no readable text"):
         await text_of(seeing, encoded(written([])), "a.png")
 
 

@@ -43,7 +43,7 @@ async def test_a_hanging_document_is_given_up_and_the_next_one_is_read() -> None
     async with PartReader(PreparerSettings(workers=1, step_limit_s=2, ocr=_NO_OCR)) as pool:
         assert await text_of(pool, _GOOD, "a.docx") == "fine\n\n"
         stopped = _signal(signal.SIGSTOP)
-        with pytest.raises(PermanentError, match=r"b\.docx took longer than 2 s to read"):
+        with pytest.raises(PermanentError, match=r"b\.docx timed out: a step of reading took longer than 2 s"):
             await text_of(pool, _GOOD, "b.docx")
         assert not psutil.pid_exists(stopped)
         assert await text_of(pool, _GOOD, "c.docx") == "fine\n\n"

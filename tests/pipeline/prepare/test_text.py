@@ -68,6 +68,6 @@ async def test_a_text_that_kills_or_hangs_its_process_is_refused_and_the_others_
                 assert await batches(preparer, "fine")
 
         group.start_soon(fine)
-        with pytest.raises(PermanentError, match="could not be split"):
+        with pytest.raises(PermanentError, match="could not be chunked"):
             await batches(preparer, text)
     assert await batches(preparer, "fine again")
