@@ -1,7 +1,7 @@
-"""The whole error policy: an error's class names the next move.
+"""The error policy: an error's class says what to do next.
 
-Adapters translate foreign errors into these at their edge. Anything else is a bug: it is contained where one thing among many
-is worked on, and becomes a BugError there; where it concerns the whole actor, that is restarted.
+Adapters translate foreign errors into these. Anything else is a bug: where one of many items is processed it is contained
+and becomes a BugError; where it concerns a whole actor, the actor is restarted.
 """
 
 
@@ -10,11 +10,11 @@ class SyncdError(Exception):
 
 
 class ConfigError(SyncdError):
-    """The configuration is wrong: the message names the key, its value and what is allowed. Exit status 78."""
+    """The configuration is invalid: the message names the key, its value and what is allowed. Exit status 78."""
 
 
 class RetryableError(SyncdError):
-    """The same call may succeed later: back off and try again. `retry_after_s` is the other side's wish, if it had one."""
+    """The same call may succeed later: back off and try again. `retry_after_s`: the delay the other side asked for, if any."""
 
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
@@ -22,13 +22,13 @@ class RetryableError(SyncdError):
 
 
 class OvertakenError(RetryableError):
-    """The document is no longer the one that was looked at: look again, then try again."""
+    """The document has changed since it was checked: check it again, then retry."""
 
 
 class BugError(RetryableError):
-    """Nobody foresaw this, so it is a bug of syncd: try again a few times, then give up; the message asks for a report.
+    """A bug in syncd: retry a few times, then give up; the message asks for a report.
 
-    Made where the unforeseen is contained (runtime/containment.py), its traceback is in the log under the number `report`.
+    Created where unexpected exceptions are contained (runtime/containment.py); the log has its traceback under the number `report`.
     """
 
     def __init__(self, message: str, report: str) -> None:
@@ -37,16 +37,16 @@ class BugError(RetryableError):
 
 
 class PermanentError(SyncdError):
-    """Trying again changes nothing: record it on the document (or invocation) and go on with the rest."""
+    """Retrying is pointless: record it on the document (or invocation) and go on with the rest."""
 
 
 class Skipped(PermanentError):
-    """The document is left out on purpose (binary, too large, not UTF-8); counted and listed with this reason."""
+    """The document is deliberately not indexed (binary, too large, not UTF-8); it is counted and listed with this reason."""
 
 
 class MisconfiguredError(PermanentError):
-    """A setting or credential is wrong, so nothing behind it works until somebody mends it; what nobody would ask for
-    again waits for that.
+    """A setting or credential is wrong, so nothing that needs it works until it is corrected; work that nobody would
+    request again waits for that.
     """
 
 
@@ -55,12 +55,12 @@ class NotFoundError(PermanentError):
 
 
 class ConflictError(PermanentError):
-    """The request contradicts what exists already."""
+    """The request conflicts with what already exists."""
 
 
 class CollectionCorrupt(PermanentError):
-    """The vector store cannot read the collection any more; nothing of ours is lost: `syncd rebuild COLLECTION` mends it."""
+    """The vector store can no longer read the collection; nothing is lost: `syncd rebuild COLLECTION` restores it."""
 
 
 class TargetRefusedError(PermanentError):
-    """The vector store says that a request is wrong; or it, or what stands before it, refuses everything for a while."""
+    """The vector store rejected a request as invalid; or it, or a proxy in front of it, is rejecting everything for a while."""

@@ -1,4 +1,4 @@
-"""What strangers wrote, in messages."""
+"""Quotes untrusted text in messages."""
 
 from __future__ import annotations
 

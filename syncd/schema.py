@@ -1,4 +1,4 @@
-"""What JSON of the API and tables of the configuration file have in common, wherever their models are defined."""
+"""What all models of the API's JSON and of the configuration file's tables share."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ INT64_MAX = 2**63 - 1
 
 
 class Model(BaseModel):
-    """A JSON object of the API. Strict: no value is converted into another type; unknown fields are ignored."""
+    """A JSON object of the API. Strict: values are not converted between types; unknown fields are ignored."""
 
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True, use_attribute_docstrings=True)
 
 
 class OwnModel(Model):
-    """A JSON object of our own additions: a field that it does not have is refused, so that no typing error means its default."""
+    """A JSON object of our own additions: unknown fields are rejected, so that a misspelt field is not silently ignored."""
 
     model_config = ConfigDict(extra="forbid")
 
     @model_validator(mode="before")
     @classmethod
     def has_them_all(cls, value: Json) -> Json:
-        """Refuse what is not there, naming what it may have been meant to be."""
+        """Reject unknown fields, suggesting the nearest known one."""
         for name in json_object(value):
             if name not in cls.model_fields:
                 raise ValueError(unknown("field", name, cls.model_fields))
@@ -40,8 +40,8 @@ class OwnModel(Model):
 
 
 class ExtendedModel(Model):
-    """A published JSON object that has additions of ours. Fields it does not know are ignored, as published, but for those that
-    are nearly called like an addition, whose sender would not get what it asked for.
+    """A published JSON object with additions of ours. Unknown fields are ignored, as published, except misspelt names of
+    additions, whose sender would not get what it asked for.
     """
 
     ADDITIONS: ClassVar[frozenset[str]] = frozenset()
@@ -49,7 +49,7 @@ class ExtendedModel(Model):
     @model_validator(mode="before")
     @classmethod
     def nearly_additions(cls, value: Json) -> Json:
-        """Refuse what is nearly an addition."""
+        """Reject misspelt names of additions."""
         for name in json_object(value):
             if name not in cls.model_fields and nearest(name, cls.ADDITIONS):
                 raise ValueError(unknown("field", name, cls.ADDITIONS))
@@ -62,7 +62,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """Return the words about a name that is not known."""
+    """Return the error message for an unknown name, with the nearest known one or all of them."""
     listed = list(known)
     if meant := nearest(name, listed):
         return f"unknown {kind} {shown(name)}; did you mean {meant!r}?"
@@ -76,7 +76,7 @@ class Table(BaseModel):
 
 
 def _without_null(schema: JsonDict) -> None:
-    """Publish a field that may be left out but not be null."""
+    """Document a field that may be omitted but not be null."""
     schema.pop("default", None)
     offered = schema.pop("anyOf", None)
     kept = [option for option in offered if option != {"type": "null"}] if isinstance(offered, list) else []
@@ -86,13 +86,13 @@ def _without_null(schema: JsonDict) -> None:
 
 def _given(value: T | None) -> T:
     if value is None:
-        raise ValueError("must not be null; leave it out instead")
+        raise ValueError("must not be null; omit it instead")
     return value
 
 
 def _unique(values: list[str] | None) -> list[str] | None:
     if values is not None and len(set(values)) != len(values):
-        raise ValueError("must not name anything twice")
+        raise ValueError("must not contain duplicates")
     return values
 
 
@@ -114,7 +114,7 @@ Omittable = Annotated[T | None, BeforeValidator(_given), Field(json_schema_extra
 UniqueStrings = Annotated[list[str], AfterValidator(_unique), Field(json_schema_extra={"uniqueItems": True})]
 
 Count = Annotated[int, Field(ge=0), BeforeValidator(_count)]
-"""A number in a query string; beyond 64 bits it means as many as there are."""
+"""A number in a query string; beyond 64 bits it means no limit."""
 
 Int32 = Annotated[int, Field(ge=0, le=2**31 - 1, json_schema_extra={"format": "int32"})]
 
@@ -133,9 +133,9 @@ SparseKey = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z
 """The metadata key of sparse vectors."""
 
 OwnPath = Annotated[Path, AfterValidator(_own_path)]
-"""A path of the daemon's machine; `~` is the home folder."""
+"""A path on the daemon's machine; `~` is the home folder."""
 
 
 def seconds(value: float | None) -> float | None:
-    """Return a duration fit for JSON: finite, rounded to milliseconds."""
+    """Return a duration for JSON: rounded to milliseconds, None unless finite."""
     return None if value is None or not math.isfinite(value) else round(value, 3)

@@ -1,6 +1,4 @@
-"""The composition root: configuration → parts → tree → exit status. Read this and parts.py first, then sync/run.py, then
-pipeline/ingest.py.
-"""
+"""The composition root: configuration → parts → tree → exit status. Read this first, then sync/syncer.py, then pipeline/ingest.py."""
 
 from __future__ import annotations
 
@@ -53,7 +51,7 @@ async def serve(
     ready: Callable[[Daemon], None] = lambda _: None,
     types: SourceTypes = TYPES,
 ) -> int:
-    """Run the daemon until it is told to stop and return its exit status. Raises ConfigError when it cannot run like this."""
+    """Run the daemon until it is told to stop and return its exit status. Raises ConfigError if the configuration cannot work."""
     register_secrets(config)
     given_up: EscalatedError | None = None
     with state_folder(config.state_folder) as state:
@@ -79,7 +77,7 @@ async def run(
     reload: Callable[[], Config],
     ready: Callable[[Daemon], None],
 ) -> None:
-    """Start the actors, say so, and attend to signals until told to stop. Raises a group of one EscalatedError."""
+    """Start the actors, announce the address, and handle signals until told to stop. Raises a group of one EscalatedError."""
     async with anyio.create_task_group() as group:
         stop = anyio.Event()
         on_reload = partial(refresh, daemon, reload, notifier)
@@ -94,7 +92,7 @@ async def run(
 
 @asynccontextmanager
 async def assembled(config: Config, state: Path, notifier: Notifier, types: SourceTypes) -> AsyncGenerator[Daemon]:
-    """Yield the whole daemon, put together and not yet running. Raises ConfigError, for a port that is taken too."""
+    """Yield the daemon, fully wired but not yet running."""
     async with (
         bound(config.api.host, config.api.port) as sockets,
         open_parts(config, state, types, sockets.url) as parts,
@@ -111,7 +109,7 @@ async def assembled(config: Config, state: Path, notifier: Notifier, types: Sour
 async def stop_politely(
     daemon: Daemon, stop: anyio.Event, scope: anyio.CancelScope, deadline_s: float, notifier: Notifier
 ) -> None:
-    """When asked to stop: take up nothing new, let documents in hand finish, then stop the actors in reverse order."""
+    """Wait for `stop`; then start no new work, let documents in progress finish, and stop the actors in reverse order."""
     await stop.wait()
     notifier.stopping()
     with anyio.move_on_after(deadline_s / 2):

@@ -14,9 +14,9 @@ log = structlog.get_logger()
 
 
 async def reconcile(store: Store, declared: Sequence[SourceTable], default_model: str) -> None:
-    """Create, update and remove declared sources; those made through the API are not touched. Twice is safe.
+    """Create, update and remove declared sources; those created through the API are not touched. Twice is safe.
 
-    A source whose type changed is removed and created: nothing of the old one could be continued.
+    A source whose type changed is removed and created again, since nothing of the old one can be reused.
     """
     stored = await store.sources.declared()
     for table in declared:
@@ -43,6 +43,6 @@ async def create_or_replace(store: Store, table: SourceTable, record: SourceReco
 
 
 async def remove(store: Store, record: SourceRecord) -> None:
-    """Forget a declared source; what it has indexed stays in its collection."""
+    """Delete a source that is no longer declared; what it has indexed stays in its collection."""
     await store.sources.delete(record.id)
     log.info("source.removed", source=record.name)

@@ -1,4 +1,4 @@
-"""Which models there are on this machine and how they run, by the configuration."""
+"""Derives from the configuration which models this machine has and how they run."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def engine_options(config: Config, name: str) -> EngineOptions:
 
 
 def model_file(config: Config, name: str) -> str:
-    """Return which file a model is set to be computed with: another one gives other vectors."""
+    """Return an identifier of the file that a model is configured to use, since another file gives other vectors."""
     options = engine_options(config, name)
     return f"{options.path or ''}:{options.quantisation or ''}"
 
@@ -81,7 +81,7 @@ def model_file(config: Config, name: str) -> str:
 def servers_by_model(config: Config, catalog: Catalog) -> dict[str, list[Server]]:
     """Return the servers that compute models in place of this machine, by the models' names.
 
-    Raises ConfigError for a key that is missing, a model nobody knows and a server that is named twice.
+    Raises ConfigError for a missing key, an unknown model or a duplicate server.
     """
     found: dict[str, list[Server]] = {}
     for given in config.embedding.servers:
@@ -93,7 +93,7 @@ def servers_by_model(config: Config, catalog: Catalog) -> dict[str, list[Server]
         servers = found.setdefault(name, [])
         if any(server.url == given.url for server in servers):
             raise ConfigError(
-                f"embedding.servers: {given.url} is named twice for {name}; raise its max_in_flight instead"
+                f"embedding.servers: {given.url} appears twice for {name}; raise its max_in_flight instead"
             )
         servers.append(server_of(given, name))
     return found
@@ -114,7 +114,7 @@ def splade_folder(config: Config, state: Path) -> Path:
 
 
 def sparse_loaders(config: Config, state: Path, supervisor: Supervisor) -> dict[str, Loader]:
-    """Return how sparse models are loaded that need files: fetched or found when first asked for, in a process of their own."""
+    """Return loaders for sparse models with files, which are found or downloaded on first use and run in their own process."""
 
     async def splade() -> SparseEncoder:
         folder = splade_folder(config, state)
@@ -134,7 +134,7 @@ def catalog_of(config: Config) -> Catalog:
 
 
 def check_models(config: Config, catalog: Catalog) -> None:
-    """Raise ConfigError for a model nobody knows: a collection made for it could hold no other one's vectors later."""
+    """Raise ConfigError for an unknown model, since a collection created for it could not hold another model's vectors."""
     named = {source.name: source.model for source in config.sources if source.model is not None}
     wanted = [("embedding.default_model", config.embedding.default_model)]
     wanted += [(f"sources: model of {name!r}", model) for name, model in named.items()]
@@ -147,7 +147,7 @@ def check_models(config: Config, catalog: Catalog) -> None:
 
 
 def catalog_entry(given: ModelSection) -> EmbeddingModel:
-    """Return the catalogue's entry of a configured model: a built-in one with changes, or one of its own."""
+    """Return the catalogue entry of a configured model: a built-in one with changes, or a new one."""
     known = next((model for model in BUILT_IN if model.name == given.name), None)
     if known is None and (given.pooling is None or given.dimensions is None or given.max_tokens is None):
         raise ConfigError(

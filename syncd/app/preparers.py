@@ -1,4 +1,4 @@
-"""How documents are read on this machine, by the configuration: preparers, the vision model, and which source gets which."""
+"""Builds from the configuration what reads documents: preparers, the vision model, and which source uses which."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ DOCLING = "docling"
 
 @asynccontextmanager
 async def open_preparers(config: Config) -> AsyncGenerator[Callable[[SourceRecord], Preparer]]:
-    """Yield what says what prepares a source's documents. Processes start when first needed.
+    """Yield a function that returns the preparer of a source. Processes start when first needed.
 
-    Raises ConfigError when a source wants docling and it is not installed, or a vision model's file is missing.
+    Raises ConfigError if a source needs docling and it is not installed, or a vision model's file is missing.
     """
     given = config.documents
     if any(source.converter == DOCLING for source in config.sources) and find_spec("docling") is None:
@@ -76,7 +76,7 @@ def docling_settings(given: DocumentsSection, settings: PreparerSettings) -> Pre
 
 @asynccontextmanager
 async def open_describer(given: VisionTable) -> AsyncGenerator[Describer]:
-    """Yield what describes pictures. Raises ConfigError for a missing file or key."""
+    """Yield the vision model that describes pictures. Raises ConfigError for a missing file or key."""
     if given.path is not None and given.projector is not None:
         files = [file.expanduser().absolute() for file in (given.path, given.projector)]
         for file in files:

@@ -1,4 +1,4 @@
-"""What the parts are told of the configuration, in their own words."""
+"""Translates the configuration into the settings of the daemon's parts."""
 
 from __future__ import annotations
 
@@ -18,17 +18,14 @@ from syncd.sync.settings import SyncSettings
 
 
 def own_chroma(config: Config, state: Path) -> ChromaServer | None:
-    """Return our own Chroma server, or None where the configuration names another.
-
-    It gets half of the deadline to stop, as draining gets the other half at most.
-    """
+    """Return our own Chroma server; it gets half of the deadline to stop, because draining may use the other half."""
     if config.chroma.mode != "local":
         return None
     return ChromaServer(state / CHROMA_FOLDER, config.chroma.port or None, stop_limit_s=config.stop_deadline_s / 2)
 
 
 def register_secrets(config: Config) -> None:
-    """Keep what the configuration holds in confidence out of the log."""
+    """Register the configuration's secrets, so that they are kept out of the log."""
     for secret in (config.chroma.api_key, *config.chroma.headers.values()):
         if secret is not None:
             register_secret(secret.get_secret_value())
@@ -46,7 +43,7 @@ def chroma_settings(config: Config, server: ChromaServer | None) -> ChromaSettin
 
 
 def machine_of(config: Config, state: Path, store: Store, wake: Callable[[], None]) -> Machine:
-    """Return what the source types need to know. `wake` tells whoever takes up invocations of new ones."""
+    """Return what the source types need to know. `wake` notifies the Syncer of new invocations."""
     return Machine(
         state=state,
         store=store,
@@ -57,7 +54,7 @@ def machine_of(config: Config, state: Path, store: Store, wake: Callable[[], Non
 
 
 def sync_settings(config: Config) -> SyncSettings:
-    """Return how much goes on at once."""
+    """Return the limits of concurrent work."""
     given = config.sync
     guard = DeleteGuard(given.delete_guard_share, given.delete_guard_minimum)
     return SyncSettings(runs=given.runs, ingesters=given.ingesters, guard=guard)

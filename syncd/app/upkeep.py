@@ -1,4 +1,4 @@
-"""Keeping the state folder in order: the command line's token, and vectors nobody uses."""
+"""Maintains the state folder: the command line's token, and unused cached vectors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DAY_S = 86_400.0
 
 
 class Sweeper:
-    """At the start and once a day, drops cached vectors that nothing has used for long."""
+    """At the start and once a day, deletes cached vectors that have long been unused."""
 
     name = "sweeper"
 
@@ -36,7 +36,7 @@ class Sweeper:
 
 
 async def make_admin_token(store: Store, state: Path) -> None:
-    """Make the token that the command line uses, once, in a file only this user can read."""
+    """Create the command line's token, unless it exists, in a file only this user can read. Twice is safe."""
     file = state / TOKEN_FILE
     if file.exists() and await store.tokens.verify(file.read_text().strip()):
         return

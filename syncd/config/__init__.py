@@ -1,7 +1,7 @@
 """The configuration file and the environment, checked once at the edge.
 
-TOML, then `SYNCD_<SECTION>__<KEY>` variables over it (`SYNCD_API__PORT=9000`), then pydantic: an unknown key or a bad value
-is a ConfigError that names the key, the value and what is allowed. Only app/ and the command line read this.
+TOML, overridden by `SYNCD_<SECTION>__<KEY>` variables (`SYNCD_API__PORT=9000`), then validated by pydantic: an unknown key
+or a bad value is a ConfigError that names the key, the value and what is allowed. Only app/ and the command line read this.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ class LogSection(Table):
 
 
 class ChromaSection(Table):
-    """The Chroma that is written: our own child (`local`), an existing server, or Chroma Cloud."""
+    """The Chroma to write to: our own child process (`local`), an existing server, or Chroma Cloud."""
 
     mode: Literal["local", "server", "cloud"] = "local"
     host: str = "127.0.0.1"
     port: Port = 0
-    """`local`: 0 takes a free port at each start. `server`: required."""
+    """`local`: 0 takes any free port at each start. `server`: required."""
     ssl: bool = False
     headers: dict[str, SecretStr] = Field(default_factory=dict[str, SecretStr])
     tenant: str = "default_tenant"
@@ -71,7 +71,7 @@ class ChromaSection(Table):
 
     @model_validator(mode="after")
     def complete(self) -> ChromaSection:
-        """Check that the chosen mode has what it needs."""
+        """Check that the chosen mode's required keys are given."""
         if self.mode == "server" and self.port == 0:
             raise ValueError("chroma.mode 'server' needs chroma.port (a Chroma server listens on 8000 by default)")
         if self.mode == "cloud" and self.api_key is None:
@@ -80,16 +80,16 @@ class ChromaSection(Table):
 
 
 class SearchSection(Table):
-    """Search by words."""
+    """Keyword search."""
 
     sparse_default: Literal["syncd/Code-BM25", "Chroma/BM25", "prithivida/Splade_PP_en_v1", "none"] = "syncd/Code-BM25"
-    """The sparse model of collections whose source names none; `none` keeps no sparse vectors for them."""
+    """The sparse model of collections whose source names none; `none`: they have no sparse vectors."""
     splade_dir: OwnPath | None = None
-    """Where SPLADE's model.onnx and tokenizer.json are; by default fetched into the models folder when first asked for."""
+    """Where SPLADE's model.onnx and tokenizer.json are; by default downloaded into the models folder on first use."""
 
 
 class SyncSection(Table):
-    """How much goes on at once, and when to hold back."""
+    """Limits of concurrent work, and when deletes are held."""
 
     runs: Count = 4
     ingesters: Count = 64
@@ -98,13 +98,13 @@ class SyncSection(Table):
     delete_guard_share: Annotated[float, Field(ge=0, le=1)] = 0.5
     delete_guard_minimum: Annotated[int, Field(ge=0)] = 20
     cache_unused_days: Annotated[int, Field(ge=1)] = 90
-    """Vectors that no chunk has used for so long are dropped from the cache."""
+    """Cached vectors that no chunk has used for this long are deleted."""
 
 
 class Config(Table):
     """The whole configuration; every key has a default, so an empty file is a valid one.
 
-    `config_model` adds what the source types say: how their sources are declared, and a table about each type.
+    `config_model` adds what the source types define: the tables of their sources, and a table for each type.
     """
 
     state_dir: Path = Path("~/.local/state/syncd")
@@ -129,24 +129,24 @@ class Config(Table):
 
     @model_validator(mode="after")
     def complete_sources(self) -> Config:
-        """Check that the declared sources find what they need in the other tables, and keep out of the daemon's own state."""
+        """Check that the declared sources fit the other tables, and stay out of the daemon's own state."""
         for source in self.sources:
             source.check_beside(self.sections, self.state_folder)
         return self
 
     @model_validator(mode="after")
     def reachable_queries(self) -> Config:
-        """Check that clients can show a token where one is needed: Ollama's cannot."""
+        """Check that clients can send a token if one is needed; Ollama's cannot."""
         if self.embedding.queries == "ollama" and not self.api.loopback and self.embedding.queries_url is None:
             raise ValueError(
-                "embedding.queries 'ollama' cannot show a token, which api.host needs off loopback; use 'huggingface', or put "
+                "embedding.queries 'ollama' cannot send a token, which is required because api.host is not loopback; use 'huggingface', or put "
                 "a proxy that adds it into embedding.queries_url"
             )
         return self
 
     @property
     def sections(self) -> Mapping[type[Table], Table]:
-        """The tables about types of sources, by their shape."""
+        """The source types' tables, by model."""
         own = type(self).model_fields.keys() - Config.model_fields.keys()
         return {type(table): table for table in (getattr(self, name) for name in own)}
 
@@ -161,7 +161,7 @@ class Config(Table):
 
 @cache
 def config_model(types: SourceTypes) -> type[Config]:
-    """Return the shape of a configuration in which sources of these types can be declared."""
+    """Return the model of a configuration in which sources of these types can be declared."""
     tables = tuple(known.table for known in types if known.table)
     declared: Any = Annotated[Union[tables], Field(discriminator="type")]  # noqa: UP007 - a union made at run time
     sections = {name: (model, model()) for known in types for name, model in known.sections.items()}
@@ -182,7 +182,7 @@ def load_config(file: Path | None, environment: Mapping[str, str] | None = None,
 
 
 def read_toml(file: Path) -> dict[str, Any]:
-    """Return the file's tables. Raises ConfigError when it is missing or not TOML."""
+    """Return the file's tables. Raises ConfigError if it is missing or not TOML."""
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -194,7 +194,7 @@ def read_toml(file: Path) -> dict[str, Any]:
 
 
 def override(values: dict[str, Any], name: str, text: str) -> None:
-    """Put one environment variable over `values`; its text is read as a TOML value, or else taken as a string."""
+    """Set one environment variable in `values`; its text is read as a TOML value or, if it is none, as a string."""
     *sections, key = name.removeprefix(ENV_PREFIX).lower().split("__")
     table = values
     for section in sections:

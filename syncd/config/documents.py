@@ -1,4 +1,4 @@
-"""`[documents]` of the configuration file: how files become text, and within which limits."""
+"""`[documents]` in the configuration file: how files become text, and within which limits."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class VisionTable(Table):
     """`[documents.vision]`: a model that describes pictures, behind an endpoint or as a file on this machine."""
 
     url: BaseUrl | None = None
-    """What `/chat/completions` is put behind: an endpoint that speaks OpenAI's API."""
+    """Base URL of an endpoint that speaks OpenAI's API; `/chat/completions` is appended."""
     model: str = ""
-    """What the endpoint calls its model."""
+    """The endpoint's name for its model."""
     api_key: SecretStr | None = None
     api_key_env: VariableName | None = None
     """The environment variable that holds the key; names beginning with SYNCD_ are configuration keys."""
@@ -37,7 +37,7 @@ class VisionTable(Table):
 
     @model_validator(mode="after")
     def one_model(self) -> VisionTable:
-        """Check that there is one model, and all of it."""
+        """Check that exactly one model is given, completely."""
         if (self.url is None) == (self.path is None):
             raise ValueError("give url (an endpoint) or path (a GGUF file)")
         if self.path is not None and self.projector is None:
@@ -51,7 +51,7 @@ class VisionTable(Table):
         return self
 
     def key(self) -> str:
-        """Return the key, '' for none. Raises ConfigError when the variable is not set."""
+        """Return the key, '' for none. Raises ConfigError if the variable is not set."""
         if self.api_key is not None:
             return self.api_key.get_secret_value()
         if self.api_key_env is None:
@@ -71,22 +71,22 @@ class DoclingTable(Table):
 
 
 class DocumentsSection(Table):
-    """How PDF, Office, HTML, EPUB and picture files become Markdown; beyond a limit the file fails with that reason."""
+    """How PDF, Office, HTML, EPUB and picture files become Markdown; a file that exceeds a limit fails with that reason."""
 
     parsers: Annotated[int, Field(ge=1, le=256)] = 2
     """Documents parsed at once, each in a process of its own."""
     memory_bytes: Annotated[int, Field(ge=512 * MEBIBYTE)] = 2 << 30
     """Address space of one parser."""
     step_limit_s: Annotated[float, Field(gt=0)] = 120.0
-    """How long a parser may be silent: a PDF is parsed in steps of 100 pages, scans in steps of 10."""
+    """Time limit of one parsing step: up to 100 pages of a PDF, or 10 scanned ones."""
     max_size_bytes: Annotated[int, Field(ge=1, le=MAX_DOCUMENT_SIZE_BYTES)] = MAX_DOCUMENT_SIZE_BYTES
     max_pages: Annotated[int, Field(ge=1, le=7000)] = 7000
     max_text_bytes: Annotated[int, Field(ge=1)] = 256 * MEBIBYTE
     max_expanded_bytes: Annotated[int, Field(ge=1)] = 1 << 30
-    """What an archive (docx, xlsx, epub, …) may unpack to."""
+    """Limit on the unpacked size of an archive (docx, xlsx, epub, …)."""
     ocr: bool = True
     """Read scanned pages and pictures."""
     ocr_languages: Annotated[tuple[Language, ...], Field(min_length=1)] = ("eng",)
-    """Tesseract's names; without its data for all of them the bundled engine reads, which knows Latin script and Chinese."""
+    """Tesseract's codes; unless its data for all of them is installed, the bundled engine is used (Latin script and Chinese)."""
     vision: VisionTable | None = None
     docling: DoclingTable = DoclingTable()

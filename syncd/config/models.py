@@ -1,4 +1,4 @@
-"""`[embedding]` and `[[models]]` of the configuration file: which models there are and what computes them."""
+"""`[embedding]` and `[[models]]` in the configuration file: the models and what computes them."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from syncd.schema import BaseUrl, OwnPath, Table, VariableName
 
 
 class ServerTable(Table):
-    """`[[embedding.servers]]`: an embedding server that computes a model in place of this machine."""
+    """`[[embedding.servers]]`: an embedding server that computes a model instead of this machine."""
 
     url: BaseUrl
-    """What `/embeddings` (openai) or `/embed` (tei) is put behind."""
+    """Base URL; `/embeddings` (openai) or `/embed` (tei) is appended."""
     kind: Literal["openai", "tei"] = "openai"
     model: str | None = None
-    """Which of our models it computes; the default one when left out."""
+    """The model it computes, by our name; default: the default model."""
     served_as: str | None = None
-    """What the server calls the model; our name when left out."""
+    """The server's name for the model; default: the same."""
     api_key: SecretStr | None = None
     api_key_env: VariableName | None = None
     """The environment variable that holds the key; names beginning with SYNCD_ are configuration keys."""
@@ -31,7 +31,7 @@ class ServerTable(Table):
 
     @model_validator(mode="after")
     def one_key(self) -> ServerTable:
-        """Check that the key comes from one place."""
+        """Check that the key is given in only one way."""
         if sum(given is not None for given in (self.api_key, self.api_key_env, self.api_key_file)) > 1:
             raise ValueError("give one of api_key, api_key_env and api_key_file")
         if self.api_key_env is not None and self.api_key_env.startswith("SYNCD_"):
@@ -41,7 +41,7 @@ class ServerTable(Table):
         return self
 
     def key(self) -> str | None:
-        """Return the key. Raises ConfigError when it is not where the table says."""
+        """Return the key, None if there is none. Raises ConfigError if it cannot be read."""
         if self.api_key is not None:
             return self.api_key.get_secret_value()
         if self.api_key_env is not None:
@@ -62,8 +62,10 @@ class ServerTable(Table):
 
 
 def known_runtime(name: str) -> str:
-    """Return `name` where it is an engine's. Raises ValueError, which names them all."""
-    from syncd.pipeline.embed.engines import local_names  # not for every command that reads the file
+    """Return `name` if it is an engine's. Raises ValueError, which names all engines."""
+    from syncd.pipeline.embed.engines import (
+        local_names,
+    )  # imported here because most commands that read the file do not need it
 
     if name not in local_names():
         raise ValueError(f"Input should be {' or '.join(map(repr, local_names()))}")
@@ -76,19 +78,19 @@ class EmbeddingSection(Table):
     default_model: str = "Qwen/Qwen3-Embedding-0.6B"
     device: Literal["auto", "cpu", "cuda", "metal", "vulkan"] = "auto"
     devices: tuple[Annotated[int, Field(ge=0, le=63)], ...] = ()
-    """Which of several devices of that kind, counted from 0; all of them when empty. Each gets a process of its own."""
+    """Which devices of that kind to use, counted from 0; all of them when empty. Each gets its own process."""
     runtime: Annotated[str, AfterValidator(known_runtime)] = "auto"
-    """Which engine computes models on this machine; `auto`: PyTorch where it is installed and faster, else llama.cpp."""
+    """Which engine computes models on this machine; `auto`: PyTorch if it is installed and faster, else llama.cpp."""
     threads: Annotated[int, Field(ge=0, le=1024)] = 0
     """0: every core this process may use."""
     batch_tokens: Annotated[int, Field(ge=0, le=65536)] = 0
-    """Tokens computed at a time; 0: by the device and its free memory."""
+    """Tokens computed at a time; 0: chosen by device and free memory."""
     models_dir: OwnPath | None = None
     """Where GGUF files are looked for and downloaded to; by default `models` in the state folder."""
     queries: Literal["huggingface", "ollama", "openai", "none"] = "huggingface"
-    """The embedding function that collections record, so that any Chroma client can query them by text."""
+    """The embedding function recorded in collections, so that any Chroma client can query them by text."""
     queries_url: BaseUrl | None = None
-    """Where clients reach this API, where that is not the address it listens on (a proxy, all addresses)."""
+    """Where clients reach this API, if not at the address it listens on (behind a proxy, or on all addresses)."""
     servers: tuple[ServerTable, ...] = ()
 
 

@@ -1,4 +1,4 @@
-"""The inverted lists of every collection that is searched, brought up to date before each search."""
+"""The inverted indexes of searched collections, brought up to date before each search."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from syncd.search.lexical import InvertedIndex
 from syncd.store.postings import PostingChanges, Postings, Seen
 
 MAX_SIZE_BYTES = 1 << 30
-"""All lists together; those of the collections searched longest ago are dropped beyond it, and read again when needed."""
+"""Limit on all lists together; beyond it those of the least recently searched collections are dropped and re-read when needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Reading:
 
 
 class IndexCache:
-    """A cache: what is lost with it is read again from the store."""
+    """A cache: its content can always be read again from the store."""
 
     def __init__(self, postings: Postings, max_size_bytes: int = MAX_SIZE_BYTES) -> None:
         self._postings = postings
@@ -47,7 +47,7 @@ class IndexCache:
         self._locks = KeyLocks()
 
     async def scored(self, collection_id: int, encoder: SparseEncoder, query: SparseVector) -> Scored:
-        """Score everything that is in the store now. Waits for its turn on the collection; the first time reads it whole."""
+        """Score every posting now in the store. Waits for its turn on the collection; the first call reads all of its postings."""
         async with self._locks.hold(str(collection_id)):
             reading = self._readings.get(collection_id)
             if reading is None or reading.fingerprint != encoder.fingerprint:
@@ -69,7 +69,7 @@ class IndexCache:
             reading.seen = seen
 
     def _bound(self, keep: int) -> None:
-        """Drop the lists used longest ago until the rest fits."""
+        """Drop the least recently used lists until the rest fits."""
         total_bytes = sum(reading.lexical.size_bytes for reading in self._readings.values())
         for collection_id in [key for key in self._readings if key != keep]:
             if total_bytes <= self._max_size_bytes:
@@ -78,7 +78,7 @@ class IndexCache:
 
 
 def take_in(lexical: InvertedIndex, pages: Sequence[PostingChanges]) -> None:
-    """Bring lists up to date with pages of changes, in their order."""
+    """Apply pages of changes to an inverted index, in order."""
     pairs = np.concatenate([page.pairs for page in pages])
     lexical.add(
         np.concatenate([page.ids for page in pages]),

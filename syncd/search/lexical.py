@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from syncd.model import SparseVector
 
 MERGE_FACTOR = 4
-"""A segment is merged into the one before it unless that is so many times larger."""
+"""A segment is merged into the one before it unless that is this many times larger."""
 MAX_DEAD_SHARE = 0.25
 
 
@@ -70,7 +70,7 @@ class InvertedIndex:
 
     @property
     def size_bytes(self) -> int:
-        """What the lists take."""
+        """Memory used by the lists."""
         return 17 * len(self.ids) + sum(
             s.terms.nbytes + s.starts.nbytes + s.rows.nbytes + s.weights.nbytes for s in self._segments
         )
@@ -94,14 +94,14 @@ class InvertedIndex:
         self._segments.append(segment(terms, rows, weights))
 
     def remove(self, ids: NDArray[np.int64]) -> None:
-        """Forget rows; ids that are not there are ignored."""
+        """Remove rows; unknown ids are ignored."""
         places = np.searchsorted(self.ids, ids)
         inside = places < len(self.ids)
         places, ids = places[inside], ids[inside]
         self._alive[places[self.ids[places] == ids]] = False
 
     def tidy(self) -> None:
-        """Merge segments and drop forgotten rows, where it is worth it."""
+        """Merge segments and drop removed rows, if it is worth it."""
         segments = self._segments
         while len(segments) > 1 and len(segments[-2].rows) < MERGE_FACTOR * len(segments[-1].rows):
             last = segments.pop()
@@ -110,7 +110,7 @@ class InvertedIndex:
             self._drop_dead()
 
     def scores(self, query: SparseVector, uses_idf: bool) -> NDArray[np.float64]:
-        """Return every row's score, 0 for those without a term of the query and those forgotten.
+        """Return every row's score; 0 for removed rows and those without a term of the query.
 
         The score is the sum over terms of query weight x row weight; with `uses_idf`, each term counts by BM25's idf as
         Lucene and Chroma have it, ln(1 + (n - df + 0.5) / (df + 0.5)), over the rows alive now.
@@ -129,7 +129,7 @@ class InvertedIndex:
         return scores
 
     def _drop_dead(self) -> None:
-        """Number the rows alive anew and leave the others out."""
+        """Renumber the live rows and drop the others."""
         numbers = np.cumsum(self._alive, dtype=np.int64) - 1
         kept: list[Segment] = []
         for part in self._segments:

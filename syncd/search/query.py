@@ -1,4 +1,4 @@
-"""What is asked and what is answered: plain values."""
+"""Queries and hits: plain values."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Fusion:
     """How rankings are fused: a hit's score is the sum of weight / (k + rank), ranks counting from 1.
 
     The defaults were chosen with tests/benchmarks/retrieval.py (all-MiniLM-L6-v2, syncd/Code-BM25) over 1,245 questions
-    about code, documentation and prose: of the fusions that lose nowhere to either ranking alone on one half of them, one
-    that does not on the other half either. k of 5 to 20 and sparse weights of 3 to 5 differ little. Elsewhere k = 60 and equal weights are usual (Cormack, Clarke, Buettcher,
+    about code, documentation and prose: a fusion that is nowhere worse than either ranking alone, chosen on one half of them
+    and confirmed on the other. k of 5 to 20 and sparse weights of 3 to 5 differ little. The literature uses k = 60 and equal weights (Cormack, Clarke, Buettcher,
     SIGIR 2009).
     """
 
@@ -29,7 +29,7 @@ class Fusion:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is searched for, where, and which part of the ranking is wanted."""
+    """A query: the text, the collection, filters, and the part of the ranking that is wanted."""
 
     target: Target
     text: str
@@ -41,9 +41,9 @@ class Query:
     source_ids: Sequence[str] = ()
     """Only hits from these sources; none: from all."""
     path: str | None = None
-    """Only hits whose key this matches: `*` any characters, slashes too, `?` one; without either, a leading part."""
+    """Only hits whose key matches: `*` is any characters, slashes included, `?` one character; without either, a prefix."""
     group: bool = False
-    """One hit per document, its best; `limit` and `offset` then count documents."""
+    """Only the best hit of each document; `limit` and `offset` then count documents."""
     fusion: Fusion = Fusion()
 
 
@@ -52,7 +52,7 @@ class SearchHit:
     """One chunk that answers a query; a higher score is better.
 
     `score`: cosine similarity (dense), BM25 or dot product (sparse), fused ranks (hybrid). Ranks count from 1, over all
-    that pass the filters; None where that ranking does not hold the chunk.
+    chunks that pass the filters; None if the chunk is not in that ranking.
     """
 
     id: str
@@ -60,7 +60,7 @@ class SearchHit:
     text: str
     metadata: Metadata
     highlights: Sequence[tuple[int, int]] = ()
-    """Where words of the query stand in `text`: (start, end) in code points."""
+    """Where `text` contains words of the query: (start, end) in code points."""
     dense_rank: int | None = None
     sparse_rank: int | None = None
     stage: Stage = "written"
@@ -68,7 +68,7 @@ class SearchHit:
     recorded_at: float | None = None
     """When syncd indexed this version of the document, seconds since 1970; None for what is not there yet, and rows syncd did not write."""
     lag_s: float | None = None
-    """How long after its change at the source that was, where the source says when it changed."""
+    """Seconds from the change at the source to `indexed_at`; None if the source does not say when it changed."""
     also: Sequence[str] = field(default_factory=tuple[str, ...])
     """Ids of the document's other hits, best first, where hits are grouped."""
 

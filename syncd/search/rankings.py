@@ -18,10 +18,10 @@ from syncd.store.chunks import DocumentKeys
 from syncd.store.documents import CollectionRecord
 
 KEYS_IN_FILTER = 500
-"""Up to so many documents are named to Chroma; a path that more match is left to us, as most of its hits pass."""
+"""The most documents named in a Chroma filter; a path that matches more is filtered here, since most hits pass."""
 BATCH = 300
 MAX_EXAMINED = 10_000
-"""A ranking under filters that are applied to hits looks at so many, and ends there."""
+"""The most hits examined by a ranking whose filters are applied afterwards."""
 
 
 Ranking = list[tuple[str, float]]
@@ -30,14 +30,14 @@ Ranking = list[tuple[str, float]]
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a query is asked of: the collection and, where a source or path is asked for, its documents."""
+    """What a query covers: the collection and, if it names sources or a path, their documents."""
 
     record: CollectionRecord
     documents: DocumentKeys | None
 
 
 async def scope_of(store: Store, record: CollectionRecord, query: Query) -> Scope:
-    """Return the documents that a query's sources and path mean."""
+    """Return the collection and the documents that a query's sources and path select."""
     if not query.source_ids and query.path is None:
         return Scope(record, None)
     pattern = None if query.path is None else pattern_of(query.path)

@@ -22,19 +22,19 @@ from syncd.store.chunks import FoundChunk
 from syncd.store.documents import CollectionRecord
 
 POOL = 300
-"""Hits of each ranking that are fused or grouped: pages up to there are cut from one and the same list."""
+"""Hits per ranking that are fused or grouped; pages within it are cut from the same list."""
 
 
 @dataclass(frozen=True, slots=True)
 class SparseQuery:
-    """The query as the collection's sparse model has it: for a keyword ranking, and to highlight its words."""
+    """The query encoded by the collection's sparse model, for the keyword ranking and for highlighting."""
 
     encoder: SparseEncoder
     vector: SparseVector
 
 
 class Search:
-    """Answers queries; all methods may run side by side with syncing.
+    """Answers queries; all methods may run concurrently with syncing.
 
     `embedder` finds a dense model by name, `sparse` the sparse model of a collection.
     """
@@ -97,13 +97,13 @@ class Search:
         record = await self._store.documents.find(target)
         if record is None:
             raise NotFoundError(
-                f"syncd has not written a collection {target.collection!r} in database {target.database!r}; "
+                f"syncd never wrote a collection {target.collection!r} in database {target.database!r}; "
                 "sync something into it first"
             )
         return record
 
     async def _ranked(self, query: Query, scope: Scope, words: SparseQuery | None, notices: list[str]) -> list[Ranked]:
-        """Return the whole ranking that the asked page is cut from; what it lacks is added to `notices`."""
+        """Return the whole ranking from which the requested page is cut."""
         dense, sparse = partial(self._dense_ranking, query, scope), partial(self._sparse_ranking, query, scope, words)
         if query.mode == "hybrid":
             nearest, worded = await both(partial(nearest_if_there, dense, notices), sparse)
@@ -143,7 +143,7 @@ async def nearest_if_there(dense: Callable[[], Awaitable[Ranking]], notices: lis
 async def both(
     first: Callable[[], Awaitable[Ranking]], second: Callable[[], Awaitable[Ranking]]
 ) -> tuple[Ranking, Ranking]:
-    """Return what two rankings give, made side by side; the first error is raised as it is, not in a group."""
+    """Return two rankings, computed concurrently; the first error is raised as it is, not in a group."""
     rankings: list[Ranking] = [[], []]
     errors: list[PermanentError | RetryableError] = []
 
@@ -176,7 +176,7 @@ def pool_of(query: Query) -> int:
 
 
 def hit_of(ranked: Ranked, chunk: FoundChunk | None, row: Row | None) -> SearchHit | None:
-    """Return a hit with what the store knows of it, or else what Chroma has: rows that syncd did not write."""
+    """Return a hit with its content from the store or, for rows that syncd did not write, from Chroma."""
     make = partial(
         SearchHit,
         id=ranked.id,

@@ -1,4 +1,4 @@
-"""The common part of Chroma's metadata filters, answered here: asking Chroma about some hits costs it a walk over them all.
+"""Evaluates common metadata filters here, because Chroma would have to scan its whole collection to check a few hits.
 
 Equality and membership of strings, whole numbers and booleans, and `$and` / `$or` of those, mean the same everywhere;
 whatever else a filter says is left to Chroma, its errors included.

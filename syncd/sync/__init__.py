@@ -1,1 +1,1 @@
-"""From what asks for a run to its end: triggers, the Syncer, and one run of one source."""
+"""Runs from their trigger to their end: triggers, the Syncer, and one run of one source."""

@@ -1,4 +1,4 @@
-"""The deletes of a run: guarded against a source that only seems empty, held, confirmed."""
+"""A run's deletes: guarded against a source that only seems empty, held and confirmed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class DeleteGuard:
 
 
 class Deletes:
-    """Carries out a run's deletes by way of the ingesters. Twice is safe."""
+    """Carries out a run's deletes through the ingesters. Twice is safe."""
 
     def __init__(self, plan: RunPlan, state: RunState, handover: Handover, guard: DeleteGuard) -> None:
         self._plan = plan
@@ -34,7 +34,7 @@ class Deletes:
         self._guard = guard
 
     async def carry_out(self, keys: Sequence[str], source: Source) -> None:
-        """Delete these documents, unless they are suspiciously many: then hold the deletes and say so.
+        """Delete these documents or, if they are suspiciously many, hold the deletes and log that.
 
         Waits until they are done. Raises RetryableError.
         """
@@ -46,7 +46,7 @@ class Deletes:
             await self._delete(keys, source)
 
     async def carry_out_confirmed(self, invocation_id: str, source: Source) -> None:
-        """Do the deletes that an earlier run holds, except of documents that have come back since.
+        """Carry out the deletes that an earlier run holds, except of documents that have reappeared since.
 
         Waits until they are done. Raises RetryableError.
         """
@@ -60,6 +60,6 @@ class Deletes:
         await self._handover.finish()
 
     def _recheck(self, key: str, source: Source) -> Callable[[], Awaitable[bool]] | None:
-        """Return how the source is asked again whether a document is gone, where it can be asked."""
+        """Return a call that asks the source again whether a document is gone, None if the source cannot be asked."""
         collection = self._plan.collection.target.collection
         return partial(source.is_gone, key, collection) if isinstance(source, Rechecking) else None

@@ -1,6 +1,6 @@
-"""What a run keeps in the store beside the documents: cursor, what it has met, outcomes, held deletes.
+"""What a run stores besides documents: cursor, keys seen, outcomes, held deletes.
 
-A dry run reads the same and writes only what it counts and finds.
+A dry run reads the same and writes only counts and outcomes.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class KnownDocuments:
 
 
 class RunState:
-    """The stored state of one run. Nothing here depends on how often it is written; all may raise RetryableError."""
+    """The stored state of one run. Writes are safe to repeat; every method may raise RetryableError."""
 
     def __init__(self, store: Store, invocation: Invocation, plan: RunPlan) -> None:
         self._store = store
@@ -57,12 +57,12 @@ class RunState:
         self._config_hash = plan.config_hash
 
     async def begin(self) -> Run:
-        """Return what the source needs to know; a cursor of another configuration is forgotten."""
+        """Return what the source needs to know; a cursor of another configuration is deleted."""
         await self._progress.drop_cursor(self._source_id, self._collection_id, self._config_hash)
         return await self._described()
 
     async def note(self, results: Sequence[Result], counts: Counts) -> None:
-        """Write what became of documents, and the counts."""
+        """Store outcomes of documents, and the counts."""
         outcomes = [Outcome(r.key, r.state, r.reason, r.version, r.chunks) for r in results if is_news(r)]
         if outcomes:
             await self._progress.note(self._invocation.id, outcomes)
@@ -79,7 +79,7 @@ class RunState:
         return await self._store.documents.count(self._collection_id, self._source_id)
 
     async def unseen(self) -> Sequence[str]:
-        """Return the keys that neither this run nor a later one has met, in order."""
+        """Return the keys that neither this run nor a later one has seen, in order."""
         return await self._progress.unseen(self._collection_id, self._source_id, self._number)
 
     async def save_cursor(self, cursor: str) -> None:
@@ -87,19 +87,19 @@ class RunState:
         await self._progress.save_cursor(self._source_id, self._collection_id, self._config_hash, cursor)
 
     async def hold_deletes(self, keys: Sequence[str], documents: int) -> None:
-        """Keep these deletes, of so many documents, until somebody confirms them."""
+        """Hold these deletes, out of `documents` documents, until they are confirmed."""
         await self._progress.hold_deletes(self._invocation.id, keys)
         log.warning("sync.deletes_held", invocation=self._invocation.id, deletes=len(keys), documents=documents)
 
     async def confirmed_deletes(self, invocation_id: str) -> Sequence[str]:
-        """Return the keys whose deletes an earlier run holds, less those that have come back since."""
+        """Return the keys whose deletes an earlier run holds, without those that have reappeared since."""
         held = await self._progress.held_deletes(invocation_id)
         since = await self._progress.run_number(invocation_id)
         still_gone = set(await self._progress.unseen(self._collection_id, self._source_id, since))
         return [key for key in held if key in still_gone]
 
     async def release_deletes(self, invocation_id: str) -> None:
-        """Forget the held deletes of an earlier run, because they are done."""
+        """Delete the record of an earlier run's held deletes, because they are done."""
         await self._progress.release_deletes(invocation_id)
 
     async def _met(self, keys: Sequence[str]) -> None:
@@ -116,9 +116,9 @@ class RunState:
 
 
 class DryRunState(RunState):
-    """The state of a dry run, which moves no cursor, holds no deletes and remembers by itself what it met.
+    """The state of a dry run, which moves no cursor, holds no deletes and keeps the keys it has seen in memory.
 
-    Noted in the store, what it met would change what confirmed deletes delete.
+    If they were stored, they would change what confirmed deletes delete.
     """
 
     def __init__(self, store: Store, invocation: Invocation, plan: RunPlan) -> None:
@@ -132,16 +132,16 @@ class DryRunState(RunState):
 
     @override
     async def unseen(self) -> Sequence[str]:
-        """Return the keys that no run since this one began has met, nor this one."""
+        """Return the keys that neither this run nor any run since it began has seen."""
         return [key for key in await super().unseen() if key not in self._seen]
 
     @override
     async def save_cursor(self, cursor: str) -> None:
-        """Leave it where it is."""
+        """Do nothing: a dry run moves no cursor."""
 
     @override
     async def hold_deletes(self, keys: Sequence[str], documents: int) -> None:
-        """Hold none: they are only counted."""
+        """Do nothing: a dry run only counts deletes."""
 
     @override
     async def _met(self, keys: Sequence[str]) -> None:
@@ -149,5 +149,5 @@ class DryRunState(RunState):
 
 
 def is_news(result: Result) -> bool:
-    """Return whether a document's outcome is listed: not one's that was as it is."""
+    """Return whether a document's outcome is listed, which is not so for unchanged ones."""
     return result.state is not DocumentState.UNCHANGED

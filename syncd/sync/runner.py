@@ -1,4 +1,4 @@
-"""From an invocation to its run: which source, configured how, into which collection, with which effects."""
+"""Plans and executes the run of an invocation: its source, configuration, collection and effects."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from syncd.sync.run import SourceRun
 from syncd.sync.settings import SyncSettings
 
 OpenSource = Callable[[SourceRecord], Awaitable[Source]]
-"""Turns a record into a Source. Raises PermanentError, ConfigError, MisconfiguredError."""
+"""Opens the Source of a record. Raises PermanentError, ConfigError, MisconfiguredError."""
 
 
 @dataclass(slots=True)
 class Attempt:
-    """One attempt at an invocation; `run` is there once source and collection are open."""
+    """One attempt at an invocation; `run` is set once source and collection are open."""
 
     invocation: Invocation
     scope: anyio.CancelScope
@@ -41,7 +41,7 @@ class Attempt:
 
 
 class Runner:
-    """Executes invocations, any number at once, by way of ingesters that all runs share."""
+    """Executes invocations, any number at once, through ingesters that all runs share."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Runner:
     async def execute(self, attempt: Attempt) -> None:
         """Run an invocation to its end. Twice is safe: documents that are done are not done again.
 
-        Raises RetryableError where another attempt may help, PermanentError or ConfigError where none will.
+        Raises RetryableError if another attempt may help, PermanentError or ConfigError if not.
         """
         invocation = attempt.invocation
         record = await self._configured(invocation)
@@ -77,7 +77,7 @@ class Runner:
             await self._vector_store.set_metadata(invocation.target, {"finished_ingest": True})
 
     async def _configured(self, invocation: Invocation) -> SourceRecord:
-        """Return the source as the invocation wants it configured."""
+        """Return the source, configured as the invocation asks."""
         record = await self._store.sources.get(invocation.source_id)
         if record is None:
             raise NotFoundError(
@@ -86,13 +86,13 @@ class Runner:
         asked = invocation.request
         names_embedding = isinstance(asked, Upload) and asked.embedding is not None
         if record.facts.adopts_embedding and not names_embedding:
-            # Who names no embedding gets the one the collection has; the default is for new ones.
+            # Without a named embedding the collection's own is used; the default is for new collections.
             known = await self._store.documents.find(invocation.target)
             record = replace(record, embedding=known.embedding) if known else record
         return asked.configured(record)
 
     async def _plan(self, invocation: Invocation, record: SourceRecord) -> RunPlan:
-        """Open the collection, and say what holds for all documents of the run."""
+        """Open the collection, and return what all documents of the run share."""
         is_dry_run = invocation.request.is_dry_run
         open_collection = self._index.preview_collection if is_dry_run else self._index.open
         return RunPlan(
@@ -106,12 +106,12 @@ class Runner:
 
 
 def is_finishing(invocation: Invocation, record: SourceRecord) -> bool:
-    """Return whether a complete run closes its collection: not one that the source goes on keeping in step."""
+    """Return whether a complete run closes its collection; one that the source keeps in sync stays open."""
     asked = invocation.request
     whole = invocation.origin is Origin.API and not isinstance(asked, SomeKeys) and not asked.is_dry_run
     return whole and record.facts.finishes_collection and not record.keeps(invocation.target.collection)
 
 
 def may_give_up(invocation: Invocation) -> bool:
-    """Return whether a run may fail for trouble that may pass. Not one that an event led to: nobody else knows of its key."""
+    """Return whether a run may fail because of temporary errors; one for an event may not, since only it knows of its key."""
     return invocation.origin is not Origin.EVENT

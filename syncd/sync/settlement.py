@@ -1,4 +1,4 @@
-"""How an attempt at an invocation ends: settled, or postponed because another attempt may do better."""
+"""How an attempt at an invocation ends: settled, or postponed because another attempt may succeed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = structlog.get_logger()
 
 
 class Settlement:
-    """Makes attempts and records their ends, which is the last thing that happens to an invocation here."""
+    """Makes attempts and records how they end, always as the last step."""
 
     def __init__(self, store: Store, runner: Runner) -> None:
         self._store = store
@@ -23,9 +23,9 @@ class Settlement:
         self._settings = runner.settings
 
     async def see_through(self, attempt: Attempt) -> None:
-        """Make the attempt and record how it ended, if the invocation was not cancelled meanwhile.
+        """Make the attempt and record how it ended, unless the invocation was cancelled meanwhile.
 
-        Raises RetryableError when the end cannot be recorded; then another attempt is due.
+        Raises RetryableError if the end cannot be recorded; another attempt is then due.
         """
         invocation = attempt.invocation
         if not await self._store.invocations.start(invocation.id):
@@ -54,9 +54,9 @@ class Settlement:
         return await self._settle(attempt, State.COMPLETE, (run.incomplete or None) if run else None)
 
     async def _postpone(self, attempt: Attempt, error: RetryableError) -> None:
-        """Take the run up again later, from its cursor; after too many attempts it has failed, if that may be.
+        """Retry the run later from its cursor; after too many attempts it fails, if it may.
 
-        One that keeps meeting a bug may always fail: its askers learn of it, and no later attempt would do better.
+        One that keeps meeting a bug may always fail, since no later attempt would do better.
         """
         invocation, settings = attempt.invocation, self._settings
         attempts = invocation.attempts + 1
@@ -70,7 +70,7 @@ class Settlement:
         return await self._store.invocations.postpone(invocation.id, delay_s, str(error), attempt.counts, bugs)
 
     async def _await_mending(self, attempt: Attempt, error: MisconfiguredError) -> None:
-        """End a run whose source cannot be read as it is set up; one that an event led to waits until it can."""
+        """End a run whose source cannot be read with its settings; one for an event waits until it can."""
         if may_give_up(attempt.invocation):
             await self._settle(attempt, State.FAILED, str(error))
         else:

@@ -1,4 +1,4 @@
-"""The Syncer takes up invocations, most urgent first, and settles each after its work is done."""
+"""The Syncer starts invocations, most urgent first, and settles each after its work is done."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ log = structlog.get_logger()
 
 IDLE_S = 30.0
 UNSETTLED_S = 30.0
-"""An invocation whose end could not be recorded rests so long."""
+"""How long an invocation rests whose end could not be recorded."""
 LOOK_AHEAD = 200
 
 Settled = Callable[[Invocation], Awaitable[None]]
-"""Hears that an attempt at an invocation is over, settled or not; asks the store how. May be told twice, should not wait."""
+"""Called after each attempt at an invocation, settled or not; the store says which. May be called twice; should not wait."""
 
 
 class Syncer:
-    """The actor between invocations and ingesters."""
+    """The actor that runs invocations and owns the ingesters."""
 
     name = "syncer"
 
     def __init__(self, store: Store, runner: Runner, wakeup: Wakeup, settled: Sequence[Settled] = ()) -> None:
-        """`wakeup` is rung by whoever has a new invocation; `settled` hear of each end, whatever becomes of the others."""
+        """`wakeup` is rung for new invocations; each of `settled` is called at every end, even if others fail."""
         self._store = store
         self._runner = runner
         self._settlement = Settlement(store, runner)
@@ -49,7 +49,7 @@ class Syncer:
         self._draining = False
         self._running: dict[str, Attempt] = {}
         self._resting: dict[str, float] = {}
-        """Until when invocations are left alone whose end could not be recorded."""
+        """Until when invocations rest whose end could not be recorded."""
 
     @property
     def mailbox(self) -> Mailbox[DocumentJob, Reply[Result]]:
@@ -57,11 +57,11 @@ class Syncer:
         return self._runner.ingesters.mailbox
 
     def wake(self) -> None:
-        """Look for new and cancelled invocations now. Never waits, twice is safe."""
+        """Check for new and cancelled invocations at once. Never waits, twice is safe."""
         self._wakeup.ring()
 
     async def drain(self) -> None:
-        """Take up nothing new and wait until the documents in hand are done; the runs go on after the next start."""
+        """Start nothing new and wait until the documents in progress are done; the runs continue after the next start."""
         self._draining = True
         for attempt in self._running.values():
             if attempt.run:
@@ -70,18 +70,18 @@ class Syncer:
             await self._ended.wait()
 
     def progress(self, invocation_id: str) -> Counts | None:
-        """Return the counts of a running invocation as of now, or None when it is not running."""
+        """Return the current counts of a running invocation, or None if it is not running."""
         attempt = self._running.get(invocation_id)
         return attempt.run.counts if attempt and attempt.run else None
 
     def pace(self, invocation_id: str) -> RunPace | None:
-        """Return how fast a running invocation moves, or None when it is not running."""
+        """Return a running invocation's pace, or None if it is not running."""
         attempt = self._running.get(invocation_id)
         return attempt.run.pace() if attempt and attempt.run else None
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Serve until cancelled; may be run again, and then takes up what was under way. Raises RetryableError while the store
-        cannot be read: the supervisor starts it again.
+        """Serve until cancelled; may be run again, and then resumes unfinished invocations. Raises RetryableError while the
+        store cannot be read: the supervisor restarts it.
         """
         self._running.clear()
         async with self._runner.in_hand, anyio.create_task_group() as group:
@@ -114,13 +114,13 @@ class Syncer:
             group.start_soon(self._attempt, self._running[invocation.id], name=f"run-{invocation.id}")
 
     def _is_full(self, invocation: Invocation) -> bool:
-        """Return whether as many runs of the invocation's kind are under way as may be."""
+        """Return whether the limit of concurrent runs of the invocation's kind is reached."""
         kind, settings = invocation.request.is_object_run, self._runner.settings
         limit = settings.object_runs if kind else settings.runs
         return sum(other.invocation.request.is_object_run is kind for other in self._running.values()) >= limit
 
     def _is_busy(self, invocation: Invocation) -> bool:
-        """Return whether a run must end first that does the same: whole runs of a source, or runs over one object."""
+        """Return whether a run that does the same must end first: a whole run of the source, or one over the same object."""
         return any(
             (other.invocation.source_id, other.invocation.target) == (invocation.source_id, invocation.target)
             and other.invocation.request.object_key == invocation.request.object_key
@@ -128,7 +128,7 @@ class Syncer:
         )
 
     async def _attempt(self, attempt: Attempt) -> None:
-        """See one run through, and tell who waits for it. Whatever becomes of it, the others go on."""
+        """Make one attempt and notify the listeners. Whatever happens to it, other runs continue."""
         invocation = attempt.invocation
         self._resting.pop(invocation.id, None)
         try:
@@ -145,7 +145,7 @@ class Syncer:
             self.wake()
 
     async def _tell(self, invocation: Invocation) -> None:
-        """Tell every listener; trouble of one is its own."""
+        """Notify every listener; one that fails does not affect the others."""
         for settled in self._settled:
             try:
                 with contained("settled", invocation=invocation.id):

@@ -1,4 +1,4 @@
-"""Asks for runs when a branch moves, a folder changes or a schedule says so; never runs anything itself."""
+"""Requests runs when a branch moves, a folder changes or a schedule is due; never runs anything itself."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ log = structlog.get_logger()
 
 CHECK_EVERY_S = 60.0
 STEADY_S = 300.0
-"""A watch that went on for so long before it failed has not failed in a row."""
+"""A watch that lasted this long before it failed starts again without backoff."""
 
 
 WatchSource = Callable[[SourceRecord], AsyncGenerator[Request]]
-"""Yields the request of a run at once, and another whenever the source changed. Raises RetryableError or PermanentError."""
+"""Yields a run's request at once, and another whenever the source has changed. Raises RetryableError or PermanentError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Watching:
 
 
 class Triggers:
-    """The actor that watches. `watch` is how a source is, `wake` tells the Syncer about new invocations."""
+    """The actor that watches. `watch` watches a source, `wake` notifies the Syncer of new invocations."""
 
     name = "triggers"
 
@@ -51,11 +51,11 @@ class Triggers:
         self._changed = Wakeup()
 
     def sources_changed(self) -> None:
-        """Check the sources now. Never waits, twice is safe."""
+        """Check the sources at once. Never waits, twice is safe."""
         self._changed.ring()
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Watch every source that asks for it, until cancelled."""
+        """Watch every source with a watch or a schedule, until cancelled."""
         self._watching.clear()
         async with anyio.create_task_group() as group:
             task_status.started()
@@ -79,7 +79,7 @@ class Triggers:
                 group.start_soon(self._watch, self._watching[source_id])
 
     async def _watch(self, watching: Watching) -> None:
-        """Keep one source's trigger going; what fails, in whatever way, is tried again, ever more slowly."""
+        """Keep one source's trigger running; any failure is retried with backoff."""
         record, backoff, failures = watching.record, Backoff(base_s=1.0, cap_s=300.0), 0
         name = record.name or record.id
         with watching.scope:
@@ -102,13 +102,13 @@ class Triggers:
         return self._by_watch(record, target)
 
     async def _by_watch(self, record: SourceRecord, target: Target) -> None:
-        """Ask for a run at the start, and whenever something changed."""
+        """Request a run at the start, and whenever something changed."""
         async with aclosing(self._watch_source(record)) as requests:
             async for request in requests:
                 await self._ask(record, target, Origin.WATCH, request)
 
     async def _by_schedule(self, record: SourceRecord, target: Target, interval_s: float) -> None:
-        """Ask for a run `interval_s` after the last one was asked for, whoever asked."""
+        """Request a run `interval_s` after the last request, whatever its origin."""
         while True:
             if last := await self._store.invocations.latest_whole(record.id):
                 age_s = (datetime.now(UTC) - last.created_at).total_seconds()
