@@ -259,7 +259,7 @@ async def test_a_file_that_changes_while_it_is_read_is_read_again(
                 file.write(b"more")
 
     monkeypatch.setattr("syncd.sources.folder.documents.TextCheck", Meddling)
-    with pytest.raises(RetryableError, match="changed while it was read"):
+    with pytest.raises(RetryableError, match="changed while it was being read"):
         await index.sync(source)
 
 
