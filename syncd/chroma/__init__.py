@@ -1,1 +1,1 @@
-"""Chroma: our own server, the client for every form of it, and what it accepts."""
+"""Chroma: our own server, the client for every deployment of it, and validation of what it accepts."""

@@ -1,4 +1,4 @@
-"""The one client of Chroma, the same for our own server, somebody's server and Chroma Cloud."""
+"""The Chroma client, the same for our own server, a user's server and Chroma Cloud."""
 
 from __future__ import annotations
 
@@ -20,24 +20,23 @@ _GET_IDS = 1000  # a local server fails at some 32,766 ("too many SQL variables"
 class Chroma(ChromaCollections):
     """Chroma over HTTP: its rows, and what its bases add; see ChromaConnection for its life and availability.
 
-    Every method may wait for the network, at most `timeout_s`, and raises RetryableError when Chroma is away or
-    overloaded, NotFoundError when the database or collection does not exist, CollectionCorrupt, and
-    TargetRefusedError when Chroma refuses. Reads go side by side; writes one at a time, as a local server gets slower with more.
+    Every method may wait for the network, at most `timeout_s`, and raises RetryableError if Chroma is unavailable or
+    overloaded, NotFoundError if the database or collection does not exist, CollectionCorrupt, and
+    TargetRefusedError if Chroma rejects the request. Reads are concurrent; writes are serialised, because concurrent ones slow a local server down.
     """
 
     def as_stored(self, metadata: RowMetadata) -> Metadata:
-        """Return a row's metadata as it comes back once it was added. Raises PermanentError where Chroma takes no such."""
+        """Return a row's metadata as Chroma would return it. Raises PermanentError if Chroma does not accept it."""
         record = record_of(metadata, self.settings.limits)
         return {key: value for key, value in record.items() if value is not None}
 
     async def write(self, target: Target, delete_ids: Sequence[str], add: Rows, update_metadata: Rows) -> None:
         """Add, replace, update metadata (merged into what is there), then delete; safe to repeat whole after any failure.
 
-        Waits for its turn. Chroma ignores ids to delete or update that it does not have, and ids to add that it has: to
-        change a row's text or vector, delete and add it in one call. What is deleted stays until what is added is in, and
-        what is replaced until Chroma has taken the new rows once as they are. Raises PermanentError, before anything is
-        written, when a row breaks `limits`, TargetRefusedError when the server refuses. Rows go in write_batches; an error may come
-        after some of them.
+        Waits for its turn. Chroma ignores missing ids to delete or update, and existing ids to add: to change a row's text or
+        vector, delete and add it in one call. Deletes come last, and a replaced row stays until Chroma has accepted
+        the new one once. Raises PermanentError, before anything is written, if a row exceeds `limits`, TargetRefusedError
+        if the server rejects a write. Rows are written in batches; an error may be raised after some of them.
         """
         adds = checked(add, self.settings.limits)
         updates = checked(update_metadata, self.settings.limits, update=True)
@@ -87,7 +86,7 @@ class Chroma(ChromaCollections):
     ) -> list[Row]:
         """Return the `limit` rows nearest to `vector` that pass the filters, nearest first, with their distances.
 
-        Without `contents`, documents and metadata stay behind.
+        Without `contents`, documents and metadata are not returned.
         """
         collection = await self._collection(target)
         found = await self._call(
@@ -119,7 +118,7 @@ class Chroma(ChromaCollections):
     ) -> list[Row]:
         """Return the rows with these `ids`, or those that pass the filters, at most `limit` from `offset` on.
 
-        Ids that do not exist are left out. `limit` and `offset` do not go together with `ids`.
+        Ids that do not exist are omitted. `limit` and `offset` cannot be combined with `ids`.
         """
         collection = await self._collection(target)
         include = [*["metadatas"] * metadatas, *["documents"] * documents, *["embeddings"] * vectors]
@@ -137,7 +136,7 @@ class Chroma(ChromaCollections):
 
 
 def _put_sparse(collection: Collection, records: list[MetadataRecord | None], rows: Rows) -> None:
-    """Put the sparse vectors of `rows` into their metadata, where the collection indexes them."""
+    """Put the sparse vectors of `rows` into their metadata, if the collection indexes them."""
     from syncd.chroma.transport import with_sparse
 
     if not rows.sparse_key or not collection.takes_sparse(rows.sparse_key):

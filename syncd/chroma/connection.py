@@ -1,4 +1,4 @@
-"""One Chroma server: whether it answers, and every call to it with a time limit and errors in our words."""
+"""One Chroma server: whether it is available, and calls to it with a time limit and translated errors."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ChromaSettings:
 
 
 class ChromaConnection:
-    """Chroma over HTTP; an async context manager, and an Actor that watches whether Chroma answers."""
+    """Chroma over HTTP; an async context manager, and an Actor that monitors whether Chroma is available."""
 
     name = "chroma-watch"
 
@@ -64,17 +64,17 @@ class ChromaConnection:
             await self._api.aclose()
 
     async def run(self) -> None:
-        """Ask every five seconds whether Chroma answers, for `status`; until cancelled."""
+        """Send a heartbeat every five seconds, for `status`, until cancelled."""
         while True:
             await self.look()
             await anyio.sleep(_LOOK_EVERY_S)
 
     async def heartbeat(self) -> None:
-        """Ask whether Chroma answers, for at most five seconds. Raises RetryableError."""
+        """Check whether Chroma is available; waits at most five seconds. Raises RetryableError."""
         await self._call("the heartbeat", self._connected().heartbeat(), timeout_s=5.0)
 
     async def look(self) -> str | None:
-        """Ask Chroma now and return why it is away, or None."""
+        """Send a heartbeat now; return why Chroma is unavailable, or None."""
         try:
             await self.heartbeat()
         except (RetryableError, PermanentError) as error:
@@ -82,11 +82,11 @@ class ChromaConnection:
         return self._away
 
     def status(self) -> str | None:
-        """Return why Chroma is away, by the last call made, or None while it answers."""
+        """Return why Chroma is unavailable, as of the last call, or None if it is available."""
         return self._away
 
     async def available(self) -> None:
-        """Wait until Chroma answers; returns at once while it does. However many wait, it is asked once a second."""
+        """Wait until Chroma is available; returns at once if it is. All waiters share one heartbeat per second."""
         while self.status() is not None:
             async with self._probing:
                 if self.status() is not None and await self.look() is not None:

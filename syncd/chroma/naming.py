@@ -1,4 +1,4 @@
-"""The documented rules for names, ids and metadata, whoever gives them. Pure; each raises PermanentError saying what is allowed."""
+"""Checks names, ids and metadata against the published rules. Pure; each raises PermanentError saying what is allowed."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ MAX_OBJECT_KEY_BYTES = 1024
 MAX_METADATA_BYTES = 16 * 1024
 MAX_METADATA_KEY_BYTES = 128
 MAX_METADATA_VALUES = 1024
-"""Chroma accepts a record of more than 5,461 values and can never read its collection again; far below is enough for people."""
+"""Chroma accepts a record of more than 5,461 values but then can never read its collection again; this limit is far below."""
 
 _COLLECTION = re.compile(r"[a-z0-9][A-Za-z0-9._-]{1,510}[a-z0-9]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-"""Lone surrogates too, which nothing could store."""
+"""Includes lone surrogates, which cannot be stored."""
 
 
 def check_collection(name: str) -> str:
-    """Return `name` when Chroma takes it as a collection's."""
+    """Return `name` if Chroma accepts it as a collection name."""
     if not _COLLECTION.fullmatch(name) or ".." in name or is_address(name):
         raise PermanentError(
             f"{shown(name)} is not a collection name: 3-512 characters, first and last a lowercase letter or digit, "
@@ -36,42 +36,42 @@ def check_collection(name: str) -> str:
 
 
 def can_be_database(name: str) -> bool:
-    """Tell whether a database could have this name; one that could not is unknown without asking Chroma."""
+    """Return whether a database could have this name; if not, it does not exist, and Chroma need not be asked."""
     return 0 < size_bytes(name) <= 512 and not _CONTROL.search(name) and "/" not in name and name not in (".", "..")
 
 
 def check_custom_id(value: str) -> str:
-    """Return `value` when it can begin chunk ids."""
+    """Return `value` if it is valid as a prefix of chunk ids."""
     if not 0 < size_bytes(value) <= MAX_CUSTOM_ID_BYTES or _CONTROL.search(value):
         raise PermanentError(f"custom_id must have 1-{MAX_CUSTOM_ID_BYTES} bytes and no control characters")
     return value
 
 
 def check_object_key(key: str, prefix: str) -> str:
-    """Return `key` when it is the full key of an object below `prefix`."""
+    """Return `key` if it is the full key of an object below `prefix`."""
     if not 0 < size_bytes(key) <= MAX_OBJECT_KEY_BYTES:
         raise PermanentError(f"object_key must have 1-{MAX_OBJECT_KEY_BYTES} bytes")
     if not key.startswith(prefix):
         raise PermanentError(
-            f"object_key {shown(key)} lies outside the source's path_prefix {shown(prefix)}; give the full key"
+            f"object_key {shown(key)} is outside the source's path_prefix {shown(prefix)}; give the full key"
         )
     return key
 
 
 def check_metadata(values: Mapping[str, object], is_taken: Callable[[str], bool] = lambda _: False) -> Metadata:
-    """Return metadata whose values are scalars or homogeneous, non-empty arrays of scalars.
+    """Return `values` if all are scalars or homogeneous, non-empty arrays of scalars.
 
-    Keys that Chroma keeps for itself are refused, and those that `is_taken` names.
+    Keys that Chroma reserves, and those for which `is_taken` is true, are rejected.
     """
     total = 0
     for key, value in values.items():
         _check_metadata_key(key, is_taken)
         items = _items(key, value)
         if len({_kind(key, item) for item in items}) > 1:
-            raise PermanentError(f"metadata {shown(key)} mixes types; an array must hold values of one type")
+            raise PermanentError(f"metadata {shown(key)} mixes types; the values of an array must have one type")
         total += len(items)
     if total > MAX_METADATA_VALUES:
-        raise PermanentError(f"metadata holds more than {MAX_METADATA_VALUES} values; send fewer")
+        raise PermanentError(f"metadata has more than {MAX_METADATA_VALUES} values; send fewer")
     return cast("Metadata", dict(values))
 
 
@@ -81,7 +81,7 @@ def size_bytes(text: str) -> int:
 
 
 def is_address(name: str) -> bool:
-    """Tell whether `name` is an IP address."""
+    """Return whether `name` is an IP address."""
     try:
         ipaddress.ip_address(name)
     except ValueError:
@@ -102,7 +102,7 @@ def _items(key: str, value: object) -> list[object]:
     if not isinstance(value, list):
         return [value]
     if not value:
-        raise PermanentError(f"metadata {shown(key)} is an empty array; leave it out")
+        raise PermanentError(f"metadata {shown(key)} is an empty array; omit it")
     return cast("list[object]", value)
 
 

@@ -1,4 +1,4 @@
-"""How rows go to Chroma and come back: checked, in batches, and read from its columns."""
+"""Converts rows to Chroma's columns and back, checked and in batches."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WRITE_BYTES = 16 << 20  # a local server refuses bodies over 40 MiB; vectors an
 
 
 class RowColumns(TypedDict):
-    """Rows as Chroma answers with them, by column; what was not asked for is None or absent."""
+    """Rows as Chroma returns them, by column; columns that were not requested are None or absent."""
 
     ids: Sequence[str]
     metadatas: NotRequired[Sequence[Metadata | None] | None]
@@ -29,7 +29,7 @@ class RowColumns(TypedDict):
 
 
 def checked(rows: Rows, limits: RecordLimits, *, update: bool = False) -> list[MetadataRecord | None]:
-    """Return the metadata of `rows` as Chroma takes it; None where nothing is left. Raises PermanentError, naming the row."""
+    """Return the metadata of `rows` as Chroma accepts it; None if nothing is left. Raises PermanentError, naming the row."""
     records: list[MetadataRecord | None] = []
     if rows.sparse_key:
         limits = replace(limits, keys=limits.keys - 1)

@@ -23,7 +23,7 @@ from syncd.runtime.process import Child, ChildDiedError, environment, tied
 log = structlog.get_logger()
 
 HOST = "127.0.0.1"
-"""A local Chroma knows no passwords: never anything but loopback."""
+"""A local Chroma has no authentication, so it listens on loopback only."""
 
 # What the `chroma` script does, without the chromadb package, which the server does not use.
 _PROGRAM = "import sys, chromadb_rust_bindings as chroma; chroma.cli(['chroma', *sys.argv[1:]])"
@@ -33,9 +33,9 @@ _POLL_S = 0.1
 class ChromaServer:
     """Actor that keeps one Chroma server running on `folder`, at `HOST` and `port`; started when it answers.
 
-    Two servers on one folder destroy it. The server therefore holds a lock on `<folder>.lock` for as long as it lives,
-    and a new one waits for it up to `leftover_limit_s`: one left by a killed daemon gets SIGTERM and needs a moment. Never
-    killed before it had `stop_limit_s` to stop: killing it can damage its index files.
+    Two servers on one folder would destroy it. The server therefore holds a lock on `<folder>.lock` while it runs, and a
+    new one waits for the lock up to `leftover_limit_s`: a server left by a killed daemon gets SIGTERM and needs time to
+    stop. It is never killed before it had `stop_limit_s`, because killing it can damage its index files.
     """
 
     name = "chroma"
@@ -78,7 +78,7 @@ class ChromaServer:
                 "chroma",
                 tied([*program, *arguments], signal.SIGTERM),
                 env=environment(ANONYMIZED_TELEMETRY="False", DO_NOT_TRACK="1"),
-                # The child inherits the lock and is from here on the only one who holds it.
+                # The child inherits the lock and from here on is its only holder.
                 pass_fds=[descriptor],
             )
 
@@ -100,7 +100,7 @@ class ChromaServer:
         )
 
     def _check_port(self) -> None:
-        """Raise ConfigError when another program has the port: what answers there would not be our server."""
+        """Raise ConfigError if another program uses the port, since what responds there would not be our server."""
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -134,7 +134,7 @@ class ChromaServer:
 
 
 def free_port() -> int:
-    """Return a port of the loopback interface that nobody uses now."""
+    """Return a currently unused port of the loopback interface."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])

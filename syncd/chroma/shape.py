@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 from syncd.model import CollectionShape, QueryFunction, SparseIndex, Target
 
 ANY_KEY = "SYNCD_TOKEN"
-"""The variable whose value OpenAI's clients send as their key; they insist on one, on this machine anything will do."""
+"""The variable whose value OpenAI's clients send as their key; they require one, but on loopback any value will do."""
 OLLAMA_TIMEOUT_S = 60
 Json = dict[str, object]
 VECTOR_SPACE = "cosine"
@@ -18,7 +18,7 @@ _REFUSED = re.compile(r"sparse vector.{0,300}not (enabled|supported)", re.IGNORE
 
 
 def part(value: object, *names: str) -> Mapping[str, object]:
-    """Return the JSON object at the end of these names; an empty one where there is none."""
+    """Return the JSON object at this path of names; an empty one if there is none."""
     for name in names:
         value = part(value).get(name)
     return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}
@@ -79,7 +79,7 @@ def sparse_function_of(model: str) -> Json:
 
 
 def is_bm25(model: str) -> bool:
-    """Return whether the index has to weigh terms by how rare they are when it is asked."""
+    """Return whether the index has to apply BM25's idf at query time."""
     return model.endswith("BM25")
 
 
@@ -89,14 +89,14 @@ def has_sparse_index(schema: Mapping[str, object] | None, key: str) -> bool:
 
 
 def refuses_sparse(message: str) -> bool:
-    """Return whether this is how a server says that it has no sparse indexes (single-node Chroma 1.5.9)."""
+    """Return whether an error says that the server has no sparse indexes (wording of single-node Chroma 1.5.9)."""
     return _REFUSED.search(message) is not None
 
 
 def is_outdated(recorded: Mapping[str, object] | None, queries: QueryFunction, target: Target) -> bool:
     """Return whether a recorded function is to be replaced: none, Chroma's default, or ours at another address.
 
-    Somebody else's choice stays.
+    A function chosen by somebody else stays.
     """
     if not recorded or recorded.get("type") != "known" or recorded.get("name") == "default":
         return True

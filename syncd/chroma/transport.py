@@ -39,8 +39,8 @@ class CorruptError(PermanentError):
 class Api(AsyncFastAPI):
     """The chromadb package's own client, on an HTTP connection pool of ours.
 
-    Replaced is the one method through which every request goes: as it comes, it drops the status of answers it does not
-    know, and shares connections (and so credentials) between clients of different servers. Call `aclose` at the end.
+    The one method through which every request goes is replaced: the original drops the status of unknown responses, and
+    shares connections (and so credentials) between clients of different servers. Call `aclose` at the end.
     """
 
     @override
@@ -97,7 +97,7 @@ class Api(AsyncFastAPI):
 
 
 def connect(host: str, port: int, ssl: bool, headers: Mapping[str, str]) -> Api:
-    """Return a client of the server at `host`; nothing is sent yet, and never any telemetry."""
+    """Return a client of the server at `host`; nothing is sent yet, and telemetry is off."""
     settings = Settings(
         anonymized_telemetry=False,
         chroma_server_host=host,
@@ -109,7 +109,7 @@ def connect(host: str, port: int, ssl: bool, headers: Mapping[str, str]) -> Api:
 
 
 class Collection(Protocol):
-    """One collection, as much of it as is used here; the package's own types say less of what comes back."""
+    """One collection, as far as it is used here; the package's own types are less precise."""
 
     @property
     def id(self) -> object:

@@ -1,4 +1,4 @@
-"""The nouns of syncd and the protocols between its layers: plain values in, plain values out, no I/O.
+"""The nouns of syncd and the protocols between its layers: plain values, no I/O.
 
 A Source yields Documents and Checkpoints; a Document is parsed into Parts and these are split into Chunks, Chunks are
 embedded and indexed; an Invocation asks for one such run.

@@ -1,4 +1,4 @@
-"""The formats of documents, an entry each: what their files are called, how their bytes are known, which module reads them."""
+"""The table of document formats: their file names, how their content is recognised, and which module reads them."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from pathlib import PurePosixPath
 _OFFICE = "application/vnd.openxmlformats-officedocument."
 _OPEN_DOCUMENT = "application/vnd.oasis.opendocument."
 _HTML_ENGINE = "html 1"
-"""The version of what `syncd.html` makes of files: pages, and the chapters of books."""
+"""Version of the Markdown that `syncd.html` makes of HTML files and of EPUB chapters."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Format:
-    """A family of documents with one reader. Its content is known by any of the rules given."""
+    """A family of documents with one reader. Any of the given rules recognises its content."""
 
     name: str
-    """For people; unique."""
+    """Display name; unique."""
     suffixes: Mapping[str, tuple[str, ...]]
     """Lower-case suffixes, each with the media types that stand for it where a name has none."""
     reader: str = ""
-    """The module of `syncd.pipeline.parse` whose `read` takes the content; '' where none does."""
+    """The module of `syncd.pipeline.parse` whose `read` takes the content; '' if none does."""
     magic: tuple[bytes, ...] = ()
     """What a file begins with."""
     package_parts: tuple[str, ...] = ()
@@ -35,9 +35,9 @@ class Format:
     is_text: bool = False
     """Whether it is read as it stands; everything else has to be parsed."""
     version: str = ""
-    """Raise it when the reader makes something else of the same bytes: documents of this format are then made anew."""
+    """Raise it when the reader's result for the same bytes changes; documents of this format are then prepared again."""
     docling: str = ""
-    """The suffix under which the optional converter takes it; '' where the reader always does."""
+    """The suffix under which the optional converter accepts it; '' if it does not."""
 
 
 PDF = Format("PDF", {".pdf": ("application/pdf",)}, "pdf", docling=".pdf")
@@ -126,11 +126,11 @@ FORMATS: tuple[Format, ...] = (
     MARKDOWN,
     TEXT,
 )
-"""All there are; where two recognise the same content, the first one has it."""
+"""All formats; if two recognise the same content, the first one is used."""
 
 
 def media_types() -> dict[str, str]:
-    """Return the suffix that each known media type stands for."""
+    """Return the file suffix of each known media type."""
     return {media: suffix for each in FORMATS for suffix, types in each.suffixes.items() for media in types}
 
 
@@ -140,7 +140,7 @@ def document_suffixes() -> frozenset[str]:
 
 
 def format_of(name: str, media_type: str | None) -> Format:
-    """Return what a document's name promises; without a suffix the media type stands in. What the bytes are is another matter."""
+    """Return the format by a document's name, or by its media type if the name has no suffix; the content is not checked."""
     suffix = PurePosixPath(name.replace("\\", "/")).suffix.lower()
     if not suffix and media_type:
         suffix = media_types().get(media_type.partition(";")[0].strip().lower(), "")

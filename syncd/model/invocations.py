@@ -11,7 +11,7 @@ from syncd.model.requests import Request
 
 
 class DocumentState(StrEnum):
-    """What became of a document in a run. `INDEXED`, `SKIPPED` and `FAILED` are also what is recorded of it."""
+    """A document's outcome in a run. `INDEXED`, `SKIPPED` and `FAILED` are also states of its record."""
 
     INDEXED = "indexed"
     UNCHANGED = "unchanged"
@@ -21,7 +21,7 @@ class DocumentState(StrEnum):
 
 
 class State(StrEnum):
-    """Where an invocation stands."""
+    """The state of an invocation."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -71,14 +71,14 @@ class Invocation:
     target: Target
     origin: Origin
     request: Request
-    """What the caller asked for beyond the target."""
+    """What was requested, apart from the target."""
     state: State
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
     error: str | None = None
-    """Why it failed, waits or, when it is complete all the same, could not see its source whole."""
+    """Why it failed, is waiting or, if it is complete, is incomplete in what it saw of its source."""
     counts: Counts = field(default_factory=Counts)
     attempts: int = 0
     bugs: int = 0
-    """How many of the attempts ended in a bug."""
+    """Number of attempts that ended in a bug."""

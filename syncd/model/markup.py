@@ -1,4 +1,4 @@
-"""Where the markup of a page begins. Linear in what it is given, since crawls ask it about answers in the daemon."""
+"""Finds where a page's markup begins. Linear in its input, since crawls run it on untrusted responses in the daemon."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is kept: sources as they are stored, and how their documents are made."""
+"""Sources as stored, and how their documents are prepared."""
 
 from __future__ import annotations
 
@@ -50,64 +50,64 @@ class Chunking:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceWatch:
-    """Keeps one collection in step with what is noticed of a source: a branch that moves, a folder that changes."""
+    """Keeps one collection in sync by watching the source: a branch that moves, a folder that changes."""
 
     target_collection_name: str
     branch: str | None = None
-    """Of a repository; None is its default branch."""
+    """The branch of a repository; None: the default branch."""
     interval_s: float | None = None
-    """How often to ask, where changes are not announced; None is the source type's default."""
+    """Polling interval, if changes are not announced; None: the source type's default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceSchedule:
-    """Runs the source again every so often, into one collection."""
+    """Runs the source at a fixed interval, into one collection."""
 
     interval_s: float
     target_collection_name: str | None = None
-    """None is the source's own collection."""
+    """None: the source's own collection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceSettings:
-    """What a source was told; each source type adds its own fields, named as the stored JSON names them."""
+    """The settings of a source; each source type adds its own fields, named as in the stored JSON."""
 
     collection_name: str | None = None
-    """Where documents go unless another collection is named; also the one a source was declared with."""
+    """The collection of documents unless a run names another one; also that of a declared source."""
     converter: str | None = None
-    """What turns documents into text; None is the built-in one."""
+    """The document converter; None: the built-in one."""
     watch: SourceWatch | None = None
     schedule: SourceSchedule | None = None
 
     @property
     def place(self) -> str:
-        """What the source points at, for people."""
+        """The location of the source, for display."""
         return ""
 
     @property
     def follows_events(self) -> bool:
-        """Whether changes are announced to the source, so that it needs neither watch nor schedule."""
+        """Whether changes arrive as events, so that the source needs neither watch nor schedule."""
         return False
 
     @property
     def default_collection(self) -> str | None:
-        """The collection a run writes to when none is named; None: one must be."""
+        """The collection of runs that name none; None: they must name one."""
         trigger = self.watch or self.schedule
         return (trigger and trigger.target_collection_name) or self.collection_name
 
     @property
     def kept_collection(self) -> str | None:
-        """The one collection that the source keeps in step by itself; None: it is synced only when asked."""
+        """The one collection that the source keeps in sync automatically; None: it is synced only on demand."""
         return self.default_collection if self.watch or self.schedule or self.follows_events else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnreadableSettings(SourceSettings):
-    """Stored settings that are none of their type: kept as they are, so that one such source stops no other."""
+    """Stored settings that cannot be read: kept unchanged, so that one such source does not stop the others."""
 
     values: Mapping[str, Any]
     reason: str
-    """For people: what is wrong, and what to do."""
+    """What is wrong and what to do, for messages."""
 
 
 S_co = TypeVar("S_co", bound=SourceSettings, covariant=True, default=SourceSettings)
@@ -115,22 +115,22 @@ S_co = TypeVar("S_co", bound=SourceSettings, covariant=True, default=SourceSetti
 
 @dataclass(frozen=True, slots=True)
 class SourceFacts:
-    """In what source types differ for those who know none by name."""
+    """Properties of a source type, for code that refers to no type by name."""
 
     finishes_collection: bool = False
-    """A complete run that somebody asked for closes its collection (`finished_ingest`), unless the source keeps it."""
+    """A complete run closes its collection (`finished_ingest`), unless the source keeps it in sync."""
     adopts_embedding: bool = False
-    """A run that names no embedding takes the one its collection has; the source's own is for new collections."""
+    """A run that names no embedding uses its collection's; the source's own is for new collections."""
     accepts_ref: bool = False
     """A run may name a branch or a commit."""
     has_own_collection: bool = False
-    """Every source says where its documents go, so that a run need not."""
+    """Every source has a collection of its own, so that a run need not name one."""
     backfills: bool = False
     """A run over the whole source is a backfill: single objects overtake it."""
     no_runs: str = ""
-    """Why nobody can ask for a run, and what to do instead; empty: runs can be asked for."""
+    """Why runs cannot be requested, and what to do instead; empty: they can be."""
     no_dry_run: str = ""
-    """Why there is no dry run; empty: there is one."""
+    """Why dry runs are not supported; empty: they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,5 +150,5 @@ class SourceRecord(Generic[S_co]):
     facts: SourceFacts = SourceFacts()
 
     def keeps(self, collection: str) -> bool:
-        """Return whether the source keeps this collection in step by itself."""
+        """Return whether the source keeps this collection in sync automatically."""
         return self.settings.kept_collection == collection

@@ -1,4 +1,4 @@
-"""What an invocation asks for beyond its target: one of five kinds. Plain values; `store.invocation_codec` reads and writes them."""
+"""What an invocation requests, apart from its target: one of five kinds. Plain values; `store.invocation_codec` reads and writes them."""
 
 from __future__ import annotations
 
@@ -10,58 +10,58 @@ from syncd.model.values import Metadata
 
 @dataclass(frozen=True, slots=True)
 class GitRef:
-    """What of a repository is asked for: a branch's latest commit, or one commit."""
+    """The requested part of a repository's history: a branch's latest commit, or one commit."""
 
     branch: str | None = None
     sha: str | None = None
 
 
 class _AnyRequest:
-    """What may be asked of a request of any kind."""
+    """Properties of a request of any kind."""
 
     __slots__ = ()
 
     @property
     def whole(self) -> WholeSource:
-        """The run over everything that the request is a part of."""
+        """The request for the whole source of which this request is a part."""
         return WholeSource()
 
     @property
     def keys(self) -> frozenset[str] | None:
-        """The only keys that the source is to look at; None: all."""
+        """The only keys to check; None: all."""
         return None
 
     @property
     def object_key(self) -> str | None:
-        """The key of the one object that the request is about; None: it is about more."""
+        """The key of the single object requested; None: the request covers more."""
         return None
 
     @property
     def is_object_run(self) -> bool:
-        """Whether the run is about one object only."""
+        """Whether the request is for a single object."""
         return self.object_key is not None
 
     @property
     def is_dry_run(self) -> bool:
-        """Whether the run only finds out what a run would do."""
+        """Whether the request is for a dry run."""
         return self.whole.dry_run
 
     def configured(self, source: SourceRecord) -> SourceRecord:
-        """Return the source as this request wants it embedded and split."""
+        """Return the source with the embedding and chunking of this request."""
         return source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WholeSource(_AnyRequest):
-    """Everything that the source holds."""
+    """The whole source."""
 
     ref: GitRef | None = None
-    """Of a repository; None is its default branch."""
+    """The part of a repository's history; None: the default branch."""
     dry_run: bool = False
     fan_out: bool = False
     """The run is a part of another one: over a collection that labels in the source name."""
     follow_up: int = 0
-    """So many runs before it asked, one by one, to be followed by another."""
+    """Number of consecutive automatic follow-up runs before this one."""
 
     @property
     def whole(self) -> WholeSource:
@@ -84,16 +84,16 @@ class SomeKeys(_AnyRequest):
 
     @property
     def keys(self) -> frozenset[str]:
-        """The only keys that the source is to look at."""
+        """The only keys to check."""
         return frozenset(self.only)
 
 
 @dataclass(frozen=True, slots=True)
 class ConfirmDeletes(_AnyRequest):
-    """The deletes that an earlier run held."""
+    """The held deletes of an earlier run."""
 
     invocation_id: str
-    """Of that run."""
+    """The id of that run's invocation."""
     of: WholeSource = field(default_factory=WholeSource)
 
     @property
@@ -104,7 +104,7 @@ class ConfirmDeletes(_AnyRequest):
 
 @dataclass(frozen=True, slots=True)
 class OneObject(_AnyRequest):
-    """One object of a bucket, with what the asker says of it."""
+    """One object of a bucket, with the custom id and metadata given by the caller."""
 
     key: str
     custom_id: str | None = None
@@ -126,7 +126,7 @@ class Upload(_AnyRequest):
     """One uploaded file."""
 
     file: str
-    """Its name in the upload folder, where it lies until the invocation is complete or cancelled."""
+    """Its name in the upload folder, where it is kept until the invocation is complete or cancelled."""
     filename: str
     """Its name as the uploader gave it."""
     sha256: str = ""
@@ -135,7 +135,7 @@ class Upload(_AnyRequest):
     custom_id: str | None = None
     metadata: Metadata | None = None
     embedding: Embedding | None = None
-    """None: the one that the collection has, or the source's own where there is no collection yet."""
+    """None: the collection's own, or the source's if there is no collection yet."""
     chunking: Chunking | None = None
 
     @property

@@ -1,4 +1,4 @@
-"""What goes into a vector store and comes back, and what its collections are made with: plain values."""
+"""Rows written to and read from a vector store, and the shape of its collections: plain values."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ NOTHING = Rows((), ())
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What was read. `distance` is set by a query; `document` and `vector` where they were asked for.
+    """A row that was read. `distance` is set by queries; `document` and `vector` if they were requested.
 
     A store may normalise vectors again: they come back within one unit in the last place.
     """
@@ -82,7 +82,7 @@ class SparseIndex:
 
 @dataclass(frozen=True, slots=True)
 class CollectionShape:
-    """What a new collection is to have; a server without sparse indexes makes it without."""
+    """The shape of a new collection; a server without sparse indexes creates it without one."""
 
     queries: QueryFunction | None = None
     sparse: SparseIndex | None = None

@@ -14,7 +14,7 @@ from syncd.model.values import Metadata, Scalar
 
 
 class Body(Protocol):
-    """A document's bytes, fetched only when somebody opens it."""
+    """A document's bytes, fetched only when opened."""
 
     def open(self) -> AbstractAsyncContextManager[BinaryIO]:
         """Yield a readable, seekable binary file positioned at 0; small ones in memory, large ones spooled to disk.
@@ -26,10 +26,10 @@ class Body(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One thing a source holds. `body` None means that it is gone and its chunks must go too."""
+    """One thing a source holds. `body` None means that it is gone, so its chunks must be deleted."""
 
     key: str
-    """Unique within the source; what people recognise (path, object key, URL, file name)."""
+    """Unique within the source and meaningful to people (path, object key, URL, file name)."""
     version: str
     """Opaque; equal versions of one key mean equal bytes. '' when gone."""
     body: Body | None
@@ -38,29 +38,29 @@ class Document:
     name: str = ""
     """File name whose suffix decides the format, where it is not the key's last segment."""
     display_name: str = ""
-    """What breadcrumbs show and the language is told by, where that is neither `name` nor the key."""
+    """The path shown in breadcrumbs, which also decides the language, if it is neither `name` nor the key."""
     media_type: str | None = None
     metadata: Metadata = field(default_factory=dict[str, Scalar])
     """Merged into every chunk's metadata (custom_id, commit, url, …)."""
     changed_at: datetime | None = None
-    """When the source changed, where it says so; lag is counted from here."""
+    """When the document changed, if the source says so; lag is measured from here."""
     weak_version: bool = False
-    """The version may change although the bytes do not (a time stamp): chunks then name the content's hash instead."""
+    """The version (such as a time stamp) may change without the bytes; chunks then record the content's hash instead."""
     anchors: tuple[tuple[int, str], ...] = ()
     """(start byte in the body, URL fragment) in order: a chunk belongs to the last one at or before its start."""
     again: Callable[[], Awaitable[Document]] | None = field(default=None, compare=False, repr=False)
-    """Looks at it again, for a body that raised OvertakenError. Raises RetryableError, PermanentError."""
+    """Returns the document's current state, for a body that raised OvertakenError. Raises RetryableError, PermanentError."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Everything yielded since the run began (or the last checkpoint) is the whole difference up to `cursor`.
+    """States that everything yielded since the run began (or the last checkpoint) is the whole difference up to `cursor`.
 
-    `absent_are_gone`: the run listed the source completely, so what it holds of this source and was not yielded in this
-    run no longer exists. A partial listing (limit reached, outage) must never claim this.
+    `absent_are_gone`: the run listed the source completely, so indexed documents of this source that were not yielded
+    in this run no longer exist. A partial listing (limit reached, outage) must never claim this.
 
-    `incomplete`: why the run could not see all that it was to see, or ''. Then nothing is deleted for being absent, the
-    run's collection stays open, and people are told. A limit that somebody set is no reason.
+    `incomplete`: why the run could not see all of the source, or ''. Then no missing documents are deleted, the
+    collection stays open, and the reason is reported. A configured limit does not count.
     """
 
     cursor: str
@@ -69,12 +69,12 @@ class Checkpoint:
     """Only a place to go on from: what follows need not wait until everything before it is written."""
     incomplete: str = ""
     again_after_s: float | None = None
-    """When another run may see what this one could not, where the source knows."""
+    """When another run may see what this one could not, if the source knows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """The run will yield about so many documents: yielded early, where it is cheap to know, for progress only."""
+    """The approximate number of documents the run will yield; yielded early if cheap to know, for progress only."""
 
     documents: int
 
@@ -87,7 +87,7 @@ class Known(Protocol):
         ...
 
     async def owner(self, prefix: str) -> str | None:
-        """Return the key whose chunks are `{prefix}-…` in this collection, where it is of this source, or None."""
+        """Return the key of this source whose chunk ids in this collection are `{prefix}-…`, or None."""
         ...
 
     def keys(self) -> AsyncIterator[str]:
@@ -97,16 +97,16 @@ class Known(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a source needs to know to say what changed."""
+    """What a source needs to know to yield its changes."""
 
     invocation: Invocation
     cursor: str | None
     """The last saved checkpoint of this source in this collection; None on the first run."""
     known: Known
     keys: frozenset[str] | None = None
-    """Look at these keys only, whatever their indexed version (an object invocation, a retry)."""
+    """Check only these keys, whatever their indexed version (a run for one object, a retry)."""
     config_hash: str = ""
-    """How the source's documents are made; what a source remembers of a run with another configuration leads nowhere now."""
+    """Identifies how the source's documents are prepared; what a source stored under another value is no longer valid."""
 
 
 class Source(Protocol):
@@ -123,13 +123,13 @@ class Source(Protocol):
 
 @runtime_checkable
 class Rechecking(Protocol):
-    """A source whose listing may be overtaken by events: it is asked again before an absent document is deleted."""
+    """A source whose listing may be outdated by events: it is asked again before a missing document is deleted."""
 
     async def is_gone(self, key: str, collection: str) -> bool:
-        """Return whether the source still has no such document for that collection. Raises RetryableError."""
+        """Return whether the source currently has no such document for that collection. Raises RetryableError."""
         ...
 
 
 def chunk_prefix(key: str, custom_id: str | None = None) -> str:
-    """Return the documented prefix of a document's chunk ids: `custom_id`, or the SHA-256 of the key."""
+    """Return the prefix of a document's chunk ids: `custom_id`, or the SHA-256 of the key."""
     return custom_id or sha256(key.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,4 +1,4 @@
-"""What becomes of a document's text: parts, chunks, vectors, and the protocols that make them."""
+"""The stages of a document's text: parts, chunks, vectors, and the protocols that produce them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ChunkSpan(NamedTuple):
     page: int | None = None
     page_label: str = ""
     last_page: int | None = None
-    """Where the text ends, when that is another page than where it begins."""
+    """The page on which the text ends, if it differs from the one on which it begins."""
 
 
 Stage = Literal["code", "markdown", "lines", "whole"]
@@ -76,7 +76,7 @@ class Preparer(Protocol):
     """Files to chunks, in processes of its own."""
 
     def fingerprint(self, name: str, media_type: str | None) -> str:
-        """Return what, beside its bytes, decides the text of the document; '' by default."""
+        """Return what, besides its bytes, decides the document's text; '' for the default settings."""
         ...
 
     def prepare(
@@ -112,7 +112,7 @@ class SparseEncoder(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Changes whenever vectors may; what is stored under another one is made anew."""
+        """Changes whenever vectors may; vectors stored under another fingerprint are computed again."""
         ...
 
     @property

@@ -26,7 +26,7 @@ class Actor(Protocol):
 
     @property
     def run(self) -> Callable[..., Coroutine[Any, Any, None]]:
-        """Run until cancelled."""
+        """Run until cancelled; returning or raising is a crash, except for temporary children."""
         ...
 
 

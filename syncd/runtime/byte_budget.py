@@ -36,7 +36,7 @@ class ByteBudget:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Room held for one document."""
+    """Bytes taken from the budget; a context manager that waits for them and gives them back."""
 
     budget: ByteBudget
     size_bytes: int

@@ -1,4 +1,4 @@
-"""Containment: what nobody foresaw costs the one thing in hand, never its neighbours."""
+"""Containment: an unexpected exception affects only the item being processed, never the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers, dates and waits as other machines write them: any text in, a plain value or None out, never an error."""
+"""Parses numbers, dates and delays in headers: any text in, a plain value or None out, never an error."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 SERVICE_WAIT_S = 300.0
-"""The longest wait that a service we depend on is granted: it is asked again sooner than it may wish, never hammered."""
+"""The longest Retry-After honoured for a service we depend on; a longer one is cut to this."""
 EARLIEST_YEAR, LATEST_YEAR = 1970, 9998
 """Outside them lie the zero dates of other systems (0001-01-01, 9999-12-31), which say nothing and overflow in sums."""
 MAX_CHARS = 100
@@ -58,5 +58,5 @@ def storable(text: str) -> str:
 
 
 def bounded(value: float, most: float) -> float:
-    """Return a number that somebody else computed, from 0 to `most`; one that is none counts as 0."""
+    """Return a foreign number limited to 0 … `most`; NaN counts as 0."""
     return min(value, most) if value > 0 else 0.0

@@ -1,4 +1,4 @@
-"""Locks by key, for work that must not overtake itself on one thing."""
+"""Locks by key, for work that must be serialised per key."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class KeyLocks:
             raise
 
     def release(self, key: str) -> None:
-        """Free `key`."""
+        """Release `key`; the next waiter gets it. Call once per `acquire`."""
         self._locks[key][0].release()
         self._leave(key)
 

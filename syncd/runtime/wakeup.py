@@ -1,4 +1,4 @@
-"""A bell between tasks: who rings never waits, and a ring while nobody waits is not lost."""
+"""A wake-up call between tasks: ringing never waits, and a ring while nobody waits is not lost."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import anyio
 
 
 class Wakeup:
-    """Rung by anybody, waited for by one task, which then looks for itself what there is to do."""
+    """Rung by any task, awaited by one, which then checks for itself what there is to do."""
 
     def __init__(self) -> None:
         self._rung = anyio.Event()

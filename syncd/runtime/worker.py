@@ -1,6 +1,6 @@
 """A child process of our own that answers requests: `python -m MODULE`, frames over its stdin and stdout.
 
-    async with Worker("page-reader", "syncd.sources.web.extract_child") as worker:
+async with Worker("page-reader", "syncd.sources.web.page_worker") as worker:
         reply = await worker.call({"url": url}, body, timeout_s=60)
 
 The child's half is `syncd.runtime.child`. The first frame a child sends is its `hello`, when it is ready to

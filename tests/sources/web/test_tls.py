@@ -71,7 +71,7 @@ async def test_a_site_that_moves_from_http_to_https_is_followed_there(
             "bad.example",
             True,
             True,
-            "its TLS certificate has expired or is not valid yet; the site's owner has to renew it",
+            "its TLS certificate has expired or is not valid yet; the site's owner must renew it",
         ),
         ("other.example", False, True, "its TLS certificate is for another host (Hostname mismatch"),
         ("bad.example", False, False, "its TLS certificate is not signed by a trusted authority; SSL_CERT_FILE"),
