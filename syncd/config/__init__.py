@@ -194,7 +194,7 @@ def read_toml(file: Path) -> dict[str, Any]:
 
 
 def override(values: dict[str, Any], name: str, text: str) -> None:
-    """Set one environment variable in `values`; its text is read as a TOML value or, if it is none, as a string."""
+    """Set one environment variable in `values`; its text is read as a TOML value if it is one, else as a string."""
     *sections, key = name.removeprefix(ENV_PREFIX).lower().split("__")
     table = values
     for section in sections:

@@ -31,7 +31,7 @@ class CallTimeoutError(RetryableError):
 
 
 class RemoteError(PermanentError):
-    """The child's handler raised an error that is none of ours; its message is the error's type and text."""
+    """The child's handler raised an unexpected error; the message is that error's type and text."""
 
 
 _ERRORS: dict[str, type[RetryableError] | type[PermanentError]] = {

@@ -30,7 +30,7 @@ def checked(rule: Callable[[str], str]) -> AfterValidator:
 
 
 def interval(least_s: float) -> AfterValidator:
-    """Return a check of an interval in seconds: 0 is none, everything else is at least `least_s`."""
+    """Return a check of an interval in seconds: 0 means never, everything else must be at least `least_s`."""
 
     def check(value: float | None) -> float | None:
         if value and value < least_s:

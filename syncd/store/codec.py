@@ -71,7 +71,7 @@ def settings_from_json(kind: str, text: str, types: SourceCodec) -> SourceSettin
     try:
         return types.read_settings(kind, values)
     except ValueError as error:
-        fix = "delete the source and make it anew, or declare it anew"
+        fix = "delete the source and create it again"
         return UnreadableSettings(values=values, reason=f"its stored settings cannot be read; {fix}: {error}")
 
 

@@ -169,7 +169,7 @@ def _machine() -> str:
 
 
 def _build() -> str:
-    """Return what tells two builds of one version apart: a rebuilt llama.cpp is to be tried anew."""
+    """Return what distinguishes builds of one version, so that a rebuilt llama.cpp is probed again."""
     spec = find_spec("llama_cpp")
     folder = Path(spec.origin).parent / "lib" if spec and spec.origin else Path()
     status = [path.stat() for path in sorted(folder.glob("*ggml*"))]

@@ -156,7 +156,7 @@ class Markdown:
         self._pictures.append(Picture(self._size_bytes, data))
 
     def take(self, title: str = "", kind: TextKind = "markdown") -> ParsedPiece:
-        """Return what has grown since the last time and begin anew."""
+        """Return the text added since the last call, and start a new part."""
         piece = ParsedPiece(Part("".join(self._blocks), kind, tuple(self._marks), title), tuple(self._pictures))
         self._blocks, self._marks, self._pictures, self._size_bytes = [], [], [], 0
         return piece

@@ -146,7 +146,7 @@ class DocumentPreparer:
     async def _batches(
         self, lease: Lease[PreparerProcess], file: BinaryIO, request: Request, progress: _Progress
     ) -> AsyncGenerator[Sequence[Chunk]]:
-        """Yield the batches that are not done yet; an old Office file is converted first and handed over anew."""
+        """Yield the batches that are not done yet; an old Office file is first converted, and then handed over again."""
         task = replace(request.task, path=await lease.worker.take(file))
         for _ in range(2):
             async with aclosing(self._replies(lease, replace(request, task=task), progress)) as frames:

@@ -1,6 +1,6 @@
 """What a preparing process is asked to do, and the frames it answers with.
 
-{"read": true}                           a piece of the document has been read; the wait begins anew
+{"read": true}                           a piece of the document has been read; the time limit restarts
 {"pictures": [bytes, …]} + pictures      to be described; answered with {"words": [text, …]}
 {"chunks": true} + chunks as JSON        the next batch
 {"memory_bytes": peak, "legacy": ""}     the last one; "legacy" is the suffix of a file that LibreOffice has to convert first

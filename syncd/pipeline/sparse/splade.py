@@ -37,7 +37,7 @@ Work = Envelope[str, SparseVector]
 
 
 async def check_loads(folder: Path, threads: int = 0, worker: str = WORKER) -> None:
-    """Load the model once and encode a text with it. Raises PermanentError when it is none, RetryableError when killed."""
+    """Load the model once and encode a text with it. Raises PermanentError if it is not a model, RetryableError if its process is killed."""
     async with Worker(f"{SPLADE} (check)", worker, [str(folder), str(threads)], start_limit_s=START_LIMIT_S) as process:
         await process.call({"texts": ["a lamp"]}, timeout_s=CALL_LIMIT_S)
 

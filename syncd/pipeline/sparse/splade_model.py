@@ -93,7 +93,7 @@ def tokenizer_in(folder: Path) -> tokenizers.Tokenizer:
     try:
         json.loads(file.read_bytes())
     except (OSError, ValueError) as error:
-        raise PermanentError(f"{file} cannot be read ({error}); place it anew") from error
+        raise PermanentError(f"{file} cannot be read ({error}); replace it") from error
     tokenizer = tokenizers.Tokenizer.from_file(str(file))
     tokenizer.no_padding()
     tokenizer.enable_truncation(WINDOW_TOKENS)  # pyright: ignore[reportUnknownMemberType] - half typed
@@ -101,7 +101,7 @@ def tokenizer_in(folder: Path) -> tokenizers.Tokenizer:
 
 
 def opened(file: Path, threads: int) -> InferenceSession:
-    """Return an inference session of a model's file. Raises PermanentError when it is none."""
+    """Return an inference session of a model's file. Raises PermanentError if it is not a model."""
     # Takes a third of a second and much memory, for those who use it; and it has no types.
     runtime = import_module("onnxruntime")
     kinds = import_module("onnxruntime.capi.onnxruntime_pybind11_state")
@@ -117,7 +117,7 @@ def opened(file: Path, threads: int) -> InferenceSession:
         kinds.NoSuchFile,
         kinds.NotImplemented,
     ) as error:
-        raise PermanentError(f"{file} cannot be loaded ({error}); place it anew") from error
+        raise PermanentError(f"{file} cannot be loaded ({error}); replace it") from error
 
 
 def batches_of_windows(windows: Sequence[Sequence[int]]) -> Iterator[Sequence[Sequence[int]]]:
