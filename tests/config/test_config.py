@@ -125,7 +125,7 @@ def test_servers_are_found_by_the_model_they_compute(tmp_path):
     server = found["sentence-transformers/all-MiniLM-L6-v2"][0]
     assert (server.protocol, server.model, server.in_flight) == ("tei", "minilm", 5)
     assert server.headers == {"Authorization": "Bearer s3cret-key"}
-    for more, said in (("model = 'nobody/knows'", "unknown model"), ("", "named twice")):
+    for more, said in (("model = 'nobody/knows'", "unknown model"), ("", "appears twice")):
         wrong = load(tmp_path, text + f"\n[[embedding.servers]]\nurl = 'http://a/v1'\n{more}")
         with pytest.raises(ConfigError, match=said):
             servers_by_model(wrong, catalog_of(wrong))
