@@ -15,11 +15,14 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Mapping, MutableMapping
-from typing import Any, TextIO, cast
+from collections.abc import Collection, Mapping
+from typing import TextIO, TypeGuard
 from urllib.parse import quote
 
 import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from syncd.json_types import is_object
 
 EVENTS: Mapping[str, str] = {
     "sparse.refused": "a sparse model cannot be used; its reason",
@@ -125,7 +128,7 @@ def configure(level: str = "info", *, as_json: bool | None = None, stream: TextI
     """
     output = stream or sys.stderr
     as_json = under_systemd() if as_json is None else as_json
-    renderer: Any = (
+    renderer: Processor = (
         structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
         if as_json
         else structlog.dev.ConsoleRenderer(colors=output.isatty(), sort_keys=False)
@@ -140,7 +143,7 @@ def configure(level: str = "info", *, as_json: bool | None = None, stream: TextI
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(cast("Any", output)),
+        logger_factory=structlog.WriteLoggerFactory(output),
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(handlers=[_Forward()], level=logging.WARNING, force=True)
@@ -157,7 +160,7 @@ def register_secret(value: str) -> None:
         _secrets.update({value, quote(value, safe="")})
 
 
-def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Return `event` without secrets and with control characters escaped, so that one event stays one line.
 
     Hidden are string values whose key names a secret, registered secrets anywhere, and user names and query strings of
@@ -176,22 +179,25 @@ def redacted(text: str) -> str:
     return _URL_QUERY.sub(lambda url: f"{url[1]}?{HIDDEN}" if url[2] else url[1], text)
 
 
-def _clean_value(key: str, value: Any) -> Any:
+def _clean_value(key: str, value: object) -> object:
     match value:
         case bool() | int() | float() | None:
             return value
         case str():
             return HIDDEN if value and _SECRET_KEY.search(key) else redacted(value).translate(_CONTROL)
-        case dict():
-            items = cast("dict[Any, Any]", value).items()
-            return {_clean_value("", str(name)): _clean_value(str(name), inner) for name, inner in items}
-        case list() | tuple() | set() | frozenset():
-            return [_clean_value(key, inner) for inner in cast("list[Any]", value)]
+        case _ if is_object(value):
+            return {_clean_value("", str(name)): _clean_value(str(name), inner) for name, inner in value.items()}
+        case _ if _is_collection(value):
+            return [_clean_value(key, inner) for inner in value]
         case _:
             return _clean_value(key, str(value))
 
 
-def _clean_traceback(value: Any) -> str:
+def _is_collection(value: object) -> TypeGuard[Collection[object]]:
+    return isinstance(value, list | tuple | set | frozenset)
+
+
+def _clean_traceback(value: object) -> str:
     return "\n".join(redacted(line).translate(_CONTROL) for line in str(value).split("\n"))
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
-from typing import cast
+from collections.abc import Callable, Mapping, Sequence
 
 from syncd.chroma.validate import fits, is_reserved
 from syncd.errors import PermanentError
+from syncd.json_types import is_array
 from syncd.model import Metadata, Scalar
 from syncd.quoting import shown
 
@@ -63,16 +63,17 @@ def check_metadata(values: Mapping[str, object], is_taken: Callable[[str], bool]
 
     Keys that Chroma reserves, and those for which `is_taken` is true, are rejected.
     """
-    total = 0
+    total, checked = 0, dict[str, Scalar | Sequence[Scalar]]()
     for key, value in values.items():
         _check_metadata_key(key, is_taken)
-        items = _items(key, value)
-        if len({_kind(key, item) for item in items}) > 1:
+        items = [_scalar(key, item) for item in _items(key, value)]
+        checked[key] = items if is_array(value) else items[0]
+        if len({type(item) for item in items}) > 1:
             raise PermanentError(f"metadata {shown(key)} mixes types; the values of an array must have one type")
         total += len(items)
     if total > MAX_METADATA_VALUES:
         raise PermanentError(f"metadata has more than {MAX_METADATA_VALUES} values; send fewer")
-    return cast("Metadata", dict(values))
+    return checked
 
 
 def size_bytes(text: str) -> int:
@@ -99,20 +100,20 @@ def _check_metadata_key(key: str, is_taken: Callable[[str], bool]) -> None:
 
 
 def _items(key: str, value: object) -> list[object]:
-    if not isinstance(value, list):
+    if not is_array(value):
         return [value]
     if not value:
         raise PermanentError(f"metadata {shown(key)} is an empty array; omit it")
-    return cast("list[object]", value)
+    return value
 
 
-def _kind(key: str, value: object) -> type[Scalar]:
+def _scalar(key: str, value: object) -> Scalar:
     if isinstance(value, bool | str):
-        return type(value)
+        return value
     if isinstance(value, float) and fits(value):
-        return float
+        return value
     if isinstance(value, int):
         if not fits(value):
             raise PermanentError(f"metadata {shown(key)} does not fit in 64 bits; send it as a string")
-        return int
+        return value
     raise PermanentError(f"metadata {shown(key)} must be a string, finite number, boolean, or an array of one of these")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import cast
 from urllib.parse import quote, urlsplit
 
+from syncd.json_types import is_object
 from syncd.model import CollectionShape, QueryFunction, SparseIndex, Target
 
 ANY_KEY = "SYNCD_TOKEN"
 """The variable whose value OpenAI's clients send as their key; they require one, but on loopback any value will do."""
 OLLAMA_TIMEOUT_S = 60
-Json = dict[str, object]
+ChromaJson = dict[str, object]
 VECTOR_SPACE = "cosine"
 _REFUSED = re.compile(r"sparse vector.{0,300}not (enabled|supported)", re.IGNORECASE)
 
@@ -21,7 +21,7 @@ def part(value: object, *names: str) -> Mapping[str, object]:
     """Return the JSON object at this path of names; an empty one if there is none."""
     for name in names:
         value = part(value).get(name)
-    return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}
+    return value if is_object(value) else {}
 
 
 def queries_path(target: Target) -> str:
@@ -29,7 +29,7 @@ def queries_path(target: Target) -> str:
     return f"/embed/{quote(target.database, safe='')}/{quote(target.collection, safe='')}"
 
 
-def function_of(queries: QueryFunction) -> Json:
+def function_of(queries: QueryFunction) -> ChromaJson:
     """Return the function as Chroma records it (the `get_config` of chromadb 1.5.9's embedding functions)."""
     if queries.protocol == "huggingface":
         config = {"url": f"{queries.url}/query", "api_key_env_var": queries.key_variable}
@@ -38,7 +38,7 @@ def function_of(queries: QueryFunction) -> Json:
         config = {"url": queries.url, "model_name": queries.model, "timeout": OLLAMA_TIMEOUT_S}
         return {"type": "known", "name": "ollama", "config": config}
     unused = ("organization_id", "api_type", "api_version", "deployment_id", "default_headers", "dimensions")
-    config: Json = {
+    config: ChromaJson = {
         "api_key_env_var": queries.key_variable or ANY_KEY,
         "model_name": queries.model,
         "api_base": f"{queries.url}/v1",
@@ -47,18 +47,18 @@ def function_of(queries: QueryFunction) -> Json:
     return {"type": "known", "name": "openai", "config": config}
 
 
-def configuration_of(shape: CollectionShape) -> Json:
+def configuration_of(shape: CollectionShape) -> ChromaJson:
     """Return a new collection's configuration."""
     function = {"type": "legacy"} if shape.queries is None else function_of(shape.queries)
     return {"hnsw": {"space": VECTOR_SPACE}, "spann": None, "embedding_function": function}
 
 
-def schema_of(shape: CollectionShape, sparse: SparseIndex, plain: Mapping[str, object]) -> Json:
+def schema_of(shape: CollectionShape, sparse: SparseIndex, plain: Mapping[str, object]) -> ChromaJson:
     """Return a new collection's schema: `plain` (as chromadb serialises an empty one) with our vector and sparse index."""
-    vectors: Json = {"space": VECTOR_SPACE}
+    vectors: ChromaJson = {"space": VECTOR_SPACE}
     if shape.queries is not None:
         vectors["embedding_function"] = function_of(shape.queries)
-    index: Json = {"embedding_function": sparse_function_of(sparse.model), "bm25": is_bm25(sparse.model)}
+    index: ChromaJson = {"embedding_function": sparse_function_of(sparse.model), "bm25": is_bm25(sparse.model)}
     keys = dict(part(plain, "keys"))
     keys["#embedding"] = {
         "float_list": {"vector_index": {"enabled": True, "config": {**vectors, "source_key": "#document"}}}
@@ -67,7 +67,7 @@ def schema_of(shape: CollectionShape, sparse: SparseIndex, plain: Mapping[str, o
     return {"defaults": plain["defaults"], "keys": keys}
 
 
-def sparse_function_of(model: str) -> Json:
+def sparse_function_of(model: str) -> ChromaJson:
     """Return the function that makes a client's sparse query vectors, where Chroma's clients know the model."""
     if model == "Chroma/BM25":
         config = {"k": 1.2, "b": 0.75, "avg_doc_length": 256.0, "token_max_length": 40, "include_tokens": False}

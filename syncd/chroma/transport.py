@@ -226,7 +226,6 @@ def _message(text: str) -> str:
         body: object = json.loads(text)
     except ValueError:
         body = text
-    if isinstance(body, dict):
-        fields = part(cast("object", body))
+    if fields := part(body):
         body = fields.get("message") or fields.get("error") or text
     return " ".join(str(body).split())[:500]

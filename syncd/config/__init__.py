@@ -12,13 +12,14 @@ import tomllib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, cast
+from typing import Annotated, Any, Literal, Union
 
 from pydantic import Field, SecretStr, ValidationError, create_model, model_validator
 
 from syncd.config.documents import DocumentsSection
 from syncd.config.models import EmbeddingSection, ModelSection
 from syncd.errors import ConfigError
+from syncd.json_types import is_object
 from syncd.schema import OwnPath, Table
 from syncd.sources.registry import TYPES
 from syncd.sources.table import SourceTable
@@ -181,7 +182,7 @@ def load_config(file: Path | None, environment: Mapping[str, str] | None = None,
         raise ConfigError(describe_errors(error, file)) from None
 
 
-def read_toml(file: Path) -> dict[str, Any]:
+def read_toml(file: Path) -> dict[str, object]:
     """Return the file's tables. Raises ConfigError if it is missing or not TOML."""
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
@@ -193,15 +194,15 @@ def read_toml(file: Path) -> dict[str, Any]:
         raise ConfigError(f"{file} is not valid TOML: {error}") from None
 
 
-def override(values: dict[str, Any], name: str, text: str) -> None:
+def override(values: dict[str, object], name: str, text: str) -> None:
     """Set one environment variable in `values`; its text is read as a TOML value if it is one, else as a string."""
     *sections, key = name.removeprefix(ENV_PREFIX).lower().split("__")
     table = values
     for section in sections:
-        table = table.setdefault(section, {})
-        if not isinstance(table, dict):
+        inner = table.setdefault(section, {})
+        if not is_object(inner):
             raise ConfigError(f"{name} does not name a configuration key; write SYNCD_SECTION__KEY")
-        table = cast("dict[str, Any]", table)
+        table = inner
     try:
         table[key] = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

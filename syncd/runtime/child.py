@@ -12,10 +12,11 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Mapping
-from typing import Any, BinaryIO
+from collections.abc import Callable
+from typing import BinaryIO
 
 from syncd.errors import PermanentError, RetryableError, Skipped
+from syncd.json_types import JsonObject
 from syncd.runtime.frames import Frame, read, write
 from syncd.runtime.launch import die_with_parent
 
@@ -30,7 +31,7 @@ class Channel:
         self._replies = replies
         self._number = 0
 
-    def serve(self, handle: Handler, hello: Mapping[str, Any] | None = None) -> None:
+    def serve(self, handle: Handler, hello: JsonObject | None = None) -> None:
         """Say hello, then answer requests one by one until the parent closes the pipe.
 
         `handle` returns the last frame of its reply; those before it go out by `send`. Its errors become the

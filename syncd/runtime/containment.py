@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import secrets
 import traceback
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import TypeGuard
 
 import structlog
 
@@ -18,7 +18,7 @@ PACKAGE = "syncd"
 
 
 @contextmanager
-def contained(what: str, **where: Any) -> Generator[None]:
+def contained(what: str, **where: object) -> Generator[None]:
     """Let errors of ours pass; log any other exception with its traceback, and raise a BugError in its place.
 
     For the edges where one thing among many is worked on: a run, a document, a message, a watch, a request. `what` names
@@ -36,7 +36,7 @@ def contained(what: str, **where: Any) -> Generator[None]:
         raise next(leaves(error)) if bug is None else report_failure(what, where, error, bug) from error
 
 
-def report_failure(what: str, where: dict[str, Any], error: Exception, bug: BaseException) -> BugError:
+def report_failure(what: str, where: Mapping[str, object], error: Exception, bug: BaseException) -> BugError:
     """Log `error` with its traceback and return what to say of `bug`, the error in it that is to blame.
 
     The words name the place and not the error's text, which may quote what a stranger wrote, or a secret.
@@ -52,11 +52,16 @@ def report_failure(what: str, where: dict[str, Any], error: Exception, bug: Base
 
 def leaves(error: BaseException) -> Iterator[BaseException]:
     """Yield the errors that a group, or groups within it, consist of; an ordinary error is its own only one."""
-    if isinstance(error, BaseExceptionGroup):
-        for inner in cast("BaseExceptionGroup[BaseException]", error).exceptions:
+    if is_group(error):
+        for inner in error.exceptions:
             yield from leaves(inner)
     else:
         yield error
+
+
+def is_group(error: BaseException) -> TypeGuard[BaseExceptionGroup[BaseException]]:
+    """Tell whether an error is a group of errors."""
+    return isinstance(error, BaseExceptionGroup)
 
 
 def place_of(error: BaseException) -> str:

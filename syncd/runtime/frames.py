@@ -17,7 +17,9 @@ import json
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
+
+from syncd.json_types import Json, JsonObject
 
 MAX_HEADER_BYTES = 8 << 20
 MAX_PAYLOAD_BYTES = 1 << 30
@@ -105,7 +107,9 @@ def write(file: BinaryIO, frame: Frame) -> None:
 def _lengths(prefix: bytes) -> tuple[int, int]:
     if len(prefix) != _LENGTHS.size:
         raise FrameError("the stream ended inside a frame")
-    header_bytes, payload_bytes = cast("tuple[int, int]", _LENGTHS.unpack(prefix))
+    header_bytes: int
+    payload_bytes: int
+    header_bytes, payload_bytes = _LENGTHS.unpack(prefix)
     _check(header_bytes, payload_bytes)
     return header_bytes, payload_bytes
 
@@ -115,11 +119,11 @@ def _check(header_bytes: int, payload_bytes: int) -> None:
         raise FrameError(f"a frame of {header_bytes} + {payload_bytes} bytes is over the limit")
 
 
-def _parse(header: bytes) -> Mapping[str, Any]:
+def _parse(header: bytes) -> JsonObject:
     try:
-        value: object = json.loads(header.decode("utf-8", "surrogatepass"))
+        value: Json = json.loads(header.decode("utf-8", "surrogatepass"))
     except ValueError as error:
         raise FrameError("a frame's header is not JSON") from error
     if not isinstance(value, dict):
         raise FrameError("a frame's header is not a JSON object")
-    return cast("dict[str, Any]", value)
+    return value

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, NoReturn, TypeVar, cast
+from typing import Any, Generic, NoReturn, TypeVar
 
 import anyio
 import structlog
@@ -33,7 +33,7 @@ class Reply(Generic[R]):
 
     def __init__(self) -> None:
         self._settled = anyio.Event()
-        self._value: R | None = None
+        self._value: tuple[R] | None = None
         self._error: BaseException | None = None
 
     def __await__(self) -> Generator[Any, Any, R]:
@@ -47,7 +47,7 @@ class Reply(Generic[R]):
     def settle(self, value: R) -> None:
         """Acknowledge: whoever awaits it gets `value`. The first settlement counts, later ones are ignored."""
         if not self.settled:
-            self._value = value
+            self._value = (value,)
             self._settled.set()
 
     def fail(self, error: BaseException) -> None:
@@ -62,9 +62,9 @@ class Reply(Generic[R]):
 
     async def _wait(self) -> R:
         await self._settled.wait()
-        if self._error is not None:
-            raise self._error
-        return cast("R", self._value)
+        if self._value is None:
+            raise self._error or RuntimeError("a reply was settled with nothing")
+        return self._value[0]
 
 
 def settled_reply(value: R) -> Reply[R]:

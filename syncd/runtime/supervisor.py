@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import anyio
 import structlog
@@ -58,7 +58,7 @@ class _Child:
         self.began = 0.0
         self.degraded = False
 
-    def started(self, value: Any = None) -> None:
+    def started(self, value: object = None) -> None:
         """Satisfy TaskStatus: the actor is able to serve."""
         if self.state == "starting":
             self.state = "running"

@@ -19,6 +19,7 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from syncd.errors import PermanentError, RetryableError, Skipped
+from syncd.json_types import JsonObject
 from syncd.runtime.frames import Frame, FrameError, receive, send
 from syncd.runtime.process import Child, ChildDiedError, python
 
@@ -97,7 +98,7 @@ class Worker:
         """Wait until the child has ended, for whatever reason, and return how in words."""
         return await self._child.wait()
 
-    async def call(self, header: Mapping[str, Any], payload: bytes = b"", *, timeout_s: float) -> Frame:
+    async def call(self, header: JsonObject, payload: bytes = b"", *, timeout_s: float) -> Frame:
         """Return the child's single reply. Waits for its turn, then at most `timeout_s`.
 
         Raises what the child's handler raised (RetryableError, PermanentError, Skipped, or RemoteError for a
@@ -107,9 +108,7 @@ class Worker:
         async with aclosing(self.stream(header, payload, timeout_s=timeout_s)) as frames:
             return await anext(frames)
 
-    async def stream(
-        self, header: Mapping[str, Any], payload: bytes = b"", *, timeout_s: float
-    ) -> AsyncGenerator[Frame]:
+    async def stream(self, header: JsonObject, payload: bytes = b"", *, timeout_s: float) -> AsyncGenerator[Frame]:
         """Yield the child's reply frames in order, as `call` does; `timeout_s` bounds the wait for each of
         them.
 
@@ -123,7 +122,7 @@ class Worker:
                 async for frame in frames:
                     yield frame
 
-    async def answer(self, header: Mapping[str, Any]) -> None:
+    async def answer(self, header: JsonObject) -> None:
         """Answer what the child asks in the frame that `stream` yielded last, before the next one is taken from it.
 
         Leaving a stream without an answer that the child waits for means ending the child. Raises ChildDiedError.

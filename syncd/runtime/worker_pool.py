@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from typing import Any, Generic, Self, TypeVar
+from typing import Generic, Self, TypeVar
 
 import anyio
 
 from syncd.errors import PermanentError, RetryableError
+from syncd.json_types import JsonObject
 from syncd.runtime.frames import Frame
 from syncd.runtime.process import ChildDiedError
 from syncd.runtime.worker import CallTimeoutError, Worker
@@ -25,14 +26,12 @@ class Lease(Generic[W]):
         """How often this process has been taken, this time included: with 1 nobody before can have harmed it."""
         self.is_spent = False
 
-    async def call(self, header: Mapping[str, Any], payload: bytes = b"", *, timeout_s: float) -> Frame:
+    async def call(self, header: JsonObject, payload: bytes = b"", *, timeout_s: float) -> Frame:
         """Return the single reply; see `Worker.call`."""
         with self._request():
             return await self.worker.call(header, payload, timeout_s=timeout_s)
 
-    async def stream(
-        self, header: Mapping[str, Any], payload: bytes = b"", *, timeout_s: float
-    ) -> AsyncGenerator[Frame]:
+    async def stream(self, header: JsonObject, payload: bytes = b"", *, timeout_s: float) -> AsyncGenerator[Frame]:
         """Yield the reply's frames; see `Worker.stream`. Use `contextlib.aclosing` when leaving early."""
         with self._request():
             async with aclosing(self.worker.stream(header, payload, timeout_s=timeout_s)) as frames:

@@ -161,7 +161,7 @@ async def put_away(data: bytes) -> BytesBody | TempFileBody:
 class TempFileBody:
     """A temporary file of our own, deleted with this object."""
 
-    file: SpooledTemporaryFile[bytes]
+    file: BinaryIO
 
     def open(self) -> AbstractAsyncContextManager[BinaryIO]:
         """Yield the file from its start. May be opened again, but not twice at the same time."""
@@ -169,9 +169,9 @@ class TempFileBody:
 
 
 @asynccontextmanager
-async def _rewound(file: SpooledTemporaryFile[bytes]) -> AsyncGenerator[BinaryIO]:
+async def _rewound(file: BinaryIO) -> AsyncGenerator[BinaryIO]:
     file.seek(0)
-    yield cast(BinaryIO, file)
+    yield file
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,15 +213,16 @@ async def _spooled(body: StreamBody) -> AsyncGenerator[BinaryIO]:
         if check:
             check.finish()
         file.seek(0)
-        yield cast(BinaryIO, file)
+        yield file
 
 
-def spool(folder: Path | None) -> SpooledTemporaryFile[bytes]:
+def spool(folder: Path | None) -> BinaryIO:
     """Return an empty, unnamed temporary file that stays in memory up to MEMORY_MAX_BYTES."""
-    return SpooledTemporaryFile(MEMORY_MAX_BYTES, dir=str(folder) if folder else None)
+    # It has all the methods of a BinaryIO, and no type says so.
+    return cast("BinaryIO", SpooledTemporaryFile(MEMORY_MAX_BYTES, dir=str(folder) if folder else None))
 
 
-async def _write(file: SpooledTemporaryFile[bytes], piece: bytes) -> None:
+async def _write(file: BinaryIO, piece: bytes) -> None:
     try:
         if file.tell() + len(piece) <= MEMORY_MAX_BYTES:
             file.write(piece)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Generic, TypeVar, cast
+from typing import Generic, TypeVar
 
 from pydantic import TypeAdapter
 
+from syncd.json_types import JsonObject
 from syncd.model import SourceSettings
 
 S = TypeVar("S", bound=SourceSettings)
-Json = Mapping[str, Any]
 
 
 class SettingsCodec(Generic[S]):
@@ -24,19 +23,19 @@ class SettingsCodec(Generic[S]):
         self._adapter = TypeAdapter(settings)
         self._nulls = nulls
 
-    def read(self, values: Json) -> S:
+    def read(self, values: JsonObject) -> S:
         """Return JSON values as settings, ignoring unknown keys. Raises ValueError naming the field that is wrong."""
         return self._adapter.validate_python(values)
 
-    def write(self, settings: S, is_declared: bool = False) -> Json:
+    def write(self, settings: S, is_declared: bool = False) -> JsonObject:
         """Return settings as JSON values; `read` inverts it."""
         nulls = self._nulls if is_declared else frozenset[str]()
         return _without_none(self._adapter.dump_python(settings, mode="json"), nulls)
 
 
-def _without_none(values: Json, nulls: frozenset[str]) -> Json:
+def _without_none(values: JsonObject, nulls: frozenset[str]) -> JsonObject:
     return {
-        name: _without_none(cast("Json", value), nulls) if isinstance(value, dict) else value
+        name: _without_none(value, nulls) if isinstance(value, dict) else value
         for name, value in values.items()
         if value is not None or name in nulls
     }

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, aclosing
 from typing import Any, Self
 
 from syncd.errors import ConfigError, PermanentError
+from syncd.json_types import JsonObject
 from syncd.model import Invocation, Request, Source, SourceRecord, SourceSettings, UnreadableSettings
 from syncd.runtime.actor import Actor
 from syncd.schema import Model
@@ -93,7 +94,7 @@ class SourceFactories:
             for source_id, reason in factory.problems().items()
         }
 
-    def status(self) -> Mapping[str, Any]:
+    def status(self) -> JsonObject:
         """Return the types' parts of the daemon's status."""
         return {name: said for factory in self._factories.values() for name, said in factory.status().items()}
 

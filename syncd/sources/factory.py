@@ -6,9 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from syncd.errors import PermanentError
+from syncd.json_types import JsonObject
 from syncd.model import Invocation, Request, Source, SourceRecord, SourceSettings
 from syncd.runtime.actor import Actor
 from syncd.runtime.state import SPOOL_FOLDER
@@ -103,6 +104,6 @@ class SourceFactory(ABC, Generic[S]):
         """Return, by source id, why changes of a source are not received."""
         return {}
 
-    def status(self) -> Mapping[str, Any]:
+    def status(self) -> JsonObject:
         """Return this type's part of the daemon's status, as JSON values by subject."""
         return {}

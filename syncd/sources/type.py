@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from syncd.errors import ConfigError
+from syncd.json_types import JsonObject
 from syncd.model import SourceFacts, SourceSettings, UnreadableSettings
 from syncd.schema import Model, Table
-from syncd.sources.codec import Json, SettingsCodec
+from syncd.sources.codec import SettingsCodec
 from syncd.sources.factory import Machine, SourceFactory
 from syncd.sources.table import SourceTable
 
@@ -29,7 +30,7 @@ class AddCommand:
     help: str
     add_arguments: Callable[[ArgumentParser], None]
     """Adds this type's own arguments, besides `--watch`, `--database` and `--model`."""
-    settings: Callable[[Namespace], Json]
+    settings: Callable[[Namespace], JsonObject]
     """Returns the settings in the API's format."""
 
 
@@ -103,11 +104,11 @@ class SourceTypes:
         """Return the facts of a type. Raises ConfigError for an unknown one."""
         return self[name].facts
 
-    def read_settings(self, name: str, values: Json) -> SourceSettings:
+    def read_settings(self, name: str, values: JsonObject) -> SourceSettings:
         """Return JSON values as the settings of a type. Raises ConfigError, ValueError."""
         return self[name].codec.read(values)
 
-    def write_settings(self, name: str, settings: SourceSettings, is_declared: bool) -> Json:
+    def write_settings(self, name: str, settings: SourceSettings, is_declared: bool) -> JsonObject:
         """Return settings as JSON values. Raises ConfigError for an unknown type."""
         if isinstance(settings, UnreadableSettings):
             return settings.values

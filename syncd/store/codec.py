@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from syncd.json_types import JsonObject
 from syncd.model import (
     Chunking,
     Embedding,
@@ -20,6 +20,8 @@ from syncd.model import (
 )
 
 SOURCE_COLUMNS = "id, type, database, settings, embedding, chunking, created_at, name"
+SourceRow = tuple[str, str, str, str, str, str, float, str | None]
+"""Their values."""
 
 
 class SourceCodec(Protocol):
@@ -34,16 +36,16 @@ class SourceCodec(Protocol):
         """Return the facts of a type."""
         ...
 
-    def read_settings(self, name: str, values: Mapping[str, Any]) -> SourceSettings:
+    def read_settings(self, name: str, values: JsonObject) -> SourceSettings:
         """Return stored JSON values as the type's settings. Raises ConfigError for an unknown type, ValueError for others."""
         ...
 
-    def write_settings(self, name: str, settings: SourceSettings, is_declared: bool) -> Mapping[str, Any]:
+    def write_settings(self, name: str, settings: SourceSettings, is_declared: bool) -> JsonObject:
         """Return settings as the JSON values to store."""
         ...
 
 
-def dumps(value: Any) -> str:
+def dumps(value: object) -> str:
     """Return canonical JSON."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
@@ -67,7 +69,7 @@ def embedding_from_json(text: str) -> Embedding:
 
 def settings_from_json(kind: str, text: str, types: SourceCodec) -> SourceSettings:
     """Return stored settings, or UnreadableSettings. Raises ConfigError for an unknown type."""
-    values: dict[str, Any] = json.loads(text)
+    values: JsonObject = json.loads(text)
     try:
         return types.read_settings(kind, values)
     except ValueError as error:
@@ -75,7 +77,7 @@ def settings_from_json(kind: str, text: str, types: SourceCodec) -> SourceSettin
         return UnreadableSettings(values=values, reason=f"its stored settings cannot be read; {fix}: {error}")
 
 
-def source_from_row(row: sqlite3.Row | tuple[Any, ...], types: SourceCodec) -> SourceRecord:
+def source_from_row(row: SourceRow, types: SourceCodec) -> SourceRecord:
     """Return the SourceRecord in a row of SOURCE_COLUMNS. Raises ConfigError for an unknown type."""
     source_id, kind, database, settings, embedding, chunking, created_at, name = row
     return SourceRecord(

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -82,7 +81,7 @@ class Credentials:
         self._db = database
         self._cipher = AESGCM(key)
 
-    async def add(self, database: str, kind: str, secret: Mapping[str, Any]) -> int:
+    async def add(self, database: str, kind: str, secret: Mapping[str, str]) -> int:
         """Store a secret for a database and return its number."""
         plaintext = json.dumps(dict(secret)).encode()
 
@@ -103,7 +102,7 @@ class Credentials:
         statement = "SELECT 1 FROM credentials WHERE id = ? AND database = ?"
         return await self._db.read(lambda c: c.execute(statement, (ident, database)).fetchone() is not None)
 
-    async def get(self, ident: int, database: str) -> Mapping[str, Any]:
+    async def get(self, ident: int, database: str) -> Mapping[str, str]:
         """Return a decrypted secret. Raises NotFoundError, or ConfigError if it was encrypted with another key."""
         statement = "SELECT kind, ciphertext FROM credentials WHERE id = ? AND database = ?"
         row = await self._db.read(lambda c: c.execute(statement, (ident, database)).fetchone())
@@ -152,6 +151,6 @@ def checked_key(file: Path) -> bytes:
     return key
 
 
-def token_from_row(row: tuple[Any, ...]) -> Token:
+def token_from_row(row: tuple[str, str, str | None]) -> Token:
     """Return the Token in a row's first three columns."""
     return Token(row[0], row[1], None if row[2] is None else frozenset(json.loads(row[2])))

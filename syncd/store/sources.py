@@ -7,11 +7,10 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
 
 from syncd.errors import ConflictError
 from syncd.model import Chunking, Embedding, SourceRecord, SourceSettings
-from syncd.store.codec import SOURCE_COLUMNS, SourceCodec, dumps, embedding_to_json, source_from_row
+from syncd.store.codec import SOURCE_COLUMNS, SourceCodec, SourceRow, dumps, embedding_to_json, source_from_row
 from syncd.store.database import Database
 
 
@@ -154,7 +153,7 @@ class Sources:
         row = connection.execute(f"SELECT {SOURCE_COLUMNS} FROM sources WHERE id = ?", (source_id,)).fetchone()
         return self._read(row)
 
-    def _read(self, row: sqlite3.Row | tuple[Any, ...]) -> SourceRecord:
+    def _read(self, row: SourceRow) -> SourceRecord:
         return source_from_row(row, self._types)
 
     def _first(self, rows: sqlite3.Cursor) -> SourceRecord | None:
@@ -162,7 +161,7 @@ class Sources:
         return self._read(row) if row else None
 
 
-def conditions(equal: Mapping[str, Any], databases: frozenset[str] | None) -> tuple[str, list[Any]]:
+def conditions(equal: Mapping[str, object], databases: frozenset[str] | None) -> tuple[str, list[object]]:
     """Return a WHERE clause over the given (non-None) columns and the database scope, with its values."""
     terms = [f"{column} = ?" for column, value in equal.items() if value is not None]
     values = [value for value in equal.values() if value is not None]

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from anyio import to_thread
 
@@ -52,7 +52,7 @@ async def _opened(body: FileBody) -> AsyncGenerator[BinaryIO]:
 
 def _copied(body: FileBody) -> BinaryIO:
     name = key_of(body.path)
-    copy = cast(BinaryIO, spool(body.spool_folder))
+    copy = spool(body.spool_folder)
     try:
         with body.root.opened() as root:
             if root.identity != body.identity:

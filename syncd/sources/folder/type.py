@@ -6,7 +6,8 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from syncd.sources.codec import Json, SettingsCodec
+from syncd.json_types import JsonObject
+from syncd.sources.codec import SettingsCodec
 from syncd.sources.factory import Machine
 from syncd.sources.folder.settings import FolderSection, FolderSource, FolderSourceSettings, FolderTable
 from syncd.sources.type import AddCommand, SourceType
@@ -29,7 +30,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--include", action="append", metavar="GLOB", help="index only these; may be repeated")
 
 
-def settings(args: Namespace) -> Json:
+def settings(args: Namespace) -> JsonObject:
     """Return the settings that the arguments describe, as the API takes them."""
     given = {"path": str(args.path.absolute()), "include_globs": args.include, "exclude_globs": args.exclude}
     return {**given, "watch": {"target_collection_name": args.watch}} if args.watch else given

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
 
 import aiohttp
 import anyio
@@ -22,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from syncd.errors import ConfigError, NotFoundError, PermanentError, RetryableError
+from syncd.json_types import JsonObject, json_object
 from syncd.runtime.headers import number, plausible_date, retry_after_s
 
 CLOCK_SKEW = timedelta(seconds=60)
@@ -86,7 +86,7 @@ class GithubApp:
                     "repositories": [repository.partition("/")[2]],
                     "permissions": {"contents": "read", "metadata": "read"},
                 }
-                path = f"/app/installations/{int(found['id'])}/access_tokens"
+                path = f"/app/installations/{int(str(found['id']))}/access_tokens"
                 granted = await self._call(session, "POST", path, repository, body)
                 return _Token(str(granted["token"]), _moment(str(granted["expires_at"])))
         except (aiohttp.ClientError, TimeoutError) as error:
@@ -96,7 +96,7 @@ class GithubApp:
 
     async def _call(
         self, session: aiohttp.ClientSession, method: str, path: str, repository: str, body: object = None
-    ) -> dict[str, Any]:
+    ) -> JsonObject:
         headers = {
             "Authorization": f"Bearer {self._signed()}",
             "Accept": "application/vnd.github+json",
@@ -110,7 +110,7 @@ class GithubApp:
             text = await answer.content.read(MAX_ANSWER_BYTES)
             while more := await answer.content.read(MAX_ANSWER_BYTES - len(text)):
                 text += more
-            return cast("dict[str, Any]", json.loads(text))
+            return json_object(json.loads(text))
 
     def _signed(self) -> str:
         now = self._now()

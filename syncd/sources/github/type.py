@@ -5,9 +5,10 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
+from syncd.json_types import JsonObject
 from syncd.model import SourceFacts
 from syncd.runtime.state import REPOSITORIES_FOLDER
-from syncd.sources.codec import Json, SettingsCodec
+from syncd.sources.codec import SettingsCodec
 from syncd.sources.factory import Machine
 from syncd.sources.github.settings import GithubSection, GithubSource, GithubSourceSettings, GithubTable
 from syncd.sources.type import AddCommand, SourceType
@@ -32,7 +33,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--include", action="append", metavar="GLOB", help="index only these; may be repeated")
 
 
-def settings(args: Namespace) -> Json:
+def settings(args: Namespace) -> JsonObject:
     """Return the settings that the arguments describe, as the API takes them."""
     watch = {"target_collection_name": args.watch, "branch": args.branch, "interval_s": args.interval_s}
     given = {"repository": args.repository, "app_id": args.app_id, "include_globs": args.include}

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from syncd.errors import PermanentError
-from syncd.model import Checkpoint, Document, Run, Upload, chunk_prefix
+from syncd.model import Checkpoint, Document, Run, Scalar, Upload, chunk_prefix
 from syncd.sources.bodies import PathBody
 
 
@@ -22,7 +21,7 @@ class UploadedFileSource:
         request = run.invocation.request
         if not isinstance(request, Upload) or not (path := self._folder / request.file).exists():
             raise PermanentError("the uploaded file is no longer here; upload it again")
-        metadata: dict[str, Any] = {"filename": request.filename, **(request.metadata or {})}
+        metadata: dict[str, Scalar | Sequence[Scalar]] = {"filename": request.filename, **(request.metadata or {})}
         if request.custom_id:
             metadata["custom_id"] = request.custom_id
         yield Document(

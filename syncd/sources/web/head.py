@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import cast
 
 from turbohtml import Document
 
+from syncd.json_types import is_array, is_object
 from syncd.sources.web.settings import PRODUCT_TOKEN
 
 DATE_METAS = (
@@ -67,9 +67,9 @@ def linked_data(values: Iterable[object]) -> Iterator[Mapping[str, object]]:
 def objects_in(values: Iterable[object]) -> Iterator[Mapping[str, object]]:
     """Yield those of `values`, and of the lists among them, that are JSON objects."""
     for value in values:
-        for item in cast("list[object]", value) if isinstance(value, list) else [value]:
-            if isinstance(item, dict):
-                yield cast("dict[str, object]", item)
+        for item in value if is_array(value) else [value]:
+            if is_object(item):
+                yield item
 
 
 def canonical_of(document: Document) -> str:
