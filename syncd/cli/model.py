@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
@@ -16,6 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from syncd.cli import bench
 from syncd.cli.bench import folder_of
 from syncd.cli.commands import Commands
+from syncd.cli.model_row import ModelRow
 from syncd.cli.output import out, print_json, print_table
 from syncd.config import describe_errors, load_config
 from syncd.errors import ConfigError
@@ -24,19 +25,6 @@ if TYPE_CHECKING:
     from syncd.config.models import ModelSection
     from syncd.pipeline.embed.gguf_facts import GgufFacts
     from syncd.pipeline.embed.local import Prepared
-
-
-class ModelRow(TypedDict):
-    """One file of one model, as it is listed."""
-
-    model: str
-    file: str
-    dimensions: int
-    max_tokens: int
-    here: bool
-    used: bool
-    servers: list[str]
-
 
 RESTART = "Restart the daemon to use it."
 
@@ -88,42 +76,19 @@ async def list_models(args: argparse.Namespace) -> int:
         used = model.file(options.quantisation)
         for file in model.files:
             configured = options.path if file == used else None
+            is_there = is_here(model, file, folder, configured)
+            urls = [server.url for server in servers.get(name, [])]
             rows.append(
-                {
-                    "model": name,
-                    "file": file.quantisation,
-                    "dimensions": model.dimensions,
-                    "max_tokens": model.max_tokens,
-                    "here": is_here(model, file, folder, configured),
-                    "used": file == used,
-                    "servers": [server.url for server in servers.get(name, [])],
-                }
+                ModelRow(name, file.quantisation, model.dimensions, model.max_tokens, is_there, file == used, urls)
             )
     here = present(splade_folder(config, config.state_folder))
-    rows.append(
-        {
-            "model": SPLADE,
-            "file": "ONNX",
-            "dimensions": VOCABULARY,
-            "max_tokens": WINDOW_TOKENS,
-            "here": here,
-            "used": here,
-            "servers": [],
-        }
-    )
+    rows.append(ModelRow(SPLADE, "ONNX", VOCABULARY, WINDOW_TOKENS, here, here, []))
     if args.json:
         for row in rows:
-            print_json(row)
+            print_json(row._asdict())
     else:
-        print_table(list(rows[0]), [shown_row(row) for row in rows])
+        print_table(ModelRow._fields, [row.shown() for row in rows])
     return 0
-
-
-def shown_row(row: ModelRow) -> list[str]:
-    """Return one row of the table as text."""
-    words = {True: "yes", False: "no"}
-    marks = {"here": words[row["here"]], "used": words[row["used"]]}
-    return [str(value) for value in {**row, **marks, "servers": " ".join(row["servers"])}.values()]
 
 
 async def pull(args: argparse.Namespace) -> int:
