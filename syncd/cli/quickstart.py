@@ -1,12 +1,15 @@
-"""`syncd quickstart`: sync and search this checkout, without any configuration."""
+"""`syncd quickstart`: the main job on a sample of this very checkout, with nothing configured."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +17,9 @@ import anyio
 from anyio.abc import Process
 from rich.markup import escape
 
-from syncd.cli.client import Client, open_client
-from syncd.cli.output import follow, out, state_of, summary
+from syncd.cli.client import ApiError, Client, open_client
+from syncd.cli.output import OVER, follow, out, state_of, summary
+from syncd.cli.sample import Sample, sample
 from syncd.cli.search import print_hit
 from syncd.errors import SyncdError
 from syncd.runtime.state import DAEMON_FILE, SOCKET_FILE, TOKEN_FILE
@@ -27,28 +31,43 @@ QUERIES = (
     "how are chunk numbers kept when text is inserted?",
     "what happens when Chroma is not reachable?",
 )
+HITS = 3
 START_LIMIT_S = 180.0
+WORDS_PAUSE_S = 1.0
+WORDS_LIMIT_S = 8.0
+"""The first hits are shown when they stay as they are for a pause, and after this time as soon as there are enough."""
+NARRATION_S = 10.0
+"""How often a line tells of the progress where no bar can be drawn."""
 
 
 def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
-    """Register the command in `commands`; `common` holds the options that all commands share."""
-    parser = commands.add_parser("quickstart", help="sync a folder, search it, and show the next steps")
+    """Add the command."""
+    parser = commands.add_parser("quickstart", help="sync a folder, search it, and say how to go on")
     parser.add_argument(
-        "folder", nargs="?", type=Path, default=Path(), help="the folder to sync (default: the current one)"
+        "folder", nargs="?", type=Path, help="what to sync, whole; a sample of this folder when left out"
     )
-    parser.add_argument("--state", type=Path, default=Path("state"), help="where to keep all state (default: ./state)")
-    parser.add_argument("--keep", action="store_true", help="keep the daemon running until Ctrl-C")
+    parser.add_argument("--state", type=Path, default=Path("state"), help="where to keep everything (default: ./state)")
+    parser.add_argument("--keep", action="store_true", help="leave the daemon running until Ctrl-C, for the next steps")
     parser.set_defaults(command=quickstart)
 
 
 async def quickstart(args: argparse.Namespace) -> int:
-    """Start a daemon, sync, search three times and print the next steps; all files are in the state folder."""
-    state, folder = args.state.absolute(), args.folder.absolute()
+    """Start a daemon, sync, search three times, explain; everything lies in the state folder."""
+    state, folder = args.state.absolute(), (args.folder or Path()).absolute()
+    taken = sample(folder) if args.folder is None else None
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     config = state / "syncd.toml"
-    config.write_text(configuration(state, folder))
+    config.write_text(configuration(state, folder, taken))
     (state / DAEMON_FILE).unlink(missing_ok=True)
-    out.print(f"Everything is stored in {state}; the daemon logs to {state / 'daemon.log'}")
+    out.print(f"Everything this makes is in {state}; the daemon logs to {state / 'daemon.log'}")
+    if taken is not None:
+        out.print(
+            f"Taking a sample of {folder}: {taken.files} files, {taken.size_bytes // 1000} kB, documentation first, no tests. "
+            "`syncd quickstart FOLDER` takes a folder whole."
+        )
+    out.print(
+        "Starting the daemon, its Chroma server and the model (a few seconds; the first time the model is converted)"
+    )
     since = datetime.now(UTC)
     with (state / "daemon.log").open("ab") as log:
         daemon = await anyio.open_process(
@@ -70,12 +89,11 @@ async def quickstart(args: argparse.Namespace) -> int:
     return status
 
 
-def configuration(state: Path, folder: Path) -> str:
-    """Return the configuration: one watched folder, and a small model that was installed with syncd."""
-    quoted = str(folder).replace("\\", "\\\\").replace('"', '\\"')
-    own = str(state).replace("\\", "\\\\").replace('"', '\\"')
+def configuration(state: Path, folder: Path, taken: Sample | None = None) -> str:
+    """Return the configuration: one watched folder or a sample of it, a small model that came with the installation."""
+    include = f"include_globs = {_toml(taken.globs)}\n" if taken is not None else ""
     return f"""# Made by `syncd quickstart`; see config/syncd.toml for every key.
-state_dir = "{own}"
+state_dir = {_toml(str(state))}
 
 [api]
 port = 0
@@ -86,10 +104,15 @@ default_model = "{MODEL}"
 [[sources]]
 name = "quickstart"
 type = "folder"
-path = "{quoted}"
+path = {_toml(str(folder))}
 collection = "{COLLECTION}"
-exclude_globs = ["/state/", ".venv/"]
+{include}exclude_globs = ["/state/", ".venv/"]
 """
+
+
+def _toml(value: str | Sequence[str]) -> str:
+    """Return a string or an array of strings as TOML, of which JSON's are a part."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 async def ready(daemon: Process, state: Path) -> None:
@@ -104,17 +127,85 @@ async def ready(daemon: Process, state: Path) -> None:
 
 
 async def show(client: Client, since: datetime) -> int:
-    """Wait for the sync, then run the example searches; return the exit status."""
-    invocation = await follow(client, await first_invocation(client, since))
+    """Search by words while the sync goes on, and by meaning too when it is over."""
+    invocation = await accompanied(client, await first_invocation(client, since))
     out.print(summary(invocation))
     if state_of(invocation) != "complete":
         return 1
-    for query in QUERIES:
-        out.print(f"\n[bold]syncd search[/] {escape(repr(query))}", markup=True)
-        body = {"query": query, "database_name": "default_database", "collection_name": COLLECTION, "limit": 3}
-        for hit in (await client.post("/api/v1/search", body))["hits"]:
-            print_hit(hit)
+    print_searches(await searches(client, "hybrid"), "by meaning and by words")
     return 0
+
+
+async def accompanied(client: Client, invocation_id: str) -> Mapping[str, Any]:
+    """Follow an invocation to its end, with the first hits as soon as there are any, and return it."""
+    invocation: Mapping[str, Any] = {}
+    try:
+        async with anyio.create_task_group() as meanwhile:
+            meanwhile.start_soon(first_hits, client)
+            if not out.is_terminal:
+                meanwhile.start_soon(narrate, client, invocation_id)
+            invocation = await follow(client, invocation_id)
+            meanwhile.cancel_scope.cancel()
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from errors
+    return invocation
+
+
+async def first_hits(client: Client) -> None:
+    """Show what the searches find by words once each has its hits: words are found before a text is embedded."""
+    before: Any = None
+    late_at = anyio.current_time() + WORDS_LIMIT_S
+    while True:
+        found = await searches(client, "sparse")
+        ids = [[hit["id"] for hit in hits] for hits in found]
+        if min(map(len, ids)) == HITS and (ids == before or anyio.current_time() > late_at):
+            break
+        before = ids
+        await anyio.sleep(WORDS_PAUSE_S)
+    print_searches(found, "by words alone, while the model reads on", "--mode sparse ")
+
+
+async def searches(client: Client, mode: str) -> list[Sequence[Mapping[str, Any]]]:
+    """Return the hits of each query; none while there is no collection yet."""
+    found: list[Sequence[Mapping[str, Any]]] = []
+    for query in QUERIES:
+        body = {
+            "query": query,
+            "database_name": "default_database",
+            "collection_name": COLLECTION,
+            "limit": HITS,
+            "mode": mode,
+        }
+        try:
+            found.append((await client.post("/api/v1/search", body))["hits"])
+        except ApiError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            found.append(())
+    return found
+
+
+def print_searches(found: Sequence[Sequence[Mapping[str, Any]]], how: str, option: str = "") -> None:
+    """Print the queries with their hits."""
+    out.print(f"\nThree searches, {how}:")
+    for query, hits in zip(QUERIES, found, strict=True):
+        out.print(f"\n[bold]syncd search[/] {option}{escape(repr(query))}", markup=True)
+        for hit in hits:
+            print_hit(hit)
+
+
+async def narrate(client: Client, invocation_id: str) -> None:
+    """Print a line now and then on how far a run is, for pipes and log files."""
+    while True:
+        await anyio.sleep(NARRATION_S)
+        invocation = await client.get(f"/api/v1/invocations/{invocation_id}")
+        if state_of(invocation) not in OVER:
+            counts: Mapping[str, int] = invocation.get("counts") or {}
+            eta_s = invocation.get("eta_s")
+            left = f"about {eta_s:,.0f} s left" if eta_s is not None else "reading the files"
+            out.print(
+                f"syncing: {counts.get('indexed', 0)} documents, {counts.get('chunks_written', 0)} chunks; {left}"
+            )
 
 
 async def first_invocation(client: Client, since: datetime) -> str:

@@ -3,8 +3,11 @@
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
+from syncd.cli.quickstart import configuration
+from syncd.cli.sample import Sample
 from tests.pipeline.parts import write
 
 
@@ -28,7 +31,9 @@ def test_the_quick_start_syncs_searches_explains_and_leaves_nothing_running(tmp_
     done = run("quickstart", cwd=folder)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "complete: 4 indexed" in done.stdout
-    assert len(re.findall(r"^syncd search ", done.stdout, re.MULTILINE)) == 3
+    assert "Starting the daemon" in done.stdout
+    assert len(re.findall(r"^syncd search '", done.stdout, re.MULTILINE)) == 3
+    assert "--mode sparse" not in done.stdout[done.stdout.index("by meaning and by words") :]
     assert re.search(r"0\.\d+ +acknowledge\.py:1-3", done.stdout)
     assert "Next steps" in done.stdout
     assert sorted(path.name for path in folder.iterdir() if path.name != "state") == sorted(
@@ -39,6 +44,13 @@ def test_the_quick_start_syncs_searches_explains_and_leaves_nothing_running(tmp_
     again = run("quickstart", cwd=folder)
     assert again.returncode == 0
     assert "4 unchanged" in again.stdout
+
+
+def test_a_sample_is_what_the_quick_starts_source_includes(tmp_path):
+    taken = Sample(("/*.md", '/a "b" \\#/*.py'), files=2, size_bytes=10)
+    written = tomllib.loads(configuration(tmp_path / "state", tmp_path, taken))
+    assert written["sources"][0]["include_globs"] == list(taken.globs)
+    assert "include_globs" not in tomllib.loads(configuration(tmp_path / "state", tmp_path))["sources"][0]
 
 
 def test_models_and_configuration_can_be_looked_at_without_a_daemon(tmp_path):
