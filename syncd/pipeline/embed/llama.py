@@ -21,7 +21,14 @@ from syncd.errors import ConfigError, PermanentError
 from syncd.model import Vectors
 from syncd.pipeline.embed.devices import Registry, find_gpu
 from syncd.pipeline.embed.tap import Tap
-from syncd.pipeline.embed.variant import REFERENCE, RunSettings, batch_tokens, usable_cores
+from syncd.pipeline.embed.variant import (
+    CPU_BATCH_TOKENS,
+    GPU_BATCH_TOKENS,
+    REFERENCE,
+    RunSettings,
+    batch_tokens,
+    usable_cores,
+)
 from syncd.pipeline.embed.windows import SpecialTokens, Tokens
 from syncd.pipeline.embed.wordpiece import WordPieces
 
@@ -39,8 +46,6 @@ _POOLINGS = {
     "cls": llama_cpp.LLAMA_POOLING_TYPE_CLS,
     "last": llama_cpp.LLAMA_POOLING_TYPE_LAST,
 }
-
-
 _ERROR_LEVEL = 4
 _llama: Any = llama_cpp  # where its stubs type plain integers as ctypes objects, and pointers as other ones
 
@@ -148,13 +153,15 @@ class LlamaContext:
     def __init__(self, model: LlamaModel, tap: bool) -> None:
         settings = model.settings
         tap = tap and model.causal and settings.pooling == "last"
-        self.batch_tokens = batch_tokens(settings, model.gpu is not None, model.room_tokens(tap))
+        usual = CPU_BATCH_TOKENS if model.gpu is None else GPU_BATCH_TOKENS
+        self.batch_tokens = batch_tokens(settings, usual, model.room_tokens(tap))
         self._size = max(self.batch_tokens, settings.max_tokens)
         one_by_one = not model.causal and model.gpu is None
         self.sequences = settings.sequences or (
             1 if one_by_one else _SEQUENCES if model.gpu is None else _GPU_SEQUENCES
         )
         self.devices = model.devices
+        self.processes = 1
         self._model = model
         self._tap = Tap(model.dimensions) if tap else None
         pointer = llama_cpp.llama_init_from_model(model.pointer, self._parameters())

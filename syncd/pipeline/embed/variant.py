@@ -23,8 +23,9 @@ PROBE_TEXTS = (
 )
 """Known texts by which two ways to compute one model are compared."""
 
-_CPU_BATCH_TOKENS = 512
-_GPU_BATCH_TOKENS = 4096
+CPU_BATCH_TOKENS = 512
+"""More gain nothing and make queries wait longer."""
+GPU_BATCH_TOKENS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +87,16 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def batch_tokens(settings: RunSettings, offloaded: bool, room_tokens: int | None = None) -> int:
-    """Return how many tokens of several windows one decode should hold; `room_tokens` is what fits into the device's free
-    memory. A longer window is computed alone.
+def batch_tokens(settings: RunSettings, usual: int, room_tokens: int | None = None) -> int:
+    """Return how many tokens of several windows one decode should hold: `usual`, unless the settings say otherwise.
+    `room_tokens` is what fits into the device's free memory. A longer window is computed alone.
 
-    On a CPU more than 512 gain nothing and make queries wait longer. Raises PermanentError when not even the longest
-    window fits.
+    Raises PermanentError when not even the longest window fits.
     """
     if room_tokens is not None and room_tokens < settings.max_tokens:
         raise PermanentError(
             f"{settings.path.name}: the device's free memory holds {room_tokens} tokens, max_tokens is {settings.max_tokens}: "
             "free some, lower the model's max_tokens, or set embedding.device = 'cpu'"
         )
-    usual = settings.batch_tokens or (_GPU_BATCH_TOKENS if offloaded else _CPU_BATCH_TOKENS)
-    return usual if room_tokens is None else min(usual, room_tokens)
+    wanted = settings.batch_tokens or usual
+    return wanted if room_tokens is None else min(wanted, room_tokens)

@@ -90,13 +90,13 @@ async def test_the_error_of_a_missing_device_reaches_the_one_who_asked(minilm_fo
 
 def test_batches_are_as_large_as_the_device_likes_and_its_memory_holds():
     settings = RunSettings(Path("model.gguf"), "last", 512)
-    assert batch_tokens(settings, offloaded=False) == 512
-    assert batch_tokens(settings, offloaded=True, room_tokens=100_000) == 4096
-    assert batch_tokens(settings, offloaded=True, room_tokens=1000) == 1000
+    assert batch_tokens(settings, 4096) == 4096
+    assert batch_tokens(settings, 4096, room_tokens=100_000) == 4096
+    assert batch_tokens(settings, 4096, room_tokens=1000) == 1000
     wanted = RunSettings(Path("model.gguf"), "last", 512, batch_tokens=8192)
-    assert batch_tokens(wanted, offloaded=True, room_tokens=100_000) == 8192
+    assert batch_tokens(wanted, 4096, room_tokens=100_000) == 8192
     with pytest.raises(PermanentError, match="max_tokens is 512"):
-        batch_tokens(settings, offloaded=True, room_tokens=400)
+        batch_tokens(settings, 4096, room_tokens=400)
 
 
 @pytest.fixture
