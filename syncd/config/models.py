@@ -78,7 +78,7 @@ class EmbeddingSection(Table):
     default_model: str = "Qwen/Qwen3-Embedding-0.6B"
     device: Literal["auto", "cpu", "cuda", "metal", "vulkan"] = "auto"
     devices: tuple[Annotated[int, Field(ge=0, le=63)], ...] = ()
-    """Which devices of that kind to use, counted from 0; all of them when empty. Each gets its own process."""
+    """Which of several devices of that kind, counted from 0; all of them when empty. Each gets a process of its own, with PyTorch two."""
     runtime: Annotated[str, AfterValidator(known_runtime)] = "auto"
     """Which engine computes models on this machine; `auto`: PyTorch if it is installed and faster, else llama.cpp."""
     threads: Annotated[int, Field(ge=0, le=1024)] = 0

@@ -23,11 +23,15 @@ class Batcher:
     """An actor that embeds the texts put into `mailbox`; urgent ones wait for the batch being computed, not longer.
 
     A text that cannot be embedded fails its own reply with PermanentError. While the process cannot be started, the
-    replies taken so far fail with EngineDownError, which is retryable, and the next text is a new attempt.
+    replies taken so far fail with EngineDownError, which is retryable, and the next text is a new attempt; a `spare`
+    one, beside which others serve the mailbox, ends with that error instead.
     """
 
-    def __init__(self, name: str, process: ModelProcess, mailbox: Mailbox[str, EmbeddedText]) -> None:
+    def __init__(
+        self, name: str, process: ModelProcess, mailbox: Mailbox[str, EmbeddedText], spare: bool = False
+    ) -> None:
         self.name = name
+        self._spare = spare
         self._process = process
         self._mailbox = mailbox
 
@@ -41,7 +45,8 @@ class Batcher:
                 try:
                     await self._embed(work)
                 except EngineDownError:
-                    continue
+                    if self._spare:
+                        raise
 
     async def _embed(self, work: Sequence[Work]) -> None:
         with settling(work):

@@ -43,8 +43,8 @@ class EngineOptions:
 
     `quantisation` None: the model's default file. `path`: a file to use instead of the model folder's. `devices`: which
     of several, all of them when empty. `runtime` names one of the local engines; auto: the fastest that computes the
-    right vectors. `threads`, `sequences` and `batch_tokens` 0: as RunSettings says. `worker` is the module of the
-    model's process.
+    right vectors. `threads`, `sequences` and `batch_tokens` 0: as RunSettings says. `processes` are started for each
+    device, 0: as many as the engine says. `worker` is the module of the model's process.
     """
 
     quantisation: str | None = None
@@ -55,6 +55,7 @@ class EngineOptions:
     threads: int = 0
     sequences: int = 0
     batch_tokens: int = 0
+    processes: int = 0
     limits: TimeLimits = field(default_factory=TimeLimits)
     worker: str = WORKER
 
@@ -103,11 +104,14 @@ class EngineModule(Protocol):
 
 
 class Kernel(Protocol):
-    """Computes windows of tokens to raw vectors, in the model's own process."""
+    """Computes windows of tokens to raw vectors, in the model's own process. `processes` is how many of these it takes to
+    keep one device busy.
+    """
 
     batch_tokens: int
     sequences: int
     devices: int
+    processes: int
 
     def vectors(self, windows: Sequence[Tokens]) -> Vectors:
         """Return one raw vector per window: at most `sequences` of at most `batch_tokens` tokens together."""

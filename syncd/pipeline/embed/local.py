@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
+import structlog
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
-from syncd.errors import ConfigError
+from syncd.errors import ConfigError, PermanentError
 from syncd.model import Embedded, EmbeddingTask, Role
 from syncd.pipeline.embed.batcher import Batcher
 from syncd.pipeline.embed.catalog import EmbeddingModel
@@ -23,13 +24,14 @@ from syncd.pipeline.embed.engine import EngineOptions, ModelRequest
 from syncd.pipeline.embed.files import LocalFile, find_file, is_here
 from syncd.pipeline.embed.front import EmbeddedText, embed_through, running
 from syncd.pipeline.embed.probe import Probe
-from syncd.pipeline.embed.process import ModelProcess
+from syncd.pipeline.embed.process import EngineDownError, ModelProcess
 from syncd.pipeline.embed.record import ModelRecord
 from syncd.pipeline.embed.variant import RunSettings
 from syncd.runtime.download import Progress
 from syncd.runtime.mailbox import Mailbox
 
 _WAITING_TEXTS = 512
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,8 @@ class LocalEmbedder:
     """An actor and an `Embedder`: run it under a supervisor, and embed from any task.
 
     Its process is started by `run` and again whenever it dies. Where there are several devices, each has a process of its
-    own, and all of them take work from one queue.
+    own, and all of them take work from one queue. So do the spare processes of a device that one cannot keep busy; without
+    room for one, or when it cannot be started again, the others go on alone.
     """
 
     trouble = ""
@@ -108,11 +111,23 @@ class LocalEmbedder:
             await tasks.start(Batcher(self.name, self.process, self._mailbox).run)
             for number in self._other_devices():
                 tasks.start_soon(Batcher(self.name, self._process(number), self._mailbox).run)
+            for number in self._spares():
+                tasks.start_soon(self._run_spare, number)
             task_status.started()
 
     def _other_devices(self) -> list[int]:
         wanted = self._prepared.options.devices or range(self.process.devices)
         return [number for number in wanted if number != self._prepared.settings.device_number]
+
+    def _spares(self) -> list[int]:
+        each = (self._prepared.options.processes or self.process.processes) - 1
+        return [self._prepared.settings.device_number, *self._other_devices()] * each
+
+    async def _run_spare(self, number: int) -> None:
+        try:
+            await Batcher(self.name, self._process(number), self._mailbox, spare=True).run()
+        except (EngineDownError, PermanentError) as error:
+            log.warning("model.spare_process_ended", model=self.model, device=number, error=str(error))
 
     def _process(self, device_number: int) -> ModelProcess:
         options = self._prepared.options

@@ -45,6 +45,8 @@ class ModelProcess:
         self.batch_tokens = 0
         self.devices = 0
         """How many devices of the wanted kind there are beside the CPU."""
+        self.processes = 1
+        """How many processes like this one it takes to keep one device busy."""
         self.starts = 0
 
     @property
@@ -103,11 +105,8 @@ class ModelProcess:
             self._worker = worker
             self.starts += 1
             hello = worker.hello
-            self.dimensions, self.batch_tokens, self.devices = (
-                hello["dimensions"],
-                hello["batch_tokens"],
-                hello["devices"],
-            )
+            self.dimensions, self.batch_tokens = hello["dimensions"], hello["batch_tokens"]
+            self.devices, self.processes = hello["devices"], hello["processes"]
         return self._worker
 
     async def _stop(self) -> None:

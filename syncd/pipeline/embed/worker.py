@@ -1,6 +1,7 @@
 """The model's own process: `python -m syncd.pipeline.embed.worker SETTINGS`, frames over stdin and stdout.
 
-Its hello holds dimensions, batch_tokens and devices (how many there are beside the CPU). Requests, each answered with one frame:
+Its hello holds dimensions, batch_tokens, devices (how many there are beside the CPU) and processes (how many keep one of them
+busy). Requests, each answered with one frame:
 
     {"op": "tokens", "texts": [...]}       → {"lengths": [[7], [254, 31], ...]}, int32 tokens of all windows in order
     {"op": "vectors", "lengths": [7, 254]} and int32 tokens → float32 rows of length 1, NaN where not finite
@@ -13,6 +14,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -21,13 +23,14 @@ from syncd.model import Vectors
 from syncd.pipeline.embed.engine import Kernel
 from syncd.pipeline.embed.engines import kernel_engine
 from syncd.pipeline.embed.llama import LlamaContext, LlamaModel, quieten
-from syncd.pipeline.embed.variant import PROBE_TEXTS, RunSettings
+from syncd.pipeline.embed.variant import PROBE_TEXTS, RunSettings, usable_cores
 from syncd.pipeline.embed.windows import Tokens, batches_by_length, cut, join, normalised, split
 from syncd.runtime.child import open_channel
 from syncd.runtime.frames import Frame
 from syncd.runtime.launch import lower_priority
 
 _SPEED_TEXT = PROBE_TEXTS[0] * 6
+_TOKENISING_THREADS = 4
 
 
 class EmbedWorker:
@@ -37,6 +40,8 @@ class EmbedWorker:
         self._settings = settings
         self._model = LlamaModel(settings)
         self._kernel = self._made()
+        # llama.cpp tokenises less than a large GPU computes, and lets go of Python's lock meanwhile.
+        self._threads = ThreadPoolExecutor(min(_TOKENISING_THREADS, settings.threads or usable_cores()))
 
     def hello(self) -> dict[str, int]:
         """Return what the parent needs to know of the model."""
@@ -45,6 +50,7 @@ class EmbedWorker:
             "dimensions": self._model.dimensions,
             "batch_tokens": kernel.batch_tokens,
             "devices": kernel.devices,
+            "processes": kernel.processes,
         }
 
     def handle(self, request: Frame) -> Frame:
@@ -67,7 +73,7 @@ class EmbedWorker:
         return cut(self._model.tokens(text), self._model.frame, self._settings.max_tokens)
 
     def _tokens(self, texts: Sequence[str]) -> Frame:
-        windows = [self._windows(text) for text in texts]
+        windows = list(self._threads.map(self._windows, texts))
         lengths = [[len(window) for window in of_text] for of_text in windows]
         return Frame({"lengths": lengths}, join(window for of_text in windows for window in of_text))
 
@@ -77,9 +83,19 @@ class EmbedWorker:
         rows = compute(kernel, windows)
         # A busy machine distorts the time of day, a GPU's work takes no processor time.
         clock = time.perf_counter if kernel.devices else time.process_time
+        batch = self._speed_batch(kernel)
         begin = clock()
-        compute(kernel, self._windows(_SPEED_TEXT)[:1])
-        return Frame({"cost_s": clock() - begin}, rows.tobytes())
+        compute(kernel, batch)
+        return Frame({"cost_s": (clock() - begin) / len(batch)}, rows.tobytes())
+
+    def _speed_batch(self, kernel: Kernel) -> list[Tokens]:
+        """Return the windows to measure by: a lone one keeps a CPU busy, not a GPU, which computes it once before."""
+        window = self._windows(_SPEED_TEXT)[0]
+        if not kernel.devices:
+            return [window]
+        batch = [window] * max(1, min(kernel.batch_tokens // len(window), kernel.sequences))
+        compute(kernel, batch)
+        return batch
 
 
 def compute(kernel: Kernel, windows: Sequence[Tokens]) -> Vectors:

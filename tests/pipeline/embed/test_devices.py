@@ -17,7 +17,7 @@ from syncd.pipeline.embed.llama import LlamaContext, LlamaModel
 from syncd.pipeline.embed.local import EngineOptions, LocalEmbedder, prepare
 from syncd.pipeline.embed.variant import RunSettings, batch_tokens
 from syncd.pipeline.embed.windows import cut
-from syncd.pipeline.embed.worker import compute
+from syncd.pipeline.embed.worker import EmbedWorker, compute
 from tests.benchmarks.make_qwen3_shape import Shape, Vocabulary, write
 from tests.pipeline.embed.texts import MIXED
 
@@ -128,6 +128,16 @@ def test_an_offloaded_model_computes_larger_batches_to_the_same_vectors(tiny, re
     assert (alone.batch_tokens, context.batch_tokens) == (512, 4096)
     assert (alone.devices, context.devices) == (0, 1)
     assert np.sum(expected * found, axis=1).min() > 1 - 1e-5
+
+
+def test_a_card_is_measured_by_a_full_batch_and_a_processor_by_one_text(tiny, request):
+    settings = RunSettings(tiny, "last", 512)
+    measured = [EmbedWorker(settings)._speed_batch(LlamaContext(LlamaModel(settings), tap=True))]
+    request.getfixturevalue("card")
+    measured.append(EmbedWorker(settings)._speed_batch(LlamaContext(LlamaModel(settings), tap=True)))
+    alone, batch = measured
+    assert len(alone) == 1
+    assert len(batch) == 4096 // len(alone[0])
 
 
 async def test_several_devices_share_one_queue_a_process_each(minilm_folder):
