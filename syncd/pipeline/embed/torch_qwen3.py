@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gguf
 import numpy as np
@@ -21,10 +21,12 @@ from numpy.typing import NDArray
 
 from syncd.errors import PermanentError
 from syncd.model import Vectors
-from syncd.pipeline.embed.llama import LlamaModel
 from syncd.pipeline.embed.torch_steps import Packed, Steps, attention, rotations
 from syncd.pipeline.embed.variant import CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, RunSettings, batch_tokens, usable_cores
 from syncd.pipeline.embed.windows import Tokens
+
+if TYPE_CHECKING:
+    from syncd.pipeline.embed.llama import LlamaModel
 
 _NATIVE_BF16 = ("amx_bf16", "avx512_bf16", "bf16")
 _SEQUENCES = 64
