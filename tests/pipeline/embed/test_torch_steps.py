@@ -11,6 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from syncd.pipeline.embed.torch_steps import Packed, Steps, attention, rotations  # noqa: E402 - needs PyTorch
+from tests.benchmarks.make_qwen3_shape import Shape, Vocabulary, write  # noqa: E402
 
 CPU = torch.device("cpu")
 INTERPRETED = """
@@ -22,6 +23,22 @@ for head in (32, 128):
     print(largest_difference(plain, FusedSteps(plain.turns, plain.epsilon), head, torch.float32))
     print(float(type(fused_if_right(plain, head, torch.bfloat16)) is not FusedSteps))
     print(float(fused_if_right(plain, head + 2, torch.bfloat16) is not plain))
+"""
+AS_ON_A_CARD = """
+import sys
+from pathlib import Path
+import numpy as np
+from syncd.pipeline.embed import torch_qwen3
+from syncd.pipeline.embed.torch_fused import FusedSteps
+from syncd.pipeline.embed.variant import RunSettings
+from syncd.pipeline.embed.windows import normalised
+torch_qwen3._native_bf16 = lambda: False
+model = torch_qwen3.TorchQwen3(RunSettings(Path(sys.argv[1]), "last", 512))
+windows = [np.arange(length, dtype=np.int32) for length in (31, 1, 90, 4)]
+plain = normalised(model.vectors(windows))
+model._steps = FusedSteps(model._steps.turns, model._steps.epsilon)
+model._table = model._matrix("token_embd.weight")
+print(*(1 - np.sum(plain * normalised(model.vectors(windows)), axis=1)))
 """
 
 
@@ -56,9 +73,23 @@ def test_what_is_no_head_of_queries_or_keys_is_left_as_it_is():
     assert torch.equal(rows[:, 4:], torch.arange(16.0).reshape(2, 8)[:, 4:])
 
 
+def interpreted(program, *arguments):
+    """What a program prints that runs Triton's kernels without a GPU, as numbers."""
+    environment = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": str(Path(__file__).parents[3])}
+    command = [sys.executable, "-c", program, *arguments]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    return [float(word) for word in ran.stdout.split()]
+
+
 def test_the_fused_steps_compute_what_the_plain_ones_do():
     pytest.importorskip("triton")
-    environment = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": str(Path(__file__).parents[3])}
-    ran = subprocess.run([sys.executable, "-c", INTERPRETED], env=environment, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr
-    assert max(map(float, ran.stdout.split())) < 1e-5
+    assert max(interpreted(INTERPRETED)) < 1e-5
+
+
+def test_a_model_on_fused_steps_gives_the_vectors_of_plain_ones(tmp_path):
+    pytest.importorskip("triton")
+    path = tmp_path / "tiny.gguf"
+    shape = Shape(layers=3, width=96, inner=160, heads=6, kv_heads=2, head_width=32, context=512)
+    write(path, Vocabulary.of_bytes(), shape, kind="Q8_0")
+    assert max(interpreted(AS_ON_A_CARD, str(path))) < 1e-6
