@@ -11,13 +11,14 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 
 import anyio
 from anyio.abc import Process
 from rich.markup import escape
 
+from syncd.cli.answers import HitAnswer, InvocationAnswer, SearchAnswer
 from syncd.cli.client import ApiError, Client, open_client
+from syncd.cli.commands import Commands
 from syncd.cli.output import OVER, follow, out, state_of, summary
 from syncd.cli.sample import Sample, sample
 from syncd.cli.search import print_hit
@@ -40,7 +41,7 @@ NARRATION_S = 10.0
 """How often a line tells of the progress where no bar can be drawn."""
 
 
-def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
+def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
     parser = commands.add_parser("quickstart", help="sync a folder, search it, and say how to go on")
     parser.add_argument(
@@ -136,24 +137,24 @@ async def show(client: Client, since: datetime) -> int:
     return 0
 
 
-async def accompanied(client: Client, invocation_id: str) -> Mapping[str, Any]:
+async def accompanied(client: Client, invocation_id: str) -> InvocationAnswer:
     """Follow an invocation to its end, with the first hits as soon as there are any, and return it."""
-    invocation: Mapping[str, Any] = {}
+    over: list[InvocationAnswer] = []
     try:
         async with anyio.create_task_group() as meanwhile:
             meanwhile.start_soon(first_hits, client)
             if not out.is_terminal:
                 meanwhile.start_soon(narrate, client, invocation_id)
-            invocation = await follow(client, invocation_id)
+            over.append(await follow(client, invocation_id))
             meanwhile.cancel_scope.cancel()
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from errors
-    return invocation
+    return over[0]
 
 
 async def first_hits(client: Client) -> None:
     """Show what the searches find by words once each has its hits: words are found before a text is embedded."""
-    before: Any = None
+    before: list[list[str]] | None = None
     late_at = anyio.current_time() + WORDS_LIMIT_S
     while True:
         found = await searches(client, "sparse")
@@ -165,9 +166,9 @@ async def first_hits(client: Client) -> None:
     print_searches(found, "by words alone, while the model reads on", "--mode sparse ")
 
 
-async def searches(client: Client, mode: str) -> list[Sequence[Mapping[str, Any]]]:
+async def searches(client: Client, mode: str) -> list[Sequence[HitAnswer]]:
     """Return the hits of each query; none while there is no collection yet."""
-    found: list[Sequence[Mapping[str, Any]]] = []
+    found: list[Sequence[HitAnswer]] = []
     for query in QUERIES:
         body = {
             "query": query,
@@ -177,7 +178,8 @@ async def searches(client: Client, mode: str) -> list[Sequence[Mapping[str, Any]
             "mode": mode,
         }
         try:
-            found.append((await client.post("/api/v1/search", body))["hits"])
+            answer: SearchAnswer = await client.post("/api/v1/search", body)
+            found.append(answer["hits"])
         except ApiError as error:
             if error.status != HTTPStatus.NOT_FOUND:
                 raise
@@ -185,7 +187,7 @@ async def searches(client: Client, mode: str) -> list[Sequence[Mapping[str, Any]
     return found
 
 
-def print_searches(found: Sequence[Sequence[Mapping[str, Any]]], how: str, option: str = "") -> None:
+def print_searches(found: Sequence[Sequence[HitAnswer]], how: str, option: str = "") -> None:
     """Print the queries with their hits."""
     out.print(f"\nThree searches, {how}:")
     for query, hits in zip(QUERIES, found, strict=True):

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from syncd.errors import ConfigError
+from syncd.pipeline.embed import probe
 from syncd.pipeline.embed.engine import Engine
 from syncd.pipeline.embed.probe import Probe
 from syncd.pipeline.embed.variant import RunSettings
@@ -44,6 +45,15 @@ async def test_it_is_not_tried_where_it_is_not_installed_or_not_wanted(choose, m
     assert await choose(FASTER, runtime="llama") == "llama"
     monkeypatch.setattr(Engine, "version", lambda _: "")
     assert await choose(FASTER) == "llama"
+
+
+async def test_an_outcome_is_kept_until_speed_is_measured_in_another_way(settings, choose, tmp_path, monkeypatch):
+    assert await choose(FASTER) == "torch"
+    monkeypatch.setenv("LC_ALL", SLOWER)
+    kept, _ = await Probe("m", settings, worker=WORKER).choose(FASTER, tmp_path, "auto")
+    monkeypatch.setattr(probe, "_METHOD", "another")
+    anew, _ = await Probe("m", settings, worker=WORKER).choose(FASTER, tmp_path, "auto")
+    assert (kept.runtime, anew.runtime) == ("torch", "llama")
 
 
 async def test_demanded_it_is_taken_though_it_is_slower_and_refused_when_it_is_wrong(choose):
