@@ -106,15 +106,18 @@ def make_models(work, tokenizer, tiny):
         write(work / f"{kind}.gguf", vocabulary, TINY if tiny else Shape(), kind=kind)
 
 
-def phase(module, report, arguments, **environment):
-    """Measure in a process of its own, so that a crash costs its figures only."""
+def phase(module, report, arguments, *site):
+    """Measure in a process of its own, so that a crash costs its figures only. `site`: where else modules are, first.
+
+    The model's workers import nothing from the working folder, and syncd need not be installed.
+    """
+    paths = [*map(str, site), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     command = [sys.executable, "-m", module, str(arguments.work), str(report.path), str(report._deadline)]
     command += ["--tiny"] if arguments.tiny else []
     with report.measuring(module):
         report.require(30)
-        subprocess.run(
-            command, cwd=ROOT, env={**os.environ, **environment}, check=True, timeout=max(1, report.left_s())
-        )
+        subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=max(1, report.left_s()))
 
 
 def main():
@@ -134,15 +137,14 @@ def main():
     try:
         make_models(arguments.work, arguments.tokenizer, arguments.tiny)
         phase("tests.benchmarks.gpu_torch", report, arguments)
-        site = {}
+        site = []
         if build:
             with report.measuring("build of llama.cpp"):
                 if build.wait(timeout=max(1, report.left_s() - 90)):
                     raise RuntimeError((arguments.work / "build.log").read_text()[-300:])
                 report.add("build of llama.cpp", minutes=arguments.minutes - report.left_s() / 60)
-                paths = [str(arguments.work / "site"), *filter(None, [os.environ.get("PYTHONPATH")])]
-                site = {"PYTHONPATH": os.pathsep.join(paths)}
-        phase("tests.benchmarks.gpu_pipeline", report, arguments, **site)
+                site = [arguments.work / "site"]
+        phase("tests.benchmarks.gpu_pipeline", report, arguments, *site)
     finally:
         if build and build.poll() is None:
             build.kill()
