@@ -23,10 +23,10 @@ class Pace:
 
     eta_s: float | None = None
     tokens_per_s: float | None = None
-    stages: Mapping[str, int] | None = None
-    """Documents prepared and embedded but not yet written, and tokens left to embed of those prepared."""
     source: Mapping[str, float] | None = None
     """The source's own counts; for a crawl, pages found, fetched, unchanged, indexed, failed, queued, and per second."""
+    stages: Mapping[str, int] | None = None
+    """Documents prepared and embedded but not yet written, and tokens left to embed of those prepared."""
 
 
 @dataclass(frozen=True, slots=True)

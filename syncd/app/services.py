@@ -109,4 +109,4 @@ def kept(chroma: Chroma) -> str:
 def pace(syncer: Syncer, invocation_id: str) -> Pace | None:
     """Return how fast a running invocation moves."""
     moving = syncer.pace(invocation_id)
-    return None if moving is None else Pace(moving.eta_s, moving.tokens_per_s, moving.stages, moving.source)
+    return None if moving is None else Pace(moving.eta_s, moving.tokens_per_s, moving.source, moving.stages)
