@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import anyio
 
+from syncd.errors import RetryableError
 from syncd.model import Counts, DocumentState
 from syncd.pipeline.job import DocumentJob
 from syncd.pipeline.result import Result
@@ -82,8 +83,12 @@ class Handover:
         self._saved_at = time.monotonic()
 
     async def _prepare_one(self) -> None:
-        """Wait until the oldest document is prepared."""
-        self._on_their_way.append(await self._handed_on.popleft())
+        """Wait until the oldest document is prepared. Where it cannot be, keep the cursors that are due all the same."""
+        try:
+            self._on_their_way.append(await self._handed_on.popleft())
+        except RetryableError:
+            await self._settle_oldest()
+            raise
 
     async def _progress(self) -> None:
         """Wait until the oldest document is written, but not without counting, now and then, what else is."""

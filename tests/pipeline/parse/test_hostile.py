@@ -91,7 +91,7 @@ async def test_parts_packed_in_a_way_that_unpacks_without_bounds_are_not_unpacke
     with ZipFile(out, "w", ZIP_DEFLATED) as package:
         package.writestr("word/document.xml", "<w/>")
         package.writestr("mimetype", bytes(1 << 20), method)
-    await _fails(strict, out.getvalue(), name, f"its part mimetype is packed with {said}.* save it anew")
+    await _fails(strict, out.getvalue(), name, f"its part mimetype is packed with {said}.* save it again")
 
 
 async def test_a_part_is_unpacked_no_further_than_it_declares(strict: PartReader) -> None:

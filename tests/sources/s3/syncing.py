@@ -14,7 +14,9 @@ import anyio
 
 from syncd.errors import RetryableError
 from syncd.model import Invocation, Metadata, Origin, Target
-from syncd.pipeline.job import DocumentJob, Result
+from syncd.pipeline.job import DocumentJob
+from syncd.pipeline.result import Result
+from syncd.runtime.mailbox import Reply
 from syncd.runtime.retry import Backoff
 from syncd.runtime.wakeup import Wakeup
 from syncd.sources.s3.client import Connection, Connections
@@ -193,15 +195,16 @@ class Watch:
         """Look at what this ingester does from now on."""
         ingest = parts.ingester.ingest
 
-        async def watched(job: DocumentJob) -> Result:
+        async def watched(job: DocumentJob) -> Reply[Result]:
             document = job.document
             if document.body is not None:
                 body = WatchedBody(document.body, lambda: self.opened.append(document.key))
                 job = replace(job, document=replace(document, body=body))
-            result = await ingest(job)
+            reply = await ingest(job)
+            result = await reply
             if result.state == "indexed":
                 self.made.append(result.key)
-            return result
+            return reply
 
         parts.ingester.ingest = watched  # type: ignore[method-assign]
 
