@@ -19,7 +19,7 @@ from syncd.model import Embedded, Embedding, EmbeddingTask
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.runtime.sockets import bound
 from syncd.schema import Table
-from syncd.search import SearchHit
+from syncd.search import Answer, SearchHit
 from syncd.sources.factories import SourceFactories
 from syncd.sources.factory import Machine
 from syncd.sources.folder.settings import FolderSection
@@ -83,7 +83,8 @@ def services_for(store, chroma, folder: Path, wake, *more: Table):
     async def search(wanted):
         if wanted.target.collection == "missing":
             raise NotFoundError("collection 'missing' does not exist; sync something into it first")
-        return [SearchHit(id="a-0", score=0.5, text=wanted.text, metadata={"key": "a"})][: wanted.limit]
+        hits = [SearchHit(id="a-0", score=0.5, text=wanted.text, metadata={"key": "a"})][: wanted.limit]
+        return Answer(hits, ["half of it"], 0.5)
 
     async def embed_query(target, texts):
         return np.eye(len(texts), 3, dtype=np.float32)

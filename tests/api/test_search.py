@@ -11,7 +11,8 @@ async def test_a_search_answers_hits_with_their_lineage(api):
     (hit,) = answer["hits"]
     assert answer["mode"] == "hybrid"
     assert (hit["id"], hit["score"], hit["text"], hit["metadata"]) == ("a-0", 0.5, "where is it", {"key": "a"})
-    assert (hit["highlights"], hit["also"], hit["indexed_at"]) == ([], [], None)
+    assert (hit["highlights"], hit["also"], hit["indexed_at"], hit["stage"]) == ([], [], None, "written")
+    assert (answer["notices"], answer["semantic_coverage"]) == (["half of it"], 0.5)
 
 
 async def test_searching_a_missing_collection_is_404(api):

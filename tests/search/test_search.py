@@ -211,6 +211,25 @@ async def test_a_search_by_meaning_never_waits_for_a_sparse_model_nor_fails_for_
         await search.search(Query(target, "lamp", "hybrid"))
 
 
+async def test_a_hybrid_search_goes_by_words_alone_and_says_so_while_the_model_is_away(
+    parts, folder, target, searching
+):
+    await parts.sync(folder, target)
+
+    async def away(_name):
+        raise RetryableError("the model is restarting")
+
+    search = Search(parts.store, parts.chroma, away, SparseModels())
+    answer = await search.search(Query(target, "foxes", "hybrid"))
+    assert keys(answer.hits) == keys(await searching("foxes")) == ["docs/animals.md"]
+    assert [hit.dense_rank for hit in answer.hits] == [None]
+    (notice,) = answer.notices
+    assert "by words alone" in notice
+    assert "the model is restarting" in notice
+    with pytest.raises(RetryableError):
+        await search.search(Query(target, "foxes", "dense"))
+
+
 async def test_queries_are_embedded_as_queries_with_the_collections_own_task(parts, target):
     asked = []
 

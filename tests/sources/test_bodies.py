@@ -107,7 +107,7 @@ async def test_bytes_and_files_are_bodies(tmp_path: Path) -> None:
         for _ in range(2):
             async with body.open() as file:
                 assert file.read() == b"abc"
-    with pytest.raises(PermanentError, match="send it again"):
+    with pytest.raises(PermanentError, match="upload it again"):
         async with PathBody(tmp_path / "gone").open():
             pass
 
