@@ -105,13 +105,12 @@ class RealEffects:
             staged = await self._apply(change)
             self._stage.overtaken((change.collection_id, change.source_id, change.key))
             return settled_reply(replace(wanted.result, written=staged.written, deleted=staged.deleted))
-        document = await self._store.prepared.put(change, wanted.embedder.fingerprint, wanted.urgency)
-        return await self._stage.written(document, wanted.embedder, (wanted.run_number, wanted.result))
+        return await self._stage.bring(change, wanted.embedder, wanted.urgency, (wanted.run_number, wanted.result))
 
     async def join(self, document: PreparedDocument, wanted: Wanted) -> Reply[Result]:
         """Wait for a document that is prepared already."""
         await self._store.prepared.hurry(document.id, wanted.urgency)
-        return await self._stage.written(document, wanted.embedder, (wanted.run_number, wanted.result))
+        return await self._stage.join(document, wanted.embedder, (wanted.run_number, wanted.result))
 
     async def remove(self, removal: Removal) -> Staged:
         """Remove a document; waits until the vector store has done so."""

@@ -25,8 +25,8 @@ from syncd.runtime.mailbox import Reply, StoppedError
 from syncd.runtime.retry import Backoff
 from syncd.runtime.wakeup import Wakeup
 from syncd.store import Store
-from syncd.store.changes import DocumentChange, Removal, Staged
-from syncd.store.prepared import PreparedDocument, WantedText
+from syncd.store.changes import DocumentChange, Removal, Replacement, Staged
+from syncd.store.prepared import PreparedDocument, Urgency, WantedText
 
 log = structlog.get_logger()
 
@@ -34,6 +34,9 @@ WRITES = 128
 """Documents handed to the index at once, which makes full writes of them."""
 SWEEP_S = 15.0
 """How often it is looked for waiters whose document has vanished with its source or collection."""
+
+Waiting = tuple[int, Result]
+"""Who waits for a document: the number of its run, and what its result is so far."""
 
 Apply = Callable[[DocumentChange], Awaitable[Staged]]
 """Makes a change true in the store and in the vector store: see Index.apply."""
@@ -56,19 +59,32 @@ class EmbeddingStage:
         self._ready = Wakeup()
         self._writing: dict[int, Owner] = {}
         """Documents in the hands of the index, by the id of the prepared version."""
+        self._arriving: set[Owner] = set()
         self._backoff = Backoff(cap_s=15.0)
 
-    async def written(
-        self, document: PreparedDocument, embedder: Embedder, waiter: tuple[int, Result]
-    ) -> Reply[Result]:
-        """Return the reply that comes when a prepared document is in the vector store. `waiter`: run number, result so far.
+    async def bring(self, change: Replacement, embedder: Embedder, urgency: Urgency, waiter: Waiting) -> Reply[Result]:
+        """Make a prepared document durable; return the reply that comes when the vector store has it.
 
-        The first document of a model starts its queue. Twice is safe.
+        Cut off before it is durable, nothing has happened; afterwards it goes on with or without its waiter. Raises
+        ConflictError when another document has its chunk ids.
         """
-        run_number, result = waiter
-        reply = self._waiters.add(document, run_number, result)
+        owner = (change.collection_id, change.source_id, change.key)
+        # Nothing of it is written before its waiter stands in line.
+        self._arriving.add(owner)
+        try:
+            document = await self._prepared.put(change, embedder.fingerprint, urgency)
+            reply = self._waiters.add(document, *waiter)
+        finally:
+            self._arriving.discard(owner)
+            self._ready.ring()
         await self._wake(document, embedder)
-        if await self._prepared.get(*document.owner) is None:
+        return reply
+
+    async def join(self, document: PreparedDocument, embedder: Embedder, waiter: Waiting) -> Reply[Result]:
+        """Return the reply that comes when a document that is prepared already is in the vector store."""
+        reply = self._waiters.add(document, *waiter)
+        await self._wake(document, embedder)
+        if document.owner not in self._writing.values() and await self._prepared.get(*document.owner) is None:
             # It was written, or taken back, before anybody waited.
             self._waiters.overtaken(document.owner)
         return reply
@@ -151,7 +167,8 @@ class EmbeddingStage:
         """Hand on what misses no vector, as it comes."""
         room = anyio.Semaphore(WRITES)
         while True:
-            ready = await self._prepared.ready(WRITES, self._writing)
+            found = await self._prepared.ready(WRITES, self._writing)
+            ready = [document for document in found if document.owner not in self._arriving]
             for document in ready:
                 await room.acquire()
                 self._writing[document.id] = document.owner

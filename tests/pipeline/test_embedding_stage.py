@@ -149,12 +149,12 @@ async def test_a_run_is_not_over_before_its_documents_are_written(parts, folder,
 
 
 async def test_replying_after_preparing_is_caught(parts, folder, target, monkeypatch):
-    async def at_once(self, document, embedder, waiter):
-        await written(self, document, embedder, waiter)
+    async def at_once(self, change, embedder, urgency, waiter):
+        await bring(self, change, embedder, urgency, waiter)
         return settled_reply(waiter[1])
 
-    written = EmbeddingStage.written
-    monkeypatch.setattr(EmbeddingStage, "written", at_once)
+    bring = EmbeddingStage.bring
+    monkeypatch.setattr(EmbeddingStage, "bring", at_once)
     assert await is_acknowledged_early(parts, folder, target)
 
 
