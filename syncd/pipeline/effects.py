@@ -15,8 +15,7 @@ from syncd.pipeline.embedding_stage import Apply, EmbeddingStage
 from syncd.pipeline.result import Result
 from syncd.runtime.mailbox import Reply, settled_reply
 from syncd.store import Store
-from syncd.store.changes import NewChunk, Removal, Replacement, Staged
-from syncd.store.prepared import PreparedDocument, Urgency
+from syncd.store.changes import NewChunk, PreparedDocument, Removal, Replacement, Staged, Urgency
 
 BYTES_PER_TOKEN = 3.4
 """Of source code, in wordpiece and byte-pair vocabularies alike; prose has about 4."""

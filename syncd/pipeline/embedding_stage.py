@@ -25,8 +25,8 @@ from syncd.runtime.mailbox import Reply, StoppedError
 from syncd.runtime.retry import Backoff
 from syncd.runtime.wakeup import Wakeup
 from syncd.store import Store
-from syncd.store.changes import DocumentChange, Removal, Replacement, Staged
-from syncd.store.prepared import PreparedDocument, Urgency, WantedText
+from syncd.store.changes import DocumentChange, PreparedDocument, Removal, Replacement, Staged, Urgency
+from syncd.store.prepared import WantedText
 
 log = structlog.get_logger()
 

@@ -19,9 +19,8 @@ from syncd.pipeline.result import Result
 from syncd.runtime.byte_budget import ByteBudget
 from syncd.runtime.mailbox import Reply, settled_reply
 from syncd.store import Store
-from syncd.store.changes import NewChunk, Removal, Replacement
+from syncd.store.changes import NewChunk, PreparedDocument, Removal, Replacement
 from syncd.store.documents import DocumentRecord
-from syncd.store.prepared import PreparedDocument
 
 
 class Ingester:

@@ -11,10 +11,10 @@ import anyio
 from syncd.model import Document, DocumentState, Embedder, SourceRecord
 from syncd.pipeline.effects import Effects
 from syncd.pipeline.result import Result
+from syncd.store.changes import Urgency
 from syncd.store.codec import dumps
 from syncd.store.documents import CollectionRecord, DocumentRecord
 from syncd.store.marks import Mark, mark_of
-from syncd.store.prepared import Urgency
 
 PIPELINE_VERSION = 4
 """Raise it when parsers or chunkers produce a different result from the same bytes; documents are then prepared again

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from syncd.model import DocumentState
 from syncd.pipeline.result import Result
 from syncd.runtime.mailbox import Reply
-from syncd.store.changes import Staged
-from syncd.store.prepared import PreparedDocument
+from syncd.store.changes import PreparedDocument, Staged
 
 Owner = tuple[int, str, str]
 """Collection, source and key."""

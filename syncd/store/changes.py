@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Any
 
 from syncd.errors import ConflictError
@@ -68,6 +69,45 @@ class Removal:
     state: DocumentState | None = None
     reason: str = ""
     seen: int = 0
+
+
+class Urgency(IntEnum):
+    """Whose vectors are computed first."""
+
+    BACKFILL = 0
+    """The first run over a source."""
+    CHANGE = 1
+    """A run that goes on from a cursor."""
+    OBJECT = 2
+    """One object, asked for or told of by an event."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedDocument:
+    """One prepared version. `wanted` chunks still have no vector; `embedded` of them had none when it was put."""
+
+    id: int
+    collection_id: int
+    source_id: str
+    key: str
+    version: str
+    fingerprint: str
+    seen: int
+    chunks: int
+    urgency: int
+    wanted: int
+    embedded: int
+    tokens: int
+
+    @property
+    def owner(self) -> tuple[int, str, str]:
+        """Collection, source and key: where the document is recorded."""
+        return self.collection_id, self.source_id, self.key
+
+    @property
+    def promotion(self) -> Promotion:
+        """Return the change that hands it on to the vector store."""
+        return Promotion(*self.owner, self.version, self.fingerprint, self.id, self.chunks, urgent=self.urgency > 0)
 
 
 DocumentChange = Replacement | Promotion | Removal

@@ -6,63 +6,16 @@ put (chunks, words, which vectors are missing)  →  take, embedded (vectors)  �
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from syncd.errors import ConflictError
-from syncd.store.changes import Promotion, Replacement
-from syncd.store.codec import dumps
+from syncd.store.changes import PreparedDocument, Replacement, Urgency
 from syncd.store.database import Database
-from syncd.store.vectors import absent, insert_vectors
-
-SELECT = (
-    "SELECT id, collection_id, source_id, key, version, fingerprint, seen, chunks, urgency, wanted, embedded, tokens "
-    "FROM prepared "
-)
-
-
-class Urgency(IntEnum):
-    """Whose vectors are computed first."""
-
-    BACKFILL = 0
-    """The first run over a source."""
-    CHANGE = 1
-    """A run that goes on from a cursor."""
-    OBJECT = 2
-    """One object, asked for or told of by an event."""
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedDocument:
-    """One prepared version. `wanted` chunks still have no vector; `embedded` of them had none when it was put."""
-
-    id: int
-    collection_id: int
-    source_id: str
-    key: str
-    version: str
-    fingerprint: str
-    seen: int
-    chunks: int
-    urgency: int
-    wanted: int
-    embedded: int
-    tokens: int
-
-    @property
-    def owner(self) -> tuple[int, str, str]:
-        """Collection, source and key: where the document is recorded."""
-        return self.collection_id, self.source_id, self.key
-
-    @property
-    def promotion(self) -> Promotion:
-        """Return the change that hands it on to the vector store."""
-        return Promotion(*self.owner, self.version, self.fingerprint, self.id, self.chunks, urgent=self.urgency > 0)
+from syncd.store.prepared_rows import SELECT, discard, embedded, first, put
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,135 +160,3 @@ class Prepared:
         """Return about what all of it takes on disk."""
         statement = "SELECT coalesce(sum(size_bytes), 0) FROM prepared"
         return await self._db.read(lambda c: c.execute(statement).fetchone()[0])
-
-
-def first(rows: sqlite3.Cursor) -> PreparedDocument | None:
-    """Return the first row as a document, or None."""
-    row = rows.fetchone()
-    rows.close()
-    return PreparedDocument(*row) if row else None
-
-
-def discard(connection: sqlite3.Connection, collection_id: int, source_id: str, key: str) -> None:
-    """Forget a document's prepared version within the caller's transaction; its chunks and postings go with it."""
-    statement = "DELETE FROM prepared WHERE collection_id = ? AND source_id = ? AND key = ?"
-    connection.execute(statement, (collection_id, source_id, key))
-
-
-def put(
-    connection: sqlite3.Connection, change: Replacement, model: str, urgency: Urgency
-) -> PreparedDocument | ConflictError:
-    """Put a document in within the caller's transaction."""
-    if error := conflict(connection, change):
-        return error
-    discard(connection, change.collection_id, change.source_id, change.key)
-    known = connection.execute(
-        "SELECT 1 FROM documents WHERE collection_id = ? AND source_id = ? AND key = ? AND state = 'indexed'",
-        (change.collection_id, change.source_id, change.key),
-    ).fetchone()
-    prepared_id = insert(connection, change, model, urgency, findable=known is None)
-    missing = absent(connection, [chunk.vector_key for chunk in change.chunks])
-    insert_chunks(connection, prepared_id, change, missing, findable=known is None)
-    connection.execute(
-        "UPDATE prepared SET (chunks, wanted, wanted_bytes, size_bytes) = (SELECT count(*), coalesce(sum(wanted), 0), "
-        "coalesce(sum(iif(wanted, length(CAST(context AS BLOB)) + length(CAST(text AS BLOB)), 0)), 0), coalesce(sum(length(CAST(text AS BLOB)) + "
-        "length(CAST(metadata AS BLOB)) + length(CAST(context AS BLOB)) + coalesce(length(posting), 0)), 0) FROM prepared_chunks "
-        "WHERE prepared_id = ?1), embedded = ?2 WHERE id = ?1",
-        (prepared_id, len(missing)),
-    )
-    document = first(connection.execute(f"{SELECT} WHERE id = ?", (prepared_id,)))
-    assert document is not None
-    return document
-
-
-def conflict(connection: sqlite3.Connection, change: Replacement) -> ConflictError | None:
-    """Return why the document cannot have its chunk ids: another one has them."""
-    owner = connection.execute(
-        "SELECT source_id, key FROM documents WHERE collection_id = ? AND prefix = ? AND state = 'indexed'",
-        (change.collection_id, change.prefix),
-    ).fetchone()
-    if owner is None or owner == (change.source_id, change.key):
-        return None
-    return ConflictError(
-        f"its chunk ids {change.prefix}-… belong to {owner[1]!r} in this collection; give one of the two a custom id"
-    )
-
-
-def insert(connection: sqlite3.Connection, change: Replacement, model: str, urgency: Urgency, *, findable: bool) -> int:
-    """Insert a document's row, whose sums are still to come; return its id."""
-    row = connection.execute(
-        "INSERT INTO prepared (collection_id, source_id, key, prefix, version, fingerprint, content_hash, seen, changed_at, "
-        "prepared_at, model, urgency, findable, chunks, size_bytes, wanted, wanted_bytes, embedded) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0) RETURNING id",
-        (
-            change.collection_id,
-            change.source_id,
-            change.key,
-            change.prefix,
-            change.version,
-            change.fingerprint,
-            change.content_hash,
-            change.seen,
-            change.changed_at,
-            time.time(),
-            model,
-            urgency,
-            findable,
-        ),
-    ).fetchone()
-    return row[0]
-
-
-def insert_chunks(
-    connection: sqlite3.Connection, prepared_id: int, change: Replacement, missing: set[bytes], *, findable: bool
-) -> None:
-    """Insert a document's chunks and, where it is to be found already, their postings."""
-    connection.executemany(
-        "INSERT INTO prepared_chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            (
-                prepared_id,
-                number,
-                chunk.text,
-                chunk.context,
-                chunk.vector_key,
-                dumps(dict(chunk.metadata)),
-                chunk.posting and chunk.posting.model,
-                chunk.posting and chunk.posting.vector,
-                chunk.vector_key in missing,
-            )
-            for number, chunk in enumerate(change.chunks)
-        ),
-    )
-    if findable:
-        connection.execute(
-            "INSERT INTO postings (collection_id, document_id, number, model, vector) SELECT ?, -prepared_id, number, "
-            "posting_model, posting FROM prepared_chunks WHERE prepared_id = ? AND posting IS NOT NULL",
-            (change.collection_id, prepared_id),
-        )
-
-
-def embedded(
-    connection: sqlite3.Connection, vectors: Mapping[bytes, NDArray[np.float32]], tokens: Mapping[bytes, int]
-) -> list[PreparedDocument]:
-    """Keep vectors within the caller's transaction; return the documents that miss none any more."""
-    insert_vectors(connection, vectors)
-    changed: set[int] = set()
-    for key in vectors:
-        rows = connection.execute(
-            "UPDATE prepared_chunks SET wanted = 0 WHERE vector_key = ? AND wanted "
-            "RETURNING prepared_id, length(CAST(context AS BLOB)) + length(CAST(text AS BLOB))",
-            (key,),
-        ).fetchall()
-        for place, (prepared_id, size_bytes) in enumerate(rows):
-            changed.add(prepared_id)
-            connection.execute(
-                "UPDATE prepared SET wanted = wanted - 1, wanted_bytes = wanted_bytes - ?1, tokens = tokens + ?2, "
-                "token_bytes = token_bytes + iif(?2, ?1, 0) WHERE id = ?3",
-                (size_bytes, 0 if place else tokens.get(key, 0), prepared_id),
-            )
-    complete: list[PreparedDocument] = []
-    for prepared_id in sorted(changed):
-        document = first(connection.execute(f"{SELECT} WHERE id = ? AND wanted = 0", (prepared_id,)))
-        complete += [document] if document else []
-    return complete

@@ -13,7 +13,7 @@ from syncd.store.changes import DocumentChange, NewChunk, Promotion, Removal, Re
 from syncd.store.codec import dumps
 from syncd.store.numbering import Numbering, changed_vectors, number_chunks, staged_metadata
 from syncd.store.postings import Posting
-from syncd.store.prepared import conflict, discard
+from syncd.store.prepared_rows import conflict, discard
 from syncd.store.vectors import mark_used
 
 

@@ -13,7 +13,7 @@ from syncd.model import Counts, DocumentState
 from syncd.pipeline.job import DocumentJob
 from syncd.pipeline.result import Result
 from syncd.runtime.mailbox import Mailbox, Reply
-from syncd.store.prepared import Urgency
+from syncd.store.changes import Urgency
 from syncd.sync.pace import PaceMeter
 from syncd.sync.run_state import RunState
 

@@ -15,7 +15,7 @@ from syncd.pipeline.job import DocumentJob, RunPlan
 from syncd.pipeline.result import Result
 from syncd.runtime.mailbox import Mailbox, Reply
 from syncd.store import Store
-from syncd.store.prepared import Urgency
+from syncd.store.changes import Urgency
 from syncd.sync.deletes import DeleteGuard, Deletes
 from syncd.sync.handover import Handover
 from syncd.sync.pace import PaceMeter, RunPace

@@ -16,7 +16,7 @@ from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.runtime.mailbox import settled_reply
 from syncd.search import Query, Search
 from syncd.sources.folder.body import FileBody
-from syncd.store.prepared import Urgency
+from syncd.store.changes import Urgency
 from tests.daemon import held
 from tests.models import in_its_own_task
 from tests.pipeline.parts import HashEmbedder, Parts, running, write
