@@ -24,6 +24,10 @@ PREPARED_AHEAD = 50_000
 SAVE_EVERY_S = 1.0
 
 
+class StoppedEarlyError(RetryableError):
+    """The daemon stops: what was handed on is done, the rest comes after the next start."""
+
+
 class Handover:
     """What one run has handed on. Whatever waits here raises a document's RetryableError, which ends the attempt."""
 
@@ -37,6 +41,7 @@ class Handover:
         self._handed_on: deque[Reply[Reply[Result]]] = deque()
         self._on_their_way: deque[Reply[Result] | str] = deque()
         """In order; a cursor among them is saved when all before it is written."""
+        self._stopping = False
         self._unsaved: list[Result] = []
         self._saved_at = time.monotonic()
 
@@ -70,10 +75,22 @@ class Handover:
             await self._prepare_one()
 
     async def finish(self) -> None:
-        """Wait until everything handed on is written."""
+        """Wait until everything handed on is written. Raises StoppedEarlyError when told to stop meanwhile: it is durable."""
         await self.prepare_all()
         while self._on_their_way:
+            await self.stop_if_asked()
             await self._progress()
+
+    def stop(self) -> None:
+        """Let nobody wait for more than that what is handed on is prepared. Never waits, twice is safe."""
+        self._stopping = True
+
+    async def stop_if_asked(self) -> None:
+        """Raise StoppedEarlyError, once what is handed on is prepared, where it was told to stop."""
+        if self._stopping:
+            await self.prepare_all()
+            await self.save()
+            raise StoppedEarlyError("the daemon is stopping")
 
     async def save(self) -> None:
         """Write progress, outcomes and what was met; nothing depends on how often."""

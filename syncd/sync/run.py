@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import cast
 
-from syncd.errors import PermanentError, RetryableError
+from syncd.errors import PermanentError
 from syncd.model import Checkpoint, ConfirmDeletes, Counts, Document, Invocation, Run, Source, Total
 from syncd.pipeline.job import DocumentJob, RunPlan
 from syncd.pipeline.result import Result
@@ -20,10 +20,6 @@ from syncd.sync.deletes import DeleteGuard, Deletes
 from syncd.sync.handover import Handover
 from syncd.sync.pace import PaceMeter, RunPace
 from syncd.sync.run_state import DryRunState, RunState
-
-
-class StoppedEarlyError(RetryableError):
-    """The daemon stops: what was handed on is done, the rest comes after the next start."""
 
 
 class SourceRun:
@@ -49,7 +45,6 @@ class SourceRun:
         self._deletes = Deletes(plan, self._state, self._handover, guard)
         self._source: Source | None = None
         self._gone: list[str] = []
-        self._stopping = False
 
     async def execute(self, source: Source) -> None:
         """Run to the end. Raises RetryableError (start again from the cursor) or PermanentError (the run has failed)."""
@@ -62,7 +57,7 @@ class SourceRun:
         urgency = self._urgency(run)
         async with aclosing(cast("AsyncGenerator[Document | Checkpoint | Total]", source.changes(run))) as items:
             async for item in items:
-                await self._stop_if_asked()
+                await self._handover.stop_if_asked()
                 match item:
                     case Document(body=None):
                         self._gone.append(item.key)
@@ -116,10 +111,4 @@ class SourceRun:
 
     def stop_early(self) -> None:
         """Hand on nothing more; `execute` raises StoppedEarlyError once what is in hand is prepared, and so durable."""
-        self._stopping = True
-
-    async def _stop_if_asked(self) -> None:
-        if self._stopping:
-            await self._handover.prepare_all()
-            await self._handover.save()
-            raise StoppedEarlyError("the daemon is stopping")
+        self._handover.stop()

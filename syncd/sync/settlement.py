@@ -8,7 +8,7 @@ from syncd.errors import BugError, ConfigError, MisconfiguredError, PermanentErr
 from syncd.model import State
 from syncd.runtime.containment import contained
 from syncd.store import Store
-from syncd.sync.run import StoppedEarlyError
+from syncd.sync.handover import StoppedEarlyError
 from syncd.sync.runner import Attempt, Runner, may_give_up
 
 log = structlog.get_logger()
