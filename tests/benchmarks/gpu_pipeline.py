@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from syncd.pipeline.embed.catalog import Model, ModelFile
+from syncd.pipeline.embed.catalog import EmbeddingModel, ModelFile
 from syncd.pipeline.embed.llama import LlamaContext, LlamaModel, quieten
 from syncd.pipeline.embed.local import EngineOptions, open_embedder
 from syncd.pipeline.embed.probe import cosine
@@ -62,7 +62,7 @@ def cosines(report, work, windows):
 
 async def pipeline(report, name, shape, options, texts):
     """Embed `texts` by many callers, as a daemon's documents do, after as many that are not counted."""
-    model = Model("benchmark", (ModelFile("file", options.path.name),), "last", shape.width, MAX_TOKENS)
+    model = EmbeddingModel("benchmark", (ModelFile("file", options.path.name),), "last", shape.width, MAX_TOKENS)
     async with open_embedder(model, options.path.parent, options) as embedder:
         await called(embedder, texts[::4])
         with Power() as power:

@@ -10,7 +10,7 @@ from statistics import median
 import numpy as np
 
 from syncd.pipeline.embed.variant import RunSettings
-from syncd.pipeline.embed.windows import batches
+from syncd.pipeline.embed.windows import batches_by_length
 from tests.benchmarks.gpu import TINY, Report, flops
 from tests.benchmarks.make_qwen3_shape import Shape
 
@@ -53,7 +53,10 @@ class Power:
 def speed(kernel, windows, rounds):
     """Tokens a second of a kernel in a loop, the median of `rounds` after one more, and the watts meanwhile."""
     lengths = [len(window) for window in windows]
-    order = [[windows[index] for index in batch] for batch in batches(lengths, kernel.batch_tokens, kernel.sequences)]
+    order = [
+        [windows[index] for index in batch]
+        for batch in batches_by_length(lengths, kernel.batch_tokens, kernel.sequences)
+    ]
     seconds = []
     for batch in order:
         kernel.vectors(batch)
@@ -125,7 +128,7 @@ def measure(report, work, tiny):
                 )
             add_speed(report, name, shape, lengths, *speed(kernel, windows, 3))
             if size == 0 and kernel.devices:
-                filled = next(batches(lengths, kernel.batch_tokens, kernel.sequences))
+                filled = next(batches_by_length(lengths, kernel.batch_tokens, kernel.sequences))
                 print(profiled(torch, kernel, [windows[index] for index in filled]), flush=True)
     with report.measuring("kernel PyTorch, plain steps"):
         report.require(20)

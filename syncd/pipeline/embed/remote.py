@@ -38,6 +38,7 @@ from syncd.runtime.retry import Backoff
 
 _WAITING_TEXTS = 2048
 _CONNECT_LIMIT_S = 15.0
+_IDLE_LEASE_S = 1.0
 _TEXTS_PER_REQUEST = 31
 """With the known text, text-embeddings-inference's default limit of 32."""
 log = structlog.get_logger()
@@ -140,9 +141,13 @@ class RemoteEmbedder:
         while True:
             # A server first, then work: a batch already taken that waits for a server would keep a query waiting.
             async with pool.lease() as lease:
-                work = await self._mailbox.take_many(self._options.batch_bytes, weight=self._weight)
-                with settling(work):
-                    await self._settle(work, lease)
+                work: Sequence[Work] = ()
+                # Whoever has work in hand and lost its server waits for one: an idle lease must not stand in its way.
+                with anyio.move_on_after(_IDLE_LEASE_S):
+                    work = await self._mailbox.take_many(self._options.batch_bytes, weight=self._weight)
+                if work:
+                    with settling(work):
+                        await self._settle(work, lease)
 
     def _weight(self, text: str) -> float:
         return max(len(text), self._options.batch_bytes / _TEXTS_PER_REQUEST)
