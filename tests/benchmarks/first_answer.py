@@ -85,6 +85,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         server = GitServer(folder / "git")
+        server.held.set()
         server.folder.mkdir()
         server.create("owner/small", {"a.md": "# A\n\nTo load the model.\n"})
         server.create("owner/code", dict(real_files(given.files, given.tokens)))
