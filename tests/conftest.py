@@ -1,5 +1,6 @@
 """Real parts that several tests share."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 
 import hypothesis
 import pytest
+import structlog
 
 from syncd.chroma.server import HOST, free_port
 
@@ -25,6 +27,20 @@ class ChromaAddress:
 
     host: str
     port: int
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before():
+    """A test that sets logging up, such as one that calls the command line, leaves it to the next test as it was.
+
+    Otherwise the next test would log into the stream that was captured for this one and is closed.
+    """
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

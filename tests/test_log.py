@@ -18,10 +18,6 @@ LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
 @pytest.fixture(autouse=True)
 def as_before(monkeypatch):
     monkeypatch.setattr(logs, "_secrets", set())
-    root, before = logging.getLogger(), logging.getLogger().handlers[:]
-    yield
-    structlog.reset_defaults()
-    root.handlers[:] = before
 
 
 def logged(as_json=True, level="info", say=None, **keys):

@@ -1,13 +1,11 @@
 """`syncd model`, as its user runs it: what it prints, what it writes, what it says when something is wrong."""
 
 import json
-import logging
 import subprocess
 import sys
 import tomllib
 
 import pytest
-import structlog
 
 from syncd.cli import execute, parser
 from syncd.cli.bench import duration
@@ -36,14 +34,6 @@ def tiny(tmp_path):
     path = tmp_path / "tiny.gguf"
     write(path, Vocabulary.of_bytes(), SHAPE, kind="Q8_0")
     return path
-
-
-@pytest.fixture(autouse=True)
-def _as_before():
-    handlers = logging.getLogger().handlers[:]
-    yield
-    structlog.reset_defaults()
-    logging.getLogger().handlers[:] = handlers
 
 
 @pytest.fixture
