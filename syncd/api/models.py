@@ -26,7 +26,7 @@ async def require_collection(request: web.Request, target: Target) -> None:
         require_database(request, target.database)
         return
     services = request.app[SERVICES]
-    record = await services.store.documents.find(target)
+    record = await services.store.collections.find(target)
     if record is None or not services.at_hand(record.embedding.model):
         raise RefusedError(
             404,
@@ -54,6 +54,6 @@ async def _is_used(request: web.Request, name: str) -> bool:
     covered = None if is_anybody(request) else scope(request)
     return any(
         name in (record.embedding.model, record.embedding.sparse_model)
-        for record in await request.app[SERVICES].store.documents.collections()
+        for record in await request.app[SERVICES].store.collections.all()
         if covered is None or record.target.database in covered
     )

@@ -9,7 +9,7 @@ import structlog
 from syncd.chroma.shape import ANY_KEY, queries_path
 from syncd.config import Config
 from syncd.model import QueryFunction
-from syncd.store.documents import CollectionRecord
+from syncd.store.collections import CollectionRecord
 
 log = structlog.get_logger()
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from syncd.model import CollectionShape, Metadata, QueryFunction, Row, Rows, Scalar, SparseIndex, Target
 from syncd.store.changes import DocumentChange, Promotion, Replacement
-from syncd.store.documents import CollectionRecord
+from syncd.store.collections import CollectionRecord
 from syncd.store.outbox import ChunkRow
 
 WRITE_SIZE = 300

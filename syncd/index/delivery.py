@@ -17,7 +17,7 @@ from syncd.model import DocumentState
 from syncd.runtime.mailbox import Envelope, Reply
 from syncd.store import Store
 from syncd.store.changes import DocumentChange, Removal, Staged
-from syncd.store.documents import CollectionRecord
+from syncd.store.collections import CollectionRecord
 
 log = structlog.get_logger()
 
@@ -66,7 +66,7 @@ class Delivery:
 
     async def _mend(self, group: Sequence[Asked], error: CollectionCorrupt) -> None:
         """Rebuild from SQLite a collection whose index files the vector store can no longer read."""
-        record = await self._store.documents.by_id(group[0][1].collection_id)
+        record = await self._store.collections.by_id(group[0][1].collection_id)
         log.error("index.corrupt", collection=record.target.collection, reason=str(error))
         try:
             await self._refill.begin_anew(record)

@@ -12,7 +12,7 @@ from syncd.index.changes import WRITE_SIZE, rows
 from syncd.index.target import VectorStore
 from syncd.runtime.retry import Backoff
 from syncd.store import Store
-from syncd.store.documents import CollectionRecord
+from syncd.store.collections import CollectionRecord
 from syncd.store.outbox import Waiting
 
 log = structlog.get_logger()

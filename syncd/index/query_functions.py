@@ -14,7 +14,7 @@ from syncd.errors import NotFoundError, PermanentError, RetryableError
 from syncd.index.target import VectorStore
 from syncd.model import QueryFunction
 from syncd.store import Store
-from syncd.store.documents import CollectionRecord
+from syncd.store.collections import CollectionRecord
 
 log = structlog.get_logger()
 
@@ -47,7 +47,7 @@ class QueryRecorder:
     async def record_all(self) -> bool:
         """Process every collection once; return whether none has to be retried."""
         done = True
-        for record in await self._store.documents.collections():
+        for record in await self._store.collections.all():
             queries = self._queries(record)
             if queries is None or record.rebuilding is not None:
                 continue

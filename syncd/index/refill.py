@@ -20,7 +20,7 @@ from syncd.index.target import VectorStore
 from syncd.index.write_probe import accepts_writes
 from syncd.model import NOTHING, CollectionShape, Scalar
 from syncd.store import Store
-from syncd.store.documents import CollectionRecord
+from syncd.store.collections import CollectionRecord
 from syncd.store.outbox import ChunkRow
 from syncd.store.refills import START
 

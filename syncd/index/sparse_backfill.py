@@ -13,7 +13,7 @@ from anyio.abc import TaskStatus
 from syncd.errors import PermanentError, RetryableError
 from syncd.model import Embedding, SparseEncoder
 from syncd.store import Store
-from syncd.store.documents import CollectionRecord
+from syncd.store.collections import CollectionRecord
 from syncd.store.postings import packed
 
 log = structlog.get_logger()
@@ -51,7 +51,7 @@ class SparseBackfill:
     async def fill_all(self) -> bool:
         """Fill every collection once; return whether none has to be retried."""
         done = True
-        for record in await self._store.documents.collections():
+        for record in await self._store.collections.all():
             try:
                 encoder = await self._encoder_of(record.embedding)
                 if encoder is not None:

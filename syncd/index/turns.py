@@ -34,9 +34,9 @@ class Turns:
     async def _resume_one(self, collection_id: int, until: float) -> None:
         group = self._held.begin(collection_id)
         try:
-            record = await self._store.documents.by_id(collection_id)
+            record = await self._store.collections.by_id(collection_id)
             if await self._refill.needed(record, at_once=True):
-                record = await self._store.documents.by_id(collection_id)
+                record = await self._store.collections.by_id(collection_id)
                 if not await self._refill.go_on(record, until):
                     await self._go_between(collection_id, group)
                     return

@@ -13,7 +13,7 @@ from syncd.index.target import VectorStore
 from syncd.index.writer import Index
 from syncd.model import Target
 from syncd.store import Store
-from syncd.store.documents import CollectionRecord
+from syncd.store.collections import CollectionRecord
 from syncd.store.outbox import ChunkRow
 
 LINEAGE = frozenset({"source_id", "source_type", "key", "version", "chunk_index", "chunk_count"})
@@ -47,7 +47,7 @@ class Verifier:
         keys that somebody added are not a difference. Raises NotFoundError for a collection syncd never wrote,
         CollectionCorrupt if the vector store cannot read it, RetryableError while it is unavailable.
         """
-        record = await self._store.documents.find(target)
+        record = await self._store.collections.find(target)
         if record is None:
             raise NotFoundError(f"syncd never wrote a collection {target.collection!r}")
         if record.chroma_id is None or await self._vector_store.collection_id(target) != record.chroma_id:

@@ -8,7 +8,7 @@ from syncd.errors import SyncdError
 from syncd.index.target import VectorStore
 from syncd.model import NOTHING, Rows
 from syncd.store import Store
-from syncd.store.documents import CollectionRecord
+from syncd.store.collections import CollectionRecord
 
 PROBE_ID = "syncd-probe"
 

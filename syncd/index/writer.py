@@ -32,7 +32,7 @@ from syncd.runtime.containment import contained
 from syncd.runtime.mailbox import Envelope, Mailbox, settling
 from syncd.store import Store
 from syncd.store.changes import DocumentChange, Promotion, Staged
-from syncd.store.documents import CollectionRecord
+from syncd.store.collections import CollectionRecord
 
 log = structlog.get_logger()
 
@@ -79,11 +79,11 @@ class Index:
         it cannot be written.
         """
         async with self._opening:
-            record = await self._store.documents.collection(target, embedding)
+            record = await self._store.collections.open(target, embedding)
             self._delivery.records[record.id] = record
             chroma_id = await self._opened(record)
             if record.chroma_id is None and record.rebuilding is None:
-                await self._store.documents.set_chroma_id(record.id, chroma_id)
+                await self._store.collections.set_chroma_id(record.id, chroma_id)
                 return record
         if record.chroma_id != chroma_id or record.rebuilding is not None:
             await self.look(record.id)
@@ -107,7 +107,7 @@ class Index:
         """Return the record that `open` would, without creating anything. Raises ConflictError, NotFoundError as `open` does."""
         if not await self._vector_store.database_exists(target.database):
             raise NotFoundError(f"database {target.database!r} does not exist in Chroma; create it first")
-        return await self._store.documents.preview_collection(target, embedding)
+        return await self._store.collections.preview(target, embedding)
 
     async def apply(self, change: DocumentChange) -> Staged:
         """Make `change` true in the store and in Chroma; it is when this returns. Waits while Chroma is away.
@@ -203,7 +203,7 @@ class Index:
 
     async def _needs_filling(self, collection_id: int) -> bool:
         try:
-            return await self._refill.needed(await self._store.documents.by_id(collection_id))
+            return await self._refill.needed(await self._store.collections.by_id(collection_id))
         except (RetryableError, PermanentError):
             return False  # The write will raise the reason.
 
@@ -211,7 +211,7 @@ class Index:
         """Begin a check or a rebuild; `Turns` carries it out."""
         message = envelope.message
         if isinstance(message, Rebuild):
-            record = await self._store.documents.find(message.target)
+            record = await self._store.collections.find(message.target)
             if record is None:
                 reason = f"syncd never wrote a collection {message.target.collection!r}"
                 envelope.reply.fail(NotFoundError(reason))
@@ -228,7 +228,7 @@ class Index:
 
     async def _recover(self) -> None:
         """Finish what a crash interrupted: every id left in the outbox. Interrupted refills continue in their turns."""
-        records = await self._store.documents.collections()
+        records = await self._store.collections.all()
         self._delivery.records.update({record.id: record for record in records})
         left = await self._store.outbox.left_behind()
         for record in records:

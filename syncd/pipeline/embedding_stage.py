@@ -110,7 +110,7 @@ class EmbeddingStage:
         """Serve until cancelled."""
         try:
             await self._prepared.discard_orphans()
-            for record in await self._store.documents.collections():
+            for record in await self._store.collections.all():
                 self._tasks[record.id] = record.embedding.task
             async with anyio.create_task_group() as group:
                 self._group = group
@@ -126,7 +126,7 @@ class EmbeddingStage:
     async def _wake(self, document: PreparedDocument, embedder: Embedder) -> None:
         fingerprint = embedder.fingerprint
         if document.collection_id not in self._tasks:
-            record = await self._store.documents.by_id(document.collection_id)
+            record = await self._store.collections.by_id(document.collection_id)
             self._tasks[record.id] = record.embedding.task
         if fingerprint not in self._queues:
             find = partial(self._embedder, embedder.model)

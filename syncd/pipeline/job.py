@@ -13,7 +13,8 @@ from syncd.pipeline.effects import Effects
 from syncd.pipeline.result import Result
 from syncd.store.changes import Urgency
 from syncd.store.codec import dumps
-from syncd.store.documents import CollectionRecord, DocumentRecord
+from syncd.store.collections import CollectionRecord
+from syncd.store.documents import DocumentRecord
 from syncd.store.marks import Mark, mark_of
 
 PIPELINE_VERSION = 4

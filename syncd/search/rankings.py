@@ -15,7 +15,7 @@ from syncd.search.query import Query
 from syncd.search.where import simple_filter
 from syncd.store import Store
 from syncd.store.chunks import DocumentKeys
-from syncd.store.documents import CollectionRecord
+from syncd.store.collections import CollectionRecord
 
 KEYS_IN_FILTER = 500
 """The most documents named in a Chroma filter; a path that matches more is filtered here, since most hits pass."""

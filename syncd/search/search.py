@@ -19,7 +19,7 @@ from syncd.search.query import Answer, Mode, Query, SearchHit
 from syncd.search.rankings import Ranking, Scope, dense_ranking, scope_of, sparse_ranking
 from syncd.store import Store
 from syncd.store.chunks import FoundChunk
-from syncd.store.documents import CollectionRecord
+from syncd.store.collections import CollectionRecord
 
 POOL = 300
 """Hits per ranking that are fused or grouped; pages within it are cut from the same list."""
@@ -94,7 +94,7 @@ class Search:
         return self._sparse_models.at_hand(embedding) if mode == "dense" else await self._sparse_models.of(embedding)
 
     async def _record(self, target: Target) -> CollectionRecord:
-        record = await self._store.documents.find(target)
+        record = await self._store.collections.find(target)
         if record is None:
             raise NotFoundError(
                 f"syncd never wrote a collection {target.collection!r} in database {target.database!r}; "

@@ -8,6 +8,7 @@ from pathlib import Path
 from syncd.runtime.state import DATABASE_FILE, KEY_FILE
 from syncd.store.chunks import Chunks
 from syncd.store.codec import SourceCodec
+from syncd.store.collections import Collections
 from syncd.store.database import Database
 from syncd.store.documents import Documents
 from syncd.store.invocations import Invocations
@@ -29,6 +30,7 @@ class Store:
     database: Database
     sources: Sources
     invocations: Invocations
+    collections: Collections
     documents: Documents
     outbox: Outbox
     refills: Refills
@@ -56,6 +58,7 @@ class Store:
             database=database,
             sources=Sources(database, types),
             invocations=Invocations(database),
+            collections=Collections(database),
             documents=Documents(database),
             outbox=Outbox(database),
             refills=Refills(database),

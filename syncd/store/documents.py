@@ -12,35 +12,13 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from syncd.errors import ConflictError
-from syncd.model import DocumentState, Embedding, Target
+from syncd.model import DocumentState
 from syncd.store.changes import DocumentChange, NewChunk, Removal, Replacement, Staged
-from syncd.store.codec import embedding_from_json, embedding_to_json
 from syncd.store.database import Database
-from syncd.store.refills import START, Place
 from syncd.store.staging import stage
 
 PAGE_SIZE = 500
-NOWHERE = 0
-"""An id that no collection has; nothing is recorded under it."""
-
-
-@dataclass(frozen=True, slots=True)
-class CollectionRecord:
-    """A collection that syncd writes. `chroma_id` is its id in the vector store; a different id there means that it was recreated.
-
-    `rebuilding` is the collection's own metadata as JSON while it is being filled from the store, otherwise None;
-    `refilled` is how far that has come.
-    """
-
-    id: int
-    target: Target
-    embedding: Embedding
-    chroma_id: str | None
-    rebuilding: str | None
-    refilled: Place = START
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,58 +47,6 @@ class Documents:
 
     def __init__(self, database: Database) -> None:
         self._db = database
-
-    async def collection(self, target: Target, embedding: Embedding) -> CollectionRecord:
-        """Return the record of `target`, creating it with `embedding` on first use.
-
-        Raises ConflictError if it has another embedding, since the vectors could not be compared.
-        """
-
-        def transaction(connection: sqlite3.Connection) -> CollectionRecord:
-            connection.execute(
-                "INSERT OR IGNORE INTO collections (database, name, embedding) VALUES (?, ?, ?)",
-                (target.database, target.collection, embedding_to_json(embedding)),
-            )
-            return find_collection(connection, target)  # pyright: ignore[reportReturnType] - just inserted
-
-        record = await self._db.write(transaction)
-        require_same(record, embedding)
-        return record
-
-    async def preview_collection(self, target: Target, embedding: Embedding) -> CollectionRecord:
-        """Return the record that `collection` would, without creating it: an empty one if syncd never wrote the collection.
-
-        Raises ConflictError if it has another embedding.
-        """
-        record = await self.find(target)
-        if record is None:
-            return CollectionRecord(NOWHERE, target, embedding, None, None)
-        require_same(record, embedding)
-        return record
-
-    async def find(self, target: Target) -> CollectionRecord | None:
-        """Return the record of `target`, or None if syncd never wrote it."""
-        return await self._db.read(lambda c: find_collection(c, target))
-
-    async def by_id(self, collection_id: int) -> CollectionRecord:
-        """Return the record with this id, which must exist."""
-        statement = "SELECT * FROM collections WHERE id = ?"
-        return await self._db.read(lambda c: collection_from_row(c.execute(statement, (collection_id,)).fetchone()))
-
-    async def collections(self) -> Sequence[CollectionRecord]:
-        """Return every collection that syncd writes, by database and name."""
-
-        def query(connection: sqlite3.Connection) -> list[CollectionRecord]:
-            rows = connection.execute("SELECT * FROM collections ORDER BY database, name")
-            return [collection_from_row(row) for row in rows]
-
-        return await self._db.read(query)
-
-    async def set_chroma_id(self, collection_id: int, chroma_id: str) -> None:
-        """Record the collection's id in the vector store."""
-        await self._db.write(
-            lambda c: c.execute("UPDATE collections SET chroma_id = ? WHERE id = ?", (chroma_id, collection_id))
-        )
 
     async def get(self, collection_id: int, source_id: str, key: str) -> DocumentRecord | None:
         """Return the record of one document, or None."""
@@ -230,15 +156,6 @@ class Documents:
         return await self._db.read(lambda c: c.execute(statement, (collection_id, source_id)).fetchone()[0])
 
 
-def require_same(record: CollectionRecord, embedding: Embedding) -> None:
-    """Raise ConflictError if a collection was created with another embedding."""
-    if record.embedding != embedding:
-        raise ConflictError(
-            f"collection {record.target.collection!r} holds {record.embedding.model} vectors and this source is set to other "
-            "embeddings; choose another target collection"
-        )
-
-
 def chunks_of(connection: sqlite3.Connection, document_id: int) -> list[NewChunk]:
     """Return a document's chunks in the order of the text."""
     rows = connection.execute(
@@ -247,18 +164,3 @@ def chunks_of(connection: sqlite3.Connection, document_id: int) -> list[NewChunk
         (document_id,),
     )
     return [NewChunk(text, context, key, json.loads(metadata)) for text, context, key, metadata in rows]
-
-
-def find_collection(connection: sqlite3.Connection, target: Target) -> CollectionRecord | None:
-    """Return the record of `target`, or None."""
-    row = connection.execute(
-        "SELECT * FROM collections WHERE database = ? AND name = ?", (target.database, target.collection)
-    ).fetchone()
-    return collection_from_row(row) if row else None
-
-
-def collection_from_row(row: tuple[Any, ...]) -> CollectionRecord:
-    """Build a CollectionRecord from a whole row."""
-    ident, database, name, embedding, chroma_id, rebuilding, *place = row
-    target = Target(database, name)
-    return CollectionRecord(ident, target, embedding_from_json(embedding), chroma_id, rebuilding, (place[0], place[1]))

@@ -87,7 +87,7 @@ class Runner:
         names_embedding = isinstance(asked, Upload) and asked.embedding is not None
         if record.facts.adopts_embedding and not names_embedding:
             # Without a named embedding the collection's own is used; the default is for new collections.
-            known = await self._store.documents.find(invocation.target)
+            known = await self._store.collections.find(invocation.target)
             record = replace(record, embedding=known.embedding) if known else record
         return asked.configured(record)
 

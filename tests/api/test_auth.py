@@ -122,6 +122,6 @@ async def test_embedding_queries_needs_a_token_unless_bound_to_loopback(api_with
         assert (await api.post(path, body, token=None, headers=bearer))[0] == 200
         assert (await api.post("/api/v1/sources", {}, token=None, headers=bearer))[0] == 401
     async with api_with(loopback=True) as api:
-        await api.store.documents.collection(Target(api.database, "docs"), Embedding())
+        await api.store.collections.open(Target(api.database, "docs"), Embedding())
         assert await api.post(path, body, token=None) == (200, [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
         assert (await api.get("/api/v1/sources", token=None))[0] == 401

@@ -35,7 +35,7 @@ async def local(api_with):
 async def written(api):
     """Have collections that syncd has written, one with each model."""
     for name, model in (("docs", QWEN), ("notes", MINILM), ("not-here", "acme/own-model")):
-        await api.store.documents.collection(Target(api.database, name), Embedding(model))
+        await api.store.collections.open(Target(api.database, name), Embedding(model))
 
 
 @pytest.fixture
@@ -150,10 +150,8 @@ async def test_without_a_token_no_model_starts_that_no_collection_has_and_none_i
 
     async with api_with(loopback=True, embed_with=asked_for, embed_sparse=asked_for) as api:
         answers = set()
-        await api.store.documents.collection(Target(api.database, "fetched"), Embedding("acme/own-model"))
-        await api.store.documents.collection(
-            Target(api.database, "sparse"), Embedding("acme/other", sparse_model=SPLADE)
-        )
+        await api.store.collections.open(Target(api.database, "fetched"), Embedding("acme/own-model"))
+        await api.store.collections.open(Target(api.database, "sparse"), Embedding("acme/other", sparse_model=SPLADE))
         for model in (MINILM, "acme/own-model", "acme/other", SPLADE, "no-such"):
             body, headers = everything(model)
             for more in ({}, {"texts": [], "input": []}):

@@ -29,7 +29,7 @@ FOREIGN = ["evil.example", "evil.example:8787", "localhost.evil.example", "127.0
 @pytest.fixture
 async def local(api_with):
     async with api_with(loopback=True, hosts=frozenset({"syncd.example.com", "10.0.0.7"})) as api:
-        await api.store.documents.collection(Target(api.database, "docs"), Embedding())
+        await api.store.collections.open(Target(api.database, "docs"), Embedding())
         yield api
 
 

@@ -36,7 +36,7 @@ async def asked_by_another_process(chroma, name, **variables):
 
 async def filled(chroma, store, target, queries):
     """Make a collection whose first row answers the first query text of the stub model, and its second the second."""
-    await store.documents.collection(target, Embedding())
+    await store.collections.open(target, Embedding())
     await chroma.open_collection(target, CollectionShape(queries))
     vectors = np.eye(2, 3, dtype=np.float32)
     await chroma.write(target, [], Rows(["first", "second"], [{"n": 1}, {"n": 2}], ["a", "b"], vectors), Rows([], []))
@@ -68,7 +68,7 @@ async def test_after_a_start_at_another_address_collections_lead_there(api_with,
         chroma, store, target = api.services.chroma, api.store, Target("default_database", fresh_name)
         path = queries_path(target)
         await filled(chroma, store, target, QueryFunction("huggingface", "http://127.0.0.1:9" + path))
-        await store.documents.collection(replace(target, collection=f"{fresh_name}-none"), Embedding())
+        await store.collections.open(replace(target, collection=f"{fresh_name}-none"), Embedding())
 
         def queries(record):
             return QueryFunction("huggingface", api.url + queries_path(record.target))

@@ -6,7 +6,7 @@ from syncd.app.addresses import own_hosts, queries_of
 from syncd.chroma.shape import function_of
 from syncd.errors import ConfigError
 from syncd.model import Embedding, Target
-from syncd.store.documents import CollectionRecord
+from syncd.store.collections import CollectionRecord
 from tests.config.test_config import load
 
 RECORD = CollectionRecord(1, Target("default_database", "docs"), Embedding("a-model"), None, None)

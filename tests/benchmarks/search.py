@@ -178,7 +178,7 @@ async def measure(count, queries, folder):
         await group.start(Supervisor("benchmark", [server, chroma]).run)
         await chroma.available()
         await chroma.open_collection(TARGET)
-        collection = await store.documents.collection(TARGET, MODEL)
+        collection = await store.collections.open(TARGET, MODEL)
         start = time.perf_counter()
         await fill(store, chroma, collection.id, texts)
         report["filled_s"] = round(time.perf_counter() - start)

@@ -101,7 +101,7 @@ async def whole(parts, target, expected: int) -> None:
     """Wait until it holds as many rows, and nothing is being filled."""
     with anyio.fail_after(60):
         while True:
-            record = await parts.store.documents.find(target)
+            record = await parts.store.collections.find(target)
             there = await parts.chroma.collection_id(target) is not None
             if there and record.rebuilding is None and await parts.chroma.count(target) == expected:
                 return
@@ -119,7 +119,7 @@ async def test_rows_of_somebodys_own_are_no_reason_to_fill_again(parts, folder, 
     (row, *_) = await parts.chroma.get(target, vectors=True, limit=1)
     own = Rows(["own-1", "own-2"], [{"mine": True}] * 2, ["my own"] * 2, [row.vector] * 2)
     await parts.chroma.write(target, [], own, NOTHING)
-    record = await parts.store.documents.find(target)
+    record = await parts.store.collections.find(target)
     assert not await parts.index._refill.needed(record, at_once=True)
     await parts.chroma.write(target, ["own-1"], NOTHING, NOTHING)
     # One row fewer may be one of ours: everything is compared, once.
@@ -133,7 +133,7 @@ async def test_a_row_lost_behind_somebodys_own_is_found(parts, folder, target):
     (row, *_) = await parts.chroma.get(target, vectors=True, limit=1)
     own = Rows(["own-1", "own-2"], [{"mine": True}] * 2, ["my own"] * 2, [row.vector] * 2)
     await parts.chroma.write(target, [], own, NOTHING)
-    record = await parts.store.documents.find(target)
+    record = await parts.store.collections.find(target)
     await parts.index.look(record.id)
     await parts.chroma.write(target, [row.id], NOTHING, NOTHING)
     await parts.index.look(record.id)
@@ -149,7 +149,7 @@ async def test_a_rebuild_cut_off_by_one_503_goes_on_by_itself(parts, folder, tar
         )
         await parts.index.rebuild(target)
         assert await parts.chroma.count(target) == expected
-        assert (await parts.store.documents.find(target)).rebuilding is None
+        assert (await parts.store.collections.find(target)).rebuilding is None
     assert proxy.failed == 3
 
 
@@ -175,7 +175,7 @@ async def test_a_rebuild_cut_off_by_the_end_of_the_daemon_goes_on_where_it_was(
     proxy.fails = lambda *_: None
     before = proxy.passed
     async with running(tmp_path / "state", proxy) as parts:
-        record = await parts.store.documents.find(target)
+        record = await parts.store.collections.find(target)
         assert record.refilled > (0, -1)
         await whole(parts, target, expected)
     assert proxy.passed > before

@@ -66,7 +66,7 @@ async def test_a_repair_that_is_cut_off_is_finished_by_the_next_start(tmp_path, 
         await parts.sync(folder, target)
         right = await contents(parts, target)
         await tamper(parts, target)
-        record = await parts.store.documents.find(target)
+        record = await parts.store.collections.find(target)
         await parts.store.outbox.want(record.id, [*right, "forged-0"])
     async with running(tmp_path / "state", chroma_server) as parts:
         mended = await contents(parts, target)

@@ -39,7 +39,7 @@ from syncd.sources.folder.settings import FolderSourceSettings
 from syncd.sources.folder.source import FolderTreeSource
 from syncd.sources.registry import TYPES
 from syncd.store import Store
-from syncd.store.documents import CollectionRecord
+from syncd.store.collections import CollectionRecord
 from syncd.sync.deletes import DeleteGuard
 from syncd.sync.ingesters import Ingesters
 from syncd.sync.run import SourceRun

@@ -234,7 +234,7 @@ async def test_an_urgent_document_overtakes_a_backfill_that_fills_every_request(
         await prepared(parts, len(many) + len(FILES))
         await until(is_full)
         assert not await is_asked()
-        (record,) = await parts.store.documents.collections()
+        (record,) = await parts.store.collections.all()
         document = await parts.store.prepared.get(record.id, (await parts.source(folder)).id, "fox.md")
         wanted = Wanted(parts.embedder, 99, Urgency.OBJECT, 0, Result("fox.md", DocumentState.INDEXED))
         await parts.ingester.effects(False).join(document, wanted)

@@ -66,7 +66,7 @@ async def test_postings_are_as_many_as_chunks_whatever_happens(parts, folder, ta
     write(folder, {"docs/lamp.md": "# New first\n\nLine.\n\n" + FILES["docs/lamp.md"]})
     await parts.sync(folder, target)
     assert await misfits(parts) == 0
-    record = await parts.store.documents.find(target)
+    record = await parts.store.collections.find(target)
     statement = "DELETE FROM documents WHERE collection_id = ?"
     await parts.store.database.write(lambda c: c.execute(statement, (record.id,)))
     assert await parts.store.database.read(lambda c: c.execute("SELECT count(*) FROM postings").fetchone()) == (0,)
@@ -243,7 +243,7 @@ async def test_queries_are_embedded_as_queries_with_the_collections_own_task(par
         return Listening()
 
     task = EmbeddingTask("docs", query_prompt="Find the page")
-    await parts.store.documents.collection(target, Embedding("a-model", task))
+    await parts.store.collections.open(target, Embedding("a-model", task))
     vectors = await Search(parts.store, parts.chroma, embedder, SparseModels()).embed(target, ["one", "two"])
     assert vectors.shape == (2, 8)
     assert asked == ["a-model", (["one", "two"], "query", task)]

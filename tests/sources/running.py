@@ -267,7 +267,7 @@ class SyncedCollection:
 
     async def _look(self, parts: Parts) -> None:
         """Note what is in the collection, and what the store says of the rest."""
-        record, collection = await self._record(parts.store), await parts.store.documents.find(TARGET)
+        record, collection = await self._record(parts.store), await parts.store.collections.find(TARGET)
         if collection is None:
             return
         self.cursor = await parts.store.progress.cursor(record.id, collection.id, self.config_hash)

@@ -23,7 +23,7 @@ async def store(tmp_path):
 
 @pytest.fixture
 async def collection(store) -> int:
-    return (await store.documents.collection(Target("default_database", "docs"), Embedding(model="hash"))).id
+    return (await store.collections.open(Target("default_database", "docs"), Embedding(model="hash"))).id
 
 
 def replacement(collection: int, key: str, *texts: str, source: str = "source", version: str = "1") -> Replacement:

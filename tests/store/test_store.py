@@ -173,7 +173,7 @@ async def test_outcomes_are_listed_by_key_and_state(store: Store) -> None:
 
 async def test_the_lag_from_change_to_searchable_counts_what_changed_since_the_source_was_made(store: Store) -> None:
     record = await source(store, "docs")
-    collection = await store.documents.collection(TARGET, Embedding())
+    collection = await store.collections.open(TARGET, Embedding())
     made_at = record.created_at.timestamp()
     for number, changed_at in enumerate([None, made_at - 1, *(made_at + n * 1e-5 for n in range(1, 101))]):
         key = f"k{number}"
@@ -191,7 +191,7 @@ async def test_the_first_vector_of_a_text_stays(store: Store) -> None:
     await store.vectors.put({key: np.ones(2, np.float32)})
     await store.vectors.put({key: np.zeros(2, np.float32)})
     assert await store.vectors.missing([key, b"other"]) == {b"other"}
-    collection = await store.documents.collection(TARGET, Embedding())
+    collection = await store.collections.open(TARGET, Embedding())
     chunk = NewChunk("text", "", key, {"chunk_index": 0})
     (staged,) = await store.documents.stage(
         [Replacement(collection.id, record.id, "k", "p", "v", "f", "h", 1, [chunk])]
@@ -205,7 +205,7 @@ async def test_garbage_collection_spares_vectors_that_chunks_use(store: Store) -
     record = await source(store)
     used, unused = vector_key("m", None, "used"), vector_key("m", None, "unused")
     await store.vectors.put({used: np.ones(2, np.float32), unused: np.ones(2, np.float32)})
-    collection = await store.documents.collection(TARGET, Embedding())
+    collection = await store.collections.open(TARGET, Embedding())
     chunk = NewChunk("used", "", used, {"chunk_index": 0})
     await store.documents.stage([Replacement(collection.id, record.id, "k", "p", "v", "f", "h", 1, [chunk])])
     assert await store.vectors.collect_garbage(unused_for_s=-1) == 1
@@ -217,7 +217,7 @@ async def test_a_vector_made_long_ago_outlives_by_far_the_chunk_that_used_it_unt
     record, day_s = await source(store), 86_400.0
     used, unused = vector_key("m", None, "used"), vector_key("m", None, "unused")
     await store.vectors.put({used: np.ones(2, np.float32), unused: np.ones(2, np.float32)})
-    collection = await store.documents.collection(TARGET, Embedding())
+    collection = await store.collections.open(TARGET, Embedding())
     change = Replacement(collection.id, record.id, "k", "p", "v", "f", "h", 1, [NewChunk("used", "", used, {})])
     await store.documents.stage([change])
     await store.database.write(lambda c: c.execute("UPDATE vectors SET used_at = used_at - ?", (100 * day_s,)))
@@ -233,7 +233,7 @@ async def test_a_vector_found_in_the_cache_counts_as_used_today_and_is_noted_onc
     record, key, now = await source(store), vector_key("m", None, "text"), time.time()
     await store.vectors.put({key: np.ones(2, np.float32)})
     await store.database.write(lambda c: c.execute("UPDATE vectors SET used_at = 0"))
-    collection = await store.documents.collection(TARGET, Embedding())
+    collection = await store.collections.open(TARGET, Embedding())
     noted: list[float] = []
     for number in range(2):
         chunk = NewChunk("text", "", key, {})
@@ -244,9 +244,9 @@ async def test_a_vector_found_in_the_cache_counts_as_used_today_and_is_noted_onc
 
 
 async def test_a_collection_keeps_to_the_embedding_it_was_made_with(store: Store) -> None:
-    await store.documents.collection(TARGET, Embedding())
+    await store.collections.open(TARGET, Embedding())
     with pytest.raises(ConflictError, match="choose another target collection"):
-        await store.documents.collection(TARGET, Embedding(model="other"))
+        await store.collections.open(TARGET, Embedding(model="other"))
 
 
 async def test_a_token_is_shown_once_and_kept_as_a_hash(store: Store, tmp_path: Path) -> None:
@@ -331,7 +331,7 @@ async def test_a_failing_transaction_is_rolled_back_whole(store: Store) -> None:
 
 
 async def test_a_cursor_holds_for_the_recipe_it_was_saved_with(store: Store) -> None:
-    record, collection = await source(store), await store.documents.collection(TARGET, Embedding())
+    record, collection = await source(store), await store.collections.open(TARGET, Embedding())
     await store.progress.save_cursor(record.id, collection.id, "recipe", "c")
     assert await store.progress.cursor(record.id, collection.id, "recipe") == "c"
     assert await store.progress.cursor(record.id, collection.id, "another") is None

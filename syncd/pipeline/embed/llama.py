@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from syncd.errors import ConfigError, PermanentError
 from syncd.model import Vectors
 from syncd.pipeline.embed.devices import Registry, find_gpu
+from syncd.pipeline.embed.llama_batch import LlamaBatch
 from syncd.pipeline.embed.tap import Tap
 from syncd.pipeline.embed.variant import (
     CPU_BATCH_TOKENS,
@@ -169,7 +170,7 @@ class LlamaContext:
             raise PermanentError("llama.cpp cannot create a context: is there enough memory for the model?")
         self._pointer = pointer
         self._memory = llama_cpp.llama_get_memory(self._pointer)
-        self._batch = _Batch(self._size)
+        self._batch = LlamaBatch(self._size)
 
     def _parameters(self) -> llama_cpp.llama_context_params:
         settings, causal = self._model.settings, self._model.causal
@@ -216,39 +217,3 @@ class LlamaContext:
         if not pointer:
             raise PermanentError("llama.cpp pooled no vector; set the model's pooling")
         return np.ctypeslib.as_array(pointer, shape=(self._model.dimensions,)).copy()
-
-
-class _Batch:
-    """A llama_batch over numpy arrays: filling the library's own token by token takes Python longer than a GPU."""
-
-    def __init__(self, size: int) -> None:
-        self._tokens = np.zeros(size, dtype=np.int32)
-        self._positions = np.zeros(size, dtype=np.int32)
-        self._sequences = np.zeros(size, dtype=np.int32)
-        self._outputs = np.zeros(size, dtype=np.int8)
-        self._ones = np.ones(size, dtype=np.int32)
-        each = self._sequences.ctypes.data + 4 * np.arange(size, dtype=np.uint64)
-        self._sequence_pointers = each.astype(np.uint64)
-        self._struct = llama_cpp.llama_batch()
-        for field, array in (
-            ("token", self._tokens),
-            ("pos", self._positions),
-            ("n_seq_id", self._ones),
-            ("seq_id", self._sequence_pointers),
-            ("logits", self._outputs),
-        ):
-            own = getattr(self._struct, field)
-            setattr(self._struct, field, array.ctypes.data_as(own.__class__))
-
-    def fill(self, windows: Sequence[Tokens], every_output: bool) -> llama_cpp.llama_batch:
-        """Return the batch of `windows`, a sequence each; outputs of every token or of the last ones only."""
-        lengths = [len(window) for window in windows]
-        ends = np.cumsum(lengths)
-        count = int(ends[-1])
-        self._tokens[:count] = np.concatenate(windows)
-        self._positions[:count] = np.concatenate([np.arange(length, dtype=np.int32) for length in lengths])
-        self._sequences[:count] = np.repeat(np.arange(len(windows), dtype=np.int32), lengths)
-        self._outputs[:count] = every_output
-        self._outputs[ends - 1] = 1
-        self._struct.n_tokens = count
-        return self._struct

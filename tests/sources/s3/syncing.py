@@ -155,7 +155,7 @@ class Daemon:
     async def documents(self, collection: str = "docs") -> dict[str, Indexed]:
         """Return what the store and the vector store have of a collection, by key; nothing of one that is not there."""
         target = Target(DB, collection)
-        record = await self.store.documents.find(target)
+        record = await self.store.collections.find(target)
         if record is None:
             return {}
         rows = {row.metadata["key"]: row for row in await self.vector_store.get(target)}
