@@ -1,3 +1,5 @@
+"""The unit file says what the README promises of the service."""
+
 import configparser
 import shutil
 import subprocess

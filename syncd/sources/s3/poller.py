@@ -63,7 +63,7 @@ class QueuePoller:
         dead_letters: DeadLetters,
         settings: PollerSettings | None = None,
     ) -> None:
-        self.name = f"sqs:{queue_url.rsplit('/', 1)[-1]}"
+        self.name = f"sqs:{queue_url}"
         self.queue_url = queue_url
         self.stats = PollerStats()
         self._connection = connection

@@ -106,7 +106,4 @@ class Queues:
     def _poller(self, queue_url: str, access: QueueAccess) -> QueuePoller:
         sources: Callable[[], Awaitable[Sequence[BucketSource]]] = partial(self._buckets.of_queue, queue_url)
         settings = PollerSettings(visibility_s=self._buckets.section.visibility_s)
-        poller = QueuePoller(queue_url, access, sources, self._buckets.journal, self._buckets.dead_letters, settings)
-        # Queues of different accounts may share the last part of their URL, from which a poller takes its name.
-        poller.name = f"sqs:{queue_url}"
-        return poller
+        return QueuePoller(queue_url, access, sources, self._buckets.journal, self._buckets.dead_letters, settings)

@@ -1,3 +1,5 @@
+"""HTML files and EPUB books as Markdown: what is text, what is structure, and what a page only decorates."""
+
 from __future__ import annotations
 
 import pytest

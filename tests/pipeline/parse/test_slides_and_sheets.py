@@ -1,3 +1,5 @@
+"""Slides and spreadsheets as Markdown: a heading per slide, a table per area, notes where they belong."""
+
 from __future__ import annotations
 
 import io

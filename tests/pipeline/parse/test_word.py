@@ -1,3 +1,5 @@
+"""Word and OpenDocument texts as Markdown: styles, numbering, tables, changes and notes."""
+
 from __future__ import annotations
 
 import io
