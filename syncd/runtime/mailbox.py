@@ -35,6 +35,7 @@ class Reply(Generic[R]):
         self._settled = anyio.Event()
         self._value: tuple[R] | None = None
         self._error: BaseException | None = None
+        self._callbacks: list[Callable[[], object]] = []
 
     def __await__(self) -> Generator[Any, Any, R]:
         return self._wait().__await__()
@@ -48,17 +49,30 @@ class Reply(Generic[R]):
         """Acknowledge: whoever awaits it gets `value`. The first settlement counts, later ones are ignored."""
         if not self.settled:
             self._value = (value,)
-            self._settled.set()
+            self._tell()
 
     def fail(self, error: BaseException) -> None:
         """Refuse: whoever awaits it gets `error` raised. The first settlement counts, later ones are ignored."""
         if not self.settled:
             self._error = error
-            self._settled.set()
+            self._tell()
+
+    def when_settled(self, callback: Callable[[], object]) -> None:
+        """Have `callback`, which must neither wait nor raise, called once it is settled: at once where it is."""
+        if self.settled:
+            callback()
+        else:
+            self._callbacks.append(callback)
 
     async def wait_settled(self) -> None:
         """Wait until it is settled, whatever with: raises nothing."""
         await self._settled.wait()
+
+    def _tell(self) -> None:
+        self._settled.set()
+        callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback()
 
     async def _wait(self) -> R:
         await self._settled.wait()

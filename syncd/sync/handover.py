@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from dataclasses import replace
+from functools import partial
+from itertools import count
 
 import anyio
 
-from syncd.errors import RetryableError
+from syncd.errors import RetryableError, SyncdError
 from syncd.model import Counts, DocumentState
 from syncd.pipeline.job import DocumentJob
 from syncd.pipeline.result import Result
@@ -39,8 +42,13 @@ class Handover:
         self._state = state
         self._meter = meter
         self._handed_on: deque[Reply[Reply[Result]]] = deque()
-        self._on_their_way: deque[Reply[Result] | str] = deque()
-        """In order; a cursor among them is saved when all before it is written."""
+        self._numbers = count()
+        self._on_their_way: OrderedDict[int, Reply[Result]] = OrderedDict()
+        """Prepared and not counted as written, by number, in order."""
+        self._cursors: deque[tuple[int, str]] = deque()
+        """Each is saved when whatever has a lower number is written."""
+        self._written: deque[int] = deque()
+        """The numbers of those that have their reply: looking through all that wait would cost more the more there are."""
         self._stopping = False
         self._unsaved: list[Result] = []
         self._saved_at = time.monotonic()
@@ -53,8 +61,8 @@ class Handover:
         while len(self._on_their_way) >= PREPARED_AHEAD:
             await self._progress()
         if time.monotonic() - self._saved_at > SAVE_EVERY_S:
-            await self._settle_oldest()
-            await self._settle_all()
+            await self._settle()
+            await self.save()
 
     def found(self) -> None:
         """Count a document that the source yielded."""
@@ -67,7 +75,8 @@ class Handover:
     async def save_cursor_later(self, cursor: str) -> None:
         """Save a cursor once everything handed on so far is written; waits until that is prepared."""
         await self.prepare_all()
-        self._on_their_way.append(cursor)
+        self._cursors.append((next(self._numbers), cursor))
+        await self._settle()
 
     async def prepare_all(self) -> None:
         """Wait until everything handed on is prepared, and so durable."""
@@ -102,42 +111,39 @@ class Handover:
     async def _prepare_one(self) -> None:
         """Wait until the oldest document is prepared. Where it cannot be, keep the cursors that are due all the same."""
         try:
-            self._on_their_way.append(await self._handed_on.popleft())
+            reply = await self._handed_on.popleft()
         except RetryableError:
-            await self._settle_oldest()
+            await self._settle()
             raise
+        number = next(self._numbers)
+        self._on_their_way[number] = reply
+        reply.when_settled(partial(self._written.append, number))
 
     async def _progress(self) -> None:
         """Wait until the oldest document is written, but not without counting, now and then, what else is."""
-        if isinstance(oldest := self._on_their_way[0], Reply):
-            with anyio.move_on_after(SAVE_EVERY_S):
-                await oldest.wait_settled()
-        await self._settle_oldest()
+        with anyio.move_on_after(SAVE_EVERY_S):
+            await next(iter(self._on_their_way.values())).wait_settled()
+        await self._settle()
         if time.monotonic() - self._saved_at > SAVE_EVERY_S or not self._on_their_way:
-            await self._settle_all()
+            await self.save()
 
-    async def _settle_oldest(self) -> None:
-        """Count what is written by now up to the oldest document that is not; save the cursors that are due."""
-        while self._on_their_way:
-            match oldest := self._on_their_way[0]:
-                case str():
-                    await self.save()
-                    await self._state.save_cursor(oldest)
-                case Reply() if oldest.settled:
-                    self._count(await oldest)
-                case _:
-                    return
-            self._on_their_way.popleft()
-
-    async def _settle_all(self) -> None:
-        """Count all that is written by now, in whatever order, and save that."""
-        on_their_way, self._on_their_way = self._on_their_way, deque[Reply[Result] | str]()
-        for item in on_their_way:
-            if isinstance(item, Reply) and item.settled:
-                self._count(await item)
+    async def _settle(self) -> None:
+        """Count what is written by now, in whatever order; save the cursors that are due, also where a document failed."""
+        failure: SyncdError | None = None
+        while self._written:
+            number = self._written.popleft()
+            try:
+                self._count(await self._on_their_way[number])
+            except SyncdError as error:
+                failure = failure or error  # it stays where it is, so no cursor behind it is due
             else:
-                self._on_their_way.append(item)
-        await self.save()
+                del self._on_their_way[number]
+        while self._cursors and self._cursors[0][0] < next(iter(self._on_their_way), sys.maxsize):
+            await self.save()
+            await self._state.save_cursor(self._cursors[0][1])
+            self._cursors.popleft()
+        if failure is not None:
+            raise failure
 
     def _count(self, result: Result) -> None:
         self.counts = self.counts.plus(result.counts)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from syncd.errors import PermanentError
-from syncd.runtime.mailbox import Mailbox, StoppedError, settling
+from syncd.runtime.mailbox import Mailbox, Reply, StoppedError, settling
 
 
 async def double(number):
@@ -274,3 +274,16 @@ async def test_what_is_put_aside_for_later_is_not_failed():
     assert not replies[0].settled
     with pytest.raises(RuntimeError):
         await replies[1]
+
+
+def test_who_asks_to_be_told_is_told_once_when_a_reply_has_come_or_at_once_where_it_has():
+    told: list[str] = []
+    kept, refused = Reply[int](), Reply[int]()
+    kept.when_settled(lambda: told.append("kept"))
+    refused.when_settled(lambda: told.append("refused"))
+    assert not told
+    refused.fail(ValueError("no"))
+    kept.settle(1)
+    kept.settle(2)
+    kept.when_settled(lambda: told.append("late"))
+    assert told == ["refused", "kept", "late"]
