@@ -18,7 +18,19 @@ from aiohttp.streams import StreamReader
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
-from syncd.api import collections, dead_letters, embedding, health, invocations, reruns, search, sources, tokens, upload
+from syncd.api import (
+    collections,
+    dead_letters,
+    embedding,
+    health,
+    invocations,
+    reruns,
+    search,
+    sources,
+    tokens,
+    upload,
+    warnings,
+)
 from syncd.api.auth import guarded
 from syncd.api.errors import error_response, shape_errors
 from syncd.api.openapi import document_route
@@ -33,7 +45,7 @@ log = structlog.get_logger()
 
 MAX_BODY_BYTES = 1 << 20
 """Limit on JSON bodies; uploads have their own."""
-RESOURCES = (reruns, collections, upload, search, embedding, tokens, dead_letters, health)
+RESOURCES = (reruns, collections, warnings, upload, search, embedding, tokens, dead_letters, health)
 
 
 @dataclass(frozen=True, slots=True)

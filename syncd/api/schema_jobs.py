@@ -128,6 +128,8 @@ class JobCounts(Model):
     chunks_embedded: int
     chunks_reused: int
     tokens: int
+    warned: int
+    """Indexed documents of which something was guessed or left out; see `GET /api/v1/documents/warnings`."""
 
 
 class JobStages(Model):

@@ -27,6 +27,7 @@ class Counts(TypedDict):
     chunks_deleted: int
     chunks_embedded: int
     tokens: int
+    warned: NotRequired[int]
 
 
 class Failure(TypedDict):
@@ -94,6 +95,22 @@ class DocumentAnswer(TypedDict):
     state: str
     reason: str
     chunks: int
+
+
+class WarningAnswer(TypedDict):
+    """What was guessed or left out of a document."""
+
+    code: str
+    message: str
+    count: int
+
+
+class WarnedAnswer(TypedDict):
+    """A document with its warnings."""
+
+    collection_name: str
+    key: str
+    warnings: Sequence[WarningAnswer]
 
 
 class DriftAnswer(TypedDict):

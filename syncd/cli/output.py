@@ -58,7 +58,9 @@ def summary(invocation: InvocationAnswer) -> str:
         if counts["held_deletes"]
         else ""
     )
-    return f"{state_of(invocation)}: {', '.join(words) or 'nothing to do'}; {chunks}{held}{reason(invocation)}"
+    warned = counts.get("warned", 0)
+    said = f"; {warned} with warnings, list them with: syncd status --warnings" if warned else ""
+    return f"{state_of(invocation)}: {', '.join(words) or 'nothing to do'}; {chunks}{said}{held}{reason(invocation)}"
 
 
 def reason(invocation: InvocationAnswer) -> str:

@@ -1,13 +1,14 @@
-"""`syncd status`: the daemon and its latest invocations, or one invocation with its documents."""
+"""`syncd status`: the daemon and its latest invocations, one invocation with its documents, or documents with warnings."""
 
 from __future__ import annotations
 
 import argparse
 
-from syncd.cli.answers import DocumentAnswer, InvocationAnswer, StatusAnswer
+from syncd.cli.answers import DocumentAnswer, InvocationAnswer, StatusAnswer, WarnedAnswer
 from syncd.cli.client import Client, connected
 from syncd.cli.commands import Commands
 from syncd.cli.output import out, print_json, print_table, state_of, summary
+from syncd.cli.sources import source_id
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -19,12 +20,18 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--state", choices=("indexed", "deleted", "skipped", "failed"), help="only documents in this state"
     )
+    parser.add_argument(
+        "--warnings", action="store_true", help="list documents of which something was guessed or left out"
+    )
+    parser.add_argument("--source", help="with --warnings: only documents of this source, by name or id")
     parser.set_defaults(command=status)
 
 
 async def status(args: argparse.Namespace) -> int:
-    """Print the daemon's state and its latest invocations, or one invocation."""
+    """Print the daemon's state and its latest invocations, one invocation, or documents with warnings."""
     async with connected(args) as client:
+        if args.warnings:
+            return await warnings(client, args)
         if args.invocation:
             return await one(client, args)
         daemon: StatusAnswer = await client.get("/api/v1/status")
@@ -58,6 +65,23 @@ def state_words(invocation: InvocationAnswer) -> str:
     more = [f"{held} deletes held"] * bool(held) + [f"{failed} failed"] * bool(failed)
     incomplete = [f"incomplete: {reason}"] if (reason := invocation.get("incomplete")) else []
     return ", ".join([state_of(invocation), *more, *incomplete])
+
+
+async def warnings(client: Client, args: argparse.Namespace) -> int:
+    """Print the documents with warnings."""
+    ident = await source_id(client, args.source) if args.source else None
+    found: list[WarnedAnswer] = [it async for it in client.every("/api/v1/documents/warnings", source_id=ident)]
+    if args.json:
+        for document in found:
+            print_json(document)
+        return 0
+    rows = [
+        (each["collection_name"], each["key"], warning["code"], warning["count"], warning["message"])
+        for each in found
+        for warning in each["warnings"]
+    ]
+    print_table(("collection", "document", "warning", "count", "first"), rows)
+    return 0
 
 
 async def one(client: Client, args: argparse.Namespace) -> int:

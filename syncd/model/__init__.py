@@ -47,6 +47,7 @@ from syncd.model.texts import (
     TextKind,
 )
 from syncd.model.values import Metadata, Scalar, Vectors
+from syncd.model.warnings import DocumentWarning, WarningCode, Warnings
 
 __all__ = [
     "NOTHING",
@@ -61,6 +62,7 @@ __all__ = [
     "Counts",
     "Document",
     "DocumentState",
+    "DocumentWarning",
     "Embedded",
     "Embedder",
     "Embedding",
@@ -102,6 +104,8 @@ __all__ = [
     "UnreadableSettings",
     "Upload",
     "Vectors",
+    "WarningCode",
+    "Warnings",
     "WholeSource",
     "chunk_prefix",
 ]

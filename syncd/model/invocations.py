@@ -56,6 +56,8 @@ class Counts:
     chunks_embedded: int = 0
     chunks_reused: int = 0
     tokens: int = 0
+    warned: int = 0
+    """Of the indexed ones, how many have warnings."""
 
     def plus(self, other: Counts) -> Counts:
         """Return the sums, field by field."""

@@ -11,6 +11,7 @@ from typing import BinaryIO, Protocol, runtime_checkable
 
 from syncd.model.invocations import Invocation
 from syncd.model.values import Metadata, Scalar
+from syncd.model.warnings import DocumentWarning
 
 
 class Body(Protocol):
@@ -48,6 +49,8 @@ class Document:
     """The version (such as a time stamp) may change without the bytes; chunks then record the content's hash instead."""
     anchors: tuple[tuple[int, str], ...] = ()
     """(start byte in the body, URL fragment) in order: a chunk belongs to the last one at or before its start."""
+    warnings: tuple[DocumentWarning, ...] = ()
+    """What the source itself guessed or left out."""
     again: Callable[[], Awaitable[Document]] | None = field(default=None, compare=False, repr=False)
     """Returns the document's current state, for a body that raised OvertakenError. Raises RetryableError, PermanentError."""
 

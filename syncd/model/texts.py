@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from syncd.model.records import Chunking, EmbeddingTask
 from syncd.model.values import Vectors
+from syncd.model.warnings import Warnings
 
 TextKind = Literal["markdown", "text"]
 
@@ -80,12 +81,18 @@ class Preparer(Protocol):
         ...
 
     def prepare(
-        self, file: BinaryIO, name: str, media_type: str | None, path: str, chunking: Chunking
+        self,
+        file: BinaryIO,
+        name: str,
+        media_type: str | None,
+        path: str,
+        chunking: Chunking,
+        warnings: Warnings | None = None,
     ) -> AsyncGenerator[Sequence[Chunk]]:
         """Yield the document's chunks in order, in batches that bound memory; none for an empty file. Twice is safe.
 
-        The name, or without a suffix the media type, says how it is read; `path` is what breadcrumbs show. Waits for a
-        process. Raises PermanentError in words its owner understands, also after batches were yielded: then none of them
+        The name, or without a suffix the media type, says how it is read; `path` is what breadcrumbs show. `warnings`, when the last batch
+        has come, holds what was guessed or left out. Waits for a process. Raises PermanentError in words its owner understands, also after batches were yielded: then none of them
         counts; RetryableError when no process starts.
         """
         ...

@@ -152,7 +152,9 @@ class DryRunEffects:
 
     async def join(self, document: PreparedDocument, wanted: Wanted) -> Reply[Result]:
         """Return that it would be indexed: another run is about to."""
-        return settled_reply(replace(wanted.result, chunks=document.chunks, written=document.chunks))
+        return settled_reply(
+            replace(wanted.result, chunks=document.chunks, written=document.chunks, warnings=document.warnings)
+        )
 
     async def discard(self, collection_id: int, source_id: str, key: str) -> None:
         """Leave it as it is."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import anyio
 
 from syncd.errors import PermanentError, Skipped
-from syncd.model import DocumentState, Embedder, SourceRecord
+from syncd.model import DocumentState, DocumentWarning, Embedder, SourceRecord
 from syncd.pipeline.effects import DryRunEffects, Effects, Wanted
 from syncd.pipeline.embedding_stage import EmbeddingStage
 from syncd.pipeline.in_hand import SET_ASIDE, InHand
@@ -21,6 +21,16 @@ from syncd.runtime.mailbox import Reply, settled_reply
 from syncd.store import Store
 from syncd.store.changes import NewChunk, PreparedDocument, Removal, Replacement
 from syncd.store.documents import DocumentRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a document was made into. `hash` is that of its bytes."""
+
+    hash: str
+    chunks: Sequence[NewChunk]
+    tally: Tally
+    warnings: Sequence[DocumentWarning]
 
 
 class Ingester:
@@ -98,9 +108,8 @@ class Ingester:
             if carried_over is None:
                 return await self._make(job, fingerprint, known, wanted)
             chunks = await run.effects.with_sparse_vectors(run.source.embedding, carried_over.chunks)
-            return await self._deliver(
-                job, fingerprint, carried_over.content_hash, chunks, Tally(reused=len(chunks)), wanted
-            )
+            content = Content(carried_over.content_hash, chunks, Tally(reused=len(chunks)), carried_over.warnings)
+            return await self._deliver(job, fingerprint, content, wanted)
         except Skipped as reason:
             return settled_reply(await self._skip(job, fingerprint, str(reason)))
         except PermanentError as error:
@@ -121,29 +130,29 @@ class Ingester:
                 await draft.make(file, self.in_hand)
                 if not draft.chunks and size_bytes:
                     raise Skipped("it contains no text")
-                return await self._deliver(job, fingerprint, content_hash, draft.chunks, draft.tally, wanted)
+                content = Content(content_hash, draft.chunks, draft.tally, draft.warnings.all())
+                return await self._deliver(job, fingerprint, content, wanted)
 
-    async def _deliver(
-        self,
-        job: DocumentJob,
-        fingerprint: str,
-        content_hash: str,
-        chunks: Sequence[NewChunk],
-        tally: Tally,
-        wanted: Wanted,
-    ) -> Reply[Result]:
-        document = job.document
+    async def _deliver(self, job: DocumentJob, fingerprint: str, content: Content, wanted: Wanted) -> Reply[Result]:
+        document, tally = job.document, content.tally
         change = Replacement(
             *job.owner,
             prefix=document.chunk_prefix,
             version=document.version,
             fingerprint=fingerprint,
-            content_hash=content_hash,
+            content_hash=content.hash,
             seen=job.run.number,
-            chunks=chunks,
+            chunks=content.chunks,
             changed_at=document.changed_at.timestamp() if document.changed_at else None,
+            warnings=content.warnings,
         )
-        result = replace(wanted.result, chunks=len(chunks), embedded=tally.missing, reused=tally.reused)
+        result = replace(
+            wanted.result,
+            chunks=len(content.chunks),
+            embedded=tally.missing,
+            reused=tally.reused,
+            warnings=len(content.warnings),
+        )
         return await job.run.effects.deliver(change, replace(wanted, missing_bytes=tally.missing_bytes, result=result))
 
     def _wanted(self, job: DocumentJob, embedder: Embedder, *, was_indexed: bool = False) -> Wanted:

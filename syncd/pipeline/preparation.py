@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import anyio
 
-from syncd.model import Chunk, Chunking, Document, Embedder, Preparer, SourceRecord
+from syncd.model import Chunk, Chunking, Document, Embedder, Preparer, SourceRecord, Warnings
 from syncd.pipeline.effects import BYTES_PER_TOKEN
 from syncd.pipeline.in_hand import InHand
 from syncd.pipeline.job import DocumentJob, config_hash_of, pipeline_fingerprint
@@ -60,6 +60,7 @@ class Draft:
     ) -> None:
         self.chunks = SpooledChunks()
         self.tally = Tally()
+        self.warnings = Warnings(job.document.warnings)
         self._preparation = preparation
         self._job = job
         self._embedder = embedder
@@ -85,7 +86,9 @@ class Draft:
         document, source = self._job.document, self._job.run.source
         chunking = fitted(source.chunking, self._embedder)
         preparer = self._preparation.preparer(source)
-        return preparer.prepare(file, file_name(document), document.media_type, display_path(document), chunking)
+        return preparer.prepare(
+            file, file_name(document), document.media_type, display_path(document), chunking, self.warnings
+        )
 
     async def _keyed(self, chunks: Sequence[Chunk]) -> list[NewChunk]:
         """Return the chunks with the keys of their vectors, and count those that the cache lacks."""

@@ -24,6 +24,8 @@ class Result:
     embedded: int = 0
     reused: int = 0
     tokens: int = 0
+    warnings: int = 0
+    """How many kinds of warnings it has."""
 
     @property
     def counts(self) -> Counts:
@@ -39,4 +41,5 @@ class Result:
             chunks_embedded=self.embedded,
             chunks_reused=self.reused,
             tokens=self.tokens,
+            warned=int(self.state is DocumentState.INDEXED and self.warnings > 0),
         )

@@ -103,4 +103,5 @@ def indexed(result: Result, document: PreparedDocument, staged: Staged) -> Resul
         embedded=document.embedded,
         reused=max(0, document.chunks - document.embedded),
         tokens=document.tokens,
+        warnings=document.warnings,
     )

@@ -10,6 +10,7 @@ from syncd.store.chunks import Chunks
 from syncd.store.codec import SourceCodec
 from syncd.store.collections import Collections
 from syncd.store.database import Database
+from syncd.store.document_warnings import DocumentWarnings
 from syncd.store.documents import Documents
 from syncd.store.invocations import Invocations
 from syncd.store.marks import Marks
@@ -32,6 +33,7 @@ class Store:
     invocations: Invocations
     collections: Collections
     documents: Documents
+    warnings: DocumentWarnings
     outbox: Outbox
     refills: Refills
     postings: Postings
@@ -60,6 +62,7 @@ class Store:
             invocations=Invocations(database),
             collections=Collections(database),
             documents=Documents(database),
+            warnings=DocumentWarnings(database),
             outbox=Outbox(database),
             refills=Refills(database),
             postings=postings,

@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import Any
 
 from syncd.errors import ConflictError
-from syncd.model import DocumentState
+from syncd.model import DocumentState, DocumentWarning
 from syncd.store.postings import Posting
 
 
@@ -41,6 +41,7 @@ class Replacement:
     seen: int
     chunks: Collection[NewChunk]
     changed_at: float | None = None
+    warnings: Sequence[DocumentWarning] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,8 @@ class PreparedDocument:
     wanted: int
     embedded: int
     tokens: int
+    warnings: int = 0
+    """How many kinds of warnings it has."""
 
     @property
     def owner(self) -> tuple[int, str, str]:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from syncd.json_types import JsonObject
 from syncd.model import (
     Chunking,
+    DocumentWarning,
     Embedding,
     EmbeddingTask,
     SourceFacts,
@@ -18,6 +19,7 @@ from syncd.model import (
     SourceSettings,
     UnreadableSettings,
 )
+from syncd.model.warnings import warning_values, warnings_of
 
 SOURCE_COLUMNS = "id, type, database, settings, embedding, chunking, created_at, name"
 SourceRow = tuple[str, str, str, str, str, str, float, str | None]
@@ -48,6 +50,16 @@ class SourceCodec(Protocol):
 def dumps(value: object) -> str:
     """Return canonical JSON."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
+def warnings_to_json(warnings: Sequence[DocumentWarning]) -> str:
+    """Return the JSON column of a document's warnings."""
+    return dumps(warning_values(warnings))
+
+
+def warnings_from_json(text: str) -> tuple[DocumentWarning, ...]:
+    """Return the warnings in a column written by `warnings_to_json`."""
+    return warnings_of(json.loads(text))
 
 
 def moment(seconds: float | None) -> datetime | None:

@@ -13,8 +13,9 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from syncd.model import DocumentState
+from syncd.model import DocumentState, DocumentWarning
 from syncd.store.changes import DocumentChange, NewChunk, Removal, Replacement, Staged
+from syncd.store.codec import warnings_from_json
 from syncd.store.database import Database
 from syncd.store.staging import stage
 
@@ -40,6 +41,7 @@ class CarriedOver:
 
     chunks: Sequence[NewChunk]
     content_hash: str
+    warnings: Sequence[DocumentWarning] = ()
 
 
 class Documents:
@@ -70,11 +72,11 @@ class Documents:
 
         def query(connection: sqlite3.Connection) -> CarriedOver | None:
             row = connection.execute(
-                "SELECT id, content_hash FROM documents WHERE source_id = ? AND key = ? AND version = ? AND fingerprint = ? "
+                "SELECT id, content_hash, warnings FROM documents WHERE source_id = ? AND key = ? AND version = ? AND fingerprint = ? "
                 "AND state = 'indexed' LIMIT 1",
                 (source_id, key, version, fingerprint),
             ).fetchone()
-            return CarriedOver(chunks_of(connection, row[0]), row[1]) if row else None
+            return CarriedOver(chunks_of(connection, row[0]), row[1], warnings_from_json(row[2])) if row else None
 
         return await self._db.read(query)
 

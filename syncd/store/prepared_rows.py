@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from syncd.errors import ConflictError
 from syncd.store.changes import PreparedDocument, Replacement, Urgency
-from syncd.store.codec import dumps
+from syncd.store.codec import dumps, warnings_to_json
 from syncd.store.vectors import absent, insert_vectors
 
 SELECT = (
-    "SELECT id, collection_id, source_id, key, version, fingerprint, seen, chunks, urgency, wanted, embedded, tokens "
+    "SELECT id, collection_id, source_id, key, version, fingerprint, seen, chunks, urgency, wanted, embedded, tokens, "
+    "json_array_length(warnings) "
     "FROM prepared "
 )
 
@@ -76,8 +77,8 @@ def insert(connection: sqlite3.Connection, change: Replacement, model: str, urge
     """Insert a document's row, whose sums are still to come; return its id."""
     row = connection.execute(
         "INSERT INTO prepared (collection_id, source_id, key, prefix, version, fingerprint, content_hash, seen, changed_at, "
-        "prepared_at, model, urgency, findable, chunks, size_bytes, wanted, wanted_bytes, embedded) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0) RETURNING id",
+        "prepared_at, model, urgency, findable, warnings, chunks, size_bytes, wanted, wanted_bytes, embedded) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0) RETURNING id",
         (
             change.collection_id,
             change.source_id,
@@ -92,6 +93,7 @@ def insert(connection: sqlite3.Connection, change: Replacement, model: str, urge
             model,
             urgency,
             findable,
+            warnings_to_json(change.warnings),
         ),
     ).fetchone()
     return row[0]

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing_extensions import override
 
 from syncd.store.changes import DocumentChange, NewChunk, Promotion, Removal, Replacement, Staged
-from syncd.store.codec import dumps
+from syncd.store.codec import dumps, warnings_from_json, warnings_to_json
 from syncd.store.numbering import Numbering, changed_vectors, number_chunks, staged_metadata
 from syncd.store.postings import Posting
 from syncd.store.prepared_rows import conflict, discard
@@ -63,14 +63,15 @@ class PreparedChunks(Collection[NewChunk]):
 def stage_promotion(connection: sqlite3.Connection, change: Promotion) -> Staged:
     """Put a prepared document in place of what is stored of it; nothing where that version has been replaced meanwhile."""
     row = connection.execute(
-        "SELECT collection_id, source_id, key, prefix, version, fingerprint, content_hash, seen, changed_at, chunks "
-        "FROM prepared WHERE id = ?",
+        "SELECT collection_id, source_id, key, prefix, version, fingerprint, content_hash, seen, changed_at, chunks, "
+        "warnings FROM prepared WHERE id = ?",
         (change.prepared_id,),
     ).fetchone()
     if row is None:
         return Staged(change.collection_id, overtaken=True)
     chunks = PreparedChunks(connection, change.prepared_id, row[9])
-    staged = stage_replacement(connection, Replacement(*row[:8], chunks=chunks, changed_at=row[8]))
+    replacement = Replacement(*row[:8], chunks=chunks, changed_at=row[8], warnings=warnings_from_json(row[10]))
+    staged = stage_replacement(connection, replacement)
     if staged.error is None:
         connection.execute("DELETE FROM prepared WHERE id = ?", (change.prepared_id,))
     return staged
@@ -110,7 +111,8 @@ def stage_removal(connection: sqlite3.Connection, change: Removal) -> Staged:
         connection.execute(
             "INSERT INTO documents (collection_id, source_id, key, prefix, version, fingerprint, state, reason, seen, "
             "recorded_at) VALUES (?1, ?2, ?3, '', ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (collection_id, source_id, key) "
-            "DO UPDATE SET prefix = '', version = ?4, fingerprint = ?5, state = ?6, reason = ?7, seen = ?8, recorded_at = ?9",
+            "DO UPDATE SET prefix = '', version = ?4, fingerprint = ?5, state = ?6, reason = ?7, seen = ?8, recorded_at = ?9, "
+            "warnings = '[]'",
             (
                 change.collection_id,
                 change.source_id,
@@ -153,9 +155,9 @@ def upsert_document(connection: sqlite3.Connection, change: Replacement) -> int:
     """Write the document's row and return its id."""
     connection.execute(
         "INSERT INTO documents (collection_id, source_id, key, prefix, version, fingerprint, state, content_hash, seen, "
-        "changed_at, recorded_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'indexed', ?7, ?8, ?9, ?10) "
+        "changed_at, recorded_at, warnings) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'indexed', ?7, ?8, ?9, ?10, ?11) "
         "ON CONFLICT (collection_id, source_id, key) DO UPDATE SET prefix = ?4, version = ?5, fingerprint = ?6, "
-        "state = 'indexed', reason = '', content_hash = ?7, seen = ?8, changed_at = ?9, recorded_at = ?10",
+        "state = 'indexed', reason = '', content_hash = ?7, seen = ?8, changed_at = ?9, recorded_at = ?10, warnings = ?11",
         (
             change.collection_id,
             change.source_id,
@@ -167,6 +169,7 @@ def upsert_document(connection: sqlite3.Connection, change: Replacement) -> int:
             change.seen,
             change.changed_at,
             time.time(),
+            warnings_to_json(change.warnings),
         ),
     )
     (document_id,) = connection.execute(

@@ -33,6 +33,7 @@ from syncd.model import (
     State,
     Target,
     Total,
+    Warnings,
     chunk_prefix,
 )
 from syncd.pipeline.job import DocumentJob
@@ -62,7 +63,7 @@ class WholeText:
         return ""
 
     async def prepare(
-        self, file: BinaryIO, _name: str, _media_type: str | None, _path: str, _chunking: Chunking
+        self, file: BinaryIO, _name: str, _media_type: str | None, _path: str, _chunking: Chunking, _warnings: Warnings
     ) -> AsyncIterator[Sequence[Chunk]]:
         text = file.read().decode("utf-8", "replace")
         if text:

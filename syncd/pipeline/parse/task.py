@@ -9,7 +9,7 @@ from typing import Any
 
 from syncd.errors import PermanentError
 from syncd.json_types import JsonObject
-from syncd.model import PageMark, Part, TextKind
+from syncd.model import PageMark, Part, TextKind, WarningCode, Warnings
 from syncd.model.formats import Format, format_named
 from syncd.model.limits import MAX_DOCUMENT_SIZE_BYTES
 
@@ -63,6 +63,12 @@ class Task:
     pictures: bool = False
     models: Path | None = None
     """Where the docling converter finds its models."""
+    warnings: Warnings = field(default_factory=Warnings, compare=False)
+    """What its reader guesses or leaves out."""
+
+    def warn(self, code: WarningCode, message: str, count: int = 1) -> None:
+        """Tell the document's owner what is guessed, approximated or left out."""
+        self.warnings.add(code, message, count)
 
     def header(self) -> JsonObject:
         """Return the task as JSON values."""

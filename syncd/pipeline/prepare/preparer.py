@@ -12,8 +12,9 @@ import structlog
 from pydantic import TypeAdapter
 
 from syncd.errors import PermanentError
-from syncd.model import Chunk, Chunking
+from syncd.model import Chunk, Chunking, Warnings
 from syncd.model.formats import format_of
+from syncd.model.warnings import warnings_of
 from syncd.pipeline.parse.office import convert_legacy
 from syncd.pipeline.parse.task import OUT_OF_MEMORY, Task
 from syncd.pipeline.parse.vision import Describer
@@ -85,7 +86,13 @@ class DocumentPreparer:
         return found.version + ("" if choices == (default.converter, default.ocr, None) else repr(choices))
 
     async def prepare(
-        self, file: BinaryIO, name: str, media_type: str | None, path: str, chunking: Chunking
+        self,
+        file: BinaryIO,
+        name: str,
+        media_type: str | None,
+        path: str,
+        chunking: Chunking,
+        warnings: Warnings | None = None,
     ) -> AsyncGenerator[Sequence[Chunk]]:
         """See `syncd.model.Preparer`. `file` must be seekable and stays the caller's. Leaving early ends the process at work."""
         own, size_bytes = self._settings, file.seek(0, 2)
@@ -95,7 +102,8 @@ class DocumentPreparer:
         task = Task(
             Path(), name, format_of(name, media_type), own.limits, own.ocr, own.converter, self._describer is not None
         )
-        request = Request(replace(task, models=own.models), path, chunking, own.step_limit_s)
+        task = replace(task, models=own.models, warnings=warnings or Warnings())
+        request = Request(task, path, chunking, own.step_limit_s)
         prepared = self._prepare_text if task.format.is_text else self._prepare_document
         async with aclosing(prepared(file, request)) as batches:
             async for batch in batches:
@@ -119,6 +127,7 @@ class DocumentPreparer:
             except (ChildDiedError, CallTimeoutError) as error:
                 failure = str(error)
                 request = replace(request, parsed_segments=progress.batches)
+                request.task.warn("chunked_as_text", "the parser of its language failed: it is cut as plain text")
         raise PermanentError(f"it could not be chunked ({failure}); please report the file")
 
     async def _prepare_document(self, file: BinaryIO, request: Request) -> AsyncGenerator[Sequence[Chunk]]:
@@ -156,7 +165,9 @@ class DocumentPreparer:
                         yield self._batch(last)
             legacy = last.header["legacy"]
             if not legacy:
+                task.warnings.extend(warnings_of(last.header["warnings"]))
                 return
+            task.warn("converted", "LibreOffice converted it from an old format; details may differ")
             scratch, limit_s = lease.worker.scratch, request.step_limit_s
             made = await convert_legacy(task.path, legacy, task.name, scratch, limit_s)
             task = replace(task, path=made, format=format_of(made.name, None))
@@ -175,7 +186,7 @@ class DocumentPreparer:
                     for picture in (
                         pictures[len(progress.words) - described :] if described > len(progress.words) else ()
                     ):
-                        progress.words.append(await self._describe(picture, request.task.name))
+                        progress.words.append(await self._describe(picture, request.task))
                     await lease.worker.answer({"words": progress.words[described - len(pictures) : described]})
                 elif "chunks" in frame.header:
                     batches += 1
@@ -190,12 +201,13 @@ class DocumentPreparer:
     def _batch(self, frame: Frame) -> Sequence[Chunk]:
         return _BATCH.validate_json(frame.payload)
 
-    async def _describe(self, picture: bytes, name: str) -> str:
+    async def _describe(self, picture: bytes, task: Task) -> str:
         assert self._describer is not None
         try:
             return await self._describer.describe(picture)
         except PermanentError as error:
-            log.warning("picture.undescribed", document=name, reason=str(error))
+            log.warning("picture.undescribed", document=task.name, reason=str(error))
+            task.warn("picture_unread", f"the vision model could not describe a picture: {error}")
             return ""
 
     def _crash_words(self, name: str, how: str) -> str:

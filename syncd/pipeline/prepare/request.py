@@ -3,7 +3,8 @@
 {"read": true}                           a piece of the document has been read; the time limit restarts
 {"pictures": [bytes, …]} + pictures      to be described; answered with {"words": [text, …]}
 {"chunks": true} + chunks as JSON        the next batch
-{"memory_bytes": peak, "legacy": ""}     the last one; "legacy" is the suffix of a file that LibreOffice has to convert first
+{"memory_bytes": peak, "legacy": "", "warnings": [{"code": …, "message": …, "count": …}, …]}
+                                         the last one; "legacy" is the suffix of a file that LibreOffice has to convert first
 """
 
 from __future__ import annotations

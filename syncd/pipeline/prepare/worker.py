@@ -60,13 +60,14 @@ def tune_garbage_collector() -> None:
 
 def _prepare(channel: Channel, status: int, batches: Batches, header: Frame) -> Frame:
     # imported inside the jail: libraries start threads, which Landlock would not bind afterwards
+    from syncd.model.warnings import warning_values
     from syncd.pipeline.parse.readers import ConversionNeededError
     from syncd.pipeline.parse.task import OUT_OF_MEMORY
     from syncd.pipeline.prepare.request import Request
 
     legacy = ""
+    request = Request.from_header(header.header)
     try:
-        request = Request.from_header(header.header)
         limit_cpu(request.step_limit_s)
         for frame in batches(_parts(channel, request), request):
             channel.send(frame)
@@ -75,7 +76,8 @@ def _prepare(channel: Channel, status: int, batches: Batches, header: Frame) -> 
         legacy = needed.suffix
     except MemoryError:
         os._exit(OUT_OF_MEMORY)
-    return Frame({"legacy": legacy, "memory_bytes": _peak_bytes(status)})
+    warnings = warning_values(request.task.warnings.all())
+    return Frame({"legacy": legacy, "memory_bytes": _peak_bytes(status), "warnings": warnings})
 
 
 def _parts(channel: Channel, request: Request) -> Iterator[Part]:

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from syncd.model import Chunking, formats
+from syncd.model import Chunking, DocumentWarning, Warnings, formats
 from syncd.model.formats import FORMATS, document_suffixes, format_named, format_of, media_types
 from syncd.pipeline.prepare.preparer import DocumentPreparer
 from syncd.sources.web.media import DOCUMENT_SUFFIXES
@@ -26,6 +26,16 @@ async def test_a_new_format_is_read_by_name_by_media_type_and_by_content(monkeyp
         assert await texts(preparer, b"TOY\nolleh", "a.pdf") == ["hello\n\n"]
         assert await texts(preparer, b"# hello", "a.md") == ["# hello"]
     assert ".toy" in document_suffixes()
+
+
+async def test_what_a_reader_leaves_out_is_told_with_its_last_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "FORMATS", (*FORMATS, TOY))
+    found = Warnings()
+    async with DocumentPreparer(module="tests.pipeline.parse.toy") as preparer:
+        text = io.BytesIO(b"TOY\nyes\nwhat?\nwhere?")
+        assert [batch async for batch in preparer.prepare(text, "a.toy", None, "a.toy", Chunking(), found)]
+        assert found.all() == (DocumentWarning("unread_content", "what what? means is not known", 2),)
+        assert await texts(preparer, b"TOY\nwhen?", "b.toy") == ["?nehw\n\n"]
 
 
 def test_names_suffixes_and_media_types_belong_to_one_format_each() -> None:

@@ -17,6 +17,8 @@ def read(task: Task) -> Iterator[ParsedPiece]:
     out = Markdown(task.limits)
     for line in task.path.read_text().splitlines()[1:]:
         out.block(line[::-1])
+        if line.endswith("?"):
+            task.warn("unread_content", f"what {line} means is not known")
     yield out.take()
 
 
