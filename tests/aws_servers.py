@@ -109,7 +109,7 @@ def aws(request: pytest.FixtureRequest) -> Aws:
 Fault = Callable[[web.Request], str | None]
 """Names what goes wrong with a request, or None: see `FaultyProxy`."""
 
-HOP_HEADERS = frozenset({"transfer-encoding", "connection", "keep-alive", "content-length", "content-encoding"})
+HOP_HEADERS = frozenset({"transfer-encoding", "connection", "keep-alive", "content-length"})
 
 
 @dataclass

@@ -61,6 +61,7 @@ class ObjectFacts(TypedDict):
     ContentLength: int
     LastModified: NotRequired[datetime | None]
     ContentType: NotRequired[str | None]
+    ContentEncoding: NotRequired[str | None]
 
 
 class ObjectAnswer(ObjectFacts):
@@ -84,6 +85,7 @@ class ListingAnswer(TypedDict):
 
     Contents: NotRequired[Sequence[ListedObject]]
     IsTruncated: NotRequired[bool]
+    NextContinuationToken: NotRequired[str]
 
 
 class LocationAnswer(TypedDict):

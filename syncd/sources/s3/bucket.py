@@ -11,10 +11,13 @@ from syncd.runtime.headers import storable
 from syncd.sources.s3.answers import ListedObject, ObjectFacts
 from syncd.sources.s3.calls import S3Client
 from syncd.sources.s3.client import Connection
+from syncd.sources.s3.coding import decoded
 from syncd.sources.s3.errors import ChangedError, ClientError, is_missing_key, status_code
 
 PAGE_SIZE = 1000
 """S3's maximum."""
+EMPTY_PAGES = 1000
+"""In a row: a listing may step over that many pages of deleted versions, each with a token that leads on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,20 +89,32 @@ class Bucket:
             raise ChangedError(f"{self.address(key)} appeared while it was being checked")
 
     async def page(self, prefix: str, after: str, size: int = PAGE_SIZE) -> Page:
-        """Return the objects below `prefix` whose keys come after `after`, up to `size` of them."""
+        """Return the objects below `prefix` whose keys come after `after`, up to `size` of them.
+
+        Pages without any are stepped over by their continuation tokens; RetryableError where that leads nowhere.
+        """
 
         async def ask(client: S3Client) -> Page:
-            answer = await client.list_objects_v2(Bucket=self.name, Prefix=prefix, StartAfter=after, MaxKeys=size)
-            objects = [listed_object(item) for item in answer.get("Contents", ())]
-            page = Page(objects, objects[-1].key if objects else after, not answer.get("IsTruncated"))
-            if not page.is_last and page.last_key.encode() <= after.encode():
-                raise RetryableError(f"{self.address(prefix)}: the listing claims to continue but returns no more keys")
-            return page
+            start = {"StartAfter": after}
+            for _ in range(EMPTY_PAGES):
+                answer = await client.list_objects_v2(Bucket=self.name, Prefix=prefix, MaxKeys=size, **start)
+                objects = [listed_object(item) for item in answer.get("Contents", ())]
+                page = Page(objects, objects[-1].key if objects else after, not answer.get("IsTruncated"))
+                if page.is_last or page.last_key.encode() > after.encode():
+                    return page
+                token = answer.get("NextContinuationToken", "")
+                if objects or not token or token == start.get("ContinuationToken"):
+                    break
+                start = {"ContinuationToken": token}
+            raise RetryableError(f"{self.address(prefix)}: the listing claims to continue but returns no more keys")
 
         return await self.connection.call(ask, self.address(prefix))
 
     async def small(self, key: str, max_size_bytes: int) -> tuple[ObjectState, bytes] | None:
-        """Return an object with its first `max_size_bytes` + 1 bytes at most, or None when there is no such object."""
+        """Return an object with its first `max_size_bytes` + 1 bytes at most, or None when there is no such object.
+
+        Decoded where its Content-Encoding says so: PermanentError if it cannot be, or is larger than that then.
+        """
 
         async def ask(client: S3Client) -> tuple[ObjectState, bytes] | None:
             try:
@@ -115,7 +130,8 @@ class Bucket:
                     content += piece
             if len(content) < min(state.size_bytes, max_size_bytes + 1):
                 raise ConnectionResetError(f"{len(content)} of {state.size_bytes} bytes arrived")
-            return state, bytes(content)
+            coding = answer.get("ContentEncoding")
+            return state, decoded(bytes(content), coding, self.address(key), max_size_bytes + 1)
 
         return await self.connection.call(ask, self.address(key))
 

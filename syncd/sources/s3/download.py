@@ -14,6 +14,7 @@ from syncd.sources.bodies import StreamBody
 from syncd.sources.s3.answers import ObjectAnswer
 from syncd.sources.s3.bucket import Bucket, ObjectState
 from syncd.sources.s3.calls import S3Client
+from syncd.sources.s3.coding import Decoder
 from syncd.sources.s3.errors import AWS_ERRORS, ChangedError, ClientError, is_missing_key
 
 PIECE_SIZE_BYTES = 256 * 1024
@@ -30,7 +31,7 @@ class ObjectBody:
         """Download everything, then yield it as a seekable file: in memory up to 1 MiB, on disk above.
 
         Waits for a place among the endpoint's downloads and for the network. Twice is safe and downloads twice. Raises
-        Skipped if the object is above the size limit (nothing is downloaded), ChangedError (a RetryableError) if
+        PermanentError if its Content-Encoding cannot be undone, Skipped if the object is above the size limit (nothing is downloaded), ChangedError (a RetryableError) if
         it was replaced or removed since: then only `Document.again` helps.
         """
         limit_bytes = self.bucket.connection.transport.max_object_size_bytes
@@ -40,7 +41,8 @@ class ObjectBody:
 
     async def _pieces(self) -> AsyncGenerator[bytes, None]:
         transport = self.bucket.connection.transport
-        async with self.bucket.connection.downloads, aclosing(Download(self.bucket, self.state).pieces()) as pieces:
+        download = Download(self.bucket, self.state)
+        async with self.bucket.connection.downloads, aclosing(download.decoded()) as pieces:
             deadline = anyio.current_time() + transport.download_timeout_s
             async for piece in pieces:
                 yield piece
@@ -59,8 +61,20 @@ class Download:
         self._transport = bucket.connection.transport
         self._state = state
         self._address = bucket.address(state.key)
+        self._coding: str | None = None
         self._received_bytes = 0
         self._failures = 0
+
+    async def decoded(self) -> AsyncGenerator[bytes, None]:
+        """Yield the object's bytes as they were before any Content-Encoding. Raises as `pieces` does."""
+        decoder: Decoder | None = None
+        async with aclosing(self.pieces()) as pieces:
+            async for encoded in pieces:
+                decoder = decoder or Decoder(self._coding, self._address, self._transport.max_object_size_bytes)
+                for piece in decoder.feed(encoded):
+                    yield piece
+        for piece in decoder.finish() if decoder else ():
+            yield piece
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """Yield the object's bytes in order. Raises RetryableError, PermanentError."""
@@ -94,6 +108,7 @@ class Download:
         except AWS_ERRORS as error:
             raise self._connection.blame(error, self._address, client) from error
         self._check(answer)
+        self._coding = answer.get("ContentEncoding")
         async with answer["Body"] as body:
             skip_bytes = self._received_bytes if answer["ResponseMetadata"]["HTTPStatusCode"] == 200 else 0
             while True:

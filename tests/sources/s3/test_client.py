@@ -1,6 +1,7 @@
 """Whose credentials are used, when they are read again, and what throttling does to everybody."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -171,6 +172,40 @@ async def test_a_listing_that_makes_no_sense_is_no_listing(contents: str):
         bucket = Bucket("b", connections.s3(Endpoint(REGION, AwsKey("AKIA", "s"), url=url, path_style=True)))
         with pytest.raises(RetryableError):
             await bucket.page("", "k")
+    await connections.close()
+
+
+async def test_pages_without_objects_are_stepped_over_by_their_tokens():
+    async def answer(request: web.Request) -> web.Response:
+        token = int(request.query.get("continuation-token", "0"))
+        more = f"<IsTruncated>true</IsTruncated><NextContinuationToken>{token + 1}</NextContinuationToken>"
+        inside = more if token < 3 else ITEM.format(key="z", size=1, etag="e", at="")
+        return web.Response(text=f"<ListBucketResult>{inside}</ListBucketResult>", content_type="application/xml")
+
+    connections = Connections(FAST)
+    with serve(answer) as url:
+        bucket = Bucket("b", connections.s3(Endpoint(REGION, AwsKey("AKIA", "s"), url=url, path_style=True)))
+        page = await bucket.page("", "k")
+    assert ([found.key for found in page.objects], page.is_last) == (["z"], True)
+    await connections.close()
+
+
+async def test_a_listing_that_goes_in_circles_ends(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("syncd.sources.s3.bucket.EMPTY_PAGES", 20)
+    tokens: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        tokens.append(request.query.get("continuation-token", ""))
+        again = "<IsTruncated>true</IsTruncated><NextContinuationToken>{}</NextContinuationToken>"
+        text = f"<ListBucketResult>{again.format(len(tokens) % 2)}</ListBucketResult>"
+        return web.Response(text=text, content_type="application/xml")
+
+    connections = Connections(replace(FAST, attempts=1))
+    with serve(answer) as url:
+        bucket = Bucket("b", connections.s3(Endpoint(REGION, AwsKey("AKIA", "s"), url=url, path_style=True)))
+        with pytest.raises(RetryableError, match="no more keys"):
+            await bucket.page("", "k")
+    assert len(tokens) == 20
     await connections.close()
 
 

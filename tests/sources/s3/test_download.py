@@ -1,5 +1,6 @@
 """Bodies over a line that breaks in every way."""
 
+import gzip
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -168,3 +169,17 @@ async def test_small_objects_are_read_up_to_their_limit(ministack: Aws):
         assert found[1] == BODY[:1001]
         assert await bucket.small("other", 1000) is None
     await connections.close()
+
+
+@pytest.mark.parametrize("range_size_bytes", [1 << 20, 700], ids=["at once", "in ranges"])
+async def test_an_object_stored_compressed_is_read_as_it_was_before(aws: Aws, range_size_bytes: int):
+    connections = Connections(replace(FAST, range_size_bytes=range_size_bytes))
+    async with place(aws) as p, FaultyProxy(aws.url).running() as proxy:
+        await p.s3.put_object(Bucket=p.bucket, Key="key", Body=gzip.compress(BODY), ContentEncoding="gzip")
+        reader = Reader(p, proxy, connections)
+        try:
+            assert await reader.read(await reader.state()) == BODY
+            _, small = await reader.bucket.small("key", len(BODY)) or (None, b"")
+        finally:
+            await connections.close()
+    assert small == BODY
