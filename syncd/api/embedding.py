@@ -32,7 +32,8 @@ from syncd.api.schema_embed import (
     SparseView,
 )
 from syncd.api.services import SERVICES
-from syncd.model import Embedded, EmbeddingTask, Target
+from syncd.errors import ConfigError
+from syncd.model import Embedded, EmbeddingTask, Target, Vectors, shortened
 
 MODEL_HEADER = "x-chroma-embedding-model"
 
@@ -50,13 +51,11 @@ async def openai(request: web.Request) -> web.Response:
     """Embed queries in the format of OpenAI's `/v1/embeddings`."""
     wanted = await read_json(request, OpenAiRequest)
     embedded = await _queries(request, as_list(wanted.input), wanted.model)
-    has = embedded.vectors.shape[1]
-    if wanted.dimensions not in (None, has) and len(embedded.vectors):
-        raise RefusedError(400, f"{wanted.model} has {has} dimensions only; omit dimensions")
+    vectors = _shortened(request, wanted, embedded.vectors)
     packed = wanted.encoding_format == "base64"
     data = [
         OpenAiVector(index=index, embedding=encoded(row) if packed else row.tolist())
-        for index, row in enumerate(embedded.vectors)
+        for index, row in enumerate(vectors)
     ]
     usage = OpenAiUsage(prompt_tokens=embedded.tokens, total_tokens=embedded.tokens)
     return _answer(OpenAiResponse(data=data, model=wanted.model, usage=usage))
@@ -93,6 +92,20 @@ async def _queries(request: web.Request, texts: Sequence[str], model: str) -> Em
     if not target.collection:
         return await services.embed_with(model, texts, "query", None)
     return Embedded(await services.embed_query(target, texts), 0)
+
+
+def _shortened(request: web.Request, wanted: OpenAiRequest, vectors: Vectors) -> Vectors:
+    """Return vectors of the dimensions asked for. Below a collection only those it holds can be had."""
+    has = vectors.shape[1]
+    if wanted.dimensions in (None, has) or not len(vectors):
+        return vectors
+    if "collection" in request.match_info:
+        raise RefusedError(400, f"this collection's vectors have {has} dimensions only; omit dimensions")
+    try:
+        request.app[SERVICES].check_dimensions(wanted.model, wanted.dimensions)
+    except ConfigError as error:
+        raise RefusedError(400, str(error)) from error
+    return shortened(vectors, wanted.dimensions)
 
 
 def _named_model(request: web.Request) -> str:

@@ -34,6 +34,8 @@ class DenseEmbeddingModel(Model):
 
     model: Annotated[str, Field(max_length=200)]
     task: Qwen3EmbeddingTask | None = None
+    dimensions: Omittable[Annotated[int, Field(ge=1, le=65_536)]] = None
+    """How many of a vector's leading dimensions the collection holds; all by default. For models trained for it only."""
 
 
 class SparseEmbeddingConfig(Model):

@@ -28,7 +28,7 @@ class OllamaResponse(Model):
 
 
 class OpenAiRequest(Model):
-    """`POST /v1/embeddings` of OpenAI, with texts, not tokens. Vectors are never shortened: `dimensions` must be the model's own."""
+    """`POST /v1/embeddings` of OpenAI, with texts, not tokens. `dimensions` other than the model's own are for models trained for it."""
 
     input: Text | Texts
     model: str

@@ -59,6 +59,8 @@ class Services:
     """Embed texts with a model, by name. Raises NotFoundError, PermanentError, RetryableError."""
     embed_sparse: Callable[[str, Sequence[str]], Awaitable[Sequence[SparseVector]]]
     """Encode texts with a sparse model, by name. Raises NotFoundError, PermanentError, RetryableError."""
+    check_dimensions: Callable[[str, int | None], None]
+    """Raises ConfigError unless a known dense model's vectors may be shortened to that; None: they are not."""
     at_hand: Callable[[str], bool]
     """Returns whether a model, dense or sparse, can be used without a download."""
     models: frozenset[str]

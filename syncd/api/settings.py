@@ -24,15 +24,19 @@ def embedding(
 ) -> Embedding:
     """Return the embedding that `config` (or `embedding_model`, its older form) describes.
 
-    Raises RefusedError (400) if the two disagree or a model is not configured.
+    Raises RefusedError (400) if the two disagree, a model is not configured, or cannot have the dimensions.
     """
     dense = config.dense if config else None
     if dense and older and dense != older:
         raise bad_request("embedding.dense and embedding_model differ; give only one of them")
     dense = dense or older
     sparse = config.sparse if config else None
+    if dense:
+        _known(dense.model, services.models)
+        _check_dimensions(services, dense)
     return Embedding(
-        model=_known(dense.model, services.models) if dense else default.model,
+        model=dense.model if dense else default.model,
+        dimensions=dense.dimensions if dense else default.dimensions,
         task=_task(dense) if dense else default.task,
         sparse_model=_known(sparse.model, services.sparse_models) if sparse else _default_sparse(config, default),
         sparse_key=sparse.key if sparse else default.sparse_key,
@@ -81,6 +85,13 @@ def _known(model: str, configured: frozenset[str]) -> str:
         choice = ", ".join(sorted(configured)) or "none"
         raise bad_request(f"model {shown(model)} is not configured on this daemon; available: {choice}")
     return model
+
+
+def _check_dimensions(services: Services, dense: DenseEmbeddingModel) -> None:
+    try:
+        services.check_dimensions(dense.model, dense.dimensions)
+    except ConfigError as error:
+        raise bad_request(f"embedding.dense: {error}") from error
 
 
 def _task(dense: DenseEmbeddingModel) -> EmbeddingTask | None:

@@ -127,10 +127,11 @@ def _bucket(types: SourceTypes, source: SourceRecord) -> str:
 
 def _dense(embedding: Embedding) -> JsonObject:
     task = embedding.task
+    short = {"dimensions": embedding.dimensions} if embedding.dimensions else {}
     if task is None:
-        return {"model": embedding.model, "task": None}
+        return {"model": embedding.model, "task": None, **short}
     prompts = {"document_prompt": task.document_prompt, "query_prompt": task.query_prompt}
-    return {"model": embedding.model, "task": {"task_name": task.name, **prompts}}
+    return {"model": embedding.model, "task": {"task_name": task.name, **prompts}, **short}
 
 
 def _sparse(embedding: Embedding) -> JsonObject | None:

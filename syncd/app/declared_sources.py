@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from syncd.model import SourceRecord
+from syncd.model import SourceRecord, Target
 from syncd.sources.table import SourceTable
 from syncd.store import Store
 
@@ -38,6 +38,9 @@ async def create_or_replace(store: Store, table: SourceTable, record: SourceReco
         return
     now = (record.database, record.settings, record.embedding, record.chunking)
     if now != (table.database, settings, embedding, chunking):
+        target = Target(table.database, table.collection)
+        if await store.refills.reshape(target, record.id, record.embedding, embedding):
+            log.info("collection.reshaped", collection=table.collection, dimensions=embedding.dimensions)
         await store.sources.replace(record, table.database, settings, embedding, chunking)
         log.info("source.updated", source=table.name)
 

@@ -12,7 +12,7 @@ from syncd.config.models import ModelSection, ServerTable
 from syncd.errors import ConfigError
 from syncd.log import register_secret
 from syncd.model import SparseEncoder
-from syncd.pipeline.embed.catalog import BUILT_IN, Catalog, EmbeddingModel, ModelFile
+from syncd.pipeline.embed.catalog import BUILT_IN, MATRYOSHKA, Catalog, EmbeddingModel, ModelFile
 from syncd.pipeline.embed.engine import EngineOptions
 from syncd.pipeline.embed.fleet import Embedders, LoggedProgress
 from syncd.pipeline.embed.servers import Server
@@ -134,7 +134,7 @@ def catalog_of(config: Config) -> Catalog:
 
 
 def check_models(config: Config, catalog: Catalog) -> None:
-    """Raise ConfigError for an unknown model, since a collection created for it could not hold another model's vectors."""
+    """Raise ConfigError for an unknown model, or dimensions it was not trained for, since no collection could hold its vectors."""
     named = {source.name: source.model for source in config.sources if source.model is not None}
     wanted = [("embedding.default_model", config.embedding.default_model)]
     wanted += [(f"sources: model of {name!r}", model) for name, model in named.items()]
@@ -144,6 +144,11 @@ def check_models(config: Config, catalog: Catalog) -> None:
                 f"{key}: unknown model {model!r}; known are {', '.join(catalog.names())}, add yours to [[models]] and "
                 "restart the daemon"
             )
+    for source in config.sources:
+        try:
+            catalog.check_dimensions(source.model or config.embedding.default_model, source.dimensions)
+        except ConfigError as error:
+            raise ConfigError(f"sources: {source.name!r}: {error}") from error
 
 
 def catalog_entry(given: ModelSection) -> EmbeddingModel:
@@ -162,7 +167,12 @@ def catalog_entry(given: ModelSection) -> EmbeddingModel:
         (ModelFile(given.quantisation or "own", name, given.url, given.sha256),) if given.path or given.url else ()
     )
     base = known or EmbeddingModel(
-        given.name, (), given.pooling or "mean", given.dimensions or 0, given.max_tokens or 0
+        given.name,
+        (),
+        given.pooling or "mean",
+        given.dimensions or 0,
+        given.max_tokens or 0,
+        matryoshka=given.name in MATRYOSHKA,
     )
     changes: dict[str, Any] = {
         "files": (*own_file, *base.files),
@@ -170,6 +180,7 @@ def catalog_entry(given: ModelSection) -> EmbeddingModel:
         "dimensions": given.dimensions,
         "max_tokens": given.max_tokens,
         "document_prompt": given.document_prompt,
+        "matryoshka": given.matryoshka,
         "prompts": None if given.query_prompt is None else {**base.prompts, "": given.query_prompt},
     }
     return replace(base, **{name: value for name, value in changes.items() if value not in (None, ())})

@@ -69,6 +69,7 @@ def make_services(config: Config, parts: Parts, splade: Path, uploads: Path) -> 
         embed_query=parts.search.embed,
         embed_with=embed_with,
         embed_sparse=embed_sparse,
+        check_dimensions=parts.models.catalog.check_dimensions,
         at_hand=lambda name: embedders.at_hand(name) or (name == SPLADE and present(splade)),
         models=frozenset(parts.models.catalog.names()),
         sparse_models=sparse.names(),

@@ -7,7 +7,7 @@ import argparse
 from syncd.cli.client import Client, connected
 from syncd.cli.commands import Commands
 from syncd.cli.output import out, print_json, print_table
-from syncd.errors import NotFoundError
+from syncd.errors import ConfigError, NotFoundError
 from syncd.json_types import Json, JsonObject, json_object
 from syncd.model import SourceSettings
 from syncd.sources.type import AddCommand, SourceTypes
@@ -43,14 +43,20 @@ def add_type(adding: Commands, common: argparse.ArgumentParser, name: str, comma
     parser.add_argument("--watch", metavar="COLLECTION", help="keep this collection in sync from now on")
     parser.add_argument("--database", default="default_database")
     parser.add_argument("--model", help="embedding model (default: the daemon's)")
+    parser.add_argument(
+        "--dimensions", type=int, help="keep so many of each vector's leading dimensions in Chroma (matryoshka models)"
+    )
     parser.set_defaults(command=create, type=name, settings=command.settings)
 
 
 async def create(args: argparse.Namespace) -> int:
     """Create a source and print its id."""
     body = {"database_name": args.database, args.type: args.settings(args)}
+    if args.dimensions and not args.model:
+        raise ConfigError("--dimensions needs --model: say which model's vectors are shortened")
     if args.model:
-        body["embedding"] = {"dense": {"model": args.model}}
+        short = {"dimensions": args.dimensions} if args.dimensions else {}
+        body["embedding"] = {"dense": {"model": args.model, **short}}
     async with connected(args) as client:
         created = await client.post("/api/v1/sources", body)
     print_json(created) if args.json else out.print(created["source_id"])

@@ -108,3 +108,5 @@ class ModelSection(Table):
     max_tokens: Annotated[int, Field(ge=16, le=131072)] | None = None
     document_prompt: str | None = None
     query_prompt: str | None = None
+    matryoshka: bool | tuple[Annotated[int, Field(ge=1, le=65536)], ...] | None = None
+    """Whether it was trained so that vectors may be shortened: to any number of dimensions, or to one of those."""

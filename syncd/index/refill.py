@@ -136,12 +136,21 @@ class Refill:
     async def _opened(self, record: CollectionRecord) -> CollectionRecord:
         """Return the record of the collection being filled; the refill restarts if the collection was replaced."""
         if record.chroma_id is None:
+            record = await self._with_metadata(record)
             await self._vector_store.delete_collection(record.target)
         chroma_id = await self._vector_store.open_collection(record.target, self._shape(record))
         if chroma_id == record.chroma_id:
             return record
         await self._store.refills.opened(record.id, chroma_id)
         return replace(record, chroma_id=chroma_id, refilled=START)
+
+    async def _with_metadata(self, record: CollectionRecord) -> CollectionRecord:
+        """Return the record with the metadata of the collection that is about to be deleted, kept where none is yet."""
+        if record.rebuilding != "{}":
+            return record
+        record = replace(record, rebuilding=None)
+        await self.begin_anew(record)
+        return await self._store.collections.by_id(record.id)
 
     async def _fill(self, record: CollectionRecord, page: Sequence[ChunkRow]) -> None:
         found = {

@@ -46,7 +46,7 @@ from syncd.model.texts import (
     Stage,
     TextKind,
 )
-from syncd.model.values import Metadata, Scalar, Vectors
+from syncd.model.values import Metadata, Scalar, Vectors, shortened
 from syncd.model.warnings import DocumentWarning, WarningCode, Warnings
 
 __all__ = [
@@ -108,4 +108,5 @@ __all__ = [
     "Warnings",
     "WholeSource",
     "chunk_prefix",
+    "shortened",
 ]

@@ -29,12 +29,16 @@ class EmbeddingTask:
 
 @dataclass(frozen=True, slots=True)
 class Embedding:
-    """How a collection's texts become vectors. `sparse_model` None: dense only."""
+    """How a collection's texts become vectors. `sparse_model` None: dense only.
+
+    `dimensions`: how many of a vector's leading ones the collection holds; None: all. SQLite keeps whole vectors.
+    """
 
     model: str = "Qwen/Qwen3-Embedding-0.6B"
     task: EmbeddingTask | None = None
     sparse_model: str | None = None
     sparse_key: str = "sparse_embedding"
+    dimensions: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

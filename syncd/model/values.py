@@ -11,3 +11,12 @@ Scalar = str | int | float | bool
 Metadata = Mapping[str, Scalar | Sequence[Scalar]]
 Vectors = NDArray[np.float32]
 """Shape (texts, dimensions), rows L2-normalised."""
+
+
+def shortened(vectors: Vectors, dimensions: int | None) -> Vectors:
+    """Return a vector, or rows of vectors, cut to the leading `dimensions` and normalised again; None: as they are."""
+    if dimensions is None:
+        return vectors
+    cut = vectors[..., :dimensions]
+    lengths = np.linalg.norm(cut, axis=-1, keepdims=True)
+    return (cut / np.maximum(lengths, np.finfo(np.float32).tiny)).astype(np.float32)

@@ -83,8 +83,13 @@ def pipeline_fingerprint(job: DocumentJob, embedder: Embedder, parsing: str = ""
 
 
 def config_hash_of(source: SourceRecord, parsing: str, model_file: str) -> str:
-    """Return what of the configuration decides how a source's documents are made; a cursor holds for one configuration only."""
-    made_with = [PIPELINE_VERSION, asdict(source.embedding), asdict(source.chunking), parsing, model_file]
+    """Return what of the configuration decides how a source's documents are made; a cursor holds for one configuration only.
+
+    `dimensions` do not: the same vectors are kept, only the collection holds less of them.
+    """
+    embedding = asdict(source.embedding)
+    del embedding["dimensions"]
+    made_with = [PIPELINE_VERSION, embedding, asdict(source.chunking), parsing, model_file]
     return sha256(dumps(made_with).encode()).hexdigest()
 
 

@@ -9,6 +9,7 @@ import anyio
 import numpy as np
 
 from syncd.index.target import VectorStore
+from syncd.model import Vectors, shortened
 from syncd.search.index_cache import Scored
 from syncd.search.lexical import best
 from syncd.search.query import Query
@@ -22,6 +23,8 @@ KEYS_IN_FILTER = 500
 BATCH = 300
 MAX_EXAMINED = 10_000
 """The most hits examined by a ranking whose filters are applied afterwards."""
+RESCORED = 4
+"""Candidates by shortened vectors for each hit by whole ones."""
 
 
 Ranking = list[tuple[str, float]]
@@ -51,9 +54,27 @@ def pattern_of(path: str) -> str:
 
 
 async def dense_ranking(
+    store: Store, vector_store: VectorStore, scope: Scope, query: Query, vector: Vectors, wanted: int
+) -> Ranking:
+    """Return the `wanted` nearest chunks that pass the filters, as (id, cosine similarity), nearest first.
+
+    `vector` is whole. Where the collection holds shortened ones, more candidates than wanted are taken by them, and
+    ordered by the whole ones in SQLite.
+    """
+    dimensions = scope.record.embedding.dimensions
+    if dimensions is None:
+        return await _nearest(store, vector_store, scope, query, vector.tolist(), wanted)
+    short = shortened(vector, dimensions).tolist()
+    found = await _nearest(store, vector_store, scope, query, short, max(wanted, min(RESCORED * wanted, MAX_EXAMINED)))
+    whole = await store.chunks.vectors(scope.record.id, [chunk_id for chunk_id, _ in found])
+    rescored = [(i, float(whole[i] @ vector) if i in whole else score) for i, score in found]
+    return sorted(rescored, key=lambda hit: -hit[1])[:wanted]
+
+
+async def _nearest(
     store: Store, vector_store: VectorStore, scope: Scope, query: Query, vector: Sequence[float], wanted: int
 ) -> Ranking:
-    """Return the `wanted` nearest chunks that pass the filters, as (id, cosine similarity), nearest first."""
+    """Return the `wanted` chunks nearest in the vector store that pass the filters, nearest first."""
     documents = scope.documents
     if documents is not None and not len(documents.ids):
         return []

@@ -11,7 +11,7 @@ from anyio.abc import TaskGroup
 
 from syncd.errors import NotFoundError, PermanentError, RetryableError
 from syncd.index.target import VectorStore
-from syncd.model import Embedder, Embedding, Row, SparseEncoder, SparseVector, Target, Vectors
+from syncd.model import Embedder, Embedding, Row, SparseEncoder, SparseVector, Target, Vectors, shortened
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.search.fuse import Ranked, fuse, grouped
 from syncd.search.index_cache import IndexCache
@@ -23,6 +23,9 @@ from syncd.store.collections import CollectionRecord
 
 POOL = 300
 """Hits per ranking that are fused or grouped; pages within it are cut from the same list."""
+
+RESCORED_POOL = 50
+"""The same for a ranking by whole vectors, which takes several candidates for each hit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +85,13 @@ class Search:
         return Answer([highlighted(hit, words) for hit in hits if hit is not None], notices, coverage)
 
     async def embed(self, target: Target, texts: Sequence[str]) -> Vectors:
-        """Embed queries with the collection's dense model and query prompt. Raises as `search` does."""
+        """Embed queries with the collection's dense model and query prompt, as short as its vectors. Raises as `search` does."""
+        record = await self._record(target)
+        return shortened(await self._embedded(record, texts), record.embedding.dimensions)
+
+    async def _embedded(self, record: CollectionRecord, texts: Sequence[str]) -> Vectors:
         if not all(texts):
             raise PermanentError("a query must not be empty")
-        record = await self._record(target)
         embedder = await self._embedder(record.embedding.model)
         return (await embedder.embed(texts, "query", record.embedding.task)).vectors
 
@@ -122,8 +128,9 @@ class Search:
         return grouped(ranked, lambda chunk_id: owners.get(chunk_id, chunk_id))
 
     async def _dense_ranking(self, query: Query, scope: Scope) -> Ranking:
-        (embedded,) = await self.embed(query.target, [query.text])
-        return await dense_ranking(self._store, self._vector_store, scope, query, embedded.tolist(), pool_of(query))
+        (embedded,) = await self._embedded(scope.record, [query.text])
+        wanted = pool_of(query, whole=scope.record.embedding.dimensions is None)
+        return await dense_ranking(self._store, self._vector_store, scope, query, embedded, wanted)
 
     async def _sparse_ranking(self, query: Query, scope: Scope, words: SparseQuery | None) -> Ranking:
         assert words is not None
@@ -167,11 +174,14 @@ def ids_of(ranking: Ranking) -> list[str]:
     return [chunk_id for chunk_id, _ in ranking]
 
 
-def pool_of(query: Query) -> int:
-    """Return how many hits each ranking has to give, so that neighbouring pages are cut from the same list."""
+def pool_of(query: Query, *, whole: bool = True) -> int:
+    """Return how many hits each ranking has to give, so that neighbouring pages are cut from the same list.
+
+    Where the collection's vectors are not `whole`, the candidates decide the order, and have to be the same ones too.
+    """
     wanted = query.offset + query.limit
     if query.mode != "hybrid" and not query.group:
-        return wanted
+        return wanted if whole else RESCORED_POOL * -(-wanted // RESCORED_POOL)
     return POOL * -(-wanted * (2 if query.group else 1) // POOL)
 
 

@@ -83,6 +83,8 @@ class SourceTable(Table):
     database: str = "default_database"
     collection: Annotated[str, checked(check_collection)]
     model: str | None = None
+    dimensions: Annotated[int, Field(ge=1, le=65536)] | None = None
+    """How many of a vector's leading dimensions the collection holds; all by default. For matryoshka models only."""
     task: TaskTable | None = None
     sparse: SparseTable | None = None
     chunking: ChunkingTable = ChunkingTable()
@@ -109,5 +111,5 @@ class SourceTable(Table):
     def embedding(self, default_model: str) -> Embedding:
         """Return how the source's texts become vectors."""
         task = self.task and EmbeddingTask(self.task.task_name, self.task.document_prompt, self.task.query_prompt)
-        dense = Embedding(model=self.model or default_model, task=task)
+        dense = Embedding(model=self.model or default_model, task=task, dimensions=self.dimensions)
         return replace(dense, sparse_model=self.sparse.model, sparse_key=self.sparse.key) if self.sparse else dense

@@ -94,6 +94,23 @@ class Chunks:
 
         return await self._db.read(query)
 
+    async def vectors(self, collection_id: int, chunk_ids: Sequence[str]) -> Mapping[str, NDArray[np.float32]]:
+        """Return chunks' whole vectors by id; ids that syncd did not write, or has deleted, are left out."""
+        statement = (
+            "SELECT v.vector FROM documents d JOIN chunks c ON c.document_id = d.id JOIN vectors v ON v.key = c.vector_key "
+            "WHERE d.collection_id = ? AND d.prefix = ? AND d.state = 'indexed' AND c.number = ?"
+        )
+
+        def query(connection: sqlite3.Connection) -> dict[str, NDArray[np.float32]]:
+            found: dict[str, NDArray[np.float32]] = {}
+            for chunk_id in chunk_ids:
+                prefix, _, number = chunk_id.rpartition("-")
+                if row := connection.execute(statement, (collection_id, prefix, number)).fetchone():
+                    found[chunk_id] = np.frombuffer(row[0], dtype="<f4")
+            return found
+
+        return await self._db.read(query)
+
     async def matching(self, collection_id: int, source_ids: Sequence[str], pattern: str | None) -> DocumentKeys:
         """Return the documents that a search finds, of these sources (none: of all), whose key matches a GLOB pattern, by id."""
         conditions, values = ["collection_id = ?"], [collection_id]

@@ -67,9 +67,17 @@ def moment(seconds: float | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
+def embedding_values(embedding: Embedding) -> dict[str, Any]:
+    """Return an embedding configuration as JSON values; of whole vectors they are what earlier versions wrote."""
+    values = asdict(embedding)
+    if embedding.dimensions is None:
+        del values["dimensions"]
+    return values
+
+
 def embedding_to_json(embedding: Embedding) -> str:
     """Return the JSON column of an embedding configuration."""
-    return dumps(asdict(embedding))
+    return dumps(embedding_values(embedding))
 
 
 def embedding_from_json(text: str) -> Embedding:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from syncd.errors import ConflictError
@@ -93,11 +93,18 @@ class Collections:
 
 
 def _require_same(record: CollectionRecord, embedding: Embedding) -> None:
-    if record.embedding != embedding:
+    if record.embedding == embedding:
+        return
+    if replace(record.embedding, dimensions=embedding.dimensions) == embedding:
+        held, asked = (one.dimensions or "all" for one in (record.embedding, embedding))
         raise ConflictError(
-            f"collection {record.target.collection!r} holds {record.embedding.model} vectors and this source is set to other "
-            "embeddings; choose another target collection"
+            f"collection {record.target.collection!r} holds vectors of {held} dimensions and this source is set to {asked}; set "
+            "`dimensions` alike, or choose another target collection, for which nothing is embedded again"
         )
+    raise ConflictError(
+        f"collection {record.target.collection!r} holds {record.embedding.model} vectors and this source is set to other "
+        "embeddings; choose another target collection"
+    )
 
 
 def _find(connection: sqlite3.Connection, target: Target) -> CollectionRecord | None:

@@ -30,7 +30,7 @@ from syncd.model import (
     Upload,
     WholeSource,
 )
-from syncd.store.codec import dumps, moment
+from syncd.store.codec import dumps, embedding_values, moment
 
 T = TypeVar("T")
 
@@ -130,7 +130,7 @@ def _values(request: Request) -> dict[str, Any]:
                     "content_type": request.content_type,
                     "custom_id": request.custom_id,
                     "metadata": request.metadata,
-                    "embedding": request.embedding and asdict(request.embedding),
+                    "embedding": request.embedding and embedding_values(request.embedding),
                     "chunking": request.chunking and asdict(request.chunking),
                 }
             )

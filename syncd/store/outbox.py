@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from syncd.model import SparseVector
+from syncd.model import SparseVector, shortened
 from syncd.store.database import Database
 from syncd.store.postings import unpacked
 from syncd.store.refills import START, Place
@@ -26,7 +26,7 @@ SELECT_ROWS = (
 
 @dataclass(frozen=True, slots=True)
 class ChunkRow:
-    """A chunk as the vector store should have it."""
+    """A chunk as the vector store should have it, the vector as short as its collection holds them."""
 
     id: str
     text: str
@@ -54,6 +54,7 @@ class Outbox:
         """Return the entries of these ids with their rows; ids without an entry are omitted."""
 
         def query(connection: sqlite3.Connection) -> list[Waiting]:
+            dimensions = dimensions_of(connection, collection_id)
             marks = ", ".join("?" * len(chunk_ids))
             entries = connection.execute(
                 "SELECT o.chunk_id, o.op, c.text, c.metadata, v.vector, p.vector FROM outbox o "
@@ -63,7 +64,7 @@ class Outbox:
                 (collection_id, *chunk_ids),
             )
             return [
-                Waiting(chunk_id, op, None if text is None else chunk_row(chunk_id, text, *values))
+                Waiting(chunk_id, op, None if text is None else chunk_row(dimensions, chunk_id, text, *values))
                 for chunk_id, op, text, *values in entries
             ]
 
@@ -114,8 +115,16 @@ class Outbox:
             SELECT_ROWS + "WHERE d.collection_id = ? AND (c.document_id, c.number) > (?, ?) "
             "ORDER BY c.document_id, c.number LIMIT ?"
         ).replace("SELECT ", "SELECT c.document_id, c.number, ", 1)
-        page = await self._db.read(lambda c: c.execute(statement, (collection_id, *after, size)).fetchall())
-        return [chunk_row(*row[2:]) for row in page], (page[-1][0], page[-1][1]) if page else after
+
+        def query(connection: sqlite3.Connection) -> tuple[list[ChunkRow], Place]:
+            dimensions, place = dimensions_of(connection, collection_id), after
+            page: list[ChunkRow] = []
+            for document_id, number, *values in connection.execute(statement, (collection_id, *after, size)):
+                page.append(chunk_row(dimensions, *values))
+                place = document_id, number
+            return page, place
+
+        return await self._db.read(query)
 
     async def rows(self, collection_id: int, page_size: int = 300) -> AsyncIterator[Sequence[ChunkRow]]:
         """Yield all chunks of a collection in pages, by document and number."""
@@ -130,12 +139,23 @@ class Outbox:
         return await self._db.read(lambda c: [chunk_id for (chunk_id,) in c.execute(statement, (collection_id,))])
 
     async def dimensions(self, collection_id: int) -> int | None:
-        """Return the dimensions of a collection's vectors, or None if it has none."""
+        """Return the dimensions of a collection's vectors as the vector store has them, or None if it has none."""
         statement = (
             SELECT_ROWS.replace("SELECT ", "SELECT length(v.vector) / 4, ", 1) + "WHERE d.collection_id = ? LIMIT 1"
         )
-        row = await self._db.read(lambda c: c.execute(statement, (collection_id,)).fetchone())
-        return row[0] if row else None
+
+        def query(connection: sqlite3.Connection) -> int | None:
+            row = connection.execute(statement, (collection_id,)).fetchone()
+            return min(row[0], dimensions_of(connection, collection_id) or row[0]) if row else None
+
+        return await self._db.read(query)
+
+
+def dimensions_of(connection: sqlite3.Connection, collection_id: int) -> int | None:
+    """Return to how many dimensions a collection's vectors are shortened; None: they are whole."""
+    statement = "SELECT json_extract(embedding, '$.dimensions') FROM collections WHERE id = ?"
+    row = connection.execute(statement, (collection_id,)).fetchone()
+    return row[0] if row else None
 
 
 def find_chunks(
@@ -154,7 +174,10 @@ def find_chunks(
     return found
 
 
-def chunk_row(chunk_id: str, text: str, metadata: str, vector: bytes, sparse: bytes | None) -> ChunkRow:
-    """Return the ChunkRow in stored columns."""
+def chunk_row(
+    dimensions: int | None, chunk_id: str, text: str, metadata: str, vector: bytes, sparse: bytes | None
+) -> ChunkRow:
+    """Return the ChunkRow in stored columns, its vector shortened to `dimensions`."""
     row_sparse = None if sparse is None else unpacked(sparse)
-    return ChunkRow(chunk_id, text, json.loads(metadata), np.frombuffer(vector, dtype="<f4"), row_sparse)
+    held = shortened(np.frombuffer(vector, dtype="<f4"), dimensions)
+    return ChunkRow(chunk_id, text, json.loads(metadata), held, row_sparse)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 
+from syncd.model import Embedding, Target
+from syncd.store.codec import embedding_to_json
 from syncd.store.database import Database
 
 Place = tuple[int, int]
@@ -36,6 +39,32 @@ class Refills:
     async def end(self, collection_id: int) -> None:
         """Record that the collection is complete, except for the outbox."""
         await self._place(collection_id, "rebuilding = NULL", (), START)
+
+    async def reshape(self, target: Target, source_id: str, before: Embedding, after: Embedding) -> bool:
+        """Have the collection of this source alone hold vectors of other dimensions; return whether it will.
+
+        Nothing happens if another source has documents in it, or more than the dimensions differ. The collection is made
+        again from the whole vectors in SQLite, as a rebuild does it. Twice is safe.
+        """
+        alone = (
+            "SELECT id FROM collections c WHERE database = ?1 AND name = ?2 AND embedding = ?3 AND NOT EXISTS (SELECT 1 FROM "
+            "documents WHERE collection_id = c.id AND source_id != ?4 AND state = 'indexed') AND NOT EXISTS (SELECT 1 FROM "
+            "prepared WHERE collection_id = c.id AND source_id != ?4)"
+        )
+        values = (target.database, target.collection, embedding_to_json(before), source_id)
+
+        def transaction(connection: sqlite3.Connection) -> bool:
+            row = connection.execute(alone, values).fetchone()
+            if row is not None:
+                connection.execute(
+                    "UPDATE collections SET embedding = ?, rebuilding = coalesce(rebuilding, '{}'), chroma_id = NULL, "
+                    "refilled_document = ?, refilled_number = ? WHERE id = ?",
+                    (embedding_to_json(after), *START, row[0]),
+                )
+            return row is not None
+
+        differ_so = before != after and replace(before, dimensions=after.dimensions) == after
+        return differ_so and await self._db.write(transaction)
 
     async def _place(self, collection_id: int, changes: str, values: Sequence[str | None], place: Place) -> None:
         statement = f"UPDATE collections SET {changes}, refilled_document = ?, refilled_number = ? WHERE id = ?"

@@ -16,6 +16,7 @@ from syncd.chroma.connection import ChromaSettings
 from syncd.errors import NotFoundError
 from syncd.index.verify import Drift
 from syncd.model import Embedded, Embedding, EmbeddingTask
+from syncd.pipeline.embed.catalog import Catalog
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.runtime.sockets import bound
 from syncd.schema import Table
@@ -127,6 +128,7 @@ def services_for(store, chroma, folder: Path, wake, *more: Table):
         embed_query=embed_query,
         embed_with=embed_with,
         embed_sparse=embed_sparse,
+        check_dimensions=Catalog().check_dimensions,
         at_hand=lambda model: model in (QWEN, MINILM),
         models=frozenset({QWEN, MINILM}),
         sparse_models=frozenset({"Chroma/BM25", SPLADE}),

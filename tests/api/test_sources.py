@@ -40,6 +40,18 @@ async def test_the_older_embedding_model_means_the_same_as_embedding_dense(api):
         assert shown["embedding_model"] == shown["embedding"]["dense"] == model
 
 
+async def test_a_source_may_ask_for_fewer_dimensions_of_a_model_trained_for_them(api):
+    source_id = await api.make_source(
+        github={"repository": "a/b"}, embedding={"dense": {"model": QWEN, "dimensions": 256}}
+    )
+    _, shown = await api.get(f"/api/v1/sources/{source_id}")
+    assert shown["embedding"]["dense"] == {"model": QWEN, "task": None, "dimensions": 256}
+    for model, dimensions, told in ((MINILM, 64, f"those that were: {QWEN}"), (QWEN, 1024, "32 to 1023")):
+        body = {"github": {"repository": "a/b"}, "embedding": {"dense": {"model": model, "dimensions": dimensions}}}
+        status, answer = await api.post("/api/v1/sources", {"database_name": api.database, **body})
+        assert (status, told in answer["message"]) == (400, True), answer
+
+
 async def test_lines_chunking_has_its_documented_defaults(api):
     body = {"database_name": api.database, "github": {"repository": "a/b"}, "chunking": {"type": "lines"}}
     _, made = await api.post("/api/v1/sources", body)

@@ -7,7 +7,7 @@ CUT = DocumentWarning("table_cut", "after row 10", 3)
 
 
 async def warned(api, source_id, key, collection="docs") -> None:
-    record = await api.store.documents.collection(Target(api.database, collection), Embedding(model="hash"))
+    record = await api.store.collections.open(Target(api.database, collection), Embedding(model="hash"))
     chunks = [NewChunk("text", "", b"text", {"chunk_index": 0})]
     await api.store.documents.stage(
         [Replacement(record.id, source_id, key, f"{collection}-{key}", "1", "made", "hash", 1, chunks, warnings=[CUT])]

@@ -17,7 +17,7 @@ CUT = DocumentWarning("table_cut", "after row 10", 3)
 
 @pytest.fixture
 async def collection(store) -> int:
-    return (await store.documents.collection(Target("default_database", "docs"), Embedding(model="hash"))).id
+    return (await store.collections.open(Target("default_database", "docs"), Embedding(model="hash"))).id
 
 
 async def listed(store, **wanted) -> list[tuple[str, str, tuple[str, ...]]]:
@@ -64,7 +64,7 @@ async def test_what_is_carried_over_into_another_collection_has_them_too(store, 
 
 
 async def test_they_are_listed_by_source_collection_database_and_kind(store, collection):
-    other = (await store.documents.collection(Target("second", "wiki"), Embedding(model="hash"))).id
+    other = (await store.collections.open(Target("second", "wiki"), Embedding(model="hash"))).id
     await store.documents.stage(
         [
             replace(replacement(collection, "a", "one"), warnings=[CUT]),

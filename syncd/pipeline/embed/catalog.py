@@ -15,6 +15,12 @@ MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 _QWEN3_GGUF = "https://huggingface.co/Qwen/Qwen3-Embedding-0.6B-GGUF/resolve/370f27d7550e0def9b39c1f16d3fbaa13aa67728/"
 
 
+LEAST_DIMENSIONS = 32
+"""The fewest that Qwen3-Embedding's cards name; below, little of a vector's meaning is left."""
+MATRYOSHKA = frozenset(f"Qwen/Qwen3-Embedding-{size}" for size in ("0.6B", "4B", "8B"))
+"""Models trained so that the leading dimensions of a vector are a vector in themselves, by their cards."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelFile:
     """One GGUF of a model. `url` None: not downloadable. `sha256` None: nobody vouches for the bytes, only the
@@ -35,7 +41,7 @@ class EmbeddingModel:
 
     `max_tokens` is the window texts are embedded in, special tokens included; longer texts follow the rule of
     `windows`. `template` wraps a prompt and a text; `prompts` are the queries' prompts of known task names, '' being
-    the default.
+    the default. `matryoshka`: whether collections may hold fewer dimensions: any number, or one of those.
     """
 
     name: str
@@ -46,6 +52,13 @@ class EmbeddingModel:
     template: str = "{prompt}{text}"
     document_prompt: str = ""
     prompts: Mapping[str, str] = field(default_factory=lambda: {"": ""})
+    matryoshka: bool | tuple[int, ...] = False
+
+    def may_have(self, dimensions: int) -> bool:
+        """Return whether a vector cut to that many dimensions means the same, by the model's training."""
+        if isinstance(self.matryoshka, tuple):
+            return dimensions in self.matryoshka and dimensions < self.dimensions
+        return self.matryoshka and LEAST_DIMENSIONS <= dimensions < self.dimensions
 
     def file(self, quantisation: str | None = None) -> ModelFile:
         """Return the file of `quantisation`, or the default one. Raises ConfigError if there is none."""
@@ -110,6 +123,7 @@ BUILT_IN = (
             "": "Given a web search query, retrieve relevant passages that answer the query",
             "nl_to_code": "Given a question about coding, retrieval code or passage that can solve user's question",
         },
+        matryoshka=True,
     ),
     EmbeddingModel(
         name=MINILM,
@@ -141,3 +155,20 @@ class Catalog:
         if model := self._models.get(name):
             return model
         raise NotFoundError(f"unknown model {name!r}; known are {', '.join(self._models)}")
+
+    def check_dimensions(self, name: str, dimensions: int | None) -> None:
+        """Raise ConfigError unless vectors of a known model may be shortened so; None: they are not."""
+        model = self.find(name)
+        if dimensions is None or model.may_have(dimensions):
+            return
+        if not model.matryoshka:
+            trained = ", ".join(model.name for model in self._models.values() if model.matryoshka) or "none"
+            raise ConfigError(
+                f"dimensions = {dimensions}: {name} was not trained for shortened vectors (matryoshka); those that were: {trained}"
+            )
+        choice = f"{LEAST_DIMENSIONS} to {model.dimensions - 1}"
+        if isinstance(model.matryoshka, tuple):
+            choice = ", ".join(str(one) for one in model.matryoshka if one < model.dimensions)
+        raise ConfigError(
+            f"dimensions = {dimensions}: {name} has {choice}, or all {model.dimensions} if you leave it out"
+        )
