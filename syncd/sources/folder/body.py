@@ -15,7 +15,7 @@ from anyio import to_thread
 from syncd.errors import PermanentError, RetryableError
 from syncd.sources.bodies import PIECE_SIZE_BYTES, Check, spool
 from syncd.sources.folder.root import Identity, Root, open_file
-from syncd.sources.folder.tree import key_of
+from syncd.sources.path_keys import key_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,9 @@ from syncd.sources.bodies import (
 )
 from syncd.sources.folder.body import FileBody, stamp
 from syncd.sources.folder.root import ANYWHERE, OpenRoot, Root
-from syncd.sources.folder.tree import Closed, Found, Unreadable, key_of
+from syncd.sources.folder.tree import Closed, Found, Unreadable
 from syncd.sources.globs import EVERYTHING
+from syncd.sources.path_keys import key_of
 
 
 @dataclass(frozen=True, slots=True)

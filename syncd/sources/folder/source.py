@@ -30,11 +30,10 @@ from syncd.sources.folder.tree import (
     Step,
     Tree,
     Unreadable,
-    key_of,
     names_of,
-    unescaped,
 )
 from syncd.sources.globs import Globs, WalkRules
+from syncd.sources.path_keys import key_of
 
 BATCH_SIZE = 256
 """Files per hop into the thread: enough to make hops cheap, few enough to start soon and to stop soon."""
@@ -126,26 +125,23 @@ class FolderTreeSource:
         yield Checkpoint(run.cursor or "")
 
     async def _vanished(self, run: Run, keys: frozenset[str], seen: set[str], walk: _Walk) -> AsyncGenerator[Document]:
-        """Yield as gone what is known at or below `keys` and was not found there."""
+        """Yield as gone what is known at or below `keys` and was not found there.
+
+        Also below what is a file by now: a folder of that name has gone.
+        """
         blind = tuple(walk.unreadable)
         lost = {key for key in keys - seen if not key.startswith(blind)}
         files = {key for key in lost if await run.known.version(key) is not None}
         for key in sorted(files):
             yield self._made.gone(key)
-        folders = tuple(key.removesuffix("/") + "/" for key in lost - files)
+        folders = tuple(key.removesuffix("/") + "/" for key in (lost - files) | (keys & seen))
         if folders:
             async for key in run.known.keys():
                 if key.startswith(folders) and key not in seen | files and not key.startswith(blind):
                     yield self._made.gone(key)
 
     def _at(self, root: OpenRoot, key: str) -> Generator[Step, None, None]:
-        names = names_of(key)
-        found = False
-        for step in self.tree.walk(root, names):
-            found = True
-            yield step
-        if not found and unescaped(names) != names:
-            yield from self.tree.walk(root, unescaped(names))
+        yield from self.tree.walk(root, names_of(key))
 
     async def _documents(
         self, run: Run, steps: Generator[Step, None, None], walk: _Walk
@@ -173,10 +169,6 @@ class FolderTreeSource:
     async def _missing(self, run: Run, root: OpenRoot, walk: _Walk) -> AsyncGenerator[Document, None]:
         """Yield as gone what certainly is, after a walk that could not see everything."""
         async for key in run.known.keys():
-            if key.endswith("/"):
-                gone = key not in walk.unreadable | walk.closed
-            else:
-                names = names_of(key)
-                gone = is_missing(root, names) and is_missing(root, unescaped(names))
-            if gone:
+            is_left_out = key.endswith("/")
+            if key not in walk.unreadable | walk.closed if is_left_out else is_missing(root, names_of(key)):
                 yield self._made.gone(key)

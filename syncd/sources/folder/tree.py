@@ -2,7 +2,8 @@
 
 Every step down is an `openat` that follows no symbolic link, so neither a link nor a folder swapped for one during the
 walk leads outside. Links are skipped even if they point inside: their targets are found where they are. Also skipped are
-anything named `.git`, what `.gitignore` files exclude (each for its own folder and below, the nearest one winning),
+anything named `.git`, what Git ignores (`.gitignore` files of the folder, each for its own folder and below, the nearest one
+winning, and what `repository.py` finds besides),
 anything that is not a regular file, and the daemon's own state, which is reported.
 """
 
@@ -10,18 +11,19 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from syncd.errors import PermanentError, RetryableError
-from syncd.sources.folder.root import CLOSED, FILE, FOLDER, VANISHED, Identity, OpenRoot, Root, entered, identity_of
+from syncd.sources.folder.repository import RulesAbove, repository_rules, rules_above, rules_in
+from syncd.sources.folder.root import CLOSED, FOLDER, VANISHED, Identity, OpenRoot, Root, entered, identity_of
 from syncd.sources.globs import Globs, WalkRules
+from syncd.sources.path_keys import key_of, path_of
 
 MAX_DEPTH = 200
 """Each level costs an open file while it is walked; the usual limit for a process is 1024."""
-MAX_IGNORE_FILE_BYTES = 1024 * 1024
 
 _FORBIDDEN = {errno.EACCES, errno.EPERM}
 
@@ -51,8 +53,8 @@ class Closed:
 
 
 Step = Found | Unreadable | Closed
-Ignores = tuple[tuple[bytes, WalkRules], ...]
-"""The `.gitignore` files from the root down, each with the path (ending with `/`, or empty) of its folder."""
+Ignores = tuple[tuple[bytes, WalkRules | RulesAbove], ...]
+"""What Git ignores, the strongest rules last, each with the path (ending with `/`, or empty) of the folder they are for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +72,11 @@ class Tree:
         In path order, as git sorts (a folder as if its name ended with `/`). Blocks: run it in a thread. Raises
         RetryableError if the file system fails; files that vanish during the walk are omitted.
         """
-        yield from _Walk(self, root.closed).folder(root.descriptor, b"", (), only)
+        yield from _Walk(self, root.closed).folder(root.descriptor, b"", self.ignores_above(), only)
 
     def concerns(self, root: OpenRoot, names: Sequence[bytes]) -> bool:
         """Return whether a change at this path may matter; False only if a rule excludes it. Blocks."""
-        folder, base, ignores = os.dup(root.descriptor), b"", Ignores()
+        folder, base, ignores = os.dup(root.descriptor), b"", self.ignores_above()
         try:
             for name in names[:-1]:
                 ignores += self.own_ignores(folder, base)
@@ -111,19 +113,16 @@ class Tree:
         return False
 
     def own_ignores(self, folder: int, base: bytes) -> Ignores:
-        """Return the rules of the `.gitignore` in an open folder, whose path is `base`."""
+        """Return the rules in an open folder, whose path is `base`: its `.gitignore`, and its repository's if it is one."""
         if not self.gitignore:
             return ()
-        try:
-            file = os.open(b".gitignore", FILE, dir_fd=folder)
-        except OSError:
-            return ()
-        with os.fdopen(file, "rb") as opened:
-            if not stat.S_ISREG(os.fstat(file).st_mode):
-                return ()
-            text = opened.read(MAX_IGNORE_FILE_BYTES).decode("utf-8-sig", "replace")
-        lines = [line.removesuffix("\r") for line in text.split("\n")]
-        return ((base, WalkRules(lines)),)
+        rules = repository_rules(Path(f"/proc/self/fd/{folder}"))
+        own = rules_in(b".gitignore", folder)
+        return tuple((base, each) for each in (*rules, *((own,) if own else ())))
+
+    def ignores_above(self) -> Ignores:
+        """Return the rules of the repository around the root, if it lies in one."""
+        return tuple((b"", rules) for rules in rules_above(self.root.path)) if self.gitignore else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,22 +179,12 @@ class _Walk:
             yield Closed(path) if identity_of(status) in self.closed else Found(path, status)
 
 
-def key_of(path: bytes) -> str:
-    r"""Return a path as a key: UTF-8, with bytes that are not written as `\xe9`."""
-    return path.decode("utf-8", "backslashreplace")
-
-
 def names_of(key: str) -> list[bytes]:
     """Return the names a key is made of. Raises PermanentError for a key that no file below a folder can have."""
-    names = key.encode("utf-8", "surrogateescape").removesuffix(b"/").split(b"/")
+    names = path_of(key).removesuffix(b"/").split(b"/")
     if any(name in (b"", b".", b"..") or b"\0" in name for name in names):
         raise PermanentError(f"{key[:120]!r} is not a path below the folder")
     return names
-
-
-def unescaped(names: Sequence[bytes]) -> list[bytes]:
-    r"""Return names with every `\xe9` as the byte it may stand for, see `key_of`."""
-    return [re.sub(rb"\\x([89a-f][0-9a-f])", lambda found: bytes.fromhex(found[1].decode()), name) for name in names]
 
 
 def _listed(folder: int) -> list[tuple[bytes, bool]]:

@@ -16,6 +16,7 @@ from watchfiles import watch
 from syncd.errors import PermanentError, RetryableError, SyncdError
 from syncd.sources.folder.root import OpenRoot
 from syncd.sources.folder.tree import Tree, names_of
+from syncd.sources.path_keys import key_of
 
 MAX_PATHS = 1000
 """A larger burst (a checkout, an unpacked archive) is cheaper to walk, and may have overflowed the kernel's queue of
@@ -91,16 +92,21 @@ class FolderWatcher:
     def _next(self, events: Events, folder: str, root: OpenRoot) -> Hint:
         """Return the next hint. Raises SyncdError where the folder is not the same any more, or is not to be had."""
         paths, below = next(events), folder + "/"
-        keys = {path.removeprefix(below) for path in paths if path.startswith(below)}
+        keys = {key_of(os.fsencode(path.removeprefix(below))) for path in paths if path.startswith(below)}
         with self._tree.root.opened() as now:
             if now.identity != root.identity:
                 raise RetryableError(f"{self._tree.root.path} was replaced")
-            if len(keys) > MAX_PATHS or any(os.path.basename(key) == ".gitignore" for key in keys):
+            if len(keys) > MAX_PATHS or any(changes_more(key) for key in keys):
                 return None
             try:
                 return frozenset(key for key in keys if self._tree.concerns(now, names_of(key)))
             except PermanentError:
                 return None
+
+
+def changes_more(key: str) -> bool:
+    """Return whether a change of this file is one of others too, or of a name that the library could not read."""
+    return os.path.basename(key) == ".gitignore" or "\ufffd" in key
 
 
 def _events(root: str) -> Events:

@@ -25,6 +25,7 @@ from syncd.sources.github.errors import Unauthorized
 from syncd.sources.github.git import Remote
 from syncd.sources.github.repository import File, Gone, Ref, Repository
 from syncd.sources.globs import EVERYTHING, Globs
+from syncd.sources.path_keys import key_of
 
 Result = TypeVar("Result")
 Changes = AsyncGenerator[Document | Checkpoint | Total, None]
@@ -114,7 +115,7 @@ class RepositorySource:
         yield Total(await self._count(self._copy.files(sha)))
         async with aclosing(self._copy.files(sha)) as files:
             async for file in files:
-                if self._globs.match(_key(file.path)):
+                if self._globs.match(key_of(file.path)):
                     yield self._document(file, blobs)
         yield Checkpoint(str(_Cursor(sha, self._fingerprint())), absent_are_gone=True)
 
@@ -126,21 +127,23 @@ class RepositorySource:
             yield Total(await self._count(self._copy.differences(cursor.sha, sha)))
             async with aclosing(self._copy.differences(cursor.sha, sha)) as changes:
                 async for change in changes:
-                    if self._globs.match(_key(change.path)):
+                    if self._globs.match(key_of(change.path)):
                         yield (
-                            self._gone(_key(change.path)) if isinstance(change, Gone) else self._document(change, blobs)
+                            self._gone(key_of(change.path))
+                            if isinstance(change, Gone)
+                            else self._document(change, blobs)
                         )
         yield Checkpoint(str(_Cursor(sha, self._fingerprint())))
 
     async def _count(self, found: AsyncGenerator[File | Gone]) -> int:
         async with aclosing(found):
-            return sum([1 async for each in found if self._globs.match(_key(each.path))])
+            return sum([1 async for each in found if self._globs.match(key_of(each.path))])
 
     async def _chosen(self, run: Run, keys: frozenset[str], sha: str, blobs: Blobs) -> Changes:
         missing = set(keys)
         async with aclosing(self._copy.files(sha)) as files:
             async for file in files:
-                key = _key(file.path)
+                key = key_of(file.path)
                 if key in missing and self._globs.match(key):
                     missing.remove(key)
                     yield self._document(file, blobs)
@@ -149,7 +152,7 @@ class RepositorySource:
         yield Checkpoint(run.cursor or "")
 
     def _document(self, file: File, blobs: Blobs) -> Document:
-        key, limit = _key(file.path), self._settings.max_file_size_bytes
+        key, limit = key_of(file.path), self._settings.max_file_size_bytes
         version, body = file.oid, self._text(file, blobs)
         if is_image(key):
             body = NoBody(Skipped("image: only text is indexed from repositories"))
@@ -198,7 +201,3 @@ class RepositorySource:
 def _asked(run: Run) -> Ref:
     ref = run.invocation.request.whole.ref
     return Ref.read(asdict(ref) if ref else None)
-
-
-def _key(path: bytes) -> str:
-    return path.decode("utf-8", "backslashreplace")

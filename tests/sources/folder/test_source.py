@@ -366,3 +366,23 @@ async def test_git_itself_takes_the_same_files(root: Path, opened: Open, seed: i
     chosen = SyncedCollection("folder")
     await chosen.sync(opened(), keys=everything)
     assert chosen.contents == index.contents
+
+
+async def test_a_byte_and_its_spelling_are_two_files(root: Path, opened: Open) -> None:
+    Path(os.fsdecode(os.fsencode(root) + b"/caf\xe9")).write_bytes(b"byte")
+    write(root, {"caf\\xe9": "spelt"})
+    index, source = SyncedCollection("folder"), opened()
+    await index.sync(source)
+    assert index.contents == {"caf\\xe9": b"byte", "caf\\x5cxe9": b"spelt"}
+    (root / "caf\\xe9").unlink()
+    assert await index.sync(source, keys=frozenset(index.contents)) == ["caf\\x5cxe9"]
+
+
+async def test_what_was_below_a_folder_goes_when_a_file_takes_its_name(root: Path, opened: Open) -> None:
+    write(root, {"d/a": "a", "d/e/b": "b", "keep": "k"})
+    index, source = SyncedCollection("folder"), opened()
+    await index.sync(source)
+    (root / "d").rename(root.parent / "moved")
+    write(root, {"d": "now a file"})
+    await index.sync(source, keys=frozenset({"d"}))
+    assert index.contents == {"d": b"now a file", "keep": b"k"}
