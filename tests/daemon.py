@@ -62,6 +62,15 @@ class Daemon:
             assert time.monotonic() < deadline, self.log()
             time.sleep(POLL_S)
 
+    def is_ready_or_dead(self) -> bool:
+        """Wait until it serves, or has ended by itself; return whether it serves."""
+        assert self.process is not None
+        deadline = time.monotonic() + START_LIMIT_S
+        while self.process.poll() is None and not (self.state / "daemon.json").exists():
+            assert time.monotonic() < deadline, self.log()
+            time.sleep(POLL_S)
+        return self.process.poll() is None
+
     def wait_dead(self, limit_s: float = START_LIMIT_S) -> int:
         """Wait until it has ended by itself and return how."""
         assert self.process is not None

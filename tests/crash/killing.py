@@ -1,4 +1,7 @@
-"""Two daemons on one history: one is left alone, the other is killed again and again; both must end in the same collection."""
+"""Two daemons on one history: one is left alone, the other is killed again and again; both must end in the same collection.
+
+Half of the kills come at a random time, the others at a random moment of a stage. A stage may do again what it had in hand.
+"""
 
 import random
 import time
@@ -7,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.crash import history
+from tests.crash.journal import Journal, Moment, journalled
 from tests.daemon import MINILM, Daemon, Held, held
 from tests.git_server import GitServer
 
@@ -27,6 +31,7 @@ class Killing:
     kills_per_commit: int
     kills: int = 0
     kills_within_runs: int = 0
+    kills_at_moments: int = 0
 
     def live(self, rng: random.Random, files: int, commits: int) -> Iterator[None]:
         """Sync the first commit and `commits` further ones with both; compare, then yield, after each."""
@@ -38,7 +43,8 @@ class Killing:
                 head = self.server.commit(REPOSITORY, changes)
             self.calm.wait_for(head)
             for _ in range(self.kills_per_commit):
-                self._start_and_kill(rng.random() * WINDOW_S)
+                self._start_and_kill(rng)
+            self.killed.program = journalled(self.journal)
             self.killed.start()
             self.killed.wait_for(head)
             self._compare(at_least=files // 2)
@@ -46,18 +52,29 @@ class Killing:
             yield
         assert self.calm.stop() == 0
 
-    def _start_and_kill(self, after_s: float) -> None:
+    @property
+    def journal(self) -> Journal:
+        """What the killed daemon has begun and has durable."""
+        return Journal(self.killed.folder / "journal")
+
+    def _start_and_kill(self, rng: random.Random) -> None:
+        """Let it die at a moment, if it comes to that in time, or else of a kill from outside."""
+        moment = f"{rng.choice(list(Moment))}:{rng.randrange(1, 4)}" if rng.random() < 0.5 else "-"
+        self.killed.program = journalled(self.journal, moment)
         self.killed.launch()
-        self.killed.wait_ready()
-        time.sleep(after_s)
+        if self.killed.is_ready_or_dead():
+            time.sleep(rng.random() * WINDOW_S)
         self.kills_within_runs += self.killed.unsettled() > 0
+        self.kills_at_moments += self.killed.process.poll() is not None
         self.killed.kill()
+        self.journal.died(self.killed)
         self.kills += 1
 
     def _compare(self, at_least: int) -> None:
         undisturbed, disturbed = map(collection_of, (self.calm, self.killed), self.names)
         assert len(undisturbed.rows) >= at_least
         disturbed.assert_equals(undisturbed)
+        self.journal.assert_nothing_twice()
 
 
 def daemons(

@@ -1,4 +1,5 @@
-"""Kill the daemon, with its own Chroma, again and again for as long as you like; it must never differ from an undisturbed one.
+"""Kill the daemon, with its own Chroma, again and again for as long as you like; it must never differ from an undisturbed one,
+nor prepare, embed or write again what was durable.
 
     python -m tests.crash.soak [--kills 200] [--seed 0] [--files 24]
 
@@ -50,7 +51,8 @@ def soak(given: argparse.Namespace, folder: Path, server: GitServer) -> None:
         for _ in killing.live(random.Random(given.seed), given.files, commits):
             minutes = (time.monotonic() - began) / 60
             print(
-                f"{killing.kills} kills, {killing.kills_within_runs} of them within a run, {minutes:.1f} min",
+                f"{killing.kills} kills, {killing.kills_within_runs} of them within a run, {killing.kills_at_moments} at a moment of a "
+                f"stage, {minutes:.1f} min",
                 flush=True,
             )
     finally:
