@@ -83,10 +83,10 @@ class Total:
 
 
 class Known(Protocol):
-    """What is already indexed of one source in one collection."""
+    """What of one source is indexed in one collection, or on its way there: durable, and neither fetched nor parsed again."""
 
     async def version(self, key: str) -> str | None:
-        """Return the indexed version of `key`, '' where one is on its way and none is indexed, or None."""
+        """Return the version of `key` that is on its way, the indexed one where none is, or None."""
         ...
 
     async def owner(self, prefix: str) -> str | None:

@@ -30,11 +30,12 @@ class KnownDocuments:
     source_id: str
 
     async def version(self, key: str) -> str | None:
-        """Return the indexed version of `key`, '' where one is on its way and none indexed, or None."""
+        """Return the version of `key` that is on its way, the indexed one where none is, or None."""
+        # In this order: what is written meanwhile is indexed by then.
+        if on_its_way := await self.store.prepared.get(self.collection_id, self.source_id, key):
+            return on_its_way.version
         record = await self.store.documents.get(self.collection_id, self.source_id, key)
-        if record and record.state is DocumentState.INDEXED:
-            return record.version
-        return None if await self.store.prepared.get(self.collection_id, self.source_id, key) is None else ""
+        return record.version if record and record.state is DocumentState.INDEXED else None
 
     async def owner(self, prefix: str) -> str | None:
         """Return the key whose chunks have this prefix, or None."""

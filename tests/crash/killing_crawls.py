@@ -2,12 +2,14 @@
 
 import json
 import random
+import signal
 import time
 import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.crash.journal import PREPARED, Journal, Moment, journalled
 from tests.crash.killing import collection_of
 from tests.crash.site import SiteFactory
 from tests.daemon import MINILM, Daemon, Held
@@ -16,16 +18,16 @@ LONGEST_PAUSE_S = 0.1
 MOST_REQUESTS = 40
 MOST_DOCUMENTS = 25
 IN_FLIGHT = 64
-"""Pages of one crawl that are fetched and not yet indexed when death comes, at most: they are fetched again."""
+"""Pages of one crawl that are fetched and not yet prepared when death comes, at most: they are fetched again."""
 POLL_S = 0.005
 LIMIT_S = 120.0
 UNDER_WAY = (
     "SELECT p.url FROM invocations i JOIN crawls c ON c.source_id = i.source_id JOIN frontier f ON f.crawl_id = c.id "
-    "JOIN pages p ON p.id = f.page_id JOIN documents d ON d.key = p.url "
-    "WHERE i.state = 'processing' AND c.started_at >= i.started_at "
-    "AND f.outcome IN ('document', 'unchanged') AND d.state = 'indexed' AND d.version = p.version"
+    "JOIN pages p ON p.id = f.page_id WHERE i.state = 'processing' AND c.started_at >= i.started_at "
+    "AND f.outcome IN ('document', 'unchanged') AND (p.url, p.version) IN "
+    "(SELECT key, version FROM documents WHERE state = 'indexed' UNION SELECT key, version FROM prepared)"
 )
-"""What crawls under way have been to and indexed."""
+"""What crawls under way have been to and prepared, indexed or not."""
 
 
 @dataclass
@@ -39,7 +41,7 @@ class Crawling:
     deaths_of_crawls: int = 0
     """How many crawls were under way when the daemon was killed, over all its deaths."""
     asked_again: list[str] = field(default_factory=list)
-    """Pages that were asked for again although the crawl under way had indexed them: there must be none."""
+    """Pages that were asked for again although the crawl under way had prepared them: there must be none."""
 
     @property
     def collections(self) -> Sequence[str]:
@@ -52,21 +54,37 @@ class Crawling:
         self.daemon.start()
         if edition > 1:
             self._ask()
-        indexed: list[tuple[int, set[str]]] = []
+        prepared: list[tuple[int, set[str]]] = []
         for _ in range(deaths):
             assert rng is not None
             self._await_moment(rng)
-            indexed.append(self._die())
+            prepared.append(self._die())
             self.daemon.start()
         self._wait(lambda: not self._busy())
         assert {state for (state,) in self.daemon.rows("SELECT state FROM invocations")} == {"complete"}
-        for moment, urls in indexed:
+        for moment, urls in prepared:
             self.asked_again += [path for path, _ in self.sites.log[moment:] if self.url + path in urls]
         asked = len(self.sites.log) - began
         assert asked <= 2 * len(self.sites.editions[edition]) + IN_FLIGHT * self.sites.count * deaths
         held = [collection_of(self.daemon, name) for name in self.collections]
         self.daemon.kill()
         return held
+
+    def die_at(self, moment: Moment, times: int, journal: Journal) -> list[tuple[str, int]]:
+        """Crawl until that moment of its stages, die, crawl on to the end; return what was answered after the death of pages
+        that were prepared by then.
+        """
+        self.daemon.program = journalled(journal, f"{moment}:{times}")
+        self.daemon.start()
+        assert self.daemon.wait_dead() == -signal.SIGKILL, self.daemon.log()
+        journal.died(self.daemon)
+        began = len(self.sites.log)
+        durable = {key.rpartition("@")[0] for key in journal.stage(PREPARED).durable}
+        assert durable
+        self.daemon.program = journalled(journal)
+        self.daemon.start()
+        self._wait(lambda: not self._busy())
+        return [(path, status) for path, status in self.sites.log[began:] if self.url + path in durable]
 
     def _ask(self) -> None:
         """Ask for another crawl of every site."""
@@ -92,7 +110,7 @@ class Crawling:
         return self.daemon.rows("SELECT count(*) FROM documents WHERE recorded_at >= ?", since)[0][0]
 
     def _die(self) -> tuple[int, set[str]]:
-        """Kill the daemon; return when, in requests, and what the crawls under way had indexed by then."""
+        """Kill the daemon; return when, in requests, and what the crawls under way had prepared by then."""
         self.daemon.kill()
         self.deaths_of_crawls += self.daemon.unsettled()
         return len(self.sites.log), {url for (url,) in self.daemon.rows(UNDER_WAY)}

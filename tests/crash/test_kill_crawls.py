@@ -4,6 +4,8 @@ import random
 
 import pytest
 
+from tests.crash.journal import Journal, Moment
+from tests.crash.killing import collection_of
 from tests.crash.killing_crawls import crawling
 from tests.crash.site import SiteFactory
 from tests.serving import serve
@@ -45,3 +47,16 @@ def test_killed_crawls_end_in_the_same_collections(
             one.assert_equals(other)
     assert killed.asked_again == []
     assert killed.deaths_of_crawls >= sum(DEATHS.values())
+
+
+@pytest.mark.parametrize("moment", [Moment.PREPARED, Moment.EMBEDDING, Moment.WRITTEN])
+def test_pages_that_were_prepared_at_a_death_are_not_asked_for_again(
+    moment, sites, chroma, undisturbed, minilm_folder, tmp_path, fresh_name
+):
+    sites[0].edition = 1
+    killed, journal = crawling(tmp_path, fresh_name, *sites, minilm_folder, chroma), Journal(tmp_path / "journal")
+    assert killed.die_at(moment, {Moment.PREPARED: 10, Moment.EMBEDDING: 6}.get(moment, 1), journal) == []
+    journal.assert_nothing_twice()
+    for name, calm in zip(killed.collections, undisturbed[1], strict=True):
+        collection_of(killed.daemon, name).assert_equals(calm)
+    assert killed.daemon.stop() == 0
