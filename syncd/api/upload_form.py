@@ -29,7 +29,8 @@ FORM: JsonObject = {
                     },
                     "custom_id": _text("Prefix of the chunk ids, instead of sha256(filename).", maxLength=120),
                     "metadata": _text(
-                        "JSON object merged into every chunk's metadata; no chroma_* keys; at most 16 KiB."
+                        "JSON object merged into every chunk's metadata; at most 16 KiB. Refused are chroma_* keys and those that say "
+                        "where a chunk comes from: key, version, source_id, chunk_index, start_line, filename, …"
                     ),
                     "embedding": _text(
                         "JSON `SourceEmbeddingConfig`. Default: the collection's own, or for a new one the default model with "

@@ -11,10 +11,12 @@ from syncd.api.requests import loads, validated
 from syncd.api.schema import SourceChunkingConfig, SourceEmbeddingConfig
 from syncd.api.services import Services
 from syncd.chroma.naming import check_custom_id, check_metadata
-from syncd.model import Chunking, Embedding, Metadata
+from syncd.model import LINEAGE_KEYS, Chunking, Embedding, Metadata
 
 RESERVED_PREFIX = "chroma_"
 """Of metadata keys, as uploads document it."""
+RESERVED_KEYS = LINEAGE_KEYS | {"custom_id", "filename"}
+"""What every uploaded chunk gets; an upload that set them would find its values replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ def _metadata(text: str) -> Metadata:
     values = loads(text.encode(), "metadata")
     if not isinstance(values, dict):
         raise bad_request("metadata must be a JSON object")
-    return dict(check_metadata(values, lambda key: key.startswith(RESERVED_PREFIX)))
+    return dict(check_metadata(values, lambda key: key.startswith(RESERVED_PREFIX) or key in RESERVED_KEYS))
 
 
 def _embedding(services: Services, text: str) -> Embedding:

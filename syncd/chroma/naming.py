@@ -59,14 +59,16 @@ def check_object_key(key: str, prefix: str) -> str:
 
 
 def check_metadata(values: Mapping[str, object], is_taken: Callable[[str], bool] = lambda _: False) -> Metadata:
-    """Return `values` if all are scalars or homogeneous, non-empty arrays of scalars.
+    """Return `values` if all are scalars or non-empty arrays of scalars of one type, whole numbers beside others widened.
 
-    Keys that Chroma reserves, and those for which `is_taken` is true, are rejected.
+    A null says nothing and is dropped. Keys that Chroma reserves, and those for which `is_taken` is true, are rejected.
     """
     total, checked = 0, dict[str, Scalar | Sequence[Scalar]]()
     for key, value in values.items():
         _check_metadata_key(key, is_taken)
-        items = [_scalar(key, item) for item in _items(key, value)]
+        if value is None:
+            continue
+        items = widened([_scalar(key, item) for item in _items(key, value)])
         checked[key] = items if is_array(value) else items[0]
         if len({type(item) for item in items}) > 1:
             raise PermanentError(f"metadata {shown(key)} mixes types; the values of an array must have one type")
@@ -74,6 +76,12 @@ def check_metadata(values: Mapping[str, object], is_taken: Callable[[str], bool]
     if total > MAX_METADATA_VALUES:
         raise PermanentError(f"metadata has more than {MAX_METADATA_VALUES} values; send fewer")
     return checked
+
+
+def widened(items: list[Scalar]) -> list[Scalar]:
+    """Return the items of an array; if some of its numbers are floats, all are."""
+    kinds = {type(item) for item in items}
+    return [float(item) for item in items] if kinds == {int, float} else items
 
 
 def size_bytes(text: str) -> int:
@@ -96,7 +104,9 @@ def _check_metadata_key(key: str, is_taken: Callable[[str], bool]) -> None:
             f"metadata key {shown(key)} must have 1-{MAX_METADATA_KEY_BYTES} bytes and no control characters"
         )
     if is_reserved(key) or is_taken(key):
-        raise PermanentError(f"metadata key {shown(key)} is reserved; choose another")
+        raise PermanentError(
+            f"metadata key {shown(key)} is reserved for what syncd or Chroma say of a chunk; choose another"
+        )
 
 
 def _items(key: str, value: object) -> list[object]:

@@ -46,10 +46,11 @@ from syncd.model.texts import (
     Stage,
     TextKind,
 )
-from syncd.model.values import Metadata, Scalar, Vectors, shortened
+from syncd.model.values import LINEAGE_KEYS, Metadata, Scalar, Vectors, shortened
 from syncd.model.warnings import DocumentWarning, WarningCode, Warnings
 
 __all__ = [
+    "LINEAGE_KEYS",
     "NOTHING",
     "PLAIN_COLLECTION",
     "Body",

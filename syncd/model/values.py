@@ -12,6 +12,12 @@ Metadata = Mapping[str, Scalar | Sequence[Scalar]]
 Vectors = NDArray[np.float32]
 """Shape (texts, dimensions), rows L2-normalised."""
 
+_POSITIONS = ("start_byte", "end_byte", "start_line", "end_line")
+LINEAGE_KEYS = frozenset(
+    ("source_id", "source_type", "key", "version", "chunk_index", "chunk_count", "stage", *_POSITIONS)
+)
+"""Metadata that syncd puts on every chunk and goes by; nobody else can set it."""
+
 
 def shortened(vectors: Vectors, dimensions: int | None) -> Vectors:
     """Return a vector, or rows of vectors, cut to the leading `dimensions` and normalised again; None: as they are."""

@@ -15,7 +15,9 @@ Value = Scalar | Sequence[Scalar]
 def chunk_metadata(
     document: Document, source: SourceRecord, version: str, chunk: Chunk, index: int
 ) -> dict[str, Value]:
-    """Return a chunk's metadata: the document's own, overridden by ours; empty values are omitted.
+    """Return a chunk's metadata: the document's own and ours; empty values are omitted.
+
+    Of LINEAGE_KEYS ours count. What else we know of a chunk goes under `syncd_…` where the document has a key of that name.
 
     The number of chunks is known only when all are made, so it is added when they are staged.
     Nothing in it depends on when or how often the document was indexed, so an unchanged chunk's metadata stays the same.
@@ -44,7 +46,9 @@ def chunk_metadata(
         "heading_path" if heading else "scope": " > ".join(chunk.scope),
         "stage_note": chunk.note,
     }
-    lineage.update({name: value for name, value in optional.items() if value not in (None, "")})
+    for name, value in optional.items():
+        if value not in (None, ""):
+            lineage[f"syncd_{name}" if name in document.metadata else name] = value
     return {**document.metadata, **lineage, **anchored(document, span.start_byte)}
 
 

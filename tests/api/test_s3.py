@@ -80,7 +80,7 @@ async def test_dead_letters_are_listed_with_their_reasons_newest_first(api, stor
     assert (await api.get("/api/v1/s3/dead-letters", token=limited))[0] == 403
 
 
-@pytest.mark.parametrize("key", ["bucket", "object_key", "custom_id"])
+@pytest.mark.parametrize("key", ["bucket", "object_key", "custom_id", "version", "key", "stage"])
 async def test_metadata_that_says_where_a_chunk_comes_from_is_refused_at_once(api, key):
     source_id = await api.make_source(s3={**S3, **KEYS})
     body = {"object_key": "a.txt", "metadata": {key: "elsewhere"}}

@@ -118,6 +118,8 @@ WRONG_OPTIONS = {
     "metadata is a list": {"metadata": "[]"},
     "metadata is too large": {"metadata": json.dumps({"a": "x" * 16384})},
     "metadata uses a reserved key": {"metadata": '{"chroma_x": 1}'},
+    "metadata says where a chunk comes from": {"metadata": '{"version": "2"}'},
+    "metadata names another file": {"metadata": '{"filename": "other.md"}'},
     "metadata has a key twice": {"metadata": '{"a": 1, "a": 2}'},
     "metadata has NaN": {"metadata": '{"a": NaN}'},
     "metadata is nested": {"metadata": '{"a": {"b": 1}}'},

@@ -23,13 +23,27 @@ def test_ids_are_measured_in_bytes():
 def test_metadata_is_flat_and_of_one_type_per_array():
     good = {"s": "x", "n": 1, "f": 1.5, "b": True, "l": ["a", "b"]}
     assert check_metadata(good) == good
-    for bad in ({"x": None}, {"x": [1, True]}, {"x": float("nan")}, {"x": 2**63}, {"#x": 1}, {"": 1}):
+    for bad in (
+        {"x": [None]},
+        {"x": [1, True]},
+        {"x": [1, 1.5, True]},
+        {"x": float("nan")},
+        {"x": 2**63},
+        {"#x": 1},
+        {"": 1},
+    ):
         with pytest.raises(PermanentError, match="metadata"):
             check_metadata(bad)
     with pytest.raises(PermanentError, match="reserved"):
         check_metadata({"own": 1}, lambda key: key == "own")
     with pytest.raises(PermanentError, match="1024 values"):
         check_metadata({"x": list(range(1025))})
+
+
+def test_nulls_are_dropped_and_whole_numbers_beside_others_are_widened():
+    checked = check_metadata({"a": None, "b": [1, 2.5], "c": [1, 2], "d": 3})
+    assert checked == {"b": [1.0, 2.5], "c": [1, 2], "d": 3}
+    assert [type(value) for value in checked["b"]] == [float, float]
 
 
 def test_collections_are_named_as_chroma_takes_them():

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from syncd.model import Chunk, Chunking, ChunkSpan, Document, Embedding, SourceRecord, SourceSettings
+from syncd.model import LINEAGE_KEYS, Chunk, Chunking, ChunkSpan, Document, Embedding, SourceRecord, SourceSettings
 from syncd.pipeline.lineage import chunk_metadata
 
 SOURCE = SourceRecord("id", "web_scrape", "db", SourceSettings(), Embedding(), Chunking(), datetime.now(UTC))
@@ -43,6 +43,26 @@ def test_enclosing_names_of_code_are_its_scope():
 def test_a_documents_own_metadata_cannot_pose_as_ours():
     assert metadata(metadata={"key": "forged", "mine": 1})["key"] == "https://x/y"
     assert metadata(metadata={"mine": 1})["mine"] == 1
+
+
+def test_a_documents_own_metadata_is_never_replaced_without_being_refused_before():
+    always = {"source_id", "source_type", "key", "version", "chunk_index", "stage"} | {
+        f"{a}_{b}" for a in ("start", "end") for b in ("byte", "line")
+    }
+    assert metadata().keys() == always
+    assert always | {"chunk_count"} == LINEAGE_KEYS
+    own = dict.fromkeys(("language", "symbol", "symbol_kind", "scope", "page", "page_label", "stage_note"), "mine")
+    chunk = {
+        "stage": "code",
+        "language": "python",
+        "symbol": "f",
+        "symbol_kind": "function",
+        "scope": ("A",),
+        "note": "why",
+    }
+    found = metadata(metadata=own, chunk=chunk)
+    assert {name: found[name] for name in own} == own
+    assert (found["syncd_language"], found["syncd_scope"]) == ("python", "A")
 
 
 def test_a_chunk_links_to_the_nearest_anchor_before_it():

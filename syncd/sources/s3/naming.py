@@ -6,6 +6,7 @@ import re
 
 from syncd.chroma.naming import MAX_OBJECT_KEY_BYTES, is_address
 from syncd.errors import PermanentError
+from syncd.model import LINEAGE_KEYS
 from syncd.quoting import shown
 
 METADATA_SUFFIX = ".meta.json"
@@ -36,7 +37,7 @@ def check_prefix(prefix: str) -> str:
 
 def is_standard_key(key: str) -> bool:
     """Return whether a metadata key is reserved for a chunk's lineage, so that callers cannot set it."""
-    return key in _STANDARD_KEYS
+    return key in _STANDARD_KEYS or key in LINEAGE_KEYS
 
 
 def is_metadata_file(key: str) -> bool:
