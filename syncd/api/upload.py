@@ -195,6 +195,7 @@ def _asked(services: Services, form: Form) -> Upload:
         sha256=form.file.sha256,
         size_bytes=form.file.size_bytes,
         content_type=_content_type(form),
+        overrides_suffix=bool(form.fields.get("content_type")),
         custom_id=options.custom_id,
         metadata=options.metadata,
         embedding=options.embedding,

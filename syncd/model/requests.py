@@ -132,6 +132,8 @@ class Upload(_AnyRequest):
     sha256: str = ""
     size_bytes: int | None = None
     content_type: str | None = None
+    overrides_suffix: bool = False
+    """Whether the uploader named the content type, so that it counts, not the file name."""
     custom_id: str | None = None
     metadata: Metadata | None = None
     embedding: Embedding | None = None

@@ -128,6 +128,7 @@ def _values(request: Request) -> dict[str, Any]:
                     "sha256": request.sha256,
                     "size_bytes": request.size_bytes,
                     "content_type": request.content_type,
+                    "overrides_suffix": request.overrides_suffix or None,
                     "custom_id": request.custom_id,
                     "metadata": request.metadata,
                     "embedding": request.embedding and embedding_values(request.embedding),
@@ -150,7 +151,7 @@ def _whole(values: Mapping[str, Any]) -> WholeSource:
 
 
 def _upload(values: Mapping[str, Any]) -> Upload:
-    plain = ("file", "sha256", "size_bytes", "content_type", "custom_id", "metadata")
+    plain = ("file", "sha256", "size_bytes", "content_type", "overrides_suffix", "custom_id", "metadata")
     embedding: Mapping[str, Any] | None = values.get("embedding")
     return Upload(
         **{name: values[name] for name in plain if name in values},

@@ -235,11 +235,13 @@ def test_an_uploaded_file_is_cut_by_its_name_or_type_whatever_its_id(daemon):
     typed = {"filename": "lamp", "custom_id": "team/43", "content_type": "text/markdown; charset=utf-8"}
     assert upload(daemon, "named", "def light(lamp):\n    return lamp.on\n", **named) == 0
     assert upload(daemon, "named", "# Lamps\n\nThey are lit at dusk.\n", **typed) == 0
+    other = {"filename": "lamp.py", "custom_id": "team/44", "content_type": "text/markdown"}
+    assert upload(daemon, "named", "# Wicks\n\nThey are cut at dawn.\n", **other) == 0
     found = daemon.rows(
         "SELECT json_extract(c.metadata, '$.stage'), json_extract(c.metadata, '$.symbol') FROM chunks c "
         "JOIN documents d ON d.id = c.document_id WHERE d.key LIKE 'team/%' ORDER BY d.key"
     )
-    assert found == [("code", "light"), ("markdown", "Lamps")]
+    assert found == [("code", "light"), ("markdown", "Lamps"), ("markdown", "Wicks")]
 
 
 def test_code_is_cut_at_its_definitions_and_says_what_they_are(daemon):
