@@ -97,6 +97,7 @@ FORMATS: tuple[Format, ...] = (
         "sheets",
         package_parts=("xl/workbook.xml", "xl/workbook.bin"),
         mimetypes=(_OPEN_DOCUMENT.encode() + b"spreadsheet",),
+        version="areas 1",
         streams=("Workbook", "Book"),
     ),
     Format(

@@ -27,6 +27,7 @@ _STRICT = b"http://purl.oclc.org/ooxml/"
 _COMMON = b"http://schemas.openxmlformats.org/"
 _COMMON_NAMESPACES = (
     (_STRICT + b"wordprocessingml/main", _COMMON + b"wordprocessingml/2006/main"),
+    (_STRICT + b"spreadsheetml/main", _COMMON + b"spreadsheetml/2006/main"),
     (_STRICT + b"presentationml/main", _COMMON + b"presentationml/2006/main"),
     (_STRICT + b"drawingml/main", _COMMON + b"drawingml/2006/main"),
     (_STRICT + b"drawingml/wordprocessingDrawing", _COMMON + b"drawingml/2006/wordprocessingDrawing"),
@@ -61,19 +62,23 @@ class Package:
     def xml(self, member: str) -> Element | None:
         """Return a member's XML root, or None when it is missing. External entities are not fetched.
 
-        Namespaces of the strict variant of Office files are read as the common ones. Raises PermanentError when it is
-        not well-formed.
+        Raises PermanentError when it is not well-formed.
         """
-        data = self.read(member)
+        data = self.xml_bytes(member)
         if data is None:
             return None
-        if _STRICT in data[:_HEAD_BYTES]:
-            for strict, common in _COMMON_NAMESPACES:
-                data = data.replace(strict, common)
         try:
             return ElementTree.fromstring(data)  # noqa: S314 - expat bounds entity expansion and fetches nothing
         except (ElementTree.ParseError, ValueError, LookupError) as error:
             raise PermanentError(f"{self._name} is damaged: its part {member} is not well-formed ({error})") from error
+
+    def xml_bytes(self, member: str) -> bytes | None:
+        """Return a member's bytes, with the namespaces of the strict variant of Office files replaced by the common ones."""
+        data = self.read(member)
+        if data is not None and _STRICT in data[:_HEAD_BYTES]:
+            for strict, common in _COMMON_NAMESPACES:
+                data = data.replace(strict, common)
+        return data
 
     def relations(self, member: str) -> dict[str, tuple[str, str]]:
         """Return what an Office part points to: id to (kind, target), targets inside resolved."""

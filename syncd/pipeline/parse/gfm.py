@@ -55,6 +55,14 @@ def items(lines: Iterable[str]) -> str:
     return dedent("\n".join(lines)).lstrip(" ")
 
 
+def link(text: str, address: str) -> str:
+    """Return a link; an address that says what its text says is enough by itself."""
+    address = "".join(address.split()).replace("(", "%28").replace(")", "%29").replace("<", "%3C").replace(">", "%3E")
+    if not address or address.removeprefix("mailto:") == text.strip():
+        return text
+    return f"[{text.replace('[', '(').replace(']', ')')}]({address})"
+
+
 def picture(alt: str) -> str:
     """Return the placeholder of a picture: its words only, since the picture itself is not stored."""
     alt = " ".join(alt.split()).replace("[", "(").replace("]", ")")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from xml.etree.ElementTree import Element
 
 from syncd.pipeline.parse.archive import Package
@@ -25,6 +25,12 @@ class SheetParts:
         relations = package.relations("xl/workbook.xml")
         book = package.xml("xl/workbook.xml")
         sheets = book.iter(_S + "sheet") if book is not None else ()
+        person = next((target for kind, target in relations.values() if kind == "person"), "")
+        people = package.xml(person) if person else None
+        self._persons = {
+            each.get("id", ""): each.get("displayName", "")
+            for each in (people.iter(_T + "person") if people is not None else ())
+        }
         self._members = {
             sheet.get("name", ""): relations.get(sheet.get(_R + "id", ""), ("", ""))[1] for sheet in sheets
         }
@@ -38,10 +44,10 @@ class SheetParts:
                 yield from self._charts(target)
                 yield from self._words(target)
         targets = dict(relations)
-        if threaded := targets.get("threadedComment"):
-            yield from _threaded(self._package.xml(threaded))
-        elif plain := targets.get("comments"):
+        if plain := targets.get("comments"):
             yield from _comments(self._package.xml(plain))
+        if threaded := targets.get("threadedComment"):
+            yield from _threaded(self._package.xml(threaded), self._persons)
 
     def _charts(self, drawing: str) -> Iterator[str]:
         for kind, target in self._package.relations(drawing).values():
@@ -66,12 +72,16 @@ def _comments(root: Element | None) -> Iterator[str]:
         number = comment.get("authorId", "")
         author = authors[int(number)] if number.isdigit() and int(number) < len(authors) else ""
         text = "".join(node.text or "" for node in comment.iter(_S + "t")).strip()
+        # What stands there for readers that know no threads.
+        if author.startswith("tc={"):
+            continue
         yield _comment(comment.get("ref", ""), author, text)
 
 
-def _threaded(root: Element | None) -> Iterator[str]:
+def _threaded(root: Element | None, persons: Mapping[str, str]) -> Iterator[str]:
     for comment in root.iter(_T + "threadedComment") if root is not None else ():
-        yield _comment(comment.get("ref", ""), "", (comment.findtext(_T + "text") or "").strip())
+        author = persons.get(comment.get("personId", ""), "")
+        yield _comment(comment.get("ref", ""), author, (comment.findtext(_T + "text") or "").strip())
 
 
 def _comment(place: str, author: str, text: str) -> str:

@@ -1,28 +1,33 @@
-"""Spreadsheets of all kinds: one heading a sheet, one Markdown table for each block of cells that touch."""
+"""Spreadsheets of all kinds: one heading a sheet, one Markdown table for each area of it."""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from itertools import chain, islice
 from typing import Any
 
 import python_calamine as calamine
 
 from syncd.errors import PermanentError
-from syncd.pipeline.parse import gfm
+from syncd.pipeline.parse import gfm, ods
 from syncd.pipeline.parse.archive import open_package
 from syncd.pipeline.parse.image import Pictures
+from syncd.pipeline.parse.number_format import general
+from syncd.pipeline.parse.sheet_layout import areas
 from syncd.pipeline.parse.sheet_parts import SheetParts
+from syncd.pipeline.parse.sheet_rows import Range, SheetCells, SheetRow
 from syncd.pipeline.parse.task import Markdown, ParsedPiece, Task
+from syncd.pipeline.parse.xlsx import Workbook
 
-_MAX_SPLIT_CELLS = 200_000
+_MAX_LAID_OUT_CELLS = 200_000
+_MAX_GRID_CELLS = 4_000_000
 _ROWS_PER_PART = 5_000
 _MAX_MERGED_CELLS = 10_000
 
 _calamine: Any = calamine  # the type of its paths is not spelled out
 
-Grid = list[list[str]]
 _ERRORS = (calamine.CalamineError, calamine.XmlError, calamine.ZipError, OSError, ValueError)
 
 
@@ -30,31 +35,61 @@ def read(task: Task) -> Iterator[ParsedPiece]:
     """Yield the visible sheets in order. Raises PermanentError: damaged, encrypted, over its limits."""
     with ExitStack() as stack:
         parts, pictures = None, Pictures(task)
+        package = None
         if _is_archive(task):
             package = stack.enter_context(open_package(task.path, task.name, task.limits))
-            parts = SheetParts(package, pictures) if "xl/workbook.xml" in package.members else None
-        yield from _book(task, parts, pictures)
+        if package is not None and "xl/workbook.xml" in package.members:
+            parts = SheetParts(package, pictures)
+            yield from _sheets(Workbook(package, task).sheets(), Markdown(task.limits), parts, pictures)
+        elif package is not None and "content.xml" in package.members:
+            yield from _sheets(ods.sheets(package, task), Markdown(task.limits), parts, pictures)
+        else:
+            yield from _sheets(_calamine_sheets(task), Markdown(task.limits), parts, pictures)
 
 
-def _book(task: Task, parts: SheetParts | None, pictures: Pictures) -> Iterator[ParsedPiece]:
+def _sheets(
+    sheets: Iterable[SheetCells], out: Markdown, parts: SheetParts | None, pictures: Pictures
+) -> Iterator[ParsedPiece]:
+    for number, sheet in enumerate(sheets, 1):
+        out.page(number, sheet.name)
+        out.block(gfm.heading(2, sheet.name))
+        yield from _sheet(sheet, out)
+        for block in chain(sheet.comments, parts.blocks(sheet.name) if parts is not None else ()):
+            out.block(block)
+            for data in pictures.taken():
+                out.picture(data)
+        yield out.take(title=sheet.name)
+
+
+def _calamine_sheets(task: Task) -> Iterator[SheetCells]:
+    """Yield the sheets of an Excel 97-2003 or binary workbook, of which only the values can be had."""
     try:
         book = _calamine.load_workbook(str(task.path))
-        sheets = [meta for meta in book.sheets_metadata if meta.visible == calamine.SheetVisibleEnum.Visible]
-        out = Markdown(task.limits)
-        for number, meta in enumerate(sheets, 1):
-            out.page(number, meta.name)
-            out.block(gfm.heading(2, meta.name))
-            if meta.typ == calamine.SheetTypeEnum.WorkSheet:
-                yield from _sheet(book.get_sheet_by_name(meta.name), out)
-            for block in parts.blocks(meta.name) if parts is not None else ():
-                out.block(block)
-                for data in pictures.taken():
-                    out.picture(data)
-            yield out.take(title=meta.name)
+        for meta in book.sheets_metadata:
+            if meta.visible != calamine.SheetVisibleEnum.Visible:
+                task.warn("hidden_content", f"sheet {meta.name!r} is hidden and was left out")
+            elif meta.typ == calamine.SheetTypeEnum.WorkSheet:
+                sheet = book.get_sheet_by_name(meta.name)
+                merged = [Range(*start, *end) for start, end in sheet.merged_cell_ranges or ()]
+                yield SheetCells(meta.name, _calamine_rows(task, sheet), merged)
+            else:
+                yield SheetCells(meta.name, iter(()))
     except calamine.PasswordError as error:
         raise PermanentError(f"{task.name} is encrypted: save it without a password") from error
     except _ERRORS as error:
         raise PermanentError(f"{task.name} is damaged: its sheets cannot be read ({error})") from error
+
+
+def _calamine_rows(task: Task, sheet: calamine.CalamineSheet) -> Iterator[SheetRow]:
+    for number, values in enumerate(sheet.iter_rows()):
+        cells = {at: text for at, value in enumerate(values) if (text := _text(value))}
+        if any(isinstance(value, float) and not value.is_integer() for value in values):
+            task.warn(
+                "value_approximated",
+                f"numbers of sheet {sheet.name!r} are given as stored: shares and amounts may look different",
+            )
+        if cells:
+            yield SheetRow(number, cells)
 
 
 def _is_archive(task: Task) -> bool:
@@ -62,80 +97,60 @@ def _is_archive(task: Task) -> bool:
         return file.read(2) == b"PK"
 
 
-def _sheet(sheet: calamine.CalamineSheet, out: Markdown) -> Iterator[ParsedPiece]:
-    if sheet.total_height * sheet.total_width > _MAX_SPLIT_CELLS:
-        yield from _long(sheet, out)
-        return
-    grid: Grid = [[_text(value) for value in row] for row in sheet.to_python(skip_empty_area=False)]
-    _repeat_merged(grid, sheet.merged_cell_ranges or ())
-    for rows in islands(grid):
-        out.block(gfm.table(rows))
-
-
-def _long(sheet: calamine.CalamineSheet, out: Markdown) -> Iterator[ParsedPiece]:
-    """Yield a sheet too large to look for gaps in, some thousand rows a part, each with the first row as header."""
-    header: list[str] | None = None
-    held: Grid = []
-    for values in sheet.iter_rows():
-        row = [_text(value) for value in values]
-        if not any(row):
-            continue
-        if header is None:
-            header = row
-            continue
+def _sheet(sheet: SheetCells, out: Markdown) -> Iterator[ParsedPiece]:
+    """Add a sheet's areas; one too large to be laid out is one table, some thousand rows a part."""
+    held: list[SheetRow] = []
+    cells = 0
+    for row in sheet.rows:
         held.append(row)
+        cells += len(row.cells)
+        if cells > _MAX_LAID_OUT_CELLS:
+            yield from _long(chain(held, sheet.rows), sheet.name, out)
+            return
+    held = _with_merged(held, sheet.merged)
+    if len(held) * len({column for row in held for column in row.cells}) > _MAX_GRID_CELLS:
+        yield from _long(iter(held), sheet.name, out)
+        return
+    for area in areas(held):
+        out.block(gfm.table(area))
+
+
+def _long(rows: Iterator[SheetRow], name: str, out: Markdown) -> Iterator[ParsedPiece]:
+    """Yield a sheet in parts that each repeat its first row."""
+    header = next(rows)
+    while held := list(islice(rows, _ROWS_PER_PART)):
+        columns = sorted({column for row in (header, *held) for column in row.cells})
+        out.block(gfm.table([[row.cells.get(column, "") for column in columns] for row in (header, *held)]))
         if len(held) == _ROWS_PER_PART:
-            out.block(gfm.table([header, *held]))
-            yield out.take(title=sheet.name)
-            held = []
-    if header is not None:
-        out.block(gfm.table([header, *held]))
+            yield out.take(title=name)
 
 
-def _repeat_merged(grid: Grid, ranges: Sequence[tuple[tuple[int, int], tuple[int, int]]]) -> None:
-    """Write a merged cell's text into every cell it covers, so that each row can be understood alone."""
-    for (top, left), (bottom, right) in ranges:
-        covered = (bottom - top + 1) * (right - left + 1)
-        if top >= len(grid) or left >= len(grid[top]) or covered > _MAX_MERGED_CELLS or not grid[top][left]:
+def _with_merged(rows: Sequence[SheetRow], merged: Sequence[Range]) -> list[SheetRow]:
+    """Return the rows with a merged cell's text in every cell it covers, so that each row can be understood alone."""
+    found = {row.number: dict(row.cells) for row in rows}
+    for top, left, bottom, right in merged:
+        text = found.get(top, {}).get(left, "")
+        if not text or (bottom - top + 1) * (right - left + 1) > _MAX_MERGED_CELLS:
             continue
-        for row in grid[top : bottom + 1]:
-            for at in range(left, min(right + 1, len(row))):
-                row[at] = grid[top][left]
+        for number in range(top, bottom + 1):
+            # A row or column with nothing of its own is not made one by what spans it.
+            for column in range(left, right + 1) if number in found else ():
+                found[number].setdefault(column, text)
+    return [SheetRow(number, found[number]) for number in sorted(found)]
 
 
 def _text(value: object) -> str:
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+        return general(value)
     if isinstance(value, datetime.timedelta):
-        return str(value)
+        return _hours(value)
     return str(value).strip()
 
 
-def islands(grid: Grid) -> Iterator[Grid]:
-    """Yield the blocks of filled cells that touch each other (sideways, up or down), top to bottom, left to right."""
-    seen: set[tuple[int, int]] = set()
-    found: list[tuple[int, int, int, int]] = []
-    for y, row in enumerate(grid):
-        for x, text in enumerate(row):
-            if text and (y, x) not in seen:
-                found.append(_bounds(grid, (y, x), seen))
-    for top, left, bottom, right in found:
-        yield [row[left : right + 1] for row in grid[top : bottom + 1]]
-
-
-def _bounds(grid: Grid, start: tuple[int, int], seen: set[tuple[int, int]]) -> tuple[int, int, int, int]:
-    top, left = bottom, right = start
-    queue = [start]
-    seen.add(start)
-    while queue:
-        y, x = queue.pop()
-        top, left, bottom, right = min(top, y), min(left, x), max(bottom, y), max(right, x)
-        for near in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)):
-            ny, nx = near
-            inside = 0 <= ny < len(grid) and 0 <= nx < len(grid[ny])
-            if inside and near not in seen and grid[ny][nx]:
-                seen.add(near)
-                queue.append(near)
-    return top, left, bottom, right
+def _hours(value: datetime.timedelta) -> str:
+    """Return a duration as hours that run on over days, as sheets show it."""
+    minutes, seconds = divmod(round(value.total_seconds()), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}" + (f":{seconds:02d}" if seconds else "")

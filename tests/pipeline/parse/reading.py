@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from typing_extensions import override
 
-from syncd.model import Chunking, PageMark, Part
+from syncd.model import Chunking, PageMark, Part, Warnings
 from syncd.pipeline.parse.vision import Describer
 from syncd.pipeline.prepare.preparer import DocumentPreparer
 from syncd.pipeline.prepare.process import PreparerSettings
@@ -41,6 +41,15 @@ async def parts_of(pool: PartReader, data: bytes, name: str, media_type: str | N
 
 async def text_of(pool: PartReader, data: bytes, name: str) -> str:
     return "".join(part.text for part in await parts_of(pool, data, name))
+
+
+async def warnings_of(pool: PartReader, data: bytes, name: str) -> dict[str, int]:
+    """How many of each kind of warnings a document has."""
+    found = Warnings()
+    async with aclosing(pool.prepare(io.BytesIO(data), name, None, name, Chunking(), found)) as batches:
+        async for _ in batches:
+            pass
+    return {warning.code: warning.count for warning in found.all()}
 
 
 def on_pages(parts: Sequence[Part]) -> dict[int, str]:

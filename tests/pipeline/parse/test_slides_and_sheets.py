@@ -50,12 +50,6 @@ async def test_each_sheet_has_its_name_as_heading_and_page_label(pool: PartReade
     assert [part.title for part in parts] == ["Ducks", "Geese"]
 
 
-async def test_blocks_of_cells_with_a_gap_between_are_tables_of_their_own(pool: PartReader) -> None:
-    data = xlsx({"S": {"A1": "a", "B1": "b", "D1": "x", "A2": "1", "B2": "2", "A5": "far"}})
-    text = await text_of(pool, data, "a.xlsx")
-    assert text == "## S\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n\n| x |\n| --- |\n\n| far |\n| --- |\n\n"
-
-
 async def test_merged_cells_repeat_their_text(pool: PartReader) -> None:
     data = xlsx({"S": {"A1": "wide", "B1": "", "A2": "a", "B2": "b"}}, merged=["A1:B1"])
     assert "| wide | wide |\n" in await text_of(pool, data, "a.xlsx")

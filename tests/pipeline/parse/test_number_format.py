@@ -1,0 +1,64 @@
+"""What a spreadsheet shows of a number under a format code."""
+
+import pytest
+
+from syncd.pipeline.parse.number_format import shown
+
+ACCOUNTING = '_("$"* #,##0.00_);_("$"* \\(#,##0.00\\);_("$"* "-"??_);_(@_)'
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "text"),
+    [
+        (0.1 + 0.2, "General", "0.3"),
+        (0.847, "0.0%", "84.7%"),
+        (0.08500000000000002, "0.00%", "8.50%"),
+        (-0.06, "0%", "-6%"),
+        (1067, "00000", "01067"),
+        (2315.5, '"$"#,##0.00', "$2,315.50"),
+        (2315.5, "[$€-407]\\ #,##0.00", "€ 2,315.50"),
+        (2315.5, ACCOUNTING, "$2,315.50"),
+        (-2315.5, ACCOUNTING, "$(2,315.50)"),
+        (-7.25, "#,##0.00;[Red]-#,##0.00", "-7.25"),
+        (0, '0;-0;"none"', "none"),
+        (1234567, '#,##0,"k"', "1,235k"),
+        (987654321, "000-00-0000", "987-65-4321"),
+        (3, '0 "pcs"', "3 pcs"),
+        (2.5, "# ?/?", "2 1/2"),
+        (54321.987, "0.00E+00", "5.43E+04"),
+        (12, '[<10]"low";[>=10]"high"', "high"),
+        (7, "@", "7"),
+    ],
+)
+def test_numbers_look_as_on_the_sheet(value: float, code: str, text: str) -> None:
+    assert shown(value, code) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "text"),
+    [
+        (46455, "dd.mm.yyyy", "2027-03-09"),
+        (46455.5, "m/d/yy h:mm", "2027-03-09 12:00"),
+        (46455, "mmm yyyy", "Mar 2027"),
+        (0.3125, "hh:mm", "07:30"),
+        (0.3125, "h:mm AM/PM", "7:30 AM"),
+        (1.6875, "[h]:mm", "40:30"),
+        (0.5208, "mm:ss", "29:57"),
+    ],
+)
+def test_dates_are_iso_where_they_are_shown_to_the_day_and_durations_run_on_over_days(
+    value: float, code: str, text: str
+) -> None:
+    assert shown(value, code) == text
+
+
+def test_workbooks_of_old_macs_count_from_1904() -> None:
+    assert shown(44993, "yyyy-mm-dd", from_1904=True) == "2027-03-09"
+
+
+@pytest.mark.parametrize(
+    "code", ["#" * 10_000, ";;;", "[", '"', "E+E+", "?/?/?", "\\", "0" * 200, "%%%%%", "[h", "y" * 200]
+)
+def test_no_code_is_a_reason_to_fail(code: str) -> None:
+    for value in (0.0, -1.5, 1e308, -1e-300, 2e15, 99999999.0):
+        assert shown(value, code)
