@@ -64,7 +64,13 @@ IMAGE = Format(
     magic=(b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\x00", b"MM\x00*"),
     docling=".png",
 )
-CSV = Format("CSV table", {".csv": ("text/csv",)}, "delimited", is_any_text=True)
+CSV = Format(
+    "CSV table",
+    {".csv": ("text/csv",), ".tsv": ("text/tab-separated-values",), ".tab": ()},
+    "delimited",
+    is_any_text=True,
+    version="lines 1",
+)
 LEGACY = Format(
     "Word or PowerPoint 97-2003 file",
     {".doc": ("application/msword",), ".ppt": ("application/vnd.ms-powerpoint",)},

@@ -25,6 +25,14 @@ class PageMark:
     label: str = ""
 
 
+class LineMark(NamedTuple):
+    """From byte `start_byte` of its part on, the text is what stands on these lines of the file, counted from 1."""
+
+    start_byte: int
+    first_line: int
+    last_line: int
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """A segment of a parsed document's text; a document is its parts in order, joined without separator."""
@@ -33,6 +41,8 @@ class Part:
     kind: TextKind
     pages: tuple[PageMark, ...] = ()
     title: str = ""
+    lines: tuple[LineMark, ...] = ()
+    """Where the text is on other lines of the file than here."""
 
 
 class ChunkSpan(NamedTuple):

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 
 from syncd.errors import ConfigError
-from syncd.model import Chunk, Chunking, ChunkSpan, PageMark, Part
+from syncd.model import Chunk, Chunking, ChunkSpan, LineMark, PageMark, Part
 from syncd.pipeline.chunk.breadcrumb import breadcrumb, path_line
 from syncd.pipeline.chunk.lines import line_pieces
 from syncd.pipeline.chunk.markdown import Heading
@@ -80,6 +80,7 @@ class _Document:
         self._start_line = 1
         self._received_bytes = 0
         self._marks: list[PageMark] = []
+        self._lines: list[LineMark] = []
         self._headings: Sequence[Heading] = ()
         self._place: tuple[tuple[str, ...], str, str] | None = None
         self._crumb = ""
@@ -123,7 +124,12 @@ class _Document:
         return found
 
     def _mark(self, part: Part) -> None:
-        """Take over a part's page marks; of those already passed only the last one still matters."""
+        """Take over a part's marks; of those already passed only the last one still matters."""
+        if part.lines or self._lines:
+            passed = bisect_right(self._lines, self._start_byte, key=lambda mark: mark.start_byte)
+            base = self._received_bytes
+            self._lines = self._lines[max(0, passed - 1) :]
+            self._lines += [mark._replace(start_byte=base + mark.start_byte) for mark in part.lines]
         if not (self._marks or part.pages):
             return
         passed = bisect_right(self._marks, self._start_byte, key=lambda mark: mark.start_byte)
@@ -152,14 +158,14 @@ class _Document:
             page = self._page_at(start + len(data) - len(data.lstrip()))
             last = self._page_at(start + len(data.rstrip()) - 1)
         label = page.label if page else ""
-        ends_line = data.endswith(b"\n")
+        first_line, last_line = self._lines_of(data, start, line)
         return Chunk(
             text=data.decode("utf-8", "surrogatepass"),
             span=ChunkSpan(
                 start_byte=start,
                 end_byte=self._start_byte,
-                start_line=line,
-                end_line=self._start_line - ends_line,
+                start_line=first_line,
+                end_line=last_line,
                 page=page.page if page else None,
                 page_label=label,
                 last_page=last.page if last and last != page else None,
@@ -172,6 +178,17 @@ class _Document:
             context=self._context(piece, label),
             note=piece.note,
         )
+
+    def _lines_of(self, data: bytes, start: int, line: int) -> tuple[int, int]:
+        """Return the lines of the file that a text stands on: of the document's text, where that is the file's."""
+        if not self._lines:
+            return line, self._start_line - data.endswith(b"\n")
+        places = start + len(data) - len(data.lstrip()), start + len(data.rstrip()) - 1
+        first, last = (
+            self._lines[max(0, bisect_right(self._lines, place, key=lambda mark: mark.start_byte) - 1)]
+            for place in places
+        )
+        return first.first_line, last.last_line
 
     def _page_at(self, byte: int) -> PageMark | None:
         mark = bisect_right(self._marks, byte, key=lambda mark: mark.start_byte) - 1

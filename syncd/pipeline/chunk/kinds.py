@@ -67,9 +67,15 @@ _HEADED = {
 """Where the text before the opening bracket or colon is the name."""
 
 
+_TYPES = {"sql": frozenset(("insert",))}
+"""What else gives its name to what is in it: rows belong to a table."""
+
+
 def flags_of(kind: str, language: str) -> int:
     """Return what nodes of this kind are in this language, as a sum of flags."""
     flags = sum(flag for flag, pattern in _PATTERNS if pattern.search(kind))
     if language not in _SPOKEN_LANGUAGES:
         flags &= ~SPOKEN
+    if kind in _TYPES.get(language, ()):
+        flags |= TYPE
     return flags | HEADED if kind in _HEADED.get(language, ()) else flags

@@ -23,6 +23,7 @@ _SPOKEN = re.compile(rb"\(?(def\S*|fn)\s+\(?([^\s(),]+)")
 _KEYWORDS = frozenset(("function", "fn", "func", "def", "lambda", "sub"))
 _QUALIFIED = frozenset(("qualified_identifier", "scoped_identifier"))
 _VARIABLES = frozenset(("lexical_declaration", "variable_declaration"))
+_QUOTED_DOT = re.compile(r"([`\"])\.\1|\]\.\[")
 _KIND = re.compile(rf"{NAMED}$")
 
 
@@ -97,7 +98,7 @@ def _name(node: Node, data: bytes) -> str:
         if inner is None:
             for child in _first_children(node):
                 if _IDENTIFIER.search(child.type):
-                    return _clean(data[child.start_byte : child.end_byte])
+                    return _QUOTED_DOT.sub(".", _clean(data[child.start_byte : child.end_byte]))
                 if _WAY_IN.search(child.type):
                     inner = child
                     break

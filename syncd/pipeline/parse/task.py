@@ -9,7 +9,7 @@ from typing import Any
 
 from syncd.errors import PermanentError
 from syncd.json_types import JsonObject
-from syncd.model import PageMark, Part, TextKind, WarningCode, Warnings
+from syncd.model import LineMark, PageMark, Part, TextKind, WarningCode, Warnings
 from syncd.model.formats import Format, format_named
 from syncd.model.limits import MAX_DOCUMENT_SIZE_BYTES
 
@@ -122,6 +122,7 @@ class Markdown:
         self._limits = limits
         self._blocks: list[str] = []
         self._marks: list[PageMark] = []
+        self._lines: list[LineMark] = []
         self._pictures: list[Picture] = []
         self._size_bytes = 0
         self._total_bytes = 0
@@ -157,14 +158,19 @@ class Markdown:
             raise PermanentError(f"the document has over {self._limits.pages:,} pages: split it")
         self._marks.append(PageMark(self._size_bytes, number, label))
 
+    def line(self, first: int, last: int, after_bytes: int = 0) -> None:
+        """Say that what follows, from `after_bytes` on, stands on these lines of the file."""
+        self._lines.append(LineMark(self._size_bytes + after_bytes, first, last))
+
     def picture(self, data: bytes) -> None:
         """Ask for a description of `data` at this place."""
         self._pictures.append(Picture(self._size_bytes, data))
 
     def take(self, title: str = "", kind: TextKind = "markdown") -> ParsedPiece:
         """Return the text added since the last call, and start a new part."""
-        piece = ParsedPiece(Part("".join(self._blocks), kind, tuple(self._marks), title), tuple(self._pictures))
-        self._blocks, self._marks, self._pictures, self._size_bytes = [], [], [], 0
+        part = Part("".join(self._blocks), kind, tuple(self._marks), title, tuple(self._lines))
+        piece = ParsedPiece(part, tuple(self._pictures))
+        self._blocks, self._marks, self._lines, self._pictures, self._size_bytes = [], [], [], [], 0
         return piece
 
 

@@ -1,0 +1,68 @@
+"""From bytes of unstated encoding to text: told where it is a guess, refused where none fits."""
+
+from __future__ import annotations
+
+import codecs
+import re
+
+import chardet
+
+from syncd.errors import PermanentError
+from syncd.pipeline.parse.task import Task
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_SAMPLE_BYTES = 64 << 10
+_LOST = re.compile("[\ufffd\ufffe\uffff\x00-\x08\x0e-\x1a\x1c-\x1f\x80-\x9f]")
+"""What no text has: a sign that it was read by the wrong table."""
+_SURE_ENOUGH = 0.002
+"""Two words of German have 0.005; noise, which is some text in some encoding too, has less than this."""
+_NEVER = ("cp1258", "tis-620")
+"""Guessed of short texts in other languages more often than met."""
+
+
+def decode(task: Task, data: bytes) -> str:
+    """Return a file's text: by its byte order mark, else UTF-8, else as it looks, which is told.
+
+    Raises PermanentError when it looks like no text in an encoding that is known here.
+    """
+    for mark, name in _MARKS:
+        if data.startswith(mark):
+            return _strictly(task, data, name)
+    try:
+        return _without_loss(data.decode("utf-8"))
+    except ValueError:
+        name = guessed(data)
+    text = _strictly(task, data, name)
+    task.warn(
+        "encoding_guessed", f"it does not say how it is encoded and was read as {name}: save it as UTF-8 to be sure"
+    )
+    return text
+
+
+def guessed(data: bytes) -> str:
+    """Return the encoding that a text looks like, '' for none; of a long one, what its first lines beyond ASCII look like."""
+    sample = b"\n".join(line for line in data[: 64 * _SAMPLE_BYTES].splitlines() if not line.isascii())[:_SAMPLE_BYTES]
+    found = chardet.detect(
+        sample or data[:_SAMPLE_BYTES], encoding_era=chardet.EncodingEra.MODERN_WEB, exclude_encodings=_NEVER
+    )
+    return (found["encoding"] or "") if found["confidence"] >= _SURE_ENOUGH else ""
+
+
+def _strictly(task: Task, data: bytes, name: str) -> str:
+    try:
+        return _without_loss(data.decode(name))
+    except (LookupError, ValueError) as error:
+        raise PermanentError(f"how {task.name} is encoded could not be found out: save it as UTF-8") from error
+
+
+def _without_loss(text: str) -> str:
+    """Return `text`. Raises ValueError where it has what no text has."""
+    if _LOST.search(text):
+        raise ValueError("not a text")
+    return text
