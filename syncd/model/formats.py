@@ -61,6 +61,7 @@ IMAGE = Format(
         ".tif": (),
     },
     "image",
+    version="as seen 1",
     magic=(b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\x00", b"MM\x00*"),
     docling=".png",
 )

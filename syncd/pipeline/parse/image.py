@@ -12,10 +12,13 @@ from PIL import Image, UnidentifiedImageError
 
 from syncd.errors import PermanentError
 from syncd.pipeline.parse import gfm, ocr
+from syncd.pipeline.parse.raster import as_seen
 from syncd.pipeline.parse.task import Markdown, ParsedPiece, Task
 
 _MAX_PICTURES = 500
 _PICTURES_PER_PART = 8
+_MAX_MOMENTS = 50
+"""Of an animation: as many as a reader may care for."""
 _MAX_DESCRIBED_SIDE = 1024
 _GENERIC_ALT = ("image", "picture", "grafik", "bild", "photo", "logo", "graphic")
 _FILE_NAME = re.compile(r"\.(png|jpe?g|gif|bmp|tiff?|webp|[ew]mf|svg)\s*$", re.I)
@@ -29,18 +32,26 @@ def read(task: Task) -> Iterator[ParsedPiece]:
     try:
         with warnings.catch_warnings(), Image.open(task.path) as picture:
             warnings.simplefilter("ignore")
-            frames = getattr(picture, "n_frames", 1) if picture.format == "TIFF" else 1
-            for frame in range(frames):
+            for frame in _frames(picture, task):
                 picture.seek(frame)
                 _check_size(picture, task)
                 out.page(frame + 1)
-                page = picture.convert("RGB")
+                page = as_seen(picture)
                 if task.pictures:
                     out.picture(_small(page))
                 out.blocks(ocr.page_blocks(page, task.ocr))
                 yield out.take()
     except _UNREADABLE as error:
         raise PermanentError(f"{task.name} is not a picture that can be opened: {error}") from error
+
+
+def _frames(picture: Image.Image, task: Task) -> range:
+    """Return the frames to look at: pages of a TIFF, moments of an animation; of a photo's two sizes only the first."""
+    count = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
+    if picture.format == "TIFF" or count <= _MAX_MOMENTS:
+        return range(count)
+    task.warn("picture_unread", f"of its {count:,} moments only some were looked at")
+    return range(0, count, -(-count // _MAX_MOMENTS))
 
 
 def _check_size(picture: Image.Image, task: Task) -> None:
@@ -92,6 +103,8 @@ class Pictures:
         if digest not in self._seen and len(self._seen) < _MAX_PICTURES:
             self._seen[digest] = self._look(data)
             self._looked += 1
+        elif digest not in self._seen:
+            self._task.warn("picture_unread", f"only the first {_MAX_PICTURES} pictures were read")
         return self._seen.get(digest, "")
 
     def _look(self, data: bytes) -> str:
@@ -99,12 +112,18 @@ class Pictures:
         try:
             with warnings.catch_warnings(), Image.open(io.BytesIO(data)) as picture:
                 warnings.simplefilter("ignore")
-                small = min(picture.size) < settings.min_side_pixels
-                if small or picture.width * picture.height > self._task.limits.pixels:
+                if min(picture.size) < settings.min_side_pixels:
                     return ""
-                page = picture.convert("RGB")
+                if picture.width * picture.height > self._task.limits.pixels:
+                    self._task.warn(
+                        "picture_unread", f"a picture of {picture.width} x {picture.height} pixels is too large"
+                    )
+                    return ""
+                page = as_seen(picture)
         except _UNREADABLE:
-            return ""  # a broken picture is no reason to lose its document
+            # A broken picture is no reason to lose its document.
+            self._task.warn("picture_unread", "a picture in it could not be opened")
+            return ""
         if self._task.pictures:
             self._taken.append(_small(page))
         return ocr.picture_text(page, settings)

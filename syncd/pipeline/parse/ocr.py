@@ -26,6 +26,9 @@ _TESSDATA = (
 )
 _MAX_SIDE = 2200
 _MIN_SIDE = 1000
+_PAGE_SIDE = 2340
+"""A page of A4 at 200 dpi."""
+_MAX_ENLARGED = 3.0
 _RAPID_SIDE = 1600
 """RapidOCR looks for lines in a picture of this size and reads them one by one: its own settings take up to 1.5 GiB of address
 space a page, these 1.1 GiB at most, find the same words and are a sixth faster."""
@@ -67,7 +70,7 @@ def page_blocks(page: Image.Image, settings: Ocr) -> Iterable[str]:
     """Return the Markdown blocks of a scanned page; nothing when OCR is off or sees nothing."""
     if not settings.enabled:
         return
-    page = _scaled(page)
+    page = _page_sized(page)
     if tessdata(settings.languages):
         result = liteparse(settings.languages).parse(_png(page))
         yield from (found.markdown for found in result.pages if any(map(str.isalnum, found.text)))
@@ -101,13 +104,25 @@ def looks_like_writing(text: str) -> str:
     return text if dense and letters >= _MIN_LETTERS and len(words) >= _MIN_WORDS else ""
 
 
+def _page_sized(page: Image.Image) -> Image.Image:
+    """Return a page at the size at which headings are told from text by their height."""
+    longest = max(page.size)
+    return _resized(page, min(_PAGE_SIDE / longest, _MAX_ENLARGED))
+
+
 def _scaled(picture: Image.Image) -> Image.Image:
     longest = max(picture.size)
     if longest > _MAX_SIDE:
         scale = _MAX_SIDE / longest
     elif longest < _MIN_SIDE:
-        scale = min(3.0, _MIN_SIDE / longest)
+        scale = min(_MAX_ENLARGED, _MIN_SIDE / longest)
     else:
+        return picture
+    return _resized(picture, scale)
+
+
+def _resized(picture: Image.Image, scale: float) -> Image.Image:
+    if scale == 1:
         return picture
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     return picture.resize(size, Image.Resampling.LANCZOS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
 from PIL import Image, ImageDraw, ImageFont
@@ -241,7 +242,7 @@ def written(lines: Sequence[str], size: tuple[int, int] = (1000, 400)) -> Image.
     return picture
 
 
-def encoded(picture: Image.Image, kind: str = "PNG", **settings: float) -> bytes:
+def encoded(picture: Image.Image, kind: str = "PNG", **settings: Any) -> bytes:
     out = io.BytesIO()
     picture.save(out, kind, **settings)
     return out.getvalue()

@@ -14,7 +14,7 @@ from syncd.pipeline.parse.image import Pictures
 from syncd.pipeline.parse.task import DocumentLimits, Markdown, Ocr, Task
 from syncd.pipeline.prepare.process import PreparerSettings
 from tests.pipeline.parse.documents import R, archive, encoded, epub, pdf_with_picture, relations, written, xlsx_members
-from tests.pipeline.parse.reading import PartReader, on_pages, parts_of, text_of
+from tests.pipeline.parse.reading import PartReader, on_pages, parts_of, text_of, warnings_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 PICTURE = encoded(written(["x"], (200, 150)))
@@ -93,3 +93,14 @@ async def test_what_only_looks_like_pictures_stays(text: str, tmp_path) -> None:
     out = Markdown(DocumentLimits())
     assert list(with_pictures(text, out, Pictures(task), lambda _: None)) == []
     assert out.take().part.text.strip() == text.strip()
+
+
+async def test_all_moments_of_an_animation_are_looked_at_up_to_a_bound_which_is_said(seeing: PartReader) -> None:
+    def animation(moments: int) -> bytes:
+        frames = [written([f"step {at}"], (200, 150)) for at in range(moments)]
+        return encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+
+    assert list(on_pages(await parts_of(seeing, animation(3), "a.gif"))) == [1, 2, 3]
+    assert len(await parts_of(seeing, animation(60), "a.gif")) == 30
+    assert await warnings_of(seeing, animation(60), "a.gif") == {"picture_unread": 1}
+    assert await warnings_of(seeing, animation(3), "a.gif") == {}
