@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from typing import NamedTuple
+
 from turbohtml import Document, Element
 
 CELLS = ("td", "th")
 MAX_COLUMNS = 100
+MAX_REPEATED_CHARACTERS = 300
+
+
+class Reaching(NamedTuple):
+    """A cell that reaches into so many more rows; None in the further columns of a wide one."""
+
+    cell: Element | None
+    rows: int
+
+    def again(self) -> Element:
+        """Return a cell for the next row; what is long is not repeated."""
+        if self.cell is None or len(self.cell.text) > MAX_REPEATED_CHARACTERS:
+            return Element("td")
+        return deepcopy(self.cell)
 
 
 def settle_tables(root: Element) -> None:
-    """Give all rows of a table the same number of cells; a cell over several columns or rows is followed by empty ones.
+    """Give all rows of a table the same number of cells; a cell over several columns is followed by empty ones, one over
+    several rows stands in each, so that each can be understood alone.
 
     Pipe tables know no spans and no ragged rows, and the renderer writes a table that has any as HTML.
     """
     for table in root.select("table"):
         rows = [row for row in table.select("tr") if row.closest("table") == table]
-        below: dict[int, int] = {}
+        below: dict[int, Reaching] = {}
         for row in rows:
             below = settle_row(row, below)
         widths = [sum(cell.tag in CELLS for cell in elements_in(row)) for row in rows]
@@ -24,20 +42,24 @@ def settle_tables(root: Element) -> None:
                 row.append(Element("td"))
 
 
-def settle_row(row: Element, above: dict[int, int]) -> dict[int, int]:
+def settle_row(row: Element, above: dict[int, Reaching]) -> dict[int, Reaching]:
     """Fill a row up where cells `above` reach into it; return which of its columns reach further down, and how far."""
-    below = {column: rows - 1 for column, rows in above.items() if rows > 1}
+    below = {column: cell._replace(rows=cell.rows - 1) for column, cell in above.items() if cell.rows > 1}
     column = 0
     for cell in [child for child in elements_in(row) if child.tag in CELLS]:
         while column in above and column < MAX_COLUMNS:
-            cell.insert_before(Element("td"))
+            cell.insert_before(above[column].again())
             column += 1
         width, height = span_of(cell, "colspan"), span_of(cell, "rowspan")
         for _ in range(width - 1):
             cell.insert_after(Element("td"))
         if height > 1:
-            below.update(dict.fromkeys(range(column, column + width), height - 1))
+            below[column] = Reaching(cell, height - 1)
+            below.update(dict.fromkeys(range(column + 1, column + width), Reaching(None, height - 1)))
         column += width
+    while column in above and column < MAX_COLUMNS:
+        row.append(above[column].again())
+        column += 1
     return below
 
 

@@ -10,6 +10,7 @@ from turbohtml import Document, Element, Text
 from syncd.html.charset import parsed
 from syncd.html.markdown import DOCUMENT, to_markdown
 from syncd.html.tables import CELLS, elements_in
+from syncd.html.xhtml import as_html
 
 UNSEEN = (
     "head,script,style,template,link,meta,noscript,iframe,object,embed,audio,video,svg,canvas,nav,button,input,select,"
@@ -17,23 +18,20 @@ UNSEEN = (
 )
 LISTS = ("ul", "ol")
 SCRIPT = re.compile(r"(?:javascript|vbscript):", re.IGNORECASE)
-_SELF_CLOSED = re.compile(
-    rb"<(title|script|style|textarea|iframe|noscript|a|span|div|p|td|li)\b([^<>]{0,2000})/>", re.IGNORECASE
-)
-_XHTML = re.compile(rb"""<html\b[^>]{0,1000}\bxmlns\b""", re.IGNORECASE)
-_HEAD_BYTES = 4096
 
 
 class TooDeepError(ValueError):
     """Elements are nested deeper than anybody writes them."""
 
 
-def whole_document(page: bytes, max_depth: int = 512) -> str:
+def whole_document(page: bytes, max_depth: int = 512, encoding: str = "") -> str:
     """Return a page's Markdown; pictures as `![text](address)`, links as written. Any bytes are read.
+
+    `encoding` is that of a page that does not say.
 
     Raises TooDeepError when elements are nested `max_depth` levels or more; the parser flattens what is below 512.
     """
-    document = parsed(with_end_tags(page))
+    document = parsed(as_html(page), f"charset={encoding}" if encoding else "")
     if depth_of(document) >= max_depth:
         raise TooDeepError
     document.remove(UNSEEN)
@@ -53,11 +51,6 @@ def depth_of(document: Document) -> int:
         level = [child for element in level for child in elements_in(element)]
         depth += 1
     return depth
-
-
-def with_end_tags(page: bytes) -> bytes:
-    """Return XHTML as HTML parsers read it: an element that closes itself gets its end tag, for it would swallow the rest."""
-    return _SELF_CLOSED.sub(rb"<\1\2></\1>", page) if _XHTML.search(page, 0, _HEAD_BYTES) else page
 
 
 def resolve(href: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 _OFFICE = "application/vnd.openxmlformats-officedocument."
 _OPEN_DOCUMENT = "application/vnd.oasis.opendocument."
-_HTML_ENGINE = "html 1"
+_HTML_ENGINE = "html 2"
 """Version of the Markdown that `syncd.html` makes of HTML files and of EPUB chapters."""
 
 
@@ -43,7 +43,7 @@ class Format:
 PDF = Format("PDF", {".pdf": ("application/pdf",)}, "pdf", docling=".pdf")
 HTML = Format(
     "HTML page",
-    {".html": ("text/html", "application/xhtml+xml"), ".htm": ()},
+    {".html": ("text/html",), ".htm": (), ".xhtml": ("application/xhtml+xml",), ".xht": ()},
     "html",
     is_any_text=True,
     version=_HTML_ENGINE,

@@ -19,7 +19,7 @@ def test_cells_over_several_columns_and_rows_make_a_whole_pipe_table():
         "| Both |  | C |",
         "| --- | --- | --- |",
         "| a | b | c |",
-        "|  | d | e |",
+        "| a | d | e |",
         "| short |  |  |",
     ]
 

@@ -79,3 +79,12 @@ def test_pages_nested_too_deeply_are_refused_in_any_encoding(encoding: str):
 )
 def test_text_is_read_in_its_real_encoding(text: str, encoding: str, head: str):
     assert whole_document(f"{head}<p>{text}</p>".encode(encoding)) == f"{text}\n"
+
+
+def test_a_cell_over_several_rows_stands_in_each():
+    table = "<table><tr><th>Zone</th><th>Who</th></tr><tr><td rowspan=3>North <b>bank</b></td><td>Ida</td></tr><tr><td>Bo</td></tr><tr></tr></table>"
+    assert whole_document(table.encode()) == (
+        "| Zone | Who |\n| --- | --- |\n| North **bank** | Ida |\n| North **bank** | Bo |\n| North **bank** |  |\n"
+    )
+    long = f"<table><tr><td rowspan=2>{'x' * 400}</td><td>1</td></tr><tr><td>2</td></tr></table>"
+    assert whole_document(long.encode()).endswith("|  | 2 |\n")

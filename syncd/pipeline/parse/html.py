@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 from urllib.parse import unquote
 
 from syncd.errors import PermanentError
+from syncd.html.charset import declares
 from syncd.html.whole_document import TooDeepError, whole_document
+from syncd.pipeline.parse.encoding import guessed
 from syncd.pipeline.parse.image import Pictures
 from syncd.pipeline.parse.task import DocumentLimits, Markdown, ParsedPiece, Task
 
@@ -17,7 +19,11 @@ _PICTURE = re.compile(r"!\[([^\]]{0,1000})\]\(<?([^()\s>]*)>?(?:\s[^)]{0,300})?\
 
 def read(task: Task) -> Iterator[ParsedPiece]:
     """Yield the page. Raises PermanentError when nested too deeply or when nothing comes out."""
-    markdown = html_to_markdown(task.path.read_bytes(), task.name, task.limits)
+    page = task.path.read_bytes()
+    encoding = "" if declares(page) else guessed(page)
+    if encoding:
+        task.warn("encoding_guessed", f"it does not say how it is encoded and was read as {encoding}")
+    markdown = html_to_markdown(page, task.name, task.limits, encoding)
     out = Markdown(task.limits)
     yield from with_pictures(markdown, out, Pictures(task), _inline_picture)
     yield out.take()
@@ -61,10 +67,10 @@ def _inline_picture(address: str) -> bytes | None:
         return None
 
 
-def html_to_markdown(page: bytes, name: str, limits: DocumentLimits) -> str:
+def html_to_markdown(page: bytes, name: str, limits: DocumentLimits, encoding: str = "") -> str:
     """Return the Markdown of an HTML page. Raises PermanentError when it is nested too deeply."""
     max_depth = limits.nesting * 2
     try:
-        return whole_document(page, max_depth)
+        return whole_document(page, max_depth, encoding)
     except TooDeepError as error:
         raise PermanentError(f"{name} is nested over {max_depth} levels deep: it was not read") from error

@@ -24,7 +24,7 @@ BUILTIN = {
 _MAX_CODE_CHARACTERS = 255
 _MAX_MAGNITUDE = Decimal(10) ** 30
 _TOKEN = re.compile(
-    r'"[^"]*"?|\\.|_.|\*.|\[[^\]]*\]|AM/PM|A/P|General|E[+-]|0+\.0+|yyyy|yy|y|mmmmm|mmmm|mmm|mm|m|dddd|ddd|dd|d|hh|h|ss|s|.',
+    r'"[^"]*"?|\\.|_.|\*.|\[[^\]]{0,50}\]|AM/PM|A/P|General|E[+-]|yyyy|yy|y|mmmmm|mmmm|mmm|mm|m|dddd|ddd|dd|d|hh|h|ss|s|.',
     re.IGNORECASE | re.DOTALL,
 )
 _DATE = re.compile(r"[ymdhs]", re.IGNORECASE)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from syncd.pipeline.parse.sheet_rows import SheetRow
 
 Grid = list[list[str]]
-_VALUE = re.compile(r"[-+(]?\s*[^\w\s]{0,3}\s*\d[\d.,:/ %-]*\s*[^\w\s]{0,3}\)?|TRUE|FALSE")
+_VALUE = re.compile(r"[-+(]?[^\w\s]{0,3} ?\d[\d.,:/ -]{0,40}(?: ?[^\w\s]{0,3}\)?)?|TRUE|FALSE")
 _GAP = 2
 """So many blank rows or columns part two areas, however many more there are."""
 

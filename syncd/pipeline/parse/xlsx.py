@@ -18,6 +18,7 @@ from syncd.pipeline.parse.task import Task
 S = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
 _FEED_BYTES = 64 << 10
+_HEAD_BYTES = 64 << 10
 _ADDRESS = re.compile(r"\$?([A-Z]{1,3})\$?(\d{1,7})")
 _HYPERLINK = re.compile(r'HYPERLINK\("([^"]+)"', re.IGNORECASE)
 
@@ -226,11 +227,12 @@ def _range(reference: str) -> Iterator[Range]:
 
 def _behind_cells(data: bytes) -> Element | None:
     """Return what a sheet says behind its cells, which may be too many for a tree: merged cells, links, filters."""
-    root, end = re.search(rb"<(?:\w+:)?worksheet\b[^>]*>", data[: 64 << 10]), data.rfind(b"sheetData")
-    if root is None or end < 0:
+    root, end = data.find(b"worksheet", 0, _HEAD_BYTES), data.rfind(b"sheetData")
+    if root < 0 or end < 0:
         return None
+    tag = data[data.rfind(b"<", 0, root) : data.find(b">", root) + 1]
     try:
-        return ElementTree.fromstring(root[0] + data[data.find(b">", end) + 1 :])  # noqa: S314 - see Package.xml
+        return ElementTree.fromstring(tag + data[data.find(b">", end) + 1 :])  # noqa: S314 - see Package.xml
     except (ElementTree.ParseError, ValueError):
         return None
 
