@@ -21,6 +21,8 @@ def asked_of(types: SourceTypes, source: SourceRecord, payload: CreateJobPayload
     if payload.ref_identifier is not None and not source.facts.accepts_ref:
         accepting = [known.name for known in types if known.facts.accepts_ref]
         raise bad_request(f"ref_identifier is for {' and '.join(accepting)} sources only; leave it out")
+    if payload.backfill and not source.facts.backfills:
+        raise bad_request("backfill is for sources of objects only; leave it out: a run covers the whole source")
     if objects := types[source.type].objects:
         return _asked_object(objects, source, payload)
     for name in OBJECT_FIELDS:
@@ -44,7 +46,11 @@ def _asked_object(
     if payload.object_key is None:
         if payload.custom_id is not None or payload.metadata:
             raise bad_request("custom_id and metadata belong to one object; give its object_key")
+        if not payload.backfill and not payload.dry_run:
+            raise bad_request(f'object_key is required for {source.type} sources; for all objects say "backfill": true')
         return WholeSource()
+    if payload.backfill:
+        raise bad_request("backfill is for all objects; give it or object_key, not both")
     return OneObject(
         check_object_key(payload.object_key, objects.prefix(source.settings)),
         check_custom_id(payload.custom_id) if payload.custom_id is not None else None,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from syncd.schema import ExtendedModel, Model, Moment, Omittable, SparseKey, Uuid
 
@@ -19,6 +19,16 @@ MAX_CHUNK_SIZE_BYTES = 16_384
 """Chroma Cloud's limit on documents, so that collections can be moved there."""
 
 ChunkSize = Annotated[int, Field(ge=MIN_CHUNK_SIZE_BYTES, le=MAX_CHUNK_SIZE_BYTES)]
+
+
+def _zero_or_enough(size_bytes: int) -> int:
+    if 0 < size_bytes < MIN_CHUNK_SIZE_BYTES:
+        raise ValueError(f"must be at least {MIN_CHUNK_SIZE_BYTES}, or 0 for the default")
+    return size_bytes
+
+
+LimitSize = Annotated[int, Field(ge=0, le=MAX_CHUNK_SIZE_BYTES), AfterValidator(_zero_or_enough)]
+"""0, as published, sets no limit of its own: the default counts."""
 
 
 class Qwen3EmbeddingTask(Model):
@@ -53,11 +63,15 @@ class SourceEmbeddingConfig(Model):
 
 
 class SourceChunkingConfig(Model):
-    """How texts are split into chunks. `max_lines` is for `lines`, `target_size_bytes` and `breadcrumb` for `tree_sitter`."""
+    """How texts are split into chunks. `max_lines` is for `lines`, `target_size_bytes` and `breadcrumb` for `tree_sitter`.
+
+    The documented lines, at most 10 and 4096 bytes a chunk, are type `lines`. Type `tree_sitter` cuts a text without syntax between lines too, but
+    by `target_size_bytes` (1500), whatever their number. 0 means the default.
+    """
 
     type: Literal["tree_sitter", "lines"]
-    max_size_bytes: Omittable[ChunkSize] = None
-    max_lines: Omittable[Annotated[int, Field(ge=1, le=100_000)]] = None
+    max_size_bytes: Omittable[LimitSize] = None
+    max_lines: Omittable[Annotated[int, Field(ge=0, le=100_000)]] = None
     target_size_bytes: Omittable[ChunkSize] = None
     breadcrumb: Omittable[bool] = None
 

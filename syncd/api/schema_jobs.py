@@ -30,13 +30,15 @@ class GitRefIdentifier(Model):
 class CreateJobPayload(ExtendedModel):
     """An invocation to create. `object_key`, `custom_id` and `metadata` are for S3, `ref_identifier` is for GitHub."""
 
-    ADDITIONS = frozenset({"dry_run"})
+    ADDITIONS = frozenset({"dry_run", "backfill"})
 
     target_collection_name: str | None = None
     object_key: str | None = None
     custom_id: Annotated[str, Field(max_length=120)] | None = None
     metadata: dict[str, object] | None = None
     ref_identifier: GitRefIdentifier | None = None
+    backfill: bool = False
+    """S3: sync every object, instead of the one that `object_key` names."""
     dry_run: bool = False
     """Only report what the run would do: documents are fetched, parsed and chunked, but nothing is embedded or written."""
 

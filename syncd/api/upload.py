@@ -15,7 +15,7 @@ import anyio
 from aiohttp import BodyPartReader, MultipartReader, web
 
 from syncd.api.auth import require_database
-from syncd.api.errors import RefusedError, bad_request
+from syncd.api.errors import bad_request
 from syncd.api.requests import malformed_is_400
 from syncd.api.route import Route, json_answer
 from syncd.api.schema_jobs import AddFileResponse
@@ -172,11 +172,7 @@ def _filename(part: BodyPartReader) -> str:
 async def _create_invocation(services: Services, form: Form, receiver: Receiver) -> str:
     target = _target(form)
     asked = _asked(services, form)
-    try:
-        await require_open(services, target)
-    except RefusedError as error:
-        # The published API has no 409 for this route.
-        raise bad_request(str(error)) from error
+    await require_open(services, target)
     source = await services.store.sources.get_or_create(
         NAME, target.database, UploadSourceSettings(), services.upload_embedding, Chunking()
     )
@@ -223,7 +219,7 @@ ROUTES = (
         "File Upload",
         "Upload and index a file",
         {201: AddFileResponse},
-        errors=(400, 401, 403, 404, 429, 500),
+        errors=(400, 401, 403, 404, 409, 429, 500),
         raw_body=FORM,
         headers=(LENGTH_PARAMETER,),
     ),

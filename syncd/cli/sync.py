@@ -8,7 +8,7 @@ from syncd.cli.answers import DocumentAnswer, InvocationMade
 from syncd.cli.client import Client, connected
 from syncd.cli.commands import Commands
 from syncd.cli.output import follow, out, print_json, state_of, summary
-from syncd.cli.sources import settings_of, source_id
+from syncd.cli.sources import settings_of, source_id, type_of
 from syncd.errors import PermanentError
 from syncd.json_types import JsonObject
 
@@ -39,8 +39,12 @@ async def sync(args: argparse.Namespace) -> int:
     """Create an invocation and follow it to its end, unless told not to wait."""
     async with connected(args) as client:
         ident = await source_id(client, args.source)
-        one = {"object_key": args.object_key} if args.object_key else {}
-        body = {**await request_body(client, ident, args), **one}
+        body = await request_body(client, ident, args)
+        if args.object_key:
+            body = {
+                **{name: value for name, value in body.items() if name != "backfill"},
+                "object_key": args.object_key,
+            }
         made: InvocationMade = await client.post(f"/api/v1/sources/{ident}/invocations", body)
         invocation_id = made["invocation_id"]
         if args.no_wait:
@@ -76,4 +80,5 @@ async def request_body(client: Client, ident: str, args: argparse.Namespace) -> 
     if not collection:
         raise PermanentError("say which collection to write with --collection")
     ref = {key: value for key, value in (("branch", args.branch), ("sha", args.sha)) if value}
-    return {"target_collection_name": collection, **({"ref_identifier": ref} if ref else {})}
+    everything = {"backfill": True} if args.types[type_of(args.types, source)].facts.backfills else {}
+    return {"target_collection_name": collection, **everything, **({"ref_identifier": ref} if ref else {})}

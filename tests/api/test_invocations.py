@@ -133,12 +133,18 @@ async def test_a_wrong_s3_invocation_is_400(api, wrong):
     assert (await api.post(f"/api/v1/sources/{source_id}/invocations", wrong))[0] == 400
 
 
-async def test_an_s3_invocation_without_a_key_is_a_backfill(api):
-    source_id = await api.make_source(s3={**S3, **KEYS})
-    status, answer = await api.post(f"/api/v1/sources/{source_id}/invocations", {})
-    assert status == 201, answer
-    (invocation,) = await api.store.invocations.list()
+async def test_an_s3_invocation_names_an_object_or_asks_for_a_backfill_by_name(api):
+    source_id = await api.make_source(s3={**S3, **KEYS, "path_prefix": "in/"})
+    path = f"/api/v1/sources/{source_id}/invocations"
+    for body in ({}, {"backfill": False}, {"object_key": "in/a", "backfill": True}):
+        status, answer = await api.post(path, body)
+        assert (status, "backfill" in answer["message"]) == (400, True), body
+    status, made = await api.post(path, {"backfill": True})
+    assert status == 201
+    invocation = await api.store.invocations.get(made["invocation_id"])
     assert (invocation.origin, kept(invocation.request)) == ("backfill", {})
+    status, answer = await api.post(f"/api/v1/sources/{await api.make_source()}/invocations", {"backfill": True})
+    assert (status, "backfill" in answer["message"]) == (400, True)
 
 
 async def test_an_upload_source_has_no_runs_of_its_own(api, store):
@@ -176,7 +182,7 @@ async def test_a_source_goes_on_with_the_collection_that_it_keeps_even_if_that_w
     target = Target(api.database, fresh_name)
     await chroma.open_collection(target)
     await chroma.set_metadata(target, {"finished_ingest": True})
-    await api.make_invocation(source_id, target_collection_name=fresh_name)
+    await api.make_invocation(source_id, target_collection_name=fresh_name, backfill=follows == "events")
     await api.make_invocation(source_id, target_collection_name=fresh_name, dry_run=True)
 
 

@@ -59,6 +59,16 @@ async def test_lines_chunking_has_its_documented_defaults(api):
     assert shown["chunking"] == {"type": "lines", "max_lines": 10, "max_size_bytes": 4096}
 
 
+async def test_limits_of_0_are_taken_as_published(api):
+    none = {"type": "lines", "max_lines": 0, "max_size_bytes": 0}
+    source_id = await api.make_source(github={"repository": "a/b"}, chunking=none)
+    _, shown = await api.get(f"/api/v1/sources/{source_id}")
+    assert shown["chunking"] == {"type": "lines", "max_lines": 10, "max_size_bytes": 4096}
+    site = await api.make_source(web_scrape={"starting_url": "http://example.com/", "page_limit": 0, "max_depth": 0})
+    _, shown = await api.get(f"/api/v1/sources/{site}")
+    assert shown["web_scrape"]["page_limit"] == 0
+
+
 async def test_an_inline_key_is_stored_encrypted_and_never_shown(api, store):
     source_id = await api.make_source(s3={**S3, **KEYS})
 
@@ -160,7 +170,7 @@ WRONG = {
     "null embedding": {"github": GITHUB, "embedding": None},
     "null chunking": {"github": GITHUB, "chunking": None},
     "unknown chunking": {"github": GITHUB, "chunking": {"type": "pages"}},
-    "chunks of nothing": {"github": GITHUB, "chunking": {"type": "lines", "max_lines": 0}},
+    "chunks too small": {"github": GITHUB, "chunking": {"type": "lines", "max_size_bytes": 63}},
     "size as text": {"github": GITHUB, "chunking": {"type": "lines", "max_size_bytes": "4096"}},
     "lines of tree-sitter": {"github": GITHUB, "chunking": {"type": "tree_sitter", "max_lines": 5}},
     "unknown sparse model": {"github": GITHUB, "embedding": {"sparse": {"model": "bm25"}}},

@@ -311,12 +311,12 @@ async def test_a_token_for_another_database_is_403(api, store):
     await nothing_stays(api)
 
 
-async def test_a_finished_collection_is_400_as_uploads_document_no_409(api, chroma, fresh_name):
+async def test_a_finished_collection_is_409_as_it_is_for_every_invocation(api, chroma, fresh_name):
     target = Target(api.database, fresh_name)
     await chroma.open_collection(target)
     await chroma.set_metadata(target, {"finished_ingest": True})
     status, answer = await upload(api, collection_name=fresh_name)
-    assert status == 400
+    assert status == 409
     assert "finished" in answer["message"]
     await nothing_stays(api)
 

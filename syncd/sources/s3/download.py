@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import anyio
 
-from syncd.errors import RetryableError, Skipped
+from syncd.errors import PermanentError, RetryableError
 from syncd.sources.bodies import StreamBody
 from syncd.sources.s3.answers import ObjectAnswer
 from syncd.sources.s3.bucket import Bucket, ObjectState
@@ -31,12 +31,12 @@ class ObjectBody:
         """Download everything, then yield it as a seekable file: in memory up to 1 MiB, on disk above.
 
         Waits for a place among the endpoint's downloads and for the network. Twice is safe and downloads twice. Raises
-        PermanentError if its Content-Encoding cannot be undone, Skipped if the object is above the size limit (nothing is downloaded), ChangedError (a RetryableError) if
-        it was replaced or removed since: then only `Document.again` helps.
+        PermanentError if the object is above the size limit (nothing is downloaded) or its Content-Encoding cannot be
+        undone, ChangedError (a RetryableError) if it was replaced or removed since: then only `Document.again` helps.
         """
         limit_bytes = self.bucket.connection.transport.max_object_size_bytes
         if self.state.size_bytes > limit_bytes:
-            raise Skipped(f"too large: {self.state.size_bytes:,} bytes, the limit is {limit_bytes:,}")
+            raise PermanentError(f"too large: {self.state.size_bytes:,} bytes, the limit is {limit_bytes:,}; split it")
         return StreamBody(self._pieces, folder=self.bucket.connection.transport.spool_dir).open()
 
     async def _pieces(self) -> AsyncGenerator[bytes, None]:

@@ -56,7 +56,7 @@ class WebTable(SourceTable):
 
     type: Literal["web_scrape"]
     starting_url: str
-    page_limit: Annotated[int, Field(ge=1)] | None = None
+    page_limit: Annotated[int, Field(ge=0)] | None = None
     max_depth: Annotated[int, Field(ge=0)] | None = None
     include_path_regexes: tuple[str, ...] = ()
     exclude_path_regexes: tuple[str, ...] = ()

@@ -23,7 +23,7 @@ def validate_settings(settings: WebSettings) -> None:
     for option in ("include_path_regexes", "exclude_path_regexes"):
         for pattern in getattr(settings, option):
             PathPattern(option, pattern)
-    for name, least in (("page_limit", 1), ("max_depth", 0), ("concurrency", 1)):
+    for name, least in (("page_limit", 0), ("max_depth", 0), ("concurrency", 1)):
         value = getattr(settings, name)
         if value is not None and value < least:
             raise PermanentError(f"{name} {value} is out of range; the smallest value is {least}")

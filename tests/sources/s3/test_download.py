@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from aiohttp import web
 
-from syncd.errors import PermanentError, RetryableError, Skipped
+from syncd.errors import PermanentError, RetryableError
 from syncd.sources.s3.bucket import Bucket, ObjectState
 from syncd.sources.s3.client import Connections
 from syncd.sources.s3.download import ObjectBody
@@ -141,7 +141,7 @@ async def test_an_object_above_the_limit_is_refused_before_a_byte_is_read(minist
         reader = Reader(p, proxy, connections)
         state = await reader.state()
         proxy.requests = 0
-        with pytest.raises(Skipped, match="too large: 1,024,000 bytes"):
+        with pytest.raises(PermanentError, match="too large: 1,024,000 bytes"):
             await reader.read(state)
         assert proxy.requests == 0
     await connections.close()
