@@ -142,7 +142,10 @@ class JobStages(Model):
     embedded: int
     """Documents that have their vectors and wait to be written."""
     tokens_left: int
-    """Of the documents prepared so far, counted by their length and what a token has taken on average."""
+    """Of the documents prepared so far."""
+    estimated: bool = False
+    """If true, not all of these tokens are counted: the model's tokenizer is not at hand, or has not got that far. Then their
+    number goes by the length of the texts and what a token has taken on average."""
 
 
 class Job(Model):

@@ -35,6 +35,7 @@ from syncd.model.sources import Body, Checkpoint, Document, Known, Rechecking, R
 from syncd.model.texts import (
     Chunk,
     ChunkSpan,
+    CountsTokens,
     Embedded,
     Embedder,
     LineMark,
@@ -62,6 +63,7 @@ __all__ = [
     "CollectionShape",
     "ConfirmDeletes",
     "Counts",
+    "CountsTokens",
     "Document",
     "DocumentState",
     "DocumentWarning",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, Literal, NamedTuple, Protocol
+from typing import BinaryIO, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -183,5 +183,17 @@ class Embedder(Protocol):
         """Embed `texts` (each non-empty) with the role's prompt in front. `urgent` documents overtake others, as queries do.
 
         Raises PermanentError naming the text that cannot be embedded, RetryableError while the model is restarting.
+        """
+        ...
+
+
+@runtime_checkable
+class CountsTokens(Protocol):
+    """An embedder that has the model's own tokenizer at hand."""
+
+    async def count_tokens(self, texts: Sequence[str], task: EmbeddingTask | None = None) -> Sequence[int]:
+        """Return how many tokens each of these documents will cost to embed. Waits for the batch being computed, not longer.
+
+        Raises PermanentError where one of them has no tokens, RetryableError while the model is restarting.
         """
         ...

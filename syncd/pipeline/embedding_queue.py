@@ -11,6 +11,7 @@ from anyio.abc import TaskGroup
 
 from syncd.errors import PermanentError, RetryableError
 from syncd.model import Embedder, EmbeddingTask
+from syncd.pipeline.token_counting import TokenCounting
 from syncd.runtime.retry import Backoff
 from syncd.runtime.wakeup import Wakeup
 from syncd.store.prepared import Prepared, WantedText
@@ -62,6 +63,7 @@ class EmbeddingQueue:
         self._embedder = embedder
         self._fingerprint = fingerprint
         self._task_of = task_of
+        self._counting = TokenCounting(prepared, embedder, fingerprint, task_of)
         self._lanes = (Lane(is_urgent=True), Lane(is_urgent=False))
         self._in_flight: set[bytes] = set()
         self._backoff = Backoff(cap_s=15.0)
@@ -69,6 +71,7 @@ class EmbeddingQueue:
 
     def wake(self) -> None:
         """Look for wanted texts now. Never waits, twice is safe."""
+        self._counting.wake()
         for lane in self._lanes:
             lane.wakeup.ring()
 
@@ -77,6 +80,7 @@ class EmbeddingQueue:
         texts that cannot be embedded. While the model cannot be had, everything waits, and `trouble` says why.
         """
         async with anyio.create_task_group() as group:
+            group.start_soon(self._counting.run)
             for lane in self._lanes:
                 group.start_soon(self._feed, lane, group, refuse, ready)
 

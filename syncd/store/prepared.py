@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from syncd.errors import ConflictError
 from syncd.store.changes import PreparedDocument, Replacement, Urgency
 from syncd.store.database import Database
-from syncd.store.prepared_rows import SELECT, discard, embedded, first, put
+from syncd.store.prepared_rows import SELECT, counted, discard, embedded, first, put
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,15 @@ class WantedText:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What waits: documents prepared and not yet written; those of them that have all vectors; the texts that have none, in
-    bytes; and the tokens that their vectors have cost so far, of how many bytes.
+    """What waits: documents prepared and not yet written; those of them that have all vectors; the tokens of the texts that
+    have none, where they are counted, and the bytes of those that are not; and the tokens that their vectors have cost so far,
+    of how many bytes.
     """
 
     documents: int = 0
     embedded: int = 0
-    wanted_bytes: int = 0
+    wanted_tokens: int = 0
+    uncounted_bytes: int = 0
     tokens: int = 0
     embedded_bytes: int = 0
 
@@ -112,6 +114,19 @@ class Prepared:
 
         return await self._db.read(query)
 
+    async def uncounted(self, model: str, limit: int) -> Sequence[WantedText]:
+        """Return texts whose vectors are wanted at `model` and whose tokens are not counted, the oldest first."""
+        statement = (
+            "SELECT c.vector_key, c.context || c.text, p.collection_id FROM prepared p JOIN prepared_chunks c "
+            "ON c.prepared_id = p.id AND c.wanted AND c.tokens IS NULL WHERE p.model = ? AND p.counted_bytes < p.wanted_bytes "
+            "ORDER BY p.id, c.number LIMIT ?"
+        )
+        return await self._db.read(lambda c: [WantedText(*row) for row in c.execute(statement, (model, limit))])
+
+    async def counted(self, tokens: Mapping[bytes, int]) -> None:
+        """Keep what the vectors that are wanted still will cost, in tokens. Twice is safe."""
+        await self._db.write(lambda c: counted(c, tokens))
+
     async def embedded(
         self, vectors: Mapping[bytes, NDArray[np.float32]], tokens: Mapping[bytes, int]
     ) -> Sequence[PreparedDocument]:
@@ -136,8 +151,8 @@ class Prepared:
     async def backlog(self, source_id: str | None = None, collection_id: int | None = None) -> Backlog:
         """Return what waits, of a source and in a collection, where they are named."""
         statement = (
-            "SELECT count(*), count(*) FILTER (WHERE wanted = 0), coalesce(sum(wanted_bytes), 0), coalesce(sum(tokens), 0), "
-            "coalesce(sum(token_bytes), 0) "
+            "SELECT count(*), count(*) FILTER (WHERE wanted = 0), coalesce(sum(wanted_tokens), 0), "
+            "coalesce(sum(wanted_bytes - counted_bytes), 0), coalesce(sum(tokens), 0), coalesce(sum(token_bytes), 0) "
             "FROM prepared WHERE (?1 IS NULL OR source_id = ?1) AND (?2 IS NULL OR collection_id = ?2)"
         )
         values = (source_id, collection_id)

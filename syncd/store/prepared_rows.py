@@ -19,6 +19,7 @@ SELECT = (
     "json_array_length(warnings) "
     "FROM prepared "
 )
+SIZE_BYTES = "length(CAST(context AS BLOB)) + length(CAST(text AS BLOB))"
 
 
 def first(rows: sqlite3.Cursor) -> PreparedDocument | None:
@@ -104,7 +105,8 @@ def insert_chunks(
 ) -> None:
     """Insert a document's chunks and, where it is to be found already, their postings."""
     connection.executemany(
-        "INSERT INTO prepared_chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO prepared_chunks (prepared_id, number, text, context, vector_key, metadata, posting_model, posting, wanted) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             (
                 prepared_id,
@@ -137,18 +139,41 @@ def embedded(
     for key in vectors:
         rows = connection.execute(
             "UPDATE prepared_chunks SET wanted = 0 WHERE vector_key = ? AND wanted "
-            "RETURNING prepared_id, length(CAST(context AS BLOB)) + length(CAST(text AS BLOB))",
+            f"RETURNING prepared_id, {SIZE_BYTES}, tokens",
             (key,),
         ).fetchall()
-        for place, (prepared_id, size_bytes) in enumerate(rows):
+        for place, (prepared_id, size_bytes, counted) in enumerate(rows):
             changed.add(prepared_id)
             connection.execute(
                 "UPDATE prepared SET wanted = wanted - 1, wanted_bytes = wanted_bytes - ?1, tokens = tokens + ?2, "
-                "token_bytes = token_bytes + iif(?2, ?1, 0) WHERE id = ?3",
-                (size_bytes, 0 if place else tokens.get(key, 0), prepared_id),
+                "token_bytes = token_bytes + iif(?2, ?1, 0), wanted_tokens = wanted_tokens - coalesce(?3, 0), "
+                "counted_bytes = counted_bytes - iif(?3 IS NULL, 0, ?1) WHERE id = ?4",
+                (size_bytes, 0 if place else tokens.get(key, 0), counted, prepared_id),
             )
     complete: list[PreparedDocument] = []
     for prepared_id in sorted(changed):
         document = first(connection.execute(f"{SELECT} WHERE id = ? AND wanted = 0", (prepared_id,)))
         complete += [document] if document else []
     return complete
+
+
+def counted(connection: sqlite3.Connection, tokens: Mapping[bytes, int]) -> None:
+    """Keep what wanted vectors will cost within the caller's transaction. A text that several chunks have counts once."""
+    for key, count in tokens.items():
+        (is_counted,) = connection.execute(
+            "SELECT EXISTS (SELECT 1 FROM prepared_chunks WHERE vector_key = ? AND wanted AND tokens > 0)", (key,)
+        ).fetchone()
+        rows = connection.execute(
+            f"SELECT prepared_id, number, {SIZE_BYTES} FROM prepared_chunks WHERE vector_key = ? AND wanted AND tokens IS NULL",
+            (key,),
+        ).fetchall()
+        for place, (prepared_id, number, size_bytes) in enumerate(rows):
+            cost = 0 if place or is_counted else count
+            connection.execute(
+                "UPDATE prepared_chunks SET tokens = ? WHERE prepared_id = ? AND number = ?",
+                (cost, prepared_id, number),
+            )
+            connection.execute(
+                "UPDATE prepared SET wanted_tokens = wanted_tokens + ?, counted_bytes = counted_bytes + ? WHERE id = ?",
+                (cost, size_bytes, prepared_id),
+            )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -12,8 +12,8 @@ from syncd.model import Counts, Source
 from syncd.pipeline.effects import BYTES_PER_TOKEN
 from syncd.store.prepared import Backlog
 
-WINDOW_S = 30.0
-"""Speed is measured over the last so many seconds: a machine that gets busy, or idle, shows soon."""
+MEMORY_S = 30.0
+"""What was so long ago counts for 37 % of what is now: a machine that gets busy, or idle, shows soon, one slow batch does not."""
 ENOUGH_TOKENS = 500
 """From so many on, what a token takes is measured, and no longer supposed."""
 
@@ -25,7 +25,9 @@ class RunPace:
     tokens_per_s: float
     eta_s: float | None
     stages: Mapping[str, int]
-    """Documents prepared, documents embedded, both not yet written, and tokens_left of the prepared ones."""
+    """Documents prepared, documents embedded, both not yet written; `tokens_left` of the prepared ones, and whether that is
+    `estimated`, which it is until they are counted.
+    """
     source: Mapping[str, float] | None = None
     """What the source itself counts, where it does (a crawl: pages found, fetched, queued, …)."""
 
@@ -39,12 +41,23 @@ class Reporting(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """What had been done by some moment."""
+class Rate:
+    """Tokens a second, averaged over the time in which there was something to compute; what is recent counts for more."""
 
-    at_s: float
-    tokens: int
+    def __init__(self) -> None:
+        self._tokens = 0.0
+        self._time_s = 0.0
+
+    def add(self, tokens: int, time_s: float) -> None:
+        """Take in what was computed in the last `time_s`."""
+        kept = math.exp(-time_s / MEMORY_S)
+        self._tokens = self._tokens * kept + tokens
+        self._time_s = self._time_s * kept + time_s
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Return the average; 0.0 before there is one."""
+        return self._tokens / self._time_s if self._time_s else 0.0
 
 
 class PaceMeter:
@@ -52,20 +65,24 @@ class PaceMeter:
 
     def __init__(self) -> None:
         self._expected = 0
-        self._began_at = time.monotonic()
+        self._began_at = self._noted_at = time.monotonic()
         self._backlog = Backlog()
-        self._samples: deque[Sample] = deque([Sample(self._began_at, 0)])
+        self._tokens: int | None = None
+        self._rate = Rate()
         self._bytes_per_token = BYTES_PER_TOKEN
 
     def noted(self, counts: Counts, backlog: Backlog) -> None:
         """Take in what is done and what waits. Never waits."""
-        self._backlog = backlog
-        if backlog.tokens >= ENOUGH_TOKENS:
+        now, tokens = time.monotonic(), counts.tokens + backlog.tokens
+        if self._tokens is None:
+            # What was embedded in an earlier attempt is no speed of this one.
+            self._tokens = tokens
+        elif self._tokens_left() or tokens > self._tokens:
+            self._rate.add(max(0, tokens - self._tokens), now - self._noted_at)
+        # Documents leave the backlog shortly before they are counted: meanwhile the sum is too low.
+        self._backlog, self._tokens, self._noted_at = backlog, max(tokens, self._tokens), now
+        if backlog.tokens >= ENOUGH_TOKENS and backlog.embedded_bytes:
             self._bytes_per_token = backlog.embedded_bytes / backlog.tokens
-        now = time.monotonic()
-        self._samples.append(Sample(now, counts.tokens + backlog.tokens))
-        while len(self._samples) > 2 and self._samples[1].at_s < now - WINDOW_S:
-            self._samples.popleft()
 
     def expect(self, documents: int) -> None:
         """Hear from the source about how many documents there are."""
@@ -73,22 +90,20 @@ class PaceMeter:
 
     def read(self, counts: Counts, source: Source | None) -> RunPace:
         """Return how fast the run moves now."""
-        tokens_per_s = self._tokens_per_s()
+        tokens_per_s = self._rate.tokens_per_s
         left = self._tokens_left()
         stages = {
             "prepared": self._backlog.documents - self._backlog.embedded,
             "embedded": self._backlog.embedded,
             "tokens_left": left,
+            "estimated": bool(self._backlog.uncounted_bytes),
         }
         report = source.report() if isinstance(source, Reporting) else None
         return RunPace(tokens_per_s, self._eta_s(counts, left, tokens_per_s), stages, report)
 
-    def _tokens_per_s(self) -> float:
-        first, last = self._samples[0], self._samples[-1]
-        return (last.tokens - first.tokens) / max(1e-3, last.at_s - first.at_s)
-
     def _tokens_left(self) -> int:
-        return round(self._backlog.wanted_bytes / self._bytes_per_token)
+        """Return what is counted, and for the rest what its length makes likely."""
+        return self._backlog.wanted_tokens + round(self._backlog.uncounted_bytes / self._bytes_per_token)
 
     def _eta_s(self, counts: Counts, tokens_left: int, tokens_per_s: float) -> float | None:
         """Return the time left: by tokens of what is prepared, and in proportion for what the source has yet to yield."""

@@ -263,3 +263,31 @@ async def test_what_a_cancelled_run_has_on_its_way_is_forgotten(parts, folder, t
         (invocation,) = await parts.store.invocations.due(1)
         await parts.ingester.drop(await parts.store.progress.run_number(invocation.id))
         assert (await parts.store.prepared.backlog()).documents == 0
+
+
+def counting(parts) -> None:
+    """Give the embedder its tokenizer."""
+
+    class Counting(type(parts.embedder)):
+        async def count_tokens(self, texts, task=None):
+            if any("Foxes" in text for text in texts) and len(texts) > 1:
+                raise PermanentError("one of them has no tokens")
+            return [len(text.split()) for text in texts]
+
+    parts.embedder.__class__ = Counting
+
+
+async def test_what_is_left_to_embed_is_counted_before_it_is_embedded_and_is_what_it_costs(parts, folder, target):
+    counting(parts)
+    gate = gated(parts)
+
+    async def is_counted() -> bool:
+        backlog = await parts.store.prepared.backlog()
+        return backlog.documents == 2 and not backlog.uncounted_bytes
+
+    async with syncing(parts, folder, target) as over:
+        await until(is_counted)
+        left = (await parts.store.prepared.backlog()).wanted_tokens
+        gate.open()
+        await over.wait()
+    assert sum(len(text.split()) for text in parts.embedder.embedded) == left > 0

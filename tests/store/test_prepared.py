@@ -132,3 +132,39 @@ async def test_a_prepared_document_that_its_source_no_longer_has_is_unseen(store
     await store.progress.mark_seen(collection, "source", ["a"], 2)
     assert await store.progress.unseen(collection, "source", 2) == []
     assert [key async for key in store.documents.keys(collection, "source")] == ["a"]
+
+
+async def tokens_left(store) -> tuple[int, int]:
+    """Return the counted tokens of what has no vector, and the bytes of what is not counted."""
+    backlog = await store.prepared.backlog()
+    return backlog.wanted_tokens, backlog.uncounted_bytes
+
+
+async def test_the_tokens_that_are_left_are_those_counted_of_what_has_no_vector(store, collection):
+    await store.prepared.put(replacement(collection, "a", "one", "three"), MODEL, Urgency.BACKFILL)
+    assert [text.text for text in await store.prepared.uncounted(MODEL, 10)] == ["one", "three"]
+    assert await tokens_left(store) == (0, 8)
+    await store.prepared.counted({b"one": 5})
+    assert [text.text for text in await store.prepared.uncounted(MODEL, 10)] == ["three"]
+    assert await tokens_left(store) == (5, 5)
+    await store.prepared.counted({b"one": 7, b"three": 6})
+    assert (await store.prepared.uncounted(MODEL, 10), await tokens_left(store)) == ([], (11, 0))
+    await store.prepared.embedded(vector("one"), {b"one": 5})
+    assert await tokens_left(store) == (6, 0)
+
+
+async def test_a_text_that_is_embedded_before_it_is_counted_leaves_nothing_to_count(store, collection):
+    await store.prepared.put(replacement(collection, "a", "one", "three"), MODEL, Urgency.BACKFILL)
+    await store.prepared.embedded(vector("one"), {b"one": 5})
+    await store.prepared.counted({b"one": 5, b"three": 6})
+    assert await tokens_left(store) == (6, 0)
+
+
+async def test_a_text_that_several_documents_have_costs_its_tokens_once(store, collection):
+    await store.prepared.put(replacement(collection, "a", "one"), MODEL, Urgency.BACKFILL)
+    await store.prepared.counted({b"one": 5})
+    await store.prepared.put(replacement(collection, "b", "one", "one"), MODEL, Urgency.BACKFILL)
+    await store.prepared.counted({b"one": 5})
+    assert await tokens_left(store) == (5, 0)
+    await store.prepared.embedded(vector("one"), {b"one": 5})
+    assert await tokens_left(store) == (0, 0)

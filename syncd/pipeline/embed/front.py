@@ -42,17 +42,22 @@ async def embed_through(
 ) -> Embedded:
     """Embed `texts` as `Embedder.embed` promises, through the actor that serves `mailbox`.
 
-    Texts are prompted and normalised to NFC: llama.cpp does not, models were trained so. Waits for room and its turn.
+    Waits for room and its turn.
     """
     for number, text in enumerate(texts):
         if not text:
             raise PermanentError(f"text {number + 1} of {len(texts)} is empty and has no vector")
-    prompted = [unicodedata.normalize("NFC", model.prompted(text, role, task)) for text in texts]
-    replies = [await mailbox.put(text, urgent=urgent or role == "query") for text in prompted]
+    is_urgent = urgent or role == "query"
+    replies = [await mailbox.put(prompted(model, text, role, task), urgent=is_urgent) for text in texts]
     found = [await _named(reply, number) for number, reply in enumerate(replies)]
     if not found:
         return Embedded(np.empty((0, model.dimensions), dtype=np.float32), 0)
     return Embedded(np.stack([each.vector for each in found]), sum(each.tokens for each in found))
+
+
+def prompted(model: EmbeddingModel, text: str, role: Role, task: EmbeddingTask | None) -> str:
+    """Return what the model sees: the role's prompt and the text, in NFC. llama.cpp does not normalise, models were trained so."""
+    return unicodedata.normalize("NFC", model.prompted(text, role, task))
 
 
 async def _named(reply: Reply[EmbeddedText], number: int) -> EmbeddedText:

@@ -22,7 +22,7 @@ from syncd.pipeline.embed.batcher import Batcher
 from syncd.pipeline.embed.catalog import EmbeddingModel
 from syncd.pipeline.embed.engine import EngineOptions, ModelRequest
 from syncd.pipeline.embed.files import LocalFile, find_file, is_here
-from syncd.pipeline.embed.front import EmbeddedText, embed_through, running
+from syncd.pipeline.embed.front import EmbeddedText, embed_through, prompted, running
 from syncd.pipeline.embed.probe import Probe
 from syncd.pipeline.embed.process import EngineDownError, ModelProcess
 from syncd.pipeline.embed.record import ModelRecord
@@ -142,6 +142,14 @@ class LocalEmbedder:
         RetryableError while the model's process cannot be started.
         """
         return await embed_through(self._mailbox, self._model, texts, role, task, urgent=urgent)
+
+    async def count_tokens(self, texts: Sequence[str], task: EmbeddingTask | None = None) -> Sequence[int]:
+        """Return how many tokens each of these documents will cost, prompt and frame included.
+
+        Waits for the batch being computed. Raises PermanentError where one has no tokens, RetryableError while the model's
+        process does not run.
+        """
+        return await self.process.count([prompted(self._model, text, "document", task) for text in texts])
 
 
 def fingerprint(prepared: Prepared) -> str:

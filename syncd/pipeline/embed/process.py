@@ -69,6 +69,16 @@ class ModelProcess:
         flat = iter(split(reply.payload, [length for of_text in lengths for length in of_text]))
         return [[next(flat) for _ in of_text] for of_text in lengths]
 
+    async def count(self, texts: Sequence[str]) -> Sequence[int]:
+        """Return how many tokens each text costs, as `tokens` would cut it. From any task: takes turns with what is computed.
+
+        Raises RetryableError while the process does not run, which it does again when it is next computed with.
+        """
+        if self._worker is None:
+            raise EngineDownError(f"model {self._name} does not run")
+        reply = await self._worker.call({"op": "count", "texts": list(texts)}, timeout_s=self._limits.call_s)
+        return reply.header["tokens"]
+
     async def vectors(self, windows: Sequence[Tokens]) -> Vectors:
         """Return one row per window, of length 1, or NaN where the model gave no usable one. Raises as `tokens`."""
         lengths = [len(window) for window in windows]

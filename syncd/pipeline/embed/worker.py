@@ -4,6 +4,7 @@ Its hello holds dimensions, batch_tokens, devices (how many there are beside the
 busy). Requests, each answered with one frame:
 
     {"op": "tokens", "texts": [...]}       → {"lengths": [[7], [254, 31], ...]}, int32 tokens of all windows in order
+    {"op": "count", "texts": [...]}        → {"tokens": [7, 285, ...]}, of all windows of each text
     {"op": "vectors", "lengths": [7, 254]} and int32 tokens → float32 rows of length 1, NaN where not finite
     {"op": "probe", "tap": true}           → {"cost_s"}, float32 rows of PROBE_TEXTS, computed in a llama.cpp context of
                                              their own, or ("tap": null) the way "vectors" are
@@ -58,6 +59,8 @@ class EmbedWorker:
         match request.header["op"]:
             case "tokens":
                 return self._tokens(request.header["texts"])
+            case "count":
+                return Frame({"tokens": self._counts(request.header["texts"])})
             case "vectors":
                 windows = split(request.payload, request.header["lengths"])
                 return Frame(payload=compute(self._kernel, windows).tobytes())
@@ -76,6 +79,9 @@ class EmbedWorker:
         windows = list(self._threads.map(self._windows, texts))
         lengths = [[len(window) for window in of_text] for of_text in windows]
         return Frame({"lengths": lengths}, join(window for of_text in windows for window in of_text))
+
+    def _counts(self, texts: Sequence[str]) -> list[int]:
+        return [sum(map(len, windows)) for windows in self._threads.map(self._windows, texts)]
 
     def _probe(self, tap: bool | None) -> Frame:
         kernel = self._kernel if tap is None else LlamaContext(self._model, tap)

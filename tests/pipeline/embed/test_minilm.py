@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from syncd.errors import PermanentError
+from syncd.model import EmbeddingTask
 from syncd.pipeline.embed import minilm as converter
 from syncd.pipeline.embed.catalog import MINILM, Catalog
 from syncd.pipeline.embed.files import packaged_weights
@@ -32,6 +33,13 @@ async def test_it_equals_a_reference_runtime_on_the_published_weights(minilm, re
     expected = np.stack([reference.embed(text) for text in MIXED])
     assert cosines(embedded.vectors, expected).min() > 0.9999
     assert embedded.tokens == sum(len(reference.tokens(text)) for text in MIXED)
+
+
+async def test_what_texts_will_cost_is_counted_without_embedding_them(minilm):
+    task = EmbeddingTask("retrieval", document_prompt="A prompt of some length: ")
+    texts = [*MIXED, "a text longer than the window of the model " * 100]
+    counts = await minilm.count_tokens(texts, task)
+    assert counts == [(await minilm.embed([text], "document", task)).tokens for text in texts]
 
 
 async def test_names_of_special_tokens_are_plain_text_in_a_document(minilm):
