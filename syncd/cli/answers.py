@@ -70,6 +70,7 @@ class StagesAnswer(TypedDict):
     prepared: int
     embedded: int
     tokens_left: int
+    estimated: bool
 
 
 class InvocationAnswer(TypedDict):

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from syncd.cli.answers import InvocationAnswer
+from syncd.cli.answers import InvocationAnswer, StagesAnswer
 from syncd.cli.client import Client
 
 POLL_S = 0.5
@@ -110,6 +110,34 @@ def on_their_way(invocation: InvocationAnswer) -> str:
     return f"; {waiting} more found by words" if waiting else ""
 
 
+def moving(invocation: InvocationAnswer) -> str:
+    """Return how far a running invocation is, stage by stage, and how long it will still take; '' for others."""
+    stages = invocation["stages"]
+    if not stages or state_of(invocation) in OVER:
+        return ""
+    said = [
+        f"{stages['prepared']} documents prepared, {stages['embedded']} embedded, {invocation['counts']['indexed']} written"
+    ]
+    if stages["tokens_left"]:
+        said.append(f"{about(stages)}{stages['tokens_left']:,} tokens left")
+    if speed := invocation.get("tokens_per_s"):
+        said.append(f"{speed:,.0f} tokens/s")
+    if left := time_left(invocation):
+        said.append(left)
+    return "; ".join(said)
+
+
+def time_left(invocation: InvocationAnswer) -> str:
+    """Return how long an invocation will still take, '' where that is not known yet."""
+    eta_s, stages = invocation.get("eta_s"), invocation["stages"]
+    return f"{about(stages) if stages else ''}{eta_s:,.0f} s left" if eta_s is not None else ""
+
+
+def about(stages: StagesAnswer) -> str:
+    """Return 'about ' where tokens are estimated: the model's tokenizer is not at hand, or has not got that far."""
+    return "about " if stages["estimated"] else ""
+
+
 def show_progress(bar: Progress, task: TaskID, invocation: InvocationAnswer) -> None:
     """Update a progress bar."""
     counts = invocation["counts"]
@@ -126,5 +154,5 @@ def show_progress(bar: Progress, task: TaskID, invocation: InvocationAnswer) -> 
         total=total,
         documents=f"{done} documents, {counts['chunks_written']} chunks{on_their_way(invocation)}{crawled(invocation)}",
         speed=f"{speed:,.0f} tokens/s" if speed else "",
-        left=f"{eta_s:,.0f} s left" if eta_s is not None and not over else "",
+        left="" if over else time_left(invocation),
     )

@@ -19,7 +19,7 @@ from rich.markup import escape
 from syncd.cli.answers import HitAnswer, InvocationAnswer, SearchAnswer
 from syncd.cli.client import ApiError, Client, open_client
 from syncd.cli.commands import Commands
-from syncd.cli.output import OVER, follow, out, state_of, summary
+from syncd.cli.output import OVER, follow, out, state_of, summary, time_left
 from syncd.cli.sample import Sample, sample
 from syncd.cli.search import print_hit
 from syncd.errors import SyncdError
@@ -203,8 +203,7 @@ async def narrate(client: Client, invocation_id: str) -> None:
         invocation = await client.get(f"/api/v1/invocations/{invocation_id}")
         if state_of(invocation) not in OVER:
             counts: Mapping[str, int] = invocation.get("counts") or {}
-            eta_s = invocation.get("eta_s")
-            left = f"about {eta_s:,.0f} s left" if eta_s is not None else "reading the files"
+            left = time_left(invocation) or "reading the files"
             out.print(
                 f"syncing: {counts.get('indexed', 0)} documents, {counts.get('chunks_written', 0)} chunks; {left}"
             )

@@ -7,7 +7,7 @@ import argparse
 from syncd.cli.answers import DocumentAnswer, InvocationAnswer, StatusAnswer, WarnedAnswer
 from syncd.cli.client import Client, connected
 from syncd.cli.commands import Commands
-from syncd.cli.output import out, print_json, print_table, state_of, summary
+from syncd.cli.output import moving, out, print_json, print_table, state_of, summary
 from syncd.cli.sources import source_id
 
 
@@ -56,6 +56,9 @@ async def status(args: argparse.Namespace) -> int:
         out.print(f"{name}: from change to searchable {figures}, over {lag['documents']} documents")
     rows = [(i["id"], state_words(i), i["metadata"]["collection_name"], i["created_at"]) for i in latest]
     print_table(("invocation", "state", "collection", "created"), rows)
+    for invocation in latest:
+        if progress := moving(invocation):
+            out.print(f"{invocation['id']}: {progress}")
     return 0
 
 
@@ -93,6 +96,8 @@ async def one(client: Client, args: argparse.Namespace) -> int:
         print_json({"invocation": invocation, "documents": documents})
         return 0
     out.print(summary(invocation))
+    if progress := moving(invocation):
+        out.print(progress)
     rows = [(d["state"], d["chunks"], d["key"], d["reason"]) for d in documents]
     print_table(("state", "chunks", "document", "reason"), rows)
     return 0

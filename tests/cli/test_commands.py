@@ -165,3 +165,15 @@ def test_whoever_reads_the_announcement_reads_all_of_one(tmp_path):
         announce(tmp_path, said(2))
         assert json.load(reading)["url"] == "http://127.0.0.1:1"
     assert [path.name for path in tmp_path.iterdir()] == ["daemon.json"]
+
+
+def test_status_shows_how_far_a_running_sync_is_stage_by_stage(daemon, tmp_path):
+    for number in range(200):
+        (tmp_path / f"{number}.md").write_text(
+            "".join(f"# {number} {part}\n\n{'A kite flies. ' * 60}\n" for part in range(8))
+        )
+    added = json.loads(succeeds(daemon, "sources", "add", "folder", str(tmp_path), "--model", MINILM, "--json"))
+    begun = json.loads(succeeds(daemon, "sync", added["source_id"], "--collection", "long", "--no-wait", "--json"))
+    line = rf"{begun['invocation_id']}: \d+ documents prepared, \d+ embedded, \d+ written; [\d,]+ tokens left; [\d,]+ tokens/s; [\d,]+ s left"
+    until(lambda: re.search(line, succeeds(daemon, "status")))
+    assert re.search(line.partition(": ")[2], succeeds(daemon, "status", begun["invocation_id"]))
