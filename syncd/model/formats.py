@@ -90,6 +90,7 @@ FORMATS: tuple[Format, ...] = (
         {".docx": (_OFFICE + "wordprocessingml.document",)},
         "docx",
         package_parts=("word/document.xml",),
+        version="numbers 1",
         docling=".docx",
     ),
     Format(
@@ -118,6 +119,7 @@ FORMATS: tuple[Format, ...] = (
         "OpenDocument text or presentation",
         {".odt": (_OPEN_DOCUMENT + "text",), ".odp": (_OPEN_DOCUMENT + "presentation",)},
         "odf",
+        version="numbers 1",
         mimetypes=(_OPEN_DOCUMENT.encode(),),
     ),
     Format(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from xml.etree.ElementTree import Element
 
@@ -9,12 +10,15 @@ from syncd.errors import PermanentError
 from syncd.pipeline.parse import gfm
 from syncd.pipeline.parse.archive import Package, open_package
 from syncd.pipeline.parse.charts import chart_table
-from syncd.pipeline.parse.docx_styles import VAL, Styles, W, value
+from syncd.pipeline.parse.docx_parts import chunk_blocks, comments, without_deleted
+from syncd.pipeline.parse.docx_styles import Styles
 from syncd.pipeline.parse.docx_text import Inline, Media
+from syncd.pipeline.parse.docx_xml import VAL, W, value
 from syncd.pipeline.parse.image import Pictures
 from syncd.pipeline.parse.task import Markdown, ParsedPiece, Task
 
 _PART_BYTES = 1 << 20
+_PLAIN_NUMBER = re.compile(r"\d{1,9}\.")
 
 
 def read(task: Task) -> Iterator[ParsedPiece]:
@@ -42,6 +46,9 @@ class _Walker:
         self._pictures = Pictures(task)
         self._out = Markdown(task.limits)
         self._notes: list[tuple[str, str]] = []
+        self._comments = comments(package.xml(f"{folder}/comments.xml"))
+        self._commented: list[str] = []
+        self._task = task
         self._page = 1
         self._note_parts = {kind: package.xml(f"{folder}/{kind}s.xml") for kind in ("footnote", "endnote")}
         self._shift = self._has_title(body)
@@ -71,7 +78,12 @@ class _Walker:
         """Yield the Markdown blocks of a body, cell or text box; lists and code come as one block each."""
         held: list[str] = []
         mode = ""
-        for child in self._flat(container):
+        for child in without_deleted(self._flat(container)):
+            if child.tag == W + "altChunk":
+                yield from _closed(mode, held)
+                held, mode = [], ""
+                yield from chunk_blocks(self._package, self._relations.get(child.get(_R_ID, "")), self._task)
+                continue
             kind, text, boxes = self._paragraph(child) if child.tag == W + "p" else ("table", "", [])
             if kind != mode or kind not in ("list", "code", "quote"):
                 yield from _closed(mode, held)
@@ -88,7 +100,7 @@ class _Walker:
     def _flat(self, container: Element) -> Iterator[Element]:
         """Yield paragraphs and tables, looking through content controls, custom XML and tracked changes."""
         for child in container:
-            if child.tag in (W + "p", W + "tbl"):
+            if child.tag in (W + "p", W + "tbl", W + "altChunk"):
                 yield child
             elif child.tag == W + "sdt":
                 content = child.find(W + "sdtContent")
@@ -106,18 +118,22 @@ class _Walker:
         self._page += inline.breaks
         boxes = [block for box in inline.boxes for block in self._box(box)]
         boxes += [f"$${equation}$$" for equation in inline.equations]
+        boxes += [self._comments[identity] for identity in self._commented if identity in self._comments]
+        self._commented.clear()
         if code:
             return "code", text, boxes
         text = text.strip()
         if not text:
             return "text", "", boxes
+        number = self._styles.number(properties)
         if level is not None:
+            text = f"{number[1]} {text}" if number and number[1] else text
             return "heading", gfm.heading(level + self._shift if level else 1, text), boxes
-        if marker := self._styles.marker(properties):
-            depth, sign = marker
-            return "list", _item(depth, sign, gfm.ticked(text)), boxes
+        if number is not None:
+            depth, label = number
+            return "list", _item(depth, label, gfm.ticked(text)), boxes
         if text.startswith(("[x] ", "[ ] ")):
-            return "list", _item(0, "-", text), boxes
+            return "list", _item(0, "", text), boxes
         if self._styles.is_quote(properties):
             return "quote", text, boxes
         return "text", gfm.paragraph(text), boxes
@@ -129,7 +145,7 @@ class _Walker:
             yield from chart_table(self._package.xml(chart[1]))
 
     def _media(self) -> Media:
-        return Media(self._package, self._relations, self._pictures, self._note)
+        return Media(self._package, self._relations, self._pictures, self._note, self._commented.append)
 
     def _note(self, kind: str, identity: str) -> str:
         """Return a note's label and keep its text for the end."""
@@ -176,11 +192,11 @@ _R_ID = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id
 
 
 def _rows(table: Element) -> Iterator[Element]:
-    return _inside(table, W + "tr")
+    return (row for row in _inside(table, W + "tr") if row.find(f"{W}trPr/{W}del") is None)
 
 
 def _cells(row: Element) -> Iterator[Element]:
-    return _inside(row, W + "tc")
+    return (cell for cell in _inside(row, W + "tc") if cell.find(f"{W}tcPr/{W}cellDel") is None)
 
 
 def _inside(parent: Element, tag: str) -> Iterator[Element]:
@@ -191,8 +207,10 @@ def _inside(parent: Element, tag: str) -> Iterator[Element]:
             yield from _inside(child, tag)
 
 
-def _item(depth: int, sign: str, text: str) -> str:
+def _item(depth: int, label: str, text: str) -> str:
+    """Return a list item: Markdown's own number where it is one, another in front of the text."""
     indent = "    " * depth
+    sign = label if _PLAIN_NUMBER.fullmatch(label) else f"- {label}".rstrip()
     return f"{indent}{sign} " + text.replace("\n", f"\n{indent}  ")
 
 

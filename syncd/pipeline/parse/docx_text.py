@@ -8,7 +8,7 @@ from itertools import groupby
 from xml.etree.ElementTree import Element
 
 from syncd.pipeline.parse.archive import Package
-from syncd.pipeline.parse.docx_styles import VAL, W, is_on
+from syncd.pipeline.parse.docx_xml import W, is_on
 from syncd.pipeline.parse.image import Pictures
 from syncd.pipeline.parse.omml import M, to_latex
 
@@ -32,6 +32,8 @@ class Media:
     relations: Mapping[str, tuple[str, str]]
     pictures: Pictures
     note: Callable[[str, str], str]
+    comment: Callable[[str], None]
+    """Told of each comment's id where it is referred to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,10 @@ class Inline:
             case "footnoteReference" | "endnoteReference" as name:
                 label = self.media.note(name.removesuffix("Reference"), child.get(W + "id", ""))
                 return f"[^{label}]" if label else ""
+            case "commentReference":
+                self.media.comment(child.get(W + "id", ""))
+            case "ruby":
+                return self._ruby(child)
             case "lastRenderedPageBreak":
                 self.breaks += 1
             case "fldChar":
@@ -134,6 +140,12 @@ class Inline:
                 if child.tag == _MC + "AlternateContent":
                     return self._alternatives(child)
         return ""
+
+    def _ruby(self, ruby: Element) -> str:
+        """Return the words, without the readings above them."""
+        base = ruby.find(W + "rubyBase")
+        leaves = (leaf for run in (base.iter(W + "r") if base is not None else ()) for leaf in run)
+        return "".join(self._leaf(leaf) for leaf in leaves)
 
     def _alternatives(self, element: Element) -> str:
         """Read the newest form of what a document holds in several."""
@@ -219,6 +231,3 @@ def _render(spans: list[_Span]) -> str:
     if first.link:
         inner = f"[{inner}]({first.link})"
     return before + inner + after
-
-
-__all__ = ["VAL", "Inline", "Media"]

@@ -8,6 +8,7 @@ from textwrap import dedent
 
 _BREAK = re.compile(r"(?<!\s)\s*\n\s*")
 _BLOCK_START = re.compile(r"^(\s*\d{0,9})([#>]|[-+*](?=\s)|(?<=\d)[.)](?=\s))")
+_NUMBER = re.compile(r"\d{1,9}\.")
 _BOXES = (("☐", "[ ]"), ("☑", "[x]"), ("☒", "[x]"))
 
 
@@ -48,6 +49,13 @@ def item(text: str, depth: int, number: int | None) -> str:
     indent = "    " * depth
     body = ticked(text.strip()).replace("\n", "\n" + indent + " " * (len(marker) + 1))
     return f"{indent}{marker} {body}"
+
+
+def labelled_item(text: str, depth: int, label: str) -> str:
+    """Return one list item with a number as its document writes it: Markdown's own where it is one, '' for a bullet."""
+    if _NUMBER.fullmatch(label):
+        return item(text, depth, int(label[:-1]))
+    return item(f"{label} {ticked(text.strip())}" if label else text, depth, None)
 
 
 def items(lines: Iterable[str]) -> str:

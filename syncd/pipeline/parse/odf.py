@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from xml.etree.ElementTree import Element
 
 from syncd.errors import PermanentError
@@ -18,6 +18,7 @@ _PRESENTATION = "{urn:oasis:names:tc:opendocument:xmlns:presentation:1.0}"
 _SVG = "{urn:oasis:names:tc:opendocument:xmlns:svg-compatible:1.0}"
 _CHART = "{urn:oasis:names:tc:opendocument:xmlns:chart:1.0}"
 _MANIFEST = "{urn:oasis:names:tc:opendocument:xmlns:manifest:1.0}"
+_XML_ID = "{http://www.w3.org/XML/1998/namespace}id"
 _PART_BYTES = 1 << 20
 _MAX_REPEATED = 256
 _CODE = re.compile(r"preformatted|source|\bcode\b", re.I)
@@ -53,6 +54,8 @@ class _Walker:
         self._out = Markdown(task.limits)
         self._notes: list[str] = []
         self._shift = 0
+        self._counts: dict[tuple[str, int], int] = {}
+        """How far lists have counted, by style or id and depth: others continue them."""
         self._page = 1
 
     def text(self, body: Element) -> Iterator[ParsedPiece]:
@@ -142,7 +145,7 @@ class _Walker:
             yield "> " + text.replace("\n", "\n> ") if quoted and text.strip() else gfm.paragraph(text)
             yield from frames
         elif child.tag == TEXT + "list":
-            yield gfm.items(self._list(child, 0, child.get(TEXT + "style-name", "")))
+            yield gfm.items(self._list(child, (), child.get(TEXT + "style-name", "")))
         elif child.tag == _TABLE + "table":
             yield self._table(child)
         elif child.tag in _CONTAINERS:
@@ -164,23 +167,39 @@ class _Walker:
         self._page += inline.breaks
         return (text if plain else text.strip()), [block for frame in inline.frames for block in self._shape(frame)]
 
-    def _list(self, items: Element, depth: int, style: str) -> Iterator[str]:
-        number = 0
+    def _list(self, items: Element, around: Sequence[int], style: str) -> Iterator[str]:
+        """Yield a list's items; `around` are the numbers of the items that it stands in."""
+        depth = len(around)
         numbered = self._styles.numbered(style, depth)
+        number = self._continued(items, style, depth)
         for entry in items:
             if entry.tag not in (TEXT + "list-item", TEXT + "list-header"):
                 continue
+            own = entry.get(TEXT + "start-value", "")
+            number = int(own) - 1 if own.isdigit() and len(own) < 6 else number
             texts: list[str] = []
             nested: list[str] = []
             for child in entry:
                 if child.tag == TEXT + "list":
-                    nested += self._list(child, depth + 1, child.get(TEXT + "style-name", "") or style)
+                    inner = child.get(TEXT + "style-name", "") or style
+                    nested += self._list(child, (*around, max(number + bool(texts), 1)), inner)
                 else:
                     texts += self._blocks_of(child)
             if any(text.strip() for text in texts):
-                number += 1
-                yield gfm.item("\n".join(filter(None, texts)), depth, number if numbered else None)
+                number += entry.tag == TEXT + "list-item"
+                label = self._styles.label(style, (*around, number)) if numbered else ""
+                yield gfm.labelled_item("\n".join(filter(None, texts)), depth, label)
             yield from nested
+        self._counts[style, depth] = self._counts[items.get(_XML_ID, ""), depth] = number
+
+    def _continued(self, items: Element, style: str, depth: int) -> int:
+        """Return the number before a list's first: that of the list which it continues, if it does."""
+        before = items.get(TEXT + "continue-list", "")
+        if (before, depth) in self._counts and before:
+            return self._counts[before, depth]
+        if before or items.get(TEXT + "continue-numbering") == "true":
+            return self._counts.get((style, depth), 0)
+        return self._styles.start(style, depth) - 1
 
     def _blocks_of(self, child: Element) -> list[str]:
         wrapped = Element("blocks")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element
+
+from syncd.pipeline.parse.docx_numbering import written
 
 TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
 STYLE = "{urn:oasis:names:tc:opendocument:xmlns:style:1.0}"
@@ -25,12 +27,12 @@ class OdfStyles:
 
     def __init__(self, *roots: Element | None) -> None:
         self._styles: dict[str, Element] = {}
-        self._numbered: dict[str, set[int]] = {}
+        self._numbered: dict[str, dict[int, Element]] = {}
         for root in roots:
             for style in root.iter(STYLE + "style") if root is not None else ():
                 self._styles[style.get(STYLE + "name", "")] = style
             for style in root.iter(TEXT + "list-style") if root is not None else ():
-                levels = {int(level.get(TEXT + "level", "1")) for level in style.findall(_NUMBER)}
+                levels = {int(level.get(TEXT + "level", "1")) - 1: level for level in style.findall(_NUMBER)}
                 self._numbered[style.get(STYLE + "name", "")] = levels
 
     def chain(self, name: str) -> Iterator[Element]:
@@ -60,9 +62,31 @@ class OdfStyles:
 
     def numbered(self, name: str, depth: int) -> bool:
         """Say whether items of list style `name` at `depth` (0 outermost) are numbered."""
-        return depth + 1 in self._numbered.get(name, ())
+        return depth in self._numbered.get(name, ())
+
+    def start(self, name: str, depth: int) -> int:
+        """Return what items of list style `name` at `depth` count from."""
+        level = self._numbered.get(name, {}).get(depth)
+        text = level.get(TEXT + "start-value", "1") if level is not None else "1"
+        return int(text) if text.isdigit() and len(text) < 6 else 1
+
+    def label(self, name: str, counts: Sequence[int]) -> str:
+        """Return an item's number as it is written; `counts` are those of its list and of the lists around that."""
+        levels = self._numbered.get(name, {})
+        own = levels.get(len(counts) - 1)
+        if own is None:
+            return f"{counts[-1]}."
+        shown = own.get(TEXT + "display-levels", "1")
+        first = max(0, len(counts) - (int(shown) if shown.isdigit() else 1))
+        formats = (
+            levels[depth].get(STYLE + "num-format", "1") if depth in levels else "" for depth in range(len(counts))
+        )
+        texts = [written(count, _KINDS.get(kind, "none")) for count, kind in zip(counts, formats, strict=True)]
+        number = ".".join(filter(None, texts[first:]))
+        return (own.get(STYLE + "num-prefix", "") + number + own.get(STYLE + "num-suffix", "")).strip()
 
 
+_KINDS = {"1": "decimal", "a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
 _NUMBER = TEXT + "list-level-style-number"
 
 
