@@ -75,6 +75,11 @@ class Progress:
             )
         )
 
+    async def forget_cursor(self, source_id: str, collection_id: int) -> None:
+        """Delete the cursor, so that the next run begins anew. Twice is safe."""
+        statement = "DELETE FROM cursors WHERE source_id = ? AND collection_id = ?"
+        await self._db.write(lambda c: c.execute(statement, (source_id, collection_id)))
+
     async def save_cursor(self, source_id: str, collection_id: int, config_hash: str, cursor: str) -> None:
         """Move the cursor; only after everything before it is recorded."""
         await self._db.write(

@@ -71,6 +71,8 @@ class SourceRun:
                         await self._reach(item, run, source)
         if checkpoint is None:
             raise PermanentError("the source ended without a checkpoint; this is a bug of its source type")
+        if run.keys is None:
+            await self._refuse_nothing()
         return None
 
     async def _reach(self, checkpoint: Checkpoint, run: Run, source: Source) -> None:
@@ -89,6 +91,21 @@ class SourceRun:
         if run.keys is None:
             await self._state.save_cursor(checkpoint.cursor)
         return None
+
+    async def _refuse_nothing(self) -> None:
+        """Raise PermanentError if documents were found and the collection has none of the source's: that is no complete sync.
+
+        The cursor is forgotten, so that the next run looks at them again. What will be looked at again anyway says so itself.
+        """
+        counts = self.counts
+        lost = counts.failed + counts.skipped
+        if not lost or lost < counts.found or self.again_after_s is not None or await self._state.documents():
+            return
+        await self._state.forget_cursor()
+        first = self.failures[0] if self.failures else "see the invocation's documents"
+        raise PermanentError(
+            f"nothing could be indexed: {counts.failed} failed, {counts.skipped} were skipped; {first}"
+        )
 
     def _urgency(self, run: Run) -> Urgency:
         if self._request.is_object_run:

@@ -87,6 +87,10 @@ class RunState:
         """Move the cursor; only after everything before it is recorded."""
         await self._progress.save_cursor(self._source_id, self._collection_id, self._config_hash, cursor)
 
+    async def forget_cursor(self) -> None:
+        """Let the next run begin anew. Twice is safe."""
+        await self._progress.forget_cursor(self._source_id, self._collection_id)
+
     async def hold_deletes(self, keys: Sequence[str], documents: int) -> None:
         """Hold these deletes, out of `documents` documents, until they are confirmed."""
         await self._progress.hold_deletes(self._invocation.id, keys)
@@ -138,6 +142,10 @@ class DryRunState(RunState):
 
     @override
     async def save_cursor(self, cursor: str) -> None:
+        """Do nothing: a dry run moves no cursor."""
+
+    @override
+    async def forget_cursor(self) -> None:
         """Do nothing: a dry run moves no cursor."""
 
     @override

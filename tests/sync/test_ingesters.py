@@ -19,7 +19,8 @@ from tests.sync.syncing import HASTY, Fixed, Text, away, created, document, ende
 async def test_a_document_that_cannot_be_had_fails_alone_at_last(parts, fresh_name):
     source = Fixed(lambda _: document(RetryableError("half of it is missing")))
     invocation = await ended(parts, source, Origin.SCHEDULE, fresh_name)
-    assert (invocation.state, source.runs) == (State.COMPLETE, HASTY.last_chance_attempt)
+    assert (invocation.state, source.runs) == (State.FAILED, HASTY.last_chance_attempt)
+    assert "nothing could be indexed: 1 failed" in invocation.error
     assert (invocation.counts.failed, invocation.counts.indexed) == (1, 0)
 
 

@@ -1,9 +1,12 @@
 """What a finished run does to its collection."""
 
+from typing import ClassVar
+
 from syncd.api.views import job_view
-from syncd.model import Checkpoint, Origin, State
+from syncd.errors import PermanentError, Skipped
+from syncd.model import Checkpoint, Document, Origin, State
 from syncd.sources.registry import TYPES
-from tests.sync.syncing import Cut, created, settled, syncing
+from tests.sync.syncing import Cut, Fixed, Text, created, document, settled, syncing
 
 
 async def test_a_run_that_saw_a_part_says_so_deletes_nothing_and_leaves_the_collection_open(parts, fresh_name):
@@ -19,3 +22,45 @@ async def test_a_run_that_saw_a_part_says_so_deletes_nothing_and_leaves_the_coll
         ended = await settled(parts, second)
     assert (ended.error, job_view(TYPES, ended, None)["incomplete"]) == (None, None)
     assert (await parts.chroma.metadata(first.target))["finished_ingest"] is True
+
+
+async def test_a_run_in_which_nothing_could_be_indexed_fails_leaves_the_collection_open_and_is_begun_anew(
+    parts, fresh_name
+):
+    class Reading(Fixed):
+        cursors: ClassVar[list[str | None]] = []
+
+        async def changes(self, run):
+            self.cursors.append(run.cursor)
+            async for item in super().changes(run):
+                yield item
+
+    contents = {1: PermanentError("it is broken"), 2: Skipped("it is binary"), 3: "Words at last.\n"}
+
+    def read(number: int) -> Document:
+        return Document("a.txt", str(number), Text(contents[number]), "a")
+
+    invocation = await created(parts, Origin.API, fresh_name, "web_scrape")
+    async with syncing(parts, Reading(read)) as syncer:
+        for told in ("nothing could be indexed: 1 failed, 0 were skipped; it is broken", "0 failed, 1 were skipped"):
+            ended = await settled(parts, invocation)
+            assert ended.state is State.FAILED
+            assert told in ended.error
+            assert "finished_ingest" not in (await parts.chroma.metadata(invocation.target) or {})
+            invocation = await parts.store.invocations.create(invocation.source_id, invocation.target, Origin.API)
+            syncer.wake()
+        assert (await settled(parts, invocation)).state is State.COMPLETE
+    assert Reading.cursors == [None, None, None]
+    assert (await parts.chroma.metadata(invocation.target))["finished_ingest"] is True
+
+
+async def test_a_run_that_only_meets_broken_documents_is_complete_where_others_of_the_source_are_indexed(
+    parts, fresh_name
+):
+    texts = [document("Words.\n"), Document("b.txt", "1", Text(PermanentError("it is broken")), "b")]
+    invocation = await created(parts, Origin.WATCH, fresh_name)
+    async with syncing(parts, Fixed(lambda number: texts[number - 1])) as syncer:
+        assert (await settled(parts, invocation)).state is State.COMPLETE
+        again = await parts.store.invocations.create(invocation.source_id, invocation.target, Origin.WATCH)
+        syncer.wake()
+        assert (await settled(parts, again)).state is State.COMPLETE
