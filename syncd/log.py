@@ -62,6 +62,7 @@ EVENTS: Mapping[str, str] = {
     "index.row_refused": "Chroma refuses a row while it accepts others; the row is omitted",
     "index.rows_lost": "somebody deleted rows of a collection in Chroma; they are written again from the store",
     "index.waiting": "a write failed temporarily and waits for Chroma",
+    "embedding.not_counted": "tokens cannot be counted now; what is left is estimated until they are",
     "embedding.stopped": "a model's queue of wanted vectors met a bug; it is started again",
     "embedding.waiting": "vectors cannot be computed now; what wants them waits, and is tried again",
     "library.message": "a library logged a warning or an error",

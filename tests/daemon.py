@@ -7,12 +7,13 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from watchfiles import watch
 
 START_LIMIT_S = 120.0
 POLL_S = 0.05
@@ -101,6 +102,15 @@ class Daemon:
         """Read the state database from beside the daemon."""
         with sqlite3.connect(f"file:{self.state / 'syncd.sqlite'}?mode=ro", uri=True, timeout=10) as connection:
             return connection.execute(statement, values).fetchall()
+
+    def commits(self) -> Iterator[None]:
+        """Yield now and whenever the daemon has committed something, or a second has passed, for as long as it lives."""
+        yield
+        options = {"debounce": 50, "step": 10, "rust_timeout": 1000, "yield_on_timeout": True, "recursive": False}
+        for _ in watch(self.state, watch_filter=lambda _change, path: path.endswith("-wal"), **options):
+            assert self.process is not None
+            assert self.process.poll() is None, self.log()
+            yield
 
     def unsettled(self) -> int:
         return self.rows("SELECT count(*) FROM invocations WHERE state IN ('pending', 'processing')")[0][0]
