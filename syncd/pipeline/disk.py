@@ -8,6 +8,7 @@ from pathlib import Path
 import anyio
 import structlog
 
+from syncd.store.changes import Urgency
 from syncd.store.prepared import Prepared
 
 log = structlog.get_logger()
@@ -16,7 +17,10 @@ LOOK_S = 1.0
 
 
 class DiskRoom:
-    """At most `share` of what is free on the disk of `folder`, counting what is taken already as free."""
+    """At most `share` of what is free on the disk of `folder`, counting what is taken already as free.
+
+    Changes may take half of the rest too: a backfill that has filled its share, and waits for days, does not hold them up.
+    """
 
     def __init__(self, prepared: Prepared, folder: Path, share: float) -> None:
         self._prepared = prepared
@@ -24,25 +28,21 @@ class DiskRoom:
         self._share = share
         self._lock = anyio.Lock()
         self._looked_at = float("-inf")
-        self._is_full = False
+        self._taken_share = 0.0
 
-    async def wait(self) -> None:
-        """Wait while what is prepared takes more than its share; looks once a second at most."""
+    async def is_there(self, urgency: Urgency) -> bool:
+        """Return whether there is room for one more document; looks once a second at most."""
         async with self._lock:
-            while True:
-                if not await self._full():
-                    return
-                await anyio.sleep(LOOK_S)
+            if anyio.current_time() - self._looked_at >= LOOK_S:
+                await self._look()
+        is_urgent = urgency > Urgency.BACKFILL
+        return self._taken_share <= ((1 + self._share) / 2 if is_urgent else self._share)
 
-    async def _full(self) -> bool:
-        now = anyio.current_time()
-        if now - self._looked_at < LOOK_S:
-            return self._is_full
-        self._looked_at = now
+    async def _look(self) -> None:
+        self._looked_at = anyio.current_time()
+        was_full = self._taken_share > self._share
         taken_bytes = await self._prepared.size_bytes()
         free_bytes = shutil.disk_usage(self._folder).free
-        is_full = taken_bytes > self._share * (free_bytes + taken_bytes)
-        if is_full and not self._is_full:
+        self._taken_share = taken_bytes / max(1, free_bytes + taken_bytes)
+        if self._taken_share > self._share and not was_full:
             log.warning("prepared.full", prepared_bytes=taken_bytes, free_bytes=free_bytes)
-        self._is_full = is_full
-        return is_full

@@ -41,8 +41,8 @@ class Effects(Protocol):
         """Return what is said of a document that is indexed now, and was in an earlier version or not."""
         ...
 
-    async def room(self) -> None:
-        """Wait until there is room on disk for what one more document is prepared to."""
+    async def has_room(self, urgency: Urgency) -> bool:
+        """Return whether there is room on disk for what one more document is prepared to."""
         ...
 
     async def deliver(self, change: Replacement, wanted: Wanted) -> Reply[Result]:
@@ -87,7 +87,7 @@ class RealEffects:
         self._apply = apply
         self._stage = stage
         self._with_sparse_vectors = with_sparse_vectors
-        self.room = room.wait
+        self.has_room = room.is_there
         self.record_failure = store.documents.record_failure
         self.update_version = store.documents.update_version
 
@@ -137,8 +137,9 @@ class DryRunEffects:
         """Return whether a run would meet it for the first time."""
         return "changed" if was_indexed else "new"
 
-    async def room(self) -> None:
-        """Wait for nothing: nothing is kept."""
+    async def has_room(self, urgency: Urgency) -> bool:
+        """Return that there is: nothing is kept."""
+        return True
 
     async def deliver(self, change: Replacement, wanted: Wanted) -> Reply[Result]:
         """Return what would be written and deleted, and about how many tokens embedded."""

@@ -57,8 +57,8 @@ class Ingester:
     async def ingest(self, job: DocumentJob) -> Reply[Result]:
         """Bring one document on its way; the reply comes when it is indexed and recorded. Twice is safe.
 
-        What is parsed by then is durable: a crash before the reply parses nothing again. Waits for room in the preparer and
-        on disk, and to remove documents. PermanentError becomes a recorded result; RetryableError is raised.
+        What is parsed by then is durable: a crash before the reply parses nothing again. Waits for room in the preparer, and
+        to remove documents. PermanentError becomes a recorded result; RetryableError is raised.
         """
         if job.document.body is None:
             return settled_reply(await self._delete(job))
@@ -120,7 +120,6 @@ class Ingester:
     ) -> Reply[Result]:
         """Fetch and prepare the document's content, and bring it on its way."""
         assert job.document.body is not None
-        await job.run.effects.room()
         async with job.document.body.open() as file:
             content_hash, size_bytes = await anyio.to_thread.run_sync(digest, file)
             async with self._budget.taken(size_bytes):

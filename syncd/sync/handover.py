@@ -54,7 +54,8 @@ class Handover:
         self._saved_at = time.monotonic()
 
     async def put(self, job: DocumentJob) -> None:
-        """Give a document to the ingesters; waits for room there, and for what is outstanding when that is much."""
+        """Give a document to the ingesters; waits for room there and on disk, and for what is outstanding when that is much."""
+        await self._room(job)
         self._handed_on.append(await self._ingesters.put(job, urgent=job.urgency > Urgency.BACKFILL))
         while len(self._handed_on) >= AHEAD:
             await self._prepare_one()
@@ -63,6 +64,14 @@ class Handover:
         if time.monotonic() - self._saved_at > SAVE_EVERY_S:
             await self._settle()
             await self.save()
+
+    async def _room(self, job: DocumentJob) -> None:
+        """Wait until there is room on disk for what the document is prepared to. In nobody's way: no ingester waits for it."""
+        while job.document.body is not None and not await job.run.effects.has_room(job.urgency):
+            await self.stop_if_asked()
+            await anyio.sleep(SAVE_EVERY_S)
+            await self._settle_oldest()
+            await self._settle_all()
 
     def found(self) -> None:
         """Count a document that the source yielded."""

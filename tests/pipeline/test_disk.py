@@ -5,6 +5,7 @@ import pytest
 
 from syncd.pipeline import disk
 from syncd.pipeline.disk import DiskRoom
+from syncd.store.changes import Urgency
 
 
 class Taken:
@@ -23,24 +24,17 @@ def _small_disk(monkeypatch):
     monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1000})())
 
 
-async def test_there_is_room_up_to_the_share(tmp_path):
-    with anyio.fail_after(5):
-        await DiskRoom(Taken(1000), tmp_path, 0.5).wait()
+async def test_a_backfill_has_room_up_to_its_share_and_again_when_that_is_free(tmp_path):
+    taken = Taken(1000)
+    room = DiskRoom(taken, tmp_path, 0.5)
+    assert await room.is_there(Urgency.BACKFILL)
+    for size_bytes, is_there in ((1001, False), (10, True)):
+        taken.bytes = size_bytes
+        await anyio.sleep(disk.LOOK_S)
+        assert await room.is_there(Urgency.BACKFILL) is is_there
 
 
-async def test_beyond_it_it_waits_until_there_is_room_again(tmp_path):
-    taken = Taken(1001)
-    room, went_on = DiskRoom(taken, tmp_path, 0.5), anyio.Event()
-
-    async def wait() -> None:
-        await room.wait()
-        went_on.set()
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(wait)
-        with anyio.move_on_after(0.1):
-            await went_on.wait()
-        assert not went_on.is_set()
-        taken.bytes = 10
-        with anyio.fail_after(5):
-            await went_on.wait()
+@pytest.mark.parametrize("urgency", [Urgency.CHANGE, Urgency.OBJECT])
+async def test_changes_have_room_where_backfills_have_none_left(tmp_path, urgency):
+    assert await DiskRoom(Taken(2999), tmp_path, 0.5).is_there(urgency)
+    assert not await DiskRoom(Taken(3001), tmp_path, 0.5).is_there(urgency)

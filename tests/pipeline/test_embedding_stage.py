@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from syncd.errors import PermanentError, RetryableError
-from syncd.model import Counts, DocumentState, State
+from syncd.model import Counts, DocumentState, Origin, State, Target
 from syncd.pipeline.effects import Wanted
 from syncd.pipeline.embedding_queue import REQUEST_SIZE, REQUESTS
 from syncd.pipeline.embedding_stage import EmbeddingStage
@@ -16,7 +16,11 @@ from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.runtime.mailbox import settled_reply
 from syncd.search import Query, Search
 from syncd.sources.folder.body import FileBody
+from syncd.sources.folder.documents import FolderSettings
+from syncd.sources.folder.source import FolderTreeSource
 from syncd.store.changes import Urgency
+from syncd.sync.deletes import DeleteGuard
+from tests.asking import asked
 from tests.daemon import held
 from tests.models import in_its_own_task
 from tests.pipeline.parts import HashEmbedder, Parts, running, write
@@ -291,3 +295,26 @@ async def test_what_is_left_to_embed_is_counted_before_it_is_embedded_and_is_wha
         gate.open()
         await over.wait()
     assert sum(len(text.split()) for text in parts.embedder.embedded) == left > 0
+
+
+async def test_a_backfill_that_has_filled_its_share_of_the_disk_does_not_hold_up_a_change(parts, folder, target):
+    await parts.sync(folder, target)
+
+    async def none_for_backfills(urgency):
+        return urgency > Urgency.BACKFILL
+
+    parts.ingester.effects(False).has_room = none_for_backfills
+    other = Target("default_database", f"{target.collection}-other")
+
+    async def is_begun() -> bool:
+        return bool(await parts.store.invocations.due(1))
+
+    async with syncing(parts, folder, other) as over:
+        await until(is_begun)
+        write(folder, {"fox.md": "# Wolves\n\nWolves howl.\n"})
+        source = await parts.source(folder)
+        change = await parts.store.invocations.create(source.id, target, Origin.WATCH, asked())
+        run = await parts.begin(source, change, DeleteGuard())
+        await run.execute(FolderTreeSource(FolderSettings("folder", folder)))
+        assert [hit.stage for hit in await words(parts, target, "howl")] == ["written"]
+        assert not over.is_set()
