@@ -15,8 +15,8 @@ from syncd.store.prepared import Prepared, WantedText
 
 log = structlog.get_logger()
 
-AT_ONCE = 256
-"""Texts per request: a fifth of a second in the model's process, for which a query may have to wait."""
+AT_ONCE = 32
+"""Texts per request: a fiftieth of a second in the model's process, for which a query may have to wait three times."""
 
 
 class TokenCounting:
