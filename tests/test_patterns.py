@@ -23,6 +23,7 @@ LINEAR_ALL_THE_SAME: dict[tuple[str, str], str] = {
         "_LINE",
     ): "what the first way reads to no end holds no line feed, where matches begin",
     ("syncd.pipeline.sparse.words", "_PIECE"): "capitals that the first way gives up are taken at once by the third",
+    ("syncd.pipeline.sparse.tokens", "_PIECE"): "capitals that the first way gives up are taken at once by the third",
 }
 """Patterns that only seem to grow, since another of their ways succeeds, and why."""
 

@@ -1,4 +1,4 @@
-"""Adds sparse vectors to chunks that were indexed without any, or with those of another model."""
+"""Gives chunks that were indexed without sparse vectors, or with those of another model or version, those of their collection's model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from syncd.errors import PermanentError, RetryableError
 from syncd.model import Embedding, SparseEncoder
 from syncd.store import Store
 from syncd.store.collections import CollectionRecord
-from syncd.store.postings import packed
+from syncd.store.postings import Unposted, packed
 
 log = structlog.get_logger()
 
@@ -64,16 +64,25 @@ class SparseBackfill:
         return done
 
     async def _fill(self, record: CollectionRecord, encoder: SparseEncoder) -> None:
-        postings = self._store.postings
-        dropped = await postings.drop_others(record.id, encoder.fingerprint)
-        filled, after = 0, (0, -1)
-        while rows := await postings.unposted(record.id, after, PAGE_CHUNKS):
-            vectors = await encoder.encode([row.text for row in rows], "document")
-            found = list(zip(rows, map(packed, vectors), strict=True))
-            # Only a model that the source names has a key in the collection.
-            flush = record.embedding.sparse_model is not None
-            if ids := await postings.fill(record.id, encoder.fingerprint, found, flush=flush):
-                await self._flush(record.id, ids)
-            filled, after = filled + len(rows), (rows[-1].document_id, rows[-1].number)
-        if dropped or filled:
+        """Fill prepared documents first: what is written from then on has the new vectors already.
+
+        A chunk keeps its old vector until the new one takes its place, so that it is found all the while.
+        """
+        filled = 0
+        for prepared in (True, False):
+            after = (0, -1)
+            while rows := await self._store.postings.unposted(
+                record.id, encoder.fingerprint, after, PAGE_CHUNKS, prepared=prepared
+            ):
+                await self._fill_page(record, encoder, rows)
+                filled, after = filled + len(rows), (abs(rows[-1].document_id), rows[-1].number)
+        if filled:
             log.info("sparse.filled", collection=record.target.collection, model=encoder.model, chunks=filled)
+
+    async def _fill_page(self, record: CollectionRecord, encoder: SparseEncoder, rows: Sequence[Unposted]) -> None:
+        vectors = await encoder.encode([row.text for row in rows], "document")
+        found = list(zip(rows, map(packed, vectors), strict=True))
+        # Only a model that the source names has a key in the collection.
+        flush = record.embedding.sparse_model is not None
+        if ids := await self._store.postings.fill(record.id, encoder.fingerprint, found, flush=flush):
+            await self._flush(record.id, ids)

@@ -133,6 +133,11 @@ class SparseEncoder(Protocol):
         ...
 
     @property
+    def predecessors(self) -> Sequence[SparseEncoder]:
+        """Its earlier versions, with which texts that still have their vectors are searched until they have new ones."""
+        ...
+
+    @property
     def uses_idf(self) -> bool:
         """Whether a search weighs terms by how rare they are (BM25), or the vectors say all (learned models)."""
         ...

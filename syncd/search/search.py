@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -30,10 +30,13 @@ RESCORED_POOL = 50
 
 @dataclass(frozen=True, slots=True)
 class SparseQuery:
-    """The query encoded by the collection's sparse model, for the keyword ranking and for highlighting."""
+    """The query encoded by the collection's sparse model, for the keyword ranking and for highlighting.
+
+    `vectors`: by fingerprint, of the model and of its earlier versions, which chunks may still have vectors of.
+    """
 
     encoder: SparseEncoder
-    vector: SparseVector
+    vectors: Mapping[str, SparseVector]
 
 
 class Search:
@@ -71,7 +74,7 @@ class Search:
                 f"collection {query.target.collection!r} has no sparse vectors; set search.sparse_default, or search by "
                 "mode 'dense'"
             )
-        words = SparseQuery(encoder, (await encoder.encode([query.text], "query"))[0]) if encoder else None
+        words = await encoded(encoder, query.text) if encoder else None
         notices: list[str] = []
         ranked = await self._ranked(query, await scope_of(self._store, record, query), words, notices)
         page = ranked[query.offset : query.offset + query.limit]
@@ -134,8 +137,14 @@ class Search:
 
     async def _sparse_ranking(self, query: Query, scope: Scope, words: SparseQuery | None) -> Ranking:
         assert words is not None
-        scored = await self._index_cache.scored(scope.record.id, words.encoder, words.vector)
+        scored = await self._index_cache.scored(scope.record.id, words.vectors, words.encoder.uses_idf)
         return await sparse_ranking(self._store, self._vector_store, scope, query, scored, pool_of(query))
+
+
+async def encoded(encoder: SparseEncoder, text: str) -> SparseQuery:
+    """Return a query as every version of a model encodes it. Raises as `SparseEncoder.encode` does."""
+    versions = [encoder, *encoder.predecessors]
+    return SparseQuery(encoder, {one.fingerprint: (await one.encode([text], "query"))[0] for one in versions})
 
 
 async def nearest_if_there(dense: Callable[[], Awaitable[Ranking]], notices: list[str]) -> Ranking:
@@ -206,4 +215,8 @@ def hit_of(ranked: Ranked, chunk: FoundChunk | None, row: Row | None) -> SearchH
 
 def highlighted(hit: SearchHit, words: SparseQuery | None) -> SearchHit:
     """Return the hit with the places of the query's words."""
-    return hit if words is None else replace(hit, highlights=tuple(words.encoder.spans(hit.text, words.vector)))
+    return (
+        hit
+        if words is None
+        else replace(hit, highlights=tuple(words.encoder.spans(hit.text, words.vectors[words.encoder.fingerprint])))
+    )

@@ -37,13 +37,20 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class PostingChanges:
-    """What changed since `Seen`. Row i has the next `lengths[i]` of the `pairs`."""
+class NewPostings:
+    """Postings of one model. Row i has the next `lengths[i]` of the `pairs`."""
 
     ids: NDArray[np.int64]
     documents: NDArray[np.int64]
     lengths: NDArray[np.int64]
     pairs: NDArray[np.void]
+
+
+@dataclass(frozen=True, slots=True)
+class PostingChanges:
+    """What changed since `Seen`: the new postings of each model asked for that has any, and those gone of all."""
+
+    new: Mapping[str, NewPostings]
     gone: NDArray[np.int64]
     seen: Seen
     more: bool
@@ -51,11 +58,38 @@ class PostingChanges:
 
 @dataclass(frozen=True, slots=True)
 class Unposted:
-    """A chunk without a posting of the wanted model."""
+    """A chunk without a posting of the wanted model; a prepared document's id is negative, as in its postings."""
 
     document_id: int
     number: int
     text: str
+
+
+_UNPOSTED = (
+    "SELECT c.document_id, c.number, c.context || c.text FROM chunks c CROSS JOIN documents d ON d.id = c.document_id "
+    "WHERE NOT EXISTS (SELECT 1 FROM postings p WHERE p.document_id = c.document_id AND p.number = c.number AND p.model = ?) "
+    "AND d.collection_id = ? AND (c.document_id, c.number) > (?, ?) ORDER BY c.document_id, c.number LIMIT ?"
+)
+_UNPOSTED_PREPARED = (
+    "SELECT -c.prepared_id, c.number, c.context || c.text FROM prepared_chunks c CROSS JOIN prepared d "
+    "ON d.id = c.prepared_id WHERE c.posting_model IS NOT ? AND d.collection_id = ? AND (c.prepared_id, c.number) > (?, ?) "
+    "ORDER BY c.prepared_id, c.number LIMIT ?"
+)
+# Parameters: model, vector, document, number, collection, text. A reader knows postings by ids that only grow: a new vector is a new row.
+_IS_CURRENT = "EXISTS (SELECT 1 FROM chunks WHERE document_id = ?3 AND number = ?4 AND context || text = ?6)"
+_FILL = (
+    f"DELETE FROM postings WHERE document_id = ?3 AND number = ?4 AND model <> ?1 AND {_IS_CURRENT}",
+    "INSERT OR IGNORE INTO postings (collection_id, document_id, number, model, vector) "
+    f"SELECT ?5, ?3, ?4, ?1, ?2 WHERE {_IS_CURRENT}",
+)
+_IS_PREPARED = "c.prepared_id = ?3 AND c.number = ?4 AND c.context || c.text = ?6"
+_FILL_PREPARED = (
+    f"UPDATE prepared_chunks AS c SET posting_model = ?1, posting = ?2 WHERE {_IS_PREPARED}",
+    "DELETE FROM postings WHERE document_id = -?3 AND number = ?4 AND model <> ?1 "
+    f"AND EXISTS (SELECT 1 FROM prepared_chunks c WHERE {_IS_PREPARED})",
+    "INSERT OR IGNORE INTO postings (collection_id, document_id, number, model, vector) SELECT ?5, -?3, ?4, ?1, ?2 "
+    f"FROM prepared_chunks c JOIN prepared d ON d.id = c.prepared_id WHERE d.findable AND {_IS_PREPARED}",
+)
 
 
 class Postings:
@@ -85,50 +119,46 @@ class Postings:
 
         return await self._db.read(query)
 
-    async def changes(self, collection_id: int, model: str, seen: Seen) -> PostingChanges:
-        """Return a page of postings added and deleted in a collection after `seen`, from one snapshot."""
+    async def changes(self, collection_id: int, models: Sequence[str], seen: Seen) -> PostingChanges:
+        """Return a page of postings of some models added and deleted in a collection after `seen`, from one snapshot."""
 
         def query(connection: sqlite3.Connection) -> PostingChanges:
             connection.execute("BEGIN")
             try:
-                return read_changes(connection, collection_id, model, seen)
+                return read_changes(connection, collection_id, models, seen)
             finally:
                 connection.execute("COMMIT")
 
         return await self._db.read(query)
 
-    async def drop_others(self, collection_id: int, model: str) -> int:
-        """Delete a collection's postings of other models; return how many there were."""
-        statement = "DELETE FROM postings WHERE collection_id = ? AND model <> ?"
-        return await self._db.write(lambda c: c.execute(statement, (collection_id, model)).rowcount)
+    async def unposted(
+        self, collection_id: int, model: str, after: tuple[int, int], limit: int, *, prepared: bool = False
+    ) -> Sequence[Unposted]:
+        """Return chunks of a collection's documents, or of its `prepared` ones, that have no posting of `model`.
 
-    async def unposted(self, collection_id: int, after: tuple[int, int], limit: int) -> Sequence[Unposted]:
-        """Return a collection's chunks beyond `after` (document, number) that have no posting, at most `limit`."""
-        statement = (
-            "SELECT c.document_id, c.number, c.context || c.text FROM chunks c CROSS JOIN documents d ON d.id = c.document_id "
-            "WHERE d.collection_id = ? AND (c.document_id, c.number) > (?, ?) AND NOT EXISTS "
-            "(SELECT 1 FROM postings p WHERE p.document_id = c.document_id AND p.number = c.number) "
-            "ORDER BY c.document_id, c.number LIMIT ?"
-        )
-        values = (collection_id, *after, limit)
+        At most `limit`, beyond `after` (the id of the document or the prepared one, and the chunk's number).
+        """
+        statement = _UNPOSTED_PREPARED if prepared else _UNPOSTED
+        values = (model, collection_id, *after, limit)
         return await self._db.read(lambda c: [Unposted(*row) for row in c.execute(statement, values)])
 
     async def fill(
         self, collection_id: int, model: str, rows: Sequence[tuple[Unposted, bytes]], *, flush: bool
     ) -> Sequence[str]:
-        """Add postings of chunks that still have the text they were made from. Twice is safe.
+        """Replace or add postings of chunks that still have the text they were made from. Twice is safe.
 
         `flush`: also put the chunks into the outbox, to be written to the vector store, and return their ids.
         """
-        statement = (
-            "INSERT OR IGNORE INTO postings (collection_id, document_id, number, model, vector) "
-            "SELECT ?, document_id, number, ?, ? FROM chunks WHERE document_id = ? AND number = ? AND context || text = ?"
-        )
-        values = [(collection_id, model, vector, u.document_id, u.number, u.text) for u, vector in rows]
+        values = [(model, vector, abs(u.document_id), u.number, collection_id, u.text) for u, vector in rows]
+        prepared = [some for some, (u, _) in zip(values, rows, strict=True) if u.document_id < 0]
+        written = [some for some, (u, _) in zip(values, rows, strict=True) if u.document_id > 0]
 
         def transaction(connection: sqlite3.Connection) -> list[str]:
-            connection.executemany(statement, values)
-            return [i for u, _ in rows for i in tell_of(connection, collection_id, u)] if flush else []
+            for statements, some in ((_FILL_PREPARED, prepared), (_FILL, written)):
+                for statement in statements:
+                    connection.executemany(statement, some)
+            told = [u for u, _ in rows if flush and u.document_id > 0]
+            return [chunk_id for u in told for chunk_id in tell_of(connection, collection_id, u)]
 
         return await self._db.write(transaction)
 
@@ -147,7 +177,9 @@ def tell_of(connection: sqlite3.Connection, collection_id: int, chunk: Unposted)
     return [chunk_id for (chunk_id,) in found]
 
 
-def read_changes(connection: sqlite3.Connection, collection_id: int, model: str, seen: Seen) -> PostingChanges:
+def read_changes(
+    connection: sqlite3.Connection, collection_id: int, models: Sequence[str], seen: Seen
+) -> PostingChanges:
     """Return a page of changes within the caller's transaction."""
     rows = connection.execute(
         "SELECT id, document_id, vector, model FROM postings WHERE collection_id = ? AND id > ? ORDER BY id LIMIT ?",
@@ -156,15 +188,25 @@ def read_changes(connection: sqlite3.Connection, collection_id: int, model: str,
     gone = connection.execute(
         "SELECT id, seq FROM postings_gone WHERE collection_id = ? AND seq > ? ORDER BY seq", (collection_id, seen.gone)
     ).fetchall()
-    usable = [row for row in rows if row[3] == model]
+    found: dict[str, list[tuple[int, int, bytes, str]]] = {}
+    for row in rows:
+        if row[3] in models:
+            found.setdefault(row[3], []).append(row)
     return PostingChanges(
-        ids=np.array([row[0] for row in usable], np.int64),
-        documents=np.array([row[1] for row in usable], np.int64),
-        lengths=np.array([len(row[2]) // PAIR.itemsize for row in usable], np.int64),
-        pairs=np.frombuffer(b"".join(row[2] for row in usable), PAIR),
+        new={model: new_postings(some) for model, some in found.items()},
         gone=np.array([row[0] for row in gone], np.int64),
         seen=Seen(rows[-1][0] if rows else seen.posting, gone[-1][1] if gone else seen.gone),
         more=len(rows) == PAGE_ROWS,
+    )
+
+
+def new_postings(rows: Sequence[tuple[int, int, bytes, str]]) -> NewPostings:
+    """Return postings of one model as they stand in the database."""
+    return NewPostings(
+        ids=np.array([row[0] for row in rows], np.int64),
+        documents=np.array([row[1] for row in rows], np.int64),
+        lengths=np.array([len(row[2]) // PAIR.itemsize for row in rows], np.int64),
+        pairs=np.frombuffer(b"".join(row[2] for row in rows), PAIR),
     )
 
 

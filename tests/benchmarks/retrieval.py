@@ -150,7 +150,7 @@ async def main():
     for encoder in (chroma_bm25(), code_bm25()):
         lexical, sparse = lists_of(encoder.vectors(texts)), []
         for _, judged in sets:
-            asked = encoder.vectors([query["query"] for query, *_ in judged])
+            asked = encoder.vectors([query["query"] for query, *_ in judged], "query")
             orders = [best(lexical.scores(vector, uses_idf=True), POOL * 2).tolist() for vector in asked]
             sparse.append([without(order, out) for order, (_, _, out) in zip(orders, judged, strict=True)])
         show(encoder.model, sets, sparse)

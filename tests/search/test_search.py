@@ -1,5 +1,6 @@
 """Search over a collection that is really synced: words, meaning, both; filters, pages, groups, and changes in between."""
 
+import unicodedata
 from dataclasses import replace
 
 import pytest
@@ -163,10 +164,30 @@ async def test_hybrid_is_the_fusion_of_both(parts, folder, target, searching):
     assert [hit.score for hit in hybrid] == sorted((hit.score for hit in hybrid), reverse=True)
 
 
-async def test_a_query_of_stop_words_finds_nothing_by_words_and_something_by_meaning(parts, folder, target, searching):
+async def test_a_query_of_stop_words_finds_what_has_them_by_words_too(parts, folder, target, searching):
     await parts.sync(folder, target)
-    assert await searching("what is the") == []
+    assert all("the" in hit.text.lower() for hit in await searching("the"))
+    assert await searching("what is the")
     assert await searching("what is the", mode="hybrid")
+
+
+async def test_words_are_found_however_files_write_them(parts, folder, target, searching):
+    write(
+        folder,
+        {
+            "plan.html": "<h1>Plan</h1><p>Gesamt&shy;konzept der Hafen\u00adverwaltung, ein Wert&#8203;papier</p>",
+            "ferry.md": unicodedata.normalize("NFD", "# Überfahrt\n\nDie Fähre über den Øresund.\n"),
+            "guide.md": "# 指南\n\n使用Chroma数据库\n",
+        },
+    )
+    await parts.sync(folder, target)
+    for key, words in {
+        "plan.html": "Gesamtkonzept hafenverwaltung Wertpapier",
+        "ferry.md": "Fähre Überfahrt fahre ÜBERFAHRT oresund",
+        "guide.md": "chroma 数据库 指南",
+    }.items():
+        for word in words.split():
+            assert keys(await searching(word)) == [key], word
 
 
 async def test_chunks_from_before_get_postings_and_other_models_replace_them(parts, folder, target, searching):

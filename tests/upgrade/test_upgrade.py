@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from syncd.pipeline.sparse.bm25 import code_bm25
 from tests.daemon import Daemon, Held, held
 from tests.git_server import GitServer
 from tests.serving import serve
@@ -57,6 +58,9 @@ def test_it_opens_syncs_on_and_embeds_only_what_changed(upgraded):
     commit = upgraded.server.commit("acme/tools", {"saw.py": "def saw(board):\n    return board / 2\n"})
     upgraded.daemon.wait_for(commit)
     upgraded.daemon.wait_until(lambda: "Neap" in str(upgraded.holds("notes").rows) and upgraded.daemon.unsettled() == 0)
+
+    models = "SELECT DISTINCT model FROM postings"
+    upgraded.daemon.wait_until(lambda: upgraded.daemon.rows(models) == [(code_bm25().fingerprint,)])
 
     embedded = sum(counts.count('"chunks_embedded":1') for counts in upgraded.new_counts())
     assert embedded == 2, upgraded.new_counts()

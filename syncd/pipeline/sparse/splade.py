@@ -12,7 +12,7 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
 from syncd.errors import PermanentError
-from syncd.model import Role, SparseVector
+from syncd.model import Role, SparseEncoder, SparseVector
 from syncd.pipeline.sparse.splade_files import SPLADE
 from syncd.pipeline.sparse.splade_model import tokenizer_in
 from syncd.runtime.mailbox import Envelope, Mailbox, settling
@@ -47,6 +47,7 @@ class Splade:
 
     model = SPLADE
     uses_idf = False
+    predecessors: Sequence[SparseEncoder] = ()
 
     def __init__(self, folder: Path, digest: str, threads: int = 0, worker: str = WORKER) -> None:
         self.name = f"sparse {SPLADE}"

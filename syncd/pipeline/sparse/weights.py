@@ -15,9 +15,12 @@ AVERAGE_LENGTH = 256.0
 """The values of chromadb's `ChromaBm25EmbeddingFunction` (1.5.9). How rare a term is counts when a query is answered."""
 
 
-def weigh(terms: Sequence[int]) -> SparseVector:
-    """Return the vector of a text with these term hashes: each term once, in ascending order, with its saturated count."""
-    length = float(len(terms))
-    counts = sorted(Counter(terms).items())
+def weigh(counted: Sequence[int], beside: Sequence[int] = ()) -> SparseVector:
+    """Return the vector of a text with these term hashes: each term once, in ascending order, with its saturated count.
+
+    Terms `beside` do not make the text longer.
+    """
+    length = float(len(counted))
+    counts = sorted(Counter([*counted, *beside] if beside else counted).items())
     values = [count * (K + 1) / (count + K * (1 - B + (B * length) / AVERAGE_LENGTH)) for _, count in counts]
     return SparseVector(np.array([term for term, _ in counts], np.uint32), np.array(values, np.float64))

@@ -1,19 +1,17 @@
-"""Texts to terms. Two analysers: the one of Chroma's own BM25, and one that also knows how identifiers are made.
+"""Runs of word characters to terms, as Chroma's own BM25 makes them, and as the first version of `syncd/Code-BM25` did.
 
-A term is the hash of a stem. Both analysers read one run of word characters at a time and remember the runs they met.
+A term is the hash of a stem. The first version is kept for collections whose vectors have not been computed again yet.
 """
 
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Protocol
 
 import mmh3
-import snowballstemmer  # pyright: ignore[reportMissingTypeStubs] - it has none
 
+from syncd.pipeline.sparse.languages import stem
 from syncd.pipeline.sparse.stopwords import STOPWORDS
 
 MAX_TOKEN_LENGTH = 40
@@ -23,26 +21,8 @@ _RUN = re.compile(r"\w+")
 _PIECE = re.compile(r"[A-Z]+(?=[A-Z][^\WA-Z\d_])|[A-Z]?[^\WA-Z\d_]+|[A-Z]+|\d+")
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+")  # Japanese and Chinese scripts
 
-Terms = Callable[[str], tuple[int, ...]]
+RunTerms = Callable[[str], tuple[int, ...]]
 """The terms of one run of word characters."""
-
-
-class Stemmer(Protocol):
-    """What snowballstemmer makes."""
-
-    def stemWord(self, word: str, /) -> str:  # noqa: N802 - its name
-        """Return the stem of a lower-case word."""
-        ...
-
-
-class _OfThread(threading.local):
-    """What each thread has of its own: a stemmer keeps state between calls, and texts are analysed in several threads."""
-
-    def __init__(self) -> None:
-        self.stemmer: Stemmer = snowballstemmer.stemmer("english")  # pyright: ignore[reportUnknownMemberType]
-
-
-_own = _OfThread()
 
 
 def runs(text: str) -> list[str]:
@@ -50,7 +30,7 @@ def runs(text: str) -> list[str]:
     return _RUN.findall(text)
 
 
-def spans(text: str, terms: Terms, wanted: frozenset[int]) -> list[tuple[int, int]]:
+def spans(text: str, terms: RunTerms, wanted: frozenset[int]) -> list[tuple[int, int]]:
     """Return (start, end) of every run in `text` that has one of the `wanted` terms, in code points."""
     return [match.span() for match in _RUN.finditer(text) if not wanted.isdisjoint(terms(match.group()))]
 
@@ -88,5 +68,5 @@ def stemmed(token: str) -> tuple[int, ...]:
     """Return the term of one lower-case token, if it has one."""
     if token in STOPWORDS or len(token) > MAX_TOKEN_LENGTH:
         return ()
-    stem = _own.stemmer.stemWord(token).strip()
-    return (abs(mmh3.hash(stem, seed=0)),) if stem else ()
+    found = stem(token).strip()
+    return (abs(mmh3.hash(found, seed=0)),) if found else ()
