@@ -16,15 +16,14 @@ Mode = Literal["dense", "sparse", "hybrid"]
 class Fusion:
     """How rankings are fused: a hit's score is the sum of weight / (k + rank), ranks counting from 1.
 
-    The defaults were chosen with tests/benchmarks/retrieval.py (all-MiniLM-L6-v2, syncd/Code-BM25) over 1,245 questions
-    about code, documentation and prose: a fusion that is nowhere worse than either ranking alone, chosen on one half of them
-    and confirmed on the other. k of 5 to 20 and sparse weights of 3 to 5 differ little. The literature uses k = 60 and equal weights (Cormack, Clarke, Buettcher,
-    SIGIR 2009).
+    The defaults were chosen over prose, documentation and questions about code (tests/benchmarks/README.md, all-MiniLM-L6-v2,
+    syncd/Code-BM25): the weight of words is as small as prose bears, since questions about code want equal weights. The
+    literature uses k = 60 and equal weights (Cormack, Clarke, Buettcher, SIGIR 2009).
     """
 
     dense: float = 1.0
-    sparse: float = 4.0
-    k: int = 15
+    sparse: float = 2.5
+    k: int = 10
 
 
 @dataclass(frozen=True, slots=True)
