@@ -47,6 +47,9 @@ MIN_CONTAINER_CHARS = 140
 MIN_PROSE_CHARS = 400
 MIN_PROSE_SHARE = 0.3
 MAX_PRUNED_SHARE = 0.5
+TITLED = ("h2", "h3", "h4", "h5", "h6", "dt")
+"""What documentation generators give ids made of the title or the name that it holds: `cookies`, `print`."""
+_WORDS = re.compile(r"[^\W_]+")
 
 
 def remove_chrome(document: Document) -> None:
@@ -131,12 +134,27 @@ def is_chrome(element: Element, whole: int) -> bool:
     """Return whether the element's class or id calls it page chrome and it is not most of the text."""
     if element.tag in ("pre", "code", "main", "article", "body", "h1"):
         return False
-    names = f"{element.attr('class') or ''} {element.attr('id') or ''}"[:CLASS_CHARS]
+    names = f"{element.attr('class') or ''} {'' if is_titled(element) else element.attr('id') or ''}"[:CLASS_CHARS]
     return (
         CHROME_WORDS.search(names) is not None
         and KEEP_WORDS.search(names) is None
         and text_length(element) < 0.4 * whole
     )
+
+
+def is_titled(element: Element) -> bool:
+    """Return whether the element's id is a title's or name's: its own, or that of the first heading of a bare section."""
+    if element.tag in TITLED:
+        return True
+    if element.tag not in ("section", "div") or (element.attr("class") or "section") != "section":
+        return False
+    heading = element.select_one("h2,h3,h4,h5,h6")
+    return heading is not None and words_of(heading.text) == words_of(element.attr("id") or "")
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words of a title or of the id made of it."""
+    return _WORDS.findall(text.lower())
 
 
 def text_length(element: Element) -> int:

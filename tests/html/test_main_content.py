@@ -67,3 +67,28 @@ def test_documentation_keeps_what_its_container_holds():
     )
     assert "[a()](http://h/a)" in page.markdown
     assert "How it hangs together" in page.markdown
+
+
+def test_sections_headings_and_names_that_are_called_like_chrome_are_content():
+    titles = ["Cookies", "Pagination", "Sign Up", "Related", "Tags"]
+    sections = "".join(
+        f'<section id="{title.lower().replace(" ", "-")}"><h2>{title}</h2><p>{title}: {WORDS}</p></section>'
+        for title in titles
+    )
+    names = "".join(
+        f'<dl class="py function"><dt class="sig" id="{name}"><code>{name}(page)</code></dt><dd>{WORDS}</dd></dl>'
+        for name in ("print", "skip", "share")
+    )
+    rest = f"<p>{WORDS * 40}</p>"
+    page = read(f'<main><h1>API</h1>{rest}{sections}<h2 class="anchor" id="search-form">Search form</h2>{names}</main>')
+    for title in [*titles, "Search form"]:
+        assert f"## {title}" in page.markdown
+    assert all(f"{title}: The harbour" in page.markdown for title in titles)
+    assert all(f"{name}(page)" in page.markdown for name in ("print", "skip", "share"))
+
+
+def test_what_is_called_chrome_and_has_no_such_title_is_left_out():
+    boxes = '<section id="cookies"><p>We use cookies.</p></section><div class="share" id="share"><h3>Share</h3></div>'
+    page = read(f"<main><h1>Harbour</h1><p>{WORDS * 5}</p>{boxes}</main>")
+    assert "We use" not in page.markdown
+    assert "Share" not in page.markdown
