@@ -70,8 +70,8 @@ class Handover:
         while job.document.body is not None and not await job.run.effects.has_room(job.urgency):
             await self.stop_if_asked()
             await anyio.sleep(SAVE_EVERY_S)
-            await self._settle_oldest()
-            await self._settle_all()
+            await self._settle()
+            await self.save()
 
     def found(self) -> None:
         """Count a document that the source yielded."""
