@@ -74,7 +74,7 @@ CSV = Format(
 )
 LEGACY = Format(
     "Word or PowerPoint 97-2003 file",
-    {".doc": ("application/msword",), ".ppt": ("application/vnd.ms-powerpoint",)},
+    {".doc": ("application/msword",), ".dot": (), ".ppt": ("application/vnd.ms-powerpoint",), ".pps": (), ".pot": ()},
     magic=(b"{\\rtf",),
     streams=("WordDocument", "PowerPoint Document"),
 )
@@ -87,7 +87,7 @@ FORMATS: tuple[Format, ...] = (
     LEGACY,
     Format(
         "Word document",
-        {".docx": (_OFFICE + "wordprocessingml.document",)},
+        {".docx": (_OFFICE + "wordprocessingml.document",), ".docm": (), ".dotx": (), ".dotm": ()},
         "docx",
         package_parts=("word/document.xml",),
         version="numbers 1",
@@ -100,6 +100,10 @@ FORMATS: tuple[Format, ...] = (
             ".xlsx": (_OFFICE + "spreadsheetml.sheet",),
             ".xlsm": (),
             ".xltx": (),
+            ".xltm": (),
+            ".xlsb": (),
+            ".xlt": (),
+            ".ots": (),
             ".ods": (_OPEN_DOCUMENT + "spreadsheet",),
         },
         "sheets",
@@ -110,14 +114,21 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         "PowerPoint presentation",
-        {".pptx": (_OFFICE + "presentationml.presentation",)},
+        {
+            ".pptx": (_OFFICE + "presentationml.presentation",),
+            ".pptm": (),
+            ".ppsx": (),
+            ".ppsm": (),
+            ".potx": (),
+            ".potm": (),
+        },
         "pptx",
         package_parts=("ppt/presentation.xml",),
         docling=".pptx",
     ),
     Format(
         "OpenDocument text or presentation",
-        {".odt": (_OPEN_DOCUMENT + "text",), ".odp": (_OPEN_DOCUMENT + "presentation",)},
+        {".odt": (_OPEN_DOCUMENT + "text",), ".ott": (), ".odp": (_OPEN_DOCUMENT + "presentation",), ".otp": ()},
         "odf",
         version="numbers 1",
         mimetypes=(_OPEN_DOCUMENT.encode(),),
@@ -130,6 +141,7 @@ FORMATS: tuple[Format, ...] = (
         mimetypes=(b"application/epub+zip",),
         version=_HTML_ENGINE,
     ),
+    Format("notebook", {".ipynb": ("application/x-ipynb+json",)}, "notebook", is_any_text=True),
     CSV,
     HTML,
     IMAGE,

@@ -6,6 +6,7 @@ any other.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import repeat
@@ -28,6 +29,12 @@ END_COST = 2.0
 """After a definition that only just fits, before its closing brackets."""
 MAXIMUM_LEVEL = 120
 _INDENT_BYTES = 256
+_C_FAMILY = frozenset(("c", "cpp", "cuda", "objc", "hlsl", "arduino"))
+_EXPORTED = re.compile(
+    rb"^([ \t]{0,20}(?:class|struct|union|enum class|enum)[ \t]+)([A-Z][A-Z0-9_]{1,60}(?:\([^()\n]{0,80}\))?)"
+    rb"(?=[ \t]+[A-Za-z_][\w:]{0,120}[ \t]{0,20}(?:final[ \t]{0,20})?\r?\n?[ \t]{0,20}[:{])",
+    re.MULTILINE,
+)
 
 _FLAGS: dict[str, dict[int, int]] = {}
 """Language -> node kind id -> flags: what a kind's name says is worked out once."""
@@ -43,10 +50,16 @@ class Syntax:
 
 def syntax(data: bytes, name: str, language: Language, limits: ChunkLimits) -> Syntax:
     """Parse with the grammar `name`; source with errors in it gives fewer cuts and definitions, never a failure."""
-    root = Parser(language).parse(data).root_node
+    parsed = _EXPORTED.sub(_without_macro, data) if name in _C_FAMILY else data
+    root = Parser(language).parse(parsed).root_node
     walk = _Walk(data, limits, name)
     walk.enter(root, 0, 0, in_function=False)
     return Syntax(walk.cuts, walk.definitions)
+
+
+def _without_macro(found: re.Match[bytes]) -> bytes:
+    """Return a type's beginning with blanks for its export macro, which only the preprocessor understands."""
+    return found[1] + b" " * len(found[2])
 
 
 def _fielded_children(node: Node) -> Iterator[tuple[Node, bool]]:

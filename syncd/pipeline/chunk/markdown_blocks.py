@@ -16,6 +16,7 @@ BlockKind = Literal["heading", "paragraph", "item", "table", "fence"]
 ITEM = re.compile(rb"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+\S")
 _HEADING = re.compile(rb" {0,3}(#{1,6})(?=\s)")
 _FENCE = re.compile(rb"(?:[ \t]|>)*(`{3,}(?=[^`]*$)|~{3,})")
+_HTML = re.compile(rb" {0,3}<(!--|pre|script|style|textarea)(?=[\s>-]|$)", re.IGNORECASE)
 _UNDERLINE = re.compile(rb" {0,3}(?:(=+)|-+)[ \t]*\r?\n?$")
 _DELIMITER = re.compile(rb"[ \t>]*(?:\|[ \t]*)?:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*(?:\|[ \t]*)?\r?\n?$")
 _RULE = re.compile(rb" {0,3}([-*_])[ \t]*(?:\1[ \t]*){2,}\r?\n?$")
@@ -52,6 +53,8 @@ class _Scan:
         self._blocks: list[Block] = []
         self._open: Block | None = None
         self._fence = b""
+        self._html_end = b""
+        self._unclosed: set[bytes] = set()
         self._blank = True
         self._before = b""
 
@@ -60,7 +63,9 @@ class _Scan:
         for match in LINE.finditer(self._data):
             line = match.group()
             start, end = match.span()
-            if self._fence:
+            if self._html_end:
+                self._in_html(line, start, end)
+            elif self._fence:
                 self._in_fence(line, start, end)
             elif not line.strip():
                 self._blank = True
@@ -77,8 +82,32 @@ class _Scan:
         if text.startswith(self._fence) and not text.strip(self._fence[:1]):
             self._fence, self._open, self._blank = b"", None, False
 
+    def _in_html(self, line: bytes, start: int, end: int) -> None:
+        block = self._blocks[-1]
+        block.lines.append(start)
+        block.end = end
+        if self._html_end in line.lower():
+            self._html_end, self._open, self._blank = b"", None, False
+
+    def _begins_html(self, line: bytes, start: int, end: int) -> bool:
+        """Take the first line of a comment, or of text as it stands: nothing in these is a heading, up to their end."""
+        found = _HTML.match(line)
+        if found is None:
+            return False
+        close = b"-->" if found.group(1) == b"!--" else b"</" + found.group(1).lower()
+        if close in line[found.end() :].lower() or close in self._unclosed:
+            return False
+        if not re.compile(re.escape(close), re.IGNORECASE).search(self._data, end):
+            self._unclosed.add(close)
+            return False
+        self._start("fence", start, end)
+        self._html_end, self._open = close, None
+        return True
+
     def _text_line(self, line: bytes, start: int, end: int) -> None:
         lead = line.lstrip()[:1]
+        if lead == b"<" and self._begins_html(line, start, end):
+            return
         if lead == b"#" and (heading := _HEADING.match(line)):
             title = _clean(line[heading.end() : heading.end() + _TITLE_BYTES])
             self._start("heading", start, end, level=len(heading.group(1)), title=title)
