@@ -124,6 +124,7 @@ FORMATS: tuple[Format, ...] = (
         },
         "pptx",
         package_parts=("ppt/presentation.xml",),
+        version="diagrams 1",
         docling=".pptx",
     ),
     Format(

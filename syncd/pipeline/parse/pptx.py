@@ -17,6 +17,7 @@ _SLIDES_PER_PART = 50
 _TITLES = ("title", "ctrTitle")
 _FURNITURE = ("dt", "ftr", "sldNum", "hdr")
 _CHART = "{http://schemas.openxmlformats.org/drawingml/2006/chart}chart"
+_DIAGRAM = "{http://schemas.openxmlformats.org/drawingml/2006/diagram}"
 _MC = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
 
 
@@ -33,7 +34,11 @@ def read(task: Task) -> Iterator[ParsedPiece]:
         entries = [entry.get(R + "id", "") for entry in root.iter(P + "sldId")]
         for number, identity in enumerate(entries, 1):
             out.page(number)
-            slide = _Slide(package, relations.get(identity, ("", ""))[1], pictures)
+            member = relations.get(identity, ("", ""))[1]
+            if _is_hidden(package, member):
+                task.warn("hidden_content", f"slide {number} is hidden and was left out")
+                continue
+            slide = _Slide(package, member, pictures)
             for block in slide.blocks():
                 out.block(block)
                 for data in pictures.taken():
@@ -98,6 +103,10 @@ class _Slide:
             target = self._relations.get(chart.get(R + "id", ""), ("", ""))[1]
             yield from chart_table(self._package.xml(target) if target else None)
 
+        for diagram in frame.iter(_DIAGRAM + "relIds"):
+            target = self._relations.get(diagram.get(R + "dm", ""), ("", ""))[1]
+            yield gfm.items(_points(self._package.xml(target) if target else None))
+
     def _rows(self, table: Element) -> Iterator[list[str]]:
         """Yield a table's rows; merged cells repeat their text, so that every row can be understood alone."""
         above: list[str] = []
@@ -125,6 +134,18 @@ class _Slide:
                 text = "\n\n".join(blocks_of_lines(self._bullets.lines(body, None)))
                 if text.strip():
                     yield f"Notes: {text}"
+
+
+def _is_hidden(package: Package, member: str) -> bool:
+    root = package.xml(member) if member else None
+    return root is not None and root.get("show") in ("0", "false")
+
+
+def _points(data: Element | None) -> Iterator[str]:
+    """Yield the texts of a SmartArt graphic, a list item each, in the order in which they were typed."""
+    for text in data.iter(_DIAGRAM + "t") if data is not None else ():
+        if words := " ".join("".join(node.text or "" for node in text.iter(A + "t")).split()):
+            yield gfm.item(words, 0, None)
 
 
 def _flat(tree: Element) -> Iterator[Element]:

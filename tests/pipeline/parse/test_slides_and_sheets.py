@@ -9,7 +9,7 @@ import pytest
 
 from syncd.errors import PermanentError
 from tests.pipeline.parse.documents import archive, compound, pptx, relations, shape, xlsx
-from tests.pipeline.parse.reading import PartReader, labels, on_pages, parts_of, text_of
+from tests.pipeline.parse.reading import PartReader, labels, on_pages, parts_of, text_of, warnings_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -105,3 +105,24 @@ async def test_charts_and_comments_follow_their_sheet(pool: PartReader) -> None:
         "## S\n\n| x |\n| --- |\n\n|  | Ducks |\n| --- | --- |\n| 2019 | 5 |\n| 2020 | 7 |\n\n"
         "Comment on A1 by Ann: why?\n\n"
     )
+
+
+async def test_the_words_of_a_diagram_are_read_and_a_hidden_slide_is_left_out_and_said(pool: PartReader) -> None:
+    names = 'xmlns:dgm="http://schemas.openxmlformats.org/drawingml/2006/diagram"'
+    frame = f'<p:graphicFrame><a:graphic><a:graphicData><dgm:relIds {names} r:dm="d"/></a:graphicData></a:graphic></p:graphicFrame>'
+    points = "".join(
+        f"<dgm:pt><dgm:t><a:p><a:r><a:t>{word}</a:t></a:r></a:p></dgm:t></dgm:pt>" for word in ("Load", "Sail")
+    )
+    drawing = 'xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main"'
+    with ZipFile(io.BytesIO(pptx([shape("Plan", "title") + frame, shape("Old", "title")]))) as package:
+        members: dict[str, bytes | str] = {name: package.read(name) for name in package.namelist()}
+    hidden = members["ppt/slides/slide2.xml"]
+    assert isinstance(hidden, bytes)
+    members["ppt/slides/slide2.xml"] = hidden.replace(b"<p:sld ", b'<p:sld show="0" ', 1)
+    members["ppt/slides/_rels/slide1.xml.rels"] = relations({"d": ("diagramData", "../diagrams/data1.xml")})
+    members["ppt/diagrams/data1.xml"] = (
+        f"<dgm:dataModel {names} {drawing}><dgm:ptLst>{points}</dgm:ptLst></dgm:dataModel>"
+    )
+    data = archive(members)
+    assert await text_of(pool, data, "a.pptx") == "# Plan\n\n- Load\n- Sail\n\n"
+    assert await warnings_of(pool, data, "a.pptx") == {"hidden_content": 1}
