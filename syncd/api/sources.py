@@ -46,8 +46,10 @@ async def create(request: web.Request) -> web.Response:
     embedding = settings.embedding(services, services.default_embedding, payload.embedding, payload.embedding_model)
     chunking = settings.chunking(payload.chunking)
     await require_existing(services, payload.database_name)
+    # Before a key is stored, not only when the source is.
+    await services.store.sources.require_new(name, payload.database_name, source_settings, embedding, chunking)
     kept = await services.sources.keep_secrets(name, payload.database_name, given, source_settings)
-    source = await services.store.sources.create(name, payload.database_name, kept, embedding, chunking)
+    source = await services.store.sources.create(name, payload.database_name, kept, embedding, chunking, unique=True)
     services.wake()
     return json_answer({"source_id": source.id}, 201)
 

@@ -89,6 +89,11 @@ class SourceSettings:
         return ""
 
     @property
+    def without_credential(self) -> SourceSettings:
+        """The settings apart from the key that they are read with; sources that share these are the same."""
+        return self
+
+    @property
     def follows_events(self) -> bool:
         """Whether changes arrive as events, so that the source needs neither watch nor schedule."""
         return False

@@ -29,16 +29,46 @@ class Sources:
         embedding: Embedding,
         chunking: Chunking,
         name: str | None = None,
+        *,
+        unique: bool = False,
     ) -> SourceRecord:
-        """Store a new source and return it. Raises ConflictError if a source of this `name` exists."""
+        """Store a new source and return it. Raises ConflictError if a source of this `name` exists or, where it is to be
+        `unique`, one with the same settings.
+        """
 
         def transaction(connection: sqlite3.Connection) -> SourceRecord:
+            if unique:
+                self._refuse_same(connection, type, database, settings, embedding, chunking)
             return self._insert(connection, type, database, settings, embedding, chunking, name)
 
         try:
             return await self._db.write(transaction)
         except sqlite3.IntegrityError as error:
             raise ConflictError(f"a source named {name!r} already exists; choose another name") from error
+
+    async def require_new(
+        self, type: str, database: str, settings: SourceSettings, embedding: Embedding, chunking: Chunking
+    ) -> None:
+        """Raise ConflictError if a source has the same settings, whatever key it is read with."""
+        await self._db.read(lambda c: self._refuse_same(c, type, database, settings, embedding, chunking))
+
+    def _refuse_same(
+        self,
+        connection: sqlite3.Connection,
+        type: str,
+        database: str,
+        settings: SourceSettings,
+        embedding: Embedding,
+        chunking: Chunking,
+    ) -> None:
+        statement = f"SELECT {SOURCE_COLUMNS} FROM sources WHERE type = ? AND database = ?"
+        asked = (settings.without_credential, embedding, chunking)
+        for row in connection.execute(statement, (type, database)):
+            found = self._read(row)
+            if (found.settings.without_credential, found.embedding, found.chunking) == asked:
+                raise ConflictError(
+                    f"source exists: {found.name or found.id} has the same settings; use it, or delete it first"
+                )
 
     async def get_or_create(
         self, type: str, database: str, settings: SourceSettings, embedding: Embedding, chunking: Chunking

@@ -45,6 +45,7 @@ class Api:
         self.token = token
         self._session = session
         self.woken = 0
+        self._sources = 0
 
     async def call(self, method, path, token="own", headers=None, **options):
         """Return the status and the parsed body (None when empty)."""
@@ -61,7 +62,9 @@ class Api:
         return await self.call("POST", path, **({} if json is None else {"json": json}), **options)
 
     async def make_source(self, database=None, **settings):
-        body = {"database_name": database or self.database, **(settings or {"github": {"repository": "octo/cat"}})}
+        self._sources += 1
+        repository = "octo/cat" if self._sources == 1 else f"octo/cat-{self._sources}"
+        body = {"database_name": database or self.database, **(settings or {"github": {"repository": repository}})}
         status, answer = await self.post("/api/v1/sources", body)
         assert status == 201, answer
         return answer["source_id"]

@@ -1,3 +1,4 @@
+import asyncio
 import json
 
 import pytest
@@ -31,9 +32,9 @@ async def test_creating_a_source_wakes_the_syncer(api):
 async def test_the_older_embedding_model_means_the_same_as_embedding_dense(api):
     task = {"task_name": "code", "document_prompt": None, "query_prompt": "Q: "}
     model = {"model": MINILM, "task": task}
-    for field in ({"embedding_model": model}, {"embedding": {"dense": model}}):
+    for number, field in enumerate(({"embedding_model": model}, {"embedding": {"dense": model}})):
         status, made = await api.post(
-            "/api/v1/sources", {"database_name": api.database, "github": {"repository": "a/b"}, **field}
+            "/api/v1/sources", {"database_name": api.database, "github": {"repository": f"a/b{number}"}, **field}
         )
         assert status == 201
         _, shown = await api.get(f"/api/v1/sources/{made['source_id']}")
@@ -59,6 +60,21 @@ async def test_lines_chunking_has_its_documented_defaults(api):
     assert shown["chunking"] == {"type": "lines", "max_lines": 10, "max_size_bytes": 4096}
 
 
+@pytest.mark.parametrize("settings", [{"github": {"repository": "a/b"}}, {"s3": {**S3, **KEYS}}], ids=["github", "s3"])
+async def test_a_source_with_the_settings_of_another_exists_whatever_key_reads_it(api, store, settings):
+    body = {"database_name": api.database, **settings}
+    answers = await asyncio.gather(*(api.post("/api/v1/sources", body) for _ in range(3)))
+    assert sorted(status for status, _ in answers) == [201, 409, 409]
+    (made,) = [answer["source_id"] for status, answer in answers if status == 201]
+    status, answer = await api.post("/api/v1/sources", body)
+    assert (status, answer["error"]) == (409, "conflict")
+    assert answer["message"].startswith(f"source exists: {made}")
+    assert [source.id for source in await store.sources.list()] == [made]
+    await api.make_source(**settings, chunking={"type": "lines"})
+    await api.call("DELETE", f"/api/v1/sources/{made}")
+    await api.make_source(**settings)
+
+
 async def test_limits_of_0_are_taken_as_published(api):
     none = {"type": "lines", "max_lines": 0, "max_size_bytes": 0}
     source_id = await api.make_source(github={"repository": "a/b"}, chunking=none)
@@ -80,7 +96,7 @@ async def test_an_inline_key_is_stored_encrypted_and_never_shown(api, store):
     assert "AKIA" not in str(listed)
     assert "very-secret" not in str((await store.sources.get(source_id)).settings)
     assert await store.credentials.get(number, api.database) == KEYS
-    other = await api.make_source(s3={**S3, "aws_credential_id": number})
+    other = await api.make_source(s3={**S3, "path_prefix": "other/", "aws_credential_id": number})
     assert (await api.get(f"/api/v1/sources/{other}"))[1]["s3"]["aws_credential_id"] == number
 
 

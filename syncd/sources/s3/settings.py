@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -47,6 +47,11 @@ class S3SourceSettings(SourceSettings):
     def place(self) -> str:
         """Return the bucket."""
         return self.bucket_name
+
+    @property
+    def without_credential(self) -> S3SourceSettings:
+        """Return the settings apart from the key that they are read with."""
+        return replace(self, aws_credential_id=None)
 
     @property
     def follows_events(self) -> bool:
