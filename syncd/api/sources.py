@@ -48,7 +48,9 @@ async def create(request: web.Request) -> web.Response:
     await require_existing(services, payload.database_name)
     # Before a key is stored, not only when the source is.
     await services.store.sources.require_new(name, payload.database_name, source_settings, embedding, chunking)
-    kept = await services.sources.keep_secrets(name, payload.database_name, given, source_settings)
+    kept = await services.sources.keep_secrets(
+        name, payload.database_name, given, source_settings, unlimited=scope(request) is None
+    )
     source = await services.store.sources.create(name, payload.database_name, kept, embedding, chunking, unique=True)
     services.wake()
     return json_answer({"source_id": source.id}, 201)

@@ -55,9 +55,14 @@ class SourceFactories:
         settings = self.types[name].codec.read(given.model_dump(exclude_none=True))
         return self._factory(name).accept(settings, trusted)
 
-    async def keep_secrets(self, name: str, database: str, given: Model, settings: SourceSettings) -> SourceSettings:
-        """Store the secrets of a request and return settings that refer to them. Raises NotFoundError."""
-        return await self._factory(name).keep_secrets(database, given, settings)
+    async def keep_secrets(
+        self, name: str, database: str, given: Model, settings: SourceSettings, *, unlimited: bool
+    ) -> SourceSettings:
+        """Store the secrets of a request and return settings that refer to them. Raises NotFoundError.
+
+        `unlimited`: the caller may use those of every database.
+        """
+        return await self._factory(name).keep_secrets(database, given, settings, unlimited=unlimited)
 
     async def watch(self, record: SourceRecord) -> AsyncGenerator[Request]:
         """Yield a run's request at once, and another whenever the source has changed; never ends by itself.

@@ -75,12 +75,12 @@ class SourceFactory(ABC, Generic[S]):
         del trusted
         return settings
 
-    async def keep_secrets(self, database: str, given: Model, settings: S) -> S:
+    async def keep_secrets(self, database: str, given: Model, settings: S, *, unlimited: bool) -> S:
         """Put the secrets of a request into the store's safe, and return settings that refer to them.
 
-        Raises NotFoundError for a reference to a secret that does not exist.
+        `unlimited`: the caller may use those of every database. Raises NotFoundError for a reference to a secret that does not exist.
         """
-        del database, given
+        del database, given, unlimited
         return settings
 
     def watch(self, record: SourceRecord[S]) -> AsyncGenerator[Request]:

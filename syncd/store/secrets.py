@@ -102,6 +102,24 @@ class Credentials:
         statement = "SELECT 1 FROM credentials WHERE id = ? AND database = ?"
         return await self._db.read(lambda c: c.execute(statement, (ident, database)).fetchone() is not None)
 
+    async def shared(self, ident: int, kind: str, database: str) -> int | None:
+        """Return the number under which `database` has the secret of a credential of any database, put there if need be.
+
+        None if there is no such credential. Twice is safe. Raises ConfigError if it was encrypted with another key.
+        """
+        owner = await self._db.read(
+            lambda c: c.execute("SELECT database FROM credentials WHERE id = ? AND kind = ?", (ident, kind)).fetchone()
+        )
+        if owner is None or owner[0] == database:
+            return ident if owner else None
+        secret = await self.get(ident, owner[0])
+        statement = "SELECT id FROM credentials WHERE database = ? AND kind = ? ORDER BY id"
+        own = await self._db.read(lambda c: [number for (number,) in c.execute(statement, (database, kind))])
+        for number in own:
+            if await self.get(number, database) == secret:
+                return number
+        return await self.add(database, kind, secret)
+
     async def get(self, ident: int, database: str) -> Mapping[str, str]:
         """Return a decrypted secret. Raises NotFoundError, or ConfigError if it was encrypted with another key."""
         statement = "SELECT kind, ciphertext FROM credentials WHERE id = ? AND database = ?"

@@ -127,11 +127,21 @@ async def test_s3_credentials_come_whole_and_one_way_only(api, credential, statu
     assert (await api.post("/api/v1/sources", body))[0] == status
 
 
-async def test_a_credential_belongs_to_its_database(api, store, chroma):
-    await chroma.create_database("api-tests-other")
+async def test_a_credential_belongs_to_its_database_and_only_an_unlimited_token_reuses_it_elsewhere(api, store):
     number = await store.credentials.add("api-tests-other", "aws", KEYS)
+    limited = await store.tokens.create("one database", frozenset({api.database}))
     body = {"database_name": api.database, "s3": {**S3, "aws_credential_id": number}}
-    assert (await api.post("/api/v1/sources", body))[0] == 404
+    assert (await api.post("/api/v1/sources", body, token=limited))[0] == 404
+    unlimited, own = await store.tokens.create("all"), []
+    for prefix in ("a/", "b/"):
+        body["s3"]["path_prefix"] = prefix
+        status, made = await api.post("/api/v1/sources", body, token=unlimited)
+        assert status == 201, made
+        own.append((await store.sources.get(made["source_id"])).settings.aws_credential_id)
+    assert own[0] == own[1]
+    assert await store.credentials.get(own[0], api.database) == KEYS
+    body["s3"] |= {"path_prefix": "c/", "aws_credential_id": 99}
+    assert (await api.post("/api/v1/sources", body, token=unlimited))[0] == 404
 
 
 async def test_a_database_that_chroma_lacks_is_404(api):

@@ -83,10 +83,17 @@ class BucketFactory(SourceFactory[S3SourceSettings]):
         check_prefix(settings.path_prefix or "")
         return settings
 
-    async def keep_secrets(self, database: str, given: Model, settings: S3SourceSettings) -> S3SourceSettings:
-        """Store an inline key, or check that the named credential belongs to this database. Raises NotFoundError."""
+    async def keep_secrets(
+        self, database: str, given: Model, settings: S3SourceSettings, *, unlimited: bool
+    ) -> S3SourceSettings:
+        """Store an inline key, or check that the named credential belongs to this database. Raises NotFoundError.
+
+        For an unlimited caller, that of another database is put into this one too.
+        """
         credentials = self._store.credentials
         if (number := settings.aws_credential_id) is not None:
+            if unlimited and (shared := await credentials.shared(number, CREDENTIAL_KIND, database)) is not None:
+                return replace(settings, aws_credential_id=shared)
             if not await credentials.exists(number, database):
                 raise NotFoundError(f"aws_credential_id {number} does not exist in this database; give the keys inline")
             return settings
