@@ -98,11 +98,14 @@ class Preparer(Protocol):
         path: str,
         chunking: Chunking,
         warnings: Warnings | None = None,
+        *,
+        urgent: bool = False,
     ) -> AsyncGenerator[Sequence[Chunk]]:
         """Yield the document's chunks in order, in batches that bound memory; none for an empty file. Twice is safe.
 
-        The name, or without a suffix the media type, says how it is read; `path` is what breadcrumbs show. `warnings`, when the last batch
-        has come, holds what was guessed or left out. Waits for a process. Raises PermanentError in words its owner understands, also after batches were yielded: then none of them
+        The name, or without a suffix the media type, says how it is read; `path` is what breadcrumbs show. `warnings`, when
+        the last batch has come, holds what was guessed or left out. Waits for a process; `urgent` documents get the next
+        one. Raises PermanentError in words its owner understands, also after batches were yielded: then none of them
         counts; RetryableError when no process starts.
         """
         ...

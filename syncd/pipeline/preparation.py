@@ -15,7 +15,7 @@ from syncd.pipeline.in_hand import InHand
 from syncd.pipeline.job import DocumentJob, config_hash_of, pipeline_fingerprint
 from syncd.pipeline.lineage import chunk_metadata, display_path
 from syncd.pipeline.spooled_chunks import SpooledChunks
-from syncd.store.changes import NewChunk
+from syncd.store.changes import NewChunk, Urgency
 from syncd.store.vectors import Vectors, vector_key
 
 
@@ -86,9 +86,8 @@ class Draft:
         document, source = self._job.document, self._job.run.source
         chunking = fitted(source.chunking, self._embedder)
         preparer = self._preparation.preparer(source)
-        return preparer.prepare(
-            file, file_name(document), document.media_type, display_path(document), chunking, self.warnings
-        )
+        name, path, urgent = file_name(document), display_path(document), self._job.urgency > Urgency.BACKFILL
+        return preparer.prepare(file, name, document.media_type, path, chunking, self.warnings, urgent=urgent)
 
     async def _keyed(self, chunks: Sequence[Chunk]) -> list[NewChunk]:
         """Return the chunks with the keys of their vectors, and count those that the cache lacks."""

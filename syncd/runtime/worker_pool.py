@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Generic, Self, TypeVar
@@ -55,6 +56,46 @@ class Lease(Generic[W]):
         self.is_spent = was_spent
 
 
+class Places:
+    """So many places. Who waits gets one in order of arrival, those who are urgent before the others."""
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+        self._urgent: deque[anyio.Event] = deque()
+        self._ordinary: deque[anyio.Event] = deque()
+
+    @asynccontextmanager
+    async def taken(self, *, urgent: bool) -> AsyncGenerator[None]:
+        """Hold a place; waits for it."""
+        await self._take(self._urgent if urgent else self._ordinary)
+        try:
+            yield
+        finally:
+            self._give()
+
+    async def _take(self, lane: deque[anyio.Event]) -> None:
+        if self._free:
+            self._free -= 1
+            return
+        given = anyio.Event()
+        lane.append(given)
+        try:
+            await given.wait()
+        except BaseException:
+            if given.is_set():
+                self._give()
+            else:
+                lane.remove(given)
+            raise
+
+    def _give(self) -> None:
+        """Pass a place on to whoever waits."""
+        if lane := self._urgent or self._ordinary:
+            lane.popleft().set()
+        else:
+            self._free += 1
+
+
 class WorkerPool(Generic[W]):
     """At most `size` processes, made by `make` from their numbers 1, 2, … when first needed.
 
@@ -65,7 +106,7 @@ class WorkerPool(Generic[W]):
     def __init__(self, make: Callable[[int], W], size: int = 1, max_uses: int = 0) -> None:
         self._make = make
         self._max_uses = max_uses
-        self._places = anyio.Semaphore(size)
+        self._places = Places(size)
         self._idle: list[Lease[W]] = []
         self._started = 0
 
@@ -77,13 +118,14 @@ class WorkerPool(Generic[W]):
             await self._end(self._idle.pop())
 
     @asynccontextmanager
-    async def lease(self, *, fresh: bool = False) -> AsyncGenerator[Lease[W]]:
-        """Yield a process that nobody else has; waits for a place. `fresh` asks for one that has served nobody.
+    async def lease(self, *, fresh: bool = False, urgent: bool = False) -> AsyncGenerator[Lease[W]]:
+        """Yield a process that nobody else has; waits for a place, which those who are `urgent` get first. `fresh` asks for one
+        that has served nobody.
 
         Raises RetryableError, and neither ChildDiedError nor CallTimeoutError, when one has to be started and does not start:
         that is nobody's doing who wants it.
         """
-        async with self._places:
+        async with self._places.taken(urgent=urgent):
             lease = await self._taken(fresh)
             lease.uses += 1
             try:

@@ -99,3 +99,22 @@ async def test_a_process_that_does_not_start_is_not_taken_for_one_that_died_of_i
             with pytest.raises(RetryableError, match="does not start") as raised:
                 await pid_after(processes)
             assert type(raised.value) is RetryableError
+
+
+async def test_who_is_urgent_gets_the_next_process_and_who_stops_waiting_none():
+    served: list[str] = []
+
+    async def take(name: str, *, urgent: bool = False) -> None:
+        async with processes.lease(urgent=urgent):
+            served.append(name)
+
+    async with pool() as processes:
+        async with processes.lease():
+            waiting = [asyncio.create_task(take(name)) for name in ("first", "second", "given up")]
+            waiting.append(asyncio.create_task(take("urgent", urgent=True)))
+            await asyncio.sleep(0)
+            waiting[2].cancel()
+            await asyncio.sleep(0)
+            assert not served
+        await asyncio.wait(waiting)
+    assert served == ["urgent", "first", "second"]

@@ -63,7 +63,15 @@ class WholeText:
         return ""
 
     async def prepare(
-        self, file: BinaryIO, _name: str, _media_type: str | None, _path: str, _chunking: Chunking, _warnings: Warnings
+        self,
+        file: BinaryIO,
+        _name: str,
+        _media_type: str | None,
+        _path: str,
+        _chunking: Chunking,
+        _warnings: Warnings,
+        *,
+        urgent: bool = False,
     ) -> AsyncIterator[Sequence[Chunk]]:
         text = file.read().decode("utf-8", "replace")
         if text:

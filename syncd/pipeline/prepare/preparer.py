@@ -93,6 +93,8 @@ class DocumentPreparer:
         path: str,
         chunking: Chunking,
         warnings: Warnings | None = None,
+        *,
+        urgent: bool = False,
     ) -> AsyncGenerator[Sequence[Chunk]]:
         """See `syncd.model.Preparer`. `file` must be seekable and stays the caller's. Leaving early ends the process at work."""
         own, size_bytes = self._settings, file.seek(0, 2)
@@ -105,17 +107,17 @@ class DocumentPreparer:
         task = replace(task, models=own.models, warnings=warnings or Warnings())
         request = Request(task, path, chunking, own.step_limit_s)
         prepared = self._prepare_text if task.format.is_text else self._prepare_document
-        async with aclosing(prepared(file, request)) as batches:
+        async with aclosing(prepared(file, request, urgent)) as batches:
             async for batch in batches:
                 yield batch
 
-    async def _prepare_text(self, file: BinaryIO, request: Request) -> AsyncGenerator[Sequence[Chunk]]:
+    async def _prepare_text(self, file: BinaryIO, request: Request, urgent: bool) -> AsyncGenerator[Sequence[Chunk]]:
         """Yield batches; code that kills or hangs its process is cut as text where it did (a few grammars crash on garbage)."""
         progress, failure = _Progress(), ""
         for attempt in (1, 2):
             try:
                 async with (
-                    self._text.lease(fresh=attempt == 2) as lease,
+                    self._text.lease(fresh=attempt == 2, urgent=urgent) as lease,
                     aclosing(self._batches(lease, file, request, progress)) as batches,
                 ):
                     async for batch in batches:
@@ -130,11 +132,13 @@ class DocumentPreparer:
                 request.task.warn("chunked_as_text", "the parser of its language failed: it is cut as plain text")
         raise PermanentError(f"it could not be chunked ({failure}); please report the file")
 
-    async def _prepare_document(self, file: BinaryIO, request: Request) -> AsyncGenerator[Sequence[Chunk]]:
+    async def _prepare_document(
+        self, file: BinaryIO, request: Request, urgent: bool
+    ) -> AsyncGenerator[Sequence[Chunk]]:
         """Yield batches; a document whose process dies gets one more chance in a fresh one, unless it had one."""
         progress, name = _Progress(), request.task.name
         for attempt in (1, 2):
-            async with self._documents.lease(fresh=attempt == 2) as lease:
+            async with self._documents.lease(fresh=attempt == 2, urgent=urgent) as lease:
                 try:
                     async with aclosing(self._batches(lease, file, request, progress)) as batches:
                         async for batch in batches:
