@@ -61,10 +61,13 @@ def place(chroma_server, minilm_folder, tmp_path_factory):
 def synced(daemon: Daemon, collection: str) -> Held:
     """Let a daemon sync everything, stop it, and return what the collection holds."""
     daemon.start()
-    daemon.wait_until(lambda: bool(daemon.rows("SELECT 1 FROM invocations")) and daemon.unsettled() == 0)
-    held = collection_of(daemon, collection)
-    assert daemon.stop() == 0
-    return held
+    try:
+        daemon.wait_until(lambda: bool(daemon.rows("SELECT 1 FROM invocations")) and daemon.unsettled() == 0)
+        held = collection_of(daemon, collection)
+        assert daemon.stop() == 0
+        return held
+    finally:
+        daemon.kill()
 
 
 @pytest.fixture(scope="module")
