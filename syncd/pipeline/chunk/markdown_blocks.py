@@ -17,6 +17,13 @@ ITEM = re.compile(rb"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+\S")
 _HEADING = re.compile(rb" {0,3}(#{1,6})(?=\s)")
 _FENCE = re.compile(rb"(?:[ \t]|>)*(`{3,}(?=[^`]*$)|~{3,})")
 _HTML = re.compile(rb" {0,3}<(!--|pre|script|style|textarea)(?=[\s>-]|$)", re.IGNORECASE)
+_ENDS = {
+    b"-->": re.compile(rb"-->"),
+    b"</pre": re.compile(rb"</pre", re.IGNORECASE),
+    b"</script": re.compile(rb"</script", re.IGNORECASE),
+    b"</style": re.compile(rb"</style", re.IGNORECASE),
+    b"</textarea": re.compile(rb"</textarea", re.IGNORECASE),
+}
 _UNDERLINE = re.compile(rb" {0,3}(?:(=+)|-+)[ \t]*\r?\n?$")
 _DELIMITER = re.compile(rb"[ \t>]*(?:\|[ \t]*)?:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*(?:\|[ \t]*)?\r?\n?$")
 _RULE = re.compile(rb" {0,3}([-*_])[ \t]*(?:\1[ \t]*){2,}\r?\n?$")
@@ -97,7 +104,7 @@ class _Scan:
         close = b"-->" if found.group(1) == b"!--" else b"</" + found.group(1).lower()
         if close in line[found.end() :].lower() or close in self._unclosed:
             return False
-        if not re.compile(re.escape(close), re.IGNORECASE).search(self._data, end):
+        if not _ENDS[close].search(self._data, end):
             self._unclosed.add(close)
             return False
         self._start("fence", start, end)

@@ -8,7 +8,7 @@ from textwrap import dedent
 
 _BREAK = re.compile(r"(?<!\s)\s*\n\s*")
 _BLOCK_START = re.compile(r"^(\s*\d{0,9})([#>]|[-+*](?=\s)|(?<=\d)[.)](?=\s))")
-_NUMBER = re.compile(r"\d{1,9}\.")
+_NUMBER = re.compile(r"\d{1,9}\.?")
 _BOXES = (("☐", "[ ]"), ("☑", "[x]"), ("☒", "[x]"))
 
 
@@ -54,7 +54,7 @@ def item(text: str, depth: int, number: int | None) -> str:
 def labelled_item(text: str, depth: int, label: str) -> str:
     """Return one list item with a number as its document writes it: Markdown's own where it is one, '' for a bullet."""
     if _NUMBER.fullmatch(label):
-        return item(text, depth, int(label[:-1]))
+        return item(text, depth, int(label.rstrip(".")))
     return item(f"{label} {ticked(text.strip())}" if label else text, depth, None)
 
 

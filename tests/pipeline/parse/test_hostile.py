@@ -107,7 +107,7 @@ async def test_comments_before_no_page_are_read_or_refused_at_once(strict: PartR
     if suffix in (".html", ".htm", ".csv", ".tsv", ".tab"):
         assert "and no page" in await text_of(strict, data, f"a{suffix}")
     else:
-        await _fails(strict, data, f"a{suffix}", "cannot be read as")
+        await _fails(strict, data, f"a{suffix}", "is no notebook" if suffix == ".ipynb" else "cannot be read as")
 
 
 async def test_a_page_behind_comments_and_a_declaration_is_a_page_under_any_name(strict: PartReader) -> None:
