@@ -129,6 +129,17 @@ class Config(Table):
         return self
 
     @model_validator(mode="after")
+    def distinct_sources(self) -> Config:
+        """Check that no two sources differ in their names alone: everything would be there, and found, twice."""
+        for number, source in enumerate(self.sources):
+            for earlier in self.sources[:number]:
+                if source == earlier.model_copy(update={"name": source.name}):
+                    raise ValueError(
+                        f"sources: {earlier.name!r} and {source.name!r} have the same settings and collection; remove one of them"
+                    )
+        return self
+
+    @model_validator(mode="after")
     def complete_sources(self) -> Config:
         """Check that the declared sources fit the other tables, and stay out of the daemon's own state."""
         for source in self.sources:

@@ -168,6 +168,13 @@ def test_two_sources_of_one_name_are_refused(tmp_path):
         load(tmp_path, one * 2)
 
 
+def test_two_sources_that_differ_in_their_names_alone_are_refused(tmp_path):
+    one = "[[sources]]\nname = 'a'\ntype = 'folder'\npath = '.'\ncollection = 'abc'\n"
+    with pytest.raises(ConfigError, match="'a' and 'b' have the same settings and collection; remove one"):
+        load(tmp_path, one + one.replace("'a'", "'b'").replace("collection", "watch = true\ncollection"))
+    load(tmp_path, one + one.replace("'a'", "'b'").replace("'abc'", "'other'"))
+
+
 def test_the_environment_overrides_the_file(tmp_path):
     config = load(tmp_path, "[api]\nport = 1", SYNCD_API__PORT="9000", SYNCD_LOG__LEVEL="debug", SYNCD_TOKEN="x")
     assert (config.api.port, config.log.level) == (9000, "debug")
