@@ -86,7 +86,7 @@ async def _queue(connections: Connections, endpoint: Endpoint, wanted: Wanted) -
 
 def _policy(attributes: Mapping[str, str], wanted: Wanted) -> Finding:
     statements = _json(attributes.get("Policy")).get("Statement")
-    found = [json_object(statement) for statement in statements] if isinstance(statements, list) else []
+    found = [json_object(one) for one in (statements if isinstance(statements, list) else [statements])]
     allowing = [s for s in found if s.get("Effect") == "Allow" and wanted.bucket_arn in json.dumps(s)]
     if not allowing:
         return Finding("queue policy", "missing", f"{wanted.bucket} may not send to the queue", SET_UP)

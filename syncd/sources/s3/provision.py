@@ -65,7 +65,15 @@ async def existing_policy(connections: Connections, endpoint: Endpoint, name: st
     answer = await connections.sqs(endpoint).call(
         lambda client: client.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"]), f"queue {name}"
     )
-    return json.loads(answer.get("Attributes", {}).get("Policy") or "{}")
+    return read_policy(answer.get("Attributes", {}).get("Policy"))
+
+
+def read_policy(text: str | None) -> QueuePolicy:
+    """Return a policy from its JSON; a single statement may stand there by itself (IAM JSON policy grammar)."""
+    policy = json.loads(text or "{}")
+    if isinstance(policy.get("Statement"), dict):
+        policy["Statement"] = [policy["Statement"]]
+    return policy
 
 
 async def find_queue(connections: Connections, endpoint: Endpoint, name: str) -> str | None:

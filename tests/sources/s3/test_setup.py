@@ -9,7 +9,7 @@ import pytest
 from syncd.errors import ConflictError, PermanentError
 from syncd.sources.s3.client import Connections
 from syncd.sources.s3.doctor import examine
-from syncd.sources.s3.provision import apply, discover, existing_notifications, existing_policy, find_queue
+from syncd.sources.s3.provision import apply, discover, existing_notifications, existing_policy, find_queue, read_policy
 from syncd.sources.s3.settings import AutoSync
 from syncd.sources.s3.setup import Wanted, iam_policy, merged_notifications, queue_policy, setup_documents
 from tests.aws_servers import Aws
@@ -27,6 +27,11 @@ def test_only_the_bucket_of_the_account_may_send():
         "ArnEquals": {"aws:SourceArn": "arn:aws:s3:::my.bucket"},
         "StringEquals": {"aws:SourceAccount": "123456789012"},
     }
+
+
+def test_a_single_statement_that_stands_by_itself_is_kept():
+    existing = read_policy('{"Statement": {"Sid": "Theirs", "Effect": "Allow", "Action": "sqs:SendMessage"}}')
+    assert queue_policy(WANTED, existing)["Statement"][0]["Sid"] == "Theirs"
 
 
 def test_the_daemon_may_read_below_its_prefixes_and_serve_its_queue_and_nothing_else():
