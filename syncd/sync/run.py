@@ -71,7 +71,7 @@ class SourceRun:
                         await self._reach(item, run, source)
         if checkpoint is None:
             raise PermanentError("the source ended without a checkpoint; this is a bug of its source type")
-        if run.keys is None:
+        if run.keys is None and not run.invocation.request.is_dry_run:
             await self._refuse_nothing()
         return None
 
