@@ -96,7 +96,7 @@ class Storm:
         """List every bucket once, over a good line."""
         self.proxy.fault = lambda _: None
         for source_id in self.source_ids:
-            await ask(self.daemon, f"/api/v1/sources/{source_id}/invocations", {})
+            await ask(self.daemon, f"/api/v1/sources/{source_id}/invocations", {"backfill": True})
         await self.until_quiet()
 
     async def until_empty(self) -> None:
@@ -161,7 +161,7 @@ async def differences(storm: Storm, calm: Daemon, aws: Aws) -> list[str]:
     for each in storm.followed:
         body = {"database_name": "default_database", "s3": each.source(aws.url)}
         source_id = (await ask(calm, "/api/v1/sources", body))["source_id"]
-        await ask(calm, f"/api/v1/sources/{source_id}/invocations", {})
+        await ask(calm, f"/api/v1/sources/{source_id}/invocations", {"backfill": True})
         while await asyncio.to_thread(calm.unsettled):  # noqa: ASYNC110 - not our process
             await asyncio.sleep(POLL_S)
         for collection, documents in (await each.expected()).items():
