@@ -57,6 +57,7 @@ EVENTS: Mapping[str, str] = {
     "index.collection_replaced": "somebody deleted, renamed or recreated a collection in Chroma; it is filled from the store",
     "index.corrupt": "Chroma cannot read a collection's index files; it is rebuilt from the store",
     "index.held": "a collection cannot be written at the moment; its changes wait, and other collections continue",
+    "collection.reshaped": "a source wants other dimensions; its collection is made again from the whole vectors in the store",
     "index.rebuilt": "a collection was filled from the store",
     "index.recovering": "an earlier run ended in the middle of writes; they are repeated",
     "index.row_refused": "Chroma refuses a row while it accepts others; the row is omitted",

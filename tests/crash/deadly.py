@@ -13,11 +13,11 @@ NAME = "deadly.txt"
 prepare = DocumentPreparer.prepare
 
 
-async def prepare_or_die(self, file, name, media_type, path, chunking, *, urgent=False):
+async def prepare_or_die(self, file, name, media_type, path, chunking, warnings=None, *, urgent=False):
     """Prepare a document, or die of it."""
     if name.endswith(NAME):
         os.kill(os.getpid(), signal.SIGKILL)
-    async for batch in prepare(self, file, name, media_type, path, chunking, urgent=urgent):
+    async for batch in prepare(self, file, name, media_type, path, chunking, warnings, urgent=urgent):
         yield batch
 
 

@@ -160,6 +160,8 @@ def test_each_type_brings_its_own_tables_and_their_numbers_stay():
         51: "0051_in_hand.sql",
         52: "0052_refills.sql",
         60: "0060_prepared.sql",
+        61: "0061_tokens.sql",
+        70: "0070_warnings.sql",
     }
     with pytest.raises(ValueError, match="has the number of"):
         numbered_migrations(["syncd.store", "syncd.store"])

@@ -158,13 +158,15 @@ def _rapid_boxes(picture: Image.Image, min_confidence: float) -> list[tuple[Box,
     """Return (left, top, right, bottom) and text of each line seen, in the engine's reading order."""
     import cv2
     import numpy as np
+    from rapidocr.ch_ppocr_det.utils import ResizeImgError
     from rapidocr.inference_engine.onnxruntime.main import ONNXRuntimeError
     from rapidocr.utils.output import RapidOCROutput
+    from rapidocr.utils.process_img import ResizeImgError as PageResizeError
 
     try:
         seen = _rapid()(np.asarray(picture)[:, :, ::-1])
-    except (ONNXRuntimeError, cv2.error) as error:
-        if _NO_MEMORY.search(str(error)):
+    except (ONNXRuntimeError, cv2.error, ResizeImgError, PageResizeError) as error:
+        if _NO_MEMORY.search(f"{error} {error.__cause__}"):
             raise MemoryError from error
         raise
     if not isinstance(seen, RapidOCROutput) or seen.boxes is None or seen.txts is None or seen.scores is None:

@@ -104,7 +104,7 @@ async def test_a_part_is_unpacked_no_further_than_it_declares(strict: PartReader
 @pytest.mark.parametrize("suffix", SUFFIXES)
 async def test_comments_before_no_page_are_read_or_refused_at_once(strict: PartReader, suffix: str) -> None:
     data = b"<!---->" * 60 + b"and no page"
-    if suffix in (".html", ".htm", ".csv", ".tsv", ".tab"):
+    if suffix in (".html", ".htm", ".xht", ".xhtml", ".csv", ".tsv", ".tab"):
         assert "and no page" in await text_of(strict, data, f"a{suffix}")
     else:
         await _fails(strict, data, f"a{suffix}", "is no notebook" if suffix == ".ipynb" else "cannot be read as")

@@ -1,7 +1,6 @@
 """Invocations and listings against both servers."""
 
 import json
-import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -95,15 +94,11 @@ async def test_a_backfill_finds_what_changed_and_what_went(aws: Aws, tmp_path: P
 
 async def test_a_backfill_goes_on_page_by_page_from_its_cursor(aws: Aws, tmp_path: Path, monkeypatch):
     starts: list[str] = []
-    cursors: list[str] = []
 
     def fault(request: web.Request) -> str | None:
-        """Refuse one object of the second page until the cursor of the first is saved, and once after that."""
-        if request.method != "GET" or not request.path.endswith("/13"):
-            return None
-        with sqlite3.connect(next(tmp_path.rglob("syncd.sqlite"))) as database:
-            cursors.append(str(database.execute("SELECT cursor FROM cursors").fetchall()))
-        return "500 InternalError" if '"09"' not in "".join(cursors[:-1]) else None
+        """Refuse one object of the second page until the run has begun again at that page."""
+        is_refused = request.path.endswith("/13") and starts.count("09") <= starts.count("")
+        return "500 InternalError" if request.method == "GET" and is_refused else None
 
     proxied, settings = FaultyProxy(aws.url, fault), replace(HASTY, document_attempts=1)
     async with place(aws) as p, daemon_on(tmp_path, settings=settings) as daemon, proxied.running() as proxy:
@@ -120,7 +115,8 @@ async def test_a_backfill_goes_on_page_by_page_from_its_cursor(aws: Aws, tmp_pat
         assert (await daemon.invoke(source)).state is State.COMPLETE
         assert await daemon.texts() == await p.contents()
         assert starts[:2] == ["", "09"]
-        assert starts[-3:] == ["09", "09", "19"]
+        assert starts.count("09") > starts.count("")
+        assert starts[-1] == "19"
 
 
 async def test_a_multipart_upload_is_one_object(aws: Aws, tmp_path: Path):
