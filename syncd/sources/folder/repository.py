@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from syncd.runtime.process import environment
 from syncd.sources.globs import WalkRules
 from syncd.sources.path_keys import key_of
 
 MAX_BYTES = 1024 * 1024
 """More of a file of rules, or of one that says where a repository is, is not read."""
 _GIT_LIMIT_S = 10.0
+_GIT_SETTINGS = ("HOME", "XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM")
+"""Where Git finds the user's configuration; it sees nothing else of the daemon's environment, which may hold secrets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +72,16 @@ def rules_in(file: Path | str | bytes, folder: int | None = None) -> WalkRules |
 @cache
 def excludes_file() -> Path | None:
     """Return the user's own file of rules: `core.excludesFile`, or Git's default. Asks Git once."""
+    settings = {name: os.environ[name] for name in _GIT_SETTINGS if name in os.environ}
     command = ["git", "-C", "/", "config", "--type=path", "--get", "core.excludesFile"]
     try:
         said = subprocess.run(  # noqa: S603 - nothing in it is a stranger's
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_GIT_LIMIT_S, check=False
+            command,
+            env=environment(**settings),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_GIT_LIMIT_S,
+            check=False,
         )
     except (OSError, subprocess.SubprocessError):
         said = None
