@@ -113,7 +113,7 @@ Omittable = Annotated[T | None, BeforeValidator(_given), Field(json_schema_extra
 
 UniqueStrings = Annotated[list[str], AfterValidator(_unique), Field(json_schema_extra={"uniqueItems": True})]
 
-Count = Annotated[int, Field(ge=0), BeforeValidator(_count)]
+QueryCount = Annotated[int, Field(ge=0), BeforeValidator(_count)]
 """A number in a query string; beyond 64 bits it means no limit."""
 
 Int32 = Annotated[int, Field(ge=0, le=2**31 - 1, json_schema_extra={"format": "int32"})]

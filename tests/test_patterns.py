@@ -29,6 +29,7 @@ LINEAR_ALL_THE_SAME: dict[tuple[str, str], str] = {
 
 BUILT: dict[str, str] = {
     "syncd.sources.globs": "pathspec wants a compiled pattern, of which it takes the text: RE2 does the matching, in linear time",
+    "syncd.pipeline.parse.pdf_hyphens": "words of one page, at most a thousand, escaped: there is nothing to repeat",
 }
 """Modules that build patterns from something else than literals, and why those cannot grow."""
 

@@ -26,6 +26,7 @@ from syncd.api import (
     invocations,
     reruns,
     search,
+    source_changes,
     sources,
     tokens,
     upload,
@@ -63,7 +64,7 @@ class ConnectionLimits:
 
 def routes(shapes: SourceShapes) -> Iterator[Route]:
     """Yield every route; `shapes` holds the models of sources."""
-    described = [*sources.routes(shapes), *invocations.routes(shapes)]
+    described = [*sources.routes(shapes), *source_changes.routes(shapes), *invocations.routes(shapes)]
     described += [route for resource in RESOURCES for route in resource.ROUTES]
     yield from described
     yield document_route(described)

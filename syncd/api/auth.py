@@ -9,20 +9,20 @@ from aiohttp import web
 from syncd.api.errors import RefusedError
 from syncd.api.hosts import require_own_host
 from syncd.api.requests import require_known_parameters
-from syncd.api.route import Access, Handle, Route
+from syncd.api.route import Access, Route, RouteHandler
 from syncd.api.services import SERVICES
 from syncd.model import SourceRecord
 from syncd.store.secrets import Token
 
 TOKEN_HEADER = "x-chroma-token"  # noqa: S105 - the header's name
 TOKEN = web.RequestKey("token", Token)
-MAX_TOKEN_LENGTH = 512
+BEARER_MAX_LENGTH = 512
 BEARER = "Bearer "
 ANYBODY = Token(id="", name="anybody", databases=frozenset())
 """Stands for a caller without a token. It covers no database; each route decides what such callers may do."""
 
 
-def guarded(route: Route) -> Handle:
+def guarded(route: Route) -> RouteHandler:
     """Return the route's handler behind its access rule."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -64,7 +64,7 @@ async def _identify(request: web.Request, access: Access) -> Token:
     services = request.app[SERVICES]
     secret = _secret(request, access)
     # Header bytes that are not ASCII arrive as lone surrogates; our tokens contain none.
-    can_be_one = bool(secret) and secret.isascii() and len(secret) <= MAX_TOKEN_LENGTH
+    can_be_one = bool(secret) and secret.isascii() and len(secret) <= BEARER_MAX_LENGTH
     token = await services.store.tokens.verify(secret) if can_be_one and access is not Access.OPEN else None
     if token is None and (access is Access.OPEN or (access is Access.LOCAL and services.loopback)):
         # Off loopback only OPEN routes get here, and probes call them by whatever name the machine has.

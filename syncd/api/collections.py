@@ -11,7 +11,7 @@ from syncd.api.requests import read_json
 from syncd.api.route import Route, json_answer
 from syncd.api.services import SERVICES
 from syncd.model import Target
-from syncd.schema import Model, OwnModel
+from syncd.schema import Model, OwnModel, Uuid
 
 
 class RebuildPayload(OwnModel):
@@ -42,6 +42,14 @@ class VerifyPayload(RebuildPayload):
     """Repair what differs, and nothing else."""
 
 
+class OrphansView(Model):
+    """How many documents of one source that is gone the collection holds."""
+
+    source_id: Uuid
+    name: str | None
+    documents: int
+
+
 class VerifyResponse(Model):
     """How Chroma differed from the store, counted in chunks; `chunks` is the number in the store."""
 
@@ -52,6 +60,8 @@ class VerifyResponse(Model):
     repaired: bool
     held_deletes: dict[str, int]
     """By invocation id, newest first: the number of deletes that wait for `confirm-deletes`."""
+    orphans: list[OrphansView]
+    """What sources that are gone left, which no source keeps in step."""
 
 
 async def verify(request: web.Request) -> web.Response:
@@ -62,7 +72,9 @@ async def verify(request: web.Request) -> web.Response:
     services = request.app[SERVICES]
     drift = await services.verify(target, wanted.repair)
     held = await services.store.progress.held_in(target)
-    return json_answer({**asdict(drift), "repaired": wanted.repair, "held_deletes": dict(held)})
+    orphans = await services.store.absent_sources.orphans(target)
+    left = {"held_deletes": dict(held), "orphans": [asdict(one) for one in orphans]}
+    return json_answer({**asdict(drift), "repaired": wanted.repair, **left})
 
 
 ROUTES = (

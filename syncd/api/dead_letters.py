@@ -12,7 +12,7 @@ from syncd.api.route import Access, Route, json_answer
 from syncd.api.services import SERVICES
 from syncd.api.sources import MAX_PAGE
 from syncd.api.views import rfc3339
-from syncd.schema import Count, Model, Moment
+from syncd.schema import Model, Moment, QueryCount
 from syncd.sources.s3.event_store import DeadLetters
 
 
@@ -20,7 +20,7 @@ class DeadLettersQuery(Model):
     """Which dead letters to list."""
 
     queue_url: str | None = None
-    limit: Count = 100
+    limit: QueryCount = 100
 
 
 class DeadLetter(Model):

@@ -17,7 +17,7 @@ from aiohttp import web
 from syncd.api.errors import RefusedError
 from syncd.api.models import require_collection, require_model
 from syncd.api.requests import read_json
-from syncd.api.route import Access, Handle, Route
+from syncd.api.route import Access, Route, RouteHandler
 from syncd.api.schema_embed import (
     CloudRequest,
     CloudResponse,
@@ -33,7 +33,7 @@ from syncd.api.schema_embed import (
 )
 from syncd.api.services import SERVICES
 from syncd.errors import ConfigError
-from syncd.model import Embedded, EmbeddingTask, Target, Vectors, shortened
+from syncd.model import Embedded, EmbeddingTask, Target, Vectors, cut_to
 
 MODEL_HEADER = "x-chroma-embedding-model"
 
@@ -54,7 +54,7 @@ async def openai(request: web.Request) -> web.Response:
     vectors = _shortened(request, wanted, embedded.vectors)
     packed = wanted.encoding_format == "base64"
     data = [
-        OpenAiVector(index=index, embedding=encoded(row) if packed else row.tolist())
+        OpenAiVector(index=index, embedding=as_base64(row) if packed else row.tolist())
         for index, row in enumerate(vectors)
     ]
     usage = OpenAiUsage(prompt_tokens=embedded.tokens, total_tokens=embedded.tokens)
@@ -105,7 +105,7 @@ def _shortened(request: web.Request, wanted: OpenAiRequest, vectors: Vectors) ->
         request.app[SERVICES].check_dimensions(wanted.model, wanted.dimensions)
     except ConfigError as error:
         raise RefusedError(400, str(error)) from error
-    return shortened(vectors, wanted.dimensions)
+    return cut_to(vectors, wanted.dimensions)
 
 
 def _named_model(request: web.Request) -> str:
@@ -120,7 +120,7 @@ def as_list(texts: str | list[str]) -> list[str]:
     return [texts] if isinstance(texts, str) else texts
 
 
-def encoded(vector: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> str:
+def as_base64(vector: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> str:
     """Return a vector as OpenAI's base64: little-endian float32."""
     return base64.b64encode(vector.astype("<f4").tobytes()).decode("ascii")
 
@@ -131,7 +131,7 @@ def _answer(
     return web.json_response(text=body.model_dump_json())
 
 
-def _routes(path: str, name: str, handle: Handle, body: type, answer: type, summary: str) -> tuple[Route, Route]:
+def _routes(path: str, name: str, handle: RouteHandler, body: type, answer: type, summary: str) -> tuple[Route, Route]:
     """Return two routes: the one below a collection, and the one at the root."""
     return (
         Route("POST", "/embed/{database}/{collection}" + path, handle, f"{name}_collection", "Embedding",

@@ -14,7 +14,7 @@ from syncd.schema import Model
 
 log = structlog.get_logger()
 
-CODES: Mapping[int, str] = {
+ERROR_CODES: Mapping[int, str] = {
     400: "bad_request",
     401: "unauthorized",
     403: "forbidden",
@@ -53,7 +53,7 @@ def bad_request(message: str) -> RefusedError:
 def error_response(status: int, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
     """Return an error response; the message is reduced to one line of valid UTF-8."""
     line = " ".join(message.split()).encode("utf-8", "replace").decode()
-    body = ErrorResponse(error=CODES.get(status, "error"), message=line)
+    body = ErrorResponse(error=ERROR_CODES.get(status, "error"), message=line)
     return web.json_response(text=body.model_dump_json(), status=status, headers=headers)
 
 

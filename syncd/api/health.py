@@ -15,11 +15,13 @@ EVERYBODYS = frozenset({"queues", "source_problems", "lags"})
 
 
 async def health(request: web.Request) -> web.Response:
-    """Respond 200, or 503 with the reason the daemon cannot work."""
-    reason = await request.app[SERVICES].health()
+    """Respond 200, with the number of sources whose watch is failing, or 503 with the reason the daemon cannot work."""
+    services = request.app[SERVICES]
+    reason = await services.health()
     if reason is not None:
         raise RefusedError(503, reason)
-    return json_answer({"status": "ok"})
+    failing = sum(watch.failing_since is not None for watch in services.watches().values())
+    return json_answer({"status": "ok", **({"failing_sources": failing} if failing else {})})
 
 
 async def status(request: web.Request) -> web.Response:

@@ -29,7 +29,7 @@ from syncd.api.views import job_view
 from syncd.errors import ConflictError
 from syncd.json_types import JsonObject, json_object
 from syncd.model import Invocation, Origin, SourceRecord, State, Target, WholeSource
-from syncd.schema import Count, Model
+from syncd.schema import Model, QueryCount
 
 _SPREAD = re.compile(r"(complete|failed)(?:\[.*)?|status\[(complete|failed)\].*", re.DOTALL)
 
@@ -42,8 +42,8 @@ class InvocationsQuery(Model):
     source_type: str | None = None
     status: str | None = None
     """A state's name, or the JSON of a status object such as `{"failed": {"error": ""}}`, of which only the name counts."""
-    limit: Count = 100
-    offset: Count = 0
+    limit: QueryCount = 100
+    offset: QueryCount = 0
     order_by: OrderBy = "DESC"
 
 

@@ -14,7 +14,7 @@ from syncd.api.sources import MAX_PAGE
 from syncd.api.views import document_view
 from syncd.model import ConfirmDeletes, DocumentState, Invocation, Origin, Request, State
 from syncd.model.requests import all_of, part_of
-from syncd.schema import Count, Model
+from syncd.schema import Model, QueryCount
 
 MAX_RETRIED_KEYS = 10_000
 """With more failed documents than this, the whole run is better repeated."""
@@ -24,8 +24,8 @@ class DocumentsQuery(Model):
     """Which documents of an invocation to list."""
 
     state: OutcomeState | None = None
-    limit: Count = 100
-    offset: Count = 0
+    limit: QueryCount = 100
+    offset: QueryCount = 0
 
 
 async def documents(request: web.Request) -> web.Response:

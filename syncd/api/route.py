@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from syncd.json_types import JsonObject
 
-Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
+RouteHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Access(Enum):
@@ -29,7 +29,7 @@ class Route:
 
     method: str
     path: str
-    handle: Handle
+    handle: RouteHandler
     operation_id: str
     tag: str
     summary: str

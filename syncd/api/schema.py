@@ -10,15 +10,10 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from syncd.schema import ExtendedModel, Model, Moment, Omittable, SparseKey, Uuid
+from syncd.sources.table import MAX_CHUNK_SIZE_BYTES, MIN_CHUNK_SIZE_BYTES, ChunkSize
 
 OrderBy = Literal["ASC", "DESC"]
 SparseEmbeddingModel = Literal["Chroma/BM25", "prithivida/Splade_PP_en_v1"]
-
-MIN_CHUNK_SIZE_BYTES = 64
-MAX_CHUNK_SIZE_BYTES = 16_384
-"""Chroma Cloud's limit on documents, so that collections can be moved there."""
-
-ChunkSize = Annotated[int, Field(ge=MIN_CHUNK_SIZE_BYTES, le=MAX_CHUNK_SIZE_BYTES)]
 
 
 def _zero_or_enough(size_bytes: int) -> int:
@@ -76,6 +71,15 @@ class SourceChunkingConfig(Model):
     breadcrumb: Omittable[bool] = None
 
 
+class WatchView(Model):
+    """Whether a source is watched as it should be. It is failing while it cannot be looked at, or what was seen cannot be brought."""
+
+    state: Literal["watching", "failing"]
+    failing_since: Moment | None
+    reason: str | None
+    next_try_at: Moment | None
+
+
 class SourceBase(Model):
     """A configured source. It never contains secrets: an S3 source shows only its `aws_credential_id`."""
 
@@ -91,6 +95,8 @@ class SourceBase(Model):
     """The collection a declared source writes to."""
     problem: str | None = None
     """Why the source's events are not received: for example, its key is refused or a credential is missing."""
+    watch_state: WatchView | None = None
+    """How its watch or schedule is doing; null if it has none."""
 
 
 class CreateSourceBase(ExtendedModel):

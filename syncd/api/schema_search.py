@@ -135,6 +135,8 @@ class Health(Model):
     """The daemon is able to work."""
 
     status: Literal["ok"] = "ok"
+    failing_sources: int | None = None
+    """How many sources cannot be looked at, or brought in step; `GET /api/v1/status` says which and why."""
 
 
 class Status(Model):

@@ -12,6 +12,7 @@ from syncd.index.target import VectorStore
 from syncd.index.verify import Drift
 from syncd.json_types import JsonObject
 from syncd.model import Embedded, Embedding, EmbeddingTask, Role, SparseVector, Target, Vectors
+from syncd.model.watching import WatchState
 from syncd.search import Answer, Query
 from syncd.sources.factories import SourceFactories
 from syncd.store import Store
@@ -71,6 +72,8 @@ class Services:
     """The model of sources that name none."""
     upload_embedding: Embedding
     """The embedding of uploads that name none."""
+    watches: Callable[[], Mapping[str, WatchState]] = dict[str, WatchState]
+    """Returns how the watch of each source that has one is doing, by source id."""
     loopback: bool = False
     """Whether the server is bound to a loopback address only, so that embedding queries with models that are here needs no token."""
     hosts: frozenset[str] = frozenset()

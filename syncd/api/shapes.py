@@ -14,8 +14,8 @@ from syncd.api.schema_jobs import IndexJobMetadata, JobStatus
 from syncd.schema import Model, Uuid
 from syncd.sources.type import SourceTypes
 
-Query = TypeVar("Query", bound=Model)
-ITEM = """A source, with the `status` and `metadata` of its latest invocation (pending if there was none).
+Parameters = TypeVar("Parameters", bound=Model)
+SOURCE_DESCRIPTION = """A source, with the `status` and `metadata` of its latest invocation (pending if there was none).
 
 The published API describes the items of this list as invocations; they satisfy both descriptions.
 """
@@ -52,10 +52,10 @@ class SourceShapes:
         source = create_model(
             "Source", __base__=SourceBase, __doc__=SourceBase.__doc__, __cls_kwargs__=one_type, **fields
         )
-        item = create_model("SourceListItem", __base__=source, __doc__=ITEM, **status)
+        item = create_model("SourceListItem", __base__=source, __doc__=SOURCE_DESCRIPTION, **status)
         return cls(types, create, source, item)
 
-    def query(self, base: type[Query]) -> type[Query]:
+    def query(self, base: type[Parameters]) -> type[Parameters]:
         """Return `base` with `source_type` limited to the registered types, for the OpenAPI document."""
         names: Any = Literal[self.types.names]
         limited: dict[str, Any] = {"source_type": (names | None, None)}

@@ -20,7 +20,7 @@ from syncd.errors import NotFoundError
 from syncd.json_types import JsonObject
 from syncd.model import SourceRecord, Target
 from syncd.quoting import shown
-from syncd.schema import Count, Model
+from syncd.schema import Model, QueryCount
 
 MAX_PAGE = 1000
 """A larger `limit` is reduced to this."""
@@ -31,8 +31,8 @@ class SourcesQuery(Model):
 
     database_name: str | None = None
     source_type: str | None = None
-    limit: Count = 100
-    offset: Count = 0
+    limit: QueryCount = 100
+    offset: QueryCount = 0
     order_by: OrderBy = "DESC"
 
 
@@ -77,7 +77,7 @@ async def show(request: web.Request) -> web.Response:
     """Return one source."""
     source = await own_source(request, path_id(request, "source_id"))
     services = request.app[SERVICES]
-    return json_answer(source_view(services.sources.types, source, services.sources.problems().get(source.id)))
+    return json_answer(current_view(services, source))
 
 
 async def delete(request: web.Request) -> web.Response:
@@ -111,7 +111,14 @@ async def require_open(services: Services, target: Target) -> None:
 async def _item(services: Services, source: SourceRecord) -> JsonObject:
     latest = await services.store.invocations.list(source_id=source.id, limit=1)
     problem = services.sources.problems().get(source.id)
-    return source_item(services.sources.types, source, latest[0] if latest else None, problem)
+    watch = services.watches().get(source.id)
+    return source_item(services.sources.types, source, latest[0] if latest else None, problem, watch)
+
+
+def current_view(services: Services, source: SourceRecord) -> JsonObject:
+    """Return one source as the API shows it."""
+    problem, watch = services.sources.problems().get(source.id), services.watches().get(source.id)
+    return source_view(services.sources.types, source, problem, watch)
 
 
 def routes(shapes: SourceShapes) -> Sequence[Route]:

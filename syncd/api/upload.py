@@ -28,7 +28,7 @@ from syncd.chroma.naming import MAX_METADATA_BYTES, check_collection
 from syncd.model import Chunking, Origin, Target, Upload
 from syncd.model.limits import MAX_DOCUMENT_SIZE_BYTES
 from syncd.quoting import shown
-from syncd.sources.upload.settings import NAME, UploadSourceSettings
+from syncd.sources.upload.settings import UPLOAD_NAME, UploadSourceSettings
 
 MAX_PARTS = 16
 MAX_FIELD_BYTES = 64 * 1024
@@ -174,7 +174,7 @@ async def _create_invocation(services: Services, form: Form, receiver: Receiver)
     asked = _asked(services, form)
     await require_open(services, target)
     source = await services.store.sources.get_or_create(
-        NAME, target.database, UploadSourceSettings(), services.upload_embedding, Chunking()
+        UPLOAD_NAME, target.database, UploadSourceSettings(), services.upload_embedding, Chunking()
     )
     # Before, not after: a request cancelled while the invocation is committed must not take its file away.
     receiver.keep()

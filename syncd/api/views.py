@@ -20,6 +20,7 @@ from syncd.model import (
     Upload,
     WholeSource,
 )
+from syncd.model.watching import WatchState
 from syncd.schema import seconds
 from syncd.sources.type import SourceTypes
 from syncd.store.invocations import DocumentOutcome
@@ -30,8 +31,12 @@ def rfc3339(value: datetime) -> str:
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def source_view(types: SourceTypes, source: SourceRecord, problem: str | None = None) -> JsonObject:
-    """Return a source in the form of `Source`. `problem`: why its events are not received, None if they are."""
+def source_view(
+    types: SourceTypes, source: SourceRecord, problem: str | None = None, watch: WatchState | None = None
+) -> JsonObject:
+    """Return a source in the form of `Source`. `problem`: why its events are not received, None if they are. `watch`: how
+    its watch is doing, None if it has none.
+    """
     shown = types[source.type].shape.model_fields
     values = types.write_settings(source.type, source.settings, is_declared=source.name is not None)
     dense = _dense(source.embedding)
@@ -44,14 +49,29 @@ def source_view(types: SourceTypes, source: SourceRecord, problem: str | None = 
         "chunking": _chunking(source),
         "created_at": rfc3339(source.created_at),
         **({} if problem is None else {"problem": problem}),
+        **({} if watch is None else {"watch_state": watch_view(watch)}),
     }
     if source.name is None:
         return view
     return {**view, "name": source.name, "collection_name": source.settings.collection_name}
 
 
+def watch_view(watch: WatchState) -> JsonObject:
+    """Return the state of a watch in the form of `WatchView`."""
+    return {
+        "state": "failing" if watch.failing_since else "watching",
+        "failing_since": rfc3339(watch.failing_since) if watch.failing_since else None,
+        "reason": watch.reason or None,
+        "next_try_at": rfc3339(watch.next_try_at) if watch.next_try_at else None,
+    }
+
+
 def source_item(
-    types: SourceTypes, source: SourceRecord, latest: Invocation | None, problem: str | None = None
+    types: SourceTypes,
+    source: SourceRecord,
+    latest: Invocation | None,
+    problem: str | None = None,
+    watch: WatchState | None = None,
 ) -> JsonObject:
     """Return a source in the form of `SourceListItem`."""
     if latest is None:
@@ -59,7 +79,12 @@ def source_item(
         status, metadata = "pending", _job_metadata(types, target, WholeSource(), source)
     else:
         status, metadata = _status(latest), _job_metadata(types, latest.target, latest.request, source)
-    return {**source_view(types, source, problem), "source_id": source.id, "status": status, "metadata": metadata}
+    return {
+        **source_view(types, source, problem, watch),
+        "source_id": source.id,
+        "status": status,
+        "metadata": metadata,
+    }
 
 
 def job_view(

@@ -13,7 +13,7 @@ from syncd.api.sources import MAX_PAGE
 from syncd.api.views import rfc3339
 from syncd.json_types import JsonObject
 from syncd.model.warnings import WarningCode, warning_values
-from syncd.schema import Count, Model, Moment, Uuid
+from syncd.schema import Model, Moment, QueryCount, Uuid
 from syncd.store.document_warnings import WarnedDocument, WarnedQuery
 
 
@@ -24,8 +24,8 @@ class WarningsQuery(Model):
     database_name: str | None = None
     collection_name: str | None = None
     code: WarningCode | None = None
-    limit: Count = 100
-    offset: Count = 0
+    limit: QueryCount = 100
+    offset: QueryCount = 0
 
 
 class WarningView(Model):

@@ -58,7 +58,7 @@ async def serve(
         notifier = Notifier()
         async with assembled(config, state, notifier, types) as daemon:
             try:
-                await run(daemon, config, state, notifier, reload, ready)
+                await run_daemon(daemon, config, state, notifier, reload, ready)
             except* EscalatedError as errors:
                 given_up = cast("EscalatedError", errors.exceptions[0])
     if given_up is None:
@@ -69,7 +69,7 @@ async def serve(
     return 1
 
 
-async def run(
+async def run_daemon(
     daemon: Daemon,
     config: Config,
     state: Path,
@@ -127,6 +127,7 @@ async def refresh(daemon: Daemon, reload: Callable[[], Config], notifier: Notifi
         log.error("config.refused", reason=str(error))
     else:
         await reconcile(daemon.parts.store, config.sources, config.embedding.default_model)
+        daemon.parts.syncer.wake()
         daemon.parts.triggers.sources_changed()
         daemon.parts.sources.sources_changed()
     notifier.ready()

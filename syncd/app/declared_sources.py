@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import structlog
 
 from syncd.model import SourceRecord, Target
+from syncd.model.records import in_same_place
 from syncd.sources.table import SourceTable
 from syncd.store import Store
 
@@ -14,19 +15,32 @@ log = structlog.get_logger()
 
 
 async def reconcile(store: Store, declared: Sequence[SourceTable], default_model: str) -> None:
-    """Create, update and remove declared sources; those created through the API are not touched. Twice is safe.
+    """Create, update, rename and remove declared sources; those created through the API are not touched. Twice is safe.
 
-    A source whose type changed is removed and created again, since nothing of the old one can be reused.
+    A name that is new for the place of one that is gone is that source's new name. A source whose type changed is removed
+    and created again, since nothing of the old one can be reused.
     """
     stored = await store.sources.declared()
+    known = {table.name: stored.pop(table.name) for table in declared if table.name in stored}
     for table in declared:
-        record = stored.pop(table.name, None)
+        record = known.get(table.name) or renamed(table, stored)
         if record is not None and record.type != table.source_type:
-            await remove(store, record)
+            await remove_undeclared(store, record)
             record = None
         await create_or_replace(store, table, record, default_model)
     for record in stored.values():
-        await remove(store, record)
+        await remove_undeclared(store, record)
+
+
+def renamed(table: SourceTable, gone: dict[str, SourceRecord]) -> SourceRecord | None:
+    """Take the source that had another name out of those that are gone, and return it; None if this one is new."""
+    candidates = [
+        (record, record.settings)
+        for record in gone.values()
+        if (record.type, record.database) == (table.source_type, table.database)
+    ]
+    found = in_same_place(table.settings(), candidates)
+    return gone.pop(str(found.name)) if found else None
 
 
 async def create_or_replace(store: Store, table: SourceTable, record: SourceRecord | None, default_model: str) -> None:
@@ -36,16 +50,16 @@ async def create_or_replace(store: Store, table: SourceTable, record: SourceReco
         await store.sources.create(table.source_type, table.database, settings, embedding, chunking, table.name)
         log.info("source.created", source=table.name, type=table.source_type)
         return
-    now = (record.database, record.settings, record.embedding, record.chunking)
-    if now != (table.database, settings, embedding, chunking):
+    now = (record.name, record.database, record.settings, record.embedding, record.chunking)
+    if now != (table.name, table.database, settings, embedding, chunking):
         target = Target(table.database, table.collection)
         if await store.refills.reshape(target, record.id, record.embedding, embedding):
             log.info("collection.reshaped", collection=table.collection, dimensions=embedding.dimensions)
-        await store.sources.replace(record, table.database, settings, embedding, chunking)
-        log.info("source.updated", source=table.name)
+        await store.sources.replace(record, table.database, settings, embedding, chunking, table.name)
+        log.info("source.updated", source=table.name, former_name=None if record.name == table.name else record.name)
 
 
-async def remove(store: Store, record: SourceRecord) -> None:
+async def remove_undeclared(store: Store, record: SourceRecord) -> None:
     """Delete a source that is no longer declared; what it has indexed stays in its collection."""
     await store.sources.delete(record.id)
     log.info("source.removed", source=record.name)

@@ -18,8 +18,8 @@ from syncd.pipeline.embed.fleet import Embedders, LoggedProgress
 from syncd.pipeline.embed.servers import Server
 from syncd.pipeline.sparse.catalog import Loader, SparseModels
 from syncd.pipeline.sparse.splade import Splade, check_loads
-from syncd.pipeline.sparse.splade_files import FOLDER as SPLADE_FOLDER
 from syncd.pipeline.sparse.splade_files import SPLADE, own_files, published_files
+from syncd.pipeline.sparse.splade_files import SPLADE_FOLDER as SPLADE_FOLDER
 from syncd.runtime.state import MODELS_FOLDER
 from syncd.runtime.supervisor import Supervisor
 

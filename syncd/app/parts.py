@@ -13,7 +13,7 @@ from syncd.app.declared_sources import reconcile
 from syncd.app.models import Models, make_models, model_file
 from syncd.app.preparers import open_preparers
 from syncd.app.settings import chroma_settings, machine_of, own_chroma, sync_settings
-from syncd.app.upkeep import Sweeper, make_admin_token
+from syncd.app.upkeep import Leftovers, Sweeper, make_admin_token
 from syncd.chroma.client import Chroma
 from syncd.chroma.server import ChromaServer
 from syncd.config import Config
@@ -81,6 +81,7 @@ async def open_parts(config: Config, state: Path, types: SourceTypes, api_url: s
         with_sparse_vectors = SparseEncoding(store, models.sparse).with_sparse_vectors
         effects = RealEffects(store, index.apply, stage, with_sparse_vectors, room)
         ingester = Ingester(store, effects, stage, make_preparation(config, models, preparers))
+        triggers = Triggers(store, sources.watch, wakeup.ring)
         runner = Runner(store, chroma, index, ingester, sources.open, sync_settings(config))
         yield Parts(
             models=models,
@@ -90,14 +91,15 @@ async def open_parts(config: Config, state: Path, types: SourceTypes, api_url: s
             chroma=chroma,
             index=index,
             stage=stage,
-            syncer=Syncer(store, runner, wakeup, sources.settled),
-            triggers=Triggers(store, sources.watch, wakeup.ring),
+            syncer=Syncer(store, runner, wakeup, [*sources.settled, triggers.settled]),
+            triggers=triggers,
             search=Search(store, chroma, models.dense.get, models.sparse),
             upkeep=(
                 SparseBackfill(store, models.sparse.of, index.flush),
                 QueryRecorder(store, chroma, queries),
                 CollectionWatch(store, chroma, index),
                 Sweeper(store, config),
+                Leftovers(store, index),
             ),
         )
 

@@ -36,7 +36,9 @@ def make_services(config: Config, parts: Parts, splade: Path, uploads: Path) -> 
         dense = {"models": dict(embedders.running()), "models_waiting": dict(embedders.waiting())}
         shown = {**dense, "sparse": words, "mailboxes": boxes, **sources.status()}
         lags = [asdict(lag) for lag in await store.progress.lags()]
-        troubled = [await told(source_id, problem) for source_id, problem in sources.problems().items()]
+        failing = {source_id: state.problem for source_id, state in parts.triggers.states().items() if state.problem}
+        problems = [*sources.problems().items(), *failing.items()]
+        troubled = [await told(source_id, problem) for source_id, problem in problems]
         return {"version": __version__, "chroma": where, **shown, "source_problems": troubled, "lags": lags}
 
     async def told(source_id: str, problem: str) -> JsonObject:
@@ -62,6 +64,7 @@ def make_services(config: Config, parts: Parts, splade: Path, uploads: Path) -> 
         wake=wake,
         health=health,
         status=status,
+        watches=parts.triggers.states,
         progress=partial(pace, parts.syncer),
         search=parts.search.search,
         rebuild=index.rebuild,

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from syncd.chroma.collections import ChromaCollections
-from syncd.chroma.rows import WRITE_ROWS, RowColumns, checked, read_rows, write_batches
+from syncd.chroma.rows import WRITE_ROWS, RowColumns, checked_rows, read_rows, write_batches
 from syncd.chroma.validate import MetadataRecord, record_of
 from syncd.model import Metadata, Row, RowMetadata, Rows, Target
 
@@ -38,8 +38,8 @@ class Chroma(ChromaCollections):
         the new one once. Raises PermanentError, before anything is written, if a row exceeds `limits`, TargetRefusedError
         if the server rejects a write. Rows are written in batches; an error may be raised after some of them.
         """
-        adds = checked(add, self.settings.limits)
-        updates = checked(update_metadata, self.settings.limits, update=True)
+        adds = checked_rows(add, self.settings.limits)
+        updates = checked_rows(update_metadata, self.settings.limits, update=True)
         replaced = frozenset(delete_ids) & frozenset(add.ids)
         async with self._writing:
             collection = await self._collection(target)

@@ -28,7 +28,7 @@ class RowColumns(TypedDict):
     distances: NotRequired[Sequence[float] | None]
 
 
-def checked(rows: Rows, limits: RecordLimits, *, update: bool = False) -> list[MetadataRecord | None]:
+def checked_rows(rows: Rows, limits: RecordLimits, *, update: bool = False) -> list[MetadataRecord | None]:
     """Return the metadata of `rows` as Chroma accepts it; None if nothing is left. Raises PermanentError, naming the row."""
     records: list[MetadataRecord | None] = []
     if rows.sparse_key:

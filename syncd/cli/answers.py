@@ -14,7 +14,7 @@ class InvocationMade(TypedDict):
     invocation_id: str
 
 
-class Counts(TypedDict):
+class InvocationCounts(TypedDict):
     """What an invocation has counted."""
 
     indexed: int
@@ -54,7 +54,7 @@ class InvocationTarget(TypedDict):
     collection_name: str
 
 
-class CrawlProgress(TypedDict):
+class CrawlCounts(TypedDict):
     """How far a crawl is."""
 
     fetched: float
@@ -82,11 +82,11 @@ class InvocationAnswer(TypedDict):
     created_at: str
     dry_run: bool
     incomplete: str | None
-    counts: Counts
+    counts: InvocationCounts
     eta_s: float | None
     tokens_per_s: float | None
     stages: StagesAnswer | None
-    source_progress: CrawlProgress | None
+    source_progress: CrawlCounts | None
 
 
 class DocumentAnswer(TypedDict):
@@ -114,6 +114,14 @@ class WarnedAnswer(TypedDict):
     warnings: Sequence[WarningAnswer]
 
 
+class OrphansAnswer(TypedDict):
+    """What a source that is gone left in a collection."""
+
+    source_id: str
+    name: str | None
+    documents: int
+
+
 class DriftAnswer(TypedDict):
     """How a collection differs from the store."""
 
@@ -124,6 +132,7 @@ class DriftAnswer(TypedDict):
     repaired: bool
     held_deletes: Mapping[str, int]
     """By invocation."""
+    orphans: Sequence[OrphansAnswer]
 
 
 class SpanAnswer(TypedDict):

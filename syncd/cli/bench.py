@@ -111,7 +111,7 @@ async def measured(engine: str, request: ModelRequest, seconds: float) -> Measur
 
 async def speed(embedder: Embedder, seconds: float) -> float:
     """Return tokens per second, measured for about `seconds` after a warm-up text."""
-    texts, at_a_time, tokens = cycle(sample()), 1, 0
+    texts, at_a_time, tokens = cycle(bench_texts()), 1, 0
     await embedder.embed([next(texts)], "query")
     began = now = time.perf_counter()
     while now - began < seconds:
@@ -122,7 +122,7 @@ async def speed(embedder: Embedder, seconds: float) -> float:
     return tokens / (now - began)
 
 
-def sample() -> list[str]:
+def bench_texts() -> list[str]:
     """Return pieces of syncd's own source code, each about as long as a chunk."""
     import syncd
 

@@ -21,8 +21,8 @@ from syncd.json_types import Json, json_object
 from syncd.runtime.sockets import reachable
 from syncd.runtime.state import SOCKET_FILE, TOKEN_FILE
 
-TIMEOUT_S = 120.0
-PAGE_SIZE = 1000
+REQUEST_TIMEOUT_S = 120.0
+LIST_PAGE_SIZE = 1000
 """The longest page of a list that the daemon returns."""
 
 
@@ -72,14 +72,14 @@ class Client:
         """Yield every item of a list, page by page."""
         offset = 0
         while True:
-            page = await self.get(path, limit=PAGE_SIZE, offset=offset, **params)
+            page = await self.get(path, limit=LIST_PAGE_SIZE, offset=offset, **params)
             for item in page:
                 yield item
-            if len(page) < PAGE_SIZE:
+            if len(page) < LIST_PAGE_SIZE:
                 return
             offset += len(page)
 
-    async def post(self, path: str, body: object, timeout_s: float | None = TIMEOUT_S) -> Any:
+    async def post(self, path: str, body: object, timeout_s: float | None = REQUEST_TIMEOUT_S) -> Any:
         """Return the JSON answer to a POST; `timeout_s` None: no limit."""
         return await self._request("POST", path, json=body, timeout=aiohttp.ClientTimeout(total=timeout_s))
 
@@ -164,7 +164,7 @@ async def open_client(state: Path, url: str | None = None) -> AsyncGenerator[Cli
     """Yield a client of the daemon with this state folder, or of the one at `url`. Raises UnreachableError."""
     token = os.environ.get("SYNCD_TOKEN") or token_in(state)
     headers: Mapping[str, str] = {"x-chroma-token": token} if token else {}
-    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+    timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
     with ExitStack() as stack:
         connector = None if url else aiohttp.UnixConnector(socket_of(state, stack))
         async with aiohttp.ClientSession(

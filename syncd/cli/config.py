@@ -8,6 +8,7 @@ from pathlib import Path
 from syncd.cli.commands import Commands
 from syncd.cli.output import out, print_json
 from syncd.config import load_config
+from syncd.errors import ConfigError
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -23,10 +24,13 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
 async def check(args: argparse.Namespace) -> int:
     """Print a summary of the configuration. Raises ConfigError (exit status 78)."""
     # Imported here because the model catalogue is slow to import and other commands do not need it.
+    from syncd.app.examination import examine_sources
     from syncd.app.models import catalog_of, check_models
 
     config = load_config(args.file or args.config, types=args.types)
     check_models(config, catalog_of(config))
+    if problems := await examine_sources(config, args.types):
+        raise ConfigError("\n".join(problems))
     if args.json:
         print_json(config.model_dump(mode="json"))
     else:

@@ -24,7 +24,7 @@ from syncd.errors import ConfigError
 if TYPE_CHECKING:
     from syncd.config.models import ModelSection
     from syncd.pipeline.embed.gguf_facts import GgufFacts
-    from syncd.pipeline.embed.local import Prepared
+    from syncd.pipeline.embed.local import PreparedModel
 
 RESTART = "Restart the daemon to use it."
 
@@ -144,7 +144,7 @@ def progress_bar(args: argparse.Namespace) -> Generator[Callable[[int, int | Non
         yield progress
 
 
-def report(args: argparse.Namespace, prepared: Prepared) -> None:
+def report(args: argparse.Namespace, prepared: PreparedModel) -> None:
     """Print the probe's result and where the model's file is."""
     say_ready(args, prepared.file.path, prepared.file.digest)
 

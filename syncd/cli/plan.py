@@ -11,7 +11,7 @@ from syncd.cli.output import follow, out, print_json, reason, state_of
 from syncd.cli.sources import source_id
 from syncd.cli.sync import add_target, request_body
 
-MARKS = {"new": "+", "changed": "~"}
+CHANGE_MARKS = {"new": "+", "changed": "~"}
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -53,7 +53,7 @@ async def print_plan(client: Client, found: InvocationAnswer, with_names: bool) 
 def line(document: DocumentAnswer) -> str:
     """Return one document's line: + new, ~ changed, - deleted, ! skipped or failed (with the reason)."""
     if document["state"] == "indexed":
-        return f"{MARKS[document['reason']]} {document['key']}  ({document['chunks']} chunks)"
+        return f"{CHANGE_MARKS[document['reason']]} {document['key']}  ({document['chunks']} chunks)"
     return f"- {document['key']}" if document["state"] == "deleted" else f"! {document['key']}: {document['reason']}"
 
 

@@ -21,9 +21,9 @@ from syncd.cli.output import out, print_json, print_table
 if TYPE_CHECKING:
     from syncd.sources.s3.client import Connections
     from syncd.sources.s3.endpoint import Endpoint
-    from syncd.sources.s3.setup import Wanted
+    from syncd.sources.s3.setup import WantedSetup
 
-MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "missing": "[red]missing[/]"}
+STATUS_MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "missing": "[red]missing[/]"}
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -67,7 +67,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 @asynccontextmanager
-async def found(args: argparse.Namespace) -> AsyncGenerator[tuple[Connections, Endpoint, Wanted]]:
+async def found(args: argparse.Namespace) -> AsyncGenerator[tuple[Connections, Endpoint, WantedSetup]]:
     """Yield connections, the endpoint and what the bucket should have, in the bucket's own region."""
     # The AWS libraries take a second to import, which other commands should not have to wait for.
     from syncd.sources.s3.client import Connections
@@ -140,5 +140,5 @@ async def doctor(args: argparse.Namespace) -> int:
         else:
             fix = f" — {finding.fix}" if finding.fix else ""
             words = escape(f"{finding.subject}: {finding.detail}{fix}")
-            out.print(f"{MARKS[finding.state]:<8} {words}", markup=True)
+            out.print(f"{STATUS_MARKS[finding.state]:<8} {words}", markup=True)
     return 1 if any(finding.state == "missing" for finding in findings) else 0

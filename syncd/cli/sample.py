@@ -10,7 +10,7 @@ from pathlib import Path
 
 SAMPLE_BYTES = 500_000
 """What all-MiniLM-L6-v2 embeds in about a minute on two cores: some 150,000 tokens at 2,500 a second."""
-MAX_GLOBS = 100
+SAMPLE_MAX_GLOBS = 100
 """A folder source takes 200; a configuration that somebody reads should have fewer."""
 MAX_FILES = 20_000
 """Looking further would be a silent wait."""
@@ -39,7 +39,7 @@ def sample(folder: Path) -> Sample | None:
     for (place, suffix), sizes in sorted(
         groups.items(), key=lambda item: (_CODE.count(item[0][1]), sum(item[1]), item[0])
     ):
-        if size_bytes + sum(sizes) <= SAMPLE_BYTES and len(globs) < MAX_GLOBS:
+        if size_bytes + sum(sizes) <= SAMPLE_BYTES and len(globs) < SAMPLE_MAX_GLOBS:
             globs.append(f"/{_escaped(place)}*{suffix}")
             files += len(sizes)
             size_bytes += sum(sizes)

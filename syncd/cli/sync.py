@@ -8,7 +8,7 @@ from syncd.cli.answers import DocumentAnswer, InvocationMade
 from syncd.cli.client import Client, connected
 from syncd.cli.commands import Commands
 from syncd.cli.output import follow, out, print_json, state_of, summary
-from syncd.cli.sources import settings_of, source_id, type_of
+from syncd.cli.sources import settings_of, source_id, whole_source
 from syncd.errors import PermanentError
 from syncd.json_types import JsonObject
 
@@ -80,5 +80,5 @@ async def request_body(client: Client, ident: str, args: argparse.Namespace) -> 
     if not collection:
         raise PermanentError("say which collection to write with --collection")
     ref = {key: value for key, value in (("branch", args.branch), ("sha", args.sha)) if value}
-    everything = {"backfill": True} if args.types[type_of(args.types, source)].facts.backfills else {}
+    everything = whole_source(args.types, source)
     return {"target_collection_name": collection, **everything, **({"ref_identifier": ref} if ref else {})}

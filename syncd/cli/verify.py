@@ -9,7 +9,7 @@ from syncd.cli.client import Client, connected
 from syncd.cli.commands import Commands
 from syncd.cli.output import follow, out, print_json, state_of, summary
 from syncd.cli.plan import print_plan
-from syncd.cli.sources import all_sources, settings_of, type_of
+from syncd.cli.sources import all_sources, settings_of, type_of, whole_source
 
 DIFFERENCES = ("missing", "different", "extra")
 CHANGES = ("indexed", "deleted", "failed", "held_deletes")
@@ -37,19 +37,24 @@ async def verify(args: argparse.Namespace) -> int:
         runs = [] if args.no_sources else await compare_sources(client, args)
     if args.json:
         print_json({"collection": drift, "invocations": runs})
-    left = drift["held_deletes"] or (any(drift[name] for name in DIFFERENCES) and not args.repair)
+    left = drift["held_deletes"] or drift["orphans"] or (any(drift[name] for name in DIFFERENCES) and not args.repair)
     return 1 if left or any(is_behind(run, args.repair) for run in runs) else 0
 
 
 def words(collection: str, drift: DriftAnswer) -> str:
-    """Return a line on how the collection differs from the store, and a line for each run that holds deletes."""
+    """Return a line on how the collection differs from the store, and one for each run that holds deletes, each source that is gone."""
     found = ", ".join(f"{drift[name]} {name}" for name in DIFFERENCES)
     mended = " (repaired)" if drift["repaired"] and any(drift[name] for name in DIFFERENCES) else ""
     held = [
         f"\n{documents} deletes held, confirm with: syncd confirm-deletes {invocation_id}"
         for invocation_id, documents in drift["held_deletes"].items()
     ]
-    return f"{collection}: {drift['chunks']} chunks; in Chroma {found}{mended}{''.join(held)}"
+    orphans = [
+        f"\n{left['documents']} documents are of source {left['name'] or left['source_id']}, which is gone: add it again, or run: "
+        f"syncd sources remove {left['source_id']} --purge"
+        for left in drift["orphans"]
+    ]
+    return f"{collection}: {drift['chunks']} chunks; in Chroma {found}{mended}{''.join([*held, *orphans])}"
 
 
 async def compare_sources(client: Client, args: argparse.Namespace) -> list[InvocationAnswer]:
@@ -70,7 +75,7 @@ async def compare_sources(client: Client, args: argparse.Namespace) -> list[Invo
                 out.print(f"source {name} does not support dry runs; to compare it, run: syncd sync {name}")
             continue
         path = f"/api/v1/sources/{source['id']}/invocations"
-        made: InvocationMade = await client.post(path, body)
+        made: InvocationMade = await client.post(path, {**body, **whole_source(args.types, source)})
         run = await follow(client, made["invocation_id"], quiet=args.json)
         runs.append(run)
         if not args.json:

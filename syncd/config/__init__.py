@@ -30,7 +30,7 @@ NOT_SETTINGS = frozenset({"SYNCD_CONFIG", "SYNCD_TOKEN", "SYNCD_PARENT_PID"})
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1, le=1024)]
+WorkerCount = Annotated[int, Field(ge=1, le=1024)]
 
 
 class ApiSection(Table):
@@ -38,7 +38,7 @@ class ApiSection(Table):
 
     host: str = "127.0.0.1"
     port: Port = 8787
-    max_uploads: Count = 4
+    max_uploads: WorkerCount = 4
 
     @property
     def loopback(self) -> bool:
@@ -92,8 +92,8 @@ class SearchSection(Table):
 class SyncSection(Table):
     """Limits of concurrent work, and when deletes are held."""
 
-    runs: Count = 4
-    ingesters: Count = 64
+    runs: WorkerCount = 4
+    ingesters: WorkerCount = 64
     max_text_in_flight_bytes: Annotated[int, Field(ge=1 << 20)] = 64 << 20
     prepared_disk_share: Annotated[float, Field(gt=0, le=1)] = 0.5
     delete_guard_share: Annotated[float, Field(ge=0, le=1)] = 0.5

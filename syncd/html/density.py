@@ -14,7 +14,7 @@ import trafilatura
 import turbohtml
 from turbohtml import Element, Node
 
-BLOCKS = frozenset(
+BLOCK_TAGS = frozenset(
     [
         "address",
         "article",
@@ -58,7 +58,7 @@ BLOCKS = frozenset(
         "ul",
     ]
 )
-HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
+HEADING_TAGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
 WHOLE = frozenset(("pre", "table", "dl"))
 """Elements that are kept or dropped as one: parts of them mean little."""
 LOOSE_CHARS = 30
@@ -105,7 +105,7 @@ class Choice:
         """Keep the chosen parts of `element`, and headings that lead to them; return how many characters were kept."""
         kept = 0
         waiting: list[Element] = []
-        for part in parts_of(element):
+        for part in block_parts(element):
             if len(part) == 1 and is_heading(part[0]) and not self.holds(squeezed(part[0].text)):
                 # Whether it stays is decided by what comes next.
                 waiting.append(part[0])
@@ -142,11 +142,11 @@ class Choice:
         return sum(piece in self.text for piece in pieces) / max(1, len(pieces))
 
 
-def parts_of(element: Element) -> Iterator[list[Node]]:
+def block_parts(element: Element) -> Iterator[list[Node]]:
     """Yield the children that are or hold blocks, one by one, and the runs of text between them."""
     run: list[Node] = []
     for child in list(element.children):
-        if isinstance(child, Element) and (child.tag in BLOCKS or holds_blocks(child)):
+        if isinstance(child, Element) and (child.tag in BLOCK_TAGS or holds_blocks(child)):
             if run:
                 yield run
             yield [child]
@@ -159,12 +159,12 @@ def parts_of(element: Element) -> Iterator[list[Node]]:
 
 def holds_blocks(element: Element) -> bool:
     """Return whether there are blocks inside `element`."""
-    return any(inner.tag in BLOCKS for inner in element.select("*"))
+    return any(inner.tag in BLOCK_TAGS for inner in element.select("*"))
 
 
 def is_heading(node: Node) -> TypeGuard[Element]:
     """Return whether `node` is a heading that says something."""
-    return isinstance(node, Element) and node.tag in HEADINGS and bool(squeezed(node.text))
+    return isinstance(node, Element) and node.tag in HEADING_TAGS and bool(squeezed(node.text))
 
 
 def squeezed(text: str) -> str:

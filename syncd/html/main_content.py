@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import turbohtml
 from turbohtml import Document, Element, Text
 
-from syncd.html.charset import parsed
-from syncd.html.markdown import Content, to_markdown
+from syncd.html.charset import page_tree
+from syncd.html.markdown import AnchoredMarkdown, to_markdown
+from syncd.html.panels import settle_panels
 from syncd.html.structure import container, prune, remove_chrome
 
 DOCUMENTATION = "pre,[class*=docsearch],[id*=docsearch],[class*=DocSearch],[class*=toctree]"
@@ -44,12 +45,15 @@ class RawPage:
     """Makes one of its hrefs absolute, or returns '' for a link to leave as its text."""
 
 
-def main_content(document: Document, page: RawPage) -> Content:
+def main_content(document: Document, page: RawPage) -> AnchoredMarkdown:
     """Return the content of `page`, parsed as `document`, as Markdown with its anchors. Changes `document`."""
     unscripted = "".join(element.inner_html for element in document.select("noscript"))
     doubtful = is_doubtful(document)
     story_words = ARTICLE_WORDS if is_article(document) else STORY_WORDS
     headings = document.select("h1")
+    if settle_panels(document):
+        # The densities must see the panels, too.
+        page = replace(page, data=document.html.encode("utf-8", "replace"), content_type="text/html; charset=utf-8")
     remove_chrome(document)
     if doubtful:
         document.remove(PICTURES)
@@ -74,7 +78,7 @@ def is_doubtful(document: Document) -> bool:
     return document.select_one('meta[property^="og:"]') is not None or container(document) is None
 
 
-def by_structure(document: Document, headings: list[Element], page: RawPage) -> tuple[Content, str]:
+def by_structure(document: Document, headings: list[Element], page: RawPage) -> tuple[AnchoredMarkdown, str]:
     """Return the content of a cleaned page by its structure, and its bare text."""
     body = container(document) or document.select_one("body")
     if body is None:
@@ -85,14 +89,14 @@ def by_structure(document: Document, headings: list[Element], page: RawPage) -> 
     return to_markdown(body, page.resolve), text
 
 
-def by_density(page: RawPage, structured: str, story_words: int) -> Content | None:
+def by_density(page: RawPage, structured: str, story_words: int) -> AnchoredMarkdown | None:
     """Return the content by its density of text, or None where that finds nothing, or far less than the structure did."""
     from syncd.html.density import main_fragment, narrow
 
     chosen = main_fragment(page.data, page.base_url)
     if chosen is None or structure_wins(structured, chosen.text, story_words):
         return None
-    document = parsed(page.data, page.content_type)
+    document = page_tree(page.data, page.content_type)
     headings = document.select("h1")
     remove_chrome(document)
     document.remove(PICTURES)

@@ -11,9 +11,10 @@ from dataclasses import replace
 
 from turbohtml import Element, Markdown, Text
 
+from syncd.html.code_blocks import settle_code
 from syncd.html.tables import settle_tables
 
-PAGE = Markdown(
+PAGE_STYLE = Markdown(
     # Escapes would put backslashes into identifiers, which exact search and code terms stumble over.
     escaping=Markdown.Escaping(mode="none", asterisks=False, underscores=False),
     images=Markdown.Images(mode="alt"),
@@ -22,44 +23,26 @@ PAGE = Markdown(
 )
 """For crawled pages: pictures are left to their alternative texts."""
 DOCUMENT = replace(
-    PAGE,
+    PAGE_STYLE,
     images=Markdown.Images(mode="markdown"),
     tables=Markdown.Tables(cell_blocks="text", header="first"),
 )
 """For files: pictures keep their addresses, for whoever reads pictures."""
 MARK = re.compile("\ufdd0(\\d+)\ufdd1")
 STRAY = re.compile("[\ufdd0\ufdd1\x00]")
-LANGUAGE = re.compile(
-    r"(?:^|\s)(?:language|lang|highlight|highlight-source|sourceCode|brush:?)[-_ ]?([\w+#.-]+)", re.IGNORECASE
-)
-NO_LANGUAGE = frozenset(
-    {
-        "",
-        "default",
-        "none",
-        "notranslate",
-        "text",
-        "plaintext",
-        "plain",
-        "txt",
-        "source",
-        "syntax",
-        "highlight",
-        "nohighlight",
-    }
-)
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 ANCHORED = "h1,h2,h3,h4,h5,h6,dt"
 
-Content = tuple[str, list[tuple[int, str]]]
+AnchoredMarkdown = tuple[str, list[tuple[int, str]]]
 """Markdown, and its anchors in order, as (start byte, fragment)."""
 
 
-def to_markdown(root: Element, resolve: Callable[[str], str], options: Markdown = PAGE) -> Content:
+def to_markdown(root: Element, resolve: Callable[[str], str], options: Markdown = PAGE_STYLE) -> AnchoredMarkdown:
     """Return `root` as Markdown and its anchors. Changes `root`.
 
     `resolve` makes one href absolute, or returns '' for a link to leave as its text.
     """
+    drop_permalinks(root)
     settle_code(root)
     settle_tables(root)
     settle_links(root, resolve)
@@ -78,31 +61,13 @@ def rendered(root: Element, options: Markdown) -> str:
     return text
 
 
-def settle_code(root: Element) -> None:
-    """Give every code block one `pre` and one `code` that names its language."""
-    for pre in root.select("pre"):
-        if pre.parent is None:
+def drop_permalinks(root: Element) -> None:
+    """Remove the signs (a pilcrow, a hash, nothing that is seen) that link headings to themselves."""
+    for link in root.select("a[href^='#']"):
+        text = link.text.strip()
+        if len(text) > 2 or text.isalnum() or link.select_one("img") is not None:
             continue
-        for inner in pre.select("pre"):
-            inner.unwrap()
-        language = code_language(pre)
-        text = pre.text
-        code = Element("code", {"class": f"language-{language}"} if language else None, [Text(text)])
-        pre.clear()
-        pre.append(code)
-
-
-def code_language(pre: Element) -> str:
-    """Return the language that `pre`, its code or up to three ancestors name, or ''."""
-    inner = pre.select_one("code")
-    above = [element for element, _ in zip(pre.ancestors, range(3), strict=False) if isinstance(element, Element)]
-    for element in [inner, pre, *above] if inner else [pre, *above]:
-        if declared := element.attr("data-lang") or element.attr("data-language"):
-            return declared[:30].lower()
-        match = LANGUAGE.search((element.attr("class") or "")[:300])
-        if match and (name := match[1].strip("-_").lower()) not in NO_LANGUAGE:
-            return name[:30]
-    return ""
+        link.clear()
 
 
 def settle_links(root: Element, resolve: Callable[[str], str]) -> None:
@@ -167,7 +132,7 @@ def previous_element(element: Element) -> Element | None:
     return None
 
 
-def unmarked(marked: str, fragments: list[str]) -> Content:
+def unmarked(marked: str, fragments: list[str]) -> AnchoredMarkdown:
     """Take the marks out of rendered Markdown; each becomes the byte its line starts at."""
     text = marked.replace("\r\n", "\n").replace("\r", "\n").strip("\n")
     pieces: list[str] = []

@@ -9,13 +9,17 @@ import re
 
 from turbohtml import Document, Element
 
+from syncd.html.code_blocks import CLASS_CHARS
+from syncd.html.panels import settle_panels
+from syncd.html.tables import elements_in
+
 CHROME = (
     "script,style,template,iframe,object,embed,svg,canvas,audio,video,dialog,link,meta,noscript,nav,footer[role],"
     "[role=navigation],[role=search],[role=banner],[role=contentinfo],[role=menu],[role=menubar],[role=dialog],"
     "[role=alertdialog],[role=tooltip],[hidden],[aria-modal=true],input,select,textarea,datalist,"
     "a.headerlink,a.anchorjs-link,a.anchor-link,.sr-only,.visually-hidden,.screen-reader-text,.noprint,.no-print,"
     ".skip-link,.mw-editsection,.reflist,.navheader,.navfooter,.nosearch,.srclink,"
-    ".sphinxsidebar,.related[role],div.related,#quickview,#hd,#ft,.viewcode-back,.bd-sidebar,.wy-nav-side,.rst-footer-buttons"
+    ".sphinxsidebar,.related[role],div.related,#quickview,#hd,#ft,.viewcode-back,.viewcode-link,summary.hideme,.bd-sidebar,.wy-nav-side,.rst-footer-buttons"
 )
 CONTAINERS = (
     "[itemprop=articleBody]",
@@ -42,18 +46,19 @@ KEEP_WORDS = re.compile(
     r"(?:^|[\s_-])(?:content|main|body|article|post|entry|page|wrapper|container|layout)", re.IGNORECASE
 )
 BLOCKS = "div,section,aside,ul,ol,form,footer,header,p,table,figure,span,li"
-CLASS_CHARS = 300
 MIN_CONTAINER_CHARS = 140
 MIN_PROSE_CHARS = 400
 MIN_PROSE_SHARE = 0.3
 MAX_PRUNED_SHARE = 0.5
 TITLED = ("h2", "h3", "h4", "h5", "h6", "dt")
+BARE = re.compile(r"(?:section|sect[1-6]|details|doc-section)?")
 """What documentation generators give ids made of the title or the name that it holds: `cookies`, `print`."""
 _WORDS = re.compile(r"[^\W_]+")
 
 
 def remove_chrome(document: Document) -> None:
-    """Remove page chrome, wherever it is in the page."""
+    """Remove page chrome, wherever it is in the page; panels are shown under their labels."""
+    settle_panels(document)
     document.remove(CHROME)
     for button in document.select("button,label"):
         if button.closest("h1,h2,h3,h4,h5,h6,p,li,td,dt") is None:
@@ -115,6 +120,7 @@ def is_inside(element: Element, ancestor: Element) -> bool:
 
 def prune(root: Element) -> None:
     """Remove chrome inside the container: named so by class or id, page headers and footers, clouds of links."""
+    unwrap_lists(root)
     whole = text_length(root)
     outer = root.select("aside,footer,#toc,.toc,.table-of-contents")
     for element in outer:
@@ -130,6 +136,19 @@ def prune(root: Element) -> None:
             element.decompose()
 
 
+def unwrap_lists(root: Element) -> None:
+    """Unwrap lists of whole sections, as javadoc writes them: a heading inside an item is none in Markdown."""
+    sectioned = [item for item in root.select("li") if any(child.tag == "section" for child in elements_in(item))]
+    sectioned += root.select("li.blockList,li.blockListLast")
+    lists = {item.parent for item in sectioned if isinstance(item.parent, Element)}
+    for item in [item for whole in lists for item in elements_in(whole)]:
+        item.wrap(Element("div"))
+        item.unwrap()
+    for whole in lists:
+        whole.wrap(Element("div"))
+        whole.unwrap()
+
+
 def is_chrome(element: Element, whole: int) -> bool:
     """Return whether the element's class or id calls it page chrome and it is not most of the text."""
     if element.tag in ("pre", "code", "main", "article", "body", "h1"):
@@ -143,18 +162,22 @@ def is_chrome(element: Element, whole: int) -> bool:
 
 
 def is_titled(element: Element) -> bool:
-    """Return whether the element's id is a title's or name's: its own, or that of the first heading of a bare section."""
+    """Return whether the element's id is a title's or name's: its own, or that of the first heading or cell in it."""
     if element.tag in TITLED:
         return True
-    if element.tag not in ("section", "div") or (element.attr("class") or "section") != "section":
+    if element.tag == "tr":
+        title = element.select_one("th,td")
+    elif element.tag == "section" or BARE.fullmatch(element.attr("class") or ""):
+        title = element.select_one("h2,h3,h4,h5,h6")
+    else:
         return False
-    heading = element.select_one("h2,h3,h4,h5,h6")
-    return heading is not None and words_of(heading.text) == words_of(element.attr("id") or "")
+    return title is not None and title_words(title.text) == title_words(element.attr("id") or "")
 
 
-def words_of(text: str) -> list[str]:
-    """Return the words of a title or of the id made of it."""
-    return _WORDS.findall(text.lower())
+def title_words(text: str) -> list[str]:
+    """Return the words of a title or of the id made of it, which may have a number at its end."""
+    words = _WORDS.findall(text.lower())
+    return words[:-1] if len(words) > 1 and words[-1].isdigit() else words
 
 
 def text_length(element: Element) -> int:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from turbohtml import Document, Element
 
 CELLS = ("td", "th")
-MAX_COLUMNS = 100
+TABLE_MAX_COLUMNS = 100
 MAX_REPEATED_CHARACTERS = 300
 
 
@@ -37,8 +37,9 @@ def settle_tables(root: Element) -> None:
         for row in rows:
             below = settle_row(row, below)
         widths = [sum(cell.tag in CELLS for cell in elements_in(row)) for row in rows]
+        widest = max(widths, default=0)
         for row, width in zip(rows, widths, strict=True):
-            for _ in range(max(widths) - width):
+            for _ in range(widest - width):
                 row.append(Element("td"))
 
 
@@ -47,7 +48,7 @@ def settle_row(row: Element, above: dict[int, Reaching]) -> dict[int, Reaching]:
     below = {column: cell._replace(rows=cell.rows - 1) for column, cell in above.items() if cell.rows > 1}
     column = 0
     for cell in [child for child in elements_in(row) if child.tag in CELLS]:
-        while column in above and column < MAX_COLUMNS:
+        while column in above and column < TABLE_MAX_COLUMNS:
             cell.insert_before(above[column].again())
             column += 1
         width, height = span_of(cell, "colspan"), span_of(cell, "rowspan")
@@ -57,7 +58,7 @@ def settle_row(row: Element, above: dict[int, Reaching]) -> dict[int, Reaching]:
             below[column] = Reaching(cell, height - 1)
             below.update(dict.fromkeys(range(column + 1, column + width), Reaching(None, height - 1)))
         column += width
-    while column in above and column < MAX_COLUMNS:
+    while column in above and column < TABLE_MAX_COLUMNS:
         row.append(above[column].again())
         column += 1
     return below
@@ -73,4 +74,4 @@ def span_of(cell: Element, name: str) -> int:
     text = (cell.attr(name) or "").strip()
     if name in cell.attrs:
         del cell.attrs[name]
-    return min(max(1, int(text)), MAX_COLUMNS) if text.isdigit() and len(text) < 6 else 1
+    return min(max(1, int(text)), TABLE_MAX_COLUMNS) if text.isdigit() and len(text) < 6 else 1

@@ -7,8 +7,9 @@ from collections import Counter
 
 from turbohtml import Document, Element, Text
 
-from syncd.html.charset import parsed
+from syncd.html.charset import page_tree
 from syncd.html.markdown import DOCUMENT, to_markdown
+from syncd.html.panels import settle_panels
 from syncd.html.tables import CELLS, elements_in
 from syncd.html.xhtml import as_html
 
@@ -31,9 +32,10 @@ def whole_document(page: bytes, max_depth: int = 512, encoding: str = "") -> str
 
     Raises TooDeepError when elements are nested `max_depth` levels or more; the parser flattens what is below 512.
     """
-    document = parsed(as_html(page), f"charset={encoding}" if encoding else "")
+    document = page_tree(as_html(page), f"charset={encoding}" if encoding else "")
     if depth_of(document) >= max_depth:
         raise TooDeepError
+    settle_panels(document)
     document.remove(UNSEEN)
     root = document.select_one("body") or document.root
     if root is None:

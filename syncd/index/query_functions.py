@@ -18,7 +18,7 @@ from syncd.store.collections import CollectionRecord
 
 log = structlog.get_logger()
 
-RETRY_S = 60.0
+FUNCTION_RETRY_S = 60.0
 
 
 class QueryRecorder:
@@ -42,7 +42,7 @@ class QueryRecorder:
         while True:
             await self._vector_store.available()
             done = await self.record_all()
-            await anyio.sleep(math.inf if done else RETRY_S)
+            await anyio.sleep(math.inf if done else FUNCTION_RETRY_S)
 
     async def record_all(self) -> bool:
         """Process every collection once; return whether none has to be retried."""

@@ -19,7 +19,7 @@ from syncd.store.postings import Unposted, packed
 log = structlog.get_logger()
 
 PAGE_CHUNKS = 200
-RETRY_S = 60.0
+BACKFILL_RETRY_S = 60.0
 
 
 class SparseBackfill:
@@ -46,7 +46,7 @@ class SparseBackfill:
         task_status.started()
         while True:
             done = await self.fill_all()
-            await anyio.sleep(math.inf if done else RETRY_S)
+            await anyio.sleep(math.inf if done else BACKFILL_RETRY_S)
 
     async def fill_all(self) -> bool:
         """Fill every collection once; return whether none has to be retried."""

@@ -23,6 +23,7 @@ from syncd.errors import (
 )
 from syncd.index.changes import WRITE_SIZE, Change, CheckCollection, Flush, Rebuild, shape_of, weight
 from syncd.index.delivery import Delivery
+from syncd.index.outage import outlasting
 from syncd.index.postponed import Asked, PostponedWrites
 from syncd.index.refill import Refill
 from syncd.index.target import VectorStore
@@ -74,10 +75,13 @@ class Index:
     async def open(self, target: Target, embedding: Embedding) -> CollectionRecord:
         """Create the collection if needed, with cosine space, and return its record. Twice is safe.
 
-        One that was deleted, renamed or recreated in the vector store is first filled from SQLite; waits for that. Raises
-        ConflictError if it holds other embeddings, NotFoundError if its database does not exist, RetryableError while
-        it cannot be written.
+        One that was deleted, renamed or recreated in the vector store is first filled from SQLite; waits for that, and while
+        the vector store is away. Raises ConflictError if it holds other embeddings, NotFoundError if its database does not
+        exist, RetryableError while it cannot be written.
         """
+        return await outlasting(self._vector_store, lambda: self._open(target, embedding), target.collection)
+
+    async def _open(self, target: Target, embedding: Embedding) -> CollectionRecord:
         async with self._opening:
             record = await self._store.collections.open(target, embedding)
             self._delivery.records[record.id] = record

@@ -31,9 +31,10 @@ from syncd.model.rows import (
     Rows,
     SparseIndex,
 )
-from syncd.model.sources import Body, Checkpoint, Document, Known, Rechecking, Run, Source, Total, chunk_prefix
+from syncd.model.sources import Body, Changes, Checkpoint, Document, Known, Rechecking, Run, Source, Total, chunk_prefix
 from syncd.model.texts import (
     Chunk,
+    ChunkingStage,
     ChunkSpan,
     CountsTokens,
     Embedded,
@@ -45,10 +46,9 @@ from syncd.model.texts import (
     Role,
     SparseEncoder,
     SparseVector,
-    Stage,
     TextKind,
 )
-from syncd.model.values import LINEAGE_KEYS, Metadata, Scalar, Vectors, shortened
+from syncd.model.values import LINEAGE_KEYS, Metadata, Scalar, Vectors, cut_to
 from syncd.model.warnings import DocumentWarning, WarningCode, Warnings
 
 __all__ = [
@@ -56,10 +56,12 @@ __all__ = [
     "NOTHING",
     "PLAIN_COLLECTION",
     "Body",
+    "Changes",
     "Checkpoint",
     "Chunk",
     "ChunkSpan",
     "Chunking",
+    "ChunkingStage",
     "CollectionShape",
     "ConfirmDeletes",
     "Counts",
@@ -101,7 +103,6 @@ __all__ = [
     "SparseEncoder",
     "SparseIndex",
     "SparseVector",
-    "Stage",
     "State",
     "Target",
     "TextKind",
@@ -113,5 +114,5 @@ __all__ = [
     "Warnings",
     "WholeSource",
     "chunk_prefix",
-    "shortened",
+    "cut_to",
 ]

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 _OFFICE = "application/vnd.openxmlformats-officedocument."
 _OPEN_DOCUMENT = "application/vnd.oasis.opendocument."
-_HTML_ENGINE = "html 2"
+_HTML_ENGINE = "html 3"
 """Version of the Markdown that `syncd.html` makes of HTML files and of EPUB chapters."""
 
 
@@ -40,7 +40,7 @@ class Format:
     """The suffix under which the optional converter accepts it; '' if it does not."""
 
 
-PDF = Format("PDF", {".pdf": ("application/pdf",)}, "pdf", docling=".pdf")
+PDF = Format("PDF", {".pdf": ("application/pdf",)}, "pdf", version="structure 1", docling=".pdf")
 HTML = Format(
     "HTML page",
     {".html": ("text/html",), ".htm": (), ".xhtml": ("application/xhtml+xml",), ".xht": ()},
@@ -61,7 +61,7 @@ IMAGE = Format(
         ".tif": (),
     },
     "image",
-    version="as seen 1",
+    version="as seen 2",
     magic=(b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\x00", b"MM\x00*"),
     docling=".png",
 )
@@ -75,11 +75,31 @@ CSV = Format(
 LEGACY = Format(
     "Word or PowerPoint 97-2003 file",
     {".doc": ("application/msword",), ".dot": (), ".ppt": ("application/vnd.ms-powerpoint",), ".pps": (), ".pot": ()},
-    magic=(b"{\\rtf",),
     streams=("WordDocument", "PowerPoint Document"),
+    version="templates 1",
+)
+RTF = Format("RTF text", {".rtf": ("application/rtf", "text/rtf")}, "rtf", magic=(b"{\\rtf",), version="read 1")
+MAIL = Format("mail", {".eml": ("message/rfc822",)}, "eml", is_any_text=True, version="read 1")
+OUTLOOK = Format(
+    "Outlook message",
+    {".msg": ("application/vnd.ms-outlook",), ".oft": ()},
+    "msg",
+    streams=("__properties_version1.0",),
+    version="read 1",
 )
 MARKDOWN = Format("Markdown", {".md": ("text/markdown",)}, "text", is_text=True)
-TEXT = Format("text", {".txt": ("text/plain",), ".rst": ("text/x-rst",)}, "text", is_text=True)
+TEXT = Format(
+    "text",
+    {
+        ".txt": ("text/plain",),
+        ".rst": ("text/x-rst",),
+        ".org": ("text/org",),
+        ".adoc": ("text/asciidoc",),
+        ".tex": ("text/x-tex", "application/x-tex"),
+    },
+    "text",
+    is_text=True,
+)
 """What has no other format."""
 
 FORMATS: tuple[Format, ...] = (
@@ -124,14 +144,14 @@ FORMATS: tuple[Format, ...] = (
         },
         "pptx",
         package_parts=("ppt/presentation.xml",),
-        version="diagrams 1",
+        version="links 1",
         docling=".pptx",
     ),
     Format(
         "OpenDocument text or presentation",
         {".odt": (_OPEN_DOCUMENT + "text",), ".ott": (), ".odp": (_OPEN_DOCUMENT + "presentation",), ".otp": ()},
         "odf",
-        version="numbers 1",
+        version="links 1",
         mimetypes=(_OPEN_DOCUMENT.encode(),),
     ),
     Format(
@@ -142,8 +162,11 @@ FORMATS: tuple[Format, ...] = (
         mimetypes=(b"application/epub+zip",),
         version=_HTML_ENGINE,
     ),
-    Format("notebook", {".ipynb": ("application/x-ipynb+json",)}, "notebook", is_any_text=True),
+    Format("notebook", {".ipynb": ("application/x-ipynb+json",)}, "notebook", is_any_text=True, version="cells 1"),
     CSV,
+    RTF,
+    MAIL,
+    OUTLOOK,
     HTML,
     IMAGE,
     MARKDOWN,
@@ -168,6 +191,11 @@ def format_of(name: str, media_type: str | None) -> Format:
     if not suffix and media_type:
         suffix = media_types().get(media_type.partition(";")[0].strip().lower(), "")
     return next((each for each in FORMATS if suffix in each.suffixes), TEXT)
+
+
+def readers_fingerprint() -> str:
+    """Return what changes whenever the reader of any format does."""
+    return " ".join(f"{format_.name}={format_.version}" for format_ in FORMATS if format_.version)
 
 
 def format_named(name: str) -> Format:

@@ -59,6 +59,11 @@ class Counts:
     warned: int = 0
     """Of the indexed ones, how many have warnings."""
 
+    @property
+    def is_fruitless(self) -> bool:
+        """Whether documents failed or were skipped, and none was indexed or found as it was."""
+        return bool(self.failed + self.skipped) and not self.indexed + self.unchanged
+
     def plus(self, other: Counts) -> Counts:
         """Return the sums, field by field."""
         return Counts(*(own + added for own, added in zip(astuple(self), astuple(other), strict=True)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, Literal
@@ -119,6 +119,25 @@ class UnreadableSettings(SourceSettings):
     """What is wrong and what to do, for messages."""
 
 
+Leftover = TypeVar("Leftover")
+
+
+def in_same_place(settings: SourceSettings, others: Iterable[tuple[Leftover, SourceSettings]]) -> Leftover | None:
+    """Return which of `others` documents come from the same place as with `settings`, the most alike; None if none does."""
+    alike = [
+        (
+            (
+                other.without_credential == settings.without_credential,
+                other.default_collection == settings.default_collection,
+            ),
+            one,
+        )
+        for one, other in others
+        if settings.place and other.place == settings.place
+    ]
+    return max(alike, key=lambda pair: pair[0])[1] if alike else None
+
+
 S_co = TypeVar("S_co", bound=SourceSettings, covariant=True, default=SourceSettings)
 
 
@@ -157,6 +176,8 @@ class SourceRecord(Generic[S_co]):
     name: str | None = None
     """Set for sources declared in the configuration file, where it is unique."""
     facts: SourceFacts = SourceFacts()
+    id_root: str = ""
+    """What its chunk ids are derived from, besides keys, where these alone would not do: its first name, or its id."""
 
     def keeps(self, collection: str) -> bool:
         """Return whether the source keeps this collection in sync automatically."""

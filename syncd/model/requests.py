@@ -175,14 +175,22 @@ def part_of(request: Request, keys: tuple[str, ...]) -> Request:
 
 
 def joined(waiting: Request, asked: Request) -> Request | None:
-    """Return the one request that does both, with the keys of both; None when there is none."""
+    """Return the one request that does both, with the keys of both; None when there is none.
+
+    A request that follows others up counts as one that was not asked for before.
+    """
     match waiting, asked:
-        case (WholeSource() | SomeKeys(), WholeSource() | SomeKeys()) if waiting.whole == asked.whole:
+        case (WholeSource() | SomeKeys(), WholeSource() | SomeKeys()) if anew(waiting.whole) == anew(asked.whole):
             if isinstance(waiting, SomeKeys) and isinstance(asked, SomeKeys):
-                return SomeKeys(tuple(sorted({*waiting.only, *asked.only})), waiting.of)
-            return waiting.whole
+                return SomeKeys(tuple(sorted({*waiting.only, *asked.only})), anew(asked.of))
+            return anew(asked.whole)
         case _:
             return waiting if waiting == asked else None
+
+
+def anew(whole: WholeSource) -> WholeSource:
+    """Return the request as it is when it follows none up."""
+    return replace(whole, follow_up=0)
 
 
 def followed_up(request: Request) -> Request | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -71,6 +71,8 @@ class Checkpoint:
     is_mark: bool = False
     """Only a place to go on from: what follows need not wait until everything before it is written."""
     incomplete: str = ""
+    suspicion: str = ""
+    """Why what is missing may not be gone, or ''. Then deletes of documents that would be lost wait for somebody to confirm them."""
     again_after_s: float | None = None
     """When another run may see what this one could not, if the source knows."""
 
@@ -96,6 +98,10 @@ class Known(Protocol):
     def keys(self) -> AsyncIterator[str]:
         """Yield every key that is indexed or on its way, in key order, with bounded memory."""
         ...
+
+
+Changes = AsyncGenerator[Document | Checkpoint | Total, None]
+"""What a run of a source yields, lazily."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ class ChunkSpan(NamedTuple):
     """The page on which the text ends, if it differs from the one on which it begins."""
 
 
-Stage = Literal["code", "markdown", "lines", "whole"]
+ChunkingStage = Literal["code", "markdown", "lines", "whole"]
 
 
 class Chunk(NamedTuple):
@@ -66,7 +66,7 @@ class Chunk(NamedTuple):
 
     text: str
     span: ChunkSpan
-    stage: Stage
+    stage: ChunkingStage
     language: str = ""
     symbol: str = ""
     symbol_kind: str = ""

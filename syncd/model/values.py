@@ -19,7 +19,7 @@ LINEAGE_KEYS = frozenset(
 """Metadata that syncd puts on every chunk and goes by; nobody else can set it."""
 
 
-def shortened(vectors: Vectors, dimensions: int | None) -> Vectors:
+def cut_to(vectors: Vectors, dimensions: int | None) -> Vectors:
     """Return a vector, or rows of vectors, cut to the leading `dimensions` and normalised again; None: as they are."""
     if dimensions is None:
         return vectors

@@ -24,7 +24,7 @@ WarningCode = Literal[
 ]
 """The kinds of warnings. A kind may be added, none renamed: stored warnings and users' scripts name them."""
 
-CODES: frozenset[str] = frozenset(get_args(WarningCode))
+WARNING_CODES: frozenset[str] = frozenset(get_args(WarningCode))
 MAX_MESSAGE_CHARACTERS = 300
 
 
@@ -55,15 +55,15 @@ class Warnings:
         for warning in found:
             if earlier := self._found.get(warning.code):
                 self._found[warning.code] = replace(earlier, count=earlier.count + warning.count)
-            elif warning.code in CODES:
-                self._found[warning.code] = replace(warning, message=shortened(warning.message))
+            elif warning.code in WARNING_CODES:
+                self._found[warning.code] = replace(warning, message=bounded_line(warning.message))
 
     def all(self) -> tuple[DocumentWarning, ...]:
         """Return what was found, by kind."""
         return tuple(self._found[code] for code in sorted(self._found))
 
 
-def shortened(message: str) -> str:
+def bounded_line(message: str) -> str:
     """Return a message in one line of bounded length that every store can hold."""
     line = " ".join(message.encode("utf-8", "replace").decode().replace("\0", "").split())
     return line if len(line) <= MAX_MESSAGE_CHARACTERS else line[: MAX_MESSAGE_CHARACTERS - 1] + "…"

@@ -24,7 +24,7 @@ EncodeSparse = Callable[[Embedding, Sequence[NewChunk]], Awaitable[Sequence[NewC
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedVectors:
     """Whose vectors a document needs, for whom. `missing_bytes` is the text that has none yet; `result` what is known so far."""
 
     embedder: Embedder
@@ -45,14 +45,14 @@ class Effects(Protocol):
         """Return whether there is room on disk for what one more document is prepared to."""
         ...
 
-    async def deliver(self, change: Replacement, wanted: Wanted) -> Reply[Result]:
+    async def deliver(self, change: Replacement, wanted: WantedVectors) -> Reply[Result]:
         """Bring a prepared document on its way, durable when this returns; the reply comes when the vector store has it.
 
         Raises ConflictError when another document has its ids.
         """
         ...
 
-    async def join(self, document: PreparedDocument, wanted: Wanted) -> Reply[Result]:
+    async def join(self, document: PreparedDocument, wanted: WantedVectors) -> Reply[Result]:
         """Wait for a document that is on its way already, with its urgency or this one, whichever is higher."""
         ...
 
@@ -95,7 +95,7 @@ class RealEffects:
         """Return nothing: it is indexed, and that is all."""
         return ""
 
-    async def deliver(self, change: Replacement, wanted: Wanted) -> Reply[Result]:
+    async def deliver(self, change: Replacement, wanted: WantedVectors) -> Reply[Result]:
         """Hand the document to the index, by way of the embedding stage where vectors are missing.
 
         Cut off before it is durable, nothing has happened; after, the stage goes on with it after the next start.
@@ -106,7 +106,7 @@ class RealEffects:
             return settled_reply(replace(wanted.result, written=staged.written, deleted=staged.deleted))
         return await self._stage.bring(change, wanted.embedder, wanted.urgency, (wanted.run_number, wanted.result))
 
-    async def join(self, document: PreparedDocument, wanted: Wanted) -> Reply[Result]:
+    async def join(self, document: PreparedDocument, wanted: WantedVectors) -> Reply[Result]:
         """Wait for a document that is prepared already."""
         await self._store.prepared.hurry(document.id, wanted.urgency)
         return await self._stage.join(document, wanted.embedder, (wanted.run_number, wanted.result))
@@ -141,7 +141,7 @@ class DryRunEffects:
         """Return that there is: nothing is kept."""
         return True
 
-    async def deliver(self, change: Replacement, wanted: Wanted) -> Reply[Result]:
+    async def deliver(self, change: Replacement, wanted: WantedVectors) -> Reply[Result]:
         """Return what would be written and deleted, and about how many tokens embedded."""
         staged = await self._preview(change)
         tokens = round(wanted.missing_bytes / BYTES_PER_TOKEN)
@@ -151,7 +151,7 @@ class DryRunEffects:
         """Return what would be deleted."""
         return await self._preview(removal)
 
-    async def join(self, document: PreparedDocument, wanted: Wanted) -> Reply[Result]:
+    async def join(self, document: PreparedDocument, wanted: WantedVectors) -> Reply[Result]:
         """Return that it would be indexed: another run is about to."""
         return settled_reply(
             replace(wanted.result, chunks=document.chunks, written=document.chunks, warnings=document.warnings)

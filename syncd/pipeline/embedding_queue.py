@@ -100,9 +100,9 @@ class EmbeddingQueue:
         sources = await self._prepared.queues(self._fingerprint, is_urgent=lane.is_urgent)
         size = lane.request_size if lane.is_urgent else WINDOW
         for source_id in [s for s in sources if s > lane.turn] + [s for s in sources if s <= lane.turn]:
-            taken = await self._prepared.take(
-                self._fingerprint, source_id, size, self._in_flight, is_urgent=lane.is_urgent
-            )
+            # As it is now: what is answered while it is read may still be read as wanted.
+            in_flight = frozenset(self._in_flight)
+            taken = await self._prepared.take(self._fingerprint, source_id, size, in_flight, is_urgent=lane.is_urgent)
             # While it was read, the other lane may have taken the same text.
             texts = [text for text in taken if text.key not in self._in_flight]
             if texts:

@@ -35,7 +35,7 @@ WRITES = 128
 SWEEP_S = 15.0
 """How often it is looked for waiters whose document has vanished with its source or collection."""
 
-Waiting = tuple[int, Result]
+RunResult = tuple[int, Result]
 """Who waits for a document: the number of its run, and what its result is so far."""
 
 Apply = Callable[[DocumentChange], Awaitable[Staged]]
@@ -62,7 +62,9 @@ class EmbeddingStage:
         self._arriving: set[Owner] = set()
         self._backoff = Backoff(cap_s=15.0)
 
-    async def bring(self, change: Replacement, embedder: Embedder, urgency: Urgency, waiter: Waiting) -> Reply[Result]:
+    async def bring(
+        self, change: Replacement, embedder: Embedder, urgency: Urgency, waiter: RunResult
+    ) -> Reply[Result]:
         """Make a prepared document durable; return the reply that comes when the vector store has it.
 
         Cut off before it is durable, nothing has happened; afterwards it goes on with or without its waiter. Raises
@@ -80,7 +82,7 @@ class EmbeddingStage:
         await self._wake(document, embedder)
         return reply
 
-    async def join(self, document: PreparedDocument, embedder: Embedder, waiter: Waiting) -> Reply[Result]:
+    async def join(self, document: PreparedDocument, embedder: Embedder, waiter: RunResult) -> Reply[Result]:
         """Return the reply that comes when a document that is prepared already is in the vector store."""
         reply = self._waiters.add(document, *waiter)
         await self._wake(document, embedder)
@@ -167,7 +169,7 @@ class EmbeddingStage:
         """Hand on what misses no vector, as it comes."""
         room = anyio.Semaphore(WRITES)
         while True:
-            found = await self._prepared.ready(WRITES, self._writing)
+            found = await self._prepared.ready(WRITES, frozenset(self._writing))
             ready = [document for document in found if document.owner not in self._arriving]
             for document in ready:
                 await room.acquire()

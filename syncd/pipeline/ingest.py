@@ -9,7 +9,7 @@ import anyio
 
 from syncd.errors import PermanentError, Skipped
 from syncd.model import DocumentState, DocumentWarning, Embedder, SourceRecord
-from syncd.pipeline.effects import DryRunEffects, Effects, Wanted
+from syncd.pipeline.effects import DryRunEffects, Effects, WantedVectors
 from syncd.pipeline.embedding_stage import EmbeddingStage
 from syncd.pipeline.in_hand import SET_ASIDE, InHand
 from syncd.pipeline.job import DocumentJob, is_current, is_same_content, unchanged
@@ -116,7 +116,7 @@ class Ingester:
             return settled_reply(await self._fail(job, fingerprint, str(error)))
 
     async def _make(
-        self, job: DocumentJob, fingerprint: str, known: DocumentRecord | None, wanted: Wanted
+        self, job: DocumentJob, fingerprint: str, known: DocumentRecord | None, wanted: WantedVectors
     ) -> Reply[Result]:
         """Fetch and prepare the document's content, and bring it on its way."""
         assert job.document.body is not None
@@ -132,7 +132,9 @@ class Ingester:
                 content = Content(content_hash, draft.chunks, draft.tally, draft.warnings.all())
                 return await self._deliver(job, fingerprint, content, wanted)
 
-    async def _deliver(self, job: DocumentJob, fingerprint: str, content: Content, wanted: Wanted) -> Reply[Result]:
+    async def _deliver(
+        self, job: DocumentJob, fingerprint: str, content: Content, wanted: WantedVectors
+    ) -> Reply[Result]:
         document, tally = job.document, content.tally
         change = Replacement(
             *job.owner,
@@ -151,13 +153,14 @@ class Ingester:
             embedded=tally.missing,
             reused=tally.reused,
             warnings=len(content.warnings),
+            content_hash=content.hash,
         )
         return await job.run.effects.deliver(change, replace(wanted, missing_bytes=tally.missing_bytes, result=result))
 
-    def _wanted(self, job: DocumentJob, embedder: Embedder, *, was_indexed: bool = False) -> Wanted:
+    def _wanted(self, job: DocumentJob, embedder: Embedder, *, was_indexed: bool = False) -> WantedVectors:
         reason, document = job.run.effects.reason(was_indexed), job.document
         result = Result(document.key, DocumentState.INDEXED, reason, document.version)
-        return Wanted(embedder, job.run.number, job.urgency, missing_bytes=0, result=result)
+        return WantedVectors(embedder, job.run.number, job.urgency, missing_bytes=0, result=result)
 
     async def _update_version(self, job: DocumentJob, known: DocumentRecord) -> Result:
         """Note a new version whose content is the indexed one; another one on its way has been taken back."""

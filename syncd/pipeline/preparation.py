@@ -10,13 +10,14 @@ from typing import BinaryIO
 import anyio
 
 from syncd.model import Chunk, Chunking, Document, Embedder, Preparer, SourceRecord, Warnings
+from syncd.model.formats import readers_fingerprint
 from syncd.pipeline.effects import BYTES_PER_TOKEN
 from syncd.pipeline.in_hand import InHand
 from syncd.pipeline.job import DocumentJob, config_hash_of, pipeline_fingerprint
 from syncd.pipeline.lineage import chunk_metadata, display_path
 from syncd.pipeline.spooled_chunks import SpooledChunks
 from syncd.store.changes import NewChunk, Urgency
-from syncd.store.vectors import Vectors, vector_key
+from syncd.store.vectors import StoredVectors, vector_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,12 @@ class Preparation:
     """Of all the documents that are being read at once."""
 
     def config_hash(self, source: SourceRecord) -> str:
-        """Return what decides how the source's documents are made, besides themselves. Starts no model."""
-        parsing = self.preparer(source).fingerprint("any.pdf", None)
+        """Return what decides how the source's documents are made, besides themselves. Starts no model.
+
+        It changes with the reader of any format: what a cursor or a crawl would pass over is looked at again, and each
+        document's own fingerprint says whether it is prepared again.
+        """
+        parsing = self.preparer(source).fingerprint("any.pdf", None) + readers_fingerprint()
         return config_hash_of(source, parsing, self.model_file(source.embedding.model))
 
     def fingerprint(self, job: DocumentJob, embedder: Embedder) -> str:
@@ -56,7 +61,7 @@ class Draft:
     """One document being made into chunks. `content_hash` is that of its bytes."""
 
     def __init__(
-        self, preparation: Preparation, job: DocumentJob, embedder: Embedder, vectors: Vectors, content_hash: str
+        self, preparation: Preparation, job: DocumentJob, embedder: Embedder, vectors: StoredVectors, content_hash: str
     ) -> None:
         self.chunks = SpooledChunks()
         self.tally = Tally()

@@ -26,6 +26,10 @@ class Result:
     tokens: int = 0
     warnings: int = 0
     """How many kinds of warnings it has."""
+    content_hash: str = ""
+    """That of the bytes that it was made from, if it was."""
+    is_put_off: bool = False
+    """It failed for a reason that may pass, so that it is worth asking for again."""
 
     @property
     def counts(self) -> Counts:

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from syncd.store.changes import NewChunk
 
-MEMORY_MAX_BYTES = 8 << 20
+CHUNKS_IN_MEMORY_MAX_BYTES = 8 << 20
 """Finished chunks beyond this wait on disk."""
 
 
@@ -24,7 +24,7 @@ class SpooledChunks(Sequence[NewChunk]):
     """
 
     def __init__(self) -> None:
-        self._file: SpooledTemporaryFile[bytes] = SpooledTemporaryFile(MEMORY_MAX_BYTES)  # noqa: SIM115 - see above
+        self._file: SpooledTemporaryFile[bytes] = SpooledTemporaryFile(CHUNKS_IN_MEMORY_MAX_BYTES)  # noqa: SIM115 - see above
         self._offsets = array("Q")
         weakref.finalize(self, self._file.close)
 

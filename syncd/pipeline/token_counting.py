@@ -63,12 +63,12 @@ class TokenCounting:
         for text in texts:
             by_task.setdefault(self._task_of(text.collection_id), []).append(text)
         for task, some in by_task.items():
-            counts = await counted(embedder, [text.text for text in some], task)
+            counts = await token_costs(embedder, [text.text for text in some], task)
             await self._prepared.counted(dict(zip((text.key for text in some), counts, strict=True)))
         return bool(texts)
 
 
-async def counted(embedder: CountsTokens, texts: Sequence[str], task: EmbeddingTask | None) -> Sequence[int]:
+async def token_costs(embedder: CountsTokens, texts: Sequence[str], task: EmbeddingTask | None) -> Sequence[int]:
     """Return what each text will cost; nothing for one that cannot be embedded. Raises RetryableError."""
     try:
         return await embedder.count_tokens(texts, task)
@@ -76,4 +76,4 @@ async def counted(embedder: CountsTokens, texts: Sequence[str], task: EmbeddingT
         if len(texts) == 1:
             return [0]
         middle = len(texts) // 2
-        return [*await counted(embedder, texts[:middle], task), *await counted(embedder, texts[middle:], task)]
+        return [*await token_costs(embedder, texts[:middle], task), *await token_costs(embedder, texts[middle:], task)]

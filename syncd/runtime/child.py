@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from syncd.errors import PermanentError, RetryableError, Skipped
 from syncd.json_types import JsonObject
-from syncd.runtime.frames import Frame, read, write
+from syncd.runtime.frames import Frame, read_frame, write
 from syncd.runtime.launch import die_with_parent
 
 Handler = Callable[[Frame], Frame]
@@ -40,7 +40,7 @@ class Channel:
         end the process.
         """
         write(self._replies, Frame({**(hello or {}), "id": 0}))
-        while (request := read(self._requests)) is not None:
+        while (request := read_frame(self._requests)) is not None:
             self._answer(handle, request)
 
     def send(self, frame: Frame) -> None:
@@ -50,7 +50,7 @@ class Channel:
     def ask(self, frame: Frame) -> Frame:
         """Send a frame that the parent answers (`Worker.answer`) before it reads on, and wait for that. Only inside a handler."""
         self.send(frame)
-        answer = read(self._requests)
+        answer = read_frame(self._requests)
         if answer is None:
             raise SystemExit(0)
         return answer

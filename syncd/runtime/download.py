@@ -15,10 +15,10 @@ import anyio
 from syncd.errors import PermanentError, RetryableError
 from syncd.runtime.headers import storable
 
-Progress = Callable[[int, int | None], None]
+ProgressCallback = Callable[[int, int | None], None]
 """Called with the bytes that are here and the bytes there will be, where anybody says."""
 
-MAX_SIZE_BYTES = 64 << 30
+DOWNLOAD_MAX_SIZE_BYTES = 64 << 30
 """Of a file whose size nobody pinned."""
 _READ_BYTES = 1 << 20
 _SILENCE_LIMIT_S = 60
@@ -35,7 +35,7 @@ class RemoteFile:
     magic: bytes = b""
 
 
-async def fetch(file: RemoteFile, path: Path, progress: Progress | None = None) -> None:
+async def fetch(file: RemoteFile, path: Path, progress: ProgressCallback | None = None) -> None:
     """Fetch `file` to `path`. What an interrupted call left in `path`.part is continued; twice is safe.
 
     Waits for the network as long as it gives anything. Raises RetryableError, which says how to place the file by hand,
@@ -62,7 +62,7 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-async def _fetch(file: RemoteFile, part: Path, progress: Progress | None) -> None:
+async def _fetch(file: RemoteFile, part: Path, progress: ProgressCallback | None) -> None:
     here = part.stat().st_size if part.exists() else 0
     limits = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_LIMIT_S, sock_read=_SILENCE_LIMIT_S)
     # Compressed transfers would make byte ranges meaningless.
@@ -87,7 +87,7 @@ async def _fetch(file: RemoteFile, part: Path, progress: Progress | None) -> Non
 
 
 def _bound(size_bytes: int, part: Path, file: RemoteFile) -> None:
-    limit = file.size_bytes or MAX_SIZE_BYTES
+    limit = file.size_bytes or DOWNLOAD_MAX_SIZE_BYTES
     if size_bytes > limit:
         part.unlink()
         raise PermanentError(f"{file.url} gives more than {limit} bytes, which is no such file; deleted")

@@ -81,7 +81,7 @@ async def send(stream: asyncio.StreamWriter, frame: Frame) -> None:
     await stream.drain()
 
 
-def read(file: BinaryIO) -> Frame | None:
+def read_frame(file: BinaryIO) -> Frame | None:
     """Block until the next frame has come; None when the other end closed the pipe between frames. Raises
     FrameError.
     """

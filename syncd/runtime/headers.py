@@ -11,7 +11,7 @@ SERVICE_WAIT_S = 300.0
 """The longest Retry-After honoured for a service we depend on; a longer one is cut to this."""
 EARLIEST_YEAR, LATEST_YEAR = 1970, 9998
 """Outside them lie the zero dates of other systems (0001-01-01, 9999-12-31), which say nothing and overflow in sums."""
-MAX_CHARS = 100
+HEADER_MAX_CHARS = 100
 
 _ANCIENT = re.compile(r"(?<= )0[0-9]{3}(?= )")
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]*)?")
@@ -26,7 +26,7 @@ def number(text: str | None) -> float | None:
 def http_date(text: str | None) -> datetime | None:
     """Return the moment that a header such as Last-Modified names, in UTC; None where it names none that can be."""
     # The standard library takes the year 0001 for 2001, as if it were of two digits.
-    if not text or len(text) > MAX_CHARS or _ANCIENT.search(text):
+    if not text or len(text) > HEADER_MAX_CHARS or _ANCIENT.search(text):
         return None
     try:
         return plausible_date(parsedate_to_datetime(text))

@@ -24,6 +24,9 @@ R = TypeVar("R")
 log = structlog.get_logger()
 
 
+Handle = Callable[[M], Awaitable[R]]
+
+
 class StoppedError(RetryableError):
     """The actor stopped before it had handled the message; how far it got is not known."""
 
@@ -149,21 +152,34 @@ class Mailbox(Generic[M, R]):
         """Put `message` in and wait until it is handled: `await (await put(message))`."""
         return await (await self.put(message, urgent=urgent))
 
-    async def serve(self, handle: Callable[[M], Awaitable[R]]) -> NoReturn:
+    async def serve(self, handle: Handle[M, R]) -> NoReturn:
         """Handle one message at a time, for ever, and settle each reply with what `handle` returns or raises.
 
         An error of `handle` goes to the sender and not further; a bug is logged too. Cancelled with a message in hand: its
         sender gets StoppedError.
         """
         while True:
-            envelope = (await self.take_many(1))[0]
-            try:
-                with settling([envelope]):
-                    envelope.reply.settle(await handle(envelope.message))
-            except SyncdError:
-                continue
-            except Exception:
-                log.exception("mailbox.handler_failed", mailbox=self.name)
+            await self._handle((await self.take_many(1))[0], handle)
+
+    async def serve_until(self, over: anyio.Event, handle: Handle[M, R]) -> None:
+        """Serve like `serve`, but take no further message once `over` is set."""
+        while not over.is_set():
+            taken: list[Envelope[M, R]] = []
+            async with anyio.create_task_group() as group:
+                group.start_soon(_cancel_when, over, group.cancel_scope)
+                taken = await self.take_many(1)
+                group.cancel_scope.cancel()
+            for envelope in taken:
+                await self._handle(envelope, handle)
+
+    async def _handle(self, envelope: Envelope[M, R], handle: Handle[M, R]) -> None:
+        try:
+            with settling([envelope]):
+                envelope.reply.settle(await handle(envelope.message))
+        except SyncdError:
+            return
+        except Exception:
+            log.exception("mailbox.handler_failed", mailbox=self.name)
 
     async def take_many(self, limit: float, weight: Callable[[M], float] = lambda _: 1) -> list[Envelope[M, R]]:
         """Wait for a message, then take it and whatever else waits in its lane while the weights stay within
@@ -219,3 +235,8 @@ def settling(
     finally:
         for envelope in held:
             envelope.reply.fail(reason)
+
+
+async def _cancel_when(over: anyio.Event, scope: anyio.CancelScope) -> None:
+    await over.wait()
+    scope.cancel()

@@ -15,7 +15,7 @@ from syncd.runtime.keylocks import KeyLocks
 from syncd.search.lexical import InvertedIndex
 from syncd.store.postings import PostingChanges, Postings, Seen
 
-MAX_SIZE_BYTES = 1 << 30
+CACHE_MAX_SIZE_BYTES = 1 << 30
 """Limit on all lists together; beyond it those of the least recently searched collections are dropped and re-read when needed."""
 
 
@@ -45,7 +45,7 @@ class Reading:
 class IndexCache:
     """A cache: its content can always be read again from the store."""
 
-    def __init__(self, postings: Postings, max_size_bytes: int = MAX_SIZE_BYTES) -> None:
+    def __init__(self, postings: Postings, max_size_bytes: int = CACHE_MAX_SIZE_BYTES) -> None:
         self._postings = postings
         self._max_size_bytes = max_size_bytes
         self._readings: OrderedDict[int, Reading] = OrderedDict()

@@ -9,7 +9,7 @@ import anyio
 import numpy as np
 
 from syncd.index.target import VectorStore
-from syncd.model import Vectors, shortened
+from syncd.model import Vectors, cut_to
 from syncd.search.index_cache import Scored
 from syncd.search.lexical import best
 from syncd.search.query import Query
@@ -20,7 +20,7 @@ from syncd.store.collections import CollectionRecord
 
 KEYS_IN_FILTER = 500
 """The most documents named in a Chroma filter; a path that matches more is filtered here, since most hits pass."""
-BATCH = 300
+RANKED_AT_ONCE = 300
 MAX_EXAMINED = 10_000
 """The most hits examined by a ranking whose filters are applied afterwards."""
 RESCORED = 4
@@ -64,7 +64,7 @@ async def dense_ranking(
     dimensions = scope.record.embedding.dimensions
     if dimensions is None:
         return await _nearest(store, vector_store, scope, query, vector.tolist(), wanted)
-    short = shortened(vector, dimensions).tolist()
+    short = cut_to(vector, dimensions).tolist()
     found = await _nearest(store, vector_store, scope, query, short, max(wanted, min(RESCORED * wanted, MAX_EXAMINED)))
     whole = await store.chunks.vectors(scope.record.id, [chunk_id for chunk_id, _ in found])
     rescored = [(i, float(whole[i] @ vector) if i in whole else score) for i, score in found]
@@ -135,7 +135,7 @@ async def _candidates(store: Store, scored: Scored, scope: Scope, wanted: int) -
     if scope.documents is not None:
         scores = np.where(np.isin(scored.documents, scope.documents.ids), scores, 0.0)
     rows = await anyio.to_thread.run_sync(best, scores, max(MAX_EXAMINED, wanted))
-    start, size = 0, max(BATCH, wanted)
+    start, size = 0, max(RANKED_AT_ONCE, wanted)
     while start < len(rows):
         some = rows[start : start + size]
         postings = scored.postings[some].tolist()

@@ -11,7 +11,7 @@ from anyio.abc import TaskGroup
 
 from syncd.errors import NotFoundError, PermanentError, RetryableError
 from syncd.index.target import VectorStore
-from syncd.model import Embedder, Embedding, Row, SparseEncoder, SparseVector, Target, Vectors, shortened
+from syncd.model import Embedder, Embedding, Row, SparseEncoder, SparseVector, Target, Vectors, cut_to
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.search.fuse import Ranked, fuse, grouped
 from syncd.search.index_cache import IndexCache
@@ -74,7 +74,7 @@ class Search:
                 f"collection {query.target.collection!r} has no sparse vectors; set search.sparse_default, or search by "
                 "mode 'dense'"
             )
-        words = await encoded(encoder, query.text) if encoder else None
+        words = await encoded_query(encoder, query.text) if encoder else None
         notices: list[str] = []
         ranked = await self._ranked(query, await scope_of(self._store, record, query), words, notices)
         page = ranked[query.offset : query.offset + query.limit]
@@ -90,7 +90,7 @@ class Search:
     async def embed(self, target: Target, texts: Sequence[str]) -> Vectors:
         """Embed queries with the collection's dense model and query prompt, as short as its vectors. Raises as `search` does."""
         record = await self._record(target)
-        return shortened(await self._embedded(record, texts), record.embedding.dimensions)
+        return cut_to(await self._embedded(record, texts), record.embedding.dimensions)
 
     async def _embedded(self, record: CollectionRecord, texts: Sequence[str]) -> Vectors:
         if not all(texts):
@@ -141,7 +141,7 @@ class Search:
         return await sparse_ranking(self._store, self._vector_store, scope, query, scored, pool_of(query))
 
 
-async def encoded(encoder: SparseEncoder, text: str) -> SparseQuery:
+async def encoded_query(encoder: SparseEncoder, text: str) -> SparseQuery:
     """Return a query as every version of a model encodes it. Raises as `SparseEncoder.encode` does."""
     versions = [encoder, *encoder.predecessors]
     return SparseQuery(encoder, {one.fingerprint: (await one.encode([text], "query"))[0] for one in versions})

@@ -20,10 +20,10 @@ from anyio import to_thread
 
 from syncd.errors import PermanentError, RetryableError, Skipped, SyncdError
 
-MEMORY_MAX_BYTES = 1024 * 1024
+BODY_IN_MEMORY_MAX_BYTES = 1024 * 1024
 """Larger bodies are kept in a temporary file, so this bounds the memory of one open body."""
 
-PIECE_SIZE_BYTES = 64 * 1024
+BODY_PIECE_SIZE_BYTES = 64 * 1024
 
 BINARY_PROBE_BYTES = 8192
 """A NUL in this many first bytes makes a file binary: the rule of `git diff`, rounded up from its 8,000."""
@@ -150,7 +150,7 @@ async def put_away(data: bytes) -> BytesBody | TempFileBody:
 
     Waits for the disk, in a thread. Raises RetryableError if it is full.
     """
-    if len(data) <= MEMORY_MAX_BYTES:
+    if len(data) <= BODY_IN_MEMORY_MAX_BYTES:
         return BytesBody(data)
     file = spool(None)
     await _write(file, data)
@@ -219,12 +219,12 @@ async def _spooled(body: StreamBody) -> AsyncGenerator[BinaryIO]:
 def spool(folder: Path | None) -> BinaryIO:
     """Return an empty, unnamed temporary file that stays in memory up to MEMORY_MAX_BYTES."""
     # It has all the methods of a BinaryIO, and no type says so.
-    return cast("BinaryIO", SpooledTemporaryFile(MEMORY_MAX_BYTES, dir=str(folder) if folder else None))
+    return cast("BinaryIO", SpooledTemporaryFile(BODY_IN_MEMORY_MAX_BYTES, dir=str(folder) if folder else None))
 
 
 async def _write(file: BinaryIO, piece: bytes) -> None:
     try:
-        if file.tell() + len(piece) <= MEMORY_MAX_BYTES:
+        if file.tell() + len(piece) <= BODY_IN_MEMORY_MAX_BYTES:
             file.write(piece)
         else:
             await to_thread.run_sync(file.write, piece)

@@ -9,13 +9,14 @@ from typing import Any, Self
 from syncd.errors import ConfigError, PermanentError
 from syncd.json_types import JsonObject
 from syncd.model import Invocation, Request, Source, SourceRecord, SourceSettings, UnreadableSettings
+from syncd.model.watching import Report, unreported
 from syncd.runtime.actor import Actor
 from syncd.schema import Model
 from syncd.sources.factory import Machine, SourceFactory
 from syncd.sources.type import SourceTypes
 
 Settled = Callable[[Invocation], Awaitable[None]]
-"""Called with an invocation that is over or postponed; twice is safe."""
+"""Called after each attempt at an invocation, over or postponed; the store says which. Twice is safe; should not wait."""
 
 
 class SourceFactories:
@@ -47,6 +48,14 @@ class SourceFactories:
         except ConfigError as error:
             raise PermanentError(str(error)) from error
 
+    async def examine(self, record: SourceRecord) -> None:
+        """Do every check of a declared source that can be done without fetching anything.
+
+        Raises PermanentError or ConfigError naming what is wrong.
+        """
+        _check_readable(record)
+        await self._factory(record.type).examine(record)
+
     def accept(self, name: str, given: Model, trusted: bool) -> SourceSettings:
         """Return the settings, without secrets, of a source of type `name` that is created through the API.
 
@@ -64,14 +73,16 @@ class SourceFactories:
         """
         return await self._factory(name).keep_secrets(database, given, settings, unlimited=unlimited)
 
-    async def watch(self, record: SourceRecord) -> AsyncGenerator[Request]:
+    async def watch(self, record: SourceRecord, report: Report = unreported) -> AsyncGenerator[Request]:
         """Yield a run's request at once, and another whenever the source has changed; never ends by itself.
+
+        `report` is told of looks at the source.
 
         Raises RetryableError or PermanentError; watching again after a while may help.
         """
         _check_readable(record)
         try:
-            async with aclosing(self._factory(record.type).watch(record)) as requests:
+            async with aclosing(self._factory(record.type).watch(record, report)) as requests:
                 async for request in requests:
                     yield request
         except ConfigError as error:

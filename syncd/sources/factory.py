@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar
 from syncd.errors import PermanentError
 from syncd.json_types import JsonObject
 from syncd.model import Invocation, Request, Source, SourceRecord, SourceSettings
+from syncd.model.watching import Report, unreported
 from syncd.runtime.actor import Actor
 from syncd.runtime.state import SPOOL_FOLDER
 from syncd.schema import Model, Table
@@ -75,6 +76,11 @@ class SourceFactory(ABC, Generic[S]):
         del trusted
         return settings
 
+    async def examine(self, record: SourceRecord[S]) -> None:
+        """Do every check of a declared source that can be done without fetching anything. Raises PermanentError or ConfigError."""
+        self.accept(record.settings, trusted=True)
+        await self.open(record)
+
     async def keep_secrets(self, database: str, given: Model, settings: S, *, unlimited: bool) -> S:
         """Put the secrets of a request into the store's safe, and return settings that refer to them.
 
@@ -83,10 +89,10 @@ class SourceFactory(ABC, Generic[S]):
         del database, given, unlimited
         return settings
 
-    def watch(self, record: SourceRecord[S]) -> AsyncGenerator[Request]:
+    def watch(self, record: SourceRecord[S], report: Report = unreported) -> AsyncGenerator[Request]:
         """Yield a run's request at once, and another whenever something has changed; never ends by itself.
 
-        Raises RetryableError or PermanentError; the caller watches again after a while.
+        Looks that fail and do not end the watch are told to `report`, and the next one that does not. Raises RetryableError or PermanentError; the caller watches again after a while.
         """
         raise PermanentError(f"{record.type} sources cannot be watched; give {record.name or record.id} a schedule")
 

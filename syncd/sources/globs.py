@@ -94,6 +94,6 @@ def _check(pattern: str, setting: str) -> None:
 def _is_pattern(line: str) -> bool:
     try:
         GitIgnoreSpecPattern(line)
-    except ValueError:
+    except (ValueError, re.error):  # a range such as [z-a]
         return False
     return True

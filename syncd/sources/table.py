@@ -14,11 +14,15 @@ from syncd.errors import PermanentError
 from syncd.model import Chunking, Embedding, EmbeddingTask, SourceSettings
 from syncd.schema import SparseKey, Table
 
-ChunkSize = Annotated[int, Field(ge=64, le=16384)]
+MIN_CHUNK_SIZE_BYTES = 64
+MAX_CHUNK_SIZE_BYTES = 16_384
+"""Chroma Cloud's limit on documents, so that collections can be moved there."""
+
+ChunkSize = Annotated[int, Field(ge=MIN_CHUNK_SIZE_BYTES, le=MAX_CHUNK_SIZE_BYTES)]
 
 
-def checked(rule: Callable[[str], str]) -> AfterValidator:
-    """Return `name` if it is a valid collection name. Raises ValueError otherwise."""
+def checked_with(rule: Callable[[str], str]) -> AfterValidator:
+    """Return a check of a string by `rule`, which returns it or raises PermanentError."""
 
     def check(value: str) -> str:
         try:
@@ -81,7 +85,7 @@ class SourceTable(Table):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
     database: str = "default_database"
-    collection: Annotated[str, checked(check_collection)]
+    collection: Annotated[str, checked_with(check_collection)]
     model: str | None = None
     dimensions: Annotated[int, Field(ge=1, le=65536)] | None = None
     """How many of a vector's leading dimensions the collection holds; all by default. For matryoshka models only."""

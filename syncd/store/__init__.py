@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from syncd.runtime.state import DATABASE_FILE, KEY_FILE
+from syncd.store.absent_sources import AbsentSources
 from syncd.store.chunks import Chunks
 from syncd.store.codec import SourceCodec
 from syncd.store.collections import Collections
@@ -21,7 +22,7 @@ from syncd.store.progress import Progress
 from syncd.store.refills import Refills
 from syncd.store.secrets import Credentials, Tokens, load_key
 from syncd.store.sources import Sources
-from syncd.store.vectors import Vectors
+from syncd.store.vectors import StoredVectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Store:
 
     database: Database
     sources: Sources
+    absent_sources: AbsentSources
     invocations: Invocations
     collections: Collections
     documents: Documents
@@ -41,7 +43,7 @@ class Store:
     prepared: Prepared
     progress: Progress
     marks: Marks
-    vectors: Vectors
+    vectors: StoredVectors
     tokens: Tokens
     credentials: Credentials
 
@@ -59,6 +61,7 @@ class Store:
         return cls(
             database=database,
             sources=Sources(database, types),
+            absent_sources=AbsentSources(database),
             invocations=Invocations(database),
             collections=Collections(database),
             documents=Documents(database),
@@ -70,7 +73,7 @@ class Store:
             prepared=Prepared(database),
             progress=Progress(database),
             marks=Marks(database),
-            vectors=Vectors(database),
+            vectors=StoredVectors(database),
             tokens=Tokens(database),
             credentials=Credentials(database, key),
         )

@@ -21,8 +21,8 @@ from syncd.model import (
 )
 from syncd.model.warnings import warning_values, warnings_of
 
-SOURCE_COLUMNS = "id, type, database, settings, embedding, chunking, created_at, name"
-SourceRow = tuple[str, str, str, str, str, str, float, str | None]
+SOURCE_COLUMNS = "id, type, database, settings, embedding, chunking, created_at, name, id_root"
+SourceRow = tuple[str, str, str, str, str, str, float, str | None, str]
 """Their values."""
 
 
@@ -99,7 +99,7 @@ def settings_from_json(kind: str, text: str, types: SourceCodec) -> SourceSettin
 
 def source_from_row(row: SourceRow, types: SourceCodec) -> SourceRecord:
     """Return the SourceRecord in a row of SOURCE_COLUMNS. Raises ConfigError for an unknown type."""
-    source_id, kind, database, settings, embedding, chunking, created_at, name = row
+    source_id, kind, database, settings, embedding, chunking, created_at, name, id_root = row
     return SourceRecord(
         id=source_id,
         type=kind,
@@ -110,4 +110,5 @@ def source_from_row(row: SourceRow, types: SourceCodec) -> SourceRecord:
         created_at=datetime.fromtimestamp(created_at, UTC),
         name=name,
         facts=types.facts_of(kind),
+        id_root=id_root,
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from syncd.model import DocumentState, DocumentWarning
@@ -152,9 +152,23 @@ class Documents:
                 return
             last = page[-1]
 
+    async def lost(self, collection_id: int, source_id: str, keys: Sequence[str]) -> Mapping[str, str]:
+        """Return which of these keys have chunks whose content the source has under none of its other keys, with its hash."""
+        statement = (
+            "WITH gone AS (SELECT value FROM json_each(?3)), mine AS (SELECT key, content_hash FROM documents d WHERE "
+            "collection_id = ?1 AND source_id = ?2 AND state = 'indexed' AND EXISTS (SELECT 1 FROM chunks WHERE document_id = d.id)) "
+            "SELECT key, content_hash FROM mine WHERE key IN gone AND content_hash NOT IN "
+            "(SELECT content_hash FROM mine WHERE key NOT IN gone AND content_hash <> '')"
+        )
+        values = (collection_id, source_id, json.dumps(list(keys)))
+        return await self._db.read(lambda c: dict(c.execute(statement, values).fetchall()))
+
     async def count(self, collection_id: int, source_id: str) -> int:
-        """Return how many documents of a source are indexed in a collection."""
-        statement = "SELECT count(*) FROM documents WHERE collection_id = ? AND source_id = ? AND state = 'indexed'"
+        """Return how many documents of a source have chunks in a collection."""
+        statement = (
+            "SELECT count(*) FROM documents d WHERE collection_id = ? AND source_id = ? AND state = 'indexed' "
+            "AND EXISTS (SELECT 1 FROM chunks WHERE document_id = d.id)"
+        )
         return await self._db.read(lambda c: c.execute(statement, (collection_id, source_id)).fetchone()[0])
 
 

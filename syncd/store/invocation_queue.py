@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from syncd.model import Counts, Invocation, State
+from syncd.model import Counts, Invocation, Request, State
 from syncd.model.requests import followed_up
 from syncd.store.codec import dumps
 from syncd.store.database import Database
@@ -16,6 +16,20 @@ from syncd.store.invocation_codec import INVOCATION_COLUMNS, invocation_from_row
 
 FOLLOW_UPS = 5
 """How often an incomplete run is followed by another one automatically, before the next request or schedule."""
+TURNS = 64
+"""How many due invocations of one source are looked at: more than may run at once."""
+
+_WAITING = "state IN ('pending', 'processing')"
+_WAITING_SOURCES = (
+    f"WITH RECURSIVE waiting (id) AS (SELECT min(source_id) FROM invocations WHERE {_WAITING} UNION ALL "
+    f"SELECT (SELECT min(source_id) FROM invocations WHERE {_WAITING} AND source_id > waiting.id) FROM waiting WHERE id IS NOT NULL) "
+    "SELECT id FROM waiting WHERE id IS NOT NULL"
+)
+"""Steps from source to source by index, however many invocations wait."""
+_DUE_OF_SOURCE = (
+    f"SELECT priority, {INVOCATION_COLUMNS} FROM invocations WHERE {_WAITING} AND source_id = ? AND not_before <= ? "
+    "ORDER BY priority, seq LIMIT ?"
+)
 
 
 class InvocationQueue:
@@ -25,14 +39,22 @@ class InvocationQueue:
         self._db = database
 
     async def due(self, limit: int) -> Sequence[Invocation]:
-        """Return unfinished invocations that are due, most urgent first."""
-        statement = (
-            f"SELECT {INVOCATION_COLUMNS} FROM invocations WHERE state IN ('pending', 'processing') AND not_before <= ? "
-            "ORDER BY priority, seq LIMIT ?"
-        )
-        return await self._db.read(
-            lambda c: [invocation_from_row(row) for row in c.execute(statement, (time.time(), limit))]
-        )
+        """Return unfinished invocations that are due, most urgent first; among equally urgent ones sources take turns.
+
+        Of each source at most TURNS, and at most `limit` altogether.
+        """
+        now = time.time()
+
+        def query(connection: sqlite3.Connection) -> list[Invocation]:
+            turns = [
+                (row[0], turn, row[1:])
+                for (source_id,) in connection.execute(_WAITING_SOURCES).fetchall()
+                for turn, row in enumerate(connection.execute(_DUE_OF_SOURCE, (source_id, now, TURNS)))
+            ]
+            turns.sort(key=lambda one: one[:2])
+            return [invocation_from_row(row) for _, _, row in turns[:limit]]
+
+        return await self._db.read(query)
 
     async def next_due_in_s(self, since: float) -> float | None:
         """Return the seconds until the earliest one that was not due at `since` (a Unix time) comes due; None: there is none."""
@@ -77,12 +99,17 @@ class InvocationQueue:
             )
         )
 
-    async def follow_up(self, invocation: Invocation, delay_s: float) -> None:
-        """Create an invocation for the same request after `delay_s`, a limited number of times in a row. Twice is safe."""
-        following = followed_up(invocation.request)
-        if following is None or following.whole.follow_up > FOLLOW_UPS:
+    async def follow_up(
+        self, invocation: Invocation, delay_s: float, request: Request | None = None, limit: int | None = FOLLOW_UPS
+    ) -> None:
+        """Create an invocation for the same request, or for this part of it, after `delay_s`. Twice is safe.
+
+        At most `limit` times in a row; None: for ever. A request that nothing follows is left alone.
+        """
+        following = followed_up(request or invocation.request)
+        if following is None or (limit is not None and following.whole.follow_up > limit):
             return
-        request, now = request_to_json(following), time.time()
+        request_json, now = request_to_json(following), time.time()
         await self._db.write(
             lambda c: c.execute(
                 "INSERT INTO invocations (id, source_id, source_type, database, collection, origin, priority, request, "
@@ -90,7 +117,7 @@ class InvocationQueue:
                 "?2, 'pending', ?3, ?4 FROM invocations this WHERE id = ?5 AND NOT EXISTS (SELECT 1 FROM invocations "
                 "WHERE state = 'pending' AND source_id = this.source_id AND database = this.database "
                 "AND collection = this.collection AND request = ?2)",
-                (str(uuid.uuid4()), request, now + delay_s, now, invocation.id),
+                (str(uuid.uuid4()), request_json, now + delay_s, now, invocation.id),
             )
         )
 

@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import sqlite3
 import time
-import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from syncd.errors import ConflictError, NotFoundError
 from syncd.model import DocumentState, Invocation, Origin, Request, State, Target, WholeSource
-from syncd.model.requests import joined
 from syncd.store.invocation_codec import (
     INVOCATION_COLUMNS,
     IS_DRY_RUN,
     IS_WHOLE_RUN,
     invocation_from_row,
-    request_to_json,
 )
 from syncd.store.invocation_queue import InvocationQueue
+from syncd.store.new_invocations import insert_invocation, insert_or_join
 from syncd.store.sources import conditions
-
-PRIORITY = {Origin.EVENT: 0, Origin.WATCH: 0, Origin.API: 1, Origin.SCHEDULE: 2, Origin.BACKFILL: 3}
-"""Priority by origin: small, event-driven work overtakes long backfills."""
-
 
 TELLING_TOKENS = 1000
 """Runs that embedded fewer tokens are not used to estimate the speed."""
@@ -56,7 +50,7 @@ class Invocations(InvocationQueue):
             source = connection.execute("SELECT type FROM sources WHERE id = ?", (source_id,)).fetchone()
             if source is None:
                 raise NotFoundError(f"source {source_id} does not exist; list sources to find its id")
-            return insert(connection, source_id, source[0], target, origin, asked)
+            return insert_invocation(connection, source_id, source[0], target, origin, asked)
 
         return await self._db.write(transaction)
 
@@ -65,26 +59,16 @@ class Invocations(InvocationQueue):
     ) -> Invocation:
         """Like `create`, but join a pending invocation that can do the same: its keys become the union of both.
 
-        A pending run over everything, or over a superset, is joined unchanged. Raises NotFoundError if the source is gone.
+        A pending run over everything, or over a superset, is joined unchanged; one that was to follow another up later is
+        due at once. Raises NotFoundError if the source is gone.
         """
         asked = request or WholeSource()
 
         def transaction(connection: sqlite3.Connection) -> Invocation:
-            rows = connection.execute(
-                f"SELECT {INVOCATION_COLUMNS} FROM invocations WHERE state = 'pending' AND source_id = ? "
-                "AND database = ? AND collection = ? ORDER BY seq",
-                (source_id, target.database, target.collection),
-            )
-            for waiting in map(invocation_from_row, rows):
-                if (both := joined(waiting.request, asked)) is not None:
-                    connection.execute(
-                        "UPDATE invocations SET request = ? WHERE id = ?", (request_to_json(both), waiting.id)
-                    )
-                    return replace(waiting, request=both)
             source = connection.execute("SELECT type FROM sources WHERE id = ?", (source_id,)).fetchone()
             if source is None:
                 raise NotFoundError(f"source {source_id} does not exist; list sources to find its id")
-            return insert(connection, source_id, source[0], target, origin, asked)
+            return insert_or_join(connection, source_id, source[0], target, origin, asked)
 
         return await self._db.write(transaction)
 
@@ -147,6 +131,24 @@ class Invocations(InvocationQueue):
 
         return await self._db.read(query)
 
+    async def is_idle(self, source_id: str, target: Target) -> bool:
+        """Return whether no run over the whole source into this collection waits or is under way."""
+        statement = (
+            "SELECT 1 FROM invocations WHERE state IN ('pending', 'processing') AND source_id = ? AND database = ? "
+            f"AND collection = ? AND {IS_WHOLE_RUN} LIMIT 1"
+        )
+        place = (source_id, target.database, target.collection)
+        return await self._db.read(lambda c: c.execute(statement, place).fetchone() is None)
+
+    async def next_try_at(self, source_id: str) -> datetime | None:
+        """Return when the first of a source's runs that wait for better times is due, or None if none does."""
+        statement = (
+            "SELECT min(not_before) FROM invocations WHERE source_id = ? AND state IN ('pending', 'processing') "
+            "AND not_before > 0"
+        )
+        (due,) = await self._db.read(lambda c: c.execute(statement, (source_id,)).fetchone())
+        return None if due is None else datetime.fromtimestamp(due, UTC)
+
     async def tokens_per_s(self, model: str) -> float | None:
         """Return the tokens per second of the latest runs with this dense model, waiting and parsing included; None without any."""
         statement = (
@@ -199,32 +201,3 @@ class Invocations(InvocationQueue):
             ]
 
         return await self._db.read(query)
-
-
-def insert(
-    connection: sqlite3.Connection,
-    source_id: str,
-    source_type: str,
-    target: Target,
-    origin: Origin,
-    request: Request,
-) -> Invocation:
-    """Insert a pending invocation within the caller's transaction and read it back."""
-    invocation_id = str(uuid.uuid4())
-    connection.execute(
-        "INSERT INTO invocations (id, source_id, source_type, database, collection, origin, priority, request, state, "
-        "created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'pending', ?)",
-        (
-            invocation_id,
-            source_id,
-            source_type,
-            target.database,
-            target.collection,
-            origin,
-            PRIORITY[origin],
-            request_to_json(request),
-            time.time(),
-        ),
-    )
-    row = connection.execute(f"SELECT {INVOCATION_COLUMNS} FROM invocations WHERE id = ?", (invocation_id,)).fetchone()
-    return invocation_from_row(row)

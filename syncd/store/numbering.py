@@ -15,14 +15,14 @@ from syncd.store.changes import NewChunk
 
 
 @dataclass(slots=True)
-class Numbering:
+class ChunkNumbering:
     """Which new chunk takes which number, and what Chroma must be told about each number."""
 
     numbers: list[int]
     ops: dict[int, str]
 
 
-def number_chunks(old: Mapping[int, NewChunk], new: Collection[NewChunk]) -> Numbering:
+def number_chunks(old: Mapping[int, NewChunk], new: Collection[NewChunk]) -> ChunkNumbering:
     """Give every new chunk a number: its old one where text and vector are the same, otherwise the lowest free one."""
     waiting: defaultdict[tuple[str, bytes], list[int]] = defaultdict(list)
     for number in sorted(old, reverse=True):
@@ -43,10 +43,12 @@ def number_chunks(old: Mapping[int, NewChunk], new: Collection[NewChunk]) -> Num
             ops[number] = "update" if old[number].metadata.keys() <= metadata.keys() else "replace"
     used = set(numbers)
     ops.update({number: "delete" for number in old if number not in used})
-    return Numbering(numbers, ops)
+    return ChunkNumbering(numbers, ops)
 
 
-def changed_vectors(old: Mapping[int, NewChunk], new: Collection[NewChunk], numbering: Numbering) -> Iterator[bytes]:
+def changed_vectors(
+    old: Mapping[int, NewChunk], new: Collection[NewChunk], numbering: ChunkNumbering
+) -> Iterator[bytes]:
     """Yield the keys of the vectors that chunks begin or cease to use; those of chunks that stay are held by them."""
     changed = {number for number, op in numbering.ops.items() if op != "update"}
     yield from (old[number].vector_key for number in changed & old.keys())

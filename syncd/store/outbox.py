@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from syncd.model import SparseVector, shortened
+from syncd.model import SparseVector, cut_to
 from syncd.store.database import Database
 from syncd.store.postings import unpacked
 from syncd.store.refills import START, Place
@@ -179,5 +179,5 @@ def chunk_row(
 ) -> ChunkRow:
     """Return the ChunkRow in stored columns, its vector shortened to `dimensions`."""
     row_sparse = None if sparse is None else unpacked(sparse)
-    held = shortened(np.frombuffer(vector, dtype="<f4"), dimensions)
+    held = cut_to(np.frombuffer(vector, dtype="<f4"), dimensions)
     return ChunkRow(chunk_id, text, json.loads(metadata), held, row_sparse)

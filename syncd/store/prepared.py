@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from syncd.errors import ConflictError
 from syncd.store.changes import PreparedDocument, Replacement, Urgency
 from syncd.store.database import Database
-from syncd.store.prepared_rows import SELECT, counted, discard, embedded, first, put
+from syncd.store.prepared_rows import SELECT, discard, embedded, first, keep_token_costs, put
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class Prepared:
 
     async def counted(self, tokens: Mapping[bytes, int]) -> None:
         """Keep what the vectors that are wanted still will cost, in tokens. Twice is safe."""
-        await self._db.write(lambda c: counted(c, tokens))
+        await self._db.write(lambda c: keep_token_costs(c, tokens))
 
     async def embedded(
         self, vectors: Mapping[bytes, NDArray[np.float32]], tokens: Mapping[bytes, int]

@@ -46,7 +46,7 @@ def put(
         "SELECT 1 FROM documents WHERE collection_id = ? AND source_id = ? AND key = ? AND state = 'indexed'",
         (change.collection_id, change.source_id, change.key),
     ).fetchone()
-    prepared_id = insert(connection, change, model, urgency, findable=known is None)
+    prepared_id = insert_prepared(connection, change, model, urgency, findable=known is None)
     missing = absent(connection, [chunk.vector_key for chunk in change.chunks])
     insert_chunks(connection, prepared_id, change, missing, findable=known is None)
     connection.execute(
@@ -62,10 +62,11 @@ def put(
 
 
 def conflict(connection: sqlite3.Connection, change: Replacement) -> ConflictError | None:
-    """Return why the document cannot have its chunk ids: another one has them."""
+    """Return why the document cannot have its chunk ids: another one has them, of a source that is still there."""
     owner = connection.execute(
-        "SELECT source_id, key FROM documents WHERE collection_id = ? AND prefix = ? AND state = 'indexed'",
-        (change.collection_id, change.prefix),
+        "SELECT source_id, key FROM documents WHERE collection_id = ?1 AND prefix = ?2 AND state = 'indexed' "
+        "AND source_id IN (SELECT ?3 UNION SELECT id FROM sources)",
+        (change.collection_id, change.prefix, change.source_id),
     ).fetchone()
     if owner is None or owner == (change.source_id, change.key):
         return None
@@ -74,7 +75,9 @@ def conflict(connection: sqlite3.Connection, change: Replacement) -> ConflictErr
     )
 
 
-def insert(connection: sqlite3.Connection, change: Replacement, model: str, urgency: Urgency, *, findable: bool) -> int:
+def insert_prepared(
+    connection: sqlite3.Connection, change: Replacement, model: str, urgency: Urgency, *, findable: bool
+) -> int:
     """Insert a document's row, whose sums are still to come; return its id."""
     row = connection.execute(
         "INSERT INTO prepared (collection_id, source_id, key, prefix, version, fingerprint, content_hash, seen, changed_at, "
@@ -157,7 +160,7 @@ def embedded(
     return complete
 
 
-def counted(connection: sqlite3.Connection, tokens: Mapping[bytes, int]) -> None:
+def keep_token_costs(connection: sqlite3.Connection, tokens: Mapping[bytes, int]) -> None:
     """Keep what wanted vectors will cost within the caller's transaction. A text that several chunks have counts once."""
     for key, count in tokens.items():
         (is_counted,) = connection.execute(

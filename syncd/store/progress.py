@@ -66,6 +66,17 @@ class Progress:
 
         return await self._db.read(query)
 
+    async def reached(self, source_id: str, target: Target) -> str | None:
+        """Return the last saved cursor of a source in a collection, whatever configuration it was made with, or None."""
+        statement = (
+            "SELECT cursor FROM cursors JOIN collections c ON c.id = collection_id "
+            "WHERE source_id = ? AND c.database = ? AND c.name = ?"
+        )
+        row = await self._db.read(
+            lambda c: c.execute(statement, (source_id, target.database, target.collection)).fetchone()
+        )
+        return row[0] if row else None
+
     async def drop_cursor(self, source_id: str, collection_id: int, config_hash: str) -> None:
         """Delete a cursor of another configuration; call it before documents are made with this one, which invalidates it."""
         await self._db.write(
@@ -107,15 +118,23 @@ class Progress:
         await self._db.write(transaction)
 
     async def unseen(self, collection_id: int, source_id: str, run_number: int) -> Sequence[str]:
-        """Return the keys recorded for a source that neither this run nor a later one has seen."""
+        """Return the keys recorded for a source that neither this run nor a later one has seen, but for those left out."""
         statement = (
-            "SELECT key FROM documents WHERE collection_id = ?1 AND source_id = ?2 AND seen < ?3 UNION "
+            "SELECT key FROM documents WHERE collection_id = ?1 AND source_id = ?2 AND seen < ?3 AND state <> 'skipped' UNION "
             "SELECT key FROM prepared WHERE collection_id = ?1 AND source_id = ?2 AND seen < ?3 EXCEPT "
             "SELECT key FROM prepared WHERE collection_id = ?1 AND source_id = ?2 AND seen >= ?3 ORDER BY key"
         )
         return await self._db.read(
             lambda c: [k for (k,) in c.execute(statement, (collection_id, source_id, run_number))]
         )
+
+    async def forget_left_out(self, collection_id: int, source_id: str, run_number: int) -> None:
+        """Forget documents that were left out and that neither this run nor a later one has seen: there is nothing to delete.
+
+        Twice is safe.
+        """
+        statement = "DELETE FROM documents WHERE collection_id = ? AND source_id = ? AND seen < ? AND state = 'skipped'"
+        await self._db.write(lambda c: c.execute(statement, (collection_id, source_id, run_number)))
 
     async def note(self, invocation_id: str, outcomes: Sequence[Outcome]) -> None:
         """Record outcomes of documents; the last one of a key wins, so twice is safe."""

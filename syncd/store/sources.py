@@ -10,8 +10,19 @@ from dataclasses import asdict
 
 from syncd.errors import ConflictError
 from syncd.model import Chunking, Embedding, SourceRecord, SourceSettings
-from syncd.store.codec import SOURCE_COLUMNS, SourceCodec, SourceRow, dumps, embedding_to_json, source_from_row
+from syncd.model.records import in_same_place
+from syncd.store.absent_sources import KEEP, left_behind, remember
+from syncd.store.codec import (
+    SOURCE_COLUMNS,
+    SourceCodec,
+    SourceRow,
+    dumps,
+    embedding_to_json,
+    settings_from_json,
+    source_from_row,
+)
 from syncd.store.database import Database
+from syncd.store.new_invocations import request_run
 
 
 class Sources:
@@ -32,8 +43,9 @@ class Sources:
         *,
         unique: bool = False,
     ) -> SourceRecord:
-        """Store a new source and return it. Raises ConflictError if a source of this `name` exists or, where it is to be
-        `unique`, one with the same settings.
+        """Store a new source and return it: the one that was removed from the same place, if it left documents.
+
+        Raises ConflictError if a source of this `name` exists or, where it is to be `unique`, one with the same settings.
         """
 
         def transaction(connection: sqlite3.Connection) -> SourceRecord:
@@ -92,21 +104,26 @@ class Sources:
         settings: SourceSettings,
         embedding: Embedding,
         chunking: Chunking,
+        name: str | None = None,
     ) -> None:
-        """Change the configuration of a declared source; its documents and cursors stay.
+        """Change the configuration of a source, and the `name` of a declared one; its documents and cursors stay.
 
-        Postponed invocations become due at once, since they may have waited for the new configuration.
+        Postponed invocations become due at once, since they may have waited for the new configuration. A collection that the
+        source keeps in step is compared with it at once: what a watch does by itself is asked for here of other sources.
         """
-        values = self._types.write_settings(record.type, settings, is_declared=True)
+        values = self._types.write_settings(record.type, settings, is_declared=record.name is not None)
+        columns = (database, dumps(values), embedding_to_json(embedding), dumps(asdict(chunking)), name or record.name)
 
         def transaction(connection: sqlite3.Connection) -> None:
             connection.execute(
-                "UPDATE sources SET database = ?, settings = ?, embedding = ?, chunking = ? WHERE id = ?",
-                (database, dumps(values), embedding_to_json(embedding), dumps(asdict(chunking)), record.id),
+                "UPDATE sources SET database = ?, settings = ?, embedding = ?, chunking = ?, name = ? WHERE id = ?",
+                (*columns, record.id),
             )
             connection.execute(
-                "UPDATE invocations SET not_before = 0 WHERE source_id = ? AND state = 'processing'", (record.id,)
+                "UPDATE invocations SET not_before = 0 WHERE source_id = ? AND state IN ('pending', 'processing')",
+                (record.id,),
             )
+            request_run(connection, record.id, record.type, database, settings)
 
         await self._db.write(transaction)
 
@@ -148,15 +165,20 @@ class Sources:
             lambda c: [self._read(row) for row in c.execute(statement, (*values, limit, offset))]
         )
 
-    async def delete(self, source_id: str) -> bool:
-        """Delete a source, its cursors and its waiting invocations; its collections keep their content. False: unknown."""
+    async def delete(self, source_id: str, fate: str = KEEP) -> bool:
+        """Delete a source and its cursors, and cancel its waiting invocations, also the running ones unless its documents are kept.
+
+        `fate` of its documents: see AbsentSources. False: unknown.
+        """
 
         def transaction(connection: sqlite3.Connection) -> bool:
+            remember(connection, source_id, fate)
             connection.execute("DELETE FROM cursors WHERE source_id = ?", (source_id,))
             connection.execute("DELETE FROM prepared WHERE source_id = ?", (source_id,))
             connection.execute(
-                "UPDATE invocations SET state = 'cancelled', finished_at = ? WHERE source_id = ? AND state = 'pending'",
-                (time.time(), source_id),
+                "UPDATE invocations SET state = 'cancelled', finished_at = ?1 WHERE source_id = ?2 AND "
+                "(state = 'pending' OR (state = 'processing' AND ?3 <> ?4))",
+                (time.time(), source_id, fate, KEEP),
             )
             return connection.execute("DELETE FROM sources WHERE id = ?", (source_id,)).rowcount > 0
 
@@ -173,15 +195,38 @@ class Sources:
         name: str | None,
     ) -> SourceRecord:
         """Insert a source within the caller's transaction and read it back."""
-        source_id = str(uuid.uuid4())
+        source_id, id_root = self._revived(connection, type, database, settings)
         values = self._types.write_settings(type, settings, is_declared=name is not None)
-        columns = (dumps(values), embedding_to_json(embedding), dumps(asdict(chunking)), time.time(), name)
+        columns = (
+            dumps(values),
+            embedding_to_json(embedding),
+            dumps(asdict(chunking)),
+            time.time(),
+            name,
+            id_root or name or source_id,
+        )
         connection.execute(
-            f"INSERT INTO sources ({SOURCE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO sources ({SOURCE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (source_id, type, database, *columns),
         )
+        if id_root:
+            request_run(connection, source_id, type, database, settings)
         row = connection.execute(f"SELECT {SOURCE_COLUMNS} FROM sources WHERE id = ?", (source_id,)).fetchone()
         return self._read(row)
+
+    def _revived(
+        self, connection: sqlite3.Connection, type: str, database: str, settings: SourceSettings
+    ) -> tuple[str, str]:
+        """Return the id and the root of chunk ids of the source that left documents in the same place; a new id and '' if none did."""
+        left = {
+            (source_id, id_root): settings_from_json(type, values, self._types)
+            for source_id, id_root, values in left_behind(connection, type, database)
+        }
+        found = in_same_place(settings, left.items())
+        if found is None:
+            return str(uuid.uuid4()), ""
+        connection.execute("DELETE FROM absent_sources WHERE id = ?", found[:1])
+        return found
 
     def _read(self, row: SourceRow) -> SourceRecord:
         return source_from_row(row, self._types)

@@ -10,8 +10,9 @@ from collections.abc import Collection, Iterator, Mapping
 from typing_extensions import override
 
 from syncd.store.changes import DocumentChange, NewChunk, Promotion, Removal, Replacement, Staged
-from syncd.store.codec import dumps, warnings_from_json, warnings_to_json
-from syncd.store.numbering import Numbering, changed_vectors, number_chunks, staged_metadata
+from syncd.store.chunk_rows import rewrite_chunks, stored_chunks, write_postings
+from syncd.store.codec import warnings_from_json, warnings_to_json
+from syncd.store.numbering import changed_vectors, number_chunks
 from syncd.store.postings import Posting
 from syncd.store.prepared_rows import conflict, discard
 from syncd.store.vectors import mark_used
@@ -81,7 +82,7 @@ def stage_replacement(connection: sqlite3.Connection, change: Replacement) -> St
     """Replace a document's chunks by `change.chunks`."""
     if error := conflict(connection, change):
         return Staged(change.collection_id, error=error)
-    gone = remove_other_prefix(connection, change)
+    gone = [*remove_predecessor(connection, change), *remove_other_prefix(connection, change)]
     document_id = upsert_document(connection, change)
     stored = stored_chunks(connection, document_id)
     numbering = number_chunks(stored, change.chunks)
@@ -91,6 +92,7 @@ def stage_replacement(connection: sqlite3.Connection, change: Replacement) -> St
     ids = {f"{change.prefix}-{number}": (op, document_id, number) for number, op in numbering.ops.items()}
     put_in_outbox(connection, change.collection_id, ids)
     ops = list(numbering.ops.values())
+    gone = [chunk_id for chunk_id in gone if chunk_id not in ids]
     return Staged(
         change.collection_id,
         written=ops.count("add") + ops.count("replace"),
@@ -128,6 +130,19 @@ def stage_removal(connection: sqlite3.Connection, change: Removal) -> Staged:
     elif row:
         connection.execute("DELETE FROM documents WHERE id = ?", (row[0],))
     return Staged(change.collection_id, deleted=len(gone), chunk_ids=gone)
+
+
+def remove_predecessor(connection: sqlite3.Connection, change: Replacement) -> list[str]:
+    """Delete the document of an absent source that has the chunk ids of this one; return them. Its vectors stay in the cache."""
+    row = connection.execute(
+        "SELECT id FROM documents WHERE collection_id = ? AND prefix = ? AND state = 'indexed' AND NOT (source_id = ? AND key = ?)",
+        (change.collection_id, change.prefix, change.source_id, change.key),
+    ).fetchone()
+    if row is None:
+        return []
+    gone = delete_chunks(connection, change.collection_id, row[0], change.prefix)
+    connection.execute("DELETE FROM documents WHERE id = ?", row)
+    return gone
 
 
 def remove_other_prefix(connection: sqlite3.Connection, change: Replacement) -> list[str]:
@@ -177,66 +192,6 @@ def upsert_document(connection: sqlite3.Connection, change: Replacement) -> int:
         (change.collection_id, change.source_id, change.key),
     ).fetchone()
     return document_id
-
-
-def stored_chunks(connection: sqlite3.Connection, document_id: int) -> dict[int, NewChunk]:
-    """Return a document's chunks by number."""
-    rows = connection.execute(
-        "SELECT number, text, context, vector_key, metadata FROM chunks WHERE document_id = ? ORDER BY number",
-        (document_id,),
-    )
-    return {number: NewChunk(text, context, key, json.loads(metadata)) for number, text, context, key, metadata in rows}
-
-
-def rewrite_chunks(
-    connection: sqlite3.Connection, document_id: int, chunks: Collection[NewChunk], numbering: Numbering
-) -> None:
-    """Make the stored chunks of a document equal to `chunks` under `numbering`."""
-    changed = {number for number, op in numbering.ops.items() if op != "update"}
-    connection.executemany(
-        "DELETE FROM chunks WHERE document_id = ? AND number = ?", [(document_id, n) for n in changed]
-    )
-    connection.executemany(
-        "INSERT INTO chunks (document_id, number, text, context, vector_key, metadata) VALUES (?, ?, ?, ?, ?, ?)",
-        (
-            (
-                document_id,
-                number,
-                chunk.text,
-                chunk.context,
-                chunk.vector_key,
-                dumps(staged_metadata(chunk, len(chunks))),
-            )
-            for number, chunk in zip(numbering.numbers, chunks, strict=True)
-            if number in changed
-        ),
-    )
-    connection.executemany(
-        "UPDATE chunks SET context = ?, metadata = ? WHERE document_id = ? AND number = ?",
-        (
-            (chunk.context, dumps(staged_metadata(chunk, len(chunks))), document_id, number)
-            for number, chunk in zip(numbering.numbers, chunks, strict=True)
-            if numbering.ops.get(number) == "update"
-        ),
-    )
-
-
-def write_postings(
-    connection: sqlite3.Connection,
-    collection_id: int,
-    document_id: int,
-    chunks: Collection[NewChunk],
-    numbering: Numbering,
-) -> None:
-    """Add the postings of the chunks just written; those of the chunks they replace went with them (a trigger)."""
-    connection.executemany(
-        "INSERT INTO postings (collection_id, document_id, number, model, vector) VALUES (?, ?, ?, ?, ?)",
-        (
-            (collection_id, document_id, number, chunk.posting.model, chunk.posting.vector)
-            for number, chunk in zip(numbering.numbers, chunks, strict=True)
-            if chunk.posting is not None and numbering.ops.get(number) in ("add", "replace")
-        ),
-    )
 
 
 def put_in_outbox(

@@ -53,7 +53,7 @@ def insert_vectors(connection: sqlite3.Connection, vectors: Mapping[bytes, NDArr
     connection.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?, ?)", rows)
 
 
-class Vectors:
+class StoredVectors:
     """Each method is one transaction."""
 
     def __init__(self, database: Database) -> None:

@@ -14,14 +14,17 @@ from syncd.sync.run_state import RunState
 
 @dataclass(frozen=True, slots=True)
 class DeleteGuard:
-    """A run that would delete more than `share` of a source's documents, and more than `minimum`, holds the deletes."""
+    """A run that would lose more than `share` of a source's documents, and more than `minimum`, holds the deletes.
+
+    Documents count that have chunks. One whose content the source still has, under another key, is not lost.
+    """
 
     share: float = 0.5
     minimum: int = 20
 
-    def holds(self, deletes: int, documents: int) -> bool:
-        """Return whether so many deletes are suspicious."""
-        return deletes > self.minimum and deletes > self.share * documents
+    def holds(self, losses: int, documents: int) -> bool:
+        """Return whether it is suspicious to lose so many."""
+        return losses > self.minimum and losses > self.share * documents
 
 
 class Deletes:
@@ -33,17 +36,20 @@ class Deletes:
         self._handover = handover
         self._guard = guard
 
-    async def carry_out(self, keys: Sequence[str], source: Source) -> None:
-        """Delete these documents or, if they are suspiciously many, hold the deletes and log that.
+    async def carry_out(self, keys: Sequence[str], source: Source, suspicion: str = "") -> bool:
+        """Delete these documents. Hold those of them that would be lost, and log that, if they are suspiciously many or,
+        with a `suspicion` about what the source saw, any; return whether that is so.
 
         Waits until they are done. Raises RetryableError.
         """
+        lost = await self._state.lost(keys) if suspicion or len(keys) > self._guard.minimum else frozenset[str]()
         documents = await self._state.documents()
-        if self._guard.holds(len(keys), documents):
-            self._handover.held(len(keys))
-            await self._state.hold_deletes(keys, documents)
-        else:
-            await self._delete(keys, source)
+        is_held = bool(lost) if suspicion else self._guard.holds(len(lost), documents)
+        if is_held:
+            self._handover.held(len(lost))
+            await self._state.hold_deletes(sorted(lost), documents, suspicion)
+        await self._delete([key for key in keys if not is_held or key not in lost], source)
+        return is_held
 
     async def carry_out_confirmed(self, invocation_id: str, source: Source) -> None:
         """Carry out the deletes that an earlier run holds, except of documents that have reappeared since.

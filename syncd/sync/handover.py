@@ -38,6 +38,10 @@ class Handover:
         self.counts = Counts()
         self.failures: list[str] = []
         """Why documents failed."""
+        self.left_out = ""
+        """Why the first document that was skipped is left out."""
+        self.put_off: list[str] = []
+        """The keys of documents that failed for a reason that may pass."""
         self._ingesters = ingesters
         self._state = state
         self._meter = meter
@@ -82,7 +86,10 @@ class Handover:
         self.counts = replace(self.counts, held_deletes=self.counts.held_deletes + deletes)
 
     async def save_cursor_later(self, cursor: str) -> None:
-        """Save a cursor once everything handed on so far is written; waits until that is prepared."""
+        """Save a cursor once everything handed on so far is written; waits until that is prepared.
+
+        Not while nothing could be indexed: an attempt that went on from there would see less than what the run came to.
+        """
         await self.prepare_all()
         self._cursors.append((next(self._numbers), cursor))
         await self._settle()
@@ -149,7 +156,8 @@ class Handover:
                 del self._on_their_way[number]
         while self._cursors and self._cursors[0][0] < next(iter(self._on_their_way), sys.maxsize):
             await self.save()
-            await self._state.save_cursor(self._cursors[0][1])
+            if not self.counts.is_fruitless:
+                await self._state.save_cursor(self._cursors[0][1])
             self._cursors.popleft()
         if failure is not None:
             raise failure
@@ -158,4 +166,8 @@ class Handover:
         self.counts = self.counts.plus(result.counts)
         if result.state is DocumentState.FAILED:
             self.failures.append(result.reason)
+        elif result.state is DocumentState.SKIPPED:
+            self.left_out = self.left_out or result.reason
+        if result.is_put_off:
+            self.put_off.append(result.key)
         self._unsaved.append(result)

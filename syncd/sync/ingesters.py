@@ -14,30 +14,48 @@ from syncd.pipeline.job import DocumentJob, RunPlan
 from syncd.pipeline.result import Result
 from syncd.runtime.containment import contained
 from syncd.runtime.keylocks import KeyLocks
-from syncd.runtime.mailbox import Mailbox, Reply, settled_reply
+from syncd.runtime.mailbox import Handle, Mailbox, Reply, settled_reply
 from syncd.runtime.retry import retrying
+from syncd.sync.settings import SyncSettings
 
 
 class Ingesters:
     """Tasks that take documents from `mailbox` and reply when they are prepared, with the reply that comes when they are indexed.
 
-    A document that fails for now is tried `attempts` times; then its reply is that RetryableError, or, with its run's
+    While a document takes long, another task works in its task's place: so many that wait for one source are in nobody's way.
+    A document that fails for now is tried `document_attempts` times; then its reply is that RetryableError, or, with its run's
     `last_chance`, a recorded failure. One that keeps meeting a bug is always recorded as failed, and its run goes on.
     """
 
-    def __init__(self, ingester: Ingester, count: int, attempts: int) -> None:
-        self.mailbox: Mailbox[DocumentJob, Reply[Result]] = Mailbox("ingest", count)
+    def __init__(self, ingester: Ingester, settings: SyncSettings) -> None:
+        self.mailbox: Mailbox[DocumentJob, Reply[Result]] = Mailbox("ingest", settings.ingesters)
         self._ingester = ingester
-        self._count = count
-        self._attempts = attempts
+        self._count = settings.ingesters
+        self._attempts = settings.document_attempts
+        self._patience_s = settings.document_patience_s
         self._keys = KeyLocks()
         self._in_hand: dict[int, set[anyio.CancelScope]] = {}
         """What is being ingested, by run number."""
 
     def start(self, group: TaskGroup) -> None:
         """Run in `group` until it is cancelled."""
+
+        async def ingest(job: DocumentJob) -> Reply[Result]:
+            over = anyio.Event()
+            group.start_soon(self._stand_in, over, ingest)
+            try:
+                return await self._ingest(job)
+            finally:
+                over.set()
+
         for _ in range(self._count):
-            group.start_soon(self.mailbox.serve, self._ingest)
+            group.start_soon(self.mailbox.serve, ingest)
+
+    async def _stand_in(self, over: anyio.Event, ingest: Handle[DocumentJob, Reply[Result]]) -> None:
+        """Once a document takes long, work in its ingester's place until it is `over`."""
+        with anyio.move_on_after(self._patience_s):
+            return await over.wait()
+        return await self.mailbox.serve_until(over, ingest)
 
     async def drop(self, run: RunPlan) -> None:
         """Let go of a cancelled run's documents, those in hand too: each stays whole, in its old or its new version."""
@@ -79,11 +97,11 @@ class Ingesters:
             except RetryableError as error:
                 if not job.run.last_chance or job.document.body is None:
                     raise
-                return await self._give_up(job, f"gave up for now: {error}")
+                return await self._give_up(job, f"gave up for now: {error}", is_put_off=True)
 
-    async def _give_up(self, job: DocumentJob, reason: str) -> Reply[Result]:
+    async def _give_up(self, job: DocumentJob, reason: str, *, is_put_off: bool = False) -> Reply[Result]:
         with contained("document", document=job.document.key, source=job.run.source.id):
-            return settled_reply(await self._ingester.give_up(job, reason))
+            return settled_reply(replace(await self._ingester.give_up(job, reason), is_put_off=is_put_off))
 
 
 async def refetched(document: Document) -> Document:

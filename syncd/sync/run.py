@@ -5,7 +5,7 @@ A dry run goes the same way, with effects and a state that leave the world as it
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import cast
 
@@ -71,8 +71,8 @@ class SourceRun:
                         await self._reach(item, run, source)
         if checkpoint is None:
             raise PermanentError("the source ended without a checkpoint; this is a bug of its source type")
-        if run.keys is None and not run.invocation.request.is_dry_run:
-            await self._refuse_nothing()
+        if run.keys is None and not self._request.is_dry_run and await self._has_nothing():
+            raise self._refusal()
         return None
 
     async def _reach(self, checkpoint: Checkpoint, run: Run, source: Source) -> None:
@@ -86,24 +86,29 @@ class SourceRun:
         self.again_after_s = checkpoint.again_after_s
         if checkpoint.absent_are_gone and not self.incomplete and run.keys is None:
             gone = sorted({*gone, *await self._state.unseen()})
-        await self._deletes.carry_out(gone, source)
+            await self._state.forget_left_out()
+        is_held = await self._deletes.carry_out(gone, source, checkpoint.suspicion)
         await self._handover.save()
-        if run.keys is None:
+        if is_held and checkpoint.suspicion:
+            # The cursor stays, so that the next run has the same suspicion.
+            self.incomplete = self.incomplete or checkpoint.suspicion
+        elif run.keys is None and await self._has_nothing():
+            await self._state.forget_cursor()  # whoever looks next, after a crash as well, looks at everything again
+        elif run.keys is None:
             await self._state.save_cursor(checkpoint.cursor)
         return None
 
-    async def _refuse_nothing(self) -> None:
-        """Raise PermanentError if documents were found and the collection has none of the source's: that is no complete sync.
+    async def _has_nothing(self) -> bool:
+        """Return whether documents were found and the collection has none of the source's: that is no complete sync.
 
-        The cursor is forgotten, so that the next run looks at them again. What will be looked at again anyway says so itself.
+        What will be looked at again anyway says so itself.
         """
+        return self.counts.is_fruitless and self.again_after_s is None and not await self._state.documents()
+
+    def _refusal(self) -> PermanentError:
+        first = self.failures[0] if self.failures else self._handover.left_out or "see the invocation's documents"
         counts = self.counts
-        lost = counts.failed + counts.skipped
-        if not lost or lost < counts.found or self.again_after_s is not None or await self._state.documents():
-            return
-        await self._state.forget_cursor()
-        first = self.failures[0] if self.failures else "see the invocation's documents"
-        raise PermanentError(
+        return PermanentError(
             f"nothing could be indexed: {counts.failed} failed, {counts.skipped} were skipped; {first}"
         )
 
@@ -122,9 +127,18 @@ class SourceRun:
         """Why documents failed so far."""
         return self._handover.failures
 
+    @property
+    def put_off(self) -> Sequence[str]:
+        """The keys of documents that failed for a reason that may pass."""
+        return self._handover.put_off
+
     def pace(self) -> RunPace:
         """Return how fast it moves, averaged since it began."""
         return self._meter.read(self.counts, self._source)
+
+    async def forget_cursor(self) -> None:
+        """Let the next run look at every document again. Twice is safe."""
+        await self._state.forget_cursor()
 
     def stop_early(self) -> None:
         """Hand on nothing more; `execute` raises StoppedEarlyError once what is in hand is prepared, and so durable."""

@@ -76,12 +76,20 @@ class RunState:
         return await self._store.prepared.backlog(self._source_id, self._collection_id)
 
     async def documents(self) -> int:
-        """Return how many documents the source has in the collection."""
+        """Return how many documents with chunks the source has in the collection."""
         return await self._store.documents.count(self._collection_id, self._source_id)
+
+    async def lost(self, keys: Sequence[str]) -> frozenset[str]:
+        """Return which of these documents have chunks whose content the source would not have under another key."""
+        return frozenset(await self._store.documents.lost(self._collection_id, self._source_id, keys))
 
     async def unseen(self) -> Sequence[str]:
         """Return the keys that neither this run nor a later one has seen, in order."""
         return await self._progress.unseen(self._collection_id, self._source_id, self._number)
+
+    async def forget_left_out(self) -> None:
+        """Forget what was left out earlier and was not seen since. Twice is safe."""
+        await self._progress.forget_left_out(self._collection_id, self._source_id, self._number)
 
     async def save_cursor(self, cursor: str) -> None:
         """Move the cursor; only after everything before it is recorded."""
@@ -91,10 +99,13 @@ class RunState:
         """Let the next run begin anew. Twice is safe."""
         await self._progress.forget_cursor(self._source_id, self._collection_id)
 
-    async def hold_deletes(self, keys: Sequence[str], documents: int) -> None:
+    async def hold_deletes(self, keys: Sequence[str], documents: int, suspicion: str) -> None:
         """Hold these deletes, out of `documents` documents, until they are confirmed."""
         await self._progress.hold_deletes(self._invocation.id, keys)
-        log.warning("sync.deletes_held", invocation=self._invocation.id, deletes=len(keys), documents=documents)
+        reason = suspicion or "suspiciously many"
+        log.warning(
+            "sync.deletes_held", invocation=self._invocation.id, deletes=len(keys), documents=documents, reason=reason
+        )
 
     async def confirmed_deletes(self, invocation_id: str) -> Sequence[str]:
         """Return the keys whose deletes an earlier run holds, without those that have reappeared since."""
@@ -129,6 +140,19 @@ class DryRunState(RunState):
     def __init__(self, store: Store, invocation: Invocation, plan: RunPlan) -> None:
         super().__init__(store, invocation, plan)
         self._seen: set[str] = set()
+        self._contents: set[str] = set()
+
+    @override
+    async def note(self, results: Sequence[Result], counts: Counts) -> None:
+        """Store outcomes of documents, and the counts; keep in memory what would be indexed."""
+        self._contents.update(result.content_hash for result in results if result.content_hash)
+        await super().note(results, counts)
+
+    @override
+    async def lost(self, keys: Sequence[str]) -> frozenset[str]:
+        """Return which of these documents have chunks whose content the source would not have under another key."""
+        lost = await self._store.documents.lost(self._collection_id, self._source_id, keys)
+        return frozenset(key for key, content in lost.items() if content not in self._contents)
 
     @override
     async def begin(self) -> Run:
@@ -141,6 +165,10 @@ class DryRunState(RunState):
         return [key for key in await super().unseen() if key not in self._seen]
 
     @override
+    async def forget_left_out(self) -> None:
+        """Do nothing: a dry run forgets nothing."""
+
+    @override
     async def save_cursor(self, cursor: str) -> None:
         """Do nothing: a dry run moves no cursor."""
 
@@ -149,7 +177,7 @@ class DryRunState(RunState):
         """Do nothing: a dry run moves no cursor."""
 
     @override
-    async def hold_deletes(self, keys: Sequence[str], documents: int) -> None:
+    async def hold_deletes(self, keys: Sequence[str], documents: int, suspicion: str) -> None:
         """Do nothing: a dry run only counts deletes."""
 
     @override

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import anyio
 
@@ -29,6 +29,14 @@ class Attempt:
     invocation: Invocation
     scope: anyio.CancelScope
     run: SourceRun | None = None
+    moved_at: float = field(default_factory=anyio.current_time)
+    """When it was last seen to have got further."""
+    _seen: Counts = field(default_factory=Counts)
+
+    def look(self) -> None:
+        """Notice whether it has got further."""
+        if self.counts != self._seen:
+            self._seen, self.moved_at = self.counts, anyio.current_time()
 
     @property
     def counts(self) -> Counts:
@@ -53,7 +61,7 @@ class Runner:
         settings: SyncSettings,
     ) -> None:
         self.settings = settings
-        self.ingesters = Ingesters(ingester, settings.ingesters, settings.document_attempts)
+        self.ingesters = Ingesters(ingester, settings)
         self.in_hand = ingester.in_hand
         self._store = store
         self._vector_store = vector_store
@@ -101,7 +109,8 @@ class Runner:
             collection=await open_collection(invocation.target, record.embedding),
             effects=self._ingester.effects(is_dry_run),
             config_hash=self._ingester.config_hash(record),
-            last_chance=may_give_up(invocation) and invocation.attempts + 1 >= self.settings.last_chance_attempt,
+            last_chance=invocation.origin is not Origin.EVENT
+            and invocation.attempts + 1 >= self.settings.last_chance_attempt,
         )
 
 
@@ -112,6 +121,6 @@ def is_finishing(invocation: Invocation, record: SourceRecord) -> bool:
     return whole and record.facts.finishes_collection and not record.keeps(invocation.target.collection)
 
 
-def may_give_up(invocation: Invocation) -> bool:
-    """Return whether a run may fail because of temporary errors; one for an event may not, since only it knows of its key."""
-    return invocation.origin is not Origin.EVENT
+def is_awaited(invocation: Invocation) -> bool:
+    """Return whether somebody waits for the run, hears of its failure and may ask again; no other may give up."""
+    return invocation.origin is Origin.API

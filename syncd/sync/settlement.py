@@ -5,13 +5,17 @@ from __future__ import annotations
 import structlog
 
 from syncd.errors import BugError, ConfigError, MisconfiguredError, PermanentError, RetryableError
-from syncd.model import State
+from syncd.model import Request, SomeKeys, State
 from syncd.runtime.containment import contained
 from syncd.store import Store
 from syncd.sync.handover import StoppedEarlyError
-from syncd.sync.runner import Attempt, Runner, may_give_up
+from syncd.sync.run import SourceRun
+from syncd.sync.runner import Attempt, Runner, is_awaited
 
 log = structlog.get_logger()
+
+PUT_OFF_KEYS = 1000
+"""Of more documents that are put off, not each key is noted: the next run looks at all of them."""
 
 
 class Settlement:
@@ -41,7 +45,7 @@ class Settlement:
         except MisconfiguredError as error:
             await self._await_mending(attempt, error)
         except (PermanentError, ConfigError) as error:
-            await self._settle(attempt, State.FAILED, str(error))
+            await self._fail(attempt, str(error))
         else:
             await self._complete(attempt)
 
@@ -51,30 +55,55 @@ class Settlement:
             return await self._settle(attempt, State.FAILED, run.failures[0])
         if run and run.again_after_s is not None and not request.is_dry_run:
             await self._store.invocations.follow_up(attempt.invocation, run.again_after_s)
+        if run and run.put_off:
+            await self._ask_for_put_off(attempt, run)
         return await self._settle(attempt, State.COMPLETE, (run.incomplete or None) if run else None)
 
     async def _postpone(self, attempt: Attempt, error: RetryableError) -> None:
-        """Retry the run later from its cursor; after too many attempts it fails, if it may.
-
-        One that keeps meeting a bug may always fail, since no later attempt would do better.
+        """Retry the run later from its cursor. After too many attempts it fails if somebody waits for it, or if it keeps
+        meeting a bug, since no attempt soon would do better.
         """
         invocation, settings = attempt.invocation, self._settings
         attempts = invocation.attempts + 1
         bugs = int(isinstance(error, BugError))
         if bugs and invocation.bugs + bugs >= settings.bug_attempts:
-            return await self._settle(attempt, State.FAILED, str(error))
-        if attempts >= settings.run_attempts and may_give_up(invocation):
+            return await self._fail(attempt, str(error))
+        if attempts >= settings.run_attempts and is_awaited(invocation):
             return await self._settle(attempt, State.FAILED, f"gave up after {attempts} attempts: {error}")
         delay_s = max(settings.backoff.delay_s(attempts), error.retry_after_s or 0.0)
         log.warning("sync.postponed", invocation=invocation.id, reason=str(error), delay_s=round(delay_s, 1))
         return await self._store.invocations.postpone(invocation.id, delay_s, str(error), attempt.counts, bugs)
 
     async def _await_mending(self, attempt: Attempt, error: MisconfiguredError) -> None:
-        """End a run whose source cannot be read with its settings; one for an event waits until it can."""
-        if may_give_up(attempt.invocation):
+        """End a run whose source cannot be read with its settings; one that nobody waits for waits until it can."""
+        if is_awaited(attempt.invocation):
             await self._settle(attempt, State.FAILED, str(error))
         else:
             await self._postpone(attempt, RetryableError(str(error), self._settings.mending_s))
+
+    async def _fail(self, attempt: Attempt, reason: str) -> None:
+        """End a run that failed; before that, where nobody waits for it, ask for the same again later."""
+        if not is_awaited(attempt.invocation):
+            await self._ask_again(attempt)
+        await self._settle(attempt, State.FAILED, reason)
+
+    async def _ask_for_put_off(self, attempt: Attempt, run: SourceRun) -> None:
+        """Ask later for the documents that failed for a reason that may pass; for all of them where they are very many."""
+        whole = attempt.invocation.request.whole
+        if len(run.put_off) <= PUT_OFF_KEYS:
+            return await self._ask_again(attempt, SomeKeys(tuple(sorted(run.put_off)), whole))
+        await run.forget_cursor()
+        return await self._ask_again(attempt, whole)
+
+    async def _ask_again(self, attempt: Attempt, request: Request | None = None) -> None:
+        """Ask for the same, or for `request`, later and later, if the source keeps the collection in step. Twice is safe."""
+        invocation = attempt.invocation
+        source = await self._store.sources.get(invocation.source_id)
+        is_kept = invocation.request.whole.fan_out or (source and source.keeps(invocation.target.collection))
+        if source is None or not is_kept or invocation.request.is_dry_run:
+            return
+        delay_s = self._settings.again.delay_s(invocation.request.whole.follow_up + 1)
+        await self._store.invocations.follow_up(invocation, delay_s, request, limit=None)
 
     async def _settle(self, attempt: Attempt, state: State, error: str | None = None) -> None:
         invocation, counts = attempt.invocation, attempt.counts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 import anyio
 import structlog
@@ -17,20 +17,21 @@ from syncd.pipeline.result import Result
 from syncd.runtime.containment import contained
 from syncd.runtime.mailbox import Mailbox, Reply
 from syncd.runtime.wakeup import Wakeup
+from syncd.sources.factories import Settled
 from syncd.store import Store
 from syncd.sync.pace import RunPace
 from syncd.sync.runner import Attempt, Runner
 from syncd.sync.settlement import Settlement
+from syncd.sync.slots import is_full
 
 log = structlog.get_logger()
 
 IDLE_S = 30.0
 UNSETTLED_S = 30.0
 """How long an invocation rests whose end could not be recorded."""
-LOOK_AHEAD = 200
-
-Settled = Callable[[Invocation], Awaitable[None]]
-"""Called after each attempt at an invocation, settled or not; the store says which. May be called twice; should not wait."""
+SLOT_S = 2.0
+"""How soon is noticed that an attempt does not get on, while others wait for its slot."""
+LOOK_AHEAD = 1000
 
 
 class Syncer:
@@ -66,6 +67,8 @@ class Syncer:
         for attempt in self._running.values():
             if attempt.run:
                 attempt.run.stop_early()
+            else:
+                attempt.scope.cancel()
         while self._running:
             await self._ended.wait()
 
@@ -90,9 +93,9 @@ class Syncer:
             while True:
                 looked_at = time.time()
                 await self._cancel_cancelled()
-                await self._take_up(group)
+                idle_s = SLOT_S if await self._take_up(group) else IDLE_S
                 delay_s = await self._store.invocations.next_due_in_s(since=looked_at)
-                await self._wakeup.wait(IDLE_S if delay_s is None else min(IDLE_S, delay_s))
+                await self._wakeup.wait(idle_s if delay_s is None else min(idle_s, delay_s))
 
     async def _cancel_cancelled(self) -> None:
         for attempt in list(self._running.values()):
@@ -102,22 +105,24 @@ class Syncer:
                 if attempt.run:
                     await self._runner.ingesters.drop(attempt.run.plan)
 
-    async def _take_up(self, group: TaskGroup) -> None:
+    async def _take_up(self, group: TaskGroup) -> bool:
+        """Start what is due and has a slot; return whether something waits for a slot."""
         if self._draining:
-            return
+            return False
+        for attempt in self._running.values():
+            attempt.look()
+        is_waiting, now = False, anyio.current_time()
         for invocation in await self._store.invocations.due(LOOK_AHEAD):
-            if invocation.id in self._running or self._is_full(invocation) or self._is_busy(invocation):
+            if invocation.id in self._running or self._is_busy(invocation):
                 continue
-            if self._resting.get(invocation.id, 0.0) > anyio.current_time():
+            if self._resting.get(invocation.id, 0.0) > now:
+                continue
+            if is_full(invocation, self._running.values(), self._runner.settings, now):
+                is_waiting = True
                 continue
             self._running[invocation.id] = Attempt(invocation, anyio.CancelScope())
             group.start_soon(self._attempt, self._running[invocation.id], name=f"run-{invocation.id}")
-
-    def _is_full(self, invocation: Invocation) -> bool:
-        """Return whether the limit of concurrent runs of the invocation's kind is reached."""
-        kind, settings = invocation.request.is_object_run, self._runner.settings
-        limit = settings.object_runs if kind else settings.runs
-        return sum(other.invocation.request.is_object_run is kind for other in self._running.values()) >= limit
+        return is_waiting
 
     def _is_busy(self, invocation: Invocation) -> bool:
         """Return whether a run that does the same must end first: a whole run of the source, or one over the same object."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 import anyio
 import structlog
@@ -13,11 +14,13 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskGroup, TaskStatus
 
 from syncd.errors import SyncdError
-from syncd.model import Origin, Request, SourceRecord, Target, WholeSource
+from syncd.model import Invocation, Origin, Request, SourceRecord, State, Target, WholeSource
+from syncd.model.watching import Report, WatchState
 from syncd.runtime.containment import contained
 from syncd.runtime.retry import Backoff
 from syncd.runtime.wakeup import Wakeup
 from syncd.store import Store
+from syncd.sync.watch_states import WatchPart, WatchStates
 
 log = structlog.get_logger()
 
@@ -26,8 +29,11 @@ STEADY_S = 300.0
 """A watch that lasted this long before it failed starts again without backoff."""
 
 
-WatchSource = Callable[[SourceRecord], AsyncGenerator[Request]]
-"""Yields a run's request at once, and another whenever the source has changed. Raises RetryableError or PermanentError."""
+WatchSource = Callable[[SourceRecord, Report], AsyncGenerator[Request]]
+"""Yields a run's request at once, and another whenever the source has changed; tells of looks at the source.
+
+Raises RetryableError or PermanentError.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +55,30 @@ class Triggers:
         self._wake = wake
         self._watching: dict[str, Watching] = {}
         self._changed = Wakeup()
+        self._states = WatchStates()
 
     def sources_changed(self) -> None:
         """Check the sources at once. Never waits, twice is safe."""
         self._changed.ring()
+
+    def states(self) -> Mapping[str, WatchState]:
+        """Return how each watch is doing, by source id. Never waits."""
+        return self._states.now()
+
+    async def settled(self, invocation: Invocation) -> None:
+        """Hear how a run ended, or why it waits; runs for single objects and dry runs say nothing of the watch. Twice is safe."""
+        watching = self._watching.get(invocation.source_id)
+        request = invocation.request
+        if not watching or not watching.record.keeps(invocation.target.collection) or request.is_object_run:
+            return
+        now = await self._store.invocations.get(invocation.id)
+        if now is None or request.is_dry_run or (now.origin is Origin.API and now.state is not State.COMPLETE):
+            return
+        if now.state is State.COMPLETE:
+            self._states.succeeded(now.source_id, WatchPart.RUN)
+        elif now.error:
+            next_try_at = await self._store.invocations.next_try_at(now.source_id)
+            self._states.failed(now.source_id, WatchPart.RUN, now.error, next_try_at)
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Watch every source with a watch or a schedule, until cancelled."""
@@ -73,9 +99,11 @@ class Triggers:
             if records.get(source_id) != watching.record:
                 watching.scope.cancel()
                 del self._watching[source_id]
+                self._states.end(source_id)
         for source_id, record in records.items():
             if source_id not in self._watching:
                 self._watching[source_id] = Watching(record, anyio.CancelScope())
+                self._states.begin(source_id, record.name or source_id)
                 group.start_soon(self._watch, self._watching[source_id])
 
     async def _watch(self, watching: Watching) -> None:
@@ -91,8 +119,10 @@ class Triggers:
                         raise EOFError("the watch ended by itself")
                 except SyncdError as error:
                     failures = 1 if anyio.current_time() - began_at >= STEADY_S else failures + 1
+                    delay_s = max(1.0, backoff.delay_s(failures))
                     log.warning("watch.failed", source=name, reason=str(error), failures=failures)
-                    await anyio.sleep(max(1.0, backoff.delay_s(failures)))
+                    self._states.looked(record.id, str(error), delay_s)
+                    await anyio.sleep(delay_s)
 
     def _trigger(self, record: SourceRecord) -> Awaitable[None]:
         settings = record.settings
@@ -103,7 +133,8 @@ class Triggers:
 
     async def _by_watch(self, record: SourceRecord, target: Target) -> None:
         """Request a run at the start, and whenever something changed."""
-        async with aclosing(self._watch_source(record)) as requests:
+        report = partial(self._states.looked, record.id)
+        async with aclosing(self._watch_source(record, report)) as requests:
             async for request in requests:
                 await self._ask(record, target, Origin.WATCH, request)
 

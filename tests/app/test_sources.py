@@ -91,6 +91,8 @@ path_style = true
         chroma = daemon.announced()["chroma"]
         rows = held(chroma["host"], chroma["port"], bucket).rows
         assert [metadata["key"] for _, metadata in rows.values()] == ["docs/after.md"]
+        repaired = syncd(daemon, "verify", bucket, "--repair")
+        assert (repaired.returncode, "source bucket" in repaired.stdout) == (0, True), repaired.stderr
     finally:
         assert daemon.stop() == 0
 

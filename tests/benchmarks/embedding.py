@@ -38,7 +38,7 @@ from syncd.pipeline.embed.llama import LlamaContext, LlamaModel, quieten
 from syncd.pipeline.embed.local import EngineOptions, open_embedder, prepare
 from syncd.pipeline.embed.probe import cosine
 from syncd.pipeline.embed.variant import usable_cores
-from syncd.pipeline.embed.windows import cut, normalised
+from syncd.pipeline.embed.windows import cut, unit_rows
 from syncd.pipeline.embed.worker import compute
 from tests.pipeline.chunking import chunks_of_document
 
@@ -79,7 +79,7 @@ def serve_stock(pipe, path, pooling, max_tokens):
     )  # fmt: skip
     with suppress(EOFError):
         while texts := pipe.recv():
-            pipe.send(normalised(np.array([llama.embed(text) for text in texts], dtype=np.float32)))
+            pipe.send(unit_rows(np.array([llama.embed(text) for text in texts], dtype=np.float32)))
 
 
 class Bare:
@@ -130,7 +130,7 @@ class BareTorch:
                 .last_hidden_state[0, -1].float().numpy()
                 for window in self._bare.windows(texts)
             ]  # fmt: skip
-        return normalised(np.stack(rows))
+        return unit_rows(np.stack(rows))
 
     def cpu_s(self):
         return time.process_time()

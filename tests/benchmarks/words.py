@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from syncd.pipeline.sparse.bm25 import chroma_bm25, code_bm25
-from syncd.pipeline.sparse.scripts import MARKS
+from syncd.pipeline.sparse.scripts import COMBINING_MARKS
 from syncd.pipeline.sparse.stopwords import STOPWORDS
 from syncd.pipeline.sparse.tokens import hashed
 from syncd.pipeline.sparse.weights import weigh
@@ -115,8 +115,10 @@ SET = {
 }  # fmt: skip
 
 _CJK = "\u3005-\u3007\u3041-\u3096\u30a1-\u30fa\u30fc\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3"
-_UAX29 = re.compile(rf"[\u30a1-\u30fa\u30fc]+|[\uac00-\ud7a3]+|[{_CJK}]|(?:(?![{_CJK}])\w)(?:(?![{_CJK}])[\w{MARKS}])*")
-_CJK_RUN = re.compile(rf"[{_CJK}]+|(?:(?![{_CJK}])\w)(?:(?![{_CJK}])[\w{MARKS}])*")
+_UAX29 = re.compile(
+    rf"[\u30a1-\u30fa\u30fc]+|[\uac00-\ud7a3]+|[{_CJK}]|(?:(?![{_CJK}])\w)(?:(?![{_CJK}])[\w{COMBINING_MARKS}])*"
+)
+_CJK_RUN = re.compile(rf"[{_CJK}]+|(?:(?![{_CJK}])\w)(?:(?![{_CJK}])[\w{COMBINING_MARKS}])*")
 
 
 def without_accents(text):

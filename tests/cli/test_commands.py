@@ -70,10 +70,10 @@ def test_a_sync_into_another_collection_finishes_it(daemon):
 
 
 def test_verify_tells_of_deletes_that_wait_to_be_confirmed(daemon, git_server):
-    names = [f"{number}.bin" for number in range(25)]
-    git_server.create("owner/shrinking", dict.fromkeys(names, b"\0"))
+    names = [f"{number}.md" for number in range(25)]
+    git_server.create("owner/shrinking", {name: f"This is what {name} says.\n" for name in names})
     succeeds(daemon, "sources", "add", "github", "owner/shrinking", "--watch", "shrinking", "--interval-s", "10")
-    until(lambda: daemon.rows("SELECT 1 FROM documents WHERE key = '24.bin'") and daemon.unsettled() == 0)
+    until(lambda: daemon.rows("SELECT 1 FROM documents WHERE key = '24.md'") and daemon.unsettled() == 0)
     git_server.commit("owner/shrinking", dict.fromkeys(names))
     until(lambda: daemon.rows("SELECT 1 FROM held_deletes") and daemon.unsettled() == 0)
     told = syncd(daemon, "verify", "shrinking", "--repair")

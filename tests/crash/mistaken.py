@@ -24,16 +24,16 @@ class DeletesFirst(QueuePoller):
     async def _handle(self, hand, message) -> None:
         hand.finish(message)
         await anyio.sleep(PAUSE_S)
-        await self._work_off(message)
+        await self._work_off(hand, message)
 
 
 class TrustsEvents(QueuePoller):
     """Believes that what an event says was removed is not there."""
 
-    async def _work_off(self, message) -> None:
+    async def _work_off(self, hand, message) -> None:
         for event in parse_message(message.body).events:
             said[event.bucket, event.key] = event.kind
-        await super()._work_off(message)
+        await super()._work_off(hand, message)
 
 
 said: dict[tuple[str, str], EventKind] = {}

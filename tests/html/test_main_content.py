@@ -87,6 +87,16 @@ def test_sections_headings_and_names_that_are_called_like_chrome_are_content():
     assert all(f"{name}(page)" in page.markdown for name in ("print", "skip", "share"))
 
 
+def test_sections_and_rows_keep_ids_of_their_titles_whatever_their_classes_and_numbers():
+    page = read(
+        f'<main><h1>API</h1><p>{WORDS * 40}</p><section class="detail" id="share"><h3>share</h3><p>Shares it.</p></section>'
+        f'<section class="level2" id="cookies-1"><h2>Cookies</h2><p>Kept here.</p></section><div class="sect1" id="_pagination">'
+        f'<h2>Pagination</h2><p>By tens.</p></div><table><tr><th>Option</th><th>Use</th></tr><tr id="print"><td>print</td>'
+        f"<td>Prints it.</td></tr></table></main>"
+    )
+    assert all(text in page.markdown for text in ("### share", "Shares it.", "Kept here.", "By tens.", "Prints it."))
+
+
 def test_what_is_called_chrome_and_has_no_such_title_is_left_out():
     boxes = '<section id="cookies"><p>We use cookies.</p></section><div class="share" id="share"><h3>Share</h3></div>'
     page = read(f"<main><h1>Harbour</h1><p>{WORDS * 5}</p>{boxes}</main>")

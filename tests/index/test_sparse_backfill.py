@@ -11,7 +11,7 @@ from syncd.index.sparse_backfill import SparseBackfill
 from syncd.model import Embedding, Target
 from syncd.pipeline.sparse.bm25 import code_bm25
 from syncd.search.index_cache import IndexCache
-from syncd.search.search import encoded
+from syncd.search.search import encoded_query
 from syncd.sources.registry import TYPES
 from syncd.store import Store
 from syncd.store.changes import NewChunk, Replacement, Urgency
@@ -45,7 +45,7 @@ async def made_by(encoder, collection: int, key: str, *texts: str) -> Replacemen
 
 async def found(cache, collection: int, query: str) -> int:
     """How many chunks a query finds by words."""
-    words = await encoded(NEW, query)
+    words = await encoded_query(NEW, query)
     return int((await cache.scored(collection, words.vectors, words.encoder.uses_idf)).scores.astype(bool).sum())
 
 

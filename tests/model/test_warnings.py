@@ -1,7 +1,7 @@
 """What a document's owner is told of what was guessed or left out, and how much of it at most."""
 
 from syncd.model import DocumentWarning, Warnings
-from syncd.model.warnings import CODES, MAX_MESSAGE_CHARACTERS, warning_values, warnings_of
+from syncd.model.warnings import MAX_MESSAGE_CHARACTERS, WARNING_CODES, warning_values, warnings_of
 
 
 def test_one_of_a_kind_is_kept_with_the_first_place_and_how_many_there_were():
@@ -21,9 +21,9 @@ def test_neither_their_number_nor_their_size_is_the_documents_choice():
     (warning,) = found.all()
     assert warning.message.startswith("ab c? xxx")
     assert len(warning.message) == MAX_MESSAGE_CHARACTERS
-    for code in CODES:
+    for code in WARNING_CODES:
         found.extend([DocumentWarning(code, "y")] * 3)
-    assert len(found.all()) == len(CODES)
+    assert len(found.all()) == len(WARNING_CODES)
 
 
 def test_they_travel_as_json_values():

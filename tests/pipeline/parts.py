@@ -43,6 +43,7 @@ from syncd.store.collections import CollectionRecord
 from syncd.sync.deletes import DeleteGuard
 from syncd.sync.ingesters import Ingesters
 from syncd.sync.run import SourceRun
+from syncd.sync.settings import SyncSettings
 from tests.asking import asked
 
 MODEL = Embedding(model="hash")
@@ -165,7 +166,7 @@ async def over(
             store, index.apply, stage, SparseEncoding(store, SparseModels()).with_sparse_vectors, room
         )
         ingester = Ingester(store, effects, stage, Preparation(lambda _source: manner.preparer, get))
-        ingesters = Ingesters(ingester, manner.ingesters, manner.attempts)
+        ingesters = Ingesters(ingester, SyncSettings(ingesters=manner.ingesters, document_attempts=manner.attempts))
         parts = Parts(store, vector_store, index, embedder, stage, ingester, ingesters.mailbox)
         prepare(parts)
         async with anyio.create_task_group() as group:

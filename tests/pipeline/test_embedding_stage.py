@@ -8,7 +8,7 @@ import pytest
 
 from syncd.errors import PermanentError, RetryableError
 from syncd.model import Counts, DocumentState, Origin, State, Target
-from syncd.pipeline.effects import Wanted
+from syncd.pipeline.effects import WantedVectors
 from syncd.pipeline.embedding_queue import REQUEST_SIZE, REQUESTS
 from syncd.pipeline.embedding_stage import EmbeddingStage
 from syncd.pipeline.result import Result
@@ -240,7 +240,7 @@ async def test_an_urgent_document_overtakes_a_backfill_that_fills_every_request(
         assert not await is_asked()
         (record,) = await parts.store.collections.all()
         document = await parts.store.prepared.get(record.id, (await parts.source(folder)).id, "fox.md")
-        wanted = Wanted(parts.embedder, 99, Urgency.OBJECT, 0, Result("fox.md", DocumentState.INDEXED))
+        wanted = WantedVectors(parts.embedder, 99, Urgency.OBJECT, 0, Result("fox.md", DocumentState.INDEXED))
         await parts.ingester.effects(False).join(document, wanted)
         await until(is_asked)
     assert len(gate.asked) == REQUESTS + 1

@@ -3,7 +3,7 @@
 import gc
 import weakref
 
-from syncd.pipeline.spooled_chunks import MEMORY_MAX_BYTES, SpooledChunks
+from syncd.pipeline.spooled_chunks import CHUNKS_IN_MEMORY_MAX_BYTES, SpooledChunks
 from syncd.store.changes import NewChunk
 
 
@@ -12,7 +12,7 @@ def draft(number, size=10):
 
 
 def test_drafts_come_back_in_order_from_memory_and_from_disk():
-    for size in (1, MEMORY_MAX_BYTES // 100):
+    for size in (1, CHUNKS_IN_MEMORY_MAX_BYTES // 100):
         spooled = SpooledChunks()
         spooled.extend([draft(0, size), draft(1, size)])
         assert spooled[1].text == draft(1, size).text

@@ -35,8 +35,8 @@ def written(sent):
 def test_what_is_written_is_read_back_by_both_ends(sent):
     data = written(sent)
     file = io.BytesIO(data)
-    assert [frames.read(file) for _ in sent] == sent
-    assert frames.read(file) is None
+    assert [frames.read_frame(file) for _ in sent] == sent
+    assert frames.read_frame(file) is None
     assert asyncio.run(received(data)) == sent
 
 
@@ -45,7 +45,7 @@ def test_a_stream_that_ends_inside_a_frame_is_an_error_at_both_ends(payload, dat
     whole = written([Frame({"a": 1}, payload)])
     part = whole[: data.draw(st.integers(1, len(whole) - 1))]
     with pytest.raises(FrameError):
-        frames.read(io.BytesIO(part))
+        frames.read_frame(io.BytesIO(part))
     with pytest.raises(FrameError):
         asyncio.run(received(part))
 
@@ -53,7 +53,7 @@ def test_a_stream_that_ends_inside_a_frame_is_an_error_at_both_ends(payload, dat
 @given(st.binary(min_size=8, max_size=60))
 def test_garbage_is_an_error_and_never_a_huge_allocation(data):
     try:
-        frames.read(io.BytesIO(data))
+        frames.read_frame(io.BytesIO(data))
     except FrameError:
         return
 
@@ -62,7 +62,7 @@ def test_garbage_is_an_error_and_never_a_huge_allocation(data):
 def test_a_header_that_is_no_json_object_is_an_error(header):
     data = len(header).to_bytes(4, "big") + bytes(4) + header
     with pytest.raises(FrameError, match="JSON"):
-        frames.read(io.BytesIO(data))
+        frames.read_frame(io.BytesIO(data))
 
 
 def test_a_frame_over_the_limit_is_refused_by_the_writer():

@@ -287,3 +287,24 @@ def test_who_asks_to_be_told_is_told_once_when_a_reply_has_come_or_at_once_where
     kept.settle(2)
     kept.when_settled(lambda: told.append("late"))
     assert told == ["refused", "kept", "late"]
+
+
+async def test_a_stand_in_takes_no_message_once_it_is_not_needed_and_ends_the_one_in_hand():
+    mailbox: Mailbox[int, int] = Mailbox("box", 10)
+    over, begun, go_on = anyio.Event(), anyio.Event(), anyio.Event()
+
+    async def double(number: int) -> int:
+        begun.set()
+        await go_on.wait()
+        return 2 * number
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            group.start_soon(mailbox.serve_until, over, double)
+            first = await mailbox.put(1)
+            await begun.wait()
+            over.set()
+            second = await mailbox.put(2)
+            go_on.set()
+    assert (await first, second.settled) == (2, False)
+    assert mailbox.stats().waiting == 1

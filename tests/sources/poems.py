@@ -82,7 +82,7 @@ class PoemFactory(SourceFactory[PoemSettings]):
             raise PermanentError(f"{settings.author} is banned")
         return settings
 
-    async def watch(self, record: SourceRecord[PoemSettings]) -> AsyncGenerator[Request]:
+    async def watch(self, record: SourceRecord[PoemSettings], report: object = None) -> AsyncGenerator[Request]:
         yield WholeSource()
         await anyio.sleep_forever()
 

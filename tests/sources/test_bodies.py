@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from syncd.errors import PermanentError, RetryableError, Skipped, SyncdError
 from syncd.sources.bodies import (
-    MEMORY_MAX_BYTES,
+    BODY_IN_MEMORY_MAX_BYTES,
     BytesBody,
     NoBody,
     PathBody,
@@ -66,7 +66,9 @@ def test_one_byte_too_many_is_too_large() -> None:
     assert judged(b"x" * 101, [50], limit=100) == "too large"
 
 
-@pytest.mark.parametrize("size", [0, 1, MEMORY_MAX_BYTES, MEMORY_MAX_BYTES + 1, 3 * MEMORY_MAX_BYTES])
+@pytest.mark.parametrize(
+    "size", [0, 1, BODY_IN_MEMORY_MAX_BYTES, BODY_IN_MEMORY_MAX_BYTES + 1, 3 * BODY_IN_MEMORY_MAX_BYTES]
+)
 async def test_a_stream_is_spooled_whole_and_leaves_nothing(tmp_path: Path, size: int) -> None:
     half = size // 2
     body = StreamBody(lambda: pieces(b"a" * half, b"b" * (size - half)), folder=tmp_path)
@@ -95,7 +97,7 @@ async def test_a_refused_stream_is_closed_at_once() -> None:
 
 
 async def test_a_spool_without_room_is_tried_again(tmp_path: Path) -> None:
-    body = StreamBody(lambda: pieces(b"x" * (MEMORY_MAX_BYTES + 1)), folder=tmp_path / "missing")
+    body = StreamBody(lambda: pieces(b"x" * (BODY_IN_MEMORY_MAX_BYTES + 1)), folder=tmp_path / "missing")
     with pytest.raises(RetryableError, match="cannot spool"):
         async with body.open():
             pass
@@ -116,7 +118,7 @@ def test_images_are_known_by_their_suffix() -> None:
     assert [is_image(name) for name in ("a.PNG", "b/c.svg", "png", "a.png.py")] == [True, True, False, False]
 
 
-@pytest.mark.parametrize("size_bytes", [0, 1, MEMORY_MAX_BYTES, MEMORY_MAX_BYTES + 1])
+@pytest.mark.parametrize("size_bytes", [0, 1, BODY_IN_MEMORY_MAX_BYTES, BODY_IN_MEMORY_MAX_BYTES + 1])
 async def test_bytes_put_away_are_read_from_their_start_each_time(size_bytes: int) -> None:
     data = bytes(range(256)) * (size_bytes // 256) + bytes(size_bytes % 256)
     body = await put_away(data)
@@ -134,7 +136,7 @@ async def test_large_bytes_are_written_by_another_thread(monkeypatch: pytest.Mon
             return super().write(s)
 
     monkeypatch.setattr("syncd.sources.bodies.SpooledTemporaryFile", Recorded)
-    await put_away(bytes(MEMORY_MAX_BYTES + 1))
+    await put_away(bytes(BODY_IN_MEMORY_MAX_BYTES + 1))
     assert writers
     assert get_ident() not in writers
 

@@ -83,3 +83,9 @@ def test_any_text_is_a_pattern_or_a_clear_error(patterns: list[str], path: str) 
 def test_a_hostile_pattern_costs_little() -> None:
     globs = Globs(("*a" * 200 + "b",), "include_globs")
     assert not globs.match("a" * 2000)
+
+
+@pytest.mark.parametrize("pattern", ["[z-a]", "a[!z-a]b", "[a-\\]]"])
+def test_a_range_that_runs_backwards_is_a_clear_error(pattern: str) -> None:
+    with pytest.raises(ConfigError, match="is not a gitignore pattern"):
+        Globs((pattern,), "include_globs")

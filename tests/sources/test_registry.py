@@ -153,6 +153,7 @@ def test_each_type_brings_its_own_tables_and_their_numbers_stay():
         11: "0011_page_facts.sql",
         12: "0012_sitemap_hints.sql",
         13: "0013_partial_crawls.sql",
+        14: "0014_left_out.sql",
         20: "0020_s3.sql",
         30: "0030_sparse.sql",
         40: "0040_recipes.sql",
@@ -162,6 +163,8 @@ def test_each_type_brings_its_own_tables_and_their_numbers_stay():
         60: "0060_prepared.sql",
         61: "0061_tokens.sql",
         70: "0070_warnings.sql",
+        80: "0080_absent_sources.sql",
+        81: "0081_queue.sql",
     }
     with pytest.raises(ValueError, match="has the number of"):
         numbered_migrations(["syncd.store", "syncd.store"])

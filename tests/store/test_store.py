@@ -30,6 +30,7 @@ from syncd.sources.registry import TYPES
 from syncd.sources.upload.settings import UploadSourceSettings
 from syncd.store import Store
 from syncd.store.changes import NewChunk, Removal, Replacement
+from syncd.store.invocation_queue import TURNS
 from syncd.store.progress import Outcome
 from syncd.store.vectors import vector_key
 
@@ -339,3 +340,16 @@ async def test_a_cursor_holds_for_the_recipe_it_was_saved_with(store: Store) -> 
     assert await store.progress.cursor(record.id, collection.id, "recipe") == "c"
     await store.progress.drop_cursor(record.id, collection.id, "another")
     assert await store.progress.cursor(record.id, collection.id, "recipe") is None
+
+
+async def test_sources_take_turns_among_equally_urgent_invocations(store: Store) -> None:
+    records = [await source(store) for _ in range(2)]
+    for record, count in zip(records, (TURNS + 9, 2), strict=True):
+        for _ in range(count):
+            await store.invocations.create(record.id, TARGET, Origin.EVENT)
+    backfill = await store.invocations.create(records[1].id, TARGET, Origin.BACKFILL)
+    due = await store.invocations.due(1000)
+    assert len(due) == TURNS + 3
+    assert {one.source_id for one in due[:2]} == {one.source_id for one in due[2:4]} == {it.id for it in records}
+    assert due[-1].id == backfill.id
+    assert [one.id for one in await store.invocations.due(3)] == [one.id for one in due[:3]]

@@ -20,7 +20,8 @@ from syncd.sync.settings import SyncSettings
 from syncd.sync.syncer import Syncer
 from tests.pipeline.parts import CHUNKING, MODEL
 
-HASTY = SyncSettings(run_attempts=3, document_attempts=2, last_chance_attempt=2, backoff=Backoff(0.001, cap_s=0.001))
+SOON = Backoff(0.001, cap_s=0.001)
+HASTY = SyncSettings(run_attempts=3, document_attempts=2, last_chance_attempt=2, backoff=SOON, again=SOON)
 
 
 FILES = {
@@ -87,9 +88,9 @@ SETTINGS = S3SourceSettings(bucket_name="bucket", region="r")
 SITE = WebSourceSettings(starting_url="https://example.org/")
 
 
-async def created(parts, origin: Origin, name: str, kind: str = "s3") -> Invocation:
+async def created(parts, origin: Origin, name: str, kind: str = "s3", settings=None) -> Invocation:
     """Create a source and an invocation of it."""
-    settings = SITE if kind == "web_scrape" else SETTINGS
+    settings = settings or (SITE if kind == "web_scrape" else SETTINGS)
     record = await parts.store.sources.create(kind, "default_database", settings, MODEL, CHUNKING)
     return await parts.store.invocations.create(record.id, Target("default_database", name), origin)
 

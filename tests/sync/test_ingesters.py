@@ -13,6 +13,7 @@ from syncd.model import Checkpoint, Document, DocumentState, Origin, State, Targ
 from syncd.pipeline.job import DocumentJob
 from syncd.sync.deletes import DeleteGuard
 from syncd.sync.ingesters import Ingesters
+from syncd.sync.settings import SyncSettings
 from tests.sync.syncing import HASTY, Fixed, Text, away, created, document, ended, settled, syncing
 
 
@@ -122,7 +123,7 @@ async def test_what_waits_of_a_dropped_run_is_refused_and_other_runs_go_on(parts
     for _ in range(2):
         invocation = await parts.store.invocations.create(record.id, target, Origin.API, WholeSource())
         plans.append((await parts.begin(record, invocation, DeleteGuard())).plan)
-    ingesters = Ingesters(parts.ingester, 2, 1)
+    ingesters = Ingesters(parts.ingester, SyncSettings(ingesters=2, document_attempts=1))
     dropped, kept = [
         await ingesters.mailbox.put(DocumentJob(Document(f"{number}.txt", "1", Body(), "a"), plan))
         for number, plan in enumerate(plans)

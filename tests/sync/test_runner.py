@@ -2,8 +2,10 @@
 
 from typing import ClassVar
 
+import pytest
+
 from syncd.api.views import job_view
-from syncd.errors import PermanentError, Skipped
+from syncd.errors import PermanentError, RetryableError, Skipped
 from syncd.model import Checkpoint, Document, Origin, State
 from syncd.sources.registry import TYPES
 from tests.sync.syncing import Cut, Fixed, Text, created, document, settled, syncing
@@ -64,3 +66,28 @@ async def test_a_run_that_only_meets_broken_documents_is_complete_where_others_o
         again = await parts.store.invocations.create(invocation.source_id, invocation.target, Origin.WATCH)
         syncer.wake()
         assert (await settled(parts, again)).state is State.COMPLETE
+
+
+@pytest.mark.parametrize("end", [Checkpoint("half", is_mark=True), Checkpoint("all", absent_are_gone=True)])
+async def test_an_attempt_that_is_cut_off_before_anything_could_be_indexed_is_begun_anew_and_comes_to_the_same_end(
+    parts, fresh_name, end
+):
+    class CutOff:
+        cursors: ClassVar[list[str | None]] = []
+
+        async def changes(self, run):
+            self.cursors.append(run.cursor)
+            if run.cursor is None:
+                yield document(PermanentError("it is broken"))
+                yield end
+            if len(self.cursors) == 1:
+                raise RetryableError("cut off")
+            yield Checkpoint("all", absent_are_gone=True)
+
+    CutOff.cursors.clear()
+    invocation = await created(parts, Origin.API, fresh_name)
+    async with syncing(parts, CutOff()):
+        ended = await settled(parts, invocation)
+    assert CutOff.cursors == [None, None]
+    assert (ended.state, ended.counts.failed) == (State.FAILED, 1)
+    assert "nothing could be indexed: 1 failed" in ended.error

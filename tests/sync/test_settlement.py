@@ -5,11 +5,25 @@ from dataclasses import replace
 import anyio
 import pytest
 
-from syncd.errors import ConfigError
+from syncd.errors import ConfigError, PermanentError, RetryableError
 from syncd.model import Checkpoint, Document, Origin, State, WholeSource
 from syncd.runtime.retry import Backoff
+from syncd.sources.s3.settings import AutoSync
 from syncd.store.invocation_queue import FOLLOW_UPS
-from tests.sync.syncing import HASTY, Broken, Cut, Fixed, away, created, document, ended, settled, syncing
+from tests.sync.syncing import (
+    HASTY,
+    SETTINGS,
+    Broken,
+    Cut,
+    Fixed,
+    Text,
+    away,
+    created,
+    document,
+    ended,
+    settled,
+    syncing,
+)
 
 
 async def test_a_run_that_cannot_be_had_fails_after_some_attempts(parts, fresh_name):
@@ -90,3 +104,70 @@ async def test_a_crash_between_asking_again_and_settling_doubles_nothing(parts, 
         await parts.store.invocations.follow_up(first, 3600.0)
     assert len(await parts.store.invocations.list(first.source_id)) == 2
     assert [one.id for one in await parts.store.invocations.due(9)] == [first.id]
+
+
+@pytest.mark.parametrize("origin", [Origin.WATCH, Origin.SCHEDULE, Origin.BACKFILL])
+async def test_a_run_that_nobody_waits_for_is_never_given_up(parts, fresh_name, origin):
+    source = Fixed(lambda run: away(run) if run < 10 else document("here again"))
+    invocation = await ended(parts, source, origin, fresh_name)
+    assert (invocation.state, source.runs) == (State.COMPLETE, 10)
+
+
+KEPT = replace(SETTINGS, auto_sync=AutoSync.DIRECT)
+
+
+async def test_what_failed_in_a_collection_that_its_source_keeps_is_asked_for_again_until_it_is_there(
+    parts, fresh_name
+):
+    def refused(_: int) -> Document:
+        raise PermanentError("status 403")
+
+    source = Fixed(lambda run: refused(run) if run < 8 else document("here again"))
+    invocation = await created(parts, Origin.WATCH, fresh_name, settings=replace(KEPT, collection_name=fresh_name))
+    async with syncing(parts, source):
+        assert (await settled(parts, invocation)).error == "status 403"
+        latest = await the_latest_complete(parts, invocation)
+    assert (source.runs, latest.request) == (8, WholeSource(follow_up=7))
+
+
+async def test_what_fails_for_whoever_waits_for_it_is_left_to_them(parts, fresh_name):
+    def refused(_: int) -> Document:
+        raise PermanentError("status 403")
+
+    invocation = await created(parts, Origin.API, fresh_name, settings=replace(KEPT, collection_name=fresh_name))
+    async with syncing(parts, Fixed(refused)):
+        assert (await settled(parts, invocation)).state is State.FAILED
+    assert len(await parts.store.invocations.list(invocation.source_id)) == 1
+
+
+async def test_a_document_that_failed_for_now_is_asked_for_by_its_key_until_it_can_be_had(parts, fresh_name):
+    gone_for_now = Document("b.txt", "1", Text(RetryableError("half of it is missing")), "b")
+
+    class Two(Fixed):
+        async def changes(self, run):
+            self.runs += 1
+            if self.runs > 4:
+                gone_for_now.body.content = "the whole of it"
+            for item in (document("in good order"), gone_for_now):
+                if run.keys is None or item.key in run.keys:
+                    yield item
+            yield Checkpoint(run.cursor or "end")
+
+    settings = replace(KEPT, collection_name=fresh_name)
+    invocation = await created(parts, Origin.WATCH, fresh_name, settings=settings)
+    async with syncing(parts, Two(away)):
+        first = await settled(parts, invocation)
+        assert (first.state, first.counts.failed) == (State.COMPLETE, 1)
+        with anyio.fail_after(30):
+            while len(await parts.chroma.get(invocation.target)) < 2:  # noqa: ASYNC110 - a database
+                await anyio.sleep(0.01)
+    (latest, *_) = await parts.store.invocations.list(invocation.source_id)
+    assert latest.request.keys == {"b.txt"}
+
+
+async def the_latest_complete(parts, invocation):
+    """Wait until an invocation of the source is complete, and return it."""
+    with anyio.fail_after(30):
+        while not (found := await parts.store.invocations.list(invocation.source_id, state=State.COMPLETE)):  # noqa: ASYNC110 - a database
+            await anyio.sleep(0.01)
+    return found[0]

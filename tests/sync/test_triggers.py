@@ -30,7 +30,7 @@ class Outside:
             self.sends[name], self.receives[name] = anyio.create_memory_object_stream(10)
         return self.receives[name]
 
-    async def watch(self, record):
+    async def watch(self, record, report):
         self.looks[record.name] += 1
         if self.failures:
             self.failures -= 1

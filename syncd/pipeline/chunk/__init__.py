@@ -1,4 +1,4 @@
-"""Splits a document's text into chunks that cover it exactly: code by syntax, Markdown by structure, the rest by lines."""
+"""Splits a document's text into chunks that cover it exactly: code by syntax, Markdown and its kin by structure, the rest by lines."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from syncd.pipeline.chunk import kinds
 from syncd.pipeline.chunk.names import Definition, spoken_definition
 from syncd.pipeline.chunk.solver import ChunkLimits, Cuts
 
-ITEM_COST = 1.0
+CODE_ITEM_COST = 1.0
 DEPTH_COST = 1.0
 IN_FUNCTION_COST = 6.0
 EXPRESSION_COST = 6.0
@@ -96,7 +96,7 @@ class _Walk:
         data, maximum, target = self._data, self._maximum, self._target
         parent = self._flags_of(node)
         sequence = bool(parent & kinds.STATEMENTS) or level == 0
-        cost = ITEM_COST + DEPTH_COST * depth + (0 if sequence else EXPRESSION_COST)
+        cost = CODE_ITEM_COST + DEPTH_COST * depth + (0 if sequence else EXPRESSION_COST)
         if in_function:
             cost += IN_FUNCTION_COST
         first, group, glued_end, nearly = level > 0, -1, -1, maximum * 31 // 32

@@ -12,7 +12,9 @@ from typing import TypeGuard, get_args
 from tree_sitter import Language
 from tree_sitter_language_pack import SupportedLanguage, get_language
 
-MARKDOWN = "markdown"
+MARKDOWN_GRAMMAR = "markdown"
+ASCIIDOC = "asciidoc"
+"""No grammar of the wheel: only `markups` knows it."""
 _SUPPORTED = frozenset(get_args(SupportedLanguage))
 
 _SUFFIXES = """
@@ -78,7 +80,7 @@ SUFFIXES = _table(_SUFFIXES)
 """Suffix in lower case without its dot -> grammar."""
 NAMES = _table(_NAMES)
 """Whole file name in lower case -> grammar."""
-COMMANDS = _table(_COMMANDS)
+INTERPRETERS = _table(_COMMANDS)
 """Interpreter of a `#!` line -> grammar."""
 
 _SHEBANG = re.compile(rb"#!\s*(?:\S*/)?(?:env\s+(?:-\S+\s+|\w+=\S*\s+)*(?:\S*/)?)?([A-Za-z][A-Za-z_-]*)")
@@ -94,16 +96,17 @@ _CONTENT: dict[str, tuple[tuple[re.Pattern[bytes], str], ...]] = {
 }
 """Suffixes that several languages share -> what to look for, and the grammar then."""
 _LOOK_BYTES = 1 << 16
+_WITHOUT_GRAMMAR = _table(f"{ASCIIDOC} adoc asciidoc asciidoctor")
 
 
-def language_of(path: str, data: bytes) -> str:
+def grammar_of(path: str, data: bytes) -> str:
     """Return the grammar for a file of this name and content, '' when there is none."""
     name = path.replace("\\", "/").rsplit("/", 1)[-1].lower()
     suffix = name.rsplit(".", 1)[-1] if "." in name else ""
     for pattern, grammar in _CONTENT.get(suffix, ()):
         if pattern.search(data[:_LOOK_BYTES]):
             return grammar
-    if found := NAMES.get(name) or SUFFIXES.get(suffix):
+    if found := NAMES.get(name) or SUFFIXES.get(suffix) or _WITHOUT_GRAMMAR.get(suffix):
         return found
     if name.startswith("requirements") and suffix in ("txt", "in"):
         return "requirements"
@@ -112,7 +115,7 @@ def language_of(path: str, data: bytes) -> str:
             found if name.startswith(("dockerfile.", "containerfile.", "makefile.", "kconfig.", "jenkinsfile.")) else ""
         )
     command = _SHEBANG.match(data[:200])
-    return COMMANDS.get(command.group(1).decode().lower(), "") if command else ""
+    return INTERPRETERS.get(command.group(1).decode().lower(), "") if command else ""
 
 
 def is_supported(name: str) -> TypeGuard[SupportedLanguage]:

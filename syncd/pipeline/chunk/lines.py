@@ -9,7 +9,7 @@ from syncd.pipeline.chunk.solver import ChunkLimits, Cuts, character_start
 PARAGRAPH_COST = 2.0
 LONG_LINE_COST = 2.5
 SENTENCE_LINE_COST = 8.0
-LINE_COST = 10.0
+PLAIN_LINE_COST = 10.0
 SENTENCE_COST = 9.0
 
 LONG_LINE_BYTES = 120
@@ -61,7 +61,7 @@ def text_cuts(data: bytes, limits: ChunkLimits) -> Cuts:
         elif before[-1:] in b".!?:;}":
             cuts[start] = SENTENCE_LINE_COST
         else:
-            cuts[start] = LINE_COST + min(indent, 8) / 4
+            cuts[start] = PLAIN_LINE_COST + min(indent, 8) / 4
         if len(line) > limits.target_bytes:
             add_sentences(cuts, data, start, match.end())
         before, blank = words, False

@@ -1,16 +1,16 @@
-"""Where Markdown may be cut: between its blocks, and inside those that are too large. No heading is cut from its body."""
+"""Where Markdown and its kin may be cut: between blocks, and inside those that are too large. No heading is cut from its body."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from syncd.pipeline.chunk.lines import PARAGRAPH_COST, add_sentences
-from syncd.pipeline.chunk.markdown_blocks import ITEM, Block, blocks_of
+from syncd.pipeline.chunk.markdown_blocks import ITEM, Block
 from syncd.pipeline.chunk.solver import ChunkLimits, Cuts
 
 HEADING_COST = 0.75
 HEADING_LEVEL_COST = 0.25
-ITEM_COST = 8.0
+MARKDOWN_ITEM_COST = 8.0
 WRAPPED_LINE_COST = 16.0
 ROW_COST = 12.0
 LEAD_IN_COST = 14.0
@@ -20,7 +20,7 @@ HEADING_BODY_COST = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """A heading at `start`, its level 1-6 and its text."""
+    """A heading at `start`, its level and its text."""
 
     start: int
     level: int
@@ -29,11 +29,12 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class MarkdownTable:
-    """A table from `start` to `end`; its header and delimiter rows are data[start:head_end]."""
+    """A table from `start` to `end`; its header and delimiter rows are data[head_start:head_end]."""
 
     start: int
     end: int
     head_end: int
+    head_start: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +46,13 @@ class Outline:
     tables: list[MarkdownTable]
 
 
-def outline(data: bytes, limits: ChunkLimits) -> Outline:
-    """Scan Markdown and return its cuts, headings and tables; never fails, any bytes are some Markdown."""
-    blocks = blocks_of(data)
+def outline(data: bytes, blocks: list[Block], limits: ChunkLimits) -> Outline:
+    """Return the cuts, headings and tables of a text with these blocks."""
     cuts = _cuts(data, blocks, limits)
     headings = [Heading(b.start, b.level, b.title) for b in blocks if b.kind == "heading"]
-    tables = [MarkdownTable(b.start, b.end, b.head_end) for b in blocks if b.kind == "table"]
+    tables = [
+        MarkdownTable(b.start, b.end, b.head_end, max(b.start, b.head_start)) for b in blocks if b.kind == "table"
+    ]
     return Outline(cuts, headings, tables)
 
 
@@ -82,7 +84,7 @@ def _open_section(cuts: Cuts, data: bytes, section: list[Block], limits: ChunkLi
         if before == "heading":
             cuts[block.start] = HEADING_BODY_COST
         elif block.kind != "heading":
-            cuts[block.start] = ITEM_COST + block.level / 2 if block.kind == "item" else PARAGRAPH_COST
+            cuts[block.start] = MARKDOWN_ITEM_COST + block.level / 2 if block.kind == "item" else PARAGRAPH_COST
             if block.lead_in:
                 cuts[block.start] += LEAD_IN_COST
         size = block.end - block.start
@@ -100,6 +102,6 @@ def _open_block(cuts: Cuts, data: bytes, block: Block) -> None:
         elif block.kind == "fence":
             cuts[line] = ROW_COST if data[line - 2 : line] != b"\n\n" else PARAGRAPH_COST
         else:
-            cuts[line] = ITEM_COST + 2 if ITEM.match(data, line) else WRAPPED_LINE_COST
+            cuts[line] = MARKDOWN_ITEM_COST + 2 if ITEM.match(data, line) else WRAPPED_LINE_COST
     if block.kind in ("paragraph", "item"):
         add_sentences(cuts, data, block.start, block.end)

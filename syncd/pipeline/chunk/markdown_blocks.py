@@ -43,6 +43,8 @@ class Block:
     title: str = ""
     head_end: int = 0
     """Of a table: where its header and delimiter rows end."""
+    head_start: int = -1
+    """Of a table: where its header begins, if not at its start."""
     lead_in: bool = False
     lines: list[int] = field(default_factory=list[int])
 

@@ -7,11 +7,13 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from syncd.model import Chunking, Stage, TextKind
+from syncd.model import Chunking, ChunkingStage, TextKind
 from syncd.pipeline.chunk.code import syntax
-from syncd.pipeline.chunk.languages import MARKDOWN, grammar, language_of
+from syncd.pipeline.chunk.components import COMPONENTS, component_syntax
+from syncd.pipeline.chunk.languages import MARKDOWN_GRAMMAR, grammar, grammar_of
 from syncd.pipeline.chunk.lines import line_pieces, text_cuts
 from syncd.pipeline.chunk.markdown import Heading, MarkdownTable, outline
+from syncd.pipeline.chunk.markups import MARKUPS
 from syncd.pipeline.chunk.names import Definition
 from syncd.pipeline.chunk.solver import ChunkLimits, solve
 
@@ -27,7 +29,7 @@ class Piece(NamedTuple):
 
     start: int
     end: int
-    stage: Stage
+    stage: ChunkingStage
     language: str = ""
     symbol: str = ""
     symbol_kind: str = ""
@@ -54,9 +56,9 @@ def pieces(
         ends = line_pieces(data, chunking.max_lines, maximum)
         return [Piece(start, end, "lines") for start, end in _spans(ends)], open_headings
     limits = ChunkLimits(max(1, min(chunking.target_size_bytes, maximum)), maximum)
-    language = language_of(path, data) if kind == "text" else MARKDOWN
-    if language == MARKDOWN:
-        return _markdown_pieces(data, limits, open_headings)
+    language = grammar_of(path, data) if kind == "text" else MARKDOWN_GRAMMAR
+    if language in MARKUPS:
+        return _markup_pieces(data, language, limits, open_headings)
     if not language:
         return _text_pieces(data, limits, "", ""), open_headings
     return _code_pieces(data, language, limits, unparsed), open_headings
@@ -73,7 +75,7 @@ def _spans(ends: Iterable[int]) -> list[tuple[int, int]]:
 
 def _text_pieces(data: bytes, limits: ChunkLimits, language: str, note: str) -> list[Piece]:
     spans = _spans(solve(data, text_cuts(data, limits), limits))
-    stage: Stage = "lines" if len(spans) > 1 else "whole"
+    stage: ChunkingStage = "lines" if len(spans) > 1 else "whole"
     return [Piece(start, end, stage, language, note=note) for start, end in spans]
 
 
@@ -86,7 +88,7 @@ def _code_pieces(data: bytes, name: str, limits: ChunkLimits, unparsed: str) -> 
     language = grammar(name)
     if language is None:
         return _text_pieces(data, limits, name, "no grammar")
-    tree = syntax(data, name, language, limits)
+    tree = component_syntax(data, name, limits) if name in COMPONENTS else syntax(data, name, language, limits)
     spans = _spans(solve(data, tree.cuts, limits))
     return _with_symbols(data, name, spans, tree.definitions)
 
@@ -115,11 +117,11 @@ def _with_symbols(
     return result
 
 
-def _markdown_pieces(
-    data: bytes, limits: ChunkLimits, open_headings: Sequence[Heading]
+def _markup_pieces(
+    data: bytes, language: str, limits: ChunkLimits, open_headings: Sequence[Heading]
 ) -> tuple[list[Piece], Sequence[Heading]]:
     """Return pieces along headings and blocks; `scope` is the heading path above what a piece shows itself."""
-    found = outline(data, limits)
+    found = outline(data, MARKUPS[language](data), limits)
     path = list(open_headings)
     result: list[Piece] = []
     index = 0
@@ -139,7 +141,7 @@ def _markdown_pieces(
             index += 1
         kind = "section" if title else ""
         head = _table_head(data, found.tables, begin)
-        result.append(Piece(start, end, "markdown", MARKDOWN, title, kind, scope, head))
+        result.append(Piece(start, end, "markdown", language, title, kind, scope, head))
     return result, [Heading(-1, heading.level, heading.title) for heading in path]
 
 
@@ -152,4 +154,4 @@ def _table_head(data: bytes, tables: list[MarkdownTable], begin: int) -> str:
     index = bisect_right(tables, begin, key=lambda table: table.start) - 1
     if index < 0 or not tables[index].head_end <= begin < tables[index].end:
         return ""
-    return data[tables[index].start : tables[index].head_end].partition(b"\n")[0].decode("utf-8", "replace")
+    return data[tables[index].head_start : tables[index].head_end].partition(b"\n")[0].decode("utf-8", "replace")

@@ -10,9 +10,9 @@ from anyio.abc import TaskStatus
 from numpy.typing import NDArray
 
 from syncd.errors import PermanentError
-from syncd.pipeline.embed.front import EmbeddedText, Work
+from syncd.pipeline.embed.front import EmbeddedText, EmbeddingWork
 from syncd.pipeline.embed.process import EngineDownError, ModelProcess, isolating
-from syncd.pipeline.embed.windows import Tokens, batches_by_length, merge
+from syncd.pipeline.embed.windows import TokenIds, batches_by_length, merge
 from syncd.runtime.mailbox import Mailbox, settling
 
 _LOOK_AHEAD_BATCHES = 4
@@ -48,7 +48,7 @@ class Batcher:
                     if self._spare:
                         raise
 
-    async def _embed(self, work: Sequence[Work]) -> None:
+    async def _embed(self, work: Sequence[EmbeddingWork]) -> None:
         with settling(work):
             texts = await self._tokenised(work)
             windows = [(text, number) for text in texts for number in range(len(text.windows))]
@@ -58,7 +58,7 @@ class Batcher:
                     await self._queries()
                 await self._compute([windows[index] for index in batch])
 
-    async def _tokenised(self, work: Sequence[Work]) -> list[_Text]:
+    async def _tokenised(self, work: Sequence[EmbeddingWork]) -> list[_Text]:
         texts: list[_Text] = []
         found = await isolating([each.message for each in work], self._process.tokens)
         for each, windows in zip(work, found, strict=True):
@@ -81,7 +81,7 @@ class Batcher:
 class _Text:
     """A text on its way: settles its reply when the last of its windows has its vector."""
 
-    def __init__(self, work: Work, windows: list[Tokens]) -> None:
+    def __init__(self, work: EmbeddingWork, windows: list[TokenIds]) -> None:
         self.windows = windows
         self._work = work
         self._rows: dict[int, NDArray[np.float32]] = {}

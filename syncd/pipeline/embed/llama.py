@@ -30,7 +30,7 @@ from syncd.pipeline.embed.variant import (
     batch_tokens,
     usable_cores,
 )
-from syncd.pipeline.embed.windows import SpecialTokens, Tokens
+from syncd.pipeline.embed.windows import SpecialTokens, TokenIds
 from syncd.pipeline.embed.wordpiece import WordPieces
 
 _SPECIAL = llama_cpp.LLAMA_TOKEN_ATTR_UNKNOWN | llama_cpp.LLAMA_TOKEN_ATTR_CONTROL
@@ -105,7 +105,7 @@ class LlamaModel:
         logits_bytes = 0 if tap else 4 * llama_cpp.llama_vocab_n_tokens(self._vocabulary)
         return int(free_bytes * _SHARE_OF_MEMORY) // (kv_bytes + logits_bytes + _ACTIVATION_BYTES)
 
-    def tokens(self, text: str) -> Tokens:
+    def tokens(self, text: str) -> TokenIds:
         """Return the tokens of `text` without any special token; markup of special tokens counts as plain text."""
         if self._pieces:
             return self._pieces.tokens(text)
@@ -192,7 +192,7 @@ class LlamaContext:
             parameters.pooling_type = _POOLINGS[settings.pooling]
         return parameters
 
-    def vectors(self, windows: Sequence[Tokens]) -> Vectors:
+    def vectors(self, windows: Sequence[TokenIds]) -> Vectors:
         """Return the raw vectors of at most `sequences` framed windows: one, or several of `batch_tokens` tokens together."""
         if sum(map(len, windows)) > self._size or len(windows) > self.sequences or not all(map(len, windows)):
             raise ValueError("a batch is over its limits or holds an empty window")

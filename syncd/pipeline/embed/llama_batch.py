@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import llama_cpp
 import numpy as np
 
-from syncd.pipeline.embed.windows import Tokens
+from syncd.pipeline.embed.windows import TokenIds
 
 
 class LlamaBatch:
@@ -32,7 +32,7 @@ class LlamaBatch:
             own = getattr(self._struct, field)
             setattr(self._struct, field, array.ctypes.data_as(own.__class__))
 
-    def fill(self, windows: Sequence[Tokens], every_output: bool) -> llama_cpp.llama_batch:
+    def fill(self, windows: Sequence[TokenIds], every_output: bool) -> llama_cpp.llama_batch:
         """Return the batch of `windows`, a sequence each; outputs of every token or of the last ones only."""
         lengths = [len(window) for window in windows]
         ends = np.cumsum(lengths)

@@ -27,7 +27,7 @@ from syncd.pipeline.embed.probe import Probe
 from syncd.pipeline.embed.process import EngineDownError, ModelProcess
 from syncd.pipeline.embed.record import ModelRecord
 from syncd.pipeline.embed.variant import RunSettings
-from syncd.runtime.download import Progress
+from syncd.runtime.download import ProgressCallback
 from syncd.runtime.mailbox import Mailbox
 
 _WAITING_TEXTS = 512
@@ -35,7 +35,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedModel:
     """A model whose file is here, checked and probed."""
 
     model: EmbeddingModel
@@ -55,8 +55,8 @@ async def make_embedder(request: ModelRequest) -> LocalEmbedder:
 
 
 async def prepare(
-    model: EmbeddingModel, folder: Path, options: EngineOptions | None = None, progress: Progress | None = None
-) -> Prepared:
+    model: EmbeddingModel, folder: Path, options: EngineOptions | None = None, progress: ProgressCallback | None = None
+) -> PreparedModel:
     """Find (convert, download) the file of `model`, check it and choose how to run it. `folder` is the model folder.
 
     Waits for all of that; twice is safe and quick. Raises ConfigError, PermanentError, RetryableError as `find_file`
@@ -80,7 +80,7 @@ async def prepare(
         raise ConfigError(
             f"{file.path} gives vectors of {dimensions} dimensions, model {model.name} has {model.dimensions}"
         )
-    return Prepared(model, file, settings.with_variant(variant), options)
+    return PreparedModel(model, file, settings.with_variant(variant), options)
 
 
 class LocalEmbedder:
@@ -94,7 +94,7 @@ class LocalEmbedder:
     trouble = ""
     """Always '': a process that dies is restarted, so there is nothing to wait for."""
 
-    def __init__(self, prepared: Prepared) -> None:
+    def __init__(self, prepared: PreparedModel) -> None:
         self.model = prepared.model.name
         self.name = f"embed {self.model}"
         self.dimensions = prepared.model.dimensions
@@ -152,7 +152,7 @@ class LocalEmbedder:
         return await self.process.count([prompted(self._model, text, "document", task) for text in texts])
 
 
-def fingerprint(prepared: Prepared) -> str:
+def fingerprint(prepared: PreparedModel) -> str:
     """Return what tells the vectors of one model, file and rule from all others; not the machine or the variant."""
     model = prepared.model
     return f"{model.name}:{prepared.file.digest}:{model.pooling}:{model.max_tokens}:l2-nfc-1"
@@ -173,7 +173,7 @@ async def local_record(model: EmbeddingModel, folder: Path, options: EngineOptio
 
 @asynccontextmanager
 async def open_embedder(
-    model: EmbeddingModel, folder: Path, options: EngineOptions | None = None, progress: Progress | None = None
+    model: EmbeddingModel, folder: Path, options: EngineOptions | None = None, progress: ProgressCallback | None = None
 ) -> AsyncGenerator[LocalEmbedder]:
     """Yield `model` ready to embed, its process running until the block ends. Raises as `prepare`."""
     async with running(LocalEmbedder(await prepare(model, folder, options, progress))) as embedder:

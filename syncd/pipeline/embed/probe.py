@@ -21,7 +21,7 @@ import structlog
 
 from syncd.errors import ConfigError, PermanentError
 from syncd.model import Vectors
-from syncd.pipeline.embed.engine import AUTO, WORKER, Engine, TimeLimits
+from syncd.pipeline.embed.engine import AUTO, EMBED_WORKER_MODULE, Engine, TimeLimits
 from syncd.pipeline.embed.engines import rivals
 from syncd.pipeline.embed.files import read_cached_json, update_json
 from syncd.pipeline.embed.process import EngineDownError, ModelProcess
@@ -61,7 +61,7 @@ class Probe:
     name: str
     settings: RunSettings
     limits: TimeLimits | None = None
-    worker: str = WORKER
+    worker: str = EMBED_WORKER_MODULE
 
     async def choose(self, digest: str, folder: Path, runtime: str = AUTO) -> tuple[Variant, int]:
         """Return the fastest variant that computes what it should, and the model's dimensions.

@@ -11,9 +11,9 @@ import structlog
 from syncd.errors import PermanentError, RetryableError
 from syncd.json_types import JsonObject
 from syncd.model import Vectors
-from syncd.pipeline.embed.engine import WORKER, TimeLimits
+from syncd.pipeline.embed.engine import EMBED_WORKER_MODULE, TimeLimits
 from syncd.pipeline.embed.variant import RunSettings
-from syncd.pipeline.embed.windows import Tokens, join, split
+from syncd.pipeline.embed.windows import TokenIds, join, split
 from syncd.runtime.frames import Frame
 from syncd.runtime.process import ChildDiedError, environment
 from syncd.runtime.worker import CallTimeoutError, Worker
@@ -34,7 +34,7 @@ class ModelProcess:
     """
 
     def __init__(
-        self, name: str, settings: RunSettings, limits: TimeLimits | None = None, worker: str = WORKER
+        self, name: str, settings: RunSettings, limits: TimeLimits | None = None, worker: str = EMBED_WORKER_MODULE
     ) -> None:
         self._name = name
         self._settings = settings
@@ -61,7 +61,7 @@ class ModelProcess:
     async def __aexit__(self, *_: object) -> None:
         await self._stop()
 
-    async def tokens(self, texts: Sequence[str]) -> list[list[Tokens]]:
+    async def tokens(self, texts: Sequence[str]) -> list[list[TokenIds]]:
         """Return the windows of each text. Raises what `Worker.call` raises, and EngineDownError."""
         limit_s = self._limits.call_s + self._limits.token_s * sum(map(len, texts)) / 4
         reply = await self._call({"op": "tokens", "texts": list(texts)}, b"", limit_s)
@@ -79,7 +79,7 @@ class ModelProcess:
         reply = await self._worker.call({"op": "count", "texts": list(texts)}, timeout_s=self._limits.call_s)
         return reply.header["tokens"]
 
-    async def vectors(self, windows: Sequence[Tokens]) -> Vectors:
+    async def vectors(self, windows: Sequence[TokenIds]) -> Vectors:
         """Return one row per window, of length 1, or NaN where the model gave no usable one. Raises as `tokens`."""
         lengths = [len(window) for window in windows]
         limit_s = self._limits.call_s + self._limits.token_s * sum(lengths)

@@ -25,12 +25,12 @@ from syncd.errors import PermanentError, RetryableError
 from syncd.model import Embedded, EmbeddingTask, Role, Vectors
 from syncd.pipeline.embed.catalog import EmbeddingModel
 from syncd.pipeline.embed.engine import ModelRequest
-from syncd.pipeline.embed.front import EmbeddedText, Work, embed_through
+from syncd.pipeline.embed.front import EmbeddedText, EmbeddingWork, embed_through
 from syncd.pipeline.embed.local import local_record
 from syncd.pipeline.embed.pool import ServerLease, ServerPool
 from syncd.pipeline.embed.process import isolating
 from syncd.pipeline.embed.record import SAME_MODEL_COSINE, ModelRecord, find_record
-from syncd.pipeline.embed.servers import Answer, Server, ServerFailedError, ask
+from syncd.pipeline.embed.servers import Server, ServerAnswer, ServerFailedError, ask
 from syncd.pipeline.embed.variant import PROBE_TEXTS
 from syncd.pipeline.embed.windows import merge
 from syncd.runtime.mailbox import Mailbox, settling
@@ -141,7 +141,7 @@ class RemoteEmbedder:
         while True:
             # A server first, then work: a batch already taken that waits for a server would keep a query waiting.
             async with pool.lease() as lease:
-                work: Sequence[Work] = ()
+                work: Sequence[EmbeddingWork] = ()
                 # Whoever has work in hand and lost its server waits for one: an idle lease must not stand in its way.
                 with anyio.move_on_after(_IDLE_LEASE_S):
                     work = await self._mailbox.take_many(self._options.batch_bytes, weight=self._weight)
@@ -152,7 +152,7 @@ class RemoteEmbedder:
     def _weight(self, text: str) -> float:
         return max(len(text), self._options.batch_bytes / _TEXTS_PER_REQUEST)
 
-    async def _settle(self, work: Sequence[Work], lease: ServerLease) -> None:
+    async def _settle(self, work: Sequence[EmbeddingWork], lease: ServerLease) -> None:
         async def call(texts: Sequence[str]) -> list[EmbeddedText]:
             return await self._embeddings(texts, lease)
 
@@ -199,7 +199,7 @@ class RemoteEmbedder:
         self._believe(server, answer.vectors[-1:])
         return _embeddings(texts, answer.vectors[:-1], answer.tokens)
 
-    async def _answer(self, server: Server, texts: Sequence[str]) -> Answer:
+    async def _answer(self, server: Server, texts: Sequence[str]) -> ServerAnswer:
         try:
             return await ask(self._http, server, texts)
         except RetryableError as error:

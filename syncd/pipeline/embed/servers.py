@@ -15,7 +15,7 @@ import numpy as np
 from syncd.errors import PermanentError, RetryableError
 from syncd.json_types import Json, JsonObject, json_object
 from syncd.model import Vectors
-from syncd.pipeline.embed.windows import normalised
+from syncd.pipeline.embed.windows import unit_rows
 from syncd.runtime.headers import retry_after_s
 
 _BYTES_PER_TOKEN = 4
@@ -41,14 +41,14 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ServerAnswer:
     """Unit vectors, NaN where the server's was zero or not finite, and the tokens it counted (or a guess)."""
 
     vectors: Vectors
     tokens: int
 
 
-async def ask(session: aiohttp.ClientSession, server: Server, texts: Sequence[str]) -> Answer:
+async def ask(session: aiohttp.ClientSession, server: Server, texts: Sequence[str]) -> ServerAnswer:
     """Return the vectors of `texts` from `server`. Servers are asked to reject over-long inputs instead of truncating them.
 
     Raises PermanentError when it refuses these texts, RetryableError when it is out of reach, busy, misconfigured or
@@ -83,7 +83,7 @@ def _request(server: Server, texts: Sequence[str]) -> tuple[str, JsonObject]:
     return "/embeddings", {"input": inputs, "model": server.model, "encoding_format": "base64"}
 
 
-def _answer(server: Server, body: Json, texts: Sequence[str]) -> Answer:
+def _answer(server: Server, body: Json, texts: Sequence[str]) -> ServerAnswer:
     if server.protocol == "tei":
         rows, tokens = _listed(body), None
     else:
@@ -95,7 +95,7 @@ def _answer(server: Server, body: Json, texts: Sequence[str]) -> Answer:
     if vectors.ndim != 2 or len(vectors) != len(texts):
         raise ValueError(f"vectors of shape {vectors.shape} for {len(texts)} texts")
     guess = sum(len(text.encode("utf-8", "replace")) for text in texts) // _BYTES_PER_TOKEN
-    return Answer(normalised(vectors), _counted(tokens) if tokens is not None else guess)
+    return ServerAnswer(unit_rows(vectors), _counted(tokens) if tokens is not None else guess)
 
 
 def _listed(value: Json) -> Sequence[Json]:

@@ -23,7 +23,7 @@ from syncd.errors import PermanentError
 from syncd.model import Vectors
 from syncd.pipeline.embed.torch_steps import Packed, Steps, attention, rotations
 from syncd.pipeline.embed.variant import CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, RunSettings, batch_tokens, usable_cores
-from syncd.pipeline.embed.windows import Tokens
+from syncd.pipeline.embed.windows import TokenIds
 
 if TYPE_CHECKING:
     from syncd.pipeline.embed.llama import LlamaModel
@@ -93,7 +93,7 @@ class TorchQwen3:
         self._steps = self._chosen_steps(reader, settings.max_tokens)
         self.batch_tokens = self._batch_tokens(settings)
 
-    def vectors(self, windows: Sequence[Tokens]) -> Vectors:
+    def vectors(self, windows: Sequence[TokenIds]) -> Vectors:
         """Return the raw vectors of `windows`, at most `sequences` of at most `batch_tokens` tokens together."""
         with _torch.inference_mode():
             packed = Packed.of(windows, self._device)

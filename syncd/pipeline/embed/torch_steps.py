@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from syncd.pipeline.embed.windows import Tokens
+from syncd.pipeline.embed.windows import TokenIds
 
 _torch: Any = import_module("torch")
 _functional: Any = import_module("torch.nn.functional")
@@ -32,7 +32,7 @@ class Packed:
     lengths: Sequence[int]
 
     @classmethod
-    def of(cls, windows: Sequence[Tokens], device: Any) -> Packed:
+    def of(cls, windows: Sequence[TokenIds], device: Any) -> Packed:
         """Move `windows` to `device`."""
         lengths = [len(window) for window in windows]
         places = np.concatenate([np.arange(length, dtype=np.int32) for length in lengths])

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from syncd.model import Vectors
 
-Tokens = NDArray[np.int32]
+TokenIds = NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class SpecialTokens:
         return len(self.before) + len(self.after)
 
 
-def cut(tokens: Tokens, frame: SpecialTokens, max_tokens: int) -> list[Tokens]:
+def cut(tokens: TokenIds, frame: SpecialTokens, max_tokens: int) -> list[TokenIds]:
     """Return `tokens` as framed windows of at most `max_tokens` each; an empty text is one window of its frame.
 
     `max_tokens` counts the frame and must exceed it.
@@ -47,10 +47,10 @@ def merge(vectors: Vectors, weights: Sequence[int]) -> NDArray[np.float32]:
     """Return the unit vector of one text from its windows' unit `vectors`, weighted by their token counts."""
     if len(vectors) == 1:
         return vectors[0]
-    return normalised(np.average(vectors, axis=0, weights=weights)[np.newaxis, :].astype(np.float32))[0]
+    return unit_rows(np.average(vectors, axis=0, weights=weights)[np.newaxis, :].astype(np.float32))[0]
 
 
-def normalised(vectors: Vectors) -> Vectors:
+def unit_rows(vectors: Vectors) -> Vectors:
     """Return `vectors` with rows of length 1; a row that is zero or not finite becomes NaN throughout."""
     lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
     lengths[~np.isfinite(lengths) | (lengths == 0)] = np.nan
@@ -74,12 +74,12 @@ def batches_by_length(lengths: Sequence[int], max_tokens: int, max_sequences: in
         yield batch
 
 
-def join(windows: Iterable[Tokens]) -> bytes:
+def join(windows: Iterable[TokenIds]) -> bytes:
     """Return windows as one payload; their lengths travel beside it."""
     return b"".join(window.tobytes() for window in windows)
 
 
-def split(payload: bytes, lengths: Sequence[int]) -> list[Tokens]:
+def split(payload: bytes, lengths: Sequence[int]) -> list[TokenIds]:
     """Return the windows that `join` made one payload of."""
     tokens = np.frombuffer(payload, dtype=np.int32)
     return np.split(tokens, np.cumsum(lengths)[:-1])

@@ -14,7 +14,7 @@ from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
-from syncd.pipeline.embed.windows import Tokens
+from syncd.pipeline.embed.windows import TokenIds
 
 _WORD_BEGINS = "\u2581"
 
@@ -28,7 +28,7 @@ class WordPieces:
         self._tokenizer.normalizer = BertNormalizer()
         self._tokenizer.pre_tokenizer = BertPreTokenizer()
 
-    def tokens(self, text: str) -> Tokens:
+    def tokens(self, text: str) -> TokenIds:
         """Return the tokens of `text` without any special token, but one unknown for each word that has no pieces."""
         clean = text.encode("utf-8", "replace").decode()
         return np.array(self._tokenizer.encode(clean, add_special_tokens=False).ids, dtype=np.int32)

@@ -25,7 +25,7 @@ from syncd.pipeline.embed.engine import Kernel
 from syncd.pipeline.embed.engines import kernel_engine
 from syncd.pipeline.embed.llama import LlamaContext, LlamaModel, quieten
 from syncd.pipeline.embed.variant import PROBE_TEXTS, RunSettings, usable_cores
-from syncd.pipeline.embed.windows import Tokens, batches_by_length, cut, join, normalised, split
+from syncd.pipeline.embed.windows import TokenIds, batches_by_length, cut, join, split, unit_rows
 from syncd.runtime.child import open_channel
 from syncd.runtime.frames import Frame
 from syncd.runtime.launch import lower_priority
@@ -72,7 +72,7 @@ class EmbedWorker:
     def _made(self) -> Kernel:
         return kernel_engine(self._settings.variant.runtime).open_kernel(self._settings, self._model)
 
-    def _windows(self, text: str) -> list[Tokens]:
+    def _windows(self, text: str) -> list[TokenIds]:
         return cut(self._model.tokens(text), self._model.frame, self._settings.max_tokens)
 
     def _tokens(self, texts: Sequence[str]) -> Frame:
@@ -94,7 +94,7 @@ class EmbedWorker:
         compute(kernel, batch)
         return Frame({"cost_s": (clock() - begin) / len(batch)}, rows.tobytes())
 
-    def _speed_batch(self, kernel: Kernel) -> list[Tokens]:
+    def _speed_batch(self, kernel: Kernel) -> list[TokenIds]:
         """Return the windows to measure by: a lone one keeps a CPU busy, not a GPU, which computes it once before."""
         window = self._windows(_SPEED_TEXT)[0]
         if not kernel.devices:
@@ -104,12 +104,12 @@ class EmbedWorker:
         return batch
 
 
-def compute(kernel: Kernel, windows: Sequence[Tokens]) -> Vectors:
+def compute(kernel: Kernel, windows: Sequence[TokenIds]) -> Vectors:
     """Return the unit vectors of `windows`, in their order, in as many calls as it takes."""
     lengths = [len(window) for window in windows]
     order = list(batches_by_length(lengths, kernel.batch_tokens, kernel.sequences))
     rows = np.concatenate([kernel.vectors([windows[index] for index in batch]) for batch in order])
-    return normalised(rows[np.argsort(np.concatenate(order))])
+    return unit_rows(rows[np.argsort(np.concatenate(order))])
 
 
 def main() -> None:

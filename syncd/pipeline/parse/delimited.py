@@ -24,7 +24,7 @@ _ROWS_PER_PART = 5_000
 _DECLARED = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
 
 
-class Row(NamedTuple):
+class NumberedRow(NamedTuple):
     """A row that is not blank, and on which lines of the file it begins and ends."""
 
     values: list[str]
@@ -46,17 +46,17 @@ def read(task: Task) -> Iterator[ParsedPiece]:
         raise PermanentError(f"{task.name} is not a CSV table: {error}") from error
 
 
-def _rows(file: io.StringIO, delimiter: str, begins_late: bool) -> Iterator[Row]:
+def _rows(file: io.StringIO, delimiter: str, begins_late: bool) -> Iterator[NumberedRow]:
     reader = csv.reader(file, delimiter=delimiter)
     before = int(begins_late)
     last = before
     for values in reader:
         first, last = last + 1, before + reader.line_num
         if any(value.strip() for value in values):
-            yield Row(values, first, last)
+            yield NumberedRow(values, first, last)
 
 
-def _parts(rows: Iterator[Row], out: Markdown) -> Iterator[ParsedPiece]:
+def _parts(rows: Iterator[NumberedRow], out: Markdown) -> Iterator[ParsedPiece]:
     sample = list(islice(rows, _SAMPLE_ROWS))
     titles = _titles(sample)
     for row in titles:
@@ -72,7 +72,7 @@ def _parts(rows: Iterator[Row], out: Markdown) -> Iterator[ParsedPiece]:
         held, first = list(islice(rows, _ROWS_PER_PART)), False
 
 
-def _titles(rows: Sequence[Row]) -> Sequence[Row]:
+def _titles(rows: Sequence[NumberedRow]) -> Sequence[NumberedRow]:
     """Return the rows of one value above the header of a table that has more columns."""
     if _common_width(len(row.values) for row in rows)[0] < 2:
         return ()
@@ -81,7 +81,7 @@ def _titles(rows: Sequence[Row]) -> Sequence[Row]:
     return rows[:count] if count <= _TITLE_ROWS_MAX else ()
 
 
-def _add(out: Markdown, header: Row, rows: Sequence[Row], *, is_first: bool) -> None:
+def _add(out: Markdown, header: NumberedRow, rows: Sequence[NumberedRow], *, is_first: bool) -> None:
     """Add a table; its header stands on a line of the file only where the file has it."""
     width = max(len(row.values) for row in (header, *rows))
     head, delimiter = gfm.table([header.values, [""] * width]).split("\n")[:2]

@@ -36,7 +36,7 @@ class Level:
 
 
 @dataclass(slots=True)
-class Numbering:
+class ListNumbering:
     """Lists by number, with counters that run along as the document is read."""
 
     levels: dict[str, dict[int, Level]] = field(default_factory=dict[str, dict[int, Level]])
@@ -45,7 +45,7 @@ class Numbering:
     _counts: dict[tuple[str, int], int] = field(default_factory=dict[tuple[str, int], int])
 
     @classmethod
-    def load(cls, root: Element | None) -> Numbering:
+    def load(cls, root: Element | None) -> ListNumbering:
         """Read the part `numbering.xml`, which may be missing."""
         loaded = cls()
         if root is None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element
 
-from syncd.pipeline.parse.docx_numbering import MAX_LEVELS, Numbering
+from syncd.pipeline.parse.docx_numbering import MAX_LEVELS, ListNumbering
 from syncd.pipeline.parse.docx_xml import W, value
 
 _HEADING = re.compile(r"heading\s*([1-9])$", re.I)
@@ -23,13 +23,13 @@ class Styles:
     """Paragraph styles by id, and the numbering, which counts along as the document is read."""
 
     styles: dict[str, Element] = field(default_factory=dict[str, Element])
-    numbering: Numbering = field(default_factory=Numbering)
+    numbering: ListNumbering = field(default_factory=ListNumbering)
     default: str = ""
 
     @classmethod
     def load(cls, styles: Element | None, numbering: Element | None) -> Styles:
         """Read both parts; either may be missing."""
-        loaded = cls(numbering=Numbering.load(numbering))
+        loaded = cls(numbering=ListNumbering.load(numbering))
         for style in styles.iter(W + "style") if styles is not None else ():
             identity = style.get(W + "styleId", "")
             loaded.styles[identity] = style

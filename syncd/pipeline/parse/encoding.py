@@ -5,9 +5,8 @@ from __future__ import annotations
 import codecs
 import re
 
-import chardet
-
 from syncd.errors import PermanentError
+from syncd.html.charset import guessed
 from syncd.pipeline.parse.task import Task
 
 _MARKS = (
@@ -17,13 +16,8 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_SAMPLE_BYTES = 64 << 10
 _LOST = re.compile("[\ufffd\ufffe\uffff\x00-\x08\x0e-\x1a\x1c-\x1f\x80-\x9f]")
 """What no text has: a sign that it was read by the wrong table."""
-_SURE_ENOUGH = 0.002
-"""Two words of German have 0.005; noise, which is some text in some encoding too, has less than this."""
-_NEVER = ("cp1258", "tis-620")
-"""Guessed of short texts in other languages more often than met."""
 
 
 def decode(task: Task, data: bytes) -> str:
@@ -43,15 +37,6 @@ def decode(task: Task, data: bytes) -> str:
         "encoding_guessed", f"it does not say how it is encoded and was read as {name}: save it as UTF-8 to be sure"
     )
     return text
-
-
-def guessed(data: bytes) -> str:
-    """Return the encoding that a text looks like, '' for none; of a long one, what its first lines beyond ASCII look like."""
-    sample = b"\n".join(line for line in data[: 64 * _SAMPLE_BYTES].splitlines() if not line.isascii())[:_SAMPLE_BYTES]
-    found = chardet.detect(
-        sample or data[:_SAMPLE_BYTES], encoding_era=chardet.EncodingEra.MODERN_WEB, exclude_encodings=_NEVER
-    )
-    return (found["encoding"] or "") if found["confidence"] >= _SURE_ENOUGH else ""
 
 
 def _strictly(task: Task, data: bytes, name: str) -> str:

@@ -8,6 +8,7 @@ from textwrap import dedent
 
 _BREAK = re.compile(r"(?<!\s)\s*\n\s*")
 _BLOCK_START = re.compile(r"^(\s*\d{0,9})([#>]|[-+*](?=\s)|(?<=\d)[.)](?=\s))")
+_HEADING = re.compile(r"#{1,6} ")
 _NUMBER = re.compile(r"\d{1,9}\.?")
 _BOXES = (("☐", "[ ]"), ("☑", "[x]"), ("☒", "[x]"))
 
@@ -69,6 +70,18 @@ def link(text: str, address: str) -> str:
     if not address or address.removeprefix("mailto:") == text.strip():
         return text
     return f"[{text.replace('[', '(').replace(']', ')')}]({address})"
+
+
+def linked(blocks: Iterable[str], address: str) -> list[str]:
+    """Return blocks that lead to `address` together: as a link where they are one line of text, else with it behind them."""
+    found = [block for block in blocks if block.strip()]
+    if not address:
+        return found
+    mark = _HEADING.match(found[0]) if len(found) == 1 else None
+    begin = mark.end() if mark else 0
+    if len(found) == 1 and "\n" not in found[0] and not (_BLOCK_START.match(found[0][begin:]) or "](" in found[0]):
+        return [found[0][:begin] + link(found[0][begin:], address)]
+    return [*found, f"<{''.join(address.split())}>"]
 
 
 def picture(alt: str) -> str:

@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator
 from urllib.parse import unquote
 
 from syncd.errors import PermanentError
-from syncd.html.charset import declares
+from syncd.html.charset import declares, guessed
 from syncd.html.whole_document import TooDeepError, whole_document
-from syncd.pipeline.parse.encoding import guessed
 from syncd.pipeline.parse.image import Pictures
 from syncd.pipeline.parse.task import DocumentLimits, Markdown, ParsedPiece, Task
 
@@ -25,7 +24,7 @@ def read(task: Task) -> Iterator[ParsedPiece]:
         task.warn("encoding_guessed", f"it does not say how it is encoded and was read as {encoding}")
     markdown = html_to_markdown(page, task.name, task.limits, encoding)
     out = Markdown(task.limits)
-    yield from with_pictures(markdown, out, Pictures(task), _inline_picture)
+    yield from with_pictures(markdown, out, Pictures(task), inline_picture)
     yield out.take()
 
 
@@ -56,8 +55,8 @@ def with_pictures(
     out.block(markdown[at:])
 
 
-def _inline_picture(address: str) -> bytes | None:
-    """Return a picture that stands in the page itself."""
+def inline_picture(address: str) -> bytes | None:
+    """Return a picture that stands in the page itself, None for another address."""
     head, _, data = address.partition(",")
     if not head.startswith("data:image/") or not head.endswith(";base64"):
         return None

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import datetime
 import re
-from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from fractions import Fraction
-from functools import lru_cache
+
+from syncd.pipeline.parse.format_code import ELAPSED, Section, chosen, is_literal, literal, sections_of
 
 GENERAL = "General"
 BUILTIN = {
@@ -23,41 +23,15 @@ BUILTIN = {
 
 _MAX_CODE_CHARACTERS = 255
 _MAX_MAGNITUDE = Decimal(10) ** 30
-_TOKEN = re.compile(
-    r'"[^"]*"?|\\.|_.|\*.|\[[^\]]{0,50}\]|AM/PM|A/P|General|E[+-]|yyyy|yy|y|mmmmm|mmmm|mmm|mm|m|dddd|ddd|dd|d|hh|h|ss|s|.',
-    re.IGNORECASE | re.DOTALL,
-)
-_DATE = re.compile(r"[ymdhs]", re.IGNORECASE)
-_ELAPSED = re.compile(r"\[(h+|m+|s+)\]", re.IGNORECASE)
-_CONDITION = re.compile(r"\[(<=|>=|<>|<|>|=)(-?[\d.]+)\]")
-_CURRENCY = re.compile(r"\[\$([^-\]]*)(?:-[^\]]*)?\]")
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Section:
-    """One of a format's up to four parts: for positive, negative, zero and text."""
-
-    tokens: tuple[str, ...]
-    condition: tuple[str, float] | None = None
-
-    @property
-    def bare(self) -> str:
-        """The format's signs without literals."""
-        return "".join(token for token in self.tokens if not _is_literal(token))
-
-    @property
-    def is_date(self) -> bool:
-        """Whether numbers are points in time or durations."""
-        return any(_DATE.match(token) or _ELAPSED.fullmatch(token) for token in self.tokens if not _is_literal(token))
-
-
-def shown(value: float, code: str, *, from_1904: bool = False) -> str:
+def formatted(value: float, code: str, *, from_1904: bool = False) -> str:
     """Return what a number looks like under a format code; a code that is not understood, or hides it, counts as General."""
     if code in ("", GENERAL) or len(code) > _MAX_CODE_CHARACTERS:
         return general(value)
     try:
-        section, value = _chosen(_sections(code), value)
+        section, value = chosen(sections_of(code), value)
         found = _moment(value, section, from_1904) if section.is_date else _number(value, section)
         return found or general(value)
     except (ValueError, OverflowError, InvalidOperation, ZeroDivisionError):
@@ -71,57 +45,11 @@ def general(value: float) -> str:
     return f"{value:.15g}"
 
 
-@lru_cache(maxsize=256)
-def _sections(code: str) -> tuple[_Section, ...]:
-    found: list[list[str]] = [[]]
-    for sign in _TOKEN.findall(code):
-        if sign in ";":
-            found.append([])
-        else:
-            found[-1].append(sign)
-    return tuple(_Section(tuple(signs), _condition(signs)) for signs in found[:4])
-
-
-def _condition(tokens: list[str]) -> tuple[str, float] | None:
-    matches = (_CONDITION.fullmatch(token) for token in tokens)
-    return next(((match[1], float(match[2])) for match in matches if match), None)
-
-
-def _chosen(sections: tuple[_Section, ...], value: float) -> tuple[_Section, float]:
-    """Return the section for a value, and the value it shows: a section of its own for negative numbers has the sign."""
-    numbers = list(sections[:3])
-    if any(section.condition for section in numbers):
-        found = next((s for s in numbers if s.condition is None or _holds(value, *s.condition)), numbers[-1])
-        return found, value
-    if value < 0 and len(numbers) > 1:
-        return numbers[1], -value
-    return (numbers[2] if value == 0 and len(numbers) > 2 else numbers[0]), value
-
-
-def _holds(value: float, sign: str, bound: float) -> bool:
-    found = "<" if value < bound else ">" if value > bound else "="
-    return found in sign
-
-
-def _is_literal(token: str) -> bool:
-    return token[0] in '"\\_*' or (token[0] == "[" and not _ELAPSED.fullmatch(token))
-
-
-def _literal(token: str) -> str:
-    """Return what a literal shows: quoted and escaped text, currency signs; padding and colours show nothing."""
-    if token[0] == '"':
-        return token.strip('"')
-    if token[0] == "\\":
-        return token[1:]
-    match = _CURRENCY.fullmatch(token)
-    return match[1] if match else ""
-
-
-def _number(value: float, section: _Section) -> str:
+def _number(value: float, section: Section) -> str:
     bare = section.bare
     if "general" in bare.lower() or "@" in bare:
         as_it_is = {"general": general(value), "@": general(value)}
-        tokens = (_literal(t) if _is_literal(t) else as_it_is.get(t.lower(), t) for t in section.tokens)
+        tokens = (literal(t) if is_literal(t) else as_it_is.get(t.lower(), t) for t in section.tokens)
         return "".join(tokens).strip()
     if "/" in bare and "?" in bare:
         return _fraction(value, bare)
@@ -158,7 +86,7 @@ def _trimmed(rest: str, places: list[str]) -> str:
     return rest
 
 
-def _laid_out(section: _Section, digits: str, rest: str) -> str:
+def _laid_out(section: Section, digits: str, rest: str) -> str:
     """Return the digits among the format's other signs; those between digits, as in 000-00-0000, keep their place."""
     tokens = [t for token in section.tokens for t in (token if set(token) <= set("0.#?,") else [token])]
     point = tokens.index(".") if "." in tokens else len(tokens)
@@ -179,7 +107,7 @@ def _laid_out(section: _Section, digits: str, rest: str) -> str:
             elif at == before[0]:
                 out.append("".join(left))
         elif sign != "," or not before:
-            out.append(_literal(sign) if _is_literal(sign) else sign)
+            out.append(literal(sign) if is_literal(sign) else sign)
     return "".join(reversed(out))
 
 
@@ -193,9 +121,9 @@ def _fraction(value: float, bare: str) -> str:
     return f"{sign}{whole} {part}" if whole else sign + part
 
 
-def _moment(value: float, section: _Section, from_1904: bool) -> str:
-    tokens = [token.lower() for token in section.tokens if not _is_literal(token)]
-    if any(_ELAPSED.fullmatch(token) for token in tokens):
+def _moment(value: float, section: Section, from_1904: bool) -> str:
+    tokens = [token.lower() for token in section.tokens if not is_literal(token)]
+    if any(ELAPSED.fullmatch(token) for token in tokens):
         return _duration(value, section)
     day = datetime.datetime(1904, 1, 1) if from_1904 else datetime.datetime(1899, 12, 30)
     if not from_1904 and 0 < value < 61 and value != 60:
@@ -238,17 +166,17 @@ def _clock(at: datetime.datetime, tokens: list[str], seconds: bool) -> str:
     return f"{text} {at:%p}" if halves else text
 
 
-def _duration(value: float, section: _Section) -> str:
+def _duration(value: float, section: Section) -> str:
     """Return a time that runs on over days: [h]:mm."""
     shown_seconds = any(token[0].lower() == "s" or token.lower() in ("[s]", "[ss]") for token in section.tokens)
     left = round(abs(value) * 86400) if shown_seconds else round(abs(value) * 1440) * 60
     out: list[str] = []
     for token in section.tokens:
-        match, low = _ELAPSED.fullmatch(token), token.lower()
+        match, low = ELAPSED.fullmatch(token), token.lower()
         unit = {"h": 3600, "m": 60, "s": 1}.get(match[1][0].lower() if match else low[0])
         if unit and (match or low in ("h", "hh", "m", "mm", "s", "ss")):
             amount, left = divmod(left, unit)
             out.append(f"{amount:0{len(match[1] if match else low)}d}")
         else:
-            out.append(_literal(token) if _is_literal(token) else token)
+            out.append(literal(token) if is_literal(token) else token)
     return ("-" if value < 0 else "") + "".join(out).strip()

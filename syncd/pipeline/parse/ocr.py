@@ -6,13 +6,15 @@ import io
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image
+from PIL import Image, ImageOps
 
+from syncd.pipeline.parse.ocr_page import page_markdown
 from syncd.pipeline.parse.task import Ocr
+from syncd.pipeline.parse.tesseract import ONE_BLOCK, SeenWord, is_installed, page_words
 
 if TYPE_CHECKING:
     from liteparse.parser import LiteParse
@@ -28,6 +30,9 @@ _MAX_SIDE = 2200
 _MIN_SIDE = 1000
 _PAGE_SIDE = 2340
 """A page of A4 at 200 dpi."""
+_CELL_BORDER = 20
+"""Pixels of white around a cell: Tesseract sees little in writing that touches the edge."""
+_CELL_CONFIDENCE = 0.5
 _MAX_ENLARGED = 3.0
 _RAPID_SIDE = 1600
 """RapidOCR looks for lines in a picture of this size and reads them one by one: its own settings take up to 1.5 GiB of address
@@ -71,11 +76,20 @@ def page_blocks(page: Image.Image, settings: Ocr) -> Iterable[str]:
     if not settings.enabled:
         return
     page = _page_sized(page)
-    if tessdata(settings.languages):
+    if data := tessdata(settings.languages):
+        if is_installed():
+            read = partial(page_words, data=data, languages=settings.languages)
+            yield from page_markdown(page, read, partial(_cell, data=data, languages=settings.languages))
+            return
         result = liteparse(settings.languages).parse(_png(page))
         yield from (found.markdown for found in result.pages if any(map(str.isalnum, found.text)))
         return
     yield from paragraphs(_rapid_boxes(page, settings.min_confidence))
+
+
+def _cell(picture: Image.Image, data: str, languages: Sequence[str]) -> Sequence[SeenWord]:
+    wider = ImageOps.expand(picture, _CELL_BORDER, "white")
+    return [word for word in page_words(wider, data, languages, ONE_BLOCK) if word.confidence >= _CELL_CONFIDENCE]
 
 
 def picture_text(picture: Image.Image, settings: Ocr) -> str:
@@ -83,16 +97,15 @@ def picture_text(picture: Image.Image, settings: Ocr) -> str:
     if not settings.enabled:
         return ""
     picture = _scaled(picture)
-    if tessdata(settings.languages):
-        result = liteparse(settings.languages).parse(_png(picture))
-        words = [
-            item.text
-            for page in result.pages
-            for item in page.text_items
-            if (item.confidence or 0) >= settings.min_confidence
-        ]
+    data = tessdata(settings.languages)
+    if data and is_installed():
+        seen = [(word.text, word.confidence) for word in page_words(picture, data, settings.languages)]
+    elif data:
+        pages = liteparse(settings.languages).parse(_png(picture)).pages
+        seen = [(item.text, item.confidence or 0) for page in pages for item in page.text_items]
     else:
-        words = [text for _, text in _rapid_boxes(picture, settings.min_confidence)]
+        seen = [(text, 1.0) for _, text in _rapid_boxes(picture, settings.min_confidence)]
+    words = [text for text, confidence in seen if confidence >= settings.min_confidence]
     return looks_like_writing(" ".join(" ".join(words).split()))
 
 

@@ -10,23 +10,23 @@ from syncd.errors import PermanentError
 from syncd.pipeline.parse import gfm
 from syncd.pipeline.parse.archive import Package, open_package
 from syncd.pipeline.parse.image import Pictures
-from syncd.pipeline.parse.odf_text import DRAW, OFFICE, TEXT, XLINK, OdfInline, OdfStyles
+from syncd.pipeline.parse.odf_table import TABLE, table_element
+from syncd.pipeline.parse.odf_text import DRAW, OFFICE, TEXT_NAMESPACE, XLINK, OdfInline, OdfStyles
 from syncd.pipeline.parse.task import Markdown, ParsedPiece, Task
 
-_TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
 _PRESENTATION = "{urn:oasis:names:tc:opendocument:xmlns:presentation:1.0}"
 _SVG = "{urn:oasis:names:tc:opendocument:xmlns:svg-compatible:1.0}"
 _CHART = "{urn:oasis:names:tc:opendocument:xmlns:chart:1.0}"
 _MANIFEST = "{urn:oasis:names:tc:opendocument:xmlns:manifest:1.0}"
 _XML_ID = "{http://www.w3.org/XML/1998/namespace}id"
 _PART_BYTES = 1 << 20
-_MAX_REPEATED = 256
 _CODE = re.compile(r"preformatted|source|\bcode\b", re.I)
 _QUOTE = re.compile(r"^(quotations?|quote|block ?text)$", re.I)
 _FURNITURE = ("date-time", "footer", "header", "page-number")
-_ROW_GROUPS = frozenset({_TABLE + name for name in ("table-header-rows", "table-rows", "table-row-group")})
-_MORE_THAN_PICTURES = (DRAW + "object", DRAW + "text-box", _TABLE + "table")
-_CONTAINERS = frozenset({TEXT + name for name in ("section", "index-body", "table-of-content", "numbered-paragraph")})
+_MORE_THAN_PICTURES = (DRAW + "object", DRAW + "text-box", TABLE + "table")
+_CONTAINERS = frozenset(
+    {TEXT_NAMESPACE + name for name in ("section", "index-body", "table-of-content", "numbered-paragraph")}
+)
 
 
 def read(task: Task) -> Iterator[ParsedPiece]:
@@ -59,8 +59,8 @@ class _Walker:
         self._page = 1
 
     def text(self, body: Element) -> Iterator[ParsedPiece]:
-        paged = next(body.iter(TEXT + "soft-page-break"), None) is not None
-        titles = (paragraph.get(TEXT + "style-name", "") for paragraph in body.iter(TEXT + "p"))
+        paged = next(body.iter(TEXT_NAMESPACE + "soft-page-break"), None) is not None
+        titles = (paragraph.get(TEXT_NAMESPACE + "style-name", "") for paragraph in body.iter(TEXT_NAMESPACE + "p"))
         self._shift = int(any("Title" in self._styles.names(name) for name in titles))
         marked = 0
         for block in self._blocks(body):
@@ -99,9 +99,9 @@ class _Walker:
 
     def _shape(self, shape: Element) -> Iterator[str]:
         """Yield the blocks of a frame, group or drawn shape."""
-        if shape.tag == DRAW + "g":
-            for child in shape:
-                yield from self._shape(child)
+        if shape.tag in (DRAW + "g", DRAW + "a"):
+            inner = (block for child in shape for block in self._shape(child))
+            yield from gfm.linked(inner, shape.get(XLINK + "href", ""))
             return
         words = self._picture(shape)
         if words is not None:
@@ -112,18 +112,22 @@ class _Walker:
             if child.tag == DRAW + "text-box":
                 blocks = list(self._blocks(child))
                 yield from [gfm.heading(1, " ".join(blocks))] if title else blocks
-            elif child.tag == _TABLE + "table":
+            elif child.tag == TABLE + "table":
                 yield self._table(child)
             elif child.tag == DRAW + "object":
                 yield from self._object(child)
-            elif child.tag in (TEXT + "p", TEXT + "list"):
+            elif child.tag in (TEXT_NAMESPACE + "p", TEXT_NAMESPACE + "list"):
                 yield from self._blocks(shape)
                 return
 
     def _blocks(self, container: Element) -> Iterator[str]:
         code: list[str] = []
         for child in container:
-            names = self._styles.names(child.get(TEXT + "style-name", "")) if child.tag == TEXT + "p" else []
+            names = (
+                self._styles.names(child.get(TEXT_NAMESPACE + "style-name", ""))
+                if child.tag == TEXT_NAMESPACE + "p"
+                else []
+            )
             if any(_CODE.search(name) for name in names):
                 code.append(self._inline(child, plain=True)[0])
                 continue
@@ -135,29 +139,31 @@ class _Walker:
             yield "```\n" + "\n".join(code) + "\n```"
 
     def _block(self, child: Element, names: list[str]) -> Iterator[str]:
-        if child.tag == TEXT + "h" or (child.tag == TEXT + "p" and {"Title", "Subtitle"} & set(names)):
+        if child.tag == TEXT_NAMESPACE + "h" or (
+            child.tag == TEXT_NAMESPACE + "p" and {"Title", "Subtitle"} & set(names)
+        ):
             text, frames = self._inline(child, plain=True)
             yield gfm.heading(self._level(child, names), text)
             yield from frames
-        elif child.tag == TEXT + "p":
+        elif child.tag == TEXT_NAMESPACE + "p":
             text, frames = self._inline(child)
             quoted = any(_QUOTE.match(name) for name in names)
             yield "> " + text.replace("\n", "\n> ") if quoted and text.strip() else gfm.paragraph(text)
             yield from frames
-        elif child.tag == TEXT + "list":
-            yield gfm.items(self._list(child, (), child.get(TEXT + "style-name", "")))
-        elif child.tag == _TABLE + "table":
+        elif child.tag == TEXT_NAMESPACE + "list":
+            yield gfm.items(self._list(child, (), child.get(TEXT_NAMESPACE + "style-name", "")))
+        elif child.tag == TABLE + "table":
             yield self._table(child)
         elif child.tag in _CONTAINERS:
             yield from self._blocks(child)
         elif child.tag.startswith(DRAW):
             yield from self._shape(child)
-        elif child.tag == TEXT + "soft-page-break":
+        elif child.tag == TEXT_NAMESPACE + "soft-page-break":
             self._page += 1
 
     def _level(self, child: Element, names: list[str]) -> int:
-        if child.tag == TEXT + "h":
-            return int(child.get(TEXT + "outline-level", "1")) + self._shift
+        if child.tag == TEXT_NAMESPACE + "h":
+            return int(child.get(TEXT_NAMESPACE + "outline-level", "1")) + self._shift
         return 1 if "Title" in names else 2
 
     def _inline(self, paragraph: Element, *, plain: bool = False) -> tuple[str, list[str]]:
@@ -173,20 +179,20 @@ class _Walker:
         numbered = self._styles.numbered(style, depth)
         number = self._continued(items, style, depth)
         for entry in items:
-            if entry.tag not in (TEXT + "list-item", TEXT + "list-header"):
+            if entry.tag not in (TEXT_NAMESPACE + "list-item", TEXT_NAMESPACE + "list-header"):
                 continue
-            own = entry.get(TEXT + "start-value", "")
+            own = entry.get(TEXT_NAMESPACE + "start-value", "")
             number = int(own) - 1 if own.isdigit() and len(own) < 6 else number
             texts: list[str] = []
             nested: list[str] = []
             for child in entry:
-                if child.tag == TEXT + "list":
-                    inner = child.get(TEXT + "style-name", "") or style
+                if child.tag == TEXT_NAMESPACE + "list":
+                    inner = child.get(TEXT_NAMESPACE + "style-name", "") or style
                     nested += self._list(child, (*around, max(number + bool(texts), 1)), inner)
                 else:
                     texts += self._blocks_of(child)
             if any(text.strip() for text in texts):
-                number += entry.tag == TEXT + "list-item"
+                number += entry.tag == TEXT_NAMESPACE + "list-item"
                 label = self._styles.label(style, (*around, number)) if numbered else ""
                 yield gfm.labelled_item("\n".join(filter(None, texts)), depth, label)
             yield from nested
@@ -194,10 +200,10 @@ class _Walker:
 
     def _continued(self, items: Element, style: str, depth: int) -> int:
         """Return the number before a list's first: that of the list which it continues, if it does."""
-        before = items.get(TEXT + "continue-list", "")
+        before = items.get(TEXT_NAMESPACE + "continue-list", "")
         if (before, depth) in self._counts and before:
             return self._counts[before, depth]
-        if before or items.get(TEXT + "continue-numbering") == "true":
+        if before or items.get(TEXT_NAMESPACE + "continue-numbering") == "true":
             return self._counts.get((style, depth), 0)
         return self._styles.start(style, depth) - 1
 
@@ -207,27 +213,7 @@ class _Walker:
         return list(self._blocks(wrapped))
 
     def _table(self, table: Element) -> str:
-        """Return a table; merged cells repeat their text, so that every row can be understood alone."""
-        grid: list[list[str]] = []
-        for row in _rows(table):
-            out: list[str] = []
-            spanning = 0
-            for cell in row:
-                repeated = min(int(cell.get(_TABLE + "number-columns-repeated", "1")), _MAX_REPEATED)
-                if cell.tag == _TABLE + "covered-table-cell":
-                    above = grid[-1][len(out)] if grid and len(out) < len(grid[-1]) else ""
-                    text = out[-1] if out and spanning > 0 else above
-                    spanning -= repeated
-                elif cell.tag == _TABLE + "table-cell":
-                    text = "\n".join(self._blocks(cell))
-                    spanning = int(cell.get(_TABLE + "number-columns-spanned", "1")) - 1
-                else:
-                    continue
-                out += [text] * repeated
-            grid.append(out)
-        while grid and not any(grid[-1]):
-            grid.pop()
-        return gfm.table(grid)
+        return table_element(table, lambda cell: "\n".join(self._blocks(cell)))
 
     def _picture(self, frame: Element) -> str | None:
         """Return the words of a frame that holds a picture; None for every other frame."""
@@ -244,22 +230,14 @@ class _Walker:
         for node in root.iter() if root is not None else ():
             if node.tag == _CHART + "title":
                 yield " ".join("".join(node.itertext()).split())
-            elif node.tag == _TABLE + "table":
+            elif node.tag == TABLE + "table":
                 yield self._table(node)
             elif node.tag.rpartition("}")[2] == "annotation" and node.get("encoding", "").startswith("StarMath"):
                 yield f"$${(node.text or '').strip()}$$"
 
     def _note(self, note: Element) -> str:
-        body = note.find(TEXT + "note-body")
+        body = note.find(TEXT_NAMESPACE + "note-body")
         label = len(self._notes) + 1
         self._notes.append("")
         self._notes[label - 1] = f"[^{label}]: " + " ".join(self._blocks(body) if body is not None else ())
         return f"[^{label}]"
-
-
-def _rows(table: Element) -> Iterator[Element]:
-    for child in table:
-        if child.tag == _TABLE + "table-row":
-            yield child
-        elif child.tag in _ROW_GROUPS:
-            yield from _rows(child)

@@ -8,17 +8,19 @@ from xml.etree.ElementTree import Element
 
 from syncd.pipeline.parse.docx_numbering import written
 
-TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
+TEXT_NAMESPACE = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
 STYLE = "{urn:oasis:names:tc:opendocument:xmlns:style:1.0}"
 DRAW = "{urn:oasis:names:tc:opendocument:xmlns:drawing:1.0}"
 OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
 XLINK = "{http://www.w3.org/1999/xlink}"
 _FO = "{urn:oasis:names:tc:opendocument:xmlns:xsl-fo-compatible:1.0}"
-_SKIPPED = frozenset({OFFICE + "annotation", OFFICE + "annotation-end", TEXT + "tracked-changes", TEXT + "ruby-text"})
+_SKIPPED = frozenset(
+    {OFFICE + "annotation", OFFICE + "annotation-end", TEXT_NAMESPACE + "tracked-changes", TEXT_NAMESPACE + "ruby-text"}
+)
 _MAX_CHAIN = 20
 _MAX_SPACES = 1_000
 
-Marks = tuple[bool, bool, bool]
+Emphasis = tuple[bool, bool, bool]
 """Bold, italic, struck through."""
 
 
@@ -31,8 +33,8 @@ class OdfStyles:
         for root in roots:
             for style in root.iter(STYLE + "style") if root is not None else ():
                 self._styles[style.get(STYLE + "name", "")] = style
-            for style in root.iter(TEXT + "list-style") if root is not None else ():
-                levels = {int(level.get(TEXT + "level", "1")) - 1: level for level in style.findall(_NUMBER)}
+            for style in root.iter(TEXT_NAMESPACE + "list-style") if root is not None else ():
+                levels = {int(level.get(TEXT_NAMESPACE + "level", "1")) - 1: level for level in style.findall(_NUMBER)}
                 self._numbered[style.get(STYLE + "name", "")] = levels
 
     def chain(self, name: str) -> Iterator[Element]:
@@ -49,7 +51,7 @@ class OdfStyles:
         found = [style.get(STYLE + "parent-style-name", "") for style in self.chain(name)]
         return [one.replace("_20_", " ") for one in (name, *found) if one]
 
-    def marks(self, name: str) -> Marks:
+    def marks(self, name: str) -> Emphasis:
         """Return the character marks a style sets itself or through its ancestors."""
         bold = italic = struck = ""
         for style in self.chain(name):
@@ -67,7 +69,7 @@ class OdfStyles:
     def start(self, name: str, depth: int) -> int:
         """Return what items of list style `name` at `depth` count from."""
         level = self._numbered.get(name, {}).get(depth)
-        text = level.get(TEXT + "start-value", "1") if level is not None else "1"
+        text = level.get(TEXT_NAMESPACE + "start-value", "1") if level is not None else "1"
         return int(text) if text.isdigit() and len(text) < 6 else 1
 
     def label(self, name: str, counts: Sequence[int]) -> str:
@@ -76,7 +78,7 @@ class OdfStyles:
         own = levels.get(len(counts) - 1)
         if own is None:
             return f"{counts[-1]}."
-        shown = own.get(TEXT + "display-levels", "1")
+        shown = own.get(TEXT_NAMESPACE + "display-levels", "1")
         first = max(0, len(counts) - (int(shown) if shown.isdigit() else 1))
         formats = (
             levels[depth].get(STYLE + "num-format", "1") if depth in levels else "" for depth in range(len(counts))
@@ -87,7 +89,7 @@ class OdfStyles:
 
 
 _KINDS = {"1": "decimal", "a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
-_NUMBER = TEXT + "list-level-style-number"
+_NUMBER = TEXT_NAMESPACE + "list-level-style-number"
 
 
 @dataclass(slots=True)
@@ -115,17 +117,17 @@ class OdfInline:
             spans = spans[same:]
         return "".join(out)
 
-    def _walk(self, node: Element, marks: Marks, link: str) -> Iterator[tuple[str, Marks, str]]:
+    def _walk(self, node: Element, marks: Emphasis, link: str) -> Iterator[tuple[str, Emphasis, str]]:
         yield _collapsed(node.text), marks, link
         for child in node:
             if child.tag not in _SKIPPED:
                 yield from self._child(child, marks, link)
             yield _collapsed(child.tail), marks, link
 
-    def _child(self, child: Element, marks: Marks, link: str) -> Iterator[tuple[str, Marks, str]]:
-        match child.tag.removeprefix(TEXT):
+    def _child(self, child: Element, marks: Emphasis, link: str) -> Iterator[tuple[str, Emphasis, str]]:
+        match child.tag.removeprefix(TEXT_NAMESPACE):
             case "s":
-                yield " " * min(int(child.get(TEXT + "c", "1")), _MAX_SPACES), marks, link
+                yield " " * min(int(child.get(TEXT_NAMESPACE + "c", "1")), _MAX_SPACES), marks, link
             case "tab":
                 yield "\t" if self.plain else " ", marks, link
             case "line-break":
@@ -137,7 +139,7 @@ class OdfInline:
             case "a":
                 yield from self._walk(child, marks, child.get(XLINK + "href", ""))
             case "span":
-                own = (False,) * 3 if self.plain else self.styles.marks(child.get(TEXT + "style-name", ""))
+                own = (False,) * 3 if self.plain else self.styles.marks(child.get(TEXT_NAMESPACE + "style-name", ""))
                 bold, italic, struck = (one or other for one, other in zip(own, marks, strict=True))
                 yield from self._walk(child, (bold, italic, struck), link)
             case _ if child.tag.startswith(DRAW):
@@ -160,7 +162,7 @@ def _collapsed(text: str | None) -> str:
     return (" " if text[0].isspace() else "") + words + (" " if text[-1].isspace() else "")
 
 
-def _render(text: str, marks: Marks, link: str) -> str:
+def _render(text: str, marks: Emphasis, link: str) -> str:
     inner = text.strip()
     if not inner:
         return text

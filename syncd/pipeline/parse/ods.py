@@ -11,7 +11,7 @@ from xml.parsers import expat
 from syncd.errors import PermanentError
 from syncd.pipeline.parse import gfm
 from syncd.pipeline.parse.archive import Package
-from syncd.pipeline.parse.sheet_rows import MAX_COLUMNS, Range, SheetCells, SheetRow
+from syncd.pipeline.parse.sheet_rows import SHEET_MAX_COLUMNS, Range, SheetCells, SheetRow
 from syncd.pipeline.parse.task import Task
 
 _MAX_REPEATED = 1_000
@@ -131,7 +131,7 @@ class _Content:
         self._depth -= 1
 
     def _start_column(self, attributes: Attributes) -> None:
-        count = min(_number(attributes, "number-columns-repeated"), MAX_COLUMNS)
+        count = min(_number(attributes, "number-columns-repeated"), SHEET_MAX_COLUMNS)
         if attributes.get(_TABLE + "visibility") == "collapse":
             self._hidden_columns |= set(range(self._columns, self._columns + count))
         self._columns += count
@@ -151,9 +151,11 @@ class _Content:
 
     def _end_cell(self, cell: _Cell) -> None:
         self._cell = None
-        count = min(_number(cell.attributes, "number-columns-repeated"), MAX_COLUMNS)
+        count = min(_number(cell.attributes, "number-columns-repeated"), SHEET_MAX_COLUMNS)
         text = "\n".join(cell.lines).strip() or self._without_text(cell.attributes)
-        for column in range(self._column, min(self._column + min(count, _MAX_REPEATED), MAX_COLUMNS) if text else 0):
+        for column in range(
+            self._column, min(self._column + min(count, _MAX_REPEATED), SHEET_MAX_COLUMNS) if text else 0
+        ):
             if column in self._hidden_columns:
                 self._task.warn("hidden_content", f"column {column + 1} of a sheet is hidden and was left out")
             else:
@@ -202,7 +204,7 @@ class _Content:
         elif tag == _TEXT + "p" and self._text is not None:
             (cell.note if cell.in_note else cell.lines).append("".join(self._text))
             self._text = None
-        elif tag == _TEXT + "a" and self._text is not None and "://" in self._link[0]:
+        elif tag == _TEXT + "a" and self._text is not None and self._link[0][:1] not in ("", "#"):
             address, start = self._link
             self._text[start:] = [gfm.link("".join(self._text[start:]), address)]
 

@@ -20,7 +20,7 @@ PACKAGES = "libreoffice-writer-nogui libreoffice-impress-nogui"
 _MEMORY_BYTES = 4 << 30
 _FILE_BYTES = 1 << 30
 _OPEN_FILES = 1024
-MADE_OF: dict[str, str] = {".doc": ".docx", ".rtf": ".docx", ".ppt": ".pptx"}
+MADE_OF: dict[str, str] = {".doc": ".docx", ".ppt": ".pptx"}
 """What LibreOffice makes of each kind of old file."""
 
 

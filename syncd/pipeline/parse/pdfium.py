@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _pdfium = import_module("pypdfium2")
+_raw = import_module("pypdfium2.raw")
 
 PdfiumError: type[Exception] = _pdfium.PdfiumError
-IMAGE_OBJECT: int = import_module("pypdfium2.raw").FPDF_PAGEOBJ_IMAGE
+IMAGE_OBJECT: int = _raw.FPDF_PAGEOBJ_IMAGE
 
 
 class PdfBitmap(Protocol):
@@ -76,6 +77,14 @@ class PdfPage(Protocol):
         ...
 
 
+class PdfAttachment(Protocol):
+    """A file in a file."""
+
+    def get_name(self) -> str:
+        """Return its name."""
+        ...
+
+
 class PdfDocument(Protocol):
     """A file, its pages counted from 0."""
 
@@ -83,9 +92,22 @@ class PdfDocument(Protocol):
 
     def __getitem__(self, index: int, /) -> PdfPage: ...
 
+    def count_attachments(self) -> int:
+        """Return how many files are embedded in it."""
+        ...
+
+    def get_attachment(self, index: int) -> PdfAttachment:
+        """Return one of them, counted from 0. Raises PdfiumError."""
+        ...
+
     def close(self) -> None:
         """Free it."""
         ...
+
+
+def is_tagged(document: PdfDocument) -> bool:
+    """Say whether a document has a structure tree."""
+    return bool(_raw.FPDFCatalog_IsTagged(document))
 
 
 def open_pdf(path: Path) -> PdfDocument:

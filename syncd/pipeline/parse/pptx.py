@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from xml.etree.ElementTree import Element
 
 from syncd.errors import PermanentError
@@ -10,7 +10,7 @@ from syncd.pipeline.parse import gfm
 from syncd.pipeline.parse.archive import Package, open_package
 from syncd.pipeline.parse.charts import chart_table
 from syncd.pipeline.parse.image import Pictures
-from syncd.pipeline.parse.pptx_text import A, Bullets, P, R, blocks_of_lines, placeholder
+from syncd.pipeline.parse.pptx_text import A, Bullets, P, R, blocks_of_lines, paragraph_text, placeholder, shape_address
 from syncd.pipeline.parse.task import Markdown, ParsedPiece, Task
 
 _SLIDES_PER_PART = 50
@@ -56,7 +56,10 @@ class _Slide:
         self._relations = package.relations(member) if member else {}
         layout = self._part("slideLayout")
         master = self._related(layout, "slideMaster") if layout else ""
-        self._bullets = Bullets(package.xml(layout) if layout else None, package.xml(master) if master else None)
+        self._links = _links(self._relations)
+        self._bullets = Bullets(
+            package.xml(layout) if layout else None, package.xml(master) if master else None, self._links
+        )
 
     def _part(self, kind: str) -> str:
         return next((target for found, target in self._relations.values() if found == kind), "")
@@ -72,7 +75,7 @@ class _Slide:
         # a title often lies on top of the others in drawing order
         shapes.sort(key=lambda shape: (placeholder(shape)[0] or "") not in _TITLES)
         for shape in shapes:
-            yield from self._shape(shape)
+            yield from gfm.linked(self._shape(shape), shape_address(shape, self._links))
         yield from self._notes()
 
     def _shape(self, shape: Element) -> Iterator[str]:
@@ -105,7 +108,8 @@ class _Slide:
 
         for diagram in frame.iter(_DIAGRAM + "relIds"):
             target = self._relations.get(diagram.get(R + "dm", ""), ("", ""))[1]
-            yield gfm.items(_points(self._package.xml(target) if target else None))
+            links = _links(self._package.relations(target)) if target else {}
+            yield gfm.items(_points(self._package.xml(target) if target else None, links))
 
     def _rows(self, table: Element) -> Iterator[list[str]]:
         """Yield a table's rows; merged cells repeat their text, so that every row can be understood alone."""
@@ -128,10 +132,11 @@ class _Slide:
         member = self._part("notesSlide")
         root = self._package.xml(member) if member else None
         tree = root.find(f"{P}cSld/{P}spTree") if root is not None else None
+        bullets = Bullets(None, None, _links(self._package.relations(member)) if member else {})
         for shape in _flat(tree) if tree is not None else ():
             body = shape.find(P + "txBody")
             if placeholder(shape)[0] == "body" and body is not None:
-                text = "\n\n".join(blocks_of_lines(self._bullets.lines(body, None)))
+                text = "\n\n".join(blocks_of_lines(bullets.lines(body, None)))
                 if text.strip():
                     yield f"Notes: {text}"
 
@@ -141,10 +146,14 @@ def _is_hidden(package: Package, member: str) -> bool:
     return root is not None and root.get("show") in ("0", "false")
 
 
-def _points(data: Element | None) -> Iterator[str]:
+def _links(relations: Mapping[str, tuple[str, str]]) -> dict[str, str]:
+    return {identity: target for identity, (kind, target) in relations.items() if kind == "hyperlink"}
+
+
+def _points(data: Element | None, links: Mapping[str, str]) -> Iterator[str]:
     """Yield the texts of a SmartArt graphic, a list item each, in the order in which they were typed."""
     for text in data.iter(_DIAGRAM + "t") if data is not None else ():
-        if words := " ".join("".join(node.text or "" for node in text.iter(A + "t")).split()):
+        if words := " ".join(" ".join(paragraph_text(line, links) for line in text.iter(A + "p")).split()):
             yield gfm.item(words, 0, None)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Literal
 from xml.etree.ElementTree import Element
@@ -28,23 +28,24 @@ def placeholder(shape: Element) -> tuple[str | None, str]:
 
 
 class Bullets:
-    """Looks up where bullets come from, through the layout and the master of one slide."""
+    """Reads the text bodies of one slide: where bullets come from, through its layout and master; where its `links` lead, by id."""
 
-    def __init__(self, layout: Element | None, master: Element | None) -> None:
+    def __init__(self, layout: Element | None, master: Element | None, links: Mapping[str, str]) -> None:
         self._layout = layout
         self._master = master
+        self._links = links
 
     def lines(self, body: Element, shape: Element | None) -> Iterator[Line]:
         """Yield the paragraphs of a text body that hold text."""
         for paragraph in body.findall(A + "p"):
-            text = paragraph_text(paragraph)
+            text = paragraph_text(paragraph, self._links)
             if not text.strip():
                 continue
             properties = paragraph.find(A + "pPr")
             depth = int(properties.get("lvl", "0")) if properties is not None else 0
             numbered = self._kind(properties, body, shape, depth)
             if numbered is None and shape is not None and _is_typed(paragraph):
-                yield "code", text.rstrip()
+                yield "code", paragraph_text(paragraph, {}).rstrip()
             else:
                 yield (None if numbered is None else (depth, numbered)), text.strip()
 
@@ -87,17 +88,39 @@ def _is_typed(paragraph: Element) -> bool:
     return bool(runs) and all(face is not None and _TYPEWRITER.search(face.get("typeface", "")) for face in faces)
 
 
-def paragraph_text(paragraph: Element) -> str:
-    """Return a paragraph's inline Markdown: text, line breaks, equations."""
-    out: list[str] = []
+def paragraph_text(paragraph: Element, links: Mapping[str, str]) -> str:
+    """Return a paragraph's inline Markdown: text, line breaks, equations, and the addresses it leads to, which `links` has by id."""
+    spans: list[tuple[str, str]] = []
+    address = ""
     for child in paragraph.iter():
+        if child.tag in (A + "r", A + "fld", A + "br"):
+            address = _address(child.find(A + "rPr"), links)
         if child.tag == A + "t":
-            out.append(child.text or "")
+            spans.append((address, child.text or ""))
         elif child.tag == A + "br":
-            out.append("\n")
+            spans.append((address, "\n"))
         elif child.tag == M + "oMath":
-            out.append(f"${to_latex(child)}$")
-    return "".join(out)
+            spans.append(("", f"${to_latex(child)}$"))
+    runs = ((address, "".join(text for _, text in run)) for address, run in groupby(spans, key=lambda span: span[0]))
+    return "".join(_linked(text, address) for address, text in runs)
+
+
+def _address(properties: Element | None, links: Mapping[str, str]) -> str:
+    click = properties.find(A + "hlinkClick") if properties is not None else None
+    return links.get(click.get(R + "id", ""), "") if click is not None else ""
+
+
+def _linked(text: str, address: str) -> str:
+    words = text.strip()
+    if not address or not words:
+        return text
+    start = text.index(words)
+    return text[:start] + gfm.link(words, address) + text[start + len(words) :]
+
+
+def shape_address(shape: Element, links: Mapping[str, str]) -> str:
+    """Return where a click on a shape or picture as a whole leads, '' for nowhere."""
+    return _address(shape.find(f"*/{P}cNvPr"), links)
 
 
 def blocks_of_lines(lines: Iterable[Line]) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-MAX_COLUMNS = 16_384
+SHEET_MAX_COLUMNS = 16_384
 """Of an Excel sheet; what stands further right in others is not read."""
 
 

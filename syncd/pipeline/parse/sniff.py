@@ -45,8 +45,6 @@ def confirm(task: Task) -> Format:
 def legacy_suffix(path: Path) -> str:
     """Return the suffix by which LibreOffice, which goes by names, reads a file of `LEGACY`."""
     with path.open("rb") as file:
-        if file.read(len(_OLE)) != _OLE:
-            return ".rtf"
         return ".ppt" if _POWERPOINT in _streams(file) else ".doc"
 
 
@@ -62,7 +60,7 @@ def _sniff(file: BinaryIO, head: bytes, task: Task) -> Format | None:
     if head.startswith(_ZIP):
         return _sniff_archive(file, task)
     if head.startswith(_OLE):
-        return _sniff_compound(file, task.name)
+        return _sniff_compound(file, task)
     for each in formats.FORMATS:
         if head.startswith(each.magic):
             return each
@@ -85,11 +83,15 @@ def _sniff_archive(file: BinaryIO, task: Task) -> Format | None:
     return next((each for each in formats.FORMATS if not names.isdisjoint(each.package_parts)), None)
 
 
-def _sniff_compound(file: BinaryIO, name: str) -> Format | None:
-    """Tell the kinds of Office 97-2003 files apart by their stream names, which stand in the file as UTF-16."""
+def _sniff_compound(file: BinaryIO, task: Task) -> Format | None:
+    """Tell compound files apart by their stream names, which stand in the file as UTF-16; so do those of files inside them, hence a
+    file that can be what its name says is that.
+    """
     found = _streams(file)
+    if not found.isdisjoint(task.format.streams):
+        return task.format
     if _ENCRYPTED in found:
-        raise PermanentError(f"{name} is encrypted: save it without a password")
+        raise PermanentError(f"{task.name} is encrypted: save it without a password")
     return next((each for each in formats.FORMATS if not found.isdisjoint(each.streams)), None)
 
 

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from xml.etree import ElementTree
-from xml.etree.ElementTree import Element
 from xml.parsers import expat
 
 from syncd.errors import PermanentError
 from syncd.pipeline.parse import gfm
 from syncd.pipeline.parse.archive import Package
-from syncd.pipeline.parse.number_format import BUILTIN, GENERAL, shown
-from syncd.pipeline.parse.sheet_rows import MAX_COLUMNS, Range, SheetCells, SheetRow
+from syncd.pipeline.parse.number_format import GENERAL, formatted
+from syncd.pipeline.parse.sheet_rows import SHEET_MAX_COLUMNS, SheetCells, SheetRow
 from syncd.pipeline.parse.task import Task
+from syncd.pipeline.parse.xlsx_parts import ADDRESS, S, behind_cells, column_of, format_codes, ranges, shared_strings
 
-S = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
 _FEED_BYTES = 64 << 10
-_HEAD_BYTES = 64 << 10
-_ADDRESS = re.compile(r"\$?([A-Z]{1,3})\$?(\d{1,7})")
 _HYPERLINK = re.compile(r'HYPERLINK\("([^"]+)"', re.IGNORECASE)
 
 
@@ -36,8 +32,8 @@ class Workbook:
         self._relations = package.relations("xl/workbook.xml")
         self._entries = list(root.iter(S + "sheet"))
         targets = dict(self._relations.values())
-        self._strings = _strings(package.xml(targets.get("sharedStrings", "")))
-        self._codes = _codes(package.xml(targets.get("styles", "")))
+        self._strings = shared_strings(package.xml(targets.get("sharedStrings", "")))
+        self._codes = format_codes(package.xml(targets.get("styles", "")))
 
     def sheets(self) -> Iterator[SheetCells]:
         """Yield the visible sheets in order; say which are hidden."""
@@ -51,14 +47,14 @@ class Workbook:
             yield SheetCells(name, iter(())) if data is None else self._sheet(name, member, data)
 
     def _sheet(self, name: str, member: str, data: bytes) -> SheetCells:
-        rest = _behind_cells(data)
+        rest = behind_cells(data)
         addresses = {
             ident: target for ident, (kind, target) in self._package.relations(member).items() if kind == "hyperlink"
         }
         reader = _Cells(self._task, name, self._strings, self._codes, self._from_1904)
         for link in rest.iter(S + "hyperlink") if rest is not None else ():
             if target := addresses.get(link.get(_R + "id", "")):
-                for place in _range(link.get("ref", "")):
+                for place in ranges(link.get("ref", "")):
                     reader.links[place.top, place.left] = target
         # Rows that a filter hides are there: it is a way of looking at them.
         is_filtered = rest is not None and rest.find(f"{S}autoFilter/{S}filterColumn") is not None
@@ -66,7 +62,7 @@ class Workbook:
         merged = [
             place
             for cell in (rest.iter(S + "mergeCell") if rest is not None else ())
-            for place in _range(cell.get("ref", ""))
+            for place in ranges(cell.get("ref", ""))
         ]
         return SheetCells(name, reader.rows(data), merged)
 
@@ -111,8 +107,8 @@ class _Cells:
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
         name = tag.rpartition("}")[2]
         if name == "c":
-            match = _ADDRESS.fullmatch(attributes.get("r", ""))
-            self._column = _column(match[1]) if match else self._column + 1
+            match = ADDRESS.fullmatch(attributes.get("r", ""))
+            self._column = column_of(match[1]) if match else self._column + 1
             self._kind, self._style = attributes.get("t", "n"), attributes.get("s", "0")
             self._value = self._formula = self._inline = ""
         elif name in ("v", "f", "t"):
@@ -151,7 +147,7 @@ class _Cells:
 
     def _cell(self) -> None:
         text = self._shown().strip()
-        if not text or self._column >= MAX_COLUMNS:
+        if not text or self._column >= SHEET_MAX_COLUMNS:
             return
         if any(first <= self._column <= last for first, last in self._hidden_columns):
             self._task.warn(
@@ -192,7 +188,7 @@ class _Cells:
         code = (
             self._codes[int(self._style)] if self._style.isdigit() and int(self._style) < len(self._codes) else GENERAL
         )
-        return shown(value, code, from_1904=self._from_1904) if abs(value) < float("inf") else self._value
+        return formatted(value, code, from_1904=self._from_1904) if abs(value) < float("inf") else self._value
 
     def _end_row(self) -> None:
         if not self._cells:
@@ -207,51 +203,4 @@ class _Cells:
 
 def _address(formula: str) -> str:
     match = _HYPERLINK.match(formula) if formula else None
-    return match[1] if match and "://" in match[1] else ""
-
-
-def _column(letters: str) -> int:
-    number = 0
-    for letter in letters:
-        number = number * 26 + ord(letter) - 64
-    return number - 1
-
-
-def _range(reference: str) -> Iterator[Range]:
-    """Yield the rectangle that a reference such as B2:C3 names; nothing for another text."""
-    first, _, last = reference.partition(":")
-    start, end = _ADDRESS.fullmatch(first), _ADDRESS.fullmatch(last or first)
-    if start and end:
-        yield Range(int(start[2]) - 1, _column(start[1]), int(end[2]) - 1, _column(end[1]))
-
-
-def _behind_cells(data: bytes) -> Element | None:
-    """Return what a sheet says behind its cells, which may be too many for a tree: merged cells, links, filters."""
-    root, end = data.find(b"worksheet", 0, _HEAD_BYTES), data.rfind(b"sheetData")
-    if root < 0 or end < 0:
-        return None
-    tag = data[data.rfind(b"<", 0, root) : data.find(b">", root) + 1]
-    try:
-        return ElementTree.fromstring(tag + data[data.find(b">", end) + 1 :])  # noqa: S314 - see Package.xml
-    except (ElementTree.ParseError, ValueError):
-        return None
-
-
-def _strings(root: Element | None) -> list[str]:
-    """Return the shared strings, without their readings in other letters."""
-    found: list[str] = []
-    for entry in root.iter(S + "si") if root is not None else ():
-        texts = (part for part in entry if part.tag != S + "rPh")
-        found.append("".join(node.text or "" for part in texts for node in part.iter(S + "t")))
-    return found
-
-
-def _codes(root: Element | None) -> list[str]:
-    """Return the format code of each cell style."""
-    if root is None:
-        return []
-    own = {node.get("numFmtId", ""): node.get("formatCode", "") for node in root.iter(S + "numFmt")}
-    builtin = {str(number): code for number, code in BUILTIN.items()}
-    styles = root.find(S + "cellXfs")
-    numbers = (style.get("numFmtId", "0") for style in (styles if styles is not None else ()))
-    return [own.get(number) or builtin.get(number, GENERAL) for number in numbers]
+    return match[1] if match and ("://" in match[1] or match[1].startswith("mailto:")) else ""

@@ -18,8 +18,8 @@ from syncd.model.warnings import warnings_of
 from syncd.pipeline.parse.office import convert_legacy
 from syncd.pipeline.parse.task import OUT_OF_MEMORY, Task
 from syncd.pipeline.parse.vision import Describer
-from syncd.pipeline.prepare.process import MODULE, PreparerProcess, PreparerSettings
-from syncd.pipeline.prepare.request import Request, pictures_of
+from syncd.pipeline.prepare.process import PREPARE_WORKER_MODULE, PreparerProcess, PreparerSettings
+from syncd.pipeline.prepare.request import PrepareRequest, pictures_of
 from syncd.runtime.frames import Frame
 from syncd.runtime.process import ChildDiedError, describe_exit
 from syncd.runtime.worker import CallTimeoutError, RemoteError
@@ -32,7 +32,7 @@ _BATCH: TypeAdapter[list[Chunk]] = TypeAdapter(list[Chunk])
 Processes = WorkerPool[PreparerProcess]
 
 
-def text_processes(settings: PreparerSettings, module: str = MODULE) -> Processes:
+def text_processes(settings: PreparerSettings, module: str = PREPARE_WORKER_MODULE) -> Processes:
     """Return the one process that takes text, so that text never waits for scans. It has no age: nothing native to leak."""
     return WorkerPool(lambda number: PreparerProcess(f"text-{number}", settings, module))
 
@@ -57,7 +57,7 @@ class DocumentPreparer:
         settings: PreparerSettings | None = None,
         describer: Describer | None = None,
         text: Processes | None = None,
-        module: str = MODULE,
+        module: str = PREPARE_WORKER_MODULE,
     ) -> None:
         own = self._settings = settings or PreparerSettings()
         self._describer = describer
@@ -105,13 +105,15 @@ class DocumentPreparer:
             Path(), name, format_of(name, media_type), own.limits, own.ocr, own.converter, self._describer is not None
         )
         task = replace(task, models=own.models, warnings=warnings or Warnings())
-        request = Request(task, path, chunking, own.step_limit_s)
+        request = PrepareRequest(task, path, chunking, own.step_limit_s)
         prepared = self._prepare_text if task.format.is_text else self._prepare_document
         async with aclosing(prepared(file, request, urgent)) as batches:
             async for batch in batches:
                 yield batch
 
-    async def _prepare_text(self, file: BinaryIO, request: Request, urgent: bool) -> AsyncGenerator[Sequence[Chunk]]:
+    async def _prepare_text(
+        self, file: BinaryIO, request: PrepareRequest, urgent: bool
+    ) -> AsyncGenerator[Sequence[Chunk]]:
         """Yield batches; code that kills or hangs its process is cut as text where it did (a few grammars crash on garbage)."""
         progress, failure = _Progress(), ""
         for attempt in (1, 2):
@@ -133,7 +135,7 @@ class DocumentPreparer:
         raise PermanentError(f"it could not be chunked ({failure}); please report the file")
 
     async def _prepare_document(
-        self, file: BinaryIO, request: Request, urgent: bool
+        self, file: BinaryIO, request: PrepareRequest, urgent: bool
     ) -> AsyncGenerator[Sequence[Chunk]]:
         """Yield batches; a document whose process dies gets one more chance in a fresh one, unless it had one."""
         progress, name = _Progress(), request.task.name
@@ -157,7 +159,7 @@ class DocumentPreparer:
                         raise PermanentError(self._crash_words(name, str(error))) from error
 
     async def _batches(
-        self, lease: Lease[PreparerProcess], file: BinaryIO, request: Request, progress: _Progress
+        self, lease: Lease[PreparerProcess], file: BinaryIO, request: PrepareRequest, progress: _Progress
     ) -> AsyncGenerator[Sequence[Chunk]]:
         """Yield the batches that are not done yet; an old Office file is first converted, and then handed over again."""
         task = replace(request.task, path=await lease.worker.take(file))
@@ -178,7 +180,7 @@ class DocumentPreparer:
         raise PermanentError(f"{task.name} could not be read: LibreOffice converted it to another old format")
 
     async def _replies(
-        self, lease: Lease[PreparerProcess], request: Request, progress: _Progress
+        self, lease: Lease[PreparerProcess], request: PrepareRequest, progress: _Progress
     ) -> AsyncGenerator[Frame]:
         """Yield the frames of batches that are not done yet, and the last one; describe pictures on the way."""
         batches = 0

@@ -18,7 +18,7 @@ from syncd.runtime.worker import Worker
 
 log = structlog.get_logger()
 
-MODULE = "syncd.pipeline.prepare.worker"
+PREPARE_WORKER_MODULE = "syncd.pipeline.prepare.worker"
 _COPY_BYTES = 1 << 20
 
 
@@ -46,7 +46,7 @@ class PreparerSettings:
 class PreparerProcess(Worker):
     """One jailed process; its folder lives from entering to leaving. `module` is what it runs."""
 
-    def __init__(self, name: str, settings: PreparerSettings, module: str = MODULE) -> None:
+    def __init__(self, name: str, settings: PreparerSettings, module: str = PREPARE_WORKER_MODULE) -> None:
         self.scratch = Path(tempfile.mkdtemp(prefix="syncd-prepare-"))
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"), "1")
         super().__init__(

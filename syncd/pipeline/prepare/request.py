@@ -24,7 +24,7 @@ READ = Frame({"read": True})
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class PrepareRequest:
     """One document to read and how to chunk it; `step_limit_s` bounds the processor time of each step."""
 
     task: Task
@@ -46,7 +46,7 @@ class Request:
         }
 
     @classmethod
-    def from_header(cls, header: Mapping[str, Any]) -> Request:
+    def from_header(cls, header: Mapping[str, Any]) -> PrepareRequest:
         """Return the request `header()` describes."""
         return cls(
             Task.from_header(header["task"]),

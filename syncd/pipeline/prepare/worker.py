@@ -1,6 +1,6 @@
 """The preparing process: `python -m syncd.pipeline.prepare.worker SCRATCH MEMORY_BYTES [READABLE]`, one document at a time, jailed.
 
-Request: a `Request` header. The frames of the reply are described in `syncd.pipeline.prepare.request`.
+Request: a `PrepareRequest` header. The frames of the reply are described in `syncd.pipeline.prepare.request`.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from syncd.runtime.frames import Frame
 
 if TYPE_CHECKING:
     from syncd.model import Part
-    from syncd.pipeline.prepare.request import Request
+    from syncd.pipeline.prepare.request import PrepareRequest
 
 _FILE_BYTES = 1 << 30
 
-Batches = Callable[["Iterator[Part]", "Request"], Iterator[Frame]]
+Batches = Callable[["Iterator[Part]", "PrepareRequest"], Iterator[Frame]]
 """Makes frames of a document's parts."""
 
 
-def chunked(parts: Iterator[Part], request: Request) -> Iterator[Frame]:
+def chunked(parts: Iterator[Part], request: PrepareRequest) -> Iterator[Frame]:
     """Yield the document's chunks, a frame for each segment."""
     from syncd.pipeline.chunk import chunk_document
     from syncd.pipeline.prepare.request import batch_frame
@@ -63,10 +63,10 @@ def _prepare(channel: Channel, status: int, batches: Batches, header: Frame) -> 
     from syncd.model.warnings import warning_values
     from syncd.pipeline.parse.readers import ConversionNeededError
     from syncd.pipeline.parse.task import OUT_OF_MEMORY
-    from syncd.pipeline.prepare.request import Request
+    from syncd.pipeline.prepare.request import PrepareRequest
 
     legacy = ""
-    request = Request.from_header(header.header)
+    request = PrepareRequest.from_header(header.header)
     try:
         limit_cpu(request.step_limit_s)
         for frame in batches(_parts(channel, request), request):
@@ -80,7 +80,7 @@ def _prepare(channel: Channel, status: int, batches: Batches, header: Frame) -> 
     return Frame({"legacy": legacy, "memory_bytes": _peak_bytes(status), "warnings": warnings})
 
 
-def _parts(channel: Channel, request: Request) -> Iterator[Part]:
+def _parts(channel: Channel, request: PrepareRequest) -> Iterator[Part]:
     """Yield the document's parts, with what the daemon's vision model says of their pictures."""
     from syncd.pipeline.parse.readers import read
     from syncd.pipeline.parse.vision import with_descriptions

@@ -9,14 +9,14 @@ from syncd.pipeline.sparse.normal import clusters, normalised
 from syncd.pipeline.sparse.tokens import (
     Terms,
     is_unspaced,
-    parts_of,
+    letter_runs,
     placed_tokens,
     terms_asked,
     terms_of,
     tokens,
 )
 
-VERSION = 2
+ANALYSER_VERSION = 2
 """Raised whenever a text may get other terms: stored vectors are then computed again from the stored texts."""
 
 
@@ -57,7 +57,7 @@ def spans(text: str, wanted: frozenset[int]) -> list[tuple[int, int]]:
 
 def _spans_in(token: str, language: str, wanted: frozenset[int]) -> list[tuple[int, int]]:
     if is_unspaced(token):
-        return [(part.start, part.end) for part in parts_of(token) if part.term in wanted]
+        return [(part.start, part.end) for part in letter_runs(token) if part.term in wanted]
     (terms,) = terms_of([token], language)
     return [] if wanted.isdisjoint(terms.counted) and wanted.isdisjoint(terms.beside) else [(0, len(token))]
 

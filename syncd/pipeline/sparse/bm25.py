@@ -12,7 +12,7 @@ from syncd.model import Role, SparseEncoder, SparseVector
 from syncd.pipeline.sparse import analyser
 from syncd.pipeline.sparse.tokens import Terms
 from syncd.pipeline.sparse.weights import weigh
-from syncd.pipeline.sparse.words import RunTerms, chroma_terms, code_terms, runs, spans
+from syncd.pipeline.sparse.words import RunTerms, chroma_terms, code_terms, runs, term_spans
 
 CHROMA_BM25 = "Chroma/BM25"
 CODE_BM25 = "syncd/Code-BM25"
@@ -45,7 +45,7 @@ class ByRuns:
 
     def spans(self, text: str, wanted: frozenset[int]) -> list[tuple[int, int]]:
         """Return the runs with one of the `wanted` terms."""
-        return spans(text, self._run_terms, wanted)
+        return term_spans(text, self._run_terms, wanted)
 
 
 class AllLanguages:
@@ -95,4 +95,4 @@ def chroma_bm25() -> Bm25:
 
 def code_bm25() -> Bm25:
     """Return the encoder for collections that hold code, and texts in any language."""
-    return Bm25(CODE_BM25, analyser.VERSION, AllLanguages(), [Bm25(CODE_BM25, 1, ByRuns(code_terms))])
+    return Bm25(CODE_BM25, analyser.ANALYSER_VERSION, AllLanguages(), [Bm25(CODE_BM25, 1, ByRuns(code_terms))])

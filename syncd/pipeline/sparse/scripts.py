@@ -24,7 +24,7 @@ def class_of(characters: Iterable[str]) -> str:
 
 _SEARCHED = [(c, unicodedata.category(c)) for c in map(chr, range(LAST_SEARCHED + 1))]
 
-MARKS = class_of(c for c, category in _SEARCHED if category[0] == "M")
+COMBINING_MARKS = class_of(c for c, category in _SEARCHED if category[0] == "M")
 """Vowel signs, points and accents: parts of a word, though `\\w` does not say so."""
 
 INVISIBLE = (
@@ -33,7 +33,7 @@ INVISIBLE = (
 )
 """Soft hyphens, zero-width spaces and joiners, directions, variation selectors and fillers (Unicode's Default_Ignorable_Code_Point)."""
 
-CONTINUING = MARKS + INVISIBLE + "\u1160-\u11ff\u3131-\u318e\ud7b0-\ud7fb\uff9e-\uffdc"
+CONTINUING = COMBINING_MARKS + INVISIBLE + "\u1160-\u11ff\u3131-\u318e\ud7b0-\ud7fb\uff9e-\uffdc"
 """What normalisation may join to the character before: marks, what is left out between, letters of Hangul, voicing of half-width kana."""
 
 _UNSPACED_SCRIPTS = {
@@ -49,7 +49,9 @@ _UNSPACED_SCRIPTS = {
 
 UNSPACED = "".join(_UNSPACED_SCRIPTS.values())
 
-UNSPACED_RUN = re.compile("|".join(f"[{letters}][{letters}{MARKS}]*" for letters in _UNSPACED_SCRIPTS.values()))
+UNSPACED_RUN = re.compile(
+    "|".join(f"[{letters}][{letters}{COMBINING_MARKS}]*" for letters in _UNSPACED_SCRIPTS.values())
+)
 """A run of one such script within letters of several."""
 
 

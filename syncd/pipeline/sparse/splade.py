@@ -23,8 +23,8 @@ from syncd.store.postings import PAIR, unpacked
 
 log = structlog.get_logger()
 
-WORKER = "syncd.pipeline.sparse.splade_worker"
-START_LIMIT_S = 300.0
+SPLADE_WORKER_MODULE = "syncd.pipeline.sparse.splade_worker"
+SPLADE_START_LIMIT_S = 300.0
 CALL_LIMIT_S = 60.0
 CHARACTER_LIMIT_S = 0.05
 """A slow core under load computes some tens of tokens a second."""
@@ -33,12 +33,14 @@ BATCH_CHARACTERS = 8_000
 WAITING_TEXTS = 256
 TRIES = 2
 
-Work = Envelope[str, SparseVector]
+SparseWork = Envelope[str, SparseVector]
 
 
-async def check_loads(folder: Path, threads: int = 0, worker: str = WORKER) -> None:
+async def check_loads(folder: Path, threads: int = 0, worker: str = SPLADE_WORKER_MODULE) -> None:
     """Load the model once and encode a text with it. Raises PermanentError if it is not a model, RetryableError if its process is killed."""
-    async with Worker(f"{SPLADE} (check)", worker, [str(folder), str(threads)], start_limit_s=START_LIMIT_S) as process:
+    async with Worker(
+        f"{SPLADE} (check)", worker, [str(folder), str(threads)], start_limit_s=SPLADE_START_LIMIT_S
+    ) as process:
         await process.call({"texts": ["a lamp"]}, timeout_s=CALL_LIMIT_S)
 
 
@@ -49,14 +51,14 @@ class Splade:
     uses_idf = False
     predecessors: Sequence[SparseEncoder] = ()
 
-    def __init__(self, folder: Path, digest: str, threads: int = 0, worker: str = WORKER) -> None:
+    def __init__(self, folder: Path, digest: str, threads: int = 0, worker: str = SPLADE_WORKER_MODULE) -> None:
         self.name = f"sparse {SPLADE}"
         self.fingerprint = f"{SPLADE}#{digest[:16]}"
         self._tokenizer = tokenizer_in(folder)
         arguments = [str(folder), str(threads)]
         env = environment(OMP_WAIT_POLICY="passive", TOKENIZERS_PARALLELISM="false")
         self.processes = WorkerPool(
-            lambda _: Worker(self.name, worker, arguments, env=env, start_limit_s=START_LIMIT_S)
+            lambda _: Worker(self.name, worker, arguments, env=env, start_limit_s=SPLADE_START_LIMIT_S)
         )
         """The one process with the model in it."""
         self._mailbox: Mailbox[str, SparseVector] = Mailbox(self.name, WAITING_TEXTS)
@@ -120,7 +122,7 @@ class Splade:
         return [unpacked(reply.payload[start:end]) for start, end in itertools.pairwise([0, *ends.tolist()])]
 
 
-def settle_work(work: Work, result: SparseVector | PermanentError) -> None:
+def settle_work(work: SparseWork, result: SparseVector | PermanentError) -> None:
     """Answer whoever waits for a text's vector."""
     if isinstance(result, PermanentError):
         work.reply.fail(result)

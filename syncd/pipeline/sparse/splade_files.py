@@ -8,10 +8,10 @@ from pathlib import Path
 import anyio
 
 from syncd.errors import PermanentError
-from syncd.runtime.download import Progress, RemoteFile, digest_of, fetch
+from syncd.runtime.download import ProgressCallback, RemoteFile, digest_of, fetch
 
 SPLADE = "prithivida/Splade_PP_en_v1"
-FOLDER = "prithivida--Splade_PP_en_v1"
+SPLADE_FOLDER = "prithivida--Splade_PP_en_v1"
 """In the models folder."""
 MODEL_FILE = "model.onnx"
 TOKENIZER_FILE = "tokenizer.json"
@@ -45,7 +45,7 @@ async def own_files(folder: Path) -> str:
 
 
 async def published_files(
-    folder: Path, progress: Progress | None = None, files: Mapping[str, RemoteFile] = PUBLISHED
+    folder: Path, progress: ProgressCallback | None = None, files: Mapping[str, RemoteFile] = PUBLISHED
 ) -> str:
     """Make sure that the published files lie in `folder` and return the model's sha256; waits for a download.
 

@@ -20,7 +20,7 @@ import mmh3
 
 from syncd.pipeline.sparse.languages import CYRILLIC, ENGLISH, LANGUAGES_OF, LATIN, stem
 from syncd.pipeline.sparse.normal import folded
-from syncd.pipeline.sparse.scripts import MARKS, UNSPACED, UNSPACED_RUN, script_of
+from syncd.pipeline.sparse.scripts import COMBINING_MARKS, UNSPACED, UNSPACED_RUN, script_of
 from syncd.pipeline.sparse.stopwords import STOPWORDS
 
 REMEMBERED_TOKENS = 1 << 17
@@ -31,9 +31,9 @@ WORDLESS_LENGTH = 20
 """From this length on, pieces of less than `WORD_LENGTH` letters on average are those of digests and encodings, not words."""
 WORD_LENGTH = 3
 
-_WORD = rf"[^\W{UNSPACED}]+(?:(?![\0-\x7f])[{MARKS}][^\W{UNSPACED}]*)*"
+_WORD = rf"[^\W{UNSPACED}]+(?:(?![\0-\x7f])[{COMBINING_MARKS}][^\W{UNSPACED}]*)*"
 _MARKED = r"(?:(?:\+\+|\#)(?![A-Za-z+#]))?"
-_WORDS = re.compile(rf"{_WORD}{_MARKED}|(?![\0-\x7f])[{UNSPACED}](?:[{UNSPACED}]|[{MARKS}])*")
+_WORDS = re.compile(rf"{_WORD}{_MARKED}|(?![\0-\x7f])[{UNSPACED}](?:[{UNSPACED}]|[{COMBINING_MARKS}])*")
 """Runs of letters with their marks and digits, of scripts with spaces or of those without, and C++ and its like."""
 _ASCII_WORDS = re.compile(rf"\w+{_MARKED}")
 """The same, sooner, where a text is ASCII."""
@@ -41,10 +41,10 @@ _NUMBERS = re.compile(r"\d+(?:\.\d+)*")
 _NAMES = re.compile(r"\.(?<![\w.)\]]\.)[A-Za-z]\w*+(?!\()")
 """.NET and .gitignore, but no attribute or method."""
 
-_LETTER = rf"(?:[^\WA-Z\d_]|(?![\0-\x7f])[{MARKS}])"
+_LETTER = rf"(?:[^\WA-Z\d_]|(?![\0-\x7f])[{COMBINING_MARKS}])"
 _PIECE = re.compile(rf"[A-Z]+(?=[A-Z]{_LETTER})|[A-Z]?{_LETTER}+|[A-Z]+|\d+")
 _UNSPACED = re.compile(f"[{UNSPACED}]")
-_MARKED_LETTER = re.compile(f"(?s:.)[{MARKS}]*")
+_MARKED_LETTER = re.compile(f"(?s:.)[{COMBINING_MARKS}]*")
 
 
 class Terms(NamedTuple):
@@ -96,7 +96,7 @@ def is_unspaced(token: str) -> bool:
     return _UNSPACED.match(token) is not None
 
 
-class Part(NamedTuple):
+class LetterRun(NamedTuple):
     """Letters of a token without spaces, and where; a single one counts only where it stands alone."""
 
     start: int
@@ -110,13 +110,13 @@ class Part(NamedTuple):
         return hashed(folded(self.letters))
 
 
-def parts_of(token: str) -> list[Part]:
+def letter_runs(token: str) -> list[LetterRun]:
     """Return the letters, with their marks, of a token without spaces, and their pairs."""
-    found: list[Part] = []
+    found: list[LetterRun] = []
     for run in UNSPACED_RUN.finditer(token):
         letters = [(m.start(), m.end(), m.group()) for m in _MARKED_LETTER.finditer(token, *run.span())]
-        found += [Part(*letter, len(letters) == 1) for letter in letters]
-        found += [Part(start, end, one + other, True) for (start, _, one), (_, end, other) in pairwise(letters)]
+        found += [LetterRun(*letter, len(letters) == 1) for letter in letters]
+        found += [LetterRun(start, end, one + other, True) for (start, _, one), (_, end, other) in pairwise(letters)]
     return found
 
 
@@ -136,7 +136,7 @@ def _remembered(language: str) -> Callable[[str], Terms]:
 
 def _terms(token: str, languages: Sequence[str]) -> Terms:
     if is_unspaced(token):
-        parts = parts_of(token)
+        parts = letter_runs(token)
         counted, beside = ([p.term for p in parts if p.counted is wanted] for wanted in (True, False))
         return Terms(tuple(counted), tuple(beside))
     if "." in token:

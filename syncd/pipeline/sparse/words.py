@@ -30,7 +30,7 @@ def runs(text: str) -> list[str]:
     return _RUN.findall(text)
 
 
-def spans(text: str, terms: RunTerms, wanted: frozenset[int]) -> list[tuple[int, int]]:
+def term_spans(text: str, terms: RunTerms, wanted: frozenset[int]) -> list[tuple[int, int]]:
     """Return (start, end) of every run in `text` that has one of the `wanted` terms, in code points."""
     return [match.span() for match in _RUN.finditer(text) if not wanted.isdisjoint(terms(match.group()))]
 

@@ -13,7 +13,7 @@ from typing import BinaryIO
 from anyio import to_thread
 
 from syncd.errors import PermanentError, RetryableError
-from syncd.sources.bodies import PIECE_SIZE_BYTES, Check, spool
+from syncd.sources.bodies import BODY_PIECE_SIZE_BYTES, Check, spool
 from syncd.sources.folder.root import Identity, Root, open_file
 from syncd.sources.path_keys import key_of
 
@@ -70,7 +70,7 @@ def _copied(body: FileBody) -> BinaryIO:
 def _copy(file: int, copy: BinaryIO, check: Check, name: str) -> None:
     with os.fdopen(file, "rb", buffering=0) as opened:
         before = stamp(os.fstat(file))
-        while piece := opened.read(PIECE_SIZE_BYTES):
+        while piece := opened.read(BODY_PIECE_SIZE_BYTES):
             check.feed(piece)
             copy.write(piece)
         if stamp(os.fstat(file)) != before:

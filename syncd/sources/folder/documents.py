@@ -29,8 +29,8 @@ from syncd.sources.path_keys import key_of
 class FolderSettings:
     """What one folder source is configured to be."""
 
-    name: str
-    """The source's name, the same on every machine: with the path below the folder it makes the ids of chunks."""
+    id_root: str
+    """The source's first name, the same on every machine: with the path below the folder it makes the ids of chunks."""
     path: Path
     """Its real path, as it was when the source was made or its declaration read."""
     include_globs: tuple[str, ...] = EVERYTHING
@@ -100,4 +100,4 @@ class FolderDocuments:
         return Document(key, "", None, self._prefix(key))
 
     def _prefix(self, key: str) -> str:
-        return chunk_prefix(f"{self._settings.name}/{key}")
+        return chunk_prefix(f"{self._settings.id_root}/{key}")

@@ -8,8 +8,11 @@ from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
+from typing_extensions import override
+
 from syncd.errors import PermanentError
 from syncd.model import Request, SomeKeys, SourceRecord, WholeSource
+from syncd.model.watching import Report, unreported
 from syncd.sources.factory import Machine, SourceFactory
 from syncd.sources.folder.documents import FolderSettings
 from syncd.sources.folder.root import ANYWHERE, Root
@@ -51,19 +54,28 @@ class FolderFactory(SourceFactory[FolderSourceSettings]):
         Root(path, state=self._state).check()
         return replace(settings, path=str(path), needs_allowed_root=None if trusted else True)
 
-    async def watch(self, record: SourceRecord[FolderSourceSettings]) -> AsyncGenerator[Request]:
+    @override
+    async def examine(self, record: SourceRecord[FolderSourceSettings]) -> None:
+        """Open the folder, too: a daemon would wait for one that is missing."""
+        await super().examine(record)
+        with self._opened(record).tree.root.opened():
+            pass
+
+    async def watch(
+        self, record: SourceRecord[FolderSourceSettings], report: Report = unreported
+    ) -> AsyncGenerator[Request]:
         """Ask for everything at once, then for the paths that changed. Stopping takes up to a second.
 
         Raises ConfigError for an invalid glob.
         """
-        async with aclosing(FolderWatcher(self._opened(record).tree).hints()) as hints:
+        async with aclosing(FolderWatcher(self._opened(record).tree, report).hints()) as hints:
             async for keys in hints:
                 yield SomeKeys(tuple(sorted(keys))) if keys else WholeSource()
 
     def _opened(self, record: SourceRecord[FolderSourceSettings]) -> FolderTreeSource:
         given = record.settings
         settings = FolderSettings(
-            name=record.name or record.id,
+            id_root=record.id_root or record.name or record.id,
             path=Path(given.real_path or given.path),
             include_globs=given.include_globs or EVERYTHING,
             exclude_globs=given.exclude_globs or (),

@@ -23,7 +23,7 @@ Identity = tuple[int, int]
 ANYWHERE = (Path("/"),)
 CLOSED = "the daemon's own state, with its tokens and keys, is never read"
 
-FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 VANISHED = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 """Error numbers of an opening whose file no longer exists or was replaced by a link."""
@@ -45,6 +45,14 @@ class OpenRoot:
     closed: frozenset[Identity] = frozenset()
     """Folders and files below it that are not entered or read."""
     state: Path | None = None
+
+    def fingerprint(self) -> str:
+        """Return what tells it from another folder under its name, also after a restart: device, inode, and the file system's id.
+
+        Disks that are mounted one after the other may share the first two.
+        """
+        device, inode = self.identity
+        return f"{device}:{inode}:{os.fstatvfs(self.descriptor).f_fsid}"
 
     def leads_into_state(self, names: Sequence[bytes]) -> bool:
         """Return whether this path, with links followed, is the state folder or inside it."""
@@ -113,7 +121,7 @@ class Root:
                 folder = entered(folder, name, _PASS)
                 if identity_of(os.fstat(folder)) in closed:
                     raise ClosedError(f"folder {self.path}: {CLOSED}; name a folder outside {self.state}")
-            return os.open(".", FOLDER, dir_fd=folder)
+            return os.open(".", OPEN_FOLDER, dir_fd=folder)
         except OSError as error:
             raise self._translated(error, at, folder) from error
         finally:
@@ -132,6 +140,11 @@ class Root:
         if error.errno in (errno.EACCES, errno.EPERM):
             return PermanentError(f"folder {self.path} may not be read by this user; nothing was removed")
         return RetryableError(f"folder {self.path} cannot be opened: {error.strerror}")
+
+
+def is_same(old: str, new: str) -> bool:
+    """Tell whether two fingerprints may be one folder's; those of earlier versions lack the file system's id."""
+    return all(before == now for before, now in zip(old.split(":"), new.split(":"), strict=False))
 
 
 def identity_of(status: os.stat_result) -> Identity:
@@ -168,7 +181,7 @@ def is_missing(root: OpenRoot, names: Sequence[bytes]) -> bool:
     return False
 
 
-def entered(folder: int, name: bytes | str, flags: int = FOLDER) -> int:
+def entered(folder: int, name: bytes | str, flags: int = OPEN_FOLDER) -> int:
     """Return a folder in the open `folder`, open in its place. Raises OSError, and then `folder` stays open."""
     below = os.open(name, flags, dir_fd=folder)
     os.close(folder)

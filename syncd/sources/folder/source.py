@@ -6,7 +6,8 @@ file system's clock) goes unnoticed until the next change. A touched or replaced
 chunks are not embedded again.
 
 Nested mounts are walked like folders: if one disappears, its files are deleted from the index, unless the mass-delete
-guard holds them. If the whole folder disappears, nothing is removed.
+guard holds them. If the whole folder disappears, nothing is removed; if another one takes its place, such as the empty
+mount point of a share, what is missing in it is held.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from pathlib import Path
 from anyio import CapacityLimiter, to_thread
 
 from syncd.errors import PermanentError, RetryableError
-from syncd.model import Checkpoint, Document, Run, Total
+from syncd.model import Changes, Checkpoint, Document, Run, Total
 from syncd.sources.folder.documents import FolderDocuments, FolderSettings
-from syncd.sources.folder.root import OpenRoot, is_missing
+from syncd.sources.folder.root import OpenRoot, is_missing, is_same
 from syncd.sources.folder.tree import (
     Closed,
     Found,
@@ -37,8 +38,6 @@ from syncd.sources.path_keys import key_of
 
 BATCH_SIZE = 256
 """Files per hop into the thread: enough to make hops cheap, few enough to start soon and to stop soon."""
-
-Changes = AsyncGenerator[Document | Checkpoint | Total, None]
 
 
 @dataclass(slots=True)
@@ -88,28 +87,38 @@ class FolderTreeSource:
         async with aclosing(self._documents(run, self.tree.walk(root), walk)) as documents:
             async for document in documents:
                 yield document
-        cursor = json.dumps({"root": "{}:{}".format(*walk.root.identity)})
-        self._check_root(walk, run.cursor, cursor)
+        suspicion = self._check_root(walk, run.cursor)
         if walk.unreadable:
             async with aclosing(self._missing(run, root, walk)) as documents:
                 async for document in documents:
                     yield document
-        yield Checkpoint(cursor, absent_are_gone=not walk.unreadable, incomplete=walk.gaps())
+        cursor = json.dumps({"root": root.fingerprint()})
+        yield Checkpoint(cursor, not walk.unreadable, incomplete=walk.gaps(), suspicion=suspicion)
 
     async def _count(self, root: OpenRoot) -> int:
         async with aclosing(self._batches(self.tree.walk(root))) as batches:
             return sum([len(batch) async for batch in batches])
 
-    def _check_root(self, walk: _Walk, old: str | None, new: str) -> None:
-        """Raise if the folder was unmounted before or during the walk, so that nothing is concluded from it."""
+    def _check_root(self, walk: _Walk, cursor: str | None) -> str:
+        """Return why what is missing may not be gone, or ''.
+
+        Raise if the folder was unmounted during the walk, or before it and is empty, so that nothing is concluded from it.
+        """
         path = self._settings.path
         with self._settings.root.opened() as root:
             if root.identity != walk.root.identity:
                 raise RetryableError(f"{path} was replaced during the walk; nothing was removed")
-        if not walk.files and old and old != new:
+        if not self._is_other(walk.root, cursor):
+            return ""
+        if not walk.files:
             raise PermanentError(
                 f"{path} is empty and is a different folder than before (is it mounted?); nothing was removed"
             )
+        return f"{path} is a different folder than before (is it mounted?): what is missing in it stays until it is confirmed"
+
+    def _is_other(self, root: OpenRoot, cursor: str | None) -> bool:
+        """Return whether this is another folder than the one that the last run saw."""
+        return bool(cursor) and not is_same(str(json.loads(cursor)["root"]), root.fingerprint())
 
     async def _chosen(self, run: Run, keys: frozenset[str], root: OpenRoot) -> Changes:
         walk, seen = _Walk(root), set[str]()
@@ -119,9 +128,10 @@ class FolderTreeSource:
                     if document.key not in seen:
                         seen.add(document.key)
                         yield document
-        async with aclosing(self._vanished(run, keys, seen, walk)) as documents:
-            async for document in documents:
-                yield document
+        if not self._is_other(root, run.cursor):
+            async with aclosing(self._vanished(run, keys, seen, walk)) as documents:
+                async for document in documents:
+                    yield document
         yield Checkpoint(run.cursor or "")
 
     async def _vanished(self, run: Run, keys: frozenset[str], seen: set[str], walk: _Walk) -> AsyncGenerator[Document]:

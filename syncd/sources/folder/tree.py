@@ -18,11 +18,11 @@ from pathlib import Path
 
 from syncd.errors import PermanentError, RetryableError
 from syncd.sources.folder.repository import RulesAbove, repository_rules, rules_above, rules_in
-from syncd.sources.folder.root import CLOSED, FOLDER, VANISHED, Identity, OpenRoot, Root, entered, identity_of
+from syncd.sources.folder.root import CLOSED, OPEN_FOLDER, VANISHED, Identity, OpenRoot, Root, entered, identity_of
 from syncd.sources.globs import Globs, WalkRules
 from syncd.sources.path_keys import key_of, path_of
 
-MAX_DEPTH = 200
+FOLDER_MAX_DEPTH = 200
 """Each level costs an open file while it is walked; the usual limit for a process is 1024."""
 
 _FORBIDDEN = {errno.EACCES, errno.EPERM}
@@ -152,11 +152,11 @@ class _Walk:
     def _below(
         self, folder: int, name: bytes, base: bytes, ignores: Ignores, only: Sequence[bytes]
     ) -> Generator[Step, None, None]:
-        if base.count(b"/") > MAX_DEPTH:
-            yield Unreadable(base, f"nested deeper than {MAX_DEPTH} folders")
+        if base.count(b"/") > FOLDER_MAX_DEPTH:
+            yield Unreadable(base, f"nested deeper than {FOLDER_MAX_DEPTH} folders")
             return
         try:
-            below = os.open(name, FOLDER, dir_fd=folder)
+            below = os.open(name, OPEN_FOLDER, dir_fd=folder)
         except OSError as error:
             yield from _unlisted(error, base)
             return

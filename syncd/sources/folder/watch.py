@@ -14,6 +14,7 @@ from anyio import CapacityLimiter, current_time, sleep, to_thread
 from watchfiles import watch
 
 from syncd.errors import PermanentError, RetryableError, SyncdError
+from syncd.model.watching import Report, unreported
 from syncd.sources.folder.root import OpenRoot
 from syncd.sources.folder.tree import Tree, names_of
 from syncd.sources.path_keys import key_of
@@ -39,8 +40,16 @@ Events = Generator[set[str], None, None]
 class FolderWatcher:
     """Watches the files of one tree."""
 
-    def __init__(self, tree: Tree, walk_interval_s: float = WALK_INTERVAL_S, retry_s: float = RETRY_S) -> None:
+    def __init__(
+        self,
+        tree: Tree,
+        report: Report = unreported,
+        walk_interval_s: float = WALK_INTERVAL_S,
+        retry_s: float = RETRY_S,
+    ) -> None:
+        """`report` is told whether the folder can be watched."""
         self._tree = tree
+        self._report = report
         self._walk_interval_s = walk_interval_s
         self._retry_s = retry_s
         self._thread = CapacityLimiter(1)
@@ -72,10 +81,11 @@ class FolderWatcher:
             with self._tree.root.opened() as root:
                 async with aclosing(self._bursts(root)) as hints:
                     async for hint in hints:
+                        self._report("", 0.0)
                         yield hint
-        except (OSError, RuntimeError, SyncdError):
+        except (OSError, RuntimeError, SyncdError) as error:
             # The system's own error, the library's error when inotify is exhausted, and an unavailable folder.
-            return
+            self._report(f"{self._tree.root.path} cannot be watched: {error}", self._retry_s)
 
     async def _bursts(self, root: OpenRoot) -> AsyncGenerator[Hint, None]:
         # Watched by its descriptor, which refers to this folder whatever happens to its name.

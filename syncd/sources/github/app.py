@@ -29,7 +29,7 @@ JWT_LIFE = timedelta(minutes=9)
 """GitHub refuses more than ten minutes, and times in its own future."""
 RENEW_BEFORE = timedelta(minutes=10)
 """A token must outlive the fetch that starts with it; tokens are valid for an hour."""
-TIMEOUT_S = 30.0
+GITHUB_TIMEOUT_S = 30.0
 RATE_LIMIT_WAIT_S = 60.0
 LONGEST_WAIT_S = 3600.0
 """GitHub's limits are by the hour."""
@@ -78,7 +78,7 @@ class GithubApp:
         self._tokens.pop(repository, None)
 
     async def _ask(self, repository: str) -> _Token:
-        timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+        timeout = aiohttp.ClientTimeout(total=GITHUB_TIMEOUT_S)
         try:
             async with aiohttp.ClientSession(timeout=timeout, trust_env=True) as session:
                 found = await self._call(session, "GET", f"/repos/{repository}/installation", repository)

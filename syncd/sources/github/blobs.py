@@ -12,7 +12,7 @@ from anyio.abc import ByteSendStream, Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from syncd.errors import RetryableError
-from syncd.sources.bodies import PIECE_SIZE_BYTES
+from syncd.sources.bodies import BODY_PIECE_SIZE_BYTES
 from syncd.sources.github.git import Git, end
 
 _BROKEN = (anyio.EndOfStream, anyio.IncompleteRead, anyio.BrokenResourceError, anyio.ClosedResourceError)
@@ -51,7 +51,7 @@ class Blobs:
                 await ask.send(f"{oid}\n".encode())
                 left = _size(await answer.receive_until(b"\n", 256), oid)
                 while left:
-                    piece = await answer.receive(min(left, PIECE_SIZE_BYTES))
+                    piece = await answer.receive(min(left, BODY_PIECE_SIZE_BYTES))
                     left -= len(piece)
                     yield piece
                 await answer.receive_exactly(1)

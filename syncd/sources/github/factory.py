@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self
 
-import structlog
-
-from syncd.errors import PermanentError, SyncdError
-from syncd.model import GitRef, Request, SourceRecord, WholeSource
+from syncd.errors import PermanentError
+from syncd.model import GitRef, Request, SourceRecord, Target, WholeSource
+from syncd.model.watching import Report, unreported
 from syncd.sources.factory import SourceFactory
 from syncd.sources.github.app import GithubApp
 from syncd.sources.github.naming import check_branch, check_repository
 from syncd.sources.github.repository import Ref
 from syncd.sources.github.settings import GithubSection, GithubSourceSettings
-from syncd.sources.github.source import GithubSettings, RepositorySource
+from syncd.sources.github.source import GithubSettings, RepositorySource, commit_of
 from syncd.sources.github.watch import GithubWatcher
 from syncd.sources.globs import EVERYTHING
-
-log = structlog.get_logger()
+from syncd.store import Store
 
 DEFAULT_INTERVAL_S = 300.0
 
@@ -38,8 +37,9 @@ class OpenRepository:
 class RepositoryFactory(SourceFactory[GithubSourceSettings]):
     """The open GitHub sources."""
 
-    def __init__(self, section: GithubSection, folder: Path, spool_folder: Path) -> None:
+    def __init__(self, section: GithubSection, folder: Path, spool_folder: Path, store: Store) -> None:
         self._section = section
+        self._store = store
         self._folder = folder
         self._spool_folder = spool_folder
         self._key_files = {app.app_id: app.private_key_file for app in section.apps}
@@ -62,24 +62,29 @@ class RepositoryFactory(SourceFactory[GithubSourceSettings]):
             check_branch(settings.watch.branch)
         return settings
 
-    async def watch(self, record: SourceRecord[GithubSourceSettings]) -> AsyncGenerator[Request]:
-        """Yield a request for the watched branch at once, and whenever it has moved; failed checks are logged and retried.
+    async def watch(
+        self, record: SourceRecord[GithubSourceSettings], report: Report = unreported
+    ) -> AsyncGenerator[Request]:
+        """Yield a request for the watched branch at once, and whenever the collection does not hold its commit although no
+        run is under way; failed checks are reported and retried.
 
         Raises PermanentError or ConfigError if the source cannot be opened.
         """
-
-        def failed(error: SyncdError) -> None:
-            log.warning("watch.failed", source=record.name or record.id, reason=str(error))
-
         watch = record.settings.watch
         branch = watch and watch.branch
         interval_s = (watch and watch.interval_s) or DEFAULT_INTERVAL_S
         moves = GithubWatcher(
-            self._opened(record), Ref.read({"branch": branch} if branch else None), interval_s, failed
-        ).moves()
+            self._opened(record), Ref.read({"branch": branch} if branch else None), interval_s, report
+        ).moves(partial(self._is_behind, record))
         async with aclosing(moves):
             async for _ in moves:
                 yield WholeSource(ref=GitRef(branch=branch) if branch else None)
+
+    async def _is_behind(self, record: SourceRecord[GithubSourceSettings], commit: str) -> bool:
+        target = Target(record.database, record.settings.default_collection or "")
+        if not await self._store.invocations.is_idle(record.id, target):
+            return False
+        return commit_of(await self._store.progress.reached(record.id, target)) != commit
 
     def _opened(self, record: SourceRecord[GithubSourceSettings]) -> RepositorySource:
         given = record.settings

@@ -11,7 +11,7 @@ from syncd.model import SourceSettings, SourceWatch
 from syncd.schema import ExtendedModel, OwnPath, Table, UniqueStrings
 from syncd.sources import shapes
 from syncd.sources.github.naming import check_repository
-from syncd.sources.table import SourceTable, checked, interval
+from syncd.sources.table import SourceTable, checked_with, interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ class GithubTable(SourceTable):
     """A repository whose branch is checked every `interval_s`; with 0 it is synced only on demand."""
 
     type: Literal["github"]
-    repository: Annotated[str, checked(check_repository)]
+    repository: Annotated[str, checked_with(check_repository)]
     branch: str | None = None
     app_id: str | None = None
     include_globs: tuple[str, ...] = ("*",)

@@ -16,8 +16,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
-from syncd.errors import ConfigError, Skipped
-from syncd.model import Body, Checkpoint, Document, Run, Total, chunk_prefix
+from syncd.errors import ConfigError, NotFoundError, RetryableError, Skipped
+from syncd.model import Body, Changes, Checkpoint, Document, Run, Total, chunk_prefix
 from syncd.sources.bodies import DEFAULT_MAX_TEXT_BYTES, NoBody, StreamBody, TextCheck, is_image, too_large
 from syncd.sources.github.app import GithubApp
 from syncd.sources.github.blobs import Blobs
@@ -27,8 +27,7 @@ from syncd.sources.github.repository import File, Gone, Ref, Repository
 from syncd.sources.globs import EVERYTHING, Globs
 from syncd.sources.path_keys import key_of
 
-Result = TypeVar("Result")
-Changes = AsyncGenerator[Document | Checkpoint | Total, None]
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,10 +183,15 @@ class RepositorySource:
     async def _fetched(self, ref: Ref) -> str:
         sha = await self.head(ref)
         if not self._copy.has(sha):
-            await self._authorized(partial(self._copy.fetch, sha))
+            try:
+                await self._authorized(partial(self._copy.fetch, sha))
+            except NotFoundError as error:
+                if ref.sha:
+                    raise
+                raise RetryableError(f"{self.repository} names commit {sha} and does not have it yet") from error
         return sha
 
-    async def _authorized(self, work: Callable[[str | None], Awaitable[Result]]) -> Result:
+    async def _authorized(self, work: Callable[[str | None], Awaitable[R]]) -> R:
         """Do `work` with a token if there is an App; once more with a new token if the first was revoked."""
         if not self._app:
             return await work(None)
@@ -196,6 +200,12 @@ class RepositorySource:
         except Unauthorized:
             self._app.forget(self.repository)
             return await work(await self._app.token(self.repository))
+
+
+def commit_of(cursor: str | None) -> str | None:
+    """Return the commit that a collection with this cursor holds; None if it holds none, or is on its way to another."""
+    read = _Cursor.read(cursor)
+    return read.sha if read and read.toward is None else None
 
 
 def _asked(run: Run) -> Ref:

@@ -21,7 +21,8 @@ def factory(machine: Machine) -> RepositoryFactory:
     """Return what opens GitHub sources."""
     from syncd.sources.github.factory import RepositoryFactory
 
-    return RepositoryFactory(machine.section(GithubSection), machine.state / REPOSITORIES_FOLDER, machine.spool_folder)
+    folder = machine.state / REPOSITORIES_FOLDER
+    return RepositoryFactory(machine.section(GithubSection), folder, machine.spool_folder, machine.store)
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -9,11 +9,22 @@ from typing import Protocol
 import anyio
 
 from syncd.errors import RetryableError, SyncdError
+from syncd.model.watching import Report, unreported
 from syncd.sources.github.repository import Ref
 
 MAX_BACKOFF_S = 900.0
 JITTER = 0.1
 """Jitter, so that many sources do not poll at the same time."""
+
+
+IsBehind = Callable[[str], Awaitable[bool]]
+"""Returns whether this commit has not arrived and nothing is under way towards it."""
+
+
+async def never_behind(commit: str) -> bool:
+    """Return False: whatever was asked for arrives."""
+    del commit
+    return False
 
 
 class Head(Protocol):
@@ -32,34 +43,37 @@ class GithubWatcher:
         source: Head,
         ref: Ref,
         interval_s: float,
-        on_error: Callable[[SyncdError], None] = lambda error: None,
+        report: Report = unreported,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
     ) -> None:
-        """`on_error` is called for every failed poll; none ends the watch, because the cause may pass."""
+        """`report` is told of every poll; none that fails ends the watch, because the cause may pass."""
         self._source = source
         self._ref = ref
         self._interval_s = interval_s
-        self._on_error = on_error
+        self._report = report
         self._sleep = sleep
 
-    async def moves(self, seen: str | None = None) -> AsyncGenerator[str, None]:
-        """Yield the branch's current commit unless it is `seen`, then each new one; never ends by itself.
+    async def moves(self, is_behind: IsBehind = never_behind) -> AsyncGenerator[str, None]:
+        """Yield the branch's current commit, then each new one, and any that `is_behind` of; never ends by itself.
 
-        Polls again only after the caller took the last commit, so commits in quick succession are merged.
+        That a commit was yielded does not mean that it arrived: a run may have been cancelled, or have read an older commit
+        from another replica of the server. Polls again only after the caller took the last commit, so commits in quick
+        succession are merged.
         """
-        failures = 0
+        failures, asked = 0, None
         while True:
             wait_s = self._interval_s
             try:
                 head = await self._source.head(self._ref)
             except SyncdError as error:
                 failures += 1
-                self._on_error(error)
                 wait_s = self._backoff_s(error, failures)
+                self._report(str(error), wait_s)
             else:
                 failures = 0
-                if head != seen:
-                    seen = head
+                self._report("", wait_s)
+                if head != asked or await is_behind(head):
+                    asked = head
                     yield head
             await self._sleep(wait_s * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311  # spreads load, hides nothing
 

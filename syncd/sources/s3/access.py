@@ -24,7 +24,7 @@ REFUSED_FOR_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class QueueReader:
     """One key that a queue may be read with. `sources`: the sources that use it, display name by id."""
 
     endpoint: Endpoint
@@ -47,7 +47,7 @@ class QueueAccess:
     """
 
     def __init__(
-        self, queue_url: str, connect: Callable[[Endpoint], Connection[SqsClient]], readers: Sequence[Reader]
+        self, queue_url: str, connect: Callable[[Endpoint], Connection[SqsClient]], readers: Sequence[QueueReader]
     ) -> None:
         self._queue_url = queue_url
         self._connect = connect
@@ -55,7 +55,7 @@ class QueueAccess:
         self._refusals: dict[Endpoint, Refusal] = {}
         self._used: Endpoint | None = None
 
-    def takes(self, readers: Sequence[Reader]) -> bool:
+    def takes(self, readers: Sequence[QueueReader]) -> bool:
         """Switch to these readers and return True; return False if calls in progress must be restarted instead.
 
         That is so if the key in use is not among them, or if none has worked so far.
@@ -102,14 +102,14 @@ class QueueAccess:
                 refused.append(f"{named(reader)}: {error}")
         raise PermanentError("; ".join(refused))
 
-    def _in_order(self) -> list[Reader]:
+    def _in_order(self) -> list[QueueReader]:
         """Return the readers, recently refused ones last."""
         now = anyio.current_time()
         return sorted(
             self._readers, key=lambda it: it.endpoint in self._refusals and self._refusals[it.endpoint].until > now
         )
 
-    def _refuse(self, reader: Reader, reason: str) -> None:
+    def _refuse(self, reader: QueueReader, reason: str) -> None:
         known = self._refusals.get(reader.endpoint)
         if known is None or known.reason != reason:
             log.warning("sqs.key_refused", queue=self._queue_url, source=named(reader), reason=reason)
@@ -117,12 +117,12 @@ class QueueAccess:
         if self._used == reader.endpoint:
             self._used = None
 
-    def _accept(self, reader: Reader) -> None:
+    def _accept(self, reader: QueueReader) -> None:
         self._used = reader.endpoint
         if self._refusals.pop(reader.endpoint, None) is not None:
             log.info("sqs.key_accepted", queue=self._queue_url, source=named(reader))
 
 
-def named(reader: Reader) -> str:
+def named(reader: QueueReader) -> str:
     """Return whose key it is, for messages."""
     return f"source {', '.join(reader.sources.values())}"

@@ -14,7 +14,7 @@ from syncd.sources.s3.client import Connection
 from syncd.sources.s3.coding import decoded
 from syncd.sources.s3.errors import ChangedError, ClientError, is_missing_key, status_code
 
-PAGE_SIZE = 1000
+LISTING_PAGE_SIZE = 1000
 """S3's maximum."""
 EMPTY_PAGES = 1000
 """In a row: a listing may step over that many pages of deleted versions, each with a token that leads on."""
@@ -88,7 +88,7 @@ class Bucket:
                 )
             raise ChangedError(f"{self.address(key)} appeared while it was being checked")
 
-    async def page(self, prefix: str, after: str, size: int = PAGE_SIZE) -> Page:
+    async def page(self, prefix: str, after: str, size: int = LISTING_PAGE_SIZE) -> Page:
         """Return the objects below `prefix` whose keys come after `after`, up to `size` of them.
 
         Pages without any are stepped over by their continuation tokens; RetryableError where that leads nowhere.

@@ -189,13 +189,13 @@ class Connections:
 
     def __init__(self, transport: Transport | None = None) -> None:
         self.transport = transport or Transport()
-        self._s3: dict[Endpoint, Connection[S3Client]] = {}
-        self._sqs: dict[Endpoint, Connection[SqsClient]] = {}
-        self._sts: dict[Endpoint, Connection[StsClient]] = {}
+        self._s3: dict[tuple[Endpoint, str], Connection[S3Client]] = {}
+        self._sqs: dict[tuple[Endpoint, str], Connection[SqsClient]] = {}
+        self._sts: dict[tuple[Endpoint, str], Connection[StsClient]] = {}
 
-    def s3(self, endpoint: Endpoint) -> Connection[S3Client]:
-        """Return the shared connection to S3; never waits."""
-        return self._shared(self._s3, "s3", endpoint, self.transport.stall_timeout_s)
+    def s3(self, endpoint: Endpoint, bucket: str = "") -> Connection[S3Client]:
+        """Return the connection to S3 that all users of a bucket share, so that none waits for another bucket; never waits."""
+        return self._shared(self._s3, "s3", endpoint, self.transport.stall_timeout_s, bucket)
 
     def sqs(self, endpoint: Endpoint, wait_s: float = 20.0) -> Connection[SqsClient]:
         """Return the shared connection to SQS, patient enough for a long poll of `wait_s`; never waits."""
@@ -206,11 +206,16 @@ class Connections:
         return self._shared(self._sts, "sts", endpoint, self.transport.stall_timeout_s)
 
     def _shared(
-        self, known: dict[Endpoint, Connection[C]], service: Service, endpoint: Endpoint, read_timeout_s: float
+        self,
+        known: dict[tuple[Endpoint, str], Connection[C]],
+        service: Service,
+        endpoint: Endpoint,
+        read_timeout_s: float,
+        bucket: str = "",
     ) -> Connection[C]:
-        if endpoint not in known:
-            known[endpoint] = Connection(service, endpoint, self.transport, read_timeout_s)
-        return known[endpoint]
+        if (endpoint, bucket) not in known:
+            known[endpoint, bucket] = Connection(service, endpoint, self.transport, read_timeout_s)
+        return known[endpoint, bucket]
 
     async def close(self) -> None:
         """Close every connection. Twice is safe."""

@@ -14,7 +14,7 @@ from syncd.sources.s3.client import Connections
 from syncd.sources.s3.endpoint import Endpoint
 from syncd.sources.s3.provision import existing_notifications, find_queue
 from syncd.sources.s3.settings import AutoSync, S3Settings
-from syncd.sources.s3.setup import EVENTS, RETENTION_S, Wanted
+from syncd.sources.s3.setup import NOTIFIED_EVENTS, RETENTION_S, WantedSetup
 
 SET_UP = "run: syncd s3 setup --apply"
 
@@ -29,16 +29,16 @@ class Finding:
     fix: str = ""
 
 
-Check = Callable[[], Awaitable[Sequence[Finding]]]
+BucketCheck = Callable[[], Awaitable[Sequence[Finding]]]
 
 
-async def examine(connections: Connections, settings: S3Settings, wanted: Wanted) -> Sequence[Finding]:
+async def examine(connections: Connections, settings: S3Settings, wanted: WantedSetup) -> Sequence[Finding]:
     """Return what was found, good things included; changes nothing, though it reads one listing and one object.
 
     Waits for S3 and SQS; a check that cannot be made is a finding, not an error.
     """
     bucket = Bucket(settings.bucket, connections.s3(settings.endpoint))
-    checks: list[tuple[str, Check]] = [("bucket", lambda: _reading(bucket, settings.path_prefix))]
+    checks: list[tuple[str, BucketCheck]] = [("bucket", lambda: _reading(bucket, settings.path_prefix))]
     if settings.auto_sync is not AutoSync.NONE:
         checks += [
             ("queue", lambda: _queue(connections, settings.endpoint, wanted)),
@@ -65,7 +65,7 @@ async def _reading(bucket: Bucket, prefix: str) -> Sequence[Finding]:
     return [*findings, Finding("bucket", "ok", f"{bucket.address(key)} can be read")]
 
 
-async def _queue(connections: Connections, endpoint: Endpoint, wanted: Wanted) -> Sequence[Finding]:
+async def _queue(connections: Connections, endpoint: Endpoint, wanted: WantedSetup) -> Sequence[Finding]:
     url = await find_queue(connections, endpoint, wanted.name)
     if url is None:
         return [Finding("queue", "missing", f"there is no queue {wanted.name}", SET_UP)]
@@ -84,7 +84,7 @@ async def _queue(connections: Connections, endpoint: Endpoint, wanted: Wanted) -
     return findings
 
 
-def _policy(attributes: Mapping[str, str], wanted: Wanted) -> Finding:
+def _policy(attributes: Mapping[str, str], wanted: WantedSetup) -> Finding:
     statements = _json(attributes.get("Policy")).get("Statement")
     found = [json_object(one) for one in (statements if isinstance(statements, list) else [statements])]
     allowing = [s for s in found if s.get("Effect") == "Allow" and wanted.bucket_arn in json.dumps(s)]
@@ -108,7 +108,7 @@ def _redrive(attributes: Mapping[str, str]) -> Finding:
     return Finding("dead letters", "ok", f"messages that cannot be processed go to {target}")
 
 
-async def _notifications(connections: Connections, settings: S3Settings, wanted: Wanted) -> Sequence[Finding]:
+async def _notifications(connections: Connections, settings: S3Settings, wanted: WantedSetup) -> Sequence[Finding]:
     configuration = await existing_notifications(connections, settings.endpoint, settings.bucket)
     entries = configuration.get("QueueConfigurations", ())
     ours = [entry for entry in entries if entry.get("QueueArn") == wanted.queue_arn(wanted.name)]
@@ -118,7 +118,7 @@ async def _notifications(connections: Connections, settings: S3Settings, wanted:
             return [Finding("notifications", "warning", detail, "make sure that a rule or subscription forwards them")]
         return [Finding("notifications", "missing", f"{wanted.bucket} sends no events to the queue", SET_UP)]
     sent = {event for entry in ours for event in entry["Events"]}
-    lacking = [event for event in EVENTS if event not in sent and f"{event.rsplit(':', 1)[0]}:*" not in sent]
+    lacking = [event for event in NOTIFIED_EVENTS if event not in sent and f"{event.rsplit(':', 1)[0]}:*" not in sent]
     if lacking:
         return [Finding("notifications", "missing", f"not sent: {', '.join(lacking)}", SET_UP)]
     return [Finding("notifications", "ok", "every kind of event is sent")]

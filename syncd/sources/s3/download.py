@@ -14,10 +14,8 @@ from syncd.sources.bodies import StreamBody
 from syncd.sources.s3.answers import ObjectAnswer
 from syncd.sources.s3.bucket import Bucket, ObjectState
 from syncd.sources.s3.calls import S3Client
-from syncd.sources.s3.coding import Decoder
+from syncd.sources.s3.coding import PIECE_SIZE_BYTES, Decoder
 from syncd.sources.s3.errors import AWS_ERRORS, ChangedError, ClientError, is_missing_key
-
-PIECE_SIZE_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)

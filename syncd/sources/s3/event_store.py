@@ -11,7 +11,7 @@ from syncd.errors import NotFoundError
 from syncd.model import OneObject, Origin, Target, WholeSource
 from syncd.store.database import Database
 from syncd.store.invocation_codec import request_to_json
-from syncd.store.invocations import insert
+from syncd.store.new_invocations import insert_invocation
 
 PUT_OFF_S = 300.0
 """A message waits no longer than this for its invocations; after that the journal alone carries its work."""
@@ -58,7 +58,9 @@ class CheckQueue:
             ).fetchone()
             if row is not None:
                 return row[0]
-            return insert(connection, source_id, source[0], Target(source[1], collection), origin, request).id
+            return insert_invocation(
+                connection, source_id, source[0], Target(source[1], collection), origin, request
+            ).id
 
         return await self._db.write(transaction)
 

@@ -19,7 +19,7 @@ from syncd.runtime.containment import contained
 from syncd.runtime.keylocks import KeyLocks
 from syncd.schema import Model
 from syncd.sources.factory import SourceFactory
-from syncd.sources.s3.access import Reader
+from syncd.sources.s3.access import QueueReader
 from syncd.sources.s3.client import Connections
 from syncd.sources.s3.endpoint import AwsKey, Endpoint, is_aws_queue, queue_endpoint
 from syncd.sources.s3.event_store import CheckQueue, DeadLetters
@@ -27,7 +27,15 @@ from syncd.sources.s3.journal import Journal
 from syncd.sources.s3.label_store import Labels
 from syncd.sources.s3.naming import check_bucket, check_prefix
 from syncd.sources.s3.queues import Queues
-from syncd.sources.s3.settings import NAME, AutoSync, S3Section, S3Settings, S3SourceSettings, Transport, settings_from
+from syncd.sources.s3.settings import (
+    S3_NAME,
+    AutoSync,
+    S3Section,
+    S3Settings,
+    S3SourceSettings,
+    Transport,
+    settings_from,
+)
 from syncd.sources.s3.source import BucketSource, S3Sources
 from syncd.store import Store
 
@@ -153,7 +161,7 @@ class BucketFactory(SourceFactory[S3SourceSettings]):
     async def following(self) -> Mapping[str, Sequence[BucketRecord]]:
         """Return the sources that follow events, by queue, the oldest first."""
         found: dict[str, list[BucketRecord]] = {}
-        for record in await self._store.sources.list(type=NAME, limit=-1, newest_first=False):
+        for record in await self._store.sources.list(type=S3_NAME, limit=-1, newest_first=False):
             if isinstance(record.settings, UnreadableSettings):
                 self._blame(record, PermanentError(record.settings.reason))
                 continue
@@ -164,13 +172,13 @@ class BucketFactory(SourceFactory[S3SourceSettings]):
                 found.setdefault(settings.queue_url, []).append(record)
         return found
 
-    async def readers(self) -> Mapping[str, Sequence[Reader]]:
+    async def readers(self) -> Mapping[str, Sequence[QueueReader]]:
         """Return the keys that each queue may be read with, the oldest source's first; sources may share one.
 
         The queue's URL alone decides where it is reached. So a source that names an existing queue cannot change how it is
         read, and no key is sent anywhere but where its own source says.
         """
-        found: dict[str, list[Reader]] = {}
+        found: dict[str, list[QueueReader]] = {}
         unopened, self.unopened = self.unopened, {}
         for queue_url, records in (await self.following()).items():
             sources: dict[Endpoint, dict[str, str]] = {}
@@ -184,7 +192,7 @@ class BucketFactory(SourceFactory[S3SourceSettings]):
                 else:
                     sources.setdefault(endpoint, {})[record.id] = called(record)
             if sources:
-                found[queue_url] = [Reader(endpoint, owners) for endpoint, owners in sources.items()]
+                found[queue_url] = [QueueReader(endpoint, owners) for endpoint, owners in sources.items()]
         return found
 
 

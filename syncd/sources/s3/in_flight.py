@@ -16,7 +16,7 @@ from syncd.sources.s3.client import Caller
 
 log = structlog.get_logger()
 
-BATCH_SIZE = 10
+SQS_BATCH_SIZE = 10
 """SQS's limit for one call (Amazon SQS API Reference)."""
 LONGEST_VISIBILITY_S = 43200
 GIVE_BACK_S = 5.0
@@ -49,6 +49,7 @@ class InFlight:
         self._held: dict[str, Message] = {}
         self._done: list[Message] = []
         self._changed = anyio.Event()
+        self._crowded = anyio.Event()
         self._finished = anyio.Event()
 
     @property
@@ -60,8 +61,14 @@ class InFlight:
         """Wait until there is room for another message; return the room."""
         while len(self._held) >= self._capacity:
             self._changed = anyio.Event()
+            self._crowded.set()
             await self._changed.wait()
+        self._crowded = anyio.Event()
         return self._capacity - len(self._held)
+
+    async def crowded(self) -> None:
+        """Wait until somebody waits for room."""
+        await self._crowded.wait()
 
     def take(self, message: Message) -> None:
         """Add a message that was just received."""
@@ -97,7 +104,7 @@ class InFlight:
             await self._finished.wait()
             self._finished = anyio.Event()
             while self._done:
-                batch, self._done = self._done[:BATCH_SIZE], self._done[BATCH_SIZE:]
+                batch, self._done = self._done[:SQS_BATCH_SIZE], self._done[SQS_BATCH_SIZE:]
                 await self._delete(batch)
 
     def _release(self, message: Message) -> None:
@@ -148,4 +155,4 @@ def numbered(messages: Sequence[Message], visibility_s: int | None = None) -> Se
 
 def sqs_batches(messages: Sequence[Message]) -> Sequence[Sequence[Message]]:
     """Cut messages into batches that SQS takes."""
-    return [messages[i : i + BATCH_SIZE] for i in range(0, len(messages), BATCH_SIZE)]
+    return [messages[i : i + SQS_BATCH_SIZE] for i in range(0, len(messages), SQS_BATCH_SIZE)]

@@ -9,7 +9,7 @@ import anyio
 from syncd.model import Invocation, Origin
 from syncd.sources.s3.event_store import CheckQueue
 
-LOOK_AGAIN_S = 5.0
+ENDED_CHECK_EVERY_S = 5.0
 """How soon it is noticed that an invocation ended without a run (cancelled, or its source deleted)."""
 
 
@@ -35,7 +35,7 @@ class Journal:
         """Wait until an invocation has ended: complete, failed, cancelled or deleted."""
         event = self._waiting.setdefault(invocation_id, anyio.Event())
         while not await self._looks.is_over(invocation_id):
-            with anyio.move_on_after(LOOK_AGAIN_S):
+            with anyio.move_on_after(ENDED_CHECK_EVERY_S):
                 await event.wait()
                 event = self._waiting.setdefault(invocation_id, anyio.Event())
         self._waiting.pop(invocation_id, None)

@@ -92,14 +92,14 @@ class Labels:
         statement = f"SELECT {COLUMNS} FROM s3_labels WHERE source_id = ? AND path IN (?, '')"
         return await self._db.read(lambda c: [label_from(row) for row in c.execute(statement, (source_id, path))])
 
-    async def between(self, source_id: str, first: str, last: str) -> Sequence[Label]:
-        """Return all labels of objects from `first` to `last`, and those for every object."""
+    async def between(self, source_id: str, after: str, last: str | None) -> Sequence[Label]:
+        """Return all labels of objects behind `after`, up to `last` (None: to the end), and those for every object."""
         statement = (
-            f"SELECT {COLUMNS} FROM s3_labels WHERE source_id = ?1 AND path BETWEEN ?2 AND ?3 "
+            f"SELECT {COLUMNS} FROM s3_labels WHERE source_id = ?1 AND path > ?2 AND (?3 IS NULL OR path <= ?3) "
             f"UNION SELECT {COLUMNS} FROM s3_labels WHERE source_id = ?1 AND path = ''"
         )
         return await self._db.read(
-            lambda c: [label_from(row) for row in c.execute(statement, (source_id, first, last))]
+            lambda c: [label_from(row) for row in c.execute(statement, (source_id, after, last))]
         )
 
     async def collections(self, source_id: str) -> Sequence[str]:

@@ -143,17 +143,25 @@ class Listing:
         return [Label("", "", self._collection)] if is_dry and elsewhere and not self._is_part else []
 
     async def _objects(self) -> AsyncGenerator[Document | Checkpoint]:
+        after = self._position.after
         async for page in self._pages():
-            for document in await self._placed(page):
+            last = None if page.is_last else page.last_key
+            labels = await self._labels.between(self._source.id, after, last)
+            for document in [*self._placed(page, labels), *await self._unmet(page, labels)]:
                 yield document
+            after = page.last_key
             if not page.is_last:
                 yield self._position.checkpoint()
 
-    async def _placed(self, page: Page) -> Sequence[Document]:
+    async def _unmet(self, page: Page, labels: Sequence[Label]) -> Sequence[Document]:
+        """Return a failing document for each metadata file that names an object which should be on the page and is not."""
+        listed = {state.key for state in page.objects}
+        absent = [label for label in labels if label.path not in listed]
+        found = [await self._source.unmet(label, self._collection) for label in absent]
+        return [document for document in found if document is not None]
+
+    def _placed(self, page: Page, labels: Sequence[Label]) -> Sequence[Document]:
         """Return the page's documents that belong in the run's collection."""
-        if not page.objects:
-            return ()
-        labels = await self._labels.between(self._source.id, page.objects[0].key, page.objects[-1].key)
         said: dict[str, list[Label]] = {}
         for label in labels:
             said.setdefault(label.path, []).append(label)

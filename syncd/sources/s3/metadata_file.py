@@ -12,8 +12,8 @@ from syncd.model import Metadata, Scalar
 from syncd.quoting import shown
 from syncd.sources.s3.naming import is_metadata_file, is_standard_key
 
-VERSION = "chroma-v1"
-MAX_SIZE_BYTES = 64 * 1024
+METADATA_VERSION = "chroma-v1"
+METADATA_MAX_SIZE_BYTES = 64 * 1024
 """Four times the limit on an upload's metadata; a larger file is not a metadata file."""
 
 
@@ -40,11 +40,11 @@ def parse_metadata_file(key: str, content: bytes, prefix: str) -> MetadataFile:
 
 
 def _parsed(content: bytes, prefix: str) -> MetadataFile:
-    if len(content) > MAX_SIZE_BYTES:
-        raise PermanentError(f"larger than {MAX_SIZE_BYTES} bytes")
+    if len(content) > METADATA_MAX_SIZE_BYTES:
+        raise PermanentError(f"larger than {METADATA_MAX_SIZE_BYTES} bytes")
     values = _json_object(content)
-    if values.get("version") != VERSION:
-        raise PermanentError(f'"version" must be "{VERSION}"')
+    if values.get("version") != METADATA_VERSION:
+        raise PermanentError(f'"version" must be "{METADATA_VERSION}"')
     path = check_object_key(_text(values, "path"), prefix)
     if is_metadata_file(path):
         raise PermanentError(f'"path" names another metadata file, {shown(path)}')

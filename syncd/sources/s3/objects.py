@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
+from syncd.errors import PermanentError
 from syncd.model import Document, chunk_prefix
+from syncd.quoting import shown
+from syncd.sources.bodies import NoBody
 from syncd.sources.s3.assignment import Assignment, assignments
 from syncd.sources.s3.bucket import Bucket, ObjectState
 from syncd.sources.s3.download import ObjectBody
-from syncd.sources.s3.label_store import Labels
+from syncd.sources.s3.label_store import Label, Labels
 from syncd.sources.s3.naming import is_folder, is_metadata_file
 from syncd.sources.s3.overlay import Labelling
 from syncd.sources.s3.settings import AutoSync, S3Settings
@@ -55,6 +58,22 @@ class S3Objects:
         objects that appeared behind the listing's position.
         """
         return await self.present(key, collection) is None
+
+    async def unmet(self, label: Label, collection: str) -> Document | None:
+        """Return a document that fails because its metadata file names an object that is not there, or None.
+
+        It has the metadata file's key, and is reported again by every run that meets it until one of the two is mended.
+        """
+        belongs = (label.collection or self.settings.collection) == collection
+        is_ours = bool(label.file_key) and label.path.startswith(self.settings.path_prefix)
+        if not belongs or not is_ours or await self.present(label.path, collection) is not None:
+            return None
+        missing = PermanentError(
+            f"metadata file {shown(label.file_key)} names {shown(label.path)}, which bucket {self.settings.bucket} does not "
+            "hold: upload the object, or correct the file's path"
+        )
+        said = {"object_key": label.file_key}
+        return Document(label.file_key, label.etag, NoBody(missing), label.file_key, metadata=said)
 
     def is_metadata_file(self, key: str) -> bool:
         """Return whether this source treats `key` as a metadata file; without auto-sync there are none."""

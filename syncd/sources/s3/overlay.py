@@ -11,7 +11,7 @@ from syncd.runtime.keylocks import KeyLocks
 from syncd.sources.s3.bucket import Bucket, ObjectState
 from syncd.sources.s3.journal import Journal
 from syncd.sources.s3.label_store import Label, Labels
-from syncd.sources.s3.metadata_file import MAX_SIZE_BYTES, parse_metadata_file
+from syncd.sources.s3.metadata_file import METADATA_MAX_SIZE_BYTES, parse_metadata_file
 from syncd.sources.s3.settings import S3Settings
 
 
@@ -33,7 +33,7 @@ class Labelling:
         Raises PermanentError if it is invalid (its label is then removed), RetryableError.
         """
         async with self.locks.hold(f"{self.source_id}\0{file_key}"):
-            found = await self.bucket.small(file_key, MAX_SIZE_BYTES)
+            found = await self.bucket.small(file_key, METADATA_MAX_SIZE_BYTES)
             try:
                 label = self._label(file_key, *found) if found else None
             except PermanentError:

@@ -24,7 +24,7 @@ from syncd.sources.s3.calls import SqsClient
 from syncd.sources.s3.client import Caller
 from syncd.sources.s3.event_store import DeadLetters, UnreadableMessage
 from syncd.sources.s3.events import Event, EventKind, parse_message
-from syncd.sources.s3.in_flight import BATCH_SIZE, InFlight, Message
+from syncd.sources.s3.in_flight import SQS_BATCH_SIZE, InFlight, Message
 from syncd.sources.s3.journal import Journal
 from syncd.sources.s3.settings import AutoSync, PollerSettings
 from syncd.sources.s3.source import BucketSource
@@ -91,7 +91,7 @@ class QueuePoller:
     async def _poll(self, in_flight: InFlight, group: TaskGroup) -> None:
         failures = 0
         while True:
-            count = min(await in_flight.room(), BATCH_SIZE)
+            count = min(await in_flight.room(), SQS_BATCH_SIZE)
             try:
                 with contained("queue", queue=self.queue_url):
                     messages = await self._receive(count)
@@ -130,7 +130,7 @@ class QueuePoller:
         while True:
             try:
                 with contained("message", queue=self.queue_url, message=message.id):
-                    await self._work_off(message)
+                    await self._work_off(in_flight, message)
             except RetryableError as error:
                 failures += 1
                 bugs += isinstance(error, BugError)
@@ -149,7 +149,7 @@ class QueuePoller:
                 in_flight.finish(message)
                 return
 
-    async def _work_off(self, message: Message) -> None:
+    async def _work_off(self, in_flight: InFlight, message: Message) -> None:
         """Have every key that the message names checked. Raises PermanentError if the message is poison."""
         parsed = parse_message(message.body)
         if parsed.note and not parsed.poison:
@@ -158,13 +158,31 @@ class QueuePoller:
         events = [event for event in parsed.events if event.kind is not EventKind.OTHER]
         asked = [(source, event) for event in events for source in self._concerned(event, sources)]
         invocations = [invocation for source, event in asked for invocation in await self._looks(source, event)]
-        with anyio.move_on_after(self._settings.hand_over_s):
-            for invocation in invocations:
-                await self._journal.settled(invocation)
+        if await self._settled(in_flight, invocations):
             for source, event in asked:
                 self._remember(source, event)
         if parsed.poison:
             raise PermanentError(parsed.note)
+
+    async def _settled(self, in_flight: InFlight, invocations: Sequence[str]) -> bool:
+        """Wait until all have ended; return False where that takes so long that the journal alone shall carry them.
+
+        It takes less to be too long while messages of others, perhaps of healthier sources, wait for room.
+        """
+        is_over = False
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._lose_patience, in_flight, group.cancel_scope)
+            for invocation in invocations:
+                await self._journal.settled(invocation)
+            is_over = True
+            group.cancel_scope.cancel()
+        return is_over
+
+    async def _lose_patience(self, in_flight: InFlight, scope: anyio.CancelScope) -> None:
+        with anyio.move_on_after(self._settings.hand_over_s):
+            await anyio.sleep(self._settings.patience_s)
+            await in_flight.crowded()
+        scope.cancel()
 
     async def _looks(self, source: BucketSource, event: Event) -> Sequence[str]:
         try:

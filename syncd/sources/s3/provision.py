@@ -10,10 +10,12 @@ from syncd.sources.s3.calls import SqsClient
 from syncd.sources.s3.client import Connections
 from syncd.sources.s3.endpoint import Endpoint
 from syncd.sources.s3.errors import ClientError, error_code
-from syncd.sources.s3.setup import Wanted, dead_letter_attributes, merged_notifications, queue_attributes
+from syncd.sources.s3.setup import WantedSetup, dead_letter_attributes, merged_notifications, queue_attributes
 
 
-async def discover(connections: Connections, endpoint: Endpoint, bucket: str, prefixes: Sequence[str] = ()) -> Wanted:
+async def discover(
+    connections: Connections, endpoint: Endpoint, bucket: str, prefixes: Sequence[str] = ()
+) -> WantedSetup:
     """Return the setup for a bucket, with the credentials' account and the bucket's own region.
 
     Waits for STS and S3. Raises RetryableError, PermanentError.
@@ -26,7 +28,7 @@ async def discover(connections: Connections, endpoint: Endpoint, bucket: str, pr
     constraint = answer.get("LocationConstraint") or ""
     region = {"": "us-east-1", "EU": "eu-west-1"}.get(constraint, constraint)
     partition = identity["Arn"].split(":")[1]
-    return Wanted(bucket, region, identity["Account"], tuple(prefixes), partition=partition)
+    return WantedSetup(bucket, region, identity["Account"], tuple(prefixes), partition=partition)
 
 
 async def existing_notifications(connections: Connections, endpoint: Endpoint, bucket: str) -> Notifications:
@@ -38,7 +40,7 @@ async def existing_notifications(connections: Connections, endpoint: Endpoint, b
     return answer
 
 
-async def apply(connections: Connections, endpoint: Endpoint, wanted: Wanted) -> str:
+async def apply(connections: Connections, endpoint: Endpoint, wanted: WantedSetup) -> str:
     """Apply the setup and return the queue's URL. Twice is safe; nothing else in the account is changed.
 
     Waits for SQS and S3. Raises ConflictError, before anything is changed, if the bucket's events already go elsewhere;

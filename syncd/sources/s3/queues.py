@@ -17,7 +17,7 @@ from syncd.json_types import JsonObject
 from syncd.runtime.containment import contained
 from syncd.runtime.supervisor import Supervisor
 from syncd.runtime.wakeup import Wakeup
-from syncd.sources.s3.access import QueueAccess, Reader
+from syncd.sources.s3.access import QueueAccess, QueueReader
 from syncd.sources.s3.client import Connections
 from syncd.sources.s3.event_store import DeadLetters
 from syncd.sources.s3.journal import Journal
@@ -27,7 +27,7 @@ from syncd.sources.s3.source import BucketSource
 
 log = structlog.get_logger()
 
-CHECK_EVERY_S = 60.0
+QUEUE_CHECK_EVERY_S = 60.0
 
 
 class FollowedBuckets(Protocol):
@@ -40,7 +40,7 @@ class FollowedBuckets(Protocol):
     unopened: dict[str, str]
     """Reason by id of each source that currently cannot be opened."""
 
-    async def readers(self) -> Mapping[str, Sequence[Reader]]:
+    async def readers(self) -> Mapping[str, Sequence[QueueReader]]:
         """Return the keys that each queue may be read with. A faulty source raises nothing."""
         ...
 
@@ -84,7 +84,7 @@ class Queues:
             task_status.started()
             while True:
                 await self._reconcile()
-                await self._changed.wait(CHECK_EVERY_S)
+                await self._changed.wait(QUEUE_CHECK_EVERY_S)
 
     async def _reconcile(self) -> None:
         wanted = await self._buckets.readers()

@@ -17,7 +17,7 @@ from syncd.sources import shapes
 from syncd.sources.s3.endpoint import AwsKey, Endpoint
 from syncd.sources.table import SourceTable, interval
 
-NAME = "s3"
+S3_NAME = "s3"
 """The type's published name."""
 
 
@@ -194,6 +194,8 @@ class PollerSettings:
     """Backpressure: no more messages are received while this many are in flight."""
     hand_over_s: float = 300.0
     """A message whose work is durable but takes longer is deleted, and the journal alone carries the work."""
+    patience_s: float = 5.0
+    """The same, while there is no room for further messages."""
     max_receives: int = 5
     """On a queue without a dead-letter queue, a poison message is deleted after this many deliveries."""
     retry_cap_s: float = 300.0

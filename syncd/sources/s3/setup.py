@@ -17,7 +17,7 @@ from syncd.json_types import JsonObject
 from syncd.sources.s3.answers import NotificationEntry, Notifications, QueuePolicy
 from syncd.sources.s3.naming import check_bucket, check_prefix
 
-EVENTS = ("s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*", "s3:ObjectRestore:Completed")
+NOTIFIED_EVENTS = ("s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*", "s3:ObjectRestore:Completed")
 """Expiry by lifecycle rules is not covered by ObjectRemoved (Amazon S3 User Guide, "Supported event types")."""
 MAX_RECEIVES = 5
 RETENTION_S = 1_209_600
@@ -28,7 +28,7 @@ MAX_MESSAGE_BYTES = 262_144
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedSetup:
     """The setup of one bucket, or of the parts of it below `prefixes`."""
 
     bucket: str
@@ -63,7 +63,7 @@ class Wanted:
         return f"arn:{self.partition}:s3:::{self.bucket}"
 
 
-def queue_policy(wanted: Wanted, existing: QueuePolicy | None = None) -> QueuePolicy:
+def queue_policy(wanted: WantedSetup, existing: QueuePolicy | None = None) -> QueuePolicy:
     """Return a policy that lets the bucket send to the queue, with the other statements of the `existing` one kept."""
     ours = f"SyncdEvents{sha256(wanted.bucket.encode()).hexdigest()[:12]}"
     given = existing.get("Statement", ()) if existing else ()
@@ -86,7 +86,7 @@ def queue_policy(wanted: Wanted, existing: QueuePolicy | None = None) -> QueuePo
     }
 
 
-def queue_attributes(wanted: Wanted, existing_policy: QueuePolicy | None = None) -> dict[str, str]:
+def queue_attributes(wanted: WantedSetup, existing_policy: QueuePolicy | None = None) -> dict[str, str]:
     """Return the attributes of the event queue; policy statements for other buckets are kept."""
     redrive = {"deadLetterTargetArn": wanted.queue_arn(wanted.dead_letter_name), "maxReceiveCount": MAX_RECEIVES}
     return {
@@ -99,20 +99,20 @@ def queue_attributes(wanted: Wanted, existing_policy: QueuePolicy | None = None)
     }
 
 
-def dead_letter_attributes(wanted: Wanted) -> dict[str, str]:
+def dead_letter_attributes(wanted: WantedSetup) -> dict[str, str]:
     """Return the attributes of the dead-letter queue: only the event queue may redrive into it."""
     allow = {"redrivePermission": "byQueue", "sourceQueueArns": [wanted.queue_arn(wanted.name)]}
     return {"MessageRetentionPeriod": str(RETENTION_S), "RedriveAllowPolicy": json.dumps(allow)}
 
 
-def notification_entries(wanted: Wanted) -> list[NotificationEntry]:
+def notification_entries(wanted: WantedSetup) -> list[NotificationEntry]:
     """Return our entries of the bucket's notification configuration, one per prefix."""
     entries: list[NotificationEntry] = []
     for number, prefix in enumerate(wanted.prefixes or ("",)):
         entry: NotificationEntry = {
             "Id": f"{wanted.name}-{number}",
             "QueueArn": wanted.queue_arn(wanted.name),
-            "Events": list(EVENTS),
+            "Events": list(NOTIFIED_EVENTS),
         }
         if prefix:
             entry["Filter"] = {"Key": {"FilterRules": [{"Name": "prefix", "Value": prefix}]}}
@@ -120,7 +120,7 @@ def notification_entries(wanted: Wanted) -> list[NotificationEntry]:
     return entries
 
 
-def merged_notifications(existing: Notifications, wanted: Wanted) -> Notifications:
+def merged_notifications(existing: Notifications, wanted: WantedSetup) -> Notifications:
     """Return the bucket's notification configuration with our entries, everybody else's kept as they are.
 
     Raises ConflictError if S3 would reject it: another entry has an overlapping prefix and an event in common.
@@ -142,7 +142,7 @@ def merged_notifications(existing: Notifications, wanted: Wanted) -> Notificatio
     return {**kept, "QueueConfigurations": [*others, *ours]}
 
 
-def iam_policy(wanted: Wanted) -> JsonObject:
+def iam_policy(wanted: WantedSetup) -> JsonObject:
     """Return what the daemon's key or role needs, and nothing more."""
     listing: JsonObject = {
         "Sid": "SyncdList",
@@ -175,7 +175,7 @@ def iam_policy(wanted: Wanted) -> JsonObject:
 
 
 def setup_documents(
-    wanted: Wanted, existing: Notifications | None = None, existing_policy: QueuePolicy | None = None
+    wanted: WantedSetup, existing: Notifications | None = None, existing_policy: QueuePolicy | None = None
 ) -> Mapping[str, object]:
     """Return everything that `provision.apply` would set, by name, and the IAM policy that an administrator attaches."""
     return {

@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
+import anyio
+
 from syncd.chroma.naming import check_custom_id, check_metadata, check_object_key
 from syncd.errors import NotFoundError, PermanentError, RetryableError
 from syncd.model import Checkpoint, Document, OneObject, Origin, Run, chunk_prefix
@@ -21,6 +23,9 @@ from syncd.sources.s3.naming import check_bucket, check_prefix, is_standard_key
 from syncd.sources.s3.objects import S3Objects
 from syncd.sources.s3.overlay import Labelling
 from syncd.sources.s3.settings import S3Settings
+
+CHECK_S = 10.0
+"""A metadata file that takes longer to read is left to a run: the queue's other messages wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +62,20 @@ class BucketSource(S3Objects):
             return None
         collection, request = run.invocation.target.collection, run.invocation.request
         if run.invocation.origin is not Origin.API or not isinstance(request, OneObject) or request.key != key:
-            return await self.again(key, collection)
+            return await self._met(run, key, collection)
         await self.labels.say(self.id, self._said(run, request))
         document = await self.again(key, collection)
         if document.body is None and await run.known.version(key) is None:
             raise NotFoundError(f"bucket {self.settings.bucket} has no object {key!r}: check the key")
+        return document
+
+    async def _met(self, run: Run, key: str, collection: str) -> Document:
+        """Return the current document of `key`; one that fails where a metadata file names what never was there."""
+        document = await self.again(key, collection)
+        if document.body is None and await run.known.version(key) is None:
+            for label in await self.labels.of(self.id, key):
+                if unmet := await self.unmet(label, collection):
+                    return unmet
         return document
 
     async def _former_owner(self, run: Run, document: Document) -> Document | None:
@@ -99,8 +113,9 @@ class BucketSource(S3Objects):
             return ()
         if self.is_metadata_file(key):
             try:
-                return await self._look_at_file(key)
-            except (PermanentError, RetryableError):
+                with anyio.fail_after(CHECK_S):
+                    return await self._look_at_file(key)
+            except (PermanentError, RetryableError, TimeoutError):
                 # A run over the file itself fails with the reason, where people look for reasons, or waits for better times
                 # without holding up the queue.
                 return [await self.labelling.ask(key, self.settings.collection)]
@@ -129,7 +144,7 @@ class S3Sources:
 
     def open(self, source_id: str, settings: S3Settings) -> BucketSource:
         """Return one source; never waits. Raises PermanentError for invalid settings."""
-        return self._over(source_id, settings, self.connections.s3(settings.endpoint))
+        return self._over(source_id, settings, self.connections.s3(settings.endpoint, settings.bucket))
 
     def unusable(self, source_id: str, settings: S3Settings, reason: PermanentError) -> BucketSource:
         """Return a source without a usable credential: it requests checks as others do; reading its bucket raises `reason`."""

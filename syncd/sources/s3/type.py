@@ -8,7 +8,7 @@ from syncd.model import SourceFacts
 from syncd.sources.codec import SettingsCodec
 from syncd.sources.factory import Machine
 from syncd.sources.s3.naming import is_standard_key
-from syncd.sources.s3.settings import NAME, S3Section, S3Source, S3SourceSettings, S3Table, Transport
+from syncd.sources.s3.settings import S3_NAME, S3Section, S3Source, S3SourceSettings, S3Table, Transport
 from syncd.sources.type import ObjectRules, SourceType
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def factory(machine: Machine) -> BucketFactory:
 
 
 S3 = SourceType(
-    name=NAME,
+    name=S3_NAME,
     codec=SettingsCodec(S3SourceSettings, nulls=frozenset({"path_prefix", "queue_url", "endpoint_url", "profile"})),
     shape=S3Source,
     is_published=True,

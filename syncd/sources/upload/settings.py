@@ -9,7 +9,7 @@ from pydantic import ConfigDict
 from syncd.model import SourceSettings
 from syncd.schema import Model
 
-NAME = "file_upload"
+UPLOAD_NAME = "file_upload"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

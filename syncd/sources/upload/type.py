@@ -8,7 +8,7 @@ from syncd.model import SourceFacts
 from syncd.sources.codec import SettingsCodec
 from syncd.sources.factory import Machine
 from syncd.sources.type import SourceType
-from syncd.sources.upload.settings import NAME, UploadSource, UploadSourceSettings
+from syncd.sources.upload.settings import UPLOAD_NAME, UploadSource, UploadSourceSettings
 
 if TYPE_CHECKING:
     from syncd.sources.upload.factory import UploadFactory
@@ -22,7 +22,7 @@ def factory(machine: Machine) -> UploadFactory:
 
 
 UPLOAD = SourceType(
-    name=NAME,
+    name=UPLOAD_NAME,
     codec=SettingsCodec(UploadSourceSettings),
     shape=UploadSource,
     is_published=True,

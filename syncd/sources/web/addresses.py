@@ -79,6 +79,12 @@ class AddressRule:
         return address in self.network and self.port in (None, port)
 
 
+def check_network(text: str) -> str:
+    """Return `text` if it names addresses that may be allowed. Raises PermanentError."""
+    AddressRule.parse(text)
+    return text
+
+
 class AddressGuard:
     """Decides about one address and port; pure, so safe to share."""
 

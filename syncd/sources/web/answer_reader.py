@@ -6,17 +6,24 @@ import json
 from dataclasses import replace
 from hashlib import sha256
 
+from anyio import to_thread
+
 from syncd.errors import PermanentError
+from syncd.model.warnings import DocumentWarning
 from syncd.sources.web.crawl_context import CrawlContext
 from syncd.sources.web.crawl_types import QueueEntry, Visit
 from syncd.sources.web.extract import HtmlPage, resolved
 from syncd.sources.web.fetch import Response
 from syncd.sources.web.head import header_canonical, header_directives
-from syncd.sources.web.media import kind_of
+from syncd.sources.web.left_out import judged
+from syncd.sources.web.media import TEXT_SUFFIXES, kind_of
 from syncd.sources.web.softerror import SoftErrors
+from syncd.sources.web.text_body import as_utf8, guess_of
 from syncd.sources.web.urls import Url
 from syncd.sources.web.visit_result import Browser, PageExtractor, VisitResult
 
+SCRIPT_MADE = "its text is made by scripts, which are not run: set render = 'auto' to read it in a browser"
+THIN = DocumentWarning("script_made", "it has little text beside its scripts: render = 'auto' may read more of it")
 NOT_INCLUDED = "matches none of include_path_regexes"
 
 
@@ -52,11 +59,11 @@ class AnswerReader:
         robots_directives = header_directives(answer.headers.getall("X-Robots-Tag", []))
         if is_still_valid and visit.body_hash == entry.body_hash and not robots_directives:
             return VisitResult(replace(carried_over(entry, visit), etag=visit.etag, modified=visit.modified)), ""
-        kind, detail = kind_of(answer.media_type, url, answer.body)
+        kind, detail = kind_of(answer.claim, answer.body)
         if kind == "nothing":
             return VisitResult(replace(visit, reason=detail)), ""
         if kind == "document":
-            return self._document(url, visit, answer.body, detail, robots_directives), ""
+            return await self._document(url, visit, answer, detail, robots_directives), ""
         try:
             page, visit = await self._page(url, visit, answer)
         except PermanentError as error:
@@ -66,15 +73,20 @@ class AnswerReader:
         visit = replace(visit, title=page.title, suffix=".md", facts=facts_of(page, canonical))
         return await self._judged(url, visit, page, robots_directives), canonical
 
-    def _document(
-        self, url: Url, visit: Visit, body: bytes, suffix: str, robots_directives: frozenset[str]
+    async def _document(
+        self, url: Url, visit: Visit, answer: Response, suffix: str, robots_directives: frozenset[str]
     ) -> VisitResult:
         """Return a body that the parse pipeline reads."""
         if "noindex" in robots_directives:
             return VisitResult(replace(visit, reason="X-Robots-Tag: noindex"))
         if self._scope.path_refusal(url):
             return VisitResult(replace(visit, reason=NOT_INCLUDED))
-        return VisitResult(replace(visit, outcome="document", version=visit.body_hash, suffix=suffix), None, body)
+        body, warnings = answer.body, ()
+        if suffix in TEXT_SUFFIXES:
+            content_type = answer.headers.get("Content-Type", "")
+            body, warnings = await to_thread.run_sync(as_utf8, body, content_type, suffix)
+        visit = replace(visit, outcome="document", version=visit.body_hash, suffix=suffix)
+        return VisitResult(visit, None, body, warnings=warnings)
 
     async def _page(self, url: Url, visit: Visit, answer: Response) -> tuple[HtmlPage, Visit]:
         """Read a page, in a browser if the source asks for that."""
@@ -89,13 +101,16 @@ class AnswerReader:
 
     async def _judged(self, url: Url, visit: Visit, page: HtmlPage, robots_directives: frozenset[str]) -> VisitResult:
         """Return the page as a document, or why it is not indexed."""
-        links = [] if page.nofollow or "nofollow" in robots_directives else self._scope.admitted(page.links)
-        visit = replace(visit, links=links, links_cut=page.links_cut)
+        is_nofollow = page.nofollow or "nofollow" in robots_directives
+        links, refused = ([], []) if is_nofollow else judged(self._scope, page.links)
+        visit = replace(visit, links=links, links_cut=page.links_cut, refused=refused)
         if page.refresh and page.refresh != url.text:
             target = self._scope.admitted([page.refresh])
             return VisitResult(replace(visit, outcome="alias", alias_of=page.refresh, links=[*target, *links]))
         if page.noindex or "noindex" in robots_directives:
             return VisitResult(replace(visit, reason="robots meta tag: noindex"))
+        if page.script_made and self._browser is None:
+            return VisitResult(replace(visit, reason=SCRIPT_MADE))
         if not page.markdown:
             return VisitResult(replace(visit, reason="no text content"))
         if await self._soft_errors.is_error(url, page):
@@ -106,7 +121,11 @@ class AnswerReader:
             return VisitResult(replace(visit, reason=NOT_INCLUDED))
         data = page.markdown.encode()
         version = sha256(data).hexdigest()
-        return VisitResult(replace(visit, outcome="document", version=version, size_bytes=len(data)), page, data)
+        warnings = (guess_of(page.encoding_guess),) if page.encoding_guess else ()
+        if page.scripted and self._browser is None:
+            warnings = (*warnings, THIN)
+        visit = replace(visit, outcome="document", version=version, size_bytes=len(data))
+        return VisitResult(visit, page, data, warnings=warnings)
 
 
 def facts_of(page: HtmlPage, canonical: str) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from syncd.sources.web.fetch import Fetcher, FetchError, Response, SizeLimit
+from syncd.sources.web.fetch import Fetcher, Response, SizeLimit
+from syncd.sources.web.fetch_errors import FetchError
 from syncd.sources.web.rate_limiter import RateLimiter
 from syncd.sources.web.robots import Robots, RobotsRules
 from syncd.sources.web.settings import WebLimits, WebSettings
 from syncd.sources.web.urls import Url
 
+ADDRESSES_OF_A_HOST = 3
+"""When so many addresses in a row ask to wait, it is the host that asks."""
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504, 507, 509, 520, 521, 522, 523, 524})
 
 
@@ -41,6 +45,7 @@ class PoliteClient:
         self._interval_s = 1 / settings.rate_per_s if settings.rate_per_s else 0.0
         self._limiters: dict[str, RateLimiter] = {}
         self._robots = Robots(fetcher, settings.limits, respected=settings.respect_robots)
+        self._asked_to_wait: dict[str, set[str]] = {}
         self.requests = 0
 
     def limiter(self, url: Url) -> RateLimiter:
@@ -77,16 +82,25 @@ class PoliteClient:
                 limiter.struggled()
                 continue
             if response.status not in RETRIED:
+                self._asked_to_wait.pop(url.host, None)
                 limiter.answered(response.elapsed_s)
                 return response
-            self._slow_down(url, limiter, response)
+            await self._slow_down(url, limiter, response)
             failed = FetchFailed(f"status {response.status}", response.status)
         return failed
 
-    def _slow_down(self, url: Url, limiter: RateLimiter, response: Response) -> None:
-        wait_s = response.retry_after_s
-        if wait_s is not None and wait_s > self._limits.retry_after_s:
-            raise DeferredError(url.host, wait_s)
+    async def _slow_down(self, url: Url, limiter: RateLimiter, response: Response) -> None:
+        """Wait as long as the host asks: for this address alone, or for the whole host once several in a row say so."""
         limiter.struggled()
-        if wait_s is not None:
+        wait_s = response.retry_after_s
+        if wait_s is None:
+            return
+        if wait_s > self._limits.retry_after_s:
+            raise DeferredError(url.host, wait_s)
+        asking = self._asked_to_wait.setdefault(url.host, set())
+        asking.add(url.text)
+        if len(asking) >= ADDRESSES_OF_A_HOST:
+            asking.clear()
             limiter.hold(wait_s)
+        else:
+            await asyncio.sleep(wait_s)

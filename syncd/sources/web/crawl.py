@@ -69,15 +69,37 @@ class CrawlRun:
                 yield document
             self._budget.resume((await self._store.crawl(self._crawl.id)).indexed)
         self._meter.begin(await self._store.queued(self._crawl.id))
-        phase = self._crawl.phase
-        while True:
+        waits = self._crawl.phase == "links" and self._settings.reads_sitemaps
+        if waits:
+            async for document in self._drain(only_start=True):
+                yield document
+            waits = await self._seed(is_last=False)
+        async for document in self._drain():
+            yield document
+        if waits:
+            await self._seed(is_last=True)
             async for document in self._drain():
                 yield document
-            if phase != "links" or not self._settings.reads_sitemaps or self._is_over():
-                return
-            problem = await self._seeder.seed()
-            phase = "sitemaps"
-            await self._store.set_phase(self._crawl.id, phase, problem)
+
+    async def _seed(self, *, is_last: bool) -> bool:
+        """Queue what the sitemaps list; return whether some could not be read and must be tried again, once all else is done.
+
+        Crash before the phase is set: they are read again, and what they list is queued already.
+        """
+        if self._is_over():
+            return not is_last
+        problem = await self._seeder.seed()
+        if problem and not is_last:
+            return True
+        await self._store.set_phase(self._crawl.id, "sitemaps", problem)
+        return False
+
+    async def left_out(self) -> AsyncIterator[Document]:
+        """Yield what a limit kept the crawl from asking for; nothing when it goes on later, and at most a list of use to people."""
+        limit = self._budget.limit
+        if limit and not self.deferrals.covers_site:
+            async for document in self._documents.beyond(limit):
+                yield document
 
     def only(self, keys: Sequence[str]) -> AsyncIterator[Document]:
         """Yield the current documents of these pages; the queue is not changed."""
@@ -91,21 +113,26 @@ class CrawlRun:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _drain(self) -> AsyncIterator[Document]:
+    async def _drain(self, *, only_start: bool = False) -> AsyncIterator[Document]:
+        """Yield the documents of the queue, or of the starting page alone: what sitemaps list comes right after it."""
         while not self._is_over():
-            await self._start_visits()
+            await self._start_visits(only_start=only_start)
             if not self._in_flight:
                 return
             for found, settled in await self._settle_finished():
                 if (document := await self._documents.document_of(found, settled)) is not None:
                     yield document
+                async for document in self._documents.not_followed(settled.not_followed):
+                    yield document
 
-    async def _start_visits(self) -> None:
+    async def _start_visits(self, *, only_start: bool) -> None:
         """Keep the window full of visits."""
         free = self._window - len(self._in_flight)
         if self._in_flight and free < self._window // 2:
             return
-        for entry in await self._store.queue(self._crawl.id, self._last_taken, free):
+        for entry in await self._store.queue(self._crawl.id, self._last_taken, 1 if only_start else free):
+            if only_start and entry.ord > 0:
+                return
             self._last_taken = entry.ord
             self._in_flight.append(VisitInFlight(entry, asyncio.create_task(self._visitor.visit(entry))))
 

@@ -42,6 +42,13 @@ class CrawlBudget:
         """Return whether the requests are used up before the crawl is full."""
         return not self.is_full and self._client.requests >= self.max_requests
 
+    @property
+    def limit(self) -> str:
+        """Return the limit that is reached, or ''; of no pages nobody wants a list."""
+        if self.is_full and self._settings.page_limit:
+            return f"page_limit = {self._settings.page_limit}"
+        return f"the {self.max_requests} requests of a crawl" if self.is_spent else ""
+
     def resume(self, indexed: int) -> None:
         """Go on from so many documents."""
         self._indexed = indexed
@@ -57,5 +64,6 @@ class CrawlBudget:
             max_documents=None if page_limit is None else max(0, page_limit - self.indexed),
             max_depth=self._settings.max_depth,
             alike_pages=self._settings.limits.alike_pages,
+            facet_pages=self._settings.limits.facet_pages,
             config_hash=self._config_hash,
         )

@@ -4,73 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from syncd.sources.web.media import url_suffix
 from syncd.sources.web.patterns import PathPattern
 from syncd.sources.web.settings import WebSettings
 from syncd.sources.web.urls import Site, Url, normal, trap_reason
-
-UNREADABLE_SUFFIXES = frozenset(
-    [
-        ".png",
-        ".jpg",
-        ".jpeg",
-        ".gif",
-        ".webp",
-        ".svg",
-        ".ico",
-        ".bmp",
-        ".tif",
-        ".tiff",
-        ".avif",
-        ".mp3",
-        ".mp4",
-        ".m4a",
-        ".m4v",
-        ".mov",
-        ".avi",
-        ".mkv",
-        ".webm",
-        ".ogg",
-        ".wav",
-        ".flac",
-        ".zip",
-        ".gz",
-        ".tgz",
-        ".bz2",
-        ".xz",
-        ".zst",
-        ".7z",
-        ".rar",
-        ".tar",
-        ".jar",
-        ".war",
-        ".iso",
-        ".img",
-        ".dmg",
-        ".exe",
-        ".msi",
-        ".deb",
-        ".rpm",
-        ".apk",
-        ".whl",
-        ".css",
-        ".js",
-        ".mjs",
-        ".map",
-        ".woff",
-        ".woff2",
-        ".ttf",
-        ".otf",
-        ".eot",
-        ".rss",
-        ".atom",
-        ".wasm",
-        ".bin",
-        ".dll",
-        ".so",
-        ".dylib",
-    ]
-)
 
 
 class CrawlScope:
@@ -86,22 +22,25 @@ class CrawlScope:
         """Return why `url` may not be visited, or None."""
         if not self.site.holds(url):
             return "outside the site"
-        if url_suffix(url) in UNREADABLE_SUFFIXES:
-            return "unsupported file type"
         return self.path_refusal(url) or trap_reason(url)
 
     def path_refusal(self, url: Url) -> str | None:
-        """Return which path pattern keeps `url` out, or None."""
+        """Return which pattern keeps `url` out, or None; patterns are searched in the path, and in the path with its query."""
         for pattern in self._exclude:
-            if pattern.found_in(url.path):
+            if is_found(pattern, url):
                 return f"matches exclude_path_regexes {pattern.text!r}"
-        if self._include and not any(pattern.found_in(url.path) for pattern in self._include):
+        if self._include and not any(is_found(pattern, url) for pattern in self._include):
             return "matches none of include_path_regexes"
         return None
 
     def admitted(self, links: Iterable[str]) -> list[str]:
         """Return those of `links`, which are normalised, that may be visited."""
         return [link for link in links if self.refusal(plain_url(link)) is None]
+
+
+def is_found(pattern: PathPattern, url: Url) -> bool:
+    """Return whether a pattern matches a URL's path, or its path and query."""
+    return pattern.found_in(url.path) or (bool(url.query) and pattern.found_in(f"{url.path}?{url.query}"))
 
 
 def plain_url(text: str) -> Url:

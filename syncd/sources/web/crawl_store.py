@@ -17,20 +17,20 @@ from syncd.sources.web.crawl_transaction import CrawlTransaction
 from syncd.sources.web.crawl_types import (
     Crawl,
     CrawlBounds,
-    Outcome,
     PageDocument,
     Phase,
     QueueEntry,
     SettledBatch,
     SettledVisit,
     Visit,
+    VisitOutcome,
 )
 from syncd.store.database import Database
 
 ENTRY_COLUMNS = (
     "p.version, p.title, p.suffix, p.facts, f.ord, p.id, p.url, f.depth, p.status, p.etag, p.modified, p.body_hash, "
     "p.alias_of, p.links IS NOT NULL, p.rules, p.failures, p.read_at, p.size_bytes, f.chain, parent.url, before.chain, "
-    "f.outcome, p.reason, f.claimed_at"
+    "f.outcome, p.reason, p.refused, f.claimed_at"
 )
 ENTRY_TABLES = (
     "frontier f JOIN pages p ON p.id = f.page_id LEFT JOIN pages parent ON parent.id = f.parent "
@@ -116,10 +116,10 @@ class CrawlStore:
 
         return await self._database.read(query)
 
-    async def visited(self, crawl_id: int, url: str) -> Outcome | None:
+    async def visited(self, crawl_id: int, url: str) -> VisitOutcome | None:
         """Return what this crawl found at `url`, or None if it has not visited it."""
 
-        def query(connection: sqlite3.Connection) -> Outcome | None:
+        def query(connection: sqlite3.Connection) -> VisitOutcome | None:
             row = connection.execute(
                 "SELECT f.outcome FROM pages p JOIN frontier f ON f.page_id = p.id "
                 "WHERE p.source_id = ? AND p.url = ? AND f.crawl_id = ?",
@@ -129,16 +129,20 @@ class CrawlStore:
 
         return await self._database.read(query)
 
-    async def alike(self, crawl_id: int, pattern: str) -> int:
-        """Return how many pages of this pattern the crawl has visited."""
+    async def twin(self, crawl_id: int, url: str) -> str:
+        """Return under which other spelling of its host and scheme this crawl found the page, or ''."""
+        return await self._database.read(lambda c: CrawlTransaction(c, self._source_id).twin(crawl_id, url))
 
-        def query(connection: sqlite3.Connection) -> int:
-            row = connection.execute(
-                "SELECT pages FROM crawl_patterns WHERE crawl_id = ? AND pattern = ?", (crawl_id, pattern)
-            ).fetchone()
-            return row[0] if row else 0
-
-        return await self._database.read(query)
+    async def met(self, crawl_id: int, patterns: Sequence[str]) -> int:
+        """Return how many pages of each of these patterns, or facets, the crawl has visited at least."""
+        marks = ",".join("?" * len(patterns))
+        found = await self._count(
+            f"SELECT CASE COUNT(*) WHEN {len(patterns)} THEN MIN(pages) ELSE 0 END FROM crawl_patterns "
+            f"WHERE crawl_id = ? AND pattern IN ({marks})",
+            crawl_id,
+            *patterns,
+        )
+        return found or 0
 
     async def requeue(self, crawl_id: int, urls: Sequence[str]) -> None:
         """Put pages back into the queue; documents among them no longer count as indexed."""
@@ -178,10 +182,12 @@ class CrawlStore:
     async def too_many_alike(self, crawl_id: int, alike_pages: int) -> int:
         """Return for how many URL patterns this crawl found more than `alike_pages` pages."""
         return await self._count(
-            "SELECT COUNT(*) FROM crawl_patterns WHERE crawl_id = ? AND pages > ?", crawl_id, alike_pages
+            "SELECT COUNT(*) FROM crawl_patterns WHERE crawl_id = ? AND pages > ? AND pattern NOT LIKE '&%'",
+            crawl_id,
+            alike_pages,
         )
 
-    async def _count(self, query: str, *values: int) -> int:
+    async def _count(self, query: str, *values: int | str) -> int:
         return await self._database.read(lambda connection: connection.execute(query, values).fetchone()[0])
 
     async def settle(self, crawl_id: int, visits: Sequence[Visit], bounds: CrawlBounds) -> SettledBatch:

@@ -6,18 +6,26 @@ import json
 import sqlite3
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
-from syncd.sources.web.crawl_types import CrawlBounds, Outcome, PageDocument, SettledVisit, Visit
+from syncd.sources.web.crawl_types import CrawlBounds, PageDocument, SettledVisit, Visit, VisitOutcome
+from syncd.sources.web.urls import twins
 
 HISTORY_LENGTH = 10
 IN_LIMIT = 500
 LEARNED = (
     "UPDATE pages SET etag = :etag, modified = :modified, body_hash = :body_hash, version = :version, title = :title, "
     "suffix = :suffix, facts = :facts, size_bytes = :size_bytes, alias_of = :alias_of, links = :links, rules = :rules, "
+    "refused = CASE WHEN :keep_links THEN refused ELSE :refused END, "
     "failures = 0, links_cut = CASE WHEN :keep_links THEN links_cut ELSE :links_cut END, "
     "read_at = CASE WHEN :whole_read THEN :now ELSE read_at END WHERE id = :id"
 )
 """Records a visit that did not fail."""
+TWIN = (
+    "SELECT p.url FROM pages p JOIN frontier f ON f.page_id = p.id WHERE p.source_id = ? AND f.crawl_id = ? "
+    "AND f.outcome IN ('document', 'unchanged', 'duplicate') AND p.url IN ({marks}) LIMIT 1"
+)
+"""Which of several addresses this crawl found a document at."""
 
 
 class CrawlTransaction:
@@ -53,21 +61,22 @@ class CrawlTransaction:
         )
         settled = SettledVisit(visit, verdict, duplicate_of, was)
         links = self._record(crawl_id, page_id, settled, bounds.config_hash)
-        below = bounds.max_depth is None or visit.depth < bounds.max_depth
-        follow = below and links and verdict != "bounded"
-        return settled, self._enqueue_ids(crawl_id, links, page_id, visit.depth + 1) if follow else 0
+        not_followed = [] if verdict == "bounded" else self._refused(page_id)
+        if bounds.max_depth is not None and visit.depth >= bounds.max_depth:
+            reason = f"more than max_depth = {bounds.max_depth} links away from the starting page"
+            not_followed += [(url, reason) for url in self._unqueued(crawl_id, links[:IN_LIMIT])]
+            links = []
+        added = self._enqueue_ids(crawl_id, links, page_id, visit.depth + 1) if links and verdict != "bounded" else 0
+        return replace(settled, not_followed=not_followed), added
 
-    def _verdict(self, crawl_id: int, page_id: int, visit: Visit, bounds: CrawlBounds) -> tuple[Outcome, str]:
+    def _verdict(self, crawl_id: int, page_id: int, visit: Visit, bounds: CrawlBounds) -> tuple[VisitOutcome, str]:
         """Count the visit's pattern and claim its content; return the outcome, and the page whose copy it is or ''."""
-        if visit.pattern is not None and visit.outcome not in ("failed", "unread", "skipped"):
-            (pages,) = self._connection.execute(
-                "INSERT INTO crawl_patterns VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET pages = pages + 1 RETURNING pages",
-                (crawl_id, visit.pattern),
-            ).fetchone()
-            if pages > bounds.alike_pages:
-                return "bounded", ""
+        if visit.outcome not in ("failed", "unread", "skipped") and self._is_beyond(crawl_id, visit, bounds):
+            return "bounded", ""
         if visit.outcome not in ("document", "unchanged"):
             return visit.outcome, ""
+        if twin := self.twin(crawl_id, visit.url):
+            return "duplicate", twin
         self._connection.execute(
             "INSERT OR IGNORE INTO crawl_contents VALUES (?, ?, ?)", (crawl_id, visit.version, page_id)
         )
@@ -78,7 +87,28 @@ class CrawlTransaction:
         ).fetchone()
         return (visit.outcome, "") if first == page_id else ("duplicate", url)
 
-    def _place(self, crawl_id: int, visit: Visit) -> tuple[int, int, Outcome | None, PageDocument]:
+    def twin(self, crawl_id: int, url: str) -> str:
+        """Return under which other spelling of its host and scheme this crawl found the page, or ''."""
+        others = twins(url)
+        query = TWIN.format(marks=",".join("?" * len(others)))
+        row = self._connection.execute(query, (self._source_id, crawl_id, *others)).fetchone()
+        return row[0] if row else ""
+
+    def _is_beyond(self, crawl_id: int, visit: Visit, bounds: CrawlBounds) -> bool:
+        """Count the visit's pattern and facets; return whether there are too many like it."""
+        if visit.pattern is not None and self._met(crawl_id, visit.pattern) > bounds.alike_pages:
+            return True
+        met = [self._met(crawl_id, facet) for facet in visit.facets]
+        return bool(met) and min(met) > bounds.facet_pages
+
+    def _met(self, crawl_id: int, pattern: str) -> int:
+        (pages,) = self._connection.execute(
+            "INSERT INTO crawl_patterns VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET pages = pages + 1 RETURNING pages",
+            (crawl_id, pattern),
+        ).fetchone()
+        return int(pages)
+
+    def _place(self, crawl_id: int, visit: Visit) -> tuple[int, int, VisitOutcome | None, PageDocument]:
         """Return page id, order, outcome and document of the visited page, which gets a place in the queue if it has none."""
         self.enqueue(crawl_id, [visit.url], None, visit.depth)
         page_id, ord_, outcome, *kept = self._connection.execute(
@@ -105,6 +135,20 @@ class CrawlTransaction:
         links = old_links if visit.links is None else json.dumps(self._ids(visit.links), separators=(",", ":"))
         self._connection.execute(LEARNED, {**learned(settled), "links": links, "rules": config_hash, "id": page_id})
         return json.loads(links or "[]")
+
+    def _refused(self, page_id: int) -> list[tuple[str, str]]:
+        """Return the page's links that may not be followed, with why."""
+        (refused,) = self._connection.execute("SELECT refused FROM pages WHERE id = ?", (page_id,)).fetchone()
+        return [(url, reason) for url, reason in json.loads(refused)]
+
+    def _unqueued(self, crawl_id: int, ids: Sequence[int]) -> list[str]:
+        """Return the addresses of those of at most IN_LIMIT pages that the crawl neither visits nor visited."""
+        rows = self._connection.execute(
+            f"SELECT url FROM pages WHERE id IN ({','.join('?' * len(ids))}) "
+            "AND id NOT IN (SELECT page_id FROM frontier WHERE crawl_id = ?)",
+            (*ids, crawl_id),
+        )
+        return [url for (url,) in rows]
 
     def enqueue(
         self, crawl_id: int, urls: Sequence[str], parent: int | None, depth: int, claimed_at: Sequence[float] = ()
@@ -168,6 +212,7 @@ def learned(settled: SettledVisit) -> dict[str, object]:
         "alias_of": settled.duplicate_of or visit.alias_of,
         "keep_links": visit.links is None,
         "links_cut": visit.links_cut,
+        "refused": json.dumps(visit.refused),
         "whole_read": visit.whole_read,
         "now": time.time(),
     }

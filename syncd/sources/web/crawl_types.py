@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Outcome = Literal["document", "unchanged", "alias", "duplicate", "gone", "failed", "unread", "skipped", "bounded"]
+VisitOutcome = Literal["document", "unchanged", "alias", "duplicate", "gone", "failed", "unread", "skipped", "bounded"]
 """`unread`: failed, with unknown links, so that the crawl cannot tell which pages are gone."""
 Phase = Literal["links", "sitemaps", "done"]
 
@@ -60,8 +60,10 @@ class QueueEntry:
     chain: int = 0
     parent_url: str | None = None
     parent_chain: int | None = None
-    outcome: Outcome | None = None
+    outcome: VisitOutcome | None = None
     reason: str = ""
+    refused: str = "[]"
+    """Links of the page that may not be followed, as JSON."""
     claimed_at: float = 0.0
     """When the page last changed according to a sitemap; 0 if no sitemap says."""
 
@@ -76,7 +78,7 @@ class Visit:
     """The outcome for one page. `links` None keeps those of the last visit."""
 
     url: str
-    outcome: Outcome
+    outcome: VisitOutcome
     depth: int
     status: int = 0
     reason: str = ""
@@ -92,11 +94,15 @@ class Visit:
     alias_of: str = ""
     links: Sequence[str] | None = None
     pattern: str | None = None
+    facets: tuple[str, ...] = ()
+    """Keys of its parameters with their values, where it has several."""
     chain: int = 0
     whole_read: bool = False
     """The body was read in full, rather than confirmed by a 304."""
     links_cut: bool = False
     """`links` are only the first of them."""
+    refused: Sequence[tuple[str, str]] = ()
+    """Links that may not be followed, with why; kept as `links` are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +110,12 @@ class SettledVisit:
     """How a visit was recorded. `outcome` None: the page had been visited in this crawl before, nothing changed."""
 
     visit: Visit
-    outcome: Outcome | None
+    outcome: VisitOutcome | None
     duplicate_of: str = ""
     was: PageDocument = PageDocument()
     """What the page was before this visit."""
+    not_followed: Sequence[tuple[str, str]] = ()
+    """Its links that the crawl does not follow, with why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +126,7 @@ class CrawlBounds:
     """How many may still be indexed."""
     max_depth: int | None = None
     alike_pages: int = 10_000
+    facet_pages: int = 100
     config_hash: str = ""
 
 

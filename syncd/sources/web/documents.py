@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable
 
-from syncd.errors import OvertakenError, PermanentError
+from syncd.errors import OvertakenError, PermanentError, Skipped
 from syncd.model import Document, Scalar, chunk_prefix
 from syncd.runtime.headers import http_date
 from syncd.sources.bodies import NoBody, put_away
@@ -13,7 +13,7 @@ from syncd.sources.web.crawl_scope import plain_url
 from syncd.sources.web.crawl_types import PageDocument
 from syncd.sources.web.visit_result import VisitResult
 
-PAGE = ".md"
+PAGE_SUFFIX = ".md"
 
 
 async def fetched(found: VisitResult) -> Document:
@@ -30,6 +30,7 @@ async def fetched(found: VisitResult) -> Document:
         metadata=metadata_of(visit.url, visit.title, visit.facts),
         changed_at=http_date(visit.modified),
         anchors=tuple(found.page.anchors) if found.page else (),
+        warnings=found.warnings,
     )
 
 
@@ -63,7 +64,19 @@ def failed_page(url: str, reason: str) -> Document:
         version=f"failed: {reason}",
         body=NoBody(PermanentError(reason)),
         chunk_prefix=chunk_prefix(url),
-        name=name_of(url, PAGE),
+        name=name_of(url, PAGE_SUFFIX),
+        display_name=url,
+    )
+
+
+def left_out(url: str, reason: str) -> Document:
+    """Return a document that is listed as left out; what an earlier version said of it is deleted."""
+    return Document(
+        key=url,
+        version=f"left out: {reason}",
+        body=NoBody(Skipped(reason)),
+        chunk_prefix=chunk_prefix(url),
+        name=name_of(url, PAGE_SUFFIX),
         display_name=url,
     )
 

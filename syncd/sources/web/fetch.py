@@ -18,15 +18,19 @@ from aiohttp.abc import AbstractResolver
 from multidict import CIMultiDict
 from yarl import URL
 
-from syncd.runtime.headers import retry_after_s, storable
-from syncd.sources.web.addresses import AddressGuard, RefusedAddressError
+from syncd.runtime.headers import retry_after_s
+from syncd.sources.web.addresses import AddressGuard
+from syncd.sources.web.content_coding import undone
+from syncd.sources.web.fetch_errors import FetchError, certificate_trouble, one_line, refusal_in, too_large_error
 from syncd.sources.web.headers import readable
-from syncd.sources.web.media import UnwantedTypeError
+from syncd.sources.web.media import SNIFF_BYTES, Claim, UnwantedTypeError, claim_of
 from syncd.sources.web.settings import WebSettings
 from syncd.sources.web.urls import Url
 
 CHUNK_BYTES = 64 << 10
 DAY_S = 86_400.0
+HEADER_BYTES = 64 << 10
+"""Of one header: long Content-Security-Policies and Links have more than the 8 KB of most clients."""
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 ACCEPT = "text/html,application/xhtml+xml,text/markdown,text/plain;q=0.8,application/pdf;q=0.8,*/*;q=0.5"
 
@@ -34,20 +38,12 @@ ACCEPT = "text/html,application/xhtml+xml,text/markdown,text/plain;q=0.8,applica
 class SizeRule(Protocol):
     """Decides by its type how much of a body is read."""
 
-    def __call__(self, media_type: str, url: Url, /) -> int:
-        """Return how many bytes may be read. Raises UnwantedTypeError if the type is not wanted."""
+    def __call__(self, claim: Claim, start: bytes | None, /) -> int:
+        """Return how many bytes may be read; asked again with how the body begins. Raises UnwantedTypeError if it is not wanted."""
         ...
 
 
 SizeLimit = int | SizeRule
-
-
-class FetchError(Exception):
-    """A request got no complete response; the message says why. `lasting`: a retry would fail the same way."""
-
-    def __init__(self, message: str, *, lasting: bool = False) -> None:
-        super().__init__(message)
-        self.lasting = lasting
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +61,9 @@ class Response:
     """Seconds until the headers arrived."""
 
     @property
-    def media_type(self) -> str:
-        """Return the type without parameters, in lower case; '' if the server names none."""
-        return self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    def claim(self) -> Claim:
+        """Return what the response says that it is."""
+        return claim_of(self.headers, self.url)
 
     @property
     def retry_after_s(self) -> float | None:
@@ -104,10 +100,12 @@ class Fetcher:
             # A proxy from the environment would bypass the guard.
             trust_env=False,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._limits.connect_s),
+            max_line_size=HEADER_BYTES,
+            max_field_size=HEADER_BYTES,
             headers={
                 "User-Agent": self._user_agent,
                 "Accept": ACCEPT,
-                "Accept-Encoding": "gzip, deflate",
+                "Accept-Encoding": "gzip, deflate, br",
                 "Accept-Language": "en,*;q=0.5",
             },
         )
@@ -171,54 +169,39 @@ class Fetcher:
                 return Response(url, response.status, readable_headers, elapsed_s=elapsed_s)
             answer = Response(url, 200, readable_headers, elapsed_s=elapsed_s)
             try:
-                size_bytes = size_limit if isinstance(size_limit, int) else size_limit(answer.media_type, url)
+                return replace(answer, body=await self._read(response, answer, size_limit, truncate))
             except UnwantedTypeError as error:
                 response.close()
                 return replace(answer, unread=str(error))
-            body = await self._read(response, size_bytes, truncate)
-            return replace(answer, body=body)
 
-    async def _read(self, response: aiohttp.ClientResponse, size_bytes: int, truncate: bool) -> bytes:
-        too_large = FetchError(f"larger than {size_bytes} bytes", lasting=True)
+    async def _read(
+        self, response: aiohttp.ClientResponse, answer: Response, size_limit: SizeLimit, truncate: bool
+    ) -> bytes:
+        """Return the body. Raises UnwantedTypeError, FetchError."""
+        size_bytes = size_limit if isinstance(size_limit, int) else size_limit(answer.claim, None)
         if (response.content_length or 0) > size_bytes and not truncate:
             response.close()
-            raise too_large
-        parts: list[bytes] = []
-        total = 0
+            raise too_large_error(size_bytes)
+        body = bytearray()
+        is_judged = isinstance(size_limit, int)
         async for part in response.content.iter_chunked(CHUNK_BYTES):
-            total += len(part)
-            parts.append(part)
-            if total > size_bytes:
+            body += part
+            if not is_judged and len(body) >= SNIFF_BYTES:
+                size_bytes, is_judged = begun(size_limit, answer, body), True
+            if len(body) > size_bytes:
                 response.close()
                 if not truncate:
-                    raise too_large
-                return b"".join(parts)[:size_bytes]
-        return b"".join(parts)
+                    raise too_large_error(size_bytes)
+                break
+        if not is_judged:
+            begun(size_limit, answer, body)
+        coding = answer.headers.get("Content-Encoding", "")
+        return undone(bytes(body[:size_bytes]), coding, size_bytes, whole=not truncate)
 
 
-def certificate_trouble(error: Exception) -> str:
-    """Return in a site owner's words what is wrong with a certificate (codes: X509_V_ERR_* of OpenSSL)."""
-    if not isinstance(error, ssl.SSLCertVerificationError):
-        return f"its TLS certificate is not valid ({one_line(error)})"
-    match error.verify_code:
-        case 9 | 10:
-            return "its TLS certificate has expired or is not valid yet; the site's owner must renew it"
-        case 18 | 19 | 20 | 21:
-            return "its TLS certificate is not signed by a trusted authority; SSL_CERT_FILE can name an authority"
-        case 62 | 64:
-            return f"its TLS certificate is for another host ({error.verify_message})"
-        case _:
-            return f"its TLS certificate is not valid ({one_line(error)})"
-
-
-def refusal_in(error: BaseException) -> str | None:
-    """Return the guard's own words where it was the guard that refused, else None."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, RefusedAddressError):
-        cause = cause.__cause__
-    return None if cause is None else str(cause)
-
-
-def one_line(error: BaseException) -> str:
-    """Return an error's type and text on one line."""
-    return storable(f"{type(error).__name__}: {' '.join(str(error).split())}"[:300])
+def begun(size_limit: SizeLimit, answer: Response, body: bytearray) -> int:
+    """Return how many bytes may be read of a body that begins like this. Raises UnwantedTypeError."""
+    if isinstance(size_limit, int):
+        return size_limit
+    start = undone(bytes(body[:SNIFF_BYTES]), answer.headers.get("Content-Encoding", ""), SNIFF_BYTES, whole=False)
+    return size_limit(answer.claim, start)

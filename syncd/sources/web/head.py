@@ -18,8 +18,8 @@ DATE_METAS = (
     'meta[name="DC.date.issued"]',
     'meta[name="pubdate"]',
 )
-DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2})?(?:\.\d+)?(?:Z|[+-]\d{2}:?\d{2})?)?")
-LANGUAGE = re.compile(r"[a-zA-Z]{2,3}(?:-[a-zA-Z0-9]{2,8})*")
+ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2})?(?:\.\d+)?(?:Z|[+-]\d{2}:?\d{2})?)?")
+LANGUAGE_TAG = re.compile(r"[a-zA-Z]{2,3}(?:-[a-zA-Z0-9]{2,8})*")
 LINK_VALUE = re.compile(r"<([^<>]*)>([^<]*)")
 MAX_TITLE_CHARS = 300
 
@@ -41,17 +41,17 @@ def page_language(document: Document) -> str:
     """Return the language tag the page declares, or ''."""
     root = document.root
     text = (root.attr("lang") or root.attr("xml:lang") or "") if root is not None else ""
-    return text.strip() if LANGUAGE.fullmatch(text.strip()) else ""
+    return text.strip() if LANGUAGE_TAG.fullmatch(text.strip()) else ""
 
 
 def published_of(document: Document) -> str:
     """Return the publication date the page states, as ISO 8601, or ''."""
     for selector in DATE_METAS:
         element = document.select_one(selector)
-        if element is not None and (match := DATE.match(element.attr("content") or "")):
+        if element is not None and (match := ISO_DATE.match(element.attr("content") or "")):
             return match[0]
     for item in linked_data(document.json_ld()):
-        if isinstance(value := item.get("datePublished"), str) and (match := DATE.match(value)):
+        if isinstance(value := item.get("datePublished"), str) and (match := ISO_DATE.match(value)):
             return match[0]
     return ""
 

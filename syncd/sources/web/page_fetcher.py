@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from syncd.sources.web.client import FetchFailed, PoliteClient
 from syncd.sources.web.crawl_context import CrawlContext
 from syncd.sources.web.crawl_types import QueueEntry
-from syncd.sources.web.fetch import REDIRECTS, Response
-from syncd.sources.web.media import size_limit_for
+from syncd.sources.web.fetch import DAY_S, REDIRECTS, Response
+from syncd.sources.web.media import Claim, size_limit_for
 from syncd.sources.web.robots import location
+from syncd.sources.web.suffixes import SuffixSamples
 from syncd.sources.web.urls import Url, same_place
 
-DAY_S = 86400.0
 TRUST_SITEMAP_S = 7 * DAY_S
-FULL_READ_EVERY_S = 30 * 86400.0
+FULL_READ_EVERY_S = 30 * DAY_S
 """Even if a server always responds 304, the whole page is requested after this long."""
 
 
@@ -51,6 +51,7 @@ class PageFetcher:
         self._store = context.store
         self._known = context.known
         self._crawl = context.crawl
+        self._samples = SuffixSamples()
 
     async def fetch(self, entry: QueueEntry, url: Url) -> RedirectResult:
         """Request `url` and follow its redirects. Waits for the host's rate limiter. Raises DeferredError."""
@@ -62,6 +63,8 @@ class PageFetcher:
             if passed and await self._store.visited(self._crawl.id, url.text):
                 return RedirectResult(url, AlreadyVisited(), tuple(passed))
             answer = await self.ask(url, headers)
+            if isinstance(answer, Response) and answer.status == 200:
+                self._samples.note(url, is_wanted=not answer.unread)
             if isinstance(answer, FetchFailed) or answer.status not in REDIRECTS:
                 return RedirectResult(url, answer, tuple(passed))
             moved = location(answer)
@@ -82,6 +85,8 @@ class PageFetcher:
         start = entry.ord == 0 and self._scope.site.holds(url)
         if not start and (reason := self._scope.refusal(url)):
             return Refused(reason if first else f"redirects to {url.text}: {reason}")
+        if entry.ord != 0 and (reason := self._samples.refusal(url)):
+            return Refused(reason)
         rules = await self._client.rules(url)
         if rules.trouble:
             return Refused(f"robots.txt could not be read: {rules.trouble}", for_now=True)
@@ -90,8 +95,8 @@ class PageFetcher:
     async def ask(self, url: Url, headers: Mapping[str, str]) -> Response | FetchFailed:
         """Ask for one page, as large as its type may be. Waits for the host's rate limiter. Raises DeferredError."""
 
-        def size_limit(media_type: str, asked: Url, /) -> int:
-            return size_limit_for(media_type, asked, self._limits)
+        def size_limit(claim: Claim, start: bytes | None, /) -> int:
+            return size_limit_for(claim, self._limits, start)
 
         return await self._client.ask(url, size_limit, headers)
 

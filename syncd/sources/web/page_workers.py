@@ -14,9 +14,9 @@ from syncd.runtime.worker import CallTimeoutError, Worker
 from syncd.runtime.worker_pool import WorkerPool
 from syncd.sources.web.extract import HtmlPage
 
-MODULE = "syncd.sources.web.page_worker"
-PAGE = TypeAdapter(HtmlPage)
-RECYCLE_AFTER_PAGES = 2000
+PAGE_WORKER_MODULE = "syncd.sources.web.page_worker"
+PAGE_ADAPTER = TypeAdapter(HtmlPage)
+WORKER_RECYCLE_AFTER_PAGES = 2000
 """Pages per process, which bounds the memory a native parser may leak."""
 
 
@@ -26,7 +26,7 @@ class PageWorkers:
     def __init__(self, processes: int = 1, limit_s: float = 5.0) -> None:
         self._limit_s = limit_s
         self._processes = WorkerPool(
-            lambda number: Worker(f"page-reader-{number}", MODULE), processes, RECYCLE_AFTER_PAGES
+            lambda number: Worker(f"page-reader-{number}", PAGE_WORKER_MODULE), processes, WORKER_RECYCLE_AFTER_PAGES
         )
 
     async def __aenter__(self) -> Self:
@@ -50,7 +50,7 @@ class PageWorkers:
                 reply = await self._call(header, data)
             except (CallTimeoutError, ChildDiedError) as error:
                 raise PermanentError(f"the page cannot be read: {error}") from error
-        return PAGE.validate_python({**reply.header, "markdown": reply.payload.decode("utf-8")})
+        return PAGE_ADAPTER.validate_python({**reply.header, "markdown": reply.payload.decode("utf-8")})
 
     async def _call(self, header: Mapping[str, str | int], data: bytes) -> Frame:
         async with self._processes.lease() as lease:

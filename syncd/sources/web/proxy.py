@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 HEAD_BYTES = 64 << 10
 HEAD_S = 10.0
-PIECE_BYTES = 64 << 10
+RELAY_PIECE_BYTES = 64 << 10
 FORBIDDEN = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 HOP_HEADERS = (b"proxy-connection:", b"connection:", b"keep-alive:", b"proxy-authorization:", b"upgrade:")
@@ -154,7 +154,7 @@ class FilteringProxy:
         with suppress(OSError, TimeoutError):
             while left > 0:
                 async with asyncio.timeout(self._answer_s):
-                    piece = await source.read(PIECE_BYTES)
+                    piece = await source.read(RELAY_PIECE_BYTES)
                 if not piece:
                     return
                 left -= len(piece)

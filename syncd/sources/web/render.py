@@ -19,7 +19,7 @@ from syncd.sources.web.addresses import AddressGuard
 from syncd.sources.web.client import PoliteClient
 from syncd.sources.web.proxy import FilteringProxy
 from syncd.sources.web.settings import WebSettings
-from syncd.sources.web.urls import Url, UrlError, normal
+from syncd.sources.web.urls import Site, Url, UrlError, normal
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 FLAGS = (
@@ -38,7 +38,7 @@ FLAGS = (
 )
 UNNEEDED = frozenset({"image", "media", "font", "stylesheet", "manifest", "websocket", "eventsource"})
 TABS = 2
-RECYCLE_AFTER_PAGES = 100
+BROWSER_RECYCLE_AFTER_PAGES = 100
 """Pages per browser: its memory grows with every page, and a new one costs half a second."""
 QUIET_S = 5.0
 REQUESTS_PER_PAGE = 100
@@ -58,6 +58,7 @@ class Chromium:
     def __init__(self, settings: WebSettings, guard: AddressGuard, client: PoliteClient) -> None:
         self._settings = settings
         self._client = client
+        self._site = Site(normal(settings.starting_url), extra_hosts=settings.extra_hosts)
         limits = settings.limits
         self._proxy = FilteringProxy(guard, limits.document_size_bytes, limits.connect_s, limits.request_s)
         self._tabs = asyncio.Semaphore(TABS)
@@ -143,14 +144,14 @@ class Chromium:
             url = normal(address)
         except UrlError:
             return address.startswith(("data:", "blob:"))
-        if url.host not in (normal(self._settings.starting_url).host, *self._settings.extra_hosts):
+        if not self._site.holds(url):
             return True
         return (await self._client.rules(url)).allows(url)
 
     async def _running(self) -> PlaywrightBrowser:
         """Return the browser, started or replaced as needed."""
         async with self._starting:
-            worn = self._pages >= RECYCLE_AFTER_PAGES and self._open == 0
+            worn = self._pages >= BROWSER_RECYCLE_AFTER_PAGES and self._open == 0
             if self._browser is not None and (worn or not self._browser.is_connected()):
                 await self._browser.close()
                 self._browser = None

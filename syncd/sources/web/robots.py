@@ -9,7 +9,8 @@ import structlog
 from protego import Protego
 
 from syncd.runtime.headers import bounded
-from syncd.sources.web.fetch import Fetcher, FetchError, Response
+from syncd.sources.web.fetch import Fetcher, Response
+from syncd.sources.web.fetch_errors import FetchError
 from syncd.sources.web.rate_limiter import RateLimiter
 from syncd.sources.web.settings import PRODUCT_TOKEN, WebLimits
 from syncd.sources.web.urls import Url, UrlError, normal

@@ -11,7 +11,8 @@ from syncd import __version__
 from syncd.model import SourceSchedule, SourceSettings
 from syncd.schema import ExtendedModel, Int32, Table, UniqueStrings
 from syncd.sources import shapes
-from syncd.sources.table import SourceTable, interval
+from syncd.sources.table import SourceTable, checked_with, interval
+from syncd.sources.web.addresses import check_network
 
 PRODUCT_TOKEN = "syncd"  # noqa: S105 - the name robots.txt groups are matched by, not a password
 
@@ -96,7 +97,7 @@ class WebSection(Table):
     """Requests in flight to one host."""
     rate_per_s: Annotated[float, Field(ge=0)] = 10.0
     """Requests per second to one host; 0: as fast as it answers."""
-    allow_private_addresses: tuple[str, ...] = ()
+    allow_private_addresses: tuple[Annotated[str, checked_with(check_network)], ...] = ()
     """Private networks or addresses that may be crawled: '10.0.0.0/8', '127.0.0.1:8000'."""
 
 
@@ -123,7 +124,11 @@ class WebLimits:
     links_per_page: int = 100_000
     """Links followed per page; a page with more makes the crawl incomplete."""
     chain_links: int = 100
-    """The longest chain of pages whose addresses differ only in digits (such as a calendar's 'next')."""
+    """The longest chain of pages whose addresses differ only in digits (such as a list's 'next page')."""
+    calendar_links: int = 24
+    """The same for days, months and years, of which there is always a next one."""
+    facet_pages: int = 100
+    """The most pages per crawl that are combinations of parameters of which each was met so often."""
     alike_pages: int = 10_000
     """The most pages per crawl whose addresses differ only in digits."""
     sitemaps: int = 100
@@ -142,12 +147,12 @@ class WebSettings:
     max_depth: int | None = None
     """Links away from the starting page; 0 is that page alone. Sitemaps add pages only without it."""
     include_path_regexes: tuple[str, ...] = ()
-    """RE2, searched in the URL's path; if there are any, a page must match one of them to be fetched."""
+    """RE2, searched in the URL's path and query; if there are any, a page must match one of them to be fetched."""
     exclude_path_regexes: tuple[str, ...] = ()
-    """RE2, searched in the URL's path; wins over include."""
+    """RE2, searched in the URL's path and query; wins over include."""
     allow_subdomains: bool = False
     extra_hosts: tuple[str, ...] = ()
-    """Further hosts (`host` or `host:port`) that count as the same site."""
+    """Further hosts (`host` or `host:port`) that count as the same site; each, as the starting page's, with and without `www.`"""
     contact: str = ""
     """URL or email address of this crawler's operator, sent in the User-Agent header."""
     respect_robots: bool = True

@@ -15,13 +15,13 @@ from typing import NoReturn
 from xml.parsers import expat
 
 from syncd.runtime.headers import plausible_date
+from syncd.sources.web.content_coding import GZIP_MAGIC
 
 MAX_URLS = 50_000
 """The protocol's own limit for one file."""
 PIECE_BYTES = 64 << 10
 MAX_TEXT_CHARS = 4096
-MAX_DEPTH = 16
-GZIP_MAGIC = b"\x1f\x8b"
+XML_MAX_DEPTH = 16
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 ROOTS = frozenset({"urlset", "sitemapindex"})
 FEEDS = frozenset({"rss", "feed", "rdf"})
@@ -170,8 +170,8 @@ class SitemapReader:
         if not self._path and local not in ROOTS:
             kind = FeedError if local in FEEDS else NoSitemapError
             raise kind(f"it is not a sitemap but <{local[:40]}>")
-        if len(self._path) >= MAX_DEPTH:
-            raise SitemapError(f"nested deeper than {MAX_DEPTH} elements")
+        if len(self._path) >= XML_MAX_DEPTH:
+            raise SitemapError(f"nested deeper than {XML_MAX_DEPTH} elements")
         self._began = True
         self._path.append(local)
         if len(self._path) == 2:

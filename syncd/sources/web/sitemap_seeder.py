@@ -1,4 +1,4 @@
-"""Adds the pages in a site's sitemaps to the queue, after the linked ones, to find pages without links to them."""
+"""Adds the pages in a site's sitemaps to the queue, right after the starting page, to find pages without links to them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from syncd.sources.web.urls import Url, UrlError, normal
 
 log = structlog.get_logger()
 
-MAX_REDIRECTS = 5
+SITEMAP_MAX_REDIRECTS = 5
 BATCH = 500
 CONVENTIONAL = "/sitemap.xml"
 GONE_AFTER_S = 86_400.0
@@ -29,6 +29,10 @@ MAX_REASONS = 3
 
 class GoneError(NoSitemapError):
     """The sitemap does not exist."""
+
+
+class UnreachableSitemapError(SitemapError):
+    """Whether there is a sitemap could not be found out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ class SitemapSeeder:
             if listed.is_named and not isinstance(error, GoneError):
                 return str(error)
             return str(error) if await self._may_return(url) else ""
-        except DeferredError as error:
+        except (DeferredError, UnreachableSitemapError) as error:
             return str(error)
         except SitemapError as error:
             await self._sitemaps.note_found(url, is_child=listed.is_child)
@@ -108,16 +112,16 @@ class SitemapSeeder:
         return False
 
     async def _fetch(self, url: Url) -> bytes:
-        """Return one file's bytes. Raises GoneError, NoSitemapError, or SitemapError if it is temporarily unavailable."""
-        for _ in range(MAX_REDIRECTS + 1):
+        """Return one file's bytes. Raises GoneError, NoSitemapError, or UnreachableError."""
+        for _ in range(SITEMAP_MAX_REDIRECTS + 1):
             rules = await self._client.rules(url)
             if rules.trouble:
-                raise SitemapError(f"robots.txt could not be read: {rules.trouble}")
+                raise UnreachableSitemapError(f"robots.txt could not be read: {rules.trouble}")
             if not rules.allows(url):
                 raise NoSitemapError("disallowed by robots.txt")
             answer = await self._client.ask(url, self._limits.sitemap_size_bytes)
             if isinstance(answer, FetchFailed):
-                raise (NoSitemapError if answer.lasting else SitemapError)(answer.reason)
+                raise (NoSitemapError if answer.lasting else UnreachableSitemapError)(answer.reason)
             moved = location(answer)
             if moved is None and answer.status == 200:
                 return answer.body

@@ -8,7 +8,8 @@ from hashlib import sha256
 from syncd.errors import PermanentError
 from syncd.sources.web.client import FetchFailed, PoliteClient
 from syncd.sources.web.extract import HtmlPage
-from syncd.sources.web.urls import Url, normal
+from syncd.sources.web.media import url_suffix
+from syncd.sources.web.urls import DIGITS, Url, normal
 from syncd.sources.web.visit_result import PageExtractor
 
 WORDS = re.compile(
@@ -18,8 +19,8 @@ WORDS = re.compile(
     re.IGNORECASE,
 )
 MAX_CHARS = 1500
-DIGITS = re.compile(r"\d+")
 PROBE_BYTES = 1 << 20
+MAX_PROBES = 20
 
 
 class SoftErrors:
@@ -28,18 +29,27 @@ class SoftErrors:
     def __init__(self, client: PoliteClient, reader: PageExtractor) -> None:
         self._client = client
         self._reader = reader
-        self._titles: dict[str, str | None] = {}
+        self._shapes: dict[str, dict[str, str | None]] = {}
+        """By host and address asked for: what the page there looks like, None for an honest error."""
 
     async def is_error(self, url: Url, page: HtmlPage) -> bool:
-        """Return whether `page` is the host's way of saying 'not found'. At most one extra request per host."""
+        """Return whether `page` is the host's way of saying 'not found', at its root or beside the page: applications below one
+        host say it each in their own. At most `MAX_PROBES` extra requests per host.
+        """
         if len(page.markdown) > MAX_CHARS or not WORDS.search(f"{page.title}\n{page.markdown[:200]}"):
             return False
-        if url.host not in self._titles:
-            self._titles[url.host] = await self._title_of_nothing(url)
-        return self._titles[url.host] == shape(page)
+        known = self._shapes.setdefault(url.host, {})
+        name, wanted = sha256(url.host.encode()).hexdigest()[:24], shape(page)
+        for probe in (normal(f"/{name}.html", url.text), normal(f"{name}{ending(url)}", url.text)):
+            if probe.text not in known:
+                if len(known) >= MAX_PROBES:
+                    return wanted in known.values()
+                known[probe.text] = await self._shape_of_nothing(probe)
+            if known[probe.text] == wanted:
+                return True
+        return False
 
-    async def _title_of_nothing(self, url: Url) -> str | None:
-        probe = normal(f"/{sha256(url.host.encode()).hexdigest()[:24]}.html", url.text)
+    async def _shape_of_nothing(self, probe: Url) -> str | None:
         if not (await self._client.rules(probe)).allows(probe):
             return None
         answer = await self._client.ask(probe, PROBE_BYTES)
@@ -50,6 +60,11 @@ class SoftErrors:
         except PermanentError:
             return None
         return shape(page)
+
+
+def ending(url: Url) -> str:
+    """Return how the page's address ends: what does not exist must be asked for in the same form."""
+    return "/" if url.path.endswith("/") else url_suffix(url)
 
 
 def shape(page: HtmlPage) -> str:

@@ -31,6 +31,7 @@ from syncd.sources.web.settings import WebSettings
 from syncd.sources.web.sitemap_seeder import SitemapSeeder
 from syncd.sources.web.sitemap_store import SitemapStore
 from syncd.sources.web.softerror import SoftErrors
+from syncd.sources.web.urls import host_named
 from syncd.sources.web.validate import validate_settings
 from syncd.sources.web.visit_result import Browser, PageExtractor
 from syncd.sources.web.visitor import Visitor
@@ -96,6 +97,8 @@ class SiteSource:
                 return
             async for document in crawling.documents():
                 yield document
+            async for document in crawling.left_out():
+                yield document
             gaps, is_whole = await crawling.coverage.gaps(), not await crawling.coverage.is_limited()
             log.info("web.crawled", url=start, incomplete=gaps, **asdict(self._progress))
             if crawling.deferrals.reason:
@@ -149,7 +152,8 @@ def finished_crawl(cursor: str | None, invocation_id: str) -> int | None:
 def guard_for(settings: WebSettings, scope: CrawlScope) -> AddressGuard:
     """Return the address guard; ports named in the configuration count as allowed."""
     named = [scope.start.port]
-    named += [int(host.rpartition(":")[2]) for host in settings.extra_hosts if host.rpartition(":")[2].isdigit()]
+    hosts = [host_named(host).rpartition(":")[2] for host in settings.extra_hosts]
+    named += [int(port) for port in hosts if port.isdigit()]
     ports = {*settings.ports, *named}
     return AddressGuard(settings.allow_private_addresses, ports)
 

@@ -26,6 +26,14 @@ SESSION_VALUE = re.compile(r"(?:sid|s|session|sessionid|session_id)=[0-9a-f]{16,
 PATH_SESSION = re.compile(r";jsessionid=[^/?;]*", re.IGNORECASE)
 PERCENT = re.compile(r"%([0-9a-fA-F]{2})")
 DIGITS = re.compile(r"\d+")
+DATE = re.compile(
+    r"(?<!\d)(?:19|20)\d\d(?:[-/._](?:0?[1-9]|1[0-2])(?:[-/._](?:[0-2]?\d|3[01]))?|(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])?)(?!\d)"
+)
+CALENDAR = re.compile(
+    r"[?&](?:month|year|date|day|week|mon|yr|cal\w{0,9})=#|(?:calendar|kalender|calendrier|agenda|events?|termine)[^?]{0,200}#",
+    re.IGNORECASE,
+)
+"""In a pattern: numbers that are told to be dates."""
 UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 DEFAULT_PORTS = {"http:": "80", "https:": "443"}
 
@@ -127,23 +135,54 @@ def trap_reason(url: Url) -> str | None:
 
 
 def url_pattern(url: Url) -> str | None:
-    """Return `url` with runs of digits replaced by '#', or None if it has none: similar pages share a pattern."""
+    """Return `url` with dates as '@' and other runs of digits as '#', or None if it has none: similar pages share a pattern."""
     local = url.path + "?" + url.query
-    pattern, count = DIGITS.subn("#", local)
-    return url.host + pattern if count else None
+    pattern = DIGITS.sub("#", DATE.sub("@", local))
+    return url.host + pattern if pattern != local else None
+
+
+def is_calendar(pattern: str) -> bool:
+    """Return whether addresses of this pattern are days, months or years: there is always a next one."""
+    return "@" in pattern or CALENDAR.search(pattern) is not None
+
+
+def facets(url: Url) -> tuple[str, ...]:
+    """Return a key for each parameter with its value where there are several: filters of shops are few, their combinations are not."""
+    pairs = [pair for pair in url.query.split("&") if pair]
+    return tuple(f"&{url.host}{url.path}?{pair}" for pair in dict.fromkeys(pairs)) if len(pairs) > 1 else ()
+
+
+def host_named(text: str) -> str:
+    """Return a host as URLs have it, whatever its script and letter case; `host`, `host:port` or an address. Raises UrlError."""
+    host = normal(text if "://" in text else f"http://{text}").host
+    return host.removesuffix(":443").removesuffix(":80")
+
+
+def siblings(host: str) -> set[str]:
+    """Return a host with and without `www.`: one site, to everybody but computers."""
+    return {host, host.removeprefix("www."), f"www.{host.removeprefix('www.')}"}
+
+
+def twins(address: str) -> list[str]:
+    """Return what else a normalised address is written as: with or without `www.`, and with the other scheme."""
+    scheme, _, rest = address.partition("://")
+    host, slash, local = rest.partition("/")
+    schemes = (scheme,) if ":" in host else ("http", "https")
+    others = (f"{each}://{name}{slash}{local}" for each in schemes for name in sorted(siblings(host)))
+    return [other for other in others if other != address]
 
 
 class Site:
     """Which hosts belong to the crawled site."""
 
     def __init__(self, start: Url, *, allow_subdomains: bool = False, extra_hosts: tuple[str, ...] = ()) -> None:
-        self._hosts = {start.host, *(host.lower() for host in extra_hosts)}
+        self._hosts = siblings(start.host).union(*(siblings(host_named(host)) for host in extra_hosts))
         self._suffix = f".{start.hostname.removeprefix('www.')}" if allow_subdomains else None
         self._port = start.port
 
     def add(self, host: str) -> None:
         """Add a host to which the starting page has moved."""
-        self._hosts.add(host)
+        self._hosts |= siblings(host)
 
     def holds(self, url: Url) -> bool:
         """Return whether `url` is on the site."""

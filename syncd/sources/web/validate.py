@@ -6,7 +6,7 @@ from syncd.errors import PermanentError
 from syncd.sources.web.addresses import AddressRule
 from syncd.sources.web.patterns import PathPattern
 from syncd.sources.web.settings import WebSettings
-from syncd.sources.web.urls import UrlError, normal
+from syncd.sources.web.urls import UrlError, host_named, normal
 
 
 def validate_settings(settings: WebSettings) -> None:
@@ -20,6 +20,11 @@ def validate_settings(settings: WebSettings) -> None:
         raise PermanentError(
             f"starting_url {settings.starting_url!r} is not usable ({error}); give an http or https URL"
         ) from error
+    for host in settings.extra_hosts:
+        try:
+            host_named(host)
+        except UrlError as error:
+            raise PermanentError(f"extra_hosts {host!r} is not usable ({error}); give a host or host:port") from error
     for option in ("include_path_regexes", "exclude_path_regexes"):
         for pattern in getattr(settings, option):
             PathPattern(option, pattern)

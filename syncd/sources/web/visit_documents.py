@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import json
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 from syncd.errors import RetryableError
 from syncd.model import Document
 from syncd.sources.web import documents
 from syncd.sources.web.client import DeferredError
 from syncd.sources.web.crawl_context import CrawlContext
-from syncd.sources.web.crawl_types import QueueEntry, SettledVisit
+from syncd.sources.web.crawl_types import QueueEntry, SettledVisit, VisitOutcome
+from syncd.sources.web.left_out import LISTED_LINKS, LinkList
 from syncd.sources.web.visit_result import VisitResult
 from syncd.sources.web.visitor import Visitor
 
@@ -24,6 +26,7 @@ class VisitDocuments:
         self._known = context.known
         self._crawl_id = context.crawl.id
         self._visitor = visitor
+        self._links = LinkList()
 
     async def document_of(self, found: VisitResult, settled: SettledVisit) -> Document | None:
         """Return what a settled visit means for the index, or None for nothing."""
@@ -37,12 +40,30 @@ class VisitDocuments:
                 return documents.unchanged_document(visit.url, settled.was, self._refetch)
             case "failed" | "unread":
                 return documents.failed_page(visit.url, visit.reason)
-            case "bounded":
-                # The earlier document is deleted only once the whole site has been seen.
-                return None
-            case _:
-                known = settled.was.version and await self._known.version(visit.url) is not None
-                return documents.gone_page(visit.url) if known else None
+            case outcome:
+                return await self._without(outcome, visit.url, visit.reason)
+
+    async def _without(self, outcome: VisitOutcome, url: str, reason: str) -> Document | None:
+        """Return what becomes of an address that gave no document."""
+        is_known = await self._known.version(url) is not None
+        if outcome == "bounded":
+            # The earlier document is deleted only once the whole site has been seen.
+            return None if is_known else documents.left_out(url, reason)
+        if is_known:
+            return documents.gone_page(url)
+        return documents.left_out(url, reason) if outcome in ("skipped", "gone") else None
+
+    async def not_followed(self, reasons: Iterable[tuple[str, str]]) -> AsyncIterator[Document]:
+        """Yield links that are left out, each once a run; nothing for those whose documents are there."""
+        for url, reason in self._links.new(reasons):
+            if await self._known.version(url) is None:
+                yield documents.left_out(url, reason)
+
+    async def beyond(self, limit: str) -> AsyncIterator[Document]:
+        """Yield what still waits in the queue when a limit ends the crawl."""
+        waiting = await self._store.queue(self._crawl_id, -1, LISTED_LINKS)
+        async for document in self.not_followed((entry.url, f"beyond {limit}: not asked for") for entry in waiting):
+            yield document
 
     async def replayed(self) -> AsyncIterator[Document]:
         """Yield again what an interrupted run settled; what did not reach the index is put back into the queue."""
@@ -58,8 +79,10 @@ class VisitDocuments:
                     yield documents.unchanged_document(entry.url, entry.kept, self._refetch)
                 elif entry.outcome in ("failed", "unread"):
                     yield documents.failed_page(entry.url, entry.reason)
-                elif version is not None:
-                    yield documents.gone_page(entry.url)
+                elif entry.outcome and (document := await self._without(entry.outcome, entry.url, entry.reason)):
+                    yield document
+                async for document in self.not_followed(json.loads(entry.refused)):
+                    yield document
             await self._store.requeue(self._crawl_id, lost)
 
     async def only(self, keys: Sequence[str]) -> AsyncIterator[Document]:

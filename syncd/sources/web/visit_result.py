@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from syncd.model.warnings import DocumentWarning
 from syncd.sources.web.crawl_types import Visit
 from syncd.sources.web.extract import HtmlPage
 from syncd.sources.web.urls import Url
@@ -19,6 +20,8 @@ class VisitResult:
     data: bytes = b""
     transient: bool = False
     """It failed in a way that may be the whole site's."""
+    warnings: tuple[DocumentWarning, ...] = ()
+    """What was guessed about the content."""
 
 
 class PageExtractor(Protocol):

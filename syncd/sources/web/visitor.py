@@ -11,7 +11,7 @@ from syncd.sources.web.crawl_scope import plain_url
 from syncd.sources.web.crawl_types import QueueEntry, Visit
 from syncd.sources.web.fetch import Response
 from syncd.sources.web.page_fetcher import AlreadyVisited, PageFetcher, RedirectResult, Refused
-from syncd.sources.web.urls import Url, url_pattern
+from syncd.sources.web.urls import Url, facets, is_calendar, url_pattern
 from syncd.sources.web.visit_result import VisitResult
 
 MAX_CANONICAL_HOPS = 3
@@ -38,9 +38,11 @@ class Visitor:
         Waits for the host's rate limiter. Raises DeferredError.
         """
         url = plain_url(entry.url)
-        blank = Visit(entry.url, "skipped", entry.depth, pattern=url_pattern(url), chain=chain_of(entry, url))
+        blank = blank_visit(entry, url)
         if reason := await self._trap_reason(blank):
             return [VisitResult(replace(blank, outcome="bounded", reason=reason))]
+        if twin := await self._store.twin(self._crawl_id, entry.url):
+            return [VisitResult(replace(blank, outcome="alias", alias_of=twin, links=[]))]
         if await self._pages.is_fresh(entry):
             return [VisitResult(carried_over(entry, replace(blank, status=entry.status)))]
         redirect = await self._pages.fetch(entry, url)
@@ -54,10 +56,16 @@ class Visitor:
         return [*found, *aliases(blank, redirect)]
 
     async def _trap_reason(self, blank: Visit) -> str:
-        if blank.chain > self._limits.chain_links:
-            return "an endless chain of similar URLs"
-        if blank.pattern and await self._store.alike(self._crawl_id, blank.pattern) >= self._limits.alike_pages:
-            return "too many similar URLs"
+        limits, pattern = self._limits, blank.pattern
+        links = (
+            min(limits.chain_links, limits.calendar_links) if pattern and is_calendar(pattern) else limits.chain_links
+        )
+        if blank.chain > links:
+            return f"an endless chain of similar URLs: more than {links} in a row"
+        if pattern and await self._store.met(self._crawl_id, [pattern]) >= limits.alike_pages:
+            return f"more than {limits.alike_pages} similar URLs"
+        if blank.facets and await self._store.met(self._crawl_id, blank.facets) >= limits.facet_pages:
+            return f"another combination of parameters of which each was met {limits.facet_pages} times"
         return ""
 
     async def _of_answer(
@@ -83,7 +91,8 @@ class Visitor:
             again = await self._pages.ask(url, {})
             if isinstance(again, FetchFailed) or again.status not in (404, 410):
                 return failed_visit(visit, "status 404, but not when requested again")
-        return replace(visit, outcome="gone", reason=f"status {visit.status}")
+        linked = f"; linked from {entry.parent_url}" if entry.parent_url else ""
+        return replace(visit, outcome="gone", reason=f"status {visit.status}{linked}")
 
     async def _at_canonical(self, canonical: str, url: Url, found: VisitResult, hops: int) -> list[VisitResult]:
         """Visit the canonical page instead, if there is one and it is the same page; wrong claims are ignored."""
@@ -114,6 +123,12 @@ class Visitor:
         return Visit(
             page.url, "unchanged", page.depth, version=kept.version, title=kept.title, size_bytes=page.size_bytes
         )
+
+
+def blank_visit(entry: QueueEntry, url: Url) -> Visit:
+    """Return a visit that has not found anything yet."""
+    chain, pattern = chain_of(entry, url), url_pattern(url)
+    return Visit(entry.url, "skipped", entry.depth, pattern=pattern, facets=facets(url), chain=chain)
 
 
 def chain_of(entry: QueueEntry, url: Url) -> int:
@@ -151,7 +166,7 @@ def without_page(
 def unanswered(entry: QueueEntry, reason: str) -> VisitResult:
     """Return the result for a queued address that its host has deferred in run after run."""
     url = plain_url(entry.url)
-    blank = Visit(entry.url, "skipped", entry.depth, pattern=url_pattern(url), chain=chain_of(entry, url))
+    blank = blank_visit(entry, url)
     answer = FetchFailed(reason)
     return without_page(entry, blank, RedirectResult(url, answer), answer)[0]
 

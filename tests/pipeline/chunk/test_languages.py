@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 from tree_sitter_language_pack import SupportedLanguage
 
-from syncd.pipeline.chunk.languages import COMMANDS, EMBEDDED, NAMES, SUFFIXES, grammar, language_of
+from syncd.pipeline.chunk.languages import EMBEDDED, INTERPRETERS, NAMES, SUFFIXES, grammar, grammar_of
 
 OFFLINE = """
 import socket, sys
@@ -40,7 +40,7 @@ def test_every_grammar_of_the_wheel_loads():
 
 def test_every_grammar_has_a_suffix_or_a_name_or_stands_inside_other_files():
     assert set(SUFFIXES.values()) | set(NAMES.values()) | EMBEDDED == names_of_the_wheel()
-    assert set(COMMANDS.values()) <= names_of_the_wheel()
+    assert set(INTERPRETERS.values()) <= names_of_the_wheel()
 
 
 def test_an_unknown_grammar_is_none():
@@ -85,4 +85,4 @@ def test_grammars_need_no_network(prefix: list[str]):
     ],
 )
 def test_a_file_is_read_with_the_grammar_of_its_name_or_content(path: str, content: str, expected: str):
-    assert language_of(path, content.encode()) == expected
+    assert grammar_of(path, content.encode()) == expected

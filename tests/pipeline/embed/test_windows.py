@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncd.pipeline.embed.windows import SpecialTokens, batches_by_length, cut, join, merge, normalised, split
+from syncd.pipeline.embed.windows import SpecialTokens, batches_by_length, cut, join, merge, split, unit_rows
 
 FRAME = SpecialTokens(before=(101,), after=(102,))
 texts = st.lists(st.integers(0, 30_000), max_size=300).map(lambda tokens: np.array(tokens, dtype=np.int32))
@@ -61,6 +61,6 @@ def test_longer_windows_count_for_more():
 
 def test_rows_become_unit_vectors_and_bad_ones_nan():
     rows = np.array([[3, 4], [0, 0], [np.inf, 1], [np.nan, 1]], dtype=np.float32)
-    found = normalised(rows)
+    found = unit_rows(rows)
     assert np.allclose(found[0], [0.6, 0.8])
     assert np.isnan(found[1:]).all()

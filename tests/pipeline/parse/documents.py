@@ -210,7 +210,11 @@ def pdf(
         )
         drawn = zlib.compress(f"BT /F1 12 Tf 72 720 Td ({text}) Tj ET".encode()) if content is None else content
         objects.append(f"<</Length {len(drawn)}/Filter/FlateDecode>>stream\n".encode() + drawn + b"\nendstream")
-    objects += more
+    return pdf_file([*objects, *more], trailer)
+
+
+def pdf_file(objects: Sequence[bytes], trailer: str = "") -> bytes:
+    """A PDF of these objects, numbered from 1; the first is the catalog."""
     out = bytearray(b"%PDF-1.4\n")
     offsets: list[int] = []
     for number, data in enumerate(objects, 1):

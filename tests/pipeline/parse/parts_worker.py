@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from pydantic import TypeAdapter
 
 from syncd.model import Part
-from syncd.pipeline.prepare.request import Request
+from syncd.pipeline.prepare.request import PrepareRequest
 from syncd.pipeline.prepare.worker import main
 from syncd.runtime.frames import Frame
 
 PART: TypeAdapter[Part] = TypeAdapter(Part)
 
 
-def parts_alone(parts: Iterator[Part], _: Request) -> Iterator[Frame]:
+def parts_alone(parts: Iterator[Part], _: PrepareRequest) -> Iterator[Frame]:
     """Yield a frame for each part."""
     for part in parts:
         yield Frame({"chunks": True}, PART.dump_json(part))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from syncd.pipeline.parse.number_format import shown
+from syncd.pipeline.parse.number_format import formatted
 
 ACCOUNTING = '_("$"* #,##0.00_);_("$"* \\(#,##0.00\\);_("$"* "-"??_);_(@_)'
 
@@ -31,7 +31,7 @@ ACCOUNTING = '_("$"* #,##0.00_);_("$"* \\(#,##0.00\\);_("$"* "-"??_);_(@_)'
     ],
 )
 def test_numbers_look_as_on_the_sheet(value: float, code: str, text: str) -> None:
-    assert shown(value, code) == text
+    assert formatted(value, code) == text
 
 
 @pytest.mark.parametrize(
@@ -49,11 +49,11 @@ def test_numbers_look_as_on_the_sheet(value: float, code: str, text: str) -> Non
 def test_dates_are_iso_where_they_are_shown_to_the_day_and_durations_run_on_over_days(
     value: float, code: str, text: str
 ) -> None:
-    assert shown(value, code) == text
+    assert formatted(value, code) == text
 
 
 def test_workbooks_of_old_macs_count_from_1904() -> None:
-    assert shown(44993, "yyyy-mm-dd", from_1904=True) == "2027-03-09"
+    assert formatted(44993, "yyyy-mm-dd", from_1904=True) == "2027-03-09"
 
 
 @pytest.mark.parametrize(
@@ -61,4 +61,4 @@ def test_workbooks_of_old_macs_count_from_1904() -> None:
 )
 def test_no_code_is_a_reason_to_fail(code: str) -> None:
     for value in (0.0, -1.5, 1e308, -1e-300, 2e15, 99999999.0):
-        assert shown(value, code)
+        assert formatted(value, code)

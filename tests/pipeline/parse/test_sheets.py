@@ -58,11 +58,13 @@ async def test_links_are_kept(pool: PartReader) -> None:
     cells = row(1, word("who"), word("what")) + row(
         2, word("Kite"), word("the deed"), '<c t="str"><f>HYPERLINK("https://example.org/map","map")</f><v>map</v></c>'
     )
+    cells += row(3, '<c t="str"><f>HYPERLINK("mailto:kite@example.org","write")</f><v>write</v></c>')
     behind = '<hyperlinks><hyperlink ref="B2" r:id="h"/><hyperlink ref="A2" location="S!A1"/></hyperlinks>'
     sheet_relations = relations({"h": ("hyperlink", "https://example.org/deed (2).pdf")})
     data = book(cells, behind=behind, **{"xl/worksheets/_rels/sheet1.xml.rels": sheet_relations})
     text = await text_of(pool, data, "a.xlsx")
     assert "| Kite | [the deed](https://example.org/deed%282%29.pdf) | [map](https://example.org/map) |" in text
+    assert "[write](mailto:kite@example.org)" in text
 
 
 async def test_what_is_hidden_is_left_out_and_said(pool: PartReader) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping, Sequence
 from zipfile import ZipFile
 
 import pytest
 
 from syncd.errors import PermanentError
-from tests.pipeline.parse.documents import archive, compound, pptx, relations, shape, xlsx
+from tests.pipeline.parse.documents import archive, compound, odf, pptx, relations, shape, xlsx
 from tests.pipeline.parse.reading import PartReader, labels, on_pages, parts_of, text_of, warnings_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -126,3 +127,55 @@ async def test_the_words_of_a_diagram_are_read_and_a_hidden_slide_is_left_out_an
     data = archive(members)
     assert await text_of(pool, data, "a.pptx") == "# Plan\n\n- Load\n- Sail\n\n"
     assert await warnings_of(pool, data, "a.pptx") == {"hidden_content": 1}
+
+
+def _with_links(slides: Sequence[str], links: Mapping[str, str], notes: Mapping[int, str] | None = None) -> bytes:
+    """Slides whose first has links by id; its notes have another one under the same id."""
+    with ZipFile(io.BytesIO(pptx(slides, notes))) as package:
+        members: dict[str, bytes | str] = {name: package.read(name) for name in package.namelist()}
+    targets = {identity: ("hyperlink", address) for identity, address in links.items()}
+    members["ppt/slides/_rels/slide1.xml.rels"] = relations(
+        {**targets, **({"n": ("notesSlide", "../notesSlides/notesSlide1.xml")} if notes else {})}
+    )
+    members["ppt/notesSlides/_rels/notesSlide1.xml.rels"] = relations({"h": ("hyperlink", "https://example.org/notes")})
+    return archive(members)
+
+
+def _run(text: str, link: str) -> str:
+    return f'<a:r><a:rPr><a:hlinkClick r:id="{link}"/></a:rPr><a:t>{text}</a:t></a:r>'
+
+
+async def test_links_on_slides_are_kept(pool: PartReader) -> None:
+    inner = f"<a:r><a:t>See the </a:t></a:r>{_run('full ', 'h')}{_run('policy', 'h')}{_run(' here', 'jump')}"
+    text = shape("").replace("<a:p><a:r><a:t></a:t></a:r></a:p>", f"<a:p>{inner}</a:p>")
+    click = '<a:hlinkClick r:id="g"/></p:cNvPr>'
+    button = shape("Order", name="b").replace('name="b"/>', f'name="b">{click}')
+    several = shape("one\ntwo", bullet=True, name="b").replace('name="b"/>', f'name="b">{click}')
+    title = shape("Plan", "title", name="b").replace('name="b"/>', f'name="b">{click}')
+    links = {"h": "https://intra.example.org/policy-77", "g": "https://example.org/a (1)"}
+    assert await text_of(pool, _with_links([title + text + button + several], links), "a.pptx") == (
+        "# [Plan](https://example.org/a%281%29)\n\nSee the [full policy](https://intra.example.org/policy-77) here\n\n"
+        "[Order](https://example.org/a%281%29)\n\n- one\n- two\n\n<https://example.org/a(1)>\n\n"
+    )
+
+
+async def test_links_in_notes_and_tables_of_slides_are_kept(pool: PartReader) -> None:
+    cell = f"<a:tc><a:txBody><a:p>{_run('deed', 'h')}</a:p></a:txBody></a:tc>"
+    frame = f"<p:graphicFrame><a:graphic><a:graphicData><a:tbl><a:tr>{cell}</a:tr></a:tbl></a:graphicData></a:graphic></p:graphicFrame>"
+    data = _with_links([frame], {"h": "https://example.org/deed"}, {1: "NOTE"})
+    with ZipFile(io.BytesIO(data)) as package:
+        members: dict[str, bytes | str] = {name: package.read(name) for name in package.namelist()}
+    notes = members["ppt/notesSlides/notesSlide1.xml"]
+    assert isinstance(notes, bytes)
+    members["ppt/notesSlides/notesSlide1.xml"] = notes.replace(
+        b"<a:r><a:t>NOTE</a:t></a:r>", _run("more", "h").encode()
+    )
+    assert await text_of(pool, archive(members), "a.pptx") == (
+        "| [deed](https://example.org/deed) |\n| --- |\n\nNotes: [more](https://example.org/notes)\n\n"
+    )
+
+
+async def test_a_linked_shape_of_an_opendocument_slide_keeps_words_and_address(pool: PartReader) -> None:
+    frame = "<draw:frame><draw:text-box><text:p>Order</text:p></draw:text-box></draw:frame>"
+    page = f'<draw:page><draw:a xlink:href="https://example.org/order">{frame}</draw:a></draw:page>'
+    assert await text_of(pool, odf("presentation", page), "a.odp") == "[Order](https://example.org/order)\n\n"

@@ -7,12 +7,12 @@ import time
 from collections.abc import Iterator
 
 from syncd.model import Part
-from syncd.pipeline.prepare.request import Request
+from syncd.pipeline.prepare.request import PrepareRequest
 from syncd.pipeline.prepare.worker import chunked, main
 from syncd.runtime.frames import Frame
 
 
-def faulty(parts: Iterator[Part], request: Request) -> Iterator[Frame]:
+def faulty(parts: Iterator[Part], request: PrepareRequest) -> Iterator[Frame]:
     """Do to this process what a part's text says, then chunk it."""
 
     def harmed() -> Iterator[Part]:

@@ -52,7 +52,7 @@ def write(folder: Path, name: str, *lines: str) -> None:
 
 async def synced(root: Path, keys: frozenset[str] | None = None, **settings: object) -> set[str]:
     index = SyncedCollection("folder")
-    source = FolderTreeSource(FolderSettings(**{"name": "notes", "path": root, **settings}))  # type: ignore[arg-type] - any of them
+    source = FolderTreeSource(FolderSettings(**{"id_root": "notes", "path": root, **settings}))  # type: ignore[arg-type] - any of them
     await (index.sync(source) if keys is None else index.sync(source, keys=keys))
     return set(index.contents)
 

@@ -38,7 +38,7 @@ def made(state: Path) -> Path:
 
 
 def opened(path: Path, **settings: object) -> FolderTreeSource:
-    return FolderTreeSource(FolderSettings(**{"name": "notes", "path": path, **settings}))  # type: ignore[arg-type]
+    return FolderTreeSource(FolderSettings(**{"id_root": "notes", "path": path, **settings}))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("swapped", ["allowed/root", "allowed"])

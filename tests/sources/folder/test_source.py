@@ -28,7 +28,7 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def opened(root: Path) -> Open:
     def open_source(**settings: object) -> FolderTreeSource:
-        return FolderTreeSource(FolderSettings(**{"name": "notes", "path": root, **settings}))  # type: ignore[arg-type]
+        return FolderTreeSource(FolderSettings(**{"id_root": "notes", "path": root, **settings}))  # type: ignore[arg-type]
 
     return open_source
 

@@ -1,5 +1,6 @@
 """Which settings an open repository follows."""
 
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,11 +12,20 @@ from syncd.errors import PermanentError
 from syncd.model import Chunking, Embedding, GitRef, SourceRecord, SourceWatch, WholeSource
 from syncd.sources.github.factory import RepositoryFactory
 from syncd.sources.github.settings import GithubSection, GithubSourceSettings
+from syncd.sources.registry import TYPES
+from syncd.store import Store
 from tests.git_server import GitServer
 
 
-async def test_a_source_that_names_an_app_later_is_opened_anew_with_it(tmp_path: Path) -> None:
-    repositories = RepositoryFactory(GithubSection(), tmp_path / "git", tmp_path / "spool")
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    opened = await Store.open(tmp_path, TYPES)
+    yield opened
+    await opened.close()
+
+
+async def test_a_source_that_names_an_app_later_is_opened_anew_with_it(tmp_path: Path, store: Store) -> None:
+    repositories = RepositoryFactory(GithubSection(), tmp_path / "git", tmp_path / "spool", store)
     settings = GithubSourceSettings(repository="owner/name")
     now = datetime.now(UTC)
     record = SourceRecord("1", "github", "d", settings, Embedding(), Chunking(), now)
@@ -26,10 +36,12 @@ async def test_a_source_that_names_an_app_later_is_opened_anew_with_it(tmp_path:
 
 
 async def test_a_watched_branch_is_asked_for_by_name_and_the_default_one_without(
-    git_server: GitServer, tmp_path: Path
+    git_server: GitServer, tmp_path: Path, store: Store
 ) -> None:
     git_server.create("owner/name", {"a.py": "a"}, branch="trunk")
-    repositories = RepositoryFactory(GithubSection(base_url=git_server.url), tmp_path / "git", tmp_path / "spool")
+    repositories = RepositoryFactory(
+        GithubSection(base_url=git_server.url), tmp_path / "git", tmp_path / "spool", store
+    )
     for branch, request in (("trunk", WholeSource(ref=GitRef(branch="trunk"))), (None, WholeSource())):
         watch = SourceWatch(target_collection_name="code", branch=branch, interval_s=1)
         settings = GithubSourceSettings(repository="owner/name", watch=watch)

@@ -22,8 +22,11 @@ class Branch:
     async def sleep(self, wait_s: float) -> None:
         self.waits_s.append(wait_s)
 
+    def report(self, reason: str, retry_s: float) -> None:
+        self.errors += [reason] if reason else []
+
     def watcher(self, interval_s: float = 60) -> GithubWatcher:
-        return GithubWatcher(self, Ref("main"), interval_s, lambda error: self.errors.append(str(error)), self.sleep)
+        return GithubWatcher(self, Ref("main"), interval_s, self.report, self.sleep)
 
 
 async def test_it_yields_the_first_head_and_then_only_moves() -> None:
@@ -33,14 +36,24 @@ async def test_it_yields_the_first_head_and_then_only_moves() -> None:
     assert len(branch.waits_s) == 5
 
 
-async def test_what_was_seen_before_is_no_move() -> None:
-    assert await anext(Branch("a", "b").watcher().moves(seen="a")) == "b"
+async def test_a_commit_is_yielded_again_until_it_has_arrived() -> None:
+    arrived: list[str] = []
+
+    async def is_behind(commit: str) -> bool:
+        return commit not in arrived
+
+    branch = Branch("a", "a", "a", "a", "b")
+    moves = branch.watcher().moves(is_behind)
+    assert [await anext(moves) for _ in range(3)] == ["a", "a", "a"]
+    arrived.append("a")
+    assert await anext(moves) == "b"
+    assert len(branch.waits_s) == 4
 
 
 async def test_it_waits_about_the_interval() -> None:
     branch = Branch(*["a"] * 50, "b")
-    moves = branch.watcher(interval_s=100).moves(seen="a")
-    await anext(moves)
+    moves = branch.watcher(interval_s=100).moves()
+    assert [await anext(moves), await anext(moves)] == ["a", "b"]
     assert min(branch.waits_s) >= 90
     assert max(branch.waits_s) <= 110
     assert len(set(branch.waits_s)) > 10

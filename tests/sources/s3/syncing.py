@@ -133,12 +133,9 @@ class Daemon:
             await over.wait()
 
     async def unsettled(self) -> int:
-        """Return how many invocations have not ended."""
-        return await self.store.database.read(
-            lambda c: c.execute("SELECT count(*) FROM invocations WHERE state IN ('pending', 'processing')").fetchone()[
-                0
-            ]
-        )
+        """Return how many invocations have not ended, without those that only ask again for what has failed."""
+        statement = "SELECT count(*) FROM invocations WHERE state IN ('pending', 'processing') AND json_extract(request, '$.follow_up') IS NULL"
+        return await self.store.database.read(lambda c: c.execute(statement).fetchone()[0])
 
     # --- what came of it
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from syncd.errors import PermanentError
-from syncd.sources.s3.metadata_file import MAX_SIZE_BYTES, MetadataFile, parse_metadata_file
+from syncd.sources.s3.metadata_file import METADATA_MAX_SIZE_BYTES, MetadataFile, parse_metadata_file
 
 GOOD = {"version": "chroma-v1", "id": "doc-1", "path": "team/a.txt"}
 
@@ -55,7 +55,7 @@ def test_what_is_wrong_is_said(change: dict[str, Any], complaint: str):
 
 def test_a_file_above_the_limit_is_refused():
     with pytest.raises(PermanentError, match="larger than"):
-        parse_metadata_file("x.meta.json", b" " * (MAX_SIZE_BYTES + 1), "")
+        parse_metadata_file("x.meta.json", b" " * (METADATA_MAX_SIZE_BYTES + 1), "")
 
 
 def test_a_byte_order_mark_does_no_harm():

@@ -11,12 +11,12 @@ from syncd.sources.s3.client import Connections
 from syncd.sources.s3.doctor import examine
 from syncd.sources.s3.provision import apply, discover, existing_notifications, existing_policy, find_queue, read_policy
 from syncd.sources.s3.settings import AutoSync
-from syncd.sources.s3.setup import Wanted, iam_policy, merged_notifications, queue_policy, setup_documents
+from syncd.sources.s3.setup import WantedSetup, iam_policy, merged_notifications, queue_policy, setup_documents
 from tests.aws_servers import Aws
 from tests.sources.s3.buckets import FAST, place
 from tests.sources.s3.syncing import daemon_on, working
 
-WANTED = Wanted("my.bucket", "eu-west-1", "123456789012", ("team-a/", "team-b/"))
+WANTED = WantedSetup("my.bucket", "eu-west-1", "123456789012", ("team-a/", "team-b/"))
 
 
 def test_only_the_bucket_of_the_account_may_send():
@@ -149,7 +149,7 @@ async def test_everything_that_is_there_is_left_as_it_is(aws: Aws):
 
 def test_names_that_cannot_be_are_refused():
     with pytest.raises(PermanentError, match="bucket_name"):
-        Wanted("No Such", "r", "1")
+        WantedSetup("No Such", "r", "1")
 
 
 def filtering(prefix: str) -> dict[str, Any]:

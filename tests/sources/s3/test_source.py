@@ -175,7 +175,11 @@ async def test_metadata_mode_indexes_what_metadata_files_name_where_they_say(aws
         await p.put("in/z.meta.json", meta("in/missing.txt", "doc-c"))
         await p.put("in/unspoken.txt", "nobody asked for it")
         await daemon.invoke(source)
-        assert await daemon.texts() == {"in/b.txt": b"beta"}
+        assert await daemon.texts() == {
+            "in/b.txt": b"beta",
+            "in/z.meta.json": "failed: metadata file 'in/z.meta.json' names 'in/missing.txt', which bucket "
+            f"{p.bucket} does not hold: upload the object, or correct the file's path",
+        }
         assert await daemon.texts("tenant") == {"in/a.txt": b"alpha"}
         assert (await daemon.documents("tenant"))["in/a.txt"].prefix == "doc-a"
         assert (await daemon.documents("tenant"))["in/a.txt"].metadata["n"] == 1
@@ -184,7 +188,28 @@ async def test_metadata_mode_indexes_what_metadata_files_name_where_they_say(aws
         await p.put("in/missing.txt", "here now")
         await daemon.invoke(source)
         assert await daemon.texts("tenant") == {}
-        assert await daemon.texts() == {"in/missing.txt": b"here now"}
+        texts = await daemon.texts()
+        assert "names 'in/b.txt'" in str(texts.pop("in/y.meta.json"))
+        assert texts == {"in/missing.txt": b"here now"}
+
+
+async def test_an_event_of_a_metadata_file_whose_object_is_missing_fails_visibly_and_waits_for_the_object(
+    aws: Aws, tmp_path: Path
+):
+    async with place(aws) as p, daemon_on(tmp_path) as daemon:
+        source = await daemon.add(p.settings(auto_sync=AutoSync.METADATA))
+        await p.put("x.meta.json", meta("late.txt", "doc-1"))
+        await source.check("x.meta.json")
+        await daemon.run_due()
+        (run,) = await daemon.invocations.list(source_id=source.id)
+        assert run.counts.failed == 1
+        assert "names 'late.txt'" in str((await daemon.texts())["x.meta.json"])
+        await p.put("late.txt", "here now")
+        await source.check("late.txt")
+        await daemon.run_due()
+        assert (await daemon.texts())["late.txt"] == b"here now"
+        await daemon.invoke(source)
+        assert await daemon.texts() == {"late.txt": b"here now"}
 
 
 @pytest.mark.parametrize("by_event", [True, False])

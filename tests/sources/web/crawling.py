@@ -1,7 +1,11 @@
 """Runs a WebSource into a collection of the in-memory vector store."""
 
+import socket
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
+
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from syncd.errors import PermanentError
 from syncd.model import Checkpoint, Document
@@ -40,6 +44,11 @@ class CrawledPages(SyncedCollection):
     @property
     def removed(self) -> list[str]:
         return self.last.keys("deleted")
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Why the last crawl left addresses out, as it is listed."""
+        return {result.key: result.reason for result in self.last.results if result.state == "skipped"}
 
     @property
     def looked_again(self) -> list[str]:
@@ -100,3 +109,18 @@ def crawler(
 ) -> Crawler:
     settings = settings_for(site, path, **options)
     return Crawler(SiteSource(settings, database, source_id, reader or DirectReader()))
+
+
+class Names(AbstractResolver):
+    """Leads (host, port) to a port of this machine, as if the test's servers had the ports of the web."""
+
+    def __init__(self, ports: Mapping[tuple[str, int], int]) -> None:
+        self._ports = ports
+
+    async def resolve(self, host: str, port: int = 0, family: int = 0) -> list[ResolveResult]:
+        here = self._ports[host, port]
+        found = ResolveResult(hostname=host, host="127.0.0.1", port=here, family=socket.AF_INET, proto=0, flags=0)
+        return [found]
+
+    async def close(self) -> None:
+        pass

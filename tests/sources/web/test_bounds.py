@@ -5,6 +5,7 @@ import gzip
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
+import brotli
 import pytest
 
 from syncd.sources.web.page_workers import PageWorkers
@@ -88,6 +89,7 @@ async def drip() -> AsyncIterator[bytes]:
 
 
 BOMB = gzip.compress(b"<p>a</p>" * (16 << 20))
+BROTLI_BOMB = brotli.compress(b"<p>a</p>" * (16 << 20), quality=1)
 
 
 @pytest.mark.parametrize(
@@ -95,6 +97,9 @@ BOMB = gzip.compress(b"<p>a</p>" * (16 << 20))
     [
         pytest.param(lambda: Answer(endless()), id="endless body"),
         pytest.param(lambda: Answer(BOMB, headers={"Content-Encoding": "gzip"}), id="gzip bomb"),
+        pytest.param(lambda: Answer(BOMB, headers={"Content-Encoding": "x-gzip"}), id="x-gzip bomb"),
+        pytest.param(lambda: Answer(BROTLI_BOMB, headers={"Content-Encoding": "br"}), id="brotli bomb"),
+        pytest.param(lambda: Answer(BOMB[:1000], headers={"Content-Encoding": "x-gzip"}), id="x-gzip, cut off"),
         pytest.param(lambda: Answer(drip()), id="slow body"),
         pytest.param(lambda: Answer(before=asyncio.Event().wait), id="no headers"),
         pytest.param(lambda: Answer(b"x", headers={"Content-Length": "999999999"}), id="claims a gigabyte"),

@@ -247,7 +247,7 @@ async def test_a_page_reader_that_does_not_start_fails_the_run_and_no_page(
     crawl = crawler(site, database)
     await crawl.sync()
     site.add("/", "Changed. " * 20, "/a")
-    monkeypatch.setattr("syncd.sources.web.page_workers.MODULE", "syncd.sources.web.no_such_module")
+    monkeypatch.setattr("syncd.sources.web.page_workers.PAGE_WORKER_MODULE", "syncd.sources.web.no_such_module")
     async with PageWorkers() as reader:
         broken = crawler(site, database, reader=reader)
         broken.index = crawl.index

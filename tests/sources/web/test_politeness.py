@@ -1,5 +1,6 @@
 """robots.txt, Retry-After, limiter and what pages ask of robots."""
 
+import asyncio
 import time
 from dataclasses import replace
 from email.utils import formatdate
@@ -180,6 +181,29 @@ async def test_a_page_put_off_run_after_run_keeps_no_other_from_being_read_anew(
 
     site.add("/a", "It says something else now. " * 9)
     assert (await crawl.sync()).writes == [site.url + "/a"]
+
+
+async def test_one_address_that_asks_to_wait_does_not_hold_the_host(site: TrapServer, database: Database):
+    waiting, answered = asyncio.Event(), asyncio.Event()
+
+    def busy(_: Request) -> Answer:
+        if not waiting.is_set():
+            waiting.set()
+            return Answer(b"", 503, {"Retry-After": "1"})
+        assert answered.is_set(), "others were asked meanwhile"
+        return Answer(html("Busy", "No longer busy. " * 9))
+
+    def fine(asked: Request) -> Answer:
+        answered.set()
+        return Answer(html(asked.path, f"Page {asked.path}. " * 9))
+
+    site.add("/", "", "/busy", "/fine")
+    site.pages["/busy"], site.pages["/fine"] = busy, fine
+    crawl = crawler(site, database, concurrency=1)
+
+    await crawl.sync()
+
+    assert crawl.paths(site) == ["/", "/busy", "/fine"]
 
 
 async def test_a_host_that_puts_every_page_off_is_asked_nothing_more(site: TrapServer, database: Database):

@@ -21,6 +21,7 @@ from syncd.sources.web.rate_limiter import RateLimiter
 from syncd.sources.web.robots import Robots, location, rules_from
 from syncd.sources.web.settings import WebLimits
 from syncd.sources.web.sitemap import SitemapError, read_sitemap, sitemap_date
+from syncd.sources.web.text_body import as_utf8
 from syncd.sources.web.urls import UrlError, normal
 from syncd.store.database import Database
 from tests.sources.web.crawling import crawler
@@ -69,14 +70,17 @@ def test_any_text_is_an_address_or_a_url_error(value: str):
 @settings(deadline=None)
 @given(ANYTHING)
 def test_any_other_header_is_read(value: str):
-    response = answered(200, Retry_After=value, Content_Type=value, Link=value, X_Robots_Tag=value)
+    response = answered(
+        200, Retry_After=value, Content_Type=value, Content_Disposition=value, Link=value, X_Robots_Tag=value
+    )
     assert 0 <= (response.retry_after_s or 0) <= 86_400
     with suppress(UnwantedTypeError):
-        size_limit_for(response.media_type, PAGE, WebLimits())
-    kind_of(response.media_type, PAGE, b"\0some body")
+        size_limit_for(response.claim, WebLimits(), b"\0some body")
+    kind_of(response.claim, b"\0some body")
     header_canonical(response.headers.getall("Link"))
     header_directives(response.headers.getall("X-Robots-Tag"))
     encoding_of(b"body \xff", response.headers["Content-Type"])
+    as_utf8(b"body \xff", response.headers["Content-Type"], ".txt")
 
 
 FIELDS = ("Crawl-delay", "Request-rate", "Sitemap", "Disallow", "Allow", "Visit-time", "User-agent", "Host", "")

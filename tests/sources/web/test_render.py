@@ -109,7 +109,8 @@ async def test_what_robots_disallow_is_not_loaded_by_a_page_either(site: TrapSer
     site.pages["/app.js"] = Answer(WRITES, headers=SCRIPT)
     crawl = crawler(site, database, render="auto")
 
-    await crawl.sync()
+    with pytest.raises(PermanentError, match=r"nothing could be indexed.* no text content"):
+        await crawl.sync()
 
     assert crawl.paths(site) == []
     assert "/words.json" not in site.paths()

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from syncd.errors import PermanentError
 from syncd.sources.web.addresses import AddressGuard, AddressRule, RefusedAddressError
-from syncd.sources.web.fetch import Fetcher, FetchError
+from syncd.sources.web.fetch import Fetcher
+from syncd.sources.web.fetch_errors import FetchError
 from syncd.sources.web.settings import WebSettings
 from syncd.sources.web.urls import UrlError, normal
 from syncd.store.database import Database

@@ -186,6 +186,18 @@ async def test_pages_that_say_not_found_with_status_200_are_left_out(site: TrapS
     assert crawl.paths(site) == ["/", "/help/not-found"]
 
 
+async def test_each_part_of_a_site_says_not_found_in_its_own_way(site: TrapServer, database: Database):
+    site.add("/", "", "/wiki/missing", "/shop/gone/", "/wiki/page")
+    site.add("/wiki/page")
+    site.pages["/wiki/*"] = lambda asked: Answer(html("Wiki: page not found", f"There is no {asked.path} yet."))
+    site.pages["/shop/*"] = lambda asked: Answer(html("404, sold out", f"The item {asked.path} was not found."))
+    crawl = crawler(site, database)
+
+    await crawl.sync()
+
+    assert crawl.paths(site) == ["/", "/wiki/page"]
+
+
 async def test_a_page_about_missing_pages_is_kept_where_errors_are_honest(site: TrapServer, database: Database):
     site.add("/", "", "/errors")
     site.add("/errors", "Short.", title="404 not found")

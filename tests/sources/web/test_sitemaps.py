@@ -153,3 +153,17 @@ def test_a_sitemap_gives_at_most_50_000_pages():
     assert sum(1 for _ in islice(entries, 50_000)) == 50_000
     with pytest.raises(SitemapError, match="more than 50000"):
         next(entries)
+
+
+async def test_what_sitemaps_list_comes_right_after_the_starting_page(site: TrapServer, database: Database):
+    site.add("/", "", "/a")
+    site.add("/a", "", "/deep")
+    site.add("/deep")
+    site.add("/listed")
+    site.pages["/sitemap.xml"] = Answer(f"<urlset><url><loc>{site.url}/listed</loc></url></urlset>".encode())
+    crawl = crawler(site, database)
+
+    await crawl.sync()
+
+    assert crawl.paths(site) == ["/", "/a", "/listed", "/deep"]
+    assert [one.path for one in site.log][1:3] == ["/", "/sitemap.xml"]

@@ -1,39 +1,22 @@
 """https: trusted authorities only, moves from http, trouble with certificates in words, no credentials for other hosts."""
 
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from syncd.errors import PermanentError
 from syncd.sources.web.settings import WebSettings
 from syncd.sources.web.source import SiteSource
 from syncd.store.database import Database
 from tests.sources.web.certificates import Authority
-from tests.sources.web.crawling import QUICK, Crawler, DirectReader
+from tests.sources.web.crawling import QUICK, Crawler, DirectReader, Names
 from tests.web_traps import TrapServer, redirect, trap_server
 
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("certificates"))
-
-
-class Names(AbstractResolver):
-    """Leads (host, port) to a port of this machine, as if the test's servers had the ports of the web."""
-
-    def __init__(self, ports: Mapping[tuple[str, int], int]) -> None:
-        self._ports = ports
-
-    async def resolve(self, host: str, port: int = 0, family: int = 0) -> list[ResolveResult]:
-        here = self._ports[host, port]
-        found = ResolveResult(hostname=host, host="127.0.0.1", port=here, family=socket.AF_INET, proto=0, flags=0)
-        return [found]
-
-    async def close(self) -> None:
-        pass
 
 
 def crawler(

@@ -1,0 +1,71 @@
+"""The rows of a document's chunks and of their postings, within the caller's transaction."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection
+
+from syncd.store.changes import NewChunk
+from syncd.store.codec import dumps
+from syncd.store.numbering import ChunkNumbering, staged_metadata
+
+
+def stored_chunks(connection: sqlite3.Connection, document_id: int) -> dict[int, NewChunk]:
+    """Return a document's chunks by number."""
+    rows = connection.execute(
+        "SELECT number, text, context, vector_key, metadata FROM chunks WHERE document_id = ? ORDER BY number",
+        (document_id,),
+    )
+    return {number: NewChunk(text, context, key, json.loads(metadata)) for number, text, context, key, metadata in rows}
+
+
+def rewrite_chunks(
+    connection: sqlite3.Connection, document_id: int, chunks: Collection[NewChunk], numbering: ChunkNumbering
+) -> None:
+    """Make the stored chunks of a document equal to `chunks` under `numbering`."""
+    changed = {number for number, op in numbering.ops.items() if op != "update"}
+    connection.executemany(
+        "DELETE FROM chunks WHERE document_id = ? AND number = ?", [(document_id, n) for n in changed]
+    )
+    connection.executemany(
+        "INSERT INTO chunks (document_id, number, text, context, vector_key, metadata) VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            (
+                document_id,
+                number,
+                chunk.text,
+                chunk.context,
+                chunk.vector_key,
+                dumps(staged_metadata(chunk, len(chunks))),
+            )
+            for number, chunk in zip(numbering.numbers, chunks, strict=True)
+            if number in changed
+        ),
+    )
+    connection.executemany(
+        "UPDATE chunks SET context = ?, metadata = ? WHERE document_id = ? AND number = ?",
+        (
+            (chunk.context, dumps(staged_metadata(chunk, len(chunks))), document_id, number)
+            for number, chunk in zip(numbering.numbers, chunks, strict=True)
+            if numbering.ops.get(number) == "update"
+        ),
+    )
+
+
+def write_postings(
+    connection: sqlite3.Connection,
+    collection_id: int,
+    document_id: int,
+    chunks: Collection[NewChunk],
+    numbering: ChunkNumbering,
+) -> None:
+    """Add the postings of the chunks just written; those of the chunks they replace went with them (a trigger)."""
+    connection.executemany(
+        "INSERT INTO postings (collection_id, document_id, number, model, vector) VALUES (?, ?, ?, ?, ?)",
+        (
+            (collection_id, document_id, number, chunk.posting.model, chunk.posting.vector)
+            for number, chunk in zip(numbering.numbers, chunks, strict=True)
+            if chunk.posting is not None and numbering.ops.get(number) in ("add", "replace")
+        ),
+    )

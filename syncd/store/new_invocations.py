@@ -1,0 +1,77 @@
+"""New invocations, or waiting ones that can do the same, within the caller's transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+import uuid
+from dataclasses import replace
+
+from syncd.model import Invocation, Origin, Request, SourceSettings, Target, WholeSource
+from syncd.model.requests import joined
+from syncd.store.invocation_codec import INVOCATION_COLUMNS, invocation_from_row, request_to_json
+
+PRIORITY = {Origin.EVENT: 0, Origin.WATCH: 0, Origin.API: 1, Origin.SCHEDULE: 2, Origin.BACKFILL: 3}
+"""Priority by origin: small, event-driven work overtakes long backfills."""
+
+
+def insert_or_join(
+    connection: sqlite3.Connection,
+    source_id: str,
+    source_type: str,
+    target: Target,
+    origin: Origin,
+    request: Request,
+) -> Invocation:
+    """Return a pending invocation that does what is asked: one that waits, with the keys of both and due at once, or a new one."""
+    rows = connection.execute(
+        f"SELECT {INVOCATION_COLUMNS} FROM invocations WHERE state = 'pending' AND source_id = ? "
+        "AND database = ? AND collection = ? ORDER BY seq",
+        (source_id, target.database, target.collection),
+    )
+    for waiting in map(invocation_from_row, rows):
+        if (both := joined(waiting.request, request)) is not None:
+            connection.execute(
+                "UPDATE invocations SET request = ?, not_before = 0 WHERE id = ?",
+                (request_to_json(both), waiting.id),
+            )
+            return replace(waiting, request=both)
+    return insert_invocation(connection, source_id, source_type, target, origin, request)
+
+
+def insert_invocation(
+    connection: sqlite3.Connection,
+    source_id: str,
+    source_type: str,
+    target: Target,
+    origin: Origin,
+    request: Request,
+) -> Invocation:
+    """Insert a pending invocation within the caller's transaction and read it back."""
+    invocation_id = str(uuid.uuid4())
+    connection.execute(
+        "INSERT INTO invocations (id, source_id, source_type, database, collection, origin, priority, request, state, "
+        "created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'pending', ?)",
+        (
+            invocation_id,
+            source_id,
+            source_type,
+            target.database,
+            target.collection,
+            origin,
+            PRIORITY[origin],
+            request_to_json(request),
+            time.time(),
+        ),
+    )
+    row = connection.execute(f"SELECT {INVOCATION_COLUMNS} FROM invocations WHERE id = ?", (invocation_id,)).fetchone()
+    return invocation_from_row(row)
+
+
+def request_run(
+    connection: sqlite3.Connection, source_id: str, type: str, database: str, settings: SourceSettings
+) -> None:
+    """Ask for a run into the collection that a source keeps in step, unless it watches: then its watch begins with one."""
+    if settings.kept_collection and not settings.watch:
+        target = Target(database, settings.kept_collection)
+        insert_or_join(connection, source_id, type, target, Origin.SCHEDULE, WholeSource())
