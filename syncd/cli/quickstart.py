@@ -20,6 +20,7 @@ from syncd.cli.answers import HitAnswer, InvocationAnswer, SearchAnswer
 from syncd.cli.client import ApiError, Client, open_client
 from syncd.cli.commands import Commands
 from syncd.cli.output import OVER, follow, out, state_of, summary, time_left
+from syncd.cli.questions import questions_about
 from syncd.cli.sample import Sample, sample
 from syncd.cli.search import print_hit
 from syncd.errors import SyncdError
@@ -27,11 +28,6 @@ from syncd.runtime.state import DAEMON_FILE, SOCKET_FILE, TOKEN_FILE
 
 COLLECTION = "quickstart"
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
-QUERIES = (
-    "where is a message acknowledged only after the work is done?",
-    "how are chunk numbers kept when text is inserted?",
-    "what happens when Chroma is not reachable?",
-)
 HITS = 3
 START_LIMIT_S = 180.0
 WORDS_PAUSE_S = 1.0
@@ -77,7 +73,7 @@ async def quickstart(args: argparse.Namespace) -> int:
         try:
             await ready(daemon, state)
             async with open_client(state) as client:
-                status = await show(client, since)
+                status = await show(client, since, questions_about(folder))
             explain(state, config)
             if args.keep:
                 out.print("The daemon runs until you press Ctrl-C.")
@@ -127,22 +123,23 @@ async def ready(daemon: Process, state: Path) -> None:
     raise SyncdError(f"the daemon did not start; see {state / 'daemon.log'}")
 
 
-async def show(client: Client, since: datetime) -> int:
+async def show(client: Client, since: datetime, queries: Sequence[str]) -> int:
     """Search by words while the sync goes on, and by meaning too when it is over."""
-    invocation = await accompanied(client, await first_invocation(client, since))
+    invocation = await accompanied(client, await first_invocation(client, since), queries)
     out.print(summary(invocation))
     if state_of(invocation) != "complete":
         return 1
-    print_searches(await searches(client, "hybrid"), "by meaning and by words")
+    print_searches(queries, await searches(client, queries, "hybrid"), "by meaning and by words")
     return 0
 
 
-async def accompanied(client: Client, invocation_id: str) -> InvocationAnswer:
+async def accompanied(client: Client, invocation_id: str, queries: Sequence[str]) -> InvocationAnswer:
     """Follow an invocation to its end, with the first hits as soon as there are any, and return it."""
     over: list[InvocationAnswer] = []
     try:
         async with anyio.create_task_group() as meanwhile:
-            meanwhile.start_soon(first_hits, client)
+            if queries:
+                meanwhile.start_soon(first_hits, client, queries)
             if not out.is_terminal:
                 meanwhile.start_soon(narrate, client, invocation_id)
             over.append(await follow(client, invocation_id))
@@ -152,24 +149,24 @@ async def accompanied(client: Client, invocation_id: str) -> InvocationAnswer:
     return over[0]
 
 
-async def first_hits(client: Client) -> None:
+async def first_hits(client: Client, queries: Sequence[str]) -> None:
     """Show what the searches find by words once each has its hits: words are found before a text is embedded."""
     before: list[list[str]] | None = None
     late_at = anyio.current_time() + WORDS_LIMIT_S
     while True:
-        found = await searches(client, "sparse")
+        found = await searches(client, queries, "sparse")
         ids = [[hit["id"] for hit in hits] for hits in found]
         if min(map(len, ids)) == HITS and (ids == before or anyio.current_time() > late_at):
             break
         before = ids
         await anyio.sleep(WORDS_PAUSE_S)
-    print_searches(found, "by words alone, while the model reads on", "--mode sparse ")
+    print_searches(queries, found, "by words alone, while the model reads on", "--mode sparse ")
 
 
-async def searches(client: Client, mode: str) -> list[Sequence[HitAnswer]]:
+async def searches(client: Client, queries: Sequence[str], mode: str) -> list[Sequence[HitAnswer]]:
     """Return the hits of each query; none while there is no collection yet."""
     found: list[Sequence[HitAnswer]] = []
-    for query in QUERIES:
+    for query in queries:
         body = {
             "query": query,
             "database_name": "default_database",
@@ -187,10 +184,10 @@ async def searches(client: Client, mode: str) -> list[Sequence[HitAnswer]]:
     return found
 
 
-def print_searches(found: Sequence[Sequence[HitAnswer]], how: str, option: str = "") -> None:
+def print_searches(queries: Sequence[str], found: Sequence[Sequence[HitAnswer]], how: str, option: str = "") -> None:
     """Print the queries with their hits."""
-    out.print(f"\nThree searches, {how}:")
-    for query, hits in zip(QUERIES, found, strict=True):
+    out.print(f"\nSearches {how}:")
+    for query, hits in zip(queries, found, strict=True):
         out.print(f"\n[bold]syncd search[/] {option}{escape(repr(query))}", markup=True)
         for hit in hits:
             print_hit(hit)

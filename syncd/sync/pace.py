@@ -109,11 +109,13 @@ class PaceMeter:
         """Return the time left: by tokens of what is prepared, and in proportion for what the source has yet to yield."""
         done = counts.indexed + counts.unchanged + counts.deleted + counts.skipped + counts.failed
         met = done + self._backlog.documents
+        unmet = max(0, self._expected - met)
         if tokens_left and tokens_per_s:
-            unmet = max(0, self._expected - met)
             tokens_met = counts.tokens + self._backlog.tokens + tokens_left
             return (tokens_left + unmet * tokens_met / max(1, met)) / tokens_per_s
         if self._expected and done:
+            # Documents that only wait to be written are as good as done, unlike those whose vectors nobody has begun.
+            passed = done if tokens_left else met
             elapsed_s = max(1e-3, time.monotonic() - self._began_at)
-            return elapsed_s * max(0, self._expected - done) / done
+            return elapsed_s * max(0, self._expected - passed) / passed
         return None

@@ -83,6 +83,15 @@ def test_without_vectors_to_compute_the_time_left_goes_by_documents(clock):
     assert meter.read(Counts(unchanged=5), None).eta_s == 30.0
 
 
+def test_documents_that_only_wait_to_be_written_take_no_time(clock):
+    meter = PaceMeter()
+    meter.expect(122)
+    meter.noted(Counts(), Backlog(documents=122, wanted_tokens=50_000))
+    clock[0] += 50.0
+    meter.noted(Counts(indexed=87, tokens=40_000), Backlog(documents=35, embedded=35, tokens=10_000))
+    assert meter.read(Counts(indexed=87, tokens=40_000), None).eta_s == 0.0
+
+
 def test_what_an_earlier_attempt_has_embedded_is_no_speed_of_this_one(clock):
     meter = PaceMeter()
     clock[0] += 1.0
