@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 from pydantic.config import JsonDict
 
 from syncd.json_types import Json, json_object
@@ -54,6 +54,19 @@ class ExtendedModel(Model):
             if name not in cls.model_fields and nearest(name, cls.ADDITIONS):
                 raise ValueError(unknown("field", name, cls.ADDITIONS))
         return value
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def made_model(
+    name: str, base: type[M], doc: str | None, fields: dict[str, Any], config: ConfigDict | None = None
+) -> type[M]:
+    """Return a model made at run time: `base` with more or other `fields`, each (type, default) as `pydantic.create_model` takes them. Their
+    docstrings are not looked for: there is no source to find them in, and pydantic would search every caller's module for it.
+    """
+    options: Any = {**(config or {}), "use_attribute_docstrings": False}
+    return create_model(name, __base__=base, __doc__=doc, __cls_kwargs__=options, **fields)
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache, partial
 from typing import Literal
 
 from aiohttp import web
@@ -32,12 +33,12 @@ Shape = type[BaseModel] | list[type[BaseModel]] | dict[str, type[BaseModel]] | N
 
 
 def document_route(routes: Iterable[Route]) -> Route:
-    """Return the route that serves the OpenAPI document of `routes`."""
-    description = openapi_document(routes)
+    """Return the route that serves the OpenAPI document of `routes`, which is made when it is first asked for."""
+    described = cache(partial(openapi_document, tuple(routes)))
 
     async def document(request: web.Request) -> web.Response:
         """Return the OpenAPI document."""
-        return json_answer(description)
+        return json_answer(described())
 
     return Route(
         "GET",

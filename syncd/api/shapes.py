@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeVar
 
 from aiohttp import web
-from pydantic import create_model
+from pydantic import ConfigDict
 
 from syncd.api.errors import bad_request
 from syncd.api.schema import CreateSourceBase, SourceBase
 from syncd.api.schema_jobs import IndexJobMetadata, JobStatus
-from syncd.schema import Model, Uuid
+from syncd.schema import Model, Uuid, made_model
 from syncd.sources.type import SourceTypes
 
 Parameters = TypeVar("Parameters", bound=Model)
@@ -33,7 +33,7 @@ class SourceShapes:
     @classmethod
     def of(cls, types: SourceTypes) -> SourceShapes:
         """Return the models for these types."""
-        one_type = {"json_schema_extra": {"oneOf": [{"required": [name]} for name in types.names]}}
+        one_type = ConfigDict(json_schema_extra={"oneOf": [{"required": [name]} for name in types.names]})
         fields: dict[str, Any] = {known.name: (known.shape | None, None) for known in types}
         status: dict[str, Any] = {
             "source_id": (Uuid, ...),
@@ -41,25 +41,22 @@ class SourceShapes:
             "metadata": (IndexJobMetadata, ...),
         }
         additions: Any = (ClassVar[frozenset[str]], frozenset(known.name for known in types if not known.is_published))
-        create = create_model(
+        create = made_model(
             "CreateSourcePayload",
-            __base__=CreateSourceBase,
-            __doc__=CreateSourceBase.__doc__,
-            __cls_kwargs__=one_type,
-            ADDITIONS=additions,
-            **fields,
+            CreateSourceBase,
+            CreateSourceBase.__doc__,
+            {"ADDITIONS": additions, **fields},
+            one_type,
         )
-        source = create_model(
-            "Source", __base__=SourceBase, __doc__=SourceBase.__doc__, __cls_kwargs__=one_type, **fields
-        )
-        item = create_model("SourceListItem", __base__=source, __doc__=SOURCE_DESCRIPTION, **status)
+        source = made_model("Source", SourceBase, SourceBase.__doc__, fields, one_type)
+        item = made_model("SourceListItem", source, SOURCE_DESCRIPTION, status)
         return cls(types, create, source, item)
 
     def query(self, base: type[Parameters]) -> type[Parameters]:
         """Return `base` with `source_type` limited to the registered types, for the OpenAPI document."""
         names: Any = Literal[self.types.names]
         limited: dict[str, Any] = {"source_type": (names | None, None)}
-        return create_model(base.__name__, __base__=base, __doc__=base.__doc__, **limited)
+        return made_model(base.__name__, base, base.__doc__, limited)
 
     def known(self, name: str | None) -> str | None:
         """Return the source type that a query names, None if it names none. Raises RefusedError (400) for an unknown type."""

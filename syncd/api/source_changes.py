@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from aiohttp import web
-from pydantic import create_model
 
 from syncd.api.auth import came_privately, own_source, require_database, scope
 from syncd.api.errors import RefusedError, bad_request
@@ -17,7 +16,7 @@ from syncd.api.shapes import SHAPES, SourceShapes
 from syncd.api.sources import current_view
 from syncd.json_types import JsonObject
 from syncd.model import SourceRecord, UnreadableSettings
-from syncd.schema import Model, OwnModel, Uuid
+from syncd.schema import Model, OwnModel, Uuid, made_model
 from syncd.store.absent_sources import KEEP, PURGE
 
 INLINE_KEY = frozenset({"aws_access_key_id", "aws_secret_access_key"})
@@ -94,7 +93,7 @@ def merged_settings(services: Services, source: SourceRecord, changes: JsonObjec
 def edit_payload(shapes: SourceShapes) -> type[OwnModel]:
     """Return the model of an edit: some settings, in a field with the name of the source's type."""
     fields: dict[str, Any] = dict.fromkeys(shapes.types.names, (dict[str, Any] | None, None))
-    return create_model("EditSourcePayload", __base__=OwnModel, __doc__="Settings to change, by source type.", **fields)
+    return made_model("EditSourcePayload", OwnModel, "Settings to change, by source type.", fields)
 
 
 def routes(shapes: SourceShapes) -> Sequence[Route]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Protocol, cast
 
 
 class Commands(Protocol):
@@ -19,3 +22,74 @@ class Commands(Protocol):
     ) -> argparse.ArgumentParser:
         """Add a command and return its parser."""
         ...
+
+
+class CommandModule(Protocol):
+    """A module of this package that adds one command or several."""
+
+    def add_parser(self, commands: Commands, common: argparse.ArgumentParser) -> None:
+        """Add its commands with their arguments, of which `common` has those that most share."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A command: the `module` of this package that adds it, and what it does."""
+
+    module: str
+    help: str
+
+
+COMMANDS: Mapping[str, Listed] = {
+    "run": Listed("run", "run the daemon in the foreground"),
+    "quickstart": Listed("quickstart", "sync a folder, search it, and say how to go on"),
+    "sources": Listed("sources", "list, show, add, edit and remove sources"),
+    "sync": Listed("sync", "run a source now and wait for the end"),
+    "plan": Listed("plan", "show what a sync would add, change, delete and cost, without doing it"),
+    "status": Listed("status", "show the daemon, or one invocation with its documents"),
+    "watch": Listed("watch", "follow an invocation until it is over"),
+    "retry": Listed("reruns", "run an invocation's failed documents again"),
+    "confirm-deletes": Listed("reruns", "carry out the deletes that an invocation held back"),
+    "search": Listed("search", "search a collection"),
+    "verify": Listed("verify", "compare a collection with the store and with the sources that feed it"),
+    "rebuild": Listed("rebuild", "recreate a collection from the store, without fetching or embedding"),
+    "token": Listed("token", "create, list and revoke API tokens"),
+    "config": Listed("config", "check a configuration"),
+    "model": Listed("model", "list, fetch, add and measure embedding models"),
+    "s3": Listed("s3", "prepare a bucket for auto-sync, and say what is missing"),
+}
+
+
+class CommandLine:
+    """The commands of one parser: all are listed, and `chosen` alone is loaded, since each imports what it needs."""
+
+    def __init__(self, top: argparse.ArgumentParser) -> None:
+        self._parsers = top.add_subparsers(required=True, metavar="COMMAND")
+
+    def list_all(self) -> None:
+        """Add all commands without their arguments."""
+        for name, listed in COMMANDS.items():
+            self._parsers.add_parser(name, help=listed.help)
+
+    def load(self, chosen: str, common: argparse.ArgumentParser) -> None:
+        """Add one command, and what its module adds beside it."""
+        module = cast("CommandModule", import_module(f"syncd.cli.{COMMANDS[chosen].module}"))
+        module.add_parser(self, common)
+
+    def add_parser(
+        self,
+        name: str,
+        *,
+        help: str | None = None,  # noqa: A002 - argparse's name
+        parents: Sequence[argparse.ArgumentParser] = (),
+    ) -> argparse.ArgumentParser:
+        """Add a command of the table; what it does stands there."""
+        text = help or COMMANDS[name].help
+        return self._parsers.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", parents=parents)
+
+
+def no_such_command(name: str) -> str:
+    """Return what to tell somebody who wrote a command that does not exist."""
+    likely = get_close_matches(name, COMMANDS, 1)
+    hint = f"; did you mean `syncd {likely[0]}`?" if likely else "; `syncd --help` lists them"
+    return f"there is no command {name!r}{hint}"

@@ -13,9 +13,7 @@ from syncd.errors import ConfigError
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Register the command in `commands`; `common` holds the options that all commands share."""
-    actions = commands.add_parser("config", help="check a configuration").add_subparsers(
-        required=True, metavar="ACTION"
-    )
+    actions = commands.add_parser("config").add_subparsers(required=True, metavar="ACTION")
     checking = actions.add_parser("check", parents=[common], help="report what is wrong with a configuration file")
     checking.add_argument("file", nargs="?", type=Path)
     checking.set_defaults(command=check)

@@ -31,9 +31,7 @@ RESTART = "Restart the daemon to use it."
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Register the command in `commands`; `common` holds the options that all commands share."""
-    actions = commands.add_parser("model", help="list, fetch, add and measure embedding models").add_subparsers(
-        required=True, metavar="ACTION"
-    )
+    actions = commands.add_parser("model").add_subparsers(required=True, metavar="ACTION")
     actions.add_parser("list", parents=[common], help="list known models and their files").set_defaults(
         command=list_models
     )

@@ -16,9 +16,7 @@ CHANGE_MARKS = {"new": "+", "changed": "~"}
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Register the command in `commands`; `common` holds the options that all commands share."""
-    parser = commands.add_parser(
-        "plan", parents=[common], help="show what a sync would add, change, delete and cost, without doing it"
-    )
+    parser = commands.add_parser("plan", parents=[common])
     add_target(parser)
     parser.add_argument("--list", action="store_true", help="list every document")
     parser.set_defaults(command=plan)

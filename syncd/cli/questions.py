@@ -18,7 +18,7 @@ ENOUGH_FILES = 2000
 """Looking at more would be a silent wait."""
 BEGINNING_BYTES = 20_000
 
-_HEADING = re.compile(r"^#{1,3} +(.+?)[ #]*$|^(\S.*)\n(?:=|-|~){4,}$", re.MULTILINE)
+_MARKUP = re.compile(r"\]\([^()\s]{0,300}\)|[`*_#<>\[\]{}]|[-_.]\b")
 _LEFT_OUT = ("node_modules", "venv", "build", "dist", "target", "state")
 
 
@@ -53,10 +53,18 @@ def _headings(files: list[Path]) -> Iterator[str]:
                 beginning = file.read(BEGINNING_BYTES)
         except OSError:
             continue
-        titles = (_words(first or second) for first, second in _HEADING.findall(beginning))
-        yield next((title for title in titles if len(title.split()) > 1), "")
+        yield next((title for title in _titles(beginning.splitlines()) if len(title.split()) > 1), "")
+
+
+def _titles(lines: list[str]) -> Iterator[str]:
+    """Yield the headings of Markdown and AsciiDoc, and of reStructuredText, which underlines them."""
+    for line, below in zip(lines, [*lines[1:], ""], strict=True):
+        if line.startswith(("# ", "## ", "### ", "= ", "== ")):
+            yield _words(line.strip("#= "))
+        elif len(below) >= 4 and below[0] in "=-~" and not below.strip(below[0]):
+            yield _words(line)
 
 
 def _words(title: str) -> str:
     """Return a title or a file's name as words, without markup."""
-    return " ".join(re.sub(r"\[([^\]]*)\]\([^)]*\)|[`*_#<>\[\]{}]|[-_.]+(?=\w)", r" \1", title).split())
+    return " ".join(_MARKUP.sub(" ", title).split())

@@ -39,7 +39,7 @@ NARRATION_S = 10.0
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
-    parser = commands.add_parser("quickstart", help="sync a folder, search it, and say how to go on")
+    parser = commands.add_parser("quickstart")
     parser.add_argument(
         "folder", nargs="?", type=Path, help="what to sync, whole; a sample of this folder when left out"
     )

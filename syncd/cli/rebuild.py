@@ -11,9 +11,7 @@ from syncd.cli.output import out, print_json
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Register the command in `commands`; `common` holds the options that all commands share."""
-    parser = commands.add_parser(
-        "rebuild", parents=[common], help="recreate a collection from the store, without fetching or embedding"
-    )
+    parser = commands.add_parser("rebuild", parents=[common])
     parser.add_argument("collection")
     parser.add_argument("--database", default="default_database")
     parser.set_defaults(command=rebuild)

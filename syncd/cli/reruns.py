@@ -12,13 +12,11 @@ from syncd.cli.sync import finish
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Register the commands in `commands`; `common` holds the options that all commands share."""
-    parser = commands.add_parser("retry", parents=[common], help="run an invocation's failed documents again")
+    parser = commands.add_parser("retry", parents=[common])
     parser.add_argument("invocation", help="id of the invocation")
     parser.add_argument("--key", action="append", dest="keys", help="only this document; may be repeated")
     parser.set_defaults(command=partial(again, "retry"))
-    parser = commands.add_parser(
-        "confirm-deletes", parents=[common], help="carry out the deletes that an invocation held back"
-    )
+    parser = commands.add_parser("confirm-deletes", parents=[common])
     parser.add_argument("invocation", help="id of the invocation")
     parser.set_defaults(command=partial(again, "confirm-deletes"), keys=None)
 

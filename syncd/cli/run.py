@@ -12,7 +12,7 @@ from syncd.log import configure
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Register the command in `commands`; `common` holds the options that all commands share."""
-    parser = commands.add_parser("run", parents=[common], help="run the daemon in the foreground")
+    parser = commands.add_parser("run", parents=[common])
     parser.set_defaults(command=run)
 
 

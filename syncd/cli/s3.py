@@ -28,9 +28,7 @@ STATUS_MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "missing"
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Register the command in `commands`; `common` holds the options that all commands share."""
-    actions = commands.add_parser("s3", help="prepare a bucket for auto-sync, and say what is missing").add_subparsers(
-        required=True, metavar="ACTION"
-    )
+    actions = commands.add_parser("s3").add_subparsers(required=True, metavar="ACTION")
     setting_up = actions.add_parser(
         "setup",
         parents=[common],

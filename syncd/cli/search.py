@@ -21,7 +21,7 @@ SNIPPET_WIDTH = 110
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Register the command in `commands`; `common` holds the options that all commands share."""
-    parser = commands.add_parser("search", parents=[common], help="search a collection")
+    parser = commands.add_parser("search", parents=[common])
     parser.add_argument("query")
     parser.add_argument("--collection", required=True)
     parser.add_argument("--database", default="default_database")

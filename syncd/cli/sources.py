@@ -20,9 +20,7 @@ UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Register the command in `commands`; `common` holds the options that all commands share."""
-    actions = commands.add_parser("sources", help="list, show, add and remove sources").add_subparsers(
-        required=True, metavar="ACTION"
-    )
+    actions = commands.add_parser("sources").add_subparsers(required=True, metavar="ACTION")
     listing = actions.add_parser("list", parents=[common], help="list all sources")
     listing.add_argument("--database")
     listing.set_defaults(command=list_sources)

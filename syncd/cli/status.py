@@ -13,9 +13,7 @@ from syncd.cli.sources import source_id
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Register the command in `commands`; `common` holds the options that all commands share."""
-    parser = commands.add_parser(
-        "status", parents=[common], help="show the daemon, or one invocation with its documents"
-    )
+    parser = commands.add_parser("status", parents=[common])
     parser.add_argument("invocation", nargs="?", help="id of the invocation (default: show the daemon)")
     parser.add_argument(
         "--state", choices=("indexed", "deleted", "skipped", "failed"), help="only documents in this state"

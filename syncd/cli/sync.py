@@ -15,7 +15,7 @@ from syncd.json_types import JsonObject
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Register the command in `commands`; `common` holds the options that all commands share."""
-    parser = commands.add_parser("sync", parents=[common], help="run a source now and wait for the end")
+    parser = commands.add_parser("sync", parents=[common])
     add_target(parser)
     part = parser.add_mutually_exclusive_group()
     part.add_argument("--object-key", help="S3: sync this object")

@@ -12,9 +12,7 @@ from syncd.cli.output import out, print_json, print_table
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Register the command in `commands`; `common` holds the options that all commands share."""
-    actions = commands.add_parser("token", help="create, list and revoke API tokens").add_subparsers(
-        required=True, metavar="ACTION"
-    )
+    actions = commands.add_parser("token").add_subparsers(required=True, metavar="ACTION")
     creating = actions.add_parser(
         "create", parents=[common], help="create a token and print it; it is never shown again"
     )

@@ -17,9 +17,7 @@ CHANGES = ("indexed", "deleted", "failed", "held_deletes")
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Register the command in `commands`; `common` holds the options that all commands share."""
-    parser = commands.add_parser(
-        "verify", parents=[common], help="compare a collection with the store and with the sources that feed it"
-    )
+    parser = commands.add_parser("verify", parents=[common])
     parser.add_argument("collection")
     parser.add_argument("--database", default="default_database")
     parser.add_argument("--repair", action="store_true", help="repair what differs, and only that")

@@ -11,7 +11,7 @@ from syncd.cli.sync import finish
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Register the command in `commands`; `common` holds the options that all commands share."""
-    parser = commands.add_parser("watch", parents=[common], help="follow an invocation until it is over")
+    parser = commands.add_parser("watch", parents=[common])
     parser.add_argument("invocation", help="its id")
     parser.set_defaults(command=watch)
 

@@ -14,13 +14,13 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
-from pydantic import Field, SecretStr, ValidationError, create_model, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 
 from syncd.config.documents import DocumentsSection
 from syncd.config.models import EmbeddingSection, ModelSection
 from syncd.errors import ConfigError
 from syncd.json_types import is_object
-from syncd.schema import OwnPath, Table
+from syncd.schema import OwnPath, Table, made_model
 from syncd.sources.registry import TYPES
 from syncd.sources.table import SourceTable
 from syncd.sources.type import SourceTypes
@@ -178,7 +178,7 @@ def config_model(types: SourceTypes) -> type[Config]:
     declared: Any = Annotated[Union[tables], Field(discriminator="type")]  # noqa: UP007 - a union made at run time
     sections = {name: (model, model()) for known in types for name, model in known.sections.items()}
     fields: dict[str, Any] = {"sources": (tuple[declared, ...], ()), **sections}
-    return create_model("Config", __base__=Config, __doc__=Config.__doc__, **fields)
+    return made_model("Config", Config, Config.__doc__, fields)
 
 
 def load_config(file: Path | None, environment: Mapping[str, str] | None = None, types: SourceTypes = TYPES) -> Config:

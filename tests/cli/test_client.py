@@ -5,8 +5,9 @@ import socket
 
 import pytest
 
-from syncd.cli import EXIT_UNREACHABLE, execute, parser
+from syncd.cli import parser
 from syncd.cli.client import ServicePlace, UnreachableError, listens, service_state
+from syncd.cli.execution import EXIT_UNREACHABLE, execute
 from syncd.runtime.state import SOCKET_FILE
 from tests.app.test_daemon import configuration
 from tests.daemon import Daemon
@@ -21,7 +22,7 @@ def nothing_named(tmp_path, monkeypatch):
 
 
 def status(service: ServicePlace) -> int:
-    args = parser().parse_args(["status"])
+    args = parser(["status"]).parse_args(["status"])
     args.service = service
     return execute(args)
 

@@ -7,8 +7,9 @@ import tomllib
 
 import pytest
 
-from syncd.cli import execute, parser
+from syncd.cli import parser
 from syncd.cli.bench import duration
+from syncd.cli.execution import execute
 from syncd.pipeline.sparse.splade_files import SPLADE
 from tests.benchmarks.make_qwen3_shape import Shape, Vocabulary, write
 from tests.models import minilm_folder
@@ -43,7 +44,7 @@ def model(capfd):
     def run(*arguments, config=None):
         given = ["--config", str(config)] if config else []
         try:
-            status = execute(parser().parse_args(["model", *map(str, arguments), *given]))
+            status = execute(parser(["model"]).parse_args(["model", *map(str, arguments), *given]))
         except SystemExit as left:
             status = left.code
         return subprocess.CompletedProcess(arguments, status, *capfd.readouterr())
@@ -155,7 +156,7 @@ def test_bench_prints_tokens_a_second_and_what_a_million_take(model, config, tin
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf"])
 def test_bench_measures_for_a_while_at_least(seconds, capsys):
     with pytest.raises(SystemExit) as refused:
-        parser().parse_args(["model", "bench", "--seconds", seconds])
+        parser(["model"]).parse_args(["model", "bench", "--seconds", seconds])
     assert refused.value.code == 2
     assert "greater than 0" in capsys.readouterr().err
 

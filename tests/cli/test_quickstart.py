@@ -72,25 +72,3 @@ def test_a_model_that_cannot_be_had_is_refused_with_the_way_out(tmp_path):
     assert refused.returncode == 1
     assert "all-MiniLM-L6-v2" in refused.stderr
     assert refused.stderr.count("\n") == 1
-
-
-def test_help_names_every_command(tmp_path):
-    help_text = run("--help", cwd=tmp_path).stdout
-    for command in (
-        "run",
-        "quickstart",
-        "sources",
-        "sync",
-        "plan",
-        "retry",
-        "confirm-deletes",
-        "status",
-        "watch",
-        "search",
-        "verify",
-        "rebuild",
-        "token",
-        "config",
-        "model",
-    ):
-        assert re.search(rf"^\s+{command}\s", help_text, re.MULTILINE), command

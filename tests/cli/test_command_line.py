@@ -1,0 +1,43 @@
+"""Which commands there are, and what somebody who misspells one is told."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from syncd.cli import parser
+from syncd.cli.commands import COMMANDS
+
+LOOK = "import sys; from syncd.cli import main\ntry: main(sys.argv[1:])\nfinally: print([m for m in sys.modules if m in {unwanted!r}])"
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-m", "syncd", *arguments], capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_listed_command_is_added_by_its_module(name, capsys):
+    with pytest.raises(SystemExit) as ended:
+        parser([name]).parse_args([name, "--help"])
+    assert ended.value.code == 0
+    assert f"usage: syncd {name}" in capsys.readouterr().out
+
+
+def test_help_names_every_command_and_loads_none():
+    done = subprocess.run(
+        [sys.executable, "-c", LOOK.format(unwanted=("aiohttp", "numpy", "pydantic", "rich", "anyio")), "--help"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout.endswith("[]\n"), done.stdout + done.stderr
+    for name in COMMANDS:
+        assert re.search(rf"^\s+{name}\s", done.stdout, re.MULTILINE), name
+
+
+def test_a_misspelt_command_is_told_the_likely_one():
+    done = run("statsu")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "syncd: there is no command 'statsu'; did you mean `syncd status`?\n"
+    assert "`syncd --help` lists them" in run("xyzzy").stderr
