@@ -41,17 +41,19 @@ def room_of(module: str) -> tuple[int, str]:
     return level, room
 
 
+MODULES = {module_of(file) for file in ROOT.rglob("*.py")}
+
+
 def imports_of(path: Path) -> set[str]:
     """Return the package's own modules that a file imports: a module taken from its package counts, the package does not."""
-    modules = {module_of(file) for file in ROOT.rglob("*.py")}
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module:
             taken = {f"{node.module}.{alias.name}" for alias in node.names}
-            names |= taken if taken <= modules else {node.module, *taken}
+            names |= taken if taken <= MODULES else {node.module, *taken}
         elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-    return {name for name in names if name in modules and name != "syncd"}
+    return {name for name in names if name in MODULES and name != "syncd"}
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=module_of)

@@ -242,7 +242,7 @@ FIELDS = (
 ASKED = ("target_collection_name", "object_key", "custom_id", "metadata", "ref_identifier", "object_keys", "keys")
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=75, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     source=st.dictionaries(st.sampled_from(FIELDS), VALUES | st.just({"repository": "a/b"}), max_size=4),
     asked=st.dictionaries(st.sampled_from(ASKED), VALUES | st.just("docs"), max_size=4),
