@@ -131,7 +131,7 @@ class JobCounts(Model):
     chunks_reused: int
     tokens: int
     warned: int
-    """Indexed documents of which something was guessed or left out; see `GET /api/v1/documents/warnings`."""
+    """Documents, indexed or skipped, of which something was guessed or left out; see `GET /api/v1/documents/warnings`."""
 
 
 class JobStages(Model):

@@ -45,7 +45,7 @@ class WarnedDocumentView(Model):
     key: str
     version: str
     stage: str
-    """`written` to the vector store, or `prepared` for it."""
+    """`written` to the vector store, `prepared` for it, or `skipped`: left out whole."""
     at: Moment
     warnings: list[WarningView]
 

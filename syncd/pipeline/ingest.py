@@ -22,6 +22,8 @@ from syncd.store import Store
 from syncd.store.changes import NewChunk, PreparedDocument, Removal, Replacement
 from syncd.store.documents import DocumentRecord
 
+NO_TEXT = "it contains no text"
+
 
 @dataclass(frozen=True, slots=True)
 class Content:
@@ -111,7 +113,7 @@ class Ingester:
             content = Content(carried_over.content_hash, chunks, Tally(reused=len(chunks)), carried_over.warnings)
             return await self._deliver(job, fingerprint, content, wanted)
         except Skipped as reason:
-            return settled_reply(await self._skip(job, fingerprint, str(reason)))
+            return settled_reply(await self._skip(job, fingerprint, str(reason), job.document.warnings))
         except PermanentError as error:
             return settled_reply(await self._fail(job, fingerprint, str(error)))
 
@@ -128,7 +130,7 @@ class Ingester:
                 draft = Draft(self._preparation, job, wanted.embedder, self._store.vectors, content_hash)
                 await draft.make(file, self.in_hand)
                 if not draft.chunks and size_bytes:
-                    raise Skipped("it contains no text")
+                    return settled_reply(await self._skip(job, fingerprint, NO_TEXT, draft.warnings.all()))
                 content = Content(content_hash, draft.chunks, draft.tally, draft.warnings.all())
                 return await self._deliver(job, fingerprint, content, wanted)
 
@@ -175,12 +177,16 @@ class Ingester:
         staged = await job.run.effects.remove(Removal(*job.owner))
         return Result(job.document.key, DocumentState.DELETED, deleted=staged.deleted)
 
-    async def _skip(self, job: DocumentJob, fingerprint: str, reason: str) -> Result:
+    async def _skip(
+        self, job: DocumentJob, fingerprint: str, reason: str, warnings: Sequence[DocumentWarning]
+    ) -> Result:
         """Leave the document out, its earlier chunks too: what they said is no longer what the source holds."""
         version = job.document.version
-        removal = Removal(*job.owner, version, fingerprint, DocumentState.SKIPPED, reason, job.run.number)
+        removal = Removal(*job.owner, version, fingerprint, DocumentState.SKIPPED, reason, job.run.number, warnings)
         staged = await job.run.effects.remove(removal)
-        return Result(job.document.key, DocumentState.SKIPPED, reason, version, deleted=staged.deleted)
+        return Result(
+            job.document.key, DocumentState.SKIPPED, reason, version, deleted=staged.deleted, warnings=len(warnings)
+        )
 
     async def _fail(self, job: DocumentJob, fingerprint: str, reason: str) -> Result:
         """Record why this version could not be indexed; an earlier good version stays searchable until it can."""

@@ -45,5 +45,5 @@ class Result:
             chunks_embedded=self.embedded,
             chunks_reused=self.reused,
             tokens=self.tokens,
-            warned=int(self.state is DocumentState.INDEXED and self.warnings > 0),
+            warned=int(self.warnings > 0),
         )

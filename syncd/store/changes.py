@@ -70,6 +70,8 @@ class Removal:
     state: DocumentState | None = None
     reason: str = ""
     seen: int = 0
+    warnings: Sequence[DocumentWarning] = ()
+    """What there is to say of a version that stays out, beside the reason."""
 
 
 class Urgency(IntEnum):

@@ -1,4 +1,4 @@
-"""Which documents have warnings, prepared or indexed."""
+"""Which documents have warnings, prepared, indexed or left out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from syncd.store.database import Database
 
 @dataclass(frozen=True, slots=True)
 class WarnedDocument:
-    """A document of which something was guessed or left out. `stage`: written to the vector store, or prepared for it."""
+    """A document of which something was guessed or left out. `stage`: written to the vector store, prepared for it, or skipped."""
 
     source_id: str
     target: Target
@@ -44,8 +44,8 @@ _WANTED = (
 _STATEMENT = (
     "SELECT d.source_id, c.database, c.name, d.key, d.version, 'prepared', d.prepared_at, d.warnings FROM prepared d "
     f"JOIN collections c ON c.id = d.collection_id WHERE {_WANTED} UNION ALL "
-    "SELECT d.source_id, c.database, c.name, d.key, d.version, 'written', d.recorded_at, d.warnings FROM documents d "
-    f"JOIN collections c ON c.id = d.collection_id WHERE {_WANTED} AND d.state = 'indexed' "
+    "SELECT d.source_id, c.database, c.name, d.key, d.version, iif(d.state = 'indexed', 'written', d.state), d.recorded_at, "
+    f"d.warnings FROM documents d JOIN collections c ON c.id = d.collection_id WHERE {_WANTED} AND d.state IN ('indexed', 'skipped') "
     "ORDER BY 2, 3, 4, 1, 6 LIMIT :limit OFFSET :offset"
 )
 

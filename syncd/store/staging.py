@@ -112,9 +112,10 @@ def stage_removal(connection: sqlite3.Connection, change: Removal) -> Staged:
     if change.state:
         connection.execute(
             "INSERT INTO documents (collection_id, source_id, key, prefix, version, fingerprint, state, reason, seen, "
-            "recorded_at) VALUES (?1, ?2, ?3, '', ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (collection_id, source_id, key) "
+            "recorded_at, warnings) VALUES (?1, ?2, ?3, '', ?4, ?5, ?6, ?7, ?8, ?9, ?10) "
+            "ON CONFLICT (collection_id, source_id, key) "
             "DO UPDATE SET prefix = '', version = ?4, fingerprint = ?5, state = ?6, reason = ?7, seen = ?8, recorded_at = ?9, "
-            "warnings = '[]'",
+            "warnings = ?10",
             (
                 change.collection_id,
                 change.source_id,
@@ -125,6 +126,7 @@ def stage_removal(connection: sqlite3.Connection, change: Removal) -> Staged:
                 change.reason,
                 change.seen,
                 time.time(),
+                warnings_to_json(change.warnings),
             ),
         )
     elif row:

@@ -41,6 +41,7 @@ from syncd.pipeline.result import Result
 from syncd.runtime.mailbox import Reply
 from syncd.sources.registry import TYPES
 from syncd.store import Store
+from syncd.store.document_warnings import WarnedDocument, WarnedQuery
 from syncd.sync.run import DeleteGuard
 from tests.asking import asked
 from tests.memory_target import MemoryTarget
@@ -185,6 +186,8 @@ class SyncedCollection:
     versions: dict[str, str] = field(default_factory=dict)
     """Of what is indexed, by key, in the order in which the source first yielded it."""
     cursor: str | None = None
+    warned: Sequence[WarnedDocument] = ()
+    """What is listed with warnings."""
     last: Seen = field(default_factory=Seen)
 
     def __post_init__(self) -> None:
@@ -291,6 +294,7 @@ class SyncedCollection:
             key: texts.get(key, b"") if state == "indexed" else f"{state}: {reason}"
             for key, (state, reason, _) in documents.items()
         }
+        self.warned = await parts.store.warnings.list(WarnedQuery())
         assert texts.keys() <= self._order.keys()
 
     async def hold(self, *documents: Document) -> None:

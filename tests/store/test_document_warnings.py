@@ -50,6 +50,16 @@ async def test_a_version_without_any_a_skipped_one_and_a_delete_take_them_away(s
         assert await listed(store) == []
 
 
+async def test_a_document_that_is_left_out_has_its_own(store, collection):
+    skipped = Removal(collection, "source", "a", "2", "made", DocumentState.SKIPPED, "no text", 1, [GUESSED])
+    await store.documents.stage([skipped])
+    assert await listed(store) == [("a", "skipped", ("encoding_guessed",))]
+    await store.documents.stage([replace(replacement(collection, "a", "one"), warnings=[CUT])])
+    assert await listed(store) == [("a", "written", ("table_cut",))]
+    await store.documents.stage([skipped])
+    assert await listed(store) == [("a", "skipped", ("encoding_guessed",))]
+
+
 async def test_a_failure_leaves_those_of_the_version_that_stays(store, collection):
     await store.documents.stage([replace(replacement(collection, "a", "one"), warnings=[CUT])])
     await store.documents.record_failure(

@@ -15,14 +15,13 @@ from syncd.sources.web.crawl_types import QueueEntry, Visit
 from syncd.sources.web.extract import HtmlPage, resolved
 from syncd.sources.web.fetch import Response
 from syncd.sources.web.head import header_canonical, header_directives
-from syncd.sources.web.left_out import judged
+from syncd.sources.web.left_out import SCRIPT_MADE, judged
 from syncd.sources.web.media import TEXT_SUFFIXES, kind_of
 from syncd.sources.web.softerror import SoftErrors
 from syncd.sources.web.text_body import as_utf8, guess_of
 from syncd.sources.web.urls import Url
 from syncd.sources.web.visit_result import Browser, PageExtractor, VisitResult
 
-SCRIPT_MADE = "its text is made by scripts, which are not run: set render = 'auto' to read it in a browser"
 THIN = DocumentWarning("script_made", "it has little text beside its scripts: render = 'auto' may read more of it")
 NOT_INCLUDED = "matches none of include_path_regexes"
 

@@ -6,11 +6,12 @@ import json
 from collections.abc import Awaitable, Callable
 
 from syncd.errors import OvertakenError, PermanentError, Skipped
-from syncd.model import Document, Scalar, chunk_prefix
+from syncd.model import Document, DocumentWarning, Scalar, chunk_prefix
 from syncd.runtime.headers import http_date
 from syncd.sources.bodies import NoBody, put_away
 from syncd.sources.web.crawl_scope import plain_url
 from syncd.sources.web.crawl_types import PageDocument
+from syncd.sources.web.left_out import SCRIPT_MADE
 from syncd.sources.web.visit_result import VisitResult
 
 PAGE_SUFFIX = ".md"
@@ -78,6 +79,7 @@ def left_out(url: str, reason: str) -> Document:
         chunk_prefix=chunk_prefix(url),
         name=name_of(url, PAGE_SUFFIX),
         display_name=url,
+        warnings=(DocumentWarning("script_made", reason),) if reason == SCRIPT_MADE else (),
     )
 
 

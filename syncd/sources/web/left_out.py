@@ -10,6 +10,8 @@ LINKS_PER_PAGE = 200
 LISTED_LINKS = 1_000
 """Links per run that are listed without having been asked for: a wiki has a million of them."""
 
+SCRIPT_MADE = "its text is made by scripts, which are not run: set render = 'auto' to read it in a browser"
+
 Reasons = list[tuple[str, str]]
 """Addresses with why they are left out."""
 

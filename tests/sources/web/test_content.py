@@ -299,6 +299,10 @@ async def test_a_page_that_only_says_that_it_needs_scripts_is_no_document_and_th
 
     assert crawl.paths(site) == ["/"]
     assert "render = 'auto'" in index.left_out[site.url + "/app"]
+    (warned,) = index.warned
+    assert (warned.key, warned.stage, warned.warnings[0].code) == (site.url + "/app", "skipped", "script_made")
+    assert "render = 'auto'" in warned.warnings[0].message
+    assert sum(result.counts.warned for result in index.last.results) == 1
 
 
 async def test_the_frames_of_a_frameset_are_followed(site: TrapServer, database: Database):
