@@ -80,6 +80,13 @@ LEGACY = Format(
 )
 RTF = Format("RTF text", {".rtf": ("application/rtf", "text/rtf")}, "rtf", magic=(b"{\\rtf",), version="read 1")
 MAIL = Format("mail", {".eml": ("message/rfc822",)}, "eml", is_any_text=True, version="read 1")
+WEB_ARCHIVE = Format(
+    "web archive",
+    {".mht": ("multipart/related",), ".mhtml": ("application/x-mimearchive",)},
+    "mhtml",
+    is_any_text=True,
+    version="read 1",
+)
 OUTLOOK = Format(
     "Outlook message",
     {".msg": ("application/vnd.ms-outlook",), ".oft": ()},
@@ -166,6 +173,7 @@ FORMATS: tuple[Format, ...] = (
     CSV,
     RTF,
     MAIL,
+    WEB_ARCHIVE,
     OUTLOOK,
     HTML,
     IMAGE,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+
 import pytest
 
 from syncd.errors import PermanentError
 from tests.pipeline.parse.documents import epub, odf, pdf
-from tests.pipeline.parse.reading import PartReader, on_pages, parts_of, text_of
+from tests.pipeline.parse.reading import PartReader, on_pages, parts_of, text_of, warnings_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -30,6 +32,40 @@ async def test_pictures_inside_html_are_not_kept(pool: PartReader) -> None:
     text = await text_of(pool, b"<body><p>A <img alt='a door' src='data:image/png;base64,AAAA'></p></body>", "a.html")
     assert "a door" in text
     assert "base64" not in text
+
+
+def archive(*parts: tuple[str, bytes, str], subject: str = "Saved") -> bytes:
+    """A web archive of parts: address (or id), content, media type."""
+    made = [f'From: <Saved>\nSubject: {subject}\nMIME-Version: 1.0\nContent-Type: multipart/related; boundary="=b"\n']
+    for address, content, media_type in parts:
+        name = f"Content-ID: <{address[4:]}>" if address.startswith("cid:") else f"Content-Location: {address}"
+        made.append(
+            f"--=b\nContent-Type: {media_type}\nContent-Transfer-Encoding: base64\n{name}\n\n{b64encode(content).decode()}\n"
+        )
+    return "\n".join([*made, "--=b--\n"]).encode()
+
+
+async def test_a_web_archive_is_the_page_that_was_saved(pool: PartReader) -> None:
+    page = "<title>T</title><h1>Größe</h1><p><a href='https://example.org/x'>see</a><img alt='a gauge' src='img/g.png'></p>"
+    style = ("https://example.org/a.css", b"p { color: red }", "text/css")
+    picture = ("https://example.org/img/g.png", b"\x89PNG", "image/png")
+    saved = archive(("https://example.org/", page.encode("latin-1"), "text/html; charset=iso-8859-1"), style, picture)
+    for name in ("a.mht", "a.mhtml"):
+        assert await text_of(pool, saved, name) == "# Größe\n\n[see](https://example.org/x)![a gauge]()\n\n"
+
+
+async def test_a_web_archive_made_of_frames_has_them_in_their_order(pool: PartReader) -> None:
+    frames = b"<frameset><frame src='text.html'><frame src='cid:list@x'><frame src='top.html'></frameset>"
+    saved = archive(
+        ("http://example.org/top.html", frames, "text/html"),
+        ("cid:list@x", b"<p>List</p><iframe src='text.html'></iframe><iframe src='ad.html'></iframe>", "text/html"),
+        ("http://example.org/text.html", b"<h2>Text</h2>", "text/html"),
+        ("ad.html", b"<p>Buy</p>", "text/html"),
+    )
+    assert await text_of(pool, saved, "a.mht") == "## Text\n\nList\n\n"
+    assert await warnings_of(pool, saved, "a.mht") == {"unread_content": 1}
+    with pytest.raises(PermanentError, match="no page in it"):
+        await text_of(pool, b"From: a\nSubject: b\n\nc\n", "a.mht")
 
 
 async def test_200_000_nested_elements_are_refused(pool: PartReader) -> None:
