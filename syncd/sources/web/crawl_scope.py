@@ -8,6 +8,9 @@ from syncd.sources.web.patterns import PathPattern
 from syncd.sources.web.settings import WebSettings
 from syncd.sources.web.urls import Site, Url, normal, trap_reason
 
+SOURCES = "/_sources/"
+"""Where Sphinx publishes what it makes pages of: the same words once more."""
+
 
 class CrawlScope:
     """The rules of one source. Pure, except that a moved starting page may widen `site`."""
@@ -22,7 +25,7 @@ class CrawlScope:
         """Return why `url` may not be visited, or None."""
         if not self.site.holds(url):
             return "outside the site"
-        return self.path_refusal(url) or trap_reason(url)
+        return self.path_refusal(url) or trap_reason(url) or self._source_refusal(url)
 
     def path_refusal(self, url: Url) -> str | None:
         """Return which pattern keeps `url` out, or None; patterns are searched in the path, and in the path with its query."""
@@ -32,6 +35,16 @@ class CrawlScope:
         if self._include and not any(is_found(pattern, url) for pattern in self._include):
             return "matches none of include_path_regexes"
         return None
+
+    def _source_refusal(self, url: Url) -> str | None:
+        """Return why the text that Sphinx made a page of is left out beside the page, or None where a pattern asks for such texts."""
+        if (
+            SOURCES not in url.path
+            or SOURCES in self.start.path
+            or any("_sources" in one.text for one in self._include)
+        ):
+            return None
+        return "the source text of a page that is read itself: include_path_regexes can ask for _sources"
 
     def admitted(self, links: Iterable[str]) -> list[str]:
         """Return those of `links`, which are normalised, that may be visited."""

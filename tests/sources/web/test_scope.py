@@ -88,6 +88,31 @@ MAKERS = ("acme", "globex", "initech")
 SORTS = ("price", "name", "new")
 
 
+@pytest.mark.parametrize(
+    ("include", "start", "indexed"),
+    [
+        ((), "/docs/", ["/docs/"]),
+        (("^/docs/",), "/docs/", ["/docs/"]),
+        (("/docs/_sources/",), "/docs/", ["/docs/_sources/index.rst.txt"]),
+        ((), "/docs/_sources/index.rst.txt", ["/docs/_sources/index.rst.txt"]),
+    ],
+)
+async def test_the_sources_of_pages_are_left_out_beside_the_pages_unless_somebody_asks_for_them(
+    site: TrapServer, database: Database, include: tuple[str, ...], start: str, indexed: list[str]
+):
+    site.add("/docs/", "", "/docs/_sources/index.rst.txt")
+    site.pages["/docs/_sources/index.rst.txt"] = Answer(
+        b"Winch\n=====\n\nGrease it.\n", headers={"Content-Type": "text/plain"}
+    )
+    crawl = crawler(site, database, start, include_path_regexes=include)
+
+    index = await crawl.sync()
+
+    assert crawl.paths(site) == indexed
+    if indexed == ["/docs/"]:
+        assert index.left_out[site.url + "/docs/_sources/index.rst.txt"].startswith("the source text of a page")
+
+
 async def test_combinations_of_filters_end_although_there_are_no_numbers_in_them(site: TrapServer, database: Database):
     chosen = {"colour": COLOURS, "size": SIZES, "maker": MAKERS, "sort": SORTS}
 
