@@ -14,7 +14,6 @@ from tests.daemon import MINILM, Daemon
 from tests.web_traps import Answer, Request, TrapServer, html, redirect, trap_server
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(200)
-PDF = b"%PDF-1.4\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF"
 INTERNAL = (
     "http://10.0.0.1/", "//169.254.169.254/latest", "http://2130706433:81/", "http://0x7f000001:81/", "http://[::ffff:7f00:1]:81/",
     "http://user@127.0.0.1:81/", "http://127.1:81/", "http:\\\\127.0.0.1:81\\x",
@@ -119,6 +118,13 @@ def lay(site: TrapServer, other: TrapServer) -> None:
     # Canonical links and copies.
     for target in ("file:///x", "http://elsewhere.example/", "/missing"):
         page(site, f"/canonical-{len(target)}", head=f'<link rel=canonical href="{target}">')
+    for number, target in ((1, 2), (2, 3), (3, 3)):
+        add(
+            f"/chained-{number}",
+            text("chained") + "x" * number,
+            title="Chained",
+            head=f'<link rel=canonical href="/chained-{target}">',
+        )
     for path in ("/copy", "/copy/", "/COPY"):
         add(path, text("the copy"), title="Copy")
     # Types, encodings and sizes.
@@ -126,9 +132,17 @@ def lay(site: TrapServer, other: TrapServer) -> None:
              "/feed": (b"<rss version='2.0'></rss>", "application/rss+xml"), "/wiki/Node.js": (html("Node", text("node")), "text/html"),
              "/latin": (html("L", text("Größe")).decode().encode("latin-1"), "text/html; charset=iso-8859-1"),
              "/lying": (html("Lying", text("Łódź")), "text/html; charset=iso-8859-1"),
-             "/utf16": (html("U", text("Grœße")).decode().encode("utf-16"), "text/html")}  # fmt: skip
+             "/utf16": (html("U", text("Grœße")).decode().encode("utf-16"), "text/html"),
+             "/sjis": (html("S", text("日本語の文章")).decode().encode("shift_jis"), "text/html; charset=Shift_JIS"),
+             "/gb": (html("G", text("中文网页")).decode().encode("gb18030"), "text/html; charset=gb2312"),
+             "/undeclared": (html("C", text("“Größe” kostet 5 €")).decode().encode("cp1252"), "text/html"),
+             "/xhtml": (b'<?xml version="1.0" encoding="UTF-8"?>' + html("X", text("Œuvre")), "application/xhtml+xml"),
+             "/plain": (html("Plain", text("plain")), "text/plain"), "/untyped": (html("Untyped", text("untyped")), "")}  # fmt: skip
     for path, (body, kind) in types.items():
         pages[path] = Answer(body, headers={"Content-Type": kind})
+    pages["/gigabyte"] = Answer(
+        b"PK\x03\x04", headers={"Content-Type": "application/zip", "Content-Length": "999999999"}
+    )
     pages["/bomb"] = Answer(gzip.compress(b"<p>a</p>" * (4 << 20)), headers={"Content-Encoding": "gzip"})
     pages["/deep"] = Answer(b"<!doctype html><html><body>" + b"<div>" * 100_000 + b"deep")
     pages["/endless"] = lambda _: Answer(endless())
@@ -170,7 +184,7 @@ def lay(site: TrapServer, other: TrapServer) -> None:
         "/~user",
     )
     mazes = ("/chain/0", "/calendar?month=1", "/shop", "/dir/", "/soft/a", "/soft/b")
-    spellings = ("/%7Euser", "/x/../~user#top", "/~user?utm_source=mail", "/dead")
+    spellings = ("/%7Euser", "/x/../~user#top", "/~user?utm_source=mail", "/dead", "/fine?b=2&a=1", "/fine?a=1&b=2#end")
     add(
         "/",
         text("home"),
@@ -283,12 +297,22 @@ def test_wrong_canonical_links_are_ignored_and_copies_are_indexed_once(crawled: 
     assert len(crawled.indexed("/copy", "/copy/", "/COPY")) == 1
     assert crawled.indexed("/~user", "/%7Euser", "/~user?utm_source=mail") == {"/~user"}
     assert crawled.site.paths().count("/~user") == 1
+    assert sum(path.startswith("/fine?") for path in crawled.site.paths()) == 1
+    assert crawled.indexed("/chained-1", "/chained-2", "/chained-3") == {"/chained-3"}
 
 
 def test_answers_are_what_their_bytes_are(crawled: Crawled):
-    kept = ("/vague", "/wiki/Node.js", "/latin", "/lying", "/utf16", "/based", "/base/dir/rel")
-    assert crawled.indexed(*kept, "/png.html", "/feed") == set(kept)
-    words = {"/latin": "Größe", "/lying": "Łódź", "/utf16": "Grœße"}
+    words = {
+        "/latin": "Größe",
+        "/lying": "Łódź",
+        "/utf16": "Grœße",
+        "/sjis": "日本語の文章",
+        "/gb": "中文网页",
+        "/undeclared": "“Größe” kostet 5 €",
+        "/xhtml": "Œuvre",
+    }
+    kept = ("/vague", "/wiki/Node.js", "/based", "/base/dir/rel", "/plain", "/untyped", *words)
+    assert crawled.indexed(*kept, "/png.html", "/feed", "/gigabyte") == set(kept)
     assert [path for path, word in words.items() if word not in crawled.texts[crawled.site.url + path]] == []
 
 
