@@ -5,6 +5,6 @@ says. Both parse with `charset.parsed` and render with `markdown.to_markdown`. E
 slow or greedy on hostile input: call it in a worker process.
 """
 
-PAGE_VERSION = 3
+PAGE_VERSION = 4
 """Raise it when `main_content` yields other Markdown of the same page, so that unchanged pages are read once more. For `whole_document` there is
 the version of its formats in `model/formats.py`."""

@@ -37,6 +37,7 @@ HTML_NAMES = {
     "cp874": "windows-874",
     "mac-roman": "macintosh",
     "mac-cyrillic": "x-mac-cyrillic",
+    "maccyrillic": "x-mac-cyrillic",
     "utf-8-sig": "utf-8",
 }
 """What browsers call encodings that detection calls otherwise (encoding.spec.whatwg.org)."""
@@ -48,8 +49,14 @@ FOREIGN_SHARE, FOREIGN_SURE, LATIN_SURE = 0.3, 0.03, 0.06
 WIDE = re.compile(r"utf|gb|big5|euc|cp9|shift|iso-?2022|johab|hz", re.IGNORECASE)
 """Encodings of several bytes a character, which no other text looks like."""
 TAG = re.compile(rb"<[^<>]{0,2000}>")
-NEVER_GUESSED = ("cp1258", "tis-620")
-"""Guessed of short texts in other languages more often than met."""
+GUESSABLE = (
+    "ascii", "utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "iso-2022-jp", "hz-gb-2312", "windows-1250",
+    "windows-1251", "windows-1252", "windows-1253", "windows-1254", "windows-1255", "windows-1256", "windows-1257", "koi8-r",
+    "koi8-u", "iso-8859-2", "iso-8859-5", "ibm866", "mac-cyrillic", "cp932", "shift_jis_2004", "euc-jp", "cp949", "euc-kr", "gb18030",
+    "big5", "cp874",
+)  # fmt: skip
+"""Others are guessed of short texts more often than met. On 53 texts of a line or two in 20 languages this list got 49 right, the
+detection's own list of encodings of the web 37, all that it knows 41."""
 
 
 def page_tree(data: bytes, content_type: str = "") -> Document:
@@ -77,9 +84,7 @@ def detected(data: bytes) -> tuple[str, float]:
     sample = b"\n".join(line for line in data[: 64 * DETECTION_BYTES].splitlines() if not line.isascii())[
         :DETECTION_BYTES
     ]
-    found = chardet.detect(
-        sample or data[:DETECTION_BYTES], encoding_era=chardet.EncodingEra.MODERN_WEB, exclude_encodings=NEVER_GUESSED
-    )
+    found = chardet.detect(sample or data[:DETECTION_BYTES], include_encodings=GUESSABLE)
     return found["encoding"] or "", found["confidence"]
 
 

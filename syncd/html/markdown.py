@@ -43,6 +43,7 @@ def to_markdown(root: Element, resolve: Callable[[str], str], options: Markdown 
     `resolve` makes one href absolute, or returns '' for a link to leave as its text.
     """
     drop_permalinks(root)
+    drop_readings(root)
     settle_code(root)
     settle_tables(root)
     settle_links(root, resolve)
@@ -68,6 +69,13 @@ def drop_permalinks(root: Element) -> None:
         if len(text) > 2 or text.isalnum() or link.select_one("img") is not None:
             continue
         link.clear()
+
+
+def drop_readings(root: Element) -> None:
+    """Remove how words are pronounced: set between them, it would tear sentences apart, as in documents of other formats."""
+    for reading in root.select("ruby rt,ruby rp,ruby rtc"):
+        if reading.parent is not None:
+            reading.decompose()
 
 
 def settle_links(root: Element, resolve: Callable[[str], str]) -> None:

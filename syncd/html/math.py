@@ -4,24 +4,33 @@ from __future__ import annotations
 
 from turbohtml import Document, Element, Text
 
-_RENDERED = ".katex-html,.MathJax,.MathJax_Display,.MathJax_SVG,.MathJax_SVG_Display,.MathJax_CHTML,.MJXc-display,.MathJax_Preview"
+from syncd.html.mathml import in_line
+
+_RENDERED = ".MathJax,.MathJax_Display,.MathJax_SVG,.MathJax_SVG_Display,.MathJax_CHTML,.MJXc-display,.MathJax_Preview"
 _SOURCES = "script[type^='math/tex'],script[type^='math/asciimath']"
+_PICTURES = "img.mwe-math-fallback-image-inline,img.mwe-math-fallback-image-display"
 
 
 def settle_math(document: Document) -> None:
     """Write each formula as its source, where the page has that, and take its renderings out."""
     sources = document.select(_SOURCES)
-    if sources or document.select(".katex,.MathJax_Preview"):
+    if sources:
         document.remove(_RENDERED)
     for script in sources:
         script.replace_with(Text(script.text.strip()))
+    for rendered in document.select(".katex-html"):
+        if (whole := rendered.closest(".katex")) is not None and whole.select_one("math") is not None:
+            rendered.decompose()
+    for picture in document.select(_PICTURES):
+        if isinstance(around := picture.parent, Element) and around.select_one("math") is not None:
+            picture.decompose()
     for container in document.select("mjx-container"):
         spoken = container.select_one("mjx-assistive-mml math")
         if spoken is not None:
             container.replace_with(spoken)
     for formula in document.select("math"):
-        if formula.parent is not None and (source := _source(formula)):
-            formula.replace_with(Text(source))
+        if formula.parent is not None:
+            formula.replace_with(Text(_source(formula) or in_line(formula)))
 
 
 def _source(formula: Element) -> str:
@@ -29,5 +38,4 @@ def _source(formula: Element) -> str:
     for annotation in formula.select("annotation,annotation-xml"):
         if "tex" in (annotation.attr("encoding") or "").lower():
             return annotation.text.strip()
-        annotation.decompose()
     return (formula.attr("alttext") or "").strip()

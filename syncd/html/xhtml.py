@@ -6,7 +6,9 @@ import re
 from html import escape
 
 VOID = frozenset(b"area base br col embed hr img input link meta param source track wbr".split())
-_XHTML = re.compile(rb"""<html\b[^>]{0,1000}\bxmlns\b|<!DOCTYPE[^>]{0,300}XHTML""", re.IGNORECASE)
+_XHTML = re.compile(
+    rb"""<html\b[^>]{0,1000}\bxmlns\b|<!DOCTYPE[^>]{0,300}XHTML|^\s{0,100}<\?xml\s|<title\s{0,9}/>""", re.IGNORECASE
+)
 _HEAD_BYTES = 4096
 _SELF_CLOSED = re.compile(rb"<([A-Za-z][\w:.-]{0,60})\b([^<>]{0,2000})/>")
 _CDATA, _CDATA_END = b"<![CDATA[", b"]]>"

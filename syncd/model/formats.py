@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 _OFFICE = "application/vnd.openxmlformats-officedocument."
 _OPEN_DOCUMENT = "application/vnd.oasis.opendocument."
-_HTML_ENGINE = "html 3"
+_HTML_ENGINE = "html 4"
 """Version of the Markdown that `syncd.html` makes of HTML files and of EPUB chapters."""
 
 
@@ -70,7 +70,7 @@ CSV = Format(
     {".csv": ("text/csv",), ".tsv": ("text/tab-separated-values",), ".tab": ()},
     "delimited",
     is_any_text=True,
-    version="lines 1",
+    version="lines 2",
 )
 LEGACY = Format(
     "Word or PowerPoint 97-2003 file",
@@ -169,7 +169,7 @@ FORMATS: tuple[Format, ...] = (
         mimetypes=(b"application/epub+zip",),
         version=_HTML_ENGINE,
     ),
-    Format("notebook", {".ipynb": ("application/x-ipynb+json",)}, "notebook", is_any_text=True, version="cells 1"),
+    Format("notebook", {".ipynb": ("application/x-ipynb+json",)}, "notebook", is_any_text=True, version="cells 2"),
     CSV,
     RTF,
     MAIL,

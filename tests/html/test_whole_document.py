@@ -88,3 +88,8 @@ def test_a_cell_over_several_rows_stands_in_each():
     )
     long = f"<table><tr><td rowspan=2>{'x' * 400}</td><td>1</td></tr><tr><td>2</td></tr></table>"
     assert whole_document(long.encode()).endswith("|  | 2 |\n")
+
+
+def test_words_are_not_torn_apart_by_how_they_are_pronounced():
+    page = "<p><ruby>倉庫<rp>(</rp><rt>そうこ</rt><rp>)</rp></ruby>の鍵は<ruby><rb>受付</rb><rtc><rt>うけつけ</rt></rtc></ruby>に</p>"
+    assert whole_document(page.encode()) == "倉庫の鍵は受付に\n"

@@ -14,6 +14,13 @@ def test_an_element_that_closes_itself_holds_nothing(tag):
     assert whole_document(page.encode()).replace("  \n", "\n") == "# Tides\n\none\n\ntwo\nthree\n"
 
 
+def test_a_title_that_closes_itself_makes_a_page_xhtml_whatever_else_it_says():
+    for before in ("<html>", '<?xml version="1.0"?><html>', "<!DOCTYPE html><html>"):
+        assert (
+            whole_document(f"{before}<head><title/></head><body><h1>Tides</h1></body></html>".encode()) == "# Tides\n"
+        )
+
+
 def test_text_in_cdata_is_text():
     page = f"{HEAD}<p><![CDATA[a < b & <c>]]></p></body></html>"
     assert whole_document(page.encode()) == "a < b & <c>\n"
