@@ -7,7 +7,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from typing import NamedTuple
 
 from syncd.errors import PermanentError
@@ -21,7 +21,8 @@ _SAMPLE_CHARACTERS = 64 << 10
 _SAMPLE_ROWS = 200
 _TITLE_ROWS_MAX = 10
 _ROWS_PER_PART = 5_000
-_DECLARED = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
+_NO_DELIMITER = "\x1f"
+_DECLARED = re.compile(r"(\"?)sep=(.)\1\r?\n", re.IGNORECASE)
 
 
 class NumberedRow(NamedTuple):
@@ -37,7 +38,7 @@ def read(task: Task) -> Iterator[ParsedPiece]:
     text = decode(task, task.path.read_bytes())
     csv.field_size_limit(task.limits.size_bytes)
     declared = _DECLARED.match(text)
-    delimiter = declared[1] if declared else _delimiter(text[:_SAMPLE_CHARACTERS])
+    delimiter = declared[2] if declared else _delimiter(text[:_SAMPLE_CHARACTERS])
     rows = _rows(io.StringIO(text[declared.end() if declared else 0 :], newline=""), delimiter, bool(declared))
     out = Markdown(task.limits)
     try:
@@ -100,8 +101,11 @@ def _add(out: Markdown, header: NumberedRow, rows: Sequence[NumberedRow], *, is_
 
 
 def _delimiter(sample: str) -> str:
-    """Return the delimiter that splits the most rows into the same number of at least two fields; a comma if none does."""
-    best, best_score = ",", 0.0
+    """Return the delimiter that splits the most rows into the same number of at least two fields.
+
+    If none does, a comma where it splits neighbouring rows alike, and nothing where it only stands in sentences.
+    """
+    best, best_score, fallback = "", 0.0, _NO_DELIMITER
     for delimiter in _DELIMITERS:
         try:
             rows = list(
@@ -112,11 +116,14 @@ def _delimiter(sample: str) -> str:
             )
         except csv.Error:
             continue
-        width, share = _common_width(map(len, rows))
+        widths = [len(row) for row in rows]
+        if delimiter == "," and any(one == other > 1 for one, other in pairwise(widths)):
+            fallback = ","
+        width, share = _common_width(widths)
         score = share + min(width, 20) / 1000
         if width > 1 and score > best_score:
             best, best_score = delimiter, score
-    return best
+    return best or fallback
 
 
 def _common_width(widths: Iterable[int]) -> tuple[int, float]:

@@ -18,6 +18,9 @@ _MARKS = (
 )
 _LOST = re.compile("[\ufffd\ufffe\uffff\x00-\x08\x0e-\x1a\x1c-\x1f\x80-\x9f]")
 """What no text has: a sign that it was read by the wrong table."""
+_SWITCHED = re.compile(rb"\x1b\$|~\{[!-}]+~\}")
+"""What a text in seven bits has that switches to two bytes a character: ISO-2022-JP, HZ."""
+_LOOKED_AT_BYTES = 4096
 
 
 def decode(task: Task, data: bytes) -> str:
@@ -28,8 +31,10 @@ def decode(task: Task, data: bytes) -> str:
     for mark, name in _MARKS:
         if data.startswith(mark):
             return _strictly(task, data, name)
+    name = _of_bytes(data)
     try:
-        return _without_loss(data.decode("utf-8"))
+        if not name:
+            return _without_loss(data.decode("utf-8"))
     except ValueError:
         name = guessed(data)
     text = _strictly(task, data, name)
@@ -37,6 +42,20 @@ def decode(task: Task, data: bytes) -> str:
         "encoding_guessed", f"it does not say how it is encoded and was read as {name}: save it as UTF-8 to be sure"
     )
     return text
+
+
+def bare_utf16(head: bytes) -> str:
+    """Return the form of UTF-16 that a file without a mark begins in: every second byte of ASCII is zero; '' for none."""
+    zeros = {at % 2 for at, byte in enumerate(head) if not byte}
+    return "" if len(zeros) != 1 else "utf-16-le" if 1 in zeros else "utf-16-be"
+
+
+def _of_bytes(data: bytes) -> str:
+    """Return an encoding of which certain bytes are a sign, though they are valid UTF-8; '' for none."""
+    if (wide := bare_utf16(data[:_LOOKED_AT_BYTES])) and not len(data) % 2:
+        return wide
+    found = guessed(data) if data.isascii() and _SWITCHED.search(data) else ""
+    return found if found.upper().startswith(("ISO-2022", "HZ")) else ""
 
 
 def _strictly(task: Task, data: bytes, name: str) -> str:

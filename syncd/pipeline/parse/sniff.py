@@ -13,6 +13,7 @@ from syncd.model import formats
 from syncd.model.formats import CSV, HTML, IMAGE, PDF, Format
 from syncd.model.markup import prolog_bytes
 from syncd.pipeline.parse.archive import check_directory, read_member
+from syncd.pipeline.parse.encoding import bare_utf16
 from syncd.pipeline.parse.task import Task
 
 _HEAD_BYTES = 4096
@@ -49,7 +50,7 @@ def legacy_suffix(path: Path) -> str:
 
 
 def _texty(head: bytes) -> bool:
-    return head[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" not in head
+    return head[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" not in head or bool(bare_utf16(head))
 
 
 def _sniff(file: BinaryIO, head: bytes, task: Task) -> Format | None:

@@ -19,6 +19,14 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
     [
         ("cp1251", "Судно;Порт\nЛадога;Выборг\nОнега;Азов\n"),
         ("koi8_r", "Судно;Порт\nЛадога;Выборг\nОнега;Азов\n"),
+        ("cp866", "Судно;Порт\nЛадога;Выборг\nОнега;Азов\n"),
+        ("iso8859_5", "Судно;Порт\nЛадога;Выборг\nОнега;Азов\n"),
+        ("mac_cyrillic", "Судно;Порт\nЛадога;Выборг\nОнега;Азов\n"),
+        ("utf-16-le", "Судно;Порт\nЛадога;Выборг\nОнега;Азов\n"),
+        ("utf-16-be", "Schiff;Hafen\nMöwe;Lübeck\n"),
+        ("iso8859_2", "Statek;Port\nŚwiatowid;Łódź\nGrażyna;Świnoujście\n"),
+        ("iso2022_jp", "船名;港\n富士丸;横浜\n桜丸;神戸\n"),
+        ("hz", "船名;港口\n长江号;武汉\n黄河号;天津\n"),
         ("gb18030", "船名;港口\n长江号;武汉\n黄河号;天津\n"),
         ("cp932", "船名;港\n富士丸;横浜\n桜丸;神戸\n"),
         ("cp949", "배;항구\n한강호;부산\n백두호;인천\n"),
@@ -48,6 +56,15 @@ async def test_what_looks_like_no_text_is_refused(pool: PartReader) -> None:
     assert await warnings_of(pool, "größe;b\n1;2".encode(), "a.csv") == {}
 
 
+async def test_commas_in_sentences_part_no_columns(pool: PartReader) -> None:
+    text = 'remark\nRope, tar\n"Nails, too"\nNothing; else\n'
+    assert (
+        await text_of(pool, text.encode(), "a.csv")
+        == "| remark |\n| --- |\n| Rope, tar |\n| Nails, too |\n| Nothing; else |\n\n"
+    )
+    assert "| a | b |" in await text_of(pool, b"Report\nof May\nby hand\na,b\n1,2\n", "a.csv")
+
+
 @pytest.mark.parametrize(
     "text", ["gate\n06:15\n08:40\n", "link\nhttps://example.org/a?x=1\nhttps://example.org/b\n", "x\n1\n"]
 )
@@ -68,6 +85,7 @@ async def test_times_between_commas_do_not_part_rows(pool: PartReader) -> None:
 async def test_a_declared_delimiter_and_title_lines_are_no_header(pool: PartReader) -> None:
     table = "| who | fee |\n| --- | --- |\n| Ann | 3,5 |\n| Bo | 4,0 |\n\n"
     assert await text_of(pool, b"sep=;\r\nwho;fee\r\nAnn;3,5\r\nBo;4,0\r\n", "a.csv") == table
+    assert await text_of(pool, b'"sep=;"\nwho;fee\nAnn;3,5\nBo;4,0\n', "a.csv") == table
     titled = b"Fees of the harbour\n\nAs of May;\nwho;fee\nAnn;3,5\nBo;4,0\n"
     assert await text_of(pool, titled, "a.csv") == f"Fees of the harbour\n\nAs of May\n\n{table}"
 
