@@ -31,7 +31,8 @@ MAXIMUM_LEVEL = 120
 _INDENT_BYTES = 256
 _C_FAMILY = frozenset(("c", "cpp", "cuda", "objc", "hlsl", "arduino"))
 _EXPORTED = re.compile(
-    rb"^([ \t]{0,20}(?:class|struct|union|enum class|enum)[ \t]+)([A-Z][A-Z0-9_]{1,60}(?:\([^()\n]{0,80}\))?)"
+    rb"^([ \t]{0,20}(?:class|struct|union|enum class|enum)[ \t]+)([A-Z][A-Z0-9_]{1,60}(?:\([^()\n]{0,80}\))?"
+    rb"(?:[ \t]{1,9}[A-Z][A-Z0-9_]{1,60}(?:\([^()\n]{0,80}\))?){0,3}?)"
     rb"(?=[ \t]+[A-Za-z_][\w:]{0,120}[ \t]{0,20}(?:final[ \t]{0,20})?\r?\n?[ \t]{0,20}[:{])",
     re.MULTILINE,
 )
@@ -58,7 +59,7 @@ def syntax(data: bytes, name: str, language: Language, limits: ChunkLimits) -> S
 
 
 def _without_macro(found: re.Match[bytes]) -> bytes:
-    """Return a type's beginning with blanks for its export macro, which only the preprocessor understands."""
+    """Return a type's beginning with blanks for its export macros, which only the preprocessor understands."""
     return found[1] + b" " * len(found[2])
 
 

@@ -16,15 +16,21 @@ BlockKind = Literal["heading", "paragraph", "item", "table", "fence"]
 ITEM = re.compile(rb"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+\S")
 _HEADING = re.compile(rb" {0,3}(#{1,6})(?=\s)")
 _FENCE = re.compile(rb"(?:[ \t]|>)*(`{3,}(?=[^`]*$)|~{3,})")
-_HTML = re.compile(rb" {0,3}<(!--|pre|script|style|textarea)(?=[\s>-]|$)", re.IGNORECASE)
+_HTML = re.compile(rb" {0,3}(?:<(!--|pre|script|style|textarea)(?=[\s>-]|$)|(\{/\*))", re.IGNORECASE)
 _ENDS = {
     b"-->": re.compile(rb"-->"),
+    b"*/}": re.compile(rb"\*/\}"),
     b"</pre": re.compile(rb"</pre", re.IGNORECASE),
     b"</script": re.compile(rb"</script", re.IGNORECASE),
     b"</style": re.compile(rb"</style", re.IGNORECASE),
     b"</textarea": re.compile(rb"</textarea", re.IGNORECASE),
 }
 _UNDERLINE = re.compile(rb" {0,3}(?:(=+)|-+)[ \t]*\r?\n?$")
+_FRONT_MATTER = {
+    b"---": re.compile(rb"^(?:---|\.\.\.)[ \t]*\r?$", re.MULTILINE),
+    b"+++": re.compile(rb"^\+\+\+[ \t]*\r?$", re.MULTILINE),
+}
+"""What begins data about the text, in YAML or TOML, and what ends it."""
 _DELIMITER = re.compile(rb"[ \t>]*(?:\|[ \t]*)?:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*(?:\|[ \t]*)?\r?\n?$")
 _RULE = re.compile(rb" {0,3}([-*_])[ \t]*(?:\1[ \t]*){2,}\r?\n?$")
 _ANCHOR = re.compile(r" ?\{#[^{}]*\}$")
@@ -88,7 +94,8 @@ class _Scan:
         block.lines.append(start)
         block.end = end
         text = line.lstrip(b" \t>").rstrip()
-        if text.startswith(self._fence) and not text.strip(self._fence[:1]):
+        closes = text.startswith(self._fence) and not text.strip(self._fence[:1])
+        if closes or (self._fence == b"---" and text == b"..."):
             self._fence, self._open, self._blank = b"", None, False
 
     def _in_html(self, line: bytes, start: int, end: int) -> None:
@@ -99,11 +106,11 @@ class _Scan:
             self._html_end, self._open, self._blank = b"", None, False
 
     def _begins_html(self, line: bytes, start: int, end: int) -> bool:
-        """Take the first line of a comment, or of text as it stands: nothing in these is a heading, up to their end."""
+        """Take the first line of a comment (of HTML, or MDX's), or of text as it stands: up to its end, nothing in it is a heading."""
         found = _HTML.match(line)
         if found is None:
             return False
-        close = b"-->" if found.group(1) == b"!--" else b"</" + found.group(1).lower()
+        close = b"*/}" if found.group(2) else b"-->" if found.group(1) == b"!--" else b"</" + found.group(1).lower()
         if close in line[found.end() :].lower() or close in self._unclosed:
             return False
         if not _ENDS[close].search(self._data, end):
@@ -115,7 +122,7 @@ class _Scan:
 
     def _text_line(self, line: bytes, start: int, end: int) -> None:
         lead = line.lstrip()[:1]
-        if lead == b"<" and self._begins_html(line, start, end):
+        if lead in b"<{" and self._begins_html(line, start, end):
             return
         if lead == b"#" and (heading := _HEADING.match(line)):
             title = _clean(line[heading.end() : heading.end() + _TITLE_BYTES])
@@ -124,6 +131,9 @@ class _Scan:
         elif lead in b"`~>" and (fence := _FENCE.match(line)):
             self._start("fence", start, end)
             self._fence, self._open = fence.group(1), None
+        elif start == 0 and line.rstrip() in _FRONT_MATTER and _FRONT_MATTER[line.rstrip()].search(self._data, end):
+            self._start("fence", start, end)
+            self._fence, self._open = line.rstrip(), None
         elif (lead in b"-=" and self._underlined(line, start, end)) or self._in_table(line, start, end):
             return
         elif (lead in b"-*+" or lead.isdigit()) and ITEM.match(line) and not _RULE.match(line):
@@ -134,13 +144,7 @@ class _Scan:
             self._start("paragraph", start, end)
 
     def _underlined(self, line: bytes, start: int, end: int) -> bool:
-        """Take a line of dashes or equal signs: front matter, a table's delimiter, a heading's underline."""
-        if start == 0 and line.rstrip() == b"---":
-            close = re.compile(rb"^(?:---|\.\.\.)[ \t]*\r?$", re.MULTILINE).search(self._data, end)
-            if close:
-                self._start("fence", start, end)
-                self._fence = b"---"
-                return True
+        """Take a line of dashes or equal signs: a table's delimiter, a heading's underline."""
         block = self._open
         if self._blank or block is None or block.kind != "paragraph":
             return False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from syncd.model import Chunk, Chunking, Part
 from tests.pipeline.chunking import chunks_of_document
 
@@ -96,8 +98,11 @@ def test_list_items_stay_whole():
         assert chunk.text.startswith("- item")
 
 
-def test_front_matter_is_no_heading():
-    chunks = chunks_of(f"---\ntitle: A\n# comment\n---\n\n# Guide\n\n{WORDS}\n")
+@pytest.mark.parametrize(
+    "front", ["---\ntitle: A\n# comment\n---\n", "---\n# comment\n...\n", "+++\ntitle = 'A'\n# comment\n+++\n"]
+)
+def test_front_matter_is_no_heading(front):
+    chunks = chunks_of(f"{front}\n# Guide\n\n{WORDS}\n")
     assert chunks[0].symbol == "Guide"
 
 

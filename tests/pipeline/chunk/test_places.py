@@ -22,6 +22,7 @@ def chunks(text: str, path: str) -> list[Chunk]:
         "<pre>\n# stop the service\n\n# Old\n</pre>\n",
         "<script type='x'>\n# Old\n</script>\n",
         "text\n<style>\n# Old\n</style>\n",
+        "{/*\n# Old\n\n## Older\n*/}\n",
     ],
 )
 def test_nothing_in_comments_and_preformatted_text_is_a_heading(html):
@@ -39,7 +40,9 @@ def test_one_that_is_never_closed_hides_no_headings():
     )
 
 
-@pytest.mark.parametrize("macro", ["HARBOUR_API", "Q_EXPORT", 'DLL("x")'])
+@pytest.mark.parametrize(
+    "macro", ["HARBOUR_API", "Q_EXPORT", 'DLL("x")', "HARBOUR_API PACKED", "HARBOUR_API DEPRECATED(1) PACKED"]
+)
 def test_a_class_behind_an_export_macro_has_its_own_name(macro):
     body = "".join(f"  int load{at}(int n) {{\n{LINES}    return n;\n  }}\n" for at in range(8))
     found = chunks(f'#include "a.h"\n\nclass {macro} Ferry : public Vessel {{\n public:\n{body}}};\n', "a.cpp")
