@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from syncd.errors import PermanentError
+from syncd.pipeline.parse import gfm
 from syncd.pipeline.parse.encoding import decode
 from syncd.pipeline.parse.task import Markdown, ParsedPiece, Task
 
@@ -39,6 +40,9 @@ def _language(book: Mapping[str, Any]) -> str:
 
 def _blocks(cell: Mapping[str, Any], language: str, task: Task) -> Iterator[str]:
     text = _joined(cell.get("source", cell.get("input", "")))
+    if cell.get("cell_type") == "heading":
+        yield gfm.heading(int(cell.get("level") or 1), text)
+        return
     if cell.get("cell_type") != "code":
         yield text
         return

@@ -34,8 +34,16 @@ async def test_cells_are_prose_code_and_what_it_printed(pool: PartReader) -> Non
 
 
 async def test_an_old_notebook_is_read_and_a_broken_one_says_so(pool: PartReader) -> None:
-    old = {"worksheets": [{"cells": [{"cell_type": "code", "input": ["1+1"], "language": "python", "outputs": []}]}]}
-    assert await text_of(pool, json.dumps(old).encode(), "a.ipynb") == "```python\n1+1\n```\n\n"
+    code = {
+        "cell_type": "code",
+        "input": ["1+1"],
+        "language": "python",
+        "outputs": [{"output_type": "pyout", "text": ["2"]}],
+    }
+    old = {"worksheets": [{"cells": [{"cell_type": "heading", "level": 2, "source": ["Sums"]}, code]}]}
+    assert (
+        await text_of(pool, json.dumps(old).encode(), "a.ipynb") == "## Sums\n\n```python\n1+1\n```\n\n```\n2\n```\n\n"
+    )
     for broken in (b'{"cells": 5}', b"{", b"[]", b'{"cells": [7]}'):
         with pytest.raises(PermanentError, match=r"a\.ipynb is damaged: it is no notebook"):
             await text_of(pool, broken, "a.ipynb")
