@@ -41,6 +41,8 @@ LINE_HOLDERS = "div,p,li,tr"
 LINES = "span.line,.token-line,.code-line,code"
 """What may hold a line each where nothing else parts lines."""
 SIGNATURES = ".member-signature,.type-signature"
+SIGNATURE_HEADINGS = ".code-header"
+"""Signatures that are headings, in rustdoc."""
 SIGNATURE_NAMES = ".descname,.sig-name"
 """What Sphinx calls the name in a signature."""
 CLASS_CHARS = 300
@@ -158,6 +160,12 @@ def settle_signatures(root: Element) -> None:
             text = " ".join(term.text.split()).replace(" \u2192 ", " -> ")
             term.clear()
             term.append(Element("code", None, [Text(text)]))
+    for heading in root.select(SIGNATURE_HEADINGS):
+        for condition in heading.select(".where"):
+            condition.insert_before(Text(" "))
+        text = " ".join(heading.text.split())
+        heading.clear()
+        heading.append(Element("code", None, [Text(text)]))
     for signature in root.select(SIGNATURES):
         text = " ".join(signature.text.split())
         signature.clear()

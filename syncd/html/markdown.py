@@ -44,6 +44,7 @@ def to_markdown(root: Element, resolve: Callable[[str], str], options: Markdown 
     """
     drop_permalinks(root)
     drop_readings(root)
+    settle_titles(root)
     settle_code(root)
     settle_tables(root)
     settle_links(root, resolve)
@@ -76,6 +77,27 @@ def drop_readings(root: Element) -> None:
     for reading in root.select("ruby rt,ruby rp,ruby rtc"):
         if reading.parent is not None:
             reading.decompose()
+
+
+def settle_titles(root: Element) -> None:
+    """Part what stands on lines of its own in a title by style alone, let links in the middle of one be text, and no blank be its end."""
+    for line in root.select("h1 > span[class] + span[class]"):
+        before = line.previous_sibling
+        if (
+            isinstance(before, Element)
+            and len(before.text) > 1
+            and before.text[-1].isalnum()
+            and line.text[:1].isupper()
+        ):
+            line.insert_before(Text(" "))
+    for title in root.select("h1,h2,h3,h4,h5,h6"):
+        if title.tag == "h1":
+            for link in title.select("a[href]"):
+                if len(link.text.strip()) < len(title.text.strip()):
+                    link.unwrap()
+        last = title.children[-1] if title.children else None
+        if isinstance(last, Text) and last.text != last.text.rstrip():
+            last.replace_with(Text(last.text.rstrip()))
 
 
 def settle_links(root: Element, resolve: Callable[[str], str]) -> None:

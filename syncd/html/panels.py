@@ -37,6 +37,7 @@ def settle_panels(document: Document) -> bool:
     ids: dict[str, Element] = {}
     for element in document.select("[id]"):
         ids.setdefault(element.attr("id") or "", element)
+    drop_choices(document, ids)
     labelled = [*aria_tabs(document, ids), *radio_tabs(document, ids)]
     for label, panel in labelled:
         text = words_in(label)
@@ -45,6 +46,16 @@ def settle_panels(document: Document) -> bool:
         if text:
             panel.insert(0, line_of(text))
     return settle_accordions(document, ids) > 0 or bool(labelled)
+
+
+def drop_choices(document: Document, ids: Mapping[str, Element]) -> None:
+    """Remove tabs that choose what one and the same panel shows, but for the chosen one: the panel holds everything."""
+    for tabs in [tablist.select("[role=tab]") for tablist in document.select("[role=tablist]")]:
+        shown = {tab.attr("aria-controls") or "" for tab in tabs}
+        if len(tabs) > 1 and len(shown) == 1 and shown <= ids.keys():
+            for tab in tabs:
+                if tab.attr("aria-selected") != "true":
+                    tab.decompose()
 
 
 def aria_tabs(document: Document, ids: Mapping[str, Element]) -> Iterator[tuple[Element, Element]]:

@@ -19,7 +19,7 @@ CHROME = (
     "[role=alertdialog],[role=tooltip],[hidden],[aria-modal=true],input,select,textarea,datalist,"
     "a.headerlink,a.anchorjs-link,a.anchor-link,.sr-only,.visually-hidden,.screen-reader-text,.noprint,.no-print,"
     ".skip-link,.mw-editsection,.reflist,.navheader,.navfooter,.nosearch,.srclink,"
-    ".sphinxsidebar,.related[role],div.related,#quickview,#hd,#ft,.viewcode-back,.viewcode-link,summary.hideme,.bd-sidebar,.wy-nav-side,.rst-footer-buttons"
+    "a.src,.sphinxsidebar,.related[role],div.related,#quickview,#hd,#ft,.viewcode-back,.viewcode-link,summary.hideme,.bd-sidebar,.wy-nav-side,.rst-footer-buttons"
 )
 CONTAINERS = (
     "[itemprop=articleBody]",
@@ -45,6 +45,8 @@ CHROME_WORDS = re.compile(
 KEEP_WORDS = re.compile(
     r"(?:^|[\s_-])(?:content|main|body|article|post|entry|page|wrapper|container|layout)", re.IGNORECASE
 )
+COPY_WORDS = re.compile(r"(?:^|[\s_-])(?:copy|clipboard)(?:$|[\s_-])", re.IGNORECASE)
+"""What buttons are called that copy code, or the address of a heading in which they stand."""
 BLOCKS = "div,section,aside,ul,ol,form,footer,header,p,table,figure,span,li"
 MIN_CONTAINER_CHARS = 140
 MIN_PROSE_CHARS = 400
@@ -61,7 +63,8 @@ def remove_chrome(document: Document) -> None:
     settle_panels(document)
     document.remove(CHROME)
     for button in document.select("button,label"):
-        if button.closest("h1,h2,h3,h4,h5,h6,p,li,td,dt") is None:
+        names = " ".join(button.attr(name) or "" for name in ("id", "class", "title", "aria-label"))[:CLASS_CHARS]
+        if COPY_WORDS.search(names) or button.closest("h1,h2,h3,h4,h5,h6,p,li,td,dt") is None:
             button.decompose()
 
 

@@ -10,6 +10,7 @@ from turbohtml import Document, Element
 CELLS = ("td", "th")
 TABLE_MAX_COLUMNS = 100
 MAX_REPEATED_CHARACTERS = 300
+MIN_GRID_COLUMNS = 2
 
 
 class Reaching(NamedTuple):
@@ -31,6 +32,7 @@ def settle_tables(root: Element) -> None:
 
     Pipe tables know no spans and no ragged rows, and the renderer writes a table that has any as HTML.
     """
+    settle_grids(root)
     for table in root.select("table"):
         rows = [row for row in table.select("tr") if row.closest("table") == table]
         below: dict[int, Reaching] = {}
@@ -41,6 +43,25 @@ def settle_tables(root: Element) -> None:
         for row, width in zip(rows, widths, strict=True):
             for _ in range(widest - width):
                 row.append(Element("td"))
+
+
+def settle_grids(root: Element) -> None:
+    """Make tables of those that javadoc lays out by style alone: blocks in a row, the first of which are headers."""
+    for grid in root.select(".summary-table"):
+        cells = elements_in(grid)
+        width = sum("table-header" in (cell.attr("class") or "").split() for cell in cells)
+        if width < MIN_GRID_COLUMNS or len(cells) % width:
+            continue
+        table = Element("table")
+        for at in range(0, len(cells), width):
+            row = Element("tr")
+            for cell in cells[at : at + width]:
+                made = Element("td" if at else "th")
+                cell.wrap(made)
+                cell.unwrap()
+                row.append(made)
+            table.append(row)
+        grid.replace_with(table)
 
 
 def settle_row(row: Element, above: dict[int, Reaching]) -> dict[int, Reaching]:

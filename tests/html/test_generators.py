@@ -30,7 +30,9 @@ demo</div><div role=tabpanel class=tabItem_x hidden>yarn add demo</div></div></d
 
 RUSTDOC = f"""<!doctype html><html lang=en><head><meta name=generator content=rustdoc><title>Share in demo - Rust</title></head>
 <body class="rustdoc struct"><nav class=sidebar><h2><a href="#">Share</a></h2></nav><main><div class=width-limiter>
-<section id=main-content class=content><div class=main-heading><h1>Struct <span class=struct>Share</span></h1></div>
+<section id=main-content class=content><div class=main-heading><h1>Struct <span class=struct>Share</span>&nbsp;<button
+id=copy-path title="Copy item path to clipboard">Copy item path</button></h1><span class=sub-heading><a class=src
+href="../src/demo.rs.html#1">Source</a></span></div>
 <pre class="rust item-decl"><code>pub struct Share {{ <span class=comment>/* private fields */</span> }}</code></pre>
 <details class="toggle top-doc" open><summary class=hideme><span>Expand description</span></summary><div class=docblock>
 <p>{PROSE}</p><h2 id="pagination"><a class=doc-anchor href="#pagination">§</a>Pagination</h2><p>One row a page.</p>
@@ -41,14 +43,22 @@ RUSTDOC = f"""<!doctype html><html lang=en><head><meta name=generator content=ru
 <a class="src rightside" href="../src/demo.rs.html">Source</a><a href="#impl-Share" class=anchor>§</a>
 <h3 class=code-header>impl <a class=struct href="struct.Share.html">Share</a></h3></section></summary><div class=impl-items>
 <details class="toggle method-toggle" open><summary><section id="method.print" class=method><a class="src rightside"
-href="../src/demo.rs.html#3">Source</a><h4 class=code-header>pub fn <a href="#method.print" class=fn>print</a>(&amp;self, by: u8)</h4>
+href="../src/demo.rs.html#3">Source</a><h4 class=code-header>pub fn <a href="#method.print" class=fn>print</a>(&amp;self, by: <a class=primitive
+href="u8.html">u8</a>) -&gt; Option&lt;<a href="x.html">u8</a>&gt;<div class=where>where Self: Sized,</div></h4>
 </section></summary><div class=docblock><p>Prints all.</p></div></details></div></details></div></section></div></main></body></html>"""
 
 JAVADOC = f"""<!DOCTYPE HTML><html lang=en><head><meta name=generator content="javadoc/ClassWriter"><title>Pager</title></head>
 <body class=class-declaration-page><div class=main-grid><header class=flex-header><nav><a href="index.html">Overview</a></nav></header>
-<main role=main><div class=header><h1 title="Class Pager" class=title>Class Pager</h1></div><section class=class-description
+<main role=main><div class=header><h1 title="Class Pager" class=title>Class Pager&lt;<a href="T.html">T</a>&gt;</h1></div><section class=class-description
 id=class-description><div class=type-signature><span class=modifiers>public class </span><span class="element-name type-name-label">Pager
-</span></div><div class=block>{PROSE}</div></section><section class=details><ul class=details-list><li><section class=method-details
+</span></div><div class=block>{PROSE}</div></section><section class=summary><ul class=summary-list><li><section
+class=method-summary id=method-summary><h2>Method Summary</h2><div id=method-summary-table><div class=table-tabs role=tablist><button
+id=tab0 role=tab aria-selected=true aria-controls=shown class=active-table-tab>All Methods</button><button id=tab2 role=tab
+aria-selected=false aria-controls=shown class=table-tab>Concrete Methods</button></div><div id=shown role=tabpanel aria-labelledby=tab0>
+<div class="summary-table two-column-summary"><div class="table-header col-first">Type</div><div class="table-header col-last">Method</div>
+<div class="col-first even-row-color"><code>void</code></div><div class="col-last even-row-color"><code><a href="#print">print</a>(x)</code></div>
+<div class="col-first odd-row-color"><code>int</code></div><div class="col-last odd-row-color"><div class=block>Skips.</div></div></div></div>
+</div></section></li></ul></section><section class=details><ul class=details-list><li><section class=method-details
 id=method-detail><h2>Method Details</h2><ul class=member-list><li><section class=detail id="print(java.lang.String)"><h3>print</h3>
 <div class=member-signature><span class=modifiers>public</span>&nbsp;<span class=return-type>void</span>&nbsp;<span
 class=element-name>print</span><wbr><span class=parameters>(<a href="String.html">String</a>&nbsp;row_name)</span></div>
@@ -100,19 +110,20 @@ PAGES = {
     "rustdoc": (
         RUSTDOC,
         [
-            "Struct Share",
+            "# Struct Share\n",
             "pub struct Share {",
             "## Pagination",
             "let s = 1;\ns.print();",
-            "### impl [Share](",
-            "#### pub fn print(&self, by: u8)",
+            "### `impl Share`",
+            "#### `pub fn print(&self, by: u8) -> Option<u8> where Self: Sized,`\n",
         ],
-        ["§", "1let", "Expand"],
+        ["§", "1let", "Expand", "Copy", "Source"],
     ),
     "javadoc": (
         JAVADOC,
         [
-            "# Class Pager",
+            "# Class Pager<T>\n",
+            "**All Methods**\n\n| Type | Method |\n| --- | --- |\n| `void` | `print(x)` |\n| `int` | Skips. |\n",
             "`public class Pager`",
             "\n## Method Details",
             "\n### print\n",
@@ -120,7 +131,7 @@ PAGES = {
             "### skip",
             "`public skip()`",
         ],
-        ["Overview"],
+        ["Overview", "Concrete"],
     ),
     "mdBook": (
         MDBOOK,
@@ -140,3 +151,11 @@ def test_a_generated_page_keeps_headings_signatures_tabs_and_code(page: str, kep
     text = extract(page.encode(), "http://docs.example/x", "text/html", 100).markdown
     assert [part for part in kept if part not in text] == []
     assert [part for part in left_out if part in text] == []
+
+
+def test_what_stands_on_lines_of_its_own_in_a_title_is_parted():
+    hero = "<h1 class=heading><span class=name>Harbour</span><span class=text>Ferries on time</span></h1>"
+    page = f"<main><div class=VPHero>{hero}<p class=tagline>The roster</p></div><p>{PROSE}</p></main>"
+    assert extract(page.encode(), "http://docs.example/", "text/html", 0).markdown.startswith(
+        "# Harbour Ferries on time\n"
+    )
