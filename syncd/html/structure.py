@@ -161,6 +161,7 @@ def is_chrome(element: Element, whole: int) -> bool:
         CHROME_WORDS.search(names) is not None
         and KEEP_WORDS.search(names) is None
         and text_length(element) < 0.4 * whole
+        and element.closest("pre,code") is None
     )
 
 

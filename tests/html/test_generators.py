@@ -153,6 +153,15 @@ def test_a_generated_page_keeps_headings_signatures_tabs_and_code(page: str, kep
     assert [part for part in left_out if part in text] == []
 
 
+def test_signs_of_code_are_no_chrome_whatever_the_highlighter_calls_them():
+    signs = "<span class='token tag punctuation'>&lt;</span><span class='token tag'>b</span><span class='token print'>&gt;</span>1"
+    code = f"<pre><code class=language-jsx><span class=token-line>return {signs};</span></code></pre>"
+    page = f"<main><article><h1>Share</h1><p>{PROSE}</p>{code}<p>Then <code><span class=tag>&lt;i&gt;</span></code>.</p></article></main>"
+    text = extract(page.encode(), "http://docs.example/", "text/html", 0).markdown
+    assert "```jsx\nreturn <b>1;\n```" in text
+    assert "Then `<i>`." in text
+
+
 def test_what_stands_on_lines_of_its_own_in_a_title_is_parted():
     hero = "<h1 class=heading><span class=name>Harbour</span><span class=text>Ferries on time</span></h1>"
     page = f"<main><div class=VPHero>{hero}<p class=tagline>The roster</p></div><p>{PROSE}</p></main>"
