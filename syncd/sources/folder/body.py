@@ -39,8 +39,11 @@ class FileBody:
 
 
 def stamp(status: os.stat_result) -> str:
-    """Return a version for a file's content from its status, without reading it: `mtime-size-inode`."""
-    return f"{status.st_mtime_ns}-{status.st_size}-{status.st_ino}"
+    """Return a version for a file's content from its status, without reading it: `mtime-size-inode-ctime`.
+
+    Nobody sets the ctime: what restores a file's time after an edit does not restore this one.
+    """
+    return f"{status.st_mtime_ns}-{status.st_size}-{status.st_ino}-{status.st_ctime_ns}"
 
 
 @asynccontextmanager

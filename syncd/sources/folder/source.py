@@ -1,9 +1,8 @@
 """A folder of this machine as a source.
 
-Keys are paths below the folder; `tree` decides which files are included. A version is `mtime-size-inode`, so a walk
-reads no file: a change that leaves all three as they were (same size, and the time set back or within one tick of the
-file system's clock) goes unnoticed until the next change. A touched or replaced file is read again, but its unchanged
-chunks are not embedded again.
+Keys are paths below the folder; `tree` decides which files are included. A version is `mtime-size-inode-ctime`, so a walk
+reads no file: only a change of the same size within one tick of the file system's clock goes unnoticed until the next
+change. A touched or replaced file is read again; where its bytes are what they were, nothing is parsed or embedded.
 
 Nested mounts are walked like folders: if one disappears, its files are deleted from the index, unless the mass-delete
 guard holds them. If the whole folder disappears, nothing is removed; if another one takes its place, such as the empty

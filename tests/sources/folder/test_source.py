@@ -5,6 +5,7 @@ import random
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,28 @@ async def test_only_changed_files_are_opened_again_and_deleted_ones_go(root: Pat
     (root / "f2").unlink()
     (root / "f3").rename(root / "g3")
     assert sorted(await index.sync(source)) == ["f1", "f2", "f3", "g3", "new"]
+
+
+async def test_an_edit_that_keeps_size_and_time_is_seen(root: Path, opened: Open) -> None:
+    write(root, {"f": "old", "g": "g"})
+    before = (root / "f").stat()
+    index, source = SyncedCollection("folder"), opened()
+    await index.sync(source)
+    write(root, {"f": "new"})
+    os.utime(root / "f", ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert await index.sync(source) == ["f"]
+    assert index.contents["f"] == b"new"
+
+
+async def test_versions_of_an_earlier_release_cost_a_reading_and_nothing_else(root: Path, opened: Open) -> None:
+    write(root, {"f": "f", "g": "g"})
+    index, source = SyncedCollection("folder"), opened()
+    await index.sync(source)
+    await index.hold(*(replace(each, version=each.version.rpartition("-")[0]) for each in index.documents))
+    assert await index.sync(source) == ["f", "g"]
+    assert index.last.keys("unchanged") == ["f", "g"]
+    assert [result.embedded for result in index.last.results] == [0, 0]
+    assert await index.sync(source) == []
 
 
 async def test_globs_and_nested_gitignores_are_honoured(root: Path, opened: Open) -> None:
