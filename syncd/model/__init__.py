@@ -31,7 +31,19 @@ from syncd.model.rows import (
     Rows,
     SparseIndex,
 )
-from syncd.model.sources import Body, Changes, Checkpoint, Document, Known, Rechecking, Run, Source, Total, chunk_prefix
+from syncd.model.sources import (
+    Body,
+    Changes,
+    Checkpoint,
+    Document,
+    Known,
+    Rechecking,
+    Run,
+    Source,
+    Suspicion,
+    Total,
+    chunk_prefix,
+)
 from syncd.model.texts import (
     Chunk,
     ChunkingStage,
@@ -114,5 +126,6 @@ __all__ = [
     "Warnings",
     "WholeSource",
     "chunk_prefix",
+    "Suspicion",
     "cut_to",
 ]

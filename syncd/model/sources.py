@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -57,6 +57,19 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
+@dataclass(frozen=True, slots=True)
+class Suspicion:
+    """Why documents that are missing may not be gone: deletes of those that would be lost wait for somebody to confirm them."""
+
+    reason: str
+    prefixes: tuple[str, ...] = ("",)
+    """What the keys of such documents begin with."""
+
+    def of(self, keys: Iterable[str]) -> frozenset[str]:
+        """Return which of these keys it is about."""
+        return frozenset(key for key in keys if key.startswith(self.prefixes))
+
+
     """States that everything yielded since the run began (or the last checkpoint) is the whole difference up to `cursor`.
 
     `absent_are_gone`: the run listed the source completely, so indexed documents of this source that were not yielded
@@ -71,8 +84,8 @@ class Checkpoint:
     is_mark: bool = False
     """Only a place to go on from: what follows need not wait until everything before it is written."""
     incomplete: str = ""
-    suspicion: str = ""
-    """Why what is missing may not be gone, or ''. Then deletes of documents that would be lost wait for somebody to confirm them."""
+    suspicion: Suspicion | None = None
+    """Why what is missing may not be gone."""
     again_after_s: float | None = None
     """When another run may see what this one could not, if the source knows."""
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from syncd.model import Document, Rechecking, Source
+from syncd.model import Document, Rechecking, Source, Suspicion
 from syncd.pipeline.job import DocumentJob, RunPlan
 from syncd.sync.handover import Handover
 from syncd.sync.run_state import RunState
@@ -36,20 +36,22 @@ class Deletes:
         self._handover = handover
         self._guard = guard
 
-    async def carry_out(self, keys: Sequence[str], source: Source, suspicion: str = "") -> bool:
-        """Delete these documents. Hold those of them that would be lost, and log that, if they are suspiciously many or,
-        with a `suspicion` about what the source saw, any; return whether that is so.
+    async def carry_out(self, keys: Sequence[str], source: Source, suspicion: Suspicion | None = None) -> bool:
+        """Delete these documents. Hold those of them that would be lost, and log that, if they are suspiciously many or
+        under `suspicion`; return whether any is held for the latter.
 
         Waits until they are done. Raises RetryableError.
         """
         lost = await self._state.lost(keys) if suspicion or len(keys) > self._guard.minimum else frozenset[str]()
+        suspected = suspicion.of(lost) if suspicion else frozenset[str]()
         documents = await self._state.documents()
-        is_held = bool(lost) if suspicion else self._guard.holds(len(lost), documents)
-        if is_held:
-            self._handover.held(len(lost))
-            await self._state.hold_deletes(sorted(lost), documents, suspicion)
-        await self._delete([key for key in keys if not is_held or key not in lost], source)
-        return is_held
+        held = lost if self._guard.holds(len(lost - suspected), documents) else suspected
+        if held:
+            self._handover.held(len(held))
+            reason = suspicion.reason if suspicion and suspected else "suspiciously many"
+            await self._state.hold_deletes(sorted(held), documents, reason)
+        await self._delete([key for key in keys if key not in held], source)
+        return bool(suspected)
 
     async def carry_out_confirmed(self, invocation_id: str, source: Source) -> None:
         """Carry out the deletes that an earlier run holds, except of documents that have reappeared since.

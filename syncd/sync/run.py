@@ -87,11 +87,11 @@ class SourceRun:
         if checkpoint.absent_are_gone and not self.incomplete and run.keys is None:
             gone = sorted({*gone, *await self._state.unseen()})
             await self._state.forget_left_out()
-        is_held = await self._deletes.carry_out(gone, source, checkpoint.suspicion)
+        is_suspected = await self._deletes.carry_out(gone, source, checkpoint.suspicion)
         await self._handover.save()
-        if is_held and checkpoint.suspicion:
+        if is_suspected and checkpoint.suspicion:
             # The cursor stays, so that the next run has the same suspicion.
-            self.incomplete = self.incomplete or checkpoint.suspicion
+            self.incomplete = self.incomplete or checkpoint.suspicion.reason
         elif run.keys is None and await self._has_nothing():
             await self._state.forget_cursor()  # whoever looks next, after a crash as well, looks at everything again
         elif run.keys is None:

@@ -99,10 +99,9 @@ class RunState:
         """Let the next run begin anew. Twice is safe."""
         await self._progress.forget_cursor(self._source_id, self._collection_id)
 
-    async def hold_deletes(self, keys: Sequence[str], documents: int, suspicion: str) -> None:
+    async def hold_deletes(self, keys: Sequence[str], documents: int, reason: str) -> None:
         """Hold these deletes, out of `documents` documents, until they are confirmed."""
         await self._progress.hold_deletes(self._invocation.id, keys)
-        reason = suspicion or "suspiciously many"
         log.warning(
             "sync.deletes_held", invocation=self._invocation.id, deletes=len(keys), documents=documents, reason=reason
         )
@@ -177,7 +176,7 @@ class DryRunState(RunState):
         """Do nothing: a dry run moves no cursor."""
 
     @override
-    async def hold_deletes(self, keys: Sequence[str], documents: int, suspicion: str) -> None:
+    async def hold_deletes(self, keys: Sequence[str], documents: int, reason: str) -> None:
         """Do nothing: a dry run only counts deletes."""
 
     @override

@@ -47,12 +47,8 @@ class OpenRoot:
     state: Path | None = None
 
     def fingerprint(self) -> str:
-        """Return what tells it from another folder under its name, also after a restart: device, inode, and the file system's id.
-
-        Disks that are mounted one after the other may share the first two.
-        """
-        device, inode = self.identity
-        return f"{device}:{inode}:{os.fstatvfs(self.descriptor).f_fsid}"
+        """Return what tells it from another folder under its name: see `fingerprint_of`."""
+        return fingerprint_of(self.descriptor)
 
     def leads_into_state(self, names: Sequence[bytes]) -> bool:
         """Return whether this path, with links followed, is the state folder or inside it."""
@@ -140,6 +136,15 @@ class Root:
         if error.errno in (errno.EACCES, errno.EPERM):
             return PermanentError(f"folder {self.path} may not be read by this user; nothing was removed")
         return RetryableError(f"folder {self.path} cannot be opened: {error.strerror}")
+
+
+def fingerprint_of(folder: int) -> str:
+    """Return what tells an open folder from another one in its place, also after a restart: device, inode, and the file system's id.
+
+    Disks that are mounted one after the other may share the first two. Raises OSError.
+    """
+    device, inode = identity_of(os.fstat(folder))
+    return f"{device}:{inode}:{os.fstatvfs(folder).f_fsid}"
 
 
 def is_same(old: str, new: str) -> bool:

@@ -4,15 +4,14 @@ Keys are paths below the folder; `tree` decides which files are included. A vers
 reads no file: only a change of the same size within one tick of the file system's clock goes unnoticed until the next
 change. A touched or replaced file is read again; where its bytes are what they were, nothing is parsed or embedded.
 
-Nested mounts are walked like folders: if one disappears, its files are deleted from the index, unless the mass-delete
-guard holds them. If the whole folder disappears, nothing is removed; if another one takes its place, such as the empty
-mount point of a share, what is missing in it is held.
+If the whole folder disappears, nothing is removed; if another one takes its place, such as the empty mount point of a
+share, what is missing in it is held. So is what is missing below a folder where something else was mounted before.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from itertools import islice
@@ -21,8 +20,9 @@ from pathlib import Path
 from anyio import CapacityLimiter, to_thread
 
 from syncd.errors import PermanentError, RetryableError
-from syncd.model import Changes, Checkpoint, Document, Run, Total
+from syncd.model import Changes, Checkpoint, Document, Run, Suspicion, Total
 from syncd.sources.folder.documents import FolderDocuments, FolderSettings
+from syncd.sources.folder.mounts import lost_mounts, mounts_below
 from syncd.sources.folder.root import OpenRoot, is_missing, is_same
 from syncd.sources.folder.tree import (
     Closed,
@@ -35,6 +35,7 @@ from syncd.sources.folder.tree import (
 from syncd.sources.globs import Globs, WalkRules
 from syncd.sources.path_keys import key_of
 
+OTHER = "is a different folder than before (is it mounted?): what is missing in it stays until it is confirmed"
 BATCH_SIZE = 256
 """Files per hop into the thread: enough to make hops cheap, few enough to start soon and to stop soon."""
 
@@ -44,6 +45,8 @@ class _Walk:
     """What a walk has seen so far."""
 
     root: OpenRoot
+    mounts: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What was mounted below it at the start."""
     files: int = 0
     unreadable: set[str] = field(default_factory=set[str])
     closed: set[str] = field(default_factory=set[str])
@@ -80,40 +83,41 @@ class FolderTreeSource:
                     yield step
 
     async def _everything(self, run: Run, root: OpenRoot) -> Changes:
-        walk = _Walk(root)
+        walk = _Walk(root, await to_thread.run_sync(mounts_below, root))
         if not run.cursor:
             yield Total(await self._count(root))
         async with aclosing(self._documents(run, self.tree.walk(root), walk)) as documents:
             async for document in documents:
                 yield document
-        suspicion = self._check_root(walk, run.cursor)
+        suspicion = await to_thread.run_sync(self._check_root, walk, run.cursor)
         if walk.unreadable:
             async with aclosing(self._missing(run, root, walk)) as documents:
                 async for document in documents:
                     yield document
-        cursor = json.dumps({"root": root.fingerprint()})
+        cursor = json.dumps({"root": root.fingerprint(), "mounts": walk.mounts})
         yield Checkpoint(cursor, not walk.unreadable, incomplete=walk.gaps(), suspicion=suspicion)
 
     async def _count(self, root: OpenRoot) -> int:
         async with aclosing(self._batches(self.tree.walk(root))) as batches:
             return sum([len(batch) async for batch in batches])
 
-    def _check_root(self, walk: _Walk, cursor: str | None) -> str:
-        """Return why what is missing may not be gone, or ''.
+    def _check_root(self, walk: _Walk, cursor: str | None) -> Suspicion | None:
+        """Return why what is missing may not be gone, or None.
 
-        Raise if the folder was unmounted during the walk, or before it and is empty, so that nothing is concluded from it.
+        Raise if anything was unmounted during the walk, or the folder before it and is empty, so that nothing is concluded from it.
         """
         path = self._settings.path
         with self._settings.root.opened() as root:
-            if root.identity != walk.root.identity:
-                raise RetryableError(f"{path} was replaced during the walk; nothing was removed")
+            if root.identity != walk.root.identity or lost_mounts(walk.mounts, mounts_below(root)):
+                raise RetryableError(f"{path} was replaced during the walk, or a folder in it; nothing was removed")
         if not self._is_other(walk.root, cursor):
-            return ""
+            lost = lost_mounts(mounts_before(cursor), walk.mounts)
+            return Suspicion(f"{path}/{lost[0]} {OTHER}", lost) if lost else None
         if not walk.files:
             raise PermanentError(
                 f"{path} is empty and is a different folder than before (is it mounted?); nothing was removed"
             )
-        return f"{path} is a different folder than before (is it mounted?): what is missing in it stays until it is confirmed"
+        return Suspicion(f"{path} {OTHER}")
 
     def _is_other(self, root: OpenRoot, cursor: str | None) -> bool:
         """Return whether this is another folder than the one that the last run saw."""
@@ -121,6 +125,7 @@ class FolderTreeSource:
 
     async def _chosen(self, run: Run, keys: frozenset[str], root: OpenRoot) -> Changes:
         walk, seen = _Walk(root), set[str]()
+        unmounted = lost_mounts(mounts_before(run.cursor), await to_thread.run_sync(mounts_below, root))
         for key in sorted(keys):
             async with aclosing(self._documents(run, self._at(root, key), walk)) as documents:
                 async for document in documents:
@@ -128,17 +133,18 @@ class FolderTreeSource:
                         seen.add(document.key)
                         yield document
         if not self._is_other(root, run.cursor):
-            async with aclosing(self._vanished(run, keys, seen, walk)) as documents:
+            async with aclosing(self._vanished(run, keys, seen, (*walk.unreadable, *unmounted))) as documents:
                 async for document in documents:
                     yield document
         yield Checkpoint(run.cursor or "")
 
-    async def _vanished(self, run: Run, keys: frozenset[str], seen: set[str], walk: _Walk) -> AsyncGenerator[Document]:
-        """Yield as gone what is known at or below `keys` and was not found there.
+    async def _vanished(
+        self, run: Run, keys: frozenset[str], seen: set[str], blind: tuple[str, ...]
+    ) -> AsyncGenerator[Document]:
+        """Yield as gone what is known at or below `keys` and was not found there, except in folders that are `blind`.
 
         Also below what is a file by now: a folder of that name has gone.
         """
-        blind = tuple(walk.unreadable)
         lost = {key for key in keys - seen if not key.startswith(blind)}
         files = {key for key in lost if await run.known.version(key) is not None}
         for key in sorted(files):
@@ -181,3 +187,8 @@ class FolderTreeSource:
             is_left_out = key.endswith("/")
             if key not in walk.unreadable | walk.closed if is_left_out else is_missing(root, names_of(key)):
                 yield self._made.gone(key)
+
+
+def mounts_before(cursor: str | None) -> Mapping[str, str]:
+    """Return what was mounted below the folder at the run that a cursor is of; earlier versions did not note it."""
+    return json.loads(cursor).get("mounts", {}) if cursor else {}

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import gettempdir
@@ -215,3 +216,12 @@ async def test_a_missing_folder_is_still_told_from_a_replaced_one(root: Path) ->
         await SyncedCollection("folder").sync(opened(root / "missing"))
     with pytest.raises(PermanentError, match="is not a folder"):
         await SyncedCollection("folder").sync(opened(root / "a"))
+
+
+def test_what_is_missing_where_a_share_was_mounted_is_held_and_nothing_else(tmp_path: Path) -> None:
+    alone = ["unshare", "--map-root-user", "--mount"]
+    if subprocess.run([*alone, "mount", "-t", "tmpfs", "none", str(tmp_path)], capture_output=True).returncode:
+        pytest.skip("nothing may be mounted here")
+    program = [sys.executable, "-m", "tests.sources.folder.unmounting", str(tmp_path / "root")]
+    done = subprocess.run([*alone, *program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
