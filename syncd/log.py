@@ -88,6 +88,7 @@ EVENTS: Mapping[str, str] = {
     "process.started": "a child process was started",
     "retry.waiting": "something failed and will be retried",
     "source.created": "a source declared in the configuration was created",
+    "source.notice": "a source's settings may mean something else than they seem to",
     "source.removed": "a source is no longer declared in the configuration and was removed",
     "source.updated": "a source's declaration changed",
     "sqs.key_accepted": "a key that was refused can read its queue again",

@@ -95,6 +95,8 @@ class SourceBase(Model):
     """The collection a declared source writes to."""
     problem: str | None = None
     """Why the source's events are not received: for example, its key is refused or a credential is missing."""
+    notice: str | None = None
+    """What of its settings may mean something else than they seem to."""
     watch_state: WatchView | None = None
     """How its watch or schedule is doing; null if it has none."""
 
@@ -129,3 +131,5 @@ class CreateSourceResponse(Model):
     """The new source."""
 
     source_id: Uuid
+    notice: str | None = None
+    """What of its settings may mean something else than they seem to."""

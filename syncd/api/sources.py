@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import structlog
 from aiohttp import web
 
 from syncd.api import settings
@@ -21,6 +22,8 @@ from syncd.json_types import JsonObject
 from syncd.model import SourceRecord, Target
 from syncd.quoting import shown
 from syncd.schema import Model, QueryCount
+
+log = structlog.get_logger()
 
 MAX_PAGE = 1000
 """A larger `limit` is reduced to this."""
@@ -53,7 +56,10 @@ async def create(request: web.Request) -> web.Response:
     )
     source = await services.store.sources.create(name, payload.database_name, kept, embedding, chunking, unique=True)
     services.wake()
-    return json_answer({"source_id": source.id}, 201)
+    if not kept.notice:
+        return json_answer({"source_id": source.id}, 201)
+    log.warning("source.notice", source=source.id, notice=kept.notice)
+    return json_answer({"source_id": source.id, "notice": kept.notice}, 201)
 
 
 async def index(request: web.Request) -> web.Response:

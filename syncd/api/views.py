@@ -49,6 +49,7 @@ def source_view(
         "chunking": _chunking(source),
         "created_at": rfc3339(source.created_at),
         **({} if problem is None else {"problem": problem}),
+        **({"notice": source.settings.notice} if source.settings.notice else {}),
         **({} if watch is None else {"watch_state": watch_view(watch)}),
     }
     if source.name is None:

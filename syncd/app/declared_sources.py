@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from syncd.model import SourceRecord, Target
+from syncd.model import SourceRecord, SourceSettings, Target
 from syncd.model.records import in_same_place
 from syncd.sources.table import SourceTable
 from syncd.store import Store
@@ -49,7 +49,7 @@ async def create_or_replace(store: Store, table: SourceTable, record: SourceReco
     if record is None:
         await store.sources.create(table.source_type, table.database, settings, embedding, chunking, table.name)
         log.info("source.created", source=table.name, type=table.source_type)
-        return
+        return note(table.name, settings)
     now = (record.name, record.database, record.settings, record.embedding, record.chunking)
     if now != (table.name, table.database, settings, embedding, chunking):
         target = Target(table.database, table.collection)
@@ -57,6 +57,14 @@ async def create_or_replace(store: Store, table: SourceTable, record: SourceReco
             log.info("collection.reshaped", collection=table.collection, dimensions=embedding.dimensions)
         await store.sources.replace(record, table.database, settings, embedding, chunking, table.name)
         log.info("source.updated", source=table.name, former_name=None if record.name == table.name else record.name)
+        note(table.name, settings)
+    return None
+
+
+def note(name: str, settings: SourceSettings) -> None:
+    """Log what of a source's settings may mean something else than they seem to."""
+    if settings.notice:
+        log.warning("source.notice", source=name, notice=settings.notice)
 
 
 async def remove_undeclared(store: Store, record: SourceRecord) -> None:

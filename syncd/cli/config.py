@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from syncd.cli.commands import Commands
@@ -29,6 +30,9 @@ async def check(args: argparse.Namespace) -> int:
     check_models(config, catalog_of(config))
     if problems := await examine_sources(config, args.types):
         raise ConfigError("\n".join(problems))
+    for source in config.sources:
+        if notice := source.settings().notice:
+            print(f"note: source {source.name}: {notice}", file=sys.stderr)
     if args.json:
         print_json(config.model_dump(mode="json"))
     else:

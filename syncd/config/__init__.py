@@ -130,12 +130,12 @@ class Config(Table):
 
     @model_validator(mode="after")
     def distinct_sources(self) -> Config:
-        """Check that no two sources differ in their names alone: everything would be there, and found, twice."""
+        """Check that no two sources bring the same documents: everything would be there, and found, twice."""
         for number, source in enumerate(self.sources):
             for earlier in self.sources[:number]:
-                if source == earlier.model_copy(update={"name": source.name}):
+                if source.repeats(earlier):
                     raise ValueError(
-                        f"sources: {earlier.name!r} and {source.name!r} have the same settings and collection; remove one of them"
+                        f"sources: {earlier.name!r} and {source.name!r} bring the same documents into the same collection; remove one of them"
                     )
         return self
 

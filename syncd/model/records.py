@@ -89,6 +89,16 @@ class SourceSettings:
         return ""
 
     @property
+    def notice(self) -> str:
+        """What of the settings may mean something else than they seem to; ''."""
+        return ""
+
+    @property
+    def id_root(self) -> str:
+        """What chunk ids are derived from, besides keys, where these alone would not do; '': the source's first name, or its id."""
+        return ""
+
+    @property
     def without_credential(self) -> SourceSettings:
         """The settings apart from the key that they are read with; sources that share these are the same."""
         return self
@@ -177,7 +187,7 @@ class SourceRecord(Generic[S_co]):
     """Set for sources declared in the configuration file, where it is unique."""
     facts: SourceFacts = SourceFacts()
     id_root: str = ""
-    """What its chunk ids are derived from, besides keys, where these alone would not do: its first name, or its id."""
+    """What its chunk ids are derived from, besides keys, where these alone would not do: see `SourceSettings`."""
 
     def keeps(self, collection: str) -> bool:
         """Return whether the source keeps this collection in sync automatically."""

@@ -36,6 +36,8 @@ class Document:
     body: Body | None
     chunk_prefix: str
     """Chunk ids are `{chunk_prefix}-{number}`: `sha256(key)` or a custom id, see `chunk_prefix()`."""
+    other_prefix: str = ""
+    """In place of `chunk_prefix` where a document of a source with another `id_root` has that in the collection; '': nothing is."""
     name: str = ""
     """File name whose suffix decides the format, where it is not the key's last segment."""
     display_name: str = ""
@@ -56,8 +58,6 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
-@dataclass(frozen=True, slots=True)
 class Suspicion:
     """Why documents that are missing may not be gone: deletes of those that would be lost wait for somebody to confirm them."""
 
@@ -70,6 +70,8 @@ class Suspicion:
         return frozenset(key for key in keys if key.startswith(self.prefixes))
 
 
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
     """States that everything yielded since the run began (or the last checkpoint) is the whole difference up to `cursor`.
 
     `absent_are_gone`: the run listed the source completely, so indexed documents of this source that were not yielded

@@ -148,6 +148,7 @@ class Ingester:
             chunks=content.chunks,
             changed_at=document.changed_at.timestamp() if document.changed_at else None,
             warnings=content.warnings,
+            other_prefix=document.other_prefix,
         )
         result = replace(
             wanted.result,

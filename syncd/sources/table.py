@@ -109,6 +109,10 @@ class SourceTable(Table):
         """Return the settings that only this type has."""
         raise NotImplementedError
 
+    def repeats(self, other: SourceTable) -> bool:
+        """Return whether both would put the same documents into one collection, where each would be found twice."""
+        return self == other.model_copy(update={"name": self.name})
+
     def check_beside(self, sections: Mapping[type[Table], Table], state: Path) -> None:
         """Raise ValueError if the source conflicts with the configuration's other tables or with the `state` folder."""
 

@@ -42,6 +42,8 @@ class Replacement:
     chunks: Collection[NewChunk]
     changed_at: float | None = None
     warnings: Sequence[DocumentWarning] = ()
+    other_prefix: str = ""
+    """In place of `prefix` where a source with another root has that; '': nothing is."""
 
 
 @dataclass(frozen=True, slots=True)

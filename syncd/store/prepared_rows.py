@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from syncd.errors import ConflictError
 from syncd.store.changes import PreparedDocument, Replacement, Urgency
+from syncd.store.chunk_ids import with_own_ids
 from syncd.store.codec import dumps, warnings_to_json
 from syncd.store.vectors import absent, insert_vectors
 
@@ -36,11 +37,12 @@ def discard(connection: sqlite3.Connection, collection_id: int, source_id: str, 
 
 
 def put(
-    connection: sqlite3.Connection, change: Replacement, model: str, urgency: Urgency
+    connection: sqlite3.Connection, asked: Replacement, model: str, urgency: Urgency
 ) -> PreparedDocument | ConflictError:
     """Put a document in within the caller's transaction."""
-    if error := conflict(connection, change):
-        return error
+    change = with_own_ids(connection, asked)
+    if isinstance(change, ConflictError):
+        return change
     discard(connection, change.collection_id, change.source_id, change.key)
     known = connection.execute(
         "SELECT 1 FROM documents WHERE collection_id = ? AND source_id = ? AND key = ? AND state = 'indexed'",
@@ -59,20 +61,6 @@ def put(
     document = first(connection.execute(f"{SELECT} WHERE id = ?", (prepared_id,)))
     assert document is not None
     return document
-
-
-def conflict(connection: sqlite3.Connection, change: Replacement) -> ConflictError | None:
-    """Return why the document cannot have its chunk ids: another one has them, of a source that is still there."""
-    owner = connection.execute(
-        "SELECT source_id, key FROM documents WHERE collection_id = ?1 AND prefix = ?2 AND state = 'indexed' "
-        "AND source_id IN (SELECT ?3 UNION SELECT id FROM sources)",
-        (change.collection_id, change.prefix, change.source_id),
-    ).fetchone()
-    if owner is None or owner == (change.source_id, change.key):
-        return None
-    return ConflictError(
-        f"its chunk ids {change.prefix}-… belong to {owner[1]!r} in this collection; give one of the two a custom id"
-    )
 
 
 def insert_prepared(

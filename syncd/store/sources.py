@@ -112,11 +112,12 @@ class Sources:
         source keeps in step is compared with it at once: what a watch does by itself is asked for here of other sources.
         """
         values = self._types.write_settings(record.type, settings, is_declared=record.name is not None)
-        columns = (database, dumps(values), embedding_to_json(embedding), dumps(asdict(chunking)), name or record.name)
+        identity = (name or record.name, settings.id_root or record.id_root)
+        columns = (database, dumps(values), embedding_to_json(embedding), dumps(asdict(chunking)), *identity)
 
         def transaction(connection: sqlite3.Connection) -> None:
             connection.execute(
-                "UPDATE sources SET database = ?, settings = ?, embedding = ?, chunking = ?, name = ? WHERE id = ?",
+                "UPDATE sources SET database = ?, settings = ?, embedding = ?, chunking = ?, name = ?, id_root = ? WHERE id = ?",
                 (*columns, record.id),
             )
             connection.execute(
@@ -203,7 +204,7 @@ class Sources:
             dumps(asdict(chunking)),
             time.time(),
             name,
-            id_root or name or source_id,
+            id_root or settings.id_root or name or source_id,
         )
         connection.execute(
             f"INSERT INTO sources ({SOURCE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",

@@ -9,12 +9,14 @@ from collections.abc import Collection, Iterator, Mapping
 
 from typing_extensions import override
 
+from syncd.errors import ConflictError
 from syncd.store.changes import DocumentChange, NewChunk, Promotion, Removal, Replacement, Staged
+from syncd.store.chunk_ids import with_own_ids
 from syncd.store.chunk_rows import rewrite_chunks, stored_chunks, write_postings
 from syncd.store.codec import warnings_from_json, warnings_to_json
 from syncd.store.numbering import changed_vectors, number_chunks
 from syncd.store.postings import Posting
-from syncd.store.prepared_rows import conflict, discard
+from syncd.store.prepared_rows import discard
 from syncd.store.vectors import mark_used
 
 
@@ -78,10 +80,11 @@ def stage_promotion(connection: sqlite3.Connection, change: Promotion) -> Staged
     return staged
 
 
-def stage_replacement(connection: sqlite3.Connection, change: Replacement) -> Staged:
-    """Replace a document's chunks by `change.chunks`."""
-    if error := conflict(connection, change):
-        return Staged(change.collection_id, error=error)
+def stage_replacement(connection: sqlite3.Connection, asked: Replacement) -> Staged:
+    """Replace a document's chunks by those that are asked for."""
+    change = with_own_ids(connection, asked)
+    if isinstance(change, ConflictError):
+        return Staged(asked.collection_id, error=change)
     gone = [*remove_predecessor(connection, change), *remove_other_prefix(connection, change)]
     document_id = upsert_document(connection, change)
     stored = stored_chunks(connection, document_id)

@@ -87,3 +87,12 @@ async def test_metadata_that_says_where_a_chunk_comes_from_is_refused_at_once(ap
     status, answer = await api.post(f"/api/v1/sources/{source_id}/invocations", body)
     assert status == 400
     assert key in answer["message"]
+
+
+async def test_the_api_refuses_a_prefix_with_a_slash_in_front_and_says_what_one_without_an_end_takes(api):
+    body = {"database_name": api.database, "s3": {**S3, **KEYS, "path_prefix": "/docs/"}}
+    status, answer = await api.post("/api/v1/sources", body)
+    assert (status, "no slash in front" in answer["message"]) == (400, True)
+    body["s3"]["path_prefix"] = "tenant-a"
+    status, answer = await api.post("/api/v1/sources", body)
+    assert (status, "such as 'tenant-ax/y.md'" in answer["notice"]) == (201, True)

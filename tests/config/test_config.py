@@ -68,6 +68,7 @@ def test_the_commented_examples_are_valid_too(tmp_path):
         ),
         ("[[sources]]\nname = 'a'\ntype = 'folder'\npath = '.'\ncollection = 'a..b'", "no two dots in a row"),
         (BUCKET, "auto_sync of 'bucket' needs queue_url, there or in [s3]"),
+        (f"{BUCKET}path_prefix = '/docs/'", "no slash in front; S3 compares whole keys"),
         ("[[sources]]\nname = 'a'\ntype = 'github'\nrepository = '--x'\ncollection = 'abc'", "repository '--x' must"),
         ("[[sources]]\nname = 'a'\ntype = 'github'\nrepository = 'a/..'\ncollection = 'abc'", "repository 'a/..' must"),
         (f"{REPOSITORY}interval_s = 0.5", "0.5 s is too often: at least 1 s, or 0 for never"),
@@ -170,9 +171,19 @@ def test_two_sources_of_one_name_are_refused(tmp_path):
 
 def test_two_sources_that_differ_in_their_names_alone_are_refused(tmp_path):
     one = "[[sources]]\nname = 'a'\ntype = 'folder'\npath = '.'\ncollection = 'abc'\n"
-    with pytest.raises(ConfigError, match="'a' and 'b' have the same settings and collection; remove one"):
+    with pytest.raises(ConfigError, match="'a' and 'b' bring the same documents into the same collection; remove one"):
         load(tmp_path, one + one.replace("'a'", "'b'").replace("collection", "watch = true\ncollection"))
     load(tmp_path, one + one.replace("'a'", "'b'").replace("'abc'", "'other'"))
+
+
+def test_two_sources_of_the_same_keys_of_one_bucket_are_refused(tmp_path):
+    one = BUCKET.replace('"direct"', '"none"')
+    for prefix in ("", "a/", "a"):
+        other = one.replace('name = "bucket"', f'name = "other"\npath_prefix = "{prefix}"')
+        with pytest.raises(ConfigError, match="'bucket' and 'other' bring the same documents"):
+            load(tmp_path, one + 'path_prefix = "a/b"' + other)
+    load(tmp_path, one + 'path_prefix = "b/"' + other)
+    load(tmp_path, one + other.replace('"acme"', '"acme-2"'))
 
 
 def test_the_environment_overrides_the_file(tmp_path):

@@ -30,7 +30,7 @@ def check_prefix(prefix: str) -> str:
     if len(prefix.encode()) > MAX_OBJECT_KEY_BYTES - 1 or prefix.startswith("/"):
         raise PermanentError(
             f"path_prefix {shown(prefix)}: at most {MAX_OBJECT_KEY_BYTES - 1} bytes and no slash in front; "
-            "keys of S3 do not begin with one"
+            "S3 compares whole keys, which do not begin with one as paths do: write 'docs/', not '/docs/'"
         )
     return prefix
 

@@ -48,6 +48,7 @@ class S3Objects:
             version=state.version,
             body=ObjectBody(self.bucket, state),
             chunk_prefix=chunk_prefix(state.key, assignment.custom_id),
+            other_prefix="" if said else other_prefix(self.settings.bucket, state.key),
             metadata={**assignment.metadata, **said, "bucket": self.settings.bucket, "object_key": state.key},
             changed_at=state.modified_at,
             again=partial(self.again, state.key, collection),
@@ -78,6 +79,11 @@ class S3Objects:
     def is_metadata_file(self, key: str) -> bool:
         """Return whether this source treats `key` as a metadata file; without auto-sync there are none."""
         return self.settings.auto_sync is not AutoSync.NONE and is_metadata_file(key)
+
+
+def other_prefix(bucket: str, key: str) -> str:
+    """Return the prefix of chunk ids of an object whose key another bucket has in the same collection."""
+    return chunk_prefix(f"{bucket}/{key}")
 
 
 def gone_object(key: str) -> Document:

@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
+from typing_extensions import override
 
 from syncd.model import SourceSchedule, SourceSettings
 from syncd.model.limits import MAX_DOCUMENT_SIZE_BYTES
+from syncd.quoting import shown
 from syncd.schema import ExtendedModel, Int32, Table
 from syncd.sources import shapes
 from syncd.sources.s3.endpoint import AwsKey, Endpoint
-from syncd.sources.table import SourceTable, interval
+from syncd.sources.s3.naming import check_prefix
+from syncd.sources.table import SourceTable, checked_with, interval
 
 S3_NAME = "s3"
 """The type's published name."""
@@ -46,6 +49,19 @@ class S3SourceSettings(SourceSettings):
     @property
     def place(self) -> str:
         """Return the bucket."""
+        return self.bucket_name
+
+    @property
+    def notice(self) -> str:
+        """Say that a prefix is no folder (Amazon S3 User Guide, "Organizing objects using prefixes")."""
+        if not self.path_prefix or self.path_prefix.endswith("/"):
+            return ""
+        prefix = self.path_prefix[-100:]
+        return f"path_prefix {shown(prefix)} takes every key that begins so, such as {shown(prefix + 'x/y.md')}; end it with '/' for a folder"
+
+    @property
+    def id_root(self) -> str:
+        """Return the bucket: another one in the same collection may have the same keys."""
         return self.bucket_name
 
     @property
@@ -108,7 +124,7 @@ class S3Table(SourceTable):
     type: Literal["s3"]
     bucket_name: str
     region: str
-    path_prefix: str | None = None
+    path_prefix: Annotated[str, checked_with(check_prefix)] | None = None
     auto_sync: Literal["none", "direct", "metadata"] = "none"
     queue_url: str | None = None
     endpoint_url: str | None = None
@@ -132,6 +148,16 @@ class S3Table(SourceTable):
             profile=self.profile,
             schedule=schedule,
         )
+
+    @override
+    def repeats(self, other: SourceTable) -> bool:
+        """Return whether keys of one bucket begin with the prefixes of both, for the same collection."""
+        if not isinstance(other, S3Table):
+            return False
+        place = (self.database, self.collection, self.bucket_name, self.endpoint_url)
+        same = place == (other.database, other.collection, other.bucket_name, other.endpoint_url)
+        ours, theirs = self.path_prefix or "", other.path_prefix or ""
+        return same and (ours.startswith(theirs) or theirs.startswith(ours))
 
     def check_beside(self, sections: Mapping[type[Table], Table], state: Path) -> None:
         """Raise ValueError if the source follows events but has no queue, neither its own nor the common one."""

@@ -20,7 +20,7 @@ from syncd.sources.s3.journal import Journal
 from syncd.sources.s3.label_store import Label, Labels
 from syncd.sources.s3.listing import Listing
 from syncd.sources.s3.naming import check_bucket, check_prefix, is_standard_key
-from syncd.sources.s3.objects import S3Objects
+from syncd.sources.s3.objects import S3Objects, other_prefix
 from syncd.sources.s3.overlay import Labelling
 from syncd.sources.s3.settings import S3Settings
 
@@ -47,7 +47,7 @@ class BucketSource(S3Objects):
             if document := await self._look(run, check_object_key(key, self.settings.path_prefix)):
                 former = await self._former_owner(run, document)
                 if former is not None:
-                    yield without_custom_id(former)
+                    yield self._without_custom_id(former)
                     yield Checkpoint(run.cursor or "")
                 yield document
                 if former is not None and "custom_id" in former.metadata:
@@ -91,6 +91,13 @@ class BucketSource(S3Objects):
             return None
         now = await self.again(owner, run.invocation.target.collection)
         return now if now.chunk_prefix != document.chunk_prefix else None
+
+    def _without_custom_id(self, document: Document) -> Document:
+        """Return the document with chunk ids derived from its key, which no other document of the source claims."""
+        if document.body is None:
+            return document
+        other = other_prefix(self.settings.bucket, document.key)
+        return replace(document, chunk_prefix=chunk_prefix(document.key), other_prefix=other)
 
     def _said(self, run: Run, request: OneObject) -> Label:
         collection = run.invocation.target.collection
@@ -157,8 +164,3 @@ class S3Sources:
         bucket = Bucket(settings.bucket, connection)
         labelling = Labelling(source_id, settings, bucket, self.labels, self.journal, self.locks)
         return BucketSource(source_id, settings, bucket, self.labels, labelling)
-
-
-def without_custom_id(document: Document) -> Document:
-    """Return the document with chunk ids derived from its key, which no other document claims."""
-    return replace(document, chunk_prefix=chunk_prefix(document.key)) if document.body else document
