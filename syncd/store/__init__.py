@@ -23,6 +23,7 @@ from syncd.store.refills import Refills
 from syncd.store.secrets import Credentials, Tokens, load_key
 from syncd.store.sources import Sources
 from syncd.store.vectors import StoredVectors
+from syncd.store.watch_failures import WatchFailures
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Store:
     prepared: Prepared
     progress: Progress
     marks: Marks
+    watch_failures: WatchFailures
     vectors: StoredVectors
     tokens: Tokens
     credentials: Credentials
@@ -73,6 +75,7 @@ class Store:
             prepared=Prepared(database),
             progress=Progress(database),
             marks=Marks(database),
+            watch_failures=WatchFailures(database),
             vectors=StoredVectors(database),
             tokens=Tokens(database),
             credentials=Credentials(database, key),

@@ -20,6 +20,7 @@ from syncd.runtime.containment import contained
 from syncd.runtime.retry import Backoff
 from syncd.runtime.wakeup import Wakeup
 from syncd.store import Store
+from syncd.store.watch_failures import Failures
 from syncd.sync.watch_states import WatchPart, WatchStates
 
 log = structlog.get_logger()
@@ -55,7 +56,9 @@ class Triggers:
         self._wake = wake
         self._watching: dict[str, Watching] = {}
         self._changed = Wakeup()
-        self._states = WatchStates()
+        self._states = WatchStates(self._changed.ring)
+        self._noted: Failures = {}
+        """Which failures are durable."""
 
     def sources_changed(self) -> None:
         """Check the sources at once. Never waits, twice is safe."""
@@ -83,13 +86,17 @@ class Triggers:
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Watch every source with a watch or a schedule, until cancelled."""
         self._watching.clear()
+        earlier: Failures = await self._store.watch_failures.all()
+        self._noted = earlier
         async with anyio.create_task_group() as group:
             task_status.started()
             while True:
-                await self._check(group)
+                await self._check(group, earlier)
+                await self._note_failures()
+                earlier = {}  # what begins from here on has another declaration, under which it may be in order
                 await self._changed.wait(CHECK_EVERY_S)
 
-    async def _check(self, group: TaskGroup) -> None:
+    async def _check(self, group: TaskGroup, earlier: Failures) -> None:
         records = {
             record.id: record
             for record in await self._store.sources.list(limit=-1)
@@ -103,8 +110,14 @@ class Triggers:
         for source_id, record in records.items():
             if source_id not in self._watching:
                 self._watching[source_id] = Watching(record, anyio.CancelScope())
-                self._states.begin(source_id, record.name or source_id)
+                self._states.begin(source_id, record.name or source_id, earlier)
                 group.start_soon(self._watch, self._watching[source_id])
+
+    async def _note_failures(self) -> None:
+        failures = self._states.failures()
+        if failures != self._noted:
+            await self._store.watch_failures.note(failures)
+            self._noted = failures
 
     async def _watch(self, watching: Watching) -> None:
         """Keep one source's trigger running; any failure is retried with backoff."""

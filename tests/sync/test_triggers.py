@@ -168,3 +168,28 @@ async def test_a_watch_that_meets_a_bug_or_ends_costs_no_other_source_its_own(st
     found = await asked(store, 2)
     assert sorted(i.target.collection for i in found) == ["code", "odd"]
     assert (outside.looks["code"], outside.looks["odd"]) == (1, 2)
+
+
+async def test_a_watch_that_fails_has_failed_since_then_after_a_restart_too(store, outside):
+    record = await source(store, "code", "github", repository="a/b", watch={"target_collection_name": "code"})
+    outside.failures = 1 << 30
+    states = []
+    for _ in range(2):
+        triggers = Triggers(store, outside.watch, lambda: None)
+        async with in_its_own_task(running(triggers)):
+            with anyio.fail_after(20):
+                while not await store.watch_failures.all():
+                    await anyio.lowlevel.checkpoint()
+                while not (now := triggers.states().get(record.id)) or now.failing_since is None:
+                    await anyio.lowlevel.checkpoint()
+            states.append((now.failing_since, now.reason))
+    assert states[0] == states[1]
+    outside.failures = 0
+    triggers = Triggers(store, outside.watch, lambda: None)
+    async with in_its_own_task(running(triggers)):
+        with anyio.fail_after(20):
+            while record.id not in triggers.states():
+                await anyio.lowlevel.checkpoint()
+            triggers._states.looked(record.id, "", 0.0)
+            while await store.watch_failures.all():
+                await anyio.lowlevel.checkpoint()
