@@ -19,7 +19,16 @@ from syncd.model.records import (
     Target,
     UnreadableSettings,
 )
-from syncd.model.requests import ConfirmDeletes, GitRef, OneObject, Request, SomeKeys, Upload, WholeSource
+from syncd.model.requests import (
+    ConfirmDeletes,
+    GitRef,
+    LeaveCollection,
+    OneObject,
+    Request,
+    SomeKeys,
+    Upload,
+    WholeSource,
+)
 from syncd.model.rows import (
     NOTHING,
     PLAIN_COLLECTION,
@@ -88,6 +97,7 @@ __all__ = [
     "GitRef",
     "Invocation",
     "Known",
+    "LeaveCollection",
     "LineMark",
     "Metadata",
     "NamedCollection",
@@ -116,6 +126,7 @@ __all__ = [
     "SparseIndex",
     "SparseVector",
     "State",
+    "Suspicion",
     "Target",
     "TextKind",
     "Total",
@@ -126,6 +137,5 @@ __all__ = [
     "Warnings",
     "WholeSource",
     "chunk_prefix",
-    "Suspicion",
     "cut_to",
 ]

@@ -103,6 +103,11 @@ class ConfirmDeletes(_AnyRequest):
 
 
 @dataclass(frozen=True, slots=True)
+class LeaveCollection(_AnyRequest):
+    """Everything that the source has in a collection which it does not keep in step any more goes, once another one is filled."""
+
+
+@dataclass(frozen=True, slots=True)
 class OneObject(_AnyRequest):
     """One object of a bucket, with the custom id and metadata given by the caller."""
 
@@ -155,12 +160,12 @@ class Upload(_AnyRequest):
         return replace(source, embedding=self.embedding or source.embedding, chunking=self.chunking or source.chunking)
 
 
-Request = WholeSource | SomeKeys | ConfirmDeletes | OneObject | Upload
+Request = WholeSource | SomeKeys | ConfirmDeletes | LeaveCollection | OneObject | Upload
 
 
 def all_of(request: Request) -> Request:
     """Return the request for all of what was asked for: of the whole source where it was a part of that."""
-    return request if isinstance(request, OneObject | Upload) else request.whole
+    return request if isinstance(request, LeaveCollection | OneObject | Upload) else request.whole
 
 
 def part_of(request: Request, keys: tuple[str, ...]) -> Request:

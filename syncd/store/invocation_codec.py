@@ -21,6 +21,7 @@ from syncd.model import (
     EmbeddingTask,
     GitRef,
     Invocation,
+    LeaveCollection,
     OneObject,
     Origin,
     Request,
@@ -42,7 +43,8 @@ INVOCATION_COLUMNS = (
 IS_DRY_RUN = "json_extract(request, '$.dry_run') IS NOT NULL"
 """SQL: the run is a dry run."""
 IS_WHOLE_RUN = (
-    "object_key IS NULL AND json_extract(request, '$.keys') IS NULL AND json_extract(request, '$.dry_run') IS NULL"
+    "object_key IS NULL AND json_extract(request, '$.keys') IS NULL AND json_extract(request, '$.dry_run') IS NULL "
+    "AND json_extract(request, '$.leave') IS NULL"
 )
 """SQL: the run is over the whole source and not a dry run."""
 UPLOADED_FILE = "json_extract(request, '$.file')"
@@ -105,6 +107,8 @@ def request_from_json(text: str) -> Request:
         return OneObject(object_key, values.get("custom_id"), values.get("metadata"))
     if earlier := values.get("confirm_deletes"):
         return ConfirmDeletes(earlier, _whole(values))
+    if "leave" in values:
+        return LeaveCollection()
     return SomeKeys(tuple(keys), _whole(values)) if keys else _whole(values)
 
 
@@ -118,6 +122,8 @@ def _values(request: Request) -> dict[str, Any]:
             return {**_values(request.of), "keys": list(request.only)}
         case ConfirmDeletes():
             return {**_values(request.of), "confirm_deletes": request.invocation_id}
+        case LeaveCollection():
+            return {"leave": True}
         case OneObject():
             return _given({"object_key": request.key, "custom_id": request.custom_id, "metadata": request.metadata})
         case Upload():

@@ -7,7 +7,7 @@ import time
 import uuid
 from dataclasses import replace
 
-from syncd.model import Invocation, Origin, Request, SourceSettings, Target, WholeSource
+from syncd.model import Invocation, LeaveCollection, Origin, Request, SourceRecord, SourceSettings, Target, WholeSource
 from syncd.model.requests import joined
 from syncd.store.invocation_codec import INVOCATION_COLUMNS, invocation_from_row, request_to_json
 
@@ -75,3 +75,16 @@ def request_run(
     if settings.kept_collection and not settings.watch:
         target = Target(database, settings.kept_collection)
         insert_or_join(connection, source_id, type, target, Origin.SCHEDULE, WholeSource())
+
+
+def request_leave(connection: sqlite3.Connection, was: SourceRecord, database: str, settings: SourceSettings) -> None:
+    """Where another collection is kept in step than before, ask that the source leaves that one, and not for its runs there."""
+    left, kept = was.settings.kept_collection, settings.kept_collection
+    if not left or not kept or (was.database, left) == (database, kept):
+        return
+    connection.execute(
+        "UPDATE invocations SET state = 'cancelled', finished_at = ? WHERE source_id = ? AND database = ? AND collection = ? "
+        "AND state IN ('pending', 'processing') AND origin <> ?",
+        (time.time(), was.id, was.database, left, Origin.API),
+    )
+    insert_or_join(connection, was.id, was.type, Target(was.database, left), Origin.SCHEDULE, LeaveCollection())

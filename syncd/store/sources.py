@@ -22,7 +22,7 @@ from syncd.store.codec import (
     source_from_row,
 )
 from syncd.store.database import Database
-from syncd.store.new_invocations import request_run
+from syncd.store.new_invocations import request_leave, request_run
 
 
 class Sources:
@@ -109,7 +109,8 @@ class Sources:
         """Change the configuration of a source, and the `name` of a declared one; its documents and cursors stay.
 
         Postponed invocations become due at once, since they may have waited for the new configuration. A collection that the
-        source keeps in step is compared with it at once: what a watch does by itself is asked for here of other sources.
+        source keeps in step is compared with it at once: what a watch does by itself is asked for here of other sources. From
+        one that it kept before, what it has there goes once the new one is filled, and what it was asked to do there is not done.
         """
         values = self._types.write_settings(record.type, settings, is_declared=record.name is not None)
         identity = (name or record.name, settings.id_root or record.id_root)
@@ -125,6 +126,7 @@ class Sources:
                 (record.id,),
             )
             request_run(connection, record.id, record.type, database, settings)
+            request_leave(connection, record, database, settings)
 
         await self._db.write(transaction)
 

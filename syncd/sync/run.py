@@ -10,7 +10,7 @@ from contextlib import aclosing
 from typing import cast
 
 from syncd.errors import PermanentError
-from syncd.model import Checkpoint, ConfirmDeletes, Counts, Document, Invocation, Run, Source, Total
+from syncd.model import Checkpoint, ConfirmDeletes, Counts, Document, Invocation, LeaveCollection, Run, Source, Total
 from syncd.pipeline.job import DocumentJob, RunPlan
 from syncd.pipeline.result import Result
 from syncd.runtime.mailbox import Mailbox, Reply
@@ -52,6 +52,8 @@ class SourceRun:
         if isinstance(self._request, ConfirmDeletes):
             await self._deletes.carry_out_confirmed(self._request.invocation_id, source)
             return await self._handover.save()
+        if isinstance(self._request, LeaveCollection):
+            return await self._leave(source)
         run = await self._state.begin()
         checkpoint: Checkpoint | None = None
         urgency = self._urgency(run)
@@ -74,6 +76,12 @@ class SourceRun:
         if run.keys is None and not self._request.is_dry_run and await self._has_nothing():
             raise self._refusal()
         return None
+
+    async def _leave(self, source: Source) -> None:
+        """Delete what the source has in the collection; if it comes back, it looks at everything again."""
+        await self._state.forget_cursor()
+        await self._deletes.carry_out(await self._state.unseen(), source)
+        await self._handover.save()
 
     async def _reach(self, checkpoint: Checkpoint, run: Run, source: Source) -> None:
         """Let everything before the checkpoint be done, then the deletes, then save the cursor."""

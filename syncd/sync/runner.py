@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 
 import anyio
 
-from syncd.errors import NotFoundError
+from syncd.errors import NotFoundError, RetryableError
 from syncd.index.target import VectorStore
 from syncd.index.writer import Index
-from syncd.model import Counts, Invocation, Origin, SomeKeys, Source, SourceRecord, Upload
+from syncd.model import Counts, Invocation, LeaveCollection, Origin, SomeKeys, Source, SourceRecord, Target, Upload
 from syncd.pipeline.ingest import Ingester
 from syncd.pipeline.job import RunPlan
 from syncd.store import Store
@@ -76,6 +76,8 @@ class Runner:
         """
         invocation = attempt.invocation
         record = await self._configured(invocation)
+        if not await self._is_wanted(invocation, record):
+            return
         source = await self._open_source(record)
         plan = await self._plan(invocation, record)
         run = SourceRun(self._store, self.ingesters.mailbox, invocation, plan, self.settings.guard)
@@ -83,6 +85,18 @@ class Runner:
         await run.execute(source)
         if is_finishing(invocation, record) and not run.incomplete:
             await self._vector_store.set_metadata(invocation.target, {"finished_ingest": True})
+
+    async def _is_wanted(self, invocation: Invocation, record: SourceRecord) -> bool:
+        """Return whether the source, as it is declared now, still asks for what it asked. Raises RetryableError: not yet."""
+        kept = Target(record.database, record.settings.kept_collection or "")
+        is_elsewhere = bool(kept.collection) and kept != invocation.target
+        if not isinstance(invocation.request, LeaveCollection):
+            is_own = invocation.origin in (Origin.WATCH, Origin.SCHEDULE) and not invocation.request.whole.fan_out
+            return not (is_own and is_elsewhere)
+        if is_elsewhere and await self._store.progress.reached(record.id, kept) is None:
+            left = invocation.target.collection
+            raise RetryableError(f"what it has in {left} stays until {kept.collection} is filled")
+        return is_elsewhere
 
     async def _configured(self, invocation: Invocation) -> SourceRecord:
         """Return the source, configured as the invocation asks."""
@@ -93,7 +107,7 @@ class Runner:
             )
         asked = invocation.request
         names_embedding = isinstance(asked, Upload) and asked.embedding is not None
-        if record.facts.adopts_embedding and not names_embedding:
+        if isinstance(asked, LeaveCollection) or (record.facts.adopts_embedding and not names_embedding):
             # Without a named embedding the collection's own is used; the default is for new collections.
             known = await self._store.collections.find(invocation.target)
             record = replace(record, embedding=known.embedding) if known else record

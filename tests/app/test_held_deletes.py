@@ -148,7 +148,8 @@ def test_an_edited_declaration_is_followed_at_once_and_what_fell_out_of_its_scop
         until(lambda: keys(daemon, fresh_name) == ["new/c.md"])
         file.write_text(file.read_text().replace(f'collection = "{fresh_name}"', f'collection = "{fresh_name}-2"'))
         daemon.process.send_signal(signal.SIGHUP)
-        until(lambda: keys(daemon, f"{fresh_name}-2") == ["new/c.md"])
+        until(lambda: keys(daemon, f"{fresh_name}-2") == ["new/c.md"] and keys(daemon, fresh_name) == [])
+        assert daemon.rows("SELECT sum(json_extract(counts, '$.chunks_embedded')) FROM invocations") == [(3,)]
     finally:
         assert daemon.stop() == 0
         shutil.rmtree(daemon.state)

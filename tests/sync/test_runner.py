@@ -1,14 +1,17 @@
 """What a finished run does to its collection."""
 
+from dataclasses import replace
 from typing import ClassVar
 
 import pytest
 
 from syncd.api.views import job_view
 from syncd.errors import PermanentError, RetryableError, Skipped
-from syncd.model import Checkpoint, Document, Origin, State
+from syncd.model import Checkpoint, Document, Origin, State, Target
 from syncd.sources.registry import TYPES
-from tests.sync.syncing import Cut, Fixed, Text, created, document, settled, syncing
+from syncd.sources.s3.settings import AutoSync
+from tests.pipeline.parts import CHUNKING, MODEL
+from tests.sync.syncing import SETTINGS, Cut, Fixed, Text, away, created, document, settled, syncing
 
 
 async def test_a_run_that_saw_a_part_says_so_deletes_nothing_and_leaves_the_collection_open(parts, fresh_name):
@@ -91,3 +94,30 @@ async def test_an_attempt_that_is_cut_off_before_anything_could_be_indexed_is_be
     assert CutOff.cursors == [None, None]
     assert (ended.state, ended.counts.failed) == (State.FAILED, 1)
     assert "nothing could be indexed: 1 failed" in ended.error
+
+
+async def test_a_source_that_goes_to_another_collection_leaves_the_one_before_once_that_is_filled(parts, fresh_name):
+    def read(number: int) -> Document:
+        return away(number) if number == 2 else document("Words.\n")
+
+    async def keys(target: Target) -> list[str]:
+        collection = await parts.store.collections.find(target)
+        return [key async for key in parts.store.documents.keys(collection.id, first.source_id)]
+
+    old, new = (Target("default_database", f"{fresh_name}-{name}") for name in ("old", "new"))
+    kept = replace(SETTINGS, auto_sync=AutoSync.DIRECT)
+    first = await created(
+        parts, Origin.SCHEDULE, old.collection, settings=replace(kept, collection_name=old.collection)
+    )
+    source = Fixed(read)
+    async with syncing(parts, source) as syncer:
+        await settled(parts, first)
+        assert await keys(old) == ["a.txt"]
+        record, moved = await parts.store.sources.get(first.source_id), replace(kept, collection_name=new.collection)
+        await parts.store.sources.replace(record, new.database, moved, MODEL, CHUNKING)
+        # What a watch asks for that has not heard of it yet.
+        await parts.store.invocations.create(first.source_id, old, Origin.WATCH)
+        syncer.wake()
+        for invocation in await parts.store.invocations.list():
+            assert (await settled(parts, invocation)).state is State.COMPLETE
+    assert (await keys(old), await keys(new), source.runs) == ([], ["a.txt"], 3)
