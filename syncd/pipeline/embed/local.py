@@ -163,7 +163,7 @@ async def local_record(model: EmbeddingModel, folder: Path, options: EngineOptio
 
     Loads the model once. Raises as `prepare`, and EngineDownError.
     """
-    if not is_here(model, model.file(options.quantisation), folder, options.path):
+    if not model.files or not is_here(model, model.file(options.quantisation), folder, options.path):
         return None
     prepared = await prepare(model, folder, options)
     async with ModelProcess(f"{model.name} (record)", prepared.settings, options.limits, options.worker) as process:

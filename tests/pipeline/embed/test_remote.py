@@ -315,3 +315,7 @@ async def test_other_dimensions_than_the_models_are_refused(tmp_path):
 
 def test_secrets_of_a_server_do_not_show():
     assert "Bearer" not in repr(Server("http://x", headers={"Authorization": "Bearer s3cret"}))
+
+
+async def test_of_a_model_that_only_servers_have_there_is_no_file_to_compare_with(tmp_path):
+    assert await local_record(MODEL, tmp_path, EngineOptions()) is None
