@@ -11,12 +11,14 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.app.test_daemon import configuration, request, syncd, until
+from tests.app.test_daemon import configuration, request, syncd, until, upload
 from tests.app.test_sources import documents, prepared, put
 from tests.aws_servers import HOP_HEADERS, KEY, REGION, Aws
 from tests.daemon import Daemon
 from tests.serving import serve
 
+EVENTS = 40
+"""Of the sick source: four times what the queue gives at once, and more than what may run at once."""
 WRONG_KEY_ID = "AKIAWRONGWRONGWRONG0"
 
 
@@ -114,20 +116,22 @@ def test_a_sick_source_stops_nobody_elses_events_and_loses_none_of_its_own(
             assert daemon.stop() == 0
             lost = held_credential(daemon, first)
             daemon.start()
+        asyncio.run(put(ministack, sick, **{f"page-{number}": f"# Page {number}\n" for number in range(EVENTS)}))
         asyncio.run(put(ministack, sick, ours="# Ours\n\nOf the sick one.\n"))
         asyncio.run(put(ministack, healthy, theirs="# Theirs\n\nOf the healthy one.\n"))
         until(lambda: list(documents(daemon)) == ["docs/theirs.md"])
-        (reason,) = until(lambda: waiting(daemon, first))
+        (reason,) = set(until(lambda: waiting(daemon, first)))
         assert ("does not recognise these credentials" if refused else "credential") in reason
         asyncio.run(put(ministack, healthy, more="# More\n\nThe queue is still read.\n"))
         until(lambda: sorted(documents(daemon)) == ["docs/more.md", "docs/theirs.md"])
+        assert upload(daemon, "uploads", "# Walruses\n\nThey whistle underwater.\n") == 0
         blamed = request(daemon, "GET", f"/api/v1/sources/{first}")["problem"]
         assert ("cannot read its queue" if refused else "cannot be opened") in blamed
         state = request(daemon, "GET", "/api/v1/status")
         assert [(it["source_id"], it["problem"]) for it in state["source_problems"]] == [(first, blamed)]
         assert [queue["problem"] for queue in state["queues"]] == [""]
         assert first in syncd(daemon, "status").stdout
-        assert first in daemon.log()
+        assert first in (tmp_path / "log").read_text()
         assert daemon.stop() == 0
         mend(daemon, gate, None if refused else lost)
         daemon.start()
