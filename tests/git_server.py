@@ -15,7 +15,7 @@ import os
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -84,6 +84,22 @@ class GitServer:
         stream += [_change(name, value) for name, value in changes.items()]
         _git(f"--git-dir={path}", "fast-import", "--quiet", "--force", given=b"".join(stream))
         return _git(f"--git-dir={path}", "rev-parse", ref)
+
+    def write(self, repository: str, kind: str, data: bytes) -> str:
+        """Write an object as it is, however wrong, and return its id."""
+        arguments = ("hash-object", "-t", kind, "-w", "--literally", "--stdin")
+        return _git(f"--git-dir={self.path(repository)}", *arguments, given=data)
+
+    def write_tree(self, repository: str, entries: Sequence[tuple[str, bytes, str]]) -> str:
+        """Write a tree of entries (mode, name, object) in just this order, and return its id."""
+        return self.write(
+            repository, "tree", b"".join(b"%s %s\0%s" % (m.encode(), name, bytes.fromhex(o)) for m, name, o in entries)
+        )
+
+    def point(self, repository: str, ref: str, oid: str) -> None:
+        """Let a ref point at an object, whatever that is."""
+        (self.path(repository) / ref).parent.mkdir(parents=True, exist_ok=True)
+        (self.path(repository) / ref).write_text(f"{oid}\n")
 
     def forget_unreachable(self, repository: str) -> None:
         """Throw away what no branch reaches, as a server may after a forced push."""

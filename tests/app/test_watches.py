@@ -46,7 +46,7 @@ def replicas(tmp_path) -> Iterator[Replicas]:
         yield server
 
 
-def watched(replicas: Replicas, interval_s: float) -> str:
+def watched(replicas: GitServer, interval_s: float) -> str:
     return f"""
 [github]
 base_url = "{replicas.url}"

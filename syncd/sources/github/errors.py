@@ -60,14 +60,14 @@ _RULES: tuple[_Rule, ...] = (
         "cannot reach the git server for {repository} ({line})",
     ),
     (
-        re.compile(r"fsck error|object fails fsck|badTree|does not pass"),
-        PermanentError,
-        "{repository} contains an object that git rejects as unsafe ({line})",
+        re.compile(r"corruption on the remote side"),
+        RetryableError,
+        "the git server cannot read its own copy of {repository} ({line})",
     ),
     (
         re.compile(
             r"[Nn]ot a git repository|object file .{0,1000} is empty|bad object|corrupt|unable to read"
-            r"|missing (blob|tree|commit)|unable to find|could not (read|parse)|not a valid object|did not send all necessary"
+            r"|missing (blob|tree|commit)|unable to find|could not (read|parse)|not a (valid|tree) object|did not send all necessary"
         ),
         Damaged,
         "the local copy of {repository} is damaged and will be fetched again ({line})",
@@ -86,9 +86,11 @@ def translate(complaint: str, repository: str, command: str) -> SyncdError:
 
 
 def _last_line(complaint: str) -> str:
-    """Return the most informative line: the last `fatal:` or `error:`, or else the last one."""
+    """Return the most informative line: the server's own `fatal:`, the last `fatal:` or `error:`, or else the last one."""
     lines = [line.strip() for line in complaint.splitlines() if line.strip()]
-    telling = [line for line in lines if line.startswith(("fatal:", "error:", "remote:"))]
+    telling = [line for line in lines if line.startswith("remote: fatal:")] or [
+        line for line in lines if line.startswith(("fatal:", "error:", "remote:"))
+    ]
     line = (telling or lines or [""])[-1]
     printable = "".join(character if character.isprintable() else "?" for character in line)
     return printable.removeprefix("fatal: ").removeprefix("error: ")[:300]

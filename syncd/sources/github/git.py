@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import os
+import shutil
 import signal
 import tempfile
 from collections.abc import AsyncGenerator, Sequence
@@ -22,7 +23,7 @@ import anyio
 from anyio.abc import Process
 
 from syncd.errors import ConfigError, PermanentError, RetryableError
-from syncd.sources.github.errors import translate
+from syncd.sources.github.errors import Damaged, translate
 from syncd.sources.github.naming import REPOSITORY
 
 LOCAL_TIMEOUT_S = 600.0
@@ -41,12 +42,8 @@ _CONFIG: tuple[tuple[str, str], ...] = (
     ("core.askPass", ""),
     ("fetch.unpackLimit", "1"),
     ("fetch.writeCommitGraph", "false"),
-    ("fetch.fsckObjects", "true"),
-    # Old but harmless, found in well-known repositories; git itself only warns about them.
-    ("fetch.fsck.zeroPaddedFilemode", "ignore"),
-    ("fetch.fsck.badTimezone", "ignore"),
-    ("fetch.fsck.missingSpaceBeforeDate", "ignore"),
-    ("transfer.fsckObjects", "true"),
+    # What git objects to is old and harmless, as any clone takes it, or a name that `tree_names` refuses: nothing is checked out.
+    ("transfer.fsckObjects", "false"),
     ("gc.auto", "0"),
     ("maintenance.auto", "false"),
     ("http.followRedirects", "false"),
@@ -139,7 +136,7 @@ class Git:
     ) -> AsyncGenerator[Process]:
         """Run a command for the length of the block, then wait for its end; leaving by an error kills it.
 
-        Raises the errors of `errors.translate` when it ends badly.
+        Raises the errors of `errors.translate` when it ends badly; a damaged copy has been discarded then.
         """
         with tempfile.TemporaryFile() as complaints:
             process = await self.spawn(arguments, stdin, stdout, complaints, reach)
@@ -150,7 +147,11 @@ class Git:
                 await end(process)
             if process.returncode:
                 complaints.seek(0)
-                raise translate(complaints.read(65536).decode("utf-8", "replace"), self.remote.repository, arguments[0])
+                said = complaints.read(65536).decode("utf-8", "replace")
+                error = translate(said, self.remote.repository, arguments[0])
+                if isinstance(error, Damaged):
+                    shutil.rmtree(self.folder, ignore_errors=True)
+                raise error
 
     async def spawn(
         self,

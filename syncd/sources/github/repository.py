@@ -1,4 +1,4 @@
-"""The bare, shallow copy of one repository: what a ref points at, what a commit holds, what differs between two.
+"""The bare, shallow copy of one repository: what a ref points at, and the commits that were fetched.
 
 Commits are fetched one by one at depth 1 and kept under `refs/syncd/<sha>`, so that the server sends only what the last
 fetched ones lack. Nothing is checked out, and no object is fetched on demand.
@@ -9,21 +9,18 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import shutil
-import subprocess
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import anyio
 from anyio import to_thread
-from anyio.abc import ByteReceiveStream
 
 from syncd.errors import NotFoundError, RetryableError
-from syncd.sources.github.errors import Damaged
-from syncd.sources.github.git import LOCAL, Git, Reach, Remote
+from syncd.sources.github.commits import Commits
+from syncd.sources.github.git import Git, Reach, Remote
 from syncd.sources.github.naming import check_branch, check_sha
 
 MAX_PACKS = 50
@@ -53,22 +50,6 @@ class Ref:
         return cls(branch=check_branch(str(branch or "")).removeprefix("refs/heads/"))
 
 
-@dataclass(frozen=True, slots=True)
-class File:
-    """One regular file of a commit; `path` as git has it, in bytes."""
-
-    path: bytes
-    oid: str
-    size_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Gone:
-    """A path that was a regular file and no longer is."""
-
-    path: bytes
-
-
 class Repository:
     """One per folder and process: writers wait for each other here, and a lock file keeps other processes out."""
 
@@ -76,6 +57,7 @@ class Repository:
         self, folder: Path, remote: Remote, max_packs: int = MAX_PACKS, kept_commits: int = KEPT_COMMITS
     ) -> None:
         self.git = Git(folder, remote)
+        self.commits = Commits(self.git)
         self._folder = folder
         self._max_packs = max_packs
         self._kept_commits = kept_commits
@@ -89,7 +71,7 @@ class Repository:
         await self._prepare()
         name = f"refs/heads/{ref.branch}" if ref.branch else "HEAD"
         arguments = ("ls-remote", "--quiet", "--end-of-options", self.git.remote.url, name)
-        for line in (await self._call(*arguments, reach=Reach(network=True, token=token))).decode().splitlines():
+        for line in (await self.git.call(*arguments, reach=Reach(network=True, token=token))).decode().splitlines():
             sha, _, found = line.partition("\t")
             if found == name and _SHA.fullmatch(sha):
                 return sha
@@ -117,83 +99,30 @@ class Repository:
             wanted = f"{sha}:refs/syncd/{sha}"
             options = ("--quiet", "--depth=1", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
             arguments = ("fetch", *options, "--refmap=", "--end-of-options", self.git.remote.url, wanted)
-            await self._call(*arguments, reach=Reach(network=True, token=token, keep_open=(lock,)))
+            await self.git.call(*arguments, reach=Reach(network=True, token=token, keep_open=(lock,)))
             await self._check_commit(sha)
             if len(list(self._folder.glob("objects/pack/*.pack"))) > self._max_packs:
                 await self._repack(lock)
 
-    def files(self, sha: str) -> AsyncGenerator[File, None]:
-        """Yield the regular files of a commit in path order; symbolic links and submodules are omitted."""
-        return self._files(("ls-tree", "-r", "-z", "-l", "--full-tree", "--end-of-options", sha))
-
-    async def _files(self, arguments: Sequence[str]) -> AsyncGenerator[File, None]:
-        async with aclosing(self._records(arguments)) as records:
-            async for record in records:
-                about, _, path = record.partition(b"\t")
-                mode, _, oid, size = about.split()
-                if mode.startswith(b"100"):
-                    yield File(path, oid.decode(), int(size))
-
-    async def differences(self, old: str, new: str) -> AsyncGenerator[File | Gone, None]:
-        """Yield what turns the files of one commit into those of the other, in path order; a rename is Gone and File."""
-        changes = self._changes(("diff-tree", "-r", "-z", "--raw", "--no-renames", "--end-of-options", old, new))
-        async with aclosing(_windows(changes, 500)) as windows:
-            async for window in windows:
-                sizes = await self._sizes([change.oid for change in window if isinstance(change, File)])
-                for change in window:
-                    yield replace(change, size_bytes=sizes[change.oid]) if isinstance(change, File) else change
-
-    async def _changes(self, arguments: Sequence[str]) -> AsyncGenerator[File | Gone, None]:
-        about = b""
-        async with aclosing(self._records(arguments)) as records:
-            async for record in records:
-                if not about:
-                    about = record
-                    continue
-                old_mode, new_mode, _, oid, _ = about.removeprefix(b":").split()
-                about = b""
-                if new_mode.startswith(b"100"):
-                    yield File(record, oid.decode(), 0)
-                elif old_mode.startswith(b"100"):
-                    yield Gone(record)
-
-    async def _sizes(self, oids: Sequence[str]) -> dict[str, int]:
-        asked = "".join(f"{oid}\n" for oid in oids).encode()
-        answer = await self._call("cat-file", "--batch-check=%(objectname) %(objectsize)", stdin=asked)
-        pairs = [line.split() for line in answer.decode().splitlines()]
-        if any(pair[1] == "missing" for pair in pairs):
-            raise RetryableError(
-                f"a file of {self.git.remote.repository} is not in the local copy; it will be fetched again"
-            )
-        return {oid: int(size) for oid, size in pairs}
-
-    async def _records(self, arguments: Sequence[str]) -> AsyncGenerator[bytes, None]:
-        """Yield what a local command prints, cut at NULs, as it comes."""
-        with self._discarded_if_damaged():
-            async with self.git.started(arguments, subprocess.DEVNULL, subprocess.PIPE) as process:
-                assert process.stdout is not None
-                async for record in _cut(process.stdout):
-                    yield record
-
     async def _check_commit(self, sha: str) -> None:
-        kind = (await self._call("cat-file", "-t", "--end-of-options", sha)).strip()
+        kind = (await self.git.call("cat-file", "-t", "--end-of-options", sha)).strip()
         if kind != b"commit":
-            await self._call("update-ref", "-d", "--end-of-options", f"refs/syncd/{sha}")
+            await self.git.call("update-ref", "-d", "--end-of-options", f"refs/syncd/{sha}")
             raise NotFoundError(f"{sha} of {self.git.remote.repository} is a {kind.decode()}, not a commit")
 
     async def _repack(self, lock: int) -> None:
         """Repack the most recently used commits and drop the rest. Readers of dropped commits fetch them again."""
         kept = sorted((self._folder / "refs" / "syncd").iterdir(), key=os.path.getmtime, reverse=True)
         deletions = "".join(f"delete refs/syncd/{ref.name}\n" for ref in islice(kept, self._kept_commits, None))
-        await self._call("update-ref", "--stdin", stdin=deletions.encode(), reach=Reach(keep_open=(lock,)))
-        await self._call("repack", "-a", "-d", "-q", reach=Reach(keep_open=(lock,)))
-        await self._call("prune", "--expire=now", reach=Reach(keep_open=(lock,)))
+        await self.git.call("update-ref", "--stdin", stdin=deletions.encode(), reach=Reach(keep_open=(lock,)))
+        await self.git.call("repack", "-a", "-d", "-q", reach=Reach(keep_open=(lock,)))
+        await self.git.call("prune", "--expire=now", reach=Reach(keep_open=(lock,)))
 
     async def _prepare(self) -> None:
         async with self._one_maker:
             if not (self._folder / "HEAD").exists():
                 await to_thread.run_sync(lambda: self._folder.mkdir(mode=0o700, parents=True, exist_ok=True))
-                await self._call("init", "--bare", "--quiet", "--template=")
+                await self.git.call("init", "--bare", "--quiet", "--template=")
 
     @asynccontextmanager
     async def _writing(self) -> AsyncGenerator[int]:
@@ -216,35 +145,3 @@ class Repository:
                 yield lock
             finally:
                 os.close(lock)
-
-    async def _call(self, *arguments: str, stdin: bytes = b"", reach: Reach = LOCAL) -> bytes:
-        with self._discarded_if_damaged():
-            return await self.git.call(*arguments, stdin=stdin, reach=reach)
-
-    @contextmanager
-    def _discarded_if_damaged(self) -> Generator[None]:
-        try:
-            yield
-        except Damaged:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            raise
-
-
-async def _cut(stream: ByteReceiveStream) -> AsyncGenerator[bytes, None]:
-    left = b""
-    async for piece in stream:
-        *records, left = (left + piece).split(b"\0")
-        for record in records:
-            yield record
-
-
-async def _windows(changes: AsyncGenerator[File | Gone, None], size: int) -> AsyncGenerator[list[File | Gone], None]:
-    window: list[File | Gone] = []
-    async with aclosing(changes):
-        async for change in changes:
-            window.append(change)
-            if len(window) == size:
-                yield window
-                window = []
-    if window:
-        yield window

@@ -21,9 +21,10 @@ from syncd.model import Body, Changes, Checkpoint, Document, Run, Total, chunk_p
 from syncd.sources.bodies import DEFAULT_MAX_TEXT_BYTES, NoBody, StreamBody, TextCheck, is_image, too_large
 from syncd.sources.github.app import GithubApp
 from syncd.sources.github.blobs import Blobs
+from syncd.sources.github.commits import File, Gone
 from syncd.sources.github.errors import Unauthorized
 from syncd.sources.github.git import Remote
-from syncd.sources.github.repository import File, Gone, Ref, Repository
+from syncd.sources.github.repository import Ref, Repository
 from syncd.sources.globs import EVERYTHING, Globs
 from syncd.sources.path_keys import key_of
 
@@ -96,6 +97,8 @@ class RepositorySource:
             cursor = None
         wanted = Ref(sha=cursor.sha) if cursor and run.keys is not None else _asked(run)
         sha = await self._fetched(wanted)
+        if cursor and not await self._leads_to(cursor, sha):
+            cursor = None
         async with Blobs(self._copy.git) as blobs, aclosing(self._steps(run, cursor, sha, blobs)) as steps:
             async for step in steps:
                 yield step
@@ -103,16 +106,22 @@ class RepositorySource:
     def _steps(self, run: Run, cursor: _Cursor | None, sha: str, blobs: Blobs) -> Changes:
         if run.keys is not None:
             return self._chosen(run, run.keys, sha, blobs)
-        if cursor and cursor.toward in (None, sha):
+        if cursor:
             return self._difference(cursor, sha, blobs)
         return self._everything(run, sha, blobs)
+
+    async def _leads_to(self, cursor: _Cursor, sha: str) -> bool:
+        """Return whether a difference turns what the collection holds into the commit."""
+        return cursor.toward in (None, sha) and (
+            cursor.sha == sha or await self._copy.commits.comparable(cursor.sha, sha)
+        )
 
     async def _everything(self, run: Run, sha: str, blobs: Blobs) -> Changes:
         if run.cursor:
             # Until this run has ended the collection is between two commits, so a difference from either would be incomplete.
             yield Checkpoint("")
-        yield Total(await self._count(self._copy.files(sha)))
-        async with aclosing(self._copy.files(sha)) as files:
+        yield Total(await self._count(self._copy.commits.files(sha)))
+        async with aclosing(self._copy.commits.files(sha)) as files:
             async for file in files:
                 if self._globs.match(key_of(file.path)):
                     yield self._document(file, blobs)
@@ -123,8 +132,8 @@ class RepositorySource:
             if cursor.toward != sha:
                 # A crash after this leaves files of both commits; only the same difference, or a full listing, corrects that.
                 yield Checkpoint(str(replace(cursor, toward=sha)))
-            yield Total(await self._count(self._copy.differences(cursor.sha, sha)))
-            async with aclosing(self._copy.differences(cursor.sha, sha)) as changes:
+            yield Total(await self._count(self._copy.commits.differences(cursor.sha, sha)))
+            async with aclosing(self._copy.commits.differences(cursor.sha, sha)) as changes:
                 async for change in changes:
                     if self._globs.match(key_of(change.path)):
                         yield (
@@ -140,7 +149,7 @@ class RepositorySource:
 
     async def _chosen(self, run: Run, keys: frozenset[str], sha: str, blobs: Blobs) -> Changes:
         missing = set(keys)
-        async with aclosing(self._copy.files(sha)) as files:
+        async with aclosing(self._copy.commits.files(sha)) as files:
             async for file in files:
                 key = key_of(file.path)
                 if key in missing and self._globs.match(key):
@@ -153,7 +162,9 @@ class RepositorySource:
     def _document(self, file: File, blobs: Blobs) -> Document:
         key, limit = key_of(file.path), self._settings.max_file_size_bytes
         version, body = file.oid, self._text(file, blobs)
-        if is_image(key):
+        if file.refusal:
+            version, body = f"{file.oid} refused", NoBody(Skipped(file.refusal))
+        elif is_image(key):
             body = NoBody(Skipped("image: only text is indexed from repositories"))
         elif file.size_bytes > limit:
             # The limit is part of the version, so that raising it causes the file to be read again.

@@ -16,7 +16,7 @@ async def copied(git_server: GitServer, tmp_path: Path, files: dict[str, bytes])
     repository = Repository(tmp_path / "git", Remote("owner/name", git_server.url))
     await repository.head(Ref(), None)
     await repository.fetch(sha, None)
-    return repository, {file.path.decode(): file.oid async for file in repository.files(sha)}
+    return repository, {file.path.decode(): file.oid async for file in repository.commits.files(sha)}
 
 
 async def whole(blobs: Blobs, oid: str) -> bytes:

@@ -1,0 +1,151 @@
+"""What fetched commits hold, and what differs between two."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from anyio.abc import ByteReceiveStream
+
+from syncd.errors import RetryableError
+from syncd.sources.github.git import Git
+from syncd.sources.github.tree_names import TreeNames
+
+REMEMBERED_COMMITS = 32
+"""Of so many commits it is remembered whether they can be compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One regular file of a commit; `path` as git has it, in bytes."""
+
+    path: bytes
+    oid: str
+    size_bytes: int
+    refusal: str = ""
+    """Why it must not be indexed, or ''."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A path that was a regular file and no longer is."""
+
+    path: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    mode: bytes
+    oid: bytes
+    size: bytes
+    path: bytes
+    refusal: str
+
+
+class Commits:
+    """Reads commits of one local copy. Never waits for the network."""
+
+    def __init__(self, git: Git) -> None:
+        self._git = git
+        self._comparable: dict[str, bool] = {}
+
+    async def files(self, sha: str) -> AsyncGenerator[File, None]:
+        """Yield the regular files of a commit in its trees' order; symbolic links and submodules are omitted."""
+        async with aclosing(self._entries(sha, "-l")) as entries:
+            async for entry in entries:
+                if entry.mode.startswith(b"100"):
+                    yield File(entry.path, entry.oid.decode(), int(entry.size), entry.refusal)
+
+    async def comparable(self, *shas: str) -> bool:
+        """Return whether `differences` is right about these commits: git compares sorted trees of unique names."""
+        for sha in shas:
+            if sha not in self._comparable:
+                self._comparable[sha] = await self._is_well_formed(sha)
+                if len(self._comparable) > REMEMBERED_COMMITS:
+                    del self._comparable[next(iter(self._comparable))]
+            if not self._comparable[sha]:
+                return False
+        return True
+
+    async def _is_well_formed(self, sha: str) -> bool:
+        last = b""
+        async with aclosing(self._entries(sha)) as entries:
+            async for entry in entries:
+                is_tree = entry.mode == b"040000"
+                if entry.refusal or (not is_tree and entry.path <= last):
+                    return False
+                last = last if is_tree else entry.path
+        return True
+
+    async def _entries(self, sha: str, *options: str) -> AsyncGenerator[_Entry, None]:
+        """Yield all that is in a commit's trees, the trees too."""
+        names = TreeNames()
+        arguments = ("ls-tree", "-r", "-t", "-z", *options, "--full-tree", "--end-of-options", sha)
+        async with aclosing(self._records(arguments)) as records:
+            async for record in records:
+                about, _, given = record.partition(b"\t")
+                mode, _, oid, *size = about.split()
+                path, refusal = names.read(given, is_tree=mode == b"040000")
+                yield _Entry(mode, oid, size[0] if size else b"", path, refusal)
+
+    async def differences(self, old: str, new: str) -> AsyncGenerator[File | Gone, None]:
+        """Yield what turns the files of one commit into those of the other, in path order; a rename is Gone and File."""
+        changes = self._changes(("diff-tree", "-r", "-z", "--raw", "--no-renames", "--end-of-options", old, new))
+        async with aclosing(_windows(changes, 500)) as windows:
+            async for window in windows:
+                sizes = await self._sizes([change.oid for change in window if isinstance(change, File)])
+                for change in window:
+                    yield replace(change, size_bytes=sizes[change.oid]) if isinstance(change, File) else change
+
+    async def _changes(self, arguments: Sequence[str]) -> AsyncGenerator[File | Gone, None]:
+        about = b""
+        async with aclosing(self._records(arguments)) as records:
+            async for record in records:
+                if not about:
+                    about = record
+                    continue
+                old_mode, new_mode, _, oid, _ = about.removeprefix(b":").split()
+                about = b""
+                if new_mode.startswith(b"100"):
+                    yield File(record, oid.decode(), 0)
+                elif old_mode.startswith(b"100"):
+                    yield Gone(record)
+
+    async def _sizes(self, oids: Sequence[str]) -> dict[str, int]:
+        asked = "".join(f"{oid}\n" for oid in oids).encode()
+        answer = await self._git.call("cat-file", "--batch-check=%(objectname) %(objectsize)", stdin=asked)
+        pairs = [line.split() for line in answer.decode().splitlines()]
+        if any(pair[1] == "missing" for pair in pairs):
+            raise RetryableError(
+                f"a file of {self._git.remote.repository} is not in the local copy; it will be fetched again"
+            )
+        return {oid: int(size) for oid, size in pairs}
+
+    async def _records(self, arguments: Sequence[str]) -> AsyncGenerator[bytes, None]:
+        """Yield what a local command prints, cut at NULs, as it comes."""
+        async with self._git.started(arguments, subprocess.DEVNULL, subprocess.PIPE) as process:
+            assert process.stdout is not None
+            async for record in _cut(process.stdout):
+                yield record
+
+
+async def _cut(stream: ByteReceiveStream) -> AsyncGenerator[bytes, None]:
+    left = b""
+    async for piece in stream:
+        *records, left = (left + piece).split(b"\0")
+        for record in records:
+            yield record
+
+
+async def _windows(changes: AsyncGenerator[File | Gone, None], size: int) -> AsyncGenerator[list[File | Gone], None]:
+    window: list[File | Gone] = []
+    async with aclosing(changes):
+        async for change in changes:
+            window.append(change)
+            if len(window) == size:
+                yield window
+                window = []
+    if window:
+        yield window

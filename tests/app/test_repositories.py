@@ -1,0 +1,43 @@
+"""The real program and repositories as they are in the world: old, odd and made by strangers."""
+
+from tests.app.test_daemon import configuration
+from tests.app.test_watches import watched
+from tests.daemon import Daemon
+from tests.git_server import REGULAR, GitServer
+
+
+def states(daemon: Daemon) -> dict[str, str]:
+    """Return what became of each document: indexed, or the beginning of the reason why not."""
+    rows = daemon.rows("SELECT key, state, reason FROM documents")
+    return {key: state if state == "indexed" else reason.partition(":")[0] for key, state, reason in rows}
+
+
+def old_and_odd_commit(git_server: GitServer) -> str:
+    """Let the branch be at a commit that Git's own checks reject for its header, its message and its trees; return its id."""
+    text, more, attributes = (
+        git_server.write("owner/code", "blob", data) for data in (b"a = 1\n", b"b = 2\n", b"*.x " + b"y" * 3000)
+    )
+    entries = [(REGULAR, name, text) for name in (b"z.py", b"a.py", b"..", b".git", b"up/down.py")]
+    entries += [(REGULAR, b"a.py", more), (REGULAR, b".gitattributes", attributes)]
+    tree = git_server.write_tree("owner/code", entries)
+    header = "author  <> 0017 +0000\ncommitter A <a@example.org> <a@example.org> 1700000000 +51800\nnote a\0b"
+    commit = git_server.write("owner/code", "commit", f"tree {tree}\n{header}\n\nx\0y".encode())
+    git_server.point("owner/code", "refs/heads/main", commit)
+    return commit
+
+
+def test_an_old_and_odd_repository_is_indexed_but_for_the_names_that_no_checkout_takes(
+    git_server, minilm_folder, tmp_path
+):
+    git_server.create("owner/code", {"a.py": "x = 0\n"})
+    commit = old_and_odd_commit(git_server)
+    daemon = Daemon(tmp_path / "daemon", configuration(minilm_folder, watched(git_server, 1))).start()
+    try:
+        daemon.wait_for(commit)
+        read = dict.fromkeys(("z.py", "a.py", ".gitattributes"), "indexed")
+        assert states(daemon) == {**read, **dict.fromkeys(("..", ".git", "up//down.py", "a.py//2"), "refused")}
+        mended = git_server.commit("owner/code", {"a.py": "b = 2\n", "b.py": "c = 3\n"}, parent=None)
+        daemon.wait_for(mended)
+        assert states(daemon) == dict.fromkeys(("a.py", "b.py"), "indexed")
+    finally:
+        assert daemon.stop() == 0
