@@ -22,6 +22,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from syncd.sources.git.remote import Remote
 from tests.serving import serve
 
 REGULAR, EXECUTABLE, SYMLINK, SUBMODULE = "100644", "100755", "120000", "160000"
@@ -116,6 +117,10 @@ class GitServer:
 
     def path(self, repository: str) -> Path:
         return self.folder / f"{repository}.git"
+
+    def remote(self, repository: str) -> Remote:
+        """Return where git finds a repository."""
+        return Remote(f"{self.url}/{repository}.git", repository)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(Request(request.method, request.path_qs, dict(request.headers)))

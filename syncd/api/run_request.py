@@ -8,7 +8,7 @@ from syncd.api.errors import bad_request
 from syncd.api.schema_jobs import CreateJobPayload, GitRefIdentifier
 from syncd.chroma.naming import check_collection, check_custom_id, check_metadata, check_object_key
 from syncd.model import GitRef, OneObject, SourceRecord, SourceSettings, WholeSource
-from syncd.sources.github.naming import check_branch, check_sha
+from syncd.sources.git.naming import check_branch, check_sha
 from syncd.sources.type import ObjectRules, SourceTypes
 
 OBJECT_FIELDS = ("object_key", "custom_id", "metadata")

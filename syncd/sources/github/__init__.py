@@ -1,1 +1,1 @@
-"""GitHub repositories: `source` is the Source, `watch` notices a moved branch, `app` gets tokens for private ones."""
+"""Repositories on GitHub: `app` gets tokens for private ones; all else is in `sources/git/`."""

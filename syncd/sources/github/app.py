@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from syncd.errors import ConfigError, NotFoundError, PermanentError, RetryableError
 from syncd.json_types import JsonObject, json_object
 from syncd.runtime.headers import number, plausible_date, retry_after_s
+from syncd.sources.git.remote import Login
 
 CLOCK_SKEW = timedelta(seconds=60)
 JWT_LIFE = timedelta(minutes=9)
@@ -41,6 +42,23 @@ MAX_ANSWER_BYTES = 1024 * 1024
 class _Token:
     value: str = field(repr=False)
     expires_at: datetime
+
+
+class AppLogins:
+    """Logs in to one repository with an App's tokens."""
+
+    def __init__(self, app: GithubApp, repository: str) -> None:
+        self._app = app
+        self._repository = repository
+
+    async def login(self) -> Login:
+        """Return a login with a token valid for ten minutes or more. Raises what `GithubApp.token` raises."""
+        return Login("x-access-token", await self._app.token(self._repository))
+
+    def forget(self) -> bool:
+        """Drop the token, which the server refused; the next one is another."""
+        self._app.forget(self._repository)
+        return True
 
 
 class GithubApp:

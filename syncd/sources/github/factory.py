@@ -9,16 +9,18 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
-from syncd.errors import PermanentError
+from syncd.errors import ConfigError, PermanentError
 from syncd.model import GitRef, Request, SourceRecord, Target, WholeSource
 from syncd.model.watching import Report, unreported
 from syncd.sources.factory import SourceFactory
-from syncd.sources.github.app import GithubApp
-from syncd.sources.github.naming import check_branch, check_repository
-from syncd.sources.github.repository import Ref
+from syncd.sources.git.naming import check_branch
+from syncd.sources.git.remote import Remote
+from syncd.sources.git.repository import Ref
+from syncd.sources.git.source import RepositorySettings, RepositorySource, commit_of
+from syncd.sources.git.watch import BranchWatcher
+from syncd.sources.github.app import AppLogins, GithubApp
+from syncd.sources.github.naming import REPOSITORY, check_repository
 from syncd.sources.github.settings import GithubSection, GithubSourceSettings
-from syncd.sources.github.source import GithubSettings, RepositorySource, commit_of
-from syncd.sources.github.watch import GithubWatcher
 from syncd.sources.globs import EVERYTHING
 from syncd.store import Store
 
@@ -29,7 +31,7 @@ DEFAULT_INTERVAL_S = 300.0
 class OpenRepository:
     """An open source and the settings it was opened with; if a record's settings differ, it is opened again."""
 
-    settings: GithubSettings
+    settings: RepositorySettings
     app_id: str | None
     source: RepositorySource
 
@@ -73,7 +75,7 @@ class RepositoryFactory(SourceFactory[GithubSourceSettings]):
         watch = record.settings.watch
         branch = watch and watch.branch
         interval_s = (watch and watch.interval_s) or DEFAULT_INTERVAL_S
-        moves = GithubWatcher(
+        moves = BranchWatcher(
             self._opened(record), Ref.read({"branch": branch} if branch else None), interval_s, report
         ).moves(partial(self._is_behind, record))
         async with aclosing(moves):
@@ -88,16 +90,13 @@ class RepositoryFactory(SourceFactory[GithubSourceSettings]):
 
     def _opened(self, record: SourceRecord[GithubSourceSettings]) -> RepositorySource:
         given = record.settings
-        settings = GithubSettings(
-            given.repository,
-            given.include_globs or EVERYTHING,
-            self._section.max_file_size_bytes,
-            self._section.base_url,
-        )
+        remote = github_remote(given.repository, self._section.base_url)
+        settings = RepositorySettings(remote, given.include_globs or EVERYTHING, self._section.max_file_size_bytes)
         now = self._open.get(record.id)
         if now is None or (now.settings, now.app_id) != (settings, given.app_id):
             app = self._app(given.app_id) if given.app_id else None
-            source = RepositorySource(settings, self._folder / record.id, app, self._spool_folder)
+            credentials = AppLogins(app, given.repository) if app else None
+            source = RepositorySource(settings, self._folder / record.id, credentials, self._spool_folder)
             now = self._open[record.id] = OpenRepository(settings, given.app_id, source)
         return now.source
 
@@ -110,3 +109,10 @@ class RepositoryFactory(SourceFactory[GithubSourceSettings]):
                 )
             self._apps[app_id] = GithubApp(app_id, key_file, self._section.api_url)
         return self._apps[app_id]
+
+
+def github_remote(repository: str, base_url: str = "https://github.com") -> Remote:
+    """Return where a repository of GitHub is. Raises ConfigError for a name that is not `owner/name`, or an impossible base."""
+    if not REPOSITORY.fullmatch(repository):
+        raise ConfigError(f"repository {repository[:120]!r} is not owner/name, e.g. 'chroma-core/chroma'")
+    return Remote(f"{base_url.rstrip('/')}/{repository.removesuffix('.git')}.git", repository)

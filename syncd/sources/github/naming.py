@@ -1,4 +1,4 @@
-"""Checks names of repositories, branches and commits. Pure; each raises PermanentError saying what is allowed."""
+"""Checks names of repositories on GitHub."""
 
 from __future__ import annotations
 
@@ -8,26 +8,10 @@ from syncd.errors import PermanentError
 from syncd.quoting import shown
 
 REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}")
-_BRANCH_NEVER = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|^[-/.]|[/.]$|^@$")
-_SHA = re.compile(r"[0-9a-fA-F]{40}|[0-9a-fA-F]{64}")
 
 
 def check_repository(value: str) -> str:
-    """Return `value` if it has the form `owner/name`."""
+    """Return `value` if it has the form `owner/name`. Raises PermanentError."""
     if not REPOSITORY.fullmatch(value):
         raise PermanentError(f"repository {shown(value)} must have the form owner/name")
     return value
-
-
-def check_branch(value: str) -> str:
-    """Return `value` if git accepts it as a branch name."""
-    if not value or len(value) > 255 or _BRANCH_NEVER.search(value):
-        raise PermanentError(f"{shown(value)} is not a branch name")
-    return value
-
-
-def check_sha(value: str) -> str:
-    """Return a full commit id in lower case."""
-    if not _SHA.fullmatch(value):
-        raise PermanentError(f"sha {shown(value)} is not a full commit id; give all 40 (or 64) hexadecimal digits")
-    return value.lower()

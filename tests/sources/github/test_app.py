@@ -7,8 +7,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from syncd.errors import ConfigError, NotFoundError, PermanentError, RetryableError
-from syncd.sources.github.app import GithubApp
-from syncd.sources.github.source import GithubSettings, RepositorySource
+from syncd.sources.git.remote import Remote
+from syncd.sources.git.source import RepositorySettings, RepositorySource
+from syncd.sources.github.app import AppLogins, GithubApp
 from tests.git_server import GitServer
 from tests.github_api import APP_ID, GithubApi
 from tests.sources.running import SyncedCollection
@@ -133,7 +134,9 @@ async def test_a_private_repository_is_synced_with_the_apps_token(
     app: GithubApp, github_api: GithubApi, git_server: GitServer, tmp_path: Path
 ) -> None:
     git_server.create("owner/name", {"a": "secret text"})
-    source = RepositorySource(GithubSettings("owner/name", base_url=git_server.url), tmp_path / "git", app)
+    source = RepositorySource(
+        RepositorySettings(git_server.remote("owner/name")), tmp_path / "git", AppLogins(app, "owner/name")
+    )
     git_server.require_token("owner/name", await app.token("owner/name"))
     index = SyncedCollection()
     await index.sync(source)
@@ -145,7 +148,9 @@ async def test_a_revoked_token_is_replaced_once(
     app: GithubApp, github_api: GithubApi, git_server: GitServer, tmp_path: Path
 ) -> None:
     git_server.create("owner/name", {"a": "a"})
-    source = RepositorySource(GithubSettings("owner/name", base_url=git_server.url), tmp_path / "git", app)
+    source = RepositorySource(
+        RepositorySettings(git_server.remote("owner/name")), tmp_path / "git", AppLogins(app, "owner/name")
+    )
     await app.token("owner/name")
     git_server.require_token("owner/name", github_api.granted[0][:-1] + "1")
     index = SyncedCollection()
@@ -159,7 +164,11 @@ async def test_a_revoked_token_is_replaced_once(
 
 def test_a_token_never_travels_in_the_clear(app: GithubApp, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="use https"):
-        RepositorySource(GithubSettings("owner/name", base_url="http://git.example.org"), tmp_path / "git", app)
+        RepositorySource(
+            RepositorySettings(Remote("http://git.example.org/owner/name.git", "owner/name")),
+            tmp_path / "git",
+            AppLogins(app, "owner/name"),
+        )
 
 
 def test_the_clock_is_the_real_one_by_default(github_api: GithubApi) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from syncd.errors import PermanentError
+from syncd.errors import ConfigError, PermanentError
 from syncd.model import Chunking, Embedding, GitRef, SourceRecord, SourceWatch, WholeSource
-from syncd.sources.github.factory import RepositoryFactory
+from syncd.sources.github.factory import RepositoryFactory, github_remote
 from syncd.sources.github.settings import GithubSection, GithubSourceSettings
 from syncd.sources.registry import TYPES
 from syncd.store import Store
@@ -48,3 +48,12 @@ async def test_a_watched_branch_is_asked_for_by_name_and_the_default_one_without
         record = SourceRecord(str(branch), "github", "d", settings, Embedding(), Chunking(), datetime.now(UTC))
         async with aclosing(repositories.watch(record)) as requests:
             assert await anext(requests) == request
+
+
+@pytest.mark.parametrize(
+    "repository",
+    ["name", "-o/name", "o/..", "o/n/x", "o/n;touch x", "--upload-pack=x/y", "o/n\n", "../../etc/passwd", "o/"],
+)
+def test_a_repository_name_that_is_none_is_refused(repository: str) -> None:
+    with pytest.raises(ConfigError, match="is not owner/name"):
+        github_remote(repository)

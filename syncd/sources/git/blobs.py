@@ -13,7 +13,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from syncd.errors import RetryableError
 from syncd.sources.bodies import BODY_PIECE_SIZE_BYTES
-from syncd.sources.github.git import Git, end
+from syncd.sources.git.program import Git, end
 
 _BROKEN = (anyio.EndOfStream, anyio.IncompleteRead, anyio.BrokenResourceError, anyio.ClosedResourceError)
 

@@ -1,8 +1,8 @@
 import pytest
 
 from syncd.errors import NotFoundError, RetryableError, SyncdError
-from syncd.sources.github.repository import Ref
-from syncd.sources.github.watch import MAX_BACKOFF_S, GithubWatcher
+from syncd.sources.git.repository import Ref
+from syncd.sources.git.watch import MAX_BACKOFF_S, BranchWatcher
 
 
 class Branch:
@@ -25,8 +25,8 @@ class Branch:
     def report(self, reason: str, retry_s: float) -> None:
         self.errors += [reason] if reason else []
 
-    def watcher(self, interval_s: float = 60) -> GithubWatcher:
-        return GithubWatcher(self, Ref("main"), interval_s, self.report, self.sleep)
+    def watcher(self, interval_s: float = 60) -> BranchWatcher:
+        return BranchWatcher(self, Ref("main"), interval_s, self.report, self.sleep)
 
 
 async def test_it_yields_the_first_head_and_then_only_moves() -> None:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from anyio.abc import ByteReceiveStream
 
 from syncd.errors import RetryableError
-from syncd.sources.github.git import Git
-from syncd.sources.github.tree_names import TreeNames
+from syncd.sources.git.program import Git
+from syncd.sources.git.tree_names import TreeNames
 
 REMEMBERED_COMMITS = 32
 """Of so many commits it is remembered whether they can be compared."""
@@ -119,7 +119,7 @@ class Commits:
         pairs = [line.split() for line in answer.decode().splitlines()]
         if any(pair[1] == "missing" for pair in pairs):
             raise RetryableError(
-                f"a file of {self._git.remote.repository} is not in the local copy; it will be fetched again"
+                f"a file of {self._git.remote.name} is not in the local copy; it will be fetched again"
             )
         return {oid: int(size) for oid, size in pairs}
 

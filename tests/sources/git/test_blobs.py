@@ -5,15 +5,14 @@ import anyio
 import pytest
 
 from syncd.errors import RetryableError
-from syncd.sources.github.blobs import Blobs
-from syncd.sources.github.git import Remote
-from syncd.sources.github.repository import Ref, Repository
+from syncd.sources.git.blobs import Blobs
+from syncd.sources.git.repository import Ref, Repository
 from tests.git_server import GitServer
 
 
 async def copied(git_server: GitServer, tmp_path: Path, files: dict[str, bytes]) -> tuple[Repository, dict[str, str]]:
     sha = git_server.create("owner/name", files)
-    repository = Repository(tmp_path / "git", Remote("owner/name", git_server.url))
+    repository = Repository(tmp_path / "git", git_server.remote("owner/name"))
     await repository.head(Ref(), None)
     await repository.fetch(sha, None)
     return repository, {file.path.decode(): file.oid async for file in repository.commits.files(sha)}

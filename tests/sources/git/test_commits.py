@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from syncd.errors import RetryableError
-from syncd.sources.github.source import GithubSettings, RepositorySource
+from syncd.sources.git.source import RepositorySettings, RepositorySource
 from tests.git_server import EXECUTABLE, REGULAR, GitServer
 from tests.sources.running import SyncedCollection
 
@@ -30,7 +30,7 @@ GITMODULES = b'[submodule "a"]\n\tpath = -a\n\turl = --upload-pack=touch hacked\
 
 
 def opened(git_server: GitServer, folder: Path) -> RepositorySource:
-    return RepositorySource(GithubSettings("owner/name", base_url=git_server.url), folder / "git")
+    return RepositorySource(RepositorySettings(git_server.remote("owner/name")), folder / "git")
 
 
 def commit(git_server: GitServer, tree: str, author: bytes = GOOD, message: bytes = b"x") -> None:

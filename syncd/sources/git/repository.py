@@ -19,9 +19,10 @@ import anyio
 from anyio import to_thread
 
 from syncd.errors import NotFoundError, RetryableError
-from syncd.sources.github.commits import Commits
-from syncd.sources.github.git import Git, Reach, Remote
-from syncd.sources.github.naming import check_branch, check_sha
+from syncd.sources.git.commits import Commits
+from syncd.sources.git.naming import check_branch, check_sha
+from syncd.sources.git.program import Git, Reach
+from syncd.sources.git.remote import Login, Remote
 
 MAX_PACKS = 50
 """Every fetch adds a pack, and each one slows every read; beyond this many they become one again (git's own gc.autoPackLimit)."""
@@ -64,18 +65,18 @@ class Repository:
         self._one_writer = anyio.Lock()
         self._one_maker = anyio.Lock()
 
-    async def head(self, ref: Ref, token: str | None) -> str:
+    async def head(self, ref: Ref, login: Login | None) -> str:
         """Ask the server which commit `ref` is, without fetching it. Raises NotFoundError for an unknown branch."""
         if ref.sha:
             return ref.sha
         await self._prepare()
         name = f"refs/heads/{ref.branch}" if ref.branch else "HEAD"
         arguments = ("ls-remote", "--quiet", "--end-of-options", self.git.remote.url, name)
-        for line in (await self.git.call(*arguments, reach=Reach(network=True, token=token))).decode().splitlines():
+        for line in (await self.git.call(*arguments, reach=Reach(network=True, login=login))).decode().splitlines():
             sha, _, found = line.partition("\t")
             if found == name and _SHA.fullmatch(sha):
                 return sha
-        repository = self.git.remote.repository
+        repository = self.git.remote.name
         if ref.branch:
             raise NotFoundError(f"{repository} has no branch {ref.branch!r}: check the name")
         raise NotFoundError(f"{repository} has no commits yet: push some, then sync again")
@@ -88,7 +89,7 @@ class Repository:
         os.utime(kept)
         return True
 
-    async def fetch(self, sha: str, token: str | None) -> None:
+    async def fetch(self, sha: str, login: Login | None) -> None:
         """Fetch the commit with all its files, unless it is here already. Twice is safe.
 
         Raises NotFoundError for an unknown commit, RetryableError otherwise (after discarding a damaged copy).
@@ -99,7 +100,7 @@ class Repository:
             wanted = f"{sha}:refs/syncd/{sha}"
             options = ("--quiet", "--depth=1", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
             arguments = ("fetch", *options, "--refmap=", "--end-of-options", self.git.remote.url, wanted)
-            await self.git.call(*arguments, reach=Reach(network=True, token=token, keep_open=(lock,)))
+            await self.git.call(*arguments, reach=Reach(network=True, login=login, keep_open=(lock,)))
             await self._check_commit(sha)
             if len(list(self._folder.glob("objects/pack/*.pack"))) > self._max_packs:
                 await self._repack(lock)
@@ -108,7 +109,7 @@ class Repository:
         kind = (await self.git.call("cat-file", "-t", "--end-of-options", sha)).strip()
         if kind != b"commit":
             await self.git.call("update-ref", "-d", "--end-of-options", f"refs/syncd/{sha}")
-            raise NotFoundError(f"{sha} of {self.git.remote.repository} is a {kind.decode()}, not a commit")
+            raise NotFoundError(f"{sha} of {self.git.remote.name} is a {kind.decode()}, not a commit")
 
     async def _repack(self, lock: int) -> None:
         """Repack the most recently used commits and drop the rest. Readers of dropped commits fetch them again."""
@@ -137,7 +138,7 @@ class Repository:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError as error:
-                    message = f"another git is still working on the copy of {self.git.remote.repository}"
+                    message = f"another git is still working on the copy of {self.git.remote.name}"
                     raise RetryableError(message, retry_after_s=5) from error
                 for left_over in (*self._folder.rglob("*.lock"), *self._folder.glob("objects/pack/tmp_*")):
                     if left_over.name != "syncd.lock":

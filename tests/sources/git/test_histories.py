@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from syncd.sources.github.source import GithubSettings, RepositorySource
+from syncd.sources.git.source import RepositorySettings, RepositorySource
 from tests.git_server import GitServer
 from tests.sources.running import SyncedCollection
 
@@ -35,7 +35,7 @@ async def test_whatever_crashes_the_index_ends_equal_to_a_fresh_one(
     index = SyncedCollection()
     for _ in range(10):
         globs = GLOBS[0] if chance.random() < 0.7 else chance.choice(GLOBS)
-        source = RepositorySource(GithubSettings("owner/name", globs, base_url=git_server.url), tmp_path / "git")
+        source = RepositorySource(RepositorySettings(git_server.remote("owner/name"), globs), tmp_path / "git")
         die_after = chance.randint(0, 6) if chance.random() < 0.5 else None
         await index.sync(source, {"ref": {"sha": chance.choice(commits)}}, die_after=die_after)
     await index.sync(source, {"ref": {"sha": commits[-1]}})
@@ -51,7 +51,7 @@ async def test_a_file_that_a_crashed_run_brought_and_the_next_commit_took_back_i
     first = git_server.create("owner/name", {"a": "one", "z": "one"})
     second = git_server.commit("owner/name", {"a": "two", "z": "two"})
     third = git_server.commit("owner/name", {"a": "one", "z": "three"})
-    source = RepositorySource(GithubSettings("owner/name", base_url=git_server.url), tmp_path / "git")
+    source = RepositorySource(RepositorySettings(git_server.remote("owner/name")), tmp_path / "git")
     index = SyncedCollection()
     await index.sync(source, {"ref": {"sha": first}})
     await index.sync(source, {"ref": {"sha": second}}, die_after=1)

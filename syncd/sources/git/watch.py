@@ -10,7 +10,7 @@ import anyio
 
 from syncd.errors import RetryableError, SyncdError
 from syncd.model.watching import Report, unreported
-from syncd.sources.github.repository import Ref
+from syncd.sources.git.repository import Ref
 
 MAX_BACKOFF_S = 900.0
 JITTER = 0.1
@@ -28,14 +28,14 @@ async def never_behind(commit: str) -> bool:
 
 
 class Head(Protocol):
-    """Resolves a ref to a commit; implemented by `GithubSource`."""
+    """Resolves a ref to a commit; implemented by `RepositorySource`."""
 
     async def head(self, ref: Ref) -> str:
         """Return the commit that `ref` points to now. Waits for the network. Raises SyncdError."""
         ...
 
 
-class GithubWatcher:
+class BranchWatcher:
     """Watches one branch of one source."""
 
     def __init__(

@@ -16,9 +16,10 @@ import psutil
 import pytest
 
 from syncd.errors import RetryableError, SyncdError
-from syncd.sources.github.git import Git, Reach, Remote
-from syncd.sources.github.repository import Ref, Repository
-from syncd.sources.github.source import GithubSettings, RepositorySource
+from syncd.sources.git.program import Git, Reach
+from syncd.sources.git.remote import Login, Remote
+from syncd.sources.git.repository import Ref, Repository
+from syncd.sources.git.source import RepositorySettings, RepositorySource
 from tests.git_server import SYMLINK, Entry, GitServer
 from tests.sources.running import SyncedCollection
 
@@ -27,18 +28,18 @@ ENCODED = base64.b64encode(f"x-access-token:{TOKEN}".encode()).decode()
 
 
 class FixedToken:
-    """In place of an App."""
+    """In place of an App's."""
 
-    async def token(self, repository: str) -> str:
-        return TOKEN
+    async def login(self) -> Login:
+        return Login("x-access-token", TOKEN)
 
-    def forget(self, repository: str) -> None:
-        pass
+    def forget(self) -> bool:
+        return True
 
 
 def private_source(git_server: GitServer, folder: Path) -> RepositorySource:
     git_server.require_token("owner/name", TOKEN)
-    return RepositorySource(GithubSettings("owner/name", base_url=git_server.url), folder, FixedToken())  # type: ignore[arg-type]
+    return RepositorySource(RepositorySettings(git_server.remote("owner/name")), folder, FixedToken())
 
 
 def descendants() -> list[psutil.Process]:
@@ -81,10 +82,12 @@ async def test_the_token_is_in_no_argument_and_in_no_file(git_server: GitServer,
 
 async def test_the_token_goes_to_its_own_origin_only(git_server: GitServer, tmp_path: Path) -> None:
     git_server.create("owner/name", {"a": "a"})
-    other = Git(tmp_path / "git", Remote("owner/name", "http://localhost:1"))
+    other = Git(tmp_path / "git", Remote("http://localhost:1/owner/name.git", "owner/name"))
     (tmp_path / "git").mkdir()
     await other.call("init", "--bare", "--quiet")
-    await other.call("ls-remote", f"{git_server.url}/owner/name.git", reach=Reach(network=True, token=TOKEN))
+    await other.call(
+        "ls-remote", f"{git_server.url}/owner/name.git", reach=Reach(network=True, login=Login("x", TOKEN))
+    )
     assert not [request for request in git_server.requests if "Authorization" in request.headers]
 
 
@@ -101,12 +104,12 @@ async def test_the_token_is_in_no_error(git_server: GitServer, tmp_path: Path) -
 async def test_an_argument_cannot_become_an_option(git_server: GitServer, tmp_path: Path) -> None:
     """Even without the checks in front: whatever reaches git comes after --end-of-options."""
     git_server.create("owner/name", {"a": "a"})
-    repository = Repository(tmp_path / "git", Remote("owner/name", git_server.url))
+    repository = Repository(tmp_path / "git", git_server.remote("owner/name"))
     attack = f"--upload-pack=touch {tmp_path}/hacked"
     for attempt in (repository.head(Ref(branch=attack), None), repository.fetch(attack, None)):
         with pytest.raises(SyncdError):
             await attempt
-    object.__setattr__(repository.git.remote, "base_url", attack)
+    object.__setattr__(repository.git.remote, "url", attack)
     for attempt in (repository.head(Ref(), None), repository.fetch("0" * 40, None)):
         with pytest.raises(SyncdError):
             await attempt
@@ -128,7 +131,7 @@ async def test_whatever_comes_from_outside_stands_after_the_end_of_options(
     git_server.commit("owner/name", {"a": "b"}, branch="other", parent=first)
     put_in_front_of_git(tmp_path, monkeypatch, f'echo "$@" >> {tmp_path}/calls; exec "$git" "$@"')
     index = SyncedCollection()
-    source = RepositorySource(GithubSettings("owner/name", base_url=git_server.url), tmp_path / "copy")
+    source = RepositorySource(RepositorySettings(git_server.remote("owner/name")), tmp_path / "copy")
     await index.sync(source)
     await index.sync(source, {"ref": {"branch": "other"}})
     calls = (tmp_path / "calls").read_text().splitlines()
@@ -144,7 +147,7 @@ async def test_a_program_that_will_not_end_is_killed_with_all_it_started(
 ) -> None:
     pids = tmp_path / "pids"
     put_in_front_of_git(tmp_path, monkeypatch, f"trap '' TERM; sleep 1000 & echo $$ $! > {pids}; wait")
-    monkeypatch.setattr("syncd.sources.github.git.KILL_GRACE_S", 0.01)
+    monkeypatch.setattr("syncd.sources.git.program.KILL_GRACE_S", 0.01)
     (tmp_path / "copy").mkdir()
 
     async def cancel_once_started() -> None:
@@ -155,7 +158,7 @@ async def test_a_program_that_will_not_end_is_killed_with_all_it_started(
     with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(cancel_once_started)
-            await Git(tmp_path / "copy", Remote("owner/name")).call("version")
+            await Git(tmp_path / "copy", Remote("https://localhost/owner/name.git", "owner/name")).call("version")
     shell, sleep = map(int, pids.read_text().split())
     with anyio.fail_after(30):
         while is_running(shell) or is_running(sleep):
@@ -167,7 +170,7 @@ async def test_nothing_that_looks_like_a_hook_or_a_configuration_acts(git_server
     names = ["hooks/post-checkout", "hooks/reference-transaction", "config", ".gitconfig", "HEAD", ".gitattributes"]
     git_server.create("owner/name", {**dict.fromkeys(names, script), ".gitattributes": "* filter=evil diff=evil\n"})
     index = SyncedCollection()
-    source = RepositorySource(GithubSettings("owner/name", base_url=git_server.url), tmp_path / "git")
+    source = RepositorySource(RepositorySettings(git_server.remote("owner/name")), tmp_path / "git")
     await index.sync(source)
     git_server.commit("owner/name", {"config": "x", "link": Entry(b"../../../etc/passwd", SYMLINK)})
     await index.sync(source)
@@ -178,7 +181,7 @@ async def test_nothing_that_looks_like_a_hook_or_a_configuration_acts(git_server
 
 async def test_a_reader_can_fetch_nothing(git_server: GitServer, tmp_path: Path) -> None:
     git_server.create("owner/name", {"a": "a"})
-    repository = Repository(tmp_path / "git", Remote("owner/name", git_server.url))
+    repository = Repository(tmp_path / "git", git_server.remote("owner/name"))
     await repository.head(Ref(), None)
     git_server.requests.clear()
     with pytest.raises(SyncdError):
@@ -197,14 +200,14 @@ async def test_the_program_knows_nothing_of_our_environment(
     monkeypatch.setenv("GIT_SSH_COMMAND", f"touch {tmp_path}/hacked")
     git_server.create("owner/name", {"a": "a"})
     index = SyncedCollection()
-    await index.sync(RepositorySource(GithubSettings("owner/name", base_url=git_server.url), tmp_path / "git"))
+    await index.sync(RepositorySource(RepositorySettings(git_server.remote("owner/name")), tmp_path / "git"))
     assert index.contents == {"a": b"a"}
     assert not (tmp_path / "trace").exists()
 
 
 async def test_cancelling_a_fetch_ends_every_program_it_started(git_server: GitServer, tmp_path: Path) -> None:
     git_server.create("owner/name", {"a": "a"})
-    source = RepositorySource(GithubSettings("owner/name", base_url=git_server.url), tmp_path / "git")
+    source = RepositorySource(RepositorySettings(git_server.remote("owner/name")), tmp_path / "git")
     git_server.held.clear()
     before = {process.pid for process in descendants()}
     async with anyio.create_task_group() as tasks:
@@ -222,7 +225,7 @@ async def test_cancelling_a_fetch_ends_every_program_it_started(git_server: GitS
 
 async def test_no_program_is_left_when_a_run_is_broken_off(git_server: GitServer, tmp_path: Path) -> None:
     git_server.create("owner/name", {f"f{number}": "x" for number in range(300)})
-    source = RepositorySource(GithubSettings("owner/name", base_url=git_server.url), tmp_path / "git")
+    source = RepositorySource(RepositorySettings(git_server.remote("owner/name")), tmp_path / "git")
     before, files = {process.pid for process in descendants()}, len(os.listdir("/proc/self/fd"))
     await SyncedCollection().sync(source, die_after=5)
     assert {process.pid for process in descendants()} == before
@@ -231,7 +234,7 @@ async def test_no_program_is_left_when_a_run_is_broken_off(git_server: GitServer
 
 async def test_another_process_that_still_writes_is_waited_for(git_server: GitServer, tmp_path: Path) -> None:
     git_server.create("owner/name", {"a": "a"})
-    source = RepositorySource(GithubSettings("owner/name", base_url=git_server.url), tmp_path / "git")
+    source = RepositorySource(RepositorySettings(git_server.remote("owner/name")), tmp_path / "git")
     await source.head(Ref())
     with (tmp_path / "git/syncd.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -245,13 +248,13 @@ async def test_a_git_that_outlives_a_killed_daemon_keeps_its_right_to_write(
     git_server: GitServer, tmp_path: Path
 ) -> None:
     git_server.create("owner/name", {"a": "a"})
-    source = RepositorySource(GithubSettings("owner/name", base_url=git_server.url), tmp_path / "git")
+    source = RepositorySource(RepositorySettings(git_server.remote("owner/name")), tmp_path / "git")
     sha = await source.head(Ref())
     program = (
         "import anyio, pathlib\n"
-        "from syncd.sources.github.git import Remote\n"
-        "from syncd.sources.github.repository import Repository\n"
-        f"repository = Repository(pathlib.Path({str(tmp_path / 'git')!r}), Remote('owner/name', {git_server.url!r}))\n"
+        "from syncd.sources.git.remote import Remote\n"
+        "from syncd.sources.git.repository import Repository\n"
+        f"repository = Repository(pathlib.Path({str(tmp_path / 'git')!r}), {git_server.remote('owner/name')!r})\n"
         f"anyio.run(repository.fetch, {sha!r}, None)\n"
     )
     git_server.reached.clear()

@@ -19,12 +19,11 @@ from typing import Any, TypeVar
 from syncd.errors import ConfigError, NotFoundError, RetryableError, Skipped
 from syncd.model import Body, Changes, Checkpoint, Document, Run, Total, chunk_prefix
 from syncd.sources.bodies import DEFAULT_MAX_TEXT_BYTES, NoBody, StreamBody, TextCheck, is_image, too_large
-from syncd.sources.github.app import GithubApp
-from syncd.sources.github.blobs import Blobs
-from syncd.sources.github.commits import File, Gone
-from syncd.sources.github.errors import Unauthorized
-from syncd.sources.github.git import Remote
-from syncd.sources.github.repository import Ref, Repository
+from syncd.sources.git.blobs import Blobs
+from syncd.sources.git.commits import File, Gone
+from syncd.sources.git.errors import Unauthorized
+from syncd.sources.git.remote import Login, Logins, Remote
+from syncd.sources.git.repository import Ref, Repository
 from syncd.sources.globs import EVERYTHING, Globs
 from syncd.sources.path_keys import key_of
 
@@ -32,14 +31,12 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
-class GithubSettings:
-    """The settings of one GitHub source."""
+class RepositorySettings:
+    """What is read of a repository."""
 
-    repository: str
-    """`owner/name`."""
+    remote: Remote
     include_globs: tuple[str, ...] = EVERYTHING
     max_file_size_bytes: int = DEFAULT_MAX_TEXT_BYTES
-    base_url: str = "https://github.com"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +64,20 @@ class RepositorySource:
 
     def __init__(
         self,
-        settings: GithubSettings,
+        settings: RepositorySettings,
         folder: Path,
-        app: GithubApp | None = None,
+        logins: Logins | None = None,
         spool_folder: Path | None = None,
     ) -> None:
         """`folder` is this source's bare repository, made when missing. Raises ConfigError for impossible settings."""
-        remote = Remote(settings.repository, settings.base_url)
-        if app and not remote.may_carry_token:
-            raise ConfigError(f"github.base_url {settings.base_url!r} would send a token unencrypted; use https")
-        self.repository = settings.repository
+        remote = settings.remote
+        if logins and not remote.may_carry_secret:
+            raise ConfigError(f"{remote.url!r} would send a token unencrypted; use https")
+        self.repository = remote.name
         self._settings = settings
         self._globs = Globs(settings.include_globs, "include_globs")
         self._copy = Repository(folder, remote)
-        self._app = app
+        self._logins = logins
         self._spool_folder = spool_folder
 
     async def head(self, ref: Ref) -> str:
@@ -202,15 +199,16 @@ class RepositorySource:
                 raise RetryableError(f"{self.repository} names commit {sha} and does not have it yet") from error
         return sha
 
-    async def _authorized(self, work: Callable[[str | None], Awaitable[R]]) -> R:
-        """Do `work` with a token if there is an App; once more with a new token if the first was revoked."""
-        if not self._app:
+    async def _authorized(self, work: Callable[[Login | None], Awaitable[R]]) -> R:
+        """Do `work` with a login if there are credentials; once more with another one if the first was revoked."""
+        if not self._logins:
             return await work(None)
         try:
-            return await work(await self._app.token(self.repository))
+            return await work(await self._logins.login())
         except Unauthorized:
-            self._app.forget(self.repository)
-            return await work(await self._app.token(self.repository))
+            if not self._logins.forget():
+                raise
+            return await work(await self._logins.login())
 
 
 def commit_of(cursor: str | None) -> str | None:

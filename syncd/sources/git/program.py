@@ -1,30 +1,28 @@
 """Runs the `git` program in a controlled environment, ends it reliably, and translates its errors.
 
 Nothing of the user's or the machine's git configuration applies, and nothing a repository holds is ever executed:
-there is no work tree, so no hook, filter, symbolic link or submodule acts. The token lives in the child's environment
+there is no work tree, so no hook, filter, symbolic link or submodule acts. The secret lives in the child's environment
 only, as a header that is sent to one origin.
 """
 
 from __future__ import annotations
 
-import base64
 import os
 import shutil
 import signal
 import tempfile
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
-from urllib.parse import urlsplit
 
 import anyio
 from anyio.abc import Process
 
-from syncd.errors import ConfigError, PermanentError, RetryableError
-from syncd.sources.github.errors import Damaged, translate
-from syncd.sources.github.naming import REPOSITORY
+from syncd.errors import PermanentError, RetryableError
+from syncd.sources.git.errors import Damaged, translate
+from syncd.sources.git.remote import Login, Remote
 
 LOCAL_TIMEOUT_S = 600.0
 NETWORK_TIMEOUT_S = 3600.0
@@ -57,50 +55,12 @@ _CONFIG: tuple[tuple[str, str], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Remote:
-    """A repository on a server. Raises ConfigError for an impossible name or address."""
-
-    repository: str
-    """`owner/name`."""
-    base_url: str = "https://github.com"
-
-    def __post_init__(self) -> None:
-        if not REPOSITORY.fullmatch(self.repository):
-            raise ConfigError(f"repository {self.repository[:120]!r} is not owner/name, e.g. 'chroma-core/chroma'")
-        parts = urlsplit(self.base_url)
-        unwanted = parts.query or parts.fragment or parts.username
-        if parts.scheme not in ("https", "http") or not parts.hostname or unwanted:
-            raise ConfigError(f"github.base_url {self.base_url!r} is not like 'https://github.com'")
-
-    @property
-    def url(self) -> str:
-        """Return the URL for git; its fixed suffix keeps the name from being taken for anything else."""
-        return f"{self.base_url.rstrip('/')}/{self.repository.removesuffix('.git')}.git"
-
-    @property
-    def origin(self) -> str:
-        """Return scheme, host and port: the only place a token is sent to."""
-        parts = urlsplit(self.base_url)
-        return f"{parts.scheme}://{parts.netloc}"
-
-    @property
-    def scheme(self) -> str:
-        """Return the only protocol git may use for it."""
-        return urlsplit(self.base_url).scheme
-
-    @property
-    def may_carry_token(self) -> bool:
-        """Return whether a secret may be sent: over TLS, or within this machine."""
-        return self.scheme == "https" or urlsplit(self.base_url).hostname in ("localhost", "127.0.0.1", "::1")
-
-
-@dataclass(frozen=True, slots=True)
 class Reach:
     """What one command may access: only the local copy, unless told otherwise."""
 
     network: bool = False
     """Allows the remote's protocol; without it git cannot fetch missing objects on its own."""
-    token: str | None = field(default=None, repr=False)
+    login: Login | None = None
     keep_open: tuple[int, ...] = ()
     """File descriptors the program and all it starts inherit."""
 
@@ -148,7 +108,7 @@ class Git:
             if process.returncode:
                 complaints.seek(0)
                 said = complaints.read(65536).decode("utf-8", "replace")
-                error = translate(said, self.remote.repository, arguments[0])
+                error = translate(said, self.remote.name, arguments[0])
                 if isinstance(error, Damaged):
                     shutil.rmtree(self.folder, ignore_errors=True)
                 raise error
@@ -183,9 +143,8 @@ class Git:
     def _environment(self, reach: Reach) -> dict[str, str]:
         """Return the whole environment of the program."""
         config = list(_CONFIG)
-        if reach.token:
-            credentials = base64.b64encode(f"x-access-token:{reach.token}".encode()).decode()
-            config.append((f"http.{self.remote.origin}/.extraHeader", f"Authorization: Basic {credentials}"))
+        if reach.login:
+            config.append((f"http.{self.remote.origin}/.extraHeader", f"Authorization: {reach.login.header}"))
         passed_on = (*_PASSED_ON, *_PROXIES) if reach.network else _PASSED_ON
         environment = {name: os.environ[name] for name in passed_on if name in os.environ}
         environment |= {

@@ -27,12 +27,12 @@ _RULES: tuple[_Rule, ...] = (
         re.compile(r"could not read (Username|Password)|Authentication failed|error: 401\b|error: 403\b"),
         Unauthorized,
         "{repository} is private, does not exist, or refused the credentials: check the name; "
-        "a private repository needs `app_id` of a GitHub App that is installed on it",
+        "a private repository on GitHub needs `app_id` of a GitHub App that is installed on it",
     ),
     (
         re.compile(r"repository '[^'\n]*' not found|error: 404\b"),
         NotFoundError,
-        "{repository} does not exist, or its GitHub App is not installed on it: check the name and the installation",
+        "{repository} does not exist, or may not be read: check the name, and on GitHub the installation of the App",
     ),
     (
         re.compile(r"not our ref|[Cc]ouldn't find remote ref|no such remote ref"),
