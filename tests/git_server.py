@@ -163,6 +163,27 @@ class GitServer:
         return web.Response(status=status, headers=headers, body=content)
 
 
+class SlowServer(GitServer):
+    """A server that counts objects for a while before it sends them, and sends Git's keep-alives meanwhile."""
+
+    keepalives: int = 0
+    every_s: float = 0.2
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        whole = await super().answer(request)
+        before, mark, pack = bytes(getattr(whole, "body", None) or b"").partition(b"000dpackfile\n")
+        if not mark:
+            return whole
+        slow = web.StreamResponse(headers={"Content-Type": whole.headers["Content-Type"]})
+        await slow.prepare(request)
+        await slow.write(before + mark)
+        for _ in range(self.keepalives):
+            await asyncio.sleep(self.every_s)
+            await slow.write(b"0005\1")
+        await slow.write(pack)
+        return slow
+
+
 @pytest.fixture
 def git_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitServer]:
     if not shutil.which("git"):

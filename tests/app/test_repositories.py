@@ -1,9 +1,27 @@
 """The real program and repositories as they are in the world: old, odd and made by strangers."""
 
+import pytest
+
 from tests.app.test_daemon import configuration
 from tests.app.test_watches import watched
 from tests.daemon import Daemon
-from tests.git_server import REGULAR, GitServer
+from tests.git_server import REGULAR, GitServer, SlowServer
+from tests.serving import serve
+
+IMPATIENT = """
+[git]
+stall_timeout_s = 2
+"""
+
+
+@pytest.fixture
+def slow_server(tmp_path):
+    """A server that takes longer before every pack than the daemon waits in silence."""
+    server = SlowServer(tmp_path / "git")
+    server.keepalives = 15
+    server.held.set()
+    with serve(server.answer) as server.url:
+        yield server
 
 
 def states(daemon: Daemon) -> dict[str, str]:
@@ -26,17 +44,18 @@ def old_and_odd_commit(git_server: GitServer) -> str:
     return commit
 
 
-def test_an_old_and_odd_repository_is_indexed_but_for_the_names_that_no_checkout_takes(
-    git_server, minilm_folder, tmp_path
+def test_an_old_and_odd_repository_on_a_slow_server_is_indexed_but_for_the_names_that_no_checkout_takes(
+    slow_server, minilm_folder, tmp_path
 ):
-    git_server.create("owner/code", {"a.py": "x = 0\n"})
-    commit = old_and_odd_commit(git_server)
-    daemon = Daemon(tmp_path / "daemon", configuration(minilm_folder, watched(git_server, 1))).start()
+    slow_server.create("owner/code", {"a.py": "x = 0\n"})
+    commit = old_and_odd_commit(slow_server)
+    declared = IMPATIENT + watched(slow_server, 1)
+    daemon = Daemon(tmp_path / "daemon", configuration(minilm_folder, declared)).start()
     try:
         daemon.wait_for(commit)
         read = dict.fromkeys(("z.py", "a.py", ".gitattributes"), "indexed")
         assert states(daemon) == {**read, **dict.fromkeys(("..", ".git", "up//down.py", "a.py//2"), "refused")}
-        mended = git_server.commit("owner/code", {"a.py": "b = 2\n", "b.py": "c = 3\n"}, parent=None)
+        mended = slow_server.commit("owner/code", {"a.py": "b = 2\n", "b.py": "c = 3\n"}, parent=None)
         daemon.wait_for(mended)
         assert states(daemon) == dict.fromkeys(("a.py", "b.py"), "indexed")
     finally:

@@ -13,6 +13,7 @@ from syncd.errors import RetryableError
 from syncd.sources.git.program import Git
 from syncd.sources.git.tree_names import TreeNames
 
+TREE = b"040000"
 REMEMBERED_COMMITS = 32
 """Of so many commits it is remembered whether they can be compared."""
 
@@ -53,10 +54,11 @@ class Commits:
 
     async def files(self, sha: str) -> AsyncGenerator[File, None]:
         """Yield the regular files of a commit in its trees' order; symbolic links and submodules are omitted."""
-        async with aclosing(self._entries(sha, "-l")) as entries:
-            async for entry in entries:
-                if entry.mode.startswith(b"100"):
-                    yield File(entry.path, entry.oid.decode(), int(entry.size), entry.refusal)
+        async with aclosing(self._entries(sha, "-l")) as batches:
+            async for batch in batches:
+                for entry in batch:
+                    if entry.mode.startswith(b"100"):
+                        yield File(entry.path, entry.oid.decode(), int(entry.size), entry.refusal)
 
     async def comparable(self, *shas: str) -> bool:
         """Return whether `differences` is right about these commits: git compares sorted trees of unique names."""
@@ -71,24 +73,22 @@ class Commits:
 
     async def _is_well_formed(self, sha: str) -> bool:
         last = b""
-        async with aclosing(self._entries(sha)) as entries:
-            async for entry in entries:
-                is_tree = entry.mode == b"040000"
-                if entry.refusal or (not is_tree and entry.path <= last):
-                    return False
-                last = last if is_tree else entry.path
+        async with aclosing(self._entries(sha)) as batches:
+            async for batch in batches:
+                for entry in batch:
+                    is_tree = entry.mode == TREE
+                    if entry.refusal or (not is_tree and entry.path <= last):
+                        return False
+                    last = last if is_tree else entry.path
         return True
 
-    async def _entries(self, sha: str, *options: str) -> AsyncGenerator[_Entry, None]:
-        """Yield all that is in a commit's trees, the trees too."""
+    async def _entries(self, sha: str, *options: str) -> AsyncGenerator[list[_Entry], None]:
+        """Yield all that is in a commit's trees, the trees too, in batches."""
         names = TreeNames()
         arguments = ("ls-tree", "-r", "-t", "-z", *options, "--full-tree", "--end-of-options", sha)
-        async with aclosing(self._records(arguments)) as records:
-            async for record in records:
-                about, _, given = record.partition(b"\t")
-                mode, _, oid, *size = about.split()
-                path, refusal = names.read(given, is_tree=mode == b"040000")
-                yield _Entry(mode, oid, size[0] if size else b"", path, refusal)
+        async with aclosing(self._records(arguments)) as batches:
+            async for batch in batches:
+                yield [_entry(record, names) for record in batch]
 
     async def differences(self, old: str, new: str) -> AsyncGenerator[File | Gone, None]:
         """Yield what turns the files of one commit into those of the other, in path order; a rename is Gone and File."""
@@ -101,17 +101,18 @@ class Commits:
 
     async def _changes(self, arguments: Sequence[str]) -> AsyncGenerator[File | Gone, None]:
         about = b""
-        async with aclosing(self._records(arguments)) as records:
-            async for record in records:
-                if not about:
-                    about = record
-                    continue
-                old_mode, new_mode, _, oid, _ = about.removeprefix(b":").split()
-                about = b""
-                if new_mode.startswith(b"100"):
-                    yield File(record, oid.decode(), 0)
-                elif old_mode.startswith(b"100"):
-                    yield Gone(record)
+        async with aclosing(self._records(arguments)) as batches:
+            async for batch in batches:
+                for record in batch:
+                    if not about:
+                        about = record
+                        continue
+                    old_mode, new_mode, _, oid, _ = about.removeprefix(b":").split()
+                    about = b""
+                    if new_mode.startswith(b"100"):
+                        yield File(record, oid.decode(), 0)
+                    elif old_mode.startswith(b"100"):
+                        yield Gone(record)
 
     async def _sizes(self, oids: Sequence[str]) -> dict[str, int]:
         asked = "".join(f"{oid}\n" for oid in oids).encode()
@@ -123,20 +124,26 @@ class Commits:
             )
         return {oid: int(size) for oid, size in pairs}
 
-    async def _records(self, arguments: Sequence[str]) -> AsyncGenerator[bytes, None]:
-        """Yield what a local command prints, cut at NULs, as it comes."""
+    async def _records(self, arguments: Sequence[str]) -> AsyncGenerator[list[bytes], None]:
+        """Yield what a local command prints, cut at NULs, in batches as it comes."""
         async with self._git.started(arguments, subprocess.DEVNULL, subprocess.PIPE) as process:
             assert process.stdout is not None
-            async for record in _cut(process.stdout):
-                yield record
+            async for records in _cut(process.stdout):
+                yield records
 
 
-async def _cut(stream: ByteReceiveStream) -> AsyncGenerator[bytes, None]:
+def _entry(record: bytes, names: TreeNames) -> _Entry:
+    about, _, given = record.partition(b"\t")
+    mode, _, oid, *size = about.split()
+    path, refusal = names.read(given, is_tree=mode == TREE)
+    return _Entry(mode, oid, size[0] if size else b"", path, refusal)
+
+
+async def _cut(stream: ByteReceiveStream) -> AsyncGenerator[list[bytes], None]:
     left = b""
     async for piece in stream:
         *records, left = (left + piece).split(b"\0")
-        for record in records:
-            yield record
+        yield records
 
 
 async def _windows(changes: AsyncGenerator[File | Gone, None], size: int) -> AsyncGenerator[list[File | Gone], None]:

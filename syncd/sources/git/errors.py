@@ -52,7 +52,7 @@ _RULES: tuple[_Rule, ...] = (
     (
         re.compile(
             r"error: 429\b|error: 5\d\d\b|Could not resolve|Failed to connect|Connection (refused|reset|timed out)"
-            r"|[Tt]imed? ?out|Operation too slow|early EOF|RPC failed|hung up|unexpected disconnect|Empty reply"
+            r"|[Tt]imed? ?out|early EOF|RPC failed|hung up|unexpected disconnect|Empty reply"
             r"|unable to access|Recv failure|transfer closed|expected '?(flush|packfile|acknowledg)|bad line length"
             r"|\.lock'?: File exists"
         ),

@@ -13,7 +13,7 @@ import signal
 import tempfile
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -22,12 +22,13 @@ from anyio.abc import Process
 
 from syncd.errors import PermanentError, RetryableError
 from syncd.sources.git.errors import Damaged, translate
+from syncd.sources.git.patience import Patience
 from syncd.sources.git.remote import Login, Remote
 
 LOCAL_TIMEOUT_S = 600.0
-NETWORK_TIMEOUT_S = 3600.0
-"""A fetch may take long; `http.lowSpeed*` ends a stalled one."""
 KILL_GRACE_S = 3.0
+MAX_COMPLAINT_BYTES = 65536
+"""The end of what git says: the beginning of a fetch's is its progress."""
 
 _PASSED_ON = ("PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "TMPDIR")
 _PROXIES = ("http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY")
@@ -45,8 +46,6 @@ _CONFIG: tuple[tuple[str, str], ...] = (
     ("gc.auto", "0"),
     ("maintenance.auto", "false"),
     ("http.followRedirects", "false"),
-    ("http.lowSpeedLimit", "1000"),
-    ("http.lowSpeedTime", "60"),
     ("protocol.ext.allow", "never"),
     ("protocol.version", "2"),
     ("submodule.recurse", "false"),
@@ -61,6 +60,9 @@ class Reach:
     network: bool = False
     """Allows the remote's protocol; without it git cannot fetch missing objects on its own."""
     login: Login | None = None
+    trace: str = ""
+    """A file that tells of every packet of the protocol, but the pack's: also of keep-alives, which curl's low speed limit
+    takes for silence (five bytes every five seconds, uploadpack.keepAlive)."""
     keep_open: tuple[int, ...] = ()
     """File descriptors the program and all it starts inherit."""
 
@@ -71,34 +73,63 @@ LOCAL = Reach()
 class Git:
     """Runs git in one bare repository. Cancelling ends the program and every program it started."""
 
-    def __init__(self, folder: Path, remote: Remote) -> None:
+    def __init__(self, folder: Path, remote: Remote, patience: Patience | None = None) -> None:
         self.folder = folder
         self.remote = remote
+        self._patience = patience or Patience()
 
     async def call(self, *arguments: str, stdin: bytes = b"", reach: Reach = LOCAL) -> bytes:
-        """Run one command to its end and return what it printed. Raises the errors of `errors.translate`."""
-        timeout_s = NETWORK_TIMEOUT_S if reach.network else LOCAL_TIMEOUT_S
+        """Run one command to its end and return what it printed.
+
+        Raises the errors of `errors.translate`, and RetryableError when it takes too long.
+        """
         with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as printed:
             given.write(stdin)
             given.seek(0)
-            try:
-                with anyio.fail_after(timeout_s):
-                    async with self.started(arguments, given, printed, reach):
-                        pass
-            except TimeoutError as error:
-                raise RetryableError(f"git {arguments[0]} took longer than {timeout_s:.0f} s") from error
+            if reach.network:
+                await self._wait_for_server(arguments, given, printed, reach)
+            else:
+                await self._wait(arguments, given, printed, reach)
             printed.seek(0)
             return printed.read()
 
+    async def _wait(self, arguments: Sequence[str], given: IO[bytes], printed: IO[bytes], reach: Reach) -> None:
+        try:
+            with anyio.fail_after(LOCAL_TIMEOUT_S):
+                async with self.started(arguments, given, printed, reach):
+                    pass
+        except TimeoutError as error:
+            raise RetryableError(f"git {arguments[0]} took longer than {LOCAL_TIMEOUT_S:.0f} s") from error
+
+    async def _wait_for_server(
+        self, arguments: Sequence[str], given: IO[bytes], printed: IO[bytes], reach: Reach
+    ) -> None:
+        with tempfile.NamedTemporaryFile() as trace, tempfile.TemporaryFile() as complaints:
+
+            async def work() -> None:
+                async with self.started(arguments, given, printed, replace(reach, trace=trace.name), complaints):
+                    pass
+
+            def signs() -> int:
+                return os.fstat(trace.fileno()).st_size + os.fstat(complaints.fileno()).st_size
+
+            await self._patience.wait(work, signs, arguments[0])
+
     @asynccontextmanager
     async def started(
-        self, arguments: Sequence[str], stdin: IO[bytes] | int, stdout: IO[bytes] | int, reach: Reach = LOCAL
+        self,
+        arguments: Sequence[str],
+        stdin: IO[bytes] | int,
+        stdout: IO[bytes] | int,
+        reach: Reach = LOCAL,
+        stderr: IO[bytes] | None = None,
     ) -> AsyncGenerator[Process]:
         """Run a command for the length of the block, then wait for its end; leaving by an error kills it.
 
         Raises the errors of `errors.translate` when it ends badly; a damaged copy has been discarded then.
         """
-        with tempfile.TemporaryFile() as complaints:
+        with tempfile.TemporaryFile() as own:
+            complaints = stderr or own
             process = await self.spawn(arguments, stdin, stdout, complaints, reach)
             try:
                 yield process
@@ -106,9 +137,8 @@ class Git:
             finally:
                 await end(process)
             if process.returncode:
-                complaints.seek(0)
-                said = complaints.read(65536).decode("utf-8", "replace")
-                error = translate(said, self.remote.name, arguments[0])
+                complaints.seek(max(0, complaints.seek(0, os.SEEK_END) - MAX_COMPLAINT_BYTES))
+                error = translate(complaints.read().decode("utf-8", "replace"), self.remote.name, arguments[0])
                 if isinstance(error, Damaged):
                     shutil.rmtree(self.folder, ignore_errors=True)
                 raise error
@@ -159,6 +189,8 @@ class Git:
             "HOME": str(self.folder),
             "LC_ALL": "C",
         }
+        if reach.trace:
+            environment["GIT_TRACE_PACKET"] = reach.trace
         for number, (key, value) in enumerate(config):
             environment[f"GIT_CONFIG_KEY_{number}"] = key
             environment[f"GIT_CONFIG_VALUE_{number}"] = value

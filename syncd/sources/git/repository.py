@@ -21,6 +21,7 @@ from anyio import to_thread
 from syncd.errors import NotFoundError, RetryableError
 from syncd.sources.git.commits import Commits
 from syncd.sources.git.naming import check_branch, check_sha
+from syncd.sources.git.patience import Patience
 from syncd.sources.git.program import Git, Reach
 from syncd.sources.git.remote import Login, Remote
 
@@ -55,9 +56,14 @@ class Repository:
     """One per folder and process: writers wait for each other here, and a lock file keeps other processes out."""
 
     def __init__(
-        self, folder: Path, remote: Remote, max_packs: int = MAX_PACKS, kept_commits: int = KEPT_COMMITS
+        self,
+        folder: Path,
+        remote: Remote,
+        patience: Patience | None = None,
+        max_packs: int = MAX_PACKS,
+        kept_commits: int = KEPT_COMMITS,
     ) -> None:
-        self.git = Git(folder, remote)
+        self.git = Git(folder, remote, patience)
         self.commits = Commits(self.git)
         self._folder = folder
         self._max_packs = max_packs
@@ -98,7 +104,8 @@ class Repository:
             if self.has(sha):
                 return
             wanted = f"{sha}:refs/syncd/{sha}"
-            options = ("--quiet", "--depth=1", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
+            # Not quiet: the server's progress shows that it is alive.
+            options = ("--progress", "--depth=1", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
             arguments = ("fetch", *options, "--refmap=", "--end-of-options", self.git.remote.url, wanted)
             await self.git.call(*arguments, reach=Reach(network=True, login=login, keep_open=(lock,)))
             await self._check_commit(sha)

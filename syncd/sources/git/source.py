@@ -22,6 +22,7 @@ from syncd.sources.bodies import DEFAULT_MAX_TEXT_BYTES, NoBody, StreamBody, Tex
 from syncd.sources.git.blobs import Blobs
 from syncd.sources.git.commits import File, Gone
 from syncd.sources.git.errors import Unauthorized
+from syncd.sources.git.patience import Patience
 from syncd.sources.git.remote import Login, Logins, Remote
 from syncd.sources.git.repository import Ref, Repository
 from syncd.sources.globs import EVERYTHING, Globs
@@ -37,6 +38,7 @@ class RepositorySettings:
     remote: Remote
     include_globs: tuple[str, ...] = EVERYTHING
     max_file_size_bytes: int = DEFAULT_MAX_TEXT_BYTES
+    patience: Patience | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ class RepositorySource:
         self.repository = remote.name
         self._settings = settings
         self._globs = Globs(settings.include_globs, "include_globs")
-        self._copy = Repository(folder, remote)
+        self._copy = Repository(folder, remote, settings.patience)
         self._logins = logins
         self._spool_folder = spool_folder
 

@@ -14,8 +14,10 @@ from syncd.model import GitRef, Request, SourceRecord, Target, WholeSource
 from syncd.model.watching import Report, unreported
 from syncd.sources.factory import SourceFactory
 from syncd.sources.git.naming import check_branch
+from syncd.sources.git.patience import Patience
 from syncd.sources.git.remote import Remote
 from syncd.sources.git.repository import Ref
+from syncd.sources.git.settings import GitSection
 from syncd.sources.git.source import RepositorySettings, RepositorySource, commit_of
 from syncd.sources.git.watch import BranchWatcher
 from syncd.sources.github.app import AppLogins, GithubApp
@@ -39,8 +41,9 @@ class OpenRepository:
 class RepositoryFactory(SourceFactory[GithubSourceSettings]):
     """The open GitHub sources."""
 
-    def __init__(self, section: GithubSection, folder: Path, spool_folder: Path, store: Store) -> None:
+    def __init__(self, section: GithubSection, git: GitSection, folder: Path, spool_folder: Path, store: Store) -> None:
         self._section = section
+        self._patience = Patience(git.stall_timeout_s, git.fetch_timeout_s)
         self._store = store
         self._folder = folder
         self._spool_folder = spool_folder
@@ -91,7 +94,9 @@ class RepositoryFactory(SourceFactory[GithubSourceSettings]):
     def _opened(self, record: SourceRecord[GithubSourceSettings]) -> RepositorySource:
         given = record.settings
         remote = github_remote(given.repository, self._section.base_url)
-        settings = RepositorySettings(remote, given.include_globs or EVERYTHING, self._section.max_file_size_bytes)
+        settings = RepositorySettings(
+            remote, given.include_globs or EVERYTHING, self._section.max_file_size_bytes, self._patience
+        )
         now = self._open.get(record.id)
         if now is None or (now.settings, now.app_id) != (settings, given.app_id):
             app = self._app(given.app_id) if given.app_id else None

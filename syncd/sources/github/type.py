@@ -10,6 +10,7 @@ from syncd.model import SourceFacts
 from syncd.runtime.state import REPOSITORIES_FOLDER
 from syncd.sources.codec import SettingsCodec
 from syncd.sources.factory import Machine
+from syncd.sources.git.settings import GitSection
 from syncd.sources.github.settings import GithubSection, GithubSource, GithubSourceSettings, GithubTable
 from syncd.sources.type import AddCommand, SourceType
 
@@ -22,7 +23,9 @@ def factory(machine: Machine) -> RepositoryFactory:
     from syncd.sources.github.factory import RepositoryFactory
 
     folder = machine.state / REPOSITORIES_FOLDER
-    return RepositoryFactory(machine.section(GithubSection), folder, machine.spool_folder, machine.store)
+    return RepositoryFactory(
+        machine.section(GithubSection), machine.section(GitSection), folder, machine.spool_folder, machine.store
+    )
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -47,7 +50,7 @@ GITHUB = SourceType(
     shape=GithubSource,
     is_published=True,
     table=GithubTable,
-    sections={"github": GithubSection},
+    sections={"github": GithubSection, "git": GitSection},
     facts=SourceFacts(finishes_collection=True, accepts_ref=True),
     factory=factory,
     add_command=AddCommand("a GitHub repository", add_arguments, settings),

@@ -8,10 +8,12 @@ import pytest
 
 from syncd.errors import NotFoundError, PermanentError, RetryableError
 from syncd.model import chunk_prefix
+from syncd.sources.git.patience import Patience
 from syncd.sources.git.remote import Remote
 from syncd.sources.git.repository import Repository
 from syncd.sources.git.source import RepositorySettings, RepositorySource
-from tests.git_server import EXECUTABLE, SUBMODULE, SYMLINK, Entry, GitServer
+from tests.git_server import EXECUTABLE, SUBMODULE, SYMLINK, Entry, GitServer, SlowServer
+from tests.serving import serve
 from tests.sources.running import SyncedCollection
 
 Open = Callable[..., RepositorySource]
@@ -385,6 +387,32 @@ async def test_a_server_in_trouble_is_asked_again_later(git_server: GitServer, o
     git_server.failures.append(status)
     with pytest.raises(RetryableError):
         await SyncedCollection().sync(opened())
+
+
+async def test_a_server_that_is_busy_is_waited_for_as_long_as_it_shows_that_it_lives(tmp_path: Path) -> None:
+    server = SlowServer(tmp_path / "server")
+    server.held.set()
+    with serve(server.answer) as server.url:
+        server.create("owner/name", {"a": "a"})
+        server.keepalives = 15
+        settings = RepositorySettings(server.remote("owner/name"), patience=Patience(stall_timeout_s=1))
+        index = SyncedCollection()
+        await index.sync(RepositorySource(settings, tmp_path / "git"))
+    assert index.contents == {"a": b"a"}
+
+
+async def test_a_server_that_is_silent_for_too_long_is_asked_again_later(git_server: GitServer, opened: Open) -> None:
+    git_server.create("owner/name", {"a": "a"})
+    git_server.held.clear()
+    with pytest.raises(RetryableError, match=r"silent for 1 s .* git\.stall_timeout_s"):
+        await SyncedCollection().sync(opened(patience=Patience(stall_timeout_s=1)))
+
+
+async def test_a_server_that_never_comes_to_an_end_is_left_all_the_same(git_server: GitServer, opened: Open) -> None:
+    git_server.create("owner/name", {"a": "a"})
+    git_server.held.clear()
+    with pytest.raises(RetryableError, match="git\\.fetch_timeout_s allows more"):
+        await SyncedCollection().sync(opened(patience=Patience(total_timeout_s=0.5)))
 
 
 async def test_a_server_that_is_away_is_asked_again_later(opened: Open) -> None:
