@@ -8,6 +8,7 @@ from tests.daemon import Daemon
 from tests.git_server import REGULAR, GitServer, SlowServer
 from tests.serving import serve
 
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize 123456789\n" % (b"1f" * 32)
 IMPATIENT = """
 [git]
 stall_timeout_s = 2
@@ -32,11 +33,10 @@ def states(daemon: Daemon) -> dict[str, str]:
 
 def old_and_odd_commit(git_server: GitServer) -> str:
     """Let the branch be at a commit that Git's own checks reject for its header, its message and its trees; return its id."""
-    text, more, attributes = (
-        git_server.write("owner/code", "blob", data) for data in (b"a = 1\n", b"b = 2\n", b"*.x " + b"y" * 3000)
-    )
+    contents = (b"a = 1\n", b"b = 2\n", b"*.x " + b"y" * 3000, POINTER)
+    text, more, attributes, pointer = (git_server.write("owner/code", "blob", data) for data in contents)
     entries = [(REGULAR, name, text) for name in (b"z.py", b"a.py", b"..", b".git", b"up/down.py")]
-    entries += [(REGULAR, b"a.py", more), (REGULAR, b".gitattributes", attributes)]
+    entries += [(REGULAR, b"a.py", more), (REGULAR, b".gitattributes", attributes), (REGULAR, b"large.py", pointer)]
     tree = git_server.write_tree("owner/code", entries)
     header = "author  <> 0017 +0000\ncommitter A <a@example.org> <a@example.org> 1700000000 +51800\nnote a\0b"
     commit = git_server.write("owner/code", "commit", f"tree {tree}\n{header}\n\nx\0y".encode())
@@ -54,7 +54,11 @@ def test_an_old_and_odd_repository_on_a_slow_server_is_indexed_but_for_the_names
     try:
         daemon.wait_for(commit)
         read = dict.fromkeys(("z.py", "a.py", ".gitattributes"), "indexed")
-        assert states(daemon) == {**read, **dict.fromkeys(("..", ".git", "up//down.py", "a.py//2"), "refused")}
+        assert states(daemon) == {
+            **read,
+            "large.py": "Git LFS",
+            **dict.fromkeys(("..", ".git", "up//down.py", "a.py//2"), "refused"),
+        }
         mended = slow_server.commit("owner/code", {"a.py": "b = 2\n", "b.py": "c = 3\n"}, parent=None)
         daemon.wait_for(mended)
         assert states(daemon) == dict.fromkeys(("a.py", "b.py"), "indexed")

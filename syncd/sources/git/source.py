@@ -18,15 +18,19 @@ from typing import Any, TypeVar
 
 from syncd.errors import ConfigError, NotFoundError, RetryableError, Skipped
 from syncd.model import Body, Changes, Checkpoint, Document, Run, Total, chunk_prefix
-from syncd.sources.bodies import DEFAULT_MAX_TEXT_BYTES, NoBody, StreamBody, TextCheck, is_image, too_large
+from syncd.sources.bodies import DEFAULT_MAX_TEXT_BYTES, NoBody, StreamBody, is_image, too_large
 from syncd.sources.git.blobs import Blobs
 from syncd.sources.git.commits import File, Gone
 from syncd.sources.git.errors import Unauthorized
 from syncd.sources.git.patience import Patience
+from syncd.sources.git.pointers import USUAL_POINTER_BYTES, PointerCheck
 from syncd.sources.git.remote import Login, Logins, Remote
 from syncd.sources.git.repository import Ref, Repository
 from syncd.sources.globs import EVERYTHING, Globs
 from syncd.sources.path_keys import key_of
+
+READING = 2
+"""Raised when documents of unchanged commits get other versions, so that these are listed again."""
 
 R = TypeVar("R")
 
@@ -161,6 +165,9 @@ class RepositorySource:
     def _document(self, file: File, blobs: Blobs) -> Document:
         key, limit = key_of(file.path), self._settings.max_file_size_bytes
         version, body = file.oid, self._text(file, blobs)
+        if file.size_bytes in USUAL_POINTER_BYTES:
+            # Pointers were indexed as text under versions without the mark.
+            version += "+"
         if file.refusal:
             version, body = f"{file.oid} refused", NoBody(Skipped(file.refusal))
         elif is_image(key):
@@ -171,7 +178,7 @@ class RepositorySource:
         return Document(key, version, body, self._prefix(key), metadata=self._metadata(key, file.oid))
 
     def _text(self, file: File, blobs: Blobs) -> Body:
-        check = partial(TextCheck, self._settings.max_file_size_bytes)
+        check = partial(PointerCheck, self._settings.max_file_size_bytes)
         return StreamBody(partial(blobs.read, file.oid), check, self._spool_folder)
 
     def _metadata(self, key: str, oid: str) -> dict[str, str]:
@@ -187,7 +194,8 @@ class RepositorySource:
 
     def _fingerprint(self) -> str:
         """Return what a difference depends on besides the two commits."""
-        settings = (self.repository, self._settings.include_globs, self._settings.max_file_size_bytes)
+        own = self._settings
+        settings = (READING, self.repository, own.include_globs, own.max_file_size_bytes)
         return sha256(json.dumps(settings).encode()).hexdigest()[:16]
 
     async def _fetched(self, ref: Ref) -> str:

@@ -16,6 +16,8 @@ from tests.git_server import EXECUTABLE, SUBMODULE, SYMLINK, Entry, GitServer, S
 from tests.serving import serve
 from tests.sources.running import SyncedCollection
 
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize 123456789\n" % (b"1f" * 32)
+
 Open = Callable[..., RepositorySource]
 
 
@@ -126,12 +128,15 @@ async def test_what_is_no_text_is_skipped_with_its_reason(git_server: GitServer,
             "fits.txt": b"x" * 2000,
             "late-nul.txt": b"y" * 1000 + b"\0",
             "empty.txt": b"",
+            "large.csv": POINTER,
+            "about-lfs.md": b"A pointer is\n" + POINTER,
         },
     )
     index = SyncedCollection()
     await index.sync(opened(max_file_size_bytes=2000))
     assert index.contents["fits.txt"] == b"x" * 2000
     assert index.contents["empty.txt"] == b""
+    assert index.contents["about-lfs.md"] == b"A pointer is\n" + POINTER
     reasons = {key: value[9:20] for key, value in index.contents.items() if isinstance(value, str)}
     assert reasons == {
         "binary.bin": "binary: a N",
@@ -141,6 +146,7 @@ async def test_what_is_no_text_is_skipped_with_its_reason(git_server: GitServer,
         "latin.txt": "not UTF-8: ",
         "half.txt": "not UTF-8: ",
         "big.txt": "too large: ",
+        "large.csv": "Git LFS: a ",
     }
 
 
