@@ -31,8 +31,8 @@ def add_target(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", help="name or id of the source")
     parser.add_argument("--collection", help="target collection (default: the source's own)")
     ref = parser.add_mutually_exclusive_group()
-    ref.add_argument("--branch", help="GitHub: sync this branch's latest commit")
-    ref.add_argument("--sha", help="GitHub: sync this commit")
+    ref.add_argument("--branch", help="repositories: sync this branch's or tag's latest commit")
+    ref.add_argument("--sha", help="repositories: sync this commit")
 
 
 async def sync(args: argparse.Namespace) -> int:

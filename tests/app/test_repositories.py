@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.app.test_daemon import configuration
+from tests.app.test_daemon import configuration, request, syncd, until
 from tests.app.test_watches import watched
 from tests.daemon import Daemon
 from tests.git_server import REGULAR, GitServer, SlowServer
@@ -29,6 +29,11 @@ def states(daemon: Daemon) -> dict[str, str]:
     """Return what became of each document: indexed, or the beginning of the reason why not."""
     rows = daemon.rows("SELECT key, state, reason FROM documents")
     return {key: state if state == "indexed" else reason.partition(":")[0] for key, state, reason in rows}
+
+
+def reason_of_the_watch(daemon: Daemon) -> str:
+    (source,) = request(daemon, "GET", "/api/v1/sources")
+    return source["watch_state"].get("reason") or ""
 
 
 def old_and_odd_commit(git_server: GitServer) -> str:
@@ -62,5 +67,11 @@ def test_an_old_and_odd_repository_on_a_slow_server_is_indexed_but_for_the_names
         mended = slow_server.commit("owner/code", {"a.py": "b = 2\n", "b.py": "c = 3\n"}, parent=None)
         daemon.wait_for(mended)
         assert states(daemon) == dict.fromkeys(("a.py", "b.py"), "indexed")
+        slow_server.point("owner/code", "refs/tags/v1", mended)
+        slow_server.point("owner/code", "HEAD", "ref: refs/heads/gone")
+        for number, ref in enumerate((("--branch", "v1"), ("--sha", mended[:10]))):
+            assert syncd(daemon, "sync", "code", *ref, "--collection", f"other-{number}").returncode == 0
+        until(lambda: reason_of_the_watch(daemon).startswith("the default branch of owner/code does not exist: name a"))
+        assert "(main)" in reason_of_the_watch(daemon)
     finally:
         assert daemon.stop() == 0

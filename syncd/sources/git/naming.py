@@ -8,7 +8,7 @@ from syncd.errors import PermanentError
 from syncd.quoting import shown
 
 _BRANCH_NEVER = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|^[-/.]|[/.]$|^@$")
-_SHA = re.compile(r"[0-9a-fA-F]{40}|[0-9a-fA-F]{64}")
+_SHA = re.compile(r"[0-9a-fA-F]{7,64}")
 
 
 def check_branch(value: str) -> str:
@@ -19,7 +19,7 @@ def check_branch(value: str) -> str:
 
 
 def check_sha(value: str) -> str:
-    """Return a full commit id in lower case."""
+    """Return a commit id, or its first seven digits or more, in lower case."""
     if not _SHA.fullmatch(value):
-        raise PermanentError(f"sha {shown(value)} is not a full commit id; give all 40 (or 64) hexadecimal digits")
+        raise PermanentError(f"sha {shown(value)} is not a commit id; give its hexadecimal digits, seven or more")
     return value.lower()

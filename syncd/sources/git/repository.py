@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -20,9 +18,9 @@ from anyio import to_thread
 
 from syncd.errors import NotFoundError, RetryableError
 from syncd.sources.git.commits import Commits
-from syncd.sources.git.naming import check_branch, check_sha
 from syncd.sources.git.patience import Patience
 from syncd.sources.git.program import Git, Reach
+from syncd.sources.git.refs import FULL_SHA, Ref, missing
 from syncd.sources.git.remote import Login, Remote
 
 MAX_PACKS = 50
@@ -30,26 +28,6 @@ MAX_PACKS = 50
 KEPT_COMMITS = 16
 """How many fetched commits are kept, the most recently used ones: so many collections of one source can be at different
 commits and still be updated by a difference."""
-
-_SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-
-
-@dataclass(frozen=True, slots=True)
-class Ref:
-    """What to sync: a branch's latest commit, one commit, or (neither) the default branch's latest commit."""
-
-    branch: str | None = None
-    sha: str | None = None
-
-    @classmethod
-    def read(cls, value: Mapping[str, object] | None) -> Ref:
-        """Read `{"branch": …}`, `{"sha": …}` or None. Raises PermanentError for invalid values."""
-        if not value:
-            return cls()
-        branch, sha = value.get("branch"), value.get("sha")
-        if sha is not None:
-            return cls(sha=check_sha(str(sha)))
-        return cls(branch=check_branch(str(branch or "")).removeprefix("refs/heads/"))
 
 
 class Repository:
@@ -72,25 +50,32 @@ class Repository:
         self._one_maker = anyio.Lock()
 
     async def head(self, ref: Ref, login: Login | None) -> str:
-        """Ask the server which commit `ref` is, without fetching it. Raises NotFoundError for an unknown branch."""
-        if ref.sha:
-            return ref.sha
+        """Ask the server which commit `ref` is, without fetching it. Raises NotFoundError for an unknown one."""
+        if ref.full_sha:
+            return ref.full_sha
         await self._prepare()
-        name = f"refs/heads/{ref.branch}" if ref.branch else "HEAD"
-        arguments = ("ls-remote", "--quiet", "--end-of-options", self.git.remote.url, name)
-        for line in (await self.git.call(*arguments, reach=Reach(network=True, login=login))).decode().splitlines():
-            sha, _, found = line.partition("\t")
-            if found == name and _SHA.fullmatch(sha):
-                return sha
-        repository = self.git.remote.name
-        if ref.branch:
-            raise NotFoundError(f"{repository} has no branch {ref.branch!r}: check the name")
-        raise NotFoundError(f"{repository} has no commits yet: push some, then sync again")
+        told = self._fetched() if ref.sha else {}
+        found = ref.commit_in(told, name := self.git.remote.name) or ref.commit_in(
+            told := await self._told(ref.names, login), name
+        )
+        if not found:
+            raise missing(ref, told if ref.branch or ref.sha else await self._told((), login), name)
+        return found
+
+    def _fetched(self) -> dict[str, str]:
+        return {str(kept): kept.name for kept in self._folder.glob("refs/syncd/*")}
+
+    async def _told(self, names: Sequence[str], login: Login | None) -> dict[str, str]:
+        """Return what these refs of the server's point at, or all of its refs."""
+        arguments = ("ls-remote", "--quiet", "--end-of-options", self.git.remote.url, *names)
+        lines = (await self.git.call(*arguments, reach=Reach(network=True, login=login))).decode("utf-8", "replace")
+        pairs = (line.partition("\t") for line in lines.splitlines())
+        return {name: sha for sha, _, name in pairs if FULL_SHA.fullmatch(sha)}
 
     def has(self, sha: str) -> bool:
         """Return whether the commit was fetched, and mark it as used. Never waits for the network."""
         kept = self._folder / "refs" / "syncd" / sha
-        if not _SHA.fullmatch(sha) or not kept.exists():
+        if not FULL_SHA.fullmatch(sha) or not kept.exists():
             return False
         os.utime(kept)
         return True

@@ -24,8 +24,9 @@ from syncd.sources.git.commits import File, Gone
 from syncd.sources.git.errors import Unauthorized
 from syncd.sources.git.patience import Patience
 from syncd.sources.git.pointers import USUAL_POINTER_BYTES, PointerCheck
+from syncd.sources.git.refs import Ref
 from syncd.sources.git.remote import Login, Logins, Remote
-from syncd.sources.git.repository import Ref, Repository
+from syncd.sources.git.repository import Repository
 from syncd.sources.globs import EVERYTHING, Globs
 from syncd.sources.path_keys import key_of
 

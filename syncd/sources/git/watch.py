@@ -10,7 +10,7 @@ import anyio
 
 from syncd.errors import RetryableError, SyncdError
 from syncd.model.watching import Report, unreported
-from syncd.sources.git.repository import Ref
+from syncd.sources.git.refs import Ref
 
 MAX_BACKOFF_S = 900.0
 JITTER = 0.1

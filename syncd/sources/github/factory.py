@@ -15,8 +15,8 @@ from syncd.model.watching import Report, unreported
 from syncd.sources.factory import SourceFactory
 from syncd.sources.git.naming import check_branch
 from syncd.sources.git.patience import Patience
+from syncd.sources.git.refs import Ref
 from syncd.sources.git.remote import Remote
-from syncd.sources.git.repository import Ref
 from syncd.sources.git.settings import GitSection
 from syncd.sources.git.source import RepositorySettings, RepositorySource, commit_of
 from syncd.sources.git.watch import BranchWatcher

@@ -6,7 +6,8 @@ import pytest
 
 from syncd.errors import RetryableError
 from syncd.sources.git.blobs import Blobs
-from syncd.sources.git.repository import Ref, Repository
+from syncd.sources.git.refs import Ref
+from syncd.sources.git.repository import Repository
 from tests.git_server import GitServer
 
 

@@ -17,8 +17,9 @@ import pytest
 
 from syncd.errors import RetryableError, SyncdError
 from syncd.sources.git.program import Git, Reach
+from syncd.sources.git.refs import Ref
 from syncd.sources.git.remote import Login, Remote
-from syncd.sources.git.repository import Ref, Repository
+from syncd.sources.git.repository import Repository
 from syncd.sources.git.source import RepositorySettings, RepositorySource
 from tests.git_server import SYMLINK, Entry, GitServer
 from tests.sources.running import SyncedCollection

@@ -353,9 +353,9 @@ async def test_a_branch_name_that_git_would_read_as_something_else_is_refused(
     assert git_server.requests == []
 
 
-@pytest.mark.parametrize("sha", ["main", "--help", "HEAD", "a" * 39, "g" * 40, 7])
+@pytest.mark.parametrize("sha", ["main", "--help", "HEAD", "a" * 6, "a" * 65, "g" * 40, 7])
 async def test_a_sha_that_is_none_is_refused(git_server: GitServer, opened: Open, sha: object) -> None:
-    with pytest.raises(PermanentError, match="is not a full commit id"):
+    with pytest.raises(PermanentError, match="is not a commit id"):
         await SyncedCollection().sync(opened(), {"ref": {"sha": sha}})
 
 
@@ -370,6 +370,48 @@ async def test_unknown_things_are_named(git_server: GitServer, opened: Open) -> 
         await SyncedCollection().sync(opened(remote=git_server.remote("owner/none")))
     with pytest.raises(NotFoundError, match="owner/empty has no commits yet"):
         await SyncedCollection().sync(opened(remote=git_server.remote("owner/empty")))
+
+
+async def test_a_tag_is_taken_by_its_name_and_a_branch_before_it(git_server: GitServer, opened: Open) -> None:
+    first = git_server.create("owner/name", {"a": "one"})
+    git_server.commit("owner/name", {"a": "two"})
+    git_server.point("owner/name", "refs/tags/light", first)
+    tag = f"object {first}\ntype commit\ntag heavy\ntagger A <a@example.org> 1700000000 +0000\n\nx"
+    git_server.point("owner/name", "refs/tags/heavy", git_server.write("owner/name", "tag", tag.encode()))
+    git_server.point("owner/name", "refs/tags/main", first)
+    git_server.point("owner/name", "refs/pull/7/head", first)
+    source = opened()
+    for name in ("light", "heavy", "refs/tags/heavy", "refs/pull/7/head"):
+        index = SyncedCollection()
+        await index.sync(source, {"ref": {"branch": name}})
+        assert index.contents == {"a": b"one"}
+    index = SyncedCollection()
+    await index.sync(source, {"ref": {"branch": "main"}})
+    assert index.contents == {"a": b"two"}
+
+
+async def test_a_commit_is_found_by_the_beginning_of_its_id_where_the_server_tells_of_it_or_it_was_fetched(
+    git_server: GitServer, opened: Open
+) -> None:
+    first = git_server.create("owner/name", {"a": "one"})
+    second = git_server.commit("owner/name", {"a": "two"})
+    source = opened()
+    with pytest.raises(NotFoundError, match="give all its digits"):
+        await SyncedCollection().sync(source, {"ref": {"sha": first[:12]}})
+    await SyncedCollection().sync(source, {"ref": {"sha": first}})
+    for sha, text in ((second[:7].upper(), b"two"), (first[:12], b"one")):
+        index = SyncedCollection()
+        await index.sync(source, {"ref": {"sha": sha}})
+        assert index.contents == {"a": text}
+
+
+async def test_a_default_branch_that_does_not_exist_is_told_with_those_that_do(
+    git_server: GitServer, opened: Open
+) -> None:
+    git_server.create("owner/name", {"a": "a"}, branch="trunk")
+    git_server.point("owner/name", "HEAD", "ref: refs/heads/main")
+    with pytest.raises(NotFoundError, match=r"default branch of owner/name does not exist: name a branch \(trunk\)"):
+        await SyncedCollection().sync(opened())
 
 
 async def test_a_sha_of_something_else_than_a_commit_is_refused(git_server: GitServer, opened: Open) -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from syncd.errors import NotFoundError, RetryableError, SyncdError
-from syncd.sources.git.repository import Ref
+from syncd.sources.git.refs import Ref
 from syncd.sources.git.watch import MAX_BACKOFF_S, BranchWatcher
 
 
