@@ -14,7 +14,8 @@ from syncd.pipeline.parse.html import html_to_markdown, inline_picture, with_pic
 from syncd.pipeline.parse.image import Pictures
 from syncd.pipeline.parse.task import Markdown, ParsedPiece, Task
 
-_FRAME = re.compile(rb"""<(i?)frame\b[^>]{0,2000}?\ssrc\s{0,9}=\s{0,9}["']?([^"'\s>]{1,2000})""", re.IGNORECASE)
+_FRAME = re.compile(rb"<(i?)frame\b([^<>]*)", re.IGNORECASE)
+_ADDRESS = re.compile(rb"""(?<![\w-])src[ \t\r\n]?=[ \t\r\n]?["']?([^"'\s>]+)""", re.IGNORECASE)
 _MAX_PAGES = 100
 
 
@@ -48,8 +49,11 @@ class _Archive:
         markdown = html_to_markdown(data, self._task.name, self._task.limits, charset_of(part))
         yield from with_pictures(markdown, self._out, self._pictures, lambda address: self._picture(base, address))
         yield self._out.take()
-        for inline, address in _FRAME.findall(data):
-            frame = self._part(base, address.decode("utf-8", "replace"))
+        for inline, attributes in _FRAME.findall(data):
+            address = _ADDRESS.search(attributes)
+            if address is None:
+                continue
+            frame = self._part(base, address[1].decode("utf-8", "replace"))
             if frame is None or id(frame) in self._seen:
                 continue
             if inline:
