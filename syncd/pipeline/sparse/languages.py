@@ -10,8 +10,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-import snowballstemmer  # pyright: ignore[reportMissingTypeStubs] - it has none
-
 ENGLISH = "english"
 
 FUNCTION_WORDS: Mapping[str, frozenset[str]] = {
@@ -63,6 +61,9 @@ _own = _OfThread()
 def stem(word: str, language: str = ENGLISH) -> str:
     """Return a lower-case word's stem as Snowball has it."""
     if language not in _own.stemmers:
+        # Forty modules, which a daemon need not load before it meets a text.
+        import snowballstemmer  # pyright: ignore[reportMissingTypeStubs] - it has none
+
         _own.stemmers[language] = snowballstemmer.stemmer(language)  # pyright: ignore[reportUnknownMemberType]
     return _own.stemmers[language].stemWord(word)
 
