@@ -14,8 +14,8 @@ from syncd.pipeline.parse.html import html_to_markdown, inline_picture, with_pic
 from syncd.pipeline.parse.image import Pictures
 from syncd.pipeline.parse.task import Markdown, ParsedPiece, Task
 
-_FRAME = re.compile(rb"<(i?)frame\b([^<>]*)", re.IGNORECASE)
-_ADDRESS = re.compile(rb"""(?<![\w-])src[ \t\r\n]?=[ \t\r\n]?["']?([^"'\s>]+)""", re.IGNORECASE)
+_FRAME = re.compile(rb"<(i?)frame\b([^<>]{1,2000})>", re.IGNORECASE)
+_SOURCE = re.compile(rb"""\bsrc=["']?([^"'\s>]{1,2000})""", re.IGNORECASE)
 _MAX_PAGES = 100
 
 
@@ -50,10 +50,8 @@ class _Archive:
         yield from with_pictures(markdown, self._out, self._pictures, lambda address: self._picture(base, address))
         yield self._out.take()
         for inline, attributes in _FRAME.findall(data):
-            address = _ADDRESS.search(attributes)
-            if address is None:
-                continue
-            frame = self._part(base, address[1].decode("utf-8", "replace"))
+            source = _SOURCE.search(attributes)
+            frame = self._part(base, source[1].decode("utf-8", "replace")) if source else None
             if frame is None or id(frame) in self._seen:
                 continue
             if inline:
