@@ -40,7 +40,7 @@ class Format:
     """The suffix under which the optional converter accepts it; '' if it does not."""
 
 
-PDF = Format("PDF", {".pdf": ("application/pdf",)}, "pdf", version="structure 1", docling=".pdf")
+PDF = Format("PDF", {".pdf": ("application/pdf",)}, "pdf", version="structure 2", docling=".pdf")
 HTML = Format(
     "HTML page",
     {".html": ("text/html",), ".htm": (), ".xhtml": ("application/xhtml+xml",), ".xht": ()},

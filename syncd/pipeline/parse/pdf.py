@@ -13,6 +13,7 @@ from syncd.pipeline.parse import ocr
 from syncd.pipeline.parse.html import with_pictures
 from syncd.pipeline.parse.image import Pictures
 from syncd.pipeline.parse.pdf_notes import say_attachments
+from syncd.pipeline.parse.pdf_page_tables import PageTables
 from syncd.pipeline.parse.pdf_pictures import pictures_on
 from syncd.pipeline.parse.pdf_readings import Readings
 from syncd.pipeline.parse.pdf_tagged import TaggedPages
@@ -32,7 +33,7 @@ def read(task: Task) -> Iterator[ParsedPiece]:
         pages = len(document)
         if pages > task.limits.pages:
             raise PermanentError(f"{task.name} has {pages:,} pages, over the limit of {task.limits.pages:,}: split it")
-        reader = _Reader(task, document, Markdown(task.limits), Pictures(task), TaggedPages(document))
+        reader = _Reader(task, document, Markdown(task.limits), Pictures(task), TaggedPages(document), PageTables())
         say_attachments(task, document)
         for first in range(1, pages + 1, PAGES_PER_PART):
             yield from reader.window(range(first, min(first + PAGES_PER_PART, pages + 1)))
@@ -56,6 +57,7 @@ class _Reader:
     out: Markdown
     pictures: Pictures
     tagged: TaggedPages
+    tables: PageTables
 
     def window(self, numbers: range) -> Iterator[ParsedPiece]:
         """Yield pages that are parsed together."""
@@ -69,10 +71,16 @@ class _Reader:
                 scanned += 1
             text = "\n\n".join(seen) or readings.best(number)
             if seen:
+                self.tables.interrupted()
                 self.out.blocks(seen)
             else:
-                yield from self._with_pictures(number, text)
-            self.out.blocks(readings.notes(number, text))
+                page = self.tables.page(text)
+                if page.rows:
+                    self.out.rows(page.rows, page.header)
+                yield from self._with_pictures(number, page.text)
+            if notes := list(readings.notes(number, text)):
+                self.tables.interrupted()
+                self.out.blocks(notes)
             if (seen and scanned % _SCAN_PAGES_PER_PART == 0) or self.pictures.tiring():
                 yield self.out.take()
         yield self.out.take()
@@ -88,6 +96,7 @@ class _Reader:
 
         yield from with_pictures(text, self.out, self.pictures, load)
         for data in found.values():
+            self.tables.interrupted()
             self.out.block(self.pictures.words(data, ""))
             for taken in self.pictures.taken():
                 self.out.picture(taken)

@@ -147,6 +147,20 @@ class Markdown:
             raise PermanentError(f"the document contains over {self._limits.text_bytes >> 20} MiB of text: split it")
         self._blocks.append(text)
 
+    def rows(self, rows: str, header: str) -> None:
+        """Go on with the table that the last block ends with; a page that has begun since begins with these rows.
+
+        Where a new part has begun meanwhile, they stand there below their header. Raises PermanentError as `block` does.
+        """
+        if not self._blocks:
+            self.block(f"{header}\n{rows}")
+            return
+        self._blocks[-1] = self._blocks[-1][:-1]
+        self._size_bytes -= 1
+        self._total_bytes -= 1
+        self._marks = [replace(mark, start_byte=min(mark.start_byte, self._size_bytes)) for mark in self._marks]
+        self.block(rows)
+
     def blocks(self, texts: Iterable[str]) -> None:
         """Append several blocks."""
         for text in texts:
