@@ -117,7 +117,7 @@ FORMATS: tuple[Format, ...] = (
         {".docx": (_OFFICE + "wordprocessingml.document",), ".docm": (), ".dotx": (), ".dotm": ()},
         "docx",
         package_parts=("word/document.xml",),
-        version="numbers 1",
+        version="numbers 2",
         docling=".docx",
     ),
     Format(
@@ -158,7 +158,7 @@ FORMATS: tuple[Format, ...] = (
         "OpenDocument text or presentation",
         {".odt": (_OPEN_DOCUMENT + "text",), ".ott": (), ".odp": (_OPEN_DOCUMENT + "presentation",), ".otp": ()},
         "odf",
-        version="links 1",
+        version="links 2",
         mimetypes=(_OPEN_DOCUMENT.encode(),),
     ),
     Format(

@@ -28,6 +28,8 @@ class Level:
     """The paragraph style that is numbered by it."""
     is_legal: bool = False
     """Whether numbers of outer levels are written in digits, however these write them."""
+    restarts_after: int = MAX_LEVELS
+    """How many of the outer levels begin it anew: 0 for none."""
 
     @property
     def is_bullet(self) -> bool:
@@ -41,7 +43,9 @@ class ListNumbering:
 
     levels: dict[str, dict[int, Level]] = field(default_factory=dict[str, dict[int, Level]])
     _keys: dict[str, str] = field(default_factory=dict[str, str])
-    """Which lists count together: those made from one definition, unless they say otherwise."""
+    """Which lists count together: those made from one definition."""
+    _restarts: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
+    """Which levels a list begins anew when it is first met; afterwards, all that count together go on from there."""
     _counts: dict[tuple[str, int], int] = field(default_factory=dict[tuple[str, int], int])
 
     @classmethod
@@ -60,7 +64,12 @@ class ListNumbering:
             identity, base = number.get(W + "numId", ""), value(number, "abstractNumId") or ""
             overrides = number.findall(W + "lvlOverride")
             loaded.levels[identity] = _overridden(definitions.get(base, {}), overrides)
-            loaded._keys[identity] = f"#{identity}" if overrides else base
+            loaded._keys[identity] = base
+            loaded._restarts[identity] = [
+                _number(override.get(W + "ilvl"))
+                for override in overrides
+                if value(override, "startOverride") is not None
+            ]
         return loaded
 
     def label(self, identity: str, depth: int) -> str | None:
@@ -69,9 +78,12 @@ class ListNumbering:
         if level is None or depth >= MAX_LEVELS:
             return None
         key = self._keys.get(identity, identity)
+        for begun in self._restarts.pop(identity, ()):
+            self._counts.pop((key, begun), None)
         self._counts[key, depth] = self._counts.get((key, depth), level.start - 1) + 1
-        for deeper in range(depth + 1, MAX_LEVELS):
-            self._counts.pop((key, deeper), None)
+        for deeper, inner in self.levels[identity].items():
+            if deeper > depth and depth < inner.restarts_after:
+                self._counts.pop((key, deeper), None)
         if level.is_bullet:
             return ""
         return _PLACE.sub(lambda found: self._written(key, identity, int(found[1]) - 1, level), level.text).strip()
@@ -131,6 +143,7 @@ def _level(level: Element) -> Level:
         _number(value(level, "start"), 1),
         value(level, "pStyle") or "",
         level.find(W + "isLgl") is not None,
+        _number(value(level, "lvlRestart"), MAX_LEVELS),
     )
 
 

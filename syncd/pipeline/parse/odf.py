@@ -11,13 +11,14 @@ from syncd.pipeline.parse import gfm
 from syncd.pipeline.parse.archive import Package, open_package
 from syncd.pipeline.parse.image import Pictures
 from syncd.pipeline.parse.odf_table import TABLE, table_element
-from syncd.pipeline.parse.odf_text import DRAW, OFFICE, TEXT_NAMESPACE, XLINK, OdfInline, OdfStyles
+from syncd.pipeline.parse.odf_text import ANNOTATION, DRAW, OFFICE, TEXT_NAMESPACE, XLINK, OdfInline, OdfStyles
 from syncd.pipeline.parse.task import Markdown, ParsedPiece, Task
 
 _PRESENTATION = "{urn:oasis:names:tc:opendocument:xmlns:presentation:1.0}"
 _SVG = "{urn:oasis:names:tc:opendocument:xmlns:svg-compatible:1.0}"
 _CHART = "{urn:oasis:names:tc:opendocument:xmlns:chart:1.0}"
 _MANIFEST = "{urn:oasis:names:tc:opendocument:xmlns:manifest:1.0}"
+_DC_CREATOR = "{http://purl.org/dc/elements/1.1/}creator"
 _XML_ID = "{http://www.w3.org/XML/1998/namespace}id"
 _PART_BYTES = 1 << 20
 _CODE = re.compile(r"preformatted|source|\bcode\b", re.I)
@@ -236,8 +237,10 @@ class _Walker:
                 yield f"$${(node.text or '').strip()}$$"
 
     def _note(self, note: Element) -> str:
-        body = note.find(TEXT_NAMESPACE + "note-body")
+        author = (note.findtext(_DC_CREATOR) or "").strip()
+        said = f"Comment{f' by {author}' if author else ''}: " if note.tag == ANNOTATION else ""
+        body = note if said else note.find(TEXT_NAMESPACE + "note-body")
         label = len(self._notes) + 1
         self._notes.append("")
-        self._notes[label - 1] = f"[^{label}]: " + " ".join(self._blocks(body) if body is not None else ())
+        self._notes[label - 1] = f"[^{label}]: {said}" + " ".join(self._blocks(body) if body is not None else ())
         return f"[^{label}]"

@@ -14,9 +14,8 @@ DRAW = "{urn:oasis:names:tc:opendocument:xmlns:drawing:1.0}"
 OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
 XLINK = "{http://www.w3.org/1999/xlink}"
 _FO = "{urn:oasis:names:tc:opendocument:xmlns:xsl-fo-compatible:1.0}"
-_SKIPPED = frozenset(
-    {OFFICE + "annotation", OFFICE + "annotation-end", TEXT_NAMESPACE + "tracked-changes", TEXT_NAMESPACE + "ruby-text"}
-)
+ANNOTATION = OFFICE + "annotation"
+_SKIPPED = frozenset({OFFICE + "annotation-end", TEXT_NAMESPACE + "tracked-changes", TEXT_NAMESPACE + "ruby-text"})
 _MAX_CHAIN = 20
 _MAX_SPACES = 1_000
 
@@ -135,6 +134,8 @@ class OdfInline:
             case "soft-page-break":
                 self.breaks += 1
             case "note":
+                yield self.note(child), marks, link
+            case _ if child.tag == ANNOTATION:
                 yield self.note(child), marks, link
             case "a":
                 yield from self._walk(child, marks, child.get(XLINK + "href", ""))

@@ -106,6 +106,15 @@ async def test_an_opendocument_text_keeps_headings_lists_tables_and_notes(pool: 
     )
 
 
+async def test_comments_in_an_opendocument_text_are_read(pool: PartReader) -> None:
+    who = '<dc:creator xmlns:dc="http://purl.org/dc/elements/1.1/">Ann</dc:creator>'
+    comment = f"<office:annotation>{who}<text:p>Why noon?</text:p></office:annotation>"
+    body = f"<text:p>At noon{comment} they sail<office:annotation-end/>.</text:p><text:p>x<office:annotation><text:p>y</text:p></office:annotation></text:p>"
+    assert await text_of(pool, odf("text", body), "a.odt") == (
+        "At noon[^1] they sail.\n\nx[^2]\n\n[^1]: Comment by Ann: Why noon?\n\n[^2]: Comment: y\n\n"
+    )
+
+
 async def test_an_opendocument_presentation_has_slides(pool: PartReader) -> None:
     def frame(kind: str, text: str) -> str:
         return f'<draw:frame presentation:class="{kind}"><draw:text-box><text:p>{text}</text:p></draw:text-box></draw:frame>'

@@ -45,9 +45,22 @@ async def test_a_list_goes_on_behind_a_paragraph_and_starts_where_it_says(pool: 
         + paragraph("between")
         + paragraph("two", number=(2, 0))
         + paragraph("five", number=(3, 0))
+        + paragraph("six", number=(2, 0))
+        + paragraph("seven", number=(3, 0))
     )
     text = await text_of(pool, docx(body, numbering_xml=_NUMBERING), "a.docx")
-    assert text == "1. one\n\nbetween\n\n2. two\n5. five\n\n"
+    assert text == "1. one\n\nbetween\n\n2. two\n5. five\n6. six\n7. seven\n\n"
+
+
+async def test_a_level_that_outer_levels_do_not_begin_anew_goes_on(pool: PartReader) -> None:
+    levels = level(0, "decimal", "%1.") + level(1, "decimal", "Note %2", '<w:lvlRestart w:val="0"/>')
+    numbering = (
+        f'<w:numbering xmlns:w="{W}"><w:abstractNum w:abstractNumId="0">{levels}</w:abstractNum>'
+        '<w:num w:numId="1"><w:abstractNumId w:val="0"/></w:num></w:numbering>'
+    )
+    body = "".join(paragraph(text, number=(1, depth)) for text, depth in (("a", 0), ("b", 1), ("c", 0), ("d", 1)))
+    text = await text_of(pool, docx(body, numbering_xml=numbering), "a.docx")
+    assert text == "1. a\n    - Note 1 b\n2. c\n    - Note 2 d\n\n"
 
 
 async def test_numbers_are_written_as_lists_write_them() -> None:
