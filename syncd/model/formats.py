@@ -136,7 +136,7 @@ FORMATS: tuple[Format, ...] = (
         "sheets",
         package_parts=("xl/workbook.xml", "xl/workbook.bin"),
         mimetypes=(_OPEN_DOCUMENT.encode() + b"spreadsheet",),
-        version="areas 1",
+        version="areas 2",
         streams=("Workbook", "Book"),
     ),
     Format(

@@ -61,14 +61,19 @@ def _number(value: float, section: Section) -> str:
         return f"{value:.{decimals}E}"
     amount *= Decimal(100) ** bare.count("%")
     whole, _, decimal = bare.partition(".")
-    scale = len(whole.rstrip("%) ")) - len(whole.rstrip("%) ").rstrip(","))
-    amount /= Decimal(1000) ** scale
+    amount /= Decimal(1000) ** (_scaling_commas(whole) + _scaling_commas(decimal))
     places = len(re.findall(r"[0#?]", decimal))
     rounded = abs(amount).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
     sign = "-" if amount < 0 and rounded else ""
     digits, _, rest = f"{rounded:f}".partition(".")
     rest = _trimmed(rest, re.findall(r"[0#?]", decimal))
     return (sign + _laid_out(section, _grouped(digits, whole), rest)).strip()
+
+
+def _scaling_commas(part: str) -> int:
+    """Return how many commas stand behind the last digit of a part: each divides by a thousand."""
+    places = re.sub(r"[^0#?,]", "", part)
+    return len(places) - len(places.rstrip(","))
 
 
 def _grouped(digits: str, whole: str) -> str:
