@@ -21,6 +21,10 @@ class RetryableError(SyncdError):
         self.retry_after_s = retry_after_s
 
 
+class CollectionCorrupt(RetryableError):
+    """The vector store can no longer read the collection; nothing is lost: the index, once it is told, rebuilds it from the store."""
+
+
 class OvertakenError(RetryableError):
     """The document has changed since it was checked: check it again, then retry."""
 
@@ -56,10 +60,6 @@ class NotFoundError(PermanentError):
 
 class ConflictError(PermanentError):
     """The request conflicts with what already exists."""
-
-
-class CollectionCorrupt(PermanentError):
-    """The vector store can no longer read the collection; nothing is lost: `syncd rebuild COLLECTION` restores it."""
 
 
 class TargetRefusedError(PermanentError):

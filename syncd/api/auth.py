@@ -6,7 +6,7 @@ import socket
 
 from aiohttp import web
 
-from syncd.api.errors import RefusedError
+from syncd.api.errors import AWAY_STATUS, RefusedError
 from syncd.api.hosts import require_own_host
 from syncd.api.requests import require_known_parameters
 from syncd.api.route import Access, Route, RouteHandler
@@ -26,6 +26,8 @@ def guarded(route: Route) -> RouteHandler:
     """Return the route's handler behind its access rule."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
+        if 503 in route.errors:
+            request[AWAY_STATUS] = 503
         request[TOKEN] = await _identify(request, route.access)
         if route.own:
             require_known_parameters(request, route.query)

@@ -57,6 +57,8 @@ class VerifyResponse(Model):
     missing: int
     different: int
     extra: int
+    damaged: str | None
+    """Why Chroma cannot read the collection, which is then rebuilt from the store; nothing was compared."""
     repaired: bool
     held_deletes: dict[str, int]
     """By invocation id, newest first: the number of deletes that wait for `confirm-deletes`."""
@@ -86,6 +88,7 @@ ROUTES = (
         "Collection",
         "Compare a collection with the store",
         {200: VerifyResponse},
+        errors=(400, 401, 403, 404, 500, 503),
         body=VerifyPayload,
         own=True,
     ),
@@ -97,6 +100,7 @@ ROUTES = (
         "Collection",
         "Recreate a collection from the store",
         {200: RebuildResponse},
+        errors=(400, 401, 403, 404, 500, 503),
         body=RebuildPayload,
         own=True,
     ),

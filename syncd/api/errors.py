@@ -14,6 +14,9 @@ from syncd.schema import Model
 
 log = structlog.get_logger()
 
+AWAY_STATUS = web.RequestKey("away_status", int)
+"""The status of a request's response while what it needs is away: 503 where the route's documentation has it, else 500."""
+
 ERROR_CODES: Mapping[int, str] = {
     400: "bad_request",
     401: "unauthorized",
@@ -61,8 +64,8 @@ def error_response(status: int, message: str, headers: Mapping[str, str] | None 
 async def shape_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn refusals, aiohttp's errors and the daemon's own errors into the published format.
 
-    While Chroma or a model is unavailable the response is 500 with Retry-After: the published document has 503 only for
-    /health. A bug is a 500 too; its traceback goes to the log, and callers learn no details.
+    While Chroma or a model is unavailable the response is 503 with Retry-After, and 500 on routes of the published document,
+    which has 503 only for /health. A bug is a 500 too; its traceback goes to the log, and callers learn no details.
     """
     try:
         with contained("request", method=request.method, path=request.path):
@@ -86,7 +89,7 @@ async def shape_errors(request: web.Request, handler: Handler) -> web.StreamResp
         return error_response(400, str(error))
     except RetryableError as error:
         delay_s = 5 if error.retry_after_s is None else max(1, round(error.retry_after_s))
-        return error_response(500, str(error), {"Retry-After": str(delay_s)})
+        return error_response(request.get(AWAY_STATUS, 500), str(error), {"Retry-After": str(delay_s)})
 
 
 def _shaped(request: web.Request, error: web.HTTPException) -> web.StreamResponse:

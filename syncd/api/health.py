@@ -10,7 +10,7 @@ from syncd.api.route import Access, Route, json_answer
 from syncd.api.schema_search import Health, Status
 from syncd.api.services import SERVICES
 
-EVERYBODYS = frozenset({"queues", "source_problems", "lags"})
+EVERYBODYS = frozenset({"collections", "queues", "source_problems", "lags"})
 """Parts of the status that span databases; only for tokens that are not limited to databases."""
 
 

@@ -36,6 +36,7 @@ class Route:
     answers: Mapping[int, type[BaseModel] | list[type[BaseModel]] | dict[str, type[BaseModel]] | None]
     """Response body by status: a model, `[model]` for an array, `{"*": model}` for a map, None for an undocumented body."""
     errors: tuple[int, ...] = (400, 401, 403, 404, 500)
+    """Statuses of errors; while what the route needs is away it is 503 where that is among them, else 500."""
     body: type[BaseModel] | None = None
     raw_body: JsonObject | None = None
     """An OpenAPI request body, if it is not a JSON model."""

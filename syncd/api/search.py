@@ -91,6 +91,7 @@ ROUTES = (
         "Search",
         "Search a collection",
         {200: SearchResponse},
+        errors=(400, 401, 403, 404, 500, 503),
         body=SearchRequest,
         own=True,
     ),

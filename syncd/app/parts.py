@@ -93,11 +93,11 @@ async def open_parts(config: Config, state: Path, types: SourceTypes, api_url: s
             stage=stage,
             syncer=Syncer(store, runner, wakeup, [*sources.settled, triggers.settled]),
             triggers=triggers,
-            search=Search(store, chroma, models.dense.get, models.sparse),
+            search=Search(store, chroma, models.dense.get, models.sparse, index.damaged),
             upkeep=(
                 SparseBackfill(store, models.sparse.of, index.flush),
                 QueryRecorder(store, chroma, queries),
-                CollectionWatch(store, chroma, index),
+                CollectionWatch(store, chroma, index, config.chroma.check_interval_s),
                 Sweeper(store, config),
                 Leftovers(store, index),
             ),

@@ -35,11 +35,19 @@ def make_services(config: Config, parts: Parts, splade: Path, uploads: Path) -> 
         words = {"default": config.search.sparse_default, "kept": kept(chroma), SPLADE: splade_words(splade)}
         dense = {"models": dict(embedders.running()), "models_waiting": dict(embedders.waiting())}
         shown = {**dense, "sparse": words, "mailboxes": boxes, **sources.status()}
+        collections = [asdict(state) for state in await store.refills.states()]
         lags = [asdict(lag) for lag in await store.progress.lags()]
         failing = {source_id: state.problem for source_id, state in parts.triggers.states().items() if state.problem}
         problems = [*sources.problems().items(), *failing.items()]
         troubled = [await told(source_id, problem) for source_id, problem in problems]
-        return {"version": __version__, "chroma": where, **shown, "source_problems": troubled, "lags": lags}
+        return {
+            "version": __version__,
+            "chroma": where,
+            **shown,
+            "source_problems": troubled,
+            "lags": lags,
+            "collections": collections,
+        }
 
     async def told(source_id: str, problem: str) -> JsonObject:
         source = await store.sources.get(source_id)

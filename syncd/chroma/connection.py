@@ -117,7 +117,7 @@ class ChromaConnection:
             raise
         except CorruptError as error:
             raise CollectionCorrupt(
-                f"{name} has damaged index files: run `syncd rebuild {what.collection}`"
+                f"{name} has damaged index files, and is rebuilt from the store ({error})"
                 if isinstance(what, Target)
                 else str(error)
             ) from error

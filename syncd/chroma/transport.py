@@ -28,7 +28,8 @@ from syncd.errors import ConflictError, NotFoundError, PermanentError, Retryable
 from syncd.model import CollectionShape, QueryFunction, Scalar, SparseIndex, SparseVector, Target
 from syncd.runtime.headers import retry_after_s
 
-_CORRUPT = re.compile(r"hnsw (segment|index)|apply logs|pickle", re.IGNORECASE)
+# The words of Chroma 1.5.9 for index files that are torn, or gone while the rows are there.
+_CORRUPT = re.compile(r"hnsw (segment|index)|apply logs|pickle|error finding id|error getting embedding", re.IGNORECASE)
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 

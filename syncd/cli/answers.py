@@ -129,6 +129,7 @@ class DriftAnswer(TypedDict):
     missing: int
     different: int
     extra: int
+    damaged: str | None
     repaired: bool
     held_deletes: Mapping[str, int]
     """By invocation."""
@@ -213,6 +214,14 @@ class LagAnswer(TypedDict):
     documents: int
 
 
+class CollectionAnswer(TypedDict):
+    """A collection that syncd writes."""
+
+    database_name: str
+    collection_name: str
+    filled: float | None
+
+
 class StatusAnswer(TypedDict):
     """The state of the daemon."""
 
@@ -223,3 +232,4 @@ class StatusAnswer(TypedDict):
     queues: NotRequired[Sequence[QueueAnswer]]
     source_problems: NotRequired[Sequence[SourceProblem]]
     lags: NotRequired[Sequence[LagAnswer]]
+    collections: NotRequired[Sequence[CollectionAnswer]]

@@ -49,6 +49,11 @@ async def status(args: argparse.Namespace) -> int:
             out.print(f"queue {queue['queue_url']} cannot be read: {queue['problem']}")
     for source in daemon.get("source_problems", ()):
         out.print(f"source {source['name'] or source['source_id']}: {source['problem']}")
+    for collection in daemon.get("collections", ()):
+        if collection["filled"] is not None:
+            out.print(
+                f"collection {collection['collection_name']} is being filled from the store: {collection['filled']:.0%}"
+            )
     for lag in daemon.get("lags", ()):
         name, figures = lag["name"] or lag["source_id"], f"p50 {lag['p50_s']:.1f} s, p99 {lag['p99_s']:.1f} s"
         out.print(f"{name}: from change to searchable {figures}, over {lag['documents']} documents")

@@ -35,7 +35,12 @@ async def verify(args: argparse.Namespace) -> int:
         runs = [] if args.no_sources else await compare_sources(client, args)
     if args.json:
         print_json({"collection": drift, "invocations": runs})
-    left = drift["held_deletes"] or drift["orphans"] or (any(drift[name] for name in DIFFERENCES) and not args.repair)
+    left = (
+        (drift["damaged"] and not args.repair)
+        or drift["held_deletes"]
+        or drift["orphans"]
+        or (any(drift[name] for name in DIFFERENCES) and not args.repair)
+    )
     return 1 if left or any(is_behind(run, args.repair) for run in runs) else 0
 
 
@@ -52,6 +57,9 @@ def words(collection: str, drift: DriftAnswer) -> str:
         f"syncd sources remove {left['source_id']} --purge"
         for left in drift["orphans"]
     ]
+    if drift["damaged"]:
+        done = "it was rebuilt" if drift["repaired"] else "it is being rebuilt"
+        found = f"nothing can be compared ({drift['damaged']}): {done} from the store"
     return f"{collection}: {drift['chunks']} chunks; in Chroma {found}{mended}{''.join([*held, *orphans])}"
 
 

@@ -69,6 +69,8 @@ class ChromaSection(Table):
     headers: dict[str, SecretStr] = Field(default_factory=dict[str, SecretStr])
     tenant: str = "default_tenant"
     api_key: SecretStr | None = None
+    check_interval_s: Seconds = 20.0
+    """How often it is checked that every collection is still there, with all its rows."""
 
     @model_validator(mode="after")
     def complete(self) -> ChromaSection:

@@ -14,6 +14,8 @@ from syncd.store.outbox import ChunkRow
 
 WRITE_SIZE = 300
 """Rows per write: Chroma Cloud's limit, and within the 100-300 that a local server handles fastest."""
+RETRY_CAP_S = 5.0
+"""Longest pause between attempts: work goes on, and health says so, within ten seconds of the end of a fault."""
 VECTOR_TOLERANCE = 1e-5
 """Tolerance for Chroma's own normalisation of vectors, which changes their last bits."""
 
@@ -41,13 +43,21 @@ class CheckCollection:
 
 
 @dataclass(frozen=True, slots=True)
+class Damaged:
+    """Rebuild a collection that a reader found damaged, unless it is being filled already."""
+
+    collection_id: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class OutboxLeft:
     """Write to the vector store what the outbox has about ids that no caller waits for."""
 
     collection_id: int
 
 
-Change = DocumentChange | Rebuild | Flush | CheckCollection | OutboxLeft
+Change = DocumentChange | Rebuild | Flush | CheckCollection | Damaged | OutboxLeft
 
 
 def weight(change: Change) -> int:

@@ -37,7 +37,7 @@ class Delivery:
         self._vector_store = vector_store
         self._held = held
         self._refill = refill
-        self._flush = OutboxFlush(store, vector_store)
+        self.flush = OutboxFlush(store, vector_store)
 
     async def deliver(self, group: Sequence[Asked], refusals: int = 0) -> None:
         """Write one collection's changes to the vector store and reply to each, or hold them. Waits while it is unavailable.
@@ -46,11 +46,11 @@ class Delivery:
         """
         collection_id = group[0][1].collection_id
         try:
-            await self._flush.flush(
+            await self.flush.flush(
                 self.records[collection_id], [chunk_id for _, done in group for chunk_id in done.chunk_ids]
             )
         except CollectionCorrupt as error:
-            await self._mend(group, error)
+            await self._mend_and_hold(group, error)
         except (NotFoundError, RetryableError) as error:
             self._hold(group, str(error))
         except PermanentError as error:
@@ -64,14 +64,19 @@ class Delivery:
         log.warning("index.held", collection=self.records[collection_id].target.collection, reason=reason)
         self._held.add(collection_id, group, reason)
 
-    async def _mend(self, group: Sequence[Asked], error: CollectionCorrupt) -> None:
-        """Rebuild from SQLite a collection whose index files the vector store can no longer read."""
-        record = await self._store.collections.by_id(group[0][1].collection_id)
-        log.error("index.corrupt", collection=record.target.collection, reason=str(error))
+    async def mend(self, collection_id: int, reason: str) -> None:
+        """Begin to rebuild from SQLite a collection that the vector store can no longer read. Raises as `Refill.begin_anew`."""
+        record = await self._store.collections.by_id(collection_id)
+        if record.rebuilding is None:
+            log.error("index.corrupt", collection=record.target.collection, reason=reason)
+            await self._refill.begin_anew(record, reason)
+
+    async def _mend_and_hold(self, group: Sequence[Asked], error: CollectionCorrupt) -> None:
+        collection_id = group[0][1].collection_id
         try:
-            await self._refill.begin_anew(record)
+            await self.mend(collection_id, str(error))
         except (PermanentError, RetryableError) as failure:
-            log.warning("index.waiting", collection=record.target.collection, reason=str(failure))
+            log.warning("index.waiting", collection=self.records[collection_id].target.collection, reason=str(failure))
         self._hold(group, str(error))
 
     async def _refused(self, group: Sequence[Asked], error: PermanentError, refusals: int) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import anyio
 import structlog
 
-from syncd.errors import RetryableError
-from syncd.index.changes import WRITE_SIZE, rows
+from syncd.errors import CollectionCorrupt, RetryableError
+from syncd.index.changes import RETRY_CAP_S, WRITE_SIZE, rows
 from syncd.index.target import VectorStore
 from syncd.runtime.retry import Backoff
 from syncd.store import Store
@@ -24,6 +24,8 @@ class OutboxFlush:
     def __init__(self, store: Store, vector_store: VectorStore) -> None:
         self._store = store
         self._vector_store = vector_store
+        self.waiting: str | None = None
+        """Why the write in hand has failed and waits to be tried again, or None."""
 
     async def flush(self, record: CollectionRecord, chunk_ids: Sequence[str]) -> None:
         """Make the vector store agree about these ids, then clear them from the outbox. Waits for the vector store.
@@ -31,21 +33,27 @@ class OutboxFlush:
         Twice is safe; after a crash at any point, the outbox still has everything that may not be done. Raises NotFoundError,
         CollectionCorrupt, TargetRefusedError and, for a row that cannot be stored, PermanentError.
         """
-        for start in range(0, len(chunk_ids), WRITE_SIZE):
-            some = chunk_ids[start : start + WRITE_SIZE]
-            waiting = await self._store.outbox.waiting(record.id, some)
-            await self._write(record, waiting)
-            await self._store.outbox.clear(record.id, some)
+        try:
+            for start in range(0, len(chunk_ids), WRITE_SIZE):
+                some = chunk_ids[start : start + WRITE_SIZE]
+                waiting = await self._store.outbox.waiting(record.id, some)
+                await self._write(record, waiting)
+                await self._store.outbox.clear(record.id, some)
+        finally:
+            self.waiting = None
 
     async def _write(self, record: CollectionRecord, waiting: Sequence[Waiting]) -> None:
         deletes = [entry.chunk_id for entry in waiting if entry.op in ("delete", "replace")]
         adds = [entry.row for entry in waiting if entry.row and entry.op in ("add", "replace")]
         updates = [entry.row for entry in waiting if entry.row and entry.op == "update"]
-        backoff, failures = Backoff(cap_s=15.0), 0
+        backoff, failures = Backoff(cap_s=RETRY_CAP_S), 0
         while True:
             try:
                 return await self._vector_store.write(record.target, deletes, rows(record, adds), rows(record, updates))
+            except CollectionCorrupt:
+                raise
             except RetryableError as error:
+                self.waiting = f"collection {record.target.collection} cannot be written: {error}"
                 log.warning("index.waiting", collection=record.target.collection, reason=str(error))
                 # The write may have been applied in part: from now on, rows to add are replaced.
                 deletes = [entry.chunk_id for entry in waiting if entry.op != "update"]

@@ -9,6 +9,7 @@ import anyio
 import structlog
 
 from syncd.errors import RetryableError
+from syncd.index.changes import RETRY_CAP_S
 from syncd.index.target import VectorStore
 from syncd.runtime.retry import Backoff
 
@@ -21,7 +22,7 @@ async def outlasting(vector_store: VectorStore, call: Callable[[], Awaitable[R]]
 
     Raises what it raises otherwise: a RetryableError, too, that has another cause.
     """
-    backoff, failures = Backoff(cap_s=15.0), 0
+    backoff, failures = Backoff(cap_s=RETRY_CAP_S), 0
     while True:
         try:
             return await call()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import anyio
 
 from syncd.errors import RetryableError
-from syncd.index.changes import Change, OutboxLeft
+from syncd.index.changes import RETRY_CAP_S, Change, OutboxLeft
 from syncd.runtime.mailbox import Envelope, StoppedError
 from syncd.runtime.retry import Backoff
 from syncd.store.changes import Staged
@@ -36,7 +36,7 @@ class PostponedWrites:
 
     def __init__(self) -> None:
         self._collections: dict[int, _Collection] = {}
-        self._backoff = Backoff(cap_s=15.0)
+        self._backoff = Backoff(cap_s=RETRY_CAP_S)
 
     def __contains__(self, collection_id: int) -> bool:
         return collection_id in self._collections

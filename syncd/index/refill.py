@@ -45,6 +45,15 @@ class Refill:
         self._surplus: dict[int, int | None] = {}
         """Surplus of rows in a collection over SQLite's at the last check; None: to be set by the next check."""
         self._written: dict[int, int] = {}
+        self._causes: dict[int, str] = {}
+
+    def reason(self) -> str | None:
+        """Return which collection lacks what it lost, and why, while it is being filled; None if there is none."""
+        return next((cause for cause in self._causes.values() if cause), None)
+
+    def _begun(self, record: CollectionRecord, cause: str) -> None:
+        filling = f"collection {record.target.collection} is being filled from the store"
+        self._causes.setdefault(record.id, cause and f"{filling}: {cause}")
 
     async def needed(self, record: CollectionRecord, *, at_once: bool = False) -> bool:
         """Return whether the collection must be filled, which is then recorded: it was replaced, is missing, or lost rows.
@@ -53,6 +62,7 @@ class Refill:
         its database is gone, TargetRefusedError.
         """
         if record.rebuilding is not None:
+            self._begun(record, "that was not complete when the daemon last stopped")
             return True
         began = anyio.current_time()
         if record.chroma_id is None or (not at_once and began < self._look_at.get(record.id, began)):
@@ -61,7 +71,7 @@ class Refill:
             needed = await self._looked(record)
         except CollectionCorrupt as error:
             log.error("index.corrupt", collection=record.target.collection, reason=str(error))
-            await self.begin_anew(record)
+            await self.begin_anew(record, str(error))
             needed = True
         now = anyio.current_time()
         self._look_at[record.id] = now + max(LOOK_AGAIN_S, (now - began) * LOOK_SHARE)
@@ -73,6 +83,7 @@ class Refill:
             await self._begin_elsewhere(record)
         elif await self._lost_rows(record):
             await self._store.refills.begin(record.id, "{}", chroma_id)
+            self._begun(record, "somebody deleted rows of it in the vector store")
         else:
             return False
         self._written[record.id] = 0
@@ -101,9 +112,13 @@ class Refill:
         )
         chroma_id = await self._vector_store.open_collection(record.target, self._shape(record))
         await self._store.refills.begin(record.id, json.dumps(metadata), chroma_id)
+        self._begun(record, "somebody deleted, renamed or recreated it in the vector store")
 
-    async def begin_anew(self, record: CollectionRecord) -> None:
-        """Record that the collection must be deleted and recreated. Twice is safe. Raises RetryableError, TargetRefusedError."""
+    async def begin_anew(self, record: CollectionRecord, cause: str = "") -> None:
+        """Record that the collection must be deleted and recreated; `cause` is the fault that makes it so, if any.
+
+        Twice is safe. Raises RetryableError, TargetRefusedError.
+        """
         metadata = record.rebuilding
         if metadata is None:
             try:
@@ -111,6 +126,7 @@ class Refill:
             except NotFoundError:
                 metadata = "{}"
         await self._store.refills.begin(record.id, metadata, None)
+        self._begun(record, cause)
 
     async def go_on(self, record: CollectionRecord, until: float) -> bool:
         """Fill a page, and more until that time; return whether the collection is complete, except for the outbox.
@@ -130,7 +146,7 @@ class Refill:
                 if anyio.current_time() >= until:
                     return False
         except CollectionCorrupt as error:
-            await self.begin_anew(record)
+            await self.begin_anew(record, str(error))
             raise RetryableError(str(error)) from error
 
     async def _opened(self, record: CollectionRecord) -> CollectionRecord:
@@ -166,7 +182,7 @@ class Refill:
         """Write a page; a row that is refused while others are accepted is omitted and logged."""
         try:
             await self._vector_store.write(record.target, stale, rows(record, page), NOTHING)
-        except (NotFoundError, CollectionCorrupt):
+        except NotFoundError:
             raise
         except PermanentError as error:
             if isinstance(error, TargetRefusedError) and not await accepts_writes(
@@ -183,6 +199,7 @@ class Refill:
         if metadata := json.loads(record.rebuilding or "{}"):
             await self._vector_store.set_metadata(record.target, metadata)
         await self._store.refills.end(record.id)
+        self._causes.pop(record.id, None)
         written = self._written.pop(record.id, 0)
         # Nothing was missing, so accept the count rather than compare everything again and again.
         self._surplus[record.id] = 0 if written else None

@@ -7,12 +7,14 @@ from dataclasses import replace
 
 import structlog
 
-from syncd.errors import PermanentError, RetryableError
-from syncd.index.changes import CheckCollection, Rebuild
+from syncd.errors import NotFoundError, PermanentError, RetryableError
+from syncd.index.changes import Change, CheckCollection, Damaged, Rebuild
 from syncd.index.delivery import Delivery
 from syncd.index.postponed import Asked, PostponedWrites
 from syncd.index.refill import Refill
+from syncd.runtime.mailbox import Envelope
 from syncd.store import Store
+from syncd.store.changes import Staged
 
 log = structlog.get_logger()
 
@@ -25,6 +27,29 @@ class Turns:
         self._held = held
         self._refill = refill
         self._delivery = delivery
+
+    async def begin(self, envelope: Envelope[Change, Staged]) -> None:
+        """Begin a check, a rebuild or the mending of a damaged collection, which turns carry out."""
+        message = envelope.message
+        try:
+            if isinstance(message, Rebuild):
+                await self._begin_rebuild(envelope, message)
+            elif isinstance(message, CheckCollection):
+                self._held.add(message.collection_id, [(envelope, Staged(message.collection_id))])
+            elif isinstance(message, Damaged):
+                await self._delivery.mend(message.collection_id, message.reason)
+                self._held.add(message.collection_id, [])
+                envelope.reply.settle(Staged(message.collection_id))
+        except (PermanentError, RetryableError) as error:
+            envelope.reply.fail(error)
+
+    async def _begin_rebuild(self, envelope: Envelope[Change, Staged], message: Rebuild) -> None:
+        record = await self._store.collections.find(message.target)
+        if record is None:
+            raise NotFoundError(f"syncd never wrote a collection {message.target.collection!r}")
+        self._delivery.records.setdefault(record.id, record)
+        await self._refill.begin_anew(record)
+        self._held.add(record.id, [(envelope, Staged(record.id))])
 
     async def take(self, until: float) -> None:
         """Continue with every held collection that is due; filling continues until about that time."""

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import cast
 
-from syncd.errors import NotFoundError
+from syncd.errors import CollectionCorrupt, NotFoundError, RetryableError
 from syncd.index.changes import WRITE_SIZE, differs
 from syncd.index.target import VectorStore
 from syncd.index.writer import Index
@@ -30,6 +30,8 @@ class Drift:
     different: int = 0
     extra: int = 0
     """Rows with our lineage that are not in SQLite."""
+    damaged: str | None = None
+    """Why the vector store cannot read the collection, which is then rebuilt from SQLite; nothing was compared."""
 
 
 class Verifier:
@@ -44,13 +46,28 @@ class Verifier:
         """Return the differences and, with `repair`, repair them. Waits for all of that; twice is safe.
 
         An interrupted repair is finished by the next start (it goes through the outbox) or by verifying again. Metadata
-        keys that somebody added are not a difference. Raises NotFoundError for a collection syncd never wrote,
-        CollectionCorrupt if the vector store cannot read it, RetryableError while it is unavailable.
+        keys that somebody added are not a difference. A collection that the vector store cannot read is rebuilt, whether or not
+        to `repair`, which only waits for it. Raises NotFoundError for a collection syncd never wrote, RetryableError while the
+        vector store is unavailable or the collection is being filled.
         """
         record = await self._store.collections.find(target)
         if record is None:
             raise NotFoundError(f"syncd never wrote a collection {target.collection!r}")
-        if record.chroma_id is None or await self._vector_store.collection_id(target) != record.chroma_id:
+        try:
+            return await self._drift(record, repair)
+        except CollectionCorrupt as error:
+            await (self._index.rebuild(target) if repair else self._index.damaged(record, error))
+            return Drift(await self._store.outbox.chunk_count(record.id), damaged=str(error))
+
+    async def _drift(self, record: CollectionRecord, repair: bool) -> Drift:
+        if record.rebuilding is not None:
+            if not repair:
+                raise RetryableError(
+                    f"collection {record.target.collection} is being filled from the store: verify it when that is complete"
+                )
+            await self._index.look(record.id)
+            record = await self._store.collections.by_id(record.id)
+        if record.chroma_id is None or await self._vector_store.collection_id(record.target) != record.chroma_id:
             return await self._whole(record, repair)
         chunks, missing, different = await self._compare(record)
         extra = await self._extra(record)

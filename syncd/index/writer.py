@@ -16,12 +16,14 @@ from anyio.abc import TaskStatus
 
 from syncd.errors import (
     BugError,
+    CollectionCorrupt,
     NotFoundError,
     PermanentError,
     RetryableError,
+    SyncdError,
     TargetRefusedError,
 )
-from syncd.index.changes import WRITE_SIZE, Change, CheckCollection, Flush, Rebuild, shape_of, weight
+from syncd.index.changes import WRITE_SIZE, Change, CheckCollection, Damaged, Flush, Rebuild, shape_of, weight
 from syncd.index.delivery import Delivery
 from syncd.index.outage import outlasting
 from syncd.index.postponed import Asked, PostponedWrites
@@ -40,6 +42,8 @@ log = structlog.get_logger()
 GATHER_S = 0.2
 """Least time from the start of one batch to the next: changes that arrive meanwhile share a transaction and a write, which
 cost the same for one row as for fifty. A change after a pause does not wait."""
+TELL_S = 0.1
+"""How long a reader that found damage waits for room in the mailbox; the next one tells it again."""
 
 
 class Index:
@@ -68,6 +72,7 @@ class Index:
         self._held = PostponedWrites()
         self._delivery = Delivery(store, vector_store, self._held, self._refill)
         self._turns = Turns(store, self._held, self._refill, self._delivery)
+        self._told: set[int] = set()
         self.mailbox: Mailbox[Change, Staged] = Mailbox("index", capacity)
         self.turn = anyio.Lock()
         """Held while a batch is written: its holder sees SQLite and the vector store agree, except for the outbox."""
@@ -139,9 +144,22 @@ class Index:
         """
         return (await self.mailbox.ask(Rebuild(target))).written
 
+    async def damaged(self, record: CollectionRecord, error: SyncdError) -> None:
+        """Have a collection in which a reader met `error` checked or, if it is corrupt, rebuilt. Waits a moment at most; twice is safe."""
+        if record.id in self._told:
+            return
+        self._told.add(record.id)
+        corrupt = isinstance(error, CollectionCorrupt)
+        message = Damaged(record.id, str(error)) if corrupt else CheckCollection(record.id)
+        with anyio.move_on_after(TELL_S) as limit:
+            reply = await self.mailbox.put(message, urgent=True)
+            reply.when_settled(lambda: self._told.discard(record.id))
+        if limit.cancelled_caught:
+            self._told.discard(record.id)
+
     def status(self) -> str | None:
-        """Return why a collection cannot be written, or None."""
-        return self._held.reason()
+        """Return which collection cannot be written, or lacks what it lost, and why; None if all is well."""
+        return self._held.reason() or self._delivery.flush.waiting or self._refill.reason()
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Recover, then serve the mailbox until cancelled."""
@@ -165,8 +183,8 @@ class Index:
         with settling(envelopes, self._held.envelopes):
             await self._serve([e for e in envelopes if isinstance(e.message, DocumentChange)])
             for envelope in envelopes:
-                if isinstance(envelope.message, Rebuild | CheckCollection):
-                    await self._serve_asked(envelope)
+                if isinstance(envelope.message, Rebuild | CheckCollection | Damaged):
+                    await self._turns.begin(envelope)
                 elif isinstance(envelope.message, Flush):
                     staged = Staged(envelope.message.collection_id, chunk_ids=envelope.message.chunk_ids)
                     await self._serve_group([(envelope, staged)])
@@ -210,25 +228,6 @@ class Index:
             return await self._refill.needed(await self._store.collections.by_id(collection_id))
         except (RetryableError, PermanentError):
             return False  # The write will raise the reason.
-
-    async def _serve_asked(self, envelope: Envelope[Change, Staged]) -> None:
-        """Begin a check or a rebuild; `Turns` carries it out."""
-        message = envelope.message
-        if isinstance(message, Rebuild):
-            record = await self._store.collections.find(message.target)
-            if record is None:
-                reason = f"syncd never wrote a collection {message.target.collection!r}"
-                envelope.reply.fail(NotFoundError(reason))
-                return
-            self._delivery.records.setdefault(record.id, record)
-            try:
-                await self._refill.begin_anew(record)
-            except (PermanentError, RetryableError) as error:
-                envelope.reply.fail(error)
-                return
-            self._held.add(record.id, [(envelope, Staged(record.id))])
-        elif isinstance(message, CheckCollection):
-            self._held.add(message.collection_id, [(envelope, Staged(message.collection_id))])
 
     async def _recover(self) -> None:
         """Finish what a crash interrupted: every id left in the outbox. Interrupted refills continue in their turns."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import anyio
 import numpy as np
+from anyio.abc import TaskGroup
 
+from syncd.errors import PermanentError, RetryableError
 from syncd.index.target import VectorStore
 from syncd.model import Vectors, cut_to
 from syncd.search.index_cache import Scored
@@ -143,3 +145,34 @@ async def _candidates(store: Store, scored: Scored, scope: Scope, wanted: int) -
         pairs = zip(postings, scores[some].tolist(), strict=True)
         yield [(ids[posting], score) for posting, score in pairs if posting in ids]
         start, size = start + size, 2 * size
+
+
+async def nearest_if_there(dense: Callable[[], Awaitable[Ranking]], notices: list[str]) -> Ranking:
+    """Return the semantic ranking; an empty one, with a notice, while it cannot be had."""
+    try:
+        return await dense()
+    except RetryableError as error:
+        notices.append(f"these hits are by words alone, as the semantic ranking cannot be had for now: {error}")
+        return []
+
+
+async def both(
+    first: Callable[[], Awaitable[Ranking]], second: Callable[[], Awaitable[Ranking]]
+) -> tuple[Ranking, Ranking]:
+    """Return two rankings, computed concurrently; the first error is raised as it is, not in a group."""
+    rankings: list[Ranking] = [[], []]
+    errors: list[PermanentError | RetryableError] = []
+
+    async def guarded(number: int, ranking: Callable[[], Awaitable[Ranking]], group: TaskGroup) -> None:
+        try:
+            rankings[number] = await ranking()
+        except (PermanentError, RetryableError) as error:
+            errors.append(error)
+            group.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(guarded, 0, first, group)
+        group.start_soon(guarded, 1, second, group)
+    if errors:
+        raise errors[0]
+    return rankings[0], rankings[1]

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
-import anyio
-from anyio.abc import TaskGroup
-
-from syncd.errors import NotFoundError, PermanentError, RetryableError
+from syncd.errors import CollectionCorrupt, NotFoundError, PermanentError, RetryableError, SyncdError
 from syncd.index.target import VectorStore
 from syncd.model import Embedder, Embedding, Row, SparseEncoder, SparseVector, Target, Vectors, cut_to
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.search.fuse import Ranked, fuse, grouped
 from syncd.search.index_cache import IndexCache
 from syncd.search.query import Answer, Mode, Query, SearchHit
-from syncd.search.rankings import Ranking, Scope, dense_ranking, scope_of, sparse_ranking
+from syncd.search.rankings import Ranking, Scope, both, dense_ranking, nearest_if_there, scope_of, sparse_ranking
 from syncd.store import Store
 from syncd.store.chunks import FoundChunk
 from syncd.store.collections import CollectionRecord
@@ -42,7 +40,8 @@ class SparseQuery:
 class Search:
     """Answers queries; all methods may run concurrently with syncing.
 
-    `embedder` finds a dense model by name, `sparse` the sparse model of a collection.
+    `embedder` finds a dense model by name, `sparse` the sparse model of a collection; `damaged` has a collection mended in which
+    a query met an error of the vector store: see Index.damaged.
     """
 
     def __init__(
@@ -51,21 +50,24 @@ class Search:
         vector_store: VectorStore,
         embedder: Callable[[str], Awaitable[Embedder]],
         sparse: SparseModels,
+        damaged: Callable[[CollectionRecord, SyncdError], Awaitable[None]],
     ) -> None:
         self._store = store
         self._vector_store = vector_store
         self._embedder = embedder
         self._sparse_models = sparse
+        self._damaged = damaged
         self._index_cache = IndexCache(store.postings)
 
     async def search(self, query: Query) -> Answer:
         """Return the chunks that answer the query, best first. It waits for at most one batch of documents.
 
         Documents are found by words as soon as they are prepared, by vectors when those are written. A hybrid search goes by
-        words alone, and says so, while the vector store or the model is away.
+        words alone, and says so, while the vector store or the model is away, or the collection is damaged or missing there: it
+        is then filled from the store.
 
         Raises NotFoundError for a collection syncd never wrote, PermanentError for a filter Chroma refuses or a mode the
-        collection has no vectors for, RetryableError while Chroma or the model is away.
+        collection has no vectors for, RetryableError while what the mode needs of Chroma or the model cannot be had.
         """
         record = await self._record(query.target)
         encoder = await self._encoder(record.embedding, query.mode)
@@ -80,11 +82,16 @@ class Search:
         page = ranked[query.offset : query.offset + query.limit]
         chunks = await self._store.chunks.get(record.id, [hit.id for hit in page])
         missing = [hit.id for hit in page if hit.id not in chunks]
-        others = {row.id: row for row in await self._vector_store.get(query.target, missing)} if missing else {}
+        others = await self._foreign(record, missing)
         hits = [hit_of(hit, chunks.get(hit.id), others.get(hit.id)) for hit in page]
         coverage = None if query.mode == "sparse" else await self._store.prepared.coverage(record.id)
         if coverage is not None and coverage < 1.0:
             notices.append(f"semantic ranking covers {coverage:.0%} so far: the rest is being embedded")
+        filled = None if query.mode == "sparse" else await self._store.refills.filled(record.id)
+        if filled is not None:
+            notices.append(
+                f"semantic ranking covers {filled:.0%} so far: the collection is being filled from the store"
+            )
         return Answer([highlighted(hit, words) for hit in hits if hit is not None], notices, coverage)
 
     async def embed(self, target: Target, texts: Sequence[str]) -> Vectors:
@@ -133,49 +140,42 @@ class Search:
     async def _dense_ranking(self, query: Query, scope: Scope) -> Ranking:
         (embedded,) = await self._embedded(scope.record, [query.text])
         wanted = pool_of(query, whole=scope.record.embedding.dimensions is None)
-        return await dense_ranking(self._store, self._vector_store, scope, query, embedded, wanted)
+        async with self._noticing_damage(scope.record):
+            return await dense_ranking(self._store, self._vector_store, scope, query, embedded, wanted)
 
     async def _sparse_ranking(self, query: Query, scope: Scope, words: SparseQuery | None) -> Ranking:
         assert words is not None
         scored = await self._index_cache.scored(scope.record.id, words.vectors, words.encoder.uses_idf)
-        return await sparse_ranking(self._store, self._vector_store, scope, query, scored, pool_of(query))
+        async with self._noticing_damage(scope.record):
+            return await sparse_ranking(self._store, self._vector_store, scope, query, scored, pool_of(query))
+
+    async def _foreign(self, record: CollectionRecord, ids: Sequence[str]) -> Mapping[str, Row]:
+        """Return rows that syncd did not write; none while they cannot be had, since nothing of ours depends on it."""
+        if not ids:
+            return {}
+        try:
+            async with self._noticing_damage(record):
+                return {row.id: row for row in await self._vector_store.get(record.target, ids)}
+        except RetryableError:
+            return {}
+
+    @asynccontextmanager
+    async def _noticing_damage(self, record: CollectionRecord) -> AsyncGenerator[None]:
+        """Have the collection mended if the block finds that the vector store has lost it or cannot read it."""
+        try:
+            yield
+        except CollectionCorrupt as error:
+            await self._damaged(record, error)
+            raise
+        except NotFoundError as error:
+            await self._damaged(record, error)
+            raise RetryableError(f"{error}; it is being filled from the store") from error
 
 
 async def encoded_query(encoder: SparseEncoder, text: str) -> SparseQuery:
     """Return a query as every version of a model encodes it. Raises as `SparseEncoder.encode` does."""
     versions = [encoder, *encoder.predecessors]
     return SparseQuery(encoder, {one.fingerprint: (await one.encode([text], "query"))[0] for one in versions})
-
-
-async def nearest_if_there(dense: Callable[[], Awaitable[Ranking]], notices: list[str]) -> Ranking:
-    """Return the semantic ranking; an empty one, with a notice, while it cannot be had."""
-    try:
-        return await dense()
-    except RetryableError as error:
-        notices.append(f"these hits are by words alone, as the semantic ranking cannot be had for now: {error}")
-        return []
-
-
-async def both(
-    first: Callable[[], Awaitable[Ranking]], second: Callable[[], Awaitable[Ranking]]
-) -> tuple[Ranking, Ranking]:
-    """Return two rankings, computed concurrently; the first error is raised as it is, not in a group."""
-    rankings: list[Ranking] = [[], []]
-    errors: list[PermanentError | RetryableError] = []
-
-    async def guarded(number: int, ranking: Callable[[], Awaitable[Ranking]], group: TaskGroup) -> None:
-        try:
-            rankings[number] = await ranking()
-        except (PermanentError, RetryableError) as error:
-            errors.append(error)
-            group.cancel_scope.cancel()
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(guarded, 0, first, group)
-        group.start_soon(guarded, 1, second, group)
-    if errors:
-        raise errors[0]
-    return rankings[0], rankings[1]
 
 
 def ids_of(ranking: Ranking) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from syncd.model import Embedding, Target
 from syncd.store.codec import embedding_to_json
@@ -13,6 +13,15 @@ from syncd.store.database import Database
 Place = tuple[int, int]
 """A chunk by (document, number); it and everything before it is filled."""
 START: Place = (0, -1)
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionState:
+    """A collection that syncd writes. `filled`: the share of its chunks that is there again while it is filled, else None."""
+
+    database_name: str
+    collection_name: str
+    filled: float | None
 
 
 class Refills:
@@ -80,6 +89,19 @@ class Refills:
 
         return await self._db.read(query)
 
+    async def filled(self, collection_id: int) -> float | None:
+        """Return the share of a collection's chunks that is in the vector store again while it is being filled; else None."""
+        return await self._db.read(lambda c: _filled(c, collection_id))
+
+    async def states(self) -> Sequence[CollectionState]:
+        """Return the state of every collection that syncd writes, by database and name."""
+
+        def query(connection: sqlite3.Connection) -> list[CollectionState]:
+            rows = connection.execute("SELECT database, name, id FROM collections ORDER BY database, name").fetchall()
+            return [CollectionState(database, name, _filled(connection, ident)) for database, name, ident in rows]
+
+        return await self._db.read(query)
+
     async def watched(self) -> Sequence[int]:
         """Return the collections with documents of an existing source; collections without are no longer watched."""
         statement = (
@@ -87,3 +109,18 @@ class Refills:
             "JOIN sources s ON s.id = d.source_id WHERE d.collection_id = c.id AND d.state = 'indexed') ORDER BY c.id"
         )
         return await self._db.read(lambda c: [ident for (ident,) in c.execute(statement)])
+
+
+def _filled(connection: sqlite3.Connection, collection_id: int) -> float | None:
+    state = connection.execute(
+        "SELECT chroma_id, refilled_document, refilled_number FROM collections WHERE id = ? AND rebuilding IS NOT NULL",
+        (collection_id,),
+    ).fetchone()
+    if state is None:
+        return None
+    done, chunks = connection.execute(
+        "SELECT count(*) FILTER (WHERE (c.document_id, c.number) <= (?, ?)), count(*) FROM chunks c "
+        "JOIN documents d ON d.id = c.document_id WHERE d.collection_id = ?",
+        (*state[1:], collection_id),
+    ).fetchone()
+    return done / chunks if state[0] is not None and chunks else 0.0

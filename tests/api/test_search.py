@@ -40,13 +40,13 @@ async def test_a_wrong_search_is_400(api, wrong):
     assert (await api.post("/api/v1/search", {**QUERY, **wrong}))[0] == 400
 
 
-async def test_what_is_away_answers_500_with_the_reason_and_when_to_come_back(api_with):
+async def test_what_is_away_answers_503_with_the_reason_and_when_to_come_back(api_with):
     async def away(wanted):
         raise RetryableError("the model is restarting", 7)
 
     async with api_with(search=away) as api:
         status, answer = await api.post("/api/v1/search", QUERY)
-    assert (status, answer["message"]) == (500, "the model is restarting")
+    assert (status, answer["message"]) == (503, "the model is restarting")
 
 
 async def test_one_text_or_many_are_embedded(api_with):

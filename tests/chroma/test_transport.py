@@ -18,6 +18,8 @@ from syncd.errors import ConflictError, NotFoundError, RetryableError, TargetRef
         (502, "<html>Bad Gateway</html>", RetryableError),
         (500, '{"message":"Failed to apply logs to the hnsw segment writer"}', CorruptError),
         (500, '{"message":"Error deserializing pickle file"}', CorruptError),
+        (500, '{"message":"Error executing plan: Internal error: Error finding id"}', CorruptError),
+        (500, '{"message":"Error executing plan: Internal error: Error getting embedding"}', CorruptError),
     ],
 )
 def test_an_answer_becomes_the_error_that_says_what_to_do(status, body, error):

@@ -92,7 +92,7 @@ async def test_it_is_noticed_without_any_write(parts, folder, target, meddle):
     expected = await parts.chroma.count(target)
     await meddle(parts, target)
     async with anyio.create_task_group() as group:
-        await group.start(CollectionWatch(parts.store, parts.chroma, parts.index).run)
+        await group.start(CollectionWatch(parts.store, parts.chroma, parts.index, 1.0).run)
         await whole(parts, target, expected)
         group.cancel_scope.cancel()
 

@@ -92,7 +92,7 @@ def searching(parts) -> Search:
     async def embedder(_name):
         return parts.embedder
 
-    return Search(parts.store, parts.chroma, embedder, SparseModels())
+    return Search(parts.store, parts.chroma, embedder, SparseModels(), parts.index.damaged)
 
 
 async def words(parts, target, text: str):

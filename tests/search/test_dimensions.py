@@ -38,7 +38,7 @@ def search(parts):
     async def embedder(_name):
         return parts.embedder
 
-    return Search(parts.store, parts.chroma, embedder, SparseModels())
+    return Search(parts.store, parts.chroma, embedder, SparseModels(), parts.index.damaged)
 
 
 async def whole_vectors(parts, target) -> dict[str, np.ndarray]:

@@ -61,7 +61,11 @@ async def test_a_learned_model_is_loaded_when_it_is_first_asked_for_and_finds(
         async def embedder(_name):
             return parts.embedder
 
-        hits = (await Search(parts.store, parts.chroma, embedder, models).search(Query(target, "fox", "sparse"))).hits
+        hits = (
+            await Search(parts.store, parts.chroma, embedder, models, parts.index.damaged).search(
+                Query(target, "fox", "sparse")
+            )
+        ).hits
         assert hits[0].metadata["key"] == "fox.md"
         assert "fox" in {hits[0].text[start:end].lower() for start, end in hits[0].highlights}
     assert [child.name for child in supervisor.status()] == [f"sparse {SPLADE}"]

@@ -136,5 +136,7 @@ async def by_words(parts, target, text):
         return parts.embedder
 
     return (
-        await Search(parts.store, parts.chroma, embedder, SparseModels()).search(Query(target, text, "sparse"))
+        await Search(parts.store, parts.chroma, embedder, SparseModels(), parts.index.damaged).search(
+            Query(target, text, "sparse")
+        )
     ).hits

@@ -27,7 +27,7 @@ def searching(parts, target):
     async def embedder(_name):
         return parts.embedder
 
-    engine = Search(parts.store, parts.chroma, embedder, SparseModels())
+    engine = Search(parts.store, parts.chroma, embedder, SparseModels(), parts.index.damaged)
 
     async def find(text, **options):
         return (await engine.search(Query(**{"target": target, "text": text, "mode": "sparse", **options}))).hits
@@ -210,7 +210,7 @@ async def test_collections_without_sparse_vectors_say_so(parts, folder, target):
     async def embedder(_name):
         return parts.embedder
 
-    without = Search(parts.store, parts.chroma, embedder, SparseModels("none"))
+    without = Search(parts.store, parts.chroma, embedder, SparseModels("none"), parts.index.damaged)
     with pytest.raises(PermanentError, match="sparse_default"):
         await without.search(Query(target, "lamp", "hybrid"))
     assert (await without.search(Query(target, "lamp", "dense"))).hits
@@ -226,7 +226,7 @@ async def test_a_search_by_meaning_never_waits_for_a_sparse_model_nor_fails_for_
         raise RetryableError("cannot download it")
 
     models = SparseModels("learned", {"learned": away})
-    search = Search(parts.store, parts.chroma, embedder, models)
+    search = Search(parts.store, parts.chroma, embedder, models, parts.index.damaged)
     assert (await search.search(Query(target, "lamp", "dense"))).hits
     with pytest.raises(RetryableError):
         await search.search(Query(target, "lamp", "hybrid"))
@@ -240,7 +240,7 @@ async def test_a_hybrid_search_goes_by_words_alone_and_says_so_while_the_model_i
     async def away(_name):
         raise RetryableError("the model is restarting")
 
-    search = Search(parts.store, parts.chroma, away, SparseModels())
+    search = Search(parts.store, parts.chroma, away, SparseModels(), parts.index.damaged)
     answer = await search.search(Query(target, "foxes", "hybrid"))
     assert keys(answer.hits) == keys(await searching("foxes")) == ["docs/animals.md"]
     assert [hit.dense_rank for hit in answer.hits] == [None]
@@ -265,7 +265,9 @@ async def test_queries_are_embedded_as_queries_with_the_collections_own_task(par
 
     task = EmbeddingTask("docs", query_prompt="Find the page")
     await parts.store.collections.open(target, Embedding("a-model", task))
-    vectors = await Search(parts.store, parts.chroma, embedder, SparseModels()).embed(target, ["one", "two"])
+    vectors = await Search(parts.store, parts.chroma, embedder, SparseModels(), parts.index.damaged).embed(
+        target, ["one", "two"]
+    )
     assert vectors.shape == (2, 8)
     assert asked == ["a-model", (["one", "two"], "query", task)]
 
