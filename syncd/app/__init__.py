@@ -21,6 +21,7 @@ from syncd.app.models import check_models, splade_folder
 from syncd.app.parts import Parts, open_parts
 from syncd.app.services import make_services
 from syncd.app.settings import register_secrets
+from syncd.chroma.server import ChromaServer
 from syncd.config import Config
 from syncd.errors import ConfigError
 from syncd.runtime.actor import Actor
@@ -100,10 +101,15 @@ async def assembled(config: Config, state: Path, notifier: Notifier, types: Sour
         services = make_services(config, parts, splade_folder(config, state), upload_folder(state))
         api = ApiServer(create_app(services), sockets, socket=state / SOCKET_FILE)
         # Started in this order, stopped in reverse: each needs those before it.
-        actors: list[Actor] = [parts.chroma_server] if parts.chroma_server else []
+        actors: list[Actor] = [chroma_supervisor(parts.chroma_server)] if parts.chroma_server else []
         actors += [parts.chroma, parts.models.supervisor, api, parts.index, parts.stage, parts.syncer, parts.triggers]
         actors += [*parts.sources.actors(), *parts.upkeep, Watchdog(notifier)]
         yield Daemon(parts, sockets.url, Supervisor("daemon", actors, max_restarts=10))
+
+
+def chroma_supervisor(server: ChromaServer) -> Supervisor:
+    """Return the supervisor of our own Chroma, which may die again and again until the collection that it dies of is rebuilt."""
+    return Supervisor("chroma-server", [server], max_restarts=30)
 
 
 async def stop_politely(

@@ -12,7 +12,7 @@ from syncd.app.addresses import queries_of, warn_unrecorded
 from syncd.app.declared_sources import reconcile
 from syncd.app.models import Models, make_models, model_file
 from syncd.app.preparers import open_preparers
-from syncd.app.settings import chroma_settings, machine_of, own_chroma, sync_settings
+from syncd.app.settings import chroma_settings, intervals_of, machine_of, own_chroma, sync_settings
 from syncd.app.upkeep import Leftovers, Sweeper, make_admin_token
 from syncd.chroma.client import Chroma
 from syncd.chroma.server import ChromaServer
@@ -71,7 +71,8 @@ async def open_parts(config: Config, state: Path, types: SourceTypes, api_url: s
         await reconcile(store, config.sources, config.embedding.default_model)
         await make_admin_token(store, state)
         chroma_server = own_chroma(config, state)
-        chroma = await stack.enter_async_context(Chroma(chroma_settings(config, chroma_server)))
+        suspect = (chroma_server.suspect,) if chroma_server else ()
+        chroma = await stack.enter_async_context(Chroma(chroma_settings(config, chroma_server), *suspect))
         preparers = await stack.enter_async_context(open_preparers(config))
         warn_unrecorded(config)
         queries = partial(queries_of, config, api_url)
@@ -97,7 +98,7 @@ async def open_parts(config: Config, state: Path, types: SourceTypes, api_url: s
             upkeep=(
                 SparseBackfill(store, models.sparse.of, index.flush),
                 QueryRecorder(store, chroma, queries),
-                CollectionWatch(store, chroma, index, config.chroma.check_interval_s),
+                CollectionWatch(store, chroma, index, intervals_of(config), partial(stops_of, chroma, chroma_server)),
                 Sweeper(store, config),
                 Leftovers(store, index),
             ),
@@ -112,3 +113,8 @@ def make_preparation(config: Config, models: Models, preparers: Callable[[Source
         model_file=partial(model_file, config),
         max_text_in_flight_bytes=config.sync.max_text_in_flight_bytes,
     )
+
+
+def stops_of(chroma: Chroma, server: ChromaServer | None) -> int:
+    """Return how often Chroma stopped, as far as that was noticed: its index files may have been damaged each time."""
+    return chroma.outages + (server.unclean_stops if server else 0)

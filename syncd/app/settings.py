@@ -8,6 +8,7 @@ from pathlib import Path
 from syncd.chroma.connection import ChromaSettings
 from syncd.chroma.server import ChromaServer
 from syncd.config import Config
+from syncd.index.collection_watch import Intervals
 from syncd.log import register_secret
 from syncd.model.formats import document_suffixes
 from syncd.runtime.state import CHROMA_FOLDER
@@ -40,6 +41,11 @@ def chroma_settings(config: Config, server: ChromaServer | None) -> ChromaSettin
         return ChromaSettings(port=server.port, tenant=given.tenant)
     headers = {name: value.get_secret_value() for name, value in given.headers.items()}
     return ChromaSettings(given.host, given.port, given.ssl, headers, given.tenant)
+
+
+def intervals_of(config: Config) -> Intervals:
+    """Return how often collections are looked at."""
+    return Intervals(check_s=config.chroma.check_interval_s, probe_s=config.chroma.probe_interval_s)
 
 
 def machine_of(config: Config, state: Path, store: Store, wake: Callable[[], None]) -> Machine:

@@ -53,7 +53,7 @@ class Chroma(ChromaCollections):
             for start in range(0, len(updates), WRITE_ROWS):
                 some = slice(start, start + WRITE_ROWS)
                 update = collection.update(ids=list(update_metadata.ids[some]), metadatas=updates[some])
-                await self._call(target, update)
+                await self._call(target, update, rows="update")
             await self._delete(target, collection, [row_id for row_id in delete_ids if row_id not in replaced])
 
     async def _add(
@@ -68,11 +68,12 @@ class Chroma(ChromaCollections):
                     metadatas=list(metadatas[some]),
                     documents=list(add.documents[some]),
                 ),
+                rows="add",
             )
 
     async def _delete(self, target: Target, collection: Collection, ids: Sequence[str]) -> None:
         for start in range(0, len(ids), WRITE_ROWS):
-            await self._call(target, collection.delete(ids=list(ids[start : start + WRITE_ROWS])))
+            await self._call(target, collection.delete(ids=list(ids[start : start + WRITE_ROWS])), rows="delete")
 
     async def query(
         self,
@@ -98,6 +99,7 @@ class Chroma(ChromaCollections):
                 where_document=where_document,
                 include=["distances", *["metadatas", "documents"] * contents],
             ),
+            rows="query",
         )
         return read_rows(
             cast("RowColumns", {key: value[0] for key, value in found.items() if isinstance(value, list) and value})
@@ -123,16 +125,17 @@ class Chroma(ChromaCollections):
         collection = await self._collection(target)
         include = [*["metadatas"] * metadatas, *["documents"] * documents, *["embeddings"] * vectors]
         get = partial(collection.get, where=where, where_document=where_document, include=include)
+        sort = "vectors" if vectors else "get"
         if ids is None:
-            return read_rows(await self._call(target, get(limit=limit, offset=offset)))
+            return read_rows(await self._call(target, get(limit=limit, offset=offset), rows=sort))
         rows: list[Row] = []
         for start in range(0, len(ids), _GET_IDS):
-            rows += read_rows(await self._call(target, get(ids=list(ids[start : start + _GET_IDS]))))
+            rows += read_rows(await self._call(target, get(ids=list(ids[start : start + _GET_IDS])), rows=sort))
         return rows
 
     async def count(self, target: Target) -> int:
         """Return how many rows the collection holds."""
-        return await self._call(target, (await self._collection(target)).count())
+        return await self._call(target, (await self._collection(target)).count(), rows="count")
 
 
 def _put_sparse(collection: Collection, records: list[MetadataRecord | None], rows: Rows) -> None:

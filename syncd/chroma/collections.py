@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import anyio
@@ -24,8 +24,8 @@ _LISTED = 100
 class ChromaCollections(ChromaConnection):
     """What can be asked of databases and collections as wholes; what its methods raise, see Chroma."""
 
-    def __init__(self, settings: ChromaSettings) -> None:
-        super().__init__(settings)
+    def __init__(self, settings: ChromaSettings, suspect: Callable[[str], None] = lambda _: None) -> None:
+        super().__init__(settings, suspect)
         self._writing = anyio.Semaphore(1)
         self.makes_sparse: bool | None = None
         """Whether the server makes sparse indexes; None until it was asked for one."""
@@ -129,6 +129,7 @@ class ChromaCollections(ChromaConnection):
     async def delete_collection(self, target: Target) -> None:
         """Delete the collection and everything in it. Twice is safe."""
         self._handles.pop(target, None)
+        self._deaths.forget(target)
         async with self._writing:
             try:
                 await self._call(

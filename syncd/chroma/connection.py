@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import anyio
 import structlog
 
+from syncd.chroma.deaths import Deaths
 from syncd.chroma.validate import CLOUD_LIMITS, LOCAL_LIMITS, RecordLimits
-from syncd.errors import CollectionCorrupt, NotFoundError, PermanentError, RetryableError
+from syncd.errors import CollectionCorrupt, NotFoundError, PermanentError, RetryableError, SyncdError
 from syncd.model import Target
 
 if TYPE_CHECKING:
@@ -43,12 +44,20 @@ class ChromaSettings:
 
 
 class ChromaConnection:
-    """Chroma over HTTP; an async context manager, and an Actor that monitors whether Chroma is available."""
+    """Chroma over HTTP; an async context manager, and an Actor that monitors whether Chroma is available.
+
+    `suspect` is told when the server itself seems damaged, or hangs, and why.
+    """
 
     name = "chroma-watch"
 
-    def __init__(self, settings: ChromaSettings) -> None:
+    def __init__(self, settings: ChromaSettings, suspect: Callable[[str], None] = lambda _: None) -> None:
         self.settings = settings
+        self.outages = 0
+        """How often Chroma was available again after it was not."""
+        self._suspect = suspect
+        self._was_available = False
+        self._deaths = Deaths()
         self._away: str | None = "Chroma has not been asked yet"
         self._api: Api | None = None
         self._handles: dict[Target, Collection] = {}
@@ -101,42 +110,74 @@ class ChromaConnection:
             self._api = connect(settings.host, settings.port, settings.ssl, settings.headers)
         return self._api
 
-    async def _call(self, what: Target | str, call: Awaitable[R], timeout_s: float | None = None) -> R:
-        """Await `call` within the time limit, note whether Chroma answered, and translate its errors."""
-        from syncd.chroma.transport import CorruptError
+    async def _call(
+        self, what: Target | str, call: Awaitable[R], timeout_s: float | None = None, *, rows: str = ""
+    ) -> R:
+        """Await `call` within the time limit, note whether Chroma answered, and translate its errors.
 
-        limit_s = timeout_s or self.settings.timeout_s
+        `rows`: the sort of call, if it is about rows of the collection `what`, as Chroma then reads the collection's index files.
+        """
+        if not rows or not isinstance(what, Target):
+            return await self._answer(what, call, timeout_s or self.settings.timeout_s, "")
+        with self._deaths.during(what):
+            result = await self._answer(what, call, self.settings.timeout_s, rows)
+        self._deaths.succeeded(what, rows)
+        return result
+
+    async def _answer(self, what: Target | str, call: Awaitable[R], limit_s: float, rows: str) -> R:
         name = what if isinstance(what, str) else f"collection {what.collection} in database {what.database}"
         try:
             with anyio.fail_after(limit_s):
                 result = await call
         except TimeoutError as error:
-            raise self._gone(f"Chroma did not answer within {limit_s:g} s ({name})") from error
-        except RetryableError as error:
-            self._set_away(str(error))
-            raise
-        except CorruptError as error:
-            raise CollectionCorrupt(
-                f"{name} has damaged index files, and is rebuilt from the store ({error})"
-                if isinstance(what, Target)
-                else str(error)
-            ) from error
-        except NotFoundError as error:
-            if isinstance(what, Target):
-                self._handles.pop(what, None)
-            raise NotFoundError(f"{name} does not exist ({error})") from error
+            reason = f"Chroma did not answer within {limit_s:g} s ({name})"
+            self._set_away(reason)
+            if rows:
+                self._suspect(reason)
+            raise self._deadly(what, rows) or RetryableError(reason) from error
+        except SyncdError as error:
+            raise self._translated(what, name, error, rows) from error
         except (ValueError, TypeError) as error:
             raise PermanentError(f"{name}: {error}") from error
         self._set_away(None)
         return result
 
-    def _gone(self, reason: str) -> RetryableError:
-        self._set_away(reason)
-        return RetryableError(reason)
+    def _translated(self, what: Target | str, name: str, error: SyncdError, rows: str) -> SyncdError:
+        """Return the error that the caller is to get in place of one of the transport."""
+        from syncd.chroma.transport import CorruptError, DatabaseDamagedError, LostError
+
+        match error:
+            case DatabaseDamagedError():
+                self._suspect(str(error))
+                self._set_away(str(error))
+                return RetryableError(str(error))
+            case RetryableError():
+                self._set_away(str(error))
+                lost = self._deadly(what, rows) if isinstance(error, LostError) else None
+                return lost or RetryableError(str(error), error.retry_after_s)
+            case CorruptError():
+                return CollectionCorrupt(f"{name} has damaged index files, and is rebuilt from the store ({error})")
+            case NotFoundError():
+                if isinstance(what, Target):
+                    self._handles.pop(what, None)
+                return NotFoundError(f"{name} does not exist ({error})")
+            case _:
+                return error
+
+    def _deadly(self, what: Target | str, rows: str) -> CollectionCorrupt | None:
+        """Return an error if Chroma died of calls like this one again and again, so that the collection is to blame."""
+        if not rows or not isinstance(what, Target) or not self._deaths.died(what, rows):
+            return None
+        return CollectionCorrupt(
+            f"Chroma dies of collection {what.collection} in database {what.database}, which is rebuilt from the store"
+        )
 
     def _set_away(self, reason: str | None) -> None:
         if reason is not None and self._away is None:
             log.warning("chroma.away", reason=reason)
         elif reason is None and self._away is not None:
             log.info("chroma.available")
+            self.outages += self._was_available
+            self._was_available = True
+            self._deaths.lives_again()
         self._away = reason

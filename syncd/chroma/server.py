@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import signal
 import socket
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -17,17 +19,21 @@ import structlog
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
+from syncd.chroma.folder import damage, left_over, set_aside
 from syncd.errors import ConfigError, RetryableError
 from syncd.runtime.process import Child, ChildDiedError, environment, tied
 
 log = structlog.get_logger()
 
+_CLEANLY = "exit status 0"
 HOST = "127.0.0.1"
 """A local Chroma has no authentication, so it listens on loopback only."""
 
 # What the `chroma` script does, without the chromadb package, which the server does not use.
 _PROGRAM = "import sys, chromadb_rust_bindings as chroma; chroma.cli(['chroma', *sys.argv[1:]])"
 _POLL_S = 0.1
+_SWEEP_EVERY_S = 60.0
+_SUSPECT_AGAIN_S = 60.0
 
 
 class ChromaServer:
@@ -35,7 +41,8 @@ class ChromaServer:
 
     Two servers on one folder would destroy it. The server therefore holds a lock on `<folder>.lock` while it runs, and a
     new one waits for the lock up to `leftover_limit_s`: a server left by a killed daemon gets SIGTERM and needs time to
-    stop. It is never killed before it had `stop_limit_s`, because killing it can damage its index files.
+    stop. It is never killed before it had `stop_limit_s`, because killing it can damage its index files. A folder whose
+    database is damaged is moved to `<folder>.damaged`, and an empty one takes its place: the index fills it.
     """
 
     name = "chroma"
@@ -54,6 +61,20 @@ class ChromaServer:
         self._start_limit_s = start_limit_s
         self._stop_limit_s = stop_limit_s
         self._leftover_limit_s = leftover_limit_s
+        self.unclean_stops = 0
+        """How often a server, this one or one before it, was found to have died, so that its index files may be damaged."""
+        self._suspicion: str | None = None
+        self._suspected = anyio.Event()
+        self._examined_at = -_SUSPECT_AGAIN_S
+
+    def suspect(self, reason: str) -> None:
+        """Have the server stopped, its folder set aside if its database is damaged, and the server started again.
+
+        Nothing happens within a minute of the last time, which found nothing.
+        """
+        if anyio.current_time() >= self._examined_at + _SUSPECT_AGAIN_S:
+            self._suspicion = reason
+            self._suspected.set()
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Run the server until cancelled. Raises ChildDiedError when it ends, RetryableError when it cannot start."""
@@ -63,15 +84,55 @@ class ChromaServer:
             await self._wait_until_it_answers(child)
             log.info("chroma.started", port=self.port, folder=str(self.folder))
             task_status.started()
-            how = await child.wait()
-            raise ChildDiedError(f"the Chroma server died: {how} (last output: {' / '.join(list(child.tail)[-3:])})")
+            await self._watch(child)
         finally:
-            await child.end(self._stop_limit_s)
+            if await child.end(self._stop_limit_s) == _CLEANLY:
+                os.truncate(_lock_path(self.folder), 0)
+
+    async def _watch(self, child: Child) -> None:
+        """Wait until the server ends or is suspected, and raise ChildDiedError; meanwhile sweep its folder."""
+        how = None
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._sweep_on)
+            group.start_soon(_cancel_when, self._suspected, group.cancel_scope)
+            how = await child.wait()
+            group.cancel_scope.cancel()
+        if how is None:
+            raise ChildDiedError(f"the Chroma server is stopped to be examined: {self._suspicion}")
+        raise ChildDiedError(f"the Chroma server died: {how} (last output: {' / '.join(list(child.tail)[-3:])})")
+
+    async def _sweep_on(self) -> None:
+        """Delete what deleted collections left behind, once it has been there for a while."""
+        before: set[Path] = set()
+        while True:
+            found = set(await anyio.to_thread.run_sync(left_over, self.folder))
+            await self._sweep(found & before)
+            before = found
+            await anyio.sleep(_SWEEP_EVERY_S)
+
+    async def _sweep(self, folders: Iterable[Path]) -> None:
+        for folder in folders:
+            log.info("chroma.swept", folder=str(folder))
+            await anyio.to_thread.run_sync(partial(shutil.rmtree, folder, ignore_errors=True))
+
+    async def _examine(self, descriptor: int) -> None:
+        """Prepare the folder for a server, while none uses it."""
+        self.unclean_stops += os.fstat(descriptor).st_size > 0
+        suspicion, self._suspicion, self._suspected = self._suspicion, None, anyio.Event()
+        reason = await anyio.to_thread.run_sync(damage, self.folder) if suspicion else None
+        if suspicion:
+            self._examined_at = anyio.current_time()
+        if reason:
+            aside = await anyio.to_thread.run_sync(set_aside, self.folder)
+            log.error("chroma.set_aside", folder=str(aside), reason=reason)
+        await self._sweep(await anyio.to_thread.run_sync(left_over, self.folder))
+        os.pwrite(descriptor, b"running\n", 0)
 
     async def _spawn(self) -> Child:
         with _lock_file(self.folder) as descriptor:
             await self._take(descriptor)
             self._check_port()
+            await self._examine(descriptor)
             program = [sys.executable, "-P", "-c", _PROGRAM, "run"]
             arguments = ["--path", str(self.folder), "--host", HOST, "--port", str(self.port)]
             return await Child.spawn(
@@ -119,6 +180,7 @@ class ChromaServer:
         if child.running:
             raise RetryableError(f"the Chroma server did not answer within {self._start_limit_s:g} s")
         how = await child.wait()
+        self._suspicion = "it does not start"
         raise ChildDiedError(f"the Chroma server did not start: {how} ({' / '.join(list(child.tail)[-3:])})")
 
     async def _answers(self) -> bool:
@@ -140,9 +202,19 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def _lock_path(folder: Path) -> Path:
+    """Return the lock file's path; the file is empty unless a server runs, or ran and did not end as it should."""
+    return folder.with_name(folder.name + ".lock")
+
+
+async def _cancel_when(event: anyio.Event, scope: anyio.CancelScope) -> None:
+    await event.wait()
+    scope.cancel()
+
+
 @contextmanager
 def _lock_file(folder: Path) -> Generator[int]:
-    descriptor = os.open(folder.with_name(folder.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(_lock_path(folder), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         yield descriptor
     finally:

@@ -30,11 +30,20 @@ from syncd.runtime.headers import retry_after_s
 
 # The words of Chroma 1.5.9 for index files that are torn, or gone while the rows are there.
 _CORRUPT = re.compile(r"hnsw (segment|index)|apply logs|pickle|error finding id|error getting embedding", re.IGNORECASE)
+_DATABASE_DAMAGED = re.compile(r"disk image is malformed|file is not a database", re.IGNORECASE)
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class CorruptError(PermanentError):
     """The server cannot read the collection's index files."""
+
+
+class LostError(RetryableError):
+    """The connection broke while the server worked on the request: it died, or its machine did."""
+
+
+class DatabaseDamagedError(RetryableError):
+    """The server's own database is damaged; nothing of it works until somebody replaces it."""
 
 
 class Api(AsyncFastAPI):
@@ -62,6 +71,10 @@ class Api(AsyncFastAPI):
         try:
             url = httpx.URL(self._api_url)
             response = await self._get_client().request(method, url.copy_with(path=url.path + path), **kwargs)
+        except (httpx.RemoteProtocolError, httpx.ReadError) as error:
+            raise LostError(
+                f"Chroma at {self._api_url} ended the connection: {error or type(error).__name__}"
+            ) from error
         except httpx.TransportError as error:
             raise RetryableError(
                 f"Chroma at {self._api_url} cannot be reached: {error or type(error).__name__}"
@@ -215,6 +228,11 @@ def error_of(status: int, text: str, headers: Mapping[str, str]) -> SyncdError:
         return NotFoundError(message)
     if status == 409 or "already exists" in message:
         return ConflictError(message)
+    if _DATABASE_DAMAGED.search(message):
+        return DatabaseDamagedError(
+            f"the Chroma server's own database is damaged ({message}): replace it by a backup or an empty one; collections are "
+            "filled from the store"
+        )
     if status >= 500 and _CORRUPT.search(message):
         return CorruptError(message)
     if status in (408, 429) or status >= 500:

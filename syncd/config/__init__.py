@@ -71,6 +71,8 @@ class ChromaSection(Table):
     api_key: SecretStr | None = None
     check_interval_s: Seconds = 20.0
     """How often it is checked that every collection is still there, with all its rows."""
+    probe_interval_s: Seconds = 600.0
+    """How often a sample of every collection's vectors is asked for, to see whether they find themselves."""
 
     @model_validator(mode="after")
     def complete(self) -> ChromaSection:

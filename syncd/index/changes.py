@@ -92,11 +92,12 @@ def rows(record: CollectionRecord, chunks: Sequence[ChunkRow]) -> Rows:
 
 def differs(wanted: ChunkRow, metadata: Metadata, found: Row) -> bool:
     """Return whether the stored row differs from the wanted one; `metadata` is the wanted metadata as stored."""
-    if found.document != wanted.text or found.vector is None:
-        return True
-    if not np.allclose(found.vector, wanted.vector, rtol=0, atol=VECTOR_TOLERANCE):
-        return True
-    return not holds(found.metadata, metadata)
+    return found.document != wanted.text or differs_in_vector(wanted, found) or not holds(found.metadata, metadata)
+
+
+def differs_in_vector(wanted: ChunkRow, found: Row) -> bool:
+    """Return whether the stored row has another vector than the wanted one, or none."""
+    return found.vector is None or not np.allclose(found.vector, wanted.vector, rtol=0, atol=VECTOR_TOLERANCE)
 
 
 def holds(found: Metadata, wanted: Metadata) -> bool:

@@ -1,37 +1,88 @@
-"""Notices when a collection was deleted, renamed, recreated or emptied in the vector store, even if nothing is written."""
+"""Notices when a collection was deleted, renamed, recreated, emptied or damaged in the vector store, even if nothing is written."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import anyio
+import structlog
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
+from syncd.errors import CollectionCorrupt, PermanentError, RetryableError
 from syncd.index.changes import CheckCollection
+from syncd.index.self_probe import SelfProbe
 from syncd.index.target import VectorStore
 from syncd.index.writer import Index
 from syncd.store import Store
 
+log = structlog.get_logger()
+
+LOOK_EVERY_S = 1.0
+"""How soon it is noticed that the vector store was away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intervals:
+    """How often collections are checked and probed. A check costs the vector store three small requests and SQLite two
+    counts per collection, a probe a hundred queries.
+    """
+
+    check_s: float = 20.0
+    probe_s: float = 600.0
+
 
 class CollectionWatch:
-    """An actor: has the index check every collection that a source has documents in, periodically.
+    """An actor: has the index check every collection that a source has documents in, and probes them.
 
-    Every `check_interval_s`; a check costs the vector store three small requests and SQLite two counts per collection.
-    A collection whose sources were all deleted is not checked: if it is deleted in the vector store, it stays deleted.
+    Both are done periodically, and at once whenever `stops`, the number of times the vector store stopped, has grown: it
+    may have died and damaged what it was writing. A collection whose sources were all deleted is not checked: if it is
+    deleted in the vector store, it stays deleted.
     """
 
     name = "collections"
 
-    def __init__(self, store: Store, vector_store: VectorStore, index: Index, check_interval_s: float) -> None:
+    def __init__(
+        self, store: Store, vector_store: VectorStore, index: Index, intervals: Intervals, stops: Callable[[], int]
+    ) -> None:
         self._store = store
         self._vector_store = vector_store
         self._index = index
-        self._check_interval_s = check_interval_s
+        self._intervals = intervals
+        self._stops = stops
+        self._probe = SelfProbe(store, vector_store, index)
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Check until cancelled; the index repairs what a check finds, and nothing waits for that here."""
+        """Check and probe until cancelled; the index repairs what is found, and nothing waits for that here."""
         task_status.started()
+        check_at, stops = -math.inf, 0
+        probe_at = anyio.current_time() + self._intervals.probe_s
         while True:
             await self._vector_store.available()
-            for collection_id in await self._store.refills.watched():
-                await self._index.mailbox.put(CheckCollection(collection_id))
-            await anyio.sleep(self._check_interval_s)
+            now, stopped = anyio.current_time(), self._stops()
+            if now >= check_at or stopped != stops:
+                await self._check_all()
+                check_at = now + self._intervals.check_s
+            if now >= probe_at or stopped != stops:
+                await self._probe_all()
+                probe_at = now + self._intervals.probe_s
+            stops = stopped
+            await anyio.sleep(min(LOOK_EVERY_S, self._intervals.check_s))
+
+    async def _check_all(self) -> None:
+        for collection_id in await self._store.refills.watched():
+            await self._index.mailbox.put(CheckCollection(collection_id))
+
+    async def _probe_all(self) -> None:
+        for collection_id in await self._store.refills.watched():
+            record = await self._store.collections.by_id(collection_id)
+            if record.rebuilding is not None or record.chroma_id is None:
+                continue
+            try:
+                await self._probe.heal(record, await self._probe.probe(record))
+            except CollectionCorrupt as error:
+                await self._index.damaged(record, error)
+            except (RetryableError, PermanentError) as error:
+                log.warning("index.not_probed", collection=record.target.collection, reason=str(error))

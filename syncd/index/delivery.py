@@ -65,18 +65,14 @@ class Delivery:
         self._held.add(collection_id, group, reason)
 
     async def mend(self, collection_id: int, reason: str) -> None:
-        """Begin to rebuild from SQLite a collection that the vector store can no longer read. Raises as `Refill.begin_anew`."""
+        """Begin to rebuild from SQLite a collection that the vector store can no longer read. Twice is safe."""
         record = await self._store.collections.by_id(collection_id)
         if record.rebuilding is None:
             log.error("index.corrupt", collection=record.target.collection, reason=reason)
             await self._refill.begin_anew(record, reason)
 
     async def _mend_and_hold(self, group: Sequence[Asked], error: CollectionCorrupt) -> None:
-        collection_id = group[0][1].collection_id
-        try:
-            await self.mend(collection_id, str(error))
-        except (PermanentError, RetryableError) as failure:
-            log.warning("index.waiting", collection=self.records[collection_id].target.collection, reason=str(failure))
+        await self.mend(group[0][1].collection_id, str(error))
         self._hold(group, str(error))
 
     async def _refused(self, group: Sequence[Asked], error: PermanentError, refusals: int) -> None:

@@ -103,6 +103,7 @@ class Refill:
 
     async def _begin_elsewhere(self, record: CollectionRecord) -> None:
         """Begin with the collection that now has the name, or a new one; a renamed collection is left to whoever renamed it."""
+        await self._vector_store.create_database(record.target.database)
         metadata: dict[str, Scalar] = {}
         known = await self._vector_store.renamed(record.target.database, record.chroma_id or "")
         if known is not None:
@@ -117,16 +118,22 @@ class Refill:
     async def begin_anew(self, record: CollectionRecord, cause: str = "") -> None:
         """Record that the collection must be deleted and recreated; `cause` is the fault that makes it so, if any.
 
-        Twice is safe. Raises RetryableError, TargetRefusedError.
+        Twice is safe. The vector store need not be there: the collection's own metadata is then read before it is deleted.
         """
         metadata = record.rebuilding
         if metadata is None:
             try:
-                metadata = json.dumps(dict(await self._vector_store.metadata(record.target)))
-            except NotFoundError:
+                metadata = await self._metadata(record)
+            except (RetryableError, PermanentError):
                 metadata = "{}"
         await self._store.refills.begin(record.id, metadata, None)
         self._begun(record, cause)
+
+    async def _metadata(self, record: CollectionRecord) -> str:
+        try:
+            return json.dumps(dict(await self._vector_store.metadata(record.target)))
+        except NotFoundError:
+            return "{}"
 
     async def go_on(self, record: CollectionRecord, until: float) -> bool:
         """Fill a page, and more until that time; return whether the collection is complete, except for the outbox.
@@ -164,8 +171,7 @@ class Refill:
         """Return the record with the metadata of the collection that is about to be deleted, kept where none is yet."""
         if record.rebuilding != "{}":
             return record
-        record = replace(record, rebuilding=None)
-        await self.begin_anew(record)
+        await self._store.refills.begin(record.id, await self._metadata(record), None)
         return await self._store.collections.by_id(record.id)
 
     async def _fill(self, record: CollectionRecord, page: Sequence[ChunkRow]) -> None:

@@ -9,6 +9,7 @@ from typing import cast
 
 from syncd.errors import CollectionCorrupt, NotFoundError, RetryableError
 from syncd.index.changes import WRITE_SIZE, differs
+from syncd.index.self_probe import SelfProbe
 from syncd.index.target import VectorStore
 from syncd.index.writer import Index
 from syncd.model import Target
@@ -28,6 +29,7 @@ class Drift:
     chunks: int
     missing: int = 0
     different: int = 0
+    """Including those that do not find themselves, of a sample."""
     extra: int = 0
     """Rows with our lineage that are not in SQLite."""
     damaged: str | None = None
@@ -41,6 +43,7 @@ class Verifier:
         self._store = store
         self._vector_store = vector_store
         self._index = index
+        self._probe = SelfProbe(store, vector_store, index)
 
     async def verify(self, target: Target, repair: bool = False) -> Drift:
         """Return the differences and, with `repair`, repair them. Waits for all of that; twice is safe.
@@ -70,6 +73,10 @@ class Verifier:
         if record.chroma_id is None or await self._vector_store.collection_id(record.target) != record.chroma_id:
             return await self._whole(record, repair)
         chunks, missing, different = await self._compare(record)
+        probed = (await self._probe.probe(record)).beside({*missing, *different})
+        if probed.is_damaged:
+            raise probed.error()
+        different += probed.lost
         extra = await self._extra(record)
         if repair:
             await self._mend(record, [*missing, *different, *extra])

@@ -182,6 +182,9 @@ class Supervisor:
             else:
                 child.started()
                 await child.actor.run()
+        except EscalatedError as error:
+            # What no new run mends is not tried again here either.
+            crash = error.__cause__ if isinstance(error.__cause__, ConfigError) else error
         except Exception as error:
             crash = error
         else:

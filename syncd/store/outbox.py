@@ -109,6 +109,20 @@ class Outbox:
             )
         )
 
+    async def sample(self, collection_id: int, size: int) -> Sequence[ChunkRow]:
+        """Return up to `size` random chunks that the vector store should have, as nothing about them is in the outbox."""
+        statement = (
+            SELECT_ROWS + "WHERE d.collection_id = ?1 AND (c.document_id, c.number) IN (SELECT c.document_id, c.number "
+            "FROM chunks c JOIN documents d ON d.id = c.document_id WHERE d.collection_id = ?1 AND NOT EXISTS (SELECT 1 FROM "
+            "outbox o WHERE o.collection_id = ?1 AND o.chunk_id = d.prefix || '-' || c.number) ORDER BY random() LIMIT ?2)"
+        )
+
+        def query(connection: sqlite3.Connection) -> list[ChunkRow]:
+            dimensions = dimensions_of(connection, collection_id)
+            return [chunk_row(dimensions, *row) for row in connection.execute(statement, (collection_id, size))]
+
+        return await self._db.read(query)
+
     async def page(self, collection_id: int, after: Place = START, size: int = 300) -> tuple[Sequence[ChunkRow], Place]:
         """Return the chunks that come next after a place, by document and number, and the place reached; none at the end."""
         statement = (

@@ -58,6 +58,7 @@ async def test_a_killed_server_is_started_again_on_the_same_port(tmp_path):
             await chroma.heartbeat()  # on the connection that the dead one left
         await chroma.available()
         assert await chroma.database_exists("kept")
+        assert server.unclean_stops == 1
         assert "signal SIGKILL" in supervisor.status()[0].error
         group.cancel_scope.cancel()
 
@@ -107,6 +108,27 @@ async def test_a_server_that_cannot_start_says_why(tmp_path):
     (tmp_path / "chroma" / "chroma.sqlite3").write_bytes(b"this is not a database" * 1000)
     with pytest.raises((ChildDiedError, RetryableError)):
         await ChromaServer(tmp_path / "chroma", start_limit_s=20).run()
+
+
+async def test_a_damaged_database_is_set_aside_by_the_next_try_and_a_sound_one_stays_whatever_is_suspected(tmp_path):
+    folder = tmp_path / "chroma"
+    folder.mkdir()
+    (folder / "chroma.sqlite3").write_bytes(b"this is not a database" * 1000)
+    server = ChromaServer(folder, start_limit_s=20)
+    supervisor = Supervisor("root", [server], backoff=Backoff(random=lambda: 0.0))
+    async with anyio.create_task_group() as group, Chroma(ChromaSettings(HOST, server.port)) as chroma:
+        await group.start(supervisor.run)
+        assert (tmp_path / "chroma.damaged/chroma.sqlite3").read_bytes().startswith(b"this is not")
+        await chroma.create_database("kept")
+        server._examined_at -= 60
+        server.suspect("it answers nonsense")
+        await wait_until(lambda: supervisor.status()[0].restarts == 2 and pid_of(server.port))
+        with suppress(RetryableError):
+            await chroma.heartbeat()  # on the connection that the stopped one left
+        await chroma.available()
+        assert await chroma.database_exists("kept")
+        assert server.unclean_stops == 1  # the one that did not start
+        group.cancel_scope.cancel()
 
 
 async def test_waiting_writers_go_on_when_chroma_comes_back(tmp_path):
