@@ -57,6 +57,7 @@ EVENTS: Mapping[str, str] = {
     "daemon.stopped_at_once": "a second signal: the process exits now",
     "daemon.stopping": "a first signal: the daemon drains",
     "index.collection_replaced": "somebody deleted, renamed or recreated a collection in Chroma; it is filled from the store",
+    "index.compacting": "a collection needs many times the space of its rows; it is rebuilt from the store to free it",
     "index.corrupt": "Chroma cannot read a collection's index files; it is rebuilt from the store",
     "index.held": "a collection cannot be written at the moment; its changes wait, and other collections continue",
     "collection.reshaped": "a source wants other dimensions; its collection is made again from the whole vectors in the store",

@@ -12,7 +12,7 @@ from syncd.app.addresses import queries_of, warn_unrecorded
 from syncd.app.declared_sources import reconcile
 from syncd.app.models import Models, make_models, model_file
 from syncd.app.preparers import open_preparers
-from syncd.app.settings import chroma_settings, intervals_of, machine_of, own_chroma, sync_settings
+from syncd.app.settings import chroma_settings, machine_of, own_chroma, sync_settings, watch_settings
 from syncd.app.upkeep import Leftovers, Sweeper, make_admin_token
 from syncd.chroma.client import Chroma
 from syncd.chroma.server import ChromaServer
@@ -98,7 +98,7 @@ async def open_parts(config: Config, state: Path, types: SourceTypes, api_url: s
             upkeep=(
                 SparseBackfill(store, models.sparse.of, index.flush),
                 QueryRecorder(store, chroma, queries),
-                CollectionWatch(store, chroma, index, intervals_of(config), partial(stops_of, chroma, chroma_server)),
+                CollectionWatch(store, chroma, index, watch_settings(config), partial(stops_of, chroma, chroma_server)),
                 Sweeper(store, config),
                 Leftovers(store, index),
             ),

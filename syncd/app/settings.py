@@ -8,7 +8,7 @@ from pathlib import Path
 from syncd.chroma.connection import ChromaSettings
 from syncd.chroma.server import ChromaServer
 from syncd.config import Config
-from syncd.index.collection_watch import Intervals
+from syncd.index.collection_watch import WatchSettings
 from syncd.log import register_secret
 from syncd.model.formats import document_suffixes
 from syncd.runtime.state import CHROMA_FOLDER
@@ -43,9 +43,11 @@ def chroma_settings(config: Config, server: ChromaServer | None) -> ChromaSettin
     return ChromaSettings(given.host, given.port, given.ssl, headers, given.tenant)
 
 
-def intervals_of(config: Config) -> Intervals:
-    """Return how often collections are looked at."""
-    return Intervals(check_s=config.chroma.check_interval_s, probe_s=config.chroma.probe_interval_s)
+def watch_settings(config: Config) -> WatchSettings:
+    """Return how often collections are looked at, and when they are rebuilt to free space; Chroma Cloud does that itself."""
+    given = config.chroma
+    compact_above = None if given.mode == "cloud" else given.compact_above
+    return WatchSettings(given.check_interval_s, given.probe_interval_s, compact_above)
 
 
 def machine_of(config: Config, state: Path, store: Store, wake: Callable[[], None]) -> Machine:

@@ -220,6 +220,7 @@ class CollectionAnswer(TypedDict):
     database_name: str
     collection_name: str
     filled: float | None
+    bloat: float
 
 
 class StatusAnswer(TypedDict):

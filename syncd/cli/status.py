@@ -10,6 +10,9 @@ from syncd.cli.commands import Commands
 from syncd.cli.output import moving, out, print_json, print_table, state_of, summary
 from syncd.cli.sources import source_id
 
+BLOATED = 2.0
+"""From here on the status mentions how much space a collection needs."""
+
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Register the command in `commands`; `common` holds the options that all commands share."""
@@ -54,6 +57,9 @@ async def status(args: argparse.Namespace) -> int:
             out.print(
                 f"collection {collection['collection_name']} is being filled from the store: {collection['filled']:.0%}"
             )
+        if collection["bloat"] >= BLOATED:
+            space = f"{collection['bloat']:.1f} times the space of its rows"
+            out.print(f"collection {collection['collection_name']} needs {space}: syncd rebuild frees it")
     for lag in daemon.get("lags", ()):
         name, figures = lag["name"] or lag["source_id"], f"p50 {lag['p50_s']:.1f} s, p99 {lag['p99_s']:.1f} s"
         out.print(f"{name}: from change to searchable {figures}, over {lag['documents']} documents")

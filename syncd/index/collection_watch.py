@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import anyio
 import structlog
@@ -12,10 +13,11 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
 from syncd.errors import CollectionCorrupt, PermanentError, RetryableError
-from syncd.index.changes import CheckCollection
+from syncd.index.changes import CheckCollection, Rebuild
 from syncd.index.self_probe import SelfProbe
 from syncd.index.target import VectorStore
 from syncd.index.writer import Index
+from syncd.model import Target
 from syncd.store import Store
 
 log = structlog.get_logger()
@@ -25,13 +27,15 @@ LOOK_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Intervals:
-    """How often collections are checked and probed. A check costs the vector store three small requests and SQLite two
+class WatchSettings:
+    """How often collections are checked and probed, and when they are rebuilt to free space. A check costs the vector store three small requests and SQLite two
     counts per collection, a probe a hundred queries.
     """
 
     check_s: float = 20.0
     probe_s: float = 600.0
+    compact_above: float | None = None
+    """Collections that need more than so many times the space of their rows are rebuilt; None: never."""
 
 
 class CollectionWatch:
@@ -45,12 +49,13 @@ class CollectionWatch:
     name = "collections"
 
     def __init__(
-        self, store: Store, vector_store: VectorStore, index: Index, intervals: Intervals, stops: Callable[[], int]
+        self, store: Store, vector_store: VectorStore, index: Index, settings: WatchSettings, stops: Callable[[], int]
     ) -> None:
         self._store = store
         self._vector_store = vector_store
         self._index = index
-        self._intervals = intervals
+        self._settings = settings
+        self._compacting: set[Target] = set()
         self._stops = stops
         self._probe = SelfProbe(store, vector_store, index)
 
@@ -58,22 +63,33 @@ class CollectionWatch:
         """Check and probe until cancelled; the index repairs what is found, and nothing waits for that here."""
         task_status.started()
         check_at, stops = -math.inf, 0
-        probe_at = anyio.current_time() + self._intervals.probe_s
+        probe_at = anyio.current_time() + self._settings.probe_s
         while True:
             await self._vector_store.available()
             now, stopped = anyio.current_time(), self._stops()
             if now >= check_at or stopped != stops:
                 await self._check_all()
-                check_at = now + self._intervals.check_s
+                await self._compact()
+                check_at = now + self._settings.check_s
             if now >= probe_at or stopped != stops:
                 await self._probe_all()
-                probe_at = now + self._intervals.probe_s
+                probe_at = now + self._settings.probe_s
             stops = stopped
-            await anyio.sleep(min(LOOK_EVERY_S, self._intervals.check_s))
+            await anyio.sleep(min(LOOK_EVERY_S, self._settings.check_s))
 
     async def _check_all(self) -> None:
         for collection_id in await self._store.refills.watched():
             await self._index.mailbox.put(CheckCollection(collection_id))
+
+    async def _compact(self) -> None:
+        """Have bloated collections rebuilt from SQLite, which frees the space of deleted rows."""
+        factor = self._settings.compact_above
+        for target in await self._store.refills.bloated(factor) if factor else ():
+            if target not in self._compacting:
+                self._compacting.add(target)
+                log.info("index.compacting", collection=target.collection)
+                reply = await self._index.mailbox.put(Rebuild(target))
+                reply.when_settled(partial(self._compacting.discard, target))
 
     async def _probe_all(self) -> None:
         for collection_id in await self._store.refills.watched():

@@ -101,13 +101,15 @@ class Outbox:
         return await self._db.read(lambda c: c.execute(statement, (collection_id,)).fetchone()[0])
 
     async def clear(self, collection_id: int, chunk_ids: Sequence[str]) -> None:
-        """Delete entries, because the vector store now agrees."""
-        await self._db.write(
-            lambda c: c.executemany(
-                "DELETE FROM outbox WHERE collection_id = ? AND chunk_id = ?",
-                [(collection_id, i) for i in chunk_ids],
-            )
-        )
+        """Delete entries, because the vector store now agrees; count what it deleted."""
+        statement = "DELETE FROM outbox WHERE collection_id = ? AND chunk_id = ? RETURNING op IN ('delete', 'replace')"
+
+        def transaction(connection: sqlite3.Connection) -> None:
+            done = [connection.execute(statement, (collection_id, i)).fetchone() for i in chunk_ids]
+            deleted = sum(row[0] for row in done if row)
+            connection.execute("UPDATE collections SET deleted = deleted + ? WHERE id = ?", (deleted, collection_id))
+
+        await self._db.write(transaction)
 
     async def sample(self, collection_id: int, size: int) -> Sequence[ChunkRow]:
         """Return up to `size` random chunks that the vector store should have, as nothing about them is in the outbox."""

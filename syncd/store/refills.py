@@ -15,13 +15,26 @@ Place = tuple[int, int]
 START: Place = (0, -1)
 
 
+LITTLE_DELETED = 1000
+"""Fewer deleted rows than that are left where they are: some megabytes."""
+_MADE_ANEW = "deleted = iif(chroma_id IS ?, deleted, 0), chroma_id = ?"
+_BLOAT = (
+    "SELECT database, name, id, (SELECT count(*) FROM documents d JOIN chunks k ON k.document_id = d.id "
+    "WHERE d.collection_id = c.id) AS chunks, deleted, rebuilding FROM collections c"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class CollectionState:
-    """A collection that syncd writes. `filled`: the share of its chunks that is there again while it is filled, else None."""
+    """A collection that syncd writes. `filled`: the share of its chunks that is there again while it is filled, else None.
+
+    `bloat`: how many times the space of its rows the vector store needs for it, as it never frees that of deleted ones.
+    """
 
     database_name: str
     collection_name: str
     filled: float | None
+    bloat: float
 
 
 class Refills:
@@ -35,11 +48,12 @@ class Refills:
 
         `chroma_id` is the vector store's id of the collection to fill; None: it will be deleted and recreated.
         """
-        await self._place(collection_id, "rebuilding = ?, chroma_id = ?", (metadata, chroma_id), START)
+        changes = f"rebuilding = ?, {_MADE_ANEW}"
+        await self._place(collection_id, changes, (metadata, chroma_id, chroma_id), START)
 
     async def opened(self, collection_id: int, chroma_id: str) -> None:
         """Record that another collection of the vector store is filled, from the start."""
-        await self._place(collection_id, "chroma_id = ?", (chroma_id,), START)
+        await self._place(collection_id, _MADE_ANEW, (chroma_id, chroma_id), START)
 
     async def reached(self, collection_id: int, place: Place) -> None:
         """Record that everything up to `place` is in the vector store."""
@@ -97,10 +111,21 @@ class Refills:
         """Return the state of every collection that syncd writes, by database and name."""
 
         def query(connection: sqlite3.Connection) -> list[CollectionState]:
-            rows = connection.execute("SELECT database, name, id FROM collections ORDER BY database, name").fetchall()
-            return [CollectionState(database, name, _filled(connection, ident)) for database, name, ident in rows]
+            rows = connection.execute(f"{_BLOAT} ORDER BY database, name").fetchall()
+            return [
+                CollectionState(
+                    database, name, _filled(connection, ident), round((chunks + deleted) / max(1, chunks), 1)
+                )
+                for database, name, ident, chunks, deleted, _ in rows
+            ]
 
         return await self._db.read(query)
+
+    async def bloated(self, factor: float) -> Sequence[Target]:
+        """Return the collections that need more than `factor` times the space of their rows, and are not small or being filled."""
+        wanted = "rebuilding IS NULL AND deleted >= ? AND deleted > (? - 1) * chunks"
+        statement = f"SELECT database, name FROM ({_BLOAT}) WHERE {wanted} ORDER BY database, name"
+        return await self._db.read(lambda c: [Target(*row) for row in c.execute(statement, (LITTLE_DELETED, factor))])
 
     async def watched(self) -> Sequence[int]:
         """Return the collections with documents of an existing source; collections without are no longer watched."""

@@ -52,6 +52,8 @@ async def test_a_killed_server_is_started_again_on_the_same_port(tmp_path):
     async with anyio.create_task_group() as group, Chroma(ChromaSettings(HOST, server.port)) as chroma:
         await group.start(supervisor.run)
         await chroma.create_database("kept")
+        left_over = tmp_path / "chroma/01234567-0123-0123-0123-0123456789ab"
+        left_over.mkdir()
         os.kill(pid_of(server.port), signal.SIGKILL)
         await wait_until(lambda: supervisor.status()[0].restarts == 1 and pid_of(server.port))
         with suppress(RetryableError):
@@ -59,6 +61,7 @@ async def test_a_killed_server_is_started_again_on_the_same_port(tmp_path):
         await chroma.available()
         assert await chroma.database_exists("kept")
         assert server.unclean_stops == 1
+        assert not left_over.exists()
         assert "signal SIGKILL" in supervisor.status()[0].error
         group.cancel_scope.cancel()
 

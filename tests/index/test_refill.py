@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from syncd.index.changes import Rebuild
-from syncd.index.collection_watch import CollectionWatch, Intervals
+from syncd.index.collection_watch import CollectionWatch, WatchSettings
 from syncd.model import NOTHING, Rows, Target
 from tests.chroma.failing_proxy import FailingProxy, once
 from tests.daemon import held
@@ -92,7 +92,7 @@ async def test_it_is_noticed_without_any_write(parts, folder, target, meddle):
     expected = await parts.chroma.count(target)
     await meddle(parts, target)
     async with anyio.create_task_group() as group:
-        await group.start(CollectionWatch(parts.store, parts.chroma, parts.index, Intervals(), lambda: 0).run)
+        await group.start(CollectionWatch(parts.store, parts.chroma, parts.index, WatchSettings(), lambda: 0).run)
         await whole(parts, target, expected)
         group.cancel_scope.cancel()
 

@@ -167,6 +167,7 @@ def test_each_type_brings_its_own_tables_and_their_numbers_stay():
         81: "0081_queue.sql",
         85: "0085_bucket_roots.sql",
         86: "0086_watch_failures.sql",
+        90: "0090_bloat.sql",
     }
     with pytest.raises(ValueError, match="has the number of"):
         numbered_migrations(["syncd.store", "syncd.store"])
