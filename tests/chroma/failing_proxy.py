@@ -13,12 +13,13 @@ Fails = Callable[[str, str, bytes], int | None]
 
 
 class FailingProxy:
-    """`fails` may be changed at any time; `failed` and `passed` count what became of requests."""
+    """`fails` and `message`, which it answers then, may be changed at any time; `failed` and `passed` count requests."""
 
     def __init__(self, behind) -> None:
         self._behind = f"http://{behind.host}:{behind.port}"
         self.host, self.port = "127.0.0.1", 0
         self.fails: Fails = lambda _method, _path, _body: None
+        self.message = "not now"
         self.failed = self.passed = 0
 
     async def answer(self, request: web.Request) -> web.Response:
@@ -26,7 +27,7 @@ class FailingProxy:
         status = self.fails(request.method, request.path, body)
         if status is not None:
             self.failed += 1
-            return web.json_response({"error": "Bad", "message": "not now"}, status=status)
+            return web.json_response({"error": "Bad", "message": self.message}, status=status)
         self.passed += 1
         headers = {"content-type": "application/json"}
         async with httpx.AsyncClient(timeout=60, trust_env=False) as client:

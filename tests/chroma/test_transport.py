@@ -1,6 +1,6 @@
 import pytest
 
-from syncd.chroma.transport import CorruptError, error_of
+from syncd.chroma.transport import CorruptError, DatabaseDamagedError, error_of
 from syncd.errors import ConflictError, NotFoundError, RetryableError, TargetRefusedError
 
 
@@ -15,6 +15,12 @@ from syncd.errors import ConflictError, NotFoundError, RetryableError, TargetRef
         (401, "{}", RetryableError),
         (429, "slow down", RetryableError),
         (500, '{"error":"InternalError","message":"database or disk is full"}', RetryableError),
+        (
+            500,
+            '{"message":"error returned from database: (code: 11) database disk image is malformed"}',
+            DatabaseDamagedError,
+        ),
+        (400, '{"message":"error returned from database: (code: 26) file is not a database"}', DatabaseDamagedError),
         (502, "<html>Bad Gateway</html>", RetryableError),
         (500, '{"message":"Failed to apply logs to the hnsw segment writer"}', CorruptError),
         (500, '{"message":"Error deserializing pickle file"}', CorruptError),

@@ -38,7 +38,7 @@ def synced(proxy, notes, name, tmp_path_factory):
 @pytest.fixture(autouse=True)
 def passing(proxy):
     yield
-    proxy.fails = lambda *_: None
+    proxy.fails, proxy.message = lambda *_: None, "not now"
 
 
 def chroma(server, method: str, path: str, body: object = None):
@@ -60,6 +60,11 @@ def test_while_chroma_is_away_words_answer_and_the_rest_is_503(synced, proxy, na
     status, answer = synced.search(name, "kites over hill 7")
     assert (status, bool(answer["hits"])) == (200, True)
     assert "by words alone" in answer["notices"][0]
+    # The same while a server that is not ours has lost its database: it says so and waits for somebody to mend it.
+    proxy.message = "error returned from database: (code: 11) database disk image is malformed"
+    synced.daemon.wait_until(lambda: "own database is damaged" in synced.health())
+    assert "replace it by a backup" in synced.status()["chroma"]["away"]
+    assert synced.search(name, "kites over hill 7")[0] == 200
     proxy.fails = lambda *_: None
     synced.wait_whole()
 
