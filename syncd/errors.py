@@ -48,6 +48,12 @@ class Skipped(PermanentError):
     """The document is deliberately not indexed (binary, too large, not UTF-8); it is counted and listed with this reason."""
 
 
+class PutOffError(PermanentError):
+    """It failed for a reason that may pass, such as a process that is killed again and again: record it, go on with the rest,
+    and ask for it again later.
+    """
+
+
 class MisconfiguredError(PermanentError):
     """A setting or credential is wrong, so nothing that needs it works until it is corrected; work that nobody would
     request again waits for that.

@@ -79,6 +79,7 @@ EVENTS: Mapping[str, str] = {
     "model.died": "a model's process died; it is restarted when needed",
     "model.downloading": "a model's file is being downloaded",
     "model.probed": "the fastest correct way to run a model on this machine was found",
+    "model.not_started": "a model could not be started; it is tried again when it is needed",
     "model.ready": "a model is ready to embed",
     "model.spare_process_ended": "a model's second process on a card ended; the first goes on alone",
     "model.server_lost": "a remote embedding server stopped answering",

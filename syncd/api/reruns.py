@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aiohttp import web
 
 from syncd.api.errors import RefusedError
@@ -15,6 +17,7 @@ from syncd.api.views import document_view
 from syncd.model import ConfirmDeletes, DocumentState, Invocation, Origin, Request, State
 from syncd.model.requests import all_of, part_of
 from syncd.schema import Model, QueryCount
+from syncd.store.invocations import DocumentOutcome
 
 MAX_RETRIED_KEYS = 10_000
 """With more failed documents than this, the whole run is better repeated."""
@@ -29,14 +32,24 @@ class DocumentsQuery(Model):
 
 
 async def documents(request: web.Request) -> web.Response:
-    """List the outcome of each document of an invocation, in key order; unchanged documents are not listed."""
+    """List the outcome of each document of an invocation, in key order; unchanged documents are not listed.
+
+    Those that failed for a reason that may pass say how often they were tried, and when they are tried again.
+    """
     invocation = await own_invocation(request)
     query = read_query(request, DocumentsQuery)
     state = DocumentState(query.state) if query.state else None
-    outcomes = await request.app[SERVICES].store.invocations.documents(
-        invocation.id, state, min(query.limit, MAX_PAGE), query.offset
-    )
-    return json_answer([document_view(outcome) for outcome in outcomes])
+    store = request.app[SERVICES].store.invocations
+    outcomes = await store.documents(invocation.id, state, min(query.limit, MAX_PAGE), query.offset)
+    ahead = [(it.request.keys, it) for it in await store.next_tries(invocation)]
+    return json_answer([document_view(outcome, next_try(outcome, ahead)) for outcome in outcomes])
+
+
+def next_try(outcome: DocumentOutcome, ahead: Sequence[tuple[frozenset[str] | None, Invocation]]) -> Invocation | None:
+    """Return which of the invocations `ahead`, each with its keys (None: all), tries a failed document again."""
+    if outcome.state is not DocumentState.FAILED:
+        return None
+    return next((it for keys, it in ahead if keys is None or outcome.key in keys), None)
 
 
 async def retry(request: web.Request) -> web.Response:

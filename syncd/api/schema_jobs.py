@@ -161,6 +161,8 @@ class Job(Model):
     dry_run: bool
     """If true, the counts say what a run would do, and tokens are estimated."""
     attempts: int
+    next_try_at: Moment | None = None
+    """When an unfinished invocation that had to wait is tried again, or was tried last."""
     note: str | None = None
     """Why an unfinished invocation is waiting."""
     incomplete: str | None = None
@@ -200,3 +202,7 @@ class DocumentView(Model):
     version: str
     chunks: int
     at: Moment
+    attempts: int | None = None
+    """How often a failed document was tried, if it is tried again by itself: the reason may pass."""
+    next_try_at: Moment | None = None
+    """When it is tried again; absent or null: it is being tried, or not tried again."""

@@ -104,6 +104,7 @@ def job_view(
         "origin": invocation.origin.value,
         "dry_run": invocation.request.is_dry_run,
         "attempts": invocation.attempts,
+        "next_try_at": rfc3339(invocation.not_before) if unfinished and invocation.not_before else None,
         "note": invocation.error if unfinished else None,
         "incomplete": invocation.error if invocation.state is State.COMPLETE else None,
         "counts": asdict(invocation.counts),
@@ -114,9 +115,13 @@ def job_view(
     }
 
 
-def document_view(outcome: DocumentOutcome) -> JsonObject:
-    """Return an outcome in the form of `DocumentView`."""
-    return {**asdict(outcome), "at": rfc3339(outcome.at)}
+def document_view(outcome: DocumentOutcome, next_try: Invocation | None) -> JsonObject:
+    """Return an outcome in the form of `DocumentView`. `next_try`: what tries the document again, None if nothing does."""
+    view: JsonObject = {**asdict(outcome), "at": rfc3339(outcome.at)}
+    if next_try is None:
+        return view
+    tries = next_try.request.whole.follow_up or next_try.attempts
+    return {**view, "attempts": tries, "next_try_at": rfc3339(next_try.not_before) if next_try.not_before else None}
 
 
 def _status(invocation: Invocation) -> str | JsonObject:

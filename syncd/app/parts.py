@@ -94,7 +94,7 @@ async def open_parts(config: Config, state: Path, types: SourceTypes, api_url: s
             stage=stage,
             syncer=Syncer(store, runner, wakeup, [*sources.settled, triggers.settled]),
             triggers=triggers,
-            search=Search(store, chroma, models.dense.get, models.sparse, index.damaged),
+            search=Search(store, chroma, models.dense.get, models.sparse, index.damaged, config.search.limit_s),
             upkeep=(
                 SparseBackfill(store, models.sparse.of, index.flush),
                 QueryRecorder(store, chroma, queries),

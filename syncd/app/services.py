@@ -26,12 +26,17 @@ def make_services(config: Config, parts: Parts, splade: Path, uploads: Path) -> 
     embedders, sparse = parts.models.dense, parts.models.sparse
     default = Embedding(model=config.embedding.default_model)
 
+    def wrong() -> list[str]:
+        of_models = [f"model {name}: {reason}" for name, reason in embedders.waiting().items()]
+        found = (chroma.status() or index.status(), *of_models, parts.stage.trouble())
+        return [problem for problem in found if problem]
+
     async def health() -> str | None:
-        return chroma.status() or index.status()
+        return "; ".join(wrong()) or None
 
     async def status() -> JsonObject:
         boxes = [asdict(mailbox.stats()) for mailbox in (parts.syncer.mailbox, index.mailbox)]
-        where = {"host": chroma.settings.host, "port": chroma.settings.port, "away": await health()}
+        where = {"host": chroma.settings.host, "port": chroma.settings.port, "away": chroma.status() or index.status()}
         words = {"default": config.search.sparse_default, "kept": kept(chroma), SPLADE: splade_words(splade)}
         dense = {"models": dict(embedders.running()), "models_waiting": dict(embedders.waiting())}
         shown = {**dense, "sparse": words, "mailboxes": boxes, **sources.status()}
@@ -40,14 +45,8 @@ def make_services(config: Config, parts: Parts, splade: Path, uploads: Path) -> 
         failing = {source_id: state.problem for source_id, state in parts.triggers.states().items() if state.problem}
         problems = [*sources.problems().items(), *failing.items()]
         troubled = [await told(source_id, problem) for source_id, problem in problems]
-        return {
-            "version": __version__,
-            "chroma": where,
-            **shown,
-            "source_problems": troubled,
-            "lags": lags,
-            "collections": collections,
-        }
+        seen = {"problems": wrong(), "source_problems": troubled, "lags": lags, "collections": collections}
+        return {"version": __version__, "chroma": where, **shown, **seen}
 
     async def told(source_id: str, problem: str) -> JsonObject:
         source = await store.sources.get(source_id)

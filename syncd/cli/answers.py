@@ -96,6 +96,8 @@ class DocumentAnswer(TypedDict):
     state: str
     reason: str
     chunks: int
+    attempts: NotRequired[int]
+    next_try_at: NotRequired[str | None]
 
 
 class WarningAnswer(TypedDict):
@@ -230,6 +232,7 @@ class StatusAnswer(TypedDict):
     chroma: ChromaAnswer
     models: Sequence[str]
     models_waiting: Mapping[str, str]
+    problems: Sequence[str]
     queues: NotRequired[Sequence[QueueAnswer]]
     source_problems: NotRequired[Sequence[SourceProblem]]
     lags: NotRequired[Sequence[LagAnswer]]

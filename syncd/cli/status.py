@@ -46,7 +46,9 @@ async def status(args: argparse.Namespace) -> int:
     )
     out.print(f"models: {', '.join(daemon['models']) or 'none in use yet'}")
     for name, reason in daemon["models_waiting"].items():
-        out.print(f"{name} is waiting for its servers: {reason}")
+        out.print(f"{name} is waited for: {reason}")
+    for problem in daemon["problems"]:
+        out.print(f"not well: {problem}")
     for queue in daemon.get("queues", ()):
         if queue["problem"]:
             out.print(f"queue {queue['queue_url']} cannot be read: {queue['problem']}")
@@ -107,6 +109,12 @@ async def one(client: Client, args: argparse.Namespace) -> int:
     out.print(summary(invocation))
     if progress := moving(invocation):
         out.print(progress)
-    rows = [(d["state"], d["chunks"], d["key"], d["reason"]) for d in documents]
+    rows = [(d["state"], d["chunks"], d["key"], d["reason"] + tried_again(d)) for d in documents]
     print_table(("state", "chunks", "document", "reason"), rows)
     return 0
+
+
+def tried_again(document: DocumentAnswer) -> str:
+    """Return how often a document was tried and when it is tried again, '' where it is not."""
+    tries, next_try_at = document.get("attempts"), document.get("next_try_at")
+    return f" (attempt {tries}, the next {next_try_at or 'now'})" if tries else ""

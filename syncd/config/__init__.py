@@ -91,6 +91,7 @@ class SearchSection(Table):
 
     sparse_default: Literal["syncd/Code-BM25", "Chroma/BM25", "prithivida/Splade_PP_en_v1", "none"] = "syncd/Code-BM25"
     """The sparse model of collections whose source names none; `none`: they have no sparse vectors."""
+    limit_s: Seconds = 5.0
     splade_dir: OwnPath | None = None
     """Where SPLADE's model.onnx and tokenizer.json are; by default downloaded into the models folder on first use."""
 

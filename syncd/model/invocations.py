@@ -89,3 +89,5 @@ class Invocation:
     attempts: int = 0
     bugs: int = 0
     """Number of attempts that ended in a bug."""
+    not_before: datetime | None = None
+    """When it is tried next, or was last, where it has to wait for that."""

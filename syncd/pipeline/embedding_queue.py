@@ -88,6 +88,8 @@ class EmbeddingQueue:
         while True:
             texts = await self._take(lane)
             if not texts:
+                if not self._in_flight:
+                    self.trouble = ""  # what was waiting has been taken back
                 await lane.wakeup.wait()
                 continue
             texts.sort(key=lambda text: len(text.text), reverse=True)

@@ -15,7 +15,7 @@ import structlog
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskGroup, TaskStatus
 
-from syncd.errors import BugError, PermanentError, RetryableError
+from syncd.errors import BugError, PermanentError, PutOffError, RetryableError
 from syncd.model import DocumentState, Embedder, EmbeddingTask
 from syncd.pipeline.embedding_queue import EmbeddingQueue
 from syncd.pipeline.result import Result
@@ -101,7 +101,8 @@ class EmbeddingStage:
 
     def trouble(self) -> str | None:
         """Return why vectors are not computed now, or None."""
-        return next((queue.trouble for queue in self._queues.values() if queue.trouble), None)
+        troubled = (queue.trouble for queue in self._queues.values() if queue.trouble)
+        return next((f"texts wait to be embedded: {trouble}" for trouble in troubled), None)
 
     def bytes_per_token(self, fingerprint: str) -> float | None:
         """Return what a token of a model takes on average, as measured since the start; None before that."""
@@ -155,15 +156,16 @@ class EmbeddingStage:
     async def _refuse(self, text: WantedText, error: PermanentError) -> None:
         """Record the documents that hold a text which cannot be embedded as failed; the others go on."""
         for document in await self._prepared.wanting(text.key):
-            await self._fail(document, str(error))
+            await self._fail(document, error)
 
-    async def _fail(self, document: PreparedDocument, reason: str) -> None:
+    async def _fail(self, document: PreparedDocument, error: PermanentError) -> None:
+        reason = str(error)
         failed = Removal(
             *document.owner, document.version, document.fingerprint, DocumentState.FAILED, reason, document.seen
         )
         await self._store.documents.record_failure(failed)
         await self._prepared.discard_ids([document.id])
-        self._waiters.refused(document, reason)
+        self._waiters.refused(document, reason, is_put_off=isinstance(error, PutOffError))
 
     async def _write_all(self, group: TaskGroup) -> None:
         """Hand on what misses no vector, as it comes."""
@@ -186,7 +188,7 @@ class EmbeddingStage:
                 return
             self._waiters.written(document, staged)
         except PermanentError as error:
-            await self._fail(document, str(error))
+            await self._fail(document, error)
         except (RetryableError, BugError) as error:
             self._waiters.failed(document, error)
             # Where it could not even be staged it is due again, but not at once.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import anyio
 
-from syncd.errors import PermanentError, Skipped
+from syncd.errors import PermanentError, PutOffError, Skipped
 from syncd.model import DocumentState, DocumentWarning, Embedder, SourceRecord
 from syncd.pipeline.effects import DryRunEffects, Effects, WantedVectors
 from syncd.pipeline.embedding_stage import EmbeddingStage
@@ -115,7 +115,8 @@ class Ingester:
         except Skipped as reason:
             return settled_reply(await self._skip(job, fingerprint, str(reason), job.document.warnings))
         except PermanentError as error:
-            return settled_reply(await self._fail(job, fingerprint, str(error)))
+            failed = await self._fail(job, fingerprint, str(error))
+            return settled_reply(replace(failed, is_put_off=isinstance(error, PutOffError)))
 
     async def _make(
         self, job: DocumentJob, fingerprint: str, known: DocumentRecord | None, wanted: WantedVectors

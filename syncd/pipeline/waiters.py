@@ -47,10 +47,11 @@ class Waiters:
             else:
                 waiter.reply.settle(replace(waiter.result, state=DocumentState.UNCHANGED))
 
-    def refused(self, document: PreparedDocument, reason: str) -> None:
-        """Tell who waits for this version or an earlier one that it cannot be indexed."""
+    def refused(self, document: PreparedDocument, reason: str, *, is_put_off: bool = False) -> None:
+        """Tell who waits for this version or an earlier one that it cannot be indexed, or not now."""
         for waiter in self._take(document.owner, lambda waiter: waiter.prepared_id <= document.id):
-            waiter.reply.settle(replace(waiter.result, state=DocumentState.FAILED, reason=reason))
+            failed = replace(waiter.result, state=DocumentState.FAILED, reason=reason, is_put_off=is_put_off)
+            waiter.reply.settle(failed)
 
     def failed(self, document: PreparedDocument, error: Exception) -> None:
         """Tell who waits for this version or an earlier one that it did not get there for now."""

@@ -27,6 +27,10 @@ class ChildDiedError(RetryableError):
     """A child process ended while it was needed; the message names its exit status or signal."""
 
 
+class ChildKilledError(ChildDiedError):
+    """The child did not die of what it was doing: SIGKILL comes from outside, be it from the kernel when memory runs out."""
+
+
 def environment(**extra: str) -> dict[str, str]:
     """Return the environment children get: locale, paths, one numpy thread and `extra`; none of the daemon's own secrets."""
     kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}

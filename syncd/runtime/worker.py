@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import signal
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from typing import Any, Self
@@ -21,10 +22,11 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from syncd.errors import PermanentError, RetryableError, Skipped
 from syncd.json_types import JsonObject
 from syncd.runtime.frames import Frame, FrameError, receive, send
-from syncd.runtime.process import Child, ChildDiedError, python
+from syncd.runtime.process import Child, ChildDiedError, ChildKilledError, describe_exit, python
 
 _REPLY_FRAMES_AHEAD = 4
 _LAST_WORDS_S = 2.0
+_KILLED = describe_exit(-signal.SIGKILL)
 
 
 class CallTimeoutError(RetryableError):
@@ -94,6 +96,11 @@ class Worker:
         """The child's process id."""
         return self._child.pid
 
+    @property
+    def alive(self) -> bool:
+        """Whether it can be asked, as far as is known."""
+        return not self._broken and self._child.running and not self._reader.done()
+
     async def died(self) -> str:
         """Wait until the child has ended, for whatever reason, and return how in words."""
         return await self._child.wait()
@@ -102,7 +109,7 @@ class Worker:
         """Return the child's single reply. Waits for its turn, then at most `timeout_s`.
 
         Raises what the child's handler raised (RetryableError, PermanentError, Skipped, or RemoteError for a
-        bug), ChildDiedError naming exit status or signal, or CallTimeoutError, after which the child has been
+        bug), ChildDiedError naming exit status or signal (ChildKilledError for SIGKILL), or CallTimeoutError, after which the child has been
         killed. A cancelled caller leaves the child running; its late answer is thrown away.
         """
         async with aclosing(self.stream(header, payload, timeout_s=timeout_s)) as frames:
@@ -160,15 +167,18 @@ class Worker:
         return frame
 
     async def _death(self) -> ChildDiedError:
+        by_itself = ""
         with anyio.move_on_after(_LAST_WORDS_S):
-            await self._child.wait()
+            by_itself = await self._child.wait()
         how = await self._child.end(self._gentle_s)
+        is_killed = by_itself == _KILLED and not self._broken
         self._broken = self._broken or how
         last = next((line for line in reversed(self._child.tail) if line.strip()), "")
-        return ChildDiedError(f"{self.name} died: {self._broken}" + (f" (last output: {last})" if last else ""))
+        words = f"{self.name} died: {self._broken}" + (f" (last output: {last})" if last else "")
+        return ChildKilledError(words) if is_killed else ChildDiedError(words)
 
     def _check_alive(self) -> None:
-        if self._broken or not self._child.running or self._reader.done():
+        if not self.alive:
             raise ChildDiedError(f"{self.name} is not running: {self._broken or 'it has ended'}")
 
     def _expect(self, number: int) -> MemoryObjectReceiveStream[Frame]:

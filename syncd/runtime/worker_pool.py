@@ -137,8 +137,11 @@ class WorkerPool(Generic[W]):
                     self._idle.append(lease)
 
     async def _taken(self, fresh: bool) -> Lease[W]:
-        if self._idle and not fresh:
-            return self._idle.pop()
+        while self._idle and not fresh:
+            lease = self._idle.pop()
+            if lease.worker.alive:
+                return lease
+            await self._end(lease)
         self._started += 1
         worker = self._make(self._started)
         try:

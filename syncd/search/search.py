@@ -6,6 +6,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeVar
+
+import anyio
 
 from syncd.errors import CollectionCorrupt, NotFoundError, PermanentError, RetryableError, SyncdError
 from syncd.index.target import VectorStore
@@ -19,8 +22,13 @@ from syncd.store import Store
 from syncd.store.chunks import FoundChunk
 from syncd.store.collections import CollectionRecord
 
+R = TypeVar("R")
+
 POOL = 300
 """Hits per ranking that are fused or grouped; pages within it are cut from the same list."""
+
+LIMIT_S = 5.0
+"""How long a query waits for a model and the vector store. Then words answer, or the query fails for now."""
 
 RESCORED_POOL = 50
 """The same for a ranking by whole vectors, which takes several candidates for each hit."""
@@ -41,7 +49,7 @@ class Search:
     """Answers queries; all methods may run concurrently with syncing.
 
     `embedder` finds a dense model by name, `sparse` the sparse model of a collection; `damaged` has a collection mended in which
-    a query met an error of the vector store: see Index.damaged.
+    a query met an error of the vector store: see Index.damaged. A query waits at most `limit_s` for each of its rankings.
     """
 
     def __init__(
@@ -51,23 +59,25 @@ class Search:
         embedder: Callable[[str], Awaitable[Embedder]],
         sparse: SparseModels,
         damaged: Callable[[CollectionRecord, SyncdError], Awaitable[None]],
+        limit_s: float = LIMIT_S,
     ) -> None:
         self._store = store
         self._vector_store = vector_store
         self._embedder = embedder
         self._sparse_models = sparse
         self._damaged = damaged
+        self._limit_s = limit_s
         self._index_cache = IndexCache(store.postings)
 
     async def search(self, query: Query) -> Answer:
         """Return the chunks that answer the query, best first. It waits for at most one batch of documents.
 
         Documents are found by words as soon as they are prepared, by vectors when those are written. A hybrid search goes by
-        words alone, and says so, while the vector store or the model is away, or the collection is damaged or missing there: it
-        is then filled from the store.
+        words alone, and says so, while the vector store or the model is away, still loading, or takes too long, or the
+        collection is damaged or missing there: it is then filled from the store.
 
         Raises NotFoundError for a collection syncd never wrote, PermanentError for a filter Chroma refuses or a mode the
-        collection has no vectors for, RetryableError while what the mode needs of Chroma or the model cannot be had.
+        collection has no vectors for, RetryableError while what the mode needs of Chroma or the model cannot be had in time.
         """
         record = await self._record(query.target)
         encoder = await self._encoder(record.embedding, query.mode)
@@ -76,7 +86,7 @@ class Search:
                 f"collection {query.target.collection!r} has no sparse vectors; set search.sparse_default, or search by "
                 "mode 'dense'"
             )
-        words = await encoded_query(encoder, query.text) if encoder else None
+        words = await self._in_time(partial(encoded_query, encoder, query.text)) if encoder else None
         notices: list[str] = []
         ranked = await self._ranked(query, await scope_of(self._store, record, query), words, notices)
         page = ranked[query.offset : query.offset + query.limit]
@@ -103,7 +113,14 @@ class Search:
         if not all(texts):
             raise PermanentError("a query must not be empty")
         embedder = await self._embedder(record.embedding.model)
-        return (await embedder.embed(texts, "query", record.embedding.task)).vectors
+        embedded = await self._in_time(partial(embedder.embed, texts, "query", record.embedding.task))
+        return embedded.vectors
+
+    async def _in_time(self, call: Callable[[], Awaitable[R]]) -> R:
+        """Return what `call` returns within the limit. Raises RetryableError when it takes longer, and what it raises."""
+        with anyio.move_on_after(self._limit_s):
+            return await call()
+        raise RetryableError(f"it took longer than {self._limit_s:g} s (search.limit_s)")
 
     async def _encoder(self, embedding: Embedding, mode: Mode) -> SparseEncoder | None:
         """Return the collection's sparse model; a dense search, which only highlights with it, never waits for it."""
@@ -122,7 +139,7 @@ class Search:
         """Return the whole ranking from which the requested page is cut."""
         dense, sparse = partial(self._dense_ranking, query, scope), partial(self._sparse_ranking, query, scope, words)
         if query.mode == "hybrid":
-            nearest, worded = await both(partial(nearest_if_there, dense, notices), sparse)
+            nearest, worded = await both(partial(nearest_if_there, partial(self._in_time, dense), notices), sparse)
             ranked = fuse(ids_of(nearest), ids_of(worded), query.fusion)
         elif query.mode == "dense":
             ranked = [
@@ -140,14 +157,16 @@ class Search:
     async def _dense_ranking(self, query: Query, scope: Scope) -> Ranking:
         (embedded,) = await self._embedded(scope.record, [query.text])
         wanted = pool_of(query, whole=scope.record.embedding.dimensions is None)
+        ranking = partial(dense_ranking, self._store, self._vector_store, scope, query, embedded, wanted)
         async with self._noticing_damage(scope.record):
-            return await dense_ranking(self._store, self._vector_store, scope, query, embedded, wanted)
+            return await self._in_time(ranking)
 
     async def _sparse_ranking(self, query: Query, scope: Scope, words: SparseQuery | None) -> Ranking:
         assert words is not None
         scored = await self._index_cache.scored(scope.record.id, words.vectors, words.encoder.uses_idf)
+        ranking = partial(sparse_ranking, self._store, self._vector_store, scope, query, scored, pool_of(query))
         async with self._noticing_damage(scope.record):
-            return await sparse_ranking(self._store, self._vector_store, scope, query, scored, pool_of(query))
+            return await self._in_time(ranking)
 
     async def _foreign(self, record: CollectionRecord, ids: Sequence[str]) -> Mapping[str, Row]:
         """Return rows that syncd did not write; none while they cannot be had, since nothing of ours depends on it."""
@@ -155,7 +174,8 @@ class Search:
             return {}
         try:
             async with self._noticing_damage(record):
-                return {row.id: row for row in await self._vector_store.get(record.target, ids)}
+                rows = await self._in_time(partial(self._vector_store.get, record.target, ids))
+                return {row.id: row for row in rows}
         except RetryableError:
             return {}
 

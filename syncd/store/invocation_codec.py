@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 INVOCATION_COLUMNS = (
     "id, source_id, database, collection, origin, request, state, created_at, started_at, finished_at, error, counts, "
-    "attempts, bugs"
+    "attempts, bugs, not_before"
 )
 
 IS_DRY_RUN = "json_extract(request, '$.dry_run') IS NOT NULL"
@@ -68,6 +68,7 @@ def invocation_from_row(row: sqlite3.Row | tuple[Any, ...]) -> Invocation:
         counts,
         attempts,
         bugs,
+        not_before,
     ) = row
     return Invocation(
         id=ident,
@@ -83,6 +84,7 @@ def invocation_from_row(row: sqlite3.Row | tuple[Any, ...]) -> Invocation:
         counts=counts_from_json(counts),
         attempts=attempts,
         bugs=bugs,
+        not_before=moment(not_before or None),
     )
 
 

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from syncd.model import Counts, Invocation, Request, State
+from syncd.model import Counts, Invocation, Origin, Request, State
 from syncd.model.requests import followed_up
 from syncd.store.codec import dumps
 from syncd.store.database import Database
@@ -100,9 +100,14 @@ class InvocationQueue:
         )
 
     async def follow_up(
-        self, invocation: Invocation, delay_s: float, request: Request | None = None, limit: int | None = FOLLOW_UPS
+        self,
+        invocation: Invocation,
+        delay_s: float,
+        request: Request | None = None,
+        origin: Origin | None = None,
+        limit: int | None = FOLLOW_UPS,
     ) -> None:
-        """Create an invocation for the same request, or for this part of it, after `delay_s`. Twice is safe.
+        """Create an invocation for the same request, or for this part of it, after `delay_s`. Twice is safe. `origin` None: the same.
 
         At most `limit` times in a row; None: for ever. A request that nothing follows is left alone.
         """
@@ -113,11 +118,11 @@ class InvocationQueue:
         await self._db.write(
             lambda c: c.execute(
                 "INSERT INTO invocations (id, source_id, source_type, database, collection, origin, priority, request, "
-                "state, not_before, created_at) SELECT ?1, source_id, source_type, database, collection, origin, priority, "
+                "state, not_before, created_at) SELECT ?1, source_id, source_type, database, collection, ?6, priority, "
                 "?2, 'pending', ?3, ?4 FROM invocations this WHERE id = ?5 AND NOT EXISTS (SELECT 1 FROM invocations "
                 "WHERE state = 'pending' AND source_id = this.source_id AND database = this.database "
                 "AND collection = this.collection AND request = ?2)",
-                (str(uuid.uuid4()), request_json, now + delay_s, now, invocation.id),
+                (str(uuid.uuid4()), request_json, now + delay_s, now, invocation.id, origin or invocation.origin),
             )
         )
 

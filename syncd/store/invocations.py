@@ -160,6 +160,19 @@ class Invocations(InvocationQueue):
         row = await self._db.read(lambda c: c.execute(statement, (TELLING_TOKENS, model, LATEST_RUNS)).fetchone())
         return row[0]
 
+    async def next_tries(self, invocation: Invocation) -> Sequence[Invocation]:
+        """Return the invocations that will try again what failed in this one: itself, if it is over one object, or what follows."""
+        statement = (
+            f"SELECT {INVOCATION_COLUMNS} FROM invocations WHERE state IN ('pending', 'processing') AND source_id = ? "
+            "AND database = ? AND collection = ? ORDER BY not_before"
+        )
+        target = invocation.target
+        place = (invocation.source_id, target.database, target.collection)
+        found = await self._db.read(lambda c: [invocation_from_row(row) for row in c.execute(statement, place)])
+        return [
+            it for it in found if it.request.whole.follow_up or (it.id == invocation.id and it.request.is_object_run)
+        ]
+
     async def cancel(self, invocation_id: str) -> Invocation:
         """Cancel a pending or running invocation; what it has indexed stays. Raises NotFoundError, or ConflictError if it has ended."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from syncd.errors import BugError, ConfigError, MisconfiguredError, PermanentError, RetryableError
-from syncd.model import Request, SomeKeys, State
+from syncd.model import Origin, Request, SomeKeys, State
 from syncd.runtime.containment import contained
 from syncd.store import Store
 from syncd.sync.handover import StoppedEarlyError
@@ -52,6 +52,9 @@ class Settlement:
     async def _complete(self, attempt: Attempt) -> None:
         run, request = attempt.run, attempt.invocation.request
         if run and request.is_object_run and run.failures:
+            if run.put_off:
+                delay_s = self._settings.again.delay_s(attempt.invocation.attempts + 1)
+                return await self._postpone(attempt, RetryableError(run.failures[0], delay_s))
             return await self._settle(attempt, State.FAILED, run.failures[0])
         if run and run.again_after_s is not None and not request.is_dry_run:
             await self._store.invocations.follow_up(attempt.invocation, run.again_after_s)
@@ -82,9 +85,13 @@ class Settlement:
             await self._postpone(attempt, RetryableError(str(error), self._settings.mending_s))
 
     async def _fail(self, attempt: Attempt, reason: str) -> None:
-        """End a run that failed; before that, where nobody waits for it, ask for the same again later."""
+        """End a run that failed; before that ask for it again later: where nobody waits for it for the same, otherwise for
+        the documents that failed for a reason that may pass.
+        """
         if not is_awaited(attempt.invocation):
             await self._ask_again(attempt)
+        elif attempt.run and attempt.run.put_off:
+            await self._ask_for_put_off(attempt, attempt.run)
         await self._settle(attempt, State.FAILED, reason)
 
     async def _ask_for_put_off(self, attempt: Attempt, run: SourceRun) -> None:
@@ -96,14 +103,18 @@ class Settlement:
         return await self._ask_again(attempt, whole)
 
     async def _ask_again(self, attempt: Attempt, request: Request | None = None) -> None:
-        """Ask for the same, or for `request`, later and later, if the source keeps the collection in step. Twice is safe."""
+        """Ask for `request` later and later; without one for the same, if the source keeps the collection in step.
+
+        Nobody waits for that run, so it never gives up. Twice is safe.
+        """
         invocation = attempt.invocation
         source = await self._store.sources.get(invocation.source_id)
         is_kept = invocation.request.whole.fan_out or (source and source.keeps(invocation.target.collection))
-        if source is None or not is_kept or invocation.request.is_dry_run:
+        if source is None or invocation.request.is_dry_run or not (is_kept or request):
             return
         delay_s = self._settings.again.delay_s(invocation.request.whole.follow_up + 1)
-        await self._store.invocations.follow_up(invocation, delay_s, request, limit=None)
+        origin = Origin.SCHEDULE if is_awaited(invocation) else invocation.origin
+        await self._store.invocations.follow_up(invocation, delay_s, request, origin, limit=None)
 
     async def _settle(self, attempt: Attempt, state: State, error: str | None = None) -> None:
         invocation, counts = attempt.invocation, attempt.counts

@@ -3,6 +3,7 @@
 import unicodedata
 from dataclasses import replace
 
+import anyio
 import pytest
 
 from syncd.errors import NotFoundError, PermanentError, RetryableError
@@ -248,6 +249,28 @@ async def test_a_hybrid_search_goes_by_words_alone_and_says_so_while_the_model_i
     assert "by words alone" in notice
     assert "the model is restarting" in notice
     with pytest.raises(RetryableError):
+        await search.search(Query(target, "foxes", "dense"))
+
+
+async def test_a_query_waits_no_longer_than_its_limit_for_a_model_that_hangs(parts, folder, target):
+    await parts.sync(folder, target)
+
+    class Hanging:
+        async def embed(self, texts, role, task):
+            await anyio.sleep_forever()
+
+    async def loading(_name):
+        await anyio.sleep_forever()
+
+    async def hanging(_name):
+        return Hanging()
+
+    for embedder in (loading, hanging):
+        search = Search(parts.store, parts.chroma, embedder, SparseModels(), limit_s=0.05)
+        answer = await search.search(Query(target, "foxes", "hybrid"))
+        assert keys(answer.hits) == ["docs/animals.md"]
+        assert "longer than 0.05 s (search.limit_s)" in answer.notices[0]
+    with pytest.raises(RetryableError, match="longer than"):
         await search.search(Query(target, "foxes", "dense"))
 
 

@@ -5,11 +5,12 @@ from dataclasses import replace
 import anyio
 import pytest
 
-from syncd.errors import ConfigError, PermanentError, RetryableError
-from syncd.model import Checkpoint, Document, Origin, State, WholeSource
+from syncd.errors import ConfigError, PermanentError, PutOffError, RetryableError
+from syncd.model import Checkpoint, Document, OneObject, Origin, State, Target, WholeSource
 from syncd.runtime.retry import Backoff
 from syncd.sources.s3.settings import AutoSync
 from syncd.store.invocation_queue import FOLLOW_UPS
+from tests.pipeline.parts import CHUNKING, MODEL
 from tests.sync.syncing import (
     HASTY,
     SETTINGS,
@@ -140,7 +141,10 @@ async def test_what_fails_for_whoever_waits_for_it_is_left_to_them(parts, fresh_
     assert len(await parts.store.invocations.list(invocation.source_id)) == 1
 
 
-async def test_a_document_that_failed_for_now_is_asked_for_by_its_key_until_it_can_be_had(parts, fresh_name):
+@pytest.mark.parametrize(("origin", "is_kept"), [(Origin.WATCH, True), (Origin.API, False)])
+async def test_a_document_that_failed_for_now_is_asked_for_by_its_key_until_it_can_be_had(
+    parts, fresh_name, origin, is_kept
+):
     gone_for_now = Document("b.txt", "1", Text(RetryableError("half of it is missing")), "b")
 
     class Two(Fixed):
@@ -153,8 +157,8 @@ async def test_a_document_that_failed_for_now_is_asked_for_by_its_key_until_it_c
                     yield item
             yield Checkpoint(run.cursor or "end")
 
-    settings = replace(KEPT, collection_name=fresh_name)
-    invocation = await created(parts, Origin.WATCH, fresh_name, settings=settings)
+    settings = replace(KEPT, collection_name=fresh_name) if is_kept else SETTINGS
+    invocation = await created(parts, origin, fresh_name, settings=settings)
     async with syncing(parts, Two(away)):
         first = await settled(parts, invocation)
         assert (first.state, first.counts.failed) == (State.COMPLETE, 1)
@@ -163,6 +167,32 @@ async def test_a_document_that_failed_for_now_is_asked_for_by_its_key_until_it_c
                 await anyio.sleep(0.01)
     (latest, *_) = await parts.store.invocations.list(invocation.source_id)
     assert latest.request.keys == {"b.txt"}
+
+
+async def test_one_object_that_failed_for_now_is_tried_again_by_its_own_invocation(parts, fresh_name):
+    gone_for_now = document(PutOffError("its process was killed"))
+
+    class Later(Fixed):
+        async def changes(self, run):
+            self.runs += 1
+            if self.runs > 2:
+                gone_for_now.body.content = "the whole of it"
+            yield gone_for_now
+            yield Checkpoint(run.cursor or "end")
+
+    record = await parts.store.sources.create("s3", "default_database", SETTINGS, MODEL, CHUNKING)
+    target = Target("default_database", fresh_name)
+    invocation = await parts.store.invocations.create(record.id, target, Origin.API, OneObject("a.txt"))
+    later = Backoff(3600.0, cap_s=3600.0, random=lambda: 1.0)
+    async with syncing(parts, source := Later(away), settings=replace(HASTY, again=later)):
+        with anyio.fail_after(30):
+            while not (tries := await parts.store.invocations.next_tries(invocation))[0].not_before:  # noqa: ASYNC110 - a database
+                await anyio.sleep(0.01)
+    assert [(it.id, it.attempts, it.error) for it in tries] == [(invocation.id, 1, "its process was killed")]
+    await parts.store.invocations.postpone(invocation.id, 0.0, "", invocation.counts)
+    async with syncing(parts, source):
+        assert (await settled(parts, invocation)).state is State.COMPLETE
+    assert source.runs == 3
 
 
 async def the_latest_complete(parts, invocation):

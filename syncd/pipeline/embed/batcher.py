@@ -60,7 +60,7 @@ class Batcher:
 
     async def _tokenised(self, work: Sequence[EmbeddingWork]) -> list[_Text]:
         texts: list[_Text] = []
-        found = await isolating([each.message for each in work], self._process.tokens)
+        found = await isolating([each.message for each in work], self._process.tokens, self._process.prove)
         for each, windows in zip(work, found, strict=True):
             if isinstance(windows, PermanentError):
                 each.reply.fail(windows)
@@ -73,7 +73,8 @@ class Batcher:
             await self._embed(await self._mailbox.take_many(self._process.batch_tokens * _BYTES_PER_TOKEN, weight=len))
 
     async def _compute(self, batch: Sequence[tuple[_Text, int]]) -> None:
-        rows = await isolating([text.windows[number] for text, number in batch], self._process.vectors)
+        windows = [text.windows[number] for text, number in batch]
+        rows = await isolating(windows, self._process.vectors, self._process.prove)
         for (text, number), row in zip(batch, rows, strict=True):
             text.add(number, row)
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from time import monotonic
 
 import structlog
 
-from syncd.errors import ConfigError, NotFoundError, PermanentError
+from syncd.errors import ConfigError, NotFoundError, PermanentError, RetryableError
 from syncd.model import Embedder
 from syncd.pipeline.embed.catalog import Catalog
 from syncd.pipeline.embed.engine import EngineEmbedder, EngineOptions, ModelRequest
 from syncd.pipeline.embed.engines import engine_for
 from syncd.pipeline.embed.files import is_here
 from syncd.pipeline.embed.servers import Server
-from syncd.runtime.keylocks import KeyLocks
 from syncd.runtime.supervisor import Supervisor
 
 log = structlog.get_logger()
 
 PROGRESS_STEP_BYTES = 64 << 20
+NEEDED_FOR_S = 300.0
+"""So long after it was last needed counts that a model could not be started; whoever needs it asks again sooner."""
 
 
 class Embedders:
@@ -41,20 +45,23 @@ class Embedders:
         self._supervisor = supervisor
         self._servers = servers or {}
         self._running: dict[str, EngineEmbedder] = {}
-        self._starting = KeyLocks()
+        self._down: dict[str, tuple[float, str]] = {}
+        """When and why models could not be started for now."""
+        self._starting: dict[str, asyncio.Task[EngineEmbedder]] = {}
 
     async def get(self, name: str) -> Embedder:
-        """Return the embedder of a model, started; the first call waits for its file and its process.
+        """Return the embedder of a model, started; the first call waits for its file and its process. It starts even if every
+        caller gives up waiting.
 
         Raises PermanentError if the model is unavailable (the message says where to place its file), RetryableError if
         its download was interrupted or none of its servers has ever answered.
         """
         if name in self._running:
             return self._running[name]
-        async with self._starting.hold(name):
-            if name not in self._running:
-                self._running[name] = await self._start(name)
-            return self._running[name]
+        if name not in self._starting:
+            self._starting[name] = asyncio.create_task(self._start(name))
+            self._starting[name].add_done_callback(partial(self._started, name))
+        return await asyncio.shield(self._starting[name])
 
     def at_hand(self, name: str) -> bool:
         """Return whether a model can be used without fetching anything: it runs, servers compute it, or its file is here."""
@@ -71,8 +78,20 @@ class Embedders:
         return {name: embedder.dimensions for name, embedder in self._running.items()}
 
     def waiting(self) -> Mapping[str, str]:
-        """Return the models of which no server is available, each with the last server's reason."""
-        return {name: embedder.trouble for name, embedder in self._running.items() if embedder.trouble}
+        """Return the models that are needed and not to be had for now, each with the reason: it did not start, or no server is
+        available.
+        """
+        latest = monotonic() - NEEDED_FOR_S
+        down = {name: reason for name, (failed_at, reason) in self._down.items() if failed_at > latest}
+        return down | {name: embedder.trouble for name, embedder in self._running.items() if embedder.trouble}
+
+    def _started(self, name: str, task: asyncio.Task[EngineEmbedder]) -> None:
+        del self._starting[name]
+        self._down.pop(name, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("model.not_started", model=name, reason=str(error))
+            if isinstance(error, RetryableError):
+                self._down[name] = monotonic(), str(error)
 
     async def _start(self, name: str) -> EngineEmbedder:
         options, servers = self._options(name), self._servers.get(name, ())
@@ -82,6 +101,7 @@ class Embedders:
         except ConfigError as error:
             raise PermanentError(str(error)) from error
         await self._supervisor.add(embedder)
+        self._running[name] = embedder
         log.info("model.ready", model=name, dimensions=embedder.dimensions)
         return embedder
 

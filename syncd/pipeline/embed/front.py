@@ -64,7 +64,7 @@ async def _named(reply: Reply[EmbeddedText], number: int) -> EmbeddedText:
     try:
         return await reply
     except PermanentError as error:
-        raise PermanentError(f"text {number + 1}: {error}") from error
+        raise type(error)(f"text {number + 1}: {error}") from error
 
 
 @asynccontextmanager

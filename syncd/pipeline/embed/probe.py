@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import structlog
 
-from syncd.errors import ConfigError, PermanentError
+from syncd.errors import ConfigError, PermanentError, RetryableError
 from syncd.model import Vectors
 from syncd.pipeline.embed.engine import AUTO, EMBED_WORKER_MODULE, Engine, TimeLimits
 from syncd.pipeline.embed.engines import rivals
@@ -68,7 +68,8 @@ class Probe:
 
         Takes two loads of the model the first time, and one for each other engine that is installed; the outcome is kept
         in `folder` per file, libraries and their build, processor and device. Raises PermanentError when the file works
-        in no variant, ConfigError when `runtime` asks for an engine that does not work here.
+        in no variant, RetryableError when that is because its process was killed, ConfigError when `runtime` asks for an
+        engine that does not work here.
         """
         settings = self.settings
         libraries = (version("llama-cpp-python"), _build(), "".join(rival.version() for rival in rivals(runtime)))
@@ -76,16 +77,17 @@ class Probe:
         key = "/".join((*model, self.worker, *libraries, runtime, _METHOD, _machine()))
         if known := read_cached_json(folder / _RESULTS).get(key):
             return Variant(**known["variant"]), known["dimensions"]
-        best = await self._best(runtime)
+        failures: list[str] = []
+        best = await self._best(runtime, failures)
         log.info("model.probed", model=self.name, **asdict(best.variant))
         outcome = {"variant": asdict(best.variant), "dimensions": best.vectors.shape[1]}
-        update_json(folder / _RESULTS, lambda values: {**values, key: outcome})
+        if not _were_killed(failures):
+            update_json(folder / _RESULTS, lambda values: {**values, key: outcome})
         return best.variant, best.vectors.shape[1]
 
-    async def _best(self, runtime: str) -> Trial:
+    async def _best(self, runtime: str, failures: list[str]) -> Trial:
         # Where another engine computes, llama.cpp only has to say what is right.
         by_llama = self.settings if runtime in (AUTO, REFERENCE) else replace(self.settings, device="cpu")
-        failures: list[str] = []
         plain, extra = [await self._llama(by_llama, extra_bufts, failures) for extra_bufts in (False, True)]
         trusted = extra and (not plain or cosine(plain[0].vectors, extra[0].vectors) >= _BUFFERS_COSINE)
         # The last of each is the tapped one, where the tap can be trusted, which counts for as much as repacking.
@@ -94,7 +96,9 @@ class Probe:
         )
         best = next((trial for trial in found if np.isfinite(trial.vectors).all()), None)
         if best is None:
-            raise PermanentError(f"model {self.name} cannot be run here: {_why(failures)}")
+            raise (RetryableError if _were_killed(failures) else PermanentError)(
+                f"model {self.name} cannot be run here: {_why(failures)}"
+            )
         return await self._or_rival(best, runtime)
 
     async def _llama(self, settings: RunSettings, extra_bufts: bool, failures: list[str]) -> list[Trial]:
@@ -146,6 +150,11 @@ class Probe:
 def cosine(one: Vectors, other: Vectors) -> float:
     """Return the smallest cosine between rows of unit vectors; NaN when either holds one."""
     return float(np.min(np.sum(one * other, axis=1)))
+
+
+def _were_killed(failures: list[str]) -> bool:
+    """Return whether a process was killed, from outside or for want of memory: that says nothing about its variant."""
+    return any("signal SIGKILL" in failure for failure in failures)
 
 
 def _why(failures: list[str]) -> str:

@@ -8,11 +8,11 @@ from typing import Self, TypeVar
 import numpy as np
 import structlog
 
-from syncd.errors import PermanentError, RetryableError
+from syncd.errors import PermanentError, PutOffError, RetryableError
 from syncd.json_types import JsonObject
 from syncd.model import Vectors
 from syncd.pipeline.embed.engine import EMBED_WORKER_MODULE, TimeLimits
-from syncd.pipeline.embed.variant import RunSettings
+from syncd.pipeline.embed.variant import PROBE_TEXTS, RunSettings
 from syncd.pipeline.embed.windows import TokenIds, join, split
 from syncd.runtime.frames import Frame
 from syncd.runtime.process import ChildDiedError, environment
@@ -21,6 +21,9 @@ from syncd.runtime.worker import CallTimeoutError, Worker
 log = structlog.get_logger()
 T = TypeVar("T")
 R = TypeVar("R")
+
+BLAMED_AFTER = 3
+"""How often the process must die of a text, and survive a known one each time, before the text is to blame."""
 
 
 class EngineDownError(RetryableError):
@@ -93,6 +96,11 @@ class ModelProcess:
         reply = await self._call({"op": "probe", "tap": tap}, b"", self._limits.start_s)
         return np.frombuffer(reply.payload, dtype=np.float32).reshape(-1, self.dimensions), reply.header["cost_s"]
 
+    async def prove(self) -> None:
+        """Compute a known text. Raises as `tokens`: what ends the process then is nobody's text."""
+        (windows,) = await self.tokens(PROBE_TEXTS[:1])
+        await self.vectors(windows)
+
     async def _call(self, header: JsonObject, payload: bytes, limit_s: float) -> Frame:
         worker = await self._started()
         try:
@@ -126,31 +134,63 @@ class ModelProcess:
 
 
 async def isolating(
-    items: Sequence[T], call: Callable[[Sequence[T]], Awaitable[Iterable[R]]]
+    items: Sequence[T],
+    call: Callable[[Sequence[T]], Awaitable[Iterable[R]]],
+    prove: Callable[[], Awaitable[None]] | None = None,
 ) -> list[R | PermanentError]:
     """Return `call`'s result for each of `items`, or the error of those that cannot be computed.
 
     A call during which the process died or hung is made once more; dead again, or refused, it is halved, so that only
-    what kills the process fails. A lone item gets two tries at every depth: a kill from outside is not its fault.
-    Raises EngineDownError when the process cannot be started at all.
+    what kills the process fails. A lone item is blamed for a death only while the process lives through `prove`, which
+    computes something harmless. Raises EngineDownError when it does not, or cannot be started at all.
     """
-    return await _isolating(items, call, tries=2)
+    return await _isolating(items, call, prove, tries=2)
 
 
 async def _isolating(
-    items: Sequence[T], call: Callable[[Sequence[T]], Awaitable[Iterable[R]]], tries: int
+    items: Sequence[T],
+    call: Callable[[Sequence[T]], Awaitable[Iterable[R]]],
+    prove: Callable[[], Awaitable[None]] | None,
+    tries: int,
 ) -> list[R | PermanentError]:
-    failure: Exception | None = None
-    for _ in range(max(tries, 2 if len(items) == 1 else 1)):
+    if len(items) == 1:
+        return [await _alone(items, call, prove)]
+    for _ in range(tries):
         try:
             return list(await call(items))
-        except PermanentError as error:
-            failure = error
+        except PermanentError:
             break
+        except (ChildDiedError, CallTimeoutError):
+            continue
+    middle = len(items) // 2
+    halves = [await _isolating(half, call, prove, tries=1) for half in (items[:middle], items[middle:])]
+    return halves[0] + halves[1]
+
+
+async def _alone(
+    item: Sequence[T],
+    call: Callable[[Sequence[T]], Awaitable[Iterable[R]]],
+    prove: Callable[[], Awaitable[None]] | None,
+) -> R | PermanentError:
+    """Return a lone item's result or why it has none."""
+    failure: Exception | None = None
+    for _ in range(BLAMED_AFTER):
+        try:
+            (result,) = await call(item)
+        except PermanentError as error:
+            return type(error)(f"the model cannot embed this text: {error}")
         except (ChildDiedError, CallTimeoutError) as error:
             failure = error
-    if len(items) == 1:
-        return [PermanentError(f"the model cannot embed this text: {failure}")]
-    middle = len(items) // 2
-    halves = [await _isolating(half, call, tries=1) for half in (items[:middle], items[middle:])]
-    return halves[0] + halves[1]
+            await _proven(prove)
+        else:
+            return result
+    return PutOffError(f"the model cannot embed this text: {failure}")
+
+
+async def _proven(prove: Callable[[], Awaitable[None]] | None) -> None:
+    """Return if the process lives without the text that it died of. Raises EngineDownError if not."""
+    try:
+        if prove is not None:
+            await prove()
+    except (ChildDiedError, CallTimeoutError) as error:
+        raise EngineDownError(f"the model's process dies whatever it computes: {error}") from error

@@ -21,7 +21,7 @@ import structlog
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
-from syncd.errors import PermanentError, RetryableError
+from syncd.errors import PermanentError, PutOffError, RetryableError
 from syncd.model import Embedded, EmbeddingTask, Role, Vectors
 from syncd.pipeline.embed.catalog import EmbeddingModel
 from syncd.pipeline.embed.engine import ModelRequest
@@ -171,7 +171,7 @@ class RemoteEmbedder:
             except ServerFailedError as error:
                 failures += 1
                 if failures == self._options.attempts:
-                    raise PermanentError(f"servers keep failing on this text: {error}") from error
+                    raise PutOffError(f"servers keep failing on this text: {error}") from error
             except RetryableError:
                 continue
             except PermanentError:

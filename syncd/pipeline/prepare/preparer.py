@@ -11,7 +11,7 @@ from typing import BinaryIO, Self
 import structlog
 from pydantic import TypeAdapter
 
-from syncd.errors import PermanentError
+from syncd.errors import PermanentError, PutOffError
 from syncd.model import Chunk, Chunking, Warnings
 from syncd.model.formats import format_of
 from syncd.model.warnings import warnings_of
@@ -21,7 +21,7 @@ from syncd.pipeline.parse.vision import Describer
 from syncd.pipeline.prepare.process import PREPARE_WORKER_MODULE, PreparerProcess, PreparerSettings
 from syncd.pipeline.prepare.request import PrepareRequest, pictures_of
 from syncd.runtime.frames import Frame
-from syncd.runtime.process import ChildDiedError, describe_exit
+from syncd.runtime.process import ChildDiedError, ChildKilledError, describe_exit
 from syncd.runtime.worker import CallTimeoutError, RemoteError
 from syncd.runtime.worker_pool import Lease, WorkerPool
 
@@ -30,6 +30,9 @@ log = structlog.get_logger()
 _BATCH: TypeAdapter[list[Chunk]] = TypeAdapter(list[Chunk])
 
 Processes = WorkerPool[PreparerProcess]
+
+KILLS = 3
+"""A document whose processes are killed from outside so often is put off: it may be what uses up the machine's memory."""
 
 
 def text_processes(settings: PreparerSettings, module: str = PREPARE_WORKER_MODULE) -> Processes:
@@ -44,6 +47,14 @@ class _Progress:
     batches: int = 0
     words: list[str] = field(default_factory=list[str])
     """Of the pictures described so far: that may cost money."""
+    kills: int = 0
+
+    def killed(self, name: str, error: ChildKilledError) -> None:
+        """Count a process that was killed from outside. Raises PutOffError when there were too many."""
+        self.kills += 1
+        log.warning("parser.died", document=name, error=str(error))
+        if self.kills == KILLS:
+            raise PutOffError(f"{name} was not read, as its process was killed {KILLS} times ({error})") from error
 
 
 class DocumentPreparer:
@@ -115,32 +126,34 @@ class DocumentPreparer:
         self, file: BinaryIO, request: PrepareRequest, urgent: bool
     ) -> AsyncGenerator[Sequence[Chunk]]:
         """Yield batches; code that kills or hangs its process is cut as text where it did (a few grammars crash on garbage)."""
-        progress, failure = _Progress(), ""
-        for attempt in (1, 2):
+        progress, failures = _Progress(), list[str]()
+        while len(failures) < 2:
             try:
                 async with (
-                    self._text.lease(fresh=attempt == 2, urgent=urgent) as lease,
+                    self._text.lease(fresh=bool(failures), urgent=urgent) as lease,
                     aclosing(self._batches(lease, file, request, progress)) as batches,
                 ):
                     async for batch in batches:
                         yield batch
                 return
             except RemoteError as error:
-                failure = str(error)
+                failures.append(str(error))
                 break
+            except ChildKilledError as error:
+                progress.killed(request.task.name, error)
             except (ChildDiedError, CallTimeoutError) as error:
-                failure = str(error)
+                failures.append(str(error))
                 request = replace(request, parsed_segments=progress.batches)
                 request.task.warn("chunked_as_text", "the parser of its language failed: it is cut as plain text")
-        raise PermanentError(f"it could not be chunked ({failure}); please report the file")
+        raise PermanentError(f"it could not be chunked ({failures[-1]}); please report the file")
 
     async def _prepare_document(
         self, file: BinaryIO, request: PrepareRequest, urgent: bool
     ) -> AsyncGenerator[Sequence[Chunk]]:
         """Yield batches; a document whose process dies gets one more chance in a fresh one, unless it had one."""
-        progress, name = _Progress(), request.task.name
-        for attempt in (1, 2):
-            async with self._documents.lease(fresh=attempt == 2, urgent=urgent) as lease:
+        progress, name, is_fresh = _Progress(), request.task.name, False
+        while True:
+            async with self._documents.lease(fresh=is_fresh, urgent=urgent) as lease:
                 try:
                     async with aclosing(self._batches(lease, file, request, progress)) as batches:
                         async for batch in batches:
@@ -153,8 +166,11 @@ class DocumentPreparer:
                 except RemoteError as error:
                     lease.retire()
                     raise PermanentError(f"{name} could not be read: {error}") from error
+                except ChildKilledError as error:
+                    progress.killed(name, error)
                 except ChildDiedError as error:
-                    log.warning("parser.died", process=lease.worker.name, document=name, error=str(error))
+                    is_fresh = True
+                    log.warning("parser.died", document=name, error=str(error))
                     if lease.uses == 1:
                         raise PermanentError(self._crash_words(name, str(error))) from error
 

@@ -11,7 +11,7 @@ import structlog
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
-from syncd.errors import PermanentError
+from syncd.errors import PermanentError, PutOffError
 from syncd.model import Role, SparseEncoder, SparseVector
 from syncd.pipeline.sparse.splade_files import SPLADE
 from syncd.pipeline.sparse.splade_model import tokenizer_in
@@ -106,13 +106,14 @@ class Splade:
         return [await self._alone(text) for text in texts]
 
     async def _alone(self, text: str) -> SparseVector | PermanentError:
-        failure = ""
+        failure = PermanentError("")
         for _ in range(TRIES):
             try:
                 return (await self._call([text]))[0]
             except (ChildDiedError, CallTimeoutError, RemoteError) as error:
-                failure = str(error)
-        return PermanentError(f"{SPLADE} cannot encode this text: {failure}")
+                kind = PermanentError if isinstance(error, RemoteError) else PutOffError
+                failure = kind(f"{SPLADE} cannot encode this text: {error}")
+        return failure
 
     async def _call(self, texts: Sequence[str]) -> list[SparseVector]:
         limit_s = CALL_LIMIT_S + CHARACTER_LIMIT_S * sum(map(len, texts))

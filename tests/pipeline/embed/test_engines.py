@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import anyio
 import numpy as np
 import pytest
 
@@ -41,6 +42,17 @@ async def test_an_engine_that_the_runtime_names_computes_the_model(with_the_toy,
     assert (embedder.fingerprint, embedder.dimensions) == (FINGERPRINT, 384)
     assert np.array_equal(embedded.vectors, [hashed(text, 384) for text in ("a lamp", "a door")])
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_model_starts_even_if_whoever_needed_it_first_waits_no_longer(with_the_toy, tmp_path):
+    supervisor = Supervisor("models")
+    async with running(supervisor):
+        fleet = embedders(tmp_path, "hash", supervisor)
+        with anyio.move_on_after(0):
+            await fleet.get(MINILM)
+        with anyio.fail_after(30):
+            while not fleet.running():  # noqa: ASYNC110 - it sets no event of ours
+                await anyio.sleep(0.001)
 
 
 async def test_it_says_which_models_it_cannot_compute(with_the_toy, tmp_path):

@@ -13,7 +13,7 @@ from syncd.errors import PermanentError, RetryableError
 from syncd.pipeline.embed.catalog import MINILM, Catalog
 from syncd.pipeline.embed.local import EngineOptions, open_embedder, prepare
 from syncd.pipeline.embed.probe import Probe
-from syncd.pipeline.embed.process import TimeLimits
+from syncd.pipeline.embed.process import ModelProcess, TimeLimits
 from syncd.pipeline.embed.variant import RunSettings, Variant
 from tests.models import in_its_own_task
 from tests.pipeline.embed import faulty_worker
@@ -93,6 +93,24 @@ async def test_nothing_is_lost_when_the_process_is_killed_again_and_again(minilm
     vectors = await kill_while_embedding(minilm, texts, kills, seed=kills)
     assert minilm.process.starts > kills / 2
     assert (np.sum(vectors * undisturbed.vectors, axis=1) > 1 - 1e-5).all()
+
+
+async def test_a_process_that_dies_of_everything_blames_no_text(minilm_folder, monkeypatch):
+    async with in_its_own_task(open_embedder(Catalog().find(MINILM), minilm_folder)) as embedder:
+        started, kills = ModelProcess._started, []
+
+        async def killed(process):
+            worker = await started(process)
+            if len(kills) < 4:
+                os.kill(worker.pid, signal.SIGKILL)
+                kills.append(worker.pid)
+            return worker
+
+        monkeypatch.setattr(ModelProcess, "_started", killed)
+        with pytest.raises(RetryableError, match="dies whatever it computes"):
+            await embedder.embed(["an only text"], "document")
+        await embedder.embed(["an only text", "and another"], "document")
+        assert len(set(kills)) == 4
 
 
 def faulty_texts(number, kind):

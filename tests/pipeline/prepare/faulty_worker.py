@@ -22,6 +22,8 @@ def faulty(parts: Iterator[Part], request: PrepareRequest) -> Iterator[Frame]:
             is_parsed = request.parsed_segments is None or number < request.parsed_segments
             if "die parsing" in part.text and is_parsed:
                 os.kill(os.getpid(), signal.SIGSEGV)
+            if "killed always" in part.text:
+                os.kill(os.getpid(), signal.SIGKILL)
             if "hang" in part.text:
                 time.sleep(3600)
             if "bug" in part.text:

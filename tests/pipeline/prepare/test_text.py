@@ -1,13 +1,15 @@
 """Text, code and Markdown to chunks: what a text does to its process stays there."""
 
 import io
+import os
+import signal
 from collections.abc import AsyncIterator
 from itertools import pairwise
 
 import anyio
 import pytest
 
-from syncd.errors import PermanentError
+from syncd.errors import PermanentError, PutOffError
 from syncd.model import Chunk, Chunking, Part
 from syncd.pipeline.parse.text import WHOLE_BYTES
 from syncd.pipeline.prepare.preparer import DocumentPreparer
@@ -55,6 +57,15 @@ async def test_code_whose_parse_kills_its_process_is_cut_as_text(preparer: Docum
     text = "def f():\n    pass  # die parsing\n" * 20
     found = await batches(preparer, text, "a.py")
     assert {(chunk.stage, chunk.note) for batch in found for chunk in batch} == {("lines", "parser failed")}
+
+
+async def test_a_process_that_is_killed_from_outside_is_not_the_text_s_fault(preparer: DocumentPreparer) -> None:
+    await batches(preparer, "def f():\n    pass\n", "a.py")
+    os.kill(preparer._text._idle[0].worker.pid, signal.SIGKILL)
+    found = await batches(preparer, "def f():\n    pass\n", "a.py")
+    assert {chunk.stage for batch in found for chunk in batch} == {"code"}
+    with pytest.raises(PutOffError, match="killed 3 times"):
+        await batches(preparer, "def f():\n    pass  # killed always\n", "a.py")
 
 
 @pytest.mark.parametrize("text", ["die always", "hang", "bug"])

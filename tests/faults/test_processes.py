@@ -1,0 +1,84 @@
+"""The daemon's processes are killed or stopped from outside, for as long as it takes: nothing is given up or read otherwise."""
+
+import json
+import re
+import signal
+import urllib.error
+
+import pytest
+
+from tests.app.test_daemon import configuration, request, until
+from tests.daemon import Daemon
+from tests.faults.processes import MODEL, PREPARER, killing, signalled
+
+CODE = "def function_{0}(value):\n    return value * {0}\n\n\nclass Number{0}:\n    value = {0}\n"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("watched")
+
+
+@pytest.fixture(scope="module")
+def daemon(minilm_folder, tmp_path_factory, folder):
+    watched = f'[[sources]]\nname = "code"\ntype = "folder"\npath = "{folder}"\ncollection = "code"\nwatch = true\n'
+    more = f"[search]\nlimit_s = 1.0\n{watched}"
+    running = Daemon(tmp_path_factory.mktemp("daemon"), configuration(minilm_folder, more)).start()
+    yield running
+    assert running.stop() == 0
+
+
+def write(folder, name, files):
+    for number in range(files):
+        (folder / f"{name}_{number}.py").write_text(CODE.format(number))
+    return {f"{name}_{number}.py" for number in range(files)}
+
+
+def indexed(daemon):
+    return {key for (key,) in daemon.rows("SELECT key FROM documents WHERE state = 'indexed'")}
+
+
+def health(daemon):
+    """What /health says is wrong, '' when nothing is."""
+    try:
+        request(daemon, "GET", "/health")
+    except urllib.error.HTTPError as error:
+        return json.loads(error.read())["message"] if error.code == 503 else f"status {error.code}"
+    return ""
+
+
+@pytest.mark.parametrize("when", ["starts", "runs"])
+def test_while_the_model_is_killed_all_the_time_texts_wait_and_health_says_why(daemon, folder, when):
+    until(lambda: not daemon.unsettled() and not health(daemon))
+    with killing(daemon, MODEL) as kills:
+        keys = write(folder, when, 6)
+        assert re.search("cannot be run|does not start|dies whatever", until(lambda: health(daemon)))
+        until(lambda: len(kills) > 12)
+        assert not daemon.rows("SELECT key FROM documents WHERE state = 'failed'")
+    until(lambda: keys <= indexed(daemon))
+    until(lambda: not health(daemon))
+
+
+def test_code_whose_chunker_is_killed_all_the_time_is_cut_by_its_syntax_when_that_ends(daemon, folder):
+    with killing(daemon, PREPARER) as kills:
+        keys = write(folder, "parser", 6)
+        until(lambda: len(kills) > 12)
+    until(lambda: keys <= indexed(daemon))
+    stages = "SELECT DISTINCT json_extract(metadata, '$.stage') FROM chunks"
+    assert daemon.rows(stages) == [("code",)]
+
+
+def test_while_the_model_hangs_words_answer_a_search_and_it_says_so(daemon):
+    def search():
+        body = {"collection_name": "code", "database_name": "default_database", "query": "function_3", "mode": "hybrid"}
+        return request(daemon, "POST", "/api/v1/search", body)
+
+    until(lambda: search()["notices"] == [])
+    assert signalled(daemon, MODEL, signal.SIGSTOP) == 1
+    try:
+        found = search()
+    finally:
+        signalled(daemon, MODEL, signal.SIGCONT)
+    assert "function_3" in found["hits"][0]["text"]
+    assert "by words alone" in found["notices"][0]
+    until(lambda: search()["notices"] == [])
