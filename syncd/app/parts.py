@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +21,7 @@ from syncd.index.collection_watch import CollectionWatch
 from syncd.index.query_functions import QueryRecorder
 from syncd.index.sparse_backfill import SparseBackfill
 from syncd.index.writer import Index
-from syncd.model import Preparer, SourceRecord
+from syncd.model import Embedder, Preparer, SourceRecord
 from syncd.pipeline.disk import DiskRoom
 from syncd.pipeline.effects import RealEffects
 from syncd.pipeline.embedding_stage import EmbeddingStage
@@ -50,6 +50,7 @@ class Parts:
     """Our own, unless the configuration names another."""
     chroma: Chroma
     index: Index
+    room: DiskRoom
     stage: EmbeddingStage
     syncer: Syncer
     triggers: Triggers
@@ -76,9 +77,9 @@ async def open_parts(config: Config, state: Path, types: SourceTypes, api_url: s
         preparers = await stack.enter_async_context(open_preparers(config))
         warn_unrecorded(config)
         queries = partial(queries_of, config, api_url)
-        index = Index(store, chroma, queries)
-        stage = EmbeddingStage(store, index.apply, models.dense.get)
-        room = DiskRoom(store.prepared, state, config.sync.prepared_disk_share)
+        room = DiskRoom(store.prepared, state, config.sync.prepared_disk_share, config.sync.disk_reserve_bytes)
+        index = Index(store, chroma, queries, to_go_on=room.to_go_on)
+        stage = EmbeddingStage(store, index.apply, with_room(room, models.dense.get))
         with_sparse_vectors = SparseEncoding(store, models.sparse).with_sparse_vectors
         effects = RealEffects(store, index.apply, stage, with_sparse_vectors, room)
         ingester = Ingester(store, effects, stage, make_preparation(config, models, preparers))
@@ -91,6 +92,7 @@ async def open_parts(config: Config, state: Path, types: SourceTypes, api_url: s
             chroma_server=chroma_server,
             chroma=chroma,
             index=index,
+            room=room,
             stage=stage,
             syncer=Syncer(store, runner, wakeup, [*sources.settled, triggers.settled]),
             triggers=triggers,
@@ -103,6 +105,16 @@ async def open_parts(config: Config, state: Path, types: SourceTypes, api_url: s
                 Leftovers(store, index),
             ),
         )
+
+
+def with_room(room: DiskRoom, get: Callable[[str], Awaitable[Embedder]]) -> Callable[[str], Awaitable[Embedder]]:
+    """Return what finds a model, by name, for texts whose vectors there has to be room for on disk."""
+
+    async def embedder(name: str) -> Embedder:
+        await room.to_go_on()
+        return await get(name)
+
+    return embedder
 
 
 def make_preparation(config: Config, models: Models, preparers: Callable[[SourceRecord], Preparer]) -> Preparation:

@@ -28,7 +28,7 @@ def make_services(config: Config, parts: Parts, splade: Path, uploads: Path) -> 
 
     def wrong() -> list[str]:
         of_models = [f"model {name}: {reason}" for name, reason in embedders.waiting().items()]
-        found = (chroma.status() or index.status(), *of_models, parts.stage.trouble())
+        found = (parts.room.shortage(), chroma.status() or index.status(), *of_models, parts.stage.trouble())
         return [problem for problem in found if problem]
 
     async def health() -> str | None:

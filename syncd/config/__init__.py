@@ -103,6 +103,8 @@ class SyncSection(Table):
     ingesters: WorkerCount = 64
     max_text_in_flight_bytes: Annotated[int, Field(ge=1 << 20)] = 64 << 20
     prepared_disk_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    disk_reserve_bytes: Annotated[int, Field(ge=0)] = 256 << 20
+    """Work waits while less than this is free on the disk of the state folder."""
     delete_guard_share: Annotated[float, Field(ge=0, le=1)] = 0.5
     delete_guard_minimum: Annotated[int, Field(ge=0)] = 20
     cache_unused_days: Annotated[int, Field(ge=1)] = 90

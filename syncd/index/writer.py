@@ -7,9 +7,10 @@ Killed after any arrow, the outbox still has every id whose state in the vector 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
+import anyio.lowlevel
 import structlog
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
@@ -47,7 +48,8 @@ TELL_S = 0.1
 
 
 class Index:
-    """The actor that owns all writes to the vector store. `queries` returns the embedding function to record in a collection, or None.
+    """The actor that owns all writes to the vector store. `queries` returns the embedding function to record in a collection, or
+    None; `to_go_on` waits until there is room on disk to write.
 
     A collection that was replaced is filled from SQLite, concurrently with other work. One that cannot be written is
     held: its changes wait in SQLite and are retried, while other collections continue.
@@ -62,11 +64,13 @@ class Index:
         queries: Callable[[CollectionRecord], QueryFunction | None],
         capacity: int = 128,
         gather_s: float = GATHER_S,
+        to_go_on: Callable[[], Awaitable[None]] = anyio.lowlevel.checkpoint,
     ) -> None:
         self._store = store
         self._vector_store = vector_store
         self._queries = queries
         self._gather_s = gather_s
+        self._to_go_on = to_go_on
         self._opening = anyio.Lock()
         self._refill = Refill(store, vector_store, lambda record: shape_of(record, queries(record)))
         self._held = PostponedWrites()
@@ -173,6 +177,7 @@ class Index:
                 with anyio.move_on_after(self._held.pause_s()):
                     envelopes = await self.mailbox.take_many(WRITE_SIZE, weight=weight)
                 begun_at = anyio.current_time()
+                await self._to_go_on()
                 async with self.turn:
                     await self._serve_all(envelopes)
                     await self._turns.take(begun_at + GATHER_S)

@@ -1,14 +1,18 @@
-"""The daemon's children, and what may be done to them from outside."""
+"""A daemon over a folder, what it says of itself, and what may be done to its children from outside."""
 
+import json
 import os
 import signal
 import threading
+import urllib.error
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tests.app.test_daemon import request
 from tests.daemon import Daemon
 
+CODE = "def function_{0}(value):\n    return value * {0}\n\n\nclass Number{0}:\n    value = {0}\n"
 MODEL, PREPARER = "syncd.pipeline.embed.worker", "syncd.pipeline.prepare.worker"
 
 
@@ -49,3 +53,29 @@ def killing(daemon: Daemon, module: str, every_s: float = 0.05) -> Iterator[list
     finally:
         over.set()
         thread.join()
+
+
+def watching(folder: Path) -> str:
+    """The configuration of a source that watches a folder."""
+    return f'[[sources]]\nname = "code"\ntype = "folder"\npath = "{folder}"\ncollection = "code"\nwatch = true\n'
+
+
+def write(folder: Path, name: str, files: int) -> set[str]:
+    """Write some modules; return their keys."""
+    for number in range(files):
+        (folder / f"{name}_{number}.py").write_text(CODE.format(number))
+    return {f"{name}_{number}.py" for number in range(files)}
+
+
+def indexed(daemon: Daemon) -> set[str]:
+    """The keys of the documents that are indexed."""
+    return {key for (key,) in daemon.rows("SELECT key FROM documents WHERE state = 'indexed'")}
+
+
+def health(daemon: Daemon) -> str:
+    """What /health says is wrong, '' when nothing is."""
+    try:
+        request(daemon, "GET", "/health")
+    except urllib.error.HTTPError as error:
+        return json.loads(error.read())["message"] if error.code == 503 else f"status {error.code}"
+    return ""

@@ -1,17 +1,13 @@
 """The daemon's processes are killed or stopped from outside, for as long as it takes: nothing is given up or read otherwise."""
 
-import json
 import re
 import signal
-import urllib.error
 
 import pytest
 
 from tests.app.test_daemon import configuration, request, until
 from tests.daemon import Daemon
-from tests.faults.processes import MODEL, PREPARER, killing, signalled
-
-CODE = "def function_{0}(value):\n    return value * {0}\n\n\nclass Number{0}:\n    value = {0}\n"
+from tests.faults.processes import MODEL, PREPARER, health, indexed, killing, signalled, watching, write
 
 
 @pytest.fixture(scope="module")
@@ -21,30 +17,10 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def daemon(minilm_folder, tmp_path_factory, folder):
-    watched = f'[[sources]]\nname = "code"\ntype = "folder"\npath = "{folder}"\ncollection = "code"\nwatch = true\n'
-    more = f"[search]\nlimit_s = 1.0\n{watched}"
+    more = f"[search]\nlimit_s = 1.0\n{watching(folder)}"
     running = Daemon(tmp_path_factory.mktemp("daemon"), configuration(minilm_folder, more)).start()
     yield running
     assert running.stop() == 0
-
-
-def write(folder, name, files):
-    for number in range(files):
-        (folder / f"{name}_{number}.py").write_text(CODE.format(number))
-    return {f"{name}_{number}.py" for number in range(files)}
-
-
-def indexed(daemon):
-    return {key for (key,) in daemon.rows("SELECT key FROM documents WHERE state = 'indexed'")}
-
-
-def health(daemon):
-    """What /health says is wrong, '' when nothing is."""
-    try:
-        request(daemon, "GET", "/health")
-    except urllib.error.HTTPError as error:
-        return json.loads(error.read())["message"] if error.code == 503 else f"status {error.code}"
-    return ""
 
 
 @pytest.mark.parametrize("when", ["starts", "runs"])
