@@ -25,6 +25,10 @@ class CollectionCorrupt(RetryableError):
     """The vector store can no longer read the collection; nothing is lost: the index, once it is told, rebuilds it from the store."""
 
 
+class StoreDamagedError(RetryableError):
+    """The state database cannot be read or written, since its file is damaged: work waits until somebody has mended it."""
+
+
 class OvertakenError(RetryableError):
     """The document has changed since it was checked: check it again, then retry."""
 
@@ -44,14 +48,14 @@ class PermanentError(SyncdError):
     """Retrying is pointless: record it on the document (or invocation) and go on with the rest."""
 
 
-class Skipped(PermanentError):
-    """The document is deliberately not indexed (binary, too large, not UTF-8); it is counted and listed with this reason."""
-
-
 class PutOffError(PermanentError):
     """It failed for a reason that may pass, such as a process that is killed again and again: record it, go on with the rest,
     and ask for it again later.
     """
+
+
+class Skipped(PermanentError):
+    """The document is deliberately not indexed (binary, too large, not UTF-8); it is counted and listed with this reason."""
 
 
 class MisconfiguredError(PermanentError):

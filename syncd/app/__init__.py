@@ -23,7 +23,7 @@ from syncd.app.services import make_services
 from syncd.app.settings import register_secrets
 from syncd.chroma.server import ChromaServer
 from syncd.config import Config
-from syncd.errors import ConfigError
+from syncd.errors import ConfigError, StoreDamagedError
 from syncd.runtime.actor import Actor
 from syncd.runtime.notify import Notifier, Watchdog
 from syncd.runtime.signals import watch_signals
@@ -52,20 +52,25 @@ async def serve(
     ready: Callable[[Daemon], None] = lambda _: None,
     types: SourceTypes = TYPES,
 ) -> int:
-    """Run the daemon until it is told to stop and return its exit status. Raises ConfigError if the configuration cannot work."""
+    """Run the daemon until it is told to stop and return its exit status. Raises ConfigError if the configuration cannot work,
+    or the state database is damaged.
+    """
     register_secrets(config)
     given_up: EscalatedError | None = None
     with state_folder(config.state_folder) as state:
         notifier = Notifier()
-        async with assembled(config, state, notifier, types) as daemon:
-            try:
-                await run_daemon(daemon, config, state, notifier, reload, ready)
-            except* EscalatedError as errors:
-                given_up = cast("EscalatedError", errors.exceptions[0])
+        try:
+            async with assembled(config, state, notifier, types) as daemon:
+                try:
+                    await run_daemon(daemon, config, state, notifier, reload, ready)
+                except* EscalatedError as errors:
+                    given_up = cast("EscalatedError", errors.exceptions[0])
+        except StoreDamagedError as error:
+            raise ConfigError(str(error)) from error
     if given_up is None:
         return 0
-    if isinstance(given_up.__cause__, ConfigError):
-        raise given_up.__cause__
+    if isinstance(given_up.__cause__, ConfigError | StoreDamagedError):
+        raise ConfigError(str(given_up.__cause__)) from given_up
     log.critical("daemon.gave_up", reason=str(given_up.__cause__ or given_up))
     return 1
 

@@ -28,7 +28,8 @@ def make_services(config: Config, parts: Parts, splade: Path, uploads: Path) -> 
 
     def wrong() -> list[str]:
         of_models = [f"model {name}: {reason}" for name, reason in embedders.waiting().items()]
-        found = (parts.room.shortage(), chroma.status() or index.status(), *of_models, parts.stage.trouble())
+        of_store, of_chroma = store.database.trouble, chroma.status() or index.status()
+        found = (of_store, parts.room.shortage(), of_chroma, *of_models, parts.stage.trouble())
         return [problem for problem in found if problem]
 
     async def health() -> str | None:

@@ -54,6 +54,7 @@ COMMANDS: Mapping[str, Listed] = {
     "verify": Listed("verify", "compare a collection with the store and with the sources that feed it"),
     "rebuild": Listed("rebuild", "recreate a collection from the store, without fetching or embedding"),
     "token": Listed("token", "create, list and revoke API tokens"),
+    "doctor": Listed("doctor", "examine the state database; stop the daemon before (s3 doctor: of a bucket)"),
     "config": Listed("config", "check a configuration"),
     "model": Listed("model", "list, fetch, add and measure embedding models"),
     "s3": Listed("s3", "prepare a bucket for auto-sync, and say what is missing"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any, TypeVar
 
 import aiosqlite
 
-from syncd.errors import ConfigError, RetryableError
+from syncd.errors import ConfigError, RetryableError, StoreDamagedError
 
 T = TypeVar("T")
 
@@ -31,6 +32,10 @@ WRITER_PRAGMAS = (
     "PRAGMA wal_autocheckpoint = 2000",
     "PRAGMA cache_size = -16000",
 )
+ADVICE = "stop the daemon and run: syncd doctor --recover"
+FILE_CHECK_S = 2.0
+"""How long the file is checked at most before it is used: a gigabyte in that time, and small files whole."""
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 CALL = "-- call a function"
 """Stands for a statement; see `CallingConnection`."""
 READER_PRAGMAS = ("PRAGMA query_only = ON", "PRAGMA busy_timeout = 5000", "PRAGMA cache_size = -8000")
@@ -39,34 +44,41 @@ READER_PRAGMAS = ("PRAGMA query_only = ON", "PRAGMA busy_timeout = 5000", "PRAGM
 class Database:
     """The open database. `write` and `read` wait for their connection's thread; both are safe to call concurrently."""
 
-    def __init__(self, writer: aiosqlite.Connection, reader: aiosqlite.Connection) -> None:
+    def __init__(self, path: Path, writer: aiosqlite.Connection, reader: aiosqlite.Connection) -> None:
+        self._path = path
         self._writer = writer
         self._reader = reader
+        self._damage: str | None = None
+        self._failure: str | None = None
+
+    @property
+    def trouble(self) -> str | None:
+        """Why work waits for the state database: it is damaged, or its last write failed; None if it works."""
+        return self._damage or self._failure
 
     @classmethod
     async def open(cls, path: Path, packages: Sequence[str] = ()) -> Database:
         """Open `path`, creating and migrating it as needed: the store's own tables, and those of `packages`.
 
         A package keeps its numbered SQL files in a folder `migrations`; numbers are unique across all. Raises ConfigError if
-        the file was written by a newer syncd or is not a database.
+        the file was written by a newer syncd, is not a database, or a check of `FILE_CHECK_S` finds it damaged.
         """
         try:
             writer = await open_connection(path)
             try:
                 for pragma in WRITER_PRAGMAS:
                     await writer.execute(pragma)
+                await run_in_thread(writer, lambda connection: check(connection, FILE_CHECK_S))
                 await run_in_thread(writer, lambda connection: migrate(connection, path, packages))
                 reader = await open_connection(path)
             except BaseException:
                 await writer.close()
                 raise
         except sqlite3.DatabaseError as error:
-            raise ConfigError(
-                f"{path} cannot be used as syncd's database ({error}); move it away or restore it"
-            ) from error
+            raise ConfigError(f"{path} cannot be used as syncd's database ({error}): {ADVICE}") from error
         for pragma in READER_PRAGMAS:
             await reader.execute(pragma)
-        return cls(writer, reader)
+        return cls(path, writer, reader)
 
     async def close(self) -> None:
         """Checkpoint the write-ahead log and close both connections. Twice is an error."""
@@ -77,16 +89,32 @@ class Database:
     async def write(self, transaction: Callable[[sqlite3.Connection], T]) -> T:
         """Run `transaction` between BEGIN IMMEDIATE and COMMIT; durable when this returns, rolled back when it raises.
 
-        Raises RetryableError if the disk is full or the file is busy.
+        Raises RetryableError if the disk is full or the file is busy, StoreDamagedError.
         """
         try:
-            return await run_in_thread(self._writer, lambda connection: committed(connection, transaction))
+            written = await run_in_thread(self._writer, lambda connection: committed(connection, transaction))
         except sqlite3.OperationalError as error:
-            raise RetryableError(f"cannot write the state database ({error}); check the disk's free space") from error
+            self._failure = f"cannot write the state database ({error}); check the disk's free space"
+            raise RetryableError(self._failure) from error
+        except sqlite3.DatabaseError as error:
+            self._raise_damage(error)
+            raise
+        self._failure = None
+        return written
 
     async def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `query` on the reader; it sees everything committed before it starts."""
-        return await run_in_thread(self._reader, query)
+        """Run `query` on the reader; it sees everything committed before it starts. Raises StoreDamagedError."""
+        try:
+            return await run_in_thread(self._reader, query)
+        except sqlite3.DatabaseError as error:
+            self._raise_damage(error)
+            raise
+
+    def _raise_damage(self, error: sqlite3.DatabaseError) -> None:
+        """Raise StoreDamagedError, which says what to do, if the file is damaged."""
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+            self._damage = f"{self._path} is damaged ({error}): {ADVICE}"
+            raise StoreDamagedError(self._damage) from error
 
 
 class CallingConnection(sqlite3.Connection):
@@ -107,7 +135,15 @@ class CallingConnection(sqlite3.Connection):
 
 async def open_connection(path: Path) -> aiosqlite.Connection:
     """Open one connection, with a thread of its own. Raises sqlite3.DatabaseError."""
-    return await aiosqlite.connect(path, isolation_level=None, factory=CallingConnection)
+    connection = await aiosqlite.connect(path, isolation_level=None, factory=CallingConnection)
+    # A flipped bit in a text is found by the text's checksum; here it must not stop whatever reads the text.
+    connection.text_factory = lenient_text
+    return connection
+
+
+def lenient_text(text: bytes) -> str:
+    """Return a stored text, damaged or not."""
+    return text.decode("utf-8", "replace")
 
 
 async def run_in_thread(connection: aiosqlite.Connection, function: Callable[[sqlite3.Connection], T]) -> T:
@@ -127,6 +163,22 @@ async def run_in_thread(connection: aiosqlite.Connection, function: Callable[[sq
 
     await connection.execute(CALL, [call])
     return results[0]
+
+
+def check(connection: sqlite3.Connection, limit_s: float) -> None:
+    """Read through the whole file, or as much of it as `limit_s` allows. Raises sqlite3.DatabaseError if it is damaged."""
+    ends_at = time.monotonic() + limit_s
+    connection.set_progress_handler(lambda: int(time.monotonic() > ends_at), 10_000)
+    try:
+        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+            raise
+        found = "ok"
+    finally:
+        connection.set_progress_handler(None, 0)
+    if found != "ok":
+        raise sqlite3.DatabaseError(" ".join(found.split()))
 
 
 def committed(connection: sqlite3.Connection, transaction: Callable[[sqlite3.Connection], T]) -> T:

@@ -24,11 +24,14 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
-def test_work_waits_while_little_of_the_disk_is_free_and_goes_on_when_more_is(minilm_folder, small_disk, tmp_path):
+def test_work_waits_while_little_of_the_disk_is_free_and_goes_on_when_more_is(
+    minilm_folder, small_disk, tmp_path, request
+):
     folder = tmp_path / "watched"
     folder.mkdir()
     more = f"[sync]\ndisk_reserve_bytes = {RESERVE_MB << 20}\n{watching(folder)}"
     daemon = Daemon(small_disk, configuration(minilm_folder, more)).start()
+    request.addfinalizer(daemon.stop)
     until(lambda: write(folder, "before", 3) <= indexed(daemon))
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(shutil.disk_usage(small_disk).free - (RESERVE_MB - 4 << 20)))
@@ -39,4 +42,3 @@ def test_work_waits_while_little_of_the_disk_is_free_and_goes_on_when_more_is(mi
     ballast.unlink()
     until(lambda: keys <= indexed(daemon))
     until(lambda: not health(daemon))
-    assert daemon.stop() == 0
