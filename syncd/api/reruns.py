@@ -10,7 +10,15 @@ from syncd.api.errors import RefusedError
 from syncd.api.invocations import own_invocation
 from syncd.api.requests import read_json, read_query
 from syncd.api.route import Route, json_answer
-from syncd.api.schema_jobs import ConfirmPayload, CreateJobResponse, DocumentView, OutcomeState, RetryPayload
+from syncd.api.schema_jobs import (
+    ConfirmPayload,
+    CreateJobResponse,
+    DiscardResponse,
+    DocumentView,
+    HeldDeleteView,
+    OutcomeState,
+    RetryPayload,
+)
 from syncd.api.services import SERVICES, Services
 from syncd.api.sources import MAX_PAGE
 from syncd.api.views import document_view
@@ -27,6 +35,13 @@ class DocumentsQuery(Model):
     """Which documents of an invocation to list."""
 
     state: OutcomeState | None = None
+    limit: QueryCount = 100
+    offset: QueryCount = 0
+
+
+class HeldQuery(Model):
+    """Which held deletes of an invocation to list."""
+
     limit: QueryCount = 100
     offset: QueryCount = 0
 
@@ -81,6 +96,28 @@ async def confirm_deletes(request: web.Request) -> web.Response:
     return await _ask(services, invocation, ConfirmDeletes(invocation.id, invocation.request.whole))
 
 
+async def held_deletes(request: web.Request) -> web.Response:
+    """List the documents that confirming an invocation's held deletes would delete, in key order."""
+    invocation = await own_invocation(request)
+    query = read_query(request, HeldQuery)
+    progress = request.app[SERVICES].store.progress
+    keys = await progress.still_held(invocation.id, min(query.limit, MAX_PAGE), query.offset)
+    return json_answer([{"key": key} for key in keys])
+
+
+async def discard_deletes(request: web.Request) -> web.Response:
+    """Forget an invocation's held deletes: its documents stay. The next run that misses them decides anew."""
+    invocation = await own_invocation(request)
+    if request.body_exists and await request.read():
+        await read_json(request, ConfirmPayload)
+    _require_over(invocation)
+    progress = request.app[SERVICES].store.progress
+    if not await progress.held_deletes(invocation.id):
+        raise RefusedError(412, f"invocation {invocation.id} holds no deletes; there is nothing to discard")
+    await progress.release_deletes(invocation.id)
+    return json_answer({})
+
+
 def _require_over(invocation: Invocation) -> None:
     if invocation.state in (State.PENDING, State.PROCESSING):
         raise RefusedError(412, f"invocation {invocation.id} is still {invocation.state}; wait or cancel it first")
@@ -119,6 +156,28 @@ ROUTES = (
         {201: CreateJobResponse},
         errors=(400, 401, 403, 404, 412, 500),
         body=RetryPayload,
+        own=True,
+    ),
+    Route(
+        "GET",
+        "/api/v1/invocations/{invocation_id}/held-deletes",
+        held_deletes,
+        "list_job_held_deletes",
+        "Invocation",
+        "List held deletes",
+        {200: [HeldDeleteView]},
+        query=HeldQuery,
+        own=True,
+    ),
+    Route(
+        "POST",
+        "/api/v1/invocations/{invocation_id}/discard-deletes",
+        discard_deletes,
+        "discard_job_deletes",
+        "Invocation",
+        "Discard held deletes",
+        {200: DiscardResponse},
+        errors=(400, 401, 403, 404, 412, 500),
         own=True,
     ),
     Route(

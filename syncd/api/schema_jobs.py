@@ -190,7 +190,17 @@ class RetryPayload(OwnModel):
 
 
 class ConfirmPayload(OwnModel):
-    """An empty object: all held deletes are carried out."""
+    """An empty object: all held deletes are carried out, or discarded."""
+
+
+class HeldDeleteView(Model):
+    """A document whose delete is held."""
+
+    key: str
+
+
+class DiscardResponse(Model):
+    """An empty object."""
 
 
 class DocumentView(Model):

@@ -7,6 +7,7 @@ from functools import partial
 
 from syncd.cli.client import connected
 from syncd.cli.commands import Commands
+from syncd.cli.output import out, print_json
 from syncd.cli.sync import finish
 
 
@@ -18,7 +19,25 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=partial(again, "retry"))
     parser = commands.add_parser("confirm-deletes", parents=[common])
     parser.add_argument("invocation", help="id of the invocation")
-    parser.set_defaults(command=partial(again, "confirm-deletes"), keys=None)
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--list", action="store_true", help="only list the documents that would be deleted")
+    instead.add_argument("--discard", action="store_true", help="keep the documents until a run misses them again")
+    parser.set_defaults(command=confirm_deletes, keys=None)
+
+
+async def confirm_deletes(args: argparse.Namespace) -> int:
+    """Carry out an invocation's held deletes, or list or discard them."""
+    if not args.list and not args.discard:
+        return await again("confirm-deletes", args)
+    path = f"/api/v1/invocations/{args.invocation}"
+    async with connected(args) as client:
+        if args.discard:
+            await client.post(f"{path}/discard-deletes", {})
+            print_json({}) if args.json else out.print("discarded: the documents stay")
+            return 0
+        async for held in client.every(f"{path}/held-deletes"):
+            print_json(held) if args.json else out.print(held["key"])
+    return 0
 
 
 async def again(what: str, args: argparse.Namespace) -> int:

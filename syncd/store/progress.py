@@ -168,8 +168,19 @@ class Progress:
         place = target.database, target.collection
         return await self._db.read(lambda c: dict(c.execute(statement, place).fetchall()))
 
+    async def still_held(self, invocation_id: str, limit: int = 100, offset: int = 0) -> Sequence[str]:
+        """Return the keys that an invocation would still delete if that were confirmed, in order: none that reappeared since."""
+        statement = (
+            "SELECT h.key FROM held_deletes h JOIN invocations i ON i.id = h.invocation_id "
+            "JOIN collections c ON c.database = i.database AND c.name = i.collection "
+            "JOIN documents d ON d.collection_id = c.id AND d.source_id = i.source_id AND d.key = h.key AND d.seen < i.seq "
+            "WHERE h.invocation_id = ? ORDER BY h.key LIMIT ? OFFSET ?"
+        )
+        values = (invocation_id, limit, offset)
+        return await self._db.read(lambda c: [key for (key,) in c.execute(statement, values)])
+
     async def release_deletes(self, invocation_id: str) -> None:
-        """Delete the record of an invocation's held deletes, because they are done."""
+        """Delete the record of an invocation's held deletes, because they are done or not wanted. Twice is safe."""
         await self._db.write(lambda c: c.execute("DELETE FROM held_deletes WHERE invocation_id = ?", (invocation_id,)))
 
     async def lags(self) -> Sequence[Lag]:

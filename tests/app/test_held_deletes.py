@@ -88,6 +88,23 @@ def test_of_a_mass_delete_only_what_would_be_lost_is_held(daemon, tmp_path, fres
         page.unlink() if number else page.rename(tmp_path / "site/kept/0.md")
     assert synced(daemon, source, fresh_name) == (1, 29)
     assert "0.md" not in keys(daemon, fresh_name)
+    (tmp_path / "site/7.md").write_text("# Page 7\n\nIt is back.\n")
+    assert synced(daemon, source, fresh_name)[1] == 28
+    first, second = (invocation for invocation, _ in held(daemon, fresh_name))
+    listed = syncd(daemon, "confirm-deletes", first, "--list")
+    assert listed.stdout.split() == sorted(f"{number}.md" for number in range(1, 30) if number != 7)
+    assert syncd(daemon, "confirm-deletes", first, "--discard").returncode == 0
+    assert "holds no deletes" in syncd(daemon, "confirm-deletes", first, "--discard").stderr
+    assert len(keys(daemon, fresh_name)) == 30
+    assert syncd(daemon, "confirm-deletes", second).returncode == 0
+    assert keys(daemon, fresh_name) == ["7.md", "kept/0.md"]
+    for number in range(1, 30):
+        (tmp_path / f"site/{number}.md").write_text(f"# Page {number}\n\nIt says number {number}.\n")
+    assert synced(daemon, source, fresh_name) == (0, 0)
+    embedded = (
+        "SELECT json_extract(counts, '$.chunks_written'), json_extract(counts, '$.chunks_embedded') FROM invocations"
+    )
+    assert daemon.rows(f"{embedded} WHERE collection = ? ORDER BY seq DESC LIMIT 1", fresh_name) == [(29, 0)]
 
 
 def test_what_is_missing_in_another_folder_of_the_name_is_held_until_it_is_confirmed(daemon, tmp_path, fresh_name):
