@@ -57,7 +57,9 @@ class VerifyResponse(Model):
     missing: int
     different: int
     extra: int
-    damaged: str | None
+    damaged: int
+    """Chunks whose text or vector in the store is not what was stored; repairing asks their sources for them again."""
+    unreadable: str | None
     """Why Chroma cannot read the collection, which is then rebuilt from the store; nothing was compared."""
     repaired: bool
     held_deletes: dict[str, int]
@@ -73,6 +75,8 @@ async def verify(request: web.Request) -> web.Response:
     target = Target(wanted.database_name, wanted.collection_name)
     services = request.app[SERVICES]
     drift = await services.verify(target, wanted.repair)
+    if drift.damaged and wanted.repair:
+        services.wake()
     held = await services.store.progress.held_in(target)
     orphans = await services.store.absent_sources.orphans(target)
     left = {"held_deletes": dict(held), "orphans": [asdict(one) for one in orphans]}

@@ -131,7 +131,8 @@ class DriftAnswer(TypedDict):
     missing: int
     different: int
     extra: int
-    damaged: str | None
+    damaged: int
+    unreadable: str | None
     repaired: bool
     held_deletes: Mapping[str, int]
     """By invocation."""

@@ -12,6 +12,7 @@ from syncd.cli.plan import print_plan
 from syncd.cli.sources import all_sources, settings_of, type_of, whole_source
 
 DIFFERENCES = ("missing", "different", "extra")
+FOUND = (*DIFFERENCES, "damaged")
 CHANGES = ("indexed", "deleted", "failed", "held_deletes")
 
 
@@ -35,12 +36,8 @@ async def verify(args: argparse.Namespace) -> int:
         runs = [] if args.no_sources else await compare_sources(client, args)
     if args.json:
         print_json({"collection": drift, "invocations": runs})
-    left = (
-        (drift["damaged"] and not args.repair)
-        or drift["held_deletes"]
-        or drift["orphans"]
-        or (any(drift[name] for name in DIFFERENCES) and not args.repair)
-    )
+    differs = drift["unreadable"] or any(map(drift.__getitem__, FOUND))
+    left = drift["held_deletes"] or drift["orphans"] or (differs and not args.repair)
     return 1 if left or any(is_behind(run, args.repair) for run in runs) else 0
 
 
@@ -57,10 +54,20 @@ def words(collection: str, drift: DriftAnswer) -> str:
         f"syncd sources remove {left['source_id']} --purge"
         for left in drift["orphans"]
     ]
-    if drift["damaged"]:
+    if drift["unreadable"]:
         done = "it was rebuilt" if drift["repaired"] else "it is being rebuilt"
-        found = f"nothing can be compared ({drift['damaged']}): {done} from the store"
-    return f"{collection}: {drift['chunks']} chunks; in Chroma {found}{mended}{''.join([*held, *orphans])}"
+        found = f"nothing can be compared ({drift['unreadable']}): {done} from the store"
+    damaged = f"\n{drift['damaged']} chunks are damaged in the store{asked(drift)}" if drift["damaged"] else ""
+    return f"{collection}: {drift['chunks']} chunks; in Chroma {found}{mended}{damaged}{''.join([*held, *orphans])}"
+
+
+def asked(drift: DriftAnswer) -> str:
+    """Return what became of damaged chunks, or is to be done."""
+    return (
+        ": their sources are asked for them again"
+        if drift["repaired"]
+        else "; --repair asks their sources for them again"
+    )
 
 
 async def compare_sources(client: Client, args: argparse.Namespace) -> list[InvocationAnswer]:

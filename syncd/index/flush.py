@@ -35,12 +35,18 @@ class OutboxFlush:
         """
         try:
             for start in range(0, len(chunk_ids), WRITE_SIZE):
-                some = chunk_ids[start : start + WRITE_SIZE]
-                waiting = await self._store.outbox.waiting(record.id, some)
-                await self._write(record, waiting)
-                await self._store.outbox.clear(record.id, some)
+                await self._flush_some(record, chunk_ids[start : start + WRITE_SIZE])
         finally:
             self.waiting = None
+
+    async def _flush_some(self, record: CollectionRecord, chunk_ids: Sequence[str]) -> None:
+        waiting = await self._store.outbox.waiting(record.id, chunk_ids)
+        damaged = [entry.chunk_id for entry in waiting if entry.row and not entry.row.is_sound]
+        await self._write(record, [entry for entry in waiting if entry.chunk_id not in damaged])
+        await self._store.outbox.clear(record.id, chunk_ids)
+        if damaged:
+            log.error("store.damaged", collection=record.target.collection, chunks=len(damaged))
+            await self._store.checksums.distrust(record.id, damaged)
 
     async def _write(self, record: CollectionRecord, waiting: Sequence[Waiting]) -> None:
         deletes = [entry.chunk_id for entry in waiting if entry.op in ("delete", "replace")]

@@ -179,6 +179,10 @@ class Refill:
             row.id: row for row in await self._vector_store.get(record.target, [row.id for row in page], vectors=True)
         }
         kept = self._vector_store.as_stored
+        if damaged := [row.id for row in page if not row.is_sound]:
+            log.error("store.damaged", collection=record.target.collection, chunks=len(damaged))
+            await self._store.checksums.distrust(record.id, damaged)
+            page = [row for row in page if row.is_sound]
         lacking = [row for row in page if row.id not in found or differs(row, kept(row.metadata), found[row.id])]
         if lacking:
             self._written[record.id] = self._written.get(record.id, 0) + len(lacking)

@@ -1,4 +1,4 @@
-"""Finds where a collection of the vector store differs from SQLite, and repairs only that."""
+"""Finds what is damaged in SQLite and where a collection of the vector store differs from it, and repairs only that."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ class Drift:
     """Including those that do not find themselves, of a sample."""
     extra: int = 0
     """Rows with our lineage that are not in SQLite."""
-    damaged: str | None = None
+    damaged: int = 0
+    """Chunks whose text or vector in SQLite is not what was stored; they are compared with nothing. Repairing asks their sources again."""
+    unreadable: str | None = None
     """Why the vector store cannot read the collection, which is then rebuilt from SQLite; nothing was compared."""
 
 
@@ -60,7 +62,7 @@ class Verifier:
             return await self._drift(record, repair)
         except CollectionCorrupt as error:
             await (self._index.rebuild(target) if repair else self._index.damaged(record, error))
-            return Drift(await self._store.outbox.chunk_count(record.id), damaged=str(error))
+            return Drift(await self._store.outbox.chunk_count(record.id), unreadable=str(error))
 
     async def _drift(self, record: CollectionRecord, repair: bool) -> Drift:
         if record.rebuilding is not None:
@@ -72,15 +74,17 @@ class Verifier:
             record = await self._store.collections.by_id(record.id)
         if record.chroma_id is None or await self._vector_store.collection_id(record.target) != record.chroma_id:
             return await self._whole(record, repair)
-        chunks, missing, different = await self._compare(record)
-        probed = (await self._probe.probe(record)).beside({*missing, *different})
+        chunks, missing, different, damaged = await self._compare(record)
+        probed = (await self._probe.probe(record)).beside({*missing, *different, *damaged})
         if probed.is_damaged:
             raise probed.error()
         different += probed.lost
         extra = await self._extra(record)
         if repair:
+            if damaged:
+                await self._store.checksums.distrust(record.id, damaged)
             await self._mend(record, [*missing, *different, *extra])
-        return Drift(chunks, len(missing), len(different), len(extra))
+        return Drift(chunks, len(missing), len(different), len(extra), len(damaged))
 
     async def _whole(self, record: CollectionRecord, repair: bool) -> Drift:
         """Return the drift of a collection that was deleted or recreated: all of it is missing."""
@@ -89,23 +93,27 @@ class Verifier:
             await self._index.look(record.id)
         return Drift(chunks, missing=chunks)
 
-    async def _compare(self, record: CollectionRecord) -> tuple[int, list[str], list[str]]:
-        """Return the number of chunks in SQLite, and which of them the vector store lacks or has differently."""
-        chunks, missing, different = 0, list[str](), list[str]()
+    async def _compare(self, record: CollectionRecord) -> tuple[int, list[str], list[str], list[str]]:
+        """Return the number of chunks in SQLite, which of the sound ones the vector store lacks or has differently, and which
+        are damaged.
+        """
+        chunks, missing, different, damaged = 0, list[str](), list[str](), list[str]()
         pages = cast("AsyncGenerator[Sequence[ChunkRow]]", self._store.outbox.rows(record.id, WRITE_SIZE))
         async with aclosing(pages):
             while True:
                 async with self._index.turn:
                     page = await anext(pages, None)
                     if page is None:
-                        return chunks, missing, different
+                        return chunks, missing, different, damaged
                     rows = await self._vector_store.get(record.target, [row.id for row in page], vectors=True)
                 found = {row.id: row for row in rows}
                 chunks += len(page)
-                missing += [row.id for row in page if row.id not in found]
+                damaged += [row.id for row in page if not row.is_sound]
+                sound = [row for row in page if row.is_sound]
+                missing += [row.id for row in sound if row.id not in found]
                 different += [
                     row.id
-                    for row in page
+                    for row in sound
                     if row.id in found and differs(row, self._vector_store.as_stored(row.metadata), found[row.id])
                 ]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from syncd.runtime.state import DATABASE_FILE, KEY_FILE
 from syncd.store.absent_sources import AbsentSources
+from syncd.store.checksums import Checksums
 from syncd.store.chunks import Chunks
 from syncd.store.codec import SourceCodec
 from syncd.store.collections import Collections
@@ -41,6 +42,7 @@ class Store:
     refills: Refills
     postings: Postings
     chunks: Chunks
+    checksums: Checksums
     prepared: Prepared
     progress: Progress
     marks: Marks
@@ -72,6 +74,7 @@ class Store:
             refills=Refills(database),
             postings=postings,
             chunks=Chunks(database),
+            checksums=Checksums(database),
             prepared=Prepared(database),
             progress=Progress(database),
             marks=Marks(database),

@@ -7,17 +7,24 @@ import sqlite3
 from collections.abc import Collection
 
 from syncd.store.changes import NewChunk
+from syncd.store.checksums import is_sound, text_checksum
 from syncd.store.codec import dumps
 from syncd.store.numbering import ChunkNumbering, staged_metadata
+
+_UNLIKE_ANY = NewChunk("", "", b"", {})
+"""Stands for a damaged chunk, which no new one is like."""
 
 
 def stored_chunks(connection: sqlite3.Connection, document_id: int) -> dict[int, NewChunk]:
     """Return a document's chunks by number."""
     rows = connection.execute(
-        "SELECT number, text, context, vector_key, metadata FROM chunks WHERE document_id = ? ORDER BY number",
+        "SELECT number, text, context, vector_key, metadata, checksum FROM chunks WHERE document_id = ? ORDER BY number",
         (document_id,),
     )
-    return {number: NewChunk(text, context, key, json.loads(metadata)) for number, text, context, key, metadata in rows}
+    return {
+        number: NewChunk(text, context, key, json.loads(metadata)) if is_sound(context, text, checksum) else _UNLIKE_ANY
+        for number, text, context, key, metadata, checksum in rows
+    }
 
 
 def rewrite_chunks(
@@ -29,7 +36,7 @@ def rewrite_chunks(
         "DELETE FROM chunks WHERE document_id = ? AND number = ?", [(document_id, n) for n in changed]
     )
     connection.executemany(
-        "INSERT INTO chunks (document_id, number, text, context, vector_key, metadata) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO chunks (document_id, number, text, context, vector_key, metadata, checksum) VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
             (
                 document_id,
@@ -38,15 +45,22 @@ def rewrite_chunks(
                 chunk.context,
                 chunk.vector_key,
                 dumps(staged_metadata(chunk, len(chunks))),
+                text_checksum(chunk.context, chunk.text),
             )
             for number, chunk in zip(numbering.numbers, chunks, strict=True)
             if number in changed
         ),
     )
     connection.executemany(
-        "UPDATE chunks SET context = ?, metadata = ? WHERE document_id = ? AND number = ?",
+        "UPDATE chunks SET context = ?, metadata = ?, checksum = ? WHERE document_id = ? AND number = ?",
         (
-            (chunk.context, dumps(staged_metadata(chunk, len(chunks))), document_id, number)
+            (
+                chunk.context,
+                dumps(staged_metadata(chunk, len(chunks))),
+                text_checksum(chunk.context, chunk.text),
+                document_id,
+                number,
+            )
             for number, chunk in zip(numbering.numbers, chunks, strict=True)
             if numbering.ops.get(number) == "update"
         ),

@@ -11,18 +11,19 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from syncd.store.checksums import is_sound
 from syncd.store.database import Database
 
 Stage = Literal["prepared", "embedded", "written"]
 """How far a document has come: it has its words, its vectors, its place in the vector store."""
 
 INDEXED = (
-    "SELECT d.prefix || '-' || c.number, c.text, c.metadata, d.id, 'written', d.recorded_at, d.changed_at FROM documents d "
+    "SELECT d.prefix || '-' || c.number, c.text, c.metadata, d.id, 'written', d.recorded_at, d.changed_at, c.context, c.checksum FROM documents d "
     "JOIN chunks c ON c.document_id = d.id WHERE d.collection_id = ? AND d.prefix = ? AND d.state = 'indexed' AND c.number = ?"
 )
 PREPARED = (
     "SELECT p.prefix || '-' || c.number, c.text, json_set(c.metadata, '$.chunk_count', p.chunks), -p.id, "
-    "iif(p.wanted, 'prepared', 'embedded'), NULL, p.changed_at FROM prepared p JOIN prepared_chunks c ON c.prepared_id = p.id "
+    "iif(p.wanted, 'prepared', 'embedded'), NULL, p.changed_at, '', NULL FROM prepared p JOIN prepared_chunks c ON c.prepared_id = p.id "
     "WHERE p.collection_id = ? AND p.prefix = ? AND p.findable AND c.number = ?"
 )
 OWNER = (
@@ -80,7 +81,7 @@ class Chunks:
         return await self._db.read(query)
 
     async def get(self, collection_id: int, chunk_ids: Sequence[str]) -> Mapping[str, FoundChunk]:
-        """Return chunks by id; ids that syncd did not write, or has deleted, are left out."""
+        """Return chunks by id; those that syncd did not write, has deleted, or finds damaged are left out."""
 
         def query(connection: sqlite3.Connection) -> dict[str, FoundChunk]:
             found: dict[str, FoundChunk] = {}
@@ -88,8 +89,8 @@ class Chunks:
                 prefix, _, number = chunk_id.rpartition("-")
                 place = (collection_id, prefix, number)
                 row = connection.execute(INDEXED, place).fetchone() or connection.execute(PREPARED, place).fetchone()
-                if row:
-                    found[chunk_id] = FoundChunk(row[0], row[1], json.loads(row[2]), *row[3:])
+                if row and is_sound(row[7], row[1], row[8]):
+                    found[chunk_id] = FoundChunk(row[0], row[1], json.loads(row[2]), *row[3:7])
             return found
 
         return await self._db.read(query)

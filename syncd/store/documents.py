@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from syncd.model import DocumentState, DocumentWarning
 from syncd.store.changes import DocumentChange, NewChunk, Removal, Replacement, Staged
+from syncd.store.checksums import is_sound
 from syncd.store.codec import warnings_from_json
 from syncd.store.database import Database
 from syncd.store.staging import stage
@@ -76,7 +77,8 @@ class Documents:
                 "AND state = 'indexed' LIMIT 1",
                 (source_id, key, version, fingerprint),
             ).fetchone()
-            return CarriedOver(chunks_of(connection, row[0]), row[1], warnings_from_json(row[2])) if row else None
+            chunks = chunks_of(connection, row[0]) if row else None
+            return CarriedOver(chunks, row[1], warnings_from_json(row[2])) if chunks is not None else None
 
         return await self._db.read(query)
 
@@ -172,11 +174,13 @@ class Documents:
         return await self._db.read(lambda c: c.execute(statement, (collection_id, source_id)).fetchone()[0])
 
 
-def chunks_of(connection: sqlite3.Connection, document_id: int) -> list[NewChunk]:
-    """Return a document's chunks in the order of the text."""
+def chunks_of(connection: sqlite3.Connection, document_id: int) -> list[NewChunk] | None:
+    """Return a document's chunks in the order of the text; None if one is damaged."""
     rows = connection.execute(
-        "SELECT text, context, vector_key, metadata FROM chunks WHERE document_id = ? "
+        "SELECT text, context, vector_key, metadata, checksum FROM chunks WHERE document_id = ? "
         "ORDER BY json_extract(metadata, '$.chunk_index')",
         (document_id,),
-    )
-    return [NewChunk(text, context, key, json.loads(metadata)) for text, context, key, metadata in rows]
+    ).fetchall()
+    if not all(is_sound(context, text, checksum) for text, context, _, _, checksum in rows):
+        return None
+    return [NewChunk(text, context, key, json.loads(metadata)) for text, context, key, metadata, _ in rows]

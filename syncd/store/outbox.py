@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from syncd.model import SparseVector, cut_to
+from syncd.store.checksums import is_sound, is_sound_vector
 from syncd.store.database import Database
 from syncd.store.postings import unpacked
 from syncd.store.refills import START, Place
 from syncd.store.staging import put_in_outbox
 
 SELECT_ROWS = (
-    "SELECT d.prefix || '-' || c.number, c.text, c.metadata, v.vector, p.vector FROM chunks c "
+    "SELECT d.prefix || '-' || c.number, c.text, c.metadata, v.vector, p.vector, c.context, c.checksum, v.checksum FROM chunks c "
     "JOIN documents d ON d.id = c.document_id JOIN vectors v ON v.key = c.vector_key "
     "LEFT JOIN postings p ON p.document_id = c.document_id AND p.number = c.number "
 )
@@ -33,11 +34,15 @@ class ChunkRow:
     metadata: dict[str, Any]
     vector: NDArray[np.float32]
     sparse: SparseVector | None = None
+    is_sound: bool = True
+    """Whether text and vector are what was stored; otherwise it must not be written anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """One outbox entry; `row` is None for a delete and for a chunk that has vanished meanwhile."""
+    """One outbox entry; `row` is None for a delete and for a chunk that has vanished meanwhile. One that is damaged is not to
+    be told: see `Checksums.distrust`.
+    """
 
     chunk_id: str
     op: str
@@ -57,7 +62,7 @@ class Outbox:
             dimensions = dimensions_of(connection, collection_id)
             marks = ", ".join("?" * len(chunk_ids))
             entries = connection.execute(
-                "SELECT o.chunk_id, o.op, c.text, c.metadata, v.vector, p.vector FROM outbox o "
+                "SELECT o.chunk_id, o.op, c.text, c.metadata, v.vector, p.vector, c.context, c.checksum, v.checksum FROM outbox o "
                 "LEFT JOIN chunks c ON c.document_id = o.document_id AND c.number = o.number "
                 "LEFT JOIN postings p ON p.document_id = o.document_id AND p.number = o.number "
                 f"LEFT JOIN vectors v ON v.key = c.vector_key WHERE o.collection_id = ? AND o.chunk_id IN ({marks})",
@@ -191,9 +196,18 @@ def find_chunks(
 
 
 def chunk_row(
-    dimensions: int | None, chunk_id: str, text: str, metadata: str, vector: bytes, sparse: bytes | None
+    dimensions: int | None,
+    chunk_id: str,
+    text: str,
+    metadata: str,
+    vector: bytes,
+    sparse: bytes | None,
+    context: str,
+    checksum: int | None,
+    vector_checksum: int | None,
 ) -> ChunkRow:
     """Return the ChunkRow in stored columns, its vector shortened to `dimensions`."""
     row_sparse = None if sparse is None else unpacked(sparse)
     held = cut_to(np.frombuffer(vector, dtype="<f4"), dimensions)
-    return ChunkRow(chunk_id, text, json.loads(metadata), held, row_sparse)
+    sound = is_sound(context, text, checksum) and is_sound_vector(vector, vector_checksum)
+    return ChunkRow(chunk_id, text, json.loads(metadata), held, row_sparse, sound)

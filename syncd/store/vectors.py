@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 import time
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 
 import numpy as np
 from numpy.typing import NDArray
 
+from syncd.store.checksums import DAMAGED
 from syncd.store.database import Database
 
 LOOKUP_SIZE = 500
@@ -41,16 +43,20 @@ def absent(connection: sqlite3.Connection, keys: Sequence[bytes]) -> set[bytes]:
     for start in range(0, len(keys), LOOKUP_SIZE):
         some = keys[start : start + LOOKUP_SIZE]
         marks = ", ".join("?" * len(some))
-        rows = connection.execute(f"SELECT key FROM vectors WHERE key IN ({marks})", some)
+        rows = connection.execute(f"SELECT key FROM vectors WHERE key IN ({marks}) AND checksum IS NOT {DAMAGED}", some)
         missing.difference_update(key for (key,) in rows)
     return missing
 
 
 def insert_vectors(connection: sqlite3.Connection, vectors: Mapping[bytes, NDArray[np.float32]]) -> None:
-    """Keep vectors within the caller's transaction; a key that is there already keeps its vector."""
+    """Keep vectors within the caller's transaction; a key that is there already keeps its vector, unless that is damaged."""
     now = time.time()
-    rows = [(key, vector.astype("<f4").tobytes(), now) for key, vector in vectors.items()]
-    connection.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?, ?)", rows)
+    stored = ((key, vector.astype("<f4").tobytes()) for key, vector in vectors.items())
+    connection.executemany(
+        "INSERT INTO vectors (key, vector, used_at, checksum) VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET "
+        f"vector = excluded.vector, checksum = excluded.checksum WHERE checksum = {DAMAGED}",
+        ((key, vector, now, zlib.crc32(vector)) for key, vector in stored),
+    )
 
 
 class StoredVectors:

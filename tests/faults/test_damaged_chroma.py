@@ -78,7 +78,7 @@ def test_damaged_indexes_are_rebuilt_without_embedding_while_words_answer_and_ot
     synced.wait_whole()
     assert synced.search("sound", PART, "dense")[0] == 200
     assert synced.vectors() == embedded
-    assert [synced.verify(name)[1]["damaged"] for name in HARMS] == [None] * len(HARMS)
+    assert [synced.verify(name)[1]["unreadable"] for name in HARMS] == [None] * len(HARMS)
 
 
 def test_a_damaged_database_is_set_aside_and_everything_filled_from_the_store(synced):

@@ -63,5 +63,5 @@ async def test_verify_tells_the_damage_and_with_repair_waits_for_the_rebuild(par
     parts.chroma.shifted = 5
     verifier = Verifier(parts.store, parts.chroma, parts.index)
     drift = await verifier.verify(target, repair=True)
-    assert "5 of" in drift.damaged
+    assert "5 of" in drift.unreadable
     assert await verifier.verify(target) == Drift(drift.chunks)

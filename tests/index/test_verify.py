@@ -39,6 +39,46 @@ async def tamper(parts, target) -> None:
     await parts.chroma.write(target, [], forged, NOTHING)
 
 
+async def damage(parts) -> None:
+    """Flip bits of one chunk's text and of another one's vector, as a disk may."""
+
+    def flip(connection) -> None:
+        connection.execute("UPDATE chunks SET text = replace(text, 'matters', 'mutters') WHERE text LIKE '%thing 2,%'")
+        connection.execute(
+            "UPDATE vectors SET vector = zeroblob(length(vector)) "
+            "WHERE key = (SELECT vector_key FROM chunks WHERE text LIKE '%thing 5,%')"
+        )
+
+    await parts.store.database.write(flip)
+
+
+async def test_what_is_damaged_in_the_store_is_told_written_nowhere_and_fetched_again(parts, verifier, folder, target):
+    await parts.sync(folder, target)
+    right = await contents(parts, target)
+    parts.embedder.embedded.clear()
+    await damage(parts)
+    assert await verifier.verify(target) == Drift(len(right), damaged=2)
+    assert await verifier.verify(target, repair=True) == Drift(len(right), damaged=2)
+    assert await contents(parts, target) == right
+    (asked,) = await parts.store.invocations.due(9)
+    assert asked.request.keys == {"2.md", "5.md"}
+    await parts.sync(folder, target)
+    assert await contents(parts, target) == right
+    assert await verifier.verify(target) == Drift(len(right))
+    (text,) = parts.embedder.embedded
+    assert "thing 5," in text
+
+
+async def test_what_is_damaged_in_the_store_does_not_get_into_a_collection_that_is_made_anew(parts, folder, target):
+    await parts.sync(folder, target)
+    right = await contents(parts, target)
+    await damage(parts)
+    await parts.index.rebuild(target)
+    assert [row[0] for row in (await contents(parts, target)).values() if "mutters" in row[0]] == []
+    await parts.sync(folder, target)
+    assert await contents(parts, target) == right
+
+
 async def test_what_was_just_synced_has_no_drift(parts, verifier, folder, target):
     await parts.sync(folder, target)
     assert await verifier.verify(target) == Drift(await parts.chroma.count(target))
