@@ -94,7 +94,7 @@ GITHUB_WRONG = {
     "metadata": {"metadata": {}},
     "branch and sha": {"ref_identifier": {"branch": "main", "sha": SHA}},
     "empty ref": {"ref_identifier": {}},
-    "short sha": {"ref_identifier": {"sha": SHA[:7]}},
+    "too short a sha": {"ref_identifier": {"sha": SHA[:6]}},
     "an option as branch": {"ref_identifier": {"branch": "--upload-pack=x"}},
     "ref as text": {"ref_identifier": "main"},
 }
