@@ -28,7 +28,7 @@ class GitRefIdentifier(Model):
 
 
 class CreateJobPayload(ExtendedModel):
-    """An invocation to create. `object_key`, `custom_id` and `metadata` are for S3, `ref_identifier` is for GitHub."""
+    """An invocation to create. `object_key`, `custom_id` and `metadata` are for S3, `ref_identifier` is for repositories."""
 
     ADDITIONS = frozenset({"dry_run", "backfill"})
 

@@ -14,7 +14,7 @@ class Watch(OwnModel):
 
     target_collection_name: str
     branch: str | None = None
-    """GitHub only; the default branch when null."""
+    """Repositories only; the default branch when null."""
     interval_s: Annotated[float, Field(ge=10, le=31_536_000)] = 300.0
 
 

@@ -51,6 +51,7 @@ TARGET = Target("default_database", "synced")
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "folder": {"path": "/folder"},
     "github": {"repository": "owner/name"},
+    "git": {"url": "https://example.org/owner/name.git"},
     "web_scrape": {"starting_url": "https://example.org/"},
 }
 """What the record says; the source itself is the test's."""

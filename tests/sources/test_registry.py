@@ -91,6 +91,8 @@ def test_a_program_that_does_not_know_a_type_says_so(tmp_path):
 DECLARED = {
     "github": {"repository": "a/b", "app_id": None, "include_globs": ["*"]}
     | {"watch": {"target_collection_name": "abc", "branch": None, "interval_s": 300.0}},
+    "git": {"url": "https://host/x", "include_globs": ["*"], "token_file": "/t"}
+    | {"watch": {"target_collection_name": "abc", "interval_s": 300.0}},
     "folder": {"path": "/x", "include_globs": ["*"], "exclude_globs": [], "watch": {"target_collection_name": "abc"}},
     "web_scrape": {"starting_url": "http://x/", "page_limit": None, "max_depth": None, "include_path_regexes": []}
     | {"exclude_path_regexes": [], "allow_subdomains": False, "extra_hosts": [], "respect_robots": True}
@@ -102,6 +104,7 @@ DECLARED = {
 """What the store holds of a source that is declared with every default."""
 NEEDED = {
     "github": "repository = 'a/b'",
+    "git": "url = 'https://host/x'\ntoken_file = '/t'",
     "folder": "path = '/x'",
     "web_scrape": "starting_url = 'http://x/'",
     "s3": "bucket_name = 'bbb'\nregion = 'r'",

@@ -27,7 +27,7 @@ _RULES: tuple[_Rule, ...] = (
         re.compile(r"could not read (Username|Password)|Authentication failed|error: 401\b|error: 403\b"),
         Unauthorized,
         "{repository} is private, does not exist, or refused the credentials: check the name; "
-        "a private repository on GitHub needs `app_id` of a GitHub App that is installed on it",
+        "a private repository needs a token, and on GitHub `app_id` of a GitHub App that is installed on it",
     ),
     (
         re.compile(r"repository '[^'\n]*' not found|error: 404\b"),
@@ -38,6 +38,28 @@ _RULES: tuple[_Rule, ...] = (
         re.compile(r"not our ref|[Cc]ouldn't find remote ref|no such remote ref"),
         NotFoundError,
         "{repository} has no such commit: check the sha, or name a branch",
+    ),
+    (
+        re.compile(r"Host key verification failed|REMOTE HOST IDENTIFICATION|No \S+ host key is known"),
+        PermanentError,
+        "the server's SSH key is not in git.known_hosts_file: add it there once you have compared it ({line})",
+    ),
+    (
+        re.compile(r"Permission denied \(|Load key |UNPROTECTED PRIVATE KEY|cannot run ssh"),
+        Unauthorized,
+        "the server of {repository} does not accept ssh_key_file, or it cannot be used ({line})",
+    ),
+    (
+        re.compile(r"detected dubious ownership"),
+        PermanentError,
+        "{repository} belongs to another user than the daemon's: make it a copy of its own, or serve it over HTTP or SSH",
+    ),
+    (
+        re.compile(
+            r"does not appear to be a git repository|No such file or directory|project you were looking for could not"
+        ),
+        NotFoundError,
+        "{repository} does not exist, or may not be read: check the URL ({line})",
     ),
     (
         re.compile(r"SSL certificate|certificate verif|SSL: no alternative"),

@@ -60,6 +60,8 @@ class Reach:
     network: bool = False
     """Allows the remote's protocol; without it git cannot fetch missing objects on its own."""
     login: Login | None = None
+    pin: str = ""
+    """The only addresses of the remote's host, if not any will do."""
     trace: str = ""
     """A file that tells of every packet of the protocol, but the pack's: also of keep-alives, which curl's low speed limit
     takes for silence (five bytes every five seconds, uploadpack.keepAlive)."""
@@ -104,10 +106,13 @@ class Git:
     async def _wait_for_server(
         self, arguments: Sequence[str], given: IO[bytes], printed: IO[bytes], reach: Reach
     ) -> None:
+        pin = await self.remote.pin()
         with tempfile.NamedTemporaryFile() as trace, tempfile.TemporaryFile() as complaints:
 
             async def work() -> None:
-                async with self.started(arguments, given, printed, replace(reach, trace=trace.name), complaints):
+                async with self.started(
+                    arguments, given, printed, replace(reach, trace=trace.name, pin=pin), complaints
+                ):
                     pass
 
             def signs() -> int:
@@ -175,7 +180,11 @@ class Git:
         config = list(_CONFIG)
         if reach.login:
             config.append((f"http.{self.remote.origin}/.extraHeader", f"Authorization: {reach.login.header}"))
-        passed_on = (*_PASSED_ON, *_PROXIES) if reach.network else _PASSED_ON
+        if reach.pin:
+            config.append(("http.curloptResolve", reach.pin))
+        # A proxy would look the host up by itself, and dial what it finds.
+        proxied = reach.network and not self.remote.guard
+        passed_on = (*_PASSED_ON, *_PROXIES) if proxied else _PASSED_ON
         environment = {name: os.environ[name] for name in passed_on if name in os.environ}
         environment |= {
             "GIT_ALLOW_PROTOCOL": self.remote.scheme if reach.network else "none",
@@ -189,6 +198,8 @@ class Git:
             "HOME": str(self.folder),
             "LC_ALL": "C",
         }
+        if reach.network and self.remote.ssh:
+            environment |= {"GIT_SSH_COMMAND": self.remote.ssh.command, "GIT_SSH_VARIANT": "ssh"}
         if reach.trace:
             environment["GIT_TRACE_PACKET"] = reach.trace
         for number, (key, value) in enumerate(config):

@@ -7,25 +7,20 @@ from typing import TYPE_CHECKING
 
 from syncd.json_types import JsonObject
 from syncd.model import SourceFacts
-from syncd.runtime.state import REPOSITORIES_FOLDER
 from syncd.sources.codec import SettingsCodec
 from syncd.sources.factory import Machine
-from syncd.sources.git.settings import GitSection
 from syncd.sources.github.settings import GithubSection, GithubSource, GithubSourceSettings, GithubTable
 from syncd.sources.type import AddCommand, SourceType
 
 if TYPE_CHECKING:
-    from syncd.sources.github.factory import RepositoryFactory
+    from syncd.sources.github.factory import GithubFactory
 
 
-def factory(machine: Machine) -> RepositoryFactory:
+def factory(machine: Machine) -> GithubFactory:
     """Return what opens GitHub sources."""
-    from syncd.sources.github.factory import RepositoryFactory
+    from syncd.sources.github.factory import GithubFactory
 
-    folder = machine.state / REPOSITORIES_FOLDER
-    return RepositoryFactory(
-        machine.section(GithubSection), machine.section(GitSection), folder, machine.spool_folder, machine.store
-    )
+    return GithubFactory(machine)
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -50,7 +45,7 @@ GITHUB = SourceType(
     shape=GithubSource,
     is_published=True,
     table=GithubTable,
-    sections={"github": GithubSection, "git": GitSection},
+    sections={"github": GithubSection},
     facts=SourceFacts(finishes_collection=True, accepts_ref=True),
     factory=factory,
     add_command=AddCommand("a GitHub repository", add_arguments, settings),

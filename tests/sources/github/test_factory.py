@@ -10,8 +10,8 @@ import pytest
 
 from syncd.errors import ConfigError, PermanentError
 from syncd.model import Chunking, Embedding, GitRef, SourceRecord, SourceWatch, WholeSource
-from syncd.sources.git.settings import GitSection
-from syncd.sources.github.factory import RepositoryFactory, github_remote
+from syncd.sources.factory import Machine
+from syncd.sources.github.factory import GithubFactory, github_remote
 from syncd.sources.github.settings import GithubSection, GithubSourceSettings
 from syncd.sources.registry import TYPES
 from syncd.store import Store
@@ -26,7 +26,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 
 async def test_a_source_that_names_an_app_later_is_opened_anew_with_it(tmp_path: Path, store: Store) -> None:
-    repositories = RepositoryFactory(GithubSection(), GitSection(), tmp_path / "git", tmp_path / "spool", store)
+    repositories = GithubFactory(Machine(tmp_path, store))
     settings = GithubSourceSettings(repository="owner/name")
     now = datetime.now(UTC)
     record = SourceRecord("1", "github", "d", settings, Embedding(), Chunking(), now)
@@ -40,9 +40,7 @@ async def test_a_watched_branch_is_asked_for_by_name_and_the_default_one_without
     git_server: GitServer, tmp_path: Path, store: Store
 ) -> None:
     git_server.create("owner/name", {"a.py": "a"}, branch="trunk")
-    repositories = RepositoryFactory(
-        GithubSection(base_url=git_server.url), GitSection(), tmp_path / "git", tmp_path / "spool", store
-    )
+    repositories = GithubFactory(Machine(tmp_path, store, {GithubSection: GithubSection(base_url=git_server.url)}))
     for branch, request in (("trunk", WholeSource(ref=GitRef(branch="trunk"))), (None, WholeSource())):
         watch = SourceWatch(target_collection_name="code", branch=branch, interval_s=1)
         settings = GithubSourceSettings(repository="owner/name", watch=watch)
