@@ -73,7 +73,7 @@ _RULES: tuple[_Rule, ...] = (
     ),
     (
         re.compile(
-            r"error: 429\b|error: 5\d\d\b|Could not resolve|Failed to connect|Connection (refused|reset|timed out)"
+            r"error: 429\b|error: 5\d\d\b|Could not resolve|Failed to connect|Connection (refused|reset|timed out|closed)|No route to host|Network is unreachable"
             r"|[Tt]imed? ?out|early EOF|RPC failed|hung up|unexpected disconnect|Empty reply"
             r"|unable to access|Recv failure|transfer closed|expected '?(flush|packfile|acknowledg)|bad line length"
             r"|\.lock'?: File exists"
@@ -97,6 +97,10 @@ _RULES: tuple[_Rule, ...] = (
 )
 
 
+_EMPTY_WORDS = re.compile(r"fatal: Could not read from remote|Please make sure you have|and the repository exists")
+"""What git adds to whatever ssh said."""
+
+
 def translate(complaint: str, repository: str, command: str) -> SyncdError:
     """Return the error for a failed `git command`, with a one-line message that says what to do next."""
     line = _last_line(complaint) or "no message"
@@ -109,7 +113,7 @@ def translate(complaint: str, repository: str, command: str) -> SyncdError:
 
 def _last_line(complaint: str) -> str:
     """Return the most informative line: the server's own `fatal:`, the last `fatal:` or `error:`, or else the last one."""
-    lines = [line.strip() for line in complaint.splitlines() if line.strip()]
+    lines = [line.strip() for line in complaint.splitlines() if line.strip() and not _EMPTY_WORDS.match(line)]
     telling = [line for line in lines if line.startswith("remote: fatal:")] or [
         line for line in lines if line.startswith(("fatal:", "error:", "remote:"))
     ]
