@@ -20,6 +20,10 @@ WRONG = {
         'type = "github"\nrepository = "a/c"\nbranch = "main"\napp_id = "7"',
         "private_key_file '/nowhere/key.pem' cannot be read",
     ),
+    "no-token": (
+        'type = "git"\nurl = "https://example.org/a.git"\ntoken_file = "/nowhere/token"',
+        "token_file '/nowhere/token' cannot be read",
+    ),
 }
 
 

@@ -37,9 +37,11 @@ class GitFactory(RepositoryFactory[GitSourceSettings]):
 
     @override
     async def examine(self, record: SourceRecord[GitSourceSettings]) -> None:
-        """Open the repository: the configuration's owner may name what the API may not, and its table was checked."""
+        """Open the repository and read its token: the configuration's owner may name what the API may not."""
         super().accept(record.settings, trusted=True)
         await self.open(record)
+        if logins := self.logins(record):
+            await logins.login()
 
     @override
     async def keep_secrets(
