@@ -266,7 +266,7 @@ async def test_a_query_waits_no_longer_than_its_limit_for_a_model_that_hangs(par
         return Hanging()
 
     for embedder in (loading, hanging):
-        search = Search(parts.store, parts.chroma, embedder, SparseModels(), limit_s=0.05)
+        search = Search(parts.store, parts.chroma, embedder, SparseModels(), parts.index.damaged, limit_s=0.05)
         answer = await search.search(Query(target, "foxes", "hybrid"))
         assert keys(answer.hits) == ["docs/animals.md"]
         assert "longer than 0.05 s (search.limit_s)" in answer.notices[0]
