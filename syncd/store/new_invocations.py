@@ -7,7 +7,7 @@ import time
 import uuid
 from dataclasses import replace
 
-from syncd.model import Invocation, LeaveCollection, Origin, Request, SourceRecord, SourceSettings, Target, WholeSource
+from syncd.model import Invocation, LeaveCollection, Origin, Request, SourceSettings, Target, WholeSource
 from syncd.model.requests import joined
 from syncd.store.invocation_codec import INVOCATION_COLUMNS, invocation_from_row, request_to_json
 
@@ -77,14 +77,32 @@ def request_run(
         insert_or_join(connection, source_id, type, target, Origin.SCHEDULE, WholeSource())
 
 
-def request_leave(connection: sqlite3.Connection, was: SourceRecord, database: str, settings: SourceSettings) -> None:
-    """Where another collection is kept in step than before, ask that the source leaves that one, and not for its runs there."""
-    left, kept = was.settings.kept_collection, settings.kept_collection
-    if not left or not kept or (was.database, left) == (database, kept):
+def request_leave(
+    connection: sqlite3.Connection,
+    source_id: str,
+    type: str,
+    was: tuple[str, SourceSettings],
+    now: tuple[str, SourceSettings],
+) -> None:
+    """Where another collection is kept in step than before, ask that the source leaves that one, and not for its runs there.
+
+    `was` and `now`: its database and settings.
+    """
+    left, kept = was[1].kept_collection, now[1].kept_collection
+    if not left or not kept or (was[0], left) == (now[0], kept):
         return
     connection.execute(
         "UPDATE invocations SET state = 'cancelled', finished_at = ? WHERE source_id = ? AND database = ? AND collection = ? "
         "AND state IN ('pending', 'processing') AND origin <> ?",
-        (time.time(), was.id, was.database, left, Origin.API),
+        (time.time(), source_id, was[0], left, Origin.API),
     )
-    insert_or_join(connection, was.id, was.type, Target(was.database, left), Origin.SCHEDULE, LeaveCollection())
+    insert_or_join(connection, source_id, type, Target(was[0], left), Origin.SCHEDULE, LeaveCollection())
+
+
+def resume_leaving(connection: sqlite3.Connection, source_id: str) -> None:
+    """Ask again that a source which was removed meanwhile, and is back, leaves what it had not left by then."""
+    connection.execute(
+        "UPDATE invocations SET state = 'pending', finished_at = NULL, not_before = 0 WHERE source_id = ? "
+        "AND state IN ('cancelled', 'failed') AND json_extract(request, '$.leave') IS NOT NULL",
+        (source_id,),
+    )

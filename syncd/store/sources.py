@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import sqlite3
 import time
-import uuid
 from collections.abc import Mapping
 from dataclasses import asdict
 
 from syncd.errors import ConflictError
 from syncd.model import Chunking, Embedding, SourceRecord, SourceSettings
-from syncd.model.records import in_same_place
-from syncd.store.absent_sources import KEEP, left_behind, remember
+from syncd.store.absent_sources import KEEP, remember
 from syncd.store.codec import (
     SOURCE_COLUMNS,
     SourceCodec,
     SourceRow,
     dumps,
     embedding_to_json,
-    settings_from_json,
     source_from_row,
 )
 from syncd.store.database import Database
 from syncd.store.new_invocations import request_leave, request_run
+from syncd.store.revival import revived
 
 
 class Sources:
@@ -126,7 +124,7 @@ class Sources:
                 (record.id,),
             )
             request_run(connection, record.id, record.type, database, settings)
-            request_leave(connection, record, database, settings)
+            request_leave(connection, record.id, record.type, (record.database, record.settings), (database, settings))
 
         await self._db.write(transaction)
 
@@ -198,7 +196,7 @@ class Sources:
         name: str | None,
     ) -> SourceRecord:
         """Insert a source within the caller's transaction and read it back."""
-        source_id, id_root = self._revived(connection, type, database, settings)
+        source_id, id_root = revived(connection, self._types, type, database, settings)
         values = self._types.write_settings(type, settings, is_declared=name is not None)
         columns = (
             dumps(values),
@@ -216,20 +214,6 @@ class Sources:
             request_run(connection, source_id, type, database, settings)
         row = connection.execute(f"SELECT {SOURCE_COLUMNS} FROM sources WHERE id = ?", (source_id,)).fetchone()
         return self._read(row)
-
-    def _revived(
-        self, connection: sqlite3.Connection, type: str, database: str, settings: SourceSettings
-    ) -> tuple[str, str]:
-        """Return the id and the root of chunk ids of the source that left documents in the same place; a new id and '' if none did."""
-        left = {
-            (source_id, id_root): settings_from_json(type, values, self._types)
-            for source_id, id_root, values in left_behind(connection, type, database)
-        }
-        found = in_same_place(settings, left.items())
-        if found is None:
-            return str(uuid.uuid4()), ""
-        connection.execute("DELETE FROM absent_sources WHERE id = ?", found[:1])
-        return found
 
     def _read(self, row: SourceRow) -> SourceRecord:
         return source_from_row(row, self._types)

@@ -100,10 +100,6 @@ async def test_a_source_that_goes_to_another_collection_leaves_the_one_before_on
     def read(number: int) -> Document:
         return away(number) if number == 2 else document("Words.\n")
 
-    async def keys(target: Target) -> list[str]:
-        collection = await parts.store.collections.find(target)
-        return [key async for key in parts.store.documents.keys(collection.id, first.source_id)]
-
     old, new = (Target("default_database", f"{fresh_name}-{name}") for name in ("old", "new"))
     kept = replace(SETTINGS, auto_sync=AutoSync.DIRECT)
     first = await created(
@@ -112,7 +108,7 @@ async def test_a_source_that_goes_to_another_collection_leaves_the_one_before_on
     source = Fixed(read)
     async with syncing(parts, source) as syncer:
         await settled(parts, first)
-        assert await keys(old) == ["a.txt"]
+        assert await held(parts, first.source_id, old.collection) == ["a.txt"]
         record, moved = await parts.store.sources.get(first.source_id), replace(kept, collection_name=new.collection)
         await parts.store.sources.replace(record, new.database, moved, MODEL, CHUNKING)
         # What a watch asks for that has not heard of it yet.
@@ -120,4 +116,31 @@ async def test_a_source_that_goes_to_another_collection_leaves_the_one_before_on
         syncer.wake()
         for invocation in await parts.store.invocations.list():
             assert (await settled(parts, invocation)).state is State.COMPLETE
-    assert (await keys(old), await keys(new), source.runs) == ([], ["a.txt"], 3)
+    left, filled = [await held(parts, first.source_id, target.collection) for target in (old, new)]
+    assert (left, filled, source.runs) == ([], ["a.txt"], 3)
+
+
+async def test_a_source_that_is_removed_before_it_could_leave_its_collection_leaves_it_when_it_is_back(
+    parts, fresh_name
+):
+    store, names = parts.store, [f"{fresh_name}-{number}" for number in range(3)]
+    kept = [replace(SETTINGS, auto_sync=AutoSync.DIRECT, collection_name=name) for name in names]
+    first = await created(parts, Origin.SCHEDULE, names[0], settings=kept[0])
+    async with syncing(parts, Fixed(lambda _: document("Words.\n"))) as syncer:
+        await settled(parts, first)
+        await store.sources.replace(
+            await store.sources.get(first.source_id), "default_database", kept[1], MODEL, CHUNKING
+        )
+        await store.sources.delete(first.source_id)
+        await store.sources.create("s3", "default_database", kept[2], MODEL, CHUNKING)
+        syncer.wake()
+        for invocation in await store.invocations.list():
+            if invocation.state is not State.CANCELLED:
+                await settled(parts, invocation)
+    assert [await held(parts, first.source_id, name) for name in names] == [[], [], ["a.txt"]]
+
+
+async def held(parts, source_id: str, name: str) -> list[str]:
+    """Return the keys of a source's documents in a collection."""
+    collection = await parts.store.collections.find(Target("default_database", name))
+    return [key async for key in parts.store.documents.keys(collection.id, source_id)] if collection else []
