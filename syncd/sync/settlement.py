@@ -51,6 +51,8 @@ class Settlement:
 
     async def _complete(self, attempt: Attempt) -> None:
         run, request = attempt.run, attempt.invocation.request
+        if run and request.is_object_run and run.put_off and not is_awaited(attempt.invocation):
+            return await self._postpone(attempt, RetryableError(run.failures[0]))
         if run and request.is_object_run and run.failures:
             if run.put_off:
                 delay_s = self._settings.again.delay_s(attempt.invocation.attempts + 1)

@@ -41,7 +41,7 @@ async def test_an_overtaken_version_is_done_when_the_later_one_is_and_not_the_ot
 async def test_a_refusal_is_a_result_and_trouble_an_error():
     waiters = Waiters()
     refused = waiters.add(version(7), 1, SO_FAR)
-    waiters.refused(version(7), "it cannot be embedded")
+    waiters.refused(version(7), "it cannot be embedded", is_put_off=False)
     assert ((await refused).state, (await refused).reason) == (DocumentState.FAILED, "it cannot be embedded")
     away = waiters.add(version(8), 1, SO_FAR)
     waiters.failed(version(8), RetryableError("nobody is there"))

@@ -201,3 +201,20 @@ async def the_latest_complete(parts, invocation):
         while not (found := await parts.store.invocations.list(invocation.source_id, state=State.COMPLETE)):  # noqa: ASYNC110 - a database
             await anyio.sleep(0.01)
     return found[0]
+
+
+async def test_an_event_of_an_object_on_whose_text_servers_failed_is_tried_again(parts, fresh_name, monkeypatch):
+    embed, failures = parts.embedder.embed, [PutOffError("servers keep failing on this text")]
+
+    async def failing_once(texts, role, task=None, *, urgent=False):
+        if role == "document" and failures:
+            raise failures.pop()
+        return await embed(texts, role, task, urgent=urgent)
+
+    monkeypatch.setattr(parts.embedder, "embed", failing_once)
+    record = await parts.store.sources.create("s3", "default_database", SETTINGS, MODEL, CHUNKING)
+    target = Target("default_database", fresh_name)
+    invocation = await parts.store.invocations.create(record.id, target, Origin.EVENT, OneObject("a.txt"))
+    async with syncing(parts, Fixed(lambda _: document("Words.\n"))):
+        invocation = await settled(parts, invocation)
+    assert (invocation.state, invocation.counts.indexed, failures) == (State.COMPLETE, 1, [])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from aiohttp import web
 
-from syncd.errors import ConfigError, PermanentError, RetryableError
+from syncd.errors import ConfigError, PermanentError, PutOffError, RetryableError
 from syncd.pipeline.embed.catalog import MINILM, Catalog, EmbeddingModel
 from syncd.pipeline.embed.local import EngineOptions, local_record
 from syncd.pipeline.embed.record import ModelRecord, forget_record
@@ -219,6 +219,7 @@ async def test_a_text_that_servers_break_down_over_fails_alone(tmp_path):
         calls = (embedder.embed([text], "document") for text in ["fine", "poison", "also fine"])
         first, guilty, last = await asyncio.gather(*calls, return_exceptions=True)
     assert isinstance(guilty, PermanentError)
+    assert isinstance(guilty, PutOffError)
     assert "keep failing on this text" in str(guilty)
     assert np.allclose([first.vectors[0], last.vectors[0]], [vector("fine"), vector("also fine")], atol=1e-6)
 
