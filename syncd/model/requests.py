@@ -182,9 +182,12 @@ def part_of(request: Request, keys: tuple[str, ...]) -> Request:
 def joined(waiting: Request, asked: Request) -> Request | None:
     """Return the one request that does both, with the keys of both; None when there is none.
 
-    A request that follows others up counts as one that was not asked for before.
+    A request that follows others up counts as one that was not asked for before. Keys that failed are no part of a run over
+    the whole source, which may look at what differs from its cursor only.
     """
     match waiting, asked:
+        case SomeKeys(of=WholeSource(follow_up=times)), WholeSource() if times:
+            return None
         case (WholeSource() | SomeKeys(), WholeSource() | SomeKeys()) if anew(waiting.whole) == anew(asked.whole):
             if isinstance(waiting, SomeKeys) and isinstance(asked, SomeKeys):
                 return SomeKeys(tuple(sorted({*waiting.only, *asked.only})), anew(asked.of))

@@ -15,7 +15,7 @@ from syncd.model import (
     Upload,
     WholeSource,
 )
-from syncd.model.requests import all_of, part_of
+from syncd.model.requests import all_of, joined, part_of
 from syncd.sources.upload.settings import UploadSourceSettings
 from syncd.store.codec import moment
 from syncd.store.invocation_codec import request_from_json, request_to_json
@@ -97,3 +97,10 @@ def test_a_file_brings_its_own_embedding_and_chunking_and_otherwise_the_sources_
     own = STORED[TOLD]
     assert (own.configured(source).embedding, own.configured(source).chunking) == (own.embedding, own.chunking)
     assert FILE.configured(source) == WholeSource().configured(source) == source
+
+
+def test_keys_that_failed_are_not_joined_by_a_run_that_may_only_look_at_what_has_changed_since():
+    failed = SomeKeys(("a",), WholeSource(follow_up=1))
+    assert joined(failed, WholeSource()) is None
+    assert joined(failed, SomeKeys(("b",))) == SomeKeys(("a", "b"))
+    assert joined(SomeKeys(("a",)), WholeSource()) == WholeSource()
