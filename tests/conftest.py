@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import hypothesis
@@ -46,7 +47,14 @@ def _logging_as_before():
 @pytest.fixture(scope="session")
 def chroma_server(tmp_path_factory):
     """One real `chroma run` for all tests of this process; keep apart by names: see `fresh_name`."""
-    folder, port = tmp_path_factory.mktemp("chroma"), free_port()
+    with chroma_running(tmp_path_factory.mktemp("chroma")) as address:
+        yield address
+
+
+@contextmanager
+def chroma_running(folder):
+    """A real `chroma run` that keeps its data in `folder`."""
+    port = free_port()
     program = "import sys, chromadb_rust_bindings as chroma; chroma.cli(['chroma', *sys.argv[1:]])"
     arguments = ["run", "--path", str(folder / "data"), "--host", HOST, "--port", str(port)]
     with (folder / "output").open("wb") as output:
