@@ -69,7 +69,7 @@ class ChromaSection(Table):
     headers: dict[str, SecretStr] = Field(default_factory=dict[str, SecretStr])
     tenant: str = "default_tenant"
     api_key: SecretStr | None = None
-    check_interval_s: Seconds = 20.0
+    check_interval_s: Seconds = 8.0
     """How often it is checked that every collection is still there, with all its rows."""
     probe_interval_s: Seconds = 600.0
     """How often a sample of every collection's vectors is asked for, to see whether they find themselves."""

@@ -43,7 +43,7 @@ class CheckCollection:
 
 
 @dataclass(frozen=True, slots=True)
-class Damaged:
+class MendCollection:
     """Rebuild a collection that a reader found damaged, unless it is being filled already."""
 
     collection_id: int
@@ -57,7 +57,7 @@ class OutboxLeft:
     collection_id: int
 
 
-Change = DocumentChange | Rebuild | Flush | CheckCollection | Damaged | OutboxLeft
+Change = DocumentChange | Rebuild | Flush | CheckCollection | MendCollection | OutboxLeft
 
 
 def weight(change: Change) -> int:

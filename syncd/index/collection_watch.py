@@ -32,7 +32,7 @@ class WatchSettings:
     counts per collection, a probe a hundred queries.
     """
 
-    check_s: float = 20.0
+    check_s: float = 8.0
     probe_s: float = 600.0
     compact_above: float | None = None
     """Collections that need more than so many times the space of their rows are rebuilt; None: never."""

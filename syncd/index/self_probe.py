@@ -13,7 +13,7 @@ import anyio
 import structlog
 
 from syncd.errors import CollectionCorrupt
-from syncd.index.changes import VECTOR_TOLERANCE, Damaged, differs_in_vector
+from syncd.index.changes import VECTOR_TOLERANCE, MendCollection, differs_in_vector
 from syncd.index.target import VectorStore
 from syncd.index.writer import Index
 from syncd.store import Store
@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 SAMPLE = 100
 """Vectors per probe: of a collection in which 5 % do not find themselves, one misses them all in 170. About a third of a second."""
-NEIGHBOURS = 10
+AMONG_NEAREST = 10
 """A vector has to be among so many of its nearest; of more texts that are the same, any will do."""
 TOLERATED_SHARE = 0.02
 """Up to this share, lost rows are written again; beyond, the collection is rebuilt."""
@@ -73,7 +73,7 @@ class SelfProbe:
         )
         now = anyio.current_time()
         if probed.is_damaged and now - self._rebuilt_at.get(record.id, -REBUILD_AGAIN_S) >= REBUILD_AGAIN_S:
-            await self._index.mailbox.ask(Damaged(record.id, str(probed.error())))
+            await self._index.mailbox.ask(MendCollection(record.id, str(probed.error())))
             self._rebuilt_at[record.id] = now
         else:
             await self._store.outbox.want(record.id, probed.lost)
@@ -99,8 +99,8 @@ class SelfProbe:
         return Probed(len(rows), lost)
 
     async def _finds_itself(self, record: CollectionRecord, row: ChunkRow) -> bool:
-        near = await self._vector_store.query(record.target, row.vector.tolist(), NEIGHBOURS, contents=False)
+        near = await self._vector_store.query(record.target, row.vector.tolist(), AMONG_NEAREST, contents=False)
         if any(hit.id == row.id for hit in near):
             return True
         same = [hit for hit in near if (hit.distance or 0.0) <= VECTOR_TOLERANCE]
-        return len(same) == NEIGHBOURS
+        return len(same) == AMONG_NEAREST

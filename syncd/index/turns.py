@@ -8,7 +8,7 @@ from dataclasses import replace
 import structlog
 
 from syncd.errors import NotFoundError, PermanentError, RetryableError
-from syncd.index.changes import Change, CheckCollection, Damaged, Rebuild
+from syncd.index.changes import Change, CheckCollection, MendCollection, Rebuild
 from syncd.index.delivery import Delivery
 from syncd.index.postponed import Asked, PostponedWrites
 from syncd.index.refill import Refill
@@ -36,7 +36,7 @@ class Turns:
                 await self._begin_rebuild(envelope, message)
             elif isinstance(message, CheckCollection):
                 self._held.add(message.collection_id, [(envelope, Staged(message.collection_id))])
-            elif isinstance(message, Damaged):
+            elif isinstance(message, MendCollection):
                 await self._delivery.mend(message.collection_id, message.reason)
                 self._held.add(message.collection_id, [])
                 envelope.reply.settle(Staged(message.collection_id))

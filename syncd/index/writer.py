@@ -24,7 +24,7 @@ from syncd.errors import (
     SyncdError,
     TargetRefusedError,
 )
-from syncd.index.changes import WRITE_SIZE, Change, CheckCollection, Damaged, Flush, Rebuild, shape_of, weight
+from syncd.index.changes import WRITE_SIZE, Change, CheckCollection, Flush, MendCollection, Rebuild, shape_of, weight
 from syncd.index.delivery import Delivery
 from syncd.index.outage import outlasting
 from syncd.index.postponed import Asked, PostponedWrites
@@ -154,7 +154,7 @@ class Index:
             return
         self._told.add(record.id)
         corrupt = isinstance(error, CollectionCorrupt)
-        message = Damaged(record.id, str(error)) if corrupt else CheckCollection(record.id)
+        message = MendCollection(record.id, str(error)) if corrupt else CheckCollection(record.id)
         with anyio.move_on_after(TELL_S) as limit:
             reply = await self.mailbox.put(message, urgent=True)
             reply.when_settled(lambda: self._told.discard(record.id))
@@ -188,7 +188,7 @@ class Index:
         with settling(envelopes, self._held.envelopes):
             await self._serve([e for e in envelopes if isinstance(e.message, DocumentChange)])
             for envelope in envelopes:
-                if isinstance(envelope.message, Rebuild | CheckCollection | Damaged):
+                if isinstance(envelope.message, Rebuild | CheckCollection | MendCollection):
                     await self._turns.begin(envelope)
                 elif isinstance(envelope.message, Flush):
                     staged = Staged(envelope.message.collection_id, chunk_ids=envelope.message.chunk_ids)
