@@ -49,13 +49,15 @@ class Synced:
             environment={"PYTHONPATH": str(ROOT)},
         ).start()
         synced = cls(daemon, {})
+        asked = "SELECT count(DISTINCT source_id) FROM invocations"
+        daemon.wait_until(lambda: daemon.rows(asked)[0][0] == len(folders))
         synced.settle()
         synced.right = {name: synced.held(name) for name in folders}
         return synced
 
     def settle(self) -> None:
         """Wait until nothing is left to do."""
-        self.daemon.wait_until(lambda: self.daemon.rows("SELECT 1 FROM invocations") and not self.daemon.unsettled())
+        self.daemon.wait_until(lambda: not self.daemon.unsettled())
 
     def held(self, name: str) -> Held:
         """Return what Chroma holds, asked directly."""
