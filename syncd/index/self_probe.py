@@ -82,6 +82,10 @@ class SelfProbe:
     async def probe(self, record: CollectionRecord) -> Probed:
         """Probe a random sample of a collection that is complete. Raises CollectionCorrupt, NotFoundError, RetryableError."""
         async with self._index.turn:
+            record = await self._store.collections.by_id(record.id)
+            # One that was replaced meanwhile lacks its rows and is about to be filled: there is nothing to probe.
+            if record.rebuilding or await self._vector_store.collection_id(record.target) != record.chroma_id:
+                return Probed(0)
             rows = await self._store.outbox.sample(record.id, SAMPLE)
             found = {
                 row.id: row
