@@ -8,7 +8,7 @@ from dataclasses import replace
 from syncd.errors import ConflictError
 from syncd.store.changes import Replacement
 
-Owner = tuple[str, str]
+_Owner = tuple[str, str]
 """The source and the key of a document."""
 
 
@@ -30,7 +30,7 @@ def with_own_ids(connection: sqlite3.Connection, change: Replacement) -> Replace
     )
 
 
-def _owner(connection: sqlite3.Connection, change: Replacement) -> Owner | None:
+def _owner(connection: sqlite3.Connection, change: Replacement) -> _Owner | None:
     """Return whose the first ids are, if they are another document's."""
     owner = connection.execute(
         "SELECT source_id, key FROM documents WHERE collection_id = ?1 AND prefix = ?2 AND state = 'indexed' "
@@ -40,7 +40,7 @@ def _owner(connection: sqlite3.Connection, change: Replacement) -> Owner | None:
     return None if owner == (change.source_id, change.key) else owner
 
 
-def _heir(connection: sqlite3.Connection, change: Replacement) -> Owner | None:
+def _heir(connection: sqlite3.Connection, change: Replacement) -> _Owner | None:
     """Return who is to have the first ids: another source's document with this key, on its way."""
     return connection.execute(
         "SELECT source_id, key FROM prepared WHERE collection_id = ?1 AND key = ?2 AND prefix = ?3 "
