@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import ConfigDict, Field, RootModel, model_validator
 
 from syncd.schema import Model, Moment, OwnModel
-from syncd.search import Fusion, Mode
+from syncd.search import Fusion, Mode, RuleName
 from syncd.store.chunks import Stage
 
 _FUSION = Fusion()
@@ -43,7 +43,10 @@ class SearchRequest(OwnModel):
     group_by: Literal["document"] | None = None
     """`document`: only the best hit of each document; `limit` and `offset` then count documents."""
     fusion: FusionWeights | None = None
-    """For `hybrid`; omitted: the default weights and `k`."""
+    """For `hybrid`; omitted: the default weights and `k`, which differ for code."""
+    rules: Annotated[list[RuleName], Field(max_length=20)] | None = None
+    """The ranking rules for code to apply, by name; `[]`: none. Omitted: all of them in `sparse` and `hybrid` where the hits are
+    code and no `fusion` is given. Scores then are those of the rules."""
 
 
 class Span(Model):

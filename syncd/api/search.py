@@ -45,7 +45,8 @@ def query_of(request: SearchRequest) -> Query:
         source_ids=tuple(request.source_ids or ()),
         path=request.path,
         group=request.group_by == "document",
-        fusion=Fusion(fusion.dense_weight, fusion.sparse_weight, fusion.k) if fusion else Fusion(),
+        fusion=Fusion(fusion.dense_weight, fusion.sparse_weight, fusion.k) if fusion else None,
+        rules=None if request.rules is None else frozenset(request.rules),
     )
 
 

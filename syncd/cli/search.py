@@ -37,6 +37,12 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--dense-weight", type=float, help="hybrid: weight of the semantic ranking")
     parser.add_argument("--sparse-weight", type=float, help="hybrid: weight of the keyword ranking")
     parser.add_argument("--k", type=int, help="hybrid: RRF constant; larger flattens the top ranks")
+    parser.add_argument(
+        "--rules",
+        type=rule_names,
+        metavar="NAMES",
+        help="ranking rules for code: none, or some of them, with commas (default: all)",
+    )
     parser.add_argument("--group", action="store_true", help="show each document once")
     parser.set_defaults(command=search)
 
@@ -47,6 +53,11 @@ def filter_of(text: str) -> Json:
         return json.loads(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is not JSON ({error}); quote it for the shell") from error
+
+
+def rule_names(text: str) -> list[str]:
+    """Return the names in an option's value; `none` is no name."""
+    return [] if text == "none" else [name.strip() for name in text.split(",")]
 
 
 async def search(args: argparse.Namespace) -> int:
@@ -64,6 +75,7 @@ async def search(args: argparse.Namespace) -> int:
         "where_document": args.where_document,
         "group_by": "document" if args.group else None,
         "fusion": fusion_of(args),
+        "rules": args.rules,
     }
     async with connected(args) as client:
         answer: SearchAnswer = await client.post("/api/v1/search", body)

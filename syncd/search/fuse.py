@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from syncd.search.query import Fusion
+
+@dataclass(frozen=True, slots=True)
+class Fusion:
+    """How rankings are fused: a hit's score is the sum of weight / (k + rank), ranks counting from 1.
+
+    The defaults were chosen over prose, documentation and questions about code (tests/benchmarks/README.md, all-MiniLM-L6-v2,
+    syncd/Code-BM25): the weight of words is as small as prose bears; code has its own (order.py). The
+    literature uses k = 60 and equal weights (Cormack, Clarke, Buettcher, SIGIR 2009).
+    """
+
+    dense: float = 1.0
+    sparse: float = 2.5
+    k: int = 10
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,23 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from syncd.model import Metadata, Target
+from syncd.search.fuse import Fusion
+from syncd.search.rules import RuleName
 from syncd.store.chunks import Stage
 
 Mode = Literal["dense", "sparse", "hybrid"]
-
-
-@dataclass(frozen=True, slots=True)
-class Fusion:
-    """How rankings are fused: a hit's score is the sum of weight / (k + rank), ranks counting from 1.
-
-    The defaults were chosen over prose, documentation and questions about code (tests/benchmarks/README.md, all-MiniLM-L6-v2,
-    syncd/Code-BM25): the weight of words is as small as prose bears, since questions about code want equal weights. The
-    literature uses k = 60 and equal weights (Cormack, Clarke, Buettcher, SIGIR 2009).
-    """
-
-    dense: float = 1.0
-    sparse: float = 2.5
-    k: int = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +31,10 @@ class Query:
     """Only hits whose key matches: `*` is any characters, slashes included, `?` one character; without either, a prefix."""
     group: bool = False
     """Only the best hit of each document; `limit` and `offset` then count documents."""
-    fusion: Fusion = Fusion()
+    fusion: Fusion | None = None
+    """How a hybrid search weighs its rankings; None: as the collection and the query ask for."""
+    rules: frozenset[RuleName] | None = None
+    """The ranking rules to apply; None: all of them to hits by words or by both where these are code and no fusion is given."""
 
 
 @dataclass(frozen=True, slots=True)

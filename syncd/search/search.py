@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -12,14 +11,16 @@ import anyio
 
 from syncd.errors import CollectionCorrupt, NotFoundError, PermanentError, RetryableError, SyncdError
 from syncd.index.target import VectorStore
-from syncd.model import Embedder, Embedding, Row, SparseEncoder, SparseVector, Target, Vectors, cut_to
+from syncd.model import Embedder, Embedding, Row, SparseEncoder, Target, Vectors, cut_to
 from syncd.pipeline.sparse.catalog import SparseModels
-from syncd.search.fuse import Ranked, fuse, grouped
+from syncd.search.fuse import Ranked, grouped
+from syncd.search.hits import highlighted, hit_of
 from syncd.search.index_cache import IndexCache
-from syncd.search.query import Answer, Mode, Query, SearchHit
+from syncd.search.order import in_order, may_apply
+from syncd.search.query import Answer, Mode, Query
 from syncd.search.rankings import Ranking, Scope, both, dense_ranking, nearest_if_there, scope_of, sparse_ranking
+from syncd.search.sparse_query import SparseQuery, encoded_query
 from syncd.store import Store
-from syncd.store.chunks import FoundChunk
 from syncd.store.collections import CollectionRecord
 
 R = TypeVar("R")
@@ -32,17 +33,6 @@ LIMIT_S = 5.0
 
 RESCORED_POOL = 50
 """The same for a ranking by whole vectors, which takes several candidates for each hit."""
-
-
-@dataclass(frozen=True, slots=True)
-class SparseQuery:
-    """The query encoded by the collection's sparse model, for the keyword ranking and for highlighting.
-
-    `vectors`: by fingerprint, of the model and of its earlier versions, which chunks may still have vectors of.
-    """
-
-    encoder: SparseEncoder
-    vectors: Mapping[str, SparseVector]
 
 
 class Search:
@@ -135,20 +125,19 @@ class Search:
             )
         return record
 
-    async def _ranked(self, query: Query, scope: Scope, words: SparseQuery | None, notices: list[str]) -> list[Ranked]:
+    async def _ranked(
+        self, query: Query, scope: Scope, words: SparseQuery | None, notices: list[str]
+    ) -> Sequence[Ranked]:
         """Return the whole ranking from which the requested page is cut."""
         dense, sparse = partial(self._dense_ranking, query, scope), partial(self._sparse_ranking, query, scope, words)
+        nearest, worded = Ranking(), Ranking()
         if query.mode == "hybrid":
             nearest, worded = await both(partial(nearest_if_there, partial(self._in_time, dense), notices), sparse)
-            ranked = fuse(ids_of(nearest), ids_of(worded), query.fusion)
         elif query.mode == "dense":
-            ranked = [
-                Ranked(chunk_id, score, dense_rank=rank) for rank, (chunk_id, score) in enumerate(await dense(), 1)
-            ]
+            nearest = await dense()
         else:
-            ranked = [
-                Ranked(chunk_id, score, sparse_rank=rank) for rank, (chunk_id, score) in enumerate(await sparse(), 1)
-            ]
+            worded = await sparse()
+        ranked = await in_order(self._store.chunks, scope.record.id, query, nearest, worded)
         if not query.group:
             return ranked
         owners = await self._store.chunks.documents_of(scope.record.id, [hit.id for hit in ranked])
@@ -192,51 +181,12 @@ class Search:
             raise RetryableError(f"{error}; it is being filled from the store") from error
 
 
-async def encoded_query(encoder: SparseEncoder, text: str) -> SparseQuery:
-    """Return a query as every version of a model encodes it. Raises as `SparseEncoder.encode` does."""
-    versions = [encoder, *encoder.predecessors]
-    return SparseQuery(encoder, {one.fingerprint: (await one.encode([text], "query"))[0] for one in versions})
-
-
-def ids_of(ranking: Ranking) -> list[str]:
-    """Return a ranking without its scores."""
-    return [chunk_id for chunk_id, _ in ranking]
-
-
 def pool_of(query: Query, *, whole: bool = True) -> int:
     """Return how many hits each ranking has to give, so that neighbouring pages are cut from the same list.
 
     Where the collection's vectors are not `whole`, the candidates decide the order, and have to be the same ones too.
     """
     wanted = query.offset + query.limit
-    if query.mode != "hybrid" and not query.group:
+    if query.mode != "hybrid" and not query.group and not may_apply(query):
         return wanted if whole else RESCORED_POOL * -(-wanted // RESCORED_POOL)
     return POOL * -(-wanted * (2 if query.group else 1) // POOL)
-
-
-def hit_of(ranked: Ranked, chunk: FoundChunk | None, row: Row | None) -> SearchHit | None:
-    """Return a hit with its content from the store or, for rows that syncd did not write, from Chroma."""
-    make = partial(
-        SearchHit,
-        id=ranked.id,
-        score=ranked.score,
-        dense_rank=ranked.dense_rank,
-        sparse_rank=ranked.sparse_rank,
-        also=ranked.also,
-    )
-    if chunk is not None:
-        times = chunk.recorded_at, chunk.changed_at
-        lag_s = None if times[0] is None or times[1] is None else times[0] - times[1]
-        return make(
-            text=chunk.text, metadata=chunk.metadata, stage=chunk.stage, recorded_at=chunk.recorded_at, lag_s=lag_s
-        )
-    return make(text=row.document or "", metadata=row.metadata) if row else None
-
-
-def highlighted(hit: SearchHit, words: SparseQuery | None) -> SearchHit:
-    """Return the hit with the places of the query's words."""
-    return (
-        hit
-        if words is None
-        else replace(hit, highlights=tuple(words.encoder.spans(hit.text, words.vectors[words.encoder.fingerprint])))
-    )

@@ -21,9 +21,8 @@ from syncd.model import Chunking, Part
 from syncd.pipeline.embed.catalog import MINILM, Catalog
 from syncd.pipeline.embed.local import open_embedder
 from syncd.pipeline.sparse.bm25 import chroma_bm25, code_bm25
-from syncd.search.fuse import fuse
+from syncd.search.fuse import Fusion, fuse
 from syncd.search.lexical import InvertedIndex, best
-from syncd.search.query import Fusion
 from tests.pipeline.chunking import chunks_of_document
 
 TOP = 10

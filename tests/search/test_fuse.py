@@ -1,5 +1,4 @@
-from syncd.search.fuse import Ranked, fuse, grouped
-from syncd.search.query import Fusion
+from syncd.search.fuse import Fusion, Ranked, fuse, grouped
 
 
 def test_ranks_are_fused_reciprocally():

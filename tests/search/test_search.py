@@ -316,3 +316,30 @@ async def test_rows_that_syncd_did_not_write_are_found_too(parts, folder, target
     )
     (hit,) = await searching("my own words", mode="dense", limit=1)
     assert (hit.id, hit.text, hit.metadata, hit.recorded_at) == ("mine", "my own words", {"by": "me"}, None)
+
+
+CODE = {
+    "tests/test_client.py": "def test_get_or_create_collection():\n    assert get_or_create_collection('a') == get_or_create_collection('a')\n",
+    "store/client.py": "class Client:\n    def get_or_create_collection(self, name):\n        return self.make(name)\n",
+}
+
+
+async def test_code_is_ordered_by_rules_in_every_ranking_with_words_and_prose_is_not(
+    parts, folder, target, searching, tmp_path
+):
+    write(folder, {**dict.fromkeys(FILES), **CODE})
+    await parts.sync(folder, target)
+    query = "get_or_create_collection"
+    assert keys(await searching(query, rules=frozenset()))[0] == "tests/test_client.py"
+    for mode in ("sparse", "hybrid"):
+        assert keys(await searching(query, mode=mode))[0] == "store/client.py"
+    plain = await searching("collection tests", mode="dense")
+    assert [hit.score for hit in plain] == sorted((hit.score for hit in plain), reverse=True)
+    assert keys(await searching(query, mode="dense", rules=frozenset({"tests"})))[0] == "store/client.py"
+    prose = replace(target, collection=target.collection + "-prose")
+    write(tmp_path / "prose", {"docs/lamp.md": FILES["docs/lamp.md"], "lamp.md": "# Lamps\n\nA lamp.\n"})
+    await parts.sync(tmp_path / "prose", prose)
+    for mode in ("sparse", "hybrid"):
+        assert await searching("keeper lamp", target=prose, mode=mode) == await searching(
+            "keeper lamp", target=prose, mode=mode, rules=frozenset()
+        )

@@ -1,0 +1,44 @@
+"""What kind of file a path names: tests, copies of others' code, generated, superseded, documentation, configuration. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Literal
+
+PathKind = Literal["tests", "vendored", "generated", "legacy", "docs", "config"]
+
+_FOLDERS: dict[PathKind, str] = {
+    "tests": r"tests?|testing|__tests__|specs?|testdata|test[-_]\w+|\w+[-_]tests?|fixtures?|mocks?|__mocks__|e2e|bench(?:es|marks?)?",
+    "vendored": r"vendor(?:ed)?|third[-_]party|3rdparty|node_modules|bower_components|site-packages|_?deps|external",
+    "generated": r"(?:__)?generated(?:__)?|gen|dist|autogen|locales?|i18n|translations",
+    "legacy": r"legacy|deprecated|obsolete|old|compat|_?backports?|archive[ds]?",
+    "docs": r"docs?|documentation|examples?|samples?|tutorials?|demos?|website",
+}
+_FILES: dict[PathKind, str] = {
+    "tests": r"(?:test_.*|.*[_.-](?:test|tests|spec)\.\w+|.*[a-z\d](?:Test|Tests|TestCase|Spec)\.\w+|tests?\.\w+|conftest\.py)",
+    "vendored": r".*[.-]min\.(?:js|css)",
+    "generated": r".*(?:_pb2(?:_grpc)?\.pyi?|\.pb\.(?:go|cc|h)|\.g\.(?:dart|cs)|[._-]generated\.\w+|\.gen\.\w+|\.designer\.cs|\.lock|\.snap)"
+    r"|package-lock\.json|go\.sum",
+    "legacy": r".*(?:legacy|deprecated|compat|(?<![a-z])old)\.\w+",
+    "docs": r"(?:readme|changelog|changes|contributing|history|license|news)(?:\..*)?|.*\.(?:md|mdx|markdown|rst|adoc|txt|org)",
+    "config": r"\..+|.*\.(?:json|ya?ml|toml|ini|cfg|conf|properties|xml|gradle|lock|editorconfig)|dockerfile|makefile",
+}
+_IN_FOLDER: Mapping[PathKind, re.Pattern[str]] = {
+    kind: re.compile(rf"(?i:{words})") for kind, words in _FOLDERS.items()
+}
+_AS_FILE: Mapping[PathKind, re.Pattern[str]] = {
+    kind: re.compile(words if kind == "tests" else rf"(?i:{words})") for kind, words in _FILES.items()
+}
+
+
+@lru_cache(1 << 14)
+def kinds_of_path(key: str) -> frozenset[PathKind]:
+    """Return the kinds of file that a document's key tells, by its folders and its name; none for ordinary code."""
+    *folders, name = key.split("/")
+    found: set[PathKind] = {kind for kind, pattern in _AS_FILE.items() if pattern.fullmatch(name)}
+    for kind, pattern in _IN_FOLDER.items():
+        if any(pattern.fullmatch(folder) for folder in folders):
+            found.add(kind)
+    return frozenset(found)

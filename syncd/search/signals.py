@@ -1,0 +1,86 @@
+"""What speaks for a chunk beside its words: what it defines, and where it stands. Pure."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Collection
+from functools import lru_cache
+
+from syncd.search.asked import QueryTerms, plain_name, terms_in
+
+REMEMBERED = 1 << 14
+_PART_OF_SEVERAL = 0.5
+"""What one of several names in a sentence counts, against a query that is nothing but a name."""
+_DEFINES = re.compile(
+    r"(?:\b(?:class|interface|trait|struct|enum|union|record|object|protocol|module|defmodule|defprotocol|namespace|type|typedef"
+    r"|func|function|fn|fun|def|defp|defmacro|macro_rules!|sub|extension)\s+(?:\([^()\n]{0,80}\)\s*)?"
+    r"|^(?:export\s+)?(?:(?:pub|private|public|static|final)\s+)*(?:const|let|var|val|static)\s+)"
+    r"([^\W\d][\w.:]{0,120})",
+    re.MULTILINE,
+)
+
+
+def defined_share(wanted: QueryTerms, text: str, symbol: str) -> float:
+    """Return 1 where the chunk defines the symbol that the query is, less where it is one of several things the query names."""
+    if not wanted.names:
+        return 0.0
+    plain = f"{text}\n{symbol}".replace("_", "").casefold()
+    named = [name for name in wanted.names if name in plain]
+    if not named:
+        return 0.0
+    defined = {plain_name(match.group(1)) for match in _DEFINES.finditer(text)} | {plain_name(symbol)}
+    found = sum(name in defined for name in named) / len(wanted.names)
+    return found if wanted.kind == "symbol" else _PART_OF_SEVERAL * found
+
+
+def symbol_share(terms: frozenset[str], symbol: str, scope: str) -> float:
+    """Return the share of the query's words that are in the names of what the chunk defines and stands in."""
+    return len(terms & _terms_of(f"{symbol} {scope}")) / len(terms) if terms else 0.0
+
+
+class PathMatch:
+    """How well paths answer a query, among those of its candidates: words that all of them have say nothing."""
+
+    def __init__(self, terms: frozenset[str], keys: Collection[str]) -> None:
+        self._terms = {key: _path_terms(key) for key in keys}
+        counts = Counter(term for names, folders in self._terms.values() for term in names | folders)
+        self._matched = {word: frozenset(term for term in terms if _matches(term, word)) for word in counts}
+        self._weights: dict[str, float] = defaultdict(float)
+        for word, found in self._matched.items():
+            rarity = math.log((1 + len(keys) / counts[word]) / 2)
+            for term in found:
+                self._weights[term] = max(self._weights[term], rarity)
+        self._total = sum(self._weights.values())
+        self._shares = {key: self._share(*some) for key, some in self._terms.items()}
+
+    def share(self, key: str) -> float:
+        """Return the share of the query's words that the path has, rare ones first; less if its name has many others."""
+        return self._shares[key]
+
+    def _share(self, names: frozenset[str], folders: frozenset[str]) -> float:
+        if not self._total:
+            return 0.0
+        by_name = {term for word in names for term in self._matched[word]}
+        by_folder = {term for word in folders for term in self._matched[word]} - by_name
+        precision = sum(bool(self._matched[word]) for word in names) / max(1, len(names))
+        found = sum(self._weights[term] for term in by_name) * (1 + precision) / 2
+        return (found + sum(self._weights[term] for term in by_folder) / 2) / self._total
+
+
+@lru_cache(REMEMBERED)
+def _terms_of(text: str) -> frozenset[str]:
+    return frozenset(terms_in(text))
+
+
+@lru_cache(REMEMBERED)
+def _path_terms(key: str) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the words of a file's name, without its suffixes, and those of its folders."""
+    folders, _, name = key.rpartition("/")
+    return _terms_of(name.lstrip(".").partition(".")[0]), _terms_of(folders)
+
+
+def _matches(term: str, word: str) -> bool:
+    """Return whether a word of a path is a word of the query, begins with it or, as `urldispatcher` does, has it inside."""
+    return term == word or (len(term) > 2 and word.startswith(term)) or (len(term) > 3 and term in word)

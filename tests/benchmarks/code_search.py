@@ -1,0 +1,181 @@
+"""How well search finds the files that answer questions about code: nDCG@10 by words, vectors and both, with the ranking rules and without.
+
+`python -m tests.benchmarks.code_search QUESTIONS.json FOLDER [REPOSITORY …]`: questions as semble's benchmark has them
+(MinishLab/semble, MIT): {repos: {name: {language, github, revision, root, queries: [[question, [path], [path], kind]]}}}. FOLDER
+holds clones, bare or not, as `owner+name/repo`, `owner+name` or `name`, of which the texts of that revision below `root` make one
+collection; `--content code` leaves out documentation and configuration. As there: a target is a file, its rank is that of its
+first chunk, the ideal has min(10, number of targets) hits.
+
+Every figure is given for the half of the questions that the rules were tuned on (by hash), for the other half, for all, and
+for each language's other half. `--rules` adds each rule alone and all but each. `--k` and `--weights` vary the fusion.
+"""
+
+import argparse
+import asyncio
+import json
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from syncd.pipeline.sparse.bm25 import code_bm25
+from syncd.search.asked import query_kind
+from syncd.search.fuse import Fusion, Ranked, fuse
+from syncd.search.lexical import best
+from syncd.search.order import PLAIN, fusion_in_code
+from syncd.search.paths import kinds_of_path
+from syncd.search.rules import NO_RULES, Rules, by_rules
+from syncd.store.chunks import FoundChunk
+from tests.benchmarks.retrieval import POOL, TOP, chunks_of, halves, lists_of, vectors_of
+
+MAX_FILE_BYTES = 1 << 20
+HALVES = ("chosen on", "held out", "all")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One repository: its chunks as a search finds them, its questions with the files that answer them, and the rankings."""
+
+    language: str
+    chunks: dict[str, FoundChunk]
+    questions: list[tuple[str, list[str]]]
+    dense: list[list[tuple[str, float]]]
+    words: list[list[tuple[str, float]]]
+
+
+def clone_of(folder, name, github):
+    owned = github.replace("/", "+")
+    return next(place for place in (folder / owned / "repo", folder / owned, folder / name) if place.is_dir())
+
+
+def documents_of(clone, revision, root, content):
+    """Return the texts of a revision, as the GitHub source takes them."""
+    git = ["git", "-C", clone]
+    within = [root] if root else []
+    listed = subprocess.run([*git, "ls-tree", "-r", "--name-only", revision, *within], capture_output=True, check=True)
+    found = []
+    for path in listed.stdout.decode().splitlines():
+        if content == "code" and kinds_of_path(path) & {"docs", "config"}:
+            continue
+        data = subprocess.run([*git, "show", f"{revision}:{path}"], capture_output=True, check=True).stdout
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            continue
+        if text.strip() and "\0" not in text and len(data) <= MAX_FILE_BYTES:
+            found.append({"path": path, "text": text})
+    return found
+
+
+async def judged(given, name, described):
+    """Return a repository's chunks, questions and rankings."""
+    clone = clone_of(given.folder, name, described["github"])
+    cut = chunks_of(documents_of(clone, described["revision"], described["root"], given.content))
+    numbers = {path: number for number, path in enumerate(dict.fromkeys(path for path, _ in cut))}
+    chunks = {
+        str(n): FoundChunk(str(n), chunk.text, metadata_of(path, chunk), numbers[path], "written", None, None)
+        for n, (path, chunk) in enumerate(cut)
+    }
+    texts, asked = [chunk.embedded_text for _, chunk in cut], [query[0] for query in described["queries"]]
+    encoder = code_bm25()
+    lexical = lists_of(encoder.vectors(texts))
+    scores = [lexical.scores(vector, uses_idf=True) for vector in encoder.vectors(asked, "query")]
+    words = [[(str(row), float(some[row])) for row in best(some, POOL)] for some in scores]
+    dense = [[] for _ in asked]
+    if not given.words_only:
+        matrix = await vectors_of(texts, "document")
+        cosines = [matrix @ vector for vector in await vectors_of(asked, "query")]
+        dense = [[(str(n), float(some[n])) for n in np.argsort(-some, kind="stable")[:POOL]] for some in cosines]
+    questions = [(query[0], [*query[1], *query[2]]) for query in described["queries"]]
+    print(f"{name}: {len(numbers)} files, {len(chunks)} chunks, {len(questions)} questions", flush=True)
+    return Judged(described["language"], chunks, questions, dense, words)
+
+
+def metadata_of(path, chunk):
+    return {"key": path, "stage": chunk.stage, "symbol": chunk.symbol, "scope": " > ".join(chunk.scope)}
+
+
+def gain(ranking, targets):
+    """Return nDCG@10 of a ranking of paths, where only the first chunk of a target counts."""
+    first = {}
+    for rank, path in enumerate(ranking[:TOP], 1):
+        first.setdefault(path, rank)
+    found = sum(1 / np.log2(first[target] + 1) for target in targets if target in first)
+    return found / sum(1 / np.log2(rank + 1) for rank in range(1, min(TOP, len(targets)) + 1))
+
+
+def ranked(one, number, mode, fusion):
+    """Return a question's hits: `fusion` is a Fusion, or how one is chosen for the question."""
+    if mode == "hybrid":
+        wanted = fusion if isinstance(fusion, Fusion) else fusion(one.questions[number][0])
+        return fuse([n for n, _ in one.dense[number]], [n for n, _ in one.words[number]], wanted)
+    return [Ranked(n, score) for n, score in (one.dense if mode == "dense" else one.words)[number]]
+
+
+def for_code(question):
+    return fusion_in_code(query_kind(question))
+
+
+def figures(repositories, mode, fusion=PLAIN, rules=None):
+    """Return the mean nDCG@10 by half, and by language over the half held out."""
+    gains = {name: [] for name in (*HALVES, *dict.fromkeys(one.language for one in repositories))}
+    for one in repositories:
+        for number, (question, targets) in enumerate(one.questions):
+            hits = ranked(one, number, mode, fusion)
+            hits = by_rules(hits, one.chunks, question, rules) if rules else hits
+            value = gain([one.chunks[hit.id].metadata["key"] for hit in hits], targets)
+            for half in halves(question):
+                gains[half].append(value)
+                gains[one.language] += [value] if half == "held out" else []
+    return {name: float(np.mean(some)) for name, some in gains.items() if some}
+
+
+def show(name, found):
+    print(f"{name:30}" + " ".join(f"{value:.3f}" for value in found.values()), flush=True)
+
+
+def show_rules(repositories, mode, fusion):
+    """Print each rule's gain: alone over none, and what is lost without it."""
+    for name in Rules.__slots__:
+        show(f"  only {name}", figures(repositories, mode, fusion, Rules.only([name])))
+    for name in Rules.__slots__:
+        rest = [other for other in Rules.__slots__ if other != name]
+        show(f"  all but {name}", figures(repositories, mode, fusion, Rules.only(rest)))
+
+
+async def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("questions", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("repositories", nargs="*", help="default: all")
+    parser.add_argument("--content", choices=("all", "code"), default="all")
+    parser.add_argument("--words-only", action="store_true", help="embed nothing")
+    parser.add_argument("--rules", action="store_true", help="each rule's gain")
+    parser.add_argument("--k", type=int, nargs="*", default=[PLAIN.k])
+    parser.add_argument("--weights", type=float, nargs="*", default=[PLAIN.sparse], help="of words, dense being 1")
+    given = parser.parse_args()
+    described = json.loads(given.questions.read_text())["repos"]
+    repositories = [await judged(given, name, described[name]) for name in given.repositories or described]
+    languages = " ".join(dict.fromkeys(one.language for one in repositories))
+    print(f"nDCG@{TOP}; columns: half it was chosen on, half held out, all; half held out of {languages}")
+    modes = ("words",) if given.words_only else ("words", "dense", "hybrid")
+    for mode in modes:
+        show(mode, figures(repositories, mode))
+        if mode == "hybrid":
+            for fusion in (Fusion(1.0, weight, k) for k in given.k for weight in given.weights):
+                show(f"  k={fusion.k} w={fusion.sparse:g}", figures(repositories, mode, fusion))
+                show("    with rules", figures(repositories, mode, fusion, Rules()))
+        start = time.process_time()
+        show(f"{mode} with rules", figures(repositories, mode, for_code, Rules()))
+        spent = time.process_time() - start
+        print(f"  {spent / sum(len(one.questions) for one in repositories) * 1000:.1f} ms of CPU a question")
+        if mode == "hybrid":
+            show("  fused for code, no rules", figures(repositories, mode, for_code, NO_RULES))
+        if given.rules:
+            show_rules(repositories, mode, for_code)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
