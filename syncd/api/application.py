@@ -24,6 +24,7 @@ from syncd.api import (
     embedding,
     health,
     invocations,
+    reading,
     reruns,
     search,
     source_changes,
@@ -46,7 +47,7 @@ log = structlog.get_logger()
 
 MAX_BODY_BYTES = 1 << 20
 """Limit on JSON bodies; uploads have their own."""
-RESOURCES = (reruns, collections, warnings, upload, search, embedding, tokens, dead_letters, health)
+RESOURCES = (reruns, collections, warnings, upload, search, reading, embedding, tokens, dead_letters, health)
 
 
 @dataclass(frozen=True, slots=True)

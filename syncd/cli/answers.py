@@ -159,6 +159,14 @@ class HitAnswer(TypedDict):
     also: Sequence[str]
 
 
+class ReadAnswer(TypedDict):
+    """A part of a document."""
+
+    text: str
+    next_line: int | None
+    documents: int
+
+
 class SearchAnswer(TypedDict):
     """The hits of a search."""
 

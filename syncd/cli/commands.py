@@ -51,6 +51,7 @@ COMMANDS: Mapping[str, Listed] = {
     "retry": Listed("reruns", "run an invocation's failed documents again"),
     "confirm-deletes": Listed("reruns", "carry out the deletes that an invocation held back"),
     "search": Listed("search", "search a collection"),
+    "read": Listed("read", "print a document, or lines, pages or a section of it"),
     "verify": Listed("verify", "compare a collection with the store and with the sources that feed it"),
     "rebuild": Listed("rebuild", "recreate a collection from the store, without fetching or embedding"),
     "token": Listed("token", "create, list and revoke API tokens"),

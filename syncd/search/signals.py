@@ -30,9 +30,14 @@ def defined_share(wanted: QueryTerms, text: str, symbol: str) -> float:
     named = [name for name in wanted.names if name in plain]
     if not named:
         return 0.0
-    defined = {plain_name(match.group(1)) for match in _DEFINES.finditer(text)} | {plain_name(symbol)}
+    defined = defined_names(text) | {plain_name(symbol)}
     found = sum(name in defined for name in named) / len(wanted.names)
     return found if wanted.kind == "symbol" else _PART_OF_SEVERAL * found
+
+
+def defined_names(text: str) -> frozenset[str]:
+    """Return the names that a piece of code defines by a keyword of some language, as `plain_name` writes them."""
+    return frozenset(plain_name(match.group(1)) for match in _DEFINES.finditer(text))
 
 
 def symbol_share(terms: frozenset[str], symbol: str, scope: str) -> float:

@@ -23,6 +23,7 @@ from syncd.store.progress import Progress
 from syncd.store.refills import Refills
 from syncd.store.secrets import Credentials, Tokens, load_key
 from syncd.store.sources import Sources
+from syncd.store.texts import DocumentTexts
 from syncd.store.vectors import StoredVectors
 from syncd.store.watch_failures import WatchFailures
 
@@ -43,6 +44,7 @@ class Store:
     postings: Postings
     chunks: Chunks
     checksums: Checksums
+    texts: DocumentTexts
     prepared: Prepared
     progress: Progress
     marks: Marks
@@ -75,6 +77,7 @@ class Store:
             postings=postings,
             chunks=Chunks(database),
             checksums=Checksums(database),
+            texts=DocumentTexts(database),
             prepared=Prepared(database),
             progress=Progress(database),
             marks=Marks(database),

@@ -32,7 +32,7 @@ def test_all_additions_are_known_as_such():
     assert names == {
         "search", "verify_collection", "rebuild_collection", "retry_job", "confirm_job_deletes", "list_job_documents",
         "create_token", "list_tokens", "delete_token", "list_dead_letters", "get_status", "list_document_warnings",
-        "edit_source", "remove_source",
+        "edit_source", "remove_source", "read_document",
     }  # fmt: skip
 
 

@@ -120,6 +120,13 @@ def test_an_address_that_is_none_is_said_in_one_line(daemon):
     assert (refused.returncode, refused.stderr.count("\n")) == (78, 1)
 
 
+def test_a_document_is_read_by_its_key_and_lines(daemon):
+    assert succeeds(daemon, "read", "kite.md", "--collection", "kites") == TEXT
+    assert succeeds(daemon, "read", "kite.md", "--collection", "kites", "--lines", "3-") == TEXT.splitlines()[2] + "\n"
+    refused = syncd(daemon, "read", "kites.md", "--collection", "kites")
+    assert (refused.returncode, "has no document 'kites.md'" in refused.stderr) == (1, True)
+
+
 def test_a_filter_that_is_no_json_is_wrong_usage(daemon):
     refused = syncd(daemon, "search", "kites", "--collection", "kites", "--where", "{key: kite.md}")
     assert (refused.returncode, "is not JSON" in refused.stderr) == (2, True)

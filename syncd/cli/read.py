@@ -1,0 +1,61 @@
+"""`syncd read`: a document's text, from the daemon's store."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from syncd.cli.answers import ReadAnswer
+from syncd.cli.client import connected
+from syncd.cli.commands import Commands
+from syncd.cli.output import print_json
+
+
+def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
+    """Register the command in `commands`; `common` holds the options that all commands share."""
+    parser = commands.add_parser("read", parents=[common])
+    parser.add_argument("key", help="the document's key, as hits show it")
+    parser.add_argument("--collection", required=True)
+    parser.add_argument("--database", default="default_database")
+    parser.add_argument("--source", metavar="ID", help="whose document, where several sources have one of this key")
+    parser.add_argument("--lines", type=line_range, default=(None, None), metavar="A-B")
+    parser.add_argument("--pages", type=line_range, default=(None, None), metavar="A-B")
+    parser.add_argument("--heading", default="", help="only the section of this title, or the definition of this name")
+    parser.add_argument("--max-tokens", type=int, default=8000)
+    parser.set_defaults(command=read_document)
+
+
+def line_range(text: str) -> tuple[int | None, int | None]:
+    """Return (first, last) of `7`, `7-9` or `7-`, which has no last. Raises ArgumentTypeError."""
+    first, dash, last = text.partition("-")
+    try:
+        return int(first), int(last) if last else None if dash else int(first)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no range; write 7, 7-9 or 7-") from error
+
+
+async def read_document(args: argparse.Namespace) -> int:
+    """Print the text, and on standard error where to read on."""
+    body = {
+        "database_name": args.database,
+        "collection_name": args.collection,
+        "key": args.key,
+        "source_id": args.source,
+        "first_line": args.lines[0] or 1,
+        "last_line": args.lines[1],
+        "first_page": args.pages[0],
+        "last_page": args.pages[1],
+        "heading": args.heading,
+        "max_tokens": args.max_tokens,
+    }
+    async with connected(args) as client:
+        answer: ReadAnswer = await client.post("/api/v1/read", body)
+    if args.json:
+        print_json(answer)
+        return 0
+    print(answer["text"], end="" if answer["text"].endswith("\n") else "\n")
+    if answer["next_line"]:
+        print(f"note: more from line {answer['next_line']} on", file=sys.stderr)
+    if answer["documents"] > 1:
+        print(f"note: {answer['documents']} sources have a document of this key; choose with --source", file=sys.stderr)
+    return 0

@@ -1,0 +1,47 @@
+"""Reading documents of synced collections from the store, without touching their sources."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from syncd.errors import NotFoundError
+from syncd.model import Target
+from syncd.search.passages import Passage, Selection, passage
+from syncd.store import Store
+
+SIMILAR_KEYS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ReadText:
+    """A part of a document, and how many documents of that key the collection has (one of each source)."""
+
+    key: str
+    source_id: str
+    passage: Passage
+    documents: int
+
+
+async def read_text(
+    store: Store, target: Target, key: str, wanted: Selection, max_tokens: int, source_id: str | None = None
+) -> ReadText:
+    """Return a part of a document as it was indexed last, at most about `max_tokens` of it.
+
+    Of several sources' documents of this key the oldest source's is read, unless `source_id` names another's. Raises
+    NotFoundError, which names similar keys, and PermanentError.
+    """
+    record = await store.collections.find(target)
+    if record is None:
+        raise NotFoundError(f"syncd never wrote a collection {target.collection!r} in database {target.database!r}")
+    found = await store.texts.find(record.id, key)
+    chosen = next((one for one in found if source_id in (None, one.source_id)), None)
+    if chosen is None:
+        name = key.rstrip("/").rpartition("/")[2]
+        similar = await store.texts.keys_like(record.id, name, SIMILAR_KEYS)
+        meant = f"did you mean {', '.join(similar)}?" if similar else "search, or list documents, for its key"
+        raise NotFoundError(f"collection {target.collection!r} has no document {key!r}; {meant}")
+    chunks = await store.texts.chunks(chosen.id, wanted.first_line)
+    part = passage(chunks, wanted, max_tokens)
+    if part is None:
+        raise NotFoundError(f"{key!r} has no such part; read it without a range to see what it has")
+    return ReadText(key, chosen.source_id, part, len(found))

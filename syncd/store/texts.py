@@ -1,0 +1,94 @@
+"""Reads of documents' texts, and of what collections hold. The text of a document is that of its chunks, which tile it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from syncd.store.database import Database
+
+MAX_CHUNKS = 2000
+"""The most chunks of one document that are read at once."""
+
+_TABLES = {True: ("chunks", "document_id"), False: ("prepared_chunks", "prepared_id")}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredText:
+    """A document that a search finds: its `id` as in FoundChunk, and when it was indexed and changed (seconds since 1970)."""
+
+    id: int
+    key: str
+    source_id: str
+    recorded_at: float | None
+    changed_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TextChunk:
+    """A piece of a document's text with its lineage."""
+
+    text: str
+    metadata: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What a collection holds of one source, and when the newest of it was indexed (seconds since 1970)."""
+
+    source_id: str
+    documents: int
+    recorded_at: float
+
+
+class DocumentTexts:
+    """Each method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def find(self, collection_id: int, key: str) -> Sequence[StoredText]:
+        """Return the documents of this key, one for each source that has one, oldest source first."""
+        statement = (
+            "SELECT d.id, d.key, d.source_id, d.recorded_at, d.changed_at, s.seq FROM documents d LEFT JOIN sources s ON "
+            "s.id = d.source_id WHERE d.collection_id = ?1 AND d.key = ?2 AND d.state = 'indexed' UNION ALL "
+            "SELECT -p.id, p.key, p.source_id, NULL, p.changed_at, s.seq FROM prepared p LEFT JOIN sources s ON "
+            "s.id = p.source_id WHERE p.collection_id = ?1 AND p.key = ?2 AND p.findable ORDER BY 6"
+        )
+        rows = await self._db.read(lambda c: c.execute(statement, (collection_id, key)).fetchall())
+        return [StoredText(*row[:5]) for row in rows]
+
+    async def keys_like(self, collection_id: int, part: str, limit: int) -> Sequence[str]:
+        """Return indexed keys that contain `part`, whatever its case, shortest first."""
+        statement = (
+            "SELECT DISTINCT key FROM documents WHERE collection_id = ? AND state = 'indexed' AND instr(lower(key), lower(?)) "
+            "ORDER BY length(key), key LIMIT ?"
+        )
+        rows = await self._db.read(lambda c: c.execute(statement, (collection_id, part, limit)).fetchall())
+        return [key for (key,) in rows]
+
+    async def chunks(self, document_id: int, from_line: int = 0) -> Sequence[TextChunk]:
+        """Return a document's chunks that reach `from_line`, in the order of the text, at most MAX_CHUNKS."""
+        table, column = _TABLES[document_id > 0]
+        statement = (
+            f"SELECT text, metadata FROM {table} WHERE {column} = ? AND json_extract(metadata, '$.end_line') >= ? "
+            "ORDER BY json_extract(metadata, '$.chunk_index') LIMIT ?"
+        )
+
+        def query(connection: sqlite3.Connection) -> list[TextChunk]:
+            rows = connection.execute(statement, (abs(document_id), from_line, MAX_CHUNKS))
+            return [TextChunk(text, json.loads(metadata)) for text, metadata in rows]
+
+        return await self._db.read(query)
+
+    async def holdings(self, collection_id: int) -> Sequence[Holding]:
+        """Return what a collection holds of each source, most documents first."""
+        statement = (
+            "SELECT source_id, count(*), max(recorded_at) FROM documents WHERE collection_id = ? AND state = 'indexed' "
+            "GROUP BY source_id ORDER BY 2 DESC"
+        )
+        rows = await self._db.read(lambda c: c.execute(statement, (collection_id,)).fetchall())
+        return [Holding(*row) for row in rows]
