@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[1] / "syncd"
 LAYERS = [
     {"syncd.cli"},
     {"syncd.app"},
+    {"syncd.mcp"},
     {"syncd.api", "syncd.config"},
     {"syncd.sync", "syncd.search"},
     {"syncd.index", "syncd.pipeline", "syncd.sources"},

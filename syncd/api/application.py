@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,21 +63,22 @@ class ConnectionLimits:
     """How long requests in progress may take to finish when the server stops."""
 
 
-def routes(shapes: SourceShapes) -> Iterator[Route]:
-    """Yield every route; `shapes` holds the models of sources."""
+def routes(shapes: SourceShapes, more: Sequence[Route] = ()) -> Iterator[Route]:
+    """Yield every route; `shapes` holds the models of sources, `more` are other faces' routes, which are described with ours."""
     described = [*sources.routes(shapes), *source_changes.routes(shapes), *invocations.routes(shapes)]
     described += [route for resource in RESOURCES for route in resource.ROUTES]
+    described += more
     yield from described
     yield document_route(described)
 
 
-def create_app(services: Services) -> web.Application:
-    """Return the application: every route behind its access rule, every error in the published format."""
+def create_app(services: Services, more: Sequence[Route] = ()) -> web.Application:
+    """Return the application: every route, `more` included, behind its access rule, every error in the published format."""
     app = web.Application(middlewares=[shape_errors], client_max_size=MAX_BODY_BYTES)
     app[SERVICES] = services
     app[SHAPES] = SourceShapes.of(services.sources.types)
     app[upload.UPLOADS] = Slots(services.max_uploads)
-    for route in routes(app[SHAPES]):
+    for route in routes(app[SHAPES], more):
         app.router.add_route(route.method, route.path, guarded(route), expect_handler=_expect)
     return app
 

@@ -84,8 +84,8 @@ async def _identify(request: web.Request, access: Access) -> Token:
 
 def _secret(request: web.Request, access: Access) -> str:
     bearer = request.headers.get("authorization", "")
-    # The embedding functions that Chroma persists can send a bearer token, but no custom header.
-    if access is Access.LOCAL and TOKEN_HEADER not in request.headers and bearer.startswith(BEARER):
+    # The embedding functions that Chroma persists can send a bearer token, but no custom header; neither can some agents.
+    if access in (Access.LOCAL, Access.BEARER) and TOKEN_HEADER not in request.headers and bearer.startswith(BEARER):
         return bearer.removeprefix(BEARER)
     return request.headers.get(TOKEN_HEADER, "")
 

@@ -19,6 +19,7 @@ class Access(Enum):
 
     OPEN = "anybody"
     LOCAL = "anybody on this machine while the server is bound to loopback, else a token"
+    BEARER = "a token, in our header or as a bearer"
     TOKEN = "a token"  # noqa: S105 - not a password
     ADMIN = "a token that is not limited to databases"
 

@@ -24,6 +24,7 @@ from syncd.app.settings import register_secrets
 from syncd.chroma.server import ChromaServer
 from syncd.config import Config
 from syncd.errors import ConfigError, StoreDamagedError
+from syncd.mcp import McpEndpoint
 from syncd.runtime.actor import Actor
 from syncd.runtime.notify import Notifier, Watchdog
 from syncd.runtime.signals import watch_signals
@@ -104,10 +105,12 @@ async def assembled(config: Config, state: Path, notifier: Notifier, types: Sour
         open_parts(config, state, types, sockets.url) as parts,
     ):
         services = make_services(config, parts, splade_folder(config, state), upload_folder(state))
-        api = ApiServer(create_app(services), sockets, socket=state / SOCKET_FILE)
+        agents = McpEndpoint(services)
+        api = ApiServer(create_app(services, [agents.route]), sockets, socket=state / SOCKET_FILE)
         # Started in this order, stopped in reverse: each needs those before it.
         actors: list[Actor] = [chroma_supervisor(parts.chroma_server)] if parts.chroma_server else []
-        actors += [parts.chroma, parts.models.supervisor, api, parts.index, parts.stage, parts.syncer, parts.triggers]
+        actors += [parts.chroma, parts.models.supervisor, agents, api, parts.index, parts.stage]
+        actors += [parts.syncer, parts.triggers]
         actors += [*parts.sources.actors(), *parts.upkeep, Watchdog(notifier)]
         yield Daemon(parts, sockets.url, Supervisor("daemon", actors, max_restarts=10))
 

@@ -54,6 +54,7 @@ class RequestOptions(TypedDict, total=False):
 
     params: Mapping[str, str]
     json: object
+    headers: Mapping[str, str]
     timeout: aiohttp.ClientTimeout
 
 
@@ -79,9 +80,16 @@ class Client:
                 return
             offset += len(page)
 
-    async def post(self, path: str, body: object, timeout_s: float | None = REQUEST_TIMEOUT_S) -> Any:
+    async def post(
+        self,
+        path: str,
+        body: object,
+        timeout_s: float | None = REQUEST_TIMEOUT_S,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
         """Return the JSON answer to a POST; `timeout_s` None: no limit."""
-        return await self._request("POST", path, json=body, timeout=aiohttp.ClientTimeout(total=timeout_s))
+        timeout = aiohttp.ClientTimeout(total=timeout_s)
+        return await self._request("POST", path, json=body, headers=headers or {}, timeout=timeout)
 
     async def put(self, path: str, body: object = None) -> Json:
         """Return the JSON answer to a PUT."""

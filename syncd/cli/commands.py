@@ -54,6 +54,7 @@ COMMANDS: Mapping[str, Listed] = {
     "read": Listed("read", "print a document, or lines, pages or a section of it"),
     "verify": Listed("verify", "compare a collection with the store and with the sources that feed it"),
     "rebuild": Listed("rebuild", "recreate a collection from the store, without fetching or embedding"),
+    "mcp": Listed("mcp", "serve an agent's tools over standard input and output (MCP)"),
     "token": Listed("token", "create, list and revoke API tokens"),
     "doctor": Listed("doctor", "examine the state database; stop the daemon before (s3 doctor: of a bucket)"),
     "config": Listed("config", "check a configuration"),

@@ -1,0 +1,60 @@
+"""`syncd mcp`: the daemon's tools for an agent that starts a program and talks to it over its standard streams."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from syncd.cli.client import Client, connected
+from syncd.cli.commands import Commands
+from syncd.errors import SyncdError
+from syncd.json_types import JsonObject
+
+VERSION = "2025-11-25"
+"""Of the protocol spoken to the daemon, whichever the agent speaks: the last that answers each request by itself, without more headers."""
+HEADERS = {"accept": "application/json, text/event-stream", "mcp-protocol-version": VERSION}
+
+
+def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
+    """Register the command in `commands`; `common` holds the options that all commands share."""
+    parser = commands.add_parser("mcp", parents=[common])
+    parser.set_defaults(command=serve_agent)
+
+
+async def serve_agent(args: argparse.Namespace) -> int:
+    """Serve until standard input ends. The daemon may be started, stopped and restarted meanwhile."""
+    # Importing the SDK takes a second, which other commands should not have to wait for.
+    from mcp.server.lowlevel import Server
+    from mcp.server.stdio import stdio_server
+    from mcp.types import CallToolRequestParams, CallToolResult, ListToolsResult, TextContent
+
+    from syncd.mcp.server import INSTRUCTIONS
+
+    async def list_tools(_context: Any, _params: Any) -> ListToolsResult:
+        return ListToolsResult.model_validate(await asked(args, "tools/list", {}))
+
+    async def call_tool(_context: Any, params: CallToolRequestParams) -> CallToolResult:
+        wanted: JsonObject = {"name": params.name, "arguments": params.arguments or {}}
+        try:
+            return CallToolResult.model_validate(await asked(args, "tools/call", wanted))
+        except SyncdError as error:
+            return CallToolResult(content=[TextContent(text=str(error))], is_error=True)
+
+    server: Server[Any] = Server("syncd", instructions=INSTRUCTIONS, on_list_tools=list_tools, on_call_tool=call_tool)
+    async with stdio_server() as (reading, writing):
+        await server.run(reading, writing, server.create_initialization_options())
+    return 0
+
+
+async def asked(args: argparse.Namespace, method: str, params: JsonObject) -> Any:
+    """Return the daemon's result of a request. Raises SyncdError."""
+    async with connected(args) as client:
+        return await result_of(client, method, params)
+
+
+async def result_of(client: Client, method: str, params: JsonObject) -> Any:
+    """Return the result of a request to the daemon's endpoint. Raises SyncdError with its message."""
+    answer = await client.post("/mcp", {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}, headers=HEADERS)
+    if "error" in answer:
+        raise SyncdError(str(answer["error"]["message"]))
+    return answer["result"]

@@ -1,0 +1,60 @@
+"""What agents may ask: the arguments of each tool."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from syncd.api.reading import Number
+from syncd.schema import OwnModel
+from syncd.search import Mode
+
+Name = Annotated[str, Field(min_length=1, max_length=512)]
+
+
+class SearchArguments(OwnModel):
+    """What to look for, and where."""
+
+    query: Annotated[str, Field(min_length=1, max_length=8192)]
+    """A question, words, a symbol, a path or an error message."""
+    collections: Annotated[tuple[Name, ...], Field(max_length=20, strict=False)] = ()
+    """Names of collections; empty: all of them."""
+    path: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    """Only documents whose key starts with this or, with * or ? in it, matches it."""
+    languages: Annotated[tuple[Name, ...], Field(max_length=20, strict=False)] = ()
+    """Only chunks in these languages, in lower case: python, typescript, markdown, …"""
+    limit: Annotated[int, Field(ge=1, le=50)] = 5
+    offset: Annotated[int, Field(ge=0, le=1000)] = 0
+    lines: Annotated[int, Field(ge=1, le=200)] = 10
+    """The most lines shown of each hit."""
+    mode: Mode = "hybrid"
+    """hybrid, or sparse (words alone), or dense (meaning alone)."""
+    database: Name | None = None
+    """Only collections of this database."""
+
+
+class ReadArguments(OwnModel):
+    """Which document, and what of it."""
+
+    collection: Name
+    key: Annotated[str, Field(min_length=1, max_length=4096)]
+    """The document's key, as search and list show it."""
+    first_line: Number = 1
+    last_line: Number | None = None
+    first_page: Number | None = None
+    last_page: Number | None = None
+    heading: Annotated[str, Field(max_length=1000)] = ""
+    """Only the section of this title, or the definition of this name."""
+    database: Name | None = None
+
+
+class ListArguments(OwnModel):
+    """Nothing for all collections; a collection for its documents."""
+
+    collection: Name | None = None
+    path: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    """Only documents whose key starts with this or, with * or ? in it, matches it."""
+    limit: Annotated[int, Field(ge=1, le=500)] = 100
+    offset: Annotated[int, Field(ge=0)] = 0
+    database: Name | None = None

@@ -1,0 +1,96 @@
+"""Replies of tools as Markdown and as values, within a limit of tokens. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from syncd.mcp.snippets import Snippet
+from syncd.search.passages import token_estimate
+from syncd.search.reading import ReadText
+
+MAX_TOKENS = 8000
+"""Limit on a reply, Markdown and values together: agents refuse long ones, and pay for all of them."""
+READ_TOKENS = 3500
+"""Limit on the text of a document in a reply, which has it twice."""
+_ROOM = 300
+"""Tokens for what stands around."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolReply:
+    """What a tool answers."""
+
+    markdown: str
+    values: Mapping[str, Any]
+
+
+def found_reply(snippets: Sequence[Snippet], offset: int, more: bool, notices: Sequence[str]) -> ToolReply:
+    """Return hits as a reply: as many as fit; it says how to get the others."""
+    blocks: list[str] = []
+    kept: list[dict[str, Any]] = []
+    spent = _ROOM + token_estimate(" ".join(notices))
+    for one in snippets:
+        block = _hit_block(one)
+        values = {name: value for name, value in asdict(one).items() if value not in ("", None)}
+        spent += token_estimate(block) + token_estimate(json.dumps(values))
+        if spent > MAX_TOKENS:
+            break
+        blocks.append(block)
+        kept.append(values)
+    left = len(kept) < len(snippets) or more
+    next_offset = offset + len(kept) if left and kept else None
+    lines = [*blocks, *(f"Note: {notice}" for notice in notices)]
+    if not snippets:
+        lines.append(
+            "Nothing found: ask in other words, drop `path` or `languages`, or see with the tool `list` what is here."
+        )
+    elif not kept:
+        lines.append("The first hit alone is too long: give fewer `lines`, and read on with the tool `read`.")
+    if next_offset is not None:
+        lines.append(f"More hits: search again with offset={next_offset}. Whole documents: the tool `read`.")
+    return ToolReply("\n\n".join(lines), {"hits": kept, "next_offset": next_offset, "notices": list(notices)})
+
+
+def _hit_block(one: Snippet) -> str:
+    lines = f" L{one.first_line}-L{one.last_line}" if one.first_line is not None else ""
+    symbol = f" — {one.symbol}" if one.symbol else ""
+    return f"**{one.key}**{lines}{symbol} ({one.score:g}, {one.collection})\n{_fenced(one.text, one.language)}"
+
+
+def read_reply(found: ReadText, collection: str) -> ToolReply:
+    """Return a part of a document as a reply."""
+    part = found.passage
+    head = f"**{found.key}** L{part.first_line}-L{part.last_line} ({collection})"
+    text = [head, _fenced(part.text, "")]
+    if part.next_line is not None:
+        text.append(f"More: read again with first_line={part.next_line}.")
+    if found.documents > 1:
+        text.append(f"Note: {found.documents} sources have a document of this key; this is the oldest source's.")
+    values = {"collection": collection, "key": found.key, "first_line": part.first_line, "last_line": part.last_line}
+    return ToolReply("\n\n".join(text), {**values, "text": part.text, "next_line": part.next_line})
+
+
+def list_reply(lines: Sequence[str], values: Mapping[str, Any], next_offset: int | None) -> ToolReply:
+    """Return a list as a reply; it says how to get the rest."""
+    more = [f"More: list again with offset={next_offset}."] if next_offset is not None else []
+    return ToolReply("\n".join([*lines, *more]) or "Nothing.", {**values, "next_offset": next_offset})
+
+
+def fitting(lines: Sequence[str]) -> int:
+    """Return how many of these lines fit a reply that has each twice."""
+    spent = _ROOM
+    for number, line in enumerate(lines):
+        spent += 2 * token_estimate(line) + 6
+        if spent > MAX_TOKENS:
+            return number
+    return len(lines)
+
+
+def _fenced(text: str, language: str) -> str:
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return f"{fence}{language}\n{text.rstrip()}\n{fence}"

@@ -1,0 +1,56 @@
+"""What is shown of a hit: the lines of it that answer best, and where they stand. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from syncd.search import SearchHit
+
+
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """Lines of a hit, with its place; lines are None where the hit does not know them."""
+
+    collection: str
+    key: str
+    first_line: int | None
+    last_line: int | None
+    symbol: str
+    language: str
+    score: float
+    text: str
+
+
+def snippet(hit: SearchHit, collection: str, lines: int) -> Snippet:
+    """Return the `lines` lines of a hit with most words of the query, the first such ones."""
+    parts = hit.text.rstrip().split("\n")
+    start = _densest(hit, [len(part) + 1 for part in parts], lines)
+    shown = parts[start : start + lines]
+    metadata = hit.metadata
+    first, last = metadata.get("start_line"), metadata.get("end_line")
+    if isinstance(first, int) and isinstance(last, int) and last - first + 1 >= len(parts):
+        first, last = first + start, first + start + len(shown) - 1
+    name = metadata.get("symbol") or metadata.get("heading_path") or ""
+    return Snippet(
+        collection=collection,
+        key=str(metadata.get("key", hit.id)),
+        first_line=first if isinstance(first, int) else None,
+        last_line=last if isinstance(last, int) else None,
+        symbol=str(name),
+        language=str(metadata.get("language", "")),
+        score=round(hit.score, 4),
+        text="\n".join(shown),
+    )
+
+
+def _densest(hit: SearchHit, lengths: list[int], lines: int) -> int:
+    """Return the line from which `lines` lines have most highlights."""
+    counts = [0] * len(lengths)
+    line, end = 0, lengths[0]
+    for start, _ in hit.highlights:
+        while start >= end and line + 1 < len(lengths):
+            line += 1
+            end += lengths[line]
+        counts[line] += 1
+    starts = range(max(1, len(lengths) - lines + 1))
+    return max(starts, key=lambda first: (sum(counts[first : first + lines]), -first))

@@ -1,0 +1,119 @@
+"""The tools: what each does, for whom it may do it, and its reply."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import zip_longest
+
+from syncd.api.services import Services
+from syncd.errors import NotFoundError, PermanentError
+from syncd.mcp.arguments import ListArguments, ReadArguments, SearchArguments
+from syncd.mcp.replies import READ_TOKENS, ToolReply, fitting, found_reply, list_reply, read_reply
+from syncd.mcp.snippets import Snippet, snippet
+from syncd.search import Query
+from syncd.search.passages import Selection
+from syncd.search.rankings import pattern_of
+from syncd.search.reading import read_text
+from syncd.store.collections import CollectionRecord
+
+MAX_COLLECTIONS = 20
+"""The most collections that one call searches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Toolbox:
+    """The tools of one caller. `databases`: those that the caller may access; None: all.
+
+    All raise NotFoundError, PermanentError and RetryableError, whose messages say what to do next.
+    """
+
+    services: Services
+    databases: frozenset[str] | None
+
+    async def search(self, asked: SearchArguments) -> ToolReply:
+        """Return the best hits of all collections in turns: scores of different ones mean different things."""
+        records = await self._collections(asked.database, asked.collections)
+        if len(records) > MAX_COLLECTIONS:
+            raise PermanentError(
+                f"there are {len(records)} collections; name at most {MAX_COLLECTIONS} in `collections`"
+            )
+        wanted, rankings = asked.offset + asked.limit, list[list[Snippet]]()
+        notices: dict[str, None] = {}
+        for record in records:
+            answer = await self.services.search(query_in(record, asked, wanted + 1))
+            name = record.target.collection
+            rankings.append([snippet(hit, name, asked.lines) for hit in answer.hits])
+            notices |= dict.fromkeys(f"{name}: {notice}" for notice in answer.notices)
+        in_turns = [one for rank in zip_longest(*rankings) for one in rank if one is not None]
+        page = in_turns[asked.offset : wanted]
+        return found_reply(page, asked.offset, len(in_turns) > wanted, list(notices))
+
+    async def read(self, asked: ReadArguments) -> ToolReply:
+        """Return a part of a document."""
+        (record, *others) = await self._collections(asked.database, [asked.collection])
+        if others:
+            names = ", ".join(sorted(one.target.database for one in [record, *others]))
+            raise PermanentError(
+                f"several databases have a collection {asked.collection!r}: give `database`, one of {names}"
+            )
+        wanted = Selection(asked.first_line, asked.last_line, asked.first_page, asked.last_page, asked.heading)
+        found = await read_text(self.services.store, record.target, asked.key, wanted, READ_TOKENS)
+        return read_reply(found, asked.collection)
+
+    async def list(self, asked: ListArguments) -> ToolReply:
+        """Return collections, or the keys of one's documents."""
+        if asked.collection is None:
+            return await self._list_collections(asked)
+        keys: dict[str, None] = {}
+        pattern = pattern_of(asked.path) if asked.path else None
+        for record in await self._collections(asked.database, [asked.collection]):
+            found = await self.services.store.chunks.matching(record.id, (), pattern)
+            keys |= dict.fromkeys(sorted(found.keys))
+        page = list(keys)[asked.offset : asked.offset + asked.limit]
+        page = page[: fitting(page)]
+        end = asked.offset + len(page)
+        values = {"collection": asked.collection, "documents": page, "total": len(keys)}
+        return list_reply(page, values, end if page and end < len(keys) else None)
+
+    async def _list_collections(self, asked: ListArguments) -> ToolReply:
+        records = await self._collections(asked.database, [])
+        page = [await self._described(record) for record in records[asked.offset : asked.offset + asked.limit]]
+        kept = fitting([line for line, _ in page])
+        end = asked.offset + kept
+        values = {"collections": [values for _, values in page[:kept]], "total": len(records)}
+        return list_reply([line for line, _ in page[:kept]], values, end if kept and end < len(records) else None)
+
+    async def _described(self, record: CollectionRecord) -> tuple[str, dict[str, object]]:
+        """Return a collection as a line and as values: what it holds, of which sources, and how fresh it is."""
+        store, target = self.services.store, record.target
+        holdings = await store.texts.holdings(record.id)
+        sources = [(held, await store.sources.get(held.source_id)) for held in holdings]
+        names = [f"{source.name or source.id} ({source.type})" for _, source in sources if source]
+        documents = sum(held.documents for held in holdings)
+        newest = max((held.recorded_at for held in holdings), default=None)
+        moment = datetime.fromtimestamp(newest, UTC).strftime("%Y-%m-%d %H:%MZ") if newest else "never"
+        line = f"- **{target.collection}** ({target.database}): {documents} documents of {', '.join(names) or 'no source'}; newest indexed {moment}"
+        values: dict[str, object] = {"collection": target.collection, "database": target.database}
+        return line, {**values, "documents": documents, "sources": names, "newest_indexed": moment}
+
+    async def _collections(self, database: str | None, names: Sequence[str]) -> Sequence[CollectionRecord]:
+        """Return the caller's collections of these names (none: all). Raises NotFoundError, which lists those there are."""
+        records = [
+            record
+            for record in await self.services.store.collections.all()
+            if (self.databases is None or record.target.database in self.databases)
+            and database in (None, record.target.database)
+        ]
+        known = {record.target.collection for record in records}
+        if missing := [name for name in names if name not in known] or ([] if known else ["any"]):
+            there = f"there are: {', '.join(sorted(known))}" if known else "there are none yet; sync a source first"
+            raise NotFoundError(f"no collection {missing[0]!r} here; {there}")
+        return [record for record in records if not names or record.target.collection in names]
+
+
+def query_in(record: CollectionRecord, asked: SearchArguments, limit: int) -> Query:
+    """Return the query that the arguments ask of one collection."""
+    where = {"language": {"$in": [name.casefold() for name in asked.languages]}} if asked.languages else None
+    return Query(target=record.target, text=asked.query, mode=asked.mode, limit=limit, where=where, path=asked.path)
