@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, RootModel, model_validator
+from pydantic import AwareDatetime, ConfigDict, Field, RootModel, model_validator
 
 from syncd.schema import Model, Moment, OwnModel
 from syncd.search import Fusion, Mode, RuleName
+from syncd.search.paths import SoughtContent
 from syncd.store.chunks import Stage
 
 _FUSION = Fusion()
@@ -40,6 +41,16 @@ class SearchRequest(OwnModel):
     path: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
     """Only hits whose key matches this pattern: `*` matches any characters, slashes included, and `?` one character. Without
     either, only hits whose key starts with it."""
+    paths: Annotated[list[Annotated[str, Field(min_length=1, max_length=4096)]], Field(max_length=50)] | None = None
+    """Several such patterns, of which one has to match (`path` counts as another)."""
+    languages: (
+        Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(min_length=1, max_length=50)] | None
+    ) = None
+    """Only chunks in one of these languages, as `language` in their metadata has it: `python`, `tsx`, `markdown`, …"""
+    content: SoughtContent | None = None
+    """Only documents with code, with documentation and other text, or with configuration and data, by their keys."""
+    modified_after: Annotated[AwareDatetime, Field(strict=False)] | None = None
+    """Only documents that changed at this moment or later; those whose source does not say when they changed are left out."""
     group_by: Literal["document"] | None = None
     """`document`: only the best hit of each document; `limit` and `offset` then count documents."""
     fusion: FusionWeights | None = None

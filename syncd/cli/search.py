@@ -30,7 +30,19 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mode", choices=("dense", "sparse", "hybrid"), default="hybrid", help="semantic, keyword, or both"
     )
-    parser.add_argument("--path", help="only documents whose key starts with this, or matches it if it contains * or ?")
+    parser.add_argument(
+        "--path",
+        action="append",
+        metavar="PATTERN",
+        help="only documents whose key starts with this, or matches it if it contains * or ?; repeatable",
+    )
+    parser.add_argument("--language", action="append", metavar="NAME", help="only chunks in this language; repeatable")
+    parser.add_argument("--content", choices=("code", "docs", "config"), help="only documents of this kind")
+    parser.add_argument(
+        "--modified-after",
+        metavar="TIME",
+        help="only documents that changed since, as 2026-01-31T00:00:00Z, where their source says so",
+    )
     parser.add_argument("--source", action="append", metavar="ID", help="only this source; repeatable")
     parser.add_argument("--where", type=filter_of, metavar="JSON", help="a Chroma metadata filter, as JSON")
     parser.add_argument("--where-document", type=filter_of, metavar="JSON", help="a Chroma document filter, as JSON")
@@ -69,7 +81,10 @@ async def search(args: argparse.Namespace) -> int:
         "limit": args.limit,
         "offset": args.offset,
         "mode": args.mode,
-        "path": args.path,
+        "paths": args.path,
+        "languages": args.language,
+        "content": args.content,
+        "modified_after": args.modified_after,
         "source_ids": args.source,
         "where": args.where,
         "where_document": args.where_document,

@@ -9,6 +9,7 @@ from pydantic import Field
 from syncd.api.reading import Number
 from syncd.schema import OwnModel
 from syncd.search import Mode
+from syncd.search.paths import SoughtContent
 
 Name = Annotated[str, Field(min_length=1, max_length=512)]
 
@@ -20,8 +21,10 @@ class SearchArguments(OwnModel):
     """A question, words, a symbol, a path or an error message."""
     collections: Annotated[tuple[Name, ...], Field(max_length=20, strict=False)] = ()
     """Names of collections; empty: all of them."""
-    path: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
-    """Only documents whose key starts with this or, with * or ? in it, matches it."""
+    paths: Annotated[tuple[Name, ...], Field(max_length=20, strict=False)] = ()
+    """Only documents whose key starts with one of these or, with * or ? in it, matches it."""
+    content: SoughtContent | None = None
+    """Only code, docs (documentation and other text) or config; omitted: everything."""
     languages: Annotated[tuple[Name, ...], Field(max_length=20, strict=False)] = ()
     """Only chunks in these languages, in lower case: python, typescript, markdown, …"""
     limit: Annotated[int, Field(ge=1, le=50)] = 5

@@ -45,7 +45,7 @@ def found_reply(snippets: Sequence[Snippet], offset: int, more: bool, notices: S
     lines = [*blocks, *(f"Note: {notice}" for notice in notices)]
     if not snippets:
         lines.append(
-            "Nothing found: ask in other words, drop `path` or `languages`, or see with the tool `list` what is here."
+            "Nothing found: ask in other words, drop `paths` or `languages`, or see with the tool `list` what is here."
         )
     elif not kept:
         lines.append("The first hit alone is too long: give fewer `lines`, and read on with the tool `read`.")

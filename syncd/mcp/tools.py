@@ -67,9 +67,9 @@ class Toolbox:
         if asked.collection is None:
             return await self._list_collections(asked)
         keys: dict[str, None] = {}
-        pattern = pattern_of(asked.path) if asked.path else None
+        patterns = [pattern_of(asked.path)] if asked.path else []
         for record in await self._collections(asked.database, [asked.collection]):
-            found = await self.services.store.chunks.matching(record.id, (), pattern)
+            found = await self.services.store.chunks.matching(record.id, (), patterns)
             keys |= dict.fromkeys(sorted(found.keys))
         page = list(keys)[asked.offset : asked.offset + asked.limit]
         page = page[: fitting(page)]
@@ -115,5 +115,12 @@ class Toolbox:
 
 def query_in(record: CollectionRecord, asked: SearchArguments, limit: int) -> Query:
     """Return the query that the arguments ask of one collection."""
-    where = {"language": {"$in": [name.casefold() for name in asked.languages]}} if asked.languages else None
-    return Query(target=record.target, text=asked.query, mode=asked.mode, limit=limit, where=where, path=asked.path)
+    return Query(
+        target=record.target,
+        text=asked.query,
+        mode=asked.mode,
+        limit=limit,
+        paths=asked.paths,
+        languages=[name.casefold() for name in asked.languages],
+        content=asked.content,
+    )

@@ -7,8 +7,38 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Literal
 
+from syncd.pipeline.chunk.languages import grammar_of
+from syncd.pipeline.chunk.markups import MARKUPS
+
 PathKind = Literal["tests", "vendored", "generated", "legacy", "docs", "config"]
 
+SoughtContent = Literal["code", "docs", "config"]
+
+_CONFIG = frozenset(
+    [
+        "json",
+        "yaml",
+        "toml",
+        "ini",
+        "properties",
+        "xml",
+        "dockerfile",
+        "gitignore",
+        "gitattributes",
+        "requirements",
+        "gomod",
+        "gosum",
+        "pymanifest",
+        "hcl",
+        "terraform",
+        "csv",
+        "tsv",
+        "psv",
+        "kconfig",
+        "readline",
+    ]
+)
+"""Languages of files that configure or list."""
 _FOLDERS: dict[PathKind, str] = {
     "tests": r"tests?|testing|__tests__|specs?|testdata|test[-_]\w+|\w+[-_]tests?|fixtures?|mocks?|__mocks__|e2e|bench(?:es|marks?)?",
     "vendored": r"vendor(?:ed)?|third[-_]party|3rdparty|node_modules|bower_components|site-packages|_?deps|external",
@@ -42,3 +72,12 @@ def kinds_of_path(key: str) -> frozenset[PathKind]:
         if any(pattern.fullmatch(folder) for folder in folders):
             found.add(kind)
     return frozenset(found)
+
+
+@lru_cache(1 << 14)
+def content_of(key: str) -> SoughtContent:
+    """Return what a document holds, by its key: what has a programming language is code; PDF, pages and plain text are docs."""
+    language = grammar_of(key, b"")
+    if language in _CONFIG:
+        return "config"
+    return "code" if language and language not in MARKUPS and language not in ("html", "bibtex") else "docs"

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from syncd.model import Metadata, Target
 from syncd.search.fuse import Fusion
+from syncd.search.paths import SoughtContent
 from syncd.search.rules import RuleName
 from syncd.store.chunks import Stage
 
@@ -27,8 +28,14 @@ class Query:
     where_document: Mapping[str, Any] | None = None
     source_ids: Sequence[str] = ()
     """Only hits from these sources; none: from all."""
-    path: str | None = None
-    """Only hits whose key matches: `*` is any characters, slashes included, `?` one character; without either, a prefix."""
+    paths: Sequence[str] = ()
+    """Only hits whose key matches one of these: `*` is any characters, slashes included, `?` one character; without either, a prefix."""
+    languages: Sequence[str] = ()
+    """Only chunks in one of these languages, in lower case, as chunks name theirs."""
+    content: SoughtContent | None = None
+    """Only documents of this kind, by their keys."""
+    modified_after: float | None = None
+    """Only documents whose source says that they changed at this moment or later, seconds since 1970."""
     group: bool = False
     """Only the best hit of each document; `limit` and `offset` then count documents."""
     fusion: Fusion | None = None

@@ -14,6 +14,7 @@ from syncd.index.target import VectorStore
 from syncd.model import Vectors, cut_to
 from syncd.search.index_cache import Scored
 from syncd.search.lexical import best
+from syncd.search.paths import content_of
 from syncd.search.query import Query
 from syncd.search.where import simple_filter
 from syncd.store import Store
@@ -35,18 +36,22 @@ Ranking = list[tuple[str, float]]
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a query covers: the collection and, if it names sources or a path, their documents."""
+    """What a query covers: the collection and, if it selects documents, these."""
 
     record: CollectionRecord
     documents: DocumentKeys | None
 
 
 async def scope_of(store: Store, record: CollectionRecord, query: Query) -> Scope:
-    """Return the collection and the documents that a query's sources and path select."""
-    if not query.source_ids and query.path is None:
+    """Return the collection and the documents that a query's sources, paths, content and time select."""
+    if not query.source_ids and not query.paths and query.content is None and query.modified_after is None:
         return Scope(record, None)
-    pattern = None if query.path is None else pattern_of(query.path)
-    return Scope(record, await store.chunks.matching(record.id, query.source_ids, pattern))
+    patterns = [pattern_of(path) for path in query.paths]
+    found = await store.chunks.matching(record.id, query.source_ids, patterns, query.modified_after)
+    if query.content is not None:
+        kept = [place for place, key in enumerate(found.keys) if content_of(key) == query.content]
+        found = DocumentKeys(found.ids[kept], [found.keys[place] for place in kept])
+    return Scope(record, found)
 
 
 def pattern_of(path: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -20,6 +21,7 @@ from syncd.search.order import in_order, may_apply
 from syncd.search.query import Answer, Mode, Query
 from syncd.search.rankings import Ranking, Scope, both, dense_ranking, nearest_if_there, scope_of, sparse_ranking
 from syncd.search.sparse_query import SparseQuery, encoded_query
+from syncd.search.where import in_languages
 from syncd.store import Store
 from syncd.store.collections import CollectionRecord
 
@@ -69,6 +71,7 @@ class Search:
         Raises NotFoundError for a collection syncd never wrote, PermanentError for a filter Chroma refuses or a mode the
         collection has no vectors for, RetryableError while what the mode needs of Chroma or the model cannot be had in time.
         """
+        query = replace(query, where=in_languages(query.where, query.languages))
         record = await self._record(query.target)
         encoder = await self._encoder(record.embedding, query.mode)
         if encoder is None and query.mode != "dense":

@@ -6,12 +6,20 @@ whatever else a filter says is left to Chroma, its errors included.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 _FITTING: Mapping[type, tuple[type, ...]] = {str: (str,), bool: (bool,), int: (int, float)}
 
 Test = Callable[[Mapping[str, Any]], bool]
+
+
+def in_languages(where: Mapping[str, Any] | None, languages: Sequence[str]) -> Mapping[str, Any] | None:
+    """Return a filter that also wants one of these languages; none: any."""
+    if not languages:
+        return where
+    wanted = {"language": {"$in": list(languages)}}
+    return {"$and": [wanted, where]} if where else wanted
 
 
 def simple_filter(where: Mapping[str, Any]) -> Test | None:

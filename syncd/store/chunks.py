@@ -112,14 +112,24 @@ class Chunks:
 
         return await self._db.read(query)
 
-    async def matching(self, collection_id: int, source_ids: Sequence[str], pattern: str | None) -> DocumentKeys:
-        """Return the documents that a search finds, of these sources (none: of all), whose key matches a GLOB pattern, by id."""
+    async def matching(
+        self,
+        collection_id: int,
+        source_ids: Sequence[str] = (),
+        patterns: Sequence[str] = (),
+        changed_after: float | None = None,
+    ) -> DocumentKeys:
+        """Return the documents that a search finds, by id: of these sources, with a key that matches one of these GLOB patterns,
+        changed at this moment or later (seconds since 1970). What is not given, or empty, selects all.
+        """
         conditions, values = ["collection_id = ?"], [collection_id]
         if source_ids:
             conditions.append(f"source_id IN ({', '.join('?' * len(source_ids))})")
-        if pattern is not None:
-            conditions.append("key GLOB ?")
-        given = 2 * (*values, *source_ids, *([pattern] if pattern is not None else []))
+        if patterns:
+            conditions.append(f"({' OR '.join(['key GLOB ?'] * len(patterns))})")
+        if changed_after is not None:
+            conditions.append("changed_at >= ?")
+        given = 2 * (*values, *source_ids, *patterns, *([] if changed_after is None else [changed_after]))
         wanted = " AND ".join(conditions)
         statement = (
             f"SELECT id, key FROM documents WHERE {wanted} AND state = 'indexed' UNION ALL "

@@ -1,6 +1,7 @@
 import pytest
 
 from syncd.errors import RetryableError
+from syncd.search import Answer
 
 QUERY = {"query": "where is it", "database_name": "api-tests", "collection_name": "docs"}
 
@@ -13,6 +14,21 @@ async def test_a_search_answers_hits_with_their_lineage(api):
     assert (hit["id"], hit["score"], hit["text"], hit["metadata"]) == ("a-0", 0.5, "where is it", {"key": "a"})
     assert (hit["highlights"], hit["also"], hit["indexed_at"], hit["stage"]) == ([], [], None, "written")
     assert (answer["notices"], answer["semantic_coverage"]) == (["half of it"], 0.5)
+
+
+async def test_filters_are_handed_on(api_with):
+    asked = []
+
+    async def search(query):
+        asked.append(query)
+        return Answer([])
+
+    filters = {"path": "a/", "paths": ["b/"], "languages": ["Python"], "content": "code", "rules": ["path"]}
+    async with api_with(search=search) as api:
+        await api.post("/api/v1/search", {**QUERY, **filters, "modified_after": "1970-01-01T01:00:00+01:00"})
+    (query,) = asked
+    assert (query.paths, query.languages, query.content) == (("a/", "b/"), ("python",), "code")
+    assert (query.modified_after, query.rules) == (0.0, frozenset({"path"}))
 
 
 async def test_searching_a_missing_collection_is_404(api):
@@ -32,6 +48,10 @@ async def test_searching_a_missing_collection_is_404(api):
         {"where": []},
         {"query": None},
         {"path": ""},
+        {"content": "pictures"},
+        {"modified_after": "yesterday"},
+        {"modified_after": "2026-01-31T00:00:00"},
+        {"rules": ["luck"]},
         {"group_by": "key"},
         {"fusion": {"k": 0}},
     ],

@@ -193,7 +193,7 @@ async def measure(count, queries, folder):
         for mode in ("sparse", "dense", "hybrid"):
             report[f"{mode}_idle"] = await latency(search, texts, mode, queries)
         report["sparse_where"] = await latency(search, texts, "sparse", queries // 4, where={"chunk_index": 3})
-        report["hybrid_path"] = await latency(search, texts, "hybrid", queries // 4, path="folder/00*")
+        report["hybrid_path"] = await latency(search, texts, "hybrid", queries // 4, paths=["folder/00*"])
         arriving = asyncio.create_task(keep_arriving(store, chroma, collection.id, texts))
         for mode in ("sparse", "dense", "hybrid"):
             report[f"{mode}_backfill"] = await latency(search, texts, mode, queries)

@@ -63,7 +63,9 @@ async def test_the_official_client_lists_and_calls_every_tool(daemon, connected,
         assert [tool.name for tool in tools] == ["search", "read", "list"]
         for tool in tools:
             assert (tool.annotations.read_only_hint, tool.annotations.idempotent_hint) == (True, True)
-        found = await client.call_tool("search", {"query": "Router", "mode": "sparse"})
+        found = await client.call_tool(
+            "search", {"query": "Router", "mode": "sparse", "content": "code", "paths": ["src/"]}
+        )
         assert not found.is_error, found.content
         first = found.structured_content["hits"][0]
         assert (first["key"], first["first_line"], first["symbol"]) == ("src/router.py", 1, "Router")

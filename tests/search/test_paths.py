@@ -1,6 +1,6 @@
 import pytest
 
-from syncd.search.paths import kinds_of_path
+from syncd.search.paths import content_of, kinds_of_path
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,15 @@ def test_folders_and_names_tell_what_a_file_is(kind, paths):
 )
 def test_ordinary_code_is_none_of_them(path):
     assert kinds_of_path(path) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("content", "keys"),
+    [
+        ("code", ["a.py", "examples/main.go", "Rakefile", "style.css", "query.sql"]),
+        ("docs", ["README.md", "a.rst", "report.pdf", "https://example.com/guide", "LICENSE", "page.html"]),
+        ("config", ["package.json", "a/b.yaml", "Dockerfile", ".gitignore", "pyproject.toml", "table.csv"]),
+    ],
+)
+def test_a_key_tells_what_a_document_holds(content, keys):
+    assert [key for key in keys if content_of(key) != content] == []

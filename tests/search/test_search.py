@@ -115,21 +115,21 @@ async def test_filters_narrow_every_mode(parts, folder, target, searching):
     record = await parts.source(folder)
     for mode in ("dense", "sparse", "hybrid"):
         text = "keeper of the lamp, foxes, port"
-        assert set(keys(await searching(text, mode=mode, path="docs/"))) == {"docs/lamp.md", "docs/animals.md"}
-        assert set(keys(await searching(text, mode=mode, path="*/server.p?"))) == {"store/server.py"}
+        assert set(keys(await searching(text, mode=mode, paths=["docs/"]))) == {"docs/lamp.md", "docs/animals.md"}
+        assert set(keys(await searching(text, mode=mode, paths=["*/server.p?"]))) == {"store/server.py"}
         assert set(keys(await searching(text, mode=mode, where={"key": "docs/animals.md"}))) == {"docs/animals.md"}
         assert set(keys(await searching(text, mode=mode, where_document={"$contains": "oil"}))) == {"docs/lamp.md"}
-        assert await searching(text, mode=mode, path="nowhere/") == []
+        assert await searching(text, mode=mode, paths=["nowhere/"]) == []
         assert await searching(text, mode=mode, source_ids=["another"]) == []
         assert await searching(text, mode=mode, source_ids=[record.id])
-        both = await searching(text, mode=mode, path="docs/", where={"key": {"$ne": "docs/animals.md"}})
+        both = await searching(text, mode=mode, paths=["docs/"], where={"key": {"$ne": "docs/animals.md"}})
         assert set(keys(both)) == {"docs/lamp.md"}
 
 
 async def test_brackets_in_a_path_mean_themselves(parts, tmp_path, target, searching):
     write(tmp_path / "other", {"app/[id]/page.md": "# Page\n\nA page.\n", "app/i/page.md": "# Page\n\nNo page.\n"})
     await parts.sync(tmp_path / "other", target)
-    assert set(keys(await searching("page", path="app/[id]/"))) == {"app/[id]/page.md"}
+    assert set(keys(await searching("page", paths=["app/[id]/"]))) == {"app/[id]/page.md"}
 
 
 @pytest.mark.parametrize("mode", ["dense", "sparse", "hybrid"])
@@ -343,3 +343,26 @@ async def test_code_is_ordered_by_rules_in_every_ranking_with_words_and_prose_is
         assert await searching("keeper lamp", target=prose, mode=mode) == await searching(
             "keeper lamp", target=prose, mode=mode, rules=frozenset()
         )
+
+
+async def test_languages_content_several_paths_and_time_narrow_every_mode(parts, folder, target, searching):
+    write(folder, {"package.json": '{"name": "lamp", "port": 1}\n'})
+    await parts.sync(folder, target)
+    record = await parts.store.collections.find(target)
+    changed = "UPDATE documents SET changed_at = 100.0 WHERE collection_id = ? AND key = 'docs/lamp.md'"
+    await parts.store.database.write(lambda c: c.execute(changed, (record.id,)))
+    text = "keeper of the lamp, foxes, port, name"
+
+    for mode in ("dense", "sparse", "hybrid"):
+
+        async def found(mode=mode, **wanted):
+            return set(keys(await searching(text, mode=mode, **wanted)))
+
+        assert await found(languages=["python"]) == {"store/client.py", "store/server.py"}
+        assert await found(languages=["python"], where={"key": "store/server.py"}) == {"store/server.py"}
+        assert await found(content="code") == {"store/client.py", "store/server.py"}
+        assert await found(content="docs") == {"docs/lamp.md", "docs/animals.md"}
+        assert await found(content="config") == {"package.json"}
+        assert await found(paths=["docs/l", "*.json"]) == {"docs/lamp.md", "package.json"}
+        assert await found(modified_after=100.0) == {"docs/lamp.md"}
+        assert await found(modified_after=101.0) == set()
