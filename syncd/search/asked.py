@@ -15,6 +15,8 @@ from syncd.pipeline.sparse.tokens import words_of
 QueryKind = Literal["symbol", "path", "error", "words"]
 
 MAX_NAMES = 8
+LOOKED_AT_CHARACTERS = 1000
+"""Of a query, to tell whether it is an error message: the pattern takes quadratic time."""
 _RUN = re.compile(r"\w+")
 _TOKEN = re.compile(r"\S+")
 _NAME = re.compile(r"[^\W\d]\w*(?:(?:\.|::|->|#)[^\W\d]\w*)*(?:\(\))?")
@@ -50,7 +52,7 @@ def query_kind(query: str) -> QueryKind:
     words = _TOKEN.findall(query)
     if len(words) == 1:
         return "path" if _PATH.fullmatch(query.strip()) else "symbol"
-    return "error" if _ERROR.search(query) else "words"
+    return "error" if _ERROR.search(query[:LOOKED_AT_CHARACTERS]) else "words"
 
 
 def plain_name(name: str) -> str:

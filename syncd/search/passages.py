@@ -10,9 +10,7 @@ from syncd.search.asked import plain_name
 from syncd.search.signals import defined_names
 from syncd.store.texts import TextChunk
 
-_LINES = re.compile(r"[^\n]*\n|[^\n]+")
 _PIECES = re.compile(r"[A-Za-z]{1,4}|\d{1,2}|[ \t]{1,4}|\s|[^\x00-\x7f]|.")
-_TITLES = re.compile(r"^(?:[#=*]{1,6}[ \t]+)?(\S.*?)[ \t]*[#=]*$", re.MULTILINE)
 _SEPARATOR = " > "
 
 
@@ -82,7 +80,7 @@ def _has_heading(chunk: TextChunk, name: str) -> bool:
     path = str(chunk.metadata.get("heading_path") or chunk.metadata.get("scope") or "").split(_SEPARATOR)
     if name.casefold() in [one.casefold() for one in [*path, str(chunk.metadata.get("symbol", ""))]]:
         return True
-    titles = (match.group(1).casefold() for match in _TITLES.finditer(chunk.text))
+    titles = (line.strip("#=* \t\r").casefold() for line in chunk.text.split("\n"))
     return name.casefold() in titles or (
         chunk.metadata.get("stage") == "code" and plain_name(name) in defined_names(chunk.text)
     )
@@ -91,7 +89,9 @@ def _has_heading(chunk: TextChunk, name: str) -> bool:
 def _numbered(chunk: TextChunk) -> list[tuple[int, int, str]]:
     """Return (first line, last line, text) of each line of a chunk."""
     start, end = int(chunk.metadata["start_line"]), int(chunk.metadata["end_line"])
-    parts: list[str] = _LINES.findall(chunk.text)
+    parts = [f"{line}\n" for line in chunk.text.split("\n")]
+    parts[-1] = parts[-1][:-1]
+    parts = parts if parts[-1] else parts[:-1]
     if len(parts) != end - start + 1:
         return [(start, end, part) for part in parts]
     return [(start + number, start + number, part) for number, part in enumerate(parts)]
