@@ -6,46 +6,62 @@ Each request is answered by itself, as JSON: no session is kept, so that nothing
 from __future__ import annotations
 
 from collections.abc import MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from aiohttp import web
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
-from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
 from syncd.api.auth import scope
 from syncd.api.requests import malformed_is_400
 from syncd.api.route import Access, Route
 from syncd.api.services import Services
 from syncd.errors import RetryableError
-from syncd.mcp.server import Context, make_server
 from syncd.mcp.tools import Toolbox
+
+if TYPE_CHECKING:
+    from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+
+    from syncd.mcp.server import Context
 
 PATH = "/mcp"
 DATABASES = "syncd.databases"
 """Where an ASGI scope has the databases that the caller may access."""
 
 
+START_LIMIT_S = 30.0
+"""How long the first request waits for the SDK to be loaded."""
+
+
 class McpEndpoint:
-    """An actor: requests are answered while it runs."""
+    """An actor: requests are answered while it runs. The SDK, which takes a second and 22 MiB, is loaded for the first of them."""
 
     name = "mcp"
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._wanted, self._ready = anyio.Event(), anyio.Event()
         self._manager: StreamableHTTPSessionManager | None = None
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Answer requests until cancelled."""
-        manager = StreamableHTTPSessionManager(make_server(self._toolbox), json_response=True, stateless=True)
-        async with manager.run():
-            self._manager = manager
+        task_status.started()
+        await self._wanted.wait()
+        async with (await anyio.to_thread.run_sync(self._load)).run():
+            self._ready.set()
             try:
-                task_status.started()
                 await anyio.sleep_forever()
             finally:
-                self._manager = None
+                self._manager, self._ready = None, anyio.Event()
+
+    def _load(self) -> StreamableHTTPSessionManager:
+        from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+
+        from syncd.mcp.server import make_server
+
+        self._manager = StreamableHTTPSessionManager(make_server(self._toolbox), json_response=True, stateless=True)
+        return self._manager
 
     @property
     def route(self) -> Route:
@@ -63,12 +79,15 @@ class McpEndpoint:
 
     async def answer(self, request: web.Request) -> web.Response:
         """Pass one request to the SDK and return its answer."""
-        if self._manager is None:
-            raise RetryableError("the endpoint for agents is restarting; call again")
         async with malformed_is_400("the request body"):
             body = await request.read()
-        answered = _Answer(body)
-        await self._manager.handle_request(asgi_scope(request), answered.receive, answered.send)
+        self._wanted.set()
+        with anyio.move_on_after(START_LIMIT_S):
+            await self._ready.wait()
+        manager, answered = self._manager, _Answer(body)
+        if manager is None or not self._ready.is_set():
+            raise RetryableError("the endpoint for agents is starting; call again")
+        await manager.handle_request(asgi_scope(request), answered.receive, answered.send)
         return web.Response(status=answered.status, headers=answered.headers, body=bytes(answered.body))
 
     def _toolbox(self, context: Context) -> Toolbox:

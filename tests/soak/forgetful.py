@@ -6,8 +6,9 @@ asked for counts as there.
 python -m tests.soak.forgetful run --config FILE
 """
 
-from syncd.cli import main
 from syncd.sources.github.watch import GithubWatcher, never_behind
+
+from syncd.cli import main
 from syncd.sync import settlement
 from tests.soak.hurried import hurry
 
