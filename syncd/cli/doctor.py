@@ -37,7 +37,7 @@ async def doctor(args: argparse.Namespace) -> int:
         if not recovered.exists():
             damage = await anyio.to_thread.run_sync(damage_of, path)
             if damage is None or not args.recover:
-                return report(args.json, path, damage)
+                return report_damage(args.json, path, damage)
             saved = await recover(path, recovered, args.types)
         kept = take_place(path, recovered)
     if args.json:
@@ -51,7 +51,7 @@ async def doctor(args: argparse.Namespace) -> int:
     return 0
 
 
-def report(as_json: bool, path: Path, damage: str | None) -> int:
+def report_damage(as_json: bool, path: Path, damage: str | None) -> int:
     """Print whether the database is damaged; return the exit status."""
     if as_json:
         print_json({"path": str(path), "damage": damage})

@@ -57,11 +57,11 @@ def words(collection: str, drift: DriftAnswer) -> str:
     if drift["unreadable"]:
         done = "it was rebuilt" if drift["repaired"] else "it is being rebuilt"
         found = f"nothing can be compared ({drift['unreadable']}): {done} from the store"
-    damaged = f"\n{drift['damaged']} chunks are damaged in the store{asked(drift)}" if drift["damaged"] else ""
+    damaged = f"\n{drift['damaged']} chunks are damaged in the store{mended_by(drift)}" if drift["damaged"] else ""
     return f"{collection}: {drift['chunks']} chunks; in Chroma {found}{mended}{damaged}{''.join([*held, *orphans])}"
 
 
-def asked(drift: DriftAnswer) -> str:
+def mended_by(drift: DriftAnswer) -> str:
     """Return what became of damaged chunks, or is to be done."""
     return (
         ": their sources are asked for them again"

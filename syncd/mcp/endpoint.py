@@ -30,7 +30,7 @@ DATABASES = "syncd.databases"
 """Where an ASGI scope has the databases that the caller may access."""
 
 
-START_LIMIT_S = 30.0
+LOAD_LIMIT_S = 30.0
 """How long the first request waits for the SDK to be loaded."""
 
 
@@ -82,7 +82,7 @@ class McpEndpoint:
         async with malformed_is_400("the request body"):
             body = await request.read()
         self._wanted.set()
-        with anyio.move_on_after(START_LIMIT_S):
+        with anyio.move_on_after(LOAD_LIMIT_S):
             await self._ready.wait()
         manager, answered = self._manager, _Answer(body)
         if manager is None or not self._ready.is_set():

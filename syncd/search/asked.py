@@ -16,15 +16,14 @@ QueryKind = Literal["symbol", "path", "error", "words"]
 
 MAX_NAMES = 8
 LOOKED_AT_CHARACTERS = 1000
-"""Of a query, to tell whether it is an error message: the pattern takes quadratic time."""
+"""Of a query, to tell whether it is an error message: looking on from each word takes quadratic time."""
 _RUN = re.compile(r"\w+")
 _TOKEN = re.compile(r"\S+")
 _NAME = re.compile(r"[^\W\d]\w*(?:(?:\.|::|->|#)[^\W\d]\w*)*(?:\(\))?")
 _LOOKS_MADE = re.compile(r"_|[a-z\d][A-Z]|[A-Z]{2}[a-z]|::|->|#|\(\)|\w\.\w")
 _PATH = re.compile(r"(?=\S*[\w)\]])[\w.@~()\[\]-]*/[\w./@()\[\]-]+|[\w-]+\.[a-z]{1,5}(?::\d+)?")
-_ERROR = re.compile(
-    r"\b(?:[A-Z]\w*(?:Error|Exception|Warning)|error|exception|panic|traceback|fatal|undefined|segfault|ERR_\w+|E[A-Z]{4,}|errno)\b.*[:'\"`]"
-)
+_ERRORS = frozenset(["error", "exception", "panic", "traceback", "fatal", "undefined", "segfault", "errno"])
+_CODE = re.compile(r"ERR_\w+|E[A-Z]{4,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,19 @@ def query_kind(query: str) -> QueryKind:
     words = _TOKEN.findall(query)
     if len(words) == 1:
         return "path" if _PATH.fullmatch(query.strip()) else "symbol"
-    return "error" if _ERROR.search(query[:LOOKED_AT_CHARACTERS]) else "words"
+    return "error" if is_error(query[:LOOKED_AT_CHARACTERS]) else "words"
+
+
+def is_error(query: str) -> bool:
+    """Return whether a line names an error and has a colon or a quotation mark after it."""
+    for run in _RUN.finditer(query):
+        word = run.group()
+        named = word[0].isupper() and word.endswith(("Error", "Exception", "Warning"))
+        if named or word in _ERRORS or _CODE.fullmatch(word):
+            rest = query[run.end() :].partition("\n")[0]
+            if any(mark in rest for mark in ":'\"`"):
+                return True
+    return False
 
 
 def plain_name(name: str) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Literal
 
 from syncd.pipeline.chunk.languages import grammar_of
 from syncd.pipeline.chunk.markups import MARKUPS
+from syncd.sources.web.patterns import PathPattern
 
 PathKind = Literal["tests", "vendored", "generated", "legacy", "docs", "config"]
 
@@ -51,15 +51,16 @@ _FILES: dict[PathKind, str] = {
     "vendored": r".*[.-]min\.(?:js|css)",
     "generated": r".*(?:_pb2(?:_grpc)?\.pyi?|\.pb\.(?:go|cc|h)|\.g\.(?:dart|cs)|[._-]generated\.\w+|\.gen\.\w+|\.designer\.cs|\.lock|\.snap)"
     r"|package-lock\.json|go\.sum",
-    "legacy": r".*(?:legacy|deprecated|compat|(?<![a-z])old)\.\w+",
+    "legacy": r"(?:.*(?:legacy|deprecated|compat|[^a-z]old)|old)\.\w+",
     "docs": r"(?:readme|changelog|changes|contributing|history|license|news)(?:\..*)?|.*\.(?:md|mdx|markdown|rst|adoc|txt|org)",
     "config": r"\..+|.*\.(?:json|ya?ml|toml|ini|cfg|conf|properties|xml|gradle|lock|editorconfig)|dockerfile|makefile",
 }
-_IN_FOLDER: Mapping[PathKind, re.Pattern[str]] = {
-    kind: re.compile(rf"(?i:{words})") for kind, words in _FOLDERS.items()
+_IN_FOLDER: Mapping[PathKind, PathPattern] = {
+    kind: PathPattern(kind, f"^(?i:{words})$") for kind, words in _FOLDERS.items()
 }
-_AS_FILE: Mapping[PathKind, re.Pattern[str]] = {
-    kind: re.compile(words if kind == "tests" else rf"(?i:{words})") for kind, words in _FILES.items()
+_AS_FILE: Mapping[PathKind, PathPattern] = {
+    kind: PathPattern(kind, f"^(?:{words})$" if kind == "tests" else f"^(?i:{words})$")
+    for kind, words in _FILES.items()
 }
 
 
@@ -67,9 +68,9 @@ _AS_FILE: Mapping[PathKind, re.Pattern[str]] = {
 def kinds_of_path(key: str) -> frozenset[PathKind]:
     """Return the kinds of file that a document's key tells, by its folders and its name; none for ordinary code."""
     *folders, name = key.split("/")
-    found: set[PathKind] = {kind for kind, pattern in _AS_FILE.items() if pattern.fullmatch(name)}
+    found: set[PathKind] = {kind for kind, pattern in _AS_FILE.items() if pattern.found_in(name)}
     for kind, pattern in _IN_FOLDER.items():
-        if any(pattern.fullmatch(folder) for folder in folders):
+        if any(pattern.found_in(folder) for folder in folders):
             found.add(kind)
     return frozenset(found)
 

@@ -15,8 +15,8 @@ _PART_OF_SEVERAL = 0.5
 """What one of several names in a sentence counts, against a query that is nothing but a name."""
 _DEFINES = re.compile(
     r"(?:\b(?:class|interface|trait|struct|enum|union|record|object|protocol|module|defmodule|defprotocol|namespace|type|typedef"
-    r"|func|function|fn|fun|def|defp|defmacro|macro_rules!|sub|extension)\s+(?:\([^()\n]{0,80}\)\s*)?"
-    r"|^(?:export\s+)?(?:(?:pub|private|public|static|final)\s+)*(?:const|let|var|val|static)\s+)"
+    r"|func|function|fn|fun|def|defp|defmacro|macro_rules!|sub|extension)[ \t]{1,40}(?:\([^()\n]{0,80}\)[ \t]{0,8})?"
+    r"|^(?:export )?(?:(?:pub|private|public|static|final) ){0,6}(?:const|let|var|val|static)[ \t]{1,40})"
     r"([^\W\d][\w.:]{0,120})",
     re.MULTILINE,
 )

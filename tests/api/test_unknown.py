@@ -30,7 +30,7 @@ async def test_every_route_of_ours_refuses_a_query_parameter_it_does_not_have(ap
 def test_all_additions_are_known_as_such():
     names = {route.operation_id for route in OWN}
     assert names == {
-        "search", "verify_collection", "rebuild_collection", "retry_job", "confirm_job_deletes", "list_job_documents",
+        "search", "verify_collection", "rebuild_collection", "retry_job", "confirm_job_deletes", "list_job_documents", "list_job_held_deletes", "discard_job_deletes",
         "create_token", "list_tokens", "delete_token", "list_dead_letters", "get_status", "list_document_warnings",
         "edit_source", "remove_source", "read_document",
     }  # fmt: skip
