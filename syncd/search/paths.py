@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Literal
 
-from syncd.pipeline.chunk.languages import grammar_of
-from syncd.pipeline.chunk.markups import MARKUPS
 from syncd.sources.web.patterns import PathPattern
 
 PathKind = Literal["tests", "vendored", "generated", "legacy", "docs", "config"]
@@ -78,6 +76,10 @@ def kinds_of_path(key: str) -> frozenset[PathKind]:
 @lru_cache(1 << 14)
 def content_of(key: str) -> SoughtContent:
     """Return what a document holds, by its key: what has a programming language is code; PDF, pages and plain text are docs."""
+    # Tree-sitter and all that cuts texts, which the daemon needs for nothing else: 5 MiB.
+    from syncd.pipeline.chunk.languages import grammar_of
+    from syncd.pipeline.chunk.markups import MARKUPS
+
     language = grammar_of(key, b"")
     if language in _CONFIG:
         return "config"
