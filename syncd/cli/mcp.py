@@ -30,10 +30,10 @@ async def serve_agent(args: argparse.Namespace) -> int:
 
     from syncd.mcp.server import INSTRUCTIONS
 
-    async def list_tools(_context: Any, _params: Any) -> ListToolsResult:
+    async def list_tools(_context: object, _params: object) -> ListToolsResult:
         return ListToolsResult.model_validate(await asked(args, "tools/list", {}))
 
-    async def call_tool(_context: Any, params: CallToolRequestParams) -> CallToolResult:
+    async def call_tool(_context: object, params: CallToolRequestParams) -> CallToolResult:
         wanted: JsonObject = {"name": params.name, "arguments": params.arguments or {}}
         try:
             return CallToolResult.model_validate(await asked(args, "tools/call", wanted))
@@ -46,13 +46,13 @@ async def serve_agent(args: argparse.Namespace) -> int:
     return 0
 
 
-async def asked(args: argparse.Namespace, method: str, params: JsonObject) -> Any:
+async def asked(args: argparse.Namespace, method: str, params: JsonObject) -> JsonObject:
     """Return the daemon's result of a request. Raises SyncdError."""
     async with connected(args) as client:
         return await result_of(client, method, params)
 
 
-async def result_of(client: Client, method: str, params: JsonObject) -> Any:
+async def result_of(client: Client, method: str, params: JsonObject) -> JsonObject:
     """Return the result of a request to the daemon's endpoint. Raises SyncdError with its message."""
     answer = await client.post("/mcp", {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}, headers=HEADERS)
     if "error" in answer:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from syncd.mcp.snippets import Snippet
 from syncd.search.passages import token_estimate
@@ -24,13 +23,13 @@ class ToolReply:
     """What a tool answers."""
 
     markdown: str
-    values: Mapping[str, Any]
+    values: Mapping[str, object]
 
 
 def found_reply(snippets: Sequence[Snippet], offset: int, more: bool, notices: Sequence[str]) -> ToolReply:
     """Return hits as a reply: as many as fit; it says how to get the others."""
     blocks: list[str] = []
-    kept: list[dict[str, Any]] = []
+    kept: list[Mapping[str, object]] = []
     spent = _ROOM + token_estimate(" ".join(notices))
     for one in snippets:
         block = _hit_block(one)
@@ -73,7 +72,7 @@ def read_reply(found: ReadText, collection: str) -> ToolReply:
     return ToolReply("\n\n".join(text), {**values, "text": part.text, "next_line": part.next_line})
 
 
-def list_reply(lines: Sequence[str], values: Mapping[str, Any], next_offset: int | None) -> ToolReply:
+def list_reply(lines: Sequence[str], values: Mapping[str, object], next_offset: int | None) -> ToolReply:
     """Return a list as a reply; it says how to get the rest."""
     more = [f"More: list again with offset={next_offset}."] if next_offset is not None else []
     return ToolReply("\n".join([*lines, *more]) or "Nothing.", {**values, "next_offset": next_offset})

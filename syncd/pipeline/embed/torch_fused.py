@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from syncd.pipeline.embed import torch_kernels
-from syncd.pipeline.embed.torch_steps import Steps
+from syncd.pipeline.embed.torch_steps import Steps, Tensor
 
 _torch: Any = import_module("torch")
 _triton: Any = import_module("triton")
@@ -23,7 +23,7 @@ _TOLERANCE = 0.02
 class FusedSteps(Steps):
     """`Steps`, fused."""
 
-    def add_norm(self, hidden: Any, delta: Any | None, gains: Any, kind: Any) -> Any:
+    def add_norm(self, hidden: Tensor, delta: Tensor | None, gains: Tensor, kind: Any) -> Tensor:
         """As `Steps.add_norm`."""
         rows, width = hidden.shape
         out = _torch.empty(hidden.shape, dtype=kind, device=hidden.device)
@@ -31,7 +31,7 @@ class FusedSteps(Steps):
         torch_kernels.add_norm[(rows,)](hidden, delta, gains, out, width, self.epsilon, BLOCK=block)
         return out
 
-    def norm_turn(self, qkv: Any, gains: Any, places: Any) -> None:
+    def norm_turn(self, qkv: Tensor, gains: Tensor, places: Tensor) -> None:
         """As `Steps.norm_turn`; heads are a power of two wide."""
         heads, width = gains.shape
         block = _triton.next_power_of_2(heads)
@@ -39,7 +39,7 @@ class FusedSteps(Steps):
             qkv, gains, *self.turns, places, qkv.shape[1], heads, self.epsilon, BLOCK=block, HALF=width // 2
         )
 
-    def gated(self, inner: Any) -> Any:
+    def gated(self, inner: Tensor) -> Tensor:
         """As `Steps.gated`."""
         rows, width = len(inner), inner.shape[1] // 2
         out = _torch.empty((rows, width), dtype=inner.dtype, device=inner.device)
@@ -70,7 +70,7 @@ def largest_difference(plain: Steps, fused: Steps, head: int, kind: Any) -> floa
     """Return how far `fused` is from `plain` at most, on random numbers, relative to their size where that is over 1."""
     random = _torch.Generator().manual_seed(0)
 
-    def drawn(*shape: int, kind: Any = kind) -> Any:
+    def drawn(*shape: int, kind: Any = kind) -> Tensor:
         return _torch.randn(shape, generator=random).to(plain.turns[0].device, kind)
 
     rows, width, heads = 5, 3 * head, 3
@@ -86,8 +86,8 @@ def largest_difference(plain: Steps, fused: Steps, head: int, kind: Any) -> floa
 
 
 def _results(
-    steps: Steps, hidden: Any, delta: Any, gains: Any, qkv: Any, places: Any, inner: Any, kind: Any
-) -> list[Any]:
+    steps: Steps, hidden: Tensor, delta: Tensor, gains: Tensor, qkv: Tensor, places: Tensor, inner: Tensor, kind: Any
+) -> list[Tensor]:
     stream, turned = hidden.clone(), qkv.clone()
     normed = [steps.add_norm(stream, each, gains.flatten(), kind) for each in (None, delta)]
     steps.norm_turn(turned, gains, places)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from syncd.errors import PermanentError
 from syncd.model import Vectors
-from syncd.pipeline.embed.torch_steps import Packed, Steps, attention, rotations
+from syncd.pipeline.embed.torch_steps import Packed, Steps, Tensor, attention, rotations
 from syncd.pipeline.embed.variant import CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, RunSettings, batch_tokens, usable_cores
 from syncd.pipeline.embed.windows import TokenIds
 
@@ -52,13 +52,13 @@ def open_kernel(settings: RunSettings, _model: LlamaModel) -> TorchQwen3:
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    qkv: Any
-    output: Any
-    gate_up: Any
-    down: Any
-    attn_norm: Any
-    ffn_norm: Any
-    head_gains: Any
+    qkv: Tensor
+    output: Tensor
+    gate_up: Tensor
+    down: Tensor
+    attn_norm: Tensor
+    ffn_norm: Tensor
+    head_gains: Tensor
     """A row for each head of the queries, then of the keys."""
 
 
@@ -102,29 +102,29 @@ class TorchQwen3:
                 delta = self._through(layer, hidden, delta, packed)
             return self._last(self._layers[-1], hidden, delta, packed).cpu().numpy()
 
-    def _through(self, layer: _Layer, hidden: Any, delta: Any | None, packed: Packed) -> Any:
+    def _through(self, layer: _Layer, hidden: Tensor, delta: Tensor | None, packed: Packed) -> Tensor:
         """Add `delta` and what attention gives to `hidden`, in place, and return what the layer adds to that."""
         return self._fed(layer, hidden, self._attended(layer, hidden, delta, packed))
 
-    def _last(self, layer: _Layer, hidden: Any, delta: Any | None, packed: Packed) -> Any:
+    def _last(self, layer: _Layer, hidden: Tensor, delta: Tensor | None, packed: Packed) -> Tensor:
         attended = self._attended(layer, hidden, delta, packed)
         hidden, attended = hidden[packed.ends], attended[packed.ends]
         delta = self._fed(layer, hidden, attended)
         return self._steps.add_norm(hidden, delta, self._norm, _torch.float32)
 
-    def _attended(self, layer: _Layer, hidden: Any, delta: Any | None, packed: Packed) -> Any:
-        qkv: Any = _functional.linear(self._steps.add_norm(hidden, delta, layer.attn_norm, self._type), layer.qkv)
+    def _attended(self, layer: _Layer, hidden: Tensor, delta: Tensor | None, packed: Packed) -> Tensor:
+        qkv: Tensor = _functional.linear(self._steps.add_norm(hidden, delta, layer.attn_norm, self._type), layer.qkv)
         self._steps.norm_turn(qkv, layer.head_gains, packed.places)
         parts = [self._heads, self._kv_heads, self._kv_heads]
         queries, keys, values = qkv.view(len(qkv), -1, self._head).split(parts, dim=1)
         return attention(queries, keys, values, packed).reshape(len(qkv), -1)
 
-    def _fed(self, layer: _Layer, hidden: Any, attended: Any) -> Any:
+    def _fed(self, layer: _Layer, hidden: Tensor, attended: Tensor) -> Tensor:
         delta = _functional.linear(attended, layer.output)
         normed = self._steps.add_norm(hidden, delta, layer.ffn_norm, self._type)
         return _functional.linear(self._steps.gated(_functional.linear(normed, layer.gate_up)), layer.down)
 
-    def _embedded(self, tokens: Any) -> Any:
+    def _embedded(self, tokens: Tensor) -> Tensor:
         if self._table is not None:
             return _functional.embedding(tokens, self._table).float()
         # On a CPU the table stays in the file, which is mapped: most of its rows are never read.
@@ -162,10 +162,10 @@ class TorchQwen3:
             head_gains=_torch.stack([q_gains] * self._heads + [k_gains] * self._kv_heads),
         )
 
-    def _matrix(self, name: str) -> Any:
+    def _matrix(self, name: str) -> Tensor:
         return self._vector(name).to(self._type)
 
-    def _vector(self, name: str) -> Any:
+    def _vector(self, name: str) -> Tensor:
         tensor = self._tensors[name]
         return _torch.from_numpy(_plain(np.asarray(tensor.data), tensor.tensor_type)).to(self._device)
 

@@ -15,13 +15,17 @@ _MAX_OUTPUT_CHARACTERS = 4_000
 """Of what one cell printed: logs and data are longer and say less."""
 
 
+Object = Mapping[str, Any]
+"""A part of a notebook, taken as nbformat describes it; where it is otherwise, `read` turns the error into words."""
+
+
 def read(task: Task) -> Iterator[ParsedPiece]:
     """Yield the notebook. Raises PermanentError when it is none."""
     try:
-        book: Any = json.loads(decode(task, task.path.read_bytes()))
+        book: Object = json.loads(decode(task, task.path.read_bytes()))
         language = _language(book)
-        sheets: Any = book.get("worksheets", [book])
-        cells: list[Any] = [cell for sheet in sheets for cell in sheet["cells"]]
+        sheets: list[Object] = book.get("worksheets", [book])
+        cells: list[Object] = [cell for sheet in sheets for cell in sheet["cells"]]
         out = Markdown(task.limits)
         for cell in cells:
             out.blocks(_blocks(cell, language, task))
@@ -30,15 +34,15 @@ def read(task: Task) -> Iterator[ParsedPiece]:
     yield out.take()
 
 
-def _language(book: Mapping[str, Any]) -> str:
-    metadata: Any = book.get("metadata") or {}
-    info: Any = metadata.get("language_info") or {}
-    kernel: Any = metadata.get("kernelspec") or {}
+def _language(book: Object) -> str:
+    metadata: Object = book.get("metadata") or {}
+    info: Object = metadata.get("language_info") or {}
+    kernel: Object = metadata.get("kernelspec") or {}
     named = info.get("name") or kernel.get("language")
     return "".join(sign for sign in str(named or "python").lower() if sign.isalnum() or sign in "+#-")[:30]
 
 
-def _blocks(cell: Mapping[str, Any], language: str, task: Task) -> Iterator[str]:
+def _blocks(cell: Object, language: str, task: Task) -> Iterator[str]:
     text = _joined(cell.get("source", cell.get("input", "")))
     if cell.get("cell_type") == "heading":
         yield gfm.heading(int(cell.get("level") or 1), text)
@@ -55,11 +59,11 @@ def _blocks(cell: Mapping[str, Any], language: str, task: Task) -> Iterator[str]
         yield _fenced(printed, "")
 
 
-def _printed(output: Mapping[str, Any], task: Task) -> str:
+def _printed(output: Object, task: Task) -> str:
     """Return what an output says in text; that it has a picture is only said."""
     if output.get("output_type") in ("pyerr", "error"):
         return f"{output.get('ename', '')}: {output.get('evalue', '')}"
-    data: Any = output.get("data") or {}
+    data: Object = output.get("data") or {}
     if any(str(kind).startswith("image/") for kind in data) or not {"png", "jpeg", "svg"}.isdisjoint(output):
         task.warn("picture_unread", "pictures that cells made were not read")
         return ""

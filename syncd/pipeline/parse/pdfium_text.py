@@ -12,6 +12,8 @@ from syncd.pipeline.parse.pdf_hyphens import BROKEN
 from syncd.pipeline.parse.pdfium import PdfDocument, PdfPage, PdfTextPage
 
 _raw: Any = import_module("pypdfium2.raw")
+Handle = Any
+"""A pointer or function of PDFium, which has no types."""
 UNTAGGED = -1
 ARTIFACT = -2
 """Said to be no content: running heads, page numbers."""
@@ -79,7 +81,7 @@ def _owners(page: PdfPage) -> tuple[dict[int, int], dict[int, int]]:
     return owners, pictures
 
 
-def _objects(holder: Any, count: Any, get: Any, around: int, depth: int) -> Iterator[tuple[Any, int]]:
+def _objects(holder: Handle, count: Handle, get: Handle, around: int, depth: int) -> Iterator[tuple[Handle, int]]:
     """Yield what is drawn, depth first, with its owner. What a form draws belongs to whom the form belongs: the marks inside it
     are numbered for themselves.
     """
@@ -94,7 +96,7 @@ def _objects(holder: Any, count: Any, get: Any, around: int, depth: int) -> Iter
             yield from _objects(handle, _raw.FPDFFormObj_CountObjects, _raw.FPDFFormObj_GetObject, owner, depth + 1)
 
 
-def _owner(handle: Any) -> int:
+def _owner(handle: Handle) -> int:
     content = _raw.FPDFPageObj_GetMarkedContentID(handle)
     if content >= 0:
         return content
@@ -132,7 +134,7 @@ def _character(code: int) -> str:
     return chr(code) if 0 < code <= 0x10FFFF else " "
 
 
-def _address(handle: Any) -> int:
+def _address(handle: Handle) -> int:
     return ctypes.cast(handle, ctypes.c_void_p).value or 0
 
 
