@@ -14,6 +14,10 @@ from syncd.store.chunks import Chunks, FoundChunk
 
 CODE_SHARE = 0.2
 """From this share of code among the first hits on, the rules apply: a collection of prose has none, one of code seldom less."""
+UNASKED = replace(Rules(), docs=1.0)
+"""The rules of a search that names none. Documentation is worse only as an answer about code, which nobody has said is wanted: a
+question in plain words may well be answered by the README. It costs .02 nDCG@10 on questions about code.
+"""
 PLAIN = Fusion()
 IN_CODE = Fusion(dense=1.0, sparse=0.5, k=10)
 """Questions about code: their words are seldom those of the code, which repeats its own in every file."""
@@ -32,7 +36,7 @@ async def in_order(
     if query.mode == "hybrid" and query.fusion is None:
         ranked = _merged(query, nearest, worded, fusion_in_code(query_kind(query.text)))
         first = {**first, **await chunks.get(collection_id, [i for i in _first(ranked) if i not in first])}
-    return by_rules(ranked, first, query.text, Rules() if query.rules is None else Rules.only(query.rules))
+    return by_rules(ranked, first, query.text, UNASKED if query.rules is None else Rules.only(query.rules))
 
 
 def may_apply(query: Query) -> bool:

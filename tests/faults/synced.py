@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chromadb.errors import NotFoundError
+
 from tests.daemon import MINILM, Daemon, Held, held
 
 ROOT = Path(__file__).parents[2]
@@ -60,14 +62,22 @@ class Synced:
         self.daemon.wait_until(lambda: not self.daemon.unsettled())
 
     def held(self, name: str) -> Held:
-        """Return what Chroma holds, asked directly."""
+        """Return what Chroma holds, asked directly; nothing while the collection is being made again."""
         chroma = self.daemon.announced()["chroma"]
-        return held(chroma["host"], chroma["port"], name)
+        try:
+            return held(chroma["host"], chroma["port"], name)
+        except NotFoundError:
+            return Held({}, {})
+
+    def is_whole(self, name: str) -> bool:
+        """Return whether a collection has the rows that it had at first, whatever they say."""
+        return self.held(name).rows.keys() == self.right[name].rows.keys()
 
     def wait_whole(self, *names: str) -> None:
         """Wait until nothing is being filled and health is good, then compare with what was there before."""
-        self.daemon.wait_until(lambda: not self.filling() and self.health() == "")
-        for name in names or self.right:
+        wanted = names or tuple(self.right)
+        self.daemon.wait_until(lambda: not self.filling() and self.health() == "" and all(map(self.is_whole, wanted)))
+        for name in wanted:
             self.held(name).assert_equals(self.right[name])
 
     def filling(self) -> list[str]:

@@ -6,6 +6,7 @@ import urllib.request
 import pytest
 
 from tests.chroma.failing_proxy import FailingProxy, once
+from tests.daemon import Held
 from tests.faults.synced import Synced, write_note, write_notes
 
 FILES, SECTIONS = 6, 4
@@ -105,6 +106,10 @@ def test_a_rebuild_cut_off_between_delete_and_creation_goes_on_by_itself(synced,
     synced.wait_whole()
 
 
+def is_about(found: Held, word: str, rows: int) -> bool:
+    return len(found.rows) == rows and all(word in document for document, _ in found.rows.values())
+
+
 def test_while_everything_is_refused_nothing_is_withdrawn_and_old_chunks_stay(synced, proxy, notes, name):
     before = synced.held(name).rows.keys()
     proxy.fails = lambda *_: 400
@@ -117,7 +122,7 @@ def test_while_everything_is_refused_nothing_is_withdrawn_and_old_chunks_stay(sy
     proxy.fails = lambda *_: None
     synced.daemon.wait_until(lambda: synced.health() == "")
     synced.settle()
+    synced.daemon.wait_until(lambda: is_about(synced.held(name), "balloons", len(before)))
+    synced.settle()
     assert synced.daemon.rows("SELECT DISTINCT state FROM documents") == [("indexed",)]
-    rows = synced.held(name).rows.values()
-    assert len(rows) == len(before)
-    assert all("balloons" in document for document, _ in rows)
+    assert len(synced.held(name).rows) == len(before)

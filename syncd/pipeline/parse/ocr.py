@@ -169,16 +169,13 @@ Box = tuple[float, float, float, float]
 
 def _rapid_boxes(picture: Image.Image, min_confidence: float) -> list[tuple[Box, str]]:
     """Return (left, top, right, bottom) and text of each line seen, in the engine's reading order."""
-    import cv2
     import numpy as np
-    from rapidocr.ch_ppocr_det.utils import ResizeImgError
-    from rapidocr.inference_engine.onnxruntime.main import ONNXRuntimeError
     from rapidocr.utils.output import RapidOCROutput
-    from rapidocr.utils.process_img import ResizeImgError as PageResizeError
 
     try:
         seen = _rapid()(np.asarray(picture)[:, :, ::-1])
-    except (ONNXRuntimeError, cv2.error, ResizeImgError, PageResizeError) as error:
+    except Exception as error:
+        # The libraries below it have five types of errors for a lack of memory, some of them without a type's name.
         if _NO_MEMORY.search(f"{error} {error.__cause__}"):
             raise MemoryError from error
         raise

@@ -76,8 +76,8 @@ async def test_versions_of_an_earlier_release_cost_a_reading_and_nothing_else(ro
     index, source = SyncedCollection("folder"), opened()
     await index.sync(source)
     await index.hold(*(replace(each, version=each.version.rpartition("-")[0]) for each in index.documents))
-    assert await index.sync(source) == ["f", "g"]
-    assert index.last.keys("unchanged") == ["f", "g"]
+    assert sorted(await index.sync(source)) == ["f", "g"]
+    assert sorted(index.last.keys("unchanged")) == ["f", "g"]
     assert [result.embedded for result in index.last.results] == [0, 0]
     assert await index.sync(source) == []
 
