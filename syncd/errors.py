@@ -58,6 +58,10 @@ class Skipped(PermanentError):
     """The document is deliberately not indexed (binary, too large, not UTF-8); it is counted and listed with this reason."""
 
 
+class NothingIndexedError(PermanentError):
+    """A run found documents and could index none: before one of them changes, another would find the same."""
+
+
 class MisconfiguredError(PermanentError):
     """A setting or credential is wrong, so nothing that needs it works until it is corrected; work that nobody would
     request again waits for that.

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import cast
 
-from syncd.errors import PermanentError
+from syncd.errors import NothingIndexedError, PermanentError
 from syncd.model import Checkpoint, ConfirmDeletes, Counts, Document, Invocation, LeaveCollection, Run, Source, Total
 from syncd.pipeline.job import DocumentJob, RunPlan
 from syncd.pipeline.result import Result
@@ -113,10 +113,10 @@ class SourceRun:
         """
         return self.counts.is_fruitless and self.again_after_s is None and not await self._state.documents()
 
-    def _refusal(self) -> PermanentError:
+    def _refusal(self) -> NothingIndexedError:
         first = self.failures[0] if self.failures else self._handover.left_out or "see the invocation's documents"
         counts = self.counts
-        return PermanentError(
+        return NothingIndexedError(
             f"nothing could be indexed: {counts.failed} failed, {counts.skipped} were skipped; {first}"
         )
 

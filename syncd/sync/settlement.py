@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from syncd.errors import BugError, ConfigError, MisconfiguredError, PermanentError, RetryableError
+from syncd.errors import BugError, ConfigError, MisconfiguredError, NothingIndexedError, PermanentError, RetryableError
 from syncd.model import Origin, Request, SomeKeys, State
 from syncd.runtime.containment import contained
 from syncd.store import Store
@@ -44,6 +44,8 @@ class Settlement:
             await self._postpone(attempt, error)
         except MisconfiguredError as error:
             await self._await_mending(attempt, error)
+        except NothingIndexedError as error:
+            await self._leave(attempt, str(error))
         except (PermanentError, ConfigError) as error:
             await self._fail(attempt, str(error))
         else:
@@ -90,9 +92,14 @@ class Settlement:
         """End a run that failed; before that ask for it again later: where nobody waits for it for the same, otherwise for
         the documents that failed for a reason that may pass.
         """
-        if not is_awaited(attempt.invocation):
-            await self._ask_again(attempt)
-        elif attempt.run and attempt.run.put_off:
+        if is_awaited(attempt.invocation):
+            return await self._leave(attempt, reason)
+        await self._ask_again(attempt)
+        return await self._settle(attempt, State.FAILED, reason)
+
+    async def _leave(self, attempt: Attempt, reason: str) -> None:
+        """End a run that failed; before that ask again for the documents that failed for a reason that may pass, no others."""
+        if attempt.run and attempt.run.put_off:
             await self._ask_for_put_off(attempt, attempt.run)
         await self._settle(attempt, State.FAILED, reason)
 

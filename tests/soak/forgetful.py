@@ -6,9 +6,8 @@ asked for counts as there.
 python -m tests.soak.forgetful run --config FILE
 """
 
-from syncd.sources.github.watch import GithubWatcher, never_behind
-
 from syncd.cli import main
+from syncd.sources.git.watch import BranchWatcher, never_behind
 from syncd.sync import settlement
 from tests.soak.hurried import hurry
 
@@ -19,8 +18,8 @@ async def not_again(_self, _attempt, _request=None) -> None:
 
 def forget() -> None:
     """Make the mistake."""
-    moves = GithubWatcher.moves
-    GithubWatcher.moves = lambda self, _is_behind: moves(self, never_behind)
+    moves = BranchWatcher.moves
+    BranchWatcher.moves = lambda self, _is_behind: moves(self, never_behind)
     settlement.is_awaited = lambda _invocation: True
     settlement.Settlement._ask_again = not_again
 

@@ -8,6 +8,7 @@ import pytest
 from syncd.errors import ConfigError, PermanentError, PutOffError, RetryableError
 from syncd.model import Checkpoint, Document, OneObject, Origin, State, Target, WholeSource
 from syncd.runtime.retry import Backoff
+from syncd.sources.bodies import NoBody
 from syncd.sources.s3.settings import AutoSync
 from syncd.store.invocation_queue import FOLLOW_UPS
 from tests.pipeline.parts import CHUNKING, MODEL
@@ -218,3 +219,12 @@ async def test_an_event_of_an_object_on_whose_text_servers_failed_is_tried_again
     async with syncing(parts, Fixed(lambda _: document("Words.\n"))):
         invocation = await settled(parts, invocation)
     assert (invocation.state, invocation.counts.indexed, failures) == (State.COMPLETE, 1, [])
+
+
+async def test_what_can_never_be_indexed_is_not_asked_for_again_before_it_changes(parts, fresh_name):
+    broken = Document("a.bin", "1", NoBody(PermanentError("it is broken")), "a")
+    source = Fixed(lambda _: broken)
+    invocation = await created(parts, Origin.WATCH, fresh_name, settings=replace(KEPT, collection_name=fresh_name))
+    async with syncing(parts, source):
+        assert "nothing could be indexed" in (await settled(parts, invocation)).error
+    assert [each.id for each in await parts.store.invocations.list(invocation.source_id)] == [invocation.id]

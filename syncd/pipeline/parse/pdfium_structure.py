@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from syncd.pipeline.parse.pdfium import PdfPage
-from syncd.pipeline.parse.pdfium_text import Handle
+from syncd.pipeline.parse.pdfium_text import PdfHandle
 
 _raw: Any = import_module("pypdfium2.raw")
 _MAX_DEPTH = 64
@@ -74,7 +74,7 @@ class StructureReader:
         self._children_left -= allowed
         return range(allowed)
 
-    def _element(self, handle: Handle, depth: int) -> Element | None:
+    def _element(self, handle: PdfHandle, depth: int) -> Element | None:
         if not handle or depth > _MAX_DEPTH:
             return None
         address = ctypes.cast(handle, ctypes.c_void_p).value or 0
@@ -90,7 +90,7 @@ class StructureReader:
             return Element(kind, children, alt)
         return Element(kind, children, alt, _span(handle, b"ColSpan"), _span(handle, b"RowSpan"))
 
-    def _children(self, handle: Handle, depth: int) -> Iterator[Element | int]:
+    def _children(self, handle: PdfHandle, depth: int) -> Iterator[Element | int]:
         for at in self._places(max(_raw.FPDF_StructElement_CountChildren(handle), 0)):
             content = _raw.FPDF_StructElement_GetChildMarkedContentID(handle, at)
             if content >= 0:
@@ -99,7 +99,7 @@ class StructureReader:
                 yield child
 
 
-def _string(ask: Callable[..., int], handle: Handle, max_bytes: int) -> str:
+def _string(ask: Callable[..., int], handle: PdfHandle, max_bytes: int) -> str:
     """Return a string that PDFium gives as UTF-16 with a NUL at its end; a longer one is left out."""
     size_bytes = ask(handle, None, 0)
     if not 2 < size_bytes <= max_bytes:
@@ -109,7 +109,7 @@ def _string(ask: Callable[..., int], handle: Handle, max_bytes: int) -> str:
     return buffer.raw[: size_bytes - 2].decode("utf-16-le", "replace")
 
 
-def _span(cell: Handle, name: bytes) -> int:
+def _span(cell: PdfHandle, name: bytes) -> int:
     for at in range(min(_raw.FPDF_StructElement_GetAttributeCount(cell), _MAX_SPAN)):
         attribute = _raw.FPDF_StructElement_GetAttributeAtIndex(cell, at)
         value = _raw.FPDF_StructElement_Attr_GetValue(attribute, name) if attribute else None

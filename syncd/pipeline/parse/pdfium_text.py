@@ -12,7 +12,7 @@ from syncd.pipeline.parse.pdf_hyphens import BROKEN
 from syncd.pipeline.parse.pdfium import PdfDocument, PdfPage, PdfTextPage
 
 _raw: Any = import_module("pypdfium2.raw")
-Handle = Any
+PdfHandle = Any
 """A pointer or function of PDFium, which has no types."""
 UNTAGGED = -1
 ARTIFACT = -2
@@ -81,7 +81,9 @@ def _owners(page: PdfPage) -> tuple[dict[int, int], dict[int, int]]:
     return owners, pictures
 
 
-def _objects(holder: Handle, count: Handle, get: Handle, around: int, depth: int) -> Iterator[tuple[Handle, int]]:
+def _objects(
+    holder: PdfHandle, count: PdfHandle, get: PdfHandle, around: int, depth: int
+) -> Iterator[tuple[PdfHandle, int]]:
     """Yield what is drawn, depth first, with its owner. What a form draws belongs to whom the form belongs: the marks inside it
     are numbered for themselves.
     """
@@ -96,7 +98,7 @@ def _objects(holder: Handle, count: Handle, get: Handle, around: int, depth: int
             yield from _objects(handle, _raw.FPDFFormObj_CountObjects, _raw.FPDFFormObj_GetObject, owner, depth + 1)
 
 
-def _owner(handle: Handle) -> int:
+def _owner(handle: PdfHandle) -> int:
     content = _raw.FPDFPageObj_GetMarkedContentID(handle)
     if content >= 0:
         return content
@@ -134,7 +136,7 @@ def _character(code: int) -> str:
     return chr(code) if 0 < code <= 0x10FFFF else " "
 
 
-def _address(handle: Handle) -> int:
+def _address(handle: PdfHandle) -> int:
     return ctypes.cast(handle, ctypes.c_void_p).value or 0
 
 
