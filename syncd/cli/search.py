@@ -53,7 +53,7 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
         "--rules",
         type=rule_names,
         metavar="NAMES",
-        help="ranking rules for code: none, or some of them, with commas (default: all)",
+        help="ranking rules for code: none, or some of them, with commas (default: all but docs)",
     )
     parser.add_argument("--group", action="store_true", help="show each document once")
     parser.set_defaults(command=search)
