@@ -64,17 +64,8 @@ class Ingester:
         """
         if job.document.body is None:
             return settled_reply(await self._delete(job))
-        embedder = await self._preparation.embedder(job.run.source.embedding.model)
-        fingerprint = self._preparation.fingerprint(job, embedder)
-        known = await self._store.documents.get(*job.owner)
-        on_its_way = await self._store.prepared.get(*job.owner)
-        if known and is_current(known, job.document.version, fingerprint):
-            return settled_reply(await self._as_it_is(job, known, on_its_way))
-        if on_its_way and (on_its_way.version, on_its_way.fingerprint) == (job.document.version, fingerprint):
-            return await job.run.effects.join(on_its_way, self._wanted(job, embedder))
-        if await self.in_hand.is_set_aside(job.mark):
-            return settled_reply(await self._fail(job, fingerprint, SET_ASIDE))
-        reply = await self._bring(job, fingerprint, known, embedder)
+        reply = await self._ingest(job)
+        # Also of one that was prepared before the last crash: a record that outlives that would blame it for the next.
         await self.in_hand.survived(job.mark)
         return reply
 
@@ -90,6 +81,20 @@ class Ingester:
     async def drop(self, run_number: int) -> None:
         """Forget what a cancelled run has on its way."""
         await self._stage.drop(run_number)
+
+    async def _ingest(self, job: DocumentJob) -> Reply[Result]:
+        """Bring one document that there is on its way, unless it is there or on its way already."""
+        embedder = await self._preparation.embedder(job.run.source.embedding.model)
+        fingerprint = self._preparation.fingerprint(job, embedder)
+        known = await self._store.documents.get(*job.owner)
+        on_its_way = await self._store.prepared.get(*job.owner)
+        if known and is_current(known, job.document.version, fingerprint):
+            return settled_reply(await self._as_it_is(job, known, on_its_way))
+        if on_its_way and (on_its_way.version, on_its_way.fingerprint) == (job.document.version, fingerprint):
+            return await job.run.effects.join(on_its_way, self._wanted(job, embedder))
+        if await self.in_hand.is_set_aside(job.mark):
+            return settled_reply(await self._fail(job, fingerprint, SET_ASIDE))
+        return await self._bring(job, fingerprint, known, embedder)
 
     async def _as_it_is(self, job: DocumentJob, known: DocumentRecord, on_its_way: PreparedDocument | None) -> Result:
         """Return the result of a document that needs nothing. A later version that is on its way has been taken back."""

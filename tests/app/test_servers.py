@@ -101,7 +101,7 @@ def test_servers_share_the_work_go_on_without_one_and_it_waits_without_any(runni
     notes(tmp_path / "notes", range(2 * FILES, 3 * FILES))
     until(lambda: daemon.unsettled() == 1 and "model.server_lost" in daemon.log())
     assert documents(daemon) == 2 * FILES
-    until(lambda: f"{MINILM} is waiting for its servers: http://127.0.0.1:" in told(daemon, "status"))
+    until(lambda: f"{MINILM} is waited for: http://127.0.0.1:" in told(daemon, "status"))
     first.start()
     until(lambda: documents(daemon) == 3 * FILES)
 

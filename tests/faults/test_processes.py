@@ -9,6 +9,9 @@ from tests.app.test_daemon import configuration, request, until
 from tests.daemon import Daemon
 from tests.faults.processes import MODEL, PREPARER, health, indexed, killing, signalled, watching, write
 
+KILLS = 8
+"""More than one text, or one document, would have to die of to be blamed, however they were shared out."""
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -29,7 +32,7 @@ def test_while_the_model_is_killed_all_the_time_texts_wait_and_health_says_why(d
     with killing(daemon, MODEL) as kills:
         keys = write(folder, when, 6)
         assert re.search("cannot be run|does not start|dies whatever", until(lambda: health(daemon)))
-        until(lambda: len(kills) > 12)
+        until(lambda: len(kills) > KILLS)
         assert not daemon.rows("SELECT key FROM documents WHERE state = 'failed'")
     until(lambda: keys <= indexed(daemon))
     until(lambda: not health(daemon))
@@ -38,18 +41,19 @@ def test_while_the_model_is_killed_all_the_time_texts_wait_and_health_says_why(d
 def test_code_whose_chunker_is_killed_all_the_time_is_cut_by_its_syntax_when_that_ends(daemon, folder):
     with killing(daemon, PREPARER) as kills:
         keys = write(folder, "parser", 6)
-        until(lambda: len(kills) > 12)
+        until(lambda: len(kills) > KILLS)
     until(lambda: keys <= indexed(daemon))
     stages = "SELECT DISTINCT json_extract(metadata, '$.stage') FROM chunks"
     assert daemon.rows(stages) == [("code",)]
 
 
-def test_while_the_model_hangs_words_answer_a_search_and_it_says_so(daemon):
+def test_while_the_model_hangs_words_answer_a_search_and_it_says_so(daemon, folder):
     def search():
         body = {"collection_name": "code", "database_name": "default_database", "query": "function_3", "mode": "hybrid"}
         return request(daemon, "POST", "/api/v1/search", body)
 
-    until(lambda: search()["notices"] == [])
+    write(folder, "hangs", 6)
+    until(lambda: "hangs_3.py" in indexed(daemon) and search()["notices"] == [])
     assert signalled(daemon, MODEL, signal.SIGSTOP) == 1
     try:
         found = search()

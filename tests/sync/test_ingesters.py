@@ -11,10 +11,12 @@ import pytest
 from syncd.errors import OvertakenError, RetryableError
 from syncd.model import Checkpoint, Document, DocumentState, Origin, State, Target, WholeSource
 from syncd.pipeline.job import DocumentJob
+from syncd.store.marks import mark_of
 from syncd.sync.deletes import DeleteGuard
 from syncd.sync.ingesters import Ingesters
 from syncd.sync.settings import SyncSettings
-from tests.sync.syncing import HASTY, Fixed, Text, away, created, document, ended, settled, syncing
+from tests.pipeline.parts import write
+from tests.sync.syncing import FILES, HASTY, Fixed, Text, away, created, document, ended, settled, syncing
 
 
 async def test_a_document_that_cannot_be_had_fails_alone_at_last(parts, fresh_name):
@@ -42,6 +44,19 @@ async def test_one_that_went_meanwhile_is_a_delete(parts, fresh_name):
     source = Fixed(lambda _: document(OvertakenError("it went"), again=again))
     invocation = await ended(parts, source, Origin.SCHEDULE, fresh_name)
     assert (invocation.state, source.runs, invocation.counts.deleted) == (State.COMPLETE, 1, 1)
+
+
+async def test_what_was_prepared_before_a_death_is_not_blamed_for_the_next(parts, tmp_path, fresh_name):
+    write(tmp_path, {"a.py": FILES["a.py"]})
+    target = Target("default_database", fresh_name)
+    plan = (await parts.sync(tmp_path, target)).plan
+    known = await parts.store.documents.get(plan.collection.id, plan.source.id, "a.py")
+    mark = mark_of(plan.source.id, "a.py", known.version)
+    await parts.store.marks.write({mark: True})
+    async with parts.ingester.in_hand:
+        assert (await parts.store.marks.record(mark)).deaths == 1
+        await parts.sync(tmp_path, target)
+    assert (await parts.store.marks.record(mark)).deaths == 0
 
 
 async def test_a_cancelled_run_lets_go_of_the_document_in_hand(parts, fresh_name):
