@@ -8,15 +8,17 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import tokenizers
 from numpy.typing import NDArray
 
 from syncd.errors import PermanentError
 from syncd.model import SparseVector
 from syncd.pipeline.sparse.splade_files import MODEL_FILE, TOKENIZER_FILE, WINDOW_TOKENS
+
+if TYPE_CHECKING:
+    import tokenizers
 
 BATCH_TOKENS = 1024
 """Tokens per call: the model gives a number per token and vocabulary word, 125 MB for so many."""
@@ -89,6 +91,9 @@ class SpladeModel:
 
 def tokenizer_in(folder: Path) -> tokenizers.Tokenizer:
     """Return the tokenizer, which cuts texts into windows. Raises PermanentError."""
+    # Takes 3.5 MB, which only the daemons that have such a model need to pay.
+    import tokenizers
+
     file = folder / TOKENIZER_FILE
     try:
         json.loads(file.read_bytes())
