@@ -63,8 +63,8 @@ def by_trafilatura_text(data: bytes, url: str) -> str:
 
 
 def by_readability(data: bytes, url: str) -> str:
-    import html_to_markdown
-    from readability import Document
+    import html_to_markdown  # pyright: ignore[reportMissingImports] - a peer, asked for by hand
+    from readability import Document  # pyright: ignore[reportMissingImports] - a peer, asked for by hand
 
     result = html_to_markdown.convert(Document(data.decode("utf-8", "replace"), url=url).summary())
     return result if isinstance(result, str) else result.content or ""

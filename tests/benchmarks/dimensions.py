@@ -107,7 +107,7 @@ async def measure(dimensions, count, queries, folder):
         async def embedder_of(_name):
             return embedder
 
-        search = Search(store, chroma, embedder_of, SparseModels())
+        search = Search(store, chroma, embedder_of, SparseModels(), index.damaged)
         report = {"dimensions": dimensions or WHOLE, "dense": await latency(search, queries)}
         report["server_resident_above_empty_mib"] = round(resident_mib() - empty, 1)
         report["hnsw_files_mib"] = mib(folder / "chroma", "**/*.bin")

@@ -105,8 +105,8 @@ class BareTorch:
     """Hugging Face's Qwen3 on the file's weights: texts one by one, which needs no padding and costs a CPU nothing."""
 
     def __init__(self, path, bare, kind):
-        import torch
-        import transformers
+        import torch  # pyright: ignore[reportMissingImports] - a peer, asked for by hand
+        import transformers  # pyright: ignore[reportMissingImports] - a peer, asked for by hand
 
         self._torch, self._bare = torch, bare
         reader = gguf.GGUFReader(path)
@@ -154,8 +154,8 @@ def hugging_face_settings(reader):
     }
 
 
-def hugging_face_name(name):
-    parts = {
+def hugging_face_name(name: str) -> str:
+    parts: dict[str, str] = {
         "token_embd": "embed_tokens", "output_norm": "norm", "blk": "layers", "attn_norm": "input_layernorm",
         "ffn_norm": "post_attention_layernorm", "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj",
         "attn_v": "self_attn.v_proj", "attn_output": "self_attn.o_proj", "attn_q_norm": "self_attn.q_norm",

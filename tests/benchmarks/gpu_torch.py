@@ -96,7 +96,7 @@ def measured_peak(torch):
 
 def profiled(torch, kernel, windows):
     """The twelve kernels that take longest in a batch, as PyTorch's profiler tells."""
-    from torch.profiler import ProfilerActivity, profile
+    from torch.profiler import ProfilerActivity, profile  # pyright: ignore[reportMissingImports] - not in every set-up
 
     with profile(activities=[ProfilerActivity.CUDA, ProfilerActivity.CPU]) as profiler:
         kernel.vectors(windows)
@@ -110,7 +110,7 @@ def settings_of(path, batch_tokens=0):
 
 def measure(report, work, tiny):
     with report.measuring(PEAK):
-        import torch
+        import torch  # pyright: ignore[reportMissingImports] - not in every set-up
 
         if torch.cuda.is_available():
             report.add("card", name=torch.cuda.get_device_name(0), torch=torch.__version__)

@@ -102,7 +102,7 @@ async def workers(
 
 async def bare(connections: Connections, source: BucketSource, concurrency: int) -> tuple[int, int]:
     """List and get with nothing but the client."""
-    client = await connections.s3(source.settings.endpoint).ready("")
+    client: Any = await connections.s3(source.settings.endpoint).ready("")
     queue: asyncio.Queue[str | None] = asyncio.Queue(2 * concurrency)
     done = 0
 

@@ -86,9 +86,7 @@ async def write(store, chroma, changes):
 
 
 async def fill(store, chroma, collection_id, texts):
-    documents = list(itertools.batched(texts, CHUNKS_PER_DOCUMENT)) if hasattr(itertools, "batched") else [
-        texts[i : i + CHUNKS_PER_DOCUMENT] for i in range(0, len(texts), CHUNKS_PER_DOCUMENT)
-    ]  # fmt: skip
+    documents = [texts[i : i + CHUNKS_PER_DOCUMENT] for i in range(0, len(texts), CHUNKS_PER_DOCUMENT)]
     changes = [replacement(collection_id, f"folder/{n:06}.py", some) for n, some in enumerate(documents)]
     for start in range(0, len(changes), 30):
         await write(store, chroma, changes[start : start + 30])
@@ -188,7 +186,10 @@ async def measure(count, queries, folder):
         async def embedder(_name):
             return RandomEmbedder()
 
-        search = Search(store, chroma, embedder, SparseModels())
+        async def damaged(_collection, error):
+            raise error
+
+        search = Search(store, chroma, embedder, SparseModels(), damaged)
         report["first_sparse_search_ms"] = (await latency(search, texts, "sparse", 2))["max_ms"]
         for mode in ("sparse", "dense", "hybrid"):
             report[f"{mode}_idle"] = await latency(search, texts, mode, queries)
