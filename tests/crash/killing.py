@@ -18,6 +18,9 @@ REPOSITORY = "owner/code"
 WINDOW_S = 1.2
 """A run takes about a second from the moment the daemon serves; the moment of death is spread over it and a little beyond."""
 
+MOMENT_LIMIT_S = 20.0
+"""A run that hangs is killed as any other."""
+
 
 @dataclass
 class Killing:
@@ -63,12 +66,20 @@ class Killing:
         self.killed.program = journalled(self.journal, moment)
         self.killed.launch()
         if self.killed.is_ready_or_dead():
-            time.sleep(rng.random() * WINDOW_S)
+            self._wait(rng.random() * WINDOW_S, has_moment=moment != "-")
         self.kills_within_runs += self.killed.unsettled() > 0
         self.kills_at_moments += self.killed.process.poll() is not None
         self.killed.kill()
         self.journal.died(self.killed)
         self.kills += 1
+
+    def _wait(self, least_s: float, *, has_moment: bool) -> None:
+        """Wait so long, and where death has its own moment, until that has come or a run has ended without."""
+        began = time.monotonic()
+        while self.killed.process.poll() is None and (waited_s := time.monotonic() - began) < MOMENT_LIMIT_S:
+            if waited_s > least_s and not (has_moment and (waited_s < WINDOW_S or self.killed.unsettled())):
+                return
+            time.sleep(0.02)
 
     def _compare(self, at_least: int) -> None:
         undisturbed, disturbed = map(collection_of, (self.calm, self.killed), self.names)
