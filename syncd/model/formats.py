@@ -132,6 +132,7 @@ FORMATS: tuple[Format, ...] = (
             ".xlt": (),
             ".ots": (),
             ".ods": (_OPEN_DOCUMENT + "spreadsheet",),
+            ".fods": (_OPEN_DOCUMENT + "spreadsheet-flat-xml",),
         },
         "sheets",
         package_parts=("xl/workbook.xml", "xl/workbook.bin"),
@@ -156,7 +157,14 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         "OpenDocument text or presentation",
-        {".odt": (_OPEN_DOCUMENT + "text",), ".ott": (), ".odp": (_OPEN_DOCUMENT + "presentation",), ".otp": ()},
+        {
+            ".odt": (_OPEN_DOCUMENT + "text",),
+            ".ott": (),
+            ".fodt": (_OPEN_DOCUMENT + "text-flat-xml",),
+            ".odp": (_OPEN_DOCUMENT + "presentation",),
+            ".otp": (),
+            ".fodp": (_OPEN_DOCUMENT + "presentation-flat-xml",),
+        },
         "odf",
         version="links 2",
         mimetypes=(_OPEN_DOCUMENT.encode(),),

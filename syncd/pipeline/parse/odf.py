@@ -8,7 +8,8 @@ from xml.etree.ElementTree import Element
 
 from syncd.errors import PermanentError
 from syncd.pipeline.parse import gfm
-from syncd.pipeline.parse.archive import Package, open_package
+from syncd.pipeline.parse.archive import Package
+from syncd.pipeline.parse.flat_odf import FlatPackage, open_document
 from syncd.pipeline.parse.image import Pictures
 from syncd.pipeline.parse.odf_table import TABLE, table_element
 from syncd.pipeline.parse.odf_text import ANNOTATION, DRAW, OFFICE, TEXT_NAMESPACE, XLINK, OdfInline, OdfStyles
@@ -32,7 +33,7 @@ _CONTAINERS = frozenset(
 
 def read(task: Task) -> Iterator[ParsedPiece]:
     """Yield the document in parts of about a megabyte. Raises PermanentError: damaged, encrypted, over its limits."""
-    with open_package(task.path, task.name, task.limits) as package:
+    with open_document(task) as package:
         manifest = package.xml("META-INF/manifest.xml")
         if manifest is not None and next(manifest.iter(_MANIFEST + "encryption-data"), None) is not None:
             raise PermanentError(f"{task.name} is encrypted: save it without a password")
@@ -48,7 +49,7 @@ def read(task: Task) -> Iterator[ParsedPiece]:
 
 
 class _Walker:
-    def __init__(self, package: Package, task: Task, styles: OdfStyles) -> None:
+    def __init__(self, package: Package | FlatPackage, task: Task, styles: OdfStyles) -> None:
         self._package = package
         self._styles = styles
         self._pictures = Pictures(task)

@@ -11,6 +11,7 @@ from xml.parsers import expat
 from syncd.errors import PermanentError
 from syncd.pipeline.parse import gfm
 from syncd.pipeline.parse.archive import Package
+from syncd.pipeline.parse.flat_odf import FlatPackage
 from syncd.pipeline.parse.sheet_rows import SHEET_MAX_COLUMNS, Range, SheetCells, SheetRow
 from syncd.pipeline.parse.task import Task
 
@@ -28,7 +29,7 @@ _FORMULA_PREFIX = re.compile(r"^\w+:(?==)")
 Attributes = Mapping[str, str]
 
 
-def sheets(package: Package, task: Task) -> list[SheetCells]:
+def sheets(package: Package | FlatPackage, task: Task) -> list[SheetCells]:
     """Return the visible sheets in order; say which are hidden. Raises PermanentError: damaged, encrypted."""
     if b"encryption-data" in (package.read("META-INF/manifest.xml") or b""):
         raise PermanentError(f"{task.name} is encrypted: save it without a password")

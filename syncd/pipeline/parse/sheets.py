@@ -13,6 +13,7 @@ import python_calamine as calamine
 from syncd.errors import PermanentError
 from syncd.pipeline.parse import gfm, ods
 from syncd.pipeline.parse.archive import open_package
+from syncd.pipeline.parse.flat_odf import is_flat, is_zip, open_document
 from syncd.pipeline.parse.image import Pictures
 from syncd.pipeline.parse.number_format import general
 from syncd.pipeline.parse.sheet_layout import areas
@@ -36,13 +37,14 @@ def read(task: Task) -> Iterator[ParsedPiece]:
     with ExitStack() as stack:
         parts, pictures = None, Pictures(task)
         package = None
-        if _is_archive(task):
+        if is_zip(task):
             package = stack.enter_context(open_package(task.path, task.name, task.limits))
         if package is not None and "xl/workbook.xml" in package.members:
             parts = SheetParts(package, pictures)
             yield from _sheets(Workbook(package, task).sheets(), Markdown(task.limits), parts, pictures)
-        elif package is not None and "content.xml" in package.members:
-            yield from _sheets(ods.sheets(package, task), Markdown(task.limits), parts, pictures)
+        elif is_flat(task) or (package is not None and "content.xml" in package.members):
+            document = stack.enter_context(open_document(task))
+            yield from _sheets(ods.sheets(document, task), Markdown(task.limits), parts, pictures)
         else:
             yield from _sheets(_calamine_sheets(task), Markdown(task.limits), parts, pictures)
 
@@ -90,11 +92,6 @@ def _calamine_rows(task: Task, sheet: calamine.CalamineSheet) -> Iterator[SheetR
             )
         if cells:
             yield SheetRow(number, cells)
-
-
-def _is_archive(task: Task) -> bool:
-    with task.path.open("rb") as file:
-        return file.read(2) == b"PK"
 
 
 def _sheet(sheet: SheetCells, out: Markdown) -> Iterator[ParsedPiece]:

@@ -14,9 +14,10 @@ from syncd.model.formats import CSV, HTML, IMAGE, PDF, Format
 from syncd.model.markup import prolog_bytes
 from syncd.pipeline.parse.archive import check_directory, read_member
 from syncd.pipeline.parse.encoding import bare_utf16
+from syncd.pipeline.parse.flat_odf import FLAT_HEAD_BYTES, flat_mimetype
 from syncd.pipeline.parse.task import Task
 
-_HEAD_BYTES = 4096
+_HEAD_BYTES = FLAT_HEAD_BYTES
 _BLOCK_BYTES = 1 << 20
 _MIMETYPE_BYTES = 200
 _ENCRYPTED = "EncryptedPackage"
@@ -65,6 +66,8 @@ def _sniff(file: BinaryIO, head: bytes, task: Task) -> Format | None:
     for each in formats.FORMATS:
         if head.startswith(each.magic):
             return each
+    if flat := _by_mimetype(flat_mimetype(head)):
+        return flat
     return HTML if task.format is not CSV and _ROOT.match(head, prolog_bytes(head)) else None
 
 
@@ -76,12 +79,14 @@ def _sniff_archive(file: BinaryIO, task: Task) -> Format | None:
             kind = read_member(archive, "mimetype", _MIMETYPE_BYTES) if "mimetype" in names else None
     except (BadZipFile, zlib.error, OSError, RuntimeError, NotImplementedError, ValueError, EOFError) as error:
         raise PermanentError(f"{task.name} is damaged: its archive cannot be opened ({error})") from error
-    beginnings = [
-        (start, each) for each in formats.FORMATS for start in each.mimetypes if (kind or b"").startswith(start)
-    ]
-    if beginnings:
-        return max(beginnings, key=lambda found: len(found[0]))[1]
-    return next((each for each in formats.FORMATS if not names.isdisjoint(each.package_parts)), None)
+    return _by_mimetype(kind or b"") or next(
+        (each for each in formats.FORMATS if not names.isdisjoint(each.package_parts)), None
+    )
+
+
+def _by_mimetype(mimetype: bytes) -> Format | None:
+    beginnings = [(start, each) for each in formats.FORMATS for start in each.mimetypes if mimetype.startswith(start)]
+    return max(beginnings, key=lambda found: len(found[0]))[1] if beginnings else None
 
 
 def _sniff_compound(file: BinaryIO, task: Task) -> Format | None:

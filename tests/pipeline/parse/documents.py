@@ -154,10 +154,10 @@ def odf(kind: str, body: str, styles: str = "", prolog: str = "") -> bytes:
     return archive({"mimetype": mime, "content.xml": content, "META-INF/manifest.xml": manifest})
 
 
-def flat_presentation(body: str) -> bytes:
-    """An OpenDocument presentation in one XML file."""
-    kind = 'office:version="1.2" office:mimetype="application/vnd.oasis.opendocument.presentation"'
-    return f"<office:document {kind} {_ODF_NAMES}>{_odf_body('presentation', body, '')}</office:document>".encode()
+def flat_odf(kind: str, body: str, styles: str = "") -> bytes:
+    """An OpenDocument file of a kind as one XML file."""
+    head = f'{_ODF_NAMES} office:version="1.2" office:mimetype="application/vnd.oasis.opendocument.{kind}"'
+    return f"<?xml version='1.0'?><office:document {head}>{_odf_body(kind, body, styles)}</office:document>".encode()
 
 
 def _odf_body(kind: str, body: str, styles: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from syncd.errors import PermanentError
-from tests.pipeline.parse.documents import compound, flat_presentation
+from tests.pipeline.parse.documents import compound, flat_odf
 from tests.pipeline.parse.reading import PartReader, on_pages, parts_of, text_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -42,7 +42,7 @@ async def test_old_word_files_are_read(pool: PartReader, tmp_path: Path) -> None
 async def test_old_presentations_are_read(pool: PartReader, tmp_path: Path) -> None:
     place = 'svg:width="10cm" svg:height="2cm" svg:x="1cm" svg:y="1cm"'
     box = f"<draw:frame {place}><draw:text-box><text:p>words</text:p></draw:text-box></draw:frame>"
-    slides = flat_presentation(f'<draw:page draw:name="p">{box}</draw:page>')
+    slides = flat_odf("presentation", f'<draw:page draw:name="p">{box}</draw:page>')
     old = _old(slides, "fodp", "ppt", tmp_path, "--infilter=OpenDocument Presentation Flat XML")
     assert on_pages(await parts_of(pool, old, "a.ppt")) == {1: "words\n\n"}
 

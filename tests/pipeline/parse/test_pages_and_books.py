@@ -7,7 +7,7 @@ from base64 import b64encode
 import pytest
 
 from syncd.errors import PermanentError
-from tests.pipeline.parse.documents import epub, odf, pdf
+from tests.pipeline.parse.documents import epub, flat_odf, odf, pdf
 from tests.pipeline.parse.reading import PartReader, on_pages, parts_of, text_of, warnings_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -104,6 +104,21 @@ async def test_an_opendocument_text_keeps_headings_lists_tables_and_notes(pool: 
         "# Head\n\nSome **bold**  words[^1]\n\n1. one\n    - inner\n\n| wide | wide |\n| --- | --- |\n| a | b |\n\n"
         "[^1]: Why.\n\n"
     )
+
+
+async def test_a_flat_opendocument_file_reads_as_the_packed_one(pool: PartReader) -> None:
+    picture = (
+        "<draw:image><office:binary-data>iVBO\nRw0K</office:binary-data></draw:image><svg:title>a gauge</svg:title>"
+    )
+    table = "<table:table><table:table-row><table:table-cell><text:p>p</text:p></table:table-cell></table:table-row></table:table>"
+    chart = f"<draw:object><office:document><office:body>{table}</office:body></office:document></draw:object>"
+    frames = f"<draw:frame>{picture}</draw:frame><draw:frame>{chart}</draw:frame>"
+    text = flat_odf("text", f"<text:h text:outline-level='1'>Head</text:h><text:p>Words.{frames}</text:p>")
+    assert await text_of(pool, text, "a.fodt") == "# Head\n\nWords.![a gauge]()\n\n| p |\n| --- |\n\n"
+    sheet = flat_odf("spreadsheet", table.replace("<table:table>", "<table:table table:name='T'>", 1))
+    assert await text_of(pool, sheet, "a.fods") == "## T\n\n| p |\n| --- |\n\n"
+    with pytest.raises(PermanentError, match="not well-formed"):
+        await text_of(pool, text[:-9], "a.fodt")
 
 
 async def test_comments_in_an_opendocument_text_are_read(pool: PartReader) -> None:
