@@ -33,13 +33,14 @@ from syncd.api import (
     upload,
     warnings,
 )
-from syncd.api.auth import guarded
+from syncd.api.auth import WRONG_TOKENS, guarded
 from syncd.api.errors import error_response, shape_errors
 from syncd.api.openapi import document_route
 from syncd.api.route import Route
 from syncd.api.services import SERVICES, Services
 from syncd.api.shapes import SHAPES, SourceShapes
 from syncd.api.upload_file import Slots
+from syncd.api.wrong_tokens import WrongTokens
 from syncd.errors import ConfigError
 from syncd.runtime.sockets import BoundSockets, reachable
 
@@ -78,6 +79,7 @@ def create_app(services: Services, more: Sequence[Route] = ()) -> web.Applicatio
     app[SERVICES] = services
     app[SHAPES] = SourceShapes.of(services.sources.types)
     app[upload.UPLOADS] = Slots(services.max_uploads)
+    app[WRONG_TOKENS] = WrongTokens()
     for route in routes(app[SHAPES], more):
         app.router.add_route(route.method, route.path, guarded(route), expect_handler=_expect)
     return app

@@ -11,11 +11,13 @@ from syncd.api.hosts import require_own_host
 from syncd.api.requests import require_known_parameters
 from syncd.api.route import Access, Route, RouteHandler
 from syncd.api.services import SERVICES
+from syncd.api.wrong_tokens import WrongTokens
 from syncd.model import SourceRecord
-from syncd.store.secrets import Token
+from syncd.store.tokens import Token
 
 TOKEN_HEADER = "x-chroma-token"  # noqa: S105 - the header's name
 TOKEN = web.RequestKey("token", Token)
+WRONG_TOKENS = web.AppKey("wrong_tokens", WrongTokens)
 BEARER_MAX_LENGTH = 512
 BEARER = "Bearer "
 ANYBODY = Token(id="", name="anybody", databases=frozenset())
@@ -28,7 +30,9 @@ def guarded(route: Route) -> RouteHandler:
     async def handle(request: web.Request) -> web.StreamResponse:
         if 503 in route.errors:
             request[AWAY_STATUS] = 503
-        request[TOKEN] = await _identify(request, route.access)
+        request[TOKEN] = token = await _identify(request, route.access)
+        if token.access == "read" and not route.reads:
+            raise RefusedError(403, "the token may only read; use one that may write")
         if route.own:
             require_known_parameters(request, route.query)
         return await route.handle(request)
@@ -67,7 +71,7 @@ async def _identify(request: web.Request, access: Access) -> Token:
     secret = _secret(request, access)
     # Header bytes that are not ASCII arrive as lone surrogates; our tokens contain none.
     can_be_one = bool(secret) and secret.isascii() and len(secret) <= BEARER_MAX_LENGTH
-    token = await services.store.tokens.verify(secret) if can_be_one and access is not Access.OPEN else None
+    token = await _verified(request, secret) if can_be_one and access is not Access.OPEN else None
     if token is None and (access is Access.OPEN or (access is Access.LOCAL and services.loopback)):
         # Off loopback only OPEN routes get here, and probes call them by whatever name the machine has.
         if services.loopback and not came_privately(request):
@@ -76,9 +80,19 @@ async def _identify(request: web.Request, access: Access) -> Token:
     if not can_be_one:
         raise RefusedError(401, f"send a token in the header {TOKEN_HEADER}; create one with: syncd token create")
     if token is None:
-        raise RefusedError(401, "the token is unknown or revoked; create one with: syncd token create")
+        raise RefusedError(401, "the token is unknown, revoked or expired; create one with: syncd token create")
     if access is Access.ADMIN and token.databases is not None:
         raise RefusedError(403, "this needs a token that is not limited to databases")
+    return token
+
+
+async def _verified(request: web.Request, secret: str) -> Token | None:
+    tokens, wrong = request.app[SERVICES].store.tokens, request.app[WRONG_TOKENS]
+    if came_privately(request):
+        return await tokens.verify(secret)
+    wrong.require_room(request.remote or "", secret)
+    token = await tokens.verify(secret)
+    wrong.note_good(secret) if token else wrong.note_wrong(request.remote or "", secret)
     return token
 
 

@@ -135,9 +135,9 @@ def _routes(path: str, name: str, handle: RouteHandler, body: type, answer: type
     """Return two routes: the one below a collection, and the one at the root."""
     return (
         Route("POST", "/embed/{database}/{collection}" + path, handle, f"{name}_collection", "Embedding",
-              f"{summary}, with the collection's model", {200: answer}, body=body, access=Access.LOCAL),
+              f"{summary}, with the collection's model", {200: answer}, body=body, access=Access.LOCAL, only_reads=True),
         Route("POST", path, handle, name, "Embedding", f"{summary}, with the named model",
-              {200: answer}, body=body, access=Access.LOCAL),
+              {200: answer}, body=body, access=Access.LOCAL, only_reads=True),
     )  # fmt: skip
 
 
@@ -156,6 +156,7 @@ ROUTES = (
         {200: CloudResponse},
         body=CloudRequest,
         access=Access.LOCAL,
+        only_reads=True,
     ),
     Route(
         "POST",
@@ -167,5 +168,6 @@ ROUTES = (
         {200: CloudSparseResponse},
         body=CloudSparseRequest,
         access=Access.LOCAL,
+        only_reads=True,
     ),
 )

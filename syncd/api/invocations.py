@@ -210,6 +210,7 @@ def routes(shapes: SourceShapes) -> Sequence[Route]:
             "Get latest invocations by keys",
             {200: {"*": Job}},
             body=LatestByKeysRequest,
+            only_reads=True,
         ),
         Route(
             "GET", "/api/v1/invocations/{invocation_id}", show, "get_job", "Invocation", "Get invocation", {200: Job}

@@ -25,7 +25,7 @@ ERRORS: Mapping[int, str] = {
     404: "Not found",
     409: "Conflict",
     412: "Not in a state that allows this",
-    429: "Too many concurrent uploads",
+    429: "Too many concurrent uploads, or wrong tokens",
     500: "Server error",
     503: "Service is unavailable",
 }
@@ -130,8 +130,12 @@ def _responses(route: Route) -> JsonObject:
     answers = {
         str(status): {"description": route.summary, **_content(shape)} for status, shape in route.answers.items()
     }
-    errors = {str(status): {"description": ERRORS[status], **_content(ErrorResponse)} for status in route.errors}
+    errors = {str(status): {"description": ERRORS[status], **_content(ErrorResponse)} for status in _errors(route)}
     return answers | errors
+
+
+def _errors(route: Route) -> Iterable[int]:
+    return route.errors if route.access is Access.OPEN else sorted({*route.errors, 429})
 
 
 def _content(shape: Shape) -> JsonObject:

@@ -91,6 +91,7 @@ ROUTES = (
         "Read a part of a document",
         {200: ReadResponse},
         body=ReadRequest,
+        only_reads=True,
         own=True,
     ),
 )

@@ -45,9 +45,16 @@ class Route:
     headers: tuple[JsonObject, ...] = ()
     """OpenAPI header parameters."""
     access: Access = Access.TOKEN
+    only_reads: bool = False
+    """A POST that changes nothing."""
     own: bool = False
     """Neither of the published API nor of somebody else's protocol: unknown fields and parameters are rejected."""
     description: str = ""
+
+    @property
+    def reads(self) -> bool:
+        """Whether it changes nothing, so that tokens that may only read can call it."""
+        return self.method == "GET" or self.only_reads
 
 
 def json_answer(value: object, status: int = 200) -> web.Response:

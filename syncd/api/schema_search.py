@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, ConfigDict, Field, RootModel, model_validator
+from pydantic import AwareDatetime, ConfigDict, Field, RootModel, field_validator, model_validator
 
 from syncd.schema import Model, Moment, OwnModel
 from syncd.search import Fusion, Mode, RuleName
 from syncd.search.paths import SoughtContent
 from syncd.store.chunks import Stage
+from syncd.store.tokens import TokenAccess
 
 _FUSION = Fusion()
 
@@ -120,6 +122,18 @@ class CreateTokenPayload(OwnModel):
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
     databases: Annotated[list[str], Field(min_length=1, max_length=1000)] | None = None
+    access: TokenAccess = "write"
+    """`read` covers what changes nothing: lists, searches, documents, embedding queries."""
+    expires_at: Annotated[AwareDatetime, Field(strict=False)] | None = None
+    """When the token ceases to be good; null: never."""
+
+    @field_validator("expires_at")
+    @classmethod
+    def is_to_come(cls, moment: datetime | None) -> datetime | None:
+        """Require a moment in the future: a token that was never good is a mistake."""
+        if moment is not None and moment <= datetime.now(UTC):
+            raise ValueError("must be in the future")
+        return moment
 
     @model_validator(mode="after")
     def says_what_it_covers(self) -> Self:
@@ -137,6 +151,8 @@ class TokenView(Model):
     id: str
     name: str
     databases: list[str] | None
+    access: TokenAccess
+    expires_at: Moment | None
 
 
 class CreateTokenResponse(Model):

@@ -97,6 +97,7 @@ ROUTES = (
         {200: SearchResponse},
         errors=(400, 401, 403, 404, 500, 503),
         body=SearchRequest,
+        only_reads=True,
         own=True,
     ),
     Route(
@@ -108,6 +109,7 @@ ROUTES = (
         "Embed queries with a collection's model",
         {200: [Vector]},
         body=EmbedRequest,
+        only_reads=True,
         access=Access.LOCAL,
     ),
 )

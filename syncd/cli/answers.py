@@ -180,6 +180,8 @@ class TokenAnswer(TypedDict):
     id: str
     name: str
     databases: Sequence[str] | None
+    access: str
+    expires_at: str | None
 
 
 class DeadLetterAnswer(TypedDict):

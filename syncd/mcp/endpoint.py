@@ -75,6 +75,7 @@ class McpEndpoint:
             "Tools for agents (Model Context Protocol, streamable HTTP)",
             {200: None},
             access=Access.BEARER,
+            only_reads=True,
         )
 
     async def answer(self, request: web.Request) -> web.Response:

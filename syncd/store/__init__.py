@@ -21,9 +21,10 @@ from syncd.store.postings import Postings
 from syncd.store.prepared import Prepared
 from syncd.store.progress import Progress
 from syncd.store.refills import Refills
-from syncd.store.secrets import Credentials, Tokens, load_key
+from syncd.store.secrets import Credentials, load_key
 from syncd.store.sources import Sources
 from syncd.store.texts import DocumentTexts
+from syncd.store.tokens import Tokens
 from syncd.store.vectors import StoredVectors
 from syncd.store.watch_failures import WatchFailures
 

@@ -1,17 +1,13 @@
-"""Tokens, of which only hashes are stored, and credentials, encrypted with a key that is not in the database."""
+"""Credentials of other services, encrypted with a key that is not in the database."""
 
 from __future__ import annotations
 
-import hmac
 import json
 import os
-import secrets
 import sqlite3
 import stat
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from hashlib import sha256
+from collections.abc import Mapping
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -22,56 +18,6 @@ from syncd.store.database import Database
 
 CREDENTIAL_NAME = "syncd-key"
 NONCE_SIZE_BYTES = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """An API token without its secret. `databases` None: every database, and administration."""
-
-    id: str
-    name: str
-    databases: frozenset[str] | None
-
-
-class Tokens:
-    """Each method is one transaction. Tokens have the form `sk_<id>_<256 random bits>`, so a plain hash is enough."""
-
-    def __init__(self, database: Database) -> None:
-        self._db = database
-
-    async def create(self, name: str, databases: frozenset[str] | None = None) -> str:
-        """Store a new token and return it; it cannot be shown again."""
-        ident = secrets.token_hex(6)
-        token = f"sk_{ident}_{secrets.token_urlsafe(32)}"
-        scope = None if databases is None else json.dumps(sorted(databases))
-        digest = sha256(token.encode()).digest()
-        row = (ident, name, digest, scope, time.time())
-        await self._db.write(lambda c: c.execute("INSERT INTO tokens VALUES (?, ?, ?, ?, ?, NULL)", row))
-        return token
-
-    async def verify(self, token: str) -> Token | None:
-        """Return the token's record, or None if it is unknown or revoked. Takes the same time for every wrong secret."""
-        parts = token.split("_", 2)
-        ident = parts[1] if len(parts) == 3 else ""
-        row = await self._db.read(
-            lambda c: c.execute("SELECT id, name, databases, hash FROM tokens WHERE id = ?", (ident,)).fetchone()
-        )
-        expected = row[3] if row else bytes(32)
-        if not hmac.compare_digest(sha256(token.encode("utf-8", "surrogateescape")).digest(), expected):
-            return None
-        return token_from_row(row)
-
-    async def list(self) -> Sequence[Token]:
-        """Return all tokens, oldest first."""
-        return await self._db.read(
-            lambda c: [
-                token_from_row(r) for r in c.execute("SELECT id, name, databases FROM tokens ORDER BY created_at")
-            ]
-        )
-
-    async def revoke(self, ident: str) -> bool:
-        """Revoke a token, with immediate effect. False: unknown."""
-        return await self._db.write(lambda c: c.execute("DELETE FROM tokens WHERE id = ?", (ident,)).rowcount > 0)
 
 
 class Credentials:
@@ -167,8 +113,3 @@ def checked_key(file: Path) -> bytes:
             f"{file} must contain exactly 32 random bytes, not {len(key)}; create one with: head -c 32 /dev/urandom"
         )
     return key
-
-
-def token_from_row(row: tuple[str, str, str | None]) -> Token:
-    """Return the Token in a row's first three columns."""
-    return Token(row[0], row[1], None if row[2] is None else frozenset(json.loads(row[2])))

@@ -262,7 +262,7 @@ async def test_a_token_is_shown_once_and_kept_as_a_hash(store: Store, tmp_path: 
 
 
 async def test_a_revoked_token_is_useless(store: Store) -> None:
-    token = await store.tokens.create("ci")
+    token = await store.tokens.create("ci", frozenset({"db"}))
     (record,) = await store.tokens.list()
     assert await store.tokens.revoke(record.id)
     assert await store.tokens.verify(token) is None
