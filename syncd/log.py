@@ -13,16 +13,15 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import sys
 from collections.abc import Collection, Mapping
 from typing import TextIO, TypeGuard
-from urllib.parse import quote
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from syncd.json_types import is_object
+from syncd.redaction import HIDDEN, SECRET_NAME, redacted
 
 EVENTS: Mapping[str, str] = {
     "sparse.refused": "a sparse model cannot be used; its reason",
@@ -127,17 +126,7 @@ EVENTS: Mapping[str, str] = {
 }
 """Every event name and what it means."""
 
-HIDDEN = "***"
-_SECRET_KEY = re.compile(
-    r"(^|[-_.])(token|secret|password|passphrase|api[-_]?key|private[-_]?key|access[-_]?key|authorization|cookie|jwt)$",
-    re.IGNORECASE,
-)
-_URL_USER = re.compile(r"(?<=://)[^/\s@'\"]+@")
-_URL_QUERY = re.compile(r"(\bhttps?://[^\s?#'\"]+)(\?[^\s#'\"]+)?")
 _CONTROL = {code: f"\\x{code:02x}" for code in [*range(32), 127] if code != 9} | {10: "\\n", 13: "\\r"}
-_SHORTEST_SECRET = 6  # shorter ones would blank out ordinary words
-
-_secrets: set[str] = set()
 
 
 def configure(level: str = "info", *, as_json: bool | None = None, stream: TextIO | None = None) -> None:
@@ -173,12 +162,6 @@ def under_systemd() -> bool:
     return "JOURNAL_STREAM" in os.environ or "INVOCATION_ID" in os.environ
 
 
-def register_secret(value: str) -> None:
-    """Keep `value` out of every log line from now on, wherever it occurs. Values under 6 characters are ignored."""
-    if len(value) >= _SHORTEST_SECRET:
-        _secrets.update({value, quote(value, safe="")})
-
-
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Return `event` without secrets and with control characters escaped, so that one event stays one line.
 
@@ -190,20 +173,12 @@ def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     return event
 
 
-def redacted(text: str) -> str:
-    """Return `text` without registered secrets and without what URLs carry beyond their path."""
-    for secret in _secrets:
-        text = text.replace(secret, HIDDEN)
-    text = _URL_USER.sub(f"{HIDDEN}@", text)
-    return _URL_QUERY.sub(lambda url: f"{url[1]}?{HIDDEN}" if url[2] else url[1], text)
-
-
 def _clean_value(key: str, value: object) -> object:
     match value:
         case bool() | int() | float() | None:
             return value
         case str():
-            return HIDDEN if value and _SECRET_KEY.search(key) else redacted(value).translate(_CONTROL)
+            return HIDDEN if value and SECRET_NAME.search(key) else redacted(value).translate(_CONTROL)
         case _ if is_object(value):
             return {_clean_value("", str(name)): _clean_value(str(name), inner) for name, inner in value.items()}
         case _ if _is_collection(value):

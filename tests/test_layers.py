@@ -17,6 +17,7 @@ LAYERS = [
     {"syncd.chroma", "syncd.html", "syncd.store"},
     {"syncd.runtime"},
     {"syncd.model", "syncd.errors", "syncd.log", "syncd"},
+    {"syncd.redaction"},
     {"syncd.json_types"},
 ]
 """From the top: a module may import from its own package and from lower lines only."""

@@ -10,6 +10,7 @@ import structlog
 
 import syncd
 from syncd import log as logs
+from syncd import redaction
 
 SECRET = "correct horse/battery"
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
@@ -17,7 +18,7 @@ LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
 
 @pytest.fixture(autouse=True)
 def as_before(monkeypatch):
-    monkeypatch.setattr(logs, "_secrets", set())
+    monkeypatch.setattr(redaction, "_secrets", set())
 
 
 def logged(as_json=True, level="info", say=None, **keys):
@@ -63,7 +64,7 @@ def test_levels_below_the_chosen_one_are_silent():
     ],
 )
 def test_a_secret_is_never_logged(as_json, keys):
-    logs.register_secret(SECRET)
+    redaction.register_secret(SECRET)
     text = logged(as_json, **keys)
     assert "horse" not in text
     assert "***" in text
@@ -71,7 +72,7 @@ def test_a_secret_is_never_logged(as_json, keys):
 
 @pytest.mark.parametrize("as_json", [True, False])
 def test_a_secret_in_a_traceback_is_hidden_and_local_variables_are_not_shown(as_json):
-    logs.register_secret(SECRET)
+    redaction.register_secret(SECRET)
 
     def fail():
         hidden = "local"[::-1]
@@ -104,7 +105,7 @@ def test_one_event_is_one_line_whatever_is_in_it(as_json):
 
 
 def test_what_libraries_log_comes_out_cleaned():
-    logs.register_secret(SECRET)
+    redaction.register_secret(SECRET)
     line = json.loads(logged(say=lambda: logging.getLogger("httpx").warning("GET with %s", SECRET)))
     assert (line["event"], line["library"], line["level"]) == ("library.message", "httpx", "warning")
     assert line["message"] == "GET with ***"

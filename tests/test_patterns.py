@@ -159,7 +159,7 @@ def test_growth_is_told_from_the_pattern(text: str, method: str, growth: Growth)
 
 def test_every_module_is_looked_through() -> None:
     looked = {module for module, _, _, _ in EVERY}
-    assert {"syncd.log", "syncd.sources.web.media", "syncd.pipeline.parse.sniff", "syncd.api.upload"} <= looked
+    assert {"syncd.redaction", "syncd.sources.web.media", "syncd.pipeline.parse.sniff", "syncd.api.upload"} <= looked
 
 
 def test_patterns_built_from_anything_but_literals_are_known() -> None:

@@ -12,6 +12,7 @@ from syncd.api.route import Access, Route, json_answer
 from syncd.api.services import SERVICES
 from syncd.api.sources import MAX_PAGE
 from syncd.api.views import rfc3339
+from syncd.redaction import redacted
 from syncd.schema import Model, Moment, QueryCount
 from syncd.sources.s3.event_store import DeadLetters
 
@@ -40,7 +41,12 @@ async def index(request: web.Request) -> web.Response:
     query = read_query(request, DeadLettersQuery)
     letters = DeadLetters(request.app[SERVICES].store.database)
     found = await letters.list(query.queue_url, min(query.limit, MAX_PAGE))
-    return json_answer([{**asdict(it), "at": rfc3339(datetime.fromtimestamp(it.at, UTC))} for it in found])
+    return json_answer(
+        [
+            {**asdict(it), "reason": redacted(it.reason), "at": rfc3339(datetime.fromtimestamp(it.at, UTC))}
+            for it in found
+        ]
+    )
 
 
 ROUTES = (

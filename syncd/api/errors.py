@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from syncd.errors import BugError, ConflictError, NotFoundError, PermanentError, RetryableError, SyncdError
+from syncd.redaction import redacted
 from syncd.runtime.containment import contained
 from syncd.schema import Model
 
@@ -54,8 +55,8 @@ def bad_request(message: str) -> RefusedError:
 
 
 def error_response(status: int, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
-    """Return an error response; the message is reduced to one line of valid UTF-8."""
-    line = " ".join(message.split()).encode("utf-8", "replace").decode()
+    """Return an error response; the message is redacted and reduced to one line of valid UTF-8."""
+    line = " ".join(redacted(message).split()).encode("utf-8", "replace").decode()
     body = ErrorResponse(error=ERROR_CODES.get(status, "error"), message=line)
     return web.json_response(text=body.model_dump_json(), status=status, headers=headers)
 

@@ -9,6 +9,7 @@ from syncd.api.errors import RefusedError
 from syncd.api.route import Access, Route, json_answer
 from syncd.api.schema_search import Health, Status
 from syncd.api.services import SERVICES
+from syncd.redaction import redacted_json
 
 EVERYBODYS = frozenset({"collections", "queues", "source_problems", "lags"})
 """Parts of the status that span databases; only for tokens that are not limited to databases."""
@@ -28,7 +29,7 @@ async def status(request: web.Request) -> web.Response:
     """Return the daemon's state, without sources and queues of databases that the caller may not access."""
     state = await request.app[SERVICES].status()
     hidden = EVERYBODYS if scope(request) is not None else frozenset[str]()
-    return json_answer({name: value for name, value in state.items() if name not in hidden})
+    return json_answer(redacted_json({name: value for name, value in state.items() if name not in hidden}))
 
 
 ROUTES = (

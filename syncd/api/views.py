@@ -21,6 +21,7 @@ from syncd.model import (
     WholeSource,
 )
 from syncd.model.watching import WatchState
+from syncd.redaction import redacted
 from syncd.schema import seconds
 from syncd.sources.type import SourceTypes
 from syncd.store.invocations import DocumentOutcome
@@ -48,7 +49,7 @@ def source_view(
         "embedding": {"dense": dense, "sparse": _sparse(source.embedding)},
         "chunking": _chunking(source),
         "created_at": rfc3339(source.created_at),
-        **({} if problem is None else {"problem": problem}),
+        **({} if problem is None else {"problem": redacted(problem)}),
         **({"notice": source.settings.notice} if source.settings.notice else {}),
         **({} if watch is None else {"watch_state": watch_view(watch)}),
     }
@@ -62,7 +63,7 @@ def watch_view(watch: WatchState) -> JsonObject:
     return {
         "state": "failing" if watch.failing_since else "watching",
         "failing_since": rfc3339(watch.failing_since) if watch.failing_since else None,
-        "reason": watch.reason or None,
+        "reason": redacted(watch.reason) or None,
         "next_try_at": rfc3339(watch.next_try_at) if watch.next_try_at else None,
     }
 
@@ -93,7 +94,7 @@ def job_view(
 ) -> JsonObject:
     """Return an invocation in the form of `Job`. `source` None: the source was deleted."""
     unfinished = invocation.state in (State.PENDING, State.PROCESSING)
-    pace = pace or Pace()
+    pace, said = pace or Pace(), invocation.error and redacted(invocation.error)
     return {
         "id": invocation.id,
         "source_id": invocation.source_id,
@@ -105,8 +106,8 @@ def job_view(
         "dry_run": invocation.request.is_dry_run,
         "attempts": invocation.attempts,
         "next_try_at": rfc3339(invocation.not_before) if unfinished and invocation.not_before else None,
-        "note": invocation.error if unfinished else None,
-        "incomplete": invocation.error if invocation.state is State.COMPLETE else None,
+        "note": said if unfinished else None,
+        "incomplete": said if invocation.state is State.COMPLETE else None,
         "counts": asdict(invocation.counts),
         "eta_s": seconds(pace.eta_s),
         "tokens_per_s": seconds(pace.tokens_per_s),
@@ -117,7 +118,7 @@ def job_view(
 
 def document_view(outcome: DocumentOutcome, next_try: Invocation | None) -> JsonObject:
     """Return an outcome in the form of `DocumentView`. `next_try`: what tries the document again, None if nothing does."""
-    view: JsonObject = {**asdict(outcome), "at": rfc3339(outcome.at)}
+    view: JsonObject = {**asdict(outcome), "reason": redacted(outcome.reason), "at": rfc3339(outcome.at)}
     if next_try is None:
         return view
     tries = next_try.request.whole.follow_up or next_try.attempts
@@ -126,7 +127,7 @@ def document_view(outcome: DocumentOutcome, next_try: Invocation | None) -> Json
 
 def _status(invocation: Invocation) -> str | JsonObject:
     if invocation.state is State.FAILED:
-        return {"failed": {"error": invocation.error or "unknown"}}
+        return {"failed": {"error": redacted(invocation.error or "unknown")}}
     if invocation.state is State.COMPLETE:
         finished = invocation.finished_at or invocation.created_at
         took = finished - (invocation.started_at or invocation.created_at)

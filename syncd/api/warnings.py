@@ -13,6 +13,7 @@ from syncd.api.sources import MAX_PAGE
 from syncd.api.views import rfc3339
 from syncd.json_types import JsonObject
 from syncd.model.warnings import WarningCode, warning_values
+from syncd.redaction import redacted_json
 from syncd.schema import Model, Moment, QueryCount, Uuid
 from syncd.store.document_warnings import WarnedDocument, WarnedQuery
 
@@ -72,7 +73,7 @@ def view(document: WarnedDocument) -> JsonObject:
         "version": document.version,
         "stage": document.stage,
         "at": rfc3339(document.at),
-        "warnings": warning_values(document.warnings),
+        "warnings": redacted_json(warning_values(document.warnings)),
     }
 
 

@@ -10,7 +10,6 @@ from typing import Any
 from syncd.config import Config
 from syncd.config.models import ModelSection, ServerTable
 from syncd.errors import ConfigError
-from syncd.log import register_secret
 from syncd.model import SparseEncoder
 from syncd.pipeline.embed.catalog import BUILT_IN, MATRYOSHKA, Catalog, EmbeddingModel, ModelFile
 from syncd.pipeline.embed.engine import EngineOptions
@@ -20,6 +19,7 @@ from syncd.pipeline.sparse.catalog import Loader, SparseModels
 from syncd.pipeline.sparse.splade import Splade, check_loads
 from syncd.pipeline.sparse.splade_files import SPLADE, own_files, published_files
 from syncd.pipeline.sparse.splade_files import SPLADE_FOLDER as SPLADE_FOLDER
+from syncd.redaction import register_secret
 from syncd.runtime.state import MODELS_FOLDER
 from syncd.runtime.supervisor import Supervisor
 

@@ -66,6 +66,7 @@ async def open_parts(config: Config, state: Path, types: SourceTypes, api_url: s
         models = make_models(config, state)
         store = await Store.open(state, types)
         stack.push_async_callback(store.close)
+        await store.credentials.keep_out_of_messages()
         wakeup = Wakeup()
         machine = machine_of(config, state, store, wakeup.ring)
         sources = await stack.enter_async_context(SourceFactories(types, machine))

@@ -12,13 +12,13 @@ import aiohttp
 from syncd.config import Config
 from syncd.config.documents import DocumentsSection, VisionTable
 from syncd.errors import ConfigError
-from syncd.log import register_secret
 from syncd.model import Preparer, SourceRecord
 from syncd.pipeline.parse.task import DocumentLimits, Ocr
 from syncd.pipeline.parse.vision import Describer, OpenAiDescriber
 from syncd.pipeline.parse.vision_llama import LlamaDescriber
 from syncd.pipeline.prepare.preparer import DocumentPreparer, text_processes
 from syncd.pipeline.prepare.process import PreparerSettings
+from syncd.redaction import register_secret
 
 DOCLING = "docling"
 

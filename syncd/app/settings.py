@@ -9,8 +9,8 @@ from syncd.chroma.connection import ChromaSettings
 from syncd.chroma.server import ChromaServer
 from syncd.config import Config
 from syncd.index.collection_watch import WatchSettings
-from syncd.log import register_secret
 from syncd.model.formats import document_suffixes
+from syncd.redaction import register_secret
 from syncd.runtime.state import CHROMA_FOLDER
 from syncd.sources.factory import Machine
 from syncd.store import Store

@@ -12,7 +12,7 @@ import structlog
 from syncd.config import Config
 from syncd.errors import RetryableError
 from syncd.index.writer import Index
-from syncd.log import register_secret
+from syncd.redaction import register_secret
 from syncd.runtime.state import TOKEN_FILE
 from syncd.store import Store
 from syncd.store.absent_sources import KEEP, PURGE, AbsentSource
@@ -80,7 +80,8 @@ class Leftovers:
 async def make_admin_token(store: Store, state: Path) -> None:
     """Create the command line's token, unless it exists, in a file only this user can read. Twice is safe."""
     file = state / TOKEN_FILE
-    if file.exists() and await store.tokens.verify(file.read_text().strip()):
+    if file.exists() and await store.tokens.verify(kept := file.read_text().strip()):
+        register_secret(kept)
         return
     token = await store.tokens.create("command line")
     register_secret(token)

@@ -27,6 +27,7 @@ from syncd.mcp.arguments import ListArguments, ReadArguments, SearchArguments
 from syncd.mcp.replies import ToolReply
 from syncd.mcp.tools import Toolbox
 from syncd.quoting import shown
+from syncd.redaction import redacted
 from syncd.runtime.containment import contained
 
 INSTRUCTIONS = (
@@ -77,7 +78,7 @@ def make_server(toolbox_of: Callable[[Context], Toolbox]) -> Server[Any]:
             with contained("tool", tool=shown(params.name)):
                 reply = await tool_reply(toolbox_of(context), params)
         except (SyncdError, RefusedError) as error:
-            return CallToolResult(content=[TextContent(text=str(error))], is_error=True)
+            return CallToolResult(content=[TextContent(text=redacted(str(error)))], is_error=True)
         return CallToolResult(content=[TextContent(text=reply.markdown)], structured_content=dict(reply.values))
 
     return Server(

@@ -12,6 +12,7 @@ from anyio.abc import TaskGroup
 from syncd.errors import PermanentError, RetryableError
 from syncd.index.target import VectorStore
 from syncd.model import Vectors, cut_to
+from syncd.redaction import redacted
 from syncd.search.index_cache import Scored
 from syncd.search.lexical import best
 from syncd.search.paths import content_of
@@ -157,7 +158,9 @@ async def nearest_if_there(dense: Callable[[], Awaitable[Ranking]], notices: lis
     try:
         return await dense()
     except RetryableError as error:
-        notices.append(f"these hits are by words alone, as the semantic ranking cannot be had for now: {error}")
+        notices.append(
+            f"these hits are by words alone, as the semantic ranking cannot be had for now: {redacted(str(error))}"
+        )
         return []
 
 

@@ -8,12 +8,14 @@ import sqlite3
 import stat
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from syncd.errors import ConfigError, NotFoundError
+from syncd.redaction import register_secrets_in
 from syncd.store.database import Database
 
 CREDENTIAL_NAME = "syncd-key"
@@ -28,7 +30,8 @@ class Credentials:
         self._cipher = AESGCM(key)
 
     async def add(self, database: str, kind: str, secret: Mapping[str, str]) -> int:
-        """Store a secret for a database and return its number."""
+        """Store a secret for a database and return its number; from now on it is kept out of messages."""
+        register_secrets_in(secret)
         plaintext = json.dumps(dict(secret)).encode()
 
         def transaction(connection: sqlite3.Connection) -> int:
@@ -74,14 +77,25 @@ class Credentials:
             raise NotFoundError(
                 f"credential {ident} does not exist in database {database!r}; create the source again with the keys inline"
             )
-        kind, ciphertext = row
+        return self._opened(ident, database, *row)
+
+    async def keep_out_of_messages(self) -> None:
+        """Keep every stored secret out of messages: those of earlier runs, which are kept, may hold one."""
+        statement = "SELECT id, database, kind, ciphertext FROM credentials"
+        for row in await self._db.read(lambda c: c.execute(statement).fetchall()):
+            with suppress(ConfigError):
+                self._opened(*row)
+
+    def _opened(self, ident: int, database: str, kind: str, ciphertext: bytes) -> Mapping[str, str]:
         nonce, sealed = ciphertext[:NONCE_SIZE_BYTES], ciphertext[NONCE_SIZE_BYTES:]
         try:
-            return json.loads(self._cipher.decrypt(nonce, sealed, f"{database}\0{kind}".encode()))
+            secret: Mapping[str, str] = json.loads(self._cipher.decrypt(nonce, sealed, f"{database}\0{kind}".encode()))
         except InvalidTag as error:
             raise ConfigError(
                 f"credential {ident} was encrypted with another key; restore the key file or add it again"
             ) from error
+        register_secrets_in(secret)
+        return secret
 
 
 def load_key(key_file: Path) -> bytes:

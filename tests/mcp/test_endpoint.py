@@ -114,3 +114,6 @@ async def test_a_token_sees_the_databases_that_it_covers_and_none_else(daemon):
         found = await client.call_tool("search", {"query": "router"})
         assert (found.is_error, "no collection" in found.content[0].text) == (True, True)
         assert (await client.call_tool("list", {"collection": "code"})).is_error
+        secret = "ghs_16C7e42F292c6912E7710c838347Ae178B4a"
+        found = await client.call_tool("read", {"collection": secret, "key": "a"})
+        assert (found.is_error, secret in found.content[0].text) == (True, False)

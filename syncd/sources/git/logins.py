@@ -7,6 +7,7 @@ from pathlib import Path
 from anyio import to_thread
 
 from syncd.errors import ConfigError, MisconfiguredError, NotFoundError
+from syncd.redaction import register_secret
 from syncd.sources.git.remote import Login
 from syncd.store.secrets import Credentials
 
@@ -30,6 +31,7 @@ class FileLogins:
             raise MisconfiguredError(f"token_file {str(self._file)!r} cannot be read: {error}") from error
         if not token or not token.isprintable():
             raise MisconfiguredError(f"token_file {str(self._file)!r} holds no token")
+        register_secret(token)
         return Login(self._user, token)
 
     def forget(self) -> bool:
