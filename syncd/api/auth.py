@@ -13,6 +13,7 @@ from syncd.api.route import Access, Route, RouteHandler
 from syncd.api.services import SERVICES
 from syncd.api.wrong_tokens import WrongTokens
 from syncd.model import SourceRecord
+from syncd.sources.factory import Requester
 from syncd.store.tokens import Token
 
 TOKEN_HEADER = "x-chroma-token"  # noqa: S105 - the header's name
@@ -55,6 +56,11 @@ def require_database(request: web.Request, database: str) -> None:
 def is_anybody(request: web.Request) -> bool:
     """Return whether the caller sent no token."""
     return request[TOKEN] is ANYBODY
+
+
+def requester(request: web.Request, database: str) -> Requester:
+    """Return who asks for a source of `database`."""
+    return Requester(database, is_trusted=came_privately(request), is_unlimited=scope(request) is None)
 
 
 async def own_source(request: web.Request, source_id: str) -> SourceRecord:

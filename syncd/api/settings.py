@@ -10,6 +10,7 @@ from syncd.errors import ConfigError, PermanentError
 from syncd.model import Chunking, Embedding, EmbeddingTask, SourceSettings
 from syncd.quoting import shown
 from syncd.schema import Model
+from syncd.sources.factory import Requester
 
 DEFAULT_CHUNKING = Chunking()
 LINES_MAX_SIZE_BYTES = 4096
@@ -65,13 +66,13 @@ def chunking(config: SourceChunkingConfig | None) -> Chunking:
     return Chunking(max_size_bytes=size, target_size_bytes=target, breadcrumb=breadcrumb)
 
 
-def source_settings(services: Services, name: str, given: Model, trusted: bool) -> SourceSettings:
+def source_settings(services: Services, name: str, given: Model, requester: Requester) -> SourceSettings:
     """Return the settings of a new source of type `name`, checked as far as possible without network access.
 
-    They do not include secrets from `given` yet. `trusted`: the request came from this machine's own user. Raises RefusedError (400).
+    They do not include secrets from `given` yet. Raises RefusedError (400).
     """
     try:
-        settings = services.sources.accept(name, given, trusted)
+        settings = services.sources.accept(name, given, requester)
         for trigger in (settings.watch, settings.schedule):
             if trigger is not None and trigger.target_collection_name is not None:
                 check_collection(trigger.target_collection_name)

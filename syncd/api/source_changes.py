@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from aiohttp import web
 
-from syncd.api.auth import came_privately, own_source, require_database, scope
+from syncd.api.auth import own_source, requester, require_database
 from syncd.api.errors import RefusedError, bad_request
 from syncd.api.requests import path_id, read_json, validated
 from syncd.api.route import Route, json_answer
@@ -68,12 +68,10 @@ async def edit(request: web.Request) -> web.Response:
     if changes is None:
         raise bad_request(f"it is a source of type {source.type}; give that field")
     given = validated(shapes.types[source.type].shape, merged_settings(services, source, changes))
-    settings = services.sources.accept(source.type, given, trusted=came_privately(request))
+    settings = services.sources.accept(source.type, given, asking := requester(request, source.database))
     if settings.place != source.settings.place:
         raise bad_request(f"the source's place is {source.settings.place}; make another source for {settings.place}")
-    kept = await services.sources.keep_secrets(
-        source.type, source.database, given, settings, unlimited=scope(request) is None
-    )
+    kept = await services.sources.keep_secrets(source.type, given, settings, asking)
     await services.store.sources.replace(source, source.database, kept, source.embedding, source.chunking)
     services.wake()
     return json_answer(current_view(services, await own_source(request, source.id)))

@@ -8,7 +8,7 @@ import structlog
 from aiohttp import web
 
 from syncd.api import settings
-from syncd.api.auth import came_privately, own_source, require_database, scope
+from syncd.api.auth import own_source, requester, require_database, scope
 from syncd.api.errors import RefusedError
 from syncd.api.requests import path_id, read_json, read_query
 from syncd.api.route import Route, json_answer
@@ -45,15 +45,14 @@ async def create(request: web.Request) -> web.Response:
     payload = await read_json(request, request.app[SHAPES].create)
     require_database(request, payload.database_name)
     ((name, given),) = payload.types.items()
-    source_settings = settings.source_settings(services, name, given, trusted=came_privately(request))
+    asking = requester(request, payload.database_name)
+    source_settings = settings.source_settings(services, name, given, asking)
     embedding = settings.embedding(services, services.default_embedding, payload.embedding, payload.embedding_model)
     chunking = settings.chunking(payload.chunking)
     await require_existing(services, payload.database_name)
     # Before a key is stored, not only when the source is.
     await services.store.sources.require_new(name, payload.database_name, source_settings, embedding, chunking)
-    kept = await services.sources.keep_secrets(
-        name, payload.database_name, given, source_settings, unlimited=scope(request) is None
-    )
+    kept = await services.sources.keep_secrets(name, given, source_settings, asking)
     source = await services.store.sources.create(name, payload.database_name, kept, embedding, chunking, unique=True)
     services.wake()
     if not kept.notice:

@@ -12,7 +12,7 @@ from syncd.model import Invocation, Request, Source, SourceRecord, SourceSetting
 from syncd.model.watching import Report, unreported
 from syncd.runtime.actor import Actor
 from syncd.schema import Model
-from syncd.sources.factory import Machine, SourceFactory
+from syncd.sources.factory import Machine, Requester, SourceFactory
 from syncd.sources.type import SourceTypes
 
 Settled = Callable[[Invocation], Awaitable[None]]
@@ -56,22 +56,19 @@ class SourceFactories:
         _check_readable(record)
         await self._factory(record.type).examine(record)
 
-    def accept(self, name: str, given: Model, trusted: bool) -> SourceSettings:
+    def accept(self, name: str, given: Model, requester: Requester) -> SourceSettings:
         """Return the settings, without secrets, of a source of type `name` that is created through the API.
 
-        `trusted`: the request came from this machine's own user. Raises PermanentError or ConfigError naming what is wrong.
+        Raises PermanentError or ConfigError naming what is wrong.
         """
         settings = self.types[name].codec.read(given.model_dump(exclude_none=True))
-        return self._factory(name).accept(settings, trusted)
+        return self._factory(name).accept(settings, requester)
 
     async def keep_secrets(
-        self, name: str, database: str, given: Model, settings: SourceSettings, *, unlimited: bool
+        self, name: str, given: Model, settings: SourceSettings, requester: Requester
     ) -> SourceSettings:
-        """Store the secrets of a request and return settings that refer to them. Raises NotFoundError.
-
-        `unlimited`: the caller may use those of every database.
-        """
-        return await self._factory(name).keep_secrets(database, given, settings, unlimited=unlimited)
+        """Store the secrets of a request and return settings that refer to them. Raises NotFoundError."""
+        return await self._factory(name).keep_secrets(given, settings, requester)
 
     async def watch(self, record: SourceRecord, report: Report = unreported) -> AsyncGenerator[Request]:
         """Yield a run's request at once, and another whenever the source has changed; never ends by itself.

@@ -53,6 +53,22 @@ class Machine:
         return found if isinstance(found, model) else model()
 
 
+@dataclass(frozen=True, slots=True)
+class Requester:
+    """Who asks for a source through the API, and for which database."""
+
+    database: str
+    is_trusted: bool = False
+    """It is this machine's own user, who may name anything the daemon can reach."""
+    is_unlimited: bool = False
+    """It may access every database."""
+
+    @classmethod
+    def configuration(cls, database: str) -> Self:
+        """Return who declares sources in the configuration file."""
+        return cls(database, is_trusted=True, is_unlimited=True)
+
+
 class SourceFactory(ABC, Generic[S]):
     """Opens the sources of one type. Built once per daemon; an async context manager for what its sources share."""
 
@@ -67,26 +83,25 @@ class SourceFactory(ABC, Generic[S]):
     async def open(self, record: SourceRecord[S]) -> Source:
         """Return the open source. Raises PermanentError or ConfigError if its settings cannot work on this machine."""
 
-    def accept(self, settings: S, trusted: bool) -> S:
-        """Return the settings to store for a source that is created through the API.
+    def accept(self, settings: S, requester: Requester) -> S:
+        """Return the settings to store for a source that is created through the API. Never waits.
 
-        `trusted`: the request came from this machine's own user, who may name anything the daemon can reach. Never waits.
-        Raises PermanentError or ConfigError naming what is wrong.
+        Raises PermanentError or ConfigError naming what is wrong, or what the requester may not name.
         """
-        del trusted
+        del requester
         return settings
 
     async def examine(self, record: SourceRecord[S]) -> None:
         """Do every check of a declared source that can be done without fetching anything. Raises PermanentError or ConfigError."""
-        self.accept(record.settings, trusted=True)
+        self.accept(record.settings, Requester.configuration(record.database))
         await self.open(record)
 
-    async def keep_secrets(self, database: str, given: Model, settings: S, *, unlimited: bool) -> S:
+    async def keep_secrets(self, given: Model, settings: S, requester: Requester) -> S:
         """Put the secrets of a request into the store's safe, and return settings that refer to them.
 
-        `unlimited`: the caller may use those of every database. Raises NotFoundError for a reference to a secret that does not exist.
+        An unlimited requester may use those of every database. Raises NotFoundError for a reference to a secret that does not exist.
         """
-        del database, given, unlimited
+        del given, requester
         return settings
 
     def watch(self, record: SourceRecord[S], report: Report = unreported) -> AsyncGenerator[Request]:

@@ -3,6 +3,8 @@ import json
 
 import pytest
 
+from syncd.sources.folder.settings import FolderSection
+from syncd.sources.github.settings import GithubAppSection, GithubSection
 from tests.api.conftest import MINILM, QWEN
 
 S3 = {"bucket_name": "bucket", "region": "eu-west-1", "collection_name": "docs"}
@@ -154,6 +156,49 @@ async def test_upload_sources_cannot_be_made_by_hand(api):
     status, answer = await api.post("/api/v1/sources", {"database_name": api.database, "file_upload": {}})
     assert status == 400
     assert "add-file" in answer["message"]
+
+
+async def test_a_token_of_a_database_uses_the_roots_and_apps_that_name_it_and_no_others(
+    api_with, store, chroma, tmp_path
+):
+    await chroma.create_database("api-tests-theirs")
+    for name in ("open", "ours", "theirs"):
+        (tmp_path / name).mkdir()
+    roots = (
+        {"path": tmp_path / name, "databases": [f"api-tests{end}"]}
+        for name, end in (("ours", ""), ("theirs", "-theirs"))
+    )
+    folders = FolderSection.model_validate({"allowed_roots": [tmp_path / "open", *roots]})
+    apps = [GithubAppSection(app_id="1", private_key_file="/key.pem")]
+    apps += [GithubAppSection(app_id="2", private_key_file="/key.pem", databases=("api-tests",), owners=("Octo",))]
+    apps += [GithubAppSection(app_id="3", private_key_file="/key.pem", databases=("api-tests-theirs",))]
+    async with api_with(sections=(folders, GithubSection(apps=apps))) as api:
+        scoped = await store.tokens.create("scoped", frozenset({api.database}))
+
+        async def made(token, database="api-tests", **settings):
+            status, answer = await api.post("/api/v1/sources", {"database_name": database, **settings}, token=token)
+            assert status in (201, 400)
+            return status == 201 or answer["message"]
+
+        for name, by_scoped, by_unlimited in (("open", False, True), ("ours", True, True), ("theirs", False, False)):
+            (tmp_path / name / "a").mkdir()
+            for path, token, is_made in (
+                (tmp_path / name, scoped, by_scoped),
+                (tmp_path / name / "a", api.token, by_unlimited),
+            ):
+                assert ((said := await made(token, folder={"path": str(path)})) is True) == is_made, said
+        assert await made(api.token, "api-tests-theirs", folder={"path": str(tmp_path / "theirs")}) is True
+        for app_id, token, is_made in (
+            ("1", scoped, False),
+            ("1", api.token, True),
+            ("2", scoped, True),
+            ("3", scoped, False),
+            ("3", api.token, False),
+        ):
+            repository = f"octo/{app_id}-{is_made}"
+            said = await made(token, github={"repository": repository, "app_id": app_id})
+            assert (said is True) == is_made or "name the database under `databases`" in said
+        assert "name the owner under `owners`" in await made(scoped, github={"repository": "else/where", "app_id": "2"})
 
 
 async def test_a_folder_must_lie_below_an_allowed_one(api, tmp_path):

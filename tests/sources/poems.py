@@ -25,7 +25,7 @@ from syncd.schema import Model, Table
 from syncd.sources import shapes
 from syncd.sources.bodies import BytesBody
 from syncd.sources.codec import SettingsCodec
-from syncd.sources.factory import Machine, SourceFactory
+from syncd.sources.factory import Machine, Requester, SourceFactory
 from syncd.sources.registry import TYPES
 from syncd.sources.table import SourceTable
 from syncd.sources.type import AddCommand, SourceType, SourceTypes
@@ -77,7 +77,7 @@ class PoemFactory(SourceFactory[PoemSettings]):
     async def open(self, record: SourceRecord[PoemSettings]) -> PoemSource:
         return PoemSource(record.settings.author)
 
-    def accept(self, settings: PoemSettings, trusted: bool) -> PoemSettings:
+    def accept(self, settings: PoemSettings, requester: Requester) -> PoemSettings:
         if settings.author in self.section.banned:
             raise PermanentError(f"{settings.author} is banned")
         return settings

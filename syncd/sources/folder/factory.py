@@ -13,7 +13,7 @@ from typing_extensions import override
 from syncd.errors import PermanentError
 from syncd.model import Request, SomeKeys, SourceRecord, WholeSource
 from syncd.model.watching import Report, unreported
-from syncd.sources.factory import Machine, SourceFactory
+from syncd.sources.factory import Machine, Requester, SourceFactory
 from syncd.sources.folder.documents import FolderSettings
 from syncd.sources.folder.root import ANYWHERE, Root
 from syncd.sources.folder.settings import FolderSection, FolderSourceSettings
@@ -28,7 +28,7 @@ class FolderFactory(SourceFactory[FolderSourceSettings]):
     def __init__(self, machine: Machine) -> None:
         section = machine.section(FolderSection)
         self._max_file_size_bytes = section.max_file_size_bytes
-        self._allowed_roots = section.real_roots
+        self._allowed_roots = [(root, root.real_path) for root in section.allowed_roots]
         self._state = machine.state
         self._spool_folder = machine.spool_folder
         self._document_suffixes = machine.document_suffixes
@@ -37,14 +37,14 @@ class FolderFactory(SourceFactory[FolderSourceSettings]):
         """Return the source of a record. Raises ConfigError for an invalid glob."""
         return self._opened(record)
 
-    def accept(self, settings: FolderSourceSettings, trusted: bool) -> FolderSourceSettings:
-        """Resolve the path: untrusted callers may name only paths below the allowed roots, and nobody the daemon's own state.
+    def accept(self, settings: FolderSourceSettings, requester: Requester) -> FolderSourceSettings:
+        """Resolve the path: untrusted callers may name only paths below the roots that they are allowed, and nobody the daemon's own state.
 
         Raises PermanentError.
         """
         if "\0" in settings.path:
             raise PermanentError("path must not contain a NUL character")
-        roots = ANYWHERE if trusted else self._allowed_roots
+        roots = ANYWHERE if requester.is_trusted else self._roots(requester)
         path = Path(os.path.realpath(settings.path))
         if not Path(settings.path).is_absolute() or not any(path.is_relative_to(root) for root in roots):
             allowed = ", ".join(map(str, roots)) or "none"
@@ -52,7 +52,7 @@ class FolderFactory(SourceFactory[FolderSourceSettings]):
                 f"path must be absolute and below one of the folders that the configuration allows: {allowed}"
             )
         Root(path, state=self._state).check()
-        return replace(settings, path=str(path), needs_allowed_root=None if trusted else True)
+        return replace(settings, path=str(path), needs_allowed_root=None if requester.is_trusted else True)
 
     @override
     async def examine(self, record: SourceRecord[FolderSourceSettings]) -> None:
@@ -72,8 +72,13 @@ class FolderFactory(SourceFactory[FolderSourceSettings]):
             async for keys in hints:
                 yield SomeKeys(tuple(sorted(keys))) if keys else WholeSource()
 
+    def _roots(self, requester: Requester) -> tuple[Path, ...]:
+        return tuple(path for root, path in self._allowed_roots if root.serves(requester))
+
     def _opened(self, record: SourceRecord[FolderSourceSettings]) -> FolderTreeSource:
         given = record.settings
+        # Who made it is not known any more; a root that names no databases has been allowed to an unlimited token.
+        roots = self._roots(Requester(record.database, is_unlimited=True))
         settings = FolderSettings(
             id_root=record.id_root or record.name or record.id,
             path=Path(given.real_path or given.path),
@@ -82,7 +87,7 @@ class FolderFactory(SourceFactory[FolderSourceSettings]):
             max_file_size_bytes=self._max_file_size_bytes,
             document_suffixes=self._document_suffixes,
             declared_path=Path(given.path) if given.real_path else None,
-            allowed_roots=self._allowed_roots if given.needs_allowed_root else ANYWHERE,
+            allowed_roots=roots if given.needs_allowed_root else ANYWHERE,
             state=self._state,
         )
         return FolderTreeSource(settings, self._spool_folder)

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from syncd.model import SourceSettings, SourceWatch
 from syncd.schema import OwnModel, OwnPath, Table, UniqueStrings
 from syncd.sources import shapes
+from syncd.sources.factory import Requester
 from syncd.sources.table import SourceTable
 
 
@@ -74,14 +75,30 @@ class FolderTable(SourceTable):
             )
 
 
+class AllowedRoot(Table):
+    """A folder below which `folder` sources may be made through the API."""
+
+    path: OwnPath
+    databases: tuple[str, ...] | None = None
+    """The databases whose sources may lie there. None: those of tokens that are not limited to databases."""
+
+    def serves(self, requester: Requester) -> bool:
+        """Return whether the requester's sources may lie there."""
+        return requester.is_unlimited if self.databases is None else requester.database in self.databases
+
+    @property
+    def real_path(self) -> Path:
+        """The folder's real path, as it is now."""
+        return Path(os.path.realpath(self.path))
+
+
+def _root(value: object) -> object:
+    return {"path": value} if isinstance(value, str | Path) else value
+
+
 class FolderSection(Table):
     """Folder sources."""
 
-    allowed_roots: tuple[Path, ...] = ()
-    """Folders below which `folder` sources may be made through the API; none by default."""
+    allowed_roots: tuple[Annotated[AllowedRoot, BeforeValidator(_root)], ...] = ()
+    """Folders, each a path or a table, below which `folder` sources may be made through the API; none by default."""
     max_file_size_bytes: Annotated[int, Field(ge=1)] = 1 << 20
-
-    @property
-    def real_roots(self) -> tuple[Path, ...]:
-        """The allowed roots by their real paths, as they are now."""
-        return tuple(Path(os.path.realpath(root.expanduser())) for root in self.allowed_roots)

@@ -12,7 +12,7 @@ from typing import Generic, Self, TypeVar
 from syncd.model import GitRef, Request, SourceRecord, SourceSettings, Target, WholeSource
 from syncd.model.watching import Report, unreported
 from syncd.runtime.state import REPOSITORIES_FOLDER
-from syncd.sources.factory import Machine, SourceFactory
+from syncd.sources.factory import Machine, Requester, SourceFactory
 from syncd.sources.git.naming import check_branch
 from syncd.sources.git.patience import Patience
 from syncd.sources.git.refs import Ref
@@ -62,7 +62,7 @@ class RepositoryFactory(SourceFactory[G]):
         """Return the source of a record. Raises PermanentError, or ConfigError if its credentials cannot be used here."""
         return self._opened(record)
 
-    def accept(self, settings: G, trusted: bool) -> G:
+    def accept(self, settings: G, requester: Requester) -> G:
         """Check the watched branch's name. Raises PermanentError."""
         if settings.watch and settings.watch.branch is not None:
             check_branch(settings.watch.branch)

@@ -10,7 +10,7 @@ from typing_extensions import override
 from syncd.errors import MisconfiguredError, NotFoundError, PermanentError
 from syncd.model import SourceRecord
 from syncd.schema import Model
-from syncd.sources.factory import Machine
+from syncd.sources.factory import Machine, Requester
 from syncd.sources.git.factory import RepositoryFactory
 from syncd.sources.git.logins import GIT_CREDENTIAL, FileLogins, StoredLogins
 from syncd.sources.git.remote import Logins, Remote, SshAccess
@@ -30,27 +30,26 @@ class GitFactory(RepositoryFactory[GitSourceSettings]):
         self._guard = AddressGuard(self.section.allow_private_addresses)
 
     @override
-    def accept(self, settings: GitSourceSettings, trusted: bool) -> GitSourceSettings:
+    def accept(self, settings: GitSourceSettings, requester: Requester) -> GitSourceSettings:
         """Check the URL, too: through the API it must be one of HTTP, whoever the caller is. Raises PermanentError."""
         check_web_url(settings.url)
-        return super().accept(settings, trusted)
+        return super().accept(settings, requester)
 
     @override
     async def examine(self, record: SourceRecord[GitSourceSettings]) -> None:
         """Open the repository and read its token: the configuration's owner may name what the API may not."""
-        super().accept(record.settings, trusted=True)
+        super().accept(record.settings, Requester.configuration(record.database))
         await self.open(record)
         if logins := self.logins(record):
             await logins.login()
 
     @override
-    async def keep_secrets(
-        self, database: str, given: Model, settings: GitSourceSettings, *, unlimited: bool
-    ) -> GitSourceSettings:
+    async def keep_secrets(self, given: Model, settings: GitSourceSettings, requester: Requester) -> GitSourceSettings:
         """Store an inline token for the URL's own origin, or check that the named one belongs to this database.
 
         Raises NotFoundError, PermanentError.
         """
+        database = requester.database
         if isinstance(given, GitSource) and given.token:
             remote = Remote(settings.url, settings.url)
             if not remote.may_carry_secret:
@@ -58,7 +57,7 @@ class GitFactory(RepositoryFactory[GitSourceSettings]):
             secret = {"token": given.token, "origin": remote.origin}
             return replace(settings, credential_id=await self._credentials.add(database, GIT_CREDENTIAL, secret))
         number = settings.credential_id
-        if number is not None and unlimited:
+        if number is not None and requester.is_unlimited:
             number = await self._credentials.shared(number, GIT_CREDENTIAL, database)
         if number is None and settings.credential_id is None:
             return settings

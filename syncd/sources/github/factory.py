@@ -6,13 +6,13 @@ from typing_extensions import override
 
 from syncd.errors import ConfigError, PermanentError
 from syncd.model import SourceRecord
-from syncd.sources.factory import Machine
+from syncd.sources.factory import Machine, Requester
 from syncd.sources.git.factory import RepositoryFactory
 from syncd.sources.git.remote import Remote
 from syncd.sources.git.source import RepositorySettings
 from syncd.sources.github.app import AppLogins, GithubApp
 from syncd.sources.github.naming import REPOSITORY, check_repository
-from syncd.sources.github.settings import GithubSection, GithubSourceSettings
+from syncd.sources.github.settings import GithubAppSection, GithubSection, GithubSourceSettings
 from syncd.sources.globs import EVERYTHING
 
 
@@ -22,14 +22,16 @@ class GithubFactory(RepositoryFactory[GithubSourceSettings]):
     def __init__(self, machine: Machine) -> None:
         super().__init__(machine)
         self._github = machine.section(GithubSection)
-        self._key_files = {app.app_id: app.private_key_file for app in self._github.apps}
+        self._sections = {app.app_id: app for app in self._github.apps}
         self._apps: dict[str, GithubApp] = {}
 
     @override
-    def accept(self, settings: GithubSourceSettings, trusted: bool) -> GithubSourceSettings:
-        """Check the repository's name, too. Raises PermanentError."""
+    def accept(self, settings: GithubSourceSettings, requester: Requester) -> GithubSourceSettings:
+        """Check the repository's name, too, and that it may be read with the App. Raises PermanentError."""
         check_repository(settings.repository)
-        return super().accept(settings, trusted)
+        if app := self._sections.get(settings.app_id or ""):
+            app.check(settings.repository, requester)
+        return super().accept(settings, requester)
 
     def reading(self, record: SourceRecord[GithubSourceSettings]) -> RepositorySettings:
         """Return what is read of a record's repository. Raises ConfigError for an impossible name or address."""
@@ -42,17 +44,24 @@ class GithubFactory(RepositoryFactory[GithubSourceSettings]):
     def logins(self, record: SourceRecord[GithubSourceSettings]) -> AppLogins | None:
         """Return the logins of the App. Raises PermanentError, or ConfigError if it cannot be used here."""
         given = record.settings
-        return AppLogins(self._app(given.app_id), given.repository) if given.app_id else None
+        if not given.app_id:
+            return None
+        app = self._section(given.app_id)
+        # Who made it is not known any more; a database that the App does not name has been told to an unlimited token.
+        app.check(given.repository, Requester(record.database, is_trusted=record.name is not None, is_unlimited=True))
+        return AppLogins(self._app(app), given.repository)
 
-    def _app(self, app_id: str) -> GithubApp:
-        if app_id not in self._apps:
-            key_file = self._key_files.get(app_id)
-            if key_file is None:
-                raise PermanentError(
-                    f"GitHub App {app_id} is not configured here; add [[github.apps]] with its app_id and private_key_file"
-                )
-            self._apps[app_id] = GithubApp(app_id, key_file, self._github.api_url)
-        return self._apps[app_id]
+    def _section(self, app_id: str) -> GithubAppSection:
+        if app_id not in self._sections:
+            raise PermanentError(
+                f"GitHub App {app_id} is not configured here; add [[github.apps]] with its app_id and private_key_file"
+            )
+        return self._sections[app_id]
+
+    def _app(self, section: GithubAppSection) -> GithubApp:
+        if section.app_id not in self._apps:
+            self._apps[section.app_id] = GithubApp(section.app_id, section.private_key_file, self._github.api_url)
+        return self._apps[section.app_id]
 
 
 def github_remote(repository: str, base_url: str = "https://github.com") -> Remote:

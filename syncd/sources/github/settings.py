@@ -7,9 +7,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from syncd.errors import PermanentError
 from syncd.model import SourceSettings, SourceWatch
+from syncd.quoting import shown
 from syncd.schema import ExtendedModel, OwnPath, Table, UniqueStrings
 from syncd.sources import shapes
+from syncd.sources.factory import Requester
 from syncd.sources.github.naming import check_repository
 from syncd.sources.table import SourceTable, checked_with, interval
 
@@ -68,6 +71,25 @@ class GithubAppSection(Table):
 
     app_id: str
     private_key_file: OwnPath
+    databases: tuple[str, ...] | None = None
+    """The databases whose sources may use it. None: those of this file, and of tokens that are not limited to databases."""
+    owners: tuple[str, ...] | None = None
+    """The accounts and organisations whose repositories it may read. None: wherever it is installed."""
+
+    def check(self, repository: str, requester: Requester) -> None:
+        """Raise PermanentError unless sources of the requester may read the repository with it."""
+        serves = requester.is_unlimited if self.databases is None else requester.database in self.databases
+        if not (serves or requester.is_trusted):
+            raise PermanentError(
+                f"GitHub App {self.app_id} is not for sources of database {shown(requester.database)}; "
+                "name the database under `databases` of its [[github.apps]]"
+            )
+        owner = repository.partition("/")[0]
+        if self.owners is not None and owner.lower() not in {name.lower() for name in self.owners}:
+            raise PermanentError(
+                f"GitHub App {self.app_id} does not read repositories of {shown(owner)}; "
+                "name the owner under `owners` of its [[github.apps]]"
+            )
 
 
 class GithubSection(Table):

@@ -18,7 +18,7 @@ from syncd.runtime.actor import Actor
 from syncd.runtime.containment import contained
 from syncd.runtime.keylocks import KeyLocks
 from syncd.schema import Model
-from syncd.sources.factory import SourceFactory
+from syncd.sources.factory import Requester, SourceFactory
 from syncd.sources.s3.access import QueueReader
 from syncd.sources.s3.client import Connections
 from syncd.sources.s3.endpoint import AwsKey, Endpoint, is_aws_queue, queue_endpoint
@@ -83,24 +83,25 @@ class BucketFactory(SourceFactory[S3SourceSettings]):
         key = AwsKey(secret["aws_access_key_id"], secret["aws_secret_access_key"])
         return settings_from(record.settings, key, self.section.queue_url)
 
-    def accept(self, settings: S3SourceSettings, trusted: bool) -> S3SourceSettings:
+    def accept(self, settings: S3SourceSettings, requester: Requester) -> S3SourceSettings:
         """Check names, and that untrusted callers name only AWS or allowed endpoints. Raises PermanentError."""
         check_collection(settings.collection_name or "")
-        check_urls(settings, None if trusted else self.section.allowed_endpoints)
+        check_urls(settings, None if requester.is_trusted else self.section.allowed_endpoints)
         check_bucket(settings.bucket_name)
         check_prefix(settings.path_prefix or "")
         return settings
 
-    async def keep_secrets(
-        self, database: str, given: Model, settings: S3SourceSettings, *, unlimited: bool
-    ) -> S3SourceSettings:
+    async def keep_secrets(self, given: Model, settings: S3SourceSettings, requester: Requester) -> S3SourceSettings:
         """Store an inline key, or check that the named credential belongs to this database. Raises NotFoundError.
 
         For an unlimited caller, that of another database is put into this one too.
         """
-        credentials = self._store.credentials
+        credentials, database = self._store.credentials, requester.database
         if (number := settings.aws_credential_id) is not None:
-            if unlimited and (shared := await credentials.shared(number, CREDENTIAL_KIND, database)) is not None:
+            if (
+                requester.is_unlimited
+                and (shared := await credentials.shared(number, CREDENTIAL_KIND, database)) is not None
+            ):
                 return replace(settings, aws_credential_id=shared)
             if not await credentials.exists(number, database):
                 raise NotFoundError(f"aws_credential_id {number} does not exist in this database; give the keys inline")

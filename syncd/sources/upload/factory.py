@@ -9,7 +9,7 @@ import structlog
 
 from syncd.errors import PermanentError
 from syncd.model import Invocation, SourceRecord, State, Upload
-from syncd.sources.factory import Machine, SourceFactory
+from syncd.sources.factory import Machine, Requester, SourceFactory
 from syncd.sources.upload.files import files_needed, upload_folder
 from syncd.sources.upload.settings import UploadSourceSettings
 from syncd.sources.upload.source import UploadedFileSource
@@ -39,7 +39,7 @@ class UploadFactory(SourceFactory[UploadSourceSettings]):
         """Return the source, which reads the upload folder."""
         return UploadedFileSource(self._folder)
 
-    def accept(self, settings: UploadSourceSettings, trusted: bool) -> NoReturn:
+    def accept(self, settings: UploadSourceSettings, requester: Requester) -> NoReturn:
         """Raise PermanentError, because upload sources are created by the first upload."""
         raise PermanentError("sources of this type are created by POST /api/v1/add-file; upload a file instead")
 

@@ -6,7 +6,7 @@ from typing import Self
 
 from syncd.errors import PermanentError
 from syncd.model import SourceRecord
-from syncd.sources.factory import SourceFactory
+from syncd.sources.factory import Requester, SourceFactory
 from syncd.sources.web.page_workers import PageWorkers
 from syncd.sources.web.settings import WebSection, WebSettings, WebSourceSettings
 from syncd.sources.web.source import SiteSource
@@ -35,7 +35,7 @@ class SiteFactory(SourceFactory[WebSourceSettings]):
         """Return the source of a record. Raises PermanentError naming the setting that is wrong."""
         return SiteSource(self._settings(record.settings), self._database, record.id, self._extractor)
 
-    def accept(self, settings: WebSourceSettings, trusted: bool) -> WebSourceSettings:
+    def accept(self, settings: WebSourceSettings, requester: Requester) -> WebSourceSettings:
         """Check every setting that can be checked without a request. Raises PermanentError."""
         if settings.schedule and settings.schedule.target_collection_name is None:
             raise PermanentError("schedule needs target_collection_name")

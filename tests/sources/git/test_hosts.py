@@ -8,7 +8,7 @@ import pytest
 
 from syncd.errors import MisconfiguredError, NotFoundError, PermanentError
 from syncd.model import Chunking, Embedding, SourceRecord
-from syncd.sources.factory import Machine
+from syncd.sources.factory import Machine, Requester
 from syncd.sources.git.hosts import GitFactory
 from syncd.sources.git.settings import GitSection, GitSource, GitSourceSettings
 from syncd.sources.registry import TYPES
@@ -49,7 +49,7 @@ async def test_a_repository_of_this_machine_is_read_if_the_configuration_names_i
     with pytest.raises(PermanentError, match="only https"):
         await factory(store, tmp_path).open(record(url=url))
     with pytest.raises(PermanentError, match="only https"):
-        factory(store, tmp_path).accept(GitSourceSettings(url=url), trusted=True)
+        factory(store, tmp_path).accept(GitSourceSettings(url=url), Requester.configuration("d"))
 
 
 async def test_a_stranger_cannot_make_the_daemon_read_from_a_private_address(
@@ -113,9 +113,7 @@ async def test_a_stored_token_is_sent_to_the_origin_that_it_was_given_for_and_to
     allowing = factory(store, tmp_path, allow_private_addresses=["127.0.0.0/8"])
     url = f"{git_server.url}/owner/name.git"
     given = GitSource(url=url, token="s3cret", username="x-access-token")
-    settings = await allowing.keep_secrets(
-        "d", given, GitSourceSettings(url=url, username="x-access-token"), unlimited=False
-    )
+    settings = await allowing.keep_secrets(given, GitSourceSettings(url=url, username="x-access-token"), Requester("d"))
     assert "s3cret" not in repr(settings)
     index = SyncedCollection(type="git")
     await index.sync(await allowing.open(record(**vars_of(settings))))
@@ -127,10 +125,10 @@ async def test_a_stored_token_is_sent_to_the_origin_that_it_was_given_for_and_to
         await SyncedCollection(type="git").sync(stolen)
     assert git_server.requests == []
     with pytest.raises(NotFoundError, match="does not exist in this database"):
-        await allowing.keep_secrets("other", GitSource(url=url, credential_id=1), settings, unlimited=False)
+        await allowing.keep_secrets(GitSource(url=url, credential_id=1), settings, Requester("other"))
     with pytest.raises(PermanentError, match="unencrypted"):
         await allowing.keep_secrets(
-            "d", GitSource(url="http://host/x", token="s"), GitSourceSettings(url="http://host/x"), unlimited=False
+            GitSource(url="http://host/x", token="s"), GitSourceSettings(url="http://host/x"), Requester("d")
         )
 
 

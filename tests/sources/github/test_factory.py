@@ -12,7 +12,7 @@ from syncd.errors import ConfigError, PermanentError
 from syncd.model import Chunking, Embedding, GitRef, SourceRecord, SourceWatch, WholeSource
 from syncd.sources.factory import Machine
 from syncd.sources.github.factory import GithubFactory, github_remote
-from syncd.sources.github.settings import GithubSection, GithubSourceSettings
+from syncd.sources.github.settings import GithubAppSection, GithubSection, GithubSourceSettings
 from syncd.sources.registry import TYPES
 from syncd.store import Store
 from tests.git_server import GitServer
@@ -34,6 +34,22 @@ async def test_a_source_that_names_an_app_later_is_opened_anew_with_it(tmp_path:
     assert await repositories.open(record) is opened
     with pytest.raises(PermanentError, match="GitHub App 42 is not configured"):
         await repositories.open(replace(record, settings=replace(settings, app_id="42")))
+
+
+async def test_an_app_reads_what_its_owners_and_databases_say_also_for_sources_that_were_made_before(
+    tmp_path: Path, store: Store
+) -> None:
+    app = GithubAppSection(app_id="42", private_key_file=tmp_path / "key.pem", databases=("d",), owners=("Owner",))
+    repositories = GithubFactory(Machine(tmp_path, store, {GithubSection: GithubSection(apps=(app,))}))
+    settings = GithubSourceSettings(repository="owner/name", app_id="42")
+    record = SourceRecord("1", "github", "d", settings, Embedding(), Chunking(), datetime.now(UTC))
+    for allowed in (record, replace(record, database="other", name="declared")):
+        with pytest.raises(ConfigError, match=r"key\.pem' cannot be read"):
+            repositories.logins(allowed)
+    with pytest.raises(PermanentError, match="is not for sources of database 'other'"):
+        repositories.logins(replace(record, database="other"))
+    with pytest.raises(PermanentError, match="does not read repositories of 'stranger'"):
+        repositories.logins(replace(record, name="declared", settings=replace(settings, repository="stranger/name")))
 
 
 async def test_a_watched_branch_is_asked_for_by_name_and_the_default_one_without(
