@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import NoReturn, TypeVar
 
@@ -23,6 +23,8 @@ M = TypeVar("M", bound=BaseModel)
 
 BODY_TIMEOUT_S = 30.0
 """A JSON body must have arrived within this time."""
+MAX_JSON_DEPTH = 64
+"""Deeper JSON is refused: what reads filters and metadata later calls itself, and Chroma reads some 60 levels of `$and`."""
 
 
 @asynccontextmanager
@@ -73,11 +75,12 @@ def path_id(request: web.Request, name: str) -> str:
 
 
 def loads(body: bytes, what: str) -> Json:
-    """Parse strict JSON: UTF-8 without byte order mark, no duplicate keys, finite numbers, no lone surrogates."""
+    """Parse strict JSON: UTF-8 without byte order mark, no duplicate keys, finite numbers, no lone surrogates, not too deep."""
     try:
         text = body.decode("utf-8")
         value = json.loads(text, object_pairs_hook=_object, parse_constant=_not_a_number, parse_float=_finite)
         json.dumps(value, ensure_ascii=False).encode("utf-8")
+        _require_shallow(value)
     except UnicodeError as error:
         raise bad_request(f"{what} is not valid UTF-8") from error
     except RecursionError as error:
@@ -103,6 +106,18 @@ def _object(pairs: list[tuple[str, Json]]) -> JsonObject:
     if len(values) != len(pairs):
         raise ValueError("an object has a duplicate key")
     return values
+
+
+def _require_shallow(value: Json) -> None:
+    level = [value]
+    for _ in range(MAX_JSON_DEPTH):
+        level = [inner for one in level if isinstance(one, dict | list) for inner in _within(one)]
+    if level:
+        raise RecursionError
+
+
+def _within(value: JsonObject | Sequence[Json]) -> Iterable[Json]:
+    return value.values() if isinstance(value, Mapping) else value
 
 
 def _not_a_number(text: str) -> NoReturn:

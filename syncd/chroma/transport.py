@@ -31,6 +31,8 @@ from syncd.runtime.headers import retry_after_s
 # The words of Chroma 1.5.9 for index files that are torn, or gone while the rows are there.
 _CORRUPT = re.compile(r"hnsw (segment|index)|apply logs|pickle|error finding id|error getting embedding", re.IGNORECASE)
 _DATABASE_DAMAGED = re.compile(r"disk image is malformed|file is not a database", re.IGNORECASE)
+# Of a filter's pattern that its SQLite cannot take (SQLITE_CONSTRAINT_FUNCTION, or a LIKE of over 50,000 bytes).
+_TOO_COMPLEX = re.compile(r"\(code: 1043\)|pattern too complex")
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -229,13 +231,11 @@ def error_of(status: int, text: str, headers: Mapping[str, str]) -> SyncdError:
     if status == 409 or "already exists" in message:
         return ConflictError(message)
     if _DATABASE_DAMAGED.search(message):
-        return DatabaseDamagedError(
-            f"the Chroma server's own database is damaged ({message}): replace it by a backup or an empty one; collections are "
-            "filled from the store"
-        )
+        advice = "replace it by a backup or an empty one; collections are filled from the store"
+        return DatabaseDamagedError(f"the Chroma server's own database is damaged ({message}): {advice}")
     if status >= 500 and _CORRUPT.search(message):
         return CorruptError(message)
-    if status in (408, 429) or status >= 500:
+    if status in (408, 429) or (status >= 500 and not _TOO_COMPLEX.search(message)):
         return RetryableError(f"Chroma answers: {message}", retry_after_s(headers.get("retry-after")))
     return TargetRefusedError(f"Chroma refuses: {message}")
 

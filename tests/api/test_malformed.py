@@ -49,6 +49,7 @@ EXTRAS = {
     "lone surrogate as a key": b'{"\\udfff": 1}',
     "not UTF-8": b'"\xff"',
     "deep": b"[" * 50_000 + b"]" * 50_000,
+    "deep enough for what reads it later": b'{"$and":[' * 40 + b"1" + b"]}" * 40,
 }
 
 

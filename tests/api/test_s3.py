@@ -43,6 +43,8 @@ async def test_a_bucket_elsewhere_and_a_queue_of_its_own_are_kept_and_shown(allo
         {"queue_url": "http://127.0.0.1:9000/q"},
         {"queue_url": "https://internal-somebodys.us-east-1.elb.amazonaws.com/1/q"},
         {"queue_url": "queue"},
+        {"queue_url": "https://[::1/q"},
+        {"endpoint_url": "http://[::1/"},
     ],
 )
 async def test_nobody_makes_the_daemon_call_what_the_configuration_does_not_name(allowing, given):

@@ -21,6 +21,12 @@ from syncd.errors import ConflictError, NotFoundError, RetryableError, TargetRef
             DatabaseDamagedError,
         ),
         (400, '{"message":"error returned from database: (code: 26) file is not a database"}', DatabaseDamagedError),
+        (500, '{"message":"error returned from database: (code: 1043) constraint failed"}', TargetRefusedError),
+        (
+            500,
+            '{"message":"error returned from database: (code: 1) LIKE or GLOB pattern too complex"}',
+            TargetRefusedError,
+        ),
         (502, "<html>Bad Gateway</html>", RetryableError),
         (500, '{"message":"Failed to apply logs to the hnsw segment writer"}', CorruptError),
         (500, '{"message":"Error deserializing pickle file"}', CorruptError),

@@ -203,7 +203,10 @@ def check_urls(settings: S3SourceSettings, allowed: Sequence[str] | None) -> Non
     for name, url in (("endpoint_url", settings.endpoint_url), ("queue_url", settings.queue_url)):
         if url is None:
             continue
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            parts = urlsplit("")
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.fragment:
             raise PermanentError(
                 f"{name} {shown(url)} must be an http or https URL with a host and without credentials"
