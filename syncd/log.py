@@ -104,6 +104,7 @@ EVENTS: Mapping[str, str] = {
     "sqs.poison": "a message that cannot be understood",
     "sqs.poll_failed": "a queue could not be read; retrying",
     "sqs.postponed": "an event failed temporarily; its message is kept in flight and retried",
+    "state.was_open": "others could read the state folder, its database or its token; they are closed to them now",
     "store.damaged": "texts or vectors in the state database are not what was stored; their sources are asked for them again",
     "sync.deletes_held": "a run would delete too much; the deletes wait to be confirmed",
     "sync.interrupted": "the daemon stops in the middle of an invocation; its next start resumes it",

@@ -29,7 +29,7 @@ from syncd.runtime.actor import Actor
 from syncd.runtime.notify import Notifier, Watchdog
 from syncd.runtime.signals import watch_signals
 from syncd.runtime.sockets import bound
-from syncd.runtime.state import DAEMON_FILE, SOCKET_FILE, state_folder
+from syncd.runtime.state import DAEMON_FILE, SOCKET_FILE, scratch_folder, state_folder
 from syncd.runtime.supervisor import EscalatedError, Supervisor
 from syncd.sources.registry import TYPES
 from syncd.sources.type import SourceTypes
@@ -58,7 +58,9 @@ async def serve(
     """
     register_secrets(config)
     given_up: EscalatedError | None = None
-    with state_folder(config.state_folder) as state:
+    # Of what the daemon and its children make, nothing is other users'.
+    os.umask(0o077)
+    with state_folder(config.state_folder) as state, scratch_folder(state):
         notifier = Notifier()
         try:
             async with assembled(config, state, notifier, types) as daemon:

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
+import secrets
+import shutil
+import stat
+import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+import structlog
+
 from syncd.errors import ConfigError
+
+log = structlog.get_logger()
 
 PID_FILE = "syncd.pid"
 """Locked while a daemon holds the folder; names its process."""
@@ -29,18 +38,23 @@ SPOOL_FOLDER = "spool"
 """Large bodies while somebody reads them; emptied at every start."""
 KEY_FILE = "syncd.key"
 """Credentials in the database are encrypted with it."""
+SCRATCH_FILE = "scratch"
+"""Names the folder of the daemon's temporary files."""
+_PRIVATE = (DATABASE_FILE, f"{DATABASE_FILE}-wal", f"{DATABASE_FILE}-shm", TOKEN_FILE)
+_SCRATCH_NAME = re.compile(r"syncd-[0-9a-f]{8}")
 
 
 @contextmanager
 def state_folder(folder: Path) -> Generator[Path]:
     """Make `folder` (mode 0700) and hold it for this process until the block ends; `syncd.pid` in it names
-    the holder.
+    the holder. A folder, database or token that others can read is closed to them, and the log says so.
 
     Raises ConfigError at once when another daemon holds it or when it cannot be used. The kernel frees it
     when the process dies in any way; children do not inherit it.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_private(folder)
         descriptor = os.open(folder / PID_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise ConfigError(f"state folder {folder} cannot be used: {error.strerror}") from error
@@ -63,3 +77,42 @@ def _lock(descriptor: int, folder: Path) -> None:
         raise ConfigError(f"state folder {folder} is on a file system without locks: {error.strerror}") from error
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+
+
+def _make_private(folder: Path) -> None:
+    were_open: list[str] = []
+    for path in (folder, *(folder / name for name in _PRIVATE)):
+        if path.exists() and (mode := stat.S_IMODE(path.stat().st_mode)) & 0o077:
+            path.chmod(mode & 0o700)
+            were_open.append(str(path))
+    if were_open:
+        advice = "if this machine has other users, revoke the tokens that they may have read"
+        log.warning("state.was_open", closed=were_open, advice=advice)
+
+
+@contextmanager
+def scratch_folder(state: Path) -> Generator[Path]:
+    """Make the folder of this process's temporary files, which `tempfile` uses until the block ends and removes it.
+
+    The one of a process that was killed is removed before: its name stands in the state folder, which the caller holds.
+    """
+    note = state / SCRATCH_FILE
+    _remove_left(note)
+    folder, before = Path(tempfile.gettempdir(), f"syncd-{secrets.token_hex(4)}"), tempfile.tempdir
+    # Before it is made, so that none is left whose name nobody knows.
+    note.write_text(str(folder))
+    folder.mkdir(mode=0o700)
+    tempfile.tempdir = str(folder)
+    try:
+        yield folder
+    finally:
+        tempfile.tempdir = before
+        shutil.rmtree(folder, ignore_errors=True)
+        note.unlink(missing_ok=True)
+
+
+def _remove_left(note: Path) -> None:
+    folder = Path(note.read_text()) if note.exists() else None
+    # The place is everybody's: somebody else may have made something of this name by now.
+    if folder and _SCRATCH_NAME.fullmatch(folder.name) and folder.is_dir() and folder.lstat().st_uid == os.geteuid():
+        shutil.rmtree(folder, ignore_errors=True)

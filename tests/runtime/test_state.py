@@ -2,11 +2,14 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from syncd.errors import ConfigError
-from syncd.runtime.state import PID_FILE, state_folder
+from syncd.runtime.state import PID_FILE, SCRATCH_FILE, scratch_folder, state_folder
 
 HOLD = """
 import sys, time, pathlib
@@ -27,6 +30,38 @@ def test_the_folder_is_made_for_its_owner_only_and_names_the_process(tmp_path):
     with state_folder(tmp_path / "a" / "state") as folder:
         assert folder.stat().st_mode & 0o777 == 0o700
         assert (folder / PID_FILE).read_text() == f"{os.getpid()}\n"
+
+
+def test_a_folder_that_others_could_read_is_closed_with_a_word(tmp_path):
+    (tmp_path / "syncd.sqlite").touch(0o644)
+    tmp_path.chmod(0o755)
+    with capture_logs() as said, state_folder(tmp_path) as folder:
+        assert (folder.stat().st_mode & 0o777, (folder / "syncd.sqlite").stat().st_mode & 0o777) == (0o700, 0o600)
+    closed = [str(tmp_path), str(tmp_path / "syncd.sqlite")]
+    assert [(line["event"], line["closed"]) for line in said] == [("state.was_open", closed)]
+    with capture_logs() as said, state_folder(tmp_path):
+        assert said == []
+
+
+def test_temporary_files_of_a_killed_process_are_removed_and_nobody_elses(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with scratch_folder(tmp_path) as folder:
+        left = Path(tempfile.mkdtemp(prefix="prepare-"))
+        (left / "document").write_text("of a tenant")
+        assert left.parent == folder
+        assert folder.stat().st_mode & 0o777 == 0o700
+        note = (tmp_path / SCRATCH_FILE).read_text()
+    assert not folder.exists()
+    # As a killed process leaves it.
+    left.mkdir(parents=True)
+    (tmp_path / SCRATCH_FILE).write_text(note)
+    with scratch_folder(tmp_path):
+        assert not folder.exists()
+    for foreign in (tmp_path / "precious", tmp_path / "syncd-0123456789"):
+        foreign.mkdir()
+        (tmp_path / SCRATCH_FILE).write_text(str(foreign))
+        with scratch_folder(tmp_path):
+            assert foreign.exists()
 
 
 def test_a_second_daemon_is_refused_with_the_process_and_the_folder(tmp_path):
