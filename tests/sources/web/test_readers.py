@@ -97,6 +97,14 @@ def test_any_robots_txt_is_rules(lines: list[tuple[str, str]]):
     assert 0 <= limiter.interval_s <= limits.crawl_delay_s
 
 
+def test_wildcards_of_a_robots_file_count_as_far_as_a_check_of_each_page_can_afford():
+    costly = "".join(f"Disallow: /{'*a' * 20}*{number}$\n" for number in range(5_000))
+    text = f"User-agent: *\nDisallow: /*.first$\n{costly}Disallow: /*.last$\nDisallow: /plain\n"
+    rules = rules_from(Response(PAGE, 200, CIMultiDict(), text.encode()))
+    urls = [normal(f"/{name}", PAGE.text) for name in ("b.first", "b.last", "plain")]
+    assert [rules.allows(url) for url in urls] == [False, True, False]
+
+
 @pytest.mark.parametrize(
     "wish",
     [
