@@ -79,7 +79,7 @@ class Services:
     hosts: frozenset[str] = frozenset()
     """Host names, in lower case, that requests without a token may use, besides loopback's names and addresses."""
     max_uploads: int = 4
-    """Simultaneous uploads; further ones get 429."""
+    """Simultaneous uploads of one token; further ones get 429."""
 
 
 SERVICES = web.AppKey("services", Services)

@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 import anyio
 from aiohttp import BodyPartReader, MultipartReader, web
 
-from syncd.api.auth import require_database
+from syncd.api.auth import TOKEN, require_database
 from syncd.api.errors import bad_request
 from syncd.api.requests import malformed_is_400
 from syncd.api.route import Route, json_answer
 from syncd.api.schema_jobs import AddFileResponse
 from syncd.api.services import SERVICES, Services
 from syncd.api.sources import require_existing, require_open
-from syncd.api.upload_file import Receiver, Slots, StoredFile, TooLongError, receiving
+from syncd.api.upload_file import Arrival, Receiver, Slots, StoredFile, TooLongError, receiving
 from syncd.api.upload_form import FORM, LENGTH_HEADER, LENGTH_PARAMETER
 from syncd.api.upload_options import upload_options
 from syncd.chroma.naming import MAX_METADATA_BYTES, check_collection
@@ -35,8 +35,6 @@ MAX_FIELD_BYTES = 64 * 1024
 MAX_FILENAME_BYTES = 1024
 MAX_CONTENT_TYPE_BYTES = 512
 READ_SIZE_BYTES = 256 * 1024
-IDLE_TIMEOUT_S = 60.0
-"""An upload is abandoned if its sender is silent for this long."""
 FIELD_LIMITS: Mapping[str, int] = {
     "metadata": MAX_METADATA_BYTES,
     "content_type": MAX_CONTENT_TYPE_BYTES,
@@ -54,13 +52,14 @@ class Form:
     filename: str = ""
     part_type: str = ""
     file: StoredFile | None = None
+    arrival: Arrival = field(default_factory=Arrival)
 
 
 async def add_file(request: web.Request) -> web.Response:
     """Receive a file and create the invocation that indexes it; both are durable before the 201 is sent."""
     services = request.app[SERVICES]
     declared_bytes = _declared(request)
-    with request.app[UPLOADS].one(), receiving(services.upload_dir, declared_bytes) as receiver:
+    with request.app[UPLOADS].one(request[TOKEN].id), receiving(services.upload_dir, declared_bytes) as receiver:
         form = await _read_form(request, receiver, declared_bytes)
         invocation_id = await _create_invocation(services, form, receiver)
     services.wake()
@@ -81,7 +80,7 @@ async def _read_form(request: web.Request, receiver: Receiver, declared_bytes: i
     async with malformed_is_400("the multipart body"):
         parts = await request.multipart()
     for _ in range(MAX_PARTS):
-        part = await _next(parts)
+        part = await _next(form, parts)
         if part is None:
             break
         if part.name == "file":
@@ -93,9 +92,9 @@ async def _read_form(request: web.Request, receiver: Receiver, declared_bytes: i
     return form
 
 
-async def _next(parts: MultipartReader) -> BodyPartReader | None:
+async def _next(form: Form, parts: MultipartReader) -> BodyPartReader | None:
     async with malformed_is_400("the multipart body"):
-        with anyio.fail_after(IDLE_TIMEOUT_S):
+        with anyio.fail_after(form.arrival.patience_s):
             part = await parts.next()
     if isinstance(part, MultipartReader):
         raise bad_request("the form has a nested multipart part; send plain parts")
@@ -104,17 +103,19 @@ async def _next(parts: MultipartReader) -> BodyPartReader | None:
     return part
 
 
-async def _chunk(part: BodyPartReader, size_bytes: int) -> bytes:
+async def _chunk(form: Form, part: BodyPartReader, size_bytes: int) -> bytes:
     async with malformed_is_400("the multipart body"):
-        with anyio.fail_after(IDLE_TIMEOUT_S):
-            return await part.read_chunk(size_bytes)
+        with anyio.fail_after(form.arrival.patience_s):
+            chunk = await part.read_chunk(size_bytes)
+    form.arrival.note(len(chunk))
+    return chunk
 
 
 async def _take_field(form: Form, part: BodyPartReader) -> None:
     name = part.name or ""
     limit_bytes = FIELD_LIMITS.get(name, MAX_FIELD_BYTES)
     value = bytearray()
-    while chunk := await _chunk(part, 8192):
+    while chunk := await _chunk(form, part, 8192):
         value += chunk
         if len(value) > limit_bytes:
             raise bad_request(f"{shown(name)} is longer than {limit_bytes} bytes; send a shorter value")
@@ -138,8 +139,10 @@ async def _take_file(
     # Reject what is already known to be wrong before 200 MiB are transferred.
     upload_options(request.app[SERVICES], form.fields)
     await require_existing(request.app[SERVICES], target.database)
+    # Waiting for Chroma was not the sender's doing.
+    form.arrival = Arrival()
     try:
-        while chunk := await _chunk(part, READ_SIZE_BYTES):
+        while chunk := await _chunk(form, part, READ_SIZE_BYTES):
             await receiver.write(chunk)
     except TooLongError as error:
         raise bad_request(

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+import anyio
 from anyio import to_thread
 
 from syncd.api.errors import RefusedError
 
+IDLE_TIMEOUT_S = 60.0
+"""An upload is abandoned if its sender is silent for this long."""
+GRACE_S = 30.0
+LEAST_BYTES_PER_S = 16 << 10
+"""An upload is abandoned once it is slower than this on the whole, after its grace: a slow line sends 128 kbit/s."""
+TOKENS_AT_ONCE = 4
 WRITE_SIZE_BYTES = 1 << 20
 """Bytes buffered in memory before a thread writes them."""
 
@@ -94,19 +102,37 @@ def receiving(folder: Path, limit_bytes: int) -> Generator[Receiver]:
         receiver.close()
 
 
+class Arrival:
+    """How fast a form arrives, from now on: whoever sends it has GRACE_S, and as long as what arrived takes at LEAST_BYTES_PER_S."""
+
+    def __init__(self) -> None:
+        self._latest_at = anyio.current_time() + GRACE_S
+
+    def note(self, size_bytes: int) -> None:
+        """Count bytes that arrived."""
+        self._latest_at += size_bytes / LEAST_BYTES_PER_S
+
+    @property
+    def patience_s(self) -> float:
+        """How long to wait for the next bytes."""
+        return min(IDLE_TIMEOUT_S, max(0.0, self._latest_at - anyio.current_time()))
+
+
 class Slots:
-    """Limits the number of simultaneous uploads."""
+    """Limits the number of simultaneous uploads: of each token, and of all together to TOKENS_AT_ONCE times as many."""
 
     def __init__(self, capacity: int) -> None:
-        self._free = capacity
+        self._capacity = capacity
+        self._held: Counter[str] = Counter()
 
     @contextmanager
-    def one(self) -> Generator[None]:
-        """Hold a slot. Raises RefusedError (429) when none is free; never waits."""
-        if not self._free:
+    def one(self, token_id: str) -> Generator[None]:
+        """Hold a slot. Raises RefusedError (429) when none is free for the token; never waits."""
+        if self._held[token_id] >= self._capacity or self._held.total() >= self._capacity * TOKENS_AT_ONCE:
             raise RefusedError(429, "too many uploads at once; try again when one has finished", {"Retry-After": "5"})
-        self._free -= 1
+        self._held[token_id] += 1
         try:
             yield
         finally:
-            self._free += 1
+            self._held[token_id] -= 1
+            self._held += Counter()

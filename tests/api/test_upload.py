@@ -1,10 +1,14 @@
 import asyncio
 import hashlib
 import json
+from contextlib import ExitStack
 
 import aiohttp
 import pytest
 
+from syncd.api import upload_file
+from syncd.api.errors import RefusedError
+from syncd.api.upload_file import Slots
 from syncd.model import Target
 from syncd.sources.factory import Machine
 from syncd.sources.upload.factory import UploadFactory
@@ -291,12 +295,45 @@ async def test_a_connection_that_breaks_off_leaves_nothing_and_frees_its_place(a
         while (await upload(api))[0] == 201:
             await asyncio.gather(*(asyncio.to_thread(path.unlink) for path in files(api)))
         assert (await upload(api))[0] == 429
+        other = await api.store.tokens.create("somebody else's", frozenset({api.database}))
+        parts = [*fields(api).items(), ("file", CONTENT)]
+        assert (await send(api, parts, len(CONTENT), token=other))[0] == 201
+        await asyncio.gather(*(asyncio.to_thread(path.unlink) for path in files(api) if path.stat().st_size < 100_000))
         sender.cancel()
         await asyncio.gather(sender, return_exceptions=True)
         while (answer := await upload(api))[0] == 429:
             pass
         assert answer[0] == 201
         assert len([path for path in files(api) if path.stat().st_size == 3_000_000]) == 0
+
+
+async def test_all_tokens_together_have_four_times_the_places_of_one():
+    slots = Slots(2)
+    with ExitStack() as held:
+        for token in "aabbccdd":
+            held.enter_context(slots.one(token))
+        for token in "ae":
+            with pytest.raises(RefusedError, match="too many uploads"), slots.one(token):
+                pass
+    with slots.one("e"):
+        pass
+
+
+@pytest.mark.parametrize(("end", "declared"), [(b"", 1_000_000), (b"\r\n--XX\r\n", 1000)])
+async def test_who_sends_a_byte_now_and_then_is_refused_and_leaves_nothing(api, monkeypatch, end, declared):
+    monkeypatch.setattr(upload_file, "GRACE_S", 0.3)
+    answered = asyncio.Event()
+
+    async def dripping():
+        yield raw_form(api, b"a.txt", b"x" * 1000, end=end)
+        while not answered.is_set():
+            yield b"x"
+            await asyncio.sleep(0.01)
+
+    status, answer = await api.post("/api/v1/add-file", data=dripping(), headers=raw_headers(declared))
+    answered.set()
+    assert (status, "did not arrive in time" in answer["message"]) == (400, True)
+    await nothing_stays(api)
 
 
 async def test_an_unknown_database_is_404_before_the_file_is_taken(api):
