@@ -9,6 +9,7 @@ from syncd.api.errors import RefusedError
 from syncd.api.route import Access, Route, json_answer
 from syncd.api.schema_search import Health, Status
 from syncd.api.services import SERVICES
+from syncd.json_types import JsonObject, json_object
 from syncd.redaction import redacted_json
 
 EVERYBODYS = frozenset({"collections", "queues", "source_problems", "lags"})
@@ -26,10 +27,15 @@ async def health(request: web.Request) -> web.Response:
 
 
 async def status(request: web.Request) -> web.Response:
-    """Return the daemon's state, without sources and queues of databases that the caller may not access."""
+    """Return the daemon's state, without sources and queues of databases that the caller may not access, nor where Chroma is."""
     state = await request.app[SERVICES].status()
-    hidden = EVERYBODYS if scope(request) is not None else frozenset[str]()
-    return json_answer(redacted_json({name: value for name, value in state.items() if name not in hidden}))
+    return json_answer(redacted_json(state if scope(request) is None else _limited(state)))
+
+
+def _limited(state: JsonObject) -> JsonObject:
+    # Our own Chroma asks nobody who he is.
+    chroma = {name: value for name, value in json_object(state.get("chroma")).items() if name not in ("host", "port")}
+    return {name: value for name, value in state.items() if name not in EVERYBODYS} | {"chroma": chroma}
 
 
 ROUTES = (

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import pwd
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 import structlog
@@ -13,6 +16,8 @@ from syncd.store.collections import CollectionRecord
 
 log = structlog.get_logger()
 
+FIRST_PERSON, NOBODY = 1000, 65534
+"""Numbers of accounts (login.defs(5), UID_MIN; systemd's "Users, Groups, UIDs and GIDs")."""
 EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - compared, not listened on
 
 
@@ -35,6 +40,22 @@ def warn_unrecorded(config: Config) -> None:
     given = config.embedding
     if given.queries != "none" and given.queries_url is None and config.api.host in EVERYWHERE:
         log.warning("queries.unrecorded", fix="set embedding.queries_url, or embedding.queries to none")
+
+
+def warn_open_chroma(config: Config) -> None:
+    """Say so when other people of this machine can read and write what our own Chroma holds.
+
+    chromadb 1.5.9 listens on TCP only and knows neither tokens nor passwords, and the kernel lets every user connect to loopback.
+    """
+    if config.chroma.mode == "local" and (people := other_people()):
+        fix = "give the daemon a loopback of its own (a container, a network namespace), or name a server with authentication in [chroma]"
+        log.warning("chroma.open", to=people, fix=fix)
+
+
+def other_people() -> Sequence[str]:
+    """Return the names of this machine's other accounts that somebody can log in to; system accounts have smaller numbers."""
+    can_log_in = (user for user in pwd.getpwall() if not user.pw_shell.endswith(("/nologin", "/false", "/sync")))
+    return [user.pw_name for user in can_log_in if FIRST_PERSON <= user.pw_uid < NOBODY and user.pw_uid != os.geteuid()]
 
 
 def own_hosts(config: Config) -> frozenset[str]:

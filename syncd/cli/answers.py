@@ -195,10 +195,10 @@ class DeadLetterAnswer(TypedDict):
 
 
 class ChromaAnswer(TypedDict):
-    """Where Chroma is, and why it does not answer, if so."""
+    """Where Chroma is, which tokens that are limited to databases are not told, and why it does not answer, if so."""
 
-    host: str
-    port: int
+    host: NotRequired[str]
+    port: NotRequired[int]
     away: str | None
 
 

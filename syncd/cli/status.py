@@ -41,9 +41,8 @@ async def status(args: argparse.Namespace) -> int:
         print_json({"daemon": daemon, "invocations": latest})
         return 0
     chroma = daemon["chroma"]
-    out.print(
-        f"syncd {daemon['version']}; Chroma at {chroma['host']}:{chroma['port']}: {chroma['away'] or 'available'}"
-    )
+    where = f" at {chroma['host']}:{chroma['port']}" if "host" in chroma and "port" in chroma else ""
+    out.print(f"syncd {daemon['version']}; Chroma{where}: {chroma['away'] or 'available'}")
     out.print(f"models: {', '.join(daemon['models']) or 'none in use yet'}")
     for name, reason in daemon["models_waiting"].items():
         out.print(f"{name} is waited for: {reason}")

@@ -82,7 +82,7 @@ def services_for(store, chroma, folder: Path, wake, *more: Table):
         return None
 
     async def status():
-        return {"version": "test", "mailboxes": {}, "queues": [], "lags": []}
+        return {"version": "test", "mailboxes": {}, "queues": [], "lags": [], "chroma": {"host": "h", "port": 8000}}
 
     async def search(wanted):
         if wanted.target.collection == "missing":

@@ -92,6 +92,7 @@ async def test_a_scoped_token_is_not_told_of_queues_and_sources_that_may_be_othe
     _, all_of_it = await api.get("/api/v1/status")
     _, part = await api.get("/api/v1/status", token=scoped)
     assert all_of_it.keys() - part.keys() == {"queues", "lags"}
+    assert (all_of_it["chroma"]["port"], part["chroma"]) == (8000, {})
 
 
 async def test_tokens_are_made_shown_once_and_listed_without_their_secret(api):

@@ -79,7 +79,8 @@ async def test_one_text_or_many_are_embedded(api_with):
 
 
 async def test_status_is_what_the_daemon_says(api):
-    assert await api.get("/api/v1/status") == (200, {"version": "test", "mailboxes": {}, "queues": [], "lags": []})
+    said = {"version": "test", "mailboxes": {}, "queues": [], "lags": [], "chroma": {"host": "h", "port": 8000}}
+    assert await api.get("/api/v1/status") == (200, said)
 
 
 async def test_health_says_why_it_is_not_well(api_with):

@@ -1,8 +1,12 @@
 """What collections record as the daemon's address, and what clients may call it."""
 
-import pytest
+import os
+import pwd
 
-from syncd.app.addresses import own_hosts, queries_of
+import pytest
+from structlog.testing import capture_logs
+
+from syncd.app.addresses import own_hosts, queries_of, warn_open_chroma
 from syncd.chroma.shape import function_of
 from syncd.errors import ConfigError
 from syncd.model import Embedding, Target
@@ -39,3 +43,25 @@ def test_the_daemon_knows_what_it_may_be_called(tmp_path):
 def test_a_function_that_cannot_show_a_token_is_refused_off_loopback(tmp_path):
     with pytest.raises(ConfigError, match="queries_url"):
         load(tmp_path, "[embedding]\nqueries = 'ollama'\n[api]\nhost = '10.0.0.5'")
+
+
+def person(name, number, shell="/bin/bash"):
+    return pwd.struct_passwd((name, "x", number, number, "", f"/home/{name}", shell))
+
+
+@pytest.mark.parametrize(("text", "is_told"), [("", True), ("[chroma]\nmode = 'server'\nport = 8000", False)])
+def test_it_is_said_to_whom_our_own_chroma_is_open(tmp_path, monkeypatch, text, is_told):
+    people = [
+        person("root", 0),
+        person("me", os.geteuid()),
+        person("eve", 1001),
+        person("www", 1002, "/usr/sbin/nologin"),
+    ]
+    monkeypatch.setattr(pwd, "getpwall", lambda: [*people, person("nobody", 65534)])
+    with capture_logs() as said:
+        warn_open_chroma(load(tmp_path, text))
+    assert [(line["event"], line["to"]) for line in said] == ([("chroma.open", ["eve"])] if is_told else [])
+    monkeypatch.setattr(pwd, "getpwall", lambda: people[:2])
+    with capture_logs() as said:
+        warn_open_chroma(load(tmp_path, text))
+    assert said == []
