@@ -20,6 +20,7 @@ from anyio.abc import TaskStatus
 
 from syncd.api import (
     collections,
+    credentials,
     dead_letters,
     embedding,
     health,
@@ -48,7 +49,19 @@ log = structlog.get_logger()
 
 MAX_BODY_BYTES = 1 << 20
 """Limit on JSON bodies; uploads have their own."""
-RESOURCES = (reruns, collections, warnings, upload, search, reading, embedding, tokens, dead_letters, health)
+RESOURCES = (
+    reruns,
+    collections,
+    warnings,
+    upload,
+    search,
+    reading,
+    embedding,
+    tokens,
+    credentials,
+    dead_letters,
+    health,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,7 @@ COMMANDS: Mapping[str, Listed] = {
     "rebuild": Listed("rebuild", "recreate a collection from the store, without fetching or embedding"),
     "mcp": Listed("mcp", "serve an agent's tools over standard input and output (MCP)"),
     "token": Listed("token", "create, list and revoke API tokens"),
+    "credentials": Listed("credentials", "list, rotate and delete the keys that sources use"),
     "doctor": Listed("doctor", "examine the state database; stop the daemon before (s3 doctor: of a bucket)"),
     "config": Listed("config", "check a configuration"),
     "model": Listed("model", "list, fetch, add and measure embedding models"),

@@ -7,19 +7,39 @@ import os
 import sqlite3
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from syncd.errors import ConfigError, NotFoundError
+from syncd.errors import ConfigError, ConflictError, NotFoundError
 from syncd.redaction import register_secrets_in
 from syncd.store.database import Database
 
 CREDENTIAL_NAME = "syncd-key"
 NONCE_SIZE_BYTES = 12
+
+
+_USED_BY = (
+    "SELECT s.id FROM sources s, json_each(s.settings) setting "
+    "WHERE s.database = credentials.database AND setting.key LIKE '%credential_id' AND setting.value = credentials.id"
+)
+"""The sources that use a credential: every type names it in a setting of that name, in its own database."""
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialRecord:
+    """A credential without its secret. `stored_at`: when the secret that it has now was stored."""
+
+    id: int
+    database: str
+    kind: str
+    stored_at: datetime
+    sources: Sequence[str]
 
 
 class Credentials:
@@ -32,19 +52,39 @@ class Credentials:
     async def add(self, database: str, kind: str, secret: Mapping[str, str]) -> int:
         """Store a secret for a database and return its number; from now on it is kept out of messages."""
         register_secrets_in(secret)
-        plaintext = json.dumps(dict(secret)).encode()
+        statement = "INSERT INTO credentials (database, kind, ciphertext, created_at) VALUES (?, ?, ?, ?) RETURNING id"
+        row = (database, kind, self._sealed(database, kind, secret), time.time())
+        return await self._db.write(lambda c: c.execute(statement, row).fetchone()[0])
 
-        def transaction(connection: sqlite3.Connection) -> int:
-            nonce = os.urandom(NONCE_SIZE_BYTES)
-            # The database and kind are authenticated, so a row copied to another tenant's database does not decrypt.
-            ciphertext = nonce + self._cipher.encrypt(nonce, plaintext, f"{database}\0{kind}".encode())
-            row = connection.execute(
-                "INSERT INTO credentials (database, kind, ciphertext, created_at) VALUES (?, ?, ?, ?) RETURNING id",
-                (database, kind, ciphertext, time.time()),
-            ).fetchone()
-            return row[0]
+    async def list(self, databases: frozenset[str] | None = None) -> Sequence[CredentialRecord]:
+        """Return the credentials of these databases, of all if None, in the order of their numbers."""
+        statement = f"SELECT id, database, kind, created_at, (SELECT json_group_array(id) FROM ({_USED_BY})) FROM credentials ORDER BY id"
+        rows = await self._db.read(lambda c: c.execute(statement).fetchall())
+        return [
+            CredentialRecord(ident, database, kind, datetime.fromtimestamp(at, UTC), json.loads(sources))
+            for ident, database, kind, at, sources in rows
+            if databases is None or database in databases
+        ]
 
-        return await self._db.write(transaction)
+    async def rotate(self, found: CredentialRecord, changes: Mapping[str, str]) -> None:
+        """Put new parts of a secret in the old ones' place. Raises NotFoundError, or ConfigError if it was encrypted with another key."""
+        secret = {**await self.get(found.id, found.database), **changes}
+        register_secrets_in(secret)
+        row = (self._sealed(found.database, found.kind, secret), time.time(), found.id)
+        await self._db.write(
+            lambda c: c.execute("UPDATE credentials SET ciphertext = ?, created_at = ? WHERE id = ?", row)
+        )
+
+    async def delete(self, ident: int) -> None:
+        """Delete a credential; twice is safe. Raises ConflictError while a source uses it."""
+
+        def transaction(connection: sqlite3.Connection) -> None:
+            statement = f"DELETE FROM credentials WHERE id = ? AND NOT EXISTS ({_USED_BY})"
+            connection.execute(statement, (ident,))
+            if connection.execute("SELECT 1 FROM credentials WHERE id = ?", (ident,)).fetchone():
+                raise ConflictError(f"sources use credential {ident}; give them another, or remove them first")
+
+        await self._db.write(transaction)
 
     async def exists(self, ident: int, database: str) -> bool:
         """Return whether `database` has this credential."""
@@ -85,6 +125,11 @@ class Credentials:
         for row in await self._db.read(lambda c: c.execute(statement).fetchall()):
             with suppress(ConfigError):
                 self._opened(*row)
+
+    def _sealed(self, database: str, kind: str, secret: Mapping[str, str]) -> bytes:
+        nonce = os.urandom(NONCE_SIZE_BYTES)
+        # The database and kind are authenticated, so a row copied to another tenant's database does not decrypt.
+        return nonce + self._cipher.encrypt(nonce, json.dumps(dict(secret)).encode(), f"{database}\0{kind}".encode())
 
     def _opened(self, ident: int, database: str, kind: str, ciphertext: bytes) -> Mapping[str, str]:
         nonce, sealed = ciphertext[:NONCE_SIZE_BYTES], ciphertext[NONCE_SIZE_BYTES:]

@@ -21,7 +21,12 @@ WRONG_TOKENS = {
 
 
 def filled(route):
-    return route.path.replace("{source_id}", ID).replace("{invocation_id}", ID).replace("{token_id}", "x")
+    return (
+        route.path.replace("{source_id}", ID)
+        .replace("{invocation_id}", ID)
+        .replace("{token_id}", "x")
+        .replace("{credential_id}", "x")
+    )
 
 
 @pytest.mark.parametrize("route", GUARDED, ids=lambda route: route.operation_id)

@@ -15,7 +15,7 @@ SCHEDULE = {"interval_s": 600.0, "target_collection_name": "docs"}
 
 
 def path_of(route):
-    return route.path.format(source_id=ID, invocation_id=ID, token_id="x")
+    return route.path.format(source_id=ID, invocation_id=ID, token_id="x", credential_id="x")
 
 
 @pytest.mark.parametrize("route", OWN, ids=lambda route: route.operation_id)
@@ -32,7 +32,7 @@ def test_all_additions_are_known_as_such():
     assert names == {
         "search", "verify_collection", "rebuild_collection", "retry_job", "confirm_job_deletes", "list_job_documents", "list_job_held_deletes", "discard_job_deletes",
         "create_token", "list_tokens", "delete_token", "list_dead_letters", "get_status", "list_document_warnings",
-        "edit_source", "remove_source", "read_document",
+        "edit_source", "remove_source", "read_document", "list_credentials", "rotate_credential", "delete_credential",
     }  # fmt: skip
 
 
