@@ -133,11 +133,15 @@ class GitServer:
         if repository in self.renamed:
             target = request.path_qs.replace(repository, self.renamed[repository], 1)
             return web.Response(status=301, headers={"Location": self.url + target})
+        return self.refusal(repository, request) or await asyncio.to_thread(self._backend, request, body)
+
+    def refusal(self, repository: str, request: web.Request) -> web.Response | None:
+        """Return the answer to somebody who may not read the repository."""
         if repository in self.tokens:
             expected = base64.b64encode(f"x-access-token:{self.tokens[repository]}".encode()).decode()
             if request.headers.get("Authorization") != f"Basic {expected}":
                 return web.Response(status=401, headers={"WWW-Authenticate": 'Basic realm="GitHub"'})
-        return await asyncio.to_thread(self._backend, request, body)
+        return None
 
     def _backend(self, request: web.Request, body: bytes) -> web.Response:
         # git gzips large bodies and aiohttp has unpacked them: no Content-Encoding, and our own length.

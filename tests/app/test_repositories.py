@@ -80,23 +80,23 @@ def test_an_old_and_odd_repository_on_a_slow_server_is_indexed_but_for_the_names
 
 
 def test_repositories_of_any_host_are_indexed_as_the_configuration_and_the_api_may_name_them(
-    git_server, minilm_folder, tmp_path
+    lfs_server, minilm_folder, tmp_path
 ):
     declared = f"""
 [git]
-allow_private_addresses = ["{git_server.url.removeprefix("http://")}"]
+allow_private_addresses = ["{lfs_server.url.removeprefix("http://")}"]
 [[sources]]
 name = "local"
 type = "git"
-url = "{git_server.path("owner/local")}"
+url = "{lfs_server.path("owner/local")}"
 collection = "local"
 branch = "v1"
 interval_s = 1
 """
-    first = git_server.create("owner/local", {"a.py": "a = 1\n"})
-    git_server.point("owner/local", "refs/tags/v1", first)
-    git_server.create("owner/private", {"b.py": "b = 1\n"})
-    git_server.require_token("owner/private", "s3cret-token")
+    first = lfs_server.create("owner/local", {"a.py": "a = 1\n"})
+    lfs_server.point("owner/local", "refs/tags/v1", first)
+    lfs_server.create("owner/private", {"b.py": "b = 1\n", "large.py": lfs_server.keep(b"c = 1\n")})
+    lfs_server.require_token("owner/private", "s3cret-token")
     daemon = Daemon(tmp_path / "daemon", configuration(minilm_folder, declared)).start()
 
     def create(**given: object) -> None:
@@ -106,17 +106,17 @@ interval_s = 1
         )
 
     try:
-        for url in (f"file://{git_server.path('owner/local')}", "git@127.0.0.1:owner/local", "ext::sh -c true"):
+        for url in (f"file://{lfs_server.path('owner/local')}", "git@127.0.0.1:owner/local", "ext::sh -c true"):
             with pytest.raises(urllib.error.HTTPError, match="400"):
                 create(url=url)
-        create(url=f"{git_server.url}/owner/private.git", username="x-access-token", token="s3cret-token")
+        create(url=f"{lfs_server.url}/owner/private.git", username="x-access-token", token="s3cret-token", lfs=True)
         create(url="http://127.0.0.1:9/owner/private.git")
-        until(lambda: states(daemon) == {"a.py": "indexed", "b.py": "indexed"})
+        until(lambda: states(daemon) == dict.fromkeys(("a.py", "b.py", "large.py"), "indexed"))
         sources = request(daemon, "GET", "/api/v1/sources")
         assert "s3cret-token" not in str(sources)
         until(lambda: "127.0.0.1 is not a public address" in str(request(daemon, "GET", "/api/v1/sources")))
-        second = git_server.commit("owner/local", {"a.py": "a = 2\n", "c.py": "c = 1\n"})
-        git_server.point("owner/local", "refs/tags/v1", second)
+        second = lfs_server.commit("owner/local", {"a.py": "a = 2\n", "c.py": "c = 1\n"})
+        lfs_server.point("owner/local", "refs/tags/v1", second)
         daemon.wait_for(second)
     finally:
         assert daemon.stop() == 0

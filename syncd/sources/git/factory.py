@@ -13,13 +13,15 @@ from syncd.model import GitRef, Request, SourceRecord, SourceSettings, Target, W
 from syncd.model.watching import Report, unreported
 from syncd.runtime.state import REPOSITORIES_FOLDER
 from syncd.sources.factory import Machine, Requester, SourceFactory
+from syncd.sources.git.cursor import commit_of
 from syncd.sources.git.naming import check_branch
 from syncd.sources.git.patience import Patience
 from syncd.sources.git.refs import Ref
 from syncd.sources.git.remote import Logins
 from syncd.sources.git.settings import GitSection
-from syncd.sources.git.source import RepositorySettings, RepositorySource, commit_of
+from syncd.sources.git.source import RepositorySettings, RepositorySource
 from syncd.sources.git.watch import BranchWatcher
+from syncd.sources.web.addresses import AddressGuard
 
 DEFAULT_INTERVAL_S = 300.0
 
@@ -39,6 +41,8 @@ class RepositoryFactory(SourceFactory[G]):
 
     def __init__(self, machine: Machine) -> None:
         self.section = machine.section(GitSection)
+        self.guard = AddressGuard(self.section.allow_private_addresses)
+        """Which addresses may be dialled where a stranger says what is read."""
         self.patience = Patience(self.section.stall_timeout_s, self.section.fetch_timeout_s)
         self._store = machine.store
         self._folder = machine.state / REPOSITORIES_FOLDER

@@ -18,7 +18,6 @@ from syncd.sources.git.settings import DEFAULT_USER, GitSource, GitSourceSetting
 from syncd.sources.git.source import RepositorySettings
 from syncd.sources.git.urls import check_web_url, scheme_of
 from syncd.sources.globs import EVERYTHING
-from syncd.sources.web.addresses import AddressGuard
 
 
 class GitFactory(RepositoryFactory[GitSourceSettings]):
@@ -27,7 +26,6 @@ class GitFactory(RepositoryFactory[GitSourceSettings]):
     def __init__(self, machine: Machine) -> None:
         super().__init__(machine)
         self._credentials = machine.store.credentials
-        self._guard = AddressGuard(self.section.allow_private_addresses)
 
     @override
     def accept(self, settings: GitSourceSettings, requester: Requester) -> GitSourceSettings:
@@ -73,9 +71,13 @@ class GitFactory(RepositoryFactory[GitSourceSettings]):
         is_declared = record.name is not None
         if not is_declared:
             check_web_url(given.url)
-        remote = Remote(given.url, given.url, self._ssh(given), None if is_declared else self._guard)
+        remote = Remote(given.url, given.url, self._ssh(given), None if is_declared else self.guard)
         return RepositorySettings(
-            remote, given.include_globs or EVERYTHING, section.max_file_size_bytes, patience=self.patience
+            remote,
+            given.include_globs or EVERYTHING,
+            section.max_file_size_bytes,
+            patience=self.patience,
+            lfs_guard=self.guard if given.lfs else None,
         )
 
     def logins(self, record: SourceRecord[GitSourceSettings]) -> Logins | None:

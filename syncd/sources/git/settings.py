@@ -26,6 +26,8 @@ class GitSourceSettings(SourceSettings):
 
     url: str
     include_globs: tuple[str, ...] | None = None
+    lfs: bool | None = None
+    """Fetch what Git LFS pointers stand for."""
     username: str | None = None
     credential_id: int | None = None
     token_file: str | None = None
@@ -53,6 +55,8 @@ class GitSource(OwnModel):
     credential_id: Int32 | None = None
     """A stored token, in place of `token`."""
     include_globs: Annotated[UniqueStrings, Field(max_length=200)] | None = None
+    lfs: bool | None = None
+    """Fetch what Git LFS pointers stand for, instead of skipping them."""
     watch: shapes.Watch | None = None
 
 
@@ -69,6 +73,7 @@ class GitTable(SourceTable):
     branch: str | None = None
     include_globs: tuple[str, ...] = ("*",)
     username: str | None = None
+    lfs: bool = False
     token_file: OwnPath | None = None
     ssh_key_file: OwnPath | None = None
     interval_s: Annotated[float | None, Field(ge=0), interval(1)] = 300.0
@@ -80,13 +85,16 @@ class GitTable(SourceTable):
             url=self.url,
             include_globs=self.include_globs,
             username=self.username,
+            lfs=self.lfs or None,
             token_file=str(self.token_file) if self.token_file else None,
             ssh_key_file=str(self.ssh_key_file) if self.ssh_key_file else None,
             watch=watch if self.interval_s else None,
         )
 
     def check_beside(self, sections: Mapping[type[Table], Table], state: Path) -> None:
-        """Raise ValueError if the source is read over SSH and something for that is missing."""
+        """Raise ValueError if the source is read over SSH and something for that is missing, or cannot have `lfs`."""
+        if self.lfs and scheme_of(self.url) not in ("https", "http"):
+            raise ValueError(f"sources: {self.name!r} has lfs = true: that needs a url with https://")
         section = sections.get(GitSection)
         known_hosts = section.known_hosts_file if isinstance(section, GitSection) else None
         if scheme_of(self.url) == "ssh" and not (self.ssh_key_file and known_hosts):

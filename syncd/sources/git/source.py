@@ -14,21 +14,24 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from syncd.errors import ConfigError, NotFoundError, RetryableError, Skipped
 from syncd.model import Body, Changes, Checkpoint, Document, Run, Total, chunk_prefix
 from syncd.sources.bodies import DEFAULT_MAX_TEXT_BYTES, NoBody, StreamBody, is_image, too_large
 from syncd.sources.git.blobs import Blobs
 from syncd.sources.git.commits import File, Gone
+from syncd.sources.git.cursor import CommitCursor
 from syncd.sources.git.errors import Unauthorized
+from syncd.sources.git.lfs import GitLfs
 from syncd.sources.git.patience import Patience
-from syncd.sources.git.pointers import USUAL_POINTER_BYTES, PointerCheck
+from syncd.sources.git.pointers import POINTER_BYTES, USUAL_POINTER_BYTES, ObjectCheck, Pointer, PointerCheck
 from syncd.sources.git.refs import Ref
 from syncd.sources.git.remote import Login, Logins, Remote
 from syncd.sources.git.repository import Repository
 from syncd.sources.globs import EVERYTHING, Globs
 from syncd.sources.path_keys import key_of
+from syncd.sources.web.addresses import AddressGuard
 
 READING = 2
 """Raised when documents of unchanged commits get other versions, so that these are listed again."""
@@ -44,26 +47,8 @@ class RepositorySettings:
     include_globs: tuple[str, ...] = EVERYTHING
     max_file_size_bytes: int = DEFAULT_MAX_TEXT_BYTES
     patience: Patience | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Cursor:
-    """Which commit a collection holds, under which settings; `toward` while a run to another commit is under way."""
-
-    sha: str
-    settings: str
-    toward: str | None = None
-
-    @classmethod
-    def read(cls, text: str | None) -> _Cursor | None:
-        try:
-            value: Any = json.loads(text) if text else None
-            return cls(**value) if value else None
-        except (ValueError, TypeError):
-            return None
-
-    def __str__(self) -> str:
-        return json.dumps(asdict(self))
+    lfs_guard: AddressGuard | None = None
+    """With it, what Git LFS pointers stand for is fetched: from the repository's own server and the addresses that it lets through."""
 
 
 class RepositorySource:
@@ -84,6 +69,7 @@ class RepositorySource:
         self._settings = settings
         self._globs = Globs(settings.include_globs, "include_globs")
         self._copy = Repository(folder, remote, settings.patience)
+        self._lfs = GitLfs(remote, settings.lfs_guard) if settings.lfs_guard else None
         self._logins = logins
         self._spool_folder = spool_folder
 
@@ -96,7 +82,7 @@ class RepositorySource:
 
         With `run.keys`, yields those paths as they are in the collection's own commit and leaves the cursor alone.
         """
-        cursor = _Cursor.read(run.cursor)
+        cursor = CommitCursor.read(run.cursor)
         if cursor and (cursor.settings != self._fingerprint() or not self._copy.has(cursor.sha)):
             cursor = None
         wanted = Ref(sha=cursor.sha) if cursor and run.keys is not None else _asked(run)
@@ -107,14 +93,14 @@ class RepositorySource:
             async for step in steps:
                 yield step
 
-    def _steps(self, run: Run, cursor: _Cursor | None, sha: str, blobs: Blobs) -> Changes:
+    def _steps(self, run: Run, cursor: CommitCursor | None, sha: str, blobs: Blobs) -> Changes:
         if run.keys is not None:
             return self._chosen(run, run.keys, sha, blobs)
         if cursor:
             return self._difference(cursor, sha, blobs)
         return self._everything(run, sha, blobs)
 
-    async def _leads_to(self, cursor: _Cursor, sha: str) -> bool:
+    async def _leads_to(self, cursor: CommitCursor, sha: str) -> bool:
         """Return whether a difference turns what the collection holds into the commit."""
         return cursor.toward in (None, sha) and (
             cursor.sha == sha or await self._copy.commits.comparable(cursor.sha, sha)
@@ -128,10 +114,10 @@ class RepositorySource:
         async with aclosing(self._copy.commits.files(sha)) as files:
             async for file in files:
                 if self._globs.match(key_of(file.path)):
-                    yield self._document(file, blobs)
-        yield Checkpoint(str(_Cursor(sha, self._fingerprint())), absent_are_gone=True)
+                    yield await self._document(file, blobs)
+        yield Checkpoint(str(CommitCursor(sha, self._fingerprint())), absent_are_gone=True)
 
-    async def _difference(self, cursor: _Cursor, sha: str, blobs: Blobs) -> Changes:
+    async def _difference(self, cursor: CommitCursor, sha: str, blobs: Blobs) -> Changes:
         if cursor.sha != sha:
             if cursor.toward != sha:
                 # A crash after this leaves files of both commits; only the same difference, or a full listing, corrects that.
@@ -143,9 +129,9 @@ class RepositorySource:
                         yield (
                             self._gone(key_of(change.path))
                             if isinstance(change, Gone)
-                            else self._document(change, blobs)
+                            else await self._document(change, blobs)
                         )
-        yield Checkpoint(str(_Cursor(sha, self._fingerprint())))
+        yield Checkpoint(str(CommitCursor(sha, self._fingerprint())))
 
     async def _count(self, found: AsyncGenerator[File | Gone]) -> int:
         async with aclosing(found):
@@ -158,29 +144,53 @@ class RepositorySource:
                 key = key_of(file.path)
                 if key in missing and self._globs.match(key):
                     missing.remove(key)
-                    yield self._document(file, blobs)
+                    yield await self._document(file, blobs)
         for key in sorted(missing):
             yield self._gone(key)
         yield Checkpoint(run.cursor or "")
 
-    def _document(self, file: File, blobs: Blobs) -> Document:
+    async def _document(self, file: File, blobs: Blobs) -> Document:
         key, limit = key_of(file.path), self._settings.max_file_size_bytes
-        version, body = file.oid, self._text(file, blobs)
-        if file.size_bytes in USUAL_POINTER_BYTES:
+        version, size_bytes, body = file.oid, file.size_bytes, self._text(file, blobs)
+        if file.refusal:
+            return self._skipped(file, f"{file.oid} refused", file.refusal)
+        if is_image(key):
+            return self._skipped(file, version, "image: only text is indexed from repositories")
+        if pointer := await self._pointer(file, blobs):
+            version, size_bytes = f"sha256:{pointer.oid}", pointer.size_bytes
+            body = StreamBody(partial(self._object, pointer), partial(ObjectCheck, pointer), self._spool_folder)
+        if size_bytes > limit:
+            # The limit is part of the version, so that raising it causes the file to be read again.
+            return self._skipped(file, f"{version}>{limit}", too_large(size_bytes, limit))
+        if not pointer and size_bytes in USUAL_POINTER_BYTES:
             # Pointers were indexed as text under versions without the mark.
             version += "+"
-        if file.refusal:
-            version, body = f"{file.oid} refused", NoBody(Skipped(file.refusal))
-        elif is_image(key):
-            body = NoBody(Skipped("image: only text is indexed from repositories"))
-        elif file.size_bytes > limit:
-            # The limit is part of the version, so that raising it causes the file to be read again.
-            version, body = f"{file.oid}>{limit}", NoBody(Skipped(too_large(file.size_bytes, limit)))
         return Document(key, version, body, self._prefix(key), metadata=self._metadata(key, file.oid))
+
+    def _skipped(self, file: File, version: str, reason: str) -> Document:
+        key = key_of(file.path)
+        return Document(
+            key, version, NoBody(Skipped(reason)), self._prefix(key), metadata=self._metadata(key, file.oid)
+        )
 
     def _text(self, file: File, blobs: Blobs) -> Body:
         check = partial(PointerCheck, self._settings.max_file_size_bytes)
         return StreamBody(partial(blobs.read, file.oid), check, self._spool_folder)
+
+    async def _pointer(self, file: File, blobs: Blobs) -> Pointer | None:
+        """Return the pointer that a file is, if what it stands for is wanted. Raises RetryableError if it cannot be read."""
+        if not self._lfs or file.size_bytes not in POINTER_BYTES:
+            return None
+        async with aclosing(blobs.read(file.oid)) as pieces:
+            return Pointer.read(b"".join([piece async for piece in pieces]))
+
+    async def _object(self, pointer: Pointer) -> AsyncGenerator[bytes, None]:
+        """Yield what a pointer stands for. Raises what `GitLfs` raises."""
+        assert self._lfs is not None
+        download = await self._authorized(partial(self._lfs.locate, pointer))
+        async with aclosing(self._lfs.read(download)) as pieces:
+            async for piece in pieces:
+                yield piece
 
     def _metadata(self, key: str, oid: str) -> dict[str, str]:
         """Return only what changes with the file itself: a commit id here would rewrite every chunk at every commit."""
@@ -196,7 +206,13 @@ class RepositorySource:
     def _fingerprint(self) -> str:
         """Return what a difference depends on besides the two commits."""
         own = self._settings
-        settings = (READING, self.repository, own.include_globs, own.max_file_size_bytes)
+        settings = (
+            READING,
+            self.repository,
+            own.include_globs,
+            own.max_file_size_bytes,
+            *(["lfs"] if self._lfs else []),
+        )
         return sha256(json.dumps(settings).encode()).hexdigest()[:16]
 
     async def _fetched(self, ref: Ref) -> str:
@@ -220,12 +236,6 @@ class RepositorySource:
             if not self._logins.forget():
                 raise
             return await work(await self._logins.login())
-
-
-def commit_of(cursor: str | None) -> str | None:
-    """Return the commit that a collection with this cursor holds; None if it holds none, or is on its way to another."""
-    read = _Cursor.read(cursor)
-    return read.sha if read and read.toward is None else None
 
 
 def _asked(run: Run) -> Ref:

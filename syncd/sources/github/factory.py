@@ -38,7 +38,11 @@ class GithubFactory(RepositoryFactory[GithubSourceSettings]):
         given, section = record.settings, self._github
         remote = github_remote(given.repository, section.base_url)
         return RepositorySettings(
-            remote, given.include_globs or EVERYTHING, section.max_file_size_bytes, patience=self.patience
+            remote,
+            given.include_globs or EVERYTHING,
+            section.max_file_size_bytes,
+            patience=self.patience,
+            lfs_guard=self.guard if given.lfs else None,
         )
 
     def logins(self, record: SourceRecord[GithubSourceSettings]) -> AppLogins | None:

@@ -26,6 +26,8 @@ class GithubSourceSettings(SourceSettings):
     app_id: str | None = None
     """The GitHub App that reads it, for private repositories."""
     include_globs: tuple[str, ...] | None = None
+    lfs: bool | None = None
+    """Fetch what Git LFS pointers stand for."""
 
     @property
     def place(self) -> str:
@@ -36,12 +38,14 @@ class GithubSourceSettings(SourceSettings):
 class GithubSource(ExtendedModel):
     """A repository on GitHub."""
 
-    ADDITIONS = frozenset({"watch"})
+    ADDITIONS = frozenset({"watch", "lfs"})
 
     repository: Annotated[str, Field(max_length=201)]
     """`owner/name`."""
     app_id: Annotated[str, Field(max_length=64)] | None = None
     include_globs: Annotated[UniqueStrings, Field(max_length=200)] | None = None
+    lfs: bool | None = None
+    """Fetch what Git LFS pointers stand for, instead of skipping them."""
     watch: shapes.Watch | None = None
 
 
@@ -54,6 +58,7 @@ class GithubTable(SourceTable):
     app_id: str | None = None
     include_globs: tuple[str, ...] = ("*",)
     interval_s: Annotated[float | None, Field(ge=0), interval(1)] = 300.0
+    lfs: bool = False
 
     def own_settings(self) -> GithubSourceSettings:
         """Return the settings that only this type has."""
@@ -63,6 +68,7 @@ class GithubTable(SourceTable):
             app_id=self.app_id,
             include_globs=self.include_globs,
             watch=watch if self.interval_s else None,
+            lfs=self.lfs or None,
         )
 
 

@@ -30,12 +30,18 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--branch", help="branch to watch (default: the repository's default branch)")
     parser.add_argument("--interval-s", type=int, default=300, help="how often to check a watched branch")
     parser.add_argument("--include", action="append", metavar="GLOB", help="index only these; may be repeated")
+    parser.add_argument("--lfs", action="store_true", help="fetch what Git LFS pointers stand for")
 
 
 def settings(args: Namespace) -> JsonObject:
     """Return the settings that the arguments describe, as the API takes them."""
     watch = {"target_collection_name": args.watch, "branch": args.branch, "interval_s": args.interval_s}
-    given = {"repository": args.repository, "app_id": args.app_id, "include_globs": args.include}
+    given = {
+        "repository": args.repository,
+        "app_id": args.app_id,
+        "include_globs": args.include,
+        "lfs": args.lfs or None,
+    }
     return {**given, "watch": watch} if args.watch else given
 
 
