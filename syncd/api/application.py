@@ -23,6 +23,7 @@ from syncd.api import (
     credentials,
     dead_letters,
     embedding,
+    explain,
     health,
     invocations,
     reading,
@@ -52,6 +53,7 @@ MAX_BODY_BYTES = 1 << 20
 RESOURCES = (
     reruns,
     collections,
+    explain,
     warnings,
     upload,
     search,

@@ -16,6 +16,8 @@ from syncd.model.watching import WatchState
 from syncd.search import Answer, Query
 from syncd.sources.factories import SourceFactories
 from syncd.store import Store
+from syncd.store.collections import CollectionRecord
+from syncd.sync.explain import Explanation
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,8 @@ class Services:
     embed_with: Callable[[str, Sequence[str], Role, EmbeddingTask | None], Awaitable[Embedded]]
     """Embed texts with a model, by name. Raises NotFoundError, PermanentError, RetryableError."""
     embed_sparse: Callable[[str, Sequence[str]], Awaitable[Sequence[SparseVector]]]
+    explain: Callable[[CollectionRecord, str], Awaitable[Explanation | None]]
+    """Say where a collection's chunk comes from, and derive it again; None if there is no such chunk. Waits for its source."""
     """Encode texts with a sparse model, by name. Raises NotFoundError, PermanentError, RetryableError."""
     check_dimensions: Callable[[str, int | None], None]
     """Raises ConfigError unless a known dense model's vectors may be shortened to that; None: they are not."""

@@ -34,6 +34,7 @@ from syncd.search import Search
 from syncd.sources.factories import SourceFactories
 from syncd.sources.type import SourceTypes
 from syncd.store import Store
+from syncd.sync.explain import Explainer
 from syncd.sync.runner import Runner
 from syncd.sync.syncer import Syncer
 from syncd.sync.triggers import Triggers
@@ -55,6 +56,7 @@ class Parts:
     syncer: Syncer
     triggers: Triggers
     search: Search
+    explainer: Explainer
     upkeep: Sequence[Actor]
     """Whatever goes on beside runs and requests."""
 
@@ -84,7 +86,8 @@ async def open_parts(config: Config, state: Path, types: SourceTypes, api_url: s
         stage = EmbeddingStage(store, index.apply, with_room(room, models.dense.get))
         with_sparse_vectors = SparseEncoding(store, models.sparse).with_sparse_vectors
         effects = RealEffects(store, index.apply, stage, with_sparse_vectors, room)
-        ingester = Ingester(store, effects, stage, make_preparation(config, models, preparers))
+        preparation = make_preparation(config, models, preparers)
+        ingester = Ingester(store, effects, stage, preparation)
         triggers = Triggers(store, sources.watch, wakeup.ring)
         runner = Runner(store, chroma, index, ingester, sources.open, sync_settings(config))
         yield Parts(
@@ -99,6 +102,7 @@ async def open_parts(config: Config, state: Path, types: SourceTypes, api_url: s
             syncer=Syncer(store, runner, wakeup, [*sources.settled, triggers.settled]),
             triggers=triggers,
             search=Search(store, chroma, models.dense.get, models.sparse, index.damaged, config.search.limit_s),
+            explainer=Explainer(store, chroma, sources.open, preparation),
             upkeep=(
                 SparseBackfill(store, models.sparse.of, index.flush),
                 QueryRecorder(store, chroma, queries),

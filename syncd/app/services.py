@@ -83,6 +83,7 @@ def make_services(config: Config, parts: Parts, splade: Path, uploads: Path) -> 
         check_dimensions=parts.models.catalog.check_dimensions,
         at_hand=lambda name: embedders.at_hand(name) or (name == SPLADE and present(splade)),
         models=frozenset(parts.models.catalog.names()),
+        explain=parts.explainer.explain,
         sparse_models=sparse.names(),
         default_embedding=default,
         upload_embedding=upload_embedding(default, splade),

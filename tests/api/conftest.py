@@ -98,6 +98,9 @@ def services_for(store, chroma, folder: Path, wake, *more: Table):
             raise NotFoundError("syncd never wrote a collection 'missing'")
         return Drift(7, missing=1)
 
+    async def explain(record, chunk_id):
+        return None
+
     async def rebuild(target):
         if target.collection == "missing":
             raise NotFoundError("syncd never wrote a collection 'missing'")
@@ -128,6 +131,7 @@ def services_for(store, chroma, folder: Path, wake, *more: Table):
         search=search,
         rebuild=rebuild,
         verify=verify,
+        explain=explain,
         embed_query=embed_query,
         embed_with=embed_with,
         embed_sparse=embed_sparse,

@@ -83,6 +83,17 @@ def test_verify_tells_of_deletes_that_wait_to_be_confirmed(daemon, git_server):
     succeeds(daemon, "verify", "shrinking")
 
 
+def test_a_hit_is_explained_down_to_its_lines_and_derived_again(daemon):
+    hits = succeeds(daemon, "search", "kite evening", "--collection", "kites", "--mode", "sparse", "--json")
+    told = succeeds(daemon, "explain", json.loads(hits.splitlines()[0])["id"], "--collection", "kites")
+    assert re.search(r"collection +kites in default_database\n +source +code \(github\)\n +document +kite.md\n", told)
+    assert "lines 1 to 3" in told
+    assert "matches: text, id and vector are what the document gives now" in told
+    assert "in Chroma  as stored" in told
+    unknown = syncd(daemon, "explain", "nothing-0")
+    assert (unknown.returncode, "no chunk 'nothing-0' in any collection" in unknown.stderr) == (1, True)
+
+
 def test_names_and_ids_are_printed_letter_by_letter(daemon):
     plan = succeeds(daemon, "plan", "code", "--collection", "kites-planned", "--list")
     assert {f"+ {name}  (1 chunks)" for name in ODD_NAMES} <= set(plan.splitlines())
