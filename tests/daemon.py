@@ -42,9 +42,7 @@ class Daemon:
 
     def launch(self) -> None:
         """Start it; it need not get far."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        file = self.folder / "syncd.toml"
-        file.write_text(f'state_dir = "{self.state}"\n' + self.config)
+        file = self.write_configuration()
         (self.state / "daemon.json").unlink(missing_ok=True)
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -53,6 +51,13 @@ class Daemon:
                 stderr=log,
                 env={**os.environ, **self.environment},
             )
+
+    def write_configuration(self) -> Path:
+        """Write its configuration file."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        file = self.folder / "syncd.toml"
+        file.write_text(f'state_dir = "{self.state}"\n' + self.config)
+        return file
 
     def wait_ready(self) -> None:
         """Wait until it has written down where it listens."""

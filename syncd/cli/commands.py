@@ -58,6 +58,8 @@ COMMANDS: Mapping[str, Listed] = {
     "mcp": Listed("mcp", "serve an agent's tools over standard input and output (MCP)"),
     "token": Listed("token", "create, list and revoke API tokens"),
     "credentials": Listed("credentials", "list, rotate and delete the keys that sources use"),
+    "export": Listed("backup", "write the state folder into one file, also while the daemon runs"),
+    "import": Listed("backup", "make a state folder of an exported file"),
     "doctor": Listed("doctor", "examine the state database; stop the daemon before (s3 doctor: of a bucket)"),
     "config": Listed("config", "check a configuration"),
     "model": Listed("model", "list, fetch, add and measure embedding models"),

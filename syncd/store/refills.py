@@ -13,7 +13,11 @@ from syncd.store.database import Database
 Place = tuple[int, int]
 """A chunk by (document, number); it and everything before it is filled."""
 START: Place = (0, -1)
-
+REFILL_ALL = (
+    "UPDATE collections SET rebuilding = coalesce(rebuilding, '{}'), chroma_id = NULL, refilled_document = 0, refilled_number = -1",
+    "DELETE FROM outbox",
+)
+"""Have every collection deleted, made again and filled: what the vector store has of it is not known."""
 
 LITTLE_DELETED = 1000
 """Fewer deleted rows than that are left where they are: some megabytes."""

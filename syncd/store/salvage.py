@@ -18,6 +18,7 @@ from typing import Any
 
 from syncd.errors import ConfigError
 from syncd.store.database import check, lenient_text, migrate
+from syncd.store.refills import REFILL_ALL
 
 JSON_COLUMNS = {
     "sources": ("settings", "embedding", "chunking"),
@@ -39,8 +40,7 @@ _MISTRUST = (
     "DELETE FROM postings AS p WHERE NOT EXISTS (SELECT 1 FROM chunks WHERE document_id = p.document_id AND number = p.number) "
     "AND NOT EXISTS (SELECT 1 FROM prepared_chunks WHERE prepared_id = -p.document_id AND number = p.number)",
     # Rows of documents that are lost are in the vector store all the same.
-    "UPDATE collections SET rebuilding = coalesce(rebuilding, '{}'), chroma_id = NULL, refilled_document = 0, refilled_number = -1",
-    "DELETE FROM outbox",
+    *REFILL_ALL,
 )
 
 

@@ -83,8 +83,9 @@ def request(daemon: Daemon, method: str, path: str, body=None, token=None):
 
 
 def syncd(daemon: Daemon, *arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "syncd", *arguments, "--config", str(daemon.folder / "syncd.toml")]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    command = [sys.executable, "-m", *daemon.program, *arguments, "--config", str(daemon.folder / "syncd.toml")]
+    environment = {**os.environ, **daemon.environment}
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
 
 
 def until(condition, limit_s: float = 240.0):
