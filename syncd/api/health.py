@@ -17,13 +17,15 @@ EVERYBODYS = frozenset({"collections", "queues", "source_problems", "lags"})
 
 
 async def health(request: web.Request) -> web.Response:
-    """Respond 200, with the number of sources whose watch is failing, or 503 with the reason the daemon cannot work."""
+    """Respond 200, with the numbers of sources whose watch is failing and that are late, or 503 with the reason the daemon cannot work."""
     services = request.app[SERVICES]
     reason = await services.health()
     if reason is not None:
         raise RefusedError(503, reason)
     failing = sum(watch.failing_since is not None for watch in services.watches().values())
-    return json_answer({"status": "ok", **({"failing_sources": failing} if failing else {})})
+    late = sum(standing.is_late for standing in (await services.standings()).values())
+    found = {"failing_sources": failing, "late_sources": late}
+    return json_answer({"status": "ok", **{name: sources for name, sources in found.items() if sources}})
 
 
 async def status(request: web.Request) -> web.Response:

@@ -80,6 +80,19 @@ class WatchView(Model):
     next_try_at: Moment | None
 
 
+class FreshnessView(Model):
+    """How soon changes become searchable: over the documents indexed last, if the source says when they changed, and now."""
+
+    documents: int
+    p50_s: float | None
+    p95_s: float | None
+    p99_s: float | None
+    behind_s: float
+    """For how long the oldest change that is asked for, and not searchable, has waited; 0 where there is none."""
+    late: bool
+    """Whether that is longer than the source's `max_lag_s`."""
+
+
 class SourceBase(Model):
     """A configured source. It never contains secrets: an S3 source shows only its `aws_credential_id`."""
 
@@ -99,6 +112,7 @@ class SourceBase(Model):
     """What of its settings may mean something else than they seem to."""
     watch_state: WatchView | None = None
     """How its watch or schedule is doing; null if it has none."""
+    freshness: FreshnessView | None = None
 
 
 class CreateSourceBase(ExtendedModel):

@@ -167,6 +167,8 @@ class Health(Model):
     status: Literal["ok"] = "ok"
     failing_sources: int | None = None
     """How many sources cannot be looked at, or brought in step; `GET /api/v1/status` says which and why."""
+    late_sources: int | None = None
+    """How many sources have changes that waited for longer than their `max_lag_s`."""
 
 
 class Status(Model):

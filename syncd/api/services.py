@@ -18,6 +18,7 @@ from syncd.sources.factories import SourceFactories
 from syncd.store import Store
 from syncd.store.collections import CollectionRecord
 from syncd.sync.explain import Explanation
+from syncd.sync.freshness import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,11 @@ class Pace:
     """The source's own counts; for a crawl, pages found, fetched, unchanged, indexed, failed, queued, and per second."""
     stages: Mapping[str, int] | None = None
     """Documents prepared and embedded but not yet written, and tokens left to embed of those prepared."""
+
+
+async def no_standings() -> Mapping[str, Standing]:
+    """Return that nothing is known of any source."""
+    return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +62,13 @@ class Services:
     """Recreate a collection from the store and return its chunks. Raises NotFoundError, PermanentError, RetryableError."""
     verify: Callable[[Target, bool], Awaitable[Drift]]
     """Compare a collection with the store and mend it if told to. Raises NotFoundError, PermanentError, RetryableError."""
+    explain: Callable[[CollectionRecord, str], Awaitable[Explanation | None]]
+    """Say where a collection's chunk comes from, and derive it again; None if there is no such chunk. Waits for its source."""
     embed_query: Callable[[Target, Sequence[str]], Awaitable[Vectors]]
     """Embed queries with the model of a collection. Raises NotFoundError, PermanentError, RetryableError."""
     embed_with: Callable[[str, Sequence[str], Role, EmbeddingTask | None], Awaitable[Embedded]]
     """Embed texts with a model, by name. Raises NotFoundError, PermanentError, RetryableError."""
     embed_sparse: Callable[[str, Sequence[str]], Awaitable[Sequence[SparseVector]]]
-    explain: Callable[[CollectionRecord, str], Awaitable[Explanation | None]]
-    """Say where a collection's chunk comes from, and derive it again; None if there is no such chunk. Waits for its source."""
     """Encode texts with a sparse model, by name. Raises NotFoundError, PermanentError, RetryableError."""
     check_dimensions: Callable[[str, int | None], None]
     """Raises ConfigError unless a known dense model's vectors may be shortened to that; None: they are not."""
@@ -78,6 +84,8 @@ class Services:
     """The embedding of uploads that name none."""
     watches: Callable[[], Mapping[str, WatchState]] = dict[str, WatchState]
     """Returns how the watch of each source that has one is doing, by source id."""
+    standings: Callable[[], Awaitable[Mapping[str, Standing]]] = no_standings
+    """Returns how far each source is behind, by source id."""
     loopback: bool = False
     """Whether the server is bound to a loopback address only, so that embedding queries with models that are here needs no token."""
     hosts: frozenset[str] = frozenset()

@@ -74,7 +74,7 @@ async def edit(request: web.Request) -> web.Response:
     kept = await services.sources.keep_secrets(source.type, given, settings, asking)
     await services.store.sources.replace(source, source.database, kept, source.embedding, source.chunking)
     services.wake()
-    return json_answer(current_view(services, await own_source(request, source.id)))
+    return json_answer(await current_view(services, await own_source(request, source.id)))
 
 
 def merged_settings(services: Services, source: SourceRecord, changes: JsonObject) -> JsonObject:

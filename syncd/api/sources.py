@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 from aiohttp import web
@@ -15,7 +15,7 @@ from syncd.api.route import Route, json_answer
 from syncd.api.schema import CreateSourceResponse, OrderBy
 from syncd.api.services import SERVICES, Services
 from syncd.api.shapes import SHAPES, SourceShapes
-from syncd.api.views import source_item, source_view
+from syncd.api.views import SourceNews, source_item, source_view
 from syncd.chroma.naming import can_be_database
 from syncd.errors import NotFoundError
 from syncd.json_types import JsonObject
@@ -75,14 +75,15 @@ async def index(request: web.Request) -> web.Response:
         offset=query.offset,
         newest_first=query.order_by == "DESC",
     )
-    return json_answer([await _item(services, source) for source in found])
+    news = await news_of(services)
+    return json_answer([await _item(services, source, news(source.id)) for source in found])
 
 
 async def show(request: web.Request) -> web.Response:
     """Return one source."""
     source = await own_source(request, path_id(request, "source_id"))
     services = request.app[SERVICES]
-    return json_answer(current_view(services, source))
+    return json_answer(await current_view(services, source))
 
 
 async def delete(request: web.Request) -> web.Response:
@@ -113,17 +114,21 @@ async def require_open(services: Services, target: Target) -> None:
         )
 
 
-async def _item(services: Services, source: SourceRecord) -> JsonObject:
+async def _item(services: Services, source: SourceRecord, news: SourceNews) -> JsonObject:
     latest = await services.store.invocations.list(source_id=source.id, limit=1)
-    problem = services.sources.problems().get(source.id)
-    watch = services.watches().get(source.id)
-    return source_item(services.sources.types, source, latest[0] if latest else None, problem, watch)
+    return source_item(services.sources.types, source, latest[0] if latest else None, news)
 
 
-def current_view(services: Services, source: SourceRecord) -> JsonObject:
+async def news_of(services: Services) -> Callable[[str], SourceNews]:
+    """Return what says how a source is doing, by id."""
+    problems, watches, standings = services.sources.problems(), services.watches(), await services.standings()
+    lags = {lag.source_id: lag for lag in await services.store.freshness.lags()}
+    return lambda ident: SourceNews(problems.get(ident), watches.get(ident), standings.get(ident), lags.get(ident))
+
+
+async def current_view(services: Services, source: SourceRecord) -> JsonObject:
     """Return one source as the API shows it."""
-    problem, watch = services.sources.problems().get(source.id), services.watches().get(source.id)
-    return source_view(services.sources.types, source, problem, watch)
+    return source_view(services.sources.types, source, (await news_of(services))(source.id))
 
 
 def routes(shapes: SourceShapes) -> Sequence[Route]:

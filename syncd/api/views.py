@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from syncd.api.services import Pace
@@ -24,7 +24,9 @@ from syncd.model.watching import WatchState
 from syncd.redaction import redacted
 from syncd.schema import seconds
 from syncd.sources.type import SourceTypes
+from syncd.store.freshness import Lag
 from syncd.store.invocations import DocumentOutcome
+from syncd.sync.freshness import Standing
 
 
 def rfc3339(value: datetime) -> str:
@@ -32,12 +34,21 @@ def rfc3339(value: datetime) -> str:
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def source_view(
-    types: SourceTypes, source: SourceRecord, problem: str | None = None, watch: WatchState | None = None
-) -> JsonObject:
-    """Return a source in the form of `Source`. `problem`: why its events are not received, None if they are. `watch`: how
-    its watch is doing, None if it has none.
+@dataclass(frozen=True, slots=True)
+class SourceNews:
+    """How a source is doing. `problem`: why its events are not received, None if they are. `watch`: None if it has none. `lag`: None
+    if it does not say when documents change.
     """
+
+    problem: str | None = None
+    watch: WatchState | None = None
+    standing: Standing | None = None
+    lag: Lag | None = None
+
+
+def source_view(types: SourceTypes, source: SourceRecord, news: SourceNews | None = None) -> JsonObject:
+    """Return a source in the form of `Source`."""
+    news = news or SourceNews()
     shown = types[source.type].shape.model_fields
     values = types.write_settings(source.type, source.settings, is_declared=source.name is not None)
     dense = _dense(source.embedding)
@@ -49,9 +60,10 @@ def source_view(
         "embedding": {"dense": dense, "sparse": _sparse(source.embedding)},
         "chunking": _chunking(source),
         "created_at": rfc3339(source.created_at),
-        **({} if problem is None else {"problem": redacted(problem)}),
+        **({} if news.problem is None else {"problem": redacted(news.problem)}),
         **({"notice": source.settings.notice} if source.settings.notice else {}),
-        **({} if watch is None else {"watch_state": watch_view(watch)}),
+        **({} if news.watch is None else {"watch_state": watch_view(news.watch)}),
+        **({} if news.standing is None else {"freshness": freshness_view(news.standing, news.lag)}),
     }
     if source.name is None:
         return view
@@ -68,12 +80,20 @@ def watch_view(watch: WatchState) -> JsonObject:
     }
 
 
+def freshness_view(standing: Standing, lag: Lag | None) -> JsonObject:
+    """Return how fresh a source is in the form of `FreshnessView`."""
+    return {
+        "documents": lag.documents if lag else 0,
+        "p50_s": seconds(lag and lag.p50_s),
+        "p95_s": seconds(lag and lag.p95_s),
+        "p99_s": seconds(lag and lag.p99_s),
+        "behind_s": seconds(standing.behind_s),
+        "late": standing.is_late,
+    }
+
+
 def source_item(
-    types: SourceTypes,
-    source: SourceRecord,
-    latest: Invocation | None,
-    problem: str | None = None,
-    watch: WatchState | None = None,
+    types: SourceTypes, source: SourceRecord, latest: Invocation | None, news: SourceNews | None = None
 ) -> JsonObject:
     """Return a source in the form of `SourceListItem`."""
     if latest is None:
@@ -82,7 +102,7 @@ def source_item(
     else:
         status, metadata = _status(latest), _job_metadata(types, latest.target, latest.request, source)
     return {
-        **source_view(types, source, problem, watch),
+        **source_view(types, source, news),
         "source_id": source.id,
         "status": status,
         "metadata": metadata,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from syncd.index.verify import Verifier
 from syncd.json_types import JsonObject
 from syncd.model import Embedded, Embedding, EmbeddingTask, Role, SparseVector
 from syncd.pipeline.sparse.splade_files import SPLADE, present
+from syncd.sync.freshness import Standing, standings
 from syncd.sync.syncer import Syncer
 
 
@@ -42,12 +43,16 @@ def make_services(config: Config, parts: Parts, splade: Path, uploads: Path) -> 
         dense = {"models": dict(embedders.running()), "models_waiting": dict(embedders.waiting())}
         shown = {**dense, "sparse": words, "mailboxes": boxes, **sources.status()}
         collections = [asdict(state) for state in await store.refills.states()]
-        lags = [asdict(lag) for lag in await store.progress.lags()]
+        lags = [asdict(lag) for lag in await store.freshness.lags()]
+        late = {one.source_id: one.problem for one in (await standing()).values() if one.problem}
         failing = {source_id: state.problem for source_id, state in parts.triggers.states().items() if state.problem}
-        problems = [*sources.problems().items(), *failing.items()]
+        problems = [*sources.problems().items(), *failing.items(), *late.items()]
         troubled = [await told(source_id, problem) for source_id, problem in problems]
         seen = {"problems": wrong(), "source_problems": troubled, "lags": lags, "collections": collections}
         return {"version": __version__, "chroma": where, **shown, **seen}
+
+    async def standing() -> Mapping[str, Standing]:
+        return await standings(store, parts.triggers.states())
 
     async def told(source_id: str, problem: str) -> JsonObject:
         source = await store.sources.get(source_id)
@@ -73,17 +78,18 @@ def make_services(config: Config, parts: Parts, splade: Path, uploads: Path) -> 
         health=health,
         status=status,
         watches=parts.triggers.states,
+        standings=standing,
         progress=partial(pace, parts.syncer),
         search=parts.search.search,
         rebuild=index.rebuild,
         verify=Verifier(store, chroma, index).verify,
+        explain=parts.explainer.explain,
         embed_query=parts.search.embed,
         embed_with=embed_with,
         embed_sparse=embed_sparse,
         check_dimensions=parts.models.catalog.check_dimensions,
         at_hand=lambda name: embedders.at_hand(name) or (name == SPLADE and present(splade)),
         models=frozenset(parts.models.catalog.names()),
-        explain=parts.explainer.explain,
         sparse_models=sparse.names(),
         default_embedding=default,
         upload_embedding=upload_embedding(default, splade),

@@ -266,6 +266,7 @@ class LagAnswer(TypedDict):
     source_id: str
     name: str | None
     p50_s: float
+    p95_s: float
     p99_s: float
     documents: int
 

@@ -86,7 +86,7 @@ async def list_sources(args: argparse.Namespace) -> int:
             print_json(source)
     else:
         rows = [row(args.types, source) for source in found]
-        print_table(("id", "name", "type", "database", "where"), rows)
+        print_table(("id", "name", "type", "database", "where", "freshness"), rows)
     return 0
 
 
@@ -140,7 +140,17 @@ async def source_id(client: Client, name_or_id: str, *, may_be_gone: bool = Fals
 def row(types: SourceTypes, source: JsonObject) -> tuple[Json, ...]:
     """Return one source's row in the table."""
     place = settings_of(types, source).place
-    return source["id"], source.get("name"), type_of(types, source), source["database_name"], place
+    kind = type_of(types, source)
+    return source["id"], source.get("name"), kind, source["database_name"], place, freshness_words(source)
+
+
+def freshness_words(source: JsonObject) -> str:
+    """Return whether a source is late, and how soon most of its changes were searchable; '' where neither is known."""
+    freshness = json_object(source.get("freshness"))
+    lag_s, behind_s = freshness.get("p95_s"), freshness.get("behind_s")
+    late = [f"late: {behind_s:,.0f} s behind"] if freshness.get("late") and isinstance(behind_s, int | float) else []
+    usual = [f"p95 {lag_s:,.1f} s"] if isinstance(lag_s, int | float) else []
+    return ", ".join([*late, *usual])
 
 
 def type_of(types: SourceTypes, source: JsonObject) -> str:

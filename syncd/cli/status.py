@@ -62,8 +62,9 @@ async def status(args: argparse.Namespace) -> int:
             space = f"{collection['bloat']:.1f} times the space of its rows"
             out.print(f"collection {collection['collection_name']} needs {space}: syncd rebuild frees it")
     for lag in daemon.get("lags", ()):
-        name, figures = lag["name"] or lag["source_id"], f"p50 {lag['p50_s']:.1f} s, p99 {lag['p99_s']:.1f} s"
-        out.print(f"{name}: from change to searchable {figures}, over {lag['documents']} documents")
+        name = lag["name"] or lag["source_id"]
+        figures = f"p50 {lag['p50_s']:.1f} s, p95 {lag['p95_s']:.1f} s, p99 {lag['p99_s']:.1f} s"
+        out.print(f"{name}: from change to searchable {figures}, over the last {lag['documents']} documents")
     rows = [(i["id"], state_words(i), i["metadata"]["collection_name"], i["created_at"]) for i in latest]
     print_table(("invocation", "state", "collection", "created"), rows)
     for invocation in latest:

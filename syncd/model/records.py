@@ -82,6 +82,8 @@ class SourceSettings:
     """The document converter; None: the built-in one."""
     watch: SourceWatch | None = None
     schedule: SourceSchedule | None = None
+    max_lag_s: float | None = None
+    """How long a change may take to become searchable before the source is called late; None: as long as it takes."""
 
     @property
     def place(self) -> str:

@@ -8,6 +8,9 @@ from pydantic import Field
 
 from syncd.schema import OwnModel
 
+MaxLag = Annotated[float, Field(gt=0, le=31_536_000)] | None
+"""The source is shown as late while a change has waited for longer, in seconds; null: never."""
+
 
 class Watch(OwnModel):
     """Keeps one collection in sync with the source."""

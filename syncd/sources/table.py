@@ -94,6 +94,8 @@ class SourceTable(Table):
     chunking: ChunkingTable = ChunkingTable()
     converter: Literal["builtin", "docling"] = "builtin"
     """The document converter; docling needs its extra installed and its models downloaded."""
+    max_lag_s: Annotated[float, Field(gt=0)] | None = None
+    """The source is shown as late while a change has waited for longer."""
 
     @property
     def source_type(self) -> str:
@@ -103,7 +105,9 @@ class SourceTable(Table):
     def settings(self) -> SourceSettings:
         """Return the source's settings."""
         converter = None if self.converter == "builtin" else self.converter
-        return replace(self.own_settings(), collection_name=self.collection, converter=converter)
+        return replace(
+            self.own_settings(), collection_name=self.collection, converter=converter, max_lag_s=self.max_lag_s
+        )
 
     def own_settings(self) -> SourceSettings:
         """Return the settings that only this type has."""

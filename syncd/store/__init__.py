@@ -14,6 +14,7 @@ from syncd.store.collections import Collections
 from syncd.store.database import Database
 from syncd.store.document_warnings import DocumentWarnings
 from syncd.store.documents import Documents
+from syncd.store.freshness import Freshness
 from syncd.store.invocations import Invocations
 from syncd.store.marks import Marks
 from syncd.store.outbox import Outbox
@@ -48,6 +49,7 @@ class Store:
     texts: DocumentTexts
     prepared: Prepared
     progress: Progress
+    freshness: Freshness
     marks: Marks
     watch_failures: WatchFailures
     vectors: StoredVectors
@@ -81,6 +83,7 @@ class Store:
             texts=DocumentTexts(database),
             prepared=Prepared(database),
             progress=Progress(database),
+            freshness=Freshness(database),
             marks=Marks(database),
             watch_failures=WatchFailures(database),
             vectors=StoredVectors(database),

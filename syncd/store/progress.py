@@ -22,32 +22,6 @@ class Outcome:
     chunks: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Lag:
-    """Seconds from change to searchable: nearest-rank percentiles over a source's indexed documents."""
-
-    source_id: str
-    name: str | None
-    documents: int
-    p50_s: float
-    p99_s: float
-
-
-_LAGS = """
-WITH lags AS (
-    SELECT s.id, s.name, max(0, d.recorded_at - d.changed_at) AS lag_s,
-           row_number() OVER (PARTITION BY s.id ORDER BY d.recorded_at - d.changed_at) AS place,
-           count(*) OVER (PARTITION BY s.id) AS documents
-    FROM documents d JOIN sources s ON s.id = d.source_id
-    WHERE d.state = 'indexed' AND d.changed_at >= s.created_at
-)
-SELECT id, name, documents, max(lag_s) FILTER (WHERE place = (documents + 1) / 2),
-       max(lag_s) FILTER (WHERE place = (documents * 99 + 99) / 100)
-FROM lags GROUP BY id ORDER BY id
-"""
-"""Changes made before the source was created do not count, since they could not be indexed sooner."""
-
-
 class Progress:
     """Each method is one transaction."""
 
@@ -182,7 +156,3 @@ class Progress:
     async def release_deletes(self, invocation_id: str) -> None:
         """Delete the record of an invocation's held deletes, because they are done or not wanted. Twice is safe."""
         await self._db.write(lambda c: c.execute("DELETE FROM held_deletes WHERE invocation_id = ?", (invocation_id,)))
-
-    async def lags(self) -> Sequence[Lag]:
-        """Return the lag of each source that reports when documents changed."""
-        return await self._db.read(lambda c: [Lag(*row) for row in c.execute(_LAGS)])

@@ -129,6 +129,7 @@ type = "github"
 repository = "owner/gone"
 collection = "gone"
 interval_s = 1
+max_lag_s = 2
 [[sources]]
 name = "branch"
 type = "github"
@@ -158,8 +159,11 @@ collection = "folder"
         assert "has no branch 'main'" in failing["branch"]["reason"]
         assert "is it mounted?" in failing["folder"]["reason"]
         assert all(it["failing_since"] and it["next_try_at"] for it in failing.values())
-        assert request(daemon, "GET", "/health") == {"status": "ok", "failing_sources": 3}
+        late = {"status": "ok", "failing_sources": 3, "late_sources": 1}
+        until(lambda: request(daemon, "GET", "/health") == late)
+        assert "late: " in syncd(daemon, "sources", "list").stdout
         said = syncd(daemon, "status").stdout
+        assert "source gone: late: changes have waited" in said
         log = (daemon.folder / "log").read_text()
         for name in failing:
             assert f"source {name}: failing since" in said

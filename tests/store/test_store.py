@@ -182,9 +182,9 @@ async def test_the_lag_from_change_to_searchable_counts_what_changed_since_the_s
         await store.documents.stage([change])
     statement = "SELECT recorded_at - changed_at FROM documents WHERE changed_at >= ? ORDER BY 1"
     expected = [lag for (lag,) in await store.documents._db.read(lambda c: c.execute(statement, (made_at,)).fetchall())]
-    (lag,) = await store.progress.lags()
+    (lag,) = await store.freshness.lags()
     assert (lag.source_id, lag.name, lag.documents) == (record.id, "docs", 100)
-    assert (lag.p50_s, lag.p99_s) == (expected[49], expected[98])
+    assert (lag.p50_s, lag.p95_s, lag.p99_s) == (expected[49], expected[94], expected[98])
 
 
 async def test_the_first_vector_of_a_text_stays(store: Store) -> None:

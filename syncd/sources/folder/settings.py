@@ -42,6 +42,7 @@ class FolderSource(OwnModel):
     include_globs: Annotated[UniqueStrings, Field(max_length=200)] | None = None
     exclude_globs: Annotated[UniqueStrings, Field(max_length=200)] | None = None
     watch: shapes.Watch | None = None
+    max_lag_s: shapes.MaxLag = None
 
 
 class FolderTable(SourceTable):

@@ -97,7 +97,9 @@ class RepositoryFactory(SourceFactory[G]):
     def _opened(self, record: SourceRecord[G]) -> RepositorySource:
         now = self._open.get(record.id)
         # What only says when and where to is another run's, and no reason to open it anew.
-        given = replace(record.settings, watch=None, schedule=None, collection_name=None, converter=None)
+        given = replace(
+            record.settings, watch=None, schedule=None, collection_name=None, converter=None, max_lag_s=None
+        )
         if now is None or now.settings != given:
             reading, folder = self.reading(record), self._folder / record.id
             source = RepositorySource(reading, folder, self.logins(record), self._spool_folder)

@@ -58,6 +58,7 @@ class GitSource(OwnModel):
     lfs: bool | None = None
     """Fetch what Git LFS pointers stand for, instead of skipping them."""
     watch: shapes.Watch | None = None
+    max_lag_s: shapes.MaxLag = None
 
 
 def _local(url: str) -> str:
@@ -72,8 +73,8 @@ class GitTable(SourceTable):
     url: Annotated[str, AfterValidator(_local), checked_with(check_url)]
     branch: str | None = None
     include_globs: tuple[str, ...] = ("*",)
-    username: str | None = None
     lfs: bool = False
+    username: str | None = None
     token_file: OwnPath | None = None
     ssh_key_file: OwnPath | None = None
     interval_s: Annotated[float | None, Field(ge=0), interval(1)] = 300.0
@@ -84,8 +85,8 @@ class GitTable(SourceTable):
         return GitSourceSettings(
             url=self.url,
             include_globs=self.include_globs,
-            username=self.username,
             lfs=self.lfs or None,
+            username=self.username,
             token_file=str(self.token_file) if self.token_file else None,
             ssh_key_file=str(self.ssh_key_file) if self.ssh_key_file else None,
             watch=watch if self.interval_s else None,

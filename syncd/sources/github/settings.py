@@ -38,7 +38,7 @@ class GithubSourceSettings(SourceSettings):
 class GithubSource(ExtendedModel):
     """A repository on GitHub."""
 
-    ADDITIONS = frozenset({"watch", "lfs"})
+    ADDITIONS = frozenset({"watch", "lfs", "max_lag_s"})
 
     repository: Annotated[str, Field(max_length=201)]
     """`owner/name`."""
@@ -47,6 +47,7 @@ class GithubSource(ExtendedModel):
     lfs: bool | None = None
     """Fetch what Git LFS pointers stand for, instead of skipping them."""
     watch: shapes.Watch | None = None
+    max_lag_s: shapes.MaxLag = None
 
 
 class GithubTable(SourceTable):
@@ -57,8 +58,8 @@ class GithubTable(SourceTable):
     branch: str | None = None
     app_id: str | None = None
     include_globs: tuple[str, ...] = ("*",)
-    interval_s: Annotated[float | None, Field(ge=0), interval(1)] = 300.0
     lfs: bool = False
+    interval_s: Annotated[float | None, Field(ge=0), interval(1)] = 300.0
 
     def own_settings(self) -> GithubSourceSettings:
         """Return the settings that only this type has."""
@@ -67,8 +68,8 @@ class GithubTable(SourceTable):
             repository=self.repository,
             app_id=self.app_id,
             include_globs=self.include_globs,
-            watch=watch if self.interval_s else None,
             lfs=self.lfs or None,
+            watch=watch if self.interval_s else None,
         )
 
 

@@ -78,7 +78,7 @@ class S3SourceSettings(SourceSettings):
 class S3Source(ExtendedModel):
     """A bucket or a prefix of one, with either a stored credential or an inline key, which will be stored."""
 
-    ADDITIONS = frozenset({"queue_url", "endpoint_url", "path_style", "schedule"})
+    ADDITIONS = frozenset({"queue_url", "endpoint_url", "path_style", "schedule", "max_lag_s"})
 
     bucket_name: Annotated[str, Field(min_length=3, max_length=255)]
     region: Annotated[str, Field(min_length=1, max_length=64)]
@@ -95,6 +95,7 @@ class S3Source(ExtendedModel):
     path_style: bool | None = None
     """`host/bucket/key` instead of `bucket.host/key`."""
     schedule: shapes.Schedule | None = None
+    max_lag_s: shapes.MaxLag = None
 
     @model_validator(mode="after")
     def one_credential(self) -> Self:

@@ -42,7 +42,7 @@ class WebSourceSettings(SourceSettings):
 class WebSource(ExtendedModel):
     """A website, crawled from a starting page along its links."""
 
-    ADDITIONS = frozenset({"schedule"})
+    ADDITIONS = frozenset({"schedule", "max_lag_s"})
 
     starting_url: Annotated[str, Field(max_length=2048)]
     page_limit: Int32 | None = None
@@ -50,6 +50,7 @@ class WebSource(ExtendedModel):
     include_path_regexes: Annotated[UniqueStrings, Field(max_length=100)] | None = None
     exclude_path_regexes: Annotated[UniqueStrings, Field(max_length=100)] | None = None
     schedule: shapes.Schedule | None = None
+    max_lag_s: shapes.MaxLag = None
 
 
 class WebTable(SourceTable):
