@@ -30,7 +30,8 @@ class SearchRequest(OwnModel):
     query: Annotated[str, Field(min_length=1, max_length=32_768)]
     database_name: str
     collection_name: str
-    limit: Annotated[int, Field(ge=1, le=300)] = 10
+    limit: Annotated[int, Field(ge=1, le=300)] | None = None
+    """The most hits; omitted: 10, or with `max_tokens` as many of the first 100 as fit."""
     offset: Annotated[int, Field(ge=0, le=10_000)] = 0
     mode: Mode = "dense"
     """`dense` is semantic, `sparse` is keyword search, `hybrid` fuses both."""
@@ -53,6 +54,9 @@ class SearchRequest(OwnModel):
     """Only documents with code, with documentation and other text, or with configuration and data, by their keys."""
     modified_after: Annotated[AwareDatetime, Field(strict=False)] | None = None
     """Only documents that changed at this moment or later; those whose source does not say when they changed are left out."""
+    max_tokens: Annotated[int, Field(ge=100, le=100_000)] | None = None
+    """The most tokens of the answer, by an estimate of the hits' texts and places that is rather too high: the best hits that fit,
+    of which the last one may be cut at the end of a line."""
     group_by: Literal["document"] | None = None
     """`document`: only the best hit of each document; `limit` and `offset` then count documents."""
     fusion: FusionWeights | None = None
@@ -90,6 +94,11 @@ class Hit(Model):
     """When this version of the document was indexed; null for rows that syncd did not write."""
     lag_s: float | None = None
     """Seconds from the change at the source to `indexed_at`; null if the source does not say when it changed."""
+    first_line: int | None = None
+    """The first line of `text` in the document, where `text` is not the whole chunk; see `metadata` otherwise."""
+    last_line: int | None = None
+    cut: bool = False
+    """Whether `text` ends before the chunk does, since `max_tokens` left no more room."""
     also: tuple[str, ...] = ()
     """With `group_by`: ids of the document's other hits, best first."""
 
@@ -101,6 +110,8 @@ class SearchResponse(Model):
     mode: Mode
     notices: tuple[str, ...] = ()
     """What the answer lacks for now, for people: a part that is being embedded, a ranking that cannot be had."""
+    next_offset: int | None = None
+    """With `max_tokens`: the `offset` of the first hit that was left out; null where none was."""
     semantic_coverage: float | None = None
     """The share of the collection's chunks that have vectors; null where no ranking by vectors was asked for."""
 

@@ -16,6 +16,10 @@ from syncd.api.services import SERVICES
 from syncd.model import Target
 from syncd.search import Fusion, Query, SearchHit
 
+DEFAULT_LIMIT = 10
+FILLING_LIMIT = 100
+"""The most hits of a search that is limited by tokens."""
+
 
 async def search(request: web.Request) -> web.Response:
     """Answer one query against one collection."""
@@ -26,6 +30,7 @@ async def search(request: web.Request) -> web.Response:
         hits=[view_of(hit) for hit in answer.hits],
         mode=wanted.mode,
         notices=tuple(answer.notices),
+        next_offset=answer.next_offset,
         semantic_coverage=answer.coverage,
     )
     return web.json_response(text=found.model_dump_json())
@@ -38,7 +43,7 @@ def query_of(request: SearchRequest) -> Query:
         target=Target(request.database_name, request.collection_name),
         text=request.query,
         mode=request.mode,
-        limit=request.limit,
+        limit=request.limit or (DEFAULT_LIMIT if request.max_tokens is None else FILLING_LIMIT),
         offset=request.offset,
         where=request.where,
         where_document=request.where_document,
@@ -47,6 +52,7 @@ def query_of(request: SearchRequest) -> Query:
         languages=tuple(name.casefold() for name in request.languages or ()),
         content=request.content,
         modified_after=request.modified_after and request.modified_after.timestamp(),
+        max_tokens=request.max_tokens,
         group=request.group_by == "document",
         fusion=Fusion(fusion.dense_weight, fusion.sparse_weight, fusion.k) if fusion else None,
         rules=None if request.rules is None else frozenset(request.rules),
@@ -67,6 +73,9 @@ def view_of(hit: SearchHit) -> Hit:
         stage=hit.stage,
         indexed_at=recorded.isoformat().replace("+00:00", "Z") if recorded else None,
         lag_s=None if hit.lag_s is None else round(hit.lag_s, 3),
+        first_line=hit.lines and hit.lines[0],
+        last_line=hit.lines and hit.lines[1],
+        cut=hit.cut,
         also=tuple(hit.also),
     )
 

@@ -156,6 +156,9 @@ class HitAnswer(TypedDict):
     highlights: Sequence[SpanAnswer]
     stage: str
     indexed_at: str | None
+    first_line: int | None
+    last_line: int | None
+    cut: bool
     also: Sequence[str]
 
 
@@ -205,6 +208,7 @@ class SearchAnswer(TypedDict):
 
     hits: Sequence[HitAnswer]
     notices: Sequence[str]
+    next_offset: int | None
 
 
 class TokenAnswer(TypedDict):

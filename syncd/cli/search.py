@@ -15,6 +15,7 @@ from syncd.cli.commands import Commands
 from syncd.cli.output import out, print_json
 from syncd.json_types import Json
 
+SHOWN_HITS = 5
 SNIPPET_LINES = 4
 SNIPPET_WIDTH = 110
 
@@ -25,7 +26,7 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument("query")
     parser.add_argument("--collection", required=True)
     parser.add_argument("--database", default="default_database")
-    parser.add_argument("--limit", type=int, default=5)
+    parser.add_argument("--limit", type=int, help="the most hits (default: 5, or as many as --max-tokens has room for)")
     parser.add_argument("--offset", type=int, default=0, help="skip the first N hits")
     parser.add_argument(
         "--mode", choices=("dense", "sparse", "hybrid"), default="hybrid", help="semantic, keyword, or both"
@@ -55,6 +56,9 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
         metavar="NAMES",
         help="ranking rules for code: none, or some of them, with commas (default: all but docs)",
     )
+    parser.add_argument(
+        "--max-tokens", type=int, metavar="N", help="show the best hits whole, as many as fit; the last one may be cut"
+    )
     parser.add_argument("--group", action="store_true", help="show each document once")
     parser.set_defaults(command=search)
 
@@ -78,7 +82,7 @@ async def search(args: argparse.Namespace) -> int:
         "query": args.query,
         "database_name": args.database,
         "collection_name": args.collection,
-        "limit": args.limit,
+        "limit": SHOWN_HITS if args.limit is None and args.max_tokens is None else args.limit,
         "offset": args.offset,
         "mode": args.mode,
         "paths": args.path,
@@ -88,6 +92,7 @@ async def search(args: argparse.Namespace) -> int:
         "source_ids": args.source,
         "where": args.where,
         "where_document": args.where_document,
+        "max_tokens": args.max_tokens,
         "group_by": "document" if args.group else None,
         "fusion": fusion_of(args),
         "rules": args.rules,
@@ -95,8 +100,8 @@ async def search(args: argparse.Namespace) -> int:
     async with connected(args) as client:
         answer: SearchAnswer = await client.post("/api/v1/search", body)
     for hit in answer["hits"]:
-        print_json(hit) if args.json else print_hit(hit)
-    for notice in answer["notices"]:
+        print_json(hit) if args.json else print_hit(hit, whole=args.max_tokens is not None)
+    for notice in [*answer["notices"], *how_to_go_on(answer)]:
         print(f"note: {notice}", file=sys.stderr)
     return 0 if answer["hits"] else 1
 
@@ -107,22 +112,37 @@ def fusion_of(args: argparse.Namespace) -> dict[str, float] | None:
     return {name: value for name, value in given.items() if value is not None} or None
 
 
-def print_hit(hit: HitAnswer) -> None:
-    """Print a hit's place and the beginning of its text, with the query's words in bold."""
+def how_to_go_on(answer: SearchAnswer) -> list[str]:
+    """Return how to get what an answer has no room for."""
+    said = [f"{shown_place(hit)} is cut: read on with `syncd read`" for hit in answer["hits"] if hit["cut"]]
+    more = answer["next_offset"]
+    return said if more is None else [*said, f"more hits with --offset {more}"]
+
+
+def shown_place(hit: HitAnswer) -> str:
+    """Return a hit's document and lines."""
+    metadata = hit["metadata"]
+    place = str(metadata.get("key", hit["id"]))
+    first, last = hit["first_line"] or metadata.get("start_line"), hit["last_line"] or metadata.get("end_line")
+    return f"{place}:{first}-{last}" if first else place
+
+
+def print_hit(hit: HitAnswer, *, whole: bool = False) -> None:
+    """Print a hit's place and its `whole` text or the beginning of it, with the query's words in bold."""
     metadata = hit["metadata"]
     name = str(metadata.get("symbol") or metadata.get("heading_path") or "")
-    place = str(metadata.get("key", hit["id"]))
-    if "start_line" in metadata:
-        place += f":{metadata['start_line']}-{metadata['end_line']}"
     if hit["stage"] != "written":
         name += f" ({hit['stage']}, found by words)"
     if hit["indexed_at"]:
         name += f" (indexed {hit['indexed_at'][:16].replace('T', ' ')})"
     more = f"  [dim]and {len(hit['also'])} more[/]" if hit["also"] else ""
-    out.print(f"[bold]{hit['score']:.3f}[/]  [cyan]{escape(place)}[/]  {escape(name)}{more}", markup=True)
+    out.print(f"[bold]{hit['score']:.3f}[/]  [cyan]{escape(shown_place(hit))}[/]  {escape(name)}{more}", markup=True)
     text = Text(hit["text"], style="dim")
     for span in hit["highlights"]:
         text.stylize("bold not dim", span["start"], span["end"])
+    if whole:
+        out.print(text)
+        return
     for line in [line for line in text.split("\n") if line.plain.strip()][:SNIPPET_LINES]:
         line.truncate(SNIPPET_WIDTH)
         out.print(Text("       ") + line)

@@ -27,10 +27,13 @@ class SearchArguments(OwnModel):
     """Only code, docs (documentation and other text) or config; omitted: everything."""
     languages: Annotated[tuple[Name, ...], Field(max_length=20, strict=False)] = ()
     """Only chunks in these languages, in lower case: python, typescript, markdown, …"""
-    limit: Annotated[int, Field(ge=1, le=50)] = 5
+    limit: Annotated[int, Field(ge=1, le=50)] | None = None
+    """The most hits; omitted: 5, or with max_tokens as many of 50 as fit."""
     offset: Annotated[int, Field(ge=0, le=1000)] = 0
     lines: Annotated[int, Field(ge=1, le=200)] = 10
     """The most lines shown of each hit."""
+    max_tokens: Annotated[int, Field(ge=300, le=8000)] | None = None
+    """The most tokens of the whole reply, by a high estimate: the best hits that fit."""
     mode: Mode = "hybrid"
     """hybrid, or sparse (words alone), or dense (meaning alone)."""
     database: Name | None = None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from syncd.mcp.snippets import Snippet
+from syncd.mcp.snippets import Snippet, first_lines
 from syncd.search.passages import token_estimate
 from syncd.search.reading import ReadText
 
@@ -14,7 +15,7 @@ MAX_TOKENS = 8000
 """Limit on a reply, Markdown and values together: agents refuse long ones, and pay for all of them."""
 READ_TOKENS = 3500
 """Limit on the text of a document in a reply, which has it twice."""
-_ROOM = 300
+_ROOM = 100
 """Tokens for what stands around."""
 
 
@@ -26,22 +27,20 @@ class ToolReply:
     values: Mapping[str, object]
 
 
-def found_reply(snippets: Sequence[Snippet], offset: int, more: bool, notices: Sequence[str]) -> ToolReply:
-    """Return hits as a reply: as many as fit; it says how to get the others."""
-    blocks: list[str] = []
-    kept: list[Mapping[str, object]] = []
-    spent = _ROOM + token_estimate(" ".join(notices))
+def found_reply(
+    snippets: Sequence[Snippet], offset: int, more: bool, notices: Sequence[str], max_tokens: int = MAX_TOKENS
+) -> ToolReply:
+    """Return hits as a reply: as many as fit, the last one cut at the end of a line; it says how to get the others."""
+    left = max_tokens - _ROOM - 2 * token_estimate(" ".join(notices))
+    kept: list[Snippet] = []
     for one in snippets:
-        block = _hit_block(one)
-        values = {name: value for name, value in asdict(one).items() if value not in ("", None)}
-        spent += token_estimate(block) + token_estimate(json.dumps(values))
-        if spent > MAX_TOKENS:
+        tokens = _tokens_of(one)
+        kept += [one] if tokens <= left else _shortened(one, left)
+        left -= tokens
+        if left < 0:
             break
-        blocks.append(block)
-        kept.append(values)
-    left = len(kept) < len(snippets) or more
-    next_offset = offset + len(kept) if left and kept else None
-    lines = [*blocks, *(f"Note: {notice}" for notice in notices)]
+    next_offset = offset + len(kept) if kept and (more or len(kept) < len(snippets)) else None
+    lines = [*map(_hit_block, kept), *(f"Note: {notice}" for notice in notices)]
     if not snippets:
         lines.append(
             "Nothing found: ask in other words, drop `paths` or `languages`, or see with the tool `list` what is here."
@@ -50,13 +49,30 @@ def found_reply(snippets: Sequence[Snippet], offset: int, more: bool, notices: S
         lines.append("The first hit alone is too long: give fewer `lines`, and read on with the tool `read`.")
     if next_offset is not None:
         lines.append(f"More hits: search again with offset={next_offset}. Whole documents: the tool `read`.")
-    return ToolReply("\n\n".join(lines), {"hits": kept, "next_offset": next_offset, "notices": list(notices)})
+    values = {"hits": [_values_of(one) for one in kept], "next_offset": next_offset, "notices": list(notices)}
+    return ToolReply("\n\n".join(lines), values)
+
+
+def _tokens_of(one: Snippet) -> int:
+    return token_estimate(_hit_block(one)) + token_estimate(json.dumps(_values_of(one)))
+
+
+def _shortened(one: Snippet, max_tokens: int) -> list[Snippet]:
+    """Return a hit with as many lines as fit; nothing where none does."""
+    lines = one.text.count("\n") + 1
+    fitting_lines = bisect_right(range(1, lines), max_tokens, key=lambda count: _tokens_of(first_lines(one, count)))
+    return [first_lines(one, fitting_lines)] if fitting_lines else []
+
+
+def _values_of(one: Snippet) -> Mapping[str, object]:
+    return {name: value for name, value in asdict(one).items() if value not in ("", None) and value is not False}
 
 
 def _hit_block(one: Snippet) -> str:
     lines = f" L{one.first_line}-L{one.last_line}" if one.first_line is not None else ""
     symbol = f" — {one.symbol}" if one.symbol else ""
-    return f"**{one.key}**{lines}{symbol} ({one.score:g}, {one.collection})\n{_fenced(one.text, one.language)}"
+    cut = "\n(cut here: read on with the tool `read`)" if one.cut else ""
+    return f"**{one.key}**{lines}{symbol} ({one.score:g}, {one.collection})\n{_fenced(one.text, one.language)}{cut}"
 
 
 def read_reply(found: ReadText, collection: str) -> ToolReply:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from syncd.search import SearchHit
 
@@ -19,6 +19,17 @@ class Snippet:
     language: str
     score: float
     text: str
+    cut: bool = False
+    """Whether the reply had no room for more of its lines."""
+
+
+def first_lines(one: Snippet, count: int) -> Snippet:
+    """Return a hit cut after `count` lines, of which it has more."""
+    parts = one.text.split("\n")
+    first, last = one.first_line, one.last_line
+    if first is not None and last is not None and last - first + 1 == len(parts):
+        last = first + count - 1
+    return replace(one, text="\n".join(parts[:count]), last_line=last, cut=True)
 
 
 def snippet(hit: SearchHit, collection: str, lines: int) -> Snippet:

@@ -10,7 +10,7 @@ from itertools import zip_longest
 from syncd.api.services import Services
 from syncd.errors import NotFoundError, PermanentError
 from syncd.mcp.arguments import ListArguments, ReadArguments, SearchArguments
-from syncd.mcp.replies import READ_TOKENS, ToolReply, fitting, found_reply, list_reply, read_reply
+from syncd.mcp.replies import MAX_TOKENS, READ_TOKENS, ToolReply, fitting, found_reply, list_reply, read_reply
 from syncd.mcp.snippets import Snippet, snippet
 from syncd.search import Query
 from syncd.search.passages import Selection
@@ -20,6 +20,8 @@ from syncd.store.collections import CollectionRecord
 
 MAX_COLLECTIONS = 20
 """The most collections that one call searches."""
+DEFAULT_HITS = 5
+MAX_HITS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,8 @@ class Toolbox:
             raise PermanentError(
                 f"there are {len(records)} collections; name at most {MAX_COLLECTIONS} in `collections`"
             )
-        wanted, rankings = asked.offset + asked.limit, list[list[Snippet]]()
+        limit = asked.limit or (DEFAULT_HITS if asked.max_tokens is None else MAX_HITS)
+        wanted, rankings = asked.offset + limit, list[list[Snippet]]()
         notices: dict[str, None] = {}
         for record in records:
             answer = await self.services.search(query_in(record, asked, wanted + 1))
@@ -48,7 +51,8 @@ class Toolbox:
             notices |= dict.fromkeys(f"{name}: {notice}" for notice in answer.notices)
         in_turns = [one for rank in zip_longest(*rankings) for one in rank if one is not None]
         page = in_turns[asked.offset : wanted]
-        return found_reply(page, asked.offset, len(in_turns) > wanted, list(notices))
+        room = asked.max_tokens or MAX_TOKENS
+        return found_reply(page, asked.offset, len(in_turns) > wanted, list(notices), room)
 
     async def read(self, asked: ReadArguments) -> ToolReply:
         """Return a part of a document."""

@@ -12,8 +12,8 @@ from syncd.search.sparse_query import SparseQuery
 from syncd.store.chunks import FoundChunk
 
 
-def hit_of(ranked: Ranked, chunk: FoundChunk | None, row: Row | None) -> SearchHit | None:
-    """Return a hit with its content from the store or, for rows that syncd did not write, from Chroma."""
+def hit_of(ranked: Ranked, place: int, chunk: FoundChunk | None, row: Row | None) -> SearchHit | None:
+    """Return the hit at a place of the ranking with its content from the store or, for rows that syncd did not write, from Chroma."""
     make = partial(
         SearchHit,
         id=ranked.id,
@@ -21,6 +21,7 @@ def hit_of(ranked: Ranked, chunk: FoundChunk | None, row: Row | None) -> SearchH
         dense_rank=ranked.dense_rank,
         sparse_rank=ranked.sparse_rank,
         also=ranked.also,
+        place=place,
     )
     if chunk is not None:
         times = chunk.recorded_at, chunk.changed_at

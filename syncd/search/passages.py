@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from syncd.search.asked import plain_name
 from syncd.search.signals import defined_names
@@ -41,6 +42,20 @@ def token_estimate(text: str) -> int:
     Words count for every four letters, numbers for every two digits, other signs for themselves.
     """
     return len(_PIECES.findall(text))
+
+
+def leading_lines(text: str, max_tokens: int, *, at_any_price: bool = False) -> str:
+    """Return the first lines of a text that fit, '' where none does; `at_any_price`: then as much of the first one as fits."""
+    spent, end = 0, 0
+    for line in text.splitlines(keepends=True):
+        spent += token_estimate(line)
+        if spent > max_tokens:
+            break
+        end += len(line)
+    if end or not at_any_price:
+        return text[:end]
+    pieces = list(islice(_PIECES.finditer(text), max(1, max_tokens)))
+    return text[: pieces[-1].end()] if pieces else ""
 
 
 def passage(chunks: Sequence[TextChunk], wanted: Selection, max_tokens: int) -> Passage | None:

@@ -23,6 +23,7 @@ class Query:
     text: str
     mode: Mode = "dense"
     limit: int = 10
+    """The most hits."""
     offset: int = 0
     where: Mapping[str, Any] | None = None
     where_document: Mapping[str, Any] | None = None
@@ -36,6 +37,8 @@ class Query:
     """Only documents of this kind, by their keys."""
     modified_after: float | None = None
     """Only documents whose source says that they changed at this moment or later, seconds since 1970."""
+    max_tokens: int | None = None
+    """The most tokens of all hits together, as `token_estimate` counts them: the best hits that fit; None: no limit."""
     group: bool = False
     """Only the best hit of each document; `limit` and `offset` then count documents."""
     fusion: Fusion | None = None
@@ -68,6 +71,12 @@ class SearchHit:
     """Seconds from the change at the source to `indexed_at`; None if the source does not say when it changed."""
     also: Sequence[str] = field(default_factory=tuple[str, ...])
     """Ids of the document's other hits, best first, where hits are grouped."""
+    place: int = 0
+    """How many hits of the ranking come before it."""
+    lines: tuple[int, int] | None = None
+    """First and last line of `text` in the document, where it is another text than the chunk's."""
+    cut: bool = False
+    """Whether `text` ends before the chunk does, at the end of a line: there was no room for more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +88,5 @@ class Answer:
     hits: Sequence[SearchHit]
     notices: Sequence[str] = ()
     coverage: float | None = None
+    next_offset: int | None = None
+    """The `offset` from which to go on, where hits were left out to stay within `max_tokens`."""

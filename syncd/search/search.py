@@ -14,6 +14,7 @@ from syncd.errors import CollectionCorrupt, NotFoundError, PermanentError, Retry
 from syncd.index.target import VectorStore
 from syncd.model import Embedder, Embedding, Row, SparseEncoder, Target, Vectors, cut_to
 from syncd.pipeline.sparse.catalog import SparseModels
+from syncd.search.budget import within_budget
 from syncd.search.fuse import Ranked, grouped
 from syncd.search.hits import highlighted, hit_of
 from syncd.search.index_cache import IndexCache
@@ -86,7 +87,11 @@ class Search:
         chunks = await self._store.chunks.get(record.id, [hit.id for hit in page])
         missing = [hit.id for hit in page if hit.id not in chunks]
         others = await self._foreign(record, missing)
-        hits = [hit_of(hit, chunks.get(hit.id), others.get(hit.id)) for hit in page]
+        found = [
+            hit_of(hit, place, chunks.get(hit.id), others.get(hit.id)) for place, hit in enumerate(page, query.offset)
+        ]
+        hits = [hit for hit in found if hit is not None]
+        shown = hits if query.max_tokens is None else within_budget(hits, query.max_tokens)
         coverage = None if query.mode == "sparse" else await self._store.prepared.coverage(record.id)
         if coverage is not None and coverage < 1.0:
             notices.append(f"semantic ranking covers {coverage:.0%} so far: the rest is being embedded")
@@ -95,7 +100,8 @@ class Search:
             notices.append(
                 f"semantic ranking covers {filled:.0%} so far: the collection is being filled from the store"
             )
-        return Answer([highlighted(hit, words) for hit in hits if hit is not None], notices, coverage)
+        following = hits[len(shown)].place if len(shown) < len(hits) else None
+        return Answer([highlighted(hit, words) for hit in shown], notices, coverage, following)
 
     async def embed(self, target: Target, texts: Sequence[str]) -> Vectors:
         """Embed queries with the collection's dense model and query prompt, as short as its vectors. Raises as `search` does."""

@@ -13,6 +13,7 @@ async def test_a_search_answers_hits_with_their_lineage(api):
     assert answer["mode"] == "hybrid"
     assert (hit["id"], hit["score"], hit["text"], hit["metadata"]) == ("a-0", 0.5, "where is it", {"key": "a"})
     assert (hit["highlights"], hit["also"], hit["indexed_at"], hit["stage"]) == ([], [], None, "written")
+    assert (hit["first_line"], hit["cut"], answer["next_offset"]) == (None, False, None)
     assert (answer["notices"], answer["semantic_coverage"]) == (["half of it"], 0.5)
 
 
@@ -26,7 +27,9 @@ async def test_filters_are_handed_on(api_with):
     filters = {"path": "a/", "paths": ["b/"], "languages": ["Python"], "content": "code", "rules": ["path"]}
     async with api_with(search=search) as api:
         await api.post("/api/v1/search", {**QUERY, **filters, "modified_after": "1970-01-01T01:00:00+01:00"})
-    (query,) = asked
+        await api.post("/api/v1/search", {**QUERY, "max_tokens": 2000})
+    query, filling = asked
+    assert (query.limit, query.max_tokens, filling.limit, filling.max_tokens) == (10, None, 100, 2000)
     assert (query.paths, query.languages, query.content) == (("a/", "b/"), ("python",), "code")
     assert (query.modified_after, query.rules) == (0.0, frozenset({"path"}))
 
@@ -42,6 +45,7 @@ async def test_searching_a_missing_collection_is_404(api):
         {"query": ""},
         {"source_ids": []},
         {"limit": 0},
+        {"max_tokens": 5},
         {"limit": 10**9},
         {"offset": -1},
         {"mode": "exact"},

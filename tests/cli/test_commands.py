@@ -138,6 +138,14 @@ def test_a_document_is_read_by_its_key_and_lines(daemon):
     assert (refused.returncode, "has no document 'kites.md'" in refused.stderr) == (1, True)
 
 
+def test_a_search_with_a_budget_shows_whole_hits_and_says_where_one_was_cut(daemon):
+    found = syncd(daemon, "search", "kite evening", "--collection", "kites", "--mode", "sparse", "--max-tokens", "100")
+    assert TEXT in found.stdout
+    assert found.stderr == ""
+    refused = syncd(daemon, "search", "kite", "--collection", "kites", "--max-tokens", "1")
+    assert (refused.returncode, "max_tokens" in refused.stderr) == (1, True)
+
+
 def test_a_filter_that_is_no_json_is_wrong_usage(daemon):
     refused = syncd(daemon, "search", "kites", "--collection", "kites", "--where", "{key: kite.md}")
     assert (refused.returncode, "is not JSON" in refused.stderr) == (2, True)

@@ -103,6 +103,13 @@ async def test_no_reply_is_longer_than_its_limit_and_each_says_how_to_get_more(d
         assert f"first_line={more}" in read.content[0].text
         for result in (found, again, read):
             assert 2000 < tokens(result) <= 8000
+        for room in (400, 1500):
+            fitting = await client.call_tool("search", {**asked, "limit": 20, "max_tokens": room})
+            last = fitting.structured_content["hits"][-1]
+            assert room / 2 < tokens(fitting) <= room
+            assert last["cut"]
+            assert "(cut here" in fitting.content[0].text
+            assert last["last_line"] - last["first_line"] == last["text"].count("\n")
         short = await client.call_tool("search", {"query": "garden beds", "mode": "sparse"})
         assert len(short.structured_content["hits"]) == 5
         assert all(hit["text"].count("\n") < 10 for hit in short.structured_content["hits"])

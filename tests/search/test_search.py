@@ -33,6 +33,7 @@ def searching(parts, target):
     async def find(text, **options):
         return (await engine.search(Query(**{"target": target, "text": text, "mode": "sparse", **options}))).hits
 
+    find.engine = engine
     return find
 
 
@@ -151,6 +152,19 @@ async def test_groups_show_each_document_once(parts, folder, target, searching, 
     groups = await searching(text, mode=mode, limit=50, group=True)
     assert len(set(keys(groups))) == len(groups) < len(single)
     assert sorted(hit.id for hit in single) == sorted([*(h.id for h in groups), *(i for h in groups for i in h.also)])
+
+
+async def test_hits_fill_a_budget_and_the_answer_says_where_to_go_on(parts, folder, target, searching):
+    await parts.sync(folder, target)
+    engine = searching.engine
+    wanted = Query(target, "lamp keeper foxes oil", "sparse", limit=50)
+    whole = await engine.search(wanted)
+    assert whole.next_offset is None
+    filled = await engine.search(replace(wanted, max_tokens=60))
+    assert [hit.id for hit in filled.hits] == [hit.id for hit in whole.hits][: len(filled.hits)]
+    assert filled.next_offset == len(filled.hits) < len(whole.hits)
+    following = await engine.search(replace(wanted, offset=filled.next_offset))
+    assert [hit.id for hit in following.hits] == [hit.id for hit in whole.hits][filled.next_offset :]
 
 
 async def test_hybrid_is_the_fusion_of_both(parts, folder, target, searching):
