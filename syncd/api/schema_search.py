@@ -54,6 +54,9 @@ class SearchRequest(OwnModel):
     """Only documents with code, with documentation and other text, or with configuration and data, by their keys."""
     modified_after: Annotated[AwareDatetime, Field(strict=False)] | None = None
     """Only documents that changed at this moment or later; those whose source does not say when they changed are left out."""
+    expand: Annotated[int, Field(ge=0, le=200)] | Literal["section"] | None = None
+    """What is shown around each hit: so many lines before and after it, or the section or definition that it is in (at most 200 lines
+    before and after). Hits of one document whose lines touch are shown as one."""
     max_tokens: Annotated[int, Field(ge=100, le=100_000)] | None = None
     """The most tokens of the answer, by an estimate of the hits' texts and places that is rather too high: the best hits that fit,
     of which the last one may be cut at the end of a line."""
@@ -82,7 +85,7 @@ class Hit(Model):
     text: str
     metadata: dict[str, object]
     highlights: tuple[Span, ...] = ()
-    """Where `text` contains words of the query."""
+    """Where `text` contains words of the query; with `expand`, only in what was found."""
     dense_rank: int | None = None
     """The hit's rank in the semantic ranking, from 1; null if it is not in that ranking."""
     sparse_rank: int | None = None
@@ -100,7 +103,7 @@ class Hit(Model):
     cut: bool = False
     """Whether `text` ends before the chunk does, since `max_tokens` left no more room."""
     also: tuple[str, ...] = ()
-    """With `group_by`: ids of the document's other hits, best first."""
+    """With `group_by`: ids of the document's other hits, best first; with `expand`, of the hits that are shown with this one."""
 
 
 class SearchResponse(Model):

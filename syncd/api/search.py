@@ -52,6 +52,7 @@ def query_of(request: SearchRequest) -> Query:
         languages=tuple(name.casefold() for name in request.languages or ()),
         content=request.content,
         modified_after=request.modified_after and request.modified_after.timestamp(),
+        expand=request.expand,
         max_tokens=request.max_tokens,
         group=request.group_by == "document",
         fusion=Fusion(fusion.dense_weight, fusion.sparse_weight, fusion.k) if fusion else None,

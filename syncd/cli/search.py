@@ -57,6 +57,12 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
         help="ranking rules for code: none, or some of them, with commas (default: all but docs)",
     )
     parser.add_argument(
+        "--expand",
+        type=lines_or_section,
+        metavar="N|section",
+        help="show hits whole, with N lines before and after, or the section or definition around",
+    )
+    parser.add_argument(
         "--max-tokens", type=int, metavar="N", help="show the best hits whole, as many as fit; the last one may be cut"
     )
     parser.add_argument("--group", action="store_true", help="show each document once")
@@ -69,6 +75,13 @@ def filter_of(text: str) -> Json:
         return json.loads(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is not JSON ({error}); quote it for the shell") from error
+
+
+def lines_or_section(text: str) -> int | str:
+    """Return an option's number of lines, or `section`. Raises ArgumentTypeError."""
+    if text != "section" and not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number of lines nor `section`")
+    return text if text == "section" else int(text)
 
 
 def rule_names(text: str) -> list[str]:
@@ -92,15 +105,17 @@ async def search(args: argparse.Namespace) -> int:
         "source_ids": args.source,
         "where": args.where,
         "where_document": args.where_document,
+        "expand": args.expand,
         "max_tokens": args.max_tokens,
         "group_by": "document" if args.group else None,
         "fusion": fusion_of(args),
         "rules": args.rules,
     }
+    whole = args.expand is not None or args.max_tokens is not None
     async with connected(args) as client:
         answer: SearchAnswer = await client.post("/api/v1/search", body)
     for hit in answer["hits"]:
-        print_json(hit) if args.json else print_hit(hit, whole=args.max_tokens is not None)
+        print_json(hit) if args.json else print_hit(hit, whole=whole)
     for notice in [*answer["notices"], *how_to_go_on(answer)]:
         print(f"note: {notice}", file=sys.stderr)
     return 0 if answer["hits"] else 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -32,6 +32,8 @@ class SearchArguments(OwnModel):
     offset: Annotated[int, Field(ge=0, le=1000)] = 0
     lines: Annotated[int, Field(ge=1, le=200)] = 10
     """The most lines shown of each hit."""
+    expand: Annotated[int, Field(ge=0, le=100)] | Literal["section"] | None = None
+    """Show hits whole, with this many lines before and after, or the section or definition that each is in; omitted: `lines` of each."""
     max_tokens: Annotated[int, Field(ge=300, le=8000)] | None = None
     """The most tokens of the whole reply, by a high estimate: the best hits that fit."""
     mode: Mode = "hybrid"

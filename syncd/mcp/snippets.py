@@ -32,21 +32,22 @@ def first_lines(one: Snippet, count: int) -> Snippet:
     return replace(one, text="\n".join(parts[:count]), last_line=last, cut=True)
 
 
-def snippet(hit: SearchHit, collection: str, lines: int) -> Snippet:
-    """Return the `lines` lines of a hit with most words of the query, the first such ones."""
+def snippet(hit: SearchHit, collection: str, max_lines: int | None) -> Snippet:
+    """Return the `max_lines` lines of a hit with most words of the query, the first such ones; None: all of it."""
     parts = hit.text.rstrip().split("\n")
+    lines = max_lines or len(parts)
     start = _densest(hit, [len(part) + 1 for part in parts], lines)
     shown = parts[start : start + lines]
     metadata = hit.metadata
-    first, last = metadata.get("start_line"), metadata.get("end_line")
-    if isinstance(first, int) and isinstance(last, int) and last - first + 1 >= len(parts):
+    first, last = hit.span or (None, None)
+    if first is not None and last is not None and last - first + 1 >= len(parts):
         first, last = first + start, first + start + len(shown) - 1
     name = metadata.get("symbol") or metadata.get("heading_path") or ""
     return Snippet(
         collection=collection,
         key=str(metadata.get("key", hit.id)),
-        first_line=first if isinstance(first, int) else None,
-        last_line=last if isinstance(last, int) else None,
+        first_line=first,
+        last_line=last,
         symbol=str(name),
         language=str(metadata.get("language", "")),
         score=round(hit.score, 4),

@@ -47,7 +47,7 @@ class Toolbox:
         for record in records:
             answer = await self.services.search(query_in(record, asked, wanted + 1))
             name = record.target.collection
-            rankings.append([snippet(hit, name, asked.lines) for hit in answer.hits])
+            rankings.append([snippet(hit, name, asked.lines if asked.expand is None else None) for hit in answer.hits])
             notices |= dict.fromkeys(f"{name}: {notice}" for notice in answer.notices)
         in_turns = [one for rank in zip_longest(*rankings) for one in rank if one is not None]
         page = in_turns[asked.offset : wanted]
@@ -127,4 +127,5 @@ def query_in(record: CollectionRecord, asked: SearchArguments, limit: int) -> Qu
         paths=asked.paths,
         languages=[name.casefold() for name in asked.languages],
         content=asked.content,
+        expand=asked.expand,
     )

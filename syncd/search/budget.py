@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from syncd.search.passages import leading_lines, token_estimate
-from syncd.search.query import SearchHit
+from syncd.search.query import SearchHit, moved
 
 HEAD_TOKENS = 12
 """What a hit takes beside its text and its place: its lines, its score, and what sets it apart from the next."""
@@ -15,7 +15,8 @@ HEAD_TOKENS = 12
 def within_budget(hits: Sequence[SearchHit], max_tokens: int) -> list[SearchHit]:
     """Return the hits that fit, by `token_estimate` of their texts and places; the last one may be cut at the end of a line.
 
-    The first hit is always there, as much of it as fits.
+    Of an expanded hit that has to be cut, what stands before the chunk's own text goes first. The first hit is
+    always there, as much of it as fits.
     """
     kept: list[SearchHit] = []
     left = max_tokens
@@ -32,19 +33,14 @@ def within_budget(hits: Sequence[SearchHit], max_tokens: int) -> list[SearchHit]
 
 
 def cut_to_tokens(hit: SearchHit, max_tokens: int, *, at_any_price: bool = False) -> SearchHit:
-    """Return a hit with its first lines, as many as fit; `at_any_price`: a first line that is too long is cut as well."""
-    text = leading_lines(hit.text, max_tokens, at_any_price=at_any_price)
-    first, last = _lines(hit)
-    if first is None or last is None or hit.text.rstrip("\n").count("\n") != last - first:
-        return replace(hit, text=text, cut=True)
-    return replace(hit, text=text, lines=(first, first + text.rstrip("\n").count("\n")), cut=True)
-
-
-def _lines(hit: SearchHit) -> tuple[int | None, int | None]:
-    if hit.lines is not None:
-        return hit.lines
-    first, last = hit.metadata.get("start_line"), hit.metadata.get("end_line")
-    return (first, last) if isinstance(first, int) and isinstance(last, int) else (None, None)
+    """Return a hit with the lines from its own first one on that fit; `at_any_price`: a first line that is too long is cut as well."""
+    text = leading_lines(hit.text[hit.own_start :], max_tokens, at_any_price=at_any_price)
+    highlights = moved(hit.highlights, -hit.own_start, len(text))
+    lines = hit.span
+    if lines is not None and hit.text.rstrip("\n").count("\n") == lines[1] - lines[0]:
+        first = lines[0] + hit.text.count("\n", 0, hit.own_start)
+        lines = first, first + text.rstrip("\n").count("\n")
+    return replace(hit, text=text, lines=lines, own_start=0, highlights=highlights, cut=True)
 
 
 def _place(hit: SearchHit) -> str:

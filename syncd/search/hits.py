@@ -27,7 +27,12 @@ def hit_of(ranked: Ranked, place: int, chunk: FoundChunk | None, row: Row | None
         times = chunk.recorded_at, chunk.changed_at
         lag_s = None if times[0] is None or times[1] is None else times[0] - times[1]
         return make(
-            text=chunk.text, metadata=chunk.metadata, stage=chunk.stage, recorded_at=chunk.recorded_at, lag_s=lag_s
+            text=chunk.text,
+            metadata=chunk.metadata,
+            stage=chunk.stage,
+            recorded_at=chunk.recorded_at,
+            lag_s=lag_s,
+            document_id=chunk.document_id,
         )
     return make(text=row.document or "", metadata=row.metadata) if row else None
 

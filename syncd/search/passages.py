@@ -12,7 +12,8 @@ from syncd.search.signals import defined_names
 from syncd.store.texts import TextChunk
 
 _PIECES = re.compile(r"[A-Za-z]{1,4}|\d{1,2}|[ \t]{1,4}|\s|[^\x00-\x7f]|.")
-_SEPARATOR = " > "
+HEADING_SEPARATOR = " > "
+"""Between the headings or names of a path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def passage(chunks: Sequence[TextChunk], wanted: Selection, max_tokens: int) -> 
     The first line is returned in any case. Where a text is laid out otherwise than its file (rows of a table, say) all of
     its chunk is on the chunk's lines.
     """
-    lines = [line for chunk in chunks if _selects(wanted, chunk) for line in _numbered(chunk)]
+    lines = [line for chunk in chunks if _selects(wanted, chunk) for line in numbered_lines(chunk)]
     lines = [line for line in lines if wanted.first_line <= line[1] and line[0] <= (wanted.last_line or line[0])]
     if not lines:
         return None
@@ -87,12 +88,12 @@ def _selects(wanted: Selection, chunk: TextChunk) -> bool:
             return False
         reaches = int(metadata.get("last_page", page)) >= wanted.first_page
         return reaches and (wanted.last_page is None or page <= wanted.last_page)
-    return not wanted.heading or _has_heading(chunk, wanted.heading.rpartition(_SEPARATOR)[2].strip())
+    return not wanted.heading or _has_heading(chunk, wanted.heading.rpartition(HEADING_SEPARATOR)[2].strip())
 
 
 def _has_heading(chunk: TextChunk, name: str) -> bool:
     """Return whether a chunk is, or is in, the section or definition of this name, or has one in it."""
-    path = str(chunk.metadata.get("heading_path") or chunk.metadata.get("scope") or "").split(_SEPARATOR)
+    path = str(chunk.metadata.get("heading_path") or chunk.metadata.get("scope") or "").split(HEADING_SEPARATOR)
     if name.casefold() in [one.casefold() for one in [*path, str(chunk.metadata.get("symbol", ""))]]:
         return True
     titles = (line.strip("#=* \t\r").casefold() for line in chunk.text.split("\n"))
@@ -101,7 +102,7 @@ def _has_heading(chunk: TextChunk, name: str) -> bool:
     )
 
 
-def _numbered(chunk: TextChunk) -> list[tuple[int, int, str]]:
+def numbered_lines(chunk: TextChunk) -> list[tuple[int, int, str]]:
     """Return (first line, last line, text) of each line of a chunk."""
     start, end = int(chunk.metadata["start_line"]), int(chunk.metadata["end_line"])
     parts = [f"{line}\n" for line in chunk.text.split("\n")]

@@ -13,6 +13,9 @@ from syncd.search.rules import RuleName
 from syncd.store.chunks import Stage
 
 Mode = Literal["dense", "sparse", "hybrid"]
+SECTION: Literal["section"] = "section"
+Expand = int | Literal["section"]
+"""What is shown around a hit: so many lines before and after it, or the section or definition that it is in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,8 @@ class Query:
     """Only documents of this kind, by their keys."""
     modified_after: float | None = None
     """Only documents whose source says that they changed at this moment or later, seconds since 1970."""
+    expand: Expand | None = None
+    """What is shown around each hit; hits of one document that touch are shown as one."""
     max_tokens: int | None = None
     """The most tokens of all hits together, as `token_estimate` counts them: the best hits that fit; None: no limit."""
     group: bool = False
@@ -70,13 +75,28 @@ class SearchHit:
     lag_s: float | None = None
     """Seconds from the change at the source to `indexed_at`; None if the source does not say when it changed."""
     also: Sequence[str] = field(default_factory=tuple[str, ...])
-    """Ids of the document's other hits, best first, where hits are grouped."""
+    """Ids of the document's other hits, best first, where hits are grouped, copies folded, or neighbours joined."""
+    document_id: int | None = None
+    """As in FoundChunk; None for rows that syncd did not write."""
     place: int = 0
     """How many hits of the ranking come before it."""
     lines: tuple[int, int] | None = None
     """First and last line of `text` in the document, where it is another text than the chunk's."""
+    own_start: int = 0
+    """Where the chunk's own text begins in `text`, in code points: lines before it may have been added."""
     cut: bool = False
     """Whether `text` ends before the chunk does, at the end of a line: there was no room for more."""
+
+    @property
+    def span(self) -> tuple[int, int] | None:
+        """First and last line of `text` in the document; None where that is not known."""
+        first, last = self.metadata.get("start_line"), self.metadata.get("end_line")
+        return self.lines or ((first, last) if isinstance(first, int) and isinstance(last, int) else None)
+
+
+def moved(highlights: Sequence[tuple[int, int]], by: int, length: int) -> tuple[tuple[int, int], ...]:
+    """Return highlights `by` code points further on, those that lie in a text of this length."""
+    return tuple((start + by, end + by) for start, end in highlights if start + by >= 0 and end + by <= length)
 
 
 @dataclass(frozen=True, slots=True)

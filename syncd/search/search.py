@@ -14,13 +14,13 @@ from syncd.errors import CollectionCorrupt, NotFoundError, PermanentError, Retry
 from syncd.index.target import VectorStore
 from syncd.model import Embedder, Embedding, Row, SparseEncoder, Target, Vectors, cut_to
 from syncd.pipeline.sparse.catalog import SparseModels
-from syncd.search.budget import within_budget
 from syncd.search.fuse import Ranked, grouped
 from syncd.search.hits import highlighted, hit_of
 from syncd.search.index_cache import IndexCache
 from syncd.search.order import in_order, may_apply
 from syncd.search.query import Answer, Mode, Query
 from syncd.search.rankings import Ranking, Scope, both, dense_ranking, nearest_if_there, scope_of, sparse_ranking
+from syncd.search.shaping import shaped
 from syncd.search.sparse_query import SparseQuery, encoded_query
 from syncd.search.where import in_languages
 from syncd.store import Store
@@ -90,8 +90,7 @@ class Search:
         found = [
             hit_of(hit, place, chunks.get(hit.id), others.get(hit.id)) for place, hit in enumerate(page, query.offset)
         ]
-        hits = [hit for hit in found if hit is not None]
-        shown = hits if query.max_tokens is None else within_budget(hits, query.max_tokens)
+        hits = [highlighted(hit, words) for hit in found if hit is not None]
         coverage = None if query.mode == "sparse" else await self._store.prepared.coverage(record.id)
         if coverage is not None and coverage < 1.0:
             notices.append(f"semantic ranking covers {coverage:.0%} so far: the rest is being embedded")
@@ -100,8 +99,8 @@ class Search:
             notices.append(
                 f"semantic ranking covers {filled:.0%} so far: the collection is being filled from the store"
             )
-        following = hits[len(shown)].place if len(shown) < len(hits) else None
-        return Answer([highlighted(hit, words) for hit in shown], notices, coverage, following)
+        shown, next_offset = await shaped(self._store.texts, hits, query)
+        return Answer(shown, notices, coverage, next_offset)
 
     async def embed(self, target: Target, texts: Sequence[str]) -> Vectors:
         """Embed queries with the collection's dense model and query prompt, as short as its vectors. Raises as `search` does."""

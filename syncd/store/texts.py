@@ -70,16 +70,16 @@ class DocumentTexts:
         rows = await self._db.read(lambda c: c.execute(statement, (collection_id, part, limit)).fetchall())
         return [key for (key,) in rows]
 
-    async def chunks(self, document_id: int, from_line: int = 0) -> Sequence[TextChunk]:
-        """Return a document's chunks that reach `from_line`, in the order of the text, at most MAX_CHUNKS."""
+    async def chunks(self, document_id: int, from_line: int = 0, to_line: int | None = None) -> Sequence[TextChunk]:
+        """Return a document's chunks with a line from `from_line` to `to_line`, in the order of the text, at most MAX_CHUNKS."""
         table, column = _TABLES[document_id > 0]
         statement = (
             f"SELECT text, metadata FROM {table} WHERE {column} = ? AND json_extract(metadata, '$.end_line') >= ? "
-            "ORDER BY json_extract(metadata, '$.chunk_index') LIMIT ?"
+            "AND json_extract(metadata, '$.start_line') <= coalesce(?, 9e18) ORDER BY json_extract(metadata, '$.chunk_index') LIMIT ?"
         )
 
         def query(connection: sqlite3.Connection) -> list[TextChunk]:
-            rows = connection.execute(statement, (abs(document_id), from_line, MAX_CHUNKS))
+            rows = connection.execute(statement, (abs(document_id), from_line, to_line, MAX_CHUNKS))
             return [TextChunk(text, json.loads(metadata)) for text, metadata in rows]
 
         return await self._db.read(query)

@@ -27,8 +27,9 @@ async def test_filters_are_handed_on(api_with):
     filters = {"path": "a/", "paths": ["b/"], "languages": ["Python"], "content": "code", "rules": ["path"]}
     async with api_with(search=search) as api:
         await api.post("/api/v1/search", {**QUERY, **filters, "modified_after": "1970-01-01T01:00:00+01:00"})
-        await api.post("/api/v1/search", {**QUERY, "max_tokens": 2000})
+        await api.post("/api/v1/search", {**QUERY, "max_tokens": 2000, "expand": "section"})
     query, filling = asked
+    assert (query.expand, filling.expand) == (None, "section")
     assert (query.limit, query.max_tokens, filling.limit, filling.max_tokens) == (10, None, 100, 2000)
     assert (query.paths, query.languages, query.content) == (("a/", "b/"), ("python",), "code")
     assert (query.modified_after, query.rules) == (0.0, frozenset({"path"}))
@@ -46,6 +47,8 @@ async def test_searching_a_missing_collection_is_404(api):
         {"source_ids": []},
         {"limit": 0},
         {"max_tokens": 5},
+        {"expand": "file"},
+        {"expand": -1},
         {"limit": 10**9},
         {"offset": -1},
         {"mode": "exact"},

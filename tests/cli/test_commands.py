@@ -142,6 +142,11 @@ def test_a_search_with_a_budget_shows_whole_hits_and_says_where_one_was_cut(daem
     found = syncd(daemon, "search", "kite evening", "--collection", "kites", "--mode", "sparse", "--max-tokens", "100")
     assert TEXT in found.stdout
     assert found.stderr == ""
+    assert TEXT in succeeds(
+        daemon, "search", "kite", "--collection", "kites", "--mode", "sparse", "--expand", "section"
+    )
+    refused = syncd(daemon, "search", "kite", "--collection", "kites", "--expand", "file")
+    assert (refused.returncode, "neither a number of lines nor" in refused.stderr) == (2, True)
     refused = syncd(daemon, "search", "kite", "--collection", "kites", "--max-tokens", "1")
     assert (refused.returncode, "max_tokens" in refused.stderr) == (1, True)
 

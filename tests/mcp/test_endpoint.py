@@ -110,6 +110,9 @@ async def test_no_reply_is_longer_than_its_limit_and_each_says_how_to_get_more(d
             assert last["cut"]
             assert "(cut here" in fitting.content[0].text
             assert last["last_line"] - last["first_line"] == last["text"].count("\n")
+        wider = await client.call_tool("search", {**asked, "limit": 1, "expand": 2})
+        (hit,) = wider.structured_content["hits"]
+        assert hit["last_line"] - hit["first_line"] == hit["text"].count("\n") > 3
         short = await client.call_tool("search", {"query": "garden beds", "mode": "sparse"})
         assert len(short.structured_content["hits"]) == 5
         assert all(hit["text"].count("\n") < 10 for hit in short.structured_content["hits"])
