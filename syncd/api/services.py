@@ -58,6 +58,8 @@ class Services:
     """Returns the pace of a running invocation, by id."""
     search: Callable[[Query], Awaitable[Answer]]
     """Raises NotFoundError, PermanentError, RetryableError."""
+    related: Callable[[Query, str], Awaitable[Answer]]
+    """Chunks like the one of this id. Raises NotFoundError, PermanentError, RetryableError."""
     rebuild: Callable[[Target], Awaitable[int]]
     """Recreate a collection from the store and return its chunks. Raises NotFoundError, PermanentError, RetryableError."""
     verify: Callable[[Target, bool], Awaitable[Drift]]

@@ -17,6 +17,7 @@ from syncd.index.verify import Verifier
 from syncd.json_types import JsonObject
 from syncd.model import Embedded, Embedding, EmbeddingTask, Role, SparseVector
 from syncd.pipeline.sparse.splade_files import SPLADE, present
+from syncd.search.related import related
 from syncd.sync.freshness import Standing, standings
 from syncd.sync.syncer import Syncer
 
@@ -81,6 +82,7 @@ def make_services(config: Config, parts: Parts, splade: Path, uploads: Path) -> 
         standings=standing,
         progress=partial(pace, parts.syncer),
         search=parts.search.search,
+        related=partial(related, parts.search, store),
         rebuild=index.rebuild,
         verify=Verifier(store, chroma, index).verify,
         explain=parts.explainer.explain,

@@ -51,6 +51,7 @@ COMMANDS: Mapping[str, Listed] = {
     "retry": Listed("reruns", "run an invocation's failed documents again"),
     "confirm-deletes": Listed("reruns", "carry out the deletes that an invocation held back"),
     "search": Listed("search", "search a collection"),
+    "related": Listed("related", "find chunks like one chunk"),
     "read": Listed("read", "print a document, or lines, pages or a section of it"),
     "explain": Listed("explain", "say where a chunk comes from, and whether it is still what its document gives"),
     "verify": Listed("verify", "compare a collection with the store and with the sources that feed it"),

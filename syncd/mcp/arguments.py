@@ -57,6 +57,20 @@ class ReadArguments(OwnModel):
     database: Name | None = None
 
 
+class RelatedArguments(OwnModel):
+    """Which place, and how much of what is like it."""
+
+    collection: Name
+    key: Annotated[str, Field(min_length=1, max_length=4096)]
+    """The document's key, as search and list show it."""
+    line: Number = 1
+    """A line of what others should be like, such as a hit's first_line."""
+    limit: Annotated[int, Field(ge=1, le=50)] = 5
+    lines: Annotated[int, Field(ge=1, le=200)] = 10
+    """The most lines shown of each hit."""
+    database: Name | None = None
+
+
 class ListArguments(OwnModel):
     """Nothing for all collections; a collection for its documents."""
 

@@ -28,9 +28,16 @@ class ToolReply:
 
 
 def found_reply(
-    snippets: Sequence[Snippet], offset: int, more: bool, notices: Sequence[str], max_tokens: int = MAX_TOKENS
+    snippets: Sequence[Snippet],
+    notices: Sequence[str],
+    max_tokens: int = MAX_TOKENS,
+    places: Sequence[int] = (),
+    next_offset: int | None = None,
 ) -> ToolReply:
-    """Return hits as a reply: as many as fit, the last one cut at the end of a line; it says how to get the others."""
+    """Return hits as a reply: as many as fit, the last one cut at the end of a line; it says how to get the others.
+
+    `places`: the offset of each hit, where a search can go on; `next_offset`: the one after all of them, if there are more.
+    """
     left = max_tokens - _ROOM - 2 * token_estimate(" ".join(notices))
     kept: list[Snippet] = []
     for one in snippets:
@@ -39,7 +46,7 @@ def found_reply(
         left -= tokens
         if left < 0:
             break
-    next_offset = offset + len(kept) if kept and (more or len(kept) < len(snippets)) else None
+    next_offset = places[len(kept)] if kept and len(kept) < len(places) else next_offset if kept else None
     lines = [*map(_hit_block, kept), *(f"Note: {notice}" for notice in notices)]
     if not snippets:
         lines.append(

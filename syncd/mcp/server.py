@@ -23,7 +23,7 @@ from syncd import __version__
 from syncd.api.errors import RefusedError
 from syncd.api.requests import validated
 from syncd.errors import SyncdError
-from syncd.mcp.arguments import ListArguments, ReadArguments, SearchArguments
+from syncd.mcp.arguments import ListArguments, ReadArguments, RelatedArguments, SearchArguments
 from syncd.mcp.replies import ToolReply
 from syncd.mcp.tools import Toolbox
 from syncd.quoting import shown
@@ -32,8 +32,8 @@ from syncd.runtime.containment import contained
 
 INSTRUCTIONS = (
     "Search synced code, documentation and files. Call `search` with a question, a symbol, a path or an error message: it answers with the "
-    "lines that fit best. Call `read` for more of a document around a hit, and `list` to see which collections there are and "
-    "how fresh they are. Everything is read-only."
+    "lines that fit best. Call `read` for more of a document around a hit, `related` for what is like it, and `list` to see which "
+    "collections there are and how fresh they are. Everything is read-only."
 )
 HINTS = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 Context = ServerRequestContext[Any, Any]
@@ -53,6 +53,11 @@ TOOLS: Mapping[str, ToolKind] = {
         SearchArguments,
         "Find code, documentation and other text by words and meaning. Answers with path, lines, symbol, score and the best lines of each hit.",
         Toolbox.search,
+    ),
+    "related": ToolKind(
+        RelatedArguments,
+        "Find what is like one place of a document: other implementations, copies that have drifted apart, more on the same subject.",
+        Toolbox.related,
     ),
     "read": ToolKind(
         ReadArguments,

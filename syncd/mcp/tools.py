@@ -9,13 +9,13 @@ from itertools import zip_longest
 
 from syncd.api.services import Services
 from syncd.errors import NotFoundError, PermanentError
-from syncd.mcp.arguments import ListArguments, ReadArguments, SearchArguments
+from syncd.mcp.arguments import ListArguments, ReadArguments, RelatedArguments, SearchArguments
 from syncd.mcp.replies import MAX_TOKENS, READ_TOKENS, ToolReply, fitting, found_reply, list_reply, read_reply
 from syncd.mcp.snippets import Snippet, snippet
 from syncd.search import Query
 from syncd.search.passages import Selection
 from syncd.search.rankings import pattern_of
-from syncd.search.reading import read_text
+from syncd.search.reading import chunk_at, read_text
 from syncd.store.collections import CollectionRecord
 
 MAX_COLLECTIONS = 20
@@ -52,16 +52,20 @@ class Toolbox:
         in_turns = [one for rank in zip_longest(*rankings) for one in rank if one is not None]
         page = in_turns[asked.offset : wanted]
         room = asked.max_tokens or MAX_TOKENS
-        return found_reply(page, asked.offset, len(in_turns) > wanted, list(notices), room)
+        places, more = range(asked.offset, asked.offset + len(page)), wanted if len(in_turns) > wanted else None
+        return found_reply(page, list(notices), room, places, more)
+
+    async def related(self, asked: RelatedArguments) -> ToolReply:
+        """Return what is like one place of a document."""
+        target = (await self._collection(asked.database, asked.collection)).target
+        chunk_id = await chunk_at(self.services.store, target, asked.key, asked.line)
+        answer = await self.services.related(Query(target, "", limit=asked.limit), chunk_id)
+        shown = [snippet(hit, asked.collection, asked.lines) for hit in answer.hits]
+        return found_reply(shown, answer.notices)
 
     async def read(self, asked: ReadArguments) -> ToolReply:
         """Return a part of a document."""
-        (record, *others) = await self._collections(asked.database, [asked.collection])
-        if others:
-            names = ", ".join(sorted(one.target.database for one in [record, *others]))
-            raise PermanentError(
-                f"several databases have a collection {asked.collection!r}: give `database`, one of {names}"
-            )
+        record = await self._collection(asked.database, asked.collection)
         wanted = Selection(asked.first_line, asked.last_line, asked.first_page, asked.last_page, asked.heading)
         found = await read_text(self.services.store, record.target, asked.key, wanted, READ_TOKENS)
         return read_reply(found, asked.collection)
@@ -101,6 +105,14 @@ class Toolbox:
         line = f"- **{target.collection}** ({target.database}): {documents} documents of {', '.join(names) or 'no source'}; newest indexed {moment}"
         values: dict[str, object] = {"collection": target.collection, "database": target.database}
         return line, {**values, "documents": documents, "sources": names, "newest_indexed": moment}
+
+    async def _collection(self, database: str | None, name: str) -> CollectionRecord:
+        """Return the caller's one collection of this name. Raises NotFoundError, PermanentError."""
+        (record, *others) = await self._collections(database, [name])
+        if others:
+            names = ", ".join(sorted(one.target.database for one in [record, *others]))
+            raise PermanentError(f"several databases have a collection {name!r}: give `database`, one of {names}")
+        return record
 
     async def _collections(self, database: str | None, names: Sequence[str]) -> Sequence[CollectionRecord]:
         """Return the caller's collections of these names (none: all). Raises NotFoundError, which lists those there are."""

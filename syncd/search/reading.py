@@ -8,6 +8,7 @@ from syncd.errors import NotFoundError
 from syncd.model import Target
 from syncd.search.passages import Passage, Selection, passage
 from syncd.store import Store
+from syncd.store.collections import CollectionRecord
 
 SIMILAR_KEYS = 5
 
@@ -36,12 +37,30 @@ async def read_text(
     found = await store.texts.find(record.id, key)
     chosen = next((one for one in found if source_id in (None, one.source_id)), None)
     if chosen is None:
-        name = key.rstrip("/").rpartition("/")[2]
-        similar = await store.texts.keys_like(record.id, name, SIMILAR_KEYS)
-        meant = f"did you mean {', '.join(similar)}?" if similar else "search, or list documents, for its key"
-        raise NotFoundError(f"collection {target.collection!r} has no document {key!r}; {meant}")
+        raise await no_document(store, record, key)
     chunks = await store.texts.chunks(chosen.id, wanted.first_line)
     part = passage(chunks, wanted, max_tokens)
     if part is None:
         raise NotFoundError(f"{key!r} has no such part; read it without a range to see what it has")
     return ReadText(key, chosen.source_id, part, len(found))
+
+
+async def chunk_at(store: Store, target: Target, key: str, line: int) -> str:
+    """Return the id of the chunk that a line of a document is in. Raises NotFoundError, which names similar keys."""
+    record = await store.collections.find(target)
+    if record is None:
+        raise NotFoundError(f"syncd never wrote a collection {target.collection!r} in database {target.database!r}")
+    found = await store.texts.chunk_at(record.id, key, line)
+    if found is None and await store.texts.find(record.id, key):
+        raise NotFoundError(f"{key!r} has no line {line}; read it to see what it has")
+    if found is None:
+        raise await no_document(store, record, key)
+    return found
+
+
+async def no_document(store: Store, record: CollectionRecord, key: str) -> NotFoundError:
+    """Return the error for a key that no document of a collection has; it names similar ones."""
+    name = key.rstrip("/").rpartition("/")[2]
+    similar = await store.texts.keys_like(record.id, name, SIMILAR_KEYS)
+    meant = f"did you mean {', '.join(similar)}?" if similar else "search, or list documents, for its key"
+    return NotFoundError(f"collection {record.target.collection!r} has no document {key!r}; {meant}")

@@ -12,13 +12,13 @@ import anyio
 
 from syncd.errors import CollectionCorrupt, NotFoundError, PermanentError, RetryableError, SyncdError
 from syncd.index.target import VectorStore
-from syncd.model import Embedder, Embedding, Row, SparseEncoder, Target, Vectors, cut_to
+from syncd.model import Embedder, Row, Target, Vectors, cut_to
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.search.fuse import Ranked, grouped
 from syncd.search.hits import highlighted, hit_of
 from syncd.search.index_cache import IndexCache
 from syncd.search.order import in_order, may_apply
-from syncd.search.query import Answer, Mode, Query
+from syncd.search.query import Answer, Query, SearchHit
 from syncd.search.rankings import Ranking, Scope, both, dense_ranking, nearest_if_there, scope_of, sparse_ranking
 from syncd.search.shaping import shaped
 from syncd.search.sparse_query import SparseQuery, encoded_query
@@ -73,24 +73,12 @@ class Search:
         collection has no vectors for, RetryableError while what the mode needs of Chroma or the model cannot be had in time.
         """
         query = replace(query, where=in_languages(query.where, query.languages))
-        record = await self._record(query.target)
-        encoder = await self._encoder(record.embedding, query.mode)
-        if encoder is None and query.mode != "dense":
-            raise PermanentError(
-                f"collection {query.target.collection!r} has no sparse vectors; set search.sparse_default, or search by "
-                "mode 'dense'"
-            )
-        words = await self._in_time(partial(encoded_query, encoder, query.text)) if encoder else None
+        record = await self.record(query.target)
+        words = await self.words_of(record, query)
         notices: list[str] = []
         ranked = await self._ranked(query, await scope_of(self._store, record, query), words, notices)
-        page = ranked[query.offset : query.offset + query.limit]
-        chunks = await self._store.chunks.get(record.id, [hit.id for hit in page])
-        missing = [hit.id for hit in page if hit.id not in chunks]
-        others = await self._foreign(record, missing)
-        found = [
-            hit_of(hit, place, chunks.get(hit.id), others.get(hit.id)) for place, hit in enumerate(page, query.offset)
-        ]
-        hits = [highlighted(hit, words) for hit in found if hit is not None]
+        found = await self.hits(record, ranked[query.offset : query.offset + query.limit], query.offset)
+        hits = [highlighted(hit, words) for hit in found]
         coverage = None if query.mode == "sparse" else await self._store.prepared.coverage(record.id)
         if coverage is not None and coverage < 1.0:
             notices.append(f"semantic ranking covers {coverage:.0%} so far: the rest is being embedded")
@@ -104,7 +92,7 @@ class Search:
 
     async def embed(self, target: Target, texts: Sequence[str]) -> Vectors:
         """Embed queries with the collection's dense model and query prompt, as short as its vectors. Raises as `search` does."""
-        record = await self._record(target)
+        record = await self.record(target)
         return cut_to(await self._embedded(record, texts), record.embedding.dimensions)
 
     async def _embedded(self, record: CollectionRecord, texts: Sequence[str]) -> Vectors:
@@ -120,11 +108,21 @@ class Search:
             return await call()
         raise RetryableError(f"it took longer than {self._limit_s:g} s (search.limit_s)")
 
-    async def _encoder(self, embedding: Embedding, mode: Mode) -> SparseEncoder | None:
-        """Return the collection's sparse model; a dense search, which only highlights with it, never waits for it."""
-        return self._sparse_models.at_hand(embedding) if mode == "dense" else await self._sparse_models.of(embedding)
+    async def words_of(self, record: CollectionRecord, query: Query) -> SparseQuery | None:
+        """Return the query as the collection's sparse model has it; a dense search, which only highlights with it, never waits for the
+        model. Raises PermanentError for a collection without one, RetryableError.
+        """
+        models, embedding = self._sparse_models, record.embedding
+        encoder = models.at_hand(embedding) if query.mode == "dense" else await models.of(embedding)
+        if encoder is None and query.mode != "dense":
+            raise PermanentError(
+                f"collection {query.target.collection!r} has no sparse vectors; set search.sparse_default, or search by "
+                "mode 'dense'"
+            )
+        return await self._in_time(partial(encoded_query, encoder, query.text)) if encoder else None
 
-    async def _record(self, target: Target) -> CollectionRecord:
+    async def record(self, target: Target) -> CollectionRecord:
+        """Return a collection that syncd writes. Raises NotFoundError."""
         record = await self._store.collections.find(target)
         if record is None:
             raise NotFoundError(
@@ -137,7 +135,7 @@ class Search:
         self, query: Query, scope: Scope, words: SparseQuery | None, notices: list[str]
     ) -> Sequence[Ranked]:
         """Return the whole ranking from which the requested page is cut."""
-        dense, sparse = partial(self._dense_ranking, query, scope), partial(self._sparse_ranking, query, scope, words)
+        dense, sparse = partial(self._dense_ranking, query, scope), partial(self.ranked_by_words, query, scope, words)
         nearest, worded = Ranking(), Ranking()
         if query.mode == "hybrid":
             nearest, worded = await both(partial(nearest_if_there, partial(self._in_time, dense), notices), sparse)
@@ -153,17 +151,29 @@ class Search:
 
     async def _dense_ranking(self, query: Query, scope: Scope) -> Ranking:
         (embedded,) = await self._embedded(scope.record, [query.text])
+        return await self.ranked_by_vector(query, scope, embedded)
+
+    async def ranked_by_vector(self, query: Query, scope: Scope, vector: Vectors) -> Ranking:
+        """Return the chunks nearest to a whole vector that pass the query's filters. Raises RetryableError, PermanentError."""
         wanted = pool_of(query, whole=scope.record.embedding.dimensions is None)
-        ranking = partial(dense_ranking, self._store, self._vector_store, scope, query, embedded, wanted)
+        ranking = partial(dense_ranking, self._store, self._vector_store, scope, query, vector, wanted)
         async with self._noticing_damage(scope.record):
             return await self._in_time(ranking)
 
-    async def _sparse_ranking(self, query: Query, scope: Scope, words: SparseQuery | None) -> Ranking:
+    async def ranked_by_words(self, query: Query, scope: Scope, words: SparseQuery | None) -> Ranking:
+        """Return the chunks with most of these words that pass the query's filters. Raises RetryableError, PermanentError."""
         assert words is not None
         scored = await self._index_cache.scored(scope.record.id, words.vectors, words.encoder.uses_idf)
         ranking = partial(sparse_ranking, self._store, self._vector_store, scope, query, scored, pool_of(query))
         async with self._noticing_damage(scope.record):
             return await self._in_time(ranking)
+
+    async def hits(self, record: CollectionRecord, page: Sequence[Ranked], offset: int = 0) -> list[SearchHit]:
+        """Return a page of a ranking with its content; what is gone meanwhile is left out."""
+        chunks = await self._store.chunks.get(record.id, [hit.id for hit in page])
+        others = await self._foreign(record, [hit.id for hit in page if hit.id not in chunks])
+        found = [hit_of(hit, place, chunks.get(hit.id), others.get(hit.id)) for place, hit in enumerate(page, offset)]
+        return [hit for hit in found if hit is not None]
 
     async def _foreign(self, record: CollectionRecord, ids: Sequence[str]) -> Mapping[str, Row]:
         """Return rows that syncd did not write; none while they cannot be had, since nothing of ours depends on it."""

@@ -84,6 +84,17 @@ class DocumentTexts:
 
         return await self._db.read(query)
 
+    async def chunk_at(self, collection_id: int, key: str, line: int) -> str | None:
+        """Return the id of the first chunk with this line of a document of this key; None where there is none."""
+        statement = (
+            "SELECT d.prefix || '-' || c.number, d.id, json_extract(c.metadata, '$.chunk_index') FROM documents d JOIN chunks c ON c.document_id = d.id "
+            "WHERE d.collection_id = ?1 AND d.key = ?2 AND d.state = 'indexed' AND {0} UNION ALL "
+            "SELECT d.prefix || '-' || c.number, d.id, json_extract(c.metadata, '$.chunk_index') FROM prepared d JOIN prepared_chunks c ON c.prepared_id = d.id "
+            "WHERE d.collection_id = ?1 AND d.key = ?2 AND d.findable AND {0} ORDER BY 2, 3 LIMIT 1"
+        ).format("?3 BETWEEN json_extract(c.metadata, '$.start_line') AND json_extract(c.metadata, '$.end_line')")
+        row = await self._db.read(lambda c: c.execute(statement, (collection_id, key, line)).fetchone())
+        return row[0] if row else None
+
     async def holdings(self, collection_id: int) -> Sequence[Holding]:
         """Return what a collection holds of each source, most documents first."""
         statement = (

@@ -90,6 +90,9 @@ def services_for(store, chroma, folder: Path, wake, *more: Table):
         hits = [SearchHit(id="a-0", score=0.5, text=wanted.text, metadata={"key": "a"})][: wanted.limit]
         return Answer(hits, ["half of it"], 0.5)
 
+    async def related(wanted, chunk_id):
+        return Answer([SearchHit(id="b-0", score=0.5, text=chunk_id, metadata={"key": "b"})], ["by words"])
+
     async def embed_query(target, texts):
         return np.eye(len(texts), 3, dtype=np.float32)
 
@@ -129,6 +132,7 @@ def services_for(store, chroma, folder: Path, wake, *more: Table):
         status=status,
         progress=lambda _: None,
         search=search,
+        related=related,
         rebuild=rebuild,
         verify=verify,
         explain=explain,

@@ -67,6 +67,15 @@ async def test_a_wrong_search_is_400(api, wrong):
     assert (await api.post("/api/v1/search", {**QUERY, **wrong}))[0] == 400
 
 
+async def test_related_chunks_are_asked_for_by_id_or_by_place(api):
+    where = {"database_name": "api-tests", "collection_name": "docs"}
+    status, answer = await api.post("/api/v1/related", {**where, "chunk_id": "a-0"})
+    assert (status, answer["hits"][0]["text"], answer["notices"]) == (200, "a-0", ["by words"])
+    assert (await api.post("/api/v1/related", {**where, "key": "a", "line": 3}))[0] == 404
+    for wrong in ({}, {"chunk_id": "a-0", "key": "a"}, {"key": "a", "line": 0}):
+        assert (await api.post("/api/v1/related", {**where, **wrong}))[0] == 400, wrong
+
+
 async def test_what_is_away_answers_503_with_the_reason_and_when_to_come_back(api_with):
     async def away(wanted):
         raise RetryableError("the model is restarting", 7)

@@ -151,6 +151,14 @@ def test_a_search_with_a_budget_shows_whole_hits_and_says_where_one_was_cut(daem
     assert (refused.returncode, "max_tokens" in refused.stderr) == (1, True)
 
 
+def test_what_is_like_a_line_of_a_document_is_found(daemon):
+    like = succeeds(daemon, "related", "kite.md", "--line", "3", "--collection", "kites")
+    assert "app/[slug]/page.tsx" in like
+    assert "kite.md:" not in like
+    refused = syncd(daemon, "related", "nothing-0", "--collection", "kites")
+    assert (refused.returncode, "has no chunk 'nothing-0'" in refused.stderr) == (1, True)
+
+
 def test_a_filter_that_is_no_json_is_wrong_usage(daemon):
     refused = syncd(daemon, "search", "kites", "--collection", "kites", "--where", "{key: kite.md}")
     assert (refused.returncode, "is not JSON" in refused.stderr) == (2, True)

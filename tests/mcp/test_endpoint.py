@@ -60,7 +60,7 @@ async def over_stdio(daemon, mode):
 async def test_the_official_client_lists_and_calls_every_tool(daemon, connected, mode):
     async with connected(daemon, mode) as client:
         tools = (await client.list_tools()).tools
-        assert [tool.name for tool in tools] == ["search", "read", "list"]
+        assert [tool.name for tool in tools] == ["search", "related", "read", "list"]
         for tool in tools:
             assert (tool.annotations.read_only_hint, tool.annotations.idempotent_hint) == (True, True)
         found = await client.call_tool(
@@ -70,6 +70,8 @@ async def test_the_official_client_lists_and_calls_every_tool(daemon, connected,
         first = found.structured_content["hits"][0]
         assert (first["key"], first["first_line"], first["symbol"]) == ("src/router.py", 1, "Router")
         assert "**src/router.py** L1-L3 — Router" in found.content[0].text
+        like = await client.call_tool("related", {"collection": "code", "key": "src/router.py", "line": 2})
+        assert "src/router.py" not in [hit["key"] for hit in like.structured_content["hits"]]
         read = await client.call_tool("read", {"collection": "code", "key": "src/router.py", "first_line": 2})
         assert read.structured_content["text"] == "".join(FILES["src/router.py"].splitlines(keepends=True)[1:])
         listed = await client.call_tool("list", {})
