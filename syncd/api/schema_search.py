@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, ConfigDict, Field, RootModel, field_validato
 from syncd.schema import Model, Moment, OwnModel
 from syncd.search import Fusion, Mode, RuleName
 from syncd.search.paths import SoughtContent
+from syncd.search.several import MAX_COLLECTIONS
 from syncd.store.chunks import Stage
 from syncd.store.tokens import TokenAccess
 
@@ -25,11 +26,18 @@ class FusionWeights(OwnModel):
 
 
 class SearchRequest(OwnModel):
-    """One query against one collection."""
+    """One query against one collection, or against several of a database."""
 
     query: Annotated[str, Field(min_length=1, max_length=32_768)]
     database_name: str
-    collection_name: str
+    collection_name: str | None = None
+    collections: (
+        Annotated[
+            list[Annotated[str, Field(min_length=1, max_length=512)]], Field(min_length=1, max_length=MAX_COLLECTIONS)
+        ]
+        | None
+    ) = None
+    """Instead of `collection_name`: several collections, whose rankings are merged by rank; scores then are 1 / (10 + rank)."""
     limit: Annotated[int, Field(ge=1, le=300)] | None = None
     """The most hits; omitted: 10, or with `max_tokens` as many of the first 100 as fit."""
     offset: Annotated[int, Field(ge=0, le=10_000)] = 0
@@ -68,6 +76,13 @@ class SearchRequest(OwnModel):
     """The ranking rules for code to apply, by name; `[]`: none. Omitted: all but `docs`, in `sparse` and `hybrid` where the hits
     are code and no `fusion` is given. Scores then are those of the rules."""
 
+    @model_validator(mode="after")
+    def says_where(self) -> Self:
+        """Require one way to say which collections."""
+        if (self.collection_name is None) == (self.collections is None):
+            raise ValueError("give either collection_name or collections")
+        return self
+
 
 class Span(Model):
     """A range of a text in Unicode code points; `end` is exclusive."""
@@ -84,6 +99,7 @@ class Hit(Model):
     """Higher is better. Cosine similarity for `dense`; otherwise comparable only within one response."""
     text: str
     metadata: dict[str, object]
+    collection_name: str
     highlights: tuple[Span, ...] = ()
     """Where `text` contains words of the query; with `expand`, only in what was found."""
     dense_rank: int | None = None

@@ -22,10 +22,15 @@ FILLING_LIMIT = 100
 
 
 async def search(request: web.Request) -> web.Response:
-    """Answer one query against one collection."""
+    """Answer one query against one collection or several."""
     wanted = await read_json(request, SearchRequest)
     require_database(request, wanted.database_name)
-    answer = await request.app[SERVICES].search(query_of(wanted))
+    services, query = request.app[SERVICES], query_of(wanted)
+    if wanted.collections is None:
+        answer = await services.search(query)
+    else:
+        targets = [Target(wanted.database_name, name) for name in dict.fromkeys(wanted.collections)]
+        answer = await services.search_several(query, targets)
     found = SearchResponse(
         hits=[view_of(hit) for hit in answer.hits],
         mode=wanted.mode,
@@ -40,7 +45,7 @@ def query_of(request: SearchRequest) -> Query:
     """Return a request as a Query."""
     fusion = request.fusion
     return Query(
-        target=Target(request.database_name, request.collection_name),
+        target=Target(request.database_name, request.collection_name or ""),
         text=request.query,
         mode=request.mode,
         limit=request.limit or (DEFAULT_LIMIT if request.max_tokens is None else FILLING_LIMIT),
@@ -68,6 +73,7 @@ def view_of(hit: SearchHit) -> Hit:
         score=hit.score,
         text=hit.text,
         metadata={**hit.metadata},
+        collection_name=hit.collection,
         highlights=tuple(Span(start=start, end=end) for start, end in hit.highlights),
         dense_rank=hit.dense_rank,
         sparse_rank=hit.sparse_rank,
@@ -103,7 +109,7 @@ ROUTES = (
         search,
         "search",
         "Search",
-        "Search a collection",
+        "Search a collection, or several",
         {200: SearchResponse},
         errors=(400, 401, 403, 404, 500, 503),
         body=SearchRequest,

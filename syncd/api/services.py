@@ -58,6 +58,8 @@ class Services:
     """Returns the pace of a running invocation, by id."""
     search: Callable[[Query], Awaitable[Answer]]
     """Raises NotFoundError, PermanentError, RetryableError."""
+    search_several: Callable[[Query, Sequence[Target]], Awaitable[Answer]]
+    """The same over several collections, instead of the query's own."""
     related: Callable[[Query, str], Awaitable[Answer]]
     """Chunks like the one of this id. Raises NotFoundError, PermanentError, RetryableError."""
     rebuild: Callable[[Target], Awaitable[int]]

@@ -18,6 +18,7 @@ from syncd.json_types import JsonObject
 from syncd.model import Embedded, Embedding, EmbeddingTask, Role, SparseVector
 from syncd.pipeline.sparse.splade_files import SPLADE, present
 from syncd.search.related import related
+from syncd.search.several import search_several
 from syncd.sync.freshness import Standing, standings
 from syncd.sync.syncer import Syncer
 
@@ -82,6 +83,7 @@ def make_services(config: Config, parts: Parts, splade: Path, uploads: Path) -> 
         standings=standing,
         progress=partial(pace, parts.syncer),
         search=parts.search.search,
+        search_several=partial(search_several, parts.search.search, store.texts),
         related=partial(related, parts.search, store),
         rebuild=index.rebuild,
         verify=Verifier(store, chroma, index).verify,

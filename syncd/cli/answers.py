@@ -153,6 +153,7 @@ class HitAnswer(TypedDict):
     score: float
     text: str
     metadata: Mapping[str, Json]
+    collection_name: str
     highlights: Sequence[SpanAnswer]
     stage: str
     indexed_at: str | None

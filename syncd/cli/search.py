@@ -24,7 +24,7 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Register the command in `commands`; `common` holds the options that all commands share."""
     parser = commands.add_parser("search", parents=[common])
     parser.add_argument("query")
-    parser.add_argument("--collection", required=True)
+    parser.add_argument("--collection", required=True, action="append", help="repeatable: hits are merged by rank")
     parser.add_argument("--database", default="default_database")
     parser.add_argument("--limit", type=int, help="the most hits (default: 5, or as many as --max-tokens has room for)")
     parser.add_argument("--offset", type=int, default=0, help="skip the first N hits")
@@ -94,7 +94,7 @@ async def search(args: argparse.Namespace) -> int:
     body = {
         "query": args.query,
         "database_name": args.database,
-        "collection_name": args.collection,
+        **({"collections": args.collection} if len(args.collection) > 1 else {"collection_name": args.collection[0]}),
         "limit": SHOWN_HITS if args.limit is None and args.max_tokens is None else args.limit,
         "offset": args.offset,
         "mode": args.mode,
@@ -115,7 +115,7 @@ async def search(args: argparse.Namespace) -> int:
     async with connected(args) as client:
         answer: SearchAnswer = await client.post("/api/v1/search", body)
     for hit in answer["hits"]:
-        print_json(hit) if args.json else print_hit(hit, whole=whole)
+        print_json(hit) if args.json else print_hit(hit, whole=whole, named=len(args.collection) > 1)
     for notice in [*answer["notices"], *how_to_go_on(answer)]:
         print(f"note: {notice}", file=sys.stderr)
     return 0 if answer["hits"] else 1
@@ -142,14 +142,16 @@ def shown_place(hit: HitAnswer) -> str:
     return f"{place}:{first}-{last}" if first else place
 
 
-def print_hit(hit: HitAnswer, *, whole: bool = False) -> None:
-    """Print a hit's place and its `whole` text or the beginning of it, with the query's words in bold."""
+def print_hit(hit: HitAnswer, *, whole: bool = False, named: bool = False) -> None:
+    """Print a hit's place and its `whole` text or the beginning of it, with the query's words in bold; `named`: with its collection."""
     metadata = hit["metadata"]
     name = str(metadata.get("symbol") or metadata.get("heading_path") or "")
     if hit["stage"] != "written":
         name += f" ({hit['stage']}, found by words)"
     if hit["indexed_at"]:
         name += f" (indexed {hit['indexed_at'][:16].replace('T', ' ')})"
+    if named:
+        name += f" ({hit['collection_name']})"
     more = f"  [dim]and {len(hit['also'])} more[/]" if hit["also"] else ""
     out.print(f"[bold]{hit['score']:.3f}[/]  [cyan]{escape(shown_place(hit))}[/]  {escape(name)}{more}", markup=True)
     text = Text(hit["text"], style="dim")

@@ -32,7 +32,7 @@ def first_lines(one: Snippet, count: int) -> Snippet:
     return replace(one, text="\n".join(parts[:count]), last_line=last, cut=True)
 
 
-def snippet(hit: SearchHit, collection: str, max_lines: int | None) -> Snippet:
+def snippet(hit: SearchHit, max_lines: int | None) -> Snippet:
     """Return the `max_lines` lines of a hit with most words of the query, the first such ones; None: all of it."""
     parts = hit.text.rstrip().split("\n")
     lines = max_lines or len(parts)
@@ -44,7 +44,7 @@ def snippet(hit: SearchHit, collection: str, max_lines: int | None) -> Snippet:
         first, last = first + start, first + start + len(shown) - 1
     name = metadata.get("symbol") or metadata.get("heading_path") or ""
     return Snippet(
-        collection=collection,
+        collection=hit.collection,
         key=str(metadata.get("key", hit.id)),
         first_line=first,
         last_line=last,

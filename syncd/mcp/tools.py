@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import zip_longest
 
 from syncd.api.services import Services
 from syncd.errors import NotFoundError, PermanentError
 from syncd.mcp.arguments import ListArguments, ReadArguments, RelatedArguments, SearchArguments
 from syncd.mcp.replies import MAX_TOKENS, READ_TOKENS, ToolReply, fitting, found_reply, list_reply, read_reply
-from syncd.mcp.snippets import Snippet, snippet
+from syncd.mcp.snippets import snippet
+from syncd.model import Target
 from syncd.search import Query
 from syncd.search.passages import Selection
 from syncd.search.rankings import pattern_of
 from syncd.search.reading import chunk_at, read_text
+from syncd.search.several import MAX_COLLECTIONS
 from syncd.store.collections import CollectionRecord
 
-MAX_COLLECTIONS = 20
-"""The most collections that one call searches."""
 DEFAULT_HITS = 5
 MAX_HITS = 50
 
@@ -35,32 +34,26 @@ class Toolbox:
     databases: frozenset[str] | None
 
     async def search(self, asked: SearchArguments) -> ToolReply:
-        """Return the best hits of all collections in turns: scores of different ones mean different things."""
+        """Return the best hits of all collections, merged by rank."""
         records = await self._collections(asked.database, asked.collections)
         if len(records) > MAX_COLLECTIONS:
             raise PermanentError(
                 f"there are {len(records)} collections; name at most {MAX_COLLECTIONS} in `collections`"
             )
         limit = asked.limit or (DEFAULT_HITS if asked.max_tokens is None else MAX_HITS)
-        wanted, rankings = asked.offset + limit, list[list[Snippet]]()
-        notices: dict[str, None] = {}
-        for record in records:
-            answer = await self.services.search(query_in(record, asked, wanted + 1))
-            name = record.target.collection
-            rankings.append([snippet(hit, name, asked.lines if asked.expand is None else None) for hit in answer.hits])
-            notices |= dict.fromkeys(f"{name}: {notice}" for notice in answer.notices)
-        in_turns = [one for rank in zip_longest(*rankings) for one in rank if one is not None]
-        page = in_turns[asked.offset : wanted]
-        room = asked.max_tokens or MAX_TOKENS
-        places, more = range(asked.offset, asked.offset + len(page)), wanted if len(in_turns) > wanted else None
-        return found_reply(page, list(notices), room, places, more)
+        targets = [record.target for record in records]
+        answer = await self.services.search_several(query_of_tool(asked, targets[0], limit), targets)
+        lines = asked.lines if asked.expand is None else None
+        shown = [snippet(hit, lines) for hit in answer.hits]
+        places = [hit.place for hit in answer.hits]
+        return found_reply(shown, answer.notices, asked.max_tokens or MAX_TOKENS, places, answer.next_offset)
 
     async def related(self, asked: RelatedArguments) -> ToolReply:
         """Return what is like one place of a document."""
         target = (await self._collection(asked.database, asked.collection)).target
         chunk_id = await chunk_at(self.services.store, target, asked.key, asked.line)
         answer = await self.services.related(Query(target, "", limit=asked.limit), chunk_id)
-        shown = [snippet(hit, asked.collection, asked.lines) for hit in answer.hits]
+        shown = [snippet(hit, asked.lines) for hit in answer.hits]
         return found_reply(shown, answer.notices)
 
     async def read(self, asked: ReadArguments) -> ToolReply:
@@ -129,13 +122,14 @@ class Toolbox:
         return [record for record in records if not names or record.target.collection in names]
 
 
-def query_in(record: CollectionRecord, asked: SearchArguments, limit: int) -> Query:
-    """Return the query that the arguments ask of one collection."""
+def query_of_tool(asked: SearchArguments, target: Target, limit: int) -> Query:
+    """Return the query that the arguments ask, of a collection."""
     return Query(
-        target=record.target,
+        target=target,
         text=asked.query,
         mode=asked.mode,
         limit=limit,
+        offset=asked.offset,
         paths=asked.paths,
         languages=[name.casefold() for name in asked.languages],
         content=asked.content,

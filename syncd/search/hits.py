@@ -12,8 +12,10 @@ from syncd.search.sparse_query import SparseQuery
 from syncd.store.chunks import FoundChunk
 
 
-def hit_of(ranked: Ranked, place: int, chunk: FoundChunk | None, row: Row | None) -> SearchHit | None:
-    """Return the hit at a place of the ranking with its content from the store or, for rows that syncd did not write, from Chroma."""
+def hit_of(ranked: Ranked, collection: str, place: int, chunk: FoundChunk | None, row: Row | None) -> SearchHit | None:
+    """Return the hit at a place of a collection's ranking with its content from the store or, for rows that syncd did not
+    write, from Chroma.
+    """
     make = partial(
         SearchHit,
         id=ranked.id,
@@ -21,6 +23,7 @@ def hit_of(ranked: Ranked, place: int, chunk: FoundChunk | None, row: Row | None
         dense_rank=ranked.dense_rank,
         sparse_rank=ranked.sparse_rank,
         also=ranked.also,
+        collection=collection,
         place=place,
     )
     if chunk is not None:

@@ -64,6 +64,7 @@ class SearchHit:
     score: float
     text: str
     metadata: Metadata
+    collection: str = ""
     highlights: Sequence[tuple[int, int]] = ()
     """Where `text` contains words of the query: (start, end) in code points."""
     dense_rank: int | None = None

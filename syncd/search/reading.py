@@ -33,7 +33,7 @@ async def read_text(
     """
     record = await store.collections.find(target)
     if record is None:
-        raise NotFoundError(f"syncd never wrote a collection {target.collection!r} in database {target.database!r}")
+        raise await no_collection(store, target)
     found = await store.texts.find(record.id, key)
     chosen = next((one for one in found if source_id in (None, one.source_id)), None)
     if chosen is None:
@@ -49,13 +49,22 @@ async def chunk_at(store: Store, target: Target, key: str, line: int) -> str:
     """Return the id of the chunk that a line of a document is in. Raises NotFoundError, which names similar keys."""
     record = await store.collections.find(target)
     if record is None:
-        raise NotFoundError(f"syncd never wrote a collection {target.collection!r} in database {target.database!r}")
+        raise await no_collection(store, target)
     found = await store.texts.chunk_at(record.id, key, line)
     if found is None and await store.texts.find(record.id, key):
         raise NotFoundError(f"{key!r} has no line {line}; read it to see what it has")
     if found is None:
         raise await no_document(store, record, key)
     return found
+
+
+async def no_collection(store: Store, target: Target) -> NotFoundError:
+    """Return the error for a collection that does not exist; it lists those of its database."""
+    names = [one.target.collection for one in await store.collections.all() if one.target.database == target.database]
+    there = f"there are: {', '.join(names)}" if names else "sync something into it first"
+    return NotFoundError(
+        f"syncd never wrote a collection {target.collection!r} in database {target.database!r}; {there}"
+    )
 
 
 async def no_document(store: Store, record: CollectionRecord, key: str) -> NotFoundError:

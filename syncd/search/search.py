@@ -20,6 +20,7 @@ from syncd.search.index_cache import IndexCache
 from syncd.search.order import in_order, may_apply
 from syncd.search.query import Answer, Query, SearchHit
 from syncd.search.rankings import Ranking, Scope, both, dense_ranking, nearest_if_there, scope_of, sparse_ranking
+from syncd.search.reading import no_collection
 from syncd.search.shaping import shaped
 from syncd.search.sparse_query import SparseQuery, encoded_query
 from syncd.search.where import in_languages
@@ -125,10 +126,7 @@ class Search:
         """Return a collection that syncd writes. Raises NotFoundError."""
         record = await self._store.collections.find(target)
         if record is None:
-            raise NotFoundError(
-                f"syncd never wrote a collection {target.collection!r} in database {target.database!r}; "
-                "sync something into it first"
-            )
+            raise await no_collection(self._store, target)
         return record
 
     async def _ranked(
@@ -172,7 +170,10 @@ class Search:
         """Return a page of a ranking with its content; what is gone meanwhile is left out."""
         chunks = await self._store.chunks.get(record.id, [hit.id for hit in page])
         others = await self._foreign(record, [hit.id for hit in page if hit.id not in chunks])
-        found = [hit_of(hit, place, chunks.get(hit.id), others.get(hit.id)) for place, hit in enumerate(page, offset)]
+        name = record.target.collection
+        found = [
+            hit_of(hit, name, place, chunks.get(hit.id), others.get(hit.id)) for place, hit in enumerate(page, offset)
+        ]
         return [hit for hit in found if hit is not None]
 
     async def _foreign(self, record: CollectionRecord, ids: Sequence[str]) -> Mapping[str, Row]:

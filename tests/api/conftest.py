@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -21,6 +22,7 @@ from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.runtime.sockets import bound
 from syncd.schema import Table
 from syncd.search import Answer, SearchHit
+from syncd.search.several import search_several
 from syncd.sources.factories import SourceFactories
 from syncd.sources.factory import Machine
 from syncd.sources.folder.settings import FolderSection
@@ -132,6 +134,7 @@ def services_for(store, chroma, folder: Path, wake, *more: Table):
         status=status,
         progress=lambda _: None,
         search=search,
+        search_several=partial(search_several, search, store.texts),
         related=related,
         rebuild=rebuild,
         verify=verify,

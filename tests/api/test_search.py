@@ -35,6 +35,16 @@ async def test_filters_are_handed_on(api_with):
     assert (query.modified_after, query.rules) == (0.0, frozenset({"path"}))
 
 
+async def test_several_collections_are_searched_at_once(api):
+    several = {key: value for key, value in QUERY.items() if key != "collection_name"}
+    status, answer = await api.post("/api/v1/search", {**several, "collections": ["docs", "code", "docs"]})
+    assert (status, [hit["id"] for hit in answer["hits"]]) == (200, ["a-0", "a-0"])
+    assert answer["notices"] == ["docs: half of it", "code: half of it"]
+    for wrong in (several, {**QUERY, "collections": ["docs"]}, {**several, "collections": []}):
+        assert (await api.post("/api/v1/search", wrong))[0] == 400, wrong
+    assert (await api.post("/api/v1/search", {**several, "collections": ["docs", "missing"]}))[0] == 404
+
+
 async def test_searching_a_missing_collection_is_404(api):
     status, answer = await api.post("/api/v1/search", {**QUERY, "collection_name": "missing"})
     assert (status, answer["error"]) == (404, "not_found")

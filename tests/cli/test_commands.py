@@ -151,6 +151,15 @@ def test_a_search_with_a_budget_shows_whole_hits_and_says_where_one_was_cut(daem
     assert (refused.returncode, "max_tokens" in refused.stderr) == (1, True)
 
 
+def test_several_collections_are_searched_at_once(daemon):
+    succeeds(daemon, "sync", "code", "--collection", "kites-twice")
+    both = ("--collection", "kites", "--collection", "kites-twice", "--mode", "sparse")
+    found = succeeds(daemon, "search", "kite evening", *both)
+    assert re.findall(r"kite\.md.* (\(kites.*\))$", found, re.MULTILINE) == ["(kites)", "(kites-twice)"]
+    refused = syncd(daemon, "search", "kite", "--collection", "kites", "--collection", "kytes")
+    assert (refused.returncode, "there are: kites, " in refused.stderr) == (1, True)
+
+
 def test_what_is_like_a_line_of_a_document_is_found(daemon):
     like = succeeds(daemon, "related", "kite.md", "--line", "3", "--collection", "kites")
     assert "app/[slug]/page.tsx" in like
