@@ -42,7 +42,9 @@ class SearchRequest(OwnModel):
     """The most hits; omitted: 10, or with `max_tokens` as many of the first 100 as fit."""
     offset: Annotated[int, Field(ge=0, le=10_000)] = 0
     mode: Mode = "dense"
-    """`dense` is semantic, `sparse` is keyword search, `hybrid` fuses both."""
+    """`dense` is semantic, `sparse` is keyword search, `hybrid` fuses both. `phrase` finds the query letter by letter, but for case and spacing,
+    `regex` what it matches as a regular expression (RE2; `^` and `$` at every line); both in the texts of chunks as they are stored, those
+    with most matches first."""
     where: dict[str, object] | None = None
     """A Chroma metadata filter. The keyword ranking applies it to its best 10,000 candidates."""
     where_document: dict[str, object] | None = None
@@ -96,7 +98,7 @@ class Hit(Model):
 
     id: str
     score: float
-    """Higher is better. Cosine similarity for `dense`; otherwise comparable only within one response."""
+    """Higher is better. Cosine similarity for `dense`, matches for `phrase` and `regex` without rules; otherwise comparable only within one response."""
     text: str
     metadata: dict[str, object]
     collection_name: str

@@ -29,7 +29,10 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, help="the most hits (default: 5, or as many as --max-tokens has room for)")
     parser.add_argument("--offset", type=int, default=0, help="skip the first N hits")
     parser.add_argument(
-        "--mode", choices=("dense", "sparse", "hybrid"), default="hybrid", help="semantic, keyword, or both"
+        "--mode",
+        choices=("dense", "sparse", "hybrid", "phrase", "regex"),
+        default="hybrid",
+        help="semantic, keyword, or both; or the query letter by letter, or as a regular expression (RE2)",
     )
     parser.add_argument(
         "--path",

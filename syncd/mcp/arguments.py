@@ -37,7 +37,7 @@ class SearchArguments(OwnModel):
     max_tokens: Annotated[int, Field(ge=300, le=8000)] | None = None
     """The most tokens of the whole reply, by a high estimate: the best hits that fit."""
     mode: Mode = "hybrid"
-    """hybrid, or sparse (words alone), or dense (meaning alone)."""
+    """hybrid, sparse (words alone), dense (meaning alone), phrase (letter by letter) or regex (RE2)."""
     database: Name | None = None
     """Only collections of this database."""
 

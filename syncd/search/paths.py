@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Literal
 
-from syncd.sources.web.patterns import PathPattern
+from syncd.runtime.linear import LinearPattern
 
 PathKind = Literal["tests", "vendored", "generated", "legacy", "docs", "config"]
 
@@ -53,11 +53,11 @@ _FILES: dict[PathKind, str] = {
     "docs": r"(?:readme|changelog|changes|contributing|history|license|news)(?:\..*)?|.*\.(?:md|mdx|markdown|rst|adoc|txt|org)",
     "config": r"\..+|.*\.(?:json|ya?ml|toml|ini|cfg|conf|properties|xml|gradle|lock|editorconfig)|dockerfile|makefile",
 }
-_IN_FOLDER: Mapping[PathKind, PathPattern] = {
-    kind: PathPattern(kind, f"^(?i:{words})$") for kind, words in _FOLDERS.items()
+_IN_FOLDER: Mapping[PathKind, LinearPattern] = {
+    kind: LinearPattern(kind, f"^(?i:{words})$") for kind, words in _FOLDERS.items()
 }
-_AS_FILE: Mapping[PathKind, PathPattern] = {
-    kind: PathPattern(kind, f"^(?:{words})$" if kind == "tests" else f"^(?i:{words})$")
+_AS_FILE: Mapping[PathKind, LinearPattern] = {
+    kind: LinearPattern(kind, f"^(?:{words})$" if kind == "tests" else f"^(?i:{words})$")
     for kind, words in _FILES.items()
 }
 

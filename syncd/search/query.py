@@ -12,7 +12,10 @@ from syncd.search.paths import SoughtContent
 from syncd.search.rules import RuleName
 from syncd.store.chunks import Stage
 
-Mode = Literal["dense", "sparse", "hybrid"]
+Mode = Literal["dense", "sparse", "hybrid", "phrase", "regex"]
+EXACT: frozenset[Mode] = frozenset(["phrase", "regex"])
+"""Modes that match the stored text itself."""
+BY_MEANING: frozenset[Mode] = frozenset(["dense", "hybrid"])
 SECTION: Literal["section"] = "section"
 Expand = int | Literal["section"]
 """What is shown around a hit: so many lines before and after it, or the section or definition that it is in."""
@@ -56,7 +59,7 @@ class Query:
 class SearchHit:
     """One chunk that answers a query; a higher score is better.
 
-    `score`: cosine similarity (dense), BM25 or dot product (sparse), fused ranks (hybrid). Ranks count from 1, over all
+    `score`: cosine similarity (dense), BM25 or dot product (sparse), fused ranks (hybrid), matches (phrase, regex). Ranks count from 1, over all
     chunks that pass the filters; None if the chunk is not in that ranking.
     """
 

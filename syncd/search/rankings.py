@@ -108,14 +108,14 @@ async def sparse_ranking(
     """Return the `wanted` chunks with the highest scores that pass the filters, as (id, score), best first."""
     found: Ranking = []
     async for candidates in _candidates(store, scored, scope, wanted):
-        candidates = await _passing(store, vector_store, scope, query, candidates)
+        candidates = await passing(store, vector_store, scope, query, candidates)
         found += candidates
         if len(found) >= wanted:
             break
     return found[:wanted]
 
 
-async def _passing(store: Store, vector_store: VectorStore, scope: Scope, query: Query, candidates: Ranking) -> Ranking:
+async def passing(store: Store, vector_store: VectorStore, scope: Scope, query: Query, candidates: Ranking) -> Ranking:
     """Return those candidates that pass the query's filters."""
     if not candidates or not (query.where or query.where_document):
         return candidates

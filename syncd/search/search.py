@@ -14,12 +14,22 @@ from syncd.errors import CollectionCorrupt, NotFoundError, PermanentError, Retry
 from syncd.index.target import VectorStore
 from syncd.model import Embedder, Row, Target, Vectors, cut_to
 from syncd.pipeline.sparse.catalog import SparseModels
+from syncd.search.exact import exact_pattern, exact_ranking, with_matches
 from syncd.search.fuse import Ranked, grouped
 from syncd.search.hits import highlighted, hit_of
 from syncd.search.index_cache import IndexCache
 from syncd.search.order import in_order, may_apply
-from syncd.search.query import Answer, Query, SearchHit
-from syncd.search.rankings import Ranking, Scope, both, dense_ranking, nearest_if_there, scope_of, sparse_ranking
+from syncd.search.query import BY_MEANING, EXACT, Answer, Query, SearchHit
+from syncd.search.rankings import (
+    Ranking,
+    Scope,
+    both,
+    dense_ranking,
+    nearest_if_there,
+    passing,
+    scope_of,
+    sparse_ranking,
+)
 from syncd.search.reading import no_collection
 from syncd.search.shaping import shaped
 from syncd.search.sparse_query import SparseQuery, encoded_query
@@ -75,21 +85,38 @@ class Search:
         """
         query = replace(query, where=in_languages(query.where, query.languages))
         record = await self.record(query.target)
-        words = await self.words_of(record, query)
         notices: list[str] = []
-        ranked = await self._ranked(query, await scope_of(self._store, record, query), words, notices)
+        if query.mode in EXACT:
+            hits = await self._matching(record, query, notices)
+        else:
+            words = await self.words_of(record, query)
+            ranked = await self._ranked(query, await scope_of(self._store, record, query), words, notices)
+            found = await self.hits(record, ranked[query.offset : query.offset + query.limit], query.offset)
+            hits = [highlighted(hit, words) for hit in found]
+        coverage = await self._coverage(record, notices) if query.mode in BY_MEANING else None
+        shown, next_offset = await shaped(self._store.texts, hits, query)
+        return Answer(shown, notices, coverage, next_offset)
+
+    async def _matching(self, record: CollectionRecord, query: Query, notices: list[str]) -> list[SearchHit]:
+        """Return the page of the hits of a phrase or a regular expression."""
+        pattern, scope = exact_pattern(query), await scope_of(self._store, record, query)
+        matching = await exact_ranking(self._store, scope, pattern, self._limit_s, notices)
+        matching = await self._in_time(partial(passing, self._store, self._vector_store, scope, query, matching))
+        ranked = await self._in_order(query, record, Ranking(), matching)
         found = await self.hits(record, ranked[query.offset : query.offset + query.limit], query.offset)
-        hits = [highlighted(hit, words) for hit in found]
-        coverage = None if query.mode == "sparse" else await self._store.prepared.coverage(record.id)
-        if coverage is not None and coverage < 1.0:
+        return [with_matches(hit, pattern) for hit in found]
+
+    async def _coverage(self, record: CollectionRecord, notices: list[str]) -> float:
+        """Return the share of the collection's chunks that have vectors, with notices of what is missing."""
+        coverage = await self._store.prepared.coverage(record.id)
+        if coverage < 1.0:
             notices.append(f"semantic ranking covers {coverage:.0%} so far: the rest is being embedded")
-        filled = None if query.mode == "sparse" else await self._store.refills.filled(record.id)
+        filled = await self._store.refills.filled(record.id)
         if filled is not None:
             notices.append(
                 f"semantic ranking covers {filled:.0%} so far: the collection is being filled from the store"
             )
-        shown, next_offset = await shaped(self._store.texts, hits, query)
-        return Answer(shown, notices, coverage, next_offset)
+        return coverage
 
     async def embed(self, target: Target, texts: Sequence[str]) -> Vectors:
         """Embed queries with the collection's dense model and query prompt, as short as its vectors. Raises as `search` does."""
@@ -141,10 +168,15 @@ class Search:
             nearest = await dense()
         else:
             worded = await sparse()
-        ranked = await in_order(self._store.chunks, scope.record.id, query, nearest, worded)
+        return await self._in_order(query, scope.record, nearest, worded)
+
+    async def _in_order(
+        self, query: Query, record: CollectionRecord, nearest: Ranking, worded: Ranking
+    ) -> Sequence[Ranked]:
+        ranked = await in_order(self._store.chunks, record.id, query, nearest, worded)
         if not query.group:
             return ranked
-        owners = await self._store.chunks.documents_of(scope.record.id, [hit.id for hit in ranked])
+        owners = await self._store.chunks.documents_of(record.id, [hit.id for hit in ranked])
         return grouped(ranked, lambda chunk_id: owners.get(chunk_id, chunk_id))
 
     async def _dense_ranking(self, query: Query, scope: Scope) -> Ranking:

@@ -12,6 +12,8 @@ from syncd.store.database import Database
 
 MAX_CHUNKS = 2000
 """The most chunks of one document that are read at once."""
+SCANNED = 2000
+"""Chunks that a scan reads at once: some megabytes, while other reads wait."""
 
 _TABLES = {True: ("chunks", "document_id"), False: ("prepared_chunks", "prepared_id")}
 
@@ -42,6 +44,30 @@ class Holding:
     source_id: str
     documents: int
     recorded_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkPlace:
+    """A chunk of one of several documents: the document's index among them, and the chunk's number."""
+
+    index: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScannedChunk:
+    """A chunk's text, as UTF-8."""
+
+    place: ChunkPlace
+    text: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ScannedPage:
+    """Chunks, and after which one to go on; its index is beyond the documents at the end."""
+
+    chunks: Sequence[ScannedChunk]
+    following: ChunkPlace
 
 
 class DocumentTexts:
@@ -83,6 +109,42 @@ class DocumentTexts:
             return [TextChunk(text, json.loads(metadata)) for text, metadata in rows]
 
         return await self._db.read(query)
+
+    async def scan(self, document_ids: Sequence[int], after: ChunkPlace) -> ScannedPage:
+        """Return the texts of the next chunks of documents, SCANNED of them, beyond `after`."""
+        statement = "SELECT number, CAST(text AS BLOB) FROM {} WHERE {} = ? AND number > ? ORDER BY number LIMIT ?"
+
+        def query(connection: sqlite3.Connection) -> ScannedPage:
+            found: list[ScannedChunk] = []
+            number = after.number
+            for index in range(after.index, len(document_ids)):
+                wanted = statement.format(*_TABLES[document_ids[index] > 0])
+                values = (abs(document_ids[index]), number, SCANNED - len(found))
+                found += [ScannedChunk(ChunkPlace(index, n), text) for n, text in connection.execute(wanted, values)]
+                if len(found) >= SCANNED:
+                    return ScannedPage(found, found[-1].place)
+                number = -1
+            return ScannedPage(found, ChunkPlace(len(document_ids), -1))
+
+        return await self._db.read(query)
+
+    async def ids_at(self, document_ids: Sequence[int], places: Sequence[ChunkPlace]) -> Mapping[ChunkPlace, str]:
+        """Return the ids of chunks of these documents; those of documents that went meanwhile are left out."""
+        statement = "SELECT prefix FROM {} WHERE id = ? AND {}"
+        tables = {True: ("documents", "state = 'indexed'"), False: ("prepared", "findable")}
+
+        def query(connection: sqlite3.Connection) -> dict[int, str]:
+            found: dict[int, str] = {}
+            for index in {place.index for place in places}:
+                document_id = document_ids[index]
+                if row := connection.execute(
+                    statement.format(*tables[document_id > 0]), (abs(document_id),)
+                ).fetchone():
+                    found[index] = row[0]
+            return found
+
+        prefixes = await self._db.read(query)
+        return {place: f"{prefixes[place.index]}-{place.number}" for place in places if place.index in prefixes}
 
     async def chunk_at(self, collection_id: int, key: str, line: int) -> str | None:
         """Return the id of the first chunk with this line of a document of this key; None where there is none."""

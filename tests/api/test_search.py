@@ -62,6 +62,7 @@ async def test_searching_a_missing_collection_is_404(api):
         {"limit": 10**9},
         {"offset": -1},
         {"mode": "exact"},
+        {"query": 1, "mode": "regex"},
         {"where": []},
         {"query": None},
         {"path": ""},

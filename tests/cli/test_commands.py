@@ -151,6 +151,12 @@ def test_a_search_with_a_budget_shows_whole_hits_and_says_where_one_was_cut(daem
     assert (refused.returncode, "max_tokens" in refused.stderr) == (1, True)
 
 
+def test_an_expression_is_found_and_a_wrong_one_is_told(daemon):
+    assert "kite.md" in succeeds(daemon, "search", r"kite \w+ higher", "--collection", "kites", "--mode", "regex")
+    refused = syncd(daemon, "search", "(kite", "--collection", "kites", "--mode", "regex")
+    assert (refused.returncode, "not a valid RE2 pattern (missing )" in refused.stderr) == (1, True)
+
+
 def test_several_collections_are_searched_at_once(daemon):
     succeeds(daemon, "sync", "code", "--collection", "kites-twice")
     both = ("--collection", "kites", "--collection", "kites-twice", "--mode", "sparse")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from syncd.sources.web.patterns import PathPattern
+from syncd.runtime.linear import LinearPattern
 from syncd.sources.web.settings import WebSettings
 from syncd.sources.web.urls import Site, Url, normal, trap_reason
 
@@ -18,8 +18,8 @@ class CrawlScope:
     def __init__(self, settings: WebSettings) -> None:
         self.start = normal(settings.starting_url)
         self.site = Site(self.start, allow_subdomains=settings.allow_subdomains, extra_hosts=settings.extra_hosts)
-        self._include = [PathPattern("include_path_regexes", text) for text in settings.include_path_regexes]
-        self._exclude = [PathPattern("exclude_path_regexes", text) for text in settings.exclude_path_regexes]
+        self._include = [LinearPattern("include_path_regexes", text) for text in settings.include_path_regexes]
+        self._exclude = [LinearPattern("exclude_path_regexes", text) for text in settings.exclude_path_regexes]
 
     def refusal(self, url: Url) -> str | None:
         """Return why `url` may not be visited, or None."""
@@ -51,7 +51,7 @@ class CrawlScope:
         return [link for link in links if self.refusal(plain_url(link)) is None]
 
 
-def is_found(pattern: PathPattern, url: Url) -> bool:
+def is_found(pattern: LinearPattern, url: Url) -> bool:
     """Return whether a pattern matches a URL's path, or its path and query."""
     return pattern.found_in(url.path) or (bool(url.query) and pattern.found_in(f"{url.path}?{url.query}"))
 

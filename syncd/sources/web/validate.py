@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from syncd.errors import PermanentError
+from syncd.runtime.linear import LinearPattern
 from syncd.sources.web.addresses import AddressRule
-from syncd.sources.web.patterns import PathPattern
 from syncd.sources.web.settings import WebSettings
 from syncd.sources.web.urls import UrlError, host_named, normal
 
@@ -27,7 +27,7 @@ def validate_settings(settings: WebSettings) -> None:
             raise PermanentError(f"extra_hosts {host!r} is not usable ({error}); give a host or host:port") from error
     for option in ("include_path_regexes", "exclude_path_regexes"):
         for pattern in getattr(settings, option):
-            PathPattern(option, pattern)
+            LinearPattern(option, pattern)
     for name, least in (("page_limit", 0), ("max_depth", 0), ("concurrency", 1)):
         value = getattr(settings, name)
         if value is not None and value < least:
