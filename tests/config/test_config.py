@@ -68,7 +68,7 @@ def test_the_commented_examples_are_valid_too(tmp_path):
         ),
         ("[[sources]]\nname = 'a'\ntype = 'folder'\npath = '.'\ncollection = 'a..b'", "no two dots in a row"),
         (BUCKET, "auto_sync of 'bucket' needs queue_url, there or in [s3]"),
-        (f"{BUCKET}path_prefix = '/docs/'", "no slash in front; S3 compares whole keys"),
+        (f"{BUCKET}path_prefix = '/docs/'", "no slash in front; object stores compare whole keys"),
         ("[[sources]]\nname = 'a'\ntype = 'github'\nrepository = '--x'\ncollection = 'abc'", "repository '--x' must"),
         ("[[sources]]\nname = 'a'\ntype = 'github'\nrepository = 'a/..'\ncollection = 'abc'", "repository 'a/..' must"),
         (f"{REPOSITORY}interval_s = 0.5", "0.5 s is too often: at least 1 s, or 0 for never"),

@@ -8,16 +8,16 @@ from datetime import datetime
 
 from syncd.errors import PermanentError, RetryableError
 from syncd.runtime.headers import storable
+from syncd.sources.objects.coding import decoded
+from syncd.sources.objects.keys import EMPTY_PAGES
+from syncd.sources.objects.transport import ChangedError
 from syncd.sources.s3.answers import ListedObject, ObjectFacts
 from syncd.sources.s3.calls import S3Client
 from syncd.sources.s3.client import Connection
-from syncd.sources.s3.coding import decoded
-from syncd.sources.s3.errors import ChangedError, ClientError, is_missing_key, status_code
+from syncd.sources.s3.errors import ClientError, is_missing_key, status_code
 
 LISTING_PAGE_SIZE = 1000
 """S3's maximum."""
-EMPTY_PAGES = 1000
-"""In a row: a listing may step over that many pages of deleted versions, each with a token that leads on."""
 
 
 @dataclass(frozen=True, slots=True)

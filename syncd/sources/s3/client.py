@@ -16,10 +16,10 @@ from botocore.utils import parse_timestamp  # pyright: ignore[reportMissingTypeS
 from syncd.errors import MisconfiguredError, PermanentError, RetryableError
 from syncd.runtime.headers import plausible_date
 from syncd.runtime.retry import Backoff, retrying
+from syncd.sources.objects.transport import ThrottledError, Transport
 from syncd.sources.s3.calls import AwsClient, S3Client, SqsClient, StsClient
 from syncd.sources.s3.endpoint import Endpoint
-from syncd.sources.s3.errors import AWS_ERRORS, StaleCredentialsError, ThrottledError, translated
-from syncd.sources.s3.settings import Transport
+from syncd.sources.s3.errors import AWS_ERRORS, StaleCredentialsError, translated
 
 T = TypeVar("T")
 C = TypeVar("C", bound=AwsClient)

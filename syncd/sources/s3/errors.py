@@ -19,12 +19,12 @@ from botocore.exceptions import (  # pyright: ignore[reportMissingTypeStubs] - i
 from syncd.errors import (
     MisconfiguredError,
     NotFoundError,
-    OvertakenError,
     PermanentError,
     RetryableError,
     SyncdError,
 )
 from syncd.runtime.headers import retry_after_s, storable
+from syncd.sources.objects.transport import ChangedError, ThrottledError
 from syncd.sources.s3.answers import ErrorAnswer
 
 NETWORK_ERRORS = (HTTPClientError, ConnectionError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
@@ -57,16 +57,8 @@ _THROTTLED = frozenset(
 _TRANSIENT = frozenset({"RequestTimeout", "InternalError", "ServiceUnavailable", "OperationAborted", "IncompleteBody"})
 
 
-class ThrottledError(RetryableError):
-    """The service is throttling."""
-
-
 class StaleCredentialsError(RetryableError):
     """The credentials have expired; a new client reads them again."""
-
-
-class ChangedError(OvertakenError):
-    """The object has changed since it was checked; check it again."""
 
 
 def translated(error: Exception, what: str) -> SyncdError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeGuard
-from urllib.parse import urlsplit
 
 import structlog
 
@@ -13,19 +12,21 @@ from syncd.chroma.naming import check_collection
 from syncd.errors import BugError, ConfigError, MisconfiguredError, NotFoundError, PermanentError, SyncdError
 from syncd.json_types import JsonObject
 from syncd.model import Invocation, SourceRecord, UnreadableSettings
-from syncd.quoting import shown
 from syncd.runtime.actor import Actor
 from syncd.runtime.containment import contained
 from syncd.runtime.keylocks import KeyLocks
 from syncd.schema import Model
 from syncd.sources.factory import Requester, SourceFactory
+from syncd.sources.objects.endpoints import check_endpoint
+from syncd.sources.objects.keys import check_prefix
+from syncd.sources.objects.transport import Transport
 from syncd.sources.s3.access import QueueReader
 from syncd.sources.s3.client import Connections
 from syncd.sources.s3.endpoint import AwsKey, Endpoint, is_aws_queue, queue_endpoint
 from syncd.sources.s3.event_store import CheckQueue, DeadLetters
 from syncd.sources.s3.journal import Journal
 from syncd.sources.s3.label_store import Labels
-from syncd.sources.s3.naming import check_bucket, check_prefix
+from syncd.sources.s3.naming import check_bucket
 from syncd.sources.s3.queues import Queues
 from syncd.sources.s3.settings import (
     S3_NAME,
@@ -33,7 +34,6 @@ from syncd.sources.s3.settings import (
     S3Section,
     S3Settings,
     S3SourceSettings,
-    Transport,
     settings_from,
 )
 from syncd.sources.s3.source import BucketSource, S3Sources
@@ -199,24 +199,13 @@ class BucketFactory(SourceFactory[S3SourceSettings]):
 
 def check_urls(settings: S3SourceSettings, allowed: Sequence[str] | None) -> None:
     """Raise PermanentError for a URL that is invalid, or neither AWS's nor among `allowed`; None allows every URL."""
-    hosts = None if allowed is None else {url.rstrip("/") for url in allowed}
-    for name, url in (("endpoint_url", settings.endpoint_url), ("queue_url", settings.queue_url)):
-        if url is None:
-            continue
-        try:
-            parts = urlsplit(url)
-        except ValueError:
-            parts = urlsplit("")
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.fragment:
-            raise PermanentError(
-                f"{name} {shown(url)} must be an http or https URL with a host and without credentials"
-            )
-        if hosts is None or (name == "queue_url" and is_aws_queue(url)):
-            continue
-        if f"{parts.scheme}://{parts.netloc}" not in hosts:
-            raise PermanentError(
-                f"{name} {shown(url)} is not allowed; name its host under s3.allowed_endpoints in the configuration"
-            )
+    queue_hosts = None if settings.queue_url and is_aws_queue(settings.queue_url) else allowed
+    for name, url, hosts in (
+        ("endpoint_url", settings.endpoint_url, allowed),
+        ("queue_url", settings.queue_url, queue_hosts),
+    ):
+        if url is not None:
+            check_endpoint(name, url, hosts, "s3.allowed_endpoints")
 
 
 def is_bucket(record: SourceRecord) -> TypeGuard[BucketRecord]:

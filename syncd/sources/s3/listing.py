@@ -15,10 +15,10 @@ import anyio
 from syncd.errors import PermanentError
 from syncd.model import Checkpoint, Document, Run
 from syncd.sources.bodies import NoBody
+from syncd.sources.objects.keys import is_folder
 from syncd.sources.s3.assignment import assignments
 from syncd.sources.s3.bucket import ObjectState, Page
 from syncd.sources.s3.label_store import Label
-from syncd.sources.s3.naming import is_folder
 from syncd.sources.s3.objects import S3Objects
 from syncd.sources.s3.settings import AutoSync
 

@@ -1,10 +1,10 @@
-"""Checks names of buckets, prefixes and objects. Pure; each check raises PermanentError saying what is allowed."""
+"""Checks names of buckets and objects. Pure; each check raises PermanentError saying what is allowed."""
 
 from __future__ import annotations
 
 import re
 
-from syncd.chroma.naming import MAX_OBJECT_KEY_BYTES, is_address
+from syncd.chroma.naming import is_address
 from syncd.errors import PermanentError
 from syncd.model import LINEAGE_KEYS
 from syncd.quoting import shown
@@ -25,16 +25,6 @@ def check_bucket(name: str) -> str:
     return name
 
 
-def check_prefix(prefix: str) -> str:
-    """Return `prefix` if it is a valid key prefix."""
-    if len(prefix.encode()) > MAX_OBJECT_KEY_BYTES - 1 or prefix.startswith("/"):
-        raise PermanentError(
-            f"path_prefix {shown(prefix)}: at most {MAX_OBJECT_KEY_BYTES - 1} bytes and no slash in front; "
-            "S3 compares whole keys, which do not begin with one as paths do: write 'docs/', not '/docs/'"
-        )
-    return prefix
-
-
 def is_standard_key(key: str) -> bool:
     """Return whether a metadata key is reserved for a chunk's lineage, so that callers cannot set it."""
     return key in _STANDARD_KEYS or key in LINEAGE_KEYS
@@ -43,8 +33,3 @@ def is_standard_key(key: str) -> bool:
 def is_metadata_file(key: str) -> bool:
     """Return whether an object is a metadata file, going by its key."""
     return key.endswith(METADATA_SUFFIX)
-
-
-def is_folder(key: str, size_bytes: int) -> bool:
-    """Return whether an object is the empty marker with which consoles represent a folder."""
-    return size_bytes == 0 and key.endswith("/")

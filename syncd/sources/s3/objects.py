@@ -9,11 +9,13 @@ from syncd.errors import PermanentError
 from syncd.model import Document, chunk_prefix
 from syncd.quoting import shown
 from syncd.sources.bodies import NoBody
+from syncd.sources.objects.download import ObjectBody
+from syncd.sources.objects.keys import is_folder
 from syncd.sources.s3.assignment import Assignment, assignments
 from syncd.sources.s3.bucket import Bucket, ObjectState
-from syncd.sources.s3.download import ObjectBody
+from syncd.sources.s3.download import BucketObject
 from syncd.sources.s3.label_store import Label, Labels
-from syncd.sources.s3.naming import is_folder, is_metadata_file
+from syncd.sources.s3.naming import is_metadata_file
 from syncd.sources.s3.overlay import Labelling
 from syncd.sources.s3.settings import AutoSync, S3Settings
 
@@ -46,7 +48,7 @@ class S3Objects:
         return Document(
             key=state.key,
             version=state.version,
-            body=ObjectBody(self.bucket, state),
+            body=ObjectBody(BucketObject(self.bucket, state)),
             chunk_prefix=chunk_prefix(state.key, assignment.custom_id),
             other_prefix="" if said else other_prefix(self.settings.bucket, state.key),
             metadata={**assignment.metadata, **said, "bucket": self.settings.bucket, "object_key": state.key},

@@ -12,12 +12,11 @@ from pydantic import Field, model_validator
 from typing_extensions import override
 
 from syncd.model import SourceSchedule, SourceSettings
-from syncd.model.limits import MAX_DOCUMENT_SIZE_BYTES
-from syncd.quoting import shown
 from syncd.schema import ExtendedModel, Int32, Table
 from syncd.sources import shapes
+from syncd.sources.objects.endpoints import AllowedEndpoint
+from syncd.sources.objects.keys import check_prefix, overlap, prefix_notice
 from syncd.sources.s3.endpoint import AwsKey, Endpoint
-from syncd.sources.s3.naming import check_prefix
 from syncd.sources.table import SourceTable, checked_with, interval
 
 S3_NAME = "s3"
@@ -53,11 +52,8 @@ class S3SourceSettings(SourceSettings):
 
     @property
     def notice(self) -> str:
-        """Say that a prefix is no folder (Amazon S3 User Guide, "Organizing objects using prefixes")."""
-        if not self.path_prefix or self.path_prefix.endswith("/"):
-            return ""
-        prefix = self.path_prefix[-100:]
-        return f"path_prefix {shown(prefix)} takes every key that begins so, such as {shown(prefix + 'x/y.md')}; end it with '/' for a folder"
+        """Say that a prefix is no folder, where it looks like one."""
+        return prefix_notice(self.path_prefix)
 
     @property
     def id_root(self) -> str:
@@ -115,7 +111,7 @@ class S3Section(Table):
     """The queue of sources that name none of their own."""
     visibility_s: Annotated[int, Field(ge=1, le=43_200)] = 120
     """Visibility timeout: how long a message stays invisible after each heartbeat, and so when a killed daemon's messages reappear."""
-    allowed_endpoints: tuple[Annotated[str, Field(pattern=r"^https?://[^/?#@]+/?$")], ...] = ()
+    allowed_endpoints: tuple[AllowedEndpoint, ...] = ()
     """Values of `endpoint_url`, besides AWS, that the network API accepts; none by default."""
 
 
@@ -157,8 +153,7 @@ class S3Table(SourceTable):
             return False
         place = (self.database, self.collection, self.bucket_name, self.endpoint_url)
         same = place == (other.database, other.collection, other.bucket_name, other.endpoint_url)
-        ours, theirs = self.path_prefix or "", other.path_prefix or ""
-        return same and (ours.startswith(theirs) or theirs.startswith(ours))
+        return same and overlap(self.path_prefix, other.path_prefix)
 
     def check_beside(self, sections: Mapping[type[Table], Table], state: Path) -> None:
         """Raise ValueError if the source follows events but has no queue, neither its own nor the common one."""
@@ -181,32 +176,6 @@ class S3Settings:
     auto_sync: AutoSync = AutoSync.NONE
     queue_url: str | None = None
     """The queue of this source's events, if `auto_sync` is on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Transport:
-    """Limits of requests to S3: every wait is bounded, and a body is held in memory only piece by piece."""
-
-    connect_timeout_s: float = 10.0
-    stall_timeout_s: float = 30.0
-    """Read timeout of a connection: before the response, and between two pieces of a body."""
-    download_timeout_s: float = 1800.0
-    """From opening a body to its last byte, attempts included; 200 MB at 1 Mbit/s."""
-    call_timeout_s: float = 120.0
-    """For everything but bodies, attempts included."""
-    attempts: int = 6
-    """Attempts per call, or per body without progress in between."""
-    backoff_base_s: float = 0.2
-    backoff_cap_s: float = 20.0
-    downloads: int = 16
-    """Bodies in flight at once, over all sources of one endpoint."""
-    connections: int = 32
-    range_size_bytes: int = 64 << 20
-    """Larger bodies are fetched in ranges of this size."""
-    max_object_size_bytes: int = MAX_DOCUMENT_SIZE_BYTES
-    """The documented limit on one file, as uploads count it."""
-    spool_dir: Path | None = None
-    """Where bodies above 1 MiB are spooled; None is the system's temporary folder."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from hashlib import sha256
 
 from syncd.errors import ConflictError
 from syncd.json_types import JsonObject
+from syncd.sources.objects.keys import check_prefix
 from syncd.sources.s3.answers import NotificationEntry, Notifications, QueuePolicy
-from syncd.sources.s3.naming import check_bucket, check_prefix
+from syncd.sources.s3.naming import check_bucket
 
 NOTIFIED_EVENTS = ("s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*", "s3:ObjectRestore:Completed")
 """Expiry by lifecycle rules is not covered by ObjectRemoved (Amazon S3 User Guide, "Supported event types")."""

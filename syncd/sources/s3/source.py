@@ -12,6 +12,7 @@ from syncd.chroma.naming import check_custom_id, check_metadata, check_object_ke
 from syncd.errors import NotFoundError, PermanentError, RetryableError
 from syncd.model import Checkpoint, Document, OneObject, Origin, Run, chunk_prefix
 from syncd.runtime.keylocks import KeyLocks
+from syncd.sources.objects.keys import check_prefix
 from syncd.sources.s3.assignment import assignments
 from syncd.sources.s3.bucket import Bucket
 from syncd.sources.s3.calls import S3Client
@@ -19,7 +20,7 @@ from syncd.sources.s3.client import Connection, Connections, UnusableConnection
 from syncd.sources.s3.journal import Journal
 from syncd.sources.s3.label_store import Label, Labels
 from syncd.sources.s3.listing import Listing
-from syncd.sources.s3.naming import check_bucket, check_prefix, is_standard_key
+from syncd.sources.s3.naming import check_bucket, is_standard_key
 from syncd.sources.s3.objects import S3Objects, other_prefix
 from syncd.sources.s3.overlay import Labelling
 from syncd.sources.s3.settings import S3Settings

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from syncd.model import SourceFacts
 from syncd.sources.codec import SettingsCodec
 from syncd.sources.factory import Machine
+from syncd.sources.objects.transport import Transport
 from syncd.sources.s3.naming import is_standard_key
-from syncd.sources.s3.settings import S3_NAME, S3Section, S3Source, S3SourceSettings, S3Table, Transport
+from syncd.sources.s3.settings import S3_NAME, S3Section, S3Source, S3SourceSettings, S3Table
 from syncd.sources.type import ObjectRules, SourceType
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from syncd.sources.s3.settings import S3Settings, S3SourceSettings, Transport
+from syncd.sources.objects.transport import Transport
+from syncd.sources.s3.settings import S3Settings, S3SourceSettings
 from tests.aws_servers import Aws
 
 STORED = S3SourceSettings(bucket_name="stored", region="elsewhere")

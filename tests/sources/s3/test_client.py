@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 import syncd.sources.s3.client
 from syncd.errors import PermanentError, RetryableError
+from syncd.sources.objects.transport import ThrottledError
 from syncd.sources.s3.bucket import Bucket
 from syncd.sources.s3.client import Connections, parsed_moment
 from syncd.sources.s3.endpoint import AwsKey, Endpoint
-from syncd.sources.s3.errors import ClientError, ThrottledError
+from syncd.sources.s3.errors import ClientError
 from tests.aws_servers import REGION, Aws, FaultyProxy
 from tests.serving import serve
 from tests.sources.s3.buckets import FAST, place

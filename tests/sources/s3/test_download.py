@@ -8,11 +8,11 @@ import pytest
 from aiohttp import web
 
 from syncd.errors import PermanentError, RetryableError
+from syncd.sources.objects.download import ObjectBody
+from syncd.sources.objects.transport import ChangedError, Transport
 from syncd.sources.s3.bucket import Bucket, ObjectState
 from syncd.sources.s3.client import Connections
-from syncd.sources.s3.download import ObjectBody
-from syncd.sources.s3.errors import ChangedError
-from syncd.sources.s3.settings import Transport
+from syncd.sources.s3.download import BucketObject
 from tests.aws_servers import Aws, FaultyProxy
 from tests.sources.s3.buckets import FAST, Place, place
 
@@ -46,7 +46,7 @@ class Reader:
         return state
 
     async def read(self, state: ObjectState) -> bytes:
-        async with ObjectBody(self.bucket, state).open() as file:
+        async with ObjectBody(BucketObject(self.bucket, state)).open() as file:
             return file.read()
 
 

@@ -11,10 +11,11 @@ from aiohttp import web
 
 from syncd.errors import MisconfiguredError
 from syncd.model import Chunking, Embedding, OneObject
+from syncd.sources.objects.transport import Transport
 from syncd.sources.registry import TYPES
 from syncd.sources.s3.factory import BucketFactory
 from syncd.sources.s3.queues import Queues
-from syncd.sources.s3.settings import S3Section, Transport
+from syncd.sources.s3.settings import S3Section
 from syncd.store import Store
 from tests.aws_servers import KEY, REGION, Aws, Fault, FaultyProxy
 from tests.sources.s3.buckets import place

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from syncd.sources.s3.errors import ChangedError
+from syncd.sources.objects.transport import ChangedError
 from syncd.sources.s3.settings import AutoSync
 from tests.aws_servers import Aws, FaultyProxy
 from tests.sources.s3.buckets import Place, place

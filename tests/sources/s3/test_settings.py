@@ -3,8 +3,9 @@ from dataclasses import replace
 import pytest
 
 from syncd.errors import PermanentError
+from syncd.sources.objects.keys import check_prefix
 from syncd.sources.s3.endpoint import AwsKey, Endpoint, is_aws_queue, queue_endpoint
-from syncd.sources.s3.naming import check_bucket, check_prefix, is_standard_key
+from syncd.sources.s3.naming import check_bucket, is_standard_key
 from syncd.sources.s3.settings import AutoSync, settings_from
 from syncd.sources.s3.type import S3
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from syncd.errors import PermanentError
-from syncd.sources.s3.coding import Decoder, decoded
+from syncd.sources.objects.coding import Decoder, decoded
 
 LIMIT_BYTES = 1 << 20
 TEXT = "Grüße aus dem Eimer\n".encode() * 1000

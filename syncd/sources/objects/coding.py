@@ -12,7 +12,7 @@ PIECE_SIZE_BYTES = 256 * 1024
 MAGIC = {"gzip": b"\x1f\x8b", "x-gzip": b"\x1f\x8b", "deflate": b"\x78"}
 """How what was encoded in each way begins."""
 NO_CODING = {"", "identity", "aws-chunked"}
-"""`aws-chunked` is how an upload was signed; S3 keeps the word and not the framing."""
+"""`aws-chunked` is how an upload to S3 was signed, which keeps the word and not the framing."""
 
 
 class Decoder:

@@ -1,0 +1,32 @@
+"""Which endpoints the network API may name: a request to any other would be made on a stranger's behalf."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import Field
+
+from syncd.errors import PermanentError
+from syncd.quoting import shown
+
+AllowedEndpoint = Annotated[str, Field(pattern=r"^https?://[^/?#@]+/?$")]
+"""A scheme and a host, in a table of the configuration file."""
+
+
+def check_endpoint(name: str, url: str, allowed: Sequence[str] | None, setting: str) -> None:
+    """Raise PermanentError for a URL that is invalid, or whose host is not among `allowed`; None allows every host.
+
+    `name` is what the URL is called, and `setting` the list that may allow it.
+    """
+    try:
+        parts = urlsplit(url)
+        is_whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        parts, is_whole = urlsplit(""), False
+    if not is_whole or parts.username or parts.password or parts.fragment:
+        raise PermanentError(f"{name} {shown(url)} must be an http or https URL with a host and without credentials")
+    if allowed is None or f"{parts.scheme}://{parts.netloc}" in {one.rstrip("/") for one in allowed}:
+        return
+    raise PermanentError(f"{name} {shown(url)} is not allowed; name its host under {setting} in the configuration")
