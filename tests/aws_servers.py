@@ -169,7 +169,7 @@ class FaultyProxy:
         headers = {n: v for n, v in request.headers.items() if n.lower() not in dropped | {"transfer-encoding"}}
         url = URL(self.upstream + request.raw_path, encoded=True)
         async with self.session.request(
-            request.method, url, headers=headers, data=await request.read(), allow_redirects=False
+            request.method, url, headers=headers, data=await request.read() or None, allow_redirects=False
         ) as answer:
             body = await answer.read()
             kept = [(n, v) for n, v in answer.headers.items() if n.lower() not in HOP_HEADERS]

@@ -89,4 +89,11 @@ def wait_for_heartbeat(server, port, output):
     raise AssertionError(f"no heartbeat within a minute: {output.read_text()}")
 
 
-pytest_plugins = ["tests.aws_servers", "tests.git_server", "tests.lfs_server", "tests.models"]
+pytest_plugins = [
+    "tests.aws_servers",
+    "tests.azure_server",
+    "tests.gcs_server",
+    "tests.git_server",
+    "tests.lfs_server",
+    "tests.models",
+]

@@ -24,6 +24,14 @@ WRONG = {
         'type = "git"\nurl = "https://example.org/a.git"\ntoken_file = "/nowhere/token"',
         "token_file '/nowhere/token' cannot be read",
     ),
+    "no-google-key": (
+        'type = "gcs"\nbucket_name = "acme-docs"\ncredential_file = "/nowhere/gcs.json"',
+        "credential_file '/nowhere/gcs.json' cannot be read",
+    ),
+    "no-azure-key": (
+        'type = "azure_blob"\naccount_name = "acme"\ncontainer_name = "docs"\ncredential_env = "NO_SUCH_KEY"',
+        "credential_env 'NO_SUCH_KEY' is not set",
+    ),
 }
 
 

@@ -49,7 +49,15 @@ def test_the_commented_examples_are_valid_too(tmp_path):
     examples = [line[2:] for line in lines[start:] if line.startswith("# ")]
     text = re.sub(r"^chunking = .*lines.*$", "", "\n".join(examples), flags=re.MULTILINE)
     config = load(tmp_path, text)
-    assert [source.name for source in config.sources] == ["handbook", "tools", "notes", "docs-site", "contracts"]
+    assert [source.name for source in config.sources] == [
+        "handbook",
+        "tools",
+        "notes",
+        "docs-site",
+        "contracts",
+        "manuals",
+        "drawings",
+    ]
 
 
 @pytest.mark.parametrize(

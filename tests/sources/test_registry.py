@@ -97,6 +97,10 @@ DECLARED = {
     "web_scrape": {"starting_url": "http://x/", "page_limit": None, "max_depth": None, "include_path_regexes": []}
     | {"exclude_path_regexes": [], "allow_subdomains": False, "extra_hosts": [], "respect_robots": True}
     | {"render": "never"},
+    "gcs": {"include_globs": ["*"], "exclude_globs": [], "bucket_name": "bbb", "anonymous": False}
+    | {"schedule": {"target_collection_name": "abc", "interval_s": 3600.0}},
+    "azure_blob": {"include_globs": ["*"], "exclude_globs": [], "account_name": "abc", "container_name": "bbb"}
+    | {"schedule": {"target_collection_name": "abc", "interval_s": 3600.0}},
     "s3": {"bucket_name": "bbb", "region": "r", "path_prefix": None, "auto_sync": "none", "queue_url": None}
     | {"endpoint_url": None, "path_style": False, "profile": None}
     | {"schedule": {"target_collection_name": "abc", "interval_s": 86400.0}},
@@ -107,6 +111,8 @@ NEEDED = {
     "git": "url = 'https://host/x'\ntoken_file = '/t'",
     "folder": "path = '/x'",
     "web_scrape": "starting_url = 'http://x/'",
+    "gcs": "bucket_name = 'bbb'",
+    "azure_blob": "account_name = 'abc'\ncontainer_name = 'bbb'",
     "s3": "bucket_name = 'bbb'\nregion = 'r'",
 }
 

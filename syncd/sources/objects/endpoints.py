@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from syncd.errors import PermanentError
+from syncd.errors import MisconfiguredError, PermanentError
 from syncd.quoting import shown
+from syncd.sources.git.remote import LOOPBACK
 
 AllowedEndpoint = Annotated[str, Field(pattern=r"^https?://[^/?#@]+/?$")]
 """A scheme and a host, in a table of the configuration file."""
@@ -30,3 +31,10 @@ def check_endpoint(name: str, url: str, allowed: Sequence[str] | None, setting: 
     if allowed is None or f"{parts.scheme}://{parts.netloc}" in {one.rstrip("/") for one in allowed}:
         return
     raise PermanentError(f"{name} {shown(url)} is not allowed; name its host under {setting} in the configuration")
+
+
+def check_secrecy(url: str, what: str) -> None:
+    """Raise MisconfiguredError where `what`, which is good for whoever reads it, would be sent unencrypted over a network."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" and parts.hostname not in LOOPBACK:
+        raise MisconfiguredError(f"{url!r} would send {what} unencrypted; use https")

@@ -1,0 +1,139 @@
+"""Opens sources of plain object stores, and keeps what they are read with."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from anyio import to_thread
+from typing_extensions import override
+
+from syncd.errors import ConfigError, MisconfiguredError, NotFoundError
+from syncd.model import SourceRecord
+from syncd.schema import Model
+from syncd.sources.factory import Machine, SourceFactory
+from syncd.sources.objects.endpoints import check_endpoint
+from syncd.sources.objects.http import HttpClient, Signer
+from syncd.sources.objects.keys import check_prefix
+from syncd.sources.objects.listing import KeySelection, ObjectStore, ObjectStoreSource
+from syncd.sources.objects.settings import SECRET_FILE_MAX_BYTES, ObjectStoreSection, ObjectStoreSettings
+from syncd.sources.objects.transport import Transport
+
+S = TypeVar("S", bound=ObjectStoreSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStore(Generic[S]):
+    """An open source and the settings it was opened with; if a record's settings differ, it is opened again."""
+
+    settings: S
+    source: ObjectStoreSource
+
+
+class ObjectStoreFactory(SourceFactory[S]):
+    """The open sources of one type. The type says how its store is asked, and by whom."""
+
+    def __init__(self, machine: Machine, kind: str, section: ObjectStoreSection) -> None:
+        """`kind`: the type's name, under which the safe keeps its credentials."""
+        self.client = HttpClient(Transport(spool_dir=machine.spool_folder))
+        self._credentials = machine.store.credentials
+        self._kind = kind
+        self._allowed = section.allowed_endpoints
+        self._open: dict[str, OpenStore[S]] = {}
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the connections."""
+        await self.client.close()
+
+    @abstractmethod
+    def endpoint(self, settings: S) -> str:
+        """Return the base URL of the store."""
+
+    @abstractmethod
+    def check(self, settings: S) -> None:
+        """Check the names. Raises PermanentError."""
+
+    @abstractmethod
+    def given_secret(self, given: Model) -> str | None:
+        """Return the credential in a request to the API, if there is one."""
+
+    @abstractmethod
+    def stored_signer(self, settings: S, value: str) -> Signer:
+        """Return who a credential of the safe is. Raises PermanentError if it is damaged, or may not be used there."""
+
+    @abstractmethod
+    def own_signer(self, settings: S, *, is_declared: bool) -> Signer:
+        """Return who a source without one is: what the configuration names, or nobody. Raises PermanentError."""
+
+    @abstractmethod
+    def store(self, settings: S, signer: Signer) -> ObjectStore:
+        """Return the store; never waits."""
+
+    async def open(self, record: SourceRecord[S]) -> ObjectStoreSource:
+        """Return the source of a record. Raises ConfigError, PermanentError; MisconfiguredError if its credential is unavailable."""
+        # What only says when and where to is another run's, and no reason to open it anew.
+        given = replace(record.settings, watch=None, schedule=None, collection_name=None, converter=None)
+        now = self._open.get(record.id)
+        if now is None or now.settings != given:
+            selection = KeySelection.of(given.path_prefix, given.include_globs, given.exclude_globs)
+            store = self.store(given, await self._signer(record))
+            now = self._open[record.id] = OpenStore(given, ObjectStoreSource(store, selection))
+        return now.source
+
+    @override
+    def accept(self, settings: S, trusted: bool) -> S:
+        """Check names, globs, and that untrusted callers name only the cloud or allowed endpoints. Raises PermanentError, ConfigError."""
+        if settings.endpoint_url is not None:
+            allowed = None if trusted else self._allowed
+            check_endpoint("endpoint_url", settings.endpoint_url, allowed, f"{self._kind}.allowed_endpoints")
+        self.check(settings)
+        check_prefix(settings.path_prefix or "")
+        KeySelection.of(settings.path_prefix, settings.include_globs, settings.exclude_globs)
+        return settings
+
+    @override
+    async def keep_secrets(self, database: str, given: Model, settings: S, *, unlimited: bool) -> S:
+        """Store an inline credential for the store's own endpoint, or check that the named one belongs to this database.
+
+        Raises NotFoundError, PermanentError.
+        """
+        if value := self.given_secret(given):
+            self.stored_signer(settings, value)
+            # It is sent to no other endpoint, whoever names its number.
+            secret = {"value": value, "endpoint": self.endpoint(settings)}
+            return replace(settings, credential_id=await self._credentials.add(database, self._kind, secret))
+        wanted = number = settings.credential_id
+        if wanted is None:
+            return settings
+        if unlimited:
+            number = await self._credentials.shared(wanted, self._kind, database)
+        if number is None or not await self._credentials.exists(number, database):
+            raise NotFoundError(f"credential_id {wanted} does not exist in this database; give the credential inline")
+        return replace(settings, credential_id=number)
+
+    async def _signer(self, record: SourceRecord[S]) -> Signer:
+        settings = record.settings
+        if settings.credential_id is None:
+            return self.own_signer(settings, is_declared=record.name is not None)
+        try:
+            secret = await self._credentials.get(settings.credential_id, record.database)
+        except (NotFoundError, ConfigError) as error:
+            raise MisconfiguredError(f"its credential cannot be used: {error}") from error
+        if secret.get("endpoint") != self.endpoint(settings):
+            raise MisconfiguredError(
+                f"credential {settings.credential_id} is not for {self.endpoint(settings)}; give it inline"
+            )
+        return self.stored_signer(settings, secret["value"])
+
+
+async def secret_in(file: str) -> str:
+    """Return what a credential's file holds, read each time: whoever renews it need not tell. Raises MisconfiguredError."""
+    try:
+        text = (await to_thread.run_sync(Path(file).read_bytes))[:SECRET_FILE_MAX_BYTES].decode().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise MisconfiguredError(f"credential_file {file!r} cannot be read: {error}") from error
+    if not text:
+        raise MisconfiguredError(f"credential_file {file!r} is empty")
+    return text

@@ -1,0 +1,124 @@
+"""Settings that sources of all plain object stores have: as stored, in the API, in the configuration file, on the command line."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field
+from typing_extensions import override
+
+from syncd.json_types import JsonObject
+from syncd.model import SourceSchedule, SourceSettings
+from syncd.schema import Int32, OwnModel, OwnPath, Table, UniqueStrings
+from syncd.sources import shapes
+from syncd.sources.objects.endpoints import AllowedEndpoint
+from syncd.sources.objects.keys import check_prefix, overlap, prefix_notice
+from syncd.sources.table import SourceTable, checked_with, interval
+
+SECRET_FILE_MAX_BYTES = 64 << 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectStoreSettings(SourceSettings):
+    """A bucket or container, or a part of it. It contains no secrets: `credential_id` refers to one, the file is the configuration's."""
+
+    path_prefix: str | None = None
+    include_globs: tuple[str, ...] | None = None
+    exclude_globs: tuple[str, ...] | None = None
+    endpoint_url: str | None = None
+    credential_id: int | None = None
+    credential_file: str | None = None
+
+    @property
+    def notice(self) -> str:
+        """Say that a prefix is no folder, where it looks like one."""
+        return prefix_notice(self.path_prefix)
+
+    @property
+    def without_credential(self) -> Self:
+        """Return the settings apart from what the store is read with."""
+        return replace(self, credential_id=None, credential_file=None)
+
+
+class ObjectStoreShape(OwnModel):
+    """What the API takes of every such source."""
+
+    path_prefix: Annotated[str, Field(max_length=1024)] | None = None
+    """Keys that do not begin so are ignored; it is no folder unless it ends with a slash."""
+    include_globs: Annotated[UniqueStrings, Field(max_length=200)] | None = None
+    exclude_globs: Annotated[UniqueStrings, Field(max_length=200)] | None = None
+    credential_id: Int32 | None = None
+    """A stored credential, in place of an inline one; without either it is read anonymously."""
+    endpoint_url: Annotated[str, Field(max_length=2048)] | None = None
+    """For emulators and other clouds, if the daemon's configuration allows it."""
+    schedule: shapes.Schedule | None = None
+    """How often it is listed, and which collection is kept in step with it."""
+
+
+class ObjectStoreTable(SourceTable):
+    """What the configuration file takes of every such source; it is listed every `interval_s`, with 0 only on demand."""
+
+    path_prefix: Annotated[str, checked_with(check_prefix)] | None = None
+    include_globs: tuple[str, ...] = ("*",)
+    exclude_globs: tuple[str, ...] = ()
+    endpoint_url: str | None = None
+    credential_file: OwnPath | None = None
+    interval_s: Annotated[float | None, Field(ge=0), interval(60)] = 3600.0
+
+    @property
+    def container(self) -> tuple[str, ...]:
+        """The names that together name the bucket or container."""
+        raise NotImplementedError
+
+    @property
+    def schedule(self) -> SourceSchedule | None:
+        """How often it is listed."""
+        if not self.interval_s:
+            return None
+        return SourceSchedule(interval_s=self.interval_s, target_collection_name=self.collection)
+
+    @property
+    def file(self) -> str | None:
+        """The file with the credential."""
+        return str(self.credential_file) if self.credential_file else None
+
+    @override
+    def repeats(self, other: SourceTable) -> bool:
+        """Return whether keys of one bucket or container begin with the prefixes of both, for the same collection."""
+        if not isinstance(other, ObjectStoreTable) or self.source_type != other.source_type:
+            return False
+        place = (self.database, self.collection, self.container, self.endpoint_url)
+        same = place == (other.database, other.collection, other.container, other.endpoint_url)
+        return same and overlap(self.path_prefix, other.path_prefix)
+
+
+class ObjectStoreSection(Table):
+    """What the configuration says of all sources of one such type."""
+
+    allowed_endpoints: tuple[AllowedEndpoint, ...] = ()
+    """Values of `endpoint_url`, besides the cloud's own, that the network API accepts; none by default."""
+
+
+def add_store_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of `sources add` that all such types have."""
+    parser.add_argument("--prefix", help="index only keys that begin so; a folder ends with a slash")
+    parser.add_argument("--include", action="append", metavar="GLOB", help="index only these; may be repeated")
+    parser.add_argument("--exclude", action="append", metavar="GLOB", help="leave these out; may be repeated")
+    parser.add_argument("--credential-file", type=Path, help="file with the credential (default: read anonymously)")
+    parser.add_argument("--interval-s", type=int, default=3600, help="how often to list a watched one")
+    parser.add_argument("--endpoint-url", help="for emulators and other clouds")
+
+
+def store_settings(args: Namespace) -> JsonObject:
+    """Return the settings that these arguments describe, as the API takes them."""
+    schedule = {"target_collection_name": args.watch, "interval_s": args.interval_s}
+    given: JsonObject = {
+        "path_prefix": args.prefix,
+        "include_globs": args.include,
+        "exclude_globs": args.exclude,
+        "endpoint_url": args.endpoint_url,
+    }
+    return {**given, "schedule": schedule} if args.watch else given
