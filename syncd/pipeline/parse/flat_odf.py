@@ -15,7 +15,8 @@ from syncd.pipeline.parse.archive import Package, open_package
 from syncd.pipeline.parse.odf_text import DRAW, OFFICE, XLINK
 from syncd.pipeline.parse.task import Task
 
-_ROOT = re.compile(rb"""<office:document\s[^>]*?office:mimetype\s*=\s*["']([\w.+/-]+)""")
+_ROOT = re.compile(rb"<office:document\s")
+_KIND = re.compile(rb"""office:mimetype\s*=\s*["']([\w.+/-]+)""")
 FLAT_HEAD_BYTES = 1 << 14
 """Some forty namespaces stand before the kind."""
 _DOCUMENT_PARTS = ("content.xml", "styles.xml")
@@ -77,8 +78,10 @@ def is_flat(task: Task) -> bool:
 
 def flat_mimetype(head: bytes) -> bytes:
     """Return which kind of document a flat file says that it is, as an archive's member `mimetype` would; b"" for other files."""
-    found = _ROOT.search(head)
-    return found[1] if found else b""
+    root = _ROOT.search(head)
+    attributes = head[root.end() :].partition(b">")[0] if root else b""
+    kind = _KIND.search(attributes)
+    return kind[1] if kind else b""
 
 
 def _decoded(text: str) -> bytes:
