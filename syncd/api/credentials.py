@@ -18,11 +18,13 @@ from syncd.quoting import shown
 from syncd.schema import Model, Moment, OwnModel
 from syncd.store.secrets import CredentialRecord
 
-PARTS: Mapping[str, frozenset[str]] = {
-    "aws": frozenset({"aws_access_key_id", "aws_secret_access_key"}),
-    "git": frozenset({"token"}),
+PARTS: Mapping[str, Mapping[str, str]] = {
+    "aws": {part: part for part in ("aws_access_key_id", "aws_secret_access_key")},
+    "azure_blob": {"credential": "value"},
+    "gcs": {"service_account_key": "value"},
+    "git": {"token": "token"},
 }
-"""What can be replaced of a credential of each kind, all of it at once."""
+"""What can be replaced of a credential of each kind, all of it at once, and how the safe calls that."""
 
 
 class CredentialView(Model):
@@ -39,11 +41,15 @@ class CredentialView(Model):
 
 
 class RotateCredentialPayload(OwnModel):
-    """The new secret: `aws_access_key_id` and `aws_secret_access_key` for AWS, `token` for git."""
+    """The new secret: `aws_access_key_id` and `aws_secret_access_key` for AWS, `token` for git, `service_account_key` for Google Cloud
+    Storage, `credential` for Azure.
+    """
 
     aws_access_key_id: Annotated[str, Field(min_length=1, max_length=128)] | None = None
     aws_secret_access_key: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     token: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    service_account_key: Annotated[str, Field(min_length=1, max_length=20_000)] | None = None
+    credential: Annotated[str, Field(min_length=1, max_length=20_000)] | None = None
 
 
 async def index(request: web.Request) -> web.Response:
@@ -67,12 +73,10 @@ async def rotate(request: web.Request) -> web.Response:
     """Replace a secret; its sources use the new one from their next request on."""
     services, payload = request.app[SERVICES], await read_json(request, RotateCredentialPayload)
     found = await _own(request)
-    given = payload.model_dump(exclude_none=True)
-    if given.keys() != PARTS[found.kind]:
-        raise bad_request(
-            f"a credential of kind {found.kind} is rotated with {' and '.join(sorted(PARTS[found.kind]))}"
-        )
-    await services.store.credentials.rotate(found, given)
+    given, parts = payload.model_dump(exclude_none=True), PARTS[found.kind]
+    if given.keys() != parts.keys():
+        raise bad_request(f"a credential of kind {found.kind} is rotated with {' and '.join(sorted(parts))}")
+    await services.store.credentials.rotate(found, {parts[part]: value for part, value in given.items()})
     services.wake()
     return web.Response(status=204)
 

@@ -21,7 +21,8 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     rotating = actions.add_parser(
         "rotate",
         parents=[common],
-        help='replace a secret by what standard input says: {"aws_access_key_id": …, "aws_secret_access_key": …} or {"token": …}',
+        help='replace a secret by what standard input says: {"aws_access_key_id": …, "aws_secret_access_key": …}, {"token": …}, '
+        '{"service_account_key": …} or {"credential": …}',
     )
     rotating.add_argument("id", type=int)
     rotating.set_defaults(command=rotate)

@@ -29,6 +29,13 @@ async def test_the_origin_that_a_git_token_is_for_outlives_its_rotation(api, sto
     assert await store.credentials.get(1, api.database) == {"token": "new-token", "origin": "https://git.example.com"}
 
 
+async def test_keys_of_object_stores_are_rotated_by_what_the_api_calls_them(api, store):
+    for kind, part in (("gcs", "service_account_key"), ("azure_blob", "credential")):
+        number = await store.credentials.add(api.database, kind, {"value": "old", "endpoint": "https://example.com"})
+        assert (await api.post(f"/api/v1/credentials/{number}/rotate", {part: "new"}))[0] == 204
+        assert await store.credentials.get(number, api.database) == {"value": "new", "endpoint": "https://example.com"}
+
+
 async def test_a_key_in_use_is_kept_and_an_unused_one_deleted(api, store):
     source = await api.make_source(s3={**S3, **KEYS})
     status, answer = await api.call("DELETE", "/api/v1/credentials/1")

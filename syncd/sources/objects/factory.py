@@ -13,7 +13,7 @@ from typing_extensions import override
 from syncd.errors import ConfigError, MisconfiguredError, NotFoundError
 from syncd.model import SourceRecord
 from syncd.schema import Model
-from syncd.sources.factory import Machine, SourceFactory
+from syncd.sources.factory import Machine, Requester, SourceFactory
 from syncd.sources.objects.endpoints import check_endpoint
 from syncd.sources.objects.http import HttpClient, Signer
 from syncd.sources.objects.keys import check_prefix
@@ -26,9 +26,10 @@ S = TypeVar("S", bound=ObjectStoreSettings)
 
 @dataclass(frozen=True, slots=True)
 class OpenStore(Generic[S]):
-    """An open source and the settings it was opened with; if a record's settings differ, it is opened again."""
+    """An open source with the settings and the secret it was opened with; if a record's differ, it is opened again."""
 
     settings: S
+    secret: str | None
     source: ObjectStoreSource
 
 
@@ -75,18 +76,18 @@ class ObjectStoreFactory(SourceFactory[S]):
         """Return the source of a record. Raises ConfigError, PermanentError; MisconfiguredError if its credential is unavailable."""
         # What only says when and where to is another run's, and no reason to open it anew.
         given = replace(record.settings, watch=None, schedule=None, collection_name=None, converter=None)
-        now = self._open.get(record.id)
-        if now is None or now.settings != given:
+        secret, now = await self._secret(record), self._open.get(record.id)
+        if now is None or (now.settings, now.secret) != (given, secret):
             selection = KeySelection.of(given.path_prefix, given.include_globs, given.exclude_globs)
-            store = self.store(given, await self._signer(record))
-            now = self._open[record.id] = OpenStore(given, ObjectStoreSource(store, selection))
+            store = self.store(given, self._signer(record, secret))
+            now = self._open[record.id] = OpenStore(given, secret, ObjectStoreSource(store, selection))
         return now.source
 
     @override
-    def accept(self, settings: S, trusted: bool) -> S:
+    def accept(self, settings: S, requester: Requester) -> S:
         """Check names, globs, and that untrusted callers name only the cloud or allowed endpoints. Raises PermanentError, ConfigError."""
         if settings.endpoint_url is not None:
-            allowed = None if trusted else self._allowed
+            allowed = None if requester.is_trusted else self._allowed
             check_endpoint("endpoint_url", settings.endpoint_url, allowed, f"{self._kind}.allowed_endpoints")
         self.check(settings)
         check_prefix(settings.path_prefix or "")
@@ -94,11 +95,12 @@ class ObjectStoreFactory(SourceFactory[S]):
         return settings
 
     @override
-    async def keep_secrets(self, database: str, given: Model, settings: S, *, unlimited: bool) -> S:
+    async def keep_secrets(self, given: Model, settings: S, requester: Requester) -> S:
         """Store an inline credential for the store's own endpoint, or check that the named one belongs to this database.
 
         Raises NotFoundError, PermanentError.
         """
+        database = requester.database
         if value := self.given_secret(given):
             self.stored_signer(settings, value)
             # It is sent to no other endpoint, whoever names its number.
@@ -107,16 +109,22 @@ class ObjectStoreFactory(SourceFactory[S]):
         wanted = number = settings.credential_id
         if wanted is None:
             return settings
-        if unlimited:
+        if requester.is_unlimited:
             number = await self._credentials.shared(wanted, self._kind, database)
         if number is None or not await self._credentials.exists(number, database):
             raise NotFoundError(f"credential_id {wanted} does not exist in this database; give the credential inline")
         return replace(settings, credential_id=number)
 
-    async def _signer(self, record: SourceRecord[S]) -> Signer:
+    def _signer(self, record: SourceRecord[S], secret: str | None) -> Signer:
+        if secret is None:
+            return self.own_signer(record.settings, is_declared=record.name is not None)
+        return self.stored_signer(record.settings, secret)
+
+    async def _secret(self, record: SourceRecord[S]) -> str | None:
+        """Return what the safe holds for a source, None for one without. Raises MisconfiguredError."""
         settings = record.settings
         if settings.credential_id is None:
-            return self.own_signer(settings, is_declared=record.name is not None)
+            return None
         try:
             secret = await self._credentials.get(settings.credential_id, record.database)
         except (NotFoundError, ConfigError) as error:
@@ -125,7 +133,7 @@ class ObjectStoreFactory(SourceFactory[S]):
             raise MisconfiguredError(
                 f"credential {settings.credential_id} is not for {self.endpoint(settings)}; give it inline"
             )
-        return self.stored_signer(settings, secret["value"])
+        return secret["value"]
 
 
 async def secret_in(file: str) -> str:

@@ -13,7 +13,7 @@ from syncd.errors import ConfigError, MisconfiguredError, NotFoundError, Permane
 from syncd.model import Chunking, Embedding, SourceRecord
 from syncd.sources.azure_blob.factory import AzureFactory
 from syncd.sources.azure_blob.settings import AzureSection, AzureSource, AzureSourceSettings
-from syncd.sources.factory import Machine
+from syncd.sources.factory import Machine, Requester
 from syncd.sources.gcs.factory import GcsFactory
 from syncd.sources.gcs.settings import GcsSection, GcsSource, GcsSourceSettings
 from syncd.sources.objects.settings import ObjectStoreSettings
@@ -70,13 +70,13 @@ async def test_the_network_may_name_the_clouds_and_allowed_hosts_only(
 ):
     factory: Any = gcs(store) if isinstance(settings, GcsSourceSettings) else azure(store)
     with pytest.raises((PermanentError, ConfigError), match=said):
-        factory.accept(settings, trusted=False)
+        factory.accept(settings, Requester("d"))
 
 
 async def test_what_the_configuration_allows_is_taken_and_the_machines_own_user_may_name_anything(store: Store):
     wanted = bucket(endpoint_url="https://emulator.example.org/")
-    assert gcs(store, "https://emulator.example.org").accept(wanted, trusted=False) == wanted
-    assert gcs(store).accept(wanted, trusted=True) == wanted
+    assert gcs(store, "https://emulator.example.org").accept(wanted, Requester("d")) == wanted
+    assert gcs(store).accept(wanted, Requester("d", is_trusted=True)) == wanted
 
 
 async def test_a_key_is_kept_encrypted_for_its_own_endpoint_and_read_with(
@@ -87,7 +87,7 @@ async def test_a_key_is_kept_encrypted_for_its_own_endpoint_and_read_with(
     factory = gcs(store, gcs_server.url)
     settings = replace(bucket(endpoint_url=gcs_server.url), bucket_name="kept-encrypted")
     given = GcsSource(bucket_name="kept-encrypted", service_account_key=gcs_server.key_file())
-    kept = await factory.keep_secrets("d", given, settings, unlimited=False)
+    kept = await factory.keep_secrets(given, settings, Requester("d"))
     assert kept == replace(settings, credential_id=kept.credential_id)
     index = SyncedCollection()
     source = await factory.open(record(kept))
@@ -97,8 +97,11 @@ async def test_a_key_is_kept_encrypted_for_its_own_endpoint_and_read_with(
     with pytest.raises(MisconfiguredError, match=r"is not for https://storage.googleapis.com; give it inline"):
         await factory.open(record(replace(kept, endpoint_url=None)))
     with pytest.raises(NotFoundError, match="does not exist in this database"):
-        await factory.keep_secrets("other", GcsSource(bucket_name="bbb"), kept, unlimited=False)
-    shared = await factory.keep_secrets("other", GcsSource(bucket_name="bbb"), kept, unlimited=True)
+        await factory.keep_secrets(GcsSource(bucket_name="bbb"), kept, Requester("other"))
+    (safe,) = [it for it in await store.credentials.list(None) if it.database == "d"]
+    await store.credentials.rotate(safe, {"value": f"{gcs_server.key_file()} "})
+    assert await factory.open(record(kept)) is not source
+    shared = await factory.keep_secrets(GcsSource(bucket_name="bbb"), kept, Requester("other", is_unlimited=True))
     assert shared.credential_id != kept.credential_id
     stored = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
     assert b"PRIVATE KEY" not in stored
@@ -108,11 +111,11 @@ async def test_a_key_is_kept_encrypted_for_its_own_endpoint_and_read_with(
 async def test_a_key_of_the_api_cannot_have_its_token_asked_for_elsewhere(store: Store, gcs_server: Gcs):
     given = GcsSource(bucket_name="bbb", service_account_key=gcs_server.key_file())
     with pytest.raises(PermanentError, match="name its host under gcs"):
-        await gcs(store).keep_secrets("d", given, bucket(), unlimited=True)
+        await gcs(store).keep_secrets(given, bucket(), Requester("d", is_unlimited=True))
     login = {"type": "authorized_user", "client_id": "i", "client_secret": "s", "refresh_token": "r"}
     given = GcsSource(bucket_name="bbb", service_account_key=json.dumps(login))
     with pytest.raises(PermanentError, match="somebody's own login"):
-        await gcs(store).keep_secrets("d", given, bucket(), unlimited=True)
+        await gcs(store).keep_secrets(given, bucket(), Requester("d", is_unlimited=True))
 
 
 async def test_an_azure_credential_is_kept_and_read_with_and_a_damaged_one_refused(store: Store, azure_server: Azure):
@@ -121,13 +124,13 @@ async def test_an_azure_credential_is_kept_and_read_with_and_a_damaged_one_refus
     factory, settings = azure(store), container(endpoint_url=azure_server.endpoint)
     for credential in (KEY, azure_server.sas("docs")):
         given = AzureSource(account_name=ACCOUNT, container_name="docs", credential=credential)
-        kept = await factory.keep_secrets("d", given, settings, unlimited=False)
+        kept = await factory.keep_secrets(given, settings, Requester("d"))
         index = SyncedCollection()
         await index.sync(await factory.open(record(kept)))
         assert index.contents == {"a.txt": b"text"}
     given = AzureSource(account_name=ACCOUNT, container_name="docs", credential="nonsense!")
     with pytest.raises(MisconfiguredError, match="neither an account key"):
-        await factory.keep_secrets("d", given, settings, unlimited=False)
+        await factory.keep_secrets(given, settings, Requester("d"))
     await factory.__aexit__()
 
 
