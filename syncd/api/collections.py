@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from secrets import randbelow
+from typing import Annotated
 
 from aiohttp import web
+from pydantic import Field
 
-from syncd.api.auth import require_database
-from syncd.api.requests import read_json
+from syncd.api.auth import own_source, require_database
+from syncd.api.requests import path_id, read_json
 from syncd.api.route import Route, json_answer
 from syncd.api.services import SERVICES
+from syncd.json_types import JsonObject
 from syncd.model import Target
 from syncd.schema import Model, OwnModel, Uuid
+from syncd.store.outbox import Portion
 
 
 class RebuildPayload(OwnModel):
@@ -35,11 +40,24 @@ async def rebuild(request: web.Request) -> web.Response:
     return json_answer({"chunks": chunks})
 
 
+ComparedShare = Annotated[float, Field(gt=0, le=1)]
+"""About this share of the documents is compared, others each time."""
+
+
 class VerifyPayload(RebuildPayload):
     """The collection to compare with the store."""
 
     repair: bool = False
     """Repair what differs, and nothing else."""
+    share: ComparedShare = 1.0
+
+
+class VerifySourcePayload(OwnModel):
+    """How to compare what a source has in its collections with the store."""
+
+    repair: bool = False
+    """Repair what differs, and nothing else."""
+    share: ComparedShare = 1.0
 
 
 class OrphansView(Model):
@@ -51,11 +69,19 @@ class OrphansView(Model):
 
 
 class VerifyResponse(Model):
-    """How Chroma differed from the store, counted in chunks; `chunks` is the number in the store."""
+    """How Chroma differed from the store, counted in chunks; `chunks` is the number compared."""
 
+    database_name: str
+    collection_name: str
     chunks: int
     missing: int
     different: int
+    """The sum of the next four."""
+    texts: int
+    vectors: int
+    metadata: int
+    unfindable: int
+    """Of a sample: not found by their own vectors."""
     extra: int
     damaged: int
     """Chunks whose text or vector in the store is not what was stored; repairing asks their sources for them again."""
@@ -73,14 +99,40 @@ async def verify(request: web.Request) -> web.Response:
     wanted = await read_json(request, VerifyPayload)
     require_database(request, wanted.database_name)
     target = Target(wanted.database_name, wanted.collection_name)
+    return json_answer(await verified(request, target, wanted.repair, Portion(None, wanted.share, any_salt())))
+
+
+async def verify_source(request: web.Request) -> web.Response:
+    """Compare what a source has in each of its collections with the store, and repair it if asked to; responds when done."""
+    source = await own_source(request, path_id(request, "source_id"))
+    wanted = await read_json(request, VerifySourcePayload)
+    portion = Portion(source.id, wanted.share, any_salt())
+    records = await request.app[SERVICES].store.collections.of_source(source.id)
+    return json_answer([await verified(request, record.target, wanted.repair, portion) for record in records])
+
+
+async def verified(request: web.Request, target: Target, repair: bool, portion: Portion) -> JsonObject:
+    """Compare a portion of a collection, and return what was found in the form of `VerifyResponse`."""
     services = request.app[SERVICES]
-    drift = await services.verify(target, wanted.repair)
-    if drift.damaged and wanted.repair:
+    drift = await services.verify(target, repair, portion)
+    if drift.damaged and repair:
         services.wake()
     held = await services.store.progress.held_in(target)
     orphans = await services.store.absent_sources.orphans(target)
-    left = {"held_deletes": dict(held), "orphans": [asdict(one) for one in orphans]}
-    return json_answer({**asdict(drift), "repaired": wanted.repair, **left})
+    return {
+        "database_name": target.database,
+        "collection_name": target.collection,
+        **asdict(drift),
+        "different": drift.different,
+        "repaired": repair,
+        "held_deletes": dict(held),
+        "orphans": [asdict(one) for one in orphans],
+    }
+
+
+def any_salt() -> int:
+    """Return what chooses other documents each time."""
+    return randbelow(1 << 20)
 
 
 ROUTES = (
@@ -94,6 +146,18 @@ ROUTES = (
         {200: VerifyResponse},
         errors=(400, 401, 403, 404, 500, 503),
         body=VerifyPayload,
+        own=True,
+    ),
+    Route(
+        "POST",
+        "/api/v1/sources/{source_id}/verify",
+        verify_source,
+        "verify_source",
+        "Source",
+        "Compare what a source has in its collections with the store",
+        {200: [VerifyResponse]},
+        errors=(400, 401, 403, 404, 500, 503),
+        body=VerifySourcePayload,
         own=True,
     ),
     Route(

@@ -17,6 +17,7 @@ from syncd.search import Answer, Query
 from syncd.sources.factories import SourceFactories
 from syncd.store import Store
 from syncd.store.collections import CollectionRecord
+from syncd.store.outbox import Portion
 from syncd.sync.explain import Explanation
 from syncd.sync.freshness import Standing
 
@@ -64,8 +65,8 @@ class Services:
     """Chunks like the one of this id. Raises NotFoundError, PermanentError, RetryableError."""
     rebuild: Callable[[Target], Awaitable[int]]
     """Recreate a collection from the store and return its chunks. Raises NotFoundError, PermanentError, RetryableError."""
-    verify: Callable[[Target, bool], Awaitable[Drift]]
-    """Compare a collection with the store and mend it if told to. Raises NotFoundError, PermanentError, RetryableError."""
+    verify: Callable[[Target, bool, Portion], Awaitable[Drift]]
+    """Compare a portion of a collection with the store and mend it if told to. Raises NotFoundError, PermanentError, RetryableError."""
     explain: Callable[[CollectionRecord, str], Awaitable[Explanation | None]]
     """Say where a collection's chunk comes from, and derive it again; None if there is no such chunk. Waits for its source."""
     embed_query: Callable[[Target, Sequence[str]], Awaitable[Vectors]]

@@ -127,9 +127,14 @@ class OrphansAnswer(TypedDict):
 class DriftAnswer(TypedDict):
     """How a collection differs from the store."""
 
+    collection_name: str
     chunks: int
     missing: int
     different: int
+    texts: int
+    vectors: int
+    metadata: int
+    unfindable: int
     extra: int
     damaged: int
     unreadable: str | None

@@ -3,47 +3,84 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 from syncd.cli.answers import DriftAnswer, InvocationAnswer, InvocationMade
 from syncd.cli.client import Client, connected
 from syncd.cli.commands import Commands
 from syncd.cli.output import follow, out, print_json, state_of, summary
 from syncd.cli.plan import print_plan
-from syncd.cli.sources import all_sources, settings_of, type_of, whole_source
+from syncd.cli.sources import all_sources, settings_of, source_id, type_of, whole_source
+from syncd.json_types import JsonObject
 
 DIFFERENCES = ("missing", "different", "extra")
 FOUND = (*DIFFERENCES, "damaged")
+KINDS = ("texts", "vectors", "metadata", "unfindable")
 CHANGES = ("indexed", "deleted", "failed", "held_deletes")
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Register the command in `commands`; `common` holds the options that all commands share."""
     parser = commands.add_parser("verify", parents=[common])
-    parser.add_argument("collection")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("collection", nargs="?")
+    which.add_argument("--source", help="name or id of a source: compare what it has, in all its collections")
     parser.add_argument("--database", default="default_database")
     parser.add_argument("--repair", action="store_true", help="repair what differs, and only that")
     parser.add_argument("--no-sources", action="store_true", help="compare only the collection and the store")
+    parser.add_argument(
+        "--share", type=float, default=1.0, help="compare about this share of the documents with Chroma (0.1)"
+    )
     parser.set_defaults(command=verify)
 
 
 async def verify(args: argparse.Namespace) -> int:
     """Print the differences; exit status 0 if none are left, else 1."""
-    body = {"database_name": args.database, "collection_name": args.collection, "repair": args.repair}
     async with connected(args) as client:
-        drift: DriftAnswer = await client.post("/api/v1/verify", body, timeout_s=None)
+        drifts, keeping = await (of_source(client, args) if args.source else of_collection(client, args))
         if not args.json:
-            out.print(words(args.collection, drift))
-        runs = [] if args.no_sources else await compare_sources(client, args)
+            for drift in drifts:
+                out.print(words(drift))
+        runs = [] if args.no_sources else await compare_sources(client, args, keeping)
     if args.json:
-        print_json({"collection": drift, "invocations": runs})
+        print_json(
+            {"collections" if args.source else "collection": drifts if args.source else drifts[0], "invocations": runs}
+        )
+    is_left = any(has_left(drift, args.repair) for drift in drifts)
+    return 1 if is_left or any(is_behind(run, args.repair) for run in runs) else 0
+
+
+async def of_collection(client: Client, args: argparse.Namespace) -> tuple[list[DriftAnswer], list[JsonObject]]:
+    """Return how a collection differs from the store, and the sources that keep it."""
+    body = {
+        "database_name": args.database,
+        "collection_name": args.collection,
+        "repair": args.repair,
+        "share": args.share,
+    }
+    drift: DriftAnswer = await client.post("/api/v1/verify", body, timeout_s=None)
+    sources = [] if args.no_sources else await all_sources(client, args.database)
+    return [drift], [it for it in sources if settings_of(args.types, it).kept_collection == args.collection]
+
+
+async def of_source(client: Client, args: argparse.Namespace) -> tuple[list[DriftAnswer], list[JsonObject]]:
+    """Return how what a source has in its collections differs from the store, and the source, if it keeps one."""
+    ident = await source_id(client, args.source)
+    body = {"repair": args.repair, "share": args.share}
+    drifts: list[DriftAnswer] = await client.post(f"/api/v1/sources/{ident}/verify", body, timeout_s=None)
+    source: JsonObject = await client.get(f"/api/v1/sources/{ident}")
+    return drifts, [source] if settings_of(args.types, source).kept_collection else []
+
+
+def has_left(drift: DriftAnswer, repaired: bool) -> bool:
+    """Return whether something of a collection is left to be mended, or decided."""
     differs = drift["unreadable"] or any(map(drift.__getitem__, FOUND))
-    left = drift["held_deletes"] or drift["orphans"] or (differs and not args.repair)
-    return 1 if left or any(is_behind(run, args.repair) for run in runs) else 0
+    return bool(drift["held_deletes"] or drift["orphans"] or (differs and not repaired))
 
 
-def words(collection: str, drift: DriftAnswer) -> str:
+def words(drift: DriftAnswer) -> str:
     """Return a line on how the collection differs from the store, and one for each run that holds deletes, each source that is gone."""
-    found = ", ".join(f"{drift[name]} {name}" for name in DIFFERENCES)
+    found = ", ".join(f"{drift[name]} {name}{kinds(drift) if name == 'different' else ''}" for name in DIFFERENCES)
     mended = " (repaired)" if drift["repaired"] and any(drift[name] for name in DIFFERENCES) else ""
     held = [
         f"\n{documents} deletes held, confirm with: syncd confirm-deletes {invocation_id}"
@@ -58,7 +95,13 @@ def words(collection: str, drift: DriftAnswer) -> str:
         done = "it was rebuilt" if drift["repaired"] else "it is being rebuilt"
         found = f"nothing can be compared ({drift['unreadable']}): {done} from the store"
     damaged = f"\n{drift['damaged']} chunks are damaged in the store{mended_by(drift)}" if drift["damaged"] else ""
-    return f"{collection}: {drift['chunks']} chunks; in Chroma {found}{mended}{damaged}{''.join([*held, *orphans])}"
+    return f"{drift['collection_name']}: {drift['chunks']} chunks; in Chroma {found}{mended}{damaged}{''.join([*held, *orphans])}"
+
+
+def kinds(drift: DriftAnswer) -> str:
+    """Return in what rows differ, '' where none does."""
+    named = ", ".join(f"{drift[name]} {name}" for name in KINDS if drift[name])
+    return f" ({named})" if named else ""
 
 
 def mended_by(drift: DriftAnswer) -> str:
@@ -70,25 +113,22 @@ def mended_by(drift: DriftAnswer) -> str:
     )
 
 
-async def compare_sources(client: Client, args: argparse.Namespace) -> list[InvocationAnswer]:
-    """Run every source that keeps the collection in sync (a dry run unless repairing); return the runs."""
+async def compare_sources(
+    client: Client, args: argparse.Namespace, keeping: Sequence[JsonObject]
+) -> list[InvocationAnswer]:
+    """Run every source that keeps its collection in sync (a dry run unless repairing); return the runs."""
     runs: list[InvocationAnswer] = []
-    keeping = [
-        source
-        for source in await all_sources(client, args.database)
-        if settings_of(args.types, source).kept_collection == args.collection
-    ]
     if not keeping and not args.json:
         out.print("no source keeps it in sync, so none was compared")
-    body = {"target_collection_name": args.collection, "dry_run": not args.repair}
     for source in keeping:
         name = source.get("name") or source["id"]
         if args.types.facts_of(type_of(args.types, source)).no_dry_run and not args.repair:
             if not args.json:
                 out.print(f"source {name} does not support dry runs; to compare it, run: syncd sync {name}")
             continue
-        path = f"/api/v1/sources/{source['id']}/invocations"
-        made: InvocationMade = await client.post(path, {**body, **whole_source(args.types, source)})
+        target = {"target_collection_name": settings_of(args.types, source).kept_collection}
+        body = {**target, "dry_run": not args.repair, **whole_source(args.types, source)}
+        made: InvocationMade = await client.post(f"/api/v1/sources/{source['id']}/invocations", body)
         run = await follow(client, made["invocation_id"], quiet=args.json)
         runs.append(run)
         if not args.json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -16,6 +17,7 @@ WRITE_SIZE = 300
 """Rows per write: Chroma Cloud's limit, and within the 100-300 that a local server handles fastest."""
 RETRY_CAP_S = 5.0
 """Longest pause between attempts: work goes on, and health says so, within ten seconds of the end of a fault."""
+Difference = Literal["texts", "vectors", "metadata"]
 VECTOR_TOLERANCE = 1e-5
 """Tolerance for Chroma's own normalisation of vectors, which changes their last bits."""
 
@@ -90,9 +92,13 @@ def rows(record: CollectionRecord, chunks: Sequence[ChunkRow]) -> Rows:
     )
 
 
-def differs(wanted: ChunkRow, metadata: Metadata, found: Row) -> bool:
-    """Return whether the stored row differs from the wanted one; `metadata` is the wanted metadata as stored."""
-    return found.document != wanted.text or differs_in_vector(wanted, found) or not holds(found.metadata, metadata)
+def difference(wanted: ChunkRow, metadata: Metadata, found: Row) -> Difference | None:
+    """Return in what the stored row differs from the wanted one, first of all, or None; `metadata` is the wanted metadata as stored."""
+    if found.document != wanted.text:
+        return "texts"
+    if differs_in_vector(wanted, found):
+        return "vectors"
+    return None if holds(found.metadata, metadata) else "metadata"
 
 
 def differs_in_vector(wanted: ChunkRow, found: Row) -> bool:

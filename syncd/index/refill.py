@@ -15,7 +15,7 @@ import anyio
 import structlog
 
 from syncd.errors import CollectionCorrupt, NotFoundError, PermanentError, RetryableError, TargetRefusedError
-from syncd.index.changes import WRITE_SIZE, differs, rows
+from syncd.index.changes import WRITE_SIZE, difference, rows
 from syncd.index.target import VectorStore
 from syncd.index.write_probe import accepts_writes
 from syncd.model import NOTHING, CollectionShape, Scalar
@@ -183,7 +183,7 @@ class Refill:
             log.error("store.damaged", collection=record.target.collection, chunks=len(damaged))
             await self._store.checksums.distrust(record.id, damaged)
             page = [row for row in page if row.is_sound]
-        lacking = [row for row in page if row.id not in found or differs(row, kept(row.metadata), found[row.id])]
+        lacking = [row for row in page if row.id not in found or difference(row, kept(row.metadata), found[row.id])]
         if lacking:
             self._written[record.id] = self._written.get(record.id, 0) + len(lacking)
             await self._write(record, lacking, [row.id for row in lacking if row.id in found])

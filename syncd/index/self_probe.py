@@ -79,14 +79,14 @@ class SelfProbe:
             await self._store.outbox.want(record.id, probed.lost)
             await self._index.flush(record.id, probed.lost)
 
-    async def probe(self, record: CollectionRecord) -> Probed:
-        """Probe a random sample of a collection that is complete. Raises CollectionCorrupt, NotFoundError, RetryableError."""
+    async def probe(self, record: CollectionRecord, source_id: str | None = None) -> Probed:
+        """Probe a random sample of a collection that is complete, or of what it holds of one source. Raises CollectionCorrupt, NotFoundError, RetryableError."""
         async with self._index.turn:
             record = await self._store.collections.by_id(record.id)
             # One that was replaced meanwhile lacks its rows and is about to be filled: there is nothing to probe.
             if record.rebuilding or await self._vector_store.collection_id(record.target) != record.chroma_id:
                 return Probed(0)
-            rows = await self._store.outbox.sample(record.id, SAMPLE)
+            rows = await self._store.outbox.sample(record.id, SAMPLE, source_id)
             found = {
                 row.id: row
                 for row in await self._vector_store.get(

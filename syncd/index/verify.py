@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+import math
+import random
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import cast
 
 from syncd.errors import CollectionCorrupt, NotFoundError, RetryableError
-from syncd.index.changes import WRITE_SIZE, differs
+from syncd.index.changes import WRITE_SIZE, Difference, difference
 from syncd.index.self_probe import SelfProbe
 from syncd.index.target import VectorStore
 from syncd.index.writer import Index
-from syncd.model import Target
+from syncd.model import Metadata, Row, Target
 from syncd.store import Store
 from syncd.store.collections import CollectionRecord
-from syncd.store.outbox import ChunkRow
+from syncd.store.outbox import EVERYTHING_HELD, ChunkRow, Portion
 
 LINEAGE = frozenset({"source_id", "source_type", "key", "version", "chunk_index", "chunk_count"})
 """A row with all of these keys was written by syncd; other rows belong to somebody else and are left alone."""
@@ -24,18 +27,42 @@ IDS_AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """How a collection of the vector store differs from SQLite, in chunks; `chunks` is the number in SQLite."""
+    """How a collection of the vector store, or a portion of it, differs from SQLite, in chunks; `chunks` is the number compared."""
 
     chunks: int
     missing: int = 0
-    different: int = 0
-    """Including those that do not find themselves, of a sample."""
+    texts: int = 0
+    """With another text. A chunk is counted once, for the first of these in which it differs."""
+    vectors: int = 0
+    metadata: int = 0
+    unfindable: int = 0
+    """Of a sample, beside those: not found by their own vectors."""
     extra: int = 0
     """Rows with our lineage that are not in SQLite."""
     damaged: int = 0
     """Chunks whose text or vector in SQLite is not what was stored; they are compared with nothing. Repairing asks their sources again."""
     unreadable: str | None = None
     """Why the vector store cannot read the collection, which is then rebuilt from SQLite; nothing was compared."""
+
+    @property
+    def different(self) -> int:
+        """The rows that are there and not as they should be."""
+        return self.texts + self.vectors + self.metadata + self.unfindable
+
+
+@dataclass(slots=True)
+class _Compared:
+    """What was found of the chunks in SQLite: how many there are, and the ids of those that are not right."""
+
+    chunks: int = 0
+    missing: list[str] = field(default_factory=list[str])
+    damaged: list[str] = field(default_factory=list[str])
+    different: dict[Difference, list[str]] = field(default_factory=lambda: {"texts": [], "vectors": [], "metadata": []})
+
+    @property
+    def wrong(self) -> list[str]:
+        """The ids of sound chunks that the vector store lacks or has differently."""
+        return [*self.missing, *chain.from_iterable(self.different.values())]
 
 
 class Verifier:
@@ -47,10 +74,11 @@ class Verifier:
         self._index = index
         self._probe = SelfProbe(store, vector_store, index)
 
-    async def verify(self, target: Target, repair: bool = False) -> Drift:
-        """Return the differences and, with `repair`, repair them. Waits for all of that; twice is safe.
+    async def verify(self, target: Target, repair: bool = False, portion: Portion = EVERYTHING_HELD) -> Drift:
+        """Return the differences in a portion of a collection and, with `repair`, repair them. Waits for all of that; twice is safe.
 
-        An interrupted repair is finished by the next start (it goes through the outbox) or by verifying again. Metadata
+        It costs the vector store as many requests as the portion has pages of chunks, and a hundred queries for the probe. An
+        interrupted repair is finished by the next start (it goes through the outbox) or by verifying again. Metadata
         keys that somebody added are not a difference. A collection that the vector store cannot read is rebuilt, whether or not
         to `repair`, which only waits for it. Raises NotFoundError for a collection syncd never wrote, RetryableError while the
         vector store is unavailable or the collection is being filled.
@@ -59,12 +87,12 @@ class Verifier:
         if record is None:
             raise NotFoundError(f"syncd never wrote a collection {target.collection!r}")
         try:
-            return await self._drift(record, repair)
+            return await self._drift(record, repair, portion)
         except CollectionCorrupt as error:
             await (self._index.rebuild(target) if repair else self._index.damaged(record, error))
-            return Drift(await self._store.outbox.chunk_count(record.id), unreadable=str(error))
+            return Drift(await self._store.outbox.chunk_count(record.id, portion.source_id), unreadable=str(error))
 
-    async def _drift(self, record: CollectionRecord, repair: bool) -> Drift:
+    async def _drift(self, record: CollectionRecord, repair: bool, portion: Portion) -> Drift:
         if record.rebuilding is not None:
             if not repair:
                 raise RetryableError(
@@ -73,63 +101,71 @@ class Verifier:
             await self._index.look(record.id)
             record = await self._store.collections.by_id(record.id)
         if record.chroma_id is None or await self._vector_store.collection_id(record.target) != record.chroma_id:
-            return await self._whole(record, repair)
-        chunks, missing, different, damaged = await self._compare(record)
-        probed = (await self._probe.probe(record)).beside({*missing, *different, *damaged})
+            return await self._whole(record, repair, portion)
+        compared = await self._compare(record, portion)
+        probed = await self._probe.probe(record, portion.source_id)
+        probed = probed.beside({*compared.wrong, *compared.damaged})
         if probed.is_damaged:
             raise probed.error()
-        different += probed.lost
-        extra = await self._extra(record)
+        extra = await self._extra(record, portion)
         if repair:
-            if damaged:
-                await self._store.checksums.distrust(record.id, damaged)
-            await self._mend(record, [*missing, *different, *extra])
-        return Drift(chunks, len(missing), len(different), len(extra), len(damaged))
+            if compared.damaged:
+                await self._store.checksums.distrust(record.id, compared.damaged)
+            await self._mend(record, [*compared.wrong, *probed.lost, *extra])
+        return Drift(
+            compared.chunks,
+            len(compared.missing),
+            texts=len(compared.different["texts"]),
+            vectors=len(compared.different["vectors"]),
+            metadata=len(compared.different["metadata"]),
+            unfindable=len(probed.lost),
+            extra=len(extra),
+            damaged=len(compared.damaged),
+        )
 
-    async def _whole(self, record: CollectionRecord, repair: bool) -> Drift:
+    async def _whole(self, record: CollectionRecord, repair: bool, portion: Portion) -> Drift:
         """Return the drift of a collection that was deleted or recreated: all of it is missing."""
-        chunks = await self._store.outbox.chunk_count(record.id)
+        chunks = await self._store.outbox.chunk_count(record.id, portion.source_id)
         if repair and chunks:
             await self._index.look(record.id)
         return Drift(chunks, missing=chunks)
 
-    async def _compare(self, record: CollectionRecord) -> tuple[int, list[str], list[str], list[str]]:
-        """Return the number of chunks in SQLite, which of the sound ones the vector store lacks or has differently, and which
-        are damaged.
-        """
-        chunks, missing, different, damaged = 0, list[str](), list[str](), list[str]()
-        pages = cast("AsyncGenerator[Sequence[ChunkRow]]", self._store.outbox.rows(record.id, WRITE_SIZE))
+    async def _compare(self, record: CollectionRecord, portion: Portion) -> _Compared:
+        compared = _Compared()
+        found = self._store.outbox.rows(record.id, WRITE_SIZE, portion)
+        pages = cast("AsyncGenerator[Sequence[ChunkRow]]", found)
         async with aclosing(pages):
             while True:
                 async with self._index.turn:
                     page = await anext(pages, None)
                     if page is None:
-                        return chunks, missing, different, damaged
+                        return compared
                     rows = await self._vector_store.get(record.target, [row.id for row in page], vectors=True)
-                found = {row.id: row for row in rows}
-                chunks += len(page)
-                damaged += [row.id for row in page if not row.is_sound]
-                sound = [row for row in page if row.is_sound]
-                missing += [row.id for row in sound if row.id not in found]
-                different += [
-                    row.id
-                    for row in sound
-                    if row.id in found and differs(row, self._vector_store.as_stored(row.metadata), found[row.id])
-                ]
+                self._compare_page(compared, page, {row.id: row for row in rows})
 
-    async def _extra(self, record: CollectionRecord) -> list[str]:
-        """Return the ids of rows that syncd wrote but that are not in SQLite."""
+    def _compare_page(self, compared: _Compared, page: Sequence[ChunkRow], found: Mapping[str, Row]) -> None:
+        compared.chunks += len(page)
+        for row in page:
+            if not row.is_sound:
+                compared.damaged.append(row.id)
+            elif row.id not in found:
+                compared.missing.append(row.id)
+            elif kind := difference(row, self._vector_store.as_stored(row.metadata), found[row.id]):
+                compared.different[kind].append(row.id)
+
+    async def _extra(self, record: CollectionRecord, portion: Portion) -> list[str]:
+        """Return the ids of rows that syncd wrote but that are not in SQLite; of a share, rows of some pages are looked at."""
         extra: list[str] = []
-        offset = 0
-        while True:
+        pages = -(-await self._vector_store.count(record.target) // IDS_AT_ONCE)
+        for number in sorted(random.sample(range(pages), k=math.ceil(portion.share * pages))):
             async with self._index.turn:
-                page = await self._vector_store.get(record.target, limit=IDS_AT_ONCE, offset=offset, documents=False)
-                ours = [row.id for row in page if row.metadata.keys() >= LINEAGE]
+                page = await self._vector_store.get(
+                    record.target, limit=IDS_AT_ONCE, offset=number * IDS_AT_ONCE, documents=False
+                )
+                ours = [row.id for row in page if row.metadata.keys() >= LINEAGE and is_of(row.metadata, portion)]
                 known = await self._store.outbox.known(record.id, ours)
             extra += [chunk_id for chunk_id in ours if chunk_id not in known]
-            if len(page) < IDS_AT_ONCE:
-                return extra
-            offset += len(page)
+        return extra
 
     async def _mend(self, record: CollectionRecord, chunk_ids: Sequence[str]) -> None:
         """Have the index make the vector store agree with SQLite's current state of these ids."""
@@ -137,3 +173,8 @@ class Verifier:
             some = chunk_ids[start : start + WRITE_SIZE]
             await self._store.outbox.want(record.id, some)
             await self._index.flush(record.id, some)
+
+
+def is_of(metadata: Metadata, portion: Portion) -> bool:
+    """Return whether a row is of the portion's source."""
+    return portion.source_id in (None, metadata["source_id"])

@@ -85,6 +85,14 @@ class Collections:
 
         return await self._db.read(query)
 
+    async def of_source(self, source_id: str) -> Sequence[CollectionRecord]:
+        """Return the collections that hold documents of a source, by database and name."""
+        statement = (
+            "SELECT * FROM collections WHERE id IN (SELECT collection_id FROM documents WHERE source_id = ? AND state = 'indexed') "
+            "ORDER BY database, name"
+        )
+        return await self._db.read(lambda c: [_from_row(row) for row in c.execute(statement, (source_id,))])
+
     async def set_chroma_id(self, collection_id: int, chroma_id: str) -> None:
         """Record the collection's id in the vector store."""
         await self._db.write(

@@ -49,6 +49,30 @@ class Waiting:
     row: ChunkRow | None
 
 
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """Some documents of a collection: those of one source (None: of all), and about this share of them."""
+
+    source_id: str | None = None
+    share: float = 1.0
+    salt: int = 0
+    """Another one chooses other documents."""
+
+    @property
+    def condition(self) -> tuple[str, tuple[str | int, ...]]:
+        """Return what is true of their rows `d`, in SQL, and its values."""
+        of_source = ("AND d.source_id = ? ", (self.source_id,)) if self.source_id else ("", ())
+        if self.share >= 1:
+            return of_source
+        # Multiplied by a number without a common divisor, ids are spread evenly over the modulus (Knuth, section 6.4).
+        chosen = f"AND (d.id + ?) * 2654435761 % {_SPREAD} < ? "
+        return of_source[0] + chosen, (*of_source[1], self.salt, round(self.share * _SPREAD))
+
+
+_SPREAD = 1_000_003
+EVERYTHING_HELD = Portion()
+
+
 class Outbox:
     """Each method is one transaction."""
 
@@ -100,10 +124,13 @@ class Outbox:
         """Return those of the ids that belong to a chunk."""
         return await self._db.read(lambda c: frozenset(find_chunks(c, collection_id, chunk_ids)))
 
-    async def chunk_count(self, collection_id: int) -> int:
-        """Return how many chunks a collection should hold."""
-        statement = "SELECT count(*) FROM chunks c JOIN documents d ON d.id = c.document_id WHERE d.collection_id = ?"
-        return await self._db.read(lambda c: c.execute(statement, (collection_id,)).fetchone()[0])
+    async def chunk_count(self, collection_id: int, source_id: str | None = None) -> int:
+        """Return how many chunks a collection should hold, or hold of one source."""
+        statement = (
+            "SELECT count(*) FROM chunks c JOIN documents d ON d.id = c.document_id WHERE d.collection_id = ?1 "
+            "AND (?2 IS NULL OR d.source_id = ?2)"
+        )
+        return await self._db.read(lambda c: c.execute(statement, (collection_id, source_id)).fetchone()[0])
 
     async def clear(self, collection_id: int, chunk_ids: Sequence[str]) -> None:
         """Delete entries, because the vector store now agrees; count what it deleted."""
@@ -116,43 +143,53 @@ class Outbox:
 
         await self._db.write(transaction)
 
-    async def sample(self, collection_id: int, size: int) -> Sequence[ChunkRow]:
-        """Return up to `size` random chunks that the vector store should have, as nothing about them is in the outbox."""
+    async def sample(self, collection_id: int, size: int, source_id: str | None = None) -> Sequence[ChunkRow]:
+        """Return up to `size` random chunks, of one source or of all, that the vector store should have, as nothing about them
+        is in the outbox.
+        """
         statement = (
             SELECT_ROWS + "WHERE d.collection_id = ?1 AND (c.document_id, c.number) IN (SELECT c.document_id, c.number "
-            "FROM chunks c JOIN documents d ON d.id = c.document_id WHERE d.collection_id = ?1 AND NOT EXISTS (SELECT 1 FROM "
+            "FROM chunks c JOIN documents d ON d.id = c.document_id WHERE d.collection_id = ?1 "
+            "AND (?3 IS NULL OR d.source_id = ?3) AND NOT EXISTS (SELECT 1 FROM "
             "outbox o WHERE o.collection_id = ?1 AND o.chunk_id = d.prefix || '-' || c.number) ORDER BY random() LIMIT ?2)"
         )
 
         def query(connection: sqlite3.Connection) -> list[ChunkRow]:
             dimensions = dimensions_of(connection, collection_id)
-            return [chunk_row(dimensions, *row) for row in connection.execute(statement, (collection_id, size))]
+            return [
+                chunk_row(dimensions, *row) for row in connection.execute(statement, (collection_id, size, source_id))
+            ]
 
         return await self._db.read(query)
 
-    async def page(self, collection_id: int, after: Place = START, size: int = 300) -> tuple[Sequence[ChunkRow], Place]:
+    async def page(
+        self, collection_id: int, after: Place = START, size: int = 300, portion: Portion = EVERYTHING_HELD
+    ) -> tuple[Sequence[ChunkRow], Place]:
         """Return the chunks that come next after a place, by document and number, and the place reached; none at the end."""
+        condition, values = portion.condition
         statement = (
-            SELECT_ROWS + "WHERE d.collection_id = ? AND (c.document_id, c.number) > (?, ?) "
+            SELECT_ROWS + f"WHERE d.collection_id = ? AND (c.document_id, c.number) > (?, ?) {condition}"
             "ORDER BY c.document_id, c.number LIMIT ?"
         ).replace("SELECT ", "SELECT c.document_id, c.number, ", 1)
 
         def query(connection: sqlite3.Connection) -> tuple[list[ChunkRow], Place]:
             dimensions, place = dimensions_of(connection, collection_id), after
             page: list[ChunkRow] = []
-            for document_id, number, *values in connection.execute(statement, (collection_id, *after, size)):
-                page.append(chunk_row(dimensions, *values))
+            for document_id, number, *row in connection.execute(statement, (collection_id, *after, *values, size)):
+                page.append(chunk_row(dimensions, *row))
                 place = document_id, number
             return page, place
 
         return await self._db.read(query)
 
-    async def rows(self, collection_id: int, page_size: int = 300) -> AsyncIterator[Sequence[ChunkRow]]:
-        """Yield all chunks of a collection in pages, by document and number."""
-        page, place = await self.page(collection_id, size=page_size)
+    async def rows(
+        self, collection_id: int, page_size: int = 300, portion: Portion = EVERYTHING_HELD
+    ) -> AsyncIterator[Sequence[ChunkRow]]:
+        """Yield the chunks of a portion of a collection in pages, by document and number."""
+        page, place = await self.page(collection_id, START, page_size, portion)
         while page:
             yield page
-            page, place = await self.page(collection_id, place, page_size)
+            page, place = await self.page(collection_id, place, page_size, portion)
 
     async def ids(self, collection_id: int) -> Sequence[str]:
         """Return every id of the collection in the outbox."""

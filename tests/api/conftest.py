@@ -98,7 +98,7 @@ def services_for(store, chroma, folder: Path, wake, *more: Table):
     async def embed_query(target, texts):
         return np.eye(len(texts), 3, dtype=np.float32)
 
-    async def verify(target, repair):
+    async def verify(target, repair, portion):
         if target.collection == "missing":
             raise NotFoundError("syncd never wrote a collection 'missing'")
         return Drift(7, missing=1)

@@ -319,9 +319,14 @@ def test_a_collection_is_verified_and_repaired_with_its_source(daemon, tmp_path)
     forge = "ids = collection.get(where={'key': 'one.md'})['ids']\ncollection.update(ids=ids, documents=['forged'])\nprint(1)"
     assert client_says(daemon, collection + forge) == 1
     assert json.loads(syncd(daemon, "verify", "verified", "--json").stdout)["collection"]["different"] == 1
+    of_source = syncd(daemon, "verify", "--source", added.stdout.strip())
+    assert (of_source.returncode, of_source.stdout.splitlines()[0]) == (
+        1,
+        "verified: 2 chunks; in Chroma 0 missing, 1 different (1 texts), 0 extra",
+    )
     repaired = syncd(daemon, "verify", "verified", "--repair")
     assert repaired.returncode == 0, repaired.stdout + repaired.stderr
-    assert "0 missing, 1 different, 0 extra (repaired)" in repaired.stdout
+    assert "0 missing, 1 different (1 texts), 0 extra (repaired)" in repaired.stdout
     forged = "print(sum('forged' in text for text in collection.get()['documents']))"
     assert client_says(daemon, collection + forged) == 0
     assert syncd(daemon, "verify", "verified").returncode == 0

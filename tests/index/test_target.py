@@ -237,5 +237,5 @@ async def test_what_somebody_meddled_with_is_found_and_mended(vector_store, fres
         chunks = [row.id for row in await vector_store.get(target)]
         await vector_store.write(target, chunks[:1], NOTHING, Rows(chunks[1:2], [{"key": "another"}]))
         verifier = Verifier(parts.store, vector_store, parts.index)
-        assert await verifier.verify(target, repair=True) == Drift(len(chunks), missing=1, different=1)
+        assert await verifier.verify(target, repair=True) == Drift(len(chunks), missing=1, metadata=1)
         assert await verifier.verify(target) == Drift(len(chunks))

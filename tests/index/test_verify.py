@@ -6,6 +6,7 @@ import pytest
 from syncd.errors import NotFoundError
 from syncd.index.verify import Drift, Verifier
 from syncd.model import Rows
+from syncd.store.outbox import Portion
 from tests.pipeline.parts import running
 
 FILES = {f"{n}.md": f"# Title {n}\n\nSome words about thing {n}, which matters here.\n" for n in range(8)}
@@ -90,7 +91,7 @@ async def test_drift_is_told_and_left_alone_until_it_is_to_be_repaired(parts, ve
     await tamper(parts, target)
     wrong = await contents(parts, target)
     parts.embedder.embedded.clear()
-    found = Drift(len(right), missing=1, different=3, extra=1)
+    found = Drift(len(right), missing=1, texts=1, vectors=1, metadata=1, extra=1)
     assert await verifier.verify(target) == found
     assert await contents(parts, target) == wrong
     assert await verifier.verify(target, repair=True) == found
@@ -130,6 +131,30 @@ async def test_of_a_collection_that_was_deleted_or_made_again_all_is_missing(par
     assert await verifier.verify(target, repair=True) == Drift(len(right), missing=len(right))
     assert await contents(parts, target) == right
     assert await verifier.verify(target) == Drift(len(right))
+
+
+async def test_of_one_source_only_its_own_rows_are_compared_and_mended(parts, verifier, folder, target):
+    await parts.sync(folder, target)
+    record, right = await parts.source(folder), await contents(parts, target)
+    await tamper(parts, target)
+    (row,) = await parts.chroma.get(target, ["forged-0"])
+    anothers = {**row.metadata, "source_id": "another"}
+    await parts.chroma.write(target, [], rows(["another-0"], [anothers], ["another's"]), NOTHING)
+    own = Drift(len(right), missing=1, texts=1, vectors=1, metadata=1, extra=1)
+    assert await verifier.verify(target, portion=Portion("another")) == Drift(0, extra=1)
+    assert await verifier.verify(target, repair=True, portion=Portion(record.id)) == own
+    assert await verifier.verify(target, portion=Portion(record.id)) == Drift(len(right))
+    assert await verifier.verify(target) == Drift(len(right), extra=1)
+
+
+async def test_a_share_compares_other_documents_each_time_and_so_all_of_them_in_time(parts, verifier, folder, target):
+    await parts.sync(folder, target)
+    chunks = await parts.chroma.count(target)
+    first = min(row.id for row in await parts.chroma.get(target))
+    await parts.chroma.write(target, [first], NOTHING, NOTHING)
+    found = [await verifier.verify(target, portion=Portion(share=0.3, salt=salt * 7919)) for salt in range(12)]
+    assert all(drift.chunks < chunks for drift in found)
+    assert {drift.missing for drift in found} == {0, 1}
 
 
 async def test_a_collection_that_syncd_never_wrote_is_not_compared(verifier, target):
