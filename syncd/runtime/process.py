@@ -9,6 +9,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import anyio
 import structlog
@@ -28,7 +29,9 @@ class ChildDiedError(RetryableError):
 
 
 class ChildKilledError(ChildDiedError):
-    """The child did not die of what it was doing: SIGKILL comes from outside, be it from the kernel when memory runs out."""
+    """The child did not die of what it was doing: SIGKILL comes from outside, be it from the kernel when memory runs out, and so
+    does a SIGSTOP.
+    """
 
 
 def environment(**extra: str) -> dict[str, str]:
@@ -132,6 +135,15 @@ class Child:
     def running(self) -> bool:
         """Whether it has not ended yet, as far as the event loop has heard."""
         return self._process.returncode is None
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it has been stopped by a signal and does nothing until it is continued. Source: proc_pid_stat(5)."""
+        try:
+            stat = Path("/proc", str(self.pid), "stat").read_bytes()
+        except OSError:
+            return False
+        return stat.rpartition(b") ")[2][:1] in (b"T", b"t")
 
     async def wait(self) -> str:
         """Wait until it has ended and return how, in words ('signal SIGKILL'). Twice is safe."""

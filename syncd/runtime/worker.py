@@ -26,6 +26,8 @@ from syncd.runtime.process import Child, ChildDiedError, ChildKilledError, descr
 
 _REPLY_FRAMES_AHEAD = 4
 _LAST_WORDS_S = 2.0
+_LOOK_S = 1.0
+"""How often a process that does not answer is looked at, to see whether it is stopped."""
 _KILLED = describe_exit(-signal.SIGKILL)
 
 
@@ -109,8 +111,8 @@ class Worker:
         """Return the child's single reply. Waits for its turn, then at most `timeout_s`.
 
         Raises what the child's handler raised (RetryableError, PermanentError, Skipped, or RemoteError for a
-        bug), ChildDiedError naming exit status or signal (ChildKilledError for SIGKILL), or CallTimeoutError, after which the child has been
-        killed. A cancelled caller leaves the child running; its late answer is thrown away.
+        bug), ChildDiedError naming exit status or signal (ChildKilledError for SIGKILL, and for a child that is stopped for as long as it may
+        take), or CallTimeoutError; after the last two the child has been killed. A cancelled caller leaves the child running; its late answer is thrown away.
         """
         async with aclosing(self.stream(header, payload, timeout_s=timeout_s)) as frames:
             return await anext(frames)
@@ -152,19 +154,37 @@ class Worker:
 
     async def _next(self, answers: MemoryObjectReceiveStream[Frame], timeout_s: float, request: Frame | None) -> Frame:
         try:
-            with anyio.fail_after(timeout_s):
-                if request is not None:
+            if request is not None:
+                with anyio.fail_after(timeout_s):
                     await send(self._child.stdin, request)
-                frame = await answers.receive()
+            frame = await self._received(answers, timeout_s)
         except TimeoutError as error:
-            self._broken = f"no answer within {timeout_s:g} s"
+            is_stopped = self._child.is_stopped
+            self._broken = f"no answer within {timeout_s:g} s" + (", as somebody stopped it" if is_stopped else "")
             await self._child.end(0)
-            raise CallTimeoutError(f"{self.name}: {self._broken}, the process was ended") from error
+            kind = ChildKilledError if is_stopped else CallTimeoutError
+            raise kind(f"{self.name}: {self._broken}, the process was ended") from error
         except (anyio.EndOfStream, OSError) as error:
             raise await self._death() from error
         if failure := frame.header.get("error"):
             raise _ERRORS.get(failure["kind"], RemoteError)(failure["message"])
         return frame
+
+    async def _received(self, answers: MemoryObjectReceiveStream[Frame], timeout_s: float) -> Frame:
+        """Return the next frame. Time in which the process is stopped from outside does not count, up to as much again.
+
+        Raises TimeoutError, anyio.EndOfStream.
+        """
+        left_s = stopped_left_s = timeout_s
+        while left_s > 0 and stopped_left_s > 0:
+            waited_s = min(left_s, stopped_left_s, _LOOK_S)
+            with anyio.move_on_after(waited_s):
+                return await answers.receive()
+            if self._child.is_stopped:
+                stopped_left_s -= waited_s
+            else:
+                left_s -= waited_s
+        raise TimeoutError
 
     async def _death(self) -> ChildDiedError:
         by_itself = ""

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from syncd.errors import PermanentError, RetryableError, Skipped
-from syncd.runtime.process import ChildDiedError
+from syncd.runtime.process import ChildDiedError, ChildKilledError
 from syncd.runtime.worker import CallTimeoutError, RemoteError, Worker
 
 CHILD = "tests.runtime.echo_child"
@@ -81,6 +81,23 @@ async def test_a_child_that_does_not_answer_in_time_is_killed():
         with pytest.raises(CallTimeoutError, match="no answer within"):
             await echo.call({"op": "sleep"}, timeout_s=0.2)
         assert await echo.died() == "signal SIGKILL"
+
+
+async def test_a_child_that_somebody_stopped_was_killed_from_outside_and_goes_on_when_it_is_continued():
+    async with worker() as echo:
+        os.kill(echo.pid, signal.SIGSTOP)
+        with pytest.raises(ChildKilledError, match="somebody stopped it"):
+            await echo.call({"op": "echo"}, timeout_s=0.2)
+        assert await echo.died() == "signal SIGKILL"
+    async with worker() as echo, anyio.create_task_group() as group:
+        os.kill(echo.pid, signal.SIGSTOP)
+
+        async def say():
+            assert (await echo.call({"op": "echo", "say": 1}, timeout_s=60)).header["said"] == 1
+
+        group.start_soon(say)
+        await anyio.lowlevel.checkpoint()
+        os.kill(echo.pid, signal.SIGCONT)
 
 
 async def test_a_child_that_never_gets_ready_is_reported_and_ended():
