@@ -26,6 +26,8 @@ from syncd.store.refills import REFILL_ALL
 
 _MAX_MANIFEST_BYTES = 1 << 26
 _PARTLY = "import.partial"
+_SIGNS_OF_USE = (DATABASE_FILE, f"{DATABASE_FILE}-wal", CHROMA_FOLDER)
+"""SQLite would play the log of another database into this one."""
 _PIECE_BYTES = 1 << 20
 
 
@@ -35,7 +37,7 @@ def import_state(file: Path, state: Path, packages: Sequence[str], moved: Moved)
     Its collections are made anew from the store by the next daemon, and nothing is embedded again. Raises PermanentError if
     `state` is in use, or `file` cannot be read, is damaged, or was written by a newer syncd; `state` then has no database.
     """
-    used = next((name for name in (DATABASE_FILE, CHROMA_FOLDER) if (state / name).exists()), None)
+    used = next((name for name in _SIGNS_OF_USE if (state / name).exists()), None)
     if used:
         raise PermanentError(
             f"{state} was used before ({used} is there): import into another state folder, or move it away"

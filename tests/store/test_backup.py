@@ -113,6 +113,10 @@ async def test_neither_a_file_nor_a_used_state_folder_is_overwritten(state):
         exported(state)
     with pytest.raises(PermanentError, match="was used before"):
         import_state(file, state, TYPES.migrations, nobody)
+    (state.parent / "other").mkdir()
+    (state.parent / "other" / f"{DATABASE_FILE}-wal").touch()
+    with pytest.raises(PermanentError, match="was used before"):
+        imported(file)
     with pytest.raises(PermanentError, match="nothing to export"):
         export_state(state.parent / "empty", state.parent / "new", "1.0", nobody)
 
