@@ -144,38 +144,6 @@ class DriftAnswer(TypedDict):
     orphans: Sequence[OrphansAnswer]
 
 
-class SpanAnswer(TypedDict):
-    """A place in a text, in characters."""
-
-    start: int
-    end: int
-
-
-class HitAnswer(TypedDict):
-    """A hit of a search."""
-
-    id: str
-    score: float
-    text: str
-    metadata: Mapping[str, Json]
-    collection_name: str
-    highlights: Sequence[SpanAnswer]
-    stage: str
-    indexed_at: str | None
-    first_line: int | None
-    last_line: int | None
-    cut: bool
-    also: Sequence[str]
-
-
-class ReadAnswer(TypedDict):
-    """A part of a document."""
-
-    text: str
-    next_line: int | None
-    documents: int
-
-
 class DerivedAnswer(TypedDict):
     """What came of deriving a chunk again."""
 
@@ -207,14 +175,6 @@ class ExplanationAnswer(TypedDict):
     indexed_at: str | None
     in_chroma: str
     derived: DerivedAnswer
-
-
-class SearchAnswer(TypedDict):
-    """The hits of a search."""
-
-    hits: Sequence[HitAnswer]
-    notices: Sequence[str]
-    next_offset: int | None
 
 
 class TokenAnswer(TypedDict):

@@ -54,6 +54,7 @@ COMMANDS: Mapping[str, Listed] = {
     "related": Listed("related", "find chunks like one chunk"),
     "read": Listed("read", "print a document, or lines, pages or a section of it"),
     "explain": Listed("explain", "say where a chunk comes from, and whether it is still what its document gives"),
+    "eval": Listed("eval", "measure how well searches find what questions ask for, or compare collections"),
     "verify": Listed("verify", "compare a collection with the store and with the sources that feed it"),
     "rebuild": Listed("rebuild", "recreate a collection from the store, without fetching or embedding"),
     "mcp": Listed("mcp", "serve an agent's tools over standard input and output (MCP)"),

@@ -16,13 +16,14 @@ import anyio
 from anyio.abc import Process
 from rich.markup import escape
 
-from syncd.cli.answers import HitAnswer, InvocationAnswer, SearchAnswer
+from syncd.cli.answers import InvocationAnswer
 from syncd.cli.client import ApiError, Client, open_client
 from syncd.cli.commands import Commands
 from syncd.cli.output import OVER, follow, out, state_of, summary, time_left
 from syncd.cli.questions import questions_about
 from syncd.cli.sample import Sample, sample
 from syncd.cli.search import print_hit
+from syncd.cli.search_answers import HitAnswer, SearchAnswer
 from syncd.errors import SyncdError
 from syncd.runtime.state import DAEMON_FILE, SOCKET_FILE, TOKEN_FILE
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from syncd.cli.answers import ReadAnswer
 from syncd.cli.client import connected
 from syncd.cli.commands import Commands
 from syncd.cli.output import print_json
+from syncd.cli.search_answers import ReadAnswer
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:

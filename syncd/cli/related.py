@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 
-from syncd.cli.answers import SearchAnswer
 from syncd.cli.client import connected
 from syncd.cli.commands import Commands
 from syncd.cli.output import print_json
 from syncd.cli.search import SHOWN_HITS, print_hit
+from syncd.cli.search_answers import SearchAnswer
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:

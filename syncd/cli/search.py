@@ -9,10 +9,10 @@ import sys
 from rich.markup import escape
 from rich.text import Text
 
-from syncd.cli.answers import HitAnswer, SearchAnswer
 from syncd.cli.client import connected
 from syncd.cli.commands import Commands
 from syncd.cli.output import out, print_json
+from syncd.cli.search_answers import HitAnswer, SearchAnswer
 from syncd.json_types import Json
 
 SHOWN_HITS = 5

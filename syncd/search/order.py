@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import get_args
 
 from syncd.search.asked import QueryKind, query_kind
 from syncd.search.fuse import Fusion, Ranked, fuse
 from syncd.search.query import Query
 from syncd.search.rankings import Ranking
-from syncd.search.rules import DEPTH, Rules, by_rules
+from syncd.search.rules import DEPTH, RuleName, Rules, by_rules
 from syncd.store.chunks import Chunks, FoundChunk
 
 CODE_SHARE = 0.2
@@ -18,6 +19,7 @@ UNASKED = replace(Rules(), docs=1.0)
 """The rules of a search that names none. Documentation is worse only as an answer about code, which nobody has said is wanted: a
 question in plain words may well be answered by the README. It costs .02 nDCG@10 on questions about code.
 """
+UNASKED_NAMES: tuple[RuleName, ...] = tuple(name for name in get_args(RuleName) if name != "docs")
 PLAIN = Fusion()
 IN_CODE = Fusion(dense=1.0, sparse=0.5, k=10)
 """Questions about code: their words are seldom those of the code, which repeats its own in every file."""

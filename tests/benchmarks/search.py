@@ -3,6 +3,9 @@
 Chunks are pieces of the Python sources installed here, vectors are random (384 dimensions), Chroma is real. Printed: bytes
 and time per chunk of the sparse vectors, the first search (which reads them all), then p50 and p95 of each mode, idle and
 while documents keep arriving. Embedding the query is left out: it is the model's time, not the search's.
+
+`--shaped` measures only, in turns over the same questions: hybrid without rules, with them, and with them and lines, or the definition,
+around each hit; phrases and regular expressions.
 """
 
 import argparse
@@ -67,10 +70,13 @@ def pieces():
 
 
 def replacement(collection_id, key, texts):
-    chunks = [
-        NewChunk(text, f"{key}\n", vector_key("random", None, text), {"key": key, "chunk_index": i, "start_line": 1})
-        for i, text in enumerate(texts)
-    ]
+    chunks, line = [], 1
+    for i, text in enumerate(texts):
+        last = line + text.count("\n")
+        scope = {"scope": f"Class{i // 4}"} if i % 4 else {}
+        place = {"key": key, "chunk_index": i, "start_line": line, "end_line": last, "stage": "code", **scope}
+        chunks.append(NewChunk(text, f"{key}\n", vector_key("random", None, text), place))
+        line = last + 1
     return Replacement(collection_id, "source", key, key, str(hash(tuple(texts))), "f", "h", 1, chunks)
 
 
@@ -155,6 +161,45 @@ async def latency(search, texts, mode, count, **options):
     return {"p50_ms": round(statistics.median(spent), 1), "p95_ms": round(cut[18], 1), "max_ms": round(max(spent), 1)}
 
 
+SHAPES = {
+    "hybrid": {"mode": "hybrid", "rules": frozenset()},
+    "with rules": {"mode": "hybrid"},
+    "with rules, 10 lines around": {"mode": "hybrid", "expand": 10},
+    "with rules, the definition around": {"mode": "hybrid", "expand": "section"},
+    "with rules, the definition around, 2,000 tokens": {"mode": "hybrid", "expand": "section", "max_tokens": 2000},
+}
+PATTERNS = {
+    "phrase": ("phrase", "return the number of"),
+    "regex, rare": ("regex", r"def get_\w+_name\("),
+    "regex, frequent": ("regex", r"self\.\w+\("),
+    "regex without letters": ("regex", r"\d{4}-\d\d-\d\d"),
+}
+
+
+async def shaped_latency(search, texts, count):
+    """Return p50, p95 and the ratio to the first one's p95 of each shape, measured in turns over the same questions."""
+    spent = {name: [] for name in SHAPES}
+    for question in questions(texts, count):
+        for name, options in SHAPES.items():
+            start = time.perf_counter()
+            await search.search(Query(TARGET, question, **options))
+            spent[name].append((time.perf_counter() - start) * 1000)
+    p95 = {name: statistics.quantiles(some, n=20)[18] for name, some in spent.items()}
+    return {
+        name: f"{statistics.median(some):.1f} / {p95[name]:.1f} ms, {p95[name] / p95['hybrid']:.2f}"
+        for name, some in spent.items()
+    }
+
+
+async def exact_latency(search):
+    found = {}
+    for name, (mode, text) in PATTERNS.items():
+        start = time.perf_counter()
+        answer = await search.search(Query(TARGET, text, mode))
+        found[name] = f"{time.perf_counter() - start:.2f} s, {len(answer.hits)} hits, {answer.notices}"
+    return found
+
+
 async def keep_arriving(store, chroma, collection_id, texts):
     sparse_encoding = SparseEncoding(store, SparseModels())
     for n in itertools.count():
@@ -166,7 +211,21 @@ async def keep_arriving(store, chroma, collection_id, texts):
         )
 
 
-async def measure(count, queries, folder):
+async def latencies(search, store, chroma, collection_id, texts, queries):
+    """Return the latency of each mode, idle and while documents arrive."""
+    report = {}
+    for mode in ("sparse", "dense", "hybrid"):
+        report[f"{mode}_idle"] = await latency(search, texts, mode, queries)
+    report["sparse_where"] = await latency(search, texts, "sparse", queries // 4, where={"chunk_index": 3})
+    report["hybrid_path"] = await latency(search, texts, "hybrid", queries // 4, paths=["folder/00*"])
+    arriving = asyncio.create_task(keep_arriving(store, chroma, collection_id, texts))
+    for mode in ("sparse", "dense", "hybrid"):
+        report[f"{mode}_backfill"] = await latency(search, texts, mode, queries)
+    arriving.cancel()
+    return report
+
+
+async def measure(count, queries, folder, shaped):
     random.seed(7)
     report = {"chunks": count}
     texts = list(itertools.islice(pieces(), count))
@@ -181,24 +240,17 @@ async def measure(count, queries, folder):
         await fill(store, chroma, collection.id, texts)
         report["filled_s"] = round(time.perf_counter() - start)
         await postings_cost(store, texts, report)
-        await update_cost(store, collection.id, texts, report)
 
         async def embedder(_name):
             return RandomEmbedder()
 
-        async def damaged(_collection, error):
-            raise error
-
-        search = Search(store, chroma, embedder, SparseModels(), damaged)
+        search = Search(store, chroma, embedder, SparseModels(), told_nobody)
         report["first_sparse_search_ms"] = (await latency(search, texts, "sparse", 2))["max_ms"]
-        for mode in ("sparse", "dense", "hybrid"):
-            report[f"{mode}_idle"] = await latency(search, texts, mode, queries)
-        report["sparse_where"] = await latency(search, texts, "sparse", queries // 4, where={"chunk_index": 3})
-        report["hybrid_path"] = await latency(search, texts, "hybrid", queries // 4, paths=["folder/00*"])
-        arriving = asyncio.create_task(keep_arriving(store, chroma, collection.id, texts))
-        for mode in ("sparse", "dense", "hybrid"):
-            report[f"{mode}_backfill"] = await latency(search, texts, mode, queries)
-        arriving.cancel()
+        if shaped:
+            report |= {"shaped": await shaped_latency(search, texts, queries), "exact": await exact_latency(search)}
+        else:
+            await update_cost(store, collection.id, texts, report)
+            report |= await latencies(search, store, chroma, collection.id, texts, queries)
         group.cancel_scope.cancel()
     await store.close()
     return report
@@ -208,7 +260,12 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--chunks", type=int, default=100_000)
     parser.add_argument("--queries", type=int, default=200)
+    parser.add_argument("--shaped", action="store_true")
     arguments = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     with tempfile.TemporaryDirectory() as temporary:
-        print(json.dumps(asyncio.run(measure(arguments.chunks, arguments.queries, Path(temporary))), indent=1))
+        print(
+            json.dumps(
+                asyncio.run(measure(arguments.chunks, arguments.queries, Path(temporary), arguments.shaped)), indent=1
+            )
+        )

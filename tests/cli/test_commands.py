@@ -175,6 +175,28 @@ def test_what_is_like_a_line_of_a_document_is_found(daemon):
     assert (refused.returncode, "has no chunk 'nothing-0'" in refused.stderr) == (1, True)
 
 
+def test_searches_are_measured_by_questions_of_ones_own_and_by_made_ones(daemon, tmp_path):
+    (tmp_path / "kite.md").write_text("# How high a kite flies\n\nHigher in the evening.\n")
+    (tmp_path / "index.md").write_text("# Index of all pages\n\nSee [what makes kites rise](kite.md).\n")
+    added = json.loads(succeeds(daemon, "sources", "add", "folder", str(tmp_path), "--model", MINILM, "--json"))
+    for name in ("measured", "measured-again"):
+        succeeds(daemon, "sync", added["source_id"], "--collection", name)
+    asked = tmp_path / "questions.json"
+    asked.write_text('{"questions": [{"question": "a kite in the evening", "answers": ["kite.md"]}]}')
+    lines = succeeds(daemon, "eval", "measured", "measured-again", "--queries", str(asked), "--json").splitlines()
+    figures = [json.loads(line) for line in lines]
+    assert [one["collection"] for one in figures] == 6 * ["measured", "measured-again"]
+    assert [(one["ndcg_at_10"], one["recall_at_1"], one["mrr"], one["questions"]) for one in figures] == 12 * [
+        (1, 1, 1, 1)
+    ]
+    shown = succeeds(daemon, "eval", "measured")
+    assert "3 questions; 1 link, 2 heading" in shown
+    assert re.search(r"^hybrid, rules +measured +[01]\.\d{3}", shown, re.MULTILINE)
+    asked.write_text("{}")
+    refused = syncd(daemon, "eval", "measured", "--queries", str(asked))
+    assert (refused.returncode, "these are no questions (questions: Field required)" in refused.stderr) == (1, True)
+
+
 def test_a_filter_that_is_no_json_is_wrong_usage(daemon):
     refused = syncd(daemon, "search", "kites", "--collection", "kites", "--where", "{key: kite.md}")
     assert (refused.returncode, "is not JSON" in refused.stderr) == (2, True)
