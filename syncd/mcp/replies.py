@@ -47,7 +47,7 @@ def found_reply(
         if left < 0:
             break
     next_offset = places[len(kept)] if kept and len(kept) < len(places) else next_offset if kept else None
-    lines = [*map(_hit_block, kept), *(f"Note: {notice}" for notice in notices)]
+    lines = [*map(hit_block, kept), *(f"Note: {notice}" for notice in notices)]
     if not snippets:
         lines.append(
             "Nothing found: ask in other words, drop `paths` or `languages`, or see with the tool `list` what is here."
@@ -61,7 +61,7 @@ def found_reply(
 
 
 def _tokens_of(one: Snippet) -> int:
-    return token_estimate(_hit_block(one)) + token_estimate(json.dumps(_values_of(one)))
+    return token_estimate(hit_block(one)) + token_estimate(json.dumps(_values_of(one)))
 
 
 def _shortened(one: Snippet, max_tokens: int) -> list[Snippet]:
@@ -75,7 +75,8 @@ def _values_of(one: Snippet) -> Mapping[str, object]:
     return {name: value for name, value in asdict(one).items() if value not in ("", None) and value is not False}
 
 
-def _hit_block(one: Snippet) -> str:
+def hit_block(one: Snippet) -> str:
+    """Return a hit as Markdown."""
     lines = f" L{one.first_line}-L{one.last_line}" if one.first_line is not None else ""
     symbol = f" — {one.symbol}" if one.symbol else ""
     cut = "\n(cut here: read on with the tool `read`)" if one.cut else ""

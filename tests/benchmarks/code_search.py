@@ -94,7 +94,13 @@ async def judged(given, name, described):
 
 
 def metadata_of(path, chunk):
-    return {"key": path, "stage": chunk.stage, "symbol": chunk.symbol, "scope": " > ".join(chunk.scope)}
+    place = {
+        "key": path,
+        "start_line": chunk.span.start_line,
+        "end_line": chunk.span.end_line,
+        "language": chunk.language,
+    }
+    return {**place, "stage": chunk.stage, "symbol": chunk.symbol, "scope": " > ".join(chunk.scope)}
 
 
 def gain(ranking, targets):
