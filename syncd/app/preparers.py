@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import cache
 from importlib.util import find_spec
 
 import aiohttp
@@ -12,7 +13,7 @@ import aiohttp
 from syncd.config import Config
 from syncd.config.documents import DocumentsSection, VisionTable
 from syncd.errors import ConfigError
-from syncd.model import Preparer, SourceRecord
+from syncd.model import Preparer, SecretsPolicy, SourceRecord
 from syncd.pipeline.parse.task import DocumentLimits, Ocr
 from syncd.pipeline.parse.vision import Describer, OpenAiDescriber
 from syncd.pipeline.parse.vision_llama import LlamaDescriber
@@ -40,7 +41,12 @@ async def open_preparers(config: Config) -> AsyncGenerator[Callable[[SourceRecor
         rich = DocumentPreparer(docling_settings(given, settings), describer, text)
         await stack.enter_async_context(builtin)
         await stack.enter_async_context(rich)
-        yield lambda source: rich if source.settings.converter == DOCLING else builtin
+
+        @cache
+        def preparer(converter: str | None, secrets: SecretsPolicy) -> DocumentPreparer:
+            return (rich if converter == DOCLING else builtin).treating(secrets)
+
+        yield lambda source: preparer(source.settings.converter, source.settings.secrets or "mask")
 
 
 def preparer_settings(given: DocumentsSection) -> PreparerSettings:

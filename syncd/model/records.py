@@ -52,6 +52,10 @@ class Chunking:
     breadcrumb: bool = True
 
 
+SecretsPolicy = Literal["mask", "skip", "index"]
+"""Keys and tokens in texts are masked, or their documents skipped, or they are indexed as they stand."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceWatch:
     """Keeps one collection in sync by watching the source: a branch that moves, a folder that changes."""
@@ -80,6 +84,8 @@ class SourceSettings:
     """The collection of documents unless a run names another one; also that of a declared source."""
     converter: str | None = None
     """The document converter; None: the built-in one."""
+    secrets: SecretsPolicy | None = None
+    """What becomes of keys and tokens in texts; None: they are masked."""
     watch: SourceWatch | None = None
     schedule: SourceSchedule | None = None
     max_lag_s: float | None = None

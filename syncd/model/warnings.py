@@ -18,6 +18,7 @@ WarningCode = Literal[
     "part_missing",
     "picture_unread",
     "script_made",
+    "secret_found",
     "table_cut",
     "unread_content",
     "value_approximated",

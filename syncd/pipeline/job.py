@@ -17,7 +17,7 @@ from syncd.store.collections import CollectionRecord
 from syncd.store.documents import DocumentRecord
 from syncd.store.marks import Mark, mark_of
 
-PIPELINE_VERSION = 5
+PIPELINE_VERSION = 6
 """Raise it when parsers or chunkers produce a different result from the same bytes; documents are then prepared again
 when next seen."""
 

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 
 from syncd.chroma.naming import check_collection
 from syncd.errors import PermanentError
-from syncd.model import Chunking, Embedding, EmbeddingTask, SourceSettings
+from syncd.model import Chunking, Embedding, EmbeddingTask, SecretsPolicy, SourceSettings
 from syncd.schema import SparseKey, Table
 
 MIN_CHUNK_SIZE_BYTES = 64
@@ -96,6 +96,7 @@ class SourceTable(Table):
     """The document converter; docling needs its extra installed and its models downloaded."""
     max_lag_s: Annotated[float, Field(gt=0)] | None = None
     """The source is shown as late while a change has waited for longer."""
+    secrets: SecretsPolicy = "mask"
 
     @property
     def source_type(self) -> str:
@@ -106,7 +107,11 @@ class SourceTable(Table):
         """Return the source's settings."""
         converter = None if self.converter == "builtin" else self.converter
         return replace(
-            self.own_settings(), collection_name=self.collection, converter=converter, max_lag_s=self.max_lag_s
+            self.own_settings(),
+            collection_name=self.collection,
+            converter=converter,
+            max_lag_s=self.max_lag_s,
+            secrets=None if self.secrets == "mask" else self.secrets,
         )
 
     def own_settings(self) -> SourceSettings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -11,17 +12,17 @@ from typing import BinaryIO, Self
 import structlog
 from pydantic import TypeAdapter
 
-from syncd.errors import PermanentError, PutOffError
-from syncd.model import Chunk, Chunking, Warnings
+from syncd.errors import PermanentError, PutOffError, Skipped
+from syncd.model import Chunk, Chunking, SecretsPolicy, Warnings
 from syncd.model.formats import format_of
 from syncd.model.warnings import warnings_of
 from syncd.pipeline.parse.office import convert_legacy
-from syncd.pipeline.parse.task import OUT_OF_MEMORY, Task
+from syncd.pipeline.parse.task import Task
 from syncd.pipeline.parse.vision import Describer
-from syncd.pipeline.prepare.process import PREPARE_WORKER_MODULE, PreparerProcess, PreparerSettings
+from syncd.pipeline.prepare.process import PREPARE_WORKER_MODULE, PreparerProcess, PreparerSettings, crash_words
 from syncd.pipeline.prepare.request import PrepareRequest, pictures_of
 from syncd.runtime.frames import Frame
-from syncd.runtime.process import ChildDiedError, ChildKilledError, describe_exit
+from syncd.runtime.process import ChildDiedError, ChildKilledError
 from syncd.runtime.worker import CallTimeoutError, RemoteError
 from syncd.runtime.worker_pool import Lease, WorkerPool
 
@@ -72,10 +73,17 @@ class DocumentPreparer:
     ) -> None:
         own = self._settings = settings or PreparerSettings()
         self._describer = describer
+        self._secrets: SecretsPolicy = "mask"
         self._text = text or text_processes(own, module)
         self._documents: Processes = WorkerPool(
             lambda number: PreparerProcess(f"parser-{number}", own, module), own.workers, own.documents_per_worker
         )
+
+    def treating(self, secrets: SecretsPolicy) -> DocumentPreparer:
+        """Return a preparer that treats secrets so, in the same processes."""
+        other = copy(self)
+        other._secrets = secrets
+        return other
 
     async def __aenter__(self) -> Self:
         return self
@@ -90,11 +98,12 @@ class DocumentPreparer:
         A format has a version of its own, so that a change of its reader leaves documents of other formats alone.
         """
         found = format_of(name, media_type)
+        secrets = "" if self._secrets == "mask" else self._secrets
         if found.is_text:
-            return ""
+            return secrets
         settings, default = self._settings, PreparerSettings()
         choices = (settings.converter, settings.ocr, self._describer and self._describer.fingerprint)
-        return found.version + ("" if choices == (default.converter, default.ocr, None) else repr(choices))
+        return found.version + ("" if choices == (default.converter, default.ocr, None) else repr(choices)) + secrets
 
     async def prepare(
         self,
@@ -116,7 +125,7 @@ class DocumentPreparer:
             Path(), name, format_of(name, media_type), own.limits, own.ocr, own.converter, self._describer is not None
         )
         task = replace(task, models=own.models, warnings=warnings or Warnings())
-        request = PrepareRequest(task, path, chunking, own.step_limit_s)
+        request = PrepareRequest(task, path, chunking, own.step_limit_s, secrets=self._secrets)
         prepared = self._prepare_text if task.format.is_text else self._prepare_document
         async with aclosing(prepared(file, request, urgent)) as batches:
             async for batch in batches:
@@ -172,7 +181,7 @@ class DocumentPreparer:
                     is_fresh = True
                     log.warning("parser.died", document=name, error=str(error))
                     if lease.uses == 1:
-                        raise PermanentError(self._crash_words(name, str(error))) from error
+                        raise PermanentError(crash_words(name, str(error), self._settings)) from error
 
     async def _batches(
         self, lease: Lease[PreparerProcess], file: BinaryIO, request: PrepareRequest, progress: _Progress
@@ -187,7 +196,9 @@ class DocumentPreparer:
                         yield self._batch(last)
             legacy = last.header["legacy"]
             if not legacy:
-                task.warnings.extend(warnings_of(last.header["warnings"]))
+                task.warnings.extend(found := warnings_of(last.header["warnings"]))
+                if request.secrets == "skip" and any(warning.code == "secret_found" for warning in found):
+                    raise Skipped('it holds keys or tokens, which its source skips (secrets = "skip")')
                 return
             task.warn("converted", "LibreOffice converted it from an old format; details may differ")
             scratch, limit_s = lease.worker.scratch, request.step_limit_s
@@ -231,12 +242,3 @@ class DocumentPreparer:
             log.warning("picture.undescribed", document=task.name, reason=str(error))
             task.warn("picture_unread", f"the vision model could not describe a picture: {error}")
             return ""
-
-    def _crash_words(self, name: str, how: str) -> str:
-        if f" died: {describe_exit(OUT_OF_MEMORY)}" in how:
-            memory = self._settings.memory_bytes / (1 << 30)
-            return f"{name} needs more than {memory:g} GiB of memory to read: split it or save it smaller"
-        if "SIGXCPU" in how:
-            return f"{name} timed out: reading took longer than {self._settings.step_limit_s:g} s of processor time"
-        cause = how.partition(" died: ")[2].partition(" (last output")[0]
-        return f"{name} could not be read: it is damaged or too large in memory (the parser ended with {cause})"

@@ -12,8 +12,8 @@ import anyio
 import structlog
 from typing_extensions import override
 
-from syncd.pipeline.parse.task import DocumentLimits, Ocr
-from syncd.runtime.process import environment
+from syncd.pipeline.parse.task import OUT_OF_MEMORY, DocumentLimits, Ocr
+from syncd.runtime.process import describe_exit, environment
 from syncd.runtime.worker import Worker
 
 log = structlog.get_logger()
@@ -82,6 +82,17 @@ class PreparerProcess(Worker):
         path = self.scratch / "document"
         await anyio.to_thread.run_sync(_copy, file, path)
         return path
+
+
+def crash_words(name: str, how: str, settings: PreparerSettings) -> str:
+    """Return what to tell a document's owner about the end of the process that read it; `how` is its error."""
+    if f" died: {describe_exit(OUT_OF_MEMORY)}" in how:
+        memory = settings.memory_bytes / (1 << 30)
+        return f"{name} needs more than {memory:g} GiB of memory to read: split it or save it smaller"
+    if "SIGXCPU" in how:
+        return f"{name} timed out: reading took longer than {settings.step_limit_s:g} s of processor time"
+    cause = how.partition(" died: ")[2].partition(" (last output")[0]
+    return f"{name} could not be read: it is damaged or too large in memory (the parser ended with {cause})"
 
 
 def _copy(file: BinaryIO, path: Path) -> None:

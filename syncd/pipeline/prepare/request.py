@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from syncd.json_types import JsonObject
-from syncd.model import Chunk, Chunking
+from syncd.model import Chunk, Chunking, SecretsPolicy
 from syncd.pipeline.parse.task import Picture, Task
 from syncd.runtime.frames import Frame
 
@@ -34,6 +34,7 @@ class PrepareRequest:
     step_limit_s: float
     parsed_segments: int | None = None
     """From this segment on, code is cut as text; None: nowhere."""
+    secrets: SecretsPolicy = "mask"
 
     def header(self) -> JsonObject:
         """Return the request as JSON values."""
@@ -43,6 +44,7 @@ class PrepareRequest:
             "chunking": asdict(self.chunking),
             "step_limit_s": self.step_limit_s,
             "parsed_segments": self.parsed_segments,
+            "secrets": self.secrets,
         }
 
     @classmethod
@@ -54,6 +56,7 @@ class PrepareRequest:
             Chunking(**header["chunking"]),
             header["step_limit_s"],
             header["parsed_segments"],
+            header["secrets"],
         )
 
 

@@ -85,6 +85,7 @@ def _parts(channel: Channel, request: PrepareRequest) -> Iterator[Part]:
     from syncd.pipeline.parse.readers import read
     from syncd.pipeline.parse.vision import with_descriptions
     from syncd.pipeline.prepare.request import READ, pictures_frame
+    from syncd.pipeline.prepare.secret_text import without_secrets
 
     for piece in read(request.task):
         # Text is read in no time, and costs so little that another frame would show.
@@ -97,7 +98,7 @@ def _parts(channel: Channel, request: PrepareRequest) -> Iterator[Part]:
             part = with_descriptions(
                 part, [(picture.at_byte, text) for picture, text in zip(piece.pictures, words, strict=True)]
             )
-        yield part
+        yield part if request.secrets == "index" else without_secrets(part, request.task)
 
 
 def _peak_bytes(status: int) -> int:

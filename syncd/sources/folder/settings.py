@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from syncd.model import SourceSettings, SourceWatch
+from syncd.model import SecretsPolicy, SourceSettings, SourceWatch
 from syncd.schema import OwnModel, OwnPath, Table, UniqueStrings
 from syncd.sources import shapes
 from syncd.sources.factory import Requester
@@ -43,6 +43,7 @@ class FolderSource(OwnModel):
     exclude_globs: Annotated[UniqueStrings, Field(max_length=200)] | None = None
     watch: shapes.Watch | None = None
     max_lag_s: shapes.MaxLag = None
+    secrets: SecretsPolicy | None = None
 
 
 class FolderTable(SourceTable):

@@ -98,7 +98,13 @@ class RepositoryFactory(SourceFactory[G]):
         now = self._open.get(record.id)
         # What only says when and where to is another run's, and no reason to open it anew.
         given = replace(
-            record.settings, watch=None, schedule=None, collection_name=None, converter=None, max_lag_s=None
+            record.settings,
+            watch=None,
+            schedule=None,
+            collection_name=None,
+            converter=None,
+            max_lag_s=None,
+            secrets=None,
         )
         if now is None or now.settings != given:
             reading, folder = self.reading(record), self._folder / record.id

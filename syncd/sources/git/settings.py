@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from syncd.model import SourceSettings, SourceWatch
+from syncd.model import SecretsPolicy, SourceSettings, SourceWatch
 from syncd.schema import Int32, OwnModel, OwnPath, Table, UniqueStrings
 from syncd.sources import shapes
 from syncd.sources.git.urls import check_url, scheme_of
@@ -59,6 +59,7 @@ class GitSource(OwnModel):
     """Fetch what Git LFS pointers stand for, instead of skipping them."""
     watch: shapes.Watch | None = None
     max_lag_s: shapes.MaxLag = None
+    secrets: SecretsPolicy | None = None
 
 
 def _local(url: str) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from syncd.errors import PermanentError
-from syncd.model import SourceSettings, SourceWatch
+from syncd.model import SecretsPolicy, SourceSettings, SourceWatch
 from syncd.quoting import shown
 from syncd.schema import ExtendedModel, OwnPath, Table, UniqueStrings
 from syncd.sources import shapes
@@ -38,7 +38,7 @@ class GithubSourceSettings(SourceSettings):
 class GithubSource(ExtendedModel):
     """A repository on GitHub."""
 
-    ADDITIONS = frozenset({"watch", "lfs", "max_lag_s"})
+    ADDITIONS = frozenset({"watch", "lfs", "max_lag_s", "secrets"})
 
     repository: Annotated[str, Field(max_length=201)]
     """`owner/name`."""
@@ -48,6 +48,7 @@ class GithubSource(ExtendedModel):
     """Fetch what Git LFS pointers stand for, instead of skipping them."""
     watch: shapes.Watch | None = None
     max_lag_s: shapes.MaxLag = None
+    secrets: SecretsPolicy | None = None
 
 
 class GithubTable(SourceTable):

@@ -75,7 +75,15 @@ class ObjectStoreFactory(SourceFactory[S]):
     async def open(self, record: SourceRecord[S]) -> ObjectStoreSource:
         """Return the source of a record. Raises ConfigError, PermanentError; MisconfiguredError if its credential is unavailable."""
         # What only says when and where to is another run's, and no reason to open it anew.
-        given = replace(record.settings, watch=None, schedule=None, collection_name=None, converter=None)
+        given = replace(
+            record.settings,
+            watch=None,
+            schedule=None,
+            collection_name=None,
+            converter=None,
+            max_lag_s=None,
+            secrets=None,
+        )
         secret, now = await self._secret(record), self._open.get(record.id)
         if now is None or (now.settings, now.secret) != (given, secret):
             selection = KeySelection.of(given.path_prefix, given.include_globs, given.exclude_globs)

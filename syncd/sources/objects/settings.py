@@ -11,7 +11,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from syncd.json_types import JsonObject
-from syncd.model import SourceSchedule, SourceSettings
+from syncd.model import SecretsPolicy, SourceSchedule, SourceSettings
 from syncd.schema import Int32, OwnModel, OwnPath, Table, UniqueStrings
 from syncd.sources import shapes
 from syncd.sources.objects.endpoints import AllowedEndpoint
@@ -56,6 +56,8 @@ class ObjectStoreShape(OwnModel):
     """For emulators and other clouds, if the daemon's configuration allows it."""
     schedule: shapes.Schedule | None = None
     """How often it is listed, and which collection is kept in step with it."""
+    max_lag_s: shapes.MaxLag = None
+    secrets: SecretsPolicy | None = None
 
 
 class ObjectStoreTable(SourceTable):

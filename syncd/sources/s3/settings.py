@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from typing_extensions import override
 
-from syncd.model import SourceSchedule, SourceSettings
+from syncd.model import SecretsPolicy, SourceSchedule, SourceSettings
 from syncd.schema import ExtendedModel, Int32, Table
 from syncd.sources import shapes
 from syncd.sources.objects.endpoints import AllowedEndpoint
@@ -74,7 +74,7 @@ class S3SourceSettings(SourceSettings):
 class S3Source(ExtendedModel):
     """A bucket or a prefix of one, with either a stored credential or an inline key, which will be stored."""
 
-    ADDITIONS = frozenset({"queue_url", "endpoint_url", "path_style", "schedule", "max_lag_s"})
+    ADDITIONS = frozenset({"queue_url", "endpoint_url", "path_style", "schedule", "max_lag_s", "secrets"})
 
     bucket_name: Annotated[str, Field(min_length=3, max_length=255)]
     region: Annotated[str, Field(min_length=1, max_length=64)]
@@ -92,6 +92,7 @@ class S3Source(ExtendedModel):
     """`host/bucket/key` instead of `bucket.host/key`."""
     schedule: shapes.Schedule | None = None
     max_lag_s: shapes.MaxLag = None
+    secrets: SecretsPolicy | None = None
 
     @model_validator(mode="after")
     def one_credential(self) -> Self:

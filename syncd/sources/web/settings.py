@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from syncd import __version__
-from syncd.model import SourceSchedule, SourceSettings
+from syncd.model import SecretsPolicy, SourceSchedule, SourceSettings
 from syncd.schema import ExtendedModel, Int32, Table, UniqueStrings
 from syncd.sources import shapes
 from syncd.sources.table import SourceTable, checked_with, interval
@@ -42,7 +42,7 @@ class WebSourceSettings(SourceSettings):
 class WebSource(ExtendedModel):
     """A website, crawled from a starting page along its links."""
 
-    ADDITIONS = frozenset({"schedule", "max_lag_s"})
+    ADDITIONS = frozenset({"schedule", "max_lag_s", "secrets"})
 
     starting_url: Annotated[str, Field(max_length=2048)]
     page_limit: Int32 | None = None
@@ -51,6 +51,7 @@ class WebSource(ExtendedModel):
     exclude_path_regexes: Annotated[UniqueStrings, Field(max_length=100)] | None = None
     schedule: shapes.Schedule | None = None
     max_lag_s: shapes.MaxLag = None
+    secrets: SecretsPolicy | None = None
 
 
 class WebTable(SourceTable):
