@@ -1,6 +1,6 @@
 """Sandboxes a process that reads untrusted documents: it may only compute, and read and write its own scratch folder.
 
-Three layers, none of which needs privileges: resource limits (setrlimit(2)), Landlock (landlock(7)) against files, TCP and
+Layers of which none needs privileges: resource limits (setrlimit(2)), no capabilities, Landlock (landlock(7)) against files, TCP and
 signals, and a seccomp filter (seccomp(2)) against sockets, programs and other processes. A kernel or container that
 refuses one layer leaves the others in place; `Confinement` says which are.
 """
@@ -26,6 +26,7 @@ _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 2, 4, 8
 _REMOVE_FILE, _MAKE_SOCKET = 32, 512
 _ALL_BY_ABI = ((5, 0xFFFF), (3, 0x7FFF), (2, 0x3FFF), (1, 0x1FFF))
 _NET_TCP = 3
+_CAPABILITY_VERSION, _CAP_DAC_READ_SEARCH = 0x20080522, 1 << 2
 _SCOPE_SOCKETS_AND_SIGNALS = 3
 _IOCTL_AND_EXECUTE = 0x8000 | _EXECUTE
 
@@ -74,11 +75,20 @@ def confine(scratch: Path, limits: JailLimits, allowance: Allowance, readable: S
     resource.setrlimit(resource.RLIMIT_NOFILE, (limits.open_files, limits.open_files))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     libc = ctypes.CDLL(None, use_errno=True)
+    _drop_capabilities(libc)
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         return Confinement(0, False, "the kernel refuses no_new_privs: only resource limits hold")
     abi, landlock_error = _landlock(libc, scratch, readable, execute=allowance is Allowance.OFFICE)
     seccomp_error = _seccomp(libc, allowance)
     return Confinement(abi, not seccomp_error, "; ".join(filter(None, (landlock_error, seccomp_error))))
+
+
+def _drop_capabilities(libc: ctypes.CDLL) -> None:
+    """Keep none of root's powers (capabilities(7)) but the one to look into folders of others, where the program may lie."""
+    header, held = struct.pack("=Ii", _CAPABILITY_VERSION, 0), ctypes.create_string_buffer(24)
+    if libc.capget(header, held) == 0:
+        kept = struct.unpack("=6I", held.raw)[1] & _CAP_DAC_READ_SEARCH
+        libc.capset(header, struct.pack("=6I", kept, kept, 0, 0, 0, 0))
 
 
 def limit_cpu(seconds: float) -> None:

@@ -35,7 +35,10 @@ _ARCHITECTURES: dict[str, tuple[int, dict[str, int]]] = {
             "request_key": 249, "keyctl": 250, "unshare": 272, "accept4": 288, "perf_event_open": 298,
             "prlimit64": 302, "setns": 308, "process_vm_readv": 310, "process_vm_writev": 311,
             "finit_module": 313, "bpf": 321, "execveat": 322, "userfaultfd": 323, "io_uring_setup": 425,
-            "pidfd_open": 434, "clone3": 435,
+            "pidfd_open": 434, "clone3": 435, "chmod": 90, "fchmod": 91, "chown": 92, "fchown": 93, "lchown": 94,
+            "utime": 132, "mknod": 133, "setxattr": 188, "lsetxattr": 189, "fsetxattr": 190, "removexattr": 197,
+            "lremovexattr": 198, "fremovexattr": 199, "utimes": 235, "mknodat": 259, "fchownat": 260, "futimesat": 261,
+            "fchmodat": 268, "utimensat": 280, "fchmodat2": 452, "setxattrat": 463, "removexattrat": 466,
         },
     ),
     "aarch64": (
@@ -47,13 +50,22 @@ _ARCHITECTURES: dict[str, tuple[int, dict[str, int]]] = {
             "sendto": 206, "sendmsg": 211, "add_key": 217, "request_key": 218, "keyctl": 219, "clone": 220,
             "execve": 221, "perf_event_open": 241, "accept4": 242, "prlimit64": 261, "setns": 268,
             "process_vm_readv": 270, "process_vm_writev": 271, "finit_module": 273, "bpf": 280, "execveat": 281,
-            "userfaultfd": 282, "io_uring_setup": 425, "pidfd_open": 434, "clone3": 435,
+            "userfaultfd": 282, "io_uring_setup": 425, "pidfd_open": 434, "clone3": 435, "setxattr": 5, "lsetxattr": 6,
+            "fsetxattr": 7, "removexattr": 14, "lremovexattr": 15, "fremovexattr": 16, "mknodat": 33, "fchmod": 52,
+            "fchmodat": 53, "fchownat": 54, "fchown": 55, "utimensat": 88, "fchmodat2": 452, "setxattrat": 463,
+            "removexattrat": 466,
         },
     ),
 }  # fmt: skip
 
 _SOCKETS = ("socket", "connect", "bind", "listen", "accept", "accept4", "sendmsg")
 _PROGRAMS = ("fork", "vfork", "execve", "execveat")
+# Landlock leaves what belongs to a file beside its content alone, also of files that it closes.
+_METADATA = (
+    "chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat", "mknod", "mknodat", "utime", "utimes",
+    "futimesat", "utimensat", "setxattr", "lsetxattr", "fsetxattr", "setxattrat", "removexattr", "lremovexattr",
+    "fremovexattr", "removexattrat",
+)  # fmt: skip
 _ALWAYS_DENIED = (
     "ptrace", "pivot_root", "chroot", "mount", "umount2", "init_module", "finit_module", "delete_module",
     "kexec_load", "add_key", "request_key", "keyctl", "unshare", "setns", "perf_event_open", "process_vm_readv",
@@ -76,7 +88,7 @@ def program(allowance: Allowance, pid: int) -> bytes | None:
         (_RETURN, 0, 0, _ERRNO | EPERM),
     ]
     if allowance is Allowance.PARSER:
-        code += _deny(numbers, (*_ALWAYS_DENIED, *_SOCKETS, *_PROGRAMS, "tkill"))
+        code += _deny(numbers, (*_ALWAYS_DENIED, *_SOCKETS, *_PROGRAMS, *_METADATA, "tkill"))
         # runtimes of native libraries wake themselves through a local pair, which leads nowhere else
         code += _only_if(numbers["socketpair"], _JUMP_EQUAL, _AF_UNIX)
         code += _only_if(numbers["clone"], _JUMP_ANY_BIT, _CLONE_THREAD)
