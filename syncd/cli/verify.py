@@ -15,7 +15,7 @@ from syncd.json_types import JsonObject
 
 DIFFERENCES = ("missing", "different", "extra")
 FOUND = (*DIFFERENCES, "damaged")
-KINDS = ("texts", "vectors", "metadata", "unfindable")
+_KINDS = ("texts", "vectors", "metadata", "unfindable")
 CHANGES = ("indexed", "deleted", "failed", "held_deletes")
 
 
@@ -100,7 +100,7 @@ def words(drift: DriftAnswer) -> str:
 
 def kinds(drift: DriftAnswer) -> str:
     """Return in what rows differ, '' where none does."""
-    named = ", ".join(f"{drift[name]} {name}" for name in KINDS if drift[name])
+    named = ", ".join(f"{drift[name]} {name}" for name in _KINDS if drift[name])
     return f" ({named})" if named else ""
 
 
