@@ -71,6 +71,7 @@ async def edit(request: web.Request) -> web.Response:
     settings = services.sources.accept(source.type, given, asking := requester(request, source.database))
     if settings.place != source.settings.place:
         raise bad_request(f"the source's place is {source.settings.place}; make another source for {settings.place}")
+    await services.store.sources.require_apart(source, settings)
     kept = await services.sources.keep_secrets(source.type, given, settings, asking)
     await services.store.sources.replace(source, source.database, kept, source.embedding, source.chunking)
     services.wake()

@@ -111,6 +111,11 @@ class SourceSettings:
         """The settings apart from the key that they are read with; sources that share these are the same."""
         return self
 
+    def overlaps(self, other: SourceSettings) -> bool:
+        """Return whether both bring the same documents into the same collection, whatever key they are read with: each would claim them."""
+        del other
+        return False
+
     @property
     def follows_events(self) -> bool:
         """Whether changes arrive as events, so that the source needs neither watch nor schedule."""

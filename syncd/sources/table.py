@@ -120,7 +120,8 @@ class SourceTable(Table):
 
     def repeats(self, other: SourceTable) -> bool:
         """Return whether both would put the same documents into one collection, where each would be found twice."""
-        return self == other.model_copy(update={"name": self.name})
+        is_same = self == other.model_copy(update={"name": self.name})
+        return is_same or (self.database == other.database and self.settings().overlaps(other.settings()))
 
     def check_beside(self, sections: Mapping[type[Table], Table], state: Path) -> None:
         """Raise ValueError if the source conflicts with the configuration's other tables or with the `state` folder."""

@@ -59,8 +59,12 @@ class Sources:
     async def require_new(
         self, type: str, database: str, settings: SourceSettings, embedding: Embedding, chunking: Chunking
     ) -> None:
-        """Raise ConflictError if a source has the same settings, whatever key it is read with."""
+        """Raise ConflictError if a source has the same settings, whatever key it is read with, or brings the same documents."""
         await self._db.read(lambda c: self._refuse_same(c, type, database, settings, embedding, chunking))
+
+    async def require_apart(self, record: SourceRecord, settings: SourceSettings) -> None:
+        """Raise ConflictError if with other settings a source would bring what another one brings into the same collection."""
+        await self._db.read(lambda c: self._refuse_overlap(c, record.type, record.database, settings, but=record.id))
 
     def _refuse_same(
         self,
@@ -78,6 +82,19 @@ class Sources:
             if (found.settings.without_credential, found.embedding, found.chunking) == asked:
                 raise ConflictError(
                     f"source exists: {found.name or found.id} has the same settings; use it, or delete it first"
+                )
+        self._refuse_overlap(connection, type, database, settings)
+
+    def _refuse_overlap(
+        self, connection: sqlite3.Connection, type: str, database: str, settings: SourceSettings, but: str = ""
+    ) -> None:
+        statement = f"SELECT {SOURCE_COLUMNS} FROM sources WHERE type = ? AND database = ? AND id != ?"
+        for found in map(self._read, connection.execute(statement, (type, database, but))):
+            if settings.overlaps(found.settings):
+                raise ConflictError(
+                    f"source exists: {found.name or found.id} brings documents of {settings.place} that this one would bring "
+                    f"into collection {settings.default_collection} too; name another collection or another part, or delete "
+                    "it first"
                 )
 
     async def get_or_create(

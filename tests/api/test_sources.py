@@ -72,9 +72,41 @@ async def test_a_source_with_the_settings_of_another_exists_whatever_key_reads_i
     assert (status, answer["error"]) == (409, "conflict")
     assert answer["message"].startswith(f"source exists: {made}")
     assert [source.id for source in await store.sources.list()] == [made]
-    await api.make_source(**settings, chunking={"type": "lines"})
+    status, _ = await api.post("/api/v1/sources", {**body, "chunking": {"type": "lines"}})
+    assert status == (201 if "github" in settings else 409), "only a bucket says into which collection"
     await api.call("DELETE", f"/api/v1/sources/{made}")
     await api.make_source(**settings)
+
+
+SCHEDULE = {"schedule": {"interval_s": 3600, "target_collection_name": "docs"}}
+AZURE = {"account_name": "acme", "container_name": "docs", **SCHEDULE}
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "elsewhere"),
+    [
+        ("s3", {**S3, **KEYS}, {"collection_name": "others"}),
+        ("gcs", {"bucket_name": "bucket", **SCHEDULE}, {"bucket_name": "other"}),
+        ("azure_blob", AZURE, {"account_name": "other"}),
+    ],
+)
+async def test_buckets_whose_keys_overlap_do_not_share_a_collection(api, name, settings, elsewhere):
+    async def made(**more) -> tuple[int, dict]:
+        return await api.post("/api/v1/sources", {"database_name": api.database, name: {**settings, **more}})
+
+    status, first = await made(path_prefix="docs/")
+    assert status == 201
+    for prefix in ("docs/old/", "d", None, "docs/"):
+        status, answer = await made(path_prefix=prefix)
+        assert (status, answer["error"]) == (409, "conflict"), answer
+        assert answer["message"].startswith(f"source exists: {first['source_id']}")
+    assert (await made(path_prefix="docs/old/", **elsewhere))[0] == 201
+    status, second = await made(path_prefix="papers/")
+    assert status == 201
+    edit = f"/api/v1/sources/{second['source_id']}/edit"
+    status, answer = await api.post(edit, {name: {"path_prefix": "docs/new/"}})
+    assert (status, "name another collection or another part" in answer["message"]) == (409, True), answer
+    assert (await api.post(edit, {name: {"path_prefix": "papers/new/"}}))[0] == 200
 
 
 async def test_limits_of_0_are_taken_as_published(api):
@@ -98,7 +130,7 @@ async def test_an_inline_key_is_stored_encrypted_and_never_shown(api, store):
     assert "AKIA" not in str(listed)
     assert "very-secret" not in str((await store.sources.get(source_id)).settings)
     assert await store.credentials.get(number, api.database) == KEYS
-    other = await api.make_source(s3={**S3, "path_prefix": "other/", "aws_credential_id": number})
+    other = await api.make_source(s3={**S3, "collection_name": "other", "aws_credential_id": number})
     assert (await api.get(f"/api/v1/sources/{other}"))[1]["s3"]["aws_credential_id"] == number
 
 

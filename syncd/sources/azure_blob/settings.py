@@ -61,11 +61,6 @@ class AzureTable(ObjectStoreTable):
             raise ValueError("give one of credential_file and credential_env")
         return self
 
-    @property
-    def container(self) -> tuple[str, ...]:
-        """The account and the container."""
-        return self.account_name, self.container_name
-
     def own_settings(self) -> AzureSourceSettings:
         """Return the settings that only this type has."""
         return AzureSourceSettings(

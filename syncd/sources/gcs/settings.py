@@ -45,11 +45,6 @@ class GcsTable(ObjectStoreTable):
     bucket_name: Annotated[str, checked_with(check_gcs_bucket)]
     anonymous: bool = False
 
-    @property
-    def container(self) -> tuple[str, ...]:
-        """The bucket."""
-        return (self.bucket_name,)
-
     def own_settings(self) -> GcsSourceSettings:
         """Return the settings that only this type has."""
         return GcsSourceSettings(

@@ -37,6 +37,15 @@ class ObjectStoreSettings(SourceSettings):
         """Say that a prefix is no folder, where it looks like one."""
         return prefix_notice(self.path_prefix)
 
+    @override
+    def overlaps(self, other: SourceSettings) -> bool:
+        """Return whether keys of one bucket or container begin with the prefixes of both, for the same collection."""
+        if not isinstance(other, ObjectStoreSettings) or self.default_collection is None:
+            return False
+        place = (self.place, self.endpoint_url, self.default_collection)
+        same = place == (other.place, other.endpoint_url, other.default_collection)
+        return same and overlap(self.path_prefix, other.path_prefix)
+
     @property
     def without_credential(self) -> Self:
         """Return the settings apart from what the store is read with."""
@@ -71,11 +80,6 @@ class ObjectStoreTable(SourceTable):
     interval_s: Annotated[float | None, Field(ge=0), interval(60)] = 3600.0
 
     @property
-    def container(self) -> tuple[str, ...]:
-        """The names that together name the bucket or container."""
-        raise NotImplementedError
-
-    @property
     def schedule(self) -> SourceSchedule | None:
         """How often it is listed."""
         if not self.interval_s:
@@ -86,15 +90,6 @@ class ObjectStoreTable(SourceTable):
     def file(self) -> str | None:
         """The file with the credential."""
         return str(self.credential_file) if self.credential_file else None
-
-    @override
-    def repeats(self, other: SourceTable) -> bool:
-        """Return whether keys of one bucket or container begin with the prefixes of both, for the same collection."""
-        if not isinstance(other, ObjectStoreTable) or self.source_type != other.source_type:
-            return False
-        place = (self.database, self.collection, self.container, self.endpoint_url)
-        same = place == (other.database, other.collection, other.container, other.endpoint_url)
-        return same and overlap(self.path_prefix, other.path_prefix)
 
 
 class ObjectStoreSection(Table):

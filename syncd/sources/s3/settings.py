@@ -65,6 +65,15 @@ class S3SourceSettings(SourceSettings):
         """Return the settings apart from the key that they are read with."""
         return replace(self, aws_credential_id=None)
 
+    @override
+    def overlaps(self, other: SourceSettings) -> bool:
+        """Return whether keys of one bucket begin with the prefixes of both, for the same collection."""
+        if not isinstance(other, S3SourceSettings):
+            return False
+        place = (self.bucket_name, self.endpoint_url, self.default_collection)
+        same = place == (other.bucket_name, other.endpoint_url, other.default_collection)
+        return same and overlap(self.path_prefix, other.path_prefix)
+
     @property
     def follows_events(self) -> bool:
         """Whether changes arrive as events."""
@@ -146,15 +155,6 @@ class S3Table(SourceTable):
             profile=self.profile,
             schedule=schedule,
         )
-
-    @override
-    def repeats(self, other: SourceTable) -> bool:
-        """Return whether keys of one bucket begin with the prefixes of both, for the same collection."""
-        if not isinstance(other, S3Table):
-            return False
-        place = (self.database, self.collection, self.bucket_name, self.endpoint_url)
-        same = place == (other.database, other.collection, other.bucket_name, other.endpoint_url)
-        return same and overlap(self.path_prefix, other.path_prefix)
 
     def check_beside(self, sections: Mapping[type[Table], Table], state: Path) -> None:
         """Raise ValueError if the source follows events but has no queue, neither its own nor the common one."""
