@@ -24,7 +24,7 @@ from syncd.sources.objects.listing import ObjectPage, StoredObject
 from syncd.sources.objects.transport import ChangedError
 
 GCS_URL = "https://storage.googleapis.com"
-FIELDS = "kind,nextPageToken,items(name,generation,size,updated,contentType)"
+FIELDS = "kind,nextPageToken,items(name,generation,size,timeCreated,contentType)"
 
 
 class GcsItem(BaseModel):
@@ -33,7 +33,8 @@ class GcsItem(BaseModel):
     name: str
     generation: str
     size: int = 0
-    updated: str = ""
+    timeCreated: str = ""  # noqa: N815 - the service's name
+    """When this generation was written."""
     contentType: str = ""  # noqa: N815 - the service's name
 
     def stored(self) -> StoredObject:
@@ -42,7 +43,7 @@ class GcsItem(BaseModel):
             key=self.name,
             version=self.generation,
             size_bytes=self.size,
-            modified_at=moment_of(self.updated),
+            modified_at=moment_of(self.timeCreated),
             media_type=storable(self.contentType) or None,
         )
 

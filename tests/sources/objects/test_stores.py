@@ -50,7 +50,7 @@ async def test_prefixes_and_globs_decide_what_is_taken(cloud: Cloud):
     assert list(index.contents) == ["docs/old/c.md"]
 
 
-async def test_a_listing_goes_on_over_pages_even_empty_ones_and_after_a_death(cloud: Cloud):
+async def test_a_listing_goes_on_over_pages_even_empty_ones(cloud: Cloud):
     keys = [f"{number:02}.txt" for number in range(25)]
     await cloud.put_all(*keys)
     cloud.server.page_size, cloud.server.holds_back = 10, 3
