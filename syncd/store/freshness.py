@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from syncd.store.database import Database
 from syncd.store.invocation_codec import IS_DRY_RUN
 
 RECENT = 1000
-"""So many documents of a source, those indexed last, are taken for how it is doing."""
+"""Of so many documents of a source, those indexed last, the lag is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +36,7 @@ class WaitingChanges:
     since: float | None
 
 
-_LAGS = f"""
-WITH recent AS (
-    SELECT s.id, s.name, max(0, d.recorded_at - d.changed_at) AS lag_s,
-           row_number() OVER (PARTITION BY s.id ORDER BY d.recorded_at DESC) AS age
-    FROM documents d JOIN sources s ON s.id = d.source_id
-    WHERE d.state = 'indexed' AND d.changed_at >= s.created_at
-), lags AS (
-    SELECT id, name, lag_s, row_number() OVER (PARTITION BY id ORDER BY lag_s) AS place,
-           count(*) OVER (PARTITION BY id) AS documents
-    FROM recent WHERE age <= {RECENT}
-)
-SELECT id, name, documents, max(lag_s) FILTER (WHERE place = (documents + 1) / 2),
-       max(lag_s) FILTER (WHERE place = (documents * 95 + 99) / 100),
-       max(lag_s) FILTER (WHERE place = (documents * 99 + 99) / 100)
-FROM lags GROUP BY id ORDER BY id
-"""
-"""Changes made before the source was created do not count, since they could not be indexed sooner."""
+_RECENT = "SELECT recorded_at, changed_at FROM documents WHERE source_id = ? AND state = 'indexed' ORDER BY recorded_at DESC LIMIT ?"
 _WAITING = f"""
 WITH unfinished AS (
     SELECT source_id, min(created_at) AS since FROM invocations
@@ -69,9 +54,35 @@ class Freshness:
         self._db = database
 
     async def lags(self) -> Sequence[Lag]:
-        """Return the lag of each source that says when documents changed."""
-        return await self._db.read(lambda c: [Lag(*row) for row in c.execute(_LAGS)])
+        """Return the lag of each source that says when documents changed.
+
+        Changes made before the source was created do not count, since they could not be indexed sooner.
+        """
+
+        def query(connection: sqlite3.Connection) -> list[Lag]:
+            sources = connection.execute("SELECT id, name, created_at FROM sources ORDER BY id").fetchall()
+            found = [
+                (ident, name, _lags_s(connection.execute(_RECENT, (ident, RECENT)), created_at))
+                for ident, name, created_at in sources
+            ]
+            return [
+                Lag(ident, name, len(lags_s), *(_percentile(lags_s, percent) for percent in (50, 95, 99)))
+                for ident, name, lags_s in found
+                if lags_s
+            ]
+
+        return await self._db.read(query)
 
     async def waiting(self) -> Sequence[WaitingChanges]:
         """Return, for each source, what it promises and since when changes wait."""
         return await self._db.read(lambda c: [WaitingChanges(*row) for row in c.execute(_WAITING)])
+
+
+def _lags_s(rows: Iterable[tuple[float, float | None]], since: float) -> list[float]:
+    return sorted(
+        max(0.0, recorded - changed) for recorded, changed in rows if changed is not None and changed >= since
+    )
+
+
+def _percentile(ordered: Sequence[float], percent: int) -> float:
+    return ordered[(len(ordered) * percent + 99) // 100 - 1]

@@ -179,6 +179,7 @@ def test_each_type_brings_its_own_tables_and_their_numbers_stay():
         90: "0090_bloat.sql",
         95: "0095_checksums.sql",
         96: "0096_token_limits.sql",
+        100: "0100_recent_documents.sql",
     }
     with pytest.raises(ValueError, match="has the number of"):
         numbered_migrations(["syncd.store", "syncd.store"])
