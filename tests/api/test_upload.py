@@ -5,6 +5,8 @@ from contextlib import ExitStack
 
 import aiohttp
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from syncd.api import upload_file
 from syncd.api.errors import RefusedError
@@ -257,6 +259,22 @@ async def test_a_broken_form_is_400_and_leaves_nothing(api, kind, body):
     assert status == 400
     assert set(answer) == {"error", "message"}
     await nothing_stays(api)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(
+    filename=st.binary(max_size=40)
+    | st.sampled_from([b"../../etc/passwd", b"a\\b", b'"', b'a.md"; x="y', b"=?utf-8?q?a?="]),
+    lines=st.lists(st.binary(max_size=30), max_size=3),
+    cut=st.integers(0, 400),
+)
+async def test_any_names_and_headers_in_a_form_are_answered_in_the_documented_way(api, filename, lines, cut):
+    head = b"".join(line + b"\r\n" for line in lines)
+    body = raw_form(api, filename, b"12345").replace(b"\r\n\r\n12345", b"\r\n" + head + b"\r\n12345")
+    for form_data in (body, body[:cut]):
+        status, answer = await api.post("/api/v1/add-file", data=form_data, headers=raw_headers(5))
+        assert status == 400 or (status == 201 and form_data == body), answer
+    assert all(file.parent == api.services.upload_dir for file in files(api))
 
 
 async def test_a_form_that_ends_early_is_400_and_leaves_nothing(api):
