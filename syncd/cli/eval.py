@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import anyio
 from rich.console import Console
 from rich.progress import Progress
 
@@ -23,6 +24,10 @@ from syncd.search.order import UNASKED_NAMES
 
 MARGIN = 10
 """Hits beyond those that are judged, for those that do not count."""
+UNAVAILABLE = 503
+ATTEMPTS = 5
+PAUSE_S = 2.0
+"""How often a search is tried that fails for now, and how long after the last time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +134,7 @@ class _Asking:
                 "rules": way.rules,
             }
             try:
-                answer: SearchAnswer = await self._client.post("/api/v1/search", body)
+                answer = await self._answer(body)
             except ApiError as error:
                 if error.status == 404:
                     raise
@@ -139,6 +144,17 @@ class _Asking:
             found.append(judgement(question, [text_place(hit) for hit in answer["hits"]]))
             self._advance()
         return found
+
+    async def _answer(self, body: Mapping[str, object]) -> SearchAnswer:
+        """Return the answer to one search; asks again while the model or Chroma is away. Raises ApiError."""
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return await self._client.post("/api/v1/search", body)
+            except ApiError as error:
+                if error.status != UNAVAILABLE:
+                    raise
+            await anyio.sleep(PAUSE_S)
+        return await self._client.post("/api/v1/search", body)
 
 
 def text_place(hit: HitAnswer) -> TextPlace:

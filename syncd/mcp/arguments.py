@@ -34,7 +34,7 @@ class SearchArguments(OwnModel):
     """The most lines shown of each hit."""
     expand: Annotated[int, Field(ge=0, le=100)] | Literal["section"] | None = None
     """Show hits whole, with this many lines before and after, or the section or definition that each is in; omitted: `lines` of each."""
-    max_tokens: Annotated[int, Field(ge=300, le=8000)] | None = None
+    max_tokens: Annotated[int, Field(ge=500, le=8000)] | None = None
     """The most tokens of the whole reply, by a high estimate: the best hits that fit."""
     mode: Mode = "hybrid"
     """hybrid, sparse (words alone), dense (meaning alone), phrase (letter by letter) or regex (RE2)."""

@@ -1,7 +1,7 @@
 """Exact phrases and regular expressions over the stored texts of a collection.
 
-Every chunk that the filters leave is matched: RE2 takes half a second for 100,000 chunks, and reading them another, which an index of
-letters would have to undercut for patterns that may have none.
+Every chunk that the filters leave is read and matched: that takes about a second of CPU for 100,000 chunks, most of it for reading
+(tests/benchmarks/README.md), which a filter by letters would not spare, as SQLite would have to read them too.
 """
 
 from __future__ import annotations
@@ -55,7 +55,11 @@ async def exact_ranking(
     while start.index < len(ids):
         page = await store.texts.scan(ids, start)
         counts = await anyio.to_thread.run_sync(partial(matches_in, pattern, page.chunks))
-        found += [(chunk.place, count) for chunk, count in zip(page.chunks, counts, strict=True) if count]
+        found += [
+            (ChunkPlace(chunk.index, chunk.number), count)
+            for chunk, count in zip(page.chunks, counts, strict=True)
+            if count
+        ]
         start = page.following
         if len(found) >= MAX_EXAMINED:
             notices.append(f"only the first {MAX_EXAMINED:,} matches are ranked: narrow the pattern or the filters")

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from syncd.store.database import Database
 
@@ -46,19 +46,18 @@ class Holding:
     recorded_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkPlace:
+class ChunkPlace(NamedTuple):
     """A chunk of one of several documents: the document's index among them, and the chunk's number."""
 
     index: int
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class ScannedChunk:
-    """A chunk's text, as UTF-8."""
+class ScannedChunk(NamedTuple):
+    """A chunk's place and its text as UTF-8. A tuple, since a hundred thousand of them are made for one search."""
 
-    place: ChunkPlace
+    index: int
+    number: int
     text: bytes
 
 
@@ -120,9 +119,9 @@ class DocumentTexts:
             for index in range(after.index, len(document_ids)):
                 wanted = statement.format(*_TABLES[document_ids[index] > 0])
                 values = (abs(document_ids[index]), number, SCANNED - len(found))
-                found += [ScannedChunk(ChunkPlace(index, n), text) for n, text in connection.execute(wanted, values)]
+                found += [ScannedChunk(index, *row) for row in connection.execute(wanted, values)]
                 if len(found) >= SCANNED:
-                    return ScannedPage(found, found[-1].place)
+                    return ScannedPage(found, ChunkPlace(index, found[-1].number))
                 number = -1
             return ScannedPage(found, ChunkPlace(len(document_ids), -1))
 

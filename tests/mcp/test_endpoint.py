@@ -105,7 +105,7 @@ async def test_no_reply_is_longer_than_its_limit_and_each_says_how_to_get_more(d
         assert f"first_line={more}" in read.content[0].text
         for result in (found, again, read):
             assert 2000 < tokens(result) <= 8000
-        for room in (400, 1500):
+        for room in (500, 1500):
             fitting = await client.call_tool("search", {**asked, "limit": 20, "max_tokens": room})
             assert room / 3 < tokens(fitting) <= room
             last = fitting.structured_content["hits"][-1]
