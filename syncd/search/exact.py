@@ -52,11 +52,11 @@ async def exact_ranking(
     ids = documents.ids.tolist()
     found: list[tuple[ChunkPlace, int]] = []
     start, ends_at = ChunkPlace(0, -1), time.monotonic() + limit_s
-    while start.index < len(ids):
+    while start.document < len(ids):
         page = await store.texts.scan(ids, start)
         counts = await anyio.to_thread.run_sync(partial(matches_in, pattern, page.chunks))
         found += [
-            (ChunkPlace(chunk.index, chunk.number), count)
+            (ChunkPlace(chunk.document, chunk.number), count)
             for chunk, count in zip(page.chunks, counts, strict=True)
             if count
         ]
@@ -64,8 +64,8 @@ async def exact_ranking(
         if len(found) >= MAX_EXAMINED:
             notices.append(f"only the first {MAX_EXAMINED:,} matches are ranked: narrow the pattern or the filters")
             break
-        if time.monotonic() > ends_at and start.index < len(ids):
-            share = start.index / len(ids)
+        if time.monotonic() > ends_at and start.document < len(ids):
+            share = start.document / len(ids)
             notices.append(f"only {share:.0%} of the documents were searched within {limit_s:g} s: narrow by `paths`")
             break
     found.sort(key=lambda one: -one[1])

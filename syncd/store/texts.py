@@ -47,23 +47,23 @@ class Holding:
 
 
 class ChunkPlace(NamedTuple):
-    """A chunk of one of several documents: the document's index among them, and the chunk's number."""
+    """A chunk of one of several documents: the `document` is its index among them."""
 
-    index: int
+    document: int
     number: int
 
 
 class ScannedChunk(NamedTuple):
     """A chunk's place and its text as UTF-8. A tuple, since a hundred thousand of them are made for one search."""
 
-    index: int
+    document: int
     number: int
     text: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class ScannedPage:
-    """Chunks, and after which one to go on; its index is beyond the documents at the end."""
+    """Chunks, and after which one to go on; its document is beyond the last one at the end."""
 
     chunks: Sequence[ScannedChunk]
     following: ChunkPlace
@@ -116,7 +116,7 @@ class DocumentTexts:
         def query(connection: sqlite3.Connection) -> ScannedPage:
             found: list[ScannedChunk] = []
             number = after.number
-            for index in range(after.index, len(document_ids)):
+            for index in range(after.document, len(document_ids)):
                 wanted = statement.format(*_TABLES[document_ids[index] > 0])
                 values = (abs(document_ids[index]), number, SCANNED - len(found))
                 found += [ScannedChunk(index, *row) for row in connection.execute(wanted, values)]
@@ -134,7 +134,7 @@ class DocumentTexts:
 
         def query(connection: sqlite3.Connection) -> dict[int, str]:
             found: dict[int, str] = {}
-            for index in {place.index for place in places}:
+            for index in {place.document for place in places}:
                 document_id = document_ids[index]
                 if row := connection.execute(
                     statement.format(*tables[document_id > 0]), (abs(document_id),)
@@ -143,7 +143,7 @@ class DocumentTexts:
             return found
 
         prefixes = await self._db.read(query)
-        return {place: f"{prefixes[place.index]}-{place.number}" for place in places if place.index in prefixes}
+        return {place: f"{prefixes[place.document]}-{place.number}" for place in places if place.document in prefixes}
 
     async def chunk_at(self, collection_id: int, key: str, line: int) -> str | None:
         """Return the id of the first chunk with this line of a document of this key; None where there is none."""
