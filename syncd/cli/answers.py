@@ -116,67 +116,6 @@ class WarnedAnswer(TypedDict):
     warnings: Sequence[WarningAnswer]
 
 
-class OrphansAnswer(TypedDict):
-    """What a source that is gone left in a collection."""
-
-    source_id: str
-    name: str | None
-    documents: int
-
-
-class DriftAnswer(TypedDict):
-    """How a collection differs from the store."""
-
-    collection_name: str
-    chunks: int
-    missing: int
-    different: int
-    texts: int
-    vectors: int
-    metadata: int
-    unfindable: int
-    extra: int
-    damaged: int
-    unreadable: str | None
-    repaired: bool
-    held_deletes: Mapping[str, int]
-    """By invocation."""
-    orphans: Sequence[OrphansAnswer]
-
-
-class DerivedAnswer(TypedDict):
-    """What came of deriving a chunk again."""
-
-    outcome: str
-    reason: str
-
-
-class ExplanationAnswer(TypedDict):
-    """Where a chunk comes from."""
-
-    chunk_id: str
-    database_name: str
-    collection_name: str
-    source_id: str
-    source_type: str
-    source_name: str | None
-    key: str
-    version: str
-    content_hash: str | None
-    start_byte: int
-    end_byte: int
-    start_line: int
-    end_line: int
-    page: int | None
-    last_page: int | None
-    cut_as: str
-    model: str
-    stage: str
-    indexed_at: str | None
-    in_chroma: str
-    derived: DerivedAnswer
-
-
 class TokenAnswer(TypedDict):
     """A token, without what it is worth."""
 

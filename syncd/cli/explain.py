@@ -3,13 +3,46 @@
 from __future__ import annotations
 
 import argparse
+from typing import TypedDict
 
-from syncd.cli.answers import ExplanationAnswer
 from syncd.cli.client import connected
 from syncd.cli.commands import Commands
 from syncd.cli.output import out, print_json
 
 SOUND = ("matches", "not derived")
+
+
+class DerivedAnswer(TypedDict):
+    """What came of deriving a chunk again."""
+
+    outcome: str
+    reason: str
+
+
+class ExplanationAnswer(TypedDict):
+    """Where a chunk comes from."""
+
+    chunk_id: str
+    database_name: str
+    collection_name: str
+    source_id: str
+    source_type: str
+    source_name: str | None
+    key: str
+    version: str
+    content_hash: str | None
+    start_byte: int
+    end_byte: int
+    start_line: int
+    end_line: int
+    page: int | None
+    last_page: int | None
+    cut_as: str
+    model: str
+    stage: str
+    indexed_at: str | None
+    in_chroma: str
+    derived: DerivedAnswer
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:

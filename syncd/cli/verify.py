@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypedDict
 
-from syncd.cli.answers import DriftAnswer, InvocationAnswer, InvocationMade
+from syncd.cli.answers import InvocationAnswer, InvocationMade
 from syncd.cli.client import Client, connected
 from syncd.cli.commands import Commands
 from syncd.cli.output import follow, out, print_json, state_of, summary
@@ -17,6 +18,34 @@ DIFFERENCES = ("missing", "different", "extra")
 FOUND = (*DIFFERENCES, "damaged")
 _KINDS = ("texts", "vectors", "metadata", "unfindable")
 CHANGES = ("indexed", "deleted", "failed", "held_deletes")
+
+
+class OrphansAnswer(TypedDict):
+    """What a source that is gone left in a collection."""
+
+    source_id: str
+    name: str | None
+    documents: int
+
+
+class DriftAnswer(TypedDict):
+    """How a collection differs from the store."""
+
+    collection_name: str
+    chunks: int
+    missing: int
+    different: int
+    texts: int
+    vectors: int
+    metadata: int
+    unfindable: int
+    extra: int
+    damaged: int
+    unreadable: str | None
+    repaired: bool
+    held_deletes: Mapping[str, int]
+    """By invocation."""
+    orphans: Sequence[OrphansAnswer]
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
