@@ -126,16 +126,6 @@ class TokenAnswer(TypedDict):
     expires_at: str | None
 
 
-class CredentialAnswer(TypedDict):
-    """A credential, without its secret."""
-
-    id: int
-    kind: str
-    database_name: str
-    stored_at: str
-    sources: Sequence[str]
-
-
 class DeadLetterAnswer(TypedDict):
     """An event message that nothing could be made of."""
 

@@ -5,13 +5,24 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
+from typing import TypedDict
 
-from syncd.cli.answers import CredentialAnswer
 from syncd.cli.client import connected
 from syncd.cli.commands import Commands
 from syncd.cli.output import print_json, print_table
 from syncd.errors import ConfigError
 from syncd.json_types import json_object
+
+
+class CredentialAnswer(TypedDict):
+    """A credential, without its secret."""
+
+    id: int
+    kind: str
+    database_name: str
+    stored_at: str
+    sources: Sequence[str]
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
