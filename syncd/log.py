@@ -62,6 +62,8 @@ EVENTS: Mapping[str, str] = {
     "index.held": "a collection cannot be written at the moment; its changes wait, and other collections continue",
     "collection.reshaped": "a source wants other dimensions; its collection is made again from the whole vectors in the store",
     "index.lost_vectors": "stored vectors of a collection do not find themselves; they are written again or, if many, the collection is rebuilt",
+    "index.mended": "a scheduled verification found rows that differ from the store, and mended them",
+    "index.not_verified": "a collection cannot be verified now; tried again at the next time",
     "index.not_probed": "it cannot be asked now whether a collection's vectors find themselves; tried again",
     "index.rebuilt": "a collection was filled from the store",
     "index.recovering": "an earlier run ended in the middle of writes; they are repeated",

@@ -12,14 +12,23 @@ from syncd.app.addresses import queries_of, warn_open_chroma, warn_unrecorded
 from syncd.app.declared_sources import reconcile
 from syncd.app.models import Models, make_models, model_file
 from syncd.app.preparers import open_preparers
-from syncd.app.settings import chroma_settings, machine_of, own_chroma, sync_settings, watch_settings
+from syncd.app.settings import (
+    chroma_settings,
+    machine_of,
+    own_chroma,
+    sync_settings,
+    verify_interval_s,
+    watch_settings,
+)
 from syncd.app.upkeep import Leftovers, Sweeper, make_admin_token
 from syncd.chroma.client import Chroma
 from syncd.chroma.server import ChromaServer
 from syncd.config import Config
 from syncd.index.collection_watch import CollectionWatch
 from syncd.index.query_functions import QueryRecorder
+from syncd.index.scheduled_verify import ScheduledVerifier
 from syncd.index.sparse_backfill import SparseBackfill
+from syncd.index.verify import Verifier
 from syncd.index.writer import Index
 from syncd.model import Embedder, Preparer, SourceRecord
 from syncd.pipeline.disk import DiskRoom
@@ -107,6 +116,7 @@ async def open_parts(config: Config, state: Path, types: SourceTypes, api_url: s
                 SparseBackfill(store, models.sparse.of, index.flush),
                 QueryRecorder(store, chroma, queries),
                 CollectionWatch(store, chroma, index, watch_settings(config), partial(stops_of, chroma, chroma_server)),
+                ScheduledVerifier(store, chroma, Verifier(store, chroma, index), verify_interval_s(config)),
                 Sweeper(store, config),
                 Leftovers(store, index),
             ),

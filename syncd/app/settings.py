@@ -50,6 +50,11 @@ def watch_settings(config: Config) -> WatchSettings:
     return WatchSettings(given.check_interval_s, given.probe_interval_s, compact_above)
 
 
+def verify_interval_s(config: Config) -> float | None:
+    """Return how often a part of every collection is verified, None for never: Chroma Cloud bills what is read."""
+    return (config.chroma.verify_interval_s or None) if config.chroma.mode != "cloud" else None
+
+
 def machine_of(config: Config, state: Path, store: Store, wake: Callable[[], None]) -> Machine:
     """Return what the source types need to know. `wake` notifies the Syncer of new invocations."""
     return Machine(

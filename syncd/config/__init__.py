@@ -73,6 +73,8 @@ class ChromaSection(Table):
     """How often it is checked that every collection is still there, with all its rows."""
     probe_interval_s: Seconds = 600.0
     """How often a sample of every collection's vectors is asked for, to see whether they find themselves."""
+    verify_interval_s: Annotated[float, Field(ge=0)] = 3600.0
+    """How often some thousand chunks of every collection are verified and mended; 0: never. Not with `cloud`, which bills for it."""
     compact_above: Annotated[float, Field(gt=1)] = 5.0
     """A collection that needs more than so many times the space of its rows is rebuilt from the store; not with `cloud`."""
 

@@ -74,12 +74,14 @@ class Verifier:
         self._index = index
         self._probe = SelfProbe(store, vector_store, index)
 
-    async def verify(self, target: Target, repair: bool = False, portion: Portion = EVERYTHING_HELD) -> Drift:
+    async def verify(
+        self, target: Target, repair: bool = False, portion: Portion = EVERYTHING_HELD, *, keep_extra: bool = False
+    ) -> Drift:
         """Return the differences in a portion of a collection and, with `repair`, repair them. Waits for all of that; twice is safe.
 
         It costs the vector store as many requests as the portion has pages of chunks, and a hundred queries for the probe. An
         interrupted repair is finished by the next start (it goes through the outbox) or by verifying again. Metadata
-        keys that somebody added are not a difference. A collection that the vector store cannot read is rebuilt, whether or not
+        keys that somebody added are not a difference. `keep_extra` leaves rows that SQLite does not know where they are. A collection that the vector store cannot read is rebuilt, whether or not
         to `repair`, which only waits for it. Raises NotFoundError for a collection syncd never wrote, RetryableError while the
         vector store is unavailable or the collection is being filled.
         """
@@ -87,12 +89,12 @@ class Verifier:
         if record is None:
             raise NotFoundError(f"syncd never wrote a collection {target.collection!r}")
         try:
-            return await self._drift(record, repair, portion)
+            return await self._drift(record, repair, portion, keep_extra)
         except CollectionCorrupt as error:
             await (self._index.rebuild(target) if repair else self._index.damaged(record, error))
             return Drift(await self._store.outbox.chunk_count(record.id, portion.source_id), unreadable=str(error))
 
-    async def _drift(self, record: CollectionRecord, repair: bool, portion: Portion) -> Drift:
+    async def _drift(self, record: CollectionRecord, repair: bool, portion: Portion, keep_extra: bool) -> Drift:
         if record.rebuilding is not None:
             if not repair:
                 raise RetryableError(
@@ -111,7 +113,7 @@ class Verifier:
         if repair:
             if compared.damaged:
                 await self._store.checksums.distrust(record.id, compared.damaged)
-            await self._mend(record, [*compared.wrong, *probed.lost, *extra])
+            await self._mend(record, [*compared.wrong, *probed.lost, *([] if keep_extra else extra)])
         return Drift(
             compared.chunks,
             len(compared.missing),

@@ -1,0 +1,72 @@
+"""Verifies a part of every collection now and then, and mends what differs, without anybody asking."""
+
+from __future__ import annotations
+
+import random
+
+import anyio
+import structlog
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskStatus
+
+from syncd.errors import PermanentError, RetryableError
+from syncd.index.target import VectorStore
+from syncd.index.verify import Verifier
+from syncd.store import Store
+from syncd.store.outbox import Portion
+
+log = structlog.get_logger()
+
+VERIFIED_CHUNKS = 2_000
+"""Of each collection at a time: some eight pages, and a hundred queries."""
+_SALTS = 1_000_003
+
+
+class ScheduledVerifier:
+    """An actor: every `interval_s` it verifies other documents of each collection that a source has documents in.
+
+    Texts, vectors and metadata that differ are written again from SQLite, and what is damaged there is asked of its source
+    again. Rows that SQLite does not know stay: another syncd may have written them, and nobody is there to ask. An interrupted
+    repair is finished by the next start.
+    """
+
+    name = "scheduled verify"
+
+    def __init__(self, store: Store, vector_store: VectorStore, verifier: Verifier, interval_s: float | None) -> None:
+        """`interval_s`: None for never."""
+        self._store = store
+        self._vector_store = vector_store
+        self._verifier = verifier
+        self._interval_s = interval_s
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Verify until cancelled."""
+        task_status.started()
+        while self._interval_s is not None:
+            await anyio.sleep(self._interval_s)
+            await self._vector_store.available()
+            for collection_id in await self._store.refills.watched():
+                await self._verify(collection_id)
+        await anyio.sleep_forever()
+
+    async def _verify(self, collection_id: int) -> None:
+        record = await self._store.collections.by_id(collection_id)
+        if record.rebuilding is not None or record.chroma_id is None:
+            return
+        chunks = await self._store.outbox.chunk_count(collection_id)
+        share = min(1.0, VERIFIED_CHUNKS / max(chunks, 1))
+        portion = Portion(share=share, salt=random.randrange(_SALTS))  # noqa: S311 - a sample, no secret
+        try:
+            drift = await self._verifier.verify(record.target, True, portion, keep_extra=True)
+        except (RetryableError, PermanentError) as error:
+            log.warning("index.not_verified", collection=record.target.collection, reason=str(error))
+            return
+        if drift.missing or drift.different or drift.damaged:
+            log.warning(
+                "index.mended",
+                collection=record.target.collection,
+                verified=drift.chunks,
+                missing=drift.missing,
+                different=drift.different,
+                damaged=drift.damaged,
+            )
