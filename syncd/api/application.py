@@ -38,6 +38,7 @@ from syncd.api import (
     warnings,
 )
 from syncd.api.auth import WRONG_TOKENS, guarded
+from syncd.api.chroma_gateway import ChromaGateway
 from syncd.api.errors import error_response, shape_errors
 from syncd.api.openapi import document_route
 from syncd.api.route import Route
@@ -92,14 +93,20 @@ def routes(shapes: SourceShapes, more: Sequence[Route] = ()) -> Iterator[Route]:
     yield document_route(described)
 
 
-def create_app(services: Services, more: Sequence[Route] = ()) -> web.Application:
-    """Return the application: every route, `more` included, behind its access rule, every error in the published format."""
+def create_app(services: Services, more: Sequence[Route] = (), gateway: ChromaGateway | None = None) -> web.Application:
+    """Return the application: every route, `more` included, behind its access rule, every error in the published format.
+
+    `gateway` is served beside them; Chroma's own document describes its paths.
+    """
     app = web.Application(middlewares=[shape_errors], client_max_size=MAX_BODY_BYTES)
     app[SERVICES] = services
     app[SHAPES] = SourceShapes.of(services.sources.types)
     app[upload.UPLOADS] = Slots(services.max_uploads)
     app[WRONG_TOKENS] = WrongTokens()
-    for route in routes(app[SHAPES], more):
+    passed_on = gateway.routes if gateway else ()
+    if gateway:
+        app.on_cleanup.append(gateway.close)
+    for route in (*routes(app[SHAPES], more), *passed_on):
         app.router.add_route(route.method, route.path, guarded(route), expect_handler=_expect)
     return app
 

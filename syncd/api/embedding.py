@@ -48,9 +48,10 @@ async def ollama(request: web.Request) -> web.Response:
 
 
 async def openai(request: web.Request) -> web.Response:
-    """Embed queries in the format of OpenAI's `/v1/embeddings`."""
+    """Embed queries, or texts that have their prompts already, in the format of OpenAI's `/v1/embeddings`."""
     wanted = await read_json(request, OpenAiRequest)
-    embedded = await _queries(request, as_list(wanted.input), wanted.model)
+    embed = _queries if wanted.input_type == "query" else _prompted
+    embedded = await embed(request, as_list(wanted.input), wanted.model)
     vectors = _shortened(request, wanted, embedded.vectors)
     packed = wanted.encoding_format == "base64"
     data = [
@@ -92,6 +93,18 @@ async def _queries(request: web.Request, texts: Sequence[str], model: str) -> Em
     if not target.collection:
         return await services.embed_with(model, texts, "query", None)
     return Embedded(await services.embed_query(target, texts), 0)
+
+
+async def _prompted(request: web.Request, texts: Sequence[str], model: str) -> Embedded:
+    """Embed texts as they are, with a model by name."""
+    if "collection" in request.match_info:
+        raise RefusedError(400, "texts that have their prompts are embedded below /v1, not below a collection")
+    await require_model(request, model)
+    if not texts:
+        return Embedded(np.empty((0, 0), np.float32), 0)
+    return await request.app[SERVICES].embed_with(
+        model, texts, "document", EmbeddingTask("", document_prompt="", query_prompt="")
+    )
 
 
 def _shortened(request: web.Request, wanted: OpenAiRequest, vectors: Vectors) -> Vectors:

@@ -34,6 +34,8 @@ class OpenAiRequest(Model):
     model: str
     dimensions: int | None = None
     encoding_format: Literal["float", "base64"] = "float"
+    input_type: Literal["query", "prompted"] = "query"
+    """Our own: `prompted` texts get no prompt, as another syncd sends them with theirs; all others are queries."""
 
 
 class OpenAiVector(Model):

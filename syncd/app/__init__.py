@@ -16,6 +16,7 @@ import structlog
 
 from syncd import __version__
 from syncd.api import ApiServer, create_app
+from syncd.api.chroma_gateway import ChromaGateway
 from syncd.app.declared_sources import reconcile
 from syncd.app.models import check_models, splade_folder
 from syncd.app.parts import Parts, open_parts
@@ -108,7 +109,8 @@ async def assembled(config: Config, state: Path, notifier: Notifier, types: Sour
     ):
         services = make_services(config, parts, splade_folder(config, state), upload_folder(state))
         agents = McpEndpoint(services)
-        api = ApiServer(create_app(services, [agents.route]), sockets, socket=state / SOCKET_FILE)
+        app = create_app(services, [agents.route], ChromaGateway(parts.chroma.settings))
+        api = ApiServer(app, sockets, socket=state / SOCKET_FILE)
         # Started in this order, stopped in reverse: each needs those before it.
         actors: list[Actor] = [chroma_supervisor(parts.chroma_server)] if parts.chroma_server else []
         actors += [parts.chroma, parts.models.supervisor, agents, api, parts.index, parts.stage]

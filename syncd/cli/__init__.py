@@ -1,4 +1,5 @@
-"""The command line. Everything but `run`, `config`, `doctor`, `export`, `import`, `model` and `quickstart` talks to the running daemon through its API.
+"""The command line. Everything but `run`, `config`, `doctor`, `export`, `import`, `model`, `quickstart`, `s3 setup` and `s3 doctor`
+talks to the running daemon through its API.
 
 Exit status: 0 done; 1 the command failed; 2 usage error; 69 the daemon cannot be reached; 77 permission denied;
 78 invalid configuration (in sysexits.h the last three are EX_UNAVAILABLE, EX_NOPERM and EX_CONFIG).

@@ -16,8 +16,8 @@ class ServerTable(Table):
     """`[[embedding.servers]]`: an embedding server that computes a model instead of this machine."""
 
     url: BaseUrl
-    """Base URL; `/embeddings` (openai) or `/embed` (tei) is appended."""
-    kind: Literal["openai", "tei"] = "openai"
+    """Base URL; `/embeddings` (openai, syncd) or `/embed` (tei) is appended."""
+    kind: Literal["openai", "tei", "syncd"] = "openai"
     model: str | None = None
     """The model it computes, by our name; default: the default model."""
     served_as: str | None = None

@@ -159,11 +159,16 @@ class Started(asyncio.Event):
         self.set()
 
 
-@asynccontextmanager
-async def serving(services, limits=None):
+def serving(services, limits=None):
     """Run the API actor; yield its sockets once it listens."""
+    return running_server(lambda sockets: ApiServer(create_app(services), sockets, limits))
+
+
+@asynccontextmanager
+async def running_server(make):
+    """Run the server that `make` returns for its sockets; yield these once it listens."""
     async with bound("127.0.0.1", 0) as sockets:
-        server = ApiServer(create_app(services), sockets, limits)
+        server = make(sockets)
         status = Started()
         task = asyncio.create_task(server.run(task_status=status))
         await asyncio.wait({task, waiting := asyncio.create_task(status.wait())}, return_when=asyncio.FIRST_COMPLETED)

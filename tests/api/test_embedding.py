@@ -109,6 +109,14 @@ async def test_errors_are_readable_where_the_function_looks_for_them(local, ask,
         await openai.AsyncOpenAI(base_url=local.url + "/v1", api_key="x").embeddings.create(model="other", input="a")
 
 
+async def test_texts_of_another_syncd_get_no_prompt_of_ours(api):
+    asked = {"model": QWEN, "input": ["four"]}
+    for more, as_query in (({}, 1), ({"input_type": "prompted"}, 0)):
+        status, answer = await api.post("/v1/embeddings", {**asked, **more})
+        assert (status, answer["data"][0]["embedding"]) == (200, [4, as_query, 0])
+    assert (await api.post(f"{COLLECTION}/v1/embeddings", {**asked, "input_type": "prompted"}))[0] == 400
+
+
 @pytest.mark.parametrize("path", ["/api/embed", "/v1/embeddings", "/", "/embed_sparse", COLLECTION + "/api/embed"])
 async def test_elsewhere_than_on_loopback_a_token_is_needed(api, path):
     header = {"x-chroma-embedding-model": QWEN}

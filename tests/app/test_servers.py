@@ -28,7 +28,8 @@ def computing(folder: Path, port: int, models: Path) -> Daemon:
 def syncing(folder: Path, servers: Mapping[int, Daemon], models: Path, source: Path) -> Daemon:
     """A daemon that has its texts computed by others, whose tokens it shows: nobody else may start models there."""
     given = "\n".join(
-        f'[[embedding.servers]]\nurl = "http://127.0.0.1:{port}/v1"\napi_key_env = "KEY_{port}"' for port in servers
+        f'[[embedding.servers]]\nurl = "http://127.0.0.1:{port}/v1"\nkind = "syncd"\napi_key_env = "KEY_{port}"'
+        for port in servers
     )
     return Daemon(
         folder,

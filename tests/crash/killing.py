@@ -18,7 +18,7 @@ REPOSITORY = "owner/code"
 WINDOW_S = 1.2
 """A run takes about a second from the moment the daemon serves; the moment of death is spread over it and a little beyond."""
 
-MOMENT_LIMIT_S = 20.0
+MOMENT_LIMIT_S = 8.0
 """A run that hangs is killed as any other."""
 
 

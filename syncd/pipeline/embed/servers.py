@@ -1,4 +1,6 @@
-"""The protocols of embedding servers: OpenAI's `/embeddings` and text-embeddings-inference's `/embed`."""
+"""The protocols of embedding servers: OpenAI's `/embeddings`, with a word of our own for another syncd, and
+text-embeddings-inference's `/embed`.
+"""
 
 from __future__ import annotations
 
@@ -29,12 +31,12 @@ class ServerFailedError(RetryableError):
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One server. `url` is what `/embeddings` (openai) or `/embed` (tei) is put behind; `headers` may hold a secret.
+    """One server. `url` is what `/embeddings` (openai, syncd) or `/embed` (tei) is put behind; `headers` may hold a secret.
     `in_flight` requests at a time.
     """
 
     url: str
-    protocol: Literal["openai", "tei"] = "openai"
+    protocol: Literal["openai", "tei", "syncd"] = "openai"
     model: str = ""
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     in_flight: int = 2
@@ -80,7 +82,9 @@ def _request(server: Server, texts: Sequence[str]) -> tuple[str, JsonObject]:
     inputs = [text.encode("utf-8", "replace").decode() for text in texts]
     if server.protocol == "tei":
         return "/embed", {"inputs": inputs, "normalize": True, "truncate": False}
-    return "/embeddings", {"input": inputs, "model": server.model, "encoding_format": "base64"}
+    # Texts have their prompts already, and a syncd puts its own before what clients of Chroma send it.
+    own = {"input_type": "prompted"} if server.protocol == "syncd" else {}
+    return "/embeddings", {"input": inputs, "model": server.model, "encoding_format": "base64", **own}
 
 
 def _answer(server: Server, body: Json, texts: Sequence[str]) -> ServerAnswer:

@@ -1,4 +1,4 @@
-r"""A GitHub repository as a source: the files of one commit, and the difference from the commit before.
+r"""A Git repository as a source: the files of one commit, and the difference from the commit before.
 
 Keys are paths, versions are blob ids. A collection's cursor names the commit it holds; a run to another commit yields
 the difference, or everything if there is no usable cursor. A renamed file is a delete and an add; the vectors of its

@@ -54,6 +54,7 @@ class Machine:
     async def openai(self, request):
         body = await request.json()
         assert body["encoding_format"] == "base64"
+        self.input_type = body.get("input_type")
         if refused := self._look(body["input"]):
             return refused
         rows = [
@@ -101,7 +102,7 @@ async def serving(machine):
 async def fleet(folder, *machines, protocol="openai", local=None):
     async with AsyncExitStack() as stack:
         urls = [await stack.enter_async_context(serving(machine)) for machine in machines]
-        servers = [Server(url + "/v1" if protocol == "openai" else url, protocol, "m") for url in urls]
+        servers = [Server(url if protocol == "tei" else url + "/v1", protocol, "m") for url in urls]
         embedder = RemoteEmbedder(await prepare_remote(MODEL, servers, folder, FAST, local))
         tasks = await stack.enter_async_context(anyio.create_task_group())
         await tasks.start(embedder.run)
@@ -116,6 +117,14 @@ async def test_texts_become_unit_vectors_in_their_order(tmp_path, protocol):
         found = await embedder.embed(texts, "document")
     assert np.allclose(found.vectors, [vector(text) for text in texts], atol=1e-6)
     assert found.tokens > 0
+
+
+async def test_only_another_syncd_is_told_that_texts_have_their_prompts(tmp_path):
+    for protocol, told in (("openai", None), ("syncd", "prompted")):
+        machine = Machine()
+        async with fleet(tmp_path / protocol, machine, protocol=protocol) as embedder:
+            await embedder.embed(["one"], "document")
+        assert machine.input_type == told
 
 
 async def test_several_servers_share_the_work(tmp_path):
