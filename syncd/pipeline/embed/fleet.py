@@ -44,6 +44,8 @@ class Embedders:
         self._options = options
         self._supervisor = supervisor
         self._servers = servers or {}
+        self._made: dict[str, EngineEmbedder] = {}
+        """Those that run, and those whose process is being started, for as long as that takes."""
         self._running: dict[str, EngineEmbedder] = {}
         self._down: dict[str, tuple[float, str]] = {}
         """When and why models could not be started for now."""
@@ -83,7 +85,7 @@ class Embedders:
         """
         latest = monotonic() - NEEDED_FOR_S
         down = {name: reason for name, (failed_at, reason) in self._down.items() if failed_at > latest}
-        return down | {name: embedder.trouble for name, embedder in self._running.items() if embedder.trouble}
+        return down | {name: embedder.trouble for name, embedder in self._made.items() if embedder.trouble}
 
     def _started(self, name: str, task: asyncio.Task[EngineEmbedder]) -> None:
         del self._starting[name]
@@ -100,6 +102,7 @@ class Embedders:
             embedder = await engine_for(request).make_embedder(request)
         except ConfigError as error:
             raise PermanentError(str(error)) from error
+        self._made[name] = embedder
         await self._supervisor.add(embedder)
         self._running[name] = embedder
         log.info("model.ready", model=name, dimensions=embedder.dimensions)

@@ -91,9 +91,6 @@ class LocalEmbedder:
     room for one, or when it cannot be started again, the others go on alone.
     """
 
-    trouble = ""
-    """Always '': a process that dies is restarted, so there is nothing to wait for."""
-
     def __init__(self, prepared: PreparedModel) -> None:
         self.model = prepared.model.name
         self.name = f"embed {self.model}"
@@ -104,11 +101,18 @@ class LocalEmbedder:
         self._prepared = prepared
         self._mailbox = Mailbox[str, EmbeddedText](self.name, _WAITING_TEXTS)
         self.process = self._process(prepared.settings.device_number)
+        self.trouble = ""
+        """Why the process cannot be started now, or ''; one that dies while it runs is started again."""
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled. Started when the model is loaded; raises EngineDownError when it cannot be."""
         async with anyio.create_task_group() as tasks:
-            await tasks.start(Batcher(self.name, self.process, self._mailbox).run)
+            try:
+                await tasks.start(Batcher(self.name, self.process, self._mailbox).run)
+            except EngineDownError as error:
+                self.trouble = str(error)
+                raise
+            self.trouble = ""
             for number in self._other_devices():
                 tasks.start_soon(Batcher(self.name, self._process(number), self._mailbox).run)
             for number in self._spares():
