@@ -149,6 +149,10 @@ def _terms(token: str, languages: Sequence[str]) -> Terms:
         return Terms(counted, (*beside, *whole))
     counted = [term for word in words for term in _stems(word, languages if len(words) == 1 else (ENGLISH,))]
     counted += _stems("".join(words), (ENGLISH,)) if len(words) > 1 else []
+    if words and not counted and folded("".join(words)) in STOPWORDS:
+        # A stop word in pieces: a capital with an accent ends a word.
+        counted, beside = _stop_word("".join(words))
+        return Terms(counted, (*beside, *whole))
     return Terms(tuple(counted), whole)
 
 

@@ -146,6 +146,7 @@ def test_normalising_twice_is_the_same_and_goes_piece_by_piece(text):
 
 
 @given(TEXTS)
+@example("ÀS")
 def test_every_letter_is_in_a_token_and_every_token_of_a_letter_has_a_term(text):
     plain = normalised(text)
     held = set("".join(tokens(plain)))
