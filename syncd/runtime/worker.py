@@ -124,7 +124,7 @@ class Worker:
         The child is held back when the consumer is slow. Use `contextlib.aclosing` when leaving early.
         """
         async with self._turn:
-            self._check_alive()
+            await self._check_alive()
             number = next(self._numbers)
             answers = self._expect(number)
             async with aclosing(self._answers(answers, timeout_s, Frame({**header, "id": number}, payload))) as frames:
@@ -197,9 +197,11 @@ class Worker:
         words = f"{self.name} died: {self._broken}" + (f" (last output: {last})" if last else "")
         return ChildKilledError(words) if is_killed else ChildDiedError(words)
 
-    def _check_alive(self) -> None:
+    async def _check_alive(self) -> None:
+        if self._broken:
+            raise ChildDiedError(f"{self.name} is not running: {self._broken}")
         if not self.alive:
-            raise ChildDiedError(f"{self.name} is not running: {self._broken or 'it has ended'}")
+            raise await self._death()
 
     def _expect(self, number: int) -> MemoryObjectReceiveStream[Frame]:
         sender, receiver = anyio.create_memory_object_stream[Frame](_REPLY_FRAMES_AHEAD)
