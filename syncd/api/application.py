@@ -27,6 +27,7 @@ from syncd.api import (
     health,
     invocations,
     made_questions,
+    metrics,
     reading,
     related,
     reruns,
@@ -40,6 +41,7 @@ from syncd.api import (
 from syncd.api.auth import WRONG_TOKENS, guarded
 from syncd.api.chroma_gateway import ChromaGateway
 from syncd.api.errors import error_response, shape_errors
+from syncd.api.figures import LatestFigures
 from syncd.api.openapi import document_route
 from syncd.api.route import Route
 from syncd.api.services import SERVICES, Services
@@ -68,6 +70,7 @@ RESOURCES = (
     credentials,
     dead_letters,
     health,
+    metrics,
 )
 
 
@@ -103,6 +106,7 @@ def create_app(services: Services, more: Sequence[Route] = (), gateway: ChromaGa
     app[SHAPES] = SourceShapes.of(services.sources.types)
     app[upload.UPLOADS] = Slots(services.max_uploads)
     app[WRONG_TOKENS] = WrongTokens()
+    app[metrics.LATEST_FIGURES] = LatestFigures(services)
     passed_on = gateway.routes if gateway else ()
     if gateway:
         app.on_cleanup.append(gateway.close)

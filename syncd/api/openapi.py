@@ -14,7 +14,7 @@ from pydantic.json_schema import models_json_schema
 from syncd import __version__
 from syncd.api.auth import TOKEN_HEADER
 from syncd.api.errors import ErrorResponse
-from syncd.api.route import Access, Route, json_answer
+from syncd.api.route import Access, Route, Shape, json_answer
 from syncd.json_types import Json, JsonObject, json_object
 
 TEMPLATE = "#/components/schemas/{model}"
@@ -29,7 +29,6 @@ ERRORS: Mapping[int, str] = {
     500: "Server error",
     503: "Service is unavailable",
 }
-Shape = type[BaseModel] | list[type[BaseModel]] | dict[str, type[BaseModel]] | None
 
 
 def document_route(routes: Iterable[Route]) -> Route:
@@ -141,6 +140,8 @@ def _errors(route: Route) -> Iterable[int]:
 def _content(shape: Shape) -> JsonObject:
     if shape is None:
         return {}
+    if shape is str:
+        return {"content": {"text/plain": {"schema": {"type": "string"}}}}
     (model,) = _models(shape)
     schema: JsonObject = {"$ref": TEMPLATE.format(model=model.__name__)}
     if isinstance(shape, list):
@@ -151,11 +152,11 @@ def _content(shape: Shape) -> JsonObject:
 
 
 def _models(shape: Shape) -> list[type[BaseModel]]:
-    if shape is None:
-        return []
     if isinstance(shape, list):
         return shape
-    return list(shape.values()) if isinstance(shape, dict) else [shape]
+    if isinstance(shape, dict):
+        return list(shape.values())
+    return [shape] if shape is not None and issubclass(shape, BaseModel) else []
 
 
 def _schemas(routes: list[Route]) -> JsonObject:

@@ -11,6 +11,8 @@ from pydantic import BaseModel
 
 from syncd.json_types import JsonObject
 
+Shape = type[BaseModel] | list[type[BaseModel]] | dict[str, type[BaseModel]] | type[str] | None
+"""A body: a model, `[model]` for an array, `{"*": model}` for a map, `str` for text that is no JSON, None: undocumented."""
 RouteHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -34,8 +36,8 @@ class Route:
     operation_id: str
     tag: str
     summary: str
-    answers: Mapping[int, type[BaseModel] | list[type[BaseModel]] | dict[str, type[BaseModel]] | None]
-    """Response body by status: a model, `[model]` for an array, `{"*": model}` for a map, None for an undocumented body."""
+    answers: Mapping[int, Shape]
+    """Response body by status."""
     errors: tuple[int, ...] = (400, 401, 403, 404, 500)
     """Statuses of errors; while what the route needs is away it is 503 where that is among them, else 500."""
     body: type[BaseModel] | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiohttp import web
@@ -13,6 +13,7 @@ from syncd.index.verify import Drift
 from syncd.json_types import JsonObject
 from syncd.model import Embedded, Embedding, EmbeddingTask, Role, SparseVector, Target, Vectors
 from syncd.model.watching import WatchState
+from syncd.runtime.mailbox import MailboxStats
 from syncd.search import Answer, Query
 from syncd.sources.factories import SourceFactories
 from syncd.store import Store
@@ -20,6 +21,7 @@ from syncd.store.collections import CollectionRecord
 from syncd.store.outbox import Portion
 from syncd.sync.explain import Explanation
 from syncd.sync.freshness import Standing
+from syncd.sync.settlement import RunTotals
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,25 @@ class Pace:
     """The source's own counts; for a crawl, pages found, fetched, unchanged, indexed, failed, queued, and per second."""
     stages: Mapping[str, int] | None = None
     """Documents prepared and embedded but not yet written, and tokens left to embed of those prepared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """What the daemon's parts say of themselves without waiting for anything. Totals are since its start."""
+
+    mailboxes: Sequence[MailboxStats] = ()
+    models: Mapping[str, bool] = field(default_factory=dict[str, bool])
+    """The models in use and those that are needed, each with whether it can be had."""
+    is_chroma_available: bool = True
+    problems: int = 0
+    """For how many reasons the daemon cannot work as it should."""
+    embedded_tokens: int = 0
+    restarts: Mapping[str, int] = field(default_factory=dict[str, int])
+    """How often each actor was run again after a crash, by name."""
+    runs: Mapping[str, RunTotals] = field(default_factory=dict[str, RunTotals])
+    """How runs ended, by source id."""
+    free_bytes: int = 0
+    """On the state folder's disk."""
 
 
 async def no_standings() -> Mapping[str, Standing]:
@@ -91,6 +112,8 @@ class Services:
     """Returns how the watch of each source that has one is doing, by source id."""
     standings: Callable[[], Awaitable[Mapping[str, Standing]]] = no_standings
     """Returns how far each source is behind, by source id."""
+    vitals: Callable[[], Vitals] = Vitals
+    """Returns how the daemon's parts are."""
     loopback: bool = False
     """Whether the server is bound to a loopback address only, so that embedding queries with models that are here needs no token."""
     hosts: frozenset[str] = frozenset()

@@ -107,7 +107,8 @@ async def assembled(config: Config, state: Path, notifier: Notifier, types: Sour
         bound(config.api.host, config.api.port) as sockets,
         open_parts(config, state, types, sockets.url) as parts,
     ):
-        services = make_services(config, parts, splade_folder(config, state), upload_folder(state))
+        folders = splade_folder(config, state), upload_folder(state)
+        services = make_services(config, parts, *folders, lambda: root.restarts())
         agents = McpEndpoint(services)
         app = create_app(services, [agents.route], ChromaGateway(parts.chroma.settings))
         api = ApiServer(app, sockets, socket=state / SOCKET_FILE)
@@ -116,7 +117,8 @@ async def assembled(config: Config, state: Path, notifier: Notifier, types: Sour
         actors += [parts.chroma, parts.models.supervisor, agents, api, parts.index, parts.stage]
         actors += [parts.syncer, parts.triggers]
         actors += [*parts.sources.actors(), *parts.upkeep, Watchdog(notifier)]
-        yield Daemon(parts, sockets.url, Supervisor("daemon", actors, max_restarts=10))
+        root = Supervisor("daemon", actors, max_restarts=10)
+        yield Daemon(parts, sockets.url, root)
 
 
 def chroma_supervisor(server: ChromaServer) -> Supervisor:

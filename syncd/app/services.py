@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
 from syncd import __version__
-from syncd.api import Pace, Services
+from syncd.api import Pace, Services, Vitals
 from syncd.app.addresses import own_hosts
 from syncd.app.parts import Parts
 from syncd.chroma.client import Chroma
@@ -23,8 +23,12 @@ from syncd.sync.freshness import Standing, standings
 from syncd.sync.syncer import Syncer
 
 
-def make_services(config: Config, parts: Parts, splade: Path, uploads: Path) -> Services:
-    """Return the API's services. `splade` is the folder of SPLADE's files, `uploads` the one of uploaded files."""
+def make_services(
+    config: Config, parts: Parts, splade: Path, uploads: Path, restarts: Callable[[], Mapping[str, int]]
+) -> Services:
+    """Return the API's services. `splade` is the folder of SPLADE's files, `uploads` the one of uploaded files; `restarts` says
+    how often each actor was run again.
+    """
     store, chroma, index, sources = parts.store, parts.chroma, parts.index, parts.sources
     embedders, sparse = parts.models.dense, parts.models.sparse
     default = Embedding(model=config.embedding.default_model)
@@ -56,6 +60,18 @@ def make_services(config: Config, parts: Parts, splade: Path, uploads: Path) -> 
     async def standing() -> Mapping[str, Standing]:
         return await standings(store, parts.triggers.states())
 
+    def vitals() -> Vitals:
+        return Vitals(
+            mailboxes=[parts.syncer.mailbox.stats(), index.mailbox.stats()],
+            models=dict.fromkeys(embedders.running(), True) | dict.fromkeys(embedders.waiting(), False),
+            is_chroma_available=chroma.status() is None,
+            problems=len(wrong()),
+            embedded_tokens=parts.stage.embedded_tokens,
+            restarts=restarts(),
+            runs=parts.syncer.run_totals,
+            free_bytes=parts.room.free_bytes(),
+        )
+
     async def told(source_id: str, problem: str) -> JsonObject:
         source = await store.sources.get(source_id)
         return {"source_id": source_id, "name": source and source.name, "problem": problem}
@@ -81,6 +97,7 @@ def make_services(config: Config, parts: Parts, splade: Path, uploads: Path) -> 
         status=status,
         watches=parts.triggers.states,
         standings=standing,
+        vitals=vitals,
         progress=partial(pace, parts.syncer),
         search=parts.search.search,
         search_several=partial(search_several, parts.search.search, store.texts),

@@ -175,6 +175,7 @@ class CollectionAnswer(TypedDict):
 
     database_name: str
     collection_name: str
+    chunks: int
     filled: float | None
     bloat: float
 

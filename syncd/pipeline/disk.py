@@ -43,9 +43,13 @@ class DiskRoom:
         is_urgent = urgency > Urgency.BACKFILL
         return self._taken_share <= ((1 + self._share) / 2 if is_urgent else self._share)
 
+    def free_bytes(self) -> int:
+        """Return how much of the disk is free."""
+        return shutil.disk_usage(self._folder).free
+
     def shortage(self) -> str | None:
         """Return why work waits for space on the disk, or None."""
-        free_bytes = shutil.disk_usage(self._folder).free
+        free_bytes = self.free_bytes()
         if free_bytes >= self._reserve_bytes:
             return None
         return (
@@ -55,14 +59,14 @@ class DiskRoom:
 
     async def to_go_on(self) -> None:
         """Wait until what has been begun may write; returns at once while half of the reserve is free."""
-        while shutil.disk_usage(self._folder).free < self._reserve_bytes // 2:  # noqa: ASYNC110 - disks set no event
+        while self.free_bytes() < self._reserve_bytes // 2:  # noqa: ASYNC110 - disks set no event
             await anyio.sleep(LOOK_S)
 
     async def _look(self) -> None:
         self._looked_at = anyio.current_time()
         was_full = self._taken_share > self._share
         taken_bytes = await self._prepared.size_bytes()
-        free_bytes = shutil.disk_usage(self._folder).free
+        free_bytes = self.free_bytes()
         self._taken_share = taken_bytes / max(1, free_bytes + taken_bytes)
         if self._taken_share > self._share and not was_full:
             log.warning("prepared.full", prepared_bytes=taken_bytes, free_bytes=free_bytes)

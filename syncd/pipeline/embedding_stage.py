@@ -104,6 +104,11 @@ class EmbeddingStage:
         troubled = (queue.trouble for queue in self._queues.values() if queue.trouble)
         return next((f"texts wait to be embedded: {trouble}" for trouble in troubled), None)
 
+    @property
+    def embedded_tokens(self) -> int:
+        """How many tokens have been embedded since the start."""
+        return sum(queue.tokens for queue in self._queues.values())
+
     def bytes_per_token(self, fingerprint: str) -> float | None:
         """Return what a token of a model takes on average, as measured since the start; None before that."""
         queue = self._queues.get(fingerprint)

@@ -5,7 +5,7 @@ order.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -134,6 +134,14 @@ class Supervisor:
     def status(self) -> list[ChildStatus]:
         """Return every child's state, in start order."""
         return [self._look_at(child) for child in self._children]
+
+    def restarts(self) -> Mapping[str, int]:
+        """Return how often each actor was run again after a crash, by name: its own children and those of supervisors below."""
+        found = {child.actor.name: child.restarts for child in self._children}
+        for child in self._children:
+            if isinstance(child.actor, Supervisor):
+                found.update(child.actor.restarts())
+        return found
 
     def _look_at(self, child: _Child) -> ChildStatus:
         steady = child.state == "running" and anyio.current_time() - child.began >= self._within_s

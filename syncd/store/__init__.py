@@ -7,6 +7,7 @@ from pathlib import Path
 
 from syncd.runtime.state import DATABASE_FILE, KEY_FILE
 from syncd.store.absent_sources import AbsentSources
+from syncd.store.census import Censuses
 from syncd.store.checksums import Checksums
 from syncd.store.chunks import Chunks
 from syncd.store.codec import SourceCodec
@@ -50,6 +51,7 @@ class Store:
     prepared: Prepared
     progress: Progress
     freshness: Freshness
+    censuses: Censuses
     marks: Marks
     watch_failures: WatchFailures
     vectors: StoredVectors
@@ -84,6 +86,7 @@ class Store:
             prepared=Prepared(database),
             progress=Progress(database),
             freshness=Freshness(database),
+            censuses=Censuses(database),
             marks=Marks(database),
             watch_failures=WatchFailures(database),
             vectors=StoredVectors(database),

@@ -30,13 +30,14 @@ _BLOAT = (
 
 @dataclass(frozen=True, slots=True)
 class CollectionState:
-    """A collection that syncd writes. `filled`: the share of its chunks that is there again while it is filled, else None.
+    """A collection that syncd writes, of so many chunks. `filled`: the share of its chunks that is there again while it is filled, else None.
 
     `bloat`: how many times the space of its rows the vector store needs for it, as it never frees that of deleted ones.
     """
 
     database_name: str
     collection_name: str
+    chunks: int
     filled: float | None
     bloat: float
 
@@ -118,7 +119,7 @@ class Refills:
             rows = connection.execute(f"{_BLOAT} ORDER BY database, name").fetchall()
             return [
                 CollectionState(
-                    database, name, _filled(connection, ident), round((chunks + deleted) / max(1, chunks), 1)
+                    database, name, chunks, _filled(connection, ident), round((chunks + deleted) / max(1, chunks), 1)
                 )
                 for database, name, ident, chunks, deleted, _ in rows
             ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import structlog
 
 from syncd.errors import BugError, ConfigError, MisconfiguredError, NothingIndexedError, PermanentError, RetryableError
-from syncd.model import Origin, Request, SomeKeys, State
+from syncd.model import Counts, Origin, Request, SomeKeys, State
 from syncd.runtime.containment import contained
 from syncd.store import Store
 from syncd.sync.handover import StoppedEarlyError
@@ -18,10 +20,28 @@ PUT_OFF_KEYS = 1000
 """Of more documents that are put off, not each key is noted: the next run looks at all of them."""
 
 
+@dataclass(frozen=True, slots=True)
+class RunTotals:
+    """How a source's runs ended since the daemon started, and what the last attempt of each counted. Dry runs and cancelled ones
+    are left out.
+    """
+
+    complete: int = 0
+    failed: int = 0
+    counts: Counts = field(default_factory=Counts)
+
+    def plus(self, state: State, counts: Counts) -> RunTotals:
+        """Return the totals with one more run."""
+        complete, failed = self.complete + (state is State.COMPLETE), self.failed + (state is State.FAILED)
+        return RunTotals(complete, failed, self.counts.plus(counts))
+
+
 class Settlement:
     """Makes attempts and records how they end, always as the last step."""
 
     def __init__(self, store: Store, runner: Runner) -> None:
+        self.totals: dict[str, RunTotals] = {}
+        """By source id."""
         self._store = store
         self._runner = runner
         self._settings = runner.settings
@@ -128,6 +148,9 @@ class Settlement:
     async def _settle(self, attempt: Attempt, state: State, error: str | None = None) -> None:
         invocation, counts = attempt.invocation, attempt.counts
         await self._store.invocations.settle(invocation.id, state, counts, error)
+        if not invocation.request.is_dry_run:
+            earlier = self.totals.get(invocation.source_id, RunTotals())
+            self.totals[invocation.source_id] = earlier.plus(state, counts)
         log.info(
             "sync.settled",
             invocation=invocation.id,

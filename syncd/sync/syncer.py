@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import anyio
 import structlog
@@ -21,7 +21,7 @@ from syncd.sources.factories import Settled
 from syncd.store import Store
 from syncd.sync.pace import RunPace
 from syncd.sync.runner import Attempt, Runner
-from syncd.sync.settlement import Settlement
+from syncd.sync.settlement import RunTotals, Settlement
 from syncd.sync.slots import is_full
 
 log = structlog.get_logger()
@@ -56,6 +56,11 @@ class Syncer:
     def mailbox(self) -> Mailbox[DocumentJob, Reply[Result]]:
         """Where documents wait for ingesters."""
         return self._runner.ingesters.mailbox
+
+    @property
+    def run_totals(self) -> Mapping[str, RunTotals]:
+        """How the runs that ended since the daemon started did, by source id."""
+        return self._settlement.totals
 
     def wake(self) -> None:
         """Check for new and cancelled invocations at once. Never waits, twice is safe."""

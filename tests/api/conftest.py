@@ -50,12 +50,12 @@ class Api:
         self._sources = 0
 
     async def call(self, method, path, token="own", headers=None, **options):
-        """Return the status and the parsed body (None when empty)."""
+        """Return the status and the body: parsed where it is JSON, None when empty."""
         token = self.token if token == "own" else token
         headers = {**({"x-chroma-token": token} if token else {}), **(headers or {})}
         async with self._session.request(method, self.url + path, headers=headers, **options) as answer:
-            body = await answer.json() if await answer.read() else None
-            return answer.status, body
+            parsed = answer.json if answer.content_type == "application/json" else answer.text
+            return answer.status, await parsed() if await answer.read() else None
 
     async def get(self, path, **options):
         return await self.call("GET", path, **options)

@@ -12,6 +12,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.daemon import MINILM, Daemon
 from tests.git_server import GitServer
@@ -187,6 +188,30 @@ def test_search_answers_with_lineage(daemon):
     )
     best = json.loads(weighed.stdout.splitlines()[0])
     assert best["score"] == pytest.approx(1 / (1 + best["dense_rank"]) + 9 / (1 + best["sparse_rank"]))
+
+
+def test_prometheus_scrapes_what_happened(daemon):
+    until(lambda: daemon.unsettled() == 0)
+    asking = urllib.request.Request(
+        daemon.announced()["url"] + "/metrics", headers={"Authorization": f"Bearer {daemon.token()}"}
+    )
+    with urllib.request.urlopen(asking, timeout=30) as answer:
+        families = list(text_string_to_metric_families(answer.read().decode()))
+    found = {(s.name, *sorted(s.labels.values())): s.value for family in families for s in family.samples}
+    ((indexed, chunks),) = daemon.rows(
+        "SELECT count(DISTINCT d.id), count(*) FROM chunks k JOIN documents d ON d.id = k.document_id "
+        "JOIN collections c ON c.id = d.collection_id WHERE c.name = 'many'"
+    )
+    assert found["syncd_documents", "code", "default_database", "indexed", "many"] == indexed
+    assert found["syncd_chunks", "default_database", "many"] == chunks
+    assert found["syncd_runs_total", "code", "complete", "default_database"] >= 1
+    assert found["syncd_run_documents_total", "code", "default_database", "indexed"] >= indexed
+    assert found["syncd_embedded_tokens_total",] > chunks
+    assert found["syncd_mailbox_served_total", "ingest"] >= indexed
+    assert found["syncd_model_available", MINILM] == found["syncd_chroma_available",] == 1
+    assert found["syncd_problems",] == found["syncd_actor_restarts_total", "syncer"] == 0
+    assert found["syncd_actor_restarts_total", f"embed {MINILM}"] == 0
+    assert found["syncd_disk_free_bytes",] > 0
 
 
 def test_other_protocols_embed_with_the_collections_model(daemon):

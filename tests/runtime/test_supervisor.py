@@ -104,6 +104,17 @@ async def test_a_crash_restarts_the_crashed_child_only():
         group.cancel_scope.cancel()
 
 
+async def test_restarts_are_told_of_every_actor_below():
+    a, b = Part("a", [], crashes=1), Part("b", [], crashes=2)
+    root = Supervisor("root", [a, Supervisor("inner", [b], max_restarts=3, backoff=AT_ONCE)], backoff=AT_ONCE)
+    async with anyio.create_task_group() as group:
+        await group.start(root.run)
+        await a.steady.wait()
+        await b.steady.wait()
+        assert root.restarts() == {"a": 1, "inner": 0, "b": 2}
+        group.cancel_scope.cancel()
+
+
 async def test_too_many_crashes_stop_the_others_in_order_and_escalate_with_the_cause():
     diary = []
     a, b, c = Part("a", diary), Part("b", diary), Part("c", diary, crashes=99)

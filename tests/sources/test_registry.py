@@ -181,6 +181,7 @@ def test_each_type_brings_its_own_tables_and_their_numbers_stay():
         96: "0096_token_limits.sql",
         100: "0100_recent_documents.sql",
         104: "0104_chunk_counts.sql",
+        105: "0105_document_counts.sql",
     }
     with pytest.raises(ValueError, match="has the number of"):
         numbered_migrations(["syncd.store", "syncd.store"])

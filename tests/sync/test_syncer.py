@@ -22,12 +22,15 @@ async def test_who_waits_for_invocations_hears_of_each_end_though_another_listen
         heard.append((now.state, invocation.id))
 
     both = [await created(parts, Origin.API, f"{fresh_name}-{number}") for number in range(2)]
-    async with syncing(parts, Fixed(lambda _: document("in good order")), [broken, sound]):
+    async with syncing(parts, Fixed(lambda _: document("in good order")), [broken, sound]) as syncer:
         for invocation in both:
             assert (await settled(parts, invocation)).state is State.COMPLETE
         with anyio.fail_after(30):
             while len(heard) < 4:  # noqa: ASYNC110 - told right after a settlement that the database has already
                 await anyio.sleep(0.01)
+    assert {ident: (each.complete, each.failed) for ident, each in syncer.run_totals.items()} == {
+        invocation.source_id: (1, 0) for invocation in both
+    }
     assert set(heard) == {(who, invocation.id) for who in ("broken", State.COMPLETE) for invocation in both}
 
 
