@@ -18,6 +18,7 @@ import aiohttp
 from syncd.config import load_config
 from syncd.errors import ConfigError, SyncdError
 from syncd.json_types import Json, json_object
+from syncd.quoting import shown
 from syncd.runtime.sockets import reachable
 from syncd.runtime.state import SOCKET_FILE, TOKEN_FILE
 
@@ -102,10 +103,7 @@ class Client:
     async def _request(self, method: str, path: str, **options: Unpack[RequestOptions]) -> Json:
         try:
             async with self._session.request(method, path, **options) as response:
-                text = await response.text()
-                if response.status >= 400:
-                    raise ApiError(response.status, message_of(text) or f"the daemon answered {response.status}")
-                return json.loads(text) if text else None
+                return answer_of(response.status, await response.text(errors="replace"), self._where)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if isinstance(error, PermissionError) or getattr(error, "errno", None) == errno.EACCES:
                 raise UnreachableError(not_yours(Path(self._where).parent)) from error
@@ -115,12 +113,19 @@ class Client:
             ) from error
 
 
-def message_of(text: str) -> str:
-    """Return the message in an error response; '' if its format is unknown."""
+def answer_of(status: int, text: str, where: str) -> Json:
+    """Return the JSON of an answer, None for an empty one. Raises ApiError; UnreachableError if it is not a daemon of syncd that answers."""
     try:
-        return str(json_object(json.loads(text))["message"])
-    except (ValueError, KeyError):
-        return ""
+        answer = json.loads(text) if text else None
+        if status < 400:
+            return answer
+        message = str(json_object(answer)["message"])
+    except (ValueError, KeyError) as error:
+        raise UnreachableError(
+            f"what answers at {where} is not syncd (status {status}: {shown(text)}); give the address of a daemon's "
+            "API with --url, or leave --url out"
+        ) from error
+    raise ApiError(status, message)
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from syncd.cli import parser
-from syncd.cli.client import ServicePlace, UnreachableError, listens, service_state
+from syncd.cli.client import ApiError, ServicePlace, UnreachableError, answer_of, listens, service_state
 from syncd.cli.execution import EXIT_UNREACHABLE, execute
 from syncd.runtime.state import SOCKET_FILE
 from tests.app.test_daemon import configuration
@@ -61,3 +61,18 @@ def test_a_service_of_another_user_is_told_from_none(tmp_path):
             os.seteuid(own)
             state.chmod(0o700)
     assert service_state(ServicePlace(tmp_path / "none", tmp_path / "none")) is None
+
+
+@pytest.mark.parametrize("text", ["<html>\n<h1>It works!</h1>\n</html>", '{"detail": "Not Found"}', "[]", "", "\ufffd"])
+def test_another_servers_answer_is_told_as_such_in_one_line(text):
+    with pytest.raises(UnreachableError, match="what answers at http://here is not syncd") as told:
+        answer_of(404, text, "http://here")
+    assert "\n" not in str(told.value)
+
+
+def test_a_page_in_place_of_json_is_no_daemons_answer_either():
+    with pytest.raises(UnreachableError, match="is not syncd"):
+        answer_of(200, "<html></html>", "http://here")
+    assert answer_of(204, "", "http://here") is None
+    with pytest.raises(ApiError, match=r"^no such source$"):
+        answer_of(404, '{"error": "not_found", "message": "no such source"}', "http://here")
