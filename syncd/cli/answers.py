@@ -81,6 +81,8 @@ class InvocationAnswer(TypedDict):
     metadata: InvocationTarget
     created_at: str
     dry_run: bool
+    note: str | None
+    next_try_at: str | None
     incomplete: str | None
     counts: InvocationCounts
     eta_s: float | None

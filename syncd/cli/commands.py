@@ -48,6 +48,7 @@ COMMANDS: Mapping[str, Listed] = {
     "plan": Listed("plan", "show what a sync would add, change, delete and cost, without doing it"),
     "status": Listed("status", "show the daemon, or one invocation with its documents"),
     "watch": Listed("watch", "follow an invocation until it is over"),
+    "cancel": Listed("cancel", "end an invocation; what it has indexed stays"),
     "retry": Listed("reruns", "run an invocation's failed documents again"),
     "confirm-deletes": Listed("reruns", "carry out the deletes that an invocation held back"),
     "search": Listed("search", "search a collection"),

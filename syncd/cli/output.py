@@ -60,7 +60,8 @@ def summary(invocation: InvocationAnswer) -> str:
     )
     warned = counts.get("warned", 0)
     said = f"; {warned} with warnings, list them with: syncd status --warnings" if warned else ""
-    return f"{state_of(invocation)}: {', '.join(words) or 'nothing to do'}; {chunks}{said}{held}{reason(invocation)}"
+    nothing = "nothing to do" if state_of(invocation) in OVER else "nothing yet"
+    return f"{state_of(invocation)}: {', '.join(words) or nothing}; {chunks}{said}{held}{reason(invocation)}"
 
 
 def reason(invocation: InvocationAnswer) -> str:
@@ -72,8 +73,26 @@ def reason(invocation: InvocationAnswer) -> str:
     return f" — incomplete, so no missing documents were deleted: {incomplete}" if incomplete else ""
 
 
+def waits_for(invocation: InvocationAnswer) -> str:
+    """Return what an invocation that has not ended waits for, and until when; '' if it waits for nothing."""
+    note, next_try_at = invocation["note"], invocation["next_try_at"]
+    if not note:
+        return ""
+    return f"waiting: {note}{f' (tried again {next_try_at})' if next_try_at else ''}"
+
+
 async def follow(client: Client, invocation_id: str, quiet: bool = False) -> InvocationAnswer:
-    """Wait until an invocation has ended, with a progress bar unless `quiet`, and return it."""
+    """Wait as `until_over` does; whoever interrupts it is told that the daemon goes on with the invocation."""
+    try:
+        return await until_over(client, invocation_id, quiet)
+    except anyio.get_cancelled_exc_class():
+        how = f"follow it with `syncd watch {invocation_id}`, end it with `syncd cancel {invocation_id}`"
+        print(f"note: the daemon goes on with it; {how}", file=sys.stderr)
+        raise
+
+
+async def until_over(client: Client, invocation_id: str, quiet: bool = False) -> InvocationAnswer:
+    """Wait until an invocation has ended, with a progress bar and what it waits for unless `quiet`, and return it."""
     columns = (
         TextColumn("[bold]{task.description}"),
         BarColumn(),
@@ -84,9 +103,13 @@ async def follow(client: Client, invocation_id: str, quiet: bool = False) -> Inv
     )
     with Progress(*columns, console=out, disable=quiet) as bar:
         task = bar.add_task("waiting", total=None, documents="", speed="", left="")
+        told = None
         while True:
             invocation: InvocationAnswer = await client.get(f"/api/v1/invocations/{invocation_id}")
             show_progress(bar, task, invocation)
+            if (note := invocation["note"]) and note != told and not quiet:
+                out.print(waits_for(invocation))
+            told = note
             if state_of(invocation) in OVER:
                 return invocation
             await anyio.sleep(POLL_S)

@@ -19,7 +19,7 @@ from rich.markup import escape
 from syncd.cli.answers import InvocationAnswer
 from syncd.cli.client import ApiError, Client, open_client
 from syncd.cli.commands import Commands
-from syncd.cli.output import OVER, follow, out, state_of, summary, time_left
+from syncd.cli.output import OVER, out, state_of, summary, time_left, until_over
 from syncd.cli.questions import questions_about
 from syncd.cli.sample import Sample, sample
 from syncd.cli.search import print_hit
@@ -143,7 +143,7 @@ async def accompanied(client: Client, invocation_id: str, queries: Sequence[str]
                 meanwhile.start_soon(first_hits, client, queries)
             if not out.is_terminal:
                 meanwhile.start_soon(narrate, client, invocation_id)
-            over.append(await follow(client, invocation_id))
+            over.append(await until_over(client, invocation_id))
             meanwhile.cancel_scope.cancel()
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from errors

@@ -7,7 +7,7 @@ import argparse
 from syncd.cli.answers import DocumentAnswer, InvocationAnswer, StatusAnswer, WarnedAnswer
 from syncd.cli.client import Client, connected
 from syncd.cli.commands import Commands
-from syncd.cli.output import moving, out, print_json, print_table, state_of, summary
+from syncd.cli.output import moving, out, print_json, print_table, state_of, summary, waits_for
 from syncd.cli.sources import source_id
 
 BLOATED = 2.0
@@ -68,8 +68,8 @@ async def status(args: argparse.Namespace) -> int:
     rows = [(i["id"], state_words(i), i["metadata"]["collection_name"], i["created_at"]) for i in latest]
     print_table(("invocation", "state", "collection", "created"), rows)
     for invocation in latest:
-        if progress := moving(invocation):
-            out.print(f"{invocation['id']}: {progress}")
+        for words in filter(None, (moving(invocation), waits_for(invocation))):
+            out.print(f"{invocation['id']}: {words}")
     return 0
 
 
@@ -107,8 +107,8 @@ async def one(client: Client, args: argparse.Namespace) -> int:
         print_json({"invocation": invocation, "documents": documents})
         return 0
     out.print(summary(invocation))
-    if progress := moving(invocation):
-        out.print(progress)
+    for words in filter(None, (moving(invocation), waits_for(invocation))):
+        out.print(words)
     rows = [(d["state"], d["chunks"], d["key"], d["reason"] + tried_again(d)) for d in documents]
     print_table(("state", "chunks", "document", "reason"), rows)
     return 0

@@ -4,7 +4,9 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -256,3 +258,23 @@ def test_status_shows_how_far_a_running_sync_is_stage_by_stage(daemon, tmp_path)
     line = rf"{begun['invocation_id']}: \d+ documents prepared, \d+ embedded, \d+ written; [\d,]+ tokens left; [\d,]+ tokens/s; [\d,]+ s left"
     until(lambda: re.search(line, succeeds(daemon, "status")))
     assert re.search(line.partition(": ")[2], succeeds(daemon, "status", begun["invocation_id"]))
+
+
+def test_a_run_that_waits_says_for_what_goes_on_after_ctrl_c_and_is_cancelled(daemon, git_server):
+    ident = another(daemon, "--include", "waiting.md")
+    git_server.failures += [503] * 10_000
+    begun = json.loads(succeeds(daemon, "sync", ident, "--collection", "kites-waiting", "--no-wait", "--json"))
+    run = begun["invocation_id"]
+    until(lambda: f"{run}: waiting: " in succeeds(daemon, "status"))
+    assert re.search(r"nothing yet;.*\nwaiting: .*503.* \(tried again ", succeeds(daemon, "status", run))
+    command = [sys.executable, "-m", "syncd", "watch", run, "--config", str(daemon.folder / "syncd.toml")]
+    watching = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert watching.stdout.readline().startswith("waiting: ")
+    watching.send_signal(signal.SIGINT)
+    _, said = watching.communicate(timeout=60)
+    how = f"follow it with `syncd watch {run}`, end it with `syncd cancel {run}`"
+    assert (watching.returncode, said) == (130, f"note: the daemon goes on with it; {how}\n")
+    assert "what it has indexed stays" in succeeds(daemon, "cancel", run)
+    assert succeeds(daemon, "status", run).startswith("cancelled: ")
+    assert syncd(daemon, "cancel", run).returncode == 1
+    git_server.failures.clear()
