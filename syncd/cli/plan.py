@@ -8,7 +8,7 @@ from syncd.cli.answers import DocumentAnswer, InvocationAnswer, InvocationMade
 from syncd.cli.client import Client, connected
 from syncd.cli.commands import Commands
 from syncd.cli.output import follow, out, print_json, reason, state_of
-from syncd.cli.sources import source_id
+from syncd.cli.references import source_id
 from syncd.cli.sync import add_target, request_body
 
 CHANGE_MARKS = {"new": "+", "changed": "~"}
@@ -25,7 +25,7 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
 async def plan(args: argparse.Namespace) -> int:
     """Do a dry run and print what it found."""
     async with connected(args) as client:
-        ident = await source_id(client, args.source)
+        ident = await source_id(client, args.types, args.source)
         body = {**await request_body(client, ident, args), "dry_run": True}
         made: InvocationMade = await client.post(f"/api/v1/sources/{ident}/invocations", body)
         found = await follow(client, made["invocation_id"], quiet=args.json)

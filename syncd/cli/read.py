@@ -8,6 +8,7 @@ import sys
 from syncd.cli.client import connected
 from syncd.cli.commands import Commands
 from syncd.cli.output import print_json
+from syncd.cli.references import source_id
 from syncd.cli.search_answers import ReadAnswer
 
 
@@ -17,7 +18,7 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument("key", help="the document's key, as hits show it")
     parser.add_argument("--collection", required=True)
     parser.add_argument("--database", default="default_database")
-    parser.add_argument("--source", metavar="ID", help="whose document, where several sources have one of this key")
+    parser.add_argument("--source", help="whose document, where several sources have one of this key")
     parser.add_argument("--lines", type=line_range, default=(None, None), metavar="A-B")
     parser.add_argument("--pages", type=line_range, default=(None, None), metavar="A-B")
     parser.add_argument("--heading", default="", help="only the section of this title, or the definition of this name")
@@ -40,7 +41,6 @@ async def read_document(args: argparse.Namespace) -> int:
         "database_name": args.database,
         "collection_name": args.collection,
         "key": args.key,
-        "source_id": args.source,
         "first_line": args.lines[0] or 1,
         "last_line": args.lines[1],
         "first_page": args.pages[0],
@@ -49,7 +49,8 @@ async def read_document(args: argparse.Namespace) -> int:
         "max_tokens": args.max_tokens,
     }
     async with connected(args) as client:
-        answer: ReadAnswer = await client.post("/api/v1/read", body)
+        source = await source_id(client, args.types, args.source) if args.source else None
+        answer: ReadAnswer = await client.post("/api/v1/read", {**body, "source_id": source})
     if args.json:
         print_json(answer)
         return 0

@@ -12,6 +12,7 @@ from rich.text import Text
 from syncd.cli.client import connected
 from syncd.cli.commands import Commands
 from syncd.cli.output import out, print_json
+from syncd.cli.references import source_id
 from syncd.cli.search_answers import HitAnswer, SearchAnswer
 from syncd.json_types import Json
 
@@ -47,7 +48,7 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="only documents that changed since, as 2026-01-31T00:00:00Z, where their source says so",
     )
-    parser.add_argument("--source", action="append", metavar="ID", help="only this source; repeatable")
+    parser.add_argument("--source", action="append", default=[], help="only this source; repeatable")
     parser.add_argument("--where", type=filter_of, metavar="JSON", help="a Chroma metadata filter, as JSON")
     parser.add_argument("--where-document", type=filter_of, metavar="JSON", help="a Chroma document filter, as JSON")
     parser.add_argument("--dense-weight", type=float, help="hybrid: weight of the semantic ranking")
@@ -105,7 +106,6 @@ async def search(args: argparse.Namespace) -> int:
         "languages": args.language,
         "content": args.content,
         "modified_after": args.modified_after,
-        "source_ids": args.source,
         "where": args.where,
         "where_document": args.where_document,
         "expand": args.expand,
@@ -116,7 +116,8 @@ async def search(args: argparse.Namespace) -> int:
     }
     whole = args.expand is not None or args.max_tokens is not None
     async with connected(args) as client:
-        answer: SearchAnswer = await client.post("/api/v1/search", body)
+        only = [await source_id(client, args.types, source) for source in args.source]
+        answer: SearchAnswer = await client.post("/api/v1/search", {**body, "source_ids": only or None})
     for hit in answer["hits"]:
         print_json(hit) if args.json else print_hit(hit, whole=whole, named=len(args.collection) > 1)
     for notice in [*answer["notices"], *how_to_go_on(answer)]:

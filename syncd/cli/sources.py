@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 
-from syncd.cli.client import Client, connected
+from syncd.cli.client import connected
 from syncd.cli.commands import Commands
 from syncd.cli.output import out, print_json, print_table
-from syncd.errors import ConfigError, NotFoundError
+from syncd.cli.references import SOURCE_HELP, all_sources, settings_of, source_id, type_of
+from syncd.errors import ConfigError
 from syncd.json_types import Json, JsonObject, json_object
-from syncd.model import SourceSettings
 from syncd.sources.type import AddCommand, SourceTypes
-
-UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -25,20 +22,20 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     listing.add_argument("--database")
     listing.set_defaults(command=list_sources)
     showing = actions.add_parser("show", parents=[common], help="show one source")
-    showing.add_argument("source", help="name or id of the source")
+    showing.add_argument("source", help=SOURCE_HELP)
     showing.set_defaults(command=show)
     removing = actions.add_parser(
         "remove",
         parents=[common],
         help="delete a source; what it has indexed stays in its collection unless told otherwise",
     )
-    removing.add_argument("source", help="name or id of the source; of one that is gone, its id")
+    removing.add_argument("source", help=f"{SOURCE_HELP}; of one that is gone, its id")
     fates = removing.add_mutually_exclusive_group()
     fates.add_argument("--purge", action="store_true", help="delete what it has indexed")
     fates.add_argument("--hand-to", metavar="SOURCE", help="give what it has indexed to another source")
     removing.set_defaults(command=remove)
     editing = actions.add_parser("edit", parents=[common], help="change the settings of a source made through the API")
-    editing.add_argument("source", help="name or id of the source")
+    editing.add_argument("source", help=SOURCE_HELP)
     editing.add_argument(
         "settings", help='what to change, as JSON: \'{"include_globs": ["*.md"]}\'; "-" reads it from standard input'
     )
@@ -93,17 +90,17 @@ async def list_sources(args: argparse.Namespace) -> int:
 async def show(args: argparse.Namespace) -> int:
     """Print all of one source's fields."""
     async with connected(args) as client:
-        print_json(await client.get(f"/api/v1/sources/{await source_id(client, args.source)}"))
+        print_json(await client.get(f"/api/v1/sources/{await source_id(client, args.types, args.source)}"))
     return 0
 
 
 async def remove(args: argparse.Namespace) -> int:
     """Delete one source, and do with its documents as told."""
     async with connected(args) as client:
-        removed = await source_id(client, args.source, may_be_gone=True)
+        removed = await source_id(client, args.types, args.source, may_be_gone=True)
         body: JsonObject = {"documents": "purge" if args.purge else "keep"}
         if args.hand_to:
-            body = {"documents": "hand_over", "to": await source_id(client, args.hand_to)}
+            body = {"documents": "hand_over", "to": await source_id(client, args.types, args.hand_to)}
         await client.post(f"/api/v1/sources/{removed}/remove", body)
     return 0
 
@@ -116,25 +113,10 @@ async def edit(args: argparse.Namespace) -> int:
     except ValueError as error:
         raise ConfigError(f"the settings are not a JSON object: {error}") from error
     async with connected(args) as client:
-        ident = await source_id(client, args.source)
+        ident = await source_id(client, args.types, args.source)
         name = type_of(args.types, await client.get(f"/api/v1/sources/{ident}"))
         print_json(await client.post(f"/api/v1/sources/{ident}/edit", {name: changes}))
     return 0
-
-
-async def all_sources(client: Client, database: str | None = None) -> list[JsonObject]:
-    """Return every source that the token may see, oldest first."""
-    return [it async for it in client.every("/api/v1/sources", database_name=database, order_by="ASC")]
-
-
-async def source_id(client: Client, name_or_id: str, *, may_be_gone: bool = False) -> str:
-    """Return the id of a source given by name or id. Raises NotFoundError, but not for an id that `may_be_gone`."""
-    for source in await all_sources(client):
-        if name_or_id in (source["id"], source.get("name")):
-            return str(source["id"])
-    if may_be_gone and UUID.fullmatch(name_or_id):
-        return name_or_id
-    raise NotFoundError(f"no source is called {name_or_id!r}; see: syncd sources list")
 
 
 def row(types: SourceTypes, source: JsonObject) -> tuple[Json, ...]:
@@ -151,19 +133,3 @@ def freshness_words(source: JsonObject) -> str:
     late = [f"late: {behind_s:,.0f} s behind"] if freshness.get("late") and isinstance(behind_s, int | float) else []
     usual = [f"p95 {lag_s:,.1f} s"] if isinstance(lag_s, int | float) else []
     return ", ".join([*late, *usual])
-
-
-def type_of(types: SourceTypes, source: JsonObject) -> str:
-    """Return the type of a source as returned by the API."""
-    return next(name for name in types.names if source.get(name) is not None)
-
-
-def whole_source(types: SourceTypes, source: JsonObject) -> JsonObject:
-    """Return what the request of a run over the whole source says: sources of objects are asked for all of them by name."""
-    return {"backfill": True} if types[type_of(types, source)].facts.backfills else {}
-
-
-def settings_of(types: SourceTypes, source: JsonObject) -> SourceSettings:
-    """Return the settings of a source as returned by the API, its collections and its watch included."""
-    name = type_of(types, source)
-    return types.read_settings(name, {"collection_name": source.get("collection_name"), **json_object(source[name])})

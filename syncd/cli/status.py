@@ -8,7 +8,7 @@ from syncd.cli.answers import DocumentAnswer, InvocationAnswer, StatusAnswer, Wa
 from syncd.cli.client import Client, connected
 from syncd.cli.commands import Commands
 from syncd.cli.output import moving, out, print_json, print_table, state_of, summary, waits_for
-from syncd.cli.sources import source_id
+from syncd.cli.references import INVOCATION_HELP, SOURCE_HELP, invocation_id, source_id
 
 BLOATED = 2.0
 """From here on the status mentions how much space a collection needs."""
@@ -17,14 +17,14 @@ BLOATED = 2.0
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Register the command in `commands`; `common` holds the options that all commands share."""
     parser = commands.add_parser("status", parents=[common])
-    parser.add_argument("invocation", nargs="?", help="id of the invocation (default: show the daemon)")
+    parser.add_argument("invocation", nargs="?", help=f"{INVOCATION_HELP} (default: show the daemon)")
     parser.add_argument(
         "--state", choices=("indexed", "deleted", "skipped", "failed"), help="only documents in this state"
     )
     parser.add_argument(
         "--warnings", action="store_true", help="list documents of which something was guessed or left out"
     )
-    parser.add_argument("--source", help="with --warnings: only documents of this source, by name or id")
+    parser.add_argument("--source", help=f"with --warnings: only documents of this source ({SOURCE_HELP})")
     parser.set_defaults(command=status)
 
 
@@ -83,7 +83,7 @@ def state_words(invocation: InvocationAnswer) -> str:
 
 async def warnings(client: Client, args: argparse.Namespace) -> int:
     """Print the documents with warnings."""
-    ident = await source_id(client, args.source) if args.source else None
+    ident = await source_id(client, args.types, args.source) if args.source else None
     found: list[WarnedAnswer] = [it async for it in client.every("/api/v1/documents/warnings", source_id=ident)]
     if args.json:
         for document in found:
@@ -100,9 +100,9 @@ async def warnings(client: Client, args: argparse.Namespace) -> int:
 
 async def one(client: Client, args: argparse.Namespace) -> int:
     """Print one invocation and its documents."""
-    invocation: InvocationAnswer = await client.get(f"/api/v1/invocations/{args.invocation}")
-    path = f"/api/v1/invocations/{args.invocation}/documents"
-    documents: list[DocumentAnswer] = [it async for it in client.every(path, state=args.state)]
+    path = f"/api/v1/invocations/{await invocation_id(client, args.types, args.invocation)}"
+    invocation: InvocationAnswer = await client.get(path)
+    documents: list[DocumentAnswer] = [it async for it in client.every(f"{path}/documents", state=args.state)]
     if args.json:
         print_json({"invocation": invocation, "documents": documents})
         return 0

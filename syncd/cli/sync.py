@@ -8,7 +8,7 @@ from syncd.cli.answers import DocumentAnswer, InvocationMade
 from syncd.cli.client import Client, connected
 from syncd.cli.commands import Commands
 from syncd.cli.output import follow, out, print_json, state_of, summary
-from syncd.cli.sources import settings_of, source_id, whole_source
+from syncd.cli.references import SOURCE_HELP, settings_of, source_id, whole_source
 from syncd.errors import PermanentError
 from syncd.json_types import JsonObject
 
@@ -28,7 +28,7 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
 
 def add_target(parser: argparse.ArgumentParser) -> None:
     """Add the options that name the source, the collection and the commit."""
-    parser.add_argument("source", help="name or id of the source")
+    parser.add_argument("source", help=SOURCE_HELP)
     parser.add_argument("--collection", help="target collection (default: the source's own)")
     ref = parser.add_mutually_exclusive_group()
     ref.add_argument("--branch", help="repositories: sync this branch's or tag's latest commit")
@@ -38,7 +38,7 @@ def add_target(parser: argparse.ArgumentParser) -> None:
 async def sync(args: argparse.Namespace) -> int:
     """Create an invocation and follow it to its end, unless told not to wait."""
     async with connected(args) as client:
-        ident = await source_id(client, args.source)
+        ident = await source_id(client, args.types, args.source)
         body = await request_body(client, ident, args)
         if args.object_key:
             body = {

@@ -11,7 +11,7 @@ from syncd.cli.client import Client, connected
 from syncd.cli.commands import Commands
 from syncd.cli.output import follow, out, print_json, state_of, summary
 from syncd.cli.plan import print_plan
-from syncd.cli.sources import all_sources, settings_of, source_id, type_of, whole_source
+from syncd.cli.references import SOURCE_HELP, all_sources, settings_of, source_id, type_of, whole_source
 from syncd.json_types import JsonObject
 
 DIFFERENCES = ("missing", "different", "extra")
@@ -53,7 +53,7 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser = commands.add_parser("verify", parents=[common])
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("collection", nargs="?")
-    which.add_argument("--source", help="name or id of a source: compare what it has, in all its collections")
+    which.add_argument("--source", help=f"{SOURCE_HELP}: compare what it has, in all its collections")
     parser.add_argument("--database", default="default_database")
     parser.add_argument("--repair", action="store_true", help="repair what differs, and only that")
     parser.add_argument("--no-sources", action="store_true", help="compare only the collection and the store")
@@ -94,7 +94,7 @@ async def of_collection(client: Client, args: argparse.Namespace) -> tuple[list[
 
 async def of_source(client: Client, args: argparse.Namespace) -> tuple[list[DriftAnswer], list[JsonObject]]:
     """Return how what a source has in its collections differs from the store, and the source, if it keeps one."""
-    ident = await source_id(client, args.source)
+    ident = await source_id(client, args.types, args.source)
     body = {"repair": args.repair, "share": args.share}
     drifts: list[DriftAnswer] = await client.post(f"/api/v1/sources/{ident}/verify", body, timeout_s=None)
     source: JsonObject = await client.get(f"/api/v1/sources/{ident}")

@@ -278,3 +278,18 @@ def test_a_run_that_waits_says_for_what_goes_on_after_ctrl_c_and_is_cancelled(da
     assert succeeds(daemon, "status", run).startswith("cancelled: ")
     assert syncd(daemon, "cancel", run).returncode == 1
     git_server.failures.clear()
+
+
+def test_a_source_is_called_by_its_place_too_and_its_latest_run_by_the_source(daemon, tmp_path):
+    (tmp_path / "kite.md").write_text(TEXT)
+    succeeds(daemon, "sources", "add", "folder", str(tmp_path), "--model", MINILM)
+    assert f"syncd sync {tmp_path}" in syncd(daemon, "watch", str(tmp_path)).stderr
+    done = json.loads(succeeds(daemon, "sync", f"{tmp_path}/", "--collection", "placed", "--json"))
+    assert json.loads(succeeds(daemon, "status", str(tmp_path), "--json"))["invocation"]["id"] == done["id"]
+    searching = ("search", "kite", "--collection", "placed", "--mode", "sparse", "--source")
+    assert "kite.md" in succeeds(daemon, *searching, str(tmp_path))
+    assert "no source is called 'cod'; did you mean 'code'?" in syncd(daemon, *searching, "cod").stderr
+    other = another(daemon, "--include", "*.md")
+    assert re.search(
+        f"sources are at owner/kites; give the id of one: .*{other}", syncd(daemon, "plan", "owner/kites").stderr
+    )

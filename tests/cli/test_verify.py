@@ -2,7 +2,7 @@
 
 import pytest
 
-from syncd.cli.sources import settings_of
+from syncd.cli.references import settings_of
 from syncd.sources.registry import TYPES
 
 
