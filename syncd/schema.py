@@ -71,7 +71,16 @@ def made_model(
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that `name` was probably meant to be."""
-    return next(iter(get_close_matches(name[:100].lower(), known, 1, 0.75)), None)
+    by_small_letters = {one.lower(): one for one in known}
+    return next(
+        (by_small_letters[one] for one in get_close_matches(name[:100].lower(), by_small_letters, 1, 0.75)), None
+    )
+
+
+def guess(name: str, known: Iterable[str]) -> str:
+    """Return the beginning of a sentence that names what `name` was probably meant to be; '' where nothing is near."""
+    meant = nearest(name, known)
+    return f"did you mean {meant!r}? " if meant else ""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from syncd.chroma.naming import check_collection
 from syncd.errors import ConfigError, PermanentError
 from syncd.model import Chunking, Embedding, EmbeddingTask, SourceSettings
 from syncd.quoting import shown
-from syncd.schema import Model
+from syncd.schema import Model, guess
 from syncd.sources.factory import Requester
 
 DEFAULT_CHUNKING = Chunking()
@@ -84,7 +84,8 @@ def source_settings(services: Services, name: str, given: Model, requester: Requ
 def _known(model: str, configured: frozenset[str]) -> str:
     if model not in configured:
         choice = ", ".join(sorted(configured)) or "none"
-        raise bad_request(f"model {shown(model)} is not configured on this daemon; available: {choice}")
+        likely = guess(model, configured)
+        raise bad_request(f"model {shown(model)} is not configured on this daemon; {likely}available: {choice}")
     return model
 
 

@@ -12,6 +12,7 @@ from syncd.mcp.arguments import ListArguments, ReadArguments, RelatedArguments, 
 from syncd.mcp.replies import MAX_TOKENS, READ_TOKENS, ToolReply, fitting, found_reply, list_reply, read_reply
 from syncd.mcp.snippets import snippet
 from syncd.model import Target
+from syncd.schema import guess
 from syncd.search import Query
 from syncd.search.passages import Selection
 from syncd.search.rankings import pattern_of
@@ -117,7 +118,10 @@ class Toolbox:
         ]
         known = {record.target.collection for record in records}
         if missing := [name for name in names if name not in known] or ([] if known else ["any"]):
-            there = f"there are: {', '.join(sorted(known))}" if known else "there are none yet; sync a source first"
+            likely = guess(missing[0], known)
+            there = (
+                f"{likely}there are: {', '.join(sorted(known))}" if known else "there are none yet; sync a source first"
+            )
             raise NotFoundError(f"no collection {missing[0]!r} here; {there}")
         return [record for record in records if not names or record.target.collection in names]
 

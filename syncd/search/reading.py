@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from syncd.errors import NotFoundError
 from syncd.model import Target
+from syncd.schema import guess
 from syncd.search.passages import Passage, Selection, passage
 from syncd.store import Store
 from syncd.store.collections import CollectionRecord
@@ -61,7 +62,9 @@ async def chunk_at(store: Store, target: Target, key: str, line: int) -> str:
 async def no_collection(store: Store, target: Target) -> NotFoundError:
     """Return the error for a collection that does not exist; it lists those of its database."""
     names = [one.target.collection for one in await store.collections.all() if one.target.database == target.database]
-    there = f"there are: {', '.join(names)}" if names else "sync something into it first"
+    there = (
+        f"{guess(target.collection, names)}there are: {', '.join(names)}" if names else "sync something into it first"
+    )
     return NotFoundError(
         f"syncd never wrote a collection {target.collection!r} in database {target.database!r}; {there}"
     )

@@ -166,7 +166,7 @@ def test_several_collections_are_searched_at_once(daemon):
     assert re.findall(r"kite\.md.* (\(kites.*\))$", found, re.MULTILINE) == ["(kites)", "(kites-twice)"]
     refused = syncd(daemon, "search", "kite", "--collection", "kites", "--collection", "kytes")
     assert refused.returncode == 1
-    assert re.search(r"there are: .*\bkites\b", refused.stderr)
+    assert re.search(r"did you mean 'kites'\? there are: .*\bkites\b", refused.stderr)
 
 
 def test_what_is_like_a_line_of_a_document_is_found(daemon):
@@ -289,6 +289,8 @@ def test_a_source_is_called_by_its_place_too_and_its_latest_run_by_the_source(da
     searching = ("search", "kite", "--collection", "placed", "--mode", "sparse", "--source")
     assert "kite.md" in succeeds(daemon, *searching, str(tmp_path))
     assert "no source is called 'cod'; did you mean 'code'?" in syncd(daemon, *searching, "cod").stderr
+    refused = syncd(daemon, "sources", "add", "folder", str(tmp_path), "--model", MINILM.upper())
+    assert f"did you mean '{MINILM}'? available: " in refused.stderr
     other = another(daemon, "--include", "*.md")
     assert re.search(
         f"sources are at owner/kites; give the id of one: .*{other}", syncd(daemon, "plan", "owner/kites").stderr
