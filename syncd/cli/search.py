@@ -94,7 +94,7 @@ def rule_names(text: str) -> list[str]:
 
 
 async def search(args: argparse.Namespace) -> int:
-    """Print the hits; exit status 1 if there are none."""
+    """Print the hits, or what to try where there are none, which is exit status 1."""
     body = {
         "query": args.query,
         "database_name": args.database,
@@ -120,9 +120,29 @@ async def search(args: argparse.Namespace) -> int:
         answer: SearchAnswer = await client.post("/api/v1/search", {**body, "source_ids": only or None})
     for hit in answer["hits"]:
         print_json(hit) if args.json else print_hit(hit, whole=whole, named=len(args.collection) > 1)
-    for notice in [*answer["notices"], *how_to_go_on(answer)]:
+    for notice in [*answer["notices"], *how_to_go_on(answer), *what_to_try(args, answer)]:
         print(f"note: {notice}", file=sys.stderr)
     return 0 if answer["hits"] else 1
+
+
+def what_to_try(args: argparse.Namespace, answer: SearchAnswer) -> list[str]:
+    """Return what may find something where nothing was found."""
+    if answer["hits"]:
+        return []
+    filters = (
+        args.path,
+        args.language,
+        args.content,
+        args.modified_after,
+        args.source,
+        args.where,
+        args.where_document,
+    )
+    more = ["fewer filters"] if any(filters) else []
+    more += ["a smaller --offset"] if args.offset else []
+    more += ["--mode hybrid"] if args.mode != "hybrid" else []
+    ways = ", ".join([*more, "other words"])
+    return [f"nothing was found in {', '.join(args.collection)}; try {ways}; `syncd status` says what is being indexed"]
 
 
 def fusion_of(args: argparse.Namespace) -> dict[str, float] | None:
@@ -139,9 +159,14 @@ def how_to_go_on(answer: SearchAnswer) -> list[str]:
 
 
 def shown_place(hit: HitAnswer) -> str:
-    """Return a hit's document and lines."""
+    """Return a hit's document with its pages or lines; of a page of the web its address, which leads to the nearest heading."""
     metadata = hit["metadata"]
     place = str(metadata.get("key", hit["id"]))
+    if place.startswith(("http://", "https://")):
+        return str(metadata.get("url", place))
+    page, last_page = (metadata.get(f"syncd_{name}", metadata.get(name)) for name in ("page", "last_page"))
+    if isinstance(page, int):
+        return f"{place} page {page}" if last_page in (None, page) else f"{place} pages {page}-{last_page}"
     first, last = hit["first_line"] or metadata.get("start_line"), hit["last_line"] or metadata.get("end_line")
     return f"{place}:{first}-{last}" if first else place
 

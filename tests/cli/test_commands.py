@@ -147,6 +147,9 @@ def test_a_search_with_a_budget_shows_whole_hits_and_says_where_one_was_cut(daem
     assert TEXT in succeeds(
         daemon, "search", "kite", "--collection", "kites", "--mode", "sparse", "--expand", "section"
     )
+    nothing = syncd(daemon, "search", "zeppelin", "--collection", "kites", "--mode", "sparse", "--path", "app/")
+    tried = "nothing was found in kites; try fewer filters, --mode hybrid, other words; `syncd status` says"
+    assert (nothing.returncode, tried in nothing.stderr) == (1, True)
     refused = syncd(daemon, "search", "kite", "--collection", "kites", "--expand", "file")
     assert (refused.returncode, "neither a number of lines nor" in refused.stderr) == (2, True)
     refused = syncd(daemon, "search", "kite", "--collection", "kites", "--max-tokens", "1")
