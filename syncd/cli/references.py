@@ -60,7 +60,9 @@ async def invocation_id(client: Client, types: SourceTypes, asked: str) -> str:
     source = await source_id(client, types, asked)
     latest: list[InvocationAnswer] = await client.get("/api/v1/invocations", source_id=source, limit=1)
     if not latest:
-        raise NotFoundError(f"source {asked} was never run; run it with: syncd sync {asked}")
+        found: JsonObject = await client.get(f"/api/v1/sources/{source}")
+        reason = json_object(found.get("watch_state")).get("reason")
+        raise NotFoundError(f"source {asked} was never run{f' ({reason})' if reason else ''}; try: syncd sync {asked}")
     return latest[0]["id"]
 
 

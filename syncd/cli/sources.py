@@ -48,21 +48,32 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
 
 
 def add_type(adding: Commands, common: argparse.ArgumentParser, name: str, command: AddCommand) -> None:
-    """Add `sources add NAME`."""
-    parser = adding.add_parser(name, parents=[common], help=command.help)
-    command.add_arguments(parser)
+    """Add `sources add NAME`, and the same under the shorter name, if it has one."""
+    parsers = [adding.add_parser(name, parents=[common], help=command.help)]
+    if command.alias:
+        parsers.append(adding.add_parser(command.alias, parents=[common], help=f"the same as {name}"))
+    for parser in parsers:
+        command.add_arguments(parser)
+        add_common(parser)
+        parser.set_defaults(command=create, type=name, settings=command.settings)
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """Add what `sources add` takes of every type."""
     parser.add_argument("--watch", metavar="COLLECTION", help="keep this collection in sync from now on")
     parser.add_argument("--database", default="default_database")
     parser.add_argument("--model", help="embedding model (default: the daemon's)")
     parser.add_argument(
         "--dimensions", type=int, help="keep so many of each vector's leading dimensions in Chroma (matryoshka models)"
     )
-    parser.set_defaults(command=create, type=name, settings=command.settings)
 
 
 async def create(args: argparse.Namespace) -> int:
-    """Create a source and print its id."""
-    body = {"database_name": args.database, args.type: args.settings(args)}
+    """Create a source and print its id, and on standard error what to do next."""
+    try:
+        body = {"database_name": args.database, args.type: args.settings(args)}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"a file that an option names cannot be read: {error}") from error
     if args.dimensions and not args.model:
         raise ConfigError("--dimensions needs --model: say which model's vectors are shortened")
     if args.model:
@@ -70,7 +81,14 @@ async def create(args: argparse.Namespace) -> int:
         body["embedding"] = {"dense": {"model": args.model, **short}}
     async with connected(args) as client:
         created = await client.post("/api/v1/sources", body)
-    print_json(created) if args.json else out.print(created["source_id"])
+    if args.json:
+        print_json(created)
+        return 0
+    out.print(created["source_id"])
+    if notice := created.get("notice"):
+        print(f"note: {notice}", file=sys.stderr)
+    next_step = f"watch {created['source_id']}" if args.watch else f"sync {created['source_id']} --collection NAME"
+    print(f"next: syncd {next_step}", file=sys.stderr)
     return 0
 
 

@@ -31,7 +31,9 @@ class AddCommand:
     add_arguments: Callable[[ArgumentParser], None]
     """Adds this type's own arguments, besides `--watch`, `--database` and `--model`."""
     settings: Callable[[Namespace], JsonObject]
-    """Returns the settings in the API's format."""
+    """Returns the settings in the API's format. Raises SyncdError, OSError, UnicodeDecodeError."""
+    alias: str = ""
+    """A shorter word for the type's name."""
 
 
 @dataclass(frozen=True, slots=True)

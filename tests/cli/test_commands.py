@@ -285,8 +285,11 @@ def test_a_run_that_waits_says_for_what_goes_on_after_ctrl_c_and_is_cancelled(da
 
 def test_a_source_is_called_by_its_place_too_and_its_latest_run_by_the_source(daemon, tmp_path):
     (tmp_path / "kite.md").write_text(TEXT)
-    succeeds(daemon, "sources", "add", "folder", str(tmp_path), "--model", MINILM)
-    assert f"syncd sync {tmp_path}" in syncd(daemon, "watch", str(tmp_path)).stderr
+    missing = syncd(daemon, "sources", "add", "folder", f"{tmp_path}/nope")
+    assert (missing.returncode, "nope is not a folder on this machine" in missing.stderr) == (1, True)
+    added = syncd(daemon, "sources", "add", "folder", str(tmp_path), "--model", MINILM)
+    assert added.stderr == f"next: syncd sync {added.stdout.strip()} --collection NAME\n"
+    assert f"was never run; try: syncd sync {tmp_path}" in syncd(daemon, "watch", str(tmp_path)).stderr
     done = json.loads(succeeds(daemon, "sync", f"{tmp_path}/", "--collection", "placed", "--json"))
     assert json.loads(succeeds(daemon, "status", str(tmp_path), "--json"))["invocation"]["id"] == done["id"]
     searching = ("search", "kite", "--collection", "placed", "--mode", "sparse", "--source")

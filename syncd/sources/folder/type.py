@@ -6,6 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from syncd.errors import NotFoundError
 from syncd.json_types import JsonObject
 from syncd.sources.codec import SettingsCodec
 from syncd.sources.factory import Machine
@@ -31,7 +32,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def settings(args: Namespace) -> JsonObject:
-    """Return the settings that the arguments describe, as the API takes them."""
+    """Return the settings that the arguments describe, as the API takes them. Raises NotFoundError for a folder that is not here."""
+    if not args.url and not args.path.is_dir():
+        raise NotFoundError(f"{args.path} is not a folder on this machine; create it first, or check its spelling")
     given = {"path": str(args.path.absolute()), "include_globs": args.include, "exclude_globs": args.exclude}
     return {**given, "watch": {"target_collection_name": args.watch}} if args.watch else given
 

@@ -8,9 +8,10 @@ from syncd.model import SourceFacts
 from syncd.sources.codec import SettingsCodec
 from syncd.sources.factory import Machine
 from syncd.sources.objects.transport import Transport
+from syncd.sources.s3.command import add_arguments, settings
 from syncd.sources.s3.naming import is_standard_key
 from syncd.sources.s3.settings import S3_NAME, S3Section, S3Source, S3SourceSettings, S3Table
-from syncd.sources.type import ObjectRules, SourceType
+from syncd.sources.type import AddCommand, ObjectRules, SourceType
 
 if TYPE_CHECKING:
     from syncd.sources.s3.factory import BucketFactory
@@ -39,5 +40,6 @@ S3 = SourceType(
         is_reserved=is_standard_key,
     ),
     factory=factory,
+    add_command=AddCommand("a bucket of S3", add_arguments, settings),
     migrations=__package__,
 )
