@@ -38,6 +38,8 @@ async def test_every_guarded_route_refuses_a_missing_or_wrong_token(api, route):
 
 async def test_health_and_the_description_need_no_token(api):
     assert await api.get("/health", token=None) == (200, {"status": "ok"})
+    status, told = await api.get("/", token=None)
+    assert (status, told["name"], told["openapi"]) == (200, "syncd", "/openapi.json")
     assert (await api.get("/openapi.json", token=None))[0] == 200
 
 
