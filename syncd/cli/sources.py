@@ -113,14 +113,29 @@ async def show(args: argparse.Namespace) -> int:
 
 
 async def remove(args: argparse.Namespace) -> int:
-    """Delete one source, and do with its documents as told."""
+    """Delete one source, do with its documents as told, and say what became of them."""
     async with connected(args) as client:
         removed = await source_id(client, args.types, args.source, may_be_gone=True)
+        source = json_object(next((it for it in await all_sources(client) if it["id"] == removed), None))
         body: JsonObject = {"documents": "purge" if args.purge else "keep"}
         if args.hand_to:
             body = {"documents": "hand_over", "to": await source_id(client, args.types, args.hand_to)}
         await client.post(f"/api/v1/sources/{removed}/remove", body)
+    if name := source.get("name"):
+        print(
+            f"note: {name} is declared in the configuration file: take it out there, or it comes back", file=sys.stderr
+        )
+    print_json({}) if args.json else out.print(f"removed: {fate_words(args)}")
     return 0
+
+
+def fate_words(args: argparse.Namespace) -> str:
+    """Return what becomes of the documents of a source that is removed."""
+    if args.purge:
+        return "what it has indexed is deleted in the background"
+    if args.hand_to:
+        return f"what it has indexed goes to {args.hand_to}"
+    return "what it has indexed stays; give --purge to delete it, also now, by the source's id"
 
 
 async def edit(args: argparse.Namespace) -> int:

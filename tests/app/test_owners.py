@@ -100,14 +100,15 @@ def test_what_a_removed_source_left_is_kept_purged_or_handed_over(minilm_folder,
         (heir_folder / "0.md").write_text("# The heir's own\n")
         heir = added(daemon, heir_folder)
         until(lambda: in_step(daemon, 6))
-        assert syncd(daemon, "sources", "remove", first, "--hand-to", heir).returncode == 0
+        handed = syncd(daemon, "sources", "remove", first, "--hand-to", heir)
+        assert handed.stdout == f"removed: what it has indexed goes to {heir}\n"
         owners = "SELECT source_id, count(*) FROM documents WHERE state = 'indexed' GROUP BY source_id"
         until(lambda: daemon.rows(owners) == [(heir, 5)] and not daemon.rows("SELECT 1 FROM outbox"))
         chroma = daemon.announced()["chroma"]
         rows = held_with_sources(chroma, "notes")
         assert rows == {heir}
         until(lambda: not daemon.rows("SELECT 1 FROM absent_sources"))
-        assert syncd(daemon, "sources", "remove", heir).returncode == 0
+        assert "what it has indexed stays; give --purge" in syncd(daemon, "sources", "remove", heir).stdout
         assert syncd(daemon, "sources", "remove", heir, "--purge").returncode == 0
         until(lambda: not ids(daemon) and not daemon.rows("SELECT 1 FROM absent_sources"))
     finally:

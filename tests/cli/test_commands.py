@@ -301,3 +301,9 @@ def test_a_source_is_called_by_its_place_too_and_its_latest_run_by_the_source(da
     assert re.search(
         f"sources are at owner/kites; give the id of one: .*{other}", syncd(daemon, "plan", "owner/kites").stderr
     )
+
+
+def test_whoever_removes_a_declared_source_is_told_that_it_comes_back(daemon):
+    removed = syncd(daemon, "sources", "remove", "code")
+    assert removed.returncode == 0
+    assert "code is declared in the configuration file: take it out there, or it comes back" in removed.stderr
