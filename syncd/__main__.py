@@ -1,6 +1,7 @@
 """The `syncd` command, and `python -m syncd`."""
 
 import os
+import sys
 
 from syncd.runtime.launch import NUMPY_THREADS
 
@@ -8,9 +9,12 @@ from syncd.runtime.launch import NUMPY_THREADS
 def main() -> None:
     """Run the command line and exit with its status."""
     os.environ.update(NUMPY_THREADS | os.environ)
-    from syncd.cli import main  # imports numpy, which reads the variable once
+    try:
+        from syncd.cli import main  # imports numpy, which reads the variable once
 
-    main()
+        main()
+    except KeyboardInterrupt:  # before the command itself had begun
+        sys.exit(130)
 
 
 if __name__ == "__main__":

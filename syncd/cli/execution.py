@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 import anyio
@@ -12,13 +13,21 @@ from syncd.cli.client import ApiError, UnreachableError
 from syncd.errors import ConfigError, SyncdError
 
 EXIT_FAILED, EXIT_UNREACHABLE, EXIT_REFUSED, EXIT_CONFIG = 1, 69, 77, 78
+EXIT_INTERRUPTED, EXIT_PIPE = 130, 141
+"""What shells say of programs that SIGINT and SIGPIPE ended."""
 
 
 def execute(args: argparse.Namespace) -> int:
     """Run the chosen command and return its exit status; an expected error becomes one line on stderr."""
     log.configure("warning")  # stdout belongs to the command's output; `run` logs as configured
     try:
-        return anyio.run(args.command, args)
+        status = anyio.run(args.command, args)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # Whoever read the output, such as `head`, has enough; the interpreter would complain when it flushes the rest.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_PIPE
     except ConfigError as error:
         return complain(error, EXIT_CONFIG)
     except UnreachableError as error:
@@ -28,7 +37,7 @@ def execute(args: argparse.Namespace) -> int:
     except SyncdError as error:
         return complain(error, EXIT_FAILED)
     except KeyboardInterrupt:
-        return 130
+        return EXIT_INTERRUPTED
 
 
 def complain(error: Exception, status: int) -> int:

@@ -41,3 +41,16 @@ def test_a_misspelt_command_is_told_the_likely_one():
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "syncd: there is no command 'statsu'; did you mean `syncd status`?\n"
     assert "`syncd --help` lists them" in run("xyzzy").stderr
+
+
+def test_a_reader_that_has_enough_is_no_accident():
+    listing = [sys.executable, "-m", "syncd", "model", "list", "--json"]
+    with subprocess.Popen(listing, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        assert (process.stderr.read(), process.wait(60)) == ("", 141)
+
+
+def test_ctrl_c_before_the_command_has_begun_prints_no_traceback():
+    program = "import syncd.cli, syncd.__main__ as main\ndef begun(): raise KeyboardInterrupt\nsyncd.cli.main = begun\nmain.main()"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (130, "")
