@@ -77,6 +77,7 @@ class InvocationAnswer(TypedDict):
     """An invocation."""
 
     id: str
+    source_id: str
     status: str | CompleteState | FailedState
     metadata: InvocationTarget
     created_at: str

@@ -44,6 +44,7 @@ COMMANDS: Mapping[str, Listed] = {
     "run": Listed("run", "run the daemon in the foreground"),
     "quickstart": Listed("quickstart", "sync a folder, search it, and say how to go on"),
     "sources": Listed("sources", "list, show, add, edit and remove sources"),
+    "collections": Listed("collections", "list collections with their chunks and the sources that keep them"),
     "sync": Listed("sync", "run a source now and wait for the end"),
     "plan": Listed("plan", "show what a sync would add, change, delete and cost, without doing it"),
     "status": Listed("status", "show the daemon, or one invocation with its documents"),

@@ -46,6 +46,11 @@ async def source_id(client: Client, types: SourceTypes, asked: str, *, may_be_go
     return found[0]
 
 
+def name_or_place(types: SourceTypes, source: JsonObject) -> str:
+    """Return a source's name or, where it has none, its place."""
+    return str(source.get("name") or settings_of(types, source).place)
+
+
 def likely_source(types: SourceTypes, known: Sequence[JsonObject], asked: str) -> str:
     """Return what to tell somebody who named a source that there is not."""
     ways = {str(source.get("name") or "") for source in known} | {settings_of(types, source).place for source in known}

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from datetime import UTC, datetime
 
 from syncd.cli.answers import DocumentAnswer, InvocationAnswer, StatusAnswer, WarnedAnswer
 from syncd.cli.client import Client, connected
 from syncd.cli.commands import Commands
 from syncd.cli.output import moving, out, print_json, print_table, state_of, summary, waits_for
-from syncd.cli.references import INVOCATION_HELP, SOURCE_HELP, invocation_id, source_id
+from syncd.cli.references import INVOCATION_HELP, SOURCE_HELP, all_sources, invocation_id, name_or_place, source_id
 
+UNITS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
 BLOATED = 2.0
 """From here on the status mentions how much space a collection needs."""
 
@@ -37,6 +39,7 @@ async def status(args: argparse.Namespace) -> int:
             return await one(client, args)
         daemon: StatusAnswer = await client.get("/api/v1/status")
         latest: list[InvocationAnswer] = await client.get("/api/v1/invocations", limit=10)
+        names = {str(it["id"]): name_or_place(args.types, it) for it in await all_sources(client)}
     if args.json:
         print_json({"daemon": daemon, "invocations": latest})
         return 0
@@ -65,12 +68,22 @@ async def status(args: argparse.Namespace) -> int:
         name = lag["name"] or lag["source_id"]
         figures = f"p50 {lag['p50_s']:.1f} s, p95 {lag['p95_s']:.1f} s, p99 {lag['p99_s']:.1f} s"
         out.print(f"{name}: from change to searchable {figures}, over the last {lag['documents']} documents")
-    rows = [(i["id"], state_words(i), i["metadata"]["collection_name"], i["created_at"]) for i in latest]
-    print_table(("invocation", "state", "collection", "created"), rows)
+    rows = [
+        (it["id"], state_words(it), names.get(it["source_id"], "removed"), it["metadata"]["collection_name"], age(it))
+        for it in latest
+    ]
+    print_table(("invocation", "state", "source", "collection", "age"), rows)
     for invocation in latest:
         for words in filter(None, (moving(invocation), waits_for(invocation))):
             out.print(f"{invocation['id']}: {words}")
     return 0
+
+
+def age(invocation: InvocationAnswer) -> str:
+    """Return how long ago an invocation was asked for, in its largest whole unit."""
+    passed_s = (datetime.now(UTC) - datetime.fromisoformat(invocation["created_at"])).total_seconds()
+    unit, length_s = next(((name, size_s) for name, size_s in UNITS if passed_s >= size_s), UNITS[-1])
+    return f"{max(0, passed_s) // length_s:.0f} {unit}"
 
 
 def state_words(invocation: InvocationAnswer) -> str:

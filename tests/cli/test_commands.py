@@ -292,6 +292,9 @@ def test_a_source_is_called_by_its_place_too_and_its_latest_run_by_the_source(da
     assert f"was never run; try: syncd sync {tmp_path}" in syncd(daemon, "watch", str(tmp_path)).stderr
     done = json.loads(succeeds(daemon, "sync", f"{tmp_path}/", "--collection", "placed", "--json"))
     assert json.loads(succeeds(daemon, "status", str(tmp_path), "--json"))["invocation"]["id"] == done["id"]
+    listed = succeeds(daemon, "collections")
+    assert re.search(r"^placed +default_database +1 *$", listed, re.MULTILINE)
+    assert re.search(rf"^kites +default_database +{len(ODD_NAMES) + 1} +code *$", listed, re.MULTILINE)
     searching = ("search", "kite", "--collection", "placed", "--mode", "sparse", "--source")
     assert "kite.md" in succeeds(daemon, *searching, str(tmp_path))
     assert "no source is called 'cod'; did you mean 'code'?" in syncd(daemon, *searching, "cod").stderr
