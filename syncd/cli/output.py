@@ -17,6 +17,7 @@ from syncd.cli.client import Client
 POLL_S = 0.5
 DOCUMENTS = ("indexed", "unchanged", "deleted", "skipped", "failed")
 OVER = ("complete", "failed", "cancelled")
+UNITS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
 
 PIPE_WIDTH = 10_000
 """Width used when the output is a pipe, so that ids are never wrapped."""
@@ -153,7 +154,13 @@ def moving(invocation: InvocationAnswer) -> str:
 def time_left(invocation: InvocationAnswer) -> str:
     """Return how long an invocation will still take, '' where that is not known yet."""
     eta_s, stages = invocation.get("eta_s"), invocation["stages"]
-    return f"{about(stages) if stages else ''}{eta_s:,.0f} s left" if eta_s is not None else ""
+    return f"{about(stages) if stages else ''}{duration_words(eta_s)} left" if eta_s is not None else ""
+
+
+def duration_words(length_s: float) -> str:
+    """Return a time for people, in the largest unit that has two of it or more: 90 s, 2 min, 47 h."""
+    name, size_s = next((unit for unit in UNITS if length_s >= 2 * unit[1]), UNITS[-1])
+    return f"{length_s // size_s:.0f} {name}"
 
 
 def about(stages: StagesAnswer) -> str:

@@ -7,7 +7,7 @@ import argparse
 from syncd.cli.answers import DocumentAnswer, InvocationAnswer, InvocationMade
 from syncd.cli.client import Client, connected
 from syncd.cli.commands import Commands
-from syncd.cli.output import follow, out, print_json, reason, state_of
+from syncd.cli.output import duration_words, follow, out, print_json, reason, state_of
 from syncd.cli.references import source_id
 from syncd.cli.sync import add_target, request_body
 
@@ -76,4 +76,4 @@ def expected_duration(found: InvocationAnswer) -> str:
         return ""
     if found["eta_s"] is None or found["tokens_per_s"] is None:
         return "; how long that takes, `syncd model bench` tells"
-    return f", about {found['eta_s']:,.0f} s at the {found['tokens_per_s']:,.0f} tokens/s of the latest runs"
+    return f", about {duration_words(found['eta_s'])} at the {found['tokens_per_s']:,.0f} tokens/s of the latest runs"

@@ -160,9 +160,11 @@ def row(types: SourceTypes, source: JsonObject) -> tuple[Json, ...]:
 
 
 def freshness_words(source: JsonObject) -> str:
-    """Return whether a source is late, and how soon most of its changes were searchable; '' where neither is known."""
+    """Return whether a source fails or is late, and how soon most of its changes were searchable; '' where nothing is known."""
     freshness = json_object(source.get("freshness"))
     lag_s, behind_s = freshness.get("p95_s"), freshness.get("behind_s")
     late = [f"late: {behind_s:,.0f} s behind"] if freshness.get("late") and isinstance(behind_s, int | float) else []
     usual = [f"p95 {lag_s:,.1f} s"] if isinstance(lag_s, int | float) else []
-    return ", ".join([*late, *usual])
+    watch = json_object(source.get("watch_state"))
+    failing = [f"failing since {watch['failing_since']}: {watch['reason']}"] if watch.get("failing_since") else []
+    return ", ".join([*failing, *late, *usual])

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from syncd.cli.answers import DocumentAnswer, InvocationAnswer, StatusAnswer, WarnedAnswer
+from syncd.cli.answers import CollectionAnswer, DocumentAnswer, InvocationAnswer, StatusAnswer, WarnedAnswer
 from syncd.cli.client import Client, connected
 from syncd.cli.commands import Commands
-from syncd.cli.output import moving, out, print_json, print_table, state_of, summary, waits_for
+from syncd.cli.output import duration_words, moving, out, print_json, print_table, state_of, summary, waits_for
 from syncd.cli.references import INVOCATION_HELP, SOURCE_HELP, all_sources, invocation_id, name_or_place, source_id
 
-UNITS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
 BLOATED = 2.0
 """From here on the status mentions how much space a collection needs."""
 
@@ -26,23 +26,38 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--warnings", action="store_true", help="list documents of which something was guessed or left out"
     )
-    parser.add_argument("--source", help=f"with --warnings: only documents of this source ({SOURCE_HELP})")
+    parser.add_argument("--source", help=f"only runs, or warnings, of this source ({SOURCE_HELP})")
     parser.set_defaults(command=status)
 
 
 async def status(args: argparse.Namespace) -> int:
     """Print the daemon's state and its latest invocations, one invocation, or documents with warnings."""
     async with connected(args) as client:
+        ident = await source_id(client, args.types, args.source) if args.source else None
         if args.warnings:
-            return await warnings(client, args)
+            return await warnings(client, args.json, ident)
         if args.invocation:
             return await one(client, args)
         daemon: StatusAnswer = await client.get("/api/v1/status")
-        latest: list[InvocationAnswer] = await client.get("/api/v1/invocations", limit=10)
+        latest: list[InvocationAnswer] = await client.get("/api/v1/invocations", limit=10, source_id=ident)
         names = {str(it["id"]): name_or_place(args.types, it) for it in await all_sources(client)}
     if args.json:
         print_json({"daemon": daemon, "invocations": latest})
         return 0
+    print_daemon(daemon, names)
+    rows = [
+        (it["id"], state_words(it), names.get(it["source_id"], "removed"), it["metadata"]["collection_name"], age(it))
+        for it in latest
+    ]
+    print_table(("invocation", "state", "source", "collection", "age"), rows)
+    for invocation in latest:
+        for words in filter(None, (moving(invocation), waits_for(invocation))):
+            out.print(f"{invocation['id']}: {words}")
+    return 0
+
+
+def print_daemon(daemon: StatusAnswer, names: Mapping[str, str]) -> None:
+    """Print how the daemon, its queues, sources and collections are; `names` are those of sources, by id."""
     chroma = daemon["chroma"]
     where = f" at {chroma['host']}:{chroma['port']}" if "host" in chroma and "port" in chroma else ""
     out.print(f"syncd {daemon['version']}; Chroma{where}: {chroma['away'] or 'available'}")
@@ -55,35 +70,29 @@ async def status(args: argparse.Namespace) -> int:
         if queue["problem"]:
             out.print(f"queue {queue['queue_url']} cannot be read: {queue['problem']}")
     for source in daemon.get("source_problems", ()):
-        out.print(f"source {source['name'] or source['source_id']}: {source['problem']}")
+        out.print(f"source {names.get(source['source_id'], source['source_id'])}: {source['problem']}")
     for collection in daemon.get("collections", ()):
-        if collection["filled"] is not None:
-            out.print(
-                f"collection {collection['collection_name']} is being filled from the store: {collection['filled']:.0%}"
-            )
-        if collection["bloat"] >= BLOATED:
-            space = f"{collection['bloat']:.1f} times the space of its rows"
-            out.print(f"collection {collection['collection_name']} needs {space}: syncd rebuild frees it")
+        print_collection(collection)
     for lag in daemon.get("lags", ()):
-        name = lag["name"] or lag["source_id"]
         figures = f"p50 {lag['p50_s']:.1f} s, p95 {lag['p95_s']:.1f} s, p99 {lag['p99_s']:.1f} s"
+        name = names.get(lag["source_id"], lag["source_id"])
         out.print(f"{name}: from change to searchable {figures}, over the last {lag['documents']} documents")
-    rows = [
-        (it["id"], state_words(it), names.get(it["source_id"], "removed"), it["metadata"]["collection_name"], age(it))
-        for it in latest
-    ]
-    print_table(("invocation", "state", "source", "collection", "age"), rows)
-    for invocation in latest:
-        for words in filter(None, (moving(invocation), waits_for(invocation))):
-            out.print(f"{invocation['id']}: {words}")
-    return 0
+
+
+def print_collection(collection: CollectionAnswer) -> None:
+    """Print what is not as it should be with a collection."""
+    if collection["filled"] is not None:
+        out.print(
+            f"collection {collection['collection_name']} is being filled from the store: {collection['filled']:.0%}"
+        )
+    if collection["bloat"] >= BLOATED:
+        space = f"{collection['bloat']:.1f} times the space of its rows"
+        out.print(f"collection {collection['collection_name']} needs {space}: syncd rebuild frees it")
 
 
 def age(invocation: InvocationAnswer) -> str:
-    """Return how long ago an invocation was asked for, in its largest whole unit."""
-    passed_s = (datetime.now(UTC) - datetime.fromisoformat(invocation["created_at"])).total_seconds()
-    unit, length_s = next(((name, size_s) for name, size_s in UNITS if passed_s >= size_s), UNITS[-1])
-    return f"{max(0, passed_s) // length_s:.0f} {unit}"
+    """Return how long ago an invocation was asked for."""
+    return duration_words((datetime.now(UTC) - datetime.fromisoformat(invocation["created_at"])).total_seconds())
 
 
 def state_words(invocation: InvocationAnswer) -> str:
@@ -94,11 +103,10 @@ def state_words(invocation: InvocationAnswer) -> str:
     return ", ".join([state_of(invocation), *more, *incomplete])
 
 
-async def warnings(client: Client, args: argparse.Namespace) -> int:
-    """Print the documents with warnings."""
-    ident = await source_id(client, args.types, args.source) if args.source else None
+async def warnings(client: Client, as_json: bool, ident: str | None) -> int:
+    """Print the documents with warnings, of one source if there is an id."""
     found: list[WarnedAnswer] = [it async for it in client.every("/api/v1/documents/warnings", source_id=ident)]
-    if args.json:
+    if as_json:
         for document in found:
             print_json(document)
         return 0

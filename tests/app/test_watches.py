@@ -161,7 +161,8 @@ collection = "folder"
         assert all(it["failing_since"] and it["next_try_at"] for it in failing.values())
         late = {"status": "ok", "failing_sources": 3, "late_sources": 1}
         until(lambda: request(daemon, "GET", "/health") == late)
-        assert "late: " in syncd(daemon, "sources", "list").stdout
+        listed = syncd(daemon, "sources", "list").stdout
+        assert all(words in listed for words in ("late: ", "failing since ", "is it mounted?"))
         said = syncd(daemon, "status").stdout
         assert "source gone: late: changes have waited" in said
         log = (daemon.folder / "log").read_text()

@@ -258,7 +258,7 @@ def test_status_shows_how_far_a_running_sync_is_stage_by_stage(daemon, tmp_path)
         )
     added = json.loads(succeeds(daemon, "sources", "add", "folder", str(tmp_path), "--model", MINILM, "--json"))
     begun = json.loads(succeeds(daemon, "sync", added["source_id"], "--collection", "long", "--no-wait", "--json"))
-    line = rf"{begun['invocation_id']}: \d+ documents prepared, \d+ embedded, \d+ written; [\d,]+ tokens left; [\d,]+ tokens/s; [\d,]+ s left"
+    line = rf"{begun['invocation_id']}: \d+ documents prepared, \d+ embedded, \d+ written; [\d,]+ tokens left; [\d,]+ tokens/s; \d+ (s|min) left"
     until(lambda: re.search(line, succeeds(daemon, "status")))
     assert re.search(line.partition(": ")[2], succeeds(daemon, "status", begun["invocation_id"]))
 
@@ -292,6 +292,8 @@ def test_a_source_is_called_by_its_place_too_and_its_latest_run_by_the_source(da
     assert f"was never run; try: syncd sync {tmp_path}" in syncd(daemon, "watch", str(tmp_path)).stderr
     done = json.loads(succeeds(daemon, "sync", f"{tmp_path}/", "--collection", "placed", "--json"))
     assert json.loads(succeeds(daemon, "status", str(tmp_path), "--json"))["invocation"]["id"] == done["id"]
+    shown = succeeds(daemon, "status", "--source", str(tmp_path))
+    assert re.findall(rf"^(\S+) +complete +{tmp_path} +placed +\d+ s *$", shown, re.MULTILINE) == [done["id"]]
     listed = succeeds(daemon, "collections")
     assert re.search(r"^placed +default_database +1 *$", listed, re.MULTILINE)
     assert re.search(rf"^kites +default_database +{len(ODD_NAMES) + 1} +code *$", listed, re.MULTILINE)
