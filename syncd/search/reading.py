@@ -60,11 +60,13 @@ async def chunk_at(store: Store, target: Target, key: str, line: int) -> str:
 
 
 async def no_collection(store: Store, target: Target) -> NotFoundError:
-    """Return the error for a collection that does not exist; it lists those of its database."""
+    """Return the error for a collection that does not exist; it lists those of its database, or says that this has none."""
     names = [one.target.collection for one in await store.collections.all() if one.target.database == target.database]
-    there = (
-        f"{guess(target.collection, names)}there are: {', '.join(names)}" if names else "sync something into it first"
-    )
+    if not names:
+        return NotFoundError(
+            f"syncd never wrote anything into database {target.database!r}: check its name, or sync something into it first"
+        )
+    there = f"{guess(target.collection, names)}there are: {', '.join(names)}"
     return NotFoundError(
         f"syncd never wrote a collection {target.collection!r} in database {target.database!r}; {there}"
     )
