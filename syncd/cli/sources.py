@@ -6,13 +6,18 @@ import argparse
 import json
 import sys
 
-from syncd.cli.client import connected
+import anyio
+
+from syncd.cli.client import Client, connected
 from syncd.cli.commands import Commands
-from syncd.cli.output import out, print_json, print_table
+from syncd.cli.output import POLL_S, out, print_json, print_table
 from syncd.cli.references import SOURCE_HELP, all_sources, settings_of, source_id, type_of
 from syncd.errors import ConfigError
 from syncd.json_types import Json, JsonObject, json_object
 from syncd.sources.type import AddCommand, SourceTypes
+
+FIRST_RUN_LIMIT_S = 5.0
+"""Longer than a look at a source takes that is there."""
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -69,7 +74,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 
 
 async def create(args: argparse.Namespace) -> int:
-    """Create a source and print its id, and on standard error what to do next."""
+    """Create a source and print its id, and on standard error why it has not run, if it should, and what to do next."""
     try:
         body = {"database_name": args.database, args.type: args.settings(args)}
     except (OSError, UnicodeDecodeError) as error:
@@ -81,15 +86,28 @@ async def create(args: argparse.Namespace) -> int:
         body["embedding"] = {"dense": {"model": args.model, **short}}
     async with connected(args) as client:
         created = await client.post("/api/v1/sources", body)
-    if args.json:
-        print_json(created)
-        return 0
-    out.print(created["source_id"])
-    if notice := created.get("notice"):
-        print(f"note: {notice}", file=sys.stderr)
-    next_step = f"watch {created['source_id']}" if args.watch else f"sync {created['source_id']} --collection NAME"
-    print(f"next: syncd {next_step}", file=sys.stderr)
+        if args.json:
+            print_json(created)
+            return 0
+        ident = created["source_id"]
+        out.print(ident)
+        if notice := created.get("notice"):
+            print(f"note: {notice}", file=sys.stderr)
+        if args.watch and (reason := await obstacle_of_first_run(client, ident)):
+            print(f"note: no run yet, it is tried again by itself: {reason}", file=sys.stderr)
+    print(f"next: syncd {f'watch {ident}' if args.watch else f'sync {ident} --collection NAME'}", file=sys.stderr)
     return 0
+
+
+async def obstacle_of_first_run(client: Client, ident: str) -> str:
+    """Wait for the first run of a new source and return why there is none; '' if there is, or nothing is known for a few seconds."""
+    with anyio.move_on_after(FIRST_RUN_LIMIT_S):
+        while not await client.get("/api/v1/invocations", source_id=ident, limit=1):
+            found: JsonObject = await client.get(f"/api/v1/sources/{ident}")
+            if reason := json_object(found.get("watch_state")).get("reason"):
+                return str(reason)
+            await anyio.sleep(POLL_S)
+    return ""
 
 
 async def list_sources(args: argparse.Namespace) -> int:

@@ -304,6 +304,9 @@ def test_a_source_is_called_by_its_place_too_and_its_latest_run_by_the_source(da
     assert "no source is called 'cod'; did you mean 'code'?" in syncd(daemon, *searching, "cod").stderr
     refused = syncd(daemon, "sources", "add", "folder", str(tmp_path), "--model", MINILM.upper())
     assert f"did you mean '{MINILM}'? available: " in refused.stderr
+    absent = syncd(daemon, "sources", "add", "github", "owner/absent", "--watch", "absent", "--model", MINILM)
+    assert (absent.returncode, "note: no run yet, it is tried again by itself: " in absent.stderr) == (0, True)
+    assert "what it has indexed stays" in succeeds(daemon, "sources", "remove", "owner/absent")
     other = another(daemon, "--include", "*.md")
     assert re.search(
         f"sources are at owner/kites; give the id of one: .*{other}", syncd(daemon, "plan", "owner/kites").stderr
