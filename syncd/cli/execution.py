@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from http import HTTPStatus
 
 import anyio
 
@@ -33,14 +34,16 @@ def execute(args: argparse.Namespace) -> int:
     except UnreachableError as error:
         return complain(error, EXIT_UNREACHABLE)
     except ApiError as error:
-        return complain(error, EXIT_REFUSED if error.status in (401, 403) else EXIT_FAILED)
+        if error.status == HTTPStatus.UNAUTHORIZED:
+            return complain(f"{error}; commands take it from SYNCD_TOKEN, or else the state folder's", EXIT_REFUSED)
+        return complain(error, EXIT_REFUSED if error.status == HTTPStatus.FORBIDDEN else EXIT_FAILED)
     except SyncdError as error:
         return complain(error, EXIT_FAILED)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
 
 
-def complain(error: Exception, status: int) -> int:
+def complain(error: Exception | str, status: int) -> int:
     """Print an error as one line and return `status`."""
     print(f"syncd: {error}", file=sys.stderr)
     return status

@@ -128,9 +128,12 @@ def test_more_documents_than_fit_into_one_answer_are_all_listed(daemon, tmp_path
     assert len(json.loads(succeeds(daemon, "status", done["id"], "--json"))["documents"]) == 1002
 
 
-def test_an_address_that_is_none_is_said_in_one_line(daemon):
+def test_an_address_that_is_none_and_a_wrong_token_are_said_in_one_line(daemon, monkeypatch):
     refused = syncd(daemon, "status", "--url", "localhost:8787")
     assert (refused.returncode, refused.stderr.count("\n")) == (78, 1)
+    monkeypatch.setenv("SYNCD_TOKEN", "wrong")
+    refused = syncd(daemon, "status")
+    assert (refused.returncode, refused.stderr.count("\n"), "SYNCD_TOKEN" in refused.stderr) == (77, 1, True)
 
 
 def test_a_document_is_read_by_its_key_and_lines(daemon):
