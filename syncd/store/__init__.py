@@ -13,6 +13,7 @@ from syncd.store.chunks import Chunks
 from syncd.store.codec import SourceCodec
 from syncd.store.collections import Collections
 from syncd.store.database import Database
+from syncd.store.document_list import DocumentList
 from syncd.store.document_warnings import DocumentWarnings
 from syncd.store.documents import Documents
 from syncd.store.freshness import Freshness
@@ -41,6 +42,7 @@ class Store:
     invocations: Invocations
     collections: Collections
     documents: Documents
+    listed: DocumentList
     warnings: DocumentWarnings
     outbox: Outbox
     refills: Refills
@@ -76,6 +78,7 @@ class Store:
             invocations=Invocations(database),
             collections=Collections(database),
             documents=Documents(database),
+            listed=DocumentList(database),
             warnings=DocumentWarnings(database),
             outbox=Outbox(database),
             refills=Refills(database),

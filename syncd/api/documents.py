@@ -1,0 +1,92 @@
+"""The documents of a collection. An addition to the published API."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Literal
+
+from aiohttp import web
+
+from syncd.api import patterns as rules
+from syncd.api.auth import require_database
+from syncd.api.requests import read_query
+from syncd.api.route import Route, json_answer
+from syncd.api.services import SERVICES
+from syncd.api.sources import MAX_PAGE
+from syncd.api.views import rfc3339
+from syncd.json_types import JsonObject
+from syncd.model import Target
+from syncd.redaction import redacted
+from syncd.schema import Model, Moment, QueryCount, Uuid
+from syncd.search.reading import no_collection
+from syncd.store.document_list import ListedDocument
+
+
+class DocumentListQuery(Model):
+    """Whose documents to list, of one source or in one stage."""
+
+    database_name: str
+    collection_name: str
+    source_id: str | None = None
+    stage: Literal["written", "prepared", "skipped", "failed"] | None = None
+    limit: QueryCount = 100
+    offset: QueryCount = 0
+
+
+class ListedDocumentView(Model):
+    """A document of a collection."""
+
+    source_id: Uuid
+    key: str
+    version: str
+    stage: str
+    """`written` to the vector store, `prepared` for it, `skipped` or `failed`."""
+    reason: str
+    chunks: int
+    changed_at: Moment | None
+    """When it changed, where its source says so."""
+    at: Moment
+    """When it came to its stage."""
+
+
+async def list_documents(request: web.Request) -> web.Response:
+    """List a collection's documents by key; one that waits in a new version is there twice."""
+    query, store = read_query(request, DocumentListQuery), request.app[SERVICES].store
+    require_database(request, query.database_name)
+    target = Target(query.database_name, query.collection_name)
+    source_id = None if query.source_id is None else rules.uuid(query.source_id, "source_id")
+    record = await store.collections.find(target)
+    if record is None:
+        raise await no_collection(store, target)
+    found = await store.listed.page(record.id, source_id, query.stage, min(query.limit, MAX_PAGE), query.offset)
+    return json_answer([listed_view(document) for document in found])
+
+
+def listed_view(document: ListedDocument) -> JsonObject:
+    """Return a document in the form of `ListedDocumentView`."""
+    changed_at = document.changed_at
+    return {
+        "source_id": document.source_id,
+        "key": document.key,
+        "version": document.version,
+        "stage": document.stage,
+        "reason": redacted(document.reason),
+        "chunks": document.chunks,
+        "changed_at": None if changed_at is None else rfc3339(datetime.fromtimestamp(changed_at, UTC)),
+        "at": rfc3339(datetime.fromtimestamp(document.at, UTC)),
+    }
+
+
+ROUTES = (
+    Route(
+        "GET",
+        "/api/v1/documents",
+        list_documents,
+        "list_documents",
+        "Collection",
+        "List a collection's documents",
+        {200: [ListedDocumentView]},
+        query=DocumentListQuery,
+        own=True,
+    ),
+)
