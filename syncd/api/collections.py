@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import asdict
 from secrets import randbelow
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from aiohttp import web
 from pydantic import Field
@@ -12,11 +13,15 @@ from pydantic import Field
 from syncd.api.auth import own_source, require_database
 from syncd.api.requests import path_id, read_json
 from syncd.api.route import Route, json_answer
-from syncd.api.services import SERVICES
+from syncd.api.services import SERVICES, Services
+from syncd.errors import NotFoundError
 from syncd.json_types import JsonObject
 from syncd.model import Target
 from syncd.schema import Model, OwnModel, Uuid
+from syncd.search.reading import no_collection
 from syncd.store.outbox import Portion
+
+R = TypeVar("R")
 
 
 class RebuildPayload(OwnModel):
@@ -36,7 +41,8 @@ async def rebuild(request: web.Request) -> web.Response:
     """Delete a collection and fill it from the store, without fetching or embedding; responds when done."""
     wanted = await read_json(request, RebuildPayload)
     require_database(request, wanted.database_name)
-    chunks = await request.app[SERVICES].rebuild(Target(wanted.database_name, wanted.collection_name))
+    services, target = request.app[SERVICES], Target(wanted.database_name, wanted.collection_name)
+    chunks = await of_known(services, target, services.rebuild(target))
     return json_answer({"chunks": chunks})
 
 
@@ -114,7 +120,7 @@ async def verify_source(request: web.Request) -> web.Response:
 async def verified(request: web.Request, target: Target, repair: bool, portion: Portion) -> JsonObject:
     """Compare a portion of a collection, and return what was found in the form of `VerifyResponse`."""
     services = request.app[SERVICES]
-    drift = await services.verify(target, repair, portion)
+    drift = await of_known(services, target, services.verify(target, repair, portion))
     if drift.damaged and repair:
         services.wake()
     held = await services.store.progress.held_in(target)
@@ -128,6 +134,16 @@ async def verified(request: web.Request, target: Target, repair: bool, portion: 
         "held_deletes": dict(held),
         "orphans": [asdict(one) for one in orphans],
     }
+
+
+async def of_known(services: Services, target: Target, work: Awaitable[R]) -> R:
+    """Return what is done with a collection. Raises NotFoundError, which for one that syncd never wrote names those that there are."""
+    try:
+        return await work
+    except NotFoundError as error:
+        if await services.store.collections.find(target) is None:
+            raise await no_collection(services.store, target) from error
+        raise
 
 
 def any_salt() -> int:

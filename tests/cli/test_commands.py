@@ -170,6 +170,9 @@ def test_several_collections_are_searched_at_once(daemon):
     both = ("--collection", "kites", "--collection", "kites-twice", "--mode", "sparse")
     found = succeeds(daemon, "search", "kite evening", *both)
     assert re.findall(r"kite\.md.* (\(kites.*\))$", found, re.MULTILINE) == ["(kites)", "(kites-twice)"]
+    for command in ("verify", "rebuild"):
+        refused = syncd(daemon, command, "kytes")
+        assert (refused.returncode, "did you mean 'kites'? there are: " in refused.stderr) == (1, True)
     refused = syncd(daemon, "search", "kite", "--collection", "kites", "--database", "elsewhere")
     assert "syncd never wrote anything into database 'elsewhere': check its name" in refused.stderr
     refused = syncd(daemon, "search", "kite", "--collection", "kites", "--collection", "kytes")
