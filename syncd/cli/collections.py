@@ -34,13 +34,12 @@ async def list_collections(args: argparse.Namespace) -> int:
         for collection, kept_by in rows:
             print_json({**collection, "kept_by": kept_by})
         return 0
-    print_table(
-        ("collection", "database", "chunks", "kept by", "state"),
-        [
-            (it["collection_name"], it["database_name"], f"{it['chunks']:,}", ", ".join(kept_by), condition(it))
-            for it, kept_by in rows
-        ],
-    )
+    table = [
+        (it["collection_name"], it["database_name"], f"{it['chunks']:,}", ", ".join(kept_by), condition(it))
+        for it, kept_by in rows
+    ]
+    columns = ("collection", "database", "chunks", "kept by", "state")
+    print_table(columns, table, empty="no collections yet; sync a source first")
     return 0
 
 

@@ -48,5 +48,5 @@ async def list_documents(args: argparse.Namespace) -> int:
             print_json(document)
         return 0
     rows = [(it["key"], it["stage"], it["chunks"], it["at"], it["reason"]) for it in found]
-    print_table(("document", "stage", "chunks", "since", "reason"), rows)
+    print_table(("document", "stage", "chunks", "since", "reason"), rows, empty="no such documents")
     return 0

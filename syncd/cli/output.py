@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import anyio
 from rich.console import Console
@@ -33,8 +33,11 @@ def print_json(value: object) -> None:
     print(json.dumps(value, ensure_ascii=False))
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table; the first column, often ids, is never wrapped."""
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], empty: str = "") -> None:
+    """Print a table, or without rows what to say of an `empty` one; the first column, often ids, is never wrapped."""
+    if empty and not rows:
+        out.print(empty)
+        return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for number, column in enumerate(columns):
         table.add_column(column, overflow="fold", no_wrap=number == 0)

@@ -119,7 +119,8 @@ async def list_sources(args: argparse.Namespace) -> int:
             print_json(source)
     else:
         rows = [row(args.types, source) for source in found]
-        print_table(("id", "name", "type", "database", "where", "freshness"), rows)
+        columns = ("id", "name", "type", "database", "where", "freshness")
+        print_table(columns, rows, empty="no sources yet; add one with: syncd sources add TYPE …")
     return 0
 
 

@@ -49,7 +49,9 @@ async def status(args: argparse.Namespace) -> int:
         (it["id"], state_words(it), names.get(it["source_id"], "removed"), it["metadata"]["collection_name"], age(it))
         for it in latest
     ]
-    print_table(("invocation", "state", "source", "collection", "age"), rows)
+    print_table(
+        ("invocation", "state", "source", "collection", "age"), rows, empty="no runs yet; see: syncd sources list"
+    )
     for invocation in latest:
         for words in filter(None, (moving(invocation), waits_for(invocation))):
             out.print(f"{invocation['id']}: {words}")
@@ -115,7 +117,7 @@ async def warnings(client: Client, as_json: bool, ident: str | None) -> int:
         for each in found
         for warning in each["warnings"]
     ]
-    print_table(("collection", "document", "warning", "count", "first"), rows)
+    print_table(("collection", "document", "warning", "count", "first"), rows, empty="no document has warnings")
     return 0
 
 
@@ -131,7 +133,7 @@ async def one(client: Client, args: argparse.Namespace) -> int:
     for words in filter(None, (moving(invocation), waits_for(invocation))):
         out.print(words)
     rows = [(d["state"], d["chunks"], d["key"], d["reason"] + tried_again(d)) for d in documents]
-    print_table(("state", "chunks", "document", "reason"), rows)
+    print_table(("state", "chunks", "document", "reason"), rows, empty="no documents yet, or none changed")
     return 0
 
 

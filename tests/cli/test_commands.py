@@ -304,6 +304,7 @@ def test_a_source_is_called_by_its_place_too_and_its_latest_run_by_the_source(da
     assert re.findall(rf"^(\S+) +complete +{tmp_path} +placed +\d+ s *$", shown, re.MULTILINE) == [done["id"]]
     listed = succeeds(daemon, "documents", "placed", "--source", str(tmp_path), "--stage", "written")
     assert re.search(r"^kite.md +written +1 +\S+Z *$", listed, re.MULTILINE)
+    assert succeeds(daemon, "documents", "placed", "--stage", "failed") == "no such documents\n"
     listed = succeeds(daemon, "collections")
     assert re.search(r"^placed +default_database +1 *$", listed, re.MULTILINE)
     assert re.search(rf"^kites +default_database +{len(ODD_NAMES) + 1} +code *$", listed, re.MULTILINE)
