@@ -15,7 +15,7 @@ from syncd.cli.search_answers import ReadAnswer
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Register the command in `commands`; `common` holds the options that all commands share."""
     parser = commands.add_parser("read", parents=[common])
-    parser.add_argument("key", help="the document's key, as hits show it")
+    parser.add_argument("key", help="the document's key or, of a page of the web, its address")
     parser.add_argument("--collection", required=True)
     parser.add_argument("--database", default="default_database")
     parser.add_argument("--source", help="whose document, where several sources have one of this key")
@@ -40,7 +40,8 @@ async def read_document(args: argparse.Namespace) -> int:
     body = {
         "database_name": args.database,
         "collection_name": args.collection,
-        "key": args.key,
+        # Hits show the address of a heading; a page's key is that of the page.
+        "key": args.key.partition("#")[0] if args.key.startswith(("http://", "https://")) else args.key,
         "first_line": args.lines[0] or 1,
         "last_line": args.lines[1],
         "first_page": args.pages[0],

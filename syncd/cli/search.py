@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 
 from rich.markup import escape
@@ -120,7 +121,7 @@ async def search(args: argparse.Namespace) -> int:
         answer: SearchAnswer = await client.post("/api/v1/search", {**body, "source_ids": only or None})
     for hit in answer["hits"]:
         print_json(hit) if args.json else print_hit(hit, whole=whole, named=len(args.collection) > 1)
-    for notice in [*answer["notices"], *how_to_go_on(answer), *what_to_try(args, answer)]:
+    for notice in [*answer["notices"], *how_to_go_on(args, answer), *what_to_try(args, answer)]:
         print(f"note: {notice}", file=sys.stderr)
     return 0 if answer["hits"] else 1
 
@@ -151,11 +152,18 @@ def fusion_of(args: argparse.Namespace) -> dict[str, float] | None:
     return {name: value for name, value in given.items() if value is not None} or None
 
 
-def how_to_go_on(answer: SearchAnswer) -> list[str]:
+def how_to_go_on(args: argparse.Namespace, answer: SearchAnswer) -> list[str]:
     """Return how to get what an answer has no room for."""
-    said = [f"{shown_place(hit)} is cut: read on with `syncd read`" for hit in answer["hits"] if hit["cut"]]
+    cut = [hit for hit in answer["hits"] if hit["cut"]]
+    said = [f"{shown_place(hit)} is cut: read on with: {reading_on(args.database, hit)}" for hit in cut]
     more = answer["next_offset"]
     return said if more is None else [*said, f"more hits with --offset {more}"]
+
+
+def reading_on(database: str, hit: HitAnswer) -> str:
+    """Return the command that prints a cut hit's document from the last line shown on."""
+    where = ["--collection", hit["collection_name"], "--database", database, "--lines", f"{hit['last_line'] or 1}-"]
+    return shlex.join(["syncd", "read", str(hit["metadata"].get("key", "")), *where])
 
 
 def shown_place(hit: HitAnswer) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from syncd.cli.search import shown_place
+from syncd.cli.search import reading_on, shown_place
 
 PAGE = "https://docs.example.com/repair.html"
 
@@ -22,3 +22,9 @@ PAGE = "https://docs.example.com/repair.html"
 )
 def test_a_place_is_an_address_or_pages_or_lines(metadata, place):
     assert shown_place({"id": "id-0", "metadata": metadata, "first_line": None, "last_line": None}) == place
+
+
+def test_a_hit_that_is_cut_is_read_on_by_the_command_that_is_shown():
+    hit = {"metadata": {"key": "my notes.md"}, "collection_name": "notes", "last_line": 12}
+    command = "syncd read 'my notes.md' --collection notes --database default_database --lines 12-"
+    assert reading_on("default_database", hit) == command
