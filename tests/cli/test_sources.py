@@ -39,6 +39,11 @@ def test_a_website_is_added_by_its_address_and_crawled_again_where_it_is_watched
     assert kept["schedule"] == {"target_collection_name": "docs", "interval_s": 86_400}
 
 
+def test_a_repository_is_added_by_its_name_or_its_address():
+    for given in ("owner/kites", "https://github.com/owner/kites", "https://github.com/owner/kites.git"):
+        assert settings_of("github", given)["repository"] == "owner/kites"
+
+
 def test_a_bucket_is_added_with_the_key_of_a_profile_or_of_the_environment(monkeypatch):
     given = settings_of(*BUCKET, "--watch", "contracts", "--profile", "acme", "--prefix", "signed/")
     assert given == {

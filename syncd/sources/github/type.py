@@ -25,7 +25,7 @@ def factory(machine: Machine) -> GithubFactory:
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of `sources add github`."""
-    parser.add_argument("repository", help="owner/name")
+    parser.add_argument("repository", help="owner/name, or its address on github.com")
     parser.add_argument("--app-id", help="GitHub App for a private repository")
     parser.add_argument("--branch", help="branch to watch (default: the repository's default branch)")
     parser.add_argument("--interval-s", type=int, default=300, help="how often to check a watched branch")
@@ -37,7 +37,7 @@ def settings(args: Namespace) -> JsonObject:
     """Return the settings that the arguments describe, as the API takes them."""
     watch = {"target_collection_name": args.watch, "branch": args.branch, "interval_s": args.interval_s}
     given = {
-        "repository": args.repository,
+        "repository": args.repository.removeprefix("https://github.com/").rstrip("/").removesuffix(".git"),
         "app_id": args.app_id,
         "include_globs": args.include,
         "lfs": args.lfs or None,
