@@ -44,6 +44,7 @@ from syncd.api.chroma_gateway import ChromaGateway
 from syncd.api.errors import error_response, shape_errors
 from syncd.api.figures import LatestFigures
 from syncd.api.openapi import document_route
+from syncd.api.requests import continue_expected
 from syncd.api.route import Route
 from syncd.api.services import SERVICES, Services
 from syncd.api.shapes import SHAPES, SourceShapes
@@ -113,7 +114,7 @@ def create_app(services: Services, more: Sequence[Route] = (), gateway: ChromaGa
     if gateway:
         app.on_cleanup.append(gateway.close)
     for route in (*routes(app[SHAPES], more), *passed_on):
-        app.router.add_route(route.method, route.path, guarded(route), expect_handler=_expect)
+        app.router.add_route(route.method, route.path, guarded(route), expect_handler=continue_expected)
     return app
 
 
@@ -247,12 +248,3 @@ class _Protocol(web.RequestHandler):
         answer = error_response(status if status >= 500 else 400, message or "the request is not valid HTTP")
         answer.force_close()
         return answer
-
-
-async def _expect(request: web.Request) -> web.StreamResponse | None:
-    if request.headers.get("expect", "").lower() != "100-continue":
-        return error_response(400, "only Expect: 100-continue is supported; omit the header")
-    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    # aiohttp decides by the bytes written whether a response has begun; an interim response does not count.
-    request.writer.output_size = 0
-    return None

@@ -14,7 +14,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import BaseModel, ValidationError
 
 from syncd.api import patterns as rules
-from syncd.api.errors import bad_request
+from syncd.api.errors import bad_request, error_response
 from syncd.json_types import Json, JsonObject
 from syncd.quoting import shown
 from syncd.schema import unknown
@@ -129,3 +129,13 @@ def _finite(text: str) -> float:
     if not math.isfinite(value):
         raise ValueError("a number is out of range")
     return value
+
+
+async def continue_expected(request: web.Request) -> web.StreamResponse | None:
+    """Answer a request that waits for leave to send its body; every other expectation is refused."""
+    if request.headers.get("expect", "").lower() != "100-continue":
+        return error_response(400, "only Expect: 100-continue is supported; omit the header")
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    # aiohttp decides by the bytes written whether a response has begun; an interim response does not count.
+    request.writer.output_size = 0
+    return None

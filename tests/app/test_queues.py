@@ -130,7 +130,7 @@ def test_a_sick_source_stops_nobody_elses_events_and_loses_none_of_its_own(
         state = request(daemon, "GET", "/api/v1/status")
         assert [(it["source_id"], it["problem"]) for it in state["source_problems"]] == [(first, blamed)]
         assert [queue["problem"] for queue in state["queues"]] == [""]
-        assert first in syncd(daemon, "status").stdout
+        assert sick in syncd(daemon, "status").stdout
         assert first in (tmp_path / "log").read_text()
         assert daemon.stop() == 0
         mend(daemon, gate, None if refused else lost)

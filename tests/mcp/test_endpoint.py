@@ -100,7 +100,7 @@ async def test_sources_and_their_documents_are_resources(daemon, connected):
         (long,) = (await client.read_resource("syncd://documents/default_database/code/many.md")).contents
         assert "read from line" in long.text.splitlines()[-1]
         for unknown in ("syncd://sources/x", "syncd://documents/other/code/src/router.py", "file:///etc/passwd"):
-            with pytest.raises(MCPError, match=r"no resource|never wrote a collection"):
+            with pytest.raises(MCPError, match=r"no resource|never wrote anything into database"):
                 await client.read_resource(unknown)
 
 
