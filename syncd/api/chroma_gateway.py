@@ -79,8 +79,8 @@ class ChromaGateway:
         try:
             databases = await self._allowed(request, path)
             return await self._passed_on(request, path, databases)
-        except aiohttp.ClientError as error:
-            raise RetryableError(f"Chroma cannot be reached: {error or type(error).__name__}") from error
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise RetryableError(f"Chroma cannot be reached: {str(error) or type(error).__name__}") from error
 
     def _identity(self, request: web.Request) -> dict[str, object]:
         """Return who the caller is, from which Chroma's clients take their tenant and, if it is the only one, their database."""
@@ -132,12 +132,14 @@ class ChromaGateway:
             raise RefusedError(404, f"collection {named} does not exist in this database")
 
     async def _is_in(self, place: tuple[str, ...], named: str) -> bool:
-        """Return whether a database has a collection of this id or name."""
+        """Return whether a database has a collection of this id or name. Raises RetryableError."""
         offset = 0
         while True:
             url = f"{self._url((*place, 'collections'))}?limit={_PAGE}&offset={offset}"
             async with self._client().get(url) as answer:
-                found: Json = await answer.json() if answer.status == 200 else []
+                if answer.status != 200:
+                    raise RetryableError(f"Chroma answers {answer.status} to a listing of collections")
+                found: Json = await answer.json()
             page = [json_object(one) for one in found] if isinstance(found, list) else []
             if any(named in (one["id"], one["name"]) for one in page):
                 return True

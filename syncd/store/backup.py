@@ -142,6 +142,11 @@ def _written(files: Mapping[str, Path], file: Path, version: str, moved: Moved, 
         out.flush()
         os.fsync(out.fileno())
     partly.rename(file)
+    folder = os.open(file.absolute().parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
     return manifest
 
 
