@@ -17,7 +17,7 @@ from syncd.html.structure import container, prune, remove_chrome
 DOCUMENTATION = "pre,[class*=docsearch],[id*=docsearch],[class*=DocSearch],[class*=toctree]"
 PICTURES = "img,picture"
 """On shops and news pages their alternative texts say what people see; in documentation they say what a figure shows."""
-FAR_MORE = 2.75
+FAR_MORE = 2.2
 """A structure that holds so many times the words of the densest text is that of a list: a shop, an index, a set of cards."""
 STORY_WORDS = 200
 """So much dense text is a story of its own, whatever else the page lists."""

@@ -14,6 +14,7 @@ OUTSIDE = (
     "[role=dialog],[role=search],[role=banner],pre"
 )
 """Where buttons are controls, not questions."""
+CONTROLS = "button,select,textarea,label:not(:has(button)),[role=button]:not(button)"
 MENUS = frozenset({"menu", "menubar", "dialog", "listbox", "navigation", "tooltip", "tree"})
 OPENED = frozenset({"div", "section", "p", "ul", "ol", "dl", "article", "dd", "blockquote", "table"})
 ACCORDION = re.compile(r"accordion|collaps|faq|question|disclosure|expand|spoiler", re.IGNORECASE)
@@ -40,10 +41,11 @@ def settle_panels(document: Document) -> bool:
     drop_choices(document, ids)
     labelled = [*aria_tabs(document, ids), *radio_tabs(document, ids)]
     for label, panel in labelled:
-        text = words_in(label)
-        label.decompose()
         show(panel)
-        if text:
+        text = words_in(label)
+        # Accordions call the whole item a tab, with the panel inside it: its heading already leads to its text.
+        if text and label not in panel.ancestors:
+            label.decompose()
             panel.insert(0, line_of(text))
     return settle_accordions(document, ids) > 0 or bool(labelled)
 
@@ -160,10 +162,14 @@ def is_question(button: Element, text: str, opened: Element) -> bool:
 
 
 def is_content(opened: Element) -> bool:
-    """Return whether what a button opens is a part of the page's text, not a menu or a dialogue."""
+    """Return whether what a button opens is a part of the page's text: no menu, no dialogue, and more than controls.
+
+    A shop's filters open lists of buttons.
+    """
     if opened.tag not in OPENED or (opened.attr("role") or "").lower() in MENUS or opened.closest(OUTSIDE) is not None:
         return False
-    return opened.select_one("nav") is None and bool(opened.text.strip())
+    controls = sum(len("".join(control.text.split())) for control in opened.select(CONTROLS))
+    return opened.select_one("nav") is None and len("".join(opened.text.split())) > controls
 
 
 def panel_after(element: Element) -> Element | None:

@@ -81,6 +81,15 @@ def test_the_questions_of_an_accordion_are_read_with_their_answers(question: str
     assert page.index("How do I pay?") < page.index("With any card.")
 
 
+def test_a_tab_that_holds_its_panel_keeps_it_under_its_own_heading():
+    page = read(
+        "<div role=tablist><div role=tab id=t><h2><a aria-controls=p>Rebates</a></h2>"
+        "<div role=tabpanel id=p aria-labelledby=t><p>Up to $100 a year.</p></div></div></div>"
+    )
+    assert "## [Rebates]" in page or "## Rebates" in page
+    assert "Up to $100 a year." in page
+
+
 def test_what_is_hidden_until_it_is_found_is_read():
     assert "Refunds take a week." in read(
         "<section hidden=until-found><h2>Refunds</h2><p>Refunds take a week.</p></section>"
@@ -95,6 +104,7 @@ def test_what_is_hidden_until_it_is_found_is_read():
         "<header><button aria-expanded=false aria-controls=m>Sections</button></header><div id=m>Home Shop</div>",
         "<form><button>Is it good?</button><p>Vote here</p></form>",
         "<div role=dialog hidden><button class=question>Are you sure?</button><div>Yes</div></div>",
+        "<div><button aria-expanded=false aria-controls=f>Colour</button></div><ul id=f><li><button>Red</button></ul>",
     ],
 )
 def test_buttons_that_open_no_content_are_left_out(control: str):
