@@ -88,7 +88,6 @@ EVENTS: Mapping[str, str] = {
     "model.server_refused": "a remote embedding server is not used, because its vectors are not the model's",
     "model.variant_failed": "one way to run a model crashed or was wrong in the start-up probe; another is used",
     "parser.died": "a parser's process died while reading a document",
-    "parser.jail_incomplete": "this kernel lacks some of the features that confine parsers",
     "picture.undescribed": "the vision model could not describe a picture; its document is indexed without it",
     "prepared.full": "prepared documents take their share of the disk; preparing waits for vectors to catch up",
     "process.killed": "a child process ignored SIGTERM for too long and was killed",
@@ -127,6 +126,7 @@ EVENTS: Mapping[str, str] = {
     "web.proxy_refused": "the browser's proxy refused an address that crawls may not reach",
     "web.robots_unreachable": "a site's robots.txt could not be read; nothing is fetched from it",
     "web.sitemap_unreadable": "a sitemap could not be read; its pages are found by links only",
+    "worker.jail_incomplete": "this machine lacks some of what confines the processes that read documents and pages and compute models",
 }
 """Every event name and what it means."""
 

@@ -1,4 +1,6 @@
-"""`syncd doctor`: examine the state database of a daemon that does not run, and save what can be read of a damaged one."""
+"""`syncd doctor`: examine the state database of a daemon that does not run and this machine's jail, and save what can be read of a
+damaged database.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +14,7 @@ from syncd.cli.commands import Commands
 from syncd.cli.output import out, print_json
 from syncd.config import load_config
 from syncd.model import Origin, Target
+from syncd.runtime.process import Child, python
 from syncd.runtime.state import DATABASE_FILE, state_folder
 from syncd.sources.type import SourceTypes
 from syncd.store.database import Database
@@ -30,14 +33,17 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
 
 
 async def doctor(args: argparse.Namespace) -> int:
-    """Print what is wrong with the database and, with --recover, what was saved of it; exit status 1 if it is left damaged."""
+    """Print what is wrong with the database, what the jail of workers lacks here and, with --recover, what was saved; exit status 1
+    if the database is left damaged.
+    """
+    lacks = await jail_gaps()
     with state_folder(load_config(args.config, types=args.types).state_folder) as state:
         path = state / DATABASE_FILE
         recovered, saved = state / f"{DATABASE_FILE}.recovered", None
         if not recovered.exists():
             damage = await anyio.to_thread.run_sync(damage_of, path)
             if damage is None or not args.recover:
-                return report_damage(args.json, path, damage)
+                return report_damage(args.json, path, damage, lacks)
             saved = await recover(path, recovered, args.types)
         kept = take_place(path, recovered)
     if args.json:
@@ -51,13 +57,24 @@ async def doctor(args: argparse.Namespace) -> int:
     return 0
 
 
-def report_damage(as_json: bool, path: Path, damage: str | None) -> int:
-    """Print whether the database is damaged; return the exit status."""
+async def jail_gaps() -> str:
+    """Return what the jail of processes that touch untrusted bytes lacks on this machine, '' where it is whole."""
+    child = await Child.spawn("jail", python("syncd.runtime.jail"))
+    await child.wait()
+    await child.end()
+    return " ".join(filter(None, child.tail))
+
+
+def report_damage(as_json: bool, path: Path, damage: str | None, lacks: str) -> int:
+    """Print whether the database is damaged, and the jail whole; return the exit status."""
     if as_json:
-        print_json({"path": str(path), "damage": damage})
+        print_json({"path": str(path), "damage": damage, "jail_lacks": lacks})
     else:
         out.print(
             f"{path} is {'in good order' if damage is None else f'damaged: {damage}; run: syncd doctor --recover'}"
+        )
+        out.print(
+            f"what parses documents and pages and computes models is {f'jailed, but {lacks}' if lacks else 'jailed'}"
         )
     return 0 if damage is None else 1
 

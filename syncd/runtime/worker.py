@@ -14,15 +14,19 @@ import itertools
 import signal
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
+from functools import cache
 from typing import Any, Self
 
 import anyio
+import structlog
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from syncd.errors import PermanentError, RetryableError, Skipped
 from syncd.json_types import JsonObject
 from syncd.runtime.frames import Frame, FrameError, receive, send
 from syncd.runtime.process import Child, ChildDiedError, ChildKilledError, describe_exit, python
+
+log = structlog.get_logger()
 
 _REPLY_FRAMES_AHEAD = 4
 _LAST_WORDS_S = 2.0
@@ -45,6 +49,12 @@ _ERRORS: dict[str, type[RetryableError] | type[PermanentError]] = {
     "skipped": Skipped,
     "bug": RemoteError,
 }
+
+
+@cache
+def warn_of_gaps(lacks: str) -> None:
+    """Log what the jail of a child lacks on this machine, once for all children."""
+    log.warning("worker.jail_incomplete", lacks=lacks)
 
 
 class Worker:
@@ -87,6 +97,8 @@ class Worker:
         except BaseException:
             await self.__aexit__()
             raise
+        if lacks := self.hello.get("jail_lacks"):
+            warn_of_gaps(lacks)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -102,6 +114,11 @@ class Worker:
     def alive(self) -> bool:
         """Whether it can be asked, as far as is known."""
         return not self._broken and self._child.running and not self._reader.done()
+
+    def condemn(self, why: str) -> None:
+        """Kill the child at once; who waits for it is told `why` it died. Twice is safe."""
+        self._broken = self._broken or why
+        self._child.signal_group(signal.SIGKILL)
 
     async def died(self) -> str:
         """Wait until the child has ended, for whatever reason, and return how in words."""

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from syncd.errors import PermanentError
+from syncd.runtime.jail import Jail, JailLimits, confine
 from syncd.runtime.launch import lower_priority
 from syncd.runtime.process import Child, python
 
@@ -39,6 +40,8 @@ def main() -> int:
 
     source, target, kind = sys.argv[1:]
     lower_priority(_NICENESS)
+    Path(target).touch()
+    confine(Jail(limits=JailLimits(file_bytes=None), readable=[source], writable=[target]))
     parameters = llama_cpp.llama_model_quantize_default_params()
     parameters.ftype = getattr(llama_cpp, f"LLAMA_FTYPE_MOSTLY_{kind}")
     return llama_cpp.llama_model_quantize(source.encode(), target.encode(), ctypes.pointer(parameters))

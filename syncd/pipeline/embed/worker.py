@@ -26,6 +26,7 @@ from syncd.pipeline.embed.engines import kernel_engine
 from syncd.pipeline.embed.llama import LlamaContext, LlamaModel, quieten
 from syncd.pipeline.embed.variant import PROBE_TEXTS, RunSettings, usable_cores
 from syncd.pipeline.embed.windows import TokenIds, batches_by_length, cut, join, split, unit_rows
+from syncd.pipeline.model_jail import confine_model, uses_card
 from syncd.runtime.child import open_channel
 from syncd.runtime.frames import Frame
 from syncd.runtime.launch import lower_priority
@@ -118,12 +119,13 @@ def main() -> None:
     quieten()
     settings = RunSettings.from_json(sys.argv[1])
     lower_priority(settings.niceness)
+    lacks = confine_model([settings.path], settings.variant.runtime, on_card=uses_card(settings.device))
     try:
         worker = EmbedWorker(settings)
     except SyncdError as error:
         channel.serve(_refuse, {"error": {"kind": "permanent", "message": str(error)}})
     else:
-        channel.serve(worker.handle, worker.hello())
+        channel.serve(worker.handle, {**worker.hello(), "jail_lacks": lacks})
 
 
 def _refuse(_: Frame) -> Frame:

@@ -11,14 +11,16 @@ from pathlib import Path
 import anyio
 
 from syncd.errors import PermanentError
-from syncd.pipeline.parse.jail import JailLimits, confine, limit_cpu
-from syncd.pipeline.parse.seccomp import Allowance
+from syncd.runtime.jail import Jail, JailLimits, confine, limit_cpu
 from syncd.runtime.launch import die_with_parent
 from syncd.runtime.process import Child, environment, python
+from syncd.runtime.quota import overfull
+from syncd.runtime.seccomp import Allowance
 
 PACKAGES = "libreoffice-writer-nogui libreoffice-impress-nogui"
 _MEMORY_BYTES = 4 << 30
 _FILE_BYTES = 1 << 30
+_SCRATCH_BYTES = 3 << 30
 _OPEN_FILES = 1024
 MADE_OF: dict[str, str] = {".doc": ".docx", ".ppt": ".pptx"}
 """What LibreOffice makes of each kind of old file."""
@@ -45,7 +47,7 @@ async def convert_legacy(path: Path, suffix: str, name: str, scratch: Path, limi
     child = await Child.spawn("soffice", command, env=environment(HOME=str(scratch), TMPDIR=str(scratch)))
     try:
         with anyio.fail_after(limit_s):
-            await child.wait()
+            await _ended(child, scratch)
     except TimeoutError as error:
         raise PermanentError(f"{name} timed out: LibreOffice took longer than {limit_s:g} s") from error
     finally:
@@ -56,11 +58,24 @@ async def convert_legacy(path: Path, suffix: str, name: str, scratch: Path, limi
     return made
 
 
+async def _ended(child: Child, scratch: Path) -> None:
+    """Wait until LibreOffice has ended, or has filled its folder."""
+    async with anyio.create_task_group() as group:
+        group.start_soon(_cancel_when_overfull, scratch, group.cancel_scope)
+        await child.wait()
+        group.cancel_scope.cancel()
+
+
+async def _cancel_when_overfull(scratch: Path, scope: anyio.CancelScope) -> None:
+    await overfull(scratch, _SCRATCH_BYTES)
+    scope.cancel()
+
+
 def main(arguments: list[str]) -> None:
     """Put this process into the jail, with local sockets and programs left to it, and become LibreOffice."""
     scratch, limit_s, program, extension, source, out = arguments
     die_with_parent(signal.SIGKILL)
-    confine(Path(scratch), JailLimits(_MEMORY_BYTES, _FILE_BYTES, _OPEN_FILES), Allowance.OFFICE)
+    confine(Jail(Allowance.OFFICE, JailLimits(_MEMORY_BYTES, _FILE_BYTES, _OPEN_FILES), writable=[scratch]))
     limit_cpu(float(limit_s))
     profile = Path(scratch, "office-profile").as_uri()
     command = [program, "--headless", "--norestore", "--nolockcheck", f"-env:UserInstallation={profile}"]

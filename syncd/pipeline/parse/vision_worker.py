@@ -8,8 +8,10 @@ from __future__ import annotations
 import base64
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
+from syncd.pipeline.model_jail import confine_model, uses_card
 from syncd.runtime.child import open_channel
 from syncd.runtime.frames import Frame
 
@@ -21,6 +23,7 @@ def main(arguments: list[str]) -> None:
     """Load the model and serve until the daemon closes the pipe."""
     channel = open_channel()
     model, projector, threads = arguments[0], arguments[1], int(arguments[2])
+    lacks = confine_model([Path(model), Path(projector)], on_card=uses_card())
     llama = _load(model, projector, threads or len(os.sched_getaffinity(0)))
 
     def describe(request: Frame) -> Frame:
@@ -30,7 +33,7 @@ def main(arguments: list[str]) -> None:
         answer = llama.create_chat_completion(messages=messages, max_tokens=_MAX_TOKENS, temperature=0.0)
         return Frame({"text": answer["choices"][0]["message"]["content"] or ""})
 
-    channel.serve(describe, {})
+    channel.serve(describe, {"jail_lacks": lacks})
 
 
 def _load(model: str, projector: str, threads: int) -> Any:

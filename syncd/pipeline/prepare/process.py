@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import tempfile
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Self
 
 import anyio
-import structlog
 from typing_extensions import override
 
+from syncd.json_types import JsonObject
 from syncd.pipeline.parse.task import OUT_OF_MEMORY, DocumentLimits, Ocr
+from syncd.runtime.frames import Frame
 from syncd.runtime.process import describe_exit, environment
+from syncd.runtime.quota import overfull
 from syncd.runtime.worker import Worker
-
-log = structlog.get_logger()
 
 PREPARE_WORKER_MODULE = "syncd.pipeline.prepare.worker"
 _COPY_BYTES = 1 << 20
+_OVERFULL = "it filled its folder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,8 @@ class PreparerSettings:
     documents_per_worker: int = 100
     memory_bytes: int = 2 << 30
     step_limit_s: float = 120.0
+    scratch_bytes: int = 2 << 30
+    """What a process may write into its folder, the document included."""
     recycle_over_bytes: int = 700 << 20
     """A process that ever held more than this is replaced before its next document."""
     limits: DocumentLimits = field(default_factory=DocumentLimits)
@@ -48,6 +54,7 @@ class PreparerProcess(Worker):
 
     def __init__(self, name: str, settings: PreparerSettings, module: str = PREPARE_WORKER_MODULE) -> None:
         self.scratch = Path(tempfile.mkdtemp(prefix="syncd-prepare-"))
+        self._scratch_bytes = settings.scratch_bytes
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"), "1")
         super().__init__(
             name,
@@ -63,8 +70,6 @@ class PreparerProcess(Worker):
         except BaseException:
             shutil.rmtree(self.scratch, ignore_errors=True)
             raise
-        if self.confinement and self.name.endswith("-1"):
-            log.warning("parser.jail_incomplete", missing=self.confinement)
         return self
 
     @override
@@ -72,10 +77,20 @@ class PreparerProcess(Worker):
         await super().__aexit__()
         await anyio.to_thread.run_sync(shutil.rmtree, self.scratch, True)
 
-    @property
-    def confinement(self) -> str:
-        """What the jail lacks on this machine, '' when nothing."""
-        return str(self.hello["missing"])
+    @override
+    async def stream(self, header: JsonObject, payload: bytes = b"", *, timeout_s: float) -> AsyncGenerator[Frame]:
+        """See `Worker.stream`. A process that fills its folder meanwhile is killed."""
+        watch = asyncio.create_task(self._watch())
+        try:
+            async with aclosing(super().stream(header, payload, timeout_s=timeout_s)) as frames:
+                async for frame in frames:
+                    yield frame
+        finally:
+            watch.cancel()
+
+    async def _watch(self) -> None:
+        await overfull(self.scratch, self._scratch_bytes)
+        self.condemn(_OVERFULL)
 
     async def take(self, file: BinaryIO) -> Path:
         """Copy a document, from its beginning, to where the process can read it."""
@@ -91,6 +106,8 @@ def crash_words(name: str, how: str, settings: PreparerSettings) -> str:
         return f"{name} needs more than {memory:g} GiB of memory to read: split it or save it smaller"
     if "SIGXCPU" in how:
         return f"{name} timed out: reading took longer than {settings.step_limit_s:g} s of processor time"
+    if _OVERFULL in how:
+        return f"{name} was not read to its end: its parser wrote more than {settings.scratch_bytes >> 20} MiB of files"
     cause = how.partition(" died: ")[2].partition(" (last output")[0]
     return f"{name} could not be read: it is damaged or too large in memory (the parser ended with {cause})"
 

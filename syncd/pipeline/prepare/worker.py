@@ -9,13 +9,11 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from syncd.pipeline.parse.jail import JailLimits, confine, limit_cpu
-from syncd.pipeline.parse.seccomp import Allowance
 from syncd.runtime.child import Channel, open_channel
 from syncd.runtime.frames import Frame
+from syncd.runtime.jail import Jail, JailLimits, confine, limit_cpu
 
 if TYPE_CHECKING:
     from syncd.model import Part
@@ -41,15 +39,10 @@ def main(arguments: list[str], batches: Batches = chunked) -> None:
     channel = open_channel()
     # Opened outside the jail, which has no /proc.
     status = os.open("/proc/self/status", os.O_RDONLY)
-    scratch, memory_bytes = Path(arguments[0]), int(arguments[1])
-    confinement = confine(scratch, JailLimits(memory_bytes, _FILE_BYTES), Allowance.PARSER, arguments[2:])
-    hello = {
-        "landlock_abi": confinement.landlock_abi,
-        "seccomp": confinement.seccomp,
-        "missing": confinement.missing,
-    }
+    scratch, memory_bytes, *readable = arguments
+    lacks = confine(Jail(limits=JailLimits(int(memory_bytes), _FILE_BYTES), writable=[scratch], readable=readable))
     tune_garbage_collector()
-    channel.serve(lambda request: _prepare(channel, status, batches, request), hello)
+    channel.serve(lambda request: _prepare(channel, status, batches, request), {"jail_lacks": lacks})
 
 
 def tune_garbage_collector() -> None:

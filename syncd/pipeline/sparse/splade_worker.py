@@ -12,6 +12,7 @@ from syncd.errors import PermanentError
 from syncd.pipeline.sparse.splade_model import SpladeModel
 from syncd.runtime.child import open_channel
 from syncd.runtime.frames import Frame
+from syncd.runtime.jail import Jail, confine
 from syncd.runtime.launch import lower_priority
 from syncd.store.postings import PAIR, packed
 
@@ -23,8 +24,10 @@ def main() -> None:
     """Serve until the parent closes the pipe."""
     channel = open_channel()
     lower_priority(NICENESS)
+    folder, threads = sys.argv[1:]
+    lacks = confine(Jail(readable=[folder]))
     try:
-        model = SpladeModel(Path(sys.argv[1]), int(sys.argv[2]))
+        model = SpladeModel(Path(folder), int(threads))
     except PermanentError as error:
         channel.serve(_refuse, {"error": {"kind": "permanent", "message": str(error)}})
         return
@@ -33,7 +36,7 @@ def main() -> None:
         vectors = [packed(model.vector(text)) for text in request.header["texts"]]
         return Frame({"lengths": [len(vector) // PAIR.itemsize for vector in vectors]}, b"".join(vectors))
 
-    channel.serve(encode)
+    channel.serve(encode, {"jail_lacks": lacks})
 
 
 def _refuse(_: Frame) -> Frame:

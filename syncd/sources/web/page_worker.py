@@ -1,16 +1,16 @@
-"""The extraction process: `python -m syncd.sources.web.page_worker`, one page a request, memory and CPU limited.
+"""The extraction process: `python -m syncd.sources.web.page_worker`, one page a request, jailed: it writes no file.
 
 The parser is native code that reads untrusted pages; a crash costs only this process, not the daemon.
 """
 
 from __future__ import annotations
 
-import resource
 from dataclasses import asdict
 
 from syncd.errors import PermanentError
 from syncd.runtime.child import open_channel
 from syncd.runtime.frames import Frame
+from syncd.runtime.jail import Jail, JailLimits, confine
 from syncd.sources.web.extract import extract
 
 MEMORY_BYTES = 3 << 30
@@ -32,8 +32,7 @@ def handle(request: Frame) -> Frame:
 def main() -> None:
     """Serve until the parent closes the pipe."""
     channel = open_channel()
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    channel.serve(handle)
+    channel.serve(handle, {"jail_lacks": confine(Jail(limits=JailLimits(MEMORY_BYTES)))})
 
 
 if __name__ == "__main__":

@@ -7,12 +7,13 @@ import sys
 from syncd.errors import PermanentError
 from syncd.pipeline.embed import worker
 
+CARD = open(os.environ["LC_ALL"], "a")  # noqa: SIM115 - held for the process's life, and opened outside its jail
+
 
 class LonelyWorker(worker.EmbedWorker):
     def __init__(self, settings):
-        self._card = open(os.environ["LC_ALL"], "a")  # noqa: SIM115 - held for the process's life
         try:
-            fcntl.flock(self._card, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(CARD, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise PermanentError("the device's free memory holds 0 tokens") from None
         super().__init__(settings)

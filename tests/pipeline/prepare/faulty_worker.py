@@ -24,6 +24,9 @@ def faulty(parts: Iterator[Part], request: PrepareRequest) -> Iterator[Frame]:
                 os.kill(os.getpid(), signal.SIGSEGV)
             if "killed always" in part.text:
                 os.kill(os.getpid(), signal.SIGKILL)
+            if "fill" in part.text:
+                for name in range(1 << 20):
+                    request.task.path.with_name(str(name)).write_bytes(bytes(1 << 20))
             if "hang" in part.text:
                 time.sleep(3600)
             if "bug" in part.text:

@@ -18,7 +18,7 @@ from syncd.model import Chunking, PageMark, Part
 from syncd.pipeline.parse.task import DocumentLimits, Ocr
 from syncd.pipeline.parse.vision import with_descriptions
 from syncd.pipeline.prepare.preparer import DocumentPreparer
-from syncd.pipeline.prepare.process import PreparerProcess, PreparerSettings
+from syncd.pipeline.prepare.process import PreparerSettings
 from tests.pipeline.parse.documents import docx, encoded, paragraph, pdf, pptx, shape, written
 from tests.pipeline.parse.reading import PartReader, on_pages, parts_of, text_of
 
@@ -37,6 +37,14 @@ def _signal(number: signal.Signals) -> int:
     (process,) = _parsers()
     os.kill(process.pid, number)
     return process.pid
+
+
+async def test_a_document_whose_parser_fills_its_folder_is_given_up_and_the_next_one_is_read() -> None:
+    settings = PreparerSettings(workers=1, scratch_bytes=16 << 20, ocr=_NO_OCR)
+    async with DocumentPreparer(settings, module="tests.pipeline.prepare.faulty_worker") as pool:
+        with pytest.raises(PermanentError, match=r"b\.docx was not read to its end: its parser wrote more than 16 MiB"):
+            await chunks_of(pool, docx(paragraph("fill")), "b.docx")
+        assert await chunks_of(pool, _GOOD, "a.docx") == ["fine\n\n"]
 
 
 async def test_a_hanging_document_is_given_up_and_the_next_one_is_read() -> None:
@@ -146,11 +154,6 @@ async def test_limits_of_size_text_and_pages_are_said() -> None:
             await text_of(pool, docx(paragraph("many words " * 10)), "a.docx")
         with pytest.raises(PermanentError, match="over 2 pages: split it"):
             await text_of(pool, pptx([shape(str(at)) for at in range(3)]), "a.pptx")
-
-
-async def test_the_jail_is_whole_here_or_says_what_is_missing() -> None:
-    async with PreparerProcess("parser-1", PreparerSettings()) as process:
-        assert process.hello["seccomp"] or process.confinement
 
 
 class _Describer:
