@@ -44,7 +44,7 @@ EVENTS: Mapping[str, str] = {
     "chroma.available": "Chroma is available again",
     "chroma.away": "Chroma stopped answering; work waits",
     "chroma.leftover": "a server left from an earlier run still uses the folder; waiting for it to stop",
-    "chroma.open": "other people of this machine can reach our own Chroma server, which asks nobody who he is",
+    "chroma.open": "other people of this machine can reach our own Chroma server, which asks nobody who he is; why, and how to close it",
     "chroma.no_sparse": "the Chroma server has no sparse indexes; sparse vectors are kept beside its collections",
     "chroma.set_aside": "the database of our own Chroma server is damaged; its folder was moved aside, and collections are filled from the store",
     "chroma.started": "our own Chroma server answers",

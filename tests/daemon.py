@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any
 
 import numpy as np
 from watchfiles import watch
+
+from syncd.chroma.server import free_port
 
 START_LIMIT_S = 120.0
 POLL_S = 0.05
@@ -29,6 +32,8 @@ class Daemon:
     program: tuple[str, ...] = ("syncd",)
     environment: Mapping[str, str] = field(default_factory=dict)
     process: subprocess.Popen | None = None
+    is_private: bool = False
+    """Whether the daemon's own Chroma is in a network of its own, as it is by default."""
 
     @property
     def state(self) -> Path:
@@ -49,8 +54,13 @@ class Daemon:
                 [sys.executable, "-m", *self.program, "run", "--config", str(file)],
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **self.environment},
+                env={**os.environ, **self.chroma_port(), **self.environment},
             )
+
+    def chroma_port(self) -> dict[str, str]:
+        """Have the daemon's own Chroma open, unless the configuration says where Chroma is: tests look into it themselves."""
+        chroma = tomllib.loads(self.config).get("chroma", {})
+        return {} if self.is_private or {"mode", "port"} & chroma.keys() else {"SYNCD_CHROMA__PORT": str(free_port())}
 
     def write_configuration(self) -> Path:
         """Write its configuration file."""

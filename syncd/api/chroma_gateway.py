@@ -174,7 +174,9 @@ class ChromaGateway:
 
     def _client(self) -> aiohttp.ClientSession:
         if self._session is None:
+            network = self._settings.network
             self._session = aiohttp.ClientSession(
+                connector=network.connector() if network else None,
                 headers=self._settings.headers,
                 timeout=aiohttp.ClientTimeout(total=CLIENT_LIMIT_S),
                 requote_redirect_url=False,

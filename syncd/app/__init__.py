@@ -17,6 +17,7 @@ import structlog
 from syncd import __version__
 from syncd.api import ApiServer, create_app
 from syncd.api.chroma_gateway import ChromaGateway
+from syncd.app.addresses import address_for_clients, warn_open_chroma
 from syncd.app.declared_sources import reconcile
 from syncd.app.models import check_models, splade_folder
 from syncd.app.parts import Parts, open_parts
@@ -94,6 +95,8 @@ async def run_daemon(
         group.start_soon(partial(watch_signals, deadline_s=config.stop_deadline_s), stop.set, on_reload)
         group.start_soon(stop_politely, daemon, stop, group.cancel_scope, config.stop_deadline_s, notifier)
         await group.start(daemon.root.run)
+        if daemon.parts.chroma_server is not None:
+            warn_open_chroma(daemon.parts.chroma_server)
         announce(state, daemon)
         notifier.ready()
         log.info("daemon.ready", url=daemon.url, state=str(state), version=__version__)
@@ -108,7 +111,7 @@ async def assembled(config: Config, state: Path, notifier: Notifier, types: Sour
         open_parts(config, state, types, sockets.url) as parts,
     ):
         folders = splade_folder(config, state), upload_folder(state)
-        services = make_services(config, parts, *folders, lambda: root.restarts())
+        services = make_services(config, parts, *folders, sockets.url, lambda: root.restarts())
         agents = McpEndpoint(services)
         app = create_app(services, [agents.route], ChromaGateway(parts.chroma.settings))
         api = ApiServer(app, sockets, socket=state / SOCKET_FILE)
@@ -155,8 +158,8 @@ async def refresh(daemon: Daemon, reload: Callable[[], Config], notifier: Notifi
 
 def announce(state: Path, daemon: Daemon) -> None:
     """Write where the daemon listens, for the command line."""
-    chroma = daemon.parts.chroma.settings
-    text = json.dumps({"url": daemon.url, "pid": os.getpid(), "chroma": {"host": chroma.host, "port": chroma.port}})
+    host, port = address_for_clients(daemon.parts.chroma.settings, daemon.parts.chroma_server, daemon.url)
+    text = json.dumps({"url": daemon.url, "pid": os.getpid(), "chroma": {"host": host, "port": port}})
     # Whoever waits for the file may read it the moment it is there.
     written = state / f"{DAEMON_FILE}.new"
     written.write_text(text + "\n")

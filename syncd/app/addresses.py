@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from syncd.chroma.connection import ChromaSettings
+from syncd.chroma.server import ChromaServer
 from syncd.chroma.shape import ANY_KEY, queries_path
 from syncd.config import Config
 from syncd.model import QueryFunction
@@ -42,14 +44,33 @@ def warn_unrecorded(config: Config) -> None:
         log.warning("queries.unrecorded", fix="set embedding.queries_url, or embedding.queries to none")
 
 
-def warn_open_chroma(config: Config) -> None:
-    """Say so when other people of this machine can read and write what our own Chroma holds.
+def warn_open_chroma(server: ChromaServer) -> None:
+    """Say so when other people of this machine can read and write what our own Chroma, which has been started, holds.
 
     chromadb 1.5.9 listens on TCP only and knows neither tokens nor passwords, and the kernel lets every user connect to loopback.
     """
-    if config.chroma.mode == "local" and (people := other_people()):
-        fix = "give the daemon a loopback of its own (a container, a network namespace), or name a server with authentication in [chroma]"
-        log.warning("chroma.open", to=people, fix=fix)
+    if server.is_private or not (people := other_people()):
+        return
+    if server.network is None:
+        why, fix = (
+            "chroma.port is set",
+            "remove chroma.port; Chroma's clients then come through the daemon's own address, with a token",
+        )
+    else:
+        why = server.network.obstacle or ""
+        fix = (
+            "let the daemon make user and network namespaces (under systemd: RestrictNamespaces=user net), run it in a container, "
+            "or name a server with authentication in [chroma]"
+        )
+    log.warning("chroma.open", to=people, why=why, fix=fix)
+
+
+def address_for_clients(settings: ChromaSettings, server: ChromaServer | None, api_url: str) -> tuple[str, int]:
+    """Return where Chroma's clients connect: to Chroma, or to our own API, with a token, where Chroma is in a network of its own."""
+    if server is None or not server.is_private:
+        return settings.host, settings.port
+    ours = urlsplit(api_url)
+    return ours.hostname or settings.host, ours.port or settings.port
 
 
 def other_people() -> Sequence[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from syncd.app.addresses import queries_of, warn_open_chroma, warn_unrecorded
+from syncd.app.addresses import queries_of, warn_unrecorded
 from syncd.app.declared_sources import reconcile
 from syncd.app.models import Models, make_models, model_file
 from syncd.app.preparers import open_preparers
@@ -88,7 +88,6 @@ async def open_parts(config: Config, state: Path, types: SourceTypes, api_url: s
         chroma = await stack.enter_async_context(Chroma(chroma_settings(config, chroma_server), *suspect))
         preparers = await stack.enter_async_context(open_preparers(config))
         warn_unrecorded(config)
-        warn_open_chroma(config)
         queries = partial(queries_of, config, api_url)
         room = DiskRoom(store.prepared, state, config.sync.prepared_disk_share, config.sync.disk_reserve_bytes)
         index = Index(store, chroma, queries, to_go_on=room.to_go_on)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from syncd import __version__
 from syncd.api import Pace, Services, Vitals
-from syncd.app.addresses import own_hosts
+from syncd.app.addresses import address_for_clients, own_hosts
 from syncd.app.parts import Parts
 from syncd.chroma.client import Chroma
 from syncd.config import Config
@@ -24,10 +24,10 @@ from syncd.sync.syncer import Syncer
 
 
 def make_services(
-    config: Config, parts: Parts, splade: Path, uploads: Path, restarts: Callable[[], Mapping[str, int]]
+    config: Config, parts: Parts, splade: Path, uploads: Path, api_url: str, restarts: Callable[[], Mapping[str, int]]
 ) -> Services:
-    """Return the API's services. `splade` is the folder of SPLADE's files, `uploads` the one of uploaded files; `restarts` says
-    how often each actor was run again.
+    """Return the API's services. `splade` is the folder of SPLADE's files, `uploads` the one of uploaded files, `api_url` is where
+    the API listens; `restarts` says how often each actor was run again.
     """
     store, chroma, index, sources = parts.store, parts.chroma, parts.index, parts.sources
     embedders, sparse = parts.models.dense, parts.models.sparse
@@ -44,7 +44,8 @@ def make_services(
 
     async def status() -> JsonObject:
         boxes = [asdict(mailbox.stats()) for mailbox in (parts.syncer.mailbox, index.mailbox)]
-        where = {"host": chroma.settings.host, "port": chroma.settings.port, "away": chroma.status() or index.status()}
+        host, port = address_for_clients(chroma.settings, parts.chroma_server, api_url)
+        where = {"host": host, "port": port, "away": chroma.status() or index.status()}
         words = {"default": config.search.sparse_default, "kept": kept(chroma), SPLADE: splade_words(splade)}
         dense = {"models": dict(embedders.running()), "models_waiting": dict(embedders.waiting())}
         shown = {**dense, "sparse": words, "mailboxes": boxes, **sources.status()}

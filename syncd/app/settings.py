@@ -19,10 +19,14 @@ from syncd.sync.settings import SyncSettings
 
 
 def own_chroma(config: Config, state: Path) -> ChromaServer | None:
-    """Return our own Chroma server; it gets half of the deadline to stop, because draining may use the other half."""
+    """Return our own Chroma server; it gets half of the deadline to stop, because draining may use the other half.
+
+    A configured port is for clients, so it is open to all of the machine; without one clients come through our own API.
+    """
     if config.chroma.mode != "local":
         return None
-    return ChromaServer(state / CHROMA_FOLDER, config.chroma.port or None, stop_limit_s=config.stop_deadline_s / 2)
+    port, stop_limit_s = config.chroma.port or None, config.stop_deadline_s / 2
+    return ChromaServer(state / CHROMA_FOLDER, port, is_private=port is None, stop_limit_s=stop_limit_s)
 
 
 def register_secrets(config: Config) -> None:
@@ -38,7 +42,7 @@ def chroma_settings(config: Config, server: ChromaServer | None) -> ChromaSettin
     if given.mode == "cloud" and given.api_key:
         return ChromaSettings.cloud(given.tenant, given.api_key.get_secret_value())
     if server is not None:
-        return ChromaSettings(port=server.port, tenant=given.tenant)
+        return ChromaSettings(port=server.port, tenant=given.tenant, network=server.network)
     headers = {name: value.get_secret_value() for name, value in given.headers.items()}
     return ChromaSettings(given.host, given.port, given.ssl, headers, given.tenant)
 

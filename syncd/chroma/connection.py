@@ -11,11 +11,13 @@ import anyio
 import structlog
 
 from syncd.chroma.deaths import Deaths
+from syncd.chroma.refusals import CorruptError, DatabaseDamagedError, LostError
 from syncd.chroma.validate import CLOUD_LIMITS, LOCAL_LIMITS, RecordLimits
 from syncd.errors import CollectionCorrupt, NotFoundError, PermanentError, RetryableError, SyncdError
 from syncd.model import Target
 
 if TYPE_CHECKING:
+    from syncd.chroma.network import ServerNetwork
     from syncd.chroma.transport import Api, Collection
 
 R = TypeVar("R")
@@ -36,6 +38,8 @@ class ChromaSettings:
     tenant: str = "default_tenant"
     timeout_s: float = 120.0
     limits: RecordLimits = LOCAL_LIMITS
+    network: ServerNetwork | None = None
+    """What makes the sockets, for our own server where it is in a network of its own."""
 
     @classmethod
     def cloud(cls, tenant: str, api_key: str, host: str = "api.trychroma.com") -> ChromaSettings:
@@ -107,7 +111,7 @@ class ChromaConnection:
             from syncd.chroma.transport import connect
 
             settings = self.settings
-            self._api = connect(settings.host, settings.port, settings.ssl, settings.headers)
+            self._api = connect(settings.host, settings.port, settings.ssl, settings.headers, settings.network)
         return self._api
 
     async def _call(
@@ -144,8 +148,6 @@ class ChromaConnection:
 
     def _translated(self, what: Target | str, name: str, error: SyncdError, rows: str) -> SyncdError:
         """Return the error that the caller is to get in place of one of the transport."""
-        from syncd.chroma.transport import CorruptError, DatabaseDamagedError, LostError
-
         match error:
             case DatabaseDamagedError():
                 self._suspect(str(error))

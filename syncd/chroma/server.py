@@ -8,8 +8,8 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -20,8 +20,9 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
 from syncd.chroma.folder import damage, left_over, set_aside
+from syncd.chroma.network import ServerNetwork
 from syncd.errors import ConfigError, RetryableError
-from syncd.runtime.process import Child, ChildDiedError, environment, tied
+from syncd.runtime.process import Child, ChildDiedError, environment, python, tied
 
 log = structlog.get_logger()
 
@@ -37,7 +38,8 @@ _SUSPECT_AGAIN_S = 60.0
 
 
 class ChromaServer:
-    """Actor that keeps one Chroma server running on `folder`, at `HOST` and `port`; started when it answers.
+    """Actor that keeps one Chroma server running on `folder`, at `HOST` and `port`; started when it answers. `is_private`: in
+    a network of its own, `network`, where one can be had.
 
     Two servers on one folder would destroy it. The server therefore holds a lock on `<folder>.lock` while it runs, and a
     new one waits for the lock up to `leftover_limit_s`: a server left by a killed daemon gets SIGTERM and needs time to
@@ -52,12 +54,14 @@ class ChromaServer:
         folder: Path,
         port: int | None = None,
         *,
+        is_private: bool = False,
         start_limit_s: float = 60.0,
         stop_limit_s: float = 30.0,
         leftover_limit_s: float = 60.0,
     ) -> None:
         self.folder = folder
         self.port = port or free_port()
+        self.network = ServerNetwork(self.suspect) if is_private else None
         self._start_limit_s = start_limit_s
         self._stop_limit_s = stop_limit_s
         self._leftover_limit_s = leftover_limit_s
@@ -66,6 +70,11 @@ class ChromaServer:
         self._suspicion: str | None = None
         self._suspected = anyio.Event()
         self._examined_at = -_SUSPECT_AGAIN_S
+
+    @property
+    def is_private(self) -> bool:
+        """Whether the server, which has been started, is in a network of its own."""
+        return self.network is not None and self.network.obstacle == ""
 
     def suspect(self, reason: str) -> None:
         """Have the server stopped, its folder set aside if its database is damaged, and the server started again.
@@ -81,13 +90,17 @@ class ChromaServer:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         child = await self._spawn()
         try:
+            if self.network is not None:
+                await self.network.settle(self._start_limit_s)
             await self._wait_until_it_answers(child)
-            log.info("chroma.started", port=self.port, folder=str(self.folder))
+            log.info("chroma.started", port=self.port, folder=str(self.folder), is_private=self.is_private)
             task_status.started()
             await self._watch(child)
         finally:
             if await child.end(self._stop_limit_s) == _CLEANLY:
                 os.truncate(_lock_path(self.folder), 0)
+            if self.network is not None:
+                self.network.close()
 
     async def _watch(self, child: Child) -> None:
         """Wait until the server ends or is suspected, and raise ChildDiedError; meanwhile sweep its folder."""
@@ -134,14 +147,17 @@ class ChromaServer:
             self._check_port()
             await self._examine(descriptor)
             program = [sys.executable, "-P", "-c", _PROGRAM, "run"]
-            arguments = ["--path", str(self.folder), "--host", HOST, "--port", str(self.port)]
-            return await Child.spawn(
-                "chroma",
-                tied([*program, *arguments], signal.SIGTERM),
-                env=environment(ANONYMIZED_TELEMETRY="False", DO_NOT_TRACK="1"),
-                # The child inherits the lock and from here on is its only holder.
-                pass_fds=[descriptor],
-            )
+            program += ["--path", str(self.folder), "--host", HOST, "--port", str(self.port)]
+            # The child inherits the lock and from here on is its only holder.
+            if self.network is None:
+                return await self._child(tied(program, signal.SIGTERM), descriptor)
+            with closing(self.network.open_channel()) as channel:
+                command = python("syncd.runtime.private_network", str(channel.fileno()), *program)
+                return await self._child(command, descriptor, channel.fileno())
+
+    async def _child(self, command: Sequence[str], *descriptors: int) -> Child:
+        variables = environment(ANONYMIZED_TELEMETRY="False", DO_NOT_TRACK="1")
+        return await Child.spawn("chroma", command, env=variables, pass_fds=descriptors)
 
     async def _take(self, descriptor: int) -> None:
         waiting = False
@@ -185,9 +201,10 @@ class ChromaServer:
 
     async def _answers(self) -> bool:
         timeout = aiohttp.ClientTimeout(total=5)
+        connector = self.network.connector() if self.network else None
         try:
             async with (
-                aiohttp.ClientSession(timeout=timeout) as session,
+                aiohttp.ClientSession(timeout=timeout, connector=connector) as session,
                 session.get(f"http://{HOST}:{self.port}/api/v2/heartbeat") as response,
             ):
                 return response.status == 200

@@ -1,9 +1,7 @@
-"""Chroma's HTTP API through the chromadb package, with its errors in our words. Importing this imports chromadb."""
+"""Chroma's HTTP API through the chromadb package, with its errors in our words (`refusals`). Importing this imports chromadb."""
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast
 
@@ -21,31 +19,16 @@ from chromadb.types import Collection as CollectionModel
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from syncd.chroma.network import ServerNetwork
+from syncd.chroma.network_transport import NetworkTransport
+from syncd.chroma.refusals import LostError, error_of
 from syncd.chroma.rows import RowColumns
-from syncd.chroma.shape import configuration_of, function_of, has_sparse_index, part, schema_of
+from syncd.chroma.shape import configuration_of, function_of, has_sparse_index, schema_of
 from syncd.chroma.validate import MetadataRecord
-from syncd.errors import ConflictError, NotFoundError, PermanentError, RetryableError, SyncdError, TargetRefusedError
+from syncd.errors import RetryableError
 from syncd.model import CollectionShape, QueryFunction, Scalar, SparseIndex, SparseVector, Target
-from syncd.runtime.headers import retry_after_s
 
-# The words of Chroma 1.5.9 for index files that are torn, or gone while the rows are there.
-_CORRUPT = re.compile(r"hnsw (segment|index)|apply logs|pickle|error finding id|error getting embedding", re.IGNORECASE)
-_DATABASE_DAMAGED = re.compile(r"disk image is malformed|file is not a database", re.IGNORECASE)
-# Of a filter's pattern that its SQLite cannot take (SQLITE_CONSTRAINT_FUNCTION, or a LIKE of over 50,000 bytes).
-_TOO_COMPLEX = re.compile(r"\(code: 1043\)|pattern too complex")
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
-
-
-class CorruptError(PermanentError):
-    """The server cannot read the collection's index files."""
-
-
-class LostError(RetryableError):
-    """The connection broke while the server worked on the request: it died, or its machine did."""
-
-
-class DatabaseDamagedError(RetryableError):
-    """The server's own database is damaged; nothing of it works until somebody replaces it."""
 
 
 class Api(AsyncFastAPI):
@@ -55,10 +38,14 @@ class Api(AsyncFastAPI):
     shares connections (and so credentials) between clients of different servers. Call `aclose` at the end.
     """
 
+    network: ServerNetwork | None = None
+
     @override
     def _get_client(self) -> httpx.AsyncClient:
         if "_http" not in self.__dict__:
+            transport = NetworkTransport(self.network, self.http_limits) if self.network else None
             self._http = httpx.AsyncClient(
+                transport=transport,
                 timeout=None,  # noqa: S113 - limited by the caller, for whole operations
                 headers={**(self._settings.chroma_server_headers or {}), "Content-Type": "application/json"},
                 limits=self.http_limits,
@@ -112,8 +99,8 @@ class Api(AsyncFastAPI):
             await self._http.aclose()
 
 
-def connect(host: str, port: int, ssl: bool, headers: Mapping[str, str]) -> Api:
-    """Return a client of the server at `host`; nothing is sent yet, and telemetry is off."""
+def connect(host: str, port: int, ssl: bool, headers: Mapping[str, str], network: ServerNetwork | None) -> Api:
+    """Return a client of the server at `host`, in its `network` if it has one; nothing is sent yet, and telemetry is off."""
     settings = Settings(
         anonymized_telemetry=False,
         chroma_server_host=host,
@@ -121,7 +108,9 @@ def connect(host: str, port: int, ssl: bool, headers: Mapping[str, str]) -> Api:
         chroma_server_ssl_enabled=ssl,
         chroma_server_headers=dict(headers),
     )
-    return System(settings).instance(Api)
+    api = System(settings).instance(Api)
+    api.network = network
+    return api
 
 
 class Collection(Protocol):
@@ -219,32 +208,3 @@ def with_sparse(record: MetadataRecord | None, key: str, vector: SparseVector) -
     """Return a row's metadata with its sparse vector, which no other type of value is."""
     value = ChromaSparse(indices=vector.indices.tolist(), values=vector.values.tolist())
     return cast("MetadataRecord", {**(record or {}), key: value})
-
-
-def error_of(status: int, text: str, headers: Mapping[str, str]) -> SyncdError:
-    """Return the error that says what to do about an HTTP answer that is not a success."""
-    message = _message(text) or f"HTTP {status}"
-    if status in (401, 403):
-        return RetryableError(f"Chroma refuses our credentials: check its api_key or headers ({message})")
-    if status == 404 or (status == 400 and message.endswith("does not exist")):
-        return NotFoundError(message)
-    if status == 409 or "already exists" in message:
-        return ConflictError(message)
-    if _DATABASE_DAMAGED.search(message):
-        advice = "replace it by a backup or an empty one; collections are filled from the store"
-        return DatabaseDamagedError(f"the Chroma server's own database is damaged ({message}): {advice}")
-    if status >= 500 and _CORRUPT.search(message):
-        return CorruptError(message)
-    if status in (408, 429) or (status >= 500 and not _TOO_COMPLEX.search(message)):
-        return RetryableError(f"Chroma answers: {message}", retry_after_s(headers.get("retry-after")))
-    return TargetRefusedError(f"Chroma refuses: {message}")
-
-
-def _message(text: str) -> str:
-    try:
-        body: object = json.loads(text)
-    except ValueError:
-        body = text
-    if fields := part(body):
-        body = fields.get("message") or fields.get("error") or text
-    return " ".join(str(body).split())[:500]

@@ -230,7 +230,9 @@ def explain(state: Path, config: Path) -> None:
                   -F database_name=default_database -F collection_name=uploads -F file=@FILE \\
                   --unix-socket {os.path.relpath(state / SOCKET_FILE)} http://syncd/api/v1/add-file
   from Python   import chromadb
-                client = chromadb.HttpClient(port=PORT)    # "port" of "chroma" in {os.path.relpath(state / DAEMON_FILE)}
+                token = open("{os.path.relpath(state / TOKEN_FILE)}").read().strip()
+                client = chromadb.HttpClient(port=PORT, headers={{"X-Chroma-Token": token}})
+                # PORT is "port" of "chroma" in {os.path.relpath(state / DAEMON_FILE)}
                 client.get_collection("{COLLECTION}").query(query_texts=["your question"])
 """,
         markup=True,

@@ -64,7 +64,7 @@ class ChromaSection(Table):
     mode: Literal["local", "server", "cloud"] = "local"
     host: str = "127.0.0.1"
     port: Port = 0
-    """`local`: 0 takes any free port at each start. `server`: required."""
+    """`local`: 0 keeps the server to the daemon, where the kernel allows it; any other opens it on loopback. `server`: required."""
     ssl: bool = False
     headers: dict[str, SecretStr] = Field(default_factory=dict[str, SecretStr])
     tenant: str = "default_tenant"

@@ -6,7 +6,9 @@ import pwd
 import pytest
 from structlog.testing import capture_logs
 
-from syncd.app.addresses import own_hosts, queries_of, warn_open_chroma
+from syncd.app.addresses import address_for_clients, own_hosts, queries_of, warn_open_chroma
+from syncd.chroma.connection import ChromaSettings
+from syncd.chroma.server import ChromaServer
 from syncd.chroma.shape import function_of
 from syncd.errors import ConfigError
 from syncd.model import Embedding, Target
@@ -49,8 +51,20 @@ def person(name, number, shell="/bin/bash"):
     return pwd.struct_passwd((name, "x", number, number, "", f"/home/{name}", shell))
 
 
-@pytest.mark.parametrize(("text", "is_told"), [("", True), ("[chroma]\nmode = 'server'\nport = 8000", False)])
-def test_it_is_said_to_whom_our_own_chroma_is_open(tmp_path, monkeypatch, text, is_told):
+@pytest.mark.parametrize(
+    ("is_private", "obstacle", "fix"),
+    [
+        (False, None, "remove chroma.port"),
+        (True, "Operation not permitted", "RestrictNamespaces=user net"),
+        (True, "", None),
+    ],
+)
+def test_it_is_said_to_whom_our_own_chroma_is_open_and_how_to_close_it(
+    tmp_path, monkeypatch, is_private, obstacle, fix
+):
+    server = ChromaServer(tmp_path / "chroma", is_private=is_private)
+    if server.network:
+        server.network.obstacle = obstacle
     people = [
         person("root", 0),
         person("me", os.geteuid()),
@@ -59,9 +73,20 @@ def test_it_is_said_to_whom_our_own_chroma_is_open(tmp_path, monkeypatch, text, 
     ]
     monkeypatch.setattr(pwd, "getpwall", lambda: [*people, person("nobody", 65534)])
     with capture_logs() as said:
-        warn_open_chroma(load(tmp_path, text))
-    assert [(line["event"], line["to"]) for line in said] == ([("chroma.open", ["eve"])] if is_told else [])
+        warn_open_chroma(server)
+    assert [(line["event"], line["to"]) for line in said] == ([("chroma.open", ["eve"])] if fix else [])
+    assert not fix or fix in said[0]["fix"]
     monkeypatch.setattr(pwd, "getpwall", lambda: people[:2])
     with capture_logs() as said:
-        warn_open_chroma(load(tmp_path, text))
+        warn_open_chroma(server)
     assert said == []
+
+
+def test_clients_of_a_private_chroma_are_sent_to_the_daemon_itself(tmp_path):
+    server = ChromaServer(tmp_path / "chroma", is_private=True)
+    settings = ChromaSettings(port=server.port, network=server.network)
+    server.network.obstacle = ""
+    assert address_for_clients(settings, server, "http://127.0.0.1:8787") == ("127.0.0.1", 8787)
+    server.network.obstacle = "not here"
+    assert address_for_clients(settings, server, "http://127.0.0.1:8787") == ("127.0.0.1", server.port)
+    assert address_for_clients(ChromaSettings("chroma.example", 8000), None, "") == ("chroma.example", 8000)

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import anyio
+import psutil
 import pytest
 
 from syncd.chroma.client import Chroma
@@ -17,6 +18,20 @@ from syncd.runtime.process import ChildDiedError
 from syncd.runtime.retry import Backoff
 from syncd.runtime.supervisor import Supervisor
 from tests.processes import gone, wait_until
+
+REFUSED = [
+    sys.executable,
+    "-c",
+    """
+import sys
+from syncd.runtime import private_network as network
+def refused():
+    raise PermissionError(1, "no networks here")
+network.enter_network = refused
+network.main(sys.argv[1:])
+""",
+]
+"""The program that makes a network, where the kernel refuses."""
 
 
 def pid_of(port):
@@ -44,6 +59,56 @@ async def test_it_is_started_when_it_answers_and_gone_after_it_was_stopped(tmp_p
         pid = pid_of(server.port)
         group.cancel_scope.cancel()
     assert gone(pid)
+
+
+async def test_a_private_server_is_reached_through_its_network_alone_and_again_after_its_death(tmp_path):
+    server = ChromaServer(tmp_path / "chroma", is_private=True)
+    supervisor = Supervisor("root", [server], backoff=Backoff(random=lambda: 0.0))
+    settings = ChromaSettings(HOST, server.port, network=server.network)
+    async with anyio.create_task_group() as group, Chroma(settings) as chroma:
+        await group.start(supervisor.run)
+        if not server.is_private:
+            pytest.skip(f"no network of its own here: {server.network.obstacle}")
+        await chroma.create_database("kept")
+        with pytest.raises(ConnectionRefusedError), socket.create_connection((HOST, server.port)):
+            pass
+        child_of(os.getpid(), server.folder).kill()
+        await wait_until(lambda: supervisor.status()[0].restarts == 1)
+        with suppress(RetryableError):
+            await chroma.heartbeat()
+        await chroma.available()
+        child_of(child_of(os.getpid(), server.folder).pid, server.folder).kill()
+        with pytest.raises(ConnectionRefusedError, match="cannot be reached"):
+            server.network.new_socket()
+        await wait_until(lambda: supervisor.status()[0].restarts == 2)
+        with suppress(RetryableError):
+            await chroma.heartbeat()
+        await chroma.available()
+        assert await chroma.database_exists("kept")
+        group.cancel_scope.cancel()
+    with pytest.raises(ConnectionRefusedError, match="does not run"):
+        server.network.new_socket()
+
+
+def child_of(pid, folder):
+    """The one child of a process with a folder; psutil's `children` leaves out what a step of the clock has put before its parent."""
+    mine = (each for each in psutil.process_iter(["ppid", "cmdline"]) if each.info["ppid"] == pid)
+    (found,) = [each for each in mine if str(folder) in (each.info["cmdline"] or ())]
+    return found
+
+
+async def test_a_server_whose_network_cannot_be_made_is_open_and_says_why(tmp_path, monkeypatch):
+    monkeypatch.setattr("syncd.chroma.server.python", lambda *command: [*REFUSED, *command[1:]])
+    server = ChromaServer(tmp_path / "chroma", is_private=True)
+    async with (
+        anyio.create_task_group() as group,
+        Chroma(ChromaSettings(HOST, server.port, network=server.network)) as chroma,
+    ):
+        await group.start(server.run)
+        assert (server.is_private, server.network.obstacle) == (False, "[Errno 1] no networks here")
+        await chroma.heartbeat()
+        socket.create_connection((HOST, server.port)).close()
+        group.cancel_scope.cancel()
 
 
 async def test_a_killed_server_is_started_again_on_the_same_port(tmp_path):

@@ -1,6 +1,6 @@
 import pytest
 
-from syncd.chroma.transport import CorruptError, DatabaseDamagedError, error_of
+from syncd.chroma.refusals import CorruptError, DatabaseDamagedError, error_of
 from syncd.errors import ConflictError, NotFoundError, RetryableError, TargetRefusedError
 
 
