@@ -88,6 +88,18 @@ class MemoryTarget:
                 return NamedCollection(name, dict(collection.metadata))
         return None
 
+    async def rename(self, target: Target, collection_id: str) -> None:
+        collections = self._database(target.database)
+        name = next((name for name, one in collections.items() if one.id == collection_id), None)
+        if name is None:
+            raise NotFoundError(f"no collection has the id {collection_id}")
+        if name != target.collection:
+            assert target.collection not in collections
+            collections[target.collection] = collections.pop(name)
+
+    def forget(self, target: Target) -> None:
+        return
+
     async def metadata(self, target: Target) -> Mapping[str, Scalar]:
         return dict(self._collection(target).metadata)
 

@@ -1,8 +1,8 @@
-"""Comparing a collection in Chroma with the store, and rebuilding it from there. Additions to the published API."""
+"""Comparing a collection in Chroma with the store, rebuilding it from there, and its shadows. Additions to the published API."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from secrets import randbelow
 from typing import Annotated, TypeVar
@@ -25,7 +25,7 @@ R = TypeVar("R")
 
 
 class RebuildPayload(OwnModel):
-    """The collection to rebuild."""
+    """The collection to rebuild, or whose shadow is meant."""
 
     database_name: str
     collection_name: str
@@ -151,6 +151,47 @@ def any_salt() -> int:
     return randbelow(1 << 20)
 
 
+async def _done(request: web.Request, work: Callable[[Target], Awaitable[None]]) -> web.Response:
+    wanted = await read_json(request, RebuildPayload)
+    require_database(request, wanted.database_name)
+    await work(Target(wanted.database_name, wanted.collection_name))
+    return web.Response(status=204)
+
+
+async def switch_shadow(request: web.Request) -> web.Response:
+    """Let the shadow of a collection take its place, however it compares; responds when done."""
+    return await _done(request, request.app[SERVICES].switch)
+
+
+async def remove_shadow(request: web.Request) -> web.Response:
+    """Remove the shadow of a collection; none is built again until the settings of its sources change."""
+    return await _done(request, request.app[SERVICES].discard)
+
+
+async def roll_back(request: web.Request) -> web.Response:
+    """Let the collection answer again that did before a shadow took its place; responds when done."""
+    return await _done(request, request.app[SERVICES].rollback)
+
+
+_OF_SHADOWS = tuple(
+    Route(
+        "POST",
+        path,
+        handler,
+        operation,
+        "Collection",
+        summary,
+        {204: None},
+        errors=(400, 401, 403, 404, 409, 500, 503),
+        body=RebuildPayload,
+        own=True,
+    )
+    for path, handler, operation, summary in (
+        ("/api/v1/shadows/switch", switch_shadow, "switch_shadow", "Let a shadow take its collection's place"),
+        ("/api/v1/shadows/discard", remove_shadow, "discard_shadow", "Remove the shadow of a collection"),
+        ("/api/v1/rollback", roll_back, "rollback_collection", "Go back to the former collection of a name"),
+    )
+)
 ROUTES = (
     Route(
         "POST",
@@ -188,4 +229,5 @@ ROUTES = (
         body=RebuildPayload,
         own=True,
     ),
+    *_OF_SHADOWS,
 )

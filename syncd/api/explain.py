@@ -79,7 +79,7 @@ async def explain_chunk(request: web.Request) -> web.Response:
     databases = scope(request)
     found = [
         explanation
-        for record in await services.store.collections.all()
+        for record in await services.store.collections.answering()
         if wanted.database_name in (None, record.target.database)
         and wanted.collection_name in (None, record.target.collection)
         and (databases is None or record.target.database in databases)

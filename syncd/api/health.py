@@ -14,7 +14,7 @@ from syncd.json_types import JsonObject, json_object
 from syncd.redaction import redacted_json
 from syncd.schema import Model
 
-EVERYBODYS = frozenset({"collections", "queues", "source_problems", "lags"})
+EVERYBODYS = frozenset({"collections", "queues", "source_problems", "lags", "shadows"})
 """Parts of the status that span databases; only for tokens that are not limited to databases."""
 
 

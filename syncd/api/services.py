@@ -86,6 +86,12 @@ class Services:
     """Chunks like the one of this id. Raises NotFoundError, PermanentError, RetryableError."""
     rebuild: Callable[[Target], Awaitable[int]]
     """Recreate a collection from the store and return its chunks. Raises NotFoundError, PermanentError, RetryableError."""
+    switch: Callable[[Target], Awaitable[None]]
+    """Let the shadow of a collection take its place. Raises NotFoundError, ConflictError, RetryableError."""
+    discard: Callable[[Target], Awaitable[None]]
+    """Remove the shadow of a collection. Raises NotFoundError."""
+    rollback: Callable[[Target], Awaitable[None]]
+    """Let the collection that had the name before answer again. Raises NotFoundError, RetryableError."""
     verify: Callable[[Target, bool, Portion], Awaitable[Drift]]
     """Compare a portion of a collection with the store and mend it if told to. Raises NotFoundError, PermanentError, RetryableError."""
     explain: Callable[[CollectionRecord, str], Awaitable[Explanation | None]]

@@ -153,6 +153,7 @@ async def refresh(daemon: Daemon, reload: Callable[[], Config], notifier: Notifi
         daemon.parts.syncer.wake()
         daemon.parts.triggers.sources_changed()
         daemon.parts.sources.sources_changed()
+        daemon.parts.shadows.look()
     notifier.ready()
 
 

@@ -16,10 +16,12 @@ from syncd.app.settings import (
     chroma_settings,
     machine_of,
     own_chroma,
+    shadow_settings,
     sync_settings,
     verify_interval_s,
     watch_settings,
 )
+from syncd.app.shadow_keeper import ShadowKeeper
 from syncd.app.upkeep import Leftovers, Sweeper, make_admin_token
 from syncd.chroma.client import Chroma
 from syncd.chroma.server import ChromaServer
@@ -65,6 +67,7 @@ class Parts:
     syncer: Syncer
     triggers: Triggers
     search: Search
+    shadows: ShadowKeeper
     explainer: Explainer
     upkeep: Sequence[Actor]
     """Whatever goes on beside runs and requests."""
@@ -98,6 +101,8 @@ async def open_parts(config: Config, state: Path, types: SourceTypes, api_url: s
         ingester = Ingester(store, effects, stage, preparation)
         triggers = Triggers(store, sources.watch, wakeup.ring)
         runner = Runner(store, chroma, index, ingester, sources.open, sync_settings(config))
+        search = Search(store, chroma, models.dense.get, models.sparse, index.damaged, config.search.limit_s)
+        shadows = ShadowKeeper(store, index, search.search, shadow_settings(config), wakeup.ring)
         yield Parts(
             models=models,
             store=store,
@@ -109,7 +114,8 @@ async def open_parts(config: Config, state: Path, types: SourceTypes, api_url: s
             stage=stage,
             syncer=Syncer(store, runner, wakeup, [*sources.settled, triggers.settled]),
             triggers=triggers,
-            search=Search(store, chroma, models.dense.get, models.sparse, index.damaged, config.search.limit_s),
+            search=search,
+            shadows=shadows,
             explainer=Explainer(store, chroma, sources.open, preparation),
             upkeep=(
                 SparseBackfill(store, models.sparse.of, index.flush),
@@ -118,6 +124,7 @@ async def open_parts(config: Config, state: Path, types: SourceTypes, api_url: s
                 ScheduledVerifier(store, chroma, Verifier(store, chroma, index), verify_interval_s(config)),
                 Sweeper(store, config),
                 Leftovers(store, index),
+                shadows,
             ),
         )
 

@@ -11,6 +11,8 @@ from syncd import __version__
 from syncd.api import Pace, Services, Vitals
 from syncd.app.addresses import address_for_clients, own_hosts
 from syncd.app.parts import Parts
+from syncd.app.settings import shadow_settings
+from syncd.app.shadow_reports import shadow_views
 from syncd.chroma.client import Chroma
 from syncd.config import Config
 from syncd.index.verify import Verifier
@@ -55,7 +57,14 @@ def make_services(
         failing = {source_id: state.problem for source_id, state in parts.triggers.states().items() if state.problem}
         problems = [*sources.problems().items(), *failing.items(), *late.items()]
         troubled = [await told(source_id, problem) for source_id, problem in problems]
-        seen = {"problems": wrong(), "source_problems": troubled, "lags": lags, "collections": collections}
+        shadows = await shadow_views(store, parts.shadows.blocked, shadow_settings(config).keep_s)
+        seen = {
+            "problems": wrong(),
+            "source_problems": troubled,
+            "lags": lags,
+            "collections": collections,
+            "shadows": shadows,
+        }
         return {"version": __version__, "chroma": where, **shown, **seen}
 
     async def standing() -> Mapping[str, Standing]:
@@ -104,6 +113,9 @@ def make_services(
         search_several=partial(search_several, parts.search.search, store.texts),
         related=partial(related, parts.search, store),
         rebuild=index.rebuild,
+        switch=parts.shadows.switch,
+        discard=parts.shadows.discard,
+        rollback=parts.shadows.rollback,
         verify=Verifier(store, chroma, index).verify,
         explain=parts.explainer.explain,
         embed_query=parts.search.embed,

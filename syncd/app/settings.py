@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
+from syncd.app.shadow_keeper import ShadowSettings
 from syncd.chroma.connection import ChromaSettings
 from syncd.chroma.server import ChromaServer
 from syncd.config import Config
@@ -52,6 +54,13 @@ def watch_settings(config: Config) -> WatchSettings:
     given = config.chroma
     compact_above = None if given.mode == "cloud" else given.compact_above
     return WatchSettings(given.check_interval_s, given.probe_interval_s, compact_above)
+
+
+def shadow_settings(config: Config) -> ShadowSettings:
+    """Return when a collection that was built anew takes its place by itself, and how long the former one is kept."""
+    return ShadowSettings(
+        config.search.max_quality_loss, timedelta(days=config.chroma.keep_former_days).total_seconds()
+    )
 
 
 def verify_interval_s(config: Config) -> float | None:

@@ -9,7 +9,7 @@ import anyio
 import structlog
 
 from syncd.chroma.connection import ChromaConnection, ChromaSettings
-from syncd.chroma.shape import is_outdated, part, refuses_sparse
+from syncd.chroma.shape import function_of, is_outdated, part, refuses_sparse
 from syncd.errors import ConflictError, NotFoundError, PermanentError
 from syncd.model import PLAIN_COLLECTION, CollectionShape, NamedCollection, QueryFunction, Scalar, Target
 
@@ -78,7 +78,10 @@ class ChromaCollections(ChromaConnection):
     async def _record(self, target: Target, model: CollectionModel, queries: QueryFunction | None) -> None:
         recorded = part(model.configuration_json, "embedding_function")
         if queries is not None and is_outdated(recorded, queries, target):
-            await self._call(target, self._connected().record(target, self.settings.tenant, model.id, queries))
+            changes = {"hnsw": None, "spann": None, "embedding_function": function_of(queries)}
+            await self._change(
+                target, str(model.id), {"new_metadata": None, "new_name": None, "new_configuration": changes}
+            )
 
     async def _opened(self, target: Target, shape: CollectionShape) -> CollectionModel:
         """Return the collection, with the sparse index it is to have where the server makes any."""
@@ -115,6 +118,19 @@ class ChromaCollections(ChromaConnection):
             if len(page) < _LISTED:
                 return None
             offset += len(page)
+
+    async def rename(self, target: Target, collection_id: str) -> None:
+        """Give the collection with this id the name of `target`, which no other one may have. Twice is safe."""
+        async with self._writing:
+            await self._change(target, collection_id, {"new_name": target.collection})
+
+    async def _change(self, target: Target, collection_id: str, changes: Mapping[str, object]) -> None:
+        await self._call(target, self._connected().change(target, self.settings.tenant, collection_id, changes))
+
+    def forget(self, target: Target) -> None:
+        """Ask anew which collection has the name when it is next used: until then its handle, by id, is used."""
+        self._handles.pop(target, None)
+        self._deaths.forget(target)
 
     async def metadata(self, target: Target) -> Mapping[str, Scalar]:
         """Return the collection's own metadata."""

@@ -23,10 +23,10 @@ from syncd.chroma.network import ServerNetwork
 from syncd.chroma.network_transport import NetworkTransport
 from syncd.chroma.refusals import LostError, error_of
 from syncd.chroma.rows import RowColumns
-from syncd.chroma.shape import configuration_of, function_of, has_sparse_index, schema_of
+from syncd.chroma.shape import configuration_of, has_sparse_index, schema_of
 from syncd.chroma.validate import MetadataRecord
 from syncd.errors import RetryableError
-from syncd.model import CollectionShape, QueryFunction, Scalar, SparseIndex, SparseVector, Target
+from syncd.model import CollectionShape, Scalar, SparseIndex, SparseVector, Target
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -86,12 +86,10 @@ class Api(AsyncFastAPI):
         path = f"/tenants/{tenant}/databases/{target.database}/collections"
         return CollectionModel.from_json(await self._make_request("post", path, json=body))
 
-    async def record(self, target: Target, tenant: str, collection_id: object, queries: QueryFunction) -> None:
-        """Replace the function that a collection records for its queries."""
-        changes = {"hnsw": None, "spann": None, "embedding_function": function_of(queries)}
-        body = {"new_metadata": None, "new_name": None, "new_configuration": changes}
+    async def change(self, target: Target, tenant: str, collection_id: str, changes: Mapping[str, object]) -> None:
+        """Change a collection's `new_name` (two milliseconds in Chroma 1.5.9), `new_metadata` or `new_configuration`."""
         path = f"/tenants/{tenant}/databases/{target.database}/collections/{collection_id}"
-        await self._make_request("put", path, json=body)
+        await self._make_request("put", path, json=changes)
 
     async def aclose(self) -> None:
         """Close the connections. Twice is safe."""

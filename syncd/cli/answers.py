@@ -183,6 +183,28 @@ class CollectionAnswer(TypedDict):
     bloat: float
 
 
+class WayAnswer(TypedDict):
+    """How well searches in one way find things before and after a change."""
+
+    way: str
+    ndcg_at_10: Sequence[float]
+    recall_at_10: Sequence[float]
+    mrr: Sequence[float]
+
+
+class ShadowAnswer(TypedDict):
+    """A collection beside the one that answers under a name."""
+
+    database_name: str
+    collection_name: str
+    state: str
+    reason: str
+    built: NotRequired[float]
+    kept_until: NotRequired[float]
+    questions: NotRequired[int]
+    figures: NotRequired[Sequence[WayAnswer]]
+
+
 class StatusAnswer(TypedDict):
     """The state of the daemon."""
 
@@ -195,3 +217,4 @@ class StatusAnswer(TypedDict):
     source_problems: NotRequired[Sequence[SourceProblem]]
     lags: NotRequired[Sequence[LagAnswer]]
     collections: NotRequired[Sequence[CollectionAnswer]]
+    shadows: NotRequired[Sequence[ShadowAnswer]]

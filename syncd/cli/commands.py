@@ -60,6 +60,8 @@ COMMANDS: Mapping[str, Listed] = {
     "eval": Listed("eval", "measure how well searches find what questions ask for, or compare collections"),
     "verify": Listed("verify", "compare a collection with the store and with the sources that feed it"),
     "rebuild": Listed("rebuild", "recreate a collection from the store, without fetching or embedding"),
+    "shadow": Listed("shadow", "show how a collection is built anew for changed settings, and decide about it"),
+    "rollback": Listed("shadow", "go back to a collection as it was before its settings changed"),
     "mcp": Listed("mcp", "serve an agent's tools over standard input and output (MCP)"),
     "token": Listed("token", "create, list and revoke API tokens"),
     "credentials": Listed("credentials", "list, rotate and delete the keys that sources use"),

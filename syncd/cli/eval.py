@@ -16,9 +16,9 @@ from rich.progress import Progress
 from syncd.cli.client import ApiError, Client, connected
 from syncd.cli.commands import Commands
 from syncd.cli.output import print_json, print_table
-from syncd.cli.search_answers import HitAnswer, MadeQuestionAnswer, SearchAnswer
+from syncd.cli.search_answers import MadeQuestionAnswer, SearchAnswer
 from syncd.errors import ConfigError
-from syncd.search.judged import JudgedQuestion, TextPlace, questions_in
+from syncd.search.judged import JudgedQuestion, TextPlace, place_of_hit, questions_in
 from syncd.search.metrics import DEPTH_JUDGED, Judgement, judgement, ndcg, quality
 from syncd.search.order import UNASKED_NAMES
 
@@ -141,7 +141,7 @@ class _Asking:
                 self.notices[f"{collection} by {way.name}: {error}"] = None
                 return []
             self.notices |= dict.fromkeys(f"{collection} by {way.name}: {notice}" for notice in answer["notices"])
-            found.append(judgement(question, [text_place(hit) for hit in answer["hits"]]))
+            found.append(judgement(question, [place_of_hit(hit["id"], hit["metadata"]) for hit in answer["hits"]]))
             self._advance()
         return found
 
@@ -155,13 +155,6 @@ class _Asking:
                     raise
             await anyio.sleep(PAUSE_S)
         return await self._client.post("/api/v1/search", body)
-
-
-def text_place(hit: HitAnswer) -> TextPlace:
-    """Return where a hit is."""
-    first, last = hit["metadata"].get("start_line"), hit["metadata"].get("end_line")
-    key = str(hit["metadata"].get("key", hit["id"]))
-    return TextPlace(key, first, last) if isinstance(first, int) and isinstance(last, int) else TextPlace(key)
 
 
 def ndcg_by_kind(questions: Sequence[JudgedQuestion], judged: Sequence[Judgement]) -> Iterator[tuple[str, float]]:

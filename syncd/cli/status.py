@@ -11,6 +11,7 @@ from syncd.cli.client import Client, connected
 from syncd.cli.commands import Commands
 from syncd.cli.output import duration_words, moving, out, print_json, print_table, state_of, summary, waits_for
 from syncd.cli.references import INVOCATION_HELP, SOURCE_HELP, all_sources, invocation_id, name_or_place, source_id
+from syncd.cli.shadow import shadow_line
 
 BLOATED = 2.0
 """From here on the status mentions how much space a collection needs."""
@@ -75,6 +76,8 @@ def print_daemon(daemon: StatusAnswer, names: Mapping[str, str]) -> None:
         out.print(f"source {names.get(source['source_id'], source['source_id'])}: {source['problem']}")
     for collection in daemon.get("collections", ()):
         print_collection(collection)
+    for shadow in daemon.get("shadows", ()):
+        out.print(shadow_line(shadow))
     for lag in daemon.get("lags", ()):
         figures = f"p50 {lag['p50_s']:.1f} s, p95 {lag['p95_s']:.1f} s, p99 {lag['p99_s']:.1f} s"
         name = names.get(lag["source_id"], lag["source_id"])

@@ -17,10 +17,10 @@ from typing import Annotated, Any, Literal, Union
 from pydantic import Field, SecretStr, ValidationError, model_validator
 
 from syncd.config.documents import DocumentsSection
-from syncd.config.models import EmbeddingSection, ModelSection
+from syncd.config.models import EmbeddingSection, ModelSection, SearchSection
 from syncd.errors import ConfigError
 from syncd.json_types import is_object
-from syncd.schema import OwnPath, Table, made_model
+from syncd.schema import Table, made_model
 from syncd.sources.registry import TYPES
 from syncd.sources.table import SourceTable
 from syncd.sources.type import SourceTypes
@@ -77,6 +77,8 @@ class ChromaSection(Table):
     """How often some thousand chunks of every collection are verified and mended; 0: never. Not with `cloud`, which bills for it."""
     compact_above: Annotated[float, Field(gt=1)] = 5.0
     """A collection that needs more than so many times the space of its rows is rebuilt from the store; not with `cloud`."""
+    keep_former_days: Annotated[float, Field(ge=0)] = 7.0
+    """How long `syncd rollback` can go back to a collection whose place one with other settings has taken."""
 
     @model_validator(mode="after")
     def complete(self) -> ChromaSection:
@@ -86,16 +88,6 @@ class ChromaSection(Table):
         if self.mode == "cloud" and self.api_key is None:
             raise ValueError("chroma.mode 'cloud' needs chroma.api_key (or SYNCD_CHROMA__API_KEY) and chroma.tenant")
         return self
-
-
-class SearchSection(Table):
-    """Keyword search."""
-
-    sparse_default: Literal["syncd/Code-BM25", "Chroma/BM25", "prithivida/Splade_PP_en_v1", "none"] = "syncd/Code-BM25"
-    """The sparse model of collections whose source names none; `none`: they have no sparse vectors."""
-    limit_s: Seconds = 5.0
-    splade_dir: OwnPath | None = None
-    """Where SPLADE's model.onnx and tokenizer.json are; by default downloaded into the models folder on first use."""
 
 
 class SyncSection(Table):
@@ -145,8 +137,9 @@ class Config(Table):
         for number, source in enumerate(self.sources):
             for earlier in self.sources[:number]:
                 if source.repeats(earlier):
+                    both = f"{earlier.name!r} and {source.name!r}"
                     raise ValueError(
-                        f"sources: {earlier.name!r} and {source.name!r} bring the same documents into the same collection; remove one of them"
+                        f"sources: {both} bring the same documents into the same collection; remove one of them"
                     )
         return self
 

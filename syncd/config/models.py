@@ -110,3 +110,15 @@ class ModelSection(Table):
     query_prompt: str | None = None
     matryoshka: bool | tuple[Annotated[int, Field(ge=1, le=65536)], ...] | None = None
     """Whether it was trained so that vectors may be shortened: to any number of dimensions, or to one of those."""
+
+
+class SearchSection(Table):
+    """Searches: by words, how long they wait, and how well they have to find things."""
+
+    sparse_default: Literal["syncd/Code-BM25", "Chroma/BM25", "prithivida/Splade_PP_en_v1", "none"] = "syncd/Code-BM25"
+    """The sparse model of collections whose source names none; `none`: they have no sparse vectors."""
+    limit_s: Annotated[float, Field(gt=0)] = 5.0
+    max_quality_loss: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """A collection built with other settings takes its place by itself unless nDCG@10 falls by more than this share."""
+    splade_dir: OwnPath | None = None
+    """Where SPLADE's model.onnx and tokenizer.json are; by default downloaded into the models folder on first use."""

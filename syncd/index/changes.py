@@ -53,13 +53,29 @@ class MendCollection:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangePlaces:
+    """Let a shadow take the place of the collection that answers, under its name; what was decided before is carried out too."""
+
+    collection_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class DropCollection:
+    """Delete a discarded shadow, of which the store has no document any more."""
+
+    collection_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class OutboxLeft:
     """Write to the vector store what the outbox has about ids that no caller waits for."""
 
     collection_id: int
 
 
-Change = DocumentChange | Rebuild | Flush | CheckCollection | MendCollection | OutboxLeft
+Errand = Rebuild | CheckCollection | MendCollection | ChangePlaces | DropCollection
+"""What concerns a collection as a whole."""
+Change = DocumentChange | Errand | Flush | OutboxLeft
 
 
 def weight(change: Change) -> int:

@@ -97,6 +97,11 @@ class PostponedWrites:
         if held is not None and held.failures >= PATIENCE:
             raise RetryableError(held.reason)
 
+    def forget(self, collection_id: int) -> None:
+        """Fail what waits for a collection that is about to be dropped. Twice is safe."""
+        if held := self._collections.pop(collection_id, None):
+            fail(held.waiting, RetryableError("the collection was discarded"))
+
     def envelopes(self) -> Iterable[Envelope[Change, Staged]]:
         """Return all waiting requests."""
         return [envelope for held in self._collections.values() for envelope, _ in held.waiting]

@@ -68,6 +68,17 @@ class VectorStore(Protocol):
         """Return the collection with this id under its current name, or None if it does not exist."""
         ...
 
+    async def rename(self, target: Target, collection_id: str) -> None:
+        """Give the collection with this id the name of `target`, which no other one may have. Twice is safe.
+
+        Until `forget` is called, what is asked of a target may still go to the collection that had its name before.
+        """
+        ...
+
+    def forget(self, target: Target) -> None:
+        """Ask anew which collection has the name when it is next used. Does no I/O."""
+        ...
+
     async def metadata(self, target: Target) -> Mapping[str, Scalar]:
         """Return the collection's own metadata."""
         ...

@@ -8,8 +8,9 @@ from dataclasses import replace
 import structlog
 
 from syncd.errors import NotFoundError, PermanentError, RetryableError
-from syncd.index.changes import Change, CheckCollection, MendCollection, Rebuild
+from syncd.index.changes import Change, ChangePlaces, CheckCollection, DropCollection, MendCollection, Rebuild
 from syncd.index.delivery import Delivery
+from syncd.index.places import PlaceChanges
 from syncd.index.postponed import Asked, PostponedWrites
 from syncd.index.refill import Refill
 from syncd.runtime.mailbox import Envelope
@@ -22,18 +23,35 @@ log = structlog.get_logger()
 class Turns:
     """Used only by the actor that owns all writes."""
 
-    def __init__(self, store: Store, held: PostponedWrites, refill: Refill, delivery: Delivery) -> None:
+    def __init__(
+        self, store: Store, held: PostponedWrites, refill: Refill, delivery: Delivery, places: PlaceChanges
+    ) -> None:
         self._store = store
         self._held = held
         self._refill = refill
         self._delivery = delivery
+        self._places = places
 
     async def begin(self, envelope: Envelope[Change, Staged]) -> None:
-        """Begin a check, a rebuild or the mending of a damaged collection, which turns carry out."""
+        """Begin a check, a rebuild or the mending of a damaged collection, which turns carry out; the rest is done at once.
+
+        One that was dropped meanwhile needs nothing.
+        """
         message = envelope.message
         try:
             if isinstance(message, Rebuild):
                 await self._begin_rebuild(envelope, message)
+            elif isinstance(message, ChangePlaces):
+                await self._places.change(message.collection_id)
+                envelope.reply.settle(Staged(message.collection_id))
+            elif isinstance(message, DropCollection):
+                self._held.forget(message.collection_id)
+                await self._places.drop(message.collection_id)
+                envelope.reply.settle(Staged(message.collection_id))
+            elif isinstance(message, CheckCollection | MendCollection) and (
+                message.collection_id not in self._delivery.records
+            ):
+                envelope.reply.settle(Staged(message.collection_id))
             elif isinstance(message, CheckCollection):
                 self._held.add(message.collection_id, [(envelope, Staged(message.collection_id))])
             elif isinstance(message, MendCollection):

@@ -1,12 +1,12 @@
-"""Finds out whether a collection accepts writes at all, with a harmless row, before a refusal is believed."""
+"""Whether a refusal of the vector store is to be believed: with a harmless row it is found out whether a collection accepts writes."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from syncd.errors import SyncdError
+from syncd.errors import RetryableError, SyncdError, TargetRefusedError
 from syncd.index.target import VectorStore
-from syncd.model import NOTHING, Rows
+from syncd.model import NOTHING, CollectionShape, Rows
 from syncd.store import Store
 from syncd.store.collections import CollectionRecord
 
@@ -29,3 +29,17 @@ async def accepts_writes(store: Store, vector_store: VectorStore, record: Collec
         return False
     await store.outbox.clear(record.id, [PROBE_ID])
     return True
+
+
+async def opened_collection(vector_store: VectorStore, record: CollectionRecord, shape: CollectionShape) -> str:
+    """Open the collection and return its id. A refusal is believed only of a new one, and only if the store responds otherwise."""
+    try:
+        return await vector_store.open_collection(record.target, shape)
+    except TargetRefusedError as error:
+        try:
+            await vector_store.database_exists(record.target.database)
+        except TargetRefusedError:
+            raise RetryableError(f"the vector store refuses every request ({error})") from error
+        if record.chroma_id is not None:
+            raise RetryableError(f"collection {record.target.collection} cannot be opened ({error})") from error
+        raise

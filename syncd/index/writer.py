@@ -22,15 +22,26 @@ from syncd.errors import (
     PermanentError,
     RetryableError,
     SyncdError,
-    TargetRefusedError,
 )
-from syncd.index.changes import WRITE_SIZE, Change, CheckCollection, Flush, MendCollection, Rebuild, shape_of, weight
+from syncd.index.changes import (
+    WRITE_SIZE,
+    Change,
+    CheckCollection,
+    Errand,
+    Flush,
+    MendCollection,
+    Rebuild,
+    shape_of,
+    weight,
+)
 from syncd.index.delivery import Delivery
 from syncd.index.outage import outlasting
+from syncd.index.places import PlaceChanges
 from syncd.index.postponed import Asked, PostponedWrites
 from syncd.index.refill import Refill
 from syncd.index.target import VectorStore
 from syncd.index.turns import Turns
+from syncd.index.write_probe import opened_collection
 from syncd.model import Embedding, QueryFunction, Target
 from syncd.runtime.containment import contained
 from syncd.runtime.mailbox import Envelope, Mailbox, settling
@@ -75,7 +86,8 @@ class Index:
         self._refill = Refill(store, vector_store, lambda record: shape_of(record, queries(record)))
         self._held = PostponedWrites()
         self._delivery = Delivery(store, vector_store, self._held, self._refill)
-        self._turns = Turns(store, self._held, self._refill, self._delivery)
+        self._places = PlaceChanges(store, vector_store, queries, self._delivery.records, self._opening)
+        self._turns = Turns(store, self._held, self._refill, self._delivery, self._places)
         self._told: set[int] = set()
         self.mailbox: Mailbox[Change, Staged] = Mailbox("index", capacity)
         self.turn = anyio.Lock()
@@ -94,7 +106,7 @@ class Index:
         async with self._opening:
             record = await self._store.collections.open(target, embedding)
             self._delivery.records[record.id] = record
-            chroma_id = await self._opened(record)
+            chroma_id = await opened_collection(self._vector_store, record, shape_of(record, self._queries(record)))
             if record.chroma_id is None and record.rebuilding is None:
                 await self._store.collections.set_chroma_id(record.id, chroma_id)
                 return record
@@ -102,19 +114,6 @@ class Index:
             await self.look(record.id)
         self._held.check(record.id)
         return record
-
-    async def _opened(self, record: CollectionRecord) -> str:
-        """Open the collection. A refusal is believed only for a new collection, and only if the store responds otherwise."""
-        try:
-            return await self._vector_store.open_collection(record.target, shape_of(record, self._queries(record)))
-        except TargetRefusedError as error:
-            try:
-                await self._vector_store.database_exists(record.target.database)
-            except TargetRefusedError:
-                raise RetryableError(f"the vector store refuses every request ({error})") from error
-            if record.chroma_id is not None:
-                raise RetryableError(f"collection {record.target.collection} cannot be opened ({error})") from error
-            raise
 
     async def preview_collection(self, target: Target, embedding: Embedding) -> CollectionRecord:
         """Return the record that `open` would, without creating anything. Raises ConflictError, NotFoundError as `open` does."""
@@ -188,7 +187,7 @@ class Index:
         with settling(envelopes, self._held.envelopes):
             await self._serve([e for e in envelopes if isinstance(e.message, DocumentChange)])
             for envelope in envelopes:
-                if isinstance(envelope.message, Rebuild | CheckCollection | MendCollection):
+                if isinstance(envelope.message, Errand):
                     await self._turns.begin(envelope)
                 elif isinstance(envelope.message, Flush):
                     staged = Staged(envelope.message.collection_id, chunk_ids=envelope.message.chunk_ids)
@@ -235,7 +234,8 @@ class Index:
             return False  # The write will raise the reason.
 
     async def _recover(self) -> None:
-        """Finish what a crash interrupted: every id left in the outbox. Interrupted refills continue in their turns."""
+        """Finish what a crash interrupted: changes of places and every id left in the outbox. Refills continue in their turns."""
+        await self._places.carry_out()
         records = await self._store.collections.all()
         self._delivery.records.update({record.id: record for record in records})
         left = await self._store.outbox.left_behind()

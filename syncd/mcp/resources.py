@@ -71,7 +71,7 @@ async def _document(tools: Toolbox, target: Target, key: str) -> str:
 async def _described(tools: Toolbox, source: SourceRecord) -> str:
     """Return what a source is and what each collection holds of it, as Markdown."""
     store, lines = tools.services.store, defaultdict[str, list[str]](list)
-    for record in await store.collections.all():
+    for record in await store.collections.answering():
         for held in await store.texts.holdings(record.id):
             newest = datetime.fromtimestamp(held.recorded_at, UTC).strftime("%Y-%m-%d %H:%MZ")
             target = record.target

@@ -112,7 +112,7 @@ class Toolbox:
         """Return the caller's collections of these names (none: all). Raises NotFoundError, which lists those there are."""
         records = [
             record
-            for record in await self.services.store.collections.all()
+            for record in await self.services.store.collections.answering()
             if (self.databases is None or record.target.database in self.databases)
             and database in (None, record.target.database)
         ]

@@ -131,6 +131,13 @@ class Run:
     """Check only these keys, whatever their indexed version (a run for one object, a retry)."""
     config_hash: str = ""
     """Identifies how the source's documents are prepared; what a source stored under another value is no longer valid."""
+    home: str = ""
+    """The name under which the collection is to answer, where it is built beside the one that has it; '': its own."""
+
+    @property
+    def collection(self) -> str:
+        """The name by which the source's settings and labels know the collection."""
+        return self.home or self.invocation.target.collection
 
 
 class Source(Protocol):

@@ -35,6 +35,8 @@ class RunPlan:
     """Real effects, or those of a dry run."""
     config_hash: str
     """Identifies the configuration with which documents are prepared."""
+    home: str = ""
+    """The name under which the collection is to answer, where it is built beside the one that has it; '': its own."""
     last_chance: bool = False
     """Record a document as failed when it cannot be had now, instead of trying the run again."""
     cancelled: anyio.Event = field(default_factory=anyio.Event, repr=False, compare=False)

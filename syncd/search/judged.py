@@ -44,6 +44,13 @@ class JudgedQuestion:
     """Keys of documents whose own words the question is in, though they do not answer it: hits of them do not count."""
 
 
+def place_of_hit(chunk_id: str, metadata: Mapping[str, object]) -> TextPlace:
+    """Return where a hit is, by its metadata; a chunk without a key is its own document."""
+    first, last = metadata.get("start_line"), metadata.get("end_line")
+    key = str(metadata.get("key", chunk_id))
+    return TextPlace(key, first, last) if isinstance(first, int) and isinstance(last, int) else TextPlace(key)
+
+
 class AnswerEntry(OwnModel):
     """An answer: a document, or some lines of it."""
 

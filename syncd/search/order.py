@@ -13,6 +13,12 @@ from syncd.search.rankings import Ranking
 from syncd.search.rules import DEPTH, RuleName, Rules, by_rules
 from syncd.store.chunks import Chunks, FoundChunk
 
+POOL = 300
+"""Hits per ranking that are fused or grouped; pages within it are cut from the same list."""
+
+RESCORED_POOL = 50
+"""The same for a ranking by whole vectors, which takes several candidates for each hit."""
+
 CODE_SHARE = 0.2
 """From this share of code among the first hits on, the rules apply: a collection of prose has none, one of code seldom less."""
 UNASKED = replace(Rules(), docs=1.0)
@@ -71,3 +77,14 @@ def _merged(query: Query, nearest: Ranking, worded: Ranking, fusion: Fusion) -> 
 
 def _first(ranked: Sequence[Ranked]) -> list[str]:
     return [hit.id for hit in ranked[:DEPTH]]
+
+
+def pool_of(query: Query, *, whole: bool = True) -> int:
+    """Return how many hits each ranking has to give, so that neighbouring pages are cut from the same list.
+
+    Where the collection's vectors are not `whole`, the candidates decide the order, and have to be the same ones too.
+    """
+    wanted = query.offset + query.limit
+    if query.mode != "hybrid" and not query.group and not may_apply(query):
+        return wanted if whole else RESCORED_POOL * -(-wanted // RESCORED_POOL)
+    return POOL * -(-wanted * (2 if query.group else 1) // POOL)

@@ -61,7 +61,9 @@ async def chunk_at(store: Store, target: Target, key: str, line: int) -> str:
 
 async def no_collection(store: Store, target: Target) -> NotFoundError:
     """Return the error for a collection that does not exist; it lists those of its database, or says that this has none."""
-    names = [one.target.collection for one in await store.collections.all() if one.target.database == target.database]
+    names = [
+        one.target.collection for one in await store.collections.answering() if one.target.database == target.database
+    ]
     if not names:
         return NotFoundError(
             f"syncd never wrote anything into database {target.database!r}: check its name, or sync something into it first"

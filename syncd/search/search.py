@@ -18,7 +18,7 @@ from syncd.search.exact import exact_pattern, exact_ranking, with_matches
 from syncd.search.fuse import Ranked, grouped
 from syncd.search.hits import highlighted, hit_of
 from syncd.search.index_cache import IndexCache
-from syncd.search.order import in_order, may_apply
+from syncd.search.order import in_order, pool_of
 from syncd.search.query import BY_MEANING, EXACT, Answer, Query, SearchHit
 from syncd.search.rankings import (
     Ranking,
@@ -39,14 +39,8 @@ from syncd.store.collections import CollectionRecord
 
 R = TypeVar("R")
 
-POOL = 300
-"""Hits per ranking that are fused or grouped; pages within it are cut from the same list."""
-
 LIMIT_S = 5.0
 """How long a query waits for a model and the vector store. Then words answer, or the query fails for now."""
-
-RESCORED_POOL = 50
-"""The same for a ranking by whole vectors, which takes several candidates for each hit."""
 
 
 class Search:
@@ -85,6 +79,18 @@ class Search:
         """
         query = replace(query, where=in_languages(query.where, query.languages))
         record = await self.record(query.target)
+        try:
+            answer = await self._answered(record, query)
+        except (PermanentError, RetryableError):
+            if (await self.record(query.target)).id == record.id:
+                raise
+        else:
+            if (await self.record(query.target)).id == record.id:
+                return answer
+        # Another collection took its name meanwhile: what was found may be of either.
+        return await self._answered(await self.record(query.target), query)
+
+    async def _answered(self, record: CollectionRecord, query: Query) -> Answer:
         notices: list[str] = []
         if query.mode in EXACT:
             hits = await self._matching(record, query, notices)
@@ -230,14 +236,3 @@ class Search:
         except NotFoundError as error:
             await self._damaged(record, error)
             raise RetryableError(f"{error}; it is being filled from the store") from error
-
-
-def pool_of(query: Query, *, whole: bool = True) -> int:
-    """Return how many hits each ranking has to give, so that neighbouring pages are cut from the same list.
-
-    Where the collection's vectors are not `whole`, the candidates decide the order, and have to be the same ones too.
-    """
-    wanted = query.offset + query.limit
-    if query.mode != "hybrid" and not query.group and not may_apply(query):
-        return wanted if whole else RESCORED_POOL * -(-wanted // RESCORED_POOL)
-    return POOL * -(-wanted * (2 if query.group else 1) // POOL)

@@ -25,6 +25,7 @@ from syncd.store.prepared import Prepared
 from syncd.store.progress import Progress
 from syncd.store.refills import Refills
 from syncd.store.secrets import Credentials, load_key
+from syncd.store.shadows import Shadows
 from syncd.store.sources import Sources
 from syncd.store.texts import DocumentTexts
 from syncd.store.tokens import Tokens
@@ -46,6 +47,7 @@ class Store:
     warnings: DocumentWarnings
     outbox: Outbox
     refills: Refills
+    shadows: Shadows
     postings: Postings
     chunks: Chunks
     checksums: Checksums
@@ -82,6 +84,7 @@ class Store:
             warnings=DocumentWarnings(database),
             outbox=Outbox(database),
             refills=Refills(database),
+            shadows=Shadows(database),
             postings=postings,
             chunks=Chunks(database),
             checksums=Checksums(database),

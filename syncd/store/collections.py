@@ -85,6 +85,13 @@ class Collections:
 
         return await self._db.read(query)
 
+    async def answering(self) -> Sequence[CollectionRecord]:
+        """Return the collections that answer under names of their users, by database and name: all but shadows."""
+        statement = (
+            "SELECT * FROM collections WHERE id NOT IN (SELECT collection_id FROM shadows) ORDER BY database, name"
+        )
+        return await self._db.read(lambda c: [_from_row(row) for row in c.execute(statement)])
+
     async def of_source(self, source_id: str) -> Sequence[CollectionRecord]:
         """Return the collections that hold documents of a source, by database and name."""
         statement = (

@@ -36,11 +36,15 @@ class WaitingChanges:
     since: float | None
 
 
-_RECENT = "SELECT recorded_at, changed_at FROM documents WHERE source_id = ? AND state = 'indexed' ORDER BY recorded_at DESC LIMIT ?"
+_RECENT = (
+    "SELECT recorded_at, changed_at FROM documents WHERE source_id = ? AND state = 'indexed' AND collection_id NOT IN "
+    "(SELECT collection_id FROM shadows) ORDER BY recorded_at DESC LIMIT ?"
+)
 _WAITING = f"""
 WITH unfinished AS (
     SELECT source_id, min(created_at) AS since FROM invocations
-    WHERE state IN ('pending', 'processing') AND NOT ({IS_DRY_RUN}) GROUP BY source_id
+    WHERE state IN ('pending', 'processing') AND NOT ({IS_DRY_RUN}) AND (database, collection) NOT IN
+    (SELECT c.database, c.name FROM shadows h JOIN collections c ON c.id = h.collection_id) GROUP BY source_id
 )
 SELECT s.id, s.name, json_extract(s.settings, '$.max_lag_s'), u.since FROM sources s
 LEFT JOIN unfinished u ON u.source_id = s.id ORDER BY s.seq

@@ -122,8 +122,12 @@ class Invocations(InvocationQueue):
         return await self._db.read(query)
 
     async def latest_whole(self, source_id: str) -> Invocation | None:
-        """Return the newest invocation of a source, except dry runs and those for single keys, or None."""
-        statement = f"SELECT {INVOCATION_COLUMNS} FROM invocations WHERE source_id = ? AND {IS_WHOLE_RUN} ORDER BY seq DESC LIMIT 1"
+        """Return the newest invocation of a source, except dry runs, those for single keys and those into shadows, or None."""
+        statement = (
+            f"SELECT {INVOCATION_COLUMNS} FROM invocations WHERE source_id = ? AND {IS_WHOLE_RUN} AND (database, collection) "
+            "NOT IN (SELECT c.database, c.name FROM shadows h JOIN collections c ON c.id = h.collection_id) "
+            "ORDER BY seq DESC LIMIT 1"
+        )
 
         def query(connection: sqlite3.Connection) -> Invocation | None:
             row = connection.execute(statement, (source_id,)).fetchone()

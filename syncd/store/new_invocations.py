@@ -7,7 +7,17 @@ import time
 import uuid
 from dataclasses import replace
 
-from syncd.model import Invocation, LeaveCollection, Origin, Request, SourceSettings, Target, WholeSource
+from syncd.model import (
+    ConfirmDeletes,
+    Invocation,
+    LeaveCollection,
+    Origin,
+    Request,
+    SourceSettings,
+    Target,
+    Upload,
+    WholeSource,
+)
 from syncd.model.requests import joined
 from syncd.store.invocation_codec import INVOCATION_COLUMNS, invocation_from_row, request_to_json
 
@@ -35,6 +45,7 @@ def insert_or_join(
                 "UPDATE invocations SET request = ?, not_before = 0 WHERE id = ?",
                 (request_to_json(both), waiting.id),
             )
+            ask_shadow(connection, source_id, source_type, target, request)
             return replace(waiting, request=both)
     return insert_invocation(connection, source_id, source_type, target, origin, request)
 
@@ -64,8 +75,28 @@ def insert_invocation(
             time.time(),
         ),
     )
+    ask_shadow(connection, source_id, source_type, target, request)
     row = connection.execute(f"SELECT {INVOCATION_COLUMNS} FROM invocations WHERE id = ?", (invocation_id,)).fetchone()
     return invocation_from_row(row)
+
+
+def ask_shadow(
+    connection: sqlite3.Connection, source_id: str, source_type: str, target: Target, request: Request
+) -> None:
+    """Ask the same of the collection that is built to take the target's place, if there is one, so that it lacks no change.
+
+    Held deletes are confirmed for each on its own. Nobody waits for the run, and others go first.
+    """
+    if request.is_dry_run or isinstance(request, ConfirmDeletes | LeaveCollection | Upload):
+        return
+    row = connection.execute(
+        "SELECT c.name FROM shadows h JOIN collections c ON c.id = h.collection_id JOIN collections l ON l.id = h.live_id "
+        "WHERE l.database = ? AND l.name = ? AND h.state IN ('building', 'refused', 'switching')",
+        (target.database, target.collection),
+    ).fetchone()
+    if row is not None:
+        shadow = Target(target.database, row[0])
+        insert_or_join(connection, source_id, source_type, shadow, Origin.SCHEDULE, request)
 
 
 def request_run(

@@ -113,10 +113,11 @@ class Refills:
         return await self._db.read(lambda c: _filled(c, collection_id))
 
     async def states(self) -> Sequence[CollectionState]:
-        """Return the state of every collection that syncd writes, by database and name."""
+        """Return the state of every collection that answers, by database and name."""
 
         def query(connection: sqlite3.Connection) -> list[CollectionState]:
-            rows = connection.execute(f"{_BLOAT} ORDER BY database, name").fetchall()
+            beside = "WHERE id NOT IN (SELECT collection_id FROM shadows)"
+            rows = connection.execute(f"{_BLOAT} {beside} ORDER BY database, name").fetchall()
             return [
                 CollectionState(
                     database, name, chunks, _filled(connection, ident), round((chunks + deleted) / max(1, chunks), 1)

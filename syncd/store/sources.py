@@ -10,16 +10,10 @@ from dataclasses import asdict
 from syncd.errors import ConflictError
 from syncd.model import Chunking, Embedding, SourceRecord, SourceSettings
 from syncd.store.absent_sources import KEEP, remember
-from syncd.store.codec import (
-    SOURCE_COLUMNS,
-    SourceCodec,
-    SourceRow,
-    dumps,
-    embedding_to_json,
-    source_from_row,
-)
+from syncd.store.codec import SOURCE_COLUMNS, SourceCodec, SourceRow, dumps, embedding_to_json, source_from_row
 from syncd.store.database import Database
 from syncd.store.new_invocations import request_leave, request_run
+from syncd.store.recipes import Recipe, keep_recipe
 from syncd.store.revival import revived
 
 
@@ -107,8 +101,7 @@ class Sources:
                 f"SELECT {SOURCE_COLUMNS} FROM sources WHERE type = ? AND database = ? AND name IS NULL",
                 (type, database),
             )
-            found = self._first(rows)
-            return found or self._insert(connection, type, database, settings, embedding, chunking, None)
+            return self._first(rows) or self._insert(connection, type, database, settings, embedding, chunking, None)
 
         return await self._db.write(transaction)
 
@@ -132,6 +125,7 @@ class Sources:
         columns = (database, dumps(values), embedding_to_json(embedding), dumps(asdict(chunking)), *identity)
 
         def transaction(connection: sqlite3.Connection) -> None:
+            keep_recipe(connection, record, database, settings, Recipe(embedding, chunking))
             connection.execute(
                 "UPDATE sources SET database = ?, settings = ?, embedding = ?, chunking = ?, name = ?, id_root = ? WHERE id = ?",
                 (*columns, record.id),

@@ -69,5 +69,5 @@ class Deletes:
 
     def _recheck(self, key: str, source: Source) -> Callable[[], Awaitable[bool]] | None:
         """Return a call that asks the source again whether a document is gone, None if the source cannot be asked."""
-        collection = self._plan.collection.target.collection
+        collection = self._plan.home or self._plan.collection.target.collection
         return partial(source.is_gone, key, collection) if isinstance(source, Rechecking) else None

@@ -100,7 +100,8 @@ class Explainer:
         elif document is None:
             why = Derivation("not derived", "its document is still being embedded or written; ask again when it is")
         else:
-            configured = replace(source, embedding=record.embedding)
+            recipe = await self._store.shadows.recipe(source_id, record.target)
+            configured = replace(source, embedding=record.embedding, chunking=(recipe or source).chunking)
             why = await self._derivation(_Stored(record, chunk, vector, document, configured))
         return Explanation(record, chunk, document, source, in_chroma, why)
 
@@ -151,6 +152,7 @@ class Explainer:
             known=KnownDocuments(self._store, stored.record.id, source.id),
             keys=asked.keys,
             config_hash=self._preparation.config_hash(source),
+            home=(await self._store.shadows.home_of(target)).collection,
         )
 
     async def _compared(self, stored: _Stored, now: Document, body: Body) -> Derivation:

@@ -56,6 +56,7 @@ class RunState:
         self._number = plan.number
         self._source_id, self._collection_id = plan.source.id, plan.collection.id
         self._config_hash = plan.config_hash
+        self._home = plan.home
 
     async def begin(self) -> Run:
         """Return what the source needs to know; a cursor of another configuration is deleted."""
@@ -127,6 +128,7 @@ class RunState:
             known=KnownDocuments(self._store, self._collection_id, self._source_id),
             keys=self._invocation.request.keys,
             config_hash=self._config_hash,
+            home=self._home,
         )
 
 

@@ -76,20 +76,26 @@ class Runner:
         """
         invocation = attempt.invocation
         record = await self._configured(invocation)
-        if not await self._is_wanted(invocation, record):
+        home = await self._store.shadows.home_of(invocation.target)
+        if not await self._is_wanted(invocation, record, home):
             return
         source = await self._open_source(record)
-        plan = await self._plan(invocation, record)
+        if home != invocation.target and await self._store.collections.find(invocation.target) is None:
+            raise RetryableError(f"what was built as {invocation.target.collection} has another name now")
+        plan = await self._plan(invocation, record, home)
         run = SourceRun(self._store, self.ingesters.mailbox, invocation, plan, self.settings.guard)
         attempt.begin(run)
         await run.execute(source)
         if is_finishing(invocation, record) and not run.incomplete:
             await self._vector_store.set_metadata(invocation.target, {"finished_ingest": True})
 
-    async def _is_wanted(self, invocation: Invocation, record: SourceRecord) -> bool:
-        """Return whether the source, as it is declared now, still asks for what it asked. Raises RetryableError: not yet."""
+    async def _is_wanted(self, invocation: Invocation, record: SourceRecord, home: Target) -> bool:
+        """Return whether the source, as it is declared now, still asks for what it asked. Raises RetryableError: not yet.
+
+        `home`: the place that the target is to answer in.
+        """
         kept = Target(record.database, record.settings.kept_collection or "")
-        is_elsewhere = bool(kept.collection) and kept != invocation.target
+        is_elsewhere = bool(kept.collection) and kept != home
         if not isinstance(invocation.request, LeaveCollection):
             is_own = invocation.origin in (Origin.WATCH, Origin.SCHEDULE) and not invocation.request.whole.fan_out
             return not (is_own and is_elsewhere)
@@ -99,7 +105,7 @@ class Runner:
         return is_elsewhere
 
     async def _configured(self, invocation: Invocation) -> SourceRecord:
-        """Return the source, configured as the invocation asks."""
+        """Return the source, configured as the invocation asks, or as the collection's documents were made that another one is to follow."""
         record = await self._store.sources.get(invocation.source_id)
         if record is None:
             raise NotFoundError(
@@ -111,9 +117,11 @@ class Runner:
             # Without a named embedding the collection's own is used; the default is for new collections.
             known = await self._store.collections.find(invocation.target)
             record = replace(record, embedding=known.embedding) if known else record
+        elif recipe := await self._store.shadows.recipe(record.id, invocation.target):
+            record = replace(record, embedding=recipe.embedding, chunking=recipe.chunking)
         return asked.configured(record)
 
-    async def _plan(self, invocation: Invocation, record: SourceRecord) -> RunPlan:
+    async def _plan(self, invocation: Invocation, record: SourceRecord, home: Target) -> RunPlan:
         """Open the collection, and return what all documents of the run share."""
         is_dry_run = invocation.request.is_dry_run
         open_collection = self._index.preview_collection if is_dry_run else self._index.open
@@ -123,6 +131,7 @@ class Runner:
             collection=await open_collection(invocation.target, record.embedding),
             effects=self._ingester.effects(is_dry_run),
             config_hash=self._ingester.config_hash(record),
+            home=home.collection,
             last_chance=invocation.origin is not Origin.EVENT
             and invocation.attempts + 1 >= self.settings.last_chance_attempt,
         )

@@ -138,7 +138,8 @@ class Settlement:
         """
         invocation = attempt.invocation
         source = await self._store.sources.get(invocation.source_id)
-        is_kept = invocation.request.whole.fan_out or (source and source.keeps(invocation.target.collection))
+        home = await self._store.shadows.home_of(invocation.target)
+        is_kept = invocation.request.whole.fan_out or (source and source.keeps(home.collection))
         if source is None or invocation.request.is_dry_run or not (is_kept or request):
             return
         delay_s = self._settings.again.delay_s(invocation.request.whole.follow_up + 1)

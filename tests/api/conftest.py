@@ -111,6 +111,10 @@ def services_for(store, chroma, folder: Path, wake, *more: Table):
             raise NotFoundError("syncd never wrote a collection 'missing'")
         return 7
 
+    async def change_places(target):
+        if target.collection == "missing":
+            raise NotFoundError("collection 'missing' has no shadow")
+
     async def embed_with(model, texts, role, task):
         if model not in (QWEN, MINILM):
             raise NotFoundError(f"unknown model {model!r}")
@@ -137,6 +141,9 @@ def services_for(store, chroma, folder: Path, wake, *more: Table):
         search_several=partial(search_several, search, store.texts),
         related=related,
         rebuild=rebuild,
+        switch=change_places,
+        discard=change_places,
+        rollback=change_places,
         verify=verify,
         explain=explain,
         embed_query=embed_query,

@@ -33,7 +33,7 @@ def test_all_additions_are_known_as_such():
         "search", "verify_collection", "rebuild_collection", "retry_job", "confirm_job_deletes", "list_job_documents", "list_job_held_deletes", "discard_job_deletes",
         "create_token", "list_tokens", "delete_token", "list_dead_letters", "get_status", "list_document_warnings",
         "edit_source", "remove_source", "read_document", "list_credentials", "rotate_credential", "delete_credential",
-        "explain_chunk", "related", "make_questions", "verify_source", "get_metrics", "welcome", "list_documents",
+        "explain_chunk", "related", "make_questions", "verify_source", "switch_shadow", "discard_shadow", "rollback_collection", "get_metrics", "welcome", "list_documents",
     }  # fmt: skip
 
 

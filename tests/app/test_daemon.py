@@ -494,22 +494,6 @@ def test_a_model_nobody_knows_is_refused_before_a_collection_is_made_for_it(daem
     assert "model of 'typo': unknown model 'no/such'" in refused.stderr
 
 
-def test_a_changed_chunking_makes_every_document_anew_though_no_file_changed(daemon):
-    file = daemon.folder / "syncd.toml"
-    before = file.read_text()
-    statement = (
-        "SELECT DISTINCT json_extract(c.metadata, '$.stage') FROM chunks c JOIN documents d ON d.id = c.document_id "
-        "WHERE d.key LIKE 'package_%.py'"
-    )
-    assert daemon.rows(statement) == [("code",)]
-    file.write_text(before + 'chunking = { type = "lines", max_lines = 2 }\n')
-    daemon.process.send_signal(signal.SIGHUP)
-    until(lambda: daemon.rows(statement) == [("lines",)])
-    file.write_text(before)
-    daemon.process.send_signal(signal.SIGHUP)
-    until(lambda: daemon.rows(statement) == [("code",)] and daemon.unsettled() == 0)
-
-
 def test_chroma_dies_and_comes_back_and_nothing_is_lost(daemon, git_server):
     until(lambda: daemon.unsettled() == 0)
     port = daemon.announced()["chroma"]["port"]

@@ -55,6 +55,24 @@ async def test_while_it_answers_nobody_waits_for_it(vector_store):
         await vector_store.available()
 
 
+async def test_a_collection_takes_the_name_of_one_that_was_renamed(vector_store, target, fresh_name):
+    await vector_store.write(target, [], rows(1), NOTHING)
+    other, away = Target(DATABASE, f"{fresh_name}-other"), Target(DATABASE, f"{fresh_name}-away")
+    first, second = await vector_store.collection_id(target), await vector_store.open_collection(other)
+    await vector_store.write(other, [], rows(2), NOTHING)
+    for _ in range(2):
+        await vector_store.rename(away, first)
+    for _ in range(2):
+        await vector_store.rename(target, second)
+    for place in (target, other, away):
+        vector_store.forget(place)
+    assert await ids(vector_store, target) == ["row-2"]
+    assert await ids(vector_store, away) == ["row-1"]
+    assert await vector_store.collection_id(other) is None
+    with pytest.raises(NotFoundError):
+        await vector_store.rename(other, "00000000-0000-4000-8000-000000000000")
+
+
 async def test_a_database_is_made_once_and_found(vector_store, fresh_name):
     assert not await vector_store.database_exists(fresh_name)
     await vector_store.create_database(fresh_name)

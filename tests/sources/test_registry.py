@@ -163,6 +163,7 @@ def test_each_type_brings_its_own_tables_and_their_numbers_stay():
         12: "0012_sitemap_hints.sql",
         13: "0013_partial_crawls.sql",
         14: "0014_left_out.sql",
+        15: "0015_renamed_collections.sql",
         20: "0020_s3.sql",
         30: "0030_sparse.sql",
         40: "0040_recipes.sql",
@@ -182,6 +183,7 @@ def test_each_type_brings_its_own_tables_and_their_numbers_stay():
         100: "0100_recent_documents.sql",
         104: "0104_chunk_counts.sql",
         105: "0105_document_counts.sql",
+        106: "0106_shadows.sql",
     }
     with pytest.raises(ValueError, match="has the number of"):
         numbered_migrations(["syncd.store", "syncd.store"])

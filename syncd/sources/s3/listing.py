@@ -60,7 +60,7 @@ class Listing:
         self._labels = source.labels
         self._labelling = source.labelling
         self._run = run
-        self._collection = run.invocation.target.collection
+        self._collection = run.collection
         self._is_part = run.invocation.request.whole.fan_out
         self._position = Position.of(run)
 

@@ -61,7 +61,7 @@ class BucketSource(S3Objects):
         if self.is_metadata_file(key):
             await self._look_at_file(key)
             return None
-        collection, request = run.invocation.target.collection, run.invocation.request
+        collection, request = run.collection, run.invocation.request
         if run.invocation.origin is not Origin.API or not isinstance(request, OneObject) or request.key != key:
             return await self._met(run, key, collection)
         await self.labels.say(self.id, self._said(run, request))
@@ -90,7 +90,7 @@ class BucketSource(S3Objects):
         owner = await run.known.owner(document.chunk_prefix)
         if owner is None or owner == document.key:
             return None
-        now = await self.again(owner, run.invocation.target.collection)
+        now = await self.again(owner, run.collection)
         return now if now.chunk_prefix != document.chunk_prefix else None
 
     def _without_custom_id(self, document: Document) -> Document:
@@ -101,7 +101,7 @@ class BucketSource(S3Objects):
         return replace(document, chunk_prefix=chunk_prefix(document.key), other_prefix=other)
 
     def _said(self, run: Run, request: OneObject) -> Label:
-        collection = run.invocation.target.collection
+        collection = run.collection
         return Label(
             file_key="",
             path=request.key,

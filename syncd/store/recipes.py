@@ -1,0 +1,65 @@
+"""How a source's documents are made in a collection whose source is set to something else by now."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import asdict, dataclass, replace
+
+from syncd.model import Chunking, Embedding, SourceRecord, SourceSettings
+from syncd.store.codec import dumps, embedding_from_json, embedding_to_json
+from syncd.store.shadow_rows import fill_anew
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What decides how documents are made, as far as a change of it is built beside what there is."""
+
+    embedding: Embedding
+    chunking: Chunking
+
+    def makes_the_same(self, other: Recipe) -> bool:
+        """Return whether both make the same chunks and whole vectors."""
+        other_embedding = replace(other.embedding, dimensions=self.embedding.dimensions)
+        return (self.embedding, self.chunking) == (other_embedding, other.chunking)
+
+
+def keep_recipe(
+    connection: sqlite3.Connection, record: SourceRecord, database: str, settings: SourceSettings, asked: Recipe
+) -> None:
+    """Note by what recipe a source's documents in its collection were made, before another one is `asked` for.
+
+    One that is asked for again needs no note; a collection that the source leaves has none. Within the caller's transaction.
+    """
+    kept = settings.kept_collection
+    if kept is None or (record.database, record.settings.kept_collection) != (database, kept):
+        connection.execute("DELETE FROM kept_recipes WHERE source_id = ?", (record.id,))
+        return
+    row = connection.execute(
+        "SELECT id FROM collections c WHERE database = ?1 AND name = ?2 AND EXISTS (SELECT 1 FROM documents "
+        "WHERE collection_id = c.id AND source_id = ?3 UNION ALL SELECT 1 FROM prepared WHERE collection_id = c.id AND source_id = ?3)",
+        (database, kept, record.id),
+    ).fetchone()
+    if row is None:
+        return
+    place, now = (record.id, row[0]), Recipe(record.embedding, record.chunking)
+    known = read_recipe(connection, *place)
+    if known == asked:
+        connection.execute("DELETE FROM kept_recipes WHERE source_id = ? AND collection_id = ?", place)
+    elif known is not None and now != asked:
+        connection.execute("UPDATE kept_recipes SET is_decided = 0 WHERE source_id = ? AND collection_id = ?", place)
+        fill_anew(connection, row[0], replace(record, settings=settings))
+    elif known is None and not now.makes_the_same(asked):
+        connection.execute(
+            "INSERT INTO kept_recipes (source_id, collection_id, embedding, chunking) VALUES (?, ?, ?, ?)",
+            (*place, embedding_to_json(now.embedding), dumps(asdict(now.chunking))),
+        )
+
+
+def read_recipe(connection: sqlite3.Connection, source_id: str, collection_id: int) -> Recipe | None:
+    """Return the recipe that is noted for a source in a collection, or None."""
+    row = connection.execute(
+        "SELECT embedding, chunking FROM kept_recipes WHERE source_id = ? AND collection_id = ?",
+        (source_id, collection_id),
+    ).fetchone()
+    return Recipe(embedding_from_json(row[0]), Chunking(**json.loads(row[1]))) if row else None
