@@ -193,7 +193,9 @@ async def test_what_a_collection_records_follows_the_daemon_but_not_against_its_
     await chroma.open_collection(target, CollectionShape(moved))
     assert await recorded(chroma, fresh_name) == function_of(moved)
     own = QueryFunction("huggingface", "http://127.0.0.1:8080/embed")
-    await chroma._connected().record(target, chroma.settings.tenant, await chroma.collection_id(target), own)
+    changes = {"hnsw": None, "spann": None, "embedding_function": function_of(own)}
+    known = await chroma.collection_id(target)
+    await chroma._connected().change(target, chroma.settings.tenant, known, {"new_configuration": changes})
     await chroma.open_collection(target, CollectionShape(moved))
     assert await recorded(chroma, fresh_name) == function_of(own)
     with pytest.raises(NotFoundError):
