@@ -205,7 +205,7 @@ def read_toml(file: Path) -> dict[str, object]:
         raise ConfigError(f"{file} does not exist; start from config/syncd.toml or give another --config") from None
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{file} is not valid TOML: {error}") from None
 
 
@@ -220,7 +220,7 @@ def override(values: dict[str, object], name: str, text: str) -> None:
         table = inner
     try:
         table[key] = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         table[key] = text
 
 

@@ -90,6 +90,7 @@ def test_the_commented_examples_are_valid_too(tmp_path):
         ("[documents.vision]\npath = 'x.gguf'", "path needs projector"),
         ("[documents.vision]\nurl = 'http://a/v1'", "url needs model"),
         ("not toml", "not valid TOML"),
+        ("a = " + "[" * 3000, "not valid TOML"),
     ],
 )
 def test_a_mistake_is_named_with_key_value_and_file(tmp_path, text, said):

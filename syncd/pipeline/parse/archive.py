@@ -20,6 +20,8 @@ _BLOCK_BYTES = 1 << 20
 _METHODS = (ZIP_STORED, ZIP_DEFLATED)
 """What documents may be packed with (ECMA-376 part 2, OpenDocument 1.3 part 2, EPUB OCF 3). Of every other method zipfile
 unpacks four kilobytes at once, whatever size was asked for and declared; with bzip2 those become gigabytes."""
+UNREADABLE_DIRECTORY = (BadZipFile, NotImplementedError, UnicodeDecodeError)
+"""What zipfile raises when it opens an archive whose listing is damaged, asks for a later version, or has names in no encoding."""
 _UNBOUNDED = {ZIP_BZIP2: "bzip2", ZIP_LZMA: "LZMA"}
 _BOMB_FLOOR_BYTES = 32 << 20
 _HEAD_BYTES = 4096
@@ -98,11 +100,12 @@ class Package:
 def open_package(path: Path, name: str, limits: DocumentLimits) -> Generator[Package, None, None]:
     """Open the archive at `path` after checking its directory. Raises PermanentError: damaged, encrypted, too large."""
     try:
-        with ZipFile(path) as archive:
-            check_directory(archive, name, limits)
-            yield Package(archive, name, limits)
-    except BadZipFile as error:
+        archive = ZipFile(path)
+    except UNREADABLE_DIRECTORY as error:
         raise PermanentError(f"{name} is damaged: its archive cannot be opened ({error})") from error
+    with archive:
+        check_directory(archive, name, limits)
+        yield Package(archive, name, limits)
 
 
 def read_member(archive: ZipFile, member: str, limit_bytes: int) -> bytes | None:
