@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from syncd.api.quotas import Quotas
 from syncd.index.target import VectorStore
 from syncd.index.verify import Drift
 from syncd.json_types import JsonObject
@@ -126,6 +127,7 @@ class Services:
     """Host names, in lower case, that requests without a token may use, besides loopback's names and addresses."""
     max_uploads: int = 4
     """Simultaneous uploads of one token; further ones get 429."""
+    quotas: Quotas = field(default_factory=Quotas)
 
 
 SERVICES = web.AppKey("services", Services)

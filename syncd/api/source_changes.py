@@ -9,11 +9,12 @@ from aiohttp import web
 
 from syncd.api.auth import own_source, requester, require_database
 from syncd.api.errors import RefusedError, bad_request
+from syncd.api.quotas import is_watched
 from syncd.api.requests import path_id, read_json, validated
 from syncd.api.route import Route, json_answer
 from syncd.api.services import SERVICES, Services
 from syncd.api.shapes import SHAPES, SourceShapes
-from syncd.api.sources import current_view
+from syncd.api.sources import current_view, require_room
 from syncd.json_types import JsonObject
 from syncd.model import SourceRecord, UnreadableSettings
 from syncd.schema import Model, OwnModel, Uuid, made_model
@@ -71,6 +72,8 @@ async def edit(request: web.Request) -> web.Response:
     settings = services.sources.accept(source.type, given, asking := requester(request, source.database))
     if settings.place != source.settings.place:
         raise bad_request(f"the source's place is {source.settings.place}; make another source for {settings.place}")
+    if is_watched(settings) and not is_watched(source.settings):
+        await require_room(request, settings, of=source.id)
     await services.store.sources.require_apart(source, settings)
     kept = await services.sources.keep_secrets(source.type, given, settings, asking)
     await services.store.sources.replace(source, source.database, kept, source.embedding, source.chunking)

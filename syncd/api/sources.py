@@ -19,7 +19,7 @@ from syncd.api.views import SourceNews, source_item, source_view
 from syncd.chroma.naming import can_be_database
 from syncd.errors import NotFoundError
 from syncd.json_types import JsonObject
-from syncd.model import SourceRecord, Target
+from syncd.model import SourceRecord, SourceSettings, Target
 from syncd.quoting import shown
 from syncd.schema import Model, QueryCount
 
@@ -49,6 +49,7 @@ async def create(request: web.Request) -> web.Response:
     source_settings = settings.source_settings(services, name, given, asking)
     embedding = settings.embedding(services, services.default_embedding, payload.embedding, payload.embedding_model)
     chunking = settings.chunking(payload.chunking)
+    await require_room(request, source_settings)
     await require_existing(services, payload.database_name)
     # Before a key is stored, not only when the source is.
     await services.store.sources.require_new(name, payload.database_name, source_settings, embedding, chunking)
@@ -94,6 +95,15 @@ async def delete(request: web.Request) -> web.Response:
         raise RefusedError(404, f"source {source.id} does not exist; list sources to find its id")
     services.wake()
     return web.Response(status=204)
+
+
+async def require_room(request: web.Request, new: SourceSettings, of: str = "") -> None:
+    """Raise RefusedError (403) where the caller's databases have as many sources as its token may make; `of` is one that changes."""
+    databases, services = scope(request), request.app[SERVICES]
+    if databases is not None:
+        found = await services.store.sources.list(databases=databases, limit=services.quotas.sources + 1)
+        if refusal := services.quotas.refusal([it.settings for it in found if it.id != of], new):
+            raise RefusedError(403, refusal)
 
 
 async def require_existing(services: Services, database: str) -> None:

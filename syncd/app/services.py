@@ -9,6 +9,7 @@ from pathlib import Path
 
 from syncd import __version__
 from syncd.api import Pace, Services, Vitals
+from syncd.api.quotas import Quotas
 from syncd.app.addresses import address_for_clients, own_hosts
 from syncd.app.parts import Parts
 from syncd.app.settings import shadow_settings
@@ -130,6 +131,7 @@ def make_services(
         loopback=config.api.loopback,
         hosts=own_hosts(config),
         max_uploads=config.api.max_uploads,
+        quotas=Quotas(config.api.max_sources, config.api.max_watched_sources),
     )
 
 

@@ -39,6 +39,9 @@ class ApiSection(Table):
     host: str = "127.0.0.1"
     port: Port = 8787
     max_uploads: WorkerCount = 4
+    max_sources: Annotated[int, Field(ge=0)] = 200
+    """How many there may be in the databases of a token that is limited to some, for that token to make another."""
+    max_watched_sources: Annotated[int, Field(ge=0)] = 50
 
     @property
     def loopback(self) -> bool:

@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from syncd.api.quotas import Quotas
 from syncd.sources.folder.settings import FolderSection
 from syncd.sources.github.settings import GithubAppSection, GithubSection
 from tests.api.conftest import MINILM, QWEN
@@ -333,3 +334,26 @@ async def test_a_listed_source_carries_its_latest_invocations_status(api):
 )
 async def test_a_wrong_query_is_400(api, query):
     assert (await api.get(f"/api/v1/sources?{query}"))[0] == 400
+
+
+async def test_a_token_of_a_database_makes_as_many_sources_as_it_may_and_others_more(api_with, store):
+    async with api_with(quotas=Quotas(sources=3, watched=1)) as api:
+        scoped = await store.tokens.create("scoped", frozenset({api.database}))
+        watch = {"watch": {"target_collection_name": "docs"}}
+
+        async def made(number, token, **more):
+            body = {"database_name": api.database, "github": {"repository": f"octo/{number}", **more}}
+            status, answer = await api.post("/api/v1/sources", body, token=token)
+            return answer["source_id"] if status == 201 else (status, answer["message"])
+
+        first = await made(1, scoped, **watch)
+        status, said = await made(2, scoped, **watch)
+        assert (status, "api.max_watched_sources" in said) == (403, True)
+        second = await made(2, scoped)
+        edited = await api.post(f"/api/v1/sources/{second}/edit", {"github": watch}, token=scoped)
+        assert (edited[0], "api.max_watched_sources" in edited[1]["message"]) == (403, True)
+        assert (await api.post(f"/api/v1/sources/{first}/edit", {"github": watch}, token=scoped))[0] == 200
+        assert isinstance(await made(3, scoped), str)
+        status, said = await made(4, scoped)
+        assert (status, "api.max_sources" in said) == (403, True)
+        assert isinstance(await made(4, api.token, **watch), str)
