@@ -99,7 +99,8 @@ class Draft:
         document, source = self._job.document, self._job.run.source
         task = source.embedding.task
         prompt = task.document_prompt if task else None
-        keys = [vector_key(self._embedder.fingerprint, prompt, chunk.embedded_text) for chunk in chunks]
+        model = self._embedder.fingerprint
+        keys = [vector_key(model, prompt, chunk.embedded_text, source.database) for chunk in chunks]
         missing = await self._vectors.missing(keys)
         texts = {key: chunk.embedded_text for key, chunk in zip(keys, chunks, strict=True) if key in missing}
         self.tally.missing += len(texts)

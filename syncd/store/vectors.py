@@ -1,4 +1,4 @@
-"""The content-addressed vector cache: a text is embedded once per model and prompt, whatever document it comes from."""
+"""The content-addressed vector cache: a text is embedded once per database, model and prompt, whatever document it comes from."""
 
 from __future__ import annotations
 
@@ -18,13 +18,21 @@ LOOKUP_SIZE = 500
 """Keys per SELECT; SQLite's default limit is 32,766 bound values."""
 
 
+FIRST_DATABASE = "default_database"
+"""Chroma's default."""
+
 USED_RESOLUTION_S = 86_400.0
 """Precision of `used_at`: a vector's row is rewritten at most once a day, however often it is used."""
 
 
-def vector_key(fingerprint: str, prompt: str | None, text: str) -> bytes:
-    """Return the cache key of `text` under a model's `fingerprint` and document prompt (None: the model's own)."""
-    prefix = f"{fingerprint}\0{'' if prompt is None else '=' + prompt}\0"
+def vector_key(fingerprint: str, prompt: str | None, text: str, database: str = FIRST_DATABASE) -> bytes:
+    """Return the cache key of `text` under a model's `fingerprint` and document prompt (None: the model's own).
+
+    Each database has its own, so that nobody can tell from counts or time whether another has the text; those of the first are
+    as they were when all shared them. No fingerprint is the name of a database.
+    """
+    owner = "" if database == FIRST_DATABASE else f"{database}\0\0"
+    prefix = f"{owner}{fingerprint}\0{'' if prompt is None else '=' + prompt}\0"
     return sha256((prefix + text).encode("utf-8", "surrogatepass")).digest()
 
 

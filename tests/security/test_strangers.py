@@ -135,6 +135,19 @@ def answers_to(daemon: Daemon, cases, headers, faults: list[str], *, checks=()):
             yield answer
 
 
+def test_a_text_that_another_database_has_is_computed_like_any_other(daemon: Daemon, known):
+    copied = daemon.folder / "copied"
+    copied.mkdir()
+    for file in (daemon.folder / "default_database").iterdir():
+        (copied / file.name).write_bytes(file.read_bytes())
+    asked = {"database_name": "theirs", "folder": {"path": str(copied)}}
+    source = request(daemon, "POST", "/api/v1/sources", asked)["source_id"]
+    run = request(daemon, "POST", f"/api/v1/sources/{source}/invocations", {"target_collection_name": "copied"})
+    until(lambda: daemon.unsettled() == 0)
+    counts = request(daemon, "GET", f"/api/v1/invocations/{run['invocation_id']}")["counts"]
+    assert (counts["chunks_embedded"], counts["chunks_reused"]) == (3, 0)
+
+
 def test_nobody_gets_what_is_not_theirs_and_nothing_ends_in_a_server_error(daemon: Daemon, cases, known, callers):
     theirs = f"/api/v1/documents?database_name=theirs&collection_name={known['collection'][1]}"
     before = request(daemon, "GET", theirs)

@@ -5,6 +5,7 @@ import stat
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import anyio
@@ -185,6 +186,16 @@ async def test_the_lag_from_change_to_searchable_counts_what_changed_since_the_s
     (lag,) = await store.freshness.lags()
     assert (lag.source_id, lag.name, lag.documents) == (record.id, "docs", 100)
     assert (lag.p50_s, lag.p95_s, lag.p99_s) == (expected[49], expected[94], expected[98])
+
+
+def test_each_database_has_vectors_of_its_own_and_those_of_the_first_are_found_as_ever() -> None:
+    keys = {vector_key("m", None, "text", database) for database in ("default_database", "ours", "theirs")}
+    assert len(keys) == 3
+    assert (
+        vector_key("m", None, "text")
+        == sha256(b"m\0\0text").digest()
+        == vector_key("m", None, "text", "default_database")
+    )
 
 
 async def test_the_first_vector_of_a_text_stays(store: Store) -> None:
