@@ -70,13 +70,15 @@ async def index(request: web.Request) -> web.Response:
 
 
 async def rotate(request: web.Request) -> web.Response:
-    """Replace a secret; its sources use the new one from their next request on."""
+    """Replace a secret, and its copies in the databases that the caller may access; sources use the new one from their next request on."""
     services, payload = request.app[SERVICES], await read_json(request, RotateCredentialPayload)
     found = await _own(request)
     given, parts = payload.model_dump(exclude_none=True), PARTS[found.kind]
     if given.keys() != parts.keys():
         raise bad_request(f"a credential of kind {found.kind} is rotated with {' and '.join(sorted(parts))}")
-    await services.store.credentials.rotate(found, {parts[part]: value for part, value in given.items()})
+    await services.store.credentials.rotate(
+        found, {parts[part]: value for part, value in given.items()}, scope(request)
+    )
     services.wake()
     return web.Response(status=204)
 

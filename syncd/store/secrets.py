@@ -66,14 +66,26 @@ class Credentials:
             if databases is None or database in databases
         ]
 
-    async def rotate(self, found: CredentialRecord, changes: Mapping[str, str]) -> None:
-        """Put new parts of a secret in the old ones' place. Raises NotFoundError, or ConfigError if it was encrypted with another key."""
-        secret = {**await self.get(found.id, found.database), **changes}
+    async def rotate(
+        self, found: CredentialRecord, changes: Mapping[str, str], databases: frozenset[str] | None = None
+    ) -> None:
+        """Put new parts of a secret in the old ones' place, also of its copies in these databases, in all if None.
+
+        Raises NotFoundError, or ConfigError if it was encrypted with another key.
+        """
+        old = await self.get(found.id, found.database)
+        secret = {**old, **changes}
         register_secrets_in(secret)
-        row = (self._sealed(found.database, found.kind, secret), time.time(), found.id)
+        copies = [it for it in await self.list(databases) if it.kind == found.kind and await self._is(it, old)]
+        rows = [(self._sealed(it.database, it.kind, secret), time.time(), it.id) for it in copies]
         await self._db.write(
-            lambda c: c.execute("UPDATE credentials SET ciphertext = ?, created_at = ? WHERE id = ?", row)
+            lambda c: c.executemany("UPDATE credentials SET ciphertext = ?, created_at = ? WHERE id = ?", rows)
         )
+
+    async def _is(self, record: CredentialRecord, secret: Mapping[str, str]) -> bool:
+        with suppress(ConfigError, NotFoundError):
+            return await self.get(record.id, record.database) == secret
+        return False
 
     async def delete(self, ident: int) -> None:
         """Delete a credential; twice is safe. Raises ConflictError while a source uses it."""

@@ -36,6 +36,21 @@ async def test_keys_of_object_stores_are_rotated_by_what_the_api_calls_them(api,
         assert await store.credentials.get(number, api.database) == {"value": "new", "endpoint": "https://example.com"}
 
 
+async def test_copies_of_a_key_are_rotated_with_it_in_the_databases_of_the_caller(api, store):
+    for database in ("elsewhere", api.database, "a third"):
+        await store.credentials.add(database, "aws", KEYS)
+    await store.credentials.add("elsewhere", "aws", {**KEYS, "aws_secret_access_key": "of its own"})
+    token = await store.tokens.create("scoped", frozenset({api.database, "a third"}))
+    assert (await api.post("/api/v1/credentials/3/rotate", NEW, token=token))[0] == 204
+    assert await store.credentials.get(2, api.database) == await store.credentials.get(3, "a third") == NEW
+    assert await store.credentials.get(1, "elsewhere") == KEYS
+    newest = {**NEW, "aws_secret_access_key": "newest"}
+    await store.credentials.add("elsewhere", "aws", NEW)
+    assert (await api.post("/api/v1/credentials/2/rotate", newest))[0] == 204
+    assert await store.credentials.get(5, "elsewhere") == await store.credentials.get(3, "a third") == newest
+    assert (await store.credentials.get(4, "elsewhere"))["aws_secret_access_key"] == "of its own"
+
+
 async def test_a_key_in_use_is_kept_and_an_unused_one_deleted(api, store):
     source = await api.make_source(s3={**S3, **KEYS})
     status, answer = await api.call("DELETE", "/api/v1/credentials/1")
