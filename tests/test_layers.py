@@ -18,7 +18,7 @@ LAYERS = [
     {"syncd.runtime"},
     {"syncd.model", "syncd.errors", "syncd.log", "syncd"},
     {"syncd.redaction"},
-    {"syncd.json_types"},
+    {"syncd.dashboard", "syncd.json_types"},
 ]
 """From the top: a module may import from its own package and from lower lines only."""
 

@@ -7,10 +7,11 @@ import socket
 from aiohttp import web
 
 from syncd.api.errors import AWAY_STATUS, RefusedError
-from syncd.api.hosts import require_own_host
+from syncd.api.hosts import require_own_host, require_own_page
 from syncd.api.requests import require_known_parameters
 from syncd.api.route import Access, Route, RouteHandler
 from syncd.api.services import SERVICES
+from syncd.api.sessions import SESSIONS, session_key
 from syncd.api.wrong_tokens import WrongTokens
 from syncd.model import SourceRecord
 from syncd.sources.factory import Requester
@@ -58,6 +59,15 @@ def is_anybody(request: web.Request) -> bool:
     return request[TOKEN] is ANYBODY
 
 
+async def is_still_allowed(request: web.Request) -> bool:
+    """Return whether the token or session that a long request began with is good still."""
+    try:
+        await _identify(request, Access.TOKEN)
+    except RefusedError:
+        return False
+    return True
+
+
 def requester(request: web.Request, database: str) -> Requester:
     """Return who asks for a source of `database`."""
     return Requester(database, is_trusted=came_privately(request), is_unlimited=scope(request) is None)
@@ -75,15 +85,15 @@ async def own_source(request: web.Request, source_id: str) -> SourceRecord:
 async def _identify(request: web.Request, access: Access) -> Token:
     services = request.app[SERVICES]
     secret = _secret(request, access)
-    # Header bytes that are not ASCII arrive as lone surrogates; our tokens contain none.
-    can_be_one = bool(secret) and secret.isascii() and len(secret) <= BEARER_MAX_LENGTH
-    token = await _verified(request, secret) if can_be_one and access is not Access.OPEN else None
+    token = None if access is Access.OPEN else await verify_token(request, secret)
+    if not secret and access in (Access.TOKEN, Access.ADMIN):
+        token = await _of_session(request)
     if token is None and (access is Access.OPEN or (access is Access.LOCAL and services.loopback)):
         # Off loopback only OPEN routes get here, and probes call them by whatever name the machine has.
         if services.loopback and not came_privately(request):
             require_own_host(request, services.hosts)
         return ANYBODY
-    if not can_be_one:
+    if token is None and not secret:
         raise RefusedError(401, f"send a token in the header {TOKEN_HEADER}; create one with: syncd token create")
     if token is None:
         raise RefusedError(401, "the token is unknown, revoked or expired; create one with: syncd token create")
@@ -92,7 +102,19 @@ async def _identify(request: web.Request, access: Access) -> Token:
     return token
 
 
-async def _verified(request: web.Request, secret: str) -> Token | None:
+async def _of_session(request: web.Request) -> Token | None:
+    token_id = request.app[SESSIONS].token_id(session_key(request))
+    if token_id is None:
+        return None
+    require_own_page(request)
+    return await request.app[SERVICES].store.tokens.get(token_id)
+
+
+async def verify_token(request: web.Request, secret: str) -> Token | None:
+    """Return the token with this secret, None if none is good. Raises RefusedError (429) if its sender's address tried too many."""
+    # Header bytes that are not ASCII arrive as lone surrogates; our tokens contain none.
+    if not secret.isascii() or not 0 < len(secret) <= BEARER_MAX_LENGTH:
+        return None
     tokens, wrong = request.app[SERVICES].store.tokens, request.app[WRONG_TOKENS]
     if came_privately(request):
         return await tokens.verify(secret)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -18,8 +19,11 @@ from syncd.json_types import JsonObject
 from syncd.model import Target
 from syncd.redaction import redacted
 from syncd.schema import Model, Moment, QueryCount, Uuid
-from syncd.search.reading import no_collection
+from syncd.search.reading import no_collection, stored_documents
 from syncd.store.document_list import ListedDocument
+
+MAX_CHUNKS_OF_PAGE = 200
+"""Of up to 16 KB each."""
 
 
 class DocumentListQuery(Model):
@@ -47,6 +51,37 @@ class ListedDocumentView(Model):
     """When it changed, where its source says so."""
     at: Moment
     """When it came to its stage."""
+
+
+class ChunkListQuery(Model):
+    """Which chunks to list: of a document, of one source where several have one of this key."""
+
+    database_name: str
+    collection_name: str
+    key: str
+    source_id: str | None = None
+    limit: QueryCount = 50
+    offset: QueryCount = 0
+
+
+class ChunkView(Model):
+    """A chunk of a document. The texts of all chunks, one after the other, are the document's."""
+
+    id: str
+    text: str
+    metadata: dict[str, object]
+    """As hits have it: `start_line`, `end_line`, `page`, `heading_path`, …"""
+
+
+async def list_chunks(request: web.Request) -> web.Response:
+    """List a document's chunks in the order of its text, as they were indexed last or are about to be."""
+    query, store = read_query(request, ChunkListQuery), request.app[SERVICES].store
+    require_database(request, query.database_name)
+    source_id = None if query.source_id is None else rules.uuid(query.source_id, "source_id")
+    target = Target(query.database_name, query.collection_name)
+    found, *_ = await stored_documents(store, target, query.key, source_id)
+    chunks = await store.texts.page(found.id, query.offset, min(query.limit, MAX_CHUNKS_OF_PAGE))
+    return json_answer([asdict(chunk) for chunk in chunks])
 
 
 async def list_documents(request: web.Request) -> web.Response:
@@ -87,6 +122,17 @@ ROUTES = (
         "List a collection's documents",
         {200: [ListedDocumentView]},
         query=DocumentListQuery,
+        own=True,
+    ),
+    Route(
+        "GET",
+        "/api/v1/documents/chunks",
+        list_chunks,
+        "list_chunks",
+        "Collection",
+        "List a document's chunks",
+        {200: [ChunkView]},
+        query=ChunkListQuery,
         own=True,
     ),
 )

@@ -1,10 +1,9 @@
-"""Health and status of the daemon, and what its address shows in a browser."""
+"""Health and status of the daemon."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
-from syncd import __version__
 from syncd.api.auth import scope
 from syncd.api.errors import RefusedError
 from syncd.api.route import Access, Route, json_answer
@@ -12,36 +11,9 @@ from syncd.api.schema_search import Health, Status
 from syncd.api.services import SERVICES
 from syncd.json_types import JsonObject, json_object
 from syncd.redaction import redacted_json
-from syncd.schema import Model
 
-EVERYBODYS = frozenset({"collections", "queues", "source_problems", "lags", "shadows"})
+EVERYBODYS = frozenset({"actors", "collections", "queues", "source_problems", "lags", "shadows"})
 """Parts of the status that span databases; only for tokens that are not limited to databases."""
-
-
-class Welcome(Model):
-    """What somebody is told who opens the daemon's address in a browser."""
-
-    name: str
-    version: str
-    description: str
-    openapi: str
-    """Where the API is described."""
-    health: str
-    token: str
-    """How to get the token that all other requests need."""
-
-
-async def welcome(request: web.Request) -> web.Response:
-    """Say what this is, and where the API is described."""
-    told = Welcome(
-        name="syncd",
-        version=__version__,
-        description="keeps Chroma collections in sync with their sources; `syncd status` shows how they are",
-        openapi="/openapi.json",
-        health="/health",
-        token="the header x-chroma-token needs one: `syncd token create NAME` makes it",  # noqa: S106 - says how to get one
-    )
-    return json_answer(told.model_dump())
 
 
 async def health(request: web.Request) -> web.Response:
@@ -69,18 +41,6 @@ def _limited(state: JsonObject) -> JsonObject:
 
 
 ROUTES = (
-    Route(
-        "GET",
-        "/",
-        welcome,
-        "welcome",
-        "System",
-        "Say what this is",
-        {200: Welcome},
-        errors=(400, 403),
-        access=Access.OPEN,
-        own=True,
-    ),
     Route(
         "GET",
         "/health",

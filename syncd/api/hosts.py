@@ -1,4 +1,4 @@
-"""Checks by Host and Origin whether a request without a token was meant for this daemon."""
+"""Checks whether a request without a token was meant for this daemon, and whether one with a cookie was made by its own pages."""
 
 from __future__ import annotations
 
@@ -26,6 +26,23 @@ def require_own_host(request: web.Request, names: AbstractSet[str]) -> None:
                 f"{shown(given.removeprefix('//'))} is not this daemon; use a loopback address or api.host, put another name "
                 "into embedding.queries_url, or send a token",
             )
+
+
+def require_own_page(request: web.Request) -> None:
+    """Raise RefusedError (403) unless a request that a cookie speaks for was made by a page of this daemon's, or only reads and does
+    not say by which.
+
+    Browsers take a cookie along for pages of other ports of its host too, whatever its SameSite.
+    """
+    fetch_site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    if fetch_site is not None:
+        # No page can set this header, and behind a proxy it is right though Host may be another name.
+        is_own = fetch_site == "same-origin"
+    else:
+        is_own = origin is not None and origin.partition("://")[2] == request.host
+        is_own = is_own or (origin is None and request.method == "GET")
+    if not is_own:
+        raise RefusedError(403, "another page's requests are not logged in; use the dashboard, or send a token")
 
 
 def _is_own(url: str, names: AbstractSet[str]) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
+from syncd.api.auth import scope
 from syncd.api.errors import RefusedError
 from syncd.api.invocations import own_invocation
 from syncd.api.requests import read_json, read_query
@@ -16,6 +17,7 @@ from syncd.api.schema_jobs import (
     DiscardResponse,
     DocumentView,
     HeldDeleteView,
+    HoldingRunView,
     OutcomeState,
     RetryPayload,
 )
@@ -96,6 +98,23 @@ async def confirm_deletes(request: web.Request) -> web.Response:
     return await _ask(services, invocation, ConfirmDeletes(invocation.id, invocation.request.whole))
 
 
+async def holding_runs(request: web.Request) -> web.Response:
+    """List the invocations that hold deletes, newest first."""
+    found = await request.app[SERVICES].store.progress.holding_runs(scope(request))
+    return json_answer(
+        [
+            {
+                "invocation_id": run.invocation_id,
+                "source_id": run.source_id,
+                "database_name": run.target.database,
+                "collection_name": run.target.collection,
+                "documents": run.documents,
+            }
+            for run in found
+        ]
+    )
+
+
 async def held_deletes(request: web.Request) -> web.Response:
     """List the documents that confirming an invocation's held deletes would delete, in key order."""
     invocation = await own_invocation(request)
@@ -167,6 +186,17 @@ ROUTES = (
         "List held deletes",
         {200: [HeldDeleteView]},
         query=HeldQuery,
+        own=True,
+    ),
+    Route(
+        "GET",
+        "/api/v1/held-deletes",
+        holding_runs,
+        "list_held_deletes",
+        "Invocation",
+        "List invocations that hold deletes",
+        {200: [HoldingRunView]},
+        errors=(400, 401, 403, 500),
         own=True,
     ),
     Route(

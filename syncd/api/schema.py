@@ -113,6 +113,8 @@ class SourceBase(Model):
     watch_state: WatchView | None = None
     """How its watch or schedule is doing; null if it has none."""
     freshness: FreshnessView | None = None
+    next_run_at: Moment | None = None
+    """When its schedule asks for the next run; null if it has none."""
 
 
 class CreateSourceBase(ExtendedModel):

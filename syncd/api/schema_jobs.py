@@ -199,6 +199,17 @@ class HeldDeleteView(Model):
     key: str
 
 
+class HoldingRunView(Model):
+    """An invocation whose deletes wait to be confirmed or discarded."""
+
+    invocation_id: Uuid
+    source_id: Uuid
+    database_name: str
+    collection_name: str
+    documents: int
+    """How many would be deleted."""
+
+
 class DiscardResponse(Model):
     """An empty object."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from aiohttp import web
@@ -77,7 +78,7 @@ async def index(request: web.Request) -> web.Response:
         newest_first=query.order_by == "DESC",
     )
     news = await news_of(services)
-    return json_answer([await _item(services, source, news(source.id)) for source in found])
+    return json_answer([await _item(services, source, await news(source)) for source in found])
 
 
 async def show(request: web.Request) -> web.Response:
@@ -129,16 +130,30 @@ async def _item(services: Services, source: SourceRecord, news: SourceNews) -> J
     return source_item(services.sources.types, source, latest[0] if latest else None, news)
 
 
-async def news_of(services: Services) -> Callable[[str], SourceNews]:
-    """Return what says how a source is doing, by id."""
+async def news_of(services: Services) -> Callable[[SourceRecord], Awaitable[SourceNews]]:
+    """Return what says how a source is doing."""
     problems, watches, standings = services.sources.problems(), services.watches(), await services.standings()
     lags = {lag.source_id: lag for lag in await services.store.freshness.lags()}
-    return lambda ident: SourceNews(problems.get(ident), watches.get(ident), standings.get(ident), lags.get(ident))
+
+    async def news(source: SourceRecord) -> SourceNews:
+        ident, at = source.id, await _next_run_at(services, source)
+        return SourceNews(problems.get(ident), watches.get(ident), standings.get(ident), lags.get(ident), at)
+
+    return news
+
+
+async def _next_run_at(services: Services, source: SourceRecord) -> datetime | None:
+    """Return when the schedule of a source asks for a run, as the triggers count: an interval after the last request of any origin."""
+    if source.settings.schedule is None:
+        return None
+    last = await services.store.invocations.latest_whole(source.id)
+    due = last.created_at + timedelta(seconds=source.settings.schedule.interval_s) if last else None
+    return max(due, datetime.now(UTC)) if due else datetime.now(UTC)
 
 
 async def current_view(services: Services, source: SourceRecord) -> JsonObject:
     """Return one source as the API shows it."""
-    return source_view(services.sources.types, source, (await news_of(services))(source.id))
+    return source_view(services.sources.types, source, await (await news_of(services))(source))
 
 
 def routes(shapes: SourceShapes) -> Sequence[Route]:

@@ -119,17 +119,20 @@ class Arrival:
 
 
 class Slots:
-    """Limits the number of simultaneous uploads: of each token, and of all together to TOKENS_AT_ONCE times as many."""
+    """Limits the number of simultaneous requests of a kind: of each token, and of all together to TOKENS_AT_ONCE times as many."""
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, kind: str = "uploads") -> None:
         self._capacity = capacity
+        self._kind = kind
         self._held: Counter[str] = Counter()
 
     @contextmanager
     def one(self, token_id: str) -> Generator[None]:
         """Hold a slot. Raises RefusedError (429) when none is free for the token; never waits."""
         if self._held[token_id] >= self._capacity or self._held.total() >= self._capacity * TOKENS_AT_ONCE:
-            raise RefusedError(429, "too many uploads at once; try again when one has finished", {"Retry-After": "5"})
+            raise RefusedError(
+                429, f"too many {self._kind} at once; try again when one has finished", {"Retry-After": "5"}
+            )
         self._held[token_id] += 1
         try:
             yield

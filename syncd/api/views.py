@@ -37,13 +37,14 @@ def rfc3339(value: datetime) -> str:
 @dataclass(frozen=True, slots=True)
 class SourceNews:
     """How a source is doing. `problem`: why its events are not received, None if they are. `watch`: None if it has none. `lag`: None
-    if it does not say when documents change.
+    if it does not say when documents change. `next_run_at`: None if it has no schedule.
     """
 
     problem: str | None = None
     watch: WatchState | None = None
     standing: Standing | None = None
     lag: Lag | None = None
+    next_run_at: datetime | None = None
 
 
 def source_view(types: SourceTypes, source: SourceRecord, news: SourceNews | None = None) -> JsonObject:
@@ -64,6 +65,7 @@ def source_view(types: SourceTypes, source: SourceRecord, news: SourceNews | Non
         **({"notice": source.settings.notice} if source.settings.notice else {}),
         **({} if news.watch is None else {"watch_state": watch_view(news.watch)}),
         **({} if news.standing is None else {"freshness": freshness_view(news.standing, news.lag)}),
+        **({} if news.next_run_at is None else {"next_run_at": rfc3339(news.next_run_at)}),
     }
     if source.name is None:
         return view

@@ -111,7 +111,7 @@ async def assembled(config: Config, state: Path, notifier: Notifier, types: Sour
         open_parts(config, state, types, sockets.url) as parts,
     ):
         folders = splade_folder(config, state), upload_folder(state)
-        services = make_services(config, parts, *folders, sockets.url, lambda: root.restarts())
+        services = make_services(config, parts, *folders, sockets.url, lambda: root)
         agents = McpEndpoint(services)
         app = create_app(services, [agents.route], ChromaGateway(parts.chroma.settings))
         api = ApiServer(app, sockets, socket=state / SOCKET_FILE)

@@ -20,6 +20,7 @@ from syncd.index.verify import Verifier
 from syncd.json_types import JsonObject
 from syncd.model import Embedded, Embedding, EmbeddingTask, Role, SparseVector
 from syncd.pipeline.sparse.splade_files import SPLADE, present
+from syncd.runtime.supervisor import Supervisor
 from syncd.search.related import related
 from syncd.search.several import search_several
 from syncd.sync.freshness import Standing, standings
@@ -27,10 +28,10 @@ from syncd.sync.syncer import Syncer
 
 
 def make_services(
-    config: Config, parts: Parts, splade: Path, uploads: Path, api_url: str, restarts: Callable[[], Mapping[str, int]]
+    config: Config, parts: Parts, splade: Path, uploads: Path, api_url: str, root: Callable[[], Supervisor]
 ) -> Services:
     """Return the API's services. `splade` is the folder of SPLADE's files, `uploads` the one of uploaded files, `api_url` is where
-    the API listens; `restarts` says how often each actor was run again.
+    the API listens; `root` returns the root of the tree of actors.
     """
     store, chroma, index, sources = parts.store, parts.chroma, parts.index, parts.sources
     embedders, sparse = parts.models.dense, parts.models.sparse
@@ -65,6 +66,7 @@ def make_services(
             "lags": lags,
             "collections": collections,
             "shadows": shadows,
+            "actors": [asdict(child) for child in root().status()],
         }
         return {"version": __version__, "chroma": where, **shown, **seen}
 
@@ -78,7 +80,7 @@ def make_services(
             is_chroma_available=chroma.status() is None,
             problems=len(wrong()),
             embedded_tokens=parts.stage.embedded_tokens,
-            restarts=restarts(),
+            restarts=root().restarts(),
             runs=parts.syncer.run_totals,
             free_bytes=parts.room.free_bytes(),
         )

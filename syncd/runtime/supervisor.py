@@ -1,6 +1,4 @@
-"""Supervisor: starts actors in order, restarts those that crash, gives up loudly, stops them in reverse
-order.
-"""
+"""Supervisor: starts actors in order, restarts those that crash, gives up loudly, stops them in reverse order."""
 
 from __future__ import annotations
 
@@ -32,12 +30,13 @@ class EscalatedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ChildStatus:
-    """One look at a child. `error` is its last crash, '' when there was none."""
+    """One look at a child. `error` is its last crash, '' when there was none; `children` are those of a supervisor, in start order."""
 
     name: str
     state: ChildState
     restarts: int
     error: str
+    children: Sequence[ChildStatus] = ()
 
 
 class _Child:
@@ -132,7 +131,7 @@ class Supervisor:
             self._children.remove(child)
 
     def status(self) -> list[ChildStatus]:
-        """Return every child's state, in start order."""
+        """Return every child's state, in start order, with those below."""
         return [self._look_at(child) for child in self._children]
 
     def restarts(self) -> Mapping[str, int]:
@@ -146,7 +145,9 @@ class Supervisor:
     def _look_at(self, child: _Child) -> ChildStatus:
         steady = child.state == "running" and anyio.current_time() - child.began >= self._within_s
         degraded = child.degraded and not steady and child.state in ("starting", "running", "restarting")
-        return ChildStatus(child.actor.name, "degraded" if degraded else child.state, child.restarts, child.error)
+        state = "degraded" if degraded else child.state
+        below = child.actor.status() if isinstance(child.actor, Supervisor) else ()
+        return ChildStatus(child.actor.name, state, child.restarts, child.error, below)
 
     async def _start(self, child: _Child) -> None:
         assert self._group is not None

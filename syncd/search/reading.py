@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from syncd.errors import NotFoundError
@@ -10,6 +11,7 @@ from syncd.schema import guess
 from syncd.search.passages import Passage, Selection, passage
 from syncd.store import Store
 from syncd.store.collections import CollectionRecord
+from syncd.store.texts import StoredText
 
 SIMILAR_KEYS = 5
 
@@ -32,18 +34,30 @@ async def read_text(
     Of several sources' documents of this key the oldest source's is read, unless `source_id` names another's. Raises
     NotFoundError, which names similar keys, and PermanentError.
     """
-    record = await store.collections.find(target)
-    if record is None:
-        raise await no_collection(store, target)
-    found = await store.texts.find(record.id, key)
-    chosen = next((one for one in found if source_id in (None, one.source_id)), None)
-    if chosen is None:
-        raise await no_document(store, record, key)
+    found = await stored_documents(store, target, key, source_id)
+    chosen = found[0]
     chunks = await store.texts.chunks(chosen.id, wanted.first_line)
     part = passage(chunks, wanted, max_tokens)
     if part is None:
         raise NotFoundError(f"{key!r} has no such part; read it without a range to see what it has")
     return ReadText(key, chosen.source_id, part, len(found))
+
+
+async def stored_documents(
+    store: Store, target: Target, key: str, source_id: str | None = None
+) -> Sequence[StoredText]:
+    """Return a collection's documents of this key: that of the source `source_id` or else of the oldest source first, then the others.
+
+    Raises NotFoundError, which names similar keys, if there is none, or none of that source.
+    """
+    record = await store.collections.find(target)
+    if record is None:
+        raise await no_collection(store, target)
+    found = await store.texts.find(record.id, key)
+    chosen = [one for one in found if source_id in (None, one.source_id)][:1]
+    if not chosen:
+        raise await no_document(store, record, key)
+    return [*chosen, *(one for one in found if one not in chosen)]
 
 
 async def chunk_at(store: Store, target: Target, key: str, line: int) -> str:

@@ -22,6 +22,16 @@ class Outcome:
     chunks: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class HoldingRun:
+    """An invocation that would delete so many documents more if that were confirmed."""
+
+    invocation_id: str
+    source_id: str
+    target: Target
+    documents: int
+
+
 class Progress:
     """Each method is one transaction."""
 
@@ -141,6 +151,18 @@ class Progress:
         )
         place = target.database, target.collection
         return await self._db.read(lambda c: dict(c.execute(statement, place).fetchall()))
+
+    async def holding_runs(self, databases: frozenset[str] | None) -> Sequence[HoldingRun]:
+        """Return the invocations that hold deletes still, newest first; None: of every database."""
+        statement = (
+            "SELECT i.id, i.source_id, i.database, i.collection, count(*) FROM held_deletes h JOIN invocations i ON "
+            "i.id = h.invocation_id JOIN collections c ON c.database = i.database AND c.name = i.collection "
+            "JOIN documents d ON d.collection_id = c.id AND d.source_id = i.source_id AND d.key = h.key AND d.seen < i.seq "
+            "GROUP BY i.id ORDER BY i.seq DESC"
+        )
+        rows = await self._db.read(lambda c: c.execute(statement).fetchall())
+        found = [HoldingRun(ident, source, Target(*target), count) for ident, source, *target, count in rows]
+        return [run for run in found if databases is None or run.target.database in databases]
 
     async def still_held(self, invocation_id: str, limit: int = 100, offset: int = 0) -> Sequence[str]:
         """Return the keys that an invocation would still delete if that were confirmed, in order: none that reappeared since."""

@@ -38,6 +38,15 @@ class TextChunk:
 
 
 @dataclass(frozen=True, slots=True)
+class NumberedChunk:
+    """The same with the chunk's id."""
+
+    id: str
+    text: str
+    metadata: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Holding:
     """What a collection holds of one source, and when the newest of it was indexed (seconds since 1970)."""
 
@@ -106,6 +115,27 @@ class DocumentTexts:
         def query(connection: sqlite3.Connection) -> list[TextChunk]:
             rows = connection.execute(statement, (abs(document_id), from_line, to_line, MAX_CHUNKS))
             return [TextChunk(text, json.loads(metadata)) for text, metadata in rows]
+
+        return await self._db.read(query)
+
+    async def page(self, document_id: int, offset: int, limit: int) -> Sequence[NumberedChunk]:
+        """Return so many chunks of a document from `offset` on, in the order of the text; none of a document that went meanwhile."""
+        of_documents = "SELECT prefix FROM documents WHERE id = ? AND state = 'indexed'"
+        of_prepared = "SELECT prefix FROM prepared WHERE id = ? AND findable"
+        table, column = _TABLES[document_id > 0]
+        statement = (
+            f"SELECT number, text, metadata FROM {table} WHERE {column} = ? "
+            "ORDER BY json_extract(metadata, '$.chunk_index') LIMIT ? OFFSET ?"
+        )
+
+        def query(connection: sqlite3.Connection) -> list[NumberedChunk]:
+            owner = connection.execute(of_documents if document_id > 0 else of_prepared, (abs(document_id),)).fetchone()
+            if owner is None:
+                return []
+            rows = connection.execute(statement, (abs(document_id), limit, offset))
+            return [
+                NumberedChunk(f"{owner[0]}-{number}", text, json.loads(metadata)) for number, text, metadata in rows
+            ]
 
         return await self._db.read(query)
 

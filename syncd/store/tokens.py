@@ -68,9 +68,13 @@ class Tokens:
         expected = row[-1] if row else bytes(32)
         if not hmac.compare_digest(_digest(token), expected):
             return None
-        found = token_from_row(row[:-1])
-        is_over = found.expires_at is not None and found.expires_at <= datetime.now(UTC)
-        return None if is_over else found
+        return _if_good(token_from_row(row[:-1]))
+
+    async def get(self, ident: str) -> Token | None:
+        """Return the token of this id, or None if it is unknown, revoked or expired."""
+        statement = f"SELECT {_COLUMNS} FROM tokens WHERE id = ?"
+        row = await self._db.read(lambda c: c.execute(statement, (ident,)).fetchone())
+        return _if_good(token_from_row(row)) if row else None
 
     async def list(self) -> Sequence[Token]:
         """Return all tokens, expired ones too, oldest first."""
@@ -101,6 +105,11 @@ def token_from_row(row: tuple[str, str, str | None, TokenAccess, float | None]) 
     ident, name, databases, access, expires_at = row
     covered = None if databases is None else frozenset[str](json.loads(databases))
     return Token(ident, name, covered, access, None if expires_at is None else datetime.fromtimestamp(expires_at, UTC))
+
+
+def _if_good(token: Token) -> Token | None:
+    is_over = token.expires_at is not None and token.expires_at <= datetime.now(UTC)
+    return None if is_over else token
 
 
 def _digest(token: str) -> bytes:

@@ -46,3 +46,24 @@ async def test_a_collection_that_is_not_there_and_another_database_are_refused(a
     path = f"/api/v1/documents?database_name={api.database}&collection_name=docs"
     assert (await api.get(path, token=token))[0] == 403
     assert (await api.get("/api/v1/documents?collection_name=docs"))[0] == 400
+
+
+async def test_a_documents_chunks_are_listed_in_the_order_of_its_text_written_or_not(api):
+    first, second = await api.make_source(), await api.make_source()
+    await filled(api, first, second)
+
+    async def chunks(key: str, more: str = "", token="own"):
+        path = f"/api/v1/documents/chunks?database_name={api.database}&collection_name=docs&key={key}{more}"
+        return await api.get(path, token=token)
+
+    status, found = await chunks("b.md")
+    assert (status, [(it["id"], it["text"]) for it in found]) == (
+        200,
+        [(f"{first}-b.md-0", "text"), (f"{first}-b.md-1", "more")],
+    )
+    assert [it["metadata"]["chunk_index"] for it in found] == [0, 1]
+    assert [it["text"] for it in (await chunks("b.md", "&limit=1&offset=1"))[1]] == ["more"]
+    assert [it["id"] for it in (await chunks("c.md", f"&source_id={first}"))[1]] == ["waiting-0", "waiting-1"]
+    assert (await chunks("b.md", f"&source_id={second}"))[0] == 404
+    token = await api.store.tokens.create("other", frozenset({"elsewhere"}))
+    assert (await chunks("b.md", token=token))[0] == 403

@@ -35,7 +35,9 @@ async def local(api_with):
 
 @pytest.mark.parametrize("route", OPEN, ids=lambda route: route.operation_id)
 async def test_every_route_without_a_token_refuses_a_foreign_host_and_page(local, route):
-    path = route.path.replace("{database}", local.database).replace("{collection}", "docs")
+    path = (
+        route.path.replace("{database}", local.database).replace("{collection}", "docs").replace("{file}", "style.css")
+    )
     for headers in ({"host": "evil.example"}, {"origin": "http://evil.example"}, {"origin": "null"}):
         status, answer = await local.call(route.method, path, token=None, headers=headers, json={})
         assert (status, answer["error"]) == (403, "forbidden"), headers

@@ -1,5 +1,6 @@
 import asyncio
 import json
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -357,3 +358,14 @@ async def test_a_token_of_a_database_makes_as_many_sources_as_it_may_and_others_
         status, said = await made(4, scoped)
         assert (status, "api.max_sources" in said) == (403, True)
         assert isinstance(await made(4, api.token, **watch), str)
+
+
+async def test_a_source_with_a_schedule_says_when_its_next_run_is(api):
+    scheduled = await api.make_source(gcs={"bucket_name": "bucket", **SCHEDULE})
+    other = await api.make_source()
+    run = await api.make_invocation(scheduled, backfill=True)
+    asked_for = datetime.fromisoformat((await api.get(f"/api/v1/invocations/{run}"))[1]["created_at"])
+    listed = {it["id"]: it for it in (await api.get("/api/v1/sources"))[1]}
+    for found in (listed[scheduled], (await api.get(f"/api/v1/sources/{scheduled}"))[1]):
+        assert datetime.fromisoformat(found["next_run_at"]) == asked_for + timedelta(hours=1)
+    assert "next_run_at" not in listed[other]

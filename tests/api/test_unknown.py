@@ -15,7 +15,7 @@ SCHEDULE = {"interval_s": 600.0, "target_collection_name": "docs"}
 
 
 def path_of(route):
-    return route.path.format(source_id=ID, invocation_id=ID, token_id="x", credential_id="x")
+    return route.path.format(source_id=ID, invocation_id=ID, token_id="x", credential_id="x", file="x")
 
 
 @pytest.mark.parametrize("route", OWN, ids=lambda route: route.operation_id)
@@ -33,7 +33,9 @@ def test_all_additions_are_known_as_such():
         "search", "verify_collection", "rebuild_collection", "retry_job", "confirm_job_deletes", "list_job_documents", "list_job_held_deletes", "discard_job_deletes",
         "create_token", "list_tokens", "delete_token", "list_dead_letters", "get_status", "list_document_warnings",
         "edit_source", "remove_source", "read_document", "list_credentials", "rotate_credential", "delete_credential",
-        "explain_chunk", "related", "make_questions", "verify_source", "switch_shadow", "discard_shadow", "rollback_collection", "get_metrics", "welcome", "list_documents",
+        "explain_chunk", "related", "make_questions", "verify_source", "switch_shadow", "discard_shadow", "rollback_collection",
+        "get_metrics", "welcome", "list_documents",
+        "docs", "get_dashboard_file", "log_in", "get_session", "log_out", "follow_runs", "list_collections", "list_held_deletes", "list_chunks",
     }  # fmt: skip
 
 

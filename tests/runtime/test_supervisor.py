@@ -112,6 +112,8 @@ async def test_restarts_are_told_of_every_actor_below():
         await a.steady.wait()
         await b.steady.wait()
         assert root.restarts() == {"a": 1, "inner": 0, "b": 2}
+        (below,) = root.status()[1].children
+        assert (below.name, below.restarts, root.status()[0].children) == ("b", 2, ())
         group.cancel_scope.cancel()
 
 
