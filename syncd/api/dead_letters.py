@@ -14,7 +14,7 @@ from syncd.api.sources import MAX_PAGE
 from syncd.api.views import rfc3339
 from syncd.redaction import redacted
 from syncd.schema import Model, Moment, QueryCount
-from syncd.sources.s3.event_store import DeadLetters
+from syncd.sources.objects.event_store import DeadLetters
 
 
 class DeadLettersQuery(Model):

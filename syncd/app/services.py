@@ -52,7 +52,7 @@ def make_services(
         where = {"host": host, "port": port, "away": chroma.status() or index.status()}
         words = {"default": config.search.sparse_default, "kept": kept(chroma), SPLADE: splade_words(splade)}
         dense = {"models": dict(embedders.running()), "models_waiting": dict(embedders.waiting())}
-        shown = {**dense, "sparse": words, "mailboxes": boxes, **sources.status()}
+        shown = {**dense, "sparse": words, "mailboxes": boxes, "queues": sources.queues()}
         collections = [asdict(state) for state in await store.refills.states()]
         lags = [asdict(lag) for lag in await store.freshness.lags()]
         late = {one.source_id: one.problem for one in (await standing()).values() if one.problem}

@@ -107,9 +107,9 @@ class SourceFactories:
             for source_id, reason in factory.problems().items()
         }
 
-    def status(self) -> JsonObject:
-        """Return the types' parts of the daemon's status."""
-        return {name: said for factory in self._factories.values() for name, said in factory.status().items()}
+    def queues(self) -> Sequence[JsonObject]:
+        """Return how each queue that events arrive in is doing."""
+        return [queue for factory in self._factories.values() for queue in factory.queues()]
 
     def _factory(self, name: str) -> SourceFactory[Any]:
         return self._factories[self.types[name].name]

@@ -125,6 +125,6 @@ class SourceFactory(ABC, Generic[S]):
         """Return, by source id, why changes of a source are not received."""
         return {}
 
-    def status(self) -> JsonObject:
-        """Return this type's part of the daemon's status, as JSON values by subject."""
-        return {}
+    def queues(self) -> Sequence[JsonObject]:
+        """Return how each queue that events of this type's sources arrive in is doing, as JSON values."""
+        return ()

@@ -9,7 +9,7 @@ from syncd.errors import PermanentError, RetryableError
 from syncd.model import Counts, DocumentWarning, Embedding, State, Target
 from syncd.model.watching import WatchState
 from syncd.search.rankings import nearest_if_there
-from syncd.sources.s3.event_store import DeadLetters, UnreadableMessage
+from syncd.sources.objects.event_store import DeadLetters, UnreadableMessage
 from syncd.store.changes import NewChunk, Replacement
 from syncd.store.progress import Outcome
 from tests.api.test_invocations import settled

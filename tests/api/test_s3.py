@@ -6,7 +6,7 @@ from aiohttp import ClientSession, UnixConnector
 
 from syncd.api import ApiServer, create_app
 from syncd.runtime.sockets import bound
-from syncd.sources.s3.event_store import DeadLetters, UnreadableMessage
+from syncd.sources.objects.event_store import DeadLetters, UnreadableMessage
 from syncd.sources.s3.settings import S3Section
 from tests.api.test_sources import KEYS, S3
 

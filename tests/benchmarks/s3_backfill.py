@@ -34,11 +34,11 @@ from syncd.model import (
     WholeSource,
 )
 from syncd.runtime.keylocks import KeyLocks
+from syncd.sources.objects.event_store import CheckQueue
+from syncd.sources.objects.journal import Journal
 from syncd.sources.objects.transport import Transport
 from syncd.sources.registry import TYPES
 from syncd.sources.s3.client import Connections
-from syncd.sources.s3.event_store import CheckQueue
-from syncd.sources.s3.journal import Journal
 from syncd.sources.s3.label_store import Labels
 from syncd.sources.s3.settings import S3Settings, S3SourceSettings
 from syncd.sources.s3.source import BucketSource, S3Sources

@@ -8,10 +8,11 @@ import sys
 import anyio
 
 from syncd.cli import main
-from syncd.sources.s3 import queues
-from syncd.sources.s3.events import EventKind, parse_message
+from syncd.sources.objects import queues
+from syncd.sources.objects.events import EventKind
+from syncd.sources.objects.poller import QueuePoller
+from syncd.sources.s3.events import parse_message
 from syncd.sources.s3.objects import gone_object
-from syncd.sources.s3.poller import QueuePoller
 from syncd.sources.s3.source import BucketSource
 
 PAUSE_S = 1.0

@@ -13,6 +13,10 @@ class ThrottledError(RetryableError):
     """The service is throttling."""
 
 
+class StaleCredentialsError(RetryableError):
+    """The credentials have expired; they are read again."""
+
+
 class ChangedError(OvertakenError):
     """The object has changed since it was checked; check it again."""
 

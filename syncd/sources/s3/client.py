@@ -16,10 +16,10 @@ from botocore.utils import parse_timestamp  # pyright: ignore[reportMissingTypeS
 from syncd.errors import MisconfiguredError, PermanentError, RetryableError
 from syncd.runtime.headers import plausible_date
 from syncd.runtime.retry import Backoff, retrying
-from syncd.sources.objects.transport import ThrottledError, Transport
+from syncd.sources.objects.transport import StaleCredentialsError, ThrottledError, Transport
 from syncd.sources.s3.calls import AwsClient, S3Client, SqsClient, StsClient
 from syncd.sources.s3.endpoint import Endpoint
-from syncd.sources.s3.errors import AWS_ERRORS, StaleCredentialsError, translated
+from syncd.sources.s3.errors import AWS_ERRORS, translated
 
 T = TypeVar("T")
 C = TypeVar("C", bound=AwsClient)
@@ -30,18 +30,6 @@ Service = Literal["s3", "sqs", "sts"]
 
 READ_ANEW_S = 60.0
 """How often refused credentials are read again, because their file may have been corrected."""
-
-
-class Caller(Protocol):
-    """What the users of a queue need of a connection: calls with one attempt, and calls with retries."""
-
-    async def once(self, function: Callable[[SqsClient], Awaitable[T]], what: str) -> T:
-        """Return `await function(client)`, its errors translated; one attempt."""
-        ...
-
-    async def call(self, function: Callable[[SqsClient], Awaitable[T]], what: str) -> T:
-        """Like `once`, tried again while that can help. `function` must be safe to repeat."""
-        ...
 
 
 class ParserDefaults(Protocol):

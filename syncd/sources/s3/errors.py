@@ -24,7 +24,7 @@ from syncd.errors import (
     SyncdError,
 )
 from syncd.runtime.headers import retry_after_s, storable
-from syncd.sources.objects.transport import ChangedError, ThrottledError
+from syncd.sources.objects.transport import ChangedError, StaleCredentialsError, ThrottledError
 from syncd.sources.s3.answers import ErrorAnswer
 
 NETWORK_ERRORS = (HTTPClientError, ConnectionError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
@@ -55,10 +55,6 @@ _THROTTLED = frozenset(
     | {"TooManyRequestsException", "BandwidthLimitExceeded", "OverLimit", "429"}
 )
 _TRANSIENT = frozenset({"RequestTimeout", "InternalError", "ServiceUnavailable", "OperationAborted", "IncompleteBody"})
-
-
-class StaleCredentialsError(RetryableError):
-    """The credentials have expired; a new client reads them again."""
 
 
 def translated(error: Exception, what: str) -> SyncdError:

@@ -6,61 +6,23 @@ the S3 shape in its own. MinIO and others send the S3 shape with the event's nam
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
 from urllib.parse import unquote_plus
 
 from syncd.json_types import Json, JsonObject, json_object
+from syncd.sources.objects.events import Event, EventKind, Parsed, object_in, told_at, valid_text
 
 MAX_WRAPS = 2
 """SNS wraps a notification once; deeper nesting is not a notification."""
 
 
-class EventKind(StrEnum):
-    """What happened according to the event. Every kind leads to the same check of the key; it is used only in messages."""
-
-    CREATED = "created"
-    REMOVED = "removed"
-    DELETE_MARKER = "delete_marker"
-    EXPIRED = "expired"
-    RESTORED = "restored"
-    OTHER = "other"
-    """Tags, access lists, replication, storage class: what is indexed cannot have changed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One key of one bucket that has to be checked."""
-
-    bucket: str
-    key: str
-    kind: EventKind
-    name: str
-    """The event's name as sent."""
-    sequencer: str = ""
-    """Hexadecimal; orders events of one key. '' if the sender gives none."""
-    at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Parsed:
-    """A message's events, or the reason it has none. `poison`: it can never be processed."""
-
-    events: tuple[Event, ...] = ()
-    note: str = ""
-    poison: bool = False
-
-
 def parse_message(body: str) -> Parsed:
     """Return the events in a queue's message; never raises."""
-    message = _wrapped(body)
+    message = object_in(body)
     for _ in range(MAX_WRAPS):
         if message is None or message.get("Type") != "Notification":
             break
-        message = _wrapped(message.get("Message"))
+        message = object_in(message.get("Message"))
     if message is None:
         return Parsed(note="the message is not a JSON object", poison=True)
     if message.get("Event") == "s3:TestEvent":
@@ -88,21 +50,23 @@ def _from_records(records: Sequence[Json]) -> Parsed:
 def _from_record(record: JsonObject) -> Event | None:
     s3 = json_object(record.get("s3"))
     item = json_object(s3.get("object"))
-    bucket, key = _text(json_object(s3.get("bucket")).get("name")), _text(item.get("key"))
-    name = _text(record.get("eventName")).removeprefix("s3:")
+    bucket, key = valid_text(json_object(s3.get("bucket")).get("name")), valid_text(item.get("key"))
+    name = valid_text(record.get("eventName")).removeprefix("s3:")
     version = str(record.get("eventVersion", "2.0"))
     if not (bucket and key and name) or version.partition(".")[0] != "2":
         return None
     # The key is form-encoded here (a space is '+') and only here; EventBridge sends it plain.
     plain_key = unquote_plus(key)
-    return Event(bucket, plain_key, _kind(name), name, _text(item.get("sequencer")), _moment(record.get("eventTime")))
+    return Event(
+        bucket, plain_key, _kind(name), name, valid_text(item.get("sequencer")), told_at(record.get("eventTime"))
+    )
 
 
 def _from_eventbridge(message: JsonObject) -> Parsed:
     detail = json_object(message.get("detail"))
     item = json_object(detail.get("object"))
-    bucket, key = _text(json_object(detail.get("bucket")).get("name")), _text(item.get("key"))
-    name = _text(message.get("detail-type"))
+    bucket, key = valid_text(json_object(detail.get("bucket")).get("name")), valid_text(item.get("key"))
+    name = valid_text(message.get("detail-type"))
     if message.get("source") != "aws.s3" or not (bucket and key and name):
         return Parsed(note="an EventBridge event that is not of S3, or lacks its bucket or key", poison=True)
     kind = _EVENTBRIDGE.get(name, EventKind.OTHER)
@@ -110,7 +74,7 @@ def _from_eventbridge(message: JsonObject) -> Parsed:
         kind = EventKind.DELETE_MARKER
     if kind is EventKind.REMOVED and detail.get("reason") == "Lifecycle Expiration":
         kind = EventKind.EXPIRED
-    event = Event(bucket, key, kind, name, _text(item.get("sequencer")), _moment(message.get("time")))
+    event = Event(bucket, key, kind, name, valid_text(item.get("sequencer")), told_at(message.get("time")))
     return Parsed((event,))
 
 
@@ -134,32 +98,3 @@ def _kind(name: str) -> EventKind:
             return EventKind.RESTORED
         case _:
             return EventKind.OTHER
-
-
-def _wrapped(text: Json) -> JsonObject | None:
-    if not isinstance(text, str):
-        return None
-    try:
-        value: Json = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _text(value: Json) -> str:
-    """Return `value` if it is valid text. JSON can encode lone surrogates, which no key contains and no database stores."""
-    if not isinstance(value, str):
-        return ""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return ""
-    return value
-
-
-def _moment(value: Json) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(_text(value))
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else None

@@ -1,33 +1,29 @@
-"""Opens S3 sources, and decides which sources' events arrive in which queue and which keys may read it."""
+"""Opens S3 sources, and says in which queue their events arrive and which keys may read it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeGuard
-
-import structlog
 
 from syncd.chroma.naming import check_collection
-from syncd.errors import BugError, ConfigError, MisconfiguredError, NotFoundError, PermanentError, SyncdError
+from syncd.errors import BugError, ConfigError, MisconfiguredError, NotFoundError
 from syncd.json_types import JsonObject
-from syncd.model import Invocation, SourceRecord, UnreadableSettings
+from syncd.model import Invocation, SourceRecord
 from syncd.runtime.actor import Actor
 from syncd.runtime.containment import contained
 from syncd.runtime.keylocks import KeyLocks
 from syncd.schema import Model
 from syncd.sources.factory import Requester, SourceFactory
 from syncd.sources.objects.endpoints import check_endpoint
+from syncd.sources.objects.event_queue import PollerSettings
+from syncd.sources.objects.followed import FollowedSources
 from syncd.sources.objects.keys import check_prefix
+from syncd.sources.objects.queues import Queues
 from syncd.sources.objects.transport import Transport
-from syncd.sources.s3.access import QueueReader
 from syncd.sources.s3.client import Connections
-from syncd.sources.s3.endpoint import AwsKey, Endpoint, is_aws_queue, queue_endpoint
-from syncd.sources.s3.event_store import CheckQueue, DeadLetters
-from syncd.sources.s3.journal import Journal
+from syncd.sources.s3.endpoint import AwsKey, is_aws_queue, queue_endpoint
 from syncd.sources.s3.label_store import Labels
 from syncd.sources.s3.naming import check_bucket
-from syncd.sources.s3.queues import Queues
 from syncd.sources.s3.settings import (
     S3_NAME,
     AutoSync,
@@ -37,13 +33,10 @@ from syncd.sources.s3.settings import (
     settings_from,
 )
 from syncd.sources.s3.source import BucketSource, S3Sources
+from syncd.sources.s3.sqs import SQS, SqsQueue
 from syncd.store import Store
 
-log = structlog.get_logger()
-
 CREDENTIAL_KIND = "aws"
-
-BucketRecord = SourceRecord[S3SourceSettings]
 
 
 class BucketFactory(SourceFactory[S3SourceSettings]):
@@ -53,12 +46,9 @@ class BucketFactory(SourceFactory[S3SourceSettings]):
         self.section = section
         self._store = store
         self.connections = Connections(transport)
-        self.unopened: dict[str, str] = {}
-        """Sources that follow events and could not be opened at the last attempt: reason by id."""
-        self.journal = Journal(CheckQueue(store.database), wake)
-        self.dead_letters = DeadLetters(store.database)
-        self._sources = S3Sources(self.connections, Labels(store.database), self.journal, KeyLocks())
-        self._queues = Queues(self)
+        self.followed = FollowedSources(S3_NAME, store, self, SQS, wake)
+        self._sources = S3Sources(self.connections, Labels(store.database), self.followed.journal, KeyLocks())
+        self._queues = Queues("queues", self.followed, PollerSettings(visibility_s=section.visibility_s))
 
     async def __aexit__(self, *_: object) -> None:
         """Close the connections."""
@@ -111,7 +101,7 @@ class BucketFactory(SourceFactory[S3SourceSettings]):
 
     async def settled(self, invocation: Invocation) -> None:
         """Wake the pollers that wait for this invocation. Twice is safe."""
-        await self.journal.over(invocation)
+        await self.followed.journal.over(invocation)
 
     def sources_changed(self) -> None:
         """Check at once whether the set of queues has changed. Never waits, twice is safe."""
@@ -125,25 +115,17 @@ class BucketFactory(SourceFactory[S3SourceSettings]):
         """Return, by source id, why a source's events cannot be received."""
         return self._queues.problems()
 
-    def status(self) -> JsonObject:
+    def queues(self) -> Sequence[JsonObject]:
         """Return how each queue's poller is doing."""
-        return {"queues": self._queues.status()}
+        return self._queues.status()
 
-    async def of_queue(self, queue_url: str) -> Sequence[BucketSource]:
-        """Return all sources whose events arrive in a queue.
+    def queue_of(self, record: SourceRecord[S3SourceSettings]) -> str | None:
+        """Return where a source's events arrive: its own queue or the common one; None if it ignores them."""
+        settings = settings_from(record.settings, None, self.section.queue_url)
+        return settings.queue_url if settings.auto_sync is not AutoSync.NONE else None
 
-        Sources without a usable credential are included: their events are journalled like all others, and the runs
-        that they lead to wait until the source can be opened.
-        """
-        sources: list[BucketSource] = []
-        for record in (await self.following()).get(queue_url, ()):
-            try:
-                sources.append(await self._follower(record))
-            except PermanentError as error:
-                self._blame(record, error)
-        return sources
-
-    async def _follower(self, record: BucketRecord) -> BucketSource:
+    async def follower(self, record: SourceRecord[S3SourceSettings]) -> BucketSource:
+        """Return the source; without a usable credential, one that requests checks as others do. Raises PermanentError."""
         try:
             with contained("source", source=record.id):
                 return await self.open(record)
@@ -153,48 +135,10 @@ class BucketFactory(SourceFactory[S3SourceSettings]):
                 record.id, settings_from(record.settings, None, self.section.queue_url), reason
             )
 
-    def _blame(self, record: SourceRecord, error: SyncdError) -> None:
-        reason = f"it cannot be opened: {error}"
-        if self.unopened.get(record.id) != reason:
-            log.warning("source.refused", source=called(record), reason=str(error))
-        self.unopened[record.id] = reason
-
-    async def following(self) -> Mapping[str, Sequence[BucketRecord]]:
-        """Return the sources that follow events, by queue, the oldest first."""
-        found: dict[str, list[BucketRecord]] = {}
-        for record in await self._store.sources.list(type=S3_NAME, limit=-1, newest_first=False):
-            if isinstance(record.settings, UnreadableSettings):
-                self._blame(record, PermanentError(record.settings.reason))
-                continue
-            if not is_bucket(record):
-                continue
-            settings = settings_from(record.settings, None, self.section.queue_url)
-            if settings.auto_sync is not AutoSync.NONE and settings.queue_url:
-                found.setdefault(settings.queue_url, []).append(record)
-        return found
-
-    async def readers(self) -> Mapping[str, Sequence[QueueReader]]:
-        """Return the keys that each queue may be read with, the oldest source's first; sources may share one.
-
-        The queue's URL alone decides where it is reached. So a source that names an existing queue cannot change how it is
-        read, and no key is sent anywhere but where its own source says.
-        """
-        found: dict[str, list[QueueReader]] = {}
-        unopened, self.unopened = self.unopened, {}
-        for queue_url, records in (await self.following()).items():
-            sources: dict[Endpoint, dict[str, str]] = {}
-            for record in records:
-                try:
-                    with contained("source", source=record.id):
-                        endpoint = queue_endpoint(queue_url, (await self.open(record)).settings.endpoint)
-                except (PermanentError, BugError) as error:
-                    self.unopened |= {record.id: unopened[record.id]} if record.id in unopened else {}
-                    self._blame(record, error)
-                else:
-                    sources.setdefault(endpoint, {})[record.id] = called(record)
-            if sources:
-                found[queue_url] = [QueueReader(endpoint, owners) for endpoint, owners in sources.items()]
-        return found
+    async def way_to_read(self, record: SourceRecord[S3SourceSettings], queue_url: str) -> tuple[Hashable, SqsQueue]:
+        """Return the queue at its own host. Raises PermanentError."""
+        endpoint = queue_endpoint(queue_url, (await self.open(record)).settings.endpoint)
+        return endpoint, SqsQueue(queue_url, self.connections.sqs(endpoint))
 
 
 def check_urls(settings: S3SourceSettings, allowed: Sequence[str] | None) -> None:
@@ -206,13 +150,3 @@ def check_urls(settings: S3SourceSettings, allowed: Sequence[str] | None) -> Non
     ):
         if url is not None:
             check_endpoint(name, url, hosts, "s3.allowed_endpoints")
-
-
-def is_bucket(record: SourceRecord) -> TypeGuard[BucketRecord]:
-    """Tell whether a record is of this type, and its settings could be read."""
-    return isinstance(record.settings, S3SourceSettings)
-
-
-def called(record: SourceRecord) -> str:
-    """Return a source's name for messages."""
-    return record.name or record.id

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from syncd.errors import PermanentError
-from syncd.model import Origin
+from syncd.model import OneObject, Origin, WholeSource
 from syncd.runtime.keylocks import KeyLocks
+from syncd.sources.objects.journal import Journal
 from syncd.sources.s3.bucket import Bucket, ObjectState
-from syncd.sources.s3.journal import Journal
 from syncd.sources.s3.label_store import Label, Labels
 from syncd.sources.s3.metadata_file import METADATA_MAX_SIZE_BYTES, parse_metadata_file
 from syncd.sources.s3.settings import S3Settings
@@ -60,8 +60,8 @@ class Labelling:
 
         Its origin is always an event, because what an API invocation asks for is also stored as a label.
         """
-        return await self.journal.ask(self.source_id, collection, Origin.EVENT, key)
+        return await self.journal.ask(self.source_id, collection, Origin.EVENT, OneObject(key))
 
     async def ask_for_listing(self, collection: str, origin: Origin) -> str:
         """Request a run over the whole bucket into a collection, with the priority of `origin`; return the invocation."""
-        return await self.journal.ask(self.source_id, collection, origin, None)
+        return await self.journal.ask(self.source_id, collection, origin, WholeSource(fan_out=True))

@@ -179,26 +179,6 @@ class S3Settings:
     """The queue of this source's events, if `auto_sync` is on."""
 
 
-@dataclass(frozen=True, slots=True)
-class PollerSettings:
-    """Limits of one queue's poller."""
-
-    wait_s: int = 20
-    """Duration of a long poll; SQS allows at most 20."""
-    visibility_s: int = 120
-    """Visibility timeout: how long a message stays invisible after each heartbeat."""
-    messages_in_hand: int = 100
-    """Backpressure: no more messages are received while this many are in flight."""
-    hand_over_s: float = 300.0
-    """A message whose work is durable but takes longer is deleted, and the journal alone carries the work."""
-    patience_s: float = 5.0
-    """The same, while there is no room for further messages."""
-    max_receives: int = 5
-    """On a queue without a dead-letter queue, a poison message is deleted after this many deliveries."""
-    retry_cap_s: float = 300.0
-    """The longest delay before a message that failed temporarily is delivered again."""
-
-
 def settings_from(given: S3SourceSettings, key: AwsKey | None = None, queue_url: str | None = None) -> S3Settings:
     """Return the settings with which a stored source is opened.
 

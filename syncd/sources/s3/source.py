@@ -12,12 +12,12 @@ from syncd.chroma.naming import check_custom_id, check_metadata, check_object_ke
 from syncd.errors import NotFoundError, PermanentError, RetryableError
 from syncd.model import Checkpoint, Document, OneObject, Origin, Run, chunk_prefix
 from syncd.runtime.keylocks import KeyLocks
+from syncd.sources.objects.journal import Journal
 from syncd.sources.objects.keys import check_prefix
 from syncd.sources.s3.assignment import assignments
 from syncd.sources.s3.bucket import Bucket
 from syncd.sources.s3.calls import S3Client
 from syncd.sources.s3.client import Connection, Connections, UnusableConnection
-from syncd.sources.s3.journal import Journal
 from syncd.sources.s3.label_store import Label, Labels
 from syncd.sources.s3.listing import Listing
 from syncd.sources.s3.naming import check_bucket, is_standard_key
@@ -111,13 +111,22 @@ class BucketSource(S3Objects):
             said_at=run.invocation.created_at.timestamp(),
         )
 
+    @property
+    def bucket_in_events(self) -> str:
+        """The bucket's name."""
+        return self.settings.bucket
+
+    def takes(self, key: str) -> bool:
+        """Return whether a key is below the source's prefix."""
+        return key.startswith(self.settings.path_prefix)
+
     async def check(self, key: str) -> Sequence[str]:
         """Request checks of a key in every collection that it concerns, and return the invocations, which are then durable.
 
         A metadata file's current content is read first. A key outside the prefix, or one that belongs in no collection,
         needs no check. Raises RetryableError.
         """
-        if not key.startswith(self.settings.path_prefix):
+        if not self.takes(key):
             return ()
         if self.is_metadata_file(key):
             try:

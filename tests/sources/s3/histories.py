@@ -13,8 +13,8 @@ import anyio
 from aiohttp import web
 
 from syncd.model import Origin, Target, chunk_prefix
+from syncd.sources.objects.poller import QueuePoller
 from syncd.sources.s3.client import Connections
-from syncd.sources.s3.poller import QueuePoller
 from syncd.sources.s3.settings import AutoSync, S3Settings
 from tests.aws_servers import Aws, Fault, FaultyProxy
 from tests.memory_target import MemoryTarget
@@ -225,7 +225,7 @@ async def live_through(
                         await history.happen(p, history.steps())
                     if life < history.kills:
                         await until_some_are_received(work.poller, int(len(history.sent) * kill_at))
-                        work.poller._connection.is_cut = True
+                        work.poller._queue.connection.is_cut = True
                     else:
                         await work.until_quiet()
                         del world.lines[p.bucket]
@@ -241,7 +241,7 @@ async def until_some_are_received(poller: QueuePoller, count: int) -> None:
 
 async def reconciled(history: History, daemon: Daemon, p: Place, settings: S3Settings) -> Outcome:
     goal, before = await expected(p, settings), await indexed(daemon, settings)
-    (source,) = await daemon.factory.of_queue(p.queue_url)
+    (source,) = await daemon.factory.followed.of_queue(p.queue_url)
     await daemon.invocations.create(source.id, Target(DB, settings.collection), Origin.SCHEDULE)
     with anyio.fail_after(30):
         await daemon.run_due()

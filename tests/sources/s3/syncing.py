@@ -3,12 +3,12 @@
 Documents are not parsed or split and vectors are hashes, so that what is in a collection is what its bucket holds.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 
@@ -19,11 +19,13 @@ from syncd.pipeline.result import Result
 from syncd.runtime.mailbox import Reply
 from syncd.runtime.retry import Backoff
 from syncd.runtime.wakeup import Wakeup
+from syncd.sources.objects.event_queue import PollerSettings
+from syncd.sources.objects.poller import QueuePoller
 from syncd.sources.s3.client import Connection, Connections
 from syncd.sources.s3.factory import CREDENTIAL_KIND, BucketFactory
-from syncd.sources.s3.poller import QueuePoller
-from syncd.sources.s3.settings import PollerSettings, S3Section, S3Settings, S3SourceSettings
+from syncd.sources.s3.settings import S3Section, S3Settings, S3SourceSettings
 from syncd.sources.s3.source import BucketSource
+from syncd.sources.s3.sqs import SqsQueue
 from syncd.sync.runner import Runner
 from syncd.sync.settings import SyncSettings
 from syncd.sync.syncer import Syncer
@@ -67,7 +69,7 @@ class Daemon:
     def __post_init__(self) -> None:
         self.store = self.parts.store
         self.invocations = self.store.invocations
-        self.dead_letters = self.factory.dead_letters
+        self.dead_letters = self.factory.followed.dead_letters
 
     # --- sources and invocations
 
@@ -178,6 +180,9 @@ def every_document(collection_id: int, connection: Any) -> list[tuple[str, str, 
     ).fetchall()
 
 
+D = TypeVar("D", bound=Daemon)
+
+
 @dataclass
 class Watch:
     """Notes what the ingesters do, and tells that attempts are over."""
@@ -220,16 +225,35 @@ async def daemon_on(
 ) -> AsyncIterator[Daemon]:
     """Open a daemon on its state folder; given connections are left open."""
     async with AsyncExitStack() as stack:
-        index, watch, wakeup = vector_store or MemoryTarget(DB), Watch(), Wakeup()
-        parts = await stack.enter_async_context(over(folder, index, watch.begin, replace(WHOLE, ingesters=1)))
-        factory = BucketFactory(parts.store, FAST, S3Section(), wakeup.ring)
-        if connections is None:
-            await stack.enter_async_context(factory)
-        else:
+        wakeup = Wakeup()
+
+        async def make(parts: Parts) -> BucketFactory:
+            factory = BucketFactory(parts.store, FAST, S3Section(), wakeup.ring)
+            if connections is None:
+                return await stack.enter_async_context(factory)
             share(factory, connections)
+            return factory
+
+        made = assembled(Daemon, folder, make, wakeup, vector_store or MemoryTarget(DB), settings)
+        yield await stack.enter_async_context(made)
+
+
+@asynccontextmanager
+async def assembled(
+    kind: type[D],
+    folder: Path,
+    make_factory: Callable[[Parts], Awaitable[Any]],
+    wakeup: Wakeup,
+    index: MemoryTarget,
+    settings: SyncSettings = HASTY,
+) -> AsyncIterator[D]:
+    """Put a daemon together around the factory of one type of sources."""
+    watch = Watch()
+    async with over(folder, index, watch.begin, replace(WHOLE, ingesters=1)) as parts:
+        factory = await make_factory(parts)
         runner = Runner(parts.store, index, parts.index, parts.ingester, factory.open, settings)
         syncer = Syncer(parts.store, runner, wakeup, [factory.settled, watch.heard])
-        yield Daemon(parts, index, factory, syncer, watch)
+        yield kind(parts, index, factory, syncer, watch)
 
 
 def share(factory: BucketFactory, connections: Connections) -> None:
@@ -258,14 +282,9 @@ def poller_of(daemon: Daemon, place: Place, kind: type[QueuePoller] = QueuePolle
     """Return a poller of the place's queue, in a hurry."""
     quick = {"wait_s": 1, "visibility_s": 30, "retry_cap_s": 0.0}
     factory = daemon.factory
-    return kind(
-        place.queue_url,
-        Line(factory.connections.sqs(place.aws.endpoint(), 1.0)),
-        partial(factory.of_queue, place.queue_url),
-        factory.journal,
-        factory.dead_letters,
-        PollerSettings(**quick | settings),
-    )
+    line: Any = Line(factory.connections.sqs(place.aws.endpoint(), 1.0))
+    queue = SqsQueue(place.queue_url, line)
+    return kind(place.queue_url, queue, factory.followed, PollerSettings(**quick | settings))
 
 
 @dataclass

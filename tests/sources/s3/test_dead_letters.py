@@ -70,7 +70,7 @@ async def test_a_message_stays_in_hand_while_its_sources_cannot_be_opened(minist
         await daemon.add(p.settings(auto_sync=AutoSync.DIRECT))
         await p.put("a.txt", "alpha")
         await send(p, of_bucket(p.bucket, "a.txt"))
-        opened, left = daemon.factory.of_queue, 5
+        opened, left = daemon.factory.followed.of_queue, 5
 
         async def at_last(queue_url: str) -> Any:
             nonlocal left
@@ -79,7 +79,7 @@ async def test_a_message_stays_in_hand_while_its_sources_cannot_be_opened(minist
                 raise RetryableError("not yet")
             return await opened(queue_url)
 
-        daemon.factory.of_queue = at_last  # type: ignore[method-assign]
+        daemon.factory.followed.of_queue = at_last  # type: ignore[method-assign]
         async with working(daemon, p) as work:
             await work.until_quiet()
         assert await daemon.texts() == {"a.txt": b"alpha"}

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
-from syncd.model import Chunking, Counts, Embedding, Origin
+from syncd.model import Chunking, Counts, Embedding, OneObject, Origin, WholeSource
+from syncd.sources.objects.event_store import PUT_OFF_S, CheckQueue
 from syncd.sources.registry import TYPES
-from syncd.sources.s3.event_store import PUT_OFF_S, CheckQueue
 from syncd.store import Store
 from tests.sources.s3.buckets import STORED
 
@@ -16,7 +16,8 @@ async def test_an_invocation_put_off_for_long_is_not_waited_for_and_serves_later
     source = await store.sources.create("s3", "db", STORED, Embedding(), Chunking())
 
     async def asked(key: str | None) -> str:
-        return await checks.ask(source.id, "docs", Origin.EVENT, key)
+        request = OneObject(key) if key else WholeSource(fan_out=True)
+        return await checks.ask(source.id, "docs", Origin.EVENT, request)
 
     first = await asked("a")
     assert await asked("a") == first

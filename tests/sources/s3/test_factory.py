@@ -11,10 +11,11 @@ from aiohttp import web
 
 from syncd.errors import MisconfiguredError
 from syncd.model import Chunking, Embedding, OneObject
+from syncd.sources.objects.event_queue import PollerSettings
+from syncd.sources.objects.queues import Queues
 from syncd.sources.objects.transport import Transport
 from syncd.sources.registry import TYPES
 from syncd.sources.s3.factory import BucketFactory
-from syncd.sources.s3.queues import Queues
 from syncd.sources.s3.settings import S3Section
 from syncd.store import Store
 from tests.aws_servers import KEY, REGION, Aws, Fault, FaultyProxy
@@ -57,15 +58,15 @@ async def test_a_queue_is_read_with_the_oldest_sources_key_first_and_at_its_own_
     for name, elsewhere in (("FIRST", "http://minio:9000"), ("SECOND", "http://somebodys:9000")):
         credential = await key(buckets, name)
         await add(buckets, queue_url=Q, aws_credential_id=credential, endpoint_url=elsewhere)
-    readers = (await buckets.readers())[Q]
-    assert [reader.endpoint.key and reader.endpoint.key.access_key_id for reader in readers] == ["FIRST", "SECOND"]
-    assert {reader.endpoint.url for reader in readers} == {"http://queues"}
-    assert len(await buckets.of_queue(Q)) == 2
+    readers = (await buckets.followed.readers())[Q]
+    assert [reader.key.key and reader.key.key.access_key_id for reader in readers] == ["FIRST", "SECOND"]
+    assert {reader.key.url for reader in readers} == {"http://queues"}
+    assert len(await buckets.followed.of_queue(Q)) == 2
 
 
 async def test_sources_with_the_same_key_are_one_way_to_read(buckets: BucketFactory):
     ids = [await add(buckets, queue_url=Q, bucket_name=name) for name in ("one", "two")]
-    (reader,) = (await buckets.readers())[Q]
+    (reader,) = (await buckets.followed.readers())[Q]
     assert list(reader.sources) == ids
 
 
@@ -74,17 +75,17 @@ async def test_only_sources_with_auto_sync_follow_a_queue_and_the_shared_one_ser
 ):
     await add(buckets, auto_sync="none", queue_url=Q)
     await add(buckets, auto_sync="metadata")
-    assert list(await buckets.readers()) == ["http://shared/queue"]
+    assert list(await buckets.followed.readers()) == ["http://shared/queue"]
 
 
 async def test_a_source_whose_key_is_missing_is_named_and_holds_nobody_up(buckets: BucketFactory):
     lost = await add(buckets, queue_url=Q, aws_credential_id=999)
     good = await add(buckets, queue_url=Q)
-    (reader,) = (await buckets.readers())[Q]
+    (reader,) = (await buckets.followed.readers())[Q]
     assert list(reader.sources) == [good]
-    assert [source.id for source in await buckets.of_queue(Q)] == [lost, good]
-    assert list(buckets.unopened) == [lost]
-    assert "credential" in buckets.unopened[lost]
+    assert [source.id for source in await buckets.followed.of_queue(Q)] == [lost, good]
+    assert list(buckets.followed.unopened) == [lost]
+    assert "credential" in buckets.followed.unopened[lost]
 
 
 @pytest.mark.parametrize("object_key", ["a.txt", "a.meta.json"])
@@ -92,7 +93,7 @@ async def test_an_event_of_a_source_that_cannot_be_opened_is_journalled_and_its_
     buckets: BucketFactory, object_key: str
 ):
     await add(buckets, queue_url=Q, aws_credential_id=999)
-    (source,) = await buckets.of_queue(Q)
+    (source,) = await buckets.followed.of_queue(Q)
     (invocation_id,) = await source.check(object_key)
     assert (await buckets._store.invocations.get(invocation_id)).request == OneObject(object_key)
     with pytest.raises(MisconfiguredError, match="credential"):
@@ -105,19 +106,19 @@ async def test_settings_that_say_nothing_stop_nobody(buckets: BucketFactory):
     await buckets._store.database.write(lambda connection: connection.execute(statement, (broken,)))
     await add(buckets, queue_url=Q)
     await add(buckets, queue_url="no address")
-    assert list(await buckets.readers()) == [Q]
-    assert "settings cannot be read" in buckets.unopened[broken]
+    assert list(await buckets.followed.readers()) == [Q]
+    assert "settings cannot be read" in buckets.followed.unopened[broken]
 
 
 async def test_once_mended_a_source_is_blamed_no_more(buckets: BucketFactory):
     source_id = await add(buckets, queue_url=Q, aws_credential_id=999)
-    await buckets.readers()
-    assert source_id in buckets.unopened
+    await buckets.followed.readers()
+    assert source_id in buckets.followed.unopened
     record = await buckets._store.sources.get(source_id)
     settings = replace(record.settings, aws_credential_id=await key(buckets, "A"))
     await buckets._store.sources.replace(record, "db", settings, Embedding(), Chunking())
-    await buckets.readers()
-    assert not buckets.unopened
+    await buckets.followed.readers()
+    assert not buckets.followed.unopened
 
 
 def refusing(*key_ids: str) -> Fault:
@@ -137,7 +138,7 @@ async def test_a_poller_runs_for_every_queue_and_a_new_one_when_its_key_was_wron
     async with place(ministack, queue={}) as p, proxied.running():
         queue_url = p.queue_url.replace(ministack.url, proxied.url)
         source_id = await add(buckets, queue_url=queue_url, aws_credential_id=await key(buckets, "WRONG"))
-        queues = Queues(buckets)
+        queues = Queues("queues", buckets.followed, PollerSettings())
         async with anyio.create_task_group() as group:
             await group.start(queues.run)
             await until(lambda: any(status["problem"] for status in queues.status()))
@@ -163,7 +164,7 @@ async def test_a_source_that_joins_a_queue_under_way_disturbs_nobody_and_steps_i
     async with place(ministack, queue={}) as p, proxied.running():
         queue_url = p.queue_url.replace(ministack.url, proxied.url)
         first = await add(buckets, queue_url=queue_url, aws_credential_id=await key(buckets, "FIRST"))
-        queues = Queues(buckets)
+        queues = Queues("queues", buckets.followed, PollerSettings())
         async with anyio.create_task_group() as group:
             await group.start(queues.run)
             for number, more in enumerate(("SECOND", "THIRD"), 1):

@@ -6,7 +6,7 @@ from typing import Any
 import anyio
 import pytest
 
-from syncd.sources.s3.poller import QueuePoller
+from syncd.sources.objects.poller import QueuePoller
 from syncd.sources.s3.settings import AutoSync
 from syncd.sources.s3.source import BucketSource
 from tests.aws_servers import Aws

@@ -206,7 +206,7 @@ async def test_the_heartbeat_keeps_a_message_hidden_while_its_work_takes_long(mi
 
         async with anyio.create_task_group() as group:
             await group.start(poller.run)
-            client = await poller._connection.ready("")
+            client = await poller._queue.connection.ready("")
             client.meta.events.register("after-call.sqs.ChangeMessageVisibilityBatch", count_extensions)
             with anyio.fail_after(30):
                 await enough.wait()

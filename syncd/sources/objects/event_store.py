@@ -1,4 +1,4 @@
-"""Journal queries for S3 event queues: checks requested in constant time, and messages that could not be processed."""
+"""Journal queries for event queues: checks requested in constant time, and messages that could not be processed."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ class UnreadableMessage:
     reason: str
     body: str
     receives: int
+    """How often it was received; 0: the queue's service does not count."""
     at: float = 0.0
     """When it was last received, in seconds since 1970."""
 
@@ -38,14 +39,13 @@ class CheckQueue:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    async def ask(self, source_id: str, collection: str, origin: Origin, object_key: str | None) -> str:
-        """Return the id of an invocation that checks the key (None: all labelled keys); durable when this returns.
+    async def ask(self, source_id: str, collection: str, origin: Origin, request: OneObject | WholeSource) -> str:
+        """Return the id of an invocation that does what is requested; durable when this returns.
 
-        An invocation for the same key that has not started, or was postponed, is reused, whichever event created it:
+        An invocation for the same that has not started, or was postponed, is reused, whichever event created it:
         its check is still to come. By index, because there may be as many waiting as there are events.
         Raises NotFoundError when the source is gone.
         """
-        request = OneObject(object_key) if object_key is not None else WholeSource(fan_out=True)
 
         def transaction(connection: sqlite3.Connection) -> str:
             source = connection.execute("SELECT type, database FROM sources WHERE id = ?", (source_id,)).fetchone()
@@ -54,7 +54,7 @@ class CheckQueue:
             row = connection.execute(
                 "SELECT id FROM invocations WHERE source_id = ? AND object_key IS ? AND (state = 'pending' OR "
                 "(state = 'processing' AND object_key IS NOT NULL AND not_before > ?)) AND collection = ? AND database = ? AND request = ? ORDER BY seq DESC LIMIT 1",
-                (source_id, object_key, time.time(), collection, source[1], request_to_json(request)),
+                (source_id, request.object_key, time.time(), collection, source[1], request_to_json(request)),
             ).fetchone()
             if row is not None:
                 return row[0]
@@ -77,22 +77,23 @@ class DeadLetters:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    async def add(self, letter: UnreadableMessage) -> None:
-        """Keep a message with its reason; of a message met again the latest reason and count are kept.
+    async def add(self, letter: UnreadableMessage) -> int:
+        """Keep a message with its reason, and return how often it was received: as said, or else as often as it was met here.
 
-        Messages not received for KEPT_S are deleted.
+        Of a message met again the latest reason is kept. Messages not received for KEPT_S are deleted.
         """
         now = time.time()
 
-        def transaction(connection: sqlite3.Connection) -> None:
-            connection.execute(
-                "INSERT INTO s3_dead_letters VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT (queue_url, message_id) "
-                "DO UPDATE SET reason = ?3, receives = max(receives, ?5), last_at = ?6",
+        def transaction(connection: sqlite3.Connection) -> int:
+            (receives,) = connection.execute(
+                "INSERT INTO s3_dead_letters VALUES (?1, ?2, ?3, ?4, max(?5, 1), ?6, ?6) ON CONFLICT (queue_url, message_id) "
+                "DO UPDATE SET reason = ?3, receives = max(?5, receives + (?5 = 0)), last_at = ?6 RETURNING receives",
                 (letter.queue_url, letter.message_id, letter.reason, letter.body, letter.receives, now),
-            )
+            ).fetchone()
             connection.execute("DELETE FROM s3_dead_letters WHERE last_at < ?", (now - KEPT_S,))
+            return receives
 
-        await self._db.write(transaction)
+        return await self._db.write(transaction)
 
     async def list(self, queue_url: str | None = None, limit: int = 100) -> Sequence[UnreadableMessage]:
         """Return dead letters, newest first."""

@@ -1,4 +1,4 @@
-"""How S3 sources request runs and learn that they have ended, through the journal of invocations."""
+"""How sources that follow events request runs and learn that they have ended, through the journal of invocations."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import anyio
 
-from syncd.model import Invocation, Origin
-from syncd.sources.s3.event_store import CheckQueue
+from syncd.model import Invocation, OneObject, Origin, WholeSource
+from syncd.sources.objects.event_store import CheckQueue
 
 ENDED_CHECK_EVERY_S = 5.0
 """How soon it is noticed that an invocation ended without a run (cancelled, or its source deleted)."""
@@ -21,13 +21,13 @@ class Journal:
         self._wake = wake
         self._waiting: dict[str, anyio.Event] = {}
 
-    async def ask(self, source_id: str, collection: str, origin: Origin, key: str | None) -> str:
-        """Return an invocation that checks `key`, or (None) lists the bucket for a collection that labels name.
+    async def ask(self, source_id: str, collection: str, origin: Origin, request: OneObject | WholeSource) -> str:
+        """Return an invocation that does what is requested.
 
         It is durable when this returns. A waiting invocation for the same check may be returned.
         Raises RetryableError, or NotFoundError if the source is gone.
         """
-        invocation_id = await self._looks.ask(source_id, collection, origin, key)
+        invocation_id = await self._looks.ask(source_id, collection, origin, request)
         self._wake()
         return invocation_id
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 from typing import Protocol
 
 import anyio
@@ -17,26 +16,18 @@ from syncd.json_types import JsonObject
 from syncd.runtime.containment import contained
 from syncd.runtime.supervisor import Supervisor
 from syncd.runtime.wakeup import Wakeup
-from syncd.sources.s3.access import QueueAccess, QueueReader
-from syncd.sources.s3.client import Connections
-from syncd.sources.s3.event_store import DeadLetters
-from syncd.sources.s3.journal import Journal
-from syncd.sources.s3.poller import QueuePoller
-from syncd.sources.s3.settings import PollerSettings, S3Section
-from syncd.sources.s3.source import BucketSource
+from syncd.sources.objects.access import QueueAccess, QueueReader
+from syncd.sources.objects.event_queue import PollerSettings
+from syncd.sources.objects.poller import Followers, QueuePoller
 
 log = structlog.get_logger()
 
 QUEUE_CHECK_EVERY_S = 60.0
 
 
-class FollowedBuckets(Protocol):
-    """The S3 sources of the daemon, as far as events concern them."""
+class FollowedQueues(Followers, Protocol):
+    """The sources of one type, and what their queues are read with."""
 
-    section: S3Section
-    connections: Connections
-    journal: Journal
-    dead_letters: DeadLetters
     unopened: dict[str, str]
     """Reason by id of each source that currently cannot be opened."""
 
@@ -44,18 +35,14 @@ class FollowedBuckets(Protocol):
         """Return the keys that each queue may be read with. A faulty source raises nothing."""
         ...
 
-    async def of_queue(self, queue_url: str) -> Sequence[BucketSource]:
-        """Return all sources whose events arrive in a queue."""
-        ...
-
 
 class Queues:
-    """The actor that keeps one poller running for every queue that a source names."""
+    """The actor that keeps one poller running for every queue that a source of one type names."""
 
-    name = "queues"
-
-    def __init__(self, buckets: FollowedBuckets) -> None:
-        self._buckets = buckets
+    def __init__(self, name: str, followed: FollowedQueues, settings: PollerSettings) -> None:
+        self.name = name
+        self._followed = followed
+        self._settings = settings
         self._pollers = Supervisor("pollers")
         self._running: dict[str, tuple[QueuePoller, QueueAccess]] = {}
         """Each queue's poller, and how it reaches the queue."""
@@ -73,7 +60,7 @@ class Queues:
         """Return, by source id, why a source's events cannot be received."""
         refused = [access.problems() for _, access in self._running.values()]
         return {
-            source_id: reason for found in (*refused, self._buckets.unopened) for source_id, reason in found.items()
+            source_id: reason for found in (*refused, self._followed.unopened) for source_id, reason in found.items()
         }
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
@@ -87,23 +74,18 @@ class Queues:
                 await self._changed.wait(QUEUE_CHECK_EVERY_S)
 
     async def _reconcile(self) -> None:
-        wanted = await self._buckets.readers()
+        wanted = await self._followed.readers()
         for queue_url, (poller, access) in list(self._running.items()):
             if queue_url not in wanted or not access.takes(wanted[queue_url]):
                 await self._pollers.remove(poller.name)
                 del self._running[queue_url]
         for queue_url in wanted.keys() - self._running.keys():
-            access = QueueAccess(queue_url, self._buckets.connections.sqs, wanted[queue_url])
+            access = QueueAccess(queue_url, wanted[queue_url])
             try:
                 with contained("queue", queue=queue_url):
-                    poller = self._poller(queue_url, access)
+                    poller = QueuePoller(queue_url, access, self._followed, self._settings)
             except BugError as error:
-                log.warning("sqs.poll_failed", queue=queue_url, reason=str(error), failures=1)
+                log.warning("queue.poll_failed", queue=queue_url, reason=str(error), failures=1)
                 continue
             self._running[queue_url] = poller, access
             await self._pollers.add(poller)
-
-    def _poller(self, queue_url: str, access: QueueAccess) -> QueuePoller:
-        sources: Callable[[], Awaitable[Sequence[BucketSource]]] = partial(self._buckets.of_queue, queue_url)
-        settings = PollerSettings(visibility_s=self._buckets.section.visibility_s)
-        return QueuePoller(queue_url, access, sources, self._buckets.journal, self._buckets.dead_letters, settings)
