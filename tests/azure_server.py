@@ -4,37 +4,21 @@ It verifies every signature (Shared Key; SAS tokens, whose own signature covers 
 with markers, and sends bytes on condition of an ETag. Microsoft's own library and Azurite (which npm has) were used to check it.
 """
 
-import base64
 import hmac
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import format_datetime, parsedate_to_datetime
-from hashlib import sha256
-from urllib.parse import parse_qsl, quote, unquote
+from email.utils import format_datetime
+from urllib.parse import quote, unquote
 from xml.sax.saxutils import escape, quoteattr
 
 import pytest
 from aiohttp import web
 
+from tests.azure_signatures import ACCOUNT, KEY, account_sas_refusal, failure, key_refusal, mac
 from tests.serving import serve
 
-ACCOUNT = "devacct"
-KEY = base64.b64encode(bytes(range(64))).decode()
-SIGNED_HEADERS = (
-    "content-encoding",
-    "content-language",
-    "content-length",
-    "content-md5",
-    "content-type",
-    "date",
-    "if-modified-since",
-    "if-match",
-    "if-none-match",
-    "if-unmodified-since",
-    "range",
-)
-CLOCK_SKEW_S = 900
+__all__ = ["ACCOUNT", "KEY"]
 
 
 @dataclass(frozen=True)
@@ -93,6 +77,8 @@ class Azure:
     def _refusal(self, request: web.Request, container: str, is_blob: bool) -> web.Response | None:
         if "x-ms-version" not in request.headers:
             return failure(400, "MissingRequiredHeader")
+        if "ss" in request.query:
+            return account_sas_refusal(request, "b", "r" if is_blob else "l")
         if "sig" in request.query:
             said = {name: request.query[name] for name in ("sp", "se", "sv", "sr")}
             if not hmac.compare_digest(request.query["sig"], signed(container, said)):
@@ -102,7 +88,7 @@ class Azure:
             needed = "r" if is_blob else "l"
             return None if needed in said["sp"] else failure(403, "AuthorizationPermissionMismatch")
         if authorization := request.headers.get("Authorization"):
-            return self._key_refusal(request, authorization)
+            return key_refusal(request, authorization)
         if container in self.public:
             return None
         return (
@@ -110,20 +96,6 @@ class Azure:
             if container in self.containers
             else failure(404, "ResourceNotFound")
         )
-
-    def _key_refusal(self, request: web.Request, authorization: str) -> web.Response | None:
-        at = parsedate_to_datetime(request.headers["x-ms-date"])
-        if abs((datetime.now(UTC) - at).total_seconds()) > CLOCK_SKEW_S:
-            return failure(403, "AuthenticationFailed")
-        lines = [request.method, *(request.headers.get(name, "") for name in SIGNED_HEADERS)]
-        own = sorted(name.lower() for name in request.headers if name.lower().startswith("x-ms-"))
-        lines += [f"{name}:{request.headers[name]}" for name in own]
-        path, _, query = request.raw_path.partition("?")
-        resource = f"/{ACCOUNT}{path}"
-        for name, value in sorted(parse_qsl(query, keep_blank_values=True)):
-            resource += f"\n{name.lower()}:{value}"
-        expected = f"SharedKey {ACCOUNT}:{mac(chr(10).join([*lines, resource]))}"
-        return None if hmac.compare_digest(authorization, expected) else failure(403, "AuthenticationFailed")
 
     def _list(self, request: web.Request, blobs: dict[str, StoredBlob]) -> web.Response:
         prefix = request.query.get("prefix", "")
@@ -171,23 +143,9 @@ def entry(name: str, blob: StoredBlob) -> str:
     )
 
 
-def mac(text: str) -> str:
-    return base64.b64encode(hmac.digest(base64.b64decode(KEY), text.encode(), sha256)).decode()
-
-
 def signed(container: str, said: dict[str, str]) -> str:
     """Return a service SAS's signature of what is checked of one here."""
     return mac("\n".join([said["sp"], said["se"], f"/blob/{ACCOUNT}/{container}", said["sv"], said["sr"]]))
-
-
-def failure(status: int, code: str) -> web.Response:
-    text = f'<?xml version="1.0" encoding="utf-8"?><Error><Code>{code}</Code><Message>{code}. Signed was: …</Message></Error>'
-    return web.Response(
-        status=status,
-        body="\ufeff".encode() + text.encode(),
-        content_type="application/xml",
-        headers={"x-ms-error-code": code},
-    )
 
 
 @pytest.fixture(scope="session")

@@ -91,9 +91,11 @@ def wait_for_heartbeat(server, port, output):
 
 pytest_plugins = [
     "tests.aws_servers",
+    "tests.azure_queues",
     "tests.azure_server",
     "tests.gcs_server",
     "tests.git_server",
     "tests.lfs_server",
     "tests.models",
+    "tests.pubsub_server",
 ]

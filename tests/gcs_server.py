@@ -28,7 +28,8 @@ from tests.aws_servers import free_port, wait_until_it_answers
 from tests.serving import serve
 
 ACCOUNT = "syncd@project.iam.gserviceaccount.com"
-SCOPE = "https://www.googleapis.com/auth/devstorage.read_only"
+STORAGE_SCOPE = "https://www.googleapis.com/auth/devstorage.read_only"
+SCOPES = {STORAGE_SCOPE, "https://www.googleapis.com/auth/pubsub"}
 EMPTY_PARTS = (
     "multipart/related; boundary=x",
     b"--x\r\nContent-Type: application/json\r\n\r\n{}\r\n--x\r\nContent-Type: text/plain\r\n\r\n\r\n--x--\r\n",
@@ -54,7 +55,8 @@ class Gcs:
     page_size: int = 1000
     holds_back: int = 0
     """So many empty pages, each with a token, come before the first one that is not."""
-    tokens: set[str] = field(default_factory=set)
+    tokens: dict[str, str] = field(default_factory=dict)
+    """Access tokens, and what each is good for."""
     granted: int = 0
     public: set[str] = field(default_factory=set)
     """Buckets that anybody may read."""
@@ -106,7 +108,7 @@ class Gcs:
             return self._grant(await request.post())
         bucket = request.path.split("/")[4]
         bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if bucket not in self.public and bearer not in self.tokens:
+        if bucket not in self.public and self.tokens.get(bearer) != STORAGE_SCOPE:
             return refusal(
                 401, "authError", "Invalid Credentials" if bearer else "Anonymous caller does not have access"
             )
@@ -121,11 +123,12 @@ class Gcs:
         except jwt.PyJWTError:
             return web.json_response({"error": "invalid_grant"}, status=400)
         assert form["grant_type"] == "urn:ietf:params:oauth:grant-type:jwt-bearer"
-        assert (claims["iss"], claims["scope"]) == (ACCOUNT, SCOPE)
+        assert claims["iss"] == ACCOUNT
+        assert claims["scope"] in SCOPES
         assert 0 < claims["exp"] - claims["iat"] <= 3600
         self.granted += 1
         token = f"ya29.token-{self.granted}"
-        self.tokens.add(token)
+        self.tokens[token] = claims["scope"]
         return web.json_response({"access_token": token, "expires_in": 3599, "token_type": "Bearer"})
 
     async def _list(self, session: aiohttp.ClientSession, request: web.Request) -> web.Response:

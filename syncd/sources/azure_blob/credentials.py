@@ -1,4 +1,4 @@
-"""Signs requests to Azure Blob Storage: with an account key, or by a SAS token.
+"""Signs requests to Azure Storage: with an account key, or by a SAS token.
 
 Sources: Azure Storage REST API, "Authorize with Shared Key" (version 2015-02-21 and later), "Create a service SAS", "Configure Azure
 Storage connection strings".
@@ -38,7 +38,7 @@ class SharedKey:
     async def signed(self, asking: Asking) -> Asking:
         """Return the request, signed now; never waits."""
         headers = {**asking.headers, "x-ms-version": API_VERSION, "x-ms-date": formatdate(usegmt=True)}
-        text = string_to_sign(self.account, asking.url, headers)
+        text = string_to_sign(self.account, asking.method, asking.url, headers)
         signature = base64.b64encode(hmac.digest(self.key, text.encode(), sha256)).decode()
         return replace(asking, headers={**headers, "Authorization": f"SharedKey {self.account}:{signature}"})
 
@@ -133,15 +133,15 @@ def _connected(text: str, account: str, endpoint: str) -> Signer:
     return read_credential(secret, account, endpoint)
 
 
-def string_to_sign(account: str, url: URL, headers: Mapping[str, str]) -> str:
-    """Return what a GET's signature is made of."""
+def string_to_sign(account: str, method: str, url: URL, headers: Mapping[str, str]) -> str:
+    """Return what the signature of a request without a body is made of."""
     own = sorted((name.lower(), said) for name, said in headers.items() if name.lower().startswith("x-ms-"))
     # Content-Encoding, -Language, -Length, -MD5, -Type, Date, If-Modified-Since, If-Match, If-None-Match, If-Unmodified-Since, Range.
     usual = ["", "", "", "", "", "", "", headers.get("If-Match", ""), "", "", ""]
     query = sorted((name.lower(), said) for name, said in url.query.items())
     return "\n".join(
         [
-            "GET",
+            method,
             *usual,
             *(f"{name}:{said}" for name, said in own),
             f"/{account}{url.raw_path}" + "".join(f"\n{name}:{said}" for name, said in query),

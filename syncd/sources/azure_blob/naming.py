@@ -1,14 +1,16 @@
-"""Checks names of accounts and containers. Pure; each raises PermanentError saying what is allowed."""
+"""Checks names of accounts, containers and queues. Pure; each raises PermanentError saying what is allowed."""
 
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 from syncd.errors import PermanentError
 from syncd.quoting import shown
 
 _ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
 _CONTAINER = re.compile(r"(?=.{3,63}\Z)[a-z0-9](?:-?[a-z0-9])+|\$root|\$web")
+_QUEUE = re.compile(r"(?=.{3,63}\Z)[a-z0-9](?:-?[a-z0-9])+")
 
 
 def check_account(name: str) -> str:
@@ -26,3 +28,17 @@ def check_container(name: str) -> str:
             "digit; or $root, $web"
         )
     return name
+
+
+def check_storage_queue(queue_url: str) -> str:
+    """Return `queue_url` if it can be a queue's URL. Raises PermanentError."""
+    try:
+        parts = urlsplit(queue_url)
+        name = parts.path.rpartition("/")[2]
+    except ValueError:
+        parts, name = urlsplit(""), ""
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or not _QUEUE.fullmatch(name):
+        raise PermanentError(
+            f"queue_url {shown(queue_url)} is no URL of a queue, such as https://ACCOUNT.queue.core.windows.net/QUEUE"
+        )
+    return queue_url

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from syncd.schema import VariableName
-from syncd.sources.azure_blob.naming import check_account, check_container
+from syncd.sources.azure_blob.naming import check_account, check_container, check_storage_queue
 from syncd.sources.objects.settings import (
     ObjectStoreSection,
     ObjectStoreSettings,
@@ -32,6 +32,11 @@ class AzureSourceSettings(ObjectStoreSettings):
         return f"{self.account_name}/{self.container_name}"
 
     @property
+    def credential_place(self) -> str:
+        """The file or the variable."""
+        return self.credential_file or self.credential_env or ""
+
+    @property
     def without_credential(self) -> Self:
         """Return the settings apart from what the container is read with."""
         return replace(self, credential_id=None, credential_file=None, credential_env=None)
@@ -52,6 +57,7 @@ class AzureTable(ObjectStoreTable):
     type: Literal["azure_blob"]
     account_name: Annotated[str, checked_with(check_account)]
     container_name: Annotated[str, checked_with(check_container)]
+    queue_url: Annotated[str, checked_with(check_storage_queue)] | None = None
     credential_env: VariableName | None = None
 
     @model_validator(mode="after")
@@ -70,6 +76,7 @@ class AzureTable(ObjectStoreTable):
             include_globs=self.include_globs,
             exclude_globs=self.exclude_globs,
             endpoint_url=self.endpoint_url,
+            queue_url=self.queue_url,
             credential_file=self.file,
             credential_env=self.credential_env,
             schedule=self.schedule,

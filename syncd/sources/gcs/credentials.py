@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -31,6 +32,10 @@ METADATA_PATH = "/computeMetadata/v1/instance/service-accounts/default/token"
 GCLOUD_LOGIN = Path(".config/gcloud/application_default_credentials.json")
 
 
+TokenRequest = Callable[[str], Awaitable[Asking]]
+"""Returns the request for an access token for a scope; may raise MisconfiguredError."""
+
+
 class GrantedToken(BaseModel):
     """The answer of a token endpoint or of the metadata server."""
 
@@ -41,11 +46,12 @@ class GrantedToken(BaseModel):
 class GoogleTokens:
     """Signs requests with access tokens, each used until shortly before it ends; a `Signer`."""
 
-    def __init__(self, client: HttpClient, asking: Callable[[], Awaitable[Asking]], bucket: str) -> None:
-        """`asking` returns the request for a token; it may raise MisconfiguredError."""
+    def __init__(self, client: HttpClient, asking: TokenRequest, scope: str, what: str) -> None:
+        """`asking` is given the scope; `what` is read with the tokens, for messages."""
         self._client = client
         self._asking = asking
-        self._what = f"the access token for {bucket}"
+        self._scope = scope
+        self._what = f"the access token for {what}"
         self._token: AccessToken | None = None
         self._renewing = anyio.Lock()
 
@@ -58,7 +64,7 @@ class GoogleTokens:
             if self._token is None or self._token.ends_at - RENEW_BEFORE_S < time.monotonic():
                 self._token = await self._another()
             token = self._token.value
-        return Asking(asking.url, {**asking.headers, "Authorization": f"Bearer {token}"}, asking.form)
+        return replace(asking, headers={**asking.headers, "Authorization": f"Bearer {token}"})
 
     def forget(self) -> bool:
         """Forget the token; return whether another one may be better."""
@@ -66,7 +72,7 @@ class GoogleTokens:
         return token is not None and time.monotonic() - token.made_at > ANOTHER_AFTER_S
 
     async def _another(self) -> AccessToken:
-        asking = await self._asking()
+        asking = await self._asking(self._scope)
         what = f"{self._what} from {asking.url.host}"
         async with exchange(self._client, asking, what) as response:
             body = await bounded_body(response, what, REFUSAL_MAX_BYTES)
@@ -86,17 +92,17 @@ class GoogleTokens:
         return AccessToken(granted.access_token, now, now + granted.expires_in)
 
 
-async def asking_by_file(file: str) -> Asking:
+async def asking_by_file(file: str, scope: str) -> Asking:
     """Return the request for a token with the key in a file, read each time. Raises MisconfiguredError."""
-    return read_google_key(await secret_in(file), f"credential_file {file!r}").asking()
+    return read_google_key(await secret_in(file), f"credential_file {file!r}").asking(scope)
 
 
-async def asking_by_login() -> Asking:
+async def asking_by_login(scope: str) -> Asking:
     """Return the request for a token of whoever this machine is logged in as. Raises MisconfiguredError."""
     if named := os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"):
-        return await asking_by_file(named)
+        return await asking_by_file(named, scope)
     login = Path.home() / GCLOUD_LOGIN
     if await to_thread.run_sync(login.is_file):
-        return await asking_by_file(str(login))
+        return await asking_by_file(str(login), scope)
     host = os.environ.get("GCE_METADATA_HOST") or METADATA_HOST
     return Asking(URL(f"http://{host}{METADATA_PATH}"), {"Metadata-Flavor": "Google"})

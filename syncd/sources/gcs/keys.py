@@ -18,7 +18,8 @@ from yarl import URL
 from syncd.errors import MisconfiguredError
 from syncd.sources.objects.http import Asking
 
-SCOPE = "https://www.googleapis.com/auth/devstorage.read_only"
+STORAGE_SCOPE = "https://www.googleapis.com/auth/devstorage.read_only"
+PUBSUB_SCOPE = "https://www.googleapis.com/auth/pubsub"
 TOKEN_URL = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
 JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 ASSERTION_LIFE_S = 3600
@@ -34,10 +35,10 @@ class ServiceAccountKey(BaseModel):
     private_key_id: str | None = None
     token_uri: str = TOKEN_URL
 
-    def asking(self) -> Asking:
+    def asking(self, scope: str) -> Asking:
         """Return the request for an access token. Raises MisconfiguredError for a damaged key."""
         now = int(time.time())
-        claims = {"iss": self.client_email, "scope": SCOPE, "aud": self.token_uri, "iat": now}
+        claims = {"iss": self.client_email, "scope": scope, "aud": self.token_uri, "iat": now}
         try:
             signed = jwt.encode(
                 {**claims, "exp": now + ASSERTION_LIFE_S},
@@ -49,7 +50,7 @@ class ServiceAccountKey(BaseModel):
             raise MisconfiguredError(
                 f"the key of {self.client_email} is damaged: its private_key is no RSA key; create a new one"
             ) from error
-        return Asking(URL(self.token_uri), form={"grant_type": JWT_GRANT, "assertion": signed})
+        return Asking(URL(self.token_uri), method="POST", body={"grant_type": JWT_GRANT, "assertion": signed})
 
 
 class UserLogin(BaseModel):
@@ -61,11 +62,13 @@ class UserLogin(BaseModel):
     refresh_token: str = Field(repr=False)
     token_uri: str = TOKEN_URL
 
-    def asking(self) -> Asking:
-        """Return the request for an access token."""
+    def asking(self, scope: str) -> Asking:
+        """Return the request for an access token; the login decided what for, whatever `scope`."""
+        del scope
         return Asking(
             URL(self.token_uri),
-            form={
+            method="POST",
+            body={
                 "grant_type": "refresh_token",
                 "client_id": self.client_id,
                 "client_secret": self.client_secret,

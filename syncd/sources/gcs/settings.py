@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from syncd.sources.gcs.naming import check_gcs_bucket
+from syncd.sources.gcs.naming import check_gcs_bucket, check_subscription
 from syncd.sources.objects.settings import (
     ObjectStoreSection,
     ObjectStoreSettings,
@@ -43,6 +43,7 @@ class GcsTable(ObjectStoreTable):
 
     type: Literal["gcs"]
     bucket_name: Annotated[str, checked_with(check_gcs_bucket)]
+    queue_url: Annotated[str, checked_with(check_subscription)] | None = None
     anonymous: bool = False
 
     def own_settings(self) -> GcsSourceSettings:
@@ -53,6 +54,7 @@ class GcsTable(ObjectStoreTable):
             include_globs=self.include_globs,
             exclude_globs=self.exclude_globs,
             endpoint_url=self.endpoint_url,
+            queue_url=self.queue_url,
             credential_file=self.file,
             anonymous=self.anonymous,
             schedule=self.schedule,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -10,14 +11,20 @@ from typing import Generic, TypeVar
 from anyio import to_thread
 from typing_extensions import override
 
-from syncd.errors import ConfigError, MisconfiguredError, NotFoundError
-from syncd.model import SourceRecord
+from syncd.errors import ConfigError, MisconfiguredError, NotFoundError, PermanentError
+from syncd.json_types import JsonObject
+from syncd.model import Invocation, SourceRecord
+from syncd.runtime.actor import Actor
 from syncd.schema import Model
 from syncd.sources.factory import Machine, Requester, SourceFactory
-from syncd.sources.objects.endpoints import check_endpoint
+from syncd.sources.objects.endpoints import check_endpoint, check_secrecy
+from syncd.sources.objects.event_queue import EventQueue, PollerSettings, QueueKind
+from syncd.sources.objects.followed import FollowedSources
+from syncd.sources.objects.follower import StoreFollower
 from syncd.sources.objects.http import HttpClient, Signer
 from syncd.sources.objects.keys import check_prefix
 from syncd.sources.objects.listing import KeySelection, ObjectStore, ObjectStoreSource
+from syncd.sources.objects.queues import Queues
 from syncd.sources.objects.settings import SECRET_FILE_MAX_BYTES, ObjectStoreSection, ObjectStoreSettings
 from syncd.sources.objects.transport import Transport
 
@@ -36,9 +43,11 @@ class OpenStore(Generic[S]):
 class ObjectStoreFactory(SourceFactory[S]):
     """The open sources of one type. The type says how its store is asked, and by whom."""
 
-    def __init__(self, machine: Machine, kind: str, section: ObjectStoreSection) -> None:
-        """`kind`: the type's name, under which the safe keeps its credentials."""
+    def __init__(self, machine: Machine, kind: str, section: ObjectStoreSection, queues: QueueKind) -> None:
+        """`kind`: the type's name, under which the safe keeps its credentials; `queues`: where events arrive."""
         self.client = HttpClient(Transport(spool_dir=machine.spool_folder))
+        self.followed = FollowedSources(kind, machine.store, self, queues, machine.wake)
+        self._queues = Queues(f"{kind}_queues", self.followed, PollerSettings(visibility_s=section.visibility_s))
         self._credentials = machine.store.credentials
         self._kind = kind
         self._allowed = section.allowed_endpoints
@@ -72,6 +81,14 @@ class ObjectStoreFactory(SourceFactory[S]):
     def store(self, settings: S, signer: Signer) -> ObjectStore:
         """Return the store; never waits."""
 
+    @abstractmethod
+    def is_own_queue(self, settings: S, queue_url: str) -> bool:
+        """Return whether a queue is at the cloud itself, where the source's credential is no secret."""
+
+    @abstractmethod
+    def queue(self, record: SourceRecord[S], queue_url: str, secret: str | None) -> EventQueue:
+        """Return the queue, read as the source is or with the secret of the safe. Raises PermanentError."""
+
     async def open(self, record: SourceRecord[S]) -> ObjectStoreSource:
         """Return the source of a record. Raises ConfigError, PermanentError; MisconfiguredError if its credential is unavailable."""
         # What only says when and where to is another run's, and no reason to open it anew.
@@ -83,11 +100,12 @@ class ObjectStoreFactory(SourceFactory[S]):
             converter=None,
             max_lag_s=None,
             secrets=None,
+            queue_url=None,
         )
         secret, now = await self._secret(record), self._open.get(record.id)
         if now is None or (now.settings, now.secret) != (given, secret):
             selection = KeySelection.of(given.path_prefix, given.include_globs, given.exclude_globs)
-            store = self.store(given, self._signer(record, secret))
+            store = self.store(given, self.signer(record, secret))
             now = self._open[record.id] = OpenStore(given, secret, ObjectStoreSource(store, selection))
         return now.source
 
@@ -97,6 +115,10 @@ class ObjectStoreFactory(SourceFactory[S]):
         if settings.endpoint_url is not None:
             allowed = None if requester.is_trusted else self._allowed
             check_endpoint("endpoint_url", settings.endpoint_url, allowed, f"{self._kind}.allowed_endpoints")
+        if settings.queue_url is not None:
+            is_own = settings.endpoint_url is None and self.is_own_queue(settings, settings.queue_url)
+            allowed = None if requester.is_trusted or is_own else self._allowed
+            check_endpoint("queue_url", settings.queue_url, allowed, f"{self._kind}.allowed_endpoints")
         self.check(settings)
         check_prefix(settings.path_prefix or "")
         KeySelection.of(settings.path_prefix, settings.include_globs, settings.exclude_globs)
@@ -123,7 +145,61 @@ class ObjectStoreFactory(SourceFactory[S]):
             raise NotFoundError(f"credential_id {wanted} does not exist in this database; give the credential inline")
         return replace(settings, credential_id=number)
 
-    def _signer(self, record: SourceRecord[S], secret: str | None) -> Signer:
+    @override
+    async def examine(self, record: SourceRecord[S]) -> None:
+        """Check that there is something to read its queue with, too."""
+        await super().examine(record)
+        if record.settings.queue_url is not None:
+            await self.way_to_read(record, record.settings.queue_url)
+
+    @override
+    async def settled(self, invocation: Invocation) -> None:
+        """Wake the pollers that wait for this invocation. Twice is safe."""
+        await self.followed.journal.over(invocation)
+
+    @override
+    def sources_changed(self) -> None:
+        """Check at once whether the set of queues has changed. Never waits, twice is safe."""
+        self._queues.sources_changed()
+
+    @override
+    def actors(self) -> Sequence[Actor]:
+        """Return the actor that reads the queues."""
+        return [self._queues]
+
+    @override
+    def problems(self) -> Mapping[str, str]:
+        """Return, by source id, why a source's events cannot be received."""
+        return self._queues.problems()
+
+    @override
+    def queues(self) -> Sequence[JsonObject]:
+        """Return how each queue's poller is doing."""
+        return self._queues.status()
+
+    def queue_of(self, record: SourceRecord[S]) -> str | None:
+        """Return where a source's events arrive, None if it is only listed."""
+        return record.settings.queue_url
+
+    async def follower(self, record: SourceRecord[S]) -> StoreFollower:
+        """Return the source as far as events concern it. Raises ConfigError as PermanentError."""
+        settings = record.settings
+        try:
+            selection = KeySelection.of(settings.path_prefix, settings.include_globs, settings.exclude_globs)
+        except ConfigError as error:
+            raise PermanentError(str(error)) from error
+        collection = settings.default_collection or ""
+        return StoreFollower(record.id, settings.place, selection, collection, self.followed.journal)
+
+    async def way_to_read(self, record: SourceRecord[S], queue_url: str) -> tuple[Hashable, EventQueue]:
+        """Return the queue as the source's own credential reaches it. Raises PermanentError."""
+        check_secrecy(queue_url, "what the queue is read with")
+        secret = await self._secret(record)
+        key = (self.endpoint(record.settings), secret, record.settings.credential_place)
+        return key, self.queue(record, queue_url, secret)
+
+    def signer(self, record: SourceRecord[S], secret: str | None) -> Signer:
+        """Return who the source is read by: with a secret of the safe, or as the configuration says. Raises PermanentError."""
         if secret is None:
             return self.own_signer(record.settings, is_declared=record.name is not None)
         return self.stored_signer(record.settings, secret)

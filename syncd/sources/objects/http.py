@@ -23,16 +23,18 @@ NETWORK_FAILURES = (aiohttp.ClientError, TimeoutError, OSError)
 ANSWER_MAX_BYTES = 64 << 20
 """Of a page of a listing; 5,000 names of 1,024 bytes with their properties are under 20 MB."""
 REFUSAL_MAX_BYTES = 64 << 10
+SUCCESSES = frozenset({200, 204, 206})
 
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """One GET or POST."""
+    """One request."""
 
     url: URL
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
-    form: Mapping[str, str] | None = None
-    """What is posted, or None for a GET."""
+    method: str = "GET"
+    body: bytes | Mapping[str, str] | None = None
+    """What is sent; a mapping as a form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,25 +154,30 @@ class HttpConnection:
         if (wait_s := self._quiet_until - anyio.current_time()) > 0:
             await anyio.sleep(wait_s)
         async with exchange(self._client, await self._signer.signed(asking), what) as response:
-            if response.status not in (200, 206):
+            if response.status not in SUCCESSES:
                 raise await self._refused(response, what)
             yield response
 
+    async def once(self, asking: Asking, what: str, read: Callable[[bytes], T]) -> T:
+        """Return what `read` makes of an answer's body; one attempt. Raises errors of ours."""
+        async with self.answer(asking, what) as response:
+            body = await bounded_body(response, what, ANSWER_MAX_BYTES)
+            try:
+                return read(body)
+            except (KeyError, TypeError, ValueError) as error:
+                raise RetryableError(
+                    f"{what}: unexpected answer ({type(error).__name__}); check the endpoint"
+                ) from error
+
     async def call(self, asking: Asking, what: str, read: Callable[[bytes], T]) -> T:
-        """Return what `read` makes of an answer's body, with retries of retryable errors, within `call_timeout_s`."""
-
-        async def once() -> T:
-            async with self.answer(asking, what) as response:
-                body = await bounded_body(response, what, ANSWER_MAX_BYTES)
-                try:
-                    return read(body)
-                except (KeyError, TypeError, ValueError) as error:
-                    raise RetryableError(
-                        f"{what}: unexpected answer ({type(error).__name__}); check the endpoint"
-                    ) from error
-
+        """Like `once`, with retries of retryable errors, within `call_timeout_s`. The request must be safe to repeat."""
         limits = self.transport
-        return await retrying(once, self.backoff, attempts=limits.attempts, deadline_s=limits.call_timeout_s)
+        return await retrying(
+            lambda: self.once(asking, what, read),
+            self.backoff,
+            attempts=limits.attempts,
+            deadline_s=limits.call_timeout_s,
+        )
 
     async def _refused(self, response: aiohttp.ClientResponse, what: str) -> SyncdError:
         refusal = RefusedAnswer(
@@ -190,8 +197,15 @@ class HttpConnection:
 async def exchange(client: HttpClient, asking: Asking, what: str) -> AsyncGenerator[aiohttp.ClientResponse]:
     """Yield the answer to a request, whatever its status; redirects are answers. Raises RetryableError where there is none."""
     headers = {"Accept-Encoding": "identity", **asking.headers}
-    method = "GET" if asking.form is None else "POST"
-    request = client.session().request(method, asking.url, headers=headers, data=asking.form, allow_redirects=False)
+    request = client.session().request(
+        asking.method,
+        asking.url,
+        headers=headers,
+        # No type of nothing: nobody has signed it.
+        skip_auto_headers=() if asking.body else ("Content-Type",),
+        data=asking.body,
+        allow_redirects=False,
+    )
     try:
         response = await request
     except NETWORK_FAILURES as error:

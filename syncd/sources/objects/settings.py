@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from typing_extensions import override
 
 from syncd.json_types import JsonObject
@@ -29,8 +29,20 @@ class ObjectStoreSettings(SourceSettings):
     include_globs: tuple[str, ...] | None = None
     exclude_globs: tuple[str, ...] | None = None
     endpoint_url: str | None = None
+    queue_url: str | None = None
+    """Where events of the bucket arrive; None: it is only listed."""
     credential_id: int | None = None
     credential_file: str | None = None
+
+    @property
+    def credential_place(self) -> str:
+        """Where the configuration says that the credential is; ''."""
+        return self.credential_file or ""
+
+    @property
+    def follows_events(self) -> bool:
+        """Whether changes arrive as events."""
+        return self.queue_url is not None
 
     @property
     def notice(self) -> str:
@@ -63,10 +75,19 @@ class ObjectStoreShape(OwnModel):
     """A stored credential, in place of an inline one; without either it is read anonymously."""
     endpoint_url: Annotated[str, Field(max_length=2048)] | None = None
     """For emulators and other clouds, if the daemon's configuration allows it."""
+    queue_url: Annotated[str, Field(max_length=2048)] | None = None
+    """Where events of the bucket arrive, read with the same credential; without it the bucket is only listed."""
     schedule: shapes.Schedule | None = None
     """How often it is listed, and which collection is kept in step with it."""
     max_lag_s: shapes.MaxLag = None
     secrets: SecretsPolicy | None = None
+
+    @model_validator(mode="after")
+    def queue_with_collection(self) -> Self:
+        """Check that events have a collection to be brought into."""
+        if self.queue_url and not self.schedule:
+            raise ValueError("queue_url needs a schedule, which names the collection that is kept in step")
+        return self
 
 
 class ObjectStoreTable(SourceTable):
@@ -76,6 +97,7 @@ class ObjectStoreTable(SourceTable):
     include_globs: tuple[str, ...] = ("*",)
     exclude_globs: tuple[str, ...] = ()
     endpoint_url: str | None = None
+    queue_url: str | None = None
     credential_file: OwnPath | None = None
     interval_s: Annotated[float | None, Field(ge=0), interval(60)] = 3600.0
 
@@ -96,7 +118,9 @@ class ObjectStoreSection(Table):
     """What the configuration says of all sources of one such type."""
 
     allowed_endpoints: tuple[AllowedEndpoint, ...] = ()
-    """Values of `endpoint_url`, besides the cloud's own, that the network API accepts; none by default."""
+    """Values of `endpoint_url` and hosts of `queue_url`, besides the cloud's own, that the network API accepts; none by default."""
+    visibility_s: Annotated[int, Field(ge=1, le=600)] = 120
+    """How long an event stays hidden after each heartbeat, and so when those of a killed daemon are delivered again."""
 
 
 def add_store_arguments(parser: ArgumentParser) -> None:
@@ -107,6 +131,7 @@ def add_store_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--credential-file", type=Path, help="file with the credential (default: read anonymously)")
     parser.add_argument("--interval-s", type=int, default=3600, help="how often to list a watched one")
     parser.add_argument("--endpoint-url", help="for emulators and other clouds")
+    parser.add_argument("--queue-url", help="where events of the watched one arrive (default: it is only listed)")
 
 
 def store_settings(args: Namespace) -> JsonObject:
@@ -117,5 +142,6 @@ def store_settings(args: Namespace) -> JsonObject:
         "include_globs": args.include,
         "exclude_globs": args.exclude,
         "endpoint_url": args.endpoint_url,
+        "queue_url": args.queue_url,
     }
     return {**given, "schedule": schedule} if args.watch else given

@@ -12,7 +12,7 @@ from syncd.sources.azure_blob.errors import azure_error
 from syncd.sources.gcs.bucket import GcsBucket
 from syncd.sources.gcs.credentials import GoogleTokens
 from syncd.sources.gcs.errors import gcs_error
-from syncd.sources.gcs.keys import read_google_key
+from syncd.sources.gcs.keys import STORAGE_SCOPE, read_google_key
 from syncd.sources.objects.http import Asking, HttpClient, HttpConnection
 from syncd.sources.objects.listing import KeySelection, ObjectStore, ObjectStoreSource
 from syncd.sources.objects.transport import Transport
@@ -53,10 +53,10 @@ class GcsCloud(Cloud):
     server: Gcs
 
     def store(self, url: str, signer: Any = None) -> ObjectStore:
-        async def asking() -> Asking:
-            return read_google_key(self.server.key_file(), "key").asking()
+        async def asking(scope: str) -> Asking:
+            return read_google_key(self.server.key_file(), "key").asking(scope)
 
-        signer = signer or GoogleTokens(self.client, asking, f"gs://{self.name}")
+        signer = signer or GoogleTokens(self.client, asking, STORAGE_SCOPE, f"gs://{self.name}")
         return GcsBucket(self.name, url, HttpConnection(self.client, signer, gcs_error))
 
     async def put(self, key: str, body: bytes | str, **said: str) -> None:

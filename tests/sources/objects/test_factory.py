@@ -63,6 +63,11 @@ def container(**settings: Any) -> AzureSourceSettings:
         (container(endpoint_url="https://evil.example.org/devacct"), "azure_blob.allowed_endpoints"),
         (AzureSourceSettings(account_name="a/../b", container_name="docs"), "account_name 'a/../b': 3-24"),
         (AzureSourceSettings(account_name="abc", container_name="a--b"), "single dashes"),
+        (bucket(queue_url="https://evil.example.org/v1/projects/p/subscriptions/syncd"), "gcs.allowed_endpoints"),
+        (bucket(queue_url="https://pubsub.googleapis.com.evil.org/v1/projects/p/subscriptions/syncd"), "not allowed"),
+        (bucket(queue_url="https://pubsub.googleapis.com/v1/projects/p/topics/syncd"), "no URL of a subscription"),
+        (container(queue_url="https://other.queue.core.windows.net/syncd"), "azure_blob.allowed_endpoints"),
+        (container(queue_url=f"https://{ACCOUNT}.queue.core.windows.net/Syncd"), "no URL of a queue"),
     ],
 )
 async def test_the_network_may_name_the_clouds_and_allowed_hosts_only(
@@ -77,6 +82,44 @@ async def test_what_the_configuration_allows_is_taken_and_the_machines_own_user_
     wanted = bucket(endpoint_url="https://emulator.example.org/")
     assert gcs(store, "https://emulator.example.org").accept(wanted, Requester("d")) == wanted
     assert gcs(store).accept(wanted, Requester("d", is_trusted=True)) == wanted
+
+
+@pytest.mark.parametrize(
+    "queue_url",
+    [
+        "https://pubsub.googleapis.com/v1/projects/example.com:p/subscriptions/syncd",
+        "https://europe-west1-pubsub.googleapis.com/v1/projects/p/subscriptions/syncd",
+        f"https://{ACCOUNT}.queue.core.windows.net/syncd-docs",
+    ],
+)
+async def test_the_clouds_own_queues_are_taken_from_anybody(store: Store, queue_url: str):
+    wanted, factory = (container, azure) if ACCOUNT in queue_url else (bucket, gcs)
+    assert factory(store).accept(wanted(queue_url=queue_url), Requester("d")).queue_url == queue_url
+    # The credential then is for that endpoint, and none of the cloud's business.
+    emulated = wanted(queue_url=queue_url, endpoint_url="https://emulator.example.org")
+    with pytest.raises(PermanentError, match="not allowed"):
+        factory(store, "https://emulator.example.org").accept(emulated, Requester("d"))
+
+
+async def test_a_queue_is_read_with_a_credential_that_is_sent_in_secret(store: Store, tmp_path: Path):
+    at_google = "pubsub.googleapis.com/v1/projects/p/subscriptions/syncd"
+    at_azure = f"{ACCOUNT}.queue.core.windows.net/syncd"
+    for nobodys in (
+        gcs(store).way_to_read(record(bucket()), f"https://{at_google}"),
+        gcs(store).way_to_read(record(bucket(anonymous=True), "declared"), f"https://{at_google}"),
+        azure(store).way_to_read(record(container(), "declared"), f"https://{at_azure}"),
+    ):
+        with pytest.raises(MisconfiguredError, match="queue_url needs a credential"):
+            await nobodys
+    (tmp_path / "key").write_text(KEY)
+    declared = record(container(credential_file=str(tmp_path / "key"), queue_url=f"http://{at_azure}"), "declared")
+    with pytest.raises(MisconfiguredError, match="unencrypted; use https"):
+        await azure(store).examine(declared)
+
+
+async def test_events_of_a_source_need_a_collection():
+    with pytest.raises(ValueError, match="queue_url needs a schedule"):
+        AzureSource(account_name=ACCOUNT, container_name="docs", queue_url="https://q.example.org/syncd")
 
 
 async def test_a_key_is_kept_encrypted_for_its_own_endpoint_and_read_with(
