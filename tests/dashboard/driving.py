@@ -4,7 +4,7 @@ import json
 import urllib.request
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, Playwright
+from playwright.sync_api import Browser, Page, Playwright, expect
 
 from syncd.sources.web.render import chromium
 from tests.app.test_daemon import configuration
@@ -13,6 +13,8 @@ from tests.daemon import Daemon
 STRANGER = "<img src=x onerror=\"document.title='taken'\">"
 """What somebody may put into names, titles and texts, hoping that a page takes it for HTML."""
 NOTES = 24
+LIMIT_MS = 60_000
+expect.set_options(timeout=LIMIT_MS)
 
 
 def write_notes(folder: Path) -> None:
@@ -70,7 +72,7 @@ def opened(browser: Browser, daemon: Daemon, **options) -> Page:
     context = browser.new_context(
         base_url=daemon.announced()["url"], viewport={"width": 1280, "height": 860}, **options
     )
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(LIMIT_MS)
     answer = context.request.post("/api/v1/session", data={"token": daemon.token()})
     assert answer.ok, answer.text()
     page = context.new_page()

@@ -92,7 +92,7 @@ def test_an_expired_login_comes_back_to_what_was_being_written(page, daemon):
     page.get_by_label("Token", exact=True).fill(daemon.token())
     page.get_by_role("button", name="Log in").click()
 
-    expect(page.locator("#add-source [role=alert]")).to_contain_text("folder.allowed_roots")
+    expect(page.locator("#add-source [role=alert]")).to_contain_text("below one of the folders")
     expect(page.get_by_label("Path", exact=True)).to_have_value("/etc")
 
 
