@@ -49,3 +49,9 @@ function take(event, isWhole) {
   for (const id of [...runs.keys()].slice(0, Math.max(0, runs.size - KEPT))) runs.delete(id);
   for (const heard of [...listeners]) heard(changed, isWhole);
 }
+
+/** Do something again and again while the page is looked at and `signal` is not aborted. What fails is tried again. */
+export function every(signal, milliseconds, work) {
+  const timer = setInterval(() => { if (!document.hidden) work().catch(() => {}); }, milliseconds);
+  signal.addEventListener("abort", () => clearInterval(timer));
+}

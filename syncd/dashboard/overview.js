@@ -3,13 +3,26 @@
 import { get, sources } from "./api.js";
 import { fill, h, heading, section, table } from "./dom.js";
 import { count, isUnfinished, nameOf, percent, some } from "./format.js";
-import { follow, runs } from "./live.js";
+import { every, follow, runs } from "./live.js";
 import { runRow } from "./runs.js";
 
 const LATEST = 8;
+const EVERY_MS = 15000;
 
 export async function show({ signal }) {
-  const [status, names] = await Promise.all([get("status"), sources(true)]);
+  let names = new Map();
+  const health = h("div", { class: "stack" });
+  let known = "";
+  const look = async () => {
+    const [status, found] = await Promise.all([get("status"), sources(true)]);
+    names = found;
+    // What has not changed is not said again by screen readers.
+    const shown = JSON.stringify([status.problems, status.source_problems, status.collections, status.chroma, status.models, names.size]);
+    if (known === (known = shown)) return;
+    fill(health, verdict(status, names), tiles(status, names));
+  };
+  await look();
+  every(signal, EVERY_MS, look);
   const working = h("div");
   const latest = h("div");
   const draw = () => {
@@ -25,7 +38,7 @@ export async function show({ signal }) {
   follow(signal, draw);
   return [
     heading("Overview", "What is in step, and what is not.", h("a", { class: "button primary", href: "#/sources/add" }, "Add a source")),
-    verdict(status, names), tiles(status, names), working, latest,
+    health, working, latest,
   ];
 }
 

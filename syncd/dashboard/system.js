@@ -1,8 +1,9 @@
 // The daemon's insides: what is wrong, what waits, and which parts were restarted.
 
 import { get, sources } from "./api.js";
-import { badge, fill, h, heading, pager, row, section, table, toast } from "./dom.js";
+import { badge, fill, h, heading, pager, row, section, table } from "./dom.js";
 import { ago, count, nameOf, some } from "./format.js";
+import { every } from "./live.js";
 import { verdict } from "./overview.js";
 
 const EVERY_MS = 10000;
@@ -13,10 +14,15 @@ export async function show({ signal, session }) {
   const names = await sources(true);
   const [held, letters] = await Promise.all([get("held-deletes"), session.databases ? [] : get("s3/dead-letters", { limit: LETTERS })]);
   const place = h("div", { class: "stack" });
-  const draw = async () => fill(place, parts(await get("status"), names));
+  let known = "";
+  const draw = async () => {
+    const status = await get("status");
+    // What has not changed is not said again by screen readers.
+    if (known === (known = JSON.stringify(status))) return;
+    fill(place, parts(status, names));
+  };
   await draw();
-  const timer = setInterval(() => { if (!document.hidden) draw().catch((error) => toast(error.message, "bad")); }, EVERY_MS);
-  signal.addEventListener("abort", () => clearInterval(timer));
+  every(signal, EVERY_MS, draw);
   return [
     heading("System", "Health, queues and the parts of the daemon."), place,
     section("Held deletes",
