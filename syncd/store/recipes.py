@@ -7,7 +7,7 @@ import sqlite3
 from dataclasses import asdict, dataclass, replace
 
 from syncd.model import Chunking, Embedding, SourceRecord, SourceSettings
-from syncd.store.codec import dumps, embedding_from_json, embedding_to_json
+from syncd.store.codec import dumps, embedding_from_json
 from syncd.store.shadow_rows import fill_anew
 
 
@@ -36,30 +36,29 @@ def keep_recipe(
         connection.execute("DELETE FROM kept_recipes WHERE source_id = ?", (record.id,))
         return
     row = connection.execute(
-        "SELECT id FROM collections c WHERE database = ?1 AND name = ?2 AND EXISTS (SELECT 1 FROM documents "
+        "SELECT id, embedding FROM collections c WHERE database = ?1 AND name = ?2 AND EXISTS (SELECT 1 FROM documents "
         "WHERE collection_id = c.id AND source_id = ?3 UNION ALL SELECT 1 FROM prepared WHERE collection_id = c.id AND source_id = ?3)",
         (database, kept, record.id),
     ).fetchone()
     if row is None:
         return
-    place, now = (record.id, row[0]), Recipe(record.embedding, record.chunking)
+    place, held = (record.id, row[0]), Recipe(embedding_from_json(row[1]), record.chunking)
     known = read_recipe(connection, *place)
     if known == asked:
         connection.execute("DELETE FROM kept_recipes WHERE source_id = ? AND collection_id = ?", place)
-    elif known is not None and now != asked:
+    elif known is not None and Recipe(record.embedding, record.chunking) != asked:
         connection.execute("UPDATE kept_recipes SET is_decided = 0 WHERE source_id = ? AND collection_id = ?", place)
         fill_anew(connection, row[0], replace(record, settings=settings))
-    elif known is None and not now.makes_the_same(asked):
-        connection.execute(
-            "INSERT INTO kept_recipes (source_id, collection_id, embedding, chunking) VALUES (?, ?, ?, ?)",
-            (*place, embedding_to_json(now.embedding), dumps(asdict(now.chunking))),
-        )
+    elif known is None and not held.makes_the_same(asked):
+        values = (*place, dumps(asdict(held.chunking)))
+        connection.execute("INSERT INTO kept_recipes (source_id, collection_id, chunking) VALUES (?, ?, ?)", values)
 
 
 def read_recipe(connection: sqlite3.Connection, source_id: str, collection_id: int) -> Recipe | None:
-    """Return the recipe that is noted for a source in a collection, or None."""
+    """Return the recipe that is noted for a source in a collection, or None; the embedding is the collection's own."""
     row = connection.execute(
-        "SELECT embedding, chunking FROM kept_recipes WHERE source_id = ? AND collection_id = ?",
+        "SELECT c.embedding, r.chunking FROM kept_recipes r JOIN collections c ON c.id = r.collection_id "
+        "WHERE r.source_id = ? AND r.collection_id = ?",
         (source_id, collection_id),
     ).fetchone()
     return Recipe(embedding_from_json(row[0]), Chunking(**json.loads(row[1]))) if row else None

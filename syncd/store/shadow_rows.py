@@ -136,6 +136,12 @@ def change_places(connection: sqlite3.Connection, shadow: Shadow, sources: Seque
         "INSERT INTO shadows (collection_id, live_id, state, since, report) VALUES (?, ?, 'former', ?, ?)",
         (shadow.live_id, shadow.collection_id, now, shadow.report),
     )
+    # What was searchable in this version before has been so since then.
+    connection.execute(
+        "UPDATE documents AS d SET recorded_at = l.recorded_at FROM documents l WHERE d.collection_id = ? AND l.collection_id = ? "
+        "AND l.source_id = d.source_id AND l.key = d.key AND l.version = d.version AND l.state = 'indexed' AND d.state = 'indexed'",
+        (shadow.collection_id, shadow.live_id),
+    )
     # Of one that answers again it is decided that it stays as it is.
     connection.execute("UPDATE kept_recipes SET is_decided = 1 WHERE collection_id = ?", (shadow.collection_id,))
     for source in sources:

@@ -51,7 +51,14 @@ async def test_it_answers_under_the_name_and_the_former_one_is_kept_and_can_come
     source, shadow = await built(parts, folder, target)
     before, after = await documents(parts, target), await documents(parts, shadow.target)
     assert before != after
+    recorded = "SELECT key, recorded_at FROM documents WHERE collection_id = ? ORDER BY key"
+
+    async def recorded_at(collection_id: int):
+        return await parts.store.database.read(lambda c: c.execute(recorded, (collection_id,)).fetchall())
+
+    assert await recorded_at(shadow.collection_id) != await recorded_at(shadow.live_id)
     await parts.index.mailbox.ask(ChangePlaces(shadow.collection_id))
+    assert await recorded_at(shadow.collection_id) == await recorded_at(shadow.live_id)
     (former,) = await parts.store.shadows.all()
     assert (former.state, former.live, former.collection_id) == (ShadowState.FORMER, target, shadow.live_id)
     assert await documents(parts, target) == after

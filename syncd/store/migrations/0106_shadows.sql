@@ -12,11 +12,10 @@ CREATE TABLE shadows (
 );
 CREATE INDEX shadows_by_live ON shadows (live_id);
 
--- How a source's documents are made in a collection, where its settings say otherwise by now.
+-- How a source's documents are cut in a collection, where its settings ask for other chunks or vectors by now.
 CREATE TABLE kept_recipes (
     source_id     TEXT NOT NULL REFERENCES sources (id) ON DELETE CASCADE,
     collection_id INTEGER NOT NULL REFERENCES collections (id) ON DELETE CASCADE,
-    embedding     TEXT NOT NULL,
     chunking      TEXT NOT NULL,
     -- Somebody decided that the collection stays as it is until the settings change again.
     is_decided    INTEGER NOT NULL DEFAULT 0,
