@@ -83,6 +83,9 @@ class Runner:
         if home != invocation.target and await self._store.collections.find(invocation.target) is None:
             raise RetryableError(f"what was built as {invocation.target.collection} has another name now")
         plan = await self._plan(invocation, record, home)
+        is_as_before = await self._store.shadows.home_of(invocation.target) == home
+        if not is_as_before or await self._configured(invocation) != record:
+            raise RetryableError("how its documents are to be made changed while it began")
         run = SourceRun(self._store, self.ingesters.mailbox, invocation, plan, self.settings.guard)
         attempt.begin(run)
         await run.execute(source)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import ClassVar
 
+import anyio
 import pytest
 
 from syncd.api.views import job_view
@@ -10,8 +11,9 @@ from syncd.errors import PermanentError, RetryableError, Skipped
 from syncd.model import Checkpoint, Document, Origin, State, Target
 from syncd.sources.registry import TYPES
 from syncd.sources.s3.settings import AutoSync
+from syncd.sync.runner import Attempt, Runner
 from tests.pipeline.parts import CHUNKING, MODEL
-from tests.sync.syncing import SETTINGS, Cut, Fixed, Text, away, created, document, settled, syncing
+from tests.sync.syncing import HASTY, SETTINGS, Cut, Fixed, Text, away, created, document, settled, syncing
 
 
 async def test_a_run_that_saw_a_part_says_so_deletes_nothing_and_leaves_the_collection_open(parts, fresh_name):
@@ -144,3 +146,18 @@ async def held(parts, source_id: str, name: str) -> list[str]:
     """Return the keys of a source's documents in a collection."""
     collection = await parts.store.collections.find(Target("default_database", name))
     return [key async for key in parts.store.documents.keys(collection.id, source_id)] if collection else []
+
+
+async def test_a_run_begins_anew_if_how_its_documents_are_made_changes_while_it_opens_its_source(parts, fresh_name):
+    invocation = await created(parts, Origin.WATCH, fresh_name)
+
+    async def opened(record):
+        finer = replace(record.chunking, target_size_bytes=100)
+        await parts.store.sources.replace(record, record.database, record.settings, record.embedding, finer)
+        return source
+
+    source = Fixed(lambda _: document("Words.\n"))
+    runner = Runner(parts.store, parts.chroma, parts.index, parts.ingester, opened, HASTY)
+    with pytest.raises(RetryableError, match="changed while it began"):
+        await runner.execute(Attempt(invocation, anyio.CancelScope()))
+    assert source.runs == 0
