@@ -56,7 +56,7 @@ class GitServer:
     tokens: dict[str, str] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
     failures: list[int] = field(default_factory=list)
-    """Statuses that the next requests get, one each."""
+    """Statuses that the next requests get, one each; 0: an answer."""
     held: threading.Event = field(default_factory=threading.Event)
     """Clear it to keep every request waiting; `reached` tells that one waits."""
     reached: threading.Event = field(default_factory=threading.Event)
@@ -102,6 +102,10 @@ class GitServer:
         (self.path(repository) / ref).parent.mkdir(parents=True, exist_ok=True)
         (self.path(repository) / ref).write_text(f"{oid}\n")
 
+    def allow_filters(self, repository: str) -> None:
+        """Give commits without their files, as the large hosts do; git's own server does not unless it is told to."""
+        _git(f"--git-dir={self.path(repository)}", "config", "uploadpack.allowFilter", "true")
+
     def forget_unreachable(self, repository: str) -> None:
         """Throw away what no branch reaches, as a server may after a forced push."""
         path = self.path(repository)
@@ -127,8 +131,8 @@ class GitServer:
         body = await request.read()
         self.reached.set()
         await asyncio.to_thread(self.held.wait)
-        if self.failures:
-            return web.Response(status=self.failures.pop(0))
+        if self.failures and (status := self.failures.pop(0)):
+            return web.Response(status=status)
         repository = "/".join(request.path.lstrip("/").split("/")[:2]).removesuffix(".git")
         if repository in self.renamed:
             target = request.path_qs.replace(repository, self.renamed[repository], 1)

@@ -65,6 +65,8 @@ class Reach:
     trace: str = ""
     """A file that tells of every packet of the protocol, but the pack's: also of keep-alives, which curl's low speed limit
     takes for silence (five bytes every five seconds, uploadpack.keepAlive)."""
+    tells_haves: bool = True
+    """Whether a fetch says what is here. Not where files of a commit that is here are asked for: the server would take them for known."""
     keep_open: tuple[int, ...] = ()
     """File descriptors the program and all it starts inherit."""
 
@@ -182,6 +184,8 @@ class Git:
             config.append((f"http.{self.remote.origin}/.extraHeader", f"Authorization: {reach.login.header}"))
         if reach.pin:
             config.append(("http.curloptResolve", reach.pin))
+        if not reach.tells_haves:
+            config.append(("fetch.negotiationAlgorithm", "noop"))
         # A proxy would look the host up by itself, and dial what it finds.
         proxied = reach.network and not self.remote.guard
         passed_on = (*_PASSED_ON, *_PROXIES) if proxied else _PASSED_ON

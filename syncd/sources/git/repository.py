@@ -1,7 +1,7 @@
 """The bare, shallow copy of one repository: what a ref points at, and the commits that were fetched.
 
 Commits are fetched one by one at depth 1 and kept under `refs/syncd/<sha>`, so that the server sends only what the last
-fetched ones lack. Nothing is checked out, and no object is fetched on demand.
+fetched ones lack. The first one, of which nothing is here, comes in parts. Nothing is checked out, and no object is fetched on demand.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from pathlib import Path
 import anyio
 from anyio import to_thread
 
-from syncd.errors import NotFoundError, RetryableError
+from syncd.errors import NotFoundError, PermanentError, RetryableError
 from syncd.sources.git.commits import Commits
+from syncd.sources.git.errors import Unauthorized
+from syncd.sources.git.parts import FETCH_OPTIONS, PartialFetch
 from syncd.sources.git.patience import Patience
 from syncd.sources.git.program import Git, Reach
 from syncd.sources.git.refs import FULL_SHA, Ref, missing
@@ -46,6 +48,8 @@ class Repository:
         self._folder = folder
         self._max_packs = max_packs
         self._kept_commits = kept_commits
+        self._parts = PartialFetch(self.git)
+        self._takes_parts = True
         self._one_writer = anyio.Lock()
         self._one_maker = anyio.Lock()
 
@@ -88,14 +92,32 @@ class Repository:
         async with self._writing() as lock:
             if self.has(sha):
                 return
-            wanted = f"{sha}:refs/syncd/{sha}"
-            # Not quiet: the server's progress shows that it is alive.
-            options = ("--progress", "--depth=1", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
-            arguments = ("fetch", *options, "--refmap=", "--end-of-options", self.git.remote.url, wanted)
-            await self.git.call(*arguments, reach=Reach(network=True, login=login, keep_open=(lock,)))
+            reach = Reach(network=True, login=login, keep_open=(lock,))
+            if self._takes_parts and not self._fetched():
+                await self._fetch_first(sha, reach)
+            else:
+                await self._fetch_at_once(sha, reach)
             await self._check_commit(sha)
             if len(list(self._folder.glob("objects/pack/*.pack"))) > self._max_packs:
                 await self._repack(lock)
+
+    async def _fetch_first(self, sha: str, reach: Reach) -> None:
+        """Fetch the commit in parts or, where the server does not give it so, at once."""
+        try:
+            await self._parts.fetch(sha, reach)
+        except Unauthorized:
+            raise
+        except PermanentError:
+            await self._parts.discard(reach)
+            # Of a commit that cannot be had either way this raises the same.
+            await self._fetch_at_once(sha, reach)
+            self._takes_parts = False
+
+    async def _fetch_at_once(self, sha: str, reach: Reach) -> None:
+        wanted = f"{sha}:refs/syncd/{sha}"
+        await self.git.call(
+            "fetch", *FETCH_OPTIONS, "--depth=1", "--end-of-options", self.git.remote.url, wanted, reach=reach
+        )
 
     async def _check_commit(self, sha: str) -> None:
         kind = (await self.git.call("cat-file", "-t", "--end-of-options", sha)).strip()
