@@ -8,12 +8,13 @@ from glob import glob
 from pathlib import Path
 
 from syncd.pipeline.embed.variant import REFERENCE, Device
-from syncd.runtime.jail import Jail, confine
+from syncd.runtime.jail import Jail, JailLimits, confine
 from syncd.runtime.seccomp import Allowance
 
 _CARDS = ("/dev/nvidia*", "/dev/nvidia-caps", "/dev/dri", "/dev/kfd")
 _OF_DRIVERS = ("/etc", "/opt", "/proc/devices", "/proc/driver", "/proc/modules", "/proc/self", "/proc/sys", "/sys")
 """What drivers read beside what every process may."""
+_DRIVING = JailLimits(file_bytes=None, open_files=4096)
 
 
 def cards() -> list[str]:
@@ -43,10 +44,10 @@ def confine_model(files: Sequence[Path], runtime: str = REFERENCE, *, on_card: b
     """
     readable = [str(file) for file in files]
     if runtime != REFERENCE and cards():
-        return confine(Jail(Allowance.OFFICE, writable=["/"], devices=["/dev"]))
+        return confine(Jail(Allowance.OFFICE, _DRIVING, writable=["/"], devices=["/dev"]))
     if on_card:
         libraries = os.environ.get("LD_LIBRARY_PATH", "").split(":")
         kept = [str(Path.home() / ".nv"), "/dev/shm"]  # noqa: S108 - drivers keep compiled code and share memory there
         readable = [*readable, *_OF_DRIVERS, *filter(None, libraries)]
-        return confine(Jail(Allowance.DEVICES, writable=kept, readable=readable, devices=cards()))
+        return confine(Jail(Allowance.DEVICES, _DRIVING, writable=kept, readable=readable, devices=cards()))
     return confine(Jail(Allowance.COMPUTE if runtime == REFERENCE else Allowance.DEVICES, readable=readable))

@@ -86,7 +86,9 @@ def confine(jail: Jail) -> str:
         (resource.RLIMIT_CORE, 0),
     ):
         if limit is not None:
-            resource.setrlimit(kind, (limit, limit))
+            _, most = resource.getrlimit(kind)
+            allowed = limit if most == resource.RLIM_INFINITY else min(limit, most)
+            resource.setrlimit(kind, (allowed, allowed))
     libc = ctypes.CDLL(None, use_errno=True)
     _drop_capabilities(libc)
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:

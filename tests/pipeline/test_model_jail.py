@@ -70,6 +70,7 @@ def test_on_a_card_a_model_drives_the_card_and_what_compiles_may_start_programs(
     model_jail.confine_model([Path("/m.gguf")], runtime, on_card=on_card)
     (jail,) = asked
     assert jail.allowance is allowance
+    assert jail.limits.file_bytes == (None if jail.writable else 0)
     assert ("/dev/nvidia0" in jail.devices) == (on_card and runtime == "llama")
     assert ("/m.gguf" in jail.readable) == (runtime == "llama")
 
