@@ -22,13 +22,16 @@ def cards() -> list[str]:
     return sorted(path for pattern in _CARDS for path in glob(pattern))
 
 
-def uses_card(device: Device = "auto") -> bool:
-    """Return whether llama.cpp finds a card to compute on, where `device` lets it; this starts the card's driver.
+def uses_card(device: Device = "auto", runtime: str = REFERENCE) -> bool:
+    """Return whether a model is computed on a card, where `device` lets it: one that llama.cpp finds, any of NVIDIA's by others.
 
-    So that it does not have to be started in the jail, where it can start no program (nvidia-modprobe) and make no device file.
+    For llama.cpp this starts the card's driver, so that it need not be started in the jail, where it can start no program
+    (nvidia-modprobe) and make no device file.
     """
-    if device == "cpu" or not cards():
+    if device == "cpu" or not (found := cards()):
         return False
+    if runtime != REFERENCE:
+        return any(path.startswith("/dev/nvidia") for path in found)
     # with llama.cpp, which processes of machines without a card do not need before they are in the jail
     from syncd.pipeline.embed.devices import Registry
 
@@ -43,7 +46,7 @@ def confine_model(files: Sequence[Path], runtime: str = REFERENCE, *, on_card: b
     are out of reach. Returns what the jail lacks, as `confine` does.
     """
     readable = [str(file) for file in files]
-    if runtime != REFERENCE and cards():
+    if on_card and runtime != REFERENCE:
         return confine(Jail(Allowance.OFFICE, _DRIVING, writable=["/"], devices=["/dev"]))
     if on_card:
         libraries = os.environ.get("LD_LIBRARY_PATH", "").split(":")

@@ -58,7 +58,8 @@ def test_a_models_process_reads_its_own_file_and_changes_none(tmp_path: Path) ->
     [
         ("llama", False, Allowance.COMPUTE),
         ("llama", True, Allowance.DEVICES),
-        ("torch", False, Allowance.OFFICE),
+        ("torch", False, Allowance.DEVICES),
+        ("torch", True, Allowance.OFFICE),
     ],
 )
 def test_on_a_card_a_model_drives_the_card_and_what_compiles_may_start_programs(
@@ -72,13 +73,17 @@ def test_on_a_card_a_model_drives_the_card_and_what_compiles_may_start_programs(
     assert jail.allowance is allowance
     assert jail.limits.file_bytes == (None if jail.writable else 0)
     assert ("/dev/nvidia0" in jail.devices) == (on_card and runtime == "llama")
-    assert ("/m.gguf" in jail.readable) == (runtime == "llama")
+    assert ("/m.gguf" in jail.readable) == (runtime == "llama" or not on_card)
 
 
-@pytest.mark.parametrize("device", ["cpu", "auto"])
-def test_no_driver_is_started_for_a_processor_or_without_a_card(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_jail, "cards", lambda: ["/dev/nvidia0"] if device == "cpu" else [])
-    assert not model_jail.uses_card(device)
+def test_no_driver_is_started_for_a_processor_or_without_a_card_that_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_jail, "cards", lambda: ["/dev/nvidia0"])
+    assert not model_jail.uses_card("cpu")
+    assert model_jail.uses_card("auto", "torch")
+    for found in (["/dev/dri"], []):
+        monkeypatch.setattr(model_jail, "cards", lambda found=found: found)
+        assert not model_jail.uses_card("auto")
+        assert not model_jail.uses_card("auto", "torch")
 
 
 def test_every_process_that_is_handed_bytes_puts_itself_into_a_jail() -> None:

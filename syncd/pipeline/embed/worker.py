@@ -119,7 +119,8 @@ def main() -> None:
     quieten()
     settings = RunSettings.from_json(sys.argv[1])
     lower_priority(settings.niceness)
-    lacks = confine_model([settings.path], settings.variant.runtime, on_card=uses_card(settings.device))
+    runtime = settings.variant.runtime
+    lacks = confine_model([settings.path], runtime, on_card=uses_card(settings.device, runtime))
     try:
         worker = EmbedWorker(settings)
     except SyncdError as error:
