@@ -88,7 +88,8 @@ _RULES: tuple[_Rule, ...] = (
     ),
     (
         re.compile(
-            r"[Nn]ot a git repository|object file .{0,1000} is empty|bad object|corrupt|unable to read"
+            r"[Nn]ot a git repository|bad (boolean |numeric )?config|bad shallow|repo(sitory)? (format )?version|unknown repository extension"
+            r"|packed-refs|\.(pack|idx)\b|inflate: |invalid sha1 pointer|object file .{0,1000} is empty|bad object|corrupt|unable to read"
             r"|missing (blob|tree|commit)|unable to find|could not (read|parse)|not a (valid|tree) object|did not send all necessary"
         ),
         Damaged,
@@ -101,13 +102,18 @@ _EMPTY_WORDS = re.compile(r"fatal: Could not read from remote|Please make sure y
 """What git adds to whatever ssh said."""
 
 
-def translate(complaint: str, repository: str, command: str) -> SyncdError:
-    """Return the error for a failed `git command`, with a one-line message that says what to do next."""
-    line = _last_line(complaint) or "no message"
+def translate(complaint: str, repository: str, command: str, copy: str) -> SyncdError:
+    """Return the error for a failed `git command`, with a one-line message that says what to do next.
+
+    A complaint that names a file in the folder `copy`, and does not pass, is taken for damage: only git writes there.
+    """
+    line, is_about_copy = _last_line(complaint) or "no message", f"{copy}/" in complaint
     for pattern, kind, message in _RULES:
-        if pattern.search(complaint):
+        if pattern.search(complaint) and not (is_about_copy and issubclass(kind, PermanentError)):
             make: Callable[[str], SyncdError] = kind
             return make(message.format(repository=repository, line=line))
+    if is_about_copy:
+        return Damaged(f"the local copy of {repository} seems damaged and will be fetched again ({line})")
     return PermanentError(f"git {command} failed for {repository}: {line}")
 
 

@@ -145,7 +145,8 @@ class Git:
                 await end(process)
             if process.returncode:
                 complaints.seek(max(0, complaints.seek(0, os.SEEK_END) - MAX_COMPLAINT_BYTES))
-                error = translate(complaints.read().decode("utf-8", "replace"), self.remote.name, arguments[0])
+                complaint = complaints.read().decode("utf-8", "replace")
+                error = translate(complaint, self.remote.name, arguments[0], str(self.folder))
                 if isinstance(error, Damaged):
                     shutil.rmtree(self.folder, ignore_errors=True)
                 raise error

@@ -242,14 +242,29 @@ async def test_a_lost_local_copy_is_fetched_anew(git_server: GitServer, opened: 
     assert await index.sync(opened()) == ["b"]
 
 
+def without_packs(copy: Path) -> None:
+    for pack in copy.glob("objects/pack/*"):
+        pack.unlink()
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "no packs": without_packs,
+    "a torn configuration": lambda copy: (copy / "config").write_bytes(bytes(60)),
+    "a configuration with a flipped bit": lambda copy: (copy / "config").write_text("[core]\n\tbare = tsue\n"),
+    "an unknown version": lambda copy: (copy / "config").write_text("[core]\n\trepositoryformatversion = 8\n"),
+    "an empty HEAD": lambda copy: (copy / "HEAD").write_bytes(b""),
+    "a torn list of shallow commits": lambda copy: (copy / "shallow").write_bytes(bytes(41)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 async def test_a_damaged_local_copy_is_discarded_and_fetched_anew(
-    git_server: GitServer, opened: Open, tmp_path: Path
+    damage: str, git_server: GitServer, opened: Open, tmp_path: Path
 ) -> None:
     git_server.create("owner/name", {"a": "one"})
     index, source = SyncedCollection(), opened()
     await index.sync(source)
-    for pack in (tmp_path / "git" / "s1").glob("objects/pack/*"):
-        pack.unlink()
+    DAMAGES[damage](tmp_path / "git" / "s1")
     git_server.commit("owner/name", {"a": "two"})
     with pytest.raises(RetryableError):
         await index.sync(source)
