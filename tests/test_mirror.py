@@ -7,7 +7,7 @@ import pytest
 
 TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "syncd"
-WHOLE_PROGRAM = {"benchmarks", "crash", "faults", "security", "soak", "systemd", "upgrade"}
+WHOLE_PROGRAM = {"benchmarks", "crash", "faults", "security", "simulation", "soak", "systemd", "upgrade"}
 """What they put to the test is no package: the running program, what may break it or into it, its unit file, its speed."""
 
 MODULES = [path for path in sorted(TESTS.rglob("test_*.py")) if path.parent != TESTS]
