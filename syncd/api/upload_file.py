@@ -15,6 +15,7 @@ import anyio
 from anyio import to_thread
 
 from syncd.api.errors import RefusedError
+from syncd.runtime.durable import sync_names
 
 IDLE_TIMEOUT_S = 60.0
 """An upload is abandoned if its sender is silent for this long."""
@@ -85,11 +86,7 @@ class Receiver:
     def _sync(self) -> None:
         self._flush()
         os.fsync(self._file)
-        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_names(self._path.parent)
 
 
 @contextmanager

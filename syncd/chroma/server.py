@@ -22,6 +22,7 @@ from anyio.abc import TaskStatus
 from syncd.chroma.folder import damage, left_over, set_aside
 from syncd.chroma.network import ServerNetwork
 from syncd.errors import ConfigError, RetryableError
+from syncd.runtime.durable import sync_files, sync_names
 from syncd.runtime.process import Child, ChildDiedError, environment, python, tied
 
 log = structlog.get_logger()
@@ -98,7 +99,8 @@ class ChromaServer:
             await self._watch(child)
         finally:
             if await child.end(self._stop_limit_s) == _CLEANLY:
-                os.truncate(_lock_path(self.folder), 0)
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(_note_clean_stop, self.folder)
             if self.network is not None:
                 self.network.close()
 
@@ -139,7 +141,7 @@ class ChromaServer:
             aside = await anyio.to_thread.run_sync(set_aside, self.folder)
             log.error("chroma.set_aside", folder=str(aside), reason=reason)
         await self._sweep(await anyio.to_thread.run_sync(left_over, self.folder))
-        os.pwrite(descriptor, b"running\n", 0)
+        await anyio.to_thread.run_sync(_note_running, descriptor, self.folder)
 
     async def _spawn(self) -> Child:
         with _lock_file(self.folder) as descriptor:
@@ -222,6 +224,19 @@ def free_port() -> int:
 def _lock_path(folder: Path) -> Path:
     """Return the lock file's path; the file is empty unless a server runs, or ran and did not end as it should."""
     return folder.with_name(folder.name + ".lock")
+
+
+def _note_running(descriptor: int, folder: Path) -> None:
+    """Note, durably, that a server may be writing: whoever finds that after a power failure must look for damage."""
+    os.pwrite(descriptor, b"running\n", 0)
+    os.fsync(descriptor)
+    sync_names(folder.parent)
+
+
+def _note_clean_stop(folder: Path) -> None:
+    # Chroma 1.5.9 does not sync its index files: until that is done, a power failure can still damage them.
+    sync_files(folder)
+    os.truncate(_lock_path(folder), 0)
 
 
 async def _cancel_when(event: anyio.Event, scope: anyio.CancelScope) -> None:

@@ -23,6 +23,7 @@ from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from syncd.errors import PermanentError
+from syncd.runtime.durable import sync_names
 from syncd.runtime.state import DATABASE_FILE, KEY_FILE, UPLOADS_FOLDER
 from syncd.schema import Model
 from syncd.store.database import ADVICE
@@ -142,11 +143,7 @@ def _written(files: Mapping[str, Path], file: Path, version: str, moved: Moved, 
         out.flush()
         os.fsync(out.fileno())
     partly.rename(file)
-    folder = os.open(file.absolute().parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_names(file.absolute().parent)
     return manifest
 
 

@@ -9,6 +9,7 @@ import structlog
 
 from syncd.errors import PermanentError
 from syncd.model import Invocation, SourceRecord, State, Upload
+from syncd.runtime.durable import sync_names
 from syncd.sources.factory import Machine, Requester, SourceFactory
 from syncd.sources.upload.files import files_needed, upload_folder
 from syncd.sources.upload.settings import UploadSourceSettings
@@ -28,6 +29,8 @@ class UploadFactory(SourceFactory[UploadSourceSettings]):
     async def __aenter__(self) -> Self:
         """Create the folder, and delete files that no invocation owns, which a crash may have left."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Otherwise a power failure could take the folder away, with the files in it that were acknowledged.
+        sync_names(self._folder.parent)
         needed = await files_needed(self._store.database)
         for file in sorted(self._folder.iterdir()):
             if file.is_file() and file.name not in needed:
