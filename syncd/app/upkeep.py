@@ -80,7 +80,7 @@ class Leftovers:
 async def make_admin_token(store: Store, state: Path) -> None:
     """Create the command line's token, unless it exists, in a file only this user can read. Twice is safe."""
     file = state / TOKEN_FILE
-    if file.exists() and await store.tokens.verify(kept := file.read_text().strip()):
+    if file.exists() and await store.tokens.verify(kept := file.read_text(errors="replace").strip()):
         register_secret(kept)
         return
     token = await store.tokens.create("command line")

@@ -112,7 +112,7 @@ def scratch_folder(state: Path) -> Generator[Path]:
 
 
 def _remove_left(note: Path) -> None:
-    folder = Path(note.read_text()) if note.exists() else None
+    folder = Path(note.read_text(errors="replace")) if note.exists() else None
     # The place is everybody's: somebody else may have made something of this name by now.
     if folder and _SCRATCH_NAME.fullmatch(folder.name) and folder.is_dir() and folder.lstat().st_uid == os.geteuid():
         shutil.rmtree(folder, ignore_errors=True)

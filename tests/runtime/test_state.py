@@ -106,3 +106,9 @@ def test_a_folder_that_cannot_be_used_is_a_configuration_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot be used"), state_folder(tmp_path / "file"):
         pass
+
+
+def test_a_name_that_a_flipped_bit_made_unreadable_keeps_nobody_from_making_another(tmp_path):
+    (tmp_path / SCRATCH_FILE).write_bytes(b"/tmp/syncd-\xb1234567")
+    with scratch_folder(tmp_path) as folder:
+        assert folder.is_dir()
