@@ -74,7 +74,8 @@ class Kept:
             acknowledged(uploaded(daemon, number))
             if number % 2:
                 write_note(notes, rng.randrange(2, 5), rng.randrange(1, 4), word=(word := f"gulls{number}"))
-                daemon.wait_for(server.commit("owner/code", {f"{number}.py": f"def later_{number}():\n    return 1\n"}))
+                changes = {f"{number}.py": f"def later_{number}():\n    return 1\n", "0.py": f"first = {number}\n"}
+                daemon.wait_for(server.commit("owner/code", changes))
                 daemon.wait_until(
                     lambda word=word: bool(daemon.rows("SELECT 1 FROM chunks WHERE instr(text, ?)", word))
                 )

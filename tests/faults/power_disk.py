@@ -206,12 +206,12 @@ class Disk:
         """Return every file as it is sure to be after a power loss."""
         return {path: bytes(node.lasting) for path, node in self._walk(self._lasting) if node.kind == "file"}
 
-    def after(self, loss: Loss, rng: random.Random, folder: Path) -> None:
-        """Make the disk after a power loss at this moment, in an empty folder."""
+    def after(self, loss: Loss | None, rng: random.Random, folder: Path) -> None:
+        """Make the disk after a power loss at this moment, in an empty folder; None: as the program sees it."""
         names, kept = dict(self._lasting), len(self._namings)
         if loss is Loss.DROPPED:
             kept = 0
-        elif loss is not Loss.NAMES:
+        elif loss not in (Loss.NAMES, None):
             kept = rng.randint(0, len(self._namings))
         for naming in self._namings[:kept]:
             change_names(names, naming)
@@ -246,8 +246,12 @@ def change_names(names: Names, naming: Naming) -> None:
             names[place] = node
 
 
-def survivors(pending: list[tuple[int, bytes] | int], loss: Loss, rng: random.Random) -> list[tuple[int, bytes] | int]:
+def survivors(
+    pending: list[tuple[int, bytes] | int], loss: Loss | None, rng: random.Random
+) -> list[tuple[int, bytes] | int]:
     """Return which of a file's pending writes have reached the disk."""
+    if loss is None:
+        return pending
     if loss in (Loss.DROPPED, Loss.NAMES):
         return []
     if loss is Loss.SOME:

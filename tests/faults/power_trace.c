@@ -279,18 +279,37 @@ MKSTEMP(mkstemps64, (char *template, int suffix), (template, suffix))
 FOPEN(fopen)
 FOPEN(fopen64)
 
+/* The files that stdio has flushed and that were not copied since: Chroma flushes after every vector, and a file counts when it is synced
+ * or closed. */
+static uint64_t flushed[256];
+
+static int is_flushed(uint64_t inode, uint64_t instead) {
+    for (int i = 0; i < 256; i++)
+        if (__sync_bool_compare_and_swap(&flushed[i], inode, instead)) return 1;
+    return 0;
+}
+
+static uint64_t written_by(FILE *file) {
+    uint64_t inode = file ? tracked(fileno(file)) : 0;
+    return inode && (fcntl(fileno(file), F_GETFL) & O_ACCMODE) != O_RDONLY ? inode : 0;
+}
+
 int fflush(FILE *file) {
     REAL(fflush);
     int result = real(file);
-    uint64_t inode;
-    if (!result && file && (inode = tracked(fileno(file))) && (fcntl(fileno(file), F_GETFL) & O_ACCMODE) != O_RDONLY)
-        copied(fileno(file), inode);
+    uint64_t inode = written_by(file);
+    if (inode && !is_flushed(inode, inode)) is_flushed(0, inode);
     return result;
 }
 
 int fclose(FILE *file) {
     REAL(fclose);
-    fflush(file);
+    uint64_t inode = written_by(file);
+    if (inode) {
+        fflush(file);
+        is_flushed(inode, 0);
+        copied(fileno(file), inode);
+    }
     return real(file);
 }
 
@@ -300,6 +319,7 @@ static uint32_t syncs;
     int name(int fd) { \
         REAL(name); \
         uint64_t inode = tracked(fd), number = (uint64_t)getpid() << 32 | __sync_add_and_fetch(&syncs, 1); \
+        if (inode && is_flushed(inode, 0)) copied(fd, inode); \
         if (inode) put('f', inode, number, "", "", NULL, 0); \
         int result = real(fd); \
         if (!result && inode) put('F', inode, number, "", "", NULL, 0); \

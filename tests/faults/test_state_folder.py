@@ -1,4 +1,7 @@
-"""The power fails at any moment of a daemon's life: whatever was not synced is gone, and nothing that was acknowledged may be."""
+"""The power fails at any moment of a daemon's life, or a bit flips in its state folder while it does not run.
+
+Whatever was not synced is gone, and nothing that was acknowledged may be; no answer is wrong without a word.
+"""
 
 import random
 import sqlite3
@@ -6,11 +9,12 @@ from contextlib import closing
 
 import pytest
 
+from tests.faults.flips import CHECKS, flips
 from tests.faults.power import STOPPED, History
 from tests.faults.truth import Difference
 
 SEED = 15
-RECOVERIES, LOSSES = 4, 20
+RECOVERIES, LOSSES, FLIPS = 4, 20, 4
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +70,9 @@ def test_a_power_loss_leaves_word_of_a_chroma_that_ran_and_all_files_of_one_that
 def test_a_disk_that_only_says_that_it_synced_is_caught(history):
     with pytest.raises((AssertionError, sqlite3.DatabaseError)):
         check(history, is_synced=False)
+
+
+def test_whichever_bit_flips_in_the_state_folder_the_daemon_heals_it_or_says_what_to_do(history):
+    for flip, acknowledged in flips(history, random.Random(SEED), FLIPS):
+        recovery = history.recovered(acknowledged, CHECKS)
+        assert recovery.advises or recovery.wrong == Difference(), (flip, recovery)
