@@ -1,4 +1,4 @@
-"""The folder of our own Chroma server: whether its database is damaged, and what deleted collections left. Everything blocks.
+"""The folder of our own Chroma server: its damage, what deleted collections left, and its lock. Everything blocks.
 
 Chroma 1.5.9 keeps rows in `chroma.sqlite3` and each collection's vectors in a folder named by its vector segment's id, which it
 leaves behind when the collection is deleted.
@@ -6,12 +6,15 @@ leaves behind when the collection is deleted.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sqlite3
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Generator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
+
+from syncd.runtime.durable import sync_files, sync_names
 
 DATABASE = "chroma.sqlite3"
 _SEGMENT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -51,3 +54,32 @@ def left_over(folder: Path) -> Sequence[Path]:
     except sqlite3.DatabaseError:
         return []
     return [path for path in folders if path.name not in used]
+
+
+def lock_path(folder: Path) -> Path:
+    """Return the lock file's path; the file is empty unless a server runs, or ran and did not end as it should."""
+    return folder.with_name(folder.name + ".lock")
+
+
+def note_running(descriptor: int, folder: Path) -> None:
+    """Note, durably, that a server may be writing: whoever finds that after a power failure must look for damage."""
+    os.pwrite(descriptor, b"running\n", 0)
+    os.fsync(descriptor)
+    sync_names(folder.parent)
+
+
+def note_clean_stop(folder: Path) -> None:
+    """Note that the server ended as it should."""
+    # Chroma 1.5.9 does not sync its index files: until that is done, a power failure can still damage them.
+    sync_files(folder)
+    os.truncate(lock_path(folder), 0)
+
+
+@contextmanager
+def lock_file(folder: Path) -> Generator[int]:
+    """Yield a descriptor of the lock file, which is made if there is none."""
+    descriptor = os.open(lock_path(folder), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -8,8 +8,8 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import Generator, Iterable, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -19,10 +19,9 @@ import structlog
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
-from syncd.chroma.folder import damage, left_over, set_aside
+from syncd.chroma.folder import damage, left_over, lock_file, note_clean_stop, note_running, set_aside
 from syncd.chroma.network import ServerNetwork
 from syncd.errors import ConfigError, RetryableError
-from syncd.runtime.durable import sync_files, sync_names
 from syncd.runtime.process import Child, ChildDiedError, environment, python, tied
 
 log = structlog.get_logger()
@@ -100,7 +99,7 @@ class ChromaServer:
         finally:
             if await child.end(self._stop_limit_s) == _CLEANLY:
                 with anyio.CancelScope(shield=True):
-                    await anyio.to_thread.run_sync(_note_clean_stop, self.folder)
+                    await anyio.to_thread.run_sync(note_clean_stop, self.folder)
             if self.network is not None:
                 self.network.close()
 
@@ -141,10 +140,10 @@ class ChromaServer:
             aside = await anyio.to_thread.run_sync(set_aside, self.folder)
             log.error("chroma.set_aside", folder=str(aside), reason=reason)
         await self._sweep(await anyio.to_thread.run_sync(left_over, self.folder))
-        await anyio.to_thread.run_sync(_note_running, descriptor, self.folder)
+        await anyio.to_thread.run_sync(note_running, descriptor, self.folder)
 
     async def _spawn(self) -> Child:
-        with _lock_file(self.folder) as descriptor:
+        with lock_file(self.folder) as descriptor:
             await self._take(descriptor)
             self._check_port()
             await self._examine(descriptor)
@@ -221,33 +220,6 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _lock_path(folder: Path) -> Path:
-    """Return the lock file's path; the file is empty unless a server runs, or ran and did not end as it should."""
-    return folder.with_name(folder.name + ".lock")
-
-
-def _note_running(descriptor: int, folder: Path) -> None:
-    """Note, durably, that a server may be writing: whoever finds that after a power failure must look for damage."""
-    os.pwrite(descriptor, b"running\n", 0)
-    os.fsync(descriptor)
-    sync_names(folder.parent)
-
-
-def _note_clean_stop(folder: Path) -> None:
-    # Chroma 1.5.9 does not sync its index files: until that is done, a power failure can still damage them.
-    sync_files(folder)
-    os.truncate(_lock_path(folder), 0)
-
-
 async def _cancel_when(event: anyio.Event, scope: anyio.CancelScope) -> None:
     await event.wait()
     scope.cancel()
-
-
-@contextmanager
-def _lock_file(folder: Path) -> Generator[int]:
-    descriptor = os.open(_lock_path(folder), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
