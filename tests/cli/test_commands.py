@@ -250,7 +250,7 @@ def test_the_commands_for_a_repository_in_the_readme_work(daemon):
 def test_whoever_reads_the_announcement_reads_all_of_one(tmp_path):
     def said(port: int) -> SimpleNamespace:
         chroma = SimpleNamespace(settings=SimpleNamespace(host="127.0.0.1", port=1))
-        return SimpleNamespace(parts=SimpleNamespace(chroma=chroma), url=f"http://127.0.0.1:{port}")
+        return SimpleNamespace(parts=SimpleNamespace(chroma=chroma, chroma_server=None), url=f"http://127.0.0.1:{port}")
 
     announce(tmp_path, said(1))
     with (tmp_path / "daemon.json").open() as reading:

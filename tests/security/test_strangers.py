@@ -194,13 +194,14 @@ BODIES = (
 def test_through_chromas_own_api_nobody_reaches_rows_of_other_databases(daemon: Daemon, known, callers):
     base, tenant = daemon.announced()["url"], "/api/v2/tenants/default_tenant/databases"
     listed = [request(daemon, "GET", f"{tenant}/{database}/collections") for database in known["database"]]
+    (theirs,) = [one["id"] for one in listed[1] if one["name"] == known["collection"][1]]
     named = [value for collections in listed for one in collections for value in (one["id"], one["name"])]
     faults: list[str] = []
     with requests.Session() as session:
         for name, headers in callers.items():
             read = 0
             for database in (*known["database"], "default_database%2f..%2ftheirs", "none"):
-                for collection in (*named, "by-id/" + listed[1][0]["id"], "..", "none"):
+                for collection in (*named, f"by-id/{theirs}", "..", "none"):
                     for number, operation in enumerate(OPERATIONS):
                         url = f"{base}{tenant}/{database}/collections/{collection}{operation}"
                         method = ("GET", "PUT", "DELETE")[number % 3] if operation in ("", "/count") else "POST"
@@ -211,5 +212,5 @@ def test_through_chromas_own_api_nobody_reaches_rows_of_other_databases(daemon: 
                         read += "All about apples" in answer.text
             assert (read > 0) == (name in ("scoped", "reader")), name
     assert faults == []
-    collection = f"{tenant}/theirs/collections/{listed[1][0]['id']}"
+    collection = f"{tenant}/theirs/collections/{theirs}"
     assert SECRET in str(request(daemon, "POST", f"{collection}/get", {"include": ["documents"]}))
