@@ -14,7 +14,7 @@ from tests.faults.power import STOPPED, History
 from tests.faults.truth import Difference
 
 SEED = 15
-RECOVERIES, LOSSES, FLIPS = 4, 20, 4
+RECOVERIES, LOSSES, FLIPS = 3, 20, 2
 
 
 @pytest.fixture(scope="module")
