@@ -13,7 +13,8 @@ from syncd.index import collection_watch, query_functions, sparse_backfill
 from syncd.runtime.retry import Backoff
 from syncd.sources.folder.watch import FolderWatcher
 from syncd.sources.git import watch
-from syncd.sources.s3 import access, client, queues
+from syncd.sources.objects import access, queues
+from syncd.sources.s3 import client
 from syncd.sources.web import crawl
 from syncd.sync import syncer, triggers
 
