@@ -10,10 +10,11 @@ import pytest
 
 from syncd.index.flush import OutboxFlush
 from syncd.model import Document, Target
+from syncd.pipeline.prepare.preparer import DocumentPreparer
 from syncd.sources.folder.source import FolderTreeSource
 from syncd.store.outbox import Outbox
 from tests.daemon import held
-from tests.pipeline.parts import Parts, running, with_prefix, write
+from tests.pipeline.parts import Manner, Parts, running, with_prefix, write
 
 BEFORE = {
     "stays.py": "def stays():\n    return 1\n",
@@ -67,32 +68,32 @@ def is_death(error: BaseException) -> bool:
     return isinstance(error, Death)
 
 
-async def live_and_die(tmp_path: Path, server, dies_at: int) -> tuple[bool, dict, dict]:
-    """Sync a folder, change it, die at an effect of the second sync, start again; return (died, held, expected)."""
-    folder, name = tmp_path / f"folder-{dies_at}", f"test-{uuid.uuid4().hex[:12]}"
-    write(folder, BEFORE)
+async def live_and_die(tmp_path: Path, server, dies_at: int, manner: Manner) -> tuple[bool, dict]:
+    """Sync a folder, change it, die at an effect of the second sync, start again; return (died, held)."""
+    folder, name = tmp_path / "folder", f"test-{uuid.uuid4().hex[:12]}"
+    write(folder, BEFORE | {"comes.py": None})
     died = False
-    async with running(tmp_path / f"state-{dies_at}", server) as parts:
+    async with running(tmp_path / f"state-{dies_at}", server, manner=manner) as parts:
         await parts.sync(folder, Target("default_database", name))
     write(folder, AFTER)
     mortal = Mortal(dies_at)
     try:
-        async with running(tmp_path / f"state-{dies_at}", server, mortal.take) as parts:
+        async with running(tmp_path / f"state-{dies_at}", server, mortal.take, manner) as parts:
             await parts.sync(folder, Target("default_database", name))
     except BaseException as error:
         if not is_death(error):
             raise
         died = True
-    async with running(tmp_path / f"state-{dies_at}", server) as parts:
+    async with running(tmp_path / f"state-{dies_at}", server, manner=manner) as parts:
         await parts.sync(folder, Target("default_database", name))
-    return died, held(server.host, server.port, name).rows, await expected(tmp_path, server, dies_at)
+    return died, held(server.host, server.port, name).rows
 
 
-async def expected(tmp_path: Path, server, dies_at: int) -> dict:
+async def expected(tmp_path: Path, server, manner: Manner) -> dict:
     """Return what a collection holds after the same two syncs when nobody dies."""
-    folder, name = tmp_path / f"folder-{dies_at}", f"test-{uuid.uuid4().hex[:12]}"
-    async with running(tmp_path / f"calm-{dies_at}", server) as parts:
-        write(folder, {**BEFORE, "comes.py": None})
+    folder, name = tmp_path / "folder", f"test-{uuid.uuid4().hex[:12]}"
+    write(folder, BEFORE)
+    async with running(tmp_path / "calm", server, manner=manner) as parts:
         await parts.sync(folder, Target("default_database", name))
         write(folder, AFTER)
         await parts.sync(folder, Target("default_database", name))
@@ -101,13 +102,16 @@ async def expected(tmp_path: Path, server, dies_at: int) -> dict:
 
 async def first_difference(tmp_path: Path, server) -> int | None:
     """Die at effect 1, 2, 3 … until a run gets through; return the first effect after which the collection is wrong."""
-    for dies_at in range(1, 200):
-        died, found, wanted = await live_and_die(tmp_path, server, dies_at)
-        if found != wanted:
-            return dies_at
-        if not died:
-            assert dies_at > 15, "too few effects were seen to mean anything"
-            return None
+    async with DocumentPreparer() as preparer:
+        manner = Manner(preparer, gather_s=0.01)
+        wanted = await expected(tmp_path, server, manner)
+        for dies_at in range(1, 200):
+            died, found = await live_and_die(tmp_path, server, dies_at, manner)
+            if found != wanted:
+                return dies_at
+            if not died:
+                assert dies_at > 15, "too few effects were seen to mean anything"
+                return None
     raise AssertionError("it never got through")
 
 

@@ -137,11 +137,13 @@ class Parts:
 
 
 @asynccontextmanager
-async def running(state: Path, server, prepare=lambda parts: None) -> AsyncIterator[Parts]:
+async def running(
+    state: Path, server, prepare=lambda parts: None, manner: Manner | None = None
+) -> AsyncIterator[Parts]:
     """Yield parts over `state` and a Chroma server. `prepare` may tamper with them before they run."""
     async with Chroma(ChromaSettings(server.host, server.port)) as chroma:
         await chroma.look()
-        async with over(state, chroma, prepare) as parts:
+        async with over(state, chroma, prepare, manner) as parts:
             yield parts
 
 
