@@ -13,9 +13,9 @@ _LOOK_EVERY_S = 0.5
 async def overfull(folder: Path, limit_bytes: int) -> None:
     """Return once the files below `folder` take more than `limit_bytes` of the disk; wait for it for ever."""
     while True:
+        await anyio.sleep(_LOOK_EVERY_S)
         if await anyio.to_thread.run_sync(taken_bytes, folder) > limit_bytes:
             return
-        await anyio.sleep(_LOOK_EVERY_S)
 
 
 def taken_bytes(folder: Path) -> int:
