@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+from syncd.app.addresses import other_people
 from syncd.app.shadow_keeper import ShadowSettings
 from syncd.chroma.connection import ChromaSettings
 from syncd.chroma.server import ChromaServer
@@ -23,12 +24,14 @@ from syncd.sync.settings import SyncSettings
 def own_chroma(config: Config, state: Path) -> ChromaServer | None:
     """Return our own Chroma server; it gets half of the deadline to stop, because draining may use the other half.
 
-    A configured port is for clients, so it is open to all of the machine; without one clients come through our own API.
+    A configured port is for clients, so it is open to all of the machine. Without one, where other people can log in, clients come
+    through our own API, with a token.
     """
     if config.chroma.mode != "local":
         return None
     port, stop_limit_s = config.chroma.port or None, config.stop_deadline_s / 2
-    return ChromaServer(state / CHROMA_FOLDER, port, is_private=port is None, stop_limit_s=stop_limit_s)
+    is_private = port is None and bool(other_people())
+    return ChromaServer(state / CHROMA_FOLDER, port, is_private=is_private, stop_limit_s=stop_limit_s)
 
 
 def register_secrets(config: Config) -> None:

@@ -7,6 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from syncd.app.addresses import address_for_clients, own_hosts, queries_of, warn_open_chroma
+from syncd.app.settings import own_chroma
 from syncd.chroma.connection import ChromaSettings
 from syncd.chroma.server import ChromaServer
 from syncd.chroma.shape import function_of
@@ -80,6 +81,18 @@ def test_it_is_said_to_whom_our_own_chroma_is_open_and_how_to_close_it(
     with capture_logs() as said:
         warn_open_chroma(server)
     assert said == []
+
+
+@pytest.mark.parametrize(
+    ("others", "more", "is_private"), [(["eve"], "", True), ([], "", False), (["eve"], "[chroma]\nport = 8000", False)]
+)
+def test_chroma_is_kept_from_others_where_there_are_any_unless_its_port_is_asked_for(
+    tmp_path, monkeypatch, others, more, is_private
+):
+    people = [person("root", 0), *(person(name, 1001 + number) for number, name in enumerate(others))]
+    monkeypatch.setattr(pwd, "getpwall", lambda: people)
+    server = own_chroma(load(tmp_path, more), tmp_path)
+    assert (server.network is not None) is is_private
 
 
 def test_clients_of_a_private_chroma_are_sent_to_the_daemon_itself(tmp_path):
