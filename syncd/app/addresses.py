@@ -74,7 +74,10 @@ def address_for_clients(settings: ChromaSettings, server: ChromaServer | None, a
 
 
 def other_people() -> Sequence[str]:
-    """Return the names of this machine's other accounts that somebody can log in to; system accounts have smaller numbers."""
+    """Return the names of this machine's other accounts that somebody can log in to; system accounts have smaller numbers.
+
+    Accounts of a directory that lists none (LDAP, as sssd does by default) are not seen.
+    """
     can_log_in = (user for user in pwd.getpwall() if not user.pw_shell.endswith(("/nologin", "/false", "/sync")))
     return [user.pw_name for user in can_log_in if FIRST_PERSON <= user.pw_uid < NOBODY and user.pw_uid != os.geteuid()]
 

@@ -115,7 +115,9 @@ def prepared(case, known, number):
 def cases(daemon: Daemon, known):
     document = requests.get(f"{daemon.announced()['url']}/openapi.json", timeout=30).json()
     schema = schemathesis.openapi.from_dict(document)
-    operations = [result.ok() for result in schema.get_all_operations()]
+    described = (result.ok() for result in schema.get_all_operations())
+    # What has no end is not answered to its end; tests/api/test_events.py asks for it.
+    operations = [operation for operation in described if operation.path != "/api/v1/events"]
     return [prepared(case, known, number) for it in operations for number, case in enumerate(cases_of(it))]
 
 
