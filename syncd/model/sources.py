@@ -156,8 +156,11 @@ class Source(Protocol):
 class Rechecking(Protocol):
     """A source whose listing may be outdated by events: it is asked again before a missing document is deleted."""
 
-    async def is_gone(self, key: str, collection: str) -> bool:
-        """Return whether the source currently has no such document for that collection. Raises RetryableError."""
+    async def is_gone(self, key: str, collection: str, *, is_left: bool = False) -> bool:
+        """Return whether the source currently has no such document for that collection. Raises RetryableError.
+
+        With `is_left` the source keeps another collection by now, and this one holds only what is assigned to it by name.
+        """
         ...
 
 

@@ -35,6 +35,16 @@ class Deletes:
         self._state = state
         self._handover = handover
         self._guard = guard
+        self._is_left = False
+        """Whether the source keeps another collection by now."""
+
+    async def leave(self, keys: Sequence[str], source: Source) -> None:
+        """Delete these documents from a collection that the source keeps no more, under the same guard.
+
+        Waits until they are done. Raises RetryableError.
+        """
+        self._is_left = True
+        await self.carry_out(keys, source)
 
     async def carry_out(self, keys: Sequence[str], source: Source, suspicion: Suspicion | None = None) -> bool:
         """Delete these documents. Hold those of them that would be lost, and log that, if they are suspiciously many or
@@ -58,6 +68,7 @@ class Deletes:
 
         Waits until they are done. Raises RetryableError.
         """
+        self._is_left = await self._state.was_leaving(invocation_id)
         await self._delete(await self._state.confirmed_deletes(invocation_id), source)
         await self._state.release_deletes(invocation_id)
 
@@ -70,4 +81,6 @@ class Deletes:
     def _recheck(self, key: str, source: Source) -> Callable[[], Awaitable[bool]] | None:
         """Return a call that asks the source again whether a document is gone, None if the source cannot be asked."""
         collection = self._plan.home or self._plan.collection.target.collection
-        return partial(source.is_gone, key, collection) if isinstance(source, Rechecking) else None
+        return (
+            partial(source.is_gone, key, collection, is_left=self._is_left) if isinstance(source, Rechecking) else None
+        )

@@ -80,7 +80,7 @@ class SourceRun:
     async def _leave(self, source: Source) -> None:
         """Delete what the source has in the collection; if it comes back, it looks at everything again."""
         await self._state.forget_cursor()
-        await self._deletes.carry_out(await self._state.unseen(), source)
+        await self._deletes.leave(await self._state.unseen(), source)
         await self._handover.save()
 
     async def _reach(self, checkpoint: Checkpoint, run: Run, source: Source) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import structlog
 from typing_extensions import override
 
-from syncd.model import Counts, DocumentState, Invocation, Run
+from syncd.model import Counts, DocumentState, Invocation, LeaveCollection, Run
 from syncd.pipeline.job import RunPlan
 from syncd.pipeline.result import Result
 from syncd.store import Store
@@ -113,6 +113,11 @@ class RunState:
         since = await self._progress.run_number(invocation_id)
         still_gone = set(await self._progress.unseen(self._collection_id, self._source_id, since))
         return [key for key in held if key in still_gone]
+
+    async def was_leaving(self, invocation_id: str) -> bool:
+        """Return whether an earlier run was to leave the collection."""
+        earlier = await self._store.invocations.get(invocation_id)
+        return earlier is not None and isinstance(earlier.request, LeaveCollection)
 
     async def release_deletes(self, invocation_id: str) -> None:
         """Delete the record of an earlier run's held deletes, because they are done."""

@@ -119,10 +119,10 @@ class ObjectStoreSource:
                     yield Checkpoint(json.dumps({"invocation": here, "token": page.next_token}), is_mark=True)
         yield Checkpoint("", absent_are_gone=True)
 
-    async def is_gone(self, key: str, collection: str) -> bool:
+    async def is_gone(self, key: str, collection: str, *, is_left: bool = False) -> bool:
         """Return whether the source has no such document now: what appeared behind a listing's position is not deleted."""
         del collection
-        return (await self._again(key)).body is None
+        return is_left or (await self._again(key)).body is None
 
     async def _pages(self, prefix: str, size: int, token: str = "") -> AsyncGenerator[ObjectPage]:
         """Yield pages from the one that `token` leads to. Raises RetryableError where tokens lead nowhere."""

@@ -56,10 +56,11 @@ class S3Objects:
             again=partial(self.again, state.key, collection),
         )
 
-    async def is_gone(self, key: str, collection: str) -> bool:
+    async def is_gone(self, key: str, collection: str, *, is_left: bool = False) -> bool:
         """Return whether `collection` should not hold `key` now. Checking this before a listing's deletes protects
-        objects that appeared behind the listing's position.
+        objects that appeared behind the listing's position; in a collection that is left, those that labels assign to it.
         """
+        del is_left
         return await self.present(key, collection) is None
 
     async def unmet(self, label: Label, collection: str) -> Document | None:

@@ -7,12 +7,14 @@ import anyio
 import pytest
 
 from syncd.errors import MisconfiguredError, NotFoundError
+from syncd.model import ConfirmDeletes, Origin, Target
 from syncd.sources.objects.event_queue import PollerSettings
 from syncd.sources.objects.queues import Queues
 from tests.azure_queues import encoded, grid_event
 from tests.azure_signatures import account_sas
 from tests.sources.objects.clouds import Cloud, fresh_cloud
 from tests.sources.objects.following import QUICK, Told, cloud_daemon, polling
+from tests.sources.s3.syncing import DB
 
 
 @pytest.fixture
@@ -52,6 +54,28 @@ async def test_what_happens_in_the_bucket_happens_in_the_index(told: Told):
             told.send("in/never.txt")
             await daemon.until_quiet(told)
             assert (await daemon.texts())["in/twice.txt"] == b"three"
+
+
+async def test_a_source_that_is_to_keep_another_collection_leaves_the_one_before(told: Told):
+    await told.cloud.put_all(*(f"{number}.txt" for number in range(25)))
+    async with cloud_daemon(told) as daemon, daemon.serving():
+        record = await daemon.store.sources.get(await daemon.declare(told))
+        assert record is not None
+        await daemon.invocations.create(record.id, Target(DB, "docs"), Origin.SCHEDULE)
+        daemon.syncer.wake()
+        await daemon.until_quiet(told)
+        assert len(await daemon.texts()) == 25
+        moved = told.settings(collection="other")
+        await daemon.store.sources.replace(record, DB, moved, record.embedding, record.chunking)
+        daemon.syncer.wake()
+        await daemon.until_quiet(told)
+        assert len(await daemon.texts("other")) == 25
+        # So many deletes are held, even though nothing is lost.
+        (held,) = await daemon.store.progress.held_in(Target(DB, "docs"))
+        await daemon.invocations.create(record.id, Target(DB, "docs"), Origin.API, ConfirmDeletes(held))
+        daemon.syncer.wake()
+        await daemon.until_quiet(told)
+        assert (len(await daemon.texts()), len(await daemon.texts("other"))) == (0, 25)
 
 
 async def test_a_message_is_kept_hidden_until_its_work_is_settled(told: Told):
