@@ -92,6 +92,11 @@ class Gcs:
     async def delete(self, bucket: str, key: str) -> None:
         await self._ask("DELETE", f"/storage/v1/b/{bucket}/o/{quote(key, safe='')}")
 
+    async def contents(self, bucket: str, prefix: str) -> dict[str, bytes]:
+        listed = json.loads(await self._ask("GET", f"/storage/v1/b/{bucket}/o?prefix={quote(prefix, safe='')}"))
+        places = {item["name"]: f"/storage/v1/b/{bucket}/o/{quote(item['name'], safe='')}" for item in listed["items"]}
+        return {key: await self._ask("GET", f"{place}?alt=media") for key, place in places.items()}
+
     async def _ask(self, method: str, path: str, data: bytes | None = None, kind: str = "text/plain") -> bytes:
         url = URL(self.upstream + path, encoded=True)
         async with (

@@ -7,16 +7,14 @@ A story takes about half a minute. Prints a line for each, and what happened in 
 
 import argparse
 import asyncio
-import contextlib
 import shutil
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from tests.aws_servers import Aws, served
-from tests.conftest import ChromaAddress, chroma_running
-from tests.soak.story import LIMIT_S, story
+from tests.soak.story import LIMIT_S
+from tests.soak.world import Servers, servers, story
 
 
 def main() -> int:
@@ -27,11 +25,11 @@ def main() -> int:
     options.add_argument("--program", default="tests.soak.hurried")
     given = options.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="syncd-soak-"))
-    with chroma_running(folder) as chroma, contextlib.contextmanager(served)("ministack", folder) as aws:
+    with servers(folder) as shared:
         wrong = [
             seed
             for seed in range(given.first, given.first + given.seeds)
-            if not asyncio.run(lived(seed, folder / f"{seed}", chroma, aws, given))
+            if not asyncio.run(lived(seed, folder / f"{seed}", shared, given))
         ]
     print(f"{given.seeds - len(wrong)} of {given.seeds} stories ended well; wrong: {wrong or 'none'}; {folder}")
     if not wrong:
@@ -39,10 +37,10 @@ def main() -> int:
     return len(wrong) > 0
 
 
-async def lived(seed: int, folder: Path, chroma: ChromaAddress, aws: Aws, given: argparse.Namespace) -> bool:
+async def lived(seed: int, folder: Path, shared: Servers, given: argparse.Namespace) -> bool:
     """Tell whether a story ended well, and print how."""
     folder.mkdir()
-    async with story(seed, folder, (chroma.host, chroma.port), aws, given.program) as it:
+    async with story(seed, folder, shared, given.program) as it:
         began = time.monotonic()
         await it.happen()
         over = time.monotonic()

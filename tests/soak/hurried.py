@@ -11,7 +11,9 @@ from syncd.chroma import connection
 from syncd.cli import main
 from syncd.index import collection_watch, query_functions, sparse_backfill
 from syncd.runtime.retry import Backoff
+from syncd.sources.azure_blob import credentials as azure_credentials
 from syncd.sources.folder.watch import FolderWatcher
+from syncd.sources.gcs import credentials as gcs_credentials
 from syncd.sources.git import watch
 from syncd.sources.objects import access, queues
 from syncd.sources.s3 import client
@@ -21,10 +23,12 @@ from syncd.sync import syncer, triggers
 HURRY = 60.0
 WAITS: dict[ModuleType, tuple[str, ...]] = {
     access: ("REFUSED_FOR_S",),
+    azure_credentials: ("READ_AGAIN_S",),
     client: ("READ_ANEW_S",),
     collection_watch: ("LOOK_EVERY_S",),
     connection: ("_LOOK_EVERY_S", "_PROBE_EVERY_S"),
     crawl: ("OUTAGE_RETRY_S",),
+    gcs_credentials: ("ANOTHER_AFTER_S",),
     query_functions: ("FUNCTION_RETRY_S",),
     queues: ("QUEUE_CHECK_EVERY_S",),
     sparse_backfill: ("BACKFILL_RETRY_S",),

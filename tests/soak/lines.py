@@ -12,7 +12,6 @@ import aiohttp
 import numpy as np
 from aiohttp import web
 
-from tests.app.test_queues import refusal
 from tests.aws_servers import HOP_HEADERS
 from tests.serving import serve
 
@@ -32,6 +31,8 @@ class Line:
     behind: str | Callable[[web.Request], Awaitable[web.StreamResponse]]
     troubles: tuple[str, ...] = PASSING
     trouble: str = ""
+    refusal: Callable[[web.Request], web.Response] | None = None
+    """What "403" says."""
     url: str = ""
 
     @contextmanager
@@ -49,8 +50,8 @@ class Line:
             if request.transport is not None:
                 request.transport.abort()
             return web.Response()
-        if trouble == "403":
-            return refusal("x-amz-target" in request.headers)
+        if trouble == "403" and self.refusal is not None:
+            return self.refusal(request)
         if trouble:
             return web.Response(status=int(trouble))
         return await (self._passed_on(request) if isinstance(self.behind, str) else self.behind(request))

@@ -1,4 +1,4 @@
-"""Sources of four types that change as a seed says, and what of each its collection must hold."""
+"""Sources that change as a seed says, and what of each its collection must hold."""
 
 import asyncio
 import random
@@ -12,10 +12,8 @@ from typing import ClassVar
 from aiohttp import web
 from typing_extensions import override
 
-from tests.aws_servers import REGION
 from tests.crash.history import section
 from tests.git_server import GitServer
-from tests.sources.s3.buckets import Place
 
 NAMES = [f"{letter}{number}" for letter in "ab" for number in range(4)]
 NARROW = "a"
@@ -96,35 +94,6 @@ class Folder(Kept):
                 file.unlink(missing_ok=True)
             else:
                 file.write_text(text)
-
-
-@dataclass
-class Bucket(Kept):
-    place: Place | None = None
-    s3_url: str = ""
-    queue_url: str = ""
-    kind = "s3"
-
-    @override
-    def settings(self) -> str:
-        assert self.place is not None
-        return (
-            f'type = "s3"\nbucket_name = "{self.place.bucket}"\nregion = "{REGION}"\nendpoint_url = "{self.s3_url}"\n'
-            f'path_style = true\nauto_sync = "direct"\nqueue_url = "{self.queue_url}"\n'
-            f'path_prefix = "docs/{NARROW if self.is_narrow else ""}"'
-        )
-
-    @override
-    async def everything(self) -> Texts:
-        assert self.place is not None
-        return {key: body.decode() for key, body in (await self.place.contents("docs/")).items()}
-
-    @override
-    async def put(self, changes: Mapping[str, str | None]) -> None:
-        assert self.place is not None
-        for name, text in changes.items():
-            key = f"docs/{name}.md"
-            await (self.place.delete(key) if text is None else self.place.put(key, text))
 
 
 @dataclass

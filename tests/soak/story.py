@@ -1,4 +1,4 @@
-"""One seeded story: four sources change, their declarations too, and whatever the daemon depends on is away now and then.
+"""One seeded story: six sources change, their declarations too, and whatever the daemon depends on is away now and then.
 
 When the last trouble is over, each collection must come to hold what its source holds, and no other one anything, without
 anybody asking for it.
@@ -9,20 +9,15 @@ import math
 import random
 import signal
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import chromadb
 
-from tests.aws_servers import Aws
 from tests.daemon import Daemon
-from tests.git_server import GitServer
 from tests.soak.hurried import HURRY
-from tests.soak.lines import DIMENSIONS, PASSING, Line, embed
-from tests.soak.places import Bucket, Folder, Kept, Repository, Site
-from tests.sources.s3.buckets import place
+from tests.soak.lines import Line
+from tests.soak.places import Kept
 
 STEPS = 24
 LONGEST_PAUSE_S = 0.6
@@ -34,12 +29,15 @@ WORK_S = 30.0
 """What the work itself may take, on our clock."""
 LIMIT_S = CAP_S / HURRY + WORK_S
 LOOK_S = 0.5
-MODEL = "soak/model"
 LINES_OF = {
     "chroma": ("folder",),
     "model": ("folder",),
     "s3": ("s3",),
     "sqs": ("s3",),
+    "gcs": ("gcs",),
+    "pubsub": ("gcs",),
+    "azure": ("azure_blob",),
+    "azure_queue": ("azure_blob",),
     "git": ("git",),
     "web": ("web",),
 }
@@ -169,81 +167,3 @@ def texts_of(collection: chromadb.Collection) -> dict[str, str]:
         if not key.endswith("/"):
             pieces.setdefault(key, []).append((metadata["chunk_index"], text))
     return {key: "".join(text for _, text in sorted(found)) for key, found in pieces.items()}
-
-
-@asynccontextmanager
-async def story(
-    seed: int, folder: Path, chroma: tuple[str, int], aws: Aws, program: str = "tests.soak.hurried"
-) -> AsyncIterator[Story]:
-    """Yield a story whose daemon runs and has its sources; everything that is not the caller's is gone at the end."""
-    rng, name = random.Random(seed), f"soak{seed}-{folder.name[-6:].lower()}".replace("_", "x")
-    async with AsyncExitStack() as stack:
-        git = GitServer(folder / "git")
-        git.folder.mkdir(parents=True)
-        git.held.set()
-        site, repository = Site(name), Repository(name, server=git)
-        bucket = Bucket(name, place=await stack.enter_async_context(place(aws, events=True)))
-        (folder / "files").mkdir()
-        lines = [
-            Line("chroma", f"http://{chroma[0]}:{chroma[1]}"),
-            Line("s3", aws.url, (*PASSING, "403")),
-            Line("sqs", aws.url, (*PASSING, "403")),
-            Line("git", git.answer, (*PASSING, "403")),
-            Line("web", site.answer),
-            Line("model", embed),
-        ]
-        urls = {line.name: stack.enter_context(line.open()).url for line in lines}
-        git.url = urls["git"]
-        git.create(repository.name, {"docs/a0.md": "# The first\n"})
-        site.url, bucket.s3_url = urls["web"], urls["s3"]
-        assert bucket.place is not None
-        bucket.queue_url = urls["sqs"] + "/" + bucket.place.queue_url.split("/", 3)[3]
-        places: list[Kept] = [Folder(name, path=folder / "files"), bucket, repository, site]
-        for each in places:
-            await each.change(rng)
-        base = configuration(urls)
-        keys = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret"}
-        text = base + "".join(each.table() for each in places)
-        daemon = Daemon(folder / "daemon", text, (program,), keys)
-        client = chromadb.HttpClient(host=chroma[0], port=chroma[1])
-        try:
-            await asyncio.to_thread(daemon.start)
-            yield Story(name, rng, daemon, places, lines, client, base)
-        finally:
-            if daemon.process is not None and daemon.process.poll() is None:
-                daemon.kill()
-
-
-def configuration(urls: Mapping[str, str]) -> str:
-    chroma_port, site = urls["chroma"].rpartition(":")[2], urls["web"].removeprefix("http://")
-    return f"""
-[api]
-port = 0
-[chroma]
-mode = "server"
-host = "127.0.0.1"
-port = {chroma_port}
-[embedding]
-default_model = "{MODEL}"
-queries = "none"
-[[embedding.servers]]
-url = "{urls["model"]}/v1"
-model = "{MODEL}"
-[[models]]
-name = "{MODEL}"
-pooling = "mean"
-dimensions = {DIMENSIONS}
-max_tokens = 512
-[documents]
-parsers = 1
-ocr = false
-[github]
-base_url = "{urls["git"]}"
-[web]
-rate_per_s = 0
-allow_private_addresses = ["{site}"]
-[s3]
-visibility_s = 2
-[sync]
-delete_guard_minimum = 100000
-"""
