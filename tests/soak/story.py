@@ -10,9 +10,11 @@ import random
 import signal
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import chromadb
+from chromadb.errors import NotFoundError
 
 from tests.daemon import Daemon
 from tests.soak.hurried import HURRY
@@ -155,7 +157,8 @@ def contents(chroma: "chromadb.api.ClientAPI", prefix: str) -> Mapping[str, Mapp
     found: dict[str, dict[str, str]] = {}
     for collection in chroma.list_collections():
         if collection.name.startswith(prefix):
-            found[collection.name] = texts_of(collection)
+            with suppress(NotFoundError):  # deleted since it was listed: it is being rebuilt
+                found[collection.name] = texts_of(collection)
     return found
 
 
