@@ -52,7 +52,7 @@ async def index(request: web.Request) -> web.Response:
 ROUTES = (
     Route(
         "GET",
-        "/api/v1/s3/dead-letters",
+        "/api/v1/dead-letters",
         index,
         "list_dead_letters",
         "Source",

@@ -51,6 +51,7 @@ COMMANDS: Mapping[str, Listed] = {
     "status": Listed("status", "show the daemon, or one invocation with its documents"),
     "watch": Listed("watch", "follow an invocation until it is over"),
     "cancel": Listed("cancel", "end an invocation; what it has indexed stays"),
+    "dead-letters": Listed("dead_letters", "list event messages that could not be processed, with the reasons"),
     "retry": Listed("reruns", "run an invocation's failed documents again"),
     "confirm-deletes": Listed("reruns", "carry out the deletes that an invocation held back"),
     "search": Listed("search", "search a collection"),

@@ -1,7 +1,4 @@
-"""`syncd s3`: set up a bucket for auto-sync, check the setup, and list event messages that could not be processed.
-
-`setup` and `doctor` need no daemon and use the standard AWS credentials.
-"""
+"""`syncd s3`: set up a bucket for auto-sync and check the setup. Both need no daemon and use the standard AWS credentials."""
 
 from __future__ import annotations
 
@@ -13,10 +10,8 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from syncd.cli.answers import DeadLetterAnswer
-from syncd.cli.client import connected
 from syncd.cli.commands import Commands
-from syncd.cli.output import out, print_json, print_table
+from syncd.cli.output import out, print_json
 
 if TYPE_CHECKING:
     from syncd.sources.s3.client import Connections
@@ -42,11 +37,6 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     examining = actions.add_parser("doctor", parents=[common], help="check what auto-sync of a bucket is missing")
     options(examining)
     examining.set_defaults(command=doctor)
-    listing = actions.add_parser(
-        "dead-letters", parents=[common], help="list event messages that could not be processed, with the reasons"
-    )
-    listing.add_argument("--queue-url", help="only of this queue")
-    listing.set_defaults(command=dead_letters)
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -105,21 +95,6 @@ async def setup(args: argparse.Namespace) -> int:
     for name, document in needed.items():
         out.print(f"[bold]{name}[/]", markup=True)
         out.print_json(data=document)
-    return 0
-
-
-async def dead_letters(args: argparse.Namespace) -> int:
-    """Print the messages in the dead-letter queues, newest first."""
-    async with connected(args) as client:
-        found: list[DeadLetterAnswer] = await client.get(
-            "/api/v1/s3/dead-letters", queue_url=args.queue_url, limit=1000
-        )
-    if args.json:
-        for letter in found:
-            print_json(letter)
-    else:
-        rows = [(it["at"], it["queue_url"], it["message_id"], it["receives"], it["reason"]) for it in found]
-        print_table(("last seen", "queue", "message", "receives", "reason"), rows)
     return 0
 
 

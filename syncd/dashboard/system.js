@@ -12,7 +12,7 @@ const KINDS = { running: "good", finished: "plain", starting: "busy", waiting: "
 
 export async function show({ signal, session }) {
   const names = await sources(true);
-  const [held, letters] = await Promise.all([get("held-deletes"), session.databases ? [] : get("s3/dead-letters", { limit: LETTERS })]);
+  const [held, letters] = await Promise.all([get("held-deletes"), session.databases ? [] : get("dead-letters", { limit: LETTERS })]);
   const place = h("div", { class: "stack" });
   let known = "";
   const draw = async () => {

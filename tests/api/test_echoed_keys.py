@@ -55,7 +55,7 @@ async def test_no_answer_has_it(api_with):
         answers = [await api.post("/api/v1/search", asked)]
         paths = ["/health", "/api/v1/status", "/api/v1/sources", f"/api/v1/sources/{source}", "/api/v1/invocations"]
         paths += [f"/api/v1/invocations/{run}" for run in (*runs, waiting)]
-        paths += [f"/api/v1/invocations/{runs[0]}/documents", "/api/v1/documents/warnings", "/api/v1/s3/dead-letters"]
+        paths += [f"/api/v1/invocations/{runs[0]}/documents", "/api/v1/documents/warnings", "/api/v1/dead-letters"]
         answers += [await api.get(path) for path in paths]
     for path, answer in zip(["search", *paths], answers, strict=True):
         assert KEY not in str(answer), path

@@ -6,7 +6,6 @@ from aiohttp import ClientSession, UnixConnector
 
 from syncd.api import ApiServer, create_app
 from syncd.runtime.sockets import bound
-from syncd.sources.objects.event_store import DeadLetters, UnreadableMessage
 from syncd.sources.s3.settings import S3Section
 from tests.api.test_sources import KEYS, S3
 
@@ -63,23 +62,6 @@ async def test_the_daemons_own_user_may_name_any_endpoint(api, tmp_path):
             async with session.post("/api/v1/sources", json=body, headers=headers) as answer:
                 assert answer.status == 201, await answer.text()
         group.cancel_scope.cancel()
-
-
-async def test_dead_letters_are_listed_with_their_reasons_newest_first(api, store):
-    letters = DeadLetters(store.database)
-    await letters.add(UnreadableMessage("q1", "m1", "not JSON", "{", 1))
-    await letters.add(UnreadableMessage("q2", "m2", "of no known shape", "{}", 1))
-    await letters.add(UnreadableMessage("q1", "m1", "still not JSON", "{", 2))
-    status, found = await api.get("/api/v1/s3/dead-letters")
-    assert status == 200
-    assert [(it["message_id"], it["reason"], it["receives"]) for it in found] == [
-        ("m1", "still not JSON", 2),
-        ("m2", "of no known shape", 1),
-    ]
-    assert [it["body"] for it in (await api.get("/api/v1/s3/dead-letters?queue_url=q2"))[1]] == ["{}"]
-    assert len((await api.get("/api/v1/s3/dead-letters?limit=1"))[1]) == 1
-    limited = await store.tokens.create("one database", frozenset({api.database}))
-    assert (await api.get("/api/v1/s3/dead-letters", token=limited))[0] == 403
 
 
 @pytest.mark.parametrize("key", ["bucket", "object_key", "custom_id", "version", "key", "stage"])

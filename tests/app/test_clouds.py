@@ -113,7 +113,7 @@ def test_declared_and_added_ones_are_kept_in_step_and_their_keys_are_nowhere_to_
         until(lambda: [len(texts(daemon, name)) for name in ("drawings", "added-drawings")] == [3, 3])
         told(azure_queues, "nobody's.md", "")
         until(lambda: daemon.rows("SELECT 1 FROM s3_dead_letters"))
-        assert "lacks its account or container" in syncd(daemon, "s3", "dead-letters").stdout
+        assert "lacks its account or container" in syncd(daemon, "dead-letters").stdout
         assert counted(daemon, ids[1], "--collection", "added-manuals")["indexed"] == 2
         shown = json.dumps(request(daemon, "GET", "/api/v1/sources"))
         assert '"path_prefix": "en/"' in shown

@@ -171,7 +171,7 @@ def test_the_bucket_of_the_readme_works_as_it_is_written(moto, minilm_folder, tm
         for more in (["--backfill"], ["--object-key", f"{prefix}after.md"]):
             assert syncd(daemon, "sync", table["name"], *more).returncode == 0
         asyncio.run(told(moto, table["queue_url"], "not JSON"))
-        letter = until(lambda: syncd(daemon, "s3", "dead-letters", "--json").stdout)
+        letter = until(lambda: syncd(daemon, "dead-letters", "--json").stdout)
         assert json.loads(letter)["reason"] == "the message is not a JSON object"
     finally:
         assert daemon.stop() == 0
