@@ -24,7 +24,11 @@ AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 LOAD, AND, JUMP_EQUAL, JUMP_AT_LEAST, RETURN = 0x20, 0x54, 0x15, 0x35, 0x06
 ALLOW, ERRNO = 0x7FFF0000, 0x00050000
 WRITE, EXECUTE, SHARED_EXECUTE = 2, 4, 0o100000
-NAMESPACES = 0x7E020080
+KINDS = {
+    "cgroup": 0x02000000, "ipc": 0x08000000, "mnt": 0x00020000, "net": 0x40000000, "pid": 0x20000000,
+    "time": 0x00000080, "user": 0x10000000, "uts": 0x04000000,
+}  # fmt: skip
+NAMESPACES = sum(KINDS.values())
 SET_IDS = 0o6000
 
 Instruction = tuple[int, int, int, int]
@@ -99,13 +103,13 @@ def filters() -> list[list[Instruction]]:
     for yes in (
         "NoNewPrivileges",
         "MemoryDenyWriteExecute",
-        "RestrictNamespaces",
         "RestrictSUIDSGID",
         "LockPersonality",
     ):
         assert given[yes] == ["yes"], f"{yes}: teach tests/systemd/as_service.py what the unit says now"
     families = tuple(int(getattr(socket, name)) for name in given["RestrictAddressFamilies"][0].split())
     either = 0xFFFFFFFF
+    refused = NAMESPACES & ~sum(KINDS[name] for name in given["RestrictNamespaces"][0].split())
     made = [
         only(allowed(given["SystemCallFilter"])),
         refuse("socket", 0, either, families, errno.EAFNOSUPPORT, unless=True),
@@ -113,9 +117,10 @@ def filters() -> list[list[Instruction]]:
         refuse("mprotect", 2, EXECUTE, (EXECUTE,), errno.EPERM),
         refuse("pkey_mprotect", 2, EXECUTE, (EXECUTE,), errno.EPERM),
         refuse("shmat", 2, SHARED_EXECUTE, (SHARED_EXECUTE,), errno.EPERM),
-        refuse("unshare", 0, 0, (0,), errno.EPERM),
-        refuse("setns", 0, 0, (0,), errno.EPERM),
-        refuse("clone", 0, NAMESPACES, (0,), errno.EPERM, unless=True),
+        refuse("unshare", 0, refused, (0,), errno.EPERM, unless=True),
+        refuse("setns", 1, either, (0,), errno.EPERM),
+        refuse("setns", 1, refused, (0,), errno.EPERM, unless=True),
+        refuse("clone", 0, refused, (0,), errno.EPERM, unless=True),
         refuse("clone3", 0, 0, (0,), errno.ENOSYS),
         refuse("openat2", 0, 0, (0,), errno.ENOSYS),
         refuse("personality", 0, either, (0, either), errno.EPERM, unless=True),

@@ -25,6 +25,10 @@ def attempt(name, call):
         print(name, "works")
     except OSError as error:
         print(name, os.strerror(error.errno))
+def unshare(flags):
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(flags):
+        raise OSError(ctypes.get_errno(), "unshare")
 attempt("step back", lambda: os.nice(1))
 attempt("writable code", lambda: mmap.mmap(-1, 4096, prot=7))
 attempt("data", lambda: mmap.mmap(-1, 4096, prot=3))
@@ -32,6 +36,8 @@ attempt("netlink", lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW))
 attempt("internet", lambda: socket.socket(socket.AF_INET))
 attempt("another processor", lambda: os.sched_setaffinity(0, {0}))
 attempt("another root", lambda: os.chroot("/"))
+attempt("mounts of its own", lambda: unshare(0x00020000))
+attempt("a network of its own", lambda: unshare(0x50000000))
 attempt("set-user-id", lambda: os.chmod(os.environ["HOME"], 0o4700))
 """
 
@@ -95,6 +101,8 @@ def test_the_filters_are_those_of_the_unit(tmp_path):
         "internet works",
         f"another processor {refused}",
         f"another root {refused}",
+        f"mounts of its own {refused}",
+        "a network of its own works",
         f"set-user-id {refused}",
     ], done.stderr
 
