@@ -87,6 +87,7 @@ EVENTS: Mapping[str, str] = {
     "model.server_lost": "a remote embedding server stopped answering",
     "model.server_refused": "a remote embedding server is not used, because its vectors are not the model's",
     "model.variant_failed": "one way to run a model crashed or was wrong in the start-up probe; another is used",
+    "ocr.unavailable": "scans and pictures are not read, as no engine is installed; their documents get a warning",
     "parser.died": "a parser's process died while reading a document",
     "picture.undescribed": "the vision model could not describe a picture; its document is indexed without it",
     "prepared.full": "prepared documents take their share of the disk; preparing waits for vectors to catch up",

@@ -9,11 +9,13 @@ from functools import cache
 from importlib.util import find_spec
 
 import aiohttp
+import structlog
 
 from syncd.config import Config
 from syncd.config.documents import DocumentsSection, VisionTable
 from syncd.errors import ConfigError
 from syncd.model import Preparer, SecretsPolicy, SourceRecord
+from syncd.pipeline.parse.ocr_engine import NO_ENGINE, can_read
 from syncd.pipeline.parse.task import DocumentLimits, Ocr
 from syncd.pipeline.parse.vision import Describer, OpenAiDescriber
 from syncd.pipeline.parse.vision_llama import LlamaDescriber
@@ -21,6 +23,7 @@ from syncd.pipeline.prepare.preparer import DocumentPreparer, text_processes
 from syncd.pipeline.prepare.process import PreparerSettings
 from syncd.redaction import register_secret
 
+log = structlog.get_logger()
 DOCLING = "docling"
 
 
@@ -36,6 +39,8 @@ async def open_preparers(config: Config) -> AsyncGenerator[Callable[[SourceRecor
     async with AsyncExitStack() as stack:
         describer = await stack.enter_async_context(open_describer(given.vision)) if given.vision else None
         settings = preparer_settings(given)
+        if given.ocr and not can_read(settings.ocr):
+            log.warning("ocr.unavailable", reason=NO_ENGINE)
         text = text_processes(settings)
         builtin = DocumentPreparer(settings, describer, text)
         rich = DocumentPreparer(docling_settings(given, settings), describer, text)

@@ -39,7 +39,7 @@ def read(task: Task) -> Iterator[ParsedPiece]:
                 page = as_seen(picture)
                 if task.pictures:
                     out.picture(_small(page))
-                out.blocks(ocr.page_blocks(page, task.ocr))
+                out.blocks(ocr.page_blocks(page, task))
                 yield out.take()
     except _UNREADABLE as error:
         raise PermanentError(f"{task.name} is not a picture that can be opened: {error}") from error
@@ -126,7 +126,7 @@ class Pictures:
             return ""
         if self._task.pictures:
             self._taken.append(_small(page))
-        return ocr.picture_text(page, settings)
+        return ocr.picture_text(page, self._task)
 
 
 def _small(picture: Image.Image) -> bytes:

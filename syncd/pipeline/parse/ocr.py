@@ -1,31 +1,24 @@
-"""Text in pictures: Tesseract (inside liteparse) where its language data is installed, else RapidOCR, whose wheel brings its own."""
+"""Text in pictures: Tesseract (inside liteparse) where its language data is installed, else RapidOCR, whose wheel brings its own (`ocr_engine.py`)."""
 
 from __future__ import annotations
 
 import io
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image, ImageOps
 
+from syncd.pipeline.parse.ocr_engine import NO_ENGINE, can_read, tessdata
 from syncd.pipeline.parse.ocr_page import page_markdown
-from syncd.pipeline.parse.task import Ocr
+from syncd.pipeline.parse.task import Task
 from syncd.pipeline.parse.tesseract import ONE_BLOCK, SeenWord, is_installed, page_words
 
 if TYPE_CHECKING:
     from liteparse.parser import LiteParse
     from rapidocr import RapidOCR
 
-_TESSDATA = (
-    "/usr/share/tesseract-ocr/5/tessdata",
-    "/usr/share/tesseract-ocr/4.00/tessdata",
-    "/usr/share/tessdata",
-    "/usr/local/share/tessdata",
-)
 _MAX_SIDE = 2200
 _MIN_SIDE = 1000
 _PAGE_SIDE = 2340
@@ -40,15 +33,6 @@ space a page, these 1.1 GiB at most, find the same words and are a sixth faster.
 _NO_MEMORY = re.compile(r"bad_alloc|allocate memory|Insufficient memory", re.I)
 _MIN_LETTERS = 4
 _MIN_WORDS = 2
-
-
-def tessdata(languages: Sequence[str]) -> str | None:
-    """Return the folder that holds the data of all `languages`; None when there is none."""
-    folders = [os.environ.get("TESSDATA_PREFIX", ""), *_TESSDATA]
-    for folder in filter(None, folders):
-        if all(Path(folder, f"{language}.traineddata").is_file() for language in languages):
-            return folder
-    return None
 
 
 @cache
@@ -71,9 +55,10 @@ def liteparse(languages: tuple[str, ...], pages: str | None = None) -> LiteParse
     )
 
 
-def page_blocks(page: Image.Image, settings: Ocr) -> Iterable[str]:
-    """Return the Markdown blocks of a scanned page; nothing when OCR is off or sees nothing."""
-    if not settings.enabled:
+def page_blocks(page: Image.Image, task: Task) -> Iterable[str]:
+    """Return the Markdown blocks of a scanned page; nothing when OCR is off, cannot be had (a warning says so) or sees nothing."""
+    settings = task.ocr
+    if not _is_read(task):
         return
     page = _page_sized(page)
     if data := tessdata(settings.languages):
@@ -87,14 +72,22 @@ def page_blocks(page: Image.Image, settings: Ocr) -> Iterable[str]:
     yield from paragraphs(_rapid_boxes(page, settings.min_confidence))
 
 
+def _is_read(task: Task) -> bool:
+    if task.ocr.enabled and not can_read(task.ocr):
+        task.warn("picture_unread", NO_ENGINE)
+        return False
+    return task.ocr.enabled
+
+
 def _cell(picture: Image.Image, data: str, languages: Sequence[str]) -> Sequence[SeenWord]:
     wider = ImageOps.expand(picture, _CELL_BORDER, "white")
     return [word for word in page_words(wider, data, languages, ONE_BLOCK) if word.confidence >= _CELL_CONFIDENCE]
 
 
-def picture_text(picture: Image.Image, settings: Ocr) -> str:
+def picture_text(picture: Image.Image, task: Task) -> str:
     """Return what can be read in a picture on one line; '' when it is too little or too unsure to be writing."""
-    if not settings.enabled:
+    settings = task.ocr
+    if not _is_read(task):
         return ""
     picture = _scaled(picture)
     data = tessdata(settings.languages)

@@ -115,4 +115,4 @@ def _scan(task: Task, document: PdfDocument, number: int) -> Iterator[str]:
         return
     if not image.getbbox() or image.getextrema() == ((255, 255),) * 3:
         return
-    yield from ocr.page_blocks(image, task.ocr)
+    yield from ocr.page_blocks(image, task)

@@ -16,6 +16,7 @@ from syncd.errors import PermanentError, PutOffError, Skipped
 from syncd.model import Chunk, Chunking, SecretsPolicy, Warnings
 from syncd.model.formats import format_of
 from syncd.model.warnings import warnings_of
+from syncd.pipeline.parse.ocr_engine import effective
 from syncd.pipeline.parse.office import convert_legacy
 from syncd.pipeline.parse.task import Task
 from syncd.pipeline.parse.vision import Describer
@@ -102,7 +103,7 @@ class DocumentPreparer:
         if found.is_text:
             return secrets
         settings, default = self._settings, PreparerSettings()
-        choices = (settings.converter, settings.ocr, self._describer and self._describer.fingerprint)
+        choices = (settings.converter, effective(settings.ocr), self._describer and self._describer.fingerprint)
         return found.version + ("" if choices == (default.converter, default.ocr, None) else repr(choices)) + secrets
 
     async def prepare(

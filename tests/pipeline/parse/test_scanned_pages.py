@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from PIL import Image, ImageDraw, ImageFont
 
-from syncd.pipeline.parse import ocr
+from syncd.pipeline.parse.ocr_engine import tessdata
 from syncd.pipeline.parse.ocr_grid import grids
 from syncd.pipeline.prepare.process import PreparerSettings
 from tests.pipeline.parse.documents import encoded
@@ -16,7 +16,7 @@ from tests.pipeline.parse.reading import PartReader, text_of
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.skipif(ocr.tessdata(["eng"]) is None, reason="tesseract-ocr is not installed"),
+    pytest.mark.skipif(tessdata(["eng"]) is None, reason="tesseract-ocr is not installed"),
 ]
 _PAGE = (1655, 2340)
 _LEFT = [

@@ -15,6 +15,7 @@ from aiohttp.test_utils import TestServer
 
 from syncd.errors import PermanentError, RetryableError
 from syncd.pipeline.parse import ocr
+from syncd.pipeline.parse.ocr_engine import tessdata
 from syncd.pipeline.parse.task import Ocr
 from syncd.pipeline.parse.vision import OpenAiDescriber
 from syncd.pipeline.prepare.process import PreparerSettings
@@ -23,7 +24,7 @@ from tests.pipeline.parse.reading import PartReader, on_pages, parts_of, text_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 _LINES = ["The quick brown fox", "jumps over the dog"]
-needs_tesseract = pytest.mark.skipif(ocr.tessdata(["eng"]) is None, reason="tesseract-ocr is not installed")
+needs_tesseract = pytest.mark.skipif(tessdata(["eng"]) is None, reason="tesseract-ocr is not installed")
 
 _WITHOUT_TESSERACT = PreparerSettings(workers=1, ocr=Ocr(languages=("xyz",)))
 """No installation has data for this language, so the engine that brings its own is used."""
