@@ -11,11 +11,13 @@ from anyio.abc import ByteReceiveStream
 
 from syncd.errors import RetryableError
 from syncd.sources.git.program import Git
-from syncd.sources.git.tree_names import TreeNames
+from syncd.sources.git.tree_names import TreeNames, is_in_order
 
 TREE = b"040000"
 REMEMBERED_COMMITS = 32
 """Of so many commits it is remembered whether they can be compared."""
+MAX_CHANGED_TREES = 1000
+"""Of a commit with more of them all names are looked at, as they come: that many trees are held at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +62,45 @@ class Commits:
                     if entry.mode.startswith(b"100"):
                         yield File(entry.path, entry.oid.decode(), int(entry.size), entry.refusal)
 
-    async def comparable(self, *shas: str) -> bool:
-        """Return whether `differences` is right about these commits: git compares sorted trees of unique names."""
-        for sha in shas:
-            if sha not in self._comparable:
-                self._comparable[sha] = await self._is_well_formed(sha)
-                if len(self._comparable) > REMEMBERED_COMMITS:
-                    del self._comparable[next(iter(self._comparable))]
-            if not self._comparable[sha]:
+    async def comparable(self, old: str, new: str) -> bool:
+        """Return whether `differences` is right about two commits: git compares sorted trees of unique names.
+
+        Looks at all names of the old one, unless that was done lately, and at those of the new one's trees that the old one has not.
+        """
+        return await self._judged(old, None) and await self._judged(new, old)
+
+    async def _judged(self, sha: str, beside: str | None) -> bool:
+        """Return whether a commit is well formed; `beside` is one that is."""
+        found = self._comparable.pop(sha, None)
+        if found is None:
+            found = await (self._is_well_formed_beside(beside, sha) if beside else self._is_well_formed(sha))
+        self._comparable[sha] = found
+        while len(self._comparable) > REMEMBERED_COMMITS:
+            del self._comparable[next(iter(self._comparable))]
+        return found
+
+    async def _is_well_formed_beside(self, old: str, new: str) -> bool:
+        """Return whether a commit is well formed if another one is: git tells of every tree that is not the same in both."""
+        trees, about = [(f"{new}^{{tree}}", b"")], b""
+        arguments = ("diff-tree", "-r", "-t", "-z", "--raw", "--no-renames", "--end-of-options", old, new)
+        async with aclosing(self._records(arguments)) as batches:
+            async for batch in batches:
+                for record in batch:
+                    if about:
+                        _, mode, _, oid, _ = about.split()
+                        trees += [(oid.decode(), record)] if mode == TREE else []
+                    about = b"" if about else record
+                if len(trees) > MAX_CHANGED_TREES:
+                    return await self._is_well_formed(new)
+        asked = "".join(f"{oid}\n" for oid, _ in trees).encode()
+        answer, at = await self._git.call("cat-file", "--batch", stdin=asked), 0
+        for _, path in trees:
+            end = answer.index(b"\n", at)
+            oid, kind, *size_bytes = answer[at:end].split()
+            if kind != b"tree":
+                return False
+            at = end + 1 + int(size_bytes[0]) + 1
+            if not is_in_order(answer[end + 1 : at - 1], path, len(oid) // 2):
                 return False
         return True
 

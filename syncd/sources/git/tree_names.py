@@ -52,6 +52,25 @@ class TreeNames:
         return shown, refusal
 
 
+def is_in_order(tree: bytes, path: bytes, oid_bytes: int) -> bool:
+    """Return whether the entries of a tree object, which is at `path` and has ids of so many bytes, are sorted, unique and none is refused.
+
+    As `git fsck` has it: a folder's name is sorted as if a slash ended it, and may not be a file's too.
+    """
+    names, last, at = set[bytes](), b"", 0
+    while at < len(tree):
+        space, end = tree.find(b" ", at), tree.find(b"\0", at)
+        if not at < space < end:
+            return False
+        mode, name, at = tree[at:space], tree[space + 1 : end], end + 1 + oid_bytes
+        key = name + (b"/" if mode.lstrip(b"0") == b"40000" else b"")
+        if key <= last or name in names or _refusal(name, 1) or len(path) + 1 + len(name) > MAX_PATH_BYTES:
+            return False
+        names.add(name)
+        last = key
+    return True
+
+
 def _refusal(name: bytes, times: int) -> str:
     if times > 1:
         return "refused: another entry of its folder has the same name, and the first one counts"

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from syncd.errors import RetryableError
+from syncd.sources.git.commits import Commits
 from syncd.sources.git.source import RepositorySettings, RepositorySource
 from tests.git_server import EXECUTABLE, REGULAR, GitServer
 from tests.sources.running import SyncedCollection
@@ -110,6 +111,51 @@ async def test_trees_out_of_order_are_listed_anew_because_git_cannot_compare_the
         await fresh.sync(source)
         assert index.contents == fresh.contents
         assert index.contents["a"] == b"one"
+
+
+async def test_of_a_later_commit_only_the_trees_that_changed_are_looked_at_and_one_out_of_order_is_seen_wherever_it_is(
+    git_server: GitServer, tmp_path: Path, blobs: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two, _ = blobs.values()
+    listed, list_all = list[str](), Commits._is_well_formed
+
+    async def told(commits: Commits, sha: str) -> bool:
+        listed.append(sha)
+        return await list_all(commits, sha)
+
+    monkeypatch.setattr(Commits, "_is_well_formed", told)
+
+    def tree(*entries: tuple[str, bytes, str]) -> str:
+        return git_server.write_tree("owner/name", list(entries))
+
+    def below(*entries: tuple[str, bytes, str], kept: str = one) -> str:
+        return tree(
+            (TREE, b"a", tree((REGULAR, b"x", one))),
+            (TREE, b"b", tree((TREE, b"c", tree(*entries)))),
+            (REGULAR, b"k", kept),
+        )
+
+    good = below((REGULAR, b"x", one), (REGULAR, b"y", one))
+    changed = below((REGULAR, b"x", two), (REGULAR, b"y", one))
+    bad = [
+        below((REGULAR, b"y", one), (REGULAR, b"x", one)),
+        below((REGULAR, b"x", one), (REGULAR, b"x", two)),
+        below((REGULAR, b"x", one), (REGULAR, b"x.y", one), (TREE, b"x", tree((REGULAR, b"z", one)))),
+        below((REGULAR, b"..", one)),
+        tree((TREE, b"b", tree((REGULAR, b"x", one))), (TREE, b"a", tree((REGULAR, b"x", one)))),
+    ]
+    index, source = SyncedCollection(), opened(git_server, tmp_path)
+    listings = list[int]()
+    for state in (good, changed, good, below((REGULAR, b"x", one), kept=two), *bad, good):
+        listed.clear()
+        commit(git_server, state)
+        await index.sync(source)
+        listings.append(len(listed))
+        fresh = SyncedCollection()
+        await fresh.sync(source)
+        assert index.contents == fresh.contents
+    # The first run knows nothing, the second has its predecessor listed, and after one out of order there is no more to compare with.
+    assert listings[:5] == [0, 1, 0, 0, 0]
 
 
 async def test_a_repository_in_order_is_compared_and_not_listed_anew(git_server: GitServer, tmp_path: Path) -> None:
