@@ -7,23 +7,25 @@ from dataclasses import dataclass
 
 from syncd.store.database import Database
 
-_DOCUMENTS = (
-    "SELECT source_id, key, version, iif(state = 'indexed', 'written', state) AS stage, reason, changed_at, recorded_at AS at, "
-    "id, NULL AS chunks FROM documents WHERE collection_id = :collection_id"
+# Which rows make a page is read of indexes alone, in their order. The same document's row that waits comes before the one that is written.
+_OF_DOCUMENTS = "SELECT key, source_id, 1 AS turn, id FROM documents WHERE collection_id = :collection_id"
+# SQLite does not know by itself that few documents are not indexed.
+_OF_LEFT_OUT = (
+    "SELECT key, source_id, 1 AS turn, id FROM documents INDEXED BY documents_left_out "
+    "WHERE collection_id = :collection_id AND state <> 'indexed'"
 )
-_PREPARED = (
-    "SELECT source_id, key, version, 'prepared', '', changed_at, prepared_at, NULL, chunks FROM prepared "
-    "WHERE collection_id = :collection_id"
-)
-_PAGE = (
-    f"SELECT * FROM ({_DOCUMENTS} UNION ALL {_PREPARED}) WHERE (:source_id IS NULL OR source_id = :source_id) "
-    "AND (:stage IS NULL OR stage = :stage) ORDER BY key, source_id, stage LIMIT :limit OFFSET :offset"
-)
-# Chunks are counted of the page alone.
-_STATEMENT = (
-    "SELECT source_id, key, version, stage, reason, coalesce(chunks, (SELECT count(*) FROM chunks c WHERE c.document_id = page.id)), "
-    f"changed_at, at FROM ({_PAGE}) page ORDER BY key, source_id, stage"
-)
+_OF_PREPARED = "SELECT key, source_id, 0 AS turn, id FROM prepared WHERE collection_id = :collection_id"
+_OF_SOURCE = " AND source_id = :source_id"
+_IN_STATE = " AND state = :state"
+_PAGE = "{} ORDER BY key, source_id, turn LIMIT :limit OFFSET :offset"
+_STATEMENT = """
+WITH page AS MATERIALIZED ({})
+SELECT page.source_id, page.key, iif(turn, d.version, p.version), iif(turn, iif(d.state = 'indexed', 'written', d.state), 'prepared'),
+    coalesce(d.reason, ''), iif(turn, (SELECT count(*) FROM chunks c WHERE c.document_id = d.id), p.chunks),
+    iif(turn, d.changed_at, p.changed_at), iif(turn, d.recorded_at, p.prepared_at)
+FROM page LEFT JOIN documents d ON turn AND d.id = page.id LEFT JOIN prepared p ON NOT turn AND p.id = page.id
+ORDER BY page.key, page.source_id, turn
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +55,17 @@ class DocumentList:
         self, collection_id: int, source_id: str | None, stage: str | None, limit: int, offset: int
     ) -> Sequence[ListedDocument]:
         """Return documents by key, of one source or in one stage if they are given; one that waits in a new version is there twice."""
+        documents = _OF_DOCUMENTS if stage in (None, "written") else _OF_LEFT_OUT
+        tables = [documents + (_IN_STATE if stage else "")] if stage != "prepared" else []
+        tables += [_OF_PREPARED] if stage in (None, "prepared") else []
+        of_source = _OF_SOURCE if source_id is not None else ""
         values = {
             "collection_id": collection_id,
             "source_id": source_id,
-            "stage": stage,
+            "state": "indexed" if stage == "written" else stage,
             "limit": limit,
             "offset": offset,
         }
-        rows = await self._db.read(lambda c: c.execute(_STATEMENT, values).fetchall())
+        statement = _STATEMENT.format(_PAGE.format(" UNION ALL ".join(table + of_source for table in tables)))
+        rows = await self._db.read(lambda c: c.execute(statement, values).fetchall())
         return [ListedDocument(*row) for row in rows]
