@@ -77,7 +77,7 @@ async def index(request: web.Request) -> web.Response:
         offset=query.offset,
         newest_first=query.order_by == "DESC",
     )
-    news = await news_of(services)
+    news = await news_of(services, [source.id for source in found])
     return json_answer([await _item(services, source, await news(source)) for source in found])
 
 
@@ -130,10 +130,10 @@ async def _item(services: Services, source: SourceRecord, news: SourceNews) -> J
     return source_item(services.sources.types, source, latest[0] if latest else None, news)
 
 
-async def news_of(services: Services) -> Callable[[SourceRecord], Awaitable[SourceNews]]:
-    """Return what says how a source is doing."""
+async def news_of(services: Services, source_ids: Sequence[str]) -> Callable[[SourceRecord], Awaitable[SourceNews]]:
+    """Return what says how one of these sources is doing."""
     problems, watches, standings = services.sources.problems(), services.watches(), await services.standings()
-    lags = {lag.source_id: lag for lag in await services.store.freshness.lags()}
+    lags = {lag.source_id: lag for lag in await services.store.freshness.lags(source_ids)}
 
     async def news(source: SourceRecord) -> SourceNews:
         ident, at = source.id, await _next_run_at(services, source)
@@ -153,7 +153,7 @@ async def _next_run_at(services: Services, source: SourceRecord) -> datetime | N
 
 async def current_view(services: Services, source: SourceRecord) -> JsonObject:
     """Return one source as the API shows it."""
-    return source_view(services.sources.types, source, await (await news_of(services))(source))
+    return source_view(services.sources.types, source, await (await news_of(services, [source.id]))(source))
 
 
 def routes(shapes: SourceShapes) -> Sequence[Route]:

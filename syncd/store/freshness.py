@@ -40,6 +40,11 @@ _RECENT = (
     "SELECT recorded_at, changed_at FROM documents WHERE source_id = ? AND state = 'indexed' AND collection_id NOT IN "
     "(SELECT collection_id FROM shadows) ORDER BY recorded_at DESC LIMIT ?"
 )
+_SOURCES = (
+    "SELECT id, name, created_at, (SELECT recorded_at FROM documents d WHERE d.source_id = s.id AND d.state = 'indexed' "
+    "ORDER BY recorded_at DESC LIMIT 1) FROM sources s {} ORDER BY id"
+)
+_SHADOWS = "SELECT collection_id FROM shadows ORDER BY collection_id"
 _WAITING = f"""
 WITH unfinished AS (
     SELECT source_id, min(created_at) AS since FROM invocations
@@ -56,24 +61,31 @@ class Freshness:
 
     def __init__(self, database: Database) -> None:
         self._db = database
+        self._found: dict[str, tuple[float, tuple[int, ...], tuple[int, float, float, float] | None]] = {}
+        """Each source's lags, when its newest document was indexed, and which collections did not count. Of the reader's thread."""
 
-    async def lags(self) -> Sequence[Lag]:
-        """Return the lag of each source that says when documents changed.
+    async def lags(self, source_ids: Sequence[str] | None = None) -> Sequence[Lag]:
+        """Return the lag of each source, or of each of these, that says when documents changed.
 
-        Changes made before the source was created do not count, since they could not be indexed sooner.
+        Changes made before the source was created do not count, since they could not be indexed sooner. Rows are read of
+        sources that had something indexed since the last call; a document that was deleted meanwhile counts until then.
         """
+        chosen = "" if source_ids is None else f"WHERE id IN ({', '.join('?' * len(source_ids))})"
 
         def query(connection: sqlite3.Connection) -> list[Lag]:
-            sources = connection.execute("SELECT id, name, created_at FROM sources ORDER BY id").fetchall()
-            found = [
-                (ident, name, _lags_s(connection.execute(_RECENT, (ident, RECENT)), created_at))
-                for ident, name, created_at in sources
-            ]
-            return [
-                Lag(ident, name, len(lags_s), *(_percentile(lags_s, percent) for percent in (50, 95, 99)))
-                for ident, name, lags_s in found
-                if lags_s
-            ]
+            shadows = tuple(number for (number,) in connection.execute(_SHADOWS))
+            sources = connection.execute(_SOURCES.format(chosen), source_ids or ()).fetchall()
+            if source_ids is None:
+                there = {ident for ident, *_ in sources}
+                self._found = {ident: found for ident, found in self._found.items() if ident in there}
+            found: list[Lag] = []
+            for ident, name, created_at, newest in sources:
+                if newest is not None and self._found.get(ident, ())[:2] != (newest, shadows):
+                    lags_s = _lags_s(connection.execute(_RECENT, (ident, RECENT)), created_at)
+                    self._found[ident] = (newest, shadows, _percentiles(lags_s))
+                if newest is not None and (figures := self._found[ident][2]):
+                    found.append(Lag(ident, name, *figures))
+            return found
 
         return await self._db.read(query)
 
@@ -88,5 +100,9 @@ def _lags_s(rows: Iterable[tuple[float, float | None]], since: float) -> list[fl
     )
 
 
-def _percentile(ordered: Sequence[float], percent: int) -> float:
-    return ordered[(len(ordered) * percent + 99) // 100 - 1]
+def _percentiles(ordered: Sequence[float]) -> tuple[int, float, float, float] | None:
+    """Return how many there are, and the three percentiles of a `Lag`; None: there are none."""
+    if not ordered:
+        return None
+    p50_s, p95_s, p99_s = (ordered[(len(ordered) * percent + 99) // 100 - 1] for percent in (50, 95, 99))
+    return len(ordered), p50_s, p95_s, p99_s

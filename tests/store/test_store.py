@@ -186,6 +186,42 @@ async def test_the_lag_from_change_to_searchable_counts_what_changed_since_the_s
     (lag,) = await store.freshness.lags()
     assert (lag.source_id, lag.name, lag.documents) == (record.id, "docs", 100)
     assert (lag.p50_s, lag.p95_s, lag.p99_s) == (expected[49], expected[94], expected[98])
+    assert await store.freshness.lags([record.id]) == [lag]
+    assert await store.freshness.lags(["another"]) == []
+
+
+async def test_lags_follow_what_is_indexed_and_which_collections_answer(store: Store) -> None:
+    records = [await source(store, name) for name in ("one", "two")]
+    collection = await store.collections.open(TARGET, Embedding())
+    asked: list[str] = []
+
+    async def documents() -> dict[str | None, int]:
+        asked.clear()
+        return {lag.name: lag.documents for lag in await store.freshness.lags()}
+
+    async def index(number: int, key: str) -> None:
+        record = records[number]
+        changed_at = record.created_at.timestamp() + 1e-5
+        await store.documents.stage(
+            [Replacement(collection.id, record.id, key, f"{number}{key}", "v", "f", "h", 1, [], changed_at=changed_at)]
+        )
+
+    await index(0, "a")
+    await index(1, "a")
+    assert await documents() == {"one": 1, "two": 1}
+    await store.database.read(lambda c: c.set_trace_callback(asked.append))
+    await index(1, "b")
+    assert await documents() == {"one": 1, "two": 2}
+    assert len([statement for statement in asked if "LIMIT 1000" in statement]) == 1
+    assert await documents() == {"one": 1, "two": 2}
+    assert not [statement for statement in asked if "LIMIT 1000" in statement]
+    mark = "INSERT INTO shadows (collection_id, live_id, state, since) VALUES (?1, ?1, 'building', 0)"
+    await store.database.write(lambda c: c.execute(mark, (collection.id,)))
+    assert await documents() == {}
+    await store.database.write(lambda c: c.execute("DELETE FROM shadows"))
+    assert await documents() == {"one": 1, "two": 2}
+    await store.sources.delete(records[0].id)
+    assert await documents() == {"two": 2}
 
 
 def test_each_database_has_vectors_of_its_own_and_those_of_the_first_are_found_as_ever() -> None:
