@@ -14,6 +14,7 @@ from syncd.cli.commands import Commands
 from syncd.cli.output import out, print_json
 from syncd.config import load_config
 from syncd.model import Origin, Target
+from syncd.runtime import durable
 from syncd.runtime.process import Child, python
 from syncd.runtime.state import DATABASE_FILE, state_folder
 from syncd.sources.type import SourceTypes
@@ -91,5 +92,5 @@ async def recover(path: Path, recovered: Path, types: SourceTypes) -> Salvaged:
                 await invocations.create_or_join(source.id, Target(source.database, kept), Origin.SCHEDULE)
     finally:
         await database.close()
-    partly.rename(recovered)
+    durable.rename(partly, recovered)
     return saved

@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 
 def sync_names(folder: Path) -> None:
     """Make durable which names a folder has: files made, renamed or removed in it. Twice is safe. Source: fsync(2)."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    _sync(folder, os.O_DIRECTORY)
+
+
+def rename(path: Path, to: Path) -> None:
+    """Give a finished file the name `to`, on the same disk, in place of what has it. Its content and the name are durable when this
+    returns; until then a power failure leaves what had the name there, or the whole file.
+    """
+    _sync(path)
+    path.replace(to)
+    sync_names(to.absolute().parent)
 
 
 def sync_files(folder: Path) -> None:
     """Make durable everything below a folder, whoever wrote it. Twice is safe; files that vanish meanwhile are passed over."""
     for place, _, files in os.walk(folder):
         for name in files:
-            try:
-                descriptor = os.open(Path(place, name), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            except FileNotFoundError:
-                continue
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            with suppress(FileNotFoundError):
+                _sync(Path(place, name), os.O_NOFOLLOW)
         sync_names(Path(place))
+
+
+def _sync(path: Path, flags: int = 0) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -23,7 +23,7 @@ from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from syncd.errors import PermanentError
-from syncd.runtime.durable import sync_names
+from syncd.runtime import durable
 from syncd.runtime.state import DATABASE_FILE, KEY_FILE, UPLOADS_FOLDER
 from syncd.schema import Model
 from syncd.store.database import ADVICE
@@ -132,18 +132,14 @@ def _written(files: Mapping[str, Path], file: Path, version: str, moved: Moved, 
     partly = file.with_name(f"{file.name}.partial")
     partly.unlink(missing_ok=True)
     descriptor = os.open(partly, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as out:
-        with tarfile.open(fileobj=out, mode="w") as archive:
-            text = manifest.model_dump_json().encode()
-            archive.addfile(_member(MANIFEST, len(text)), BytesIO(text))
-            for name, path in files.items():
-                with path.open("rb") as source:
-                    size_bytes = manifest.files[name].size_bytes
-                    archive.addfile(_member(name, size_bytes), _Counted(source, "writing", size_bytes, moved))
-        out.flush()
-        os.fsync(out.fileno())
-    partly.rename(file)
-    sync_names(file.absolute().parent)
+    with os.fdopen(descriptor, "wb") as out, tarfile.open(fileobj=out, mode="w") as archive:
+        text = manifest.model_dump_json().encode()
+        archive.addfile(_member(MANIFEST, len(text)), BytesIO(text))
+        for name, path in files.items():
+            with path.open("rb") as source:
+                size_bytes = manifest.files[name].size_bytes
+                archive.addfile(_member(name, size_bytes), _Counted(source, "writing", size_bytes, moved))
+    durable.rename(partly, file)
     return manifest
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from syncd.errors import PermanentError
+from syncd.runtime import durable
 from syncd.runtime.state import CHROMA_FOLDER, DATABASE_FILE, KEY_FILE
 from syncd.store.backup import EXPORT_FORMAT, MANIFEST, UPLOAD_MEMBER, Manifest, Moved, require_room
 from syncd.store.database import OWN_PACKAGE, numbered_migrations
@@ -52,9 +53,13 @@ def import_state(file: Path, state: Path, packages: Sequence[str], moved: Moved)
             for name in manifest.files:
                 _unpack(archive, manifest, name, partly, moved)
         _refill(partly / DATABASE_FILE)
-        for name in sorted(manifest.files, key=lambda name: name == DATABASE_FILE):
+        others = manifest.files.keys() - {DATABASE_FILE}
+        for name in others:
             (state / name).parent.mkdir(mode=0o700, exist_ok=True)
             (partly / name).replace(state / name)
+        for folder in {(state / name).parent for name in others} | {state}:
+            durable.sync_names(folder)
+        durable.rename(partly / DATABASE_FILE, state / DATABASE_FILE)
     except (tarfile.TarError, EOFError) as error:
         raise PermanentError(
             f"{file} is no export of syncd, or is cut off ({error}): take another copy of it"

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from syncd.errors import ConfigError
+from syncd.runtime import durable
 from syncd.store.database import check, lenient_text, migrate
 from syncd.store.refills import REFILL_ALL
 
@@ -92,16 +93,19 @@ def salvage(path: Path, partial: Path, packages: Sequence[str]) -> Salvaged:
 
 
 def take_place(path: Path, recovered: Path) -> Path:
-    """Give `recovered` the place of the damaged database `path`; return where that is kept. Twice is safe."""
+    """Give `recovered` the place of the damaged database `path`, durably; return where that is kept. Twice is safe."""
     kept = path.with_name(path.name + ".damaged")
     for suffix in ("", "-wal"):
         old, aside = path.with_name(path.name + suffix), kept.with_name(kept.name + suffix)
         if old.exists():
             aside.unlink(missing_ok=True)
             os.link(old, aside)
+    durable.sync_names(path.parent)
     for suffix in ("-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
-    recovered.replace(path)
+    # SQLite would play the damaged file's log into the new one.
+    durable.sync_names(path.parent)
+    durable.rename(recovered, path)
     return kept
 
 
