@@ -21,7 +21,6 @@ from syncd.app.settings import (
     verify_interval_s,
     watch_settings,
 )
-from syncd.app.shadow_keeper import ShadowKeeper
 from syncd.app.upkeep import Leftovers, Sweeper, make_admin_token
 from syncd.chroma.client import Chroma
 from syncd.chroma.server import ChromaServer
@@ -42,11 +41,13 @@ from syncd.pipeline.sparse.encoding import SparseEncoding
 from syncd.runtime.actor import Actor
 from syncd.runtime.wakeup import Wakeup
 from syncd.search import Search
+from syncd.search.compared import compared
 from syncd.sources.factories import SourceFactories
 from syncd.sources.type import SourceTypes
 from syncd.store import Store
 from syncd.sync.explain import Explainer
 from syncd.sync.runner import Runner
+from syncd.sync.shadow_keeper import ShadowKeeper
 from syncd.sync.syncer import Syncer
 from syncd.sync.triggers import Triggers
 
@@ -102,7 +103,8 @@ async def open_parts(config: Config, state: Path, types: SourceTypes, api_url: s
         triggers = Triggers(store, sources.watch, wakeup.ring)
         runner = Runner(store, chroma, index, ingester, sources.open, sync_settings(config))
         search = Search(store, chroma, models.dense.get, models.sparse, index.damaged, config.search.limit_s)
-        shadows = ShadowKeeper(store, index, search.search, shadow_settings(config), wakeup.ring)
+        compare = partial(compared, store, search.search)
+        shadows = ShadowKeeper(store, index, compare, shadow_settings(config), wakeup.ring)
         yield Parts(
             models=models,
             store=store,

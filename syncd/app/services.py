@@ -13,7 +13,6 @@ from syncd.api.quotas import Quotas
 from syncd.app.addresses import address_for_clients, own_hosts
 from syncd.app.parts import Parts
 from syncd.app.settings import shadow_settings
-from syncd.app.shadow_reports import shadow_views
 from syncd.chroma.client import Chroma
 from syncd.config import Config
 from syncd.index.verify import Verifier
@@ -24,6 +23,7 @@ from syncd.runtime.supervisor import Supervisor
 from syncd.search.related import related
 from syncd.search.several import search_several
 from syncd.sync.freshness import Standing, standings
+from syncd.sync.shadow_reports import shadow_views
 from syncd.sync.syncer import Syncer
 
 

@@ -7,7 +7,6 @@ from datetime import timedelta
 from pathlib import Path
 
 from syncd.app.addresses import other_people
-from syncd.app.shadow_keeper import ShadowSettings
 from syncd.chroma.connection import ChromaSettings
 from syncd.chroma.server import ChromaServer
 from syncd.config import Config
@@ -19,6 +18,7 @@ from syncd.sources.factory import Machine
 from syncd.store import Store
 from syncd.sync.deletes import DeleteGuard
 from syncd.sync.settings import SyncSettings
+from syncd.sync.shadow_keeper import ShadowSettings
 
 
 def own_chroma(config: Config, state: Path) -> ChromaServer | None:

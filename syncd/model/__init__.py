@@ -6,6 +6,7 @@ embedded and indexed; an Invocation asks for one such run.
 
 from __future__ import annotations
 
+from syncd.model.comparisons import Comparison, WayFigures
 from syncd.model.invocations import Counts, DocumentState, Invocation, Origin, State
 from syncd.model.records import (
     Chunking,
@@ -85,6 +86,7 @@ __all__ = [
     "Chunking",
     "ChunkingStage",
     "CollectionShape",
+    "Comparison",
     "ConfirmDeletes",
     "Counts",
     "CountsTokens",
@@ -137,6 +139,7 @@ __all__ = [
     "Vectors",
     "WarningCode",
     "Warnings",
+    "WayFigures",
     "WholeSource",
     "chunk_prefix",
     "cut_to",

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import TypedDict
 
 from syncd.errors import NotFoundError, RetryableError
-from syncd.model import Target
+from syncd.model import Comparison, Target, WayFigures
 from syncd.search.judged import JudgedQuestion, place_of_hit
 from syncd.search.made_questions import made_questions
 from syncd.search.metrics import DEPTH_JUDGED, Judgement, Quality, judgement, quality
@@ -19,33 +17,6 @@ ASKED = 100
 BEYOND_JUDGED = 10
 """Hits beyond those that are judged, for those that do not count."""
 COMPARED_WAYS: Sequence[Mode] = ("sparse", "dense", "hybrid")
-DECISIVE: Mode = "hybrid"
-"""The mode of searches that name none, by which a change is judged."""
-
-
-class WayFigures(TypedDict):
-    """One way to search, and its quality in each of the two collections."""
-
-    way: str
-    ndcg_at_10: Sequence[float]
-    recall_at_10: Sequence[float]
-    mrr: Sequence[float]
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """The figures of two collections side by side; without questions there are none."""
-
-    questions: int
-    figures: Sequence[WayFigures]
-
-    @property
-    def loss(self) -> float:
-        """The share by which nDCG@10 of hybrid searches falls from the first to the second; negative where it rises."""
-        for one in self.figures:
-            if one["way"] == DECISIVE and one["ndcg_at_10"][0] > 0:
-                return 1.0 - one["ndcg_at_10"][1] / one["ndcg_at_10"][0]
-        return 0.0
 
 
 async def compared(

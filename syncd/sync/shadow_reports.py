@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Self
 
 from syncd.json_types import JsonObject
-from syncd.model import Target
-from syncd.search.compared import Comparison, WayFigures
+from syncd.model import Comparison, Target, WayFigures
 from syncd.store import Store
 from syncd.store.shadow_rows import Shadow, ShadowState
 from syncd.store.shadows import Built

@@ -15,16 +15,14 @@ import structlog
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
-from syncd.app.shadow_reports import ShadowReport, report_json
 from syncd.errors import ConflictError, NotFoundError, PermanentError, RetryableError
 from syncd.index.changes import ChangePlaces, DropCollection
 from syncd.index.writer import Index
-from syncd.model import SourceRecord, Target
+from syncd.model import Comparison, SourceRecord, Target
 from syncd.runtime.wakeup import Wakeup
-from syncd.search import Answer, Query
-from syncd.search.compared import compared
 from syncd.store import Store
 from syncd.store.shadow_rows import MAX_STEM, Shadow, ShadowState
+from syncd.sync.shadow_reports import ShadowReport, report_json
 
 log = structlog.get_logger()
 
@@ -43,7 +41,7 @@ class ShadowSettings:
 
 
 class ShadowKeeper:
-    """An actor. `search` answers queries; `wake` tells that runs were asked for."""
+    """An actor. `compare` asks two collections the same; it raises RetryableError and PermanentError. `wake` tells that runs were asked for."""
 
     name = "shadows"
 
@@ -51,13 +49,13 @@ class ShadowKeeper:
         self,
         store: Store,
         index: Index,
-        search: Callable[[Query], Awaitable[Answer]],
+        compare: Callable[[Target, Target], Awaitable[Comparison]],
         settings: ShadowSettings,
         wake: Callable[[], None],
     ) -> None:
         self._store = store
         self._index = index
-        self._search = search
+        self._compare = compare
         self._settings = settings
         self._wake = wake
         self._rung = Wakeup()
@@ -145,7 +143,7 @@ class ShadowKeeper:
             return self._wake()
         built = await self._store.shadows.built(shadow, [source.id for source in sources])
         if shadow.state is ShadowState.BUILDING and not built.lacks:
-            comparison = await compared(self._store, self._search, shadow.live, shadow.target)
+            comparison = await self._compare(shadow.live, shadow.target)
             report = ShadowReport.of(comparison, built, self._settings.max_loss)
             state = ShadowState.REFUSED if report.refusal else ShadowState.BUILDING
             await self._store.shadows.judged(shadow.collection_id, state, report_json(report))

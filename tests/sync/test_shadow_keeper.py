@@ -7,15 +7,16 @@ from hashlib import sha256
 import anyio
 import pytest
 
-from syncd.app.shadow_keeper import ShadowKeeper, ShadowSettings
-from syncd.app.shadow_reports import shadow_views
 from syncd.errors import ConflictError, NotFoundError
-from syncd.model import Checkpoint, Chunking, Document, Embedding, Origin, SourceWatch, Target
+from syncd.model import Checkpoint, Chunking, Comparison, Document, Embedding, Origin, SourceWatch, Target
 from syncd.model.sources import chunk_prefix
 from syncd.search import Answer, SearchHit
+from syncd.search.compared import compared
 from syncd.sources.folder.settings import FolderSourceSettings
 from syncd.store.changes import Replacement
 from syncd.store.shadow_rows import ShadowState
+from syncd.sync.shadow_keeper import ShadowKeeper, ShadowSettings
+from syncd.sync.shadow_reports import shadow_views
 from tests.models import in_its_own_task
 from tests.pipeline.parts import running
 from tests.sync.syncing import Text, syncing
@@ -49,6 +50,9 @@ class Watched:
             return Answer([])
         keys = [key for key, text in self.notes.texts.items() if query.text in text]
         return Answer([SearchHit(key, 1.0, "", {"key": key}, dense_rank=1) for key in keys])
+
+    async def compare(self, first: Target, second: Target) -> Comparison:
+        return await compared(self.store, self.search, first, second)
 
     async def declare(self, embedding: Embedding, chunking: Chunking) -> None:
         """Set the source so; what its watch asks for at once is asked."""
@@ -94,7 +98,7 @@ async def watching(parts, name: str, settings: ShadowSettings):
     """Yield a collection that is filled already, with a keeper that looks after it."""
     watched = Watched(parts, Target("default_database", name), notes := Notes())
     async with syncing(parts, notes) as watched.syncer, anyio.create_task_group() as group:
-        watched.keeper = ShadowKeeper(parts.store, parts.index, watched.search, settings, watched.syncer.wake)
+        watched.keeper = ShadowKeeper(parts.store, parts.index, watched.compare, settings, watched.syncer.wake)
         await group.start(watched.keeper.run)
         await watched.declare(ONE, COARSE)
         await watched.until()
@@ -105,17 +109,17 @@ async def watching(parts, name: str, settings: ShadowSettings):
 async def test_it_takes_the_place_by_itself_with_what_changed_meanwhile_and_gives_it_back(
     parts, fresh_name, monkeypatch
 ):
-    monkeypatch.setattr("syncd.app.shadow_keeper.QUIET_AFTER_S", 0.0)
+    monkeypatch.setattr("syncd.sync.shadow_keeper.QUIET_AFTER_S", 0.0)
     async with watching(parts, fresh_name, ShadowSettings(keep_s=3600.0)) as watched:
         before = await watched.rows()
-        # Searches of it wait, so that it is built and not yet compared while the source changes.
-        may_go_on, search = anyio.Event(), watched.search
+        # The comparison waits, so that it is built and not yet compared while the source changes.
+        may_go_on, compare = anyio.Event(), watched.compare
 
-        async def waiting(query):
+        async def waiting(first, second):
             await may_go_on.wait()
-            return await search(query)
+            return await compare(first, second)
 
-        watched.keeper._search = waiting
+        watched.keeper._compare = waiting
         await watched.declare(OTHER, FINE)
         await watched.until(ShadowState.BUILDING)
         assert await watched.rows() == before
@@ -158,7 +162,7 @@ async def test_it_takes_the_place_by_itself_with_what_changed_meanwhile_and_give
 
 
 async def test_one_that_finds_less_waits_for_somebody_who_decides(parts, fresh_name, monkeypatch):
-    monkeypatch.setattr("syncd.app.shadow_keeper.QUIET_AFTER_S", 0.0)
+    monkeypatch.setattr("syncd.sync.shadow_keeper.QUIET_AFTER_S", 0.0)
     async with watching(parts, fresh_name, ShadowSettings(keep_s=3600.0)) as watched:
         before, watched.blind = await watched.rows(), True
         await watched.declare(ONE, FINE)
@@ -185,7 +189,7 @@ async def test_one_that_finds_less_waits_for_somebody_who_decides(parts, fresh_n
 async def test_settings_that_change_back_have_it_dropped_and_an_incomplete_one_never_answers(
     parts, fresh_name, monkeypatch
 ):
-    monkeypatch.setattr("syncd.app.shadow_keeper.QUIET_AFTER_S", 0.0)
+    monkeypatch.setattr("syncd.sync.shadow_keeper.QUIET_AFTER_S", 0.0)
     async with watching(parts, fresh_name, ShadowSettings()) as watched:
         before = await watched.rows()
         source = await parts.store.sources.by_name("notes")
