@@ -68,6 +68,8 @@ def engine_options(config: Config, name: str) -> EngineOptions:
         devices=given.devices,
         runtime=given.runtime,
         threads=given.threads,
+        lanes=0 if given.lanes == "auto" else given.lanes,
+        lane_memory_bytes=given.lane_memory_bytes,
         batch_tokens=given.batch_tokens,
     )
 

@@ -82,7 +82,11 @@ class EmbeddingSection(Table):
     runtime: Annotated[str, AfterValidator(known_runtime)] = "auto"
     """Which engine computes models on this machine; `auto`: PyTorch if it is installed and faster, else llama.cpp."""
     threads: Annotated[int, Field(ge=0, le=1024)] = 0
-    """0: every core this process may use."""
+    """Of all lanes together; 0: every core this process may use."""
+    lanes: Literal["auto"] | Annotated[int, Field(ge=1, le=256)] = "auto"
+    """Processes that share a model's work on the cores, or on each device; `auto`: measured."""
+    lane_memory_bytes: Annotated[int, Field(ge=0)] = 2 << 30
+    """Of all lanes together, beside the weights that they share."""
     batch_tokens: Annotated[int, Field(ge=0, le=65536)] = 0
     """Tokens computed at a time; 0: chosen by device and free memory."""
     models_dir: OwnPath | None = None

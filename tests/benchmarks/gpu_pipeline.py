@@ -30,7 +30,7 @@ def measure(report, work, tiny):
         name = f"pipeline {runtime}, {processes or 'usual'} processes"
         with report.measuring(name):
             report.require(40)
-            options = EngineOptions(path=work / "Q8_0.gguf", runtime=runtime, processes=processes)
+            options = EngineOptions(path=work / "Q8_0.gguf", runtime=runtime, lanes=processes)
             asyncio.run(pipeline(report, name, shape, options, texts_of(32 if tiny else 6000)))
     for kind, sizes in (("Q8_0", (0, 512, 1024, 2048, 8192, 16384)), ("F16", (0,))):
         for size in sizes:

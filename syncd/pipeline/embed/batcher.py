@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from time import monotonic
 
 import numpy as np
 from anyio import TASK_STATUS_IGNORED
@@ -24,14 +25,21 @@ class Batcher:
 
     A text that cannot be embedded fails its own reply with PermanentError. While the process cannot be started, the
     replies taken so far fail with EngineDownError, which is retryable, and the next text is a new attempt; a `spare`
-    one, beside which others serve the mailbox, ends with that error instead.
+    one, beside which others serve the mailbox, ends with that error instead. `after` is told how many seconds documents
+    took, between which and the next ones it may compute with the process itself.
     """
 
     def __init__(
-        self, name: str, process: ModelProcess, mailbox: Mailbox[str, EmbeddedText], spare: bool = False
+        self,
+        name: str,
+        process: ModelProcess,
+        mailbox: Mailbox[str, EmbeddedText],
+        spare: bool = False,
+        after: Callable[[float], Awaitable[None]] | None = None,
     ) -> None:
         self.name = name
         self._spare = spare
+        self._after = after
         self._process = process
         self._mailbox = mailbox
 
@@ -43,7 +51,10 @@ class Batcher:
             while True:
                 work = await self._mailbox.take_many(budget, weight=len)
                 try:
+                    begin = monotonic()
                     await self._embed(work)
+                    if self._after and not work[0].urgent:
+                        await self._after(monotonic() - begin)
                 except EngineDownError:
                     if self._spare:
                         raise
@@ -55,7 +66,7 @@ class Batcher:
             lengths = [len(text.windows[number]) for text, number in windows]
             for batch in batches_by_length(lengths, self._process.batch_tokens, len(windows)):
                 if not work[0].urgent:
-                    await self._queries()
+                    await self.queries()
                 await self._compute([windows[index] for index in batch])
 
     async def _tokenised(self, work: Sequence[EmbeddingWork]) -> list[_Text]:
@@ -68,7 +79,8 @@ class Batcher:
                 texts.append(_Text(each, windows))
         return texts
 
-    async def _queries(self) -> None:
+    async def queries(self) -> None:
+        """Embed what may not wait, if anything is there."""
         while self._mailbox.stats().urgent_waiting:
             await self._embed(await self._mailbox.take_many(self._process.batch_tokens * _BYTES_PER_TOKEN, weight=len))
 

@@ -43,8 +43,9 @@ class EngineOptions:
 
     `quantisation` None: the model's default file. `path`: a file to use instead of the model folder's. `devices`: which
     of several, all of them when empty. `runtime` names one of the local engines; auto: the fastest that computes the
-    right vectors. `threads`, `sequences` and `batch_tokens` 0: as RunSettings says. `processes` are started for each
-    device, 0: as many as the engine says. `worker` is the module of the model's process.
+    right vectors. `threads`, `sequences` and `batch_tokens` 0: as RunSettings says. `lanes` are the processes that share
+    a device, or the cores; 0: on a device as many as the engine says, on cores as many as are fastest (`lanes`) and have less
+    than `lane_memory_bytes` to themselves together. `worker` is the module of the model's process.
     """
 
     quantisation: str | None = None
@@ -55,7 +56,8 @@ class EngineOptions:
     threads: int = 0
     sequences: int = 0
     batch_tokens: int = 0
-    processes: int = 0
+    lanes: int = 0
+    lane_memory_bytes: int = 2 << 30
     limits: TimeLimits = field(default_factory=TimeLimits)
     worker: str = EMBED_WORKER_MODULE
 

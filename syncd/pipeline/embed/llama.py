@@ -23,12 +23,11 @@ from syncd.pipeline.embed.devices import Registry, find_gpu
 from syncd.pipeline.embed.llama_batch import LlamaBatch
 from syncd.pipeline.embed.tap import Tap
 from syncd.pipeline.embed.variant import (
-    CPU_BATCH_TOKENS,
     GPU_BATCH_TOKENS,
     REFERENCE,
     RunSettings,
     batch_tokens,
-    usable_cores,
+    cpu_batch_tokens,
 )
 from syncd.pipeline.embed.windows import SpecialTokens, TokenIds
 from syncd.pipeline.embed.wordpiece import WordPieces
@@ -154,7 +153,7 @@ class LlamaContext:
     def __init__(self, model: LlamaModel, tap: bool) -> None:
         settings = model.settings
         tap = tap and model.causal and settings.pooling == "last"
-        usual = CPU_BATCH_TOKENS if model.gpu is None else GPU_BATCH_TOKENS
+        usual = cpu_batch_tokens(settings) if model.gpu is None else GPU_BATCH_TOKENS
         self.batch_tokens = batch_tokens(settings, usual, model.room_tokens(tap))
         self._size = max(self.batch_tokens, settings.max_tokens)
         one_by_one = not model.causal and model.gpu is None
@@ -174,13 +173,12 @@ class LlamaContext:
 
     def _parameters(self) -> llama_cpp.llama_context_params:
         settings, causal = self._model.settings, self._model.causal
-        threads = settings.threads or usable_cores()
         parameters = llama_cpp.llama_context_default_params()
         parameters.n_ctx = parameters.n_batch = self._size
         whole = not causal or self._model.gpu is not None
         parameters.n_ubatch = self._size if whole else min(_CAUSAL_UBATCH, self._size)
         parameters.n_seq_max = self.sequences
-        parameters.n_threads = parameters.n_threads_batch = threads
+        parameters.n_threads = parameters.n_threads_batch = settings.own_threads()
         parameters.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
         parameters.kv_unified = True
         parameters.no_perf = True

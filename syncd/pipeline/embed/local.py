@@ -6,6 +6,7 @@ async with open_embedder(Catalog().find(MINILM), folder) as embedder:
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -23,7 +24,8 @@ from syncd.pipeline.embed.catalog import EmbeddingModel
 from syncd.pipeline.embed.engine import EngineOptions, ModelRequest
 from syncd.pipeline.embed.files import LocalFile, find_file, is_here
 from syncd.pipeline.embed.front import EmbeddedText, embed_through, prompted, running
-from syncd.pipeline.embed.probe import Probe
+from syncd.pipeline.embed.lanes import AFTER_S, LaneRecord, Lanes, LaneTrial, Queries
+from syncd.pipeline.embed.probe import PROBE_RESULTS, Probe
 from syncd.pipeline.embed.process import EngineDownError, ModelProcess
 from syncd.pipeline.embed.record import ModelRecord
 from syncd.pipeline.embed.variant import RunSettings
@@ -42,6 +44,7 @@ class PreparedModel:
     file: LocalFile
     settings: RunSettings
     options: EngineOptions
+    lanes: LaneRecord
 
 
 def obstacle(request: ModelRequest) -> str:
@@ -80,15 +83,19 @@ async def prepare(
         raise ConfigError(
             f"{file.path} gives vectors of {dimensions} dimensions, model {model.name} has {model.dimensions}"
         )
-    return PreparedModel(model, file, settings.with_variant(variant), options)
+    settings = settings.with_variant(variant)
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    about = (settings.variant, settings.threads, settings.batch_tokens, options.lane_memory_bytes, cores)
+    lanes = LaneRecord(folder / PROBE_RESULTS, f"lanes/{probe.key(file.digest, options.runtime)}/{about}")
+    return PreparedModel(model, file, settings, options, lanes)
 
 
 class LocalEmbedder:
     """An actor and an `Embedder`: run it under a supervisor, and embed from any task.
 
     Its process is started by `run` and again whenever it dies. Where there are several devices, each has a process of its
-    own, and all of them take work from one queue. So do the spare processes of a device that one cannot keep busy; without
-    room for one, or when it cannot be started again, the others go on alone.
+    own, and all of them take work from one queue. So do the spare processes of a device that one cannot keep busy, and the
+    further lanes of a CPU; without room for one, or when it cannot be started again, the others go on alone.
     """
 
     def __init__(self, prepared: PreparedModel) -> None:
@@ -100,42 +107,73 @@ class LocalEmbedder:
         self._model = prepared.model
         self._prepared = prepared
         self._mailbox = Mailbox[str, EmbeddedText](self.name, _WAITING_TEXTS)
-        self.process = self._process(prepared.settings.device_number)
+        self._lanes = Lanes(prepared.options.lanes) if prepared.options.lanes else prepared.lanes.find()
+        self._computed_s = 0.0
+        self.process = self._process(self._each_lane()[0])
+        self._first = Batcher(self.name, self.process, self._mailbox, after=self._computed)
         self.trouble = ""
         """Why the process cannot be started now, or ''; one that dies while it runs is started again."""
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled. Started when the model is loaded; raises EngineDownError when it cannot be."""
-        async with anyio.create_task_group() as tasks:
+        async with anyio.create_task_group() as self._tasks:
             try:
-                await tasks.start(Batcher(self.name, self.process, self._mailbox).run)
+                await self._tasks.start(self._first.run)
             except EngineDownError as error:
                 self.trouble = str(error)
                 raise
             self.trouble = ""
             for number in self._other_devices():
-                tasks.start_soon(Batcher(self.name, self._process(number), self._mailbox).run)
-            for number in self._spares():
-                tasks.start_soon(self._run_spare, number)
+                process = self._process(self._each_lane()[0].on(number))
+                self._tasks.start_soon(Batcher(self.name, process, self._mailbox).run)
+            for settings in self._spares():
+                self._tasks.start_soon(self._run_spare, settings)
             task_status.started()
+
+    @property
+    def measures_lanes(self) -> bool:
+        """Whether it has yet to find out how many processes are fastest, once it has computed for a while."""
+        return self._lanes is None and not self.process.devices
+
+    async def _computed(self, took_s: float) -> None:
+        """Measure this machine's lanes as soon as it is worth it, once for good, and go on with the fastest."""
+        self._computed_s += took_s
+        if not self.measures_lanes or self._computed_s < AFTER_S:
+            return
+        self._lanes = Lanes()
+        trial = LaneTrial(self.model, self._prepared.settings, self._process, self._prepared.options.lane_memory_bytes)
+        waiting = Queries(lambda: self._mailbox.stats().urgent_waiting, self._first.queries)
+        if (found := await trial.choose(self.process, waiting)) is None:
+            return
+        self._prepared.lanes.keep(found)
+        self._lanes = found
+        if found.count > 1:
+            for settings in self._spares():
+                self._tasks.start_soon(self._run_spare, settings)
+            await self.process.become(self._each_lane()[0])
+
+    def _each_lane(self) -> list[RunSettings]:
+        return (self._lanes or Lanes()).settings(self._prepared.settings)
 
     def _other_devices(self) -> list[int]:
         wanted = self._prepared.options.devices or range(self.process.devices)
         return [number for number in wanted if number != self._prepared.settings.device_number]
 
-    def _spares(self) -> list[int]:
-        each = (self._prepared.options.processes or self.process.processes) - 1
-        return [self._prepared.settings.device_number, *self._other_devices()] * each
+    def _spares(self) -> list[RunSettings]:
+        first, *others = self._each_lane()
+        if self._lanes is None:
+            others = [first] * (self.process.processes - 1)
+        devices = [self._prepared.settings.device_number, *self._other_devices()]
+        return [settings.on(number) for settings in others for number in devices]
 
-    async def _run_spare(self, number: int) -> None:
+    async def _run_spare(self, settings: RunSettings) -> None:
         try:
-            await Batcher(self.name, self._process(number), self._mailbox, spare=True).run()
+            await Batcher(self.name, self._process(settings), self._mailbox, spare=True).run()
         except (EngineDownError, PermanentError) as error:
-            log.warning("model.spare_process_ended", model=self.model, device=number, error=str(error))
+            log.warning("model.spare_process_ended", model=self.model, device=settings.device_number, error=str(error))
 
-    def _process(self, device_number: int) -> ModelProcess:
-        options = self._prepared.options
-        return ModelProcess(self.name, self._prepared.settings.on(device_number), options.limits, options.worker)
+    def _process(self, settings: RunSettings) -> ModelProcess:
+        return ModelProcess(self.name, settings, self._prepared.options.limits, self._prepared.options.worker)
 
     async def embed(
         self, texts: Sequence[str], role: Role, task: EmbeddingTask | None = None, *, urgent: bool = False

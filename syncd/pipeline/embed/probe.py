@@ -39,7 +39,7 @@ _WORTH_IT = 1.1
 """How much faster another engine must be per CPU second: it takes more memory, and the measurement is one text on a busy core."""
 _CRASHES = ("SIGSEGV", "SIGILL", "SIGBUS", "SIGFPE", "SIGABRT")
 """How a miscompiled kernel ends a process."""
-_RESULTS = "probe.json"
+PROBE_RESULTS = "probe.json"
 _METHOD = "2"
 """How speed is measured, and what for: outcomes kept from another method are found anew."""
 log = structlog.get_logger()
@@ -71,19 +71,23 @@ class Probe:
         in no variant, RetryableError when that is because its process was killed, ConfigError when `runtime` asks for an
         engine that does not work here.
         """
-        settings = self.settings
-        libraries = (version("llama-cpp-python"), _build(), "".join(rival.version() for rival in rivals(runtime)))
-        model = (digest, settings.pooling, str(settings.max_tokens), settings.device)
-        key = "/".join((*model, self.worker, *libraries, runtime, _METHOD, _machine()))
-        if known := read_cached_json(folder / _RESULTS).get(key):
+        key = self.key(digest, runtime)
+        if known := read_cached_json(folder / PROBE_RESULTS).get(key):
             return Variant(**known["variant"]), known["dimensions"]
         failures: list[str] = []
         best = await self._best(runtime, failures)
         log.info("model.probed", model=self.name, **asdict(best.variant))
         outcome = {"variant": asdict(best.variant), "dimensions": best.vectors.shape[1]}
         if not _were_killed(failures):
-            update_json(folder / _RESULTS, lambda values: {**values, key: outcome})
+            update_json(folder / PROBE_RESULTS, lambda values: {**values, key: outcome})
         return best.variant, best.vectors.shape[1]
+
+    def key(self, digest: str, runtime: str) -> str:
+        """Return what tells an outcome from those of other files, libraries, machines and of other ways to run it."""
+        settings = self.settings
+        libraries = (version("llama-cpp-python"), _build(), "".join(rival.version() for rival in rivals(runtime)))
+        model = (digest, settings.pooling, str(settings.max_tokens), settings.device)
+        return "/".join((*model, self.worker, *libraries, runtime, _METHOD, _machine()))
 
     async def _best(self, runtime: str, failures: list[str]) -> Trial:
         # Where another engine computes, llama.cpp only has to say what is right.

@@ -64,6 +64,12 @@ class ModelProcess:
     async def __aexit__(self, *_: object) -> None:
         await self._stop()
 
+    async def become(self, settings: RunSettings) -> None:
+        """Run with other settings from now on. Waits for its start; raises EngineDownError."""
+        await self._stop()
+        self._settings = settings
+        await self._started()
+
     async def tokens(self, texts: Sequence[str]) -> list[list[TokenIds]]:
         """Return the windows of each text. Raises what `Worker.call` raises, and EngineDownError."""
         limit_s = self._limits.call_s + self._limits.token_s * sum(map(len, texts)) / 4

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from syncd.errors import PermanentError
 from syncd.model import Vectors
 from syncd.pipeline.embed.torch_steps import Packed, Steps, Tensor, attention, rotations
-from syncd.pipeline.embed.variant import CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, RunSettings, batch_tokens, usable_cores
+from syncd.pipeline.embed.variant import GPU_BATCH_TOKENS, RunSettings, batch_tokens, cpu_batch_tokens
 from syncd.pipeline.embed.windows import TokenIds
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class TorchQwen3:
         if cuda:
             _torch.cuda.set_device(self._device)
         self._type = _torch.bfloat16 if cuda or _native_bf16() else _torch.float32
-        _torch.set_num_threads(settings.threads or usable_cores())
+        _torch.set_num_threads(settings.own_threads())
         self.sequences = settings.sequences or (_GPU_SEQUENCES if cuda else _SEQUENCES)
         self._tensors = {tensor.name: tensor for tensor in reader.tensors}
         self._head = int(_value(reader, "qwen3.attention.key_length"))
@@ -143,7 +143,7 @@ class TorchQwen3:
 
     def _batch_tokens(self, settings: RunSettings) -> int:
         if self._device.type == "cpu":
-            return batch_tokens(settings, CPU_BATCH_TOKENS)
+            return batch_tokens(settings, cpu_batch_tokens(settings))
         free_bytes, _ = _torch.cuda.mem_get_info(self._device)
         room_tokens = int(free_bytes * _SHARE_OF_MEMORY) // _ACTIVATION_BYTES
         processors = _torch.cuda.get_device_properties(self._device).multi_processor_count

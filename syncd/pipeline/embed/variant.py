@@ -23,8 +23,10 @@ PROBE_TEXTS = (
 )
 """Known texts by which two ways to compute one model are compared."""
 
-CPU_BATCH_TOKENS = 512
+_CPU_BATCH_TOKENS = 512
 """More gain nothing and make queries wait longer."""
+_LANE_BATCH_TOKENS = 128
+"""Fewer would cost more in calls than queries, for which the first free lane is soon enough, gain."""
 GPU_BATCH_TOKENS = 4096
 
 
@@ -45,8 +47,8 @@ class Variant:
 class RunSettings:
     """One model file and how the worker process runs it. `max_tokens` counts the special tokens of a window.
 
-    `device_number` counts the devices of that kind. `threads` 0: every core this process may use. `batch_tokens` 0: by the
-    device and its free memory. `sequences` is how many texts one decode may hold; 0: one at a time
+    `device_number` counts the devices of that kind. `threads` 0: every core this process may use; as many `lanes`, of which
+    this process is one, share them. `cores`: the only ones it runs on, if there are any. `batch_tokens` 0: by the device and its free memory. `sequences` is how many texts one decode may hold; 0: one at a time
     for bidirectional models on a CPU, where attention over the whole batch costs more than calls do, else 32.
     """
 
@@ -59,6 +61,8 @@ class RunSettings:
     threads: int = 0
     sequences: int = 0
     batch_tokens: int = 0
+    lanes: int = 1
+    cores: tuple[int, ...] = ()
     niceness: int = 10
 
     def on(self, device_number: int) -> Self:
@@ -68,6 +72,14 @@ class RunSettings:
     def with_variant(self, variant: Variant) -> Self:
         """Return the same settings for another variant."""
         return replace(self, variant=variant)
+
+    def all_threads(self) -> int:
+        """Return how many threads all lanes compute with together."""
+        return self.threads or usable_cores()
+
+    def own_threads(self) -> int:
+        """Return how many threads this process computes with."""
+        return len(self.cores) or max(1, self.all_threads() // self.lanes)
 
     def to_json(self) -> str:
         """Return them as one command-line argument."""
@@ -79,12 +91,18 @@ class RunSettings:
         values: dict[str, Any] = json.loads(text)
         values["path"] = Path(values["path"])
         values["variant"] = Variant(**values["variant"])
+        values["cores"] = tuple(values["cores"])
         return cls(**values)
 
 
 def usable_cores() -> int:
     """Return how many cores this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cpu_batch_tokens(settings: RunSettings) -> int:
+    """Return how many tokens a CPU computes at a time by default: of several lanes each is slower, and a query waits for it."""
+    return max(_LANE_BATCH_TOKENS, _CPU_BATCH_TOKENS // settings.lanes)
 
 
 def batch_tokens(settings: RunSettings, usual: int, room_tokens: int | None = None) -> int:

@@ -12,6 +12,7 @@ busy). Requests, each answered with one frame:
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ from syncd.model import Vectors
 from syncd.pipeline.embed.engine import Kernel
 from syncd.pipeline.embed.engines import kernel_engine
 from syncd.pipeline.embed.llama import LlamaContext, LlamaModel, quieten
-from syncd.pipeline.embed.variant import PROBE_TEXTS, RunSettings, usable_cores
+from syncd.pipeline.embed.variant import PROBE_TEXTS, RunSettings
 from syncd.pipeline.embed.windows import TokenIds, batches_by_length, cut, join, split, unit_rows
 from syncd.pipeline.model_jail import confine_model, uses_card
 from syncd.runtime.child import open_channel
@@ -43,7 +44,7 @@ class EmbedWorker:
         self._model = LlamaModel(settings)
         self._kernel = self._made()
         # llama.cpp tokenises less than a large GPU computes, and lets go of Python's lock meanwhile.
-        self._threads = ThreadPoolExecutor(min(_TOKENISING_THREADS, settings.threads or usable_cores()))
+        self._threads = ThreadPoolExecutor(min(_TOKENISING_THREADS, settings.own_threads()))
 
     def hello(self) -> dict[str, int]:
         """Return what the parent needs to know of the model."""
@@ -119,6 +120,8 @@ def main() -> None:
     quieten()
     settings = RunSettings.from_json(sys.argv[1])
     lower_priority(settings.niceness)
+    if settings.cores:
+        os.sched_setaffinity(0, settings.cores)
     runtime = settings.variant.runtime
     lacks = confine_model([settings.path], runtime, on_card=uses_card(settings.device, runtime))
     try:

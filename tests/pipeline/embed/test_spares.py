@@ -17,7 +17,7 @@ def workers(name):
 
 
 async def test_two_processes_of_one_device_share_the_queue(minilm_folder):
-    async with open_embedder(Catalog().find(MINILM), minilm_folder, EngineOptions(processes=2)) as embedder:
+    async with open_embedder(Catalog().find(MINILM), minilm_folder, EngineOptions(lanes=2)) as embedder:
         while sum(sum(process.cpu_times()[:2]) > 0.3 for process in workers(WORKER)) < 2:
             assert len((await embedder.embed(TEXTS, "document")).vectors) == len(TEXTS)
         assert len(workers(WORKER)) == 2
@@ -27,7 +27,7 @@ async def test_a_spare_that_has_no_room_leaves_the_work_to_the_first(minilm_fold
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
     monkeypatch.setenv("LC_ALL", str(tmp_path / "card"))
     module = "tests.pipeline.embed.lonely_worker"
-    options = EngineOptions(processes=2, worker=module)
+    options = EngineOptions(lanes=2, worker=module)
     with structlog.testing.capture_logs() as logged:
         async with open_embedder(Catalog().find(MINILM), minilm_folder, options) as embedder:
             while not any(entry["event"] == "model.spare_process_ended" for entry in logged):
