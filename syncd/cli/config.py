@@ -1,4 +1,4 @@
-"""`syncd config`: check a configuration file without starting anything."""
+"""`syncd config`: print a configuration to start from, and check one, without starting anything."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from syncd.cli.output import out, print_json
 from syncd.config import load_config
 from syncd.errors import ConfigError
 
+CONFIG_TEMPLATE = Path(__file__).parent / "files" / "syncd.toml"
+
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Register the command in `commands`; `common` holds the options that all commands share."""
@@ -18,6 +20,8 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     checking = actions.add_parser("check", parents=[common], help="report what is wrong with a configuration file")
     checking.add_argument("file", nargs="?", type=Path)
     checking.set_defaults(command=check)
+    showing = actions.add_parser("template", parents=[common], help="print every key with its default, commented")
+    showing.set_defaults(command=template)
 
 
 async def check(args: argparse.Namespace) -> int:
@@ -37,4 +41,14 @@ async def check(args: argparse.Namespace) -> int:
         print_json(config.model_dump(mode="json"))
     else:
         out.print(f"valid: {len(config.sources)} sources, state in {config.state_folder}")
+    return 0
+
+
+async def template(args: argparse.Namespace) -> int:
+    """Print the configuration that an empty file stands for, with what each key means; with --json, as a JSON string."""
+    text = CONFIG_TEMPLATE.read_text(encoding="utf-8")
+    if args.json:
+        print_json(text)
+    else:
+        sys.stdout.write(text)
     return 0

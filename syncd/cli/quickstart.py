@@ -90,7 +90,7 @@ async def quickstart(args: argparse.Namespace) -> int:
 def configuration(state: Path, folder: Path, taken: Sample | None = None) -> str:
     """Return the configuration: one watched folder or a sample of it, a small model that came with the installation."""
     include = f"include_globs = {_toml(taken.globs)}\n" if taken is not None else ""
-    return f"""# Made by `syncd quickstart`; see config/syncd.toml for every key.
+    return f"""# Made by `syncd quickstart`; `syncd config template` prints every key.
 state_dir = {_toml(str(state))}
 
 [api]

@@ -205,7 +205,7 @@ def read_toml(file: Path) -> dict[str, object]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"{file} does not exist; start from config/syncd.toml or give another --config") from None
+        raise ConfigError(f"{file} does not exist; `syncd config template` prints one to start from") from None
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
@@ -233,7 +233,7 @@ def describe_errors(error: ValidationError, file: Path | None) -> str:
     for item in error.errors(include_url=False):
         key = ".".join(str(part) for part in item["loc"] if not str(part).startswith("function-"))
         if item["type"] == "extra_forbidden":
-            lines.append(f"{key}: unknown key; see config/syncd.toml for all keys")
+            lines.append(f"{key}: unknown key; `syncd config template` prints all keys")
         elif item["type"] == "value_error":
             lines.append(
                 f"{key}: {item['msg'].removeprefix('Value error, ')}"
