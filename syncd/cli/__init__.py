@@ -1,4 +1,4 @@
-"""The command line. Everything but `run`, `config`, `doctor`, `export`, `import`, `model`, `quickstart`, `s3 setup` and `s3 doctor`
+"""The command line. Everything but `run`, `config`, `doctor`, `export`, `import`, `model`, `quickstart`, `service`, `s3 setup` and `s3 doctor`
 talks to the running daemon through its API.
 
 Exit status: 0 done; 1 the command failed; 2 usage error; 69 the daemon cannot be reached; 77 permission denied;

@@ -42,6 +42,10 @@ class UnreachableError(SyncdError):
     """The daemon does not answer."""
 
 
+class NotPermittedError(SyncdError):
+    """Another user may do this; the message says which. Exit status 77."""
+
+
 class ApiError(SyncdError):
     """The daemon rejected the request; the message is the daemon's."""
 

@@ -69,7 +69,8 @@ COMMANDS: Mapping[str, Listed] = {
     "export": Listed("backup", "write the state folder into one file, also while the daemon runs"),
     "import": Listed("backup", "make a state folder of an exported file"),
     "doctor": Listed("doctor", "examine the state database; stop the daemon before (s3 doctor: of a bucket)"),
-    "config": Listed("config", "check a configuration"),
+    "config": Listed("config", "print a configuration to start from, and check one"),
+    "service": Listed("service", "make syncd a service of this machine (systemd), or no service any more"),
     "model": Listed("model", "list, fetch, add and measure embedding models"),
     "s3": Listed("s3", "prepare a bucket for auto-sync, and say what is missing"),
 }

@@ -10,7 +10,7 @@ from http import HTTPStatus
 import anyio
 
 from syncd import log
-from syncd.cli.client import ApiError, UnreachableError
+from syncd.cli.client import ApiError, NotPermittedError, UnreachableError
 from syncd.errors import ConfigError, SyncdError
 
 EXIT_FAILED, EXIT_UNREACHABLE, EXIT_REFUSED, EXIT_CONFIG = 1, 69, 77, 78
@@ -33,6 +33,8 @@ def execute(args: argparse.Namespace) -> int:
         return complain(error, EXIT_CONFIG)
     except UnreachableError as error:
         return complain(error, EXIT_UNREACHABLE)
+    except NotPermittedError as error:
+        return complain(error, EXIT_REFUSED)
     except ApiError as error:
         if error.status == HTTPStatus.UNAUTHORIZED:
             return complain(f"{error}; commands take it from SYNCD_TOKEN, or else the state folder's", EXIT_REFUSED)
