@@ -1,4 +1,4 @@
-"""The command line. Everything but `run`, `config`, `doctor`, `export`, `import`, `model`, `quickstart`, `service`, `s3 setup` and `s3 doctor`
+"""The command line. Everything but `run`, `completion`, `config`, `doctor`, `export`, `import`, `model`, `quickstart`, `service`, `s3 setup` and `s3 doctor`
 talks to the running daemon through its API.
 
 Exit status: 0 done; 1 the command failed; 2 usage error; 69 the daemon cannot be reached; 77 permission denied;
@@ -46,6 +46,13 @@ def parser(given: Sequence[str], types: SourceTypes | None = None) -> argparse.A
         commands.load(given[0], common_arguments(types))
     else:
         commands.list_all()
+    return top
+
+
+def whole_parser(types: SourceTypes) -> argparse.ArgumentParser:
+    """Return the parser of all commands with their arguments."""
+    top = argparse.ArgumentParser(prog="syncd")
+    CommandLine(top).load_all(common_arguments(types))
     return top
 
 

@@ -73,6 +73,7 @@ COMMANDS: Mapping[str, Listed] = {
     "service": Listed("service", "make syncd a service of this machine (systemd), or no service any more"),
     "model": Listed("model", "list, fetch, add and measure embedding models"),
     "s3": Listed("s3", "prepare a bucket for auto-sync, and say what is missing"),
+    "completion": Listed("completion", "print a script with which a shell completes commands, options and names"),
 }
 
 
@@ -91,6 +92,11 @@ class CommandLine:
         """Add one command, and what its module adds beside it."""
         module = cast("CommandModule", import_module(f"syncd.cli.{COMMANDS[chosen].module}"))
         module.add_parser(self, common)
+
+    def load_all(self, common: argparse.ArgumentParser) -> None:
+        """Add every command with its arguments; importing what they need takes a second."""
+        for name in {listed.module: name for name, listed in COMMANDS.items()}.values():
+            self.load(name, common)
 
     def add_parser(
         self,

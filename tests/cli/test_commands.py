@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from syncd.app import announce
+from syncd.cli.known_names import known_names
 from tests.app.test_daemon import client_says, configuration, source, syncd, until
 from tests.daemon import MINILM, Daemon
 from tests.git_server import GitServer
@@ -320,6 +321,11 @@ def test_a_source_is_called_by_its_place_too_and_its_latest_run_by_the_source(da
     assert re.search(
         f"sources are at owner/kites; give the id of one: .*{other}", syncd(daemon, "plan", "owner/kites").stderr
     )
+
+
+def test_shells_learn_the_names_of_sources_and_collections(daemon):
+    assert "code" in known_names("source", daemon.state)
+    assert "kites" in known_names("collection", daemon.state)
 
 
 def test_whoever_removes_a_declared_source_is_told_that_it_comes_back(daemon):
