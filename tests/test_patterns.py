@@ -28,6 +28,7 @@ LINEAR_ALL_THE_SAME: dict[tuple[str, str], str] = {
 """Patterns that only seem to grow, since another of their ways succeeds, and why."""
 
 BUILT: dict[str, str] = {
+    "syncd.cli.logs": "names of one source and its runs, escaped: there is nothing to repeat",
     "syncd.sources.globs": "pathspec wants a compiled pattern, of which it takes the text: RE2 does the matching, in linear time",
     "syncd.pipeline.parse.pdf_hyphens": "words of one page, at most a thousand, escaped: there is nothing to repeat",
 }

@@ -13,6 +13,7 @@ from syncd.errors import ConfigError
 from syncd.model import SparseEncoder
 from syncd.pipeline.embed.catalog import BUILT_IN, MATRYOSHKA, Catalog, EmbeddingModel, ModelFile
 from syncd.pipeline.embed.engine import EngineOptions
+from syncd.pipeline.embed.files import is_here
 from syncd.pipeline.embed.fleet import Embedders, LoggedProgress
 from syncd.pipeline.embed.servers import Server
 from syncd.pipeline.sparse.catalog import Loader, SparseModels
@@ -78,6 +79,12 @@ def model_file(config: Config, name: str) -> str:
     """Return an identifier of the file that a model is configured to use, since another file gives other vectors."""
     options = engine_options(config, name)
     return f"{options.path or ''}:{options.quantisation or ''}"
+
+
+def model_file_is_here(config: Config, name: str, state: Path) -> bool:
+    """Return whether a known model can be used without a download. Raises ConfigError for a quantisation that it has not."""
+    model, options = catalog_of(config).find(name), engine_options(config, name)
+    return is_here(model, model.file(options.quantisation), models_folder(config, state), options.path)
 
 
 def servers_by_model(config: Config, catalog: Catalog) -> dict[str, list[Server]]:

@@ -205,6 +205,13 @@ class ShadowAnswer(TypedDict):
     figures: NotRequired[Sequence[WayAnswer]]
 
 
+class ActorAnswer(TypedDict):
+    """A part of the daemon."""
+
+    name: str
+    restarts: int
+
+
 class StatusAnswer(TypedDict):
     """The state of the daemon."""
 
@@ -218,3 +225,4 @@ class StatusAnswer(TypedDict):
     lags: NotRequired[Sequence[LagAnswer]]
     collections: NotRequired[Sequence[CollectionAnswer]]
     shadows: NotRequired[Sequence[ShadowAnswer]]
+    actors: NotRequired[Sequence[ActorAnswer]]

@@ -15,7 +15,7 @@ from typing import Any, TypedDict, Unpack
 
 import aiohttp
 
-from syncd.config import load_config
+from syncd.config import Config, load_config
 from syncd.errors import ConfigError, SyncdError
 from syncd.json_types import Json, json_object
 from syncd.quoting import shown
@@ -139,12 +139,18 @@ async def connected(args: argparse.Namespace) -> AsyncGenerator[Client]:
     """
     if args.url and not args.url.startswith(("http://", "https://")):
         raise ConfigError(f"--url {args.url} is not a URL; give one like http://127.0.0.1:8787")
-    config = load_config(args.config, types=args.types)
+    async with open_client(daemons_state(args, load_config(args.config, types=args.types)), args.url) as client:
+        yield client
+
+
+def daemons_state(args: argparse.Namespace, config: Config) -> Path:
+    """Return the state folder of the daemon that `args` name: their own, or the service's where no daemon runs on that.
+
+    Raises UnreachableError if this user has no access to it.
+    """
     own = config.state_folder
     named = args.config or args.url or "state_dir" in config.model_fields_set or "STATE_DIRECTORY" in os.environ
-    state = own if named or listens(own) else service_state(args.service) or own
-    async with open_client(state, args.url) as client:
-        yield client
+    return own if named or listens(own) else service_state(args.service) or own
 
 
 def listens(state: Path) -> bool:

@@ -68,7 +68,11 @@ COMMANDS: Mapping[str, Listed] = {
     "credentials": Listed("credentials", "list, rotate and delete the keys that sources use"),
     "export": Listed("backup", "write the state folder into one file, also while the daemon runs"),
     "import": Listed("backup", "make a state folder of an exported file"),
-    "doctor": Listed("doctor", "examine the state database; stop the daemon before (s3 doctor: of a bucket)"),
+    "doctor": Listed(
+        "doctor",
+        "say what is in order and what to do about the rest, also while the daemon runs (s3 doctor: of a bucket)",
+    ),
+    "logs": Listed("logs", "print what the daemon logged, all or of one source"),
     "config": Listed("config", "print a configuration to start from, and check one"),
     "service": Listed("service", "make syncd a service of this machine (systemd), or no service any more"),
     "model": Listed("model", "list, fetch, add and measure embedding models"),

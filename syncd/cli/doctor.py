@@ -1,21 +1,25 @@
-"""`syncd doctor`: examine the state database of a daemon that does not run and this machine's jail, and save what can be read of a
-damaged database.
+"""`syncd doctor`: say of everything that a daemon needs, and of a running one's parts, that it is in order or what to do next; with
+--recover, save what can be read of a damaged database.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 import anyio
 
+from syncd.cli.client import connected, daemons_state, listens
 from syncd.cli.commands import Commands
+from syncd.cli.daemon_diagnoses import database, running_diagnoses, silent_diagnoses
+from syncd.cli.diagnoses import Diagnosis, machine_diagnoses
 from syncd.cli.output import out, print_json
 from syncd.config import load_config
 from syncd.model import Origin, Target
 from syncd.runtime import durable
-from syncd.runtime.process import Child, python
 from syncd.runtime.state import DATABASE_FILE, state_folder
 from syncd.sources.type import SourceTypes
 from syncd.store.database import Database
@@ -28,23 +32,51 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Register the command in `commands`; `common` holds the options that all commands share."""
     parser = commands.add_parser("doctor", parents=[common])
     parser.add_argument(
-        "--recover", action="store_true", help="save what can be read into a new one; the rest is synced again"
+        "--recover",
+        action="store_true",
+        help="of a damaged database, save what can be read into a new one; the rest is synced again",
     )
     parser.set_defaults(command=doctor)
 
 
 async def doctor(args: argparse.Namespace) -> int:
-    """Print what is wrong with the database, what the jail of workers lacks here and, with --recover, what was saved; exit status 1
-    if the database is left damaged.
+    """Print every diagnosis, one line each; exit status 1 if one is a problem. Nothing is changed, but with --recover.
+
+    Raises ConfigError where the configuration cannot be read.
     """
-    lacks = await jail_gaps()
-    with state_folder(load_config(args.config, types=args.types).state_folder) as state:
+    config = load_config(args.config, types=args.types)
+    if args.recover:
+        return await repair(args, config.state_folder)
+    state = daemons_state(args, config)
+    found = await machine_diagnoses(config, args.types, state)
+    if args.url or listens(state):
+        async with connected(args) as client:
+            found += await running_diagnoses(client)
+    else:
+        found += await silent_diagnoses(config, state)
+    return print_diagnoses(args.json, found)
+
+
+def print_diagnoses(as_json: bool, found: Sequence[Diagnosis]) -> int:
+    """Print the diagnoses and return the exit status."""
+    for each in found:
+        if as_json:
+            print_json(asdict(each))
+        else:
+            out.print(
+                f"PROBLEM  {each.about}: {each.problem}" if each.problem else f"ok       {each.about}: {each.said}"
+            )
+    return 1 if any(each.problem for each in found) else 0
+
+
+async def repair(args: argparse.Namespace, folder: Path) -> int:
+    """Put a new database in a damaged one's place and print what was saved. The daemon must not run: raises ConfigError."""
+    with state_folder(folder) as state:
         path = state / DATABASE_FILE
         recovered, saved = state / f"{DATABASE_FILE}.recovered", None
         if not recovered.exists():
-            damage = await anyio.to_thread.run_sync(damage_of, path)
-            if damage is None or not args.recover:
-                return report_damage(args.json, path, damage, lacks)
+            if await anyio.to_thread.run_sync(damage_of, path) is None:
+                return print_diagnoses(args.json, [await database(path)])
             saved = await recover(path, recovered, args.types)
         kept = take_place(path, recovered)
     if args.json:
@@ -56,28 +88,6 @@ async def doctor(args: argparse.Namespace) -> int:
         f"recovered; the damaged file is {kept}. Start the daemon: it syncs what is missing and refills its collections."
     )
     return 0
-
-
-async def jail_gaps() -> str:
-    """Return what the jail of processes that touch untrusted bytes lacks on this machine, '' where it is whole."""
-    child = await Child.spawn("jail", python("syncd.runtime.jail"))
-    await child.wait()
-    await child.end()
-    return " ".join(filter(None, child.tail))
-
-
-def report_damage(as_json: bool, path: Path, damage: str | None, lacks: str) -> int:
-    """Print whether the database is damaged, and the jail whole; return the exit status."""
-    if as_json:
-        print_json({"path": str(path), "damage": damage, "jail_lacks": lacks})
-    else:
-        out.print(
-            f"{path} is {'in good order' if damage is None else f'damaged: {damage}; run: syncd doctor --recover'}"
-        )
-        out.print(
-            f"what parses documents and pages and computes models is {f'jailed, but {lacks}' if lacks else 'jailed'}"
-        )
-    return 0 if damage is None else 1
 
 
 async def recover(path: Path, recovered: Path, types: SourceTypes) -> Salvaged:

@@ -25,7 +25,7 @@ from syncd.cli.sample import Sample, sample
 from syncd.cli.search import print_hit
 from syncd.cli.search_answers import HitAnswer, SearchAnswer
 from syncd.errors import SyncdError
-from syncd.runtime.state import DAEMON_FILE, SOCKET_FILE, TOKEN_FILE
+from syncd.runtime.state import DAEMON_FILE, LOG_FILE, SOCKET_FILE, TOKEN_FILE
 
 COLLECTION = "quickstart"
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
@@ -57,7 +57,7 @@ async def quickstart(args: argparse.Namespace) -> int:
     config = state / "syncd.toml"
     config.write_text(configuration(state, folder, taken))
     (state / DAEMON_FILE).unlink(missing_ok=True)
-    out.print(f"Everything this makes is in {state}; the daemon logs to {state / 'daemon.log'}")
+    out.print(f"Everything this makes is in {state}; the daemon logs to {state / LOG_FILE}")
     if taken is not None:
         out.print(
             f"Taking a sample of {folder}: {taken.files} files, {taken.size_bytes // 1000} kB, documentation first, no tests. "
@@ -67,7 +67,7 @@ async def quickstart(args: argparse.Namespace) -> int:
         "Starting the daemon, its Chroma server and the model (a few seconds; the first time the model is converted)"
     )
     since = datetime.now(UTC)
-    with (state / "daemon.log").open("ab") as log:
+    with (state / LOG_FILE).open("ab") as log:
         daemon = await anyio.open_process(
             [sys.executable, "-m", "syncd", "run", "--config", str(config)], stdout=log, stderr=log, stdin=None
         )
@@ -121,7 +121,7 @@ async def ready(daemon: Process, state: Path) -> None:
             if announcement.exists():
                 return
             await anyio.sleep(0.1)
-    raise SyncdError(f"the daemon did not start; see {state / 'daemon.log'}")
+    raise SyncdError(f"the daemon did not start; see {state / LOG_FILE}")
 
 
 async def show(client: Client, since: datetime, queries: Sequence[str]) -> int:

@@ -77,7 +77,7 @@ async def install(args: argparse.Namespace) -> int:
     following = [
         f"declare sources in /etc/syncd/syncd.toml, secrets in /etc/syncd/syncd.env (`{program} config template` shows every key)",
         "systemctl enable --now syncd",
-        f"sudo {program} status; journalctl -u syncd -o cat -f",
+        f"sudo {program} doctor; sudo {program} logs --follow",
     ]
     return tell(args.json, steps, following)
 

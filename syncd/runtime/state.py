@@ -23,6 +23,8 @@ PID_FILE = "syncd.pid"
 """Locked while a daemon holds the folder; names its process."""
 DAEMON_FILE = "daemon.json"
 """Written by a daemon that serves: where, and which process it is."""
+LOG_FILE = "daemon.log"
+"""Where whoever starts the daemon may have its log written, for `syncd logs`; the daemon itself writes to its stderr."""
 SOCKET_FILE = "api.sock"
 """The API, for whoever may read the folder."""
 TOKEN_FILE = "token"  # noqa: S105 - a file name
@@ -63,6 +65,22 @@ def state_folder(folder: Path) -> Generator[Path]:
         yield folder
     finally:
         os.close(descriptor)
+
+
+def holder_of(folder: Path) -> str | None:
+    """Return the id of the process that holds `folder`; None if none does, or the kernel lists no locks (Linux does: proc(5)).
+
+    Asks for no lock itself: a daemon that started just then would be refused the folder.
+    """
+    try:
+        inode = (folder / PID_FILE).stat().st_ino
+        held = any(
+            " FLOCK " in line and line.split()[5].endswith(f":{inode}")
+            for line in Path("/proc/locks").read_text().splitlines()
+        )
+        return (folder / PID_FILE).read_text(errors="replace").strip() or "unknown" if held else None
+    except OSError:
+        return None
 
 
 def _lock(descriptor: int, folder: Path) -> None:

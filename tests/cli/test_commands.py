@@ -14,6 +14,7 @@ import pytest
 
 from syncd.app import announce
 from syncd.cli.known_names import known_names
+from syncd.runtime.state import LOG_FILE
 from tests.app.test_daemon import client_says, configuration, source, syncd, until
 from tests.daemon import MINILM, Daemon
 from tests.git_server import GitServer
@@ -321,6 +322,30 @@ def test_a_source_is_called_by_its_place_too_and_its_latest_run_by_the_source(da
     assert re.search(
         f"sources are at owner/kites; give the id of one: .*{other}", syncd(daemon, "plan", "owner/kites").stderr
     )
+
+
+def test_the_doctor_finds_a_running_daemon_in_order_and_says_of_what(daemon):
+    lines = succeeds(daemon, "doctor").splitlines()
+    assert [line for line in lines if not line.startswith("ok ")] == []
+    assert {
+        "versions",
+        "configuration",
+        f"model {MINILM}",
+        "state folder",
+        "disk",
+        "clock",
+        "jail",
+        "daemon",
+        "Chroma",
+    } == {line.removeprefix("ok").strip().partition(": ")[0] for line in lines}
+
+
+def test_the_log_is_read_whole_or_for_one_source(daemon):
+    (daemon.state / LOG_FILE).symlink_to(daemon.folder / "log")
+    assert "daemon.ready" in succeeds(daemon, "logs", "--lines", "100000")
+    of_source = succeeds(daemon, "logs", "--lines", "100000", "--source", "code")
+    assert "sync.settled" in of_source
+    assert "daemon.ready" not in of_source
 
 
 def test_shells_learn_the_names_of_sources_and_collections(daemon):
