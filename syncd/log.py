@@ -137,6 +137,10 @@ EVENTS: Mapping[str, str] = {
     "web.proxy_refused": "the browser's proxy refused an address that crawls may not reach",
     "web.robots_unreachable": "a site's robots.txt could not be read; nothing is fetched from it",
     "web.sitemap_unreadable": "a sitemap could not be read; its pages are found by links only",
+    "webhook.failing": "a webhook cannot be told what it is to be told; tried again for a day",
+    "webhook.given_up": "a notification could not be delivered for a day, or its receiver is gone; it is not tried again",
+    "webhook.recovered": "a webhook that was failing can be told again",
+    "webhook.waiting": "what webhooks are told cannot be read or recorded now; tried again",
     "worker.jail_incomplete": "this machine lacks some of what confines the processes that read documents and pages and compute models",
 }
 """Every event name and what it means."""

@@ -36,6 +36,7 @@ from syncd.api import (
     tokens,
     upload,
     warnings,
+    webhooks,
 )
 from syncd.api.auth import WRONG_TOKENS, guarded
 from syncd.api.chroma_gateway import ChromaGateway
@@ -73,6 +74,7 @@ RESOURCES = (
     embedding,
     tokens,
     credentials,
+    webhooks,
     dead_letters,
     health,
     metrics,

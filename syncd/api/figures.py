@@ -14,6 +14,7 @@ from syncd.model.watching import WatchState
 from syncd.store.census import Census
 from syncd.store.freshness import Lag
 from syncd.store.refills import CollectionState
+from syncd.store.webhook_outbox import WebhookState
 from syncd.sync.freshness import Standing
 
 T = TypeVar("T")
@@ -31,6 +32,7 @@ class Figures:
     lags: Sequence[Lag]
     standings: Mapping[str, Standing]
     watches: Mapping[str, WatchState]
+    webhooks: Sequence[WebhookState]
     vitals: Vitals
 
     def of_sources(self, values: Mapping[str, T], otherwise: T | None = None) -> Iterator[tuple[tuple[str, str], T]]:
@@ -66,5 +68,6 @@ class LatestFigures:
             lags=await store.freshness.lags(),
             standings=await services.standings(),
             watches=services.watches(),
+            webhooks=await store.webhooks.states(),
             vitals=services.vitals(),
         )

@@ -12,20 +12,23 @@ from syncd.api.services import SERVICES
 from syncd.json_types import JsonObject, json_object
 from syncd.redaction import redacted_json
 
-EVERYBODYS = frozenset({"actors", "collections", "queues", "source_problems", "lags", "shadows"})
+EVERYBODYS = frozenset({"actors", "collections", "queues", "source_problems", "lags", "shadows", "webhooks"})
 """Parts of the status that span databases; only for tokens that are not limited to databases."""
 
 
 async def health(request: web.Request) -> web.Response:
-    """Respond 200, with the numbers of sources whose watch is failing and that are late, or 503 with the reason the daemon cannot work."""
+    """Respond 200, with the numbers of sources whose watch is failing and that are late and of webhooks that fail, or 503 with the reason
+    the daemon cannot work.
+    """
     services = request.app[SERVICES]
     reason = await services.health()
     if reason is not None:
         raise RefusedError(503, reason)
     failing = sum(watch.failing_since is not None for watch in services.watches().values())
     late = sum(standing.is_late for standing in (await services.standings()).values())
-    found = {"failing_sources": failing, "late_sources": late}
-    return json_answer({"status": "ok", **{name: sources for name, sources in found.items() if sources}})
+    refusing = sum(webhook.failing_since is not None for webhook in await services.store.webhooks.states())
+    found = {"failing_sources": failing, "late_sources": late, "failing_webhooks": refusing}
+    return json_answer({"status": "ok", **{name: number for name, number in found.items() if number}})
 
 
 async def status(request: web.Request) -> web.Response:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from syncd import __version__
 from syncd.api.figures import Figures
-from syncd.model import Counts, DocumentState
-from syncd.store.census import UnfinishedRuns
-from syncd.store.prepared import Backlog
-from syncd.sync.freshness import Standing
-from syncd.sync.settlement import RunTotals
-
-Samples = Iterable[tuple[tuple[str, ...], float]]
-"""Values, each with those of its labels."""
+from syncd.api.metric_samples import (
+    Samples,
+    backlog_samples,
+    backlogs,
+    document_samples,
+    ended_runs,
+    lag_samples,
+    run_samples,
+    samples_of_runs,
+    samples_of_standings,
+    samples_of_webhooks,
+    unfinished_samples,
+)
+from syncd.model import DocumentState
 
 DATABASE_LABEL = "database"
 """The first label of whatever belongs to a database: tokens limited to others do not see it."""
@@ -32,61 +38,6 @@ class Metric:
     labels: tuple[str, ...]
     meaning: str
     samples: Callable[[Figures], Samples]
-
-
-def _documents(figures: Figures) -> Samples:
-    sources = figures.census.sources
-    for count in figures.census.documents:
-        source, target = sources.get(count.source_id), count.target
-        name = source.name if source else count.source_id
-        yield (target.database, target.collection, name, count.state.value), count.documents
-
-
-def _unfinished(figures: Figures) -> Samples:
-    for labels, runs in figures.of_sources(figures.census.unfinished, UnfinishedRuns()):
-        yield (*labels, "pending"), runs.pending
-        yield (*labels, "processing"), runs.processing
-
-
-def _backlogs(figures: Figures) -> Iterable[tuple[tuple[str, str], Backlog]]:
-    return figures.of_sources(figures.census.backlogs, Backlog())
-
-
-def _backlog_documents(figures: Figures) -> Samples:
-    for labels, backlog in _backlogs(figures):
-        yield (*labels, "embed"), backlog.documents - backlog.embedded
-        yield (*labels, "write"), backlog.embedded
-
-
-def _ended(figures: Figures) -> Iterable[tuple[tuple[str, str], RunTotals]]:
-    # From 0 on: Prometheus does not count the first of what was not there before.
-    return figures.of_sources(figures.vitals.runs, RunTotals())
-
-
-def _runs(figures: Figures) -> Samples:
-    for labels, totals in _ended(figures):
-        yield (*labels, "complete"), totals.complete
-        yield (*labels, "failed"), totals.failed
-
-
-def _of_runs(value: Callable[[Counts], Mapping[str, int]]) -> Callable[[Figures], Samples]:
-    """Return what yields, for every source, each of these sums of its runs' counts, by the last label."""
-
-    def samples(figures: Figures) -> Samples:
-        for labels, totals in _ended(figures):
-            yield from (((*labels, name), number) for name, number in value(totals.counts).items())
-
-    return samples
-
-
-def _lags(figures: Figures) -> Samples:
-    for labels, lag in figures.of_sources({lag.source_id: lag for lag in figures.lags}):
-        yield (*labels, "0.5"), lag.p50_s
-        yield (*labels, "0.95"), lag.p95_s
-
-
-def _standings(value: Callable[[Standing], float]) -> Callable[[Figures], Samples]:
-    return lambda figures: ((labels, value(one)) for labels, one in figures.of_sources(figures.standings))
 
 
 METRICS = (
@@ -158,7 +109,7 @@ METRICS = (
         "gauge",
         (*_COLLECTION, "source", "state"),
         "documents `indexed`, `skipped` and `failed`",
-        _documents,
+        document_samples,
     ),
     Metric(
         "syncd_chunks",
@@ -179,60 +130,64 @@ METRICS = (
         "gauge",
         (*_SOURCE, "stage"),
         "prepared documents that wait: to `embed` texts of theirs, to `write` them to Chroma",
-        _backlog_documents,
+        backlog_samples,
     ),
     Metric(
         "syncd_backlog_tokens",
         "gauge",
         _SOURCE,
         "tokens of texts that wait to be embedded, as far as they are counted",
-        lambda f: ((labels, backlog.wanted_tokens) for labels, backlog in _backlogs(f)),
+        lambda f: ((labels, backlog.wanted_tokens) for labels, backlog in backlogs(f)),
     ),
     Metric(
-        "syncd_unfinished_runs", "gauge", (*_SOURCE, "state"), "runs that are `pending` or `processing`", _unfinished
+        "syncd_unfinished_runs",
+        "gauge",
+        (*_SOURCE, "state"),
+        "runs that are `pending` or `processing`",
+        unfinished_samples,
     ),
-    Metric("syncd_runs_total", "counter", (*_SOURCE, "outcome"), "runs that ended `complete` or `failed`", _runs),
+    Metric("syncd_runs_total", "counter", (*_SOURCE, "outcome"), "runs that ended `complete` or `failed`", run_samples),
     Metric(
         "syncd_run_documents_total",
         "counter",
         (*_SOURCE, "outcome"),
         "documents of runs, counted as they end: `indexed`, `unchanged`, `deleted`, `skipped`, `failed`",
-        _of_runs(lambda counts: {state.value: getattr(counts, state.value) for state in DocumentState}),
+        samples_of_runs(lambda counts: {state.value: getattr(counts, state.value) for state in DocumentState}),
     ),
     Metric(
         "syncd_run_chunks_total",
         "counter",
         (*_SOURCE, "vector"),
         "chunks of runs, counted as they end, by what their vectors were: `embedded`, or `reused` from the cache",
-        _of_runs(lambda counts: {"embedded": counts.chunks_embedded, "reused": counts.chunks_reused}),
+        samples_of_runs(lambda counts: {"embedded": counts.chunks_embedded, "reused": counts.chunks_reused}),
     ),
     Metric(
         "syncd_run_tokens_total",
         "counter",
         _SOURCE,
         "tokens that runs had embedded, counted as they end",
-        lambda f: ((labels, totals.counts.tokens) for labels, totals in _ended(f)),
+        lambda f: ((labels, totals.counts.tokens) for labels, totals in ended_runs(f)),
     ),
     Metric(
         "syncd_lag_seconds",
         "gauge",
         (*_SOURCE, "quantile"),
         "from change to searchable, of the last 1,000 documents: 0.5 and 0.95",
-        _lags,
+        lag_samples,
     ),
     Metric(
         "syncd_behind_seconds",
         "gauge",
         _SOURCE,
         "how long changes have been waiting; 0 if none are",
-        _standings(lambda one: one.behind_s),
+        samples_of_standings(lambda one: one.behind_s),
     ),
     Metric(
         "syncd_source_late",
         "gauge",
         _SOURCE,
         "1 while changes have waited for longer than `max_lag_s`",
-        _standings(lambda one: one.is_late),
+        samples_of_standings(lambda one: one.is_late),
     ),
     Metric(
         "syncd_source_failing",
@@ -240,6 +195,20 @@ METRICS = (
         _SOURCE,
         "1 while a source cannot be looked at or brought in step",
         lambda f: ((labels, watch.failing_since is not None) for labels, watch in f.of_sources(f.watches)),
+    ),
+    Metric(
+        "syncd_webhook_failing",
+        "gauge",
+        ("webhook",),
+        "1 while a webhook cannot be told what it is to be told",
+        samples_of_webhooks(lambda one: one.failing_since is not None),
+    ),
+    Metric(
+        "syncd_webhook_waiting",
+        "gauge",
+        ("webhook",),
+        "notifications that are not delivered yet",
+        samples_of_webhooks(lambda one: one.waiting),
     ),
 )
 """In this order they are shown. A name or label is never given another meaning."""

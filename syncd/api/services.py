@@ -9,6 +9,7 @@ from pathlib import Path
 from aiohttp import web
 
 from syncd.api.quotas import Quotas
+from syncd.errors import NotFoundError
 from syncd.index.target import VectorStore
 from syncd.index.verify import Drift
 from syncd.json_types import JsonObject
@@ -23,6 +24,7 @@ from syncd.store.outbox import Portion
 from syncd.sync.explain import Explanation
 from syncd.sync.freshness import Standing
 from syncd.sync.settlement import RunTotals
+from syncd.sync.webhook_sender import DeliveryAttempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,11 @@ class Vitals:
 async def no_standings() -> Mapping[str, Standing]:
     """Return that nothing is known of any source."""
     return {}
+
+
+async def no_webhook(name: str) -> DeliveryAttempt:
+    """Say that there is none."""
+    raise NotFoundError(f"no webhook is called {name!r}; the configuration has none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +128,8 @@ class Services:
     """Returns how far each source is behind, by source id."""
     vitals: Callable[[], Vitals] = Vitals
     """Returns how the daemon's parts are."""
+    try_webhook: Callable[[str], Awaitable[DeliveryAttempt]] = no_webhook
+    """Sends a test to a webhook, by name, and waits for its answer. Raises NotFoundError."""
     loopback: bool = False
     """Whether the server is bound to a loopback address only, so that embedding queries with models that are here needs no token."""
     hosts: frozenset[str] = frozenset()

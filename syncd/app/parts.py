@@ -22,6 +22,7 @@ from syncd.app.settings import (
     watch_settings,
 )
 from syncd.app.upkeep import Leftovers, Sweeper, make_admin_token
+from syncd.app.webhooks import webhook_filters, webhooks_of
 from syncd.chroma.client import Chroma
 from syncd.chroma.server import ChromaServer
 from syncd.config import Config
@@ -46,10 +47,13 @@ from syncd.sources.factories import SourceFactories
 from syncd.sources.type import SourceTypes
 from syncd.store import Store
 from syncd.sync.explain import Explainer
+from syncd.sync.freshness import standings
+from syncd.sync.late_sources import LateSources
 from syncd.sync.runner import Runner
 from syncd.sync.shadow_keeper import ShadowKeeper
 from syncd.sync.syncer import Syncer
 from syncd.sync.triggers import Triggers
+from syncd.sync.webhook_sender import WebhookSender
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,7 @@ class Parts:
     search: Search
     shadows: ShadowKeeper
     explainer: Explainer
+    webhooks: WebhookSender
     upkeep: Sequence[Actor]
     """Whatever goes on beside runs and requests."""
 
@@ -85,6 +90,7 @@ async def open_parts(config: Config, state: Path, types: SourceTypes, api_url: s
         wakeup = Wakeup()
         machine = machine_of(config, state, store, wakeup.ring)
         sources = await stack.enter_async_context(SourceFactories(types, machine))
+        await store.webhooks.subscribe(webhook_filters(config))
         await reconcile(store, config.sources, config.embedding.default_model)
         await make_admin_token(store, state)
         chroma_server = own_chroma(config, state)
@@ -105,6 +111,7 @@ async def open_parts(config: Config, state: Path, types: SourceTypes, api_url: s
         search = Search(store, chroma, models.dense.get, models.sparse, index.damaged, config.search.limit_s)
         compare = partial(compared, store, search.search)
         shadows = ShadowKeeper(store, index, compare, shadow_settings(config), wakeup.ring)
+        webhooks = WebhookSender(store, webhooks_of(config))
         yield Parts(
             models=models,
             store=store,
@@ -119,6 +126,7 @@ async def open_parts(config: Config, state: Path, types: SourceTypes, api_url: s
             search=search,
             shadows=shadows,
             explainer=Explainer(store, chroma, sources.open, preparation),
+            webhooks=webhooks,
             upkeep=(
                 SparseBackfill(store, models.sparse.of, index.flush),
                 QueryRecorder(store, chroma, queries),
@@ -127,6 +135,8 @@ async def open_parts(config: Config, state: Path, types: SourceTypes, api_url: s
                 Sweeper(store, config),
                 Leftovers(store, index),
                 shadows,
+                webhooks,
+                *([LateSources(store, lambda: standings(store, triggers.states()))] if config.webhooks else ()),
             ),
         )
 

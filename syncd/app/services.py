@@ -10,6 +10,7 @@ from pathlib import Path
 from syncd import __version__
 from syncd.api import Pace, Services, Vitals
 from syncd.api.quotas import Quotas
+from syncd.api.webhooks import webhook_view
 from syncd.app.addresses import address_for_clients, own_hosts
 from syncd.app.parts import Parts
 from syncd.app.settings import shadow_settings
@@ -66,6 +67,7 @@ def make_services(
             "lags": lags,
             "collections": collections,
             "shadows": shadows,
+            "webhooks": [webhook_view(state) for state in await store.webhooks.states()],
             "actors": [asdict(child) for child in root().status()],
         }
         return {"version": __version__, "chroma": where, **shown, **seen}
@@ -111,6 +113,7 @@ def make_services(
         watches=parts.triggers.states,
         standings=standing,
         vitals=vitals,
+        try_webhook=parts.webhooks.try_out,
         progress=partial(pace, parts.syncer),
         search=parts.search.search,
         search_several=partial(search_several, parts.search.search, store.texts),

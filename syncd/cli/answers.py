@@ -212,6 +212,26 @@ class ActorAnswer(TypedDict):
     restarts: int
 
 
+class LastDeliveryAnswer(TypedDict):
+    """What a webhook was told last, or what was given up last, and why."""
+
+    event: str
+    at: str
+    error: str | None
+
+
+class WebhookAnswer(TypedDict):
+    """A webhook of the configuration file."""
+
+    name: str
+    events: Sequence[str]
+    waiting: int
+    given_up: int
+    failing_since: str | None
+    error: str | None
+    last: LastDeliveryAnswer | None
+
+
 class StatusAnswer(TypedDict):
     """The state of the daemon."""
 
@@ -226,3 +246,4 @@ class StatusAnswer(TypedDict):
     collections: NotRequired[Sequence[CollectionAnswer]]
     shadows: NotRequired[Sequence[ShadowAnswer]]
     actors: NotRequired[Sequence[ActorAnswer]]
+    webhooks: NotRequired[Sequence[WebhookAnswer]]

@@ -66,6 +66,7 @@ COMMANDS: Mapping[str, Listed] = {
     "mcp": Listed("mcp", "serve an agent's tools over standard input and output (MCP)"),
     "token": Listed("token", "create, list and revoke API tokens"),
     "credentials": Listed("credentials", "list, rotate and delete the keys that sources use"),
+    "webhooks": Listed("webhooks", "list who is told of what happens, and try one out"),
     "export": Listed("backup", "write the state folder into one file, also while the daemon runs"),
     "import": Listed("backup", "make a state folder of an exported file"),
     "doctor": Listed(

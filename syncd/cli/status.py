@@ -12,6 +12,7 @@ from syncd.cli.commands import Commands
 from syncd.cli.output import duration_words, moving, out, print_json, print_table, state_of, summary, waits_for
 from syncd.cli.references import INVOCATION_HELP, SOURCE_HELP, all_sources, invocation_id, name_or_place, source_id
 from syncd.cli.shadow import shadow_line
+from syncd.cli.webhooks import webhook_problem
 
 BLOATED = 2.0
 """From here on the status mentions how much space a collection needs."""
@@ -74,6 +75,9 @@ def print_daemon(daemon: StatusAnswer, names: Mapping[str, str]) -> None:
             out.print(f"queue {queue['queue_url']} cannot be read: {queue['problem']}")
     for source in daemon.get("source_problems", ()):
         out.print(f"source {names.get(source['source_id'], source['source_id'])}: {source['problem']}")
+    for webhook in daemon.get("webhooks", ()):
+        if problem := webhook_problem(webhook):
+            out.print(f"webhook {webhook['name']}: {problem}; {webhook['waiting']} notifications wait")
     for collection in daemon.get("collections", ()):
         print_collection(collection)
     for shadow in daemon.get("shadows", ()):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, SecretStr, model_validator
 
-from syncd.errors import ConfigError
+from syncd.config.secret import check_secret, read_secret
 from syncd.model.limits import MAX_DOCUMENT_SIZE_BYTES
 from syncd.schema import BaseUrl, Table, VariableName
 
@@ -26,6 +25,8 @@ class VisionTable(Table):
     api_key: SecretStr | None = None
     api_key_env: VariableName | None = None
     """The environment variable that holds the key; names beginning with SYNCD_ are configuration keys."""
+    api_key_file: Path | None = None
+    """The file that holds the key; a bare name is one of systemd's credentials."""
     path: Path | None = None
     """A vision model's GGUF file, run through llama.cpp."""
     projector: Path | None = None
@@ -44,21 +45,12 @@ class VisionTable(Table):
             raise ValueError("path needs projector, the mmproj GGUF file that belongs to the model")
         if self.url is not None and not self.model:
             raise ValueError("url needs model, the name the endpoint knows it by")
-        if self.api_key is not None and self.api_key_env is not None:
-            raise ValueError("give one of api_key and api_key_env")
-        if (self.api_key_env or "").startswith("SYNCD_"):
-            raise ValueError("api_key_env begins with SYNCD_, as configuration keys do; choose another name")
+        check_secret("api_key", self.api_key, self.api_key_env, self.api_key_file)
         return self
 
     def key(self) -> str:
-        """Return the key, '' for none. Raises ConfigError if the variable is not set."""
-        if self.api_key is not None:
-            return self.api_key.get_secret_value()
-        if self.api_key_env is None:
-            return ""
-        if not (value := os.environ.get(self.api_key_env)):
-            raise ConfigError(f"documents.vision: the variable {self.api_key_env} is not set; set it")
-        return value
+        """Return the key, '' for none. Raises ConfigError if it cannot be read."""
+        return read_secret(("documents.vision", self.model), self.api_key, self.api_key_env, self.api_key_file) or ""
 
 
 class DoclingTable(Table):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from syncd.errors import ConfigError
+from syncd.config.secret import check_secret, read_secret
 from syncd.schema import BaseUrl, OwnPath, Table, VariableName
 
 
@@ -32,33 +31,12 @@ class ServerTable(Table):
     @model_validator(mode="after")
     def one_key(self) -> ServerTable:
         """Check that the key is given in only one way."""
-        if sum(given is not None for given in (self.api_key, self.api_key_env, self.api_key_file)) > 1:
-            raise ValueError("give one of api_key, api_key_env and api_key_file")
-        if self.api_key_env is not None and self.api_key_env.startswith("SYNCD_"):
-            raise ValueError(
-                f"api_key_env = {self.api_key_env!r}: variables beginning with SYNCD_ are configuration keys"
-            )
+        check_secret("api_key", self.api_key, self.api_key_env, self.api_key_file)
         return self
 
     def key(self) -> str | None:
         """Return the key, None if there is none. Raises ConfigError if it cannot be read."""
-        if self.api_key is not None:
-            return self.api_key.get_secret_value()
-        if self.api_key_env is not None:
-            if not (value := os.environ.get(self.api_key_env)):
-                raise ConfigError(
-                    f"embedding.servers: the variable {self.api_key_env} of {self.url} is not set; set it"
-                )
-            return value
-        return self._key_of_file() if self.api_key_file is not None else None
-
-    def _key_of_file(self) -> str:
-        assert self.api_key_file is not None
-        file = Path(os.environ.get("CREDENTIALS_DIRECTORY", "")) / self.api_key_file.expanduser()
-        try:
-            return file.read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"embedding.servers: the key of {self.url} cannot be read: {error}") from None
+        return read_secret(("embedding.servers", self.url), self.api_key, self.api_key_env, self.api_key_file)
 
 
 def known_runtime(name: str) -> str:

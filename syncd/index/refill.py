@@ -82,8 +82,9 @@ class Refill:
         if chroma_id != record.chroma_id:
             await self._begin_elsewhere(record)
         elif await self._lost_rows(record):
-            await self._store.refills.begin(record.id, "{}", chroma_id)
-            self._begun(record, "somebody deleted rows of it in the vector store")
+            lost = "somebody deleted rows of it in the vector store"
+            await self._store.refills.begin(record.id, "{}", chroma_id, lost)
+            self._begun(record, lost)
         else:
             return False
         self._written[record.id] = 0
@@ -112,8 +113,9 @@ class Refill:
             "index.collection_replaced", collection=record.target.collection, renamed_to=known.name if known else None
         )
         chroma_id = await self._vector_store.open_collection(record.target, self._shape(record))
-        await self._store.refills.begin(record.id, json.dumps(metadata), chroma_id)
-        self._begun(record, "somebody deleted, renamed or recreated it in the vector store")
+        replaced = "somebody deleted, renamed or recreated it in the vector store"
+        await self._store.refills.begin(record.id, json.dumps(metadata), chroma_id, replaced)
+        self._begun(record, replaced)
 
     async def begin_anew(self, record: CollectionRecord, cause: str = "") -> None:
         """Record that the collection must be deleted and recreated; `cause` is the fault that makes it so, if any.
@@ -126,7 +128,7 @@ class Refill:
                 metadata = await self._metadata(record)
             except (RetryableError, PermanentError):
                 metadata = "{}"
-        await self._store.refills.begin(record.id, metadata, None)
+        await self._store.refills.begin(record.id, metadata, None, cause)
         self._begun(record, cause)
 
     async def _metadata(self, record: CollectionRecord) -> str:

@@ -76,7 +76,8 @@ class SelfProbe:
             await self._index.mailbox.ask(MendCollection(record.id, str(probed.error())))
             self._rebuilt_at[record.id] = now
         else:
-            await self._store.outbox.want(record.id, probed.lost)
+            damage = f"{len(probed.lost)} of {probed.asked} vectors did not find themselves"
+            await self._store.outbox.want(record.id, probed.lost, damage)
             await self._index.flush(record.id, probed.lost)
 
     async def probe(self, record: CollectionRecord, source_id: str | None = None) -> Probed:

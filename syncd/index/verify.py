@@ -173,7 +173,9 @@ class Verifier:
         """Have the index make the vector store agree with SQLite's current state of these ids."""
         for start in range(0, len(chunk_ids), WRITE_SIZE):
             some = chunk_ids[start : start + WRITE_SIZE]
-            await self._store.outbox.want(record.id, some)
+            # The first part tells of all: a repair that is interrupted goes on with the next verification.
+            damage = f"{len(chunk_ids)} rows were missing or not as they were written" if start == 0 else ""
+            await self._store.outbox.want(record.id, some, damage)
             await self._index.flush(record.id, some)
 
 

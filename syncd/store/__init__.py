@@ -31,6 +31,7 @@ from syncd.store.texts import DocumentTexts
 from syncd.store.tokens import Tokens
 from syncd.store.vectors import StoredVectors
 from syncd.store.watch_failures import WatchFailures
+from syncd.store.webhook_outbox import WebhookOutbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class Store:
     censuses: Censuses
     marks: Marks
     watch_failures: WatchFailures
+    webhooks: WebhookOutbox
     vectors: StoredVectors
     tokens: Tokens
     credentials: Credentials
@@ -95,6 +97,7 @@ class Store:
             censuses=Censuses(database),
             marks=Marks(database),
             watch_failures=WatchFailures(database),
+            webhooks=WebhookOutbox(database),
             vectors=StoredVectors(database),
             tokens=Tokens(database),
             credentials=Credentials(database, key),

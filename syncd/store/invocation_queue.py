@@ -13,6 +13,7 @@ from syncd.model.requests import followed_up
 from syncd.store.codec import dumps
 from syncd.store.database import Database
 from syncd.store.invocation_codec import INVOCATION_COLUMNS, invocation_from_row, request_to_json
+from syncd.store.run_ends import end_run
 
 FOLLOW_UPS = 5
 """How often an incomplete run is followed by another one automatically, before the next request or schedule."""
@@ -91,13 +92,7 @@ class InvocationQueue:
 
     async def settle(self, invocation_id: str, state: State, counts: Counts, error: str | None = None) -> None:
         """Record the end of an invocation; a cancelled one stays cancelled. Twice is safe."""
-        await self._db.write(
-            lambda c: c.execute(
-                "UPDATE invocations SET state = ?, error = ?, counts = ?, finished_at = ? "
-                "WHERE id = ? AND state IN ('pending', 'processing')",
-                (state, error, dumps(asdict(counts)), time.time(), invocation_id),
-            )
-        )
+        await self._db.write(lambda c: end_run(c, invocation_id, state, counts, error))
 
     async def follow_up(
         self,

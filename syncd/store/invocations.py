@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from syncd.store.invocation_codec import (
 )
 from syncd.store.invocation_queue import InvocationQueue
 from syncd.store.new_invocations import insert_invocation, insert_or_join
+from syncd.store.run_ends import cancel_runs
 from syncd.store.sources import conditions
 
 TELLING_TOKENS = 1000
@@ -181,12 +181,7 @@ class Invocations(InvocationQueue):
         """Cancel a pending or running invocation; what it has indexed stays. Raises NotFoundError, or ConflictError if it has ended."""
 
         def transaction(connection: sqlite3.Connection) -> Invocation:
-            connection.execute(
-                "UPDATE invocations SET state = 'cancelled', finished_at = ? "
-                "WHERE id = ? AND state IN ('pending', 'processing')",
-                (time.time(), invocation_id),
-            )
-            changed = connection.execute("SELECT changes()").fetchone()[0]
+            changed = cancel_runs(connection, "id = ?", (invocation_id,))
             row = connection.execute(
                 f"SELECT {INVOCATION_COLUMNS} FROM invocations WHERE id = ?", (invocation_id,)
             ).fetchone()

@@ -20,6 +20,7 @@ from syncd.model import (
 )
 from syncd.model.requests import joined
 from syncd.store.invocation_codec import INVOCATION_COLUMNS, invocation_from_row, request_to_json
+from syncd.store.run_ends import cancel_runs
 
 PRIORITY = {Origin.EVENT: 0, Origin.WATCH: 0, Origin.API: 1, Origin.SCHEDULE: 2, Origin.BACKFILL: 3}
 """Priority by origin: small, event-driven work overtakes long backfills."""
@@ -122,11 +123,8 @@ def request_leave(
     left, kept = was[1].kept_collection, now[1].kept_collection
     if not left or not kept or (was[0], left) == (now[0], kept):
         return
-    connection.execute(
-        "UPDATE invocations SET state = 'cancelled', finished_at = ? WHERE source_id = ? AND database = ? AND collection = ? "
-        "AND state IN ('pending', 'processing') AND origin <> ?",
-        (time.time(), source_id, was[0], left, Origin.API),
-    )
+    place = "source_id = ? AND database = ? AND collection = ? AND origin <> ?"
+    cancel_runs(connection, place, (source_id, was[0], left, Origin.API))
     insert_or_join(connection, source_id, type, Target(was[0], left), Origin.SCHEDULE, LeaveCollection())
 
 

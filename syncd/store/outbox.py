@@ -17,6 +17,7 @@ from syncd.store.database import Database
 from syncd.store.postings import unpacked
 from syncd.store.refills import START, Place
 from syncd.store.staging import put_in_outbox
+from syncd.store.webhook_outbox import notify_healed
 
 SELECT_ROWS = (
     "SELECT d.prefix || '-' || c.number, c.text, c.metadata, v.vector, p.vector, c.context, c.checksum, v.checksum FROM chunks c "
@@ -40,9 +41,7 @@ class ChunkRow:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """One outbox entry; `row` is None for a delete and for a chunk that has vanished meanwhile. One that is damaged is not to
-    be told: see `Checksums.distrust`.
-    """
+    """One outbox entry; `row` is None for a delete and for a chunk that has vanished. A damaged one must not be told: see `Checksums.distrust`."""
 
     chunk_id: str
     op: str
@@ -108,15 +107,15 @@ class Outbox:
 
         return await self._db.write(transaction)
 
-    async def want(self, collection_id: int, chunk_ids: Sequence[str]) -> None:
-        """Add entries for these ids, to be replaced entirely in the vector store if a chunk has the id, else deleted."""
+    async def want(self, collection_id: int, chunk_ids: Sequence[str], damage: str = "") -> None:
+        """Have these ids replaced entirely in the vector store if a chunk has them, else deleted; tell webhooks which `damage` that heals."""
 
         def transaction(connection: sqlite3.Connection) -> None:
-            places = find_chunks(connection, collection_id, chunk_ids)
-            gone = ("delete", None, None)
-            put_in_outbox(
-                connection, collection_id, {i: ("replace", *places[i]) if i in places else gone for i in chunk_ids}
-            )
+            places, gone = find_chunks(connection, collection_id, chunk_ids), ("delete", None, None)
+            entries = {i: ("replace", *places[i]) if i in places else gone for i in chunk_ids}
+            put_in_outbox(connection, collection_id, entries)
+            if damage:
+                notify_healed(connection, collection_id, damage)
 
         await self._db.write(transaction)
 

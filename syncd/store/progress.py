@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from syncd.model import DocumentState, Target
 from syncd.store.database import Database
+from syncd.store.webhook_outbox import notify
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +129,21 @@ class Progress:
             lambda c: c.executemany("INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
         )
 
-    async def hold_deletes(self, invocation_id: str, keys: Sequence[str]) -> None:
-        """Hold these deletes until they are confirmed. Twice is safe."""
-        await self._db.write(
-            lambda c: c.executemany(
-                "INSERT OR IGNORE INTO held_deletes VALUES (?, ?)", [(invocation_id, k) for k in keys]
-            )
-        )
+    async def hold_deletes(self, invocation_id: str, keys: Sequence[str], reason: str) -> None:
+        """Hold these deletes until they are confirmed, and tell webhooks why. Twice is safe."""
+
+        def transaction(connection: sqlite3.Connection) -> None:
+            rows = [(invocation_id, key) for key in keys]
+            if connection.executemany("INSERT OR IGNORE INTO held_deletes VALUES (?, ?)", rows).rowcount <= 0:
+                return
+            statement = "SELECT database, source_id, collection FROM invocations WHERE id = ?"
+            for database, source_id, collection in connection.execute(statement, (invocation_id,)).fetchall():
+                run = {"invocation_id": invocation_id, "collection_name": collection}
+                notify(
+                    connection, "deletes.held", database, {**run, "documents": len(keys), "reason": reason}, source_id
+                )
+
+        await self._db.write(transaction)
 
     async def held_deletes(self, invocation_id: str) -> Sequence[str]:
         """Return the keys whose deletes an invocation holds."""

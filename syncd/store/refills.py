@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from syncd.model import Embedding, Target
 from syncd.store.codec import embedding_to_json
 from syncd.store.database import Database
+from syncd.store.webhook_outbox import notify_healed
 
 Place = tuple[int, int]
 """A chunk by (document, number); it and everything before it is filled."""
@@ -48,13 +49,14 @@ class Refills:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    async def begin(self, collection_id: int, metadata: str, chroma_id: str | None) -> None:
+    async def begin(self, collection_id: int, metadata: str, chroma_id: str | None, damage: str = "") -> None:
         """Record that a refill begins, and the collection's own metadata (JSON), which is restored at the end.
 
-        `chroma_id` is the vector store's id of the collection to fill; None: it will be deleted and recreated.
+        `chroma_id` is the vector store's id of the collection to fill; None: it will be deleted and recreated. `damage`: what
+        happened to it, if anything did; what is known of that already stays.
         """
-        changes = f"rebuilding = ?, {_MADE_ANEW}"
-        await self._place(collection_id, changes, (metadata, chroma_id, chroma_id), START)
+        changes = f"rebuilding = ?, {_MADE_ANEW}, damage = iif(damage = '', ?, damage)"
+        await self._place(collection_id, changes, (metadata, chroma_id, chroma_id, damage), START)
 
     async def opened(self, collection_id: int, chroma_id: str) -> None:
         """Record that another collection of the vector store is filled, from the start."""
@@ -65,8 +67,16 @@ class Refills:
         await self._place(collection_id, "id = id", (), place)
 
     async def end(self, collection_id: int) -> None:
-        """Record that the collection is complete, except for the outbox."""
-        await self._place(collection_id, "rebuilding = NULL", (), START)
+        """Record that the collection is complete, except for the outbox; webhooks are told if damage is healed so."""
+        statement = "UPDATE collections SET rebuilding = NULL, damage = '', refilled_document = ?, refilled_number = ? WHERE id = ?"
+
+        def transaction(connection: sqlite3.Connection) -> None:
+            damage = connection.execute("SELECT damage FROM collections WHERE id = ?", (collection_id,)).fetchone()
+            connection.execute(statement, (*START, collection_id))
+            if damage and damage[0]:
+                notify_healed(connection, collection_id, damage[0])
+
+        await self._db.write(transaction)
 
     async def reshape(self, target: Target, source_id: str, before: Embedding, after: Embedding) -> bool:
         """Have the collection of this source alone hold vectors of other dimensions; return whether it will.

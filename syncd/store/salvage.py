@@ -27,6 +27,7 @@ JSON_COLUMNS = {
     "collections": ("embedding",),
     "chunks": ("metadata",),
     "prepared_chunks": ("metadata",),
+    "webhooks": ("events", "databases", "sources"),
 }
 """What is not JSON there was not written by us."""
 _FAR = 1 << 62

@@ -15,6 +15,7 @@ from syncd.store.database import Database
 from syncd.store.new_invocations import request_leave, request_run
 from syncd.store.recipes import Recipe, keep_recipe
 from syncd.store.revival import revived
+from syncd.store.run_ends import cancel_runs
 
 
 class Sources:
@@ -187,11 +188,7 @@ class Sources:
             remember(connection, source_id, fate)
             connection.execute("DELETE FROM cursors WHERE source_id = ?", (source_id,))
             connection.execute("DELETE FROM prepared WHERE source_id = ?", (source_id,))
-            connection.execute(
-                "UPDATE invocations SET state = 'cancelled', finished_at = ?1 WHERE source_id = ?2 AND "
-                "(state = 'pending' OR (state = 'processing' AND ?3 <> ?4))",
-                (time.time(), source_id, fate, KEEP),
-            )
+            cancel_runs(connection, "source_id = ? AND (state = 'pending' OR ? <> ?)", (source_id, fate, KEEP))
             return connection.execute("DELETE FROM sources WHERE id = ?", (source_id,)).rowcount > 0
 
         return await self._db.write(transaction)

@@ -102,7 +102,7 @@ class RunState:
 
     async def hold_deletes(self, keys: Sequence[str], documents: int, reason: str) -> None:
         """Hold these deletes, out of `documents` documents, until they are confirmed."""
-        await self._progress.hold_deletes(self._invocation.id, keys)
+        await self._progress.hold_deletes(self._invocation.id, keys, reason)
         log.warning(
             "sync.deletes_held", invocation=self._invocation.id, deletes=len(keys), documents=documents, reason=reason
         )

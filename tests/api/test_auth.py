@@ -26,6 +26,7 @@ def filled(route):
         .replace("{invocation_id}", ID)
         .replace("{token_id}", "x")
         .replace("{credential_id}", "x")
+        .replace("{webhook_name}", "x")
     )
 
 

@@ -32,7 +32,7 @@ async def test_runs_that_hold_deletes_are_listed_for_those_who_may_see_them(api,
     first = await api.make_source()
     await filled(api, first, await api.make_source())
     *_, run = [await api.make_invocation(first) for _ in range(3)]
-    await store.progress.hold_deletes(run, ["b.md", "gone.md"])
+    await store.progress.hold_deletes(run, ["b.md", "gone.md"], "suspiciously many")
     held = {"invocation_id": run, "source_id": first, "database_name": api.database, "collection_name": "docs"}
     assert await api.get("/api/v1/held-deletes") == (200, [{**held, "documents": 1}])
     token = await store.tokens.create("other", frozenset({"elsewhere"}))

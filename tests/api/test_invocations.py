@@ -372,7 +372,7 @@ async def test_held_deletes_are_confirmed_by_a_run_that_names_their_invocation(a
     invocation_id = await settled(api, State.COMPLETE)
     path = f"/api/v1/invocations/{invocation_id}/confirm-deletes"
     assert (await api.post(path))[0] == 412
-    await store.progress.hold_deletes(invocation_id, ["a"])
+    await store.progress.hold_deletes(invocation_id, ["a"], "suspiciously many")
     status, made = await api.post(path)
     assert status == 201
     assert kept((await store.invocations.get(made["invocation_id"])).request) == {"confirm_deletes": invocation_id}

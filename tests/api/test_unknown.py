@@ -15,7 +15,9 @@ SCHEDULE = {"interval_s": 600.0, "target_collection_name": "docs"}
 
 
 def path_of(route):
-    return route.path.format(source_id=ID, invocation_id=ID, token_id="x", credential_id="x", file="x")
+    return route.path.format(
+        source_id=ID, invocation_id=ID, token_id="x", credential_id="x", webhook_name="x", file="x"
+    )
 
 
 @pytest.mark.parametrize("route", OWN, ids=lambda route: route.operation_id)
@@ -36,6 +38,7 @@ def test_all_additions_are_known_as_such():
         "explain_chunk", "related", "make_questions", "verify_source", "switch_shadow", "discard_shadow", "rollback_collection",
         "get_metrics", "welcome", "list_documents",
         "docs", "get_dashboard_file", "log_in", "get_session", "log_out", "follow_runs", "list_collections", "list_held_deletes", "list_chunks",
+        "list_webhooks", "test_webhook",
     }  # fmt: skip
 
 

@@ -3,18 +3,22 @@
 import re
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from syncd.app.models import catalog_of, engine_options, servers_by_model, splade_folder
+from syncd.app.webhooks import webhook_filters, webhooks_of
 from syncd.config import Config, config_model, load_config
 from syncd.errors import ConfigError
+from syncd.model.notifications import NotifiedEvent
 from syncd.sources.github.settings import GithubSection
 from syncd.sources.registry import TYPES
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "syncd.toml"
 
 
+WEBHOOK = "[[webhooks]]\nname = 'a'\nurl = 'http://a'\nsecret = 's3cret-of-16-characters'\n"
 REPOSITORY = "[[sources]]\nname = 'a'\ntype = 'github'\nrepository = 'a/b'\ncollection = 'abc'\n"
 BUCKET = """
 [[sources]]
@@ -36,11 +40,30 @@ def load(tmp_path: Path, text: str = "", **environment: str) -> Config:
 def test_the_example_shows_every_default():
     assert load_config(EXAMPLE, {}) == config_model(TYPES)()
     shown = tomllib.loads(EXAMPLE.read_text())
-    for name, value in config_model(TYPES)().model_dump(exclude={"models", "sources"}).items():
+    for name, value in config_model(TYPES)().model_dump(exclude={"models", "sources", "webhooks"}).items():
         assert name in shown, name
         if isinstance(value, dict):
             commented = re.findall(r"^# (?:\[\[?\w+\.)?(\w+)", EXAMPLE.read_text(), re.MULTILINE)
             assert set(value) <= {*shown[name], *commented}, name
+
+
+def test_the_commented_webhooks_are_valid_and_their_secrets_are_read_from_where_they_are(tmp_path, monkeypatch):
+    example = EXAMPLE.read_text().partition("# [[webhooks]]")[2].partition("\n\n")[0]
+    config = load(tmp_path, "[[webhooks]]" + example.replace("\n# ", "\n"))
+    with pytest.raises(ConfigError, match="the variable ON_CALL_SECRET of on-call is not set"):
+        webhooks_of(config)
+    monkeypatch.setenv("ON_CALL_SECRET", "whsec_no base64 at all")
+    with pytest.raises(ConfigError, match="not Base64"):
+        webhooks_of(config)
+    monkeypatch.setenv("ON_CALL_SECRET", "s3cret-of-16-characters")
+    (webhook,) = webhooks_of(config)
+    assert (webhook.name, webhook.key) == ("on-call", b"s3cret-of-16-characters")
+    (wants,) = webhook_filters(config)
+    assert set(wants.events) == set(get_args(NotifiedEvent))
+    (tmp_path / "short").write_text("too short\n")
+    table = f"[[webhooks]]\nname = 'a'\nurl = 'http://10.0.0.1/x?y=1'\nsecret_file = '{tmp_path / 'short'}'"
+    with pytest.raises(ConfigError, match="the secret of a is shorter than 16 characters"):
+        webhooks_of(load(tmp_path, table))
 
 
 def test_the_commented_examples_are_valid_too(tmp_path):
@@ -64,6 +87,11 @@ def test_the_commented_examples_are_valid_too(tmp_path):
     ("text", "said"),
     [
         ("[api]\nprt = 1", "api.prt: unknown key"),
+        ("[[webhooks]]\nname = 'a'\nurl = 'http://a'", "'a' needs secret_env, secret_file or secret"),
+        (f"{WEBHOOK}{WEBHOOK}", "webhooks: the name 'a' is used twice"),
+        (f"{WEBHOOK}events = ['run.ended']", "webhooks.0.events.0 = 'run.ended': input should be 'run.settled'"),
+        (f"{WEBHOOK}secret_env = 'B'", "give one of secret, secret_env and secret_file"),
+        ("[[webhooks]]\nname = 'a'\nurl = 'ftp://a'\nsecret_env = 'S'", "webhooks.0.url = 'ftp://a'"),
         ("[api]\nport = 70000", "api.port = 70000"),
         ("[api]\nport = 'x'", "api.port = 'x'"),
         ("[chroma]\nmode = 'server'", "needs chroma.port"),

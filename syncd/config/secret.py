@@ -1,0 +1,39 @@
+"""Secrets that the configuration file holds, or says where they are: in a variable of the environment, or in a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from syncd.errors import ConfigError
+
+
+def check_secret(key: str, value: SecretStr | None, variable: str | None, file: Path | None) -> None:
+    """Raise ValueError if the secret `key` is given in more than one way, or in a variable that is a configuration key."""
+    if sum(given is not None for given in (value, variable, file)) > 1:
+        raise ValueError(f"give one of {key}, {key}_env and {key}_file")
+    if variable is not None and variable.startswith("SYNCD_"):
+        raise ValueError(f"{key}_env = {variable!r}: variables beginning with SYNCD_ are configuration keys")
+
+
+def read_secret(owner: Sequence[str], value: SecretStr | None, variable: str | None, file: Path | None) -> str | None:
+    """Return a secret, None if there is none; a bare file name is one of systemd's credentials.
+
+    `owner`: the table, and what in it has the secret, for the message. Raises ConfigError if it cannot be read.
+    """
+    table, of = owner
+    if value is not None:
+        return value.get_secret_value()
+    if variable is not None:
+        if not (found := os.environ.get(variable)):
+            raise ConfigError(f"{table}: the variable {variable} of {of} is not set; set it")
+        return found
+    if file is None:
+        return None
+    try:
+        return (Path(os.environ.get("CREDENTIALS_DIRECTORY", "")) / file.expanduser()).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{table}: the secret of {of} cannot be read: {error}") from None
