@@ -139,6 +139,7 @@ EVENTS: Mapping[str, str] = {
     "web.sitemap_unreadable": "a sitemap could not be read; its pages are found by links only",
     "webhook.failing": "a webhook cannot be told what it is to be told; tried again for a day",
     "webhook.given_up": "a notification could not be delivered for a day, or its receiver is gone; it is not tried again",
+    "webhook.received": "a change was announced; how many runs it started",
     "webhook.recovered": "a webhook that was failing can be told again",
     "webhook.waiting": "what webhooks are told cannot be read or recorded now; tried again",
     "worker.jail_incomplete": "this machine lacks some of what confines the processes that read documents and pages and compute models",

@@ -88,7 +88,7 @@ def _operation(route: Route) -> JsonObject:
     elif route.body:
         schema = {"$ref": TEMPLATE.format(model=route.body.__name__)}
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
-    if route.access is not Access.OPEN:
+    if route.access not in (Access.OPEN, Access.SIGNED):
         operation["security"] = [{"x-chroma-token": []}, *([{}] if route.access is Access.LOCAL else [])]
     return operation
 
@@ -134,7 +134,7 @@ def _responses(route: Route) -> JsonObject:
 
 
 def _errors(route: Route) -> Iterable[int]:
-    return route.errors if route.access is Access.OPEN else sorted({*route.errors, 429})
+    return route.errors if route.access in (Access.OPEN, Access.SIGNED) else sorted({*route.errors, 429})
 
 
 def _content(shape: Shape) -> JsonObject:

@@ -20,6 +20,7 @@ class Access(Enum):
     """Who may call a route."""
 
     OPEN = "anybody"
+    SIGNED = "whoever signs the message, which the route itself checks"
     LOCAL = "anybody on this machine while the server is bound to loopback, else a token"
     BEARER = "a token, in our header or as a bearer"
     TOKEN = "a token"  # noqa: S105 - not a password

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from syncd.api.incoming_signatures import IncomingWebhook
 from syncd.api.quotas import Quotas
 from syncd.errors import NotFoundError
 from syncd.index.target import VectorStore
@@ -130,6 +131,8 @@ class Services:
     """Returns how the daemon's parts are."""
     try_webhook: Callable[[str], Awaitable[DeliveryAttempt]] = no_webhook
     """Sends a test to a webhook, by name, and waits for its answer. Raises NotFoundError."""
+    incoming: Mapping[str, IncomingWebhook] = field(default_factory=dict[str, IncomingWebhook])
+    """Who may announce changes without a token, by name."""
     loopback: bool = False
     """Whether the server is bound to a loopback address only, so that embedding queries with models that are here needs no token."""
     hosts: frozenset[str] = frozenset()

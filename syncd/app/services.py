@@ -14,6 +14,7 @@ from syncd.api.webhooks import webhook_view
 from syncd.app.addresses import address_for_clients, own_hosts
 from syncd.app.parts import Parts
 from syncd.app.settings import shadow_settings
+from syncd.app.webhooks import incoming_of
 from syncd.chroma.client import Chroma
 from syncd.config import Config
 from syncd.index.verify import Verifier
@@ -114,6 +115,7 @@ def make_services(
         standings=standing,
         vitals=vitals,
         try_webhook=parts.webhooks.try_out,
+        incoming=incoming_of(config),
         progress=partial(pace, parts.syncer),
         search=parts.search.search,
         search_several=partial(search_several, parts.search.search, store.texts),

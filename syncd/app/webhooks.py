@@ -1,9 +1,10 @@
-"""The webhooks of the configuration: who is told of what."""
+"""The webhooks of the configuration: who is told of what, and who may announce what."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from syncd.api.incoming_signatures import IncomingWebhook
 from syncd.config import Config
 from syncd.config.webhooks import SharedSecret
 from syncd.errors import ConfigError
@@ -21,6 +22,14 @@ def webhooks_of(config: Config) -> Sequence[Webhook]:
 def webhook_filters(config: Config) -> Sequence[WebhookFilter]:
     """Return what each webhook is told."""
     return [WebhookFilter(table.name, table.events, table.databases, table.sources) for table in config.webhooks]
+
+
+def incoming_of(config: Config) -> Mapping[str, IncomingWebhook]:
+    """Return who may announce changes, by name. Raises ConfigError if a secret cannot be used."""
+    return {
+        table.name: IncomingWebhook(table.name, _secret("incoming_webhooks", table), frozenset(table.databases))
+        for table in config.incoming_webhooks
+    }
 
 
 def _secret(key: str, table: SharedSecret) -> str:

@@ -18,7 +18,7 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 
 from syncd.config.documents import DocumentsSection
 from syncd.config.models import EmbeddingSection, ModelSection, SearchSection
-from syncd.config.webhooks import WebhookTable
+from syncd.config.webhooks import IncomingWebhookTable, WebhookTable
 from syncd.errors import ConfigError
 from syncd.json_types import is_object
 from syncd.schema import Table, made_model
@@ -126,12 +126,13 @@ class Config(Table):
     search: SearchSection = SearchSection()
     sync: SyncSection = SyncSection()
     webhooks: tuple[WebhookTable, ...] = ()
+    incoming_webhooks: tuple[IncomingWebhookTable, ...] = ()
     sources: tuple[SourceTable, ...] = ()
 
     @model_validator(mode="after")
     def unique_names(self) -> Config:
         """Check that names of sources, models and webhooks are unique."""
-        for kind in ("sources", "models", "webhooks"):
+        for kind in ("sources", "models", "webhooks", "incoming_webhooks"):
             names: list[str] = [table.name for table in getattr(self, kind)]
             if twice := {name for name in names if names.count(name) > 1}:
                 raise ValueError(f"{kind}: the name {sorted(twice)[0]!r} is used twice; names must be unique")

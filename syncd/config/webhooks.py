@@ -1,4 +1,4 @@
-"""`[[webhooks]]` in the configuration file: who is told of what."""
+"""`[[webhooks]]` and `[[incoming_webhooks]]` in the configuration file: who is told of what, and who tells of changes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class SharedSecret(Table):
     """A secret that signs messages, known to both sides."""
 
     name: WebhookName
-    """What it is called in the status."""
+    """What it is called in the status, and in the address of those that come in."""
     secret: SecretStr | None = None
     secret_env: VariableName | None = None
     """The environment variable that holds it; names beginning with SYNCD_ are configuration keys."""
@@ -59,3 +59,10 @@ class WebhookTable(SharedSecret):
     """Of which databases; of all when empty."""
     sources: tuple[str, ...] = ()
     """Of which sources, by name or id; of all when empty."""
+
+
+class IncomingWebhookTable(SharedSecret):
+    """`[[incoming_webhooks]]`: who may announce, at `/hooks/NAME`, that sources changed."""
+
+    databases: tuple[str, ...] = ()
+    """Whose sources; all when empty."""

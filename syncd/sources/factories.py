@@ -85,6 +85,14 @@ class SourceFactories:
         except ConfigError as error:
             raise PermanentError(str(error)) from error
 
+    def repository(self, record: SourceRecord) -> str:
+        """Return the URL of the repository that a source reads, '' where it reads none, or none that can be read."""
+        try:
+            _check_readable(record)
+            return self._factory(record.type).repository(record)
+        except (PermanentError, ConfigError):
+            return ""
+
     @property
     def settled(self) -> Sequence[Settled]:
         """Callbacks for invocations that are over or postponed: one for each type, so that none holds up another."""

@@ -111,6 +111,11 @@ class SourceFactory(ABC, Generic[S]):
         """
         raise PermanentError(f"{record.type} sources cannot be watched; give {record.name or record.id} a schedule")
 
+    def repository(self, record: SourceRecord[S]) -> str:
+        """Return the URL of the repository that a source reads, '' where it reads none. Raises PermanentError, ConfigError."""
+        del record
+        return ""
+
     async def settled(self, invocation: Invocation) -> None:
         """Called with each invocation, of any type, that is over or postponed. Twice is safe."""
 

@@ -20,7 +20,7 @@ ENDLESS = {"follow_runs"}
 ROUTES = [
     route
     for route in routes(SourceShapes.of(TYPES))
-    if route.access is not Access.OPEN and route.operation_id not in ENDLESS
+    if route.access not in (Access.OPEN, Access.SIGNED) and route.operation_id not in ENDLESS
 ]
 
 

@@ -18,6 +18,7 @@ from syncd.sources.registry import TYPES
 EXAMPLE = Path(__file__).parents[2] / "config" / "syncd.toml"
 
 
+ARRAYS = {"models", "sources", "webhooks", "incoming_webhooks"}
 WEBHOOK = "[[webhooks]]\nname = 'a'\nurl = 'http://a'\nsecret = 's3cret-of-16-characters'\n"
 REPOSITORY = "[[sources]]\nname = 'a'\ntype = 'github'\nrepository = 'a/b'\ncollection = 'abc'\n"
 BUCKET = """
@@ -40,7 +41,7 @@ def load(tmp_path: Path, text: str = "", **environment: str) -> Config:
 def test_the_example_shows_every_default():
     assert load_config(EXAMPLE, {}) == config_model(TYPES)()
     shown = tomllib.loads(EXAMPLE.read_text())
-    for name, value in config_model(TYPES)().model_dump(exclude={"models", "sources", "webhooks"}).items():
+    for name, value in config_model(TYPES)().model_dump(exclude=ARRAYS).items():
         assert name in shown, name
         if isinstance(value, dict):
             commented = re.findall(r"^# (?:\[\[?\w+\.)?(\w+)", EXAMPLE.read_text(), re.MULTILINE)

@@ -88,6 +88,10 @@ class RepositoryFactory(SourceFactory[G]):
             async for _ in moves:
                 yield WholeSource(ref=GitRef(branch=branch) if branch else None)
 
+    def repository(self, record: SourceRecord[G]) -> str:
+        """Return the URL that it is read from. Raises PermanentError, ConfigError."""
+        return self.reading(record).remote.url
+
     async def _is_behind(self, record: SourceRecord[G], commit: str) -> bool:
         target = Target(record.database, record.settings.default_collection or "")
         if not await self._store.invocations.is_idle(record.id, target):
