@@ -75,8 +75,8 @@ class SearchRequest(OwnModel):
     fusion: FusionWeights | None = None
     """For `hybrid`; omitted: the default weights and `k`, which differ for code."""
     rules: Annotated[list[RuleName], Field(max_length=20)] | None = None
-    """The ranking rules for code to apply, by name; `[]`: none. Omitted: all but `docs`, in `sparse` and `hybrid` where the hits
-    are code and no `fusion` is given. Scores then are those of the rules."""
+    """The ranking rules for code to apply, by name; `[]`: none. Omitted: all, of `docs` what moves documentation that
+    lacks some of the query's words, in `sparse` and `hybrid` where the hits are code and no `fusion` is given. Scores then are those of the rules."""
 
     @model_validator(mode="after")
     def says_where(self) -> Self:

@@ -59,7 +59,7 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
         "--rules",
         type=rule_names,
         metavar="NAMES",
-        help="ranking rules for code: none, or some of them, with commas (default: all but docs)",
+        help="ranking rules for code: none, or some of them, with commas (default: all, but docs as far as they lack words)",
     )
     parser.add_argument(
         "--expand",

@@ -52,7 +52,7 @@ class Query:
     fusion: Fusion | None = None
     """How a hybrid search weighs its rankings; None: as the collection and the query ask for."""
     rules: frozenset[RuleName] | None = None
-    """The ranking rules to apply; None: all of them to hits by words or by both where these are code and no fusion is given."""
+    """The ranking rules to apply; None: `order.UNASKED` to hits by words or by both where these are code and no fusion is given."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Literal
 from syncd.search.asked import QueryTerms, asked, stemmed_word
 from syncd.search.fuse import Ranked
 from syncd.search.paths import PathKind, kinds_of_path
-from syncd.search.signals import PathMatch, defined_share, symbol_share
+from syncd.search.signals import PathMatch, covered_shares, defined_share, symbol_share
 from syncd.store.chunks import FoundChunk
 
 DEPTH = 100
@@ -28,6 +28,7 @@ RuleName = Literal[
     "definition",
     "path",
     "symbol",
+    "coverage",
     "coherence",
     "repeats",
     "tests",
@@ -50,6 +51,8 @@ class Rules:
     """The file's path has words of the query: files are named after what they are about."""
     symbol: float = 1.0
     """What the chunk defines, or stands in, has words of the query."""
+    coverage: float = 1.0
+    """The chunk has many of the query's words: one rare word, or a likeness of meaning, carries others as far up."""
     coherence: float = 0.5
     """Other chunks of the file are hits too: a file about something says so more than once."""
     repeats: float = 0.5
@@ -61,6 +64,8 @@ class Rules:
     legacy: float = 0.5
     docs: float = 0.3
     """Documentation and examples tell in the query's own words what code does; who wants them says so."""
+    covering_docs: float = 0.3
+    """The same where they have all of the query's words; those with a part of them are moved by as much between the two."""
     config: float = 0.8
     duplicates: bool = True
     """Of chunks with the same text only the first is a hit."""
@@ -68,10 +73,11 @@ class Rules:
     @classmethod
     def only(cls, names: Collection[RuleName]) -> Rules:
         """Return these rules at their strength, and no others."""
-        return replace(NO_RULES, **{name: getattr(cls(), name) for name in names})
+        fields = [*names, "covering_docs"] if "docs" in names else names
+        return replace(NO_RULES, **{name: getattr(cls(), name) for name in fields})
 
 
-NO_RULES = Rules(0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, duplicates=False)
+NO_RULES = Rules(0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, duplicates=False)
 
 
 _WORDS: Mapping[PathKind, str] = {
@@ -96,6 +102,10 @@ class _Candidate:
     symbol: str
     scope: str
 
+    @property
+    def all_text(self) -> str:
+        return f"{self.key}\n{self.scope}\n{self.symbol}\n{self.text}"
+
 
 def by_rules(ranked: Sequence[Ranked], chunks: Mapping[str, FoundChunk], query: str, rules: Rules) -> list[Ranked]:
     """Return a ranking in the order of the rules, with their scores. `chunks`: the content of the hits, as far as it is there.
@@ -108,9 +118,12 @@ def by_rules(ranked: Sequence[Ranked], chunks: Mapping[str, FoundChunk], query: 
         candidates = _folded(candidates)
     in_path = PathMatch(wanted.terms, {one.key for one in candidates})
     newest = _newest_versions(one.key for one in candidates)
-    penalties = {key: _penalty(key, wanted, rules, newest) for key in {one.key for one in candidates}}
+    covered = covered_shares(wanted.terms, [one.all_text for one in candidates])
     scores = [
-        _lift(one, wanted, rules, in_path) * penalties[one.key] / (K + rank) for rank, one in enumerate(candidates, 1)
+        (_lift(one, wanted, rules, in_path) + rules.coverage * share)
+        * _penalty(one.key, share, wanted, rules, newest)
+        / (K + rank)
+        for rank, (one, share) in enumerate(zip(candidates, covered, strict=True), 1)
     ]
     documents = [one.document for one in candidates]
     scores = _repeats_decayed(documents, _coherent(documents, scores, rules.coherence), rules.repeats)
@@ -149,8 +162,10 @@ def _lift(one: _Candidate, wanted: QueryTerms, rules: Rules, in_path: PathMatch)
     )
 
 
-def _penalty(key: str, wanted: QueryTerms, rules: Rules, newest: Mapping[str, int]) -> float:
-    """Return the factor of what a file is, unless the query asks for such files."""
+def _penalty(key: str, covered: float, wanted: QueryTerms, rules: Rules, newest: Mapping[str, int]) -> float:
+    """Return the factor of what a file is, of which a chunk has the share `covered` of the query's words, unless the query asks for such
+    files.
+    """
     if wanted.kind == "path":
         return 1.0
     kinds: set[PathKind] = set(kinds_of_path(key))
@@ -161,7 +176,7 @@ def _penalty(key: str, wanted: QueryTerms, rules: Rules, newest: Mapping[str, in
         "vendored": rules.vendored,
         "generated": rules.generated,
         "legacy": rules.legacy,
-        "docs": rules.docs,
+        "docs": rules.docs + (rules.covering_docs - rules.docs) * covered,
         "config": rules.config,
     }
     return min((strengths[kind] for kind in kinds if wanted.terms.isdisjoint(_ASKED_FOR[kind])), default=1.0)

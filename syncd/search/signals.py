@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 
 from syncd.search.asked import QueryTerms, plain_name, terms_in
@@ -43,6 +43,20 @@ def defined_names(text: str) -> frozenset[str]:
 def symbol_share(terms: frozenset[str], symbol: str, scope: str) -> float:
     """Return the share of the query's words that are in the names of what the chunk defines and stands in."""
     return len(terms & _terms_of(f"{symbol} {scope}")) / len(terms) if terms else 0.0
+
+
+def covered_shares(terms: frozenset[str], texts: Sequence[str]) -> list[float]:
+    """Return the share of the query's words that each text has, rare ones among these texts first.
+
+    A stem counts wherever its letters stand: cutting hundreds of texts into words takes longer than the search itself.
+    """
+    shortest = {term: term[:-1] if term.endswith("i") and len(term) > 3 else term for term in terms}
+    plain = [text.casefold() for text in texts]
+    found = [frozenset(term for term, stem in shortest.items() if stem in text) for text in plain]
+    counts = Counter(term for some in found for term in some)
+    weights = {term: math.log(1 + len(texts) / count) for term, count in counts.items()}
+    total = sum(weights[term] for term in sorted(weights))
+    return [sum(weights[term] for term in sorted(some)) / total if total else 0.0 for some in found]
 
 
 class PathMatch:

@@ -17,6 +17,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
@@ -24,9 +25,9 @@ from syncd.pipeline.sparse.bm25 import code_bm25
 from syncd.search.asked import query_kind
 from syncd.search.fuse import Fusion, Ranked, fuse
 from syncd.search.lexical import best
-from syncd.search.order import PLAIN, fusion_in_code
+from syncd.search.order import PLAIN, UNASKED, fusion_in_code
 from syncd.search.paths import kinds_of_path
-from syncd.search.rules import NO_RULES, Rules, by_rules
+from syncd.search.rules import NO_RULES, RuleName, Rules, by_rules
 from syncd.store.chunks import FoundChunk
 from tests.benchmarks.retrieval import POOL, TOP, chunks_of, halves, lists_of, vectors_of
 
@@ -139,15 +140,16 @@ def figures(repositories, mode, fusion=PLAIN, rules=None):
 
 
 def show(name, found):
-    print(f"{name:30}" + " ".join(f"{value:.3f}" for value in found.values()), flush=True)
+    print(f"{name:36}" + " ".join(f"{value:.3f}" for value in found.values()), flush=True)
 
 
 def show_rules(repositories, mode, fusion):
     """Print each rule's gain: alone over none, and what is lost without it."""
-    for name in Rules.__slots__:
+    names = get_args(RuleName)
+    for name in names:
         show(f"  only {name}", figures(repositories, mode, fusion, Rules.only([name])))
-    for name in Rules.__slots__:
-        rest = [other for other in Rules.__slots__ if other != name]
+    for name in names:
+        rest = [other for other in names if other != name]
         show(f"  all but {name}", figures(repositories, mode, fusion, Rules.only(rest)))
 
 
@@ -174,9 +176,10 @@ async def main():
                 show(f"  k={fusion.k} w={fusion.sparse:g}", figures(repositories, mode, fusion))
                 show("    with rules", figures(repositories, mode, fusion, Rules()))
         start = time.process_time()
-        show(f"{mode} with rules", figures(repositories, mode, for_code, Rules()))
+        show(f"{mode} with all rules", figures(repositories, mode, for_code, Rules()))
         spent = time.process_time() - start
         print(f"  {spent / sum(len(one.questions) for one in repositories) * 1000:.1f} ms of CPU a question")
+        show("  those of a search that names none", figures(repositories, mode, for_code, UNASKED))
         if mode == "hybrid":
             show("  fused for code, no rules", figures(repositories, mode, for_code, NO_RULES))
         if given.rules:

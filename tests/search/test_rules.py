@@ -1,6 +1,7 @@
 import pytest
 
 from syncd.search.fuse import Ranked
+from syncd.search.order import UNASKED
 from syncd.search.rules import DEPTH, NO_RULES, Rules, by_rules
 from syncd.store.chunks import FoundChunk
 
@@ -26,6 +27,7 @@ CASES = [
     ("definition", "getOrCreate", [("use.py", "get_or_create()"), ("a.py", "x", {"symbol": "get_or_create"})]),
     ("path", "URL routing and dispatching", [("web.py", "a"), ("web_urldispatcher.py", "b")]),
     ("symbol", "how requests are retried", [("a.py", "x"), ("b.py", "y", {"symbol": "retry_request"})]),
+    ("coverage", "retry an upload", [("a.py", "uploaded, uploads"), ("b.py", "upload; retries")]),
     ("coherence", "words", [("a.py", "1"), ("b.py", "2"), ("b.py", "3"), ("b.py", "4")]),
     ("repeats", "words", [("a.py", "1"), ("a.py", "2"), ("a.py", "3"), ("b.py", "4")]),
     ("tests", "parsing", [("tests/a.py", "1"), ("b.py", "2")]),
@@ -44,6 +46,12 @@ def test_each_rule_alone_moves_what_it_is_for(rule, query, chunks):
     assert order(query, chunks, NO_RULES) == keys
     moved = order(query, chunks, only(rule))
     assert moved.index(keys[-1]) < keys.index(keys[-1])
+
+
+def test_documentation_with_all_of_the_querys_words_stays_where_no_rule_is_named():
+    chunks = [("docs/some.md", "retry"), ("docs/all.md", "retry the upload"), ("a.py", "retry()")]
+    assert order("retry the upload", chunks, UNASKED) == ["docs/all.md", "a.py", "docs/some.md"]
+    assert order("retry the upload", chunks, only("docs"))[0] == "a.py"
 
 
 @pytest.mark.parametrize(
