@@ -30,6 +30,7 @@ EVENTS: Mapping[str, str] = {
     "sparse.isolating": "a sparse model's process died over a batch; its texts are tried one by one",
     "sparse.waiting": "sparse vectors cannot be made now; tried again",
     "sparse.filled": "sparse vectors of a collection are complete",
+    "words.unwritten": "inverted lists could not be written to their file and stay in memory; why",
     "source.refused": "a source cannot be opened; its reason",
     "actor.crashed": "an actor ended with an error; its supervisor decides what follows",
     "actor.degraded": "a part that others do without keeps crashing; it is tried again from time to time",

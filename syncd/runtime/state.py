@@ -30,6 +30,8 @@ SOCKET_FILE = "api.sock"
 TOKEN_FILE = "token"  # noqa: S105 - a file name
 """The token that the command line uses."""
 DATABASE_FILE = "syncd.sqlite"
+WORDS_FILE = "words.sqlite"
+"""Inverted lists, made of what the database has."""
 MODELS_FOLDER = "models"
 """Where models' files are fetched to, unless the configuration names another folder."""
 CHROMA_FOLDER = "chroma"
@@ -42,7 +44,7 @@ KEY_FILE = "syncd.key"
 """Credentials in the database are encrypted with it."""
 SCRATCH_FILE = "scratch"
 """Names the folder of the daemon's temporary files."""
-_PRIVATE = (DATABASE_FILE, f"{DATABASE_FILE}-wal", f"{DATABASE_FILE}-shm", TOKEN_FILE)
+_PRIVATE = (*(f"{name}{end}" for name in (DATABASE_FILE, WORDS_FILE) for end in ("", "-wal", "-shm")), TOKEN_FILE)
 _SCRATCH_NAME = re.compile(r"syncd-[0-9a-f]{8}")
 
 

@@ -65,7 +65,7 @@ class Search:
         self._sparse_models = sparse
         self._damaged = damaged
         self._limit_s = limit_s
-        self._index_cache = IndexCache(store.postings)
+        self._index_cache = IndexCache(store.postings, store.words)
 
     async def search(self, query: Query) -> Answer:
         """Return the chunks that answer the query, best first. It waits for at most one batch of documents.

@@ -1,11 +1,11 @@
-"""Everything durable, in one SQLite file: each public method is one transaction."""
+"""Everything durable, in one SQLite file, and beside it one of what is made of it: each public method is one transaction."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from syncd.runtime.state import DATABASE_FILE, KEY_FILE
+from syncd.runtime.state import DATABASE_FILE, KEY_FILE, WORDS_FILE
 from syncd.store.absent_sources import AbsentSources
 from syncd.store.census import Censuses
 from syncd.store.checksums import Checksums
@@ -32,6 +32,7 @@ from syncd.store.tokens import Tokens
 from syncd.store.vectors import StoredVectors
 from syncd.store.watch_failures import WatchFailures
 from syncd.store.webhook_outbox import WebhookOutbox
+from syncd.store.word_file import WordFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Store:
     refills: Refills
     shadows: Shadows
     postings: Postings
+    words: WordFile
     chunks: Chunks
     checksums: Checksums
     texts: DocumentTexts
@@ -68,13 +70,13 @@ class Store:
     async def open(cls, folder: Path, types: SourceCodec) -> Store:
         """Open (or create) `folder/syncd.sqlite`, with the tables of the source `types`, and the key file beside it.
 
-        Raises ConfigError if the database was written by a newer syncd, or others can read the key file.
+        Raises ConfigError if the database was written by a newer syncd or a file cannot be used, or others can read the key file.
         """
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         key = load_key(folder / KEY_FILE)
         database = await Database.open(folder / DATABASE_FILE, types.migrations)
         postings = Postings(database)
-        await postings.begin()
+        words = await WordFile.open(folder / WORDS_FILE, *await postings.begin())
         return cls(
             database=database,
             sources=Sources(database, types),
@@ -88,6 +90,7 @@ class Store:
             refills=Refills(database),
             shadows=Shadows(database),
             postings=postings,
+            words=words,
             chunks=Chunks(database),
             checksums=Checksums(database),
             texts=DocumentTexts(database),
@@ -105,4 +108,5 @@ class Store:
 
     async def close(self) -> None:
         """Checkpoint the write-ahead log and close. Call once."""
+        await self.words.close()
         await self.database.close()

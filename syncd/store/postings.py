@@ -1,6 +1,6 @@
 """Sparse vectors of chunks, kept in sync with them: written with a chunk (staging), deleted with it (by a trigger).
 
-Readers keep inverted lists in memory and read what has changed since their last read.
+Readers keep inverted lists (`word_file.py`) and read what has changed since their last read.
 """
 
 from __future__ import annotations
@@ -98,9 +98,30 @@ class Postings:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    async def begin(self) -> None:
-        """Clear the log of deleted postings; call it before anything reads `changes`."""
-        await self._db.write(lambda c: c.execute("DELETE FROM postings_gone"))
+    async def begin(self) -> tuple[int, Sequence[int]]:
+        """Clear the log of deleted postings; call it before anything reads `changes`. Return the last id that was given, and all collections."""
+
+        def transaction(connection: sqlite3.Connection) -> tuple[int, list[int]]:
+            connection.execute("DELETE FROM postings_gone")
+            (last,) = connection.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = 'postings'").fetchone()
+            return last or 0, [number for (number,) in connection.execute("SELECT id FROM collections")]
+
+        return await self._db.write(transaction)
+
+    async def there(self, collection_id: int, through: int) -> tuple[NDArray[np.int64], Seen]:
+        """Return the ids, ascending, of a collection's postings up to one, and the position of who knows just these.
+
+        Reads an index: 0.2 s for a million.
+        """
+
+        def query(connection: sqlite3.Connection) -> tuple[NDArray[np.int64], Seen]:
+            selected = "SELECT id FROM postings WHERE collection_id = ? AND id <= ? ORDER BY id"
+            # Before the postings: what goes in between is removed twice, which is harmless.
+            (gone,) = connection.execute("SELECT coalesce(max(seq), 0) FROM postings_gone").fetchone()
+            rows = connection.execute(selected, (collection_id, through))
+            return np.fromiter((number for (number,) in rows), np.int64), Seen(through, gone)
+
+        return await self._db.read(query)
 
     async def known(self, vector_keys: Sequence[bytes], model: str) -> Mapping[bytes, bytes]:
         """Return vectors that `model` computed for the same texts, in any collection, by dense cache key."""

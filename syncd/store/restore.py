@@ -20,15 +20,15 @@ from pydantic import ValidationError
 
 from syncd.errors import PermanentError
 from syncd.runtime import durable
-from syncd.runtime.state import CHROMA_FOLDER, DATABASE_FILE, KEY_FILE
+from syncd.runtime.state import CHROMA_FOLDER, DATABASE_FILE, KEY_FILE, WORDS_FILE
 from syncd.store.backup import EXPORT_FORMAT, MANIFEST, UPLOAD_MEMBER, Manifest, Moved, require_room
 from syncd.store.database import OWN_PACKAGE, numbered_migrations
 from syncd.store.refills import REFILL_ALL
 
 _MAX_MANIFEST_BYTES = 1 << 26
 _PARTLY = "import.partial"
-_SIGNS_OF_USE = (DATABASE_FILE, f"{DATABASE_FILE}-wal", CHROMA_FOLDER)
-"""SQLite would play the log of another database into this one."""
+_SIGNS_OF_USE = (DATABASE_FILE, f"{DATABASE_FILE}-wal", WORDS_FILE, CHROMA_FOLDER)
+"""SQLite would play the log of another database into this one, and another one's words would be found."""
 _PIECE_BYTES = 1 << 20
 
 

@@ -18,8 +18,10 @@ from typing import Any
 
 from syncd.errors import ConfigError
 from syncd.runtime import durable
+from syncd.runtime.state import WORDS_FILE
 from syncd.store.database import check, lenient_text, migrate
 from syncd.store.refills import REFILL_ALL
+from syncd.store.word_file import remove_word_file
 
 JSON_COLUMNS = {
     "sources": ("settings", "embedding", "chunking"),
@@ -104,6 +106,8 @@ def take_place(path: Path, recovered: Path) -> Path:
     durable.sync_names(path.parent)
     for suffix in ("-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
+    # Ids of postings that were lost are given again.
+    remove_word_file(path.with_name(WORDS_FILE))
     # SQLite would play the damaged file's log into the new one.
     durable.sync_names(path.parent)
     durable.rename(recovered, path)

@@ -91,7 +91,7 @@ async def documents(store, collection, monkeypatch):
 
 
 async def test_every_chunk_is_found_at_every_moment_and_has_one_vector(store, collection, documents):
-    cache = IndexCache(store.postings)
+    cache = IndexCache(store.postings, store.words)
 
     async def look():
         assert sum((await models(store)).values()) == len(TEXTS)
@@ -104,11 +104,11 @@ async def test_every_chunk_is_found_at_every_moment_and_has_one_vector(store, co
     assert await models(store) == {NEW.fingerprint: len(TEXTS)}
     assert await found(cache, collection, "fahre") == len(TEXTS)
     assert await found(cache, collection, "harbour") == len(TEXTS)
-    assert await found(IndexCache(store.postings), collection, "fahre") == len(TEXTS)
+    assert await found(IndexCache(store.postings, store.words), collection, "fahre") == len(TEXTS)
 
 
 async def test_it_goes_on_where_it_was_stopped_and_then_has_nothing_to_do(store, collection, documents):
-    cache = IndexCache(store.postings)
+    cache = IndexCache(store.postings, store.words)
 
     async def look():
         return await found(cache, collection, "harbour")
@@ -146,7 +146,7 @@ async def test_nothing_that_another_model_made_is_searched_with_this_ones_query(
         replace(chunk, posting=chunk.posting and replace(chunk.posting, model="another#1")) for chunk in change.chunks
     ]
     await store.documents.stage([replace(change, chunks=chunks)])
-    cache = IndexCache(store.postings)
+    cache = IndexCache(store.postings, store.words)
     assert await found(cache, collection, "harbour") == 0
     assert await filled(store, NEW)
     assert await found(cache, collection, "harbour") == 1
