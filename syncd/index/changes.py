@@ -11,7 +11,7 @@ import numpy as np
 from syncd.model import CollectionShape, Metadata, QueryFunction, Row, Rows, Scalar, SparseIndex, Target
 from syncd.store.changes import DocumentChange, Promotion, Replacement
 from syncd.store.collections import CollectionRecord
-from syncd.store.outbox import ChunkRow
+from syncd.store.whole_chunks import ChunkRow
 
 WRITE_SIZE = 300
 """Rows per write: Chroma Cloud's limit, and within the 100-300 that a local server handles fastest."""

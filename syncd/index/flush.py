@@ -46,7 +46,7 @@ class OutboxFlush:
         await self._store.outbox.clear(record.id, chunk_ids)
         if damaged:
             log.error("store.damaged", collection=record.target.collection, chunks=len(damaged))
-            await self._store.checksums.distrust(record.id, damaged)
+            await self.flush(record, await self._store.repairs.repair(record.id, damaged))
 
     async def _write(self, record: CollectionRecord, waiting: Sequence[Waiting]) -> None:
         deletes = [entry.chunk_id for entry in waiting if entry.op in ("delete", "replace")]

@@ -21,8 +21,8 @@ from syncd.index.write_probe import accepts_writes
 from syncd.model import NOTHING, CollectionShape, Scalar
 from syncd.store import Store
 from syncd.store.collections import CollectionRecord
-from syncd.store.outbox import ChunkRow
 from syncd.store.refills import START
+from syncd.store.whole_chunks import ChunkRow
 
 log = structlog.get_logger()
 
@@ -183,7 +183,7 @@ class Refill:
         kept = self._vector_store.as_stored
         if damaged := [row.id for row in page if not row.is_sound]:
             log.error("store.damaged", collection=record.target.collection, chunks=len(damaged))
-            await self._store.checksums.distrust(record.id, damaged)
+            await self._store.repairs.repair(record.id, damaged)
             page = [row for row in page if row.is_sound]
         lacking = [row for row in page if row.id not in found or difference(row, kept(row.metadata), found[row.id])]
         if lacking:

@@ -18,7 +18,7 @@ from syncd.index.target import VectorStore
 from syncd.index.writer import Index
 from syncd.store import Store
 from syncd.store.collections import CollectionRecord
-from syncd.store.outbox import ChunkRow
+from syncd.store.whole_chunks import ChunkRow
 
 log = structlog.get_logger()
 
@@ -97,7 +97,8 @@ class SelfProbe:
             lost = [
                 row.id
                 for row in rows
-                if row.id not in found
+                if not row.is_sound
+                or row.id not in found
                 or differs_in_vector(row, found[row.id])
                 or not await self._finds_itself(record, row)
             ]

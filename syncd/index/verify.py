@@ -18,7 +18,8 @@ from syncd.index.writer import Index
 from syncd.model import Metadata, Row, Target
 from syncd.store import Store
 from syncd.store.collections import CollectionRecord
-from syncd.store.outbox import EVERYTHING_HELD, ChunkRow, Portion
+from syncd.store.outbox import EVERYTHING_HELD, Portion
+from syncd.store.whole_chunks import ChunkRow
 
 LINEAGE = frozenset({"source_id", "source_type", "key", "version", "chunk_index", "chunk_count"})
 """A row with all of these keys was written by syncd; other rows belong to somebody else and are left alone."""
@@ -40,7 +41,9 @@ class Drift:
     extra: int = 0
     """Rows with our lineage that are not in SQLite."""
     damaged: int = 0
-    """Chunks whose text or vector in SQLite is not what was stored; they are compared with nothing. Repairing asks their sources again."""
+    """Chunks, and rows of documents, that are not in SQLite what was stored; these chunks are compared with nothing. Repairing sets
+    single flipped bits right, and asks sources again for the rest.
+    """
     unreadable: str | None = None
     """Why the vector store cannot read the collection, which is then rebuilt from SQLite; nothing was compared."""
 
@@ -104,6 +107,7 @@ class Verifier:
             record = await self._store.collections.by_id(record.id)
         if record.chroma_id is None or await self._vector_store.collection_id(record.target) != record.chroma_id:
             return await self._whole(record, repair, portion)
+        documents = await self._store.repairs.examine(record.id, portion, repair=repair)
         compared = await self._compare(record, portion)
         probed = await self._probe.probe(record, portion.source_id)
         probed = probed.beside({*compared.wrong, *compared.damaged})
@@ -111,9 +115,8 @@ class Verifier:
             raise probed.error()
         extra = await self._extra(record, portion)
         if repair:
-            if compared.damaged:
-                await self._store.checksums.distrust(record.id, compared.damaged)
-            await self._mend(record, [*compared.wrong, *probed.lost, *([] if keep_extra else extra)])
+            right = await self._store.repairs.repair(record.id, compared.damaged)
+            await self._mend(record, [*compared.wrong, *right, *probed.lost, *([] if keep_extra else extra)])
         return Drift(
             compared.chunks,
             len(compared.missing),
@@ -122,7 +125,7 @@ class Verifier:
             metadata=len(compared.different["metadata"]),
             unfindable=len(probed.lost),
             extra=len(extra),
-            damaged=len(compared.damaged),
+            damaged=len(compared.damaged) + documents,
         )
 
     async def _whole(self, record: CollectionRecord, repair: bool, portion: Portion) -> Drift:

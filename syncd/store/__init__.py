@@ -8,7 +8,6 @@ from pathlib import Path
 from syncd.runtime.state import DATABASE_FILE, KEY_FILE, WORDS_FILE
 from syncd.store.absent_sources import AbsentSources
 from syncd.store.census import Censuses
-from syncd.store.checksums import Checksums
 from syncd.store.chunks import Chunks
 from syncd.store.codec import SourceCodec
 from syncd.store.collections import Collections
@@ -24,6 +23,7 @@ from syncd.store.postings import Postings
 from syncd.store.prepared import Prepared
 from syncd.store.progress import Progress
 from syncd.store.refills import Refills
+from syncd.store.repairs import Repairs
 from syncd.store.secrets import Credentials, load_key
 from syncd.store.shadows import Shadows
 from syncd.store.sources import Sources
@@ -53,7 +53,7 @@ class Store:
     postings: Postings
     words: WordFile
     chunks: Chunks
-    checksums: Checksums
+    repairs: Repairs
     texts: DocumentTexts
     prepared: Prepared
     progress: Progress
@@ -92,7 +92,7 @@ class Store:
             postings=postings,
             words=words,
             chunks=Chunks(database),
-            checksums=Checksums(database),
+            repairs=Repairs(database),
             texts=DocumentTexts(database),
             prepared=Prepared(database),
             progress=Progress(database),

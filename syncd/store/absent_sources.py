@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from syncd.model import Target
+from syncd.store.checksums import lineage_checksum
 from syncd.store.database import Database
 from syncd.store.staging import put_in_outbox
 
@@ -133,12 +134,13 @@ def give(connection: sqlite3.Connection, orphan: Orphan, heir: str) -> list[str]
     ids: dict[str, tuple[str, int | None, int | None]] = {}
     for document_id, prefix in given:
         rows = connection.execute(
-            "SELECT number, metadata FROM chunks WHERE document_id = ?", (document_id,)
+            "SELECT number, vector_key, metadata FROM chunks WHERE document_id = ?", (document_id,)
         ).fetchall()
-        for number, metadata in rows:
+        for number, key, metadata in rows:
             changed = json.dumps({**json.loads(metadata), "source_id": heir}, ensure_ascii=False, sort_keys=True)
             connection.execute(
-                "UPDATE chunks SET metadata = ? WHERE document_id = ? AND number = ?", (changed, document_id, number)
+                "UPDATE chunks SET metadata = ?, lineage_checksum = ? WHERE document_id = ? AND number = ?",
+                (changed, lineage_checksum(key, changed), document_id, number),
             )
             ids[f"{prefix}-{number}"] = ("update", document_id, number)
     put_in_outbox(connection, orphan.collection_id, ids)

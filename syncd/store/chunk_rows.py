@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import zlib
 from collections.abc import Collection
 
 from syncd.store.changes import NewChunk
-from syncd.store.checksums import is_sound, text_checksum
+from syncd.store.checksums import is_sound, lineage_checksum, text_checksum
 from syncd.store.codec import dumps
 from syncd.store.numbering import ChunkNumbering, staged_metadata
 
@@ -18,12 +19,14 @@ _UNLIKE_ANY = NewChunk("", "", b"", {})
 def stored_chunks(connection: sqlite3.Connection, document_id: int) -> dict[int, NewChunk]:
     """Return a document's chunks by number."""
     rows = connection.execute(
-        "SELECT number, text, context, vector_key, metadata, checksum FROM chunks WHERE document_id = ? ORDER BY number",
+        "SELECT number, text, context, vector_key, metadata, checksum, lineage_checksum FROM chunks WHERE document_id = ? ORDER BY number",
         (document_id,),
     )
     return {
-        number: NewChunk(text, context, key, json.loads(metadata)) if is_sound(context, text, checksum) else _UNLIKE_ANY
-        for number, text, context, key, metadata, checksum in rows
+        number: NewChunk(text, context, key, json.loads(metadata))
+        if is_sound(text, context, key, metadata, *sums)
+        else _UNLIKE_ANY
+        for number, text, context, key, metadata, *sums in rows
     }
 
 
@@ -36,35 +39,29 @@ def rewrite_chunks(
         "DELETE FROM chunks WHERE document_id = ? AND number = ?", [(document_id, n) for n in changed]
     )
     connection.executemany(
-        "INSERT INTO chunks (document_id, number, text, context, vector_key, metadata, checksum) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO chunks (document_id, number, vector_key, text, context, checksum, metadata, lineage_checksum) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            (
-                document_id,
-                number,
-                chunk.text,
-                chunk.context,
-                chunk.vector_key,
-                dumps(staged_metadata(chunk, len(chunks))),
-                text_checksum(chunk.context, chunk.text),
-            )
+            (document_id, number, chunk.vector_key, chunk.text, *_columns(chunk, len(chunks)))
             for number, chunk in zip(numbering.numbers, chunks, strict=True)
             if number in changed
         ),
     )
     connection.executemany(
-        "UPDATE chunks SET context = ?, metadata = ?, checksum = ? WHERE document_id = ? AND number = ?",
+        "UPDATE chunks SET context = ?, checksum = ?, metadata = ?, lineage_checksum = ? WHERE document_id = ? AND number = ?",
         (
-            (
-                chunk.context,
-                dumps(staged_metadata(chunk, len(chunks))),
-                text_checksum(chunk.context, chunk.text),
-                document_id,
-                number,
-            )
+            (*_columns(chunk, len(chunks)), document_id, number)
             for number, chunk in zip(numbering.numbers, chunks, strict=True)
             if numbering.ops.get(number) == "update"
         ),
     )
+
+
+def _columns(chunk: NewChunk, count: int) -> tuple[str, int, str, int]:
+    """Return the context and the metadata of one of `count` chunks, each with the checksum that covers it."""
+    metadata = dumps(staged_metadata(chunk, count))
+    checksum = text_checksum(chunk.context, chunk.text)
+    return chunk.context, checksum, metadata, lineage_checksum(chunk.vector_key, metadata)
 
 
 def write_postings(
@@ -76,9 +73,16 @@ def write_postings(
 ) -> None:
     """Add the postings of the chunks just written; those of the chunks they replace went with them (a trigger)."""
     connection.executemany(
-        "INSERT INTO postings (collection_id, document_id, number, model, vector) VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO postings (collection_id, document_id, number, model, vector, checksum) VALUES (?, ?, ?, ?, ?, ?)",
         (
-            (collection_id, document_id, number, chunk.posting.model, chunk.posting.vector)
+            (
+                collection_id,
+                document_id,
+                number,
+                chunk.posting.model,
+                chunk.posting.vector,
+                zlib.crc32(chunk.posting.vector),
+            )
             for number, chunk in zip(numbering.numbers, chunks, strict=True)
             if chunk.posting is not None and numbering.ops.get(number) in ("add", "replace")
         ),

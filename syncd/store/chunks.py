@@ -18,12 +18,12 @@ Stage = Literal["prepared", "embedded", "written"]
 """How far a document has come: it has its words, its vectors, its place in the vector store."""
 
 INDEXED = (
-    "SELECT d.prefix || '-' || c.number, c.text, c.metadata, d.id, 'written', d.recorded_at, d.changed_at, c.context, c.checksum FROM documents d "
+    "SELECT d.prefix || '-' || c.number, c.text, c.metadata, d.id, 'written', d.recorded_at, d.changed_at, c.context, c.vector_key, c.checksum, c.lineage_checksum FROM documents d "
     "JOIN chunks c ON c.document_id = d.id WHERE d.collection_id = ? AND d.prefix = ? AND d.state = 'indexed' AND c.number = ?"
 )
 PREPARED = (
     "SELECT p.prefix || '-' || c.number, c.text, json_set(c.metadata, '$.chunk_count', p.chunks), -p.id, "
-    "iif(p.wanted, 'prepared', 'embedded'), NULL, p.changed_at, '', NULL FROM prepared p JOIN prepared_chunks c ON c.prepared_id = p.id "
+    "iif(p.wanted, 'prepared', 'embedded'), NULL, p.changed_at, '', c.vector_key, NULL, NULL FROM prepared p JOIN prepared_chunks c ON c.prepared_id = p.id "
     "WHERE p.collection_id = ? AND p.prefix = ? AND p.findable AND c.number = ?"
 )
 OWNER = (
@@ -89,7 +89,7 @@ class Chunks:
                 prefix, _, number = chunk_id.rpartition("-")
                 place = (collection_id, prefix, number)
                 row = connection.execute(INDEXED, place).fetchone() or connection.execute(PREPARED, place).fetchone()
-                if row and is_sound(row[7], row[1], row[8]):
+                if row and is_sound(row[1], row[7], row[8], row[2], *row[9:]):
                     found[chunk_id] = FoundChunk(row[0], row[1], json.loads(row[2]), *row[3:7])
             return found
 

@@ -177,10 +177,10 @@ class Documents:
 def chunks_of(connection: sqlite3.Connection, document_id: int) -> list[NewChunk] | None:
     """Return a document's chunks in the order of the text; None if one is damaged."""
     rows = connection.execute(
-        "SELECT text, context, vector_key, metadata, checksum FROM chunks WHERE document_id = ? "
-        "ORDER BY json_extract(metadata, '$.chunk_index')",
+        "SELECT text, context, vector_key, metadata, checksum, lineage_checksum FROM chunks WHERE document_id = ?",
         (document_id,),
     ).fetchall()
-    if not all(is_sound(context, text, checksum) for text, context, _, _, checksum in rows):
+    if not all(is_sound(*row) for row in rows):
         return None
-    return [NewChunk(text, context, key, json.loads(metadata)) for text, context, key, metadata, _ in rows]
+    chunks = [NewChunk(text, context, key, json.loads(metadata)) for text, context, key, metadata, *_ in rows]
+    return sorted(chunks, key=lambda chunk: chunk.metadata.get("chunk_index", 0))

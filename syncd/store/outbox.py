@@ -2,46 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from syncd.model import SparseVector, cut_to
-from syncd.store.checksums import is_sound, is_sound_vector
 from syncd.store.database import Database
-from syncd.store.postings import unpacked
 from syncd.store.refills import START, Place
 from syncd.store.staging import put_in_outbox
 from syncd.store.webhook_outbox import notify_healed
-
-SELECT_ROWS = (
-    "SELECT d.prefix || '-' || c.number, c.text, c.metadata, v.vector, p.vector, c.context, c.checksum, v.checksum FROM chunks c "
-    "JOIN documents d ON d.id = c.document_id JOIN vectors v ON v.key = c.vector_key "
-    "LEFT JOIN postings p ON p.document_id = c.document_id AND p.number = c.number "
-)
-
-
-@dataclass(frozen=True, slots=True)
-class ChunkRow:
-    """A chunk as the vector store should have it, the vector as short as its collection holds them."""
-
-    id: str
-    text: str
-    metadata: dict[str, Any]
-    vector: NDArray[np.float32]
-    sparse: SparseVector | None = None
-    is_sound: bool = True
-    """Whether text and vector are what was stored; otherwise it must not be written anywhere."""
+from syncd.store.whole_chunks import CONTENT, SELECT_ROWS, ChunkRow, StoredChunk, chunk_row
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """One outbox entry; `row` is None for a delete and for a chunk that has vanished. A damaged one must not be told: see `Checksums.distrust`."""
+    """One outbox entry; `row` is None for a delete and for a chunk that has vanished meanwhile. One that is damaged is not to
+    be told: see `Repairs.repair`.
+    """
 
     chunk_id: str
     op: str
@@ -85,15 +61,17 @@ class Outbox:
             dimensions = dimensions_of(connection, collection_id)
             marks = ", ".join("?" * len(chunk_ids))
             entries = connection.execute(
-                "SELECT o.chunk_id, o.op, c.text, c.metadata, v.vector, p.vector, c.context, c.checksum, v.checksum FROM outbox o "
+                f"SELECT o.chunk_id, o.op, {CONTENT} FROM outbox o "
                 "LEFT JOIN chunks c ON c.document_id = o.document_id AND c.number = o.number "
                 "LEFT JOIN postings p ON p.document_id = o.document_id AND p.number = o.number "
                 f"LEFT JOIN vectors v ON v.key = c.vector_key WHERE o.collection_id = ? AND o.chunk_id IN ({marks})",
                 (collection_id, *chunk_ids),
             )
             return [
-                Waiting(chunk_id, op, None if text is None else chunk_row(dimensions, chunk_id, text, *values))
-                for chunk_id, op, text, *values in entries
+                Waiting(
+                    chunk_id, op, None if stored[0] is None else chunk_row(dimensions, chunk_id, StoredChunk(*stored))
+                )
+                for chunk_id, op, *stored in entries
             ]
 
         return await self._db.read(query)
@@ -156,7 +134,8 @@ class Outbox:
         def query(connection: sqlite3.Connection) -> list[ChunkRow]:
             dimensions = dimensions_of(connection, collection_id)
             return [
-                chunk_row(dimensions, *row) for row in connection.execute(statement, (collection_id, size, source_id))
+                chunk_row(dimensions, chunk_id, StoredChunk(*stored))
+                for chunk_id, *stored in connection.execute(statement, (collection_id, size, source_id))
             ]
 
         return await self._db.read(query)
@@ -174,8 +153,9 @@ class Outbox:
         def query(connection: sqlite3.Connection) -> tuple[list[ChunkRow], Place]:
             dimensions, place = dimensions_of(connection, collection_id), after
             page: list[ChunkRow] = []
-            for document_id, number, *row in connection.execute(statement, (collection_id, *after, *values, size)):
-                page.append(chunk_row(dimensions, *row))
+            found = connection.execute(statement, (collection_id, *after, *values, size))
+            for document_id, number, chunk_id, *stored in found:
+                page.append(chunk_row(dimensions, chunk_id, StoredChunk(*stored)))
                 place = document_id, number
             return page, place
 
@@ -198,7 +178,8 @@ class Outbox:
     async def dimensions(self, collection_id: int) -> int | None:
         """Return the dimensions of a collection's vectors as the vector store has them, or None if it has none."""
         statement = (
-            SELECT_ROWS.replace("SELECT ", "SELECT length(v.vector) / 4, ", 1) + "WHERE d.collection_id = ? LIMIT 1"
+            SELECT_ROWS.replace("SELECT ", "SELECT length(v.vector) / 4, ", 1)
+            + "WHERE d.collection_id = ? AND v.vector IS NOT NULL LIMIT 1"
         )
 
         def query(connection: sqlite3.Connection) -> int | None:
@@ -229,21 +210,3 @@ def find_chunks(
         if row := connection.execute(statement, (collection_id, prefix, number)).fetchone():
             found[chunk_id] = row
     return found
-
-
-def chunk_row(
-    dimensions: int | None,
-    chunk_id: str,
-    text: str,
-    metadata: str,
-    vector: bytes,
-    sparse: bytes | None,
-    context: str,
-    checksum: int | None,
-    vector_checksum: int | None,
-) -> ChunkRow:
-    """Return the ChunkRow in stored columns, its vector shortened to `dimensions`."""
-    row_sparse = None if sparse is None else unpacked(sparse)
-    held = cut_to(np.frombuffer(vector, dtype="<f4"), dimensions)
-    sound = is_sound(context, text, checksum) and is_sound_vector(vector, vector_checksum)
-    return ChunkRow(chunk_id, text, json.loads(metadata), held, row_sparse, sound)

@@ -6,6 +6,7 @@ Readers keep inverted lists (`word_file.py`) and read what has changed since the
 from __future__ import annotations
 
 import sqlite3
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -75,19 +76,21 @@ _UNPOSTED_PREPARED = (
     "ON d.id = c.prepared_id WHERE c.posting_model IS NOT ? AND d.collection_id = ? AND (c.prepared_id, c.number) > (?, ?) "
     "ORDER BY c.prepared_id, c.number LIMIT ?"
 )
-# Parameters: model, vector, document, number, collection, text. A reader knows postings by ids that only grow: a new vector is a new row.
-_IS_CURRENT = "EXISTS (SELECT 1 FROM chunks WHERE document_id = ?3 AND number = ?4 AND context || text = ?6)"
-_FILL = (
-    f"DELETE FROM postings WHERE document_id = ?3 AND number = ?4 AND model <> ?1 AND {_IS_CURRENT}",
-    "INSERT OR IGNORE INTO postings (collection_id, document_id, number, model, vector) "
-    f"SELECT ?5, ?3, ?4, ?1, ?2 WHERE {_IS_CURRENT}",
+# A reader knows postings by ids that only grow: a new vector is a new row.
+_IS_CURRENT = (
+    "EXISTS (SELECT 1 FROM chunks WHERE document_id = :document AND number = :number AND context || text = :text)"
 )
-_IS_PREPARED = "c.prepared_id = ?3 AND c.number = ?4 AND c.context || c.text = ?6"
+_FILL = (
+    f"DELETE FROM postings WHERE document_id = :document AND number = :number AND model <> :model AND {_IS_CURRENT}",
+    "INSERT OR IGNORE INTO postings (collection_id, document_id, number, model, vector, checksum) "
+    f"SELECT :collection, :document, :number, :model, :vector, :checksum WHERE {_IS_CURRENT}",
+)
+_IS_PREPARED = "c.prepared_id = :document AND c.number = :number AND c.context || c.text = :text"
 _FILL_PREPARED = (
-    f"UPDATE prepared_chunks AS c SET posting_model = ?1, posting = ?2 WHERE {_IS_PREPARED}",
-    "DELETE FROM postings WHERE document_id = -?3 AND number = ?4 AND model <> ?1 "
+    f"UPDATE prepared_chunks AS c SET posting_model = :model, posting = :vector WHERE {_IS_PREPARED}",
+    "DELETE FROM postings WHERE document_id = -:document AND number = :number AND model <> :model "
     f"AND EXISTS (SELECT 1 FROM prepared_chunks c WHERE {_IS_PREPARED})",
-    "INSERT OR IGNORE INTO postings (collection_id, document_id, number, model, vector) SELECT ?5, -?3, ?4, ?1, ?2 "
+    "INSERT OR IGNORE INTO postings (collection_id, document_id, number, model, vector, checksum) SELECT :collection, -:document, :number, :model, :vector, :checksum "
     f"FROM prepared_chunks c JOIN prepared d ON d.id = c.prepared_id WHERE d.findable AND {_IS_PREPARED}",
 )
 
@@ -170,7 +173,18 @@ class Postings:
 
         `flush`: also put the chunks into the outbox, to be written to the vector store, and return their ids.
         """
-        values = [(model, vector, abs(u.document_id), u.number, collection_id, u.text) for u, vector in rows]
+        values = [
+            {
+                "model": model,
+                "vector": vector,
+                "document": abs(u.document_id),
+                "number": u.number,
+                "collection": collection_id,
+                "text": u.text,
+                "checksum": zlib.crc32(vector),
+            }
+            for u, vector in rows
+        ]
         prepared = [some for some, (u, _) in zip(values, rows, strict=True) if u.document_id < 0]
         written = [some for some, (u, _) in zip(values, rows, strict=True) if u.document_id > 0]
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from syncd.model import DocumentState, Target
+from syncd.store.checksums import cursor_checksum
 from syncd.store.database import Database
 from syncd.store.webhook_outbox import notify
 
@@ -40,27 +41,27 @@ class Progress:
         self._db = database
 
     async def cursor(self, source_id: str, collection_id: int, config_hash: str) -> str | None:
-        """Return the last saved cursor; None if there is none, or if it belongs to another configuration."""
+        """Return the last saved cursor; None if there is none, if it is damaged, or if it belongs to another configuration."""
 
         def query(connection: sqlite3.Connection) -> str | None:
             row = connection.execute(
-                "SELECT cursor FROM cursors WHERE source_id = ? AND collection_id = ? AND recipe = ?",
+                "SELECT recipe, cursor, checksum FROM cursors WHERE source_id = ? AND collection_id = ? AND recipe = ?",
                 (source_id, collection_id, config_hash),
             ).fetchone()
-            return row[0] if row else None
+            return _sound(row)
 
         return await self._db.read(query)
 
     async def reached(self, source_id: str, target: Target) -> str | None:
         """Return the last saved cursor of a source in a collection, whatever configuration it was made with, or None."""
         statement = (
-            "SELECT cursor FROM cursors JOIN collections c ON c.id = collection_id "
+            "SELECT recipe, cursor, checksum FROM cursors JOIN collections c ON c.id = collection_id "
             "WHERE source_id = ? AND c.database = ? AND c.name = ?"
         )
         row = await self._db.read(
             lambda c: c.execute(statement, (source_id, target.database, target.collection)).fetchone()
         )
-        return row[0] if row else None
+        return _sound(row)
 
     async def drop_cursor(self, source_id: str, collection_id: int, config_hash: str) -> None:
         """Delete a cursor of another configuration; call it before documents are made with this one, which invalidates it."""
@@ -80,8 +81,8 @@ class Progress:
         """Move the cursor; only after everything before it is recorded."""
         await self._db.write(
             lambda c: c.execute(
-                "INSERT OR REPLACE INTO cursors (source_id, collection_id, recipe, cursor) VALUES (?, ?, ?, ?)",
-                (source_id, collection_id, config_hash, cursor),
+                "INSERT OR REPLACE INTO cursors (source_id, collection_id, recipe, cursor, checksum) VALUES (?, ?, ?, ?, ?)",
+                (source_id, collection_id, config_hash, cursor, cursor_checksum(config_hash, cursor)),
             )
         )
 
@@ -187,3 +188,10 @@ class Progress:
     async def release_deletes(self, invocation_id: str) -> None:
         """Delete the record of an invocation's held deletes, because they are done or not wanted. Twice is safe."""
         await self._db.write(lambda c: c.execute("DELETE FROM held_deletes WHERE invocation_id = ?", (invocation_id,)))
+
+
+def _sound(row: tuple[str, str, int | None] | None) -> str | None:
+    """Return the cursor of a row; None without, or if it is not what was stored."""
+    if row is None or row[2] not in (None, cursor_checksum(*row[:2])):
+        return None
+    return row[1]

@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from syncd.errors import ConflictError
 from syncd.store.changes import DocumentChange, NewChunk, Promotion, Removal, Replacement, Staged
+from syncd.store.checksums import document_checksum
 from syncd.store.chunk_ids import with_own_ids
 from syncd.store.chunk_rows import rewrite_chunks, stored_chunks, write_postings
 from syncd.store.codec import warnings_from_json, warnings_to_json
@@ -175,9 +176,9 @@ def upsert_document(connection: sqlite3.Connection, change: Replacement) -> int:
     """Write the document's row and return its id."""
     connection.execute(
         "INSERT INTO documents (collection_id, source_id, key, prefix, version, fingerprint, state, content_hash, seen, "
-        "changed_at, recorded_at, warnings) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'indexed', ?7, ?8, ?9, ?10, ?11) "
-        "ON CONFLICT (collection_id, source_id, key) DO UPDATE SET prefix = ?4, version = ?5, fingerprint = ?6, "
-        "state = 'indexed', reason = '', content_hash = ?7, seen = ?8, changed_at = ?9, recorded_at = ?10, warnings = ?11",
+        "changed_at, recorded_at, warnings, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'indexed', ?7, ?8, ?9, ?10, ?11, ?12) "
+        "ON CONFLICT (collection_id, source_id, key) DO UPDATE SET prefix = ?4, version = ?5, fingerprint = ?6, state = 'indexed', "
+        "reason = '', content_hash = ?7, seen = ?8, changed_at = ?9, recorded_at = ?10, warnings = ?11, checksum = ?12",
         (
             change.collection_id,
             change.source_id,
@@ -190,6 +191,16 @@ def upsert_document(connection: sqlite3.Connection, change: Replacement) -> int:
             change.changed_at,
             time.time(),
             warnings_to_json(change.warnings),
+            document_checksum(
+                change.collection_id,
+                change.source_id,
+                change.key,
+                change.prefix,
+                change.version,
+                change.fingerprint,
+                "indexed",
+                change.content_hash,
+            ),
         ),
     )
     (document_id,) = connection.execute(

@@ -19,20 +19,33 @@ async def holds(right, parts, target) -> bool:
     return False
 
 
-async def test_differences_are_mended_and_rows_that_sqlite_does_not_know_stay(parts, folder, target):
-    write(folder, FILES)
-    await parts.sync(folder, target)
-    right = await contents(parts, target)
-    await tamper(parts, target)
-    parts.embedder.embedded.clear()
-    actor = ScheduledVerifier(
-        parts.store, parts.chroma, Verifier(parts.store, parts.chroma, parts.index), interval_s=0.01
-    )
+async def mended(parts, target, right, interval_s: float, stops: int = 0) -> None:
+    """Let the actor run until the collection has these rows again."""
+    verifier = Verifier(parts.store, parts.chroma, parts.index)
+    actor = ScheduledVerifier(parts.store, parts.chroma, verifier, interval_s, lambda: stops)
     with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             await group.start(actor.run)
             while not await holds(right, parts, target):  # noqa: ASYNC110 - Chroma sets no event
                 await anyio.sleep(0.02)
             group.cancel_scope.cancel()
+
+
+async def test_differences_are_mended_and_rows_that_sqlite_does_not_know_stay(parts, folder, target):
+    write(folder, FILES)
+    await parts.sync(folder, target)
+    right = await contents(parts, target)
+    await tamper(parts, target)
+    parts.embedder.embedded.clear()
+    await mended(parts, target, right, interval_s=0.01)
     assert (await contents(parts, target)).keys() - right.keys() == {"forged-0", "own"}
     assert parts.embedder.embedded == []
+
+
+async def test_after_an_unclean_stop_every_vector_is_compared_at_once(parts, folder, target, monkeypatch):
+    monkeypatch.setattr("syncd.index.scheduled_verify.VERIFIED_CHUNKS", 0)
+    write(folder, FILES)
+    await parts.sync(folder, target)
+    right = await contents(parts, target)
+    await tamper(parts, target)
+    await mended(parts, target, right, interval_s=3600.0, stops=1)

@@ -185,6 +185,7 @@ def test_each_type_brings_its_own_tables_and_their_numbers_stay():
         105: "0105_document_counts.sql",
         106: "0106_shadows.sql",
         107: "0107_large_collections.sql",
+        108: "0108_row_checksums.sql",
         110: "0110_webhooks.sql",
     }
     with pytest.raises(ValueError, match="has the number of"):

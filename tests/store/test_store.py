@@ -370,7 +370,7 @@ async def test_a_cancelled_writer_leaves_no_half_transaction(store: Store) -> No
 
 async def test_a_failing_transaction_is_rolled_back_whole(store: Store) -> None:
     def transaction(connection: sqlite3.Connection) -> None:
-        connection.execute("INSERT INTO cursors VALUES ('s', 1, 'c', '')")
+        connection.execute("INSERT INTO cursors (source_id, collection_id, cursor) VALUES ('s', 1, 'c')")
 
     with pytest.raises(sqlite3.IntegrityError):
         await store.database.write(transaction)
