@@ -26,7 +26,8 @@ class ServerTable(Table):
     """The environment variable that holds the key; names beginning with SYNCD_ are configuration keys."""
     api_key_file: Path | None = None
     """The file that holds the key; a bare name is one of systemd's credentials."""
-    max_in_flight: Annotated[int, Field(ge=1, le=256)] = 2
+    max_in_flight: Annotated[int, Field(ge=1, le=256)] = 32
+    """At most; how many it bears is found out."""
 
     @model_validator(mode="after")
     def one_key(self) -> ServerTable:

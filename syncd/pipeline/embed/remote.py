@@ -39,8 +39,6 @@ from syncd.runtime.retry import Backoff
 _WAITING_TEXTS = 2048
 _CONNECT_LIMIT_S = 15.0
 _IDLE_LEASE_S = 1.0
-_TEXTS_PER_REQUEST = 31
-"""With the known text, text-embeddings-inference's default limit of 32."""
 log = structlog.get_logger()
 
 
@@ -144,13 +142,14 @@ class RemoteEmbedder:
                 work: Sequence[EmbeddingWork] = ()
                 # Whoever has work in hand and lost its server waits for one: an idle lease must not stand in its way.
                 with anyio.move_on_after(_IDLE_LEASE_S):
-                    work = await self._mailbox.take_many(self._options.batch_bytes, weight=self._weight)
+                    weight = partial(self._weight, most=lease.texts)
+                    work = await self._mailbox.take_many(self._options.batch_bytes, weight=weight)
                 if work:
                     with settling(work):
                         await self._settle(work, lease)
 
-    def _weight(self, text: str) -> float:
-        return max(len(text), self._options.batch_bytes / _TEXTS_PER_REQUEST)
+    def _weight(self, text: str, most: int) -> float:
+        return max(len(text), self._options.batch_bytes / most)
 
     async def _settle(self, work: Sequence[EmbeddingWork], lease: ServerLease) -> None:
         async def call(texts: Sequence[str]) -> list[EmbeddedText]:
@@ -166,8 +165,9 @@ class RemoteEmbedder:
     async def _embeddings(self, texts: Sequence[str], lease: ServerLease) -> list[EmbeddedText]:
         failures = 0
         while True:
+            share = sum(self._weight(text, lease.texts) for text in texts) / self._options.batch_bytes
             try:
-                return await lease.ask(lambda server: self._verified(server, texts))
+                return await lease.ask(lambda server: self._verified(server, texts), len(texts), share)
             except ServerFailedError as error:
                 failures += 1
                 if failures == self._options.attempts:

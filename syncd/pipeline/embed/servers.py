@@ -13,6 +13,7 @@ from typing import Literal
 
 import aiohttp
 import numpy as np
+import orjson
 
 from syncd.errors import PermanentError, RetryableError
 from syncd.json_types import Json, JsonObject, json_object
@@ -23,6 +24,7 @@ from syncd.runtime.headers import retry_after_s
 _BYTES_PER_TOKEN = 4
 _TEXT_REFUSED = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY)
 _REASON_CHARS = 200
+_JSON = {"Content-Type": "application/json"}
 
 
 class ServerFailedError(RetryableError):
@@ -32,14 +34,14 @@ class ServerFailedError(RetryableError):
 @dataclass(frozen=True, slots=True)
 class Server:
     """One server. `url` is what `/embeddings` (openai, syncd) or `/embed` (tei) is put behind; `headers` may hold a secret.
-    `in_flight` requests at a time.
+    `in_flight` requests at a time at most.
     """
 
     url: str
     protocol: Literal["openai", "tei", "syncd"] = "openai"
     model: str = ""
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
-    in_flight: int = 2
+    in_flight: int = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +61,14 @@ async def ask(session: aiohttp.ClientSession, server: Server, texts: Sequence[st
     path, body = _request(server, texts)
     try:
         async with session.post(
-            server.url.rstrip("/") + path, json=body, headers=dict(server.headers), allow_redirects=False
+            server.url.rstrip("/") + path,
+            data=orjson.dumps(body),
+            headers={**_JSON, **server.headers},
+            allow_redirects=False,
         ) as response:
             if response.status != HTTPStatus.OK:
                 raise _refusal(server, response, (await response.text("utf-8", "replace"))[:_REASON_CHARS])
-            return _answer(server, await response.json(content_type=None), texts)
+            return _answer(server, orjson.loads(await response.read()), texts)
     except aiohttp.ServerDisconnectedError as error:
         raise ServerFailedError(f"{server.url} closed the connection before it responded") from error
     except aiohttp.ServerTimeoutError as error:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 
 import anyio
@@ -41,12 +42,16 @@ class Machine:
         self.seen = []
         self.busy = asyncio.Event()
         self.at_once = self.most_at_once = 0
+        self.bears = self.takes = 1000
+        self.takes_s = 0.0
 
     async def counted(self, request, answer):
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
-            await asyncio.sleep(0)
+            await asyncio.sleep(self.takes_s)
+            if self.at_once > self.bears:
+                return web.Response(status=429, text="too many requests", headers={"Retry-After": "0"})
             return await answer(request)
         finally:
             self.at_once -= 1
@@ -76,6 +81,8 @@ class Machine:
             self.busy.set()
         if self.status != 200:
             return web.Response(status=self.status, text="overloaded")
+        if len(texts) > self.takes:
+            return web.Response(status=413, text=f"a batch holds at most {self.takes} texts")
         if any("refused" in text or len(text) > LIMIT_CHARACTERS for text in texts):
             return web.Response(status=413, text="a text has more than 512 tokens")
         if any("poison" in text for text in texts):
@@ -99,11 +106,13 @@ async def serving(machine):
 
 
 @asynccontextmanager
-async def fleet(folder, *machines, protocol="openai", local=None):
+async def fleet(folder, *machines, protocol="openai", local=None, in_flight=2, options=FAST):
     async with AsyncExitStack() as stack:
         urls = [await stack.enter_async_context(serving(machine)) for machine in machines]
-        servers = [Server(url if protocol == "tei" else url + "/v1", protocol, "m") for url in urls]
-        embedder = RemoteEmbedder(await prepare_remote(MODEL, servers, folder, FAST, local))
+        servers = [
+            Server(url if protocol == "tei" else url + "/v1", protocol, "m", in_flight=in_flight) for url in urls
+        ]
+        embedder = RemoteEmbedder(await prepare_remote(MODEL, servers, folder, options, local))
         tasks = await stack.enter_async_context(anyio.create_task_group())
         await tasks.start(embedder.run)
         yield embedder
@@ -264,6 +273,32 @@ async def test_no_more_requests_are_under_way_than_allowed(tmp_path):
     async with fleet(tmp_path, machine) as embedder:
         await embedder.embed([f"text {number} " * 20 for number in range(80)], "document")
     assert machine.most_at_once == 2
+
+
+async def test_a_server_that_bears_more_requests_gets_more_and_one_that_is_too_busy_fewer(tmp_path):
+    machine = Machine()
+    machine.takes_s, machine.bears = 0.02, 6
+    texts = [f"text {number} " * 20 for number in range(60)]
+    async with fleet(tmp_path, machine, in_flight=16) as embedder:
+        while machine.most_at_once <= machine.bears:
+            found = await embedder.embed(texts, "document")
+        again = await embedder.embed(texts, "document")
+    assert np.allclose([found.vectors, again.vectors], [vector(text) for text in texts], atol=1e-6)
+    assert machine.most_at_once <= machine.bears + 2
+
+
+@pytest.mark.parametrize(("protocol", "takes", "largest"), [("openai", 1000, 128), ("openai", 32, 32), ("tei", 32, 32)])
+async def test_requests_hold_as_many_texts_as_the_server_takes(tmp_path, protocol, takes, largest):
+    machine = Machine()
+    machine.takes = takes
+    texts = [f"text {number}" for number in range(400)]
+    options = replace(FAST, batch_bytes=1 << 16)
+    async with fleet(tmp_path, machine, protocol=protocol, in_flight=1, options=options) as embedder:
+        for _ in range(2):
+            machine.seen.clear()
+            found = await embedder.embed(texts, "document")
+    assert np.allclose(found.vectors, [vector(text) for text in texts], atol=1e-6)
+    assert max(map(len, machine.seen)) == largest
 
 
 async def test_a_server_that_does_not_know_the_model_does_not_stop_the_others(tmp_path):
