@@ -95,7 +95,7 @@ def test_a_daemon_from_it_migrates_syncs_code_and_pages_searches_and_shows_the_d
         until(lambda: len(daemon.rows("SELECT 1 FROM documents WHERE state = 'indexed'")) == 2)
         asking = ("search", "a kite in the evening", "--collection", "notes", "--config")
         assert "kite.py" in syncd(unpacked, *asking, str(daemon.folder / "syncd.toml"))
-        with urllib.request.urlopen(daemon.announced()["url"] + "/app.js", timeout=60) as answer:
+        with urllib.request.urlopen(daemon.announced()["url"] + "/dashboard/app.js", timeout=60) as answer:
             assert answer.read() == (ROOT / "syncd" / "dashboard" / "app.js").read_bytes()
     finally:
         assert daemon.stop() == 0
