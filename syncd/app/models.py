@@ -23,6 +23,7 @@ from syncd.pipeline.sparse.splade_files import SPLADE_FOLDER as SPLADE_FOLDER
 from syncd.redaction import register_secret
 from syncd.runtime.state import MODELS_FOLDER
 from syncd.runtime.supervisor import Supervisor
+from syncd.schema import unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ def servers_by_model(config: Config, catalog: Catalog) -> dict[str, list[Server]
         name = given.model or config.embedding.default_model
         if name not in catalog.names():
             raise ConfigError(
-                f"embedding.servers: unknown model {name!r}; known are {', '.join(catalog.names())}, add yours to [[models]]"
+                f"embedding.servers: {unknown('model', name, catalog.names())} (your own go into [[models]])"
             )
         servers = found.setdefault(name, [])
         if any(server.url == given.url for server in servers):
@@ -150,8 +151,7 @@ def check_models(config: Config, catalog: Catalog) -> None:
     for key, model in wanted:
         if model not in catalog.names():
             raise ConfigError(
-                f"{key}: unknown model {model!r}; known are {', '.join(catalog.names())}, add yours to [[models]] and "
-                "restart the daemon"
+                f"{key}: {unknown('model', model, catalog.names())} (your own go into [[models]]; restart the daemon then)"
             )
     for source in config.sources:
         try:

@@ -15,12 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from syncd import __version__
-from syncd.cli.commands import COMMANDS, CommandLine, no_such_command
+from syncd.cli.commands import COMMANDS, EXIT_USAGE, CommandLine, OneLineParser, no_such_argument, no_such_command
 
 if TYPE_CHECKING:
     from syncd.sources.type import SourceTypes
-
-EXIT_USAGE = 2
 
 
 def main(arguments: Sequence[str] | None = None, types: SourceTypes | None = None) -> None:
@@ -29,7 +27,11 @@ def main(arguments: Sequence[str] | None = None, types: SourceTypes | None = Non
     if given and given[0] not in COMMANDS and not given[0].startswith("-"):
         print(f"syncd: {no_such_command(given[0])}", file=sys.stderr)
         sys.exit(EXIT_USAGE)
-    args = parser(given, types).parse_args(given)
+    known = parser(given, types)
+    args, others = known.parse_known_args(given)
+    if others:
+        print(f"syncd {given[0]}: {no_such_argument(known, given[0], others[0])}", file=sys.stderr)
+        sys.exit(EXIT_USAGE)
     from syncd.cli.execution import execute  # imports what only a command needs
 
     sys.exit(execute(args))
@@ -39,7 +41,7 @@ def parser(given: Sequence[str], types: SourceTypes | None = None) -> argparse.A
     """Return the parser for arguments that begin as `given`: with the command that they name, or with a list of all, for which nothing
     is imported. Commands find the source types in `args.types`.
     """
-    top = argparse.ArgumentParser(prog="syncd", description="Keeps Chroma collections equal to their sources.")
+    top = OneLineParser(prog="syncd", description="Keeps Chroma collections equal to their sources.")
     top.add_argument("--version", action="version", version=f"syncd {__version__}")
     commands = CommandLine(top)
     if given and given[0] in COMMANDS:

@@ -18,7 +18,7 @@ import aiohttp
 from syncd.config import Config, load_config
 from syncd.errors import ConfigError, SyncdError
 from syncd.json_types import Json, json_object
-from syncd.quoting import shown
+from syncd.quoting import shown, told
 from syncd.runtime.sockets import reachable
 from syncd.runtime.state import SOCKET_FILE, TOKEN_FILE
 
@@ -111,7 +111,8 @@ class Client:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if isinstance(error, PermissionError) or getattr(error, "errno", None) == errno.EACCES:
                 raise UnreachableError(not_yours(Path(self._where).parent)) from error
-            reason = str(error) or type(error).__name__
+            cause = getattr(error, "os_error", error)
+            reason = told(cause) if isinstance(cause, OSError) else str(error) or type(error).__name__
             raise UnreachableError(
                 f"no daemon responds at {self._where} ({reason}); start one with: syncd run"
             ) from error

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Protocol, cast
+from typing import NoReturn, Protocol, cast
+
+EXIT_USAGE = 2
 
 
 class Commands(Protocol):
@@ -82,6 +84,14 @@ COMMANDS: Mapping[str, Listed] = {
 }
 
 
+class OneLineParser(argparse.ArgumentParser):
+    """A parser that says what is wrong in one line, without the whole usage before it; parsers of actions are of its class too."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2."""
+        self.exit(EXIT_USAGE, f"{self.prog}: {message}; `{self.prog} --help` lists what it takes\n")
+
+
 class CommandLine:
     """The commands of one parser: all are listed, and `chosen` alone is loaded, since each imports what it needs."""
 
@@ -113,6 +123,25 @@ class CommandLine:
         """Add a command of the table; what it does stands there."""
         text = help or COMMANDS[name].help
         return self._parsers.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", parents=parents)
+
+
+def actions_of(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """Yield every argument of a parser and of those below it."""
+    for action in parser._actions:  # pyright: ignore[reportPrivateUsage] - argparse lists them nowhere else
+        if isinstance(action, argparse._SubParsersAction):  # pyright: ignore[reportPrivateUsage]
+            for below in cast("Mapping[str, argparse.ArgumentParser]", action.choices).values():  # pyright: ignore[reportUnknownMemberType]
+                yield from actions_of(below)
+        else:
+            yield action
+
+
+def no_such_argument(parser: argparse.ArgumentParser, command: str, given: str) -> str:
+    """Return what to tell somebody who gave a `command` an argument that it does not take."""
+    likely = get_close_matches(
+        given.partition("=")[0], [name for it in actions_of(parser) for name in it.option_strings], 1
+    )
+    hint = f"did you mean {likely[0]}?" if likely else f"`syncd {command} --help` lists what it takes"
+    return f"there is no argument {given!r}; {hint}"
 
 
 def no_such_command(name: str) -> str:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import cast
 
 from syncd.cli import whole_parser
-from syncd.cli.commands import Commands
+from syncd.cli.commands import Commands, actions_of
 from syncd.cli.known_names import NAMED_LISTS
 
 SHELLS = ("bash", "zsh", "fish")
@@ -38,13 +36,3 @@ async def completion(args: argparse.Namespace) -> int:
             action.complete = shtab.cmd(names)  # pyright: ignore[reportAttributeAccessIssue]
     sys.stdout.write(shtab.complete(whole, shell=args.shell))
     return 0
-
-
-def actions_of(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
-    """Yield every argument of a parser and of those below it."""
-    for action in parser._actions:  # pyright: ignore[reportPrivateUsage] - as shtab does; argparse lists them nowhere else
-        if isinstance(action, argparse._SubParsersAction):  # pyright: ignore[reportPrivateUsage]
-            for below in cast("Mapping[str, argparse.ArgumentParser]", action.choices).values():  # pyright: ignore[reportUnknownMemberType]
-                yield from actions_of(below)
-        else:
-            yield action

@@ -28,11 +28,12 @@ async def check(args: argparse.Namespace) -> int:
     """Print a summary of the configuration. Raises ConfigError (exit status 78)."""
     # Imported here because the model catalogue is slow to import and other commands do not need it.
     from syncd.app.examination import examine_sources
-    from syncd.app.models import catalog_of, check_models
+    from syncd.app.models import catalog_of, check_models, servers_by_model
     from syncd.app.webhooks import incoming_of, webhooks_of
 
     config = load_config(args.file or args.config, types=args.types)
     check_models(config, catalog_of(config))
+    servers_by_model(config, catalog_of(config))
     webhooks_of(config)
     incoming_of(config)
     if problems := await examine_sources(config, args.types):

@@ -18,6 +18,7 @@ from syncd.cli.commands import Commands
 from syncd.cli.output import print_json, print_table
 from syncd.cli.search_answers import MadeQuestionAnswer, SearchAnswer
 from syncd.errors import ConfigError
+from syncd.quoting import told
 from syncd.search.judged import JudgedQuestion, TextPlace, place_of_hit, questions_in
 from syncd.search.metrics import DEPTH_JUDGED, Judgement, judgement, ndcg, quality
 from syncd.search.order import UNASKED_NAMES
@@ -94,7 +95,7 @@ def file_questions(path: Path, repository: str | None) -> list[JudgedQuestion]:
     try:
         return questions_in(path.read_text(encoding="utf-8"), repository)
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {path} ({error}); give a JSON file of questions") from error
+        raise ConfigError(f"cannot read {path} ({told(error)}); give a JSON file of questions") from error
 
 
 async def asked_for(client: Client, args: argparse.Namespace) -> list[JudgedQuestion]:

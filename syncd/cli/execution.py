@@ -12,6 +12,7 @@ import anyio
 from syncd import log
 from syncd.cli.client import ApiError, NotPermittedError, UnreachableError
 from syncd.errors import ConfigError, SyncdError
+from syncd.quoting import told
 
 EXIT_FAILED, EXIT_UNREACHABLE, EXIT_REFUSED, EXIT_CONFIG = 1, 69, 77, 78
 EXIT_INTERRUPTED, EXIT_PIPE = 130, 141
@@ -41,6 +42,9 @@ def execute(args: argparse.Namespace) -> int:
         return complain(error, EXIT_REFUSED if error.status == HTTPStatus.FORBIDDEN else EXIT_FAILED)
     except SyncdError as error:
         return complain(error, EXIT_FAILED)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        return complain(f"{place}{told(error)}; correct the path, or what this user may do there", EXIT_FAILED)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
 

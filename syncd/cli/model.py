@@ -18,7 +18,7 @@ from syncd.cli.bench import folder_of
 from syncd.cli.commands import Commands
 from syncd.cli.model_row import ModelRow
 from syncd.cli.output import out, print_json, print_table
-from syncd.config import describe_errors, load_config
+from syncd.config import load_config
 from syncd.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -158,6 +158,7 @@ def say_ready(args: argparse.Namespace, path: Path, digest: str) -> None:
 async def add(args: argparse.Namespace) -> int:
     """Test a GGUF file and add it to the configuration file, pinned to its sha256."""
     from syncd.app.models import catalog_entry, engine_options
+    from syncd.config.mistakes import describe_errors
     from syncd.config.models import ModelSection
     from syncd.pipeline.embed.files import verified
     from syncd.pipeline.embed.gguf_facts import read_facts
@@ -173,7 +174,7 @@ async def add(args: argparse.Namespace) -> int:
     try:
         section = ModelSection.model_validate(values_of(args, path, read_facts(path)))
     except ValidationError as error:
-        raise ConfigError(describe_errors(error, path)) from error
+        raise ConfigError(describe_errors(error, path, ModelSection)) from error
     digest = (await verified(path, None, folder_of(config))).digest
     section = section.model_copy(update={"sha256": digest})
     options = replace(engine_options(config, args.name), path=path)

@@ -24,7 +24,7 @@ from syncd.cli.questions import questions_about
 from syncd.cli.sample import Sample, sample
 from syncd.cli.search import print_hit
 from syncd.cli.search_answers import HitAnswer, SearchAnswer
-from syncd.errors import SyncdError
+from syncd.errors import ConfigError, SyncdError
 from syncd.runtime.state import DAEMON_FILE, LOG_FILE, SOCKET_FILE, TOKEN_FILE
 
 COLLECTION = "quickstart"
@@ -52,6 +52,8 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
 async def quickstart(args: argparse.Namespace) -> int:
     """Start a daemon, sync, search three times, explain; everything lies in the state folder."""
     state, folder = args.state.absolute(), (args.folder or Path()).absolute()
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is not a folder; name one, or none for a sample of the one that you are in")
     taken = sample(folder) if args.folder is None else None
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     config = state / "syncd.toml"

@@ -14,6 +14,7 @@ from syncd.cli.output import POLL_S, out, print_json, print_table
 from syncd.cli.references import SOURCE_HELP, all_sources, settings_of, source_id, type_of
 from syncd.errors import ConfigError
 from syncd.json_types import Json, JsonObject, json_object
+from syncd.quoting import told
 from syncd.sources.type import AddCommand, SourceTypes
 
 FIRST_RUN_LIMIT_S = 5.0
@@ -78,7 +79,7 @@ async def create(args: argparse.Namespace) -> int:
     try:
         body = {"database_name": args.database, args.type: args.settings(args)}
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"a file that an option names cannot be read: {error}") from error
+        raise ConfigError(f"a file that an option names cannot be read ({told(error)}); correct its path") from error
     if args.dimensions and not args.model:
         raise ConfigError("--dimensions needs --model: say which model's vectors are shortened")
     if args.model:
@@ -163,7 +164,7 @@ async def edit(args: argparse.Namespace) -> int:
     try:
         changes = json_object(json.loads(text))
     except ValueError as error:
-        raise ConfigError(f"the settings are not a JSON object: {error}") from error
+        raise ConfigError(f"the settings are not a JSON object ({error}); quote them for the shell") from error
     async with connected(args) as client:
         ident = await source_id(client, args.types, args.source)
         name = type_of(args.types, await client.get(f"/api/v1/sources/{ident}"))

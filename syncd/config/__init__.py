@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, Union
 from pydantic import Field, SecretStr, ValidationError, model_validator
 
 from syncd.config.documents import DocumentsSection
+from syncd.config.mistakes import describe_errors
 from syncd.config.models import EmbeddingSection, ModelSection, SearchSection
 from syncd.config.webhooks import IncomingWebhookTable, WebhookTable
 from syncd.errors import ConfigError
@@ -198,10 +199,11 @@ def load_config(file: Path | None, environment: Mapping[str, str] | None = None,
     for name, text in sorted((os.environ if environment is None else environment).items()):
         if name.startswith(ENV_PREFIX) and name not in NOT_SETTINGS:
             override(values, name, text)
+    model = config_model(types)
     try:
-        return config_model(types).model_validate(values)
+        return model.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(describe_errors(error, file)) from None
+        raise ConfigError(describe_errors(error, file, model)) from None
 
 
 def read_toml(file: Path) -> dict[str, object]:
@@ -211,9 +213,9 @@ def read_toml(file: Path) -> dict[str, object]:
     except FileNotFoundError:
         raise ConfigError(f"{file} does not exist; `syncd config template` prints one to start from") from None
     except OSError as error:
-        raise ConfigError(f"{file} cannot be read: {error.strerror}") from None
+        raise ConfigError(f"{file} cannot be read ({error.strerror}); give a file that this user may read") from None
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{file} is not valid TOML: {error}") from None
+        raise ConfigError(f"{file} is not valid TOML: {error}; correct it there") from None
 
 
 def override(values: dict[str, object], name: str, text: str) -> None:
@@ -229,21 +231,3 @@ def override(values: dict[str, object], name: str, text: str) -> None:
         table[key] = tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError):
         table[key] = text
-
-
-def describe_errors(error: ValidationError, file: Path | None) -> str:
-    """Return one line that names every wrong key, its value and what is allowed."""
-    lines: list[str] = []
-    for item in error.errors(include_url=False):
-        key = ".".join(str(part) for part in item["loc"] if not str(part).startswith("function-"))
-        if item["type"] == "extra_forbidden":
-            lines.append(f"{key}: unknown key; `syncd config template` prints all keys")
-        elif item["type"] == "value_error":
-            lines.append(
-                f"{key}: {item['msg'].removeprefix('Value error, ')}"
-                if key
-                else item["msg"].removeprefix("Value error, ")
-            )
-        else:
-            lines.append(f"{key} = {item['input']!r}: {item['msg'][0].lower()}{item['msg'][1:]}")
-    return f"{file or 'the environment'}: " + "; ".join(lines)

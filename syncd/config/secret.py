@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from syncd.errors import ConfigError
+from syncd.quoting import told
 
 
 def check_secret(key: str, value: SecretStr | None, variable: str | None, file: Path | None) -> None:
@@ -33,7 +34,10 @@ def read_secret(owner: Sequence[str], value: SecretStr | None, variable: str | N
         return found
     if file is None:
         return None
+    path = Path(os.environ.get("CREDENTIALS_DIRECTORY", "")) / file.expanduser()
     try:
-        return (Path(os.environ.get("CREDENTIALS_DIRECTORY", "")) / file.expanduser()).read_text("utf-8").strip()
+        return path.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{table}: the secret of {of} cannot be read: {error}") from None
+        raise ConfigError(
+            f"{table}: the secret of {of} cannot be read from {path} ({told(error)}); correct the file's name, or who may read it"
+        ) from None

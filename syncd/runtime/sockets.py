@@ -12,6 +12,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 from syncd.errors import ConfigError
+from syncd.quoting import told
 
 LONGEST_PATH_BYTES = 100
 
@@ -39,7 +40,9 @@ async def bound(host: str, port: int) -> AsyncGenerator[BoundSockets]:
     try:
         server = await asyncio.get_running_loop().create_server(asyncio.Protocol, host, port, start_serving=False)
     except OSError as error:
-        raise ConfigError(f"cannot listen on {host}:{port} ({error}); choose another port") from error
+        raise ConfigError(
+            f"cannot listen on {host}:{port} ({told(error)}); end what listens there, or choose another port"
+        ) from error
     with ExitStack() as stack:
         sockets = [stack.enter_context(held.dup()) for held in server.sockets]
         server.close()

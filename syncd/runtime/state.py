@@ -61,7 +61,9 @@ def state_folder(folder: Path) -> Generator[Path]:
         _make_private(folder)
         descriptor = os.open(folder / PID_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise ConfigError(f"state folder {folder} cannot be used: {error.strerror}") from error
+        raise ConfigError(
+            f"state folder {folder} cannot be used ({error.strerror}); have state_dir name a folder that this user may write"
+        ) from error
     try:
         _lock(descriptor, folder)
         yield folder

@@ -23,6 +23,7 @@ from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from syncd.errors import PermanentError
+from syncd.quoting import told
 from syncd.runtime import durable
 from syncd.runtime.state import DATABASE_FILE, KEY_FILE, UPLOADS_FOLDER
 from syncd.schema import Model
@@ -76,7 +77,9 @@ def export_state(state: Path, file: Path, version: str, moved: Moved, *, with_se
     except sqlite3.DatabaseError as error:
         raise PermanentError(f"{database} cannot be read ({error}); if it is damaged, {ADVICE}") from error
     except OSError as error:
-        raise PermanentError(f"{error.filename or file} cannot be read or written: {error.strerror}") from error
+        raise PermanentError(
+            f"{error.filename or file} cannot be read or written ({told(error)}); correct the path, or who may use it"
+        ) from error
 
 
 def _gathered(state: Path, folder: Path, moved: Moved, *, with_secrets: bool) -> Mapping[str, Path]:

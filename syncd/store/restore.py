@@ -19,6 +19,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from syncd.errors import PermanentError
+from syncd.quoting import told
 from syncd.runtime import durable
 from syncd.runtime.state import CHROMA_FOLDER, DATABASE_FILE, KEY_FILE, WORDS_FILE
 from syncd.store.backup import EXPORT_FORMAT, MANIFEST, UPLOAD_MEMBER, Manifest, Moved, require_room
@@ -67,7 +68,9 @@ def import_state(file: Path, state: Path, packages: Sequence[str], moved: Moved)
     except sqlite3.DatabaseError as error:
         raise PermanentError(f"the database in {file} cannot be used ({error}): take another export") from error
     except OSError as error:
-        raise PermanentError(f"{error.filename or file} cannot be read or written: {error.strerror}") from error
+        raise PermanentError(
+            f"{error.filename or file} cannot be read or written ({told(error)}); correct the path, or who may use it"
+        ) from error
     finally:
         shutil.rmtree(partly, ignore_errors=True)
     return manifest

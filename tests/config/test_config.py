@@ -87,7 +87,16 @@ def test_the_commented_examples_are_valid_too(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[api]\nprt = 1", "api.prt: unknown key"),
+        ("[api]\nprt = 1", "api.prt: unknown key; did you mean 'port'?"),
+        ("[api]\nxyzzy = 1", "api.xyzzy: unknown key; `syncd config template` prints all keys"),
+        ("[documents.vision]\nurll = 'http://a/v1'", "documents.vision.urll: unknown key; did you mean 'url'?"),
+        (
+            "[[embedding.servers]]\nurl = 'http://a'\nkin = 'tei'",
+            "embedding.servers.0.kin: unknown key; did you mean 'kind'?",
+        ),
+        (REPOSITORY + "brnch = 'main'", "sources.0.github.brnch: unknown key; did you mean 'branch'?"),
+        (REPOSITORY.replace("github", "githb"), "sources.0: unknown type 'githb'; did you mean 'github'?"),
+        (REPOSITORY.replace("type = 'github'", ""), "sources.0.type: this key is required; give it"),
         ("[[webhooks]]\nname = 'a'\nurl = 'http://a'", "'a' needs secret_env, secret_file or secret"),
         (f"{WEBHOOK}{WEBHOOK}", "webhooks: the name 'a' is used twice"),
         (f"{WEBHOOK}events = ['run.ended']", "webhooks.0.events.0 = 'run.ended': input should be 'run.settled'"),
@@ -232,6 +241,12 @@ def test_the_environment_overrides_the_file(tmp_path):
 def test_an_unknown_variable_is_refused_by_its_key(tmp_path):
     with pytest.raises(ConfigError, match=r"api\.prot: unknown key"):
         load(tmp_path, SYNCD_API__PROT="1")
+
+
+def test_secrets_beside_a_mistake_are_not_shown(tmp_path):
+    with pytest.raises(ConfigError, match=r"servers\.0\.url: this key is required") as error:
+        load(tmp_path, "[[embedding.servers]]\napi_key = 'hunter2'")
+    assert "hunter2" not in str(error.value)
 
 
 def test_secrets_are_not_shown(tmp_path):

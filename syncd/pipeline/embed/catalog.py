@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from syncd.errors import ConfigError, NotFoundError
 from syncd.model import EmbeddingTask, Role
 from syncd.pipeline.embed.variant import Pooling
+from syncd.schema import unknown
 
 QWEN3 = "Qwen/Qwen3-Embedding-0.6B"
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
@@ -154,7 +155,7 @@ class Catalog:
         """Return the model called `name`. Raises NotFoundError, which names the known ones."""
         if model := self._models.get(name):
             return model
-        raise NotFoundError(f"unknown model {name!r}; known are {', '.join(self._models)}")
+        raise NotFoundError(unknown("model", name, self._models))
 
     def check_dimensions(self, name: str, dimensions: int | None) -> None:
         """Raise ConfigError unless vectors of a known model may be shortened so; None: they are not."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from anyio import to_thread
 
 from syncd.errors import ConfigError, MisconfiguredError, NotFoundError
+from syncd.quoting import told
 from syncd.redaction import register_secret
 from syncd.sources.git.remote import Login
 from syncd.store.secrets import Credentials
@@ -28,9 +29,11 @@ class FileLogins:
         try:
             token = (await to_thread.run_sync(self._file.read_text))[:MAX_TOKEN_BYTES].strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise MisconfiguredError(f"token_file {str(self._file)!r} cannot be read: {error}") from error
+            raise MisconfiguredError(
+                f"token_file {str(self._file)!r} cannot be read ({told(error)}); correct the path, or let the daemon's user read it"
+            ) from error
         if not token or not token.isprintable():
-            raise MisconfiguredError(f"token_file {str(self._file)!r} holds no token")
+            raise MisconfiguredError(f"token_file {str(self._file)!r} holds no token; write one into it")
         register_secret(token)
         return Login(self._user, token)
 

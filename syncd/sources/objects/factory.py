@@ -14,6 +14,7 @@ from typing_extensions import override
 from syncd.errors import ConfigError, MisconfiguredError, NotFoundError, PermanentError
 from syncd.json_types import JsonObject
 from syncd.model import Invocation, SourceRecord
+from syncd.quoting import told
 from syncd.runtime.actor import Actor
 from syncd.schema import Model
 from syncd.sources.factory import Machine, Requester, SourceFactory
@@ -225,7 +226,9 @@ async def secret_in(file: str) -> str:
     try:
         text = (await to_thread.run_sync(Path(file).read_bytes))[:SECRET_FILE_MAX_BYTES].decode().strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise MisconfiguredError(f"credential_file {file!r} cannot be read: {error}") from error
+        raise MisconfiguredError(
+            f"credential_file {file!r} cannot be read ({told(error)}); correct the path, or let the daemon's user read it"
+        ) from error
     if not text:
-        raise MisconfiguredError(f"credential_file {file!r} is empty")
+        raise MisconfiguredError(f"credential_file {file!r} is empty; write the credential into it")
     return text

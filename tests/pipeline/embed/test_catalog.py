@@ -62,7 +62,7 @@ def test_added_models_stand_beside_the_built_in_ones():
 
 
 def test_an_unknown_model_is_refused_with_the_known_ones():
-    with pytest.raises(NotFoundError, match=f"known are {QWEN3}"):
+    with pytest.raises(NotFoundError, match=f"known are: {QWEN3}"):
         Catalog().find("gpt")
 
 
