@@ -155,8 +155,6 @@ class MemoryTarget:
         where: Filter | None = None,
         *,
         where_document: Filter | None = None,
-        limit: int | None = None,
-        offset: int = 0,
         metadatas: bool = True,
         documents: bool = True,
         vectors: bool = False,
@@ -166,7 +164,10 @@ class MemoryTarget:
             list(rows.values()) if ids is None else [rows[row_id] for row_id in dict.fromkeys(ids) if row_id in rows]
         )
         found = [row for row in found if passes(row, where, where_document)]
-        return [shown(row, metadatas, documents, vectors) for row in found[offset:][:limit]]
+        return [shown(row, metadatas, documents, vectors) for row in found]
+
+    async def part(self, target: Target, number: int, of: int) -> Sequence[Row]:
+        return [shown(row, True, False, False) for row in list(self._collection(target).rows.values())[number::of]]
 
     async def count(self, target: Target) -> int:
         return len(self._collection(target).rows)

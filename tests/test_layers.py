@@ -15,7 +15,7 @@ LAYERS = [
     {"syncd.sync", "syncd.search"},
     {"syncd.index", "syncd.pipeline", "syncd.sources"},
     {"syncd.chroma", "syncd.html", "syncd.store"},
-    {"syncd.runtime"},
+    {"syncd.row_checks", "syncd.runtime"},
     {"syncd.model", "syncd.errors", "syncd.log", "syncd"},
     {"syncd.redaction"},
     {"syncd.dashboard", "syncd.json_types"},

@@ -7,9 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from syncd.chroma.collections import ChromaCollections
-from syncd.chroma.rows import WRITE_ROWS, RowColumns, checked_rows, read_rows, write_batches
-from syncd.chroma.validate import MetadataRecord, record_of
+from syncd.chroma.rows import WRITE_ROWS, RowColumns, read_rows, write_batches
 from syncd.model import Metadata, Row, RowMetadata, Rows, Target
+from syncd.row_checks import MetadataRecord, checked_rows, record_of
 
 if TYPE_CHECKING:
     from syncd.chroma.transport import Collection
@@ -112,26 +112,27 @@ class Chroma(ChromaCollections):
         where: Mapping[str, object] | None = None,
         *,
         where_document: Mapping[str, object] | None = None,
-        limit: int | None = None,
-        offset: int = 0,
         metadatas: bool = True,
         documents: bool = True,
         vectors: bool = False,
     ) -> list[Row]:
-        """Return the rows with these `ids`, or those that pass the filters, at most `limit` from `offset` on.
-
-        Ids that do not exist are omitted. `limit` and `offset` cannot be combined with `ids`.
-        """
+        """Return the rows with these `ids`, or all, that pass the filters. Ids that do not exist are omitted."""
         collection = await self._collection(target)
         include = [*["metadatas"] * metadatas, *["documents"] * documents, *["embeddings"] * vectors]
         get = partial(collection.get, where=where, where_document=where_document, include=include)
         sort = "vectors" if vectors else "get"
         if ids is None:
-            return read_rows(await self._call(target, get(limit=limit, offset=offset), rows=sort))
+            return read_rows(await self._call(target, get(), rows=sort))
         rows: list[Row] = []
         for start in range(0, len(ids), _GET_IDS):
             rows += read_rows(await self._call(target, get(ids=list(ids[start : start + _GET_IDS])), rows=sort))
         return rows
+
+    async def part(self, target: Target, number: int, of: int) -> list[Row]:
+        """Return part `number`, from 0, of the rows cut into `of` parts: their ids and metadata."""
+        collection, size = await self._collection(target), -(-await self.count(target) // of)
+        get = collection.get(where=None, where_document=None, limit=size, offset=number * size, include=["metadatas"])
+        return read_rows(await self._call(target, get, rows="get"))
 
     async def count(self, target: Target) -> int:
         """Return how many rows the collection holds."""

@@ -12,9 +12,11 @@ import structlog
 
 from syncd.chroma.deaths import Deaths
 from syncd.chroma.refusals import CorruptError, DatabaseDamagedError, LostError
-from syncd.chroma.validate import CLOUD_LIMITS, LOCAL_LIMITS, RecordLimits
+from syncd.chroma.rows import CLOUD_LIMITS, LOCAL_LIMITS
 from syncd.errors import CollectionCorrupt, NotFoundError, PermanentError, RetryableError, SyncdError
 from syncd.model import Target
+from syncd.row_checks import RecordLimits
+from syncd.runtime.watched_server import WatchedServer
 
 if TYPE_CHECKING:
     from syncd.chroma.network import ServerNetwork
@@ -22,9 +24,6 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 log = structlog.get_logger()
-
-_PROBE_EVERY_S = 1.0
-_LOOK_EVERY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ class ChromaSettings:
         return cls(host, 443, ssl=True, headers={"x-chroma-token": api_key}, tenant=tenant, limits=CLOUD_LIMITS)
 
 
-class ChromaConnection:
+class ChromaConnection(WatchedServer):
     """Chroma over HTTP; an async context manager, and an Actor that monitors whether Chroma is available.
 
     `suspect` is told when the server itself seems damaged, or hangs, and why.
@@ -56,16 +55,12 @@ class ChromaConnection:
     name = "chroma-watch"
 
     def __init__(self, settings: ChromaSettings, suspect: Callable[[str], None] = lambda _: None) -> None:
+        super().__init__("Chroma")
         self.settings = settings
-        self.outages = 0
-        """How often Chroma was available again after it was not."""
         self._suspect = suspect
-        self._was_available = False
         self._deaths = Deaths()
-        self._away: str | None = "Chroma has not been asked yet"
         self._api: Api | None = None
         self._handles: dict[Target, Collection] = {}
-        self._probing = anyio.Semaphore(1)
 
     async def __aenter__(self) -> Self:
         return self
@@ -76,34 +71,9 @@ class ChromaConnection:
         if self._api is not None:
             await self._api.aclose()
 
-    async def run(self) -> None:
-        """Send a heartbeat every five seconds, for `status`, until cancelled."""
-        while True:
-            await self.look()
-            await anyio.sleep(_LOOK_EVERY_S)
-
     async def heartbeat(self) -> None:
         """Check whether Chroma is available; waits at most five seconds. Raises RetryableError."""
         await self._call("the heartbeat", self._connected().heartbeat(), timeout_s=5.0)
-
-    async def look(self) -> str | None:
-        """Send a heartbeat now; return why Chroma is unavailable, or None."""
-        try:
-            await self.heartbeat()
-        except (RetryableError, PermanentError) as error:
-            self._set_away(str(error))
-        return self._away
-
-    def status(self) -> str | None:
-        """Return why Chroma is unavailable, as of the last call, or None if it is available."""
-        return self._away
-
-    async def available(self) -> None:
-        """Wait until Chroma is available; returns at once if it is. All waiters share one heartbeat per second."""
-        while self.status() is not None:
-            async with self._probing:
-                if self.status() is not None and await self.look() is not None:
-                    await anyio.sleep(_PROBE_EVERY_S)
 
     def _connected(self) -> Api:
         if self._api is None:
@@ -174,12 +144,9 @@ class ChromaConnection:
             f"Chroma dies of collection {what.collection} in database {what.database}, which is rebuilt from the store"
         )
 
-    def _set_away(self, reason: str | None) -> None:
-        if reason is not None and self._away is None:
+    def _changed(self, reason: str | None) -> None:
+        if reason is not None:
             log.warning("chroma.away", reason=reason)
-        elif reason is None and self._away is not None:
+        else:
             log.info("chroma.available")
-            self.outages += self._was_available
-            self._was_available = True
             self._deaths.lives_again()
-        self._away = reason

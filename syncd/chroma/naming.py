@@ -6,11 +6,11 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from syncd.chroma.validate import fits, is_reserved
 from syncd.errors import PermanentError
 from syncd.json_types import is_array
 from syncd.model import Metadata, Scalar
 from syncd.quoting import shown
+from syncd.row_checks import fits, is_reserved
 
 MAX_CUSTOM_ID_BYTES = 120
 MAX_OBJECT_KEY_BYTES = 1024

@@ -1,21 +1,28 @@
-"""Converts rows to Chroma's columns and back, checked and in batches."""
+"""What Chroma takes of rows in one write, and how it returns them: by column."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from syncd.chroma.validate import MetadataRecord, RecordLimits, check_document, check_id, record_of
-from syncd.errors import PermanentError
-from syncd.model import Metadata, Row, Rows
+from syncd.model import Metadata, Row
+from syncd.row_checks import RecordLimits, batches_of
 
 WRITE_ROWS = 300
 """Chroma Cloud's limit; a local server is within 10 % of its best from here on."""
 _WRITE_BYTES = 16 << 20  # a local server refuses bodies over 40 MiB; vectors and JSON come on top
+
+
+LOCAL_LIMITS = RecordLimits(
+    id_size_bytes=1024, document_size_bytes=16 << 20, key_size_bytes=1024, value_size_bytes=1 << 20, keys=1000
+)
+CLOUD_LIMITS = RecordLimits(
+    id_size_bytes=128, document_size_bytes=16_384, key_size_bytes=36, value_size_bytes=8_182, keys=32
+)
+"""Quotas that docs.trychroma.com/cloud/quotas-limits states."""
 
 
 class RowColumns(TypedDict):
@@ -28,33 +35,9 @@ class RowColumns(TypedDict):
     distances: NotRequired[Sequence[float] | None]
 
 
-def checked_rows(rows: Rows, limits: RecordLimits, *, update: bool = False) -> list[MetadataRecord | None]:
-    """Return the metadata of `rows` as Chroma accepts it; None if nothing is left. Raises PermanentError, naming the row."""
-    records: list[MetadataRecord | None] = []
-    if rows.sparse_key:
-        limits = replace(limits, keys=limits.keys - 1)
-    for row_id, metadata in zip(rows.ids, rows.metadatas, strict=True):
-        check_id(row_id, limits)
-        try:
-            records.append(record_of(metadata, limits, keep_none=update) or None)
-        except PermanentError as error:
-            raise PermanentError(f"chunk {row_id}: {error}") from error
-    if not update:
-        for row_id, text in zip(rows.ids, rows.documents, strict=True):
-            check_document(row_id, text, limits)
-    return records
-
-
 def write_batches(texts: Sequence[str]) -> Iterator[slice]:
     """Yield slices that cover `texts` in order, each within what one write may hold; one text too large goes alone."""
-    start = size = 0
-    for number, text in enumerate(texts):
-        if number - start == WRITE_ROWS or (number > start and size + len(text) > _WRITE_BYTES):
-            yield slice(start, number)
-            start, size = number, 0
-        size += len(text)
-    if start < len(texts):
-        yield slice(start, len(texts))
+    return batches_of([len(text) for text in texts], WRITE_ROWS, _WRITE_BYTES)
 
 
 def read_rows(found: RowColumns) -> list[Row]:

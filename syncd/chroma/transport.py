@@ -24,9 +24,9 @@ from syncd.chroma.network_transport import NetworkTransport
 from syncd.chroma.refusals import LostError, error_of
 from syncd.chroma.rows import RowColumns
 from syncd.chroma.shape import configuration_of, has_sparse_index, schema_of
-from syncd.chroma.validate import MetadataRecord
 from syncd.errors import RetryableError
 from syncd.model import CollectionShape, Scalar, SparseIndex, SparseVector, Target
+from syncd.row_checks import MetadataRecord
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 

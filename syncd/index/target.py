@@ -1,4 +1,4 @@
-"""What syncd requires of a vector store. Chroma is the only one so far; any other that does this can replace it.
+"""What syncd requires of a vector store. Chroma and Qdrant do it; any other that does can replace them.
 
 A collection is a name in a database, with an id that another collection of that name does not have. It holds rows (an id,
 a text, a unit vector, metadata) and metadata of its own, and finds rows by cosine distance.
@@ -42,7 +42,7 @@ class VectorStore(Protocol):
         ...
 
     async def database_exists(self, name: str) -> bool:
-        """Return whether there is a database of that name."""
+        """Return whether there is a database of that name. A store without databases has each that it could name."""
         ...
 
     async def create_database(self, name: str) -> None:
@@ -112,16 +112,17 @@ class VectorStore(Protocol):
         where: Filter | None = None,
         *,
         where_document: Filter | None = None,
-        limit: int | None = None,
-        offset: int = 0,
         metadatas: bool = True,
         documents: bool = True,
         vectors: bool = False,
     ) -> Sequence[Row]:
-        """Return the rows with these `ids`, or those that pass the filters, at most `limit` from `offset` on.
+        """Return the rows with these `ids`, or all, that pass the filters. Ids that do not exist are omitted."""
+        ...
 
-        Ids that do not exist are omitted. Paging without `ids` returns every row once if nothing is written meanwhile.
-        `limit` and `offset` cannot be combined with `ids`.
+    async def part(self, target: Target, number: int, of: int) -> Sequence[Row]:
+        """Return part `number`, from 0, of the rows cut into `of` parts of about the same size: their ids and metadata.
+
+        Every row that `write` wrote is in one part if nothing is written between the calls.
         """
         ...
 

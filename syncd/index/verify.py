@@ -164,9 +164,7 @@ class Verifier:
         pages = -(-await self._vector_store.count(record.target) // IDS_AT_ONCE)
         for number in sorted(random.sample(range(pages), k=math.ceil(portion.share * pages))):
             async with self._index.turn:
-                page = await self._vector_store.get(
-                    record.target, limit=IDS_AT_ONCE, offset=number * IDS_AT_ONCE, documents=False
-                )
+                page = await self._vector_store.part(record.target, number, pages)
                 ours = [row.id for row in page if row.metadata.keys() >= LINEAGE and is_of(row.metadata, portion)]
                 known = await self._store.outbox.known(record.id, ours)
             extra += [chunk_id for chunk_id in ours if chunk_id not in known]

@@ -93,10 +93,10 @@ async def test_rows_are_added_updated_deleted_and_read_back(chroma, target):
     assert np.allclose(five.vector, rows(5, 6).vectors[0], rtol=0, atol=1e-6)
 
 
-async def test_rows_are_paged_and_filtered(chroma, target):
+async def test_rows_are_cut_into_parts_and_filtered(chroma, target):
     await chroma.write(target, [], rows(0, 20), NOTHING)
-    page = await chroma.get(target, limit=5, offset=15, documents=False)
-    assert len(page) == 5
+    page = await chroma.part(target, 2, 3)
+    assert len(page) == 6
     assert page[0].document is None
     assert {row.id for row in await chroma.get(target, where={"n": {"$lt": 3}})} == {"row-0", "row-1", "row-2"}
     hits = await chroma.query(target, [1.0, 0.0], 3, {"n": {"$gte": 10}}, {"$contains": "number 1"})

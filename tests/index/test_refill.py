@@ -116,7 +116,7 @@ async def test_a_collection_whose_sources_are_deleted_may_be_deleted(parts, fold
 
 async def test_rows_of_somebodys_own_are_no_reason_to_fill_again(parts, folder, target):
     await parts.sync(folder, target)
-    (row, *_) = await parts.chroma.get(target, vectors=True, limit=1)
+    (row, *_) = await parts.chroma.get(target, vectors=True)
     own = Rows(["own-1", "own-2"], [{"mine": True}] * 2, ["my own"] * 2, [row.vector] * 2)
     await parts.chroma.write(target, [], own, NOTHING)
     record = await parts.store.collections.find(target)
@@ -130,7 +130,7 @@ async def test_rows_of_somebodys_own_are_no_reason_to_fill_again(parts, folder, 
 
 async def test_a_row_lost_behind_somebodys_own_is_found(parts, folder, target):
     await parts.sync(folder, target)
-    (row, *_) = await parts.chroma.get(target, vectors=True, limit=1)
+    (row, *_) = await parts.chroma.get(target, vectors=True)
     own = Rows(["own-1", "own-2"], [{"mine": True}] * 2, ["my own"] * 2, [row.vector] * 2)
     await parts.chroma.write(target, [], own, NOTHING)
     record = await parts.store.collections.find(target)

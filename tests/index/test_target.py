@@ -180,11 +180,11 @@ async def test_of_a_write_with_a_row_that_cannot_be_stored_nothing_is_done(vecto
     assert await ids(vector_store, target) == ["row-1"]
 
 
-async def test_pages_hold_every_row_once(vector_store, target):
+async def test_parts_hold_every_row_once_with_its_metadata(vector_store, target):
     await vector_store.write(target, [], rows(*range(25)), NOTHING)
-    pages = [await ids(vector_store, target, limit=10, offset=offset) for offset in (0, 10, 20, 30)]
-    assert [len(page) for page in pages] == [10, 10, 5, 0]
-    assert {row_id for page in pages for row_id in page} == set(rows(*range(25)).ids)
+    parts = [row for number in range(3) for row in await vector_store.part(target, number, 3)]
+    assert len(parts) == 25
+    assert {row.id: row.metadata["n"] for row in parts} == {f"row-{n}": n for n in range(25)}
 
 
 async def test_the_nearest_come_first_with_their_cosine_distance(vector_store, target):

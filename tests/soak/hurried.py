@@ -7,9 +7,9 @@ from dataclasses import replace
 from types import ModuleType
 
 from syncd.app import parts, upkeep
-from syncd.chroma import connection
 from syncd.cli import main
 from syncd.index import collection_watch, query_functions, sparse_backfill
+from syncd.runtime import watched_server
 from syncd.runtime.retry import Backoff
 from syncd.sources.azure_blob import credentials as azure_credentials
 from syncd.sources.folder.watch import FolderWatcher
@@ -26,7 +26,6 @@ WAITS: dict[ModuleType, tuple[str, ...]] = {
     azure_credentials: ("READ_AGAIN_S",),
     client: ("READ_ANEW_S",),
     collection_watch: ("LOOK_EVERY_S",),
-    connection: ("_LOOK_EVERY_S", "_PROBE_EVERY_S"),
     crawl: ("OUTAGE_RETRY_S",),
     gcs_credentials: ("ANOTHER_AFTER_S",),
     query_functions: ("FUNCTION_RETRY_S",),
@@ -36,6 +35,7 @@ WAITS: dict[ModuleType, tuple[str, ...]] = {
     triggers: ("CHECK_EVERY_S", "STEADY_S"),
     upkeep: ("LEFTOVERS_EVERY_S",),
     watch: ("MAX_BACKOFF_S",),
+    watched_server: ("_LOOK_EVERY_S", "_PROBE_EVERY_S"),
 }
 LEAST_S = 0.1
 """Nothing is looked at more often."""

@@ -1,16 +1,17 @@
-"""What Chroma accepts of one record. Pure.
+"""What may be in one row of a vector store. Pure.
 
-A record that Chroma takes but cannot digest makes its whole collection unreadable, so every one is checked here first.
+A record that Chroma takes but cannot digest makes its whole collection unreadable, so every one is checked here first; the
+same of every store, so that collections can be moved from one to another.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from syncd.errors import PermanentError
-from syncd.model import RowMetadata, Scalar
+from syncd.model import RowMetadata, Rows, Scalar
 
 MetadataRecord = dict[str, Scalar | list[Scalar] | None]
 
@@ -29,15 +30,6 @@ class RecordLimits:
     keys: int
     values: int = 5_000
     """Over all keys. A local server never recovers a collection that once took 5,462 in one record (chromadb 1.5.9)."""
-
-
-LOCAL_LIMITS = RecordLimits(
-    id_size_bytes=1024, document_size_bytes=16 << 20, key_size_bytes=1024, value_size_bytes=1 << 20, keys=1000
-)
-CLOUD_LIMITS = RecordLimits(
-    id_size_bytes=128, document_size_bytes=16_384, key_size_bytes=36, value_size_bytes=8_182, keys=32
-)
-"""Quotas that docs.trychroma.com/cloud/quotas-limits states."""
 
 
 def is_reserved(key: str) -> bool:
@@ -82,6 +74,35 @@ def record_of(metadata: RowMetadata, limits: RecordLimits, *, keep_none: bool = 
             record[key] = _array(key, values, limits)
     _check_count(record, limits)
     return record
+
+
+def checked_rows(rows: Rows, limits: RecordLimits, *, update: bool = False) -> list[MetadataRecord | None]:
+    """Return the metadata of `rows` as it is stored; None if nothing is left. Raises PermanentError, naming the row."""
+    records: list[MetadataRecord | None] = []
+    if rows.sparse_key:
+        limits = replace(limits, keys=limits.keys - 1)
+    for row_id, metadata in zip(rows.ids, rows.metadatas, strict=True):
+        check_id(row_id, limits)
+        try:
+            records.append(record_of(metadata, limits, keep_none=update) or None)
+        except PermanentError as error:
+            raise PermanentError(f"chunk {row_id}: {error}") from error
+    if not update:
+        for row_id, text in zip(rows.ids, rows.documents, strict=True):
+            check_document(row_id, text, limits)
+    return records
+
+
+def batches_of(sizes: Sequence[int], most_rows: int, most: int) -> Iterator[slice]:
+    """Yield slices that cover rows of these sizes in order, each within what one write may hold; one too large goes alone."""
+    start = size = 0
+    for number, added in enumerate(sizes):
+        if number - start == most_rows or (number > start and size + added > most):
+            yield slice(start, number)
+            start, size = number, 0
+        size += added
+    if start < len(sizes):
+        yield slice(start, len(sizes))
 
 
 def _check_key(key: str, limits: RecordLimits) -> None:

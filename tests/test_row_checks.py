@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from syncd.chroma.client import Chroma
 from syncd.chroma.connection import ChromaSettings
-from syncd.chroma.rows import WRITE_ROWS, write_batches
-from syncd.chroma.validate import CLOUD_LIMITS, LOCAL_LIMITS, check_document, check_id, record_of
+from syncd.chroma.rows import CLOUD_LIMITS, LOCAL_LIMITS, WRITE_ROWS, write_batches
 from syncd.errors import PermanentError
 from syncd.model import Rows, Target
+from syncd.row_checks import check_document, check_id, record_of
 
 
 def test_what_says_nothing_is_dropped_and_sequences_become_lists():
