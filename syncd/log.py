@@ -121,7 +121,7 @@ EVENTS: Mapping[str, str] = {
     "state.was_open": "others could read the state folder, its database or its token; they are closed to them now",
     "store.damaged": "texts or vectors in the state database are not what was stored; their sources are asked for them again",
     "sync.deletes_held": "a run would delete too much; the deletes wait to be confirmed",
-    "sync.interrupted": "the daemon stops in the middle of an invocation; its next start resumes it",
+    "sync.interrupted": "an invocation ends in the middle, since the daemon stops or its source is paused; it is resumed",
     "sync.listener_failed": "a listener could not be notified of an invocation's end; the others were",
     "sync.postponed": "an invocation failed temporarily and will be retried",
     "sync.settled": "an invocation has ended",

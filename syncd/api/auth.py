@@ -6,7 +6,8 @@ import socket
 
 from aiohttp import web
 
-from syncd.api.errors import AWAY_STATUS, RefusedError
+from syncd.api import patterns
+from syncd.api.errors import AWAY_STATUS, RefusedError, bad_request
 from syncd.api.hosts import require_own_host, require_own_page
 from syncd.api.requests import require_known_parameters
 from syncd.api.route import Access, Route, RouteHandler
@@ -14,6 +15,7 @@ from syncd.api.services import SERVICES
 from syncd.api.sessions import SESSIONS, session_key
 from syncd.api.wrong_tokens import WrongTokens
 from syncd.model import SourceRecord
+from syncd.quoting import shown
 from syncd.sources.factory import Requester
 from syncd.store.tokens import Token
 
@@ -71,6 +73,26 @@ async def is_still_allowed(request: web.Request) -> bool:
 def requester(request: web.Request, database: str) -> Requester:
     """Return who asks for a source of `database`."""
     return Requester(database, is_trusted=came_privately(request), is_unlimited=scope(request) is None)
+
+
+async def source_id_of(request: web.Request, given: str) -> str:
+    """Return the id of the caller's source that has this name, or what was `given` where none has. Raises RefusedError (400)."""
+    if patterns.is_uuid(given):
+        return given
+    found = await request.app[SERVICES].store.source_names.ids(given, scope(request))
+    if len(found) > 1:
+        raise bad_request(f"{len(found)} sources are called {shown(given)}; give the id of one: {', '.join(found)}")
+    return found[0] if found else given
+
+
+async def source_in_path(request: web.Request) -> SourceRecord:
+    """Return the source in the path, by its id or its name. Raises RefusedError: 400 neither, 404 unknown, 403 in another database."""
+    return await named_source(request, request.match_info["source_id"])
+
+
+async def named_source(request: web.Request, given: str) -> SourceRecord:
+    """Return a source that the caller may access, by its id or its name. Raises RefusedError as `source_in_path` does."""
+    return await own_source(request, patterns.uuid(await source_id_of(request, given), "source_id"))
 
 
 async def own_source(request: web.Request, source_id: str) -> SourceRecord:

@@ -10,8 +10,8 @@ from typing import Annotated, TypeVar
 from aiohttp import web
 from pydantic import Field
 
-from syncd.api.auth import own_source, require_database
-from syncd.api.requests import path_id, read_json
+from syncd.api.auth import require_database, source_in_path
+from syncd.api.requests import read_json
 from syncd.api.route import Route, json_answer
 from syncd.api.services import SERVICES, Services
 from syncd.errors import NotFoundError
@@ -110,7 +110,7 @@ async def verify(request: web.Request) -> web.Response:
 
 async def verify_source(request: web.Request) -> web.Response:
     """Compare what a source has in each of its collections with the store, and repair it if asked to; responds when done."""
-    source = await own_source(request, path_id(request, "source_id"))
+    source = await source_in_path(request)
     wanted = await read_json(request, VerifySourcePayload)
     portion = Portion(source.id, wanted.share, any_salt())
     records = await request.app[SERVICES].store.collections.of_source(source.id)

@@ -9,7 +9,7 @@ from typing import Literal
 from aiohttp import web
 
 from syncd.api import patterns as rules
-from syncd.api.auth import require_database
+from syncd.api.auth import require_database, source_id_of
 from syncd.api.requests import read_query
 from syncd.api.route import Route, json_answer
 from syncd.api.services import SERVICES
@@ -77,7 +77,7 @@ async def list_chunks(request: web.Request) -> web.Response:
     """List a document's chunks in the order of its text, as they were indexed last or are about to be."""
     query, store = read_query(request, ChunkListQuery), request.app[SERVICES].store
     require_database(request, query.database_name)
-    source_id = None if query.source_id is None else rules.uuid(query.source_id, "source_id")
+    source_id = await _source_id(request, query.source_id)
     target = Target(query.database_name, query.collection_name)
     found, *_ = await stored_documents(store, target, query.key, source_id)
     chunks = await store.texts.page(found.id, query.offset, min(query.limit, MAX_CHUNKS_OF_PAGE))
@@ -89,12 +89,17 @@ async def list_documents(request: web.Request) -> web.Response:
     query, store = read_query(request, DocumentListQuery), request.app[SERVICES].store
     require_database(request, query.database_name)
     target = Target(query.database_name, query.collection_name)
-    source_id = None if query.source_id is None else rules.uuid(query.source_id, "source_id")
+    source_id = await _source_id(request, query.source_id)
     record = await store.collections.find(target)
     if record is None:
         raise await no_collection(store, target)
     found = await store.listed.page(record.id, source_id, query.stage, min(query.limit, MAX_PAGE), query.offset)
     return json_answer([listed_view(document) for document in found])
+
+
+async def _source_id(request: web.Request, given: str | None) -> str | None:
+    """Return the id of a source, which may be gone, given by id or by name."""
+    return None if given is None else rules.uuid(await source_id_of(request, given), "source_id")
 
 
 def listed_view(document: ListedDocument) -> JsonObject:

@@ -8,8 +8,7 @@ from typing import Literal
 
 from aiohttp import web
 
-from syncd.api import patterns as rules
-from syncd.api.auth import own_source, require_database, scope
+from syncd.api.auth import named_source, require_database, scope, source_in_path
 from syncd.api.errors import RefusedError, bad_request
 from syncd.api.requests import loads, path_id, read_json, read_query, validated
 from syncd.api.route import Route, json_answer
@@ -56,7 +55,7 @@ class StateName(Model):
 async def create(request: web.Request) -> web.Response:
     """Create an invocation; it is durable before the 201 is sent."""
     services = request.app[SERVICES]
-    source = await own_source(request, path_id(request, "source_id"))
+    source = await source_in_path(request)
     payload = await read_json(request, CreateJobPayload)
     asked = asked_of(services.sources.types, source, payload)
     target = Target(source.database, collection_of(source, payload))
@@ -116,7 +115,7 @@ async def cancel(request: web.Request) -> web.Response:
 async def latest_by_keys(request: web.Request) -> web.Response:
     """Return the newest invocation of each object key that has one."""
     services = request.app[SERVICES]
-    source = await own_source(request, path_id(request, "source_id"))
+    source = await source_in_path(request)
     payload = await read_json(request, LatestByKeysRequest)
     found = await services.store.invocations.latest_by_keys(source.id, payload.object_keys)
     shown = await views(services, found.values())
@@ -155,7 +154,7 @@ async def _pace(services: Services, invocation: Invocation, source: SourceRecord
 async def _own_source_id(request: web.Request, given: str | None) -> str | None:
     if given is None:
         return None
-    return (await own_source(request, rules.uuid(given, "source_id"))).id
+    return (await named_source(request, given)).id
 
 
 def _state(request: web.Request, given: str | None) -> State | None:

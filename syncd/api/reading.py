@@ -7,7 +7,7 @@ from typing import Annotated
 from aiohttp import web
 from pydantic import Field
 
-from syncd.api.auth import require_database
+from syncd.api.auth import require_database, source_id_of
 from syncd.api.requests import read_json
 from syncd.api.route import Route
 from syncd.api.services import SERVICES
@@ -58,7 +58,8 @@ async def read_document(request: web.Request) -> web.Response:
     require_database(request, wanted.database_name)
     target = Target(wanted.database_name, wanted.collection_name)
     store = request.app[SERVICES].store
-    found = await read_text(store, target, wanted.key, selection_of(wanted), wanted.max_tokens, wanted.source_id)
+    source_id = wanted.source_id and await source_id_of(request, wanted.source_id)
+    found = await read_text(store, target, wanted.key, selection_of(wanted), wanted.max_tokens, source_id)
     return web.json_response(text=shown_text(found).model_dump_json())
 
 

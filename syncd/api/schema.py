@@ -9,7 +9,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from syncd.schema import ExtendedModel, Model, Moment, Omittable, SparseKey, Uuid
+from syncd.api.patterns import is_uuid
+from syncd.schema import NAME_PATTERN, ExtendedModel, Model, Moment, Omittable, SparseKey, Uuid
 from syncd.sources.table import MAX_CHUNK_SIZE_BYTES, MIN_CHUNK_SIZE_BYTES, ChunkSize
 
 OrderBy = Literal["ASC", "DESC"]
@@ -103,7 +104,11 @@ class SourceBase(Model):
     chunking: SourceChunkingConfig
     created_at: Moment
     name: str | None = None
-    """The source's name, if it is declared in the daemon's configuration file."""
+    """What the source is called; every field and path that takes its id takes this, too."""
+    declared: bool | None = None
+    """True if it is declared in the daemon's configuration file, and changed there."""
+    paused_at: Moment | None = None
+    """Since when nothing is done of what is asked of it."""
     collection_name: str | None = None
     """The collection a declared source writes to."""
     problem: str | None = None
@@ -117,6 +122,15 @@ class SourceBase(Model):
     """When its schedule asks for the next run; null if it has none."""
 
 
+def _is_no_id(name: str) -> str:
+    if is_uuid(name):
+        raise ValueError("must not have the form of an id")
+    return name
+
+
+SourceName = Annotated[str, Field(pattern=NAME_PATTERN), AfterValidator(_is_no_id)]
+
+
 class CreateSourceBase(ExtendedModel):
     """A source to create: exactly one source type with its settings."""
 
@@ -124,6 +138,8 @@ class CreateSourceBase(ExtendedModel):
     chunking: Omittable[SourceChunkingConfig] = None
     embedding: Omittable[SourceEmbeddingConfig] = None
     embedding_model: DenseEmbeddingModel | None = None
+    name: SourceName | None = None
+    """What to call it, unique in its database; an addition to the published API."""
 
     @model_validator(mode="after")
     def one_type(self) -> Self:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from aiohttp import web
 
-from syncd.api.auth import require_database
+from syncd.api.auth import require_database, source_id_of
 from syncd.api.errors import RefusedError
 from syncd.api.models import require_collection
 from syncd.api.requests import read_json
@@ -25,7 +26,8 @@ async def search(request: web.Request) -> web.Response:
     """Answer one query against one collection or several."""
     wanted = await read_json(request, SearchRequest)
     require_database(request, wanted.database_name)
-    services, query = request.app[SERVICES], query_of(wanted)
+    named = [await source_id_of(request, given) for given in wanted.source_ids or ()]
+    services, query = request.app[SERVICES], replace(query_of(wanted), source_ids=tuple(named))
     if wanted.collections is None:
         answer = await services.search(query)
     else:

@@ -40,7 +40,10 @@ class SourceShapes:
             "status": (JobStatus, ...),
             "metadata": (IndexJobMetadata, ...),
         }
-        additions: Any = (ClassVar[frozenset[str]], frozenset(known.name for known in types if not known.is_published))
+        additions: Any = (
+            ClassVar[frozenset[str]],
+            frozenset({"name", *(known.name for known in types if not known.is_published)}),
+        )
         create = made_model(
             "CreateSourcePayload",
             CreateSourceBase,

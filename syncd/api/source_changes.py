@@ -1,4 +1,4 @@
-"""Editing sources and removing them with a decision on their documents. Additions to the published API."""
+"""Editing, pausing and resuming sources, and removing them with a decision on their documents. Additions to the published API."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from typing import Any, Literal
 
 from aiohttp import web
 
-from syncd.api.auth import own_source, requester, require_database
+from syncd.api import patterns
+from syncd.api.auth import named_source, own_source, requester, require_database, source_id_of, source_in_path
 from syncd.api.errors import RefusedError, bad_request
 from syncd.api.quotas import is_watched
-from syncd.api.requests import path_id, read_json, validated
+from syncd.api.requests import read_json, validated
 from syncd.api.route import Route, json_answer
+from syncd.api.schema import SourceName
 from syncd.api.services import SERVICES, Services
 from syncd.api.shapes import SHAPES, SourceShapes
 from syncd.api.sources import current_view, require_room
 from syncd.json_types import JsonObject
 from syncd.model import SourceRecord, UnreadableSettings
-from syncd.schema import Model, OwnModel, Uuid, made_model
+from syncd.schema import Model, OwnModel, made_model
 from syncd.store.absent_sources import KEEP, PURGE
 
 INLINE_KEY = frozenset({"aws_access_key_id", "aws_secret_access_key"})
@@ -29,15 +31,15 @@ class RemovePayload(OwnModel):
 
     documents: Literal["keep", "purge", "hand_over"] = "keep"
     """`keep` leaves them in their collections, where a new source in the same place takes them over; `purge` deletes them."""
-    to: Uuid | None = None
-    """The source that gets them, for `hand_over`; documents that it has itself are deleted."""
+    to: str | None = None
+    """The id or name of the source that gets them, for `hand_over`; documents that it has itself are deleted."""
 
 
 async def remove(request: web.Request) -> web.Response:
     """Delete a source, if it is there still, and decide on its documents; carried out in the background."""
     services = request.app[SERVICES]
     payload = await read_json(request, RemovePayload)
-    source_id = path_id(request, "source_id")
+    source_id = patterns.uuid(await source_id_of(request, request.match_info["source_id"]), "source_id")
     absent = await services.store.absent_sources.get(source_id)
     if absent is None:
         await own_source(request, source_id)
@@ -53,21 +55,35 @@ async def remove(request: web.Request) -> web.Response:
 async def _fate(request: web.Request, payload: RemovePayload, source_id: str) -> str:
     if payload.documents != "hand_over":
         return PURGE if payload.documents == "purge" else KEEP
-    if payload.to is None or payload.to == source_id:
+    heir = await named_source(request, payload.to) if payload.to is not None else None
+    if heir is None or heir.id == source_id:
         raise bad_request("hand_over needs `to`: the id of another source")
-    return (await own_source(request, payload.to)).id
+    return heir.id
 
 
 async def edit(request: web.Request) -> web.Response:
-    """Change some settings of a source made through the API; what it keeps in step is compared with them at once."""
-    services, shapes = request.app[SERVICES], request.app[SHAPES]
-    source = await own_source(request, path_id(request, "source_id"))
-    payload = await read_json(request, edit_payload(shapes))
-    if source.name is not None:
+    """Change some settings of a source made through the API, or its name; what it keeps in step is compared with the settings at once."""
+    services = request.app[SERVICES]
+    source = await source_in_path(request)
+    payload = await read_json(request, edit_payload(request.app[SHAPES]))
+    if source.is_declared:
         raise RefusedError(409, f"source {source.name} is declared in the configuration file; change it there")
     changes: JsonObject | None = getattr(payload, source.type)
-    if changes is None:
-        raise bad_request(f"it is a source of type {source.type}; give that field")
+    is_renamed = "name" in payload.model_fields_set
+    if changes is None and not is_renamed:
+        raise bad_request(f"it is a source of type {source.type}; give that field, or name")
+    if is_renamed and payload.name is not None:
+        await services.store.source_names.require_free(source.database, payload.name, but=source.id)
+    if changes is not None:
+        await _change_settings(request, source, changes)
+    if is_renamed:
+        await services.store.source_names.rename(source.id, payload.name)
+    services.wake()
+    return json_answer(await current_view(services, await own_source(request, source.id)))
+
+
+async def _change_settings(request: web.Request, source: SourceRecord, changes: JsonObject) -> None:
+    services, shapes = request.app[SERVICES], request.app[SHAPES]
     given = validated(shapes.types[source.type].shape, merged_settings(services, source, changes))
     settings = services.sources.accept(source.type, given, asking := requester(request, source.database))
     if settings.place != source.settings.place:
@@ -77,8 +93,6 @@ async def edit(request: web.Request) -> web.Response:
     await services.store.sources.require_apart(source, settings)
     kept = await services.sources.keep_secrets(source.type, given, settings, asking)
     await services.store.sources.replace(source, source.database, kept, source.embedding, source.chunking)
-    services.wake()
-    return json_answer(await current_view(services, await own_source(request, source.id)))
 
 
 def merged_settings(services: Services, source: SourceRecord, changes: JsonObject) -> JsonObject:
@@ -92,10 +106,36 @@ def merged_settings(services: Services, source: SourceRecord, changes: JsonObjec
     return {**kept, **changes}
 
 
-def edit_payload(shapes: SourceShapes) -> type[OwnModel]:
+class EditBase(OwnModel):
+    """Settings to change, by source type, and the source's name."""
+
+    name: SourceName | None = None
+    """What to call it from now on; null: nothing."""
+
+
+def edit_payload(shapes: SourceShapes) -> type[EditBase]:
     """Return the model of an edit: some settings, in a field with the name of the source's type."""
     fields: dict[str, Any] = dict.fromkeys(shapes.types.names, (dict[str, Any] | None, None))
-    return made_model("EditSourcePayload", OwnModel, "Settings to change, by source type.", fields)
+    return made_model("EditSourcePayload", EditBase, EditBase.__doc__, fields)
+
+
+async def pause(request: web.Request) -> web.Response:
+    """Do nothing more of what is asked of a source, and look at it no longer. What is asked meanwhile, by events too, is kept."""
+    source = await source_in_path(request)
+    await request.app[SERVICES].store.source_names.pause(source.id)
+    return await _changed(request, source)
+
+
+async def resume(request: web.Request) -> web.Response:
+    """Go on with a source that is paused: what was kept is done, and what changed meanwhile is looked for."""
+    source = await source_in_path(request)
+    await request.app[SERVICES].store.source_names.resume(source.id)
+    return await _changed(request, source)
+
+
+async def _changed(request: web.Request, source: SourceRecord) -> web.Response:
+    request.app[SERVICES].wake()
+    return json_answer(await current_view(request.app[SERVICES], await own_source(request, source.id)))
 
 
 def routes(shapes: SourceShapes) -> Sequence[Route]:
@@ -125,5 +165,18 @@ def routes(shapes: SourceShapes) -> Sequence[Route]:
             errors=(400, 401, 403, 404, 500),
             body=RemovePayload,
             own=True,
+        ),
+        *(
+            Route(
+                "POST",
+                f"/api/v1/sources/{{source_id}}/{verb}",
+                handler,
+                f"{verb}_source",
+                "Source",
+                f"{verb.capitalize()} source",
+                {200: source},
+                own=True,
+            )
+            for verb, handler in (("pause", pause), ("resume", resume))
         ),
     )

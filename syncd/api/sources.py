@@ -9,9 +9,9 @@ import structlog
 from aiohttp import web
 
 from syncd.api import settings
-from syncd.api.auth import own_source, requester, require_database, scope
+from syncd.api.auth import requester, require_database, scope, source_in_path
 from syncd.api.errors import RefusedError
-from syncd.api.requests import path_id, read_json, read_query
+from syncd.api.requests import read_json, read_query
 from syncd.api.route import Route, json_answer
 from syncd.api.schema import CreateSourceResponse, OrderBy
 from syncd.api.services import SERVICES, Services
@@ -54,8 +54,12 @@ async def create(request: web.Request) -> web.Response:
     await require_existing(services, payload.database_name)
     # Before a key is stored, not only when the source is.
     await services.store.sources.require_new(name, payload.database_name, source_settings, embedding, chunking)
+    if payload.name is not None:
+        await services.store.source_names.require_free(payload.database_name, payload.name)
     kept = await services.sources.keep_secrets(name, given, source_settings, asking)
-    source = await services.store.sources.create(name, payload.database_name, kept, embedding, chunking, unique=True)
+    source = await services.store.sources.create(
+        name, payload.database_name, kept, embedding, chunking, unique=True, given_name=payload.name
+    )
     services.wake()
     if not kept.notice:
         return json_answer({"source_id": source.id}, 201)
@@ -83,7 +87,7 @@ async def index(request: web.Request) -> web.Response:
 
 async def show(request: web.Request) -> web.Response:
     """Return one source."""
-    source = await own_source(request, path_id(request, "source_id"))
+    source = await source_in_path(request)
     services = request.app[SERVICES]
     return json_answer(await current_view(services, source))
 
@@ -91,7 +95,7 @@ async def show(request: web.Request) -> web.Response:
 async def delete(request: web.Request) -> web.Response:
     """Delete a source and cancel its waiting invocations; its collections keep their content."""
     services = request.app[SERVICES]
-    source = await own_source(request, path_id(request, "source_id"))
+    source = await source_in_path(request)
     if not await services.store.sources.delete(source.id):
         raise RefusedError(404, f"source {source.id} does not exist; list sources to find its id")
     services.wake()

@@ -51,7 +51,7 @@ def source_view(types: SourceTypes, source: SourceRecord, news: SourceNews | Non
     """Return a source in the form of `Source`."""
     news = news or SourceNews()
     shown = types[source.type].shape.model_fields
-    values = types.write_settings(source.type, source.settings, is_declared=source.name is not None)
+    values = types.write_settings(source.type, source.settings, source.is_declared)
     dense = _dense(source.embedding)
     view: JsonObject = {
         "id": source.id,
@@ -66,10 +66,12 @@ def source_view(types: SourceTypes, source: SourceRecord, news: SourceNews | Non
         **({} if news.watch is None else {"watch_state": watch_view(news.watch)}),
         **({} if news.standing is None else {"freshness": freshness_view(news.standing, news.lag)}),
         **({} if news.next_run_at is None else {"next_run_at": rfc3339(news.next_run_at)}),
+        **({} if source.name is None else {"name": source.name}),
+        **({} if source.paused_at is None else {"paused_at": rfc3339(source.paused_at)}),
     }
-    if source.name is None:
+    if not source.is_declared:
         return view
-    return {**view, "name": source.name, "collection_name": source.settings.collection_name}
+    return {**view, "declared": True, "collection_name": source.settings.collection_name}
 
 
 def watch_view(watch: WatchState) -> JsonObject:
@@ -117,6 +119,8 @@ def job_view(
     """Return an invocation in the form of `Job`. `source` None: the source was deleted."""
     unfinished = invocation.state in (State.PENDING, State.PROCESSING)
     pace, said = pace or Pace(), invocation.error and redacted(invocation.error)
+    if unfinished and source and source.paused_at:
+        said = f"source {source.name or source.id} is paused; resume it with: syncd sources resume {source.name or source.id}"
     return {
         "id": invocation.id,
         "source_id": invocation.source_id,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from syncd.api import patterns as rules
-from syncd.api.auth import own_source, require_database, scope
+from syncd.api.auth import named_source, require_database, scope
 from syncd.api.requests import read_query
 from syncd.api.route import Route, json_answer
 from syncd.api.services import SERVICES
@@ -54,11 +53,10 @@ class WarnedDocumentView(Model):
 async def index(request: web.Request) -> web.Response:
     """List documents with warnings by collection and key."""
     query = read_query(request, WarningsQuery)
-    if query.source_id is not None:
-        await own_source(request, rules.uuid(query.source_id, "source_id"))
+    source_id = None if query.source_id is None else (await named_source(request, query.source_id)).id
     if query.database_name is not None:
         require_database(request, query.database_name)
-    wanted = WarnedQuery(query.source_id, query.database_name, query.collection_name, query.code, scope(request))
+    wanted = WarnedQuery(source_id, query.database_name, query.collection_name, query.code, scope(request))
     found = await request.app[SERVICES].store.warnings.list(wanted, min(query.limit, MAX_PAGE), query.offset)
     return json_answer([view(document) for document in found])
 

@@ -45,7 +45,7 @@ class Listed:
 COMMANDS: Mapping[str, Listed] = {
     "run": Listed("run", "run the daemon in the foreground"),
     "quickstart": Listed("quickstart", "sync a folder, search it, and say how to go on"),
-    "sources": Listed("sources", "list, show, add, edit and remove sources"),
+    "sources": Listed("sources", "list, show, add, edit, pause, rename and remove sources"),
     "collections": Listed("collections", "list collections with their chunks and the sources that keep them"),
     "documents": Listed("documents", "list a collection's documents"),
     "sync": Listed("sync", "run a source now and wait for the end"),

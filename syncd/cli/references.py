@@ -27,12 +27,16 @@ async def all_sources(client: Client, database: str | None = None) -> list[JsonO
 async def source_id(client: Client, types: SourceTypes, asked: str, *, may_be_gone: bool = False) -> str:
     """Return the id of a source given by name, id or place. Raises NotFoundError, but not for an id that `may_be_gone`.
 
-    Raises PermanentError where several sources are at the place.
+    Raises PermanentError where several sources have the name, or are at the place.
     """
     known = await all_sources(client)
-    for source in known:
-        if asked in (source["id"], source.get("name")):
-            return str(source["id"])
+    called = [str(source["id"]) for source in known if asked in (source["id"], source.get("name"))]
+    # One that is declared is alone in having its name in all databases.
+    called = [str(source["id"]) for source in known if source.get("declared") and asked == source["name"]] or called
+    if len(called) > 1:
+        raise PermanentError(f"{len(called)} sources are called {asked}; give the id of one: {', '.join(called)}")
+    if called:
+        return called[0]
     if may_be_gone and UUID.fullmatch(asked):
         return asked
     bucket = asked.partition("://")[2].rstrip("/")  # s3://acme-contracts

@@ -1,4 +1,4 @@
-"""`syncd sources`: list, show, add and remove sources."""
+"""`syncd sources`: list, show, add, edit, pause, rename and remove sources."""
 
 from __future__ import annotations
 
@@ -46,11 +46,27 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
         "settings", help='what to change, as JSON: \'{"include_globs": ["*.md"]}\'; "-" reads it from standard input'
     )
     editing.set_defaults(command=edit)
+    add_controls(actions, common)
     adding = actions.add_parser("add", help="add a source").add_subparsers(required=True, metavar="TYPE")
     types: SourceTypes = common.get_default("types")
     for known in types:
         if known.add_command:
             add_type(adding, common, known.name, known.add_command)
+
+
+def add_controls(actions: Commands, common: argparse.ArgumentParser) -> None:
+    """Add `pause`, `resume` and `rename`."""
+    for verb, words in (
+        ("pause", "do nothing more of what is asked of a source; what is asked and what changes meanwhile is kept"),
+        ("resume", "go on with a source that is paused"),
+    ):
+        parser = actions.add_parser(verb, parents=[common], help=words)
+        parser.add_argument("source", help=SOURCE_HELP)
+        parser.set_defaults(command=control, verb=verb)
+    renaming = actions.add_parser("rename", parents=[common], help="give a source made through the API another name")
+    renaming.add_argument("source", help=SOURCE_HELP)
+    renaming.add_argument("name", help='unique in its database; "" for none')
+    renaming.set_defaults(command=rename)
 
 
 def add_type(adding: Commands, common: argparse.ArgumentParser, name: str, command: AddCommand) -> None:
@@ -68,6 +84,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     """Add what `sources add` takes of every type."""
     parser.add_argument("--watch", metavar="COLLECTION", help="keep this collection in sync from now on")
     parser.add_argument("--database", default="default_database")
+    parser.add_argument("--name", help="what to call the source, in place of its id")
     parser.add_argument("--model", help="embedding model (default: the daemon's)")
     parser.add_argument(
         "--dimensions", type=int, help="keep so many of each vector's leading dimensions in Chroma (matryoshka models)"
@@ -82,6 +99,8 @@ async def create(args: argparse.Namespace) -> int:
         raise ConfigError(f"a file that an option names cannot be read ({told(error)}); correct its path") from error
     if args.dimensions and not args.model:
         raise ConfigError("--dimensions needs --model: say which model's vectors are shortened")
+    if args.name is not None:
+        body["name"] = args.name
     if args.model:
         short = {"dimensions": args.dimensions} if args.dimensions else {}
         body["embedding"] = {"dense": {"model": args.model, **short}}
@@ -96,7 +115,8 @@ async def create(args: argparse.Namespace) -> int:
             print(f"note: {notice}", file=sys.stderr)
         if args.watch and (reason := await obstacle_of_first_run(client, ident)):
             print(f"note: no run yet, it is tried again by itself: {reason}", file=sys.stderr)
-    print(f"next: syncd {f'watch {ident}' if args.watch else f'sync {ident} --collection NAME'}", file=sys.stderr)
+    called = args.name or ident
+    print(f"next: syncd {f'watch {called}' if args.watch else f'sync {called} --collection NAME'}", file=sys.stderr)
     return 0
 
 
@@ -141,9 +161,10 @@ async def remove(args: argparse.Namespace) -> int:
         if args.hand_to:
             body = {"documents": "hand_over", "to": await source_id(client, args.types, args.hand_to)}
         await client.post(f"/api/v1/sources/{removed}/remove", body)
-    if name := source.get("name"):
+    if source.get("declared"):
         print(
-            f"note: {name} is declared in the configuration file: take it out there, or it comes back", file=sys.stderr
+            f"note: {source['name']} is declared in the configuration file: take it out there, or it comes back",
+            file=sys.stderr,
         )
     print_json({}) if args.json else out.print(f"removed: {fate_words(args)}")
     return 0
@@ -172,6 +193,31 @@ async def edit(args: argparse.Namespace) -> int:
     return 0
 
 
+async def control(args: argparse.Namespace) -> int:
+    """Pause a source, or resume it."""
+    async with connected(args) as client:
+        ident = await source_id(client, args.types, args.source)
+        changed: JsonObject = await client.post(f"/api/v1/sources/{ident}/{args.verb}", None)
+    if args.json:
+        print_json(changed)
+    elif args.verb == "pause":
+        out.print(
+            f"paused: what is asked of it is kept; go on with: syncd sources resume {changed.get('name') or ident}"
+        )
+    else:
+        out.print("resumed")
+    return 0
+
+
+async def rename(args: argparse.Namespace) -> int:
+    """Give a source another name, or none."""
+    async with connected(args) as client:
+        ident = await source_id(client, args.types, args.source)
+        changed: JsonObject = await client.post(f"/api/v1/sources/{ident}/edit", {"name": args.name or None})
+    print_json(changed) if args.json else out.print(f"called: {changed.get('name') or ident}")
+    return 0
+
+
 def row(types: SourceTypes, source: JsonObject) -> tuple[Json, ...]:
     """Return one source's row in the table."""
     place = settings_of(types, source).place
@@ -180,11 +226,12 @@ def row(types: SourceTypes, source: JsonObject) -> tuple[Json, ...]:
 
 
 def freshness_words(source: JsonObject) -> str:
-    """Return whether a source fails or is late, and how soon most of its changes were searchable; '' where nothing is known."""
+    """Return whether a source is paused, fails or is late, and how soon most of its changes were searchable; '' where nothing is known."""
     freshness = json_object(source.get("freshness"))
     lag_s, behind_s = freshness.get("p95_s"), freshness.get("behind_s")
     late = [f"late: {behind_s:,.0f} s behind"] if freshness.get("late") and isinstance(behind_s, int | float) else []
     usual = [f"p95 {lag_s:,.1f} s"] if isinstance(lag_s, int | float) else []
     watch = json_object(source.get("watch_state"))
+    paused = [f"paused since {source['paused_at']}"] if source.get("paused_at") else []
     failing = [f"failing since {watch['failing_since']}: {watch['reason']}"] if watch.get("failing_since") else []
-    return ", ".join([*failing, *late, *usual])
+    return ", ".join([*paused, *failing, *late, *usual])

@@ -42,11 +42,15 @@ async def status(args: argparse.Namespace) -> int:
             return await one(client, args)
         daemon: StatusAnswer = await client.get("/api/v1/status")
         latest: list[InvocationAnswer] = await client.get("/api/v1/invocations", limit=10, source_id=ident)
-        names = {str(it["id"]): name_or_place(args.types, it) for it in await all_sources(client)}
+        sources = await all_sources(client)
     if args.json:
         print_json({"daemon": daemon, "invocations": latest})
         return 0
+    names = {str(it["id"]): name_or_place(args.types, it) for it in sources}
     print_daemon(daemon, names)
+    for source in sources:
+        if source.get("paused_at"):
+            out.print(f"source {names[str(source['id'])]}: paused since {source['paused_at']}")
     rows = [
         (it["id"], state_words(it), names.get(it["source_id"], "removed"), it["metadata"]["collection_name"], age(it))
         for it in latest

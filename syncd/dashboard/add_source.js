@@ -5,7 +5,7 @@ import { field, fill, h, heading, select, toast } from "./dom.js";
 import { typeWords } from "./format.js";
 import { fieldsOf, resolved } from "./form.js";
 
-const SHARED = ["database_name", "embedding", "embedding_model", "chunking"];
+const SHARED = ["database_name", "embedding", "embedding_model", "chunking", "name"];
 
 export async function show({ session, values }) {
   const document = await description();
@@ -15,6 +15,7 @@ export async function show({ session, values }) {
   const kind = select(types.map((name) => [name, typeWords(name)]), chosen, { id: "type", onchange: () => draw() });
   const databases = session.databases ?? ["default_database"];
   const database = h("input", { id: "database", value: databases[0], required: true, spellcheck: "false", list: "databases" });
+  const name = h("input", { id: "name", spellcheck: "false", maxlength: 100, placeholder: "none" });
   const place = h("div", { class: "stack" });
   const problem = h("p", { class: "problem", role: "alert", hidden: true });
   let own = null;
@@ -32,7 +33,7 @@ export async function show({ session, values }) {
     problem.hidden = true;
     submit.disabled = true;
     try {
-      const made = await post("sources", { database_name: database.value, ...shared.read(), [kind.value]: own.read() });
+      const made = await post("sources", { database_name: database.value, ...(name.value ? { name: name.value } : {}), ...shared.read(), [kind.value]: own.read() });
       await sources(true);
       toast(made.notice ?? "The source is there.");
       location.hash = `#/sources/${made.source_id}`;
@@ -47,7 +48,7 @@ export async function show({ session, values }) {
   return [
     heading("Add a source", "Its documents are parsed, embedded and written to a collection, and from then on kept equal to it."),
     h("form", { class: "card stack", id: "add-source", onsubmit: send },
-      h("div", { class: "inline" }, field("Type", kind), field("Database", database), h("datalist", { id: "databases" }, databases.map((name) => h("option", { value: name })))),
+      h("div", { class: "inline" }, field("Type", kind), field("Database", database), field("Name", name), h("datalist", { id: "databases" }, databases.map((name) => h("option", { value: name })))),
       place,
       h("details", null, h("summary", null, `Embedding and chunking (usual: ${session.default_model})`), h("div", { class: "stack" }, shared.nodes)),
       problem,

@@ -63,6 +63,7 @@ function latest(source) {
 
 function watchBadge(source) {
   const { watch_state: watch, freshness: fresh } = source;
+  if (source.paused_at) return badge("paused", "late");
   if (watch?.state === "failing") return badge("failing", "bad");
   if (fresh?.late) return badge("late", "late");
   return watch ? badge("watching", "good") : badge("on request", "plain");
@@ -77,10 +78,27 @@ function freshness({ freshness: fresh }) {
 /** When a source is looked at next, as far as that can be told. */
 function nextRun(source) {
   const own = source[typeOf(source)] ?? {};
+  if (source.paused_at) return "when it is resumed";
   if (source.watch_state?.next_try_at) return ago(source.watch_state.next_try_at);
   if (source.next_run_at) return ago(source.next_run_at);
   if (own.watch) return typeOf(source) === "folder" ? "at once" : `every ${duration(own.watch.interval_s)}`;
   return source.watch_state ? "when it changes" : "on request";
+}
+
+/** Pause a source, or go on with it. */
+async function control(source, again) {
+  await post(`sources/${source.id}/${source.paused_at ? "resume" : "pause"}`);
+  toast(source.paused_at ? "Resumed." : "Paused.");
+  again();
+}
+
+async function rename(source, again) {
+  const name = await asked(`Rename ${nameOf(source)}`, "What is it to be called?", "Rename");
+  if (!name) return;
+  await post(`sources/${source.id}/edit`, { name });
+  await sources(true);
+  toast("Renamed.");
+  again();
 }
 
 /** Ask for a run over all of a source. */
@@ -113,7 +131,10 @@ async function one(context, id) {
     heading(nameOf(source), `${typeWords(type)} in database ${source.database_name}`,
       type === "file_upload" ? h("a", { class: "button primary", href: "#/sources/upload" }, "Upload files") : button("Sync now", () => sync(listed), { class: "primary" }),
       collection ? h("a", { class: "button", href: `#/collections/${encodeURIComponent(source.database_name)}/${encodeURIComponent(collection)}?source=${id}` }, "Documents") : null,
-      source.name ? null : button("Remove…", () => remove(source), { class: "danger" })),
+      button(source.paused_at ? "Resume" : "Pause", () => control(source, context.again)),
+      source.declared ? null : button("Rename…", () => rename(source, context.again)),
+      source.declared ? null : button("Remove…", () => remove(source), { class: "danger" })),
+    source.paused_at ? h("div", { class: "verdict late" }, `Paused ${ago(source.paused_at)}: what is asked of it, and what changes, is kept until it is resumed.`) : null,
     source.watch_state?.state === "failing" ? h("div", { class: "verdict late", role: "alert" }, `Failing since ${ago(source.watch_state.failing_since)}: ${source.watch_state.reason}`) : null,
     source.problem ? h("div", { class: "verdict bad", role: "alert" }, source.problem) : null,
     source.notice ? h("div", { class: "verdict late" }, source.notice) : null,
@@ -124,7 +145,7 @@ async function one(context, id) {
       section("Settings", h("dl", { class: "facts" },
         Object.entries(source[type] ?? {}).filter(([, value]) => value !== null).map(([name, value]) => fact(name.replaceAll("_", " "), shownValue(value))),
         fact("model", source.embedding_model.model), fact("chunking", `${source.chunking.type}, up to ${source.chunking.max_size_bytes} bytes`), fact("id", h("code", null, source.id))),
-      source.name ? h("p", { class: "help" }, "It is declared in the configuration file, and is changed and removed there.") : null)),
+      source.declared ? h("p", { class: "help" }, "It is declared in the configuration file, and is changed and removed there.") : null)),
     section("Runs", whole, h("p", null, h("a", { href: `#/runs?source=${id}` }, "All runs of this source"))),
   ].filter(Boolean);
 }

@@ -197,10 +197,14 @@ class SourceRecord(Generic[S_co]):
     chunking: Chunking
     created_at: datetime
     name: str | None = None
-    """Set for sources declared in the configuration file, where it is unique."""
+    """Unique in its database; that of a declared one in all."""
     facts: SourceFacts = SourceFacts()
     id_root: str = ""
     """What its chunk ids are derived from, besides keys, where these alone would not do: see `SourceSettings`."""
+    is_declared: bool = False
+    """Whether it is declared in the configuration file, whose owner may read what others may not."""
+    paused_at: datetime | None = None
+    """Since when nothing is done of what is asked of it."""
 
     def keeps(self, collection: str) -> bool:
         """Return whether the source keeps this collection in sync automatically."""

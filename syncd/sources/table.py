@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field
 from syncd.chroma.naming import check_collection
 from syncd.errors import PermanentError
 from syncd.model import Chunking, Embedding, EmbeddingTask, SecretsPolicy, SourceSettings
-from syncd.schema import SparseKey, Table
+from syncd.schema import NAME_PATTERN, SparseKey, Table
 
 MIN_CHUNK_SIZE_BYTES = 64
 MAX_CHUNK_SIZE_BYTES = 16_384
@@ -83,7 +83,7 @@ class ChunkingTable(Table):
 class SourceTable(Table):
     """The keys that all declared sources share. A type's table adds `type`, a Literal of its name, and `own_settings`."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    name: Annotated[str, Field(pattern=NAME_PATTERN)]
     database: str = "default_database"
     collection: Annotated[str, checked_with(check_collection)]
     model: str | None = None

@@ -26,6 +26,7 @@ from syncd.store.refills import Refills
 from syncd.store.repairs import Repairs
 from syncd.store.secrets import Credentials, load_key
 from syncd.store.shadows import Shadows
+from syncd.store.source_names import SourceNames
 from syncd.store.sources import Sources
 from syncd.store.texts import DocumentTexts
 from syncd.store.tokens import Tokens
@@ -41,6 +42,7 @@ class Store:
 
     database: Database
     sources: Sources
+    source_names: SourceNames
     absent_sources: AbsentSources
     invocations: Invocations
     collections: Collections
@@ -80,6 +82,7 @@ class Store:
         return cls(
             database=database,
             sources=Sources(database, types),
+            source_names=SourceNames(database),
             absent_sources=AbsentSources(database),
             invocations=Invocations(database),
             collections=Collections(database),

@@ -105,7 +105,7 @@ class AbsentSources:
 def remember(connection: sqlite3.Connection, source_id: str, fate: str) -> None:
     """Note a source that is about to be deleted, if it has documents or may get some, within the caller's transaction."""
     connection.execute(
-        "INSERT OR REPLACE INTO absent_sources SELECT id, name, type, database, settings, id_root, ?2, ?3 FROM sources s "
+        "INSERT OR REPLACE INTO absent_sources SELECT id, coalesce(name, given_name), type, database, settings, id_root, ?2, ?3 FROM sources s "
         "WHERE id = ?1 AND (EXISTS (SELECT 1 FROM documents WHERE source_id = s.id) OR "
         "EXISTS (SELECT 1 FROM invocations WHERE source_id = s.id AND state = 'processing'))",
         (source_id, time.time(), fate),

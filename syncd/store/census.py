@@ -48,7 +48,7 @@ class Census:
     unfinished: Mapping[str, UnfinishedRuns]
 
 
-_SOURCES = "SELECT id, coalesce(name, id), database FROM sources"
+_SOURCES = "SELECT id, coalesce(name, given_name, id), database FROM sources"
 # All of them, less those that are not indexed: both are counted by an index, which one statement by state would not be.
 _DOCUMENTS = """
 WITH others AS (

@@ -21,8 +21,8 @@ from syncd.model import (
 )
 from syncd.model.warnings import warning_values, warnings_of
 
-SOURCE_COLUMNS = "id, type, database, settings, embedding, chunking, created_at, name, id_root"
-SourceRow = tuple[str, str, str, str, str, str, float, str | None, str]
+SOURCE_COLUMNS = "id, type, database, settings, embedding, chunking, created_at, name, id_root, given_name, paused_at"
+SourceRow = tuple[str, str, str, str, str, str, float, str | None, str, str | None, float | None]
 """Their values."""
 
 
@@ -99,7 +99,7 @@ def settings_from_json(kind: str, text: str, types: SourceCodec) -> SourceSettin
 
 def source_from_row(row: SourceRow, types: SourceCodec) -> SourceRecord:
     """Return the SourceRecord in a row of SOURCE_COLUMNS. Raises ConfigError for an unknown type."""
-    source_id, kind, database, settings, embedding, chunking, created_at, name, id_root = row
+    source_id, kind, database, settings, embedding, chunking, created_at, declared, id_root, given, paused_at = row
     return SourceRecord(
         id=source_id,
         type=kind,
@@ -108,7 +108,9 @@ def source_from_row(row: SourceRow, types: SourceCodec) -> SourceRecord:
         embedding=embedding_from_json(embedding),
         chunking=Chunking(**json.loads(chunking)),
         created_at=datetime.fromtimestamp(created_at, UTC),
-        name=name,
+        name=declared or given,
         facts=types.facts_of(kind),
         id_root=id_root,
+        is_declared=declared is not None,
+        paused_at=moment(paused_at),
     )

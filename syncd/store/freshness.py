@@ -32,7 +32,7 @@ class WaitingChanges:
     source_id: str
     name: str | None
     max_lag_s: float | None
-    """How long changes may wait, as its settings promise; None: they promise nothing."""
+    """How long changes may wait, as its settings promise; None: they promise nothing, or it is paused."""
     since: float | None
 
 
@@ -41,7 +41,7 @@ _RECENT = (
     "(SELECT collection_id FROM shadows) ORDER BY recorded_at DESC LIMIT ?"
 )
 _SOURCES = (
-    "SELECT id, name, created_at, (SELECT recorded_at FROM documents d WHERE d.source_id = s.id AND d.state = 'indexed' "
+    "SELECT id, coalesce(name, given_name), created_at, (SELECT recorded_at FROM documents d WHERE d.source_id = s.id AND d.state = 'indexed' "
     "ORDER BY recorded_at DESC LIMIT 1) FROM sources s {} ORDER BY id"
 )
 _SHADOWS = "SELECT collection_id FROM shadows ORDER BY collection_id"
@@ -51,7 +51,7 @@ WITH unfinished AS (
     WHERE state IN ('pending', 'processing') AND NOT ({IS_DRY_RUN}) AND (database, collection) NOT IN
     (SELECT c.database, c.name FROM shadows h JOIN collections c ON c.id = h.collection_id) GROUP BY source_id
 )
-SELECT s.id, s.name, json_extract(s.settings, '$.max_lag_s'), u.since FROM sources s
+SELECT s.id, coalesce(s.name, s.given_name), iif(s.paused_at IS NULL, json_extract(s.settings, '$.max_lag_s'), NULL), u.since FROM sources s
 LEFT JOIN unfinished u ON u.source_id = s.id ORDER BY s.seq
 """
 

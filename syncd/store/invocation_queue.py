@@ -24,7 +24,7 @@ _WAITING = "state IN ('pending', 'processing')"
 _WAITING_SOURCES = (
     f"WITH RECURSIVE waiting (id) AS (SELECT min(source_id) FROM invocations WHERE {_WAITING} UNION ALL "
     f"SELECT (SELECT min(source_id) FROM invocations WHERE {_WAITING} AND source_id > waiting.id) FROM waiting WHERE id IS NOT NULL) "
-    "SELECT id FROM waiting WHERE id IS NOT NULL"
+    "SELECT id FROM waiting WHERE id IS NOT NULL AND id NOT IN (SELECT id FROM sources WHERE paused_at IS NOT NULL)"
 )
 """Steps from source to source by index, however many invocations wait."""
 _DUE_OF_SOURCE = (
@@ -42,7 +42,7 @@ class InvocationQueue:
     async def due(self, limit: int) -> Sequence[Invocation]:
         """Return unfinished invocations that are due, most urgent first; among equally urgent ones sources take turns.
 
-        Of each source at most TURNS, and at most `limit` altogether.
+        None of sources that are paused. Of each source at most TURNS, and at most `limit` altogether.
         """
         now = time.time()
 

@@ -16,6 +16,7 @@ from syncd.errors import ConflictError
 from syncd.store.changes import PreparedDocument, Replacement, Urgency
 from syncd.store.database import Database
 from syncd.store.prepared_rows import SELECT, discard, embedded, first, keep_token_costs, put
+from syncd.store.source_names import IS_PAUSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +85,13 @@ class Prepared:
         await self._db.write(lambda c: c.execute(statement, (urgency, prepared_id)))
 
     async def queues(self, model: str, *, is_urgent: bool) -> Sequence[str]:
-        """Return the sources whose texts are due at `model`, in order: of backfills, or those of the highest urgency above."""
+        """Return the sources whose texts are due at `model`, in order: of backfills, or those of the highest urgency above.
+
+        None that are paused.
+        """
         statement = (
-            "SELECT DISTINCT source_id FROM prepared WHERE model = ?1 AND wanted > 0 AND (urgency > 0) = ?2 AND urgency = "
-            "(SELECT max(urgency) FROM prepared WHERE model = ?1 AND wanted > 0 AND (urgency > 0) = ?2) ORDER BY source_id"
+            f"WITH due AS (SELECT source_id, urgency FROM prepared WHERE model = ? AND wanted > 0 AND (urgency > 0) = ? AND NOT {IS_PAUSED}) "
+            "SELECT DISTINCT source_id FROM due WHERE urgency = (SELECT max(urgency) FROM due) ORDER BY source_id"
         )
         return await self._db.read(lambda c: [row[0] for row in c.execute(statement, (model, is_urgent))])
 

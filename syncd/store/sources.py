@@ -16,6 +16,7 @@ from syncd.store.new_invocations import request_leave, request_run
 from syncd.store.recipes import Recipe, keep_recipe
 from syncd.store.revival import revived
 from syncd.store.run_ends import cancel_runs
+from syncd.store.source_names import require_free_name
 
 
 class Sources:
@@ -35,16 +36,20 @@ class Sources:
         name: str | None = None,
         *,
         unique: bool = False,
+        given_name: str | None = None,
     ) -> SourceRecord:
         """Store a new source and return it: the one that was removed from the same place, if it left documents.
 
-        Raises ConflictError if a source of this `name` exists or, where it is to be `unique`, one with the same settings.
+        `name`: of a declared one; `given_name`: of one that is not. Raises ConflictError if a source of this name exists or, where it is
+        to be `unique`, one with the same settings.
         """
 
         def transaction(connection: sqlite3.Connection) -> SourceRecord:
             if unique:
                 self._refuse_same(connection, type, database, settings, embedding, chunking)
-            return self._insert(connection, type, database, settings, embedding, chunking, name)
+            if given_name is not None:
+                require_free_name(connection, database, given_name)
+            return self._insert(connection, type, database, settings, embedding, chunking, name, given_name)
 
         try:
             return await self._db.write(transaction)
@@ -102,7 +107,7 @@ class Sources:
                 f"SELECT {SOURCE_COLUMNS} FROM sources WHERE type = ? AND database = ? AND name IS NULL",
                 (type, database),
             )
-            return self._first(rows) or self._insert(connection, type, database, settings, embedding, chunking, None)
+            return self._first(rows) or self._insert(connection, type, database, settings, embedding, chunking)
 
         return await self._db.write(transaction)
 
@@ -121,8 +126,8 @@ class Sources:
         source keeps in step is compared with it at once: what a watch does by itself is asked for here of other sources. From
         one that it kept before, what it has there goes once the new one is filled, and what it was asked to do there is not done.
         """
-        values = self._types.write_settings(record.type, settings, is_declared=record.name is not None)
-        identity = (name or record.name, settings.id_root or record.id_root)
+        values = self._types.write_settings(record.type, settings, record.is_declared)
+        identity = (name or (record.name if record.is_declared else None), settings.id_root or record.id_root)
         columns = (database, dumps(values), embedding_to_json(embedding), dumps(asdict(chunking)), *identity)
 
         def transaction(connection: sqlite3.Connection) -> None:
@@ -201,7 +206,8 @@ class Sources:
         settings: SourceSettings,
         embedding: Embedding,
         chunking: Chunking,
-        name: str | None,
+        name: str | None = None,
+        given_name: str | None = None,
     ) -> SourceRecord:
         """Insert a source within the caller's transaction and read it back."""
         source_id, id_root = revived(connection, self._types, type, database, settings)
@@ -213,9 +219,11 @@ class Sources:
             time.time(),
             name,
             id_root or settings.id_root or name or source_id,
+            given_name,
+            None,
         )
         connection.execute(
-            f"INSERT INTO sources ({SOURCE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO sources ({SOURCE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (source_id, type, database, *columns),
         )
         if id_root:

@@ -48,9 +48,11 @@ class WatchFailures:
 
 def _tell_changes(connection: sqlite3.Connection, before: Set[str]) -> None:
     rows = connection.execute("SELECT source_id, min(since), reason FROM watch_failures GROUP BY source_id").fetchall()
-    databases = dict(connection.execute("SELECT id, database FROM sources").fetchall())
+    # The watch of one that is paused is over, and so nothing of it fails; in order again it is not.
+    watched = "SELECT id, database FROM sources WHERE paused_at IS NULL"
+    databases = dict(connection.execute(watched).fetchall())
     for ident, since, reason in rows:
-        if ident not in before:
+        if ident in databases.keys() - before:
             facts = {"since": datetime.fromtimestamp(since, UTC).isoformat(), "reason": reason}
             notify(connection, "source.failing", databases[ident], facts, ident)
     for ident in (before & databases.keys()) - {row[0] for row in rows}:

@@ -66,7 +66,7 @@ def notify(
         return
     source: dict[str, str | None] = {}
     if source_id is not None:
-        row = connection.execute("SELECT name FROM sources WHERE id = ?", (source_id,)).fetchone()
+        row = connection.execute("SELECT coalesce(name, given_name) FROM sources WHERE id = ?", (source_id,)).fetchone()
         source = {"source_id": source_id, "source_name": row[0] if row else None}
     body = notification_body(event, {"database_name": database, **source, **facts})
     for wants in filters:
@@ -169,13 +169,15 @@ class WebhookOutbox:
 
         def transaction(connection: sqlite3.Connection) -> None:
             known = {ident for (ident,) in connection.execute("SELECT source_id FROM late_sources")}
-            databases = dict(connection.execute("SELECT id, database FROM sources").fetchall())
+            # One that is paused promises nothing: it is not late, and not in order again either.
+            databases = dict(connection.execute("SELECT id, database FROM sources WHERE paused_at IS NULL").fetchall())
             for ident in (late.keys() & databases.keys()) - known:
                 connection.execute("INSERT INTO late_sources VALUES (?)", (ident,))
                 notify(connection, "source.late", databases[ident], late[ident], ident)
             for ident in known - late.keys():
                 connection.execute("DELETE FROM late_sources WHERE source_id = ?", (ident,))
-                notify(connection, "source.recovered", databases[ident], {"was": "late"}, ident)
+                if ident in databases:
+                    notify(connection, "source.recovered", databases[ident], {"was": "late"}, ident)
 
         await self._db.write(transaction)
 

@@ -28,7 +28,7 @@ SAVE_EVERY_S = 1.0
 
 
 class StoppedEarlyError(RetryableError):
-    """The daemon stops: what was handed on is done, the rest comes after the next start."""
+    """The daemon stops, or the source is paused: what was handed on is durable, the rest comes when it goes on."""
 
 
 class Handover:
@@ -115,7 +115,7 @@ class Handover:
         if self._stopping:
             await self.prepare_all()
             await self.save()
-            raise StoppedEarlyError("the daemon is stopping")
+            raise StoppedEarlyError("it was told to stop")
 
     async def save(self) -> None:
         """Write progress, outcomes and what was met; nothing depends on how often."""

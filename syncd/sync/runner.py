@@ -43,6 +43,13 @@ class Attempt:
         """What has been done so far."""
         return self.run.counts if self.run else Counts()
 
+    def stop_early(self) -> None:
+        """Hand on nothing more, and end once what is in hand is durable. Never waits, twice is safe."""
+        if self.run:
+            self.run.stop_early()
+        else:
+            self.scope.cancel()
+
     def begin(self, run: SourceRun) -> None:
         """Let who looks at the attempt see its run."""
         self.run = run

@@ -70,10 +70,7 @@ class Syncer:
         """Start nothing new and wait until the documents in progress are done; the runs continue after the next start."""
         self._draining = True
         for attempt in self._running.values():
-            if attempt.run:
-                attempt.run.stop_early()
-            else:
-                attempt.scope.cancel()
+            attempt.stop_early()
         while self._running:
             await self._ended.wait()
 
@@ -97,13 +94,17 @@ class Syncer:
             task_status.started()
             while True:
                 looked_at = time.time()
-                await self._cancel_cancelled()
+                await self._stop_unwanted()
                 idle_s = SLOT_S if await self._take_up(group) else IDLE_S
                 delay_s = await self._store.invocations.next_due_in_s(since=looked_at)
                 await self._wakeup.wait(idle_s if delay_s is None else min(idle_s, delay_s))
 
-    async def _cancel_cancelled(self) -> None:
+    async def _stop_unwanted(self) -> None:
+        """End what was cancelled, and stop what belongs to a source that is paused: it goes on when that is resumed."""
+        paused = await self._store.source_names.paused()
         for attempt in list(self._running.values()):
+            if attempt.invocation.source_id in paused:
+                attempt.stop_early()
             now = await self._store.invocations.get(attempt.invocation.id)
             if now is None or now.state is State.CANCELLED:
                 attempt.scope.cancel()

@@ -84,7 +84,7 @@ class Triggers:
             self._states.failed(now.source_id, WatchPart.RUN, now.error, next_try_at)
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Watch every source with a watch or a schedule, until cancelled."""
+        """Watch every source with a watch or a schedule that is not paused, until cancelled."""
         self._watching.clear()
         earlier: Failures = await self._store.watch_failures.all()
         self._noted = earlier
@@ -100,7 +100,7 @@ class Triggers:
         records = {
             record.id: record
             for record in await self._store.sources.list(limit=-1)
-            if record.settings.watch or record.settings.schedule
+            if (record.settings.watch or record.settings.schedule) and record.paused_at is None
         }
         for source_id, watching in list(self._watching.items()):
             if records.get(source_id) != watching.record:

@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from syncd.api.quotas import Quotas
+from syncd.model import Chunking, Embedding
 from syncd.sources.folder.settings import FolderSection
-from syncd.sources.github.settings import GithubAppSection, GithubSection
+from syncd.sources.github.settings import GithubAppSection, GithubSection, GithubSourceSettings
 from tests.api.conftest import MINILM, QWEN
 
 S3 = {"bucket_name": "bucket", "region": "eu-west-1", "collection_name": "docs"}
@@ -369,3 +370,56 @@ async def test_a_source_with_a_schedule_says_when_its_next_run_is(api):
     for found in (listed[scheduled], (await api.get(f"/api/v1/sources/{scheduled}"))[1]):
         assert datetime.fromisoformat(found["next_run_at"]) == asked_for + timedelta(hours=1)
     assert "next_run_at" not in listed[other]
+
+
+async def test_a_source_has_a_name_that_is_taken_wherever_its_id_is(api, store):
+    named = {"database_name": api.database, "name": "cats", "github": {"repository": "octo/cat"}}
+    status, made = await api.post("/api/v1/sources", named)
+    assert status == 201
+    ident = made["source_id"]
+    status, shown = await api.get("/api/v1/sources/cats")
+    assert (status, shown["id"], shown["name"], "declared" in shown) == (200, ident, "cats", False)
+    run = {"target_collection_name": "docs"}
+    assert (await api.post("/api/v1/sources/cats/invocations", run))[0] == 201
+    for path in ("invocations", "documents/warnings"):
+        assert (await api.get(f"/api/v1/{path}?source_id=cats"))[0] == 200
+    assert [job["source_id"] for job in (await api.get("/api/v1/invocations?source_id=cats"))[1]] == [ident]
+    again = {**named, "github": {"repository": "octo/dog"}}
+    assert (await api.post("/api/v1/sources", again))[0] == 409
+    for refused in ("", "a b", "../cats", ident, "x" * 101, 7):
+        assert (await api.post("/api/v1/sources", {**again, "name": refused}))[0] == 400, refused
+    for unknown in ("dogs", "no%20name"):
+        assert (await api.get(f"/api/v1/sources/{unknown}"))[0] == 400
+    other = await store.tokens.create("other", frozenset({"another"}))
+    assert (await api.get("/api/v1/sources/cats", token=other))[0] == 400
+
+
+async def test_a_source_is_renamed_and_one_of_the_configuration_file_is_not(api, store):
+    ident, taken = await api.make_source(), await api.make_source()
+    edit = f"/api/v1/sources/{ident}/edit"
+    assert (await api.post(edit, {"name": "cats"}))[1]["name"] == "cats"
+    assert (await api.post("/api/v1/sources/cats/edit", {"name": "cats", "github": {"include_globs": ["*.md"]}}))[
+        0
+    ] == 200
+    assert (await api.post(f"/api/v1/sources/{taken}/edit", {"name": "cats"}))[0] == 409
+    assert "name" not in (await api.post(edit, {"name": None}))[1]
+    assert (await api.post(edit, {}))[0] == 400
+    settings = GithubSourceSettings(repository="octo/declared")
+    declared = await store.sources.create("github", api.database, settings, Embedding(), Chunking(), "handbook")
+    assert (await api.post("/api/v1/sources/handbook/edit", {"name": "other"}))[0] == 409
+    shown = (await api.get("/api/v1/sources/handbook"))[1]
+    assert (shown["id"], shown["name"], shown["declared"]) == (declared.id, "handbook", True)
+
+
+async def test_a_source_is_paused_and_resumed_and_says_so_of_itself_and_of_what_waits(api):
+    run = await api.make_invocation()
+    ident = (await api.get(f"/api/v1/invocations/{run}"))[1]["source_id"]
+    woken = api.woken
+    status, paused = await api.post(f"/api/v1/sources/{ident}/pause")
+    assert (status, api.woken) == (200, woken + 1)
+    assert (await api.get("/api/v1/sources"))[1][0]["paused_at"] == paused["paused_at"]
+    assert f"source {ident} is paused; resume it with" in (await api.get(f"/api/v1/invocations/{run}"))[1]["note"]
+    status, resumed = await api.post(f"/api/v1/sources/{ident}/resume")
+    assert (status, "paused_at" in resumed) == (200, False)
+    assert (await api.get(f"/api/v1/invocations/{run}"))[1]["note"] is None
+    assert (await api.post("/api/v1/sources/no-such-source/pause"))[0] == 400

@@ -15,7 +15,7 @@ import pytest
 from syncd.app import announce
 from syncd.cli.known_names import known_names
 from syncd.runtime.state import LOG_FILE
-from tests.app.test_daemon import client_says, configuration, source, syncd, until
+from tests.app.test_daemon import client_says, configuration, request, source, syncd, until
 from tests.daemon import MINILM, Daemon
 from tests.git_server import GitServer
 from tests.pipeline.parse.documents import pdf
@@ -55,6 +55,25 @@ def another(daemon: Daemon, *options: str) -> str:
     """Return the id of a further source of the repository."""
     added = succeeds(daemon, "sources", "add", "github", "owner/kites", "--model", MINILM, "--json", *options)
     return json.loads(added)["source_id"]
+
+
+def test_a_source_has_a_name_and_rests_while_it_is_paused_without_losing_what_is_asked(daemon):
+    another(daemon, "--name", "kites-too", "--watch", "kites-too")
+    until(lambda: "kites-too" in succeeds(daemon, "sources", "list") and daemon.unsettled() == 0)
+    assert "go on with: syncd sources resume kites-too" in succeeds(daemon, "sources", "pause", "kites-too")
+    assert "source kites-too: paused since" in succeeds(daemon, "status")
+    source = json.loads(succeeds(daemon, "sources", "show", "kites-too"))
+    asked = {"target_collection_name": "kites-too"}
+    run = request(daemon, "POST", "/api/v1/sources/kites-too/invocations", asked)["invocation_id"]
+    assert "waiting: source kites-too is paused" in succeeds(daemon, "status", "kites-too")
+    assert succeeds(daemon, "sources", "rename", "kites-too", "kites-three") == "called: kites-three\n"
+    assert request(daemon, "GET", f"/api/v1/invocations/{run}")["status"] == "pending"
+    assert succeeds(daemon, "sources", "resume", "kites-three") == "resumed\n"
+    until(lambda: daemon.unsettled() == 0)
+    assert "complete" in request(daemon, "GET", f"/api/v1/invocations/{run}")["status"]
+    removed = syncd(daemon, "sources", "remove", "kites-three", "--purge")
+    assert (removed.returncode, removed.stderr) == (0, "")
+    assert source["name"] == "kites-too"
 
 
 def test_a_watched_repository_can_be_synced_planned_and_verified_again_and_again(daemon):

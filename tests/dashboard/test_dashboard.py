@@ -109,9 +109,10 @@ def test_a_source_of_every_type_can_be_added_and_its_run_is_followed_as_it_goes(
     page.locator("#type").select_option("folder")
     page.get_by_label("Path", exact=True).fill(str(place / "more"))
     page.get_by_label("Target collection name").fill("more")
+    page.get_by_label("Name", exact=True).fill("more-notes")
     page.get_by_role("button", name="Add the source").click()
 
-    expect(page.get_by_role("heading", name=str(place / "more"))).to_be_visible()
+    expect(page.get_by_role("heading", name="more-notes")).to_be_visible()
     # Nothing is loaded again: the stream says so.
     expect(page.get_by_role("region", name="Runs of this source")).to_contain_text("complete, with failures")
     page.get_by_role("region", name="Runs of this source").get_by_role("link").first.click()
@@ -126,12 +127,20 @@ def test_a_source_of_every_type_can_be_added_and_its_run_is_followed_as_it_goes(
     expect(page.locator("main")).to_contain_text("complete, with failures")
 
     page.goto("/#/sources")
-    page.get_by_role("link", name=str(place / "more")).click()
+    page.get_by_role("link", name="more-notes").click()
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator("main")).to_contain_text("kept until it is resumed")
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    page.get_by_role("button", name="Rename…").click()
+    page.get_by_label("What is it to be called?").fill("other-notes")
+    page.get_by_role("button", name="Rename", exact=True).click()
+    expect(page.get_by_role("heading", name="other-notes")).to_be_visible()
     page.get_by_role("button", name="Remove…").click()
     page.get_by_label("Delete its documents").check()
     page.get_by_role("button", name="Remove", exact=True).click()
     expect(page.get_by_role("heading", name="Sources")).to_be_visible()
-    expect(page.get_by_role("link", name=str(place / "more"))).to_have_count(0)
+    expect(page.get_by_role("link", name="other-notes")).to_have_count(0)
 
 
 def test_dropped_files_are_uploaded_and_refused_ones_say_why(page):

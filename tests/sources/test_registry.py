@@ -187,6 +187,7 @@ def test_each_type_brings_its_own_tables_and_their_numbers_stay():
         107: "0107_large_collections.sql",
         108: "0108_row_checksums.sql",
         110: "0110_webhooks.sql",
+        111: "0111_names_and_pauses.sql",
     }
     with pytest.raises(ValueError, match="has the number of"):
         numbered_migrations(["syncd.store", "syncd.store"])

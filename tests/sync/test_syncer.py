@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from syncd.errors import BugError
-from syncd.model import Invocation, Origin, State, Target
+from syncd.model import Checkpoint, Invocation, Origin, State, Target
 from syncd.store.changes import Replacement
 from tests.pipeline.parts import MODEL
 from tests.sync.syncing import Fixed, created, document, settled, syncing
@@ -32,6 +32,38 @@ async def test_who_waits_for_invocations_hears_of_each_end_though_another_listen
         invocation.source_id: (1, 0) for invocation in both
     }
     assert set(heard) == {(who, invocation.id) for who in ("broken", State.COMPLETE) for invocation in both}
+
+
+class Endless:
+    """A source that is never at its end until it may be, and says when it has begun."""
+
+    def __init__(self) -> None:
+        self.begun, self.may_end = anyio.Event(), False
+
+    async def changes(self, run):
+        self.begun.set()
+        yield document("what comes first")
+        while not self.may_end:
+            await anyio.sleep(0.01)
+            yield Checkpoint("still going", is_mark=True)
+        yield Checkpoint("end")
+
+
+async def test_the_run_of_a_paused_source_ends_in_the_middle_and_goes_on_when_it_is_resumed(parts, fresh_name):
+    invocation, source = await created(parts, Origin.API, fresh_name), Endless()
+    async with syncing(parts, source) as syncer:
+        await source.begun.wait()
+        await parts.store.source_names.pause(invocation.source_id)
+        syncer.wake()
+        with anyio.fail_after(30):
+            while syncer.progress(invocation.id):  # noqa: ASYNC110 - nobody hears of an end in the middle
+                await anyio.sleep(0.01)
+        source.may_end = True
+        syncer.wake()
+        assert (await parts.store.invocations.get(invocation.id)).state is State.PROCESSING
+        await parts.store.source_names.resume(invocation.source_id)
+        syncer.wake()
+        assert (await settled(parts, invocation)).state is State.COMPLETE
 
 
 async def test_an_invocation_whose_end_cannot_be_recorded_rests_and_the_others_go_on(parts, fresh_name):

@@ -95,6 +95,22 @@ async def test_a_change_asks_for_the_run_that_the_source_wants(store, outside, t
     assert len(await asked(store, 2)) == 2
 
 
+async def test_a_paused_source_is_not_looked_at_and_looked_at_anew_when_it_is_resumed(store, outside, triggers):
+    watch = {"target_collection_name": "code", "branch": "main", "interval_s": 60}
+    paused = await source(store, "code", "github", repository="a/b", watch=watch)
+    other = await source(store, "other", "github", repository="a/c", watch=watch)
+    await store.source_names.pause(paused.id)
+    triggers.sources_changed()
+    await outside.say("other", WholeSource())
+    assert [run.source_id for run in await asked(store, 1)] == [other.id]
+    assert outside.looks["code"] == 0
+    await store.source_names.resume(paused.id)
+    triggers.sources_changed()
+    await outside.say("code", WholeSource())
+    assert [run.source_id for run in await asked(store, 2)] == [other.id, paused.id]
+    assert list(triggers.states()) == [other.id, paused.id]
+
+
 async def test_changed_files_are_asked_for_by_key_and_join_a_waiting_run(store, outside, triggers):
     await source(store, "notes", "folder", path="/x", watch={"target_collection_name": "notes"})
     triggers.sources_changed()

@@ -77,7 +77,7 @@ class GcsFactory(ObjectStoreFactory[GcsSourceSettings]):
 
     def queue(self, record: SourceRecord[GcsSourceSettings], queue_url: str, secret: str | None) -> Subscription:
         """Return the subscription, read with tokens of its own: those for the bucket are not good for it. Raises PermanentError."""
-        is_declared = record.name is not None
+        is_declared = record.is_declared
         if secret is None and (not is_declared or record.settings.anonymous):
             raise MisconfiguredError("queue_url needs a credential: nobody may read a subscription anonymously")
         asking = self._own_asking(record.settings) if secret is None else self._stored_asking(secret)

@@ -68,7 +68,7 @@ class GitFactory(RepositoryFactory[GitSourceSettings]):
     def reading(self, record: SourceRecord[GitSourceSettings]) -> RepositorySettings:
         """Return what is read of a record's repository. Raises ConfigError, PermanentError."""
         given, section = record.settings, self.section
-        is_declared = record.name is not None
+        is_declared = record.is_declared
         if not is_declared:
             check_web_url(given.url)
         remote = Remote(given.url, given.url, self._ssh(given), None if is_declared else self.guard)

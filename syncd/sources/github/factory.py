@@ -52,7 +52,7 @@ class GithubFactory(RepositoryFactory[GithubSourceSettings]):
             return None
         app = self._section(given.app_id)
         # Who made it is not known any more; a database that the App does not name has been told to an unlimited token.
-        app.check(given.repository, Requester(record.database, is_trusted=record.name is not None, is_unlimited=True))
+        app.check(given.repository, Requester(record.database, is_trusted=record.is_declared, is_unlimited=True))
         return AppLogins(self._app(app), given.repository)
 
     def _section(self, app_id: str) -> GithubAppSection:

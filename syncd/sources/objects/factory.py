@@ -202,7 +202,7 @@ class ObjectStoreFactory(SourceFactory[S]):
     def signer(self, record: SourceRecord[S], secret: str | None) -> Signer:
         """Return who the source is read by: with a secret of the safe, or as the configuration says. Raises PermanentError."""
         if secret is None:
-            return self.own_signer(record.settings, is_declared=record.name is not None)
+            return self.own_signer(record.settings, is_declared=record.is_declared)
         return self.stored_signer(record.settings, secret)
 
     async def _secret(self, record: SourceRecord[S]) -> str | None:

@@ -30,7 +30,9 @@ def factory(store: Store, folder: Path, **section: object) -> GitFactory:
 
 def record(name: str | None = None, **settings: object) -> SourceRecord[GitSourceSettings]:
     given = GitSourceSettings(**settings)  # type: ignore[arg-type]
-    return SourceRecord("1", "git", "d", given, Embedding(), Chunking(), datetime.now(UTC), name)
+    return SourceRecord(
+        "1", "git", "d", given, Embedding(), Chunking(), datetime.now(UTC), name, is_declared=name is not None
+    )
 
 
 def port_of(git_server: GitServer) -> str:

@@ -40,7 +40,9 @@ def azure(store: Store, *allowed: str) -> AzureFactory:
 
 
 def record(settings: ObjectStoreSettings, name: str | None = None) -> SourceRecord[Any]:
-    return SourceRecord("1", "t", "d", settings, Embedding(), Chunking(), datetime.now(UTC), name)
+    return SourceRecord(
+        "1", "t", "d", settings, Embedding(), Chunking(), datetime.now(UTC), name, is_declared=name is not None
+    )
 
 
 def bucket(**settings: Any) -> GcsSourceSettings:
