@@ -23,6 +23,7 @@ from tests.serving import serve
 
 README = Path(__file__).parents[2] / "README.md"
 ODD_NAMES = ("app/[slug]/page.tsx", "app/[/closed]/page.md", "app/:smile:.md")
+HOOK_SECRET = "s3cret-of-the-announcer"
 TEXT = "# Kites\n\nA kite flies higher in the evening.\n"
 
 
@@ -39,7 +40,9 @@ def git_server(tmp_path_factory):
 @pytest.fixture(scope="module")
 def daemon(git_server, minilm_folder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("daemon")
-    running = Daemon(folder, configuration(minilm_folder, source(git_server, "owner/kites", "kites"))).start()
+    announcing = f'[[incoming_webhooks]]\nname = "github"\nsecret = "{HOOK_SECRET}"\n'
+    text = configuration(minilm_folder, source(git_server, "owner/kites", "kites") + announcing)
+    running = Daemon(folder, text).start()
     until(lambda: running.rows("SELECT 1 FROM cursors") and running.unsettled() == 0)
     yield running
     assert running.stop() == 0
@@ -243,8 +246,10 @@ def commands_of(text: str, program: str) -> list[str]:
 
 def test_the_requests_of_the_readme_are_answered_as_it_says(daemon, tmp_path):
     (tmp_path / "handbook.pdf").write_bytes(pdf(["Always be kind to guests."]))
-    variables = {"TOKEN": daemon.token()}
-    uploading, creating, running = (it for it in commands_of(README.read_text(), "curl") if '"s3"' not in it)
+    variables = {"TOKEN": daemon.token(), "SECRET": HOOK_SECRET, "BODY": '{"source": "code"}'}
+    uploading, announcing, creating, running = (
+        it for it in commands_of(README.read_text(), "curl") if '"s3"' not in it
+    )
     uploading = uploading.replace("~/.local/state/syncd", shlex.quote(str(daemon.state)))
 
     def answer(command: str) -> dict:
@@ -255,6 +260,7 @@ def test_the_requests_of_the_readme_are_answered_as_it_says(daemon, tmp_path):
         return json.loads(done.stdout)
 
     assert answer(uploading).keys() == {"invocation_id"}
+    assert answer(announcing) == {"accepted": True}
     source_id = answer(creating)["source_id"]
     assert answer(running.replace("SOURCE_ID", source_id)).keys() == {"invocation_id"}
 
