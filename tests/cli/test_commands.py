@@ -4,9 +4,11 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -263,6 +265,26 @@ def test_the_requests_of_the_readme_are_answered_as_it_says(daemon, tmp_path):
     assert answer(announcing) == {"accepted": True}
     source_id = answer(creating)["source_id"]
     assert answer(running.replace("SOURCE_ID", source_id)).keys() == {"invocation_id"}
+
+
+def test_the_clients_of_the_readme_find_what_was_synced(daemon):
+    """Those of Python and, where their packages or programs are here, LangChain, LlamaIndex and JavaScript."""
+    text = README.read_text().replace("http://127.0.0.1:8787", daemon.announced()["url"])
+    text = text.replace("port=8787", f"port={daemon.announced()['url'].rpartition(':')[2]}").replace(
+        '"notes"', '"kites"'
+    )
+    text = text.replace("~/.local/state/syncd", str(daemon.state)).replace(
+        "what did we decide?", "a kite in the evening"
+    )
+    *python, langchain, llama_index = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    python += [langchain] * bool(find_spec("langchain_core")) + [llama_index] * bool(find_spec("llama_index"))
+    programs = [[sys.executable, "-c", "".join(python)]]
+    (script,) = re.findall(r"```js\n(.*?)```", text, re.DOTALL)
+    programs += [["node", "--input-type=module", "-e", script]] * bool(shutil.which("node"))
+    for program in programs:
+        environment = {**os.environ, "SYNCD_TOKEN": daemon.token()}
+        done = subprocess.run(program, capture_output=True, text=True, timeout=120, env=environment)
+        assert "A kite flies higher in the evening." in done.stdout, done.stderr
 
 
 def test_the_commands_for_a_repository_in_the_readme_work(daemon):
