@@ -75,7 +75,7 @@ def requests(config: Config, name: str, quantisation: str | None) -> dict[str, M
     local = {
         engine.label: replace(request, options=replace(options, runtime=engine.name))
         for engine in ENGINES
-        if engine.local and not engine.obstacle(request)
+        if not engine.obstacle(request)
     }
     servers = servers_by_model(config, catalog).get(name, [])
     return {**local, **{server.url: replace(request, servers=[server]) for server in servers}}

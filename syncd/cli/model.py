@@ -39,7 +39,11 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     pulling.add_argument("name")
     pulling.add_argument("--quantisation", help="which quantisation, e.g. Q8_0, F16, Q4_K_M; see `syncd model list`")
     pulling.set_defaults(command=pull)
-    adding = actions.add_parser("add", parents=[common], help="add your own GGUF model to the configuration file")
+    adding = actions.add_parser(
+        "add",
+        parents=[common],
+        help="add your own model, a GGUF or a folder in model2vec's format, to the configuration file",
+    )
     adding.add_argument("name", help="the name by which sources refer to it")
     adding.add_argument("file", type=Path)
     adding.add_argument(
@@ -156,11 +160,11 @@ def say_ready(args: argparse.Namespace, path: Path, digest: str) -> None:
 
 
 async def add(args: argparse.Namespace) -> int:
-    """Test a GGUF file and add it to the configuration file, pinned to its sha256."""
+    """Test a GGUF file or the folder of a static model and add it to the configuration file, pinned to its sha256."""
     from syncd.app.models import catalog_entry, engine_options
     from syncd.config.mistakes import describe_errors
     from syncd.config.models import ModelSection
-    from syncd.pipeline.embed.files import verified
+    from syncd.pipeline.embed.files import verified, verified_folder
     from syncd.pipeline.embed.gguf_facts import read_facts
     from syncd.pipeline.embed.local import prepare
 
@@ -169,13 +173,13 @@ async def add(args: argparse.Namespace) -> int:
         raise ConfigError("the model is added to a configuration file: give --config FILE, or set SYNCD_CONFIG")
     if any(model.name == args.name for model in config.models):
         raise ConfigError(f"models: {args.name!r} is already in {args.config}; edit it there, or choose another name")
-    if not path.is_file():
-        raise ConfigError(f"{path} is not a file; give the GGUF file to add")
+    if not path.exists():
+        raise ConfigError(f"{path} is not a file; give the GGUF file, or the folder of a static model, to add")
     try:
         section = ModelSection.model_validate(values_of(args, path, read_facts(path)))
     except ValidationError as error:
         raise ConfigError(describe_errors(error, path, ModelSection)) from error
-    digest = (await verified(path, None, folder_of(config))).digest
+    digest = (await (verified_folder(path, None) if path.is_dir() else verified(path, None, folder_of(config)))).digest
     section = section.model_copy(update={"sha256": digest})
     options = replace(engine_options(config, args.name), path=path)
     prepared = await prepare(catalog_entry(section), folder_of(config), options)

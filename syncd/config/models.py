@@ -86,7 +86,7 @@ class ModelSection(Table):
     path: OwnPath | None = None
     url: str | None = None
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
-    pooling: Literal["last", "mean", "cls"] | None = None
+    pooling: Literal["last", "mean", "cls", "static"] | None = None
     dimensions: Annotated[int, Field(ge=1, le=65536)] | None = None
     max_tokens: Annotated[int, Field(ge=16, le=131072)] | None = None
     document_prompt: str | None = None

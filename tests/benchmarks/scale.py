@@ -6,7 +6,7 @@ python -m tests.benchmarks.scale servers --help
 import sys
 from importlib import import_module
 
-SECTIONS = {"servers": "tests.benchmarks.scale_servers"}
+SECTIONS = {"servers": "tests.benchmarks.scale_servers", "static": "tests.benchmarks.scale_static"}
 
 
 def main():

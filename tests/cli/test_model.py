@@ -13,6 +13,7 @@ from syncd.cli.execution import execute
 from syncd.pipeline.sparse.splade_files import SPLADE
 from tests.benchmarks.make_qwen3_shape import Shape, Vocabulary, write
 from tests.models import minilm_folder
+from tests.pipeline.embed.made_static import write_static
 from tests.pipeline.sparse.test_splade import made as splade
 
 __all__ = ["minilm_folder"]
@@ -131,6 +132,20 @@ def test_add_reads_the_file_pins_it_and_writes_the_configuration(model, config, 
         file.write(b"changed")
     assert "expected " + entry["sha256"] in refused(model("pull", "acme/tiny", config=config))
     assert "already" in refused(model("add", "acme/tiny", tiny, config=config))
+
+
+def test_add_takes_the_folder_of_a_static_model_and_pins_its_files(model, config, tmp_path):
+    folder = write_static(tmp_path / "static")
+    assert model("add", "acme/static", folder, config=config).returncode == 0
+    (entry,) = tomllib.loads(config.read_text())["models"]
+    assert (entry["pooling"], entry["dimensions"], entry["path"]) == ("static", 24, str(folder))
+    (pulled,) = lines(model("pull", "acme/static", "--json", config=config))
+    assert pulled["sha256"] == entry["sha256"]
+    (row,) = lines(model("bench", "acme/static", "--seconds", "0.2", "--json", config=config))
+    assert row["tokens_per_s"] > 0
+    write_static(folder, kind="float16")
+    assert "expected " + entry["sha256"] in refused(model("pull", "acme/static", config=config))
+    assert "holds no static model" in refused(model("add", "acme/other", tmp_path, config=config))
 
 
 def test_add_refuses_what_it_cannot_use_and_leaves_the_configuration_alone(model, config, tiny, tmp_path):

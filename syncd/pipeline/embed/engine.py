@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 AUTO = "auto"
 EMBED_WORKER_MODULE = "syncd.pipeline.embed.worker"
+STATIC_WORKER_MODULE = "syncd.pipeline.embed.static_worker"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,16 @@ from syncd.errors import ConfigError
 from syncd.pipeline.embed.engine import AUTO, Engine, ModelRequest
 from syncd.pipeline.embed.variant import REFERENCE
 
-_GGUF = "syncd.pipeline.embed.local"
+_FILES = "syncd.pipeline.embed.local"
 
 ENGINES: tuple[Engine, ...] = (
     Engine("servers", "embedding servers", "syncd.pipeline.embed.remote", local=False),
-    Engine(REFERENCE, "llama.cpp", _GGUF, kernel="syncd.pipeline.embed.llama"),
+    Engine("static", "static vectors", _FILES, poolings=("static",), local=False),
+    Engine(REFERENCE, "llama.cpp", _FILES, kernel="syncd.pipeline.embed.llama"),
     Engine(
         "torch",
         "PyTorch",
-        _GGUF,
+        _FILES,
         kernel="syncd.pipeline.embed.torch_qwen3",
         poolings=("last",),
         package="torch",

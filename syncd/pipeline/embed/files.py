@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -16,6 +17,7 @@ from syncd.errors import ConfigError, PermanentError, RetryableError
 from syncd.json_types import Json, JsonObject, json_object
 from syncd.pipeline.embed.catalog import MINILM, EmbeddingModel, ModelFile
 from syncd.pipeline.embed.quantise import quantise
+from syncd.pipeline.embed.static_files import find_static
 from syncd.runtime.download import ProgressCallback, RemoteFile, digest_of, fetch
 
 _PACKAGES = (
@@ -58,6 +60,10 @@ async def find_file(
     Waits for hashing, converting, quantising or downloading; twice is safe. Raises ConfigError (no such configured file),
     PermanentError (wrong bytes), RetryableError (no hub reachable; says how to place the file by hand).
     """
+    if model.pooling == "static":
+        if configured is None:
+            raise ConfigError(f"model {model.name}: give the folder of the static model as its path")
+        return await verified_folder(configured, file.sha256)
     if configured is not None:
         if not configured.is_file():
             raise ConfigError(f"the file {configured} configured for model {model.name} does not exist")
@@ -121,6 +127,20 @@ async def verified(path: Path, sha256: str | None, folder: Path) -> LocalFile:
             f"{path} has sha256 {found}, expected {sha256}: delete it (it will be downloaded again) or correct the configuration"
         )
     return LocalFile(path, found)
+
+
+async def verified_folder(folder: Path, sha256: str | None) -> LocalFile:
+    """Return the static model in `folder` with the sha256 of its files. Raises PermanentError when it is not `sha256`, or there is
+    none. Reads all of it.
+    """
+    files = find_static(folder)
+    digests = [await anyio.to_thread.run_sync(digest_of, path) for path in (files.weights, files.tokenizer)]
+    found = hashlib.sha256("".join(digests).encode()).hexdigest()
+    if sha256 is not None and found != sha256:
+        raise PermanentError(
+            f"the files in {folder} have sha256 {found}, expected {sha256}: restore them, or correct the configuration"
+        )
+    return LocalFile(folder, found)
 
 
 async def _converted(source: Path, path: Path) -> LocalFile:

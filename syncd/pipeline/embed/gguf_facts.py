@@ -8,6 +8,7 @@ from pathlib import Path
 import gguf
 
 from syncd.errors import PermanentError
+from syncd.pipeline.embed.static_files import STATIC_TOKENS, find_static
 from syncd.pipeline.embed.variant import Pooling
 
 _POOLINGS: dict[int, Pooling] = {1: "mean", 2: "cls", 3: "last"}
@@ -28,7 +29,11 @@ class GgufFacts:
 
 
 def read_facts(path: Path) -> GgufFacts:
-    """Read the head of `path`. Raises PermanentError if it is not a GGUF of an embedding model."""
+    """Read the head of the file, or of the files in the folder, `path`. Raises PermanentError if it is neither a GGUF of an
+    embedding model nor a static model.
+    """
+    if path.is_dir():
+        return GgufFacts("static", "own", find_static(path).dimensions(), "static", STATIC_TOKENS)
     try:
         reader = gguf.GGUFReader(path)
     except (OSError, ValueError, IndexError) as error:

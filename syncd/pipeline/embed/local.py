@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import anyio
@@ -21,7 +21,7 @@ from syncd.errors import ConfigError, PermanentError
 from syncd.model import Embedded, EmbeddingTask, Role
 from syncd.pipeline.embed.batcher import Batcher
 from syncd.pipeline.embed.catalog import EmbeddingModel
-from syncd.pipeline.embed.engine import EngineOptions, ModelRequest
+from syncd.pipeline.embed.engine import STATIC_WORKER_MODULE, EngineOptions, ModelRequest
 from syncd.pipeline.embed.files import LocalFile, find_file, is_here
 from syncd.pipeline.embed.front import EmbeddedText, embed_through, prompted, running
 from syncd.pipeline.embed.lanes import AFTER_S, LaneRecord, Lanes, LaneTrial, Queries
@@ -77,17 +77,34 @@ async def prepare(
         sequences=options.sequences,
         batch_tokens=options.batch_tokens,
     )
+    if model.pooling == "static":
+        return await _prepared_static(model, file, settings, options)
     probe = Probe(model.name, settings, options.limits, options.worker)
     variant, dimensions = await probe.choose(file.digest, folder, options.runtime)
-    if dimensions != model.dimensions:
-        raise ConfigError(
-            f"{file.path} gives vectors of {dimensions} dimensions, model {model.name} has {model.dimensions}"
-        )
+    _check_dimensions(model, file, dimensions)
     settings = settings.with_variant(variant)
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     about = (settings.variant, settings.threads, settings.batch_tokens, options.lane_memory_bytes, cores)
     lanes = LaneRecord(folder / PROBE_RESULTS, f"lanes/{probe.key(file.digest, options.runtime)}/{about}")
     return PreparedModel(model, file, settings, options, lanes)
+
+
+async def _prepared_static(
+    model: EmbeddingModel, file: LocalFile, settings: RunSettings, options: EngineOptions
+) -> PreparedModel:
+    """Return a static model, tried once. One process is enough: the daemon does not keep up with it."""
+    options = replace(options, worker=STATIC_WORKER_MODULE, lanes=1)
+    async with ModelProcess(f"{model.name} (probe)", settings, options.limits, options.worker) as process:
+        await process.prove()
+        _check_dimensions(model, file, process.dimensions)
+    return PreparedModel(model, file, settings, options, LaneRecord(file.path, ""))
+
+
+def _check_dimensions(model: EmbeddingModel, file: LocalFile, dimensions: int) -> None:
+    if dimensions != model.dimensions:
+        raise ConfigError(
+            f"{file.path} gives vectors of {dimensions} dimensions, model {model.name} has {model.dimensions}"
+        )
 
 
 class LocalEmbedder:
@@ -208,7 +225,8 @@ async def local_record(model: EmbeddingModel, folder: Path, options: EngineOptio
     if not model.files or not is_here(model, model.file(options.quantisation), folder, options.path):
         return None
     prepared = await prepare(model, folder, options)
-    async with ModelProcess(f"{model.name} (record)", prepared.settings, options.limits, options.worker) as process:
+    run = prepared.options
+    async with ModelProcess(f"{model.name} (record)", prepared.settings, run.limits, run.worker) as process:
         vectors, _ = await process.probe()
     return ModelRecord(fingerprint(prepared), vectors)
 

@@ -7,18 +7,14 @@ and token types in F32; word pieces with a leading U+2581 where a word begins an
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import struct
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TypedDict
 
 import gguf
 import numpy as np
-from numpy.typing import NDArray
 
 from syncd.errors import PermanentError
+from syncd.pipeline.embed.safetensors import read_tensors
 
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 VOCABULARY_SHA256 = "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3"
@@ -65,26 +61,6 @@ def convert(source: Path, target: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-class TensorFacts(TypedDict):
-    """What the head of a safetensors file says of one tensor."""
-
-    dtype: str
-    shape: list[int]
-    data_offsets: tuple[int, int]
-
-
-def tensors(weights: Path) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """Yield the float32 tensors of a safetensors file by their names in it."""
-    with weights.open("rb") as file:
-        (header_bytes,) = struct.unpack("<Q", file.read(8))
-        header: dict[str, TensorFacts] = json.loads(file.read(header_bytes))
-    data = np.memmap(weights, dtype=np.uint8, mode="r", offset=8 + header_bytes)
-    for name, about in header.items():
-        if about.get("dtype") == "F32":
-            begin, end = about["data_offsets"]
-            yield name, data[begin:end].view(np.float32).reshape(about["shape"])
-
-
 def _check(path: Path, sha256: str) -> None:
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -96,7 +72,7 @@ def _write(path: Path, weights: Path, vocabulary: list[str]) -> None:
     writer = gguf.GGUFWriter(path, "bert")
     _describe(writer)
     _add_vocabulary(writer, vocabulary)
-    for name, tensor in tensors(weights):
+    for name, tensor in read_tensors(weights).items():
         if (target := _target_name(name)) is None:
             continue
         matrix = tensor.ndim > 1 and target not in _KEPT_F32

@@ -10,7 +10,8 @@ from typing import Any, Literal, Self
 
 from syncd.errors import PermanentError
 
-Pooling = Literal["mean", "cls", "last"]
+Pooling = Literal["mean", "cls", "last", "static"]
+"""How a text's vector is made of its tokens'; `static`: those are looked up, and their mean is all that there is to compute."""
 Device = Literal["auto", "cpu", "cuda", "metal", "vulkan"]
 REFERENCE = "llama"
 """The engine that tokenises for all others with a kernel and says what is right."""

@@ -15,8 +15,9 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
 
 import numpy as np
 
@@ -26,7 +27,7 @@ from syncd.pipeline.embed.engine import Kernel
 from syncd.pipeline.embed.engines import kernel_engine
 from syncd.pipeline.embed.llama import LlamaContext, LlamaModel, quieten
 from syncd.pipeline.embed.variant import PROBE_TEXTS, RunSettings
-from syncd.pipeline.embed.windows import TokenIds, batches_by_length, cut, join, split, unit_rows
+from syncd.pipeline.embed.windows import SpecialTokens, TokenIds, batches_by_length, cut, join, split, unit_rows
 from syncd.pipeline.model_jail import confine_model, uses_card
 from syncd.runtime.child import open_channel
 from syncd.runtime.frames import Frame
@@ -36,15 +37,30 @@ _SPEED_TEXT = PROBE_TEXTS[0] * 6
 _TOKENISING_THREADS = 4
 
 
+class TextModel(Protocol):
+    """What a model says of texts: their tokens, and the special ones of its windows."""
+
+    frame: SpecialTokens
+    dimensions: int
+
+    def tokens(self, text: str) -> TokenIds:
+        """Return the tokens of `text` without any special token."""
+        ...
+
+
 class EmbedWorker:
     """Answers the requests above for one model file."""
 
     def __init__(self, settings: RunSettings) -> None:
         self._settings = settings
-        self._model = LlamaModel(settings)
-        self._kernel = self._made()
+        self._model, self._kernel = self.opened(settings)
         # llama.cpp tokenises less than a large GPU computes, and lets go of Python's lock meanwhile.
         self._threads = ThreadPoolExecutor(min(_TOKENISING_THREADS, settings.own_threads()))
+
+    def opened(self, settings: RunSettings) -> tuple[TextModel, Kernel]:
+        """Return what tokenises and what computes."""
+        model = LlamaModel(settings)
+        return model, kernel_engine(settings.variant.runtime).open_kernel(settings, model)
 
     def hello(self) -> dict[str, int]:
         """Return what the parent needs to know of the model."""
@@ -71,9 +87,6 @@ class EmbedWorker:
             case unknown:
                 raise ValueError(f"unknown request {unknown!r}")
 
-    def _made(self) -> Kernel:
-        return kernel_engine(self._settings.variant.runtime).open_kernel(self._settings, self._model)
-
     def _windows(self, text: str) -> list[TokenIds]:
         return cut(self._model.tokens(text), self._model.frame, self._settings.max_tokens)
 
@@ -86,7 +99,9 @@ class EmbedWorker:
         return [sum(map(len, windows)) for windows in self._threads.map(self._windows, texts)]
 
     def _probe(self, tap: bool | None) -> Frame:
-        kernel = self._kernel if tap is None else LlamaContext(self._model, tap)
+        kernel = (
+            LlamaContext(self._model, tap) if tap is not None and isinstance(self._model, LlamaModel) else self._kernel
+        )
         windows = [window for text in PROBE_TEXTS for window in self._windows(text)]
         rows = compute(kernel, windows)
         # A busy machine distorts the time of day, a GPU's work takes no processor time.
@@ -116,6 +131,11 @@ def compute(kernel: Kernel, windows: Sequence[TokenIds]) -> Vectors:
 
 def main() -> None:
     """Serve until the parent closes the pipe."""
+    serve_model(EmbedWorker)
+
+
+def serve_model(make: Callable[[RunSettings], EmbedWorker]) -> None:
+    """Serve what `make` makes of the settings on the command line until the parent closes the pipe."""
     channel = open_channel()
     quieten()
     settings = RunSettings.from_json(sys.argv[1])
@@ -125,7 +145,7 @@ def main() -> None:
     runtime = settings.variant.runtime
     lacks = confine_model([settings.path], runtime, on_card=uses_card(settings.device, runtime))
     try:
-        worker = EmbedWorker(settings)
+        worker = make(settings)
     except SyncdError as error:
         channel.serve(_refuse, {"error": {"kind": "permanent", "message": str(error)}})
     else:
