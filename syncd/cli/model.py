@@ -197,14 +197,18 @@ def values_of(args: argparse.Namespace, path: Path, facts: GgufFacts) -> Mapping
         raise ConfigError(
             f"{path} does not say which pooling it uses; give --pooling, as stated in the model card (Qwen3: last)"
         )
-    prompts = {"query_prompt": args.query_prompt, "document_prompt": args.document_prompt}
+    if_known = {
+        "query_prompt": facts.query_prompt if args.query_prompt is None else args.query_prompt,
+        "document_prompt": facts.document_prompt if args.document_prompt is None else args.document_prompt,
+        "matryoshka": facts.matryoshka,
+    }
     return {
         "name": args.name,
         "path": path,
         "pooling": pooling,
         "dimensions": facts.dimensions,
         "max_tokens": args.max_tokens or facts.max_tokens,
-        **{key: value for key, value in prompts.items() if value is not None},
+        **{key: value for key, value in if_known.items() if value is not None},
     }
 
 

@@ -13,6 +13,7 @@ from syncd.cli.execution import execute
 from syncd.pipeline.sparse.splade_files import SPLADE
 from tests.benchmarks.make_qwen3_shape import Shape, Vocabulary, write
 from tests.models import minilm_folder
+from tests.pipeline.embed.made_models import write_gemma
 from tests.pipeline.embed.made_static import write_static
 from tests.pipeline.sparse.test_splade import made as splade
 
@@ -146,6 +147,15 @@ def test_add_takes_the_folder_of_a_static_model_and_pins_its_files(model, config
     write_static(folder, kind="float16")
     assert "expected " + entry["sha256"] in refused(model("pull", "acme/static", config=config))
     assert "holds no static model" in refused(model("add", "acme/other", tmp_path, config=config))
+
+
+def test_add_gives_an_embeddinggemma_the_prompts_and_shorter_lengths_of_its_card(model, config, tmp_path):
+    write_gemma(tmp_path / "gemma.gguf")
+    added = model("add", "acme/gemma", tmp_path / "gemma.gguf", "--query-prompt", "mine: ", config=config)
+    assert added.returncode == 0, added.stderr
+    (entry,) = tomllib.loads(config.read_text())["models"]
+    assert (entry["pooling"], entry["max_tokens"], entry["matryoshka"]) == ("mean", 2048, [512, 256, 128])
+    assert (entry["document_prompt"], entry["query_prompt"]) == ("title: none | text: ", "mine: ")
 
 
 def test_add_refuses_what_it_cannot_use_and_leaves_the_configuration_alone(model, config, tiny, tmp_path):

@@ -13,19 +13,29 @@ from syncd.pipeline.embed.variant import Pooling
 
 _POOLINGS: dict[int, Pooling] = {1: "mean", 2: "cls", 3: "last"}
 """llama.cpp's numbers; 0 and 4 (rerankers) give no vector."""
+_GEMMA = "gemma-embedding"
+_QUERY_PROMPTS = {_GEMMA: "task: search result | query: "}
+_DOCUMENT_PROMPTS = {_GEMMA: "title: none | text: "}
+_MATRYOSHKA = {_GEMMA: (512, 256, 128)}
+"""By the card of google/embeddinggemma-300m, the one model of its architecture; files say none of it."""
 _BERT_TOKENS = 512
 _USUAL_TOKENS = 2048
 
 
 @dataclass(frozen=True, slots=True)
 class GgufFacts:
-    """`pooling` None: the file does not say. `max_tokens` is the window to embed in, no longer than trained."""
+    """`pooling` None: the file does not say. `max_tokens` is the window to embed in, no longer than trained. The prompts
+    are those of the architecture, if all its models have the same; `matryoshka` the shorter lengths its vectors may have.
+    """
 
     architecture: str
     quantisation: str
     dimensions: int
     pooling: Pooling | None
     max_tokens: int
+    query_prompt: str | None = None
+    document_prompt: str | None = None
+    matryoshka: tuple[int, ...] | None = None
 
 
 def read_facts(path: Path) -> GgufFacts:
@@ -47,6 +57,11 @@ def read_facts(path: Path) -> GgufFacts:
     pooling = _number(reader, f"{architecture}.pooling_type")
     if pooling is not None and pooling not in _POOLINGS:
         raise PermanentError(f"{path} has no vector pooling (pooling type {pooling}): it is not an embedding model")
+    if architecture == _GEMMA and not any(tensor.name == "dense_3.weight" for tensor in reader.tensors):
+        raise PermanentError(
+            f"{path} lacks the layers after EmbeddingGemma's pooling, so its vectors are not the model's: convert it with "
+            "--sentence-transformers-dense-modules, or take a file made so"
+        )
     trained = _number(reader, f"{architecture}.context_length") or _BERT_TOKENS
     kind = _number(reader, "general.file_type")
     return GgufFacts(
@@ -55,6 +70,9 @@ def read_facts(path: Path) -> GgufFacts:
         dimensions,
         _POOLINGS.get(pooling) if pooling is not None else None,
         min(trained, _USUAL_TOKENS),
+        _QUERY_PROMPTS.get(architecture),
+        _DOCUMENT_PROMPTS.get(architecture),
+        _MATRYOSHKA.get(architecture),
     )
 
 

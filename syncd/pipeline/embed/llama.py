@@ -40,7 +40,19 @@ _ALL_LAYERS = 999
 _SHARE_OF_MEMORY = 0.8
 _ACTIVATION_BYTES = 256 << 10
 """Of one token, in compute buffers: some sixty thousand numbers for a model of 0.6 billion parameters."""
-_BIDIRECTIONAL = ("bert", "nomic-bert", "jina-bert-v2", "modern-bert")
+_BIDIRECTIONAL = (
+    "bert",
+    "nomic-bert",
+    "nomic-bert-moe",
+    "jina-bert-v2",
+    "jina-bert-v3",
+    "modern-bert",
+    "neo-bert",
+    "eurobert",
+    "gemma-embedding",
+)
+"""Architectures that llama.cpp computes without a memory of earlier tokens (`llama_model::create_memory`)."""
+_NO_TOKEN = -1
 _POOLINGS = {
     "mean": llama_cpp.LLAMA_POOLING_TYPE_MEAN,
     "cls": llama_cpp.LLAMA_POOLING_TYPE_CLS,
@@ -131,7 +143,11 @@ class LlamaModel:
         vocabulary = self._vocabulary
         begin: int = _llama.llama_vocab_bos(vocabulary)
         if not self.causal:
-            return SpecialTokens((begin,), (_llama.llama_vocab_sep(vocabulary),))
+            separator: int = _llama.llama_vocab_sep(vocabulary)
+            # EmbeddingGemma's texts end as sentences do.
+            return SpecialTokens(
+                (begin,), (separator if separator != _NO_TOKEN else _llama.llama_vocab_eos(vocabulary),)
+            )
         # Early official GGUFs lack add_eos_token, and the vector is the last token's: always end with it.
         before = (begin,) if llama_cpp.llama_vocab_get_add_bos(vocabulary) else ()
         return SpecialTokens(before, (_llama.llama_vocab_eos(vocabulary),))
