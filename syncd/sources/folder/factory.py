@@ -15,6 +15,7 @@ from syncd.model import Request, SomeKeys, SourceRecord, WholeSource
 from syncd.model.watching import Report, unreported
 from syncd.sources.factory import Machine, Requester, SourceFactory
 from syncd.sources.folder.documents import FolderSettings
+from syncd.sources.folder.notices import Notices
 from syncd.sources.folder.root import ANYWHERE, Root
 from syncd.sources.folder.settings import FolderSection, FolderSourceSettings
 from syncd.sources.folder.source import FolderTreeSource
@@ -32,6 +33,7 @@ class FolderFactory(SourceFactory[FolderSourceSettings]):
         self._state = machine.state
         self._spool_folder = machine.spool_folder
         self._document_suffixes = machine.document_suffixes
+        self._notices = Notices()
 
     async def open(self, record: SourceRecord[FolderSourceSettings]) -> FolderTreeSource:
         """Return the source of a record. Raises ConfigError for an invalid glob."""
@@ -68,7 +70,7 @@ class FolderFactory(SourceFactory[FolderSourceSettings]):
 
         Raises ConfigError for an invalid glob.
         """
-        async with aclosing(FolderWatcher(self._opened(record).tree, report).hints()) as hints:
+        async with aclosing(FolderWatcher(self._opened(record).tree, self._notices, report).hints()) as hints:
             async for keys in hints:
                 yield SomeKeys(tuple(sorted(keys))) if keys else WholeSource()
 

@@ -7,26 +7,20 @@ walk, which the watcher requests at its start, at intervals, and whenever events
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from anyio import CapacityLimiter, current_time, sleep, to_thread
-from watchfiles import watch
 
 from syncd.errors import PermanentError, RetryableError, SyncdError
 from syncd.model.watching import Report, unreported
+from syncd.sources.folder.notices import Notices
 from syncd.sources.folder.root import OpenRoot
 from syncd.sources.folder.tree import Tree, names_of
-from syncd.sources.path_keys import key_of
 
 MAX_PATHS = 1000
 """A larger burst (a checkout, an unpacked archive) is cheaper to walk, and may have overflowed the kernel's queue of
 16,384 events, which the notification library does not report."""
-DEBOUNCE_MS = 1600
-STEP_MS = 200
-"""A burst ends after this much quiet, or after the debounce at the latest."""
-TICK_MS = 1000
-"""How long stopping may take, and how soon a replaced folder is noticed."""
 WALK_INTERVAL_S = 3600.0
 """How long a lost event can stay unseen."""
 RETRY_S = 5.0
@@ -34,7 +28,6 @@ RETRY_S = 5.0
 
 Hint = frozenset[str] | None
 """Paths below the folder to check; None: check everything."""
-Events = Generator[set[str], None, None]
 
 
 class FolderWatcher:
@@ -43,12 +36,14 @@ class FolderWatcher:
     def __init__(
         self,
         tree: Tree,
+        notices: Notices,
         report: Report = unreported,
         walk_interval_s: float = WALK_INTERVAL_S,
         retry_s: float = RETRY_S,
     ) -> None:
         """`report` is told whether the folder can be watched."""
         self._tree = tree
+        self._notices = notices
         self._report = report
         self._walk_interval_s = walk_interval_s
         self._retry_s = retry_s
@@ -58,7 +53,7 @@ class FolderWatcher:
         """Yield None once watching has begun, then the paths to check; never ends by itself.
 
         Changes made while the caller is busy are part of the next hint. If the system cannot watch, yields None at
-        every interval. Stopping takes up to TICK_MS.
+        every interval. Stopping takes up to `notices.TICK_MS`.
         """
         walked_at = -self._walk_interval_s
         while True:
@@ -88,21 +83,16 @@ class FolderWatcher:
             self._report(f"{self._tree.root.path} cannot be watched: {error}", self._retry_s)
 
     async def _bursts(self, root: OpenRoot) -> AsyncGenerator[Hint, None]:
-        # Watched by its descriptor, which refers to this folder whatever happens to its name.
-        folder = f"/proc/self/fd/{root.descriptor}"
-        events, first = _events(folder), True
-        try:
+        async with self._notices.of(root.descriptor) as folder:
+            first = True
             while True:
-                hint = await to_thread.run_sync(self._next, events, folder, root, limiter=self._thread)
+                keys = await folder.next(0.0 if first else self._notices.tick_s)
+                hint = await to_thread.run_sync(self._next, keys, root, limiter=self._thread)
                 yield None if first else hint
                 first = False
-        finally:
-            events.close()
 
-    def _next(self, events: Events, folder: str, root: OpenRoot) -> Hint:
-        """Return the next hint. Raises SyncdError where the folder is not the same any more, or is not to be had."""
-        paths, below = next(events), folder + "/"
-        keys = {key_of(os.fsencode(path.removeprefix(below))) for path in paths if path.startswith(below)}
+    def _next(self, keys: set[str], root: OpenRoot) -> Hint:
+        """Return the hint. Raises SyncdError where the folder is not the same any more, or is not to be had."""
         with self._tree.root.opened() as now:
             if now.identity != root.identity:
                 raise RetryableError(f"{self._tree.root.path} was replaced")
@@ -117,18 +107,3 @@ class FolderWatcher:
 def changes_more(key: str) -> bool:
     """Return whether a change of this file is one of others too, or of a name that the library could not read."""
     return os.path.basename(key) == ".gitignore" or "\ufffd" in key
-
-
-def _events(root: str) -> Events:
-    """Yield the absolute paths that changed, or an empty set at every tick. Raises OSError or RuntimeError."""
-    for changes in watch(
-        root,
-        watch_filter=None,
-        debounce=DEBOUNCE_MS,
-        step=STEP_MS,
-        rust_timeout=TICK_MS,
-        yield_on_timeout=True,
-        ignore_permission_denied=True,
-        raise_interrupt=False,
-    ):
-        yield {path for _, path in changes}

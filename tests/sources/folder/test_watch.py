@@ -5,6 +5,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from syncd.sources.folder.notices import Notices
 from syncd.sources.folder.root import Root
 from syncd.sources.folder.tree import Tree
 from syncd.sources.folder.watch import MAX_PATHS, FolderWatcher, Hint
@@ -16,7 +17,7 @@ Hints = AsyncIterator[Hint]
 
 def watcher(root: Path, state: Path | None = None, **settings: float) -> FolderWatcher:
     tree = Tree(Root(root, state=state), Globs(("*",), "include_globs"), WalkRules(("*.tmp",)))
-    return FolderWatcher(tree, **settings)
+    return FolderWatcher(tree, Notices(), **settings)
 
 
 def inotify_instances() -> int:
