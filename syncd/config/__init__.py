@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import tomllib
+from collections import Counter
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -135,15 +136,20 @@ class Config(Table):
         """Check that names of sources, models and webhooks are unique."""
         for kind in ("sources", "models", "webhooks", "incoming_webhooks"):
             names: list[str] = [table.name for table in getattr(self, kind)]
-            if twice := {name for name in names if names.count(name) > 1}:
+            if twice := {name for name, times in Counter(names).items() if times > 1}:
                 raise ValueError(f"{kind}: the name {sorted(twice)[0]!r} is used twice; names must be unique")
         return self
 
     @model_validator(mode="after")
     def distinct_sources(self) -> Config:
         """Check that no two sources bring the same documents: everything would be there, and found, twice."""
-        for number, source in enumerate(self.sources):
-            for earlier in self.sources[:number]:
+        # Only within one place and collection: there may be ten thousand sources, and each pair takes long to compare.
+        alike: dict[tuple[str, str, str, str], list[SourceTable]] = {}
+        for source in self.sources:
+            place = (source.source_type, source.database, source.settings().place, source.collection)
+            before = alike.setdefault(place, [])
+            before.append(source)
+            for earlier in before[:-1]:
                 if source.repeats(earlier):
                     both = f"{earlier.name!r} and {source.name!r}"
                     raise ValueError(

@@ -112,7 +112,10 @@ class SourceSettings:
         return self
 
     def overlaps(self, other: SourceSettings) -> bool:
-        """Return whether both bring the same documents into the same collection, whatever key they are read with: each would claim them."""
+        """Return whether both bring the same documents into the same collection, whatever key they are read with: each would claim them.
+
+        Never true of two whose `place` or collection is not the same.
+        """
         del other
         return False
 

@@ -14,6 +14,7 @@ from syncd.errors import ConfigError
 from syncd.model.notifications import NotifiedEvent
 from syncd.sources.github.settings import GithubSection
 from syncd.sources.registry import TYPES
+from syncd.sources.table import SourceTable
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "syncd.toml"
 
@@ -231,6 +232,19 @@ def test_two_sources_of_the_same_keys_of_one_bucket_are_refused(tmp_path):
             load(tmp_path, one + 'path_prefix = "a/b"' + other)
     load(tmp_path, one + 'path_prefix = "b/"' + other)
     load(tmp_path, one + other.replace('"acme"', '"acme-2"'))
+
+
+def test_sources_are_compared_within_one_place_only_since_there_may_be_thousands(tmp_path, monkeypatch):
+    compared = []
+    repeats = SourceTable.repeats
+    monkeypatch.setattr(SourceTable, "repeats", lambda one, other: compared.append(one.name) or repeats(one, other))
+    one = "[[sources]]\nname = 'a{0}'\ntype = 'folder'\npath = '{0}'\ncollection = 'abc'\n"
+    again = one.format(7).replace("'a7'", "'again'").replace("'abc'", "'other'")
+    load(tmp_path, "".join(one.format(number) for number in range(200)) + again)
+    assert compared == []
+    with pytest.raises(ConfigError, match="'a7' and 'again' bring the same documents"):
+        load(tmp_path, "".join(one.format(number) for number in range(200)) + again.replace("'other'", "'abc'"))
+    assert compared == ["again"]
 
 
 def test_the_environment_overrides_the_file(tmp_path):
