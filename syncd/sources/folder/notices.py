@@ -27,8 +27,8 @@ STEP_MS = 200
 """A burst ends after this much quiet, or after the debounce at the latest."""
 TICK_MS = 1000
 """How long stopping may take."""
-CHECKS_PER_S = 200
-"""How many folders are looked at in a second, whether they were replaced."""
+CHECKS_PER_S = 50
+"""How many folders are looked at in a second, whether they were replaced: half a CPU millisecond each."""
 MIN_TICK_S = 1.0
 
 _PREFIX = "/proc/self/fd/"

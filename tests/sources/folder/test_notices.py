@@ -91,6 +91,6 @@ async def test_who_leaves_takes_nothing_from_the_others(tmp_path: Path) -> None:
 async def test_folders_are_looked_at_every_second_unless_they_are_very_many(tmp_path: Path) -> None:
     notices = Notices()
     assert notices.tick_s == 1.0
-    async with noticed(notices, made(tmp_path, 500)):
-        assert notices.tick_s == 2.5
+    async with noticed(notices, made(tmp_path, 100)):
+        assert notices.tick_s == 2.0
     assert notices.tick_s == 1.0
