@@ -23,6 +23,7 @@ COLLECTIONS = ("notes", "code", "uploads")
 UPLOADS = 6
 BOUNDARY = "frontier"
 LIMIT_S = 120.0
+RESERVE_BYTES = 4 << 20
 ADVICE = "syncd doctor --recover"
 
 
@@ -43,6 +44,10 @@ class Kept:
 
     folder: Path
     right: dict[str, Held] = field(default_factory=dict)
+    repositories: Path | None = None
+    """Where the repository is, if not in the folder."""
+    models: Path | None = None
+    """Where the real model is; without, vectors are hashes of texts."""
 
     @property
     def state(self) -> Path:
@@ -53,7 +58,7 @@ class Kept:
         """Return a daemon on the state folder, which is not running."""
         return Daemon(
             self.folder / "daemon",
-            configuration(self.folder, more),
+            configuration(self.folder, self.repositories or self.folder / "repositories", self.models, more),
             program=(program,),
             environment={"PYTHONPATH": str(ROOT), **environment},
         )
@@ -119,9 +124,10 @@ def complaint(daemon: Daemon) -> str:
         return json.loads(error.read())["message"]
 
 
-def uploaded(daemon: Daemon, number: int) -> str:
+def uploaded(daemon: Daemon, number: int, day: int | None = None) -> str:
     """Upload a small file; return its name when the daemon has acknowledged it."""
-    name, text = f"letter{number}.md", f"# Letter {number}\n\nThe herons came back on day {number} and stayed.\n"
+    day = number if day is None else day
+    name, text = f"letter{number}.md", f"# Letter {number}\n\nThe herons came back on day {day} and stayed.\n"
     parts = [
         (f'name="{key}"', value)
         for key, value in (("database_name", "default_database"), ("collection_name", "uploads"))
@@ -141,16 +147,20 @@ def uploaded(daemon: Daemon, number: int) -> str:
     return name
 
 
-def configuration(folder: Path, more: str) -> str:
+def configuration(folder: Path, repositories: Path, models: Path | None, more: str) -> str:
     """Return the daemon's configuration; `more` is added to the section about Chroma."""
+    engine = f'models_dir = "{models}"\nthreads = 1' if models else 'runtime = "hash"'
     return f"""
 [api]
 port = 0
 [embedding]
 default_model = "{MINILM}"
-runtime = "hash"
+{engine}
 [documents]
 parsers = 1
+step_limit_s = 10.0
+[sync]
+disk_reserve_bytes = {RESERVE_BYTES}
 [chroma]
 check_interval_s = 0.5
 {more}
@@ -164,7 +174,7 @@ chunking = {{ target_size_bytes = 64, max_size_bytes = 120 }}
 [[sources]]
 name = "code"
 type = "git"
-url = "{folder / "repositories" / "owner" / "code.git"}"
+url = "{repositories / "owner" / "code.git"}"
 collection = "code"
 interval_s = 1
 """

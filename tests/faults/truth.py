@@ -104,11 +104,17 @@ def unfindable(client: chromadb.api.ClientAPI, name: str, wanted: Held) -> int:
     return missed
 
 
-def look(daemon: Daemon, name: str, wanted: Held, needed: Collection[str] | None = None) -> Difference:
-    """Compare a collection with what it should hold, and ask each of its vectors for its neighbours."""
+def look(
+    daemon: Daemon, name: str, wanted: Held, needed: Collection[str] | None = None, *, same_ids: bool = False
+) -> Difference:
+    """Compare a collection with what it should hold, and ask each of its vectors for its neighbours. `same_ids`: both daemons have
+    seen the same versions of everything.
+    """
     try:
         found = held_by(daemon, name)
         compared = difference(found, wanted, needed)
+        if same_ids and not compared:
+            compared = Difference(stale=len(found.rows.keys() - wanted.rows.keys()))
         if compared or not found.rows:
             return compared
         # A sound index finds nearly everything: so much is missed by chance.

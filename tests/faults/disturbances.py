@@ -1,0 +1,209 @@
+"""What is done to a daemon while it works: its processes are killed or stopped, its disk fills up, its clock jumps, documents are
+poisoned, a second daemon is started.
+"""
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from syncd.chroma.server import _PROGRAM as CHROMA
+from syncd.pipeline.embed.catalog import MINILM, Catalog
+from syncd.pipeline.embed.files import find_file
+from tests.faults.kept import LIMIT_S
+from tests.faults.poison import poisoned
+from tests.faults.processes import MODEL, PREPARER, children, signalled
+from tests.faults.truth import killed
+from tests.faults.twins import Fault, Twins, restart
+
+SPREAD_S = 1.0
+"""What a change takes: the moment of a fault is spread over it."""
+HANG_S = 4.0
+INDEX_WRITE_S = 0.03
+"""What writing an index's files takes."""
+OFFSET = "CLOCK_OFFSET"
+MANY_SECTIONS = 550
+"""Of each of two files: more chunks than Chroma 1.5.9 keeps out of its index files (hnsw:sync_threshold, 1000)."""
+DISK_MB = 256
+
+
+def kill_daemon(twins: Twins, rng: random.Random) -> int:
+    """SIGKILL the daemon at any moment; a next one is started."""
+    time.sleep(rng.random() * SPREAD_S)
+    killed(twins.disturbed)
+    twins.disturbed.start()
+    return 1
+
+
+def kill(module: str) -> Fault:
+    """Return what kills the processes that run a module."""
+
+    def fault(twins: Twins, rng: random.Random) -> int:
+        time.sleep(rng.random() * SPREAD_S)
+        until(lambda: bool(children(twins.disturbed, module)))
+        return signalled(twins.disturbed, module, signal.SIGKILL)
+
+    return fault
+
+
+def kill_chroma(twins: Twins, rng: random.Random) -> int:
+    """SIGKILL Chroma while it writes its index files."""
+    before = index_files(twins.state)
+    until(lambda: index_files(twins.state) != before, every_s=0.0005)
+    time.sleep(rng.random() * INDEX_WRITE_S)
+    return signalled(twins.disturbed, CHROMA, signal.SIGKILL)
+
+
+def hang(twins: Twins, rng: random.Random) -> int:
+    """SIGSTOP the daemon or one of its processes, for less or more than it is waited for."""
+    time.sleep(rng.random() * SPREAD_S)
+    daemon = twins.disturbed
+    assert daemon.process is not None
+    running = {module: children(daemon, module) for module in (MODEL, PREPARER, CHROMA)}
+    pids = rng.choice([[daemon.process.pid], *filter(None, running.values())])
+    for number, pause_s in ((signal.SIGSTOP, rng.random() * HANG_S), (signal.SIGCONT, 0.0)):
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+        time.sleep(pause_s)
+    return 1
+
+
+def fill_disk(twins: Twins, rng: random.Random) -> int:
+    """Leave no byte of the disk, and free it after a while. The daemon may end of it; a next one is started."""
+    ballast = twins.state / "ballast"
+    time.sleep(rng.random() * SPREAD_S)
+    with suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while file.write(bytes(1 << 16)):
+            pass
+    time.sleep(rng.random() * HANG_S)
+    ballast.unlink()
+    restart(twins.disturbed)
+    return 1
+
+
+def jump_clock(twins: Twins, rng: random.Random) -> int:
+    """Let the time of day jump by seconds to months, to either side of the real one."""
+    time.sleep(rng.random() * SPREAD_S)
+    offset_s = rng.choice((-1, 1)) * 10 ** rng.uniform(1, 7)
+    Path(twins.environment[OFFSET]).write_bytes(round(offset_s).to_bytes(8, sys.byteorder, signed=True))
+    return 1
+
+
+def poison(twins: Twins, rng: random.Random) -> int:
+    """Put documents into the folder that no parser can make anything of, or that want too much, and take them away again."""
+    names: list[str] = []
+    for name, content in poisoned(rng, twins.changes):
+        (twins.notes / name).write_bytes(content)
+        names.append(name)
+    asked = f"SELECT count(*) FROM documents WHERE key IN ({', '.join('?' * len(names))})"
+    until(lambda: twins.disturbed.rows(asked, *names) == [(len(names),)])
+    for name in names:
+        (twins.notes / name).unlink()
+    return len(names)
+
+
+def start_second(twins: Twins, rng: random.Random) -> int:
+    """Start another daemon on the state folder; it has to refuse."""
+    time.sleep(rng.random() * SPREAD_S)
+    daemon = twins.disturbed
+    command = [sys.executable, "-m", *daemon.program, "run", "--config", str(daemon.folder / "syncd.toml")]
+    environment = {**os.environ, **daemon.environment}
+    second = subprocess.run(command, env=environment, capture_output=True, timeout=LIMIT_S, check=False)
+    assert second.returncode == 78, second.stderr.decode()
+    return 1
+
+
+def index_files(state: Path) -> dict[Path, tuple[int, int]]:
+    """Return when each index file was last written, and how long it is."""
+    found: dict[Path, tuple[int, int]] = {}
+    for path in (state / "chroma").glob("*/*.bin"):
+        with suppress(FileNotFoundError):
+            status = path.stat()
+            found[path] = status.st_mtime_ns, status.st_size
+    return found
+
+
+def compiled_clock(folder: Path) -> dict[str, str]:
+    """Compile the library by which a daemon's clock jumps; return the environment that the daemon needs."""
+    library, offset = folder / "clock_shift.so", folder / "offset"
+    source = Path(__file__).with_name("clock_shift.c")
+    subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    offset.write_bytes(bytes(8))
+    return {"LD_PRELOAD": str(library), OFFSET: str(offset)}
+
+
+def until(is_true: Callable[[], bool], every_s: float = 0.02) -> None:
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + LIMIT_S
+    while not is_true():
+        assert time.monotonic() < deadline
+        time.sleep(every_s)
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """A fault, and the daemons that it is done to."""
+
+    label: str
+    fault: Fault
+    per_run: int = 1
+    is_whole: bool = False
+    """Whether large files change from end to end, which has Chroma write its index files; of one daemon's life otherwise nothing would."""
+    has_model: bool = False
+    """Whether the real model computes vectors; otherwise there is no process of it."""
+    has_clock: bool = False
+    has_own_disk: bool = False
+
+    def twins(self, folder: Path, stack: ExitStack) -> Twins:
+        """Make two daemons that do not run, of which nothing runs when the stack is closed."""
+        folder.mkdir(parents=True)
+        if self.has_own_disk:
+            stack.enter_context(own_disk(folder / "disturbed" / "daemon"))
+        twins = Twins(
+            folder,
+            MANY_SECTIONS if self.is_whole else 30,
+            models(folder.parent) if self.has_model else None,
+            compiled_clock(folder) if self.has_clock else {},
+        )
+        stack.callback(twins.end)
+        return twins
+
+
+@contextmanager
+def own_disk(place: Path) -> Iterator[None]:
+    """Mount a small file system in memory, which takes the right to."""
+    place.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(place)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def models(folder: Path) -> Path:
+    """Return a folder with the real model, which is fetched once."""
+    model = Catalog().find(MINILM)
+    asyncio.run(find_file(model, model.file(), folder / "models"))
+    return folder / "models"
+
+
+DISTURBANCES = {
+    "kills": Disturbance("daemon killed", kill_daemon, per_run=2),
+    "model_kills": Disturbance("model killed", kill(MODEL), per_run=3, has_model=True),
+    "parser_kills": Disturbance("parser killed", kill(PREPARER), per_run=3),
+    "chroma_kills": Disturbance("Chroma killed as it writes its index", kill_chroma, is_whole=True),
+    "hangs": Disturbance("a process stopped for a while", hang, per_run=2, has_model=True),
+    "full_disks": Disturbance("disk full", fill_disk, has_own_disk=True),
+    "clock_jumps": Disturbance("clock jumps", jump_clock, per_run=2, has_clock=True),
+    "poisoned": Disturbance("poisoned documents", poison),
+    "second_daemons": Disturbance("a second daemon", start_second, per_run=2),
+}
+"""By the names of their options."""
