@@ -8,8 +8,8 @@ import pytest
 from tests.faults.disturbances import DISTURBANCES
 from tests.faults.truth import Difference
 
-DONE = ("kills", "parser_kills", "clock_jumps", "poisoned", "second_daemons")
-"""What takes long, or the right to mount a disk, is left to the soak."""
+DONE = ("kills", "parser_kills", "clock_jumps", "second_daemons")
+"""What takes longer, or the right to mount a disk, is left to the soak."""
 
 
 @pytest.fixture(scope="module")
