@@ -98,4 +98,5 @@ pytest_plugins = [
     "tests.lfs_server",
     "tests.models",
     "tests.pubsub_server",
+    "tests.qdrant_server",
 ]

@@ -14,7 +14,7 @@ LAYERS = [
     {"syncd.api", "syncd.config"},
     {"syncd.sync", "syncd.search"},
     {"syncd.index", "syncd.pipeline", "syncd.sources"},
-    {"syncd.chroma", "syncd.html", "syncd.store"},
+    {"syncd.chroma", "syncd.html", "syncd.qdrant", "syncd.store"},
     {"syncd.row_checks", "syncd.runtime"},
     {"syncd.model", "syncd.errors", "syncd.log", "syncd"},
     {"syncd.redaction"},

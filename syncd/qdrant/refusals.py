@@ -1,0 +1,63 @@
+"""Qdrant's errors in our words: what to do about a call that failed."""
+
+from __future__ import annotations
+
+import json
+
+from pydantic import ValidationError
+from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
+from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
+
+from syncd.errors import (
+    ConflictError,
+    NotFoundError,
+    PermanentError,
+    RetryableError,
+    SyncdError,
+    TargetRefusedError,
+)
+from syncd.json_types import json_object
+from syncd.runtime.headers import retry_after_s
+
+FAILURES = (ResourceExhaustedResponse, ResponseHandlingException, UnexpectedResponse, ValueError)
+"""What the client raises; others are bugs."""
+
+
+def refusal_of(error: Exception, url: str) -> SyncdError:
+    """Return the error that says what to do about a failure of the client.
+
+    The statuses are those of src/actix/helpers.rs (Qdrant 1.19).
+    """
+    match error:
+        case ResourceExhaustedResponse():
+            return RetryableError(f"Qdrant is asked too often: {error}", error.retry_after_s)
+        case ResponseHandlingException(source=ValidationError()):
+            return RetryableError(f"what answers at {url} is no Qdrant: check qdrant.url")
+        case ResponseHandlingException(source=source):
+            return RetryableError(f"Qdrant at {url} cannot be reached: {source or type(source).__name__}")
+        case UnexpectedResponse():
+            return _of_answer(error)
+        case _:
+            return PermanentError(str(error))
+
+
+def _of_answer(error: UnexpectedResponse) -> SyncdError:
+    status, message = error.status_code or 500, _message(error)
+    if status in (401, 403):
+        return RetryableError(f"Qdrant refuses us: check qdrant.api_key, which has to be allowed to manage ({message})")
+    if status == 404:
+        return NotFoundError(message)
+    if status == 409:
+        return ConflictError(message)
+    if status in (408, 429) or status >= 500:
+        return RetryableError(f"Qdrant answers: {message}", retry_after_s(error.headers.get("retry-after")))
+    return TargetRefusedError(f"Qdrant refuses: {message}")
+
+
+def _message(error: UnexpectedResponse) -> str:
+    text = error.content.decode("utf-8", "replace")
+    try:
+        said = json_object(json_object(json.loads(text)).get("status")).get("error")
+    except ValueError:
+        said = None
+    return " ".join(str(said or text or error.reason_phrase).split())[:500]
