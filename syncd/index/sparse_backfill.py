@@ -14,7 +14,8 @@ from syncd.errors import PermanentError, RetryableError
 from syncd.model import Embedding, SparseEncoder
 from syncd.store import Store
 from syncd.store.collections import CollectionRecord
-from syncd.store.postings import Unposted, packed
+from syncd.store.postings import Unposted
+from syncd.store.sparse_codec import packed
 
 log = structlog.get_logger()
 

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from syncd.model import SparseVector
 from syncd.store.database import Database
+from syncd.store.sparse_codec import PAIR
 from syncd.store.vectors import LOOKUP_SIZE
 
-PAIR = np.dtype([("term", "<u4"), ("weight", "<f4")])
 PAGE_ROWS = 5_000
 
 
@@ -243,16 +242,3 @@ def new_postings(rows: Sequence[tuple[int, int, bytes, str]]) -> NewPostings:
         lengths=np.array([len(row[2]) // PAIR.itemsize for row in rows], np.int64),
         pairs=np.frombuffer(b"".join(row[2] for row in rows), PAIR),
     )
-
-
-def packed(vector: SparseVector) -> bytes:
-    """Return a vector as stored: (uint32 term, float32 weight) pairs, little-endian, by term; 8 bytes a term."""
-    pairs = np.empty(len(vector.indices), PAIR)
-    pairs["term"], pairs["weight"] = vector.indices, vector.values
-    return pairs.tobytes()
-
-
-def unpacked(vector: bytes) -> SparseVector:
-    """Return a stored vector."""
-    pairs = np.frombuffer(vector, PAIR)
-    return SparseVector(pairs["term"].astype(np.uint32), pairs["weight"].astype(np.float64))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from syncd.model import SparseVector, cut_to
 from syncd.store.checksums import is_sound, is_sound_blob
-from syncd.store.postings import unpacked
+from syncd.store.sparse_codec import unpacked
 
 CONTENT = "c.text, c.context, c.vector_key, c.metadata, c.checksum, c.lineage_checksum, v.vector, v.checksum, p.vector, p.checksum"
 """The columns of a StoredChunk, in SQL."""

@@ -15,7 +15,8 @@ from syncd.search.search import encoded_query
 from syncd.sources.registry import TYPES
 from syncd.store import Store
 from syncd.store.changes import NewChunk, Replacement, Urgency
-from syncd.store.postings import Posting, packed
+from syncd.store.postings import Posting
+from syncd.store.sparse_codec import packed
 
 NEW = code_bm25()
 (OLD,) = NEW.predecessors

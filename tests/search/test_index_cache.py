@@ -16,7 +16,8 @@ from syncd.search.lexical import InvertedIndex
 from syncd.sources.registry import TYPES
 from syncd.store import Store, word_file
 from syncd.store.changes import NewChunk, Replacement
-from syncd.store.postings import Posting, packed
+from syncd.store.postings import Posting
+from syncd.store.sparse_codec import packed
 
 MODELS = ("words#2", "words#1")
 QUERY = SparseVector(np.array([0, 1, 5, 40, 2**32 - 1], np.uint32), np.array([1.0, 0.5, 2.0, 3.0, 1.5]))

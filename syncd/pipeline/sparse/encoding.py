@@ -9,7 +9,8 @@ from syncd.model import Embedding
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.store import Store
 from syncd.store.changes import NewChunk
-from syncd.store.postings import Posting, packed
+from syncd.store.postings import Posting
+from syncd.store.sparse_codec import packed
 
 
 class SparseEncoding:

@@ -19,7 +19,7 @@ from syncd.runtime.mailbox import Envelope, Mailbox, settling
 from syncd.runtime.process import ChildDiedError, environment
 from syncd.runtime.worker import CallTimeoutError, RemoteError, Worker
 from syncd.runtime.worker_pool import WorkerPool
-from syncd.store.postings import PAIR, unpacked
+from syncd.store.sparse_codec import PAIR, unpacked
 
 log = structlog.get_logger()
 

@@ -14,7 +14,7 @@ from syncd.runtime.child import open_channel
 from syncd.runtime.frames import Frame
 from syncd.runtime.jail import Jail, confine
 from syncd.runtime.launch import lower_priority
-from syncd.store.postings import PAIR, packed
+from syncd.store.sparse_codec import PAIR, packed
 
 NICENESS = 5
 """Behind the daemon, as the dense model's process is."""
