@@ -17,7 +17,7 @@ from syncd.cli.answers import InvocationAnswer
 from syncd.cli.client import UnreachableError, connected, daemons_state
 from syncd.cli.commands import Commands
 from syncd.cli.references import SOURCE_HELP, all_sources, name_or_place, source_id
-from syncd.cli.service import BOOTED
+from syncd.cli.service import BOOTED, UNIT
 from syncd.config import load_config
 from syncd.errors import NotFoundError
 from syncd.runtime.state import LOG_FILE
@@ -76,7 +76,7 @@ def reader(state: Path, lines: int, *, follow: bool) -> Sequence[str]:
     file = state / LOG_FILE
     if file.exists():
         return ["tail", "-n", str(lines), *(["-F"] if follow else []), "--", str(file)]
-    if BOOTED.exists():
+    if BOOTED.exists() and Path("/", UNIT).exists():
         return [
             "journalctl",
             "--quiet",

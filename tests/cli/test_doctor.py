@@ -49,8 +49,7 @@ def test_every_problem_is_said_with_what_to_do_next(doctor, tmp_path, monkeypatc
         port = taken.getsockname()[1]
         monkeypatch.setenv("SYNCD_API__PORT", str(port))
         monkeypatch.setenv("SYNCD_CHROMA__MODE", "server")
-        monkeypatch.setenv("SYNCD_CHROMA__PORT", str(port))
-        monkeypatch.setenv("SYNCD_CHROMA__HOST", "localhost.invalid")
+        monkeypatch.setenv("SYNCD_CHROMA__PORT", "1")
         declared = f'[[sources]]\nname = "notes"\ntype = "folder"\npath = "{tmp_path}/nowhere"\ncollection = "notes"\n'
         status, found = doctor(declared)
     problems = {about: said for about, (mark, said) in found.items() if mark == "PROBLEM"}
