@@ -26,6 +26,8 @@ from syncd.redaction import HIDDEN, SECRET_NAME, redacted
 EVENTS: Mapping[str, str] = {
     "qdrant.available": "Qdrant is available again",
     "qdrant.away": "Qdrant stopped answering, refuses our key or is too old; work waits",
+    "rerank.ready": "the reranker puts a question's answer first, and is used",
+    "rerank.unavailable": "the reranker is unfit or away; searches keep their order, and it is tried again",
     "sparse.refused": "a sparse model cannot be used; its reason",
     "queries.refused": "a collection cannot record who embeds its queries; its reason",
     "queries.unrecorded": "collections record no embedding function: it is not known where clients reach the API",

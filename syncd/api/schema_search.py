@@ -77,6 +77,9 @@ class SearchRequest(OwnModel):
     rules: Annotated[list[RuleName], Field(max_length=20)] | None = None
     """The ranking rules for code to apply, by name; `[]`: none. Omitted: all, of `docs` what moves documentation that
     lacks some of the query's words, in `sparse` and `hybrid` where the hits are code and no `fusion` is given. Scores then are those of the rules."""
+    rerank: bool | None = None
+    """Whether the configured reranker puts the first 50 hits in order where they are prose; their scores then are its own. Omitted:
+    as `rerank.always` says. Hits that cannot be reranked, or not in time, keep their order, with a notice."""
 
     @model_validator(mode="after")
     def says_where(self) -> Self:

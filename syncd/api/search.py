@@ -64,6 +64,7 @@ def query_of(request: SearchRequest) -> Query:
         group=request.group_by == "document",
         fusion=Fusion(fusion.dense_weight, fusion.sparse_weight, fusion.k) if fusion else None,
         rules=None if request.rules is None else frozenset(request.rules),
+        rerank=request.rerank,
     )
 
 

@@ -119,6 +119,7 @@ async def assembled(config: Config, state: Path, notifier: Notifier, types: Sour
         actors: list[Actor] = [chroma_supervisor(parts.chroma_server)] if parts.chroma_server else []
         actors += [parts.chroma, parts.models.supervisor, agents, api, parts.index, parts.stage]
         actors += [parts.syncer, parts.triggers]
+        actors += [parts.models.reranker] if parts.models.reranker else []
         actors += [*parts.sources.actors(), *parts.upkeep, Watchdog(notifier)]
         root = Supervisor("daemon", actors, max_restarts=10)
         yield Daemon(parts, sockets.url, root)

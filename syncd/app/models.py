@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from syncd.config import Config
-from syncd.config.models import ModelSection, ServerTable
+from syncd.config.models import KeyedTable, ModelSection, ServerTable
 from syncd.errors import ConfigError
 from syncd.model import SparseEncoder
 from syncd.pipeline.embed.catalog import BUILT_IN, MATRYOSHKA, Catalog, EmbeddingModel, ModelFile
@@ -16,6 +16,10 @@ from syncd.pipeline.embed.engine import EngineOptions
 from syncd.pipeline.embed.files import is_here
 from syncd.pipeline.embed.fleet import Embedders, LoggedProgress
 from syncd.pipeline.embed.servers import Server
+from syncd.pipeline.embed.variant import RunSettings
+from syncd.pipeline.rerank.local import RERANK_TOKENS, open_gguf
+from syncd.pipeline.rerank.reranker import Reranker
+from syncd.pipeline.rerank.servers import RerankServer, open_server
 from syncd.pipeline.sparse.catalog import Loader, SparseModels
 from syncd.pipeline.sparse.splade import Splade, check_loads
 from syncd.pipeline.sparse.splade_files import SPLADE, own_files, published_files
@@ -34,6 +38,7 @@ class Models:
     supervisor: Supervisor
     dense: Embedders
     sparse: SparseModels
+    reranker: Reranker | None
 
 
 def make_models(config: Config, state: Path) -> Models:
@@ -52,6 +57,7 @@ def make_models(config: Config, state: Path) -> Models:
             servers=servers_by_model(config, catalog),
         ),
         sparse=SparseModels(config.search.sparse_default, sparse_loaders(config, state, supervisor)),
+        reranker=make_reranker(config),
     )
 
 
@@ -111,11 +117,30 @@ def servers_by_model(config: Config, catalog: Catalog) -> dict[str, list[Server]
 
 def server_of(given: ServerTable, name: str) -> Server:
     """Return a configured server, its key read and kept out of the log. Raises ConfigError when the key cannot be read."""
-    key = given.key()
+    headers = headers_of(given, "embedding.servers", given.url)
+    return Server(given.url, given.kind, given.served_as or name, headers, given.max_in_flight)
+
+
+def headers_of(given: KeyedTable, table: str, of: str) -> dict[str, str]:
+    """Return the headers that carry a server's key, which is kept out of the log. Raises ConfigError when it cannot be read."""
+    key = given.key(table, of)
     if key is not None:
         register_secret(key)
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    return Server(given.url, given.kind, given.served_as or name, headers, given.max_in_flight)
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+def make_reranker(config: Config) -> Reranker | None:
+    """Return the reranker as configured, None where there is none. Raises ConfigError when its key cannot be read."""
+    given = config.rerank
+    make = partial(Reranker, limit_s=given.limit_s, always=given.always)
+    if given.url is not None:
+        server = RerankServer(given.url, given.kind, given.model or "", headers_of(given, "rerank", given.url))
+        return make(partial(open_server, server), given.url)
+    if given.path is not None:
+        device, threads = config.embedding.device, config.embedding.threads
+        settings = RunSettings(given.path, "last", RERANK_TOKENS, device=device, threads=threads)
+        return make(partial(open_gguf, settings), given.path.name)
+    return None
 
 
 def splade_folder(config: Config, state: Path) -> Path:

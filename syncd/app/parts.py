@@ -41,7 +41,7 @@ from syncd.pipeline.preparation import Preparation
 from syncd.pipeline.sparse.encoding import SparseEncoding
 from syncd.runtime.actor import Actor
 from syncd.runtime.wakeup import Wakeup
-from syncd.search import Search
+from syncd.search import Search, SearchOptions
 from syncd.search.compared import compared
 from syncd.sources.factories import SourceFactories
 from syncd.sources.type import SourceTypes
@@ -108,7 +108,8 @@ async def open_parts(config: Config, state: Path, types: SourceTypes, api_url: s
         ingester = Ingester(store, effects, stage, preparation)
         triggers = Triggers(store, sources.watch, wakeup.ring)
         runner = Runner(store, chroma, index, ingester, sources.open, sync_settings(config))
-        search = Search(store, chroma, models.dense.get, models.sparse, index.damaged, config.search.limit_s)
+        options = SearchOptions(config.search.limit_s, models.reranker)
+        search = Search(store, chroma, models.dense.get, models.sparse, index.damaged, options)
         compare = partial(compared, store, search.search)
         shadows = ShadowKeeper(store, index, compare, shadow_settings(config), wakeup.ring)
         webhooks = WebhookSender(store, webhooks_of(config))

@@ -20,6 +20,7 @@ from syncd.config import Config
 from syncd.index.verify import Verifier
 from syncd.json_types import JsonObject
 from syncd.model import Embedded, Embedding, EmbeddingTask, Role, SparseVector
+from syncd.pipeline.rerank.reranker import Reranker
 from syncd.pipeline.sparse.splade_files import SPLADE, present
 from syncd.runtime.supervisor import Supervisor
 from syncd.search.related import related
@@ -54,7 +55,13 @@ def make_services(
         where = {"host": host, "port": port, "away": chroma.status() or index.status()}
         words = {"default": config.search.sparse_default, "kept": kept(chroma), SPLADE: splade_words(splade)}
         dense = {"models": dict(embedders.running()), "models_waiting": dict(embedders.waiting())}
-        shown = {**dense, "sparse": words, "mailboxes": boxes, "queues": sources.queues()}
+        shown = {
+            **dense,
+            "sparse": words,
+            "rerank": rerank_words(parts.models.reranker),
+            "mailboxes": boxes,
+            "queues": sources.queues(),
+        }
         collections = [asdict(state) for state in await store.refills.states()]
         lags = [asdict(lag) for lag in await store.freshness.lags()]
         late = {one.source_id: one.problem for one in (await standing()).values() if one.problem}
@@ -149,6 +156,13 @@ def upload_embedding(default: Embedding, splade: Path) -> Embedding:
     """
     sparse_model = SPLADE if present(splade) else None
     return replace(default, task=EmbeddingTask("generic_retrieval"), sparse_model=sparse_model)
+
+
+def rerank_words(reranker: Reranker | None) -> str | None:
+    """Return what reranks, or why it does not, for people; None where nothing is configured to."""
+    if reranker is None:
+        return None
+    return f"{reranker.label}: not now: {reranker.trouble}" if reranker.trouble else reranker.label
 
 
 def splade_words(folder: Path) -> str:

@@ -33,11 +33,12 @@ PAUSE_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One way to search: its name, its mode, and its rules (None: those that a search has by itself)."""
+    """One way to search: its name, its mode, its rules (None: those that a search has by itself), and whether hits are reranked."""
 
     name: str
     mode: str
     rules: Sequence[str] | None
+    rerank: bool = False
 
 
 WAYS = (
@@ -47,6 +48,7 @@ WAYS = (
     Way("vectors, rules", "dense", UNASKED_NAMES),
     Way("hybrid", "hybrid", ()),
     Way("hybrid, rules", "hybrid", None),
+    Way("hybrid, reranked", "hybrid", None, rerank=True),
 )
 
 
@@ -133,6 +135,7 @@ class _Asking:
                 "mode": way.mode,
                 "limit": DEPTH_JUDGED + MARGIN,
                 "rules": way.rules,
+                "rerank": way.rerank,
             }
             try:
                 answer = await self._answer(body)

@@ -62,6 +62,11 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
         help="ranking rules for code: none, or some of them, with commas (default: all, but docs as far as they lack words)",
     )
     parser.add_argument(
+        "--rerank",
+        action=argparse.BooleanOptionalAction,
+        help="have the configured reranker put the first hits in order, where they are prose (default: as rerank.always says)",
+    )
+    parser.add_argument(
         "--expand",
         type=lines_or_section,
         metavar="N|section",
@@ -114,6 +119,7 @@ async def search(args: argparse.Namespace) -> int:
         "group_by": "document" if args.group else None,
         "fusion": fusion_of(args),
         "rules": args.rules,
+        "rerank": args.rerank,
     }
     whole = args.expand is not None or args.max_tokens is not None
     async with connected(args) as client:

@@ -19,7 +19,7 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 
 from syncd.config.documents import DocumentsSection
 from syncd.config.mistakes import describe_errors
-from syncd.config.models import EmbeddingSection, ModelSection, SearchSection
+from syncd.config.models import EmbeddingSection, ModelSection, RerankSection, SearchSection
 from syncd.config.webhooks import IncomingWebhookTable, WebhookTable
 from syncd.errors import ConfigError
 from syncd.json_types import is_object
@@ -126,6 +126,7 @@ class Config(Table):
     models: tuple[ModelSection, ...] = ()
     documents: DocumentsSection = DocumentsSection()
     search: SearchSection = SearchSection()
+    rerank: RerankSection = RerankSection()
     sync: SyncSection = SyncSection()
     webhooks: tuple[WebhookTable, ...] = ()
     incoming_webhooks: tuple[IncomingWebhookTable, ...] = ()

@@ -1,9 +1,9 @@
-"""`[embedding]` and `[[models]]` in the configuration file: the models and what computes them."""
+"""`[embedding]`, `[[models]]`, `[search]` and `[rerank]` in the configuration file: the models and what computes them."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
@@ -11,7 +11,27 @@ from syncd.config.secret import check_secret, read_secret
 from syncd.schema import BaseUrl, OwnPath, Table, VariableName
 
 
-class ServerTable(Table):
+class KeyedTable(Table):
+    """A table about a server that may want a key."""
+
+    api_key: SecretStr | None = None
+    api_key_env: VariableName | None = None
+    """The environment variable that holds the key; names beginning with SYNCD_ are configuration keys."""
+    api_key_file: Path | None = None
+    """The file that holds the key; a bare name is one of systemd's credentials."""
+
+    @model_validator(mode="after")
+    def one_key(self) -> Self:
+        """Check that the key is given in only one way."""
+        check_secret("api_key", self.api_key, self.api_key_env, self.api_key_file)
+        return self
+
+    def key(self, table: str, of: str) -> str | None:
+        """Return the key, None if there is none. Raises ConfigError, which says which `table` it is and `of` what, if it cannot be read."""
+        return read_secret((table, of), self.api_key, self.api_key_env, self.api_key_file)
+
+
+class ServerTable(KeyedTable):
     """`[[embedding.servers]]`: an embedding server that computes a model instead of this machine."""
 
     url: BaseUrl
@@ -21,23 +41,8 @@ class ServerTable(Table):
     """The model it computes, by our name; default: the default model."""
     served_as: str | None = None
     """The server's name for the model; default: the same."""
-    api_key: SecretStr | None = None
-    api_key_env: VariableName | None = None
-    """The environment variable that holds the key; names beginning with SYNCD_ are configuration keys."""
-    api_key_file: Path | None = None
-    """The file that holds the key; a bare name is one of systemd's credentials."""
     max_in_flight: Annotated[int, Field(ge=1, le=256)] = 32
     """At most; how many it bears is found out."""
-
-    @model_validator(mode="after")
-    def one_key(self) -> ServerTable:
-        """Check that the key is given in only one way."""
-        check_secret("api_key", self.api_key, self.api_key_env, self.api_key_file)
-        return self
-
-    def key(self) -> str | None:
-        """Return the key, None if there is none. Raises ConfigError if it cannot be read."""
-        return read_secret(("embedding.servers", self.url), self.api_key, self.api_key_env, self.api_key_file)
 
 
 def known_runtime(name: str) -> str:
@@ -105,3 +110,26 @@ class SearchSection(Table):
     """A collection built with other settings takes its place by itself unless nDCG@10 falls by more than this share."""
     splade_dir: OwnPath | None = None
     """Where SPLADE's model.onnx and tokenizer.json are; by default downloaded into the models folder on first use."""
+
+
+class RerankSection(KeyedTable):
+    """What puts the first hits of searches in prose in order; nothing does unless `url` or `path` is given."""
+
+    url: BaseUrl | None = None
+    """A server's base URL; `/rerank` is appended."""
+    kind: Literal["cohere", "tei"] = "cohere"
+    model: str | None = None
+    """The server's name for its model; not needed where it has one."""
+    path: OwnPath | None = None
+    """A GGUF of Qwen3-Reranker, to be computed on this machine."""
+    always: bool = False
+    """Whether searches that do not say are reranked."""
+    limit_s: Annotated[float, Field(gt=0)] = 2.0
+    """After this time a search is answered in the order it had."""
+
+    @model_validator(mode="after")
+    def one_reranker(self) -> Self:
+        """Check that there is one at most."""
+        if self.url is not None and self.path is not None:
+            raise ValueError("give either url or path")
+        return self

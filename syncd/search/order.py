@@ -86,6 +86,6 @@ def pool_of(query: Query, *, whole: bool = True) -> int:
     Where the collection's vectors are not `whole`, the candidates decide the order, and have to be the same ones too.
     """
     wanted = query.offset + query.limit
-    if query.mode != "hybrid" and not query.group and not may_apply(query):
+    if query.mode != "hybrid" and not query.group and not may_apply(query) and not query.rerank:
         return wanted if whole else RESCORED_POOL * -(-wanted // RESCORED_POOL)
     return POOL * -(-wanted * (2 if query.group else 1) // POOL)

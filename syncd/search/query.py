@@ -53,6 +53,8 @@ class Query:
     """How a hybrid search weighs its rankings; None: as the collection and the query ask for."""
     rules: frozenset[RuleName] | None = None
     """The ranking rules to apply; None: `order.UNASKED` to hits by words or by both where these are code and no fusion is given."""
+    rerank: bool | None = None
+    """Whether the first hits are put in order by the reranker where they are prose; None: as the configuration says."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from syncd.search.exact import exact_pattern, exact_ranking, with_matches
 from syncd.search.fuse import Ranked, grouped
 from syncd.search.hits import highlighted, hit_of
 from syncd.search.index_cache import IndexCache
+from syncd.search.options import SearchOptions
 from syncd.search.order import in_order, pool_of
 from syncd.search.query import BY_MEANING, EXACT, Answer, Query, SearchHit
 from syncd.search.rankings import (
@@ -31,6 +32,7 @@ from syncd.search.rankings import (
     sparse_ranking,
 )
 from syncd.search.reading import no_collection
+from syncd.search.reranking import may_rerank, reranked
 from syncd.search.shaping import shaped
 from syncd.search.sparse_query import SparseQuery, encoded_query
 from syncd.search.where import in_languages
@@ -39,15 +41,12 @@ from syncd.store.collections import CollectionRecord
 
 R = TypeVar("R")
 
-LIMIT_S = 5.0
-"""How long a query waits for a model and the vector store. Then words answer, or the query fails for now."""
-
 
 class Search:
     """Answers queries; all methods may run concurrently with syncing.
 
     `embedder` finds a dense model by name, `sparse` the sparse model of a collection; `damaged` has a collection mended in which
-    a query met an error of the vector store: see Index.damaged. A query waits at most `limit_s` for each of its rankings.
+    a query met an error of the vector store: see Index.damaged.
     """
 
     def __init__(
@@ -57,14 +56,16 @@ class Search:
         embedder: Callable[[str], Awaitable[Embedder]],
         sparse: SparseModels,
         damaged: Callable[[CollectionRecord, SyncdError], Awaitable[None]],
-        limit_s: float = LIMIT_S,
+        options: SearchOptions | None = None,
     ) -> None:
         self._store = store
         self._vector_store = vector_store
         self._embedder = embedder
         self._sparse_models = sparse
         self._damaged = damaged
-        self._limit_s = limit_s
+        options = options or SearchOptions()
+        self._limit_s = options.limit_s
+        self._reranker = options.reranker
         self._index_cache = IndexCache(store.postings, store.words)
 
     async def search(self, query: Query) -> Answer:
@@ -72,12 +73,13 @@ class Search:
 
         Documents are found by words as soon as they are prepared, by vectors when those are written. A hybrid search goes by
         words alone, and says so, while the vector store or the model is away, still loading, or takes too long, or the
-        collection is damaged or missing there: it is then filled from the store.
+        collection is damaged or missing there: it is then filled from the store. So does one whose hits cannot be reranked.
 
-        Raises NotFoundError for a collection syncd never wrote, PermanentError for a filter Chroma refuses or a mode the
-        collection has no vectors for, RetryableError while what the mode needs of Chroma or the model cannot be had in time.
+        Raises NotFoundError for a collection syncd never wrote, PermanentError for a filter Chroma refuses, a mode the
+        collection has no vectors for or a reranker that is not configured, RetryableError while what the mode needs of Chroma or the model cannot be had in time.
         """
-        query = replace(query, where=in_languages(query.where, query.languages))
+        rerank = may_rerank(query, self._reranker)
+        query = replace(query, where=in_languages(query.where, query.languages), rerank=rerank)
         record = await self.record(query.target)
         try:
             answer = await self._answered(record, query)
@@ -108,7 +110,7 @@ class Search:
         pattern, scope = exact_pattern(query), await scope_of(self._store, record, query)
         matching = await exact_ranking(self._store, scope, pattern, self._limit_s, notices)
         matching = await self._in_time(partial(passing, self._store, self._vector_store, scope, query, matching))
-        ranked = await self._in_order(query, record, Ranking(), matching)
+        ranked = await self._in_order(query, record, (Ranking(), matching), notices)
         found = await self.hits(record, ranked[query.offset : query.offset + query.limit], query.offset)
         return [with_matches(hit, pattern) for hit in found]
 
@@ -174,12 +176,14 @@ class Search:
             nearest = await dense()
         else:
             worded = await sparse()
-        return await self._in_order(query, scope.record, nearest, worded)
+        return await self._in_order(query, scope.record, (nearest, worded), notices)
 
     async def _in_order(
-        self, query: Query, record: CollectionRecord, nearest: Ranking, worded: Ranking
+        self, query: Query, record: CollectionRecord, rankings: tuple[Ranking, Ranking], notices: list[str]
     ) -> Sequence[Ranked]:
-        ranked = await in_order(self._store.chunks, record.id, query, nearest, worded)
+        ranked = await in_order(self._store.chunks, record.id, query, *rankings)
+        if query.rerank and self._reranker is not None:
+            ranked = await reranked(self._store.chunks, record.id, query, ranked, self._reranker, notices)
         if not query.group:
             return ranked
         owners = await self._store.chunks.documents_of(record.id, [hit.id for hit in ranked])

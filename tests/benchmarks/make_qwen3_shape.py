@@ -55,14 +55,22 @@ class Vocabulary:
         spelling = {byte: chr(byte) for byte in printable} | {byte: chr(256 + n) for n, byte in enumerate(others)}
         return cls([*(spelling[byte] for byte in range(256)), EOS], ["a b"], frozenset({256}))
 
+    def with_words(self, words):
+        """The same with a token for each of these words, as GPT-2 spells them: a space before one is Ġ."""
+        chains = [(word[:end], word[end]) for word in words for end in range(1, len(word))]
+        pieces = dict.fromkeys(before + letter for before, letter in chains)
+        merges = dict.fromkeys(f"{before} {letter}" for before, letter in chains)
+        tokens = [*self.tokens, *(piece for piece in pieces if piece not in self.tokens)]
+        return Vocabulary(tokens, [*merges, *self.merges], self.special)
 
-def write(path, vocabulary, shape=None, kind="Q8_0", seed=0, add_eos=True):
-    """Write the model to `path`. `kind`: Q8_0, F16 or F32, of the matrices."""
+
+def write(path, vocabulary, shape=None, kind="Q8_0", seed=0, add_eos=True, tensors=None):
+    """Write the model to `path`. `kind`: Q8_0, F16 or F32, of the matrices; `tensors`: (name, values), random ones if not given."""
     shape = shape or Shape()
     writer = gguf.GGUFWriter(path, "qwen3")
     _describe(writer, shape, kind)
     _add_vocabulary(writer, vocabulary, add_eos)
-    for name, values in _tensors(shape, len(vocabulary.tokens), np.random.default_rng(seed)):
+    for name, values in tensors or _tensors(shape, len(vocabulary.tokens), np.random.default_rng(seed)):
         _add(writer, name, values, kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()

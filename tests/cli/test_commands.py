@@ -21,11 +21,17 @@ from tests.app.test_daemon import client_says, configuration, request, source, s
 from tests.daemon import MINILM, Daemon
 from tests.git_server import GitServer
 from tests.pipeline.parse.documents import pdf
+from tests.pipeline.rerank.lexical import write_lexical
 from tests.serving import serve
 
 README = Path(__file__).parents[2] / "README.md"
 ODD_NAMES = ("app/[slug]/page.tsx", "app/[/closed]/page.md", "app/:smile:.md")
 HOOK_SECRET = "s3cret-of-the-announcer"
+RERANKED = {
+    "worded.md": "A lamp lamping, a keeper keepered, in evenings.\n",
+    "answer.md": "The keepers light all lamps when evening comes, as others before them did for a hundred years.\n",
+}
+"""The first one has more of the stems, the second one the words of the question."""
 TEXT = "# Kites\n\nA kite flies higher in the evening.\n"
 
 
@@ -42,8 +48,10 @@ def git_server(tmp_path_factory):
 @pytest.fixture(scope="module")
 def daemon(git_server, minilm_folder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("daemon")
+    write_lexical(folder / "ranker.gguf", RERANKED.values())
+    rerank = f'[rerank]\npath = "{folder}/ranker.gguf"\nlimit_s = 60\n'
     announcing = f'[[incoming_webhooks]]\nname = "github"\nsecret = "{HOOK_SECRET}"\n'
-    text = configuration(minilm_folder, source(git_server, "owner/kites", "kites") + announcing)
+    text = configuration(minilm_folder, rerank + source(git_server, "owner/kites", "kites") + announcing)
     running = Daemon(folder, text).start()
     until(lambda: running.rows("SELECT 1 FROM cursors") and running.unsettled() == 0)
     yield running
@@ -224,16 +232,31 @@ def test_searches_are_measured_by_questions_of_ones_own_and_by_made_ones(daemon,
     asked.write_text('{"questions": [{"question": "a kite in the evening", "answers": ["kite.md"]}]}')
     lines = succeeds(daemon, "eval", "measured", "measured-again", "--queries", str(asked), "--json").splitlines()
     figures = [json.loads(line) for line in lines]
-    assert [one["collection"] for one in figures] == 6 * ["measured", "measured-again"]
-    assert [(one["ndcg_at_10"], one["recall_at_1"], one["mrr"], one["questions"]) for one in figures] == 12 * [
+    assert [one["collection"] for one in figures] == 7 * ["measured", "measured-again"]
+    assert [(one["ndcg_at_10"], one["recall_at_1"], one["mrr"], one["questions"]) for one in figures] == 14 * [
         (1, 1, 1, 1)
     ]
     shown = succeeds(daemon, "eval", "measured")
     assert "3 questions; 1 link, 2 heading" in shown
-    assert re.search(r"^hybrid, rules +measured +[01]\.\d{3}", shown, re.MULTILINE)
+    for way in ("hybrid, rules", "hybrid, reranked"):
+        assert re.search(rf"^{way} +measured +[01]\.\d{{3}}", shown, re.MULTILINE)
     asked.write_text("{}")
     refused = syncd(daemon, "eval", "measured", "--queries", str(asked))
     assert (refused.returncode, "these are no questions (questions: Field required)" in refused.stderr) == (1, True)
+
+
+def test_a_model_in_a_process_of_its_own_reranks_what_is_asked_to_be(daemon, tmp_path):
+    for name, text in RERANKED.items():
+        (tmp_path / name).write_text(text)
+    added = json.loads(succeeds(daemon, "sources", "add", "folder", str(tmp_path), "--model", MINILM, "--json"))
+    succeeds(daemon, "sync", added["source_id"], "--collection", "reranked")
+    until(lambda: json.loads(succeeds(daemon, "status", "--json"))["daemon"]["rerank"] == "ranker.gguf", 60)
+    search = ("search", "the lamps keepers evening", "--collection", "reranked", "--mode", "sparse", "--json")
+    first = [
+        json.loads(succeeds(daemon, *search, *way).splitlines()[0]) for way in ((), ("--rerank",), ("--no-rerank",))
+    ]
+    assert [hit["metadata"]["key"] for hit in first] == ["worded.md", "answer.md", "worded.md"]
+    assert first[1]["score"] > 0.6
 
 
 def test_a_filter_that_is_no_json_is_wrong_usage(daemon):

@@ -7,11 +7,12 @@ from typing import get_args
 
 import pytest
 
-from syncd.app.models import catalog_of, engine_options, servers_by_model, splade_folder
+from syncd.app.models import catalog_of, engine_options, make_reranker, servers_by_model, splade_folder
 from syncd.app.webhooks import webhook_filters, webhooks_of
 from syncd.config import Config, config_model, load_config
 from syncd.errors import ConfigError
 from syncd.model.notifications import NotifiedEvent
+from syncd.redaction import redacted
 from syncd.sources.github.settings import GithubSection
 from syncd.sources.registry import TYPES
 from syncd.sources.table import SourceTable
@@ -146,11 +147,24 @@ def test_the_key_of_an_embedding_server_comes_from_the_environment_or_a_credenti
     monkeypatch.setenv("GPU_KEY", "from-the-environment")
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     lines = ("", "api_key = 'given'", "api_key_env = 'GPU_KEY'", "api_key_file = 'gpu'")
-    found = [load(tmp_path, text + line).embedding.servers[0].key() for line in lines]
+    found = [load(tmp_path, text + line).embedding.servers[0].key("embedding.servers", "it") for line in lines]
     assert found == [None, "given", "from-the-environment", "from-a-file"]
     for line in ("api_key_env = 'NO_SUCH_KEY'", "api_key_file = 'nowhere'"):
         with pytest.raises(ConfigError, match=r"NO_SUCH_KEY|nowhere"):
-            load(tmp_path, text + line).embedding.servers[0].key()
+            load(tmp_path, text + line).embedding.servers[0].key("embedding.servers", "it")
+
+
+def test_a_reranker_is_one_of_two_kinds_or_none(tmp_path, monkeypatch):
+    assert make_reranker(load(tmp_path)) is None
+    server = "[rerank]\nurl = 'http://a/v2'\napi_key_env = 'RERANK_KEY'\n"
+    with pytest.raises(ConfigError, match=r"rerank: the variable RERANK_KEY of http://a/v2 is not set"):
+        make_reranker(load(tmp_path, server))
+    monkeypatch.setenv("RERANK_KEY", "s3cret-rerank-key")
+    assert make_reranker(load(tmp_path, server)).label == "http://a/v2"
+    assert "s3cret" not in redacted("the key is s3cret-rerank-key")
+    assert make_reranker(load(tmp_path, "[rerank]\npath = '/models/ranker.gguf'\n")).label == "ranker.gguf"
+    with pytest.raises(ConfigError, match="give either url or path"):
+        load(tmp_path, server + "path = '/models/ranker.gguf'\n")
 
 
 def test_servers_are_found_by_the_model_they_compute(tmp_path):

@@ -2,7 +2,7 @@ import pytest
 
 from syncd.errors import PermanentError
 from syncd.pipeline.sparse.catalog import SparseModels
-from syncd.search import Query, Search, exact
+from syncd.search import Query, Search, SearchOptions, exact
 from tests.pipeline.parts import write
 from tests.search.test_search import FILES, keys, searching
 
@@ -63,7 +63,7 @@ async def test_a_search_that_takes_too_long_or_finds_too_much_says_how_far_it_go
     monkeypatch.setattr("syncd.store.texts.SCANNED", 1)
 
     async def everything(limit_s):
-        search = Search(parts.store, parts.chroma, None, SparseModels(), parts.index.damaged, limit_s)
+        search = Search(parts.store, parts.chroma, None, SparseModels(), parts.index.damaged, SearchOptions(limit_s))
         return await search.search(Query(target, ".", "regex"))
 
     whole = await everything(60)

@@ -10,7 +10,7 @@ from syncd.errors import NotFoundError, PermanentError, RetryableError
 from syncd.index.sparse_backfill import SparseBackfill
 from syncd.model import Embedding, EmbeddingTask
 from syncd.pipeline.sparse.catalog import SparseModels
-from syncd.search import Fusion, Query, Search
+from syncd.search import Fusion, Query, Search, SearchOptions
 from tests.pipeline.parts import write
 
 FILES = {
@@ -280,7 +280,9 @@ async def test_a_query_waits_no_longer_than_its_limit_for_a_model_that_hangs(par
         return Hanging()
 
     for embedder in (loading, hanging):
-        search = Search(parts.store, parts.chroma, embedder, SparseModels(), parts.index.damaged, limit_s=0.05)
+        search = Search(
+            parts.store, parts.chroma, embedder, SparseModels(), parts.index.damaged, SearchOptions(limit_s=0.05)
+        )
         answer = await search.search(Query(target, "foxes", "hybrid"))
         assert keys(answer.hits) == ["docs/animals.md"]
         assert "longer than 0.05 s (search.limit_s)" in answer.notices[0]

@@ -116,14 +116,16 @@ class LlamaModel:
         logits_bytes = 0 if tap else 4 * llama_cpp.llama_vocab_n_tokens(self._vocabulary)
         return int(free_bytes * _SHARE_OF_MEMORY) // (kv_bytes + logits_bytes + _ACTIVATION_BYTES)
 
-    def tokens(self, text: str) -> TokenIds:
-        """Return the tokens of `text` without any special token; markup of special tokens counts as plain text."""
+    def tokens(self, text: str, *, markup: bool = False) -> TokenIds:
+        """Return the tokens of `text` without any special token; markup of special tokens counts as plain text, unless `markup` is to be
+        read, which is for prompts of our own.
+        """
         if self._pieces:
             return self._pieces.tokens(text)
         data = text.encode("utf-8", "replace")
         buffer = np.empty(len(data) + 16, dtype=np.int32)
         pointer = buffer.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
-        count: int = _llama.llama_tokenize(self._vocabulary, data, len(data), pointer, len(buffer), False, False)
+        count: int = _llama.llama_tokenize(self._vocabulary, data, len(data), pointer, len(buffer), False, markup)
         if count < 0:
             raise PermanentError(f"llama.cpp cannot tokenise a text of {len(data)} bytes")
         return buffer[:count].copy()

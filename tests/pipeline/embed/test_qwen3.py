@@ -76,6 +76,7 @@ def test_a_file_without_the_add_eos_flag_gets_the_end_token_too(tmp_path):
 
 def test_an_end_token_written_in_a_document_is_plain_text(path):
     assert loaded(path).tokens(EOS).tolist() != [END]
+    assert loaded(path).tokens(EOS, markup=True).tolist() == [END]
 
 
 def test_windows_over_the_limits_are_refused_before_llama_aborts(path):
