@@ -101,23 +101,12 @@ async def measured(engine: str, request: ModelRequest, seconds: float) -> Measur
         async with running(await engine_for(request).make_embedder(request)) as embedder:
             # Caught inside, because a task group would wrap it in an exception group.
             try:
-                await settled(embedder, seconds)
                 tokens_per_s = await speed(embedder, seconds)
             except SyncdError as error:
                 return {**row, "error": str(error)}
     except SyncdError as error:
         return {**row, "error": str(error)}
     return {**row, "tokens_per_s": round(tokens_per_s, 1), "million_tokens_s": round(MILLION / tokens_per_s)}
-
-
-async def settled(embedder: Embedder, seconds: float) -> None:
-    """Have a model on this machine's cores choose its lanes first, which takes some seconds once, if it would do so in `seconds`."""
-    from syncd.pipeline.embed.lanes import AFTER_S
-    from syncd.pipeline.embed.local import LocalEmbedder
-
-    texts = bench_texts()[:8]
-    while seconds > AFTER_S and isinstance(embedder, LocalEmbedder) and embedder.measures_lanes:
-        await embedder.embed(texts, "document")
 
 
 async def speed(embedder: Embedder, seconds: float) -> float:

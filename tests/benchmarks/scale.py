@@ -6,7 +6,11 @@ python -m tests.benchmarks.scale servers --help
 import sys
 from importlib import import_module
 
-SECTIONS = {"servers": "tests.benchmarks.scale_servers", "static": "tests.benchmarks.scale_static"}
+SECTIONS = {
+    "lanes": "tests.benchmarks.scale_lanes",
+    "servers": "tests.benchmarks.scale_servers",
+    "static": "tests.benchmarks.scale_static",
+}
 
 
 def main():

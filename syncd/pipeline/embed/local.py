@@ -24,7 +24,8 @@ from syncd.pipeline.embed.catalog import EmbeddingModel
 from syncd.pipeline.embed.engine import STATIC_WORKER_MODULE, EngineOptions, ModelRequest
 from syncd.pipeline.embed.files import LocalFile, find_file, is_here
 from syncd.pipeline.embed.front import EmbeddedText, embed_through, prompted, running
-from syncd.pipeline.embed.lanes import AFTER_S, LaneRecord, Lanes, LaneTrial, Queries
+from syncd.pipeline.embed.lane_trial import LaneTrial, Queries
+from syncd.pipeline.embed.lanes import AFTER_S, AGAIN_S, LaneRecord, Lanes, is_calm
 from syncd.pipeline.embed.probe import PROBE_RESULTS, Probe
 from syncd.pipeline.embed.process import EngineDownError, ModelProcess
 from syncd.pipeline.embed.record import ModelRecord
@@ -147,15 +148,13 @@ class LocalEmbedder:
                 self._tasks.start_soon(self._run_spare, settings)
             task_status.started()
 
-    @property
-    def measures_lanes(self) -> bool:
-        """Whether it has yet to find out how many processes are fastest, once it has computed for a while."""
-        return self._lanes is None and not self.process.devices
-
     async def _computed(self, took_s: float) -> None:
-        """Measure this machine's lanes as soon as it is worth it, once for good, and go on with the fastest."""
+        """Measure this machine's lanes as soon as it is worth it and nothing disturbs it, once, and go on with the fastest."""
         self._computed_s += took_s
-        if not self.measures_lanes or self._computed_s < AFTER_S:
+        if self._lanes is not None or self.process.devices or self._computed_s < AFTER_S:
+            return
+        if not is_calm(self._prepared.settings.all_threads()):
+            self._computed_s = AFTER_S - AGAIN_S
             return
         self._lanes = Lanes()
         trial = LaneTrial(self.model, self._prepared.settings, self._process, self._prepared.options.lane_memory_bytes)

@@ -7,10 +7,11 @@ import psutil
 import pytest
 import structlog
 
-from syncd.pipeline.embed import lanes, local
+from syncd.pipeline.embed import lane_trial, local
 from syncd.pipeline.embed.catalog import MINILM, Catalog
 from syncd.pipeline.embed.engine import EngineOptions
-from syncd.pipeline.embed.lanes import Lanes, counts, own_bytes, reliable
+from syncd.pipeline.embed.lane_trial import reliable
+from syncd.pipeline.embed.lanes import Lanes, counts, own_bytes
 from syncd.pipeline.embed.local import open_embedder, prepare
 from syncd.pipeline.embed.probe import PROBE_RESULTS
 from syncd.pipeline.embed.process import ModelProcess
@@ -26,7 +27,9 @@ def soon(monkeypatch):
     """Measures after the first batch, with short rounds."""
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
     monkeypatch.setattr(local, "AFTER_S", 0.0)
-    monkeypatch.setattr(lanes, "_ROUND_S", 0.1)
+    monkeypatch.setattr(local, "AGAIN_S", 0.0)
+    monkeypatch.setattr("os.getloadavg", lambda: (1.0, 1.0, 1.0))
+    monkeypatch.setattr(lane_trial, "_ROUND_S", 0.1)
 
 
 def workers():
@@ -67,6 +70,21 @@ async def test_where_they_gain_nothing_a_model_keeps_its_one_process(soon, minil
             assert len(workers()) == 1
     prepared = await prepare(Catalog().find(MINILM), minilm_folder, options)
     assert prepared.lanes.find() == Lanes()
+
+
+async def test_nothing_is_measured_while_others_keep_the_cores_busy(soon, minilm_folder, monkeypatch, tmp_path):
+    monkeypatch.setenv("LC_ALL", str(tmp_path / "core"))
+    monkeypatch.setattr("os.getloadavg", lambda: (9.0, 9.0, 9.0))
+    options = EngineOptions(worker=SLEEPY, threads=2, lane_memory_bytes=5 << 30)
+    with structlog.testing.capture_logs() as logged:
+        async with open_embedder(Catalog().find(MINILM), minilm_folder, options) as embedder:
+            for _ in range(3):
+                await embedder.embed(TEXTS, "document")
+            assert len(workers()) == 1
+            assert not measured(logged)
+            monkeypatch.setattr("os.getloadavg", lambda: (5.0, 9.0, 9.0))
+            while not measured(logged):
+                await embedder.embed(TEXTS, "document")
 
 
 async def test_another_number_of_threads_is_measured_anew(minilm_folder):
