@@ -101,9 +101,9 @@ class IndexCache:
             if page.seen != reading.seen:
                 await anyio.to_thread.run_sync(take_in, reading.lexicals, page)
                 reading.seen = page.seen
-                # What was written and is not known here to be would be written twice.
-                with anyio.CancelScope(shield=True):
-                    await self._settle(collection_id, reading, MAX_ROWS_AT_ONCE if page.more else MAX_ROWS_IN_MEMORY)
+            # What was written and is not known here to be would be written twice.
+            with anyio.CancelScope(shield=True):
+                await self._settle(collection_id, reading, MAX_ROWS_AT_ONCE if page.more else MAX_ROWS_IN_MEMORY)
             more = page.more
 
     async def _settle(self, collection_id: int, reading: Reading, max_rows: int) -> None:
