@@ -190,6 +190,7 @@ class WayAnswer(TypedDict):
     ndcg_at_10: Sequence[float]
     recall_at_10: Sequence[float]
     mrr: Sequence[float]
+    read_ndcg: NotRequired[Sequence[float]]
 
 
 class ShadowAnswer(TypedDict):

@@ -89,7 +89,8 @@ def print_shadow(it: ShadowAnswer) -> None:
             (
                 each["way"],
                 *("{:.3f} → {:.3f}".format(*pair) for pair in (each["ndcg_at_10"], each["recall_at_10"], each["mrr"])),
+                "{:.3f} → {:.3f}".format(*each["read_ndcg"]) if "read_ndcg" in each else "",
             )
             for each in figures
         ]
-        print_table(("", "nDCG@10", "recall@10", "MRR"), rows)
+        print_table(("", "nDCG@10", "recall@10", "MRR", "nDCG as read"), rows)

@@ -17,6 +17,8 @@ class WayFigures(TypedDict):
     ndcg_at_10: Sequence[float]
     recall_at_10: Sequence[float]
     mrr: Sequence[float]
+    read_ndcg: Sequence[float]
+    """nDCG by what is read of the hits instead of by their ranks: fair to chunks of any size, and what a change is judged by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +29,12 @@ class Comparison:
     figures: Sequence[WayFigures]
 
     @property
+    def decisive(self) -> Sequence[float]:
+        """The figures by which a change is judged: `read_ndcg` of hybrid searches; zeros without questions."""
+        return next((one["read_ndcg"] for one in self.figures if one["way"] == DECISIVE), (0.0, 0.0))
+
+    @property
     def loss(self) -> float:
-        """The share by which nDCG@10 of hybrid searches falls from the first to the second; negative where it rises."""
-        for one in self.figures:
-            if one["way"] == DECISIVE and one["ndcg_at_10"][0] > 0:
-                return 1.0 - one["ndcg_at_10"][1] / one["ndcg_at_10"][0]
-        return 0.0
+        """The share by which the decisive figure falls from the first to the second; negative where it rises."""
+        before, after = self.decisive
+        return 1.0 - after / before if before > 0 else 0.0

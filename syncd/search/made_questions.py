@@ -57,19 +57,37 @@ async def made_questions(store: Store, target: Target, count: int) -> list[Judge
 
 def made_of(chunk: TextChunk, key: str, keys: frozenset[str]) -> Iterator[JudgedQuestion]:
     """Yield the questions that a chunk makes; `keys`: those of all documents, which links may lead to."""
-    metadata = chunk.metadata
-    here = TextPlace(key, metadata.get("start_line"), metadata.get("end_line"))
-    if metadata.get("stage") == "code":
-        match = _DOCSTRING.search(chunk.text) if metadata.get("symbol") else None
+    if chunk.metadata.get("stage") == "code":
+        match = _DOCSTRING.search(chunk.text) if chunk.metadata.get("symbol") else None
         said = next((group for group in match.groups() if group), "") if match else ""
-        yield from _question(said.partition(". ")[0].rstrip(".*/ "), here, "docstring")
+        if match:
+            yield from _question(said.partition(". ")[0].rstrip(".*/ "), _lines(chunk, key, match), "docstring")
         return
     for match in _LINK.finditer(chunk.text):
         linked = posixpath.normpath(posixpath.join(posixpath.dirname(key), unquote(match.group(2).partition("#")[0])))
         if linked in keys and linked != key:
             yield from _question(match.group(1), TextPlace(linked), "link", frozenset([key]))
     for match in _HEADING.finditer(chunk.text):
-        yield from _question(match.group(1).strip("# "), here, "heading")
+        yield from _question(match.group(1).strip("# "), _lines(chunk, key, match), "heading")
+
+
+def _lines(chunk: TextChunk, key: str, match: re.Match[str]) -> TextPlace:
+    """Return the lines of a match, whatever chunk they are in: another chunking is asked for the same. Those of the whole chunk, where
+    its text is not its lines as they stand.
+    """
+    first, last = chunk.metadata.get("start_line"), chunk.metadata.get("end_line")
+    if (
+        first is None
+        or last is None
+        or last - first + 1
+        not in (
+            len(chunk.text.splitlines()),
+            len(chunk.text.rstrip("\n").splitlines()),
+        )
+    ):
+        return TextPlace(key, first, last)
+    start = first + chunk.text.count("\n", 0, match.start())
+    return TextPlace(key, start, start + match.group().strip("\n").count("\n"))
 
 
 def in_turns(questions: Sequence[JudgedQuestion], count: int) -> list[JudgedQuestion]:

@@ -12,6 +12,10 @@ DEPTH_JUDGED = 20
 """How many hits of a question are looked at."""
 
 
+READ_TOKENS, HIT_TOKENS = 4000, 400
+"""How much of its hits somebody reads, and what counts as one of ten then: ten hits of large chunks are a book, of small ones a page."""
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """One question's ranking, judged: the ranks (from 1) of those of its `answers` answers that were found."""
@@ -44,6 +48,25 @@ def judgement(question: JudgedQuestion, hits: Sequence[TextPlace]) -> Judgement:
     return Judgement(sorted(rank for rank in first if rank is not None), len(question.answers))
 
 
+def read_ndcg(question: JudgedQuestion, hits: Sequence[tuple[TextPlace, int]]) -> float:
+    """Return the normalised discounted cumulative gain for somebody who reads READ_TOKENS of the hits, best first and each with its tokens: an
+    answer counts for less by what is read before its first hit. Of hits with HIT_TOKENS it is nDCG@10, and it is the same for the same
+    reading, however that is cut. Hits that do not count are not read.
+    """
+    read, gains = 0, dict[TextPlace, float]()
+    for hit, tokens in hits:
+        if hit.key in question.made_from:
+            continue
+        if read >= READ_TOKENS:
+            break
+        for answer in question.answers:
+            if hit.overlaps(answer):
+                gains.setdefault(answer, _discount(1 + read / HIT_TOKENS))
+        read += tokens
+    best = sum(_discount(rank) for rank in range(1, min(10, len(question.answers)) + 1))
+    return min(1.0, sum(gains.values()) / best)
+
+
 def recall(judged: Judgement, depth: int) -> float:
     """Return the share of the answers among the first `depth` hits."""
     return sum(rank <= depth for rank in judged.ranks) / judged.answers
@@ -73,5 +96,5 @@ def quality(judged: Sequence[Judgement]) -> Quality:
     )
 
 
-def _discount(rank: int) -> float:
+def _discount(rank: float) -> float:
     return 1 / math.log2(rank + 1)

@@ -29,8 +29,8 @@ class ShadowReport:
         if 1.0 - built.share > max_loss:
             refusal = f"it lacks {built.missing} of {built.documents} documents"
         elif comparison.loss > max_loss:
-            before, after = next(one["ndcg_at_10"] for one in comparison.figures if one["way"] == "hybrid")
-            refusal = f"nDCG@10 of hybrid searches falls from {before:.3f} to {after:.3f}"
+            before, after = comparison.decisive
+            refusal = f"nDCG of what is read of hybrid searches falls from {before:.3f} to {after:.3f}"
         allowed = f", and search.max_quality_loss allows {max_loss:.0%}"
         return cls(refusal and refusal + allowed, comparison.questions, comparison.figures)
 

@@ -31,8 +31,14 @@ def test_a_line_says_how_it_is_and_what_can_be_done(shadow, told):
 
 
 def test_the_figures_of_both_stand_side_by_side(capsys):
-    way = {"way": "hybrid", "ndcg_at_10": [0.5, 0.75], "recall_at_10": [0.6, 1.0], "mrr": [0.4, 0.7]}
+    way = {
+        "way": "hybrid",
+        "ndcg_at_10": [0.5, 0.75],
+        "recall_at_10": [0.6, 1.0],
+        "mrr": [0.4, 0.7],
+        "read_ndcg": [0.8, 0.9],
+    }
     print_shadow({**NOTES, "state": "building", "built": 1.0, "questions": 12, "figures": [way]})
     shown = capsys.readouterr().out
     assert "12 questions made of the collection: before → after the change" in shown
-    assert "hybrid  0.500 → 0.750  0.600 → 1.000  0.400 → 0.700" in shown
+    assert "hybrid  0.500 → 0.750  0.600 → 1.000  0.400 → 0.700  0.800 → 0.900" in shown

@@ -47,7 +47,9 @@ def kill(module: str) -> Fault:
 
     def fault(twins: Twins, rng: random.Random) -> int:
         time.sleep(rng.random() * SPREAD_S)
-        until(lambda: bool(children(twins.disturbed, module)))
+        # After one kill there is no other process before there is something for it to do.
+        with suppress(TimeoutError):
+            until(lambda: bool(children(twins.disturbed, module)), limit_s=HANG_S)
         return signalled(twins.disturbed, module, signal.SIGKILL)
 
     return fault
@@ -140,11 +142,12 @@ def compiled_clock(folder: Path) -> dict[str, str]:
     return {"LD_PRELOAD": str(library), OFFSET: str(offset)}
 
 
-def until(is_true: Callable[[], bool], every_s: float = 0.02) -> None:
-    """Wait until a condition holds."""
-    deadline = time.monotonic() + LIMIT_S
+def until(is_true: Callable[[], bool], every_s: float = 0.02, limit_s: float = LIMIT_S) -> None:
+    """Wait until a condition holds. Raises TimeoutError."""
+    deadline = time.monotonic() + limit_s
     while not is_true():
-        assert time.monotonic() < deadline
+        if time.monotonic() > deadline:
+            raise TimeoutError
         time.sleep(every_s)
 
 

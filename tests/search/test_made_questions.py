@@ -20,7 +20,7 @@ def made(text, key, stage, **metadata):
 
 def test_links_headings_and_docstrings_make_questions():
     (heading,) = made(FILES["docs/guide/lamp.md"], "docs/guide/lamp.md", "markdown")
-    assert heading == JudgedQuestion("Lighting the big lamp", [TextPlace("docs/guide/lamp.md", 1, 3)], "heading")
+    assert heading == JudgedQuestion("Lighting the big lamp", [TextPlace("docs/guide/lamp.md", 1, 1)], "heading")
     (link,) = made(FILES["docs/index.md"], "docs/index.md", "markdown")
     assert (link.text, link.answers) == ("how lamps are lit at dusk", [TextPlace("docs/guide/lamp.md")])
     assert link.made_from == {"docs/index.md"}

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from syncd.search.judged import JudgedQuestion, TextPlace
-from syncd.search.metrics import Judgement, judgement, ndcg, quality, recall, reciprocal_rank
+from syncd.search.metrics import Judgement, judgement, ndcg, quality, read_ndcg, recall, reciprocal_rank
 
 
 def test_figures_are_those_of_the_literature():
@@ -25,3 +25,16 @@ def test_the_rank_of_an_answer_is_that_of_the_first_hit_in_it():
     assert judgement(JudgedQuestion("", [TextPlace("b"), TextPlace("c")]), hits) == Judgement([2], 2)
     assert judgement(JudgedQuestion("", [TextPlace("b", 6, 7), TextPlace("a", 12)]), hits) == Judgement([3, 4], 2)
     assert judgement(JudgedQuestion("", [TextPlace("b")], made_from=frozenset("a")), hits) == Judgement([1], 1)
+
+
+def test_what_is_read_counts_instead_of_ranks():
+    question = JudgedQuestion("", [TextPlace("b", 6, 7)], made_from=frozenset("m"))
+    alike = [(TextPlace("a"), 400), (TextPlace("a"), 400), (TextPlace("b", 1, 9), 400)]
+    assert read_ndcg(question, alike) == ndcg(judgement(question, [place for place, _ in alike]))
+    small = [(TextPlace("m"), 9000), *[(TextPlace("a"), 100)] * 8, (TextPlace("b", 7, 7), 100)]
+    assert read_ndcg(question, small) == read_ndcg(question, alike)
+    assert read_ndcg(question, [(TextPlace("a"), 4000), (TextPlace("b"), 10)]) == 0.0
+    assert (
+        read_ndcg(JudgedQuestion("", [TextPlace("a"), TextPlace("b")]), [(TextPlace("a"), 5), (TextPlace("b"), 5)])
+        > 0.99
+    )

@@ -169,7 +169,7 @@ async def test_one_that_finds_less_waits_for_somebody_who_decides(parts, fresh_n
         await watched.until(ShadowState.REFUSED)
         (view,) = await shadow_views(parts.store, {}, 0.0)
         assert view["reason"] == (
-            "nDCG@10 of hybrid searches falls from 1.000 to 0.000, and search.max_quality_loss allows 10%"
+            "nDCG of what is read of hybrid searches falls from 1.000 to 0.000, and search.max_quality_loss allows 10%"
         )
         assert [one["way"] for one in view["figures"]] == ["sparse", "dense", "hybrid"]
         assert await watched.rows() == before
