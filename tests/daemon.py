@@ -59,8 +59,11 @@ class Daemon:
 
     def chroma_port(self) -> dict[str, str]:
         """Have the daemon's own Chroma open, unless the configuration says where Chroma is: tests look into it themselves."""
-        chroma = tomllib.loads(self.config).get("chroma", {})
-        return {} if self.is_private or {"mode", "port"} & chroma.keys() else {"SYNCD_CHROMA__PORT": str(free_port())}
+        stores = {
+            name: table.keys() for name, table in tomllib.loads(self.config).items() if name in ("chroma", "qdrant")
+        }
+        is_said = "qdrant" in stores or {"mode", "port"} & stores.get("chroma", set())
+        return {} if self.is_private or is_said else {"SYNCD_CHROMA__PORT": str(free_port())}
 
     def write_configuration(self) -> Path:
         """Write its configuration file."""

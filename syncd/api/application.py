@@ -40,7 +40,7 @@ from syncd.api import (
     webhooks,
 )
 from syncd.api.auth import WRONG_TOKENS, guarded
-from syncd.api.chroma_gateway import ChromaGateway
+from syncd.api.chroma_gateway import ChromaGateway, NoGateway
 from syncd.api.connections import ConnectionLimits, LimitedServer
 from syncd.api.errors import shape_errors
 from syncd.api.figures import LatestFigures
@@ -95,7 +95,9 @@ def routes(shapes: SourceShapes, more: Sequence[Route] = ()) -> Iterator[Route]:
     yield document_route(described)
 
 
-def create_app(services: Services, more: Sequence[Route] = (), gateway: ChromaGateway | None = None) -> web.Application:
+def create_app(
+    services: Services, more: Sequence[Route] = (), gateway: ChromaGateway | NoGateway | None = None
+) -> web.Application:
     """Return the application: every route, `more` included, behind its access rule, every error in the published format.
 
     `gateway` is served beside them; Chroma's own document describes its paths.

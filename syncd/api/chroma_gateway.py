@@ -17,7 +17,7 @@ from aiohttp import web
 
 from syncd.api.auth import TOKEN, scope
 from syncd.api.errors import RefusedError
-from syncd.api.route import Access, Route, json_answer
+from syncd.api.route import Access, Route, RouteHandler, json_answer
 from syncd.chroma.connection import ChromaSettings
 from syncd.errors import RetryableError
 from syncd.json_types import Json, json_object
@@ -32,6 +32,29 @@ _OPERATIONS = _READS | {"add", "count", "delete", "fork", "fork_count", "indexin
 _ID = re.compile(r"[0-9a-fA-F-]{32,36}")
 _PAGE = 1000
 _HEADERS = ("accept", "content-type")
+
+
+class NoGateway:
+    """Answers `/api/v2` of a daemon that writes to another vector store, by what to use instead."""
+
+    def __init__(self, store_name: str) -> None:
+        self._store_name = store_name
+
+    async def close(self, _app: web.Application | None = None) -> None:
+        """Do nothing: nothing was opened."""
+
+    @property
+    def routes(self) -> Sequence[Route]:
+        """The routes, as a daemon with Chroma has them."""
+        return _answered_by(self.answer)
+
+    async def answer(self, _request: web.Request) -> web.StreamResponse:
+        """Raise RefusedError."""
+        raise RefusedError(
+            404,
+            f"this daemon writes to {self._store_name}, which Chroma's clients do not reach: use {self._store_name}'s own, or search "
+            "through syncd (POST /api/v1/search, `syncd search`)",
+        )
 
 
 class ChromaGateway:
@@ -51,22 +74,7 @@ class ChromaGateway:
     @property
     def routes(self) -> Sequence[Route]:
         """The routes; which of them a token may call is decided by the path."""
-        return [
-            Route(
-                method,
-                PREFIX + tail,
-                self.answer,
-                "chroma",
-                "Chroma",
-                "Chroma's API",
-                {200: None},
-                errors=(401, 403, 404, 503),
-                access=Access.BEARER,
-                only_reads=True,
-            )
-            for method in ("GET", "POST", "PUT", "DELETE")
-            for tail in ("", "/{path:.*}")
-        ]
+        return _answered_by(self.answer)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Pass one request on if its token covers it. Raises RefusedError, and RetryableError while Chroma is away."""
@@ -182,6 +190,25 @@ class ChromaGateway:
                 requote_redirect_url=False,
             )
         return self._session
+
+
+def _answered_by(answer: RouteHandler) -> Sequence[Route]:
+    return [
+        Route(
+            method,
+            PREFIX + tail,
+            answer,
+            "chroma",
+            "Chroma",
+            "Chroma's API",
+            {200: None},
+            errors=(401, 403, 404, 503),
+            access=Access.BEARER,
+            only_reads=True,
+        )
+        for method in ("GET", "POST", "PUT", "DELETE")
+        for tail in ("", "/{path:.*}")
+    ]
 
 
 def _kept(headers: Mapping[str, str]) -> Mapping[str, str]:

@@ -114,7 +114,7 @@ async def require_room(request: web.Request, new: SourceSettings, of: str = "") 
 async def require_existing(services: Services, database: str) -> None:
     """Raise RefusedError (404) unless Chroma has `database`. Waits for Chroma; raises RetryableError while it is unavailable."""
     if not can_be_database(database) or not await services.chroma.database_exists(database):
-        raise RefusedError(404, f"database {shown(database)} does not exist in Chroma; create it there first")
+        raise RefusedError(404, f"database {shown(database)} does not exist in the vector store; create it there first")
 
 
 async def require_open(services: Services, target: Target) -> None:

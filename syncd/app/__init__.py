@@ -9,20 +9,21 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import anyio
 import structlog
 
 from syncd import __version__
 from syncd.api import ApiServer, create_app
-from syncd.api.chroma_gateway import ChromaGateway
-from syncd.app.addresses import address_for_clients, warn_open_chroma
+from syncd.api.chroma_gateway import ChromaGateway, NoGateway
+from syncd.app.addresses import store_place, warn_open_chroma
 from syncd.app.declared_sources import reconcile
 from syncd.app.models import check_models, splade_folder
 from syncd.app.parts import Parts, open_parts
 from syncd.app.services import make_services
 from syncd.app.settings import register_secrets
+from syncd.chroma.client import Chroma
 from syncd.chroma.server import ChromaServer
 from syncd.config import Config
 from syncd.errors import ConfigError, StoreDamagedError
@@ -36,6 +37,9 @@ from syncd.runtime.supervisor import EscalatedError, Supervisor
 from syncd.sources.registry import TYPES
 from syncd.sources.type import SourceTypes
 from syncd.sources.upload.files import upload_folder
+
+if TYPE_CHECKING:
+    from syncd.qdrant.client import Qdrant
 
 log = structlog.get_logger()
 
@@ -113,16 +117,21 @@ async def assembled(config: Config, state: Path, notifier: Notifier, types: Sour
         folders = splade_folder(config, state), upload_folder(state)
         services = make_services(config, parts, *folders, sockets.url, lambda: root)
         agents = McpEndpoint(services)
-        app = create_app(services, [agents.route], ChromaGateway(parts.chroma.settings))
+        app = create_app(services, [agents.route], gateway_to(parts.vector_store))
         api = ApiServer(app, sockets, socket=state / SOCKET_FILE)
         # Started in this order, stopped in reverse: each needs those before it.
         actors: list[Actor] = [chroma_supervisor(parts.chroma_server)] if parts.chroma_server else []
-        actors += [parts.chroma, parts.models.supervisor, agents, api, parts.index, parts.stage]
+        actors += [parts.vector_store, parts.models.supervisor, agents, api, parts.index, parts.stage]
         actors += [parts.syncer, parts.triggers]
         actors += [parts.models.reranker] if parts.models.reranker else []
         actors += [*parts.sources.actors(), *parts.upkeep, Watchdog(notifier)]
         root = Supervisor("daemon", actors, max_restarts=10)
         yield Daemon(parts, sockets.url, root)
+
+
+def gateway_to(vector_store: Chroma | Qdrant) -> ChromaGateway | NoGateway:
+    """Return what answers Chroma's clients."""
+    return ChromaGateway(vector_store.settings) if isinstance(vector_store, Chroma) else NoGateway("Qdrant")
 
 
 def chroma_supervisor(server: ChromaServer) -> Supervisor:
@@ -160,8 +169,8 @@ async def refresh(daemon: Daemon, reload: Callable[[], Config], notifier: Notifi
 
 def announce(state: Path, daemon: Daemon) -> None:
     """Write where the daemon listens, for the command line."""
-    host, port = address_for_clients(daemon.parts.chroma.settings, daemon.parts.chroma_server, daemon.url)
-    text = json.dumps({"url": daemon.url, "pid": os.getpid(), "chroma": {"host": host, "port": port}})
+    place = store_place(daemon.parts.vector_store, daemon.parts.chroma_server, daemon.url)
+    text = json.dumps({"url": daemon.url, "pid": os.getpid(), **place})
     # Whoever waits for the file may read it the moment it is there.
     written = state / f"{DAEMON_FILE}.new"
     written.write_text(text + "\n")

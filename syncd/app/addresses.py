@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import structlog
 
+from syncd.chroma.client import Chroma
 from syncd.chroma.connection import ChromaSettings
 from syncd.chroma.server import ChromaServer
 from syncd.chroma.shape import ANY_KEY, queries_path
 from syncd.config import Config
+from syncd.json_types import JsonObject
 from syncd.model import QueryFunction
 from syncd.store.collections import CollectionRecord
+
+if TYPE_CHECKING:
+    from syncd.qdrant.client import Qdrant
 
 log = structlog.get_logger()
 
 FIRST_PERSON, NOBODY = 1000, 65534
 """Numbers of accounts (login.defs(5), UID_MIN; systemd's "Users, Groups, UIDs and GIDs")."""
+QDRANT_PORT = 6333
+"""Qdrant's own, which its client takes too where an address has none."""
 EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - compared, not listened on
 
 
@@ -71,6 +79,15 @@ def address_for_clients(settings: ChromaSettings, server: ChromaServer | None, a
         return settings.host, settings.port
     ours = urlsplit(api_url)
     return ours.hostname or settings.host, ours.port or settings.port
+
+
+def store_place(vector_store: Chroma | Qdrant, server: ChromaServer | None, api_url: str) -> Mapping[str, JsonObject]:
+    """Return which vector store it is and where its clients connect, as `daemon.json` has it: its name, with host and port."""
+    if isinstance(vector_store, Chroma):
+        host, port = address_for_clients(vector_store.settings, server, api_url)
+        return {"chroma": {"host": host, "port": port}}
+    place = urlsplit(vector_store.settings.url)
+    return {"qdrant": {"host": place.hostname, "port": place.port or QDRANT_PORT}}
 
 
 def other_people() -> Sequence[str]:

@@ -7,17 +7,18 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from syncd.app.addresses import queries_of, warn_unrecorded
 from syncd.app.declared_sources import reconcile
 from syncd.app.models import Models, make_models, model_file
 from syncd.app.preparers import open_preparers
 from syncd.app.settings import (
-    chroma_settings,
     machine_of,
     own_chroma,
     shadow_settings,
     sync_settings,
+    vector_store_of,
     verify_interval_s,
     watch_settings,
 )
@@ -55,6 +56,9 @@ from syncd.sync.syncer import Syncer
 from syncd.sync.triggers import Triggers
 from syncd.sync.webhook_sender import WebhookSender
 
+if TYPE_CHECKING:
+    from syncd.qdrant.client import Qdrant
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -65,7 +69,7 @@ class Parts:
     sources: SourceFactories
     chroma_server: ChromaServer | None
     """Our own, unless the configuration names another."""
-    chroma: Chroma
+    vector_store: Chroma | Qdrant
     index: Index
     room: DiskRoom
     stage: EmbeddingStage
@@ -94,22 +98,21 @@ async def open_parts(config: Config, state: Path, types: SourceTypes, api_url: s
         await reconcile(store, config.sources, config.embedding.default_model)
         await make_admin_token(store, state)
         chroma_server = own_chroma(config, state)
-        suspect = (chroma_server.suspect,) if chroma_server else ()
-        chroma = await stack.enter_async_context(Chroma(chroma_settings(config, chroma_server), *suspect))
+        vector_store = await stack.enter_async_context(vector_store_of(config, chroma_server))
         preparers = await stack.enter_async_context(open_preparers(config))
         warn_unrecorded(config)
         queries = partial(queries_of, config, api_url)
         room = DiskRoom(store.prepared, state, config.sync.prepared_disk_share, config.sync.disk_reserve_bytes)
-        index = Index(store, chroma, queries, to_go_on=room.to_go_on)
+        index = Index(store, vector_store, queries, to_go_on=room.to_go_on)
         stage = EmbeddingStage(store, index.apply, with_room(room, models.dense.get))
         with_sparse_vectors = SparseEncoding(store, models.sparse).with_sparse_vectors
         effects = RealEffects(store, index.apply, stage, with_sparse_vectors, room)
         preparation = make_preparation(config, models, preparers)
         ingester = Ingester(store, effects, stage, preparation)
         triggers = Triggers(store, sources.watch, wakeup.ring)
-        runner = Runner(store, chroma, index, ingester, sources.open, sync_settings(config))
+        runner = Runner(store, vector_store, index, ingester, sources.open, sync_settings(config))
         options = SearchOptions(config.search.limit_s, models.reranker)
-        search = Search(store, chroma, models.dense.get, models.sparse, index.damaged, options)
+        search = Search(store, vector_store, models.dense.get, models.sparse, index.damaged, options)
         compare = partial(compared, store, search.search)
         shadows = ShadowKeeper(store, index, compare, shadow_settings(config), wakeup.ring)
         webhooks = WebhookSender(store, webhooks_of(config))
@@ -118,7 +121,7 @@ async def open_parts(config: Config, state: Path, types: SourceTypes, api_url: s
             store=store,
             sources=sources,
             chroma_server=chroma_server,
-            chroma=chroma,
+            vector_store=vector_store,
             index=index,
             room=room,
             stage=stage,
@@ -126,16 +129,18 @@ async def open_parts(config: Config, state: Path, types: SourceTypes, api_url: s
             triggers=triggers,
             search=search,
             shadows=shadows,
-            explainer=Explainer(store, chroma, sources.open, preparation),
+            explainer=Explainer(store, vector_store, sources.open, preparation),
             webhooks=webhooks,
             upkeep=(
                 SparseBackfill(store, models.sparse.of, index.flush),
-                QueryRecorder(store, chroma, queries),
-                CollectionWatch(store, chroma, index, watch_settings(config), partial(stops_of, chroma, chroma_server)),
+                QueryRecorder(store, vector_store, queries),
+                CollectionWatch(
+                    store, vector_store, index, watch_settings(config), partial(stops_of, vector_store, chroma_server)
+                ),
                 ScheduledVerifier(
                     store,
-                    chroma,
-                    Verifier(store, chroma, index),
+                    vector_store,
+                    Verifier(store, vector_store, index),
                     verify_interval_s(config),
                     lambda: chroma_server.unclean_stops if chroma_server else 0,
                 ),
@@ -168,6 +173,6 @@ def make_preparation(config: Config, models: Models, preparers: Callable[[Source
     )
 
 
-def stops_of(chroma: Chroma, server: ChromaServer | None) -> int:
-    """Return how often Chroma stopped, as far as that was noticed: its index files may have been damaged each time."""
-    return chroma.outages + (server.unclean_stops if server else 0)
+def stops_of(vector_store: Chroma | Qdrant, server: ChromaServer | None) -> int:
+    """Return how often the vector store stopped, as far as that was noticed: its index files may have been damaged each time."""
+    return vector_store.outages + (server.unclean_stops if server else 0)

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from syncd import __version__
 from syncd.api import Pace, Services, Vitals
 from syncd.api.quotas import Quotas
 from syncd.api.webhooks import webhook_view
-from syncd.app.addresses import address_for_clients, own_hosts
+from syncd.app.addresses import own_hosts, store_place
 from syncd.app.parts import Parts
 from syncd.app.settings import shadow_settings
 from syncd.app.webhooks import incoming_of
@@ -29,6 +30,9 @@ from syncd.sync.freshness import Standing, standings
 from syncd.sync.shadow_reports import shadow_views
 from syncd.sync.syncer import Syncer
 
+if TYPE_CHECKING:
+    from syncd.qdrant.client import Qdrant
+
 
 def make_services(
     config: Config, parts: Parts, splade: Path, uploads: Path, api_url: str, root: Callable[[], Supervisor]
@@ -36,14 +40,14 @@ def make_services(
     """Return the API's services. `splade` is the folder of SPLADE's files, `uploads` the one of uploaded files, `api_url` is where
     the API listens; `root` returns the root of the tree of actors.
     """
-    store, chroma, index, sources = parts.store, parts.chroma, parts.index, parts.sources
+    store, vector_store, index, sources = parts.store, parts.vector_store, parts.index, parts.sources
     embedders, sparse = parts.models.dense, parts.models.sparse
     default = Embedding(model=config.embedding.default_model)
 
     def wrong() -> list[str]:
         of_models = [f"model {name}: {reason}" for name, reason in embedders.waiting().items()]
-        of_store, of_chroma = store.database.trouble, chroma.status() or index.status()
-        found = (of_store, parts.room.shortage(), of_chroma, *of_models, parts.stage.trouble())
+        of_vectors = vector_store.status() or index.status()
+        found = (store.database.trouble, parts.room.shortage(), of_vectors, *of_models, parts.stage.trouble())
         return [problem for problem in found if problem]
 
     async def health() -> str | None:
@@ -51,9 +55,9 @@ def make_services(
 
     async def status() -> JsonObject:
         boxes = [asdict(mailbox.stats()) for mailbox in (parts.syncer.mailbox, index.mailbox)]
-        host, port = address_for_clients(chroma.settings, parts.chroma_server, api_url)
-        where = {"host": host, "port": port, "away": chroma.status() or index.status()}
-        words = {"default": config.search.sparse_default, "kept": kept(chroma), SPLADE: splade_words(splade)}
+        ((kind, place),) = store_place(vector_store, parts.chroma_server, api_url).items()
+        where: JsonObject = {"kind": kind, **place, "away": vector_store.status() or index.status()}
+        words = {"default": config.search.sparse_default, "kept": kept(vector_store), SPLADE: splade_words(splade)}
         dense = {"models": dict(embedders.running()), "models_waiting": dict(embedders.waiting())}
         shown = {
             **dense,
@@ -87,7 +91,7 @@ def make_services(
         return Vitals(
             mailboxes=[parts.syncer.mailbox.stats(), index.mailbox.stats()],
             models=dict.fromkeys(embedders.running(), True) | dict.fromkeys(embedders.waiting(), False),
-            is_chroma_available=chroma.status() is None,
+            is_chroma_available=vector_store.status() is None,
             problems=len(wrong()),
             embedded_tokens=parts.stage.embedded_tokens,
             restarts=root().restarts(),
@@ -112,7 +116,7 @@ def make_services(
 
     return Services(
         store=store,
-        chroma=chroma,
+        chroma=vector_store,
         sources=sources,
         upload_dir=uploads,
         wake=wake,
@@ -131,7 +135,7 @@ def make_services(
         switch=parts.shadows.switch,
         discard=parts.shadows.discard,
         rollback=parts.shadows.rollback,
-        verify=Verifier(store, chroma, index).verify,
+        verify=Verifier(store, vector_store, index).verify,
         explain=parts.explainer.explain,
         embed_query=parts.search.embed,
         embed_with=embed_with,
@@ -172,12 +176,14 @@ def splade_words(folder: Path) -> str:
     return f"not here: fetched into {folder} when a source or upload names it; until then uploads go without"
 
 
-def kept(chroma: Chroma) -> str:
+def kept(vector_store: Chroma | Qdrant) -> str:
     """Return where sparse vectors are, for people."""
     beside = "in the daemon's store, beside the collections"
-    if chroma.makes_sparse is None:
+    if not isinstance(vector_store, Chroma):
+        return beside
+    if vector_store.makes_sparse is None:
         return f"{beside}; Chroma has not been asked for a sparse index yet, which sources that name a sparse model do"
-    if chroma.makes_sparse:
+    if vector_store.makes_sparse:
         return f"{beside}, and in the collections of sources that name a sparse model, under its key"
     return f"{beside}: this Chroma server has no sparse indexes"
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from syncd.app.addresses import other_people
+from syncd.chroma.client import Chroma
 from syncd.chroma.connection import ChromaSettings
 from syncd.chroma.server import ChromaServer
 from syncd.config import Config
+from syncd.errors import ConfigError
 from syncd.index.collection_watch import WatchSettings
 from syncd.model.formats import document_suffixes
 from syncd.redaction import register_secret
@@ -20,14 +23,17 @@ from syncd.sync.deletes import DeleteGuard
 from syncd.sync.settings import SyncSettings
 from syncd.sync.shadow_keeper import ShadowSettings
 
+if TYPE_CHECKING:
+    from syncd.qdrant.client import Qdrant
+
 
 def own_chroma(config: Config, state: Path) -> ChromaServer | None:
-    """Return our own Chroma server; it gets half of the deadline to stop, because draining may use the other half.
+    """Return our own Chroma server, None where the configuration names another store; it gets half of the deadline to stop, because draining may use the other half.
 
     A configured port is for clients, so it is open to all of the machine. Without one, where other people can log in, clients come
     through our own API, with a token.
     """
-    if config.chroma.mode != "local":
+    if config.qdrant.url is not None or config.chroma.mode != "local":
         return None
     port, stop_limit_s = config.chroma.port or None, config.stop_deadline_s / 2
     is_private = port is None and bool(other_people())
@@ -36,7 +42,7 @@ def own_chroma(config: Config, state: Path) -> ChromaServer | None:
 
 def register_secrets(config: Config) -> None:
     """Register the configuration's secrets, so that they are kept out of the log."""
-    for secret in (config.chroma.api_key, *config.chroma.headers.values()):
+    for secret in (config.chroma.api_key, *config.chroma.headers.values(), config.qdrant.api_key):
         if secret is not None:
             register_secret(secret.get_secret_value())
 
@@ -52,23 +58,37 @@ def chroma_settings(config: Config, server: ChromaServer | None) -> ChromaSettin
     return ChromaSettings(given.host, given.port, given.ssl, headers, given.tenant)
 
 
+def vector_store_of(config: Config, server: ChromaServer | None) -> Chroma | Qdrant:
+    """Return the client of the vector store; `server` is our own Chroma. Raises ConfigError if a package is not installed."""
+    given = config.qdrant
+    if given.url is None:
+        return Chroma(chroma_settings(config, server), *((server.suspect,) if server else ()))
+    try:
+        from syncd.qdrant.client import Qdrant
+        from syncd.qdrant.connection import QdrantSettings
+    except ImportError as error:
+        raise ConfigError(
+            f"qdrant.url needs the extra qdrant, which is not installed ({error}): pip install 'syncd[qdrant]'"
+        ) from error
+    key = given.api_key.get_secret_value() if given.api_key else None
+    return Qdrant(QdrantSettings(given.url, key, given.shards, given.replicas, given.on_disk))
+
+
 def watch_settings(config: Config) -> WatchSettings:
-    """Return how often collections are looked at, and when they are rebuilt to free space; Chroma Cloud does that itself."""
-    given = config.chroma
-    compact_above = None if given.mode == "cloud" else given.compact_above
-    return WatchSettings(given.check_interval_s, given.probe_interval_s, compact_above)
+    """Return how often collections are looked at, and when they are rebuilt to free space; Chroma Cloud and Qdrant do that themselves."""
+    care, given = config.care, config.chroma
+    compact_above = None if care is not given or given.mode == "cloud" else given.compact_above
+    return WatchSettings(care.check_interval_s, care.probe_interval_s, compact_above)
 
 
 def shadow_settings(config: Config) -> ShadowSettings:
     """Return when a collection that was built anew takes its place by itself, and how long the former one is kept."""
-    return ShadowSettings(
-        config.search.max_quality_loss, timedelta(days=config.chroma.keep_former_days).total_seconds()
-    )
+    return ShadowSettings(config.search.max_quality_loss, timedelta(days=config.care.keep_former_days).total_seconds())
 
 
 def verify_interval_s(config: Config) -> float | None:
     """Return how often a part of every collection is verified, None for never: Chroma Cloud bills what is read."""
-    return (config.chroma.verify_interval_s or None) if config.chroma.mode != "cloud" else None
+    return (config.care.verify_interval_s or None) if config.chroma.mode != "cloud" else None
 
 
 def machine_of(config: Config, state: Path, store: Store, wake: Callable[[], None]) -> Machine:

@@ -24,6 +24,8 @@ _LISTED = 100
 class ChromaCollections(ChromaConnection):
     """What can be asked of databases and collections as wholes; what its methods raise, see Chroma."""
 
+    frees_deleted: bool = False
+
     def __init__(self, settings: ChromaSettings, suspect: Callable[[str], None] = lambda _: None) -> None:
         super().__init__(settings, suspect)
         self._writing = anyio.Semaphore(1)

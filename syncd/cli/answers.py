@@ -140,8 +140,9 @@ class DeadLetterAnswer(TypedDict):
 
 
 class ChromaAnswer(TypedDict):
-    """Where Chroma is, which tokens that are limited to databases are not told, and why it does not answer, if so."""
+    """Which vector store it is and where, which tokens that are limited to databases are not told, and why it does not answer, if so."""
 
+    kind: str
     host: NotRequired[str]
     port: NotRequired[int]
     away: str | None

@@ -15,6 +15,7 @@ from syncd.cli.shadow import shadow_line
 from syncd.cli.webhooks import webhook_problem
 
 BLOATED = 2.0
+STORE_NAMES = {"chroma": "Chroma", "qdrant": "Qdrant"}
 """From here on the status mentions how much space a collection needs."""
 
 
@@ -68,7 +69,7 @@ def print_daemon(daemon: StatusAnswer, names: Mapping[str, str]) -> None:
     """Print how the daemon, its queues, sources and collections are; `names` are those of sources, by id."""
     chroma = daemon["chroma"]
     where = f" at {chroma['host']}:{chroma['port']}" if "host" in chroma and "port" in chroma else ""
-    out.print(f"syncd {daemon['version']}; Chroma{where}: {chroma['away'] or 'available'}")
+    out.print(f"syncd {daemon['version']}; {STORE_NAMES[chroma['kind']]}{where}: {chroma['away'] or 'available'}")
     out.print(f"models: {', '.join(daemon['models']) or 'none in use yet'}")
     for name, reason in daemon["models_waiting"].items():
         out.print(f"{name} is waited for: {reason}")

@@ -15,11 +15,12 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from syncd.config.documents import DocumentsSection
 from syncd.config.mistakes import describe_errors
 from syncd.config.models import EmbeddingSection, ModelSection, RerankSection, SearchSection
+from syncd.config.stores import CareTable, ChromaSection, Port, QdrantSection, Seconds
 from syncd.config.webhooks import IncomingWebhookTable, WebhookTable
 from syncd.errors import ConfigError
 from syncd.json_types import is_object
@@ -31,8 +32,6 @@ from syncd.sources.type import SourceTypes
 ENV_PREFIX = "SYNCD_"
 NOT_SETTINGS = frozenset({"SYNCD_CONFIG", "SYNCD_TOKEN", "SYNCD_PARENT_PID"})
 
-Port = Annotated[int, Field(ge=0, le=65535)]
-Seconds = Annotated[float, Field(gt=0)]
 WorkerCount = Annotated[int, Field(ge=1, le=1024)]
 
 
@@ -64,38 +63,6 @@ class LogSection(Table):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
-class ChromaSection(Table):
-    """The Chroma to write to: our own child process (`local`), an existing server, or Chroma Cloud."""
-
-    mode: Literal["local", "server", "cloud"] = "local"
-    host: str = "127.0.0.1"
-    port: Port = 0
-    """`local`: 0 keeps the server to the daemon, where the kernel allows it; any other opens it on loopback. `server`: required."""
-    ssl: bool = False
-    headers: dict[str, SecretStr] = Field(default_factory=dict[str, SecretStr])
-    tenant: str = "default_tenant"
-    api_key: SecretStr | None = None
-    check_interval_s: Seconds = 8.0
-    """How often it is checked that every collection is still there, with all its rows."""
-    probe_interval_s: Seconds = 600.0
-    """How often a sample of every collection's vectors is asked for, to see whether they find themselves."""
-    verify_interval_s: Annotated[float, Field(ge=0)] = 3600.0
-    """How often some thousand chunks of every collection are verified and mended; 0: never. Not with `cloud`, which bills for it."""
-    compact_above: Annotated[float, Field(gt=1)] = 5.0
-    """A collection that needs more than so many times the space of its rows is rebuilt from the store; not with `cloud`."""
-    keep_former_days: Annotated[float, Field(ge=0)] = 7.0
-    """How long `syncd rollback` can go back to a collection whose place one with other settings has taken."""
-
-    @model_validator(mode="after")
-    def complete(self) -> ChromaSection:
-        """Check that the chosen mode's required keys are given."""
-        if self.mode == "server" and self.port == 0:
-            raise ValueError("chroma.mode 'server' needs chroma.port (a Chroma server listens on 8000 by default)")
-        if self.mode == "cloud" and self.api_key is None:
-            raise ValueError("chroma.mode 'cloud' needs chroma.api_key (or SYNCD_CHROMA__API_KEY) and chroma.tenant")
-        return self
-
-
 class SyncSection(Table):
     """Limits of concurrent work, and when deletes are held."""
 
@@ -122,6 +89,7 @@ class Config(Table):
     api: ApiSection = ApiSection()
     log: LogSection = LogSection()
     chroma: ChromaSection = ChromaSection()
+    qdrant: QdrantSection = QdrantSection()
     embedding: EmbeddingSection = EmbeddingSection()
     models: tuple[ModelSection, ...] = ()
     documents: DocumentsSection = DocumentsSection()
@@ -174,6 +142,20 @@ class Config(Table):
                 "a proxy that adds it into embedding.queries_url"
             )
         return self
+
+    @model_validator(mode="after")
+    def one_store(self) -> Config:
+        """Check that one vector store is named."""
+        if self.qdrant.url is not None and self.chroma != ChromaSection():
+            raise ValueError(
+                "qdrant.url and [chroma] name two vector stores, and a daemon writes to one: remove either"
+            )
+        return self
+
+    @property
+    def care(self) -> CareTable:
+        """How the collections of the chosen vector store are looked after."""
+        return self.chroma if self.qdrant.url is None else self.qdrant
 
     @property
     def sections(self) -> Mapping[type[Table], Table]:

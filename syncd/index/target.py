@@ -33,6 +33,9 @@ class VectorStore(Protocol):
     does not exist; CollectionCorrupt if the store can no longer read a collection; TargetRefusedError if it rejects a request.
     """
 
+    frees_deleted: bool
+    """Whether the space of deleted rows is used again, so that collections do not grow by them."""
+
     def status(self) -> str | None:
         """Return why the store is unavailable, as of the last call, or None if it is available."""
         ...

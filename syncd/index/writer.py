@@ -118,7 +118,7 @@ class Index:
     async def preview_collection(self, target: Target, embedding: Embedding) -> CollectionRecord:
         """Return the record that `open` would, without creating anything. Raises ConflictError, NotFoundError as `open` does."""
         if not await self._vector_store.database_exists(target.database):
-            raise NotFoundError(f"database {target.database!r} does not exist in Chroma; create it first")
+            raise NotFoundError(f"database {target.database!r} does not exist in the vector store; create it first")
         return await self._store.collections.preview(target, embedding)
 
     async def apply(self, change: DocumentChange) -> Staged:

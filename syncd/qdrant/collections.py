@@ -31,6 +31,9 @@ class QdrantCollections(QdrantConnection):
     until then an empty collection without vectors holds the name, the metadata and the id.
     """
 
+    frees_deleted: bool = True
+    """Its vacuum optimizer merges segments of which a fifth was deleted."""
+
     def __init__(self, settings: QdrantSettings) -> None:
         super().__init__(settings)
         self._writing = anyio.Semaphore(1)

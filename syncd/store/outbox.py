@@ -109,13 +109,13 @@ class Outbox:
         )
         return await self._db.read(lambda c: c.execute(statement, (collection_id, source_id)).fetchone()[0])
 
-    async def clear(self, collection_id: int, chunk_ids: Sequence[str]) -> None:
-        """Delete entries, because the vector store now agrees; count what it deleted."""
+    async def clear(self, collection_id: int, chunk_ids: Sequence[str], *, is_freed: bool = False) -> None:
+        """Delete entries, because the vector store now agrees; count what it deleted, unless its space is freed."""
         statement = "DELETE FROM outbox WHERE collection_id = ? AND chunk_id = ? RETURNING op IN ('delete', 'replace')"
 
         def transaction(connection: sqlite3.Connection) -> None:
             done = [connection.execute(statement, (collection_id, i)).fetchone() for i in chunk_ids]
-            deleted = sum(row[0] for row in done if row)
+            deleted = 0 if is_freed else sum(row[0] for row in done if row)
             connection.execute("UPDATE collections SET deleted = deleted + ? WHERE id = ?", (deleted, collection_id))
 
         await self._db.write(transaction)

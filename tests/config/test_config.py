@@ -109,6 +109,9 @@ def test_the_commented_examples_are_valid_too(tmp_path):
         ("[chroma]\nmode = 'server'", "needs chroma.port"),
         ("[chroma]\nmode = 'cloud'", "needs chroma.api_key"),
         ("[chroma]\nmode = 'moon'", "chroma.mode = 'moon'"),
+        ("[qdrant]\nurl = 'localhost:6333'", "such as http://127.0.0.1:6333"),
+        ("[qdrant]\napi_key = 'x'", "qdrant needs qdrant.url"),
+        ("[qdrant]\nurl = 'http://a'\n[chroma]\nport = 8000", "name two vector stores"),
         ("[[sources]]\nname = 'a'\ntype = 'zip'", "'zip'"),
         (
             "[[sources]]\nname = 'a'\ntype = 'folder'\npath = '.'\ncollection = 'UPPER'",

@@ -249,6 +249,7 @@ async def test_a_folder_is_kept_in_step_and_a_deleted_collection_filled_again(ve
         assert "thing 1" not in texts
         assert "something else" in texts
         assert "New" in texts
+        assert [state.bloat > 1 for state in await parts.store.refills.states()] == [not vector_store.frees_deleted]
         before = {row.id: row for row in await vector_store.get(target)}
         await vector_store.delete_collection(target)
         await parts.sync(folder, target)

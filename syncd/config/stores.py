@@ -1,0 +1,80 @@
+"""The tables of the vector store: Chroma, or Qdrant where its address is given."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from syncd.schema import Table
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class CareTable(Table):
+    """How collections are looked after, in whichever store they are."""
+
+    check_interval_s: Seconds = 8.0
+    """How often it is checked that every collection is still there, with all its rows."""
+    probe_interval_s: Seconds = 600.0
+    """How often a sample of every collection's vectors is asked for, to see whether they find themselves."""
+    verify_interval_s: Annotated[float, Field(ge=0)] = 3600.0
+    """How often some thousand chunks of every collection are verified and mended; 0: never. Not with `cloud`, which bills for it."""
+    keep_former_days: Annotated[float, Field(ge=0)] = 7.0
+    """How long `syncd rollback` can go back to a collection whose place one with other settings has taken."""
+
+
+class ChromaSection(CareTable):
+    """The Chroma to write to: our own child process (`local`), an existing server, or Chroma Cloud."""
+
+    mode: Literal["local", "server", "cloud"] = "local"
+    host: str = "127.0.0.1"
+    port: Port = 0
+    """`local`: 0 keeps the server to the daemon, where the kernel allows it; any other opens it on loopback. `server`: required."""
+    ssl: bool = False
+    headers: dict[str, SecretStr] = Field(default_factory=dict[str, SecretStr])
+    tenant: str = "default_tenant"
+    api_key: SecretStr | None = None
+    compact_above: Annotated[float, Field(gt=1)] = 5.0
+    """A collection that needs more than so many times the space of its rows is rebuilt from the store; not with `cloud`."""
+
+    @model_validator(mode="after")
+    def complete(self) -> ChromaSection:
+        """Check that the chosen mode's required keys are given."""
+        if self.mode == "server" and self.port == 0:
+            raise ValueError("chroma.mode 'server' needs chroma.port (a Chroma server listens on 8000 by default)")
+        if self.mode == "cloud" and self.api_key is None:
+            raise ValueError("chroma.mode 'cloud' needs chroma.api_key (or SYNCD_CHROMA__API_KEY) and chroma.tenant")
+        return self
+
+
+class QdrantSection(CareTable):
+    """The Qdrant to write to, instead of Chroma if `url` is given."""
+
+    url: str | None = None
+    api_key: SecretStr | None = None
+    """It has to be allowed to manage: collections are made and deleted."""
+    shards: Annotated[int, Field(ge=1)] | None = None
+    replicas: Annotated[int, Field(ge=1)] | None = None
+    on_disk: bool = False
+
+    @field_validator("url")
+    @classmethod
+    def whole(cls, url: str | None) -> str | None:
+        """Check that the address is one of HTTP, without credentials."""
+        if url is not None:
+            parts = urlsplit(url)
+            if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+                raise ValueError(
+                    "qdrant.url is no address such as http://127.0.0.1:6333 (without a port, 6333); a key goes into qdrant.api_key"
+                )
+        return url
+
+    @model_validator(mode="after")
+    def somewhere(self) -> QdrantSection:
+        """Check that the other keys have an address to go with."""
+        if self.url is None and (self.api_key or self.shards or self.replicas or self.on_disk):
+            raise ValueError("qdrant needs qdrant.url, such as http://127.0.0.1:6333")
+        return self
