@@ -12,6 +12,7 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
 from syncd.errors import PermanentError, RetryableError
+from syncd.index.collection_watch import LOOK_EVERY_S
 from syncd.index.target import VectorStore
 from syncd.index.verify import Verifier
 from syncd.store import Store
@@ -22,8 +23,6 @@ log = structlog.get_logger()
 VERIFIED_CHUNKS = 2_000
 """Of each collection at a time: some eight pages, and a hundred queries."""
 _SALTS = 1_000_003
-LOOK_EVERY_S = 1.0
-"""How soon an unclean stop is noticed."""
 
 
 class ScheduledVerifier:

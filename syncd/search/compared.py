@@ -16,7 +16,7 @@ from syncd.store import Store
 
 ASKED = 100
 """Questions: some seconds' work for searches of two collections in three ways."""
-HITS = 100
+ASKED_HITS = 100
 """Enough of small chunks for a reader, and beyond those that are judged for those that do not count."""
 COMPARED_WAYS: Sequence[Mode] = ("sparse", "dense", "hybrid")
 
@@ -54,7 +54,7 @@ async def _asked(
     judged: list[Judgement] = []
     by_reading: list[float] = []
     for question in questions:
-        answer = await search(Query(target, question.text, way, HITS))
+        answer = await search(Query(target, question.text, way, ASKED_HITS))
         if way == "hybrid" and answer.hits and all(hit.dense_rank is None for hit in answer.hits):
             raise RetryableError("; ".join(answer.notices) or "a search went by words alone")
         hits = [(place_of_hit(hit.id, hit.metadata), token_estimate(hit.text)) for hit in answer.hits]

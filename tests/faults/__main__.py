@@ -126,7 +126,7 @@ def soaked(row: Row, runs: Iterator[Run]) -> Row:
         log = run.folder / "daemon" / "log"
         if run.recovery.wrong and not run.recovery.advises:
             kept = run.folder / f"wrong-{row.runs}"
-            shutil.copytree(run.folder / "daemon", kept, symlinks=True)
+            shutil.copytree(run.folder / "daemon", kept, symlinks=True, ignore=shutil.ignore_patterns("*.sock"))
             print(f"{kept}: {run.recovery.said}\n{log.read_text()[-2000:]}", flush=True)
         os.truncate(log, 0)
     row.seconds = time.monotonic() - began
