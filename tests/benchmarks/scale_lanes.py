@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 import psutil
 import structlog
 
+from syncd.model import Embedder
 from syncd.pipeline.embed import local
 from syncd.pipeline.embed.catalog import MINILM, Catalog, EmbeddingModel, ModelFile
 from syncd.pipeline.embed.gguf_facts import read_facts
@@ -35,7 +36,7 @@ TEXTS_PER_CALL = 64
 
 @dataclass
 class Side:
-    embedder: object
+    embedder: Embedder
     rates: list[float] = field(default_factory=list)
     waits_s: list[float] = field(default_factory=list)
 
