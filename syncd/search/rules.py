@@ -65,7 +65,7 @@ class Rules:
     docs: float = 0.3
     """Documentation and examples tell in the query's own words what code does; who wants them says so."""
     covering_docs: float = 0.3
-    """The same where they have all of the query's words; those with a part of them are moved by as much between the two."""
+    """The same where they have all of the query's words, or nothing has any; those with a part of them are moved by as much between the two."""
     config: float = 0.8
     duplicates: bool = True
     """Of chunks with the same text only the first is a hit."""
@@ -121,7 +121,7 @@ def by_rules(ranked: Sequence[Ranked], chunks: Mapping[str, FoundChunk], query: 
     covered = covered_shares(wanted.terms, [one.all_text for one in candidates])
     scores = [
         (_lift(one, wanted, rules, in_path) + rules.coverage * share)
-        * _penalty(one.key, share, wanted, rules, newest)
+        * _penalty(one.key, share if any(covered) else 1.0, wanted, rules, newest)
         / (K + rank)
         for rank, (one, share) in enumerate(zip(candidates, covered, strict=True), 1)
     ]

@@ -127,8 +127,8 @@ def keep_written(journal: Journal) -> None:
         journal.come(Moment.WRITTEN)
 
     @instead(Outbox, "clear")
-    async def clear(real, self, collection_id, chunk_ids):
-        await real(self, collection_id, chunk_ids)
+    async def clear(real, self, collection_id, chunk_ids, **options):
+        await real(self, collection_id, chunk_ids, **options)
         journal.write(WRITTEN, "durable", [rows.pop(row_id) for row_id in chunk_ids if row_id in rows])
         journal.come(Moment.RECORDED)
 

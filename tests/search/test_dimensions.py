@@ -97,7 +97,7 @@ async def test_rows_that_syncd_did_not_write_keep_the_score_of_their_short_vecto
 ):
     await parts.sync(folder, target)
     record = await parts.store.collections.find(target)
-    (row,) = await parts.chroma.get(target, limit=1, vectors=True)
+    row = (await parts.chroma.get(target, vectors=True))[0]
     await parts.chroma.write(target, [], Rows(["own"], [{"mine": True}], ["own words"], [row.vector]), NOTHING)
     hits = (await search.search(Query(target=target, text="x", mode="dense", limit=41))).hits
     assert "own" in [hit.id for hit in hits]

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from unittest.mock import patch
 
-from syncd.store import database
+from syncd.store import database, word_file
 from syncd.store.database import CallingConnection, lenient_text
 
 DELAY_S = 0.002
@@ -64,14 +64,19 @@ def new_database() -> sqlite3.Connection:
 
 @contextmanager
 def in_memory(raw: sqlite3.Connection, rng: random.Random) -> Iterator[None]:
-    """Let every store that is opened be in this database."""
+    """Let every store that is opened be in this database, and its words in another."""
+    words = new_database()
 
     async def open_connection(_path: Path) -> InlineConnection:
         return InlineConnection(raw, rng)
 
+    async def open_words(_path: Path) -> InlineConnection:
+        return InlineConnection(words, rng)
+
     read_once: Callable[..., dict[int, tuple[str, str]]] = cache(database.numbered_migrations)
     with (
         patch.object(database, "open_connection", open_connection),
+        patch.object(word_file, "open_connection", open_words),
         patch.object(database, "numbered_migrations", lambda packages: read_once(tuple(packages))),
     ):
         yield

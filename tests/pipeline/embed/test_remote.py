@@ -270,8 +270,12 @@ async def test_a_query_waits_for_no_more_than_the_requests_under_way(tmp_path):
 
 async def test_no_more_requests_are_under_way_than_allowed(tmp_path):
     machine = Machine()
+    machine.takes_s = 0.02
+    texts = [f"text {number} " * 20 for number in range(80)]
     async with fleet(tmp_path, machine) as embedder:
-        await embedder.embed([f"text {number} " * 20 for number in range(80)], "document")
+        while machine.most_at_once < 2:
+            await embedder.embed(texts, "document")
+        await embedder.embed(texts, "document")
     assert machine.most_at_once == 2
 
 
