@@ -43,7 +43,7 @@ async def test_an_app_reads_what_its_owners_and_databases_say_also_for_sources_t
     repositories = GithubFactory(Machine(tmp_path, store, {GithubSection: GithubSection(apps=(app,))}))
     settings = GithubSourceSettings(repository="owner/name", app_id="42")
     record = SourceRecord("1", "github", "d", settings, Embedding(), Chunking(), datetime.now(UTC))
-    for allowed in (record, replace(record, database="other", name="declared")):
+    for allowed in (record, replace(record, database="other", name="declared", is_declared=True)):
         with pytest.raises(ConfigError, match=r"key\.pem' cannot be read"):
             repositories.logins(allowed)
     with pytest.raises(PermanentError, match="is not for sources of database 'other'"):
