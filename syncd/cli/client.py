@@ -202,7 +202,9 @@ def socket_of(state: Path, stack: ExitStack) -> str:
     try:
         return stack.enter_context(reachable(state / SOCKET_FILE))
     except OSError as error:
-        raise UnreachableError(f"no daemon has run on {state} ({error.strerror}); start one with: syncd run") from error
+        raise UnreachableError(
+            f"no daemon responds at {state / SOCKET_FILE} ({error.strerror}); start one with: syncd run"
+        ) from error
 
 
 def token_in(state: Path) -> str:
