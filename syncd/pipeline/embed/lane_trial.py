@@ -129,20 +129,24 @@ class _Side:
     windows: Sequence[TokenIds]
 
     async def tokens_per_s(self, queries: Queries) -> float:
-        """Return how fast they are together. A query that comes is waited for no longer than a call takes."""
-        rates: list[float] = []
+        """Return how fast they are together, until the last one ends its call: what it does alone then is no gain.
+
+        A query that comes is waited for no longer than a call takes.
+        """
+        begin, done = monotonic(), 0
 
         async def compute(process: ModelProcess) -> None:
-            begin, done = monotonic(), 0
-            while not done or (monotonic() - begin < _ROUND_S and not queries.waiting()):
+            nonlocal done
+            is_first = True
+            while is_first or (monotonic() - begin < _ROUND_S and not queries.waiting()):
+                is_first = False
                 await process.vectors(self.windows)
                 done += sum(map(len, self.windows))
-            rates.append(done / (monotonic() - begin))
 
         async with anyio.create_task_group() as tasks:
             for process in self.processes:
                 tasks.start_soon(compute, process)
-        return sum(rates)
+        return done / (monotonic() - begin)
 
 
 async def _pairs(usual: _Side, rival: _Side, queries: Queries, until: float) -> list[float]:
