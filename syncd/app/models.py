@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from syncd.config import Config
-from syncd.config.models import KeyedTable, ModelSection, ServerTable
+from syncd.config.models import ModelSection, ServerTable
+from syncd.config.secret import KeyedTable
 from syncd.errors import ConfigError
 from syncd.model import SparseEncoder
 from syncd.pipeline.embed.catalog import BUILT_IN, MATRYOSHKA, Catalog, EmbeddingModel, ModelFile

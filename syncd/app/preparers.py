@@ -98,7 +98,7 @@ async def open_describer(given: VisionTable) -> AsyncGenerator[Describer]:
         async with LlamaDescriber(files[0], files[1], given.threads, given.limit_s) as describer:
             yield describer
         return
-    key = given.key()
+    key = given.key("documents.vision", given.model) or ""
     if key:
         register_secret(key)
     timeout = aiohttp.ClientTimeout(total=given.limit_s)

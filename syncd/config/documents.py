@@ -5,28 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, model_validator
 
-from syncd.config.secret import check_secret, read_secret
+from syncd.config.secret import KeyedTable
 from syncd.model.limits import MAX_DOCUMENT_SIZE_BYTES
-from syncd.schema import BaseUrl, Table, VariableName
+from syncd.schema import BaseUrl, Table
 
 Language = Annotated[str, Field(pattern=r"^[A-Za-z_]{3,20}$")]
 MEBIBYTE = 1 << 20
 
 
-class VisionTable(Table):
+class VisionTable(KeyedTable):
     """`[documents.vision]`: a model that describes pictures, behind an endpoint or as a file on this machine."""
 
     url: BaseUrl | None = None
     """Base URL of an endpoint that speaks OpenAI's API; `/chat/completions` is appended."""
     model: str = ""
     """The endpoint's name for its model."""
-    api_key: SecretStr | None = None
-    api_key_env: VariableName | None = None
-    """The environment variable that holds the key; names beginning with SYNCD_ are configuration keys."""
-    api_key_file: Path | None = None
-    """The file that holds the key; a bare name is one of systemd's credentials."""
     path: Path | None = None
     """A vision model's GGUF file, run through llama.cpp."""
     projector: Path | None = None
@@ -45,12 +40,7 @@ class VisionTable(Table):
             raise ValueError("path needs projector, the mmproj GGUF file that belongs to the model")
         if self.url is not None and not self.model:
             raise ValueError("url needs model, the name the endpoint knows it by")
-        check_secret("api_key", self.api_key, self.api_key_env, self.api_key_file)
         return self
-
-    def key(self) -> str:
-        """Return the key, '' for none. Raises ConfigError if it cannot be read."""
-        return read_secret(("documents.vision", self.model), self.api_key, self.api_key_env, self.api_key_file) or ""
 
 
 class DoclingTable(Table):

@@ -2,33 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from syncd.config.secret import check_secret, read_secret
-from syncd.schema import BaseUrl, OwnPath, Table, VariableName
-
-
-class KeyedTable(Table):
-    """A table about a server that may want a key."""
-
-    api_key: SecretStr | None = None
-    api_key_env: VariableName | None = None
-    """The environment variable that holds the key; names beginning with SYNCD_ are configuration keys."""
-    api_key_file: Path | None = None
-    """The file that holds the key; a bare name is one of systemd's credentials."""
-
-    @model_validator(mode="after")
-    def one_key(self) -> Self:
-        """Check that the key is given in only one way."""
-        check_secret("api_key", self.api_key, self.api_key_env, self.api_key_file)
-        return self
-
-    def key(self, table: str, of: str) -> str | None:
-        """Return the key, None if there is none. Raises ConfigError, which says which `table` it is and `of` what, if it cannot be read."""
-        return read_secret((table, of), self.api_key, self.api_key_env, self.api_key_file)
+from syncd.config.secret import KeyedTable
+from syncd.schema import BaseUrl, OwnPath, Table
 
 
 class ServerTable(KeyedTable):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
-from pydantic import SecretStr
+from pydantic import SecretStr, model_validator
 
 from syncd.errors import ConfigError
 from syncd.quoting import told
+from syncd.schema import Table, VariableName
 
 
 def check_secret(key: str, value: SecretStr | None, variable: str | None, file: Path | None) -> None:
@@ -41,3 +43,23 @@ def read_secret(owner: Sequence[str], value: SecretStr | None, variable: str | N
         raise ConfigError(
             f"{table}: the secret of {of} cannot be read from {path} ({told(error)}); correct the file's name, or who may read it"
         ) from None
+
+
+class KeyedTable(Table):
+    """A table about a server that may want a key."""
+
+    api_key: SecretStr | None = None
+    api_key_env: VariableName | None = None
+    """The environment variable that holds the key; names beginning with SYNCD_ are configuration keys."""
+    api_key_file: Path | None = None
+    """The file that holds the key; a bare name is one of systemd's credentials."""
+
+    @model_validator(mode="after")
+    def one_key(self) -> Self:
+        """Check that the key is given in only one way."""
+        check_secret("api_key", self.api_key, self.api_key_env, self.api_key_file)
+        return self
+
+    def key(self, table: str, of: str) -> str | None:
+        """Return the key, None if there is none. Raises ConfigError, which says which `table` it is and `of` what, if it cannot be read."""
+        return read_secret((table, of), self.api_key, self.api_key_env, self.api_key_file)
