@@ -54,6 +54,11 @@ def test_documentation_with_all_of_the_querys_words_stays_where_no_rule_is_named
     assert order("retry the upload", chunks, only("docs"))[0] == "a.py"
 
 
+def test_documentation_stays_where_nothing_has_a_word_of_the_query_and_no_rule_is_named():
+    chunks = [("docs/walrus.md", "whistling under water"), ("a.py", "def add(): ...")]
+    assert order("sounds of animals", chunks, UNASKED) == ["docs/walrus.md", "a.py"]
+
+
 @pytest.mark.parametrize(
     ("query", "path"),
     [("tests of parsing", "tests/a.py"), ("documentation of parsing", "docs/a.md"), ("legacy parser", "legacy/a.ts")],
