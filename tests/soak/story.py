@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 import chromadb
 from chromadb.errors import NotFoundError
 
+from tests.crash.history import section
 from tests.daemon import Daemon
 from tests.soak.hurried import HURRY
 from tests.soak.lines import Line
-from tests.soak.places import Kept
+from tests.soak.places import NAMES, Kept
 
 STEPS = 24
 LONGEST_PAUSE_S = 0.6
@@ -74,6 +75,18 @@ class Story:
             await asyncio.sleep(LOOK_S)
             self._end_troubles(time.monotonic())
 
+    async def outwait(self, name: str) -> None:
+        """Change what depends on a line while that refuses, which it does until every run that was asked for has ended."""
+        line = next(line for line in self.lines if line.name == name)
+        line.trouble, settled = "403", self._settled()
+        for each in self.places:
+            if each.kind in LINES_OF[name]:
+                await each.put({NAMES[0]: section(self.rng)})
+        await asyncio.to_thread(
+            self.daemon.wait_until, lambda: self._settled() > settled and not self.daemon.unsettled()
+        )
+        line.trouble = ""
+
     async def equal(self, limit_s: float = LIMIT_S) -> dict[str, str]:
         """Wait until every collection holds what it should, for as long as may pass between two tries; return what does not."""
         deadline = time.monotonic() + limit_s
@@ -96,6 +109,9 @@ class Story:
         else:
             self._edit(each)
             self._declare()
+
+    def _settled(self) -> int:
+        return self.daemon.rows("SELECT count(*) FROM invocations")[0][0] - self.daemon.unsettled()
 
     def _trouble(self, line: Line) -> None:
         longer_s = LONGEST_OUTAGE_S - SHORTEST_OUTAGE_S

@@ -1,6 +1,8 @@
 """How many processes share a model's work is measured during its first backfill, where that gains; a query never waits for it."""
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import psutil
@@ -23,6 +25,14 @@ TEXTS = [f"{number} lamp " * 100 for number in range(8)]
 
 
 @pytest.fixture
+def own_folder(minilm_folder, tmp_path):
+    """A folder with the model of which nothing is kept: lanes found in a shared one would become all tests' lanes."""
+    folder = shutil.copytree(minilm_folder, tmp_path / "models", copy_function=os.link)
+    (folder / PROBE_RESULTS).unlink(missing_ok=True)
+    return folder
+
+
+@pytest.fixture
 def soon(monkeypatch):
     """Measures after the first batch, with short rounds."""
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
@@ -41,11 +51,11 @@ def measured(logged):
 
 
 async def test_lanes_that_gain_are_kept_and_a_query_is_answered_while_they_are_measured(
-    soon, minilm_folder, monkeypatch
+    soon, own_folder, monkeypatch
 ):
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
     with structlog.testing.capture_logs() as logged:
-        async with open_embedder(Catalog().find(MINILM), minilm_folder, OPTIONS) as embedder:
+        async with open_embedder(Catalog().find(MINILM), own_folder, OPTIONS) as embedder:
             await embedder.embed(TEXTS, "document")
             while len(workers()) < 3:
                 await embedder.embed(["lamp"], "query")
@@ -54,32 +64,32 @@ async def test_lanes_that_gain_are_kept_and_a_query_is_answered_while_they_are_m
             while not measured(logged) or len(workers()) != 2:
                 await embedder.embed(TEXTS, "document")
         assert [entry["count"] for entry in measured(logged)] == [2]
-        async with open_embedder(Catalog().find(MINILM), minilm_folder, OPTIONS) as embedder:
+        async with open_embedder(Catalog().find(MINILM), own_folder, OPTIONS) as embedder:
             while len(workers()) < 2:
                 await embedder.embed(TEXTS, "document")
     assert len(measured(logged)) == 1
 
 
-async def test_where_they_gain_nothing_a_model_keeps_its_one_process(soon, minilm_folder, monkeypatch, tmp_path):
+async def test_where_they_gain_nothing_a_model_keeps_its_one_process(soon, own_folder, monkeypatch, tmp_path):
     monkeypatch.setenv("LC_ALL", str(tmp_path / "core"))
     # What a call needs beside its nap overlaps, which on busy cores is a gain of some percent.
     monkeypatch.setattr(lane_trial, "_WORTH_IT", 1.5)
     options = EngineOptions(worker=SLEEPY, threads=2, lane_memory_bytes=3 << 30)
     with structlog.testing.capture_logs() as logged:
-        async with open_embedder(Catalog().find(MINILM), minilm_folder, options) as embedder:
+        async with open_embedder(Catalog().find(MINILM), own_folder, options) as embedder:
             while not measured(logged):
                 await embedder.embed(TEXTS, "document")
             assert len(workers()) == 1
-    prepared = await prepare(Catalog().find(MINILM), minilm_folder, options)
+    prepared = await prepare(Catalog().find(MINILM), own_folder, options)
     assert prepared.lanes.find() == Lanes()
 
 
-async def test_nothing_is_measured_while_others_keep_the_cores_busy(soon, minilm_folder, monkeypatch, tmp_path):
+async def test_nothing_is_measured_while_others_keep_the_cores_busy(soon, own_folder, monkeypatch, tmp_path):
     monkeypatch.setenv("LC_ALL", str(tmp_path / "core"))
     monkeypatch.setattr("os.getloadavg", lambda: (9.0, 9.0, 9.0))
     options = EngineOptions(worker=SLEEPY, threads=2, lane_memory_bytes=5 << 30)
     with structlog.testing.capture_logs() as logged:
-        async with open_embedder(Catalog().find(MINILM), minilm_folder, options) as embedder:
+        async with open_embedder(Catalog().find(MINILM), own_folder, options) as embedder:
             for _ in range(3):
                 await embedder.embed(TEXTS, "document")
             assert len(workers()) == 1
@@ -89,18 +99,18 @@ async def test_nothing_is_measured_while_others_keep_the_cores_busy(soon, minilm
                 await embedder.embed(TEXTS, "document")
 
 
-async def test_another_number_of_threads_is_measured_anew(minilm_folder):
+async def test_another_number_of_threads_is_measured_anew(own_folder):
     one, other = [
-        await prepare(Catalog().find(MINILM), minilm_folder, EngineOptions(threads=threads)) for threads in (1, 3)
+        await prepare(Catalog().find(MINILM), own_folder, EngineOptions(threads=threads)) for threads in (1, 3)
     ]
     one.lanes.keep(Lanes(2, pinned=True))
     assert one.lanes.find() == Lanes(2, pinned=True)
     assert other.lanes.find() is None
-    assert one.lanes.key in json.loads((minilm_folder / PROBE_RESULTS).read_text())
+    assert one.lanes.key in json.loads((own_folder / PROBE_RESULTS).read_text())
 
 
-async def test_a_pinned_lane_computes_on_its_own_cores_only(minilm_folder):
-    prepared = await prepare(Catalog().find(MINILM), minilm_folder)
+async def test_a_pinned_lane_computes_on_its_own_cores_only(own_folder):
+    prepared = await prepare(Catalog().find(MINILM), own_folder)
     usual = prepared.settings
     core = sorted(psutil.Process().cpu_affinity())[-1]
     pinned = RunSettings(usual.path, "mean", 256, variant=usual.variant, cores=(core,))
