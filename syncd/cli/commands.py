@@ -47,7 +47,7 @@ COMMANDS: Mapping[str, Listed] = {
     "quickstart": Listed("quickstart", "sync a folder, search it, and say how to go on"),
     "sources": Listed("sources", "list, show, add, edit, pause, rename and remove sources"),
     "collections": Listed("collections", "list collections with their chunks and the sources that keep them"),
-    "documents": Listed("documents", "list a collection's documents"),
+    "documents": Listed("documents", "list a collection's documents, sync some again, and delete some"),
     "sync": Listed("sync", "run a source now and wait for the end"),
     "plan": Listed("plan", "show what a sync would add, change, delete and cost, without doing it"),
     "status": Listed("status", "show the daemon, or one invocation with its documents"),

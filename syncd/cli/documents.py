@@ -1,14 +1,17 @@
-"""`syncd documents`: the documents of a collection."""
+"""`syncd documents`: list those of a collection, sync some again, delete some."""
 
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from typing import TypedDict
 
+from syncd.cli.answers import InvocationMade
 from syncd.cli.client import connected
 from syncd.cli.commands import Commands
-from syncd.cli.output import print_json, print_table
+from syncd.cli.output import out, print_json, print_table
 from syncd.cli.references import SOURCE_HELP, source_id
+from syncd.cli.sync import finish
 
 
 class ListedAnswer(TypedDict):
@@ -23,14 +26,24 @@ class ListedAnswer(TypedDict):
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Register the command in `commands`; `common` holds the options that all commands share."""
-    parser = commands.add_parser("documents", parents=[common])
-    parser.add_argument("collection")
-    parser.add_argument("--database", default="default_database")
-    parser.add_argument("--source", help=f"only of this source ({SOURCE_HELP})")
-    parser.add_argument(
+    actions = commands.add_parser("documents").add_subparsers(required=True, metavar="ACTION")
+    listing = actions.add_parser("list", parents=[common], help="list a collection's documents by key")
+    listing.add_argument("collection")
+    listing.add_argument("--database", default="default_database")
+    listing.add_argument("--source", help=f"only of this source ({SOURCE_HELP})")
+    listing.add_argument(
         "--stage", choices=("written", "prepared", "skipped", "failed"), help="only those at this stage"
     )
-    parser.set_defaults(command=list_documents)
+    listing.set_defaults(command=list_documents)
+    again = "fetch and prepare documents again, changed or not"
+    gone = "delete documents from a collection that the source does not keep in step, uploaded ones above all"
+    for verb, text in (("sync", again), ("delete", gone)):
+        action = actions.add_parser(verb, parents=[common], help=text)
+        action.add_argument("source", help=SOURCE_HELP)
+        action.add_argument("keys", nargs="+", metavar="KEY", help="as `syncd documents list` shows it")
+        action.add_argument("--collection", help="which has them (default: the source's own)")
+        action.add_argument("--no-wait", action="store_true", help="print the invocation's id and exit")
+        action.set_defaults(command=partial(change, verb))
 
 
 async def list_documents(args: argparse.Namespace) -> int:
@@ -50,3 +63,16 @@ async def list_documents(args: argparse.Namespace) -> int:
     rows = [(it["key"], it["stage"], it["chunks"], it["at"], it["reason"]) for it in found]
     print_table(("document", "stage", "chunks", "since", "reason"), rows, empty="no such documents")
     return 0
+
+
+async def change(verb: str, args: argparse.Namespace) -> int:
+    """Ask for documents to be synced again or deleted, and follow the run to its end, unless told not to wait."""
+    body = {"keys": args.keys, **({"target_collection_name": args.collection} if args.collection else {})}
+    async with connected(args) as client:
+        ident = await source_id(client, args.types, args.source)
+        made: InvocationMade = await client.post(f"/api/v1/sources/{ident}/documents/{verb}", body)
+        invocation_id = made["invocation_id"]
+        if args.no_wait:
+            print_json({"invocation_id": invocation_id}) if args.json else out.print(invocation_id)
+            return 0
+        return await finish(client, invocation_id, args.json)

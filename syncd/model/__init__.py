@@ -23,6 +23,7 @@ from syncd.model.records import (
 )
 from syncd.model.requests import (
     ConfirmDeletes,
+    DeleteDocuments,
     GitRef,
     LeaveCollection,
     OneObject,
@@ -90,6 +91,7 @@ __all__ = [
     "ConfirmDeletes",
     "Counts",
     "CountsTokens",
+    "DeleteDocuments",
     "Document",
     "DocumentState",
     "DocumentWarning",

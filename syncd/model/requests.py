@@ -1,4 +1,4 @@
-"""What an invocation requests, apart from its target: one of five kinds. Plain values; `store.invocation_codec` reads and writes them."""
+"""What an invocation requests, apart from its target: one of several kinds. Plain values; `store.invocation_codec` reads and writes them."""
 
 from __future__ import annotations
 
@@ -76,6 +76,8 @@ class SomeKeys(_AnyRequest):
     only: tuple[str, ...]
     """The keys, in order."""
     of: WholeSource = field(default_factory=WholeSource)
+    alone: bool = False
+    """They were asked for by name: no run over the whole source does for them, since that may look at what differs from its cursor only."""
 
     @property
     def whole(self) -> WholeSource:
@@ -105,6 +107,18 @@ class ConfirmDeletes(_AnyRequest):
 @dataclass(frozen=True, slots=True)
 class LeaveCollection(_AnyRequest):
     """Everything that the source has in a collection which it does not keep in step any more goes, once another one is filled."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteDocuments(_AnyRequest):
+    """These documents go from a collection that the source does not keep in step, unless they came anew since this was asked."""
+
+    only: tuple[str, ...]
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The documents' keys."""
+        return frozenset(self.only)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +174,23 @@ class Upload(_AnyRequest):
         return replace(source, embedding=self.embedding or source.embedding, chunking=self.chunking or source.chunking)
 
 
-Request = WholeSource | SomeKeys | ConfirmDeletes | LeaveCollection | OneObject | Upload
+Request = WholeSource | SomeKeys | ConfirmDeletes | LeaveCollection | DeleteDocuments | OneObject | Upload
+
+
+def may_bring(request: Request, keys: frozenset[str]) -> bool:
+    """Return whether the run may bring documents with any of these keys into its collection."""
+    match request:
+        case DeleteDocuments() | LeaveCollection() | ConfirmDeletes():
+            return False
+        case Upload(custom_id=custom_id, filename=name):
+            return (custom_id or name) in keys
+        case _:
+            return request.keys is None or not keys.isdisjoint(request.keys)
 
 
 def all_of(request: Request) -> Request:
     """Return the request for all of what was asked for: of the whole source where it was a part of that."""
-    return request if isinstance(request, LeaveCollection | OneObject | Upload) else request.whole
+    return request if isinstance(request, LeaveCollection | DeleteDocuments | OneObject | Upload) else request.whole
 
 
 def part_of(request: Request, keys: tuple[str, ...]) -> Request:
@@ -173,24 +198,27 @@ def part_of(request: Request, keys: tuple[str, ...]) -> Request:
     match request:
         case OneObject(key=key) if keys == (key,):
             return request
-        case Upload():
+        case Upload() | DeleteDocuments():
             return request
         case _:
-            return SomeKeys(keys, request.whole)
+            return SomeKeys(keys, request.whole, alone=True)
 
 
 def joined(waiting: Request, asked: Request) -> Request | None:
     """Return the one request that does both, with the keys of both; None when there is none.
 
-    A request that follows others up counts as one that was not asked for before. Keys that failed are no part of a run over
-    the whole source, which may look at what differs from its cursor only.
+    A request that follows others up counts as one that was not asked for before. Keys that failed, or were asked for by name, are
+    no part of a run over the whole source, which may look at what differs from its cursor only.
     """
     match waiting, asked:
-        case SomeKeys(of=WholeSource(follow_up=times)), WholeSource() if times:
+        case SomeKeys(of=WholeSource(follow_up=times), alone=alone), WholeSource() if times or alone:
+            return None
+        case (WholeSource(), SomeKeys(alone=True)) | (DeleteDocuments(), _):
             return None
         case (WholeSource() | SomeKeys(), WholeSource() | SomeKeys()) if anew(waiting.whole) == anew(asked.whole):
             if isinstance(waiting, SomeKeys) and isinstance(asked, SomeKeys):
-                return SomeKeys(tuple(sorted({*waiting.only, *asked.only})), anew(asked.of))
+                both = tuple(sorted({*waiting.only, *asked.only}))
+                return SomeKeys(both, anew(asked.of), waiting.alone or asked.alone)
             return anew(asked.whole)
         case _:
             return waiting if waiting == asked else None

@@ -107,9 +107,11 @@ class Ingester:
     ) -> Reply[Result]:
         """Carry the document over from where it is indexed already, or make it, or say why not."""
         document, run = job.document, job.run
-        carried_over = await self._store.documents.carried_over(
-            run.source.id, document.key, document.version, fingerprint
-        )
+        carried_over = None
+        if known is None or not known.is_wanted_anew:
+            carried_over = await self._store.documents.carried_over(
+                run.source.id, document.key, document.version, fingerprint
+            )
         wanted = self._wanted(job, embedder, was_indexed=known is not None and known.state is DocumentState.INDEXED)
         try:
             if carried_over is None:

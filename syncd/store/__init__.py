@@ -13,6 +13,7 @@ from syncd.store.codec import SourceCodec
 from syncd.store.collections import Collections
 from syncd.store.database import Database
 from syncd.store.document_list import DocumentList
+from syncd.store.document_requests import DocumentRequests
 from syncd.store.document_warnings import DocumentWarnings
 from syncd.store.documents import Documents
 from syncd.store.freshness import Freshness
@@ -48,6 +49,7 @@ class Store:
     collections: Collections
     documents: Documents
     listed: DocumentList
+    document_requests: DocumentRequests
     warnings: DocumentWarnings
     outbox: Outbox
     refills: Refills
@@ -88,6 +90,7 @@ class Store:
             collections=Collections(database),
             documents=Documents(database),
             listed=DocumentList(database),
+            document_requests=DocumentRequests(database),
             warnings=DocumentWarnings(database),
             outbox=Outbox(database),
             refills=Refills(database),

@@ -21,6 +21,8 @@ from syncd.store.database import Database
 from syncd.store.staging import stage
 
 PAGE_SIZE = 500
+ANEW = "anew"
+"""The fingerprint of a document that is to be fetched and prepared again, whatever there is of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,11 @@ class DocumentRecord:
     reason: str
     content_hash: str
     chunk_count: int
+
+    @property
+    def is_wanted_anew(self) -> bool:
+        """Whether it is to be fetched and prepared again, even if another collection has the same version of it."""
+        return self.fingerprint == ANEW
 
 
 @dataclass(frozen=True, slots=True)

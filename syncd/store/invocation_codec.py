@@ -17,6 +17,7 @@ from syncd.model import (
     Chunking,
     ConfirmDeletes,
     Counts,
+    DeleteDocuments,
     Embedding,
     EmbeddingTask,
     GitRef,
@@ -111,7 +112,9 @@ def request_from_json(text: str) -> Request:
         return ConfirmDeletes(earlier, _whole(values))
     if "leave" in values:
         return LeaveCollection()
-    return SomeKeys(tuple(keys), _whole(values)) if keys else _whole(values)
+    if "delete" in values:
+        return DeleteDocuments(tuple(keys or ()))
+    return SomeKeys(tuple(keys), _whole(values), bool(values.get("alone"))) if keys else _whole(values)
 
 
 def _values(request: Request) -> dict[str, Any]:
@@ -121,11 +124,13 @@ def _values(request: Request) -> dict[str, Any]:
             flags = {name: True for name in ("dry_run", "fan_out") if getattr(request, name)}
             return _given({"ref": ref, "follow_up": request.follow_up or None}) | flags
         case SomeKeys():
-            return {**_values(request.of), "keys": list(request.only)}
+            return {**_values(request.of), "keys": list(request.only), **({"alone": True} if request.alone else {})}
         case ConfirmDeletes():
             return {**_values(request.of), "confirm_deletes": request.invocation_id}
         case LeaveCollection():
             return {"leave": True}
+        case DeleteDocuments():
+            return {"keys": list(request.only), "delete": True}
         case OneObject():
             return _given({"object_key": request.key, "custom_id": request.custom_id, "metadata": request.metadata})
         case Upload():

@@ -72,11 +72,23 @@ class Deletes:
         await self._delete(await self._state.confirmed_deletes(invocation_id), source)
         await self._state.release_deletes(invocation_id)
 
+    async def carry_out_asked(self, keys: Sequence[str]) -> None:
+        """Delete these documents whatever their source has, except those that came anew since this was asked.
+
+        Waits until they are done. Raises RetryableError.
+        """
+        for key in keys:
+            await self._put(key, partial(self._state.is_unwanted, key))
+        await self._handover.finish()
+
     async def _delete(self, keys: Sequence[str], source: Source) -> None:
         for key in keys:
-            gone = Document(key, version="", body=None, chunk_prefix="")
-            await self._handover.put(DocumentJob(gone, self._plan, is_gone=self._recheck(key, source)))
+            await self._put(key, self._recheck(key, source))
         await self._handover.finish()
+
+    async def _put(self, key: str, is_gone: Callable[[], Awaitable[bool]] | None) -> None:
+        gone = Document(key, version="", body=None, chunk_prefix="")
+        await self._handover.put(DocumentJob(gone, self._plan, is_gone=is_gone))
 
     def _recheck(self, key: str, source: Source) -> Callable[[], Awaitable[bool]] | None:
         """Return a call that asks the source again whether a document is gone, None if the source cannot be asked."""

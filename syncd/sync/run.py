@@ -10,7 +10,18 @@ from contextlib import aclosing
 from typing import cast
 
 from syncd.errors import NothingIndexedError, PermanentError
-from syncd.model import Checkpoint, ConfirmDeletes, Counts, Document, Invocation, LeaveCollection, Run, Source, Total
+from syncd.model import (
+    Checkpoint,
+    ConfirmDeletes,
+    Counts,
+    DeleteDocuments,
+    Document,
+    Invocation,
+    LeaveCollection,
+    Run,
+    Source,
+    Total,
+)
 from syncd.pipeline.job import DocumentJob, RunPlan
 from syncd.pipeline.result import Result
 from syncd.runtime.mailbox import Mailbox, Reply
@@ -54,6 +65,8 @@ class SourceRun:
             return await self._handover.save()
         if isinstance(self._request, LeaveCollection):
             return await self._leave(source)
+        if isinstance(self._request, DeleteDocuments):
+            return await self._remove(self._request.only)
         run = await self._state.begin()
         checkpoint: Checkpoint | None = None
         urgency = self._urgency(run)
@@ -81,6 +94,12 @@ class SourceRun:
         """Delete what the source has in the collection; if it comes back, it looks at everything again."""
         await self._state.forget_cursor()
         await self._deletes.leave(await self._state.unseen(), source)
+        await self._handover.save()
+
+    async def _remove(self, keys: Sequence[str]) -> None:
+        """Delete these documents; the next run over the whole source looks at everything, so that it brings back what it still has."""
+        await self._state.forget_cursor()
+        await self._deletes.carry_out_asked(keys)
         await self._handover.save()
 
     async def _reach(self, checkpoint: Checkpoint, run: Run, source: Source) -> None:

@@ -119,6 +119,12 @@ class RunState:
         earlier = await self._store.invocations.get(invocation_id)
         return earlier is not None and isinstance(earlier.request, LeaveCollection)
 
+    async def is_unwanted(self, key: str) -> bool:
+        """Return whether a document that this run is to delete did not come anew since that was asked, and is not about to."""
+        return not await self._store.document_requests.came_since(
+            self._collection_id, self._source_id, key, self._number
+        )
+
     async def release_deletes(self, invocation_id: str) -> None:
         """Delete the record of an earlier run's held deletes, because they are done."""
         await self._progress.release_deletes(invocation_id)

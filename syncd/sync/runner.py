@@ -10,7 +10,18 @@ import anyio
 from syncd.errors import NotFoundError, RetryableError
 from syncd.index.target import VectorStore
 from syncd.index.writer import Index
-from syncd.model import Counts, Invocation, LeaveCollection, Origin, SomeKeys, Source, SourceRecord, Target, Upload
+from syncd.model import (
+    Counts,
+    DeleteDocuments,
+    Invocation,
+    LeaveCollection,
+    Origin,
+    SomeKeys,
+    Source,
+    SourceRecord,
+    Target,
+    Upload,
+)
 from syncd.pipeline.ingest import Ingester
 from syncd.pipeline.job import RunPlan
 from syncd.store import Store
@@ -150,7 +161,8 @@ class Runner:
 def is_finishing(invocation: Invocation, record: SourceRecord) -> bool:
     """Return whether a complete run closes its collection; one that the source keeps in sync stays open."""
     asked = invocation.request
-    whole = invocation.origin is Origin.API and not isinstance(asked, SomeKeys) and not asked.is_dry_run
+    is_part = isinstance(asked, SomeKeys | DeleteDocuments)
+    whole = invocation.origin is Origin.API and not is_part and not asked.is_dry_run
     return whole and record.facts.finishes_collection and not record.keeps(invocation.target.collection)
 
 

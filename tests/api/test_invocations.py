@@ -335,11 +335,11 @@ async def test_a_retry_asks_for_the_failed_documents_of_the_same_request(api, st
     again = await store.invocations.get(made["invocation_id"])
     first = await store.invocations.get(invocation_id)
     assert (again.source_id, again.target) == (first.source_id, first.target)
-    assert kept(again.request) == {"keys": ["a"]}
+    assert kept(again.request) == {"keys": ["a"], "alone": True}
     assert (await api.post(path, {"keys": None}))[1] == made, "asking twice while it waits is one run"
     await store.invocations.start(again.id)
     _, chosen = await api.post(path, {"keys": ["b", "b"]})
-    assert kept((await store.invocations.get(chosen["invocation_id"])).request) == {"keys": ["b"]}
+    assert kept((await store.invocations.get(chosen["invocation_id"])).request) == {"keys": ["b"], "alone": True}
 
 
 async def test_a_retry_gives_documents_that_the_daemon_died_of_another_chance(api, store):

@@ -38,7 +38,7 @@ def test_all_additions_are_known_as_such():
         "explain_chunk", "related", "make_questions", "verify_source", "switch_shadow", "discard_shadow", "rollback_collection",
         "get_metrics", "welcome", "list_documents",
         "docs", "get_dashboard_file", "log_in", "get_session", "log_out", "follow_runs", "list_collections", "list_held_deletes", "list_chunks",
-        "list_webhooks", "test_webhook", "announce_change", "pause_source", "resume_source",
+        "list_webhooks", "test_webhook", "announce_change", "pause_source", "resume_source", "sync_documents", "delete_documents",
     }  # fmt: skip
 
 

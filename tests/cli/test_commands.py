@@ -375,9 +375,11 @@ def test_a_source_is_called_by_its_place_too_and_its_latest_run_by_the_source(da
     assert json.loads(succeeds(daemon, "status", str(tmp_path), "--json"))["invocation"]["id"] == done["id"]
     shown = succeeds(daemon, "status", "--source", str(tmp_path))
     assert re.findall(rf"^(\S+) +complete +{tmp_path} +placed +\d+ s *$", shown, re.MULTILINE) == [done["id"]]
-    listed = succeeds(daemon, "documents", "placed", "--source", str(tmp_path), "--stage", "written")
+    listed = succeeds(daemon, "documents", "list", "placed", "--source", str(tmp_path), "--stage", "written")
     assert re.search(r"^kite.md +written +1 +\S+Z *$", listed, re.MULTILINE)
-    assert succeeds(daemon, "documents", "placed", "--stage", "failed") == "no such documents\n"
+    assert succeeds(daemon, "documents", "list", "placed", "--stage", "failed") == "no such documents\n"
+    of_kite = (str(tmp_path), "kite.md", "--collection", "placed", "--json")
+    assert json.loads(succeeds(daemon, "documents", "sync", *of_kite))["counts"]["indexed"] == 1
     listed = succeeds(daemon, "collections")
     assert re.search(r"^placed +default_database +1 *$", listed, re.MULTILINE)
     assert re.search(rf"^kites +default_database +{len(ODD_NAMES) + 1} +code *$", listed, re.MULTILINE)
@@ -386,6 +388,10 @@ def test_a_source_is_called_by_its_place_too_and_its_latest_run_by_the_source(da
     assert "no source is called 'cod'; did you mean 'code'?" in syncd(daemon, *searching, "cod").stderr
     refused = syncd(daemon, "sources", "add", "folder", str(tmp_path), "--model", MINILM.upper())
     assert f"did you mean '{MINILM}'? available: " in refused.stderr
+    kept = syncd(daemon, "documents", "delete", "code", "kite.md")
+    assert (kept.returncode, "remove them where they come from" in kept.stderr) == (1, True)
+    assert json.loads(succeeds(daemon, "documents", "delete", *of_kite))["counts"]["deleted"] == 1
+    assert succeeds(daemon, "documents", "list", "placed") == "no such documents\n"
     absent = syncd(daemon, "sources", "add", "github", "owner/absent", "--watch", "absent", "--model", MINILM)
     assert (absent.returncode, "note: no run yet, it is tried again by itself: " in absent.stderr) == (0, True)
     assert "what it has indexed stays" in succeeds(daemon, "sources", "remove", "owner/absent")

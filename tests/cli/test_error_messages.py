@@ -91,7 +91,7 @@ read kites.md --collection notes
 read kite.md --collection notes --lines x
 related nothing-0 --collection notes
 explain nothing-0
-documents note
+documents list note
 verify note
 rebuild note
 rollback notes

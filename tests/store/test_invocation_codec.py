@@ -5,6 +5,7 @@ import pytest
 from syncd.model import (
     Chunking,
     ConfirmDeletes,
+    DeleteDocuments,
     Embedding,
     EmbeddingTask,
     GitRef,
@@ -40,6 +41,8 @@ STORED = {
     '{"follow_up":2}': WholeSource(follow_up=2),
     '{"keys":["a","b"]}': SomeKeys(("a", "b")),
     '{"keys":["a"],"ref":{"branch":"main"}}': SomeKeys(("a",), WholeSource(ref=GitRef(branch="main"))),
+    '{"alone":true,"keys":["a"]}': SomeKeys(("a",), alone=True),
+    '{"delete":true,"keys":["a","b"]}': DeleteDocuments(("a", "b")),
     '{"confirm_deletes":"i"}': ConfirmDeletes("i"),
     '{"confirm_deletes":"i","ref":{"branch":"x"}}': ConfirmDeletes("i", WholeSource(ref=GitRef(branch="x"))),
     '{"leave":true}': LeaveCollection(),
@@ -84,7 +87,7 @@ def test_an_object_that_was_retried_by_its_own_key_is_that_object_and_by_another
 
 def test_a_retry_asks_for_the_same_object_or_file_and_for_the_keys_of_a_whole_source():
     whole, one = WholeSource(ref=COMMIT), OneObject("a", "doc-1")
-    assert part_of(whole, ("x",)) == part_of(SomeKeys(("y",), whole), ("x",)) == SomeKeys(("x",), whole)
+    assert part_of(whole, ("x",)) == part_of(SomeKeys(("y",), whole), ("x",)) == SomeKeys(("x",), whole, alone=True)
     assert all_of(SomeKeys(("y",), whole)) == all_of(ConfirmDeletes("i", whole)) == whole
     assert (part_of(one, ("a",)), all_of(one)) == (one, one)
     assert (part_of(FILE, ("notes.md",)), all_of(FILE)) == (FILE, FILE)
@@ -104,3 +107,7 @@ def test_keys_that_failed_are_not_joined_by_a_run_that_may_only_look_at_what_has
     assert joined(failed, WholeSource()) is None
     assert joined(failed, SomeKeys(("b",))) == SomeKeys(("a", "b"))
     assert joined(SomeKeys(("a",)), WholeSource()) == WholeSource()
+    named = SomeKeys(("c",), alone=True)
+    assert joined(named, WholeSource()) is joined(WholeSource(), named) is None
+    assert joined(named, SomeKeys(("b",))) == SomeKeys(("b", "c"), alone=True)
+    assert joined(DeleteDocuments(("a",)), DeleteDocuments(("a",))) is None
