@@ -131,6 +131,8 @@ EVENTS: Mapping[str, str] = {
     "sync.settled": "an invocation has ended",
     "sync.started": "an invocation is being worked on",
     "sync.unsettled": "an invocation's end could not be recorded; it will be retried later",
+    "tracing.available": "the receiver of traces takes spans again",
+    "tracing.away": "the receiver of traces does not take spans; they are dropped and counted, and nothing else waits",
     "upload.orphan_removed": "a file whose upload never became an invocation was removed",
     "watch.asked": "a watcher requested a run",
     "watch.failed": "a watcher could not check its source",

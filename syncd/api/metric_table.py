@@ -105,6 +105,13 @@ METRICS = (
         lambda f: [((), f.vitals.embedded_tokens)],
     ),
     Metric(
+        "syncd_dropped_spans_total",
+        "counter",
+        (),
+        "spans of traces that the receiver did not take, or not soon enough",
+        lambda f: [((), f.vitals.dropped_spans)],
+    ),
+    Metric(
         "syncd_documents",
         "gauge",
         (*_COLLECTION, "source", "state"),

@@ -51,6 +51,8 @@ class Vitals:
     problems: int = 0
     """For how many reasons the daemon cannot work as it should."""
     embedded_tokens: int = 0
+    dropped_spans: int = 0
+    """Of traces: those that found no room or no receiver."""
     restarts: Mapping[str, int] = field(default_factory=dict[str, int])
     """How often each actor was run again after a crash, by name."""
     runs: Mapping[str, RunTotals] = field(default_factory=dict[str, RunTotals])

@@ -18,6 +18,7 @@ from syncd.app.settings import (
     own_chroma,
     shadow_settings,
     sync_settings,
+    tracer_of,
     vector_store_of,
     verify_interval_s,
     watch_settings,
@@ -40,6 +41,7 @@ from syncd.pipeline.embedding_stage import EmbeddingStage
 from syncd.pipeline.ingest import Ingester
 from syncd.pipeline.preparation import Preparation
 from syncd.pipeline.sparse.encoding import SparseEncoding
+from syncd.pipeline.tracing import Tracer
 from syncd.runtime.actor import Actor
 from syncd.runtime.wakeup import Wakeup
 from syncd.search import Search, SearchOptions
@@ -73,6 +75,7 @@ class Parts:
     index: Index
     room: DiskRoom
     stage: EmbeddingStage
+    tracer: Tracer
     syncer: Syncer
     triggers: Triggers
     search: Search
@@ -87,6 +90,8 @@ class Parts:
 async def open_parts(config: Config, state: Path, types: SourceTypes, api_url: str) -> AsyncGenerator[Parts]:
     """Yield the parts, none of them running yet; `api_url` is where the API will be. Raises ConfigError."""
     async with AsyncExitStack() as stack:
+        tracer = tracer_of(config)
+        stack.push_async_callback(tracer.close)
         models = make_models(config, state)
         store = await Store.open(state, types)
         stack.push_async_callback(store.close)
@@ -97,6 +102,7 @@ async def open_parts(config: Config, state: Path, types: SourceTypes, api_url: s
         await store.webhooks.subscribe(webhook_filters(config))
         await reconcile(store, config.sources, config.embedding.default_model)
         await make_admin_token(store, state)
+        tracer.know(*await store.sources.list(limit=-1), *await store.collections.all())
         chroma_server = own_chroma(config, state)
         vector_store = await stack.enter_async_context(vector_store_of(config, chroma_server))
         preparers = await stack.enter_async_context(open_preparers(config))
@@ -104,9 +110,9 @@ async def open_parts(config: Config, state: Path, types: SourceTypes, api_url: s
         queries = partial(queries_of, config, api_url)
         room = DiskRoom(store.prepared, state, config.sync.prepared_disk_share, config.sync.disk_reserve_bytes)
         index = Index(store, vector_store, queries, to_go_on=room.to_go_on)
-        stage = EmbeddingStage(store, index.apply, with_room(room, models.dense.get))
+        stage = EmbeddingStage(store, index.apply, with_room(room, models.dense.get), tracer)
         with_sparse_vectors = SparseEncoding(store, models.sparse).with_sparse_vectors
-        effects = RealEffects(store, index.apply, stage, with_sparse_vectors, room)
+        effects = RealEffects(store, index.apply, stage, with_sparse_vectors, room, tracer)
         preparation = make_preparation(config, models, preparers)
         ingester = Ingester(store, effects, stage, preparation)
         triggers = Triggers(store, sources.watch, wakeup.ring)
@@ -125,6 +131,7 @@ async def open_parts(config: Config, state: Path, types: SourceTypes, api_url: s
             index=index,
             room=room,
             stage=stage,
+            tracer=tracer,
             syncer=Syncer(store, runner, wakeup, [*sources.settled, triggers.settled]),
             triggers=triggers,
             search=search,

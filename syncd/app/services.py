@@ -94,6 +94,7 @@ def make_services(
             is_chroma_available=vector_store.status() is None,
             problems=len(wrong()),
             embedded_tokens=parts.stage.embedded_tokens,
+            dropped_spans=parts.tracer.dropped,
             restarts=root().restarts(),
             runs=parts.syncer.run_totals,
             free_bytes=parts.room.free_bytes(),

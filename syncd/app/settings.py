@@ -15,6 +15,7 @@ from syncd.config import Config
 from syncd.errors import ConfigError
 from syncd.index.collection_watch import WatchSettings
 from syncd.model.formats import document_suffixes
+from syncd.pipeline.tracing import UNTRACED, Tracer
 from syncd.redaction import register_secret
 from syncd.runtime.state import CHROMA_FOLDER
 from syncd.sources.factory import Machine
@@ -72,6 +73,20 @@ def vector_store_of(config: Config, server: ChromaServer | None) -> Chroma | Qdr
         ) from error
     key = given.api_key.get_secret_value() if given.api_key else None
     return Qdrant(QdrantSettings(given.url, key, given.shards, given.replicas, given.on_disk))
+
+
+def tracer_of(config: Config) -> Tracer:
+    """Return what traces documents. Raises ConfigError if a package is not installed."""
+    given = config.tracing
+    if given.endpoint is None:
+        return UNTRACED
+    try:
+        from syncd.pipeline.otlp import OtlpTracer
+    except ImportError as error:
+        raise ConfigError(
+            f"tracing.endpoint needs the extra otel, which is not installed ({error}): pip install 'syncd[otel]'"
+        ) from error
+    return OtlpTracer(given.endpoint, given.sampled_share)
 
 
 def watch_settings(config: Config) -> WatchSettings:

@@ -21,6 +21,7 @@ from syncd.config.documents import DocumentsSection
 from syncd.config.mistakes import describe_errors
 from syncd.config.models import EmbeddingSection, ModelSection, RerankSection, SearchSection
 from syncd.config.stores import CareTable, ChromaSection, Port, QdrantSection, Seconds
+from syncd.config.tracing import TracingSection
 from syncd.config.webhooks import IncomingWebhookTable, WebhookTable
 from syncd.errors import ConfigError
 from syncd.json_types import is_object
@@ -96,6 +97,7 @@ class Config(Table):
     search: SearchSection = SearchSection()
     rerank: RerankSection = RerankSection()
     sync: SyncSection = SyncSection()
+    tracing: TracingSection = TracingSection()
     webhooks: tuple[WebhookTable, ...] = ()
     incoming_webhooks: tuple[IncomingWebhookTable, ...] = ()
     sources: tuple[SourceTable, ...] = ()

@@ -13,6 +13,7 @@ from syncd.model import Embedder, Embedding
 from syncd.pipeline.disk import DiskRoom
 from syncd.pipeline.embedding_stage import Apply, EmbeddingStage
 from syncd.pipeline.result import Result
+from syncd.pipeline.tracing import UNTRACED, Tracer
 from syncd.runtime.mailbox import Reply, settled_reply
 from syncd.store import Store
 from syncd.store.changes import NewChunk, PreparedDocument, Removal, Replacement, Staged, Urgency
@@ -36,6 +37,11 @@ class WantedVectors:
 
 class Effects(Protocol):
     """Everything an ingester does besides looking. Each may be repeated; each may raise RetryableError."""
+
+    @property
+    def tracer(self) -> Tracer:
+        """What is told where the time of documents goes."""
+        ...
 
     def reason(self, was_indexed: bool) -> str:
         """Return what is said of a document that is indexed now, and was in an earlier version or not."""
@@ -81,8 +87,15 @@ class RealEffects:
     """The effects themselves. `with_sparse_vectors` gives chunks their sparse vectors; `room` bounds what waits on disk."""
 
     def __init__(
-        self, store: Store, apply: Apply, stage: EmbeddingStage, with_sparse_vectors: EncodeSparse, room: DiskRoom
+        self,
+        store: Store,
+        apply: Apply,
+        stage: EmbeddingStage,
+        with_sparse_vectors: EncodeSparse,
+        room: DiskRoom,
+        tracer: Tracer = UNTRACED,
     ) -> None:
+        self.tracer = tracer
         self._store = store
         self._apply = apply
         self._stage = stage
@@ -101,7 +114,10 @@ class RealEffects:
         Cut off before it is durable, nothing has happened; after, the stage goes on with it after the next start.
         """
         if not wanted.missing_bytes:
-            staged = await self._apply(change)
+            owner = (change.collection_id, change.source_id, change.key)
+            with self.tracer.of(owner, change.version, change.fingerprint).stage("write") as notes:
+                staged = await self._apply(change)
+                notes |= {"written": staged.written, "deleted": staged.deleted}
             self._stage.overtaken((change.collection_id, change.source_id, change.key))
             return settled_reply(replace(wanted.result, written=staged.written, deleted=staged.deleted))
         return await self._stage.bring(change, wanted.embedder, wanted.urgency, (wanted.run_number, wanted.result))
@@ -129,6 +145,8 @@ class RealEffects:
 
 class DryRunEffects:
     """Answers as `RealEffects` would and does nothing; tokens are an estimate from bytes."""
+
+    tracer = UNTRACED
 
     def __init__(self, store: Store) -> None:
         self._preview = store.documents.preview

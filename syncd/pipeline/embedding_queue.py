@@ -12,6 +12,7 @@ from anyio.abc import TaskGroup
 from syncd.errors import PermanentError, RetryableError
 from syncd.model import Embedder, EmbeddingTask
 from syncd.pipeline.token_counting import TokenCounting
+from syncd.pipeline.tracing import UNTRACED, Tracer
 from syncd.runtime.retry import Backoff
 from syncd.runtime.wakeup import Wakeup
 from syncd.store.prepared import Prepared, WantedText
@@ -52,7 +53,12 @@ class EmbeddingQueue:
     """
 
     def __init__(
-        self, prepared: Prepared, embedder: Callable[[], Awaitable[Embedder]], fingerprint: str, task_of: TaskOf
+        self,
+        prepared: Prepared,
+        embedder: Callable[[], Awaitable[Embedder]],
+        fingerprint: str,
+        task_of: TaskOf,
+        tracer: Tracer = UNTRACED,
     ) -> None:
         self.trouble = ""
         """Why nothing is embedded now, or ''."""
@@ -63,6 +69,7 @@ class EmbeddingQueue:
         self._embedder = embedder
         self._fingerprint = fingerprint
         self._task_of = task_of
+        self._tracer = tracer
         self._counting = TokenCounting(prepared, embedder, fingerprint, task_of)
         self._lanes = (Lane(is_urgent=True), Lane(is_urgent=False))
         self._in_flight: set[bytes] = set()
@@ -151,7 +158,9 @@ class EmbeddingQueue:
         self.tokens, self.bytes = self.tokens + found.tokens, self.bytes + sum(sizes)
         keys = [text.key for text in texts]
         tokens = dict(zip(keys, shares(found.tokens, sizes), strict=True))
-        await self._prepared.embedded(dict(zip(keys, found.vectors, strict=True)), tokens)
+        for document in await self._prepared.embedded(dict(zip(keys, found.vectors, strict=True)), tokens):
+            trace = self._tracer.of(document.owner, document.version, document.fingerprint)
+            trace.spent("embed", document.prepared_at, {"embedded": document.embedded, "tokens": document.tokens})
         return None
 
 

@@ -19,6 +19,7 @@ from syncd.errors import BugError, PermanentError, PutOffError, RetryableError
 from syncd.model import DocumentState, Embedder, EmbeddingTask
 from syncd.pipeline.embedding_queue import EmbeddingQueue
 from syncd.pipeline.result import Result
+from syncd.pipeline.tracing import UNTRACED, Tracer
 from syncd.pipeline.waiters import Owner, Waiters
 from syncd.runtime.containment import contained
 from syncd.runtime.mailbox import Reply, StoppedError
@@ -47,11 +48,14 @@ class EmbeddingStage:
 
     name = "embedding"
 
-    def __init__(self, store: Store, apply: Apply, embedder: Callable[[str], Awaitable[Embedder]]) -> None:
+    def __init__(
+        self, store: Store, apply: Apply, embedder: Callable[[str], Awaitable[Embedder]], tracer: Tracer = UNTRACED
+    ) -> None:
         self._store = store
         self._prepared = store.prepared
         self._apply = apply
         self._embedder = embedder
+        self._tracer = tracer
         self._waiters = Waiters()
         self._queues: dict[str, EmbeddingQueue] = {}
         self._tasks: dict[int, EmbeddingTask | None] = {}
@@ -74,7 +78,9 @@ class EmbeddingStage:
         # Nothing of it is written before its waiter stands in line.
         self._arriving.add(owner)
         try:
-            document = await self._prepared.put(change, embedder.fingerprint, urgency)
+            with self._tracer.of(owner, change.version, change.fingerprint).stage("commit") as notes:
+                document = await self._prepared.put(change, embedder.fingerprint, urgency)
+                notes |= {"chunks": document.chunks, "missing": document.wanted}
             reply = self._waiters.add(document, *waiter)
         finally:
             self._arriving.discard(owner)
@@ -138,7 +144,9 @@ class EmbeddingStage:
             self._tasks[record.id] = record.embedding.task
         if fingerprint not in self._queues:
             find = partial(self._embedder, embedder.model)
-            self._queues[fingerprint] = EmbeddingQueue(self._prepared, find, fingerprint, self._tasks.__getitem__)
+            self._queues[fingerprint] = EmbeddingQueue(
+                self._prepared, find, fingerprint, self._tasks.__getitem__, self._tracer
+            )
             if self._group is not None:
                 self._group.start_soon(self._feed, self._queues[fingerprint])
         self._queues[fingerprint].wake()
@@ -170,6 +178,8 @@ class EmbeddingStage:
         )
         await self._store.documents.record_failure(failed)
         await self._prepared.discard_ids([document.id])
+        trace = self._tracer.of(document.owner, document.version, document.fingerprint)
+        trace.end(DocumentState.FAILED, reason, {}, document.prepared_at)
         self._waiters.refused(document, reason, is_put_off=isinstance(error, PutOffError))
 
     async def _write_all(self, group: TaskGroup) -> None:
@@ -186,11 +196,17 @@ class EmbeddingStage:
                 await self._ready.wait()
 
     async def _write(self, document: PreparedDocument, room: anyio.Semaphore) -> None:
+        trace = self._tracer.of(document.owner, document.version, document.fingerprint)
         try:
-            with contained("document", document=document.key, source=document.source_id):
+            with (
+                contained("document", document=document.key, source=document.source_id),
+                trace.stage("write") as notes,
+            ):
                 staged = await self._apply(document.promotion)
+                notes |= {"written": staged.written, "deleted": staged.deleted}
             if staged.overtaken:
                 return
+            trace.end(DocumentState.INDEXED, "", {"chunks": document.chunks}, document.prepared_at)
             self._waiters.written(document, staged)
         except PermanentError as error:
             await self._fail(document, error)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 
 import anyio
 
-from syncd.errors import PermanentError, PutOffError, Skipped
+from syncd.errors import PermanentError, PutOffError, Skipped, SyncdError
 from syncd.model import DocumentState, DocumentWarning, Embedder, SourceRecord
 from syncd.pipeline.effects import DryRunEffects, Effects, WantedVectors
 from syncd.pipeline.embedding_stage import EmbeddingStage
@@ -16,6 +17,7 @@ from syncd.pipeline.job import DocumentJob, is_current, is_same_content, unchang
 from syncd.pipeline.lineage import digest
 from syncd.pipeline.preparation import Draft, Preparation, Tally
 from syncd.pipeline.result import Result
+from syncd.pipeline.tracing import Trace
 from syncd.runtime.byte_budget import ByteBudget
 from syncd.runtime.mailbox import Reply, settled_reply
 from syncd.store import Store
@@ -94,7 +96,22 @@ class Ingester:
             return await job.run.effects.join(on_its_way, self._wanted(job, embedder))
         if await self.in_hand.is_set_aside(job.mark):
             return settled_reply(await self._fail(job, fingerprint, SET_ASIDE))
-        return await self._bring(job, fingerprint, known, embedder)
+        return await self._traced(job, fingerprint, known, embedder)
+
+    async def _traced(
+        self, job: DocumentJob, fingerprint: str, known: DocumentRecord | None, embedder: Embedder
+    ) -> Reply[Result]:
+        """Bring one document on its way, and end its trace where that is all: the embedding stage ends that of others."""
+        tracer = job.run.effects.tracer
+        tracer.know(job.run.source, job.run.collection)
+        trace = tracer.of(job.owner, job.document.version, fingerprint)
+        trace.begin()
+        reply = await self._bring(job, fingerprint, known, embedder, trace)
+        if reply.settled:
+            with suppress(SyncdError):  # of the embedding stage, which has said so; it is for whoever awaits the reply
+                result = await reply
+                trace.end(result.state, result.reason, {"chunks": result.chunks, "reused": result.reused})
+        return reply
 
     async def _as_it_is(self, job: DocumentJob, known: DocumentRecord, on_its_way: PreparedDocument | None) -> Result:
         """Return the result of a document that needs nothing. A later version that is on its way has been taken back."""
@@ -103,7 +120,7 @@ class Ingester:
         return unchanged(job, known)
 
     async def _bring(
-        self, job: DocumentJob, fingerprint: str, known: DocumentRecord | None, embedder: Embedder
+        self, job: DocumentJob, fingerprint: str, known: DocumentRecord | None, embedder: Embedder, trace: Trace
     ) -> Reply[Result]:
         """Carry the document over from where it is indexed already, or make it, or say why not."""
         document, run = job.document, job.run
@@ -115,7 +132,7 @@ class Ingester:
         wanted = self._wanted(job, embedder, was_indexed=known is not None and known.state is DocumentState.INDEXED)
         try:
             if carried_over is None:
-                return await self._make(job, fingerprint, known, wanted)
+                return await self._make(job, fingerprint, known, wanted, trace)
             chunks = await run.effects.with_sparse_vectors(run.source.embedding, carried_over.chunks)
             content = Content(carried_over.content_hash, chunks, Tally(reused=len(chunks)), carried_over.warnings)
             return await self._deliver(job, fingerprint, content, wanted)
@@ -126,17 +143,22 @@ class Ingester:
             return settled_reply(replace(failed, is_put_off=isinstance(error, PutOffError)))
 
     async def _make(
-        self, job: DocumentJob, fingerprint: str, known: DocumentRecord | None, wanted: WantedVectors
+        self, job: DocumentJob, fingerprint: str, known: DocumentRecord | None, wanted: WantedVectors, trace: Trace
     ) -> Reply[Result]:
         """Fetch and prepare the document's content, and bring it on its way."""
         assert job.document.body is not None
-        async with job.document.body.open() as file:
-            content_hash, size_bytes = await anyio.to_thread.run_sync(digest, file)
+        async with AsyncExitStack() as opened:
+            with trace.stage("fetch") as notes:
+                file = await opened.enter_async_context(job.document.body.open())
+                content_hash, size_bytes = await anyio.to_thread.run_sync(digest, file)
+                notes["size_bytes"] = size_bytes
             async with self._budget.taken(size_bytes):
                 if known and is_same_content(job, known, fingerprint, content_hash):
                     return settled_reply(await self._update_version(job, known))
                 draft = Draft(self._preparation, job, wanted.embedder, self._store.vectors, content_hash)
-                await draft.make(file, self.in_hand)
+                with trace.stage("prepare") as notes:
+                    await draft.make(file, self.in_hand)
+                    notes |= {"chunks": len(draft.chunks), "missing": draft.tally.missing}
                 if not draft.chunks and size_bytes:
                     return settled_reply(await self._skip(job, fingerprint, NO_TEXT, draft.warnings.all()))
                 content = Content(content_hash, draft.chunks, draft.tally, draft.warnings.all())

@@ -105,6 +105,8 @@ class PreparedDocument:
     tokens: int
     warnings: int = 0
     """How many kinds of warnings it has."""
+    prepared_at: float = 0.0
+    """When it was put, in seconds since 1970."""
 
     @property
     def owner(self) -> tuple[int, str, str]:

@@ -17,7 +17,7 @@ from syncd.store.vectors import absent, insert_vectors
 
 SELECT = (
     "SELECT id, collection_id, source_id, key, version, fingerprint, seen, chunks, urgency, wanted, embedded, tokens, "
-    "json_array_length(warnings) "
+    "json_array_length(warnings), prepared_at "
     "FROM prepared "
 )
 SIZE_BYTES = "length(CAST(context AS BLOB)) + length(CAST(text AS BLOB))"

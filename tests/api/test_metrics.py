@@ -80,6 +80,7 @@ async def test_it_tells_what_the_daemons_parts_say(api_with):
             is_chroma_available=False,
             problems=2,
             embedded_tokens=90,
+            dropped_spans=7,
             restarts={"syncer": 1},
             runs={source_id: RunTotals(2, 1, counts), "removed": RunTotals(9, 9, counts)},
             free_bytes=1 << 40,
@@ -91,8 +92,8 @@ async def test_it_tells_what_the_daemons_parts_say(api_with):
     assert found["syncd_mailbox_served_total"] == {("ingest",): 20}
     assert found["syncd_model_available"] == {("m",): 1, ("n",): 0}
     assert found["syncd_actor_restarts_total"] == {("syncer",): 1}
-    names = ("chroma_available", "problems", "embedded_tokens_total", "disk_free_bytes")
-    assert [found[f"syncd_{name}"][()] for name in names] == [0, 2, 90, 1 << 40]
+    names = ("chroma_available", "problems", "embedded_tokens_total", "dropped_spans_total", "disk_free_bytes")
+    assert [found[f"syncd_{name}"][()] for name in names] == [0, 2, 90, 7, 1 << 40]
     assert found["syncd_runs_total"] == {(*source, "complete"): 2, (*source, "failed"): 1}
     outcomes = {"indexed": 3, "unchanged": 2, "deleted": 0, "skipped": 1, "failed": 0}
     assert found["syncd_run_documents_total"] == {(*source, name): number for name, number in outcomes.items()}

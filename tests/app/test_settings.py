@@ -1,13 +1,14 @@
-"""Which vector store the configuration chooses, and what that loads."""
+"""Which vector store the configuration chooses, whether documents are traced, and what that loads."""
 
 import subprocess
 import sys
 
 import pytest
 
-from syncd.app.settings import own_chroma, vector_store_of, verify_interval_s, watch_settings
+from syncd.app.settings import own_chroma, tracer_of, vector_store_of, verify_interval_s, watch_settings
 from syncd.chroma.client import Chroma
 from syncd.errors import ConfigError
+from syncd.pipeline.tracing import UNTRACED
 from syncd.qdrant.client import Qdrant
 from tests.config.test_config import load
 
@@ -41,7 +42,18 @@ async def test_without_its_package_the_extra_is_named(tmp_path, monkeypatch):
         vector_store_of(load(tmp_path, QDRANT), None)
 
 
-def test_a_daemon_with_chroma_loads_nothing_of_it():
-    look = "import sys, syncd.app; print([name for name in sys.modules if 'qdrant' in name])"
+async def test_traces_are_off_until_a_receiver_is_named_and_then_need_the_extra(tmp_path, monkeypatch):
+    assert tracer_of(load(tmp_path)) is UNTRACED
+    config = load(tmp_path, "[tracing]\nendpoint = 'http://127.0.0.1:4318'\n")
+    await tracer_of(config).close()
+    monkeypatch.delitem(sys.modules, "syncd.pipeline.otlp")
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
+    with pytest.raises(ConfigError, match=r"tracing.endpoint needs .* pip install 'syncd\[otel\]'"):
+        tracer_of(config)
+
+
+def test_a_daemon_with_neither_loads_nothing_of_them():
+    names = "'qdrant' in name or name.startswith(('opentelemetry.sdk', 'opentelemetry.exporter'))"
+    look = f"import sys, syncd.app; print([name for name in sys.modules if {names}])"
     done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, timeout=120)
     assert done.stdout == "[]\n", done.stderr

@@ -33,6 +33,7 @@ from syncd.pipeline.preparation import Preparation
 from syncd.pipeline.prepare.preparer import DocumentPreparer
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.pipeline.sparse.encoding import SparseEncoding
+from syncd.pipeline.tracing import UNTRACED, Tracer
 from syncd.runtime.mailbox import Mailbox
 from syncd.sources.folder.documents import FolderSettings
 from syncd.sources.folder.settings import FolderSourceSettings
@@ -138,18 +139,22 @@ class Parts:
 
 @asynccontextmanager
 async def running(
-    state: Path, server, prepare=lambda parts: None, manner: Manner | None = None
+    state: Path, server, prepare=lambda parts: None, manner: Manner | None = None, tracer: Tracer = UNTRACED
 ) -> AsyncIterator[Parts]:
     """Yield parts over `state` and a Chroma server. `prepare` may tamper with them before they run."""
     async with Chroma(ChromaSettings(server.host, server.port)) as chroma:
         await chroma.look()
-        async with over(state, chroma, prepare, manner) as parts:
+        async with over(state, chroma, prepare, manner, tracer) as parts:
             yield parts
 
 
 @asynccontextmanager
 async def over(
-    state: Path, vector_store: VectorStore, prepare=lambda parts: None, manner: Manner | None = None
+    state: Path,
+    vector_store: VectorStore,
+    prepare=lambda parts: None,
+    manner: Manner | None = None,
+    tracer: Tracer = UNTRACED,
 ) -> AsyncIterator[Parts]:
     """Yield parts over `state` and a vector store, recovered and serving: where they are put together, and nowhere else."""
     async with AsyncExitStack() as stack:
@@ -162,11 +167,10 @@ async def over(
             return embedder
 
         index = Index(store, vector_store, lambda _record: None, gather_s=manner.gather_s)
-        stage = EmbeddingStage(store, index.apply, get)
+        stage = EmbeddingStage(store, index.apply, get, tracer)
         room = DiskRoom(store.prepared, state, share=0.5)
-        effects = RealEffects(
-            store, index.apply, stage, SparseEncoding(store, SparseModels()).with_sparse_vectors, room
-        )
+        with_sparse_vectors = SparseEncoding(store, SparseModels()).with_sparse_vectors
+        effects = RealEffects(store, index.apply, stage, with_sparse_vectors, room, tracer)
         ingester = Ingester(store, effects, stage, Preparation(lambda _source: manner.preparer, get))
         ingesters = Ingesters(ingester, SyncSettings(ingesters=manner.ingesters, document_attempts=manner.attempts))
         parts = Parts(store, vector_store, index, embedder, stage, ingester, ingesters.mailbox)

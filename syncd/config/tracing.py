@@ -1,0 +1,32 @@
+"""The table of traces."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
+
+from syncd.schema import Table
+
+
+class TracingSection(Table):
+    """The receiver of documents' traces, if any."""
+
+    endpoint: str | None = None
+    sampled_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """The share of documents that are traced, each whole."""
+
+    @field_validator("endpoint")
+    @classmethod
+    def base(cls, endpoint: str | None) -> str | None:
+        """Check that it is a base URL of HTTP, without credentials."""
+        if endpoint is not None:
+            parts = urlsplit(endpoint)
+            is_whole = parts.scheme in ("http", "https") and parts.hostname and not (parts.username or parts.query)
+            if not is_whole or parts.path.rstrip("/").endswith("/v1/traces"):
+                raise ValueError(
+                    "tracing.endpoint is no base URL such as http://127.0.0.1:4318 (/v1/traces is appended); a key goes into the variable "
+                    "OTEL_EXPORTER_OTLP_HEADERS"
+                )
+        return endpoint
