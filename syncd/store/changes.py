@@ -125,7 +125,7 @@ DocumentChange = Replacement | Promotion | Removal
 @dataclass(frozen=True, slots=True)
 class Staged:
     """What a change means for the vector store, by chunk ids. `error`: it was refused and nothing happened; so with `overtaken`:
-    that version has been replaced or taken back.
+    that version has been replaced or taken back, or was damaged and is asked of its source again.
     """
 
     collection_id: int

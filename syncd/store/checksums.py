@@ -49,6 +49,8 @@ def document_checksum(collection_id: int, *texts: str) -> int:
 
 DOCUMENT_TEXTS = ("source_id", "key", "prefix", "version", "fingerprint", "state", "content_hash")
 """Of a document's row, beside its collection."""
+PREPARED_TEXTS = ("source_id", "key", "prefix", "version", "fingerprint", "content_hash", "model", "warnings")
+"""Of a prepared document's row, beside its collection; its checksum is made as that of a document's."""
 
 
 def cursor_checksum(recipe: str, cursor: str) -> int:

@@ -23,7 +23,7 @@ INDEXED = (
 )
 PREPARED = (
     "SELECT p.prefix || '-' || c.number, c.text, json_set(c.metadata, '$.chunk_count', p.chunks), -p.id, "
-    "iif(p.wanted, 'prepared', 'embedded'), NULL, p.changed_at, '', c.vector_key, NULL, NULL FROM prepared p JOIN prepared_chunks c ON c.prepared_id = p.id "
+    "iif(p.wanted, 'prepared', 'embedded'), NULL, p.changed_at, c.context, c.vector_key, c.checksum, NULL FROM prepared p JOIN prepared_chunks c ON c.prepared_id = p.id "
     "WHERE p.collection_id = ? AND p.prefix = ? AND p.findable AND c.number = ?"
 )
 OWNER = (

@@ -86,7 +86,7 @@ _FILL = (
 )
 _IS_PREPARED = "c.prepared_id = :document AND c.number = :number AND c.context || c.text = :text"
 _FILL_PREPARED = (
-    f"UPDATE prepared_chunks AS c SET posting_model = :model, posting = :vector WHERE {_IS_PREPARED}",
+    f"UPDATE prepared_chunks AS c SET posting_model = :model, posting = :vector, posting_checksum = :checksum WHERE {_IS_PREPARED}",
     "DELETE FROM postings WHERE document_id = -:document AND number = :number AND model <> :model "
     f"AND EXISTS (SELECT 1 FROM prepared_chunks c WHERE {_IS_PREPARED})",
     "INSERT OR IGNORE INTO postings (collection_id, document_id, number, model, vector, checksum) SELECT :collection, -:document, :number, :model, :vector, :checksum "

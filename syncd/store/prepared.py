@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from syncd.errors import ConflictError
 from syncd.store.changes import PreparedDocument, Replacement, Urgency
+from syncd.store.checksums import is_sound
 from syncd.store.database import Database
+from syncd.store.prepared_damage import drop_damaged, prepared_rows
 from syncd.store.prepared_rows import SELECT, discard, embedded, first, keep_token_costs, put
 from syncd.store.source_names import IS_PAUSED
 
@@ -74,10 +76,14 @@ class Prepared:
         await self._db.write(lambda c: c.executemany("DELETE FROM prepared WHERE id = ?", [(i,) for i in ids]))
 
     async def discard_orphans(self) -> None:
-        """Forget what was prepared for sources that are no more. Twice is safe."""
-        await self._db.write(
-            lambda c: c.execute("DELETE FROM prepared WHERE source_id NOT IN (SELECT id FROM sources)")
-        )
+        """Forget what was prepared for sources that are no more, and what it is no longer known of for whom. Twice is safe."""
+
+        def transaction(connection: sqlite3.Connection) -> None:
+            if damaged := [row for row in prepared_rows(connection) if not row.is_sound]:
+                drop_damaged(connection, damaged)
+            connection.execute("DELETE FROM prepared WHERE source_id NOT IN (SELECT id FROM sources)")
+
+        await self._db.write(transaction)
 
     async def hurry(self, prepared_id: int, urgency: Urgency) -> None:
         """Let somebody's urgency be that of a document that waits already; never lowers it."""
@@ -98,25 +104,37 @@ class Prepared:
     async def take(
         self, model: str, source_id: str, limit: int, besides: Collection[bytes], *, is_urgent: bool
     ) -> Sequence[WantedText]:
-        """Return a source's texts whose vectors are due: the most urgent, then the oldest; none `besides` those."""
+        """Return a source's texts whose vectors are due: the most urgent, then the oldest; none `besides` those.
+
+        A document with a damaged one is dropped, and asked of its source again.
+        """
         statement = (
-            "SELECT c.vector_key, c.context || c.text, p.collection_id FROM prepared p JOIN prepared_chunks c "
+            "SELECT c.vector_key, c.context, c.text, p.collection_id, c.metadata, c.checksum, c.lineage_checksum, p.id "
+            "FROM prepared p JOIN prepared_chunks c "
             "ON c.prepared_id = p.id AND c.wanted WHERE p.model = ? AND p.wanted > 0 AND p.source_id = ? "
             "AND (p.urgency > 0) = ? ORDER BY p.urgency DESC, p.id, c.number"
         )
 
+        damaged: set[int] = set()
+
         def query(connection: sqlite3.Connection) -> list[WantedText]:
             found: dict[bytes, WantedText] = {}
             rows = connection.execute(statement, (model, source_id, is_urgent))
-            for row in rows:
-                if row[0] not in besides:
-                    found[row[0]] = WantedText(*row)
+            for key, context, text, collection_id, metadata, checksum, lineage, prepared_id in rows:
+                if not is_sound(text, context, key, metadata, checksum, lineage):
+                    damaged.add(prepared_id)
+                elif key not in besides:
+                    found[key] = WantedText(key, context + text, collection_id)
                 if len(found) == limit:
                     break
             rows.close()
             return list(found.values())
 
-        return await self._db.read(query)
+        texts = await self._db.read(query)
+        if damaged:
+            of_them = f"id IN ({', '.join('?' * len(damaged))})"
+            await self._db.write(lambda c: drop_damaged(c, prepared_rows(c, of_them, list(damaged))))
+        return texts
 
     async def uncounted(self, model: str, limit: int) -> Sequence[WantedText]:
         """Return texts whose vectors are wanted at `model` and whose tokens are not counted, the oldest first."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+import zlib
 from collections.abc import Mapping
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from syncd.errors import ConflictError
 from syncd.store.changes import PreparedDocument, Replacement, Urgency
+from syncd.store.checksums import document_checksum, lineage_checksum, text_checksum
 from syncd.store.chunk_ids import with_own_ids
 from syncd.store.codec import dumps, warnings_to_json
 from syncd.store.vectors import absent, insert_vectors
@@ -67,10 +69,11 @@ def insert_prepared(
     connection: sqlite3.Connection, change: Replacement, model: str, urgency: Urgency, *, findable: bool
 ) -> int:
     """Insert a document's row, whose sums are still to come; return its id."""
+    warnings = warnings_to_json(change.warnings)
     row = connection.execute(
         "INSERT INTO prepared (collection_id, source_id, key, prefix, version, fingerprint, content_hash, seen, changed_at, "
-        "prepared_at, model, urgency, findable, warnings, chunks, size_bytes, wanted, wanted_bytes, embedded) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0) RETURNING id",
+        "prepared_at, model, urgency, findable, warnings, chunks, size_bytes, wanted, wanted_bytes, embedded, "
+        "checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, ?) RETURNING id",
         (
             change.collection_id,
             change.source_id,
@@ -85,7 +88,18 @@ def insert_prepared(
             model,
             urgency,
             findable,
-            warnings_to_json(change.warnings),
+            warnings,
+            document_checksum(
+                change.collection_id,
+                change.source_id,
+                change.key,
+                change.prefix,
+                change.version,
+                change.fingerprint,
+                change.content_hash,
+                model,
+                warnings,
+            ),
         ),
     ).fetchone()
     return row[0]
@@ -96,8 +110,8 @@ def insert_chunks(
 ) -> None:
     """Insert a document's chunks and, where it is to be found already, their postings."""
     connection.executemany(
-        "INSERT INTO prepared_chunks (prepared_id, number, text, context, vector_key, metadata, posting_model, posting, wanted) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO prepared_chunks (prepared_id, number, text, context, vector_key, metadata, posting_model, posting, wanted, "
+        "checksum, lineage_checksum, posting_checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             (
                 prepared_id,
@@ -105,18 +119,22 @@ def insert_chunks(
                 chunk.text,
                 chunk.context,
                 chunk.vector_key,
-                dumps(dict(chunk.metadata)),
+                metadata,
                 chunk.posting and chunk.posting.model,
                 chunk.posting and chunk.posting.vector,
                 chunk.vector_key in missing,
+                text_checksum(chunk.context, chunk.text),
+                lineage_checksum(chunk.vector_key, metadata),
+                chunk.posting and zlib.crc32(chunk.posting.vector),
             )
             for number, chunk in enumerate(change.chunks)
+            for metadata in (dumps(dict(chunk.metadata)),)
         ),
     )
     if findable:
         connection.execute(
-            "INSERT INTO postings (collection_id, document_id, number, model, vector) SELECT ?, -prepared_id, number, "
-            "posting_model, posting FROM prepared_chunks WHERE prepared_id = ? AND posting IS NOT NULL",
+            "INSERT INTO postings (collection_id, document_id, number, model, vector, checksum) SELECT ?, -prepared_id, number, "
+            "posting_model, posting, posting_checksum FROM prepared_chunks WHERE prepared_id = ? AND posting IS NOT NULL",
             (change.collection_id, prepared_id),
         )
 

@@ -12,6 +12,7 @@ from syncd.store.checksums import DAMAGED, is_sound_blob, text_bytes
 from syncd.store.database import Database
 from syncd.store.document_repairs import AskedAgain, document_rows, mend_documents
 from syncd.store.outbox import Portion
+from syncd.store.prepared_damage import PreparedRow, drop_damaged, is_intact, prepared_rows
 
 PAGE_DOCUMENTS = 200
 
@@ -65,7 +66,7 @@ class Repairs:
 
     async def examine(self, collection_id: int, portion: Portion, *, repair: bool) -> int:
         """Return how many rows of a portion's documents are damaged and, with `repair`, set them right; documents and chunks that
-        have no checksums yet get them then. Twice is safe.
+        have no checksums yet get them then. Twice is safe. Damaged prepared documents count too; they are dropped and asked for again.
 
         Where more than a bit is wrong, the document is asked of its source again, and its collection's sources are looked at whole.
         """
@@ -74,7 +75,7 @@ class Repairs:
             f"d.id > ? AND (d.collection_id = ? OR d.collection_id NOT IN (SELECT id FROM collections)) {condition}"
             "ORDER BY d.id LIMIT ?"
         )
-        damaged, after = 0, 0
+        damaged, after = await self._examine_prepared(of_portion, (collection_id, *values), repair=repair), 0
         while True:
             page = (after, collection_id, *values, PAGE_DOCUMENTS)
             rows = await self._db.read(lambda c, page=page: document_rows(c, of_portion, page))
@@ -85,6 +86,26 @@ class Repairs:
             if len(rows) < PAGE_DOCUMENTS:
                 return damaged
             after = rows[-1].id
+
+    async def _examine_prepared(self, of_portion: str, values: Sequence[int | str], *, repair: bool) -> int:
+        """Return how many prepared documents of a portion are damaged and, with `repair`, drop them to have them prepared again."""
+        damaged, after = 0, 0
+        while True:
+            page = (after, *values, PAGE_DOCUMENTS)
+
+            def query(
+                connection: sqlite3.Connection, page: Sequence[int | str] = page
+            ) -> tuple[int, list[PreparedRow]]:
+                rows = prepared_rows(connection, of_portion, page)
+                last = rows[-1].id if len(rows) == PAGE_DOCUMENTS else 0
+                return last, [row for row in rows if not is_intact(connection, row)]
+
+            after, found = await self._db.read(query)
+            damaged += len(found)
+            if repair and found:
+                await self._db.write(lambda c, found=found: drop_damaged(c, found))
+            if not after:
+                return damaged
 
 
 def _owner(connection: sqlite3.Connection, collection_id: int, chunk_id: str) -> _Owner | None:

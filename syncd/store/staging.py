@@ -17,6 +17,7 @@ from syncd.store.chunk_rows import rewrite_chunks, stored_chunks, write_postings
 from syncd.store.codec import warnings_from_json, warnings_to_json
 from syncd.store.numbering import changed_vectors, number_chunks
 from syncd.store.postings import Posting
+from syncd.store.prepared_damage import drop_damaged, is_intact, prepared_rows
 from syncd.store.prepared_rows import discard
 from syncd.store.vectors import mark_used
 
@@ -65,7 +66,13 @@ class PreparedChunks(Collection[NewChunk]):
 
 
 def stage_promotion(connection: sqlite3.Connection, change: Promotion) -> Staged:
-    """Put a prepared document in place of what is stored of it; nothing where that version has been replaced meanwhile."""
+    """Put a prepared document in place of what is stored of it; nothing where that version has been replaced meanwhile.
+
+    A damaged one is dropped, and its source asked for it again.
+    """
+    for found in prepared_rows(connection, "id = ?", (change.prepared_id,)):
+        if not is_intact(connection, found):
+            drop_damaged(connection, [found])
     row = connection.execute(
         "SELECT collection_id, source_id, key, prefix, version, fingerprint, content_hash, seen, changed_at, chunks, "
         "warnings FROM prepared WHERE id = ?",
