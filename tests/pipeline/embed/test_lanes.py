@@ -50,9 +50,7 @@ def measured(logged):
     return [entry for entry in logged if entry["event"] == "model.lanes_measured"]
 
 
-async def test_lanes_that_gain_are_kept_and_a_query_is_answered_while_they_are_measured(
-    soon, own_folder, monkeypatch
-):
+async def test_lanes_that_gain_are_kept_and_a_query_is_answered_while_they_are_measured(soon, own_folder, monkeypatch):
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
     with structlog.testing.capture_logs() as logged:
         async with open_embedder(Catalog().find(MINILM), own_folder, OPTIONS) as embedder:
