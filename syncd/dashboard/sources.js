@@ -21,7 +21,19 @@ export async function show(context) {
 async function list({ values, signal }) {
   const offset = Number(values.get("offset") ?? 0);
   const found = await get("sources", { limit: PAGE, offset });
-  const rows = new Map(found.map((source) => [source.id, sourceRow(source)]));
+  const rows = new Map();
+  const draw = (source) => {
+    const before = rows.get(source.id);
+    const next = sourceRow(source, (changed) => draw(changed).querySelector("[data-pause]").focus());
+    if (before) {
+      // What was heard of its runs since the list was loaded.
+      next.querySelector("[data-latest]").replaceWith(before.querySelector("[data-latest]"));
+      before.replaceWith(next);
+    }
+    rows.set(source.id, next);
+    return next;
+  };
+  found.forEach(draw);
   // A run that ends changes what is said of its source.
   follow(signal, async (changed) => {
     for (const id of new Set(changed.map((job) => job.source_id))) {
@@ -37,12 +49,12 @@ async function list({ values, signal }) {
     heading("Sources", "Places whose documents are kept in collections.",
       h("a", { class: "button", href: "#/sources/upload" }, "Upload files"), h("a", { class: "button primary", href: "#/sources/add" }, "Add a source")),
     h("section", { class: "card" },
-      table("Sources", ["Source", "Collection", "Watch", "Freshness", "Next run", "Latest run", "#Sync"], [...rows.values()], "No sources yet."),
+      table("Sources", ["Source", "Collection", "Watch", "Freshness", "Next run", "Latest run", "#Actions"], [...rows.values()], "No sources yet."),
       pager(offset, PAGE, found.length, (next) => { location.hash = `#/sources?offset=${next}`; })),
   ];
 }
 
-function sourceRow(source) {
+function sourceRow(source, redraw) {
   const type = typeOf(source);
   return row(
     [[h("a", { href: `#/sources/${source.id}` }, nameOf(source)), h("span", { class: "sub" }, source.name ? `${typeWords(type)}, ${placeOf(source)}` : typeWords(type)),
@@ -52,7 +64,8 @@ function sourceRow(source) {
     [freshness(source), "tight"],
     [nextRun(source), "tight"],
     [h("span", { "data-latest": true }, latest(source)), "tight"],
-    [type === "file_upload" ? "" : button("Sync now", () => sync(source), { class: "small", "aria-label": `Sync ${nameOf(source)} now` }), "number"],
+    [[type === "file_upload" ? null : button("Sync now", () => sync(source), { class: "small", "aria-label": `Sync ${nameOf(source)} now` }), " ",
+      button(pauseWord(source), async () => redraw(await control(source)), { class: "small", "aria-label": `${pauseWord(source)} ${nameOf(source)}`, "data-pause": true })], "number tight"],
   );
 }
 
@@ -85,11 +98,13 @@ function nextRun(source) {
   return source.watch_state ? "when it changes" : "on request";
 }
 
-/** Pause a source, or go on with it. */
-async function control(source, again) {
-  await post(`sources/${source.id}/${source.paused_at ? "resume" : "pause"}`);
-  toast(source.paused_at ? "Resumed." : "Paused.");
-  again();
+const pauseWord = (source) => (source.paused_at ? "Resume" : "Pause");
+
+/** Pause a source, or go on with it; resolves to what it is then. */
+async function control({ paused_at: paused, ...source }) {
+  const now = await post(`sources/${source.id}/${paused ? "resume" : "pause"}`);
+  toast(paused ? "Resumed." : "Paused.");
+  return { ...source, ...now };
 }
 
 async function rename(source, again) {
@@ -131,7 +146,7 @@ async function one(context, id) {
     heading(nameOf(source), `${typeWords(type)} in database ${source.database_name}`,
       type === "file_upload" ? h("a", { class: "button primary", href: "#/sources/upload" }, "Upload files") : button("Sync now", () => sync(listed), { class: "primary" }),
       collection ? h("a", { class: "button", href: `#/collections/${encodeURIComponent(source.database_name)}/${encodeURIComponent(collection)}?source=${id}` }, "Documents") : null,
-      button(source.paused_at ? "Resume" : "Pause", () => control(source, context.again)),
+      button(pauseWord(source), async () => { await control(source); context.again(); }),
       source.declared ? null : button("Rename…", () => rename(source, context.again)),
       source.declared ? null : button("Remove…", () => remove(source), { class: "danger" })),
     source.paused_at ? h("div", { class: "verdict late" }, `Paused ${ago(source.paused_at)}: what is asked of it, and what changes, is kept until it is resumed.`) : null,

@@ -127,11 +127,18 @@ def test_a_source_of_every_type_can_be_added_and_its_run_is_followed_as_it_goes(
     expect(page.locator("main")).to_contain_text("complete, with failures")
 
     page.goto("/#/sources")
+    listed = page.get_by_role("row", name="more-notes")
+    for verb, then, badge in (("Pause", "Resume", "paused"), ("Resume", "Pause", "watching")):
+        page.get_by_role("button", name=f"{verb} more-notes").press("Enter")
+        # Whoever has no mouse goes on from where they are.
+        expect(page.get_by_role("button", name=f"{then} more-notes")).to_be_focused()
+        expect(listed).to_contain_text(badge)
+    expect(listed).to_contain_text("complete")
     page.get_by_role("link", name="more-notes").click()
-    page.get_by_role("button", name="Pause").click()
+    page.get_by_role("button", name="Pause", exact=True).click()
     expect(page.locator("main")).to_contain_text("kept until it is resumed")
-    page.get_by_role("button", name="Resume").click()
-    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    page.get_by_role("button", name="Resume", exact=True).click()
+    expect(page.get_by_role("button", name="Pause", exact=True)).to_be_visible()
     page.get_by_role("button", name="Rename…").click()
     page.get_by_label("What is it to be called?").fill("other-notes")
     page.get_by_role("button", name="Rename", exact=True).click()
