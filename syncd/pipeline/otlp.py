@@ -25,6 +25,7 @@ from syncd.errors import Skipped
 from syncd.model import DocumentState, SourceRecord
 from syncd.pipeline.tracing import UNTRACED, Notes, StageName, Trace, TraceId, trace_id_of
 from syncd.redaction import redacted
+from syncd.runtime.headers import storable
 from syncd.store.collections import CollectionRecord
 
 log = structlog.get_logger()
@@ -202,8 +203,10 @@ class OtlpTrace:
         self._send("document", begun_ns, state.value, notes, reason if is_error else "")
 
     def _send(self, name: str, since_ns: int, outcome: str, notes: Notes, error: str = "") -> None:
-        told = {f"syncd.{key}": value for key, value in notes.items()}
-        finished = Finished(name, since_ns, self._about | {"syncd.outcome": outcome} | told, redacted(error))
+        # A lone surrogate in what a document was refused for would cost the whole batch.
+        told = {f"syncd.{key}": storable(v) if isinstance(v, str) else v for key, v in notes.items()}
+        attributes = self._about | {"syncd.outcome": outcome} | told
+        finished = Finished(name, since_ns, attributes, storable(redacted(error)))
         self._tracer.send(finished, self._ids, is_document=name == "document")
 
 

@@ -171,6 +171,18 @@ async def test_a_receiver_that_is_away_changes_nothing_but_a_count(
     assert tracer.dropped == 2 * (len(STAGES) + 1) + 3
 
 
+async def test_what_no_receiver_can_read_costs_no_other_span(receiver, endpoint):
+    tracer = OtlpTracer(endpoint)
+    for number, reason in enumerate(("it is named \udcff.md", "it contains no text")):
+        trace = tracer.of((1, "source", f"{number}.md"), "1", "made")
+        for state in (DocumentState.SKIPPED, DocumentState.FAILED):
+            trace.begin()
+            trace.end(state, reason, {})
+    await tracer.close()
+    assert len(receiver.spans()) == 4
+    assert {span.status.message for span in receiver.spans()} == {"", "it is named ?.md", "it contains no text"}
+
+
 async def test_what_waits_is_bounded(monkeypatch, receiver, endpoint):
     monkeypatch.setattr(otlp, "WAITING", 512)
     receiver.open.clear()
