@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import NamedTuple
@@ -74,13 +75,27 @@ def mend_documents(connection: sqlite3.Connection, collection_id: int, document_
     damaged = [row for row in rows if not row.is_sound]
     asked = AskedAgain()
     if damaged:
-        # The indexes still have the columns as they were, and SQLite changes no row that its indexes do not have.
-        connection.execute("REINDEX documents")
-    for row in damaged:
-        _set_document_right(connection, asked, row)
+        with despite_indexes(connection, "documents"):
+            for row in damaged:
+                _set_document_right(connection, asked, row)
     for row in rows:
         _complete(connection, row)
     asked.send(connection, collection_id)
+
+
+@contextmanager
+def despite_indexes(connection: sqlite3.Connection, *tables: str) -> Generator[None]:
+    """Within the caller's transaction, rows may be changed and deleted that their indexes still have as they were, even where
+    they have become equal to others; at the end the indexes are made anew.
+    """
+    # In this mode SQLite removes what an index does not have instead of calling that a corruption (OP_IdxDelete).
+    connection.execute("PRAGMA writable_schema = ON")
+    try:
+        yield
+    finally:
+        connection.execute("PRAGMA writable_schema = OFF")
+    for table in tables:
+        connection.execute(f"REINDEX {table}")
 
 
 def _complete(connection: sqlite3.Connection, row: DocumentRow) -> None:

@@ -10,7 +10,7 @@ import structlog
 
 from syncd.store.bit_errors import set_right
 from syncd.store.checksums import PREPARED_TEXTS, document_bytes, is_sound, is_sound_blob
-from syncd.store.document_repairs import AskedAgain
+from syncd.store.document_repairs import AskedAgain, despite_indexes
 
 log = structlog.get_logger()
 
@@ -89,7 +89,9 @@ def drop_damaged(connection: sqlite3.Connection, rows: Iterable[PreparedRow]) ->
     """
     asked: dict[int, AskedAgain] = {}
     for row in rows:
-        _delete(connection, row.id)
+        # It may stand where another one does, and its indexes have it as it was.
+        with despite_indexes(connection, "prepared", "prepared_chunks"):
+            connection.execute("DELETE FROM prepared WHERE id = ?", (row.id,))
         owner = row.owner
         log.error("prepared.damaged", key=owner[2] if owner else None, action="prepared again from its source")
         if owner is None:
@@ -101,16 +103,3 @@ def drop_damaged(connection: sqlite3.Connection, rows: Iterable[PreparedRow]) ->
         asked.setdefault(collection_id, AskedAgain()).keys.add((source_id, key))
     for collection_id, again in asked.items():
         again.send(connection, collection_id)
-
-
-def _delete(connection: sqlite3.Connection, prepared_id: int) -> None:
-    """Delete a row that its indexes may have otherwise, even as another one's; they are made anew."""
-    # As damaged it may stand twice in a unique index, so that cannot be made anew before. In this mode SQLite deletes what an
-    # index does not have instead of refusing to (OP_IdxDelete).
-    connection.execute("PRAGMA writable_schema = ON")
-    try:
-        connection.execute("DELETE FROM prepared WHERE id = ?", (prepared_id,))
-    finally:
-        connection.execute("PRAGMA writable_schema = OFF")
-    connection.execute("REINDEX prepared")
-    connection.execute("REINDEX prepared_chunks")

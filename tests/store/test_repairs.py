@@ -104,6 +104,21 @@ async def test_a_flipped_bit_is_noticed_and_set_right_without_asking_anybody(sta
     await store.close()
 
 
+async def test_a_key_that_became_another_documents_is_set_right(state):
+    store = await Store.open(state, TYPES)
+    (source,) = await store.sources.list()
+    other = Replacement(COLLECTION, source.id, "lalps/keeper.md", "d4e5f6", "version-8", "made-by-9", "another", 1, [])
+    await store.documents.stage([other])
+    right = await everything(store)
+    await store.close()
+    flip(state, *PLACES["key"])
+    store = await Store.open(state, TYPES)
+    assert await store.repairs.examine(COLLECTION, EVERYTHING_HELD, repair=True) == 1
+    assert await everything(store) == right
+    assert await store.database.read(lambda c: c.execute("PRAGMA integrity_check").fetchone()) == ("ok",)
+    await store.close()
+
+
 @pytest.mark.parametrize("place", ["metadata", "vector key", "key", "version"])
 async def test_what_more_than_one_bit_of_is_wrong_is_asked_of_its_source(state, place):
     flip(state, *PLACES[place], 7)
