@@ -97,6 +97,7 @@ EVENTS: Mapping[str, str] = {
     "ocr.unavailable": "scans and pictures are not read, as no engine is installed; their documents get a warning",
     "parser.died": "a parser's process died while reading a document",
     "picture.undescribed": "the vision model could not describe a picture; its document is indexed without it",
+    "prepared.damaged": "a prepared document is not what was stored; it is dropped, and prepared again from its source",
     "prepared.full": "prepared documents take their share of the disk; preparing waits for vectors to catch up",
     "process.killed": "a child process ignored SIGTERM for too long and was killed",
     "process.output": "a line that a child process printed",
