@@ -6,12 +6,12 @@ import argparse
 from functools import partial
 from typing import TypedDict
 
-from syncd.cli.answers import InvocationMade
 from syncd.cli.client import connected
 from syncd.cli.commands import Commands
-from syncd.cli.output import out, print_json, print_table
+from syncd.cli.output import print_json, print_table
 from syncd.cli.references import SOURCE_HELP, source_id
-from syncd.cli.sync import finish
+from syncd.cli.sync import ask
+from syncd.json_types import JsonObject
 
 
 class ListedAnswer(TypedDict):
@@ -67,12 +67,7 @@ async def list_documents(args: argparse.Namespace) -> int:
 
 async def change(verb: str, args: argparse.Namespace) -> int:
     """Ask for documents to be synced again or deleted, and follow the run to its end, unless told not to wait."""
-    body = {"keys": args.keys, **({"target_collection_name": args.collection} if args.collection else {})}
+    body: JsonObject = {"keys": args.keys, **({"target_collection_name": args.collection} if args.collection else {})}
     async with connected(args) as client:
         ident = await source_id(client, args.types, args.source)
-        made: InvocationMade = await client.post(f"/api/v1/sources/{ident}/documents/{verb}", body)
-        invocation_id = made["invocation_id"]
-        if args.no_wait:
-            print_json({"invocation_id": invocation_id}) if args.json else out.print(invocation_id)
-            return 0
-        return await finish(client, invocation_id, args.json)
+        return await ask(client, f"/api/v1/sources/{ident}/documents/{verb}", body, args)

@@ -45,12 +45,17 @@ async def sync(args: argparse.Namespace) -> int:
                 **{name: value for name, value in body.items() if name != "backfill"},
                 "object_key": args.object_key,
             }
-        made: InvocationMade = await client.post(f"/api/v1/sources/{ident}/invocations", body)
-        invocation_id = made["invocation_id"]
-        if args.no_wait:
-            print_json({"invocation_id": invocation_id}) if args.json else out.print(invocation_id)
-            return 0
-        return await finish(client, invocation_id, args.json)
+        return await ask(client, f"/api/v1/sources/{ident}/invocations", body, args)
+
+
+async def ask(client: Client, path: str, body: JsonObject, args: argparse.Namespace) -> int:
+    """Create an invocation and follow it to its end as `finish` does; with `--no-wait` print its id and return 0."""
+    made: InvocationMade = await client.post(path, body)
+    invocation_id = made["invocation_id"]
+    if args.no_wait:
+        print_json({"invocation_id": invocation_id}) if args.json else out.print(invocation_id)
+        return 0
+    return await finish(client, invocation_id, args.json)
 
 
 async def finish(client: Client, invocation_id: str, as_json: bool) -> int:

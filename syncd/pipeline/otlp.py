@@ -179,7 +179,7 @@ class OtlpTrace:
         except Skipped as reason:
             self._send(name, since_ns, "skipped", notes | {"reason": redacted(str(reason))})
             raise
-        except Exception as error:
+        except Exception as error:  # whatever it is: it goes on to whom it concerns, and the span tells of it
             self._send(name, since_ns, "failed", notes, str(error) or type(error).__name__)
             raise
         except BaseException:

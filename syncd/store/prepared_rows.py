@@ -70,18 +70,14 @@ def insert_prepared(
 ) -> int:
     """Insert a document's row, whose sums are still to come; return its id."""
     warnings = warnings_to_json(change.warnings)
+    what = (change.source_id, change.key, change.prefix, change.version, change.fingerprint, change.content_hash)
     row = connection.execute(
         "INSERT INTO prepared (collection_id, source_id, key, prefix, version, fingerprint, content_hash, seen, changed_at, "
         "prepared_at, model, urgency, findable, warnings, chunks, size_bytes, wanted, wanted_bytes, embedded, "
         "checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, ?) RETURNING id",
         (
             change.collection_id,
-            change.source_id,
-            change.key,
-            change.prefix,
-            change.version,
-            change.fingerprint,
-            change.content_hash,
+            *what,
             change.seen,
             change.changed_at,
             time.time(),
@@ -89,17 +85,7 @@ def insert_prepared(
             urgency,
             findable,
             warnings,
-            document_checksum(
-                change.collection_id,
-                change.source_id,
-                change.key,
-                change.prefix,
-                change.version,
-                change.fingerprint,
-                change.content_hash,
-                model,
-                warnings,
-            ),
+            document_checksum(change.collection_id, *what, model, warnings),
         ),
     ).fetchone()
     return row[0]
