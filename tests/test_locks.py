@@ -15,6 +15,11 @@ ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXTRAS = {"requirements.lock": "minilm", "requirements-test.lock": "test"}
 LEFT_OUT = {canonicalize_name(name) for name in PROJECT["tool"]["uv"]["exclude-dependencies"]}
+STATED = {
+    canonicalize_name(each["name"]): (each["version"], each["requires-dist"])
+    for each in PROJECT["tool"]["uv"]["dependency-metadata"]
+}
+"""Packages that the locks install with less than they ask for, by name: the version that is spoken of, and what is left."""
 
 
 def locked(name: str) -> dict[str, str]:
@@ -60,7 +65,7 @@ def test_a_lock_names_what_its_packages_require_in_turn_but_not_what_is_left_out
             continue  # an environment made otherwise, which has its own tests
         if installed.version != versions[package]:
             continue
-        for text in installed.requires or ():
+        for text in STATED[package][1] if package in STATED else installed.requires or ():
             requirement = Requirement(text)
             required = canonicalize_name(requirement.name)
             asked = extras.get(package, set()) | {""}
@@ -74,6 +79,16 @@ def test_a_lock_names_what_its_packages_require_in_turn_but_not_what_is_left_out
                 extras[required] |= requirement.extras
                 pending.append(required)
     assert missing == set()
+
+
+@pytest.mark.parametrize("package", STATED)
+def test_what_is_stated_of_a_package_is_a_part_of_what_its_locked_version_asks_for(package):
+    version, stated = STATED[package]
+    assert locked("requirements.lock")[package] == version == distribution(package).version
+    asked = {each.name: each for each in map(Requirement, distribution(package).requires or ())}
+    for requirement in map(Requirement, stated):
+        assert requirement.specifier == asked[requirement.name].specifier
+        assert requirement.extras <= asked[requirement.name].extras
 
 
 def test_the_weights_that_an_error_names_are_the_locked_ones():

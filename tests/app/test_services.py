@@ -10,6 +10,7 @@ from syncd.app.services import kept, splade_words, upload_embedding
 from syncd.chroma.client import Chroma
 from syncd.chroma.connection import ChromaSettings
 from syncd.model import Embedding, EmbeddingTask, SourceRecord
+from syncd.pipeline.sparse import splade_files
 from syncd.pipeline.sparse.splade_files import MODEL_FILE, SPLADE, TOKENIZER_FILE
 from syncd.sources.github.settings import GithubTable
 from syncd.sources.registry import TYPES
@@ -25,6 +26,14 @@ def test_uploads_get_splade_only_where_it_is_here(tmp_path):
         (tmp_path / name).write_bytes(b"x")
     assert upload_embedding(default, tmp_path) == Embedding("a-model", task, SPLADE)
     assert splade_words(tmp_path).startswith("here")
+
+
+def test_without_what_computes_splade_uploads_go_without_it_and_it_says_what_to_install(tmp_path, monkeypatch):
+    for name in (MODEL_FILE, TOKENIZER_FILE):
+        (tmp_path / name).write_bytes(b"x")
+    monkeypatch.setattr(splade_files, "find_spec", lambda _: None)
+    assert upload_embedding(Embedding("a-model"), tmp_path).sparse_model is None
+    assert "pip install 'syncd[splade]'" in splade_words(tmp_path)
 
 
 @pytest.mark.parametrize(

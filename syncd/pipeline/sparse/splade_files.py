@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 import anyio
 
-from syncd.errors import PermanentError
+from syncd.errors import PermanentError, RetryableError
 from syncd.runtime.download import ProgressCallback, RemoteFile, digest_of, fetch
 
 SPLADE = "prithivida/Splade_PP_en_v1"
@@ -32,14 +33,32 @@ PUBLISHED: Mapping[str, RemoteFile] = {
 """The author's own ONNX export (Apache-2.0), as independent projects pin it."""
 
 
+NO_RUNTIME = f"{SPLADE} needs onnxruntime, which is not installed: pip install 'syncd[splade]'"
+
+
+def runs() -> bool:
+    """Return whether what computes the model is installed."""
+    return find_spec("onnxruntime") is not None
+
+
 def present(folder: Path) -> bool:
+    """Return whether the model can be used at once: its files lie in `folder`, and what computes it is installed."""
+    return files_lie_in(folder) and runs()
+
+
+def files_lie_in(folder: Path) -> bool:
     """Return whether the model's files lie in `folder`."""
     return (folder / MODEL_FILE).is_file() and (folder / TOKENIZER_FILE).is_file()
 
 
 async def own_files(folder: Path) -> str:
-    """Return the model's sha256 where its owner placed the files, whatever export they are. Raises PermanentError."""
-    if not present(folder):
+    """Return the model's sha256 where its owner placed the files, whatever export they are.
+
+    Raises PermanentError where they are not, RetryableError while nothing is installed that computes the model.
+    """
+    if not runs():
+        raise RetryableError(NO_RUNTIME)
+    if not files_lie_in(folder):
         raise PermanentError(f"{SPLADE}: place its {MODEL_FILE} (an ONNX export) and {TOKENIZER_FILE} in {folder}")
     return await anyio.to_thread.run_sync(digest_of, folder / MODEL_FILE)
 
@@ -49,8 +68,11 @@ async def published_files(
 ) -> str:
     """Make sure that the published files lie in `folder` and return the model's sha256; waits for a download.
 
-    Raises RetryableError (no hub in reach; it says what to place where) and PermanentError (wrong bytes).
+    Raises RetryableError (no hub in reach: it says what to place where; or nothing is installed that computes the model: then
+    nothing is downloaded) and PermanentError (wrong bytes).
     """
+    if not runs():
+        raise RetryableError(NO_RUNTIME)
     digests: dict[str, str] = {}
     for name, file in files.items():
         path = folder / name

@@ -13,6 +13,7 @@ from aiohttp import web
 from onnx import TensorProto, helper, numpy_helper
 
 from syncd.errors import PermanentError, RetryableError
+from syncd.pipeline.sparse import splade_files
 from syncd.pipeline.sparse.splade import Splade, check_loads
 from syncd.pipeline.sparse.splade_files import MODEL_FILE, PUBLISHED, TOKENIZER_FILE, own_files, published_files
 from syncd.pipeline.sparse.splade_model import WINDOW_TOKENS, SpladeModel
@@ -249,6 +250,13 @@ async def test_wrong_bytes_are_deleted_and_placed_ones_refused(hub, folder, tmp_
     (tmp_path / TOKENIZER_FILE).write_text("{}")
     with pytest.raises(PermanentError, match="splade_dir"):
         await published_files(tmp_path, None, wrong)
+
+
+async def test_no_file_is_asked_for_where_nothing_could_compute_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(splade_files, "find_spec", lambda _: None)
+    for wanted in (published_files(tmp_path), own_files(tmp_path)):
+        with pytest.raises(RetryableError, match=r"pip install 'syncd\[splade\]'"):
+            await wanted
 
 
 async def test_without_a_hub_the_error_says_what_to_place_where(tmp_path):
