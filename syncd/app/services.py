@@ -22,7 +22,7 @@ from syncd.index.verify import Verifier
 from syncd.json_types import JsonObject
 from syncd.model import Embedded, Embedding, EmbeddingTask, Role, SparseVector
 from syncd.pipeline.rerank.reranker import Reranker
-from syncd.pipeline.sparse.splade_files import NO_RUNTIME, SPLADE, present, runs
+from syncd.pipeline.sparse.splade_files import NO_RUNTIME, SPLADE, can_run, present
 from syncd.runtime.supervisor import Supervisor
 from syncd.search.related import related
 from syncd.search.several import search_several
@@ -172,7 +172,7 @@ def rerank_words(reranker: Reranker | None) -> str | None:
 
 def splade_words(folder: Path) -> str:
     """Return whether SPLADE can be used at once, for people."""
-    if not runs():
+    if not can_run():
         return NO_RUNTIME
     if present(folder):
         return f"here, in {folder}; uploads that name no embedding use it"

@@ -72,8 +72,9 @@ def fusion_in_code(kind: QueryKind) -> Fusion:
 def _merged(query: Query, nearest: Ranking, worded: Ranking, fusion: Fusion) -> list[Ranked]:
     if query.mode == "hybrid":
         return fuse([i for i, _ in nearest], [i for i, _ in worded], fusion)
-    field = "dense_rank" if query.mode == "dense" else "sparse_rank"
-    return [replace(Ranked(i, score), **{field: rank}) for rank, (i, score) in enumerate(nearest or worded, 1)]
+    if query.mode == "dense":
+        return [Ranked(i, score, dense_rank=rank) for rank, (i, score) in enumerate(nearest, 1)]
+    return [Ranked(i, score, sparse_rank=rank) for rank, (i, score) in enumerate(worded, 1)]
 
 
 def _first(ranked: Sequence[Ranked]) -> list[str]:

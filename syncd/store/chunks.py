@@ -57,13 +57,13 @@ class Chunks:
     async def ids_of_postings(self, posting_ids: Sequence[int]) -> Mapping[int, str]:
         """Return the chunk ids of postings; those that went meanwhile are left out."""
         statement = (
-            "SELECT p.id, coalesce(d.prefix, q.prefix) || '-' || p.number FROM postings p LEFT JOIN documents d "
-            "ON d.id = p.document_id LEFT JOIN prepared q ON q.id = -p.document_id WHERE p.id = ?"
+            "SELECT p.id, coalesce(d.prefix, q.prefix) || '-' || p.number FROM json_each(?) j CROSS JOIN postings p ON p.id = j.value "
+            "LEFT JOIN documents d ON d.id = p.document_id LEFT JOIN prepared q ON q.id = -p.document_id"
         )
 
         def query(connection: sqlite3.Connection) -> dict[int, str]:
-            found = (connection.execute(statement, (posting_id,)).fetchone() for posting_id in posting_ids)
-            return dict(row for row in found if row and row[1])
+            found = connection.execute(statement, (json.dumps([*map(int, posting_ids)]),))
+            return {posting_id: chunk_id for posting_id, chunk_id in found if chunk_id}
 
         return await self._db.read(query)
 

@@ -43,23 +43,27 @@ def query_terms(text: str) -> Sequence[int]:
 
 def spans(text: str, wanted: frozenset[int]) -> list[tuple[int, int]]:
     """Return (start, end) of every word of a document's text with one of the `wanted` terms, in code points of the text."""
+    if text.isascii():
+        return _merged(_spans_in(text, wanted))
     pieces = clusters(text)
-    plain = "".join(piece for _, _, piece in pieces)
     places = [(start, end) for start, end, piece in pieces for _ in piece]
-    language = language_of(tokens(plain))
-    found = [
-        (first + start, first + end)
-        for first, token in placed_tokens(plain)
-        for start, end in _spans_in(token, language, wanted)
-    ]
+    found = _spans_in("".join(piece for _, _, piece in pieces), wanted)
     return _merged([(places[start][0], places[end - 1][1]) for start, end in found])
 
 
-def _spans_in(token: str, language: str, wanted: frozenset[int]) -> list[tuple[int, int]]:
-    if is_unspaced(token):
-        return [(part.start, part.end) for part in letter_runs(token) if part.term in wanted]
-    (terms,) = terms_of([token], language)
-    return [] if wanted.isdisjoint(terms.counted) and wanted.isdisjoint(terms.beside) else [(0, len(token))]
+def _spans_in(plain: str, wanted: frozenset[int]) -> list[tuple[int, int]]:
+    """Return the places of the `wanted` terms in a normalised text, in any order."""
+    placed = list(placed_tokens(plain))
+    found = [token for _, token in placed]
+    places: list[tuple[int, int]] = []
+    for (first, token), terms in zip(placed, terms_of(found, language_of(found)), strict=True):
+        if wanted.isdisjoint(terms.counted) and wanted.isdisjoint(terms.beside):
+            continue
+        if is_unspaced(token):
+            places += [(first + part.start, first + part.end) for part in letter_runs(token) if part.term in wanted]
+        else:
+            places.append((first, first + len(token)))
+    return places
 
 
 def _merged(found: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -36,14 +36,14 @@ PUBLISHED: Mapping[str, RemoteFile] = {
 NO_RUNTIME = f"{SPLADE} needs onnxruntime, which is not installed: pip install 'syncd[splade]'"
 
 
-def runs() -> bool:
+def can_run() -> bool:
     """Return whether what computes the model is installed."""
     return find_spec("onnxruntime") is not None
 
 
 def present(folder: Path) -> bool:
     """Return whether the model can be used at once: its files lie in `folder`, and what computes it is installed."""
-    return files_lie_in(folder) and runs()
+    return files_lie_in(folder) and can_run()
 
 
 def files_lie_in(folder: Path) -> bool:
@@ -56,7 +56,7 @@ async def own_files(folder: Path) -> str:
 
     Raises PermanentError where they are not, RetryableError while nothing is installed that computes the model.
     """
-    if not runs():
+    if not can_run():
         raise RetryableError(NO_RUNTIME)
     if not files_lie_in(folder):
         raise PermanentError(f"{SPLADE}: place its {MODEL_FILE} (an ONNX export) and {TOKENIZER_FILE} in {folder}")
@@ -71,7 +71,7 @@ async def published_files(
     Raises RetryableError (no hub in reach: it says what to place where; or nothing is installed that computes the model: then
     nothing is downloaded) and PermanentError (wrong bytes).
     """
-    if not runs():
+    if not can_run():
         raise RetryableError(NO_RUNTIME)
     digests: dict[str, str] = {}
     for name, file in files.items():
