@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import lru_cache
 
 from syncd.model import Counts, Invocation, Origin, Request, State
 from syncd.model.requests import followed_up
@@ -21,16 +22,23 @@ TURNS = 64
 """How many due invocations of one source are looked at: more than may run at once."""
 
 _WAITING = "state IN ('pending', 'processing')"
-_WAITING_SOURCES = (
-    f"WITH RECURSIVE waiting (id) AS (SELECT min(source_id) FROM invocations WHERE {_WAITING} UNION ALL "
-    f"SELECT (SELECT min(source_id) FROM invocations WHERE {_WAITING} AND source_id > waiting.id) FROM waiting WHERE id IS NOT NULL) "
-    "SELECT id FROM waiting WHERE id IS NOT NULL AND id NOT IN (SELECT id FROM sources WHERE paused_at IS NOT NULL)"
-)
-"""Steps from source to source by index, however many invocations wait."""
+_NEXT_SOURCE = f"""
+    SELECT * FROM (SELECT priority, source_id, not_before FROM invocations WHERE {_WAITING} AND priority = ?1 AND source_id > ?2
+        ORDER BY source_id, not_before LIMIT 1)
+    UNION ALL
+    SELECT * FROM (SELECT priority, source_id, not_before FROM invocations WHERE {_WAITING} AND priority > ?1
+        ORDER BY priority, source_id, not_before LIMIT 1)
+    LIMIT 1
+"""
+"""What comes first of the next source that has something of this urgency, or of the first source that has something less urgent."""
+_PAUSED = "SELECT id FROM sources WHERE paused_at IS NOT NULL"
 _DUE_OF_SOURCE = (
     f"SELECT priority, {INVOCATION_COLUMNS} FROM invocations WHERE {_WAITING} AND source_id = ? AND not_before <= ? "
     "ORDER BY priority, seq LIMIT ?"
 )
+
+_decoded = lru_cache(2048)(invocation_from_row)
+"""What waits is looked at again whenever a run ends, and its row seldom changes meanwhile."""
 
 
 class InvocationQueue:
@@ -42,18 +50,19 @@ class InvocationQueue:
     async def due(self, limit: int) -> Sequence[Invocation]:
         """Return unfinished invocations that are due, most urgent first; among equally urgent ones sources take turns.
 
-        None of sources that are paused. Of each source at most TURNS, and at most `limit` altogether.
+        None of sources that are paused. Of each source at most TURNS, and at most `limit` altogether: of no more sources than that,
+        for the most urgent one of each comes before all others.
         """
         now = time.time()
 
         def query(connection: sqlite3.Connection) -> list[Invocation]:
             turns = [
                 (row[0], turn, row[1:])
-                for (source_id,) in connection.execute(_WAITING_SOURCES).fetchall()
+                for source_id in sources_due(connection, now, limit)
                 for turn, row in enumerate(connection.execute(_DUE_OF_SOURCE, (source_id, now, TURNS)))
             ]
             turns.sort(key=lambda one: one[:2])
-            return [invocation_from_row(row) for _, _, row in turns[:limit]]
+            return [_decoded(row) for _, _, row in turns[:limit]]
 
         return await self._db.read(query)
 
@@ -130,3 +139,21 @@ class InvocationQueue:
                 (time.time() + delay_s, error, dumps(asdict(counts)), bugs, invocation_id),
             )
         )
+
+
+def sources_due(connection: sqlite3.Connection, now: float, limit: int) -> Sequence[str]:
+    """Return up to `limit` sources with something due, those with the most urgent first; none that are paused.
+
+    Steps from source to source by index: neither all sources nor all invocations that wait are looked at.
+    """
+    skipped = {source_id for (source_id,) in connection.execute(_PAUSED)}
+    found: dict[str, None] = {}
+    priority, source_id = -1, ""
+    while len(found) < limit:
+        row = connection.execute(_NEXT_SOURCE, (priority, source_id)).fetchone()
+        if row is None:
+            break
+        priority, source_id, not_before = row
+        if not_before <= now and source_id not in skipped:
+            found[source_id] = None
+    return list(found)
