@@ -48,13 +48,14 @@ async def delete(request: web.Request) -> web.Response:
     comes by itself, and while a run may bring one of them.
     """
     source, keys, target = await _asked(request)
-    if source.keeps(target.collection):
+    services = request.app[SERVICES]
+    if await services.sources.keeps(source, target.collection):
         raise RefusedError(
             409,
             f"collection {shown(target.collection)} is kept in step with source {source.name or source.id}, whose next run would "
             "bring the documents back; remove them where they come from, or exclude them in the source's settings",
         )
-    return _made(request, await request.app[SERVICES].store.document_requests.delete(source.id, target, keys))
+    return _made(request, await services.store.document_requests.delete(source.id, target, keys))
 
 
 async def _asked(request: web.Request) -> tuple[SourceRecord, list[str], Target]:

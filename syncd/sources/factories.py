@@ -93,6 +93,10 @@ class SourceFactories:
         except (PermanentError, ConfigError):
             return ""
 
+    async def keeps(self, record: SourceRecord, collection: str) -> bool:
+        """Return whether a source keeps a collection in step by itself, its own or one that labels name. Waits for SQLite at most."""
+        return await self._factory(record.type).keeps(record, collection)
+
     @property
     def settled(self) -> Sequence[Settled]:
         """Callbacks for invocations that are over or postponed: one for each type, so that none holds up another."""

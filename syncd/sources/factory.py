@@ -116,6 +116,10 @@ class SourceFactory(ABC, Generic[S]):
         del record
         return ""
 
+    async def keeps(self, record: SourceRecord[S], collection: str) -> bool:
+        """Return whether a source keeps a collection in step by itself. Waits for SQLite at most."""
+        return record.keeps(collection)
+
     async def settled(self, invocation: Invocation) -> None:
         """Called with each invocation, of any type, that is over or postponed. Twice is safe."""
 

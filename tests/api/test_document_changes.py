@@ -1,8 +1,10 @@
 """Documents are synced again and deleted by name."""
 
 from syncd.model import Chunking, DeleteDocuments, Embedding, SomeKeys, Target
+from syncd.sources.s3.label_store import Label, Labels
 from syncd.sources.upload.settings import UploadSourceSettings
 from syncd.store.changes import NewChunk, Replacement
+from tests.api.test_sources import KEYS, S3
 
 
 async def written(api, source_id, collection="docs", key="a.md") -> None:
@@ -43,6 +45,22 @@ async def test_what_cannot_be_is_refused_with_what_to_do(api, store):
     token = await api.store.tokens.create("other", frozenset({"elsewhere"}))
     assert (await api.post(f"{path}/sync", asked, token=token))[0] == 403
     assert await store.invocations.list(source_id=source_id) == []
+
+
+async def test_a_collection_that_a_label_of_a_followed_bucket_names_is_kept_in_step_too(api, store):
+    followed = await api.make_source(s3={**S3, **KEYS, "auto_sync": "direct"})
+    asked_for = await api.make_source(s3={**S3, **KEYS, "bucket_name": "other", "auto_sync": "none"})
+    asked = {"keys": ["a.md"], "target_collection_name": "labelled"}
+    for source_id in (followed, asked_for):
+        await Labels(store.database).say(source_id, Label("", "a.md", "labelled", "", {}, "", 1.0))
+        await written(api, source_id, "labelled")
+        await written(api, source_id, "unnamed")
+
+    status, answer = await api.post(f"/api/v1/sources/{followed}/documents/delete", asked)
+    assert (status, "whose next run would bring" in answer["message"]) == (409, True)
+    elsewhere = {**asked, "target_collection_name": "unnamed"}
+    assert (await api.post(f"/api/v1/sources/{followed}/documents/delete", elsewhere))[0] == 201
+    assert (await api.post(f"/api/v1/sources/{asked_for}/documents/delete", asked))[0] == 201
 
 
 async def test_an_uploaded_document_is_deleted_and_not_synced_again(api, store):

@@ -47,7 +47,8 @@ class BucketFactory(SourceFactory[S3SourceSettings]):
         self._store = store
         self.connections = Connections(transport)
         self.followed = FollowedSources(S3_NAME, store, self, SQS, wake)
-        self._sources = S3Sources(self.connections, Labels(store.database), self.followed.journal, KeyLocks())
+        self._labels = Labels(store.database)
+        self._sources = S3Sources(self.connections, self._labels, self.followed.journal, KeyLocks())
         self._queues = Queues("queues", self.followed, PollerSettings(visibility_s=section.visibility_s))
 
     async def __aexit__(self, *_: object) -> None:
@@ -98,6 +99,11 @@ class BucketFactory(SourceFactory[S3SourceSettings]):
             return settings
         secret = given.model_dump(include={"aws_access_key_id", "aws_secret_access_key"})
         return replace(settings, aws_credential_id=await credentials.add(database, CREDENTIAL_KIND, secret))
+
+    async def keeps(self, record: SourceRecord[S3SourceSettings], collection: str) -> bool:
+        """Return whether it is the source's own collection or one that labels name: a run over the bucket goes into all of them."""
+        is_kept = record.settings.kept_collection is not None
+        return record.keeps(collection) or (is_kept and collection in await self._labels.collections(record.id))
 
     async def settled(self, invocation: Invocation) -> None:
         """Wake the pollers that wait for this invocation. Twice is safe."""
