@@ -30,7 +30,8 @@ def main(arguments: Sequence[str] | None = None, types: SourceTypes | None = Non
     known = parser(given, types)
     args, others = known.parse_known_args(given)
     if others:
-        print(f"syncd {given[0]}: {no_such_argument(known, given[0], others[0])}", file=sys.stderr)
+        command = f"syncd {given[0]}"
+        print(f"{command}: {no_such_argument(known, command, others[0])}", file=sys.stderr)
         sys.exit(EXIT_USAGE)
     from syncd.cli.execution import execute  # imports what only a command needs
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
 from typing import NoReturn, Protocol, cast
+
+from typing_extensions import override
+
+from syncd.quoting import shown
 
 EXIT_USAGE = 2
 
@@ -87,9 +92,34 @@ COMMANDS: Mapping[str, Listed] = {
 class OneLineParser(argparse.ArgumentParser):
     """A parser that says what is wrong in one line, without the whole usage before it; parsers of actions are of its class too."""
 
+    _given: Sequence[str] = ()
+
+    @override
+    def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride] - it is called so
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Do as argparse does, and keep what was given."""
+        self._given = args or ()
+        return super().parse_known_args(args, namespace or argparse.Namespace())
+
+    @override
     def error(self, message: str) -> NoReturn:
-        """Exit with status 2."""
-        self.exit(EXIT_USAGE, f"{self.prog}: {message}; `{self.prog} --help` lists what it takes\n")
+        """Exit with status 2. An option that does not exist is named rather than what is missing beside it."""
+        options = [name for it in actions_of(self) for name in it.option_strings]
+        given = [it for it in itertools.takewhile(lambda it: it != "--", self._given) if it.startswith("--")]
+        for unknown in given:
+            if not any(name.startswith(unknown.partition("=")[0]) for name in options):
+                self.exit(EXIT_USAGE, f"{self.prog}: {no_such_argument(self, self.prog, unknown)}\n")
+        end = " " if message.endswith("?") else "; "
+        self.exit(EXIT_USAGE, f"{self.prog}: {message}{end}`{self.prog} --help` lists what it takes\n")
+
+    @override
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        """Raise ArgumentError for what an argument cannot be, which names what was meant."""
+        known = [str(it) for it in action.choices or ()]
+        if known and value not in known and (likely := get_close_matches(str(value), known, 1)):
+            raise argparse.ArgumentError(action, f"there is no {shown(str(value))}; did you mean {likely[0]}?")
+        super()._check_value(action, value)
 
 
 class CommandLine:
@@ -140,7 +170,7 @@ def no_such_argument(parser: argparse.ArgumentParser, command: str, given: str) 
     likely = get_close_matches(
         given.partition("=")[0], [name for it in actions_of(parser) for name in it.option_strings], 1
     )
-    hint = f"did you mean {likely[0]}?" if likely else f"`syncd {command} --help` lists what it takes"
+    hint = f"did you mean {likely[0]}?" if likely else f"`{command} --help` lists what it takes"
     return f"there is no argument {given!r}; {hint}"
 
 
