@@ -20,19 +20,27 @@ from syncd.model import Target
 from syncd.redaction import redacted
 from syncd.schema import Model, Moment, QueryCount, Uuid
 from syncd.search.reading import no_collection, stored_documents
-from syncd.store.document_list import ListedDocument
+from syncd.store.document_list import ListedDocument, ListedPart
 
 MAX_CHUNKS_OF_PAGE = 200
 """Of up to 16 KB each."""
 
 
 class DocumentListQuery(Model):
-    """Whose documents to list, of one source or in one stage."""
+    """Whose documents to list, of one source or in one stage.
+
+    To go on behind a page, give its last key as `from_key`, and as `offset` how many of its items have that key: every page then costs
+    the same, however many come before it.
+    """
 
     database_name: str
     collection_name: str
     source_id: str | None = None
     stage: Literal["written", "prepared", "skipped", "failed"] | None = None
+    prefix: str = ""
+    """Only documents whose keys begin so."""
+    from_key: str = ""
+    """Only documents with this key and later ones."""
     limit: QueryCount = 100
     offset: QueryCount = 0
 
@@ -93,7 +101,9 @@ async def list_documents(request: web.Request) -> web.Response:
     record = await store.collections.find(target)
     if record is None:
         raise await no_collection(store, target)
-    found = await store.listed.page(record.id, source_id, query.stage, min(query.limit, MAX_PAGE), query.offset)
+    limit = min(query.limit, MAX_PAGE)
+    part = ListedPart(source_id, query.stage, query.prefix, query.from_key, limit, query.offset)
+    found = await store.listed.page(record.id, part)
     return json_answer([listed_view(document) for document in found])
 
 

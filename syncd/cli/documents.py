@@ -34,6 +34,7 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     listing.add_argument(
         "--stage", choices=("written", "prepared", "skipped", "failed"), help="only those at this stage"
     )
+    listing.add_argument("--prefix", help="only those whose keys begin so")
     listing.set_defaults(command=list_documents)
     again = "fetch and prepare documents again, changed or not"
     gone = "delete documents from a collection that the source does not keep in step, uploaded ones above all"
@@ -54,6 +55,7 @@ async def list_documents(args: argparse.Namespace) -> int:
             "collection_name": args.collection,
             "source_id": await source_id(client, args.types, args.source) if args.source else None,
             "stage": args.stage,
+            "prefix": args.prefix,
         }
         found: list[ListedAnswer] = [it async for it in client.every("/api/v1/documents", **wanted)]
     if args.json:

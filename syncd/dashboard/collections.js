@@ -1,7 +1,7 @@
 // Collections, and the documents of one.
 
-import { get, sources } from "./api.js";
-import { badge, fill, h, heading, pager, row, section, select, table, toast } from "./dom.js";
+import { get, query, sources } from "./api.js";
+import { badge, fill, h, heading, pager, row, section, select, steps, table, toast } from "./dom.js";
 import { ago, count, nameOf, percent } from "./format.js";
 
 const PAGE = 50;
@@ -34,30 +34,36 @@ async function list({ values }) {
 
 const pathOf = (it) => `#/collections/${encodeURIComponent(it.database_name)}/${encodeURIComponent(it.collection_name)}`;
 
-async function one({ values }, database, name) {
+async function one({ values, signal }, database, name) {
   const names = await sources();
   const place = h("div", { class: "stack" });
-  const wanted = { stage: values.get("stage") ?? "", source_id: values.get("source") ?? "", offset: Number(values.get("offset") ?? 0) };
+  const wanted = {
+    stage: values.get("stage") ?? "", source_id: values.get("source") ?? "", prefix: values.get("prefix") ?? "",
+    from_key: values.get("from") ?? "", offset: Number(values.get("offset") ?? 0),
+  };
+  const before = [];
   const draw = async (changed) => {
     Object.assign(wanted, changed);
     const found = await get("documents", { database_name: database, collection_name: name, limit: PAGE, ...wanted });
+    if (signal.aborted) return;
+    // Whoever looks at a document comes back to where they were.
+    history.replaceState(null, "", query(pathOf({ database_name: database, collection_name: name }), {
+      stage: wanted.stage, source: wanted.source_id, prefix: wanted.prefix, from: wanted.from_key, offset: wanted.offset || null,
+    }));
     const again = (next) => draw(next).catch((error) => toast(error.message, "bad"));
-    const rows = found.map((it) => row(
-      [badge(it.stage, STAGES[it.stage]), "tight"],
-      [[it.chunks ? h("a", { href: documentPath({ database, collection: name, key: it.key, source: it.source_id }) }, it.key) : it.key, it.reason ? h("span", { class: "sub" }, it.reason) : null], null],
-      names.has(it.source_id) ? h("a", { href: `#/sources/${it.source_id}` }, nameOf(names.get(it.source_id))) : "a source that is gone",
-      [count(it.chunks), "number"], [ago(it.at), "tight"],
-    ));
+    const narrow = (next) => { before.length = 0; again({ ...next, from_key: "", offset: 0 }); };
     fill(place, section("Documents",
       h("div", { class: "inline" },
+        h("div", { class: "field wide" }, h("label", { for: "prefix" }, "Key begins with"),
+          h("input", { id: "prefix", type: "search", value: wanted.prefix, placeholder: "docs/", spellcheck: "false", autocomplete: "off", onchange: (event) => narrow({ prefix: event.target.value }) })),
         h("div", { class: "field" }, h("label", { for: "stage" }, "Stage"),
           select([["", "any stage"], ["written", "written"], ["prepared", "waiting for vectors"], ["skipped", "skipped"], ["failed", "failed"]], wanted.stage,
-            { id: "stage", onchange: (event) => again({ stage: event.target.value, offset: 0 }) })),
+            { id: "stage", onchange: (event) => narrow({ stage: event.target.value }) })),
         h("div", { class: "field" }, h("label", { for: "of" }, "Source"),
           select([["", "any source"], ...[...names.values()].map((it) => [it.id, nameOf(it)])], wanted.source_id,
-            { id: "of", onchange: (event) => again({ source_id: event.target.value, offset: 0 }) }))),
-      table("Documents", ["Stage", "Document", "Source", "#Chunks", "Since"], rows, "None."),
-      pager(wanted.offset, PAGE, found.length, (offset) => again({ offset }))));
+            { id: "of", onchange: (event) => narrow({ source_id: event.target.value }) }))),
+      table("Documents", ["Stage", "Document", "Source", "#Chunks", "Since"], found.map((it) => documentRow(it, names, { database, collection: name })), "None."),
+      documentSteps(wanted, before, found, again)));
   };
   await draw({});
   return [
@@ -67,7 +73,32 @@ async function one({ values }, database, name) {
   ];
 }
 
+function documentRow(it, names, place) {
+  return row(
+    [badge(it.stage, STAGES[it.stage]), "tight"],
+    [[it.chunks ? h("a", { href: documentPath({ ...place, key: it.key, source: it.source_id }) }, it.key) : it.key, it.reason ? h("span", { class: "sub" }, it.reason) : null], null],
+    names.has(it.source_id) ? h("a", { href: `#/sources/${it.source_id}` }, nameOf(names.get(it.source_id))) : "a source that is gone",
+    [count(it.chunks), "number"], [ago(it.at), "tight"],
+  );
+}
+
+/** The pages before and after a page of documents. One goes on from the last key, past its rows that were shown; `before` has where the pages before began. */
+function documentSteps(wanted, before, found, again) {
+  const { from_key, offset } = wanted;
+  const isFirst = !from_key && !offset;
+  if (isFirst && found.length < PAGE) return null;
+  const further = () => {
+    const last = found.at(-1).key;
+    before.push({ from_key, offset });
+    again({ from_key: last, offset: found.filter((it) => it.key === last).length + (last === from_key ? offset : 0) });
+  };
+  const first = before.length * PAGE;
+  const isCounted = isFirst || (before.length && !before[0].from_key && !before[0].offset);
+  return steps(!found.length ? "nothing more" : isCounted ? `${count(first + 1)}–${count(first + found.length)}` : `from ${found[0].key}`,
+    isFirst ? null : () => again(before.pop() ?? { from_key: "", offset: 0 }), found.length < PAGE ? null : further);
+}
+
 /** Where a document is shown. */
 export function documentPath(place) {
-  return `#/document?${new URLSearchParams(Object.entries(place).filter(([, value]) => value !== undefined && value !== null))}`;
+  return query("#/document", place);
 }

@@ -98,10 +98,16 @@ export function section(title, ...children) {
 /** Buttons to the pages before and after; lists are never loaded whole. */
 export function pager(offset, size, got, go) {
   if (offset === 0 && got < size) return null;
+  return steps(got ? `${(offset + 1).toLocaleString("en")}–${(offset + got).toLocaleString("en")}` : "nothing more",
+    offset === 0 ? null : () => go(Math.max(0, offset - size)), got < size ? null : () => go(offset + size));
+}
+
+/** The same for a list whose pages are not counted: where one is, and what goes back and further, if anything does. */
+export function steps(where, back, further) {
   return h("nav", { class: "pager", "aria-label": "Parts of the list" },
-    h("button", { type: "button", disabled: offset === 0, onclick: () => go(Math.max(0, offset - size)) }, "← Back"),
-    h("span", { class: "quiet" }, got ? `${(offset + 1).toLocaleString("en")}–${(offset + got).toLocaleString("en")}` : "nothing more"),
-    h("button", { type: "button", disabled: got < size, onclick: () => go(offset + size) }, "Further →"));
+    h("button", { type: "button", disabled: !back, onclick: () => back() }, "← Back"),
+    h("span", { class: "quiet" }, where),
+    h("button", { type: "button", disabled: !further, onclick: () => further() }, "Further →"));
 }
 
 /** A labelled input, select or textarea. */

@@ -16,8 +16,11 @@ _OF_LEFT_OUT = (
 )
 _OF_PREPARED = "SELECT key, source_id, 0 AS turn, id FROM prepared WHERE collection_id = :collection_id"
 _OF_SOURCE = " AND source_id = :source_id"
+_FROM = " AND key >= :first AND key < :end"
 _IN_STATE = " AND state = :state"
 _PAGE = "{} ORDER BY key, source_id, turn LIMIT :limit OFFSET :offset"
+_LAST = "\U0010ffff"
+"""Behind all other characters."""
 _STATEMENT = """
 WITH page AS MATERIALIZED ({})
 SELECT page.source_id, page.key, iif(turn, d.version, p.version), iif(turn, iif(d.state = 'indexed', 'written', d.state), 'prepared'),
@@ -26,6 +29,22 @@ SELECT page.source_id, page.key, iif(turn, d.version, p.version), iif(turn, iif(
 FROM page LEFT JOIN documents d ON turn AND d.id = page.id LEFT JOIN prepared p ON NOT turn AND p.id = page.id
 ORDER BY page.key, page.source_id, turn
 """
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPart:
+    """Which of a collection's documents to list: of one source, in one stage or with keys that begin with `prefix`, if these are given.
+
+    `offset` of those with the key `from_key` or a later one are left out. Who goes on from the last key seen, leaving out what was seen
+    of that, pays the same for every page; a large offset from the beginning is stepped over.
+    """
+
+    source_id: str | None = None
+    stage: str | None = None
+    prefix: str = ""
+    from_key: str = ""
+    limit: int = 100
+    offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +70,22 @@ class DocumentList:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    async def page(
-        self, collection_id: int, source_id: str | None, stage: str | None, limit: int, offset: int
-    ) -> Sequence[ListedDocument]:
-        """Return documents by key, of one source or in one stage if they are given; one that waits in a new version is there twice."""
+    async def page(self, collection_id: int, part: ListedPart) -> Sequence[ListedDocument]:
+        """Return documents by key; one that waits in a new version is there twice."""
+        stage = part.stage
         documents = _OF_DOCUMENTS if stage in (None, "written") else _OF_LEFT_OUT
         tables = [documents + (_IN_STATE if stage else "")] if stage != "prepared" else []
         tables += [_OF_PREPARED] if stage in (None, "prepared") else []
-        of_source = _OF_SOURCE if source_id is not None else ""
+        narrowed = _FROM + (_OF_SOURCE if part.source_id is not None else "")
         values = {
             "collection_id": collection_id,
-            "source_id": source_id,
+            "source_id": part.source_id,
             "state": "indexed" if stage == "written" else stage,
-            "limit": limit,
-            "offset": offset,
+            "first": max(part.from_key, part.prefix),
+            "end": part.prefix + _LAST,
+            "limit": part.limit,
+            "offset": part.offset,
         }
-        statement = _STATEMENT.format(_PAGE.format(" UNION ALL ".join(table + of_source for table in tables)))
+        statement = _STATEMENT.format(_PAGE.format(" UNION ALL ".join(table + narrowed for table in tables)))
         rows = await self._db.read(lambda c: c.execute(statement, values).fetchall())
         return [ListedDocument(*row) for row in rows]

@@ -313,6 +313,12 @@ def test_pages_show_parts_of_long_lists_and_never_the_whole(page, daemon):
     expect(documents).to_have_count(50)
     page.get_by_role("button", name="Further").click()
     expect(page.get_by_text(re.compile("^51.100$"))).to_be_visible()
+    page.reload()
+    # The address says where one is; what is asked for begins there, however many come before.
+    expect(page.get_by_text(re.compile("^from many/"))).to_be_visible()
+    page.get_by_label("Key begins with").fill("many/9999")
+    page.get_by_label("Key begins with").press("Enter")
+    expect(documents).to_have_count(11)
     page.goto("/#/collections")
     expect(page.get_by_role("region", name="Collections")).to_contain_text(f"{MANY_DOCUMENTS:,}")
 
