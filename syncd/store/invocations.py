@@ -98,6 +98,8 @@ class Invocations(InvocationQueue):
         where, values = conditions(
             {"source_id": source_id, "database": database, "source_type": type, "state": state}, databases
         )
+        # The index over the few that are not complete is used only where the query says that it wants those.
+        where += " AND state <> 'complete'" if state not in (None, State.COMPLETE) else ""
         order = "DESC" if newest_first else "ASC"
         statement = f"SELECT {INVOCATION_COLUMNS} FROM invocations{where} ORDER BY seq {order} LIMIT ? OFFSET ?"
         return await self._db.read(
@@ -200,13 +202,18 @@ class Invocations(InvocationQueue):
         self, invocation_id: str, state: DocumentState | None = None, limit: int = 100, offset: int = 0
     ) -> Sequence[DocumentOutcome]:
         """Return the outcomes of the invocation's documents, in key order."""
+        is_rare = state not in (None, DocumentState.INDEXED)
+        # SQLite does not know by itself that few documents are not indexed.
+        index = " INDEXED BY outcomes_not_indexed" if is_rare else ""
+        narrowed = (" AND state = ?" if state else "") + (" AND state <> 'indexed'" if is_rare else "")
         statement = (
-            "SELECT key, state, reason, version, chunks, at FROM outcomes WHERE invocation_id = ?1 "
-            "AND (?2 IS NULL OR state = ?2) ORDER BY key LIMIT ?3 OFFSET ?4"
+            f"SELECT key, state, reason, version, chunks, at FROM outcomes{index} "
+            f"WHERE invocation_id = ?{narrowed} ORDER BY key LIMIT ? OFFSET ?"
         )
+        values = (invocation_id, *([state] if state else []), limit, offset)
 
         def query(connection: sqlite3.Connection) -> list[DocumentOutcome]:
-            rows = connection.execute(statement, (invocation_id, state, limit, offset))
+            rows = connection.execute(statement, values)
             return [
                 DocumentOutcome(key, DocumentState(outcome), reason, version, chunks, datetime.fromtimestamp(at, UTC))
                 for key, outcome, reason, version, chunks, at in rows

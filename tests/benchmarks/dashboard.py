@@ -230,7 +230,7 @@ def press(name: str, times: int = 1) -> Callable[[Page], object]:
 
     def step(page: Page) -> None:
         for _ in range(times):
-            page.get_by_role("button", name=name).first.click()
+            page.get_by_role("button", name=name).last.click()
             page.wait_for_function(IS_CONTENT)
             page.evaluate(IS_QUIET)
 
@@ -303,6 +303,7 @@ def look(states: list[Looked], rounds: int) -> list[dict[str, Seen]]:
         for _, name in itertools.product(range(rounds), walks[0]):
             for looked, page, walk, seen in zip(states, pages, walks, found, strict=True):
                 page.bring_to_front()
+                print(name, flush=True)
                 seen.setdefault(name, []).append(measured(looked, page, walk[name]))
         browser.close()
     return [{name: middle(many) for name, many in seen.items()} for seen in found]

@@ -24,6 +24,8 @@ from tests.dashboard.driving import (
 pytestmark = pytest.mark.skipif(chromium() is None, reason="no chromium is installed")
 MANY_RUNS = 10_000
 MANY_DOCUMENTS = 100_000
+MOST_ELEMENTS, MOST_BYTES = 1500, 200_000
+"""Of a page, and of an answer that it gets from the API."""
 
 
 @pytest.fixture(scope="module")
@@ -297,8 +299,19 @@ def test_every_page_can_be_read_and_used_by_everybody(browser, daemon, source, s
     page.context.close()
 
 
-def test_pages_show_parts_of_long_lists_and_never_the_whole(page, daemon):
+def test_pages_show_parts_of_long_lists_and_never_the_whole(page, daemon, source):
     multiply(daemon)
+    answers = []
+    page.on("response", lambda answer: answers.append(answer) if "/api/v1/" in answer.url else None)
+    (run, *_) = asked(daemon, "invocations?status=complete")
+    for path in PAGES:
+        page.goto(path.replace("SOURCE", source).replace("RUN", run["id"]))
+        page.wait_for_selector("main:not([aria-busy]) h1")
+        # Of ten thousand runs and a hundred thousand documents.
+        assert (path, page.locator("*").count() < MOST_ELEMENTS) == (path, True)
+    lengths = {it.url: int(it.headers["content-length"]) for it in answers if "/events" not in it.url}
+    assert len(lengths) > len(PAGES)
+    assert [url for url, length in lengths.items() if length > MOST_BYTES] == []
 
     page.goto("/#/runs")
     runs = page.get_by_role("region", name="Runs").locator("tbody tr")

@@ -189,6 +189,7 @@ def test_each_type_brings_its_own_tables_and_their_numbers_stay():
         110: "0110_webhooks.sql",
         111: "0111_names_and_pauses.sql",
         112: "0112_prepared_checksums.sql",
+        114: "0114_runs_by_state.sql",
     }
     with pytest.raises(ValueError, match="has the number of"):
         numbered_migrations(["syncd.store", "syncd.store"])
