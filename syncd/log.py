@@ -26,6 +26,11 @@ from syncd.redaction import HIDDEN, SECRET_NAME, redacted
 EVENTS: Mapping[str, str] = {
     "qdrant.available": "Qdrant is available again",
     "qdrant.away": "Qdrant stopped answering, refuses our key or is too old; work waits",
+    "ray.away": "the Ray cluster is out of reach; texts are embedded on this machine, and it is tried again",
+    "ray.connected": "the Ray cluster answers, and is asked for workers",
+    "ray.worker_joined": "a worker of the Ray cluster computes what this machine does, and gets texts from now on",
+    "ray.worker_lost": "a worker of the Ray cluster died, was silent for too long or did not start; what it had is embedded again",
+    "ray.worker_refused": "a worker of the Ray cluster is not used, because it would compute something else than this machine; why",
     "rerank.ready": "the reranker puts a question's answer first, and is used",
     "rerank.unavailable": "the reranker is unfit or away; searches keep their order, and it is tried again",
     "sparse.refused": "a sparse model cannot be used; its reason",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from syncd.config.secret import KeyedTable
 from syncd.errors import ConfigError
 from syncd.model import SparseEncoder
 from syncd.pipeline.embed.catalog import BUILT_IN, MATRYOSHKA, Catalog, EmbeddingModel, ModelFile
-from syncd.pipeline.embed.engine import EngineOptions
+from syncd.pipeline.embed.engine import Cluster, EngineOptions
 from syncd.pipeline.embed.files import is_here
 from syncd.pipeline.embed.fleet import Embedders, LoggedProgress
 from syncd.pipeline.embed.servers import Server
@@ -43,7 +44,11 @@ class Models:
 
 
 def make_models(config: Config, state: Path) -> Models:
-    """Return the models as configured, none of them started. Raises ConfigError for names and servers that cannot be right."""
+    """Return the models as configured, none of them started. Raises ConfigError for names and servers that cannot be right, and for
+    a cluster without the package it needs.
+    """
+    if config.workers.ray is not None and find_spec("ray") is None:
+        raise ConfigError("workers.ray needs the extra ray, which is not installed: pip install 'syncd[ray]'")
     catalog = catalog_of(config)
     check_models(config, catalog)
     supervisor = Supervisor("models", max_restarts=10)
@@ -80,7 +85,17 @@ def engine_options(config: Config, name: str) -> EngineOptions:
         lanes=0 if given.lanes == "auto" else given.lanes,
         lane_memory_bytes=given.lane_memory_bytes,
         batch_tokens=given.batch_tokens,
+        cluster=cluster_of(config),
     )
+
+
+def cluster_of(config: Config) -> Cluster | None:
+    """Return the cluster that computes in place of this machine, if one does."""
+    given = config.workers
+    if given.ray is None:
+        return None
+    workers = 0 if given.embedders == "auto" else given.embedders
+    return Cluster(given.ray, workers, given.cpus, given.gpus, given.models_dir)
 
 
 def model_file(config: Config, name: str) -> str:

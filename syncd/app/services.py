@@ -58,9 +58,10 @@ def make_services(
         ((kind, place),) = store_place(vector_store, parts.chroma_server, api_url).items()
         where: JsonObject = {"kind": kind, **place, "away": vector_store.status() or index.status()}
         words = {"default": config.search.sparse_default, "kept": kept(vector_store), SPLADE: splade_words(splade)}
-        dense = {"models": dict(embedders.running()), "models_waiting": dict(embedders.waiting())}
         shown = {
-            **dense,
+            "models": dict(embedders.running()),
+            "models_waiting": dict(embedders.waiting()),
+            "models_elsewhere": {name: list(places) for name, places in embedders.elsewhere().items()},
             "sparse": words,
             "rerank": rerank_words(parts.models.reranker),
             "mailboxes": boxes,

@@ -241,6 +241,7 @@ class StatusAnswer(TypedDict):
     chroma: ChromaAnswer
     models: Sequence[str]
     models_waiting: Mapping[str, str]
+    models_elsewhere: NotRequired[Mapping[str, Sequence[str]]]
     problems: Sequence[str]
     queues: NotRequired[Sequence[QueueAnswer]]
     source_problems: NotRequired[Sequence[SourceProblem]]

@@ -71,6 +71,8 @@ def print_daemon(daemon: StatusAnswer, names: Mapping[str, str]) -> None:
     where = f" at {chroma['host']}:{chroma['port']}" if "host" in chroma and "port" in chroma else ""
     out.print(f"syncd {daemon['version']}; {STORE_NAMES[chroma['kind']]}{where}: {chroma['away'] or 'available'}")
     out.print(f"models: {', '.join(daemon['models']) or 'none in use yet'}")
+    for name, places in daemon.get("models_elsewhere", {}).items():
+        out.print(f"{name} is computed by: {'; '.join(places)}")
     for name, reason in daemon["models_waiting"].items():
         out.print(f"{name} is waited for: {reason}")
     for problem in daemon["problems"]:

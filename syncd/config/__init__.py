@@ -23,6 +23,7 @@ from syncd.config.models import EmbeddingSection, ModelSection, RerankSection, S
 from syncd.config.stores import CareTable, ChromaSection, Port, QdrantSection, Seconds
 from syncd.config.tracing import TracingSection
 from syncd.config.webhooks import IncomingWebhookTable, WebhookTable
+from syncd.config.workers import WorkersSection
 from syncd.errors import ConfigError
 from syncd.json_types import is_object
 from syncd.schema import Table, made_model
@@ -93,6 +94,7 @@ class Config(Table):
     qdrant: QdrantSection = QdrantSection()
     embedding: EmbeddingSection = EmbeddingSection()
     models: tuple[ModelSection, ...] = ()
+    workers: WorkersSection = WorkersSection()
     documents: DocumentsSection = DocumentsSection()
     search: SearchSection = SearchSection()
     rerank: RerankSection = RerankSection()

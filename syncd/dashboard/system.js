@@ -48,7 +48,8 @@ function lettersTable(letters) {
 
 function parts(status, names) {
   const queues = status.queues ?? [];
-  const models = Object.entries(status.models ?? {}).map(([name, dimensions]) => row(name, [badge("in use", "good"), "tight"], [`${count(dimensions)} dimensions`, "number"]));
+  const elsewhere = (name) => status.models_elsewhere?.[name]?.length ?? 0;
+  const models = Object.entries(status.models ?? {}).map(([name, dimensions]) => row(name, [badge("in use", "good"), "tight"], [`${count(dimensions)} dimensions${elsewhere(name) ? `, ${count(elsewhere(name))} servers or workers` : ""}`, "number"]));
   const waiting = Object.entries(status.models_waiting ?? {}).map(([name, reason]) => row(name, [badge("waiting", "late"), "tight"], h("span", { class: "warn" }, reason)));
   return [
     verdict(status, names),

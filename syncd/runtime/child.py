@@ -27,7 +27,7 @@ class Channel:
     """The pipe to the parent."""
 
     def __init__(self, requests: BinaryIO, replies: BinaryIO) -> None:
-        self._requests = requests
+        self.requests = requests
         self._replies = replies
         self._number = 0
 
@@ -39,9 +39,13 @@ class Channel:
         with the traceback on stderr. MemoryError is among them: a handler that may leave memory torn should
         end the process.
         """
-        write(self._replies, Frame({**(hello or {}), "id": 0}))
-        while (request := read_frame(self._requests)) is not None:
+        self.reply(0, Frame(hello or {}))
+        while (request := read_frame(self.requests)) is not None:
             self._answer(handle, request)
+
+    def reply(self, number: int, frame: Frame) -> None:
+        """Send the last frame of the reply to the request with that number, 0 being the hello. Raises BrokenPipeError."""
+        write(self._replies, Frame({**frame.header, "id": number}, frame.payload))
 
     def send(self, frame: Frame) -> None:
         """Send a frame of the reply ahead of the last one; blocks while the parent does not read. Only inside a handler."""
@@ -50,7 +54,7 @@ class Channel:
     def ask(self, frame: Frame) -> Frame:
         """Send a frame that the parent answers (`Worker.answer`) before it reads on, and wait for that. Only inside a handler."""
         self.send(frame)
-        answer = read_frame(self._requests)
+        answer = read_frame(self.requests)
         if answer is None:
             raise SystemExit(0)
         return answer
@@ -58,14 +62,11 @@ class Channel:
     def _answer(self, handle: Handler, request: Frame) -> None:
         self._number = request.header["id"]
         try:
-            result = handle(request)
-            write(self._replies, Frame({**result.header, "id": self._number}, result.payload))
+            self.reply(self._number, handle(request))
         except BrokenPipeError:
             raise SystemExit(0) from None
         except Exception as error:
-            if not isinstance(error, RetryableError | PermanentError):
-                traceback.print_exc(file=sys.stderr)
-            write(self._replies, Frame({"id": self._number, "error": _failure(error)}))
+            self.reply(self._number, failed(error))
 
 
 def open_channel(death_signal: signal.Signals = signal.SIGKILL) -> Channel:
@@ -82,6 +83,13 @@ def open_channel(death_signal: signal.Signals = signal.SIGKILL) -> Channel:
     os.close(nothing)
     os.dup2(2, 1)
     return Channel(requests, replies)
+
+
+def failed(error: Exception) -> Frame:
+    """Return the reply of a request that failed; the traceback of a bug goes to stderr."""
+    if not isinstance(error, RetryableError | PermanentError):
+        traceback.print_exception(error, file=sys.stderr)
+    return Frame({"error": _failure(error)})
 
 
 def _failure(error: Exception) -> dict[str, str]:

@@ -58,10 +58,11 @@ def warn_of_gaps(lacks: str) -> None:
 
 
 class Worker:
-    """A child that answers one request at a time; use it as an async context manager, from one task.
+    """A child that answers `at_once` requests at a time; use it as an async context manager, from one task.
 
     Entering waits for the child's hello, at most `start_limit_s` (ChildDiedError, CallTimeoutError). Leaving
-    ends the child. `call` and `stream` may be used by several tasks: they take turns. After ChildDiedError or
+    ends the child. `call` and `stream` may be used by several tasks: they take turns, unless the child serves with
+    `runtime.child_tasks`. After ChildDiedError or
     CallTimeoutError every further call raises ChildDiedError: leave, and enter a new Worker.
     """
 
@@ -74,6 +75,7 @@ class Worker:
         env: Mapping[str, str] | None = None,
         start_limit_s: float = 60.0,
         gentle_s: float = 2.0,
+        at_once: int = 1,
     ) -> None:
         self.name = name
         self.hello: Mapping[str, Any] = {}
@@ -83,7 +85,7 @@ class Worker:
         self._start_limit_s = start_limit_s
         self._gentle_s = gentle_s
         self._numbers = itertools.count(1)
-        self._turn = anyio.Semaphore(1)
+        self._turn = anyio.Semaphore(at_once)
         self._replies: dict[int, MemoryObjectSendStream[Frame]] = {}
         self._broken = ""
 

@@ -1,7 +1,13 @@
 """Which file a model is computed with decides what its vectors are."""
 
-from syncd.app.models import model_file
+import sys
+
+import pytest
+
+from syncd.app.models import engine_options, make_models, model_file
 from syncd.config import Config
+from syncd.errors import ConfigError
+from syncd.pipeline.embed.engine import Cluster
 from tests.app.test_daemon import configuration, source, until
 from tests.daemon import MINILM, Daemon
 from tests.git_server import GitServer
@@ -35,3 +41,16 @@ def test_another_file_of_a_model_embeds_everything_anew_though_nothing_changed(m
 def test_a_models_file_is_told_by_its_path_and_quantisation():
     chosen = Config.model_validate({"models": [{"name": "a", "path": "/a.gguf"}, {"name": "b", "quantisation": "F16"}]})
     assert [model_file(chosen, name) for name in ("a", "b", "c")] == ["/a.gguf:", ":F16", ":"]
+
+
+def test_a_cluster_is_asked_for_workers_and_its_package_for_itself(monkeypatch, tmp_path):
+    assert engine_options(Config(), MINILM).cluster is None
+    given = Config.model_validate({"workers": {"ray": "ray://head:10001", "embedders": 4, "gpus": 0.5}})
+    assert engine_options(given, MINILM).cluster == Cluster("ray://head:10001", 4, 1.0, 0.5)
+    imported = set(sys.modules)
+    make_models(given, tmp_path)
+    assert not {name for name in set(sys.modules) - imported if name.partition(".")[0] == "ray"}
+    monkeypatch.setattr("syncd.app.models.find_spec", lambda _: None)
+    make_models(Config(), tmp_path)
+    with pytest.raises(ConfigError, match=r"pip install 'syncd\[ray\]'"):
+        make_models(given, tmp_path)

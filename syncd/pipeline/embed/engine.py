@@ -39,6 +39,21 @@ class TimeLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class Cluster:
+    """A Ray cluster, at an `address` as `ray.init` takes it, and what workers of a model it is asked for.
+
+    Each takes `cpus` and `gpus` of a node, which may be fractions. `workers` 0: as many as the nodes hold. `models_dir` is where
+    the nodes have models' files; None: at the same path as this machine.
+    """
+
+    address: str
+    workers: int = 0
+    cpus: float = 1.0
+    gpus: float = 0.0
+    models_dir: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EngineOptions:
     """How this machine runs a model; nothing but the file changes what its vectors mean.
 
@@ -46,7 +61,8 @@ class EngineOptions:
     of several, all of them when empty. `runtime` names one of the local engines; auto: the fastest that computes the
     right vectors. `threads`, `sequences` and `batch_tokens` 0: as RunSettings says. `lanes` are the processes that share
     a device, or the cores; 0: on a device as many as the engine says, on cores as many as are fastest (`lanes`) and have less
-    than `lane_memory_bytes` to themselves together. `worker` is the module of the model's process.
+    than `lane_memory_bytes` to themselves together. `worker` is the module of the model's process. `cluster` computes documents in
+    this machine's place.
     """
 
     quantisation: str | None = None
@@ -61,6 +77,7 @@ class EngineOptions:
     lane_memory_bytes: int = 2 << 30
     limits: TimeLimits = field(default_factory=TimeLimits)
     worker: str = EMBED_WORKER_MODULE
+    cluster: Cluster | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +102,12 @@ class EngineEmbedder(Embedder, Actor, Protocol):
 
     @property
     def trouble(self) -> str:
-        """Why nothing can be computed at the moment, if only waiting helps; '' otherwise."""
+        """Why nothing can be computed at the moment, or not as configured, if only waiting helps; '' otherwise."""
+        ...
+
+    @property
+    def elsewhere(self) -> Sequence[str]:
+        """What computes now in place of this machine: servers, workers."""
         ...
 
 

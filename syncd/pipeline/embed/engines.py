@@ -10,6 +10,14 @@ _FILES = "syncd.pipeline.embed.local"
 
 ENGINES: tuple[Engine, ...] = (
     Engine("servers", "embedding servers", "syncd.pipeline.embed.remote", local=False),
+    Engine(
+        "ray",
+        "a Ray cluster",
+        "syncd.pipeline.ray.embedder",
+        poolings=("mean", "cls", "last"),
+        package="ray",
+        local=False,
+    ),
     Engine("static", "static vectors", _FILES, poolings=("static",), local=False),
     Engine(REFERENCE, "llama.cpp", _FILES, kernel="syncd.pipeline.embed.llama"),
     Engine(

@@ -116,6 +116,8 @@ class LocalEmbedder:
     further lanes of a CPU; without room for one, or when it cannot be started again, the others go on alone.
     """
 
+    elsewhere: Sequence[str] = ()
+
     def __init__(self, prepared: PreparedModel) -> None:
         self.model = prepared.model.name
         self.name = f"embed {self.model}"

@@ -105,6 +105,11 @@ class ServerPool:
         """The number of requests that could be in flight now."""
         return sum(flow.permits for flow in self._flows)
 
+    @property
+    def usable_urls(self) -> Sequence[str]:
+        """The servers that passed their check and have not failed since."""
+        return [flow.server.url for flow in self._flows if not flow.is_checked]
+
     @asynccontextmanager
     async def lease(self) -> AsyncGenerator[ServerLease]:
         """Yield a server to ask, waiting until one is ready; the lease takes another when that one fails."""

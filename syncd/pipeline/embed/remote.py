@@ -116,6 +116,11 @@ class RemoteEmbedder:
         """Why nothing can be computed now: the last server's error, while none is usable; else ''."""
         return "" if self._pool is None or self._pool.usable else self._trouble
 
+    @property
+    def elsewhere(self) -> Sequence[str]:
+        """The servers that are usable now."""
+        return self._pool.usable_urls if self._pool else ()
+
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled. Started at once: servers join as they pass their check."""
         async with _session(self._options) as self._http, anyio.create_task_group() as tasks:

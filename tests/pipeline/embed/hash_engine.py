@@ -23,6 +23,7 @@ async def make_embedder(request):
 
 class HashEmbedder:
     trouble = ""
+    elsewhere = ()
     fingerprint = FINGERPRINT
 
     def __init__(self, model):

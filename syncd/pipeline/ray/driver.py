@@ -1,0 +1,182 @@
+"""The driver of a Ray cluster, in a process of its own: `python -m syncd.pipeline.ray.driver ORDER`, frames over stdin and stdout.
+
+Ray ends its driver's process when the head has been away for a minute, takes over its signals, and has calls that block; none of
+that may happen to the daemon. Requests, each answered with one frame as soon as it can be:
+
+    {"op": "look"}                                  → {"room": 4}, how many workers the cluster's nodes can hold
+    {"op": "start", "worker": 3}                    → what the worker says of itself (`EmbeddingActor.start`), float32 rows of the
+                                                      known texts; waits until the cluster has room, however long
+    {"op": "embed", "worker": 3, "texts": [...]}    → {"tokens": [...], "errors": {"1": ["…", false]}}, float32 rows
+    {"op": "stop", "worker": 3}                     → {}
+
+A worker is leased: it must answer a beat every few seconds, whatever it computes. One that does not is ended, what it was asked fails
+with RetryableError at once, and an answer that comes later is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+from syncd.errors import RetryableError
+from syncd.pipeline.ray.actor import CALLS_AT_ONCE, EmbeddingActor
+from syncd.pipeline.ray.order import Order
+from syncd.runtime.child import Channel, open_channel
+from syncd.runtime.child_tasks import serve_at_once
+from syncd.runtime.frames import Frame
+
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+_ray: Any = import_module("ray")
+_errors: Any = import_module("ray.exceptions")
+_LOST = (_errors.RayError, ConnectionError, TimeoutError)
+
+_BEAT_S = 5.0
+_LEASE_S = 30.0
+"""Of silence, after which a worker counts as lost: a node under load, or a network with an interruption, must not seem dead."""
+_NEVER_AGAIN = {"max_restarts": 0, "max_task_retries": 0}
+"""What is lost is asked again by the daemon, which knows whether it is still wanted."""
+
+
+class LeasedWorker:
+    """One actor, and whether it is still ours."""
+
+    def __init__(self, actor: Any) -> None:
+        self._actor = actor
+        self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._beating: asyncio.Task[None] | None = None
+
+    async def start(self, order: Order) -> Frame:
+        """Wait for its place in the cluster and for its model. Raises RetryableError when it is lost meanwhile."""
+        await self._ask("beat")
+        self._beating = asyncio.create_task(self._beat())
+        facts, rows = await self._ask("start", order)
+        return Frame(facts, rows.tobytes())
+
+    async def embed(self, texts: list[str]) -> Frame:
+        """Return the texts' vectors. Raises RetryableError when it is lost meanwhile, or cannot compute now."""
+        rows, tokens, errors = await self._ask("embed", texts)
+        return Frame({"tokens": tokens, "errors": errors}, rows.tobytes())
+
+    def end(self, why: str) -> None:
+        """Give the lease up, and end the actor. Twice is safe."""
+        if not self._lost.done():
+            self._lost.set_result(why)
+        if self._beating is not None:
+            self._beating.cancel()
+        with suppress(*_LOST):
+            _ray.kill(self._actor)
+
+    async def _beat(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(_LEASE_S):
+                    await self._ask("beat")
+            except TimeoutError:
+                return self.end(f"no answer for {_LEASE_S:g} s")
+            except RetryableError as error:
+                return self.end(str(error))
+            await asyncio.sleep(_BEAT_S)
+
+    async def _ask(self, method: str, *arguments: Any) -> Any:
+        try:
+            call = getattr(self._actor, method).remote(*arguments)
+            answer: asyncio.Future[Any] = asyncio.wrap_future(call.future())
+            await asyncio.wait([answer, self._lost], return_when=asyncio.FIRST_COMPLETED)
+            if answer.done():
+                return answer.result()
+        except _LOST as error:
+            raise RetryableError(f"the worker was lost: {_in_one_line(error)}") from error
+        raise RetryableError(f"the worker was lost: {self._lost.result()}")
+
+
+class Driver:
+    """Answers the requests above."""
+
+    def __init__(self, order: Order) -> None:
+        cluster = order.cluster
+        self._order = replace(order, folder=cluster.models_dir or order.folder)
+        options = {"num_cpus": cluster.cpus, "num_gpus": cluster.gpus, "max_concurrency": CALLS_AT_ONCE, **_NEVER_AGAIN}
+        self._make: Any = _ray.remote(**options)(EmbeddingActor)
+        self._workers: dict[int, LeasedWorker] = {}
+
+    async def handle(self, request: Frame) -> Frame:
+        """Answer one request. Raises RetryableError."""
+        match request.header:
+            case {"op": "look"}:
+                return Frame({"room": await asyncio.to_thread(self._room)})
+            case {"op": "start", "worker": number}:
+                return await self._start(number)
+            case {"op": "embed", "worker": number, "texts": texts}:
+                return await self._workers[number].embed(texts)
+            case {"op": "stop", "worker": number}:
+                if (worker := self._workers.pop(number, None)) is not None:
+                    worker.end("it was given up")
+                return Frame()
+            case unknown:
+                raise ValueError(f"unknown request {unknown!r}")
+
+    async def _start(self, number: int) -> Frame:
+        worker = self._workers[number] = LeasedWorker(self._make.remote())
+        return await worker.start(self._order)
+
+    def _room(self) -> int:
+        cluster = self._order.cluster
+        wanted = {name: share for name, share in (("CPU", cluster.cpus), ("GPU", cluster.gpus)) if share}
+        try:
+            nodes: list[Mapping[str, Any]] = _ray.nodes()
+        except _LOST as error:
+            raise RetryableError(f"the cluster does not say what nodes it has: {_in_one_line(error)}") from error
+        of_nodes = [node["Resources"] for node in nodes if node["Alive"]]
+        return sum(min(int(has.get(name, 0) / share) for name, share in wanted.items()) for has in of_nodes)
+
+
+def _in_one_line(error: Exception) -> str:
+    """Return what an error of Ray says: those of actors come with a traceback, whose last line says it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[-1] if lines else type(error).__name__)[:300]
+
+
+def _connect(order: Order) -> None:
+    """Connect to the cluster. Raises RetryableError."""
+    try:
+        _ray.init(address=order.cluster.address, configure_logging=False, log_to_driver=False)
+    except (*_LOST, RuntimeError, ValueError, OSError) as error:
+        raise RetryableError(f"no Ray cluster answers at {order.cluster.address}: {_in_one_line(error)}") from error
+
+
+async def _serve(channel: Channel, driver: Driver) -> None:
+    me = asyncio.current_task()
+    assert me is not None
+    # Leaving gently tells the cluster that its workers are free, which it would find out by itself half a minute later.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, me.cancel)
+    with suppress(asyncio.CancelledError):
+        await serve_at_once(channel, driver.handle)
+
+
+def main() -> None:
+    """Serve until the parent closes the pipe."""
+    channel = open_channel()
+    order = Order.from_json(sys.argv[1])
+    try:
+        _connect(order)
+    except RetryableError as error:
+        channel.serve(partial(_refuse, error), {"error": {"kind": "retryable", "message": str(error)}})
+        return
+    asyncio.run(_serve(channel, Driver(order)))
+    _ray.shutdown()
+
+
+def _refuse(error: RetryableError, _: Frame) -> Frame:
+    raise error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""A real Ray cluster of processes on this machine, apart from any other: free ports, a folder of its own."""
+
+import os
+import shutil
+import signal
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+IMPATIENCE = {"RAY_gcs_rpc_server_reconnect_timeout_s": "3"}
+"""After so long without its head, Ray ends a driver; a minute by default."""
+SMALL = {"include_dashboard": False, "object_store_memory": 80 << 20}
+
+
+class RayCluster:
+    """A head that holds no worker, and nodes of so many cores each."""
+
+    def __init__(self, folder):
+        from ray.cluster_utils import Cluster
+
+        head = {"num_cpus": 0, "temp_dir": folder, **SMALL}
+        self._cluster = Cluster(initialize_head=True, head_node_args=head)
+        self.address = self._cluster.address
+
+    def add_node(self, cores):
+        return self._cluster.add_node(num_cpus=cores, **SMALL)
+
+    def kill_node(self, node):
+        for processes in node.all_processes.values():
+            for one in processes:
+                one.process.send_signal(signal.SIGKILL)
+
+    def kill_head(self):
+        self.kill_node(self._cluster.head_node)
+
+    def end(self):
+        for node in self._cluster.list_all_nodes():
+            node.kill_all_processes(check_alive=False, allow_graceful=False)
+
+
+@contextmanager
+def ray_running():
+    """Yield a cluster without nodes. What it leaves of itself is killed, by the folder it was told of."""
+    # Not in a test's own folder: the paths of Ray's sockets would be too long.
+    folder = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))
+    cluster = RayCluster(str(folder))
+    try:
+        yield cluster
+    finally:
+        cluster.end()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def kill_worker(name):
+    """Kill a worker by the name that the daemon knows it by."""
+    psutil.Process(int(name.rpartition(" ")[2])).kill()
