@@ -67,9 +67,12 @@ def is_error(query: str) -> bool:
 
 
 def plain_name(name: str) -> str:
-    """Return a name's last part as all its spellings have it: `Store.getOrCreate()` and `get_or_create` are one."""
-    last = re.split(r"\.|::|->|#", name.removesuffix("()"))[-1]
-    return last.replace("_", "").casefold()
+    """Return a name's last part as all its spellings have it: `Store.getOrCreate()` and `get_or_create` are one.
+
+    Only a capital at its beginning is kept, since that tells a type from a function: `FromRequest` is not `from_request`.
+    """
+    last = re.split(r"\.|::|->|#", name.removesuffix("()"))[-1].replace("_", "")
+    return last.capitalize() if last[:1].isupper() else last.casefold()
 
 
 def terms_in(text: str) -> list[str]:

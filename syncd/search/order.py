@@ -45,7 +45,8 @@ async def in_order(
     if query.mode == "hybrid" and query.fusion is None:
         ranked = _merged(query, nearest, worded, fusion_in_code(query_kind(query.text)))
         first = {**first, **await chunks.get(collection_id, [i for i in _first(ranked) if i not in first])}
-    return by_rules(ranked, first, query.text, UNASKED if query.rules is None else Rules.only(query.rules))
+    rules = UNASKED if query.rules is None else Rules.only(query.rules)
+    return by_rules(ranked, first, query.text, rules, by_words=query.mode == "sparse")
 
 
 def may_apply(query: Query) -> bool:

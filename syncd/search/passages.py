@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from syncd.search.asked import plain_name
-from syncd.search.signals import defined_names
+from syncd.search.signals import defined_names, defines
 from syncd.store.texts import TextChunk
 
 _PIECES = re.compile(r"[A-Za-z]{1,4}|\d{1,2}|[ \t]{1,4}|\s|[^\x00-\x7f]|.")
@@ -98,7 +98,7 @@ def _has_heading(chunk: TextChunk, name: str) -> bool:
         return True
     titles = (line.strip("#=* \t\r").casefold() for line in chunk.text.split("\n"))
     return name.casefold() in titles or (
-        chunk.metadata.get("stage") == "code" and plain_name(name) in defined_names(chunk.text)
+        chunk.metadata.get("stage") == "code" and defines(defined_names(chunk.text), plain_name(name))
     )
 
 

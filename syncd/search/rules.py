@@ -21,7 +21,11 @@ from syncd.store.chunks import FoundChunk
 DEPTH = 100
 """How many hits the rules order; the rest follows as it was."""
 K = 20
-"""A hit's score before the rules is 1 / (K + rank), as in the fusion: what rankings of any mode have in common."""
+"""A hit's score before the rules is 1 / (K + rank), as in the fusion: what rankings of any mode have in common.
+
+In a ranking by words the rules take the mean of that and the hit's share of the best score, scaled alike: how far hits are apart says
+more than their order.
+"""
 
 
 RuleName = Literal[
@@ -45,8 +49,8 @@ RuleName = Literal[
 class Rules:
     """How strong each rule is; 0 (1 for factors) switches it off."""
 
-    definition: float = 0.5
-    """The chunk defines what the query names: a symbol's uses outnumber its definition, and mention it as often."""
+    definition: float = 4.0
+    """The chunk defines the symbol that the query is: uses outnumber the definition, and mention it as often."""
     path: float = 2.0
     """The file's path has words of the query: files are named after what they are about."""
     symbol: float = 1.0
@@ -107,10 +111,12 @@ class _Candidate:
         return f"{self.key}\n{self.scope}\n{self.symbol}\n{self.text}"
 
 
-def by_rules(ranked: Sequence[Ranked], chunks: Mapping[str, FoundChunk], query: str, rules: Rules) -> list[Ranked]:
+def by_rules(
+    ranked: Sequence[Ranked], chunks: Mapping[str, FoundChunk], query: str, rules: Rules, *, by_words: bool = False
+) -> list[Ranked]:
     """Return a ranking in the order of the rules, with their scores. `chunks`: the content of the hits, as far as it is there.
 
-    Only the first DEPTH hits are looked at; the others follow in their order.
+    `by_words`: its scores are those of the words. Only the first DEPTH hits are looked at; the others follow in their order.
     """
     wanted = asked(query)
     candidates = [_candidate(hit, chunks.get(hit.id)) for hit in ranked[:DEPTH]]
@@ -122,8 +128,8 @@ def by_rules(ranked: Sequence[Ranked], chunks: Mapping[str, FoundChunk], query: 
     scores = [
         (_lift(one, wanted, rules, in_path) + rules.coverage * share)
         * _penalty(one.key, share if any(covered) else 1.0, wanted, rules, newest)
-        / (K + rank)
-        for rank, (one, share) in enumerate(zip(candidates, covered, strict=True), 1)
+        * before
+        for one, share, before in zip(candidates, covered, _before(candidates, by_words), strict=True)
     ]
     documents = [one.document for one in candidates]
     scores = _repeats_decayed(documents, _coherent(documents, scores, rules.coherence), rules.repeats)
@@ -150,6 +156,15 @@ def _folded(candidates: Sequence[_Candidate]) -> list[_Candidate]:
         else first
         for first, *copies in groups.values()
     ]
+
+
+def _before(candidates: Sequence[_Candidate], by_words: bool) -> list[float]:
+    """Return the score of each candidate before the rules."""
+    by_rank = [1 / (K + rank) for rank in range(1, len(candidates) + 1)]
+    if not by_words:
+        return by_rank
+    best = max((one.hit.score for one in candidates), default=0.0) * (K + 1)
+    return [(score + one.hit.score / best) / 2 for one, score in zip(candidates, by_rank, strict=True)]
 
 
 def _lift(one: _Candidate, wanted: QueryTerms, rules: Rules, in_path: PathMatch) -> float:

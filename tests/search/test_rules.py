@@ -24,8 +24,11 @@ def only(*names):
 CASES = [
     ("definition", "JsonReader", [("use.java", "new JsonReader(in)"), ("a.java", "public class JsonReader {")]),
     ("definition", "Execute", [("use.go", "c.Execute()"), ("a.go", "func (c *Command) Execute() error {")]),
+    ("definition", "FromRequest", [("use.rs", "async fn from_request("), ("a.rs", "pub trait FromRequest {")]),
+    ("definition", "getorcreate", [("use.go", "c.GetOrCreate()"), ("a.go", "func GetOrCreate() {")]),
     ("definition", "getOrCreate", [("use.py", "get_or_create()"), ("a.py", "x", {"symbol": "get_or_create"})]),
     ("path", "URL routing and dispatching", [("web.py", "a"), ("web_urldispatcher.py", "b")]),
+    ("path", "reading the configuration", [("web.py", "a"), ("config.py", "b")]),
     ("symbol", "how requests are retried", [("a.py", "x"), ("b.py", "y", {"symbol": "retry_request"})]),
     ("coverage", "retry an upload", [("a.py", "uploaded, uploads"), ("b.py", "upload; retries")]),
     ("coherence", "words", [("a.py", "1"), ("b.py", "2"), ("b.py", "3"), ("b.py", "4")]),
@@ -46,6 +49,19 @@ def test_each_rule_alone_moves_what_it_is_for(rule, query, chunks):
     assert order(query, chunks, NO_RULES) == keys
     moved = order(query, chunks, only(rule))
     assert moved.index(keys[-1]) < keys.index(keys[-1])
+
+
+def test_a_definition_is_before_twenty_uses_of_a_symbol_in_what_has_its_words_in_its_name():
+    uses = [(f"use{n}.py", f"json_reader() # {n}", {"symbol": "use_json_reader"}) for n in range(20)]
+    assert order("json_reader", [*uses, ("a.py", "def json_reader():", {"symbol": "json_reader"})], Rules())[0] == "a.py"
+
+
+def test_a_hit_by_words_far_ahead_of_the_others_stays_ahead():
+    found = {"0": chunk(0, "a.py"), "1": chunk(1, "b.py", symbol="retry")}
+    for second, first in ((0.1, "0"), (0.9, "1")):
+        ranked = [Ranked("0", 9.0), Ranked("1", 9.0 * second)]
+        assert by_rules(ranked, found, "how retries work", only("symbol"), by_words=True)[0].id == first
+        assert by_rules(ranked, found, "how retries work", only("symbol"))[0].id == "1"
 
 
 def test_documentation_with_all_of_the_querys_words_stays_where_no_rule_is_named():
