@@ -17,7 +17,7 @@ EVERYBODYS = frozenset({"actors", "collections", "queues", "source_problems", "l
 
 
 async def health(request: web.Request) -> web.Response:
-    """Respond 200, with the numbers of sources whose watch is failing and that are late and of webhooks that fail, or 503 with the reason
+    """Respond 200, with the numbers of sources whose watch is failing, that are late and that are damaged and of webhooks that fail, or 503 with the reason
     the daemon cannot work.
     """
     services = request.app[SERVICES]
@@ -26,8 +26,14 @@ async def health(request: web.Request) -> web.Response:
         raise RefusedError(503, reason)
     failing = sum(watch.failing_since is not None for watch in services.watches().values())
     late = sum(standing.is_late for standing in (await services.standings()).values())
+    damaged = len(await services.store.source_names.damaged())
     refusing = sum(webhook.failing_since is not None for webhook in await services.store.webhooks.states())
-    found = {"failing_sources": failing, "late_sources": late, "failing_webhooks": refusing}
+    found = {
+        "failing_sources": failing,
+        "late_sources": late,
+        "damaged_sources": damaged,
+        "failing_webhooks": refusing,
+    }
     return json_answer({"status": "ok", **{name: number for name, number in found.items() if number}})
 
 

@@ -204,6 +204,8 @@ class Health(Model):
     """How many sources cannot be looked at, or brought in step; `GET /api/v1/status` says which and why."""
     late_sources: int | None = None
     """How many sources have changes that waited for longer than their `max_lag_s`."""
+    damaged_sources: int | None = None
+    """How many sources' rows in the state database are damaged for good; nothing is done of these until they are written again."""
     failing_webhooks: int | None = None
     """How many webhooks cannot be told what they are to be told."""
 

@@ -20,7 +20,7 @@ from syncd.api.views import SourceNews, source_item, source_view
 from syncd.chroma.naming import can_be_database
 from syncd.errors import NotFoundError
 from syncd.json_types import JsonObject
-from syncd.model import SourceRecord, SourceSettings, Target
+from syncd.model import SourceRecord, SourceSettings, Target, UnreadableSettings
 from syncd.quoting import shown
 from syncd.schema import Model, QueryCount
 
@@ -141,7 +141,10 @@ async def news_of(services: Services, source_ids: Sequence[str]) -> Callable[[So
 
     async def news(source: SourceRecord) -> SourceNews:
         ident, at = source.id, await _next_run_at(services, source)
-        return SourceNews(problems.get(ident), watches.get(ident), standings.get(ident), lags.get(ident), at)
+        unreadable = source.settings.reason if isinstance(source.settings, UnreadableSettings) else None
+        return SourceNews(
+            unreadable or problems.get(ident), watches.get(ident), standings.get(ident), lags.get(ident), at
+        )
 
     return news
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import structlog
 
-from syncd.model import SourceRecord, SourceSettings, Target
+from syncd.model import DamagedSettings, SourceRecord, SourceSettings, Target
 from syncd.model.records import in_same_place
 from syncd.sources.table import SourceTable
 from syncd.store import Store
@@ -18,12 +19,18 @@ async def reconcile(store: Store, declared: Sequence[SourceTable], default_model
     """Create, update, rename and remove declared sources; those created through the API are not touched. Twice is safe.
 
     A name that is new for the place of one that is gone is that source's new name. A source whose type changed is removed
-    and created again, since nothing of the old one can be reused.
+    and created again, since nothing of the old one can be reused. One whose stored row is damaged is written again.
     """
     stored = await store.sources.declared()
     known = {table.name: stored.pop(table.name) for table in declared if table.name in stored}
+    for name, record in list(stored.items()):
+        if isinstance(record.settings, DamagedSettings):
+            # Its name may be what is damaged: what has its place now takes over what it leaves.
+            await remove_undeclared(store, stored.pop(name))
     for table in declared:
         record = known.get(table.name) or renamed(table, stored)
+        if record is not None and isinstance(record.settings, DamagedSettings):
+            record = replace(record, type=table.source_type)
         if record is not None and record.type != table.source_type:
             await remove_undeclared(store, record)
             record = None

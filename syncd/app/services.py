@@ -71,8 +71,13 @@ def make_services(
         lags = [asdict(lag) for lag in await store.freshness.lags()]
         late = {one.source_id: one.problem for one in (await standing()).values() if one.problem}
         failing = {source_id: state.problem for source_id, state in parts.triggers.states().items() if state.problem}
-        problems = [*sources.problems().items(), *failing.items(), *late.items()]
-        troubled = [await told(source_id, problem) for source_id, problem in problems]
+        damaged = await store.source_names.damaged()
+        problems = [*damaged.items(), *sources.problems().items(), *failing.items(), *late.items()]
+        troubled = [
+            await told(source_id, problem)
+            for source_id, problem in problems
+            if damaged.get(source_id, problem) == problem
+        ]
         shadows = await shadow_views(store, parts.shadows.blocked, shadow_settings(config).keep_s)
         seen = {
             "problems": wrong(),

@@ -10,7 +10,7 @@ from syncd.cli.answers import InvocationAnswer
 from syncd.cli.client import Client
 from syncd.errors import NotFoundError, PermanentError
 from syncd.json_types import JsonObject, json_object
-from syncd.model import SourceSettings
+from syncd.model import SourceSettings, UnreadableSettings
 from syncd.schema import nearest
 from syncd.sources.type import SourceTypes
 
@@ -86,6 +86,10 @@ def whole_source(types: SourceTypes, source: JsonObject) -> JsonObject:
 
 
 def settings_of(types: SourceTypes, source: JsonObject) -> SourceSettings:
-    """Return the settings of a source as returned by the API, its collections and its watch included."""
+    """Return the settings of a source as returned by the API, its collections and its watch included; of those that the daemon
+    cannot read either, which it says itself, only that.
+    """
     name = type_of(types, source)
+    if source[name] == {}:
+        return UnreadableSettings(values={}, reason="its settings cannot be read")
     return types.read_settings(name, {"collection_name": source.get("collection_name"), **json_object(source[name])})

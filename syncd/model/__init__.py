@@ -10,6 +10,7 @@ from syncd.model.comparisons import Comparison, WayFigures
 from syncd.model.invocations import Counts, DocumentState, Invocation, Origin, State
 from syncd.model.records import (
     Chunking,
+    DamagedSettings,
     Embedding,
     EmbeddingTask,
     SecretsPolicy,
@@ -91,6 +92,7 @@ __all__ = [
     "ConfirmDeletes",
     "Counts",
     "CountsTokens",
+    "DamagedSettings",
     "DeleteDocuments",
     "Document",
     "DocumentState",

@@ -145,6 +145,11 @@ class UnreadableSettings(SourceSettings):
     """What is wrong and what to do, for messages."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DamagedSettings(UnreadableSettings):
+    """Those of a source whose stored row is damaged: nothing that it says of the source can be believed, its type included."""
+
+
 Leftover = TypeVar("Leftover")
 
 

@@ -7,8 +7,10 @@ import sqlite3
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from syncd.model import Target
+from syncd.store.checked_tables import ABSENT_SOURCE_ROWS, require_as_stored
 from syncd.store.checksums import lineage_checksum
 from syncd.store.database import Database
 from syncd.store.staging import put_in_outbox
@@ -55,14 +57,12 @@ class AbsentSources:
 
     async def get(self, source_id: str) -> AbsentSource | None:
         """Return the absent source of this id, or None."""
-        statement = "SELECT id, name, database, fate FROM absent_sources WHERE id = ?"
-        row = await self._db.read(lambda c: c.execute(statement, (source_id,)).fetchone())
-        return AbsentSource(*row) if row else None
+        found = await self._db.read(lambda c: _selected(c, "id = ?", source_id))
+        return found[0] if found else None
 
     async def doomed(self) -> Sequence[AbsentSource]:
         """Return the absent sources whose documents are not to stay theirs."""
-        statement = "SELECT id, name, database, fate FROM absent_sources WHERE fate <> ? ORDER BY removed_at"
-        return await self._db.read(lambda c: [AbsentSource(*row) for row in c.execute(statement, (KEEP,))])
+        return await self._db.read(lambda c: _selected(c, "fate <> ? ORDER BY removed_at", KEEP))
 
     async def decide(self, source_id: str, fate: str) -> None:
         """Change what is to become of an absent source's documents. Twice is safe."""
@@ -105,7 +105,8 @@ class AbsentSources:
 def remember(connection: sqlite3.Connection, source_id: str, fate: str) -> None:
     """Note a source that is about to be deleted, if it has documents or may get some, within the caller's transaction."""
     connection.execute(
-        "INSERT OR REPLACE INTO absent_sources SELECT id, coalesce(name, given_name), type, database, settings, id_root, ?2, ?3 FROM sources s "
+        "INSERT OR REPLACE INTO absent_sources (id, name, type, database, settings, id_root, removed_at, fate) "
+        "SELECT id, coalesce(name, given_name), type, database, settings, id_root, ?2, ?3 FROM sources s "
         "WHERE id = ?1 AND (EXISTS (SELECT 1 FROM documents WHERE source_id = s.id) OR "
         "EXISTS (SELECT 1 FROM invocations WHERE source_id = s.id AND state = 'processing'))",
         (source_id, time.time(), fate),
@@ -114,10 +115,24 @@ def remember(connection: sqlite3.Connection, source_id: str, fate: str) -> None:
 
 def left_behind(connection: sqlite3.Connection, type: str, database: str) -> Iterable[tuple[str, str, str]]:
     """Return (id, root of chunk ids, settings) of the absent sources whose documents are kept, the latest first."""
-    return connection.execute(
-        "SELECT id, id_root, settings FROM absent_sources WHERE type = ? AND database = ? AND fate = ? ORDER BY removed_at DESC",
-        (type, database, KEEP),
-    ).fetchall()
+    statement = (
+        f"SELECT id, id_root, settings, {ABSENT_SOURCE_ROWS.standing()} FROM absent_sources "
+        "WHERE type = ? AND database = ? AND fate = ? ORDER BY removed_at DESC"
+    )
+    return [_as_stored(row) for row in connection.execute(statement, (type, database, KEEP))]
+
+
+def _selected(connection: sqlite3.Connection, condition: str, value: str) -> list[AbsentSource]:
+    statement = (
+        f"SELECT id, name, database, fate, {ABSENT_SOURCE_ROWS.standing()} FROM absent_sources WHERE {condition}"
+    )
+    return [AbsentSource(*_as_stored(row)) for row in connection.execute(statement, (value,))]
+
+
+def _as_stored(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return a row without its standing, which is its last value. Raises DamagedRowError."""
+    require_as_stored(row[-1])
+    return row[:-1]
 
 
 def give(connection: sqlite3.Connection, orphan: Orphan, heir: str) -> list[str]:

@@ -6,11 +6,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from typing import Any, Protocol
 
 from syncd.json_types import JsonObject
 from syncd.model import (
     Chunking,
+    DamagedSettings,
     DocumentWarning,
     Embedding,
     EmbeddingTask,
@@ -20,10 +22,17 @@ from syncd.model import (
     UnreadableSettings,
 )
 from syncd.model.warnings import warning_values, warnings_of
+from syncd.store.checked_tables import SOURCE_ROWS, is_as_stored
 
 SOURCE_COLUMNS = "id, type, database, settings, embedding, chunking, created_at, name, id_root, given_name, paused_at"
-SourceRow = tuple[str, str, str, str, str, str, float, str | None, str, str | None, float | None]
-"""Their values."""
+SELECTED_SOURCE = f"SELECT {SOURCE_COLUMNS}, {SOURCE_ROWS.standing()} FROM sources"
+SourceRow = tuple[str, str, str, str, str, str, float, str | None, str, str | None, float | None, int | None]
+"""What it selects."""
+DAMAGED_SOURCE = (
+    "its row in the state database is damaged, and nothing is done of it: start the daemon again if the configuration file declares "
+    "it; if not, remove it with its documents (syncd sources remove --purge) and add it again, which embeds nothing again"
+)
+"""What is wrong with a source whose row cannot be set right."""
 
 
 class SourceCodec(Protocol):
@@ -32,6 +41,11 @@ class SourceCodec(Protocol):
     @property
     def migrations(self) -> Sequence[str]:
         """The packages whose `migrations` folder holds the types' own tables."""
+        ...
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The types' names."""
         ...
 
     def facts_of(self, name: str) -> SourceFacts:
@@ -89,8 +103,9 @@ def embedding_from_json(text: str) -> Embedding:
 
 def settings_from_json(kind: str, text: str, types: SourceCodec) -> SourceSettings:
     """Return stored settings, or UnreadableSettings. Raises ConfigError for an unknown type."""
-    values: JsonObject = json.loads(text)
+    values: JsonObject = {}
     try:
+        values = json.loads(text)
         return types.read_settings(kind, values)
     except ValueError as error:
         fix = "delete the source and create it again"
@@ -98,8 +113,26 @@ def settings_from_json(kind: str, text: str, types: SourceCodec) -> SourceSettin
 
 
 def source_from_row(row: SourceRow, types: SourceCodec) -> SourceRecord:
-    """Return the SourceRecord in a row of SOURCE_COLUMNS. Raises ConfigError for an unknown type."""
-    source_id, kind, database, settings, embedding, chunking, created_at, declared, id_root, given, paused_at = row
+    """Return the SourceRecord in a row of SELECTED_SOURCE: one that is damaged for good has DamagedSettings.
+
+    Raises ConfigError for an unknown type.
+    """
+    source_id, kind, database, settings, embedding, chunking, created_at, declared, id_root, given, paused_at = row[:-1]
+    if not is_as_stored(row[-1]):
+        likely = get_close_matches(kind, types.names, n=1, cutoff=0)[0]
+        return SourceRecord(
+            id=source_id,
+            type=likely,
+            database=database,
+            settings=DamagedSettings(values={}, reason=DAMAGED_SOURCE),
+            embedding=Embedding(),
+            chunking=Chunking(),
+            created_at=datetime.fromtimestamp(0, UTC),
+            name=declared or given,
+            facts=types.facts_of(likely),
+            id_root=id_root,
+            is_declared=declared is not None,
+        )
     return SourceRecord(
         id=source_id,
         type=kind,

@@ -7,12 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from syncd.errors import ConflictError
+from syncd.errors import ConflictError, StoreDamagedError
 from syncd.model import Embedding, Target
+from syncd.store.checked_tables import COLLECTION_ROWS, is_as_stored
 from syncd.store.codec import embedding_from_json, embedding_to_json
-from syncd.store.database import Database
+from syncd.store.database import ADVICE, Database
 from syncd.store.refills import START, Place
 
+_SELECTED = (
+    "SELECT id, database, name, embedding, chroma_id, rebuilding, refilled_document, refilled_number, "
+    f"{COLLECTION_ROWS.standing()}"
+)
 NOWHERE = 0
 """An id that no collection has; nothing is recorded under it."""
 
@@ -73,14 +78,14 @@ class Collections:
 
     async def by_id(self, collection_id: int) -> CollectionRecord:
         """Return the record with this id, which must exist."""
-        statement = "SELECT * FROM collections WHERE id = ?"
+        statement = f"{_SELECTED} FROM collections WHERE id = ?"
         return await self._db.read(lambda c: _from_row(c.execute(statement, (collection_id,)).fetchone()))
 
     async def all(self) -> Sequence[CollectionRecord]:
         """Return every collection that syncd writes, by database and name."""
 
         def query(connection: sqlite3.Connection) -> list[CollectionRecord]:
-            rows = connection.execute("SELECT * FROM collections ORDER BY database, name")
+            rows = connection.execute(f"{_SELECTED} FROM collections ORDER BY database, name")
             return [_from_row(row) for row in rows]
 
         return await self._db.read(query)
@@ -88,14 +93,14 @@ class Collections:
     async def answering(self) -> Sequence[CollectionRecord]:
         """Return the collections that answer under names of their users, by database and name: all but shadows."""
         statement = (
-            "SELECT * FROM collections WHERE id NOT IN (SELECT collection_id FROM shadows) ORDER BY database, name"
+            f"{_SELECTED} FROM collections WHERE id NOT IN (SELECT collection_id FROM shadows) ORDER BY database, name"
         )
         return await self._db.read(lambda c: [_from_row(row) for row in c.execute(statement)])
 
     async def of_source(self, source_id: str) -> Sequence[CollectionRecord]:
         """Return the collections that hold documents of a source, by database and name."""
         statement = (
-            "SELECT * FROM collections WHERE id IN (SELECT collection_id FROM documents WHERE source_id = ? AND state = 'indexed') "
+            f"{_SELECTED} FROM collections WHERE id IN (SELECT collection_id FROM documents WHERE source_id = ? AND state = 'indexed') "
             "ORDER BY database, name"
         )
         return await self._db.read(lambda c: [_from_row(row) for row in c.execute(statement, (source_id,))])
@@ -124,12 +129,16 @@ def _require_same(record: CollectionRecord, embedding: Embedding) -> None:
 
 def _find(connection: sqlite3.Connection, target: Target) -> CollectionRecord | None:
     row = connection.execute(
-        "SELECT * FROM collections WHERE database = ? AND name = ?", (target.database, target.collection)
+        f"{_SELECTED} FROM collections WHERE database = ? AND name = ?", (target.database, target.collection)
     ).fetchone()
     return _from_row(row) if row else None
 
 
 def _from_row(row: tuple[Any, ...]) -> CollectionRecord:
-    ident, database, name, embedding, chroma_id, rebuilding, *place = row
+    ident, database, name, embedding, chroma_id, rebuilding, refilled_document, refilled_number, standing = row
+    if not is_as_stored(standing):
+        raise StoreDamagedError(f"the state database's row of collection {name!r} is damaged: {ADVICE}")
     target = Target(database, name)
-    return CollectionRecord(ident, target, embedding_from_json(embedding), chroma_id, rebuilding, (place[0], place[1]))
+    return CollectionRecord(
+        ident, target, embedding_from_json(embedding), chroma_id, rebuilding, (refilled_document, refilled_number)
+    )

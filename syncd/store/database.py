@@ -10,14 +10,17 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import aiosqlite
 
 from syncd.errors import ConfigError, RetryableError, StoreDamagedError
+from syncd.store.checked_rows import allow_checksums, keep_checksums, make_indexes_right, seal_unknown, set_rows_right
+from syncd.store.checked_tables import DamagedRowError
+from syncd.store.connections import committed, open_connection, run_in_thread
 
 T = TypeVar("T")
 
@@ -36,8 +39,8 @@ ADVICE = "stop the daemon and run: syncd doctor --recover"
 FILE_CHECK_S = 2.0
 """How long the file is checked at most before it is used: a gigabyte in that time, and small files whole."""
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-CALL = "-- call a function"
-"""Stands for a statement; see `CallingConnection`."""
+_NO_JSON = "malformed JSON"
+"""What SQLite's functions say of a text that is none any more."""
 READER_PRAGMAS = ("PRAGMA query_only = ON", "PRAGMA busy_timeout = 5000", "PRAGMA cache_size = -8000")
 
 
@@ -68,8 +71,7 @@ class Database:
             try:
                 for pragma in WRITER_PRAGMAS:
                     await writer.execute(pragma)
-                await run_in_thread(writer, lambda connection: check(connection, FILE_CHECK_S))
-                await run_in_thread(writer, lambda connection: migrate(connection, path, packages))
+                await run_in_thread(writer, lambda connection: _make_ready(connection, path, packages))
                 reader = await open_connection(path)
             except BaseException:
                 await writer.close()
@@ -78,6 +80,7 @@ class Database:
             raise ConfigError(f"{path} cannot be used as syncd's database ({error}): {ADVICE}") from error
         for pragma in READER_PRAGMAS:
             await reader.execute(pragma)
+        await run_in_thread(reader, allow_checksums)
         return cls(path, writer, reader)
 
     async def close(self) -> None:
@@ -89,8 +92,18 @@ class Database:
     async def write(self, transaction: Callable[[sqlite3.Connection], T]) -> T:
         """Run `transaction` between BEGIN IMMEDIATE and COMMIT; durable when this returns, rolled back when it raises.
 
-        Raises RetryableError if the disk is full or the file is busy, StoreDamagedError.
+        Where it meets a damaged row, that is set right and it is run again. Raises RetryableError if the disk is full or the file
+        is busy, StoreDamagedError.
         """
+        return await self._despite_damage(lambda: self._write(transaction))
+
+    async def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `query` on the reader; it sees everything committed before it starts. Where it meets a damaged row, that is set
+        right and it is run again. Raises StoreDamagedError.
+        """
+        return await self._despite_damage(lambda: self._read(query))
+
+    async def _write(self, transaction: Callable[[sqlite3.Connection], T]) -> T:
         try:
             written = await run_in_thread(self._writer, lambda connection: committed(connection, transaction))
         except sqlite3.OperationalError as error:
@@ -102,13 +115,21 @@ class Database:
         self._failure = None
         return written
 
-    async def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `query` on the reader; it sees everything committed before it starts. Raises StoreDamagedError."""
+    async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
         try:
             return await run_in_thread(self._reader, query)
         except sqlite3.DatabaseError as error:
             self._raise_damage(error)
             raise
+
+    async def _despite_damage(self, work: Callable[[], Awaitable[T]]) -> T:
+        try:
+            return await work()
+        except (DamagedRowError, sqlite3.OperationalError) as error:
+            if not isinstance(error, DamagedRowError) and str(error) != _NO_JSON:
+                raise
+            await self._write(set_rows_right)
+            return await work()
 
     def _raise_damage(self, error: sqlite3.DatabaseError) -> None:
         """Raise StoreDamagedError, which says what to do, if the file is damaged."""
@@ -117,52 +138,14 @@ class Database:
             raise StoreDamagedError(self._damage) from error
 
 
-class CallingConnection(sqlite3.Connection):
-    """A connection that can run a function instead of a statement: `execute(CALL, [function])` calls it.
-
-    aiosqlite executes in the connection's own thread but cannot run a whole function there in one hop; its
-    separate statements could be cancelled in between.
-    """
-
-    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
-        """Execute a statement, or call the one function in `parameters` with this connection."""
-        if sql is not CALL:
-            return super().execute(sql, parameters)
-        (function,) = parameters
-        function(self)
-        return self.cursor()
-
-
-async def open_connection(path: Path) -> aiosqlite.Connection:
-    """Open one connection, with a thread of its own. Raises sqlite3.DatabaseError."""
-    connection = await aiosqlite.connect(path, isolation_level=None, factory=CallingConnection)
-    # A flipped bit in a text is found by the text's checksum; here it must not stop whatever reads the text.
-    connection.text_factory = lenient_text
-    return connection
-
-
-def lenient_text(text: bytes) -> str:
-    """Return a stored text, damaged or not."""
-    return text.decode("utf-8", "replace")
-
-
-async def run_in_thread(connection: aiosqlite.Connection, function: Callable[[sqlite3.Connection], T]) -> T:
-    """Run `function` with the raw connection in the connection's own thread.
-
-    A cursor that it returns is closed there: an open one would reset its statement where it is dropped, in the caller's
-    thread, while the connection's thread may be running that same cached statement: SQLITE_MISUSE ("bad parameter or
-    other API misuse") in the middle of a write.
-    """
-    results: list[T] = []
-
-    def call(raw: sqlite3.Connection) -> None:
-        result = function(raw)
-        if isinstance(result, sqlite3.Cursor):
-            result.close()
-        results.append(result)
-
-    await connection.execute(CALL, [call])
-    return results[0]
+def _make_ready(connection: sqlite3.Connection, path: Path, packages: Sequence[str]) -> None:
+    """Set right what can be, look whether the rest is in order, and migrate."""
+    keep_checksums(connection)
+    committed(connection, set_rows_right)
+    committed(connection, make_indexes_right)
+    check(connection, FILE_CHECK_S)
+    migrate(connection, path, packages)
+    keep_checksums(connection)
 
 
 def check(connection: sqlite3.Connection, limit_s: float) -> None:
@@ -181,21 +164,9 @@ def check(connection: sqlite3.Connection, limit_s: float) -> None:
         raise sqlite3.DatabaseError(" ".join(found.split()))
 
 
-def committed(connection: sqlite3.Connection, transaction: Callable[[sqlite3.Connection], T]) -> T:
-    """Run `transaction` and commit, or roll back and raise."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        result = transaction(connection)
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-    return result
-
-
 def migrate(connection: sqlite3.Connection, path: Path, packages: Sequence[str] = ()) -> None:
     """Apply the numbered SQL files that this database does not have yet, each in its own transaction."""
+    allow_checksums(connection)
     connection.execute("CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, name TEXT NOT NULL)")
     done = {number for (number,) in connection.execute("SELECT number FROM migrations")}
     known = numbered_migrations((OWN_PACKAGE, *packages))
@@ -218,6 +189,7 @@ def apply_migration(connection: sqlite3.Connection, number: int, name: str, scri
             if sqlite3.complete_statement(statement):
                 connection.execute(statement)
                 statement = ""
+        seal_unknown(connection)
         connection.execute("INSERT INTO migrations VALUES (?, ?)", (number, name))
 
     committed(connection, transaction)

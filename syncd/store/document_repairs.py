@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import NamedTuple
 
 from syncd.model import Origin, SomeKeys, Target
 from syncd.store.bit_errors import set_right
+from syncd.store.checked_rows import despite_indexes
 from syncd.store.checksums import DOCUMENT_TEXTS, document_bytes, is_sound_blob, lineage_checksum
 from syncd.store.new_invocations import insert_or_join
 
@@ -81,21 +81,6 @@ def mend_documents(connection: sqlite3.Connection, collection_id: int, document_
     for row in rows:
         _complete(connection, row)
     asked.send(connection, collection_id)
-
-
-@contextmanager
-def despite_indexes(connection: sqlite3.Connection, *tables: str) -> Generator[None]:
-    """Within the caller's transaction, rows may be changed and deleted that their indexes still have as they were, even where
-    they have become equal to others; at the end the indexes are made anew.
-    """
-    # In this mode SQLite removes what an index does not have instead of calling that a corruption (OP_IdxDelete).
-    connection.execute("PRAGMA writable_schema = ON")
-    try:
-        yield
-    finally:
-        connection.execute("PRAGMA writable_schema = OFF")
-    for table in tables:
-        connection.execute(f"REINDEX {table}")
 
 
 def _complete(connection: sqlite3.Connection, row: DocumentRow) -> None:

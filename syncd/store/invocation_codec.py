@@ -32,13 +32,14 @@ from syncd.model import (
     Upload,
     WholeSource,
 )
+from syncd.store.checked_tables import INVOCATION_ROWS, require_as_stored
 from syncd.store.codec import dumps, embedding_values, moment
 
 T = TypeVar("T")
 
 INVOCATION_COLUMNS = (
     "id, source_id, database, collection, origin, request, state, created_at, started_at, finished_at, error, counts, "
-    "attempts, bugs, not_before"
+    f"attempts, bugs, not_before, {INVOCATION_ROWS.standing()}"
 )
 
 IS_DRY_RUN = "json_extract(request, '$.dry_run') IS NOT NULL"
@@ -53,7 +54,7 @@ UPLOADED_FILE = "json_extract(request, '$.file')"
 
 
 def invocation_from_row(row: sqlite3.Row | tuple[Any, ...]) -> Invocation:
-    """Return the Invocation in a row of INVOCATION_COLUMNS."""
+    """Return the Invocation in a row of INVOCATION_COLUMNS. Raises DamagedRowError."""
     (
         ident,
         source_id,
@@ -70,7 +71,9 @@ def invocation_from_row(row: sqlite3.Row | tuple[Any, ...]) -> Invocation:
         attempts,
         bugs,
         not_before,
+        standing,
     ) = row
+    require_as_stored(standing)
     return Invocation(
         id=ident,
         source_id=source_id,

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from syncd.model import Counts, Invocation, Origin, Request, State
 from syncd.model.requests import followed_up
+from syncd.store.checked_tables import IS_LOST
 from syncd.store.codec import dumps
 from syncd.store.database import Database
 from syncd.store.invocation_codec import INVOCATION_COLUMNS, invocation_from_row, request_to_json
@@ -31,7 +32,7 @@ _NEXT_SOURCE = f"""
     LIMIT 1
 """
 """What comes first of the next source that has something of this urgency, or of the first source that has something less urgent."""
-_PAUSED = "SELECT id FROM sources WHERE paused_at IS NOT NULL"
+_STANDING_STILL = f"SELECT id FROM sources WHERE paused_at IS NOT NULL UNION ALL SELECT id FROM sources WHERE {IS_LOST}"
 _DUE_OF_SOURCE = (
     f"SELECT priority, {INVOCATION_COLUMNS} FROM invocations WHERE {_WAITING} AND source_id = ? AND not_before <= ? "
     "ORDER BY priority, seq LIMIT ?"
@@ -50,8 +51,8 @@ class InvocationQueue:
     async def due(self, limit: int) -> Sequence[Invocation]:
         """Return unfinished invocations that are due, most urgent first; among equally urgent ones sources take turns.
 
-        None of sources that are paused. Of each source at most TURNS, and at most `limit` altogether: of no more sources than that,
-        for the most urgent one of each comes before all others.
+        None of sources that are paused, or damaged for good. Of each source at most TURNS, and at most `limit` altogether: of no
+        more sources than that, for the most urgent one of each comes before all others.
         """
         now = time.time()
 
@@ -142,11 +143,11 @@ class InvocationQueue:
 
 
 def sources_due(connection: sqlite3.Connection, now: float, limit: int) -> Sequence[str]:
-    """Return up to `limit` sources with something due, those with the most urgent first; none that are paused.
+    """Return up to `limit` sources with something due, those with the most urgent first; none that are paused, or damaged for good.
 
     Steps from source to source by index: neither all sources nor all invocations that wait are looked at.
     """
-    skipped = {source_id for (source_id,) in connection.execute(_PAUSED)}
+    skipped = {source_id for (source_id,) in connection.execute(_STANDING_STILL)}
     found: dict[str, None] = {}
     priority, source_id = -1, ""
     while len(found) < limit:

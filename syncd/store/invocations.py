@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from syncd.errors import ConflictError, NotFoundError
 from syncd.model import DocumentState, Invocation, Origin, Request, State, Target, WholeSource
+from syncd.store.conditions import conditions
 from syncd.store.invocation_codec import (
     INVOCATION_COLUMNS,
     IS_DRY_RUN,
@@ -18,7 +19,6 @@ from syncd.store.invocation_codec import (
 from syncd.store.invocation_queue import InvocationQueue
 from syncd.store.new_invocations import insert_invocation, insert_or_join
 from syncd.store.run_ends import cancel_runs
-from syncd.store.sources import conditions
 
 TELLING_TOKENS = 1000
 """Runs that embedded fewer tokens are not used to estimate the speed."""

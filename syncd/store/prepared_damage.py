@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import structlog
 
 from syncd.store.bit_errors import set_right
+from syncd.store.checked_rows import despite_indexes
 from syncd.store.checksums import PREPARED_TEXTS, document_bytes, is_sound, is_sound_blob
-from syncd.store.document_repairs import AskedAgain, despite_indexes
+from syncd.store.document_repairs import AskedAgain
 
 log = structlog.get_logger()
 

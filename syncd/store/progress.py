@@ -62,7 +62,7 @@ class Progress:
     async def reached(self, source_id: str, target: Target) -> str | None:
         """Return the last saved cursor of a source in a collection, whatever configuration it was made with, or None."""
         statement = (
-            "SELECT recipe, cursor, checksum FROM cursors JOIN collections c ON c.id = collection_id "
+            "SELECT recipe, cursor, cursors.checksum FROM cursors JOIN collections c ON c.id = collection_id "
             "WHERE source_id = ? AND c.database = ? AND c.name = ?"
         )
         row = await self._db.read(

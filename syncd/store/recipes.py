@@ -7,6 +7,7 @@ import sqlite3
 from dataclasses import asdict, dataclass, replace
 
 from syncd.model import Chunking, Embedding, SourceRecord, SourceSettings
+from syncd.store.checked_tables import RECIPE_ROWS, require_as_stored
 from syncd.store.codec import dumps, embedding_from_json
 from syncd.store.shadow_rows import fill_anew
 
@@ -55,10 +56,16 @@ def keep_recipe(
 
 
 def read_recipe(connection: sqlite3.Connection, source_id: str, collection_id: int) -> Recipe | None:
-    """Return the recipe that is noted for a source in a collection, or None; the embedding is the collection's own."""
+    """Return the recipe that is noted for a source in a collection, or None; the embedding is the collection's own.
+
+    Raises DamagedRowError.
+    """
     row = connection.execute(
-        "SELECT c.embedding, r.chunking FROM kept_recipes r JOIN collections c ON c.id = r.collection_id "
+        f"SELECT c.embedding, r.chunking, {RECIPE_ROWS.standing('r.')} FROM kept_recipes r JOIN collections c ON c.id = r.collection_id "
         "WHERE r.source_id = ? AND r.collection_id = ?",
         (source_id, collection_id),
     ).fetchone()
-    return Recipe(embedding_from_json(row[0]), Chunking(**json.loads(row[1]))) if row else None
+    if row is None:
+        return None
+    require_as_stored(row[2])
+    return Recipe(embedding_from_json(row[0]), Chunking(**json.loads(row[1])))

@@ -23,6 +23,7 @@ from syncd.quoting import told
 from syncd.runtime import durable
 from syncd.runtime.state import CHROMA_FOLDER, DATABASE_FILE, KEY_FILE, WORDS_FILE
 from syncd.store.backup import EXPORT_FORMAT, MANIFEST, UPLOAD_MEMBER, Manifest, Moved, require_room
+from syncd.store.checked_rows import keep_checksums
 from syncd.store.database import OWN_PACKAGE, numbered_migrations
 from syncd.store.refills import REFILL_ALL
 
@@ -119,6 +120,7 @@ def _unpack(archive: tarfile.TarFile, manifest: Manifest, name: str, folder: Pat
 def _refill(database: Path) -> None:
     """Have every collection made anew, whatever the vector store has, or had when the export was made."""
     with closing(sqlite3.connect(database)) as connection:
+        keep_checksums(connection)
         for statement in REFILL_ALL:
             connection.execute(statement)
         connection.commit()

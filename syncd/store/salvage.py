@@ -19,7 +19,10 @@ from typing import Any
 from syncd.errors import ConfigError
 from syncd.runtime import durable
 from syncd.runtime.state import WORDS_FILE
-from syncd.store.database import check, lenient_text, migrate
+from syncd.store.checked_rows import keep_checksums, set_rows_right
+from syncd.store.checked_tables import IS_LOST
+from syncd.store.connections import lenient_text
+from syncd.store.database import check, migrate
 from syncd.store.refills import REFILL_ALL
 from syncd.store.word_file import remove_word_file
 
@@ -63,9 +66,16 @@ def damage_of(path: Path) -> str | None:
     with closing(_opened(path)) as connection:
         try:
             check(connection, limit_s=float("inf"))
+            if _has_lost_collections(connection):
+                return "a collection's row is not what was stored"
         except sqlite3.DatabaseError as error:
             return str(error)
     return None
+
+
+def _has_lost_collections(connection: sqlite3.Connection) -> bool:
+    columns = {row[1] for row in connection.execute("PRAGMA table_info(collections)")}
+    return "checksum" in columns and bool(connection.execute(f"SELECT 1 FROM collections WHERE {IS_LOST}").fetchone())
 
 
 def salvage(path: Path, partial: Path, packages: Sequence[str]) -> Salvaged:
@@ -78,6 +88,7 @@ def salvage(path: Path, partial: Path, packages: Sequence[str]) -> Salvaged:
     damaged: list[str] = []
     with closing(_opened(path)) as old, closing(sqlite3.connect(partial, isolation_level=None)) as new:
         migrate(new, partial, packages)
+        keep_checksums(new)
         new.execute("BEGIN")
         tables = [name for (name,) in new.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
         for table in tables:
@@ -88,6 +99,7 @@ def salvage(path: Path, partial: Path, packages: Sequence[str]) -> Salvaged:
             raise ConfigError(
                 f"nothing can be read of {path}: restore a copy of it, or move it away and sync everything again"
             )
+        set_rows_right(new)
         _drop_the_unusable(new, tables)
         for statement in _MISTRUST:
             new.execute(statement)
@@ -187,6 +199,7 @@ def _drop_the_unusable(new: sqlite3.Connection, tables: Sequence[str]) -> None:
     for table, columns in JSON_COLUMNS.items():
         for column in columns:
             new.execute(f"DELETE FROM {table} WHERE NOT json_valid({column})")
+    new.execute(f"DELETE FROM collections WHERE {IS_LOST}")
     for table in tables:
         for _, _, parent, column, referred, *_ in new.execute(f"PRAGMA foreign_key_list({table})").fetchall():
             new.execute(f"DELETE FROM {table} WHERE {column} NOT IN (SELECT {referred or 'id'} FROM {parent})")

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from syncd.errors import ConfigError, ConflictError, NotFoundError
 from syncd.redaction import register_secrets_in
+from syncd.store.checked_tables import CREDENTIAL_ROWS, is_as_stored
 from syncd.store.database import Database
 
 CREDENTIAL_NAME = "syncd-key"
@@ -123,8 +124,18 @@ class Credentials:
 
     async def get(self, ident: int, database: str) -> Mapping[str, str]:
         """Return a decrypted secret. Raises NotFoundError, or ConfigError if it was encrypted with another key."""
-        statement = "SELECT kind, ciphertext FROM credentials WHERE id = ? AND database = ?"
-        row = await self._db.read(lambda c: c.execute(statement, (ident, database)).fetchone())
+        statement = (
+            f"SELECT kind, ciphertext, {CREDENTIAL_ROWS.standing()} FROM credentials WHERE id = ? AND database = ?"
+        )
+
+        def query(connection: sqlite3.Connection) -> tuple[str, bytes] | None:
+            row = connection.execute(statement, (ident, database)).fetchone()
+            if row is not None:
+                # One that is damaged for good does not decrypt.
+                is_as_stored(row[2])
+            return row and row[:2]
+
+        row = await self._db.read(query)
         if row is None:
             raise NotFoundError(
                 f"credential {ident} does not exist in database {database!r}; create the source again with the keys inline"

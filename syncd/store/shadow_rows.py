@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from syncd.model import Embedding, GitRef, Origin, SourceRecord, Target, WholeSource
+from syncd.store.checked_tables import SHADOW_ROWS, require_as_stored
 from syncd.store.codec import embedding_to_json
 from syncd.store.new_invocations import insert_or_join
 from syncd.store.vectors import mark_used
@@ -58,14 +59,16 @@ class Shadow:
 
 
 SELECT_SHADOWS = (
-    "SELECT h.collection_id, h.live_id, h.state, h.since, h.former_name, h.report, c.database, c.name, l.name, c.embedding "
+    "SELECT h.collection_id, h.live_id, h.state, h.since, h.former_name, h.report, c.database, c.name, l.name, c.embedding, "
+    f"{SHADOW_ROWS.standing('h.')} "
     "FROM shadows h JOIN collections c ON c.id = h.collection_id JOIN collections l ON l.id = h.live_id "
 )
 
 
-def shadow_from_row(row: tuple[int, int, str, float, str | None, str, str, str, str, str]) -> Shadow:
-    """Return the Shadow in a row of SELECT_SHADOWS."""
-    ident, live_id, state, since, former_name, report, database, name, live_name, embedding = row
+def shadow_from_row(row: tuple[int, int, str, float, str | None, str, str, str, str, str, int | None]) -> Shadow:
+    """Return the Shadow in a row of SELECT_SHADOWS. Raises DamagedRowError."""
+    ident, live_id, state, since, former_name, report, database, name, live_name, embedding, standing = row
+    require_as_stored(standing)
     target, live = Target(database, name), Target(database, live_name)
     return Shadow(ident, live_id, ShadowState(state), since, former_name, report, target, live, embedding)
 

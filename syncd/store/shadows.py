@@ -73,8 +73,8 @@ class Shadows:
     async def home_of(self, target: Target) -> Target:
         """Return under which name a collection is to answer: of one that is no shadow, its own."""
         statement, place = f"{SELECT_SHADOWS} WHERE c.database = ? AND c.name = ?", (target.database, target.collection)
-        row = await self._db.read(lambda c: c.execute(statement, place).fetchone())
-        return shadow_from_row(row).live if row else target
+        found = await self._db.read(lambda c: [shadow_from_row(row) for row in c.execute(statement, place)])
+        return found[0].live if found else target
 
     async def recipe(self, source_id: str, target: Target) -> Recipe | None:
         """Return how a source's documents are made in a collection, if its settings say otherwise by now."""

@@ -1,12 +1,14 @@
-"""What sources are called, and whether they are paused: what people change of them beside their settings."""
+"""What sources are called, and of which nothing is run: what people change of them beside their settings, and what is damaged."""
 
 from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from syncd.errors import ConflictError
+from syncd.store.checked_tables import IS_LOST
+from syncd.store.codec import DAMAGED_SOURCE
 from syncd.store.database import Database
 
 IS_PAUSED = "source_id IN (SELECT id FROM sources WHERE paused_at IS NOT NULL)"
@@ -64,3 +66,8 @@ class SourceNames:
         """Return the ids of the sources that are paused."""
         statement = "SELECT id FROM sources WHERE paused_at IS NOT NULL"
         return await self._db.read(lambda c: frozenset(ident for (ident,) in c.execute(statement)))
+
+    async def damaged(self) -> Mapping[str, str]:
+        """Return why nothing is done of sources whose rows are damaged for good, by id."""
+        statement = f"SELECT id FROM sources WHERE {IS_LOST}"
+        return await self._db.read(lambda c: {ident: DAMAGED_SOURCE for (ident,) in c.execute(statement)})

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Mapping
 from dataclasses import asdict
 
 from syncd.errors import ConflictError
 from syncd.model import Chunking, Embedding, SourceRecord, SourceSettings
 from syncd.store.absent_sources import KEEP, remember
-from syncd.store.codec import SOURCE_COLUMNS, SourceCodec, SourceRow, dumps, embedding_to_json, source_from_row
+from syncd.store.checked_rows import seal
+from syncd.store.checked_tables import SOURCE_ROWS
+from syncd.store.codec import (
+    SELECTED_SOURCE,
+    SOURCE_COLUMNS,
+    SourceCodec,
+    SourceRow,
+    dumps,
+    embedding_to_json,
+    source_from_row,
+)
+from syncd.store.conditions import conditions
 from syncd.store.database import Database
 from syncd.store.new_invocations import request_leave, request_run
 from syncd.store.recipes import Recipe, keep_recipe
@@ -75,7 +85,7 @@ class Sources:
         embedding: Embedding,
         chunking: Chunking,
     ) -> None:
-        statement = f"SELECT {SOURCE_COLUMNS} FROM sources WHERE type = ? AND database = ?"
+        statement = f"{SELECTED_SOURCE} WHERE type = ? AND database = ?"
         asked = (settings.without_credential, embedding, chunking)
         for row in connection.execute(statement, (type, database)):
             found = self._read(row)
@@ -88,7 +98,7 @@ class Sources:
     def _refuse_overlap(
         self, connection: sqlite3.Connection, type: str, database: str, settings: SourceSettings, but: str = ""
     ) -> None:
-        statement = f"SELECT {SOURCE_COLUMNS} FROM sources WHERE type = ? AND database = ? AND id != ?"
+        statement = f"{SELECTED_SOURCE} WHERE type = ? AND database = ? AND id != ?"
         for found in map(self._read, connection.execute(statement, (type, database, but))):
             if settings.overlaps(found.settings):
                 raise ConflictError(
@@ -104,7 +114,7 @@ class Sources:
 
         def transaction(connection: sqlite3.Connection) -> SourceRecord:
             rows = connection.execute(
-                f"SELECT {SOURCE_COLUMNS} FROM sources WHERE type = ? AND database = ? AND name IS NULL",
+                f"{SELECTED_SOURCE} WHERE type = ? AND database = ? AND name IS NULL",
                 (type, database),
             )
             return self._first(rows) or self._insert(connection, type, database, settings, embedding, chunking)
@@ -133,9 +143,11 @@ class Sources:
         def transaction(connection: sqlite3.Connection) -> None:
             keep_recipe(connection, record, database, settings, Recipe(embedding, chunking))
             connection.execute(
-                "UPDATE sources SET database = ?, settings = ?, embedding = ?, chunking = ?, name = ?, id_root = ? WHERE id = ?",
-                (*columns, record.id),
+                "UPDATE sources SET database = ?, settings = ?, embedding = ?, chunking = ?, name = ?, id_root = ?, type = ? WHERE id = ?",
+                (*columns, record.type, record.id),
             )
+            # Of one that was damaged, all that decides what is done is what it was set to just now.
+            seal(connection, SOURCE_ROWS, "id = ?", record.id)
             connection.execute(
                 "UPDATE invocations SET not_before = 0 WHERE source_id = ? AND state IN ('pending', 'processing')",
                 (record.id,),
@@ -147,21 +159,17 @@ class Sources:
 
     async def get(self, source_id: str) -> SourceRecord | None:
         """Return one source, or None."""
-        return await self._db.read(
-            lambda c: self._first(c.execute(f"SELECT {SOURCE_COLUMNS} FROM sources WHERE id = ?", (source_id,)))
-        )
+        return await self._db.read(lambda c: self._first(c.execute(f"{SELECTED_SOURCE} WHERE id = ?", (source_id,))))
 
     async def by_name(self, name: str) -> SourceRecord | None:
         """Return the declared source of this name, or None."""
-        return await self._db.read(
-            lambda c: self._first(c.execute(f"SELECT {SOURCE_COLUMNS} FROM sources WHERE name = ?", (name,)))
-        )
+        return await self._db.read(lambda c: self._first(c.execute(f"{SELECTED_SOURCE} WHERE name = ?", (name,))))
 
     async def declared(self) -> dict[str, SourceRecord]:
         """Return the sources declared in the configuration file, by name."""
 
         def query(connection: sqlite3.Connection) -> dict[str, SourceRecord]:
-            rows = connection.execute(f"SELECT {SOURCE_COLUMNS} FROM sources WHERE name IS NOT NULL")
+            rows = connection.execute(f"{SELECTED_SOURCE} WHERE name IS NOT NULL")
             return {str(source.name): source for source in map(self._read, rows)}
 
         return await self._db.read(query)
@@ -178,7 +186,7 @@ class Sources:
         """Return sources in order of creation. `databases` is the caller's scope; None is every database."""
         where, values = conditions({"database": database, "type": type}, databases)
         order = "DESC" if newest_first else "ASC"
-        statement = f"SELECT {SOURCE_COLUMNS} FROM sources{where} ORDER BY seq {order} LIMIT ? OFFSET ?"
+        statement = f"{SELECTED_SOURCE}{where} ORDER BY seq {order} LIMIT ? OFFSET ?"
         return await self._db.read(
             lambda c: [self._read(row) for row in c.execute(statement, (*values, limit, offset))]
         )
@@ -228,7 +236,7 @@ class Sources:
         )
         if id_root:
             request_run(connection, source_id, type, database, settings)
-        row = connection.execute(f"SELECT {SOURCE_COLUMNS} FROM sources WHERE id = ?", (source_id,)).fetchone()
+        row = connection.execute(f"{SELECTED_SOURCE} WHERE id = ?", (source_id,)).fetchone()
         return self._read(row)
 
     def _read(self, row: SourceRow) -> SourceRecord:
@@ -237,13 +245,3 @@ class Sources:
     def _first(self, rows: sqlite3.Cursor) -> SourceRecord | None:
         row = rows.fetchone()
         return self._read(row) if row else None
-
-
-def conditions(equal: Mapping[str, object], databases: frozenset[str] | None) -> tuple[str, list[object]]:
-    """Return a WHERE clause over the given (non-None) columns and the database scope, with its values."""
-    terms = [f"{column} = ?" for column, value in equal.items() if value is not None]
-    values = [value for value in equal.values() if value is not None]
-    if databases is not None:
-        terms.append(f"database IN ({', '.join('?' * len(databases))})")
-        values.extend(sorted(databases))
-    return (" WHERE " + " AND ".join(terms) if terms else ""), values

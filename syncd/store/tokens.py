@@ -14,12 +14,13 @@ from hashlib import sha256
 from typing import Literal
 
 from syncd.errors import ConflictError
+from syncd.store.checked_tables import TOKEN_ROWS, require_as_stored
 from syncd.store.database import Database
 
 TokenAccess = Literal["read", "write"]
 """`read` covers what changes nothing."""
 
-_COLUMNS = "id, name, databases, access, expires_at"
+_COLUMNS = f"id, name, databases, access, expires_at, {TOKEN_ROWS.standing()}"
 _IS_ADMINISTRATORS = "databases IS NULL AND access = 'write' AND expires_at IS NULL"
 
 
@@ -64,17 +65,19 @@ class Tokens:
         parts = token.split("_", 2)
         ident = parts[1] if len(parts) == 3 else ""
         statement = f"SELECT {_COLUMNS}, hash FROM tokens WHERE id = ?"
-        row = await self._db.read(lambda c: c.execute(statement, (ident,)).fetchone())
-        expected = row[-1] if row else bytes(32)
-        if not hmac.compare_digest(_digest(token), expected):
-            return None
-        return _if_good(token_from_row(row[:-1]))
+
+        def query(connection: sqlite3.Connection) -> tuple[Token | None, bytes]:
+            row = connection.execute(statement, (ident,)).fetchone()
+            return (token_from_row(row[:-1]), row[-1]) if row else (None, bytes(32))
+
+        found, expected = await self._db.read(query)
+        return _if_good(found) if hmac.compare_digest(_digest(token), expected) else None
 
     async def get(self, ident: str) -> Token | None:
         """Return the token of this id, or None if it is unknown, revoked or expired."""
         statement = f"SELECT {_COLUMNS} FROM tokens WHERE id = ?"
-        row = await self._db.read(lambda c: c.execute(statement, (ident,)).fetchone())
-        return _if_good(token_from_row(row)) if row else None
+        rows = await self._db.read(lambda c: [token_from_row(row) for row in c.execute(statement, (ident,))])
+        return _if_good(rows[0]) if rows else None
 
     async def list(self) -> Sequence[Token]:
         """Return all tokens, expired ones too, oldest first."""
@@ -100,15 +103,16 @@ class Tokens:
         return await self._db.write(transaction)
 
 
-def token_from_row(row: tuple[str, str, str | None, TokenAccess, float | None]) -> Token:
-    """Return the Token in a row of the listed columns."""
-    ident, name, databases, access, expires_at = row
+def token_from_row(row: tuple[str, str, str | None, TokenAccess, float | None, int | None]) -> Token:
+    """Return the Token in a row of the listed columns. Raises DamagedRowError."""
+    ident, name, databases, access, expires_at, standing = row
+    require_as_stored(standing)
     covered = None if databases is None else frozenset[str](json.loads(databases))
     return Token(ident, name, covered, access, None if expires_at is None else datetime.fromtimestamp(expires_at, UTC))
 
 
-def _if_good(token: Token) -> Token | None:
-    is_over = token.expires_at is not None and token.expires_at <= datetime.now(UTC)
+def _if_good(token: Token | None) -> Token | None:
+    is_over = token is not None and token.expires_at is not None and token.expires_at <= datetime.now(UTC)
     return None if is_over else token
 
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from syncd.errors import ConfigError, RetryableError
 from syncd.store.codec import dumps
-from syncd.store.database import committed, open_connection, run_in_thread
+from syncd.store.connections import committed, open_connection, run_in_thread
 from syncd.store.segments import ListPiece, Segment
 from syncd.store.word_parts import (
     SCHEMA,

@@ -1,10 +1,12 @@
 """What a source has indexed is its own as long as it is there, whatever it is called; then it is whoever's comes to the same place."""
 
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
 
+from syncd.store.checked_rows import keep_checksums
 from tests.app.test_daemon import configuration, request, syncd, until
 from tests.daemon import MINILM, Daemon, held
 
@@ -144,9 +146,8 @@ def test_chunk_ids_of_a_source_that_an_earlier_version_removed_are_free(minilm_f
 
 
 def forget_the_removed(daemon: Daemon) -> None:
-    import sqlite3
-
     with sqlite3.connect(daemon.state / "syncd.sqlite") as connection:
+        keep_checksums(connection)
         connection.execute("UPDATE absent_sources SET type = '', settings = '{}'")
 
 
@@ -164,5 +165,41 @@ def test_a_source_made_through_the_api_is_edited_and_compared_at_once(minilm_fol
         wrong = syncd(daemon, "sources", "edit", source, '{"exclude": ["3.md"]}')
         assert "exclude_globs" in wrong.stderr
         assert request(daemon, "GET", f"/api/v1/sources/{source}")["folder"]["exclude_globs"] == ["3.md"]
+    finally:
+        assert daemon.stop() == 0
+
+
+def test_sources_whose_rows_are_damaged_are_written_again_or_held_and_lose_nothing(minilm_folder, tmp_path, notes):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "a.md").write_text("# Other\n\nIt says something else.\n")
+    daemon = Daemon(tmp_path / "daemon", configuration(minilm_folder, declared("notes", notes))).start()
+    try:
+        source = added(daemon, other)
+        until(lambda: in_step(daemon, 6))
+        before = ids(daemon)
+        assert daemon.stop() == 0
+        with sqlite3.connect(daemon.state / "syncd.sqlite") as connection:
+            # As if bits had flipped, of which there are too many to set right.
+            connection.execute(
+                "UPDATE sources SET type = 'fylder', settings = replace(settings, 'notes', 'mopes'), name = iif(name IS NULL, NULL, 'nodes')"
+            )
+        daemon.start()
+        until(lambda: request(daemon, "GET", "/health") == {"status": "ok", "damaged_sources": 1})
+        until(lambda: daemon.unsettled() == 0)
+        (problem,) = request(daemon, "GET", "/api/v1/status")["source_problems"]
+        assert problem["source_id"] == source
+        assert "syncd sources remove --purge" in problem["problem"]
+        for command in ("status", "doctor"):
+            assert "its row in the state database is damaged" in syncd(daemon, command).stdout
+        assert ids(daemon) == before
+        (notes / "new.md").write_text("# New\n\nA new one.\n")
+        until(lambda: in_step(daemon, 7))
+        assert embedded(daemon) == 7
+        assert syncd(daemon, "sources", "remove", source, "--purge").returncode == 0
+        added(daemon, other)
+        until(lambda: in_step(daemon, 7) and daemon.rows("SELECT 1 FROM absent_sources") == [])
+        assert embedded(daemon) == 7
+        assert request(daemon, "GET", "/health") == {"status": "ok"}
     finally:
         assert daemon.stop() == 0

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from syncd.store.checked_rows import keep_checksums
 from tests.app.test_daemon import configuration, request, syncd, until, upload
 from tests.app.test_sources import documents, prepared, put
 from tests.aws_servers import HOP_HEADERS, KEY, REGION, Aws
@@ -155,6 +156,7 @@ def mend(daemon: Daemon, gate: Gate, credential: tuple | None) -> None:
     with sqlite3.connect(daemon.state / "syncd.sqlite") as connection:
         if credential is not None:
             connection.execute(f"INSERT INTO credentials VALUES ({', '.join('?' * len(credential))})", credential)
+        keep_checksums(connection)
         connection.execute("UPDATE invocations SET not_before = 0")
 
 

@@ -10,6 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
 from syncd.sources.web.render import chromium
+from syncd.store.checked_rows import keep_checksums
 from tests.dashboard.driving import (
     NOTES,
     STRANGER,
@@ -342,8 +343,13 @@ def multiply(daemon):
 
     numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
     with sqlite3.connect(daemon.state / "syncd.sqlite", timeout=60) as connection:
+        keep_checksums(connection)
         for table, count, changed in (
-            ("invocations", MANY_RUNS, {"id": "printf('00000000-0000-4000-8000-%012d', i)", "seq": "NULL"}),
+            (
+                "invocations",
+                MANY_RUNS,
+                {"id": "printf('00000000-0000-4000-8000-%012d', i)", "seq": "NULL", "checksum": "NULL"},
+            ),
             (
                 "documents",
                 MANY_DOCUMENTS,

@@ -13,7 +13,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from syncd.store import database, word_file
-from syncd.store.database import CallingConnection, lenient_text
+from syncd.store.connections import CallingConnection, lenient_text
 
 DELAY_S = 0.002
 
