@@ -7,7 +7,7 @@ embedded and indexed; an Invocation asks for one such run.
 from __future__ import annotations
 
 from syncd.model.comparisons import Comparison, WayFigures
-from syncd.model.invocations import Counts, DocumentState, Invocation, Origin, State
+from syncd.model.invocations import Counts, DocumentState, Invocation, Origin, SlotKind, State
 from syncd.model.records import (
     Chunking,
     DamagedSettings,
@@ -123,6 +123,7 @@ __all__ = [
     "Run",
     "Scalar",
     "SecretsPolicy",
+    "SlotKind",
     "SomeKeys",
     "Source",
     "SourceFacts",

@@ -40,6 +40,14 @@ class Origin(StrEnum):
     BACKFILL = "backfill"
 
 
+class SlotKind(StrEnum):
+    """What has slots of its own, so that it never waits for the others: runs over whole sources, over single objects, and uploads."""
+
+    WHOLE = "whole"
+    OBJECT = "object"
+    UPLOAD = "upload"
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
     """Progress of one invocation. `found` = done + skipped + failed when the run is over."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from functools import lru_cache
 
-from syncd.model import Counts, Invocation, Origin, Request, State
+from syncd.model import Counts, Invocation, Origin, Request, SlotKind, State
 from syncd.model.requests import followed_up
 from syncd.store.checked_tables import IS_LOST
 from syncd.store.codec import dumps
@@ -24,18 +24,18 @@ TURNS = 64
 
 _WAITING = "state IN ('pending', 'processing')"
 _NEXT_SOURCE = f"""
-    SELECT * FROM (SELECT priority, source_id, not_before FROM invocations WHERE {_WAITING} AND priority = ?1 AND source_id > ?2
-        ORDER BY source_id, not_before LIMIT 1)
+    SELECT * FROM (SELECT priority, source_id, not_before FROM invocations WHERE {_WAITING} AND slot_kind = ?1
+        AND priority = ?2 AND source_id > ?3 ORDER BY source_id, not_before LIMIT 1)
     UNION ALL
-    SELECT * FROM (SELECT priority, source_id, not_before FROM invocations WHERE {_WAITING} AND priority > ?1
-        ORDER BY priority, source_id, not_before LIMIT 1)
+    SELECT * FROM (SELECT priority, source_id, not_before FROM invocations WHERE {_WAITING} AND slot_kind = ?1
+        AND priority > ?2 ORDER BY priority, source_id, not_before LIMIT 1)
     LIMIT 1
 """
 """What comes first of the next source that has something of this urgency, or of the first source that has something less urgent."""
 _STANDING_STILL = f"SELECT id FROM sources WHERE paused_at IS NOT NULL UNION ALL SELECT id FROM sources WHERE {IS_LOST}"
 _DUE_OF_SOURCE = (
-    f"SELECT priority, {INVOCATION_COLUMNS} FROM invocations WHERE {_WAITING} AND source_id = ? AND not_before <= ? "
-    "ORDER BY priority, seq LIMIT ?"
+    f"SELECT priority, {INVOCATION_COLUMNS} FROM invocations WHERE {_WAITING} AND slot_kind = ? AND source_id = ? "
+    "AND not_before <= ? ORDER BY priority, seq LIMIT ?"
 )
 
 _decoded = lru_cache(2048)(invocation_from_row)
@@ -48,24 +48,25 @@ class InvocationQueue:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    async def due(self, limit: int) -> Sequence[Invocation]:
-        """Return unfinished invocations that are due, most urgent first; among equally urgent ones sources take turns.
+    async def due(self, limit: int, kinds: Sequence[SlotKind] = tuple(SlotKind)) -> Sequence[Invocation]:
+        """Return unfinished invocations of these kinds that are due, of each kind the most urgent first; among equally urgent ones
+        sources take turns.
 
-        None of sources that are paused, or damaged for good. Of each source at most TURNS, and at most `limit` altogether: of no
-        more sources than that, for the most urgent one of each comes before all others.
+        None of sources that are paused, or damaged for good. Of each source at most TURNS, and of each kind at most `limit`
+        altogether: of no more sources than that, for the most urgent one of each comes before all others.
         """
         now = time.time()
 
-        def query(connection: sqlite3.Connection) -> list[Invocation]:
+        def of_kind(connection: sqlite3.Connection, kind: SlotKind) -> list[Invocation]:
             turns = [
                 (row[0], turn, row[1:])
-                for source_id in sources_due(connection, now, limit)
-                for turn, row in enumerate(connection.execute(_DUE_OF_SOURCE, (source_id, now, TURNS)))
+                for source_id in sources_due(connection, kind, now, limit)
+                for turn, row in enumerate(connection.execute(_DUE_OF_SOURCE, (kind, source_id, now, TURNS)))
             ]
             turns.sort(key=lambda one: one[:2])
             return [_decoded(row) for _, _, row in turns[:limit]]
 
-        return await self._db.read(query)
+        return await self._db.read(lambda connection: [one for kind in kinds for one in of_kind(connection, kind)])
 
     async def next_due_in_s(self, since: float) -> float | None:
         """Return the seconds until the earliest one that was not due at `since` (a Unix time) comes due; None: there is none."""
@@ -142,8 +143,8 @@ class InvocationQueue:
         )
 
 
-def sources_due(connection: sqlite3.Connection, now: float, limit: int) -> Sequence[str]:
-    """Return up to `limit` sources with something due, those with the most urgent first; none that are paused, or damaged for good.
+def sources_due(connection: sqlite3.Connection, kind: SlotKind, now: float, limit: int) -> Sequence[str]:
+    """Return up to `limit` sources with something of a kind due, those with the most urgent first; none that are paused, or damaged for good.
 
     Steps from source to source by index: neither all sources nor all invocations that wait are looked at.
     """
@@ -151,7 +152,7 @@ def sources_due(connection: sqlite3.Connection, now: float, limit: int) -> Seque
     found: dict[str, None] = {}
     priority, source_id = -1, ""
     while len(found) < limit:
-        row = connection.execute(_NEXT_SOURCE, (priority, source_id)).fetchone()
+        row = connection.execute(_NEXT_SOURCE, (kind, priority, source_id)).fetchone()
         if row is None:
             break
         priority, source_id, not_before = row

@@ -6,20 +6,11 @@ does not get on gives its slot back and goes on without: what one source waits f
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from enum import Enum
+from collections.abc import Iterable, Sequence
 
-from syncd.model import Invocation, Upload
+from syncd.model import Invocation, SlotKind, Upload
 from syncd.sync.runner import Attempt
 from syncd.sync.settings import SyncSettings
-
-
-class SlotKind(Enum):
-    """What has slots of its own."""
-
-    WHOLE = "whole"
-    OBJECT = "object"
-    UPLOAD = "upload"
 
 
 def slot_kind(invocation: Invocation) -> SlotKind:
@@ -29,13 +20,30 @@ def slot_kind(invocation: Invocation) -> SlotKind:
     return SlotKind.OBJECT if invocation.request.is_object_run else SlotKind.WHOLE
 
 
-def is_full(invocation: Invocation, running: Iterable[Attempt], settings: SyncSettings, now: float) -> bool:
-    """Return whether the invocation has to wait for a slot; `now` is on the clock of `Attempt.moved_at`."""
+def free_kinds(running: Iterable[Attempt], settings: SyncSettings, now: float) -> Sequence[SlotKind]:
+    """Return the kinds with a free slot; `now` is on the clock of `Attempt.moved_at`."""
+    moving = [
+        kind
+        for attempt in running
+        if now - attempt.moved_at < _patience_s(kind := slot_kind(attempt.invocation), settings)
+    ]
+    return [kind for kind in SlotKind if moving.count(kind) < _limit(kind, settings)]
+
+
+def has_its_share(invocation: Invocation, running: Iterable[Attempt], settings: SyncSettings) -> bool:
+    """Return whether the invocation's source has as many attempts of its kind as it may have."""
     kind = slot_kind(invocation)
-    limit = settings.runs if kind is SlotKind.WHOLE else settings.object_runs
-    patience_s = settings.run_patience_s if kind is SlotKind.WHOLE else settings.object_patience_s
-    alike = [attempt for attempt in running if slot_kind(attempt.invocation) is kind]
-    own = sum(attempt.invocation.source_id == invocation.source_id for attempt in alike)
-    moving = sum(now - attempt.moved_at < patience_s for attempt in alike)
-    is_own_share = kind is not SlotKind.UPLOAD and own >= max(1, limit // 2)
-    return is_own_share or own >= limit or moving >= limit
+    own = sum(
+        slot_kind(attempt.invocation) is kind and attempt.invocation.source_id == invocation.source_id
+        for attempt in running
+    )
+    limit = _limit(kind, settings)
+    return own >= (limit if kind is SlotKind.UPLOAD else max(1, limit // 2))
+
+
+def _limit(kind: SlotKind, settings: SyncSettings) -> int:
+    return settings.runs if kind is SlotKind.WHOLE else settings.object_runs
+
+
+def _patience_s(kind: SlotKind, settings: SyncSettings) -> float:
+    return settings.run_patience_s if kind is SlotKind.WHOLE else settings.object_patience_s

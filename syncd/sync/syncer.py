@@ -11,7 +11,7 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskGroup, TaskStatus
 
 from syncd.errors import SyncdError
-from syncd.model import Counts, Invocation, State
+from syncd.model import Counts, Invocation, SlotKind, State
 from syncd.pipeline.job import DocumentJob
 from syncd.pipeline.result import Result
 from syncd.runtime.containment import contained
@@ -22,7 +22,7 @@ from syncd.store import Store
 from syncd.sync.pace import RunPace
 from syncd.sync.runner import Attempt, Runner
 from syncd.sync.settlement import RunTotals, Settlement
-from syncd.sync.slots import is_full
+from syncd.sync.slots import free_kinds, has_its_share, slot_kind
 
 log = structlog.get_logger()
 
@@ -31,7 +31,8 @@ UNSETTLED_S = 30.0
 """How long an invocation rests whose end could not be recorded."""
 SLOT_S = 2.0
 """How soon is noticed that an attempt does not get on, while others wait for its slot."""
-LOOK_AHEAD = 1000
+LOOKS_AHEAD = (50, 1000)
+"""How many due invocations of each kind are looked at: first those that mostly can be started, then also behind many that cannot."""
 
 
 class Syncer:
@@ -112,23 +113,36 @@ class Syncer:
                     await self._runner.ingesters.drop(attempt.run.plan)
 
     async def _take_up(self, group: TaskGroup) -> bool:
-        """Start what is due and has a slot; return whether something waits for a slot."""
+        """Start what is due and has a slot; return whether there are no slots left of some kind."""
         if self._draining:
             return False
         for attempt in self._running.values():
             attempt.look()
-        is_waiting, now = False, anyio.current_time()
-        for invocation in await self._store.invocations.due(LOOK_AHEAD):
-            if invocation.id in self._running or self._is_busy(invocation):
-                continue
-            if self._resting.get(invocation.id, 0.0) > now:
-                continue
-            if is_full(invocation, self._running.values(), self._runner.settings, now):
-                is_waiting = True
-                continue
-            self._running[invocation.id] = Attempt(invocation, anyio.CancelScope())
-            group.start_soon(self._attempt, self._running[invocation.id], name=f"run-{invocation.id}")
-        return is_waiting
+        for ahead in LOOKS_AHEAD:
+            # What waits for a kind of slot that is taken is not even looked at, however much that is.
+            free = self._free_kinds()
+            if not free:
+                break
+            due = await self._store.invocations.due(ahead, free)
+            for invocation in due:
+                if self._may_start(invocation):
+                    self._running[invocation.id] = Attempt(invocation, anyio.CancelScope())
+                    group.start_soon(self._attempt, self._running[invocation.id], name=f"run-{invocation.id}")
+            if len(due) < ahead:
+                break
+        return len(self._free_kinds()) < len(SlotKind)
+
+    def _free_kinds(self) -> Sequence[SlotKind]:
+        return free_kinds(self._running.values(), self._runner.settings, anyio.current_time())
+
+    def _may_start(self, invocation: Invocation) -> bool:
+        return not (
+            invocation.id in self._running
+            or self._is_busy(invocation)
+            or self._resting.get(invocation.id, 0.0) > anyio.current_time()
+            or slot_kind(invocation) not in self._free_kinds()
+            or has_its_share(invocation, self._running.values(), self._runner.settings)
+        )
 
     def _is_busy(self, invocation: Invocation) -> bool:
         """Return whether a run that does the same must end first: a whole run of the source, or one over the same object."""

@@ -7,13 +7,25 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from syncd.model import (
+    ConfirmDeletes,
+    DeleteDocuments,
+    LeaveCollection,
+    OneObject,
+    SlotKind,
+    SomeKeys,
+    Upload,
+    WholeSource,
+)
 from syncd.sources.registry import TYPES
 from syncd.store import Store
+from syncd.store.invocation_codec import request_to_json
+from syncd.sync.slots import slot_kind
 
 LATER = 3600.0
 INSERT = (
     "INSERT INTO invocations (id, source_id, source_type, database, collection, origin, priority, request, state, not_before, "
-    "created_at) VALUES (?, ?, 'folder', 'db', 'docs', 'api', ?, '{}', ?, ?, 0)"
+    "created_at) VALUES (?, ?, 'folder', 'db', 'docs', 'api', ?, ?, ?, ?, 0)"
 )
 PAUSED = (
     "INSERT INTO sources (id, type, database, settings, embedding, chunking, created_at, paused_at) "
@@ -28,7 +40,9 @@ async def store(tmp_path):
     await opened.close()
 
 
-async def waiting(store: Store, rows: list[tuple[str, int, str, float]], paused: frozenset[str] = frozenset()) -> None:
+async def waiting(
+    store: Store, rows: list[tuple[str, int, str, float]], paused: frozenset[str] = frozenset(), request: str = "{}"
+) -> None:
     """Have exactly these wait, in this order: source, priority, state, and in how many seconds it is due."""
 
     def fill(connection: sqlite3.Connection) -> None:
@@ -39,7 +53,7 @@ async def waiting(store: Store, rows: list[tuple[str, int, str, float]], paused:
         connection.executemany(
             INSERT,
             [
-                (f"{at:06}", source, priority, state, now + due_s)
+                (f"{at:06}", source, priority, request, state, now + due_s)
                 for at, (source, priority, state, due_s) in enumerate(rows)
             ],
         )
@@ -85,7 +99,28 @@ async def test_what_waits_behind_what_is_asked_for_is_not_looked_at(store):
         # A callback every ten instructions of SQLite's machine, whose number does not depend on how busy this one is.
         await store.database.read(lambda c, counted=counted: c.set_progress_handler(lambda: counted.append(None), 10))
         await store.invocations.due(10)
+        await store.invocations.due(1000, [SlotKind.OBJECT, SlotKind.UPLOAD])
         await store.invocations.next_due_in_s(time.time())
         await store.database.read(lambda c: c.set_progress_handler(None, 10))
         steps.append(len(counted))
     assert steps[1] < 2 * steps[0]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        WholeSource(),
+        WholeSource(dry_run=True),
+        SomeKeys(("a", "b"), WholeSource()),
+        OneObject("a", "an id", {"lamp": 1}),
+        Upload(file="f", filename="f"),
+        ConfirmDeletes("an id", WholeSource()),
+        LeaveCollection(),
+        DeleteDocuments(("a",)),
+    ],
+)
+async def test_the_kind_of_slot_that_is_asked_for_in_sql_is_that_of_the_request(store, request_):
+    await waiting(store, [("source", 0, "pending", -1.0)], request=request_to_json(request_))
+    for kind in SlotKind:
+        assert [slot_kind(one) for one in await store.invocations.due(1, [kind])] in ([], [kind])
+    assert len(await store.invocations.due(1)) == 1

@@ -1,13 +1,15 @@
 """Invocations are taken up side by side, and whoever waits hears of each end."""
 
+from collections import defaultdict
+
 import anyio
 import pytest
 
 from syncd.errors import BugError
-from syncd.model import Checkpoint, Invocation, Origin, State, Target
+from syncd.model import Checkpoint, Invocation, OneObject, Origin, State, Target
 from syncd.store.changes import Replacement
-from tests.pipeline.parts import MODEL
-from tests.sync.syncing import Fixed, created, document, settled, syncing
+from tests.pipeline.parts import CHUNKING, MODEL
+from tests.sync.syncing import SETTINGS, Fixed, created, document, settled, syncing
 
 
 async def test_who_waits_for_invocations_hears_of_each_end_though_another_listener_meets_a_bug(parts, fresh_name):
@@ -64,6 +66,32 @@ async def test_the_run_of_a_paused_source_ends_in_the_middle_and_goes_on_when_it
         await parts.store.source_names.resume(invocation.source_id)
         syncer.wake()
         assert (await settled(parts, invocation)).state is State.COMPLETE
+
+
+NUMBERS = "WITH RECURSIVE copy (number) AS (VALUES (1) UNION ALL SELECT number + 1 FROM copy WHERE number < 1100)"
+SOURCES = (
+    "INSERT INTO sources (id, type, database, settings, embedding, chunking, created_at) "
+    f"{NUMBERS} SELECT ' ' || number, type, database, settings, embedding, chunking, created_at FROM copy, sources"
+)
+RUNS = (
+    "INSERT INTO invocations (id, source_id, source_type, database, collection, origin, priority, request, state, created_at) "
+    f"{NUMBERS} SELECT number, ' ' || number, source_type, database, collection, origin, priority, request, state, created_at "
+    "FROM copy, invocations"
+)
+
+
+async def test_single_objects_do_not_wait_behind_a_thousand_whole_runs_that_are_as_urgent(parts, fresh_name):
+    await created(parts, Origin.WATCH, fresh_name)
+    for copies in (SOURCES, RUNS):
+        await parts.store.database.write(lambda c, copies=copies: c.execute(copies))
+    last = await parts.store.sources.create("s3", "default_database", SETTINGS, MODEL, CHUNKING)
+    event = await parts.store.invocations.create(
+        last.id, Target("default_database", f"{fresh_name}-last"), Origin.EVENT, OneObject("a.txt")
+    )
+    endless = defaultdict[str, object](Endless)
+    endless[last.id] = Fixed(lambda _: document("an event's object"))
+    async with syncing(parts, endless):
+        assert (await settled(parts, event)).state is State.COMPLETE
 
 
 async def test_an_invocation_whose_end_cannot_be_recorded_rests_and_the_others_go_on(parts, fresh_name):
