@@ -52,15 +52,19 @@ def seal(connection: sqlite3.Connection, table: CheckedTable, condition: str, *v
     connection.execute(f"UPDATE {table.name} SET checksum = {table.sum_of()} WHERE {condition}", values)
 
 
-def set_rows_right(connection: sqlite3.Connection) -> None:
-    """Set right every damaged row, or do with it what its table says. Within the caller's transaction; twice is safe."""
+def set_acting_rows_right(connection: sqlite3.Connection) -> None:
+    """Like `set_rows_right`, but only with rows of which something is done without anybody asking."""
     for table in _present(connection):
-        known = "" if table.given_up else f" AND checksum IS NOT {DAMAGED}"
-        damaged = table.rows(connection, f"checksum IS NOT {table.sum_of()}{known}")
-        if damaged:
-            with despite_indexes(connection, table.name):
-                for row in damaged:
-                    _set_row_right(connection, table, row)
+        _set_right(connection, table, table.acting)
+
+
+def set_rows_right(connection: sqlite3.Connection) -> None:
+    """Set right every damaged row, or do with it what its table says. Within the caller's transaction; twice is safe.
+
+    Looks at all rows: some 20 ms of CPU for a thousand.
+    """
+    for table in _present(connection):
+        _set_right(connection, table, "1")
 
 
 def make_indexes_right(connection: sqlite3.Connection) -> None:
@@ -85,6 +89,15 @@ def despite_indexes(connection: sqlite3.Connection, *tables: str) -> Generator[N
         connection.execute("PRAGMA writable_schema = OFF")
     for table in tables:
         connection.execute(f"REINDEX {table}")
+
+
+def _set_right(connection: sqlite3.Connection, table: CheckedTable, which: str) -> None:
+    known = "" if table.given_up else f" AND checksum IS NOT {DAMAGED}"
+    damaged = table.rows(connection, f"{which} AND checksum IS NOT {table.sum_of()}{known}")
+    if damaged:
+        with despite_indexes(connection, table.name):
+            for row in damaged:
+                _set_row_right(connection, table, row)
 
 
 def _set_row_right(connection: sqlite3.Connection, table: CheckedTable, row: CheckedRow) -> None:

@@ -34,6 +34,8 @@ class CheckedTable:
     """Columns of numbers, the row's own first if it has one."""
     given_up: str | None = None
     """What is done in SQL with row ?1 in which more than a bit is wrong; None: it stays, known to be damaged."""
+    acting: str = "1"
+    """SQL: of which rows something is done without anybody asking; the others are looked at when they are read."""
 
     def standing(self, row: str = "") -> str:
         """Return, in SQL, how a row is: 1 as it was stored, 0 known to be damaged, NULL damaged or unknown. `row`: `alias.`."""
@@ -95,6 +97,8 @@ INVOCATION_ROWS = CheckedTable(
     "UPDATE invocations SET origin = 'api', request = '{}', state = 'failed', counts = '{}', attempts = 1, bugs = 0, not_before = 0, "
     "finished_at = strftime('%s'), created_at = strftime('%s'), started_at = NULL, error = 'what this run was asked for is not known any "
     "more, because its row in the database was damaged: sync the source again, or upload the file again' WHERE rowid = ?1",
+    # There are many of those that have ended.
+    "state NOT IN ('complete', 'failed', 'cancelled')",
 )
 COLLECTION_ROWS = CheckedTable(
     "collections",

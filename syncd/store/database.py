@@ -18,7 +18,14 @@ from typing import TypeVar
 import aiosqlite
 
 from syncd.errors import ConfigError, RetryableError, StoreDamagedError
-from syncd.store.checked_rows import allow_checksums, keep_checksums, make_indexes_right, seal_unknown, set_rows_right
+from syncd.store.checked_rows import (
+    allow_checksums,
+    keep_checksums,
+    make_indexes_right,
+    seal_unknown,
+    set_acting_rows_right,
+    set_rows_right,
+)
 from syncd.store.checked_tables import DamagedRowError
 from syncd.store.connections import committed, open_connection, run_in_thread
 
@@ -141,7 +148,7 @@ class Database:
 def _make_ready(connection: sqlite3.Connection, path: Path, packages: Sequence[str]) -> None:
     """Set right what can be, look whether the rest is in order, and migrate."""
     keep_checksums(connection)
-    committed(connection, set_rows_right)
+    committed(connection, set_acting_rows_right)
     committed(connection, make_indexes_right)
     check(connection, FILE_CHECK_S)
     migrate(connection, path, packages)

@@ -208,6 +208,18 @@ async def test_a_bit_that_flips_while_the_daemon_runs_is_set_right_where_the_row
     await store.close()
 
 
+async def test_a_run_that_has_ended_is_set_right_when_somebody_looks_at_it(state):
+    store = await reopened(state)
+    (run, *_) = await store.invocations.list(newest_first=False)
+    await store.invocations.cancel(run.id)
+    right = await store.invocations.get(run.id)
+    await store.close()
+    damage(state, "invocations", "request", at=10)
+    store = await reopened(state)
+    assert await store.invocations.get(run.id) == right
+    await store.close()
+
+
 async def test_a_damaged_row_that_is_written_before_it_is_read_stays_damaged(state):
     store = await reopened(state)
     (ours,) = await store.sources.list()
