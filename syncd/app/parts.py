@@ -150,6 +150,7 @@ async def open_parts(config: Config, state: Path, types: SourceTypes, api_url: s
                     Verifier(store, vector_store, index),
                     verify_interval_s(config),
                     lambda: chroma_server.unclean_stops if chroma_server else 0,
+                    chroma_server.note_compared if chroma_server else lambda _: None,
                 ),
                 Sweeper(store, config),
                 Leftovers(store, index),

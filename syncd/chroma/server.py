@@ -67,6 +67,7 @@ class ChromaServer:
         self._leftover_limit_s = leftover_limit_s
         self.unclean_stops = 0
         """How often a server, this one or one before it, was found to have died, so that its index files may be damaged."""
+        self._compared_stops = 0
         self._suspicion: str | None = None
         self._suspected = anyio.Event()
         self._examined_at = -_SUSPECT_AGAIN_S
@@ -75,6 +76,13 @@ class ChromaServer:
     def is_private(self) -> bool:
         """Whether the server, which has been started, is in a network of its own."""
         return self.network is not None and self.network.obstacle == ""
+
+    def note_compared(self, unclean_stops: int) -> None:
+        """Note that after so many unclean stops all that the server holds was compared with what it should hold.
+
+        A server that ends before that counts as one that died: whoever starts the next one compares.
+        """
+        self._compared_stops = unclean_stops
 
     def suspect(self, reason: str) -> None:
         """Have the server stopped, its folder set aside if its database is damaged, and the server started again.
@@ -97,7 +105,7 @@ class ChromaServer:
             task_status.started()
             await self._watch(child)
         finally:
-            if await child.end(self._stop_limit_s) == _CLEANLY:
+            if await child.end(self._stop_limit_s) == _CLEANLY and self._compared_stops == self.unclean_stops:
                 with anyio.CancelScope(shield=True):
                     await anyio.to_thread.run_sync(note_clean_stop, self.folder)
             if self.network is not None:

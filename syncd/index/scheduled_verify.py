@@ -28,7 +28,7 @@ _SALTS = 1_000_003
 class ScheduledVerifier:
     """An actor: every `interval_s` it verifies other documents of each collection that a source has documents in, and whenever
     `unclean_stops` has grown all of them: Chroma 1.5.9 does not sync its index files, so a power failure can tear
-    single vectors, too few for a probe to meet.
+    single vectors, too few for a probe to meet. What cannot be verified then is as soon as it can.
 
     Texts, vectors and metadata that differ are written again from SQLite, and what is damaged there is asked of its source
     again. Rows that SQLite does not know stay: another syncd may have written them, and nobody is there to ask. An interrupted
@@ -44,32 +44,42 @@ class ScheduledVerifier:
         verifier: Verifier,
         interval_s: float | None,
         unclean_stops: Callable[[], int],
+        compared: Callable[[int], None],
     ) -> None:
-        """`interval_s`: None for never, but after unclean stops."""
+        """`interval_s`: None for never, but after unclean stops; `compared` is told after how many of these all collections were verified."""
         self._store = store
         self._vector_store = vector_store
         self._verifier = verifier
         self._interval_s = math.inf if interval_s is None else interval_s
         self._unclean_stops = unclean_stops
+        self._compared = compared
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Verify until cancelled."""
         task_status.started()
-        due_at, stops = anyio.current_time() + self._interval_s, 0
+        due_at, stops, owed = anyio.current_time() + self._interval_s, 0, frozenset[int]()
         while True:
             await anyio.sleep(min(LOOK_EVERY_S, self._interval_s))
-            stopped = self._unclean_stops()
-            if stopped == stops and anyio.current_time() < due_at:
+            is_due, stopped = anyio.current_time() >= due_at, self._unclean_stops()
+            if not (is_due or owed or stopped != stops):
                 continue
             await self._vector_store.available()
-            for collection_id in await self._store.refills.watched():
-                await self._verify(collection_id, whole=stopped != stops)
-            due_at, stops = anyio.current_time() + self._interval_s, stopped
+            watched = await self._store.refills.watched()
+            owed, stops = frozenset(watched) & owed if stopped == stops else frozenset(watched), stopped
+            for collection_id in watched:
+                if (is_due or collection_id in owed) and await self._verify(collection_id, whole=collection_id in owed):
+                    owed -= {collection_id}
+            if not owed:
+                self._compared(stops)
+            due_at = anyio.current_time() + self._interval_s if is_due else due_at
 
-    async def _verify(self, collection_id: int, *, whole: bool) -> None:
+    async def _verify(self, collection_id: int, *, whole: bool) -> bool:
+        """Return whether that is done: not of a collection that cannot be verified now."""
         record = await self._store.collections.by_id(collection_id)
-        if record.rebuilding is not None or record.chroma_id is None:
-            return
+        if record.chroma_id is None:
+            return True
+        if record.rebuilding is not None:
+            return False
         chunks = await self._store.outbox.chunk_count(collection_id)
         share = 1.0 if whole else min(1.0, VERIFIED_CHUNKS / max(chunks, 1))
         portion = Portion(share=share, salt=random.randrange(_SALTS))  # noqa: S311 - a sample, no secret
@@ -77,7 +87,7 @@ class ScheduledVerifier:
             drift = await self._verifier.verify(record.target, True, portion, keep_extra=True)
         except (RetryableError, PermanentError) as error:
             log.warning("index.not_verified", collection=record.target.collection, reason=str(error))
-            return
+            return isinstance(error, PermanentError)
         if drift.missing or drift.different or drift.damaged:
             log.warning(
                 "index.mended",
@@ -87,3 +97,4 @@ class ScheduledVerifier:
                 different=drift.different,
                 damaged=drift.damaged,
             )
+        return True

@@ -129,6 +129,14 @@ async def test_a_killed_server_is_started_again_on_the_same_port(tmp_path):
         assert not left_over.exists()
         assert "signal SIGKILL" in supervisor.status()[0].error
         group.cancel_scope.cancel()
+    # Nobody has compared what the dead one left.
+    for unclean_stops, compared in ((1, 0), (1, 1), (0, 0)):
+        server = ChromaServer(tmp_path / "chroma")
+        async with anyio.create_task_group() as group:
+            await group.start(server.run)
+            assert server.unclean_stops == unclean_stops
+            server.note_compared(compared)
+            group.cancel_scope.cancel()
 
 
 async def test_a_taken_port_is_named(tmp_path):
