@@ -147,7 +147,7 @@ class Database:
 
 def _make_ready(connection: sqlite3.Connection, path: Path, packages: Sequence[str]) -> None:
     """Set right what can be, look whether the rest is in order, and migrate."""
-    keep_checksums(connection)
+    allow_checksums(connection)
     committed(connection, set_acting_rows_right)
     committed(connection, make_indexes_right)
     check(connection, FILE_CHECK_S)
