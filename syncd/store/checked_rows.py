@@ -108,8 +108,7 @@ def _set_row_right(connection: sqlite3.Connection, table: CheckedTable, row: Che
         changes = ", ".join(f"{name} = {place}" for name, place in zip(table.columns, places, strict=True))
         connection.execute(f"UPDATE {table.name} SET {changes} WHERE {where}", (*right, row.number))
         # Its own number may have been what was wrong.
-        has_number = row.number in row.cells[:1]
-        seal(connection, table, where, right[0] if has_number else row.number)
+        seal(connection, table, where, right[0] if table.is_numbered else row.number)
         log.warning("row.set_right", table=table.name, row=row.number)
         return
     if table.given_up:

@@ -31,11 +31,13 @@ class CheckedTable:
     texts: Sequence[str]
     """Columns of texts and blobs."""
     numbers: Sequence[str]
-    """Columns of numbers, the row's own first if it has one."""
+    """Columns of numbers."""
     given_up: str | None = None
     """What is done in SQL with row ?1 in which more than a bit is wrong; None: it stays, known to be damaged."""
     acting: str = "1"
     """SQL: of which rows something is done without anybody asking; the others are looked at when they are read."""
+    is_numbered: bool = True
+    """Whether the first number is the row's own, its rowid."""
 
     def standing(self, row: str = "") -> str:
         """Return, in SQL, how a row is: 1 as it was stored, 0 known to be damaged, NULL damaged or unknown. `row`: `alias.`."""
@@ -113,6 +115,7 @@ ABSENT_SOURCE_ROWS = CheckedTable(
     ("removed_at",),
     # Its documents stay, and nobody's.
     "DELETE FROM absent_sources WHERE rowid = ?1",
+    is_numbered=False,
 )
 SHADOW_ROWS = CheckedTable(
     "shadows",
@@ -127,6 +130,7 @@ RECIPE_ROWS = CheckedTable(
     ("collection_id", "is_decided"),
     # The documents are made as the source is set now.
     "DELETE FROM kept_recipes WHERE rowid = ?1",
+    is_numbered=False,
 )
 TOKEN_ROWS = CheckedTable(
     "tokens",
@@ -134,6 +138,7 @@ TOKEN_ROWS = CheckedTable(
     ("created_at", "expires_at"),
     # Whom it lets in, and where, is not known.
     "DELETE FROM tokens WHERE rowid = ?1",
+    is_numbered=False,
 )
 CREDENTIAL_ROWS = CheckedTable("credentials", ("database", "kind", "ciphertext"), ("id", "created_at"))
 """One that cannot be set right does not decrypt."""
