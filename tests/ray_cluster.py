@@ -18,10 +18,10 @@ SMALL = {"include_dashboard": False, "object_store_memory": 80 << 20}
 class RayCluster:
     """A head that holds no worker, and nodes of so many cores each."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, port):
         from ray.cluster_utils import Cluster
 
-        head = {"num_cpus": 0, "temp_dir": folder, **SMALL}
+        head = {"num_cpus": 0, "temp_dir": folder, "gcs_server_port": port, **SMALL}
         self._cluster = Cluster(initialize_head=True, head_node_args=head)
         self.address = self._cluster.address
 
@@ -42,16 +42,23 @@ class RayCluster:
 
 
 @contextmanager
-def ray_running():
-    """Yield a cluster without nodes. What it leaves of itself is killed, by the folder it was told of."""
+def ray_running(port=0):
+    """Yield a cluster without nodes, whose head listens at a port (0: any)."""
     # Not in a test's own folder: the paths of Ray's sockets would be too long.
     folder = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))
-    cluster = RayCluster(str(folder))
+    cluster = RayCluster(str(folder), port)
     try:
         yield cluster
     finally:
         cluster.end()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def address_of(port):
+    """Where a head of this machine with that port is, or will be."""
+    from ray.util import get_node_ip_address
+
+    return f"{get_node_ip_address()}:{port}"
 
 
 def kill_worker(name):

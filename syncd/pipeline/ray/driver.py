@@ -7,6 +7,7 @@ that may happen to the daemon. Requests, each answered with one frame as soon as
     {"op": "start", "worker": 3}                    → what the worker says of itself (`EmbeddingActor.start`), float32 rows of the
                                                       known texts; waits until the cluster has room, however long
     {"op": "embed", "worker": 3, "texts": [...]}    → {"tokens": [...], "errors": {"1": ["…", false]}}, float32 rows
+    {"op": "watch", "worker": 3}                    → RetryableError, with the reason, when the worker is lost
     {"op": "stop", "worker": 3}                     → {}
 
 A worker is leased: it must answer a beat every few seconds, whatever it computes. One that does not is ended, what it was asked fails
@@ -24,7 +25,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 from syncd.errors import RetryableError
 from syncd.pipeline.ray.actor import CALLS_AT_ONCE, EmbeddingActor
@@ -65,6 +66,11 @@ class LeasedWorker:
         rows, tokens, errors = await self._ask("embed", texts)
         return Frame({"tokens": tokens, "errors": errors}, rows.tobytes())
 
+    async def watch(self) -> NoReturn:
+        """Wait until it is lost. Raises RetryableError then, which says why."""
+        why = await asyncio.shield(self._lost)
+        raise RetryableError(f"the worker was lost: {why}")
+
     def end(self, why: str) -> None:
         """Give the lease up, and end the actor. Twice is safe."""
         if not self._lost.done():
@@ -94,7 +100,7 @@ class LeasedWorker:
                 return answer.result()
         except _LOST as error:
             raise RetryableError(f"the worker was lost: {_in_one_line(error)}") from error
-        raise RetryableError(f"the worker was lost: {self._lost.result()}")
+        return await self.watch()
 
 
 class Driver:
@@ -116,6 +122,8 @@ class Driver:
                 return await self._start(number)
             case {"op": "embed", "worker": number, "texts": texts}:
                 return await self._workers[number].embed(texts)
+            case {"op": "watch", "worker": number}:
+                return await self._workers[number].watch()
             case {"op": "stop", "worker": number}:
                 if (worker := self._workers.pop(number, None)) is not None:
                     worker.end("it was given up")

@@ -9,6 +9,7 @@ import math
 import os
 from collections.abc import Mapping
 from contextlib import suppress
+from time import monotonic
 from typing import Any
 
 import anyio
@@ -35,10 +36,12 @@ _START_S, _LOOK_LIMIT_S = 120.0, 60.0
 """A head that is away keeps Ray's calls waiting for so long."""
 _LOOK_S = 5.0
 _GENTLE_S = 10.0
-_BATCH_BYTES = 8 << 10
-"""Of text: some two thousand tokens, which are computed for long compared with the few milliseconds that a call takes."""
-_IN_FLIGHT = 4
-"""Batches that a worker has at once: it computes while others travel."""
+_CALL_S = 0.5
+"""So long a batch may take: many times the few milliseconds of its way, and little that is left when other workers have nothing."""
+_LEAST_BYTES, _MOST_BYTES = 2 << 10, 16 << 10
+"""Of text: what a core computes at a time, and some share of what the daemon's queue has under way."""
+_IN_FLIGHT = 2
+"""Batches that a worker has at once: it computes one while another travels."""
 _AT_ONCE = 1 << 16
 
 
@@ -113,9 +116,9 @@ class RayWorkers:
                 await anyio.sleep(_LOOK_S)
 
     async def _keep(self, driver: Worker, number: int) -> None:
-        """Have one worker, and another one when it is lost."""
+        """Have one worker, and another one when it is lost, for as long as the driver lives."""
         failures = 0
-        while True:
+        while driver.alive:
             try:
                 name = await self._started(driver, number)
                 failures = 0
@@ -133,6 +136,7 @@ class RayWorkers:
             self._refusals[number] = reason
             log.error("ray.worker_refused", model=model, worker=number, reason=reason)
         else:
+            self._away = reason
             log.warning("ray.worker_lost", model=model, worker=number, reason=reason)
 
     async def _started(self, driver: Worker, number: int) -> str:
@@ -165,6 +169,7 @@ class RayWorkers:
         self.names[number] = name
         try:
             async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_ask, driver, {"op": "watch", "worker": number})
                 for _ in range(_IN_FLIGHT):
                     tasks.start_soon(self._work, driver, number)
         finally:
@@ -173,11 +178,14 @@ class RayWorkers:
                 self.nobody.set()
 
     async def _work(self, driver: Worker, number: int) -> None:
+        room = _LEAST_BYTES
         while True:
-            work = await self._mailbox.take_many(_BATCH_BYTES, weight=len)
+            work = await self._mailbox.take_many(room, weight=len)
             with settling(work):
-                texts = [each.message for each in work]
+                texts, begin = [each.message for each in work], monotonic()
                 _settle(work, await _ask(driver, {"op": "embed", "worker": number, "texts": texts}))
+                in_time = sum(map(len, texts)) / (monotonic() - begin) * _CALL_S
+                room = int(min(max(in_time, _LEAST_BYTES), _MOST_BYTES))
 
 
 async def _ask(driver: Worker, header: JsonObject, limit_s: float = math.inf) -> Frame:
