@@ -34,6 +34,16 @@ def test_systemd_understands_the_unit(unit):
 
 
 @needs_systemd
+def test_systemd_understands_the_unit_of_workers(tmp_path):
+    lines = (FOLDER / "syncd-worker.service").read_text().splitlines()
+    path = tmp_path / "syncd-worker.service"
+    path.write_text("\n".join("ExecStart=/bin/true" if line.startswith("ExecStart=") else line for line in lines))
+    done = subprocess.run(["systemd-analyze", "verify", path], capture_output=True, text=True)
+    complaints = [line for line in (done.stdout + done.stderr).splitlines() if "syncd-worker" in line]
+    assert (done.returncode, complaints) == (0, [])
+
+
+@needs_systemd
 def test_the_unit_is_hardened(unit):
     command = ["systemd-analyze", "security", "--offline=true", "--threshold=15", unit]
     done = subprocess.run(command, capture_output=True, text=True)
