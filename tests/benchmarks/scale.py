@@ -8,6 +8,7 @@ from importlib import import_module
 
 SECTIONS = {
     "lanes": "tests.benchmarks.scale_lanes",
+    "ray": "tests.benchmarks.scale_ray",
     "servers": "tests.benchmarks.scale_servers",
     "static": "tests.benchmarks.scale_static",
 }
