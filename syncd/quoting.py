@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def shown(text: str) -> str:
     """Return text quoted for a message, cut to a readable length."""
     return repr(text if len(text) <= 80 else text[:77] + "…")
+
+
+def harmless(text: str) -> str:
+    """Return text with its control characters, but for line ends and tabs, shown as such: a stranger's file name must not steer a terminal."""
+    return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def told(error: OSError | UnicodeDecodeError) -> str:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None, types: SourceTypes | None = None) -> None:
     """Run one command and exit with its status. `types`: the source types it supports, by default all of syncd's."""
     given = sys.argv[1:] if arguments is None else arguments
+    # What the terminal's encoding lacks, and names of files that are no text, are shown by their numbers.
+    if set_up := getattr(sys.stdout, "reconfigure", None):
+        set_up(errors="backslashreplace")
     if given and given[0] not in COMMANDS and not given[0].startswith("-"):
         print(f"syncd: {no_such_command(given[0])}", file=sys.stderr)
         sys.exit(EXIT_USAGE)

@@ -9,7 +9,7 @@ from syncd.cli.answers import CollectionAnswer, StatusAnswer
 from syncd.cli.client import connected
 from syncd.cli.commands import Commands
 from syncd.cli.output import print_json, print_table
-from syncd.cli.references import all_sources, settings_of
+from syncd.cli.references import all_sources, name_or_place, settings_of
 from syncd.errors import PermanentError
 from syncd.json_types import JsonObject
 from syncd.sources.type import SourceTypes
@@ -32,10 +32,16 @@ async def list_collections(args: argparse.Namespace) -> int:
     rows = [(it, keepers(args.types, it, sources)) for it in found]
     if args.json:
         for collection, kept_by in rows:
-            print_json({**collection, "kept_by": kept_by})
+            print_json({**collection, "kept_by": [source.get("name") or source["id"] for source in kept_by]})
         return 0
     table = [
-        (it["collection_name"], it["database_name"], f"{it['chunks']:,}", ", ".join(kept_by), condition(it))
+        (
+            it["collection_name"],
+            it["database_name"],
+            f"{it['chunks']:,}",
+            ", ".join(name_or_place(args.types, source) for source in kept_by),
+            condition(it),
+        )
         for it, kept_by in rows
     ]
     columns = ("collection", "database", "chunks", "kept by", "state")
@@ -43,13 +49,11 @@ async def list_collections(args: argparse.Namespace) -> int:
     return 0
 
 
-def keepers(types: SourceTypes, collection: CollectionAnswer, sources: Sequence[JsonObject]) -> list[str]:
-    """Return the names, or else the ids, of the sources that keep a collection in sync."""
+def keepers(types: SourceTypes, collection: CollectionAnswer, sources: Sequence[JsonObject]) -> list[JsonObject]:
+    """Return the sources that keep a collection in sync."""
     place = (collection["database_name"], collection["collection_name"])
     return [
-        str(source.get("name") or source["id"])
-        for source in sources
-        if (source["database_name"], settings_of(types, source).kept_collection) == place
+        source for source in sources if (source["database_name"], settings_of(types, source).kept_collection) == place
     ]
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from syncd.cli.commands import Commands
-from syncd.cli.output import out, print_json
+from syncd.cli.output import out, print_json, remark
 from syncd.config import load_config
 from syncd.errors import ConfigError
 
@@ -40,7 +40,7 @@ async def check(args: argparse.Namespace) -> int:
         raise ConfigError("\n".join(problems))
     for source in config.sources:
         if notice := source.settings().notice:
-            print(f"note: source {source.name}: {notice}", file=sys.stderr)
+            remark(f"source {source.name}: {notice}")
     if args.json:
         print_json(config.model_dump(mode="json"))
     else:

@@ -11,6 +11,7 @@ from syncd.cli.commands import Commands
 from syncd.cli.output import print_json, print_table
 from syncd.cli.references import SOURCE_HELP, source_id
 from syncd.cli.sync import ask
+from syncd.cli.words import since
 from syncd.json_types import JsonObject
 
 
@@ -62,8 +63,8 @@ async def list_documents(args: argparse.Namespace) -> int:
         for document in found:
             print_json(document)
         return 0
-    rows = [(it["key"], it["stage"], it["chunks"], it["at"], it["reason"]) for it in found]
-    print_table(("document", "stage", "chunks", "since", "reason"), rows, empty="no such documents")
+    rows = [(it["key"], it["stage"], it["chunks"], since(it["at"]), it["reason"]) for it in found]
+    print_table(("document", "stage", "chunks", "age", "reason"), rows, empty="no such documents")
     return 0
 
 

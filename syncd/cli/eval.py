@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,7 +14,7 @@ from rich.progress import Progress
 
 from syncd.cli.client import ApiError, Client, connected
 from syncd.cli.commands import Commands
-from syncd.cli.output import print_json, print_table
+from syncd.cli.output import print_json, print_table, remark
 from syncd.cli.search_answers import MadeQuestionAnswer, SearchAnswer
 from syncd.errors import ConfigError
 from syncd.quoting import told
@@ -88,7 +87,7 @@ async def evaluate(args: argparse.Namespace) -> int:
         return 0 if figures else 1
     print_figures(figures, questions, kinds)
     for notice in asking.notices:
-        print(f"note: {notice}", file=sys.stderr)
+        remark(notice)
     return 0 if figures else 1
 
 

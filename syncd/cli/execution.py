@@ -12,7 +12,7 @@ import anyio
 from syncd import log
 from syncd.cli.client import ApiError, NotPermittedError, UnreachableError
 from syncd.errors import ConfigError, SyncdError
-from syncd.quoting import told
+from syncd.quoting import harmless, told
 
 EXIT_FAILED, EXIT_UNREACHABLE, EXIT_REFUSED, EXIT_CONFIG = 1, 69, 77, 78
 EXIT_INTERRUPTED, EXIT_PIPE = 130, 141
@@ -51,5 +51,5 @@ def execute(args: argparse.Namespace) -> int:
 
 def complain(error: Exception | str, status: int) -> int:
     """Print an error as one line and return `status`."""
-    print(f"syncd: {error}", file=sys.stderr)
+    print(f"syncd: {harmless(str(error))}", file=sys.stderr)
     return status

@@ -4,25 +4,48 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import anyio
-from rich.console import Console
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.segment import Segment
 from rich.table import Table
+from typing_extensions import override
 
 from syncd.cli.answers import InvocationAnswer, StagesAnswer
 from syncd.cli.client import Client
+from syncd.cli.words import duration_words, since, some
+from syncd.quoting import harmless
 
 POLL_S = 0.5
 DOCUMENTS = ("indexed", "unchanged", "deleted", "skipped", "failed")
 OVER = ("complete", "failed", "cancelled")
-UNITS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
 
 PIPE_WIDTH = 10_000
 """Width used when the output is a pipe, so that ids are never wrapped."""
 
-out = Console(
+MANY_ROWS = 1000
+"""More of them are not fitted to the terminal's width, which takes a millisecond each."""
+
+
+class HarmlessConsole(Console):
+    """Texts are strangers'; what they hold never steers the terminal."""
+
+    @override
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Yield what to print, with control characters shown as such."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(harmless(segment.text), segment.style)
+
+    @override
+    def on_broken_pipe(self) -> None:
+        """Raise BrokenPipeError, as `print` does: whoever reads has enough."""
+        raise BrokenPipeError
+
+
+out = HarmlessConsole(
     width=None if sys.stdout.isatty() else PIPE_WIDTH, soft_wrap=True, highlight=False, markup=False, emoji=False
 )
 """Markup is off because a file may be called `[slug].tsx`; pass `markup=True` for styled text."""
@@ -38,12 +61,30 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], empty:
     if empty and not rows:
         out.print(empty)
         return
+    texts = [["" if value is None else str(value) for value in row] for row in rows]
+    if len(rows) > MANY_ROWS or not out.is_terminal:
+        _print_aligned([list(columns), *texts])
+        return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for number, column in enumerate(columns):
         table.add_column(column, overflow="fold", no_wrap=number == 0)
-    for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row))
+    for row in texts:
+        table.add_row(*row)
     out.print(table)
+
+
+def _print_aligned(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows one a line, whatever they hold, in columns."""
+    lines = [[harmless(text).replace("\n", "\\n") for text in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        padded = (text + " " * (width - cell_len(text)) for text, width in zip(line, widths, strict=True))
+        print("  ".join(padded).rstrip())
+
+
+def remark(text: str) -> None:
+    """Print a remark on standard error."""
+    print(f"note: {harmless(text)}", file=sys.stderr)
 
 
 def state_of(invocation: InvocationAnswer) -> str:
@@ -91,7 +132,7 @@ async def follow(client: Client, invocation_id: str, quiet: bool = False) -> Inv
         return await until_over(client, invocation_id, quiet)
     except anyio.get_cancelled_exc_class():
         how = f"follow it with `syncd watch {invocation_id}`, end it with `syncd cancel {invocation_id}`"
-        print(f"note: the daemon goes on with it; {how}", file=sys.stderr)
+        remark(f"the daemon goes on with it; {how}")
         raise
 
 
@@ -111,9 +152,9 @@ async def until_over(client: Client, invocation_id: str, quiet: bool = False) ->
         while True:
             invocation: InvocationAnswer = await client.get(f"/api/v1/invocations/{invocation_id}")
             show_progress(bar, task, invocation)
-            if (note := invocation["note"]) and note != told and not quiet:
+            if (waits := invocation["note"]) and waits != told and not quiet:
                 out.print(waits_for(invocation))
-            told = note
+            told = waits
             if state_of(invocation) in OVER:
                 return invocation
             await anyio.sleep(POLL_S)
@@ -160,10 +201,9 @@ def time_left(invocation: InvocationAnswer) -> str:
     return f"{about(stages) if stages else ''}{duration_words(eta_s)} left" if eta_s is not None else ""
 
 
-def duration_words(length_s: float) -> str:
-    """Return a time for people, in the largest unit that has two of it or more: 90 s, 2 min, 47 h."""
-    name, size_s = next((unit for unit in UNITS if length_s >= 2 * unit[1]), UNITS[-1])
-    return f"{length_s // size_s:.0f} {name}"
+def age(invocation: InvocationAnswer) -> str:
+    """Return how long ago an invocation was asked for."""
+    return since(invocation["created_at"])
 
 
 def about(stages: StagesAnswer) -> str:
@@ -185,7 +225,7 @@ def show_progress(bar: Progress, task: TaskID, invocation: InvocationAnswer) -> 
         description=state_of(invocation),
         completed=done,
         total=total,
-        documents=f"{done} documents, {counts['chunks_written']} chunks{on_their_way(invocation)}{crawled(invocation)}",
+        documents=f"{some(done, 'document')}, {some(counts['chunks_written'], 'chunk')}{on_their_way(invocation)}{crawled(invocation)}",
         speed=f"{speed:,.0f} tokens/s" if speed else "",
         left="" if over else time_left(invocation),
     )

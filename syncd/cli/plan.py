@@ -7,9 +7,10 @@ import argparse
 from syncd.cli.answers import DocumentAnswer, InvocationAnswer, InvocationMade
 from syncd.cli.client import Client, connected
 from syncd.cli.commands import Commands
-from syncd.cli.output import duration_words, follow, out, print_json, reason, state_of
+from syncd.cli.output import follow, out, print_json, reason, state_of
 from syncd.cli.references import source_id
 from syncd.cli.sync import add_target, request_body
+from syncd.cli.words import duration_words
 
 CHANGE_MARKS = {"new": "+", "changed": "~"}
 

@@ -7,9 +7,10 @@ import sys
 
 from syncd.cli.client import connected
 from syncd.cli.commands import Commands
-from syncd.cli.output import print_json
+from syncd.cli.output import print_json, remark
 from syncd.cli.references import source_id
 from syncd.cli.search_answers import ReadAnswer
+from syncd.quoting import harmless
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -55,9 +56,10 @@ async def read_document(args: argparse.Namespace) -> int:
     if args.json:
         print_json(answer)
         return 0
-    print(answer["text"], end="" if answer["text"].endswith("\n") else "\n")
+    text = harmless(answer["text"]) if sys.stdout.isatty() else answer["text"]
+    print(text, end="" if text.endswith("\n") else "\n")
     if answer["next_line"]:
-        print(f"note: more from line {answer['next_line']} on", file=sys.stderr)
+        remark(f"more from line {answer['next_line']} on")
     if answer["documents"] > 1:
-        print(f"note: {answer['documents']} sources have a document of this key; choose with --source", file=sys.stderr)
+        remark(f"{answer['documents']} sources have a document of this key; choose with --source")
     return 0

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from syncd.cli.client import connected
 from syncd.cli.commands import Commands
-from syncd.cli.output import print_json
+from syncd.cli.output import print_json, remark
 from syncd.cli.search import SHOWN_HITS, print_hit
 from syncd.cli.search_answers import SearchAnswer
 
@@ -43,5 +42,5 @@ async def show_related(args: argparse.Namespace) -> int:
     for hit in answer["hits"]:
         print_json(hit) if args.json else print_hit(hit)
     for notice in answer["notices"]:
-        print(f"note: {notice}", file=sys.stderr)
+        remark(notice)
     return 0 if answer["hits"] else 1

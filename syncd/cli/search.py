@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-import sys
 
 from rich.markup import escape
 from rich.text import Text
 
 from syncd.cli.client import connected
 from syncd.cli.commands import Commands
-from syncd.cli.output import out, print_json
+from syncd.cli.output import out, print_json, remark
 from syncd.cli.references import source_id
 from syncd.cli.search_answers import HitAnswer, SearchAnswer
 from syncd.json_types import Json
@@ -128,7 +127,7 @@ async def search(args: argparse.Namespace) -> int:
     for hit in answer["hits"]:
         print_json(hit) if args.json else print_hit(hit, whole=whole, named=len(args.collection) > 1)
     for notice in [*answer["notices"], *how_to_go_on(args, answer), *what_to_try(args, answer)]:
-        print(f"note: {notice}", file=sys.stderr)
+        remark(notice)
     return 0 if answer["hits"] else 1
 
 

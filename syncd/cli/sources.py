@@ -10,8 +10,9 @@ import anyio
 
 from syncd.cli.client import Client, connected
 from syncd.cli.commands import Commands
-from syncd.cli.output import POLL_S, out, print_json, print_table
+from syncd.cli.output import POLL_S, out, print_json, print_table, remark
 from syncd.cli.references import SOURCE_HELP, all_sources, settings_of, source_id, type_of
+from syncd.cli.source_view import source_lines, standing
 from syncd.errors import ConfigError
 from syncd.json_types import Json, JsonObject, json_object
 from syncd.quoting import told
@@ -112,9 +113,9 @@ async def create(args: argparse.Namespace) -> int:
         ident = created["source_id"]
         out.print(ident)
         if notice := created.get("notice"):
-            print(f"note: {notice}", file=sys.stderr)
+            remark(str(notice))
         if args.watch and (reason := await obstacle_of_first_run(client, ident)):
-            print(f"note: no run yet, it is tried again by itself: {reason}", file=sys.stderr)
+            remark(f"no run yet, it is tried again by itself: {reason}")
     called = args.name or ident
     print(f"next: syncd {f'watch {called}' if args.watch else f'sync {called} --collection NAME'}", file=sys.stderr)
     return 0
@@ -140,15 +141,21 @@ async def list_sources(args: argparse.Namespace) -> int:
             print_json(source)
     else:
         rows = [row(args.types, source) for source in found]
-        columns = ("id", "name", "type", "database", "where", "freshness")
+        columns = ("id", "name", "type", "database", "where", "state")
         print_table(columns, rows, empty="no sources yet; add one with: syncd sources add TYPE …")
     return 0
 
 
 async def show(args: argparse.Namespace) -> int:
-    """Print all of one source's fields."""
+    """Print how one source stands, with its latest run; as JSON all of its fields."""
     async with connected(args) as client:
-        print_json(await client.get(f"/api/v1/sources/{await source_id(client, args.types, args.source)}"))
+        ident = await source_id(client, args.types, args.source)
+        source: JsonObject = await client.get(f"/api/v1/sources/{ident}")
+        latest = await client.get("/api/v1/invocations", source_id=ident, limit=1)
+    if args.json:
+        print_json(source)
+    else:
+        out.print("\n".join(source_lines(args.types, source, latest)))
     return 0
 
 
@@ -162,10 +169,7 @@ async def remove(args: argparse.Namespace) -> int:
             body = {"documents": "hand_over", "to": await source_id(client, args.types, args.hand_to)}
         await client.post(f"/api/v1/sources/{removed}/remove", body)
     if source.get("declared"):
-        print(
-            f"note: {source['name']} is declared in the configuration file: take it out there, or it comes back",
-            file=sys.stderr,
-        )
+        remark(f"{source['name']} is declared in the configuration file: take it out there, or it comes back")
     print_json({}) if args.json else out.print(f"removed: {fate_words(args)}")
     return 0
 
@@ -222,16 +226,4 @@ def row(types: SourceTypes, source: JsonObject) -> tuple[Json, ...]:
     """Return one source's row in the table."""
     place = settings_of(types, source).place
     kind = type_of(types, source)
-    return source["id"], source.get("name"), kind, source["database_name"], place, freshness_words(source)
-
-
-def freshness_words(source: JsonObject) -> str:
-    """Return whether a source is paused, fails or is late, and how soon most of its changes were searchable; '' where nothing is known."""
-    freshness = json_object(source.get("freshness"))
-    lag_s, behind_s = freshness.get("p95_s"), freshness.get("behind_s")
-    late = [f"late: {behind_s:,.0f} s behind"] if freshness.get("late") and isinstance(behind_s, int | float) else []
-    usual = [f"p95 {lag_s:,.1f} s"] if isinstance(lag_s, int | float) else []
-    watch = json_object(source.get("watch_state"))
-    paused = [f"paused since {source['paused_at']}"] if source.get("paused_at") else []
-    failing = [f"failing since {watch['failing_since']}: {watch['reason']}"] if watch.get("failing_since") else []
-    return ", ".join([*paused, *failing, *late, *usual])
+    return source["id"], source.get("name"), kind, source["database_name"], place, standing(source)

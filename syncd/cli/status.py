@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 from syncd.cli.answers import CollectionAnswer, DocumentAnswer, InvocationAnswer, StatusAnswer, WarnedAnswer
 from syncd.cli.client import Client, connected
 from syncd.cli.commands import Commands
-from syncd.cli.output import duration_words, moving, out, print_json, print_table, state_of, summary, waits_for
+from syncd.cli.output import age, moving, out, print_json, print_table, reason, state_of, summary, waits_for
 from syncd.cli.references import INVOCATION_HELP, SOURCE_HELP, all_sources, invocation_id, name_or_place, source_id
 from syncd.cli.shadow import shadow_line
 from syncd.cli.webhooks import webhook_problem
@@ -73,8 +72,8 @@ def print_daemon(daemon: StatusAnswer, names: Mapping[str, str]) -> None:
     out.print(f"models: {', '.join(daemon['models']) or 'none in use yet'}")
     for name, places in daemon.get("models_elsewhere", {}).items():
         out.print(f"{name} is computed by: {'; '.join(places)}")
-    for name, reason in daemon["models_waiting"].items():
-        out.print(f"{name} is waited for: {reason}")
+    for name, obstacle in daemon["models_waiting"].items():
+        out.print(f"{name} is waited for: {obstacle}")
     for problem in daemon["problems"]:
         out.print(f"not well: {problem}")
     for queue in daemon.get("queues", ()):
@@ -106,17 +105,11 @@ def print_collection(collection: CollectionAnswer) -> None:
         out.print(f"collection {collection['collection_name']} needs {space}: syncd rebuild frees it")
 
 
-def age(invocation: InvocationAnswer) -> str:
-    """Return how long ago an invocation was asked for."""
-    return duration_words((datetime.now(UTC) - datetime.fromisoformat(invocation["created_at"])).total_seconds())
-
-
 def state_words(invocation: InvocationAnswer) -> str:
     """Return an invocation's state, with what needs somebody's attention: held deletes, failures, incompleteness."""
     held, failed = (invocation["counts"]["held_deletes"], invocation["counts"]["failed"])
     more = [f"{held} deletes held"] * bool(held) + [f"{failed} failed"] * bool(failed)
-    incomplete = [f"incomplete: {reason}"] if (reason := invocation.get("incomplete")) else []
-    return ", ".join([state_of(invocation), *more, *incomplete])
+    return ", ".join([state_of(invocation), *more]) + reason(invocation)
 
 
 async def warnings(client: Client, as_json: bool, ident: str | None) -> int:

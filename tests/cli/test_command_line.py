@@ -1,5 +1,6 @@
 """Which commands there are, and what somebody who misspells one is told."""
 
+import os
 import re
 import subprocess
 import sys
@@ -48,6 +49,14 @@ def test_a_reader_that_has_enough_is_no_accident():
     with subprocess.Popen(listing, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         process.stdout.close()
         assert (process.stderr.read(), process.wait(60)) == ("", 141)
+
+
+def test_what_an_encoding_lacks_is_shown_by_its_number():
+    printing = [sys.executable, "-m", "syncd", "config", "template"]
+    latin = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run(printing, capture_output=True, text=True, timeout=60, env=latin)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"SYNCD_CHROMA__API_KEY=\u2026" in done.stdout
 
 
 def test_ctrl_c_before_the_command_has_begun_prints_no_traceback():

@@ -75,10 +75,20 @@ def test_a_source_has_a_name_and_rests_while_it_is_paused_without_losing_what_is
     until(lambda: "kites-too" in succeeds(daemon, "sources", "list") and daemon.unsettled() == 0)
     assert "go on with: syncd sources resume kites-too" in succeeds(daemon, "sources", "pause", "kites-too")
     assert "source kites-too: paused since" in succeeds(daemon, "status")
-    source = json.loads(succeeds(daemon, "sources", "show", "kites-too"))
+    source = json.loads(succeeds(daemon, "sources", "show", "kites-too", "--json"))
     asked = {"target_collection_name": "kites-too"}
     run = request(daemon, "POST", "/api/v1/sources/kites-too/invocations", asked)["invocation_id"]
     assert "waiting: source kites-too is paused" in succeeds(daemon, "status", "kites-too")
+    seen = succeeds(daemon, "sources", "show", "kites-too")
+    for line in (
+        r"kites-too: github owner/kites, in database default_database",
+        r"collection  kites-too",
+        r"state       paused since [-0-9]* [:0-9]* UTC.*",
+        rf"latest run  pending, \d+ s ago, {run}",
+        r"            waiting: source kites-too is paused.*",
+        r"repository  owner/kites",
+    ):
+        assert re.search(f"^{line}$", seen, re.MULTILINE), seen
     assert succeeds(daemon, "sources", "rename", "kites-too", "kites-three") == "called: kites-three\n"
     assert request(daemon, "GET", f"/api/v1/invocations/{run}")["status"] == "pending"
     assert succeeds(daemon, "sources", "resume", "kites-three") == "resumed\n"

@@ -1,8 +1,11 @@
-"""Times as people read them."""
+"""What people read: times, tables, and the texts of strangers."""
+
+import io
 
 import pytest
 
-from syncd.cli.output import duration_words
+from syncd.cli.output import MANY_ROWS, HarmlessConsole, print_table
+from syncd.cli.words import duration_words
 
 
 @pytest.mark.parametrize(
@@ -11,3 +14,29 @@ from syncd.cli.output import duration_words
 )
 def test_a_time_is_told_in_the_largest_unit_that_says_enough(length_s, words):
     assert duration_words(length_s) == words
+
+
+STEERING = "\x1b]0;taken\x07\x1b[31mred\x9b2J\rname\n.md"
+
+
+def test_what_strangers_wrote_does_not_steer_the_terminal():
+    written = io.StringIO()
+    console = HarmlessConsole(file=written, force_terminal=True, width=200, markup=False, highlight=False)
+    console.print(STEERING)
+    console.print("[bold]styled[/]", markup=True)
+    shown = written.getvalue()
+    # Rich itself leaves bells and returns out.
+    assert r"\x1b]0;taken\x1b[31mred\x9b2Jname" in shown
+    assert "\x1b[1mstyled\x1b[0m" in shown
+
+
+def test_a_row_of_a_piped_table_is_one_line_and_many_rows_take_no_time_to_fit(capsys):
+    rows = [(STEERING, None, 7), ("灯台.md", "written", 12)]
+    print_table(("document", "stage", "chunks"), rows)
+    head, stranger, wide = capsys.readouterr().out.splitlines()
+    assert stranger.startswith(r"\x1b]0;taken\x07\x1b[31mred\x9b2J\x0dname\n.md ")
+    assert stranger.endswith(" 7")
+    # Wide characters take two columns.
+    assert head.index("stage") == wide.index("written") + 2
+    print_table(("document",), [(f"{number}.md",) for number in range(MANY_ROWS + 1)])
+    assert len(capsys.readouterr().out.splitlines()) == MANY_ROWS + 2

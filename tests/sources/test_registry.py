@@ -67,7 +67,7 @@ def test_one_that_is_made_through_the_api_is_checked_shown_listed_and_synced(dae
     refused = call(daemon, "sources", "add", "poems", "Nero")
     assert (refused.returncode, "poems: Nero is banned" in refused.stderr) == (1, True)
     made = says(daemon, "sources", "add", "poems", "Homer", "--model", "sentence-transformers/all-MiniLM-L6-v2").strip()
-    shown = json.loads(says(daemon, "sources", "show", made))
+    shown = json.loads(says(daemon, "sources", "show", made, "--json"))
     assert shown["poems"] == {"author": "Homer"}
     listed = [json.loads(line) for line in says(daemon, "sources", "list", "--json").splitlines()]
     assert [(source["name"], source["poems"]["author"]) for source in listed if "name" in source] == [
