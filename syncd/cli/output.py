@@ -57,7 +57,10 @@ def print_json(value: object) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], empty: str = "") -> None:
-    """Print a table, or without rows what to say of an `empty` one; the first column, often ids, is never wrapped."""
+    """Print a table, or without rows what to say of an `empty` one; the first column, often ids, is never wrapped.
+
+    In a terminal that is too narrow for its columns each row is printed as a block of lines.
+    """
     if empty and not rows:
         out.print(empty)
         return
@@ -65,12 +68,23 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], empty:
     if len(rows) > MANY_ROWS or not out.is_terminal:
         _print_aligned([list(columns), *texts])
         return
+    if _least_width(columns, texts) > out.width:
+        for row in texts:
+            lines = [f"  {column}: {text}" for column, text in zip(columns[1:], row[1:], strict=True) if text]
+            out.print("\n".join([row[0], *lines]))
+        return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for number, column in enumerate(columns):
         table.add_column(column, overflow="fold", no_wrap=number == 0)
     for row in texts:
         table.add_row(*row)
     out.print(table)
+
+
+def _least_width(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """Return how wide a terminal must be for a table whose texts can be read in their columns: the longer, the wider."""
+    longest = [max(map(cell_len, column)) for column in zip(columns, *rows, strict=True)]
+    return longest[0] + sum(2 + min(length, 6 + length // 8) for length in longest[1:])
 
 
 def _print_aligned(rows: Sequence[Sequence[str]]) -> None:

@@ -30,6 +30,17 @@ def test_what_strangers_wrote_does_not_steer_the_terminal():
     assert "\x1b[1mstyled\x1b[0m" in shown
 
 
+def test_a_table_that_a_terminal_is_too_narrow_for_is_told_row_by_row(monkeypatch):
+    rows = [("x" * 36, "failing", "cannot reach the server " * 8), ("y" * 36, "watched", "")]
+    for width, is_table in ((40, False), (80, True)):
+        written = io.StringIO()
+        narrow = HarmlessConsole(file=written, force_terminal=True, width=width, soft_wrap=True, no_color=True)
+        monkeypatch.setattr("syncd.cli.output.out", narrow)
+        print_table(("id", "state", "reason"), rows)
+        assert ("\n  state: failing\n  reason: cannot reach" in written.getvalue()) is not is_table
+        assert "  reason: \n" not in written.getvalue()
+
+
 def test_a_row_of_a_piped_table_is_one_line_and_many_rows_take_no_time_to_fit(capsys):
     rows = [(STEERING, None, 7), ("灯台.md", "written", 12)]
     print_table(("document", "stage", "chunks"), rows)
