@@ -53,7 +53,9 @@ def test_each_rule_alone_moves_what_it_is_for(rule, query, chunks):
 
 def test_a_definition_is_before_twenty_uses_of_a_symbol_in_what_has_its_words_in_its_name():
     uses = [(f"use{n}.py", f"json_reader() # {n}", {"symbol": "use_json_reader"}) for n in range(20)]
-    assert order("json_reader", [*uses, ("a.py", "def json_reader():", {"symbol": "json_reader"})], Rules())[0] == "a.py"
+    assert (
+        order("json_reader", [*uses, ("a.py", "def json_reader():", {"symbol": "json_reader"})], Rules())[0] == "a.py"
+    )
 
 
 def test_a_hit_by_words_far_ahead_of_the_others_stays_ahead():
