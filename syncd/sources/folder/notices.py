@@ -21,7 +21,12 @@ from syncd.sources.path_keys import key_of
 MAX_SHARING = 256
 """Folders by one watcher: ten thousand make forty."""
 JOINING_S = 0.1
-"""How long the first waits for others."""
+"""How long the first waits for others, where few folders are watched."""
+FOLDERS_PER_JOINING_S = 500
+MAX_JOINING_S = 10.0
+"""With more folders it waits for longer: their watches begin one after the other while a start is busy, and a watcher every tenth of a
+second would be too many for the kernel. At sixty folders a second ten thousand then make some seventy watchers.
+"""
 DEBOUNCE_MS = 1600
 STEP_MS = 200
 """A burst ends after this much quiet, or after the debounce at the latest."""
@@ -78,6 +83,11 @@ class Notices:
         """How often each folder is looked at, whether it is the same: every second if they are not many."""
         return max(MIN_TICK_S, self._count / CHECKS_PER_S)
 
+    @property
+    def joining_s(self) -> float:
+        """How long a folder now waits for others to share a watcher with."""
+        return min(max(JOINING_S, self._count / FOLDERS_PER_JOINING_S), MAX_JOINING_S)
+
     @asynccontextmanager
     async def of(self, descriptor: int) -> AsyncGenerator[NoticedFolder]:
         """Watch the folder that a descriptor is of, whatever happens to its name. Waits for others; its `next` says if it failed."""
@@ -90,7 +100,7 @@ class Notices:
             if len(gathered) == 1:
                 # Others wait for what the first one does.
                 with anyio.CancelScope(shield=True):
-                    await anyio.sleep(JOINING_S)
+                    await anyio.sleep(self.joining_s)
                     self._gathering = [] if self._gathering is gathered else self._gathering
                     await open_shared(gathered)
             await folder.opened.wait()

@@ -94,3 +94,21 @@ async def test_folders_are_looked_at_every_second_unless_they_are_very_many(tmp_
     async with noticed(notices, made(tmp_path, 100)):
         assert notices.tick_s == 2.0
     assert notices.tick_s == 1.0
+
+
+async def test_the_more_are_watched_the_longer_a_folder_waits_for_others_to_share_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("syncd.sources.folder.notices.FOLDERS_PER_JOINING_S", 40)
+    notices, slept = Notices(), []
+    sleep = anyio.sleep
+
+    async def noting(delay_s: float) -> None:
+        slept.append(delay_s)
+        await sleep(0.0)
+
+    monkeypatch.setattr("syncd.sources.folder.notices.anyio.sleep", noting)
+    async with noticed(notices, made(tmp_path, 20)):
+        (tmp_path / "one more").mkdir()
+        async with noticed(notices, [tmp_path / "one more"]):
+            assert slept[0] < slept[-1] == 21 / 40
