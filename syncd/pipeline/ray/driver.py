@@ -68,8 +68,7 @@ class LeasedWorker:
 
     async def watch(self) -> NoReturn:
         """Wait until it is lost. Raises RetryableError then, which says why."""
-        why = await asyncio.shield(self._lost)
-        raise RetryableError(f"the worker was lost: {why}")
+        raise RetryableError(await asyncio.shield(self._lost))
 
     def end(self, why: str) -> None:
         """Give the lease up, and end the actor. Twice is safe."""
@@ -86,7 +85,7 @@ class LeasedWorker:
                 async with asyncio.timeout(_LEASE_S):
                     await self._ask("beat")
             except TimeoutError:
-                return self.end(f"no answer for {_LEASE_S:g} s")
+                return self.end(f"the worker was lost: no answer for {_LEASE_S:g} s")
             except RetryableError as error:
                 return self.end(str(error))
             await asyncio.sleep(_BEAT_S)
@@ -126,7 +125,7 @@ class Driver:
                 return await self._workers[number].watch()
             case {"op": "stop", "worker": number}:
                 if (worker := self._workers.pop(number, None)) is not None:
-                    worker.end("it was given up")
+                    worker.end("the worker was given up")
                 return Frame()
             case unknown:
                 raise ValueError(f"unknown request {unknown!r}")
