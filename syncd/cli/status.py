@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from syncd.cli.answers import CollectionAnswer, DocumentAnswer, InvocationAnswer, StatusAnswer, WarnedAnswer
 from syncd.cli.client import Client, connected
 from syncd.cli.commands import Commands
-from syncd.cli.output import age, moving, out, print_json, print_table, reason, state_of, summary, waits_for
+from syncd.cli.output import age, moving, out, print_json, print_table, state_of, summary, waits_for
 from syncd.cli.references import INVOCATION_HELP, SOURCE_HELP, all_sources, invocation_id, name_or_place, source_id
 from syncd.cli.shadow import shadow_line
 from syncd.cli.webhooks import webhook_problem
+from syncd.cli.words import cut_short
 
 BLOATED = 2.0
 STORE_NAMES = {"chroma": "Chroma", "qdrant": "Qdrant"}
@@ -59,7 +60,7 @@ async def status(args: argparse.Namespace) -> int:
         ("invocation", "state", "source", "collection", "age"), rows, empty="no runs yet; see: syncd sources list"
     )
     for invocation in latest:
-        for words in filter(None, (moving(invocation), waits_for(invocation))):
+        for words in filter(None, (why_failed(invocation), moving(invocation), waits_for(invocation))):
             out.print(f"{invocation['id']}: {words}")
     return 0
 
@@ -109,7 +110,16 @@ def state_words(invocation: InvocationAnswer) -> str:
     """Return an invocation's state, with what needs somebody's attention: held deletes, failures, incompleteness."""
     held, failed = (invocation["counts"]["held_deletes"], invocation["counts"]["failed"])
     more = [f"{held} deletes held"] * bool(held) + [f"{failed} failed"] * bool(failed)
-    return ", ".join([state_of(invocation), *more]) + reason(invocation)
+    incomplete = [f"incomplete: {reason}"] if (reason := invocation.get("incomplete")) else []
+    return ", ".join([state_of(invocation), *more, *incomplete])
+
+
+def why_failed(invocation: InvocationAnswer) -> str:
+    """Return why an invocation failed, cut to a line or two; `syncd status` of it has the whole. '' if it did not."""
+    status = invocation["status"]
+    return (
+        "" if isinstance(status, str) or "failed" not in status else f"failed: {cut_short(status['failed']['error'])}"
+    )
 
 
 async def warnings(client: Client, as_json: bool, ident: str | None) -> int:

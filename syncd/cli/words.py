@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+LONG_CHARACTERS = 160
 UNITS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
 
 
@@ -21,6 +22,11 @@ def since(moment: str) -> str:
 def moment_words(moment: object) -> str:
     """Return a moment that the API tells (RFC 3339, UTC) for people."""
     return f"{str(moment)[:19].replace('T', ' ')} UTC"
+
+
+def cut_short(text: str) -> str:
+    """Return a text that is longer than two lines without its end."""
+    return text if len(text) <= LONG_CHARACTERS else f"{text[: LONG_CHARACTERS - 1]}…"
 
 
 def some(number: int, noun: str) -> str:

@@ -5,6 +5,7 @@ import io
 import pytest
 
 from syncd.cli.output import MANY_ROWS, HarmlessConsole, print_table
+from syncd.cli.status import why_failed
 from syncd.cli.words import duration_words
 
 
@@ -14,6 +15,12 @@ from syncd.cli.words import duration_words
 )
 def test_a_time_is_told_in_the_largest_unit_that_says_enough(length_s, words):
     assert duration_words(length_s) == words
+
+
+def test_the_status_of_all_says_why_a_run_failed_without_filling_the_screen():
+    assert why_failed({"status": {"failed": {"error": "the host is away"}}}) == "failed: the host is away"
+    assert len(why_failed({"status": {"failed": {"error": "long " * 200}}})) < 200
+    assert why_failed({"status": "pending"}) == why_failed({"status": {"complete": {}}}) == ""
 
 
 STEERING = "\x1b]0;taken\x07\x1b[31mred\x9b2J\rname\n.md"
