@@ -56,6 +56,12 @@ async def test_pages_run_nothing_but_their_own_files(api, path):
         )
 
 
+async def test_the_document_of_the_api_travels_compressed_since_pages_are_made_of_it(api):
+    _, headers, body = await opened(api, "/openapi.json", **{"accept-encoding": "gzip"})
+    assert headers["content-encoding"] == "gzip"
+    assert int(headers["content-length"]) < len(body) / 5
+
+
 async def test_answers_of_the_api_are_no_pages(api):
     for path in ("/api/v1/sources", "/health", "/nowhere", "/openapi.json"):
         _, headers, _ = await opened(api, path, **{"x-chroma-token": api.token})

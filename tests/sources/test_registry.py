@@ -189,7 +189,9 @@ def test_each_type_brings_its_own_tables_and_their_numbers_stay():
         110: "0110_webhooks.sql",
         111: "0111_names_and_pauses.sql",
         112: "0112_prepared_checksums.sql",
+        113: "0113_checked_rows.sql",
         114: "0114_runs_by_state.sql",
+        115: "0115_queue_order.sql",
     }
     with pytest.raises(ValueError, match="has the number of"):
         numbered_migrations(["syncd.store", "syncd.store"])
