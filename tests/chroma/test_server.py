@@ -196,6 +196,7 @@ async def test_a_damaged_database_is_set_aside_by_the_next_try_and_a_sound_one_s
         await group.start(supervisor.run)
         assert (tmp_path / "chroma.damaged/chroma.sqlite3").read_bytes().startswith(b"this is not")
         await chroma.create_database("kept")
+        server.note_compared(server.unclean_stops)
         server._examined_at -= 60
         server.suspect("it answers nonsense")
         await wait_until(lambda: supervisor.status()[0].restarts == 2 and pid_of(server.port))
