@@ -88,7 +88,8 @@ def test_no_driver_is_started_for_a_processor_or_without_a_card_that_counts(monk
 
 def test_every_process_that_is_handed_bytes_puts_itself_into_a_jail() -> None:
     programs = [path for path in PACKAGE.rglob("*.py") if "= open_channel()" in path.read_text()]
-    workers = [path for path in programs if path.parent.name != "runtime"]
+    # The driver of a Ray cluster passes texts on, and has to reach the cluster.
+    workers = [path for path in programs if path.parent.name not in ("runtime", "ray")]
     assert len(workers) >= 5
     assert [path.name for path in workers if "confine" not in path.read_text()] == []
 
