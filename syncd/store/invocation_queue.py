@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import lru_cache
+from typing import Any
 
 from syncd.model import Counts, Invocation, Origin, Request, SlotKind, State
 from syncd.model.requests import followed_up
@@ -49,24 +50,28 @@ class InvocationQueue:
         self._db = database
 
     async def due(self, limit: int, kinds: Sequence[SlotKind] = tuple(SlotKind)) -> Sequence[Invocation]:
-        """Return unfinished invocations of these kinds that are due, of each kind the most urgent first; among equally urgent ones
-        sources take turns.
+        """Return unfinished invocations of these kinds that are due, most urgent first; among equally urgent ones sources take turns.
 
         None of sources that are paused, or damaged for good. Of each source at most TURNS, and of each kind at most `limit`
         altogether: of no more sources than that, for the most urgent one of each comes before all others.
         """
         now = time.time()
 
-        def of_kind(connection: sqlite3.Connection, kind: SlotKind) -> list[Invocation]:
+        def of_kind(connection: sqlite3.Connection, kind: SlotKind) -> list[tuple[int, int, tuple[Any, ...]]]:
             turns = [
                 (row[0], turn, row[1:])
                 for source_id in sources_due(connection, kind, now, limit)
                 for turn, row in enumerate(connection.execute(_DUE_OF_SOURCE, (kind, source_id, now, TURNS)))
             ]
             turns.sort(key=lambda one: one[:2])
-            return [_decoded(row) for _, _, row in turns[:limit]]
+            return turns[:limit]
 
-        return await self._db.read(lambda connection: [one for kind in kinds for one in of_kind(connection, kind)])
+        def query(connection: sqlite3.Connection) -> list[Invocation]:
+            turns = [one for kind in kinds for one in of_kind(connection, kind)]
+            turns.sort(key=lambda one: one[:2])
+            return [_decoded(row) for _, _, row in turns]
+
+        return await self._db.read(query)
 
     async def next_due_in_s(self, since: float) -> float | None:
         """Return the seconds until the earliest one that was not due at `since` (a Unix time) comes due; None: there is none."""
