@@ -30,6 +30,6 @@ async def serve_at_once(channel: Channel, handle: AsyncHandler, hello: JsonObjec
 async def _answer(channel: Channel, handle: AsyncHandler, request: Frame) -> None:
     try:
         reply = await handle(request)
-    except Exception as error:
+    except Exception as error:  # the caller hears of it, and the other requests go on
         reply = failed(error)
     channel.reply(request.header["id"], reply)
