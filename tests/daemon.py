@@ -17,6 +17,7 @@ import numpy as np
 from watchfiles import watch
 
 from syncd.chroma.server import free_port
+from tests import fork_server
 
 START_LIMIT_S = 120.0
 POLL_S = 0.05
@@ -31,7 +32,7 @@ class Daemon:
     config: str
     program: tuple[str, ...] = ("syncd",)
     environment: Mapping[str, str] = field(default_factory=dict)
-    process: subprocess.Popen | None = None
+    process: subprocess.Popen | fork_server.Forked | None = None
     is_private: bool = False
     """Whether the daemon's own Chroma is in a network of its own, as it is by default."""
 
@@ -49,13 +50,15 @@ class Daemon:
         """Start it; it need not get far."""
         file = self.write_configuration()
         (self.state / "daemon.json").unlink(missing_ok=True)
+        command = [*self.program, "run", "--config", str(file)]
+        environment = {**os.environ, **self.chroma_port(), **self.environment}
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", *self.program, "run", "--config", str(file)],
-                stdout=log,
-                stderr=log,
-                env={**os.environ, **self.chroma_port(), **self.environment},
-            )
+            if fork_server.can_start(environment):
+                self.process = fork_server.start(command, environment, log.fileno(), log.fileno())
+            else:
+                self.process = subprocess.Popen(
+                    [sys.executable, "-m", *command], stdout=log, stderr=log, env=environment
+                )
 
     def chroma_port(self) -> dict[str, str]:
         """Have the daemon's own Chroma open, unless the configuration says where Chroma is: tests look into it themselves."""

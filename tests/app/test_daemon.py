@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests import fork_server
 from tests.daemon import MINILM, Daemon
 from tests.git_server import GitServer
 from tests.serving import serve
@@ -84,9 +85,8 @@ def request(daemon: Daemon, method: str, path: str, body=None, token=None):
 
 
 def syncd(daemon: Daemon, *arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", *daemon.program, *arguments, "--config", str(daemon.folder / "syncd.toml")]
-    environment = {**os.environ, **daemon.environment}
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+    command = [*daemon.program, *arguments, "--config", str(daemon.folder / "syncd.toml")]
+    return fork_server.run(command, {**os.environ, **daemon.environment}, 120)
 
 
 def until(condition, limit_s: float = 240.0):
