@@ -47,7 +47,7 @@ def confine_model(files: Sequence[Path], runtime: str = REFERENCE, *, on_card: b
     """
     readable = [str(file) for file in files]
     if on_card and runtime != REFERENCE:
-        return confine(Jail(Allowance.OFFICE, _DRIVING, writable=["/"], devices=["/dev"]))
+        return confine(Jail(Allowance.PROGRAMS, _DRIVING, writable=["/"], devices=["/dev"]))
     if on_card:
         libraries = os.environ.get("LD_LIBRARY_PATH", "").split(":")
         kept = [str(Path.home() / ".nv"), "/dev/shm"]  # noqa: S108 - drivers keep compiled code and share memory there

@@ -25,7 +25,7 @@ _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _CREATE_RULESET_VERSION, _RULE_PATH_BENEATH = 1, 1
 
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 2, 4, 8
-_REMOVE_FILE, _MAKE_SOCKET, _TRUNCATE, _IOCTL = 32, 512, 0x4000, 0x8000
+_TRUNCATE, _IOCTL = 0x4000, 0x8000
 _OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL
 _ALL_BY_ABI = ((5, 0xFFFF), (3, 0x7FFF), (2, 0x3FFF), (1, 0x1FFF))
 _TRUNCATES_SINCE = 3
@@ -140,7 +140,7 @@ def _landlock(libc: ctypes.CDLL, jail: Jail) -> str:
 
 def _rules(jail: Jail) -> Iterable[tuple[str, int]]:
     """Yield each path that may be used, and how."""
-    execute = jail.allowance is Allowance.OFFICE
+    execute = jail.allowance in (Allowance.OFFICE, Allowance.PROGRAMS)
     for path in (*_readable(), *jail.readable):
         yield path, _READ_FILE | _READ_DIR | (_EXECUTE if execute else 0)
     for path in jail.writable:
@@ -148,9 +148,6 @@ def _rules(jail: Jail) -> Iterable[tuple[str, int]]:
     for path in jail.devices:
         yield path, _READ_FILE | _READ_DIR | _WRITE_FILE | _IOCTL
     yield "/dev/null", _READ_FILE | _WRITE_FILE
-    if execute:
-        # LibreOffice binds its socket in /tmp, wherever TMPDIR points, and removes it when it starts itself anew
-        yield "/tmp", _MAKE_SOCKET | _REMOVE_FILE  # noqa: S108 - the place is its choice
 
 
 def _landlock_refused() -> str:

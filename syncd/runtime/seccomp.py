@@ -28,12 +28,14 @@ _Check = tuple[int, int, int, bool]
 
 class Allowance(Enum):
     """How much a jailed process needs: COMPUTE only listed calls, with threads and its files; DEVICES what drivers of graphics
-    cards and libraries of other engines may call, too, but no programs; OFFICE also programs and local sockets.
+    cards and libraries of other engines may call, too, but no programs; OFFICE also becoming one, and none beside itself;
+    PROGRAMS as many as it likes.
     """
 
     COMPUTE = auto()
     DEVICES = auto()
     OFFICE = auto()
+    PROGRAMS = auto()
 
 
 _COMPUTING = """
@@ -53,7 +55,8 @@ _COMPUTING = """
 """What computing takes, reading and writing files where Landlock allows it, and waiting: all that a process may call. No chmod
 and the like, which Landlock leaves alone; no truncate by name, which older kernels' does too.
 """
-_NEW_PROGRAMS = "fork vfork execve execveat"
+_NEW_PROCESSES = "fork vfork"
+_NEW_PROGRAMS = "execve execveat"
 _ADDRESSED = "connect sendmsg sendmmsg"
 _METADATA = """
     chmod chown fchmod fchmodat fchmodat2 fchown fchownat fremovexattr fsetxattr futimesat lchown lremovexattr lsetxattr mknod
@@ -66,8 +69,9 @@ _NEVER = """
     unshare userfaultfd
 """
 _DENIED = {
-    Allowance.DEVICES: f"{_NEVER} {_NEW_PROGRAMS} {_ADDRESSED} {_METADATA} tkill",
-    Allowance.OFFICE: f"{_NEVER} {_METADATA} connect sendmmsg",
+    Allowance.DEVICES: f"{_NEVER} {_NEW_PROCESSES} {_NEW_PROGRAMS} {_ADDRESSED} {_METADATA} tkill",
+    Allowance.OFFICE: f"{_NEVER} {_NEW_PROCESSES} {_ADDRESSED} {_METADATA} tkill",
+    Allowance.PROGRAMS: f"{_NEVER} {_METADATA} connect sendmmsg",
 }
 
 
@@ -88,7 +92,7 @@ def program(allowance: Allowance, pid: int) -> bytes | None:
     for name, checks in _conditions(allowance, pid).items():
         if name in numbers:
             code += _only_if(numbers[name], checks)
-    if allowance is not Allowance.OFFICE:
+    if allowance is not Allowance.PROGRAMS:
         # glibc falls back to clone, whose flags a filter can see
         code += _answered(numbers, ["clone3"], _ERRNO | ENOSYS)
     if allowance is Allowance.COMPUTE:
@@ -108,7 +112,7 @@ def _conditions(allowance: Allowance, pid: int) -> dict[str, list[_Check]]:
     nameless = [_low(4, _JUMP_EQUAL, 0), _high(4, _JUMP_EQUAL, 0)]
     # runtimes of native libraries wake themselves through a local pair, which leads nowhere else
     common = {"socketpair": local, "sendto": nameless}
-    if allowance is Allowance.OFFICE:
+    if allowance is Allowance.PROGRAMS:
         return {**common, "socket": local}
     own = [_low(0, _JUMP_EQUAL, pid)]
     signals = [_low(1, _JUMP_EQUAL, command, passes=False) for command in (_SET_OWNER, _SET_SIGNAL, _SET_OWNER_EX)]
@@ -120,8 +124,12 @@ def _conditions(allowance: Allowance, pid: int) -> dict[str, list[_Check]]:
         "clone": [_low(0, _JUMP_ANY_BIT, _CLONE_THREAD)],
         "prlimit64": [_low(0, _JUMP_EQUAL, 0)],
     }
+    if allowance is Allowance.OFFICE:
+        # LibreOffice puts its socket where it is told to only when it finds neither /tmp nor /var/tmp writable
+        mode_at = {"access": 1, "faccessat": 2, "faccessat2": 2}
+        confined |= {name: [_low(at, _JUMP_EQUAL, os.W_OK, passes=False)] for name, at in mode_at.items()}
     # CUDA's driver waits at a local socket of its own
-    return {**confined, "socket": local} if allowance is Allowance.DEVICES else confined
+    return confined if allowance is Allowance.COMPUTE else {**confined, "socket": local}
 
 
 def _low(argument: int, jump: int, value: int, *, passes: bool = True) -> _Check:

@@ -59,7 +59,7 @@ def test_a_models_process_reads_its_own_file_and_changes_none(tmp_path: Path) ->
         ("llama", False, Allowance.COMPUTE),
         ("llama", True, Allowance.DEVICES),
         ("torch", False, Allowance.DEVICES),
-        ("torch", True, Allowance.OFFICE),
+        ("torch", True, Allowance.PROGRAMS),
     ],
 )
 def test_on_a_card_a_model_drives_the_card_and_what_compiles_may_start_programs(
