@@ -7,12 +7,14 @@ bodies are streamed both ways. The paths are those of Chroma's OpenAPI document.
 
 from __future__ import annotations
 
-import re
+import uuid
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from urllib.parse import quote
 
 import aiohttp
+import anyio
 from aiohttp import web
 
 from syncd.api.auth import TOKEN, scope
@@ -27,10 +29,11 @@ CLIENT_LIMIT_S = 300.0
 """How long Chroma may take for one request."""
 _OPEN = frozenset({(), ("heartbeat",), ("healthcheck",), ("version",), ("pre-flight-checks",)})
 _READS = frozenset({"get", "query", "search"})
-"""Ends of the paths of POST requests that change nothing."""
+"""What is asked of a collection by POST and changes nothing."""
 _OPERATIONS = _READS | {"add", "count", "delete", "fork", "fork_count", "indexing_status", "update", "upsert"}
-_ID = re.compile(r"[0-9a-fA-F-]{32,36}")
 _PAGE = 1000
+AT_ONCE_PER_TOKEN = 16
+"""Requests of one token that Chroma is sent at once; more wait for these, so that slow ones keep nobody else waiting."""
 _HEADERS = ("accept", "content-type")
 
 
@@ -65,6 +68,7 @@ class ChromaGateway:
         scheme = "https" if settings.ssl else "http"
         self._base = f"{scheme}://{settings.host}:{settings.port}{PREFIX}"
         self._session: aiohttp.ClientSession | None = None
+        self._turns: defaultdict[str, anyio.Semaphore] = defaultdict(lambda: anyio.Semaphore(AT_ONCE_PER_TOKEN))
 
     async def close(self, _app: web.Application | None = None) -> None:
         """Close the connections. Twice is safe."""
@@ -86,7 +90,8 @@ class ChromaGateway:
             return json_answer(self._identity(request))
         try:
             databases = await self._allowed(request, path)
-            return await self._passed_on(request, path, databases)
+            async with self._turns[request[TOKEN].id]:
+                return await self._passed_on(request, path, databases)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise RetryableError(f"Chroma cannot be reached: {str(error) or type(error).__name__}") from error
 
@@ -98,7 +103,7 @@ class ChromaGateway:
 
     async def _allowed(self, request: web.Request, path: tuple[str, ...]) -> frozenset[str] | None:
         """Return the databases that a listing is to be limited to, None for everything else. Raises RefusedError."""
-        writes = request.method != "GET" and path[-1:] not in {(end,) for end in _READS}
+        writes = not _only_reads(request.method, path)
         if writes and request[TOKEN].access == "read":
             raise RefusedError(403, "the token may only read; use one that may write")
         databases = scope(request)
@@ -136,11 +141,14 @@ class ChromaGateway:
                 pass
             case _:
                 raise RefusedError(403, "this needs a token that is not limited to databases")
-        if _ID.fullmatch(named) and not await self._is_in(place, named):
+        if (ident := _id_in(named)) and not await self._is_in(place, ident):
             raise RefusedError(404, f"collection {named} does not exist in this database")
 
-    async def _is_in(self, place: tuple[str, ...], named: str) -> bool:
-        """Return whether a database has a collection of this id or name. Raises RetryableError."""
+    async def _is_in(self, place: tuple[str, ...], ident: str) -> bool:
+        """Return whether a database has a collection of this id; one of this name would not be the one that Chroma finds.
+
+        Raises RetryableError.
+        """
         offset = 0
         while True:
             url = f"{self._url((*place, 'collections'))}?limit={_PAGE}&offset={offset}"
@@ -149,7 +157,7 @@ class ChromaGateway:
                     raise RetryableError(f"Chroma answers {answer.status} to a listing of collections")
                 found: Json = await answer.json()
             page = [json_object(one) for one in found] if isinstance(found, list) else []
-            if any(named in (one["id"], one["name"]) for one in page):
+            if any(one["id"] == ident for one in page):
                 return True
             if len(page) < _PAGE:
                 return False
@@ -184,12 +192,29 @@ class ChromaGateway:
         if self._session is None:
             network = self._settings.network
             self._session = aiohttp.ClientSession(
-                connector=network.connector() if network else None,
+                connector=network.connector() if network else aiohttp.TCPConnector(limit=0),
                 headers=self._settings.headers,
                 timeout=aiohttp.ClientTimeout(total=CLIENT_LIMIT_S),
                 requote_redirect_url=False,
             )
         return self._session
+
+
+def _only_reads(method: str, path: tuple[str, ...]) -> bool:
+    """Return whether a request changes nothing; databases and collections may be called as operations are."""
+    match path:
+        case ("tenants", _, "databases", _, "collections", _, operation) if method == "POST":
+            return operation in _READS
+        case _:
+            return method == "GET"
+
+
+def _id_in(named: str) -> str:
+    """Return the id that a collection is named by, in whatever form of it Chroma reads, '' where it is no id."""
+    try:
+        return str(uuid.UUID(named))
+    except ValueError:
+        return ""
 
 
 def _answered_by(answer: RouteHandler) -> Sequence[Route]:

@@ -79,7 +79,7 @@ class ServerNetwork:
 
     def connector(self) -> aiohttp.TCPConnector:
         """Return what an HTTP session reaches the server through."""
-        return aiohttp.TCPConnector(socket_factory=self._socket_for)
+        return aiohttp.TCPConnector(limit=0, socket_factory=self._socket_for)
 
     def _socket_for(self, _address: object) -> socket.socket:
         return self.new_socket()

@@ -1,7 +1,10 @@
 """Chroma's own client works through the daemon with the daemon's tokens, and stays within what they cover."""
 
+import asyncio
 from uuid import uuid4
 
+import aiohttp
+import anyio
 import chromadb
 import pytest
 from anyio import to_thread
@@ -66,7 +69,12 @@ async def test_a_token_reaches_no_collection_of_another_database_by_name_or_id(a
     status, foreign = await called("POST", f"{theirs}/collections", token=admin, json={"name": name})
     assert status == 200
     ident = foreign["id"]
+    assert (await called("POST", f"{own}/collections", token=admin, json={"name": ident}))[0] == 200
+    forms = (ident, ident.upper(), ident.replace("-", ""), f"%7B{ident}%7D", f"urn:uuid:{ident}")
     for method, url, refusal in (
+        *(("POST", f"{own}/collections/{form}/get", 404) for form in forms),
+        *(("GET", f"{own}/collections/{form}", 404) for form in forms),
+        *(("DELETE", f"{own}/collections/{form}", 404) for form in forms),
         ("POST", f"{theirs}/collections/{ident}/get", 403),
         ("GET", f"{theirs}/collections/{name}", 403),
         ("POST", f"{own}/collections/{ident}/get", 404),
@@ -109,3 +117,45 @@ async def test_a_token_that_may_only_read_reads(api, store, gateway):
         owner.delete_collection(made.name)
 
     await to_thread.run_sync(work)
+
+
+async def test_a_name_like_an_operations_lets_no_reader_delete_or_change(api, store, gateway):
+    reader = await token_for(store, "reader", None, access="read")
+    scoped = await token_for(store, "scoped", ["search", api.database])
+    databases = f"http://{gateway[0]}:{gateway[1]}/api/v2/tenants/default_tenant/databases"
+    for token, method, place in (
+        (reader, "DELETE", "search"),
+        (reader, "DELETE", f"{api.database}/collections/query"),
+        (reader, "PUT", f"{api.database}/collections/get"),
+        (scoped, "DELETE", "search"),
+    ):
+        url = f"{databases}/{place}"
+        async with api._session.request(method, url, headers={"x-chroma-token": token}, json={}) as answer:
+            assert answer.status == 403, (method, place)
+
+
+async def test_slow_requests_of_one_token_keep_no_other_waiting(api, store, gateway):
+    slow, other = [await token_for(store, name, [api.database]) for name in ("slow", "other")]
+    own = f"http://{gateway[0]}:{gateway[1]}/api/v2/tenants/default_tenant/databases/{api.database}/collections"
+    never, all_begun, waiting = anyio.Event(), anyio.Event(), set(range(120))
+
+    async def dripping(number):
+        yield b"{"
+        waiting.discard(number)
+        if not waiting:
+            all_begun.set()
+        await never.wait()
+
+    async def send(number):
+        headers = {"x-chroma-token": slow, "content-type": "application/json"}
+        async with session.post(own, headers=headers, data=dripping(number), expect100=True):
+            pass
+
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        senders = [asyncio.create_task(send(number)) for number in waiting]
+        await all_begun.wait()
+        with anyio.fail_after(20):
+            async with session.get(own, headers={"x-chroma-token": other}) as answer:
+                assert answer.status == 200
+        for sender in senders:
+            sender.cancel()
