@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from urllib.parse import parse_qs
 
-import anyio
 import structlog
 from aiohttp import web
 
 from syncd.api.announcements import Announcement, read_announcement
 from syncd.api.errors import RefusedError
 from syncd.api.incoming_signatures import IncomingWebhook
-from syncd.api.requests import BODY_TIMEOUT_S, loads, malformed_is_400
+from syncd.api.requests import loads, read_body
 from syncd.api.route import Access, Route, json_answer
 from syncd.api.run_request import of_watched_branch
 from syncd.api.services import SERVICES, Services
@@ -39,9 +38,7 @@ class AnnouncedResponse(Model):
 async def announce(request: web.Request) -> web.Response:
     """Start runs of the sources that a signed message concerns; they are durable before it is answered."""
     services = request.app[SERVICES]
-    async with malformed_is_400("the request body"):
-        with anyio.fail_after(BODY_TIMEOUT_S):
-            body = await request.read()
+    body = await read_body(request)
     webhook = services.incoming.get(request.match_info["webhook_name"], UNKNOWN_WEBHOOK)
     is_signed = webhook.signed(request.headers, body)
     if not is_signed or webhook is UNKNOWN_WEBHOOK:

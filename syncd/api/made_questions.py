@@ -71,6 +71,7 @@ ROUTES = (
         "Make questions with known answers of a collection's texts",
         {200: [MadeQuestionView]},
         body=MadeQuestionsRequest,
+        only_reads=True,
         own=True,
     ),
 )

@@ -75,6 +75,7 @@ ROUTES = (
         {200: RelatedResponse},
         errors=(400, 401, 403, 404, 500, 503),
         body=RelatedRequest,
+        only_reads=True,
         own=True,
     ),
 )

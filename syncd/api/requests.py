@@ -22,7 +22,7 @@ from syncd.schema import unknown
 M = TypeVar("M", bound=BaseModel)
 
 BODY_TIMEOUT_S = 30.0
-"""A JSON body must have arrived within this time."""
+"""A body that is read whole must have arrived within this time."""
 MAX_JSON_DEPTH = 64
 """Deeper JSON is refused: what reads filters and metadata later calls itself, and Chroma reads some 60 levels of `$and`."""
 
@@ -41,14 +41,18 @@ async def malformed_is_400(what: str) -> AsyncGenerator[None]:
         raise bad_request(f"{what} did not arrive in time; send it again") from error
 
 
-async def read_json(request: web.Request, model: type[M]) -> M:
-    """Return the body as `model`. Waits up to BODY_TIMEOUT_S for it. Raises RefusedError (400)."""
-    if request.content_type != "application/json":
-        raise bad_request(f"content-type {request.content_type} is not supported; send application/json")
+async def read_body(request: web.Request) -> bytes:
+    """Return the whole body. Waits up to half a minute for it; twice is safe. Raises RefusedError (400)."""
     async with malformed_is_400("the request body"):
         with anyio.fail_after(BODY_TIMEOUT_S):
-            body = await request.read()
-    return validated(model, loads(body, "the request body"))
+            return await request.read()
+
+
+async def read_json(request: web.Request, model: type[M]) -> M:
+    """Return the body as `model`. Waits for it as `read_body` does. Raises RefusedError (400)."""
+    if request.content_type != "application/json":
+        raise bad_request(f"content-type {request.content_type} is not supported; send application/json")
+    return validated(model, loads(await read_body(request), "the request body"))
 
 
 def read_query(request: web.Request, model: type[M]) -> M:

@@ -9,7 +9,7 @@ from aiohttp import web
 from syncd.api.auth import scope
 from syncd.api.errors import RefusedError
 from syncd.api.invocations import own_invocation
-from syncd.api.requests import read_json, read_query
+from syncd.api.requests import read_body, read_json, read_query
 from syncd.api.route import Route, json_answer
 from syncd.api.schema_jobs import (
     ConfirmPayload,
@@ -89,7 +89,7 @@ async def retry(request: web.Request) -> web.Response:
 async def confirm_deletes(request: web.Request) -> web.Response:
     """Carry out all deletes that the mass-delete guard held back."""
     services = request.app[SERVICES]
-    if request.body_exists and await request.read():
+    if request.body_exists and await read_body(request):
         await read_json(request, ConfirmPayload)
     invocation = await own_invocation(request)
     _require_over(invocation)
@@ -127,7 +127,7 @@ async def held_deletes(request: web.Request) -> web.Response:
 async def discard_deletes(request: web.Request) -> web.Response:
     """Forget an invocation's held deletes: its documents stay. The next run that misses them decides anew."""
     invocation = await own_invocation(request)
-    if request.body_exists and await request.read():
+    if request.body_exists and await read_body(request):
         await read_json(request, ConfirmPayload)
     _require_over(invocation)
     progress = request.app[SERVICES].store.progress

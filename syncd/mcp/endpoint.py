@@ -14,7 +14,7 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
 from syncd.api.auth import scope
-from syncd.api.requests import malformed_is_400
+from syncd.api.requests import read_body
 from syncd.api.route import Access, Route
 from syncd.api.services import Services
 from syncd.errors import RetryableError
@@ -80,8 +80,7 @@ class McpEndpoint:
 
     async def answer(self, request: web.Request) -> web.Response:
         """Pass one request to the SDK and return its answer."""
-        async with malformed_is_400("the request body"):
-            body = await request.read()
+        body = await read_body(request)
         self._wanted.set()
         with anyio.move_on_after(LOAD_LIMIT_S):
             await self._ready.wait()

@@ -5,12 +5,13 @@ import gzip
 import json
 import zlib
 
+import anyio
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from syncd.api import ConnectionLimits
+from syncd.api import ConnectionLimits, requests
 from syncd.errors import NotFoundError
 
 GOOD = {"github": {"repository": "octo/cat"}}
@@ -257,3 +258,21 @@ async def test_any_json_is_answered_with_a_documented_status(api, source, asked)
         body = json.dumps(asked).encode("utf-8", "surrogatepass")
         status, _ = await api.post(f"/api/v1/sources/{source_id}/{path}", data=body, headers=JSON)
         assert status in (200, 201, 400)
+
+
+@pytest.mark.parametrize(
+    "path", ["sources", "search", "invocations/{}/confirm-deletes", "invocations/{}/discard-deletes"]
+)
+async def test_a_body_that_never_ends_is_not_waited_for(api, monkeypatch, path):
+    monkeypatch.setattr(requests, "BODY_TIMEOUT_S", 0.3)
+    never = asyncio.Event()
+
+    async def dripping():
+        yield b"{"
+        await never.wait()
+
+    path = path.format(await api.make_invocation())
+    with anyio.fail_after(20):
+        status, answer = await api.post(f"/api/v1/{path}", data=dripping(), headers=JSON)
+    never.set()
+    assert (status, "did not arrive in time" in answer["message"]) == (400, True)

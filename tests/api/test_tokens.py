@@ -13,7 +13,7 @@ from tests.api.test_auth import filled
 
 READS = {
     "search", "read_document", "embed_query", "embed_ollama", "embed_ollama_collection", "embed_openai", "embed_openai_collection",
-    "embed_cloud", "embed_cloud_sparse", "latest_invocations_by_keys", "log_out",
+    "embed_cloud", "embed_cloud_sparse", "latest_invocations_by_keys", "log_out", "related", "make_questions",
 }  # fmt: skip
 ENDLESS = {"follow_runs"}
 """Whose answer has no end; see test_events.py."""
