@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, Literal
 
 from aiohttp import web
@@ -16,7 +17,7 @@ from syncd.api.route import Route, json_answer
 from syncd.api.schema import SourceName
 from syncd.api.services import SERVICES, Services
 from syncd.api.shapes import SHAPES, SourceShapes
-from syncd.api.sources import current_view, require_room
+from syncd.api.sources import current_view, room_for
 from syncd.json_types import JsonObject
 from syncd.model import SourceRecord, UnreadableSettings
 from syncd.schema import Model, OwnModel, made_model
@@ -88,11 +89,11 @@ async def _change_settings(request: web.Request, source: SourceRecord, changes: 
     settings = services.sources.accept(source.type, given, asking := requester(request, source.database))
     if settings.place != source.settings.place:
         raise bad_request(f"the source's place is {source.settings.place}; make another source for {settings.place}")
-    if is_watched(settings) and not is_watched(source.settings):
-        await require_room(request, settings, of=source.id)
-    await services.store.sources.require_apart(source, settings)
-    kept = await services.sources.keep_secrets(source.type, given, settings, asking)
-    await services.store.sources.replace(source, source.database, kept, source.embedding, source.chunking)
+    is_one_more = is_watched(settings) and not is_watched(source.settings)
+    async with room_for(request, settings, of=source.id) if is_one_more else nullcontext():
+        await services.store.sources.require_apart(source, settings)
+        kept = await services.sources.keep_secrets(source.type, given, settings, asking)
+        await services.store.sources.replace(source, source.database, kept, source.embedding, source.chunking)
 
 
 def merged_settings(services: Services, source: SourceRecord, changes: JsonObject) -> JsonObject:

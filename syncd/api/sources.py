@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
+import anyio
 import structlog
 from aiohttp import web
 
@@ -26,6 +28,8 @@ from syncd.schema import Model, QueryCount
 
 log = structlog.get_logger()
 
+COUNTED = web.AppKey("counted", anyio.Lock)
+"""Held while sources that count towards a quota are made."""
 MAX_PAGE = 1000
 """A larger `limit` is reduced to this."""
 
@@ -50,16 +54,16 @@ async def create(request: web.Request) -> web.Response:
     source_settings = settings.source_settings(services, name, given, asking)
     embedding = settings.embedding(services, services.default_embedding, payload.embedding, payload.embedding_model)
     chunking = settings.chunking(payload.chunking)
-    await require_room(request, source_settings)
     await require_existing(services, payload.database_name)
-    # Before a key is stored, not only when the source is.
-    await services.store.sources.require_new(name, payload.database_name, source_settings, embedding, chunking)
-    if payload.name is not None:
-        await services.store.source_names.require_free(payload.database_name, payload.name)
-    kept = await services.sources.keep_secrets(name, given, source_settings, asking)
-    source = await services.store.sources.create(
-        name, payload.database_name, kept, embedding, chunking, unique=True, given_name=payload.name
-    )
+    async with room_for(request, source_settings):
+        # Before a key is stored, not only when the source is.
+        await services.store.sources.require_new(name, payload.database_name, source_settings, embedding, chunking)
+        if payload.name is not None:
+            await services.store.source_names.require_free(payload.database_name, payload.name)
+        kept = await services.sources.keep_secrets(name, given, source_settings, asking)
+        source = await services.store.sources.create(
+            name, payload.database_name, kept, embedding, chunking, unique=True, given_name=payload.name
+        )
     services.wake()
     if not kept.notice:
         return json_answer({"source_id": source.id}, 201)
@@ -102,13 +106,22 @@ async def delete(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
-async def require_room(request: web.Request, new: SourceSettings, of: str = "") -> None:
-    """Raise RefusedError (403) where the caller's databases have as many sources as its token may make; `of` is one that changes."""
+@asynccontextmanager
+async def room_for(request: web.Request, new: SourceSettings, of: str = "") -> AsyncGenerator[None]:
+    """Have a source made inside the block; `of` is one that changes.
+
+    Raises RefusedError (403) where the caller's databases have as many sources as its token may make. Waits for others who are
+    counted, or they could make too many together.
+    """
     databases, services = scope(request), request.app[SERVICES]
-    if databases is not None:
+    if databases is None:
+        yield
+        return
+    async with request.app[COUNTED]:
         found = await services.store.sources.list(databases=databases, limit=services.quotas.sources + 1)
         if refusal := services.quotas.refusal([it.settings for it in found if it.id != of], new):
             raise RefusedError(403, refusal)
+        yield
 
 
 async def require_existing(services: Services, database: str) -> None:

@@ -361,6 +361,23 @@ async def test_a_token_of_a_database_makes_as_many_sources_as_it_may_and_others_
         assert isinstance(await made(4, api.token, **watch), str)
 
 
+async def test_who_asks_for_many_sources_at_once_gets_no_more_than_it_may(api_with, store):
+    async with api_with(quotas=Quotas(sources=3, watched=2)) as api:
+        scoped = await store.tokens.create("scoped", frozenset({api.database}))
+
+        async def asked(number):
+            watch = {"watch": {"target_collection_name": f"docs-{number}"}}
+            body = {
+                "database_name": api.database,
+                "github": {"repository": f"octo/{number}"} | (watch if number < 8 else {}),
+            }
+            return (await api.post("/api/v1/sources", body, token=scoped))[0]
+
+        assert sorted(await asyncio.gather(*map(asked, range(16)))) == [201] * 3 + [403] * 13
+        listed = (await api.get("/api/v1/sources"))[1]
+        assert sum("watch" in it["github"] and it["github"]["watch"] is not None for it in listed) <= 2
+
+
 async def test_a_source_with_a_schedule_says_when_its_next_run_is(api):
     scheduled = await api.make_source(gcs={"bucket_name": "bucket", **SCHEDULE})
     other = await api.make_source()
