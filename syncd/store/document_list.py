@@ -10,10 +10,7 @@ from syncd.store.database import Database
 # Which rows make a page is read of indexes alone, in their order. The same document's row that waits comes before the one that is written.
 _OF_DOCUMENTS = "SELECT key, source_id, 1 AS turn, id FROM documents WHERE collection_id = :collection_id"
 # SQLite does not know by itself that few documents are not indexed.
-_OF_LEFT_OUT = (
-    "SELECT key, source_id, 1 AS turn, id FROM documents INDEXED BY documents_left_out "
-    "WHERE collection_id = :collection_id AND state <> 'indexed'"
-)
+_OF_LEFT_OUT = "SELECT key, source_id, 1 AS turn, id FROM documents INDEXED BY {} WHERE collection_id = :collection_id AND state <> 'indexed'"
 _OF_PREPARED = "SELECT key, source_id, 0 AS turn, id FROM prepared WHERE collection_id = :collection_id"
 _OF_SOURCE = " AND source_id = :source_id"
 _FROM = " AND key >= :first AND key < :end"
@@ -73,7 +70,8 @@ class DocumentList:
     async def page(self, collection_id: int, part: ListedPart) -> Sequence[ListedDocument]:
         """Return documents by key; one that waits in a new version is there twice."""
         stage = part.stage
-        documents = _OF_DOCUMENTS if stage in (None, "written") else _OF_LEFT_OUT
+        left_out = _OF_LEFT_OUT.format("documents_left_out" if part.source_id is None else "documents_not_indexed")
+        documents = _OF_DOCUMENTS if stage in (None, "written") else left_out
         tables = [documents + (_IN_STATE if stage else "")] if stage != "prepared" else []
         tables += [_OF_PREPARED] if stage in (None, "prepared") else []
         narrowed = _FROM + (_OF_SOURCE if part.source_id is not None else "")

@@ -192,6 +192,7 @@ def test_each_type_brings_its_own_tables_and_their_numbers_stay():
         113: "0113_checked_rows.sql",
         114: "0114_runs_by_state.sql",
         115: "0115_queue_order.sql",
+        116: "0116_left_out_of_source.sql",
     }
     with pytest.raises(ValueError, match="has the number of"):
         numbered_migrations(["syncd.store", "syncd.store"])

@@ -84,3 +84,5 @@ async def test_no_rows_are_sorted_to_make_a_page(store, collection, source, stag
     read = [step for step in steps if "collection_id=?" in step]
     assert read
     assert [step for step in read if "key>? AND key<?" not in step] == []
+    # Nor is what other sources have.
+    assert [step for step in read if source and "source_id=?" not in step] == []
