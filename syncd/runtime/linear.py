@@ -17,9 +17,12 @@ MAX_PROGRAM_BYTES = 1 << 20
 
 
 class LinearPattern:
-    """One compiled pattern. Raises PermanentError, naming option and pattern, if RE2 rejects it."""
+    """One compiled pattern. Raises PermanentError, naming option and pattern, if RE2 rejects it.
 
-    def __init__(self, option: str, text: str) -> None:
+    `given`: what the user wrote, where the pattern is made of that; an error shows it.
+    """
+
+    def __init__(self, option: str, text: str, given: str | None = None) -> None:
         options = re2.Options()
         options.max_mem = MAX_PROGRAM_BYTES
         options.log_errors = False
@@ -29,8 +32,9 @@ class LinearPattern:
         except re2.error as error:
             detail: object = error.args[0] if error.args else "invalid"
             why = detail.decode("utf-8", "replace") if isinstance(detail, bytes) else str(detail)
+            shown = text if given is None else given
             raise PermanentError(
-                f"{option}: {text!r} is not a valid RE2 pattern ({why}); correct or remove it"
+                f"{option}: {shown!r} is not a valid RE2 pattern ({why.replace(text, shown)}); correct or remove it"
             ) from error
         self._search, self._finditer = compiled.search, compiled.finditer
 

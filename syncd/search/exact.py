@@ -34,11 +34,11 @@ def exact_pattern(query: Query) -> LinearPattern:
     every line.
     """
     if query.mode == "regex":
-        return LinearPattern("query", f"(?m){query.text}")
+        return LinearPattern("query", f"(?m){query.text}", query.text)
     words = query.text.split()
     if not words:
         raise PermanentError("query: a phrase needs a word")
-    return LinearPattern("query", f"(?i){PHRASE_GAP.join(map(literal_pattern, words))}")
+    return LinearPattern("query", f"(?i){PHRASE_GAP.join(map(literal_pattern, words))}", query.text)
 
 
 async def exact_ranking(

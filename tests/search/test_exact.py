@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from syncd.errors import PermanentError
@@ -33,8 +35,11 @@ async def test_phrases_and_expressions_are_found_in_the_text_as_it_is(parts, fol
     assert await regex(r"lamp", where_document={"$contains": "nothing such"}) == []
     assert len(await regex(r"lamp", group=True)) < len(await regex(r"lamp"))
     for wrong in ("(a", "a(?=b)", r"(a)\1", "(a{999}){999}"):
-        with pytest.raises(PermanentError, match="not a valid RE2 pattern"):
+        with pytest.raises(
+            PermanentError, match=f"^query: {re.escape(repr(wrong))} is not a valid RE2 pattern"
+        ) as said:
             await regex(wrong)
+        assert "(?m)" not in str(said.value)
     with pytest.raises(PermanentError, match="needs a word"):
         await phrase("  ")
 
