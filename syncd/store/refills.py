@@ -28,6 +28,11 @@ _BLOAT = (
     "WHERE d.collection_id = c.id) AS chunks, deleted, rebuilding FROM collections c"
 )
 
+_IS_SHOWN = "id NOT IN (SELECT collection_id FROM shadows) AND (rebuilding IS NOT NULL OR " + " OR ".join(
+    f"EXISTS (SELECT 1 FROM {table} WHERE collection_id = c.id)" for table in ("documents", "prepared", "cursors")
+) + ")"  # fmt: skip
+"""Of one whose last source was removed with its documents nothing is left to show."""
+
 
 @dataclass(frozen=True, slots=True)
 class CollectionState:
@@ -123,11 +128,12 @@ class Refills:
         return await self._db.read(lambda c: _filled(c, collection_id))
 
     async def states(self) -> Sequence[CollectionState]:
-        """Return the state of every collection that answers, by database and name."""
+        """Return the state of every collection that answers and has documents, or a source that brought it in step, by database and
+        name.
+        """
 
         def query(connection: sqlite3.Connection) -> list[CollectionState]:
-            beside = "WHERE id NOT IN (SELECT collection_id FROM shadows)"
-            rows = connection.execute(f"{_BLOAT} {beside} ORDER BY database, name").fetchall()
+            rows = connection.execute(f"{_BLOAT} WHERE {_IS_SHOWN} ORDER BY database, name").fetchall()
             return [
                 CollectionState(
                     database, name, chunks, _filled(connection, ident), round((chunks + deleted) / max(1, chunks), 1)

@@ -113,6 +113,7 @@ def test_what_a_removed_source_left_is_kept_purged_or_handed_over(minilm_folder,
         assert "what it has indexed stays; give --purge" in syncd(daemon, "sources", "remove", heir).stdout
         assert syncd(daemon, "sources", "remove", heir, "--purge").returncode == 0
         until(lambda: not ids(daemon) and not daemon.rows("SELECT 1 FROM absent_sources"))
+        assert "no collections yet" in syncd(daemon, "collections").stdout
     finally:
         assert daemon.stop() == 0
 
