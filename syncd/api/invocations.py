@@ -8,6 +8,7 @@ from typing import Literal
 
 from aiohttp import web
 
+from syncd.api import patterns as rules
 from syncd.api.auth import named_source, require_database, scope, source_in_path
 from syncd.api.errors import RefusedError, bad_request
 from syncd.api.requests import loads, path_id, read_json, read_query, validated
@@ -34,13 +35,19 @@ _SPREAD = re.compile(r"(complete|failed)(?:\[.*)?|status\[(complete|failed)\].*"
 
 
 class InvocationsQuery(Model):
-    """Which invocations to list: of one source, of one database, or all that the token may access."""
+    """Which invocations to list: of one source, of one database, or all that the token may access.
+
+    To go on behind a page, give its last invocation as `after`: every page then costs the same, however many come before it, and none
+    is shown twice when new ones are asked for meanwhile.
+    """
 
     source_id: str | None = None
     database_name: str | None = None
     source_type: str | None = None
     status: str | None = None
     """A state's name, or the JSON of a status object such as `{"failed": {"error": ""}}`, of which only the name counts."""
+    after: str | None = None
+    """Only invocations behind this one in the order."""
     limit: QueryCount = 100
     offset: QueryCount = 0
     order_by: OrderBy = "DESC"
@@ -86,6 +93,7 @@ async def index(request: web.Request) -> web.Response:
         databases=scope(request),
         type=request.app[SHAPES].known(query.source_type),
         state=_state(request, query.status),
+        after=None if query.after is None else (await _accessible(request, rules.uuid(query.after, "after"))).id,
         limit=min(query.limit, MAX_PAGE),
         offset=query.offset,
         newest_first=query.order_by == "DESC",
@@ -124,7 +132,10 @@ async def latest_by_keys(request: web.Request) -> web.Response:
 
 async def own_invocation(request: web.Request) -> Invocation:
     """Return the invocation named in the path. Raises RefusedError: 400 not an id, 404 unknown, 403 in another database."""
-    invocation_id = path_id(request, "invocation_id")
+    return await _accessible(request, path_id(request, "invocation_id"))
+
+
+async def _accessible(request: web.Request, invocation_id: str) -> Invocation:
     invocation = await request.app[SERVICES].store.invocations.get(invocation_id)
     if invocation is None:
         raise RefusedError(404, f"invocation {invocation_id} does not exist; list invocations to find its id")

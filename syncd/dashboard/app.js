@@ -1,7 +1,7 @@
 // The frame: which page is shown, who is logged in.
 
 import { ApiError, call, get, onLoggedOut } from "./api.js";
-import { fill, h, heading, toast } from "./dom.js";
+import { fill, h, heading, landed, toast } from "./dom.js";
 import { listen } from "./live.js";
 import * as access from "./access.js";
 import * as collections from "./collections.js";
@@ -89,8 +89,8 @@ async function show() {
   }
   if (controller.signal.aborted) return;
   main.removeAttribute("aria-busy");
-  main.querySelector("h1")?.focus({ preventScroll: true });
   scrollTo(0, 0);
+  if (!landed(main)) main.querySelector("h1")?.focus({ preventScroll: true });
 }
 
 function decoded(part) {

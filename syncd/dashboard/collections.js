@@ -1,7 +1,7 @@
 // Collections, and the documents of one.
 
 import { get, query, sources } from "./api.js";
-import { badge, fill, h, heading, pager, row, section, select, steps, table, toast } from "./dom.js";
+import { badge, fill, h, heading, landed, pager, row, section, select, steps, table, toast } from "./dom.js";
 import { ago, count, nameOf, percent } from "./format.js";
 
 const PAGE = 50;
@@ -64,6 +64,7 @@ async function one({ values, signal }, database, name) {
             { id: "of", onchange: (event) => narrow({ source_id: event.target.value }) }))),
       table("Documents", ["Stage", "Document", "Source", "#Chunks", "Since"], found.map((it) => documentRow(it, names, { database, collection: name })), "None."),
       documentSteps(wanted, before, found, again)));
+    landed(place);
   };
   await draw({});
   return [

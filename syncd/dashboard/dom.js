@@ -104,10 +104,24 @@ export function pager(offset, size, got, go) {
 
 /** The same for a list whose pages are not counted: where one is, and what goes back and further, if anything does. */
 export function steps(where, back, further) {
+  const step = (go) => () => { isStepping = true; return go(); };
   return h("nav", { class: "pager", "aria-label": "Parts of the list" },
-    h("button", { type: "button", disabled: !back, onclick: () => back() }, "← Back"),
+    h("button", { type: "button", disabled: !back, onclick: step(back) }, "← Back"),
     h("span", { class: "quiet" }, where),
-    h("button", { type: "button", disabled: !further, onclick: () => further() }, "Further →"));
+    h("button", { type: "button", disabled: !further, onclick: step(further) }, "Further →"));
+}
+
+/** Whether somebody has asked for another page of a list, which is not shown yet. */
+let isStepping = false;
+
+/** Put the focus on the first entry of a page of a list that was stepped to, where whoever has no mouse goes on; return whether there was one. */
+export function landed(place) {
+  const first = isStepping ? place.querySelector("tbody tr, .chunk") : null;
+  isStepping = false;
+  if (!first) return false;
+  first.tabIndex = -1;
+  first.focus();
+  return true;
 }
 
 /** A labelled input, select or textarea. */

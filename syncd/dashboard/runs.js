@@ -1,7 +1,7 @@
 // Runs: all of them, page by page, the latest as they change; and one of them with its documents.
 
 import { get, post, call, sources } from "./api.js";
-import { badge, button, confirmed, fill, h, heading, pager, row, section, select, table, toast } from "./dom.js";
+import { badge, button, confirmed, fill, h, heading, landed, pager, row, section, select, steps, table, toast } from "./dom.js";
 import { ago, count, countWords, duration, isUnfinished, nameOf, some, stateOf, stateWords, tookOf } from "./format.js";
 import { follow } from "./live.js";
 
@@ -13,11 +13,11 @@ export async function show(context) {
 }
 
 async function list({ values, signal }) {
-  const wanted = { source_id: values.get("source"), status: values.get("state"), limit: PAGE, offset: Number(values.get("offset") ?? 0) };
+  const wanted = { source_id: values.get("source"), status: values.get("state"), limit: PAGE, after: values.get("after") };
   const names = await sources();
   const found = await get("invocations", wanted);
   const go = (changed) => {
-    const next = { source: wanted.source_id, state: wanted.status, offset: wanted.offset, ...changed };
+    const next = { source: wanted.source_id, state: wanted.status, ...changed };
     location.hash = `#/runs?${new URLSearchParams(Object.entries(next).filter(([, value]) => value))}`;
   };
   const rows = new Map(found.map((job) => [job.id, runRow(job, names)]));
@@ -30,7 +30,7 @@ async function list({ values, signal }) {
       if (before) {
         rows.set(job.id, runRow(job, names));
         before.replaceWith(rows.get(job.id));
-      } else if (fits && wanted.offset === 0 && !(Date.parse(job.created_at) < Date.parse(found.at(-1)?.created_at))) {
+      } else if (fits && !wanted.after && !(Date.parse(job.created_at) < Date.parse(found.at(-1)?.created_at))) {
         if (!rows.size) body.replaceChildren();
         rows.set(job.id, runRow(job, names, true));
         body.prepend(rows.get(job.id));
@@ -43,12 +43,26 @@ async function list({ values, signal }) {
     heading("Runs", source ? `of ${nameOf(source)}` : "Each run brings one collection in step with one source."),
     h("div", { class: "inline" },
       h("div", { class: "field" }, h("label", { for: "state" }, "State"),
-        select(STATES, wanted.status ?? "", { id: "state", onchange: (event) => go({ state: event.target.value, offset: 0 }) })),
+        select(STATES, wanted.status ?? "", { id: "state", onchange: (event) => go({ state: event.target.value }) })),
       h("div", { class: "field" }, h("label", { for: "source" }, "Source"),
         select([["", "any source"], ...[...names.values()].map((it) => [it.id, nameOf(it)])], wanted.source_id ?? "",
-          { id: "source", onchange: (event) => go({ source: event.target.value, offset: 0 }) }))),
-    h("section", { class: "card" }, whole, pager(wanted.offset, PAGE, found.length, (offset) => go({ offset }))),
+          { id: "source", onchange: (event) => go({ source: event.target.value }) }))),
+    h("section", { class: "card" }, whole, runSteps(wanted.after, found, go)),
   ];
+}
+
+/** Of pages that were stepped to, behind which run the page before begins; pages are called by the run that they begin behind. */
+const pageBefore = new Map();
+
+/** The pages before and after the page of runs that begins behind the run `after`. */
+function runSteps(after, found, go) {
+  if (!after && found.length < PAGE) return null;
+  const further = () => { pageBefore.set(found.at(-1).id, after); go({ after: found.at(-1).id }); };
+  let begin = after;
+  let first = 1;
+  for (; begin && pageBefore.has(begin); first += PAGE) begin = pageBefore.get(begin);
+  const where = begin ? `asked for ${ago(found[0]?.created_at)} and before` : `${count(first)}–${count(first + found.length - 1)}`;
+  return steps(found.length ? where : "nothing more", after ? () => go({ after: pageBefore.get(after) }) : null, found.length < PAGE ? null : further);
 }
 
 /** A run as a row of a table. */
@@ -168,6 +182,7 @@ async function drawDocuments(place, job, wanted) {
         { id: "outcome", onchange: (event) => again({ state: event.target.value, offset: 0 }) }))),
     table("Documents of this run", ["Outcome", "Document", "#Chunks", "#Retry"], rows, "None. Unchanged documents are not listed."),
     pager(wanted.offset, PAGE, found.length, (offset) => again({ offset }))));
+  landed(place);
 }
 
 async function drawHeld(place, job, offset = 0) {
@@ -179,7 +194,7 @@ async function drawHeld(place, job, offset = 0) {
     toast(words);
     fill(place);
   };
-  return fill(place, section("Deletes that wait for your word",
+  fill(place, section("Deletes that wait for your word",
     h("p", { class: "warn" }, "This run would have deleted suspiciously many documents, so it deleted none of these."),
     table("Held deletes", ["Document"], found.map((it) => row(it.key)), "None"),
     pager(offset, PAGE, found.length, (next) => drawHeld(place, job, next).catch((error) => toast(error.message, "bad"))),
@@ -188,4 +203,5 @@ async function drawHeld(place, job, offset = 0) {
       button("Delete them", async () => {
         if (await confirmed("Delete these documents?", "They are deleted from the collection.", "Delete them")) await decide("confirm-deletes", "They are being deleted.");
       }, { class: "danger" }))));
+  landed(place);
 }

@@ -1,7 +1,7 @@
 // The daemon's insides: what is wrong, what waits, and which parts were restarted.
 
 import { get, sources } from "./api.js";
-import { badge, fill, h, heading, pager, row, section, table } from "./dom.js";
+import { badge, fill, h, heading, landed, pager, row, section, table } from "./dom.js";
 import { ago, count, nameOf, some } from "./format.js";
 import { every } from "./live.js";
 import { verdict } from "./overview.js";
@@ -41,6 +41,7 @@ function lettersTable(letters) {
     fill(place, table("Messages that could not be processed", ["Reason", "Message", "#Received", "Last"], part.map((it) => row(
       h("span", { class: "problem" }, it.reason), [[h("details", null, h("summary", null, it.message_id), h("pre", null, it.body)), h("span", { class: "sub" }, it.queue_url)], null],
       [count(it.receives), "number"], [ago(it.at), "tight"])), "No message had to be set aside."), pager(offset, size, part.length, draw));
+    landed(place);
   };
   draw(0);
   return place;

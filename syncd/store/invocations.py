@@ -90,14 +90,20 @@ class Invocations(InvocationQueue):
         databases: frozenset[str] | None = None,
         type: str | None = None,
         state: State | None = None,
+        after: str | None = None,
         limit: int = 100,
         offset: int = 0,
         newest_first: bool = True,
     ) -> list[Invocation]:
-        """Return invocations in order of creation. `databases` is the caller's scope; None is every database."""
+        """Return invocations in order of creation, only those behind the one called `after` if that is given. `databases` is the
+        caller's scope; None is every database.
+        """
         where, values = conditions(
             {"source_id": source_id, "database": database, "source_type": type, "state": state}, databases
         )
+        if after is not None:
+            where += f"{' AND' if where else ' WHERE'} seq {'<' if newest_first else '>'} (SELECT seq FROM invocations WHERE id = ?)"
+            values.append(after)
         # The index over the few that are not complete is used only where the query says that it wants those.
         where += " AND state <> 'complete'" if state not in (None, State.COMPLETE) else ""
         order = "DESC" if newest_first else "ASC"

@@ -280,6 +280,25 @@ async def test_invocations_are_filtered_by_source_database_and_type(api):
     assert (await api.get(both))[0] == 400
 
 
+async def test_a_list_of_invocations_goes_on_behind_one_of_them(api, store):
+    source_id = await api.make_source()
+    made = [await api.make_invocation(source_id, target_collection_name=f"docs-{number}") for number in range(5)]
+    theirs = await api.make_invocation(await api.make_source("default_database"))
+    scoped = await store.tokens.create("scoped", frozenset({api.database}))
+
+    async def ids(query):
+        status, listed = await api.get(f"/api/v1/invocations?{query}", token=scoped)
+        return [job["id"] for job in listed] if status == 200 else status
+
+    assert await ids(f"limit=2&after={made[4]}") == [made[3], made[2]]
+    late = await api.make_invocation(source_id)
+    assert await ids(f"limit=2&after={made[2]}&source_id={source_id}&status=pending") == [made[1], made[0]]
+    assert await ids(f"after={made[0]}") == []
+    assert await ids(f"after={made[3]}&order_by=ASC") == [made[4], late]
+    assert await ids(f"after={made[0]}&order_by=ASC&offset=4") == [late]
+    assert (await ids("after=x"), await ids(f"after={uuid.uuid4()}"), await ids(f"after={theirs}")) == (400, 404, 403)
+
+
 async def test_an_invocation_outlives_its_source_in_the_lists(api):
     source_id = await api.make_source()
     invocation_id = await api.make_invocation(source_id)
