@@ -7,7 +7,6 @@ bodies are streamed both ways. The paths are those of Chroma's OpenAPI document.
 
 from __future__ import annotations
 
-import uuid
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -18,6 +17,7 @@ import anyio
 from aiohttp import web
 
 from syncd.api.auth import TOKEN, scope
+from syncd.api.chroma_requests import OPERATIONS, bounded, id_in, only_reads
 from syncd.api.errors import RefusedError
 from syncd.api.route import Access, Route, RouteHandler, json_answer
 from syncd.chroma.connection import ChromaSettings
@@ -28,9 +28,6 @@ PREFIX = "/api/v2"
 CLIENT_LIMIT_S = 300.0
 """How long Chroma may take for one request."""
 _OPEN = frozenset({(), ("heartbeat",), ("healthcheck",), ("version",), ("pre-flight-checks",)})
-_READS = frozenset({"get", "query", "search"})
-"""What is asked of a collection by POST and changes nothing."""
-_OPERATIONS = _READS | {"add", "count", "delete", "fork", "fork_count", "indexing_status", "update", "upsert"}
 _PAGE = 1000
 AT_ONCE_PER_TOKEN = 16
 """Requests of one token that Chroma is sent at once; more wait for these, so that slow ones keep nobody else waiting."""
@@ -93,6 +90,8 @@ class ChromaGateway:
             async with self._turns[request[TOKEN].id]:
                 return await self._passed_on(request, path, databases)
         except (aiohttp.ClientError, TimeoutError) as error:
+            if isinstance(error.__cause__, RefusedError):
+                raise error.__cause__ from error
             raise RetryableError(f"Chroma cannot be reached: {str(error) or type(error).__name__}") from error
 
     def _identity(self, request: web.Request) -> dict[str, object]:
@@ -103,7 +102,7 @@ class ChromaGateway:
 
     async def _allowed(self, request: web.Request, path: tuple[str, ...]) -> frozenset[str] | None:
         """Return the databases that a listing is to be limited to, None for everything else. Raises RefusedError."""
-        writes = not _only_reads(request.method, path)
+        writes = not only_reads(request.method, path)
         if writes and request[TOKEN].access == "read":
             raise RefusedError(403, "the token may only read; use one that may write")
         databases = scope(request)
@@ -137,11 +136,11 @@ class ChromaGateway:
                 return
             case ["collections", "by-id", named] | ["collections", named]:
                 pass
-            case ["collections", named, operation] if operation in _OPERATIONS:
+            case ["collections", named, operation] if operation in OPERATIONS:
                 pass
             case _:
                 raise RefusedError(403, "this needs a token that is not limited to databases")
-        if (ident := _id_in(named)) and not await self._is_in(place, ident):
+        if (ident := id_in(named)) and not await self._is_in(place, ident):
             raise RefusedError(404, f"collection {named} does not exist in this database")
 
     async def _is_in(self, place: tuple[str, ...], ident: str) -> bool:
@@ -168,7 +167,7 @@ class ChromaGateway:
     ) -> web.StreamResponse:
         headers = {name: request.headers[name] for name in _HEADERS if name in request.headers}
         query = f"?{request.rel_url.raw_query_string}" if request.rel_url.raw_query_string else ""
-        body = request.content if request.can_read_body else None
+        body = bounded(request.content, path) if request.can_read_body else None
         async with self._client().request(
             request.method, self._url(path) + query, headers=headers, data=body
         ) as answer:
@@ -198,23 +197,6 @@ class ChromaGateway:
                 requote_redirect_url=False,
             )
         return self._session
-
-
-def _only_reads(method: str, path: tuple[str, ...]) -> bool:
-    """Return whether a request changes nothing; databases and collections may be called as operations are."""
-    match path:
-        case ("tenants", _, "databases", _, "collections", _, operation) if method == "POST":
-            return operation in _READS
-        case _:
-            return method == "GET"
-
-
-def _id_in(named: str) -> str:
-    """Return the id that a collection is named by, in whatever form of it Chroma reads, '' where it is no id."""
-    try:
-        return str(uuid.UUID(named))
-    except ValueError:
-        return ""
 
 
 def _answered_by(answer: RouteHandler) -> Sequence[Route]:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, ConfigDict, Field, RootModel, field_validator, model_validator
+from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, RootModel, field_validator, model_validator
 
 from syncd.schema import Model, Moment, OwnModel
 from syncd.search import Fusion, Mode, RuleName
 from syncd.search.paths import SoughtContent
 from syncd.search.several import MAX_COLLECTIONS
+from syncd.search.where import require_small
 from syncd.store.chunks import Stage
 from syncd.store.tokens import TokenAccess
 
 _FUSION = Fusion()
+Filter = Annotated[dict[str, Any], AfterValidator(require_small)]
 
 
 class FusionWeights(OwnModel):
@@ -45,9 +47,9 @@ class SearchRequest(OwnModel):
     """`dense` is semantic, `sparse` is keyword search, `hybrid` fuses both. `phrase` finds the query letter by letter, but for case and spacing,
     `regex` what it matches as a regular expression (RE2; `^` and `$` at every line); both in the texts of chunks as they are stored, those
     with most matches first."""
-    where: dict[str, object] | None = None
-    """A Chroma metadata filter. The keyword ranking applies it to its best 10,000 candidates."""
-    where_document: dict[str, object] | None = None
+    where: Filter | None = None
+    """A Chroma metadata filter, of at most 500 conditions and 10,000 values. The keyword ranking applies it to its best 10,000 candidates."""
+    where_document: Filter | None = None
     """A Chroma document filter, applied like `where`."""
     source_ids: Annotated[list[str], Field(min_length=1, max_length=1000)] | None = None
     """Only hits from these sources."""

@@ -1,18 +1,45 @@
 """Evaluates common metadata filters here, because Chroma would have to scan its whole collection to check a few hits.
 
 Equality and membership of strings, whole numbers and booleans, and `$and` / `$or` of those, mean the same everywhere;
-whatever else a filter says is left to Chroma, its errors included.
+whatever else a filter says is left to Chroma, its errors included. Large ones are not: chromadb 1.5.9 makes an expression of SQLite
+of each filter, which may be 1,000 conditions deep and have 32,766 values; of some 8,000 conditions its process dies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from syncd.json_types import Json, JsonObject
 
+MAX_CONDITIONS = 500
+MAX_VALUES = 10_000
 _FITTING: Mapping[type, tuple[type, ...]] = {str: (str,), bool: (bool,), int: (int, float)}
 
 Test = Callable[[JsonObject], bool]
+
+
+def require_small(where: JsonObject) -> JsonObject:
+    """Return a filter of metadata or documents. Raises ValueError where it has too many conditions or values."""
+    conditions = list(_conditions(where))
+    if len(conditions) > MAX_CONDITIONS:
+        raise ValueError(f"a filter has at most {MAX_CONDITIONS} conditions, this one {len(conditions):,}")
+    if (values := sum(map(_values, conditions))) > MAX_VALUES:
+        raise ValueError(f"a filter has at most {MAX_VALUES:,} values, this one {values:,}")
+    return where
+
+
+def _conditions(where: JsonObject) -> Iterator[Json]:
+    for name, wanted in where.items():
+        if name in ("$and", "$or") and isinstance(wanted, list):
+            for part in wanted:
+                yield from _conditions(part) if isinstance(part, Mapping) else (part,)
+        else:
+            yield wanted
+
+
+def _values(wanted: Json) -> int:
+    inner = wanted.values() if isinstance(wanted, Mapping) else wanted if isinstance(wanted, list) else None
+    return 1 if inner is None else sum(map(_values, inner))
 
 
 def in_languages(where: JsonObject | None, languages: Sequence[str]) -> JsonObject | None:

@@ -134,6 +134,33 @@ async def test_a_name_like_an_operations_lets_no_reader_delete_or_change(api, st
             assert answer.status == 403, (method, place)
 
 
+async def test_no_filter_is_so_large_that_chroma_dies_of_it(api, store, gateway):
+    token = await token_for(store, "scoped", [api.database])
+    own = f"http://{gateway[0]}:{gateway[1]}/api/v2/tenants/default_tenant/databases/{api.database}/collections"
+    headers = {"x-chroma-token": token}
+
+    async def called(method, url, **more):
+        async with api._session.request(method, url, headers=headers, **more) as answer:
+            return answer.status, await answer.json()
+
+    status, made = await called("POST", own, json={"name": f"filtered-{uuid4().hex}"})
+    assert status == 200
+    url = f"{own}/{made['id']}"
+    assert (await called("POST", f"{url}/add", json={"ids": ["a"], "embeddings": [[1.0]], "metadatas": [{"a": 1}]}))[
+        0
+    ] < 300
+
+    def any_of(count):
+        return {"$or": [{"a": {"$eq": number}} for number in range(count)]}
+
+    for body in ({"where": any_of(20_000)}, {"where_document": {"$or": [{"$contains": "x"}] * 20_000}}):
+        for operation in ("get", "delete", "query", "get/"):
+            query = {"query_embeddings": [[1.0]]} if operation == "query" else {}
+            status, answer = await called("POST", f"{url}/{operation}", json=query | body)
+            assert (status, "conditions" in answer["message"]) == (400, True), operation
+    assert (await called("POST", f"{url}/get", json={"where": any_of(500)}))[1]["ids"] == ["a"]
+
+
 async def test_slow_requests_of_one_token_keep_no_other_waiting(api, store, gateway):
     slow, other = [await token_for(store, name, [api.database]) for name in ("slow", "other")]
     own = f"http://{gateway[0]}:{gateway[1]}/api/v2/tenants/default_tenant/databases/{api.database}/collections"

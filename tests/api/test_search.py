@@ -50,6 +50,11 @@ async def test_searching_a_missing_collection_is_404(api):
     assert (status, answer["error"]) == (404, "not_found")
 
 
+async def test_a_filter_may_have_as_many_conditions_and_values_as_chroma_takes(api):
+    for where in ({"$or": [{"a": number} for number in range(500)]}, {"a": {"$in": list(range(10_000))}}):
+        assert (await api.post("/api/v1/search", {**QUERY, "where": where}))[0] == 200
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -64,6 +69,10 @@ async def test_searching_a_missing_collection_is_404(api):
         {"mode": "exact"},
         {"query": 1, "mode": "regex"},
         {"where": []},
+        {"where": {"$or": [{"a": number} for number in range(501)]}},
+        {"where": {"$and": [{"b": 1}, {"$or": [{"a": 1}] * 500}]}},
+        {"where": {"a": {"$in": list(range(10_001))}}},
+        {"where_document": {"$or": [{"$contains": "x"}] * 20_000}},
         {"query": None},
         {"path": ""},
         {"content": "pictures"},
