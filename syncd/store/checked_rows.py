@@ -72,6 +72,8 @@ def make_indexes_right(connection: sqlite3.Connection) -> None:
     for table in _present(connection):
         found = connection.execute(f"PRAGMA integrity_check({table.name})").fetchall()
         if any("index" in problem for (problem,) in found):
+            # What was wrong may be a row that nobody has read since.
+            _set_right(connection, table, "1")
             connection.execute(f"REINDEX {table.name}")
             log.warning("row.index_made_anew", table=table.name, problem=found[0][0])
 

@@ -1,7 +1,7 @@
 """The tables whose rows carry a checksum of all that matters in them, and what is done with a row that cannot be set right.
 
-They have few rows, which decide what happens: what is synced, where to, who may see it. Rows of which there are many have checksums
-that whoever writes them makes (`checksums`).
+They decide what happens: what is synced, where to, who may see it. Rows that hold what was made of documents have checksums that
+whoever writes them makes (`checksums`).
 """
 
 from __future__ import annotations
@@ -142,6 +142,17 @@ TOKEN_ROWS = CheckedTable(
 )
 CREDENTIAL_ROWS = CheckedTable("credentials", ("database", "kind", "ciphertext"), ("id", "created_at"))
 """One that cannot be set right does not decrypt."""
+LABEL_ROWS = CheckedTable(
+    "s3_labels",
+    ("source_id", "file_key", "path", "collection", "custom_id", "metadata", "etag"),
+    ("said_at",),
+    # A listing reads metadata files again that no label is of.
+    "DELETE FROM s3_labels WHERE rowid = ?1",
+    # There may be one for each object.
+    "0",
+    is_numbered=False,
+)
+"""Which listing has seen a metadata file does not matter: one that it has not seen is read again."""
 
 CHECKED_TABLES = (
     SOURCE_ROWS,
@@ -152,6 +163,7 @@ CHECKED_TABLES = (
     RECIPE_ROWS,
     TOKEN_ROWS,
     CREDENTIAL_ROWS,
+    LABEL_ROWS,
 )
 
 

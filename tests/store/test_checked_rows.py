@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import struct
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,14 @@ from syncd.model import Chunking, DamagedSettings, Embedding, Origin, SomeKeys, 
 from syncd.model.records import SourceWatch
 from syncd.sources.github.settings import GithubSourceSettings
 from syncd.sources.registry import TYPES
+from syncd.sources.s3.label_store import Label, Labels
 from syncd.store import Store
 from syncd.store.checked_tables import CHECKED_TABLES
 from syncd.store.checksums import DAMAGED
 from syncd.store.salvage import damage_of, salvage
 
 TARGET = Target("db", "docs")
+LABEL = Label("labels/a.json", "reports/a.md", "reports", "report-a", {"author": "Ada"}, '"d41d8cd9"', 1_700_000_000.5)
 SETTINGS = GithubSourceSettings(repository="a/b", watch=SourceWatch(target_collection_name="docs"))
 TABLES = {table.name: table for table in CHECKED_TABLES}
 FILE = "syncd.sqlite"
@@ -45,6 +48,7 @@ async def fill(folder: Path) -> None:
     await store.database.write(lambda c: c.execute(*kept))
     await store.tokens.create("readers", frozenset({"db"}), "read")
     await store.credentials.add("db", "github", {"token": "a-secret-of-github"})
+    await Labels(store.database).note_file(ours.id, LABEL.file_key, LABEL)
     await store.close()
 
 
@@ -132,8 +136,20 @@ async def reopened(state: Path) -> Store:
     return await Store.open(state, TYPES)
 
 
+async def labels_of(store: Store) -> list[Label]:
+    (ours,) = await store.sources.list()
+    return list(await Labels(store.database).between(ours.id, "", None))
+
+
+async def started(state: Path) -> None:
+    """Start on a state folder, and read what is looked at only when it is read."""
+    store = await reopened(state)
+    await labels_of(store)
+    await store.close()
+
+
 @pytest.mark.parametrize("table", TABLES)
-async def test_a_flipped_bit_of_any_column_is_set_right_at_the_start(state, tmp_path, table):
+async def test_a_flipped_bit_of_any_column_is_set_right_at_the_start_or_where_the_row_is_read(state, tmp_path, table):
     right = rows(state, table)
     cells = places(state, table)
     del cells["types"]
@@ -142,7 +158,7 @@ async def test_a_flipped_bit_of_any_column_is_set_right_at_the_start(state, tmp_
         for byte, bit in ((0, 7), (size // 2, 2), (size - 1, 0)):
             copy = Path(shutil.copytree(state, tmp_path / f"{name}-{byte}-{bit}"))
             flip(copy, begin + byte, 1 << bit)
-            await (await reopened(copy)).close()
+            await started(copy)
             assert rows(copy, table) == right, (name, byte, bit)
 
 
@@ -154,7 +170,7 @@ async def test_a_flipped_bit_of_the_types_in_a_row_is_set_right_or_the_row_is_no
         copy = Path(shutil.copytree(state, tmp_path / f"{bit}"))
         flip(copy, begin + bit // 8, 1 << bit % 8)
         try:
-            await (await reopened(copy)).close()
+            await started(copy)
         except ConfigError:
             continue
         now = checked_cells(copy, table)
@@ -205,6 +221,42 @@ async def test_a_bit_that_flips_while_the_daemon_runs_is_set_right_where_the_row
     assert await store.tokens.get(token.id) == token
     damage(state, "credentials", "ciphertext", at=20)
     assert await store.credentials.get(1, "db") == {"token": "a-secret-of-github"}
+    await store.close()
+
+
+async def test_a_label_in_which_a_bit_flips_is_set_right_wherever_it_is_read_next(state):
+    store = await reopened(state)
+    (ours,), labels = await store.sources.list(), Labels(store.database)
+    said = replace(LABEL, file_key="", etag="")
+    reads = {
+        "metadata": (lambda: labels.of(ours.id, LABEL.path), [LABEL]),
+        "custom_id": (lambda: labels.file(ours.id, LABEL.file_key), LABEL),
+        "etag": (lambda: labels.etags(ours.id, [LABEL.file_key]), {LABEL.file_key: LABEL.etag}),
+        "collection": (lambda: labels.collections(ours.id), [LABEL.collection]),
+    }
+    for column, (read, right) in reads.items():
+        damage(state, "s3_labels", column)
+        assert await read() == right, column
+    damage(state, "s3_labels", "custom_id")
+    await labels.note_file(ours.id, LABEL.file_key, LABEL)
+    assert await labels_of(store) == [LABEL]
+    assert len(await labels.checks(ours.id)) == 2, "nothing has changed"
+    await labels.note_file(ours.id, LABEL.file_key, None)
+    await labels.say(ours.id, said)
+    damage(state, "s3_labels", "custom_id")
+    await labels.say(ours.id, replace(said, custom_id="earlier", said_at=said.said_at - 1))
+    assert await labels_of(store) == [said]
+    await store.close()
+
+
+async def test_a_label_that_cannot_be_set_right_is_read_again_from_its_file(state):
+    store = await reopened(state)
+    (ours,), labels = await store.sources.list(), Labels(store.database)
+    damage(state, "s3_labels", "metadata", bits=3)
+    assert await labels_of(store) == []
+    assert await labels.etags(ours.id, [LABEL.file_key]) == {}
+    await labels.note_file(ours.id, LABEL.file_key, LABEL)
+    assert await labels_of(store) == [LABEL]
     await store.close()
 
 
@@ -299,7 +351,7 @@ async def test_rows_of_an_older_database_get_checksums_of_what_is_there(state):
         connection.execute("DROP INDEX sources_damaged")
         for table in TABLES:
             connection.execute(f"ALTER TABLE {table} DROP COLUMN checksum")
-        connection.execute("DELETE FROM migrations WHERE number = 113")
+        connection.execute("DELETE FROM migrations WHERE number IN (113, 116)")
         connection.commit()
     store = await reopened(state)
     (ours,) = await store.sources.list()

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from syncd.model import Metadata, Scalar
+from syncd.store.checked_tables import LABEL_ROWS, require_as_stored
 from syncd.store.codec import dumps
 from syncd.store.database import Database
 
 COLUMNS = "file_key, path, collection, custom_id, metadata, etag, said_at"
+STANDING = LABEL_ROWS.standing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +77,11 @@ class Labels:
         """Store the label that an invocation gives to a path in one collection, unless there is a later one."""
 
         def transaction(connection: sqlite3.Connection) -> None:
-            row = connection.execute(
-                "SELECT said_at FROM s3_labels WHERE source_id = ? AND file_key = '' AND path = ? AND collection = ?",
+            said = connection.execute(
+                f"SELECT {COLUMNS}, {STANDING} FROM s3_labels WHERE source_id = ? AND file_key = '' AND path = ? AND collection = ?",
                 (source_id, label.path, label.collection),
             ).fetchone()
-            if row is None or row[0] <= label.said_at:
+            if said is None or label_from(said).said_at <= label.said_at:
                 insert_label(connection, source_id, replace(label, file_key="", etag=""), "")
 
         await self._db.write(transaction)
@@ -89,14 +92,14 @@ class Labels:
 
     async def of(self, source_id: str, path: str) -> Sequence[Label]:
         """Return all labels of one object, including those for every object."""
-        statement = f"SELECT {COLUMNS} FROM s3_labels WHERE source_id = ? AND path IN (?, '')"
+        statement = f"SELECT {COLUMNS}, {STANDING} FROM s3_labels WHERE source_id = ? AND path IN (?, '')"
         return await self._db.read(lambda c: [label_from(row) for row in c.execute(statement, (source_id, path))])
 
     async def between(self, source_id: str, after: str, last: str | None) -> Sequence[Label]:
         """Return all labels of objects behind `after`, up to `last` (None: to the end), and those for every object."""
         statement = (
-            f"SELECT {COLUMNS} FROM s3_labels WHERE source_id = ?1 AND path > ?2 AND (?3 IS NULL OR path <= ?3) "
-            f"UNION SELECT {COLUMNS} FROM s3_labels WHERE source_id = ?1 AND path = ''"
+            f"SELECT {COLUMNS}, {STANDING} FROM s3_labels WHERE source_id = ?1 AND path > ?2 AND (?3 IS NULL OR path <= ?3) "
+            f"UNION SELECT {COLUMNS}, {STANDING} FROM s3_labels WHERE source_id = ?1 AND path = ''"
         )
         return await self._db.read(
             lambda c: [label_from(row) for row in c.execute(statement, (source_id, after, last))]
@@ -104,18 +107,20 @@ class Labels:
 
     async def collections(self, source_id: str) -> Sequence[str]:
         """Return the collections that labels name, except the source's own."""
-        statement = "SELECT DISTINCT collection FROM s3_labels WHERE source_id = ? AND collection != '' ORDER BY 1"
-        return await self._db.read(lambda c: [name for (name,) in c.execute(statement, (source_id,))])
+        statement = (
+            f"SELECT DISTINCT collection, {STANDING} FROM s3_labels WHERE source_id = ? AND collection != '' ORDER BY 1"
+        )
+        return await self._db.read(lambda c: [name for (name,) in as_stored(c.execute(statement, (source_id,)))])
 
     async def etags(self, source_id: str, file_keys: Collection[str]) -> dict[str, str]:
         """Return the ETags of these metadata files as last read, by key."""
 
         def query(connection: sqlite3.Connection) -> dict[str, str]:
             rows = connection.execute(
-                "SELECT file_key, etag FROM s3_labels WHERE source_id = ? AND file_key IN (SELECT value FROM json_each(?))",
+                f"SELECT file_key, etag, {STANDING} FROM s3_labels WHERE source_id = ? AND file_key IN (SELECT value FROM json_each(?))",
                 (source_id, json.dumps(sorted(file_keys))),
             )
-            return dict(rows)
+            return dict(as_stored(rows))
 
         return await self._db.read(query)
 
@@ -143,7 +148,7 @@ class Labels:
 def find_label_file(connection: sqlite3.Connection, source_id: str, file_key: str) -> Label | None:
     """Return the label of one metadata file, or None."""
     row = connection.execute(
-        f"SELECT {COLUMNS} FROM s3_labels WHERE source_id = ? AND file_key = ?", (source_id, file_key)
+        f"SELECT {COLUMNS}, {STANDING} FROM s3_labels WHERE source_id = ? AND file_key = ?", (source_id, file_key)
     ).fetchone()
     return label_from(row) if row else None
 
@@ -173,7 +178,15 @@ def mark_seen(connection: sqlite3.Connection, source_id: str, file_keys: Sequenc
     )
 
 
-def label_from(row: tuple[str, str, str, str, str, str, float]) -> Label:
-    """Return the Label in a row of COLUMNS."""
-    file_key, path, collection, custom_id, metadata, etag, said_at = row
+def label_from(row: tuple[str, str, str, str, str, str, float, int | None]) -> Label:
+    """Return the Label in a row of COLUMNS and STANDING. Raises DamagedRowError."""
+    file_key, path, collection, custom_id, metadata, etag, said_at, standing = row
+    require_as_stored(standing)
     return Label(file_key, path, collection, custom_id, json.loads(metadata), etag, said_at)
+
+
+def as_stored(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """Yield rows without their last column, STANDING. Raises DamagedRowError."""
+    for *row, standing in rows:
+        require_as_stored(standing)
+        yield tuple(row)
