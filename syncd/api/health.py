@@ -17,8 +17,8 @@ EVERYBODYS = frozenset({"actors", "collections", "queues", "source_problems", "l
 
 
 async def health(request: web.Request) -> web.Response:
-    """Respond 200, with the numbers of sources whose watch is failing, that are late and that are damaged and of webhooks that fail, or 503 with the reason
-    the daemon cannot work.
+    """Respond 200, with the numbers of sources whose watch is failing, that are late and that are damaged and of webhooks that fail, and with
+    what is degraded, or 503 with the reason the daemon cannot work.
     """
     services = request.app[SERVICES]
     reason = await services.health()
@@ -33,8 +33,9 @@ async def health(request: web.Request) -> web.Response:
         "late_sources": late,
         "damaged_sources": damaged,
         "failing_webhooks": refusing,
+        "degraded": list(services.degraded()),
     }
-    return json_answer({"status": "ok", **{name: number for name, number in found.items() if number}})
+    return json_answer({"status": "ok", **{name: value for name, value in found.items() if value}})
 
 
 async def status(request: web.Request) -> web.Response:

@@ -210,6 +210,8 @@ class Health(Model):
     """How many sources' rows in the state database are damaged for good; nothing is done of these until they are written again."""
     failing_webhooks: int | None = None
     """How many webhooks cannot be told what they are to be told."""
+    degraded: list[str] | None = None
+    """What is not as configured although all work goes on, such as a worker or an embedding server that is away."""
 
 
 class Status(Model):

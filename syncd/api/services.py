@@ -129,6 +129,8 @@ class Services:
     """Returns how the watch of each source that has one is doing, by source id."""
     standings: Callable[[], Awaitable[Mapping[str, Standing]]] = no_standings
     """Returns how far each source is behind, by source id."""
+    degraded: Callable[[], Sequence[str]] = tuple[str, ...]
+    """Returns what is not as configured although the work goes on: a worker that is away, say."""
     vitals: Callable[[], Vitals] = Vitals
     """Returns how the daemon's parts are."""
     try_webhook: Callable[[str], Awaitable[DeliveryAttempt]] = no_webhook

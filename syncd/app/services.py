@@ -50,6 +50,9 @@ def make_services(
         found = (store.database.trouble, parts.room.shortage(), of_vectors, *of_models, parts.stage.trouble())
         return [problem for problem in found if problem]
 
+    def degraded() -> list[str]:
+        return [f"model {name}: {reason}" for name, reason in embedders.shortfalls().items()]
+
     async def health() -> str | None:
         return "; ".join(wrong()) or None
 
@@ -81,6 +84,7 @@ def make_services(
         shadows = await shadow_views(store, parts.shadows.blocked, shadow_settings(config).keep_s)
         seen = {
             "problems": wrong(),
+            "degraded": degraded(),
             "source_problems": troubled,
             "lags": lags,
             "collections": collections,
@@ -131,6 +135,7 @@ def make_services(
         status=status,
         watches=parts.triggers.states,
         standings=standing,
+        degraded=degraded,
         vitals=vitals,
         try_webhook=parts.webhooks.try_out,
         incoming=incoming_of(config),

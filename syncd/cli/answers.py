@@ -243,6 +243,7 @@ class StatusAnswer(TypedDict):
     models_waiting: Mapping[str, str]
     models_elsewhere: NotRequired[Mapping[str, Sequence[str]]]
     problems: Sequence[str]
+    degraded: NotRequired[Sequence[str]]
     queues: NotRequired[Sequence[QueueAnswer]]
     source_problems: NotRequired[Sequence[SourceProblem]]
     lags: NotRequired[Sequence[LagAnswer]]

@@ -41,6 +41,7 @@ def diagnoses_of(status: StatusAnswer) -> Iterator[Diagnosis]:
     yield from (Diagnosis(f"model {name}", problem=reason) for name, reason in waiting.items())
     told = {chroma["away"], *(f"model {name}: {reason}" for name, reason in waiting.items())}
     yield from (Diagnosis("daemon", problem=problem) for problem in status["problems"] if problem not in told)
+    yield from (Diagnosis("daemon", problem=f"works, but {shortfall}") for shortfall in status.get("degraded", ()))
     for queue in status.get("queues", ()):
         yield Diagnosis(f"queue {queue['queue_url']}", "is read", queue["problem"])
     for source in status.get("source_problems", ()):

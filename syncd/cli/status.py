@@ -77,6 +77,8 @@ def print_daemon(daemon: StatusAnswer, names: Mapping[str, str]) -> None:
         out.print(f"{name} is waited for: {obstacle}")
     for problem in daemon["problems"]:
         out.print(f"not well: {problem}")
+    for shortfall in daemon.get("degraded", ()):
+        out.print(f"degraded: {shortfall}")
     for queue in daemon.get("queues", ()):
         if queue["problem"]:
             out.print(f"queue {queue['queue_url']} cannot be read: {queue['problem']}")

@@ -17,7 +17,7 @@ export async function show({ signal }) {
     const [status, found] = await Promise.all([get("status"), sources(true)]);
     names = found;
     // What has not changed is not said again by screen readers.
-    const shown = JSON.stringify([status.problems, status.source_problems, status.collections, status.chroma, status.models, names.size]);
+    const shown = JSON.stringify([status.problems, status.degraded, status.source_problems, status.collections, status.chroma, status.models, names.size]);
     if (known === (known = shown)) return;
     fill(health, verdict(status, names), tiles(status, names));
   };
@@ -47,9 +47,10 @@ export function verdict(status, names) {
   const problems = (status.problems ?? []).map((text) => h("li", null, text));
   const troubled = (status.source_problems ?? []).map((it) => h("li", null,
     h("a", { href: `#/sources/${it.source_id}` }, names.has(it.source_id) ? nameOf(names.get(it.source_id)) : it.name ?? "a source"), `: ${it.problem}`));
+  const degraded = (status.degraded ?? []).map((text) => h("li", null, text));
   const filling = (status.collections ?? []).filter((it) => it.filled !== null)
     .map((it) => h("li", null, `${it.collection_name} is being filled from the store: ${percent(it.filled)}`));
-  const found = [...problems, ...troubled, ...filling];
+  const found = [...problems, ...degraded, ...troubled, ...filling];
   if (!found.length) return h("div", { class: "verdict" }, h("span", { "aria-hidden": "true" }, "✓"), h("p", null, names.size ? "All is well. Every source is in step, as far as it is watched." : "All is well, and there is nothing to do yet."));
   return h("div", { class: `verdict ${problems.length ? "bad" : "late"}`, role: "alert" }, h("span", { "aria-hidden": "true" }, "!"),
     h("div", null, h("p", null, problems.length ? "The daemon cannot work as it should:" : "It works, and this needs a look:"), h("ul", null, found)));

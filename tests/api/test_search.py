@@ -126,3 +126,11 @@ async def test_health_says_why_it_is_not_well(api_with):
     async with api_with(health=unwell) as api:
         status, answer = await api.get("/health", token=None)
     assert (status, answer) == (503, {"error": "unavailable", "message": "Chroma does not answer"})
+
+
+async def test_health_is_ok_while_others_do_the_work_of_what_is_away_and_says_what_is(api_with):
+    async with api_with(degraded=lambda: ["model m: a worker is away"]) as api:
+        assert await api.get("/health", token=None) == (
+            200,
+            {"status": "ok", "degraded": ["model m: a worker is away"]},
+        )

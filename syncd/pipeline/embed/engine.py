@@ -102,7 +102,12 @@ class EngineEmbedder(Embedder, Actor, Protocol):
 
     @property
     def trouble(self) -> str:
-        """Why nothing can be computed at the moment, or not as configured, if only waiting helps; '' otherwise."""
+        """Why nothing can be computed at the moment, if only waiting helps; '' otherwise."""
+        ...
+
+    @property
+    def shortfall(self) -> str:
+        """Why less computes than is configured, while the rest goes on; '' otherwise."""
         ...
 
     @property

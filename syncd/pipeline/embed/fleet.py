@@ -87,6 +87,10 @@ class Embedders:
         down = {name: reason for name, (failed_at, reason) in self._down.items() if failed_at > latest}
         return down | {name: embedder.trouble for name, embedder in self._made.items() if embedder.trouble}
 
+    def shortfalls(self) -> Mapping[str, str]:
+        """Return the models in use of which less computes than is configured, each with the reason."""
+        return {name: embedder.shortfall for name, embedder in self._running.items() if embedder.shortfall}
+
     def elsewhere(self) -> Mapping[str, Sequence[str]]:
         """Return the models in use that servers or workers compute, with those that do so now."""
         return {name: embedder.elsewhere for name, embedder in self._running.items() if embedder.elsewhere}

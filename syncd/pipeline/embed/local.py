@@ -117,6 +117,7 @@ class LocalEmbedder:
     """
 
     elsewhere: Sequence[str] = ()
+    shortfall = ""
 
     def __init__(self, prepared: PreparedModel) -> None:
         self.model = prepared.model.name

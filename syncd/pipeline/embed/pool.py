@@ -110,6 +110,11 @@ class ServerPool:
         """The servers that passed their check and have not failed since."""
         return [flow.server.url for flow in self._flows if not flow.is_checked]
 
+    @property
+    def unusable_urls(self) -> Sequence[str]:
+        """The servers that have yet to pass their check."""
+        return [flow.server.url for flow in self._flows if flow.is_checked]
+
     @asynccontextmanager
     async def lease(self) -> AsyncGenerator[ServerLease]:
         """Yield a server to ask, waiting until one is ready; the lease takes another when that one fails."""

@@ -117,6 +117,13 @@ class RemoteEmbedder:
         return "" if self._pool is None or self._pool.usable else self._trouble
 
     @property
+    def shortfall(self) -> str:
+        """Which servers are not usable now, with the last error, while others are."""
+        if self._pool is None or not self._pool.usable or not (away := self._pool.unusable_urls):
+            return ""
+        return f"computed without {', '.join(away)} ({self._trouble})"
+
+    @property
     def elsewhere(self) -> Sequence[str]:
         """The servers that are usable now."""
         return self._pool.usable_urls if self._pool else ()

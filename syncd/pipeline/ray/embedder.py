@@ -64,11 +64,15 @@ class RayEmbedder:
 
     @property
     def trouble(self) -> str:
-        """Why there are fewer workers than there should be, or nothing can be computed here either; '' otherwise."""
-        if self.local.trouble or self._workers is None:
-            return self.local.trouble
-        trouble = self._workers.trouble
-        return trouble if self._workers.names or not trouble else f"{trouble}; this machine computes alone"
+        """Why nothing can be computed here, nor queries anywhere; '' otherwise."""
+        return self.local.trouble
+
+    @property
+    def shortfall(self) -> str:
+        """Why a worker is refused, or there is none; '' otherwise."""
+        if self._workers is None or not (trouble := self._workers.trouble):
+            return ""
+        return trouble if self._workers.names else f"{trouble}; this machine computes alone"
 
     @property
     def elsewhere(self) -> Sequence[str]:

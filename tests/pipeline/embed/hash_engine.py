@@ -23,6 +23,7 @@ async def make_embedder(request):
 
 class HashEmbedder:
     trouble = ""
+    shortfall = ""
     elsewhere = ()
     fingerprint = FINGERPRINT
 

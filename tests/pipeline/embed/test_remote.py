@@ -149,6 +149,9 @@ async def test_a_server_that_fails_is_replaced_by_the_others_and_comes_back(tmp_
         broken.status = 503
         texts = [f"text {number} " * 9 for number in range(60)]
         assert len((await embedder.embed(texts, "document")).vectors) == 60
+        assert embedder.shortfall.startswith("computed without http://127.0.0.1:")
+        assert "answers 503" in embedder.shortfall
+        assert embedder.trouble == ""
         broken.status = 200
         broken.seen.clear()
         while not any("text" in text for texts in broken.seen for text in texts):

@@ -62,15 +62,15 @@ async def test_workers_with_another_runtime_or_file_are_refused_and_those_with_t
     embedder = RayEmbedder(local, request, options.cluster, Backoff(cap_s=0.1))
     monkeypatch.setattr(workers, "runtime_versions", lambda: {"syncd": "0.0.1"})
     async with running(embedder):
-        await reached(lambda: "it has syncd" in embedder.trouble)
-        assert "this daemon syncd 0.0.1; install the same there; this machine computes alone" in embedder.trouble
+        await reached(lambda: "it has syncd" in embedder.shortfall)
+        assert "this daemon syncd 0.0.1; install the same there; this machine computes alone" in embedder.shortfall
         monkeypatch.undo()
-        await reached(lambda: "another file of the model" in embedder.trouble)
+        await reached(lambda: "another file of the model" in embedder.shortfall)
         assert not embedder.elsewhere
         alone = await embedder.embed(TEXTS, "document")
         theirs.write_bytes(mine.read_bytes())
         await reached(lambda: embedder.elsewhere)
-        assert embedder.trouble == ""
+        assert embedder.shortfall == embedder.trouble == ""
         monkeypatch.delattr(LocalEmbedder, "embed")
         by_worker = await embedder.embed(TEXTS, "document")
         assert np.array_equal(by_worker.vectors, alone.vectors)
@@ -126,6 +126,9 @@ def test_a_daemon_whose_cluster_grows_and_loses_workers_and_its_head_holds_what_
         cluster.kill_head()
         found = all_held(disturbed)
         until(lambda: "this machine computes alone" in syncd(disturbed, "status").stdout)
+        health = request(disturbed, "GET", "/health")
+        assert health["status"] == "ok"
+        assert "this machine computes alone" in health["degraded"][0]
         undisturbed = made(tmp_path / "undisturbed", minilm_folder, notes, "")
         found.assert_equals(all_held(undisturbed))
     finally:
