@@ -63,4 +63,16 @@ def address_of(port):
 
 def kill_worker(name):
     """Kill a worker by the name that the daemon knows it by."""
-    psutil.Process(int(name.rpartition(" ")[2])).kill()
+    psutil.Process(_id_of(name)).kill()
+
+
+def living(names):
+    """Those workers that have not died, whether or not the daemon knows."""
+    dead = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    return [
+        name for name in names if psutil.pid_exists(_id_of(name)) and psutil.Process(_id_of(name)).status() not in dead
+    ]
+
+
+def _id_of(name):
+    return int(name.rpartition(" ")[2])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from syncd.app.addresses import queries_of, warn_unrecorded
 from syncd.app.declared_sources import reconcile
 from syncd.app.models import Models, make_models, model_file
-from syncd.app.preparers import open_preparers
+from syncd.app.preparers import open_preparers, preparing_workers
 from syncd.app.settings import (
     machine_of,
     own_chroma,
@@ -40,6 +40,7 @@ from syncd.pipeline.effects import RealEffects
 from syncd.pipeline.embedding_stage import EmbeddingStage
 from syncd.pipeline.ingest import Ingester
 from syncd.pipeline.preparation import Preparation
+from syncd.pipeline.ray.preparing import RayPreparers
 from syncd.pipeline.sparse.encoding import SparseEncoding
 from syncd.pipeline.tracing import Tracer
 from syncd.runtime.actor import Actor
@@ -80,6 +81,8 @@ class Parts:
     triggers: Triggers
     search: Search
     shadows: ShadowKeeper
+    preparers: RayPreparers | None
+    """Workers of a cluster, if there is one."""
     explainer: Explainer
     webhooks: WebhookSender
     upkeep: Sequence[Actor]
@@ -105,7 +108,8 @@ async def open_parts(config: Config, state: Path, types: SourceTypes, api_url: s
         tracer.know(*await store.sources.list(limit=-1), *await store.collections.all())
         chroma_server = own_chroma(config, state)
         vector_store = await stack.enter_async_context(vector_store_of(config, chroma_server))
-        preparers = await stack.enter_async_context(open_preparers(config))
+        workers = preparing_workers(config)
+        preparers = await stack.enter_async_context(open_preparers(config, workers))
         warn_unrecorded(config)
         queries = partial(queries_of, config, api_url)
         room = DiskRoom(store.prepared, state, config.sync.prepared_disk_share, config.sync.disk_reserve_bytes)
@@ -136,6 +140,7 @@ async def open_parts(config: Config, state: Path, types: SourceTypes, api_url: s
             triggers=triggers,
             search=search,
             shadows=shadows,
+            preparers=workers,
             explainer=Explainer(store, vector_store, sources.open, preparation),
             webhooks=webhooks,
             upkeep=(
@@ -156,6 +161,7 @@ async def open_parts(config: Config, state: Path, types: SourceTypes, api_url: s
                 Leftovers(store, index),
                 shadows,
                 webhooks,
+                *([workers] if workers else ()),
                 *([LateSources(store, lambda: standings(store, triggers.states()))] if config.webhooks else ()),
             ),
         )

@@ -15,12 +15,15 @@ from syncd.config import Config
 from syncd.config.documents import DocumentsSection, VisionTable
 from syncd.errors import ConfigError
 from syncd.model import Preparer, SecretsPolicy, SourceRecord
+from syncd.pipeline.embed.engine import Cluster
 from syncd.pipeline.parse.ocr_engine import NO_ENGINE, can_read
 from syncd.pipeline.parse.task import DocumentLimits, Ocr
 from syncd.pipeline.parse.vision import Describer, OpenAiDescriber
 from syncd.pipeline.parse.vision_llama import LlamaDescriber
 from syncd.pipeline.prepare.preparer import DocumentPreparer, text_processes
 from syncd.pipeline.prepare.process import PreparerSettings
+from syncd.pipeline.ray.preparer import RayPreparer
+from syncd.pipeline.ray.preparing import RayPreparers
 from syncd.redaction import register_secret
 
 log = structlog.get_logger()
@@ -28,8 +31,11 @@ DOCLING = "docling"
 
 
 @asynccontextmanager
-async def open_preparers(config: Config) -> AsyncGenerator[Callable[[SourceRecord], Preparer]]:
-    """Yield a function that returns the preparer of a source. Processes start when first needed.
+async def open_preparers(
+    config: Config, workers: RayPreparers | None = None
+) -> AsyncGenerator[Callable[[SourceRecord], Preparer]]:
+    """Yield a function that returns the preparer of a source, which has documents prepared by `workers` where there are any.
+    Processes start when first needed.
 
     Raises ConfigError if a source needs docling and it is not installed, or a vision model's file is missing.
     """
@@ -48,10 +54,22 @@ async def open_preparers(config: Config) -> AsyncGenerator[Callable[[SourceRecor
         await stack.enter_async_context(rich)
 
         @cache
-        def preparer(converter: str | None, secrets: SecretsPolicy) -> DocumentPreparer:
-            return (rich if converter == DOCLING else builtin).treating(secrets)
+        def preparer(converter: str | None, secrets: SecretsPolicy) -> Preparer:
+            local = (rich if converter == DOCLING else builtin).treating(secrets)
+            if workers is None or converter == DOCLING:
+                return local
+            return RayPreparer(local, workers, secrets, only_text=describer is not None)
 
         yield lambda source: preparer(source.settings.converter, source.settings.secrets or "mask")
+
+
+def preparing_workers(config: Config) -> RayPreparers | None:
+    """Return what has a cluster's workers prepare documents, if they are to."""
+    given = config.workers
+    if given.ray is None or given.preparers == 0:
+        return None
+    workers = 0 if given.preparers == "auto" else given.preparers
+    return RayPreparers(Cluster(given.ray, workers, cpus=0.0), preparer_settings(config.documents))
 
 
 def preparer_settings(given: DocumentsSection) -> PreparerSettings:

@@ -51,7 +51,9 @@ def make_services(
         return [problem for problem in found if problem]
 
     def degraded() -> list[str]:
-        return [f"model {name}: {reason}" for name, reason in embedders.shortfalls().items()]
+        of_models = [f"model {name}: {reason}" for name, reason in embedders.shortfalls().items()]
+        preparing = parts.preparers.shortfall if parts.preparers else ""
+        return [*of_models, *([f"preparing: {preparing}"] if preparing else ())]
 
     async def health() -> str | None:
         return "; ".join(wrong()) or None
@@ -65,6 +67,7 @@ def make_services(
             "models": dict(embedders.running()),
             "models_waiting": dict(embedders.waiting()),
             "models_elsewhere": {name: list(places) for name, places in embedders.elsewhere().items()},
+            "preparers_elsewhere": list(parts.preparers.elsewhere) if parts.preparers else [],
             "sparse": words,
             "rerank": rerank_words(parts.models.reranker),
             "mailboxes": boxes,

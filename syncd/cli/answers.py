@@ -242,6 +242,7 @@ class StatusAnswer(TypedDict):
     models: Sequence[str]
     models_waiting: Mapping[str, str]
     models_elsewhere: NotRequired[Mapping[str, Sequence[str]]]
+    preparers_elsewhere: NotRequired[Sequence[str]]
     problems: Sequence[str]
     degraded: NotRequired[Sequence[str]]
     queues: NotRequired[Sequence[QueueAnswer]]

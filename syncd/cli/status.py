@@ -73,6 +73,8 @@ def print_daemon(daemon: StatusAnswer, names: Mapping[str, str]) -> None:
     out.print(f"models: {', '.join(daemon['models']) or 'none in use yet'}")
     for name, places in daemon.get("models_elsewhere", {}).items():
         out.print(f"{name} is computed by: {'; '.join(places)}")
+    if places := daemon.get("preparers_elsewhere"):
+        out.print(f"documents are prepared by: {'; '.join(places)}")
     for name, obstacle in daemon["models_waiting"].items():
         out.print(f"{name} is waited for: {obstacle}")
     for problem in daemon["problems"]:

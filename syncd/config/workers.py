@@ -14,14 +14,16 @@ _ADDRESS = re.compile(r"auto|(ray://)?[\w.-]+:\d{1,5}|(ray://)?\[[0-9a-fA-F:]+\]
 
 
 class WorkersSection(Table):
-    """A Ray cluster that embeds documents in place of this machine, if `ray` is given."""
+    """A Ray cluster that prepares and embeds documents in place of this machine, if `ray` is given."""
 
     ray: str | None = None
     """`auto`: the cluster that this machine is a node of; ray://HOST:10001 from outside of it; HOST:6379 on one of its nodes."""
     embedders: Literal["auto"] | Annotated[int, Field(ge=1, le=4096)] = "auto"
     """Workers of each model; `auto`: as many as the nodes have room for."""
+    preparers: Literal["auto"] | Annotated[int, Field(ge=0, le=4096)] = "auto"
+    """Workers that prepare; `auto`: one on each node that has cores; 0: this machine prepares."""
     cpus: Annotated[float, Field(gt=0)] = 1.0
-    """Cores that a worker takes of its node."""
+    """Cores that a worker of a model takes of its node. Those that prepare share its cores with whatever else runs there."""
     gpus: Annotated[float, Field(ge=0)] = 0.0
     """Cards that it takes: 0.5 for two workers a card."""
     models_dir: Path | None = None
@@ -46,7 +48,8 @@ class WorkersSection(Table):
     @model_validator(mode="after")
     def somewhere(self) -> WorkersSection:
         """Check that the other keys have a cluster to go with."""
-        given = self.embedders != "auto" or self.cpus != 1.0 or self.gpus or self.models_dir
+        counts = (self.embedders, self.preparers)
+        given = counts != ("auto", "auto") or self.cpus != 1.0 or self.gpus or self.models_dir
         if self.ray is None and given:
             raise ValueError("workers needs workers.ray, such as ray://HOST:10001")
         return self

@@ -8,17 +8,24 @@ from pathlib import Path
 
 import pytest
 
-from syncd.app.preparers import docling_settings, open_preparers, preparer_settings
+from syncd.app.preparers import docling_settings, open_preparers, preparer_settings, preparing_workers
 from syncd.config import Config
 from syncd.errors import ConfigError
 from syncd.model import Chunking, Embedding, SourceRecord
 from syncd.model.formats import format_named
+from syncd.pipeline.embed.engine import Cluster
 from syncd.pipeline.parse.task import Ocr
 from syncd.pipeline.prepare.preparer import DocumentPreparer
 from syncd.pipeline.prepare.process import PreparerSettings
+from syncd.pipeline.ray.preparer import RayPreparer
 from syncd.sources.folder.settings import FolderSourceSettings, FolderTable
 
 pytestmark = pytest.mark.asyncio
+
+SOURCES = [
+    SourceRecord("1", "folder", "d", settings, Embedding(), Chunking(), datetime.now(UTC))
+    for settings in (FolderSourceSettings(path="/x"), FolderSourceSettings(path="/x", converter="docling"))
+]
 
 
 async def test_the_configuration_reaches_the_preparers() -> None:
@@ -52,15 +59,23 @@ async def test_what_changes_a_documents_text_makes_it_anew_and_leaves_code_alone
 
 
 async def test_docling_is_chosen_by_the_source() -> None:
-    now = datetime.now(UTC)
-    given = (FolderSourceSettings(path="/x"), FolderSourceSettings(path="/x", converter="docling"))
-    sources = [SourceRecord("1", "folder", "d", settings, Embedding(), Chunking(), now) for settings in given]
     async with open_preparers(Config()) as preparer_of:
         added = [
             preparer_of(source).fingerprint("a.pdf", None).removeprefix(format_named("PDF").version)
-            for source in sources
+            for source in SOURCES
         ]
         assert [choices[:10] for choices in added] == ["", "('docling'"]
+
+
+async def test_a_clusters_workers_prepare_what_the_built_in_converter_reads_unless_there_are_to_be_none() -> None:
+    config = Config.model_validate({"workers": {"ray": "auto", "preparers": 3}})
+    workers = preparing_workers(config)
+    assert workers is not None
+    assert workers.order.cluster == Cluster("auto", 3, cpus=0.0)
+    async with open_preparers(config, workers) as preparer_of:
+        assert [type(preparer_of(source)) for source in SOURCES] == [RayPreparer, DocumentPreparer]
+    for without in ({}, {"workers": {"ray": "auto", "preparers": 0}}):
+        assert preparing_workers(Config.model_validate(without)) is None
 
 
 @pytest.mark.skipif(find_spec("docling") is not None, reason="docling is installed")

@@ -11,6 +11,12 @@ _RESET_PEAK = "5"
 DAEMON, MODEL, ENDED = "daemon", "syncd.pipeline.embed.worker", "ended children"
 
 
+def processor_s() -> float:
+    """Return the processor seconds of this process and all below it, those that have ended and Ray's among them."""
+    me = psutil.Process()
+    return sum(sum(each.cpu_times()[:4]) for each in (me, *me.children(recursive=True)))
+
+
 @dataclass(frozen=True)
 class Cpu:
     """CPU seconds, by process: the daemon itself, its children by what they are, and those that have ended."""

@@ -1,10 +1,10 @@
 """Ray workers: how much faster several are than one, and what the way to them costs against processes of this machine.
 
-    python -m tests.benchmarks.scale ray [--workers 1 2 4 8] [--texts 500] [--pairs 4] [--tokens 20000]
+    python -m tests.benchmarks.scale ray [--workers 1 2 4 8] [--texts 500] [--documents 50] [--pairs 4] [--tokens 20000]
 
 The cluster is a head and two nodes of processes on this machine. First a stub of a card's speed without a card's heat: 5,000 tokens a
 second of sleep for each worker (`napping_worker.py`), texts of 200 tokens, 64 in each of 8 calls as the daemon's queue asks. Then
-all-MiniLM-L6-v2, one worker a core against one lane a core, in turns, of the same texts.
+the same for workers that prepare (`scale_preparing.py`), and all-MiniLM-L6-v2, one worker a core against one lane a core, in turns, of the same texts.
 """
 
 import argparse
@@ -26,6 +26,8 @@ from syncd.pipeline.embed.variant import usable_cores
 from syncd.pipeline.ray.embedder import make_embedder
 from tests.benchmarks.embedding import chunks_of
 from tests.benchmarks.napping_worker import TOKENS_PER_S
+from tests.benchmarks.processes import processor_s
+from tests.benchmarks.scale_preparing import measure_preparing
 from tests.benchmarks.scale_servers import texts_of
 from tests.ray_cluster import ray_running
 
@@ -93,15 +95,10 @@ async def minilm(address, folder, arguments):
     print(f"  workers against lanes: median {median(ratios):.2f}, {by_cores}, load {psutil.getloadavg()[0]:.1f}")
 
 
-def processor_s():
-    """The processor seconds of this process and all below it, Ray's among them."""
-    me = psutil.Process()
-    return sum(sum(each.cpu_times()[:2]) for each in (me, *me.children(recursive=True)))
-
-
 async def measure(address, arguments):
     with TemporaryDirectory() as folder:
         await stub(address, Path(folder), arguments)
+        await measure_preparing(address, arguments)
         print(f"all-MiniLM-L6-v2, {arguments.pairs} pairs")
         await minilm(address, Path(folder), arguments)
 
@@ -110,6 +107,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--texts", type=int, default=500, help="of the stub, for each worker")
+    parser.add_argument("--documents", type=int, default=50, help="of the stub that prepares, for each worker")
     parser.add_argument("--pairs", type=int, default=4)
     parser.add_argument("--tokens", type=int, default=20_000)
     arguments = parser.parse_args()

@@ -115,6 +115,7 @@ def test_the_commented_examples_are_valid_too(tmp_path):
         ("[tracing]\nsampled_share = 0", "tracing.sampled_share"),
         ("[workers]\nray = 'http://head:8265'", "auto, ray://HOST:10001, or HOST:6379"),
         ("[workers]\nembedders = 4", "workers needs workers.ray"),
+        ("[workers]\npreparers = 0", "workers needs workers.ray"),
         ("[workers]\nray = 'auto'\nmodels_dir = 'models'", "a path on the nodes, which begins with /"),
         ("[qdrant]\napi_key = 'x'", "qdrant needs qdrant.url"),
         ("[qdrant]\nurl = 'http://a'\n[chroma]\nport = 8000", "name two vector stores"),

@@ -29,9 +29,10 @@ from syncd.runtime.worker_pool import Lease, WorkerPool
 
 log = structlog.get_logger()
 
-_BATCH: TypeAdapter[list[Chunk]] = TypeAdapter(list[Chunk])
+CHUNK_BATCH: TypeAdapter[list[Chunk]] = TypeAdapter(list[Chunk])
 
 Processes = WorkerPool[PreparerProcess]
+
 
 KILLS = 3
 """A document whose processes are killed from outside so often is put off: it may be what uses up the machine's memory."""
@@ -233,7 +234,7 @@ class DocumentPreparer:
                     yield frame
 
     def _batch(self, frame: Frame) -> Sequence[Chunk]:
-        return _BATCH.validate_json(frame.payload)
+        return CHUNK_BATCH.validate_json(frame.payload)
 
     async def _describe(self, picture: bytes, task: Task) -> str:
         assert self._describer is not None

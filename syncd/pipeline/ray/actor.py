@@ -1,6 +1,6 @@
-"""What runs on a worker: a Ray actor with the local engine in it, which computes one model in a process of its own as the daemon does.
+"""What every worker is: a Ray actor that does its work in processes of its own as the daemon does, and says meanwhile that it lives.
 
-Ray calls its methods in threads, so that it answers `beat` while it computes, however long that takes. The engine has an event loop
+Ray calls its methods in threads, so that it answers `beat` while it works, however long that takes. What works has an event loop
 of asyncio's own in another one: Ray prefers uvloop where it is installed, which starts no processes in groups. (An asynchronous
 method would have Ray call all of them in its loop.)
 """
@@ -11,19 +11,13 @@ import asyncio
 import os
 import platform
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping
 from concurrent.futures import Future
-from dataclasses import replace
+from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
-import numpy as np
-
-from syncd.errors import PermanentError, PutOffError, SyncdError
+from syncd.errors import SyncdError
 from syncd.json_types import JsonObject
-from syncd.model import Embedder, Vectors
-from syncd.pipeline.embed.engine import EngineOptions
-from syncd.pipeline.embed.local import open_embedder
-from syncd.pipeline.ray.order import Order, runtime_versions
 
 R = TypeVar("R")
 _asyncio: Any = asyncio  # whose policies are deprecated: they go with Python 3.16, and with them what uvloop changes
@@ -31,81 +25,59 @@ _asyncio: Any = asyncio  # whose policies are deprecated: they go with Python 3.
 CALLS_AT_ONCE = 32
 """More than are ever under way: a beat must not wait for what is computed."""
 
-Computed = tuple[Vectors, list[int], dict[int, tuple[str, bool]]]
-"""A row and a number of tokens for each text; for those that cannot be embedded, zeros, and why, and whether it may pass."""
 
-
-class EmbeddingActor:
-    """Computes the model of one order. Each instance is started once; what ends its model ends it too."""
+class RayActor:
+    """A worker of one order. Each instance is started once; what ends its work ends it too."""
 
     def __init__(self) -> None:
         _asyncio.set_event_loop_policy(_asyncio.DefaultEventLoopPolicy())
         self._loop = asyncio.new_event_loop()
-        self._embedder: Embedder | None = None
-        self._serving: Future[None] | None = None
+        self._working: Future[None] | None = None
         # Processes are tied to the thread that starts them, and this one lives as long as the actor.
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
 
     def beat(self) -> None:
-        """Return while this worker can work. Raises what ended its model."""
-        if self._serving is not None and self._serving.done():
-            self._serving.result()
+        """Return while this worker can work. Raises what ended it."""
+        if self._working is not None and self._working.done():
+            self._working.result()
 
-    def start(self, order: Order) -> tuple[JsonObject, Vectors]:
-        """Load the model, and return what identifies it, with the vectors of the order's known texts.
+    def start(self, work: Any) -> tuple[JsonObject, bytes]:
+        """Begin the work of an order, and return what identifies this worker, with bytes that do so too.
 
-        Where it cannot be loaded there are no vectors, and `refused` says why.
+        Where it cannot begin, `refused` says why.
         """
-        facts: JsonObject = {"node": platform.node(), "pid": os.getpid(), "versions": dict(runtime_versions())}
-        ready = Future[Embedder]()
-        self._serving = asyncio.run_coroutine_threadsafe(_serve(order, ready), self._loop)
+        facts: JsonObject = {"node": platform.node(), "pid": os.getpid()}
         try:
-            embedder = self._embedder = ready.result()
-            rows, _, refused = self.embed(order.texts)
+            found, payload = self.begin(work)
         except (SyncdError, OSError) as error:
-            return {**facts, "refused": str(error)}, np.empty((0, 0), dtype=np.float32)
-        if refused:
-            return {**facts, "refused": next(iter(refused.values()))[0]}, rows
-        return {**facts, "fingerprint": embedder.fingerprint}, rows
+            return {**facts, "refused": str(error)}, b""
+        return {**facts, **found}, payload
 
-    def embed(self, texts: Sequence[str]) -> Computed:
-        """Return the texts' vectors. Raises RetryableError while the model cannot be computed with here."""
-        assert self._embedder is not None
-        found = self._waited_for(_each(self._embedder, texts))
-        errors = {number: error for number, (_, _, error) in enumerate(found) if error}
-        return np.stack([row for row, _, _ in found]), [tokens for _, tokens, _ in found], errors
+    def begin(self, work: Any) -> tuple[JsonObject, bytes]:
+        """Begin, and return what identifies the work. Raises SyncdError, OSError."""
+        raise NotImplementedError
 
-    def _waited_for(self, work: Coroutine[Any, Any, R]) -> R:
+    def answer(self, request: Mapping[str, Any], payload: bytes) -> tuple[JsonObject, bytes]:
+        """Do one piece of work. Raises RetryableError while this worker cannot."""
+        raise NotImplementedError
+
+    def enter(self, opening: AbstractAsyncContextManager[R]) -> R:
+        """Enter for as long as this worker lives. Raises what entering does."""
+        ready = Future[R]()
+        self._working = asyncio.run_coroutine_threadsafe(_stay(opening, ready), self._loop)
+        return ready.result()
+
+    def awaited(self, work: Coroutine[Any, Any, R]) -> R:
+        """Do `work` in the loop, and wait for it."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
 
-async def _serve(order: Order, ready: Future[Embedder]) -> None:
+async def _stay(opening: AbstractAsyncContextManager[R], ready: Future[R]) -> None:
     try:
-        async with open_embedder(order.model, order.folder, _on_this_node(order.options)) as embedder:
-            ready.set_result(embedder)
+        async with opening as opened:
+            ready.set_result(opened)
             await asyncio.Event().wait()
-    except (SyncdError, OSError) as error:
+    except Exception as error:
         if ready.done():
             raise
         ready.set_exception(error)
-
-
-async def _each(embedder: Embedder, texts: Sequence[str]) -> list[tuple[Any, int, tuple[str, bool] | None]]:
-    return await asyncio.gather(*(_alone(embedder, text) for text in texts))
-
-
-async def _alone(embedder: Embedder, text: str) -> tuple[Any, int, tuple[str, bool] | None]:
-    try:
-        found = await embedder.embed([text], "document")
-    except PermanentError as error:
-        return np.zeros(embedder.dimensions, dtype=np.float32), 0, (str(error), isinstance(error, PutOffError))
-    return found.vectors[0], found.tokens, None
-
-
-def _on_this_node(options: EngineOptions) -> EngineOptions:
-    """Return the options with the cards that Ray has given this worker, as the model's process counts them."""
-    import ray
-
-    context: Any = ray.get_runtime_context()
-    cards = tuple(int(number) for number in context.get_accelerator_ids().get("GPU", ()))
-    return replace(options, devices=cards) if cards else replace(options, device="cpu", devices=())

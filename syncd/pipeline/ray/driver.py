@@ -4,9 +4,10 @@ Ray ends its driver's process when the head has been away for a minute, takes ov
 that may happen to the daemon. Requests, each answered with one frame as soon as it can be:
 
     {"op": "look"}                                  → {"room": 4}, how many workers the cluster's nodes can hold
-    {"op": "start", "worker": 3}                    → what the worker says of itself (`EmbeddingActor.start`), float32 rows of the
-                                                      known texts; waits until the cluster has room, however long
-    {"op": "embed", "worker": 3, "texts": [...]}    → {"tokens": [...], "errors": {"1": ["…", false]}}, float32 rows
+    {"op": "start", "worker": 3}                    → what the worker says of itself (`RayActor.start`); waits until the cluster has
+                                                      room, however long
+    {"op": "ask", "worker": 3, "ask": {...}}        → what the worker answers (`RayActor.answer`); a "file" beside it is read, and
+                                                      travels through the object store where it is large
     {"op": "watch", "worker": 3}                    → RetryableError, with the reason, when the worker is lost
     {"op": "stop", "worker": 3}                     → {}
 
@@ -22,14 +23,17 @@ import signal
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NoReturn
 
 from syncd.errors import RetryableError
-from syncd.pipeline.ray.actor import CALLS_AT_ONCE, EmbeddingActor
-from syncd.pipeline.ray.order import Order
+from syncd.json_types import JsonObject
+from syncd.pipeline.ray.actor import CALLS_AT_ONCE
+from syncd.pipeline.ray.embedding_actor import EmbeddingActor
+from syncd.pipeline.ray.order import EmbeddingOrder, Order
+from syncd.pipeline.ray.preparing_actor import PreparingActor
 from syncd.runtime.child import Channel, open_channel
 from syncd.runtime.child_tasks import serve_at_once
 from syncd.runtime.frames import Frame
@@ -55,16 +59,14 @@ class LeasedWorker:
         self._beating: asyncio.Task[None] | None = None
 
     async def start(self, order: Order) -> Frame:
-        """Wait for its place in the cluster and for its model. Raises RetryableError when it is lost meanwhile."""
+        """Wait for its place in the cluster and for it to be ready. Raises RetryableError when it is lost meanwhile."""
         await self._ask("beat")
         self._beating = asyncio.create_task(self._beat())
-        facts, rows = await self._ask("start", order)
-        return Frame(facts, rows.tobytes())
+        return Frame(*await self._ask("start", order.work))
 
-    async def embed(self, texts: list[str]) -> Frame:
-        """Return the texts' vectors. Raises RetryableError when it is lost meanwhile, or cannot compute now."""
-        rows, tokens, errors = await self._ask("embed", texts)
-        return Frame({"tokens": tokens, "errors": errors}, rows.tobytes())
+    async def answer(self, request: JsonObject, payload: bytes) -> Frame:
+        """Return what it answers. Raises RetryableError when it is lost meanwhile, or cannot work now."""
+        return Frame(*await self._ask("answer", request, payload))
 
     async def watch(self) -> NoReturn:
         """Wait until it is lost. Raises RetryableError then, which says why."""
@@ -106,10 +108,14 @@ class Driver:
     """Answers the requests above."""
 
     def __init__(self, order: Order) -> None:
-        cluster = order.cluster
-        self._order = replace(order, folder=cluster.models_dir or order.folder)
-        options = {"num_cpus": cluster.cpus, "num_gpus": cluster.gpus, "max_concurrency": CALLS_AT_ONCE, **_NEVER_AGAIN}
-        self._make: Any = _ray.remote(**options)(EmbeddingActor)
+        self._order, cluster = order, order.cluster
+        shares = {"num_cpus": cluster.cpus, "num_gpus": cluster.gpus}
+        if not any(shares.values()):
+            # An actor that asks for nothing is placed where a core is, and holds none of it.
+            shares = {"scheduling_strategy": "SPREAD"}
+        options = {**shares, "max_concurrency": CALLS_AT_ONCE, **_NEVER_AGAIN}
+        actor = EmbeddingActor if isinstance(order.work, EmbeddingOrder) else PreparingActor
+        self._make: Any = _ray.remote(**options)(actor)
         self._workers: dict[int, LeasedWorker] = {}
 
     async def handle(self, request: Frame) -> Frame:
@@ -119,8 +125,10 @@ class Driver:
                 return Frame({"room": await asyncio.to_thread(self._room)})
             case {"op": "start", "worker": number}:
                 return await self._start(number)
-            case {"op": "embed", "worker": number, "texts": texts}:
-                return await self._workers[number].embed(texts)
+            case {"op": "ask", "worker": number, "ask": asked, **more}:
+                file = more.get("file")
+                payload = await asyncio.to_thread(Path(file).read_bytes) if file else request.payload
+                return await self._workers[number].answer(asked, payload)
             case {"op": "watch", "worker": number}:
                 return await self._workers[number].watch()
             case {"op": "stop", "worker": number}:
@@ -142,6 +150,8 @@ class Driver:
         except _LOST as error:
             raise RetryableError(f"the cluster does not say what nodes it has: {_in_one_line(error)}") from error
         of_nodes = [node["Resources"] for node in nodes if node["Alive"]]
+        if not wanted:
+            return sum(has.get("CPU", 0) > 0 for has in of_nodes)
         return sum(min(int(has.get(name, 0) / share) for name, share in wanted.items()) for has in of_nodes)
 
 

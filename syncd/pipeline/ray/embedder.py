@@ -8,7 +8,6 @@ or no longer is.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -23,13 +22,13 @@ from syncd.pipeline.embed.front import EmbeddedText, embed_through, prompted
 from syncd.pipeline.embed.local import LocalEmbedder, prepare
 from syncd.pipeline.embed.local import obstacle as local_obstacle
 from syncd.pipeline.embed.variant import PROBE_TEXTS
-from syncd.pipeline.ray.order import Order
-from syncd.pipeline.ray.workers import RayWorkers
+from syncd.pipeline.ray.embedding import EmbeddingKind
+from syncd.pipeline.ray.order import EmbeddingOrder, Order
+from syncd.pipeline.ray.workers import WORKERS_TRIED, RayWorkers
 from syncd.runtime.mailbox import Mailbox
 from syncd.runtime.retry import Backoff
 
 _WAITING_TEXTS = 2048
-_TRIES = 3
 
 
 def obstacle(request: ModelRequest) -> str:
@@ -58,7 +57,7 @@ class RayEmbedder:
         self.local = local
         self._model = request.model
         self._order = _order(request, cluster)
-        self._backoff = backoff or Backoff(cap_s=15.0)
+        self._backoff = backoff
         self._mailbox = Mailbox[str, EmbeddedText](f"{self.name} (ray)", _WAITING_TEXTS)
         self._workers: RayWorkers | None = None
 
@@ -84,9 +83,8 @@ class RayEmbedder:
         async with anyio.create_task_group() as tasks:
             await tasks.start(self.local.run)
             reference = (await self.local.embed(PROBE_TEXTS, "document")).vectors
-            workers = RayWorkers(self._order, self.fingerprint, reference, self._mailbox, self._backoff)
-            self._workers = workers
-            tasks.start_soon(self._return_unserved, workers)
+            kind = EmbeddingKind(self.model, self._order, self.fingerprint, reference, self._mailbox)
+            workers = self._workers = RayWorkers(kind, self._backoff)
             task_status.started()
             await workers.run()
 
@@ -94,7 +92,7 @@ class RayEmbedder:
         self, texts: Sequence[str], role: Role, task: EmbeddingTask | None = None, *, urgent: bool = False
     ) -> Embedded:
         """Embed `texts` as `Embedder.embed` promises. What a lost worker had is embedded by another one, or here."""
-        for _ in range(_TRIES if role == "document" else 0):
+        for _ in range(WORKERS_TRIED if role == "document" else 0):
             if self._workers is None or not self._workers.names:
                 break
             try:
@@ -107,13 +105,6 @@ class RayEmbedder:
         """Return how many tokens each of these documents will cost, as `LocalEmbedder.count_tokens` does."""
         return await self.local.count_tokens(texts, task)
 
-    async def _return_unserved(self, workers: RayWorkers) -> None:
-        """Have texts that were put in for workers, of whom none is left, embedded here by those who wait for them."""
-        while True:
-            await workers.nobody.wait()
-            for each in await self._mailbox.take_many(math.inf):
-                each.reply.fail(RetryableError("no Ray worker is left"))
-
 
 def _order(request: ModelRequest, cluster: Cluster) -> Order:
     """Return what workers are told. Texts have their prompts when they travel."""
@@ -121,4 +112,5 @@ def _order(request: ModelRequest, cluster: Cluster) -> Order:
     texts = tuple(prompted(model, text, "document", None) for text in PROBE_TEXTS)
     threads = max(1, round(cluster.cpus))
     own = replace(options, cluster=None, threads=threads, device="auto", devices=())
-    return Order(cluster, replace(model, document_prompt=""), request.folder, own, texts)
+    folder = cluster.models_dir or request.folder
+    return Order(cluster, EmbeddingOrder(replace(model, document_prompt=""), folder, own, texts))

@@ -1,4 +1,4 @@
-"""The workers of one model as the daemon sees them: employed one by one, checked, given texts of one mailbox, replaced when lost.
+"""The workers of one kind as the daemon sees them: employed one by one, checked, given work, replaced when lost.
 
 How many there are is the cluster's affair: one for which it has no room waits in its queue and begins when a node joins.
 """
@@ -7,24 +7,20 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from time import monotonic
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import anyio
-import numpy as np
 import structlog
 
-from syncd.errors import PermanentError, PutOffError, RetryableError
+from syncd.errors import RetryableError
 from syncd.json_types import JsonObject
-from syncd.model import Vectors
-from syncd.pipeline.embed.front import EmbeddedText, EmbeddingWork
-from syncd.pipeline.embed.probe import cosine
-from syncd.pipeline.embed.record import SAME_MODEL_COSINE
-from syncd.pipeline.ray.order import Order, runtime_versions
+from syncd.pipeline.embed.engine import Cluster
+from syncd.pipeline.ray.order import Order
 from syncd.runtime.frames import Frame
-from syncd.runtime.mailbox import Mailbox, settling
+from syncd.runtime.mailbox import Mailbox
 from syncd.runtime.process import environment
 from syncd.runtime.retry import Backoff
 from syncd.runtime.worker import RemoteError, Worker
@@ -36,37 +32,68 @@ _START_S, _LOOK_LIMIT_S = 120.0, 60.0
 """A head that is away keeps Ray's calls waiting for so long."""
 _LOOK_S = 5.0
 _GENTLE_S = 10.0
-_CALL_S = 0.5
-"""So long a batch may take: many times the few milliseconds of its way, and little that is left when other workers have nothing."""
-_LEAST_BYTES, _MOST_BYTES = 2 << 10, 16 << 10
-"""Of text: what a core computes at a time, and some share of what the daemon's queue has under way."""
-_IN_FLIGHT = 2
-"""Batches that a worker has at once: it computes one while another travels."""
 _AT_ONCE = 1 << 16
+WORKERS_TRIED = 3
+"""So often workers are asked for the same before it is done here: it may be what they die of."""
 
 
 class WorkerRefusedError(RetryableError):
-    """A worker must not be used as it is: it would compute something else than this daemon."""
+    """A worker must not be used as it is: it would make something else than this daemon."""
+
+
+@dataclass(frozen=True, slots=True)
+class RayWorker:
+    """A worker that is at work now. `name` says where."""
+
+    driver: Worker
+    number: int
+    name: str
+
+    async def ask(self, request: JsonObject, payload: bytes = b"", **more: str) -> Frame:
+        """Return its answer, however long it takes: the driver keeps its lease. Raises RetryableError when it is lost."""
+        return await _ask(self.driver, {"op": "ask", "worker": self.number, "ask": request, **more}, payload=payload)
+
+
+class WorkKind(Protocol):
+    """What workers are employed for."""
+
+    @property
+    def name(self) -> str:
+        """What logs call it."""
+        ...
+
+    @property
+    def order(self) -> Order:
+        """What workers are told."""
+        ...
+
+    @property
+    def mailboxes(self) -> Sequence[Mailbox[Any, Any]]:
+        """Where what they are to do waits."""
+        ...
+
+    def objection(self, facts: Mapping[str, Any], payload: bytes) -> str:
+        """Return why a worker would not make what this machine makes, by what it says of itself; '' if it would."""
+        ...
+
+    async def serve(self, worker: RayWorker) -> None:
+        """Have it do what waits, for ever. Raises a group of RetryableError when it cannot any more."""
+        ...
 
 
 class RayWorkers:
-    """Employs workers while `run` runs. `reference` are the vectors that this machine computes of the order's texts."""
+    """Employs workers while `run` runs. What waits for them while there is none fails with RetryableError."""
 
-    def __init__(
-        self, order: Order, fingerprint: str, reference: Vectors, mailbox: Mailbox[str, EmbeddedText], backoff: Backoff
-    ) -> None:
+    def __init__(self, kind: WorkKind, backoff: Backoff | None = None) -> None:
         self.names: dict[int, str] = {}
         """The workers that work now, by number."""
-        self.nobody = anyio.Event()
+        self._kind = kind
+        self._backoff = backoff or Backoff(cap_s=15.0)
+        self._nobody = anyio.Event()
         """Set while there is none."""
-        self.nobody.set()
-        self._order = order
-        self._fingerprint = fingerprint
-        self._reference = reference
-        self._mailbox = mailbox
-        self._backoff = backoff
+        self._nobody.set()
         self._refusals: dict[int, str] = {}
-        self._away = f"no Ray cluster at {order.cluster.address} has answered yet"
+        self._away = f"no Ray cluster at {kind.order.cluster.address} has answered yet"
 
     @property
     def trouble(self) -> str:
@@ -75,28 +102,33 @@ class RayWorkers:
 
     async def run(self) -> None:
         """Connect to the cluster again and again, and employ workers while it is there."""
-        failures = 0
+        async with anyio.create_task_group() as tasks:
+            for mailbox in self._kind.mailboxes:
+                tasks.start_soon(self._return_unserved, mailbox)
+            await self._connect()
+
+    async def _connect(self) -> None:
+        failures, cluster = 0, self._kind.order.cluster
         while True:
             try:
                 async with self._driver() as driver:
                     failures = 0
                     self._refusals.clear()
-                    cluster = self._order.cluster
-                    self._away = f"the Ray cluster at {cluster.address} has no room for a worker yet (cpus = {cluster.cpus:g}, gpus = {cluster.gpus:g})"
-                    log.info("ray.connected", address=cluster.address, model=self._order.model.name)
+                    self._away = f"the Ray cluster at {cluster.address} has no room for a worker yet{_share(cluster)}"
+                    log.info("ray.connected", address=cluster.address, work=self._kind.name)
                     await self._employ(driver)
             except* RetryableError as errors:
                 self._away = _first(errors)
-                log.warning("ray.away", model=self._order.model.name, reason=self._away)
+                log.warning("ray.away", work=self._kind.name, reason=self._away)
             failures += 1
             await anyio.sleep(self._backoff.delay_s(failures))
 
     def _driver(self) -> Worker:
         of_ray = {name: value for name, value in os.environ.items() if name.startswith("RAY_")}
         return Worker(
-            f"ray {self._order.model.name}",
+            f"ray {self._kind.name}",
             _DRIVER_MODULE,
-            [self._order.to_json()],
+            [self._kind.order.to_json()],
             env=environment(**of_ray),
             start_limit_s=_START_S,
             gentle_s=_GENTLE_S,
@@ -109,7 +141,7 @@ class RayWorkers:
             employed = 0
             while True:
                 look = await _ask(driver, {"op": "look"}, _LOOK_LIMIT_S)
-                wanted: int = self._order.cluster.workers or look.header["room"]
+                wanted: int = self._kind.order.cluster.workers or look.header["room"]
                 for number in range(employed, wanted):
                     tasks.start_soon(self._keep, driver, number)
                 employed = max(employed, wanted)
@@ -120,9 +152,9 @@ class RayWorkers:
         failures = 0
         while driver.alive:
             try:
-                name = await self._started(driver, number)
+                worker = await self._started(driver, number)
                 failures = 0
-                await self._serve(driver, number, name)
+                await self._serve(worker)
             except* RetryableError as errors:
                 self._note(number, errors)
             failures += 1
@@ -131,84 +163,55 @@ class RayWorkers:
             await anyio.sleep(self._backoff.delay_s(failures))
 
     def _note(self, number: int, errors: ExceptionGroup[RetryableError]) -> None:
-        reason, model = _first(errors), self._order.model.name
+        reason, work = _first(errors), self._kind.name
         if errors.subgroup(WorkerRefusedError):
             self._refusals[number] = reason
-            log.error("ray.worker_refused", model=model, worker=number, reason=reason)
+            log.error("ray.worker_refused", work=work, worker=number, reason=reason)
         else:
             self._away = reason
-            log.warning("ray.worker_lost", model=model, worker=number, reason=reason)
+            log.warning("ray.worker_lost", work=work, worker=number, reason=reason)
 
-    async def _started(self, driver: Worker, number: int) -> str:
+    async def _started(self, driver: Worker, number: int) -> RayWorker:
         started = await _ask(driver, {"op": "start", "worker": number})
-        name = f"{started.header['node']}, process {started.header['pid']}"
-        if objection := self._objection(started.header, started.payload):
+        facts = started.header
+        name = f"{facts['node']}, process {facts['pid']}"
+        if objection := facts.get("refused") or self._kind.objection(facts, started.payload):
             raise WorkerRefusedError(f"a Ray worker on {name} is refused: {objection}")
         self._refusals.pop(number, None)
-        return name
+        return RayWorker(driver, number, name)
 
-    def _objection(self, facts: Mapping[str, Any], payload: bytes) -> str:
-        """Return why a worker does not compute what this machine does, '' if it does."""
-        if refused := facts.get("refused"):
-            return refused
-        if (theirs := facts["versions"]) != (ours := runtime_versions()):
-            return f"it has {_listed(theirs)}, this daemon {_listed(ours)}; install the same there"
-        if facts["fingerprint"] != self._fingerprint:
-            return f"it has another file of the model ({facts['fingerprint']}, not {self._fingerprint}); copy this machine's there"
-        rows = np.frombuffer(payload, dtype=np.float32).reshape(self._reference.shape)
-        if not (near := cosine(self._reference, rows)) >= SAME_MODEL_COSINE:
-            return (
-                f"it computes other vectors of known texts (cosine {near:.3f}); see the README about llama.cpp's builds"
-            )
-        return ""
-
-    async def _serve(self, driver: Worker, number: int, name: str) -> None:
-        log.info("ray.worker_joined", model=self._order.model.name, worker=number, name=name)
+    async def _serve(self, worker: RayWorker) -> None:
+        log.info("ray.worker_joined", work=self._kind.name, worker=worker.number, name=worker.name)
         if not self.names:
-            self.nobody = anyio.Event()
-        self.names[number] = name
+            self._nobody = anyio.Event()
+        self.names[worker.number] = worker.name
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_ask, driver, {"op": "watch", "worker": number})
-                for _ in range(_IN_FLIGHT):
-                    tasks.start_soon(self._work, driver, number)
+                tasks.start_soon(_ask, worker.driver, {"op": "watch", "worker": worker.number})
+                tasks.start_soon(self._kind.serve, worker)
         finally:
-            del self.names[number]
+            del self.names[worker.number]
             if not self.names:
-                self.nobody.set()
+                self._nobody.set()
 
-    async def _work(self, driver: Worker, number: int) -> None:
-        room = _LEAST_BYTES
+    async def _return_unserved(self, mailbox: Mailbox[Any, Any]) -> None:
+        """Have what was put in for workers, of whom none is left, done here by those who wait for it."""
         while True:
-            work = await self._mailbox.take_many(room, weight=len)
-            with settling(work):
-                texts, begin = [each.message for each in work], monotonic()
-                _settle(work, await _ask(driver, {"op": "embed", "worker": number, "texts": texts}))
-                in_time = sum(map(len, texts)) / (monotonic() - begin) * _CALL_S
-                room = int(min(max(in_time, _LEAST_BYTES), _MOST_BYTES))
+            await self._nobody.wait()
+            for each in await mailbox.take_many(math.inf):
+                each.reply.fail(RetryableError("no Ray worker is left"))
 
 
-async def _ask(driver: Worker, header: JsonObject, limit_s: float = math.inf) -> Frame:
+async def _ask(driver: Worker, header: JsonObject, limit_s: float = math.inf, payload: bytes = b"") -> Frame:
     """Return the driver's reply, however long it takes: the driver keeps the workers' leases. Raises RetryableError."""
     try:
-        return await driver.call(header, timeout_s=limit_s)
+        return await driver.call(header, payload, timeout_s=limit_s)
     except RemoteError as error:
         raise RetryableError(f"the cluster's driver failed: {error}") from error
 
 
-def _settle(work: list[EmbeddingWork], answer: Frame) -> None:
-    rows = np.frombuffer(answer.payload, dtype=np.float32).reshape(len(work), -1)
-    errors: Mapping[str, tuple[str, bool]] = answer.header["errors"]
-    for number, (each, row, tokens) in enumerate(zip(work, rows, answer.header["tokens"], strict=True)):
-        if (error := errors.get(str(number))) is None:
-            each.reply.settle(EmbeddedText(row, tokens))
-        else:
-            reason, may_pass = error
-            each.reply.fail((PutOffError if may_pass else PermanentError)(reason))
-
-
-def _listed(versions: Mapping[str, str]) -> str:
-    return ", ".join(f"{package} {number}" for package, number in versions.items())
+def _share(cluster: Cluster) -> str:
+    return f" (cpus = {cluster.cpus:g}, gpus = {cluster.gpus:g})" if cluster.cpus or cluster.gpus else ""
 
 
 def _first(errors: BaseExceptionGroup[RetryableError]) -> str:

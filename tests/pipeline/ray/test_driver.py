@@ -3,12 +3,14 @@
 import asyncio
 from concurrent.futures import Future
 
-import numpy as np
 import pytest
 
 from syncd.errors import RetryableError
+from syncd.pipeline.embed.engine import Cluster
+from syncd.pipeline.prepare.process import PreparerSettings
 from syncd.pipeline.ray import driver
 from syncd.pipeline.ray.driver import LeasedWorker
+from syncd.pipeline.ray.order import Order, PreparingOrder
 
 
 class Call:
@@ -25,11 +27,11 @@ class Call:
 
 
 class Actor:
-    """Answers beats while it lives, and has `embed` answered by the test."""
+    """Answers beats while it lives, and has what it is asked answered by the test."""
 
     def __init__(self):
         self.is_silent = False
-        self.embedding = []
+        self.answers = []
         self.beats = 0
         self.has_beaten_for_long = asyncio.Event()
 
@@ -46,11 +48,11 @@ class Actor:
 
     @property
     def start(self):
-        return Call(_Asked(lambda answer: answer.set_result(({}, np.empty(0)))))
+        return Call(_Asked(lambda answer: answer.set_result(({}, b""))))
 
     @property
-    def embed(self):
-        return Call(_Asked(self.embedding.append))
+    def answer(self):
+        return Call(_Asked(self.answers.append))
 
 
 class _Asked:
@@ -67,14 +69,14 @@ async def test_a_worker_may_compute_for_longer_than_its_lease_but_not_be_silent_
     monkeypatch.setattr(driver, "_BEAT_S", 0.01)
     actor = Actor()
     worker = LeasedWorker(actor)
-    await worker.start(None)
-    asked = asyncio.create_task(worker.embed(["a text"]))
+    await worker.start(Order(Cluster("auto"), PreparingOrder(PreparerSettings())))
+    asked = asyncio.create_task(worker.answer({}, b"a text"))
     await actor.has_beaten_for_long.wait()
     assert not asked.done()
     actor.is_silent = True
     with pytest.raises(RetryableError, match=r"the worker was lost: no answer for 0\.05 s"):
         await asked
     assert killed == [actor]
-    actor.embedding[0].set_result("a late answer")
+    actor.answers[0].set_result("a late answer")
     with pytest.raises(RetryableError, match="the worker was lost"):
-        await worker.embed(["another text"])
+        await worker.answer({}, b"another text")

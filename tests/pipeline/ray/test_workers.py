@@ -1,6 +1,11 @@
-"""Embedding on a real Ray cluster: by workers that compute what this machine does, and by nobody else; through deaths of any part."""
+"""Embedding and preparing on a real Ray cluster: by workers that make what this machine does, and by nobody else; through deaths
+of any part.
+"""
 
+import io
 import random
+import re
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 import anyio
@@ -9,16 +14,26 @@ import pytest
 
 from syncd.chroma.server import free_port
 from syncd.errors import PermanentError
+from syncd.model import Chunking, Warnings
 from syncd.pipeline.embed.catalog import Catalog, EmbeddingModel, ModelFile
 from syncd.pipeline.embed.engine import Cluster, EngineOptions, ModelRequest
 from syncd.pipeline.embed.front import running
 from syncd.pipeline.embed.local import LocalEmbedder, prepare
-from syncd.pipeline.ray import workers
-from syncd.pipeline.ray.embedder import RayEmbedder, make_embedder
+from syncd.pipeline.parse.task import Ocr
+from syncd.pipeline.parse.text import WHOLE_BYTES
+from syncd.pipeline.prepare.preparer import DocumentPreparer
+from syncd.pipeline.prepare.process import PreparerSettings
+from syncd.pipeline.ray import embedding, preparing
+from syncd.pipeline.ray.embedder import RayEmbedder
+from syncd.pipeline.ray.order import runtime_versions
+from syncd.pipeline.ray.preparer import RayPreparer
+from syncd.pipeline.ray.preparing import RayPreparers
+from syncd.pipeline.ray.preparing_versions import preparing_versions
 from syncd.runtime.retry import Backoff
 from tests.app.test_daemon import configuration, request, syncd, until
 from tests.daemon import MINILM, Daemon, held
-from tests.ray_cluster import IMPATIENCE, address_of, kill_worker, ray_running
+from tests.pipeline.parse.documents import docx, paragraph, xlsx
+from tests.ray_cluster import IMPATIENCE, address_of, kill_worker, living, ray_running
 
 MODEL = EmbeddingModel("own/model", (ModelFile("own", "own.gguf"),), "mean", 384, 256, document_prompt="passage: ")
 FAULTY = "tests.pipeline.embed.faulty_worker"
@@ -60,7 +75,8 @@ async def test_workers_with_another_runtime_or_file_are_refused_and_those_with_t
     request = ModelRequest(MODEL, mine.parent, options)
     local = LocalEmbedder(await prepare(MODEL, mine.parent, options))
     embedder = RayEmbedder(local, request, options.cluster, Backoff(cap_s=0.1))
-    monkeypatch.setattr(workers, "runtime_versions", lambda: {"syncd": "0.0.1"})
+    other = runtime_versions() | {"syncd": "0.0.1"}
+    monkeypatch.setattr(embedding, "runtime_versions", lambda: other)
     async with running(embedder):
         await reached(lambda: "it has syncd" in embedder.shortfall)
         assert "this daemon syncd 0.0.1; install the same there; this machine computes alone" in embedder.shortfall
@@ -79,8 +95,104 @@ async def test_workers_with_another_runtime_or_file_are_refused_and_those_with_t
             await embedder.embed([*TEXTS[:2], "zero"], "document")
 
 
-def note(number: int) -> str:
-    return f"# Note {number}\n\n" + f"The keeper of lamp {number} climbs the tower, trims the wick, and waits. " * 6
+SETTINGS = PreparerSettings(step_limit_s=30, ocr=Ocr(enabled=False))
+DEADLY = "tests.pipeline.prepare.faulty_worker"
+KEY = "-----BEGIN PRIVATE KEY-----\n" + "bTNhc2Vk" * 40 + "\n-----END PRIVATE KEY-----\n"
+LONG = (b"The keeper lights the lamp at dusk, and trims the wick. " * 2 + b"\n") * (WHOLE_BYTES // 100)
+"""More than is read at a time, so that it comes in batches."""
+DOCUMENTS = {
+    "note.md": b"# One\n\nwords\n\n# Two\n\nmore words\n",
+    "empty.txt": b"",
+    "code.py": b"def f():\n    pass\n" * 200,
+    "page.html": b"<html><body><h1>Lamp</h1><p>It is lit at dusk.</p></body></html>",
+    "report.docx": docx(paragraph("The keeper", "H1") + paragraph("lights the lamp at dusk.")),
+    "table.xlsx": xlsx({"Lamps": {"A1": "Lamp", "B1": "Oil", "A2": "North", "B2": 3.5}}),
+    "damaged.docx": b"PK\3\4 no archive",
+    "key.md": f"# Secret\n\n{KEY}".encode(),
+    "crash.py": b"def f():\n    pass  # die parsing\n" * 20,
+    "deadly.md": b"die always",
+    "killed.md": b"killed always",
+}
+HARMLESS = ("note.md", "code.py", "page.html", "report.docx", "table.xlsx")
+
+
+@asynccontextmanager
+async def preparers(address, secrets="mask", count=1):
+    """Yield a preparer that has documents prepared by workers of a cluster, and the one of this machine."""
+    async with DocumentPreparer(SETTINGS, module=DEADLY) as processes, anyio.create_task_group() as tasks:
+        pool = RayPreparers(Cluster(address, count, cpus=0.0), SETTINGS, DEADLY, Backoff(cap_s=0.1))
+        tasks.start_soon(pool.run)
+        here = processes.treating(secrets)
+        yield RayPreparer(here, pool, secrets, only_text=False), here
+        tasks.cancel_scope.cancel()
+
+
+async def outcome(preparer, name, data, after_a_batch=lambda: None):
+    """What becomes of a document: its chunks and warnings, or why it has none."""
+    warnings, chunks = Warnings(), []
+    try:
+        async with aclosing(preparer.prepare(io.BytesIO(data), name, None, name, Chunking(), warnings)) as batches:
+            async for batch in batches:
+                chunks.extend(batch)
+                after_a_batch()
+    except PermanentError as error:
+        return type(error), re.sub(r"(text|parser)-\d+", r"\1", str(error))
+    return chunks, warnings.all()
+
+
+async def test_workers_with_other_code_are_refused_and_those_with_the_same_make_of_documents_what_this_machine_does(
+    cluster, monkeypatch
+):
+    other = preparing_versions(SETTINGS) | {"syncd": "0.0.1"}
+    with monkeypatch.context() as patched:
+        patched.setattr(preparing, "preparing_versions", lambda _: other)
+        async with preparers(cluster.address) as (elsewhere, _):
+            await reached(lambda: "this daemon syncd 0.0.1" in elsewhere.workers.shortfall)
+            chunks, _ = await outcome(elsewhere, "note.md", DOCUMENTS["note.md"])
+            assert [chunk.text for chunk in chunks] == [DOCUMENTS["note.md"].decode()]
+            assert not elsewhere.workers.elsewhere
+    async with preparers(cluster.address, "skip") as (elsewhere, here):
+        expected = {name: await outcome(here, name, data) for name, data in DOCUMENTS.items()}
+        await reached(lambda: elsewhere.workers.elsewhere)
+        worker, found = elsewhere.workers.elsewhere, {}
+        monkeypatch.delattr(DocumentPreparer, "prepare")
+
+        async def make(name):
+            found[name] = await outcome(elsewhere, name, DOCUMENTS[name])
+
+        async with anyio.create_task_group() as tasks:
+            for name in DOCUMENTS:
+                tasks.start_soon(make, name)
+        for name, made in expected.items():
+            assert found[name] == made, name
+        assert (elsewhere.workers.elsewhere, elsewhere.workers.shortfall) == (worker, "")
+
+
+async def test_a_document_whose_worker_dies_in_its_middle_is_gone_on_with_here_and_another_worker_comes(cluster):
+    async with preparers(cluster.address) as (elsewhere, here):
+        expected = await outcome(here, "long.txt", LONG)
+        await reached(lambda: elsewhere.workers.elsewhere)
+        dead = []
+
+        def kill():
+            if not dead:
+                dead.extend(elsewhere.workers.elsewhere)
+                kill_worker(dead[0])
+
+        assert await outcome(elsewhere, "long.txt", LONG, kill) == expected
+        await reached(lambda: elsewhere.workers.elsewhere and elsewhere.workers.elsewhere != dead)
+
+
+def put(folder: Path, number: int) -> None:
+    """Write a document: a note, a page, code or a Word file."""
+    text = f"The keeper of lamp {number} climbs the tower, trims the wick, and waits. " * 6
+    name, data = [
+        ("md", f"# Note {number}\n\n{text}".encode()),
+        ("html", f"<html><body><h1>Page {number}</h1><p>{text}</p></body></html>".encode()),
+        ("py", f'def lamp_{number}():\n    """{text}"""\n'.encode()),
+        ("docx", docx(paragraph(f"Report {number}", "H1") + paragraph(text))),
+    ][number % 4]
+    (folder / f"{number}.{name}").write_bytes(data)
 
 
 def made(folder: Path, models: Path, notes: Path, more: str) -> Daemon:
@@ -103,7 +215,7 @@ def test_a_daemon_whose_cluster_grows_and_loses_workers_and_its_head_holds_what_
 ):
     notes = tmp_path / "notes"
     notes.mkdir()
-    (notes / "0.md").write_text(note(0))
+    put(notes, 0)
     disturbed = made(tmp_path / "disturbed", minilm_folder, notes, f'[workers]\nray = "{cluster.address}"\n')
     undisturbed = None
     try:
@@ -111,17 +223,23 @@ def test_a_daemon_whose_cluster_grows_and_loses_workers_and_its_head_holds_what_
         def workers_now() -> list[str]:
             return request(disturbed, "GET", "/api/v1/status")["models_elsewhere"].get(MINILM, [])
 
+        def preparers_now() -> list[str]:
+            return request(disturbed, "GET", "/api/v1/status")["preparers_elsewhere"]
+
         until(lambda: len(workers_now()) == 1)
         cluster.add_node(1)
         names = until(lambda: len(found := workers_now()) == 2 and found)
         assert f"{MINILM} is computed by: {names[0]}; {names[1]}" in syncd(disturbed, "status").stdout
-        assert request(disturbed, "GET", "/health")["status"] == "ok"
+        readers = until(lambda: len(found := preparers_now()) == 2 and found)
+        assert f"documents are prepared by: {readers[0]}; {readers[1]}" in syncd(disturbed, "status").stdout
+        assert request(disturbed, "GET", "/health") == {"status": "ok"}
         for number in range(1, NOTES):
-            (notes / f"{number}.md").write_text(note(number))
+            put(notes, number)
         assert syncd(disturbed, "sync", "notes", "--no-wait").returncode == 0
         until(lambda: indexed(disturbed) > NOTES // 4)
         kill_worker(names[0])
-        until(lambda: names[0] not in workers_now())
+        kill_worker(readers[0])
+        until(lambda: names[0] not in workers_now() and readers[0] not in preparers_now())
         until(lambda: indexed(disturbed) > NOTES // 2)
         cluster.kill_head()
         found = all_held(disturbed)
@@ -129,6 +247,7 @@ def test_a_daemon_whose_cluster_grows_and_loses_workers_and_its_head_holds_what_
         health = request(disturbed, "GET", "/health")
         assert health["status"] == "ok"
         assert "this machine computes alone" in health["degraded"][0]
+        assert "this machine prepares alone" in health["degraded"][1]
         undisturbed = made(tmp_path / "undisturbed", minilm_folder, notes, "")
         found.assert_equals(all_held(undisturbed))
     finally:
@@ -137,32 +256,48 @@ def test_a_daemon_whose_cluster_grows_and_loses_workers_and_its_head_holds_what_
 
 @pytest.mark.soak
 async def test_hundreds_of_deaths_of_workers_and_heads_lose_and_mix_nothing(minilm_folder, monkeypatch):
-    """20 heads at one address, ten workers of each, all killed in the middle of texts."""
+    """Of 20 heads at one address; and of each, five times, a worker that embeds and one that prepares; all in the middle of work."""
     for name, value in IMPATIENCE.items():
         monkeypatch.setenv(name, value)
     port, chance = free_port(), random.Random(19)
-    options = EngineOptions(cluster=Cluster(address_of(port)))
-    embedder = await make_embedder(ModelRequest(Catalog().find(MINILM), minilm_folder, options))
-    async with running(embedder):
-        undisturbed = await embedder.local.embed(TEXTS, "document")
+    model, options = Catalog().find(MINILM), EngineOptions(cluster=Cluster(address_of(port)))
+    local = LocalEmbedder(await prepare(model, minilm_folder, options))
+    request = ModelRequest(model, minilm_folder, options)
+    embedder = RayEmbedder(local, request, options.cluster, Backoff(cap_s=0.5))
+    documents = {"long.txt": LONG, **{name: DOCUMENTS[name] for name in HARMLESS}}
+    async with running(embedder), preparers(options.cluster.address, count=0) as (elsewhere, here):
+        vectors = (await embedder.local.embed(TEXTS, "document")).vectors
+        expected = {name: await outcome(here, name, data) for name, data in documents.items()}
 
-        async def embedded_through(death):
+        async def embed():
+            assert np.array_equal((await embedder.embed(TEXTS, "document")).vectors, vectors)
+
+        async def make(name):
+            assert await outcome(elsewhere, name, documents[name]) == expected[name], name
+
+        async def work_through(death):
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(after, chance.random(), death)
-                found = await embedder.embed(TEXTS, "document")
-            assert np.array_equal(found.vectors, undisturbed.vectors)
+                tasks.start_soon(embed)
+                for name in documents:
+                    tasks.start_soon(make, name)
+                await anyio.sleep(chance.random())
+                death()
 
-        for _ in range(20):
+        def living_workers():
+            return [living(of.elsewhere) for of in (embedder, elsewhere.workers)]
+
+        def kill_workers():
+            for names in living_workers():
+                kill_worker(names[0])
+
+        for number in range(20):
             with ray_running(port) as cluster:
-                cluster.add_node(2)
-                for _ in range(10):
-                    await reached(lambda: embedder.elsewhere)
-                    await embedded_through(lambda: kill_worker(embedder.elsewhere[0]))
-                await reached(lambda: embedder.elsewhere)
-                await embedded_through(cluster.kill_head)
-                await reached(lambda: not embedder.elsewhere)
-
-
-async def after(delay_s, death):
-    await anyio.sleep(delay_s)
-    death()
+                for _ in range(2):
+                    cluster.add_node(1)
+                for _ in range(5):
+                    await reached(lambda: all(living_workers()))
+                    await work_through(kill_workers)
+                await reached(lambda: all(living_workers()))
+                await work_through(cluster.kill_head)
+                await reached(lambda: not embedder.elsewhere and not elsewhere.workers.elsewhere)
+            print(f"{number + 1} heads and {(number + 1) * 10} workers have died")
