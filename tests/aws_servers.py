@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from aiobotocore.session import AioSession
 from aiohttp import web
 from yarl import URL
 
+from syncd.chroma.server import free_port
 from syncd.sources.s3.endpoint import AwsKey, Endpoint
 
 REGION = "us-east-1"
@@ -53,12 +53,6 @@ class Aws:
             config=config,
         ) as client:
             yield client
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def served(kind: str, folder: Any) -> Iterator[Aws]:

@@ -21,6 +21,10 @@ from syncd.chroma.server import HOST, free_port
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 
+*_BEFORE_RENDERING, _ = structlog.get_config()["processors"]
+PLAIN_LOG = [*_BEFORE_RENDERING, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+"""Where nothing sets logging up, structlog would take a second to draw a traceback with all that its functions know."""
+
 
 @dataclass(frozen=True)
 class ChromaAddress:
@@ -38,6 +42,7 @@ def _logging_as_before():
     """
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    structlog.configure(processors=PLAIN_LOG)
     yield
     structlog.reset_defaults()
     root.handlers[:] = handlers

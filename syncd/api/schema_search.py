@@ -16,7 +16,7 @@ from syncd.store.chunks import Stage
 from syncd.store.tokens import TokenAccess
 
 _FUSION = Fusion()
-Filter = Annotated[dict[str, Any], AfterValidator(require_small)]
+SmallFilter = Annotated[dict[str, Any], AfterValidator(require_small)]
 
 
 class FusionWeights(OwnModel):
@@ -47,9 +47,9 @@ class SearchRequest(OwnModel):
     """`dense` is semantic, `sparse` is keyword search, `hybrid` fuses both. `phrase` finds the query letter by letter, but for case and spacing,
     `regex` what it matches as a regular expression (RE2; `^` and `$` at every line); both in the texts of chunks as they are stored, those
     with most matches first."""
-    where: Filter | None = None
+    where: SmallFilter | None = None
     """A Chroma metadata filter, of at most 500 conditions and 10,000 values. The keyword ranking applies it to its best 10,000 candidates."""
-    where_document: Filter | None = None
+    where_document: SmallFilter | None = None
     """A Chroma document filter, applied like `where`."""
     source_ids: Annotated[list[str], Field(min_length=1, max_length=1000)] | None = None
     """Only hits from these sources."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import shutil
 import signal
 import socket
 import sys
 from collections.abc import Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 
@@ -32,6 +33,9 @@ HOST = "127.0.0.1"
 
 # What the `chroma` script does, without the chromadb package, which the server does not use.
 _PROGRAM = "import sys, chromadb_rust_bindings as chroma; chroma.cli(['chroma', *sys.argv[1:]])"
+_FIRST_PORT, _LAST_PORT = 20_000, 32_767
+"""Below those that Linux gives to whoever asks for any (ip_local_port_range)."""
+_PORTS_TRIED = 20
 _POLL_S = 0.1
 _SWEEP_EVERY_S = 60.0
 _SUSPECT_AGAIN_S = 60.0
@@ -222,7 +226,11 @@ class ChromaServer:
 
 
 def free_port() -> int:
-    """Return a currently unused port of the loopback interface."""
+    """Return a currently unused port of the loopback interface; if it can, one that the kernel gives nobody until it is used."""
+    for _ in range(_PORTS_TRIED):
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind((HOST, _FIRST_PORT + secrets.randbelow(_LAST_PORT - _FIRST_PORT)))
+            return int(probe.getsockname()[1])
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])

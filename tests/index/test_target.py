@@ -58,7 +58,7 @@ async def ids(vector_store: VectorStore, target: Target, **options) -> list[str]
 
 async def test_while_it_answers_nobody_waits_for_it(vector_store):
     assert vector_store.status() is None
-    with anyio.fail_after(10):
+    with anyio.fail_after(120):
         await vector_store.available()
 
 

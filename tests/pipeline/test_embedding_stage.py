@@ -57,7 +57,7 @@ def gated(parts: Parts) -> Gate:
 
 async def until(is_so: Callable) -> None:
     """Wait until something asked of the store is so."""
-    with anyio.fail_after(30):
+    with anyio.fail_after(120):
         while True:
             if await is_so():
                 return

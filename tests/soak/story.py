@@ -28,8 +28,8 @@ SHORTEST_OUTAGE_S, LONGEST_OUTAGE_S = 1.0, 600.0
 """On the daemon's clock."""
 CAP_S = 3600.0
 """The longest pause between two tries of a thing that failed, on the daemon's clock."""
-WORK_S = 30.0
-"""What the work itself may take, on our clock."""
+WORK_S = 120.0
+"""What the work itself may take, on our clock, on a machine that has other work."""
 LIMIT_S = CAP_S / HURRY + WORK_S
 LOOK_S = 0.5
 LINES_OF = {

@@ -104,7 +104,7 @@ async def ended(parts, source: Fixed, origin: Origin, name: str) -> Invocation:
 
 async def settled(parts, invocation: Invocation) -> Invocation:
     """Wait until an invocation is over, and return it."""
-    with anyio.fail_after(30):
+    with anyio.fail_after(120):
         while invocation.state not in (State.COMPLETE, State.FAILED):
             await anyio.sleep(0.01)
             invocation = await parts.store.invocations.get(invocation.id)

@@ -78,7 +78,7 @@ async def test_a_cancelled_run_lets_go_of_the_document_in_hand(parts, fresh_name
     body = Endless()
     invocation = await created(parts, Origin.API, fresh_name)
     async with syncing(parts, Fixed(lambda _: Document("a.txt", "1", body, "a"))) as syncer:
-        with anyio.fail_after(30):
+        with anyio.fail_after(120):
             await body.begun.wait()
             await parts.store.invocations.cancel(invocation.id)
             syncer.wake()

@@ -71,7 +71,7 @@ async def test_the_attempts_of_a_run_that_meets_a_bug_outlive_the_daemon(parts, 
     source = Broken()
     for number in range(1, HASTY.bug_attempts):
         async with syncing(parts, source, settings=once):
-            with anyio.fail_after(30):
+            with anyio.fail_after(120):
                 while (await parts.store.invocations.get(invocation.id)).bugs < number:  # noqa: ASYNC110 - a database
                     await anyio.sleep(0.01)
         await parts.store.invocations.postpone(invocation.id, 0.0, "", invocation.counts)
@@ -163,7 +163,7 @@ async def test_a_document_that_failed_for_now_is_asked_for_by_its_key_until_it_c
     async with syncing(parts, Two(away)):
         first = await settled(parts, invocation)
         assert (first.state, first.counts.failed) == (State.COMPLETE, 1)
-        with anyio.fail_after(30):
+        with anyio.fail_after(120):
             while len(await parts.chroma.get(invocation.target)) < 2:  # noqa: ASYNC110 - a database
                 await anyio.sleep(0.01)
     (latest, *_) = await parts.store.invocations.list(invocation.source_id)
@@ -186,7 +186,7 @@ async def test_one_object_that_failed_for_now_is_tried_again_by_its_own_invocati
     invocation = await parts.store.invocations.create(record.id, target, Origin.API, OneObject("a.txt"))
     later = Backoff(3600.0, cap_s=3600.0, random=lambda: 1.0)
     async with syncing(parts, source := Later(away), settings=replace(HASTY, again=later)):
-        with anyio.fail_after(30):
+        with anyio.fail_after(120):
             while not (tries := await parts.store.invocations.next_tries(invocation))[0].not_before:  # noqa: ASYNC110 - a database
                 await anyio.sleep(0.01)
     assert [(it.id, it.attempts, it.error) for it in tries] == [(invocation.id, 1, "its process was killed")]
@@ -198,7 +198,7 @@ async def test_one_object_that_failed_for_now_is_tried_again_by_its_own_invocati
 
 async def the_latest_complete(parts, invocation):
     """Wait until an invocation of the source is complete, and return it."""
-    with anyio.fail_after(30):
+    with anyio.fail_after(120):
         while not (found := await parts.store.invocations.list(invocation.source_id, state=State.COMPLETE)):  # noqa: ASYNC110 - a database
             await anyio.sleep(0.01)
     return found[0]

@@ -27,7 +27,7 @@ async def test_who_waits_for_invocations_hears_of_each_end_though_another_listen
     async with syncing(parts, Fixed(lambda _: document("in good order")), [broken, sound]) as syncer:
         for invocation in both:
             assert (await settled(parts, invocation)).state is State.COMPLETE
-        with anyio.fail_after(30):
+        with anyio.fail_after(120):
             while len(heard) < 4:  # noqa: ASYNC110 - told right after a settlement that the database has already
                 await anyio.sleep(0.01)
     assert {ident: (each.complete, each.failed) for ident, each in syncer.run_totals.items()} == {
@@ -57,7 +57,7 @@ async def test_the_run_of_a_paused_source_ends_in_the_middle_and_goes_on_when_it
         await source.begun.wait()
         await parts.store.source_names.pause(invocation.source_id)
         syncer.wake()
-        with anyio.fail_after(30):
+        with anyio.fail_after(120):
             while syncer.progress(invocation.id):  # noqa: ASYNC110 - nobody hears of an end in the middle
                 await anyio.sleep(0.01)
         source.may_end = True

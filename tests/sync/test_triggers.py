@@ -73,7 +73,7 @@ async def source(store, name, kind, **settings):
 
 async def asked(store, count):
     """Wait until so many invocations were asked for, and return them, oldest first."""
-    with anyio.fail_after(20):
+    with anyio.fail_after(120):
         while len(found := await store.invocations.list(newest_first=False)) < count:
             await anyio.lowlevel.checkpoint()
     return found
@@ -118,7 +118,7 @@ async def test_changed_files_are_asked_for_by_key_and_join_a_waiting_run(store, 
     (invocation,) = await asked(store, 1)
     assert invocation.request == SomeKeys(("a.md", "b.md"))
     await outside.say("notes", SomeKeys(("c.md",)))
-    with anyio.fail_after(20):
+    with anyio.fail_after(120):
         while (await store.invocations.get(invocation.id)).request != SomeKeys(("a.md", "b.md", "c.md")):
             await anyio.lowlevel.checkpoint()
     await store.invocations.start(invocation.id)
@@ -148,18 +148,18 @@ async def test_a_source_that_is_gone_is_watched_no_longer_and_a_changed_one_anew
     watch = {"target_collection_name": "code", "interval_s": 60}
     record = await source(store, "code", "github", repository="a/b", watch=watch)
     triggers.sources_changed()
-    with anyio.fail_after(20):
+    with anyio.fail_after(120):
         while outside.looks["code"] < 1:
             await anyio.lowlevel.checkpoint()
     other = TYPES["github"].codec.read({"repository": "a/c", "watch": watch})
     await store.sources.replace(record, "db", other, Embedding(), Chunking())
     triggers.sources_changed()
-    with anyio.fail_after(20):
+    with anyio.fail_after(120):
         while outside.looks["code"] < 2:
             await anyio.lowlevel.checkpoint()
     await store.sources.delete(record.id)
     triggers.sources_changed()
-    with anyio.fail_after(20):
+    with anyio.fail_after(120):
         while triggers._watching:
             await anyio.lowlevel.checkpoint()
 
@@ -193,7 +193,7 @@ async def test_a_watch_that_fails_has_failed_since_then_after_a_restart_too(stor
     for _ in range(2):
         triggers = Triggers(store, outside.watch, lambda: None)
         async with in_its_own_task(running(triggers)):
-            with anyio.fail_after(20):
+            with anyio.fail_after(120):
                 while not await store.watch_failures.all():
                     await anyio.lowlevel.checkpoint()
                 while not (now := triggers.states().get(record.id)) or now.failing_since is None:
@@ -203,7 +203,7 @@ async def test_a_watch_that_fails_has_failed_since_then_after_a_restart_too(stor
     outside.failures = 0
     triggers = Triggers(store, outside.watch, lambda: None)
     async with in_its_own_task(running(triggers)):
-        with anyio.fail_after(20):
+        with anyio.fail_after(120):
             while record.id not in triggers.states():
                 await anyio.lowlevel.checkpoint()
             triggers._states.looked(record.id, "", 0.0)

@@ -1,7 +1,6 @@
-import socket
-
 import pytest
 
+from syncd.chroma.server import free_port
 from syncd.pipeline.embed.llama import quieten
 from tests.models import minilm, minilm_folder
 
@@ -10,9 +9,7 @@ __all__ = ["minilm", "minilm_folder"]
 
 @pytest.fixture
 def unused_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    return free_port()
 
 
 @pytest.fixture(autouse=True, scope="session")

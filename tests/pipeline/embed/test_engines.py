@@ -50,7 +50,7 @@ async def test_a_model_starts_even_if_whoever_needed_it_first_waits_no_longer(wi
         fleet = embedders(tmp_path, "hash", supervisor)
         with anyio.move_on_after(0):
             await fleet.get(MINILM)
-        with anyio.fail_after(30):
+        with anyio.fail_after(120):
             while not fleet.running():  # noqa: ASYNC110 - it sets no event of ours
                 await anyio.sleep(0.001)
 

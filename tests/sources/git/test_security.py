@@ -161,7 +161,7 @@ async def test_a_program_that_will_not_end_is_killed_with_all_it_started(
             tasks.start_soon(cancel_once_started)
             await Git(tmp_path / "copy", Remote("https://localhost/owner/name.git", "owner/name")).call("version")
     shell, sleep = map(int, pids.read_text().split())
-    with anyio.fail_after(30):
+    with anyio.fail_after(120):
         while is_running(shell) or is_running(sleep):
             await anyio.lowlevel.checkpoint()
 

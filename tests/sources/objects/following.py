@@ -136,7 +136,7 @@ class CloudDaemon(Daemon):
 
     async def until_quiet(self, told: Told) -> None:
         """Wait until the queue is empty and every invocation has ended."""
-        with anyio.fail_after(30):
+        with anyio.fail_after(120):
             while told.waiting or await self.unsettled():  # noqa: ASYNC110 - another thread's server
                 await anyio.sleep(0.02)
 

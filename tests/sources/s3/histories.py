@@ -243,7 +243,7 @@ async def reconciled(history: History, daemon: Daemon, p: Place, settings: S3Set
     goal, before = await expected(p, settings), await indexed(daemon, settings)
     (source,) = await daemon.factory.followed.of_queue(p.queue_url)
     await daemon.invocations.create(source.id, Target(DB, settings.collection), Origin.SCHEDULE)
-    with anyio.fail_after(30):
+    with anyio.fail_after(120):
         await daemon.run_due()
     dead = len(await daemon.dead_letters.list())
     return Outcome(history, goal, before, await indexed(daemon, settings), daemon.watch.made, dead)

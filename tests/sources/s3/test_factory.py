@@ -44,7 +44,7 @@ async def add(buckets: BucketFactory, **settings: Any) -> str:
 
 async def until(come: Callable[[], bool]) -> None:
     """Poll what another process's server decides."""
-    with anyio.fail_after(30):
+    with anyio.fail_after(120):
         while not come():  # noqa: ASYNC110 - it is a number, not an event
             await anyio.sleep(0.02)
 
