@@ -18,7 +18,7 @@ from syncd.pipeline.embed.engine import Cluster
 from syncd.pipeline.parse.task import Ocr
 from syncd.pipeline.prepare.preparer import DocumentPreparer
 from syncd.pipeline.prepare.process import PREPARE_WORKER_MODULE, PreparerSettings
-from syncd.pipeline.ray.preparer import RayPreparer
+from syncd.pipeline.ray.preparer import LEAST_TEXT_BYTES, RayPreparer
 from syncd.pipeline.ray.preparing import RayPreparers
 from tests.benchmarks.napping_preparer import NAP_S
 from tests.benchmarks.processes import processor_s
@@ -27,7 +27,7 @@ from tests.pipeline.parse.documents import docx, paragraph
 ROOT = Path(__file__).parents[2]
 STUB = "tests.benchmarks.napping_preparer"
 AT_ONCE = 64
-WORD_FILES, PARAGRAPHS = 100, 150
+WORD_FILES, PARAGRAPHS = 40, 1500
 SETTINGS = PreparerSettings(ocr=Ocr(enabled=False))
 
 
@@ -49,14 +49,14 @@ async def rate(preparer, documents):
 
 
 @asynccontextmanager
-async def employed(here, address, count, module=PREPARE_WORKER_MODULE):
+async def employed(here, address, count, module=PREPARE_WORKER_MODULE, least_text_bytes=LEAST_TEXT_BYTES):
     """Yield a preparer once it has so many workers."""
     pool = RayPreparers(Cluster(address, count, cpus=0.0), SETTINGS, module)
     running = asyncio.create_task(pool.run())
     try:
         while len(pool.elsewhere) < count:  # noqa: ASYNC110 - they come from other processes
             await asyncio.sleep(0.1)
-        yield RayPreparer(here, pool, "mask", only_text=False)
+        yield RayPreparer(here, pool, "mask", only_text=False, least_text_bytes=least_text_bytes)
     finally:
         running.cancel()
         await asyncio.wait([running])
@@ -69,7 +69,7 @@ async def stub(address, arguments):
             texts = [
                 (f"{number}.md", b"# One\n\nwords in a line\n" * 40) for number in range(arguments.documents * workers)
             ]
-            async with employed(here, address, workers, STUB) as preparer:
+            async with employed(here, address, workers, STUB, least_text_bytes=0) as preparer:
                 await rate(preparer, texts[: 2 * workers])
                 found, _ = await rate(preparer, texts)
             print(f"  {workers} workers: {found:6.1f} texts/s, {found * NAP_S / workers:.2f} of what they can")

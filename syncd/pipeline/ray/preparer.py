@@ -1,7 +1,8 @@
 """Documents prepared on a Ray cluster, behind the same `Preparer` protocol as here.
 
 A document travels to a worker as it was fetched, and comes back as chunks. It is prepared here while no worker is there, and after it
-was lost three times on the way, of which it may be to blame; so are those whose pictures the vision model describes, which is here.
+was lost three times on the way, of which it may be to blame; so are those whose pictures the vision model describes, which is here,
+and short texts.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from syncd.runtime.frames import Frame
 _INLINE_BYTES = 1 << 20
 """Larger documents reach the driver as files: the daemon does not hold them in memory."""
 _DROP_S = 5.0
+LEAST_TEXT_BYTES = 16 << 10
+"""Shorter texts stay: 4.8 kB of code cost 2.4 ms of a core when chunked here, and 2.6 ms here to be chunked elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class RayPreparer:
     workers: RayPreparers
     secrets: SecretsPolicy
     only_text: bool
+    least_text_bytes: int = LEAST_TEXT_BYTES
 
     def fingerprint(self, name: str, media_type: str | None = None) -> str:
         """Return what, besides its bytes, decides the document's text: the same wherever it is prepared."""
@@ -83,7 +87,8 @@ class RayPreparer:
 
     def _travels(self, file: BinaryIO, is_text: bool) -> bool:
         size_bytes = file.seek(0, 2)
-        return (is_text or not self.only_text) and size_bytes <= self.workers.settings.limits.size_bytes
+        is_worth_it = size_bytes >= self.least_text_bytes if is_text else not self.only_text
+        return is_worth_it and size_bytes <= self.workers.settings.limits.size_bytes
 
     async def _by(
         self, worker: RayWorker, file: BinaryIO, begin: JsonObject, warnings: Warnings

@@ -123,7 +123,7 @@ async def preparers(address, secrets="mask", count=1):
         pool = RayPreparers(Cluster(address, count, cpus=0.0), SETTINGS, DEADLY, Backoff(cap_s=0.1))
         tasks.start_soon(pool.run)
         here = processes.treating(secrets)
-        yield RayPreparer(here, pool, secrets, only_text=False), here
+        yield RayPreparer(here, pool, secrets, only_text=False, least_text_bytes=0), here
         tasks.cancel_scope.cancel()
 
 
