@@ -166,7 +166,7 @@ def _connect(order: Order) -> None:
     try:
         _ray.init(address=order.cluster.address, configure_logging=False, log_to_driver=False)
     except (*_LOST, RuntimeError, ValueError, OSError) as error:
-        raise RetryableError(f"no Ray cluster answers at {order.cluster.address}: {_in_one_line(error)}") from error
+        raise RetryableError(_in_one_line(error)) from error
 
 
 async def _serve(channel: Channel, driver: Driver) -> None:

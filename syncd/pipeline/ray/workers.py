@@ -118,7 +118,7 @@ class RayWorkers:
                     log.info("ray.connected", address=cluster.address, work=self._kind.name)
                     await self._employ(driver)
             except* RetryableError as errors:
-                self._away = _first(errors)
+                self._away = f"the Ray cluster at {cluster.address} is out of reach: {_first(errors)}"
                 log.warning("ray.away", work=self._kind.name, reason=self._away)
             failures += 1
             await anyio.sleep(self._backoff.delay_s(failures))

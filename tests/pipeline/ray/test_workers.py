@@ -5,7 +5,7 @@ of any part.
 import io
 import random
 import re
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import anyio
@@ -41,13 +41,26 @@ TEXTS = [f"Keeper {number} lights the lamp in the tower at dusk. " * (number % 5
 NOTES = 50
 
 
-@pytest.fixture(scope="module")
-def cluster():
+@contextmanager
+def small_cluster():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
         with ray_running() as cluster:
             cluster.add_node(1)
             yield cluster
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Of one node; the last test to use it kills its head."""
+    with small_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def own_cluster():
+    with small_cluster() as cluster:
+        yield cluster
 
 
 async def reached(condition):
@@ -183,6 +196,27 @@ async def test_a_document_whose_worker_dies_in_its_middle_is_gone_on_with_here_a
         await reached(lambda: elsewhere.workers.elsewhere and elsewhere.workers.elsewhere != dead)
 
 
+async def test_workers_come_with_nodes_and_go_with_the_head_and_this_machine_goes_on(cluster, monkeypatch):
+    for name, value in IMPATIENCE.items():
+        monkeypatch.setenv(name, value)
+    async with preparers(cluster.address, count=0) as (elsewhere, here):
+        expected = {name: await outcome(here, name, DOCUMENTS[name]) for name in HARMLESS}
+
+        async def make(name):
+            assert await outcome(elsewhere, name, DOCUMENTS[name]) == expected[name], name
+
+        await reached(lambda: len(elsewhere.workers.elsewhere) == 1)
+        cluster.add_node(1)
+        await reached(lambda: len(elsewhere.workers.elsewhere) == 2)
+        cluster.kill_head()
+        async with anyio.create_task_group() as tasks:
+            for name in HARMLESS:
+                tasks.start_soon(make, name)
+        await reached(lambda: not elsewhere.workers.elsewhere)
+        assert "this machine prepares alone" in elsewhere.workers.shortfall
+        await make("report.docx")
+
+
 def put(folder: Path, number: int) -> None:
     """Write a document: a note, a page, code or a Word file."""
     text = f"The keeper of lamp {number} climbs the tower, trims the wick, and waits. " * 6
@@ -210,13 +244,37 @@ def indexed(daemon: Daemon) -> int:
     return daemon.rows("SELECT count(*) FROM documents WHERE state = 'indexed'")[0][0]
 
 
+def test_a_daemon_whose_cluster_is_away_does_the_work_itself_and_says_so(minilm_folder, tmp_path):
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    for number in range(4):
+        put(notes, number)
+    address = f"127.0.0.1:{free_port()}"
+    daemon = made(tmp_path / "daemon", minilm_folder, notes, f'[workers]\nray = "{address}"\n')
+    try:
+        until(lambda: indexed(daemon) == 4)
+        health = until(lambda: len((found := request(daemon, "GET", "/health")).get("degraded", ())) == 2 and found)
+        assert health["status"] == "ok"
+        of_model, of_documents = health["degraded"]
+        assert of_model.startswith(f"model {MINILM}: ")
+        assert of_model.endswith("this machine computes alone")
+        assert of_documents.startswith("preparing: ")
+        assert of_documents.endswith("this machine prepares alone")
+        assert address in of_model
+        assert address in of_documents
+        assert "degraded: preparing: " in syncd(daemon, "status").stdout
+    finally:
+        assert daemon.stop() == 0
+
+
+@pytest.mark.soak
 def test_a_daemon_whose_cluster_grows_and_loses_workers_and_its_head_holds_what_an_undisturbed_one_does(
-    cluster, minilm_folder, tmp_path
+    own_cluster, minilm_folder, tmp_path
 ):
     notes = tmp_path / "notes"
     notes.mkdir()
     put(notes, 0)
-    disturbed = made(tmp_path / "disturbed", minilm_folder, notes, f'[workers]\nray = "{cluster.address}"\n')
+    disturbed = made(tmp_path / "disturbed", minilm_folder, notes, f'[workers]\nray = "{own_cluster.address}"\n')
     undisturbed = None
     try:
 
@@ -227,7 +285,7 @@ def test_a_daemon_whose_cluster_grows_and_loses_workers_and_its_head_holds_what_
             return request(disturbed, "GET", "/api/v1/status")["preparers_elsewhere"]
 
         until(lambda: len(workers_now()) == 1)
-        cluster.add_node(1)
+        own_cluster.add_node(1)
         names = until(lambda: len(found := workers_now()) == 2 and found)
         assert f"{MINILM} is computed by: {names[0]}; {names[1]}" in syncd(disturbed, "status").stdout
         readers = until(lambda: len(found := preparers_now()) == 2 and found)
@@ -241,7 +299,7 @@ def test_a_daemon_whose_cluster_grows_and_loses_workers_and_its_head_holds_what_
         kill_worker(readers[0])
         until(lambda: names[0] not in workers_now() and readers[0] not in preparers_now())
         until(lambda: indexed(disturbed) > NOTES // 2)
-        cluster.kill_head()
+        own_cluster.kill_head()
         found = all_held(disturbed)
         until(lambda: "this machine computes alone" in syncd(disturbed, "status").stdout)
         health = request(disturbed, "GET", "/health")
