@@ -7,12 +7,21 @@ A module of its own because importing trafilatura costs half a second and 40 MB,
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
+from types import ModuleType
 from typing import TypeGuard
 
-import trafilatura
 import turbohtml
 from turbohtml import Element, Node
+
+if find_spec("babel") is None:
+    # Of what trafilatura imports, courlan needs its 36 MB to tell in which language a link is, which is never asked here.
+    sys.modules["babel"] = _babel = ModuleType("babel")
+    vars(_babel).update(Locale=None, UnknownLocaleError=LookupError)
+
+import trafilatura
 
 BLOCK_TAGS = frozenset(
     [
