@@ -1,6 +1,8 @@
 """The converted model against the published weights, and batched against alone."""
 
 import ctypes
+import subprocess
+import sys
 import unicodedata
 
 import llama_cpp
@@ -130,6 +132,11 @@ def test_weights_that_are_not_the_published_ones_are_refused(tmp_path):
     with pytest.raises(PermanentError, match="not the published file"):
         converter.convert(tmp_path, tmp_path / "out.gguf")
     assert not list(tmp_path.glob("*out.gguf*"))
+
+
+def test_the_package_of_the_weights_runs_no_code():
+    look = "import sys; from syncd.pipeline.embed.files import packaged_weights; print(packaged_weights().parts[-4] in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", look], capture_output=True, check=True).stdout == b"False\n"
 
 
 def test_a_conversion_that_fails_leaves_nothing(tmp_path, monkeypatch):
