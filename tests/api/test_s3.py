@@ -43,6 +43,9 @@ async def test_a_bucket_elsewhere_and_a_queue_of_its_own_are_kept_and_shown(allo
         {"queue_url": "https://internal-somebodys.us-east-1.elb.amazonaws.com/1/q"},
         {"queue_url": "queue"},
         {"queue_url": "https://[::1/q"},
+        {"queue_url": "https://sqs.eu-west-1.amazonaws.com/1/q\x00"},
+        {"queue_url": "https://sqs.eu-west-1.amazonaws.com/1/q\n"},
+        {"queue_url": "https://sqs.eu-west-1.ama\tzonaws.com/1/q"},
         {"endpoint_url": "http://[::1/"},
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -12,6 +13,8 @@ from syncd.errors import MisconfiguredError, PermanentError
 from syncd.quoting import shown
 from syncd.sources.git.remote import LOOPBACK
 
+_UNWRITTEN = re.compile(r"[\x00-\x20\x7f]")
+"""White space and control characters, some of which `urlsplit` drops before it looks."""
 AllowedEndpoint = Annotated[str, Field(pattern=r"^https?://[^/?#@]+/?$")]
 """A scheme and a host, in a table of the configuration file."""
 
@@ -26,7 +29,7 @@ def check_endpoint(name: str, url: str, allowed: Sequence[str] | None, setting: 
         is_whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         parts, is_whole = urlsplit(""), False
-    if not is_whole or parts.username or parts.password or parts.fragment:
+    if not is_whole or _UNWRITTEN.search(url) or parts.username or parts.password or parts.fragment:
         raise PermanentError(f"{name} {shown(url)} must be an http or https URL with a host and without credentials")
     if allowed is None or f"{parts.scheme}://{parts.netloc}" in {one.rstrip("/") for one in allowed}:
         return
