@@ -229,10 +229,14 @@ async def test_a_token_of_a_database_uses_the_roots_and_apps_that_name_it_and_no
             ("2", scoped, True),
             ("3", scoped, False),
             ("3", api.token, False),
+            ("4", scoped, False),
+            ("4", api.token, True),
         ):
             repository = f"octo/{app_id}-{is_made}"
             said = await made(token, github={"repository": repository, "app_id": app_id})
-            assert (said is True) == is_made or "name the database under `databases`" in said
+            assert (said is True) == is_made, (app_id, said)
+            refusal = "is not configured here" if app_id == "4" else "name the database under `databases`"
+            assert is_made or refusal in said
         assert "name the owner under `owners`" in await made(scoped, github={"repository": "else/where", "app_id": "2"})
 
 

@@ -29,8 +29,10 @@ class GithubFactory(RepositoryFactory[GithubSourceSettings]):
     def accept(self, settings: GithubSourceSettings, requester: Requester) -> GithubSourceSettings:
         """Check the repository's name, too, and that it may be read with the App. Raises PermanentError."""
         check_repository(settings.repository)
-        if app := self._sections.get(settings.app_id or ""):
-            app.check(settings.repository, requester)
+        # One that is configured later will be taken to have been allowed, so only who may use any names an App that is not.
+        may_use_any = requester.is_unlimited or requester.is_trusted
+        if settings.app_id and (settings.app_id in self._sections or not may_use_any):
+            self._section(settings.app_id).check(settings.repository, requester)
         return super().accept(settings, requester)
 
     def reading(self, record: SourceRecord[GithubSourceSettings]) -> RepositorySettings:
