@@ -107,7 +107,7 @@ def create_app(
     app = web.Application(middlewares=[shape_errors], client_max_size=MAX_BODY_BYTES)
     app[SERVICES] = services
     app[SHAPES] = SourceShapes.of(services.sources.types)
-    app[sources.SOURCES_COUNTED] = anyio.Lock()
+    app[sources.QUOTA_TURN] = anyio.Lock()
     app[upload.UPLOADS] = Slots(services.max_uploads)
     app[WRONG_TOKENS] = WrongTokens()
     app[metrics.LATEST_FIGURES] = LatestFigures(services)

@@ -28,7 +28,7 @@ from syncd.schema import Model, QueryCount
 
 log = structlog.get_logger()
 
-SOURCES_COUNTED = web.AppKey("counted", anyio.Lock)
+QUOTA_TURN = web.AppKey("counted", anyio.Lock)
 """Held while sources that count towards a quota are made."""
 MAX_PAGE = 1000
 """A larger `limit` is reduced to this."""
@@ -117,7 +117,7 @@ async def room_for(request: web.Request, new: SourceSettings, of: str = "") -> A
     if databases is None:
         yield
         return
-    async with request.app[SOURCES_COUNTED]:
+    async with request.app[QUOTA_TURN]:
         found = await services.store.sources.list(databases=databases, limit=services.quotas.sources + 1)
         if refusal := services.quotas.refusal([it.settings for it in found if it.id != of], new):
             raise RefusedError(403, refusal)
