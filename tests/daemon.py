@@ -10,14 +10,18 @@ import time
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from watchfiles import watch
 
 from syncd.chroma.server import free_port
-from tests import fork_server
+from tests.forked import Forked, Forks
+
+if TYPE_CHECKING:
+    from chromadb.api import ClientAPI
 
 START_LIMIT_S = 120.0
 POLL_S = 0.05
@@ -32,13 +36,19 @@ class Daemon:
     config: str
     program: tuple[str, ...] = ("syncd",)
     environment: Mapping[str, str] = field(default_factory=dict)
-    process: subprocess.Popen | fork_server.Forked | None = None
+    process: subprocess.Popen | Forked | None = None
     is_private: bool = False
     """Whether the daemon's own Chroma is in a network of its own, as it is by default."""
+    forks: Forks | None = None
+    """What starts it; None: it is a process of its own, which takes more than two CPU seconds more."""
 
     @property
     def state(self) -> Path:
         return self.folder / "state"
+
+    @property
+    def configuration(self) -> Path:
+        return self.folder / "syncd.toml"
 
     def start(self) -> "Daemon":
         """Start it and wait until it serves."""
@@ -48,17 +58,18 @@ class Daemon:
 
     def launch(self) -> None:
         """Start it; it need not get far."""
-        file = self.write_configuration()
+        self.write_configuration()
         (self.state / "daemon.json").unlink(missing_ok=True)
-        command = [*self.program, "run", "--config", str(file)]
-        environment = {**os.environ, **self.chroma_port(), **self.environment}
         with (self.folder / "log").open("ab") as log:
-            if fork_server.can_start(environment):
-                self.process = fork_server.start(command, environment, log.fileno(), log.fileno())
-            else:
-                self.process = subprocess.Popen(
-                    [sys.executable, "-m", *command], stdout=log, stderr=log, env=environment
-                )
+            self.process = self.begin(log.fileno())
+
+    def begin(self, output: int) -> subprocess.Popen | Forked:
+        """Start the program on the configuration that is there; what it writes goes to the file `output`."""
+        arguments = [*self.program, "run", "--config", str(self.configuration)]
+        environment = {**os.environ, **self.chroma_port(), **self.environment}
+        if self.forks:
+            return self.forks.start(arguments, environment, output)
+        return subprocess.Popen([sys.executable, "-m", *arguments], stdout=output, stderr=output, env=environment)
 
     def chroma_port(self) -> dict[str, str]:
         """Have the daemon's own Chroma open, unless the configuration says where Chroma is: tests look into it themselves."""
@@ -71,9 +82,8 @@ class Daemon:
     def write_configuration(self) -> Path:
         """Write its configuration file."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        file = self.folder / "syncd.toml"
-        file.write_text(f'state_dir = "{self.state}"\n' + self.config)
-        return file
+        self.configuration.write_text(f'state_dir = "{self.state}"\n' + self.config)
+        return self.configuration
 
     def wait_ready(self) -> None:
         """Wait until it has written down where it listens."""
@@ -170,11 +180,17 @@ class Held:
             assert float(np.dot(vector, other.vectors[chunk_id])) > 1 - 1e-4, chunk_id
 
 
-def held(host: str, port: int, name: str) -> Held:
-    """Read a whole collection with an ordinary Chroma client."""
+@lru_cache(maxsize=16)
+def client_at(host: str, port: int) -> "ClientAPI":
+    """Return an ordinary Chroma client, which takes 0.1 CPU seconds to make. It need not reach a server yet."""
     import chromadb
 
-    collection = chromadb.HttpClient(host=host, port=port).get_collection(name)
+    return chromadb.HttpClient(host=host, port=port)
+
+
+def held(host: str, port: int, name: str) -> Held:
+    """Read a whole collection with an ordinary Chroma client."""
+    collection = client_at(host, port).get_collection(name)
     found = collection.get(include=["documents", "metadatas", "embeddings"])
     rows = {
         chunk_id: (document, {key: value for key, value in metadata.items() if key != "source_id"})

@@ -10,18 +10,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from syncd.chroma.server import _PROGRAM as CHROMA
 from syncd.pipeline.embed.catalog import MINILM, Catalog
 from syncd.pipeline.embed.files import find_file
+from tests.faults.disturbed import Disturbed, Fault, restart
 from tests.faults.kept import LIMIT_S
 from tests.faults.poison import poisoned
 from tests.faults.processes import MODEL, PREPARER, children, signalled
+from tests.faults.story import Story
 from tests.faults.truth import killed
-from tests.faults.twins import Fault, Twins, restart
+from tests.forked import Forks
 
 SPREAD_S = 1.0
 """What a change takes: the moment of a fault is spread over it."""
@@ -29,44 +31,46 @@ HANG_S = 4.0
 INDEX_WRITE_S = 0.03
 """What writing an index's files takes."""
 OFFSET = "CLOCK_OFFSET"
-MANY_SECTIONS = 550
-"""Of each of two files: more chunks than Chroma 1.5.9 keeps out of its index files (hnsw:sync_threshold, 1000)."""
+FEW_SECTIONS, MANY_SECTIONS = 30, 550
+"""Of each of two files; many: more chunks than Chroma 1.5.9 keeps out of its index files (hnsw:sync_threshold, 1000)."""
 DISK_MB = 256
 
 
-def kill_daemon(twins: Twins, rng: random.Random) -> int:
-    """SIGKILL the daemon at any moment; a next one is started."""
+def kill_daemon(life: Disturbed, rng: random.Random) -> int:
+    """SIGKILL the daemon at any moment, also while it starts; a next one is started."""
+    if rng.random() < 0.5:
+        life.daemon.wait_ready()
     time.sleep(rng.random() * SPREAD_S)
-    killed(twins.disturbed)
-    twins.disturbed.start()
+    killed(life.daemon)
+    life.daemon.launch()
     return 1
 
 
 def kill(module: str) -> Fault:
     """Return what kills the processes that run a module."""
 
-    def fault(twins: Twins, rng: random.Random) -> int:
+    def fault(life: Disturbed, rng: random.Random) -> int:
         time.sleep(rng.random() * SPREAD_S)
         # After one kill there is no other process before there is something for it to do.
         with suppress(TimeoutError):
-            until(lambda: bool(children(twins.disturbed, module)), limit_s=HANG_S)
-        return signalled(twins.disturbed, module, signal.SIGKILL)
+            until(lambda: bool(children(life.daemon, module)), limit_s=HANG_S)
+        return signalled(life.daemon, module, signal.SIGKILL)
 
     return fault
 
 
-def kill_chroma(twins: Twins, rng: random.Random) -> int:
+def kill_chroma(life: Disturbed, rng: random.Random) -> int:
     """SIGKILL Chroma while it writes its index files."""
-    before = index_files(twins.state)
-    until(lambda: index_files(twins.state) != before, every_s=0.0005)
+    before = index_files(life.state)
+    until(lambda: index_files(life.state) != before, every_s=0.0005)
     time.sleep(rng.random() * INDEX_WRITE_S)
-    return signalled(twins.disturbed, CHROMA, signal.SIGKILL)
+    return signalled(life.daemon, CHROMA, signal.SIGKILL)
 
 
-def hang(twins: Twins, rng: random.Random) -> int:
+def hang(life: Disturbed, rng: random.Random) -> int:
     """SIGSTOP the daemon or one of its processes, for less or more than it is waited for."""
     time.sleep(rng.random() * SPREAD_S)
-    daemon = twins.disturbed
+    daemon = life.daemon
     assert daemon.process is not None
     running = {module: children(daemon, module) for module in (MODEL, PREPARER, CHROMA)}
     pids = rng.choice([[daemon.process.pid], *filter(None, running.values())])
@@ -78,48 +82,46 @@ def hang(twins: Twins, rng: random.Random) -> int:
     return 1
 
 
-def fill_disk(twins: Twins, rng: random.Random) -> int:
+def fill_disk(life: Disturbed, rng: random.Random) -> int:
     """Leave no byte of the disk, and free it after a while. The daemon may end of it; a next one is started."""
-    ballast = twins.state / "ballast"
+    ballast = life.state / "ballast"
     time.sleep(rng.random() * SPREAD_S)
     with suppress(OSError), ballast.open("wb", buffering=0) as file:
         while file.write(bytes(1 << 16)):
             pass
     time.sleep(rng.random() * HANG_S)
     ballast.unlink()
-    restart(twins.disturbed)
+    restart(life.daemon)
     return 1
 
 
-def jump_clock(twins: Twins, rng: random.Random) -> int:
+def jump_clock(life: Disturbed, rng: random.Random) -> int:
     """Let the time of day jump by seconds to months, to either side of the real one."""
     time.sleep(rng.random() * SPREAD_S)
     offset_s = rng.choice((-1, 1)) * 10 ** rng.uniform(1, 7)
-    Path(twins.environment[OFFSET]).write_bytes(round(offset_s).to_bytes(8, sys.byteorder, signed=True))
+    Path(life.environment[OFFSET]).write_bytes(round(offset_s).to_bytes(8, sys.byteorder, signed=True))
     return 1
 
 
-def poison(twins: Twins, rng: random.Random) -> int:
+def poison(life: Disturbed, rng: random.Random) -> int:
     """Put documents into the folder that no parser can make anything of, or that want too much, and take them away again."""
     names: list[str] = []
-    for name, content in poisoned(rng, twins.changes):
-        (twins.notes / name).write_bytes(content)
+    for name, content in poisoned(rng, life.number):
+        (life.notes / name).write_bytes(content)
         names.append(name)
     asked = f"SELECT count(*) FROM documents WHERE key IN ({', '.join('?' * len(names))})"
-    until(lambda: twins.disturbed.rows(asked, *names) == [(len(names),)])
+    until(lambda: life.daemon.rows(asked, *names) == [(len(names),)])
     for name in names:
-        (twins.notes / name).unlink()
+        (life.notes / name).unlink()
     return len(names)
 
 
-def start_second(twins: Twins, rng: random.Random) -> int:
+def start_second(life: Disturbed, rng: random.Random) -> int:
     """Start another daemon on the state folder; it has to refuse."""
     time.sleep(rng.random() * SPREAD_S)
-    daemon = twins.disturbed
-    command = [sys.executable, "-m", *daemon.program, "run", "--config", str(daemon.folder / "syncd.toml")]
-    environment = {**os.environ, **daemon.environment}
-    second = subprocess.run(command, env=environment, capture_output=True, timeout=LIMIT_S, check=False)
-    assert second.returncode == 78, second.stderr.decode()
+    with (life.folder / "second").open("wb") as output:
+        second = life.daemon.begin(output.fileno())
+    assert second.wait(LIMIT_S) == 78, (life.folder / "second").read_text()
     return 1
 
 
@@ -165,19 +167,32 @@ class Disturbance:
     has_clock: bool = False
     has_own_disk: bool = False
 
-    def twins(self, folder: Path, stack: ExitStack) -> Twins:
-        """Make two daemons that do not run, of which nothing runs when the stack is closed."""
+    @property
+    def length(self) -> int:
+        """How many changes a story has."""
+        return 8 if self.is_whole else 20
+
+    @property
+    def kind(self) -> tuple[bool, bool]:
+        """What tells the stories apart that different faults need."""
+        return self.is_whole, self.has_model
+
+    def story(self, folder: Path, seed: str) -> Story:
+        """Find out what the collections hold all through a story; the real model, where it is needed, is fetched beside the folder."""
+        sections = MANY_SECTIONS if self.is_whole else FEW_SECTIONS
+        models = models_in(folder.parent) if self.has_model else None
+        return Story(folder, f"{seed} {self.kind}", self.length, sections, self.is_whole, models).find_out()
+
+    def life(self, folder: Path, story: Story, stack: ExitStack) -> Disturbed:
+        """Make a daemon that does not run, and does not when the stack is closed."""
         folder.mkdir(parents=True)
+        environment = compiled_clock(folder) if self.has_clock else {}
         if self.has_own_disk:
-            stack.enter_context(own_disk(folder / "disturbed" / "daemon"))
-        twins = Twins(
-            folder,
-            MANY_SECTIONS if self.is_whole else 30,
-            models(folder.parent) if self.has_model else None,
-            compiled_clock(folder) if self.has_clock else {},
-        )
-        stack.callback(twins.end)
-        return twins
+            stack.enter_context(own_disk(folder / "daemon"))
+        forks = stack.enter_context(closing(Forks(environment))) if self.has_clock else None
+        life = Disturbed(folder, story, forks, environment)
+        stack.callback(life.end)
+        return life
 
 
 @contextmanager
@@ -191,7 +206,7 @@ def own_disk(place: Path) -> Iterator[None]:
         subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
-def models(folder: Path) -> Path:
+def models_in(folder: Path) -> Path:
     """Return a folder with the real model, which is fetched once."""
     model = Catalog().find(MINILM)
     asyncio.run(find_file(model, model.file(), folder / "models"))

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.daemon import MINILM, Daemon, Held
-from tests.faults.synced import ROOT, write_note, write_notes
+from tests.faults.synced import write_note, write_notes
 from tests.faults.truth import Difference, held_by, look, restarted, still
+from tests.forked import shared_forks
 from tests.git_server import GitServer
 
 SECTIONS = 550
@@ -46,6 +47,7 @@ class Kept:
     right: dict[str, Held] = field(default_factory=dict)
     repositories: Path | None = None
     """Where the repository is, if not in the folder."""
+    branch: str = "main"
     models: Path | None = None
     """Where the real model is; without, vectors are hashes of texts."""
 
@@ -58,9 +60,12 @@ class Kept:
         """Return a daemon on the state folder, which is not running."""
         return Daemon(
             self.folder / "daemon",
-            configuration(self.folder, self.repositories or self.folder / "repositories", self.models, more),
+            configuration(
+                self.folder, self.repositories or self.folder / "repositories", self.branch, self.models, more
+            ),
             program=(program,),
-            environment={"PYTHONPATH": str(ROOT), **environment},
+            environment=environment,
+            forks=None if "LD_PRELOAD" in environment else shared_forks(),
         )
 
     def live(
@@ -147,7 +152,7 @@ def uploaded(daemon: Daemon, number: int, day: int | None = None) -> str:
     return name
 
 
-def configuration(folder: Path, repositories: Path, models: Path | None, more: str) -> str:
+def configuration(folder: Path, repositories: Path, branch: str, models: Path | None, more: str) -> str:
     """Return the daemon's configuration; `more` is added to the section about Chroma."""
     engine = f'models_dir = "{models}"\nthreads = 1' if models else 'runtime = "hash"'
     return f"""
@@ -175,6 +180,7 @@ chunking = {{ target_size_bytes = 64, max_size_bytes = 120 }}
 name = "code"
 type = "git"
 url = "{repositories / "owner" / "code.git"}"
+branch = "{branch}"
 collection = "code"
 interval_s = 1
 """

@@ -11,8 +11,7 @@ from typing import Any
 from chromadb.errors import NotFoundError
 
 from tests.daemon import MINILM, Daemon, Held, held
-
-ROOT = Path(__file__).parents[2]
+from tests.forked import shared_forks
 
 
 def configuration(folders: dict[str, Path], chroma: str = "") -> str:
@@ -48,7 +47,7 @@ class Synced:
             folder,
             configuration(folders, chroma),
             program=("tests.pipeline.embed.hash_engine",),
-            environment={"PYTHONPATH": str(ROOT)},
+            forks=shared_forks(),
         ).start()
         synced = cls(daemon, {})
         asked = "SELECT count(DISTINCT source_id) FROM invocations"

@@ -5,12 +5,12 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import chromadb
 import numpy as np
+from chromadb.api import ClientAPI
 from chromadb.errors import ChromaError, NotFoundError
 
 from syncd.index.self_probe import TOLERATED_SHARE
-from tests.daemon import Daemon, Held, held
+from tests.daemon import Daemon, Held, client_at, held
 
 AMONG_NEAREST = 10
 QUERIES = 200
@@ -79,9 +79,9 @@ def difference(found: Held, wanted: Held, needed: Collection[str] | None = None)
     )
 
 
-def client_of(daemon: Daemon) -> chromadb.api.ClientAPI:
+def client_of(daemon: Daemon) -> ClientAPI:
     chroma = daemon.announced()["chroma"]
-    return chromadb.HttpClient(host=chroma["host"], port=chroma["port"])
+    return client_at(chroma["host"], chroma["port"])
 
 
 def held_by(daemon: Daemon, name: str) -> Held:
@@ -93,7 +93,7 @@ def held_by(daemon: Daemon, name: str) -> Held:
         return Held({}, {})
 
 
-def unfindable(client: chromadb.api.ClientAPI, name: str, wanted: Held) -> int:
+def unfindable(client: ClientAPI, name: str, wanted: Held) -> int:
     """Count the chunks whose vector does not find them."""
     collection, missed = client.get_collection(name), 0
     ids = sorted(wanted.vectors)
