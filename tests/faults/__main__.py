@@ -163,7 +163,7 @@ def soaked(unit: Unit) -> Row:
     for run in unit.run():
         row.count(run)
         outcome = "advised" if run.recovery.advises else run.recovery.wrong or "healed"
-        print(f"{unit.name}: {run.what}: {outcome}", flush=True)
+        print(f"{unit.name}: {run.what}, {run.faults} times: {outcome}", flush=True)
         if run.recovery.wrong and not run.recovery.advises:
             print(f"{unit.folder}: {run.recovery.said}", flush=True)
     row.seconds = time.monotonic() - began

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.error import URLError
 
 from tests.daemon import POLL_S, Daemon
 from tests.faults.kept import COLLECTIONS, LIMIT_S, Kept, Recovery, complaint
@@ -57,27 +56,32 @@ class Disturbed:
         still(self.daemon, LIMIT_S)
         return self
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the story has no further change."""
+        return self.number == len(self.changes)
+
     def end(self) -> None:
         """Kill it if it runs."""
         if self.daemon.process is not None:
             killed(self.daemon)
 
     def go_on(self) -> None:
-        """Let the next change happen, but for its upload."""
+        """Let the next change happen. The upload is acknowledged when this returns."""
         self.number += 1
         self._change.write(self.notes)
         self.story.go_on(self.branch, self.number)
+        self._change.upload(self.daemon)
 
     def compare(self) -> Recovery:
-        """Upload what the change uploads, and give the daemon time to come to hold what it should."""
+        """Give the daemon time to come to hold what it should."""
         self.daemon.wait_ready()
         deadline = time.monotonic() + self.limit_s
-        self._upload(deadline)
         while True:
-            is_over = time.monotonic() > deadline
-            if is_over or self._is_through():
+            is_late = time.monotonic() > deadline
+            if is_late or self._is_through():
                 wrong = self._wrong()
-                if is_over or not wrong:
+                if is_late or not wrong:
                     return Recovery(wrong, complaint(self.daemon))
                 time.sleep(LOOK_AGAIN_S)
             if self.daemon.process is None or self.daemon.process.poll() is not None:
@@ -87,17 +91,6 @@ class Disturbed:
     @property
     def _change(self) -> Change:
         return self.changes[self.number - 1]
-
-    def _upload(self, deadline: float) -> None:
-        while True:
-            try:
-                self._change.upload(self.daemon)
-            except (URLError, ConnectionError, TimeoutError):
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(POLL_S)
-            else:
-                return
 
     def _is_through(self) -> bool:
         return is_through(self.daemon, self._change, self.story.commits[self.number])

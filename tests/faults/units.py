@@ -74,7 +74,8 @@ class Units:
             story = self._story(disturbance, number // LIVES_PER_STORY)
             life = disturbance.life(folder, story, stack).start()
             done = 0
-            while done < count:
+            # Where nothing was there to be killed, it ends with fewer faults.
+            while done < count and not life.is_over:
                 life.go_on()
                 faults = sum(disturbance.fault(life, rng) for _ in range(min(disturbance.per_run, count - done)))
                 recovery = life.compare()
