@@ -18,13 +18,15 @@ import numpy as np
 from watchfiles import watch
 
 from syncd.chroma.server import free_port
-from tests.forked import Forked, Forks
+from tests.forked import Forked, Forks, shared_forks
 
 if TYPE_CHECKING:
     from chromadb.api import ClientAPI
 
 START_LIMIT_S = 120.0
 POLL_S = 0.05
+BEFORE_ANYTHING = {"LD_PRELOAD", "PYTHONPATH"}
+"""Variables that take effect when a process starts."""
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
 
@@ -40,7 +42,9 @@ class Daemon:
     is_private: bool = False
     """Whether the daemon's own Chroma is in a network of its own, as it is by default."""
     forks: Forks | None = None
-    """What starts it; None: it is a process of its own, which takes more than two CPU seconds more."""
+    """What starts it; None: what starts all in tests. Itself, which takes more than two CPU seconds more, where anything is measured
+    (benchmarks), or where its environment matters from its start on.
+    """
 
     @property
     def state(self) -> Path:
@@ -67,9 +71,13 @@ class Daemon:
         """Start the program on the configuration that is there; what it writes goes to the file `output`."""
         arguments = [*self.program, "run", "--config", str(self.configuration)]
         environment = {**os.environ, **self.chroma_port(), **self.environment}
-        if self.forks:
-            return self.forks.start(arguments, environment, output)
+        if forks := self.forks or self._common_forks():
+            return forks.start(arguments, environment, output)
         return subprocess.Popen([sys.executable, "-m", *arguments], stdout=output, stderr=output, env=environment)
+
+    def _common_forks(self) -> Forks | None:
+        is_test = "PYTEST_CURRENT_TEST" in os.environ
+        return shared_forks() if is_test and not BEFORE_ANYTHING & self.environment.keys() else None
 
     def chroma_port(self) -> dict[str, str]:
         """Have the daemon's own Chroma open, unless the configuration says where Chroma is: tests look into it themselves."""
