@@ -9,6 +9,7 @@ import secrets
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +46,8 @@ KEY_FILE = "syncd.key"
 SCRATCH_FILE = "scratch"
 """Names the folder of the daemon's temporary files."""
 _PRIVATE = (*(f"{name}{end}" for name in (DATABASE_FILE, WORDS_FILE) for end in ("", "-wal", "-shm")), TOKEN_FILE)
+_LEFT_LIMIT_S, _LEFT_POLL_S = 10.0, 0.05
+"""How long a child of a daemon that was killed may take to run its own program: with little time to itself, some tenths of a second."""
 _SCRATCH_NAME = re.compile(r"syncd-[0-9a-f]{8}")
 
 
@@ -54,7 +57,7 @@ def state_folder(folder: Path) -> Generator[Path]:
     the holder. A folder, database or token that others can read is closed to them, and the log says so.
 
     Raises ConfigError at once when another daemon holds it or when it cannot be used. The kernel frees it
-    when the process dies in any way; children do not inherit it.
+    when the process dies in any way; a child that it was just starting holds it until it runs its own program, which is waited for.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -88,17 +91,37 @@ def holder_of(folder: Path) -> str | None:
 
 
 def _lock(descriptor: int, folder: Path) -> None:
+    deadline = time.monotonic() + _LEFT_LIMIT_S
+    while not _is_locked(descriptor, folder):
+        pid = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+        if not _has_died(pid) or time.monotonic() > deadline:
+            raise ConfigError(
+                f"another syncd (process {pid}) uses the state folder {folder}: stop it or choose another state folder"
+            )
+        time.sleep(_LEFT_POLL_S)
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+
+
+def _is_locked(descriptor: int, folder: Path) -> bool:
+    """Lock the folder, and return whether that could be had."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        pid = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
-        raise ConfigError(
-            f"another syncd (process {pid}) uses the state folder {folder}: stop it or choose another state folder"
-        ) from None
+        return False
     except OSError as error:
         raise ConfigError(f"state folder {folder} is on a file system without locks: {error.strerror}") from error
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    return True
+
+
+def _has_died(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except (ValueError, OSError):
+        return False
+    return False
 
 
 def _make_private(folder: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from chromadb.api import ClientAPI
 from chromadb.errors import ChromaError, NotFoundError
+from httpx import TransportError
 
 from syncd.index.self_probe import TOLERATED_SHARE
 from tests.daemon import Daemon, Held, client_at, held
@@ -120,7 +121,7 @@ def look(
         # A sound index finds nearly everything: so much is missed by chance.
         missed = unfindable(client_of(daemon), name, found)
         return Difference(damaged=missed if missed > max(1, TOLERATED_SHARE * len(found.rows)) else 0)
-    except (ChromaError, ValueError):
+    except (ChromaError, ValueError, TransportError):
         return Difference(unreadable=1)
 
 

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,16 @@ import sys, time, pathlib
 from syncd.runtime.state import state_folder
 with state_folder(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
+    time.sleep(600)
+"""
+
+LEAVES = """
+import os, pathlib, signal, sys, time
+from syncd.runtime.state import state_folder
+with state_folder(pathlib.Path(sys.argv[1])):
+    if child := os.fork():
+        print(child, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
     time.sleep(600)
 """
 
@@ -62,6 +73,22 @@ def test_temporary_files_of_a_killed_process_are_removed_and_nobody_elses(tmp_pa
         (tmp_path / SCRATCH_FILE).write_text(str(foreign))
         with scratch_folder(tmp_path):
             assert foreign.exists()
+
+
+def test_a_child_that_a_killed_daemon_was_just_starting_is_waited_for(tmp_path, monkeypatch):
+    process = subprocess.Popen([sys.executable, "-c", LEAVES, str(tmp_path)], stdout=subprocess.PIPE)
+    child, waits = int(process.stdout.readline()), []
+    assert process.wait() == -signal.SIGKILL
+
+    def wait(seconds):
+        if not waits:
+            os.kill(child, signal.SIGKILL)
+        waits.append(seconds)
+
+    monkeypatch.setattr(time, "sleep", wait)
+    with state_folder(tmp_path):
+        assert waits
+        assert (tmp_path / PID_FILE).read_text() == f"{os.getpid()}\n"
 
 
 def test_a_second_daemon_is_refused_with_the_process_and_the_folder(tmp_path):
