@@ -22,9 +22,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from syncd import sources
+from syncd.runtime.launch import NUMPY_THREADS
 
 FACTORIES = Path(sources.__file__).parent.glob("*/factory.py")
 REQUEST_MAX_SIZE_BYTES = 1 << 16
@@ -54,10 +56,15 @@ class Forked:
     def poll(self) -> int | None:
         """Return its exit status, negative for a signal; None while it runs."""
         with self._lock:
-            if self.returncode is None and select.select([self.pipe], [], [], 0)[0]:
+            if self.returncode is None and self._has_ended():
                 self.returncode = int.from_bytes(os.read(self.pipe, STATUS_SIZE_BYTES), sys.byteorder, signed=True)
                 os.close(self.pipe)
         return self.returncode
+
+    def _has_ended(self) -> bool:
+        told = select.poll()  # of any number of files, as select is not
+        told.register(self.pipe)
+        return bool(told.poll(0))
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait until it has ended and return its exit status. Raises subprocess.TimeoutExpired."""
@@ -83,20 +90,36 @@ class Forks:
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.forked", str(theirs.fileno())],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **(environment or {})},
+                env={**NUMPY_THREADS, **os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **(environment or {})},
                 pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
             )
 
-    def start(self, arguments: Sequence[str], environment: Mapping[str, str], output: int) -> Forked:
-        """Run a module as `python -m` would, with arguments, in an environment; what it writes goes to the file `output`."""
-        request = json.dumps({"arguments": arguments, "environment": dict(environment)}).encode()
+    def start(
+        self, arguments: Sequence[str], environment: Mapping[str, str], output: int, errors: int | None = None
+    ) -> Forked:
+        """Run a module as `python -m` would, with arguments, in an environment; what it writes goes to the file `output`, and to `errors`
+        if that is given.
+        """
+        request = {"arguments": arguments, "environment": dict(environment), "folder": str(Path.cwd())}
         reading, writing = os.pipe()
         with self._lock:
-            socket.send_fds(self._requests, [request], [output, writing])
+            files = [output, output if errors is None else errors, writing]
+            socket.send_fds(self._requests, [json.dumps(request).encode()], files)
         os.close(writing)
         pid = int.from_bytes(os.read(reading, STATUS_SIZE_BYTES), sys.byteorder)
         assert pid, "the process to fork from has ended"
         return Forked(pid, reading)
+
+    def run(
+        self, arguments: Sequence[str], environment: Mapping[str, str], limit_s: float
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a module to its end, as `subprocess.run` would."""
+        with TemporaryFile("w+") as output, TemporaryFile("w+") as errors:
+            status = self.start(arguments, environment, output.fileno(), errors.fileno()).wait(limit_s)
+            for file in (output, errors):
+                file.seek(0)
+            return subprocess.CompletedProcess(arguments, status, output.read(), errors.read())
 
     def close(self) -> None:
         """End the process to fork from; what runs goes on."""
@@ -115,7 +138,7 @@ def shared_forks() -> Forks:
 def serve(requests: socket.socket) -> None:
     """Start what is asked for until nobody can ask any more."""
     gc.freeze()
-    while files := (received := socket.recv_fds(requests, REQUEST_MAX_SIZE_BYTES, 2))[1]:
+    while files := (received := socket.recv_fds(requests, REQUEST_MAX_SIZE_BYTES, 3))[1]:
         # Parents of programs, which end when these have.
         with suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
@@ -128,13 +151,14 @@ def serve(requests: socket.socket) -> None:
             os.close(file)
 
 
-def become_parent(request: dict[str, Any], output: int, status: int) -> None:
+def become_parent(request: dict[str, Any], output: int, errors: int, status: int) -> None:
     """Start a program and report how it ended. Only the program returns from this."""
     if not (pid := os.fork()):
-        os.close(status)
-        for descriptor in (1, 2):
-            os.dup2(output, descriptor)
-        os.close(output)
+        os.dup2(output, 1)
+        os.dup2(errors, 2)
+        for file in (output, errors, status):
+            os.close(file)
+        os.chdir(request["folder"])
         os.environ.clear()
         os.environ.update(request["environment"])
         random.seed()

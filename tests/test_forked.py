@@ -36,3 +36,11 @@ def test_a_fork_that_is_killed_says_so(tmp_path):
     forked.send_signal(signal.SIGKILL)
     assert forked.wait(60) == -signal.SIGKILL
     forked.send_signal(signal.SIGKILL)
+
+
+def test_what_a_fork_writes_and_what_it_complains_of_are_told_apart(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad").write_text("[1")
+    done = shared_forks().run(["json.tool", "bad"], {}, 60)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "line 1" in done.stderr

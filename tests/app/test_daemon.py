@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests import fork_server
 from tests.daemon import MINILM, Daemon
+from tests.forked import shared_forks
 from tests.git_server import GitServer
 from tests.serving import serve
 
@@ -86,7 +86,7 @@ def request(daemon: Daemon, method: str, path: str, body=None, token=None):
 
 def syncd(daemon: Daemon, *arguments: str) -> subprocess.CompletedProcess:
     command = [*daemon.program, *arguments, "--config", str(daemon.folder / "syncd.toml")]
-    return fork_server.run(command, {**os.environ, **daemon.environment}, 120)
+    return shared_forks().run(command, {**os.environ, **daemon.environment}, 120)
 
 
 def until(condition, limit_s: float = 240.0):
