@@ -1,11 +1,11 @@
-"""The preparing process of `scale_preparing`, but that a document takes a parser's time, not a core's."""
+"""The preparing process of `scale_preparing`, but that a document takes as long as a scanned page, and no core."""
 
 import sys
 import time
 
 from syncd.pipeline.prepare.worker import chunked, main
 
-NAP_S = 0.1
+NAP_S = 1.0
 
 
 def napping(parts, request):

@@ -1,6 +1,6 @@
 """The half of `scale ray` about workers that prepare: how much faster several are than one, and what the way to them costs.
 
-First a stub that takes a tenth of a second for each text (`napping_preparer.py`). Then the package's own code and made Word files, by two
+First a stub that takes a second for each text (`napping_preparer.py`). Then the package's own code and made Word files, by two
 workers and by two processes here, in turns.
 """
 
@@ -63,7 +63,7 @@ async def employed(here, address, count, module=PREPARE_WORKER_MODULE, least_tex
 
 
 async def stub(address, arguments):
-    print(f"preparing: a stub of {1 / NAP_S:g} texts/s a worker, load {psutil.getloadavg()[0]:.1f}")
+    print(f"preparing: a stub of {NAP_S:g} s a text, load {psutil.getloadavg()[0]:.1f}")
     async with DocumentPreparer(SETTINGS) as here:
         for workers in arguments.workers:
             texts = [

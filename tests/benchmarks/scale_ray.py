@@ -1,6 +1,6 @@
 """Ray workers: how much faster several are than one, and what the way to them costs against processes of this machine.
 
-    python -m tests.benchmarks.scale ray [--workers 1 2 4 8] [--texts 500] [--documents 50] [--pairs 4] [--tokens 20000]
+    python -m tests.benchmarks.scale ray [--workers 1 2 4 8] [--texts 500] [--documents 20] [--pairs 4] [--tokens 20000]
 
 The cluster is a head and two nodes of processes on this machine. First a stub of a card's speed without a card's heat: 5,000 tokens a
 second of sleep for each worker (`napping_worker.py`), texts of 200 tokens, 64 in each of 8 calls as the daemon's queue asks. Then
@@ -107,7 +107,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--texts", type=int, default=500, help="of the stub, for each worker")
-    parser.add_argument("--documents", type=int, default=50, help="of the stub that prepares, for each worker")
+    parser.add_argument("--documents", type=int, default=20, help="of the stub that prepares, for each worker")
     parser.add_argument("--pairs", type=int, default=4)
     parser.add_argument("--tokens", type=int, default=20_000)
     arguments = parser.parse_args()
