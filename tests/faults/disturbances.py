@@ -99,7 +99,9 @@ def jump_clock(life: Disturbed, rng: random.Random) -> int:
     """Let the time of day jump by seconds to months, to either side of the real one."""
     time.sleep(rng.random() * SPREAD_S)
     offset_s = rng.choice((-1, 1)) * 10 ** rng.uniform(1, 7)
-    Path(life.environment[OFFSET]).write_bytes(round(offset_s).to_bytes(8, sys.byteorder, signed=True))
+    # Cut to nothing for a moment, the file would take the daemon down, which has it mapped.
+    with Path(life.environment[OFFSET]).open("r+b", buffering=0) as file:
+        file.write(round(offset_s).to_bytes(8, sys.byteorder, signed=True))
     return 1
 
 
@@ -190,7 +192,7 @@ class Disturbance:
         if self.has_own_disk:
             stack.enter_context(own_disk(folder / "daemon"))
         forks = stack.enter_context(closing(Forks(environment))) if self.has_clock else None
-        life = Disturbed(folder, story, forks, environment)
+        life = Disturbed(folder, story, forks, environment, is_restarted=self.has_own_disk)
         stack.callback(life.end)
         return life
 

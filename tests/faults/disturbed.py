@@ -25,6 +25,8 @@ class Disturbed:
     forks: Forks | None = None
     environment: dict[str, str] = field(default_factory=dict)
     """Of the daemon."""
+    is_restarted: bool = False
+    """Whether it is started again when it ends, as by a service manager, at any time."""
     number: int = 0
     """The last change."""
     limit_s: float = LIMIT_S
@@ -84,6 +86,8 @@ class Disturbed:
                 if is_late or not wrong:
                     return Recovery(wrong, complaint(self.daemon))
                 time.sleep(LOOK_AGAIN_S)
+            if self.is_restarted:
+                restart(self.daemon)
             if self.daemon.process is None or self.daemon.process.poll() is not None:
                 return Recovery(self._wrong(), f"it has ended: {self.daemon.log()}")
             time.sleep(POLL_S)
