@@ -21,6 +21,10 @@ from syncd.chroma.server import HOST, free_port
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # So shells start what runs in the background, and what tests start, and interrupt, would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 *_BEFORE_RENDERING, _ = structlog.get_config()["processors"]
 PLAIN_LOG = [*_BEFORE_RENDERING, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
 """Where nothing sets logging up, structlog would take a second to draw a traceback with all that its functions know."""

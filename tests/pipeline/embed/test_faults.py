@@ -29,7 +29,7 @@ def _importable(monkeypatch):
 
 @pytest.fixture
 async def faulty(minilm_folder):
-    options = EngineOptions(worker=FAULTY, limits=TimeLimits(call_s=2, token_s=0))
+    options = EngineOptions(lanes=1, worker=FAULTY, limits=TimeLimits(call_s=2, token_s=0))
     async with in_its_own_task(open_embedder(Catalog().find(MINILM), minilm_folder, options)) as embedder:
         yield embedder
 
@@ -122,11 +122,12 @@ def faulty_texts(number, kind):
 @pytest.mark.parametrize("faults", [3, pytest.param(50, marks=pytest.mark.soak)])
 async def test_nothing_is_lost_and_poison_is_isolated_however_the_process_ends(minilm_folder, minilm, faults):
     """Aborted by an assertion, hung and killed from outside, in turn, each in the middle of a batch of three."""
-    options = EngineOptions(worker=FAULTY, limits=TimeLimits(call_s=2, token_s=0))
+    options = EngineOptions(lanes=1, worker=FAULTY, limits=TimeLimits(call_s=2, token_s=0))
     async with in_its_own_task(open_embedder(Catalog().find(MINILM), minilm_folder, options)) as faulty:
         for number in range(faults):
             kind = ("abort", "hang", "kill")[number % 3]
             texts = faulty_texts(number, kind)
+            await faulty.embed([f"text {number} before"], "document")  # the process of the round before is replaced
             starts = faulty.process.starts
             calls = [asyncio.create_task(faulty.embed([text], "document")) for text in texts]
             if kind == "kill":
