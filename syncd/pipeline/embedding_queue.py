@@ -11,7 +11,7 @@ from anyio.abc import TaskGroup
 
 from syncd.errors import PermanentError, RetryableError
 from syncd.model import Embedder, EmbeddingTask
-from syncd.pipeline.token_counting import TokenCounting
+from syncd.pipeline.token_counting import ByTask, TokenCounting
 from syncd.pipeline.tracing import UNTRACED, Tracer
 from syncd.runtime.retry import Backoff
 from syncd.runtime.wakeup import Wakeup
@@ -31,7 +31,6 @@ WINDOW = REQUEST_SIZE * REQUESTS // 2
 
 Refuse = Callable[[WantedText, PermanentError], Awaitable[None]]
 Ready = Callable[[], None]
-TaskOf = Callable[[int], EmbeddingTask | None]
 
 
 class Lane:
@@ -57,7 +56,7 @@ class EmbeddingQueue:
         prepared: Prepared,
         embedder: Callable[[], Awaitable[Embedder]],
         fingerprint: str,
-        task_of: TaskOf,
+        by_task: ByTask,
         tracer: Tracer = UNTRACED,
     ) -> None:
         self.trouble = ""
@@ -68,9 +67,9 @@ class EmbeddingQueue:
         self._prepared = prepared
         self._embedder = embedder
         self._fingerprint = fingerprint
-        self._task_of = task_of
+        self._by_task = by_task
         self._tracer = tracer
-        self._counting = TokenCounting(prepared, embedder, fingerprint, task_of)
+        self._counting = TokenCounting(prepared, embedder, fingerprint, by_task)
         self._lanes = (Lane(is_urgent=True), Lane(is_urgent=False))
         self._in_flight: set[bytes] = set()
         self._backoff = Backoff(cap_s=15.0)
@@ -85,7 +84,10 @@ class EmbeddingQueue:
     async def run(self, refuse: Refuse, ready: Ready) -> None:
         """Embed what is wanted, for ever. `ready` is called when documents may miss no vector any more; `refuse` hears of
         texts that cannot be embedded. While the model cannot be had, everything waits, and `trouble` says why.
+
+        May be run again after it has ended, however it did.
         """
+        self._in_flight.clear()  # an earlier run may have ended between taking texts and asking for their vectors
         async with anyio.create_task_group() as group:
             group.start_soon(self._counting.run)
             for lane in self._lanes:
@@ -122,10 +124,7 @@ class EmbeddingQueue:
 
     async def _request(self, lane: Lane, texts: Sequence[WantedText], refuse: Refuse, ready: Ready) -> None:
         try:
-            by_task: dict[EmbeddingTask | None, list[WantedText]] = {}
-            for text in texts:
-                by_task.setdefault(self._task_of(text.collection_id), []).append(text)
-            for task, group in by_task.items():
+            for task, group in (await self._by_task(texts)).items():
                 await self._embed(group, task, refuse, is_urgent=lane.is_urgent)
             self.trouble, self._failures = "", 0
             ready()

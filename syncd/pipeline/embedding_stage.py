@@ -7,7 +7,8 @@ Its queues lie in the store, so a crash repeats what was in flight and nothing e
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
 import anyio
@@ -58,7 +59,6 @@ class EmbeddingStage:
         self._tracer = tracer
         self._waiters = Waiters()
         self._queues: dict[str, EmbeddingQueue] = {}
-        self._tasks: dict[int, EmbeddingTask | None] = {}
         self._group: TaskGroup | None = None
         self._ready = Wakeup()
         self._writing: dict[int, Owner] = {}
@@ -124,8 +124,6 @@ class EmbeddingStage:
         """Serve until cancelled."""
         try:
             await self._prepared.discard_orphans()
-            for record in await self._store.collections.all():
-                self._tasks[record.id] = record.embedding.task
             async with anyio.create_task_group() as group:
                 self._group = group
                 for queue in self._queues.values():
@@ -139,19 +137,23 @@ class EmbeddingStage:
 
     async def _wake(self, document: PreparedDocument, embedder: Embedder) -> None:
         fingerprint = embedder.fingerprint
-        if document.collection_id not in self._tasks:
-            record = await self._store.collections.by_id(document.collection_id)
-            self._tasks[record.id] = record.embedding.task
         if fingerprint not in self._queues:
             find = partial(self._embedder, embedder.model)
-            self._queues[fingerprint] = EmbeddingQueue(
-                self._prepared, find, fingerprint, self._tasks.__getitem__, self._tracer
-            )
+            self._queues[fingerprint] = EmbeddingQueue(self._prepared, find, fingerprint, self._by_task, self._tracer)
             if self._group is not None:
                 self._group.start_soon(self._feed, self._queues[fingerprint])
         self._queues[fingerprint].wake()
         if not document.wanted:
             self._ready.ring()
+
+    async def _by_task(self, texts: Sequence[WantedText]) -> Mapping[EmbeddingTask | None, Sequence[WantedText]]:
+        """Group texts by the task of their collection as it is now; a collection may be purged, or another have its id."""
+        embeddings = await self._store.collections.embeddings({text.collection_id for text in texts})
+        grouped: defaultdict[EmbeddingTask | None, list[WantedText]] = defaultdict(list)
+        for text in texts:
+            if embedding := embeddings.get(text.collection_id):
+                grouped[embedding.task].append(text)
+        return grouped
 
     async def _feed(self, queue: EmbeddingQueue) -> None:
         """Run a model's queue; trouble of one is its own."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import anyio
 import structlog
@@ -14,6 +14,9 @@ from syncd.runtime.wakeup import Wakeup
 from syncd.store.prepared import Prepared, WantedText
 
 log = structlog.get_logger()
+
+ByTask = Callable[[Sequence[WantedText]], Awaitable[Mapping[EmbeddingTask | None, Sequence[WantedText]]]]
+"""Groups texts by the task that their collections are embedded for; without those of collections that are gone."""
 
 AT_ONCE = 32
 """Texts per request: a fiftieth of a second in the model's process, for which a query may have to wait three times."""
@@ -27,12 +30,12 @@ class TokenCounting:
         prepared: Prepared,
         embedder: Callable[[], Awaitable[Embedder]],
         fingerprint: str,
-        task_of: Callable[[int], EmbeddingTask | None],
+        by_task: ByTask,
     ) -> None:
         self._prepared = prepared
         self._embedder = embedder
         self._fingerprint = fingerprint
-        self._task_of = task_of
+        self._by_task = by_task
         self._wakeup = Wakeup()
         self._backoff = Backoff(cap_s=15.0)
 
@@ -59,13 +62,11 @@ class TokenCounting:
     async def _count_some(self, embedder: CountsTokens) -> bool:
         """Count the oldest texts that are not; return whether there were any."""
         texts = await self._prepared.uncounted(self._fingerprint, AT_ONCE)
-        by_task: dict[EmbeddingTask | None, list[WantedText]] = {}
-        for text in texts:
-            by_task.setdefault(self._task_of(text.collection_id), []).append(text)
+        by_task = await self._by_task(texts)
         for task, some in by_task.items():
             counts = await token_costs(embedder, [text.text for text in some], task)
             await self._prepared.counted(dict(zip((text.key for text in some), counts, strict=True)))
-        return bool(texts)
+        return bool(by_task)
 
 
 async def token_costs(embedder: CountsTokens, texts: Sequence[str], task: EmbeddingTask | None) -> Sequence[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -80,6 +80,16 @@ class Collections:
         """Return the record with this id, which must exist."""
         statement = f"{_SELECTED} FROM collections WHERE id = ?"
         return await self._db.read(lambda c: _from_row(c.execute(statement, (collection_id,)).fetchone()))
+
+    async def embeddings(self, ids: Collection[int]) -> Mapping[int, Embedding]:
+        """Return with which embedding collections were created, by their id; nothing for one that is no more."""
+        statement = f"{_SELECTED} FROM collections WHERE id IN ({', '.join('?' * len(ids))})"
+
+        def query(connection: sqlite3.Connection) -> dict[int, Embedding]:
+            records = [_from_row(row) for row in connection.execute(statement, list(ids))]
+            return {record.id: record.embedding for record in records}
+
+        return await self._db.read(query)
 
     async def all(self) -> Sequence[CollectionRecord]:
         """Return every collection that syncd writes, by database and name."""

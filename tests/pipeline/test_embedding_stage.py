@@ -8,7 +8,7 @@ import pytest
 from chromadb.errors import ChromaError
 
 from syncd.errors import PermanentError, RetryableError
-from syncd.model import Counts, DocumentState, Origin, State, Target
+from syncd.model import Counts, DocumentState, Embedding, EmbeddingTask, Origin, State, Target
 from syncd.pipeline.effects import WantedVectors
 from syncd.pipeline.embedding_queue import REQUEST_SIZE, REQUESTS
 from syncd.pipeline.embedding_stage import EmbeddingStage
@@ -25,6 +25,7 @@ from tests.asking import asked
 from tests.daemon import held
 from tests.models import in_its_own_task
 from tests.pipeline.parts import HashEmbedder, Parts, running, write
+from tests.store.test_prepared import replacement
 
 FILES = {
     "lamp.md": "# Lamps\n\nThe keeper lights the lamp at dusk.\n",
@@ -225,6 +226,53 @@ async def test_a_text_that_cannot_be_embedded_fails_its_document_alone(parts, fo
     assert run.failures == ["foxes are not embedded"]
     assert not await words(parts, target, "foxes")
     assert (await parts.store.prepared.backlog()).documents == 0
+
+
+async def test_texts_are_embedded_for_the_task_that_their_collection_has_now(parts, folder, target):
+    tasks = []
+    embed = parts.embedder.embed
+
+    async def embed_for(texts, role, task=None, *, urgent=False):
+        tasks.append(task)
+        return await embed(texts, role, task, urgent=urgent)
+
+    parts.embedder.embed = embed_for
+    await parts.sync(folder, target)
+    (purged,) = await parts.store.collections.all()
+    await parts.store.database.write(lambda c: c.execute("DELETE FROM collections"))
+    task = EmbeddingTask("search")
+    again = await parts.store.collections.open(target, Embedding("hash", task))
+    assert again.id == purged.id
+    change = replacement(again.id, "a.txt", "one")
+    await parts.stage.bring(change, parts.embedder, Urgency.BACKFILL, (1, Result("a.txt", DocumentState.INDEXED)))
+
+    async def is_embedded() -> bool:
+        return "one" in parts.embedder.embedded
+
+    await until(is_embedded)
+    assert set(tasks[:-1]) == {None}
+    assert tasks[-1] == task
+
+
+async def test_a_queue_may_see_a_text_before_whoever_brought_it_goes_on(parts, folder, target):
+    await parts.sync(folder, target)
+    put = parts.store.prepared.put
+
+    async def put_and_be_overtaken(change, model, urgency):
+        document = await put(change, model, urgency)
+        for queue in parts.stage._queues.values():
+            queue.wake()
+        await until(is_embedded)
+        return document
+
+    async def is_embedded() -> bool:
+        return "one" in parts.embedder.embedded
+
+    parts.stage._prepared.put = put_and_be_overtaken
+    other = await parts.store.collections.open(Target(target.database, "other"), Embedding("hash"))
+    change = replacement(other.id, "a.txt", "one")
+    await parts.stage.bring(change, parts.embedder, Urgency.BACKFILL, (1, Result("a.txt", DocumentState.INDEXED)))
+    assert parts.stage.trouble() is None
 
 
 async def test_an_urgent_document_overtakes_a_backfill_that_fills_every_request(parts, folder, target):
