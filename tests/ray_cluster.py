@@ -44,6 +44,8 @@ class RayCluster:
 @contextmanager
 def ray_running(port=0):
     """Yield a cluster without nodes, whose head listens at a port (0: any)."""
+    # Where Ray writes down which cluster was started last; it makes the folder only where a cluster has its default one.
+    Path("/tmp/ray").mkdir(exist_ok=True)
     # Not in a test's own folder: the paths of Ray's sockets would be too long.
     folder = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))
     cluster = RayCluster(str(folder), port)

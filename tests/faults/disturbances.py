@@ -31,8 +31,8 @@ HANG_S = 4.0
 INDEX_WRITE_S = 0.03
 """What writing an index's files takes."""
 OFFSET = "CLOCK_OFFSET"
-FEW_SECTIONS, MANY_SECTIONS = 30, 550
-"""Of each of two files; many: more chunks than Chroma 1.5.9 keeps out of its index files (hnsw:sync_threshold, 1000)."""
+FEW_SECTIONS, MANY_SECTIONS = 10, 80
+"""Of each of two files; many: several times as many chunks as Chroma keeps out of its index files (`indexed_early.py`)."""
 DISK_MB = 256
 
 

@@ -18,8 +18,8 @@ from tests.faults.truth import Difference, held_by, look, restarted, still
 from tests.forked import shared_forks
 from tests.git_server import GitServer
 
-SECTIONS = 550
-"""Of each of two files: more chunks than Chroma 1.5.9 keeps out of its index files (hnsw:sync_threshold, 1000)."""
+SECTIONS = 40
+"""Of each of two files: together more chunks than Chroma keeps out of its index files (`indexed_early.py`)."""
 COLLECTIONS = ("notes", "code", "uploads")
 UPLOADS = 6
 BOUNDARY = "frontier"
@@ -56,7 +56,7 @@ class Kept:
         """The state folder."""
         return self.folder / "daemon" / "state"
 
-    def daemon(self, program: str = "tests.pipeline.embed.hash_engine", more: str = "", **environment: str) -> Daemon:
+    def daemon(self, program: str = "tests.faults.indexed_early", more: str = "", **environment: str) -> Daemon:
         """Return a daemon on the state folder, which is not running."""
         return Daemon(
             self.folder / "daemon",

@@ -8,14 +8,13 @@ from functools import partial
 
 from syncd.chroma import server
 from syncd.cli import main
-from syncd.pipeline.embed import engines
 from syncd.sources.git import program
-from tests.pipeline.embed.hash_engine import ENGINE
+from tests.faults.indexed_early import prepare
 
 TRACE = ("LD_PRELOAD", "POWER_ROOT", "POWER_LOG")
 
 if __name__ == "__main__":
-    engines.ENGINES = (*engines.ENGINES, ENGINE)
+    prepare()
     passed_on = {name: os.environ[name] for name in TRACE if name in os.environ}
     server.environment = partial(server.environment, **passed_on)
     program._PASSED_ON = (*program._PASSED_ON, *TRACE)
