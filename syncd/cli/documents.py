@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import AsyncGenerator, Mapping
 from functools import partial
 from typing import TypedDict
 
-from syncd.cli.client import connected
+from syncd.cli.client import LIST_PAGE_SIZE, Client, connected
 from syncd.cli.commands import Commands
 from syncd.cli.output import print_json, print_table
 from syncd.cli.references import SOURCE_HELP, source_id
@@ -58,7 +59,7 @@ async def list_documents(args: argparse.Namespace) -> int:
             "stage": args.stage,
             "prefix": args.prefix,
         }
-        found: list[ListedAnswer] = [it async for it in client.every("/api/v1/documents", **wanted)]
+        found: list[ListedAnswer] = [it async for it in _every(client, wanted)]
     if args.json:
         for document in found:
             print_json(document)
@@ -66,6 +67,22 @@ async def list_documents(args: argparse.Namespace) -> int:
     rows = [(it["key"], it["stage"], it["chunks"], since(it["at"]), it["reason"]) for it in found]
     print_table(("document", "stage", "chunks", "age", "reason"), rows, empty="no such documents")
     return 0
+
+
+async def _every(client: Client, wanted: Mapping[str, str | None]) -> AsyncGenerator[ListedAnswer]:
+    """Yield every document, page by page, each by the key that the one before ended with: none is missed or shown twice while
+    others come and go.
+    """
+    from_key, shown = "", 0
+    while True:
+        place = {"limit": LIST_PAGE_SIZE, "from_key": from_key or None, "offset": shown}
+        page: list[ListedAnswer] = await client.get("/api/v1/documents", **place, **wanted)
+        for document in page:
+            shown = shown + 1 if document["key"] == from_key else 1
+            from_key = document["key"]
+            yield document
+        if len(page) < LIST_PAGE_SIZE:
+            return
 
 
 async def change(verb: str, args: argparse.Namespace) -> int:
