@@ -39,8 +39,12 @@ from syncd.store.changes import NewChunk, Replacement
 from syncd.store.vectors import vector_key
 
 DIMENSIONS = 384
+RANDOM = np.random.default_rng(7)
+DIRECTIONS = RANDOM.standard_normal((24, DIMENSIONS), np.float32)
+"""Which the vectors mostly lie in, as those of texts do: fewer than they have numbers."""
 CHUNK_CHARACTERS = 1200
 CHUNKS_PER_DOCUMENT = 10
+DOCUMENTS_AT_ONCE = 300
 TARGET = Target("default_database", "benchmark")
 MODEL = Embedding(model="random")
 
@@ -55,7 +59,9 @@ class RandomEmbedder:
 
 
 def vectors_of(count):
-    vectors = np.random.default_rng(count).standard_normal((count, DIMENSIONS), np.float32)
+    """Return vectors that no other call returns."""
+    along = RANDOM.standard_normal((count, len(DIRECTIONS)), np.float32) @ DIRECTIONS
+    vectors = along + 0.5 * RANDOM.standard_normal((count, DIMENSIONS), np.float32)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
@@ -94,8 +100,8 @@ async def write(store, chroma, changes):
 async def fill(store, chroma, collection_id, texts):
     documents = [texts[i : i + CHUNKS_PER_DOCUMENT] for i in range(0, len(texts), CHUNKS_PER_DOCUMENT)]
     changes = [replacement(collection_id, f"folder/{n:06}.py", some) for n, some in enumerate(documents)]
-    for start in range(0, len(changes), 30):
-        await write(store, chroma, changes[start : start + 30])
+    for start in range(0, len(changes), DOCUMENTS_AT_ONCE):
+        await write(store, chroma, changes[start : start + DOCUMENTS_AT_ONCE])
 
 
 async def size_of(store):

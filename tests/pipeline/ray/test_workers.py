@@ -234,8 +234,8 @@ def made(folder: Path, models: Path, notes: Path, more: str) -> Daemon:
     return Daemon(folder, configuration(models, more + source), environment=IMPATIENCE).start()
 
 
-def all_held(daemon: Daemon):
-    until(lambda: indexed(daemon) == NOTES and daemon.unsettled() == 0)
+def all_held(daemon: Daemon, count: int = NOTES):
+    until(lambda: indexed(daemon) == count and daemon.unsettled() == 0)
     chroma = daemon.announced()["chroma"]
     return held(chroma["host"], chroma["port"], "notes")
 
