@@ -4,6 +4,7 @@ It takes the right to make them. Ray is started by the README's commands.
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,8 +13,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-SUBNET = "10.213.77"
-BRIDGE = "syncd-ray"
+_OWN = os.getpid() % 10_000
+"""What tells networks apart that are there at once, in 15 characters of an interface's name."""
+SUBNET = f"10.{200 + _OWN // 250}.{_OWN % 250}"
+BRIDGE = f"syncd{_OWN}"
 PORT, CLIENT_PORT = 6379, 10001
 _RAY = f"""mount -t tmpfs tmpfs /tmp/ray && hostname "$0" && exec {Path(sys.executable).with_name("ray")} start --block \
     --disable-usage-stats """
@@ -21,6 +24,8 @@ _RAY = f"""mount -t tmpfs tmpfs /tmp/ray && hostname "$0" && exec {Path(sys.exec
 
 def may_make_machines() -> bool:
     """Tell whether namespaces can be made here."""
+    if not all(map(shutil.which, ("ip", "unshare"))):
+        return False
     return not subprocess.run(["unshare", "--net", "--mount", "true"], capture_output=True, check=False).returncode
 
 
@@ -102,7 +107,7 @@ def network(count: int) -> Iterator[Network]:
 
 @contextmanager
 def _machine(number: int) -> Iterator[Machine]:
-    machine = Machine(f"syncd-ray{number}", number)
+    machine = Machine(f"{BRIDGE}-{number}", number)
     run(f"ip netns add {machine.name}")
     try:
         run(f"ip link add {machine.name} type veth peer name eth0 netns {machine.name}")
