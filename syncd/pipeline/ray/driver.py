@@ -39,9 +39,10 @@ from syncd.runtime.child_tasks import serve_at_once
 from syncd.runtime.frames import Frame
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+_grpc: Any = import_module("grpc")
 _ray: Any = import_module("ray")
 _errors: Any = import_module("ray.exceptions")
-_LOST = (_errors.RayError, ConnectionError, TimeoutError)
+_LOST = (_errors.RayError, _grpc.RpcError, ConnectionError, TimeoutError)
 
 _BEAT_S = 5.0
 _LEASE_S = 30.0
@@ -156,8 +157,11 @@ class Driver:
 
 
 def _in_one_line(error: Exception) -> str:
-    """Return what an error of Ray says: those of actors come with a traceback, whose last line says it."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    """Return what an error of Ray says: those of actors come with a traceback, whose last line says it, those of the connection
+    with all that gRPC knows of it.
+    """
+    said = str(error.details()) if isinstance(error, _grpc.Call) else str(error)
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
     return (lines[-1] if lines else type(error).__name__)[:300]
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from concurrent.futures import Future
 
+import grpc
 import pytest
 
 from syncd.errors import RetryableError
@@ -11,6 +12,8 @@ from syncd.pipeline.prepare.process import PreparerSettings
 from syncd.pipeline.ray import driver
 from syncd.pipeline.ray.driver import LeasedWorker
 from syncd.pipeline.ray.order import Order, PreparingOrder
+
+ORDER = Order(Cluster("auto"), PreparingOrder(PreparerSettings()))
 
 
 class Call:
@@ -69,7 +72,7 @@ async def test_a_worker_may_compute_for_longer_than_its_lease_but_not_be_silent_
     monkeypatch.setattr(driver, "_BEAT_S", 0.01)
     actor = Actor()
     worker = LeasedWorker(actor)
-    await worker.start(Order(Cluster("auto"), PreparingOrder(PreparerSettings())))
+    await worker.start(ORDER)
     asked = asyncio.create_task(worker.answer({}, b"a text"))
     await actor.has_beaten_for_long.wait()
     assert not asked.done()
@@ -80,3 +83,20 @@ async def test_a_worker_may_compute_for_longer_than_its_lease_but_not_be_silent_
     actor.answers[0].set_result("a late answer")
     with pytest.raises(RetryableError, match="the worker was lost"):
         await worker.answer({}, b"another text")
+
+
+class Refused:
+    """A worker behind a connection that has failed: its calls end as gRPC's do."""
+
+    @property
+    def beat(self):
+        def fail(_answer):
+            with grpc.insecure_channel("127.0.0.1:1") as channel:
+                channel.unary_unary("/ray/beat")(b"", timeout=30)
+
+        return Call(_Asked(fail))
+
+
+async def test_a_connection_that_fails_loses_the_worker_and_says_so_in_one_line():
+    with pytest.raises(RetryableError, match=r"^the worker was lost: .*127\.0\.0\.1:1[^\n]*$"):
+        await LeasedWorker(Refused()).start(ORDER)
