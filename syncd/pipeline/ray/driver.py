@@ -156,7 +156,7 @@ class Driver:
         return sum(min(int(has.get(name, 0) / share) for name, share in wanted.items()) for has in of_nodes)
 
 
-def _in_one_line(error: Exception) -> str:
+def _in_one_line(error: Any) -> str:
     """Return what an error of Ray says: those of actors come with a traceback, whose last line says it, those of the connection
     with all that gRPC knows of it.
     """
