@@ -15,8 +15,8 @@ from syncd.sources.s3.events import parse_message
 from syncd.sources.s3.objects import gone_object
 from syncd.sources.s3.source import BucketSource
 
-PAUSE_S = 1.0
-"""Time enough for the tests to see an empty queue."""
+PAUSE_S = 5.0
+"""Time enough for the tests to see an empty queue and to kill, on a machine that has much else to do."""
 
 
 class DeletesFirst(QueuePoller):
