@@ -16,7 +16,7 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import anyio
@@ -26,14 +26,14 @@ import structlog
 from syncd.chroma.client import Chroma
 from syncd.chroma.connection import ChromaSettings
 from syncd.chroma.server import ChromaServer
-from syncd.index.sparse_backfill import SparseBackfill
-from syncd.model import Embedding
+from syncd.model import Embedding, Rows
 from syncd.pipeline.sparse.catalog import SparseModels
+from syncd.pipeline.sparse.encoding import SparseEncoding
 from syncd.runtime.supervisor import Supervisor
 from syncd.sources.registry import TYPES
 from syncd.store import Store
 from tests.benchmarks.processes import Watched
-from tests.benchmarks.search import TARGET, fill, pieces, questions, told_nobody
+from tests.benchmarks.search import MODEL, TARGET, documents_of, pieces, questions, stored
 from tests.daemon import MINILM, Daemon
 
 CONFIGURATION = f"""
@@ -119,10 +119,27 @@ async def filled(state: Path, count: int) -> list[str]:
         await chroma.open_collection(TARGET)
         collection = await store.collections.open(TARGET, Embedding(model=MINILM))
         await fill(store, chroma, collection.id, texts)
-        await SparseBackfill(store, SparseModels().of, told_nobody).fill_all()
         group.cancel_scope.cancel()
     await store.close()
     return texts
+
+
+async def fill(store: Store, chroma: Chroma, collection_id: int, texts: list[str]) -> None:
+    """Store documents with what words are searched in, while Chroma takes those before them."""
+    encode = SparseEncoding(store, SparseModels()).with_sparse_vectors
+    to_chroma, from_store = anyio.create_memory_object_stream[Rows](1)
+
+    async def send() -> None:
+        async for rows in from_store:
+            await chroma.write(TARGET, [], rows, Rows([], []))
+            await store.outbox.clear(collection_id, rows.ids)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(send)
+        for documents in documents_of(collection_id, texts):
+            changes = [replace(one, chunks=await encode(MODEL, one.chunks)) for one in documents]
+            await to_chroma.send(await stored(store, changes))
+        to_chroma.close()
 
 
 def create_quickly_filled(port: int) -> None:

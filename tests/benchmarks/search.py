@@ -86,22 +86,35 @@ def replacement(collection_id, key, texts):
     return Replacement(collection_id, "source", key, key, str(hash(tuple(texts))), "f", "h", 1, chunks)
 
 
-async def write(store, chroma, changes):
-    """Store documents and put their chunks into Chroma."""
+async def stored(store, changes):
+    """Store documents; return the rows that Chroma is to have of them."""
     chunks = [(f"{change.prefix}-{i}", c) for change in changes for i, c in enumerate(change.chunks)]
     vectors = vectors_of(len(chunks))
     await store.vectors.put({c.vector_key: v for (_, c), v in zip(chunks, vectors, strict=True)})
-    staged = await store.documents.stage(changes)
-    rows = Rows([i for i, _ in chunks], [c.metadata for _, c in chunks], [c.text for _, c in chunks], vectors)
+    await store.documents.stage(changes)
+    return Rows([i for i, _ in chunks], [c.metadata for _, c in chunks], [c.text for _, c in chunks], vectors)
+
+
+async def write(store, chroma, changes):
+    """Store documents and put their chunks into Chroma."""
+    rows = await stored(store, changes)
     await chroma.write(TARGET, [], rows, Rows([], []))
-    await store.outbox.clear(changes[0].collection_id, [i for done in staged for i in done.chunk_ids])
+    await store.outbox.clear(changes[0].collection_id, rows.ids)
+
+
+def documents_of(collection_id, texts):
+    """Yield documents of a few texts each, many at once."""
+    for start in range(0, len(texts), DOCUMENTS_AT_ONCE * CHUNKS_PER_DOCUMENT):
+        some = range(start, min(start + DOCUMENTS_AT_ONCE * CHUNKS_PER_DOCUMENT, len(texts)), CHUNKS_PER_DOCUMENT)
+        yield [
+            replacement(collection_id, f"folder/{i // CHUNKS_PER_DOCUMENT:06}.py", texts[i : i + CHUNKS_PER_DOCUMENT])
+            for i in some
+        ]
 
 
 async def fill(store, chroma, collection_id, texts):
-    documents = [texts[i : i + CHUNKS_PER_DOCUMENT] for i in range(0, len(texts), CHUNKS_PER_DOCUMENT)]
-    changes = [replacement(collection_id, f"folder/{n:06}.py", some) for n, some in enumerate(documents)]
-    for start in range(0, len(changes), DOCUMENTS_AT_ONCE):
-        await write(store, chroma, changes[start : start + DOCUMENTS_AT_ONCE])
+    for changes in documents_of(collection_id, texts):
+        await write(store, chroma, changes)
 
 
 async def size_of(store):
