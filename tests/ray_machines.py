@@ -1,6 +1,6 @@
 """Machines of a Ray cluster: network namespaces of this one, each with a folder of its own for Ray, on a network that can be cut.
 
-It takes the right to make them. Ray is started by the README's commands.
+It takes the right to make them. Ray is started much as in the README.
 """
 
 import os

@@ -51,9 +51,9 @@ def uses_card(device: Device = "auto", runtime: str = REFERENCE) -> bool:
         if not any(path.startswith("/dev/nvidia") for path in found):
             return False
         with suppress(OSError, subprocess.SubprocessError):  # without a driver, the engine says so itself
-            command = [sys.executable, "-c", _START_DRIVER]
-            # Nothing in it is a stranger's.
-            subprocess.run(command, stderr=subprocess.DEVNULL, check=False, timeout=_START_LIMIT_S)  # noqa: S603
+            subprocess.run(  # noqa: S603 - our own words
+                [sys.executable, "-c", _START_DRIVER], stderr=subprocess.DEVNULL, check=False, timeout=_START_LIMIT_S
+            )
         return True
     # with llama.cpp, which processes of machines without a card do not need before they are in the jail
     from syncd.pipeline.embed.devices import Registry

@@ -1,57 +1,63 @@
-from contextlib import asynccontextmanager
+"""The list of a collection's documents, page by page, as the real API gives it."""
 
 import aiohttp
 import pytest
-from aiohttp import web
 
 from syncd.cli import documents
 from syncd.cli.client import Client
+from syncd.model import DocumentState, Embedding, Target
+from syncd.store.changes import Removal
+from tests.api.conftest import api, api_with, chroma, database, store
 
-WANTED = {"database_name": "default_database", "collection_name": "docs"}
-
-
-@asynccontextmanager
-async def listing(keys: list[str], between_pages=lambda: None):
-    """Yield a client of an API that lists documents with these keys, of sources numbered in their order."""
-
-    async def page(request: web.Request) -> web.Response:
-        assert request.query["collection_name"] == "docs"
-        found = [{"key": key, "source": number} for number, key in enumerate(keys)]
-        later = [one for one in found if one["key"] >= request.query.get("from_key", "")]
-        start = int(request.query["offset"])
-        answer = web.json_response(later[start : start + int(request.query["limit"])])
-        between_pages()
-        return answer
-
-    application = web.Application()
-    application.router.add_get("/api/v1/documents", page)
-    runner = web.AppRunner(application)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        host, port = runner.addresses[0]
-        async with aiohttp.ClientSession(f"http://{host}:{port}") as session:
-            yield Client(session, "here")
-    finally:
-        await runner.cleanup()
+__all__ = ["api", "api_with", "chroma", "database", "store"]
 
 
-@pytest.mark.parametrize(
-    "keys", [[], ["a"], ["a", "b"], ["a", "b", "c"], ["a", "a", "a", "b"], ["a", "b", "b", "b", "b", "b"], ["a"] * 7]
-)
-async def test_every_document_is_listed_once_however_many_have_one_key(keys, monkeypatch):
+@pytest.fixture(autouse=True)
+def small_pages(monkeypatch):
     monkeypatch.setattr(documents, "LIST_PAGE_SIZE", 2)
-    async with listing(keys) as client:
-        found = [one async for one in documents._every(client, WANTED)]
-    assert [(one["key"], one["source"]) for one in found] == [(key, number) for number, key in enumerate(keys)]
 
 
-async def test_none_is_missed_when_others_go_while_it_is_listed(monkeypatch):
-    monkeypatch.setattr(documents, "LIST_PAGE_SIZE", 2)
-    keys = list("abcdefgh")
+async def put(api, keys: str) -> list[str]:
+    """Leave documents out of a collection that have these keys, as many of one key from as many sources; return the sources."""
+    record = await api.store.collections.open(Target(api.database, "docs"), Embedding(model="hash"))
+    sources = [await api.make_source() for _ in range(max(map(keys.count, keys), default=0))]
+    for number, key in enumerate(keys):
+        source = sources[keys[:number].count(key)]
+        removal = Removal(record.id, source, key, "1", "made", DocumentState.SKIPPED, "binary")
+        await api.store.documents.stage([removal])
+    return sources
 
-    def go() -> None:
-        keys.pop(0)
 
-    async with listing(keys, go) as client:
-        assert "".join([one["key"] async for one in documents._every(client, WANTED)]) == "abcdefgh"
+async def listed(api, after_a_page=None) -> list[tuple[str, str]]:
+    """Return (key, source) of all documents that are listed; something may happen after each page."""
+    async with aiohttp.ClientSession(api.url, headers={"x-chroma-token": api.token}) as session:
+        client = Client(session, api.url)
+        get = client.get
+
+        async def get_page(path, **params):
+            page = await get(path, **params)
+            if after_a_page:
+                await after_a_page(page)
+            return page
+
+        client.get = get_page
+        wanted = {"database_name": api.database, "collection_name": "docs"}
+        return [(one["key"], one["source_id"]) async for one in documents._every(client, wanted)]
+
+
+@pytest.mark.parametrize("keys", ["", "a", "ab", "abc", "aaab", "abbbbb", "aaaaaaa"])
+async def test_every_document_is_listed_once_however_many_have_one_key(keys, api):
+    sources = await put(api, keys)
+    found = await listed(api)
+    assert [key for key, _ in found] == list(keys)
+    assert set(found) == {(key, source) for key in set(keys) for source in sources[: keys.count(key)]}
+
+
+async def test_none_is_missed_when_others_go_while_it_is_listed(api):
+    await put(api, "abcdefgh")
+
+    async def remove_the_first(page):
+        first = [(one["key"],) for one in page[:1]]
+        await api.store.database.write(lambda c: c.executemany("DELETE FROM documents WHERE key = ?", first))
+
+    assert "".join(key for key, _ in await listed(api, remove_the_first)) == "abcdefgh"
