@@ -103,6 +103,21 @@ def aws(request: pytest.FixtureRequest) -> Aws:
 Fault = Callable[[web.Request], str | None]
 """Names what goes wrong with a request, or None: see `FaultyProxy`."""
 
+
+def first_gets(count: int, fault: str) -> Fault:
+    """Let the first `count` GETs go wrong."""
+    left = count
+
+    def decide(request: web.Request) -> str | None:
+        nonlocal left
+        if request.method != "GET" or left == 0:
+            return None
+        left -= 1
+        return fault
+
+    return decide
+
+
 HOP_HEADERS = frozenset({"transfer-encoding", "connection", "keep-alive", "content-length"})
 
 

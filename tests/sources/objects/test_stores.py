@@ -1,7 +1,6 @@
 """Both clouds are kept in step in the same way: Google's against an emulator, Azure's against a strict server."""
 
 import gzip
-from collections.abc import Callable
 
 import pytest
 from aiohttp import web
@@ -10,7 +9,7 @@ from syncd.errors import MisconfiguredError, NotFoundError, OvertakenError, Perm
 from syncd.model import chunk_prefix
 from syncd.sources.objects.http import Anonymous
 from syncd.sources.objects.listing import KeySelection, ObjectStoreSource
-from tests.aws_servers import FaultyProxy
+from tests.aws_servers import FaultyProxy, first_gets
 from tests.serving import serve
 from tests.sources.objects.clouds import Cloud, fresh_cloud
 from tests.sources.running import SyncedCollection
@@ -122,31 +121,17 @@ async def test_what_unpacks_to_too_much_or_is_too_large_fails_alone(cloud: Cloud
         assert "too large: 10,001 bytes" in str(index.contents["large.txt"])
 
 
-def first(count: int, fault: str) -> Callable[[web.Request], str | None]:
-    """Let the first `count` GETs go wrong."""
-    left = count
-
-    def decide(request: web.Request) -> str | None:
-        nonlocal left
-        if request.method != "GET" or left == 0:
-            return None
-        left -= 1
-        return fault
-
-    return decide
-
-
 @pytest.mark.parametrize("fault", ["cut", "reset", "500 InternalError", "503 ServerBusy"])
 async def test_a_broken_line_is_mended(cloud: Cloud, fault: str):
     body = bytes(range(256)) * 2000
     async with fresh_cloud(cloud.server, range_size_bytes=200_000) as ranged:
         await ranged.put("a.bin", body)
         async with FaultyProxy(cloud.server.url).running() as proxy:
-            proxy.fault = first(2, fault)
+            proxy.fault = first_gets(2, fault)
             source = ranged.source(proxy.url)
             (found,) = (await source.store.page("", "", 10)).objects
             assert proxy.requests == 3
-            proxy.fault = first(3, fault)
+            proxy.fault = first_gets(3, fault)
             async with source._document(found).body.open() as file:
                 assert file.read() == body
             assert proxy.faults == 5

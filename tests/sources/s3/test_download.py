@@ -1,7 +1,6 @@
 """Bodies over a line that breaks in every way."""
 
 import gzip
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -13,24 +12,10 @@ from syncd.sources.objects.transport import ChangedError, Transport
 from syncd.sources.s3.bucket import Bucket, ObjectState
 from syncd.sources.s3.client import Connections
 from syncd.sources.s3.download import BucketObject
-from tests.aws_servers import Aws, FaultyProxy
+from tests.aws_servers import Aws, Fault, FaultyProxy, first_gets
 from tests.sources.s3.buckets import FAST, Place, place
 
 BODY = bytes(range(256)) * 4000
-
-
-def first(count: int, fault: str) -> Callable[[web.Request], str | None]:
-    """Let the first `count` GETs go wrong."""
-    left = count
-
-    def decide(request: web.Request) -> str | None:
-        nonlocal left
-        if request.method != "GET" or left == 0:
-            return None
-        left -= 1
-        return fault
-
-    return decide
 
 
 class Reader:
@@ -50,7 +35,7 @@ class Reader:
             return file.read()
 
 
-async def downloaded(aws: Aws, fault: Callable[[web.Request], str | None], **transport: object) -> tuple[bytes, int]:
+async def downloaded(aws: Aws, fault: Fault, **transport: object) -> tuple[bytes, int]:
     """Return what a download over a faulty line gives, and how many requests it took after the HEAD."""
     connections = Connections(replace(FAST, **transport))
     async with place(aws) as p, FaultyProxy(aws.url).running() as proxy:
@@ -66,13 +51,13 @@ async def downloaded(aws: Aws, fault: Callable[[web.Request], str | None], **tra
 
 @pytest.mark.parametrize("fault", ["cut", "reset", "slow", "500 InternalError", "503 SlowDown", "400 ExpiredToken"])
 async def test_a_broken_line_is_mended(aws: Aws, fault: str):
-    content, requests = await downloaded(aws, first(3, fault))
+    content, requests = await downloaded(aws, first_gets(3, fault))
     assert content == BODY
     assert requests == (1 if fault == "slow" else 4)
 
 
 async def test_a_silent_line_is_given_up_and_tried_again(ministack: Aws):
-    content, requests = await downloaded(ministack, first(1, "stall"), stall_timeout_s=0.5)
+    content, requests = await downloaded(ministack, first_gets(1, "stall"), stall_timeout_s=0.5)
     assert (content, requests) == (BODY, 2)
 
 
@@ -83,7 +68,7 @@ async def test_large_bodies_come_in_ranges(aws: Aws):
 
 async def test_what_has_arrived_is_not_fetched_again(ministack: Aws):
     ranges: list[str] = []
-    cut = first(2, "cut")
+    cut = first_gets(2, "cut")
 
     def fault(request: web.Request) -> str | None:
         ranges.append(request.headers.get("Range", ""))
@@ -161,7 +146,7 @@ async def test_a_listing_and_a_look_agree_on_versions(aws: Aws):
 
 async def test_small_objects_are_read_up_to_their_limit(ministack: Aws):
     connections = Connections(FAST)
-    async with place(ministack) as p, FaultyProxy(ministack.url, first(2, "cut")).running() as proxy:
+    async with place(ministack) as p, FaultyProxy(ministack.url, first_gets(2, "cut")).running() as proxy:
         await p.put("key", BODY)
         bucket = Bucket(p.bucket, connections.s3(ministack.endpoint(proxy.url)))
         found = await bucket.small("key", 1000)
