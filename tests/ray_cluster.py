@@ -24,9 +24,10 @@ class RayCluster:
         head = {"num_cpus": 0, "temp_dir": folder, "gcs_server_port": port, **SMALL}
         self._cluster = Cluster(initialize_head=True, head_node_args=head)
         self.address = self._cluster.address
+        self.nodes = []
 
     def add_node(self, cores):
-        return self._cluster.add_node(num_cpus=cores, **SMALL)
+        self.nodes.append(self._cluster.add_node(num_cpus=cores, **SMALL))
 
     def kill_node(self, node):
         for processes in node.all_processes.values():
@@ -66,6 +67,11 @@ def address_of(port):
 def kill_worker(name):
     """Kill a worker by the name that the daemon knows it by."""
     psutil.Process(_id_of(name)).kill()
+
+
+def nodes_of(names):
+    """The nodes that those workers are on: each is a child of its node's process."""
+    return {psutil.Process(_id_of(name)).ppid() for name in names}
 
 
 def living(names):

@@ -11,6 +11,7 @@ import asyncio
 import os
 import platform
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Mapping
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
@@ -26,7 +27,7 @@ CALLS_AT_ONCE = 32
 """More than are ever under way: a beat must not wait for what is computed."""
 
 
-class RayActor:
+class RayActor(ABC):
     """A worker of one order. Each instance is started once; what ends its work ends it too."""
 
     def __init__(self) -> None:
@@ -53,13 +54,13 @@ class RayActor:
             return {**facts, "refused": str(error)}, b""
         return {**facts, **found}, payload
 
+    @abstractmethod
     def begin(self, work: Any) -> tuple[JsonObject, bytes]:
         """Begin, and return what identifies the work. Raises SyncdError, OSError."""
-        raise NotImplementedError
 
+    @abstractmethod
     def answer(self, request: Mapping[str, Any], payload: bytes) -> tuple[JsonObject, bytes]:
         """Do one piece of work. Raises RetryableError while this worker cannot."""
-        raise NotImplementedError
 
     def enter(self, opening: AbstractAsyncContextManager[R]) -> R:
         """Enter for as long as this worker lives. Raises what entering does."""

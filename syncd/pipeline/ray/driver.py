@@ -5,7 +5,7 @@ that may happen to the daemon. Requests, each answered with one frame as soon as
 
     {"op": "look"}                                  → {"room": 4}, how many workers the cluster's nodes can hold
     {"op": "start", "worker": 3}                    → what the worker says of itself (`RayActor.start`); waits until the cluster has
-                                                      room, however long
+                                                      room, or a node that has no such worker yet, however long
     {"op": "ask", "worker": 3, "ask": {...}}        → what the worker answers (`RayActor.answer`); a "file" beside it is read, and
                                                       travels through the object store where it is large
     {"op": "watch", "worker": 3}                    → RetryableError, with the reason, when the worker is lost
@@ -21,6 +21,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
@@ -42,9 +43,11 @@ os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 _grpc: Any = import_module("grpc")
 _ray: Any = import_module("ray")
 _errors: Any = import_module("ray.exceptions")
+_scheduling: Any = import_module("ray.util.scheduling_strategies")
 _LOST = (_errors.RayError, _grpc.RpcError, ConnectionError, TimeoutError)
 
 _BEAT_S = 5.0
+_LOOK_S = 2.0
 _LEASE_S = 30.0
 """Of silence, after which a worker counts as lost: a node under load, or a network with an interruption, must not seem dead."""
 _NEVER_AGAIN = {"max_restarts": 0, "max_task_retries": 0}
@@ -52,10 +55,10 @@ _NEVER_AGAIN = {"max_restarts": 0, "max_task_retries": 0}
 
 
 class LeasedWorker:
-    """One actor, and whether it is still ours."""
+    """One actor, and whether it is still ours. `node` is where it is to be, or '' where Ray chooses that."""
 
-    def __init__(self, actor: Any) -> None:
-        self._actor = actor
+    def __init__(self, actor: Any, node: str = "") -> None:
+        self._actor, self.node = actor, node
         self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._beating: asyncio.Task[None] | None = None
 
@@ -110,10 +113,8 @@ class Driver:
 
     def __init__(self, order: Order) -> None:
         self._order, cluster = order, order.cluster
-        shares = {"num_cpus": cluster.cpus, "num_gpus": cluster.gpus}
-        if not any(shares.values()):
-            # An actor that asks for nothing is placed where a core is, and holds none of it.
-            shares = {"scheduling_strategy": "SPREAD"}
+        self._wanted = {name: share for name, share in (("CPU", cluster.cpus), ("GPU", cluster.gpus)) if share}
+        shares = {"num_cpus": cluster.cpus, "num_gpus": cluster.gpus} if self._wanted else {}
         options = {**shares, "max_concurrency": CALLS_AT_ONCE, **_NEVER_AGAIN}
         actor = EmbeddingActor if isinstance(order.work, EmbeddingOrder) else PreparingActor
         self._make: Any = _ray.remote(**options)(actor)
@@ -140,20 +141,40 @@ class Driver:
                 raise ValueError(f"unknown request {unknown!r}")
 
     async def _start(self, number: int) -> Frame:
-        worker = self._workers[number] = LeasedWorker(self._make.remote())
+        if self._wanted:
+            worker = LeasedWorker(self._make.remote())
+        else:
+            # Ray would place what asks for nothing anywhere, and leave machines idle that joined later or came back.
+            node = await self._node()
+            there = _scheduling.NodeAffinitySchedulingStrategy(node, soft=False)
+            worker = LeasedWorker(self._make.options(scheduling_strategy=there).remote(), node)
+        self._workers[number] = worker
         return await worker.start(self._order)
 
+    async def _node(self) -> str:
+        """Return the node with the fewest workers. Waits for one that has none where their number is the nodes'."""
+        while True:
+            nodes = await asyncio.to_thread(self._nodes)
+            taken = Counter(worker.node for worker in self._workers.values())
+            node = min(nodes, key=taken.__getitem__, default="")
+            if node and not (taken[node] and self._order.cluster.workers == 0):
+                return node
+            await asyncio.sleep(_LOOK_S)
+
     def _room(self) -> int:
-        cluster = self._order.cluster
-        wanted = {name: share for name, share in (("CPU", cluster.cpus), ("GPU", cluster.gpus)) if share}
+        of_nodes = self._nodes().values()
+        if not self._wanted:
+            return len(of_nodes)
+        return sum(min(int(has.get(name, 0) / share) for name, share in self._wanted.items()) for has in of_nodes)
+
+    def _nodes(self) -> dict[str, Mapping[str, float]]:
+        """Return what the living nodes have, by id; those without a core only where workers ask for something else."""
         try:
             nodes: list[Mapping[str, Any]] = _ray.nodes()
         except _LOST as error:
             raise RetryableError(f"the cluster does not say what nodes it has: {_in_one_line(error)}") from error
-        of_nodes = [node["Resources"] for node in nodes if node["Alive"]]
-        if not wanted:
-            return sum(has.get("CPU", 0) > 0 for has in of_nodes)
-        return sum(min(int(has.get(name, 0) / share) for name, share in wanted.items()) for has in of_nodes)
+        living = {node["NodeID"]: node["Resources"] for node in nodes if node["Alive"]}
+        return {node: has for node, has in living.items() if self._wanted or has.get("CPU", 0) > 0}
 
 
 def _in_one_line(error: Any) -> str:

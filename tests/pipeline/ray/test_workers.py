@@ -33,7 +33,7 @@ from syncd.runtime.retry import Backoff
 from tests.app.test_daemon import configuration, request, syncd, until
 from tests.daemon import MINILM, Daemon, held
 from tests.pipeline.parse.documents import docx, paragraph, xlsx
-from tests.ray_cluster import IMPATIENCE, address_of, kill_worker, living, ray_running
+from tests.ray_cluster import IMPATIENCE, address_of, kill_worker, living, nodes_of, ray_running
 
 MODEL = EmbeddingModel("own/model", (ModelFile("own", "own.gguf"),), "mean", 384, 256, document_prompt="passage: ")
 FAULTY = "tests.pipeline.embed.faulty_worker"
@@ -194,6 +194,23 @@ async def test_a_document_whose_worker_dies_in_its_middle_is_gone_on_with_here_a
 
         assert await outcome(elsewhere, "long.txt", LONG, kill) == expected
         await reached(lambda: elsewhere.workers.elsewhere and elsewhere.workers.elsewhere != dead)
+
+
+async def test_each_node_has_one_worker_also_where_it_joins_later_or_in_place_of_another(own_cluster):
+    first, *_ = own_cluster.nodes
+    async with preparers(own_cluster.address, count=0) as (elsewhere, _):
+
+        async def spread():
+            await reached(lambda: len(living(elsewhere.workers.elsewhere)) == 2)
+            assert len(nodes_of(elsewhere.workers.elsewhere)) == 2
+
+        await reached(lambda: len(elsewhere.workers.elsewhere) == 1)
+        own_cluster.add_node(1)
+        await spread()
+        own_cluster.kill_node(first)
+        await reached(lambda: len(elsewhere.workers.elsewhere) == 1)
+        own_cluster.add_node(1)
+        await spread()
 
 
 async def test_workers_come_with_nodes_and_go_with_the_head_and_this_machine_goes_on(cluster, monkeypatch):
