@@ -14,6 +14,8 @@ from syncd.sources.git.program import Git
 from syncd.sources.git.tree_names import TreeNames, is_in_order
 
 TREE = b"040000"
+_NOT_THERE = b"BAD"
+"""What `git ls-tree -l` says of the size of a file that it does not have."""
 REMEMBERED_COMMITS = 32
 """Of so many commits it is remembered whether they can be compared."""
 MAX_CHANGED_TREES = 1000
@@ -60,7 +62,13 @@ class Commits:
             async for batch in batches:
                 for entry in batch:
                     if entry.mode.startswith(b"100"):
+                        if entry.size == _NOT_THERE:
+                            await self.check(sha)
                         yield File(entry.path, entry.oid.decode(), int(entry.size), entry.refusal)
+
+    async def check(self, sha: str) -> None:
+        """Look for all that a commit holds. Raises Damaged if anything is missing; the copy has been discarded then."""
+        await self._git.call("rev-list", "--objects", "--quiet", "--end-of-options", sha)
 
     async def comparable(self, old: str, new: str) -> bool:
         """Return whether `differences` is right about two commits: git compares sorted trees of unique names.
@@ -128,7 +136,7 @@ class Commits:
         changes = self._changes(("diff-tree", "-r", "-z", "--raw", "--no-renames", "--end-of-options", old, new))
         async with aclosing(_windows(changes, 500)) as windows:
             async for window in windows:
-                sizes = await self._sizes([change.oid for change in window if isinstance(change, File)])
+                sizes = await self._sizes([change.oid for change in window if isinstance(change, File)], new)
                 for change in window:
                     yield replace(change, size_bytes=sizes[change.oid]) if isinstance(change, File) else change
 
@@ -147,11 +155,12 @@ class Commits:
                     elif old_mode.startswith(b"100"):
                         yield Gone(record)
 
-    async def _sizes(self, oids: Sequence[str]) -> dict[str, int]:
+    async def _sizes(self, oids: Sequence[str], sha: str) -> dict[str, int]:
         asked = "".join(f"{oid}\n" for oid in oids).encode()
         answer = await self._git.call("cat-file", "--batch-check=%(objectname) %(objectsize)", stdin=asked)
         pairs = [line.split() for line in answer.decode().splitlines()]
         if any(pair[1] == "missing" for pair in pairs):
+            await self.check(sha)
             raise RetryableError(
                 f"a file of {self._git.remote.name} is not in the local copy; it will be fetched again"
             )

@@ -84,6 +84,11 @@ class Repository:
         os.utime(kept)
         return True
 
+    async def check(self, sha: str) -> None:
+        """Look for all that a fetched commit holds. Raises Damaged if anything is missing; the copy has been discarded then."""
+        if self.has(sha):
+            await self.commits.check(sha)
+
     async def fetch(self, sha: str, login: Login | None) -> None:
         """Fetch the commit with all its files, unless it is here already. Twice is safe.
 

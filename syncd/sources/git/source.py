@@ -89,7 +89,7 @@ class RepositorySource:
         sha = await self._fetched(wanted)
         if cursor and not await self._leads_to(cursor, sha):
             cursor = None
-        async with Blobs(self._copy.git) as blobs, aclosing(self._steps(run, cursor, sha, blobs)) as steps:
+        async with Blobs(self._copy, sha) as blobs, aclosing(self._steps(run, cursor, sha, blobs)) as steps:
             async for step in steps:
                 yield step
 

@@ -9,6 +9,7 @@ import pytest
 from syncd.errors import NotFoundError, PermanentError, RetryableError
 from syncd.model import chunk_prefix
 from syncd.sources.git.patience import Patience
+from syncd.sources.git.refs import Ref
 from syncd.sources.git.remote import Remote
 from syncd.sources.git.repository import Repository
 from syncd.sources.git.source import RepositorySettings, RepositorySource
@@ -270,6 +271,32 @@ async def test_a_damaged_local_copy_is_discarded_and_fetched_anew(
         await index.sync(source)
     await index.sync(source)
     assert index.contents == {"a": b"two"}
+
+
+def without_a_file(copy: Path, sha: str) -> None:
+    """Repack the copy without one of its files, as a pack's index with a flipped bit does."""
+    git = ("git", f"--git-dir={copy}")
+    oid = subprocess.run([*git, "rev-parse", f"{sha}:a"], capture_output=True, text=True, check=True).stdout.strip()
+    listed = subprocess.run([*git, "rev-list", "--objects", "--all"], capture_output=True, text=True, check=True).stdout
+    kept = "".join(f"{line.split()[0]}\n" for line in listed.splitlines() if oid not in line)
+    old = list(copy.glob("objects/pack/*"))
+    subprocess.run([*git, "pack-objects", "-q", copy / "objects/pack/pack"], input=kept.encode(), check=True)
+    for file in old:
+        file.unlink()
+
+
+async def test_a_file_that_is_missing_in_the_local_copy_is_fetched_anew(
+    git_server: GitServer, opened: Open, tmp_path: Path
+) -> None:
+    sha = git_server.create("owner/name", {"a": "one", "b": "b"})
+    source = opened()
+    await source._fetched(Ref())
+    without_a_file(tmp_path / "git" / "s1", sha)
+    index = SyncedCollection()
+    with pytest.raises(RetryableError, match="fetched again"):
+        await index.sync(source)
+    await index.sync(source)
+    assert index.contents == {"a": b"one", "b": b"b"}
 
 
 async def test_locks_left_by_a_killed_git_do_not_stop_the_next_fetch(
