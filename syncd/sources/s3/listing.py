@@ -14,12 +14,11 @@ import anyio
 
 from syncd.errors import PermanentError
 from syncd.model import Checkpoint, Document, Run
-from syncd.sources.bodies import NoBody
 from syncd.sources.objects.keys import is_folder
 from syncd.sources.s3.assignment import assignments
 from syncd.sources.s3.bucket import ObjectState, Page
 from syncd.sources.s3.label_store import Label
-from syncd.sources.s3.objects import S3Objects
+from syncd.sources.s3.objects import S3Objects, refused
 from syncd.sources.s3.settings import AutoSync
 
 FILES_AT_ONCE = 8
@@ -89,7 +88,7 @@ class Listing:
         async for page in self._pages():
             files = [state for state in page.objects if self._source.is_metadata_file(state.key)]
             for state, error in await self._read_changed(files):
-                yield refused(state, error)
+                yield refused(state.key, state.version, error)
             yield self._position.checkpoint()
         await self._forget_removed_files()
 
@@ -174,8 +173,3 @@ class Listing:
             if assignment is not None:
                 documents.append(self._source.document(state, assignment, self._collection))
         return documents
-
-
-def refused(state: ObjectState, error: PermanentError) -> Document:
-    """Return a document that fails with `error`, so that it is counted and listed."""
-    return Document(state.key, state.version, NoBody(error), state.key, metadata={"object_key": state.key})

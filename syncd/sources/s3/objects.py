@@ -89,6 +89,11 @@ def other_prefix(bucket: str, key: str) -> str:
     return chunk_prefix(f"{bucket}/{key}")
 
 
+def refused(key: str, version: str, error: PermanentError) -> Document:
+    """Return a document that fails with `error`, so that it is counted and listed."""
+    return Document(key, version, NoBody(error), key, metadata={"object_key": key})
+
+
 def gone_object(key: str) -> Document:
     """Return the document that marks `key` as gone."""
     return Document(key, version="", body=None, chunk_prefix="")

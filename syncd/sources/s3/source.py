@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import anyio
 
 from syncd.chroma.naming import check_custom_id, check_metadata, check_object_key
-from syncd.errors import NotFoundError, PermanentError, RetryableError
+from syncd.errors import MisconfiguredError, NotFoundError, PermanentError, RetryableError
 from syncd.model import Checkpoint, Document, OneObject, Origin, Run, chunk_prefix
 from syncd.runtime.keylocks import KeyLocks
 from syncd.sources.objects.journal import Journal
@@ -21,12 +21,14 @@ from syncd.sources.s3.client import Connection, Connections, UnusableConnection
 from syncd.sources.s3.label_store import Label, Labels
 from syncd.sources.s3.listing import Listing
 from syncd.sources.s3.naming import check_bucket, is_standard_key
-from syncd.sources.s3.objects import S3Objects, other_prefix
+from syncd.sources.s3.objects import S3Objects, other_prefix, refused
 from syncd.sources.s3.overlay import Labelling
 from syncd.sources.s3.settings import S3Settings
 
 CHECK_S = 10.0
 """A metadata file that takes longer to read is left to a run: the queue's other messages wait."""
+_REFUSED = "refused"
+"""The version of what could not be looked at: whatever is found there later is another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,8 @@ class BucketSource(S3Objects):
         """Yield the current documents of the keys asked for or, if none are, of the whole bucket.
 
         A listing yields a Checkpoint after each page and resumes there when the same invocation is retried;
-        another invocation starts from the beginning. Raises RetryableError, PermanentError.
+        another invocation starts from the beginning. Of several keys those that cannot be read fail alone. Raises
+        RetryableError, PermanentError.
         """
         if run.keys is None:
             async with aclosing(Listing(self, run).items()) as items:
@@ -45,7 +48,7 @@ class BucketSource(S3Objects):
                     yield item
             return
         for key in sorted(run.keys):
-            if document := await self._look(run, check_object_key(key, self.settings.path_prefix)):
+            if document := await self._look_alone(run, key):
                 former = await self._former_owner(run, document)
                 if former is not None:
                     yield self._without_custom_id(former)
@@ -56,12 +59,25 @@ class BucketSource(S3Objects):
                     yield former
         yield Checkpoint(run.cursor or "")
 
+    async def _look_alone(self, run: Run, key: str) -> Document | None:
+        """Return what `_look` does, and of one among several keys a document that fails where it raises."""
+        try:
+            return await self._look(run, key)
+        except (MisconfiguredError, NotFoundError):
+            raise
+        except PermanentError as error:
+            if run.keys is None or len(run.keys) == 1:
+                raise
+            return refused(key, _REFUSED, error)
+
     async def _look(self, run: Run, key: str) -> Document | None:
         """Return the current document of `key` in the run's collection; None for a metadata file, whose object is checked instead."""
-        if self.is_metadata_file(key):
+        collection, request = run.collection, run.invocation.request
+        if isinstance(request, OneObject):
+            check_object_key(key, self.settings.path_prefix)
+        if self.takes(key) and self.is_metadata_file(key):
             await self._look_at_file(key)
             return None
-        collection, request = run.collection, run.invocation.request
         if run.invocation.origin is not Origin.API or not isinstance(request, OneObject) or request.key != key:
             return await self._met(run, key, collection)
         await self.labels.say(self.id, self._said(run, request))

@@ -290,6 +290,23 @@ async def test_a_missing_object_that_looks_forbidden_is_gone_and_a_forbidden_one
         assert await daemon.texts() == {}
 
 
+async def test_of_several_keys_that_are_asked_for_one_that_cannot_be_read_fails_alone(aws: Aws, tmp_path: Path):
+    def fault(request: web.Request) -> str | None:
+        return "403 AccessDenied" if request.method == "HEAD" and request.path.endswith("/b.txt") else None
+
+    proxied = FaultyProxy(aws.url, fault)
+    async with place(aws) as p, daemon_on(tmp_path) as daemon, proxied.running() as proxy:
+        source = await daemon.add(p.settings(proxy.url, auto_sync=AutoSync.DIRECT))
+        for key in ("a.txt", "b.txt", "c.txt"):
+            await p.put(key, "alpha")
+        await p.put("m.meta.json", "no JSON")
+        await daemon.invoke(source, keys=["a.txt", "b.txt", "c.txt", "m.meta.json", "n.txt"])
+        found = await daemon.documents()
+        assert (found["a.txt"].content, found["c.txt"].content) == (b"alpha", b"alpha")
+        assert "access denied" in str(found["b.txt"].content)
+        assert "metadata file" in str(found["m.meta.json"].content)
+
+
 async def test_the_reason_for_a_bodiless_refusal_is_asked_for(ministack: Aws, tmp_path: Path):
     def fault(request: web.Request) -> str | None:
         # The client itself asks for the bucket's region after a refusal; that makes three requests.
