@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from syncd.errors import PermanentError, RetryableError
+from syncd.errors import RetryableError
 from syncd.model import Document
 from syncd.sources.web.client import DeferredError
 from syncd.sources.web.crawl_budget import CrawlBudget
@@ -165,35 +165,29 @@ class CrawlRun:
             is_given_up = self._crawl.resumed and not self.deferrals.covers_site
             return [unanswered(visit.entry, str(error))] if is_given_up else []
         self.deferrals.answered()
-        if visit.entry.ord == 0:
-            check_start(visited)
         return visited
 
     async def _check_outage(self, found: Sequence[VisitResult], settled: Sequence[SettledVisit]) -> None:
-        """Suspend the crawl if page after page fails, and put those pages back into the queue."""
+        """Suspend the crawl if page after page fails, and put those pages back into the queue.
+
+        When they still do so in the next run, while the starting page answers, they are broken, and fail alone.
+        """
         for one, result in zip(found, settled, strict=False):
             if one.transient:
                 self._failing.append(result)
             elif result.outcome not in (None, "skipped", "bounded"):
                 self._failing.clear()
-        if len(self._failing) >= OUTAGE_FAILURES:
-            last = self._failing[-1].visit
-            await self._store.requeue(self._crawl.id, [one.visit.url for one in self._failing])
-            raise RetryableError(
-                f"{plain_url(last.url).host} stopped responding ({last.reason}); the crawl will resume here later",
-                OUTAGE_RETRY_S,
-            )
+        if len(self._failing) < OUTAGE_FAILURES:
+            return
+        if self._crawl.resumed and await self._visitor.reaches_start():
+            self._failing.clear()
+            return
+        last = self._failing[-1].visit
+        await self._store.requeue(self._crawl.id, [one.visit.url for one in self._failing])
+        raise RetryableError(
+            f"{plain_url(last.url).host} stopped responding ({last.reason}); the crawl will resume here later",
+            OUTAGE_RETRY_S,
+        )
 
     def _is_over(self) -> bool:
         return self.deferrals.covers_site or self._budget.is_full or self._budget.is_spent
-
-
-def check_start(visited: Sequence[VisitResult]) -> None:
-    """Raise RetryableError or PermanentError if the starting page could not be used, since a crawl needs it."""
-    first = visited[0]
-    visit = first.visit
-    if visit.outcome in ("failed", "unread"):
-        kind = RetryableError if first.transient else PermanentError
-        raise kind(f"starting_url {visit.url} could not be fetched: {visit.reason}")
-    if visit.outcome in ("gone", "bounded") or (visit.outcome == "skipped" and visit.status != 200):
-        raise PermanentError(f"starting_url {visit.url} cannot be crawled: {visit.reason}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable
 
-from syncd.errors import OvertakenError, PermanentError, Skipped
+from syncd.errors import OvertakenError, PermanentError, PutOffError, Skipped
 from syncd.model import Document, DocumentWarning, Scalar, chunk_prefix
 from syncd.runtime.headers import http_date
 from syncd.sources.bodies import NoBody, put_away
@@ -58,12 +58,12 @@ def gone_page(url: str) -> Document:
     return Document(key=url, version="", body=None, chunk_prefix=chunk_prefix(url))
 
 
-def failed_page(url: str, reason: str) -> Document:
-    """Return a document that is recorded as failed; chunks of the last successful read stay."""
+def failed_page(url: str, reason: str, *, may_pass: bool = False) -> Document:
+    """Return a document that is recorded as failed; chunks of the last successful read stay. `may_pass`: it is asked for again later."""
     return Document(
         key=url,
         version=f"failed: {reason}",
-        body=NoBody(PermanentError(reason)),
+        body=NoBody((PutOffError if may_pass else PermanentError)(reason)),
         chunk_prefix=chunk_prefix(url),
         name=name_of(url, PAGE_SUFFIX),
         display_name=url,

@@ -63,8 +63,8 @@ class PageFetcher:
             if passed and await self._store.visited(self._crawl.id, url.text):
                 return RedirectResult(url, AlreadyVisited(), tuple(passed))
             answer = await self.ask(url, headers)
-            if isinstance(answer, Response) and answer.status == 200:
-                self._samples.note(url, is_wanted=not answer.unread)
+            if isinstance(answer, Response) and answer.status in (200, 304):
+                self._samples.note(url, is_wanted=answer.status == 304 or not answer.unread)
             if isinstance(answer, FetchFailed) or answer.status not in REDIRECTS:
                 return RedirectResult(url, answer, tuple(passed))
             moved = location(answer)
@@ -85,7 +85,7 @@ class PageFetcher:
         start = entry.ord == 0 and self._scope.site.holds(url)
         if not start and (reason := self._scope.refusal(url)):
             return Refused(reason if first else f"redirects to {url.text}: {reason}")
-        if entry.ord != 0 and (reason := self._samples.refusal(url)):
+        if entry.ord != 0 and (reason := self._samples.refusal(url)) and await self._known.version(url.text) is None:
             return Refused(reason)
         rules = await self._client.rules(url)
         if rules.trouble:

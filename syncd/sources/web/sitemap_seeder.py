@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
+from anyio import to_thread
 
 from syncd.sources.web.client import DeferredError, FetchFailed, PoliteClient
 from syncd.sources.web.crawl_context import CrawlContext
@@ -44,6 +45,41 @@ class ListedSitemap:
     is_child: bool = False
 
 
+class SitemapQueue:
+    """Sitemaps to read, each once; beyond `limit`, which says how many may be, one more tells that there are more."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._waiting: deque[ListedSitemap] = deque()
+        self._listed: set[Url] = set()
+
+    def add(self, listed: Iterable[ListedSitemap]) -> None:
+        """Put more at the end, as far as they may be read."""
+        for one in listed:
+            if len(self._listed) <= self._limit and one.url not in self._listed:
+                self._listed.add(one.url)
+                self._waiting.append(one)
+
+    def next(self) -> ListedSitemap | None:
+        """Return the next one that may be read, or None."""
+        is_full = len(self._listed) - len(self._waiting) >= self._limit
+        return self._waiting.popleft() if self._waiting and not is_full else None
+
+    @property
+    def has_more(self) -> bool:
+        """Whether some were listed that may not be read."""
+        return bool(self._waiting)
+
+
+@dataclass(frozen=True, slots=True)
+class SitemapContent:
+    """What one file lists on the site: `pages`, the most recently changed first, and sitemaps. `trouble`: why that is not all."""
+
+    pages: Mapping[str, float]
+    sitemaps: Sequence[ListedSitemap]
+    trouble: SitemapError | None
+
+
 class SitemapSeeder:
     """The sitemaps of one crawl."""
 
@@ -57,20 +93,15 @@ class SitemapSeeder:
 
     async def seed(self) -> str:
         """Queue every permitted page of every sitemap; return why that may not be all, or ''. Twice is safe."""
-        waiting = deque(await self._roots())
-        seen: set[Url] = set()
+        waiting = SitemapQueue(self._limits.sitemaps)
+        waiting.add(await self._roots())
         problems: list[str] = []
-        while waiting:
-            listed = waiting.popleft()
-            if listed.url in seen:
-                continue
-            if len(seen) >= self._limits.sitemaps:
-                problems.append(f"more than {self._limits.sitemaps} sitemaps; the others were not read")
-                break
-            seen.add(listed.url)
+        while listed := waiting.next():
             if problem := await self._take(listed, waiting):
                 log.warning("web.sitemap_unreadable", url=listed.url.text, reason=problem)
                 problems.append(f"sitemap {listed.url.text}: {problem}")
+        if waiting.has_more:
+            problems.append(f"more than {self._limits.sitemaps} sitemaps; the others were not read")
         more = len(problems) - MAX_REASONS
         return "; ".join([*problems[:MAX_REASONS], *([f"and {more} more sitemaps"] if more > 0 else [])])
 
@@ -82,7 +113,7 @@ class SitemapSeeder:
         others = [CONVENTIONAL, *await self._sitemaps.known_roots()]
         return [*named, *(ListedSitemap(url, is_named=False) for url in self._on_site(others, start))]
 
-    async def _take(self, listed: ListedSitemap, waiting: deque[ListedSitemap]) -> str:
+    async def _take(self, listed: ListedSitemap, waiting: SitemapQueue) -> str:
         """Read one file and queue its pages; return why they may not be all, or ''."""
         url = listed.url.text
         try:
@@ -132,28 +163,35 @@ class SitemapSeeder:
             url = moved
         raise NoSitemapError("too many redirects")
 
-    async def _read(self, url: Url, data: bytes, waiting: deque[ListedSitemap]) -> None:
+    async def _read(self, url: Url, data: bytes, waiting: SitemapQueue) -> None:
         """Queue the pages of one file, the most recently changed first, so that a limit omits the oldest pages.
 
         Raises SitemapError once all that can be read is queued.
         """
+        # Somebody else decides how much work that is, and the daemon has other things to do.
+        content = await to_thread.run_sync(self._content, url, data)
+        waiting.add(content.sitemaps)
+        newest_first = list(content.pages.items())
+        for start in range(0, len(newest_first), BATCH):
+            await self._store.seed(self._crawl_id, dict(newest_first[start : start + BATCH]), depth=1)
+        if content.trouble is not None:
+            raise content.trouble
+
+    def _content(self, url: Url, data: bytes) -> SitemapContent:
         pages: dict[str, float] = {}
+        sitemaps: dict[Url, ListedSitemap] = {}
         trouble: SitemapError | None = None
         try:
             for entry in read_sitemap(data, self._limits.sitemap_size_bytes):
                 for page in self._on_site([entry.location], url):
-                    if entry.is_sitemap:
-                        waiting.append(ListedSitemap(page, is_named=True, is_child=True))
-                    else:
+                    if not entry.is_sitemap:
                         pages[page.text] = entry.modified_at.timestamp() if entry.modified_at else 0.0
+                    elif len(sitemaps) <= self._limits.sitemaps:
+                        sitemaps[page] = ListedSitemap(page, is_named=True, is_child=True)
         except SitemapError as error:
             trouble = error
         newest_first = sorted(self._scope.admitted(pages), key=lambda page: -pages[page])
-        for start in range(0, len(newest_first), BATCH):
-            some = newest_first[start : start + BATCH]
-            await self._store.seed(self._crawl_id, {page: pages[page] for page in some}, depth=1)
-        if trouble is not None:
-            raise trouble
+        return SitemapContent({page: pages[page] for page in newest_first}, list(sitemaps.values()), trouble)
 
     def _on_site(self, locations: Iterable[str], base: Url) -> Iterator[Url]:
         for text in locations:

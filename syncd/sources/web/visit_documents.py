@@ -88,12 +88,17 @@ class VisitDocuments:
     async def only(self, keys: Sequence[str]) -> AsyncIterator[Document]:
         """Yield the current documents of these pages; the queue is not changed."""
         for key in keys:
-            for found in await self._visitor.visit(QueueEntry(-1, 0, key, 0)):
+            try:
+                visited = await self._visitor.visit(QueueEntry(-1, 0, key, 0))
+            except DeferredError as error:
+                yield documents.failed_page(key, str(error), may_pass=True)
+                continue
+            for found in visited:
                 visit = found.visit
                 if visit.url != key:
                     continue
                 if visit.outcome in ("failed", "unread"):
-                    yield documents.failed_page(key, visit.reason)
+                    yield documents.failed_page(key, visit.reason, may_pass=found.transient)
                 else:
                     yield await documents.fetched(found) if visit.outcome == "document" else documents.gone_page(key)
 

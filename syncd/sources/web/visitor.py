@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from syncd.errors import PermanentError, RetryableError
 from syncd.sources.web.answer_reader import AnswerReader, carried_over
-from syncd.sources.web.client import FetchFailed
+from syncd.sources.web.client import DeferredError, FetchFailed
 from syncd.sources.web.crawl_context import CrawlContext
 from syncd.sources.web.crawl_scope import plain_url
 from syncd.sources.web.crawl_types import QueueEntry, Visit
@@ -35,10 +36,11 @@ class Visitor:
     async def visit(self, entry: QueueEntry, hops: int = 0) -> list[VisitResult]:
         """Return the outcomes for `entry` and for pages visited on the way, in the order in which they must be settled.
 
-        Waits for the host's rate limiter. Raises DeferredError.
+        Waits for the host's rate limiter. Raises DeferredError, and what `check_start` raises.
         """
         url = plain_url(entry.url)
         blank = blank_visit(entry, url)
+        is_start = entry.ord == 0
         if reason := await self._trap_reason(blank):
             return [VisitResult(replace(blank, outcome="bounded", reason=reason))]
         if twin := await self._store.twin(self._crawl_id, entry.url):
@@ -49,11 +51,24 @@ class Visitor:
         if isinstance(redirect.answer, AlreadyVisited):
             return aliases(blank, redirect)
         if isinstance(redirect.answer, Refused | FetchFailed):
-            return without_page(entry, blank, redirect, redirect.answer)
+            without = without_page(entry, blank, redirect, redirect.answer)
+            return [check_start(without[0]), *without[1:]] if is_start else without
         if redirect.passed:
             entry = await self._pages.entry_at(redirect.url, entry.depth)
-        found = await self._of_answer(entry, replace(blank, url=redirect.url.text), redirect.url, redirect.answer, hops)
-        return [*found, *aliases(blank, redirect)]
+        found, canonical = await self._of_answer(
+            entry, replace(blank, url=redirect.url.text), redirect.url, redirect.answer
+        )
+        if is_start:
+            check_start(found)
+        return [*await self._at_canonical(canonical, redirect.url, found, hops), *aliases(blank, redirect)]
+
+    async def reaches_start(self) -> bool:
+        """Ask for the starting page, and return whether the site has an answer. Waits for the host's rate limiter."""
+        try:
+            answer = await self._pages.ask(self._scope.start, {})
+        except DeferredError:
+            return False
+        return not isinstance(answer, FetchFailed) and answer.status < 500
 
     async def _trap_reason(self, blank: Visit) -> str:
         limits, pattern = self._limits, blank.pattern
@@ -68,22 +83,19 @@ class Visitor:
             return f"another combination of parameters of which each was met {limits.facet_pages} times"
         return ""
 
-    async def _of_answer(
-        self, entry: QueueEntry, blank: Visit, url: Url, answer: Response, hops: int
-    ) -> list[VisitResult]:
-        """Return the visits that result from a final response, depending on its status."""
+    async def _of_answer(self, entry: QueueEntry, blank: Visit, url: Url, answer: Response) -> tuple[VisitResult, str]:
+        """Return what results from a final response, depending on its status, and the address that it calls canonical, or ''."""
         visit = replace(blank, status=answer.status, links=[])
         match answer.status:
             case 200:
                 is_still_valid = await self._pages.is_still_valid(entry)
-                found, canonical = await self._answers.read(entry, url, visit, answer, is_still_valid=is_still_valid)
-                return await self._at_canonical(canonical, url, found, hops)
+                return await self._answers.read(entry, url, visit, answer, is_still_valid=is_still_valid)
             case 304 if entry.version:
-                return [VisitResult(carried_over(entry, visit))]
+                return VisitResult(carried_over(entry, visit)), ""
             case 404 | 410:
-                return [VisitResult(await self._gone(entry, url, visit))]
+                return VisitResult(await self._gone(entry, url, visit)), ""
             case _:
-                return [VisitResult(failed_visit(visit, f"status {answer.status}"))]
+                return VisitResult(failed_visit(visit, f"status {answer.status}")), ""
 
     async def _gone(self, entry: QueueEntry, url: Url, visit: Visit) -> Visit:
         """Request an indexed page again after a 404; only a second 404 means that it is gone."""
@@ -161,6 +173,17 @@ def without_page(
         # Its links are unknown, so no page can be considered unlinked.
         visit = replace(visit, outcome="unread")
     return [VisitResult(visit, transient=not lasting)]
+
+
+def check_start(found: VisitResult) -> VisitResult:
+    """Return what was found at the starting page, which a crawl needs. Raises RetryableError or PermanentError if it could not be used."""
+    visit = found.visit
+    if visit.outcome in ("failed", "unread"):
+        kind = RetryableError if found.transient else PermanentError
+        raise kind(f"starting_url {visit.url} could not be fetched: {visit.reason}")
+    if visit.outcome == "gone" or (visit.outcome == "skipped" and visit.status != 200):
+        raise PermanentError(f"starting_url {visit.url} cannot be crawled: {visit.reason}")
+    return found
 
 
 def unanswered(entry: QueueEntry, reason: str) -> VisitResult:

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from syncd.errors import RetryableError
+from syncd.errors import PutOffError, RetryableError
 from syncd.sources.web.page_workers import PageWorkers
+from syncd.sources.web.suffixes import SAMPLES
 from syncd.store.database import Database
 from tests.sources.running import Bytes, document
 from tests.sources.web.crawling import QUICK, crawler
@@ -206,6 +207,34 @@ async def test_an_outage_in_mid_crawl_stops_it_and_it_goes_on_later(site: TrapSe
     assert index.checkpoint.absent_are_gone
 
 
+async def test_pages_that_stay_broken_while_the_site_answers_hold_up_a_crawl_once(site: TrapServer, database: Database):
+    broken = [f"/b{chr(97 + number)}" for number in range(26)]
+    site.add("/", "", *broken, "/good")
+    site.add("/good")
+    for path in broken:
+        site.pages[path] = Answer(b"", 500)
+    crawl = crawler(site, database, limits=replace(QUICK, attempts=1))
+    with pytest.raises(RetryableError, match="stopped responding"):
+        await crawl.sync()
+    index = await crawl.sync()
+    assert crawl.paths(site) == ["/", "/good"]
+    assert set(index.last.keys("failed")) == {site.url + path for path in broken}
+
+
+async def test_an_indexed_page_is_asked_for_whatever_else_is_in_its_folder(site: TrapServer, database: Database):
+    scripts = [f"/w/i{chr(97 + number)}.js" for number in range(SAMPLES)]
+    # None waits for the one before it, so that all scripts are known when the last page comes.
+    site.pages["/"] = Answer(html("Home", "", "/w/Node.js", *scripts, "/w/Vue.js"))
+    for path in scripts:
+        site.pages[path] = Answer(b"var x", headers={"Content-Type": "text/javascript"})
+    site.pages["/w/Node.js"], site.pages["/w/Vue.js"] = tagged("Node"), tagged("Vue")  # type: ignore[assignment] # any handler
+    crawl = crawler(site, database, concurrency=1)
+    for _ in range(3):
+        index = await crawl.sync()
+        assert index.removed == []
+    assert crawl.paths(site) == ["/", "/w/Node.js", "/w/Vue.js"]
+
+
 async def test_pages_that_patterns_now_exclude_go(site: TrapServer, database: Database):
     site.add("/", "", "/a", "/b")
     site.add("/a")
@@ -218,6 +247,24 @@ async def test_pages_that_patterns_now_exclude_go(site: TrapServer, database: Da
     index = await narrower.sync()
 
     assert index.removed == [site.url + "/b"]
+
+
+async def test_a_single_page_that_may_be_asked_for_later_only_fails_for_now_and_alone(
+    site: TrapServer, database: Database
+):
+    site.add("/", "", "/a", "/b")
+    site.add("/a")
+    site.add("/b")
+    crawl = crawler(site, database)
+    await crawl.sync()
+    site.pages["/a"] = Answer(b"", 429, {"Retry-After": "3600"})
+    site.add("/b", "New words. " * 20)
+    index = await crawl.sync(frozenset({site.url + "/a", site.url + "/b"}))
+    assert index.writes == [site.url + "/b"]
+    (failed,) = [document.body for document in index.documents if document.key == site.url + "/a"]
+    with pytest.raises(PutOffError, match="Retry-After: 3600 s"):
+        async with failed.open():
+            pass
 
 
 async def test_single_pages_can_be_asked_for(site: TrapServer, database: Database):

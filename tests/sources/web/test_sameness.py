@@ -1,9 +1,11 @@
 """Redirects, canonical links, identities, duplicates, soft errors: one document per page, whatever it is called."""
 
+from dataclasses import replace
+
 import pytest
 
 from syncd.store.database import Database
-from tests.sources.web.crawling import crawler
+from tests.sources.web.crawling import QUICK, crawler
 from tests.web_traps import Answer, Request, TrapServer, html, redirect
 
 
@@ -158,6 +160,18 @@ async def test_a_wrong_canonical_link_is_ignored(site: TrapServer, database: Dat
     await crawl.sync()
 
     assert crawl.paths(site) == ["/", "/page", "/page2"]
+
+
+@pytest.mark.parametrize("status", [404, 500, 403])
+async def test_a_starting_page_whose_canonical_address_gives_nothing_is_read_itself(
+    site: TrapServer, database: Database, status: int
+):
+    site.add("/", "", "/a", head='<link rel="canonical" href="/index.html">')
+    site.add("/a")
+    site.pages["/index.html"] = Answer(b"", status)
+    crawl = crawler(site, database, limits=replace(QUICK, attempts=1))
+    await crawl.sync()
+    assert crawl.paths(site) == ["/", "/a"]
 
 
 async def test_a_chain_of_canonical_links_ends_at_its_last_page(site: TrapServer, database: Database):

@@ -2,15 +2,18 @@
 
 import gzip
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 import pytest
 
 from syncd.sources.web.sitemap import SitemapError, read_sitemap
+from syncd.sources.web.sitemap_seeder import ListedSitemap, SitemapQueue
 from syncd.store.database import Database
-from tests.sources.web.crawling import crawler
-from tests.web_traps import Answer, TrapServer
+from tests.sources.web.crawling import QUICK, crawler
+from tests.web_traps import Answer, TrapServer, html
 
 XML = {"Content-Type": "application/xml"}
 NAMESPACE = 'xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"'
@@ -153,6 +156,30 @@ def test_a_sitemap_gives_at_most_50_000_pages():
     assert sum(1 for _ in islice(entries, 50_000)) == 50_000
     with pytest.raises(SitemapError, match="more than 50000"):
         next(entries)
+
+
+async def test_of_the_sitemaps_that_an_index_lists_no_more_are_kept_than_may_be_read(
+    site: TrapServer, database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    site.add("/")
+    listed = [f"{site.url}/s{number}.xml" for number in range(1000)]
+    site.pages["/sitemap.xml"] = Answer(index(*listed))
+    site.pages["/s*"] = lambda asked: Answer(urlset(f"{site.url}/p{asked.path[2:-4]}"))
+    site.pages["/p*"] = lambda asked: Answer(html(asked.path, ""))
+    waiting: list[int] = []
+    add = SitemapQueue.add
+
+    def counted(queue: SitemapQueue, listed: Sequence[ListedSitemap]) -> None:
+        add(queue, listed)
+        waiting.append(len(queue._waiting))
+
+    monkeypatch.setattr(SitemapQueue, "add", counted)
+    crawl = crawler(site, database, limits=replace(QUICK, sitemaps=4))
+    synced = await crawl.sync()
+    assert crawl.paths(site) == ["/", "/p0", "/p1", "/p2"]
+    assert max(waiting) == 4
+    assert synced.checkpoint is not None
+    assert "more than 4 sitemaps" in synced.checkpoint.incomplete
 
 
 async def test_what_sitemaps_list_comes_right_after_the_starting_page(site: TrapServer, database: Database):
