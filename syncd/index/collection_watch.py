@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,13 +13,14 @@ import structlog
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
-from syncd.errors import CollectionCorrupt, PermanentError, RetryableError
+from syncd.errors import CollectionCorrupt, NotFoundError, PermanentError, RetryableError
 from syncd.index.changes import CheckCollection, Rebuild
 from syncd.index.self_probe import SelfProbe
 from syncd.index.target import VectorStore
 from syncd.index.writer import Index
 from syncd.model import Target
 from syncd.store import Store
+from syncd.store.collections import CollectionRecord
 
 log = structlog.get_logger()
 
@@ -93,12 +95,15 @@ class CollectionWatch:
 
     async def _probe_all(self) -> None:
         for collection_id in await self._store.refills.watched():
-            record = await self._store.collections.by_id(collection_id)
-            if record.rebuilding is not None or record.chroma_id is None:
-                continue
-            try:
-                await self._probe.heal(record, await self._probe.probe(record))
-            except CollectionCorrupt as error:
-                await self._index.damaged(record, error)
-            except (RetryableError, PermanentError) as error:
-                log.warning("index.not_probed", collection=record.target.collection, reason=str(error))
+            with suppress(NotFoundError):  # it was discarded meanwhile
+                await self._probe_one(await self._store.collections.by_id(collection_id))
+
+    async def _probe_one(self, record: CollectionRecord) -> None:
+        if record.rebuilding is not None or record.chroma_id is None:
+            return
+        try:
+            await self._probe.heal(record, await self._probe.probe(record))
+        except CollectionCorrupt as error:
+            await self._index.damaged(record, error)
+        except (RetryableError, PermanentError) as error:
+            log.warning("index.not_probed", collection=record.target.collection, reason=str(error))

@@ -15,7 +15,7 @@ from functools import partial
 import anyio
 import structlog
 
-from syncd.errors import NotFoundError, RetryableError
+from syncd.errors import ConflictError, NotFoundError, PermanentError, RetryableError
 from syncd.index.outage import outlasting
 from syncd.index.target import VectorStore
 from syncd.model import QueryFunction, Target
@@ -46,11 +46,15 @@ class PlaceChanges:
         self._opening = opening
 
     async def change(self, collection_id: int) -> None:
-        """Let a shadow take the place of the one that answers. Raises RetryableError while one of them cannot be renamed."""
+        """Let a shadow take the place of the one that answers, or go on with that. Raises RetryableError while one of them cannot
+        be renamed.
+        """
         shadows = {shadow.collection_id: shadow for shadow in await self._store.shadows.all()}
         shadow = shadows.get(collection_id)
         if shadow is None:
             raise NotFoundError("this is no shadow of a collection any more; syncd status lists those there are")
+        if shadow.state is ShadowState.SWITCHING:
+            return await self.carry_out()
         live = await self._store.collections.by_id(shadow.live_id)
         is_there = live.chroma_id is not None and await self._vector_store.collection_id(live.target) == live.chroma_id
         if is_there:
@@ -59,7 +63,7 @@ class PlaceChanges:
             raise RetryableError(
                 f"collection {live.target.collection} is being filled from the store; try again when it is complete"
             )
-        await self.carry_out()
+        return await self.carry_out()
 
     async def _copy_metadata(self, live: Target, built: Target) -> None:
         """Give the other one what somebody noted in the metadata of the one that answers."""
@@ -72,6 +76,13 @@ class PlaceChanges:
             if shadow.state is ShadowState.SWITCHING:
                 await outlasting(self._vector_store, partial(self._carry_out, shadow), shadow.live.collection)
 
+    async def resume(self) -> None:
+        """Carry out what was decided before the start; of what cannot be, say so: it stays decided, and is asked for again."""
+        try:
+            await self.carry_out()
+        except PermanentError as error:
+            log.error("shadow.not_switched", reason=str(error))
+
     async def _carry_out(self, shadow: Shadow) -> None:
         away = Target(shadow.live.database, shadow.former_name or "")
         async with self._opening:
@@ -81,7 +92,7 @@ class PlaceChanges:
             if holder == live.chroma_id:
                 await self._rename(away, live.chroma_id)
             if holder in (None, live.chroma_id):
-                await self._rename(shadow.live, built.chroma_id)
+                await self._take_name(shadow.live, built.chroma_id)
             await self._record_queries(replace(built, target=shadow.live))
             sources = [await self._store.sources.get(ident) for ident in await self._store.shadows.sources_of(built.id)]
             await self._store.shadows.switched(shadow, [source for source in sources if source is not None])
@@ -96,6 +107,13 @@ class PlaceChanges:
         try:
             await self._vector_store.rename(target, chroma_id or "")
         except NotFoundError as error:
+            log.warning("shadow.not_renamed", collection=target.collection, reason=str(error))
+
+    async def _take_name(self, target: Target, chroma_id: str | None) -> None:
+        """Rename the one that was built; where another client has just made a collection of that name, that one is filled."""
+        try:
+            await self._rename(target, chroma_id)
+        except ConflictError as error:
             log.warning("shadow.not_renamed", collection=target.collection, reason=str(error))
 
     async def _record_queries(self, record: CollectionRecord) -> None:

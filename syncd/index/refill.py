@@ -80,6 +80,9 @@ class Refill:
     async def _looked(self, record: CollectionRecord) -> bool:
         chroma_id = await self._vector_store.collection_id(record.target)
         if chroma_id != record.chroma_id:
+            if await self._store.shadows.is_switching(record.id):
+                # What has the name now is to be another's, or is already: this one is filled, if at all, under its next name.
+                return True
             await self._begin_elsewhere(record)
         elif await self._lost_rows(record):
             lost = "somebody deleted rows of it in the vector store"
@@ -142,6 +145,8 @@ class Refill:
 
         Raises RetryableError, NotFoundError, TargetRefusedError; the progress so far is kept, so call it again later.
         """
+        if record.rebuilding is None:
+            raise RetryableError(f"collection {record.target.collection} is changing places with another one")
         try:
             record = await self._opened(record)
             place = record.refilled

@@ -11,7 +11,7 @@ import structlog
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
-from syncd.errors import PermanentError, RetryableError
+from syncd.errors import NotFoundError, PermanentError, RetryableError
 from syncd.index.collection_watch import LOOK_EVERY_S
 from syncd.index.target import VectorStore
 from syncd.index.verify import Verifier
@@ -75,7 +75,10 @@ class ScheduledVerifier:
 
     async def _verify(self, collection_id: int, *, whole: bool) -> bool:
         """Return whether that is done: not of a collection that cannot be verified now."""
-        record = await self._store.collections.by_id(collection_id)
+        try:
+            record = await self._store.collections.by_id(collection_id)
+        except NotFoundError:
+            return True
         if record.chroma_id is None:
             return True
         if record.rebuilding is not None:

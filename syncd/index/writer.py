@@ -219,8 +219,14 @@ class Index:
             await self._serve_group([one for one in accepted if one[1].collection_id == collection_id])
 
     async def _serve_group(self, group: Sequence[Asked]) -> None:
-        """Write one collection's changes to the vector store; a collection that was replaced is filled first."""
+        """Write one collection's changes to the vector store; a collection that was replaced is filled first, and of one that
+        was dropped meanwhile there is nothing to write.
+        """
         collection_id = group[0][1].collection_id
+        if collection_id not in self._delivery.records:
+            for envelope, done in group:
+                envelope.reply.settle(done)
+            return
         waits = collection_id not in self._held and await self._needs_filling(collection_id)
         if waits or self._held.is_put_off(collection_id):
             self._held.add(collection_id, group)
@@ -235,7 +241,7 @@ class Index:
 
     async def _recover(self) -> None:
         """Finish what a crash interrupted: changes of places and every id left in the outbox. Refills continue in their turns."""
-        await self._places.carry_out()
+        await self._places.resume()
         records = await self._store.collections.all()
         self._delivery.records.update({record.id: record for record in records})
         left = await self._store.outbox.left_behind()

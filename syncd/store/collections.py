@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from syncd.errors import ConflictError, StoreDamagedError
+from syncd.errors import ConflictError, NotFoundError, StoreDamagedError
 from syncd.model import Embedding, Target
 from syncd.store.checked_tables import COLLECTION_ROWS, is_as_stored
 from syncd.store.codec import embedding_from_json, embedding_to_json
@@ -77,9 +77,12 @@ class Collections:
         return await self._db.read(lambda c: _find(c, target))
 
     async def by_id(self, collection_id: int) -> CollectionRecord:
-        """Return the record with this id, which must exist."""
+        """Return the record with this id. Raises NotFoundError where there is none any more."""
         statement = f"{_SELECTED} FROM collections WHERE id = ?"
-        return await self._db.read(lambda c: _from_row(c.execute(statement, (collection_id,)).fetchone()))
+        row = await self._db.read(lambda c: c.execute(statement, (collection_id,)).fetchone())
+        if row is None:
+            raise NotFoundError("this collection was discarded meanwhile; syncd status lists those there are")
+        return _from_row(row)
 
     async def embeddings(self, ids: Collection[int]) -> Mapping[int, Embedding]:
         """Return with which embedding collections were created, by their id; nothing for one that is no more."""

@@ -121,7 +121,7 @@ def change_places(connection: sqlite3.Connection, shadow: Shadow, sources: Seque
     """Give a shadow the name of the collection that answers, and that one the name decided on; it is kept from now on.
 
     What was asked for the shadow is asked for the name it has now, and a whole run of each source, which costs little where
-    nothing is missing. One that was kept before is discarded.
+    nothing is missing. One that was kept before, or is being built, is discarded.
     """
     now, rename = time.time(), "UPDATE collections SET name = ? WHERE id = ?"
     connection.execute(rename, (shadow.former_name, shadow.live_id))
@@ -131,6 +131,10 @@ def change_places(connection: sqlite3.Connection, shadow: Shadow, sources: Seque
         (shadow.live.collection, shadow.target.database, shadow.target.collection),
     )
     connection.execute("DELETE FROM shadows WHERE collection_id = ?", (shadow.collection_id,))
+    for other in connection.execute(
+        "SELECT collection_id FROM shadows WHERE live_id = ?", (shadow.live_id,)
+    ).fetchall():
+        _end_filling(connection, *other)
     connection.execute(
         "UPDATE shadows SET state = 'discarded', since = ?1, live_id = ?2 WHERE live_id = ?3",
         (now, shadow.collection_id, shadow.live_id),
@@ -153,18 +157,22 @@ def change_places(connection: sqlite3.Connection, shadow: Shadow, sources: Seque
 
 def discard_shadow(connection: sqlite3.Connection, shadow: Shadow, *, decide: bool) -> None:
     """Have a shadow removed and nothing done for it any more; `decide`: no other is built until the settings change."""
-    now = time.time()
+    _end_filling(connection, shadow.collection_id)
     connection.execute(
-        "UPDATE invocations SET state = 'cancelled', finished_at = ? WHERE database = ? AND collection = ? "
-        "AND state IN ('pending', 'processing')",
-        (now, shadow.target.database, shadow.target.collection),
-    )
-    connection.execute("DELETE FROM prepared WHERE collection_id = ?", (shadow.collection_id,))
-    connection.execute(
-        "UPDATE shadows SET state = 'discarded', since = ? WHERE collection_id = ?", (now, shadow.collection_id)
+        "UPDATE shadows SET state = 'discarded', since = ? WHERE collection_id = ?", (time.time(), shadow.collection_id)
     )
     if decide:
         connection.execute("UPDATE kept_recipes SET is_decided = 1 WHERE collection_id = ?", (shadow.live_id,))
+
+
+def _end_filling(connection: sqlite3.Connection, collection_id: int) -> None:
+    """Cancel the runs into a collection, and drop what is prepared for it."""
+    connection.execute(
+        "UPDATE invocations SET state = 'cancelled', finished_at = ?1 WHERE state IN ('pending', 'processing') "
+        "AND (database, collection) = (SELECT database, name FROM collections WHERE id = ?2)",
+        (time.time(), collection_id),
+    )
+    connection.execute("DELETE FROM prepared WHERE collection_id = ?", (collection_id,))
 
 
 def remove_documents(connection: sqlite3.Connection, collection_id: int) -> bool:

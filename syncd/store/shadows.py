@@ -76,6 +76,11 @@ class Shadows:
         found = await self._db.read(lambda c: [shadow_from_row(row) for row in c.execute(statement, place)])
         return found[0].live if found else target
 
+    async def is_switching(self, collection_id: int) -> bool:
+        """Return whether it is decided, and not recorded as done, that a collection changes places with another one."""
+        statement = "SELECT 1 FROM shadows WHERE state = 'switching' AND ? IN (collection_id, live_id)"
+        return await self._db.read(lambda c: c.execute(statement, (collection_id,)).fetchone() is not None)
+
     async def recipe(self, source_id: str, target: Target) -> Recipe | None:
         """Return how a source's documents are made in a collection, if its settings say otherwise by now."""
         statement = "SELECT id FROM collections WHERE database = ? AND name = ?"

@@ -2,20 +2,25 @@
 
 from dataclasses import replace
 
+import anyio
 import pytest
 
 from syncd.errors import NotFoundError, RetryableError
-from syncd.index.changes import ChangePlaces, DropCollection
+from syncd.index.changes import ChangePlaces, CheckCollection, DropCollection
 from syncd.index.verify import Verifier
-from syncd.model import Chunking, Target
+from syncd.model import Chunking, State, Target
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.search import Query, Search
 from syncd.sources.folder.documents import FolderSettings
 from syncd.sources.folder.source import FolderTreeSource
+from syncd.store.changes import Urgency
 from syncd.store.shadow_rows import ShadowState
+from syncd.store.shadows import Shadows
 from syncd.sync.deletes import DeleteGuard
+from tests.daemon import client_at
 from tests.models import in_its_own_task
 from tests.pipeline.parts import MODEL, running, write
+from tests.store.test_prepared import replacement
 
 TEXT = "One line of text that stands here.\nAnother line of it, which is longer.\nA third one, to fill it up.\n"
 FILES = {"a.txt": TEXT, "b.txt": "Some words.\n"}
@@ -110,6 +115,80 @@ async def test_killed_between_any_two_steps_the_next_start_ends_what_was_decided
             verified = await Verifier(parts.store, parts.chroma, parts.index).verify(place)
             assert (verified.missing, verified.different, verified.extra) == (0, 0, 0)
         assert parts.index.status() is None
+
+
+async def test_what_cannot_be_recorded_at_once_is_gone_on_with_and_neither_is_filled_meanwhile(
+    parts, folder, target, monkeypatch
+):
+    _, shadow = await built(parts, folder, target)
+    before, after = await documents(parts, target), await documents(parts, shadow.target)
+    switched = Shadows.switched
+
+    async def full(_shadows, *_):
+        raise RetryableError("the disk is full")
+
+    monkeypatch.setattr(Shadows, "switched", full)
+    with pytest.raises(RetryableError, match="disk is full"):
+        await parts.index.mailbox.ask(ChangePlaces(shadow.collection_id))
+    asked = [await parts.index.mailbox.put(CheckCollection(one)) for one in (shadow.live_id, shadow.collection_id)]
+    await until_held(parts)
+    monkeypatch.setattr(Shadows, "switched", switched)
+    await parts.index.mailbox.ask(ChangePlaces(shadow.collection_id))
+    for reply in asked:
+        await reply
+    (former,) = await parts.store.shadows.all()
+    assert former.state is ShadowState.FORMER
+    assert await documents(parts, target) == after
+    assert await documents(parts, former.target) == before
+    assert parts.index.status() is None
+
+
+async def until_held(parts) -> None:
+    """Wait until health says that collections are changing places."""
+    with anyio.fail_after(60):
+        while "is changing places" not in (parts.index.status() or ""):  # noqa: ASYNC110 - nobody is told
+            await anyio.sleep(0.01)
+
+
+async def test_a_collection_that_another_client_makes_meanwhile_is_filled(
+    parts, folder, target, chroma_server, monkeypatch
+):
+    _, shadow = await built(parts, folder, target)
+    after = await documents(parts, shadow.target)
+    rename, renamed = parts.chroma.rename, []
+
+    async def rename_and_be_overtaken(place, chroma_id):
+        await rename(place, chroma_id)
+        if not renamed:
+            renamed.append(place)
+            client = client_at(chroma_server.host, chroma_server.port)
+            client.create_collection(target.collection, embedding_function=None)
+
+    monkeypatch.setattr(parts.chroma, "rename", rename_and_be_overtaken)
+    await parts.index.mailbox.ask(ChangePlaces(shadow.collection_id))
+    await parts.index.look(shadow.collection_id)
+    assert await documents(parts, target) == after
+    (former,) = await parts.store.shadows.all()
+    assert (former.state, former.target) == (ShadowState.FORMER, renamed[0])
+
+
+async def test_going_back_ends_what_is_being_built_and_the_index_outlives_what_comes_late(parts, folder, target):
+    source, first = await built(parts, folder, target)
+    await parts.index.mailbox.ask(ChangePlaces(first.collection_id))
+    await parts.store.shadows.begin(first.collection_id, target, MODEL, [source])
+    building = next(each for each in await parts.store.shadows.all() if each.state is ShadowState.BUILDING)
+    (run,) = [each for each in await parts.store.invocations.list() if each.target == building.target]
+    await parts.store.invocations.start(run.id)
+    beside = await parts.index.open(building.target, MODEL)
+    waiting = await parts.store.prepared.put(replacement(beside.id, "a.txt", "one"), "hash", Urgency.BACKFILL)
+    await parts.index.mailbox.ask(ChangePlaces(first.live_id))
+    assert (await parts.store.invocations.get(run.id)).state is State.CANCELLED
+    assert (await parts.store.prepared.backlog()).documents == 0
+    await parts.index.mailbox.ask(DropCollection(beside.id))
+    await parts.index.apply(waiting.promotion)
+    await parts.index.flush(beside.id, ["a.txt-0"])
+    with pytest.raises(NotFoundError, match="discarded"):
+        await parts.store.collections.by_id(beside.id)
 
 
 async def test_nothing_changes_its_place_while_it_is_being_filled_from_the_store(parts, folder, target):
