@@ -43,7 +43,7 @@ class OutboxFlush:
         waiting = await self._store.outbox.waiting(record.id, chunk_ids)
         damaged = [entry.chunk_id for entry in waiting if entry.row and not entry.row.is_sound]
         await self._write(record, [entry for entry in waiting if entry.chunk_id not in damaged])
-        await self._store.outbox.clear(record.id, chunk_ids, is_freed=self._vector_store.frees_deleted)
+        await self._store.outbox.clear(record.id, waiting, is_freed=self._vector_store.frees_deleted)
         if damaged:
             log.error("store.damaged", collection=record.target.collection, chunks=len(damaged))
             await self.flush(record, await self._store.repairs.repair(record.id, damaged))

@@ -27,7 +27,7 @@ async def accepts_writes(store: Store, vector_store: VectorStore, record: Collec
         await vector_store.write(record.target, [PROBE_ID], NOTHING, NOTHING)
     except SyncdError:
         return False
-    await store.outbox.clear(record.id, [PROBE_ID])
+    await store.outbox.clear(record.id, await store.outbox.waiting(record.id, [PROBE_ID]))
     return True
 
 

@@ -16,11 +16,12 @@ from syncd.store.whole_chunks import CONTENT, SELECT_ROWS, ChunkRow, StoredChunk
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """One outbox entry; `row` is None for a delete and for a chunk that has vanished meanwhile. One that is damaged is not to
-    be told: see `Repairs.repair`.
+    be told: see `Repairs.repair`. `generation` tells it from one that was noted later.
     """
 
     chunk_id: str
     op: str
+    generation: int
     row: ChunkRow | None
 
 
@@ -61,7 +62,7 @@ class Outbox:
             dimensions = dimensions_of(connection, collection_id)
             marks = ", ".join("?" * len(chunk_ids))
             entries = connection.execute(
-                f"SELECT o.chunk_id, o.op, {CONTENT} FROM outbox o "
+                f"SELECT o.chunk_id, o.op, o.generation, {CONTENT} FROM outbox o "
                 "LEFT JOIN chunks c ON c.document_id = o.document_id AND c.number = o.number "
                 "LEFT JOIN postings p ON p.document_id = o.document_id AND p.number = o.number "
                 f"LEFT JOIN vectors v ON v.key = c.vector_key WHERE o.collection_id = ? AND o.chunk_id IN ({marks})",
@@ -69,9 +70,12 @@ class Outbox:
             )
             return [
                 Waiting(
-                    chunk_id, op, None if stored[0] is None else chunk_row(dimensions, chunk_id, StoredChunk(*stored))
+                    chunk_id,
+                    op,
+                    generation,
+                    None if stored[0] is None else chunk_row(dimensions, chunk_id, StoredChunk(*stored)),
                 )
-                for chunk_id, op, *stored in entries
+                for chunk_id, op, generation, *stored in entries
             ]
 
         return await self._db.read(query)
@@ -109,12 +113,18 @@ class Outbox:
         )
         return await self._db.read(lambda c: c.execute(statement, (collection_id, source_id)).fetchone()[0])
 
-    async def clear(self, collection_id: int, chunk_ids: Sequence[str], *, is_freed: bool = False) -> None:
-        """Delete entries, because the vector store now agrees; count what it deleted, unless its space is freed."""
-        statement = "DELETE FROM outbox WHERE collection_id = ? AND chunk_id = ? RETURNING op IN ('delete', 'replace')"
+    async def clear(self, collection_id: int, entries: Sequence[Waiting], *, is_freed: bool = False) -> None:
+        """Delete entries, because the vector store now agrees, but for those that were noted again meanwhile; count what it
+        deleted, unless its space is freed.
+        """
+        statement = (
+            "DELETE FROM outbox WHERE collection_id = ? AND chunk_id = ? AND generation = ? "
+            "RETURNING op IN ('delete', 'replace')"
+        )
 
         def transaction(connection: sqlite3.Connection) -> None:
-            done = [connection.execute(statement, (collection_id, i)).fetchone() for i in chunk_ids]
+            keys = [(collection_id, entry.chunk_id, entry.generation) for entry in entries]
+            done = [connection.execute(statement, key).fetchone() for key in keys]
             deleted = 0 if is_freed else sum(row[0] for row in done if row)
             connection.execute("UPDATE collections SET deleted = deleted + ? WHERE id = ?", (deleted, collection_id))
 

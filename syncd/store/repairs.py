@@ -13,6 +13,7 @@ from syncd.store.database import Database
 from syncd.store.document_repairs import AskedAgain, document_rows, mend_documents
 from syncd.store.outbox import Portion
 from syncd.store.prepared_damage import PreparedRow, drop_damaged, is_intact, prepared_rows
+from syncd.store.staging import put_in_outbox
 
 PAGE_DOCUMENTS = 200
 
@@ -56,9 +57,7 @@ class Repairs:
                     asked.keys.add((owner.source_id, owner.key))
                 # The next write of this id replaces whatever the vector store has.
                 intent = ("replace", owner.id, owner.number) if is_right else ("delete", None, None)
-                connection.execute(
-                    "INSERT OR REPLACE INTO outbox VALUES (?, ?, ?, ?, ?)", (collection_id, chunk_id, *intent)
-                )
+                put_in_outbox(connection, collection_id, {chunk_id: intent})
             asked.send(connection, collection_id)
             return right
 

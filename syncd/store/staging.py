@@ -222,7 +222,8 @@ def put_in_outbox(
 ) -> None:
     """Journal the intent. An id that is still waiting from before may be in any state in Chroma: it is replaced whole."""
     connection.executemany(
-        "INSERT INTO outbox VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (collection_id, chunk_id) DO UPDATE "
-        "SET op = iif(?3 = 'delete', 'delete', 'replace'), document_id = ?4, number = ?5",
+        "INSERT INTO outbox (collection_id, chunk_id, op, document_id, number) VALUES (?1, ?2, ?3, ?4, ?5) "
+        "ON CONFLICT (collection_id, chunk_id) DO UPDATE SET op = iif(?3 = 'delete', 'delete', 'replace'), "
+        "document_id = ?4, number = ?5, generation = generation + 1",
         [(collection_id, chunk_id, *intent) for chunk_id, intent in ids.items()],
     )

@@ -167,7 +167,7 @@ def record_first() -> None:
     @instead(OutboxFlush, "flush")
     async def flush(_real, self, record, chunk_ids):
         waiting = await self._store.outbox.waiting(record.id, chunk_ids)
-        await self._store.outbox.clear(record.id, chunk_ids)
+        await self._store.outbox.clear(record.id, waiting)
         await self._write(record, waiting)
 
 

@@ -122,7 +122,7 @@ async def test_no_death_at_any_effect_loses_doubles_or_orphans_anything(tmp_path
 async def test_acknowledging_first_is_caught(tmp_path, chroma_server, monkeypatch):
     async def flush_after_clearing(self, record, chunk_ids):
         waiting = await self._store.outbox.waiting(record.id, chunk_ids)
-        await self._store.outbox.clear(record.id, chunk_ids)
+        await self._store.outbox.clear(record.id, waiting)
         if waiting:
             await self._write(record, waiting)
 

@@ -30,7 +30,7 @@ def clears_the_intent_first() -> Iterator[None]:
 
     async def flush(self: OutboxFlush, record: CollectionRecord, chunk_ids: Sequence[str]) -> None:
         waiting = await self._store.outbox.waiting(record.id, chunk_ids)
-        await self._store.outbox.clear(record.id, chunk_ids)
+        await self._store.outbox.clear(record.id, waiting)
         await self._write(record, waiting)
 
     with patch.object(OutboxFlush, "flush", flush):

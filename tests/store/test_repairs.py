@@ -55,7 +55,7 @@ async def state(tmp_path):
     key, prefix, version, fingerprint, _ = DOCUMENT
     change = Replacement(collection.id, source.id, key, prefix, version, fingerprint, "hash-of-everything", 1, [chunk])
     (staged,) = await store.documents.stage([change])
-    await store.outbox.clear(collection.id, staged.chunk_ids)
+    await store.outbox.clear(collection.id, await store.outbox.waiting(collection.id, staged.chunk_ids))
     await store.progress.save_cursor(source.id, collection.id, "recipe", CURSOR)
     await store.close()
     return tmp_path
