@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from syncd.model.records import Chunking, Embedding, SourceRecord
@@ -227,6 +228,19 @@ def joined(waiting: Request, asked: Request) -> Request | None:
 def anew(whole: WholeSource) -> WholeSource:
     """Return the request as it is when it follows none up."""
     return replace(whole, follow_up=0)
+
+
+def not_asked_for(request: Request, others: Sequence[Request]) -> Request | None:
+    """Return what others that follow up do not ask for already of a request that does, however often they have; None for nothing.
+
+    So keys that fail again and again are asked for by one after the other, and not by more and more at once.
+    """
+    same = [one for one in others if one.whole.follow_up and anew(one.whole) == anew(request.whole)]
+    if isinstance(request, SomeKeys):
+        asked = {key for one in same if isinstance(one, SomeKeys) for key in one.only}
+        left = tuple(key for key in request.only if key not in asked)
+        return replace(request, only=left) if left else None
+    return None if any(isinstance(one, WholeSource) for one in same) else request
 
 
 def followed_up(request: Request) -> Request | None:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from syncd.model import Counts, Invocation, Origin, Request, SlotKind, State
-from syncd.model.requests import followed_up
+from syncd.model.requests import followed_up, not_asked_for
 from syncd.store.checked_tables import IS_LOST
 from syncd.store.codec import dumps
 from syncd.store.database import Database
@@ -118,24 +118,34 @@ class InvocationQueue:
         origin: Origin | None = None,
         limit: int | None = FOLLOW_UPS,
     ) -> None:
-        """Create an invocation for the same request, or for this part of it, after `delay_s`. Twice is safe. `origin` None: the same.
+        """Create an invocation for the same request, or for this part of it, after `delay_s`; of keys that another one asks for
+        already, none. Twice is safe. `origin` None: the same.
 
         At most `limit` times in a row; None: for ever. A request that nothing follows is left alone.
         """
         following = followed_up(request or invocation.request)
         if following is None or (limit is not None and following.whole.follow_up > limit):
             return
-        request_json, now = request_to_json(following), time.time()
-        await self._db.write(
-            lambda c: c.execute(
-                "INSERT INTO invocations (id, source_id, source_type, database, collection, origin, priority, request, "
-                "state, not_before, created_at) SELECT ?1, source_id, source_type, database, collection, ?6, priority, "
-                "?2, 'pending', ?3, ?4 FROM invocations this WHERE id = ?5 AND NOT EXISTS (SELECT 1 FROM invocations "
-                "WHERE state = 'pending' AND source_id = this.source_id AND database = this.database "
-                "AND collection = this.collection AND request = ?2)",
-                (str(uuid.uuid4()), request_json, now + delay_s, now, invocation.id, origin or invocation.origin),
-            )
-        )
+        now = time.time()
+
+        def transaction(connection: sqlite3.Connection) -> None:
+            lacking = not_asked_for(following, unfinished_beside(connection, invocation))
+            if lacking is not None:
+                connection.execute(
+                    "INSERT INTO invocations (id, source_id, source_type, database, collection, origin, priority, request, "
+                    "state, not_before, created_at) SELECT ?1, source_id, source_type, database, collection, ?6, priority, "
+                    "?2, 'pending', ?3, ?4 FROM invocations WHERE id = ?5",
+                    (
+                        str(uuid.uuid4()),
+                        request_to_json(lacking),
+                        now + delay_s,
+                        now,
+                        invocation.id,
+                        origin or invocation.origin,
+                    ),
+                )
+
+        await self._db.write(transaction)
 
     async def postpone(self, invocation_id: str, delay_s: float, error: str, counts: Counts, bugs: int = 0) -> None:
         """Retry an invocation after `delay_s`; `error` says why it waits, `bugs` is added to its count of bugs."""
@@ -146,6 +156,17 @@ class InvocationQueue:
                 (time.time() + delay_s, error, dumps(asdict(counts)), bugs, invocation_id),
             )
         )
+
+
+def unfinished_beside(connection: sqlite3.Connection, invocation: Invocation) -> list[Request]:
+    """Return what else is asked of a source for a collection and not done."""
+    target = invocation.target
+    rows = connection.execute(
+        f"SELECT {INVOCATION_COLUMNS} FROM invocations WHERE {_WAITING} AND source_id = ? AND database = ? "
+        "AND collection = ? AND id <> ?",
+        (invocation.source_id, target.database, target.collection, invocation.id),
+    )
+    return [invocation_from_row(row).request for row in rows]
 
 
 def sources_due(connection: sqlite3.Connection, kind: SlotKind, now: float, limit: int) -> Sequence[str]:

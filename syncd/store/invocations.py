@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Sequence
+import time
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -83,6 +85,12 @@ class Invocations(InvocationQueue):
 
         return await self._db.read(query)
 
+    async def some(self, ids: Collection[str]) -> Sequence[Invocation]:
+        """Return the invocations with these ids, without those that there are not."""
+        statement = f"SELECT {INVOCATION_COLUMNS} FROM invocations WHERE id IN (SELECT value FROM json_each(?))"
+        asked = (json.dumps([*ids]),)
+        return await self._db.read(lambda c: [invocation_from_row(row) for row in c.execute(statement, asked)])
+
     async def list(
         self,
         source_id: str | None = None,
@@ -151,6 +159,15 @@ class Invocations(InvocationQueue):
         )
         place = (source_id, target.database, target.collection)
         return await self._db.read(lambda c: c.execute(statement, place).fetchone() is None)
+
+    async def is_begun(self, source_id: str, target: Target) -> bool:
+        """Return whether a run over the whole source into this collection is under way, or due."""
+        statement = (
+            "SELECT 1 FROM invocations WHERE (state = 'processing' OR (state = 'pending' AND not_before <= ?)) "
+            f"AND source_id = ? AND database = ? AND collection = ? AND {IS_WHOLE_RUN} LIMIT 1"
+        )
+        place = (time.time(), source_id, target.database, target.collection)
+        return await self._db.read(lambda c: c.execute(statement, place).fetchone() is not None)
 
     async def next_try_at(self, source_id: str) -> datetime | None:
         """Return when the first of a source's runs that wait for better times is due, or None if none does."""

@@ -152,12 +152,15 @@ class Triggers:
                 await self._ask(record, target, Origin.WATCH, request)
 
     async def _by_schedule(self, record: SourceRecord, target: Target, interval_s: float) -> None:
-        """Request a run `interval_s` after the last request, whatever its origin."""
+        """Request a run `interval_s` after the last request, whatever its origin; while one is due or under way, none beside it."""
         while True:
             if last := await self._store.invocations.latest_whole(record.id):
                 age_s = (datetime.now(UTC) - last.created_at).total_seconds()
                 await anyio.sleep(max(0.0, interval_s - age_s))
-            await self._ask(record, target, Origin.SCHEDULE, WholeSource())
+            if await self._store.invocations.is_begun(record.id, target):
+                await anyio.sleep(min(interval_s, CHECK_EVERY_S))
+            else:
+                await self._ask(record, target, Origin.SCHEDULE, WholeSource())
 
     async def _ask(self, record: SourceRecord, target: Target, origin: Origin, request: Request) -> None:
         invocation = await self._store.invocations.create_or_join(record.id, target, origin, request)

@@ -170,6 +170,21 @@ async def test_a_document_that_failed_for_now_is_asked_for_by_its_key_until_it_c
     assert latest.request.keys == {"b.txt"}
 
 
+async def test_a_document_that_every_run_puts_off_is_asked_for_by_one_run_at_a_time(parts, fresh_name):
+    source = Fixed(lambda _: document(PutOffError("its process was killed")))
+    settings = replace(KEPT, collection_name=fresh_name)
+    whole = await created(parts, Origin.SCHEDULE, fresh_name, settings=settings)
+    late = Backoff(3600, cap_s=3600, random=lambda: 1.0)
+    async with syncing(parts, source, settings=replace(HASTY, again=late)) as syncer:
+        for _ in range(3):
+            await settled(parts, whole)
+            whole = await parts.store.invocations.create(whole.source_id, whole.target, Origin.SCHEDULE)
+            syncer.wake()
+        await settled(parts, whole)
+    unfinished = [each for each in await parts.store.invocations.list(whole.source_id) if each.state is State.PENDING]
+    assert [each.request.keys for each in unfinished] == [{"a.txt"}]
+
+
 async def test_one_object_that_failed_for_now_is_tried_again_by_its_own_invocation(parts, fresh_name):
     gone_for_now = document(PutOffError("its process was killed"))
 

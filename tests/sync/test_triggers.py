@@ -144,6 +144,48 @@ async def test_a_schedule_counts_from_the_last_run_whoever_asked_for_it(store, t
     assert [(i.source_id, i.origin) for i in found[62:]] == [(overdue.id, Origin.SCHEDULE)]
 
 
+@pytest.mark.parametrize("is_next_asked_for", [False, True])
+async def test_a_schedule_asks_for_nothing_while_a_run_is_under_way_or_the_next_one_waits(
+    store, outside, is_next_asked_for
+):
+    settings = {"starting_url": "http://x/", "schedule": {"target_collection_name": "site", "interval_s": 3600}}
+    record = await source(store, "site", "web_scrape", **settings)
+    first = await store.invocations.create(record.id, Target("db", "site"), Origin.SCHEDULE)
+    await store.invocations.start(first.id)
+    if is_next_asked_for:
+        await store.invocations.create_or_join(record.id, Target("db", "site"), Origin.SCHEDULE, WholeSource())
+    await store.database.write(lambda c: c.execute("UPDATE invocations SET created_at = ?", (time.time() - 7200,)))
+    looked, asked_for = anyio.Event(), []
+    is_begun = store.invocations.is_begun
+
+    async def look(*place):
+        found = await is_begun(*place)
+        looked.set()
+        return found
+
+    store.invocations.is_begun = look
+    async with in_its_own_task(running(Triggers(store, outside.watch, lambda: asked_for.append(1)))):
+        with anyio.fail_after(120):
+            await looked.wait()
+    assert not asked_for
+    assert len(await store.invocations.list()) == 1 + is_next_asked_for
+
+
+async def test_what_is_asked_for_again_later_is_due_when_its_schedule_is(store, triggers):
+    settings = {"starting_url": "http://x/", "schedule": {"target_collection_name": "site", "interval_s": 3600}}
+    record = await source(store, "site", "web_scrape", **settings)
+    failed = await store.invocations.create(record.id, Target("db", "site"), Origin.SCHEDULE)
+    await store.invocations.follow_up(failed, 86_400)
+    ended = "UPDATE invocations SET created_at = ?, state = iif(id = ?, 'failed', state)"
+    await store.database.write(lambda c: c.execute(ended, (time.time() - 7200, failed.id)))
+    triggers.sources_changed()
+    with anyio.fail_after(120):
+        while not (due := await store.invocations.due(1)):
+            await anyio.lowlevel.checkpoint()
+    assert len(await store.invocations.list()) == 2
+    assert due[0].id != failed.id
+
+
 async def test_a_source_that_is_gone_is_watched_no_longer_and_a_changed_one_anew(store, outside, triggers):
     watch = {"target_collection_name": "code", "interval_s": 60}
     record = await source(store, "code", "github", repository="a/b", watch=watch)
