@@ -54,8 +54,10 @@ class Deletes:
         """
         lost = await self._state.lost(keys) if suspicion or len(keys) > self._guard.minimum else frozenset[str]()
         suspected = suspicion.of(lost) if suspicion else frozenset[str]()
-        documents = await self._state.documents()
-        held = lost if self._guard.holds(len(lost - suspected), documents) else suspected
+        losses = len(lost - suspected)
+        # Counting takes time in large sources, and most runs lose nothing.
+        documents = await self._state.documents() if suspected or losses > self._guard.minimum else 0
+        held = lost if self._guard.holds(losses, documents) else suspected
         if held:
             self._handover.held(len(held))
             reason = suspicion.reason if suspicion and suspected else "suspiciously many"

@@ -3,6 +3,7 @@
 import pytest
 
 from syncd.sync.deletes import DeleteGuard
+from syncd.sync.run_state import RunState
 from tests.pipeline.parts import write
 from tests.sync.syncing import FILES
 
@@ -21,6 +22,18 @@ async def test_suspiciously_many_deletes_are_held_until_confirmed(parts, folder,
     confirmed = await parts.sync(folder, target, confirm_deletes=held_by.id)
     assert confirmed.counts.deleted == 29
     assert {str(row.metadata["key"]) for row in await parts.chroma.get(target)} == {*FILES, "many/7.txt"}
+
+
+async def test_a_run_that_loses_nothing_counts_no_documents(parts, folder, target, monkeypatch):
+    await parts.sync(folder, target)
+
+    async def counted(_state):
+        raise AssertionError("it counts all documents of the source")
+
+    monkeypatch.setattr(RunState, "documents", counted)
+    write(folder, {"a.py": None})
+    run = await parts.sync(folder, target)
+    assert run.counts.deleted == 1
 
 
 @pytest.mark.parametrize(
