@@ -69,9 +69,10 @@ class Leftovers:
             if heir:
                 for collection_id, chunk_ids in (await absent.hand_over(documents, heir)).items():
                     await self._index.flush(collection_id, chunk_ids)
-            for document in documents:
-                # Of one that was handed over there is nothing left to remove.
-                await self._index.apply(Removal(document.collection_id, document.source_id, document.key))
+            # Of one that was handed over there is nothing left to remove.
+            removals = [Removal(one.collection_id, one.source_id, one.key) for one in documents]
+            for reply in [await self._index.mailbox.put(removal) for removal in removals]:
+                await reply
         await absent.forget(source.id)
         log.info("leftovers.settled", source=source.name or source.id, fate=source.fate)
         return None
