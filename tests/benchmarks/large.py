@@ -132,7 +132,7 @@ async def fill(store: Store, chroma: Chroma, collection_id: int, texts: list[str
     async def send() -> None:
         async for rows in from_store:
             await chroma.write(TARGET, [], rows, Rows([], []))
-            await store.outbox.clear(collection_id, rows.ids)
+            await store.outbox.clear(collection_id, await store.outbox.waiting(collection_id, rows.ids))
 
     async with anyio.create_task_group() as group:
         group.start_soon(send)

@@ -99,7 +99,8 @@ async def write(store, chroma, changes):
     """Store documents and put their chunks into Chroma."""
     rows = await stored(store, changes)
     await chroma.write(TARGET, [], rows, Rows([], []))
-    await store.outbox.clear(changes[0].collection_id, rows.ids)
+    collection_id = changes[0].collection_id
+    await store.outbox.clear(collection_id, await store.outbox.waiting(collection_id, rows.ids))
 
 
 def documents_of(collection_id, texts):
