@@ -5,7 +5,7 @@ from dataclasses import replace
 import anyio
 import pytest
 
-from syncd.errors import NotFoundError, RetryableError
+from syncd.errors import ConflictError, NotFoundError, RetryableError
 from syncd.index.changes import ChangePlaces, CheckCollection, DropCollection
 from syncd.index.verify import Verifier
 from syncd.model import Chunking, State, Target
@@ -150,14 +150,18 @@ async def until_held(parts) -> None:
             await anyio.sleep(0.01)
 
 
+@pytest.mark.parametrize("is_conflict", [False, True])
 async def test_a_collection_that_another_client_makes_meanwhile_is_filled(
-    parts, folder, target, chroma_server, monkeypatch
+    parts, folder, target, chroma_server, monkeypatch, is_conflict
 ):
+    """Chroma 1.5.9 answers 500 then; Qdrant's collections say what it is."""
     _, shadow = await built(parts, folder, target)
     after = await documents(parts, shadow.target)
     rename, renamed = parts.chroma.rename, []
 
     async def rename_and_be_overtaken(place, chroma_id):
+        if renamed and is_conflict:
+            raise ConflictError("there is another collection of this name")
         await rename(place, chroma_id)
         if not renamed:
             renamed.append(place)

@@ -178,11 +178,18 @@ async def test_a_document_that_every_run_puts_off_is_asked_for_by_one_run_at_a_t
     async with syncing(parts, source, settings=replace(HASTY, again=late)) as syncer:
         for _ in range(3):
             await settled(parts, whole)
+            (again,) = await waiting(parts)
+            await parts.store.database.write(lambda c: c.execute("UPDATE invocations SET not_before = 0"))
+            syncer.wake()
+            await settled(parts, again)
             whole = await parts.store.invocations.create(whole.source_id, whole.target, Origin.SCHEDULE)
             syncer.wake()
         await settled(parts, whole)
-    unfinished = [each for each in await parts.store.invocations.list(whole.source_id) if each.state is State.PENDING]
-    assert [each.request.keys for each in unfinished] == [{"a.txt"}]
+    assert [each.request.keys for each in await waiting(parts)] == [{"a.txt"}]
+
+
+async def waiting(parts):
+    return [each for each in await parts.store.invocations.list() if each.state is State.PENDING]
 
 
 async def test_one_object_that_failed_for_now_is_tried_again_by_its_own_invocation(parts, fresh_name):
