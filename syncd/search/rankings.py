@@ -10,7 +10,7 @@ import numpy as np
 from anyio.abc import TaskGroup
 
 from syncd.errors import PermanentError, RetryableError
-from syncd.index.target import VectorStore
+from syncd.index.target import Filter, VectorStore
 from syncd.model import Vectors, cut_to
 from syncd.redaction import redacted
 from syncd.search.index_cache import Scored
@@ -23,7 +23,13 @@ from syncd.store.chunks import DocumentKeys
 from syncd.store.collections import CollectionRecord
 
 KEYS_IN_FILTER = 500
-"""The most documents named in a Chroma filter; a path that matches more is filtered here, since most hits pass."""
+"""The most documents that a filter of the vector store names at once; of more, the nearest rows are filtered here, since most pass."""
+KEYS_AT_ONCE = 5000
+"""How many it names at a time where too few of the nearest rows pass. A filter takes Chroma some ten microseconds for each row that
+passes it, so one that names a source of most of the collection would take seconds of every search.
+"""
+GOING_ON_S = 2.0
+"""How long a search goes on by keys, at most half of the time that it has left."""
 RANKED_AT_ONCE = 300
 MAX_EXAMINED = 10_000
 """The most hits examined by a ranking whose filters are applied afterwards."""
@@ -62,44 +68,100 @@ def pattern_of(path: str) -> str:
 
 
 async def dense_ranking(
-    store: Store, vector_store: VectorStore, scope: Scope, query: Query, vector: Vectors, wanted: int
+    store: Store,
+    vector_store: VectorStore,
+    scope: Scope,
+    query: Query,
+    vector: Vectors,
+    wanted: int,
+    notices: list[str],
 ) -> Ranking:
     """Return the `wanted` nearest chunks that pass the filters, as (id, cosine similarity), nearest first.
 
     `vector` is whole. Where the collection holds shortened ones, more candidates than wanted are taken by them, and
-    ordered by the whole ones in SQLite.
+    ordered by the whole ones in SQLite. Of a filter's many documents not all may be compared in time: a notice says so.
     """
     dimensions = scope.record.embedding.dimensions
     if dimensions is None:
-        return await _nearest(store, vector_store, scope, query, vector.tolist(), wanted)
-    short = cut_to(vector, dimensions).tolist()
-    found = await _nearest(store, vector_store, scope, query, short, max(wanted, min(RESCORED * wanted, MAX_EXAMINED)))
+        return await _nearest(_Rows(store, vector_store, scope, query, vector.tolist()), wanted, notices)
+    rows = _Rows(store, vector_store, scope, query, cut_to(vector, dimensions).tolist())
+    found = await _nearest(rows, max(wanted, min(RESCORED * wanted, MAX_EXAMINED)), notices)
     whole = await store.chunks.vectors(scope.record.id, [chunk_id for chunk_id, _ in found])
     rescored = [(i, float(whole[i] @ vector) if i in whole else score) for i, score in found]
     return sorted(rescored, key=lambda hit: -hit[1])[:wanted]
 
 
-async def _nearest(
-    store: Store, vector_store: VectorStore, scope: Scope, query: Query, vector: Sequence[float], wanted: int
-) -> Ranking:
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The vector store's rows of a query, by how near they are to a vector."""
+
+    store: Store
+    vector_store: VectorStore
+    scope: Scope
+    query: Query
+    vector: Sequence[float]
+
+    async def nearest(self, wanted: int, only: Sequence[Filter] = ()) -> tuple[Ranking, bool]:
+        """Return the `wanted` nearest that pass the query's filters and these, and False where too few of MAX_EXAMINED did."""
+        conditions = [*only, *([self.query.where] if self.query.where else [])]
+        where = {"$and": conditions} if len(conditions) > 1 else conditions[0] if conditions else None
+        count = wanted
+        while True:
+            rows = await self.vector_store.query(
+                self.query.target, self.vector, count, where, self.query.where_document, contents=False
+            )
+            found = await self._selected([(row.id, 1.0 - (row.distance or 0.0)) for row in rows])
+            if len(found) >= wanted or len(rows) < count:
+                return found[:wanted], True
+            if count >= MAX_EXAMINED:
+                return found, False
+            count = min(4 * count, MAX_EXAMINED)
+
+    async def nearest_of(self, wanted: int, keys: Sequence[str]) -> Ranking:
+        """Return the same of documents with these keys. The sources are named only where others' documents of the same keys are in
+        the way, since that takes longer.
+        """
+        of_keys: Filter = {"key": {"$in": list(keys)}}
+        found, is_all = await self.nearest(wanted, [of_keys])
+        if not is_all and self.query.source_ids:
+            found, _ = await self.nearest(wanted, [of_keys, {"source_id": {"$in": list(self.query.source_ids)}}])
+        return found
+
+    async def _selected(self, found: Ranking) -> Ranking:
+        """Return what is of the documents that the query selects."""
+        if self.scope.documents is None:
+            return found
+        inside = frozenset(self.scope.documents.ids.tolist())
+        owners = await self.store.chunks.documents_of(self.scope.record.id, [chunk_id for chunk_id, _ in found])
+        return [(chunk_id, score) for chunk_id, score in found if owners.get(chunk_id) in inside]
+
+
+async def _nearest(rows: _Rows, wanted: int, notices: list[str]) -> Ranking:
     """Return the `wanted` chunks nearest in the vector store that pass the filters, nearest first."""
-    documents = scope.documents
-    if documents is not None and not len(documents.ids):
-        return []
-    where, inside = query.where, None if documents is None else frozenset(documents.ids.tolist())
-    if documents is not None and len(documents.keys) <= KEYS_IN_FILTER:
-        only: dict[str, object] = {"key": {"$in": sorted(set(documents.keys))}}
-        where = {"$and": [only, where]} if where else only
-    count = wanted
-    while True:
-        rows = await vector_store.query(query.target, vector, count, where, query.where_document, contents=False)
-        found = [(row.id, 1.0 - (row.distance or 0.0)) for row in rows]
-        if inside is not None:
-            owners = await store.chunks.documents_of(scope.record.id, [chunk_id for chunk_id, _ in found])
-            found = [(chunk_id, score) for chunk_id, score in found if owners.get(chunk_id) in inside]
-        if len(found) >= wanted or len(rows) < count or count >= MAX_EXAMINED:
-            return found[:wanted]
-        count = min(4 * count, MAX_EXAMINED)
+    documents = rows.scope.documents
+    keys = [] if documents is None else sorted(set(documents.keys))
+    if documents is not None and len(keys) <= KEYS_IN_FILTER:
+        return await rows.nearest_of(wanted, keys) if keys else []
+    found, is_all = await rows.nearest(wanted)
+    return found if is_all or not keys else await _nearest_by_keys(rows, keys, found, wanted, notices)
+
+
+async def _nearest_by_keys(
+    rows: _Rows, keys: Sequence[str], found: Ranking, wanted: int, notices: list[str]
+) -> Ranking:
+    """Return the best of what was found among the rows nearest of all and of what the documents with these keys have."""
+    scores = dict(found)
+    left_s = anyio.current_effective_deadline() - anyio.current_time()
+    ends_at = anyio.current_time() + min(GOING_ON_S, left_s / 2)
+    for start in range(0, len(keys), KEYS_AT_ONCE):
+        if start and anyio.current_time() >= ends_at:
+            notices.append(
+                f"semantic ranking covers the {MAX_EXAMINED:,} nearest chunks of the collection and {start / len(keys):.0%} of the "
+                "documents that the filters select, as there was no time for more: narrow them by `paths`"
+            )
+            break
+        scores |= await rows.nearest_of(wanted, keys[start : start + KEYS_AT_ONCE])
+    return sorted(scores.items(), key=lambda hit: -hit[1])[:wanted]
 
 
 async def sparse_ranking(

@@ -54,7 +54,7 @@ async def _like(
     reason = "it has no vector yet"
     if vector is not None:
         try:
-            return await search.ranked_by_vector(query, scope, vector)
+            return await search.ranked_by_vector(query, scope, vector, notices)
         except RetryableError as error:
             reason = f"its vector cannot be compared for now: {error}"
     notices.append(f"these are like it by words alone, as {reason}")

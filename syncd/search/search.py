@@ -168,7 +168,8 @@ class Search:
         self, query: Query, scope: Scope, words: SparseQuery | None, notices: list[str]
     ) -> Sequence[Ranked]:
         """Return the whole ranking from which the requested page is cut."""
-        dense, sparse = partial(self._dense_ranking, query, scope), partial(self.ranked_by_words, query, scope, words)
+        dense = partial(self._dense_ranking, query, scope, notices)
+        sparse = partial(self.ranked_by_words, query, scope, words)
         nearest, worded = Ranking(), Ranking()
         if query.mode == "hybrid":
             nearest, worded = await both(partial(nearest_if_there, partial(self._in_time, dense), notices), sparse)
@@ -189,14 +190,14 @@ class Search:
         owners = await self._store.chunks.documents_of(record.id, [hit.id for hit in ranked])
         return grouped(ranked, lambda chunk_id: owners.get(chunk_id, chunk_id))
 
-    async def _dense_ranking(self, query: Query, scope: Scope) -> Ranking:
+    async def _dense_ranking(self, query: Query, scope: Scope, notices: list[str]) -> Ranking:
         (embedded,) = await self._embedded(scope.record, [query.text])
-        return await self.ranked_by_vector(query, scope, embedded)
+        return await self.ranked_by_vector(query, scope, embedded, notices)
 
-    async def ranked_by_vector(self, query: Query, scope: Scope, vector: Vectors) -> Ranking:
+    async def ranked_by_vector(self, query: Query, scope: Scope, vector: Vectors, notices: list[str]) -> Ranking:
         """Return the chunks nearest to a whole vector that pass the query's filters. Raises RetryableError, PermanentError."""
         wanted = pool_of(query, whole=scope.record.embedding.dimensions is None)
-        ranking = partial(dense_ranking, self._store, self._vector_store, scope, query, vector, wanted)
+        ranking = partial(dense_ranking, self._store, self._vector_store, scope, query, vector, wanted, notices)
         async with self._noticing_damage(scope.record):
             return await self._in_time(ranking)
 

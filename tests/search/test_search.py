@@ -11,7 +11,11 @@ from syncd.index.sparse_backfill import SparseBackfill
 from syncd.model import Embedding, EmbeddingTask
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.search import Fusion, Query, Search, SearchOptions
-from tests.pipeline.parts import write
+from syncd.sources.folder.documents import FolderSettings
+from syncd.sources.folder.settings import FolderSourceSettings
+from syncd.sources.folder.source import FolderTreeSource
+from syncd.sync.deletes import DeleteGuard
+from tests.pipeline.parts import CHUNKING, MODEL, write
 
 FILES = {
     "store/client.py": "def getOrCreateCollection(name):\n    return make(name)\n",
@@ -125,6 +129,57 @@ async def test_filters_narrow_every_mode(parts, folder, target, searching):
         assert await searching(text, mode=mode, source_ids=[record.id])
         both = await searching(text, mode=mode, paths=["docs/"], where={"key": {"$ne": "docs/animals.md"}})
         assert set(keys(both)) == {"docs/lamp.md"}
+
+
+@pytest.fixture
+async def crowded(parts, target, tmp_path, monkeypatch):
+    """Two sources' documents in one collection: more than are named in a filter of one, and more than are examined of the other,
+    which has all the nearest ones.
+    """
+    monkeypatch.setattr("syncd.search.rankings.KEYS_IN_FILTER", 2)
+    monkeypatch.setattr("syncd.search.rankings.MAX_EXAMINED", 8)
+    near = {f"near/{n}.md": "A fox.\n" for n in range(12)} | {f"far/{n}.md": "A fox.\n" for n in range(6)}
+    await synced(parts, target, tmp_path / "near", near)
+    return await synced(parts, target, tmp_path / "far", {f"far/{n}.md": f"Lamp {n}.\n" for n in range(6)})
+
+
+async def synced(parts, target, folder, files):
+    """Sync files into a collection as a source of their own, with vectors of nothing but their texts, and return it."""
+    write(folder, files)
+    settings, chunking = FolderSourceSettings(path=str(folder)), replace(CHUNKING, breadcrumb=False)
+    record = await parts.store.sources.create("folder", target.database, settings, MODEL, chunking, folder.name)
+    invocation = await parts.invocation(record, target)
+    run = await parts.begin(record, invocation, DeleteGuard())
+    await run.execute(FolderTreeSource(FolderSettings(folder.name, folder)))
+    await parts.store.invocations.settle(invocation.id, "complete", run.counts)
+    return record
+
+
+async def test_a_semantic_search_finds_what_its_filters_select_however_much_else_is_nearer(searching, crowded):
+    asked = {"mode": "dense", "limit": 6}
+    of_source = await searching("A fox.\n", source_ids=[crowded.id], **asked)
+    assert sorted(keys(of_source)) == [f"far/{n}.md" for n in range(6)]
+    assert {hit.metadata["source_id"] for hit in of_source} == {crowded.id}
+    assert [hit.score for hit in of_source] == sorted((hit.score for hit in of_source), reverse=True)
+    assert await searching("A fox.\n", source_ids=[crowded.id], paths=["far/"], **asked) == of_source
+    by_path = await searching("A fox.\n", paths=["far/"], mode="dense", limit=12)
+    assert sorted(keys(by_path)) == sorted(2 * [f"far/{n}.md" for n in range(6)])
+    (hybrid,) = await searching("Lamp 3.\n", source_ids=[crowded.id], mode="hybrid", limit=1)
+    assert (hybrid.metadata["key"], hybrid.dense_rank is not None) == ("far/3.md", True)
+
+
+async def test_a_semantic_search_that_cannot_compare_all_it_selects_in_time_says_so(
+    parts, target, searching, crowded, monkeypatch
+):
+    wanted = Query(target, "A fox.\n", limit=6, source_ids=[crowded.id])
+    assert (await searching.engine.search(wanted)).notices == []
+    monkeypatch.setattr("syncd.search.rankings.KEYS_AT_ONCE", 3)
+    assert len((await searching.engine.search(wanted)).hits) == 6
+    monkeypatch.setattr("syncd.search.rankings.GOING_ON_S", 0.0)
+    hurried = await searching.engine.search(wanted)
+    assert sorted(keys(hurried.hits)) == [f"far/{n}.md" for n in range(3)]
+    (notice,) = hurried.notices
+    assert "50% of the documents that the filters select" in notice
 
 
 async def test_brackets_in_a_path_mean_themselves(parts, tmp_path, target, searching):
