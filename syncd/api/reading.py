@@ -17,10 +17,11 @@ from syncd.search.passages import Selection
 from syncd.search.reading import ReadText, read_text
 
 Number = Annotated[int, Field(ge=1, le=1 << 31)]
+Offset = Annotated[int, Field(ge=0, le=1 << 40)]
 
 
 class ReadRequest(OwnModel):
-    """A part of one document: lines or pages, both ends included, or a section."""
+    """A part of one document: what is on these lines and pages, both ends included, and in this section."""
 
     database_name: str
     collection_name: str
@@ -34,6 +35,9 @@ class ReadRequest(OwnModel):
     last_page: Number | None = None
     heading: Annotated[str, Field(max_length=1000)] = ""
     """The title of a section, or the name of a definition."""
+    first_byte: Offset = 0
+    """Only lines, or pieces of long ones, that begin at this byte of the document's text or later: `next_byte` of the answer before, or
+    `start_byte` of a hit."""
     max_tokens: Annotated[int, Field(ge=100, le=100_000)] = 8000
     """About how much is returned at most; the answer says where to read on."""
 
@@ -47,7 +51,9 @@ class ReadResponse(Model):
     first_line: int
     last_line: int
     next_line: int | None
-    """Where to read on, as `first_line` with the other limits unchanged; null at the end."""
+    """The line to read on from; null at the end. A line that is longer than a chunk may have been returned in part: see `next_byte`."""
+    next_byte: int | None
+    """Where to read on, as `first_byte` with the other limits unchanged; null at the end."""
     documents: int
     """How many documents of this key the collection has, one of each source."""
 
@@ -65,7 +71,9 @@ async def read_document(request: web.Request) -> web.Response:
 
 def selection_of(wanted: ReadRequest) -> Selection:
     """Return the part of a document that a request asks for."""
-    return Selection(wanted.first_line, wanted.last_line, wanted.first_page, wanted.last_page, wanted.heading)
+    return Selection(
+        wanted.first_line, wanted.last_line, wanted.first_page, wanted.last_page, wanted.heading, wanted.first_byte
+    )
 
 
 def shown_text(found: ReadText) -> ReadResponse:
@@ -78,6 +86,7 @@ def shown_text(found: ReadText) -> ReadResponse:
         first_line=part.first_line,
         last_line=part.last_line,
         next_line=part.next_line,
+        next_byte=part.next_byte,
         documents=found.documents,
     )
 

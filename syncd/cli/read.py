@@ -23,6 +23,9 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--lines", type=line_range, default=(None, None), metavar="A-B")
     parser.add_argument("--pages", type=line_range, default=(None, None), metavar="A-B")
     parser.add_argument("--heading", default="", help="only the section of this title, or the definition of this name")
+    parser.add_argument(
+        "--first-byte", type=int, default=0, metavar="N", help="where the answer before says to read on"
+    )
     parser.add_argument("--max-tokens", type=int, default=8000)
     parser.set_defaults(command=read_document)
 
@@ -48,6 +51,7 @@ async def read_document(args: argparse.Namespace) -> int:
         "first_page": args.pages[0],
         "last_page": args.pages[1],
         "heading": args.heading,
+        "first_byte": args.first_byte,
         "max_tokens": args.max_tokens,
     }
     async with connected(args) as client:
@@ -59,7 +63,7 @@ async def read_document(args: argparse.Namespace) -> int:
     text = harmless(answer["text"]) if sys.stdout.isatty() else answer["text"]
     print(text, end="" if text.endswith("\n") else "\n")
     if answer["next_line"]:
-        remark(f"more from line {answer['next_line']} on")
+        remark(f"more from line {answer['next_line']} on: add --first-byte {answer['next_byte']}")
     if answer["documents"] > 1:
         remark(f"{answer['documents']} sources have a document of this key; choose with --source")
     return 0

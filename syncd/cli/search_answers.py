@@ -37,6 +37,7 @@ class ReadAnswer(TypedDict):
 
     text: str
     next_line: int | None
+    next_byte: int | None
     documents: int
 
 

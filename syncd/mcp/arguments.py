@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from syncd.api.reading import Number
+from syncd.api.reading import Number, Offset
 from syncd.schema import OwnModel
 from syncd.search import Mode
 from syncd.search.paths import SoughtContent
@@ -54,6 +54,8 @@ class ReadArguments(OwnModel):
     last_page: Number | None = None
     heading: Annotated[str, Field(max_length=1000)] = ""
     """Only the section of this title, or the definition of this name."""
+    first_byte: Offset = 0
+    """Only what begins at this byte of the text or later: `next_byte` of the reply before, with the other arguments unchanged."""
     database: Name | None = None
 
 

@@ -89,11 +89,12 @@ def read_reply(found: ReadText, collection: str) -> ToolReply:
     head = f"**{found.key}** L{part.first_line}-L{part.last_line} ({collection})"
     text = [head, _fenced(part.text, "")]
     if part.next_line is not None:
-        text.append(f"More: read again with first_line={part.next_line}.")
+        text.append(f"More, from line {part.next_line} on: read again with first_byte={part.next_byte}.")
     if found.documents > 1:
         text.append(f"Note: {found.documents} sources have a document of this key; this is the oldest source's.")
     values = {"collection": collection, "key": found.key, "first_line": part.first_line, "last_line": part.last_line}
-    return ToolReply("\n\n".join(text), {**values, "text": part.text, "next_line": part.next_line})
+    more = {"next_line": part.next_line, "next_byte": part.next_byte}
+    return ToolReply("\n\n".join(text), {**values, "text": part.text, **more})
 
 
 def list_reply(lines: Sequence[str], values: Mapping[str, object], next_offset: int | None) -> ToolReply:

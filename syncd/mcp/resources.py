@@ -65,7 +65,7 @@ async def _document(tools: Toolbox, target: Target, key: str) -> str:
     part = (await read_text(tools.services.store, target, key, Selection(), _TEXT_TOKENS)).passage
     if part.next_line is None:
         return part.text
-    return f"{part.text}\n\n[It goes on: read from line {part.next_line} with the tool `read`.]"
+    return f"{part.text}\n\n[It goes on: read from line {part.next_line} with the tool `read` (first_byte={part.next_byte}).]"
 
 
 async def _described(tools: Toolbox, source: SourceRecord) -> str:

@@ -60,7 +60,9 @@ class Toolbox:
     async def read(self, asked: ReadArguments) -> ToolReply:
         """Return a part of a document."""
         record = await self._collection(asked.database, asked.collection)
-        wanted = Selection(asked.first_line, asked.last_line, asked.first_page, asked.last_page, asked.heading)
+        wanted = Selection(
+            asked.first_line, asked.last_line, asked.first_page, asked.last_page, asked.heading, asked.first_byte
+        )
         found = await read_text(self.services.store, record.target, asked.key, wanted, READ_TOKENS)
         return read_reply(found, asked.collection)
 

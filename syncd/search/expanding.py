@@ -79,6 +79,12 @@ def _span(hit: SearchHit) -> tuple[int, int]:
     return hit.span
 
 
+def _start_byte(hit: SearchHit) -> int:
+    start_byte = hit.metadata["start_byte"]
+    assert isinstance(start_byte, int), "chunks of the store know their bytes"
+    return start_byte
+
+
 async def _chunks_around(
     texts: DocumentTexts, document_id: int, hits: Sequence[SearchHit], expand: Expand
 ) -> list[TextChunk]:
@@ -114,17 +120,17 @@ def _with_lines(hits: Sequence[SearchHit], chunks: Sequence[TextChunk], stretch:
     """Return the first of these hits with the text of a stretch; with its own where the store has that no more."""
     best, *others = hits
     also = [chunk_id for hit in others for chunk_id in (hit.id, *hit.also)]
-    lines = [line for chunk in chunks for line in numbered_lines(chunk)]
-    lines = [line for line in lines if stretch.first <= line[1] and line[0] <= stretch.last]
-    if not lines:
+    if best.metadata["chunk_index"] not in {chunk.metadata["chunk_index"] for chunk in chunks}:
         return replace(best, also=(*best.also, *also))
-    text = "".join(text for *_, text in lines)
-    starts = [sum(len(text) for _, last, text in lines if last < _span(hit)[0]) for hit in hits]
+    lines = [line for chunk in chunks for line in numbered_lines(chunk)]
+    lines = [line for line in lines if stretch.first <= line.last and line.first <= stretch.last]
+    text = "".join(line.text for line in lines)
+    starts = [sum(len(line.text) for line in lines if line.start_byte < _start_byte(hit)) for hit in hits]
     highlights = [moved(hit.highlights, start, len(text)) for hit, start in zip(hits, starts, strict=True)]
     return replace(
         best,
         text=text,
-        lines=(lines[0][0], max(last for _, last, _ in lines)),
+        lines=(lines[0].first, max(line.last for line in lines)),
         own_start=starts[0],
         highlights=tuple(sorted({span for some in highlights for span in some})),
         also=(*best.also, *also),

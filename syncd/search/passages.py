@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, islice
+from typing import NamedTuple
 
 from syncd.search.asked import plain_name
 from syncd.search.signals import defined_names, defines
@@ -18,23 +19,38 @@ HEADING_SEPARATOR = " > "
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which part of a document is wanted: lines or pages (from 1, both ends included; None: to the end) or a section by its heading."""
+    """Which part of a document is wanted: what is on these lines, on these pages (both from 1, both ends included; None: from the start,
+    to the end) and in the section of this heading, from the line on that begins at byte `first_byte` of the text, or next after it.
+    """
 
     first_line: int = 1
     last_line: int | None = None
     first_page: int | None = None
     last_page: int | None = None
     heading: str = ""
+    first_byte: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A part of a document's text, on these lines of it; `next_line`: where to read on, None at the end of what was wanted."""
+    """A part of a document's text, on these lines of it; `next_line` and `next_byte`: where to read on, None at the end of what was wanted."""
 
     text: str
     first_line: int
     last_line: int
     next_line: int | None = None
+    next_byte: int | None = None
+
+
+class PlacedLine(NamedTuple):
+    """A line of a chunk, with its end; of a line that is cut into chunks, a piece. It stands on these lines of the file, and begins at
+    this byte of the document's text.
+    """
+
+    first: int
+    last: int
+    start_byte: int
+    text: str
 
 
 def token_estimate(text: str) -> int:
@@ -60,39 +76,40 @@ def leading_lines(text: str, max_tokens: int, *, at_any_price: bool = False) -> 
 
 
 def passage(chunks: Sequence[TextChunk], wanted: Selection, max_tokens: int) -> Passage | None:
-    """Return the selected part of a document's chunks, cut after the line that still fits; None where nothing is selected.
+    """Return what a selection has of chunks that are on its pages and in its section, cut after the line that still fits; None where
+    that is nothing.
 
-    The first line is returned in any case. Where a text is laid out otherwise than its file (rows of a table, say) all of
-    its chunk is on the chunk's lines.
+    The first line, or piece of a line, is returned in any case. Where a text is laid out otherwise than its file (rows of a
+    table, say) all of its chunk is on the chunk's lines.
     """
-    lines = [line for chunk in chunks if _selects(wanted, chunk) for line in numbered_lines(chunk)]
-    lines = [line for line in lines if wanted.first_line <= line[1] and line[0] <= (wanted.last_line or line[0])]
+    lines = [line for chunk in chunks for line in numbered_lines(chunk) if _selects(wanted, line)]
     if not lines:
         return None
     spent, kept = 0, 0
-    for _, _, text in lines:
-        spent += token_estimate(text)
+    for line in lines:
+        spent += token_estimate(line.text)
         if kept and spent > max_tokens:
             break
         kept += 1
     shown = lines[:kept]
-    following = lines[kept][0] if kept < len(lines) else None
-    return Passage("".join(text for *_, text in shown), shown[0][0], max(last for _, last, _ in shown), following)
+    following = (lines[kept].first, lines[kept].start_byte) if kept < len(lines) else (None, None)
+    return Passage("".join(line.text for line in shown), shown[0].first, max(line.last for line in shown), *following)
 
 
-def _selects(wanted: Selection, chunk: TextChunk) -> bool:
-    metadata = chunk.metadata
-    if wanted.first_page is not None:
-        page = metadata.get("page")
-        if not isinstance(page, int):
-            return False
-        reaches = int(metadata.get("last_page", page)) >= wanted.first_page
-        return reaches and (wanted.last_page is None or page <= wanted.last_page)
-    return not wanted.heading or _has_heading(chunk, wanted.heading.rpartition(HEADING_SEPARATOR)[2].strip())
+def _selects(wanted: Selection, line: PlacedLine) -> bool:
+    return (
+        wanted.first_line <= line.last
+        and line.first <= (wanted.last_line or line.first)
+        and wanted.first_byte <= line.start_byte
+    )
+
+
+def is_in_section(chunk: TextChunk, heading: str) -> bool:
+    """Return whether a chunk is, or is in, the section or definition of this heading or path of headings, or has one in it."""
+    return _has_heading(chunk, heading.rpartition(HEADING_SEPARATOR)[2].strip())
 
 
 def _has_heading(chunk: TextChunk, name: str) -> bool:
-    """Return whether a chunk is, or is in, the section or definition of this name, or has one in it."""
     path = str(chunk.metadata.get("heading_path") or chunk.metadata.get("scope") or "").split(HEADING_SEPARATOR)
     if name.casefold() in [one.casefold() for one in [*path, str(chunk.metadata.get("symbol", ""))]]:
         return True
@@ -102,12 +119,18 @@ def _has_heading(chunk: TextChunk, name: str) -> bool:
     )
 
 
-def numbered_lines(chunk: TextChunk) -> list[tuple[int, int, str]]:
-    """Return (first line, last line, text) of each line of a chunk."""
+def numbered_lines(chunk: TextChunk) -> list[PlacedLine]:
+    """Return the lines of a chunk."""
     start, end = int(chunk.metadata["start_line"]), int(chunk.metadata["end_line"])
     parts = [f"{line}\n" for line in chunk.text.split("\n")]
     parts[-1] = parts[-1][:-1]
     parts = parts if parts[-1] else parts[:-1]
-    if len(parts) != end - start + 1:
-        return [(start, end, part) for part in parts]
-    return [(start + number, start + number, part) for number, part in enumerate(parts)]
+    lengths = (len(part.encode("utf-8", "surrogatepass")) for part in parts)
+    begins = accumulate(lengths, initial=int(chunk.metadata["start_byte"]))
+    is_laid_out_alike = len(parts) == end - start + 1
+    return [
+        PlacedLine(start + number, start + number, begin, part)
+        if is_laid_out_alike
+        else PlacedLine(start, end, begin, part)
+        for number, (begin, part) in enumerate(zip(begins, parts, strict=False))
+    ]

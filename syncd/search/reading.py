@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from syncd.errors import NotFoundError
 from syncd.model import Target
 from syncd.schema import guess
-from syncd.search.passages import Passage, Selection, passage
+from syncd.search.passages import Passage, Selection, is_in_section, passage
 from syncd.store import Store
 from syncd.store.collections import CollectionRecord
-from syncd.store.texts import StoredText
+from syncd.store.texts import MAX_CHUNKS, StoredText, TextChunk
 
 SIMILAR_KEYS = 5
 
@@ -36,11 +36,28 @@ async def read_text(
     """
     found = await stored_documents(store, target, key, source_id)
     chosen = found[0]
-    chunks = await store.texts.chunks(chosen.id, wanted.first_line)
-    part = passage(chunks, wanted, max_tokens)
+    part = await _passage_of(store, chosen.id, wanted, max_tokens)
     if part is None:
         raise NotFoundError(f"{key!r} has no such part; read it without a range to see what it has")
     return ReadText(key, chosen.source_id, part, len(found))
+
+
+async def _passage_of(store: Store, document_id: int, wanted: Selection, max_tokens: int) -> Passage | None:
+    """Return a part of a document, of which MAX_CHUNKS chunks at once are read until there are more than fit."""
+    pages = None
+    if wanted.first_page is not None or wanted.last_page is not None:
+        pages = wanted.first_page or 1, wanted.last_page
+    lines = wanted.first_line, wanted.last_line
+    numbers = await store.texts.numbers(document_id, lines, pages, wanted.first_byte)
+    chosen: list[TextChunk] = []
+    part = None
+    for start in range(0, len(numbers), MAX_CHUNKS):
+        some = await store.texts.numbered(document_id, numbers[start : start + MAX_CHUNKS])
+        chosen += [chunk for chunk in some if not wanted.heading or is_in_section(chunk, wanted.heading)]
+        part = passage(chosen, wanted, max_tokens)
+        if part is not None and part.next_byte is not None:
+            break
+    return part
 
 
 async def stored_documents(

@@ -15,6 +15,9 @@ MAX_CHUNKS = 2000
 SCANNED = 2000
 """Chunks that a scan reads at once: some megabytes, while other reads wait."""
 
+_PAGE = "coalesce(json_extract(metadata, '$.syncd_page'), json_extract(metadata, '$.page'))"
+"""The page that a chunk begins on; a document's own metadata may have the plain name."""
+_LAST_PAGE = "coalesce(json_extract(metadata, '$.syncd_last_page'), json_extract(metadata, '$.last_page'))"
 _TABLES = {True: ("chunks", "document_id"), False: ("prepared_chunks", "prepared_id")}
 
 
@@ -115,6 +118,43 @@ class DocumentTexts:
         def query(connection: sqlite3.Connection) -> list[TextChunk]:
             rows = connection.execute(statement, (abs(document_id), from_line, to_line, MAX_CHUNKS))
             return [TextChunk(text, json.loads(metadata)) for text, metadata in rows]
+
+        return await self._db.read(query)
+
+    async def numbers(
+        self,
+        document_id: int,
+        lines: tuple[int, int | None] = (1, None),
+        pages: tuple[int, int | None] | None = None,
+        from_byte: int = 0,
+    ) -> Sequence[int]:
+        """Return the numbers of a document's chunks with a line from `lines` and, if given, a page from `pages` (from the first to the
+        last, both included, None: to the end) and a byte from `from_byte` on, in the order of the text.
+        """
+        table, column = _TABLES[document_id > 0]
+        values = [abs(document_id), lines[0], lines[1], from_byte]
+        statement = (
+            f"SELECT number FROM {table} WHERE {column} = ? AND json_extract(metadata, '$.end_line') >= ? "
+            "AND json_extract(metadata, '$.start_line') <= coalesce(?, 9e18) AND json_extract(metadata, '$.end_byte') > ?"
+        )
+        if pages is not None:
+            statement += (
+                f" AND typeof({_PAGE}) = 'integer' AND {_PAGE} <= coalesce(?, 9e18) "
+                f"AND iif(typeof({_LAST_PAGE}) = 'integer', {_LAST_PAGE}, {_PAGE}) >= ?"
+            )
+            values += [pages[1], pages[0]]
+        statement += " ORDER BY json_extract(metadata, '$.chunk_index')"
+        rows = await self._db.read(lambda c: c.execute(statement, values).fetchall())
+        return [number for (number,) in rows]
+
+    async def numbered(self, document_id: int, numbers: Sequence[int]) -> Sequence[TextChunk]:
+        """Return a document's chunks of these numbers, in their order; those that went meanwhile are left out."""
+        table, column = _TABLES[document_id > 0]
+        statement = f"SELECT text, metadata FROM {table} WHERE {column} = ? AND number = ?"
+
+        def query(connection: sqlite3.Connection) -> list[TextChunk]:
+            rows = (connection.execute(statement, (abs(document_id), number)).fetchone() for number in numbers)
+            return [TextChunk(row[0], json.loads(row[1])) for row in rows if row]
 
         return await self._db.read(query)
 

@@ -13,6 +13,8 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from tokenizers import Tokenizer
 
+from syncd.mcp.replies import READ_TOKENS
+from syncd.search.passages import token_estimate
 from tests.app.test_daemon import configuration, syncd, until
 from tests.daemon import MINILM, Daemon
 
@@ -121,7 +123,8 @@ async def test_no_reply_is_longer_than_its_limit_and_each_says_how_to_get_more(d
         assert again.structured_content["hits"][0] not in found.structured_content["hits"]
         read = await client.call_tool("read", {"collection": "code", "key": "many.md"})
         more = read.structured_content["next_line"]
-        assert f"first_line={more}" in read.content[0].text
+        following = read.structured_content["next_byte"]
+        assert f"from line {more} on: read again with first_byte={following}" in read.content[0].text
         for result in (found, again, read):
             assert 2000 < tokens(result) <= 8000
         for room in (500, 1500):
@@ -136,6 +139,25 @@ async def test_no_reply_is_longer_than_its_limit_and_each_says_how_to_get_more(d
         short = await client.call_tool("search", {"query": "garden beds", "mode": "sparse"})
         assert len(short.structured_content["hits"]) == 5
         assert all(hit["text"].count("\n") < 10 for hit in short.structured_content["hits"])
+
+
+async def test_a_document_of_one_long_line_is_read_to_its_end_and_has_every_word_once(daemon):
+    text = " ".join(f"word{n}" for n in range(6500)) + "\n"
+    (daemon.folder / "files/transcript.txt").write_text(text)
+    assert syncd(daemon, "sync", "files").returncode == 0
+    asked, texts = {"collection": "code", "key": "transcript.txt"}, []
+    async with over_http(daemon, "auto") as client:
+        (read_tool,) = [tool for tool in (await client.list_tools()).tools if tool.name == "read"]
+        assert "first_byte" in read_tool.input_schema["properties"]
+        following = 0
+        while following is not None:
+            read = await client.call_tool("read", {**asked, "first_byte": following})
+            texts.append(read.structured_content["text"])
+            assert token_estimate(texts[-1]) <= READ_TOKENS
+            following = read.structured_content["next_byte"]
+            assert (f"first_byte={following}" in read.content[0].text) == (following is not None)
+    assert len(texts) > 5
+    assert "".join(texts) == text
 
 
 async def test_a_token_sees_the_databases_that_it_covers_and_none_else(daemon):

@@ -61,6 +61,31 @@ async def test_an_expanded_hit_that_has_to_be_cut_keeps_its_own_text(parts, fold
     assert hit.lines[1] == 161
 
 
+async def test_a_hit_inside_a_line_of_several_chunks_keeps_its_highlights_and_its_own_text(
+    parts, folder, target, searching
+):
+    sentences = " ".join(f"Sentence {n} of the line says so." for n in range(40))
+    write(folder, {"line.md": f"{sentences} The lobster is here. {sentences}\n"})
+    await parts.sync(folder, target)
+    (plain,) = await searching("lobster")
+    (wider,) = await searching("lobster", expand=0)
+    assert [wider.text[start:end] for start, end in wider.highlights] == ["lobster"]
+    assert wider.text[wider.own_start :].startswith(plain.text)
+    (cut,) = await searching("lobster", expand=0, max_tokens=80)
+    assert (cut.cut, "lobster" in cut.text) == (True, True)
+
+
+async def test_a_hit_beyond_the_chunks_that_are_read_of_a_line_is_shown_as_it_is(
+    parts, folder, target, searching, monkeypatch
+):
+    sentences = " ".join(f"Sentence {n} of the line says so." for n in range(40))
+    write(folder, {"line.md": f"{sentences} The lobster is here.\n"})
+    await parts.sync(folder, target)
+    (plain,) = await searching("lobster")
+    monkeypatch.setattr("syncd.store.texts.MAX_CHUNKS", 3)
+    assert await searching("lobster", expand=0) == [plain]
+
+
 @pytest.mark.parametrize(
     ("place", "bounds"),
     [(0, (0, 3)), (1, (0, 3)), (2, (1, 2)), (4, (4, 5)), (5, (4, 5))],
