@@ -109,12 +109,13 @@ async def verify(request: web.Request) -> web.Response:
 
 
 async def verify_source(request: web.Request) -> web.Response:
-    """Compare what a source has in each of its collections with the store, and repair it if asked to; responds when done."""
+    """Compare what a source has in each of its database's collections with the store, and repair it if asked to; responds when done."""
     source = await source_in_path(request)
     wanted = await read_json(request, VerifySourcePayload)
     portion = Portion(source.id, wanted.share, any_salt())
     records = await request.app[SERVICES].store.collections.of_source(source.id)
-    return json_answer([await verified(request, record.target, wanted.repair, portion) for record in records])
+    own = [record.target for record in records if record.target.database == source.database]
+    return json_answer([await verified(request, target, wanted.repair, portion) for target in own])
 
 
 async def verified(request: web.Request, target: Target, repair: bool, portion: Portion) -> JsonObject:

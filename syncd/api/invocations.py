@@ -121,11 +121,12 @@ async def cancel(request: web.Request) -> web.Response:
 
 
 async def latest_by_keys(request: web.Request) -> web.Response:
-    """Return the newest invocation of each object key that has one."""
-    services = request.app[SERVICES]
+    """Return the newest invocation of each object key that has one that the caller may access."""
+    services, databases = request.app[SERVICES], scope(request)
     source = await source_in_path(request)
     payload = await read_json(request, LatestByKeysRequest)
-    found = await services.store.invocations.latest_by_keys(source.id, payload.object_keys)
+    latest = await services.store.invocations.latest_by_keys(source.id, payload.object_keys)
+    found = {key: it for key, it in latest.items() if databases is None or it.target.database in databases}
     shown = await views(services, found.values())
     return json_answer(dict(zip(found, shown, strict=True)))
 

@@ -20,8 +20,9 @@ from syncd.api.shapes import SHAPES, SourceShapes
 from syncd.api.sources import current_view, room_for
 from syncd.json_types import JsonObject
 from syncd.model import SourceRecord, UnreadableSettings
+from syncd.quoting import shown
 from syncd.schema import Model, OwnModel, made_model
-from syncd.store.absent_sources import KEEP, PURGE
+from syncd.store.absent_sources import KEEP, PURGE, AbsentSource
 
 INLINE_KEY = frozenset({"aws_access_key_id", "aws_secret_access_key"})
 STORED_KEY = "aws_credential_id"
@@ -33,7 +34,7 @@ class RemovePayload(OwnModel):
     documents: Literal["keep", "purge", "hand_over"] = "keep"
     """`keep` leaves them in their collections, where a new source in the same place takes them over; `purge` deletes them."""
     to: str | None = None
-    """The id or name of the source that gets them, for `hand_over`; documents that it has itself are deleted."""
+    """The id or name of the source that gets them, for `hand_over`, in the same database; documents that it has itself are deleted."""
 
 
 async def remove(request: web.Request) -> web.Response:
@@ -42,23 +43,33 @@ async def remove(request: web.Request) -> web.Response:
     payload = await read_json(request, RemovePayload)
     source_id = patterns.uuid(await source_id_of(request, request.match_info["source_id"]), "source_id")
     absent = await services.store.absent_sources.get(source_id)
-    if absent is None:
-        await own_source(request, source_id)
-    else:
+    if absent is not None:
         require_database(request, absent.database)
-    fate = await _fate(request, payload, source_id)
+    removed = absent or await own_source(request, source_id)
+    fate = await _fate(request, payload, removed)
     await services.store.sources.delete(source_id, fate)
     await services.store.absent_sources.decide(source_id, fate)
     services.wake()
     return web.Response(status=204)
 
 
-async def _fate(request: web.Request, payload: RemovePayload, source_id: str) -> str:
-    if payload.documents != "hand_over":
-        return PURGE if payload.documents == "purge" else KEEP
+async def _fate(request: web.Request, payload: RemovePayload, removed: SourceRecord | AbsentSource) -> str:
+    if payload.documents == "keep":
+        return KEEP
+    # A declared source that was moved to another database may have documents in the one it was in.
+    held_in = {it.target.database for it in await request.app[SERVICES].store.collections.of_source(removed.id)}
+    for database in held_in:
+        require_database(request, database)
+    if payload.documents == "purge":
+        return PURGE
     heir = await named_source(request, payload.to) if payload.to is not None else None
-    if heir is None or heir.id == source_id:
+    if heir is None or heir.id == removed.id:
         raise bad_request("hand_over needs `to`: the id of another source")
+    if elsewhere := held_in.union({removed.database}) - {heir.database}:
+        raise bad_request(
+            f"documents stay in their database, {shown(elsewhere.pop())}, and source {heir.name or heir.id} is in another one; "
+            "hand them over to a source of theirs, or keep or purge them"
+        )
     return heir.id
 
 

@@ -86,7 +86,7 @@ async def index(request: web.Request) -> web.Response:
         newest_first=query.order_by == "DESC",
     )
     news = await news_of(services, [source.id for source in found])
-    return json_answer([await _item(services, source, await news(source)) for source in found])
+    return json_answer([await _item(request, source, await news(source)) for source in found])
 
 
 async def show(request: web.Request) -> web.Response:
@@ -142,8 +142,9 @@ async def require_open(services: Services, target: Target) -> None:
         )
 
 
-async def _item(services: Services, source: SourceRecord, news: SourceNews) -> JsonObject:
-    latest = await services.store.invocations.list(source_id=source.id, limit=1)
+async def _item(request: web.Request, source: SourceRecord, news: SourceNews) -> JsonObject:
+    services = request.app[SERVICES]
+    latest = await services.store.invocations.list(source_id=source.id, databases=scope(request), limit=1)
     return source_item(services.sources.types, source, latest[0] if latest else None, news)
 
 

@@ -39,7 +39,7 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     removing.add_argument("source", help=f"{SOURCE_HELP}; of one that is gone, its id")
     fates = removing.add_mutually_exclusive_group()
     fates.add_argument("--purge", action="store_true", help="delete what it has indexed")
-    fates.add_argument("--hand-to", metavar="SOURCE", help="give what it has indexed to another source")
+    fates.add_argument("--hand-to", metavar="SOURCE", help="give what it has indexed to another source of its database")
     removing.set_defaults(command=remove)
     editing = actions.add_parser("edit", parents=[common], help="change the settings of a source made through the API")
     editing.add_argument("source", help=SOURCE_HELP)
