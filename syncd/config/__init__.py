@@ -212,7 +212,9 @@ def read_toml(file: Path) -> dict[str, object]:
 
 
 def override(values: dict[str, object], name: str, text: str) -> None:
-    """Set one environment variable in `values`; its text is read as a TOML value if it is one, else as a string."""
+    """Set one environment variable in `values`; its text is read as a TOML string, array or table if it is one, and otherwise as the
+    key wants it: a secret may look like a number.
+    """
     *sections, key = name.removeprefix(ENV_PREFIX).lower().split("__")
     table = values
     for section in sections:
@@ -221,6 +223,7 @@ def override(values: dict[str, object], name: str, text: str) -> None:
             raise ConfigError(f"{name} does not name a configuration key; write SYNCD_SECTION__KEY")
         table = inner
     try:
-        table[key] = tomllib.loads(f"value = {text}")["value"]
+        value: object = tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError):
-        table[key] = text
+        value = text
+    table[key] = value if isinstance(value, str | list | dict) else text

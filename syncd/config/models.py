@@ -112,3 +112,10 @@ class RerankSection(KeyedTable):
         if self.url is not None and self.path is not None:
             raise ValueError("give either url or path")
         return self
+
+    @model_validator(mode="after")
+    def somewhere(self) -> Self:
+        """Check that the other keys have a reranker to go with."""
+        if self.url is None and self.path is None and self != RerankSection.model_construct():
+            raise ValueError("rerank needs rerank.url, such as http://127.0.0.1:8080, or rerank.path")
+        return self

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import SecretStr, model_validator
+from pydantic import AfterValidator, SecretStr, model_validator
 
 from syncd.errors import ConfigError
 from syncd.quoting import told
 from syncd.schema import Table, VariableName
+
+OptionalSecret = Annotated[SecretStr | None, AfterValidator(lambda given: given or None)]
+"""An empty one, as of a variable of the environment that is set to nothing, is none."""
 
 
 def check_secret(key: str, value: SecretStr | None, variable: str | None, file: Path | None) -> None:
@@ -48,7 +51,7 @@ def read_secret(owner: Sequence[str], value: SecretStr | None, variable: str | N
 class KeyedTable(Table):
     """A table about a server that may want a key."""
 
-    api_key: SecretStr | None = None
+    api_key: OptionalSecret = None
     api_key_env: VariableName | None = None
     """The environment variable that holds the key; names beginning with SYNCD_ are configuration keys."""
     api_key_file: Path | None = None

@@ -7,10 +7,20 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from syncd.config.secret import OptionalSecret
 from syncd.schema import Table
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
+
+HEEDED_BY = {
+    "host": ("server",),
+    "port": ("local", "server"),
+    "ssl": ("server",),
+    "headers": ("server",),
+    "api_key": ("cloud",),
+}
+"""The keys of `[chroma]` that say where it is and who we are, and the modes that they mean something to."""
 
 
 class CareTable(Table):
@@ -36,7 +46,7 @@ class ChromaSection(CareTable):
     ssl: bool = False
     headers: dict[str, SecretStr] = Field(default_factory=dict[str, SecretStr])
     tenant: str = "default_tenant"
-    api_key: SecretStr | None = None
+    api_key: OptionalSecret = None
     compact_above: Annotated[float, Field(gt=1)] = 5.0
     """A collection that needs more than so many times the space of its rows is rebuilt from the store; not with `cloud`."""
 
@@ -49,12 +59,22 @@ class ChromaSection(CareTable):
             raise ValueError("chroma.mode 'cloud' needs chroma.api_key (or SYNCD_CHROMA__API_KEY) and chroma.tenant")
         return self
 
+    @model_validator(mode="after")
+    def heeded(self) -> ChromaSection:
+        """Check that no key is given that the mode has no use for: whoever gave it means another Chroma than would be written to."""
+        unsaid = ChromaSection.model_construct()
+        for key, modes in HEEDED_BY.items():
+            if self.mode not in modes and getattr(self, key) != getattr(unsaid, key):
+                given, needed = f"chroma.{key} (or SYNCD_CHROMA__{key.upper()})", " or ".join(map(repr, modes))
+                raise ValueError(f"{given} needs chroma.mode {needed}, not {self.mode!r}")
+        return self
+
 
 class QdrantSection(CareTable):
     """The Qdrant to write to, instead of Chroma if `url` is given."""
 
     url: str | None = None
-    api_key: SecretStr | None = None
+    api_key: OptionalSecret = None
     """It has to be allowed to manage: collections are made and deleted."""
     shards: Annotated[int, Field(ge=1)] | None = None
     replicas: Annotated[int, Field(ge=1)] | None = None
@@ -75,6 +95,6 @@ class QdrantSection(CareTable):
     @model_validator(mode="after")
     def somewhere(self) -> QdrantSection:
         """Check that the other keys have an address to go with."""
-        if self.url is None and (self.api_key or self.shards or self.replicas or self.on_disk):
+        if self.url is None and self != QdrantSection.model_construct():
             raise ValueError("qdrant needs qdrant.url, such as http://127.0.0.1:6333")
         return self

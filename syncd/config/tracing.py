@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from syncd.schema import Table
 
@@ -30,3 +30,10 @@ class TracingSection(Table):
                     "OTEL_EXPORTER_OTLP_HEADERS"
                 )
         return endpoint
+
+    @model_validator(mode="after")
+    def somewhere(self) -> TracingSection:
+        """Check that the share has a receiver to go with."""
+        if self.endpoint is None and self.sampled_share != 1.0:
+            raise ValueError("tracing needs tracing.endpoint, such as http://127.0.0.1:4318")
+        return self

@@ -109,15 +109,27 @@ def test_the_commented_examples_are_valid_too(tmp_path):
         ("[chroma]\nmode = 'server'", "needs chroma.port"),
         ("[chroma]\nmode = 'cloud'", "needs chroma.api_key"),
         ("[chroma]\nmode = 'moon'", "chroma.mode = 'moon'"),
+        ("[chroma]\nhost = '10.0.0.3'\nport = 8000", "chroma.host (or SYNCD_CHROMA__HOST) needs chroma.mode 'server'"),
+        ("[chroma]\nssl = true", "needs chroma.mode 'server', not 'local'"),
+        ("[chroma]\nheaders = { Authorization = 'Bearer x' }", "needs chroma.mode 'server', not 'local'"),
+        ("[chroma]\napi_key = 'x'", "needs chroma.mode 'cloud', not 'local'"),
+        ("[chroma]\nmode = 'server'\nport = 8000\napi_key = 'x'", "needs chroma.mode 'cloud', not 'server'"),
+        ("[chroma]\nmode = 'cloud'\napi_key = ''", "needs chroma.api_key"),
+        ("[chroma]\nmode = 'cloud'\napi_key = 'x'\nhost = 'a'", "needs chroma.mode 'server', not 'cloud'"),
+        ("[chroma]\nmode = 'cloud'\napi_key = 'x'\nport = 1", "needs chroma.mode 'local' or 'server', not 'cloud'"),
         ("[qdrant]\nurl = 'localhost:6333'", "such as http://127.0.0.1:6333"),
         ("[tracing]\nendpoint = 'localhost:4318'", "no base URL such as http://127.0.0.1:4318"),
         ("[tracing]\nendpoint = 'http://a/v1/traces'", "/v1/traces is appended"),
         ("[tracing]\nsampled_share = 0", "tracing.sampled_share"),
+        ("[tracing]\nsampled_share = 0.5", "tracing needs tracing.endpoint"),
+        ("[rerank]\nalways = true", "rerank needs rerank.url, such as http://127.0.0.1:8080, or rerank.path"),
+        ("[rerank]\nkind = 'tei'\napi_key_env = 'K'", "rerank needs rerank.url"),
         ("[workers]\nray = 'http://head:8265'", "auto, ray://HOST:10001, or HOST:6379"),
         ("[workers]\nembedders = 4", "workers needs workers.ray"),
         ("[workers]\npreparers = 0", "workers needs workers.ray"),
         ("[workers]\nray = 'auto'\nmodels_dir = 'models'", "a path on the nodes, which begins with /"),
         ("[qdrant]\napi_key = 'x'", "qdrant needs qdrant.url"),
+        ("[qdrant]\ncheck_interval_s = 1", "qdrant needs qdrant.url"),
         ("[qdrant]\nurl = 'http://a'\n[chroma]\nport = 8000", "name two vector stores"),
         ("[[sources]]\nname = 'a'\ntype = 'zip'", "'zip'"),
         (
@@ -274,6 +286,23 @@ def test_sources_are_compared_within_one_place_only_since_there_may_be_thousands
 def test_the_environment_overrides_the_file(tmp_path):
     config = load(tmp_path, "[api]\nport = 1", SYNCD_API__PORT="9000", SYNCD_LOG__LEVEL="debug", SYNCD_TOKEN="x")
     assert (config.api.port, config.log.level) == (9000, "debug")
+
+
+@pytest.mark.parametrize("key", ["12345678", "1234#5678", "true", "2024-05-06", "1e5"])
+def test_a_secret_in_the_environment_that_looks_like_something_else_is_taken_as_it_is(tmp_path, key):
+    found = load(tmp_path, SYNCD_CHROMA__API_KEY=key, SYNCD_CHROMA__MODE="cloud", SYNCD_CHROMA__TENANT="7")
+    assert found.chroma.api_key is not None
+    assert (found.chroma.api_key.get_secret_value(), found.chroma.tenant) == (key, "7")
+
+
+def test_a_key_in_the_environment_is_refused_as_one_in_the_file_is_and_an_empty_one_is_none(tmp_path):
+    with pytest.raises(ConfigError, match=r"\(or SYNCD_CHROMA__API_KEY\) needs chroma\.mode 'cloud'") as error:
+        load(tmp_path, SYNCD_CHROMA__API_KEY="hunter2")
+    assert "hunter2" not in str(error.value)
+    empty = {f"SYNCD_{section}__API_KEY": "" for section in ("CHROMA", "QDRANT", "RERANK")}
+    assert load(tmp_path, **empty) == load(tmp_path)
+    assert load(tmp_path, "[qdrant]\nurl = 'http://a'\n", **empty).qdrant.api_key is None
+    assert load(tmp_path, "[rerank]\nurl = 'http://a'\napi_key_env = 'K'\n", **empty).rerank.api_key_env == "K"
 
 
 def test_an_unknown_variable_is_refused_by_its_key(tmp_path):
