@@ -25,7 +25,7 @@ STREAMS = web.AppKey("streams", Slots)
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
-    """Follow runs: an event `runs` has the newest ones and all that have not ended (an array of `Job`), each `changed` those that
+    """Follow runs: an event `runs` has the latest ones and those that have not ended (an array of `Job`), each `changed` those that
     differ since. After `Last-Event-ID` of a stream of this start of the daemon only what is newer comes. Comments are heartbeats.
     """
     feed = request.app[RUN_FEED]
@@ -46,8 +46,10 @@ async def _follow(request: web.Request, feed: RunFeed, response: web.StreamRespo
     kind, checked_at = ("runs" if known is None else "changed"), anyio.current_time()
     is_going_on = True
     while is_going_on:
+        hidden = await feed.ended_of(databases) if kind == "runs" and databases is not None else ()
         entries = (await feed.latest()).values()
         news = [it for it in entries if it.version > seen and (databases is None or it.database in databases)]
+        news = [*hidden, *news]
         seen, message = feed.version, b""
         if news or kind == "runs":
             message, kind = _event(feed.mark, kind, news), "changed"

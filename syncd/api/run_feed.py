@@ -5,20 +5,23 @@ from __future__ import annotations
 import json
 import math
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import anyio
 
 from syncd.api.invocations import views
 from syncd.api.services import Services
-from syncd.model import State
+from syncd.model import Invocation, State
 
 READ_EVERY_S = 1.0
 """However many follow, SQLite is asked no more often; while nobody does, not at all."""
 NEWEST = 50
+UNENDED = (State.PENDING, State.PROCESSING)
 UNFINISHED = 100
 """Of each state."""
+BEHIND = 100
+"""Of those behind all these, known when they had not ended: how many are still looked at, and how many that ended are kept for who is slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +31,12 @@ class FeedEntry:
     version: int
     database: str
     text: str
+    is_over: bool
 
 
 class RunFeed:
-    """The newest runs and those that have not ended. Whoever follows asks for what is newer than the version that they have, so a slow
-    one misses intermediate states and nothing is kept for them.
+    """The newest runs, those that have not ended, and how the latter ended. Whoever follows asks for what is newer than the version that
+    they have, so a slow one misses intermediate states.
     """
 
     def __init__(self, services: Services) -> None:
@@ -42,8 +46,8 @@ class RunFeed:
         self._read_at = -math.inf
         self._epoch = secrets.token_hex(4)
         self._is_over = anyio.Event()
-        self.version = 0
-        """Grows with every change."""
+        self.version = 1
+        """Grows with every change. Who has nothing yet has version 0."""
 
     @property
     def mark(self) -> str:
@@ -74,17 +78,36 @@ class RunFeed:
         """Send everybody away who follows: the server stops. Twice is safe."""
         self._is_over.set()
 
+    async def ended_of(self, databases: frozenset[str]) -> Sequence[FeedEntry]:
+        """Return which of the newest runs of these databases have ended and are hidden by newer ones of others; of those that have not,
+        changes are told from now on. Waits for SQLite.
+        """
+        async with self._lock:
+            newest = await self._services.store.invocations.list(databases=databases, limit=NEWEST)
+            hidden = await self._made([it for it in newest if it.id not in self._entries], self.version)
+            self._entries = {ident: it for ident, it in hidden.items() if not it.is_over} | self._entries
+            return [it for it in hidden.values() if it.is_over]
+
     async def _read(self) -> None:
         invocations = self._services.store.invocations
         found = {it.id: it for it in await invocations.list(limit=NEWEST)}
-        for state in (State.PENDING, State.PROCESSING):
+        for state in UNENDED:
             found |= {it.id: it for it in await invocations.list(state=state, limit=UNFINISHED)}
-        entries: dict[str, FeedEntry] = {}
-        for run, view in zip(found.values(), await views(self._services, found.values()), strict=True):
-            text, known = json.dumps(view), self._entries.get(run.id)
-            if known is None or known.text != text:
-                known = FeedEntry(self.version + 1, run.target.database, text)
-            entries[run.id] = known
+        behind = [(ident, it) for ident, it in self._entries.items() if ident not in found]
+        behind.sort(key=lambda known: known[1].version, reverse=True)
+        unended = [ident for ident, it in behind if not it.is_over]
+        found |= {it.id: it for it in await invocations.some(unended[:BEHIND])}
+        entries = dict([(ident, it) for ident, it in behind if it.is_over][:BEHIND])
+        for ident, entry in (await self._made(found.values(), self.version + 1)).items():
+            known = self._entries.get(ident)
+            entries[ident] = known if known and known.text == entry.text else entry
         if any(entry.version > self.version for entry in entries.values()):
             self.version += 1
         self._entries = entries
+
+    async def _made(self, runs: Collection[Invocation], version: int) -> dict[str, FeedEntry]:
+        shown = zip(runs, await views(self._services, runs), strict=True)
+        return {
+            run.id: FeedEntry(version, run.target.database, json.dumps(view), run.state not in UNENDED)
+            for run, view in shown
+        }

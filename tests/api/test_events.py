@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 import aiohttp
 import anyio
 
-from syncd.api import ConnectionLimits, events
+from syncd.api import ConnectionLimits, events, run_feed
 from syncd.api.run_feed import RunFeed
-from syncd.model import State
+from syncd.model import Counts, State
 from tests.api.conftest import serving
 from tests.api.test_invocations import settled
 
@@ -70,6 +70,54 @@ async def test_a_limited_token_follows_its_databases_only(api, store, chroma):
     await api.make_invocation(await api.make_source(database="api-tests-other"))
     async with followed(api, await store.tokens.create("scoped", frozenset({api.database}))) as following:
         assert set((await following())[2]) == {ours}
+
+
+async def test_how_a_run_ended_is_told_however_many_newer_ones_there_are(api, store, monkeypatch):
+    monkeypatch.setattr(run_feed, "NEWEST", 2)
+    long = await api.make_invocation()
+    await store.invocations.start(long)
+    async with followed(api) as following:
+        mark, _, runs = await following()
+        assert runs[long]["status"] == "processing"
+        newer = [await settled(api, State.COMPLETE) for _ in range(3)]
+        while newer[-1] not in runs:
+            _, _, runs = await following()
+        await store.invocations.settle(long, State.COMPLETE, Counts(indexed=1))
+        while long not in runs:
+            _, _, runs = await following()
+        assert "complete" in runs[long]["status"]
+    async with followed(api, **{"last-event-id": mark}) as following:
+        assert "complete" in (await following())[2][long]["status"], "it is told to who comes back, too"
+
+
+async def test_what_is_kept_of_runs_behind_the_newest_is_bounded(api, store, monkeypatch):
+    monkeypatch.setattr(run_feed, "READ_EVERY_S", 0.0)
+    for limit, runs in (("NEWEST", 1), ("UNFINISHED", 1), ("BEHIND", 2)):
+        monkeypatch.setattr(run_feed, limit, runs)
+    feed, made = RunFeed(api.services), list[str]()
+    for _ in range(6):
+        made.append(await api.make_invocation())
+        shown = await feed.latest()
+    assert set(shown) == {made[-1], made[-2], made[-3]}
+    for run in made:
+        await store.invocations.cancel(run)
+        shown = await feed.latest()
+    assert set(shown) == {made[-1], made[-2], made[-3]}
+    assert all(entry.is_over for entry in shown.values())
+
+
+async def test_a_limited_token_is_told_of_its_latest_runs_however_busy_other_databases_are(api, store, monkeypatch):
+    for limit in ("NEWEST", "UNFINISHED"):
+        monkeypatch.setattr(run_feed, limit, 2)
+    ended, waiting = await settled(api, State.COMPLETE), await api.make_invocation()
+    for _ in range(3):
+        await api.make_invocation(await api.make_source("default_database"))
+    async with followed(api, await store.tokens.create("scoped", frozenset({api.database}))) as following:
+        _, kind, runs = await following()
+        assert (kind, set(runs)) == ("runs", {ended, waiting})
+        await store.invocations.cancel(waiting)
+        _, kind, runs = await following()
+        assert (kind, {run: it["status"] for run, it in runs.items()}) == ("changed", {waiting: "cancelled"})
 
 
 async def test_many_who_follow_cost_no_more_reads_than_one(api, store, monkeypatch):
