@@ -24,7 +24,16 @@ from syncd.api.schema_jobs import (
 from syncd.api.services import SERVICES, Services
 from syncd.api.sources import MAX_PAGE
 from syncd.api.views import document_view
-from syncd.model import ConfirmDeletes, DocumentState, Invocation, Origin, Request, State
+from syncd.model import (
+    ConfirmDeletes,
+    DocumentState,
+    Invocation,
+    LeaveCollection,
+    Origin,
+    Request,
+    State,
+    WholeSource,
+)
 from syncd.model.requests import all_of, part_of
 from syncd.schema import Model, QueryCount
 from syncd.store.invocations import DocumentOutcome
@@ -70,17 +79,20 @@ def next_try(outcome: DocumentOutcome, ahead: Sequence[tuple[frozenset[str] | No
 
 
 async def retry(request: web.Request) -> web.Response:
-    """Run an invocation again for the given keys, or for all that failed; entirely if the invocation itself failed."""
+    """Run an invocation again for the given keys, or for all that failed; entirely if very many did, or the invocation itself."""
     services = request.app[SERVICES]
     invocation = await own_invocation(request)
     payload = await read_json(request, RetryPayload) if request.body_exists else RetryPayload()
     _require_over(invocation)
+    await _require_at_home(services, invocation)
     if invocation.request.is_dry_run:
         raise RefusedError(412, f"invocation {invocation.id} was a dry run; there is nothing to retry")
     failed = await _failed_keys(services, invocation) if invocation.state is State.COMPLETE else []
     keys = tuple(sorted(set(payload.keys) if payload.keys else failed))
     if not keys and invocation.state is State.COMPLETE:
         raise RefusedError(412, f"invocation {invocation.id} has no failed documents; there is nothing to retry")
+    if len(keys) > MAX_RETRIED_KEYS:
+        return await _repeat(services, invocation)
     only = invocation.request.object_key
     await services.store.marks.forgive(invocation.source_id, keys or ([only] if only else None))
     return await _ask(services, invocation, part_of(invocation.request, keys) if keys else all_of(invocation.request))
@@ -142,9 +154,31 @@ def _require_over(invocation: Invocation) -> None:
         raise RefusedError(412, f"invocation {invocation.id} is still {invocation.state}; wait or cancel it first")
 
 
+async def _require_at_home(services: Services, invocation: Invocation) -> None:
+    """Raise RefusedError (412) if the run would bring documents of another database: a declared source can be moved to one."""
+    source = await services.store.sources.get(invocation.source_id)
+    is_elsewhere = source is not None and source.database != invocation.target.database
+    if is_elsewhere and not isinstance(invocation.request, LeaveCollection):
+        raise RefusedError(412, f"source {invocation.source_id} is in another database by now; sync it there")
+
+
 async def _failed_keys(services: Services, invocation: Invocation) -> list[str]:
-    failed = await services.store.invocations.documents(invocation.id, DocumentState.FAILED, MAX_RETRIED_KEYS)
+    """Return the keys of the documents that failed, one more than are retried by name if there are more."""
+    failed = await services.store.invocations.documents(invocation.id, DocumentState.FAILED, MAX_RETRIED_KEYS + 1)
     return [outcome.key for outcome in failed]
+
+
+async def _repeat(services: Services, invocation: Invocation) -> web.Response:
+    """Ask for all of what was asked for, and that it looks at what did not change since it failed, too."""
+    store, target = services.store, invocation.target
+    if record := await store.collections.find(target):
+        await store.progress.forget_cursor(invocation.source_id, record.id)
+    # A run that began before that would save a cursor, from which the next one would look at what changes later only.
+    under_way = await store.invocations.list(invocation.source_id, state=State.PROCESSING, limit=MAX_PAGE)
+    if busy := [it.id for it in under_way if it.target == target and isinstance(it.request, WholeSource)]:
+        raise RefusedError(412, f"invocation {busy[0]} of the same source is still processing; wait or cancel it first")
+    await store.marks.forgive(invocation.source_id)
+    return await _ask(services, invocation, all_of(invocation.request))
 
 
 async def _ask(services: Services, invocation: Invocation, request: Request) -> web.Response:

@@ -184,7 +184,7 @@ class LatestByKeysRequest(Model):
 
 
 class RetryPayload(OwnModel):
-    """Which documents to run again; null or omitted: every failed one."""
+    """Which documents to run again; null or omitted: every failed one, by the whole run where more than 10,000 failed."""
 
     keys: Annotated[list[str], Field(min_length=1, max_length=10_000)] | None = None
 

@@ -2,8 +2,8 @@ import uuid
 
 import pytest
 
-from syncd.api import Pace
-from syncd.model import Counts, State, Target
+from syncd.api import Pace, reruns
+from syncd.model import Counts, Embedding, State, Target
 from syncd.sources.upload.settings import UploadSourceSettings
 from syncd.store.marks import mark_of
 from syncd.store.progress import Outcome
@@ -359,6 +359,34 @@ async def test_a_retry_asks_for_the_failed_documents_of_the_same_request(api, st
     await store.invocations.start(again.id)
     _, chosen = await api.post(path, {"keys": ["b", "b"]})
     assert kept((await store.invocations.get(chosen["invocation_id"])).request) == {"keys": ["b"], "alone": True}
+
+
+async def test_where_very_many_documents_failed_the_whole_run_is_asked_for_again_and_looks_at_each_of_them(
+    api, store, monkeypatch
+):
+    monkeypatch.setattr(reruns, "MAX_RETRIED_KEYS", 2)
+    source_id = await api.make_source()
+    collection = await store.collections.open(Target(api.database, "docs"), Embedding(model="hash"))
+    first = await api.make_invocation(source_id, ref_identifier={"branch": "dev"})
+    await store.invocations.start(first)
+    await store.progress.note(first, [Outcome(key, "failed", "the daemon died") for key in "abc"])
+    await store.progress.save_cursor(source_id, collection.id, "made", "the commit that failed")
+    await store.marks.write({mark_of(source_id, key, "1"): True for key in "abc"})
+    await store.marks.reckon()
+    await store.invocations.settle(first, State.COMPLETE, Counts(failed=3))
+
+    status, made = await api.post(f"/api/v1/invocations/{first}/retry")
+    assert status == 201
+    assert kept((await store.invocations.get(made["invocation_id"])).request) == {"ref": {"branch": "dev"}}
+    assert await store.progress.cursor(source_id, collection.id, "made") is None
+    assert [(await store.marks.record(mark_of(source_id, key, "1"))).deaths for key in "abc"] == [0, 0, 0]
+    assert (await api.post(f"/api/v1/invocations/{first}/retry"))[1] == made, "asking twice while it waits is one run"
+    await store.invocations.start(made["invocation_id"])
+    status, answer = await api.post(f"/api/v1/invocations/{first}/retry")
+    assert (status, f"{made['invocation_id']} of the same source is still processing" in answer["message"]) == (
+        412,
+        True,
+    )
 
 
 async def test_a_retry_gives_documents_that_the_daemon_died_of_another_chance(api, store):
