@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 import aiohttp
+from yarl import URL
 
 from syncd.config import Config, load_config
 from syncd.errors import ConfigError, SyncdError
@@ -106,7 +107,7 @@ class Client:
 
     async def _request(self, method: str, path: str, **options: Unpack[RequestOptions]) -> Json:
         try:
-            async with self._session.request(method, path, **options) as response:
+            async with self._session.request(method, path.removeprefix("/"), **options) as response:
                 return answer_of(response.status, await response.text(errors="replace"), self._where)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if isinstance(error, PermissionError) or getattr(error, "errno", None) == errno.EACCES:
@@ -138,8 +139,6 @@ async def connected(args: argparse.Namespace) -> AsyncGenerator[Client]:
     """Yield a client of the daemon that `args` (--config, --url) name; by default the one on the user's own state folder,
     else the service's. Raises ConfigError, UnreachableError.
     """
-    if args.url and not args.url.startswith(("http://", "https://")):
-        raise ConfigError(f"--url {args.url} is not a URL; give one like http://127.0.0.1:8787")
     async with open_client(daemons_state(args, load_config(args.config, types=args.types)), args.url) as client:
         yield client
 
@@ -185,16 +184,28 @@ def not_yours(state: Path) -> str:
 
 @asynccontextmanager
 async def open_client(state: Path, url: str | None = None) -> AsyncGenerator[Client]:
-    """Yield a client of the daemon with this state folder, or of the one at `url`. Raises UnreachableError."""
+    """Yield a client of the daemon with this state folder, or of the one at `url`. Raises ConfigError, UnreachableError."""
+    base = api_base(url) if url else URL("http://syncd/")
     token = os.environ.get("SYNCD_TOKEN") or token_in(state)
     headers: Mapping[str, str] = {"x-chroma-token": token} if token else {}
     timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
     with ExitStack() as stack:
         connector = None if url else aiohttp.UnixConnector(socket_of(state, stack))
-        async with aiohttp.ClientSession(
-            url or "http://syncd", connector=connector, headers=headers, timeout=timeout
-        ) as session:
+        async with aiohttp.ClientSession(base, connector=connector, headers=headers, timeout=timeout) as session:
             yield Client(session, url or str(state / SOCKET_FILE))
+
+
+def api_base(url: str) -> URL:
+    """Return what the API's paths are relative to: behind a proxy, a daemon may be below a path. Raises ConfigError."""
+    with suppress(ValueError):  # of a port or a host that there cannot be
+        base = URL(url)
+        is_whole = base.scheme in ("http", "https") and base.host and base.host.encode("idna")
+        if is_whole and not base.query_string and not base.fragment:
+            return base.with_path(f"{base.raw_path.rstrip('/')}/", encoded=True)
+    raise ConfigError(
+        f"--url {shown(url)} is no address of a daemon's API; give http:// or https://, a host and, where there is one, a port "
+        "and a path, like http://127.0.0.1:8787"
+    )
 
 
 def socket_of(state: Path, stack: ExitStack) -> str:

@@ -7,7 +7,8 @@ import pytest
 
 from syncd.cli import parser
 from syncd.cli.client import ApiError, ServicePlace, UnreachableError, answer_of, listens, service_state
-from syncd.cli.execution import EXIT_UNREACHABLE, execute
+from syncd.cli.execution import EXIT_CONFIG, EXIT_UNREACHABLE, execute
+from syncd.quoting import shown
 from syncd.runtime.state import SOCKET_FILE
 from tests.app.test_daemon import configuration
 from tests.daemon import Daemon
@@ -61,6 +62,30 @@ def test_a_service_of_another_user_is_told_from_none(tmp_path):
             os.seteuid(own)
             state.chmod(0o700)
     assert service_state(ServicePlace(tmp_path / "none", tmp_path / "none")) is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "localhost:8787",
+        "ftp://a",
+        "http://",
+        "http:///api",
+        "http://127.0.0.1:99999",
+        "http://127.0.0.1:port",
+        "http://[::1",
+        "http://a..b",
+        f"http://{'a' * 64}.example",
+        "http://a/?b=c",
+        "http://a/#b",
+    ],
+)
+@pytest.mark.usefixtures("nothing_named")
+def test_an_address_that_no_daemon_can_have_is_named_in_one_line_that_says_what_one_is_like(url, capfd):
+    assert execute(parser(["status"]).parse_args(["status", "--url", url])) == EXIT_CONFIG
+    said = capfd.readouterr().err
+    assert said.startswith(f"syncd: --url {shown(url)} is no address of a daemon's API; give http:// or https://")
+    assert said.count("\n") == 1
 
 
 @pytest.mark.parametrize("text", ["<html>\n<h1>It works!</h1>\n</html>", '{"detail": "Not Found"}', "[]", "", "\ufffd"])

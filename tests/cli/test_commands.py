@@ -12,7 +12,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
+import aiohttp
 import pytest
+from aiohttp import web
 
 from syncd.app import announce
 from syncd.cli.known_names import known_names
@@ -180,11 +182,46 @@ def test_an_address_that_is_none_and_a_wrong_token_are_said_in_one_line(daemon, 
     assert (refused.returncode, refused.stderr.count("\n"), "SYNCD_TOKEN" in refused.stderr) == (77, 1, True)
 
 
+def test_a_daemon_below_a_path_of_a_proxy_is_reached_by_that_path(daemon):
+    inside, token = daemon.announced()["url"], {"x-chroma-token": daemon.token()}
+
+    async def proxy(asked: web.Request) -> web.Response:
+        prefix, _, path = asked.raw_path.partition("/api/")
+        if prefix != "/team%20a/syncd":
+            return web.Response(status=404, text="<html></html>")
+        body = {"data": await asked.read(), "headers": {**token, "content-type": asked.content_type}}
+        async with aiohttp.request(asked.method, f"{inside}/api/{path}", **body) as answer:
+            return web.Response(status=answer.status, body=await answer.read(), content_type=answer.content_type)
+
+    with serve(proxy) as url:
+        for slash in ("", "/"):
+            chosen = ("--url", f"{url}/team%20a/syncd{slash}")
+            assert "kites" in succeeds(daemon, "collections", *chosen)
+            assert TEXT.splitlines()[2] in succeeds(daemon, "search", "kites", "--collection", "kites", *chosen)
+        elsewhere = syncd(daemon, "status", "--url", f"{url}/team-b/syncd")
+        assert (elsewhere.returncode, "is not syncd" in elsewhere.stderr) == (69, True)
+
+
 def test_a_document_is_read_by_its_key_and_lines(daemon):
     assert succeeds(daemon, "read", "kite.md", "--collection", "kites") == TEXT
     assert succeeds(daemon, "read", "kite.md", "--collection", "kites", "--lines", "3-") == TEXT.splitlines()[2] + "\n"
+    assert syncd(daemon, "read", "kite.md", "--collection", "kites").stderr == ""
     refused = syncd(daemon, "read", "kites.md", "--collection", "kites")
     assert (refused.returncode, "has no document 'kites.md'" in refused.stderr) == (1, True)
+
+
+def test_a_long_line_is_read_on_as_the_answer_says(daemon, tmp_path):
+    text = " ".join(f"kite{n}" for n in range(4000)) + "\n"
+    (tmp_path / "line.txt").write_text(text)
+    added = json.loads(succeeds(daemon, "sources", "add", "folder", str(tmp_path), "--model", MINILM, "--json"))
+    succeeds(daemon, "sync", added["source_id"], "--collection", "lines")
+    read, told = "", "--first-byte 0"
+    while told:
+        found = syncd(daemon, "read", "line.txt", "--collection", "lines", *told.split(), "--max-tokens", "4000")
+        assert (found.returncode, len(read) < len(text)) == (0, True)
+        read += found.stdout.removesuffix("\n")
+        told = found.stderr.strip().rpartition(": add ")[2]
+    assert read == text.removesuffix("\n")
 
 
 def test_a_search_with_a_budget_shows_whole_hits_and_says_where_one_was_cut(daemon):

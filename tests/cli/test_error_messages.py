@@ -40,6 +40,7 @@ logs
 status
 status --url localhost:8787
 status --url http://127.0.0.1:1
+status --url http://localhost:99999
 status --config nowhere.toml
 status --config not.toml
 config check .
@@ -65,6 +66,7 @@ DECLARATIONS = (
     '[chroma]\nmode = "sever"',
     '[chroma]\nmode = "server"',
     '[chroma]\nmode = "cloud"',
+    '[chroma]\nhost = "10.0.0.3"',
     '[embedding]\ndefault_model = "sentence-transformers/all-MiniLM-L6"',
     '[embedding]\nqueries = "ollama"\n[api]\nhost = "0.0.0.0"',
     '[[embedding.servers]]\nurl = "http://127.0.0.1:1/v1"\napi_key_env = "NOT_SET"',
