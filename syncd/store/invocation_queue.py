@@ -129,7 +129,7 @@ class InvocationQueue:
         now = time.time()
 
         def transaction(connection: sqlite3.Connection) -> None:
-            lacking = not_asked_for(following, unfinished_beside(connection, invocation))
+            lacking = not_asked_for(following, following_beside(connection, invocation))
             if lacking is not None:
                 connection.execute(
                     "INSERT INTO invocations (id, source_id, source_type, database, collection, origin, priority, request, "
@@ -158,12 +158,12 @@ class InvocationQueue:
         )
 
 
-def unfinished_beside(connection: sqlite3.Connection, invocation: Invocation) -> list[Request]:
-    """Return what else is asked of a source for a collection and not done."""
+def following_beside(connection: sqlite3.Connection, invocation: Invocation) -> list[Request]:
+    """Return what else is asked again of a source for a collection and not done."""
     target = invocation.target
     rows = connection.execute(
         f"SELECT {INVOCATION_COLUMNS} FROM invocations WHERE {_WAITING} AND source_id = ? AND database = ? "
-        "AND collection = ? AND id <> ?",
+        "AND collection = ? AND id <> ? AND json_extract(request, '$.follow_up') > 0",
         (invocation.source_id, target.database, target.collection, invocation.id),
     )
     return [invocation_from_row(row).request for row in rows]
