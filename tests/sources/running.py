@@ -250,6 +250,13 @@ class SyncedCollection:
             raise problem
         return self.last.touched
 
+    async def forget_cursor(self) -> None:
+        """Have the next run look at everything again."""
+        async with over(Path(self._folder.name), self._vector_store, self._watch, WHOLE) as parts:
+            record, collection = await self._record(parts.store), await parts.store.collections.find(TARGET)
+            assert collection is not None
+            await parts.store.progress.forget_cursor(record.id, collection.id)
+
     def _watch(self, parts: Parts) -> None:
         ingest, seen = parts.ingester.ingest, self.last
 

@@ -66,14 +66,19 @@ class VisitDocuments:
             yield document
 
     async def replayed(self) -> AsyncIterator[Document]:
-        """Yield again what an interrupted run settled; what did not reach the index is put back into the queue."""
+        """Yield again what an interrupted run settled; what did not reach the index is put back into the queue.
+
+        So is what failed, where nothing waits there: somebody asks for all of what a crawl that was through has seen.
+        """
+        was_through = not await self._store.queued(self._crawl_id)
         after = -1
         while entries := await self._store.settled(self._crawl_id, after, REPLAY_BATCH):
             after = entries[-1].ord
             lost: list[str] = []
             for entry in entries:
                 version = await self._known.version(entry.url)
-                if entry.outcome in ("document", "unchanged") and version != entry.version:
+                is_lost = entry.outcome in ("document", "unchanged") and version != entry.version
+                if is_lost or (was_through and entry.outcome in ("failed", "unread")):
                     lost.append(entry.url)
                 elif entry.outcome in ("document", "unchanged"):
                     yield documents.unchanged_document(entry.url, entry.kept, self._refetch)

@@ -221,6 +221,20 @@ async def test_pages_that_stay_broken_while_the_site_answers_hold_up_a_crawl_onc
     assert set(index.last.keys("failed")) == {site.url + path for path in broken}
 
 
+async def test_where_all_is_to_be_looked_at_again_what_failed_is_asked_for(site: TrapServer, database: Database):
+    site.add("/", "", "/a", "/b")
+    site.add("/a")
+    site.pages["/b"] = Answer(b"", 500)
+    crawl = crawler(site, database, limits=replace(QUICK, attempts=1))
+    await crawl.sync()
+    site.add("/b")
+    await crawl.index.forget_cursor()
+    site.log.clear()
+    await crawl.sync()
+    assert site.paths() == ["/b"]
+    assert crawl.paths(site) == ["/", "/a", "/b"]
+
+
 async def test_an_indexed_page_is_asked_for_whatever_else_is_in_its_folder(site: TrapServer, database: Database):
     scripts = [f"/w/i{chr(97 + number)}.js" for number in range(SAMPLES)]
     # None waits for the one before it, so that all scripts are known when the last page comes.
