@@ -198,7 +198,7 @@ class Postings:
 
 
 def tell_of(connection: sqlite3.Connection, collection_id: int, chunk: Unposted) -> list[str]:
-    """Put a chunk into the outbox within the caller's transaction, once more if it waits there already; return its id, if any."""
+    """Put a chunk into the outbox within the caller's transaction, whole if it waits there already; return its id, if any."""
     found = connection.execute(
         "SELECT d.prefix || '-' || c.number FROM chunks c JOIN documents d ON d.id = c.document_id "
         "WHERE c.document_id = ? AND c.number = ?",
@@ -206,7 +206,7 @@ def tell_of(connection: sqlite3.Connection, collection_id: int, chunk: Unposted)
     ).fetchall()
     connection.executemany(
         "INSERT INTO outbox (collection_id, chunk_id, op, document_id, number) VALUES (?, ?, 'update', ?, ?) "
-        "ON CONFLICT (collection_id, chunk_id) DO UPDATE SET generation = generation + 1",
+        "ON CONFLICT (collection_id, chunk_id) DO UPDATE SET op = iif(op = 'add', 'replace', op), generation = generation + 1",
         [(collection_id, chunk_id, chunk.document_id, chunk.number) for (chunk_id,) in found],
     )
     return [chunk_id for (chunk_id,) in found]

@@ -127,9 +127,10 @@ def keep_written(journal: Journal) -> None:
         journal.come(Moment.WRITTEN)
 
     @instead(Outbox, "clear")
-    async def clear(real, self, collection_id, chunk_ids, **options):
-        await real(self, collection_id, chunk_ids, **options)
-        journal.write(WRITTEN, "durable", [rows.pop(row_id) for row_id in chunk_ids if row_id in rows])
+    async def clear(real, self, collection_id, entries, **options):
+        await real(self, collection_id, entries, **options)
+        ids = [entry.chunk_id for entry in entries]
+        journal.write(WRITTEN, "durable", [rows.pop(row_id) for row_id in ids if row_id in rows])
         journal.come(Moment.RECORDED)
 
 

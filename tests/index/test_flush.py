@@ -3,6 +3,7 @@
 import pytest
 
 from syncd.store.postings import Unposted, tell_of
+from tests.pipeline.parts import MODEL
 
 FILES = {"a.txt": "Some words about lamps.\n"}
 
@@ -38,3 +39,21 @@ async def test_what_is_noted_again_while_it_is_being_written_is_still_to_be_writ
     assert await parts.store.outbox.ids(record.id) == [chunk_id]
     await parts.index.flush(record.id, [chunk_id])
     assert await parts.store.outbox.ids(record.id) == []
+
+
+async def test_what_is_noted_again_while_it_is_being_added_replaces_what_was_added(parts, folder, target, monkeypatch):
+    record = await parts.index.open(target, MODEL)
+    write, asked = parts.chroma.write, []
+
+    async def write_and_be_overtaken(*rows):
+        await write(*rows)
+        asked.append(rows)
+        if len(asked) == 1:
+            await noted_again(parts, record, "", whole=False)
+
+    monkeypatch.setattr(parts.chroma, "write", write_and_be_overtaken)
+    await parts.sync(folder, target)
+    (chunk_id,) = await parts.store.outbox.ids(record.id)
+    await parts.index.flush(record.id, [chunk_id])
+    (_, deleted, added, updated) = asked[-1]
+    assert (deleted, added.ids, updated.ids) == ([chunk_id], [chunk_id], [])
