@@ -154,13 +154,14 @@ async def _nearest_by_keys(
     left_s = anyio.current_effective_deadline() - anyio.current_time()
     ends_at = anyio.current_time() + min(GOING_ON_S, left_s / 2)
     for start in range(0, len(keys), KEYS_AT_ONCE):
-        if start and anyio.current_time() >= ends_at:
+        with anyio.CancelScope(deadline=ends_at) as limit:
+            scores |= await rows.nearest_of(wanted, keys[start : start + KEYS_AT_ONCE])
+        if limit.cancelled_caught:
             notices.append(
                 f"semantic ranking covers the {MAX_EXAMINED:,} nearest chunks of the collection and {start / len(keys):.0%} of the "
                 "documents that the filters select, as there was no time for more: narrow them by `paths`"
             )
             break
-        scores |= await rows.nearest_of(wanted, keys[start : start + KEYS_AT_ONCE])
     return sorted(scores.items(), key=lambda hit: -hit[1])[:wanted]
 
 
