@@ -35,8 +35,8 @@ class FeedEntry:
 
 
 class RunFeed:
-    """The newest runs, those that have not ended, and how the latter ended. Whoever follows asks for what is newer than the version that
-    they have, so a slow one misses intermediate states.
+    """The newest runs, those that have not ended, and how the latter ended; of runs behind the newest a bounded number. Whoever follows
+    asks for what is newer than the version that they have, so a slow one misses intermediate states.
     """
 
     def __init__(self, services: Services) -> None:

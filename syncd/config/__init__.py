@@ -32,6 +32,7 @@ from syncd.sources.table import SourceTable
 from syncd.sources.type import SourceTypes
 
 ENV_PREFIX = "SYNCD_"
+SECRET_KEY = "api_key"  # noqa: S105 - its name
 NOT_SETTINGS = frozenset({"SYNCD_CONFIG", "SYNCD_TOKEN", "SYNCD_PARENT_PID"})
 
 WorkerCount = Annotated[int, Field(ge=1, le=1024)]
@@ -212,8 +213,8 @@ def read_toml(file: Path) -> dict[str, object]:
 
 
 def override(values: dict[str, object], name: str, text: str) -> None:
-    """Set one environment variable in `values`; its text is read as a TOML string, array or table if it is one, and otherwise as the
-    key wants it: a secret may look like a number.
+    """Set one environment variable in `values`; its text is read as a TOML value if it is one, else as a string. A key to a server
+    is taken as it is: it may look like a number.
     """
     *sections, key = name.removeprefix(ENV_PREFIX).lower().split("__")
     table = values
@@ -222,8 +223,10 @@ def override(values: dict[str, object], name: str, text: str) -> None:
         if not is_object(inner):
             raise ConfigError(f"{name} does not name a configuration key; write SYNCD_SECTION__KEY")
         table = inner
+    if key == SECRET_KEY:
+        table[key] = text
+        return
     try:
-        value: object = tomllib.loads(f"value = {text}")["value"]
+        table[key] = tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError):
-        value = text
-    table[key] = value if isinstance(value, str | list | dict) else text
+        table[key] = text

@@ -288,11 +288,17 @@ def test_the_environment_overrides_the_file(tmp_path):
     assert (config.api.port, config.log.level) == (9000, "debug")
 
 
-@pytest.mark.parametrize("key", ["12345678", "1234#5678", "true", "2024-05-06", "1e5"])
+@pytest.mark.parametrize("key", ["12345678", "1234#5678", "true", "2024-05-06", "[1]"])
 def test_a_secret_in_the_environment_that_looks_like_something_else_is_taken_as_it_is(tmp_path, key):
-    found = load(tmp_path, SYNCD_CHROMA__API_KEY=key, SYNCD_CHROMA__MODE="cloud", SYNCD_CHROMA__TENANT="7")
+    found = load(
+        tmp_path,
+        SYNCD_CHROMA__API_KEY=key,
+        SYNCD_CHROMA__MODE="cloud",
+        SYNCD_CHROMA__TENANT="t",
+        SYNCD_API__PORT="0x1f90",
+    )
     assert found.chroma.api_key is not None
-    assert (found.chroma.api_key.get_secret_value(), found.chroma.tenant) == (key, "7")
+    assert (found.chroma.api_key.get_secret_value(), found.api.port) == (key, 8080)
 
 
 def test_a_key_in_the_environment_is_refused_as_one_in_the_file_is_and_an_empty_one_is_none(tmp_path):

@@ -48,8 +48,8 @@ class BucketSource(S3Objects):
                     yield item
             return
         for key in sorted(run.keys):
-            if document := await self._look_alone(run, key):
-                former = await self._former_owner(run, document)
+            document, former = await self._look_alone(run, key)
+            if document is not None:
                 if former is not None:
                     yield self._without_custom_id(former)
                     yield Checkpoint(run.cursor or "")
@@ -59,16 +59,17 @@ class BucketSource(S3Objects):
                     yield former
         yield Checkpoint(run.cursor or "")
 
-    async def _look_alone(self, run: Run, key: str) -> Document | None:
-        """Return what `_look` does, and of one among several keys a document that fails where it raises."""
+    async def _look_alone(self, run: Run, key: str) -> tuple[Document | None, Document | None]:
+        """Return what `_look` does, and whose custom id it takes; of one among several keys a document that fails where that raises."""
         try:
-            return await self._look(run, key)
+            document = await self._look(run, key)
+            return document, document and await self._former_owner(run, document)
         except (MisconfiguredError, NotFoundError):
             raise
         except PermanentError as error:
             if run.keys is None or len(run.keys) == 1:
                 raise
-            return refused(key, _REFUSED, error)
+            return refused(key, _REFUSED, error), None
 
     async def _look(self, run: Run, key: str) -> Document | None:
         """Return the current document of `key` in the run's collection; None for a metadata file, whose object is checked instead."""
