@@ -99,9 +99,10 @@ def cluster_of(config: Config) -> Cluster | None:
 
 
 def model_file(config: Config, name: str) -> str:
-    """Return an identifier of the file that a model is configured to use, since another file gives other vectors."""
+    """Return an identifier of the file that a model is configured to use, and of its prompt, since others give other vectors."""
     options = engine_options(config, name)
-    return f"{options.path or ''}:{options.quantisation or ''}"
+    prompt = next((given.document_prompt for given in config.models if given.name == name), None)
+    return f"{options.path or ''}:{options.quantisation or ''}{':' + prompt if prompt else ''}"
 
 
 def model_file_is_here(config: Config, name: str, state: Path) -> bool:

@@ -38,9 +38,11 @@ def test_another_file_of_a_model_embeds_everything_anew_though_nothing_changed(m
         assert daemon.stop() == 0
 
 
-def test_a_models_file_is_told_by_its_path_and_quantisation():
+def test_a_models_file_is_told_by_its_path_quantisation_and_prompt():
     chosen = Config.model_validate({"models": [{"name": "a", "path": "/a.gguf"}, {"name": "b", "quantisation": "F16"}]})
     assert [model_file(chosen, name) for name in ("a", "b", "c")] == ["/a.gguf:", ":F16", ":"]
+    prompted = Config.model_validate({"models": [{"name": "a", "path": "/a.gguf", "document_prompt": "passage: "}]})
+    assert model_file(prompted, "a") == "/a.gguf::passage: "
 
 
 def test_a_cluster_is_asked_for_workers_and_its_package_for_itself(monkeypatch, tmp_path):

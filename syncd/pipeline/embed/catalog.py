@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 from syncd.errors import ConfigError, NotFoundError
 from syncd.model import EmbeddingTask, Role
@@ -68,6 +69,12 @@ class EmbeddingModel:
                 return file
         known = ", ".join(file.quantisation for file in self.files)
         raise ConfigError(f"model {self.name} has no quantisation {quantisation!r}; choose from {known}")
+
+    @property
+    def prompt_mark(self) -> str:
+        """What tells vectors with the model's own prompt for documents from those with another one; '' without a prompt."""
+        prompt = self.prompted("", "document")
+        return f":{sha256(prompt.encode()).hexdigest()[:16]}" if prompt else ""
 
     def prompted(self, text: str, role: Role, task: EmbeddingTask | None = None) -> str:
         """Return what the model sees of `text`.

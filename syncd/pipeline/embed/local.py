@@ -124,7 +124,7 @@ class LocalEmbedder:
         self.name = f"embed {self.model}"
         self.dimensions = prepared.model.dimensions
         self.max_tokens = prepared.model.max_tokens
-        self.fingerprint = fingerprint(prepared)
+        self.fingerprint = fingerprint(prepared) + prepared.model.prompt_mark
         self._model = prepared.model
         self._prepared = prepared
         self._mailbox = Mailbox[str, EmbeddedText](self.name, _WAITING_TEXTS)

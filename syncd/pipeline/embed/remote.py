@@ -104,7 +104,7 @@ class RemoteEmbedder:
         self.name = f"embed {self.model}"
         self.dimensions = prepared.model.dimensions
         self.max_tokens = prepared.model.max_tokens
-        self.fingerprint = prepared.record.fingerprint
+        self.fingerprint = prepared.record.fingerprint + prepared.model.prompt_mark
         self._prepared = prepared
         self._options = prepared.options
         self._mailbox = Mailbox[str, EmbeddedText](self.name, _WAITING_TEXTS)

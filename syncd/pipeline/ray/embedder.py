@@ -83,7 +83,9 @@ class RayEmbedder:
         async with anyio.create_task_group() as tasks:
             await tasks.start(self.local.run)
             reference = (await self.local.embed(PROBE_TEXTS, "document")).vectors
-            kind = EmbeddingKind(self.model, self._order, self.fingerprint, reference, self._mailbox)
+            # Texts have their prompts when they travel.
+            unprompted = self.fingerprint.removesuffix(self._model.prompt_mark)
+            kind = EmbeddingKind(self.model, self._order, unprompted, reference, self._mailbox)
             workers = self._workers = RayWorkers(kind, self._backoff)
             task_status.started()
             await workers.run()
