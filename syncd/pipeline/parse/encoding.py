@@ -9,8 +9,9 @@ from syncd.errors import PermanentError
 from syncd.html.charset import guessed
 from syncd.pipeline.parse.task import Task
 
+_MARKED_UTF_8 = "utf-8-sig"
 _MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF8, _MARKED_UTF_8),
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -21,12 +22,15 @@ _LOST = re.compile("[\ufffd\ufffe\uffff\x00-\x08\x0e-\x1a\x1c-\x1f\x80-\x9f]")
 _SWITCHED = re.compile(rb"\x1b\$|~\{[!-}]+~\}")
 """What a text in seven bits has that switches to two bytes a character: ISO-2022-JP, HZ."""
 _LOOKED_AT_BYTES = 4096
+_END_OF_FILE = "\x1a"
+"""What programs of DOS wrote behind a text."""
 
 
 def decode(task: Task, data: bytes) -> str:
     """Return a file's text: by its byte order mark, else UTF-8, else as it looks, which is told.
 
-    Raises PermanentError when it looks like no text in an encoding that is known here.
+    What is more than ASCII is valid UTF-8 hardly by chance, and believed whatever characters it has. Raises PermanentError
+    when it looks like no text in an encoding that is known here.
     """
     for mark, name in _MARKS:
         if data.startswith(mark):
@@ -34,7 +38,8 @@ def decode(task: Task, data: bytes) -> str:
     name = _of_bytes(data)
     try:
         if not name:
-            return _without_loss(data.decode("utf-8"))
+            text = data.decode().removesuffix(_END_OF_FILE)
+            return _without_loss(text) if data.isascii() else text
     except ValueError:
         name = guessed(data)
     text = _strictly(task, data, name)
@@ -64,7 +69,8 @@ def _of_bytes(data: bytes) -> str:
 
 def _strictly(task: Task, data: bytes, name: str) -> str:
     try:
-        return _without_loss(data.decode(name))
+        text = data.decode(name)
+        return text.removesuffix(_END_OF_FILE) if name == _MARKED_UTF_8 else _without_loss(text)
     except (LookupError, ValueError) as error:
         raise PermanentError(f"how {task.name} is encoded could not be found out: save it as UTF-8") from error
 

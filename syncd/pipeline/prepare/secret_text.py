@@ -185,13 +185,12 @@ def _tokens(text: str) -> Iterator[SecretSpan]:
 
 
 def _private_keys(text: str) -> Iterator[SecretSpan]:
-    """Yield what stands between the first and the last line of private keys."""
+    """Yield what stands between the first and the last line of private keys. A first line that another one follows is but mentioned."""
     at = text.find(_BEGIN)
     while at >= 0:
-        begun = _PRIVATE.match(text, at)
-        end = text.find(_END, begun.end()) if begun else -1
-        if begun and end < 0:
-            return
-        if begun and MIN_KEY_CHARACTERS <= end - begun.end() <= MAX_KEY_CHARACTERS:
-            yield SecretSpan(begun.end(), end, "private key")
-        at = text.find(_BEGIN, max(at + 1, end))
+        following = text.find(_BEGIN, at + len(_BEGIN))
+        if begun := _PRIVATE.match(text, at):
+            end = text.find(_END, begun.end(), following if following >= 0 else len(text))
+            if MIN_KEY_CHARACTERS <= end - begun.end() <= MAX_KEY_CHARACTERS:
+                yield SecretSpan(begun.end(), end, "private key")
+        at = following

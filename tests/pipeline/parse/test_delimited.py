@@ -56,6 +56,14 @@ async def test_what_looks_like_no_text_is_refused(pool: PartReader) -> None:
     assert await warnings_of(pool, "größe;b\n1;2".encode(), "a.csv") == {}
 
 
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+async def test_what_is_valid_utf_8_is_believed_whatever_characters_it_has(pool: PartReader, mark: str) -> None:
+    text = await text_of(pool, f"{mark}name,city\nMüller,Köln\nJos\ufffd,Par\x85is\n\x1a".encode(), "a.csv")
+    assert "| Jos\ufffd |" in text
+    assert "\x1a" not in text
+    assert await text_of(pool, b"a,b\r\n1,2\r\n\x1a", "a.csv") == await text_of(pool, b"a,b\r\n1,2\r\n", "a.csv")
+
+
 async def test_commas_in_sentences_part_no_columns(pool: PartReader) -> None:
     text = 'remark\nRope, tar\n"Nails, too"\nNothing; else\n'
     assert (

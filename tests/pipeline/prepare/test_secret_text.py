@@ -56,6 +56,15 @@ def test_of_a_private_key_the_lines_stay_and_the_ink_goes() -> None:
     assert text.endswith("after\n")
 
 
+@pytest.mark.parametrize("lines", [10, 3000])
+def test_a_mention_of_a_keys_first_line_hides_neither_a_key_behind_it_nor_what_is_between(lines: int) -> None:
+    before = f'if "{PEM.splitlines()[0]}" in text:\n' + "    x = 1  # some code\n" * lines
+    text, counts = masked(before + PEM)
+    assert counts == {"private key": 1}
+    assert text.startswith(before)
+    assert text.endswith(masked(PEM)[0])
+
+
 @pytest.mark.parametrize(
     "text",
     [
