@@ -182,11 +182,19 @@ class FolderTreeSource:
             steps.close()
 
     async def _missing(self, run: Run, root: OpenRoot, walk: _Walk) -> AsyncGenerator[Document, None]:
-        """Yield as gone what certainly is, after a walk that could not see everything."""
+        """Yield as gone what certainly is, or is left out by now, after a walk that could not see everything."""
+        blind = walk.unreadable | walk.closed
         async for key in run.known.keys():
-            is_left_out = key.endswith("/")
-            if key not in walk.unreadable | walk.closed if is_left_out else is_missing(root, names_of(key)):
+            if key.endswith("/"):
+                is_gone = key not in blind
+            else:
+                is_gone = await to_thread.run_sync(self._is_gone, root, key, tuple(blind), limiter=self._threads)
+            if is_gone:
                 yield self._made.gone(key)
+
+    def _is_gone(self, root: OpenRoot, key: str, blind: tuple[str, ...]) -> bool:
+        names = names_of(key)
+        return is_missing(root, names) or not (key.startswith(blind) or self.tree.concerns(root, names))
 
 
 def mounts_before(cursor: str | None) -> Mapping[str, str]:

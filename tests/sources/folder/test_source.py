@@ -264,6 +264,19 @@ async def test_an_unreadable_file_or_folder_fails_alone_and_keeps_what_was_index
     assert set(index.contents) == {"a", "closed/b", "c"}
 
 
+@pytest.mark.usefixtures("as_nobody")
+async def test_what_is_excluded_by_now_goes_also_beside_a_folder_that_cannot_be_read(root: Path, opened: Open) -> None:
+    write(root, {"a": "a", "closed/b": "b", "private/p": "p"})
+    index = SyncedCollection("folder")
+    await index.sync(opened())
+    (root / "closed").chmod(0)
+    try:
+        await index.sync(opened(exclude_globs=("private/",)))
+    finally:
+        (root / "closed").chmod(0o700)
+    assert set(index.contents) == {"a", "closed/", "closed/b"}
+
+
 async def test_a_file_that_changes_while_it_is_read_is_read_again(
     root: Path, opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
