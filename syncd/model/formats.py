@@ -79,7 +79,7 @@ LEGACY = Format(
     version="templates 1",
 )
 RTF = Format("RTF text", {".rtf": ("application/rtf", "text/rtf")}, "rtf", magic=(b"{\\rtf",), version="read 1")
-MAIL = Format("mail", {".eml": ("message/rfc822",)}, "eml", is_any_text=True, version="read 1")
+MAIL = Format("mail", {".eml": ("message/rfc822",)}, "eml", is_any_text=True, version="read 2")
 WEB_ARCHIVE = Format(
     "web archive",
     {".mht": ("multipart/related",), ".mhtml": ("application/x-mimearchive",)},
@@ -117,7 +117,7 @@ FORMATS: tuple[Format, ...] = (
         {".docx": (_OFFICE + "wordprocessingml.document",), ".docm": (), ".dotx": (), ".dotm": ()},
         "docx",
         package_parts=("word/document.xml",),
-        version="numbers 2",
+        version="numbers 3",
         docling=".docx",
     ),
     Format(
@@ -137,7 +137,7 @@ FORMATS: tuple[Format, ...] = (
         "sheets",
         package_parts=("xl/workbook.xml", "xl/workbook.bin"),
         mimetypes=(_OPEN_DOCUMENT.encode() + b"spreadsheet",),
-        version="areas 2",
+        version="areas 3",
         streams=("Workbook", "Book"),
     ),
     Format(
@@ -152,7 +152,7 @@ FORMATS: tuple[Format, ...] = (
         },
         "pptx",
         package_parts=("ppt/presentation.xml",),
-        version="links 1",
+        version="links 2",
         docling=".pptx",
     ),
     Format(
@@ -166,7 +166,7 @@ FORMATS: tuple[Format, ...] = (
             ".fodp": (_OPEN_DOCUMENT + "presentation-flat-xml",),
         },
         "odf",
-        version="links 2",
+        version="links 3",
         mimetypes=(_OPEN_DOCUMENT.encode(),),
     ),
     Format(

@@ -135,7 +135,8 @@ def _moment(value: float, section: Section, from_1904: bool) -> str:
         # 1900 counts as a leap year there.
         day += datetime.timedelta(days=1) if value >= 1 else datetime.timedelta()
     seconds = any(token[0] == "s" for token in tokens)
-    at = day + datetime.timedelta(seconds=round(value * 86400) if seconds else round(value * 1440) * 60)
+    # What a format does not show is cut off: the last minute of a year is in that year.
+    at = day + datetime.timedelta(seconds=round(value * 86400))
     months, years, days = _letters(tokens)
     date = ""
     if days and months:
@@ -172,9 +173,8 @@ def _clock(at: datetime.datetime, tokens: list[str], seconds: bool) -> str:
 
 
 def _duration(value: float, section: Section) -> str:
-    """Return a time that runs on over days: [h]:mm."""
-    shown_seconds = any(token[0].lower() == "s" or token.lower() in ("[s]", "[ss]") for token in section.tokens)
-    left = round(abs(value) * 86400) if shown_seconds else round(abs(value) * 1440) * 60
+    """Return a time that runs on over days: [h]:mm. What it does not show is cut off."""
+    left = round(abs(value) * 86400)
     out: list[str] = []
     for token in section.tokens:
         match, low = ELAPSED.fullmatch(token), token.lower()

@@ -26,8 +26,18 @@ _CODE = re.compile(r"preformatted|source|\bcode\b", re.I)
 _QUOTE = re.compile(r"^(quotations?|quote|block ?text)$", re.I)
 _FURNITURE = ("date-time", "footer", "header", "page-number")
 _MORE_THAN_PICTURES = (DRAW + "object", DRAW + "text-box", TABLE + "table")
+_INDEXES = (
+    "table-of-content",
+    "illustration-index",
+    "table-index",
+    "object-index",
+    "user-index",
+    "alphabetical-index",
+    "bibliography",
+)
+"""OpenDocument 1.3 part 3, 8.3 to 8.9. Beside its body each has a source, which holds templates and no text."""
 _CONTAINERS = frozenset(
-    {TEXT_NAMESPACE + name for name in ("section", "index-body", "table-of-content", "numbered-paragraph")}
+    TEXT_NAMESPACE + name for name in ("section", "numbered-paragraph", *_INDEXES, "index-body", "index-title")
 )
 
 

@@ -83,8 +83,10 @@ def _calamine_sheets(task: Task) -> Iterator[SheetCells]:
 
 
 def _calamine_rows(task: Task, sheet: calamine.CalamineSheet) -> Iterator[SheetRow]:
+    # calamine gives rows from the sheet's first on, but columns from the first with data.
+    left = (sheet.start or (0, 0))[1]
     for number, values in enumerate(sheet.iter_rows()):
-        cells = {at: text for at, value in enumerate(values) if (text := _text(value))}
+        cells = {at: text for at, value in enumerate(values, left) if (text := _text(value))}
         if any(isinstance(value, float) and not value.is_integer() for value in values):
             task.warn(
                 "value_approximated",

@@ -12,7 +12,16 @@ from syncd.pipeline.parse.archive import Package
 from syncd.pipeline.parse.number_format import GENERAL, formatted
 from syncd.pipeline.parse.sheet_rows import SHEET_MAX_COLUMNS, SheetCells, SheetRow
 from syncd.pipeline.parse.task import Task
-from syncd.pipeline.parse.xlsx_parts import ADDRESS, S, behind_cells, column_of, format_codes, ranges, shared_strings
+from syncd.pipeline.parse.xlsx_parts import (
+    ADDRESS,
+    S,
+    behind_cells,
+    column_of,
+    format_codes,
+    ranges,
+    shared_strings,
+    unescaped,
+)
 
 _R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
 _FEED_BYTES = 64 << 10
@@ -133,11 +142,11 @@ class _Cells:
         if name in ("v", "f", "t"):
             text, self._text = "".join(self._text or ()), None
             if name == "v":
-                self._value = text
+                self._value = unescaped(text)
             elif name == "f":
                 self._formula = text or "…"
             elif not self._phonetic:
-                self._inline += text
+                self._inline += unescaped(text)
         elif name == "rPh":
             self._phonetic = False
         elif name == "c":

@@ -13,6 +13,7 @@ from syncd.pipeline.parse.sheet_rows import Range
 S = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 ADDRESS = re.compile(r"\$?([A-Z]{1,3})\$?(\d{1,7})")
 _HEAD_BYTES = 64 << 10
+_ESCAPE = re.compile(r"_x([0-9A-Fa-f]{4})_")
 
 
 def column_of(letters: str) -> int:
@@ -43,12 +44,22 @@ def behind_cells(data: bytes) -> Element | None:
         return None
 
 
+def unescaped(text: str) -> str:
+    """Return a text with each _xHHHH_ as the character it stands for (part 1, 22.9.2.19), a control character as a space."""
+    return _ESCAPE.sub(_character, text)
+
+
+def _character(escape: re.Match[str]) -> str:
+    character = chr(int(escape[1], 16))
+    return character if character >= " " or character in "\t\n" else " "
+
+
 def shared_strings(root: Element | None) -> list[str]:
     """Return the shared strings, without their readings in other letters."""
     found: list[str] = []
     for entry in root.iter(S + "si") if root is not None else ():
         texts = (part for part in entry if part.tag != S + "rPh")
-        found.append("".join(node.text or "" for part in texts for node in part.iter(S + "t")))
+        found.append("".join(unescaped(node.text or "") for part in texts for node in part.iter(S + "t")))
     return found
 
 

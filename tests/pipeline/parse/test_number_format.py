@@ -55,6 +55,16 @@ def test_dates_are_iso_where_they_are_shown_to_the_day_and_durations_run_on_over
     assert formatted(value, code) == text
 
 
+def test_what_a_format_does_not_show_is_cut_off_but_a_hair_short_of_a_minute_is_that_minute() -> None:
+    new_years_eve = 45291 + 86399 / 86400
+    assert formatted(new_years_eve, "yyyy-mm-dd") == "2023-12-31"
+    assert formatted(new_years_eve, "dd/mm/yyyy hh:mm") == "2023-12-31 23:59"
+    assert formatted(new_years_eve, "mmm-yy") == "Dec 2023"
+    assert formatted((3600 + 30 * 60 + 45) / 86400, "[h]:mm") == "1:30"
+    assert formatted(0.347222222222, "h:mm") == "8:20"
+    assert formatted(0.347222222222, "[h]:mm") == "8:20"
+
+
 def test_workbooks_of_old_macs_count_from_1904() -> None:
     assert formatted(44993, "yyyy-mm-dd", from_1904=True) == "2027-03-09"
 

@@ -130,6 +130,20 @@ async def test_comments_in_an_opendocument_text_are_read(pool: PartReader) -> No
     )
 
 
+async def test_every_index_of_an_opendocument_text_is_read_with_its_title(pool: PartReader) -> None:
+    kinds = (
+        "table-of-content", "illustration-index", "table-index", "object-index", "user-index", "alphabetical-index", "bibliography",
+    )  # fmt: skip
+    template = "<text:index-title-template>no text</text:index-title-template>"
+    body = "".join(
+        f"<text:{kind}><text:{kind}-source>{template}</text:{kind}-source><text:index-body>"
+        f"<text:index-title><text:p>Title</text:p></text:index-title><text:p>of {kind}</text:p></text:index-body></text:{kind}>"
+        for kind in kinds
+    )
+    text = await text_of(pool, odf("text", body), "a.odt")
+    assert text == "".join(f"Title\n\nof {kind}\n\n" for kind in kinds)
+
+
 async def test_an_opendocument_presentation_has_slides(pool: PartReader) -> None:
     def frame(kind: str, text: str) -> str:
         return f'<draw:frame presentation:class="{kind}"><draw:text-box><text:p>{text}</text:p></draw:text-box></draw:frame>'

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Sequence
+
 import pytest
 
+from tests.pipeline.parse.compound import compound_file
 from tests.pipeline.parse.documents import archive, relations, xlsx_members
 from tests.pipeline.parse.reading import PartReader, text_of, warnings_of
 
@@ -75,6 +79,45 @@ async def test_what_is_hidden_is_left_out_and_said(pool: PartReader) -> None:
     assert await warnings_of(pool, made, "a.xlsx") == {"hidden_content": 2}
     filtered = book(cells, behind='<autoFilter ref="A1:B3"><filterColumn colId="0"/></autoFilter>')
     assert "| hidden | row |" in await text_of(pool, filtered, "a.xlsx")
+
+
+async def test_escaped_characters_are_what_they_stand_for(pool: PartReader) -> None:
+    strings = "<si><t>first_x000D_\nsecond</t></si><si><r><t>Caf_x00E9_ </t></r><r><t>_xD83D__xDE00_</t></r></si>"
+    parts = {"s": ("sharedStrings", "strings.xml"), "r1": ("worksheet", "worksheets/sheet1.xml")}
+    cells = row(1, '<c t="s"><v>0</v></c>', word("in_x0007_line_x000D_")) + row(
+        2, '<c t="s"><v>1</v></c>', '<c t="str"><v>_x005F_x0041_ is not _x0041_</v></c>'
+    )
+    members = {"xl/_rels/workbook.xml.rels": relations(parts), "xl/strings.xml": f"<sst {_S}>{strings}</sst>"}
+    data = book(cells, **members)
+    assert await text_of(pool, data, "a.xlsx") == (
+        "## S\n\n| first<br>second | in line |\n| --- | --- |\n| Café 😀 | _x0041_ is not A |\n\n"
+    )
+
+
+def xls(cells: Sequence[tuple[int, int, str]], merged: tuple[int, int, int, int]) -> bytes:
+    """A workbook of Excel 97-2003 (MS-XLS): a sheet with cells by row and column, and one merged cell."""
+
+    def record(kind: int, data: bytes = b"") -> bytes:
+        return struct.pack("<HH", kind, len(data)) + data
+
+    def begin(kind: int) -> bytes:
+        return record(0x0809, struct.pack("<HHHHII", 0x0600, kind, 0x0DBB, 0x07CC, 0, 6))
+
+    def globals_(sheet_at: int) -> bytes:
+        return begin(5) + record(0x85, struct.pack("<IBBBB", sheet_at, 0, 0, 1, 0) + b"S") + record(0x0A)
+
+    labels = [record(0x0204, struct.pack("<HHHHB", *at, 0, len(text), 0) + text.encode()) for *at, text in cells]
+    sheet = begin(0x10) + b"".join(labels) + record(0xE5, struct.pack("<5H", 1, *merged)) + record(0x0A)
+    return compound_file({"Workbook": globals_(len(globals_(0))) + sheet})
+
+
+async def test_merged_cells_of_an_old_workbook_repeat_their_own_text_where_column_a_is_empty(pool: PartReader) -> None:
+    header = [(2, 1, "Item"), (2, 2, "Note"), (2, 3, "Price")]
+    bolts = [(3, 1, "Bolt"), (3, 2, "steel"), (3, 3, "5"), (4, 1, "Nut")]
+    data = xls([*header, *bolts], merged=(3, 4, 2, 2))
+    assert await text_of(pool, data, "a.xls") == (
+        "## S\n\n| Item | Note | Price |\n| --- | --- | --- |\n| Bolt | steel | 5 |\n| Nut | steel |  |\n\n"
+    )
 
 
 _ODF = (
