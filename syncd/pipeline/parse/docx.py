@@ -75,7 +75,10 @@ class _Walker:
         yield self._out.take()
 
     def _blocks(self, container: Element) -> Iterator[str]:
-        """Yield the Markdown blocks of a body, cell or text box; lists and code come as one block each."""
+        """Yield the Markdown blocks of a body, cell or text box; lists and code come as one block each.
+
+        A paragraph without text is a blank block: a picture in it is described there.
+        """
         held: list[str] = []
         mode = ""
         for child in without_deleted(self._flat(container)):
@@ -92,7 +95,7 @@ class _Walker:
                 yield from self._table(child)
             elif kind in ("list", "code", "quote"):
                 held.append(text)
-            elif text:
+            elif child.tag == W + "p":
                 yield text
             yield from boxes
         yield from _closed(mode, held)
@@ -154,7 +157,7 @@ class _Walker:
             if note.get(W + "id") == identity:
                 label = str(len(self._notes) + 1)
                 self._notes.append((label, ""))
-                text = " ".join(self._blocks(note))
+                text = " ".join(filter(None, self._blocks(note)))
                 self._notes[int(label) - 1] = (label, text)
                 return label
         return ""
@@ -182,7 +185,7 @@ class _Walker:
             if merged is not None and merged.get(VAL) != "restart" and len(out) < len(above):
                 text = above[len(out)]
             else:
-                text = "\n".join(self._blocks(cell))
+                text = "\n".join(filter(None, self._blocks(cell)))
             out += [text] * min(max(int(span) if span.isdigit() else 1, 1), _MAX_COLUMNS)
         return out
 

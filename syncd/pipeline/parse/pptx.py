@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from xml.etree.ElementTree import Element
 
 from syncd.errors import PermanentError
@@ -39,8 +39,8 @@ def read(task: Task) -> Iterator[ParsedPiece]:
                 task.warn("hidden_content", f"slide {number} is hidden and was left out")
                 continue
             slide = _Slide(package, member, pictures)
-            for block in slide.blocks():
-                out.block(block)
+            for blocks in slide.shapes():
+                out.blocks(blocks)
                 for data in pictures.taken():
                     out.picture(data)
             if number % _SLIDES_PER_PART == 0 or pictures.tiring():
@@ -67,7 +67,8 @@ class _Slide:
     def _related(self, member: str, kind: str) -> str:
         return next((target for found, target in self._package.relations(member).values() if found == kind), "")
 
-    def blocks(self) -> Iterator[str]:
+    def shapes(self) -> Iterator[Iterable[str]]:
+        """Yield the blocks of each shape, the title's first, and those of the notes."""
         if self._root is None:
             return
         tree = self._root.find(f"{P}cSld/{P}spTree")
@@ -75,8 +76,8 @@ class _Slide:
         # a title often lies on top of the others in drawing order
         shapes.sort(key=lambda shape: (placeholder(shape)[0] or "") not in _TITLES)
         for shape in shapes:
-            yield from gfm.linked(self._shape(shape), shape_address(shape, self._links))
-        yield from self._notes()
+            yield gfm.linked(self._shape(shape), shape_address(shape, self._links))
+        yield self._notes()
 
     def _shape(self, shape: Element) -> Iterator[str]:
         kind = placeholder(shape)[0]

@@ -139,7 +139,9 @@ class Markdown:
         """
         if not text.strip():
             return
-        text = storable_text(text).strip("\n") + "\n\n"
+        self._append(storable_text(text).strip("\n") + "\n\n")
+
+    def _append(self, text: str) -> None:
         size_bytes = len(text.encode())
         self._size_bytes += size_bytes
         self._total_bytes += size_bytes
@@ -170,6 +172,9 @@ class Markdown:
         """Say that what follows stands on page `number`. Raises PermanentError beyond the page limit."""
         if number > self._limits.pages:
             raise PermanentError(f"the document has over {self._limits.pages:,} pages: split it")
+        if self._pictures and self._pictures[-1].at_byte == self._size_bytes:
+            # At the same byte as the mark, a picture would be described on this page instead of its own.
+            self._append("\n")
         self._marks.append(PageMark(self._size_bytes, number, label))
 
     def line(self, first: int, last: int, after_bytes: int = 0) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import encodebytes
 from email.message import EmailMessage
 from email.policy import SMTP
+from quopri import encodestring
 from typing import Any
 
 import pytest
@@ -59,6 +60,58 @@ async def test_html_is_preferred_to_the_plain_text_beside_it_unless_it_is_empty(
     empty = mail("plain\n")
     empty.add_alternative(" ", subtype="html")
     assert await text_of(pool, empty.as_bytes(), "a.eml") == _HEAD + "plain\n\n"
+
+
+async def test_html_is_preferred_however_deep_it_stands_and_what_is_beside_it_is_attached(pool: PartReader) -> None:
+    page = "--c\nContent-Type: multipart/related; boundary=d\n\n--d\nContent-Type: text/html\n\n<h2>Load</h2>\n--d--\n"
+    text = await text_of(pool, _forms(_PLAIN, _mixed(page, _SUM)), "a.eml")
+    assert text == "# Winch\n\n## Load\n\n## Attachment: sum.csv\n\n| a |\n| --- |\n| 1 |\n\n"
+
+
+async def test_a_page_attached_to_a_form_does_not_make_it_the_better_one(pool: PartReader) -> None:
+    page = "--c\nContent-Type: text/html; name=old.html\n\n<p>old</p>\n"
+    text = await text_of(pool, _forms("Content-Type: text/html\n\n<p>new</p>", _mixed("--c\n\nplain\n", page)), "a.eml")
+    assert text == "# Winch\n\nnew\n\n## Attachment: old.html\n\nold\n\n"
+
+
+async def test_what_is_attached_to_a_form_that_is_not_used_is_read(pool: PartReader) -> None:
+    inner = f"--c\nContent-Type: message/rfc822\n\n{_INNER.decode()}"
+    unused = _mixed("--c\n\nplain\n", _SUM, inner)
+    text = await text_of(pool, _forms(unused, "Content-Type: text/html\n\n<p>page</p>"), "a.eml")
+    assert text.startswith("# Winch\n\npage\n\n## Attachment: sum.csv\n\n| a |\n| --- |\n| 1 |\n\n")
+    assert "# Größe\n\nFrom: Anna <anna@example.org>\n\nÖsen 7=20\n" in text
+    assert "plain" not in text
+
+
+_PLAIN = "Content-Type: text/plain\n\nplain"
+_SUM = "--c\nContent-Type: text/csv\nContent-Disposition: attachment; filename=sum.csv\n\na\n1\n"
+_INNER = (
+    "From: Anna <anna@example.org>\nSubject: Größe\nContent-Type: text/plain; charset=utf-8\n\nÖsen 7=20\n".encode()
+)
+
+
+def _forms(*forms: str) -> bytes:
+    """A mail whose text has several forms."""
+    body = "".join(f"--b\n{form}\n" for form in forms)
+    return f"Subject: Winch\nContent-Type: multipart/alternative; boundary=b\n\n{body}--b--\n".encode()
+
+
+def _mixed(*parts: str) -> str:
+    return f"Content-Type: multipart/mixed; boundary=c\n\n{''.join(parts)}--c--"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "data"),
+    [("base64", encodebytes(_INNER)), ("Quoted-Printable", encodestring(_INNER)), ("base64", _INNER)],
+)
+async def test_a_mail_in_a_mail_is_read_whether_it_is_encoded_as_it_says_or_not(
+    pool: PartReader, encoding: str, data: bytes
+) -> None:
+    head = f"--b\nContent-Type: message/rfc822\nContent-Transfer-Encoding: {encoding}\n\n".encode()
+    outer = b"Subject: Fwd\nContent-Type: multipart/mixed; boundary=b\n\n" + head + data + b"\n--b--\n"
+    assert await text_of(pool, outer, "a.eml") == (
+        "# Fwd\n\n## Attachment: Größe.eml\n\n# Größe\n\nFrom: Anna <anna@example.org>\n\nÖsen 7=20\n\n"
+    )
 
 
 async def test_pictures_that_html_shows_are_read_in_their_places(pool: PartReader) -> None:

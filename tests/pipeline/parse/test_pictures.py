@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from zipfile import ZipFile
 
 import pytest
 import pytest_asyncio
@@ -13,7 +15,20 @@ from syncd.pipeline.parse.html import with_pictures
 from syncd.pipeline.parse.image import Pictures
 from syncd.pipeline.parse.task import DocumentLimits, Markdown, Ocr, Task
 from syncd.pipeline.prepare.process import PreparerSettings
-from tests.pipeline.parse.documents import R, archive, encoded, epub, pdf_with_picture, relations, written, xlsx_members
+from tests.pipeline.parse.documents import (
+    R,
+    archive,
+    docx,
+    encoded,
+    epub,
+    paragraph,
+    pdf_with_picture,
+    pptx,
+    relations,
+    shape,
+    written,
+    xlsx_members,
+)
 from tests.pipeline.parse.reading import PartReader, on_pages, parts_of, text_of, warnings_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -66,6 +81,57 @@ async def test_on_a_sheet(seeing: PartReader) -> None:
     }
     text = await text_of(seeing, archive(members), "a.xlsx")
     assert text == "## S\n\n| cell |\n| --- |\n\n![A stamp]()\n\nSEEN\n\n"
+
+
+async def test_last_on_a_page_where_the_next_one_begins(seeing: PartReader) -> None:
+    slides = _slides([_SHOWN.replace("/></p:nvPicPr>", ' descr="A map"/></p:nvPicPr>'), shape("two")])
+    pages = {page: text.strip() for page, text in on_pages(await parts_of(seeing, slides, "a.pptx")).items()}
+    assert pages == {1: "![A map]()\n\nSEEN", 2: "two"}
+
+
+async def test_without_words_of_their_own_on_slides(seeing: PartReader) -> None:
+    pages = on_pages(await parts_of(seeing, _slides([_SHOWN, _SHOWN + shape("Team", "title"), _SHOWN]), "a.pptx"))
+    assert {page: text.split() for page, text in pages.items()} == {
+        1: ["SEEN"],
+        2: ["#", "Team", "SEEN"],
+        3: ["SEEN"],
+    }
+
+
+_SHOWN = (
+    '<p:pic><p:nvPicPr><p:cNvPr id="2" name="x"/></p:nvPicPr><p:blipFill><a:blip r:embed="p"/></p:blipFill></p:pic>'
+)
+
+
+def _slides(slides: Sequence[str]) -> bytes:
+    """Slides, each with a picture of its own under the id `p`."""
+    with ZipFile(io.BytesIO(pptx(slides))) as package:
+        members: dict[str, bytes | str] = {name: package.read(name) for name in package.namelist()}
+    for at in range(1, len(slides) + 1):
+        members[f"ppt/slides/_rels/slide{at}.xml.rels"] = relations({"p": ("image", f"../media/{at}.png")})
+        members[f"ppt/media/{at}.png"] = encoded(written([], (200 + at, 150)))
+    return archive(members)
+
+
+async def test_without_words_of_their_own_between_paragraphs_and_last_in_a_text(seeing: PartReader) -> None:
+    body = paragraph("one") + _drawn("a") + paragraph("two") + _drawn("b")
+    assert await text_of(seeing, _document(body), "a.docx") == "one\n\nSEEN\n\ntwo\n\nSEEN\n\n"
+
+
+async def test_without_words_of_their_own_on_the_pages_of_a_text(seeing: PartReader) -> None:
+    begun = paragraph(inner="<w:r><w:lastRenderedPageBreak/><w:t>two</w:t></w:r>")
+    pages = on_pages(await parts_of(seeing, _document(paragraph("one") + _drawn("a") + begun), "a.docx"))
+    assert {page: text.strip() for page, text in pages.items()} == {1: "one\n\nSEEN", 2: "two"}
+
+
+def _drawn(identity: str) -> str:
+    return paragraph(inner=f'<w:r><w:drawing><a:blip r:embed="{identity}"/></w:drawing></w:r>')
+
+
+def _document(body: str) -> bytes:
+    """A text with two pictures."""
+    targets = {name: ("image", f"media/{name}.png") for name in ("a", "b")}
+    return docx(body, targets, **{"media__a.png": PICTURE, "media__b.png": encoded(written([], (201, 150)))})
 
 
 async def test_on_a_pdf_page_with_text_but_not_its_background(seeing: PartReader) -> None:
