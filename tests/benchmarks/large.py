@@ -3,6 +3,9 @@
 Chunks are pieces of the Python sources installed here with random vectors (384 dimensions), put into the store and into a real Chroma; then a
 daemon starts on that state folder. Sources are folders of one small file, declared in the configuration. Printed: the figures of each size, and
 how many times those of the size before they are. CPU is the daemon's own process, not Chroma's or the model's.
+
+A million chunks take most of an hour to fill: with `--folder FOLDER` they are kept there, and a call that was interrupted is gone on with by
+the next.
 """
 
 import argparse
@@ -26,6 +29,7 @@ import structlog
 from syncd.chroma.client import Chroma
 from syncd.chroma.connection import ChromaSettings
 from syncd.chroma.server import ChromaServer
+from syncd.index.changes import WRITE_SIZE
 from syncd.model import Embedding, Rows
 from syncd.pipeline.sparse.catalog import SparseModels
 from syncd.pipeline.sparse.encoding import SparseEncoding
@@ -118,14 +122,33 @@ async def filled(state: Path, count: int) -> list[str]:
         await anyio.to_thread.run_sync(create_quickly_filled, server.port)
         await chroma.open_collection(TARGET)
         collection = await store.collections.open(TARGET, Embedding(model=MINILM))
-        await fill(store, chroma, collection.id, texts)
+        await write_left(store, chroma, collection.id)
+        of_made = "SELECT count(*) FROM documents WHERE collection_id = ? AND source_id = 'source'"
+        (made,) = await store.database.read(lambda c: c.execute(of_made, (collection.id,)).fetchone())
+        await fill(store, chroma, collection.id, texts, made)
         group.cancel_scope.cancel()
     await store.close()
     return texts
 
 
-async def fill(store: Store, chroma: Chroma, collection_id: int, texts: list[str]) -> None:
-    """Store documents with what words are searched in, while Chroma takes those before them."""
+async def write_left(store: Store, chroma: Chroma, collection_id: int) -> None:
+    """Write what was stored and not written when the last call was interrupted."""
+    left = await store.outbox.ids(collection_id)
+    for start in range(0, len(left), WRITE_SIZE):
+        waiting = await store.outbox.waiting(collection_id, left[start : start + WRITE_SIZE])
+        found = [entry.row for entry in waiting if entry.row]
+        rows = Rows(
+            [row.id for row in found],
+            [row.metadata for row in found],
+            [row.text for row in found],
+            [row.vector for row in found],
+        )
+        await chroma.write(TARGET, rows.ids, rows, Rows([], []))
+        await store.outbox.clear(collection_id, waiting)
+
+
+async def fill(store: Store, chroma: Chroma, collection_id: int, texts: list[str], made: int) -> None:
+    """Store documents with what words are searched in, while Chroma takes those before them. The first `made` are there."""
     encode = SparseEncoding(store, SparseModels()).with_sparse_vectors
     to_chroma, from_store = anyio.create_memory_object_stream[Rows](1)
 
@@ -136,7 +159,7 @@ async def fill(store: Store, chroma: Chroma, collection_id: int, texts: list[str
 
     async with anyio.create_task_group() as group:
         group.start_soon(send)
-        for documents in documents_of(collection_id, texts):
+        for documents in documents_of(collection_id, texts, made):
             changes = [replace(one, chunks=await encode(MODEL, one.chunks)) for one in documents]
             await to_chroma.send(await stored(store, changes))
         to_chroma.close()
@@ -145,14 +168,14 @@ async def fill(store: Store, chroma: Chroma, collection_id: int, texts: list[str
 def create_quickly_filled(port: int) -> None:
     """Create the collection with an index that is made in a third less time than by default, and is searched like any."""
     index = {"space": "cosine", "ef_construction": 20}
-    chromadb.HttpClient(port=port, database=TARGET.database).create_collection(
+    chromadb.HttpClient(port=port, database=TARGET.database).get_or_create_collection(
         TARGET.collection, configuration={"hnsw": index}
     )
 
 
 def measure_chunks(folder: Path, count: int) -> dict[str, float]:
     notes = folder / "notes"
-    notes.mkdir(parents=True)
+    notes.mkdir(parents=True, exist_ok=True)
     (notes / "first.txt").write_text("the first note\n")
     declared = SOURCE.format(name="notes", path=notes, collection=TARGET.collection)
     figures = Figures(Daemon(folder, CONFIGURATION + declared))
@@ -226,13 +249,15 @@ def measure_sources(folder: Path, count: int) -> dict[str, float]:
     return figures.of
 
 
-def compare(unit: str, sizes: list[int], measure: Callable[[Path, int], dict[str, float]]) -> None:
-    """Measure all sizes; print by what each figure grew from one to the next."""
+def compare(
+    unit: str, sizes: list[int], measure: Callable[[Path, int], dict[str, float]], kept: Path | None = None
+) -> None:
+    """Measure all sizes; print by what each figure grew from one to the next. `kept`: where what is made for it stays."""
     found = []
     for size in sizes:
         print(f"{size:,} {unit}", flush=True)
         with tempfile.TemporaryDirectory() as folder:
-            found.append(measure(Path(folder) / "run", size))
+            found.append(measure(kept / f"{size}" if kept else Path(folder) / "run", size))
     for (small, before), (large, after) in itertools.pairwise(zip(sizes, found, strict=True)):
         print(f"\n| {unit} | {small:,} | {large:,} | growth, of {large / small:g} |\n|---|---|---|---|")
         for what, value in after.items():
@@ -245,7 +270,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--chunks", type=int, nargs="*", default=[10_000, 100_000])
     parser.add_argument("--sources", type=int, nargs="*", default=[100, 1_000, 10_000])
+    parser.add_argument("--folder", type=Path)
     given = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
-    compare("chunks", given.chunks, measure_chunks)
+    compare("chunks", given.chunks, measure_chunks, given.folder)
     compare("sources", given.sources, measure_sources)

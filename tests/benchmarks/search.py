@@ -39,7 +39,8 @@ from syncd.store.changes import NewChunk, Replacement
 from syncd.store.vectors import vector_key
 
 DIMENSIONS = 384
-RANDOM = np.random.default_rng(7)
+BITS = np.random.PCG64(7)
+RANDOM = np.random.Generator(BITS)
 DIRECTIONS = RANDOM.standard_normal((24, DIMENSIONS), np.float32)
 """Which the vectors mostly lie in, as those of texts do: fewer than they have numbers."""
 CHUNK_CHARACTERS = 1200
@@ -103,9 +104,10 @@ async def write(store, chroma, changes):
     await store.outbox.clear(collection_id, await store.outbox.waiting(collection_id, rows.ids))
 
 
-def documents_of(collection_id, texts):
-    """Yield documents of a few texts each, many at once."""
-    for start in range(0, len(texts), DOCUMENTS_AT_ONCE * CHUNKS_PER_DOCUMENT):
+def documents_of(collection_id, texts, made=0):
+    """Yield documents of a few texts each, many at once, but for the first `made`, whose vectors are not made again either."""
+    BITS.advance(made << 20)
+    for start in range(made * CHUNKS_PER_DOCUMENT, len(texts), DOCUMENTS_AT_ONCE * CHUNKS_PER_DOCUMENT):
         some = range(start, min(start + DOCUMENTS_AT_ONCE * CHUNKS_PER_DOCUMENT, len(texts)), CHUNKS_PER_DOCUMENT)
         yield [
             replacement(collection_id, f"folder/{i // CHUNKS_PER_DOCUMENT:06}.py", texts[i : i + CHUNKS_PER_DOCUMENT])
