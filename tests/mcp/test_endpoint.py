@@ -142,7 +142,7 @@ async def test_no_reply_is_longer_than_its_limit_and_each_says_how_to_get_more(d
 
 
 async def test_a_document_of_one_long_line_is_read_to_its_end_and_has_every_word_once(daemon):
-    text = " ".join(f"word{n}" for n in range(6500)) + "\n"
+    text = " ".join(f"word{n}" for n in range(3000)) + "\n"
     (daemon.folder / "files/transcript.txt").write_text(text)
     assert syncd(daemon, "sync", "files").returncode == 0
     asked, texts = {"collection": "code", "key": "transcript.txt"}, []
@@ -156,7 +156,7 @@ async def test_a_document_of_one_long_line_is_read_to_its_end_and_has_every_word
             assert token_estimate(texts[-1]) <= READ_TOKENS
             following = read.structured_content["next_byte"]
             assert (f"first_byte={following}" in read.content[0].text) == (following is not None)
-    assert len(texts) > 5
+    assert len(texts) > 2
     assert "".join(texts) == text
 
 

@@ -194,6 +194,7 @@ def test_each_type_brings_its_own_tables_and_their_numbers_stay():
         115: "0115_queue_order.sql",
         116: "0116_left_out_of_source.sql",
         117: "0117_checked_labels.sql",
+        118: "0118_outbox_generations.sql",
     }
     with pytest.raises(ValueError, match="has the number of"):
         numbered_migrations(["syncd.store", "syncd.store"])
