@@ -32,7 +32,8 @@ from syncd.sources.table import SourceTable
 from syncd.sources.type import SourceTypes
 
 ENV_PREFIX = "SYNCD_"
-SECRET_KEY = "api_key"  # noqa: S105 - its name
+VERBATIM = "api_key"
+"""The last part of names whose values are taken as they are."""
 NOT_SETTINGS = frozenset({"SYNCD_CONFIG", "SYNCD_TOKEN", "SYNCD_PARENT_PID"})
 
 WorkerCount = Annotated[int, Field(ge=1, le=1024)]
@@ -223,7 +224,7 @@ def override(values: dict[str, object], name: str, text: str) -> None:
         if not is_object(inner):
             raise ConfigError(f"{name} does not name a configuration key; write SYNCD_SECTION__KEY")
         table = inner
-    if key == SECRET_KEY:
+    if key == VERBATIM:
         table[key] = text
         return
     try:

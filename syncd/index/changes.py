@@ -54,7 +54,7 @@ class MendCollection:
 
 @dataclass(frozen=True, slots=True)
 class ChangePlaces:
-    """Let a shadow take the place of the collection that answers, under its name; what was decided before is carried out too."""
+    """Let a shadow take the place of the collection that answers, under its name, or go on with that."""
 
     collection_id: int
 

@@ -53,37 +53,43 @@ class PlaceChanges:
         shadow = shadows.get(collection_id)
         if shadow is None:
             raise NotFoundError("this is no shadow of a collection any more; syncd status lists those there are")
-        if shadow.state is ShadowState.SWITCHING:
-            return await self.carry_out()
+        if shadow.state is not ShadowState.SWITCHING:
+            await self._decide(shadow)
+        await self._carry_out(collection_id)
+
+    async def _decide(self, shadow: Shadow) -> None:
         live = await self._store.collections.by_id(shadow.live_id)
         is_there = live.chroma_id is not None and await self._vector_store.collection_id(live.target) == live.chroma_id
         if is_there:
             await self._copy_metadata(live.target, shadow.target)
-        if not is_there or not await self._store.shadows.decide(collection_id):
+        if not is_there or not await self._store.shadows.decide(shadow.collection_id):
             raise RetryableError(
                 f"collection {live.target.collection} is being filled from the store; try again when it is complete"
             )
-        return await self.carry_out()
 
     async def _copy_metadata(self, live: Target, built: Target) -> None:
         """Give the other one what somebody noted in the metadata of the one that answers."""
         if metadata := await self._vector_store.metadata(live):
             await self._vector_store.set_metadata(built, metadata)
 
-    async def carry_out(self) -> None:
-        """Carry out what was decided. Waits while the vector store is away; twice is safe."""
-        for shadow in await self._store.shadows.all():
-            if shadow.state is ShadowState.SWITCHING:
-                await outlasting(self._vector_store, partial(self._carry_out, shadow), shadow.live.collection)
-
     async def resume(self) -> None:
-        """Carry out what was decided before the start; of what cannot be, say so: it stays decided, and is asked for again."""
-        try:
-            await self.carry_out()
-        except PermanentError as error:
-            log.error("shadow.not_switched", reason=str(error))
+        """Carry out what was decided before the start; of what cannot be, say so: it stays decided, and is asked for again.
 
-    async def _carry_out(self, shadow: Shadow) -> None:
+        Waits while the vector store is away; twice is safe.
+        """
+        for shadow in await self._store.shadows.all():
+            try:
+                await self._carry_out(shadow.collection_id)
+            except PermanentError as error:
+                log.error("shadow.not_switched", collection=shadow.live.collection, reason=str(error))
+
+    async def _carry_out(self, collection_id: int) -> None:
+        """Carry out what was decided of a shadow, if anything was."""
+        for shadow in await self._store.shadows.all():
+            if shadow.collection_id == collection_id and shadow.state is ShadowState.SWITCHING:
+                await outlasting(self._vector_store, partial(self._exchange, shadow), shadow.live.collection)
+
+    async def _exchange(self, shadow: Shadow) -> None:
         away = Target(shadow.live.database, shadow.former_name or "")
         async with self._opening:
             live = await self._store.collections.by_id(shadow.live_id)

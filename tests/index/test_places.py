@@ -34,7 +34,7 @@ async def built(parts, folder, target: Target):
     live = await parts.store.collections.find(target)
     finer = replace(source, chunking=FINER)
     await parts.store.shadows.begin(live.id, target, MODEL, [finer])
-    (shadow,) = await parts.store.shadows.all()
+    shadow = next(each for each in await parts.store.shadows.all() if each.live_id == live.id)
     invocation = await parts.invocation(finer, shadow.target)
     assert invocation.target == shadow.target
     await filled(parts, folder, finer, invocation)
@@ -148,6 +148,25 @@ async def until_held(parts) -> None:
     with anyio.fail_after(60):
         while "is changing places" not in (parts.index.status() or ""):  # noqa: ASYNC110 - nobody is told
             await anyio.sleep(0.01)
+
+
+async def test_one_change_of_places_that_cannot_be_carried_out_holds_up_no_other(parts, folder, target, monkeypatch):
+    _, stuck = await built(parts, folder, target)
+    assert await parts.store.shadows.decide(stuck.collection_id)
+    _, shadow = await built(parts, folder, Target(target.database, f"{target.collection}-other"))
+    rename = parts.chroma.rename
+
+    async def rename_all_but(place, chroma_id):
+        if place.collection.startswith(f"{target.collection}."):
+            raise ConflictError("there is another collection of this name")
+        await rename(place, chroma_id)
+
+    monkeypatch.setattr(parts.chroma, "rename", rename_all_but)
+    with pytest.raises(ConflictError):
+        await parts.index.mailbox.ask(ChangePlaces(stuck.collection_id))
+    await parts.index.mailbox.ask(ChangePlaces(shadow.collection_id))
+    states = {each.live.collection: each.state for each in await parts.store.shadows.all()}
+    assert states == {target.collection: ShadowState.SWITCHING, shadow.live.collection: ShadowState.FORMER}
 
 
 @pytest.mark.parametrize("is_conflict", [False, True])

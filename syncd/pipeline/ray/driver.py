@@ -48,6 +48,7 @@ _LOST = (_errors.RayError, _grpc.RpcError, ConnectionError, TimeoutError)
 
 _BEAT_S = 5.0
 _LOOK_S = 2.0
+"""Between two looks for a node without a worker: Ray tells nobody that one has joined."""
 _LEASE_S = 30.0
 """Of silence, after which a worker counts as lost: a node under load, or a network with an interruption, must not seem dead."""
 _NEVER_AGAIN = {"max_restarts": 0, "max_task_retries": 0}

@@ -183,12 +183,12 @@ class FolderTreeSource:
 
     async def _missing(self, run: Run, root: OpenRoot, walk: _Walk) -> AsyncGenerator[Document, None]:
         """Yield as gone what certainly is, or is left out by now, after a walk that could not see everything."""
-        blind = walk.unreadable | walk.closed
+        blind = tuple(walk.unreadable | walk.closed)
         async for key in run.known.keys():
             if key.endswith("/"):
                 is_gone = key not in blind
             else:
-                is_gone = await to_thread.run_sync(self._is_gone, root, key, tuple(blind), limiter=self._threads)
+                is_gone = await to_thread.run_sync(self._is_gone, root, key, blind, limiter=self._threads)
             if is_gone:
                 yield self._made.gone(key)
 

@@ -11,10 +11,10 @@ from syncd.sources.web.suffixes import SAMPLES
 from syncd.store.database import Database
 from tests.sources.running import Bytes, document
 from tests.sources.web.crawling import QUICK, crawler
-from tests.web_traps import Answer, Request, TrapServer, html
+from tests.web_traps import Answer, Handler, Request, TrapServer, html
 
 
-def tagged(title: str, *links: str, tag: str = "1") -> object:
+def tagged(title: str, *links: str, tag: str = "1") -> Handler:
     """A page that answers 304 to its ETag."""
 
     def answer(asked: Request) -> Answer:
@@ -27,7 +27,7 @@ def tagged(title: str, *links: str, tag: str = "1") -> object:
 
 
 async def test_a_second_crawl_of_an_unchanged_site_writes_nothing(site: TrapServer, database: Database):
-    site.pages["/"] = tagged("Home", "/dated", "/plain")  # type: ignore[assignment] # any handler
+    site.pages["/"] = tagged("Home", "/dated", "/plain")
     site.add("/dated", Last_Modified="Mon, 06 May 2024 10:00:00 GMT")
     site.add("/plain", "", "/deep", "/notes.txt", head='<meta name=date content="2024-05-06">')
     site.add("/deep")
@@ -52,7 +52,7 @@ async def test_a_second_crawl_of_an_unchanged_site_writes_nothing(site: TrapServ
 
 async def test_an_unchanged_page_that_is_wanted_all_the_same_is_read_whole_again(site: TrapServer, database: Database):
     """As after an update that makes other chunks of the same text: links into the page must not get lost."""
-    site.pages["/"] = tagged("Home", "/a")  # type: ignore[assignment] # any handler
+    site.pages["/"] = tagged("Home", "/a")
     site.add("/a", "<h2 id=part>Part</h2>", ETag='"a"', Last_Modified="Mon, 06 May 2024 10:00:00 GMT")
     crawl = crawler(site, database)
     await crawl.sync()
@@ -84,11 +84,11 @@ async def test_pages_that_fail_are_listed_with_their_reasons(site: TrapServer, d
 
 
 async def test_a_changed_page_is_written_and_its_new_links_followed(site: TrapServer, database: Database):
-    site.pages["/"] = tagged("Home", "/a")  # type: ignore[assignment] # any handler
+    site.pages["/"] = tagged("Home", "/a")
     site.add("/a")
     crawl = crawler(site, database)
     await crawl.sync()
-    site.pages["/"] = tagged("Home", "/a", "/b", tag="2")  # type: ignore[assignment] # any handler
+    site.pages["/"] = tagged("Home", "/a", "/b", tag="2")
     site.add("/b")
 
     index = await crawl.sync()
@@ -111,7 +111,7 @@ async def test_other_bytes_with_the_same_text_write_nothing(site: TrapServer, da
 
 
 async def test_an_index_that_lost_a_page_gets_it_again_in_full(site: TrapServer, database: Database):
-    site.pages["/"] = tagged("Home")  # type: ignore[assignment] # any handler
+    site.pages["/"] = tagged("Home")
     crawl = crawler(site, database)
     await crawl.sync()
     await crawl.index.hold(document(site.url + "/", None))
@@ -241,7 +241,7 @@ async def test_an_indexed_page_is_asked_for_whatever_else_is_in_its_folder(site:
     site.pages["/"] = Answer(html("Home", "", "/w/Node.js", *scripts, "/w/Vue.js"))
     for path in scripts:
         site.pages[path] = Answer(b"var x", headers={"Content-Type": "text/javascript"})
-    site.pages["/w/Node.js"], site.pages["/w/Vue.js"] = tagged("Node"), tagged("Vue")  # type: ignore[assignment] # any handler
+    site.pages["/w/Node.js"], site.pages["/w/Vue.js"] = tagged("Node"), tagged("Vue")
     crawl = crawler(site, database, concurrency=1)
     for _ in range(3):
         index = await crawl.sync()
