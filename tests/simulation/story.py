@@ -18,6 +18,7 @@ import anyio
 import structlog
 
 from syncd.index import collection_watch
+from syncd.pipeline import embedding_stage
 from syncd.runtime.wakeup import Wakeup
 from syncd.store import Store
 from syncd.sync import syncer as syncers
@@ -180,7 +181,12 @@ async def left(store: Store) -> str:
 def seldom() -> Iterator[None]:
     """Let actors look seldom whether there is anything to do, where nobody waits for it."""
     with ExitStack() as stack:
-        for module, name in ((collection_watch, "LOOK_EVERY_S"), (syncers, "IDLE_S"), (triggers, "CHECK_EVERY_S")):
+        for module, name in (
+            (collection_watch, "LOOK_EVERY_S"),
+            (embedding_stage, "SWEEP_S"),
+            (syncers, "IDLE_S"),
+            (triggers, "CHECK_EVERY_S"),
+        ):
             stack.enter_context(patch.object(module, name, IDLE_S))
         yield
 

@@ -25,7 +25,7 @@ DATABASE = "default_database"
 DELAY_S = 0.05
 MARK_EVERY = 3
 """A source says so often, in documents, from where a later run could go on."""
-LOOK_EVERY_S = 900.0
+LOOK_EVERY_S = 3600.0
 """A watch asks for a run so often even if it heard of no change."""
 TROUBLES = ("source", "body", "store", "writes", "refusals", "model")
 """What can be in trouble: listing a source, reading a document, the vector store, a write half-way, all writes, the model."""
