@@ -23,6 +23,7 @@ class Disturbed:
     folder: Path
     story: Story
     forks: Forks | None = None
+    """What starts it, if not what starts all."""
     environment: dict[str, str] = field(default_factory=dict)
     """Of the daemon."""
     is_restarted: bool = False
@@ -37,7 +38,7 @@ class Disturbed:
         kept = Kept(self.folder, repositories=self.story.repositories, models=self.story.models, branch=self.branch)
         self.state = kept.state
         self.daemon: Daemon = kept.daemon(**self.environment)
-        self.daemon.forks = self.forks
+        self.daemon.forks = self.forks or self.daemon.forks
         self.changes: list[Change] = self.story.changes
 
     @property
