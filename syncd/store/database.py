@@ -172,7 +172,7 @@ def check(connection: sqlite3.Connection, limit_s: float) -> None:
 
 
 def migrate(connection: sqlite3.Connection, path: Path, packages: Sequence[str] = ()) -> None:
-    """Apply the numbered SQL files that this database does not have yet, each in its own transaction."""
+    """Apply the numbered SQL files that this database does not have yet, all or none: after one that fails, an older syncd still runs."""
     allow_checksums(connection)
     connection.execute("CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, name TEXT NOT NULL)")
     done = {number for (number,) in connection.execute("SELECT number FROM migrations")}
@@ -181,25 +181,26 @@ def migrate(connection: sqlite3.Connection, path: Path, packages: Sequence[str] 
         raise ConfigError(
             f"{path} was written by a newer syncd (migration {max(newer)}); upgrade syncd or use another state folder"
         )
-    for number in sorted(known.keys() - done):
-        name, script = known[number]
-        apply_migration(connection, number, name, script)
+    missing = sorted(known.keys() - done)
+
+    def transaction(connection: sqlite3.Connection) -> None:
+        for number in missing:
+            apply_migration(connection, number, *known[number])
+
+    if missing:
+        committed(connection, transaction)
 
 
 def apply_migration(connection: sqlite3.Connection, number: int, name: str, script: str) -> None:
-    """Run one migration script and record it, in one transaction."""
-
-    def transaction(connection: sqlite3.Connection) -> None:
-        statement = ""
-        for line in script.splitlines(keepends=True):
-            statement += line
-            if sqlite3.complete_statement(statement):
-                connection.execute(statement)
-                statement = ""
-        seal_unknown(connection)
-        connection.execute("INSERT INTO migrations VALUES (?, ?)", (number, name))
-
-    committed(connection, transaction)
+    """Run one migration script and record it, within the caller's transaction."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            connection.execute(statement)
+            statement = ""
+    seal_unknown(connection)
+    connection.execute("INSERT INTO migrations VALUES (?, ?)", (number, name))
 
 
 def numbered_migrations(packages: Sequence[str]) -> dict[int, tuple[str, str]]:

@@ -2,12 +2,13 @@
 
 import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from syncd.errors import ConfigError, StoreDamagedError
-from syncd.store.database import Database
+from syncd.store.database import Database, migrate
 
 
 @pytest.fixture
@@ -44,3 +45,18 @@ async def test_a_damaged_page_that_is_met_later_is_told_as_damage_with_advice(tm
         await opened.read(lambda c: c.execute("SELECT * FROM t").fetchall())
     assert "is damaged" in opened.trouble
     await opened.close()
+
+
+def test_of_an_upgrade_that_fails_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "upgrade" / "migrations"
+    folder.mkdir(parents=True)
+    (folder / "9998_first.sql").write_text("CREATE TABLE first (x);\n")
+    (folder / "9999_second.sql").write_text("CREATE TABLE second (y);\nDROP TABLE no_such_table;\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        migrate(connection, tmp_path / "state.db")
+        before = connection.execute("SELECT name FROM sqlite_schema").fetchall()
+        with pytest.raises(sqlite3.OperationalError, match="no_such_table"):
+            migrate(connection, tmp_path / "state.db", ["upgrade"])
+        assert connection.execute("SELECT name FROM sqlite_schema").fetchall() == before
+        assert connection.execute("SELECT max(number) < 9998 FROM migrations").fetchone() == (1,)
