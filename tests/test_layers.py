@@ -1,6 +1,8 @@
-"""Imports point down the layers, and peers do not know each other."""
+"""Imports point down the layers, peers do not know each other, and child processes load little."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,3 +84,20 @@ def test_no_module_imports_itself_through_others():
 
     for module in sorted(modules):
         walk(module, ())
+
+
+@pytest.mark.parametrize(
+    ("program", "unneeded"),
+    [
+        (
+            "from syncd.pipeline.prepare import worker, request; from syncd.pipeline import chunk; from syncd.pipeline.parse import readers",
+            {"aiohttp", "asyncio", "numpy", "pydantic", "structlog"},
+        ),
+        ("from syncd.pipeline.embed import worker", {"aiohttp", "asyncio", "pydantic", "structlog"}),
+        ("from syncd.cli import client", {"numpy", "chromadb", "llama_cpp"}),
+    ],
+)
+def test_processes_of_which_there_are_many_load_nothing_that_they_have_no_use_for(program, unneeded):
+    look = f"import sys; {program}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, timeout=120, check=True)
+    assert set(done.stdout.split()) & unneeded == set()

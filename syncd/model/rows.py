@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Literal
 
 from syncd.model.texts import SparseVector
 from syncd.model.values import Metadata, Scalar, Vectors
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 QueryProtocol = Literal["huggingface", "ollama", "openai"]
 RowMetadata = Mapping[str, Scalar | Sequence[Scalar] | None]

@@ -12,14 +12,16 @@ The parent end is asynchronous (`receive`, `send`), the child's end blocks (`rea
 
 from __future__ import annotations
 
-import asyncio
 import json
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from syncd.json_types import Json, JsonObject
+
+if TYPE_CHECKING:
+    import asyncio
 
 MAX_HEADER_BYTES = 8 << 20
 MAX_PAYLOAD_BYTES = 1 << 30
@@ -54,9 +56,12 @@ async def receive(stream: asyncio.StreamReader) -> Frame | None:
 
     Being cancelled half-way loses the place in the stream: read from one task that lives as long as the pipe.
     """
+    # Not at the top: child processes never come here, and start and fit in less without asyncio.
+    from asyncio import IncompleteReadError
+
     try:
         prefix = await stream.readexactly(_LENGTHS.size)
-    except asyncio.IncompleteReadError as error:
+    except IncompleteReadError as error:
         if error.partial:
             raise FrameError("the stream ended inside a frame") from error
         return None
@@ -64,7 +69,7 @@ async def receive(stream: asyncio.StreamReader) -> Frame | None:
     try:
         header = await stream.readexactly(header_bytes)
         payload = await stream.readexactly(payload_bytes)
-    except asyncio.IncompleteReadError as error:
+    except IncompleteReadError as error:
         raise FrameError("the stream ended inside a frame") from error
     return Frame(_parse(header), payload)
 

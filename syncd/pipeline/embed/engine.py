@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from syncd.model import Embedder, Vectors
-from syncd.pipeline.embed.catalog import EmbeddingModel
 from syncd.pipeline.embed.variant import Device, Pooling, RunSettings
 from syncd.pipeline.embed.windows import TokenIds
 from syncd.runtime.actor import Actor
 
 if TYPE_CHECKING:
+    from syncd.pipeline.embed.catalog import EmbeddingModel
     from syncd.pipeline.embed.llama import LlamaModel
     from syncd.pipeline.embed.servers import Server
     from syncd.runtime.download import ProgressCallback
