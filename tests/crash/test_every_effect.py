@@ -3,17 +3,20 @@
 The same check must refuse a protocol that acknowledges first, one that keeps no intent, and one with random ids.
 """
 
+import shutil
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from chromadb import Collection, GetResult
 
 from syncd.index.flush import OutboxFlush
 from syncd.model import Document, Target
 from syncd.pipeline.prepare.preparer import DocumentPreparer
 from syncd.sources.folder.source import FolderTreeSource
 from syncd.store.outbox import Outbox
-from tests.daemon import held
+from tests.daemon import client_at, held
 from tests.pipeline.parts import Manner, Parts, running, with_prefix, write
 
 BEFORE = {
@@ -68,30 +71,57 @@ def is_death(error: BaseException) -> bool:
     return isinstance(error, Death)
 
 
-async def live_and_die(tmp_path: Path, server, dies_at: int, manner: Manner) -> tuple[bool, dict]:
-    """Sync a folder, change it, die at an effect of the second sync, start again; return (died, held)."""
-    folder, name = tmp_path / "folder", f"test-{uuid.uuid4().hex[:12]}"
-    write(folder, BEFORE | {"comes.py": None})
-    died = False
-    async with running(tmp_path / f"state-{dies_at}", server, manner=manner) as parts:
-        await parts.sync(folder, Target("default_database", name))
-    write(folder, AFTER)
-    mortal = Mortal(dies_at)
-    try:
-        async with running(tmp_path / f"state-{dies_at}", server, mortal.take, manner) as parts:
+@dataclass(frozen=True)
+class Beginning:
+    """A folder, and the state and the rows that its first sync left; the folder has changed since. One second sync after another begins here."""
+
+    folder: Path
+    state: Path
+    collection: Collection
+    rows: GetResult
+
+    @classmethod
+    async def make(cls, tmp_path: Path, server, manner: Manner) -> "Beginning":
+        """Sync a folder, then change it."""
+        folder, state, name = tmp_path / "folder", tmp_path / "begun", f"test-{uuid.uuid4().hex[:12]}"
+        write(folder, BEFORE)
+        async with running(state, server, manner=manner) as parts:
             await parts.sync(folder, Target("default_database", name))
+        write(folder, AFTER)
+        collection = client_at(server.host, server.port).get_collection(name)
+        return cls(folder, state, collection, collection.get(include=["documents", "metadatas", "embeddings"]))
+
+    def again(self, state: Path) -> None:
+        """Make `state` and the collection what they were in the beginning."""
+        shutil.copytree(self.state, state)
+        if there := self.collection.get(include=[])["ids"]:
+            self.collection.delete(there)
+        rows = self.rows
+        self.collection.add(rows["ids"], rows["embeddings"], rows["metadatas"], rows["documents"])
+
+    async def sync(self, state: Path, server, manner: Manner, prepare=lambda parts: None) -> None:
+        """Sync the changed folder."""
+        async with running(state, server, prepare, manner) as parts:
+            await parts.sync(self.folder, Target("default_database", self.collection.name))
+
+
+async def live_and_die(begun: Beginning, state: Path, server, dies_at: int, manner: Manner) -> tuple[bool, dict]:
+    """Die at an effect of the second sync, start again; return (died, held)."""
+    begun.again(state)
+    died = False
+    try:
+        await begun.sync(state, server, manner, Mortal(dies_at).take)
     except BaseException as error:
         if not is_death(error):
             raise
         died = True
-    async with running(tmp_path / f"state-{dies_at}", server, manner=manner) as parts:
-        await parts.sync(folder, Target("default_database", name))
-    return died, held(server.host, server.port, name).rows
+    await begun.sync(state, server, manner)
+    return died, held(server.host, server.port, begun.collection.name).rows
 
 
 async def expected(tmp_path: Path, server, manner: Manner) -> dict:
     """Return what a collection holds after the same two syncs when nobody dies."""
-    folder, name = tmp_path / "folder", f"test-{uuid.uuid4().hex[:12]}"
+    folder, name = tmp_path / "calm-folder", f"test-{uuid.uuid4().hex[:12]}"
     write(folder, BEFORE)
     async with running(tmp_path / "calm", server, manner=manner) as parts:
         await parts.sync(folder, Target("default_database", name))
@@ -105,8 +135,9 @@ async def first_difference(tmp_path: Path, server) -> int | None:
     async with DocumentPreparer() as preparer:
         manner = Manner(preparer, gather_s=0.01)
         wanted = await expected(tmp_path, server, manner)
+        begun = await Beginning.make(tmp_path, server, manner)
         for dies_at in range(1, 200):
-            died, found = await live_and_die(tmp_path, server, dies_at, manner)
+            died, found = await live_and_die(begun, tmp_path / f"state-{dies_at}", server, dies_at, manner)
             if found != wanted:
                 return dies_at
             if not died:
