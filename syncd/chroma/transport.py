@@ -46,6 +46,8 @@ class Api(AsyncFastAPI):
             transport = NetworkTransport(self.network, self.http_limits) if self.network else None
             self._http = httpx.AsyncClient(
                 transport=transport,
+                # Where nothing is encrypted there is nothing to verify, and reading the certificates takes 50 ms of CPU.
+                verify=bool(self._settings.chroma_server_ssl_enabled),
                 timeout=None,  # noqa: S113 - limited by the caller, for whole operations
                 headers={**(self._settings.chroma_server_headers or {}), "Content-Type": "application/json"},
                 limits=self.http_limits,
