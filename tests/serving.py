@@ -19,7 +19,8 @@ def serve(handler: Handler, max_body_bytes: int = 1 << 30) -> Iterator[str]:
     async def main() -> None:
         application = web.Application(client_max_size=max_body_bytes)
         application.router.add_route("*", "/{path:.*}", handler)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=0)
+        # No handler that hangs is waited for; of 0 aiohttp would make for ever.
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.05)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         addresses.append(f"http://127.0.0.1:{runner.addresses[0][1]}")
