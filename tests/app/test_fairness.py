@@ -58,7 +58,7 @@ def test_a_bucket_that_hangs_holds_up_neither_the_events_of_others_nor_uploads(
         until(lambda: "docs/theirs.md" in documents(daemon))
         assert upload(daemon, "uploads", "# Walruses\n\nThey whistle underwater.\n") == 0
     finally:
-        daemon.stop()
+        daemon.kill()  # it would wait for what hangs, as long as a stop may take
 
 
 def backfill(daemon: Daemon, source: str, collection: str) -> None:

@@ -1,5 +1,6 @@
 """What the one writer and the one reader promise about threads and cursors."""
 
+import os
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from syncd.errors import ConfigError, StoreDamagedError
-from syncd.store.database import Database, migrate
+from syncd.store.database import Database, check, migrate
 
 
 @pytest.fixture
@@ -60,3 +61,18 @@ def test_of_an_upgrade_that_fails_nothing_is_left(tmp_path: Path, monkeypatch: p
             migrate(connection, tmp_path / "state.db", ["upgrade"])
         assert connection.execute("SELECT name FROM sqlite_schema").fetchall() == before
         assert connection.execute("SELECT max(number) < 9998 FROM migrations").fetchone() == (1,)
+
+
+def test_a_large_file_is_read_no_longer_than_it_may_take(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE t AS SELECT zeroblob(40000000) AS x")
+        connection.commit()
+    with path.open("r+b") as file:
+        file.seek(-4096, os.SEEK_END)
+        file.write(bytes([7]) * 4)
+    with closing(sqlite3.connect(path)) as connection:
+        check(connection, 0.0)
+        assert connection.execute("SELECT count(*) FROM t").fetchone() == (1,)
+        with pytest.raises(sqlite3.DatabaseError, match="page"):
+            check(connection, 60.0)

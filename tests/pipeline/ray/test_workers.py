@@ -330,11 +330,12 @@ def test_a_daemon_whose_cluster_grows_and_loses_workers_and_its_head_holds_what_
 
 
 @pytest.mark.soak
-async def test_hundreds_of_deaths_of_workers_and_heads_lose_and_mix_nothing(minilm_folder, monkeypatch):
+@pytest.mark.parametrize("seed", range(19, 24))
+async def test_hundreds_of_deaths_of_workers_and_heads_lose_and_mix_nothing(seed, minilm_folder, monkeypatch):
     """Of 20 heads at one address; and of each, five times, a worker that embeds and one that prepares; all in the middle of work."""
     for name, value in IMPATIENCE.items():
         monkeypatch.setenv(name, value)
-    port, chance = free_port(), random.Random(19)
+    port, chance = free_port(), random.Random(seed)
     model, options = Catalog().find(MINILM), EngineOptions(cluster=Cluster(address_of(port)))
     local = LocalEmbedder(await prepare(model, minilm_folder, options))
     request = ModelRequest(model, minilm_folder, options)
