@@ -71,16 +71,19 @@ class SparseBackfill:
         """
         filled = 0
         for prepared in (True, False):
-            after = (0, -1)
-            while rows := await self._store.postings.unposted(
-                record.id, encoder.fingerprint, after, PAGE_CHUNKS, prepared=prepared
-            ):
-                await self._fill_page(record, encoder, rows)
-                filled, after = filled + len(rows), (abs(rows[-1].document_id), rows[-1].number)
+            after: tuple[int, int] | None = (0, -1)
+            while after is not None:
+                page = await self._store.postings.unposted(
+                    record.id, encoder.fingerprint, after, PAGE_CHUNKS, prepared=prepared
+                )
+                await self._fill_page(record, encoder, page.chunks)
+                filled, after = filled + len(page.chunks), page.after
         if filled:
             log.info("sparse.filled", collection=record.target.collection, model=encoder.model, chunks=filled)
 
     async def _fill_page(self, record: CollectionRecord, encoder: SparseEncoder, rows: Sequence[Unposted]) -> None:
+        if not rows:
+            return
         vectors = await encoder.encode([row.text for row in rows], "document")
         found = list(zip(rows, map(packed, vectors), strict=True))
         # Only a model that the source names has a key in the collection.

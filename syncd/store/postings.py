@@ -18,6 +18,8 @@ from syncd.store.sparse_codec import PAIR
 from syncd.store.vectors import LOOKUP_SIZE
 
 PAGE_ROWS = 5_000
+DOCUMENTS_AT_ONCE = 500
+_LAST_CHUNK = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +67,23 @@ class Unposted:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class UnpostedPage:
+    """Some of the chunks without a posting, and beyond which document and chunk there may be more; None: there are no more."""
+
+    chunks: Sequence[Unposted]
+    after: tuple[int, int] | None
+
+
 _UNPOSTED = (
     "SELECT c.document_id, c.number, c.context || c.text FROM chunks c CROSS JOIN documents d ON d.id = c.document_id "
     "WHERE NOT EXISTS (SELECT 1 FROM postings p WHERE p.document_id = c.document_id AND p.number = c.number AND p.model = ?) "
-    "AND d.collection_id = ? AND (c.document_id, c.number) > (?, ?) ORDER BY c.document_id, c.number LIMIT ?"
+    "AND d.collection_id = ? AND (c.document_id, c.number) > (?, ?) AND c.document_id <= ? ORDER BY c.document_id, c.number LIMIT ?"
 )
 _UNPOSTED_PREPARED = (
     "SELECT -c.prepared_id, c.number, c.context || c.text FROM prepared_chunks c CROSS JOIN prepared d "
     "ON d.id = c.prepared_id WHERE c.posting_model IS NOT ? AND d.collection_id = ? AND (c.prepared_id, c.number) > (?, ?) "
-    "ORDER BY c.prepared_id, c.number LIMIT ?"
+    "AND c.prepared_id <= ? ORDER BY c.prepared_id, c.number LIMIT ?"
 )
 # A reader knows postings by ids that only grow: a new vector is a new row.
 _IS_CURRENT = (
@@ -156,14 +166,24 @@ class Postings:
 
     async def unposted(
         self, collection_id: int, model: str, after: tuple[int, int], limit: int, *, prepared: bool = False
-    ) -> Sequence[Unposted]:
+    ) -> UnpostedPage:
         """Return chunks of a collection's documents, or of its `prepared` ones, that have no posting of `model`.
 
-        At most `limit`, beyond `after` (the id of the document or the prepared one, and the chunk's number).
+        At most `limit`, beyond `after` (the id of the document or the prepared one, and the chunk's number), of the next
+        `DOCUMENTS_AT_ONCE` documents of any collection: who reads meanwhile does not wait until a million chunks were looked at.
         """
-        statement = _UNPOSTED_PREPARED if prepared else _UNPOSTED
-        values = (model, collection_id, *after, limit)
-        return await self._db.read(lambda c: [Unposted(*row) for row in c.execute(statement, values)])
+        table, statement = ("prepared", _UNPOSTED_PREPARED) if prepared else ("documents", _UNPOSTED)
+        some = f"SELECT max(id) FROM (SELECT id FROM {table} WHERE id > ? ORDER BY id LIMIT {DOCUMENTS_AT_ONCE})"
+
+        def query(connection: sqlite3.Connection) -> UnpostedPage:
+            (last,) = connection.execute(some, after[:1]).fetchone()
+            values = (model, collection_id, *after, last or after[0], limit)
+            chunks = [Unposted(*row) for row in connection.execute(statement, values)]
+            if len(chunks) == limit:
+                return UnpostedPage(chunks, (abs(chunks[-1].document_id), chunks[-1].number))
+            return UnpostedPage(chunks, last and (last, _LAST_CHUNK))
+
+        return await self._db.read(query)
 
     async def fill(
         self, collection_id: int, model: str, rows: Sequence[tuple[Unposted, bytes]], *, flush: bool

@@ -13,7 +13,7 @@ from syncd.pipeline.sparse.bm25 import code_bm25
 from syncd.search.index_cache import IndexCache
 from syncd.search.search import encoded_query
 from syncd.sources.registry import TYPES
-from syncd.store import Store
+from syncd.store import Store, postings
 from syncd.store.changes import NewChunk, Replacement, Urgency
 from syncd.store.postings import Posting
 from syncd.store.sparse_codec import packed
@@ -125,6 +125,21 @@ async def test_it_goes_on_where_it_was_stopped_and_then_has_nothing_to_do(store,
     assert idle.seen == []
 
 
+@pytest.mark.parametrize("at_once", [1, 3])
+async def test_no_read_looks_at_more_than_some_documents_and_none_is_left_out(store, collection, monkeypatch, at_once):
+    monkeypatch.setattr(postings, "DOCUMENTS_AT_ONCE", at_once)
+    monkeypatch.setattr(sparse_backfill, "PAGE_CHUNKS", 3)
+    other = (await store.collections.open(Target("default_database", "other"), Embedding(model="hash"))).id
+    for number, text in enumerate(TEXTS):
+        await store.documents.stage([await made_by(NEW, collection, f"new-{number}", text)])
+        await store.documents.stage([await made_by(OLD, other, f"other-{number}", text)])
+        await store.documents.stage([await made_by(OLD, collection, f"old-{number}", *TEXTS[: number % 5])])
+    read = await store.postings.unposted(collection, NEW.fingerprint, (0, -1), 100)
+    assert len(read.chunks) <= 2 * at_once
+    assert await filled(store, NEW)
+    assert set(await models(store)) == {NEW.fingerprint}
+
+
 async def test_a_prepared_document_is_written_with_its_new_vector(store, collection, documents):
     assert await filled(store, NEW)
     await store.prepared.embedded({text.encode(): np.ones(2, np.float32) for text in TEXTS[4:]}, {})
@@ -133,7 +148,7 @@ async def test_a_prepared_document_is_written_with_its_new_vector(store, collect
 
 
 async def test_a_changed_text_is_not_given_the_vector_of_the_one_before(store, collection, documents):
-    (row, *_) = await store.postings.unposted(collection, NEW.fingerprint, (0, -1), 1)
+    (row,) = (await store.postings.unposted(collection, NEW.fingerprint, (0, -1), 1)).chunks
     (vector,) = await NEW.encode([row.text], "document")
     await store.postings.fill(
         collection, NEW.fingerprint, [(replace(row, text="another"), packed(vector))], flush=False
