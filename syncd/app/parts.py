@@ -47,6 +47,7 @@ from syncd.runtime.actor import Actor
 from syncd.runtime.wakeup import Wakeup
 from syncd.search import Search, SearchOptions
 from syncd.search.compared import compared
+from syncd.search.read_ahead import ReadAhead
 from syncd.sources.factories import SourceFactories
 from syncd.sources.type import SourceTypes
 from syncd.store import Store
@@ -145,6 +146,7 @@ async def open_parts(config: Config, state: Path, types: SourceTypes, api_url: s
             webhooks=webhooks,
             upkeep=(
                 SparseBackfill(store, models.sparse.of, index.flush),
+                ReadAhead(store, search),
                 QueryRecorder(store, vector_store, queries),
                 CollectionWatch(
                     store, vector_store, index, watch_settings(config), partial(stops_of, vector_store, chroma_server)

@@ -22,6 +22,8 @@ CACHE_MAX_SIZE_BYTES = 1 << 28
 """Limit on what is in memory of all; beyond it the least recently searched collections are dropped and loaded again when needed."""
 MAX_ROWS_IN_MEMORY = 5_000
 """So many of a collection's rows, 3 MB, go into the file of words. After a start the first search reads fewer postings than that."""
+MAX_ROWS_BEHIND = 20_000
+"""So many that no search has read, two seconds of CPU, are read before one asks for them."""
 MAX_ROWS_AT_ONCE = 50_000
 """So many do while more are read: large parts are made once, and small ones again and again."""
 
@@ -57,6 +59,8 @@ class IndexCache:
         self._words = words
         self._max_size_bytes = max_size_bytes
         self._readings: OrderedDict[int, Reading] = OrderedDict()
+        self._ahead: dict[tuple[int | str, ...], int] = {}
+        """Up to which posting was read ahead, by collection and models: of those of other models alone nothing is stored."""
         self._locks = KeyLocks()
 
     async def scored(self, collection_id: int, queries: Mapping[str, SparseVector], uses_idf: bool) -> Scored:
@@ -72,19 +76,43 @@ class IndexCache:
                 self._readings.clear()
                 return await self._scored(collection_id, queries, uses_idf)
 
+    async def read_ahead(self, collection_id: int, models: Sequence[str]) -> None:
+        """Bring the file of words up to date, so that the next search reads little; not where that is little already.
+
+        Waits for its turn on the collection. What nobody has searched does not stay in memory. Twice is safe.
+        """
+        async with self._locks.hold(str(collection_id)):
+            is_searched = collection_id in self._readings
+            try:
+                stored = await self._words.seen(collection_id, models)
+                seen = max(stored or 0, self._ahead.get((collection_id, *models), 0))
+                if stored is not None and await self._postings.are_beyond(collection_id, seen, MAX_ROWS_BEHIND):
+                    reading = await self._current(collection_id, [*models])
+                    self._ahead[collection_id, *models] = reading.seen.posting
+            except WordFileDamagedError:
+                self._words.give_up()
+                self._readings.clear()
+            if not is_searched:
+                self._readings.pop(collection_id, None)
+
     async def _scored(self, collection_id: int, queries: Mapping[str, SparseVector], uses_idf: bool) -> Scored:
-        reading = self._readings.get(collection_id)
-        if reading is None or reading.fingerprints != [*queries]:
-            reading = self._readings[collection_id] = await self._loaded(collection_id, [*queries])
-        self._readings.move_to_end(collection_id)
-        await self._catch_up(collection_id, reading)
-        self._bound(keep=collection_id)
+        reading = await self._current(collection_id, [*queries])
         stored: dict[str, Mapping[int, Sequence[ListPiece]]] = {}
         for model, lexical in reading.lexicals.items():
             if parts := lexical.stored:
                 keys = keys_of(queries[model].indices.astype(np.uint32))
                 stored[model] = await self._words.lists(parts, keys)
         return await anyio.to_thread.run_sync(scored_by_all, reading.lexicals, queries, uses_idf, stored)
+
+    async def _current(self, collection_id: int, models: Sequence[str]) -> Reading:
+        """Return a collection's indexes with all of its postings."""
+        reading = self._readings.get(collection_id)
+        if reading is None or reading.fingerprints != models:
+            reading = self._readings[collection_id] = await self._loaded(collection_id, models)
+        self._readings.move_to_end(collection_id)
+        await self._catch_up(collection_id, reading)
+        self._bound(keep=collection_id)
+        return reading
 
     async def _loaded(self, collection_id: int, models: Sequence[str]) -> Reading:
         """Return what the file of words has of a collection and is still in the store."""

@@ -157,6 +157,12 @@ class Search:
             )
         return await self._in_time(partial(encoded_query, encoder, query.text)) if encoder else None
 
+    async def read_ahead(self, record: CollectionRecord) -> None:
+        """Read the words of many new chunks, so that the next search need not. Twice is safe. Raises RetryableError."""
+        if encoder := self._sparse_models.at_hand(record.embedding):
+            models = [one.fingerprint for one in (encoder, *encoder.predecessors)]
+            await self._index_cache.read_ahead(record.id, models)
+
     async def record(self, target: Target) -> CollectionRecord:
         """Return a collection that syncd writes. Raises NotFoundError."""
         record = await self._store.collections.find(target)

@@ -135,6 +135,11 @@ class Postings:
 
         return await self._db.read(query)
 
+    async def are_beyond(self, collection_id: int, posting: int, count: int) -> bool:
+        """Return whether a collection has more than `count` postings after one."""
+        selected = "SELECT 1 FROM postings WHERE collection_id = ? AND id > ? ORDER BY id LIMIT 1 OFFSET ?"
+        return bool(await self._db.read(lambda c: c.execute(selected, (collection_id, posting, count)).fetchone()))
+
     async def known(self, vector_keys: Sequence[bytes], model: str) -> Mapping[bytes, bytes]:
         """Return vectors that `model` computed for the same texts, in any collection, by dense cache key."""
         statement = (

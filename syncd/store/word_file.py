@@ -122,6 +122,18 @@ class WordFile:
 
         return None if self._is_given_up else await self._run(self._reader, query)
 
+    async def seen(self, collection_id: int, models: Sequence[str]) -> int | None:
+        """Return up to which posting a collection's lists go, 0 if there are none made by these models; None: nothing is kept here any more.
+
+        Raises WordFileDamagedError.
+        """
+        selected = "SELECT seen FROM readings WHERE collection_id = ? AND models = ?"
+        values = (collection_id, dumps([*models]))
+        if self._is_given_up:
+            return None
+        found = await self._run(self._reader, lambda c: c.execute(selected, values).fetchone())
+        return found[0] if found else 0
+
     async def add(
         self, collection_id: int, models: Sequence[str], seen: int, new: Mapping[str, tuple[StoredRows, Segment]]
     ) -> Mapping[str, int] | None:

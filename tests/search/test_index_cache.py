@@ -224,6 +224,48 @@ async def test_what_a_full_disk_does_not_take_stays_in_memory_until_there_is_roo
     assert numbers_in(tmp_path) == 1
 
 
+async def test_words_of_many_chunks_are_read_before_a_search_asks_for_them(store, monkeypatch):
+    monkeypatch.setattr(index_cache, "MAX_ROWS_BEHIND", 10)
+    collection, cache = await collection_of(store), IndexCache(store.postings, store.words)
+    await write(store, collection, "a", range(10))
+    await cache.read_ahead(collection, MODELS)
+    assert await store.words.seen(collection, MODELS) == 0
+    await write(store, collection, "b", range(10, 11))
+    await cache.read_ahead(collection, MODELS)
+    assert await store.words.seen(collection, MODELS) == 11
+    await write(store, collection, "c", [11])
+    await cache.read_ahead(collection, MODELS)
+    assert await store.words.seen(collection, MODELS) == 11
+    assert await scores_of(cache, collection) == await expected(store, collection)
+
+
+async def test_what_another_model_made_is_read_ahead_once(store, monkeypatch):
+    monkeypatch.setattr(index_cache, "MAX_ROWS_BEHIND", 10)
+    collection, cache, read = await collection_of(store), IndexCache(store.postings, store.words), []
+    changes = store.postings.changes
+
+    async def counted(*arguments):
+        read.append(arguments)
+        return await changes(*arguments)
+
+    monkeypatch.setattr(store.postings, "changes", counted)
+    await write(store, collection, "a", range(20), model="another")
+    await cache.read_ahead(collection, MODELS)
+    times = len(read)
+    await cache.read_ahead(collection, MODELS)
+    assert len(read) == times > 0
+
+
+async def test_into_a_file_that_was_given_up_nothing_is_read_ahead(store, monkeypatch):
+    monkeypatch.setattr(index_cache, "MAX_ROWS_BEHIND", 10)
+    collection, cache = await collection_of(store), IndexCache(store.postings, store.words)
+    await write(store, collection, "a", range(20))
+    await cache.read_ahead(collection, MODELS)
+    store.words.give_up()
+    await cache.read_ahead(collection, MODELS)
+    assert await store.words.seen(collection, MODELS) is None
+
+
 async def test_collections_beyond_the_limit_are_loaded_again(store):
     cache = IndexCache(store.postings, store.words, max_size_bytes=0)
     collections = [await collection_of(store, name) for name in ("one", "two", "three")]
