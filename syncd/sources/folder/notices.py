@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from threading import Event, Thread
 
 import anyio
@@ -35,6 +36,8 @@ TICK_MS = 1000
 CHECKS_PER_S = 50
 """How many folders are looked at in a second, whether they were replaced: half a CPU millisecond each."""
 MIN_TICK_S = 1.0
+FILES_FOR_ALL_ELSE = 2_000
+"""So many of the files that the process may open are not for watching folders; half of them where it may open few."""
 
 _PREFIX = "/proc/self/fd/"
 
@@ -88,10 +91,22 @@ class Notices:
         """How long a folder now waits for others to share a watcher with."""
         return min(max(JOINING_S, self._count / FOLDERS_PER_JOINING_S), MAX_JOINING_S)
 
+    def of(self, descriptor: int) -> AbstractAsyncContextManager[NoticedFolder]:
+        """Watch the folder that a descriptor is of, whatever happens to its name; the descriptor may be closed as soon as this returns.
+
+        Entering waits for others; the folder's `next` says if it failed. Raises RuntimeError where too few files would be left for all else.
+        """
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if self._count >= max(limit - FILES_FOR_ALL_ELSE, limit // 2):
+            raise RuntimeError(
+                f"{self._count} folders are watched, each with an open file, of which the process may have {limit}; "
+                "raise LimitNOFILE of the service, or `ulimit -n`"
+            )
+        return self._watching(NoticedFolder(descriptor))
+
     @asynccontextmanager
-    async def of(self, descriptor: int) -> AsyncGenerator[NoticedFolder]:
-        """Watch the folder that a descriptor is of, whatever happens to its name. Waits for others; its `next` says if it failed."""
-        folder, gathered = NoticedFolder(descriptor), self._gathering
+    async def _watching(self, folder: NoticedFolder) -> AsyncGenerator[NoticedFolder]:
+        gathered = self._gathering
         gathered.append(folder)
         self._count += 1
         try:

@@ -15,7 +15,7 @@ from anyio import CapacityLimiter, current_time, sleep, to_thread
 from syncd.errors import PermanentError, RetryableError, SyncdError
 from syncd.model.watching import Report, unreported
 from syncd.sources.folder.notices import Notices
-from syncd.sources.folder.root import OpenRoot
+from syncd.sources.folder.root import Identity
 from syncd.sources.folder.tree import Tree, names_of
 
 MAX_PATHS = 1000
@@ -73,28 +73,30 @@ class FolderWatcher:
     async def _watched(self) -> AsyncGenerator[Hint, None]:
         """Yield None, then a hint per burst or tick; end where the folder cannot be watched or is not the same."""
         try:
-            with self._tree.root.opened() as root:
-                async with aclosing(self._bursts(root)) as hints:
-                    async for hint in hints:
-                        self._report("", 0.0)
-                        yield hint
+            async with aclosing(self._bursts()) as hints:
+                async for hint in hints:
+                    self._report("", 0.0)
+                    yield hint
         except (OSError, RuntimeError, SyncdError) as error:
             # The system's own error, the library's error when inotify is exhausted, and an unavailable folder.
             self._report(f"{self._tree.root.path} cannot be watched: {error}", self._retry_s)
 
-    async def _bursts(self, root: OpenRoot) -> AsyncGenerator[Hint, None]:
-        async with self._notices.of(root.descriptor) as folder:
+    async def _bursts(self) -> AsyncGenerator[Hint, None]:
+        # Not open all the while: one file for each of ten thousand folders, which the watch has, is enough.
+        with self._tree.root.opened() as root:
+            watched = self._notices.of(root.descriptor)
+        async with watched as folder:
             first = True
             while True:
                 keys = await folder.next(0.0 if first else self._notices.tick_s)
-                hint = await to_thread.run_sync(self._next, keys, root, limiter=self._thread)
+                hint = await to_thread.run_sync(self._next, keys, root.identity, limiter=self._thread)
                 yield None if first else hint
                 first = False
 
-    def _next(self, keys: set[str], root: OpenRoot) -> Hint:
+    def _next(self, keys: set[str], identity: Identity) -> Hint:
         """Return the hint. Raises SyncdError where the folder is not the same any more, or is not to be had."""
         with self._tree.root.opened() as now:
-            if now.identity != root.identity:
+            if now.identity != identity:
                 raise RetryableError(f"{self._tree.root.path} was replaced")
             if len(keys) > MAX_PATHS or any(changes_more(key) for key in keys):
                 return None

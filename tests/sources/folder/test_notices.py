@@ -112,3 +112,15 @@ async def test_the_more_are_watched_the_longer_a_folder_waits_for_others_to_shar
         (tmp_path / "one more").mkdir()
         async with noticed(notices, [tmp_path / "one more"]):
             assert slept[0] < slept[-1] == 21 / 40
+
+
+async def test_no_folder_is_watched_whose_open_file_something_else_would_lack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("syncd.sources.folder.notices.resource.getrlimit", lambda _: (24, 24))
+    notices, folders = Notices(), made(tmp_path, 13)
+    async with noticed(notices, folders[:12]):
+        with pytest.raises(RuntimeError, match=r"12 folders are watched.* may have 24; raise LimitNOFILE"):
+            notices.of(0)
+    async with noticed(notices, folders[12:]):
+        pass

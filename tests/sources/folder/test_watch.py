@@ -54,6 +54,12 @@ async def test_it_begins_with_a_full_walk_and_then_names_what_changes(hints: Hin
     assert seen <= {"a", "d", "d/b"}
 
 
+async def test_a_folder_that_is_watched_is_open_once(hints: Hints, tmp_path: Path) -> None:
+    assert await anext(hints) is None
+    links = [os.path.realpath(link.path) for link in os.scandir("/proc/self/fd")]
+    assert links.count(str(tmp_path)) == 1
+
+
 async def test_a_folder_that_is_moved_in_or_out_is_named(
     hints: Hints, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
