@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
-from threading import Event, Thread
+from threading import TIMEOUT_MAX, Event, Thread
 from typing import TypeVar
 
 import aiosqlite
@@ -157,12 +157,12 @@ def _make_ready(connection: sqlite3.Connection, path: Path, packages: Sequence[s
 
 
 def check(connection: sqlite3.Connection, limit_s: float) -> None:
-    """Read through the whole file, or as much of it as `limit_s` allows. Raises sqlite3.DatabaseError if it is damaged."""
+    """Read through the whole file, or as much of it as `limit_s`, which may be infinite, allows. Raises sqlite3.DatabaseError if it is damaged."""
     ended, is_late = Event(), Event()
 
     def interrupt() -> None:
         # Again and again: one that comes before the statement runs is none.
-        while not ended.wait(INTERRUPT_EVERY_S if is_late.is_set() else limit_s):
+        while not ended.wait(INTERRUPT_EVERY_S if is_late.is_set() else min(limit_s, TIMEOUT_MAX)):
             is_late.set()
             connection.interrupt()
 
