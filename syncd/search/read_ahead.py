@@ -10,7 +10,8 @@ from syncd.errors import RetryableError
 from syncd.search.search import Search
 from syncd.store import Store
 
-READ_AHEAD_EVERY_S = 15.0
+READ_AHEAD_EVERY_S = 60.0
+"""A look takes up to a millisecond for each collection."""
 
 
 class ReadAhead:

@@ -97,7 +97,7 @@ class Notices:
         Entering waits for others; the folder's `next` says if it failed. Raises RuntimeError where too few files would be left for all else.
         """
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if self._count >= max(limit - FILES_FOR_ALL_ELSE, limit // 2):
+        if limit != resource.RLIM_INFINITY and self._count >= max(limit - FILES_FOR_ALL_ELSE, limit // 2):
             raise RuntimeError(
                 f"{self._count} folders are watched, each with an open file, of which the process may have {limit}; "
                 "raise LimitNOFILE of the service, or `ulimit -n`"

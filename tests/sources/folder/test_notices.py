@@ -1,4 +1,5 @@
 import os
+import resource
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -124,3 +125,12 @@ async def test_no_folder_is_watched_whose_open_file_something_else_would_lack(
             notices.of(0)
     async with noticed(notices, folders[12:]):
         pass
+
+
+async def test_where_any_number_of_files_may_be_open_any_number_of_folders_is_watched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlimited = resource.RLIM_INFINITY
+    monkeypatch.setattr("syncd.sources.folder.notices.resource.getrlimit", lambda _: (unlimited, unlimited))
+    async with noticed(Notices(), made(tmp_path, 2)) as found:
+        assert len(found) == 2
