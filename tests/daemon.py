@@ -21,6 +21,7 @@ from syncd.chroma.server import free_port
 from tests.forked import Forked, Forks, shared_forks
 
 if TYPE_CHECKING:
+    from chromadb import Collection, GetResult
     from chromadb.api import ClientAPI
 
 START_LIMIT_S = 120.0
@@ -198,11 +199,24 @@ def client_at(host: str, port: int) -> "ClientAPI":
 
 def held(host: str, port: int, name: str) -> Held:
     """Read a whole collection with an ordinary Chroma client."""
-    collection = client_at(host, port).get_collection(name)
-    found = collection.get(include=["documents", "metadatas", "embeddings"])
+    found = whole(client_at(host, port).get_collection(name))
     rows = {
         chunk_id: (document, {key: value for key, value in metadata.items() if key != "source_id"})
         for chunk_id, document, metadata in zip(found["ids"], found["documents"], found["metadatas"], strict=True)
     }
     vectors = {i: list(map(float, v)) for i, v in zip(found["ids"], found["embeddings"], strict=True)}
     return Held(rows, vectors)
+
+
+def whole(collection: "Collection") -> "GetResult":
+    """Return all rows of a collection; read again where one was deleted meanwhile, which Chroma calls an internal error."""
+    from chromadb.errors import InternalError
+
+    for reads_left in reversed(range(100)):
+        try:
+            return collection.get(include=["documents", "metadatas", "embeddings"])
+        except InternalError as error:
+            if not reads_left or "Error finding id" not in str(error):
+                raise
+            time.sleep(POLL_S)
+    raise AssertionError

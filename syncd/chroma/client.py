@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
+
+import anyio
 
 from syncd.chroma.collections import ChromaCollections
+from syncd.chroma.refusals import CorruptError
 from syncd.chroma.rows import WRITE_ROWS, RowColumns, read_rows, write_batches
 from syncd.model import Metadata, Row, RowMetadata, Rows, Target
 from syncd.row_checks import MetadataRecord, checked_rows, record_of
@@ -14,6 +18,12 @@ from syncd.row_checks import MetadataRecord, checked_rows, record_of
 if TYPE_CHECKING:
     from syncd.chroma.transport import Collection
 
+R = TypeVar("R")
+
+REREAD_PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8)
+"""Pauses before a read that found the index files damaged is repeated. Chroma 1.5.9 looks for the vectors of the rows that it has chosen,
+and says the same words when one of them was deleted in between: of reads beside a steady writer 1 to 17 in 100 end so.
+"""
 _GET_IDS = 1000  # a local server fails at some 32,766 ("too many SQL variables"), Cloud at less
 
 
@@ -92,12 +102,15 @@ class Chroma(ChromaCollections):
         collection = await self._collection(target)
         found = await self._call(
             target,
-            collection.query(
-                query_embeddings=[list(vector)],
-                n_results=limit,
-                where=where,
-                where_document=where_document,
-                include=["distances", *["metadatas", "documents"] * contents],
+            _read(
+                partial(
+                    collection.query,
+                    query_embeddings=[list(vector)],
+                    n_results=limit,
+                    where=where,
+                    where_document=where_document,
+                    include=["distances", *["metadatas", "documents"] * contents],
+                )
             ),
             rows="query",
         )
@@ -122,21 +135,32 @@ class Chroma(ChromaCollections):
         get = partial(collection.get, where=where, where_document=where_document, include=include)
         sort = "vectors" if vectors else "get"
         if ids is None:
-            return read_rows(await self._call(target, get(), rows=sort))
+            return read_rows(await self._call(target, _read(get), rows=sort))
         rows: list[Row] = []
         for start in range(0, len(ids), _GET_IDS):
-            rows += read_rows(await self._call(target, get(ids=list(ids[start : start + _GET_IDS])), rows=sort))
+            some = partial(get, ids=list(ids[start : start + _GET_IDS]))
+            rows += read_rows(await self._call(target, _read(some), rows=sort))
         return rows
 
     async def part(self, target: Target, number: int, of: int) -> list[Row]:
         """Return part `number`, from 0, of the rows cut into `of` parts: their ids and metadata."""
         collection, size = await self._collection(target), -(-await self.count(target) // of)
-        get = collection.get(where=None, where_document=None, limit=size, offset=number * size, include=["metadatas"])
-        return read_rows(await self._call(target, get, rows="get"))
+        get = partial(collection.get, where=None, where_document=None, include=["metadatas"])
+        some = partial(get, limit=size, offset=number * size)
+        return read_rows(await self._call(target, _read(some), rows="get"))
 
     async def count(self, target: Target) -> int:
         """Return how many rows the collection holds."""
         return await self._call(target, (await self._collection(target)).count(), rows="count")
+
+
+async def _read(read: Callable[[], Awaitable[R]]) -> R:
+    """Return what a read answers; one that meets damaged index files is repeated, since a write beside it looks the same."""
+    for pause_s in REREAD_PAUSES_S:
+        with suppress(CorruptError):
+            return await read()
+        await anyio.sleep(pause_s)
+    return await read()
 
 
 def _put_sparse(collection: Collection, records: list[MetadataRecord | None], rows: Rows) -> None:

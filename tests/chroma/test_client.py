@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from syncd.chroma.client import Chroma
+from syncd.chroma.client import REREAD_PAUSES_S, Chroma
 from syncd.chroma.connection import ChromaSettings
 from syncd.chroma.rows import WRITE_ROWS
 from syncd.chroma.server import free_port
 from syncd.chroma.shape import function_of, queries_path
-from syncd.errors import NotFoundError, PermanentError, RetryableError
+from syncd.errors import CollectionCorrupt, NotFoundError, PermanentError, RetryableError
 from syncd.model import CollectionShape, QueryFunction, Rows, Target
+from tests.chroma.failing_proxy import FailingProxy
 
 NOTHING = Rows([], [])
 
@@ -148,6 +149,32 @@ async def test_a_refused_write_says_why(chroma, target):
 async def test_writes_of_many_tasks_go_one_at_a_time_and_all_arrive(chroma, target):
     await asyncio.gather(*(chroma.write(target, [], rows(n, n + 5), NOTHING) for n in range(0, 50, 5)))
     assert await chroma.count(target) == 50
+
+
+READS = {
+    "query": lambda chroma, target: chroma.query(target, [1.0, 0.0], 1, {"n": 0}),
+    "get": lambda chroma, target: chroma.get(target, where={"n": 0}),
+    "get by id": lambda chroma, target: chroma.get(target, ["row-0"], vectors=True),
+    "part": lambda chroma, target: chroma.part(target, 0, 1),
+}
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=list(READS))
+async def test_a_read_that_fails_as_beside_a_delete_is_repeated_and_not_taken_for_damage(
+    chroma_server, chroma, target, read
+):
+    await chroma.write(target, [], rows(0, 1), NOTHING)
+    with FailingProxy(chroma_server).running() as proxy:
+        proxy.message = "Error executing plan: Internal error: Error finding id"
+        proxy.fails = lambda _, path, __: (
+            500 if path.endswith(("/query", "/get")) and proxy.failed < len(REREAD_PAUSES_S) else None
+        )
+        async with Chroma(ChromaSettings(proxy.host, proxy.port)) as behind:
+            assert [row.id for row in await read(behind, target)] == ["row-0"]
+            assert proxy.failed == len(REREAD_PAUSES_S)
+            proxy.failed = -1
+            with pytest.raises(CollectionCorrupt, match="rebuilt from the store"):
+                await read(behind, target)
 
 
 async def test_away_means_retryable_and_a_reason():
