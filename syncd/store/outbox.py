@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -46,6 +47,8 @@ class Portion:
 
 
 _SPREAD = 1_000_003
+SAMPLED_DOCUMENTS = 10
+"""A sample is chosen from so many times as many documents as it has chunks: most of those have chunks, and then many to choose from."""
 EVERYTHING_HELD = Portion()
 
 
@@ -132,21 +135,29 @@ class Outbox:
 
     async def sample(self, collection_id: int, size: int, source_id: str | None = None) -> Sequence[ChunkRow]:
         """Return up to `size` random chunks, of one source or of all, that the vector store should have, as nothing about them
-        is in the outbox.
+        is in the outbox. They are chosen from those of some random documents.
         """
-        statement = (
-            SELECT_ROWS + "WHERE d.collection_id = ?1 AND (c.document_id, c.number) IN (SELECT c.document_id, c.number "
-            "FROM chunks c JOIN documents d ON d.id = c.document_id WHERE d.collection_id = ?1 "
-            "AND (?3 IS NULL OR d.source_id = ?3) AND NOT EXISTS (SELECT 1 FROM "
-            "outbox o WHERE o.collection_id = ?1 AND o.chunk_id = d.prefix || '-' || c.number) ORDER BY random() LIMIT ?2)"
+        counted = (
+            "SELECT count(*) FROM documents WHERE collection_id = ?1 AND state = 'indexed' "
+            "AND (?2 IS NULL OR source_id = ?2)"
         )
 
         def query(connection: sqlite3.Connection) -> list[ChunkRow]:
             dimensions = dimensions_of(connection, collection_id)
-            return [
-                chunk_row(dimensions, chunk_id, StoredChunk(*stored))
-                for chunk_id, *stored in connection.execute(statement, (collection_id, size, source_id))
-            ]
+            (documents,) = connection.execute(counted, (collection_id, source_id)).fetchone()
+            share = SAMPLED_DOCUMENTS * size / max(1, documents)
+            condition, values = Portion(source_id, share, random.randrange(_SPREAD)).condition  # noqa: S311 - no secret
+            chosen = (
+                f"SELECT d.id, c.number FROM documents d JOIN chunks c ON c.document_id = d.id WHERE d.collection_id = ? {condition}"
+                "AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.collection_id = d.collection_id "
+                "AND o.chunk_id = d.prefix || '-' || c.number) ORDER BY random() LIMIT ?"
+            )
+            places = connection.execute(chosen, (collection_id, *values, size)).fetchall()
+            found = (
+                connection.execute(f"{SELECT_ROWS}WHERE d.id = ? AND c.number = ?", place).fetchone()
+                for place in places
+            )
+            return [chunk_row(dimensions, chunk_id, StoredChunk(*stored)) for chunk_id, *stored in found]
 
         return await self._db.read(query)
 
@@ -156,14 +167,15 @@ class Outbox:
         """Return the chunks that come next after a place, by document and number, and the place reached; none at the end."""
         condition, values = portion.condition
         statement = (
-            SELECT_ROWS + f"WHERE d.collection_id = ? AND (c.document_id, c.number) > (?, ?) {condition}"
-            "ORDER BY c.document_id, c.number LIMIT ?"
+            # By document id from the place on, as `+` keeps the collection's index out: that would read all of it for every page.
+            SELECT_ROWS + f"WHERE d.id >= ? AND +d.collection_id = ? AND (c.document_id, c.number) > (?, ?) {condition}"
+            "ORDER BY d.id, c.number LIMIT ?"
         ).replace("SELECT ", "SELECT c.document_id, c.number, ", 1)
 
         def query(connection: sqlite3.Connection) -> tuple[list[ChunkRow], Place]:
             dimensions, place = dimensions_of(connection, collection_id), after
             page: list[ChunkRow] = []
-            found = connection.execute(statement, (collection_id, *after, *values, size))
+            found = connection.execute(statement, (after[0], collection_id, *after, *values, size))
             for document_id, number, chunk_id, *stored in found:
                 page.append(chunk_row(dimensions, chunk_id, StoredChunk(*stored)))
                 place = document_id, number

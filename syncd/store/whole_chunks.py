@@ -16,10 +16,11 @@ from syncd.store.sparse_codec import unpacked
 CONTENT = "c.text, c.context, c.vector_key, c.metadata, c.checksum, c.lineage_checksum, v.vector, v.checksum, p.vector, p.checksum"
 """The columns of a StoredChunk, in SQL."""
 SELECT_ROWS = (
-    f"SELECT d.prefix || '-' || c.number, {CONTENT} FROM chunks c JOIN documents d ON d.id = c.document_id "
+    f"SELECT d.prefix || '-' || c.number, {CONTENT} FROM documents d CROSS JOIN chunks c ON c.document_id = d.id "
     "LEFT JOIN vectors v ON v.key = c.vector_key "
     "LEFT JOIN postings p ON p.document_id = c.document_id AND p.number = c.number "
 )
+"""Documents come before their chunks, in whichever order the caller's condition finds them."""
 
 
 class StoredChunk(NamedTuple):
