@@ -18,7 +18,7 @@ import tempfile
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -135,33 +135,36 @@ async def write_left(store: Store, chroma: Chroma, collection_id: int) -> None:
     """Write what was stored and not written when the last call was interrupted."""
     left = await store.outbox.ids(collection_id)
     for start in range(0, len(left), WRITE_SIZE):
-        waiting = await store.outbox.waiting(collection_id, left[start : start + WRITE_SIZE])
-        found = [entry.row for entry in waiting if entry.row]
-        rows = Rows(
-            [row.id for row in found],
-            [row.metadata for row in found],
-            [row.text for row in found],
-            [row.vector for row in found],
-        )
-        await chroma.write(TARGET, rows.ids, rows, Rows([], []))
-        await store.outbox.clear(collection_id, waiting)
+        await write(store, chroma, collection_id, left[start : start + WRITE_SIZE])
+
+
+async def write(store: Store, chroma: Chroma, collection_id: int, ids: Sequence[str]) -> None:
+    waiting = await store.outbox.waiting(collection_id, ids)
+    found = [entry.row for entry in waiting if entry.row]
+    rows = Rows(
+        [row.id for row in found],
+        [row.metadata for row in found],
+        [row.text for row in found],
+        [row.vector for row in found],
+    )
+    await chroma.write(TARGET, rows.ids, rows, Rows([], []))
+    await store.outbox.clear(collection_id, waiting)
 
 
 async def fill(store: Store, chroma: Chroma, collection_id: int, texts: list[str], made: int) -> None:
     """Store documents with what words are searched in, while Chroma takes those before them. The first `made` are there."""
     encode = SparseEncoding(store, SparseModels()).with_sparse_vectors
-    to_chroma, from_store = anyio.create_memory_object_stream[Rows](1)
+    to_chroma, from_store = anyio.create_memory_object_stream[Sequence[str]](1)
 
     async def send() -> None:
-        async for rows in from_store:
-            await chroma.write(TARGET, [], rows, Rows([], []))
-            await store.outbox.clear(collection_id, await store.outbox.waiting(collection_id, rows.ids))
+        async for ids in from_store:
+            await write(store, chroma, collection_id, ids)
 
     async with anyio.create_task_group() as group:
         group.start_soon(send)
         for documents in documents_of(collection_id, texts, made):
             changes = [replace(one, chunks=await encode(MODEL, one.chunks)) for one in documents]
-            await to_chroma.send(await stored(store, changes))
+            await to_chroma.send((await stored(store, changes)).ids)
         to_chroma.close()
 
 
@@ -214,12 +217,18 @@ def measure_chunks(folder: Path, count: int) -> dict[str, float]:
         figures.timed("documents, the first page", lambda _: figures.ask(listed), 10)
         figures.timed("documents, the last page", lambda _: figures.ask(f"{listed}&offset={count // 10 - 50}"), 10)
         figures.timed("a changed file until it is found", changed_until_found, 3)
-        figures.timed("verify of 2 %", lambda _: figures.ask("/api/v1/verify", {**of_collection, "share": 0.02}))
+        figures.timed("verify of 2 %", lambda _: verify(figures, {**of_collection, "share": 0.02}))
+        figures.timed("verify of everything", lambda _: verify(figures, of_collection))
     finally:
         figures.daemon.stop()
     for name in ("syncd.sqlite", "words.sqlite"):
         figures.add(f"{name}, MB", (figures.daemon.state / name).stat().st_size / 1e6)
     return figures.of
+
+
+def verify(figures: Figures, portion: dict[str, object]) -> None:
+    drift = figures.ask("/api/v1/verify", portion)
+    assert not any(drift[name] for name in ("missing", "different", "unfindable", "unreadable", "extra")), drift
 
 
 def measure_sources(folder: Path, count: int) -> dict[str, float]:

@@ -39,9 +39,7 @@ from syncd.store.changes import NewChunk, Replacement
 from syncd.store.vectors import vector_key
 
 DIMENSIONS = 384
-BITS = np.random.PCG64(7)
-RANDOM = np.random.Generator(BITS)
-DIRECTIONS = RANDOM.standard_normal((24, DIMENSIONS), np.float32)
+DIRECTIONS = np.random.default_rng(7).standard_normal((24, DIMENSIONS), np.float32)
 """Which the vectors mostly lie in, as those of texts do: fewer than they have numbers."""
 CHUNK_CHARACTERS = 1200
 CHUNKS_PER_DOCUMENT = 10
@@ -56,13 +54,14 @@ class RandomEmbedder:
     model, fingerprint, dimensions = "random", "random", DIMENSIONS
 
     async def embed(self, texts, role, task=None, *, urgent=False):
-        return Embedded(vectors_of(len(texts)), 0)
+        return Embedded(vectors_of([vector_key("random", None, text) for text in texts]), 0)
 
 
-def vectors_of(count):
-    """Return vectors that no other call returns."""
-    along = RANDOM.standard_normal((count, len(DIRECTIONS)), np.float32) @ DIRECTIONS
-    vectors = along + 0.5 * RANDOM.standard_normal((count, DIMENSIONS), np.float32)
+def vectors_of(keys):
+    """Return a vector for each of some vector keys, as random as they are: the same for the same texts."""
+    made = [np.random.default_rng(list(key)).standard_normal(len(DIRECTIONS) + DIMENSIONS, np.float32) for key in keys]
+    along, across = np.split(np.stack(made), [len(DIRECTIONS)], axis=1)
+    vectors = along @ DIRECTIONS + 0.5 * across
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
@@ -90,7 +89,7 @@ def replacement(collection_id, key, texts):
 async def stored(store, changes):
     """Store documents; return the rows that Chroma is to have of them."""
     chunks = [(f"{change.prefix}-{i}", c) for change in changes for i, c in enumerate(change.chunks)]
-    vectors = vectors_of(len(chunks))
+    vectors = vectors_of([c.vector_key for _, c in chunks])
     await store.vectors.put({c.vector_key: v for (_, c), v in zip(chunks, vectors, strict=True)})
     await store.documents.stage(changes)
     return Rows([i for i, _ in chunks], [c.metadata for _, c in chunks], [c.text for _, c in chunks], vectors)
@@ -105,8 +104,7 @@ async def write(store, chroma, changes):
 
 
 def documents_of(collection_id, texts, made=0):
-    """Yield documents of a few texts each, many at once, but for the first `made`, whose vectors are not made again either."""
-    BITS.advance(made << 20)
+    """Yield documents of a few texts each, many at once, but for the first `made`."""
     for start in range(made * CHUNKS_PER_DOCUMENT, len(texts), DOCUMENTS_AT_ONCE * CHUNKS_PER_DOCUMENT):
         some = range(start, min(start + DOCUMENTS_AT_ONCE * CHUNKS_PER_DOCUMENT, len(texts)), CHUNKS_PER_DOCUMENT)
         yield [
@@ -149,7 +147,13 @@ async def update_cost(store, collection_id, texts, report):
             some = [f"{text}\nnew_{name}_{n}_{random.random()}" for text in random.sample(texts, CHUNKS_PER_DOCUMENT)]
             change = replacement(collection_id, f"changing/{n}.py", some)
             await store.vectors.put(
-                dict(zip([c.vector_key for c in change.chunks], vectors_of(len(some)), strict=True))
+                dict(
+                    zip(
+                        [c.vector_key for c in change.chunks],
+                        vectors_of([c.vector_key for c in change.chunks]),
+                        strict=True,
+                    )
+                )
             )
             start, begun = time.perf_counter(), time.process_time()
             chunks = (
