@@ -135,10 +135,12 @@ async def write_left(store: Store, chroma: Chroma, collection_id: int) -> None:
     """Write what was stored and not written when the last call was interrupted."""
     left = await store.outbox.ids(collection_id)
     for start in range(0, len(left), WRITE_SIZE):
-        await write(store, chroma, collection_id, left[start : start + WRITE_SIZE])
+        await write(store, chroma, collection_id, left[start : start + WRITE_SIZE], may_be_there=True)
 
 
-async def write(store: Store, chroma: Chroma, collection_id: int, ids: Sequence[str]) -> None:
+async def write(
+    store: Store, chroma: Chroma, collection_id: int, ids: Sequence[str], *, may_be_there: bool = False
+) -> None:
     waiting = await store.outbox.waiting(collection_id, ids)
     found = [entry.row for entry in waiting if entry.row]
     rows = Rows(
@@ -147,7 +149,7 @@ async def write(store: Store, chroma: Chroma, collection_id: int, ids: Sequence[
         [row.text for row in found],
         [row.vector for row in found],
     )
-    await chroma.write(TARGET, rows.ids, rows, Rows([], []))
+    await chroma.write(TARGET, rows.ids if may_be_there else (), rows, Rows([], []))
     await store.outbox.clear(collection_id, waiting)
 
 

@@ -137,11 +137,11 @@ class DocumentPreparer:
         self, file: BinaryIO, request: PrepareRequest, urgent: bool
     ) -> AsyncGenerator[Sequence[Chunk]]:
         """Yield batches; code that kills or hangs its process is cut as text where it did (a few grammars crash on garbage)."""
-        progress, failures = _Progress(), list[str]()
+        progress, failures, is_late = _Progress(), list[str](), False
         while len(failures) < 2:
             try:
                 async with (
-                    self._text.lease(fresh=bool(failures), urgent=urgent) as lease,
+                    self._text.lease(fresh=is_late or bool(failures), urgent=urgent) as lease,
                     aclosing(self._batches(lease, file, request, progress)) as batches,
                 ):
                     async for batch in batches:
@@ -153,6 +153,11 @@ class DocumentPreparer:
             except ChildKilledError as error:
                 progress.killed(request.task.name, error)
             except (ChildDiedError, CallTimeoutError) as error:
+                if isinstance(error, CallTimeoutError) and not is_late:
+                    # Once it may be the machine that stood still, or gave the process no time: such text would stay cut as plain text.
+                    is_late = True
+                    log.warning("parser.died", document=request.task.name, error=str(error))
+                    continue
                 failures.append(str(error))
                 request = replace(request, parsed_segments=progress.batches)
                 request.task.warn("chunked_as_text", "the parser of its language failed: it is cut as plain text")

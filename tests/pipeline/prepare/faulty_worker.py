@@ -1,5 +1,6 @@
 """The preparing process, but that it dies or hangs when a text says so: always, or only while its code is parsed."""
 
+import itertools
 import os
 import signal
 import sys
@@ -11,9 +12,14 @@ from syncd.pipeline.prepare.request import PrepareRequest
 from syncd.pipeline.prepare.worker import chunked, main
 from syncd.runtime.frames import Frame
 
+_TEXTS = itertools.count()
+"""Numbers of the texts that this process was given."""
+
 
 def faulty(parts: Iterator[Part], request: PrepareRequest) -> Iterator[Frame]:
     """Do to this process what a part's text says, then chunk it."""
+
+    is_first = next(_TEXTS) == 0
 
     def harmed() -> Iterator[Part]:
         for number, part in enumerate(parts):
@@ -27,7 +33,7 @@ def faulty(parts: Iterator[Part], request: PrepareRequest) -> Iterator[Frame]:
             if "fill" in part.text:
                 for name in range(1 << 20):
                     request.task.path.with_name(str(name)).write_bytes(bytes(1 << 20))
-            if "hang" in part.text:
+            if "hang" in part.text or ("stall unless first" in part.text and not is_first):
                 time.sleep(3600)
             if "bug" in part.text:
                 raise ZeroDivisionError("on purpose")

@@ -22,7 +22,7 @@ CHUNKING = Chunking(target_size_bytes=100)
 @pytest.fixture
 async def preparer() -> AsyncIterator[DocumentPreparer]:
     async with DocumentPreparer(
-        PreparerSettings(step_limit_s=5.0), module="tests.pipeline.prepare.faulty_worker"
+        PreparerSettings(step_limit_s=4.0), module="tests.pipeline.prepare.faulty_worker"
     ) as it:
         yield it
 
@@ -66,6 +66,12 @@ async def test_a_process_that_is_killed_from_outside_is_not_the_text_s_fault(pre
     assert {chunk.stage for batch in found for chunk in batch} == {"code"}
     with pytest.raises(PutOffError, match="killed 3 times"):
         await batches(preparer, "def f():\n    pass  # killed always\n", "a.py")
+
+
+async def test_a_process_that_stood_still_once_is_not_the_text_s_fault(preparer: DocumentPreparer) -> None:
+    await batches(preparer, "fine")
+    found = await batches(preparer, "def f():\n    pass  # stall unless first\n", "a.py")
+    assert {chunk.stage for batch in found for chunk in batch} == {"code"}
 
 
 @pytest.mark.parametrize("text", ["die always", "hang", "bug"])
