@@ -209,14 +209,18 @@ def held(host: str, port: int, name: str) -> Held:
 
 
 def whole(collection: "Collection") -> "GetResult":
-    """Return all rows of a collection; read again where one was deleted meanwhile, which Chroma calls an internal error."""
+    """Return all rows of a collection; read again where one was deleted meanwhile, which Chroma calls an internal error, and
+    beside the very first write, when it may return rows without vectors.
+    """
     from chromadb.errors import InternalError
 
     for reads_left in reversed(range(100)):
         try:
-            return collection.get(include=["documents", "metadatas", "embeddings"])
+            found = collection.get(include=["documents", "metadatas", "embeddings"])
+            if len(found["embeddings"]) == len(found["ids"]) or not reads_left:
+                return found
         except InternalError as error:
             if not reads_left or "Error finding id" not in str(error):
                 raise
-            time.sleep(POLL_S)
+        time.sleep(POLL_S)
     raise AssertionError

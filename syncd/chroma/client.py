@@ -22,7 +22,8 @@ R = TypeVar("R")
 
 REREAD_PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8)
 """Pauses before a read that found the index files damaged is repeated. Chroma 1.5.9 looks for the vectors of the rows that it has chosen,
-and says the same words when one of them was deleted in between: of reads beside a steady writer 1 to 17 in 100 end so.
+and says the same words when one of them was deleted in between: of reads beside a steady writer 1 to 17 in 100 end so. Beside the very first
+write it may return rows without their vectors.
 """
 _GET_IDS = 1000  # a local server fails at some 32,766 ("too many SQL variables"), Cloud at less
 
@@ -135,11 +136,11 @@ class Chroma(ChromaCollections):
         get = partial(collection.get, where=where, where_document=where_document, include=include)
         sort = "vectors" if vectors else "get"
         if ids is None:
-            return read_rows(await self._call(target, _read(get), rows=sort))
+            return await self._call(target, _read(partial(_rows, get)), rows=sort)
         rows: list[Row] = []
         for start in range(0, len(ids), _GET_IDS):
             some = partial(get, ids=list(ids[start : start + _GET_IDS]))
-            rows += read_rows(await self._call(target, _read(some), rows=sort))
+            rows += await self._call(target, _read(partial(_rows, some)), rows=sort)
         return rows
 
     async def part(self, target: Target, number: int, of: int) -> list[Row]:
@@ -147,7 +148,7 @@ class Chroma(ChromaCollections):
         collection, size = await self._collection(target), -(-await self.count(target) // of)
         get = partial(collection.get, where=None, where_document=None, include=["metadatas"])
         some = partial(get, limit=size, offset=number * size)
-        return read_rows(await self._call(target, _read(some), rows="get"))
+        return await self._call(target, _read(partial(_rows, some)), rows="get")
 
     async def count(self, target: Target) -> int:
         """Return how many rows the collection holds."""
@@ -161,6 +162,10 @@ async def _read(read: Callable[[], Awaitable[R]]) -> R:
             return await read()
         await anyio.sleep(pause_s)
     return await read()
+
+
+async def _rows(get: Callable[[], Awaitable[RowColumns]]) -> list[Row]:
+    return read_rows(await get())
 
 
 def _put_sparse(collection: Collection, records: list[MetadataRecord | None], rows: Rows) -> None:

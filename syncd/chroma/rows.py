@@ -8,6 +8,7 @@ from typing import NotRequired, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
+from syncd.chroma.refusals import CorruptError
 from syncd.model import Metadata, Row
 from syncd.row_checks import RecordLimits, batches_of
 
@@ -41,10 +42,15 @@ def write_batches(texts: Sequence[str]) -> Iterator[slice]:
 
 
 def read_rows(found: RowColumns) -> list[Row]:
-    """Return the columns of an answer as rows; columns that were not asked for are None."""
+    """Return the columns of an answer as rows; columns that were not asked for are None.
+
+    Raises CorruptError if there are fewer vectors than rows: which is whose, nobody can tell.
+    """
     nothing = [None] * len(found["ids"])
     metadatas, documents = found.get("metadatas"), found.get("documents")
     vectors, distances = found.get("embeddings"), found.get("distances")
+    if vectors is not None and len(vectors) < len(nothing):
+        raise CorruptError(f"the index returned {len(vectors)} vectors for {len(nothing)} rows")
     return [
         Row(row_id, metadata or {}, document, None if vector is None else np.asarray(vector, np.float32), distance)
         for row_id, metadata, document, vector, distance in zip(

@@ -1,9 +1,11 @@
 import asyncio
+import json
 import socket
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from aiohttp import web
 
 from syncd.chroma.client import REREAD_PAUSES_S, Chroma
 from syncd.chroma.connection import ChromaSettings
@@ -175,6 +177,31 @@ async def test_a_read_that_fails_as_beside_a_delete_is_repeated_and_not_taken_fo
             proxy.failed = -1
             with pytest.raises(CollectionCorrupt, match="rebuilt from the store"):
                 await read(behind, target)
+
+
+class Forgetful(FailingProxy):
+    """Leaves the vectors out of its answers while `failed` is below `times`."""
+
+    times = len(REREAD_PAUSES_S)
+
+    async def answer(self, request):
+        answered = await super().answer(request)
+        if not request.path.endswith("/get") or self.failed >= self.times:
+            return answered
+        self.failed += 1
+        return web.json_response({**json.loads(answered.body), "embeddings": []})
+
+
+async def test_rows_without_their_vectors_as_beside_the_first_write_are_read_again(chroma_server, chroma, target):
+    await chroma.write(target, [], rows(0, 1), NOTHING)
+    with Forgetful(chroma_server).running() as proxy:
+        async with Chroma(ChromaSettings(proxy.host, proxy.port)) as behind:
+            (row,) = await behind.get(target, vectors=True)
+            assert row.vector is not None
+            assert proxy.failed == proxy.times
+            proxy.failed = -1
+            with pytest.raises(CollectionCorrupt, match="0 vectors for 1 rows"):
+                await behind.get(target, vectors=True)
 
 
 async def test_away_means_retryable_and_a_reason():
