@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from secrets import randbelow
 from typing import Annotated, TypeVar
 
 from aiohttp import web
@@ -105,14 +104,14 @@ async def verify(request: web.Request) -> web.Response:
     wanted = await read_json(request, VerifyPayload)
     require_database(request, wanted.database_name)
     target = Target(wanted.database_name, wanted.collection_name)
-    return json_answer(await verified(request, target, wanted.repair, Portion(None, wanted.share, any_salt())))
+    return json_answer(await verified(request, target, wanted.repair, Portion(None, wanted.share)))
 
 
 async def verify_source(request: web.Request) -> web.Response:
     """Compare what a source has in each of its database's collections with the store, and repair it if asked to; responds when done."""
     source = await source_in_path(request)
     wanted = await read_json(request, VerifySourcePayload)
-    portion = Portion(source.id, wanted.share, any_salt())
+    portion = Portion(source.id, wanted.share)
     records = await request.app[SERVICES].store.collections.of_source(source.id)
     own = [record.target for record in records if record.target.database == source.database]
     return json_answer([await verified(request, target, wanted.repair, portion) for target in own])
@@ -145,11 +144,6 @@ async def of_known(services: Services, target: Target, work: Awaitable[R]) -> R:
         if await services.store.collections.find(target) is None:
             raise await no_collection(services.store, target) from error
         raise
-
-
-def any_salt() -> int:
-    """Return what chooses other documents each time."""
-    return randbelow(1 << 20)
 
 
 async def _done(request: web.Request, work: Callable[[Target], Awaitable[None]]) -> web.Response:

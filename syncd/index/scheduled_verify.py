@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Callable
 
 import anyio
@@ -22,7 +21,6 @@ log = structlog.get_logger()
 
 VERIFIED_CHUNKS = 2_000
 """Of each collection at a time: some eight pages, and a hundred queries."""
-_SALTS = 1_000_003
 
 
 class ScheduledVerifier:
@@ -85,9 +83,8 @@ class ScheduledVerifier:
             return False
         chunks = await self._store.outbox.chunk_count(collection_id)
         share = 1.0 if whole else min(1.0, VERIFIED_CHUNKS / max(chunks, 1))
-        portion = Portion(share=share, salt=random.randrange(_SALTS))  # noqa: S311 - a sample, no secret
         try:
-            drift = await self._verifier.verify(record.target, True, portion, keep_extra=True)
+            drift = await self._verifier.verify(record.target, True, Portion(share=share), keep_extra=True)
         except (RetryableError, PermanentError) as error:
             log.warning("index.not_verified", collection=record.target.collection, reason=str(error))
             return isinstance(error, PermanentError)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from syncd.store.database import Database
 from syncd.store.refills import START, Place
@@ -32,8 +32,8 @@ class Portion:
 
     source_id: str | None = None
     share: float = 1.0
-    salt: int = 0
-    """Another one chooses other documents."""
+    salt: int = field(default_factory=lambda: random.randrange(_SPREAD))  # noqa: S311 - no secret
+    """Which of them: others each time, if it is not given."""
 
     @property
     def condition(self) -> tuple[str, tuple[str | int, ...]]:
@@ -146,7 +146,7 @@ class Outbox:
             dimensions = dimensions_of(connection, collection_id)
             (documents,) = connection.execute(counted, (collection_id, source_id)).fetchone()
             share = SAMPLED_DOCUMENTS * size / max(1, documents)
-            condition, values = Portion(source_id, share, random.randrange(_SPREAD)).condition  # noqa: S311 - no secret
+            condition, values = Portion(source_id, share).condition
             chosen = (
                 f"SELECT d.id, c.number FROM documents d JOIN chunks c ON c.document_id = d.id WHERE d.collection_id = ? {condition}"
                 "AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.collection_id = d.collection_id "

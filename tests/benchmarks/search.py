@@ -146,15 +146,8 @@ async def update_cost(store, collection_id, texts, report):
         for n in range(30):
             some = [f"{text}\nnew_{name}_{n}_{random.random()}" for text in random.sample(texts, CHUNKS_PER_DOCUMENT)]
             change = replacement(collection_id, f"changing/{n}.py", some)
-            await store.vectors.put(
-                dict(
-                    zip(
-                        [c.vector_key for c in change.chunks],
-                        vectors_of([c.vector_key for c in change.chunks]),
-                        strict=True,
-                    )
-                )
-            )
+            keys = [c.vector_key for c in change.chunks]
+            await store.vectors.put(dict(zip(keys, vectors_of(keys), strict=True)))
             start, begun = time.perf_counter(), time.process_time()
             chunks = (
                 await sparse_encoding.with_sparse_vectors(MODEL, change.chunks)
