@@ -69,6 +69,7 @@ EVENTS: Mapping[str, str] = {
     "index.collection_replaced": "somebody deleted, renamed or recreated a collection in Chroma; it is filled from the store",
     "index.compacting": "a collection needs many times the space of its rows; it is rebuilt from the store to free it",
     "index.corrupt": "Chroma cannot read a collection's index files; it is rebuilt from the store",
+    "index.emptied": "all rows of a collection were deleted; it is made anew before it gets others, of which Chroma's index would lose some",
     "index.held": "a collection cannot be written at the moment; its changes wait, and other collections continue",
     "collection.reshaped": "a source wants other dimensions; its collection is made again from the whole vectors in the store",
     "index.lost_vectors": "stored vectors of a collection do not find themselves; they are written again or, if many, the collection is rebuilt",

@@ -57,10 +57,11 @@ class Chroma(ChromaCollections):
             _put_sparse(collection, adds, add)
             _put_sparse(collection, updates, update_metadata)
             await self._add(target, collection, add, adds)
-            if replaced:
-                places = [place for place, row_id in enumerate(add.ids) if row_id in replaced]
-                await self._delete(target, collection, list(replaced))
-                await self._add(target, collection, add.chosen(places), [adds[place] for place in places])
+            places = [place for place, row_id in enumerate(add.ids) if row_id in replaced]
+            # By halves, so that some stay alive: of those added to an index whose nodes are all deleted, some are never found (Refill).
+            for half in (places[::2], places[1::2]):
+                await self._delete(target, collection, [add.ids[place] for place in half])
+                await self._add(target, collection, add.chosen(half), [adds[place] for place in half])
             for start in range(0, len(updates), WRITE_ROWS):
                 some = slice(start, start + WRITE_ROWS)
                 update = collection.update(ids=list(update_metadata.ids[some]), metadatas=updates[some])

@@ -113,6 +113,22 @@ class Refills:
         statement = f"UPDATE collections SET {changes}, refilled_document = ?, refilled_number = ? WHERE id = ?"
         await self._db.write(lambda c: c.execute(statement, (*values, *place, collection_id)))
 
+    async def is_emptied(self, collection_id: int) -> bool:
+        """Return whether rows of a collection were deleted in the vector store, and none of ours may be left there: all wait to be written.
+
+        More may be left, as only some are looked at. False of one that is being filled.
+        """
+        some = (
+            "SELECT d.prefix || '-' || c.number AS chunk_id FROM documents d CROSS JOIN chunks c ON c.document_id = d.id "
+            "WHERE d.collection_id = ?1 LIMIT 1000"
+        )
+        waits = "SELECT 1 FROM outbox o WHERE o.collection_id = ?1 AND o.chunk_id = s.chunk_id"
+        statement = (
+            "SELECT 1 FROM collections WHERE id = ?1 AND deleted > 0 AND rebuilding IS NULL "
+            f"AND NOT EXISTS (SELECT 1 FROM ({some}) s WHERE NOT EXISTS ({waits}))"
+        )
+        return await self._db.read(lambda c: c.execute(statement, (collection_id,)).fetchone() is not None)
+
     async def expected(self, collection_id: int) -> tuple[int, int]:
         """Return how many chunks a collection should hold, and about how many ids of it are in the outbox."""
         chunks = "SELECT count(*) FROM chunks c JOIN documents d ON d.id = c.document_id WHERE d.collection_id = ?"

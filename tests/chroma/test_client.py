@@ -148,6 +148,21 @@ async def test_a_refused_write_says_why(chroma, target):
         await chroma.write(target, [], wrong, NOTHING)
 
 
+async def test_rows_that_are_all_replaced_are_found_by_their_vectors_as_before(chroma, fresh_name):
+    count, dimensions = 300, 384
+    random = np.random.default_rng(7)
+    along, across = random.standard_normal((count, 24)), random.standard_normal((count, dimensions))
+    vectors = (along @ random.standard_normal((24, dimensions)) + 0.5 * across).astype(np.float32)
+    some = replace(rows(0, count), vectors=vectors)
+    for turn in range(8):
+        target = Target("default_database", f"{fresh_name}-{turn}")
+        await chroma.open_collection(target)
+        await chroma.write(target, [], some, NOTHING)
+        await chroma.write(target, some.ids, some, NOTHING)
+        near = [await chroma.query(target, vector.tolist(), 1, contents=False) for vector in vectors]
+        assert [row.id for (row,) in near] == list(some.ids)
+
+
 async def test_writes_of_many_tasks_go_one_at_a_time_and_all_arrive(chroma, target):
     await asyncio.gather(*(chroma.write(target, [], rows(n, n + 5), NOTHING) for n in range(0, 50, 5)))
     assert await chroma.count(target) == 50

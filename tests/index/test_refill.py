@@ -108,6 +108,28 @@ async def whole(parts, target, expected: int) -> None:
             await anyio.sleep(0.02)
 
 
+async def test_one_whose_rows_were_all_deleted_is_made_anew_before_it_gets_others(parts, folder, target, chroma_server):
+    write(folder, FILES)
+    await parts.sync(folder, target)
+    first = await parts.chroma.collection_id(target)
+    await parts.chroma.set_metadata(target, {"finished_ingest": True})
+    write(folder, {file.name: None for file in folder.iterdir()})
+    await parts.sync(folder, target)
+    assert await parts.chroma.count(target) == 0
+    assert await parts.chroma.collection_id(target) == first
+    write(folder, FILES)
+    await parts.sync(folder, target)
+    assert await parts.chroma.collection_id(target) not in (first, None)
+    assert (await parts.chroma.metadata(target))["finished_ingest"] is True
+    found = held(chroma_server.host, chroma_server.port, target.collection).rows
+    await event(parts, folder, target)
+    assert not await parts.store.refills.is_emptied((await parts.store.collections.find(target)).id)
+    write(folder, FILES)
+    other = Target(target.database, f"{target.collection}-calm")
+    await parts.sync(folder, other)
+    assert found == held(chroma_server.host, chroma_server.port, other.collection).rows
+
+
 async def test_a_collection_whose_sources_are_deleted_may_be_deleted(parts, folder, target):
     await parts.sync(folder, target)
     await parts.store.sources.delete((await parts.source(folder)).id)
