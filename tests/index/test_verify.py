@@ -85,6 +85,25 @@ async def test_what_was_just_synced_has_no_drift(parts, verifier, folder, target
     assert await verifier.verify(target) == Drift(await parts.chroma.count(target))
 
 
+async def test_rows_are_not_looked_for_where_there_can_be_none_beside_those_that_were_compared(
+    parts, verifier, folder, target, monkeypatch
+):
+    await parts.sync(folder, target)
+    looked: list[int] = []
+    part = parts.chroma.part
+    monkeypatch.setattr(
+        parts.chroma, "part", lambda target, number, of: looked.append(number) or part(target, number, of)
+    )
+    count = await parts.chroma.count(target)
+    assert await verifier.verify(target) == Drift(count)
+    assert not looked
+    (first, *_) = await parts.chroma.get(target)
+    await parts.chroma.write(target, [first.id], rows(["forged-0"], [first.metadata], ["forged"]), NOTHING)
+    assert await parts.chroma.count(target) == count
+    assert await verifier.verify(target) == Drift(count, missing=1, extra=1)
+    assert looked
+
+
 async def test_drift_is_told_and_left_alone_until_it_is_to_be_repaired(parts, verifier, folder, target):
     await parts.sync(folder, target)
     right = await contents(parts, target)
