@@ -24,10 +24,9 @@ _LISTED = 100
 class ChromaCollections(ChromaConnection):
     """What can be asked of databases and collections as wholes; what its methods raise, see Chroma."""
 
-    frees_deleted: bool = False
-
     def __init__(self, settings: ChromaSettings, suspect: Callable[[str], None] = lambda _: None) -> None:
         super().__init__(settings, suspect)
+        self.frees_deleted = settings.frees_deleted
         self._writing = anyio.Semaphore(1)
         self.makes_sparse: bool | None = None
         """Whether the server makes sparse indexes; None until it was asked for one."""

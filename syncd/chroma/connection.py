@@ -37,13 +37,16 @@ class ChromaSettings:
     tenant: str = "default_tenant"
     timeout_s: float = 120.0
     limits: RecordLimits = LOCAL_LIMITS
+    frees_deleted: bool = False
+    """Whether the index is freed of deleted rows: Chroma Cloud compacts it, a server of one node never does."""
     network: ServerNetwork | None = None
     """What makes the sockets, for our own server where it is in a network of its own."""
 
     @classmethod
     def cloud(cls, tenant: str, api_key: str, host: str = "api.trychroma.com") -> ChromaSettings:
         """Return the settings for Chroma Cloud, with its quotas as limits."""
-        return cls(host, 443, ssl=True, headers={"x-chroma-token": api_key}, tenant=tenant, limits=CLOUD_LIMITS)
+        headers = {"x-chroma-token": api_key}
+        return cls(host, 443, ssl=True, headers=headers, tenant=tenant, limits=CLOUD_LIMITS, frees_deleted=True)
 
 
 class ChromaConnection(WatchedServer):

@@ -163,6 +163,11 @@ async def test_rows_that_are_all_replaced_are_found_by_their_vectors_as_before(c
         assert [row.id for (row,) in near] == list(some.ids)
 
 
+async def test_the_index_of_a_single_server_keeps_deleted_rows_and_chroma_clouds_does_not(chroma):
+    assert not chroma.frees_deleted
+    assert Chroma(ChromaSettings.cloud("tenant", "key")).frees_deleted
+
+
 async def test_writes_of_many_tasks_go_one_at_a_time_and_all_arrive(chroma, target):
     await asyncio.gather(*(chroma.write(target, [], rows(n, n + 5), NOTHING) for n in range(0, 50, 5)))
     assert await chroma.count(target) == 50
