@@ -76,10 +76,14 @@ _RULES: tuple[_Rule, ...] = (
             r"error: 429\b|error: 5\d\d\b|Could not resolve|Failed to connect|Connection (refused|reset|timed out|closed)|No route to host|Network is unreachable"
             r"|[Tt]imed? ?out|early EOF|RPC failed|hung up|unexpected disconnect|Empty reply"
             r"|unable to access|Recv failure|transfer closed|expected '?(flush|packfile|acknowledg)|bad line length"
-            r"|\.lock'?: File exists"
         ),
         RetryableError,
         "cannot reach the git server for {repository} ({line})",
+    ),
+    (
+        re.compile(r"\.lock'?: File exists"),
+        RetryableError,
+        "another git is at work in the copy of {repository}, or was stopped there ({line})",
     ),
     (
         re.compile(r"corruption on the remote side"),

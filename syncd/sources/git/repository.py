@@ -142,6 +142,7 @@ class Repository:
         async with self._one_maker:
             if not (self._folder / "HEAD").exists():
                 await to_thread.run_sync(lambda: self._folder.mkdir(mode=0o700, parents=True, exist_ok=True))
+                self._remove_left_over()  # by an init that was cut off, as any other would refuse to begin
                 await self.git.call("init", "--bare", "--quiet", "--template=")
 
     @asynccontextmanager
@@ -159,9 +160,12 @@ class Repository:
                 except BlockingIOError as error:
                     message = f"another git is still working on the copy of {self.git.remote.name}"
                     raise RetryableError(message, retry_after_s=5) from error
-                for left_over in (*self._folder.rglob("*.lock"), *self._folder.glob("objects/pack/tmp_*")):
-                    if left_over.name != "syncd.lock":
-                        left_over.unlink(missing_ok=True)
+                self._remove_left_over()
                 yield lock
             finally:
                 os.close(lock)
+
+    def _remove_left_over(self) -> None:
+        for left_over in (*self._folder.rglob("*.lock"), *self._folder.glob("objects/pack/tmp_*")):
+            if left_over.name != "syncd.lock":
+                left_over.unlink(missing_ok=True)

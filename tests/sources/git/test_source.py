@@ -1,6 +1,7 @@
 import os
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -312,6 +313,20 @@ async def test_locks_left_by_a_killed_git_do_not_stop_the_next_fetch(
     await index.sync(source)
     assert index.contents == {"a": b"two"}
     assert not list(folder.rglob("tmp_*"))
+
+
+@pytest.mark.parametrize("left", ["HEAD.lock", "config.lock", "refs/heads", "HEAD", "config"])
+async def test_a_copy_whose_making_was_cut_off_is_made(
+    git_server: GitServer, opened: Open, tmp_path: Path, left: str
+) -> None:
+    git_server.create("owner/name", {"a": "one"})
+    index, source, file = SyncedCollection(), opened(), tmp_path / "git" / "s1" / left
+    file.parent.mkdir(parents=True)
+    file.touch()
+    with suppress(RetryableError):  # once, where what is there is taken for a copy, which then is discarded
+        await index.sync(source)
+    await index.sync(source)
+    assert index.contents == {"a": b"one"}
 
 
 async def test_many_fetches_are_packed_into_one_and_old_commits_go(
