@@ -54,6 +54,7 @@ EVENTS: Mapping[str, str] = {
     "chroma.available": "Chroma is available again",
     "chroma.away": "Chroma stopped answering; work waits",
     "chroma.leftover": "a server left from an earlier run still uses the folder; waiting for it to stop",
+    "chroma.index_set_aside": "our own Chroma server died again and again of a collection's index files, which were moved away; it is rebuilt from the store",
     "chroma.open": "other people of this machine can reach our own Chroma server, which asks nobody who he is; why, and how to close it",
     "chroma.no_sparse": "the Chroma server has no sparse indexes; sparse vectors are kept beside its collections",
     "chroma.set_aside": "the database of our own Chroma server is damaged; its folder was moved aside, and collections are filled from the store",

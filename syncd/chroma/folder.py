@@ -42,6 +42,26 @@ def set_aside(folder: Path) -> Path:
     return aside
 
 
+def set_index_aside(folder: Path, collection_id: str) -> Path | None:
+    """Move the index files of a stopped server's collection out of the way, and return where they are now; None if it has none.
+
+    Whoever reads the collection then is told that it has none, and the server lives.
+    """
+    of_vectors = "SELECT id FROM segments WHERE collection = ? AND scope = 'VECTOR'"
+    try:
+        with closing(sqlite3.connect(f"{(folder / DATABASE).as_uri()}?mode=ro", uri=True, timeout=1.0)) as connection:
+            row = connection.execute(of_vectors, (collection_id,)).fetchone()
+    except sqlite3.DatabaseError:
+        return None
+    if row is None or not (folder / row[0]).is_dir():
+        return None
+    aside = folder.with_name(f"{folder.name}.damaged-indexes") / row[0]
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.parent.mkdir(mode=0o700, exist_ok=True)
+    (folder / row[0]).rename(aside)
+    return aside
+
+
 def left_over(folder: Path) -> Sequence[Path]:
     """Return the folders of vectors that belong to no collection any more; none if the database cannot be asked."""
     if not (folder / DATABASE).exists():

@@ -20,7 +20,16 @@ import structlog
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
-from syncd.chroma.folder import damage, left_over, lock_file, note_clean_stop, note_running, set_aside
+from syncd.chroma.folder import (
+    damage,
+    left_over,
+    lock_file,
+    note_clean_stop,
+    note_running,
+    set_aside,
+    set_index_aside,
+)
+from syncd.chroma.last_words import LastWords
 from syncd.chroma.network import ServerNetwork
 from syncd.errors import ConfigError, RetryableError
 from syncd.runtime.process import Child, ChildDiedError, environment, python, tied
@@ -48,7 +57,8 @@ class ChromaServer:
     Two servers on one folder would destroy it. The server therefore holds a lock on `<folder>.lock` while it runs, and a
     new one waits for the lock up to `leftover_limit_s`: a server left by a killed daemon gets SIGTERM and needs time to
     stop. It is never killed before it had `stop_limit_s`, because killing it can damage its index files. A folder whose
-    database is damaged is moved to `<folder>.damaged`, and an empty one takes its place: the index fills it.
+    database is damaged is moved to `<folder>.damaged`, and an empty one takes its place: the index fills it. So are a
+    collection's index files, to `<folder>.damaged-indexes`, that the server dies of whoever reads them.
     """
 
     name = "chroma"
@@ -72,6 +82,8 @@ class ChromaServer:
         self.unclean_stops = 0
         """How often a server, this one or one before it, was found to have died, so that its index files may be damaged."""
         self._compared_stops = 0
+        self._last_words = LastWords()
+        self._deadly: str | None = None
         self._suspicion: str | None = None
         self._suspected = anyio.Event()
         self._examined_at = -_SUSPECT_AGAIN_S
@@ -125,6 +137,7 @@ class ChromaServer:
             group.cancel_scope.cancel()
         if how is None:
             raise ChildDiedError(f"the Chroma server is stopped to be examined: {self._suspicion}")
+        self._deadly = self._last_words.died(how, child.tail)
         raise ChildDiedError(f"the Chroma server died: {how} (last output: {' / '.join(list(child.tail)[-3:])})")
 
     async def _sweep_on(self) -> None:
@@ -151,6 +164,9 @@ class ChromaServer:
         if reason:
             aside = await anyio.to_thread.run_sync(set_aside, self.folder)
             log.error("chroma.set_aside", folder=str(aside), reason=reason)
+        deadly, self._deadly = self._deadly, None
+        if deadly and (index := await anyio.to_thread.run_sync(set_index_aside, self.folder, deadly)):
+            log.error("chroma.index_set_aside", folder=str(index), collection_id=deadly)
         await self._sweep(await anyio.to_thread.run_sync(left_over, self.folder))
         await anyio.to_thread.run_sync(note_running, descriptor, self.folder)
 

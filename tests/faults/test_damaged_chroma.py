@@ -1,9 +1,14 @@
 """Files of our own Chroma server are damaged: each fault is noticed, said, and healed from the store while other collections go on."""
 
 import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
+import httpx
 import pytest
+from chromadb.errors import ChromaError
 
 from tests.faults.synced import Synced, write_notes
 
@@ -79,6 +84,29 @@ def test_damaged_indexes_are_rebuilt_without_embedding_while_words_answer_and_ot
     assert synced.search("sound", PART, "dense")[0] == 200
     assert synced.vectors() == embedded
     assert [synced.verify(name)[1]["unreadable"] for name in HARMS] == [None] * len(HARMS)
+
+
+def test_an_index_that_chroma_dies_of_as_soon_as_a_client_of_its_own_reads_it_is_rebuilt(synced):
+    embedded, folder = synced.vectors(), vectors_of(synced, "links")
+    assert synced.daemon.stop() == 0
+    HARMS["links"](folder)
+    synced.daemon.start()
+    is_over = threading.Event()
+
+    def read_on() -> None:
+        while not is_over.is_set():
+            with suppress(ChromaError, ValueError, httpx.TransportError):
+                synced.held("links")
+
+    with ThreadPoolExecutor(2) as readers:
+        for _ in range(2):
+            readers.submit(read_on)
+        try:
+            synced.daemon.wait_until(lambda: vectors_of(synced, "links") not in (None, folder))
+        finally:
+            is_over.set()
+    synced.wait_whole()
+    assert synced.vectors() == embedded
 
 
 def test_a_damaged_database_is_set_aside_and_everything_filled_from_the_store(synced):
