@@ -86,6 +86,11 @@ _RULES: tuple[_Rule, ...] = (
         "another git is at work in the copy of {repository}, or was stopped there ({line})",
     ),
     (
+        re.compile(r"died of signal|[Oo]ut of memory|[Cc]annot allocate memory"),
+        RetryableError,
+        "git was ended while it worked on {repository}: is there enough memory? ({line})",
+    ),
+    (
         re.compile(r"corruption on the remote side"),
         RetryableError,
         "the git server cannot read its own copy of {repository} ({line})",
@@ -95,6 +100,8 @@ _RULES: tuple[_Rule, ...] = (
             r"[Nn]ot a git repository|bad (boolean |numeric )?config|bad shallow|repo(sitory)? (format )?version|unknown repository extension"
             r"|packed-refs|\.(pack|idx)\b|inflate: |invalid sha1 pointer|object file .{0,1000} is empty|bad object|corrupt|unable to read"
             r"|missing (blob|tree|commit)|unable to find|could not (read|parse)|not a (valid|tree) object|did not send all necessary"
+            # What came builds on objects that the copy says it has.
+            r"|invalid index-pack output|index-pack failed|unresolved deltas?\b|unpack-objects failed"
         ),
         Damaged,
         "the local copy of {repository} is damaged and will be fetched again ({line})",

@@ -300,6 +300,22 @@ async def test_a_file_that_is_missing_in_the_local_copy_is_fetched_anew(
     assert index.contents == {"a": b"one", "b": b"b"}
 
 
+async def test_a_copy_that_lacks_what_a_fetched_change_builds_on_is_fetched_anew(
+    git_server: GitServer, opened: Open, tmp_path: Path
+) -> None:
+    lines = [f"{number * 7919 % 10007}\n" for number in range(5000)]
+    sha = git_server.create("owner/name", {"a": "".join(lines), "b": "b"})
+    index, source = SyncedCollection(), opened()
+    await index.sync(source)
+    without_a_file(tmp_path / "git" / "s1", sha)
+    changed = "".join([*lines, "one more\n"])
+    git_server.commit("owner/name", {"a": changed})
+    with pytest.raises(RetryableError, match="damaged and will be fetched again"):
+        await index.sync(source)
+    await index.sync(source)
+    assert index.contents["a"] == changed.encode()
+
+
 async def test_locks_left_by_a_killed_git_do_not_stop_the_next_fetch(
     git_server: GitServer, opened: Open, tmp_path: Path
 ) -> None:
