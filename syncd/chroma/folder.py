@@ -17,6 +17,8 @@ from pathlib import Path
 from syncd.runtime.durable import sync_files, sync_names
 
 DATABASE = "chroma.sqlite3"
+_DAMAGED = (sqlite3.DatabaseError, UnicodeDecodeError)
+"""The second, where SQLite's own message quotes what is damaged and no text."""
 _SEGMENT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -28,7 +30,7 @@ def damage(folder: Path) -> str | None:
     try:
         with closing(sqlite3.connect(file)) as connection:
             (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    except sqlite3.DatabaseError as error:
+    except _DAMAGED as error:
         return str(error)
     return None if answer == "ok" else " ".join(str(answer).split())
 
@@ -51,7 +53,7 @@ def set_index_aside(folder: Path, collection_id: str) -> Path | None:
     try:
         with closing(sqlite3.connect(f"{(folder / DATABASE).as_uri()}?mode=ro", uri=True, timeout=1.0)) as connection:
             row = connection.execute(of_vectors, (collection_id,)).fetchone()
-    except sqlite3.DatabaseError:
+    except _DAMAGED:
         return None
     if row is None or not (folder / row[0]).is_dir():
         return None
@@ -71,7 +73,7 @@ def left_over(folder: Path) -> Sequence[Path]:
         # What is not in the database now was deleted: a collection's folder is made after its rows are.
         with closing(sqlite3.connect(f"{(folder / DATABASE).as_uri()}?mode=ro", uri=True, timeout=1.0)) as connection:
             used = {ident for (ident,) in connection.execute("SELECT id FROM segments")}
-    except sqlite3.DatabaseError:
+    except _DAMAGED:
         return []
     return [path for path in folders if path.name not in used]
 

@@ -37,6 +37,8 @@ from syncd.runtime.process import Child, ChildDiedError, environment, python, ti
 log = structlog.get_logger()
 
 _CLEANLY = "exit status 0"
+_REFUSES_DATABASE = "MigrationError"
+"""What a server that does not start says of a database that SQLite can read: its list of migrations is damaged, or a newer server's."""
 HOST = "127.0.0.1"
 """A local Chroma has no authentication, so it listens on loopback only."""
 
@@ -84,6 +86,7 @@ class ChromaServer:
         self._compared_stops = 0
         self._last_words = LastWords()
         self._deadly: str | None = None
+        self._refused: str | None = None
         self._suspicion: str | None = None
         self._suspected = anyio.Event()
         self._examined_at = -_SUSPECT_AGAIN_S
@@ -158,7 +161,8 @@ class ChromaServer:
         """Prepare the folder for a server, while none uses it."""
         self.unclean_stops += os.fstat(descriptor).st_size > 0
         suspicion, self._suspicion, self._suspected = self._suspicion, None, anyio.Event()
-        reason = await anyio.to_thread.run_sync(damage, self.folder) if suspicion else None
+        refused, self._refused = self._refused, None
+        reason = refused or (await anyio.to_thread.run_sync(damage, self.folder) if suspicion else None)
         if suspicion:
             self._examined_at = anyio.current_time()
         if reason:
@@ -226,6 +230,7 @@ class ChromaServer:
             raise RetryableError(f"the Chroma server did not answer within {self._start_limit_s:g} s")
         how = await child.wait()
         self._suspicion = "it does not start"
+        self._refused = next((line for line in child.tail if _REFUSES_DATABASE in line), None)
         raise ChildDiedError(f"the Chroma server did not start: {how} ({' / '.join(list(child.tail)[-3:])})")
 
     async def _answers(self) -> bool:

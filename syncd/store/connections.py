@@ -25,7 +25,10 @@ class CallingConnection(sqlite3.Connection):
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
         """Execute a statement, or call the one function in `parameters` with this connection."""
         if sql is not CALL:
-            return super().execute(sql, parameters)
+            try:
+                return super().execute(sql, parameters)
+            except UnicodeDecodeError as error:  # of SQLite's own message, which quotes what is damaged
+                raise sqlite3.DatabaseError(lenient_text(error.object)) from error
         (function,) = parameters
         function(self)
         return self.cursor()

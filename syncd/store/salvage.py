@@ -21,7 +21,7 @@ from syncd.runtime import durable
 from syncd.runtime.state import WORDS_FILE
 from syncd.store.checked_rows import keep_checksums, set_rows_right
 from syncd.store.checked_tables import IS_LOST
-from syncd.store.connections import lenient_text
+from syncd.store.connections import CallingConnection, lenient_text
 from syncd.store.database import check, migrate
 from syncd.store.refills import REFILL_ALL
 from syncd.store.word_file import remove_word_file
@@ -127,7 +127,7 @@ def take_place(path: Path, recovered: Path) -> Path:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, factory=CallingConnection)
     connection.text_factory = lenient_text
     return connection
 

@@ -2,8 +2,9 @@ import fcntl
 import os
 import signal
 import socket
+import sqlite3
 import sys
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import anyio
@@ -184,6 +185,25 @@ async def test_a_server_that_cannot_start_says_why(tmp_path):
     (tmp_path / "chroma" / "chroma.sqlite3").write_bytes(b"this is not a database" * 1000)
     with pytest.raises((ChildDiedError, RetryableError)):
         await ChromaServer(tmp_path / "chroma", start_limit_s=20).run()
+
+
+async def started_and_stopped(server: ChromaServer) -> None:
+    async with anyio.create_task_group() as group:
+        await group.start(server.run)
+        group.cancel_scope.cancel()
+
+
+async def test_a_database_whose_migrations_the_server_refuses_is_set_aside_by_the_next_try(tmp_path):
+    await started_and_stopped(ChromaServer(tmp_path / "chroma"))
+    with closing(sqlite3.connect(tmp_path / "chroma/chroma.sqlite3")) as connection:
+        connection.execute("UPDATE migrations SET hash = 'another' WHERE version = 1")
+        connection.commit()
+    server = ChromaServer(tmp_path / "chroma")
+    with pytest.raises(ChildDiedError, match="did not start"):
+        await server.run()
+    assert not (tmp_path / "chroma.damaged").exists()
+    await started_and_stopped(server)
+    assert (tmp_path / "chroma.damaged/chroma.sqlite3").exists()
 
 
 async def test_a_damaged_database_is_set_aside_by_the_next_try_and_a_sound_one_stays_whatever_is_suspected(tmp_path):

@@ -11,6 +11,7 @@ import pytest
 
 from syncd.errors import ConfigError, StoreDamagedError
 from syncd.store.database import Database, check, migrate
+from syncd.store.salvage import damage_of
 
 
 @pytest.fixture
@@ -47,6 +48,15 @@ async def test_a_damaged_page_that_is_met_later_is_told_as_damage_with_advice(tm
         await opened.read(lambda c: c.execute("SELECT * FROM t").fetchall())
     assert "is damaged" in opened.trouble
     await opened.close()
+
+
+async def test_a_damaged_schema_that_is_no_text_is_refused_with_advice(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    await (await Database.open(path)).close()
+    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE", bytes([ord("C") ^ 0x80]) + b"REATE TABLE", 1))
+    with pytest.raises(ConfigError, match=r"malformed database schema.*doctor"):
+        await Database.open(path)
+    assert "malformed database schema" in (damage_of(path) or "")
 
 
 def test_of_an_upgrade_that_fails_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
