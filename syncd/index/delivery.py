@@ -46,9 +46,6 @@ class Delivery:
         """
         collection_id = group[0][1].collection_id
         try:
-            if await self._refill.begin_if_emptied(collection_id):
-                self._held.add(collection_id, group)
-                return
             await self.flush.flush(
                 self.records[collection_id], [chunk_id for _, done in group for chunk_id in done.chunk_ids]
             )

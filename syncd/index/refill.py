@@ -16,6 +16,7 @@ import structlog
 
 from syncd.errors import CollectionCorrupt, NotFoundError, PermanentError, RetryableError, TargetRefusedError
 from syncd.index.changes import WRITE_SIZE, difference, rows
+from syncd.index.outage import outlasting
 from syncd.index.target import VectorStore
 from syncd.index.write_probe import accepts_writes
 from syncd.model import NOTHING, CollectionShape, Scalar
@@ -56,13 +57,15 @@ class Refill:
         self._causes.setdefault(record.id, cause and f"{filling}: {cause}")
 
     async def needed(self, record: CollectionRecord, *, at_once: bool = False) -> bool:
-        """Return whether the collection must be filled, which is then recorded: it was replaced, is missing, or lost rows.
+        """Return whether the collection must be filled, which is then recorded: it was replaced, emptied, is missing, or lost rows.
 
         Unless `at_once`, it is not checked again shortly after the last check. Raises RetryableError, NotFoundError when
         its database is gone, TargetRefusedError.
         """
         if record.rebuilding is not None:
             self._begun(record, "that was not complete when the daemon last stopped")
+            return True
+        if await outlasting(self._vector_store, lambda: self._begin_if_emptied(record), record.target.collection):
             return True
         began = anyio.current_time()
         if record.chroma_id is None or (not at_once and began < self._look_at.get(record.id, began)):
@@ -123,22 +126,22 @@ class Refill:
         await self._store.refills.begin(record.id, json.dumps(metadata), chroma_id, replaced)
         self._begun(record, replaced)
 
-    async def begin_if_emptied(self, collection_id: int) -> bool:
+    async def _begin_if_emptied(self, record: CollectionRecord) -> bool:
         """Begin anew, before rows are added, a collection all of whose rows were deleted; return whether that was so.
 
         Deleted vectors stay in Chroma's index as nodes, and of those that are added then, up to 265 of 300 are not found (1.5.9): hnswlib
         links a new node to nodes alive, of which there are none, and to the entry point, which only keeps its nearest. One row that
-        is alive is enough for none to be lost. Waits for the vector store; twice is safe.
+        is alive is enough for none to be lost. Twice is safe.
         """
-        if not await self._store.refills.is_emptied(collection_id):
+        if self._vector_store.frees_deleted or not await self._store.refills.is_emptied(record.id):
             return False
-        record = await self._store.collections.by_id(collection_id)
         if await self._vector_store.count(record.target):
             return False  # Somebody's own rows are alive, or some of ours that wait for a change.
         if await self._vector_store.collection_id(record.target) != record.chroma_id:
-            return False  # It is changing places, or was replaced, which the next check finds.
+            return False  # It is changing places, or was replaced, which a look finds.
         log.info("index.emptied", collection=record.target.collection)
-        await self.begin_anew(record)
+        await self._store.refills.begin(record.id, await self._metadata(record), record.chroma_id)
+        self._begun(record, "")
         return True
 
     async def begin_anew(self, record: CollectionRecord, cause: str = "") -> None:
@@ -190,10 +193,19 @@ class Refill:
             record = await self._with_metadata(record)
             await self._vector_store.delete_collection(record.target)
         chroma_id = await self._vector_store.open_collection(record.target, self._shape(record))
+        if chroma_id == record.chroma_id and await self._is_dead(record):
+            await self._vector_store.delete_collection(record.target)
+            chroma_id = await self._vector_store.open_collection(record.target, self._shape(record))
         if chroma_id == record.chroma_id:
             return record
         await self._store.refills.opened(record.id, chroma_id)
         return replace(record, chroma_id=chroma_id, refilled=START)
+
+    async def _is_dead(self, record: CollectionRecord) -> bool:
+        """Return whether the collection holds nothing, not even rows of somebody's own, and its index only what was deleted."""
+        if self._vector_store.frees_deleted or not await self._store.refills.has_deleted(record.id):
+            return False
+        return not await self._vector_store.count(record.target)
 
     async def _with_metadata(self, record: CollectionRecord) -> CollectionRecord:
         """Return the record with the metadata of the collection that is about to be deleted, kept where none is yet."""

@@ -27,7 +27,8 @@ async def accepts_writes(store: Store, vector_store: VectorStore, record: Collec
         await vector_store.write(record.target, [PROBE_ID], NOTHING, NOTHING)
     except SyncdError:
         return False
-    await store.outbox.clear(record.id, await store.outbox.waiting(record.id, [PROBE_ID]))
+    # Its space is not worth counting, and nothing that was written was deleted.
+    await store.outbox.clear(record.id, await store.outbox.waiting(record.id, [PROBE_ID]), is_freed=True)
     return True
 
 

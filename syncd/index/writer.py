@@ -249,7 +249,7 @@ class Index:
             chunk_ids = [chunk_id for owner, chunk_id in left if owner == record.id]
             if chunk_ids:
                 log.info("index.recovering", collection=record.target.collection, chunks=len(chunk_ids))
-            if record.rebuilding is not None:
+            if record.rebuilding is not None or (chunk_ids and await self._needs_filling(record.id)):
                 self._held.add(record.id, [])
             else:
                 await self._delivery.deliver_left(record.id, chunk_ids)

@@ -113,6 +113,11 @@ class Refills:
         statement = f"UPDATE collections SET {changes}, refilled_document = ?, refilled_number = ? WHERE id = ?"
         await self._db.write(lambda c: c.execute(statement, (*values, *place, collection_id)))
 
+    async def has_deleted(self, collection_id: int) -> bool:
+        """Return whether rows were deleted of the collection of the vector store that is known to have the name."""
+        statement = "SELECT 1 FROM collections WHERE id = ? AND deleted > 0"
+        return await self._db.read(lambda c: c.execute(statement, (collection_id,)).fetchone() is not None)
+
     async def is_emptied(self, collection_id: int) -> bool:
         """Return whether rows of a collection were deleted in the vector store, and none of ours may be left there: all wait to be written.
 

@@ -1,8 +1,10 @@
 """A collection that somebody deleted, emptied or renamed in Chroma is filled from the store, without fetching or embedding."""
 
 import anyio
+import numpy as np
 import pytest
 
+from syncd.errors import PermanentError
 from syncd.index.changes import Rebuild
 from syncd.index.collection_watch import CollectionWatch, WatchSettings
 from syncd.model import NOTHING, Rows, Target
@@ -128,6 +130,55 @@ async def test_one_whose_rows_were_all_deleted_is_made_anew_before_it_gets_other
     other = Target(target.database, f"{target.collection}-calm")
     await parts.sync(folder, other)
     assert found == held(chroma_server.host, chroma_server.port, other.collection).rows
+
+
+async def emptied(parts, folder, target) -> None:
+    write(folder, {file.name: None for file in folder.iterdir()})
+    await parts.sync(folder, target)
+    assert await parts.chroma.count(target) == 0
+
+
+async def test_the_only_document_of_an_emptied_collection_fails_if_it_is_refused(
+    parts, folder, target, proxy, monkeypatch
+):
+    monkeypatch.setattr("syncd.index.writer.GATHER_S", 10.0)
+    await parts.sync(folder, target)
+    await emptied(parts, folder, target)
+    proxy.fails = lambda _, path, body: 400 if path.endswith("/add") and b"Other words" in body else None
+    write(folder, EVENT)
+    with anyio.fail_after(60), pytest.raises(PermanentError, match="1 failed"):
+        await parts.sync(folder, target)
+
+
+async def test_writes_to_an_emptied_collection_wait_while_chroma_is_away(parts, folder, target, proxy):
+    await parts.sync(folder, target)
+    await emptied(parts, folder, target)
+    write(folder, EVENT)
+    proxy.fails = lambda *_: 503 if proxy.failed < 7 else None  # more than a held request would have patience for
+    await parts.sync(folder, target)
+    await whole(parts, target, 1)
+
+
+async def test_rows_of_somebodys_own_that_come_after_it_was_found_emptied_stay(parts, folder, target, proxy):
+    await parts.sync(folder, target)
+    await emptied(parts, folder, target)
+    write(folder, EVENT)
+    failed = anyio.Event()
+
+    def fails(method, _path, _body):
+        if method != "DELETE":
+            return None
+        failed.set()
+        return 503
+
+    proxy.fails = fails
+    async with anyio.create_task_group() as group:
+        group.start_soon(parts.sync, folder, target)
+        await failed.wait()
+        own = Rows(["own"], [{"mine": True}], ["my own"], [np.ones(8, np.float32)])
+        await parts.chroma.write(target, [], own, NOTHING)
+        proxy.fails = lambda *_: None
+    assert "own" in {row.id for row in await parts.chroma.get(target)}
 
 
 async def test_a_collection_whose_sources_are_deleted_may_be_deleted(parts, folder, target):
