@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -209,8 +210,8 @@ def held(host: str, port: int, name: str) -> Held:
 
 
 def whole(collection: "Collection") -> "GetResult":
-    """Return all rows of a collection; read again where one was deleted meanwhile, which Chroma calls an internal error, and
-    beside the very first write, when it may return rows without vectors.
+    """Return all rows of a collection; read again where one was deleted meanwhile, which Chroma calls an internal error, as it does
+    beside the very first write, when it may also return rows without vectors.
     """
     from chromadb.errors import InternalError
 
@@ -220,7 +221,7 @@ def whole(collection: "Collection") -> "GetResult":
             if len(found["embeddings"]) == len(found["ids"]) or not reads_left:
                 return found
         except InternalError as error:
-            if not reads_left or "Error finding id" not in str(error):
+            if not reads_left or not re.search("Error finding id|Nothing found on disk", str(error)):
                 raise
         time.sleep(POLL_S)
     raise AssertionError
