@@ -11,6 +11,7 @@ import pytest
 from syncd.errors import OvertakenError, RetryableError
 from syncd.model import Checkpoint, Document, DocumentState, Origin, State, Target, WholeSource
 from syncd.pipeline.job import DocumentJob
+from syncd.runtime.retry import Backoff
 from syncd.store.marks import mark_of
 from syncd.sync.deletes import DeleteGuard
 from syncd.sync.ingesters import Ingesters
@@ -21,7 +22,10 @@ from tests.sync.syncing import FILES, HASTY, Fixed, Text, away, created, documen
 
 async def test_a_document_that_cannot_be_had_fails_alone_at_last(parts, fresh_name):
     source = Fixed(lambda _: document(RetryableError("half of it is missing")))
-    invocation = await ended(parts, source, Origin.SCHEDULE, fresh_name)
+    invocation = await created(parts, Origin.SCHEDULE, fresh_name)
+    # What is asked for again after that is another run, which is to come later than this looks.
+    async with syncing(parts, source, settings=replace(HASTY, again=Backoff(60.0, random=lambda: 1.0))):
+        invocation = await settled(parts, invocation)
     assert (invocation.state, source.runs) == (State.FAILED, HASTY.last_chance_attempt)
     assert "nothing could be indexed: 1 failed" in invocation.error
     assert (invocation.counts.failed, invocation.counts.indexed) == (1, 0)

@@ -86,7 +86,7 @@ _RULES: tuple[_Rule, ...] = (
         "another git is at work in the copy of {repository}, or was stopped there ({line})",
     ),
     (
-        re.compile(r"died of signal|[Oo]ut of memory|[Cc]annot allocate memory"),
+        re.compile(r"died of signal (9|15)\b|[Oo]ut of memory|[Cc]annot allocate memory"),
         RetryableError,
         "git was ended while it worked on {repository}: is there enough memory? ({line})",
     ),
