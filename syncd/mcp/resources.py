@@ -78,5 +78,5 @@ async def _described(tools: Toolbox, source: SourceRecord) -> str:
             lines[held.source_id].append(
                 f"- {target.collection} ({target.database}): {held.documents} documents, newest indexed {newest}"
             )
-    held_by = lines[source.id] or ["- no collection yet"]
+    held_by = lines[source.id] or ["- nothing indexed yet"]
     return "\n".join([f"# {source.name or source.id}", "", f"{source.type}: {source.settings.place}", "", *held_by])

@@ -35,7 +35,7 @@ def daemon(minilm_folder, tmp_path_factory):
         (folder / "files" / name).write_text(text)
     source = f'[[sources]]\nname = "files"\ntype = "folder"\npath = "{folder / "files"}"\ncollection = "code"\nmodel = "{MINILM}"\n'
     running = Daemon(folder, configuration(minilm_folder, source)).start()
-    until(lambda: running.rows("SELECT count(*) FROM postings")[0][0] > 60)
+    until(lambda: running.rows("SELECT count(*) FROM documents WHERE state = 'indexed'")[0][0] == len(FILES))
     yield running
     assert running.stop() == 0
 
