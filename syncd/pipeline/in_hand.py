@@ -63,6 +63,8 @@ class InHand:
     async def survived(self, mark: Mark) -> None:
         """Clear a document, because it has an outcome and the daemon did not crash. Twice is safe. Raises RetryableError."""
         if mark[:2] in self._suspicious:
+            # Its mark may still be there, to be taken off with those of others; what is marked keeps its record.
+            await self._write(mark)
             await self._marks.clear(mark)
 
     async def steps(self, mark: Mark, work: AsyncGenerator[T]) -> AsyncGenerator[T]:

@@ -95,6 +95,31 @@ async def test_one_that_gets_through_is_cleared(store, source_id):
         assert await store.marks.record(mark) == DeathRecord()
 
 
+async def test_one_that_gets_through_beside_others_is_cleared(store, source_id):
+    mark, other = (mark_of(source_id, name, "1") for name in ("a", "other"))
+    begun, until = anyio.Event(), anyio.Event()
+    await die_with(store, mark)
+    async with life(store) as hand, anyio.create_task_group() as group:
+        group.start_soon(gather, hand, other, pieces(1, begun, until))
+        await begun.wait()
+        assert await gather(hand, mark, pieces()) == [0]
+        await hand.survived(mark)
+        assert await store.marks.record(mark) == DeathRecord()
+        until.set()
+    assert await store.database.read(lambda c: c.execute("SELECT count(*) FROM in_hand").fetchone()) == (0,)
+
+
+async def test_one_that_is_in_hand_for_another_collection_keeps_its_record(store, source_id):
+    mark, begun, until = mark_of(source_id, "a", "1"), anyio.Event(), anyio.Event()
+    await die_with(store, mark)
+    async with life(store) as hand, anyio.create_task_group() as group:
+        group.start_soon(gather, hand, mark, pieces(1, begun, until))
+        await begun.wait()
+        await hand.survived(mark)
+        assert (await store.marks.record(mark)).deaths == 1
+        until.set()
+
+
 async def test_a_retry_or_a_new_version_gives_it_another_chance(store, source_id):
     mark = mark_of(source_id, "a", "1")
     for _ in range(DEATHS_MAX):
