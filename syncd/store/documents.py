@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from syncd.model import DocumentState, DocumentWarning
 from syncd.store.changes import DocumentChange, NewChunk, Removal, Replacement, Staged
-from syncd.store.checksums import is_sound
+from syncd.store.checksums import DAMAGED, is_sound
 from syncd.store.codec import warnings_from_json
 from syncd.store.database import Database
 from syncd.store.staging import stage
@@ -182,12 +182,13 @@ class Documents:
 
 
 def chunks_of(connection: sqlite3.Connection, document_id: int) -> list[NewChunk] | None:
-    """Return a document's chunks in the order of the text; None if one is damaged."""
+    """Return a document's chunks in the order of the text; None if one is damaged, or its vector is known to be, or lost."""
     rows = connection.execute(
-        "SELECT text, context, vector_key, metadata, checksum, lineage_checksum FROM chunks WHERE document_id = ?",
+        "SELECT c.text, c.context, c.vector_key, c.metadata, c.checksum, c.lineage_checksum, v.key IS NOT NULL "
+        f"AND v.checksum IS NOT {DAMAGED} FROM chunks c LEFT JOIN vectors v ON v.key = c.vector_key WHERE c.document_id = ?",
         (document_id,),
     ).fetchall()
-    if not all(is_sound(*row) for row in rows):
+    if not all(has_vector and is_sound(*row) for *row, has_vector in rows):
         return None
     chunks = [NewChunk(text, context, key, json.loads(metadata)) for text, context, key, metadata, *_ in rows]
     return sorted(chunks, key=lambda chunk: chunk.metadata.get("chunk_index", 0))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from syncd.store.database import Database
 from syncd.store.refills import START, Place
-from syncd.store.staging import put_in_outbox
+from syncd.store.staging import FORGOTTEN, put_in_outbox
 from syncd.store.webhook_outbox import notify_healed
 from syncd.store.whole_chunks import CONTENT, SELECT_ROWS, ChunkRow, StoredChunk, chunk_row
 
@@ -68,8 +68,8 @@ class Outbox:
                 f"SELECT o.chunk_id, o.op, o.generation, {CONTENT} FROM outbox o "
                 "LEFT JOIN chunks c ON c.document_id = o.document_id AND c.number = o.number "
                 "LEFT JOIN postings p ON p.document_id = o.document_id AND p.number = o.number "
-                f"LEFT JOIN vectors v ON v.key = c.vector_key WHERE o.collection_id = ? AND o.chunk_id IN ({marks})",
-                (collection_id, *chunk_ids),
+                f"LEFT JOIN vectors v ON v.key = c.vector_key WHERE o.collection_id = ? AND o.op <> ? AND o.chunk_id IN ({marks})",
+                (collection_id, FORGOTTEN, *chunk_ids),
             )
             return [
                 Waiting(
@@ -88,7 +88,8 @@ class Outbox:
 
         def transaction(connection: sqlite3.Connection) -> list[tuple[int, str]]:
             connection.execute("UPDATE outbox SET op = 'replace' WHERE op = 'add'")
-            return connection.execute("SELECT collection_id, chunk_id FROM outbox").fetchall()
+            left = "SELECT collection_id, chunk_id FROM outbox WHERE op <> ?"
+            return connection.execute(left, (FORGOTTEN,)).fetchall()
 
         return await self._db.write(transaction)
 
@@ -105,8 +106,15 @@ class Outbox:
         await self._db.write(transaction)
 
     async def known(self, collection_id: int, chunk_ids: Sequence[str]) -> frozenset[str]:
-        """Return those of the ids that belong to a chunk."""
-        return await self._db.read(lambda c: frozenset(find_chunks(c, collection_id, chunk_ids)))
+        """Return those of the ids that belong to a chunk, or did before it was damaged."""
+        forgotten = "SELECT 1 FROM outbox WHERE collection_id = ? AND chunk_id = ? AND op = ?"
+
+        def query(connection: sqlite3.Connection) -> frozenset[str]:
+            found = find_chunks(connection, collection_id, chunk_ids)
+            left = [(collection_id, chunk_id, FORGOTTEN) for chunk_id in chunk_ids if chunk_id not in found]
+            return frozenset([*found, *(key[1] for key in left if connection.execute(forgotten, key).fetchone())])
+
+        return await self._db.read(query)
 
     async def chunk_count(self, collection_id: int, source_id: str | None = None) -> int:
         """Return how many chunks a collection should hold, or hold of one source."""
@@ -193,9 +201,10 @@ class Outbox:
             page, place = await self.page(collection_id, place, page_size, portion)
 
     async def ids(self, collection_id: int) -> Sequence[str]:
-        """Return every id of the collection in the outbox."""
-        statement = "SELECT chunk_id FROM outbox WHERE collection_id = ?"
-        return await self._db.read(lambda c: [chunk_id for (chunk_id,) in c.execute(statement, (collection_id,))])
+        """Return every id of the collection in the outbox that is to be written."""
+        statement = "SELECT chunk_id FROM outbox WHERE collection_id = ? AND op <> ?"
+        values = (collection_id, FORGOTTEN)
+        return await self._db.read(lambda c: [chunk_id for (chunk_id,) in c.execute(statement, values)])
 
     async def dimensions(self, collection_id: int) -> int | None:
         """Return the dimensions of a collection's vectors as the vector store has them, or None if it has none."""

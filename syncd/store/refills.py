@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from syncd.model import Embedding, Target
 from syncd.store.codec import embedding_to_json
 from syncd.store.database import Database
+from syncd.store.staging import FORGOTTEN
 from syncd.store.webhook_outbox import notify_healed
 
 Place = tuple[int, int]
@@ -78,6 +79,9 @@ class Refills:
         def transaction(connection: sqlite3.Connection) -> None:
             damage = connection.execute("SELECT damage FROM collections WHERE id = ?", (collection_id,)).fetchone()
             connection.execute(statement, (*START, collection_id))
+            # Whether their rows are there is not known now: most collections were made anew.
+            left = "UPDATE outbox SET op = 'delete', generation = generation + 1 WHERE collection_id = ? AND op = ?"
+            connection.execute(left, (collection_id, FORGOTTEN))
             if damage and damage[0]:
                 notify_healed(connection, collection_id, damage[0])
 
@@ -135,12 +139,14 @@ class Refills:
         return await self._db.read(lambda c: c.execute(statement, (collection_id,)).fetchone() is not None)
 
     async def expected(self, collection_id: int) -> tuple[int, int]:
-        """Return how many chunks a collection should hold, and about how many ids of it are in the outbox."""
-        chunks = "SELECT count(*) FROM chunks c JOIN documents d ON d.id = c.document_id WHERE d.collection_id = ?"
-        waiting = "SELECT count(*) FROM outbox WHERE collection_id = ?"
+        """Return how many chunks a collection should hold, and about how many ids of it are to be written."""
+        chunks = "SELECT count(*) FROM chunks c JOIN documents d ON d.id = c.document_id WHERE d.collection_id = ?1"
+        forgotten = "SELECT count(*) FROM outbox WHERE collection_id = ?1 AND op = ?2"
+        waiting = "SELECT count(*) FROM outbox WHERE collection_id = ?1 AND op <> ?2"
+        statement = f"SELECT ({chunks}) + ({forgotten}), ({waiting})"
 
         def query(connection: sqlite3.Connection) -> tuple[int, int]:
-            return connection.execute(f"SELECT ({chunks}), ({waiting})", (collection_id, collection_id)).fetchone()
+            return connection.execute(statement, (collection_id, FORGOTTEN)).fetchone()
 
         return await self._db.read(query)
 

@@ -13,7 +13,7 @@ from syncd.store.database import Database
 from syncd.store.document_repairs import AskedAgain, document_rows, mend_documents
 from syncd.store.outbox import Portion
 from syncd.store.prepared_damage import PreparedRow, drop_damaged, is_intact, prepared_rows
-from syncd.store.staging import put_in_outbox
+from syncd.store.staging import FORGOTTEN, put_in_outbox
 
 PAGE_DOCUMENTS = 200
 
@@ -55,9 +55,8 @@ class Repairs:
                 else:
                     _forget(connection, owner)
                     asked.keys.add((owner.source_id, owner.key))
-                # The next write of this id replaces whatever the vector store has.
-                intent = ("replace", owner.id, owner.number) if is_right else ("delete", None, None)
-                put_in_outbox(connection, collection_id, {chunk_id: intent})
+                op = "replace" if is_right else FORGOTTEN
+                put_in_outbox(connection, collection_id, {chunk_id: (op, owner.id, owner.number)})
             asked.send(connection, collection_id)
             return right
 

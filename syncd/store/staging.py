@@ -21,6 +21,9 @@ from syncd.store.prepared_damage import drop_damaged, is_intact, prepared_rows
 from syncd.store.prepared_rows import discard
 from syncd.store.vectors import mark_used
 
+FORGOTTEN = "forgotten"
+"""The intent about a chunk that was damaged here and deleted: the vector store keeps its row until the document is replaced or deleted."""
+
 
 def stage(connection: sqlite3.Connection, change: DocumentChange) -> Staged:
     """Apply one change within the caller's transaction; refused changes come back with `error`.
@@ -102,6 +105,7 @@ def stage_replacement(connection: sqlite3.Connection, asked: Replacement) -> Sta
     write_postings(connection, change.collection_id, document_id, change.chunks, numbering)
     ids = {f"{change.prefix}-{number}": (op, document_id, number) for number, op in numbering.ops.items()}
     put_in_outbox(connection, change.collection_id, ids)
+    gone += delete_forgotten(connection, change.collection_id, document_id, change.prefix)
     ops = list(numbering.ops.values())
     gone = [chunk_id for chunk_id in gone if chunk_id not in ids]
     return Staged(
@@ -176,7 +180,17 @@ def delete_chunks(connection: sqlite3.Connection, collection_id: int, document_i
     connection.execute("DELETE FROM chunks WHERE document_id = ?", (document_id,))
     ids = [f"{prefix}-{number}" for number, _ in rows]
     put_in_outbox(connection, collection_id, dict.fromkeys(ids, ("delete", None, None)))
-    return ids
+    return [*ids, *delete_forgotten(connection, collection_id, document_id, prefix)]
+
+
+def delete_forgotten(connection: sqlite3.Connection, collection_id: int, document_id: int, prefix: str) -> list[str]:
+    """Have the vector store delete what is left of a document's chunks that were damaged here; return their ids."""
+    of_document = "collection_id = ? AND chunk_id > ? || '-' AND chunk_id < ? || '.' AND document_id = ? AND op = ?"
+    rows = connection.execute(
+        f"UPDATE outbox SET op = 'delete', generation = generation + 1 WHERE {of_document} RETURNING chunk_id",
+        (collection_id, prefix, prefix, document_id, FORGOTTEN),
+    )
+    return [chunk_id for (chunk_id,) in rows.fetchall()]
 
 
 def upsert_document(connection: sqlite3.Connection, change: Replacement) -> int:
@@ -223,7 +237,7 @@ def put_in_outbox(
     """Journal the intent. An id that is still waiting from before may be in any state in Chroma: it is replaced whole."""
     connection.executemany(
         "INSERT INTO outbox (collection_id, chunk_id, op, document_id, number) VALUES (?1, ?2, ?3, ?4, ?5) "
-        "ON CONFLICT (collection_id, chunk_id) DO UPDATE SET op = iif(?3 = 'delete', 'delete', 'replace'), "
+        f"ON CONFLICT (collection_id, chunk_id) DO UPDATE SET op = iif(?3 IN ('delete', '{FORGOTTEN}'), ?3, 'replace'), "
         "document_id = ?4, number = ?5, generation = generation + 1",
         [(collection_id, chunk_id, *intent) for chunk_id, intent in ids.items()],
     )

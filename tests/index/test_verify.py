@@ -5,7 +5,7 @@ import pytest
 
 from syncd.errors import NotFoundError
 from syncd.index.verify import Drift, Verifier
-from syncd.model import Rows
+from syncd.model import Rows, Target
 from syncd.store.outbox import Portion
 from tests.pipeline.parts import running
 
@@ -60,9 +60,41 @@ async def test_what_is_damaged_in_the_store_is_told_written_nowhere_and_fetched_
     await damage(parts)
     assert await verifier.verify(target) == Drift(len(right), damaged=2)
     assert await verifier.verify(target, repair=True) == Drift(len(right), damaged=2)
+    record = await parts.store.collections.find(target)
+    await parts.index.look(record.id)
     assert await contents(parts, target) == right
     (asked,) = await parts.store.invocations.due(9)
     assert asked.request.keys == {"2.md", "5.md"}
+    assert (await verifier.verify(target, repair=True)).extra == 0
+    await parts.sync(folder, target)
+    await parts.index.look(record.id)
+    assert (await parts.store.collections.find(target)).chroma_id == record.chroma_id
+    assert await contents(parts, target) == right
+    assert await verifier.verify(target) == Drift(len(right))
+    (text,) = parts.embedder.embedded
+    assert "thing 5," in text
+
+
+@pytest.mark.parametrize("shorter", [True, False])
+async def test_what_is_left_of_a_damaged_chunk_goes_with_its_document(parts, verifier, folder, target, shorter):
+    await parts.sync(folder, target)
+    right = await contents(parts, target)
+    await damage(parts)
+    await verifier.verify(target, repair=True)
+    for name in ("2.md", "5.md"):
+        (folder / name).write_text("") if shorter else (folder / name).unlink()
+    await parts.sync(folder, target)
+    left = {chunk_id: row for chunk_id, row in right.items() if "thing 2," not in row[0] and "thing 5," not in row[0]}
+    assert await contents(parts, target) == left
+
+
+async def test_a_damaged_vector_that_two_collections_need_is_computed_again_once(parts, verifier, folder, target):
+    await parts.sync(folder, target)
+    await parts.sync(folder, Target(target.database, f"{target.collection}-2"))
+    right = await contents(parts, target)
+    await damage(parts)
+    await verifier.verify(target, repair=True)
+    parts.embedder.embedded.clear()
     await parts.sync(folder, target)
     assert await contents(parts, target) == right
     assert await verifier.verify(target) == Drift(len(right))

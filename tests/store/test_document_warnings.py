@@ -69,6 +69,7 @@ async def test_a_failure_leaves_those_of_the_version_that_stays(store, collectio
 
 
 async def test_what_is_carried_over_into_another_collection_has_them_too(store, collection):
+    await store.vectors.put(vector("one"))
     await store.documents.stage([replace(replacement(collection, "a", "one"), warnings=[CUT])])
     assert (await store.documents.carried_over("source", "a", "1", "made")).warnings == (CUT,)
 
