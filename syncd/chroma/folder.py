@@ -17,21 +17,37 @@ from pathlib import Path
 from syncd.runtime.durable import sync_files, sync_names
 
 DATABASE = "chroma.sqlite3"
-_DAMAGED = (sqlite3.DatabaseError, UnicodeDecodeError)
+_UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)
 """The second, where SQLite's own message quotes what is damaged and no text."""
+_PASSING = frozenset(
+    {
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_INTERRUPT,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_AUTH,
+    }
+)
+"""Codes of errors that say nothing of the content: locked by somebody, no file descriptor left, a disk that fails."""
 _SEGMENT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def damage(folder: Path) -> str | None:
-    """Return why a stopped server's database cannot be read, or None if all of it can, or there is none."""
+    """Return why a stopped server's database cannot be read, or None if all of it can, or there is none, or that cannot be told now."""
     file = folder / DATABASE
     if not file.exists():
         return None
     try:
         with closing(sqlite3.connect(file)) as connection:
             (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    except _DAMAGED as error:
-        return str(error)
+    except _UNREADABLE as error:
+        is_passing = getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING
+        return None if is_passing else str(error)
     return None if answer == "ok" else " ".join(str(answer).split())
 
 
@@ -53,7 +69,7 @@ def set_index_aside(folder: Path, collection_id: str) -> Path | None:
     try:
         with closing(sqlite3.connect(f"{(folder / DATABASE).as_uri()}?mode=ro", uri=True, timeout=1.0)) as connection:
             row = connection.execute(of_vectors, (collection_id,)).fetchone()
-    except _DAMAGED:
+    except _UNREADABLE:
         return None
     if row is None or not (folder / row[0]).is_dir():
         return None
@@ -73,7 +89,7 @@ def left_over(folder: Path) -> Sequence[Path]:
         # What is not in the database now was deleted: a collection's folder is made after its rows are.
         with closing(sqlite3.connect(f"{(folder / DATABASE).as_uri()}?mode=ro", uri=True, timeout=1.0)) as connection:
             used = {ident for (ident,) in connection.execute("SELECT id FROM segments")}
-    except _DAMAGED:
+    except _UNREADABLE:
         return []
     return [path for path in folders if path.name not in used]
 

@@ -1,4 +1,5 @@
 import sqlite3
+from contextlib import closing
 
 from syncd.chroma.folder import DATABASE, damage, left_over, set_aside, set_index_aside
 
@@ -46,3 +47,15 @@ def test_of_a_damaged_database_nothing_is_left_over_and_its_folder_can_be_set_as
         assert (set_aside(folder) / DATABASE).read_bytes() == content
         assert damage(folder) is None
     assert list(folder.iterdir()) == []
+
+
+def test_a_database_that_somebody_has_locked_is_not_damaged(tmp_path):
+    folder = made(tmp_path / "chroma")
+    with closing(sqlite3.connect(folder / DATABASE, isolation_level=None)) as somebody:
+        somebody.execute("BEGIN EXCLUSIVE")
+        assert damage(folder) is None
+
+
+def test_a_database_that_cannot_be_opened_is_not_damaged(tmp_path):
+    (tmp_path / DATABASE).mkdir()
+    assert damage(tmp_path) is None
