@@ -77,7 +77,8 @@ class IndexCache:
                 return await self._scored(collection_id, queries, uses_idf)
 
     async def read_ahead(self, collection_id: int, models: Sequence[str]) -> None:
-        """Bring the file of words up to date, so that the next search reads little; not where that is little already.
+        """Bring the file of words up to date, so that the next search reads little; not where that is little already. The log of
+        deleted postings is cut to what has not been read.
 
         Waits for its turn on the collection. What nobody has searched does not stay in memory. Twice is safe.
         """
@@ -94,6 +95,8 @@ class IndexCache:
                 self._readings.clear()
             if not is_searched:
                 self._readings.pop(collection_id, None)
+            reading = self._readings.get(collection_id)
+            await self._postings.forget_gone(collection_id, reading and reading.seen.gone)
 
     async def _scored(self, collection_id: int, queries: Mapping[str, SparseVector], uses_idf: bool) -> Scored:
         reading = await self._current(collection_id, [*queries])
@@ -117,10 +120,9 @@ class IndexCache:
     async def _loaded(self, collection_id: int, models: Sequence[str]) -> Reading:
         """Return what the file of words has of a collection and is still in the store."""
         index = await self._words.load(collection_id, models)
-        if index is None:
-            return Reading(models)
-        there, seen = await self._postings.there(collection_id, index.seen)
-        return Reading(models, await anyio.to_thread.run_sync(indexes_of, index, there), seen)
+        there, seen = await self._postings.there(collection_id, index.seen if index else 0)
+        lexicals = await anyio.to_thread.run_sync(indexes_of, index, there) if index else {}
+        return Reading(models, lexicals, seen)
 
     async def _catch_up(self, collection_id: int, reading: Reading) -> None:
         more = True
@@ -139,13 +141,13 @@ class IndexCache:
         lexicals = {model: lexical for model, lexical in reading.lexicals.items() if lexical.rows_in_memory}
         if sum(lexical.rows_in_memory for lexical in lexicals.values()) >= max_rows:
             gathered = await anyio.to_thread.run_sync(gathered_parts, lexicals)
-            numbers = await self._words.add(collection_id, reading.fingerprints, reading.seen.posting, gathered)
+            numbers = await self._words.add(collection_id, reading.fingerprints, reading.seen, gathered)
             for model, number in (numbers or {}).items():
                 lexicals[model].replace(lexicals[model].unstored, number)
         for lexical in reading.lexicals.values():
             while span := lexical.due():
                 numbers, rows = [*lexical.stored][span.start : span.stop], StoredRows(*lexical.living(span))
-                number = await self._words.join(numbers, rows, lexical.numbering(span))
+                number = await self._words.join(numbers, rows, lexical.numbering(span), reading.seen.gone)
                 if number is None:
                     break
                 lexical.replace(span, number)

@@ -110,13 +110,13 @@ class Postings:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    async def begin(self) -> tuple[int, Sequence[int]]:
-        """Clear the log of deleted postings; call it before anything reads `changes`. Return the last id that was given, and all collections."""
+    async def begin(self) -> tuple[Seen, Sequence[int]]:
+        """Clear the log of deleted postings; call it before anything reads `changes`. Return the last position, and all collections."""
 
-        def transaction(connection: sqlite3.Connection) -> tuple[int, list[int]]:
+        def transaction(connection: sqlite3.Connection) -> tuple[Seen, list[int]]:
             connection.execute("DELETE FROM postings_gone")
-            (last,) = connection.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = 'postings'").fetchone()
-            return last or 0, [number for (number,) in connection.execute("SELECT id FROM collections")]
+            last = Seen(_last(connection, "postings"), _last(connection, "postings_gone"))
+            return last, [number for (number,) in connection.execute("SELECT id FROM collections")]
 
         return await self._db.write(transaction)
 
@@ -129,11 +129,18 @@ class Postings:
         def query(connection: sqlite3.Connection) -> tuple[NDArray[np.int64], Seen]:
             selected = "SELECT id FROM postings WHERE collection_id = ? AND id <= ? ORDER BY id"
             # Before the postings: what goes in between is removed twice, which is harmless.
-            (gone,) = connection.execute("SELECT coalesce(max(seq), 0) FROM postings_gone").fetchone()
+            seen = Seen(through, _last(connection, "postings_gone"))
             rows = connection.execute(selected, (collection_id, through))
-            return np.fromiter((number for (number,) in rows), np.int64), Seen(through, gone)
+            return np.fromiter((number for (number,) in rows), np.int64), seen
 
         return await self._db.read(query)
+
+    async def forget_gone(self, collection_id: int, through: int | None) -> None:
+        """Cut the log of a collection's deleted postings, up to what its reader has read; None: all, as nobody reads it. Twice is safe."""
+        of_collection = "FROM postings_gone WHERE collection_id = ? AND seq <= coalesce(?, seq)"
+        values = (collection_id, through)
+        if await self._db.read(lambda c: c.execute(f"SELECT 1 {of_collection} LIMIT 1", values).fetchone()):
+            await self._db.write(lambda c: c.execute(f"DELETE {of_collection}", values))
 
     async def are_beyond(self, collection_id: int, posting: int, count: int) -> bool:
         """Return whether a collection has more than `count` postings after one."""
@@ -220,6 +227,12 @@ class Postings:
             return [chunk_id for u in told for chunk_id in tell_of(connection, collection_id, u)]
 
         return await self._db.write(transaction)
+
+
+def _last(connection: sqlite3.Connection, table: str) -> int:
+    """Return the last number that a table gave, or 0; none is given twice."""
+    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
+    return row[0] if row else 0
 
 
 def tell_of(connection: sqlite3.Connection, collection_id: int, chunk: Unposted) -> list[str]:

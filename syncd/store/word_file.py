@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from syncd.errors import ConfigError, RetryableError
 from syncd.store.codec import dumps
 from syncd.store.connections import committed, open_connection, run_in_thread
+from syncd.store.postings import Seen
 from syncd.store.segments import ListPiece, Segment
 from syncd.store.word_parts import (
     SCHEMA,
@@ -72,24 +73,25 @@ class WordFile:
         self._is_given_up = False
 
     @classmethod
-    async def open(cls, path: Path, last_posting: int, collections: Sequence[int]) -> WordFile:
-        """Open the file, a new one if it is damaged or knows postings after the last one: it was another database's then.
+    async def open(cls, path: Path, last: Seen, collections: Sequence[int]) -> WordFile:
+        """Open the file, a new one if it is damaged or knows of changes after the last: it was another database's then, or the database
+        is an older copy, with postings that were deleted here.
 
         What is in it of other collections goes. Raises ConfigError if no file can be made.
         """
         try:
             with suppress(sqlite3.DatabaseError, WordFileDamagedError):
-                return await cls._opened(path, last_posting, collections)
+                return await cls._opened(path, last, collections)
             remove_word_file(path)
-            return await cls._opened(path, last_posting, collections)
+            return await cls._opened(path, last, collections)
         except (sqlite3.DatabaseError, OSError) as error:
             raise ConfigError(f"{path} cannot be made ({error}): check the disk's free space") from error
 
     @classmethod
-    async def _opened(cls, path: Path, last_posting: int, collections: Sequence[int]) -> WordFile:
+    async def _opened(cls, path: Path, last: Seen, collections: Sequence[int]) -> WordFile:
         writer = await open_connection(path)
         try:
-            await run_in_thread(writer, lambda connection: _prepare(connection, last_posting, collections))
+            await run_in_thread(writer, lambda connection: _prepare(connection, last, collections))
             reader = await open_connection(path)
         except BaseException:
             await writer.close()
@@ -135,9 +137,9 @@ class WordFile:
         return found[0] if found else 0
 
     async def add(
-        self, collection_id: int, models: Sequence[str], seen: int, new: Mapping[str, tuple[StoredRows, Segment]]
+        self, collection_id: int, models: Sequence[str], seen: Seen, new: Mapping[str, tuple[StoredRows, Segment]]
     ) -> Mapping[str, int] | None:
-        """Add a part of each model, which have the rows up to the posting `seen`; return their numbers. What is of other `models` goes.
+        """Add a part of each model, which have the rows up to the position `seen`; return their numbers. What is of other `models` goes.
 
         None: it could not be written, or the file was given up. Raises WordFileDamagedError.
         """
@@ -147,7 +149,9 @@ class WordFile:
             selected = "SELECT 1 FROM readings WHERE collection_id = ? AND models = ?"
             if not connection.execute(selected, (collection_id, made_by)).fetchone():
                 forget_collection(connection, collection_id)
-            connection.execute("INSERT OR REPLACE INTO readings VALUES (?, ?, ?)", (collection_id, made_by, seen))
+            connection.execute(
+                "INSERT OR REPLACE INTO readings VALUES (?, ?, ?, ?)", (collection_id, made_by, seen.posting, seen.gone)
+            )
             return {
                 model: insert_part(connection, collection_id, model, rows, lists.blocks())
                 for model, (rows, lists) in new.items()
@@ -156,15 +160,17 @@ class WordFile:
         return await self._written(transaction)
 
     async def join(
-        self, numbers: Sequence[int], rows: StoredRows, numbering: Sequence[NDArray[np.int64]]
+        self, numbers: Sequence[int], rows: StoredRows, numbering: Sequence[NDArray[np.int64]], gone: int
     ) -> int | None:
-        """Make one part of some, which has these rows, and return its number; 0 if there are none. `numbering`: see `segments.merged`.
+        """Make one part of some, which has these rows, and return its number; 0 if there are none. `numbering`: see `segments.merged`;
+        `gone`: up to which deleted posting it lacks those.
 
         None: it could not be written, or the file was given up. Raises WordFileDamagedError.
         """
 
         def transaction(connection: sqlite3.Connection) -> int:
             owner, number = owner_of(connection, numbers), 0
+            connection.execute("UPDATE readings SET gone = ? WHERE collection_id = ?", (gone, owner[0]))
             if len(rows.ids):
                 number = insert_part(connection, *owner, rows, joined_blocks(connection, numbers, numbering))
             for old in numbers:
@@ -208,17 +214,17 @@ def remove_word_file(path: Path) -> None:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
-def _prepare(connection: sqlite3.Connection, last_posting: int, collections: Sequence[int]) -> None:
+def _prepare(connection: sqlite3.Connection, last: Seen, collections: Sequence[int]) -> None:
     for pragma in _PRAGMAS:
         connection.execute(pragma)
 
     def transaction(connection: sqlite3.Connection) -> None:
         for statement in SCHEMA:
             connection.execute(statement)
-        known = connection.execute("SELECT collection_id, seen FROM readings").fetchall()
-        if any(seen > last_posting for _, seen in known):
+        known = connection.execute("SELECT collection_id, seen, gone FROM readings").fetchall()
+        if any(seen > last.posting or gone > last.gone for _, seen, gone in known):
             raise WordFileDamagedError("it has words of another database")
-        for collection_id, _ in known:
+        for collection_id, *_ in known:
             if collection_id not in collections:
                 forget_collection(connection, collection_id)
 

@@ -25,7 +25,8 @@ from syncd.store.segments import (
 )
 
 SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS readings (collection_id INTEGER PRIMARY KEY, models TEXT NOT NULL, seen INTEGER NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS readings (collection_id INTEGER PRIMARY KEY, models TEXT NOT NULL, seen INTEGER NOT NULL, "
+    "gone INTEGER NOT NULL)",
     "CREATE TABLE IF NOT EXISTS parts (number INTEGER PRIMARY KEY, collection_id INTEGER NOT NULL, model TEXT NOT NULL, "
     "first INTEGER NOT NULL, ids BLOB NOT NULL, documents BLOB NOT NULL)",
     "CREATE INDEX IF NOT EXISTS parts_by_collection ON parts (collection_id, first)",

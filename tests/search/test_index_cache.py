@@ -208,6 +208,47 @@ async def test_words_of_another_database_or_of_a_collection_that_is_gone_are_dro
     await store.close()
 
 
+async def test_words_that_were_deleted_after_the_database_was_copied_are_found_when_the_copy_is_put_back(tmp_path):
+    store = await Store.open(tmp_path, TYPES)
+    collection = await collection_of(store)
+    for key in "abcd":
+        await write(store, collection, key, range(4))
+    await scores_of(IndexCache(store.postings, store.words), collection)
+    await store.close()
+    copy = (tmp_path / "syncd.sqlite").read_bytes()
+    store = await Store.open(tmp_path, TYPES)
+    for key in "abc":
+        await write(store, collection, key, [])
+        await scores_of(IndexCache(store.postings, store.words), collection)
+    await store.close()
+    (tmp_path / "syncd.sqlite").write_bytes(copy)
+    store = await Store.open(tmp_path, TYPES)
+    found = await scores_of(IndexCache(store.postings, store.words), collection)
+    assert found == await expected(store, collection)
+    await store.close()
+
+
+async def test_the_log_of_deleted_postings_is_cut_to_what_was_not_read(store):
+    collection, cache = await collection_of(store), IndexCache(store.postings, store.words)
+
+    async def logged() -> int:
+        return (await store.database.read(lambda c: c.execute("SELECT count(*) FROM postings_gone").fetchone()))[0]
+
+    await write(store, collection, "a", range(8))
+    await scores_of(cache, collection)
+    await write(store, collection, "a", range(4))
+    await cache.read_ahead(collection, ["m"])
+    assert await logged() == 4
+    assert await scores_of(cache, collection) == await expected(store, collection)
+    await cache.read_ahead(collection, ["m"])
+    assert await logged() == 0
+    await write(store, collection, "a", range(2))
+    unread = IndexCache(store.postings, store.words)
+    await unread.read_ahead(collection, ["m"])
+    assert await logged() == 0
+    assert await scores_of(unread, collection) == await expected(store, collection)
+
+
 async def test_what_a_full_disk_does_not_take_stays_in_memory_until_there_is_room(store, tmp_path, monkeypatch):
     collection, cache = await collection_of(store), IndexCache(store.postings, store.words)
 
