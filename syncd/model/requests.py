@@ -63,6 +63,8 @@ class WholeSource(_AnyRequest):
     """The run is a part of another one: over a collection that labels in the source name."""
     follow_up: int = 0
     """Number of consecutive automatic follow-up runs before this one."""
+    waiting_since: float | None = None
+    """When the first of these was asked for, in seconds since 1970: what it was to bring waits since then."""
 
     @property
     def whole(self) -> WholeSource:
@@ -219,15 +221,20 @@ def joined(waiting: Request, asked: Request) -> Request | None:
         case (WholeSource() | SomeKeys(), WholeSource() | SomeKeys()) if anew(waiting.whole) == anew(asked.whole):
             if isinstance(waiting, SomeKeys) and isinstance(asked, SomeKeys):
                 both = tuple(sorted({*waiting.only, *asked.only}))
-                return SomeKeys(both, anew(asked.of), waiting.alone or asked.alone)
-            return anew(asked.whole)
+                return SomeKeys(both, _of_both(waiting.of, asked.of), waiting.alone or asked.alone)
+            return _of_both(waiting.whole, asked.whole)
         case _:
             return waiting if waiting == asked else None
 
 
 def anew(whole: WholeSource) -> WholeSource:
     """Return the request as it is when it follows none up."""
-    return replace(whole, follow_up=0)
+    return replace(whole, follow_up=0, waiting_since=None)
+
+
+def _of_both(waiting: WholeSource, asked: WholeSource) -> WholeSource:
+    since = [whole.waiting_since for whole in (waiting, asked) if whole.waiting_since]
+    return replace(anew(asked), waiting_since=min(since, default=None))
 
 
 def not_asked_for(request: Request, others: Sequence[Request]) -> Request | None:
@@ -243,12 +250,12 @@ def not_asked_for(request: Request, others: Sequence[Request]) -> Request | None
     return None if any(isinstance(one, WholeSource) for one in same) else request
 
 
-def followed_up(request: Request) -> Request | None:
-    """Return the request of the run that follows this one; None for one that no run follows."""
+def followed_up(request: Request, asked_at: float) -> Request | None:
+    """Return the request of the run that follows this one, which was asked for then; None for one that no run follows."""
     match request:
-        case WholeSource(follow_up=times):
-            return replace(request, follow_up=times + 1)
+        case WholeSource(follow_up=times, waiting_since=since):
+            return replace(request, follow_up=times + 1, waiting_since=since or asked_at)
         case SomeKeys(of=whole):
-            return replace(request, of=replace(whole, follow_up=whole.follow_up + 1))
+            return replace(request, of=followed_up(whole, asked_at))
         case _:
             return None

@@ -47,7 +47,7 @@ _SOURCES = (
 _SHADOWS = "SELECT collection_id FROM shadows ORDER BY collection_id"
 _WAITING = f"""
 WITH unfinished AS (
-    SELECT source_id, min(created_at) AS since FROM invocations
+    SELECT source_id, min(coalesce(json_extract(request, '$.waiting_since'), created_at)) AS since FROM invocations
     WHERE state IN ('pending', 'processing') AND NOT ({IS_DRY_RUN}) AND (database, collection) NOT IN
     (SELECT c.database, c.name FROM shadows h JOIN collections c ON c.id = h.collection_id) GROUP BY source_id
 )

@@ -125,7 +125,8 @@ def _values(request: Request) -> dict[str, Any]:
         case WholeSource():
             ref = _given(asdict(request.ref)) if request.ref else None
             flags = {name: True for name in ("dry_run", "fan_out") if getattr(request, name)}
-            return _given({"ref": ref, "follow_up": request.follow_up or None}) | flags
+            times = {"follow_up": request.follow_up or None, "waiting_since": request.waiting_since}
+            return _given({"ref": ref, **times}) | flags
         case SomeKeys():
             return {**_values(request.of), "keys": list(request.only), **({"alone": True} if request.alone else {})}
         case ConfirmDeletes():
@@ -163,6 +164,7 @@ def _whole(values: Mapping[str, Any]) -> WholeSource:
         dry_run=bool(values.get("dry_run")),
         fan_out=bool(values.get("fan_out")),
         follow_up=int(values.get("follow_up") or 0),
+        waiting_since=values.get("waiting_since"),
     )
 
 

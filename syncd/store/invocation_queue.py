@@ -123,7 +123,7 @@ class InvocationQueue:
 
         At most `limit` times in a row; None: for ever. A request that nothing follows is left alone.
         """
-        following = followed_up(request or invocation.request)
+        following = followed_up(request or invocation.request, invocation.created_at.timestamp())
         if following is None or (limit is not None and following.whole.follow_up > limit):
             return
         now = time.time()

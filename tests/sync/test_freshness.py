@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from syncd.model import Counts, Origin, State
+from syncd.model import Counts, Origin, SomeKeys, State
 from syncd.model.watching import WatchState
 from syncd.sync.freshness import standings
 from tests.asking import asked
@@ -37,6 +37,23 @@ async def test_a_run_that_is_not_over_makes_a_source_behind_and_in_time_late(par
     assert "late: changes have waited 3,6" in (await standings(parts.store, {}))[promising.id].problem
     await parts.store.invocations.settle(invocation.id, State.COMPLETE, Counts())
     assert (await standings(parts.store, {}))[promising.id].behind_s == 0
+
+
+async def test_a_document_that_fails_again_and_again_waits_since_it_was_asked_for_first(parts, promising, target):
+    await parts.store.invocations.create(promising.id, target, Origin.WATCH, asked())
+    await age(parts, 30)
+    for _ in range(3):
+        (invocation,) = await parts.store.invocations.due(9)
+        await parts.store.invocations.follow_up(
+            invocation, 0.0, SomeKeys(("a.py",), invocation.request.whole), limit=None
+        )
+        await parts.store.invocations.settle(invocation.id, State.COMPLETE, Counts(failed=1))
+        assert (await standings(parts.store, {}))[promising.id].behind_s >= 30
+    another = await parts.store.invocations.create_or_join(promising.id, target, Origin.WATCH, asked(keys=["b.py"]))
+    (waiting,) = await parts.store.invocations.due(9)
+    assert waiting.id == another.id
+    assert waiting.request.keys == {"a.py", "b.py"}
+    assert (await standings(parts.store, {}))[promising.id].behind_s >= 30
 
 
 async def test_a_dry_run_brings_nothing_and_so_nothing_waits_for_it(parts, promising, target):
