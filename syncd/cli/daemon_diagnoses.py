@@ -55,6 +55,8 @@ def diagnoses_of(status: StatusAnswer) -> Iterator[Diagnosis]:
 async def silent_diagnoses(config: Config, state: Path) -> list[Diagnosis]:
     """Look at what a daemon would need that does not run: its folder, its database, its port and its Chroma."""
     found: list[Diagnosis] = []
+    if state.exists() and not state.is_dir():
+        return [Diagnosis("daemon", "does not run; set state_dir, then start it with: syncd run")]
     if (holder := holder_of(state)) is not None:
         advice = f"process {holder} holds {state} and does not answer: it starts, stops or hangs; see `syncd logs`, or end it"
         return [Diagnosis("daemon", problem=advice)]

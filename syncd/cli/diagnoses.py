@@ -101,6 +101,8 @@ def permissions(state: Path) -> Diagnosis:
     """Look whether the state folder, its database, token and key are this user's alone."""
     if not state.exists():
         return Diagnosis("state folder", f"{state} is made by the first start")
+    if not state.is_dir():
+        return Diagnosis("state folder", problem=f"{state} is no folder: set state_dir to one, or move it away")
     paths = [path for name in ("", DATABASE_FILE, TOKEN_FILE, KEY_FILE) if (path := state / name).exists()]
     owners = {path.stat().st_uid for path in paths}
     if len(owners) > 1:

@@ -18,6 +18,7 @@ from typing import TypeVar
 import aiosqlite
 
 from syncd.errors import ConfigError, RetryableError, StoreDamagedError
+from syncd.runtime.state import WORDS_FILE
 from syncd.store.checked_rows import (
     allow_checksums,
     keep_checksums,
@@ -43,6 +44,7 @@ WRITER_PRAGMAS = (
     "PRAGMA cache_size = -16000",
 )
 ADVICE = "stop the daemon and run: syncd doctor --recover"
+EMPTIED = f"it is empty, though it was in use, as {WORDS_FILE} lies beside it"
 FILE_CHECK_S = 2.0
 """How long the file is checked at most before it is used: a gigabyte in that time, and small files whole."""
 INTERRUPT_EVERY_S = 0.05
@@ -75,6 +77,8 @@ class Database:
         the file was written by a newer syncd, is not a database, or a check of `FILE_CHECK_S` finds it damaged.
         """
         try:
+            if is_emptied(path):
+                raise sqlite3.DatabaseError(EMPTIED)
             writer = await open_connection(path)
             try:
                 for pragma in WRITER_PRAGMAS:
@@ -144,6 +148,12 @@ class Database:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
             self._damage = f"{self._path} is damaged ({error}): {ADVICE}"
             raise StoreDamagedError(self._damage) from error
+
+
+def is_emptied(path: Path) -> bool:
+    """Return whether the file is there without content, though it was in use: the file of words is made after it."""
+    there = [file for suffix in ("", "-wal") if (file := path.with_name(path.name + suffix)).exists()]
+    return path in there and not any(file.stat().st_size for file in there) and path.with_name(WORDS_FILE).exists()
 
 
 def _make_ready(connection: sqlite3.Connection, path: Path, packages: Sequence[str]) -> None:

@@ -22,7 +22,7 @@ from syncd.runtime.state import WORDS_FILE
 from syncd.store.checked_rows import keep_checksums, set_rows_right
 from syncd.store.checked_tables import IS_LOST
 from syncd.store.connections import CallingConnection, lenient_text
-from syncd.store.database import check, migrate
+from syncd.store.database import EMPTIED, check, is_emptied, migrate
 from syncd.store.refills import REFILL_ALL
 from syncd.store.word_file import remove_word_file
 
@@ -63,6 +63,8 @@ def damage_of(path: Path) -> str | None:
     """Return what is wrong with a state database, after reading all of it; None: nothing. Raises ConfigError if there is none."""
     if not path.exists():
         raise ConfigError(f"{path} does not exist: there is nothing to examine")
+    if is_emptied(path):
+        return EMPTIED
     with closing(_opened(path)) as connection:
         try:
             check(connection, limit_s=float("inf"))

@@ -67,6 +67,16 @@ def test_every_problem_is_said_with_what_to_do_next(doctor, tmp_path, monkeypatc
     assert problems == {}
 
 
+def test_a_state_folder_that_is_a_file_is_named(doctor, tmp_path):
+    (tmp_path / "state").touch()
+    status, found = doctor()
+    assert (status, found["state folder"]) == (
+        1,
+        ("PROBLEM", f"{tmp_path}/state is no folder: set state_dir to one, or move it away"),
+    )
+    assert "set state_dir" in found["daemon"][1]
+
+
 def test_a_daemon_that_holds_its_folder_and_does_not_answer_is_named(doctor, tmp_path):
     with state_folder(tmp_path / "state"):
         status, found = doctor()

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from syncd.errors import ConfigError, StoreDamagedError
+from syncd.runtime.state import WORDS_FILE
 from syncd.store.database import Database, check, migrate
-from syncd.store.salvage import damage_of
+from syncd.store.salvage import damage_of, salvage
 
 
 @pytest.fixture
@@ -57,6 +58,24 @@ async def test_a_damaged_schema_that_is_no_text_is_refused_with_advice(tmp_path:
     with pytest.raises(ConfigError, match=r"malformed database schema.*doctor"):
         await Database.open(path)
     assert "malformed database schema" in (damage_of(path) or "")
+
+
+async def test_one_that_lost_all_content_is_refused_with_advice_and_one_that_never_had_any_is_made(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "state.db"
+    path.touch()
+    assert damage_of(path) is None
+    await (await Database.open(path)).close()
+    path.write_bytes(b"")
+    (tmp_path / WORDS_FILE).touch()
+    with pytest.raises(ConfigError, match=r"is empty, though it was in use.*doctor"):
+        await Database.open(path)
+    assert "is empty" in (damage_of(path) or "")
+    with pytest.raises(ConfigError, match="restore a copy of it, or move it away"):
+        salvage(path, tmp_path / "partial", [])
+    path.rename(tmp_path / "away")
+    await (await Database.open(path)).close()
 
 
 def test_of_an_upgrade_that_fails_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
