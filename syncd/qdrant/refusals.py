@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from pydantic import ValidationError
-from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
+from qdrant_client.common.client_exceptions import QdrantException, ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from syncd.errors import (
@@ -19,7 +19,7 @@ from syncd.errors import (
 from syncd.json_types import json_object
 from syncd.runtime.headers import retry_after_s
 
-FAILURES = (ResourceExhaustedResponse, ResponseHandlingException, UnexpectedResponse, ValueError)
+FAILURES = (QdrantException, ResponseHandlingException, UnexpectedResponse, ValueError)
 """What the client raises; others are bugs."""
 
 
@@ -30,7 +30,11 @@ def refusal_of(error: Exception, url: str) -> SyncdError:
     """
     match error:
         case ResourceExhaustedResponse():
-            return RetryableError(f"Qdrant is asked too often: {error}", error.retry_after_s)
+            wait_s = retry_after_s(str(error.retry_after_s))
+            return RetryableError(f"Qdrant is asked too often: {_line(error.message)}", wait_s)
+        case QdrantException():
+            # Of a Retry-After that is no whole number the client only says what it is.
+            return RetryableError("Qdrant is asked too often", retry_after_s(str(error).partition(": ")[2]))
         case ResponseHandlingException(source=ValidationError()):
             return RetryableError(f"what answers at {url} is no Qdrant: check qdrant.url")
         case ResponseHandlingException(source=source):
@@ -60,4 +64,9 @@ def _message(error: UnexpectedResponse) -> str:
         said = json_object(json_object(json.loads(text)).get("status")).get("error")
     except ValueError:
         said = None
-    return " ".join(str(said or text or error.reason_phrase).split())[:500]
+    return _line(said or text or error.reason_phrase)
+
+
+def _line(said: object) -> str:
+    """Return what an answer says, which may be anything that JSON can say, as a line."""
+    return " ".join(str(said).split())[:500]
